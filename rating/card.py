@@ -1,0 +1,289 @@
+"""Rate cards as data: what is metered, what is sold, and what each costs.
+
+Owns the facts (meters, products, price rows), their canonical bytes and hash, and every check
+that a card passes before it may be published. Must not price anything: see ``compile``.
+"""
+
+from collections.abc import Iterator, Mapping
+from enum import StrEnum
+from hashlib import blake2b
+
+import msgspec
+from msgspec import Struct
+
+from rating.exact import PriceError, parse_price
+
+ROWS_MAX = 65_536  # x ~100 B = 6.5 MB, under half of a 16 MiB message
+METERS_MAX = 1_024
+PRODUCTS_MAX = 65_536
+NAME_BYTES_MAX = 128
+ATTRIBUTES_MAX = 16
+ATTRIBUTE_NAME_BYTES_MAX = 64
+ATTRIBUTE_VALUE_BYTES_MAX = 128
+SCALE_MAX = 18  # 10**18 is the last power of ten that fits int64
+ABOVE_PROMPT_MAX = 2**63 - 1
+PRIORITY_MAX = 2**31 - 1
+ANY = "*"
+
+
+class Rounding(StrEnum):
+    """How a line becomes whole minor units (rule N2)."""
+
+    HALF_EVEN = "half_even"
+    HALF_UP = "half_up"
+    UP = "up"
+    DOWN = "down"
+
+
+class Meter(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A quantity that events carry, in minor units of 10**-scale.
+
+    ``subset_of`` names the quantity that this one is part of (cached tokens are input tokens);
+    the parent is priced without it, so that nothing is charged twice (rule R8). Subsets of one
+    parent never overlap.
+    """
+
+    quantity: str
+    scale: int = 0
+    subset_of: str = ""
+
+
+class Product(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """Something sold, with the name that people read."""
+
+    product: str
+    display_name: str = ""
+
+
+class PriceRow(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """One price, and when it applies (rule R3).
+
+    ``product`` "*" is any product; ``attributes`` {} is any event, and a value "*" asks only that
+    the attribute is present. ``above_prompt`` N > 0: only where the event's own prompt quantity,
+    subsets included, is strictly above N. ``price`` is exact, "0.0000025" or "1/3": major units
+    of the card's asset for one major unit of the meter. Zero is free, which is not unpriced.
+    """
+
+    product: str
+    quantity: str
+    price: str
+    attributes: dict[str, str] = {}
+    above_prompt: int = 0
+    priority: int = 0
+
+
+class RateCard(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """A whole rate card. Rows keep their order: a later one wins where all else is equal."""
+
+    name: str
+    asset: str
+    asset_scale: int
+    meters: tuple[Meter, ...]
+    rows: tuple[PriceRow, ...]
+    products: tuple[Product, ...] = ()
+    rounding: Rounding = Rounding.HALF_EVEN
+    prompt_quantity: str = "input_tokens"
+
+
+class CardFault(Struct, frozen=True):
+    """One fault of a card: where, a stable reason, the value, and what to do about it."""
+
+    path: str
+    reason: str
+    value: str
+    message: str
+
+
+class CardError(ValueError):
+    """The card can't be used; ``faults`` says why, every one with its place."""
+
+    def __init__(self, faults: list[CardFault]) -> None:
+        super().__init__("; ".join(f"{f.path}: {f.message}" for f in faults[:5]))
+        self.faults = faults
+
+
+_encoder = msgspec.msgpack.Encoder(order="deterministic")
+_decoder = msgspec.msgpack.Decoder(RateCard)
+
+
+def canonical_bytes(card: RateCard) -> bytes:
+    """The card as msgpack, the same bytes for the same card for ever (defaults left out)."""
+    return _encoder.encode(card)
+
+
+def content_hash(body: bytes) -> bytes:
+    """BLAKE2b-256 of canonical bytes: the name by which a card's body is stored."""
+    return blake2b(body, digest_size=32).digest()
+
+
+def decode_card(body: bytes) -> RateCard:
+    """The card of these bytes. Raises CardError (reason CARD_MALFORMED)."""
+    try:
+        return _decoder.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        fault = CardFault("", "CARD_MALFORMED", "", f"these bytes are not a rate card: {error}")
+        raise CardError([fault]) from error
+
+
+def validate(card: RateCard) -> list[CardFault]:
+    """Every fault of the card with its place; an empty list means that it can be published."""
+    return [
+        *_validate_head(card),
+        *_validate_meters(card),
+        *_validate_products(card),
+        *_validate_rows(card),
+    ]
+
+
+def validate_succession(earlier: RateCard, later: RateCard) -> list[CardFault]:
+    """Faults of a new version beside an earlier one: scales never change (rule N1)."""
+    faults = []
+    if later.asset != earlier.asset:
+        message = f"the card is in {earlier.asset!r}; another asset needs another card"
+        faults.append(CardFault("asset", "ASSET_CHANGED", later.asset, message))
+    elif later.asset_scale != earlier.asset_scale:
+        faults.append(_scale_changed("asset_scale", later.asset_scale, earlier.asset_scale))
+    before = {meter.quantity: meter.scale for meter in earlier.meters}
+    for index, meter in enumerate(later.meters):
+        if before.get(meter.quantity, meter.scale) != meter.scale:
+            path = f"meters[{index}].scale"
+            faults.append(_scale_changed(path, meter.scale, before[meter.quantity]))
+    return faults
+
+
+def _scale_changed(path: str, value: int, before: int) -> CardFault:
+    message = f"the scale was {before} and never changes; use another name for another scale"
+    return CardFault(path, "SCALE_CHANGED", str(value), message)
+
+
+def _validate_head(card: RateCard) -> Iterator[CardFault]:
+    yield from _name("name", card.name)
+    yield from _name("asset", card.asset)
+    yield from _scale("asset_scale", card.asset_scale)
+    declared = {meter.quantity for meter in card.meters}
+    if card.prompt_quantity not in declared and any(row.above_prompt > 0 for row in card.rows):
+        yield CardFault(
+            "prompt_quantity",
+            "QUANTITY_UNKNOWN",
+            card.prompt_quantity,
+            f"rows depend on the prompt's size, but {card.prompt_quantity!r} is not a meter",
+        )
+
+
+def _validate_meters(card: RateCard) -> Iterator[CardFault]:
+    yield from _count("meters", len(card.meters), METERS_MAX)
+    parents = {meter.quantity: meter.subset_of for meter in card.meters}
+    seen: set[str] = set()
+    for index, meter in enumerate(card.meters):
+        path = f"meters[{index}]"
+        yield from _name(f"{path}.quantity", meter.quantity)
+        yield from _scale(f"{path}.scale", meter.scale)
+        if meter.quantity in seen:
+            message = f"meter {meter.quantity!r} is declared twice"
+            yield CardFault(f"{path}.quantity", "METER_DUPLICATE", meter.quantity, message)
+        seen.add(meter.quantity)
+        if meter.subset_of:
+            yield from _subset(f"{path}.subset_of", meter, card.meters, parents)
+
+
+def _subset(
+    path: str, meter: Meter, meters: tuple[Meter, ...], parents: Mapping[str, str]
+) -> Iterator[CardFault]:
+    parent = meter.subset_of
+    if parent not in parents:
+        message = f"{meter.quantity!r} is a subset of {parent!r}, which is not a meter"
+        yield CardFault(path, "SUBSET_PARENT_UNKNOWN", parent, message)
+        return
+    if any(other.quantity == parent and other.scale != meter.scale for other in meters):
+        message = f"{meter.quantity!r} and its parent {parent!r} have different scales"
+        yield CardFault(path, "SUBSET_SCALE_DIFFERS", parent, message)
+    above, steps = parent, 0
+    while above and above != meter.quantity and steps <= len(parents):
+        above, steps = parents.get(above, ""), steps + 1
+    if above == meter.quantity:
+        message = f"{meter.quantity!r} is, over {parent!r}, a subset of itself"
+        yield CardFault(path, "SUBSET_CYCLE", parent, message)
+
+
+def _validate_products(card: RateCard) -> Iterator[CardFault]:
+    yield from _count("products", len(card.products), PRODUCTS_MAX)
+    seen: set[str] = set()
+    for index, product in enumerate(card.products):
+        path = f"products[{index}].product"
+        yield from _name(path, product.product)
+        if product.product == ANY:
+            message = 'the name "*" stands for any product in a price row; a product needs its own'
+            yield CardFault(path, "NAME_RESERVED", ANY, message)
+        if product.product in seen:
+            message = f"product {product.product!r} is declared twice"
+            yield CardFault(path, "PRODUCT_DUPLICATE", product.product, message)
+        seen.add(product.product)
+
+
+def _validate_rows(card: RateCard) -> Iterator[CardFault]:
+    yield from _count("rows", len(card.rows), ROWS_MAX)
+    declared = {meter.quantity for meter in card.meters}
+    seen: dict[object, int] = {}
+    for index, row in enumerate(card.rows[:ROWS_MAX]):
+        path = f"rows[{index}]"
+        yield from _name(f"{path}.product", row.product)
+        if row.quantity not in declared:
+            message = f"{row.quantity!r} is not a meter of this card; declare it"
+            yield CardFault(f"{path}.quantity", "QUANTITY_UNKNOWN", row.quantity, message)
+        try:
+            parse_price(row.price)
+        except PriceError as error:
+            yield CardFault(f"{path}.price", error.reason, row.price, str(error))
+        if row.attributes:
+            yield from _attributes(f"{path}.attributes", row.attributes)
+        yield from _between(f"{path}.above_prompt", row.above_prompt, 0, ABOVE_PROMPT_MAX)
+        yield from _between(f"{path}.priority", row.priority, -PRIORITY_MAX, PRIORITY_MAX)
+        selector = (
+            row.product,
+            row.quantity,
+            frozenset(row.attributes.items()),
+            row.above_prompt,
+            row.priority,
+        )
+        if seen.setdefault(selector, index) != index:
+            message = f"the row says the same as rows[{seen[selector]}]; remove one of them"
+            yield CardFault(path, "ROW_TIE", row.product, message)
+
+
+def _attributes(path: str, attributes: Mapping[str, str]) -> Iterator[CardFault]:
+    yield from _count(path, len(attributes), ATTRIBUTES_MAX)
+    for name, value in attributes.items():
+        yield from _name(f"{path}[{name!r}]", name, ATTRIBUTE_NAME_BYTES_MAX)
+        yield from _name(f"{path}[{name!r}]", value, ATTRIBUTE_VALUE_BYTES_MAX, empty=True)
+
+
+def _name(
+    path: str, value: str, bytes_max: int = NAME_BYTES_MAX, *, empty: bool = False
+) -> Iterator[CardFault]:
+    try:
+        size = len(value.encode())
+    except UnicodeEncodeError:
+        yield CardFault(path, "NAME_NOT_UTF8", ascii(value), "the text is not valid UTF-8")
+        return
+    if size > bytes_max:
+        message = f"{size} bytes; at most {bytes_max} are allowed"
+        yield CardFault(path, "NAME_TOO_LONG", value[:bytes_max], message)
+    if not value and not empty:
+        yield CardFault(path, "NAME_EMPTY", value, "a name is needed here")
+
+
+def _scale(path: str, value: int) -> Iterator[CardFault]:
+    if not 0 <= value <= SCALE_MAX:
+        message = f"scale {value} is not within 0 and {SCALE_MAX}"
+        yield CardFault(path, "SCALE_OUT_OF_RANGE", str(value), message)
+
+
+def _between(path: str, value: int, low: int, high: int) -> Iterator[CardFault]:
+    if not low <= value <= high:
+        message = f"{value} is not within {low} and {high}"
+        yield CardFault(path, "NUMBER_OUT_OF_RANGE", str(value), message)
+
+
+def _count(path: str, value: int, most: int) -> Iterator[CardFault]:
+    if value > most:
+        yield CardFault(path, "TOO_MANY", str(value), f"{value} entries; at most {most} allowed")
