@@ -311,7 +311,9 @@ class AccountServiceCreateRequest(_message.Message):
     account: _builtins.str
     """The customer's own id, unique in the tenant, 1 to 128 bytes. Must be no alias in force."""
     parent: _builtins.str
-    """Id of its parent, which must be open; empty = a root of a new family. Never changes."""
+    """Id of its parent, which must be open and at most 15 levels below its root;
+    empty = a root of a new family. Never changes.
+    """
     display_name: _builtins.str
     """Name for people, at most 256 bytes. Kept erasable."""
     @_builtins.property

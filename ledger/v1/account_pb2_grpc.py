@@ -116,8 +116,8 @@ class AccountServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Close(self, request, context):
-        """Closes an account for ever. FAILED_PRECONDITION while holds are open. Usage effective before
-        the closing is still taken.
+        """Closes an account for ever. FAILED_PRECONDITION while it has credits, open holds, an advance or
+        overage. Usage effective before the closing is still taken for a while.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

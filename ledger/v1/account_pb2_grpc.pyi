@@ -44,8 +44,8 @@ class AccountServiceStub:
     ABORTED where `expected_version` is not the present one.
     """
     Close: _grpc.UnaryUnaryMultiCallable[_account_pb2.AccountServiceCloseRequest, _account_pb2.AccountServiceCloseResponse]
-    """Closes an account for ever. FAILED_PRECONDITION while holds are open. Usage effective before
-    the closing is still taken.
+    """Closes an account for ever. FAILED_PRECONDITION while it has credits, open holds, an advance or
+    overage. Usage effective before the closing is still taken for a while.
     """
     AssignAlias: _grpc.UnaryUnaryMultiCallable[_account_pb2.AssignAliasRequest, _account_pb2.AssignAliasResponse]
     """Maps another name to an account, from an instant on. ALREADY_EXISTS where the name is mapped in
@@ -76,8 +76,8 @@ class AccountServiceAsyncStub(AccountServiceStub):
     ABORTED where `expected_version` is not the present one.
     """
     Close: _aio.UnaryUnaryMultiCallable[_account_pb2.AccountServiceCloseRequest, _account_pb2.AccountServiceCloseResponse]  # type: ignore[assignment]
-    """Closes an account for ever. FAILED_PRECONDITION while holds are open. Usage effective before
-    the closing is still taken.
+    """Closes an account for ever. FAILED_PRECONDITION while it has credits, open holds, an advance or
+    overage. Usage effective before the closing is still taken for a while.
     """
     AssignAlias: _aio.UnaryUnaryMultiCallable[_account_pb2.AssignAliasRequest, _account_pb2.AssignAliasResponse]  # type: ignore[assignment]
     """Maps another name to an account, from an instant on. ALREADY_EXISTS where the name is mapped in
@@ -135,8 +135,8 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _account_pb2.AccountServiceCloseRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_pb2.AccountServiceCloseResponse, _abc.Awaitable[_account_pb2.AccountServiceCloseResponse]]:
-        """Closes an account for ever. FAILED_PRECONDITION while holds are open. Usage effective before
-        the closing is still taken.
+        """Closes an account for ever. FAILED_PRECONDITION while it has credits, open holds, an advance or
+        overage. Usage effective before the closing is still taken for a while.
         """
 
     @_abc_1.abstractmethod

@@ -87,7 +87,7 @@ class GrantServiceIssueRequest(_message.Message):
     """
     @_builtins.property
     def products(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Products that it may pay for, at most 100 names of 1 to 128 bytes; empty = every product."""
+        """Products that it may pay for, at most 64 names of 1 to 128 bytes; empty = every product."""
 
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:

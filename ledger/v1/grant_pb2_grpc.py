@@ -71,6 +71,7 @@ class GrantServiceServicer:
 
     def Void(self, request, context):
         """Takes back what is left of a grant and not held; what a hold gives back later follows.
+        FAILED_PRECONDITION where it is voided or expired.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -38,7 +38,9 @@ class GrantServiceStub:
     external key was used before in the family.
     """
     Void: _grpc.UnaryUnaryMultiCallable[_grant_pb2.GrantServiceVoidRequest, _grant_pb2.GrantServiceVoidResponse]
-    """Takes back what is left of a grant and not held; what a hold gives back later follows."""
+    """Takes back what is left of a grant and not held; what a hold gives back later follows.
+    FAILED_PRECONDITION where it is voided or expired.
+    """
     List: _grpc.UnaryUnaryMultiCallable[_grant_pb2.GrantServiceListRequest, _grant_pb2.GrantServiceListResponse]
     """Lists the grants of an account, in the order issued."""
     Get: _grpc.UnaryUnaryMultiCallable[_grant_pb2.GrantServiceGetRequest, _grant_pb2.GrantServiceGetResponse]
@@ -54,7 +56,9 @@ class GrantServiceAsyncStub(GrantServiceStub):
     external key was used before in the family.
     """
     Void: _aio.UnaryUnaryMultiCallable[_grant_pb2.GrantServiceVoidRequest, _grant_pb2.GrantServiceVoidResponse]  # type: ignore[assignment]
-    """Takes back what is left of a grant and not held; what a hold gives back later follows."""
+    """Takes back what is left of a grant and not held; what a hold gives back later follows.
+    FAILED_PRECONDITION where it is voided or expired.
+    """
     List: _aio.UnaryUnaryMultiCallable[_grant_pb2.GrantServiceListRequest, _grant_pb2.GrantServiceListResponse]  # type: ignore[assignment]
     """Lists the grants of an account, in the order issued."""
     Get: _aio.UnaryUnaryMultiCallable[_grant_pb2.GrantServiceGetRequest, _grant_pb2.GrantServiceGetResponse]  # type: ignore[assignment]
@@ -79,7 +83,9 @@ class GrantServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _grant_pb2.GrantServiceVoidRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_grant_pb2.GrantServiceVoidResponse, _abc.Awaitable[_grant_pb2.GrantServiceVoidResponse]]:
-        """Takes back what is left of a grant and not held; what a hold gives back later follows."""
+        """Takes back what is left of a grant and not held; what a hold gives back later follows.
+        FAILED_PRECONDITION where it is voided or expired.
+        """
 
     @_abc_1.abstractmethod
     def List(

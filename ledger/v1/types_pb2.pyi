@@ -473,7 +473,7 @@ class Grant(_message.Message):
     """When the ledger recorded it, in microseconds."""
     @_builtins.property
     def products(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Products that it may pay for, at most 100; empty = every product."""
+        """Products that it may pay for, at most 64; empty = every product."""
 
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:

@@ -45,7 +45,9 @@ class _IngestOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_IngestO
     INGEST_OUTCOME_ACCOUNT_UNKNOWN: _IngestOutcome.ValueType  # 5
     """Not recorded: no such account or alias."""
     INGEST_OUTCOME_ACCOUNT_CLOSED: _IngestOutcome.ValueType  # 6
-    """Not recorded: the account was closed before the event's effective time."""
+    """Not recorded: the account was closed at or before the event's effective time, or so long ago that
+    late events are no longer taken.
+    """
     INGEST_OUTCOME_IN_FUTURE: _IngestOutcome.ValueType  # 7
     """Not recorded: effective more than 5 minutes in the future."""
     INGEST_OUTCOME_OVERFLOW: _IngestOutcome.ValueType  # 8
@@ -55,8 +57,8 @@ class _IngestOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_IngestO
     differs), or was abandoned by GetOutcome (reason ABANDONED).
     """
     INGEST_OUTCOME_RETRY: _IngestOutcome.ValueType  # 10
-    """Not recorded, safe to send again: the queue was full, the deadline passed in it, or an earlier
-    batch failed.
+    """Not recorded, safe to send again: the queue was full, the deadline passed in it, an earlier
+    batch failed, or the shard can remember no more ids for now (KEYS_EXHAUSTED).
     """
     INGEST_OUTCOME_UNKNOWN: _IngestOutcome.ValueType  # 11
     """Recorded or not: the commit's outcome is unknown. Send the same event again, or ask GetOutcome."""
@@ -79,7 +81,9 @@ INGEST_OUTCOME_INVALID: IngestOutcome.ValueType  # 4
 INGEST_OUTCOME_ACCOUNT_UNKNOWN: IngestOutcome.ValueType  # 5
 """Not recorded: no such account or alias."""
 INGEST_OUTCOME_ACCOUNT_CLOSED: IngestOutcome.ValueType  # 6
-"""Not recorded: the account was closed before the event's effective time."""
+"""Not recorded: the account was closed at or before the event's effective time, or so long ago that
+late events are no longer taken.
+"""
 INGEST_OUTCOME_IN_FUTURE: IngestOutcome.ValueType  # 7
 """Not recorded: effective more than 5 minutes in the future."""
 INGEST_OUTCOME_OVERFLOW: IngestOutcome.ValueType  # 8
@@ -89,8 +93,8 @@ INGEST_OUTCOME_CONFLICT: IngestOutcome.ValueType  # 9
 differs), or was abandoned by GetOutcome (reason ABANDONED).
 """
 INGEST_OUTCOME_RETRY: IngestOutcome.ValueType  # 10
-"""Not recorded, safe to send again: the queue was full, the deadline passed in it, or an earlier
-batch failed.
+"""Not recorded, safe to send again: the queue was full, the deadline passed in it, an earlier
+batch failed, or the shard can remember no more ids for now (KEYS_EXHAUSTED).
 """
 INGEST_OUTCOME_UNKNOWN: IngestOutcome.ValueType  # 11
 """Recorded or not: the commit's outcome is unknown. Send the same event again, or ask GetOutcome."""

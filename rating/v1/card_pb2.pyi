@@ -128,18 +128,20 @@ class PriceRow(_message.Message):
     """The quantity, one of the card's meters."""
     above_prompt: _builtins.int
     """Holds only where the event's own total of the card's prompt quantity is strictly above this, in
-    minor units of its meter; 0 = always. The largest that is exceeded wins.
+    minor units of its meter, 0 to 2^63 - 1; 0 = always. The largest that is exceeded wins.
     """
     price: _builtins.str
     """Price of one unit (10^scale minor units) of the meter in major units of the card's asset,
-    exact: a decimal ("0.00000125") or a fraction ("5/3"), 0 or more, at most 128 bytes. 0 = free.
+    exact: a decimal ("0.00000125") or a fraction ("5/3"), 0 or more, at most 80 bytes. 0 = free.
     """
     priority: _builtins.int
-    """Decides between rows that are equally specific: the higher wins. Any int32."""
+    """Decides between rows that are equally specific: the higher wins, then the later row. From
+    -(2^31 - 1) to 2^31 - 1.
+    """
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """Attributes that the event must have, at most 16 pairs of 64 + 128 bytes; the value "*" = any
-        value; none = any event.
+        """Attributes that the event must have, at most 16 pairs of 64 + 128 bytes; none = any event. The
+        value "*" asks only for presence and makes the row no more specific.
         """
 
     def __init__(
@@ -171,7 +173,7 @@ class Product(_message.Message):
     product: _builtins.str
     """The product's code, unique in the card, 1 to 128 bytes."""
     display_name: _builtins.str
-    """Name for people, at most 256 bytes."""
+    """Name for people, at most 128 bytes."""
     def __init__(
         self,
         *,

@@ -87,8 +87,8 @@ class PricingServiceServicer:
 
     def PublishRateCard(self, request, context):
         """Publishes a new version of a rate card; answers when every shard has it. A card that does not
-        compile is INVALID_ARGUMENT with one BadRequest violation a fault; nothing is published. ABORTED
-        where `expected_version` is not the present one.
+        compile is INVALID_ARGUMENT with one BadRequest violation a fault, and nothing is published.
+        ABORTED where `expected_version` is not the present one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
