@@ -45,8 +45,8 @@ class _IngestOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_IngestO
     INGEST_OUTCOME_ACCOUNT_UNKNOWN: _IngestOutcome.ValueType  # 5
     """Not recorded: no such account or alias."""
     INGEST_OUTCOME_ACCOUNT_CLOSED: _IngestOutcome.ValueType  # 6
-    """Not recorded: the account was closed at or before the event's effective time, or so long ago that
-    late events are no longer taken.
+    """Not recorded: the account was closed at or before the event's effective time, or so long ago
+    that late events are no longer taken.
     """
     INGEST_OUTCOME_IN_FUTURE: _IngestOutcome.ValueType  # 7
     """Not recorded: effective more than 5 minutes in the future."""
@@ -81,8 +81,8 @@ INGEST_OUTCOME_INVALID: IngestOutcome.ValueType  # 4
 INGEST_OUTCOME_ACCOUNT_UNKNOWN: IngestOutcome.ValueType  # 5
 """Not recorded: no such account or alias."""
 INGEST_OUTCOME_ACCOUNT_CLOSED: IngestOutcome.ValueType  # 6
-"""Not recorded: the account was closed at or before the event's effective time, or so long ago that
-late events are no longer taken.
+"""Not recorded: the account was closed at or before the event's effective time, or so long ago
+that late events are no longer taken.
 """
 INGEST_OUTCOME_IN_FUTURE: IngestOutcome.ValueType  # 7
 """Not recorded: effective more than 5 minutes in the future."""
