@@ -1,0 +1,1 @@
+"""The demo: a real AI workload, metered, charged and gated."""
