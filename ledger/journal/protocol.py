@@ -97,8 +97,9 @@ def row_hash(
 ) -> bytes:
     """BLAKE2b-256, unkeyed, over format, codec, every column and the payload.
 
-    Integers are 8 bytes big-endian, byte strings are prefixed by their length in 8 bytes, in the
-    order of the table in docs: so no two rows share an encoding.
+    Seven integers of 8 bytes, big-endian and signed (format, codec, shard, batch_seq, recorded_at,
+    first_event, event_count), then prev_hash and payload, each after its length in 8 bytes: no two
+    rows share an encoding.
     """
     digest = blake2b(digest_size=HASH_BYTES, person=_HASH_DOMAIN)
     for number in (format, codec, shard, batch_seq, recorded_at_us, first_event, event_count):

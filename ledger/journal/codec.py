@@ -1,0 +1,170 @@
+"""Bytes of a batch: its events (hashed, kept for ever) and its private records (erasable).
+
+A payload is zstd over a msgpack array of the batch's events; everything else about the batch stands
+in the row's columns. The union of events is handed in, so this module knows no event. What could
+identify a person (ids as the customer wrote them, personal attributes) goes into `PrivateRecords`,
+which is stored beside the payload, outside the hash, and can be blanked without breaking the chain.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from typing import Any, Final, Generic, TypeVar
+
+import msgspec
+import zstandard
+
+from ledger.journal.errors import JournalCorrupt
+
+FORMAT_EVENTS: Final = 1  # row.format: a msgpack array of tagged events
+CODEC_MSGPACK_ZSTD: Final = 1  # row.codec: msgpack, then one zstd frame
+PRIVATE_FORMAT: Final = b"\x01"  # first byte of private records
+
+# Measured on 8,192 usage events of 91 bytes, per event: level 1 gives 49.1 bytes in 0.17 us,
+# -1 gives 52.9 in 0.12, 3 gives 44.3 in 0.28, 6 gives 42.9 in 0.77.
+ZSTD_LEVEL: Final = 1
+PAYLOAD_BYTES_MAX: Final = 256 << 20  # unpacked; 8,192 events of 16 quantities stay below 16 MB
+
+EventT = TypeVar("EventT")
+
+
+class BatchCodec(Generic[EventT]):
+    """Encode and decode batches of one union of tagged Structs. Not safe across threads."""
+
+    format: Final = FORMAT_EVENTS
+    codec: Final = CODEC_MSGPACK_ZSTD
+
+    def __init__(self, event_type: Any) -> None:
+        """`event_type` is the union (or class) of all events, as msgspec understands types."""
+        self._encode = msgspec.msgpack.Encoder().encode
+        self._decode_batch = msgspec.msgpack.Decoder(list[event_type]).decode
+        self._decode_raws = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+        self._decode_event = msgspec.msgpack.Decoder(event_type).decode
+        self._compress = zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress
+        self._decompressor = zstandard.ZstdDecompressor()
+
+    def encode(self, events: Sequence[EventT]) -> bytes:
+        """The payload of a batch of events, in order."""
+        return self._compress(self._encode(events))
+
+    def decode(self, payload: bytes) -> list[EventT]:
+        """All events of a payload. Raises JournalCorrupt."""
+        unpacked = self._unpack(payload)
+        try:
+            events: list[EventT] = self._decode_batch(unpacked)
+        except msgspec.MsgspecError as error:
+            raise JournalCorrupt(f"a payload holds no batch of known events: {error}") from error
+        return events
+
+    def decode_some(self, payload: bytes, indexes: Sequence[int]) -> list[EventT]:
+        """The events at these indexes, in the order asked; only they are built.
+
+        Raises JournalCorrupt, and IndexError where the batch is shorter.
+        """
+        unpacked = self._unpack(payload)
+        try:
+            raws = self._decode_raws(unpacked)
+            return [self._decode_event(raws[index]) for index in indexes]
+        except msgspec.MsgspecError as error:
+            raise JournalCorrupt(f"a payload holds no batch of known events: {error}") from error
+
+    def decode_one(self, payload: bytes, index: int) -> EventT:
+        """The event at one index. Raises JournalCorrupt, IndexError."""
+        return self.decode_some(payload, (index,))[0]
+
+    def _unpack(self, payload: bytes) -> bytes:
+        return _decompress(self._decompressor, payload)
+
+
+class PrivateRecords(msgspec.Struct, array_like=True):
+    """The erasable side of a batch, in columns: parallel lists, one place a recorded event.
+
+    `indexes` are places in the batch, ascending; `accounts` are account numbers (0 = none);
+    `personal` maps an index of the batch to attributes marked personal. "" = nothing or erased.
+    """
+
+    indexes: list[int] = []
+    accounts: list[int] = []
+    sources: list[str] = []
+    ids: list[str] = []
+    operations: list[str] = []
+    operation_parents: list[str] = []
+    personal: dict[int, dict[str, str]] = {}
+
+    def add(
+        self,
+        index: int,
+        account: int,
+        source: str,
+        id: str,
+        operation: str = "",
+        operation_parent: str = "",
+        personal: dict[str, str] | None = None,
+    ) -> None:
+        """Append the record of the event at `index`."""
+        self.indexes.append(index)
+        self.accounts.append(account)
+        self.sources.append(source)
+        self.ids.append(id)
+        self.operations.append(operation)
+        self.operation_parents.append(operation_parent)
+        if personal:
+            self.personal[index] = personal
+
+    def blank(self, accounts: Collection[int]) -> PrivateRecords:
+        """A copy in which these accounts' records hold nothing but index and account number."""
+        gone = frozenset(accounts)
+        keep = [account not in gone for account in self.accounts]
+        erased = {
+            index
+            for index, account in zip(self.indexes, self.accounts, strict=True)
+            if account in gone
+        }
+
+        def blanked(column: list[str]) -> list[str]:
+            return [text if kept else "" for text, kept in zip(column, keep, strict=True)]
+
+        return PrivateRecords(
+            indexes=list(self.indexes),
+            accounts=list(self.accounts),
+            sources=blanked(self.sources),
+            ids=blanked(self.ids),
+            operations=blanked(self.operations),
+            operation_parents=blanked(self.operation_parents),
+            personal={index: kept for index, kept in self.personal.items() if index not in erased},
+        )
+
+
+_private_encoder = msgspec.msgpack.Encoder()
+_private_decoder = msgspec.msgpack.Decoder(PrivateRecords)
+
+
+def encode_private(records: PrivateRecords) -> bytes:
+    """The bytes of private records; b"" when there are none."""
+    if not records.indexes:
+        return b""
+    packed = _private_encoder.encode(records)
+    return PRIVATE_FORMAT + zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress(packed)
+
+
+def decode_private(data: bytes) -> PrivateRecords:
+    """The records of those bytes; b"" gives none. Raises JournalCorrupt."""
+    if not data:
+        return PrivateRecords()
+    if data[:1] != PRIVATE_FORMAT:
+        raise JournalCorrupt(f"private records of an unknown format {data[:1].hex()}")
+    unpacked = _decompress(zstandard.ZstdDecompressor(), data[1:])
+    try:
+        return _private_decoder.decode(unpacked)
+    except msgspec.MsgspecError as error:
+        raise JournalCorrupt(f"private records are damaged: {error}") from error
+
+
+def _decompress(decompressor: zstandard.ZstdDecompressor, data: bytes) -> bytes:
+    try:
+        size = zstandard.frame_content_size(data)
+        if not 0 <= size <= PAYLOAD_BYTES_MAX:
+            raise JournalCorrupt(f"a frame claims {size} bytes; {PAYLOAD_BYTES_MAX} are allowed")
+        return decompressor.decompress(data)
+    except zstandard.ZstdError as error:
+        raise JournalCorrupt(f"a frame is no zstd frame or is damaged: {error}") from error
