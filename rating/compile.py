@@ -44,11 +44,11 @@ class Plan:
 
     Per quantity, in the order of ``quantities``: ``rows`` (row number, -1 = no price),
     ``numerators`` and ``denominators`` (minor units of asset for one minor unit of meter) and
-    ``subsets`` (indexes of the quantities that are taken off it, rule R8). ``steps`` are the
-    plans (N, plan) for prompts strictly above N, largest N first; ``prompt_index`` is where the
-    prompt stands (-1 = the event has none). ``whole``: every priced line has denominator 1, so
-    that it rounds event by event (rule R1). ``flat``: whole, nothing to subtract, all priced.
-    ``simple``: flat, and no steps.
+    ``subsets`` (indexes of the quantities that are taken off it, rule R8; ``parents`` are those
+    that have any). ``steps`` are the plans (N, plan) for prompts strictly above N, largest N
+    first; ``prompt_index`` is where the prompt stands (-1 = the event has none). ``whole``: every
+    priced line has denominator 1, so that it rounds event by event (rule R1). ``flat``: whole,
+    nothing to subtract, all priced. ``simple``: flat, and no steps.
     """
 
     __slots__ = (
@@ -57,6 +57,7 @@ class Plan:
         "denominators",
         "flat",
         "numerators",
+        "parents",
         "priced",
         "prompt_index",
         "quantities",
@@ -80,6 +81,7 @@ class Plan:
         rounding: int,
     ) -> None:
         assert len(quantities) == len(rows) == len(ratios) == len(subsets)
+        assert all(numerator >= 0 and denominator > 0 for numerator, denominator in ratios)
         self.card_version: int = card_version
         self.quantities: tuple[str, ...] = quantities
         self.count: int = len(quantities)
@@ -87,6 +89,9 @@ class Plan:
         self.numerators: tuple[int, ...] = tuple([ratio[0] for ratio in ratios])
         self.denominators: tuple[int, ...] = tuple([ratio[1] for ratio in ratios])
         self.subsets: tuple[tuple[int, ...], ...] = subsets
+        self.parents: tuple[tuple[int, tuple[int, ...]], ...] = tuple(
+            [(index, children) for index, children in enumerate(subsets) if children]
+        )
         self.prompt_index: int = prompt_index
         self.steps: tuple[tuple[int, Plan], ...] = steps
         self.rounding: int = rounding

@@ -6,9 +6,10 @@ fits (rule N1). Written to be fast in plain Python and to compile with mypyc unc
 """
 
 from collections.abc import Mapping, Sequence
+from operator import mul
 from typing import Final
 
-from rating.compile import NO_ROW, ROUND_DOWN, ROUND_HALF_EVEN, ROUND_HALF_UP, Plan
+from rating.compile import NO_ROW, ROUND_DOWN, ROUND_HALF_EVEN, ROUND_UP, Plan
 
 UNPRICED: Final = -1
 
@@ -49,11 +50,12 @@ def rate(plan: Plan, quantities: Sequence[int], totals: Mapping[int, int]) -> Ra
             first = first_price * first_quantity
             second = second_price * second_quantity
             return (first, second), first + second, (), plan
-        charges = tuple([n * q for n, q in zip(plan.numerators, quantities, strict=True)])
+        assert len(quantities) == plan.count
+        charges = tuple(map(mul, plan.numerators, quantities))
         return charges, sum(charges), (), plan
     own = own_quantities(plan, quantities)
     if plan.whole and plan.priced == plan.count:
-        charges = tuple([n * q for n, q in zip(plan.numerators, own, strict=True)])
+        charges = tuple(map(mul, plan.numerators, own))
         return charges, sum(charges), (), plan
     return _rate_line_by_line(plan, own, totals)
 
@@ -66,15 +68,14 @@ def own_quantities(plan: Plan, quantities: Sequence[int]) -> Sequence[int]:
     """
     assert len(quantities) == plan.count
     own = list(quantities)
-    for index, subset in enumerate(plan.subsets):
-        if subset:
-            part = 0
-            for child in subset:
-                part += quantities[child]
-            whole = quantities[index]
-            if part > whole:
-                raise RatingFault("SUBSET_EXCEEDS_PARENT", plan.quantities[index], whole, part)
-            own[index] = whole - part
+    for parent, children in plan.parents:
+        part = 0
+        for child in children:
+            part += quantities[child]
+        whole = own[parent]
+        if part > whole:
+            raise RatingFault("SUBSET_EXCEEDS_PARENT", plan.quantities[parent], whole, part)
+        own[parent] = whole - part
     return own
 
 
@@ -107,13 +108,14 @@ def _rate_line_by_line(plan: Plan, own: Sequence[int], totals: Mapping[int, int]
 def rounded(numerator: int, denominator: int, rounding: int) -> int:
     """The ratio, zero or more, as a whole number by one of the ROUND_ codes (rule N2)."""
     assert numerator >= 0
-    assert denominator > 0
     whole, rest = divmod(numerator, denominator)
     if rest == 0 or rounding == ROUND_DOWN:
         return whole
-    if rounding == ROUND_HALF_EVEN:
-        double = 2 * rest
-        return whole + 1 if double > denominator or (double == denominator and whole & 1) else whole
-    if rounding == ROUND_HALF_UP:
-        return whole + 1 if 2 * rest >= denominator else whole
+    if rounding == ROUND_UP:
+        return whole + 1
+    twice = rest + rest
+    if twice < denominator:
+        return whole
+    if twice == denominator and rounding == ROUND_HALF_EVEN:
+        return whole + (whole & 1)
     return whole + 1
