@@ -1,0 +1,14 @@
+"""The pure core: no I/O, no clock, no randomness, no asyncio. Read in this order:
+
+    limits, outcomes        what is bounded, and how a refusal looks
+    events, commands        the facts of the journal, and what may be asked
+    books                   double entry: book accounts, four counters, transfers
+    state                   the fold of the events
+    catalog, shapes         the compiled configuration that decisions read
+    drawdown                the waterfall: who pays
+    usage, holds, grants, accounts      one module a kind of decision
+    evolve                  the only code that changes state
+    decide                  the door: execute one command
+    identity, keys          what was recorded before, and is it the same
+    digest                  the canonical form of the state
+"""

@@ -1,0 +1,172 @@
+"""Deciding accounts: create, change the policy, close, abandon a request. Changes nothing."""
+
+from __future__ import annotations
+
+from ledger.core.commands import AbandonRequest, CloseAccount, CreateAccount, UpdatePolicy
+from ledger.core.events import (
+    AccountClosed,
+    AccountCreated,
+    AccountPolicyUpdated,
+    Event,
+    Policy,
+    RequestAbandoned,
+)
+from ledger.core.limits import DEPTH_MAX, INT64_MAX
+from ledger.core.outcomes import Known, Reason, Refusal
+from ledger.core.state import Account, State
+from ledger.core.usage import account_closed, unknown_account
+
+
+def decide_create(
+    state: State, command: CreateAccount, out: list[Event]
+) -> Event | Known | Refusal:
+    """Open an account under its parent, in the family of its root."""
+    locator = state.keys.find(command.key)
+    if locator is not None:
+        return Known(locator)
+    if command.account in state.accounts:
+        return Refusal(
+            Reason.ACCOUNT_EXISTS, "account", str(command.account), "the account exists already"
+        )
+    if command.parent:
+        parent = state.accounts.get(command.parent)
+        if parent is None:
+            return Refusal(
+                Reason.PARENT_UNKNOWN, "parent", str(command.parent), "the parent does not exist"
+            )
+        if parent.closed_at:
+            return account_closed(parent)
+        assert parent.root == command.root, (parent.root, command.root)
+        if parent.depth >= DEPTH_MAX:
+            return Refusal(
+                Reason.DEPTH_EXCEEDED,
+                "parent",
+                str(parent.depth),
+                f"a family is at most {DEPTH_MAX} accounts deep",
+            )
+    refusal = _invalid_policy(state, command.tenant, command.policy)
+    if refusal is not None:
+        return refusal
+    created = AccountCreated(
+        command.key,
+        command.tenant,
+        command.account,
+        command.parent,
+        command.root,
+        command.policy,
+        command.profile,
+        command.trace,
+    )
+    out.append(created)
+    return created
+
+
+def decide_policy(state: State, command: UpdatePolicy, out: list[Event]) -> Event | Known | Refusal:
+    """Replace an account's policy; decisions name the version that they used."""
+    locator = state.keys.find(command.key)
+    if locator is not None:
+        return Known(locator)
+    account = state.accounts.get(command.account)
+    if account is None:
+        return unknown_account(command.account)
+    if account.closed_at:
+        return account_closed(account)
+    if command.expected_version and command.expected_version != account.version:
+        return Refusal(
+            Reason.VERSION_MISMATCH,
+            "expected_version",
+            str(account.version),
+            f"the policy is at version {account.version}, not {command.expected_version}; "
+            "read it again",
+        )
+    refusal = _invalid_policy(state, account.tenant, command.policy)
+    if refusal is not None:
+        return refusal
+    updated = AccountPolicyUpdated(
+        command.key,
+        account.number,
+        command.policy,
+        account.version + 1,
+        command.expected_version,
+        command.trace,
+    )
+    out.append(updated)
+    return updated
+
+
+def _invalid_policy(state: State, tenant: int, policy: Policy) -> Refusal | None:
+    if not 0 <= policy.overdraft_limit <= INT64_MAX:
+        return Refusal(
+            Reason.AMOUNT_INVALID,
+            "policy.overdraft_limit",
+            str(policy.overdraft_limit),
+            "an overdraft limit is from 0 to 2^63 - 1",
+        )
+    if policy.overdraft_limit:
+        asset = state.catalog.assets.get(policy.overdraft_asset)
+        if asset is None or asset.tenant != tenant:
+            return Refusal(
+                Reason.ASSET_UNKNOWN,
+                "policy.overdraft_asset",
+                str(policy.overdraft_asset),
+                "the tenant has no such asset",
+            )
+    if not -1 <= policy.overage_cap <= INT64_MAX:
+        return Refusal(
+            Reason.AMOUNT_INVALID,
+            "policy.overage_cap",
+            str(policy.overage_cap),
+            "an overage cap is from 0 to 2^63 - 1, or absent",
+        )
+    return None
+
+
+def decide_close(state: State, command: CloseAccount, out: list[Event]) -> Event | Known | Refusal:
+    """Close at zero only: no credits, no holds, nothing owed, no open child."""
+    locator = state.keys.find(command.key)
+    if locator is not None:
+        return Known(locator)
+    account = state.accounts.get(command.account)
+    if account is None:
+        return unknown_account(command.account)
+    if account.closed_at:
+        return account_closed(account)
+    open_part = _still_open(account)
+    if open_part:
+        return Refusal(
+            Reason.ACCOUNT_NOT_EMPTY,
+            "account",
+            open_part,
+            f"the account still has {open_part}; void, settle or repay it first",
+        )
+    closed = AccountClosed(command.key, account.number, state.recorded_at, command.trace)
+    out.append(closed)
+    return closed
+
+
+def _still_open(account: Account) -> str:
+    if account.holds:
+        return "open holds"
+    if any(active for active in account.active.values()):
+        return "credits"
+    if any(book.owed for book in account.advance.values()):
+        return "an advance"
+    if any(book.owed for book in account.overage.values()):
+        return "unbilled overage"
+    if any(not child.closed_at for child in account.children):
+        return "open children"
+    return ""
+
+
+def decide_abandon(
+    state: State, command: AbandonRequest, out: list[Event]
+) -> Event | Known | Refusal:
+    """A tombstone, unless the request was applied after all (rule I5)."""
+    locator = state.keys.find(command.key)
+    if locator is not None:
+        return Known(locator)
+    if state.accounts.get(command.account) is None:
+        return unknown_account(command.account)
+    abandoned = RequestAbandoned(command.key, command.account)
+    out.append(abandoned)
+    return abandoned

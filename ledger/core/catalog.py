@@ -1,0 +1,171 @@
+"""The compiled configuration that decisions read: assets and rate cards of each tenant.
+
+The engine installs what its shard's journal has applied (`ConfigurationApplied`), so every
+decision names a version that every replay can find. Nothing here is state: evolve never reads it.
+"""
+
+from __future__ import annotations
+
+from ledger.core.events import BookKind, PlanDeclared
+from ledger.core.shapes import Shape
+from rating.compile import NO_ROW, Plan
+from rating.versions import CardVersion, CardVersions
+
+BOUNDS_MAX = 65_536  # shapes priced and remembered a card; x ~500 B = 33 MB
+
+ASSET_VERSION_BITS = 32
+
+
+class Asset:
+    """A unit of account with a fixed scale (rule N1): amounts are integers of 10^-scale."""
+
+    __slots__ = ("code", "kind", "number", "scale", "tenant")
+
+    def __init__(self, number: int, tenant: int, code: str, scale: int, kind: str) -> None:
+        self.number = number
+        self.tenant = tenant
+        self.code = code
+        self.scale = scale
+        self.kind = kind  # money | credit | unit
+
+
+def asset_number(tenant: int, version: int) -> int:
+    """The number of an asset: unique over tenants, from the version that defined it."""
+    return tenant << ASSET_VERSION_BITS | version
+
+
+class Bound:
+    """A shape priced by one version of a card: what a usage event needs, looked up once."""
+
+    __slots__ = ("asset", "declaration", "plan", "used_key")
+
+    def __init__(
+        self, plan: Plan, declaration: PlanDeclared, asset: int, used_key: tuple[int, int, int, str]
+    ) -> None:
+        self.plan = plan
+        self.declaration = declaration
+        self.asset = asset
+        self.used_key = used_key
+
+
+class PricedCard:
+    """A rate card's versions, with the shapes that they have priced."""
+
+    __slots__ = ("_bounds", "_settled", "assets", "name", "settled_from_us", "tenant", "versions")
+
+    def __init__(self, tenant: int, name: str) -> None:
+        self.tenant = tenant
+        self.name = name
+        self.versions = CardVersions()
+        self.assets: dict[int, int] = {}  # card version -> asset
+        self.settled_from_us = 0
+        self._settled: dict[Shape, Bound] = {}  # for events not earlier than settled_from_us
+        self._bounds: dict[tuple[Shape, Plan], Bound] = {}
+
+    def add(self, version: CardVersion, asset: int) -> None:
+        """Take a published version in; what was priced before is priced anew."""
+        self.versions = self.versions.adding(version)
+        self.assets[version.version] = asset
+        self.settled_from_us = self.versions.settled_from_us
+        self._settled = {}
+
+    def bind(self, shape: Shape, effective_at: int) -> Bound:
+        """The shape priced at that time; every quantity unpriced where no version applies."""
+        settled = effective_at >= self.settled_from_us
+        if settled:
+            bound = self._settled.get(shape)
+            if bound is not None:
+                return bound
+        plan = self.versions.plan_for(
+            effective_at, shape.product, shape.attributes, shape.quantity_names
+        )
+        bound = self.bound(shape, plan if plan is not None else _unpriced(shape))
+        if settled:
+            if len(self._settled) >= BOUNDS_MAX:
+                self._settled = {}
+            self._settled[shape] = bound
+        return bound
+
+    def bound(self, shape: Shape, plan: Plan) -> Bound:
+        """The shape with one of its plans: a step for large prompts, or an earlier version's."""
+        bound = self._bounds.get((shape, plan))
+        if bound is None:
+            if len(self._bounds) >= BOUNDS_MAX:
+                self._bounds = {}
+            asset = self.assets.get(plan.card_version, 0)
+            declaration = PlanDeclared(
+                shape.product,
+                shape.attributes,
+                shape.quantity_names,
+                self.name,
+                plan.card_version,
+                plan.rows,
+                asset,
+            )
+            used_key = (self.tenant, BookKind.USED, asset, shape.product)
+            bound = Bound(plan, declaration, asset, used_key)
+            self._bounds[(shape, plan)] = bound
+        return bound
+
+
+def _unpriced(shape: Shape) -> Plan:
+    count = len(shape.quantity_names)
+    return Plan(
+        0, shape.quantity_names, (NO_ROW,) * count, ((0, 1),) * count, ((),) * count, -1, (), 0
+    )
+
+
+class Catalog:
+    """One shard's compiled configuration, as far as its journal has applied it."""
+
+    __slots__ = ("_asset_numbers", "assets", "cards")
+
+    def __init__(self) -> None:
+        self.assets: dict[int, Asset] = {}
+        self.cards: dict[tuple[int, str], PricedCard] = {}
+        self._asset_numbers: dict[tuple[int, str], int] = {}
+
+    def add_asset(self, asset: Asset) -> None:
+        """Take a defined asset in."""
+        self.assets[asset.number] = asset
+        self._asset_numbers[(asset.tenant, asset.code)] = asset.number
+
+    def asset_of(self, tenant: int, code: str) -> Asset | None:
+        """The tenant's asset with that code."""
+        number = self._asset_numbers.get((tenant, code))
+        return self.assets[number] if number is not None else None
+
+    def add_card(self, tenant: int, name: str, version: CardVersion) -> None:
+        """Take a version of a rate card in; its asset must have been defined before."""
+        asset = self.asset_of(tenant, version.card.asset)
+        assert asset is not None, f"card {name!r} charges in the undefined {version.card.asset!r}"
+        self._card((tenant, name)).add(version, asset.number)
+
+    def bind(self, card_key: tuple[int, str], shape: Shape, effective_at: int) -> Bound:
+        """A shape priced by the card (tenant, name) at that time."""
+        card = self.cards.get(card_key)
+        if card is None:
+            card = self._card(card_key)
+        return card.bind(shape, effective_at)
+
+    def step(
+        self,
+        card_key: tuple[int, str],
+        shape: Shape,
+        effective_at: int,
+        quantities: tuple[int, ...],
+    ) -> tuple[Bound, Plan]:
+        """The same for one event, whose prompt may be above a threshold of the card."""
+        bound = self.bind(card_key, shape, effective_at)
+        plan = bound.plan
+        if plan.steps:
+            plan = plan.at(quantities[plan.prompt_index])
+            if plan is not bound.plan:
+                bound = self.cards[card_key].bound(shape, plan)
+        return bound, plan
+
+    def _card(self, card_key: tuple[int, str]) -> PricedCard:
+        card = self.cards.get(card_key)
+        if card is None:
+            card = self.cards[card_key] = PricedCard(card_key[0], card_key[1])
+        return card

@@ -1,0 +1,172 @@
+"""What may be asked of the core, in the imperative. Parsed once, at the edge; valid in form.
+
+Time and identity come in with the command: `key` is the 16-byte digest of rule I1 (family, source,
+id) or of a request id (rule I5). External names travel beside the command (`Names`), only to be
+written to the erasable side table; `decide` never reads them.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from ledger.core.events import GrantKind, Policy
+from ledger.core.shapes import Shape
+
+
+class Names(msgspec.Struct, frozen=True, gc=False):
+    """External names of one event, for the side table that erasure may blank."""
+
+    source: str
+    event_id: str
+    operation: str = ""
+    operation_parent: str = ""
+    personal: tuple[tuple[str, str], ...] = ()
+
+
+NO_NAMES = Names("", "")
+
+
+class RecordUsage(msgspec.Struct, gc=False):
+    """Record usage that has happened: it is never refused for lack of credits (rule D4)."""
+
+    key: bytes
+    account: int
+    shape: Shape
+    quantities: tuple[int, ...]
+    effective_at: int  # 0 = the writer's clock
+    names: Names
+    operation: bytes = b""
+    personal: bytes = b""
+    trace: bytes = b""
+
+
+class AuthorizeHold(msgspec.Struct, gc=False):
+    """Reserve the price of an estimate, or deny (rules H1, H3, D4)."""
+
+    key: bytes
+    account: int
+    shape: Shape
+    quantities: tuple[int, ...]
+    lifetime: int  # microseconds; 0 = the default
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class CaptureHold(msgspec.Struct, gc=False):
+    """Settle a hold at the actual quantities; the rest goes back (rule H1)."""
+
+    key: bytes
+    account: int
+    hold: int
+    quantity_names: tuple[str, ...]
+    quantities: tuple[int, ...]
+    effective_at: int  # 0 = the writer's clock
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class ReleaseHold(msgspec.Struct, gc=False):
+    """Give a hold back."""
+
+    key: bytes
+    account: int
+    hold: int
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class CreateAccount(msgspec.Struct, gc=False):
+    """Open an account whose id the directory has claimed."""
+
+    key: bytes
+    tenant: int
+    account: int
+    parent: int
+    root: int
+    policy: Policy
+    profile: bytes = b""
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class UpdatePolicy(msgspec.Struct, gc=False):
+    """Replace the policy; `expected_version` 0 = whatever it is."""
+
+    key: bytes
+    account: int
+    policy: Policy
+    expected_version: int = 0
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class CloseAccount(msgspec.Struct, gc=False):
+    """Close an account that has no credits, holds, advance or overage."""
+
+    key: bytes
+    account: int
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class IssueGrant(msgspec.Struct, gc=False):
+    """Credit units to an account. `external_key` is a permanent identity of the grant (rule I5)."""
+
+    key: bytes
+    account: int
+    kind: GrantKind
+    asset: int
+    amount: int
+    price_paid: int
+    price_asset: int
+    priority: int
+    effective_at: int  # 0 = the writer's clock
+    expires_at: int  # 0 = never
+    products: tuple[str, ...]
+    external_key: bytes
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class VoidGrant(msgspec.Struct, gc=False):
+    """Take back what is left of a grant and not held."""
+
+    key: bytes
+    account: int
+    grant: int
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class AbandonRequest(msgspec.Struct, gc=False):
+    """Make 'not applied so far' final (rule I5)."""
+
+    key: bytes
+    account: int
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class ApplyConfiguration(msgspec.Struct, gc=False):
+    """Import a published version of a tenant's configuration."""
+
+    tenant: int
+    version: int
+    content_hash: bytes
+
+
+Command: TypeAlias = (
+    RecordUsage
+    | AuthorizeHold
+    | CaptureHold
+    | ReleaseHold
+    | CreateAccount
+    | UpdatePolicy
+    | CloseAccount
+    | IssueGrant
+    | VoidGrant
+    | AbandonRequest
+    | ApplyConfiguration
+)

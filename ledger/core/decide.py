@@ -1,0 +1,130 @@
+"""The door of the core: `execute` decides one command and evolves the state by its events.
+
+    decide(state, command, out) -> the answering event | Known | Refusal     changes nothing
+    evolve(state, event)                                                     judges nothing
+
+What time has made due on the account that a command touches is posted first, as entries of its
+own, so no decision sees an overdue hold or grant (rules H2, T3).
+"""
+
+from __future__ import annotations
+
+from heapq import heappop
+from typing import TypeAlias
+
+from ledger.core.accounts import decide_abandon, decide_close, decide_create, decide_policy
+from ledger.core.commands import (
+    AbandonRequest,
+    ApplyConfiguration,
+    AuthorizeHold,
+    CaptureHold,
+    CloseAccount,
+    Command,
+    CreateAccount,
+    IssueGrant,
+    RecordUsage,
+    ReleaseHold,
+    UpdatePolicy,
+    VoidGrant,
+)
+from ledger.core.events import ConfigurationApplied, Event
+from ledger.core.evolve import evolve
+from ledger.core.grants import decide_issue, decide_void, expire
+from ledger.core.holds import decide_authorize, decide_capture, decide_release, expire_hold
+from ledger.core.limits import PERIOD_GRACE_US
+from ledger.core.outcomes import Known, Refusal
+from ledger.core.state import NEVER, TIMER_HOLD, Account, State
+from ledger.core.usage import decide_usage
+
+Outcome: TypeAlias = Event | Known | Refusal
+
+
+def decide(state: State, command: Command, out: list[Event]) -> Outcome:
+    """Append to `out` the events that `command` causes; a Refusal or Known leaves it empty."""
+    match command:
+        case RecordUsage():
+            return decide_usage(state, command, out)
+        case AuthorizeHold():
+            return decide_authorize(state, command, out)
+        case CaptureHold():
+            return decide_capture(state, command, out)
+        case ReleaseHold():
+            return decide_release(state, command, out)
+        case CreateAccount():
+            return decide_create(state, command, out)
+        case UpdatePolicy():
+            return decide_policy(state, command, out)
+        case CloseAccount():
+            return decide_close(state, command, out)
+        case IssueGrant():
+            return decide_issue(state, command, out)
+        case VoidGrant():
+            return decide_void(state, command, out)
+        case AbandonRequest():
+            return decide_abandon(state, command, out)
+        case ApplyConfiguration():
+            applied = ConfigurationApplied(command.tenant, command.version, command.content_hash)
+            out.append(applied)
+            return applied
+        case _:
+            raise AssertionError(f"no decision for {type(command).__name__}")
+
+
+def execute(state: State, command: Command, batch: list[Event]) -> Outcome:
+    """Decide a command and evolve the state by its events, which are appended to `batch`."""
+    out: list[Event] = []
+    if type(command) is RecordUsage:
+        account = state.accounts.get(command.account)
+        if account is not None and account.next_due <= state.recorded_at:
+            settle_due(state, account, batch)
+        outcome: Outcome = decide_usage(state, command, out)
+    else:
+        if not isinstance(command, ApplyConfiguration | CreateAccount):
+            account = state.accounts.get(command.account)
+            if account is not None and account.next_due <= state.recorded_at:
+                settle_due(state, account, batch)
+        outcome = decide(state, command, out)
+    for event in out:
+        evolve(state, event)
+        batch.append(event)
+    return outcome
+
+
+def settle_due(state: State, account: Account, batch: list[Event]) -> None:
+    """Post what is overdue on one account: holds first, for they give back to grants."""
+    now = state.recorded_at
+    for hold in [hold for hold in account.holds.values() if hold.expires_at <= now]:
+        out: list[Event] = []
+        expire_hold(state, hold, out)
+        _evolve_all(state, out, batch)
+    for grant in account.grants:
+        if grant.settled or grant.expires_at == NEVER:
+            continue
+        if grant.expires_at + PERIOD_GRACE_US <= now:
+            out = []
+            expire(state, grant, out)
+            _evolve_all(state, out, batch)
+
+
+def sweep(state: State, entries_max: int, batch: list[Event]) -> None:
+    """Post what time has made due, earliest first, about `entries_max` entries at most."""
+    now = state.recorded_at
+    before = len(batch)
+    while state.timers and state.timers[0][0] <= now and len(batch) - before < entries_max:
+        _, kind, number = heappop(state.timers)
+        out: list[Event] = []
+        if kind == TIMER_HOLD:
+            hold = state.holds.get(number)
+            if hold is not None and hold.expires_at <= now:
+                expire_hold(state, hold, out)
+        else:
+            grant = state.grants[number]
+            if not grant.settled:
+                expire(state, grant, out)
+        _evolve_all(state, out, batch)
+
+
+def _evolve_all(state: State, out: list[Event], batch: list[Event]) -> None:
+    for event in out:
+        evolve(state, event)
+        batch.append(event)

@@ -1,0 +1,196 @@
+"""The waterfall: which pots pay for an amount, in which order, how much of each (rules D1 to D4).
+
+Reads state, changes nothing. The slices that it returns are recorded with the entry, so no later
+change of priorities or policies rewrites them (rule D3).
+"""
+
+from __future__ import annotations
+
+from ledger.core.books import Book
+from ledger.core.events import BookKind, BookOpened, Event, Excess, Overage, Pot, Slice
+from ledger.core.state import Account, State
+
+_GRANT = int(Pot.GRANT)
+
+
+class Draw:
+    """What a draw would take. `left` > 0 only where authorisation ran out of pots."""
+
+    __slots__ = ("left", "over_limit", "slices")
+
+    def __init__(self, slices: list[Slice], left: int, over_limit: int) -> None:
+        self.slices = slices
+        self.left = left
+        self.over_limit = over_limit
+
+    @property
+    def uses_debt(self) -> bool:
+        """Whether overdraft or overage pays a part."""
+        return any(piece.pot != _GRANT for piece in self.slices)
+
+
+def from_grants(
+    account: Account, asset: int, product: str, amount: int, at: int, slices: list[Slice]
+) -> int:
+    """Take up to `amount` from grants that may pay at `at`; returns what is left to find."""
+    active = account.active.get(asset)
+    if active is None:
+        return amount
+    for grant in active:
+        book = grant.book
+        left = book.credits_posted - book.debits_posted - book.debits_pending
+        if left <= 0 or at < grant.effective_at or at >= grant.expires_at:
+            continue
+        if grant.products and product not in grant.products:
+            continue
+        take = left if left < amount else amount
+        value = 0 if grant.price_paid == 0 else grant.value_of(take, grant.drawn)
+        slices.append(Slice(_GRANT, book.number, take, value))
+        amount -= take
+        if amount == 0:
+            return 0
+    return amount
+
+
+def overdraft_headroom(account: Account, asset: int) -> int:
+    """Units that the overdraft still affords, holds counted (rule D4)."""
+    policy = account.policy
+    if policy.overdraft_limit == 0 or policy.overdraft_asset != asset:
+        return 0
+    advance = account.advance.get(asset)
+    if advance is None:
+        return policy.overdraft_limit
+    return max(0, policy.overdraft_limit - advance.owed - advance.debits_pending)
+
+
+def overage_headroom(account: Account, period: int) -> int | None:
+    """Units that overage still takes in `period`; None = without a cap, 0 = off or used up."""
+    policy = account.policy
+    if policy.overage == Overage.OFF:
+        return 0
+    if policy.overage_cap < 0:
+        return None
+    posted = account.overage_posted.get(period, 0)
+    return max(0, policy.overage_cap - posted - account.overage_pending)
+
+
+def overage_payer(account: Account) -> Account:
+    """Who is billed: the account itself, or its parent (rule D1)."""
+    if account.policy.overage == Overage.PARENT and account.parent is not None:
+        return account.parent
+    return account
+
+
+def draw(
+    state: State,
+    account: Account,
+    asset: int,
+    product: str,
+    amount: int,
+    at: int,
+    period: int,
+    opened: list[Event],
+    recorded: bool,
+) -> Draw:
+    """Find `amount` > 0 of `asset`: grants, overdraft to its limit, overage to its cap (rule D4).
+
+    `recorded` usage has happened: what every limit refuses lands by the policy's `excess`, marked
+    over the limit. Books that a slice needs and that do not exist are appended to `opened`.
+    """
+    slices: list[Slice] = []
+    left = from_grants(account, asset, product, amount, at, slices)
+    if left == 0:
+        return Draw(slices, 0, 0)
+    headroom = overdraft_headroom(account, asset)
+    if headroom > 0:
+        take = min(headroom, left)
+        number = advance_book(state, account, asset, opened)
+        slices.append(Slice(Pot.OVERDRAFT, number, take))
+        left -= take
+    if left:
+        cap = overage_headroom(account, period)
+        take = left if cap is None else min(cap, left)
+        if take > 0:
+            number = overage_book(state, account, asset, opened)
+            slices.append(Slice(Pot.OVERAGE, number, take, money_value(state, asset, take)))
+            left -= take
+    if left == 0 or not recorded:
+        return Draw(slices, left, 0)
+    over_limit, excess = left, account.policy.excess
+    if excess == Excess.OWE:
+        number = advance_book(state, account, asset, opened)
+        slices.append(Slice(Pot.EXCESS_OWED, number, left))
+    elif excess == Excess.BILL:
+        number = overage_book(state, account, asset, opened)
+        slices.append(Slice(Pot.EXCESS_BILLED, number, left, money_value(state, asset, left)))
+    else:
+        number = house_book(state, account.tenant, BookKind.PROMOTION, asset, "", opened)
+        slices.append(Slice(Pot.ABSORBED, number, left))
+    return Draw(slices, 0, over_limit)
+
+
+def money_value(state: State, asset: int, amount: int) -> int:
+    """The price in money of overage (rule B4): the amount itself where the asset is money."""
+    found = state.catalog.assets.get(asset)
+    return amount if found is not None and found.kind == "money" else 0
+
+
+def advance_book(state: State, account: Account, asset: int, opened: list[Event]) -> int:
+    """Number of the account's advance book, to be opened if it has none."""
+    return _owned_book(state, BookKind.ADVANCE, account.advance, account, asset, opened)
+
+
+def overage_book(state: State, account: Account, asset: int, opened: list[Event]) -> int:
+    """Number of the payer's overage book, to be opened if it has none."""
+    payer = overage_payer(account)
+    return _owned_book(state, BookKind.OVERAGE, payer.overage, payer, asset, opened)
+
+
+def _owned_book(
+    state: State,
+    kind: BookKind,
+    books: dict[int, Book],
+    owner: Account,
+    asset: int,
+    opened: list[Event],
+) -> int:
+    book = books.get(asset)
+    if book is not None:
+        return book.number
+    return _opening(state, owner.tenant, kind, asset, owner.number, "", opened)
+
+
+def house_book(
+    state: State, tenant: int, kind: BookKind, asset: int, name: str, opened: list[Event]
+) -> int:
+    """Number of a tenant's house book on this shard, to be opened if there is none (rule B7)."""
+    book = state.house.get((tenant, kind, asset, name))
+    if book is not None:
+        return book.number
+    return _opening(state, tenant, kind, asset, 0, name, opened)
+
+
+def _opening(
+    state: State,
+    tenant: int,
+    kind: BookKind,
+    asset: int,
+    owner: int,
+    name: str,
+    opened: list[Event],
+) -> int:
+    """A book that this decision opens: the same one if it needs it twice."""
+    number = state.next_book
+    for event in opened:
+        if isinstance(event, BookOpened):
+            if (event.kind, event.owner, event.asset, event.name, event.tenant) == (
+                kind,
+                owner,
+                asset,
+                name,
+                tenant,
+            ):
+                return event.book
+            number += 1
+    opened.append(BookOpened(number, tenant, kind, asset, owner, name))
+    return number

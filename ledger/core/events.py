@@ -1,0 +1,361 @@
+"""The facts of the journal: what happened, in the past tense, versioned for ever.
+
+Every event is a tagged, array-like msgspec Struct. The tag is the format: a released event is
+never edited; a change is a new class with a new tag, and an upcaster from the old one. Events hold
+small internal integers and digests only. Names that could identify a person (account ids, event
+ids, operations, personal attributes) live in erasable side tables beside the journal.
+
+Amounts are minor units of the asset that is named; times are microseconds since the epoch, UTC.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import TypeAlias
+
+import msgspec
+
+
+class Pot(IntEnum):
+    """What a slice was drawn from (rules D1, D4)."""
+
+    GRANT = 1
+    OVERDRAFT = 2
+    OVERAGE = 3
+    EXCESS_OWED = 4
+    EXCESS_BILLED = 5
+    ABSORBED = 6
+
+
+class GrantKind(IntEnum):
+    """Where a grant's units come from (rule B3): funding when paid for, promotion when free."""
+
+    PREPAID = 1
+    PROMOTIONAL = 2
+
+
+class Overage(IntEnum):
+    """Who is billed for what no pot paid (rule D4)."""
+
+    OFF = 1
+    SELF = 2
+    PARENT = 3
+
+
+class Excess(IntEnum):
+    """Where recorded usage lands that every limit refuses (rule D4)."""
+
+    OWE = 1
+    BILL = 2
+    ABSORB = 3
+
+
+class Suspense(IntEnum):
+    """Why a quantity could not be rated (rule B8)."""
+
+    NONE = 0
+    UNPRICED = 1
+
+
+class BookKind(IntEnum):
+    """The unit books of rule B2."""
+
+    GRANT = 1
+    ADVANCE = 2
+    OVERAGE = 3
+    FUNDING = 4
+    PROMOTION = 5
+    USED = 6
+    FORFEITED = 7
+
+
+class Slice(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One transfer of a draw: debit `book`, credit the product's used book (rules B3, B4, D3).
+
+    `value` is the money recognised by this slice, `cost` the provider's cost, in minor units of
+    the money asset of the grant (or of the price, where no grant paid).
+    """
+
+    pot: int
+    book: int
+    amount: int
+    value: int = 0
+    cost: int = 0
+
+
+class Policy(msgspec.Struct, frozen=True, array_like=True):
+    """What an account may do when its grants are exhausted (rule D4). Recorded whole, versioned."""
+
+    rate_card: str = ""  # "" = the nearest ancestor's, else "default" (rule D8)
+    overdraft_asset: int = 0
+    overdraft_limit: int = 0
+    overage: Overage = Overage.OFF
+    overage_cap: int = -1  # per calendar month; -1 = none
+    excess: Excess = Excess.OWE
+    holds_open_max: int = 10_000
+
+
+class _Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Base of all events. `gc=False`: events hold no reference cycles."""
+
+
+class WriterOpened(_Event, frozen=True, tag=1):
+    """A writer took the shard over at tail + 1; its epoch counts the openings."""
+
+    epoch: int
+    last_batch_seq: int
+    last_hash: bytes
+    recorded_by: str = ""
+
+
+class ConfigurationApplied(_Event, frozen=True, tag=2):
+    """The shard imported a version of the tenant's configuration; its body is a blob by hash."""
+
+    tenant: int
+    version: int
+    content_hash: bytes
+
+
+class BookOpened(_Event, frozen=True, tag=3):
+    """A book account came into being. `owner` is an account or grant, `name` a product."""
+
+    book: int
+    tenant: int
+    kind: BookKind
+    asset: int
+    owner: int = 0
+    name: str = ""
+
+
+class AccountCreated(_Event, frozen=True, tag=10):
+    """An account of a family: `root` never changes; `parent` = 0 for the root itself."""
+
+    key: bytes
+    tenant: int
+    account: int
+    parent: int
+    root: int
+    policy: Policy
+    profile: bytes = b""
+    trace: bytes = b""
+
+
+class AccountPolicyUpdated(_Event, frozen=True, tag=11):
+    """The whole new policy; `version` counts from 1 at creation."""
+
+    key: bytes
+    account: int
+    policy: Policy
+    version: int
+    expected_version: int = 0
+    trace: bytes = b""
+
+
+class AccountClosed(_Event, frozen=True, tag=12):
+    """No new usage after `closed_at`; late events before it until the grace ends (rule T2)."""
+
+    key: bytes
+    account: int
+    closed_at: int
+    trace: bytes = b""
+
+
+class GrantIssued(_Event, frozen=True, tag=20):
+    """Units credited to a grant: debit funding (or promotion), credit grant (rule B3).
+
+    `price_paid` P in minor units of `price_asset`; P = 0 is free (rule B4). `backfill` is the part
+    that at once repaid the account's advance, `backfill_value` the money that it recognised.
+    """
+
+    key: bytes
+    account: int
+    grant: int
+    ordinal: int
+    kind: GrantKind
+    asset: int
+    amount: int
+    price_paid: int
+    price_asset: int
+    priority: int
+    effective_at: int
+    expires_at: int  # 0 = never
+    products: tuple[str, ...]  # () = every product
+    external_key: bytes
+    book: int
+    funding_book: int
+    effective_given: int = 0
+    backfill: int = 0
+    backfill_book: int = 0
+    backfill_value: int = 0
+    trace: bytes = b""
+
+
+class GrantVoided(_Event, frozen=True, tag=21):
+    """The issue reversed for what is left and not held: debit grant, credit funding (rule B3).
+
+    Without a `key` it is the part that a hold gave back after the void (rule D6).
+    """
+
+    key: bytes
+    account: int
+    grant: int
+    amount: int
+    trace: bytes = b""
+
+
+class GrantExpired(_Event, frozen=True, tag=22):
+    """Breakage at expiry + grace: debit grant, credit forfeited (rules B3, T3).
+
+    Again for what a hold gives back later (rule D6).
+    """
+
+    account: int
+    grant: int
+    amount: int
+    forfeited_book: int
+
+
+class PlanDeclared(_Event, frozen=True, tag=30, eq=False):
+    """How the usage events after it in the same batch were described and priced, said once.
+
+    `rows` are price rows parallel to `quantity_names`: card version << 20 | row, -1 = unpriced.
+    A usage event names its plan by this entry's index in the batch. Compared by identity.
+    """
+
+    product: str
+    attributes: tuple[tuple[str, str], ...]
+    quantity_names: tuple[str, ...]
+    rate_card: str
+    card_version: int
+    rows: tuple[int, ...]
+    asset: int
+
+
+class UsageRecorded(_Event, frozen=True, tag=31):
+    """One usage event: rated, drawn down, and where it landed (rules B3, D3, D4, R1).
+
+    `charges` stand parallel to the plan's quantities (-1 = in suspense). `advances` move rounding
+    positions: (price row, quantity), within the period that begins at `period`. `over_limit` is
+    the part that landed by the policy's `excess`. `hold` was settled by this event, if not 0.
+    """
+
+    key: bytes
+    account: int
+    effective_at: int
+    plan: int
+    quantities: tuple[int, ...]
+    charges: tuple[int, ...]
+    used_book: int
+    slices: tuple[Slice, ...]
+    period: int
+    advances: tuple[tuple[int, int], ...] = ()
+    over_limit: int = 0
+    suspense: int = 0
+    effective_given: int = 1
+    hold: int = 0
+    late: int = 0
+    operation: bytes = b""
+    personal: bytes = b""
+    trace: bytes = b""
+
+
+class UsageQuarantined(_Event, frozen=True, tag=32):
+    """Older than the dedupe window: recorded and listed, never charged (rule I4)."""
+
+    key: bytes
+    account: int
+    effective_at: int
+    plan: int
+    quantities: tuple[int, ...]
+    reason: str
+    operation: bytes = b""
+    personal: bytes = b""
+    trace: bytes = b""
+
+
+class LimitExceeded(_Event, frozen=True, tag=33):
+    """Recorded usage went over every limit by `amount` (rule D4); follows its usage event."""
+
+    account: int
+    asset: int
+    amount: int
+    excess: Excess
+
+
+class HoldAuthorized(_Event, frozen=True, tag=40):
+    """Exact slices reserved as pending debits until `expires_at` (rule H1)."""
+
+    key: bytes
+    account: int
+    hold: int
+    plan: int
+    quantities: tuple[int, ...]
+    charges: tuple[int, ...]
+    used_book: int
+    slices: tuple[Slice, ...]
+    effective_at: int
+    expires_at: int
+    lifetime: int
+    policy_version: int
+    trace: bytes = b""
+
+
+class AuthorizeDenied(_Event, frozen=True, tag=41):
+    """A denial is an entry: a retry gets the same answer (rule I2)."""
+
+    key: bytes
+    account: int
+    plan: int
+    quantities: tuple[int, ...]
+    charge: int
+    available: int
+    reason: str
+    lifetime: int
+    policy_version: int
+    trace: bytes = b""
+
+
+class HoldReleased(_Event, frozen=True, tag=42):
+    """Every slice of the hold given back."""
+
+    key: bytes
+    account: int
+    hold: int
+    trace: bytes = b""
+
+
+class HoldExpired(_Event, frozen=True, tag=43):
+    """The same, by the writer's clock, as an entry of its own (rule H2)."""
+
+    account: int
+    hold: int
+
+
+class RequestAbandoned(_Event, frozen=True, tag=50):
+    """A tombstone: this request id will never be applied (rule I5)."""
+
+    key: bytes
+    account: int
+
+
+Event: TypeAlias = (
+    WriterOpened
+    | ConfigurationApplied
+    | BookOpened
+    | AccountCreated
+    | AccountPolicyUpdated
+    | AccountClosed
+    | GrantIssued
+    | GrantVoided
+    | GrantExpired
+    | PlanDeclared
+    | UsageRecorded
+    | UsageQuarantined
+    | LimitExceeded
+    | HoldAuthorized
+    | AuthorizeDenied
+    | HoldReleased
+    | HoldExpired
+    | RequestAbandoned
+)
+"""Everything that a journal may hold."""

@@ -1,0 +1,364 @@
+"""The only code that changes state: live and in replay the same functions, which never judge.
+
+Each applies figures that stand in the event, and nothing else: no price, no clock, no order is
+computed here. Figures that contradict the books stop the writer (`BooksUnbalanced`, rule B7).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from heapq import heappush
+from typing import Any
+
+from ledger.core.books import Book, BooksUnbalanced
+from ledger.core.events import (
+    AccountClosed,
+    AccountCreated,
+    AccountPolicyUpdated,
+    AuthorizeDenied,
+    BookKind,
+    BookOpened,
+    ConfigurationApplied,
+    Event,
+    GrantExpired,
+    GrantIssued,
+    GrantVoided,
+    HoldAuthorized,
+    HoldExpired,
+    HoldReleased,
+    LimitExceeded,
+    PlanDeclared,
+    Pot,
+    RequestAbandoned,
+    UsageQuarantined,
+    UsageRecorded,
+    WriterOpened,
+)
+from ledger.core.limits import PERIOD_GRACE_US
+from ledger.core.state import (
+    GRANT_EXPIRED,
+    GRANT_VOIDED,
+    HOLD_CAPTURED,
+    HOLD_EXPIRED,
+    HOLD_RELEASED,
+    NEVER,
+    TIMER_GRANT,
+    TIMER_HOLD,
+    Account,
+    Family,
+    Grant,
+    Hold,
+    SettledHold,
+    State,
+)
+
+_GRANT = int(Pot.GRANT)
+
+
+def evolve(state: State, event: Event) -> None:
+    """Apply one event as the next entry of the current batch."""
+    if type(event) is UsageRecorded:
+        _usage_recorded(state, event)
+    else:
+        _EVOLVERS[type(event)](state, event)
+    state.batch_length += 1
+    state.entry_seq += 1
+
+
+def _usage_recorded(state: State, event: UsageRecorded) -> None:
+    account = state.accounts[event.account]
+    if event.hold:
+        hold = state.holds.get(event.hold)
+        if hold is not None:
+            _settle(state, hold, HOLD_CAPTURED)
+    accounts = state.books.accounts
+    debited = 0
+    for piece in event.slices:
+        book = accounts[piece.book]
+        amount = piece.amount
+        book.debits_posted += amount
+        debited += amount
+        if piece.pot == _GRANT:
+            grant = book.grant
+            assert grant is not None
+            grant.drawn += amount
+            grant.recognised += piece.value
+            if book.credits_posted == book.debits_posted:
+                _retire(grant)
+        elif piece.pot == Pot.OVERAGE or piece.pot == Pot.EXCESS_BILLED:
+            posted = account.overage_posted
+            posted[event.period] = posted.get(event.period, 0) + amount
+    if debited:
+        used = accounts[event.used_book]
+        credited = 0
+        for charge in event.charges:
+            if charge > 0:
+                credited += charge
+        used.credits_posted += credited
+        totals = state.books.totals[used.asset]
+        totals.debits_posted += debited
+        totals.credits_posted += credited
+        if totals.debits_posted != totals.credits_posted:
+            raise BooksUnbalanced(
+                f"asset {used.asset} at entry {state.entry_seq}: debits {totals.debits_posted}, "
+                f"credits {totals.credits_posted}"
+            )
+    for row, quantity in event.advances:
+        place = (row, event.period)
+        account.totals[place] = account.totals.get(place, 0) + quantity
+    if event.suspense:
+        account.suspended += 1
+    state.keys.add(event.key, state.locator)
+
+
+def _writer_opened(state: State, event: WriterOpened) -> None:
+    state.epoch = event.epoch
+
+
+def _configuration_applied(state: State, event: ConfigurationApplied) -> None:
+    state.configuration[event.tenant] = event.version
+
+
+def _book_opened(state: State, event: BookOpened) -> None:
+    book = state.books.open(
+        event.book, event.tenant, event.kind, event.asset, event.owner, event.name
+    )
+    state.next_book = max(state.next_book, event.book + 1)
+    if event.kind == BookKind.ADVANCE:
+        state.accounts[event.owner].advance[event.asset] = book
+    elif event.kind == BookKind.OVERAGE:
+        state.accounts[event.owner].overage[event.asset] = book
+    elif event.kind != BookKind.GRANT:
+        state.house[(event.tenant, event.kind, event.asset, event.name)] = book
+
+
+def _account_created(state: State, event: AccountCreated) -> None:
+    parent = state.accounts[event.parent] if event.parent else None
+    account = Account(
+        event.tenant, event.account, event.root, parent, event.policy, state.recorded_at
+    )
+    state.accounts[event.account] = account
+    if parent is None:
+        state.families[event.root] = Family(event.root)
+    else:
+        parent.children.append(account)
+    _inherit_card(account)
+    state.keys.add(event.key, state.locator)
+
+
+def _inherit_card(account: Account) -> None:
+    """A child is priced by its own card, else its nearest ancestor's (rule D8)."""
+    if account.policy.rate_card:
+        account.card_key = (account.tenant, account.policy.rate_card)
+    elif account.parent is not None:
+        account.card_key = account.parent.card_key
+    else:
+        account.card_key = (account.tenant, "default")
+    for child in account.children:
+        if not child.policy.rate_card:
+            _inherit_card(child)
+
+
+def _account_policy_updated(state: State, event: AccountPolicyUpdated) -> None:
+    account = state.accounts[event.account]
+    account.policy = event.policy
+    account.version = event.version
+    _inherit_card(account)
+    state.keys.add(event.key, state.locator)
+
+
+def _account_closed(state: State, event: AccountClosed) -> None:
+    state.accounts[event.account].closed_at = event.closed_at
+    state.keys.add(event.key, state.locator)
+
+
+def _grant_issued(state: State, event: GrantIssued) -> None:
+    account = state.accounts[event.account]
+    book = state.books.accounts[event.book]
+    funding = state.books.accounts[event.funding_book]
+    grant = Grant(
+        event.grant,
+        event.ordinal,
+        account,
+        event.kind,
+        event.asset,
+        event.amount,
+        event.price_paid,
+        event.price_asset,
+        event.priority,
+        event.effective_at,
+        event.expires_at or NEVER,
+        frozenset(event.products),
+        event.external_key,
+        book,
+        funding,
+    )
+    book.grant = grant
+    state.grants[event.grant] = grant
+    state.next_grant = max(state.next_grant, event.grant + 1)
+    family = state.families[account.root]
+    family.next_ordinal = event.ordinal + 1
+    if event.external_key:
+        family.grant_keys[event.external_key] = event.grant
+    account.grants.append(grant)
+    state.books.transfer(funding, book, event.amount)
+    _activate(grant)
+    if event.backfill:
+        advance = state.books.accounts[event.backfill_book]
+        state.books.transfer(book, advance, event.backfill)
+        grant.drawn += event.backfill
+        grant.recognised += event.backfill_value
+        if book.credits_posted == book.debits_posted:
+            _retire(grant)
+    if event.expires_at:
+        _set_timer(state, account, event.expires_at + PERIOD_GRACE_US, TIMER_GRANT, event.grant)
+    state.keys.add(event.key, state.locator)
+
+
+def _activate(grant: Grant) -> None:
+    active = grant.account.active.setdefault(grant.asset, [])
+    if grant not in active:
+        active.append(grant)
+        active.sort(key=_order)
+
+
+def _order(grant: Grant) -> tuple[Any, ...]:
+    return grant.order
+
+
+def _retire(grant: Grant) -> None:
+    active = grant.account.active.get(grant.asset)
+    if active is not None and grant in active:
+        active.remove(grant)
+
+
+def _grant_voided(state: State, event: GrantVoided) -> None:
+    grant = state.grants[event.grant]
+    grant.settled = GRANT_VOIDED
+    if event.amount:
+        state.books.transfer(grant.book, grant.funding, event.amount)
+    _retire(grant)
+    _next_due(grant.account, state.recorded_at)
+    if event.key:
+        state.keys.add(event.key, state.locator)
+
+
+def _grant_expired(state: State, event: GrantExpired) -> None:
+    grant = state.grants[event.grant]
+    grant.settled = GRANT_EXPIRED
+    if event.amount:
+        state.books.transfer(grant.book, state.books.accounts[event.forfeited_book], event.amount)
+    _retire(grant)
+    _next_due(grant.account, state.recorded_at)
+
+
+def _plan_declared(state: State, event: PlanDeclared) -> None:
+    state.vocabulary[event] = state.batch_length
+    state.declared[state.batch_length] = event
+
+
+def _usage_quarantined(state: State, event: UsageQuarantined) -> None:
+    state.keys.add(event.key, state.locator)
+
+
+def _limit_exceeded(state: State, event: LimitExceeded) -> None:
+    pass
+
+
+def _hold_authorized(state: State, event: HoldAuthorized) -> None:
+    account = state.accounts[event.account]
+    plan = state.declared[event.plan]
+    used = state.books.accounts[event.used_book] if event.used_book else None
+    hold = Hold(
+        event.hold,
+        account,
+        plan.product,
+        plan.attributes,
+        plan.asset,
+        used,
+        event.slices,
+        event.effective_at,
+        event.expires_at,
+    )
+    state.holds[event.hold] = hold
+    state.next_hold = event.hold + 1
+    account.holds[event.hold] = hold
+    for piece in event.slices:
+        assert used is not None
+        state.books.reserve(state.books.accounts[piece.book], used, piece.amount)
+        if piece.pot == Pot.OVERAGE:
+            account.overage_pending += piece.amount
+    _set_timer(state, account, event.expires_at, TIMER_HOLD, event.hold)
+    state.keys.add(event.key, state.locator)
+
+
+def _settle(state: State, hold: Hold, ended: int) -> None:
+    """Take every pending slice back; every way out of a hold comes through here, once."""
+    account = hold.account
+    for piece in hold.slices:
+        assert hold.used is not None
+        book: Book = state.books.accounts[piece.book]
+        state.books.release(book, hold.used, piece.amount)
+        if piece.pot == Pot.OVERAGE:
+            account.overage_pending -= piece.amount
+    del state.holds[hold.number]
+    del account.holds[hold.number]
+    state.settled_holds[hold.number] = SettledHold(hold, ended, state.recorded_at)
+    _next_due(account, state.recorded_at)
+
+
+def _authorize_denied(state: State, event: AuthorizeDenied) -> None:
+    state.keys.add(event.key, state.locator)
+
+
+def _hold_released(state: State, event: HoldReleased) -> None:
+    _settle(state, state.holds[event.hold], HOLD_RELEASED)
+    state.keys.add(event.key, state.locator)
+
+
+def _hold_expired(state: State, event: HoldExpired) -> None:
+    _settle(state, state.holds[event.hold], HOLD_EXPIRED)
+
+
+def _request_abandoned(state: State, event: RequestAbandoned) -> None:
+    state.keys.add(event.key, state.locator)
+
+
+def _set_timer(state: State, account: Account, due: int, kind: int, number: int) -> None:
+    heappush(state.timers, (due, kind, number))
+    if due < account.next_due:
+        account.next_due = due
+
+
+def _next_due(account: Account, now: int) -> None:
+    """When this account next has something to expire: derived from what it holds."""
+    due = NEVER
+    for hold in account.holds.values():
+        due = min(due, hold.expires_at)
+    for grant in account.grants:
+        if grant.expires_at != NEVER and not grant.settled:
+            due = min(due, grant.expires_at + PERIOD_GRACE_US)
+    account.next_due = due
+
+
+_EVOLVERS: dict[type, Callable[[State, Any], None]] = {
+    WriterOpened: _writer_opened,
+    ConfigurationApplied: _configuration_applied,
+    BookOpened: _book_opened,
+    AccountCreated: _account_created,
+    AccountPolicyUpdated: _account_policy_updated,
+    AccountClosed: _account_closed,
+    GrantIssued: _grant_issued,
+    GrantVoided: _grant_voided,
+    GrantExpired: _grant_expired,
+    PlanDeclared: _plan_declared,
+    UsageRecorded: _usage_recorded,
+    UsageQuarantined: _usage_quarantined,
+    LimitExceeded: _limit_exceeded,
+    HoldAuthorized: _hold_authorized,
+    AuthorizeDenied: _authorize_denied,
+    HoldReleased: _hold_released,
+    HoldExpired: _hold_expired,
+    RequestAbandoned: _request_abandoned,
+}
+"""One function an event; a test asserts that every event has one."""

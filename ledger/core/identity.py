@@ -1,0 +1,164 @@
+"""Identity of what was recorded, and whether a command that comes again is the same (rule I1).
+
+A key digest is keyed with the family's own key, so that it tells nothing once that key is erased.
+"""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+
+from ledger.core.commands import (
+    AbandonRequest,
+    AuthorizeHold,
+    CaptureHold,
+    CloseAccount,
+    Command,
+    CreateAccount,
+    IssueGrant,
+    RecordUsage,
+    ReleaseHold,
+    UpdatePolicy,
+    VoidGrant,
+)
+from ledger.core.events import (
+    AccountClosed,
+    AccountCreated,
+    AccountPolicyUpdated,
+    AuthorizeDenied,
+    Event,
+    GrantIssued,
+    GrantVoided,
+    HoldAuthorized,
+    HoldReleased,
+    PlanDeclared,
+    RequestAbandoned,
+    UsageQuarantined,
+    UsageRecorded,
+)
+
+KEY_BYTES = 16
+
+
+class FamilyDigest:
+    """Digests of one family's identities: BLAKE2b-128 under the family's key."""
+
+    __slots__ = ("_base",)
+
+    def __init__(self, family_key: bytes) -> None:
+        self._base = blake2b(key=family_key, digest_size=KEY_BYTES)
+
+    def usage(self, source: str, event_id: str) -> bytes:
+        """Key of a usage event (rule I1)."""
+        digest = self._base.copy()
+        head = source.encode()
+        digest.update(b"u%d:%b%b" % (len(head), head, event_id.encode()))
+        return digest.digest()
+
+    def request(self, request_id: str) -> bytes:
+        """Key of a request id (rule I5): its scope is tenant and family."""
+        return self._text(b"r", request_id)
+
+    def external(self, external_key: str) -> bytes:
+        """Digest of a grant's permanent key; b"" where it has none."""
+        return self._text(b"g", external_key) if external_key else b""
+
+    def operation(self, operation: str) -> bytes:
+        """Digest of an operation's id; b"" where there is none."""
+        return self._text(b"o", operation) if operation else b""
+
+    def pairs(self, pairs: tuple[tuple[str, str], ...]) -> bytes:
+        """Digest of personal attributes or of a profile, sorted by name; b"" where empty."""
+        if not pairs:
+            return b""
+        digest = self._base.copy()
+        digest.update(b"p")
+        for name, value in pairs:
+            for text in (name.encode(), value.encode()):
+                digest.update(b"%d:%b" % (len(text), text))
+        return digest.digest()
+
+    def _text(self, kind: bytes, text: str) -> bytes:
+        digest = self._base.copy()
+        digest.update(kind + text.encode())
+        return digest.digest()
+
+
+# command -> (the event that answers it, the fields that are its body)
+_BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
+    ReleaseHold: ((HoldReleased,), ("account", "hold")),
+    CreateAccount: ((AccountCreated,), ("account", "parent", "policy", "profile")),
+    UpdatePolicy: ((AccountPolicyUpdated,), ("account", "policy", "expected_version")),
+    CloseAccount: ((AccountClosed,), ("account",)),
+    IssueGrant: (
+        (GrantIssued,),
+        (
+            "account",
+            "kind",
+            "asset",
+            "amount",
+            "price_paid",
+            "price_asset",
+            "priority",
+            "expires_at",
+            "products",
+            "external_key",
+        ),
+    ),
+    VoidGrant: ((GrantVoided,), ("account", "grant")),
+    AuthorizeHold: ((HoldAuthorized, AuthorizeDenied), ("account", "quantities", "lifetime")),
+    CaptureHold: ((UsageRecorded,), ("account", "hold", "quantities")),
+    RecordUsage: (
+        (UsageRecorded, UsageQuarantined),
+        ("account", "quantities", "operation", "personal"),
+    ),
+}
+
+
+def first_difference(command: Command, recorded: Event, plan: PlanDeclared | None) -> str:
+    """Name of the first field in which `command` differs from what was recorded under its key.
+
+    "" = the same body. `plan` is the declaration that the recorded event names, if it names one.
+    """
+    if isinstance(command, AbandonRequest):
+        return ""
+    kinds, fields = _BODIES[type(command)]
+    if not isinstance(recorded, kinds):
+        return "request"
+    if isinstance(command, RecordUsage) and isinstance(recorded, UsageRecorded) and recorded.hold:
+        return "request"
+    if isinstance(command, RecordUsage | AuthorizeHold):
+        shape = command.shape
+        assert plan is not None
+        if shape.product != plan.product:
+            return "product"
+        if shape.attributes != plan.attributes:
+            return "attributes"
+        if shape.quantity_names != plan.quantity_names:
+            return "quantities"
+    elif isinstance(command, CaptureHold):
+        assert plan is not None
+        if command.quantity_names != plan.quantity_names:
+            return "quantities"
+    if isinstance(command, RecordUsage | CaptureHold | IssueGrant):
+        given = command.effective_at
+        if given and given != getattr(recorded, "effective_at", given):
+            return "effective_at_us"
+    for field in fields:
+        if getattr(command, field) != getattr(recorded, field):
+            return _WIRE_NAMES.get(field, field)
+    return ""
+
+
+_WIRE_NAMES = {
+    "hold": "hold_id",
+    "grant": "grant_id",
+    "lifetime": "lifetime_us",
+    "expires_at": "expires_at_us",
+    "personal": "personal_attributes",
+    "profile": "metadata",
+}
+
+
+def is_abandoned(recorded: Event) -> bool:
+    """Whether the key was given up for ever (rule I5)."""
+    return isinstance(recorded, RequestAbandoned)

@@ -1,0 +1,38 @@
+"""Every limit of the core, once, with the arithmetic that made it.
+
+The edge states the same figures in the protos' comments; a test compares the two.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+INT64_MAX: Final = 9_223_372_036_854_775_807  # one transfer fits int64 (rule N1)
+
+US: Final = 1
+MILLISECOND_US: Final = 1_000
+SECOND_US: Final = 1_000_000
+MINUTE_US: Final = 60 * SECOND_US
+HOUR_US: Final = 60 * MINUTE_US
+DAY_US: Final = 24 * HOUR_US
+
+DEDUPE_WINDOW_US: Final = 35 * DAY_US  # rule I4
+DEDUPE_GENERATION_US: Final = 7 * DAY_US  # six live generations cover 35 days
+FUTURE_TOLERANCE_US: Final = 5 * MINUTE_US  # rule I4
+PERIOD_GRACE_US: Final = DAY_US  # rule T2: late events, rule T3: breakage at expiry + grace
+
+HOLD_LIFETIME_DEFAULT_US: Final = 15 * MINUTE_US  # rule H1
+HOLD_LIFETIME_MAX_US: Final = DAY_US  # rule H1
+HOLDS_OPEN_MAX_DEFAULT: Final = 10_000  # an account; x ~600 B = 6 MB
+SWEEP_ENTRIES_MAX: Final = 256  # expiries a batch: a midnight with a million delays nobody
+
+ID_BYTES_MAX: Final = 128  # account, alias, event, source, request, operation, external key
+ATTRIBUTES_MAX: Final = 16
+ATTRIBUTE_NAME_BYTES_MAX: Final = 64
+ATTRIBUTE_VALUE_BYTES_MAX: Final = 128
+QUANTITIES_MAX: Final = 16
+PRODUCTS_A_GRANT_MAX: Final = 100
+DEPTH_MAX: Final = 16  # accounts from a root to its deepest descendant
+
+KEYS_A_SHARD_MAX: Final = 4_000_000  # x ~190 B = 760 MB of memory
+"""Identities that one shard remembers. A full map refuses new events with KEYS_EXHAUSTED."""

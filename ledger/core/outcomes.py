@@ -1,0 +1,72 @@
+"""Outcomes are values: what `decide` answers instead of events when it refuses or remembers.
+
+A refusal is data with a stable reason; it changes nothing. An exception in this package means a
+bug or a broken journal, never bad input.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+import msgspec
+
+
+class Reason(StrEnum):
+    """Stable reason codes, in the order in which `decide` checks them. Never reused or renamed."""
+
+    CONFLICT = "CONFLICT"
+    ABANDONED = "ABANDONED"
+    KEYS_EXHAUSTED = "KEYS_EXHAUSTED"
+    ACCOUNT_UNKNOWN = "ACCOUNT_UNKNOWN"
+    ACCOUNT_EXISTS = "ACCOUNT_EXISTS"
+    ACCOUNT_CLOSED = "ACCOUNT_CLOSED"
+    ACCOUNT_NOT_EMPTY = "ACCOUNT_NOT_EMPTY"
+    PARENT_UNKNOWN = "PARENT_UNKNOWN"
+    DEPTH_EXCEEDED = "DEPTH_EXCEEDED"
+    VERSION_MISMATCH = "VERSION_MISMATCH"
+    IN_FUTURE = "IN_FUTURE"
+    TOO_OLD = "TOO_OLD"
+    QUANTITY_INVALID = "QUANTITY_INVALID"
+    QUANTITIES_ALL_ZERO = "QUANTITIES_ALL_ZERO"
+    SUBSET_EXCEEDS_PARENT = "SUBSET_EXCEEDS_PARENT"
+    ASSET_UNKNOWN = "ASSET_UNKNOWN"
+    UNPRICED = "UNPRICED"
+    OVERFLOW = "OVERFLOW"
+    AMOUNT_INVALID = "AMOUNT_INVALID"
+    EXPIRY_INVALID = "EXPIRY_INVALID"
+    GRANT_UNKNOWN = "GRANT_UNKNOWN"
+    GRANT_KEY_TAKEN = "GRANT_KEY_TAKEN"
+    GRANT_SETTLED = "GRANT_SETTLED"
+    HOLD_UNKNOWN = "HOLD_UNKNOWN"
+    HOLD_SETTLED = "HOLD_SETTLED"
+    HOLD_LIFETIME_INVALID = "HOLD_LIFETIME_INVALID"
+    HOLDS_LIMIT = "HOLDS_LIMIT"
+    INSUFFICIENT_CREDITS = "INSUFFICIENT_CREDITS"
+
+
+class Refusal(msgspec.Struct, frozen=True, gc=False):
+    """Nothing was recorded and nothing changed; `field` and `value` say what was wrong."""
+
+    reason: Reason
+    field: str = ""
+    value: str = ""
+    message: str = ""
+
+
+class Known(msgspec.Struct, frozen=True, gc=False):
+    """The identity was recorded before: the entry at `locator` is the answer (rule I1)."""
+
+    locator: int
+
+
+LOCATOR_INDEX_BITS = 20  # a batch holds fewer than 1,048,576 entries
+
+
+def locator_of(batch_seq: int, index: int) -> int:
+    """Where an entry stands: its batch and its index there, in one integer."""
+    return batch_seq << LOCATOR_INDEX_BITS | index
+
+
+def split_locator(locator: int) -> tuple[int, int]:
+    """(batch_seq, index) of a locator."""
+    return locator >> LOCATOR_INDEX_BITS, locator & (1 << LOCATOR_INDEX_BITS) - 1

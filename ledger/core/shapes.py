@@ -1,0 +1,26 @@
+"""How usage events are described: the product, the attributes and the names of the quantities.
+
+Thousands of events share one shape, so the edge interns it and the catalog prices it once. A shape
+is compared by identity: two equal ones are priced twice, never wrongly.
+"""
+
+from __future__ import annotations
+
+
+class Shape:
+    """Attributes sorted by name, quantity names sorted; the event's integers stand parallel."""
+
+    __slots__ = ("attributes", "product", "quantity_names")
+
+    def __init__(
+        self,
+        product: str,
+        attributes: tuple[tuple[str, str], ...],
+        quantity_names: tuple[str, ...],
+    ) -> None:
+        self.product = product
+        self.attributes = attributes
+        self.quantity_names = quantity_names
+
+    def __repr__(self) -> str:
+        return f"Shape({self.product!r}, {self.attributes!r}, {self.quantity_names!r})"
