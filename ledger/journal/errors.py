@@ -12,7 +12,6 @@
 Refusals of a caller's request are values, not exceptions (see `directory.Refused`).
 """
 
-# ruff: noqa: N818  the names say what happened and how sure that is; "Error" would add nothing
 from __future__ import annotations
 
 

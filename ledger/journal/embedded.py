@@ -1,0 +1,373 @@
+"""A PostgreSQL of our own, for a ledger without a database URL: start, adopt, stop.
+
+Owns one data directory: the cluster, its socket, log and locks. Starts the binaries of a wheel
+itself (`embedded_host` says which, and as whom) with full durability. PostgreSQL outlives an owner
+that is killed; the next start on the directory finds it and takes it over. Local connections come
+through a socket that only its user and root can reach; TCP is off unless asked for, and then asks
+for a password. Must not know what is stored.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import fcntl
+import os
+import secrets
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import TracebackType
+from typing import BinaryIO, Final, Self
+from urllib.parse import quote
+
+import psutil
+
+from ledger.journal import embedded_host as host
+from ledger.journal.errors import EmbeddedUnavailable
+
+SUPERUSER: Final = "drawdown"
+DATABASE: Final = "drawdown"
+SOCKET_PORT: Final = 5432  # only names the socket file
+START_TIMEOUT_S: Final = 120.0  # recovery after a crash included
+LOCK_TIMEOUT_S: Final = 30.0
+STOP_TIMEOUT_S: Final = 30.0
+POLL_S: Final = 0.01
+LOG_BYTES_MAX: Final = 16 << 20
+_STATUS_LINE: Final = 7  # of postmaster.pid
+
+SETTINGS: Final = {
+    "fsync": "on",
+    "synchronous_commit": "on",
+    "full_page_writes": "on",
+    "max_connections": "100",
+    "shared_buffers": "256MB",
+    "max_wal_size": "2GB",
+    "unix_socket_permissions": "0700",
+    "logging_collector": "off",
+}
+
+
+class EmbeddedPostgres:
+    """One PostgreSQL server for one data directory; a context manager.
+
+    The process that started it, or found it without a living owner, owns it and stops it on exit;
+    a process that finds it owned only uses it (`adopted`). Blocking: from a running event loop use
+    `asyncio.to_thread(server.start)`. Raises EmbeddedUnavailable, whose message says what to do.
+    """
+
+    def __init__(
+        self, data_dir: Path | str | None = None, *, tcp: bool = False, sync_initdb: bool = True
+    ) -> None:
+        """`tcp` also listens on a free port of 127.0.0.1, with a random password.
+
+        `sync_initdb=False` skips flushing the empty cluster at its making: for throwaway ones.
+        """
+        self.data_dir = Path(data_dir or host.default_data_directory()).absolute()
+        self._cluster = self.data_dir / "cluster"
+        self._tcp = tcp
+        self._sync_initdb = sync_initdb
+        self._process: subprocess.Popen[bytes] | None = None
+        self._owner_lock: int | None = None
+        self._owner_pid = 0
+        self._account = host.account_for(self._cluster)
+        self._socket = host.socket_directory(self.data_dir, self._account)
+
+    def __enter__(self) -> Self:
+        return self.start()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.stop()
+
+    @property
+    def dsn(self) -> str:
+        """How to reach it through its socket."""
+        directory = quote(str(self._socket), safe="")
+        return f"postgresql://{SUPERUSER}@/{DATABASE}?host={directory}&port={self._port()}"
+
+    @property
+    def tcp_dsn(self) -> str:
+        """How to reach it over loopback TCP, password included. Only when it listens there."""
+        lines = self._pid_file()
+        if len(lines) <= _STATUS_LINE or not lines[5].strip():
+            raise EmbeddedUnavailable(f"the server of {self.data_dir} does not listen on TCP")
+        password = (self.data_dir / "password").read_text().strip()
+        return f"postgresql://{SUPERUSER}:{password}@127.0.0.1:{self._port()}/{DATABASE}"
+
+    @property
+    def pid(self) -> int | None:
+        """The server's process id while it runs."""
+        server = self._running()
+        return server.pid if server else None
+
+    @property
+    def adopted(self) -> bool:
+        """Whether another living process owns it, so that `stop` leaves it running."""
+        return self._owner_lock is None
+
+    def start(self) -> Self:
+        """Start it or take over the one that runs. Does nothing if it runs already; restarts it
+        if it was killed meanwhile.
+        """
+        host.make_data_directory(self.data_dir, self._account)
+        with self._lock("start.lock"):
+            if self._owner_lock is None:
+                self._owner_lock = self._try_lock("owner.lock")
+                self._owner_pid = os.getpid()
+            try:
+                if self._running() is None:
+                    self._launch(host.find_binaries(self._account))
+                self._wait_ready()
+                self._create_database()
+            except BaseException:
+                self.stop()
+                raise
+        if not self.adopted:
+            atexit.register(self.stop)
+        return self
+
+    def stop(self) -> None:
+        """Stop it if we own it: connections are cut, everything committed is on disk. Idempotent.
+
+        Raises nothing that a second `stop` could repair; an owner that forked is not an owner.
+        """
+        if self._owner_lock is None or self._owner_pid != os.getpid():
+            return
+        atexit.unregister(self.stop)
+        server = self._running()
+        if server is not None:
+            self._terminate(server)
+        self._reap()
+        os.close(self._owner_lock)
+        self._owner_lock = None
+
+    async def supervise(self, interval_s: float = 0.5) -> None:
+        """Start it again whenever it is gone, until cancelled. Raises EmbeddedUnavailable."""
+        while True:
+            await asyncio.sleep(interval_s)
+            if self._running() is None:
+                await asyncio.to_thread(self.start)
+
+    def _launch(self, binaries: Path) -> None:
+        account = self._account
+        server_lock = self._lock_server()
+        try:
+            host.make_owned(self._socket, account)
+            if not self._cluster.exists():
+                self._make_cluster(binaries)
+            # Nobody holds the server's lock, so whatever these files name is gone.
+            (self._cluster / "postmaster.pid").unlink(missing_ok=True)
+            for stale in self._socket.glob(".s.PGSQL.*"):
+                stale.unlink()
+            settings = SETTINGS | {
+                "unix_socket_directories": str(self._socket),
+                "listen_addresses": "127.0.0.1" if self._tcp else "",
+                "port": str(_free_port() if self._tcp else SOCKET_PORT),
+            }
+            options = [f"--{name}={value}" for name, value in settings.items()]
+            with self._open_log() as log:
+                self._process = subprocess.Popen(
+                    [binaries / "postgres", "-D", self._cluster, *options],
+                    stdin=subprocess.DEVNULL,
+                    stdout=log,
+                    stderr=log,
+                    cwd="/",
+                    env=_environment(),
+                    start_new_session=True,  # Ctrl-C is for us; we stop it when we are done
+                    pass_fds=(server_lock,),  # held until the last process of the server is gone
+                    umask=0o077,
+                    **account.popen_arguments(),
+                )
+        except PermissionError as error:
+            raise EmbeddedUnavailable(
+                f"PostgreSQL cannot be started as user {account.name}: {error}; start as an "
+                "unprivileged user, or set DATABASE_URL"
+            ) from error
+        finally:
+            os.close(server_lock)
+
+    def _make_cluster(self, binaries: Path) -> None:
+        partial = self.data_dir / f"cluster.partial-{os.getpid()}"
+        host.make_owned(partial, self._account)
+        password = self.data_dir / "password"
+        password.touch(mode=0o600)
+        self._account.own(password)
+        password.write_text(secrets.token_urlsafe(24) + "\n")
+        command: list[Path | str] = [
+            binaries / "initdb",
+            f"--pgdata={partial}",
+            f"--username={SUPERUSER}",
+            f"--pwfile={password}",
+            "--auth-local=trust",
+            "--auth-host=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C",
+            "--data-checksums",
+            "--no-instructions",
+        ]
+        self._run(command + ([] if self._sync_initdb else ["--no-sync"]))
+        partial.rename(self._cluster)
+
+    def _create_database(self) -> None:
+        marker = self.data_dir / "database"
+        if marker.exists():
+            return
+        client: list[Path | str] = [host.find_binaries(self._account) / "psql", "-XAt"]
+        client += ["-v", "ON_ERROR_STOP=1", "-h", self._socket, "-p", self._port()]
+        client += ["-U", SUPERUSER, "-d", "postgres", "-c"]
+        exists = self._run([*client, f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'"])
+        if not exists.strip():
+            self._run([*client, f"CREATE DATABASE {DATABASE}"])
+        marker.touch()
+
+    def _run(self, command: list[Path | str]) -> str:
+        done: subprocess.CompletedProcess[str] = subprocess.run(
+            [str(part) for part in command],
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            cwd="/",
+            env=_environment(),
+            check=False,
+            **self._account.popen_arguments(),
+        )
+        if done.returncode != 0:
+            raise EmbeddedUnavailable(
+                f"{Path(command[0]).name} failed in {self.data_dir}: {done.stderr.strip()[-500:]}"
+            )
+        return done.stdout
+
+    def _wait_ready(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT_S
+        while True:
+            lines = self._pid_file()
+            if len(lines) > _STATUS_LINE and lines[_STATUS_LINE].strip() == "ready":
+                return
+            if self._process is not None and self._process.poll() is not None:
+                raise EmbeddedUnavailable(
+                    f"PostgreSQL stopped while starting in {self.data_dir}: {self._log_tail()}"
+                )
+            if time.monotonic() > deadline:
+                raise EmbeddedUnavailable(
+                    f"PostgreSQL in {self.data_dir} is not ready after {START_TIMEOUT_S:.0f} s: "
+                    f"{self._log_tail()}"
+                )
+            time.sleep(POLL_S)
+
+    def _running(self) -> psutil.Process | None:
+        """The server of this directory, by its pid file and its command line."""
+        if self._process is not None and self._process.poll() is not None:
+            self._process = None
+        lines = self._pid_file()
+        if not lines or not lines[0].strip().isdigit():
+            return None
+        try:
+            server = psutil.Process(int(lines[0]))
+            alive = server.status() != psutil.STATUS_ZOMBIE
+            return server if alive and str(self._cluster) in server.cmdline() else None
+        except psutil.Error:
+            return None
+
+    def _terminate(self, server: psutil.Process) -> None:
+        children = server.children(recursive=True)
+        for sent, patience_s in ((signal.SIGINT, STOP_TIMEOUT_S), (signal.SIGQUIT, 5.0)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                server.send_signal(sent)  # SIGINT: cut connections, checkpoint, exit
+            try:
+                server.wait(patience_s)
+                return
+            except psutil.TimeoutExpired:
+                continue
+        for process in (server, *children):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+
+    def _reap(self) -> None:
+        if self._process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(5)
+            self._process = None
+
+    def _port(self) -> str:
+        lines = self._pid_file()
+        return lines[3].strip() if len(lines) > 3 else str(SOCKET_PORT)
+
+    def _pid_file(self) -> list[str]:
+        try:
+            return (self._cluster / "postmaster.pid").read_text().splitlines()
+        except (FileNotFoundError, NotADirectoryError):
+            return []
+
+    def _lock_server(self) -> int:
+        """The lock that a server's processes inherit: taken, no process of one is left anywhere."""
+        deadline = time.monotonic() + LOCK_TIMEOUT_S
+        while True:
+            lock = self._try_lock("server.lock")
+            if lock is not None:
+                os.set_inheritable(lock, True)
+                return lock
+            if time.monotonic() > deadline:
+                raise EmbeddedUnavailable(
+                    f"a PostgreSQL that cannot be seen from here (in another container?) uses "
+                    f"{self.data_dir}: stop it, or choose another data directory"
+                )
+            time.sleep(POLL_S)
+
+    @contextlib.contextmanager
+    def _lock(self, name: str) -> Iterator[None]:
+        deadline = time.monotonic() + LOCK_TIMEOUT_S + START_TIMEOUT_S
+        while (lock := self._try_lock(name)) is None:
+            if time.monotonic() > deadline:
+                raise EmbeddedUnavailable(f"another process is starting {self.data_dir} and hangs")
+            time.sleep(POLL_S)
+        try:
+            yield
+        finally:
+            os.close(lock)
+
+    def _try_lock(self, name: str) -> int | None:
+        path = self.data_dir / name
+        try:
+            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise EmbeddedUnavailable(f"{path} cannot be opened: {error}") from error
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(descriptor)
+            return None
+        return descriptor
+
+    def _open_log(self) -> BinaryIO:
+        path = self.data_dir / "postgres.log"
+        if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
+            path.replace(path.with_suffix(".log.1"))
+        return path.open("ab")
+
+    def _log_tail(self) -> str:
+        try:
+            text = (self.data_dir / "postgres.log").read_text(errors="replace")
+        except OSError:
+            return "no log"
+        return " | ".join(text.strip().splitlines()[-5:])
+
+
+def _environment() -> dict[str, str]:
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    return kept | {"LC_ALL": "C", "TZ": "UTC"}
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
