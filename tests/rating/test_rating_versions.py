@@ -1,0 +1,106 @@
+"""Which version prices which time: never retroactively, but what was unpriced is caught up."""
+
+import pytest
+
+from rating.card import Meter, PriceRow, RateCard
+from rating.compile import CompiledCard
+from rating.versions import CardVersion, CardVersions
+
+METERS = (Meter("input_tokens"), Meter("output_tokens"))
+BOTH = ("input_tokens", "output_tokens")
+
+
+def version(
+    number: int, published: int, effective: int, priced: tuple[str, ...] = BOTH
+) -> CardVersion:
+    rows = tuple(PriceRow("gpt", quantity, str(number)) for quantity in priced)
+    card = RateCard(name="llm", asset="USD", asset_scale=9, meters=METERS, rows=rows)
+    return CardVersion(number, published, effective, CompiledCard(card, number))
+
+
+def in_force(versions: CardVersions, at: int) -> int | None:
+    card = versions.at(at)
+    return None if card is None else card.version
+
+
+def tried(versions: CardVersions, at: int) -> list[int]:
+    return [card.version for card in versions.candidates(at)]
+
+
+def priced_by(versions: CardVersions, at: int, quantities: tuple[str, ...] = BOTH) -> int | None:
+    plan = versions.plan_for(at, "gpt", {}, quantities)
+    return None if plan is None else plan.card_version
+
+
+def test_without_any_version_nothing_is_priced():
+    versions = CardVersions()
+    assert (in_force(versions, 5), tried(versions, 5), priced_by(versions, 5)) == (None, [], None)
+
+
+def test_a_version_is_in_force_from_its_effective_time_to_the_next():
+    versions = CardVersions([version(2, 50, 200), version(1, 10, 100)])
+    assert [in_force(versions, at) for at in (99, 100, 199, 200, 10**18)] == [None, 1, 1, 2, 2]
+    assert [priced_by(versions, at) for at in (99, 100, 199, 200)] == [None, 1, 1, 2]
+
+
+def test_of_two_versions_from_the_same_time_the_later_version_wins():
+    versions = CardVersions([version(1, 10, 100), version(2, 20, 100)])
+    assert in_force(versions, 100) == 2
+
+
+def test_a_version_published_later_may_come_into_force_earlier():
+    versions = CardVersions([version(1, 10, 200), version(2, 20, 100)])
+    assert [in_force(versions, at) for at in (99, 100, 199, 200)] == [None, 2, 2, 1]
+
+
+def test_a_back_dated_version_is_in_force_only_from_its_publication():
+    versions = CardVersions([version(1, 10, 10), version(2, 100, 50)])
+    assert [in_force(versions, at) for at in (49, 50, 99, 100)] == [1, 1, 1, 2]
+    assert [priced_by(versions, at) for at in (50, 99, 100)] == [1, 1, 2]
+
+
+def test_a_back_dated_version_rates_what_would_otherwise_be_unpriced():
+    versions = CardVersions([version(1, 10, 10, ("input_tokens",)), version(2, 100, 50)])
+    assert tried(versions, 49) == [1]
+    assert tried(versions, 50) == [1, 2]
+    assert priced_by(versions, 49) == 1
+    assert priced_by(versions, 50) == 2
+    assert priced_by(versions, 50, ("input_tokens",)) == 1
+    assert priced_by(versions, 50, ("output_tokens",)) == 2
+
+
+def test_before_the_first_version_a_back_dated_one_rates_everything():
+    versions = CardVersions([version(1, 100, 50)])
+    assert [priced_by(versions, at) for at in (49, 50, 99, 100)] == [None, 1, 1, 1]
+
+
+def test_of_two_back_dated_versions_the_one_published_first_had_it_already():
+    versions = CardVersions([version(2, 200, 20), version(1, 100, 50)])
+    assert tried(versions, 60) == [1, 2]
+    assert [priced_by(versions, at) for at in (20, 60)] == [2, 1]
+
+
+def test_where_none_prices_everything_the_first_that_prices_most_wins():
+    versions = CardVersions(
+        [version(1, 10, 10, ()), version(2, 100, 50, ("input_tokens",)), version(3, 110, 50, ())]
+    )
+    three = ("input_tokens", "output_tokens", "unheard_of")
+    assert priced_by(versions, 60, three) == 2
+    assert priced_by(versions, 60, ("unheard_of",)) == 1
+
+
+def test_after_the_last_boundary_a_plan_depends_on_the_shape_alone():
+    versions = CardVersions([version(1, 10, 10), version(2, 100, 50)])
+    assert versions.settled_from_us == 100
+    plan = versions.plan_for(100, "gpt", {"mode": "batch", "a": "b"}, BOTH)
+    assert plan is not None
+    again = versions.plan_for(10**17, "gpt", (("a", "b"), ("mode", "batch")), BOTH)
+    assert again is plan
+
+
+def test_adding_a_version_leaves_the_earlier_state_as_it_was():
+    before = CardVersions([version(1, 10, 10)])
+    after = before.adding(version(2, 20, 20))
+    assert [in_force(before, 30), in_force(after, 30)] == [1, 2]
+    with pytest.raises(AssertionError):
+        after.adding(version(2, 30, 30))
