@@ -13,7 +13,8 @@ from rating.compile import NO_ROW, ROUND_DOWN, ROUND_HALF_EVEN, ROUND_UP, Plan
 
 UNPRICED: Final = -1
 
-# (charge per quantity in minor units, UNPRICED where no row applies;
+# (charge per quantity in minor units, UNPRICED where no row applies to more than zero: nothing of
+#  a quantity that is zero, or wholly in its subsets, waits for a price;
 #  sum of the priced ones;
 #  (row number, priced quantity) for each row whose unit price is not whole: its total moves on;
 #  the plan that was used, a step of the one given where the prompt is large)
@@ -86,7 +87,7 @@ def _rate_line_by_line(plan: Plan, own: Sequence[int], totals: Mapping[int, int]
     rounding = plan.rounding
     for index, row in enumerate(plan.rows):
         if row == NO_ROW:
-            charges.append(UNPRICED)
+            charges.append(UNPRICED if own[index] else 0)
             continue
         quantity = own[index]
         numerator = plan.numerators[index]

@@ -5,8 +5,8 @@
     price   gpt  output_tokens  0.00001  mode=batch above=200000 priority=1
     event   gpt  mode=batch input_tokens=100 cached_tokens=40 -> input_tokens 60, cached_tokens free
 
-What a line costs is in minor units of the asset; "unpriced" goes to suspense, "invalid REASON"
-is refused. Running totals go on from event to event; "total N" checks what all of them cost.
+What a line costs is in minor units of the asset; "unpriced" goes to suspense, "nothing" has
+no price and needs none, "invalid REASON" is refused. Running totals go on from event to event; "total N" checks what all of them cost.
 """
 
 from __future__ import annotations
@@ -99,6 +99,8 @@ class Case:
             if cost == "unpriced":
                 assert charges[place] == UNPRICED, claim
                 assert used.rows[place] == -1, claim
+            elif cost == "nothing":
+                assert (charges[place], used.rows[place]) == (0, -1), claim
             else:
                 assert charges[place] == (0 if cost == "free" else int(cost)), claim
                 assert used.rows[place] >= 0, claim

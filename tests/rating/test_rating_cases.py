@@ -146,6 +146,19 @@ def test_an_unpriced_subset_waits_alone_and_its_parent_is_charged_without_it():
 
 
 @rating_case
+def test_a_zero_without_a_price_waits_for_none():
+    """
+    meter  input_tokens
+    meter  cached_tokens of input_tokens
+    price  gpt  cached_tokens  0.000000001
+    price  new  input_tokens   0.000000001
+    event  new  input_tokens=100 cached_tokens=0 -> input_tokens 100, cached_tokens nothing
+    event  gpt  input_tokens=100 cached_tokens=100 -> input_tokens nothing, cached_tokens 100
+    event  gpt  input_tokens=101 cached_tokens=100 -> input_tokens unpriced, cached_tokens 100
+    """
+
+
+@rating_case
 def test_free_is_not_unpriced():
     """
     meter  input_tokens
