@@ -21,7 +21,7 @@ UNPRICED: Final = -1
 Rated = tuple[tuple[int, ...], int, tuple[tuple[int, int], ...], Plan]
 
 
-class RatingFault(Exception):  # noqa: N818  a fault of the event, raised off the hot path
+class RatingFault(Exception):
     """An event that no plan can price. ``reason`` is stable: SUBSET_EXCEEDS_PARENT (rule R8)."""
 
     def __init__(self, reason: str, quantity: str, value: int, subset: int) -> None:

@@ -6,7 +6,8 @@
     event   gpt  mode=batch input_tokens=100 cached_tokens=40 -> input_tokens 60, cached_tokens free
 
 What a line costs is in minor units of the asset; "unpriced" goes to suspense, "nothing" has
-no price and needs none, "invalid REASON" is refused. Running totals go on from event to event; "total N" checks what all of them cost.
+no price and needs none, "invalid REASON" is refused. Running totals go on from event to
+event; "total N" checks what all of them cost.
 """
 
 from __future__ import annotations
