@@ -25,26 +25,6 @@ class GrantServiceIssueRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    @_typing.final
-    class MetadataEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.str
-        value: _builtins.str
-        def __init__(
-            self,
-            *,
-            key: _builtins.str = ...,
-            value: _builtins.str = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
     TENANT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
@@ -58,7 +38,6 @@ class GrantServiceIssueRequest(_message.Message):
     EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_US_FIELD_NUMBER: _builtins.int
     PRODUCTS_FIELD_NUMBER: _builtins.int
-    METADATA_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
@@ -87,11 +66,7 @@ class GrantServiceIssueRequest(_message.Message):
     """
     @_builtins.property
     def products(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Products that it may pay for, at most 64 names of 1 to 128 bytes; empty = every product."""
-
-    @_builtins.property
-    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """The caller's own data, at most 16 pairs of 64 + 128 bytes. Kept erasable."""
+        """Products that it may pay for, at most 100 names of 1 to 128 bytes; empty = every product."""
 
     def __init__(
         self,
@@ -109,11 +84,10 @@ class GrantServiceIssueRequest(_message.Message):
         effective_at_us: _builtins.int = ...,
         expires_at_us: _builtins.int = ...,
         products: _abc.Iterable[_builtins.str] | None = ...,
-        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount", b"amount", "asset", b"asset", "effective_at_us", b"effective_at_us", "expires_at_us", b"expires_at_us", "external_key", b"external_key", "kind", b"kind", "metadata", b"metadata", "price_asset", b"price_asset", "price_paid", b"price_paid", "priority", b"priority", "products", b"products", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount", b"amount", "asset", b"asset", "effective_at_us", b"effective_at_us", "expires_at_us", b"expires_at_us", "external_key", b"external_key", "kind", b"kind", "price_asset", b"price_asset", "price_paid", b"price_paid", "priority", b"priority", "products", b"products", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

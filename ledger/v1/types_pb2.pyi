@@ -398,26 +398,6 @@ class Grant(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
-    @_typing.final
-    class MetadataEntry(_message.Message):
-        DESCRIPTOR: _descriptor.Descriptor
-
-        KEY_FIELD_NUMBER: _builtins.int
-        VALUE_FIELD_NUMBER: _builtins.int
-        key: _builtins.str
-        value: _builtins.str
-        def __init__(
-            self,
-            *,
-            key: _builtins.str = ...,
-            value: _builtins.str = ...,
-        ) -> None: ...
-        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
-        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
-        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-        def WhichOneof(self, oneof_group: _Never) -> None: ...
-
     GRANT_ID_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
     EXTERNAL_KEY_FIELD_NUMBER: _builtins.int
@@ -434,7 +414,6 @@ class Grant(_message.Message):
     EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_US_FIELD_NUMBER: _builtins.int
     PRODUCTS_FIELD_NUMBER: _builtins.int
-    METADATA_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     ISSUED_AT_US_FIELD_NUMBER: _builtins.int
     grant_id: _builtins.str
@@ -473,11 +452,7 @@ class Grant(_message.Message):
     """When the ledger recorded it, in microseconds."""
     @_builtins.property
     def products(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Products that it may pay for, at most 64; empty = every product."""
-
-    @_builtins.property
-    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
-        """The caller's own data, at most 16 pairs of 64 + 128 bytes."""
+        """Products that it may pay for, at most 100; empty = every product."""
 
     def __init__(
         self,
@@ -498,13 +473,12 @@ class Grant(_message.Message):
         effective_at_us: _builtins.int = ...,
         expires_at_us: _builtins.int = ...,
         products: _abc.Iterable[_builtins.str] | None = ...,
-        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         state: Global___GrantState.ValueType = ...,
         issued_at_us: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount", b"amount", "asset", b"asset", "effective_at_us", b"effective_at_us", "expires_at_us", b"expires_at_us", "external_key", b"external_key", "grant_id", b"grant_id", "held", b"held", "issued_at_us", b"issued_at_us", "kind", b"kind", "metadata", b"metadata", "price_asset", b"price_asset", "price_paid", b"price_paid", "price_scale", b"price_scale", "priority", b"priority", "products", b"products", "remaining", b"remaining", "scale", b"scale", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount", b"amount", "asset", b"asset", "effective_at_us", b"effective_at_us", "expires_at_us", b"expires_at_us", "external_key", b"external_key", "grant_id", b"grant_id", "held", b"held", "issued_at_us", b"issued_at_us", "kind", b"kind", "price_asset", b"price_asset", "price_paid", b"price_paid", "price_scale", b"price_scale", "priority", b"priority", "products", b"products", "remaining", b"remaining", "scale", b"scale", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

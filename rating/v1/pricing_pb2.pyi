@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from rating.v1 import card_pb2 as _card_pb2
 import builtins as _builtins
 import sys
@@ -19,6 +20,34 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _AssetKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AssetKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AssetKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ASSET_KIND_UNSPECIFIED: _AssetKind.ValueType  # 0
+    """Refused in a request; never sent in a reply."""
+    ASSET_KIND_MONEY: _AssetKind.ValueType  # 1
+    """Money. What is billed in it carries its value; grants may be paid for with it."""
+    ASSET_KIND_CREDIT: _AssetKind.ValueType  # 2
+    """Credits that are issued, drawn down and may expire."""
+    ASSET_KIND_UNIT: _AssetKind.ValueType  # 3
+    """Another unit that is counted, for example tokens or hours."""
+
+class AssetKind(_AssetKind, metaclass=_AssetKindEnumTypeWrapper):
+    """What an asset is; decides what it may stand for in the books."""
+
+ASSET_KIND_UNSPECIFIED: AssetKind.ValueType  # 0
+"""Refused in a request; never sent in a reply."""
+ASSET_KIND_MONEY: AssetKind.ValueType  # 1
+"""Money. What is billed in it carries its value; grants may be paid for with it."""
+ASSET_KIND_CREDIT: AssetKind.ValueType  # 2
+"""Credits that are issued, drawn down and may expire."""
+ASSET_KIND_UNIT: AssetKind.ValueType  # 3
+"""Another unit that is counted, for example tokens or hours."""
+Global___AssetKind: _TypeAlias = AssetKind  # noqa: Y015
+
 @_typing.final
 class Asset(_message.Message):
     """Something that is counted in books: money, credits or another unit."""
@@ -29,6 +58,7 @@ class Asset(_message.Message):
     SCALE_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     CREATED_AT_US_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
     asset: _builtins.str
     """Its code, unique in the tenant, 1 to 128 bytes, for example "credit" or "USD"."""
     scale: _builtins.int
@@ -37,6 +67,8 @@ class Asset(_message.Message):
     """Name for people, at most 256 bytes."""
     created_at_us: _builtins.int
     """When it was declared, in microseconds. Ignored in a request."""
+    kind: Global___AssetKind.ValueType
+    """What it is, required; never changes."""
     def __init__(
         self,
         *,
@@ -44,10 +76,11 @@ class Asset(_message.Message):
         scale: _builtins.int = ...,
         display_name: _builtins.str = ...,
         created_at_us: _builtins.int = ...,
+        kind: Global___AssetKind.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "created_at_us", b"created_at_us", "display_name", b"display_name", "scale", b"scale"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "created_at_us", b"created_at_us", "display_name", b"display_name", "kind", b"kind", "scale", b"scale"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
