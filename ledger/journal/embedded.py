@@ -150,6 +150,17 @@ class EmbeddedPostgres:
         os.close(self._owner_lock)
         self._owner_lock = None
 
+    def reap(self) -> bool:
+        """Stop the server if its owner died, and start none. False: a living process owns it."""
+        with self._lock("start.lock"):
+            if self._owner_lock is None:
+                self._owner_lock = self._try_lock("owner.lock")
+                self._owner_pid = os.getpid()
+        if self.adopted:
+            return False
+        self.stop()
+        return True
+
     async def supervise(self, interval_s: float = 0.5) -> None:
         """Start it again whenever it is gone, until cancelled. Raises EmbeddedUnavailable."""
         while True:

@@ -1,0 +1,216 @@
+"""The journal of one shard on PostgreSQL: one autocommit INSERT a batch.
+
+Owns two connections of its own: one that only appends, one that reads beside it. Says exactly what
+it knows of a failed append (rule I6): refused by the server = not written; sent and not answered,
+or answered with a warning = unknown, and the connection is cut, never cancelled. Must not retry,
+reorder or interpret batches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from typing import Final
+
+import asyncpg
+from asyncpg.prepared_stmt import PreparedStatement
+
+from ledger.journal.connection import CONNECT_ERRORS, Connection, connect, describe
+from ledger.journal.errors import (
+    CommitUnknown,
+    JournalConflict,
+    JournalCorrupt,
+    JournalUnavailable,
+)
+from ledger.journal.protocol import BATCH_SEQ_FIRST, JournalHead, JournalRow, check_row
+from ledger.journal.sql import load
+
+PARTITION_MARGIN: Final = 200_000  # batches of room when the next partitions are made
+PAGE_ROWS_FIRST: Final = 32
+PAGE_ROWS_MAX: Final = 4_096
+PAGE_BYTES: Final = 8 << 20  # a page of a read aims at this
+INT64_MAX: Final = 2**63 - 1
+
+_SQL: Final = load("journal")
+
+# Errors of class 22, 23, 25, 42, 53, 54 and 55 end the statement before it commits: not written.
+_NOT_WRITTEN_CLASSES: Final = frozenset({"22", "23", "25", "42", "53", "54", "55"})
+
+
+class PostgresJournal:
+    """See `protocol.Journal`. Connects at first use; after any failure again at the next use."""
+
+    def __init__(self, dsn: str, shard: int) -> None:
+        """`dsn` must reach PostgreSQL itself, not a transaction pooler: sessions carry settings."""
+        self.shard = shard
+        self._dsn = dsn
+        self._writer: Connection | None = None
+        self._insert: PreparedStatement[asyncpg.Record] | None = None
+        self._notices: list[str] = []
+        self._capacity = -1
+        self._reader: Connection | None = None
+        self._reader_lock = asyncio.Lock()
+
+    async def append(self, row: JournalRow) -> None:
+        """See `Journal.append`. Cancelling it cuts the connection: the outcome is then unknown."""
+        assert row.shard == self.shard, f"row of shard {row.shard} given to shard {self.shard}"
+        insert = await self._ready_to_write(row.batch_seq)
+        self._notices.clear()
+        sent = asyncio.ensure_future(
+            insert.fetchval(
+                row.shard,
+                row.batch_seq,
+                row.recorded_at_us,
+                row.first_event,
+                row.event_count,
+                row.format,
+                row.codec,
+                row.prev_hash,
+                row.hash,
+                row.payload,
+                row.private,
+            )
+        )
+        try:
+            written = await asyncio.shield(sent)
+        except asyncio.CancelledError:
+            sent.add_done_callback(_swallow)
+            self._cut_writer()
+            raise
+        except asyncpg.UniqueViolationError as error:
+            raise JournalConflict(f"{_place(row)} is taken: {describe(error)}") from error
+        except Exception as error:
+            if _is_not_written(error):
+                raise JournalUnavailable(f"{_place(row)} refused: {describe(error)}") from error
+            self._cut_writer()
+            raise CommitUnknown(f"{_place(row)} sent, no answer: {describe(error)}") from error
+        if self._notices:
+            self._cut_writer()
+            raise CommitUnknown(f"{_place(row)} answered with: {'; '.join(self._notices)}")
+        if not written:
+            await self._raise_not_continued(row)
+
+    async def read(
+        self, after_batch_seq: int, through: int | None = None, *, with_private: bool = True
+    ) -> AsyncIterator[JournalRow]:
+        """See `Journal.read`. Pages by key, so that a slow reader holds no snapshot."""
+        sql = _SQL["page_with_private" if with_private else "page"]
+        last = INT64_MAX if through is None else through
+        limit = PAGE_ROWS_FIRST
+        while after_batch_seq < last:
+            records = await self._query(sql, self.shard, after_batch_seq, last, limit)
+            size = 1
+            for record in records:
+                row = check_row(JournalRow(*record))
+                size += len(row.payload) + len(row.private)
+                after_batch_seq = row.batch_seq
+                yield row
+            if len(records) < limit:
+                return
+            limit = min(max(PAGE_BYTES * len(records) // size, PAGE_ROWS_FIRST), PAGE_ROWS_MAX)
+
+    async def head(self) -> JournalHead | None:
+        """See `Journal.head`."""
+        records = await self._query(_SQL["head"], self.shard)
+        return JournalHead(*records[0]) if records else None
+
+    async def fetch(
+        self, batch_seqs: Sequence[int], *, with_private: bool = True
+    ) -> list[JournalRow]:
+        """See `Journal.fetch`."""
+        sql = _SQL["fetch_with_private" if with_private else "fetch"]
+        records = await self._query(sql, self.shard, list(batch_seqs))
+        return [check_row(JournalRow(*record)) for record in records]
+
+    async def now_us(self) -> int:
+        """See `Journal.now_us`."""
+        records = await self._query(_SQL["now"])
+        now: int = records[0][0]
+        return now
+
+    async def close(self) -> None:
+        """See `Journal.close`."""
+        connections = [self._writer, self._reader]
+        self._writer = self._insert = self._reader = None
+        for connection in connections:
+            if connection is not None:
+                connection.terminate()  # nothing is in flight that a farewell would save
+
+    async def _ready_to_write(self, batch_seq: int) -> PreparedStatement[asyncpg.Record]:
+        try:
+            if self._writer is None or self._writer.is_closed() or self._insert is None:
+                self._cut_writer()
+                self._writer = await self._open("writer")
+                self._writer.add_log_listener(self._note)
+                self._insert = await self._writer.prepare(_SQL["append"])
+                self._capacity = await self._writer.fetchval(_SQL["capacity"])
+            if batch_seq + PARTITION_MARGIN > self._capacity:
+                await self._make_room(self._writer, batch_seq)
+            return self._insert
+        except (*CONNECT_ERRORS, asyncpg.PostgresError) as error:
+            self._cut_writer()
+            raise JournalUnavailable(f"shard {self.shard}: {describe(error)}") from error
+
+    async def _make_room(self, writer: Connection, batch_seq: int) -> None:
+        """Ahead of need, so a failure matters only once the room is really used up."""
+        try:
+            wanted = batch_seq + PARTITION_MARGIN
+            self._capacity = await writer.fetchval(_SQL["ensure_partitions"], wanted)
+        except asyncpg.PostgresError as error:
+            if batch_seq > self._capacity or writer.is_closed():
+                raise JournalUnavailable(
+                    f"shard {self.shard}: no partition holds batch {batch_seq}, and none could be "
+                    f"made: {describe(error)}; run `drawdown migrate`"
+                ) from error
+
+    async def _raise_not_continued(self, row: JournalRow) -> None:
+        records = await self._query(_SQL["exists"], self.shard, row.batch_seq)
+        if records[0][0]:
+            raise JournalConflict(f"{_place(row)} is taken")
+        raise JournalCorrupt(
+            f"{_place(row)} does not continue the batch before it: no batch {row.batch_seq - 1} "
+            f"with hash {row.prev_hash.hex()}"
+        )
+
+    async def _query(self, sql: str, *arguments: object) -> list[asyncpg.Record]:
+        async with self._reader_lock:
+            try:
+                if self._reader is None or self._reader.is_closed():
+                    self._reader = await self._open("reader")
+                records: list[asyncpg.Record] = await self._reader.fetch(sql, *arguments)
+                return records
+            except (*CONNECT_ERRORS, asyncpg.PostgresError) as error:
+                if self._reader is not None:
+                    self._reader.terminate()
+                    self._reader = None
+                raise JournalUnavailable(f"shard {self.shard}: {describe(error)}") from error
+
+    async def _open(self, part: str) -> Connection:
+        return await connect(self._dsn, application_name=f"drawdown shard {self.shard} {part}")
+
+    def _cut_writer(self) -> None:
+        if self._writer is not None:
+            self._writer.terminate()
+        self._writer = self._insert = None
+
+    def _note(self, _: object, message: asyncpg.PostgresLogMessage) -> None:
+        self._notices.append(describe(message))
+
+
+def _is_not_written(error: Exception) -> bool:
+    """An ERROR of these classes ends the statement before its commit. FATAL may come after it."""
+    if not isinstance(error, asyncpg.PostgresError) or error.severity_en != "ERROR":
+        return False
+    return (error.sqlstate or "")[:2] in _NOT_WRITTEN_CLASSES
+
+
+def _swallow(sent: asyncio.Future[object]) -> None:
+    if not sent.cancelled():
+        sent.exception()
+
+
+def _place(row: JournalRow) -> str:
+    return f"shard {row.shard}, batch {row.batch_seq}"
+
+
+assert BATCH_SEQ_FIRST == 1, "the append statement lets batch 1 stand without a predecessor"

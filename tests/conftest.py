@@ -1,0 +1,113 @@
+"""A real PostgreSQL for every test that asks for one.
+
+`postgres_server`  one embedded server a session, throwaway, with the durability of production
+`database`         the DSN of a fresh, migrated database for one test (4 shards)
+`module_database`  the same for one module
+`empty_database`   the same without a schema
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import shutil
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any, TypeVar
+
+import asyncpg
+import pytest
+
+from ledger.journal.embedded import DATABASE, EmbeddedPostgres
+from ledger.journal.embedded_host import throwaway_root
+from ledger.journal.migrate import migrate
+
+PREFIX = "drawdown-test-"
+TEMPLATE = "template_ledger"
+T = TypeVar("T")
+
+
+def run_apart(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
+    """Run a coroutine on a loop and thread of its own: fixtures of any scope may call it."""
+    outcome: list[T] = []
+    failure: list[BaseException] = []
+
+    def body() -> None:
+        try:
+            outcome.append(asyncio.run(work()))
+        except BaseException as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=body)
+    thread.start()
+    thread.join()
+    if failure:
+        raise failure[0]
+    return outcome[0]
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[EmbeddedPostgres]:
+    """The session's server. Servers of sessions that were killed are stopped and removed first."""
+    root = throwaway_root()
+    for left in root.glob(f"{PREFIX}*"):
+        with contextlib.suppress(Exception):
+            orphan = EmbeddedPostgres(left)
+            if orphan.reap():
+                shutil.rmtree(left, ignore_errors=True)
+    server = EmbeddedPostgres(root / f"{PREFIX}{secrets.token_hex(4)}", sync_initdb=False)
+    with server:
+        yield server
+    shutil.rmtree(server.data_dir, ignore_errors=True)
+
+
+def database_dsn(server: EmbeddedPostgres, name: str) -> str:
+    """The DSN of another database of the server."""
+    return server.dsn.replace(f"@/{DATABASE}?", f"@/{name}?")
+
+
+async def _execute(dsn: str, *statements: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    try:
+        for statement in statements:
+            await connection.execute(statement)
+    finally:
+        await connection.close()
+
+
+def _fresh(server: EmbeddedPostgres, template: str) -> Iterator[str]:
+    name = f"test_{secrets.token_hex(6)}"
+    run_apart(lambda: _execute(server.dsn, f"CREATE DATABASE {name} TEMPLATE {template}"))
+    yield database_dsn(server, name)
+    run_apart(lambda: _execute(server.dsn, f"DROP DATABASE {name} WITH (FORCE)"))
+
+
+@pytest.fixture(scope="session")
+def template_database(postgres_server: EmbeddedPostgres) -> str:
+    """The name of a migrated database that nobody connects to."""
+
+    async def make() -> None:
+        await _execute(postgres_server.dsn, f"CREATE DATABASE {TEMPLATE}")
+        await migrate(database_dsn(postgres_server, TEMPLATE), 4)
+
+    run_apart(make)
+    return TEMPLATE
+
+
+@pytest.fixture
+def database(postgres_server: EmbeddedPostgres, template_database: str) -> Iterator[str]:
+    """The DSN of a fresh migrated database, dropped after the test."""
+    yield from _fresh(postgres_server, template_database)
+
+
+@pytest.fixture(scope="module")
+def module_database(postgres_server: EmbeddedPostgres, template_database: str) -> Iterator[str]:
+    """The same, shared by the tests of a module."""
+    yield from _fresh(postgres_server, template_database)
+
+
+@pytest.fixture
+def empty_database(postgres_server: EmbeddedPostgres) -> Iterator[str]:
+    """The DSN of a fresh database without a schema."""
+    yield from _fresh(postgres_server, "template1")
