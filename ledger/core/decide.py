@@ -32,7 +32,7 @@ from ledger.core.evolve import evolve
 from ledger.core.grants import decide_issue, decide_void, expire
 from ledger.core.holds import decide_authorize, decide_capture, decide_release, expire_hold
 from ledger.core.limits import PERIOD_GRACE_US
-from ledger.core.outcomes import Known, Refusal
+from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.state import NEVER, TIMER_HOLD, Account, State
 from ledger.core.usage import decide_usage
 
@@ -63,6 +63,14 @@ def decide(state: State, command: Command, out: list[Event]) -> Outcome:
         case AbandonRequest():
             return decide_abandon(state, command, out)
         case ApplyConfiguration():
+            reached = state.configuration.get(command.tenant, 0)
+            if command.version != reached + 1:
+                return Refusal(
+                    Reason.VERSION_MISMATCH,
+                    "version",
+                    str(reached),
+                    f"configuration is applied in order: {reached} is the last version applied",
+                )
             applied = ConfigurationApplied(command.tenant, command.version, command.content_hash)
             out.append(applied)
             return applied

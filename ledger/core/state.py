@@ -316,6 +316,12 @@ class State:
                 break
             del self.settled_holds[oldest]
 
+    def postpone_batch(self, recorded_at: int) -> None:
+        """Move a batch that is still empty on to the present time."""
+        assert self.batch_length == 0, self.batch_length
+        assert recorded_at > self.recorded_at, (recorded_at, self.recorded_at)
+        self.recorded_at = recorded_at
+
     def rebuild_timers(self) -> None:
         """Forget the timers of what is settled: after a replay, before the first sweep."""
         live = [(hold.expires_at, TIMER_HOLD, hold.number) for hold in self.holds.values()]

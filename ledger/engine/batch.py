@@ -1,0 +1,96 @@
+"""The batch that a writer fills: entries, the names beside them, the tickets that wait for it."""
+
+from __future__ import annotations
+
+from asyncio import Future
+from typing import Final
+
+from ledger.core.commands import NO_NAMES, Names
+from ledger.core.events import Event
+from ledger.engine.recent import RecordedBatch
+from ledger.engine.ticket import Ticket
+from ledger.journal.codec import BatchCodec, PrivateRecords, encode_private
+from ledger.journal.protocol import JournalRow, make_row
+
+BATCH_COMMANDS_MAX: Final = 8_192  # x ~120 B = 1 MB a commit
+BATCH_ENTRIES_MAX: Final = 65_536  # stop taking tickets here; a batch may hold 16 times as many
+
+
+class Batch:
+    """Everything decided between two commits of one shard."""
+
+    __slots__ = (
+        "accounts",
+        "batch_seq",
+        "command_count",
+        "events",
+        "first_event",
+        "indexes",
+        "names",
+        "reads",
+        "recorded_at",
+        "tickets",
+    )
+
+    def __init__(self, batch_seq: int, first_event: int, recorded_at: int) -> None:
+        self.batch_seq = batch_seq
+        self.first_event = first_event
+        self.recorded_at = recorded_at
+        self.events: list[Event] = []
+        self.command_count = 0
+        self.indexes: list[int] = []  # entries that have names beside them
+        self.accounts: list[int] = []
+        self.names: list[Names] = []
+        self.tickets: list[Ticket] = []
+        self.reads: list[tuple[Future[object], object]] = []  # answers that wait for durability
+
+    @property
+    def full(self) -> bool:
+        """Whether the next ticket has to wait for the next batch."""
+        return self.command_count >= BATCH_COMMANDS_MAX or len(self.events) >= BATCH_ENTRIES_MAX
+
+    def takes(self, command_count: int) -> bool:
+        """Whether a ticket of this size fits; a batch takes any ticket as its first."""
+        if self.command_count == 0:
+            return True
+        return not self.full and self.command_count + command_count <= BATCH_COMMANDS_MAX
+
+    def recorded(self) -> RecordedBatch:
+        """The batch as retries of its ids will find it."""
+        return RecordedBatch(self.batch_seq, self.first_event, self.recorded_at, self.events)
+
+    def row(self, shard: int, prev_hash: bytes, codec: BatchCodec[Event]) -> JournalRow:
+        """The journal row that this batch becomes."""
+        return make_row(
+            shard=shard,
+            batch_seq=self.batch_seq,
+            recorded_at_us=self.recorded_at,
+            first_event=self.first_event,
+            event_count=len(self.events),
+            format=codec.format,
+            codec=codec.codec,
+            prev_hash=prev_hash,
+            payload=codec.encode(self.events),
+            private=encode_private(self._private_records()),
+        )
+
+    def _private_records(self) -> PrivateRecords:
+        names = self.names
+        return PrivateRecords(
+            self.indexes,
+            self.accounts,
+            [name.source for name in names],
+            [name.event_id for name in names],
+            [name.operation for name in names],
+            [name.operation_parent for name in names],
+            {
+                index: dict(name.personal)
+                for index, name in zip(self.indexes, names, strict=True)
+                if name.personal
+            },
+        )
+
+
+def has_names(names: Names) -> bool:
+    """Whether there is anything to write beside the entry."""
+    return names is not NO_NAMES

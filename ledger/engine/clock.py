@@ -1,0 +1,78 @@
+"""Time as it is handed in, and the time that a writer may record.
+
+`Clock` is the only source of time of the engine. `WriterTime` makes recorded times monotonic and
+does not believe a wall clock that jumps ahead of its own monotonic one until the journal's clock
+confirms it.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+SKEW_MAX_US: Final = 500_000
+"""A writer this far from the journal's clock refuses to open."""
+
+JUMP_MAX_US: Final = 1_000_000
+"""A wall clock this far ahead of the monotonic one is not used until it is confirmed."""
+
+
+class Clock(Protocol):
+    """A wall clock and a monotonic one, in microseconds."""
+
+    def now_us(self) -> int:
+        """Microseconds since the epoch, UTC; may jump."""
+        ...
+
+    def monotonic_us(self) -> int:
+        """Microseconds since some moment; never goes back."""
+        ...
+
+
+class ClockSkewed(Exception):
+    """This machine's clock and the journal's differ by more than SKEW_MAX_US."""
+
+
+class WriterTime:
+    """The times that one writer records: max(wall, last recorded + 1), jumps left out (rule T5)."""
+
+    __slots__ = ("_clock", "_last", "_monotonic_base", "_wall_base", "jumped")
+
+    def __init__(self, clock: Clock, last_recorded_us: int) -> None:
+        self._clock = clock
+        self._last = last_recorded_us
+        self._wall_base = clock.now_us()
+        self._monotonic_base = clock.monotonic_us()
+        self.jumped = False  # ask the journal's clock, then confirm()
+
+    def next(self) -> int:
+        """The recorded time of the next batch."""
+        wall = self._clock.now_us()
+        expected = self._wall_base + self._clock.monotonic_us() - self._monotonic_base
+        if wall > expected + JUMP_MAX_US:
+            self.jumped = True
+            wall = expected
+        self._last = max(wall, self._last + 1)
+        return self._last
+
+    def peek(self) -> int:
+        """What `next` would say, without recording it; a jump is left out."""
+        wall = self._clock.now_us()
+        expected = self._wall_base + self._clock.monotonic_us() - self._monotonic_base
+        return max(min(wall, expected + JUMP_MAX_US), self._last + 1)
+
+    def confirm(self, journal_now_us: int) -> None:
+        """Take the journal's word on a jump: believe the wall clock only if they agree."""
+        self.jumped = False
+        if abs(self._clock.now_us() - journal_now_us) <= SKEW_MAX_US:
+            self._wall_base = self._clock.now_us()
+            self._monotonic_base = self._clock.monotonic_us()
+
+
+def check_skew(clock: Clock, journal_now_us: int) -> None:
+    """Refuse a clock that is too far from the journal's. Raises ClockSkewed."""
+    skew = clock.now_us() - journal_now_us
+    if abs(skew) > SKEW_MAX_US:
+        raise ClockSkewed(
+            f"this machine's clock is {skew} us from the database's; at most {SKEW_MAX_US} us are "
+            "allowed: synchronise the clocks (NTP), the writer opens when they agree"
+        )

@@ -1,0 +1,84 @@
+"""Published assets and rate cards: loaded once a process, installed in each shard's catalog.
+
+A shard uses a version only after its own journal has applied it, so every decision names a version
+that every replay finds. Bodies are immutable, found by version and checked by hash.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+from ledger.core.catalog import Asset, Catalog, asset_number
+from ledger.journal.configuration import (
+    ConfigurationEntry,
+    ConfigurationKind,
+    ConfigurationStore,
+)
+from rating.card import decode_card
+from rating.compile import CompiledCard
+from rating.versions import CardVersion
+
+ASSET_KINDS: Final = ("money", "credit", "unit")
+
+
+class AssetBody(msgspec.Struct, frozen=True):
+    """The body of an asset's definition. `scale`: decimal places of the minor unit (rule N1)."""
+
+    code: str
+    scale: int
+    kind: str
+    display_name: str = ""
+
+
+class ConfigurationMissing(Exception):
+    """A shard's journal applied a version that the configuration tables do not hold."""
+
+
+class Configurations:
+    """Loaded and compiled versions of every tenant, shared by the shards of a process."""
+
+    __slots__ = ("_entries", "_loaded", "_store")
+
+    def __init__(self, store: ConfigurationStore) -> None:
+        self._store = store
+        self._entries: dict[tuple[int, int], ConfigurationEntry] = {}
+        self._loaded: dict[tuple[int, int], Asset | CardVersion] = {}
+
+    async def load(self, tenant: int, version: int) -> None:
+        """Make a version ready to install. Raises ConfigurationMissing."""
+        if (tenant, version) in self._loaded:
+            return
+        for entry in await self._store.read(tenant, version - 1):
+            await self.take(entry)
+        if (tenant, version) not in self._loaded:
+            raise ConfigurationMissing(
+                f"the journal applied configuration {version} of tenant {tenant}, which is not in "
+                "the configuration tables: restore them from the same backup as the journal"
+            )
+
+    async def take(self, entry: ConfigurationEntry) -> None:
+        """Load and compile one published version."""
+        place = (entry.tenant, entry.version)
+        if place in self._loaded:
+            return
+        body = await self._store.body(entry.content_hash)
+        self._entries[place] = entry
+        if entry.kind == ConfigurationKind.ASSET:
+            asset = msgspec.msgpack.decode(body, type=AssetBody)
+            number = asset_number(entry.tenant, entry.version)
+            self._loaded[place] = Asset(number, entry.tenant, asset.code, asset.scale, asset.kind)
+        else:
+            card = CompiledCard(decode_card(body), entry.version)
+            self._loaded[place] = CardVersion(
+                entry.version, entry.published_at_us, entry.effective_from_us, card
+            )
+
+    def install(self, catalog: Catalog, tenant: int, version: int) -> None:
+        """Put a loaded version into a shard's catalog, as its journal applies it."""
+        loaded = self._loaded[(tenant, version)]
+        if isinstance(loaded, Asset):
+            catalog.add_asset(loaded)
+        else:
+            catalog.add_card(tenant, self._entries[(tenant, version)].name, loaded)

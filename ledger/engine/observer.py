@@ -1,0 +1,49 @@
+"""What the engine tells whoever watches it: per batch, never per event."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from ledger.engine.ticket import Ticket
+
+
+class Observer(Protocol):
+    """Metrics and traces hang on here. Must not raise, must not wait."""
+
+    def batch_sealed(
+        self, shard: int, batch_seq: int, tickets: Sequence[Ticket], entries: int, row_bytes: int
+    ) -> object:
+        """A batch goes to the journal; what is returned comes back with `batch_ended`."""
+        ...
+
+    def batch_ended(self, started: object, commit_us: int, error: BaseException | None) -> None:
+        """The batch is durable, or `error` says why not."""
+        ...
+
+    def queue_changed(self, shard: int, commands: int) -> None:
+        """So many commands wait."""
+        ...
+
+    def shard_opened(self, shard: int, entries: int, elapsed_us: int) -> None:
+        """A shard was replayed and taken over."""
+        ...
+
+
+class NoObserver:
+    """Watches nothing."""
+
+    def batch_sealed(
+        self, shard: int, batch_seq: int, tickets: Sequence[Ticket], entries: int, row_bytes: int
+    ) -> object:
+        """See Observer."""
+        return None
+
+    def batch_ended(self, started: object, commit_us: int, error: BaseException | None) -> None:
+        """See Observer."""
+
+    def queue_changed(self, shard: int, commands: int) -> None:
+        """See Observer."""
+
+    def shard_opened(self, shard: int, entries: int, elapsed_us: int) -> None:
+        """See Observer."""

@@ -1,0 +1,104 @@
+"""Opening a shard: replay the journal to its tail, then append WriterOpened at tail + 1.
+
+A predecessor's INSERT either landed before that row, and is replayed, or must fail on the primary
+key. Nothing is answered before the row is durable.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final
+
+from ledger.core.catalog import Catalog
+from ledger.core.events import ConfigurationApplied, Event, WriterOpened
+from ledger.core.evolve import evolve
+from ledger.core.state import State
+from ledger.engine.batch import Batch
+from ledger.engine.clock import Clock, WriterTime, check_skew
+from ledger.engine.configuration import Configurations
+from ledger.journal.codec import BatchCodec
+from ledger.journal.errors import CommitUnknown, JournalConflict, JournalCorrupt
+from ledger.journal.protocol import GENESIS_HASH, Journal, JournalRow
+
+YIELD_EVENTS: Final = 1_024  # entries replayed between two yields to the loop
+
+Progress = Callable[[int, int], None]
+"""Called with (entries replayed, entries in the journal) as the replay goes on."""
+
+
+class Replayer:
+    """Folds journal rows into a state, checking the chain as it goes."""
+
+    __slots__ = ("_codec", "_configurations", "head_hash", "state")
+
+    def __init__(
+        self, shard: int, codec: BatchCodec[Event], configurations: Configurations
+    ) -> None:
+        self.state = State(shard, Catalog())
+        self.head_hash = GENESIS_HASH
+        self._codec = codec
+        self._configurations = configurations
+
+    async def take(self, row: JournalRow) -> list[Event]:
+        """Fold one row; returns its events. Raises JournalCorrupt."""
+        state = self.state
+        expected = (state.shard, state.batch_seq + 1, state.entry_seq, self.head_hash)
+        if (row.shard, row.batch_seq, row.first_event, row.prev_hash) != expected:
+            raise JournalCorrupt(
+                f"shard {row.shard}, batch {row.batch_seq} does not continue batch "
+                f"{state.batch_seq}: the chain is broken"
+            )
+        events = self._codec.decode(row.payload)
+        if len(events) != row.event_count:
+            raise JournalCorrupt(
+                f"shard {row.shard}, batch {row.batch_seq} holds {len(events)} events, "
+                f"its row says {row.event_count}"
+            )
+        state.begin_batch(row.batch_seq, row.recorded_at_us)
+        for start in range(0, len(events), YIELD_EVENTS):
+            for event in events[start : start + YIELD_EVENTS]:
+                if type(event) is ConfigurationApplied:
+                    await self._configurations.load(event.tenant, event.version)
+                    self._configurations.install(state.catalog, event.tenant, event.version)
+                evolve(state, event)
+            await asyncio.sleep(0)
+        self.head_hash = row.hash
+        return events
+
+
+async def open_shard(
+    journal: Journal,
+    clock: Clock,
+    codec: BatchCodec[Event],
+    configurations: Configurations,
+    recorded_by: str,
+    progress: Progress,
+) -> tuple[Replayer, WriterTime]:
+    """Replay to the tail and take the shard over. Raises ClockSkewed and the journal's errors."""
+    check_skew(clock, await journal.now_us())
+    replayer = Replayer(journal.shard, codec, configurations)
+    while True:
+        await _read_to_tail(journal, replayer, progress)
+        state = replayer.state
+        time = WriterTime(clock, state.recorded_at)
+        batch = Batch(state.batch_seq + 1, state.entry_seq, time.next())
+        opened = WriterOpened(state.epoch + 1, state.batch_seq, replayer.head_hash, recorded_by)
+        batch.events.append(opened)
+        row = batch.row(journal.shard, replayer.head_hash, codec)
+        try:
+            await journal.append(row)
+        except (JournalConflict, CommitUnknown):
+            continue  # somebody's row, perhaps ours, is at the tail: read on
+        await replayer.take(row)
+        state.rebuild_timers()
+        return replayer, time
+
+
+async def _read_to_tail(journal: Journal, replayer: Replayer, progress: Progress) -> None:
+    head = await journal.head()
+    total = head.next_event if head is not None else 0
+    progress(replayer.state.entry_seq, total)
+    async for row in journal.read(replayer.state.batch_seq, with_private=False):
+        await replayer.take(row)
+        progress(replayer.state.entry_seq, max(total, replayer.state.entry_seq))

@@ -1,0 +1,119 @@
+"""Commands on their way through a writer, and what comes back (rules I2, I6).
+
+A ticket is decided whole, in one batch, and answered when that batch is durable. How it can fail:
+
+    NotApplied        certain: nothing was recorded, send the same ids again
+    OutcomeUnknown    the commit may have happened: ask GetOutcome, or send the same ids again
+"""
+
+from __future__ import annotations
+
+from asyncio import Future
+from collections.abc import Sequence
+from enum import StrEnum
+from typing import Final, TypeAlias
+
+import msgspec
+
+from ledger.core.commands import Command
+from ledger.core.events import Event, PlanDeclared
+from ledger.core.outcomes import Reason, Refusal
+
+
+class NotAppliedReason(StrEnum):
+    """Why a command was certainly not applied."""
+
+    QUEUE_FULL = "QUEUE_FULL"
+    WRITER_REOPENING = "WRITER_REOPENING"
+    DEADLINE = "DEADLINE"
+    SHUTTING_DOWN = "SHUTTING_DOWN"
+
+
+class NotApplied(Exception):
+    """Nothing was recorded; the same ids may be sent again after `retry_after_us`."""
+
+    def __init__(self, reason: NotAppliedReason, message: str, retry_after_us: int) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.retry_after_us = retry_after_us
+
+
+class OutcomeUnknown(Exception):
+    """The commit may or may not have happened."""
+
+
+class PositionAhead(Exception):
+    """A read asked for a position that this shard has not reached."""
+
+    def __init__(self, shard: int, wanted: int, reached: int) -> None:
+        super().__init__(f"shard {shard} stands at entry {reached}; {wanted} was asked for")
+        self.shard = shard
+        self.wanted = wanted
+        self.reached = reached
+
+
+class Replay(msgspec.Struct, frozen=True, gc=False):
+    """The first outcome of an identity that was recorded before, with the same body (rule I1)."""
+
+    event: Event
+    plan: PlanDeclared | None
+    batch_seq: int
+    entry_seq: int
+    recorded_at: int
+
+
+TicketOutcome: TypeAlias = Event | Refusal | Replay
+
+PENDING: Final = Refusal(Reason.CONFLICT, "", "", "")
+"""Stands in a ticket for a replay that is still to be read from the journal; never answered."""
+
+
+class Ticket:
+    """Commands of one caller for one shard, with their outcomes in the same order.
+
+    `entry_seqs` is the number of the entry that answers each command, -1 where none was recorded.
+    `events` is the whole batch: a usage event names its plan by its index there. `position` counts
+    the entries of the shard that the answer rests on.
+    """
+
+    __slots__ = (
+        "batch_seq",
+        "commands",
+        "deadline_us",
+        "entry_seqs",
+        "events",
+        "future",
+        "outcomes",
+        "pending",
+        "position",
+        "recorded_at",
+        "shard",
+        "span",
+    )
+
+    def __init__(
+        self,
+        shard: int,
+        commands: Sequence[Command],
+        future: Future[Ticket],
+        deadline_us: int = 0,
+        span: object = None,
+    ) -> None:
+        self.shard = shard
+        self.commands = commands
+        self.future = future
+        self.deadline_us = deadline_us  # by the monotonic clock; 0 = none
+        self.span = span  # the caller's span context where it is sampled; opaque here
+        self.outcomes: list[TicketOutcome] = []
+        self.entry_seqs: list[int] = []
+        self.events: list[Event] = []
+        self.batch_seq = 0
+        self.recorded_at = 0
+        self.position = 0
+        self.pending: list[tuple[int, int]] = []  # (place, locator) of replays still to be read
+
+    def plan_of(self, event: Event) -> PlanDeclared:
+        """The declaration that a usage or hold event of this ticket's batch names."""
+        plan = self.events[event.plan]  # type: ignore[union-attr]
+        assert isinstance(plan, PlanDeclared)
+        return plan

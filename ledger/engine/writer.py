@@ -1,0 +1,505 @@
+"""One shard's writer: queue -> decide -> evolve -> group commit -> reply.
+
+One task owns the state; there are no locks. While one batch commits, the next one fills on top of
+it: group commit by back-pressure, not by timer. Every reply waits until the highest batch decided
+at that moment is durable. When a commit fails, or its outcome is unknown, everything speculative is
+dropped and the shard is opened again from its journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any, Final, TypeVar
+
+from ledger.core.commands import ApplyConfiguration, Command
+from ledger.core.decide import execute, sweep
+from ledger.core.events import Event
+from ledger.core.limits import MILLISECOND_US, SWEEP_ENTRIES_MAX
+from ledger.core.outcomes import Known, Refusal, split_locator
+from ledger.core.state import State
+from ledger.engine.batch import BATCH_COMMANDS_MAX, Batch, has_names
+from ledger.engine.clock import Clock, ClockSkewed, WriterTime
+from ledger.engine.configuration import Configurations
+from ledger.engine.observer import NoObserver, Observer
+from ledger.engine.recent import RecentBatches, answer_again, replay_of
+from ledger.engine.recovery import Progress, open_shard
+from ledger.engine.ticket import (
+    PENDING,
+    NotApplied,
+    NotAppliedReason,
+    OutcomeUnknown,
+    PositionAhead,
+    Replay,
+    Ticket,
+)
+from ledger.journal.codec import BatchCodec
+from ledger.journal.errors import CommitUnknown, JournalConflict, JournalError, JournalUnavailable
+from ledger.journal.protocol import Journal, JournalRow
+
+T = TypeVar("T")
+
+QUEUE_COMMANDS_MAX: Final = 65_536  # waiting in one shard; x ~400 B = 26 MB
+DECIDE_SLICE: Final = 256  # commands decided between two yields to the loop
+RETRY_AFTER_US: Final = 50_000
+REOPEN_DELAY_MIN_US: Final = 50_000
+REOPEN_DELAY_MAX_US: Final = 2_000_000
+TIMER_WAIT_MAX_US: Final = 1_000_000  # a jump of the wall clock is noticed within a second
+US_A_SECOND: Final = 1_000_000
+
+
+class Read:
+    """A look at the state, in order with the commands, answered when what it saw is durable."""
+
+    __slots__ = ("function", "future", "min_position")
+
+    def __init__(
+        self, function: Callable[[State], object], min_position: int, future: asyncio.Future[object]
+    ) -> None:
+        self.function = function
+        self.min_position = min_position
+        self.future = future
+
+
+class Writer:
+    """Owns one shard's state. `start` it, then `submit`, `read` and `peek`."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        clock: Clock,
+        configurations: Configurations,
+        recorded_by: str = "",
+        observer: Observer | None = None,
+        progress: Progress | None = None,
+    ) -> None:
+        self.shard = journal.shard
+        self.durable_position = 0  # entries of the shard that are durable and replayed
+        self.opened = asyncio.Event()
+        self.problem: str = "opening"  # why the shard is not open; "" while it is
+        self._journal = journal
+        self._clock = clock
+        self._configurations = configurations
+        self._recorded_by = recorded_by
+        self._observer: Observer = observer if observer is not None else NoObserver()
+        self._progress: Progress = progress if progress is not None else _no_progress
+        self._codec: BatchCodec[Event] = BatchCodec(Event)
+        self._recent = RecentBatches(journal, self._codec)
+        self._queue: deque[Ticket | Read] = deque()
+        self._queued_commands = 0
+        self._wake = asyncio.Event()
+        self._stopping = False
+        self._task: asyncio.Task[None] | None = None
+        self._fetches: set[asyncio.Task[None]] = set()
+        self._state: State | None = None
+        self._time: WriterTime
+        self._head_hash = b""
+        self._batch: Batch | None = None  # being filled
+        self._committing: Batch | None = None  # in flight
+        self._commit: asyncio.Task[None] | None = None
+
+    # -- callers ---------------------------------------------------------------------------------
+
+    @property
+    def state(self) -> State:
+        """The speculative state. Raises NotApplied while the shard is not open."""
+        if self._state is None:
+            raise self._not_open()
+        return self._state
+
+    async def submit(
+        self, commands: Sequence[Command], deadline_us: int = 0, span: object = None
+    ) -> Ticket:
+        """Decide commands in order and return when the answer is durable.
+
+        At most BATCH_COMMANDS_MAX commands; never split over batches. `deadline_us` is by the
+        monotonic clock. Raises NotApplied, OutcomeUnknown.
+        """
+        assert 0 < len(commands) <= BATCH_COMMANDS_MAX, len(commands)
+        if self._state is None or self._stopping:
+            raise self._not_open()
+        if self._queued_commands + len(commands) > QUEUE_COMMANDS_MAX:
+            raise NotApplied(
+                NotAppliedReason.QUEUE_FULL,
+                f"{self._queued_commands} commands wait in shard {self.shard}, "
+                f"{QUEUE_COMMANDS_MAX} are allowed: send the same ids again later",
+                RETRY_AFTER_US,
+            )
+        future: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
+        self._enqueue(Ticket(self.shard, commands, future, deadline_us, span), len(commands))
+        return await future
+
+    async def read(self, function: Callable[[State], T], min_position: int = 0) -> tuple[T, int]:
+        """(function(state), position): in order with the commands, and durable when it returns.
+
+        Raises PositionAhead where the shard has not reached `min_position`, and NotApplied.
+        """
+        if self._state is None or self._stopping:
+            raise self._not_open()
+        future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
+        self._enqueue(Read(function, min_position, future), 0)
+        return await future  # type: ignore[return-value]
+
+    def peek(self, function: Callable[[State], T]) -> T:
+        """function(speculative state), at once: advisory. Raises NotApplied."""
+        return function(self.state)
+
+    async def recorded(self, key: bytes) -> Replay | None:
+        """What is durably recorded under a key, or None (GetOutcome, rule I5)."""
+        locator, _ = await self.read(lambda state: state.keys.find(key))
+        if locator is None:
+            return None
+        found = self._recent.find(locator)
+        return found if found is not None else (await self._recent.fetch([locator]))[locator]
+
+    # -- life ------------------------------------------------------------------------------------
+
+    def start(self) -> None:
+        """Begin to open the shard; `opened` is set when it serves."""
+        assert self._task is None
+        self._task = asyncio.create_task(self._run(), name=f"writer-{self.shard}")
+
+    async def stop(self) -> None:
+        """Take nothing more, finish what is queued, and return when it is durable."""
+        self._stopping = True
+        self._wake.set()
+        if self._task is not None:
+            await self._task
+        if self._fetches:
+            await asyncio.gather(*self._fetches, return_exceptions=True)
+
+    async def _run(self) -> None:
+        delay_us = REOPEN_DELAY_MIN_US
+        while True:
+            try:
+                await self._open()
+                delay_us = REOPEN_DELAY_MIN_US
+                await self._serve()
+                return
+            except (JournalUnavailable, JournalConflict, CommitUnknown, ClockSkewed) as error:
+                self._drop(error)
+            except BaseException as error:
+                # The books do not balance or the journal is corrupt: never go on (rule B7).
+                self._drop(error)
+                self._stopping = True
+                raise
+            if self._stopping:
+                return
+            await self._pause(delay_us)
+            delay_us = min(delay_us * 2, REOPEN_DELAY_MAX_US)
+
+    async def _open(self) -> None:
+        started = self._clock.monotonic_us()
+        replayer, self._time = await open_shard(
+            self._journal,
+            self._clock,
+            self._codec,
+            self._configurations,
+            self._recorded_by,
+            self._progress,
+        )
+        self._head_hash = replayer.head_hash
+        self._recent = RecentBatches(self._journal, self._codec)
+        self.durable_position = replayer.state.entry_seq
+        self._state = replayer.state
+        self.problem = ""
+        self.opened.set()
+        self._observer.shard_opened(
+            self.shard, self.durable_position, self._clock.monotonic_us() - started
+        )
+
+    def _drop(self, error: BaseException) -> None:
+        """Forget everything speculative and say to each caller how sure we are (rule I6)."""
+        self.opened.clear()
+        self.problem = f"{type(error).__name__}: {error}"
+        self._state = None
+        if self._committing is not None:
+            unknown = not isinstance(error, JournalUnavailable | JournalConflict)
+            self._fail(self._committing, self._unknown(error) if unknown else self._not_open())
+        if self._batch is not None:
+            self._fail(self._batch, self._not_open())
+        self._committing = self._batch = self._commit = None
+        while self._queue:
+            _refuse(self._queue.popleft().future, self._not_open())
+        self._queued_commands = 0
+
+    def _fail(self, batch: Batch, error: Exception) -> None:
+        for ticket in batch.tickets:
+            _refuse(ticket.future, error)
+        for read in batch.reads:
+            _refuse(read[0], self._not_open())
+
+    def _unknown(self, error: BaseException) -> Exception:
+        return OutcomeUnknown(
+            f"the commit's outcome is unknown ({error}): ask GetOutcome, or send the same ids again"
+        )
+
+    def _not_open(self) -> NotApplied:
+        if self._stopping:
+            return NotApplied(
+                NotAppliedReason.SHUTTING_DOWN,
+                "the server is shutting down and recorded nothing; send the same ids again",
+                RETRY_AFTER_US,
+            )
+        return NotApplied(
+            NotAppliedReason.WRITER_REOPENING,
+            f"shard {self.shard} is being opened ({self.problem}) and recorded nothing; "
+            "send the same ids again",
+            RETRY_AFTER_US,
+        )
+
+    async def _pause(self, delay_us: int) -> None:
+        self._wake.clear()
+        try:
+            async with asyncio.timeout(delay_us / US_A_SECOND):
+                while not self._stopping:
+                    await self._wake.wait()
+                    self._wake.clear()
+        except TimeoutError:
+            pass
+
+    # -- queue -> decide -> evolve -----------------------------------------------------------------
+
+    def _enqueue(self, item: Ticket | Read, command_count: int) -> None:
+        self._queue.append(item)
+        self._queued_commands += command_count
+        self._wake.set()
+
+    async def _serve(self) -> None:
+        while True:
+            if self._commit is not None and self._commit.done():
+                self._commit.result()  # raises what made the commit fail
+                self._commit = None
+            if self._sweep_due():
+                self._sweep()
+            if self._queue and self._room_for(self._queue[0]):
+                item = self._queue.popleft()
+                if isinstance(item, Read):
+                    self._look(item)
+                else:
+                    await self._decide(item)
+            elif self._commit is None and self._batch is not None and self._batch.events:
+                self._seal(self._batch)
+            elif self._stopping and self._commit is None and not self._queue:
+                return
+            else:
+                await self._until_woken()
+
+    def _room_for(self, item: Ticket | Read) -> bool:
+        if self._batch is None or isinstance(item, Read):
+            return True
+        return self._batch.takes(len(item.commands))
+
+    def _open_batch(self) -> Batch:
+        """The batch being filled; an empty one moves on to the present time."""
+        state = self.state
+        batch = self._batch
+        if batch is None or not batch.events:
+            recorded_at = self._time.next()
+            if self._time.jumped:
+                self._spawn(self._confirm_time())
+            if batch is None:
+                state.begin_batch(state.batch_seq + 1, recorded_at)
+                batch = self._batch = Batch(state.batch_seq, state.entry_seq, recorded_at)
+            else:
+                state.postpone_batch(recorded_at)
+                batch.recorded_at = recorded_at
+        return batch
+
+    async def _decide(self, ticket: Ticket) -> None:
+        """Decide a ticket whole, yielding to the loop between slices."""
+        commands = ticket.commands
+        self._queued_commands -= len(commands)
+        self._observer.queue_changed(self.shard, self._queued_commands)
+        if ticket.future.done():  # the caller went away before anything was decided
+            return
+        if ticket.deadline_us and self._clock.monotonic_us() > ticket.deadline_us:
+            _refuse(
+                ticket.future,
+                NotApplied(
+                    NotAppliedReason.DEADLINE,
+                    "the deadline passed in the queue; nothing was recorded",
+                    0,
+                ),
+            )
+            return
+        batch = self._open_batch()
+        batch.command_count += len(commands)
+        for start in range(0, len(commands), DECIDE_SLICE):
+            if start:
+                await asyncio.sleep(0)
+            self._decide_slice(ticket, batch, commands[start : start + DECIDE_SLICE])
+        ticket.events = batch.events
+        ticket.batch_seq = batch.batch_seq
+        ticket.recorded_at = batch.recorded_at
+        ticket.position = batch.first_event + len(batch.events)
+        waits_for = batch if batch.events else self._committing
+        if waits_for is None:
+            self._answer(ticket)
+        else:
+            waits_for.tickets.append(ticket)
+
+    def _decide_slice(self, ticket: Ticket, batch: Batch, commands: Sequence[Command]) -> None:
+        state = self.state
+        events = batch.events
+        outcomes = ticket.outcomes
+        entry_seqs = ticket.entry_seqs
+        for command in commands:
+            outcome: Any = execute(state, command, events)
+            kind = type(outcome)
+            if kind is Refusal:
+                outcomes.append(outcome)
+                entry_seqs.append(-1)
+                continue
+            if kind is Known:
+                self._recall(ticket, command, outcome.locator, batch)
+                continue
+            index = len(events) - 1
+            while events[index] is not outcome:
+                index -= 1
+            if isinstance(command, ApplyConfiguration):
+                self._configurations.install(state.catalog, command.tenant, command.version)
+            elif has_names(command.names):
+                batch.indexes.append(index)
+                batch.accounts.append(command.account)
+                batch.names.append(command.names)
+            outcomes.append(outcome)
+            entry_seqs.append(batch.first_event + index)
+
+    def _recall(self, ticket: Ticket, command: Command, locator: int, batch: Batch) -> None:
+        """Answer from what was recorded: from this batch, recent ones, or (later) the journal."""
+        batch_seq, index = split_locator(locator)
+        if batch_seq == batch.batch_seq:
+            found: Replay | None = replay_of(batch.recorded(), index)
+        else:
+            found = self._recent.find(locator)
+        if found is None:
+            ticket.pending.append((len(ticket.outcomes), locator))
+            ticket.outcomes.append(PENDING)
+            ticket.entry_seqs.append(-1)
+            return
+        outcome = answer_again(command, found)
+        ticket.outcomes.append(outcome)
+        ticket.entry_seqs.append(found.entry_seq if outcome is found else -1)
+
+    def _look(self, read: Read) -> None:
+        if read.future.done():
+            return
+        state = self.state
+        if read.min_position > state.entry_seq:
+            _refuse(read.future, PositionAhead(self.shard, read.min_position, state.entry_seq))
+            return
+        try:
+            value = read.function(state)
+        except Exception as error:
+            _refuse(read.future, error)
+            return
+        answer = (value, state.entry_seq)
+        waits_for = self._batch if self._batch is not None and self._batch.events else None
+        if waits_for is None:
+            waits_for = self._committing
+        if waits_for is None:
+            read.future.set_result(answer)
+        else:
+            waits_for.reads.append((read.future, answer))
+
+    # -- group commit -> reply -------------------------------------------------------------------
+
+    def _seal(self, batch: Batch) -> None:
+        """Hand the batch to the journal; the next one fills on top of it meanwhile."""
+        row = batch.row(self.shard, self._head_hash, self._codec)
+        self._head_hash = row.hash
+        self._recent.add(batch.recorded())
+        self._batch = None
+        self._committing = batch
+        started = self._observer.batch_sealed(
+            self.shard, batch.batch_seq, batch.tickets, len(batch.events), len(row.payload)
+        )
+        self._commit = asyncio.create_task(
+            self._append(batch, row, started), name=f"commit-{self.shard}"
+        )
+
+    async def _append(self, batch: Batch, row: JournalRow, started: object) -> None:
+        sent_us = self._clock.monotonic_us()
+        try:
+            await self._journal.append(row)
+        except BaseException as error:
+            self._observer.batch_ended(started, self._clock.monotonic_us() - sent_us, error)
+            self._wake.set()
+            raise
+        self._observer.batch_ended(started, self._clock.monotonic_us() - sent_us, None)
+        self.durable_position = row.next_event
+        self._committing = None
+        for ticket in batch.tickets:
+            self._answer(ticket)
+        for future, answer in batch.reads:
+            if not future.done():
+                future.set_result(answer)
+        self._wake.set()
+
+    def _answer(self, ticket: Ticket) -> None:
+        if ticket.pending:
+            self._spawn(self._answer_from_journal(ticket))
+        elif not ticket.future.done():
+            ticket.future.set_result(ticket)
+
+    async def _answer_from_journal(self, ticket: Ticket) -> None:
+        """Read the rows that retries of older ids ask for, then answer."""
+        try:
+            found = await self._recent.fetch([locator for _, locator in ticket.pending])
+        except JournalError as error:
+            _refuse(ticket.future, self._unknown(error))
+            return
+        for place, locator in ticket.pending:
+            recorded = found[locator]
+            outcome = answer_again(ticket.commands[place], recorded)
+            ticket.outcomes[place] = outcome
+            ticket.entry_seqs[place] = recorded.entry_seq if outcome is recorded else -1
+        if not ticket.future.done():
+            ticket.future.set_result(ticket)
+
+    # -- time --------------------------------------------------------------------------------------
+
+    def _sweep_due(self) -> bool:
+        timers = self.state.timers
+        return bool(timers) and timers[0][0] <= self._time.peek()
+
+    def _sweep(self) -> None:
+        """Post what is overdue; a due entry without an effect any more costs nothing."""
+        batch = self._open_batch()
+        sweep(self.state, SWEEP_ENTRIES_MAX, batch.events)
+
+    async def _until_woken(self) -> None:
+        """Wait for a command, the end of the commit, or the next timer."""
+        self._wake.clear()
+        timers = self.state.timers
+        if not timers:
+            await self._wake.wait()
+            return
+        wait_us = max(MILLISECOND_US, min(timers[0][0] - self._time.peek(), TIMER_WAIT_MAX_US))
+        try:
+            async with asyncio.timeout(wait_us / US_A_SECOND):
+                await self._wake.wait()
+        except TimeoutError:
+            pass
+
+    async def _confirm_time(self) -> None:
+        try:
+            self._time.confirm(await self._journal.now_us())
+        except JournalError:
+            return  # asked again with the next batch
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._fetches.add(task)
+        task.add_done_callback(self._fetches.discard)
+
+
+def _refuse(future: asyncio.Future[Any], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)
+
+
+def _no_progress(done: int, total: int) -> None:
+    """Nobody watches the replay."""
