@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import contextlib
 import socket
-from typing import Final, TypeAlias
+from collections.abc import AsyncIterator
+from typing import Final, TypeAlias, cast
 
 import asyncpg
 
@@ -45,6 +46,14 @@ CONNECT_ERRORS: Final = (
     asyncpg.InvalidAuthorizationSpecificationError,
     asyncpg.InvalidCatalogNameError,
     asyncpg.InternalClientError,
+)
+
+# What a statement meets that is no fault of its own: safe to try the whole work again.
+AWAY_ERRORS: Final = (
+    asyncpg.TransactionRollbackError,
+    asyncpg.LockNotAvailableError,
+    asyncpg.IdleInTransactionSessionTimeoutError,
+    asyncpg.ReadOnlySQLTransactionError,
 )
 
 
@@ -83,6 +92,19 @@ async def open_pool(dsn: str, *, application_name: str, size_max: int = POOL_SIZ
         )
     except CONNECT_ERRORS as error:
         raise JournalUnavailable(f"PostgreSQL cannot be reached: {describe(error)}") from error
+
+
+@contextlib.asynccontextmanager
+async def borrow(pool: Pool) -> AsyncIterator[Connection]:
+    """A connection of the pool for a short piece of work. Raises JournalUnavailable.
+
+    Reads and idempotent changes only: whoever fails here may do the same again.
+    """
+    try:
+        async with pool.acquire(timeout=CONNECT_TIMEOUT_S) as connection:
+            yield cast("Connection", connection)
+    except (*CONNECT_ERRORS, *AWAY_ERRORS) as error:
+        raise JournalUnavailable(f"PostgreSQL went away: {describe(error)}") from error
 
 
 async def prepare_session(connection: Connection) -> None:

@@ -1,0 +1,66 @@
+"""The bounded read-through cache of names: ids and aliases of accounts, looked up for every event.
+
+Two generations of plain dicts approximate LRU at the price of one lookup: what is used moves to the
+young one; when that is full the old one is forgotten. Holds nothing that storage does not.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, TypeAlias
+
+from ledger.journal.directory import CACHE_NAMES_MAX, AliasRange, Entry
+
+AliasRanges: TypeAlias = tuple[AliasRange, ...]
+
+
+class NameCache:
+    """(tenant, name) to an entry, or to the ranges in which an alias means an account."""
+
+    def __init__(self, names_max: int = CACHE_NAMES_MAX) -> None:
+        """Keeps between `names_max` / 2 and `names_max` names once it is full."""
+        self._generation_max: Final = max(names_max // 2, 1)
+        self._young: dict[tuple[int, str], Entry | AliasRanges] = {}
+        self._old: dict[tuple[int, str], Entry | AliasRanges] = {}
+
+    def __len__(self) -> int:
+        return len(self._young) + len(self._old)
+
+    def get(self, tenant: int, name: str, at_us: int) -> Entry | None:
+        """The account that the name means at that instant, as far as it is in memory."""
+        found = self._lookup((tenant, name))
+        if type(found) is not tuple:
+            return found  # type: ignore[return-value]  # an Entry or None
+        for alias in found:
+            if alias.effective_from_us <= at_us and (
+                alias.effective_to_us is None or at_us < alias.effective_to_us
+            ):
+                account = self._lookup((tenant, alias.account_id))
+                return account if isinstance(account, Entry) else None
+        return None
+
+    def put(self, entry: Entry) -> None:
+        """Remember an account under its id."""
+        self._store((entry.tenant, entry.account_id), entry)
+
+    def put_alias(self, tenant: int, alias: str, ranges: Iterable[AliasRange]) -> None:
+        """Remember all ranges of an alias."""
+        self._store((tenant, alias), tuple(ranges))
+
+    def forget(self, tenant: int, *names: str) -> None:
+        """Drop names: they changed."""
+        for name in names:
+            self._young.pop((tenant, name), None)
+            self._old.pop((tenant, name), None)
+
+    def _lookup(self, key: tuple[int, str]) -> Entry | AliasRanges | None:
+        found = self._young.get(key)
+        if found is None and (found := self._old.get(key)) is not None:
+            self._store(key, found)
+        return found
+
+    def _store(self, key: tuple[int, str], value: Entry | AliasRanges) -> None:
+        if len(self._young) >= self._generation_max and key not in self._young:
+            self._old, self._young = self._young, {}
+        self._young[key] = value
+        self._old.pop(key, None)
