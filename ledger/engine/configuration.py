@@ -6,6 +6,7 @@ that every replay finds. Bodies are immutable, found by version and checked by h
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
 from typing import Final
 
 import msgspec
@@ -53,10 +54,19 @@ class Configurations:
         for entry in await self._store.read(tenant, version - 1):
             await self.take(entry)
         if (tenant, version) not in self._loaded:
-            raise ConfigurationMissing(
-                f"the journal applied configuration {version} of tenant {tenant}, which is not in "
-                "the configuration tables: restore them from the same backup as the journal"
-            )
+            raise _missing(tenant, version)
+
+    async def published(
+        self, tenant: int, after_version: int = 0
+    ) -> AsyncIterator[ConfigurationEntry]:
+        """Every published version after that one, in order."""
+        while True:
+            page = await self._store.read(tenant, after_version)
+            for entry in page:
+                yield entry
+                after_version = entry.version
+            if not page:
+                return
 
     async def take(self, entry: ConfigurationEntry) -> None:
         """Load and compile one published version."""
@@ -64,6 +74,8 @@ class Configurations:
         if place in self._loaded:
             return
         body = await self._store.body(entry.content_hash)
+        if body is None:
+            raise _missing(entry.tenant, entry.version)
         self._entries[place] = entry
         if entry.kind == ConfigurationKind.ASSET:
             asset = msgspec.msgpack.decode(body, type=AssetBody)
@@ -82,3 +94,10 @@ class Configurations:
             catalog.add_asset(loaded)
         else:
             catalog.add_card(tenant, self._entries[(tenant, version)].name, loaded)
+
+
+def _missing(tenant: int, version: int) -> ConfigurationMissing:
+    return ConfigurationMissing(
+        f"configuration {version} of tenant {tenant} is not in the configuration tables, but a "
+        "journal applied it: restore them from the same backup as the journal"
+    )

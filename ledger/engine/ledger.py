@@ -27,18 +27,15 @@ from ledger.engine.writer import Writer
 from ledger.journal.configuration import (
     ConfigurationEntry,
     ConfigurationKind,
+    ConfigurationRefused,
     ConfigurationStore,
 )
 from ledger.journal.directory import Directory, Entry, Refused
-from ledger.journal.parked import ParkedUsage
+from ledger.journal.parked import ParkedStore
 from ledger.journal.protocol import Journal
 from rating.card import RateCard, canonical_bytes
 
 FAMILIES_CACHED_MAX: Final = 100_000  # digest objects; x ~600 B = 60 MB
-EFFECTIVE_MARGIN_US: Final = 2_000_000
-"""A version that follows another takes effect this long after its publication: every shard has
-applied it by then, so all switch at one effective instant."""
-
 ALWAYS_US: Final = 1
 """The first version of a card prices whatever came before it as well: nothing else did."""
 
@@ -49,7 +46,7 @@ class Storage(Protocol):
     shards: int
     directory: Directory
     configuration: ConfigurationStore
-    parked: ParkedUsage
+    parked: ParkedStore
 
     def journal(self, shard: int) -> Journal:
         """The journal of one shard."""
@@ -185,10 +182,10 @@ class Ledger:
 
     async def publish_asset(
         self, tenant: int, code: str, scale: int, kind: str, display_name: str = ""
-    ) -> ConfigurationEntry:
-        """Define an asset: scale and kind never change (rule N1). The caller has validated them."""
+    ) -> ConfigurationEntry | ConfigurationRefused:
+        """Define an asset. Its scale and kind never change (rule N1): another body is refused."""
         body = msgspec.msgpack.encode(AssetBody(code, scale, kind, display_name))
-        return await self._publish(tenant, ConfigurationKind.ASSET, code, body, ALWAYS_US, None)
+        return await self._publish(tenant, ConfigurationKind.ASSET, code, body, ALWAYS_US, 0)
 
     async def publish_card(
         self,
@@ -196,28 +193,31 @@ class Ledger:
         card: RateCard,
         effective_from_us: int = 0,
         expected_version: int | None = None,
-    ) -> ConfigurationEntry:
+    ) -> ConfigurationEntry | ConfigurationRefused:
         """Publish a validated rate card; answers when every shard has applied it.
 
-        Without an effective time the first version of a card prices everything, a later one what
-        is effective EFFECTIVE_MARGIN_US after now. An earlier time than that is raised to it for a
-        later version only where it would change a price (see rating.versions): a back-dated
-        version rates nothing but what is unpriced.
+        Without an effective time the first version of a card prices whatever came before it too,
+        and a later one takes effect a margin after its publication, so that all shards switch at
+        one effective instant. A version that is dated back prices nothing but what is unpriced
+        (see rating.versions).
         """
-        if effective_from_us == 0:
-            earlier = any(
-                entry.kind == ConfigurationKind.RATE_CARD and entry.name == card.name
-                for entry in await self.configuration.read(tenant, 0)
-            )
-            effective_from_us = self.clock.now_us() + EFFECTIVE_MARGIN_US if earlier else ALWAYS_US
+        effective: int | None = effective_from_us or None
+        if effective is None and not await self._has_card(tenant, card.name):
+            effective = ALWAYS_US
         return await self._publish(
             tenant,
             ConfigurationKind.RATE_CARD,
             card.name,
             canonical_bytes(card),
-            effective_from_us,
+            effective,
             expected_version,
         )
+
+    async def _has_card(self, tenant: int, name: str) -> bool:
+        async for entry in self.configurations.published(tenant):
+            if entry.kind == ConfigurationKind.RATE_CARD and entry.name == name:
+                return True
+        return False
 
     async def _publish(
         self,
@@ -225,13 +225,14 @@ class Ledger:
         kind: ConfigurationKind,
         name: str,
         body: bytes,
-        effective_from_us: int,
+        effective_from_us: int | None,
         expected_version: int | None,
-    ) -> ConfigurationEntry:
+    ) -> ConfigurationEntry | ConfigurationRefused:
         entry = await self.configuration.publish(
             tenant, kind, name, body, effective_from_us, expected_version
         )
-        await self.apply_published(tenant)
+        if isinstance(entry, ConfigurationEntry):
+            await self.apply_published(tenant)
         return entry
 
     async def apply_published(self, tenant: int) -> None:
@@ -241,7 +242,7 @@ class Ledger:
 
     async def _apply(self, writer: Writer, tenant: int) -> None:
         reached, _ = await writer.read(lambda state: state.configuration.get(tenant, 0))
-        for entry in await self.configuration.read(tenant, reached):
+        async for entry in self.configurations.published(tenant, reached):
             await self.configurations.take(entry)
             command = ApplyConfiguration(tenant, entry.version, entry.content_hash)
             ticket = await writer.submit([command])

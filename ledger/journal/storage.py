@@ -1,0 +1,70 @@
+"""Everything durable of one installation behind one door.
+
+PostgreSQL for real use, memory for tests and simulations; both satisfy `engine.ledger.Storage`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from ledger.journal.configuration import ConfigurationStore, MemoryConfigurationStore
+from ledger.journal.configuration_postgres import PostgresConfigurationStore
+from ledger.journal.connection import Pool, open_pool
+from ledger.journal.directory import Directory
+from ledger.journal.directory_memory import MemoryDirectory
+from ledger.journal.directory_postgres import PostgresDirectory
+from ledger.journal.memory import MemoryJournal, MemoryStore
+from ledger.journal.parked import MemoryParkedStore, ParkedStore, PostgresParkedStore
+from ledger.journal.postgres import PostgresJournal
+from ledger.journal.protocol import Journal
+
+
+class PostgresStorage:
+    """A migrated database. Open with `await PostgresStorage.open(dsn, shards)`."""
+
+    def __init__(self, dsn: str, shards: int, pool: Pool) -> None:
+        """`shards` is the number that the first migration fixed."""
+        self.dsn = dsn
+        self.shards = shards
+        self.pool = pool
+        self.directory: Directory = PostgresDirectory(pool, shards)
+        self.configuration: ConfigurationStore = PostgresConfigurationStore(pool)
+        self.parked: ParkedStore = PostgresParkedStore(pool)
+        self._journals: list[PostgresJournal] = []
+
+    @classmethod
+    async def open(cls, dsn: str, shards: int) -> PostgresStorage:
+        """Connect. Raises JournalUnavailable."""
+        return cls(dsn, shards, await open_pool(dsn, application_name="drawdown"))
+
+    def journal(self, shard: int) -> Journal:
+        """The journal of one shard, on a connection of its own."""
+        journal = PostgresJournal(self.dsn, shard)
+        self._journals.append(journal)
+        return journal
+
+    async def close(self) -> None:
+        """Let go of every connection."""
+        for journal in self._journals:
+            await journal.close()
+        await self.pool.close()
+
+
+class MemoryStorage:
+    """The same in memory: lasts as long as the object, also over a simulated crash."""
+
+    def __init__(self, clock: Callable[[], int], shards: int = 4) -> None:
+        """`clock` gives microseconds UTC."""
+        self.shards = shards
+        self.store = MemoryStore()
+        self.directory: Directory = MemoryDirectory(shards, clock=clock)
+        self.configuration: ConfigurationStore = MemoryConfigurationStore(clock=clock)
+        self.parked: ParkedStore = MemoryParkedStore()
+        self._clock = clock
+
+    def journal(self, shard: int) -> Journal:
+        """The journal of one shard; several writers may contend for it."""
+        return MemoryJournal(self.store, shard, clock=self._clock)
+
+    async def close(self) -> None:
+        """Nothing to let go of."""
