@@ -54,7 +54,7 @@ class PostgresConfigurationStore:
         refusal = check_publication(name, body)
         if refusal is not None:
             return refusal
-        hashed = contenthash_of(body)
+        hashed = hash_of(body)
         async with borrow(self._pool) as connection, connection.transaction():
             await connection.execute(_SQL["lock_tenant"], tenant)
             if not await connection.fetchval(_SQL["tenant_exists"], tenant):

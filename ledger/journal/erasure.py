@@ -67,9 +67,11 @@ async def blank_shard(
                 records = decode_private(packed)
                 if not gone.isdisjoint(records.accounts):
                     blanked = encode_private(records.blank(gone))
-                    await connection.execute(
+                    done = await connection.execute(
                         _SQL["private_replace"], shard, batch_seq, blanked, packed
                     )
+                    if done == "UPDATE 0":
+                        break  # another erasure was here: look at this batch again
                     changed += 1
                 after = batch_seq
         read += len(page)
