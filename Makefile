@@ -1,0 +1,75 @@
+# Drawdown. `make` alone lists what there is. Needs git, make and Python 3.11+ (with venv), nothing
+# else: a PostgreSQL comes with the Python packages. Everything is installed into $(VENV).
+
+VENV ?= .venv
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null \
+	&& echo $$python && break; done)
+
+BIN := $(VENV)/bin
+RUNTIME := $(VENV)/.runtime
+DEVELOPMENT := $(VENV)/.development
+PIP := PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -q
+SOURCES := ledger rating tests bench protos
+FAST_TESTS := $(wildcard tests/core tests/rating tests/telemetry tests/docs)
+
+.PHONY: help demo serve test check check-static format bench protos compiled clean
+.DEFAULT_GOAL := help
+
+help: ## Show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' Makefile
+
+demo: $(RUNTIME) ## Meter, charge and gate a real AI workload, in about a minute
+	@$(BIN)/drawdown demo
+
+serve: $(RUNTIME) ## Serve on 127.0.0.1:8433 with a PostgreSQL of its own (or with DATABASE_URL)
+	@$(BIN)/drawdown serve
+
+test: $(DEVELOPMENT) ## Run the whole suite, against a real PostgreSQL
+	$(BIN)/python -m pytest
+
+check: check-static ## Format, lint, strict types and the fast tests, in under a minute
+	$(BIN)/python -m pytest $(FAST_TESTS)
+
+check-static: $(DEVELOPMENT) ## Format, lint and strict types
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy ledger rating
+
+format: $(DEVELOPMENT) ## Put the sources into shape
+	$(BIN)/ruff format $(SOURCES)
+	$(BIN)/ruff check --fix $(SOURCES)
+
+bench: $(DEVELOPMENT) ## Measure; writes bench/results/latest.json and a plot
+	$(BIN)/python -m bench
+
+protos: $(DEVELOPMENT) ## Generate code from protos/
+	$(BIN)/python protos/generate.py
+
+compiled: $(DEVELOPMENT) ## Compile the pure core with mypyc (optional; plain Python always works)
+	$(BIN)/python -m ledger.core.compiled
+
+clean: ## Remove what was made here, the virtual environment and compiled modules too
+	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks *.egg-info
+	find ledger rating -name '*.so' -delete
+	find ledger rating tests bench protos -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(BIN)/pip:
+	@test -n "$(PYTHON)" || { echo "Python 3.11 or newer is needed, and none is on the PATH." \
+		"Install one, or say which: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
+		echo "$(PYTHON) is older than Python 3.11, or cannot run." \
+		"Say another: make PYTHON=/path/to/python3.11" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { echo "$(PYTHON) comes without venv." \
+		"On Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+
+$(RUNTIME): pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "installing into $(VENV) ..."
+	@$(PIP) -c constraints.txt -e .
+	@touch $@
+
+$(DEVELOPMENT): pyproject.toml constraints.txt | $(BIN)/pip
+	@echo "installing into $(VENV) ..."
+	@$(PIP) -c constraints.txt -e '.[dev]'
+	@touch $(RUNTIME) $@
