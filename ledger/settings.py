@@ -1,0 +1,123 @@
+"""What an operator may set, from where, and what is refused.
+
+Owns names, defaults and limits of settings. A flag of the command line wins over an environment
+variable `DRAWDOWN_*`, which wins over the default. `DATABASE_URL` and the `OTEL_*` variables keep
+their standard names; the latter are read in `ledger.telemetry`. Must not open anything.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from pathlib import Path
+from typing import Any, Final, Self, TypeVar
+
+from pydantic import AliasChoices, Field, ValidationError, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from ledger.journal.embedded_host import default_data_directory
+
+LISTEN_DEFAULT: Final = "127.0.0.1:8433"
+METRICS_PORT_DEFAULT: Final = 9464  # the usual one of OpenTelemetry's Prometheus exporters
+PORT_MAX: Final = 65_535
+
+
+class SettingsInvalid(ValueError):
+    """A setting cannot be used; the message names it, its value and what to do."""
+
+
+class DatabaseSettings(BaseSettings):
+    """Where the books are: `database_url`, or a PostgreSQL of our own in `data_dir`."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="DRAWDOWN_", extra="ignore", env_ignore_empty=True, hide_input_in_errors=True
+    )
+
+    database_url: str | None = Field(
+        default=None, validation_alias=AliasChoices("database_url", "DATABASE_URL")
+    )
+    data_dir: Path = Field(default_factory=default_data_directory)
+    shards: int | None = None
+    connect_timeout_s: int = Field(default=30, ge=1, le=3_600)
+    """How long to go on trying while PostgreSQL is away at the start."""
+
+
+class ServerSettings(DatabaseSettings):
+    """A server's settings. Nothing is open beyond loopback without TLS unless it is asked for."""
+
+    listen: str = LISTEN_DEFAULT
+    insecure_listen: bool = False
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int = Field(default=METRICS_PORT_DEFAULT, ge=0, le=PORT_MAX)
+    projector: bool = True
+    drain_s: int = Field(default=10, ge=0, le=600)
+    """How long calls in flight may take to finish when the server stops."""
+
+    slow_call_ms: int = Field(default=500, ge=1)
+    """A call that took at least this long is traced, sampled or not."""
+
+    @model_validator(mode="after")
+    def _check_exposure(self) -> Self:
+        host, _ = split_address(self.listen)
+        if (self.tls_cert is None) != (self.tls_key is None):
+            raise ValueError("TLS needs both --tls-cert and --tls-key; one of them is missing")
+        for path in (self.tls_cert, self.tls_key):
+            if path is not None and not path.is_file():
+                raise ValueError(f"the TLS file {path} does not exist")
+        if self.insecure_listen:
+            return self
+        if self.tls_cert is None and not is_loopback(host):
+            raise ValueError(
+                f"--listen {self.listen} is open beyond this machine, without encryption: give "
+                "--tls-cert and --tls-key, or --insecure-listen if the network itself is trusted"
+            )
+        if not is_loopback(self.metrics_host):
+            raise ValueError(
+                f"metrics on {self.metrics_host} are open beyond this machine: use 127.0.0.1, or "
+                "--insecure-listen if the network itself is trusted"
+            )
+        return self
+
+
+SettingsT = TypeVar("SettingsT", bound=DatabaseSettings)
+
+
+def load_settings(kind: type[SettingsT], **given: Any) -> SettingsT:
+    """Settings of that kind; `given` are the flags, None where a flag was left out.
+
+    Raises SettingsInvalid with every fault.
+    """
+    try:
+        return kind(**{name: value for name, value in given.items() if value is not None})
+    except ValidationError as error:
+        raise SettingsInvalid("; ".join(_fault(fault) for fault in error.errors())) from None
+
+
+def split_address(address: str) -> tuple[str, int]:
+    """(host, port) of `host:port` or `[ipv6]:port`. Raises ValueError with what is wrong."""
+    host, separator, port = address.rpartition(":")
+    if not separator or not host or not port.isascii() or not port.isdigit():
+        raise ValueError(f"{address!r} is not an address: write host:port, like {LISTEN_DEFAULT}")
+    if int(port) > PORT_MAX:
+        raise ValueError(f"{address!r}: the port is at most {PORT_MAX}")
+    return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach that host."""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def _fault(fault: Any) -> str:
+    place = ".".join(str(part) for part in fault["loc"]).lower()
+    message = fault["msg"].removeprefix("Value error, ")
+    if not place:
+        return message
+    shown = "" if place == "database_url" else f" = {fault['input']!r}"  # may hold a password
+    return f"{place}{shown}: {message}"
