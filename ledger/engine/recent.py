@@ -105,6 +105,7 @@ def answer_again(command: Command, recorded: Replay) -> TicketOutcome:
             Reason.CONFLICT,
             field,
             "",
-            f"the id was recorded at entry {recorded.entry_seq} with another {field}",
+            f"the id was recorded at entry {recorded.entry_seq}, where {field} differs; "
+            "send what was sent first, or use a new id",
         )
     return recorded

@@ -40,7 +40,8 @@ class AppendFault(Enum):
     UNKNOWN_NOT_WRITTEN = "unknown, not written"
 
 
-def _no_fault(_: JournalRow) -> AppendFault | None:
+def no_fault(_: JournalRow) -> AppendFault | None:
+    """Every append succeeds."""
     return None
 
 
@@ -48,7 +49,8 @@ def _epoch() -> int:
     return 0
 
 
-async def _yield_once() -> None:
+async def yield_once() -> None:
+    """Let another task run."""
     await asyncio.sleep(0)
 
 
@@ -60,8 +62,8 @@ class MemoryJournal:
         store: MemoryStore,
         shard: int,
         *,
-        on_append: Callable[[JournalRow], AppendFault | None] = _no_fault,
-        pause: Callable[[], Awaitable[None]] = _yield_once,
+        on_append: Callable[[JournalRow], AppendFault | None] = no_fault,
+        pause: Callable[[], Awaitable[None]] = yield_once,
         clock: Callable[[], int] = _epoch,
     ) -> None:
         """`clock` gives the journal's time in microseconds; the default stands at 0."""

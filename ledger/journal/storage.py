@@ -5,7 +5,7 @@ PostgreSQL for real use, memory for tests and simulations; both satisfy `engine.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from ledger.journal.configuration import ConfigurationStore, MemoryConfigurationStore
 from ledger.journal.configuration_postgres import PostgresConfigurationStore
@@ -13,10 +13,16 @@ from ledger.journal.connection import Pool, open_pool
 from ledger.journal.directory import Directory
 from ledger.journal.directory_memory import MemoryDirectory
 from ledger.journal.directory_postgres import PostgresDirectory
-from ledger.journal.memory import MemoryJournal, MemoryStore
+from ledger.journal.memory import (
+    AppendFault,
+    MemoryJournal,
+    MemoryStore,
+    no_fault,
+    yield_once,
+)
 from ledger.journal.parked import MemoryParkedStore, ParkedStore, PostgresParkedStore
 from ledger.journal.postgres import PostgresJournal
-from ledger.journal.protocol import Journal
+from ledger.journal.protocol import Journal, JournalRow
 
 
 class PostgresStorage:
@@ -53,18 +59,29 @@ class PostgresStorage:
 class MemoryStorage:
     """The same in memory: lasts as long as the object, also over a simulated crash."""
 
-    def __init__(self, clock: Callable[[], int], shards: int = 4) -> None:
-        """`clock` gives microseconds UTC."""
+    def __init__(
+        self,
+        clock: Callable[[], int],
+        shards: int = 4,
+        *,
+        on_append: Callable[[JournalRow], AppendFault | None] = no_fault,
+        pause: Callable[[], Awaitable[None]] = yield_once,
+    ) -> None:
+        """`clock` gives microseconds UTC; `on_append` and `pause` are for faults and delays."""
         self.shards = shards
-        self.store = MemoryStore()
+        self.store: MemoryStore = {}
         self.directory: Directory = MemoryDirectory(shards, clock=clock)
         self.configuration: ConfigurationStore = MemoryConfigurationStore(clock=clock)
         self.parked: ParkedStore = MemoryParkedStore()
         self._clock = clock
+        self._on_append = on_append
+        self._pause = pause
 
     def journal(self, shard: int) -> Journal:
         """The journal of one shard; several writers may contend for it."""
-        return MemoryJournal(self.store, shard, clock=self._clock)
+        return MemoryJournal(
+            self.store, shard, on_append=self._on_append, pause=self._pause, clock=self._clock
+        )
 
     async def close(self) -> None:
         """Nothing to let go of."""
