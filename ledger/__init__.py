@@ -1,0 +1,15 @@
+"""Drawdown's ledger. Read the packages in this order:
+
+    core            pure: decide and evolve, double-entry books, the waterfall, holds, identity
+    engine          one writer a shard: queue, group commit, replies when durable, recovery
+    journal         the hash-chained log, the account directory and the configuration stream
+    projections     SQL read models that anyone can rebuild from the journal
+    verify          re-derive everything and compare
+    api             gRPC services: proto -> command -> engine -> proto
+    client          the SDK: a sans-I/O core under an async shell
+    telemetry       traces and metrics, per batch
+    cli, demo       the command `drawdown`, the load generator, the demo
+
+`ledger.v1` holds the generated messages. Pricing is the package `rating`, which knows nothing of
+this one. Keep this module free of imports: every generated module runs it.
+"""
