@@ -1,0 +1,263 @@
+"""One table: what went wrong -> gRPC code -> ErrorInfo.reason -> retryable or not (rule I6).
+
+Every reason that any part can answer stands here once; a test asserts it. Insufficient credits is
+an answer, never a status. Must not know any service.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final, NamedTuple
+
+from google.protobuf import any_pb2, duration_pb2
+from google.rpc import code_pb2, error_details_pb2, status_pb2
+from grpc import StatusCode
+
+from ledger.core.outcomes import Refusal
+from ledger.engine.ticket import NotApplied, OutcomeUnknown, PositionAhead
+from ledger.journal.directory import Refused
+from ledger.journal.errors import JournalError
+from ledger.v1 import usage_pb2 as usage
+
+DOMAIN: Final = "drawdown"
+VALUE_CHARS_MAX: Final = 256  # of an offending value in an answer
+VIOLATIONS_MAX: Final = 1_000  # x ~500 B = 500 kB, within one message
+
+
+class Handling(NamedTuple):
+    """How a reason leaves: as a status, and as the outcome of one event of a batch."""
+
+    code: StatusCode
+    retryable: bool
+    outcome: usage.IngestOutcome.ValueType
+
+
+_INVALID: Final = Handling(StatusCode.INVALID_ARGUMENT, False, usage.INGEST_OUTCOME_INVALID)
+_MISSING: Final = Handling(StatusCode.NOT_FOUND, False, usage.INGEST_OUTCOME_INVALID)
+_TAKEN: Final = Handling(StatusCode.ALREADY_EXISTS, False, usage.INGEST_OUTCOME_INVALID)
+_STATE: Final = Handling(StatusCode.FAILED_PRECONDITION, False, usage.INGEST_OUTCOME_INVALID)
+_STALE: Final = Handling(StatusCode.ABORTED, False, usage.INGEST_OUTCOME_INVALID)
+_RETRY: Final = Handling(StatusCode.UNAVAILABLE, True, usage.INGEST_OUTCOME_RETRY)
+
+TABLE: Final[Mapping[str, Handling]] = {
+    # What the core refuses (ledger.core.outcomes.Reason).
+    "CONFLICT": Handling(StatusCode.ALREADY_EXISTS, False, usage.INGEST_OUTCOME_CONFLICT),
+    "ABANDONED": Handling(StatusCode.FAILED_PRECONDITION, False, usage.INGEST_OUTCOME_CONFLICT),
+    "KEYS_EXHAUSTED": Handling(StatusCode.RESOURCE_EXHAUSTED, True, usage.INGEST_OUTCOME_RETRY),
+    "ACCOUNT_UNKNOWN": Handling(StatusCode.NOT_FOUND, False, usage.INGEST_OUTCOME_ACCOUNT_UNKNOWN),
+    "ACCOUNT_EXISTS": _TAKEN,
+    "ACCOUNT_CLOSED": Handling(
+        StatusCode.FAILED_PRECONDITION, False, usage.INGEST_OUTCOME_ACCOUNT_CLOSED
+    ),
+    "ACCOUNT_NOT_EMPTY": _STATE,
+    "PARENT_UNKNOWN": _MISSING,
+    "DEPTH_EXCEEDED": _STATE,
+    "VERSION_MISMATCH": _STALE,
+    "IN_FUTURE": Handling(StatusCode.INVALID_ARGUMENT, False, usage.INGEST_OUTCOME_IN_FUTURE),
+    "TOO_OLD": Handling(StatusCode.INVALID_ARGUMENT, False, usage.INGEST_OUTCOME_QUARANTINED),
+    "QUANTITY_INVALID": _INVALID,
+    "QUANTITIES_ALL_ZERO": _INVALID,
+    "SUBSET_EXCEEDS_PARENT": _INVALID,
+    "ASSET_UNKNOWN": _MISSING,
+    "UNPRICED": Handling(StatusCode.FAILED_PRECONDITION, False, usage.INGEST_OUTCOME_SUSPENSE),
+    "OVERFLOW": Handling(StatusCode.OUT_OF_RANGE, False, usage.INGEST_OUTCOME_OVERFLOW),
+    "AMOUNT_INVALID": _INVALID,
+    "EXPIRY_INVALID": _INVALID,
+    "GRANT_UNKNOWN": _MISSING,
+    "GRANT_KEY_TAKEN": _TAKEN,
+    "GRANT_SETTLED": _STATE,
+    "HOLD_UNKNOWN": _MISSING,
+    "HOLD_SETTLED": _STATE,
+    "HOLD_LIFETIME_INVALID": _INVALID,
+    "HOLDS_LIMIT": Handling(StatusCode.RESOURCE_EXHAUSTED, False, usage.INGEST_OUTCOME_INVALID),
+    "INSUFFICIENT_CREDITS": _STATE,
+    # What the writer could not take (ledger.engine.ticket.NotAppliedReason): safe to retry.
+    "QUEUE_FULL": _RETRY,
+    "WRITER_REOPENING": _RETRY,
+    "SHUTTING_DOWN": _RETRY,
+    "DEADLINE": Handling(StatusCode.DEADLINE_EXCEEDED, True, usage.INGEST_OUTCOME_RETRY),
+    # Recorded or not: the same ids may be sent again, GetOutcome tells.
+    "OUTCOME_UNKNOWN": Handling(StatusCode.UNKNOWN, True, usage.INGEST_OUTCOME_UNKNOWN),
+    # What the directory refuses (ledger.journal.directory.Reason).
+    "TENANT_UNKNOWN": _MISSING,
+    "TENANT_EXISTS": _TAKEN,
+    "ID_INVALID": _INVALID,
+    "PARENT_DIFFERS": _TAKEN,
+    "NAME_IS_ALIAS": _TAKEN,
+    "NAME_IS_ACCOUNT": _TAKEN,
+    "ALIAS_OVERLAPS": _TAKEN,
+    "ALIAS_UNKNOWN": _MISSING,
+    "RANGE_INVALID": _INVALID,
+    "PAGE_INVALID": _INVALID,
+    # What the configuration refuses (ledger.journal.configuration.ConfigurationReason).
+    "NAME_INVALID": _INVALID,
+    "BODY_TOO_LARGE": _INVALID,
+    "VERSION_DIFFERS": _STALE,
+    # What the edge refuses before anybody sees it.
+    "MALFORMED_REQUEST": _INVALID,
+    "FIELD_REQUIRED": _INVALID,
+    "TEXT_TOO_LONG": _INVALID,
+    "TEXT_INVALID": _INVALID,
+    "NUMBER_OUT_OF_RANGE": _INVALID,
+    "TOO_MANY": _INVALID,
+    "NAME_REPEATED": _INVALID,
+    "BATCH_EMPTY": _INVALID,
+    "BATCH_TOO_LARGE": _INVALID,
+    "BATCH_FORM": _INVALID,
+    "COLUMN_LENGTH": _INVALID,
+    "INDEX_INVALID": _INVALID,
+    "POSITION_INVALID": _INVALID,
+    "POSITION_AHEAD": Handling(StatusCode.OUT_OF_RANGE, False, usage.INGEST_OUTCOME_INVALID),
+    "USAGE_UNKNOWN": _MISSING,
+    "RATE_CARD_UNKNOWN": _MISSING,
+    "RATE_CARD_INVALID": _INVALID,
+    "ASSET_EXISTS": _TAKEN,
+    "JOURNAL_UNAVAILABLE": _RETRY,
+    "INTERNAL": Handling(StatusCode.INTERNAL, False, usage.INGEST_OUTCOME_UNKNOWN),
+}
+
+
+class Fault(NamedTuple):
+    """One thing that is wrong with a request, or with one event of a batch."""
+
+    reason: str
+    field: str
+    value: str
+    message: str
+
+
+class CallFailed(Exception):
+    """A call that ends with a status. Raised by servicers, turned into trailers by `calls`."""
+
+    def __init__(
+        self,
+        reason: str,
+        message: str,
+        *,
+        field: str = "",
+        value: str = "",
+        faults: Iterable[Fault] = (),
+        retry_after_us: int = 0,
+        metadata: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.reason = reason
+        self.message = message
+        self.field = field
+        self.value = value
+        self.faults = tuple(faults)
+        self.retry_after_us = retry_after_us
+        self.metadata = dict(metadata or {})
+
+    @property
+    def code(self) -> StatusCode:
+        """The gRPC code of the reason."""
+        return TABLE[self.reason].code
+
+    def status(self) -> status_pb2.Status:
+        """The google.rpc.Status: always with ErrorInfo, with more detail where it helps."""
+        metadata = dict(self.metadata)
+        if self.field:
+            metadata["field"] = self.field
+        if self.value:
+            metadata["value"] = shown(self.value)
+        metadata["retryable"] = "true" if TABLE[self.reason].retryable else "false"
+        info = error_details_pb2.ErrorInfo(reason=self.reason, domain=DOMAIN, metadata=metadata)
+        status = status_pb2.Status(
+            code=code_pb2.Code.Value(self.code.name), message=self.message, details=[_packed(info)]
+        )
+        if self.code == StatusCode.INVALID_ARGUMENT:
+            status.details.append(_packed(self._bad_request()))
+        if self.retry_after_us:
+            delay = duration_pb2.Duration()
+            delay.FromMicroseconds(self.retry_after_us)
+            status.details.append(_packed(error_details_pb2.RetryInfo(retry_delay=delay)))
+        if self.code == StatusCode.RESOURCE_EXHAUSTED:
+            violation = error_details_pb2.QuotaFailure.Violation(
+                subject=self.metadata.get("account", self.field), description=self.message
+            )
+            failure = error_details_pb2.QuotaFailure(violations=[violation])
+            status.details.append(_packed(failure))
+        return status
+
+    def _bad_request(self) -> error_details_pb2.BadRequest:
+        faults = self.faults or (Fault(self.reason, self.field, self.value, self.message),)
+        violations = [
+            error_details_pb2.BadRequest.FieldViolation(
+                field=fault.field,
+                description=described(fault),
+                reason=fault.reason,
+            )
+            for fault in faults[:VIOLATIONS_MAX]
+        ]
+        return error_details_pb2.BadRequest(field_violations=violations)
+
+
+def invalid(faults: Iterable[Fault]) -> CallFailed:
+    """The failure of a request with these faults; at least one."""
+    found = tuple(faults)
+    first = found[0]
+    return CallFailed(
+        first.reason,
+        f"{first.field}: {described(first)}",
+        field=first.field,
+        value=first.value,
+        faults=found,
+    )
+
+
+def refused(refusal: Refusal, given: Mapping[str, str] | None = None) -> CallFailed:
+    """What the core refused. `given`: values of fields as the caller wrote them.
+
+    The core knows accounts, holds, grants and assets by its own numbers, which mean nothing to a
+    caller.
+    """
+    value = (given or {}).get(refusal.field, refusal.value)
+    return CallFailed(
+        refusal.reason.value,
+        refusal.message,
+        field=refusal.field,
+        value=value,
+        metadata=_named(given),
+    )
+
+
+def directory_refused(refusal: Refused, field: str) -> CallFailed:
+    """What the directory refused."""
+    return CallFailed(refusal.reason.value, refusal.message, field=field, value=refusal.value)
+
+
+def failure_of(error: Exception) -> CallFailed | None:
+    """The failure that an exception of the engine or the journal means; None for a bug."""
+    match error:
+        case CallFailed():
+            return error
+        case NotApplied():
+            return CallFailed(error.reason.value, str(error), retry_after_us=error.retry_after_us)
+        case OutcomeUnknown():
+            return CallFailed("OUTCOME_UNKNOWN", str(error))
+        case PositionAhead():
+            return CallFailed("POSITION_AHEAD", str(error), field="min_position")
+        case JournalError():
+            return CallFailed("JOURNAL_UNAVAILABLE", str(error), retry_after_us=100_000)
+    return None
+
+
+def shown(value: str) -> str:
+    """An offending value, shortened."""
+    return value if len(value) <= VALUE_CHARS_MAX else value[: VALUE_CHARS_MAX - 1] + "…"
+
+
+def described(fault: Fault) -> str:
+    """What is wrong, with the value."""
+    return f"{fault.message} (value {shown(fault.value)!r})" if fault.value else fault.message
+
+
+def _named(given: Mapping[str, str] | None) -> dict[str, str]:
+    return {name: shown(value) for name, value in (given or {}).items() if name == "account"}
+
+
+def _packed(detail: error_details_pb2.ErrorInfo | object) -> any_pb2.Any:
+    packed = any_pb2.Any()
+    packed.Pack(detail)  # type: ignore[arg-type]
+    return packed

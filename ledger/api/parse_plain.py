@@ -1,0 +1,205 @@
+"""The plain form of a usage batch: messages with maps become commands. Most callers' hot path.
+
+Each event is read once. A shape is checked once a process, a name looked up once a batch; what is
+left per event is an id, some integers and one digest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+from ledger.api.batches import (
+    LOOK_UP,
+    PARSE_SLICE,
+    UNKNOWN,
+    Parsed,
+    SeatCache,
+    Seats,
+    unknown_account,
+)
+from ledger.api.errors import Fault
+from ledger.api.limits import attributes_fault, id_fault, text_fault
+from ledger.api.shapes import ShapeCache, quantities_fault
+from ledger.core.commands import Names, RecordUsage
+from ledger.core.limits import ID_BYTES_MAX
+from ledger.engine.ledger import Ledger
+from ledger.v1 import usage_pb2 as pb
+
+
+async def parse_plain(
+    ledger: Ledger,
+    shapes: ShapeCache,
+    cache: SeatCache,
+    tenant: int,
+    request: pb.IngestRequest,
+    trace: bytes = b"",
+) -> Parsed:
+    """The commands of a batch's events, in order; what is wrong with an event is its own outcome.
+
+    The number of events was checked. Yields to the loop between slices.
+    """
+    events = list(request.events)
+    parsed = Parsed(len(events), ledger.directory.shards)
+    run = _Run(shapes, Seats(ledger, cache, tenant), request, trace, parsed)
+    place = 0
+    while place < len(events):
+        if place:
+            await asyncio.sleep(0)
+        stop = min(place + PARSE_SLICE, len(events))
+        reached = run.parse(events[place:stop], place)
+        if reached < stop:
+            await run.seats.look_up([(e.account, e.effective_at_us) for e in events[reached:]])
+        place = reached
+    return parsed
+
+
+class _Run:
+    """What the events of one batch share."""
+
+    __slots__ = ("parsed", "product", "seats", "shapes", "source", "trace")
+
+    def __init__(
+        self,
+        shapes: ShapeCache,
+        seats: Seats,
+        request: pb.IngestRequest,
+        trace: bytes,
+        parsed: Parsed,
+    ) -> None:
+        self.shapes = shapes
+        self.seats = seats
+        self.source = request.source
+        self.product = request.product
+        self.trace = trace
+        self.parsed = parsed
+
+    def parse(self, events: Sequence[pb.UsageEvent], place: int) -> int:
+        """Parse events from `place` on; returns the place of the first name to be looked up."""
+        seats, by_id = self.seats, self.seats.by_id
+        find_shape = self.shapes.find
+        faults = self.parsed.faults
+        adders = [(lane.commands.append, lane.places.append) for lane in self.parsed.lanes]
+        batch_source, batch_product, trace = self.source, self.product, self.trace
+        checked_source = ""
+        place -= 1
+        for event in events:
+            place += 1
+            account = event.account
+            at = event.effective_at_us
+            seat = by_id.get(account) or seats.find(account, at)
+            if seat is LOOK_UP:
+                if (fault := id_fault("account", account)) is None:
+                    return place
+                faults[place] = fault
+                continue
+            attributes = event.attributes
+            quantities = event.quantities
+            names = (*attributes,)
+            written = (
+                event.product or batch_product,
+                names,
+                tuple(map(attributes.__getitem__, names)) if names else names,
+                (*quantities,),
+            )
+            shape = find_shape(written)
+            if shape is None:
+                interned = self.shapes.intern(written)
+                find_shape = self.shapes.find
+                if isinstance(interned, Fault):
+                    faults[place] = interned
+                    continue
+                shape = interned
+            values = tuple(map(quantities.__getitem__, shape.quantity_names))
+            event_id = event.id
+            source = event.source or batch_source
+            if source != checked_source:
+                if (fault := id_fault("source", source)) is not None:
+                    faults[place] = fault
+                    continue
+                checked_source = source
+            if (
+                min(values) <= 0
+                or at < 0
+                or not 0 < len(event_id) <= ID_BYTES_MAX
+                or not event_id.isascii()
+                or "\0" in event_id
+            ) and (fault := _event_fault(event_id, at, shape.quantity_names, values)) is not None:
+                faults[place] = fault
+                continue
+            if seat is UNKNOWN:
+                faults[place] = unknown_account(account)
+                self.parsed.unknown[place] = account
+                continue
+            number, usage_key, family, shard = seat
+            add_command, add_place = adders[shard]
+            operation = event.operation
+            personal = event.personal_attributes
+            if operation or personal or event.operation_parent:
+                extra = extras(
+                    operation,
+                    event.operation_parent,
+                    dict(personal),
+                    source,
+                    event_id,
+                )
+                if isinstance(extra, Fault):
+                    faults[place] = extra
+                    continue
+                add_command(
+                    RecordUsage(
+                        usage_key(source, event_id),
+                        number,
+                        shape,
+                        values,
+                        at,
+                        extra,
+                        family.operation(operation),
+                        family.pairs(extra.personal),
+                        trace,
+                    )
+                )
+            else:
+                add_command(
+                    RecordUsage(
+                        usage_key(source, event_id),
+                        number,
+                        shape,
+                        values,
+                        at,
+                        Names(source, event_id),
+                        b"",
+                        b"",
+                        trace,
+                    )
+                )
+            add_place(place)
+        return place + 1
+
+
+def extras(
+    operation: str, operation_parent: str, personal: dict[str, str], source: str, event_id: str
+) -> Names | Fault:
+    """The names of an event that has an operation or personal data, or what is wrong with them."""
+    fault = (
+        text_fault("operation", operation, ID_BYTES_MAX, empty=not operation_parent)
+        or text_fault("operation_parent", operation_parent, ID_BYTES_MAX, empty=True)
+        or attributes_fault("personal_attributes", personal)
+    )
+    if fault is not None:
+        return fault
+    return Names(source, event_id, operation, operation_parent, tuple(sorted(personal.items())))
+
+
+def _event_fault(
+    event_id: str, at_us: int, names: tuple[str, ...], values: tuple[int, ...]
+) -> Fault | None:
+    return id_fault("id", event_id) or effective_at_fault(at_us) or quantities_fault(names, values)
+
+
+def effective_at_fault(at_us: int) -> Fault | None:
+    """What is wrong with an effective time before any clock is asked, or None."""
+    if at_us >= 0:
+        return None
+    message = "microseconds since 1970, or 0 for the writer's clock"
+    return Fault("NUMBER_OUT_OF_RANGE", "effective_at_us", str(at_us), message)

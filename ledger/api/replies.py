@@ -1,0 +1,226 @@
+"""What became of a batch of usage, as messages: columns first, then the form of the request.
+
+An outcome renders from the recorded event and nothing else (rule I2), so a retry says the same as
+the first answer did.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final
+
+from ledger.api.assets import Assets
+from ledger.api.batches import Lane
+from ledger.api.errors import TABLE, CallFailed, Fault, described, shown
+from ledger.api.positions import encode_position, position_of
+from ledger.core.events import Event, PlanDeclared, Suspense, UsageQuarantined, UsageRecorded
+from ledger.core.outcomes import Refusal
+from ledger.engine.ticket import Replay, Ticket
+from ledger.v1 import types_pb2
+from ledger.v1 import usage_pb2 as pb
+
+_APPLIED: Final = pb.INGEST_OUTCOME_APPLIED
+_SUSPENSE: Final = pb.INGEST_OUTCOME_SUSPENSE
+_QUARANTINED: Final = pb.INGEST_OUTCOME_QUARANTINED
+
+OUTCOMES: Final[Mapping[int, str]] = {
+    number: name.removeprefix("INGEST_OUTCOME_") for name, number in pb.IngestOutcome.items()
+}
+
+
+class Outcomes:
+    """The outcomes of a batch in columns, filled lane by lane."""
+
+    __slots__ = (
+        "_assets",
+        "_known",
+        "asset_index",
+        "charges",
+        "details",
+        "outcomes",
+        "over_limit",
+        "positions",
+        "replayed",
+    )
+
+    def __init__(self, count: int, assets: Assets) -> None:
+        self._known = assets
+        self._assets: dict[int, int] = {}  # asset number -> place in the reply's table
+        self.outcomes: list[pb.IngestOutcome.ValueType] = [_APPLIED] * count
+        self.charges = [0] * count
+        self.asset_index = [0] * count
+        self.replayed: dict[int, str] = {}  # place -> position
+        self.over_limit: set[int] = set()
+        self.details: dict[int, Fault] = {}  # reason, field, value and message of the others
+        self.positions: dict[int, int] = {}  # shard -> entries
+
+    # -- filling ---------------------------------------------------------------------------------
+
+    def fail(self, place: int, fault: Fault) -> None:
+        """One event that was not recorded."""
+        self.outcomes[place] = TABLE[fault.reason].outcome
+        self.details[place] = fault
+
+    def fail_lane(self, lane: Lane, failure: CallFailed) -> None:
+        """All events of a lane that its writer did not answer."""
+        fault = Fault(failure.reason, "", "", failure.message)
+        for place in lane.places:
+            self.fail(place, fault)
+
+    def park(self, place: int, name: str) -> None:
+        """One event that waits until its account or alias appears."""
+        self.outcomes[place] = _QUARANTINED
+        message = "nobody knows this account or alias yet; the event is recorded when it appears"
+        self.details[place] = Fault("ACCOUNT_UNKNOWN", "account", name, message)
+
+    def take(self, lane: Lane, ticket: Ticket) -> None:
+        """The outcomes of a lane."""
+        shard = ticket.shard
+        self.positions[shard] = max(ticket.position, self.positions.get(shard, 0))
+        events = ticket.events
+        charges, asset_index = self.charges, self.asset_index
+        places_of_plan: dict[int, int] = {}
+        for place, outcome in zip(lane.places, ticket.outcomes, strict=True):
+            if type(outcome) is UsageRecorded:
+                slices = outcome.slices
+                if slices:
+                    charges[place] = (
+                        slices[0].amount
+                        if len(slices) == 1
+                        else sum([piece.amount for piece in slices])
+                    )
+                    index = places_of_plan.get(outcome.plan)
+                    if index is None:
+                        index = self._asset_place(events[outcome.plan])
+                        places_of_plan[outcome.plan] = index
+                    asset_index[place] = index
+                    if outcome.over_limit:
+                        self.over_limit.add(place)
+                if outcome.suspense:
+                    self._in_suspense(place, outcome.suspense)
+            elif type(outcome) is Refusal:
+                self.fail(place, _fault_of(outcome))
+            elif type(outcome) is Replay:
+                self.replayed[place] = position_of(shard, outcome.entry_seq + 1)
+                self._recorded(place, outcome.event, outcome.plan)
+            else:
+                self._recorded(place, outcome, None)  # type: ignore[arg-type]
+
+    def _recorded(self, place: int, event: Event, plan: PlanDeclared | None) -> None:
+        if isinstance(event, UsageQuarantined):
+            self.outcomes[place] = _QUARANTINED
+            message = "older than the dedupe window: recorded and listed, not charged"
+            value = str(event.effective_at)
+            self.details[place] = Fault(event.reason, "effective_at_us", value, message)
+            return
+        assert isinstance(event, UsageRecorded), event
+        self.charges[place] = sum([piece.amount for piece in event.slices])
+        if event.slices and plan is not None:
+            self.asset_index[place] = self._asset_place(plan)
+        if event.over_limit:
+            self.over_limit.add(place)
+        if event.suspense:
+            self._in_suspense(place, event.suspense)
+
+    def _in_suspense(self, place: int, suspense: int) -> None:
+        self.outcomes[place] = _SUSPENSE
+        message = "a quantity has no price yet; it is rated when the price arrives"
+        self.details[place] = Fault(Suspense(suspense).name, "quantities", "", message)
+
+    def _asset_place(self, plan: object) -> int:
+        assert isinstance(plan, PlanDeclared)
+        return self._assets.setdefault(plan.asset, len(self._assets))
+
+    # -- rendering -------------------------------------------------------------------------------
+
+    def response(self, compact: bool) -> pb.IngestResponse:
+        """The reply in the form of the request."""
+        response = pb.IngestResponse(
+            assets=self._asset_scales(), position=encode_position(self.positions)
+        )
+        if compact:
+            self._render_compact(response.compact)
+        else:
+            self._render_plain(response)
+        return response
+
+    def result(self, place: int) -> pb.IngestResult:
+        """One event's outcome by itself."""
+        result = pb.IngestResult(
+            outcome=self.outcomes[place],
+            charge=self.charges[place],
+            asset_index=self.asset_index[place],
+        )
+        self._render_detail(place, result)
+        return result
+
+    def assets(self) -> list[int]:
+        """Numbers of the assets, in the order of the reply's table."""
+        return list(self._assets)
+
+    def counts(self) -> dict[str, int]:
+        """How many events had which outcome; for metrics."""
+        distinct = set(self.outcomes)
+        return {OUTCOMES[outcome]: self.outcomes.count(outcome) for outcome in distinct}
+
+    def _render_plain(self, response: pb.IngestResponse) -> None:
+        add = response.results.add
+        if self.replayed or self.over_limit or self.details:
+            for place in range(len(self.outcomes)):
+                self._render_detail(
+                    place,
+                    add(
+                        outcome=self.outcomes[place],
+                        charge=self.charges[place],
+                        asset_index=self.asset_index[place],
+                    ),
+                )
+        elif len(self._assets) <= 1:
+            for charge in self.charges:
+                add(outcome=_APPLIED, charge=charge)
+        else:
+            for charge, index in zip(self.charges, self.asset_index, strict=True):
+                add(outcome=_APPLIED, charge=charge, asset_index=index)
+
+    def _render_detail(self, place: int, result: pb.IngestResult) -> None:
+        fault = self.details.get(place)
+        if fault is not None:
+            result.reason = fault.reason
+            result.field = fault.field
+            result.message = described(fault)
+        position = self.replayed.get(place)
+        if position is not None:
+            result.replayed = True
+            result.position = position
+        if place in self.over_limit:
+            result.over_limit = True
+
+    def _render_compact(self, results: pb.CompactResults) -> None:
+        results.outcomes.extend(self.outcomes)
+        results.charges.extend(self.charges)
+        if len(self._assets) > 1:
+            results.asset_index.extend(self.asset_index)
+        results.replayed.extend(sorted(self.replayed))
+        results.over_limit.extend(sorted(self.over_limit))
+        for place in sorted(self.details):
+            fault = self.details[place]
+            results.details.add(
+                event=place,
+                result=pb.IngestResult(
+                    outcome=self.outcomes[place],
+                    reason=fault.reason,
+                    field=fault.field,
+                    message=described(fault),
+                ),
+            )
+
+    def _asset_scales(self) -> Iterable[types_pb2.AssetScale]:
+        for number in self._assets:
+            asset = self._known.of(number)
+            yield types_pb2.AssetScale(asset=asset.code, scale=asset.scale)
+
+
+def _fault_of(refusal: Refusal) -> Fault:
+    # The core's number of an account means nothing to a caller, who knows which one was sent.
+    value = "" if refusal.field == "account" else shown(refusal.value)
+    return Fault(refusal.reason.value, refusal.field, value, refusal.message)

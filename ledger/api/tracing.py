@@ -1,0 +1,57 @@
+"""Where telemetry hangs on at the edge: one thin object, handed in; nothing here knows a library.
+
+`rpc_started` decides whether a call is traced. Where it is not, nothing is allocated for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+from grpc.aio import ServicerContext
+
+
+class Span(Protocol):
+    """A call that is traced."""
+
+    @property
+    def trace_id(self) -> bytes:
+        """The W3C trace id, 16 bytes: stored with each entry of the call."""
+        ...
+
+
+class Telemetry(Protocol):
+    """Traces and metrics of calls. Must not raise, must not wait."""
+
+    def rpc_started(self, method: str, context: ServicerContext[Any, Any]) -> Span | None:
+        """A call arrived; `method` is its full name. None: it is not traced."""
+        ...
+
+    def rpc_ended(self, method: str, span: Span | None, code: str, started_us: int) -> None:
+        """The call ended with this gRPC code; `started_us` is by the monotonic clock."""
+        ...
+
+    def events_ingested(self, outcomes: Mapping[str, int]) -> None:
+        """Events of one batch by outcome, for example {"APPLIED": 999, "SUSPENSE": 1}."""
+        ...
+
+    def decided(self, method: str, decision: str) -> None:
+        """One answer of Check or Authorize: ALLOW, ALLOW_OVERDRAFT or DENY."""
+        ...
+
+
+class NoTelemetry:
+    """Watches nothing."""
+
+    def rpc_started(self, method: str, context: ServicerContext[Any, Any]) -> Span | None:
+        """See Telemetry."""
+        return None
+
+    def rpc_ended(self, method: str, span: Span | None, code: str, started_us: int) -> None:
+        """See Telemetry."""
+
+    def events_ingested(self, outcomes: Mapping[str, int]) -> None:
+        """See Telemetry."""
+
+    def decided(self, method: str, decision: str) -> None:
+        """See Telemetry."""
