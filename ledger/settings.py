@@ -116,7 +116,7 @@ def is_loopback(host: str) -> bool:
 
 def _fault(fault: Any) -> str:
     place = ".".join(str(part) for part in fault["loc"]).lower()
-    message = fault["msg"].removeprefix("Value error, ")
+    message: str = fault["msg"].removeprefix("Value error, ")
     if not place:
         return message
     shown = "" if place == "database_url" else f" = {fault['input']!r}"  # may hold a password

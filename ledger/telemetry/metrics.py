@@ -1,0 +1,173 @@
+"""The tallies in Prometheus's words: read when somebody scrapes, never before.
+
+Durations are seconds and sizes plain numbers, as Prometheus has them. Must not count anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
+from prometheus_client.gc_collector import GCCollector
+from prometheus_client.platform_collector import PlatformCollector
+from prometheus_client.process_collector import ProcessCollector
+from prometheus_client.registry import Collector
+
+from ledger.telemetry.spans import SpanExport
+from ledger.telemetry.tallies import Histogram, Tallies
+
+US_A_SECOND: Final = 1_000_000
+
+
+class TallyCollector(Collector):
+    """Shows a process's tallies, and its span export where there is one."""
+
+    def __init__(
+        self, tallies: Tallies, export: SpanExport | None, now_us: Callable[[], int]
+    ) -> None:
+        """`now_us` is the wall clock, in microseconds."""
+        self._tallies = tallies
+        self._export = export
+        self._now_us = now_us
+
+    def collect(self) -> Iterator[Metric]:
+        """Everything, as it stands."""
+        tallies = self._tallies
+        yield _counter(
+            "drawdown_events", "Usage events by outcome.", ["outcome"],
+            [([name], count) for name, count in list(tallies.events.items())],
+        )  # fmt: skip
+        yield _counter(
+            "drawdown_decisions", "Answers of Check and Authorize.", ["method", "decision"],
+            [(list(place), count) for place, count in list(tallies.decisions.items())],
+        )  # fmt: skip
+        yield _histograms(
+            "rpc_server_call_duration_seconds", "Time from a call's arrival to its end.",
+            ["rpc_method", "rpc_response_status_code"],
+            [
+                ([method.removeprefix("/"), code], histogram)
+                for (method, code), histogram in list(tallies.calls.items())
+            ],
+            US_A_SECOND,
+        )  # fmt: skip
+        yield from self._journal()
+        yield from self._shards()
+        if self._export is not None:
+            export = self._export
+            counts = [("exported", export.exported), ("dropped", export.dropped)]
+            yield _counter(
+                "drawdown_spans", "Spans by what became of them.", ["result"],
+                [([name], count) for name, count in [*counts, ("failed", export.failed)]],
+            )  # fmt: skip
+
+    def _journal(self) -> Iterator[Metric]:
+        tallies = self._tallies
+        yield _histograms(
+            "drawdown_batch_entries", "Entries of a durable batch.", [],
+            [([], tallies.batch_entries)], 1,
+        )  # fmt: skip
+        yield _histograms(
+            "drawdown_commit_duration_seconds", "Time that the journal took for a batch.", [],
+            [([], tallies.commit_us)], US_A_SECOND,
+        )  # fmt: skip
+        yield _counter(
+            "drawdown_commits", "Commits by result; all but durable reopen the shard.", ["result"],
+            [([name], count) for name, count in list(tallies.commits.items())],
+        )  # fmt: skip
+        yield _counter(
+            "drawdown_entries", "Entries sent to the journal, by kind.", ["kind"],
+            [([name], count) for name, count in list(tallies.entries.items())],
+        )  # fmt: skip
+        yield _counter(
+            "drawdown_journal_bytes", "Compressed bytes of durable batches.", [],
+            [([], tallies.journal_bytes)],
+        )  # fmt: skip
+
+    def _shards(self) -> Iterator[Metric]:
+        tallies = self._tallies
+        gauges: list[tuple[str, str, Sequence[int]]] = [
+            ("queue_depth", "Commands that wait.", tallies.queued),
+            ("shard_open", "1 while the shard serves.", [int(each) for each in tallies.open]),
+            ("durable_entries", "Entries that are durable.", tallies.durable),
+            ("replay_entries", "Entries replayed by the last opening.", tallies.replayed),
+            ("replay_entries_expected", "Entries that it has to replay.", tallies.to_replay),
+        ]
+        for name, text, values in gauges:
+            yield _gauge(f"drawdown_{name}", text, enumerate(values))
+        yield _gauge(
+            "drawdown_replay_duration_seconds", "Time that the last opening took.",
+            ((shard, us / US_A_SECOND) for shard, us in enumerate(tallies.opening_us)),
+        )  # fmt: skip
+        yield _counter(
+            "drawdown_shard_openings", "How often a shard was opened.", ["shard"],
+            [([str(shard)], count) for shard, count in enumerate(tallies.openings)],
+        )  # fmt: skip
+        known = [shard for shard, reached in enumerate(tallies.projected) if reached >= 0]
+        behind = {
+            shard: max(0, tallies.durable[shard] - tallies.projected[shard]) for shard in known
+        }
+        yield _gauge(
+            "drawdown_projection_lag_entries", "Durable entries not yet in the read models.",
+            behind.items(),
+        )  # fmt: skip
+        yield _gauge(
+            "drawdown_projection_lag_seconds", "Age of what the read models show; 0 = all of it.",
+            (
+                (shard, max(0, self._now_us() - tallies.projected_at_us[shard]) / US_A_SECOND)
+                if entries
+                else (shard, 0)
+                for shard, entries in behind.items()
+            ),
+        )  # fmt: skip
+
+
+def registry(collector: TallyCollector) -> CollectorRegistry:
+    """What /metrics shows: the tallies and the process itself."""
+    metrics = CollectorRegistry(auto_describe=False)
+    metrics.register(collector)
+    ProcessCollector(registry=metrics)
+    PlatformCollector(registry=metrics)
+    GCCollector(registry=metrics)
+    return metrics
+
+
+def _counter(
+    name: str, text: str, labels: Sequence[str], values: Iterable[tuple[Sequence[str], int]]
+) -> Metric:
+    family = CounterMetricFamily(name, text, labels=labels)
+    for place, count in values:
+        family.add_metric(place, count)
+    return family
+
+
+def _gauge(name: str, text: str, values: Iterable[tuple[int, float]]) -> Metric:
+    family = GaugeMetricFamily(name, text, labels=["shard"])
+    for shard, value in values:
+        family.add_metric([str(shard)], value)
+    return family
+
+
+def _histograms(
+    name: str,
+    text: str,
+    labels: Sequence[str],
+    values: Iterable[tuple[Sequence[str], Histogram]],
+    unit: int,
+) -> Metric:
+    family = HistogramMetricFamily(name, text, labels=labels)
+    for place, histogram in values:
+        seen = 0
+        buckets: list[tuple[str, float]] = []
+        bounds = [str(bound / unit) for bound in histogram.bounds]
+        for bound, count in zip([*bounds, "+Inf"], list(histogram.counts), strict=True):
+            seen += count
+            buckets.append((bound, seen))
+        family.add_metric(place, buckets, histogram.total / unit)
+    return family
