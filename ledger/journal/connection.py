@@ -24,6 +24,8 @@ CONNECT_TIMEOUT_S: Final = 10
 POOL_SIZE_MAX: Final = 8
 
 SESSION: Final = {
+    "synchronous_commit": "on",  # whatever the database's default; a pool's RESET ALL keeps it
+    "statement_timeout": "0",  # a host's default would cancel commits
     "client_min_messages": "notice",  # a warning on commit must reach us
     "idle_in_transaction_session_timeout": "10s",
     "lock_timeout": "5s",
@@ -108,11 +110,8 @@ async def borrow(pool: Pool) -> AsyncIterator[Connection]:
 
 
 async def prepare_session(connection: Connection) -> None:
-    """Keepalives, commits that wait for the disk, and the application's role."""
+    """Keepalives, and the application's role (which RESET ALL leaves as it is)."""
     keep_alive(connection)
-    level = await connection.fetchval("SHOW synchronous_commit")
-    if level in ("off", "local"):
-        await connection.execute("SET synchronous_commit = on")
     may_take = await connection.fetchval(
         "SELECT coalesce(bool_or(pg_has_role(current_user, oid, 'MEMBER')), false) "
         "FROM pg_roles WHERE rolname = $1",

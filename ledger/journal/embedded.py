@@ -67,7 +67,7 @@ class EmbeddedPostgres:
 
         `sync_initdb=False` skips flushing the empty cluster at its making: for throwaway ones.
         """
-        self.data_dir = Path(data_dir or host.default_data_directory()).absolute()
+        self.data_dir = Path(data_dir or host.default_data_directory()).resolve()
         self._cluster = self.data_dir / "cluster"
         self._tcp = tcp
         self._sync_initdb = sync_initdb
@@ -164,9 +164,9 @@ class EmbeddedPostgres:
     async def supervise(
         self, interval_s: float = 0.5, on_restart: Callable[[], None] = lambda: None
     ) -> None:
-        """Start it again whenever it is gone, until cancelled; `on_restart` is told each time.
+        """Start it again whenever it is gone; `on_restart` is told each time.
 
-        Raises EmbeddedUnavailable.
+        Runs until cancelled: cancel it before `stop`. Raises EmbeddedUnavailable.
         """
         while True:
             await asyncio.sleep(interval_s)

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 import asyncpg
 import pytest
 
-from ledger.journal.connection import APPLICATION_ROLE, connect
+from ledger.journal.connection import APPLICATION_ROLE, Connection, borrow, connect, open_pool
 from ledger.journal.postgres import PostgresJournal
 from ledger.journal.protocol import (
     CommitUnknown,
@@ -250,18 +250,34 @@ async def test_replay_walks_the_primary_key_and_sorts_nothing(
     assert "Sort" not in {node["Node Type"] for node in _nodes(plan[0]["Plan"])}
 
 
-async def test_a_writer_waits_for_the_disk_whatever_the_database_says(
+async def test_every_session_waits_for_the_disk_whatever_the_database_says(
     database: str, admin: asyncpg.Connection[asyncpg.Record]
 ) -> None:
+    """On a connection of a pool too, each time that it is borrowed."""
     name = await admin.fetchval("SELECT current_database()")
     await admin.execute(f"ALTER DATABASE {name} SET synchronous_commit = off")
-    connection = await connect(database, application_name="test")
+    await admin.execute(f"ALTER DATABASE {name} SET statement_timeout = 1000")
+    single = await connect(database, application_name="test")
+    pool = await open_pool(database, application_name="test", size_max=1)
     try:
-        assert await connection.fetchval("SHOW synchronous_commit") == "on"
-        assert await connection.fetchval("SHOW lock_timeout") == "5s"
-        assert await connection.fetchval("SHOW idle_in_transaction_session_timeout") == "10s"
+        await _assert_session(single)
+        for _ in range(2):
+            async with borrow(pool) as borrowed:
+                await _assert_session(borrowed)
     finally:
-        await connection.close()
+        await single.close()
+        await pool.close()
+
+
+async def _assert_session(connection: Connection) -> None:
+    assert await connection.fetchval("SELECT current_user") == APPLICATION_ROLE
+    for setting, value in {
+        "synchronous_commit": "on",
+        "statement_timeout": "0",
+        "lock_timeout": "5s",
+        "idle_in_transaction_session_timeout": "10s",
+    }.items():
+        assert await connection.fetchval(f"SHOW {setting}") == value
 
 
 async def test_a_vanished_server_is_noticed_on_tcp(proxied: PostgresJournal) -> None:
