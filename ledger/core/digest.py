@@ -127,6 +127,8 @@ def _settled(hold: SettledHold) -> list[Any]:
         hold.account.number,
         hold.product,
         hold.attributes,
+        hold.asset,
+        str(hold.amount),
         hold.ended,
         hold.settled_at,
     ]

@@ -155,15 +155,27 @@ class Hold:
 
 
 class SettledHold:
-    """What remains of a hold for the dedupe window: how it ended, and what a late capture needs."""
+    """What remains of a hold for the dedupe window: how it ended, what it reserved, and what a late
+    capture needs."""
 
-    __slots__ = ("account", "attributes", "ended", "number", "product", "settled_at")
+    __slots__ = (
+        "account",
+        "amount",
+        "asset",
+        "attributes",
+        "ended",
+        "number",
+        "product",
+        "settled_at",
+    )
 
     def __init__(self, hold: Hold, ended: int, settled_at: int) -> None:
         self.number = hold.number
         self.account = hold.account
         self.product = hold.product
         self.attributes = hold.attributes
+        self.asset = hold.asset
+        self.amount = hold.amount
         self.ended = ended
         self.settled_at = settled_at
 
