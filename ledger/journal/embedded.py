@@ -12,22 +12,22 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import fcntl
 import os
 import secrets
 import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import TracebackType
-from typing import BinaryIO, Final, Self
+from typing import Final, Self
 from urllib.parse import quote
 
 import psutil
 
 from ledger.journal import embedded_host as host
+from ledger.journal.embedded_files import POLL_S, DataFiles
 from ledger.journal.errors import EmbeddedUnavailable
 
 SUPERUSER: Final = "drawdown"
@@ -36,9 +36,6 @@ SOCKET_PORT: Final = 5432  # only names the socket file
 START_TIMEOUT_S: Final = 120.0  # recovery after a crash included
 LOCK_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 30.0
-POLL_S: Final = 0.01
-LOG_BYTES_MAX: Final = 16 << 20
-_STATUS_LINE: Final = 7  # of postmaster.pid
 
 SETTINGS: Final = {
     "fsync": "on",
@@ -68,7 +65,8 @@ class EmbeddedPostgres:
         `sync_initdb=False` skips flushing the empty cluster at its making: for throwaway ones.
         """
         self.data_dir = Path(data_dir or host.default_data_directory()).resolve()
-        self._cluster = self.data_dir / "cluster"
+        self._files = DataFiles(self.data_dir)
+        self._cluster = self._files.cluster
         self._tcp = tcp
         self._sync_initdb = sync_initdb
         self._process: subprocess.Popen[bytes] | None = None
@@ -92,16 +90,18 @@ class EmbeddedPostgres:
     def dsn(self) -> str:
         """How to reach it through its socket."""
         directory = quote(str(self._socket), safe="")
-        return f"postgresql://{SUPERUSER}@/{DATABASE}?host={directory}&port={self._port()}"
+        server = self._files.server()
+        port = server.port if server else SOCKET_PORT
+        return f"postgresql://{SUPERUSER}@/{DATABASE}?host={directory}&port={port}"
 
     @property
     def tcp_dsn(self) -> str:
         """How to reach it over loopback TCP, password included. Only when it listens there."""
-        lines = self._pid_file()
-        if len(lines) <= _STATUS_LINE or not lines[5].strip():
+        server = self._files.server()
+        if server is None or not server.listens:
             raise EmbeddedUnavailable(f"the server of {self.data_dir} does not listen on TCP")
-        password = (self.data_dir / "password").read_text().strip()
-        return f"postgresql://{SUPERUSER}:{password}@127.0.0.1:{self._port()}/{DATABASE}"
+        password = self._files.password.read_text().strip()
+        return f"postgresql://{SUPERUSER}:{password}@127.0.0.1:{server.port}/{DATABASE}"
 
     @property
     def pid(self) -> int | None:
@@ -119,9 +119,9 @@ class EmbeddedPostgres:
         if it was killed meanwhile.
         """
         host.make_data_directory(self.data_dir, self._account)
-        with self._lock("start.lock"):
+        with self._starting():
             if self._owner_lock is None:
-                self._owner_lock = self._try_lock("owner.lock")
+                self._owner_lock = self._files.try_lock("owner.lock")
                 self._owner_pid = os.getpid()
             try:
                 if self._running() is None:
@@ -152,9 +152,9 @@ class EmbeddedPostgres:
 
     def reap(self) -> bool:
         """Stop the server if its owner died, and start none. False: a living process owns it."""
-        with self._lock("start.lock"):
+        with self._starting():
             if self._owner_lock is None:
-                self._owner_lock = self._try_lock("owner.lock")
+                self._owner_lock = self._files.try_lock("owner.lock")
                 self._owner_pid = os.getpid()
         if self.adopted:
             return False
@@ -174,48 +174,57 @@ class EmbeddedPostgres:
                 await asyncio.to_thread(self.start)
                 on_restart()
 
+    def _starting(self) -> contextlib.AbstractContextManager[int]:
+        hangs = f"another process is starting the server of {self.data_dir}, and hangs"
+        return self._files.locked("start.lock", LOCK_TIMEOUT_S + START_TIMEOUT_S, hangs)
+
     def _launch(self, binaries: Path) -> None:
         account = self._account
-        server_lock = self._lock_server()
+        unseen = (
+            f"a PostgreSQL that cannot be seen from here (in another container?) uses "
+            f"{self.data_dir}: stop it, or choose another data directory"
+        )
         try:
-            host.make_owned(self._socket, account)
-            if not self._cluster.exists():
-                self._make_cluster(binaries)
-            # Nobody holds the server's lock, so whatever these files name is gone.
-            (self._cluster / "postmaster.pid").unlink(missing_ok=True)
-            for stale in self._socket.glob(".s.PGSQL.*"):
-                stale.unlink()
-            settings = SETTINGS | {
-                "unix_socket_directories": str(self._socket),
-                "listen_addresses": "127.0.0.1" if self._tcp else "",
-                "port": str(_free_port() if self._tcp else SOCKET_PORT),
-            }
-            options = [f"--{name}={value}" for name, value in settings.items()]
-            with self._open_log() as log:
-                self._process = subprocess.Popen(
-                    [binaries / "postgres", "-D", self._cluster, *options],
-                    stdin=subprocess.DEVNULL,
-                    stdout=log,
-                    stderr=log,
-                    cwd="/",
-                    env=_environment(),
-                    start_new_session=True,  # Ctrl-C is for us; we stop it when we are done
-                    pass_fds=(server_lock,),  # held until the last process of the server is gone
-                    umask=0o077,
-                    **account.popen_arguments(),
-                )
+            with self._files.locked("server.lock", LOCK_TIMEOUT_S, unseen) as server_lock:
+                host.make_owned(self._socket, account)
+                if not self._cluster.exists():
+                    self._make_cluster(binaries)
+                # Nobody holds the server's lock, so whatever these files name is gone.
+                self._files.server_file.unlink(missing_ok=True)
+                for stale in self._socket.glob(".s.PGSQL.*"):
+                    stale.unlink()
+                self._spawn(binaries, server_lock)
         except PermissionError as error:
             raise EmbeddedUnavailable(
                 f"PostgreSQL cannot be started as user {account.name}: {error}; start as an "
                 "unprivileged user, or set DATABASE_URL"
             ) from error
-        finally:
-            os.close(server_lock)
+
+    def _spawn(self, binaries: Path, server_lock: int) -> None:
+        settings = SETTINGS | {
+            "unix_socket_directories": str(self._socket),
+            "listen_addresses": "127.0.0.1" if self._tcp else "",
+            "port": str(_free_port() if self._tcp else SOCKET_PORT),
+        }
+        options = [f"--{name}={value}" for name, value in settings.items()]
+        with self._files.open_log() as log:
+            self._process = subprocess.Popen(
+                [binaries / "postgres", "-D", self._cluster, *options],
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                cwd="/",
+                env=_environment(),
+                start_new_session=True,  # Ctrl-C is for us; we stop it when we are done
+                pass_fds=(server_lock,),  # held until the last process of the server is gone
+                umask=0o077,
+                **self._account.popen_arguments(),
+            )
 
     def _make_cluster(self, binaries: Path) -> None:
         partial = self.data_dir / f"cluster.partial-{os.getpid()}"
         host.make_owned(partial, self._account)
-        password = self.data_dir / "password"
+        password = self._files.password
         password.touch(mode=0o600)
         self._account.own(password)
         password.write_text(secrets.token_urlsafe(24) + "\n")
@@ -235,16 +244,16 @@ class EmbeddedPostgres:
         partial.rename(self._cluster)
 
     def _create_database(self) -> None:
-        marker = self.data_dir / "database"
-        if marker.exists():
+        server = self._files.server()
+        if server is None or self._files.database_made.exists():
             return
         client: list[Path | str] = [host.find_binaries(self._account) / "psql", "-XAt"]
-        client += ["-v", "ON_ERROR_STOP=1", "-h", self._socket, "-p", self._port()]
+        client += ["-v", "ON_ERROR_STOP=1", "-h", self._socket, "-p", server.port]
         client += ["-U", SUPERUSER, "-d", "postgres", "-c"]
         exists = self._run([*client, f"SELECT 1 FROM pg_database WHERE datname = '{DATABASE}'"])
         if not exists.strip():
             self._run([*client, f"CREATE DATABASE {DATABASE}"])
-        marker.touch()
+        self._files.database_made.touch()
 
     def _run(self, command: list[Path | str]) -> str:
         done: subprocess.CompletedProcess[str] = subprocess.run(
@@ -266,17 +275,18 @@ class EmbeddedPostgres:
     def _wait_ready(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT_S
         while True:
-            lines = self._pid_file()
-            if len(lines) > _STATUS_LINE and lines[_STATUS_LINE].strip() == "ready":
+            server = self._files.server()
+            if server is not None and server.ready:
                 return
             if self._process is not None and self._process.poll() is not None:
                 raise EmbeddedUnavailable(
-                    f"PostgreSQL stopped while starting in {self.data_dir}: {self._log_tail()}"
+                    f"PostgreSQL stopped while starting in {self.data_dir}: "
+                    f"{self._files.log_tail()}"
                 )
             if time.monotonic() > deadline:
                 raise EmbeddedUnavailable(
                     f"PostgreSQL in {self.data_dir} is not ready after {START_TIMEOUT_S:.0f} s: "
-                    f"{self._log_tail()}"
+                    f"{self._files.log_tail()}"
                 )
             time.sleep(POLL_S)
 
@@ -284,11 +294,11 @@ class EmbeddedPostgres:
         """The server of this directory, by its pid file and its command line."""
         if self._process is not None and self._process.poll() is not None:
             self._process = None
-        lines = self._pid_file()
-        if not lines or not lines[0].strip().isdigit():
+        named = self._files.server()
+        if named is None:
             return None
         try:
-            server = psutil.Process(int(lines[0]))
+            server = psutil.Process(named.pid)
             alive = server.status() != psutil.STATUS_ZOMBIE
             return server if alive and str(self._cluster) in server.cmdline() else None
         except psutil.Error:
@@ -313,69 +323,6 @@ class EmbeddedPostgres:
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(5)
             self._process = None
-
-    def _port(self) -> str:
-        lines = self._pid_file()
-        return lines[3].strip() if len(lines) > 3 else str(SOCKET_PORT)
-
-    def _pid_file(self) -> list[str]:
-        try:
-            return (self._cluster / "postmaster.pid").read_text().splitlines()
-        except (FileNotFoundError, NotADirectoryError):
-            return []
-
-    def _lock_server(self) -> int:
-        """The lock that a server's processes inherit: taken, no process of one is left anywhere."""
-        deadline = time.monotonic() + LOCK_TIMEOUT_S
-        while True:
-            lock = self._try_lock("server.lock")
-            if lock is not None:
-                os.set_inheritable(lock, True)
-                return lock
-            if time.monotonic() > deadline:
-                raise EmbeddedUnavailable(
-                    f"a PostgreSQL that cannot be seen from here (in another container?) uses "
-                    f"{self.data_dir}: stop it, or choose another data directory"
-                )
-            time.sleep(POLL_S)
-
-    @contextlib.contextmanager
-    def _lock(self, name: str) -> Iterator[None]:
-        deadline = time.monotonic() + LOCK_TIMEOUT_S + START_TIMEOUT_S
-        while (lock := self._try_lock(name)) is None:
-            if time.monotonic() > deadline:
-                raise EmbeddedUnavailable(f"another process is starting {self.data_dir} and hangs")
-            time.sleep(POLL_S)
-        try:
-            yield
-        finally:
-            os.close(lock)
-
-    def _try_lock(self, name: str) -> int | None:
-        path = self.data_dir / name
-        try:
-            descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        except OSError as error:
-            raise EmbeddedUnavailable(f"{path} cannot be opened: {error}") from error
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(descriptor)
-            return None
-        return descriptor
-
-    def _open_log(self) -> BinaryIO:
-        path = self.data_dir / "postgres.log"
-        if path.exists() and path.stat().st_size > LOG_BYTES_MAX:
-            path.replace(path.with_suffix(".log.1"))
-        return path.open("ab")
-
-    def _log_tail(self) -> str:
-        try:
-            text = (self.data_dir / "postgres.log").read_text(errors="replace")
-        except OSError:
-            return "no log"
-        return " | ".join(text.strip().splitlines()[-5:])
 
 
 def _environment() -> dict[str, str]:

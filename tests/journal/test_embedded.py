@@ -34,15 +34,24 @@ sys.stdin.read()
 """
 
 
+STRANGER = host.Account(os.getuid() + 4_242, os.getgid() + 4_242, "stranger", True)
+
+
 @pytest.fixture
-def server() -> Iterator[EmbeddedPostgres]:
-    """A server of this test's own, not started yet."""
+def open_folder() -> Iterator[Path]:
+    """A folder that the server's user can reach."""
     folder = Path(tempfile.mkdtemp(prefix="drawdown-test-", dir=host.throwaway_root()))
     folder.chmod(0o755)
-    server = EmbeddedPostgres(folder / "data", sync_initdb=False)
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def server(open_folder: Path) -> Iterator[EmbeddedPostgres]:
+    """A server of this test's own, not started yet."""
+    server = EmbeddedPostgres(open_folder / "data", sync_initdb=False)
     yield server
     server.stop()
-    shutil.rmtree(folder)
 
 
 def owner_of(server: EmbeddedPostgres) -> tuple[subprocess.Popen[str], int]:
@@ -208,13 +217,13 @@ async def _ping(dsn: str) -> None:
 
 
 def test_a_private_folder_is_never_opened_but_named(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
     """As root, a directory below a private home cannot be reached by PostgreSQL's user."""
     home = tmp_path / "home"
     home.mkdir(mode=0o700)
     before = stat.S_IMODE(home.stat().st_mode)
-    stranger = host.Account(65_534, 65_534, "nobody", True)
+    stranger = STRANGER
     blocked = host.blocking_directory(home / "data", stranger)
     assert blocked is not None
     with pytest.raises(EmbeddedUnavailable, match=r"who may not pass .* set DATABASE_URL"):
@@ -238,12 +247,11 @@ def test_root_without_an_unprivileged_user_is_explained(monkeypatch: pytest.Monk
 
 
 def test_binaries_out_of_reach_are_copied_once(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, open_folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Into a cache of our own; the environment they came from stays as closed as it was."""
-    cache = Path(tempfile.mkdtemp(prefix="drawdown-test-", dir=host.throwaway_root()))
-    cache.chmod(0o755)
-    monkeypatch.setattr(host, "CACHE", cache / "cache")
+    cache = open_folder / "cache"
+    monkeypatch.setattr(host, "CACHE", cache)
     package = tmp_path / "wheel" / "pginstall18"
     (package / "bin").mkdir(parents=True)
     postgres = package / "bin" / "postgres"
@@ -256,7 +264,7 @@ def test_binaries_out_of_reach_are_copied_once(
         submodule_search_locations = (str(tmp_path / "wheel"),)
 
     monkeypatch.setattr(host, "find_spec", lambda _: Spec())
-    stranger = host.Account(65_534, 65_534, "nobody", True)
+    stranger = STRANGER
     copied = host.find_binaries(stranger)
     assert copied.is_relative_to(cache)
     assert (copied / "postgres").read_text() == postgres.read_text()
@@ -265,4 +273,3 @@ def test_binaries_out_of_reach_are_copied_once(
     assert stat.S_IMODE(tmp_path.stat().st_mode) == 0o700
     ourselves = host.Account(os.getuid(), os.getgid(), "me", False)
     assert host.find_binaries(ourselves) == package / "bin"
-    shutil.rmtree(cache)
