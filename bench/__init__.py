@@ -1,0 +1,1 @@
+"""Measurements: `make bench`. README.md says how each figure is made."""

@@ -1,0 +1,121 @@
+"""Batches as bytes, made before the clock runs: plain and compact, one file a form.
+
+A file is a template: its ids carry a mark in place of the run's tag, of the same length, so a run
+gets ids of its own by replacing bytes, without serialising again. Each batch stands beside what its
+answer must add up to.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from bench.sizes import Sizes
+from bench.workload import (
+    ID_MARK,
+    QUANTITIES,
+    SHAPES,
+    SOURCE,
+    TAG_CHARACTERS,
+    TENANT,
+    Batch,
+    account_ids,
+)
+from ledger.v1 import decision_pb2, usage_pb2
+
+_MARK: Final = ID_MARK.encode()
+
+
+class Template(Struct, frozen=True, array_like=True):
+    """One message, and what its answer must say: items, of them replayed, sum of the charges."""
+
+    payload: bytes
+    items: int
+    replayed: int
+    charge: int
+
+    def tagged(self, tag: str) -> bytes:
+        """The message with ids of the run `tag`."""
+        assert len(tag) == TAG_CHARACTERS, tag
+        return self.payload.replace(_MARK, tag.encode())
+
+
+def write(path: Path, templates: Iterable[Template]) -> None:
+    """Keep templates in a file."""
+    path.write_bytes(msgspec.msgpack.encode(list(templates)))
+
+
+def read(path: Path) -> list[Template]:
+    """The templates of a file."""
+    return msgspec.msgpack.decode(path.read_bytes(), type=list[Template])
+
+
+def ingest(batch: Batch, sizes: Sizes, *, compact: bool) -> Template:
+    """A batch of usage in one of its two forms."""
+    request = _compact(batch, sizes) if compact else _plain(batch, sizes)
+    return Template(request.SerializeToString(), len(batch.events), batch.resent, batch.charge)
+
+
+def _plain(batch: Batch, sizes: Sizes) -> usage_pb2.IngestRequest:
+    names = account_ids(sizes)
+    request = usage_pb2.IngestRequest(tenant=TENANT, source=SOURCE)
+    for event in batch.events:
+        product, mode, region = SHAPES[event.shape]
+        request.events.add(
+            id=event.id,
+            account=names[event.account],
+            effective_at_us=event.effective_at_us,
+            product=product,
+            attributes={"mode": mode, "region": region},
+            quantities={QUANTITIES[0]: event.input_tokens, QUANTITIES[1]: event.output_tokens},
+        )
+    return request
+
+
+def _compact(batch: Batch, sizes: Sizes) -> usage_pb2.IngestRequest:
+    names = account_ids(sizes)
+    compact = usage_pb2.CompactBatch()
+    accounts: dict[int, int] = {}
+    shapes: dict[int, int] = {}
+    for event in batch.events:
+        compact.ids.append(event.id)
+        compact.account_index.append(accounts.setdefault(event.account, len(accounts)))
+        compact.shape_index.append(shapes.setdefault(event.shape, len(shapes)))
+        compact.effective_at_us.append(event.effective_at_us)
+        compact.quantities.extend((event.input_tokens, event.output_tokens))
+    compact.accounts.extend(names[account] for account in accounts)
+    for shape in shapes:
+        product, mode, region = SHAPES[shape]
+        compact.shapes.add(
+            product=product,
+            attributes={"mode": mode, "region": region},
+            quantity_names=QUANTITIES,
+        )
+    return usage_pb2.IngestRequest(tenant=TENANT, source=SOURCE, compact=compact)
+
+
+def unary(batches: Iterable[Batch], sizes: Sizes, *, durable: bool) -> Iterator[Template]:
+    """Each distinct event as a question: Authorize where `durable`, else Check."""
+    names = account_ids(sizes)
+    asked: set[str] = set()
+    for event in (event for batch in batches for event in batch.events):
+        if event.id in asked:
+            continue
+        asked.add(event.id)
+        product, mode, region = SHAPES[event.shape]
+        question: decision_pb2.AuthorizeRequest | decision_pb2.CheckRequest
+        question = decision_pb2.CheckRequest() if not durable else decision_pb2.AuthorizeRequest()
+        question.tenant = TENANT
+        question.account = names[event.account]
+        question.product = product
+        question.attributes.update({"mode": mode, "region": region})
+        question.quantities.update(
+            {QUANTITIES[0]: event.input_tokens, QUANTITIES[1]: event.output_tokens}
+        )
+        if isinstance(question, decision_pb2.AuthorizeRequest):
+            question.request_id = event.id
+        yield Template(question.SerializeToString(), 1, 0, event.charge)

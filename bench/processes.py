@@ -1,0 +1,134 @@
+"""The processes of a measurement: reference servers and load callers, started, awaited, ended.
+
+Everything started here ends with the `with` block, whatever happens in it. Loopback only.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import queue
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from typing import IO, Final
+
+import msgspec
+
+from bench.callers import Plan, Result
+from bench.plain_postgres.plan import PostgresPlan
+
+READY_TIMEOUT_S: Final = 60
+RUN_TIMEOUT_S: Final = 420
+STOP_TIMEOUT_S: Final = 30
+
+
+def free_address() -> str:
+    """A loopback address that nobody listens on just now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return f"127.0.0.1:{listener.getsockname()[1]}"
+
+
+class Reference:
+    """A reference server that runs: its address and process id."""
+
+    def __init__(self, address: str, pid: int) -> None:
+        self.address = address
+        self.pid = pid
+
+
+@contextlib.contextmanager
+def reference(module: str) -> Iterator[Reference]:
+    """`python -m MODULE ADDRESS` until the block ends."""
+    address = free_address()
+    process = _spawn([module, address])
+    try:
+        _expect(process, "ready", READY_TIMEOUT_S)
+        yield Reference(address, process.pid)
+    finally:
+        end(process)
+
+
+def call(plan: Plan, callers: int = 1) -> list[Result]:
+    """One run of load callers: each loads its template, then all go at once."""
+    processes = [_spawn(["bench.callers"]) for _ in range(callers)]
+    try:
+        for index, process in enumerate(processes):
+            own = msgspec.structs.replace(plan, tag=f"{plan.tag[:7]}{index}")
+            _write(process, msgspec.json.encode(own))
+        for process in processes:
+            _expect(process, "ready", READY_TIMEOUT_S)
+        for process in processes:
+            _write(process, b"go")
+        lines = [_line(process, RUN_TIMEOUT_S) for process in processes]
+        return [msgspec.json.decode(line, type=Result) for line in lines]
+    finally:
+        for process in processes:
+            end(process)
+
+
+def call_postgres(plan: PostgresPlan) -> Result:
+    """One run of the usual alternative, seeding included."""
+    process = _spawn(["bench.plain_postgres"])
+    try:
+        _write(process, msgspec.json.encode(plan))
+        _expect(process, "ready", READY_TIMEOUT_S)
+        _write(process, b"go")
+        return msgspec.json.decode(_line(process, RUN_TIMEOUT_S), type=Result)
+    finally:
+        end(process)
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Close its input, then ask, then kill; it is gone afterwards."""
+    assert process.stdin is not None
+    for stop in (process.stdin.close, process.terminate, process.kill):
+        if process.poll() is not None:
+            break
+        with contextlib.suppress(OSError):
+            stop()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            process.wait(STOP_TIMEOUT_S)
+    for stream in (process.stdin, process.stdout):
+        if stream is not None:
+            with contextlib.suppress(OSError):
+                stream.close()
+
+
+def _spawn(arguments: list[str]) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(
+        [sys.executable, "-m", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
+
+
+def _write(process: subprocess.Popen[bytes], line: bytes) -> None:
+    assert process.stdin is not None
+    process.stdin.write(line + b"\n")
+    process.stdin.flush()
+
+
+def _expect(process: subprocess.Popen[bytes], word: str, timeout_s: int) -> None:
+    line = _line(process, timeout_s).strip().decode()
+    if line != word:
+        raise RuntimeError(f"process {process.pid} says {line!r} where {word!r} was expected")
+
+
+def _line(process: subprocess.Popen[bytes], timeout_s: int) -> bytes:
+    """Its next line. Raises RuntimeError where it ends or stays silent."""
+    assert process.stdout is not None
+    lines: queue.Queue[bytes] = queue.Queue()
+    reader = threading.Thread(target=_read_line, args=(process.stdout, lines), daemon=True)
+    reader.start()
+    try:
+        line = lines.get(timeout=timeout_s)
+    except queue.Empty:
+        raise RuntimeError(f"process {process.pid} was silent for {timeout_s} s") from None
+    if not line:
+        raise RuntimeError(f"process {process.pid} ended with {process.wait()}")
+    return line
+
+
+def _read_line(stream: IO[bytes], lines: queue.Queue[bytes]) -> None:
+    lines.put(stream.readline())

@@ -1,0 +1,79 @@
+"""How large a measurement is: the full one of the contract, a quick one, and the smoke test's.
+
+The workloads are the same in all three; only counts and durations differ.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from msgspec import Struct
+
+
+class Sizes(Struct, frozen=True, kw_only=True):
+    """Counts, and durations in milliseconds."""
+
+    name: str
+    rounds: int
+    families: int
+    family_accounts: int
+    template_batches: int  # serialised ahead; a run takes them again under new ids
+    batch_events: int
+    ingest_ms: int
+    ingest_distinct: int  # a run lasts until both are reached
+    ingest_warmup_ms: int
+    unary_ms: int
+    unary_warmup_ms: int
+    in_flight: int = 8
+    unary_callers: int = 64
+    postgres_connections: int = 16
+
+    @property
+    def accounts(self) -> int:
+        """Accounts in all."""
+        return self.families * self.family_accounts
+
+
+FULL: Final = Sizes(
+    name="full",
+    rounds=3,
+    families=1_000,
+    family_accounts=10,
+    template_batches=500,
+    batch_events=1_000,
+    ingest_ms=15_000,
+    ingest_distinct=1_000_000,
+    ingest_warmup_ms=2_000,
+    unary_ms=8_000,
+    unary_warmup_ms=1_000,
+)
+
+QUICK: Final = Sizes(
+    name="quick",
+    rounds=1,
+    families=1_000,
+    family_accounts=10,
+    template_batches=100,
+    batch_events=1_000,
+    ingest_ms=4_000,
+    ingest_distinct=100_000,
+    ingest_warmup_ms=1_000,
+    unary_ms=2_000,
+    unary_warmup_ms=500,
+)
+
+TINY: Final = Sizes(
+    name="tiny",
+    rounds=1,
+    families=5,
+    family_accounts=10,
+    template_batches=12,
+    batch_events=100,
+    ingest_ms=300,
+    ingest_distinct=500,
+    ingest_warmup_ms=100,
+    unary_ms=200,
+    unary_warmup_ms=50,
+)
+
+BY_NAME: Final = {sizes.name: sizes for sizes in (FULL, QUICK, TINY)}
