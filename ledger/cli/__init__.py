@@ -1,0 +1,20 @@
+"""The command line `drawdown`. Read in this order:
+
+    app          the list of commands, what happens to errors, the exit codes
+    output       tables, JSON, amounts, progress bars
+    remote       how a command reaches a server, and what a failed call means
+    database     how a command reaches the books themselves
+    one file a command, or a group of commands
+
+Commands hold no logic of the ledger: they ask a server over gRPC, or call one function of another
+package. Whatever is slow to import is imported inside the command, so that `--help` is quick.
+"""
+
+from __future__ import annotations
+
+
+def main() -> None:
+    """Run the command line; ends the process with its exit code."""
+    from ledger.cli.app import run
+
+    run()

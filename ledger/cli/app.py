@@ -1,0 +1,124 @@
+"""The list of commands, what happens to errors, and the exit codes.
+
+Errors are for humans: what happened, the value, what to do. A traceback means a bug.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+from typing import Final
+
+import click
+
+from ledger.cli import (
+    balance,
+    erase,
+    migrate,
+    prices,
+    serve,
+    tenant,
+)
+from ledger.cli.output import Failed
+
+EXIT_CODES: Final = """
+\b
+Exit codes:
+  0    done
+  1    refused or failed; the message says why
+  2    the command line or a setting is wrong
+  3    the server or PostgreSQL cannot be reached
+  4    `verify` found a difference
+  130  interrupted
+"""
+
+CONTEXT: Final = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+
+
+class Commands(click.Group):
+    """Commands in the order of a newcomer's day, not of the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """See click."""
+        return list(self.commands)
+
+
+@click.group(
+    cls=Commands,
+    context_settings=CONTEXT,
+    epilog=EXIT_CODES,
+    help="""Drawdown: the real-time credit ledger for usage-priced products.
+
+\b
+Start here:
+  drawdown demo            watch a real AI workload metered, charged and gated
+  drawdown serve           run a ledger; brings its own PostgreSQL if you name none
+  drawdown import-prices   give it the public prices of about 3,000 AI models
+
+Commands that ask a running server take --address; those that read the books themselves use
+DATABASE_URL, or the embedded PostgreSQL of --data-dir.""",
+)
+@click.version_option(package_name="drawdown", message="drawdown %(version)s")
+def cli() -> None:
+    """See `help` above."""
+
+
+for command in (
+    serve.serve,
+    prices.import_prices,
+    balance.balance,
+    migrate.migrate,
+    tenant.tenant,
+    erase.erase,
+):
+    cli.add_command(command)
+
+
+def run() -> None:
+    """Run the command line and end the process."""
+    signal.signal(signal.SIGTERM, _terminated)
+    try:
+        code = cli.main(prog_name="drawdown", standalone_mode=False)
+    except click.exceptions.Abort:
+        click.echo("interrupted", err=True)
+        code = 130
+    except Failed as failed:
+        failed.show()
+        code = failed.code
+    except click.ClickException as wrong:
+        wrong.show()
+        code = wrong.exit_code
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # `drawdown ... | head`
+        code = 0
+    except Exception as error:
+        failed_as = _known(error)
+        if failed_as is None:
+            raise
+        failed_as.show()
+        code = failed_as.code
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _terminated(number: int, frame: object) -> None:
+    """SIGTERM unwinds the command, so that an embedded PostgreSQL is stopped with it."""
+    sys.exit(128 + number)
+
+
+def _known(error: Exception) -> Failed | None:
+    """A failure that other packages report by exception, in a person's words."""
+    from ledger.journal import errors
+    from ledger.settings import SettingsInvalid
+    from ledger.telemetry.sampling import SamplerUnknown
+    from ledger.telemetry.telemetry import TelemetryInvalid
+
+    if isinstance(error, SettingsInvalid | TelemetryInvalid | SamplerUnknown):
+        return Failed(str(error), exit_code=2)
+    if isinstance(error, errors.MigrationRefused):
+        return Failed(str(error))
+    if isinstance(error, errors.JournalCorrupt):
+        return Failed(str(error), "the journal is not what was written: restore it from a backup")
+    if isinstance(error, errors.JournalError):
+        return Failed(str(error), exit_code=3)
+    return None

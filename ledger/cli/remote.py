@@ -1,0 +1,108 @@
+"""How a command reaches a server, and what a failed call means to a person.
+
+Plain synchronous gRPC: a command makes a handful of calls. Must not retry what is not idempotent.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from ledger.cli.output import Failed
+
+if TYPE_CHECKING:
+    import grpc
+
+TIMEOUT_S: Final = 60
+MESSAGE_BYTES_MAX: Final = 16 << 20
+ADDRESS_DEFAULT: Final = "127.0.0.1:8433"
+
+
+def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """--address, --tls-ca and --tenant."""
+    for option in (
+        click.option(
+            "--tls-ca",
+            type=click.Path(path_type=Path, exists=True, dir_okay=False),
+            envvar="DRAWDOWN_TLS_CA",
+            help="Speak TLS and trust this certificate authority (PEM).  [env: DRAWDOWN_TLS_CA]",
+        ),
+        click.option(
+            "--address",
+            default=ADDRESS_DEFAULT,
+            show_default=True,
+            envvar="DRAWDOWN_ADDRESS",
+            help="The server.  [env: DRAWDOWN_ADDRESS]",
+        ),
+        click.option(
+            "--tenant",
+            default="default",
+            show_default=True,
+            envvar="DRAWDOWN_TENANT",
+            help="The tenant (legal entity or sandbox).  [env: DRAWDOWN_TENANT]",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@contextlib.contextmanager
+def connect(address: str, tls_ca: Path | None) -> Iterator[grpc.Channel]:
+    """A channel to the server. Calls that fail inside become Failed."""
+    import grpc
+
+    options = [("grpc.max_receive_message_length", MESSAGE_BYTES_MAX)]
+    if tls_ca is not None:
+        credentials = grpc.ssl_channel_credentials(tls_ca.read_bytes())
+        channel = grpc.secure_channel(address, credentials, options)
+    else:
+        channel = grpc.insecure_channel(address, options)
+    try:
+        yield channel
+    except grpc.RpcError as error:
+        raise failure_of(error, address) from error
+    finally:
+        channel.close()
+
+
+def failure_of(error: Any, address: str) -> Failed:
+    """A failed call in a person's words: the reason code, the message, the values."""
+    import grpc
+
+    code = error.code()
+    reason, metadata = _error_info(error)
+    if code is grpc.StatusCode.UNAVAILABLE and not reason:
+        return Failed(
+            f"no server answers at {address} ({error.details()})",
+            "start one with `drawdown serve`, or name another with --address",
+            exit_code=3,
+        )
+    if code is grpc.StatusCode.DEADLINE_EXCEEDED:
+        return Failed(f"{address} did not answer within {TIMEOUT_S} s", exit_code=3)
+    values = ", ".join(f"{name}={value}" for name, value in sorted(metadata.items()))
+    shown = f" ({values})" if values else ""
+    return Failed(f"{reason or code.name}: {error.details()}{shown}")
+
+
+def reason_of(error: Any) -> str:
+    """The stable reason code of a failed call, "" where it has none."""
+    return _error_info(error)[0]
+
+
+def _error_info(error: Any) -> tuple[str, dict[str, str]]:
+    from google.rpc import error_details_pb2
+    from grpc_status import rpc_status
+
+    try:
+        status = rpc_status.from_call(error)
+    except ValueError:  # the status and its details disagree
+        return "", {}
+    info = error_details_pb2.ErrorInfo()
+    for detail in status.details if status is not None else ():
+        if detail.Unpack(info):
+            return info.reason, dict(info.metadata)
+    return "", {}

@@ -1,0 +1,73 @@
+"""`drawdown serve`: run a ledger until a signal ends it."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ledger.cli.database import database, database_options
+from ledger.cli.output import json_option
+
+FILE = click.Path(path_type=Path, dir_okay=False)
+
+
+@click.command()
+@click.option("--listen", help="Address of the gRPC services.  [default: 127.0.0.1:8433]")
+@click.option("--tls-cert", type=FILE, help="Certificate chain (PEM); with --tls-key.")
+@click.option("--tls-key", type=FILE, help="Private key (PEM); with --tls-cert.")
+@click.option(
+    "--insecure-listen",
+    is_flag=True,
+    default=None,
+    help="Allow addresses beyond this machine without TLS. Only on a network that is trusted.",
+)
+@click.option("--metrics-host", help="Host of the side port.  [default: 127.0.0.1]")
+@click.option(
+    "--metrics-port",
+    type=click.IntRange(0, 65_535),
+    help="Port of /metrics, /healthz and /readyz; 0 = any free one.  [default: 9464]",
+)
+@click.option(
+    "--shards",
+    type=click.IntRange(1, 1_024),
+    help="How many shards; only a new ledger may choose.  [default: 4]",
+)
+@click.option(
+    "--no-projector",
+    is_flag=True,
+    help="Do not run the projector beside the server: it runs elsewhere (`drawdown project`).",
+)
+@database_options
+@json_option
+def serve(no_projector: bool, as_json: bool, **flags: Any) -> None:
+    """Run a ledger on 127.0.0.1:8433 until Ctrl-C or SIGTERM.
+
+    Brings its own PostgreSQL and migrates it by itself. With DATABASE_URL it uses yours, which
+    `drawdown migrate` prepares.
+
+    \b
+    Every option is also an environment variable: --listen is DRAWDOWN_LISTEN, and so on.
+    Traces leave when OTEL_EXPORTER_OTLP_ENDPOINT names a collector (gRPC).
+    --json prints one line when the server is ready:
+      {"event": "ready", "address": ..., "metrics": ..., "shards": ..., "pid": ...}
+    """
+    import uvloop
+
+    from ledger.settings import ServerSettings, load_settings
+
+    settings = load_settings(ServerSettings, projector=False if no_projector else None, **flags)
+    from ledger.cli.serving import serve_until_signal  # the whole server, settings being right
+
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
+    )
+    with (
+        database(settings, create=True) as books,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(serve_until_signal(settings, books, as_json))

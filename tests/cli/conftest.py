@@ -1,0 +1,28 @@
+"""A server on an embedded PostgreSQL of its own, as a newcomer starts it."""
+
+import secrets
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from cli.processes import Server
+from ledger.journal.embedded_host import throwaway_root
+
+
+@pytest.fixture(scope="session")
+def data_dir() -> Iterator[Path]:
+    """A data directory that the embedded PostgreSQL's user can reach."""
+    path = throwaway_root() / f"drawdown-test-cli-{secrets.token_hex(4)}"
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def server(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server]:
+    """One server for all tests of commands."""
+    log = tmp_path_factory.mktemp("serve") / "log"
+    running = Server(log, f"--data-dir={data_dir}")
+    yield running
+    assert running.end() == 0, log.read_text()

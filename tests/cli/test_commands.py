@@ -1,0 +1,140 @@
+"""What a newcomer does after `drawdown serve`: prices, balances, tenants, verification."""
+
+import json
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import pytest
+
+from cli.processes import Server, drawdown
+from ledger.v1 import account_pb2, account_pb2_grpc, grant_pb2, grant_pb2_grpc, types_pb2
+
+
+@pytest.fixture(scope="module")
+def prices(server: Server) -> dict[str, object]:
+    done = drawdown("import-prices", "--json", "--address", server.address)
+    assert done.returncode == 0, done.stderr
+    document: dict[str, object] = json.loads(done.stdout)
+    return document
+
+
+@pytest.fixture(scope="module")
+def channel(server: Server) -> Iterator[grpc.Channel]:
+    with grpc.insecure_channel(server.address) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def account(channel: grpc.Channel, prices: dict[str, object]) -> str:
+    """An account with 25 dollars."""
+    account_pb2_grpc.AccountServiceStub(channel).Create(
+        account_pb2.AccountServiceCreateRequest(
+            tenant="default", request_id="create", account="acme"
+        )
+    )
+    grant_pb2_grpc.GrantServiceStub(channel).Issue(
+        grant_pb2.GrantServiceIssueRequest(
+            tenant="default",
+            request_id="issue",
+            account="acme",
+            asset="USD",
+            amount=25_000_000_000,
+            kind=types_pb2.GRANT_KIND_PROMOTIONAL,
+        )
+    )
+    return "acme"
+
+
+def test_the_whole_price_map_is_imported_and_the_report_says_what_is_not(
+    prices: dict[str, object],
+) -> None:
+    report = prices["report"]
+    assert isinstance(report, dict)
+    assert prices["result"] == "published"
+    assert report["products"] > 2_000
+    assert report["rows"] > report["products"]
+    assert report["without_token_prices"]
+    assert report["not_imported"]
+
+
+def test_importing_again_changes_nothing(server: Server, prices: dict[str, object]) -> None:
+    done = drawdown("import-prices", "--address", server.address)
+    assert done.returncode == 0, done.stderr
+    assert f"version {prices['version']}: unchanged" in done.stdout
+    assert "not imported" in done.stdout
+
+
+def test_a_map_of_ones_own_is_tried_before_it_is_published(server: Server, tmp_path: Path) -> None:
+    own = tmp_path / "prices.json"
+    own.write_text('{"house-model": {"input_cost_per_token": 0.000001, "mode": "chat"}}')
+    arguments = ["import-prices", f"--map={own}", "--name=house", "--address", server.address]
+    tried = drawdown(*arguments, "--dry-run", "--json")
+    assert tried.returncode == 0, tried.stderr
+    assert json.loads(tried.stdout)["version"] is None
+    published = drawdown(*arguments, "--json")
+    assert published.returncode == 0, published.stderr
+    assert json.loads(published.stdout)["report"]["rows"] == 1
+
+
+def test_a_file_that_is_no_price_map_is_refused(server: Server, tmp_path: Path) -> None:
+    own = tmp_path / "prices.json"
+    own.write_text("[]")
+    done = drawdown("import-prices", f"--map={own}", "--address", server.address)
+    assert done.returncode == 1
+    assert "not a JSON object of products" in done.stderr
+
+
+def test_a_balance_for_people(server: Server, account: str) -> None:
+    done = drawdown("balance", account, "--grants", "--address", server.address)
+    assert done.returncode == 0, done.stderr
+    assert "USD" in done.stdout
+    assert " 25 " in done.stdout
+
+
+def test_a_balance_for_scripts(server: Server, account: str) -> None:
+    done = drawdown("balance", account, "--json", "--address", server.address)
+    assert done.returncode == 0, done.stderr
+    [balance] = json.loads(done.stdout)["balances"]
+    assert (balance["available"], balance["scale"]) == ("25000000000", 9)
+
+
+def test_an_unknown_account_is_refused_with_its_reason(server: Server) -> None:
+    done = drawdown("balance", "nobody", "--address", server.address)
+    assert done.returncode == 1
+    assert "ACCOUNT_UNKNOWN" in done.stderr
+    assert "nobody" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_tenants_are_added_once(server: Server, data_dir: Path) -> None:
+    where = f"--data-dir={data_dir}"
+    for _ in range(2):
+        added = drawdown("tenant", "add", "acme-labs", "--sandbox", "--json", where)
+        assert added.returncode == 0, added.stderr
+        assert json.loads(added.stdout)["kind"] == "sandbox"
+    refused = drawdown("tenant", "add", "acme-labs", where)
+    assert refused.returncode == 1
+    assert "TENANT_EXISTS" in refused.stderr
+    listed = drawdown("tenant", "list", "--json", where)
+    assert {"default", "sandbox", "acme-labs"} <= {
+        tenant["name"] for tenant in json.loads(listed.stdout)
+    }
+
+
+def test_the_metrics_show_the_calls(server: Server, account: str) -> None:
+    url = f"http://{server.ready['metrics']}/metrics"
+    with urllib.request.urlopen(url, timeout=10) as reply:
+        text = reply.read().decode()
+    assert 'rpc_method="ledger.v1.AccountService/Create",rpc_response_status_code="OK"' in text
+    assert 'drawdown_entries_total{kind="GrantIssued"} 1.0' in text
+    assert 'drawdown_shard_open{shard="0"} 1.0' in text
+
+
+def test_erasure_asks_first(server: Server, account: str) -> None:
+    asked = drawdown("erase", account, "--address", server.address)
+    assert asked.returncode != 0  # nobody answered
+    erased = drawdown("erase", account, "--yes", "--json", "--address", server.address)
+    assert erased.returncode == 0, erased.stderr
+    assert json.loads(erased.stdout)["erased_at_us"] > 0

@@ -1,0 +1,58 @@
+"""Where a setting comes from, and how amounts are shown."""
+
+import pytest
+
+from ledger.cli.output import amount, instant
+from ledger.settings import ServerSettings, SettingsInvalid, load_settings, split_address
+
+
+def test_a_flag_wins_over_the_environment_which_wins_over_the_default(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("DRAWDOWN_LISTEN", "DATABASE_URL"):
+        monkeypatch.delenv(name, raising=False)
+    assert load_settings(ServerSettings, listen=None).listen == "127.0.0.1:8433"
+    monkeypatch.setenv("DRAWDOWN_LISTEN", "127.0.0.1:1")
+    monkeypatch.setenv("DATABASE_URL", "postgresql://books")
+    settings = load_settings(ServerSettings)
+    assert (settings.listen, settings.database_url) == ("127.0.0.1:1", "postgresql://books")
+    assert load_settings(ServerSettings, listen="127.0.0.1:2").listen == "127.0.0.1:2"
+
+
+def test_a_refusal_never_shows_the_database_password() -> None:
+    with pytest.raises(SettingsInvalid) as refused:
+        load_settings(ServerSettings, database_url="postgresql://me:secret@host/x", metrics_port=-1)
+    assert "secret" not in str(refused.value)
+    assert "metrics_port = -1" in str(refused.value)
+
+
+@pytest.mark.parametrize("address", ["[::1]:8433", "localhost:8433", "127.0.0.9:8433"])
+def test_loopback_needs_no_tls(address: str) -> None:
+    assert load_settings(ServerSettings, listen=address).listen == address
+
+
+def test_an_address_is_split() -> None:
+    assert split_address("[::1]:80") == ("::1", 80)
+    assert split_address("host:0") == ("host", 0)
+
+
+@pytest.mark.parametrize(
+    ("minor", "scale", "shown"),
+    [
+        (0, 0, "0"),
+        (0, 9, "0"),
+        (1, 9, "0.000000001"),
+        (25_000_000_000, 9, "25"),
+        (-1_234_567_891, 6, "-1,234.567891"),
+        (10**30, 18, "1,000,000,000,000"),
+        ("-5", 1, "-0.5"),
+    ],
+)
+def test_amounts_are_shown_exactly(minor: int | str, scale: int, shown: str) -> None:
+    assert amount(minor, scale) == shown
+
+
+def test_instants_are_shown_in_utc() -> None:
+    assert instant(0) == "-"
+    assert instant(1_700_000_000_000_000) == "2023-11-14T22:13:20Z"
+    assert instant(1_700_000_000_000_001) == "2023-11-14T22:13:20.000001Z"
