@@ -69,6 +69,7 @@ TABLE: Final[Mapping[str, Handling]] = {
     "HOLD_UNKNOWN": _MISSING,
     "HOLD_SETTLED": _STATE,
     "HOLD_LIFETIME_INVALID": _INVALID,
+    "HOLD_EXPIRED": _STATE,  # says why a capture was late; never a status
     "HOLDS_LIMIT": Handling(StatusCode.RESOURCE_EXHAUSTED, False, usage.INGEST_OUTCOME_INVALID),
     "INSUFFICIENT_CREDITS": _STATE,
     # What the writer could not take (ledger.engine.ticket.NotAppliedReason): safe to retry.
@@ -112,6 +113,7 @@ TABLE: Final[Mapping[str, Handling]] = {
     "RATE_CARD_UNKNOWN": _MISSING,
     "RATE_CARD_INVALID": _INVALID,
     "ASSET_EXISTS": _TAKEN,
+    "ASSET_KIND_INVALID": _INVALID,
     "JOURNAL_UNAVAILABLE": _RETRY,
     "INTERNAL": Handling(StatusCode.INTERNAL, False, usage.INGEST_OUTCOME_UNKNOWN),
 }

@@ -64,7 +64,7 @@ class ShapeCache:
         fault = id_fault("product", product) or attributes_fault("attributes", attributes)
         if fault is not None:
             return fault
-        fault = _quantity_names_fault(quantity_names)
+        fault = quantity_names_fault(quantity_names)
         if fault is not None:
             return fault
         names = tuple(sorted(attributes))
@@ -79,7 +79,8 @@ class ShapeCache:
         return shape
 
 
-def _quantity_names_fault(names: tuple[str, ...]) -> Fault | None:
+def quantity_names_fault(names: tuple[str, ...]) -> Fault | None:
+    """What is wrong with the names of an event's quantities, or None."""
     if not names:
         return Fault("FIELD_REQUIRED", "quantities", "", "at least one quantity is required")
     if len(names) > QUANTITIES_MAX:

@@ -651,7 +651,9 @@ class AssignAliasRequest(_message.Message):
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
-    """Identity of the call in the account's family for 35 days, 1 to 128 bytes, required."""
+    """Identity of the call, 1 to 128 bytes, required. Names are kept in the directory, not in the
+    journal: the call is idempotent by its content, and GetOutcome does not know it.
+    """
     alias: _builtins.str
     """The name, 1 to 128 bytes. Must be no account's id."""
     account: _builtins.str
@@ -685,9 +687,9 @@ class AssignAliasResponse(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     position: _builtins.str
-    """Where the assignment is recorded."""
+    """The durable position of the account's shard: nothing is recorded in the journal."""
     replayed: _builtins.bool
-    """True: the request_id was recorded before with the same body."""
+    """True: the mapping was in force already."""
     @_builtins.property
     def alias(self) -> Global___Alias:
         """The alias."""
@@ -721,7 +723,9 @@ class EndAliasRequest(_message.Message):
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
-    """Identity of the call in the account's family for 35 days, 1 to 128 bytes, required."""
+    """Identity of the call, 1 to 128 bytes, required. Names are kept in the directory, not in the
+    journal: the call is idempotent by its content, and GetOutcome does not know it.
+    """
     alias: _builtins.str
     """The name, 1 to 128 bytes."""
     account: _builtins.str
@@ -755,9 +759,9 @@ class EndAliasResponse(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     position: _builtins.str
-    """Where the end is recorded."""
+    """The durable position of the account's shard: nothing is recorded in the journal."""
     replayed: _builtins.bool
-    """True: the request_id was recorded before with the same body."""
+    """True: the mapping had ended at that instant already."""
     @_builtins.property
     def alias(self) -> Global___Alias:
         """The alias with its end."""
@@ -859,7 +863,9 @@ class AccountServiceEraseRequest(_message.Message):
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
-    """Identity of the call in the account's family for 35 days, 1 to 128 bytes, required."""
+    """Identity of the call, 1 to 128 bytes, required. The call is idempotent by its content, and
+    GetOutcome does not know it.
+    """
     account: _builtins.str
     """Id of the account, 1 to 128 bytes; not an alias."""
     def __init__(
@@ -889,9 +895,9 @@ class AccountServiceEraseResponse(_message.Message):
     erased_at_us: _builtins.int
     """When it was done, in microseconds."""
     position: _builtins.str
-    """Where the erasure is recorded."""
+    """The durable position of the account's shard: nothing is recorded in the journal."""
     replayed: _builtins.bool
-    """True: the request_id was recorded before with the same body."""
+    """True: the account was erased already."""
     def __init__(
         self,
         *,

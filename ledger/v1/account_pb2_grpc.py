@@ -124,15 +124,16 @@ class AccountServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def AssignAlias(self, request, context):
-        """Maps another name to an account, from an instant on. ALREADY_EXISTS where the name is mapped in
-        any part of that time.
+        """Maps another name to an account, from an instant on. ALREADY_EXISTS where the name is mapped to
+        another account in any part of that time; a mapping that is in force already is answered again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
     def EndAlias(self, request, context):
-        """Ends a mapping at an instant; the name may be assigned again from then on.
+        """Ends a mapping at an instant; the name may be assigned again from then on. A mapping that has
+        ended at that instant already is answered again.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

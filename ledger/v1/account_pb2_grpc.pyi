@@ -48,11 +48,13 @@ class AccountServiceStub:
     overage. Usage effective before the closing is still taken for a while.
     """
     AssignAlias: _grpc.UnaryUnaryMultiCallable[_account_pb2.AssignAliasRequest, _account_pb2.AssignAliasResponse]
-    """Maps another name to an account, from an instant on. ALREADY_EXISTS where the name is mapped in
-    any part of that time.
+    """Maps another name to an account, from an instant on. ALREADY_EXISTS where the name is mapped to
+    another account in any part of that time; a mapping that is in force already is answered again.
     """
     EndAlias: _grpc.UnaryUnaryMultiCallable[_account_pb2.EndAliasRequest, _account_pb2.EndAliasResponse]
-    """Ends a mapping at an instant; the name may be assigned again from then on."""
+    """Ends a mapping at an instant; the name may be assigned again from then on. A mapping that has
+    ended at that instant already is answered again.
+    """
     ListAliases: _grpc.UnaryUnaryMultiCallable[_account_pb2.ListAliasesRequest, _account_pb2.ListAliasesResponse]
     """Lists the aliases of an account, ended ones included, ascending by name and start."""
     Erase: _grpc.UnaryUnaryMultiCallable[_account_pb2.AccountServiceEraseRequest, _account_pb2.AccountServiceEraseResponse]
@@ -80,11 +82,13 @@ class AccountServiceAsyncStub(AccountServiceStub):
     overage. Usage effective before the closing is still taken for a while.
     """
     AssignAlias: _aio.UnaryUnaryMultiCallable[_account_pb2.AssignAliasRequest, _account_pb2.AssignAliasResponse]  # type: ignore[assignment]
-    """Maps another name to an account, from an instant on. ALREADY_EXISTS where the name is mapped in
-    any part of that time.
+    """Maps another name to an account, from an instant on. ALREADY_EXISTS where the name is mapped to
+    another account in any part of that time; a mapping that is in force already is answered again.
     """
     EndAlias: _aio.UnaryUnaryMultiCallable[_account_pb2.EndAliasRequest, _account_pb2.EndAliasResponse]  # type: ignore[assignment]
-    """Ends a mapping at an instant; the name may be assigned again from then on."""
+    """Ends a mapping at an instant; the name may be assigned again from then on. A mapping that has
+    ended at that instant already is answered again.
+    """
     ListAliases: _aio.UnaryUnaryMultiCallable[_account_pb2.ListAliasesRequest, _account_pb2.ListAliasesResponse]  # type: ignore[assignment]
     """Lists the aliases of an account, ended ones included, ascending by name and start."""
     Erase: _aio.UnaryUnaryMultiCallable[_account_pb2.AccountServiceEraseRequest, _account_pb2.AccountServiceEraseResponse]  # type: ignore[assignment]
@@ -145,8 +149,8 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _account_pb2.AssignAliasRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_pb2.AssignAliasResponse, _abc.Awaitable[_account_pb2.AssignAliasResponse]]:
-        """Maps another name to an account, from an instant on. ALREADY_EXISTS where the name is mapped in
-        any part of that time.
+        """Maps another name to an account, from an instant on. ALREADY_EXISTS where the name is mapped to
+        another account in any part of that time; a mapping that is in force already is answered again.
         """
 
     @_abc_1.abstractmethod
@@ -155,7 +159,9 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _account_pb2.EndAliasRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_pb2.EndAliasResponse, _abc.Awaitable[_account_pb2.EndAliasResponse]]:
-        """Ends a mapping at an instant; the name may be assigned again from then on."""
+        """Ends a mapping at an instant; the name may be assigned again from then on. A mapping that has
+        ended at that instant already is answered again.
+        """
 
     @_abc_1.abstractmethod
     def ListAliases(

@@ -331,8 +331,8 @@ class AuthorizeResponse(_message.Message):
     expires_at_us: _builtins.int
     """The hold's expiry by the writer's clock, in microseconds; 0 where denied."""
     available: _builtins.str
-    """What was available for the product after this decision, in minor units of `asset`, as a decimal
-    string.
+    """Where denied, what was available for the product, in minor units of `asset`, as a decimal
+    string; empty where allowed, see BalanceService.Get.
     """
     policy_version: _builtins.int
     """Version of the account's policy, from 1."""
@@ -458,7 +458,9 @@ class CaptureResponse(_message.Message):
     outcome: _usage_pb2.IngestOutcome.ValueType
     """APPLIED, or SUSPENSE where a quantity is unrated; anything else is an error status."""
     reason: _builtins.str
-    """Stable code; empty where applied and in time."""
+    """Stable code: HOLD_EXPIRED where late, UNPRICED where in suspense; empty where applied and in
+    time.
+    """
     late: _builtins.bool
     """True: the hold was no longer open, so the usage was recorded without it."""
     charge: _builtins.int

@@ -177,7 +177,7 @@ class GrantServiceVoidResponse(_message.Message):
     """True: the request_id was recorded before with the same body."""
     @_builtins.property
     def grant(self) -> _types_pb2.Grant:
-        """The grant just after it was voided."""
+        """The grant at the position of the reply; what holds still reserve follows when they end."""
 
     def __init__(
         self,

@@ -73,15 +73,9 @@ class _MutationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mutation
     """AccountService.UpdatePolicy."""
     MUTATION_KIND_CLOSE_ACCOUNT: _MutationKind.ValueType  # 7
     """AccountService.Close."""
-    MUTATION_KIND_ASSIGN_ALIAS: _MutationKind.ValueType  # 8
-    """AccountService.AssignAlias."""
-    MUTATION_KIND_END_ALIAS: _MutationKind.ValueType  # 9
-    """AccountService.EndAlias."""
-    MUTATION_KIND_ERASE_ACCOUNT: _MutationKind.ValueType  # 10
-    """AccountService.Erase."""
-    MUTATION_KIND_ISSUE_GRANT: _MutationKind.ValueType  # 11
+    MUTATION_KIND_ISSUE_GRANT: _MutationKind.ValueType  # 8
     """GrantService.Issue."""
-    MUTATION_KIND_VOID_GRANT: _MutationKind.ValueType  # 12
+    MUTATION_KIND_VOID_GRANT: _MutationKind.ValueType  # 9
     """GrantService.Void."""
 
 class MutationKind(_MutationKind, metaclass=_MutationKindEnumTypeWrapper):
@@ -103,15 +97,9 @@ MUTATION_KIND_UPDATE_POLICY: MutationKind.ValueType  # 6
 """AccountService.UpdatePolicy."""
 MUTATION_KIND_CLOSE_ACCOUNT: MutationKind.ValueType  # 7
 """AccountService.Close."""
-MUTATION_KIND_ASSIGN_ALIAS: MutationKind.ValueType  # 8
-"""AccountService.AssignAlias."""
-MUTATION_KIND_END_ALIAS: MutationKind.ValueType  # 9
-"""AccountService.EndAlias."""
-MUTATION_KIND_ERASE_ACCOUNT: MutationKind.ValueType  # 10
-"""AccountService.Erase."""
-MUTATION_KIND_ISSUE_GRANT: MutationKind.ValueType  # 11
+MUTATION_KIND_ISSUE_GRANT: MutationKind.ValueType  # 8
 """GrantService.Issue."""
-MUTATION_KIND_VOID_GRANT: MutationKind.ValueType  # 12
+MUTATION_KIND_VOID_GRANT: MutationKind.ValueType  # 9
 """GrantService.Void."""
 Global___MutationKind: _TypeAlias = MutationKind  # noqa: Y015
 
@@ -211,7 +199,7 @@ class GetOutcomeResponse(_message.Message):
     recorded_at_us: _builtins.int
     """When it was recorded or abandoned, in microseconds; 0 = not recorded."""
     resource: _builtins.str
-    """Id of what the call made or changed: hold, grant, account or alias. Empty for usage, and where
+    """Id of what the call made or changed: hold, grant or account. Empty for usage, and where
     nothing was made.
     """
     asset: _builtins.str

@@ -421,7 +421,9 @@ class Grant(_message.Message):
     account: _builtins.str
     """Id of the account that holds it."""
     external_key: _builtins.str
-    """The caller's own key, unique in the account's family for ever; empty where none was given."""
+    """The caller's own key, unique in the account's family for ever. Only in the reply to Issue: the
+    ledger keeps a digest of it. Empty where none was given.
+    """
     asset: _builtins.str
     """Code of the asset."""
     scale: _builtins.int

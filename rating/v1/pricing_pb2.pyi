@@ -98,7 +98,7 @@ class CreateAssetRequest(_message.Message):
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
-    """Identity of the call in the tenant for 35 days, 1 to 128 bytes, required."""
+    """Identity of the call, 1 to 128 bytes, required. The call is idempotent by its content."""
     @_builtins.property
     def asset(self) -> Global___Asset:
         """The asset, required."""
@@ -127,7 +127,7 @@ class CreateAssetResponse(_message.Message):
     ASSET_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     replayed: _builtins.bool
-    """True: the request_id was recorded before with the same body."""
+    """True: the asset was declared before with the same body."""
     @_builtins.property
     def asset(self) -> Global___Asset:
         """The asset."""
@@ -271,10 +271,11 @@ class PublishRateCardRequest(_message.Message):
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
-    """Identity of the call in the tenant for 35 days, 1 to 128 bytes, required."""
+    """Identity of the call, 1 to 128 bytes, required. The call is idempotent by its content."""
     effective_from_us: _builtins.int
-    """In force for usage effective from this instant on, in microseconds; 0 or earlier than the
-    publication = as soon as every shard has it.
+    """In force for usage effective from this instant on, in microseconds; 0 = as soon as every shard
+    has it, and for a card's first version from ever. Before its publication a version prices only
+    what would else be unpriced.
     """
     expected_version: _builtins.int
     """The newest version of the card of this name; 0 = there is none yet."""
@@ -312,7 +313,7 @@ class PublishRateCardResponse(_message.Message):
     FAULTS_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     replayed: _builtins.bool
-    """True: the request_id was recorded before with the same body."""
+    """True: the newest version of the card is this very card already."""
     @_builtins.property
     def version(self) -> Global___RateCardVersion:
         """The version; unset where `validate_only`."""

@@ -1,0 +1,52 @@
+"""What a writer answered to one command: the recorded event, where it stands, whether it is old."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import NamedTuple
+
+from ledger.api.errors import refused
+from ledger.api.positions import position_of
+from ledger.core.events import (
+    AuthorizeDenied,
+    Event,
+    HoldAuthorized,
+    PlanDeclared,
+    UsageQuarantined,
+    UsageRecorded,
+)
+from ledger.core.outcomes import Refusal
+from ledger.engine.ticket import Replay, Ticket
+
+_PLANNED = (UsageRecorded, UsageQuarantined, HoldAuthorized, AuthorizeDenied)
+
+
+class Answer(NamedTuple):
+    """A recorded event; `plan` is the declaration that it names, if it names one."""
+
+    event: Event
+    plan: PlanDeclared | None
+    recorded_at_us: int
+    position: str
+    replayed: bool
+
+
+def answer_of(ticket: Ticket, given: Mapping[str, str]) -> Answer:
+    """The answer to a ticket's only command. Raises CallFailed where it was refused.
+
+    `given`: fields as the caller wrote them, for the message.
+    """
+    outcome = ticket.outcomes[0]
+    if isinstance(outcome, Refusal):
+        raise refused(outcome, given)
+    if isinstance(outcome, Replay):
+        return replayed(outcome, ticket.shard)
+    plan = ticket.plan_of(outcome) if isinstance(outcome, _PLANNED) else None
+    position = position_of(ticket.shard, ticket.entry_seqs[0] + 1)
+    return Answer(outcome, plan, ticket.recorded_at, position, False)
+
+
+def replayed(recorded: Replay, shard: int) -> Answer:
+    """The answer that a recorded entry gives again."""
+    position = position_of(shard, recorded.entry_seq + 1)
+    return Answer(recorded.event, recorded.plan, recorded.recorded_at, position, True)

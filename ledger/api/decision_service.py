@@ -1,0 +1,195 @@
+"""DecisionService: advice at once, holds and their settlement durably.
+
+Insufficient credits is an answer. A durable answer renders from the recorded event; only the state
+of the hold is the present one.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ledger.api.answers import Answer, answer_of
+from ledger.api.calls import Call
+from ledger.api.edge import Edge
+from ledger.api.errors import refused
+from ledger.api.ids import HOLD
+from ledger.api.limits import Checked, id_fault
+from ledger.api.parse_plain import effective_at_fault
+from ledger.api.positions import position_of
+from ledger.api.render_decision import (
+    DECISIONS,
+    HOLD_STATE_OPEN,
+    HoldState,
+    hold_view,
+    render_authorize,
+    render_capture,
+    render_release,
+)
+from ledger.api.requests import quantities_of, raise_first, shape_of
+from ledger.core.commands import AuthorizeHold, CaptureHold, Names, ReleaseHold
+from ledger.core.events import (
+    AuthorizeDenied,
+    HoldAuthorized,
+    HoldReleased,
+    UsageRecorded,
+)
+from ledger.core.holds import Assessment, assess
+from ledger.core.limits import HOLD_LIFETIME_MAX_US
+from ledger.core.outcomes import Reason, Refusal
+from ledger.core.shapes import Shape
+from ledger.core.state import State
+from ledger.journal.directory import Entry
+from ledger.v1 import decision_pb2 as pb
+
+
+class Advice(NamedTuple):
+    """What Check found, and by which versions."""
+
+    assessment: Assessment
+    policy_version: int
+    rate_card: str
+
+
+def advise(
+    state: State, number: int, shape: Shape, values: tuple[int, ...], now_us: int
+) -> Advice | Refusal:
+    """What Authorize would say now, by the speculative state; changes nothing."""
+    account = state.accounts.get(number)
+    if account is None:
+        return Refusal(Reason.ACCOUNT_UNKNOWN, "account", "", "the account is not open yet")
+    if len(account.holds) >= account.policy.holds_open_max:
+        return Refusal(
+            Reason.HOLDS_LIMIT,
+            "account",
+            str(len(account.holds)),
+            "the account has as many open holds as its policy allows; capture or release some",
+        )
+    now_us = max(now_us, state.recorded_at)
+    found = assess(state, account, shape, values, now_us)
+    if isinstance(found, Refusal):
+        return found
+    return Advice(found, account.version, account.card_key[1] if found.card_version else "")
+
+
+class DecisionService:
+    """See ledger/v1/decision.proto."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+
+    async def check(self, request: pb.CheckRequest, call: Call) -> pb.CheckResponse:
+        """Advice from the newest state, at once."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        shape, values = shape_of(edge.shapes, request)
+        entry = await edge.account(tenant, request.account)
+        writer = edge.writer(entry)
+        now_us = edge.ledger.clock.now_us()
+        found = advise(writer.state, entry.number, shape, values, now_us)
+        if isinstance(found, Refusal):
+            raise refused(found, {"account": request.account})
+        assessment = found.assessment
+        asset = edge.assets.of(assessment.asset)
+        decision = pb.DECISION_ALLOW_OVERDRAFT if assessment.uses_debt else pb.DECISION_ALLOW
+        if assessment.denied:
+            decision = pb.DECISION_DENY
+        edge.telemetry.decided("Check", DECISIONS[decision])
+        return pb.CheckResponse(
+            decision=decision,
+            reason=assessment.denied,
+            available=str(assessment.available),
+            charge=assessment.charge,
+            asset=asset.code,
+            scale=asset.scale,
+            policy_version=found.policy_version,
+            rate_card=found.rate_card,
+            rate_card_version=assessment.card_version,
+            position=position_of(entry.shard, writer.durable_position),
+        )
+
+    async def authorize(self, request: pb.AuthorizeRequest, call: Call) -> pb.AuthorizeResponse:
+        """Decide and hold, in one durable step."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        shape, values = shape_of(edge.shapes, request)
+        check = Checked()
+        check.ids(request_id=request.request_id)
+        check.between("lifetime_us", request.lifetime_us, 0, HOLD_LIFETIME_MAX_US)
+        check.done()
+        entry = await edge.account(tenant, request.account)
+        edge.remember(entry)
+        command = AuthorizeHold(
+            edge.ledger.family(entry).request(request.request_id),
+            entry.number,
+            shape,
+            values,
+            request.lifetime_us,
+            Names("", request.request_id),
+            call.trace,
+        )
+        ticket = await edge.ledger.submit(entry, command, call.deadline_us, call.span)
+        answer = answer_of(ticket, {"account": request.account})
+        event, plan = answer.event, answer.plan
+        assert isinstance(event, HoldAuthorized | AuthorizeDenied) and plan is not None, event
+        response = render_authorize(edge.assets, event, plan, entry.shard)
+        response.position, response.replayed = answer.position, answer.replayed
+        if isinstance(event, HoldAuthorized):
+            response.hold_state = await self._hold_state(entry, event.hold, answer)
+        edge.telemetry.decided("Authorize", DECISIONS[response.decision])
+        return response
+
+    async def capture(self, request: pb.CaptureRequest, call: Call) -> pb.CaptureResponse:
+        """Settle a hold with what was really used."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        names, values = quantities_of(request.quantities)
+        raise_first(
+            id_fault("request_id", request.request_id), effective_at_fault(request.effective_at_us)
+        )
+        minted, entry = await edge.minted(tenant, HOLD, request.hold_id)
+        command = CaptureHold(
+            edge.ledger.family(entry).request(request.request_id),
+            entry.number,
+            minted.number,
+            names,
+            values,
+            request.effective_at_us,
+            Names("", request.request_id),
+            call.trace,
+        )
+        ticket = await edge.ledger.submit(entry, command, call.deadline_us, call.span)
+        answer = answer_of(ticket, {"hold_id": request.hold_id})
+        event, plan = answer.event, answer.plan
+        assert isinstance(event, UsageRecorded) and plan is not None, event
+        hold = hold_view(edge.writer(entry).state, minted.number)
+        response = render_capture(edge.assets, event, plan, hold)
+        response.position, response.replayed = answer.position, answer.replayed
+        return response
+
+    async def release(self, request: pb.ReleaseRequest, call: Call) -> pb.ReleaseResponse:
+        """Give back all that a hold reserves."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        raise_first(id_fault("request_id", request.request_id))
+        minted, entry = await edge.minted(tenant, HOLD, request.hold_id)
+        command = ReleaseHold(
+            edge.ledger.family(entry).request(request.request_id),
+            entry.number,
+            minted.number,
+            Names("", request.request_id),
+            call.trace,
+        )
+        ticket = await edge.ledger.submit(entry, command, call.deadline_us, call.span)
+        answer = answer_of(ticket, {"hold_id": request.hold_id})
+        assert isinstance(answer.event, HoldReleased), answer.event
+        hold = hold_view(edge.writer(entry).state, minted.number)
+        response = render_release(edge.assets, hold)
+        response.position, response.replayed = answer.position, answer.replayed
+        return response
+
+    async def _hold_state(self, entry: Entry, hold: int, answer: Answer) -> HoldState:
+        """The present, durable state; a hold that this very call made is open."""
+        if not answer.replayed:
+            return HOLD_STATE_OPEN
+        view, _ = await self._edge.writer(entry).read(lambda state: hold_view(state, hold))
+        return view.state

@@ -1,0 +1,146 @@
+"""What the servicers share: who is meant, by name or number, and the caches of the hot path.
+
+Turns tenants, accounts and minted ids of a request into entries of the directory, or fails the call
+with the field at fault. Keeps caches only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from ledger.api.assets import Assets
+from ledger.api.batches import SeatCache
+from ledger.api.errors import CallFailed
+from ledger.api.ids import MintedId, unmint
+from ledger.api.limits import id_fault
+from ledger.api.shapes import ShapeCache
+from ledger.api.tracing import NoTelemetry, Telemetry
+from ledger.engine.ledger import Ledger
+from ledger.engine.writer import Writer
+from ledger.journal.codec import PrivateRecords, decode_private
+from ledger.journal.directory import Entry
+from ledger.journal.protocol import Journal
+
+NUMBERS_MAX: Final = 100_000  # entries by number; x ~300 B = 30 MB
+
+
+class Edge:
+    """Shared by all servicers of a process."""
+
+    def __init__(self, ledger: Ledger, telemetry: Telemetry | None = None) -> None:
+        self.ledger = ledger
+        self.telemetry: Telemetry = telemetry if telemetry is not None else NoTelemetry()
+        self.shapes = ShapeCache()
+        self.seats = SeatCache()
+        self.assets = Assets(ledger)
+        self._tenants: dict[str, int] = {}
+        self._entries: dict[int, Entry] = {}
+        self._journals: dict[int, Journal] = {}
+
+    # -- tenants ---------------------------------------------------------------------------------
+
+    async def tenant(self, name: str) -> int:
+        """The number of a tenant. Raises CallFailed FIELD_REQUIRED, TENANT_UNKNOWN."""
+        number = self._tenants.get(name)
+        if number is not None:
+            return number
+        fault = id_fault("tenant", name)
+        if fault is not None:
+            raise CallFailed(fault.reason, fault.message, field="tenant", value=name)
+        found = await self.ledger.directory.tenant(name)
+        if found is None:
+            raise CallFailed(
+                "TENANT_UNKNOWN", "there is no such tenant", field="tenant", value=name
+            )
+        self._tenants[name] = found.number
+        return found.number
+
+    # -- accounts --------------------------------------------------------------------------------
+
+    async def account(self, tenant: int, name: str, field: str = "account") -> Entry:
+        """The account that an id or alias means now (rule I7). Raises ACCOUNT_UNKNOWN."""
+        fault = id_fault(field, name)
+        if fault is not None:
+            raise CallFailed(fault.reason, fault.message, field=field, value=name)
+        entry = await self.ledger.resolve(tenant, name)
+        if entry is None:
+            raise CallFailed(
+                "ACCOUNT_UNKNOWN",
+                "no account has this id, and no alias of this name is in force",
+                field=field,
+                value=name,
+            )
+        return entry
+
+    async def own_account(self, tenant: int, account_id: str) -> Entry:
+        """The same for a field that takes no alias."""
+        entry = await self.account(tenant, account_id)
+        if entry.account_id != account_id:
+            raise CallFailed(
+                "ACCOUNT_UNKNOWN",
+                "this is an alias; name the account by its own id here",
+                field="account",
+                value=account_id,
+            )
+        return entry
+
+    async def minted(self, tenant: int, kind: str, text: str) -> tuple[MintedId, Entry]:
+        """Where a hold or grant lives. Raises HOLD_UNKNOWN or GRANT_UNKNOWN."""
+        found = unmint(kind, text, self.ledger.directory.shards)
+        entry = self._entries.get(found.account) or await self._entry_of(tenant, found.account)
+        if entry is None or entry.tenant != tenant or entry.shard != found.shard:
+            raise CallFailed(
+                f"{kind.upper()}_UNKNOWN",
+                f"the tenant has no such {kind}",
+                field=f"{kind}_id",
+                value=text,
+            )
+        return found, entry
+
+    def remember(self, entry: Entry) -> None:
+        """Keep an entry for the ids that name its number."""
+        if len(self._entries) >= NUMBERS_MAX:
+            self._entries.clear()
+        self._entries[entry.number] = entry
+
+    def forget(self, entry: Entry) -> None:
+        """The account was erased."""
+        self._entries.pop(entry.number, None)
+        self.seats.forget(entry.tenant, entry.account_id)
+
+    async def _entry_of(self, tenant: int, number: int) -> Entry | None:
+        name = (await self.ledger.directory.names([number])).get(number)
+        if name is None:
+            return None
+        entry = await self.ledger.resolve(tenant, name)
+        if entry is None or entry.number != number:
+            return None
+        self.remember(entry)
+        return entry
+
+    async def names(self, numbers: Iterable[int]) -> dict[int, str]:
+        """Account ids of numbers; "" for those that nobody knows any more."""
+        wanted = sorted(set(numbers) - {0})
+        names = {
+            number: self._entries[number].account_id for number in wanted if number in self._entries
+        }
+        missing = [number for number in wanted if number not in names]
+        if missing:
+            names.update(await self.ledger.directory.names(missing))
+        return {0: "", **{number: names.get(number, "") for number in wanted}}
+
+    # -- shards ----------------------------------------------------------------------------------
+
+    def writer(self, entry: Entry) -> Writer:
+        """The writer of an account's family."""
+        return self.ledger.writers[entry.shard]
+
+    async def private(self, shard: int, batch_seq: int) -> tuple[int, PrivateRecords]:
+        """(first entry, names beside the entries) of a journal batch; empty once erased."""
+        journal = self._journals.get(shard)
+        if journal is None:
+            journal = self._journals[shard] = self.ledger.storage.journal(shard)
+        for row in await journal.fetch([batch_seq]):
+            return row.first_event, decode_private(row.private)
+        return 0, PrivateRecords()

@@ -1,0 +1,174 @@
+"""Usage for accounts and aliases that nobody knows yet (rule I2, `park_unknown`).
+
+Keeps such events beside the journal and, when their name appears, records them in the order in
+which they came. An event leaves the store only once it is durable in the journal; one that cannot
+be recorded stays listed there, so that nothing is lost.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Coroutine, Iterable
+from typing import Any
+
+from ledger.api.batches import Parsed
+from ledger.api.edge import Edge
+from ledger.api.errors import Fault
+from ledger.api.parse_plain import parse_plain
+from ledger.api.replies import Outcomes
+from ledger.core.events import UsageQuarantined, UsageRecorded
+from ledger.engine.ticket import NotApplied, OutcomeUnknown, Replay
+from ledger.journal.errors import JournalError
+from ledger.journal.parked import ParkedUsage, ParkOutcome
+from ledger.v1 import usage_pb2 as pb
+
+_log = logging.getLogger(__name__)
+
+
+class Parking:
+    """Parks and, in the background, brings parked usage in."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    # -- in --------------------------------------------------------------------------------------
+
+    async def park(
+        self, tenant: int, request: pb.IngestRequest, parsed: Parsed, outcomes: Outcomes
+    ) -> None:
+        """Keep the events of unknown accounts. Raises JournalUnavailable: send them again."""
+        store = self._edge.ledger.parked
+        for place in sorted(parsed.unknown):
+            name = parsed.unknown[place]
+            event = event_at(request, place)
+            body = event.SerializeToString(deterministic=True)
+            match await store.park(tenant, name, event.source, event.id, body):
+                case ParkOutcome.PARKED:
+                    outcomes.park(place, name)
+                case ParkOutcome.REPLAYED:
+                    outcomes.park(place, name)
+                    outcomes.replayed[place] = ""
+                case ParkOutcome.CONFLICT:
+                    message = "the id waits for its account with another body; that one stays"
+                    outcomes.fail(place, Fault("CONFLICT", "event", event.id, message))
+                case _:
+                    message = "account, source and id: 1 to 128 bytes without NUL"
+                    outcomes.fail(place, Fault("ID_INVALID", "id", event.id, message))
+        # The name may have appeared between the look-up and the parking.
+        for name in set(parsed.unknown.values()):
+            self.appeared(tenant, name)
+
+    # -- out -------------------------------------------------------------------------------------
+
+    def appeared(self, tenant: int, name: str) -> None:
+        """An account or alias may exist now: bring in what waits for it, in the background."""
+        self._spawn(self.bring_in(tenant, name))
+
+    def start(self, tenants: Iterable[int]) -> None:
+        """Bring in what was left waiting for names that exist by now: after a restart."""
+        for tenant in tenants:
+            self._spawn(self._bring_in_all(tenant))
+
+    async def stop(self) -> None:
+        """Stop where it stands; what is not recorded keeps waiting."""
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def idle(self) -> None:
+        """Return when nothing is being brought in."""
+        while self._tasks:
+            await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def bring_in(self, tenant: int, name: str) -> int:
+        """Record what waits for a name, in order; returns how many events were recorded."""
+        store = self._edge.ledger.parked
+        recorded = 0
+        while True:
+            waiting = await store.waiting(tenant, name)
+            if not waiting:
+                return recorded
+            done = await self._record(tenant, waiting)
+            if not done:
+                return recorded
+            recorded += len(done)
+            await store.delete(tenant, name, done)
+
+    async def _record(self, tenant: int, waiting: tuple[ParkedUsage, ...]) -> list[tuple[str, str]]:
+        """(source, id) of those that are durable in the journal now."""
+        request = pb.IngestRequest(events=[_event_of(parked) for parked in waiting])
+        edge = self._edge
+        parsed = await parse_plain(edge.ledger, edge.shapes, edge.seats, tenant, request)
+        done: list[tuple[str, str]] = []
+        for shard, lane in enumerate(parsed.lanes):
+            if not lane.commands:
+                continue
+            ticket = await edge.ledger.writers[shard].submit(lane.commands)
+            for place, outcome in zip(lane.places, ticket.outcomes, strict=True):
+                parked = waiting[place]
+                if isinstance(outcome, UsageRecorded | UsageQuarantined | Replay):
+                    done.append((parked.source, parked.event_id))
+                else:
+                    _log.warning("parked usage stays parked: %s", outcome)
+        return done
+
+    async def _bring_in_all(self, tenant: int) -> None:
+        for name in await self._edge.ledger.parked.names(tenant):
+            await self.bring_in(tenant, name)
+
+    def _spawn(self, work: Coroutine[Any, Any, object]) -> None:
+        task = asyncio.create_task(_quietly(work))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+
+async def _quietly(work: Coroutine[Any, Any, object]) -> None:
+    """What could not be brought in keeps waiting; the next start tries again."""
+    try:
+        await work
+    except (NotApplied, OutcomeUnknown, JournalError) as error:
+        _log.warning("parked usage waits on: %s", error)
+
+
+def _event_of(parked: ParkedUsage) -> pb.UsageEvent:
+    event = pb.UsageEvent.FromString(parked.body)
+    if event.effective_at_us == 0:
+        event.effective_at_us = parked.parked_at_us
+    return event
+
+
+def event_at(request: pb.IngestRequest, place: int) -> pb.UsageEvent:
+    """One event of a batch by itself, in the plain form, with the batch's defaults filled in."""
+    if not request.HasField("compact"):
+        event = pb.UsageEvent()
+        event.CopyFrom(request.events[place])
+    else:
+        event = _from_columns(request.compact, place)
+    event.source = event.source or request.source
+    event.product = event.product or request.product
+    return event
+
+
+def _from_columns(batch: pb.CompactBatch, place: int) -> pb.UsageEvent:
+    shape = batch.shapes[batch.shape_index[place]]
+    widths = [len(each.quantity_names) for each in batch.shapes]
+    start = sum(widths[index] for index in batch.shape_index[:place])
+    quantities = batch.quantities[start : start + len(shape.quantity_names)]
+    event = pb.UsageEvent(
+        id=batch.ids[place],
+        account=batch.accounts[batch.account_index[place]],
+        effective_at_us=batch.effective_at_us[place] if batch.effective_at_us else 0,
+        product=shape.product,
+        attributes=shape.attributes,
+        quantities=dict(zip(shape.quantity_names, quantities, strict=True)),
+        source=shape.source,
+    )
+    for ref in batch.operations:
+        if ref.event == place:
+            event.operation, event.operation_parent = ref.operation, ref.operation_parent
+    for personal in batch.personal:
+        if personal.event == place:
+            event.personal_attributes.update(personal.attributes)
+    return event

@@ -1,0 +1,109 @@
+"""Recorded decisions as messages, and the present state of a hold beside them (rule I2)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple, TypeAlias
+
+from ledger.api.assets import Assets
+from ledger.api.ids import HOLD, mint
+from ledger.core.events import (
+    AuthorizeDenied,
+    HoldAuthorized,
+    PlanDeclared,
+    Pot,
+    Suspense,
+    UsageRecorded,
+)
+from ledger.core.state import HOLD_CAPTURED, HOLD_EXPIRED, HOLD_RELEASED, State
+from ledger.v1 import decision_pb2 as pb
+from ledger.v1 import types_pb2, usage_pb2
+
+HoldState: TypeAlias = types_pb2.HoldState.ValueType
+HOLD_STATE_OPEN: Final = types_pb2.HOLD_STATE_OPEN
+
+DECISIONS: Final[Mapping[int, str]] = {
+    number: name.removeprefix("DECISION_") for name, number in pb.Decision.items()
+}
+_ENDED: Final[Mapping[int, HoldState]] = {
+    HOLD_CAPTURED: types_pb2.HOLD_STATE_CAPTURED,
+    HOLD_RELEASED: types_pb2.HOLD_STATE_RELEASED,
+    HOLD_EXPIRED: types_pb2.HOLD_STATE_EXPIRED,
+}
+
+
+class HoldView(NamedTuple):
+    """What is known of a hold: its state, and the amount and asset that it reserved."""
+
+    state: HoldState
+    amount: int
+    asset: int
+
+
+def hold_view(state: State, number: int) -> HoldView:
+    """A hold, open or settled within the dedupe window; an older one is unspecified."""
+    hold = state.holds.get(number)
+    if hold is not None:
+        return HoldView(HOLD_STATE_OPEN, hold.amount, hold.asset)
+    settled = state.settled_holds.get(number)
+    if settled is not None:
+        return HoldView(_ENDED[settled.ended], settled.amount, settled.asset)
+    return HoldView(types_pb2.HOLD_STATE_UNSPECIFIED, 0, 0)
+
+
+def render_authorize(
+    assets: Assets, event: HoldAuthorized | AuthorizeDenied, plan: PlanDeclared, shard: int
+) -> pb.AuthorizeResponse:
+    """All but position, replay mark and state of the hold."""
+    asset = assets.of(plan.asset)
+    response = pb.AuthorizeResponse(
+        asset=asset.code,
+        scale=asset.scale,
+        policy_version=event.policy_version,
+        rate_card=plan.rate_card if plan.card_version else "",
+        rate_card_version=plan.card_version,
+    )
+    if isinstance(event, AuthorizeDenied):
+        response.decision = pb.DECISION_DENY
+        response.reason = event.reason
+        response.amount = event.charge
+        response.available = str(event.available)
+        return response
+    uses_debt = any(piece.pot != Pot.GRANT for piece in event.slices)
+    response.decision = pb.DECISION_ALLOW_OVERDRAFT if uses_debt else pb.DECISION_ALLOW
+    response.hold_id = mint(HOLD, shard, event.account, event.hold)
+    response.amount = sum([piece.amount for piece in event.slices])
+    response.expires_at_us = event.expires_at
+    return response
+
+
+def render_capture(
+    assets: Assets, event: UsageRecorded, plan: PlanDeclared, hold: HoldView
+) -> pb.CaptureResponse:
+    """All but position and replay mark."""
+    charge = sum([piece.amount for piece in event.slices])
+    asset = assets.of(plan.asset or hold.asset)
+    reason = "HOLD_EXPIRED" if event.late else ""
+    outcome = usage_pb2.INGEST_OUTCOME_APPLIED
+    if event.suspense:
+        outcome, reason = usage_pb2.INGEST_OUTCOME_SUSPENSE, Suspense(event.suspense).name
+    paid_by_hold = min(charge, hold.amount) if plan.asset == hold.asset else 0
+    return pb.CaptureResponse(
+        outcome=outcome,
+        reason=reason,
+        late=bool(event.late),
+        charge=charge,
+        released=0 if event.late else hold.amount - paid_by_hold,
+        asset=asset.code,
+        scale=asset.scale,
+        over_limit=event.over_limit > 0,
+        hold_state=hold.state,
+    )
+
+
+def render_release(assets: Assets, hold: HoldView) -> pb.ReleaseResponse:
+    """All but position and replay mark; a release gives back all of the hold."""
+    asset = assets.of(hold.asset)
+    return pb.ReleaseResponse(
+        released=hold.amount, asset=asset.code, scale=asset.scale, hold_state=hold.state
+    )

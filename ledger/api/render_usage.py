@@ -1,0 +1,236 @@
+"""A recorded usage event as a message: lines, price rows, slices, transfers, place in the journal.
+
+Charges, slices and rows are the recorded ones. What belongs to an immutable version of a rate card
+(unit price, which quantities are parts of which) is read from that version.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+import msgspec
+
+from ledger.api.edge import Edge
+from ledger.api.ids import GRANT, HOLD, mint
+from ledger.core.books import Book
+from ledger.core.events import (
+    BookKind,
+    PlanDeclared,
+    Pot,
+    Suspense,
+    UsageQuarantined,
+    UsageRecorded,
+)
+from ledger.core.state import State
+from ledger.engine.ticket import Replay
+from ledger.v1 import types_pb2
+from ledger.v1 import usage_pb2 as pb
+from rating.compile import NO_ROW, CompiledCard, Plan
+from rating.price import UNPRICED, own_quantities
+
+Recorded: TypeAlias = UsageRecorded | UsageQuarantined
+
+
+class BookView(msgspec.Struct, frozen=True):
+    """What a slice needs of a book account: who it belongs to, in numbers."""
+
+    kind: int
+    owner: int
+    name: str
+    price_asset: int
+
+
+class UsageView(msgspec.Struct, frozen=True):
+    """What a usage event needs of the state, taken at one position."""
+
+    books: dict[int, BookView]
+    plan: Plan | None  # None: no version of a rate card applied
+
+
+def view_of(state: State, recorded: Replay, tenant: int) -> UsageView:
+    """Read from one shard's state what rendering `recorded` needs."""
+    event = recorded.event
+    declared = recorded.plan
+    assert declared is not None
+    books = {}
+    if isinstance(event, UsageRecorded):
+        numbers = {piece.book for piece in event.slices} | ({event.used_book} - {0})
+        books = {number: book_view(state.books.accounts[number]) for number in numbers}
+    quantities = event.quantities if isinstance(event, Recorded) else ()
+    return UsageView(books, plan_of(state, tenant, declared, quantities))
+
+
+def book_view(book: Book) -> BookView:
+    """The view of one book account."""
+    price_asset = book.grant.price_asset if book.grant is not None and book.grant.price_paid else 0
+    return BookView(book.kind, book.owner, book.name, price_asset)
+
+
+def plan_of(
+    state: State, tenant: int, declared: PlanDeclared, quantities: tuple[int, ...]
+) -> Plan | None:
+    """The plan that a declaration stands for, compiled again from its immutable version."""
+    card = card_of(state, tenant, declared.rate_card, declared.card_version)
+    if card is None:
+        return None
+    plan = card.match(declared.product, dict(declared.attributes), declared.quantity_names)
+    return plan.at(quantities[plan.prompt_index]) if plan.steps else plan
+
+
+def card_of(state: State, tenant: int, name: str, version: int) -> CompiledCard | None:
+    """A version of a rate card as the shard has it."""
+    card = state.catalog.cards.get((tenant, name))
+    if card is None or not version:
+        return None
+    return next((v.card for v in card.versions.versions if v.version == version), None)
+
+
+async def render_entry(edge: Edge, view: UsageView, recorded: Replay, shard: int) -> pb.UsageEntry:
+    """The whole entry but for source and id, which the caller named."""
+    event, declared = recorded.event, recorded.plan
+    assert isinstance(event, Recorded) and declared is not None
+    first_event, private = await edge.private(shard, recorded.batch_seq)
+    index = recorded.entry_seq - first_event
+    owners = {book.owner for book in view.books.values() if book.kind != BookKind.GRANT}
+    names = await edge.names({event.account, *owners})
+    entry = pb.UsageEntry(
+        account=names[event.account],
+        effective_at_us=event.effective_at,
+        recorded_at_us=recorded.recorded_at,
+        product=declared.product,
+        attributes=dict(declared.attributes),
+        personal_attributes=private.personal.get(index, {}),
+        rate_card=declared.rate_card if declared.card_version else "",
+        rate_card_version=declared.card_version,
+        shard=shard,
+        batch_seq=recorded.batch_seq,
+        entry_seq=recorded.entry_seq,
+        trace_id=event.trace.hex(),
+    )
+    if index in private.indexes:
+        place = private.indexes.index(index)
+        entry.operation = private.operations[place]
+        entry.operation_parent = private.operation_parents[place]
+    if isinstance(event, UsageQuarantined):
+        entry.outcome, entry.reason = pb.INGEST_OUTCOME_QUARANTINED, event.reason
+        unrated = (UNPRICED,) * len(event.quantities)
+        entry.lines.extend(render_lines(edge, declared, view.plan, event.quantities, unrated, ""))
+        return entry
+    _render_recorded(edge, entry, view, event, declared, shard, names)
+    return entry
+
+
+def _render_recorded(
+    edge: Edge,
+    entry: pb.UsageEntry,
+    view: UsageView,
+    event: UsageRecorded,
+    declared: PlanDeclared,
+    shard: int,
+    names: dict[int, str],
+) -> None:
+    suspense = Suspense(event.suspense).name if event.suspense else ""
+    entry.outcome = pb.INGEST_OUTCOME_SUSPENSE if suspense else pb.INGEST_OUTCOME_APPLIED
+    entry.reason = suspense
+    entry.over_limit = event.over_limit > 0
+    entry.charge = sum([piece.amount for piece in event.slices])
+    if event.hold:
+        entry.hold_id = mint(HOLD, shard, event.account, event.hold)
+    entry.lines.extend(
+        render_lines(
+            edge,
+            declared,
+            view.plan,
+            event.quantities,
+            event.charges,
+            Suspense.UNPRICED.name,
+        )
+    )
+    if not event.slices:
+        return
+    asset = edge.assets.of(declared.asset)
+    entry.asset, entry.scale = asset.code, asset.scale
+    credit = book_name(view.books[event.used_book], shard, event.account, names)
+    for piece in event.slices:
+        book = view.books[piece.book]
+        money = _money_of(book, piece.pot, declared.asset, piece.value)
+        value_asset = edge.assets.of(money)
+        entry.slices.add(
+            pot=types_pb2.Pot.ValueType(piece.pot),
+            grant_id=(
+                mint(GRANT, shard, event.account, book.owner) if piece.pot == Pot.GRANT else ""
+            ),
+            payer=names[book.owner] if _paid_by_another(book, event.account) else "",
+            amount=piece.amount,
+            asset=asset.code,
+            scale=asset.scale,
+            value=piece.value,
+            value_asset=value_asset.code,
+            value_scale=value_asset.scale,
+            cost=piece.cost,
+        )
+        entry.transfers.add(
+            debit_account=book_name(book, shard, event.account, names),
+            credit_account=credit,
+            amount=piece.amount,
+            asset=asset.code,
+            scale=asset.scale,
+            phase=types_pb2.TRANSFER_PHASE_POSTED,
+        )
+
+
+def render_lines(
+    edge: Edge,
+    declared: PlanDeclared,
+    plan: Plan | None,
+    quantities: tuple[int, ...],
+    charges: tuple[int, ...],
+    unrated_reason: str,
+) -> list[types_pb2.Line]:
+    """One line a quantity, ascending by name."""
+    asset = edge.assets.of(declared.asset)
+    own = own_quantities(plan, quantities) if plan is not None else quantities
+    return [
+        types_pb2.Line(
+            quantity_name=name,
+            quantity=quantities[place],
+            priced_quantity=own[place],
+            price_row=declared.rows[place],
+            unit_price=unit_price(plan, place),
+            charge=max(charges[place], 0),
+            asset=asset.code,
+            scale=asset.scale,
+            unrated_reason=unrated_reason if charges[place] == UNPRICED else "",
+        )
+        for place, name in enumerate(declared.quantity_names)
+    ]
+
+
+def unit_price(plan: Plan | None, place: int) -> str:
+    """An integer or "p/q" in lowest terms; "" where no row matched."""
+    if plan is None or plan.rows[place] == NO_ROW:
+        return ""
+    numerator, denominator = plan.numerators[place], plan.denominators[place]
+    return str(numerator) if denominator == 1 else f"{numerator}/{denominator}"
+
+
+def book_name(book: BookView, shard: int, account: int, names: dict[int, str]) -> str:
+    """The name of a book account as rule B2 writes it."""
+    kind = BookKind(book.kind)
+    name = kind.name.lower()
+    if kind == BookKind.GRANT:
+        return f"{name}/{mint(GRANT, shard, account, book.owner)}"
+    if kind in (BookKind.ADVANCE, BookKind.OVERAGE):
+        return f"{name}/{names[book.owner]}"
+    return f"{name}/{book.name}" if book.name else name
+
+
+def _money_of(book: BookView, pot: int, charged: int, value: int) -> int:
+    """The money that a slice's value is in: the grant's, else the charged asset (rule B4)."""
+    if pot == Pot.GRANT:
+        return book.price_asset
+    return charged if value else 0
+
+
+def _paid_by_another(book: BookView, account: int) -> bool:
+    return book.kind == BookKind.OVERAGE and book.owner != account

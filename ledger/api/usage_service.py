@@ -1,0 +1,202 @@
+"""UsageService: usage in, outcomes back, and one recorded event shown whole."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable
+from typing import Any, Final
+
+from ledger.api.batches import Lane, Parsed
+from ledger.api.calls import Call
+from ledger.api.edge import Edge
+from ledger.api.errors import CallFailed, failure_of
+from ledger.api.limits import BATCH_EVENTS_MAX, Checked
+from ledger.api.parking import Parking
+from ledger.api.parse_compact import parse_compact
+from ledger.api.parse_plain import parse_plain
+from ledger.api.positions import minimum, position_of
+from ledger.api.render_usage import render_entry, view_of
+from ledger.api.replies import Outcomes
+from ledger.core.events import UsageQuarantined, UsageRecorded
+from ledger.engine.ticket import NotApplied, Ticket
+from ledger.v1 import usage_pb2 as pb
+
+STREAM_BATCHES_MAX: Final = 8  # of one stream in flight; then the server stops reading
+
+
+class UsageService:
+    """See ledger/v1/usage.proto."""
+
+    def __init__(self, edge: Edge, parking: Parking) -> None:
+        self._edge = edge
+        self._parking = parking
+
+    async def ingest(self, request: pb.IngestRequest, call: Call) -> pb.IngestResponse:
+        """Record a batch. Where no shard took any of it, the whole call may be retried."""
+        outcomes = await self._record(request, call)
+        if isinstance(outcomes, NotApplied):
+            raise outcomes
+        return outcomes.response(request.HasField("compact"))
+
+    async def ingest_stream(
+        self, requests: AsyncIterator[pb.IngestStreamRequest], call: Call
+    ) -> AsyncIterator[pb.IngestStreamResponse]:
+        """Batches one after another, replies in order, at most STREAM_BATCHES_MAX in flight."""
+        pending: asyncio.Queue[asyncio.Task[pb.IngestStreamResponse] | Exception | None]
+        pending = asyncio.Queue()
+        slots = asyncio.Semaphore(STREAM_BATCHES_MAX)
+
+        async def read() -> None:
+            try:
+                async for request in requests:
+                    await slots.acquire()
+                    pending.put_nowait(asyncio.create_task(self._answer(request, call)))
+                pending.put_nowait(None)
+            except Exception as error:
+                pending.put_nowait(error)
+
+        reader = asyncio.create_task(read())
+        try:
+            while (item := await pending.get()) is not None:
+                if isinstance(item, Exception):
+                    raise item
+                yield await item
+                slots.release()
+        finally:
+            left: list[asyncio.Task[Any]] = [reader]
+            while not pending.empty():
+                if isinstance(task := pending.get_nowait(), asyncio.Task):
+                    left.append(task)
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+
+    async def get(
+        self, request: pb.UsageServiceGetRequest, call: Call
+    ) -> pb.UsageServiceGetResponse:
+        """One recorded event with lines, rows, slices and transfers."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        check = Checked()
+        check.ids(id=request.id)
+        check.optional(source=request.source)
+        check.done()
+        entry = await edge.account(tenant, request.account)
+        family = edge.ledger.family(entry)
+        writer = edge.writer(entry)
+        key = (
+            family.usage(request.source, request.id)
+            if request.source
+            else family.request(request.id)
+        )
+        _, reached = await writer.read(_nothing, minimum(request.min_position, entry.shard))
+        recorded = await writer.recorded(key)
+        if recorded is None or not isinstance(recorded.event, UsageRecorded | UsageQuarantined):
+            raise CallFailed(
+                "USAGE_UNKNOWN",
+                f"no usage event of the account's family has this source and id, up to position "
+                f"{position_of(entry.shard, reached)}",
+                field="id",
+                value=request.id,
+            )
+        view, reached = await writer.read(lambda state: view_of(state, recorded, tenant))
+        rendered = await render_entry(edge, view, recorded, entry.shard)
+        rendered.source, rendered.id = request.source, request.id
+        return pb.UsageServiceGetResponse(
+            entry=rendered, position=position_of(entry.shard, reached)
+        )
+
+    # -- recording -------------------------------------------------------------------------------
+
+    async def _answer(self, request: pb.IngestStreamRequest, call: Call) -> pb.IngestStreamResponse:
+        outcomes = await self._record(request.batch, call, whole=False)
+        assert isinstance(outcomes, Outcomes)
+        return pb.IngestStreamResponse(
+            batch_number=request.batch_number,
+            batch=outcomes.response(request.batch.HasField("compact")),
+        )
+
+    async def _record(
+        self, request: pb.IngestRequest, call: Call, *, whole: bool = True
+    ) -> Outcomes | NotApplied:
+        """The outcomes of a batch; NotApplied if `whole` and that befell every event of it."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        parse = parse_compact if _form_of(request) else parse_plain
+        parsed = await parse(edge.ledger, edge.shapes, edge.seats, tenant, request, call.trace)
+        outcomes = Outcomes(parsed.count, edge.assets)
+        for place, fault in parsed.faults.items():
+            outcomes.fail(place, fault)
+        if parsed.unknown and request.park_unknown:
+            await self._parking.park(tenant, request, parsed, outcomes)
+        failed = await self._submit(parsed, outcomes, call)
+        if whole and failed is not None and not parsed.faults:
+            return failed
+        edge.telemetry.events_ingested(outcomes.counts())
+        return outcomes
+
+    async def _submit(self, parsed: Parsed, outcomes: Outcomes, call: Call) -> NotApplied | None:
+        """Fill in what the writers answer; a NotApplied if no writer took anything."""
+        lanes = [(shard, lane) for shard, lane in enumerate(parsed.lanes) if lane.commands]
+        deadline_us = call.deadline_us
+        writers = self._edge.ledger.writers
+        if len(lanes) == 1:
+            shard, lane = lanes[0]
+            answers: list[Ticket | BaseException] = [
+                await _settled(writers[shard].submit(lane.commands, deadline_us, call.span))
+            ]
+        else:
+            answers = await asyncio.gather(
+                *[
+                    writers[shard].submit(lane.commands, deadline_us, call.span)
+                    for shard, lane in lanes
+                ],
+                return_exceptions=True,
+            )
+        for (_, lane), answer in zip(lanes, answers, strict=True):
+            if isinstance(answer, Ticket):
+                outcomes.take(lane, answer)
+            else:
+                _fail(outcomes, lane, answer)
+        not_applied = [answer for answer in answers if isinstance(answer, NotApplied)]
+        return not_applied[0] if lanes and len(not_applied) == len(lanes) else None
+
+
+async def _settled(work: Awaitable[Ticket]) -> Ticket | BaseException:
+    try:
+        return await work
+    except Exception as error:
+        return error
+
+
+def _fail(outcomes: Outcomes, lane: Lane, error: BaseException) -> None:
+    failure = failure_of(error) if isinstance(error, Exception) else None
+    if failure is None:
+        raise error
+    outcomes.fail_lane(lane, failure)
+
+
+def _form_of(request: pb.IngestRequest) -> bool:
+    """True: compact, False: plain. Raises CallFailed for neither, both, or too many."""
+    count = len(request.events)
+    compact = request.HasField("compact")
+    if compact and count:
+        raise CallFailed(
+            "BATCH_FORM", "a batch has either events or compact, not both", field="events"
+        )
+    count = len(request.compact.ids) if compact else count
+    field = "compact.ids" if compact else "events"
+    if count == 0:
+        raise CallFailed("BATCH_EMPTY", "a batch has at least one event", field=field)
+    if count > BATCH_EVENTS_MAX:
+        raise CallFailed(
+            "BATCH_TOO_LARGE",
+            f"{count} events; at most {BATCH_EVENTS_MAX} in a batch: split it",
+            field=field,
+            value=str(count),
+        )
+    return compact
+
+
+def _nothing(_: object) -> None:
+    """Only the position is asked for."""
