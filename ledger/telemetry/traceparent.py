@@ -10,6 +10,8 @@ from typing import Final, NamedTuple
 HEADER: Final = "traceparent"
 
 _LENGTH: Final = 55  # 2 version + 32 trace + 16 span + 2 flags, and three dashes
+_BYTES: Final = 1 + 16 + 8 + 1
+_VERSION_INVALID: Final = 0xFF
 _NO_TRACE: Final = bytes(16)
 _NO_SPAN: Final = bytes(8)
 
@@ -24,25 +26,22 @@ class Remote(NamedTuple):
 
 def parse_traceparent(header: str) -> Remote | None:
     """What the header says; None where it is malformed."""
-    if len(header) != _LENGTH and (header[:2] == "00" or header[_LENGTH : _LENGTH + 1] != "-"):
-        return None
-    if header[2] != "-" or header[35] != "-" or header[52] != "-":
-        return None
-    text = header[:_LENGTH]
-    if text[:2] == "ff" or text != text.lower():
+    if len(header) != _LENGTH:
+        if header[:2] == "00" or header[_LENGTH : _LENGTH + 1] != "-":
+            return None
+        header = header[:_LENGTH]  # a later version may say more
+    if header[2] != "-" or header[35] != "-" or header[52] != "-" or header != header.lower():
         return None
     try:
-        bytes.fromhex(text[:2])
-        trace_id = bytes.fromhex(text[3:35])
-        span_id = bytes.fromhex(text[36:52])
-        flags = bytes.fromhex(text[53:55])
+        parts = bytes.fromhex(header.replace("-", ""))
     except ValueError:
         return None
-    if len(trace_id) != 16 or len(span_id) != 8 or len(flags) != 1:  # fromhex skips blanks
+    if len(parts) != _BYTES or parts[0] == _VERSION_INVALID:  # fromhex skips blanks
         return None
+    trace_id, span_id = parts[1:17], parts[17:25]
     if trace_id == _NO_TRACE or span_id == _NO_SPAN:
         return None
-    return Remote(trace_id, span_id, bool(flags[0] & 1))
+    return Remote(trace_id, span_id, bool(parts[25] & 1))
 
 
 def format_traceparent(trace_id: bytes, span_id: bytes, sampled: bool) -> str:
