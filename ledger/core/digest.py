@@ -101,6 +101,7 @@ def _grant(grant: Grant) -> list[Any]:
         grant.external_key,
         grant.book.number,
         grant.funding.number,
+        grant.issued_at,
         grant.drawn,
         grant.recognised,
         grant.settled,

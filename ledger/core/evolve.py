@@ -192,6 +192,7 @@ def _grant_issued(state: State, event: GrantIssued) -> None:
         event.external_key,
         book,
         funding,
+        state.recorded_at,
     )
     book.grant = grant
     state.grants[event.grant] = grant

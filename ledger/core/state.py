@@ -39,6 +39,7 @@ class Grant:
         "expires_at",
         "external_key",
         "funding",
+        "issued_at",
         "kind",
         "number",
         "order",
@@ -68,6 +69,7 @@ class Grant:
         external_key: bytes,
         book: Book,
         funding: Book,
+        issued_at: int,
     ) -> None:
         self.number = number
         self.ordinal = ordinal
@@ -84,6 +86,7 @@ class Grant:
         self.external_key = external_key
         self.book = book
         self.funding = funding
+        self.issued_at = issued_at
         self.drawn = 0  # units, net
         self.recognised = 0  # money, net: floor(P x drawn / A)
         self.settled = GRANT_OPEN
