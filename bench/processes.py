@@ -43,7 +43,7 @@ class Reference:
 def reference(module: str) -> Iterator[Reference]:
     """`python -m MODULE ADDRESS` until the block ends."""
     address = free_address()
-    process = _spawn([module, address])
+    process = spawn([module, address])
     try:
         _expect(process, "ready", READY_TIMEOUT_S)
         yield Reference(address, process.pid)
@@ -53,7 +53,7 @@ def reference(module: str) -> Iterator[Reference]:
 
 def call(plan: Plan, callers: int = 1) -> list[Result]:
     """One run of load callers: each loads its template, then all go at once."""
-    processes = [_spawn(["bench.callers"]) for _ in range(callers)]
+    processes = [spawn(["bench.callers"]) for _ in range(callers)]
     try:
         for index, process in enumerate(processes):
             own = msgspec.structs.replace(plan, tag=f"{plan.tag[:7]}{index}")
@@ -62,7 +62,7 @@ def call(plan: Plan, callers: int = 1) -> list[Result]:
             _expect(process, "ready", READY_TIMEOUT_S)
         for process in processes:
             _write(process, b"go")
-        lines = [_line(process, RUN_TIMEOUT_S) for process in processes]
+        lines = [wait_line(process, RUN_TIMEOUT_S) for process in processes]
         return [msgspec.json.decode(line, type=Result) for line in lines]
     finally:
         for process in processes:
@@ -71,12 +71,12 @@ def call(plan: Plan, callers: int = 1) -> list[Result]:
 
 def call_postgres(plan: PostgresPlan) -> Result:
     """One run of the usual alternative, seeding included."""
-    process = _spawn(["bench.plain_postgres"])
+    process = spawn(["bench.plain_postgres"])
     try:
         _write(process, msgspec.json.encode(plan))
         _expect(process, "ready", READY_TIMEOUT_S)
         _write(process, b"go")
-        return msgspec.json.decode(_line(process, RUN_TIMEOUT_S), type=Result)
+        return msgspec.json.decode(wait_line(process, RUN_TIMEOUT_S), type=Result)
     finally:
         end(process)
 
@@ -97,9 +97,13 @@ def end(process: subprocess.Popen[bytes]) -> None:
                 stream.close()
 
 
-def _spawn(arguments: list[str]) -> subprocess.Popen[bytes]:
+def spawn(arguments: list[str], stderr: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+    """`python -m` with those arguments, its input and output held by us."""
     return subprocess.Popen(
-        [sys.executable, "-m", *arguments], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+        [sys.executable, "-m", *arguments],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=stderr,
     )
 
 
@@ -110,12 +114,12 @@ def _write(process: subprocess.Popen[bytes], line: bytes) -> None:
 
 
 def _expect(process: subprocess.Popen[bytes], word: str, timeout_s: int) -> None:
-    line = _line(process, timeout_s).strip().decode()
+    line = wait_line(process, timeout_s).strip().decode()
     if line != word:
         raise RuntimeError(f"process {process.pid} says {line!r} where {word!r} was expected")
 
 
-def _line(process: subprocess.Popen[bytes], timeout_s: int) -> bytes:
+def wait_line(process: subprocess.Popen[bytes], timeout_s: int) -> bytes:
     """Its next line. Raises RuntimeError where it ends or stays silent."""
     assert process.stdout is not None
     lines: queue.Queue[bytes] = queue.Queue()

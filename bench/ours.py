@@ -1,0 +1,226 @@
+"""The real server under measurement: `drawdown serve` on its embedded PostgreSQL, all defaults.
+
+Owns one throwaway data directory: starts and stops the server on it, seeds it, reads back its
+metrics and the durability settings of its PostgreSQL, and has `drawdown verify` check the books.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import secrets
+import shutil
+import signal
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Awaitable, Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import asyncpg
+import psutil
+from msgspec import Struct
+from prometheus_client.parser import text_string_to_metric_families
+
+from bench.processes import end, spawn, wait_line
+from bench.seeding import seed
+from bench.sizes import Sizes
+from ledger.journal.connection import connect
+from ledger.journal.embedded import EmbeddedPostgres
+from ledger.journal.embedded_host import throwaway_root
+
+SERVE: Final = ("ledger.cli", "serve", "--json", "--listen=127.0.0.1:0", "--metrics-port=0")
+PREFIX: Final = "drawdown-bench-"
+START_TIMEOUT_S: Final = 600  # with the replay of everything that a round recorded
+STOP_TIMEOUT_S: Final = 60
+CATCH_UP_TIMEOUT_S: Final = 300
+VERIFY_TIMEOUT_S: Final = 1_200
+POLL_S: Final = 0.25
+DURABILITY: Final = (
+    "fsync",
+    "synchronous_commit",
+    "full_page_writes",
+    "data_checksums",
+    "shared_buffers",
+    "server_version",
+)
+
+
+class Recovery(Struct, frozen=True):
+    """What the last start had to replay, as the server's own metrics say."""
+
+    entries: int
+    slowest_shard_ms: int
+    start_ms: int  # from the process's start until it serves, PostgreSQL's start included
+
+    @property
+    def entries_per_s(self) -> int:
+        """Entries a second; shards replay beside each other, so the last one to open counts."""
+        return self.entries * 1_000 // max(1, self.slowest_shard_ms)
+
+
+class Ours:
+    """A ledger in a throwaway directory. `start` and `stop` it as often as needed."""
+
+    def __init__(self, root: Path) -> None:
+        self.data_dir = root / "data"
+        self.address = ""
+        self.metrics = ""
+        self.pid = 0
+        self.start_ms = 0
+        self._log = root / "server.log"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        """Start the server; returns once it serves."""
+        began_ns = time.monotonic_ns()
+        with self._log.open("ab") as log:
+            self._process = spawn(
+                [*SERVE, "--data-dir", str(self.data_dir)],
+                stderr=log,
+            )
+        try:
+            ready = json.loads(wait_line(self._process, START_TIMEOUT_S))
+        except RuntimeError as error:
+            raise RuntimeError(f"{error}; its log ends:\n{self.log_tail()}") from None
+        self.start_ms = (time.monotonic_ns() - began_ns) // 1_000_000
+        self.address, self.metrics, self.pid = ready["address"], ready["metrics"], ready["pid"]
+
+    def stop(self) -> None:
+        """SIGTERM, as an operator would; everything accepted becomes durable."""
+        process, self._process = self._process, None
+        if process is None:
+            return
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(STOP_TIMEOUT_S)
+        end(process)
+
+    def log_tail(self) -> str:
+        """The end of the server's log."""
+        return self._log.read_text(errors="replace")[-2_000:] if self._log.exists() else ""
+
+    def seed(self, sizes: Sizes, now_us: int) -> None:
+        """Open the workload's accounts and issue their grants."""
+        asyncio.run(seed(self.address, sizes, now_us))
+
+    @property
+    def postgres_pid(self) -> int:
+        """Its PostgreSQL's first process."""
+        return EmbeddedPostgres(self.data_dir).pid or 0
+
+    @property
+    def projector_pid(self) -> int:
+        """The projector's process; 0 where none runs."""
+        for child in psutil.Process(self.pid).children():
+            with contextlib.suppress(psutil.Error):
+                if "project" in child.cmdline():
+                    return child.pid
+        return 0
+
+    def gauges(self, name: str) -> list[int]:
+        """The values of one metric, a shard each or just one, as the server shows them now."""
+        with urllib.request.urlopen(f"http://{self.metrics}/metrics", timeout=10) as reply:
+            families = text_string_to_metric_families(reply.read().decode())
+        return [
+            round(sample.value * 1_000) if name.endswith("_seconds") else round(sample.value)
+            for family in families
+            for sample in family.samples
+            if sample.name == name
+        ]
+
+    def lag(self) -> int:
+        """Durable entries that the read models have not taken in yet."""
+        return sum(self.gauges("drawdown_projection_lag_entries"))
+
+    def catch_up(self) -> int:
+        """Wait for the read models; milliseconds that it took."""
+        began = time.monotonic_ns()
+        deadline = began + CATCH_UP_TIMEOUT_S * 1_000_000_000
+        while not self._level():
+            if time.monotonic_ns() > deadline:
+                raise RuntimeError(f"the projector is still {self.lag()} entries behind")
+            time.sleep(POLL_S)
+        return (time.monotonic_ns() - began) // 1_000_000
+
+    def _level(self) -> bool:
+        behind = self.gauges("drawdown_projection_lag_entries")
+        return len(behind) == len(self.gauges("drawdown_durable_entries")) and not any(behind)
+
+    def recovery(self) -> Recovery:
+        """What the last start replayed."""
+        return Recovery(
+            sum(self.gauges("drawdown_replay_entries")),
+            max(self.gauges("drawdown_replay_duration_seconds")),
+            self.start_ms,
+        )
+
+    def durability(self) -> dict[str, str]:
+        """PostgreSQL's settings, read back in a session opened as the writers open theirs."""
+        dsn = EmbeddedPostgres(self.data_dir).dsn
+        return read_back(lambda: connect(dsn, application_name="drawdown-bench"))
+
+    def verify(self) -> dict[str, Any]:
+        """`drawdown verify` on the stopped ledger: hash chain, books, replayed state, read models.
+
+        Raises RuntimeError where it finds a difference.
+        """
+        began = time.monotonic_ns()
+        command = [sys.executable, "-m", "ledger.cli", "verify", "--json"]
+        done = subprocess.run(
+            [*command, "--data-dir", str(self.data_dir)],
+            capture_output=True,
+            text=True,
+            timeout=VERIFY_TIMEOUT_S,
+            check=False,
+        )
+        if done.returncode != 0:
+            raise RuntimeError(
+                f"drawdown verify ended with {done.returncode}:\n{done.stdout}\n{done.stderr}"
+            )
+        took_ms = (time.monotonic_ns() - began) // 1_000_000
+        return {"ok": True, "took_ms": took_ms, "report": json.loads(done.stdout)}
+
+
+def read_back(connecting: Callable[[], Awaitable[asyncpg.Connection]]) -> dict[str, str]:
+    """What a session says of its durability."""
+
+    async def read() -> dict[str, str]:
+        connection = await connecting()
+        try:
+            return {name: await connection.fetchval(f"SHOW {name}") for name in DURABILITY}
+        finally:
+            await connection.close()
+
+    return asyncio.run(read())
+
+
+@contextlib.contextmanager
+def ours() -> Iterator[Ours]:
+    """A ledger in a directory that is gone afterwards, with its server and its PostgreSQL."""
+    root = throwaway_root() / f"{PREFIX}{os.getpid()}-{secrets.token_hex(3)}"
+    root.mkdir(mode=0o755)
+    ledger = Ours(root)
+    try:
+        yield ledger
+    finally:
+        ledger.stop()
+        with contextlib.suppress(Exception):
+            EmbeddedPostgres(ledger.data_dir).reap()
+        shutil.rmtree(root, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def usual_postgres() -> Iterator[EmbeddedPostgres]:
+    """The PostgreSQL of the usual alternative: same binaries, same settings."""
+    root = throwaway_root() / f"{PREFIX}{os.getpid()}-{secrets.token_hex(3)}"
+    try:
+        with EmbeddedPostgres(root, sync_initdb=False) as server:
+            yield server
+    finally:
+        shutil.rmtree(root, ignore_errors=True)

@@ -1,0 +1,252 @@
+"""The single measurements of a round, in the order in which they run.
+
+A step takes the round's world and returns its figures; the world owns the templates, the ledger
+under measurement and the PostgreSQL of the usual alternative. A step whose answers are wrong fails
+the whole benchmark: a fast wrong figure is worth nothing.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from bench import batches, rating_scalar, workload
+from bench.callers import AUTHORIZE, CHECK, INGEST, Plan, Result
+from bench.ours import Ours
+from bench.plain_postgres.plan import PostgresPlan
+from bench.processes import call, call_postgres, reference
+from bench.report import Figures, batch_figures, call_figures, faults_of
+from bench.sizes import Sizes
+from ledger.journal.embedded import EmbeddedPostgres
+
+PREPARED_BATCHES: Final = 3_000  # x 60 to 140 kB
+PREPARED_CALLS: Final = 60_000
+QUESTION_BATCHES: Final = 40  # a template of so many batches' events
+ECHO: Final = "bench.empty_echo"
+DECODE: Final = "bench.decode_only"
+
+
+class WrongAnswers(Exception):
+    """A run whose replies were not what they must be; it measures nothing."""
+
+
+class World:
+    """What the steps of one round share."""
+
+    def __init__(
+        self, sizes: Sizes, templates: Path, ledger: Ours, postgres: EmbeddedPostgres, number: int
+    ) -> None:
+        self.sizes = sizes
+        self.templates = templates
+        self.ledger = ledger
+        self.postgres = postgres
+        self._number = number
+        self._runs = 0
+
+    def next_tag(self) -> str:
+        """Eight characters that no other run has had."""
+        self._runs += 1
+        return f"r{self._number:02d}-{self._runs:03d}-"[:8]
+
+    def start(self) -> None:
+        """Start the ledger and open the workload's accounts."""
+        self.ledger.start()
+        self.ledger.seed(self.sizes, time.time_ns() // 1_000)
+        self.ledger.catch_up()
+
+
+def write_templates(sizes: Sizes, folder: Path) -> None:
+    """Serialise what callers send. Takes seconds; nothing is measured meanwhile."""
+    now_us = time.time_ns() // 1_000
+    uniform = list(workload.batches(sizes, now_us))
+    for name, compact in (("plain", False), ("compact", True)):
+        made = (batches.ingest(batch, sizes, compact=compact) for batch in uniform)
+        batches.write(folder / name, made)
+    hot = workload.batches(sizes, now_us, hot=True)
+    batches.write(folder / "hot", (batches.ingest(batch, sizes, compact=False) for batch in hot))
+    questions = uniform[:QUESTION_BATCHES]
+    for name, durable in (("check", False), ("authorize", True)):
+        batches.write(folder / name, batches.unary(questions, sizes, durable=durable))
+
+
+# -- batches ---------------------------------------------------------------------------------------
+
+
+def _ingest(template: str) -> Callable[[World], Figures]:
+    def step(world: World) -> Figures:
+        ledger = world.ledger
+        plan = _batch_plan(world, ledger.address, template, world.sizes.ingest_distinct)
+        pids = {"server": ledger.pid, "projector": ledger.projector_pid}
+        results = call(_with(plan, pids=pids, trees={"postgres": ledger.postgres_pid}))
+        lag = ledger.lag()
+        figures = batch_figures(_sound(template, results, charged=True))
+        figures["end_lag_entries"] = lag
+        figures["catch_up_ms"] = ledger.catch_up()
+        return figures
+
+    return step
+
+
+def _decode_only(template: str) -> Callable[[World], Figures]:
+    def step(world: World) -> Figures:
+        with reference(DECODE) as server:
+            plan = _batch_plan(world, server.address, template, 0)
+            results = call(_with(plan, pids={"server": server.pid}, charges=False))
+        return batch_figures(_sound(template, results, charged=False))
+
+    return step
+
+
+def _batch_plan(world: World, target: str, template: str, distinct: int) -> Plan:
+    sizes = world.sizes
+    return Plan(
+        target=target,
+        method=INGEST,
+        template=str(world.templates / template),
+        tag=world.next_tag(),
+        prepared=min(PREPARED_BATCHES, 6 * sizes.template_batches),
+        in_flight=sizes.in_flight,
+        warmup_ms=sizes.ingest_warmup_ms,
+        duration_ms=sizes.ingest_ms,
+        distinct=distinct,
+        charges=True,
+        pids={},
+        trees={},
+    )
+
+
+def _plain_postgres(hot: bool) -> Callable[[World], Figures]:
+    def step(world: World) -> Figures:
+        sizes = world.sizes
+        plan = PostgresPlan(
+            dsn=world.postgres.dsn,
+            sizes=sizes.name,
+            now_us=time.time_ns() // 1_000,
+            hot=hot,
+            tag=f"{world.next_tag()}0000",
+            connections=sizes.postgres_connections,
+            warmup_ms=sizes.ingest_warmup_ms,
+            duration_ms=sizes.ingest_ms,
+        )
+        result = call_postgres(plan)
+        figures = batch_figures([result])
+        if result.faults or set(result.all_outcomes) != {"APPLIED"}:
+            raise WrongAnswers(f"plain_postgres: {result.faults} {result.all_outcomes}")
+        return figures
+
+    return step
+
+
+# -- single calls ----------------------------------------------------------------------------------
+
+
+def _unary(method: str, template: str, callers: int) -> Callable[[World], Figures]:
+    def step(world: World) -> Figures:
+        ledger = world.ledger
+        plan = _call_plan(world, ledger.address, method, template, callers)
+        pids = {"server": ledger.pid}
+        results = call(_with(plan, pids=pids, trees={"postgres": ledger.postgres_pid}))
+        figures = call_figures(_sound(template, results, charged=True))
+        ledger.catch_up()
+        return figures
+
+    return step
+
+
+def _echo(method: str, template: str, callers: int) -> Callable[[World], Figures]:
+    def step(world: World) -> Figures:
+        with reference(ECHO) as server:
+            plan = _call_plan(world, server.address, method, template, callers)
+            results = call(_with(plan, pids={"server": server.pid}, charges=False))
+        return call_figures(_sound(template, results, charged=False))
+
+    return step
+
+
+def _call_plan(world: World, target: str, method: str, template: str, callers: int) -> Plan:
+    sizes = world.sizes
+    return Plan(
+        target=target,
+        method=method,
+        template=str(world.templates / template),
+        tag=world.next_tag(),
+        prepared=PREPARED_CALLS,
+        in_flight=callers if callers == 1 else sizes.unary_callers,
+        warmup_ms=sizes.unary_warmup_ms,
+        duration_ms=sizes.unary_ms,
+        distinct=0,
+        charges=True,
+        pids={},
+        trees={},
+    )
+
+
+# -- without callers -------------------------------------------------------------------------------
+
+
+def _rate_scalar(world: World) -> Figures:
+    return {"events_per_s": rating_scalar.events_per_s()}
+
+
+def _recovery(world: World) -> Figures:
+    """Stop the ledger, have its books verified, start it again on the journal of the round."""
+    ledger = world.ledger
+    ledger.stop()
+    verified = ledger.verify()
+    ledger.start()
+    recovery = ledger.recovery()
+    return {
+        "events_per_s": recovery.entries_per_s,
+        "entries": recovery.entries,
+        "slowest_shard_ms": recovery.slowest_shard_ms,
+        "start_to_serving_ms": recovery.start_ms,
+        "verify": verified,
+    }
+
+
+def _with(plan: Plan, **changes: Any) -> Plan:
+    import msgspec
+
+    return msgspec.structs.replace(plan, **changes)
+
+
+def _sound(name: str, results: Sequence[Result], *, charged: bool) -> Sequence[Result]:
+    faults = faults_of(results, charged=charged)
+    if faults:
+        raise WrongAnswers(f"{name}: " + "; ".join(faults))
+    return results
+
+
+STEPS: Final[Mapping[str, Callable[[World], Figures]]] = {
+    "decode_only": _decode_only("plain"),
+    "ingest_uniform": _ingest("plain"),
+    "ingest_hot_account": _ingest("hot"),
+    "ingest_compact": _ingest("compact"),
+    "decode_only_compact": _decode_only("compact"),
+    "plain_postgres": _plain_postgres(hot=False),
+    "plain_postgres_hot": _plain_postgres(hot=True),
+    "echo_check_callers_64": _echo(CHECK, "check", 64),
+    "decide_unary_callers_64": _unary(CHECK, "check", 64),
+    "echo_check_callers_1": _echo(CHECK, "check", 1),
+    "decide_unary_callers_1": _unary(CHECK, "check", 1),
+    "echo_authorize_callers_64": _echo(AUTHORIZE, "authorize", 64),
+    "authorize_unary_callers_64": _unary(AUTHORIZE, "authorize", 64),
+    "echo_authorize_callers_1": _echo(AUTHORIZE, "authorize", 1),
+    "authorize_unary_callers_1": _unary(AUTHORIZE, "authorize", 1),
+    "rate_scalar": _rate_scalar,
+    "recovery": _recovery,
+}
+"""In the order in which a round takes them: what is compared stands close together."""
+
+WORKLOADS: Final[Mapping[str, tuple[str, ...]]] = {
+    "ingest_uniform": ("decode_only", "ingest_uniform", "plain_postgres"),
+    "ingest_compact": ("ingest_uniform", "ingest_compact", "decode_only_compact"),
+    "ingest_hot_account": ("ingest_uniform", "ingest_hot_account", "plain_postgres_hot"),
+    "decide_unary": tuple(name for name in STEPS if "check" in name or "decide" in name),
+    "authorize_unary": tuple(name for name in STEPS if "authorize" in name),
+    "rate_scalar": ("rate_scalar",),
+    "recovery": ("ingest_uniform", "recovery"),
+}
+"""Which steps a workload of the contract needs, its references included."""
