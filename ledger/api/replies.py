@@ -102,11 +102,12 @@ class Outcomes:
                 self.fail(place, _fault_of(outcome))
             elif type(outcome) is Replay:
                 self.replayed[place] = position_of(shard, outcome.entry_seq + 1)
-                self._recorded(place, outcome.event, outcome.plan)
+                self.recorded(place, outcome.event, outcome.plan)
             else:
-                self._recorded(place, outcome, None)  # type: ignore[arg-type]
+                self.recorded(place, outcome, None)  # type: ignore[arg-type]
 
-    def _recorded(self, place: int, event: Event, plan: PlanDeclared | None) -> None:
+    def recorded(self, place: int, event: Event, plan: PlanDeclared | None) -> None:
+        """One event as it was recorded, now or earlier."""
         if isinstance(event, UsageQuarantined):
             self.outcomes[place] = _QUARANTINED
             message = "older than the dedupe window: recorded and listed, not charged"

@@ -1,0 +1,376 @@
+"""AccountService: accounts, their policies, their other names, and their erasure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import partial
+
+from ledger.api.answers import answer_of
+from ledger.api.calls import Call
+from ledger.api.edge import Edge
+from ledger.api.erasing import Eraser
+from ledger.api.errors import CallFailed, directory_refused, refused
+from ledger.api.limits import DISPLAY_NAME_BYTES_MAX, Checked
+from ledger.api.pages import page_after, page_token
+from ledger.api.parking import Parking
+from ledger.api.positions import decode_position, encode_position, minimum, position_of
+from ledger.api.render_account import (
+    AccountView,
+    account_view,
+    policy_of,
+    render_account,
+    render_alias,
+)
+from ledger.core.accounts import decide_create
+from ledger.core.commands import CloseAccount, CreateAccount, Names, UpdatePolicy
+from ledger.core.events import AccountClosed, AccountCreated, AccountPolicyUpdated, Policy
+from ledger.core.outcomes import Refusal
+from ledger.core.state import State
+from ledger.journal.directory import (
+    AccountProfile,
+    AliasRange,
+    Entry,
+    Reason,
+    Refused,
+    family_shard,
+)
+from ledger.v1 import account_pb2 as pb
+
+
+class AccountService:
+    """See ledger/v1/account.proto."""
+
+    def __init__(self, edge: Edge, parking: Parking, eraser: Eraser) -> None:
+        self._edge = edge
+        self._parking = parking
+        self._eraser = eraser
+
+    # -- accounts --------------------------------------------------------------------------------
+
+    async def create(
+        self, request: pb.AccountServiceCreateRequest, call: Call
+    ) -> pb.AccountServiceCreateResponse:
+        """Open an account. What can be refused is refused before the id is claimed."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        check = Checked()
+        check.ids(request_id=request.request_id, account=request.account)
+        check.optional(parent=request.parent)
+        check.text("display_name", request.display_name, DISPLAY_NAME_BYTES_MAX)
+        check.attributes("metadata", request.metadata)
+        check.done()
+        parent = await self._parent(tenant, request.parent) if request.parent else None
+        shard = (
+            parent.shard
+            if parent is not None
+            else family_shard(request.tenant, request.account, edge.ledger.directory.shards)
+        )
+        policy = policy_of(edge.assets, tenant, shard, request.policy)
+        if parent is not None and await edge.ledger.resolve(tenant, request.account) is None:
+            self._foresee(tenant, parent, policy)
+        created = await edge.ledger.create_account(
+            tenant,
+            request.account,
+            request.parent,
+            request.request_id,
+            policy,
+            request.display_name,
+            dict(request.metadata),
+            call.trace,
+        )
+        if isinstance(created, Refused):
+            parent_is_wrong = created.reason in (Reason.PARENT_UNKNOWN, Reason.PARENT_DIFFERS)
+            raise directory_refused(created, "parent" if parent_is_wrong else "account")
+        entry, ticket = created
+        given = {"account": request.account, "parent": request.parent}
+        answer = answer_of(ticket, given)
+        event = answer.event
+        assert isinstance(event, AccountCreated), event
+        edge.remember(entry)
+        self._parking.appeared(tenant, request.account)
+        view = AccountView(event.policy, 1, answer.recorded_at_us, 0)
+        return pb.AccountServiceCreateResponse(
+            account=await self._render(entry, view),
+            position=answer.position,
+            replayed=answer.replayed,
+        )
+
+    async def _parent(self, tenant: int, name: str) -> Entry:
+        try:
+            return await self._edge.own_account(tenant, name)
+        except CallFailed as failure:
+            if failure.reason != "ACCOUNT_UNKNOWN":
+                raise
+            raise CallFailed(
+                "PARENT_UNKNOWN", "there is no such account", field="parent", value=name
+            ) from failure
+
+    def _foresee(self, tenant: int, parent: Entry, policy: Policy) -> None:
+        """Ask the core before an id is claimed for an account that it would refuse."""
+        command = CreateAccount(b"", tenant, 0, parent.number, parent.root, policy)
+        found = self._edge.writer(parent).peek(lambda state: decide_create(state, command, []))
+        if isinstance(found, Refusal):
+            raise refused(found)
+
+    async def get(
+        self, request: pb.AccountServiceGetRequest, call: Call
+    ) -> pb.AccountServiceGetResponse:
+        """Show one account."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        entry = await edge.account(tenant, request.account)
+        view, reached = await self._view(entry, minimum(request.min_position, entry.shard))
+        return pb.AccountServiceGetResponse(
+            account=await self._render(entry, view), position=position_of(entry.shard, reached)
+        )
+
+    async def list(
+        self, request: pb.AccountServiceListRequest, call: Call
+    ) -> pb.AccountServiceListResponse:
+        """Accounts by id; those whose opening is not recorded (yet) are left out."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        check = Checked()
+        check.optional(parent=request.parent)
+        size = check.page_size(request.page_size)
+        check.done()
+        page = await edge.ledger.directory.list_accounts(
+            tenant, request.parent or None, size, request.page_token
+        )
+        if isinstance(page, Refused):
+            field = "page_token" if page.reason == Reason.PAGE_INVALID else "parent"
+            raise directory_refused(page, field)
+        views, position = await self._views(page.accounts, request.min_position)
+        roots = await edge.names({profile.entry.root for profile in page.accounts})
+        response = pb.AccountServiceListResponse(
+            next_page_token=page.next_page_token, position=position
+        )
+        for profile in page.accounts:
+            view = views.get(profile.entry.number)
+            if view is not None:
+                root = roots[profile.entry.root]
+                response.accounts.append(render_account(edge.assets, profile, root, view))
+        return response
+
+    async def update_policy(
+        self, request: pb.UpdatePolicyRequest, call: Call
+    ) -> pb.UpdatePolicyResponse:
+        """Replace a policy."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        check = Checked()
+        check.ids(request_id=request.request_id)
+        check.given("policy", request.HasField("policy"))
+        check.between("expected_version", request.expected_version, 1)
+        check.done()
+        entry = await edge.account(tenant, request.account)
+        command = UpdatePolicy(
+            edge.ledger.family(entry).request(request.request_id),
+            entry.number,
+            policy_of(edge.assets, tenant, entry.shard, request.policy),
+            request.expected_version,
+            Names("", request.request_id),
+            call.trace,
+        )
+        ticket = await edge.ledger.submit(entry, command, call.deadline_us, call.span)
+        answer = answer_of(ticket, {"account": request.account})
+        event = answer.event
+        assert isinstance(event, AccountPolicyUpdated), event
+        view, _ = await self._view(entry)
+        view = view._replace(policy=event.policy, version=event.version)
+        return pb.UpdatePolicyResponse(
+            account=await self._render(entry, view),
+            position=answer.position,
+            replayed=answer.replayed,
+        )
+
+    async def close(
+        self, request: pb.AccountServiceCloseRequest, call: Call
+    ) -> pb.AccountServiceCloseResponse:
+        """Close an account for ever."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        check = Checked()
+        check.ids(request_id=request.request_id)
+        check.done()
+        entry = await edge.own_account(tenant, request.account)
+        command = CloseAccount(
+            edge.ledger.family(entry).request(request.request_id),
+            entry.number,
+            Names("", request.request_id),
+            call.trace,
+        )
+        ticket = await edge.ledger.submit(entry, command, call.deadline_us, call.span)
+        answer = answer_of(ticket, {"account": request.account})
+        assert isinstance(answer.event, AccountClosed), answer.event
+        view, _ = await self._view(entry)
+        return pb.AccountServiceCloseResponse(
+            account=await self._render(entry, view),
+            position=answer.position,
+            replayed=answer.replayed,
+        )
+
+    # -- other names -----------------------------------------------------------------------------
+
+    async def assign_alias(
+        self, request: pb.AssignAliasRequest, call: Call
+    ) -> pb.AssignAliasResponse:
+        """Map a name to an account; a mapping in force already is answered again."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        check = Checked()
+        check.ids(request_id=request.request_id, alias=request.alias)
+        check.instant("effective_from_us", request.effective_from_us)
+        check.done()
+        entry = await edge.own_account(tenant, request.account)
+        await self._view(entry)
+        at_us = request.effective_from_us or edge.ledger.clock.now_us()
+        found = await self._alias(tenant, request.alias, request.account, at_us, ending=False)
+        exact = request.effective_from_us != 0
+        known = found is not None and (not exact or found.effective_from_us == at_us)
+        if not known:
+            made = await edge.ledger.directory.assign_alias(
+                tenant, request.alias, request.account, at_us
+            )
+            if isinstance(made, Refused):
+                raise directory_refused(made, "alias")
+            found = made
+            self._parking.appeared(tenant, request.alias)
+        assert found is not None
+        return pb.AssignAliasResponse(
+            alias=render_alias(found), position=self._durable(entry), replayed=known
+        )
+
+    async def end_alias(self, request: pb.EndAliasRequest, call: Call) -> pb.EndAliasResponse:
+        """End a mapping at an instant."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        check = Checked()
+        check.ids(request_id=request.request_id, alias=request.alias)
+        check.instant("effective_to_us", request.effective_to_us)
+        check.done()
+        entry = await edge.own_account(tenant, request.account)
+        at_us = request.effective_to_us or edge.ledger.clock.now_us()
+        found = await self._alias(tenant, request.alias, request.account, at_us, ending=True)
+        if found is None:
+            raise CallFailed(
+                "ALIAS_UNKNOWN",
+                "the name is not mapped to this account just before that instant",
+                field="alias",
+                value=request.alias,
+            )
+        known = found.effective_to_us == at_us
+        if not known:
+            ended = await edge.ledger.directory.end_alias(tenant, request.alias, at_us)
+            if isinstance(ended, Refused):
+                raise directory_refused(ended, "alias")
+            found = ended
+        return pb.EndAliasResponse(
+            alias=render_alias(found), position=self._durable(entry), replayed=known
+        )
+
+    async def list_aliases(
+        self, request: pb.ListAliasesRequest, call: Call
+    ) -> pb.ListAliasesResponse:
+        """The aliases of an account by name and start."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        check = Checked()
+        size = check.page_size(request.page_size)
+        check.done()
+        entry = await edge.own_account(tenant, request.account)
+        listing = f"aliases/{entry.number}"
+        after = page_after(listing, request.page_token)
+        _, reached = await self._view(entry, minimum(request.min_position, entry.shard))
+        every = await edge.ledger.directory.list_aliases(tenant, request.account)
+        page = every[after : after + size]
+        more = len(every) > after + size
+        return pb.ListAliasesResponse(
+            aliases=[render_alias(found) for found in page],
+            next_page_token=page_token(listing, after + size) if more else "",
+            position=position_of(entry.shard, reached),
+        )
+
+    # -- erasure ---------------------------------------------------------------------------------
+
+    async def erase(
+        self, request: pb.AccountServiceEraseRequest, call: Call
+    ) -> pb.AccountServiceEraseResponse:
+        """Forget the person: names at once, what stands beside the journal right after."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        check = Checked()
+        check.ids(request_id=request.request_id)
+        check.done()
+        entry = await edge.own_account(tenant, request.account)
+        erased = await edge.ledger.directory.erase(tenant, request.account)
+        if isinstance(erased, Refused):
+            raise directory_refused(erased, "account")
+        edge.forget(entry)
+        self._eraser.go_on()
+        return pb.AccountServiceEraseResponse(
+            erased_at_us=edge.ledger.clock.now_us(), position=self._durable(entry)
+        )
+
+    # -- parts -----------------------------------------------------------------------------------
+
+    async def _view(self, entry: Entry, min_entries: int = 0) -> tuple[AccountView, int]:
+        writer = self._edge.writer(entry)
+        view, reached = await writer.read(
+            lambda state: account_view(state, entry.number), min_entries
+        )
+        if view is None:
+            raise CallFailed(
+                "ACCOUNT_UNKNOWN",
+                "the account's opening is not recorded; send its Create again",
+                field="account",
+                value=entry.account_id,
+            )
+        return view, reached
+
+    async def _views(
+        self, profiles: Sequence[AccountProfile], min_position: str
+    ) -> tuple[dict[int, AccountView], str]:
+        """Views by account number, and the position that they are as of."""
+        wanted: dict[int, list[int]] = {}
+        for profile in profiles:
+            wanted.setdefault(profile.entry.shard, []).append(profile.entry.number)
+        least = decode_position(min_position)
+        views: dict[int, AccountView] = {}
+        reached: dict[int, int] = {}
+        for shard, numbers in wanted.items():
+            found, reached[shard] = await self._edge.ledger.writers[shard].read(
+                partial(_views_of, numbers=numbers), least.get(shard, 0)
+            )
+            views.update(found)
+        return views, encode_position(reached)
+
+    async def _render(self, entry: Entry, view: AccountView) -> pb.Account:
+        edge = self._edge
+        profile = await edge.ledger.directory.get_account(entry.tenant, entry.account_id)
+        if isinstance(profile, Refused):
+            raise directory_refused(profile, "account")
+        root = (await edge.names([entry.root]))[entry.root]
+        return render_account(edge.assets, profile, root, view)
+
+    async def _alias(
+        self, tenant: int, alias: str, account_id: str, at_us: int, *, ending: bool
+    ) -> AliasRange | None:
+        """The account's range of an alias that is in force at, or (`ending`) up to, an instant."""
+        for found in await self._edge.ledger.directory.list_aliases(tenant, account_id):
+            starts, ends = found.effective_from_us, found.effective_to_us
+            if found.alias != alias:
+                continue
+            if ending and starts < at_us and (ends is None or at_us <= ends):
+                return found
+            if not ending and starts <= at_us and (ends is None or at_us < ends):
+                return found
+        return None
+
+    def _durable(self, entry: Entry) -> str:
+        return position_of(entry.shard, self._edge.writer(entry).durable_position)
+
+
+def _views_of(state: State, numbers: Sequence[int]) -> dict[int, AccountView]:
+    found = ((number, account_view(state, number)) for number in numbers)
+    return {number: view for number, view in found if view is not None}

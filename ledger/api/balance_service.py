@@ -1,0 +1,131 @@
+"""BalanceService: what an account can still spend, from durable state (rule B6)."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from ledger.api.calls import Call
+from ledger.api.edge import Edge
+from ledger.api.errors import CallFailed
+from ledger.api.limits import Checked
+from ledger.api.positions import minimum, position_of
+from ledger.api.render_grant import GrantView, grant_view, render_grant
+from ledger.core.drawdown import overage_payer
+from ledger.core.holds import available_to
+from ledger.core.state import Account, State
+from ledger.journal.directory import Entry
+from ledger.v1 import balance_pb2 as pb
+
+GRANTS_SHOWN_MAX: Final = 1_000
+
+
+class AssetView(NamedTuple):
+    """The balance of one asset, in minor units."""
+
+    asset: int
+    available: int
+    applicable: int
+    granted: int
+    pending: int
+    advance: int
+    overage: int
+    grants: list[GrantView]
+
+
+class BalanceService:
+    """See ledger/v1/balance.proto."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+
+    async def get(
+        self, request: pb.BalanceServiceGetRequest, call: Call
+    ) -> pb.BalanceServiceGetResponse:
+        """The balances of one account."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        check = Checked()
+        check.optional(product=request.product)
+        check.done()
+        entry = await edge.account(tenant, request.account)
+        product = request.product
+        clock_us = edge.ledger.clock.now_us()
+        (views, as_of_us), reached = await edge.writer(entry).read(
+            lambda state: _balances(state, entry, product, clock_us),
+            minimum(request.min_position, entry.shard),
+        )
+        response = pb.BalanceServiceGetResponse(
+            account=entry.account_id,
+            as_of_us=as_of_us,
+            position=position_of(entry.shard, reached),
+        )
+        for view in sorted(views, key=lambda view: edge.assets.of(view.asset).code):
+            asset = edge.assets.of(view.asset)
+            response.balances.add(
+                asset=asset.code,
+                scale=asset.scale,
+                available=str(view.available),
+                applicable=str(view.applicable) if product else "",
+                granted=str(view.granted),
+                pending=str(view.pending),
+                advance=str(view.advance),
+                overage=str(view.overage),
+                grants=[
+                    render_grant(edge.assets, grant, entry.shard, entry.account_id, as_of_us)
+                    for grant in view.grants
+                ],
+            )
+        return response
+
+
+def _balances(
+    state: State, entry: Entry, product: str, clock_us: int
+) -> tuple[list[AssetView], int]:
+    account = state.accounts.get(entry.number)
+    if account is None:
+        raise CallFailed(
+            "ACCOUNT_UNKNOWN",
+            "the account's opening is not recorded; send its Create again",
+            field="account",
+            value=entry.account_id,
+        )
+    now_us = max(clock_us, state.recorded_at)
+    assets = {grant.asset for grant in account.grants} | set(account.advance)
+    assets |= set(account.overage) | {hold.asset for hold in account.holds.values()}
+    assets.add(account.policy.overdraft_asset)
+    assets.discard(0)
+    return [_balance(state, account, asset, product, now_us) for asset in assets], now_us
+
+
+def _balance(state: State, account: Account, asset: int, product: str, now_us: int) -> AssetView:
+    usable = [
+        grant
+        for grant in account.active.get(asset, [])
+        if grant.effective_at <= now_us < grant.expires_at
+    ]
+    policy = account.policy
+    advance = account.advance.get(asset)
+    owed = advance.owed if advance is not None else 0
+    pending_advance = advance.debits_pending if advance is not None else 0
+    limit = policy.overdraft_limit if policy.overdraft_asset == asset else 0
+    holds = [hold for hold in account.holds.values() if hold.asset == asset]
+    return AssetView(
+        asset=asset,
+        available=sum(grant.book.available for grant in usable) + limit - owed - pending_advance,
+        applicable=available_to(account, asset, product, now_us) if product else 0,
+        granted=sum(grant.book.credits_posted - grant.book.debits_posted for grant in usable),
+        pending=sum(hold.amount for hold in holds),
+        advance=owed,
+        overage=_overage(state, account, asset, now_us),
+        grants=[grant_view(state, grant) for grant in usable[:GRANTS_SHOWN_MAX]],
+    )
+
+
+def _overage(state: State, account: Account, asset: int, now_us: int) -> int:
+    """What this account's usage put into its payer's overage in the present month.
+
+    The state keeps one figure a month; it is in the asset that the payer is billed in.
+    """
+    if asset not in overage_payer(account).overage:
+        return 0
+    return account.overage_posted.get(state.months.start_of(now_us), 0)

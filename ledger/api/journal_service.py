@@ -1,0 +1,253 @@
+"""JournalService: what became of a call, who serves which shard, and whether the books balance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from ledger.api.answers import Answer, replayed
+from ledger.api.calls import Call
+from ledger.api.edge import Edge
+from ledger.api.errors import CallFailed, refused
+from ledger.api.ids import GRANT, HOLD, mint
+from ledger.api.limits import Checked
+from ledger.api.positions import decode_position, encode_position, position_of
+from ledger.api.render_decision import hold_view, render_authorize, render_capture, render_release
+from ledger.api.replies import Outcomes
+from ledger.core.commands import AbandonRequest, Names
+from ledger.core.events import (
+    AccountClosed,
+    AccountCreated,
+    AccountPolicyUpdated,
+    AuthorizeDenied,
+    GrantIssued,
+    GrantVoided,
+    HoldAuthorized,
+    HoldReleased,
+    RequestAbandoned,
+    UsageQuarantined,
+    UsageRecorded,
+)
+from ledger.core.outcomes import Reason, Refusal
+from ledger.core.state import State
+from ledger.engine.ticket import Replay
+from ledger.journal.directory import PLACEMENT_HASH, Entry
+from ledger.v1 import journal_pb2 as pb
+
+_KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
+    UsageRecorded: pb.MUTATION_KIND_USAGE,  # a capture where it settled a hold
+    UsageQuarantined: pb.MUTATION_KIND_USAGE,
+    HoldAuthorized: pb.MUTATION_KIND_AUTHORIZE,
+    AuthorizeDenied: pb.MUTATION_KIND_AUTHORIZE,
+    HoldReleased: pb.MUTATION_KIND_RELEASE,
+    AccountCreated: pb.MUTATION_KIND_CREATE_ACCOUNT,
+    AccountPolicyUpdated: pb.MUTATION_KIND_UPDATE_POLICY,
+    AccountClosed: pb.MUTATION_KIND_CLOSE_ACCOUNT,
+    GrantIssued: pb.MUTATION_KIND_ISSUE_GRANT,
+    GrantVoided: pb.MUTATION_KIND_VOID_GRANT,
+}
+
+
+class JournalService:
+    """See ledger/v1/journal.proto."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+
+    # -- outcomes --------------------------------------------------------------------------------
+
+    async def get_outcome(self, request: pb.GetOutcomeRequest, call: Call) -> pb.GetOutcomeResponse:
+        """What is known of a call; with `abandon`, "not applied" becomes final."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        check = Checked()
+        check.ids(account=request.account)
+        which = request.WhichOneof("key")
+        check.given("key", which is not None)
+        if which == "usage":
+            check.ids(**{"usage.source": request.usage.source, "usage.id": request.usage.id})
+        elif which == "request_id":
+            check.ids(request_id=request.request_id)
+        check.done()
+        entry = await edge.ledger.resolve(tenant, request.account)
+        if entry is None:
+            return self._without_account(request)
+        family = edge.ledger.family(entry)
+        key = (
+            family.usage(request.usage.source, request.usage.id)
+            if which == "usage"
+            else family.request(request.request_id)
+        )
+        writer = edge.writer(entry)
+        _, reached = await writer.read(_nothing)
+        recorded = await writer.recorded(key)
+        if recorded is None and request.abandon:
+            recorded = await self._abandon(request, entry, key, call)
+        if recorded is None:
+            return pb.GetOutcomeResponse(
+                state=pb.OUTCOME_STATE_NOT_FOUND, position=position_of(entry.shard, reached)
+            )
+        if isinstance(recorded.event, RequestAbandoned):
+            return pb.GetOutcomeResponse(
+                state=pb.OUTCOME_STATE_ABANDONED,
+                recorded_at_us=recorded.recorded_at,
+                position=position_of(entry.shard, recorded.entry_seq + 1),
+            )
+        return await self._recorded(recorded, entry)
+
+    def _without_account(self, request: pb.GetOutcomeRequest) -> pb.GetOutcomeResponse:
+        """Nobody knows the account: nothing was recorded for it, and no tombstone can stand."""
+        if request.abandon:
+            raise CallFailed(
+                "ACCOUNT_UNKNOWN",
+                "a call of an account that does not exist cannot be abandoned",
+                field="account",
+                value=request.account,
+            )
+        return pb.GetOutcomeResponse(state=pb.OUTCOME_STATE_NOT_FOUND)
+
+    async def _abandon(
+        self, request: pb.GetOutcomeRequest, entry: Entry, key: bytes, call: Call
+    ) -> Replay | None:
+        """Write the tombstone, unless the call was recorded meanwhile; what stands there then."""
+        names = (
+            Names(request.usage.source, request.usage.id)
+            if request.HasField("usage")
+            else Names("", request.request_id)
+        )
+        command = AbandonRequest(key, entry.number, names, call.trace)
+        ticket = await self._edge.ledger.submit(entry, command, call.deadline_us, call.span)
+        outcome = ticket.outcomes[0]
+        if isinstance(outcome, Refusal) and outcome.reason != Reason.ABANDONED:
+            raise refused(outcome, {"account": request.account})
+        return await self._edge.writer(entry).recorded(key)
+
+    async def _recorded(self, recorded: Replay, entry: Entry) -> pb.GetOutcomeResponse:
+        edge = self._edge
+        answer = replayed(recorded, entry.shard)
+        event = recorded.event
+        response = pb.GetOutcomeResponse(
+            state=pb.OUTCOME_STATE_RECORDED,
+            kind=_KINDS[type(event)],
+            recorded_at_us=recorded.recorded_at,
+            position=answer.position,
+        )
+        match event:
+            case UsageRecorded() if event.hold:
+                response.kind = pb.MUTATION_KIND_CAPTURE
+                self._capture(response, answer, event, entry)
+            case UsageRecorded() | UsageQuarantined():
+                self._usage(response, recorded)
+            case HoldAuthorized() | AuthorizeDenied():
+                await self._authorize(response, answer, event, entry)
+            case HoldReleased():
+                response.resource = mint(HOLD, entry.shard, event.account, event.hold)
+                hold = hold_view(edge.writer(entry).state, event.hold)
+                response.release.CopyFrom(render_release(edge.assets, hold))
+                response.release.position = answer.position
+                response.release.replayed = True
+            case GrantIssued() | GrantVoided():
+                response.resource = mint(GRANT, entry.shard, event.account, event.grant)
+            case AccountCreated() | AccountPolicyUpdated() | AccountClosed():
+                response.resource = (await edge.names([event.account]))[event.account]
+        return response
+
+    def _usage(self, response: pb.GetOutcomeResponse, recorded: Replay) -> None:
+        assets = self._edge.assets
+        outcomes = Outcomes(1, assets)
+        outcomes.recorded(0, recorded.event, recorded.plan)
+        outcomes.replayed[0] = response.position
+        response.usage.CopyFrom(outcomes.result(0))
+        if outcomes.assets():
+            asset = assets.of(outcomes.assets()[0])
+            response.asset, response.scale = asset.code, asset.scale
+
+    def _capture(
+        self, response: pb.GetOutcomeResponse, answer: Answer, event: UsageRecorded, entry: Entry
+    ) -> None:
+        edge = self._edge
+        assert answer.plan is not None
+        response.resource = mint(HOLD, entry.shard, event.account, event.hold)
+        hold = hold_view(edge.writer(entry).state, event.hold)
+        response.capture.CopyFrom(render_capture(edge.assets, event, answer.plan, hold))
+        response.capture.position, response.capture.replayed = answer.position, True
+
+    async def _authorize(
+        self,
+        response: pb.GetOutcomeResponse,
+        answer: Answer,
+        event: HoldAuthorized | AuthorizeDenied,
+        entry: Entry,
+    ) -> None:
+        edge = self._edge
+        assert answer.plan is not None
+        decided = response.authorize
+        decided.CopyFrom(render_authorize(edge.assets, event, answer.plan, entry.shard))
+        decided.position, decided.replayed = answer.position, True
+        if isinstance(event, HoldAuthorized):
+            number = event.hold
+            view, _ = await edge.writer(entry).read(lambda state: hold_view(state, number))
+            decided.hold_state = view.state
+            response.resource = decided.hold_id
+
+    # -- shards and books ------------------------------------------------------------------------
+
+    async def get_routing(self, request: pb.GetRoutingRequest, call: Call) -> pb.GetRoutingResponse:
+        """The shard map: this process owns every shard."""
+        await self._edge.tenant(request.tenant)
+        shards = range(self._edge.ledger.directory.shards)
+        return pb.GetRoutingResponse(
+            hash=PLACEMENT_HASH, shards=[pb.ShardRoute(shard=shard) for shard in shards]
+        )
+
+    async def trial_balance(
+        self, request: pb.TrialBalanceRequest, call: Call
+    ) -> pb.TrialBalanceResponse:
+        """Debits and credits of each asset on each shard."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        check = Checked()
+        check.optional(asset=request.asset)
+        check.done()
+        least = decode_position(request.min_position)
+        rows: list[pb.TrialBalanceRow] = []
+        reached: dict[int, int] = {}
+        balanced = True
+        for writer in edge.ledger.writers:
+            shard = writer.shard
+            totals, reached[shard] = await writer.read(
+                lambda state: _totals(state, tenant), least.get(shard, 0)
+            )
+            for number, row in totals.items():
+                asset = edge.assets.of(number)
+                if request.asset and asset.code != request.asset:
+                    continue
+                row.asset, row.scale = asset.code, asset.scale
+                row.position = position_of(shard, reached[shard])
+                balanced &= row.debits_posted == row.credits_posted
+                balanced &= row.debits_pending == row.credits_pending
+                rows.append(row)
+        return pb.TrialBalanceResponse(
+            rows=sorted(rows, key=lambda row: (row.asset, row.shard)),
+            balanced=balanced,
+            position=encode_position(reached),
+        )
+
+
+def _totals(state: State, tenant: int) -> dict[int, pb.TrialBalanceRow]:
+    """The two sides of each of the tenant's assets, which the books sum apart (rule B7)."""
+    return {
+        number: pb.TrialBalanceRow(
+            shard=state.shard,
+            debits_posted=str(total.debits_posted),
+            credits_posted=str(total.credits_posted),
+            debits_pending=str(total.debits_pending),
+            credits_pending=str(total.credits_pending),
+        )
+        for number, total in state.books.totals.items()
+        if state.catalog.assets[number].tenant == tenant
+    }
+
+
+def _nothing(_: object) -> None:
+    """Only the position is asked for."""

@@ -1,0 +1,244 @@
+"""PricingService: assets, versions of rate cards, and quotes that bind nobody."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ledger.api.calls import Call
+from ledger.api.edge import Edge
+from ledger.api.errors import VIOLATIONS_MAX, CallFailed, Fault, refused
+from ledger.api.limits import DISPLAY_NAME_BYTES_MAX, Checked
+from ledger.api.pages import page_after, page_token
+from ledger.api.published import Published
+from ledger.api.quoting import price, render_quote
+from ledger.api.render_card import card_of, render_card, render_fault, render_version
+from ledger.api.requests import shape_of
+from ledger.core.outcomes import Refusal
+from ledger.engine.configuration import AssetBody
+from ledger.journal.configuration import ConfigurationEntry, ConfigurationRefused
+from rating.card import (
+    SCALE_MAX,
+    CardFault,
+    RateCard,
+    canonical_bytes,
+    content_hash,
+    validate,
+    validate_succession,
+)
+from rating.v1 import pricing_pb2 as pb
+
+_KINDS: Final = {
+    pb.ASSET_KIND_MONEY: "money",
+    pb.ASSET_KIND_CREDIT: "credit",
+    pb.ASSET_KIND_UNIT: "unit",
+}
+_KIND_NUMBERS: Final = {kind: number for number, kind in _KINDS.items()}
+
+
+class PricingService:
+    """See rating/v1/pricing.proto."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+        self._published = Published(edge.ledger)
+
+    # -- assets ----------------------------------------------------------------------------------
+
+    async def create_asset(
+        self, request: pb.CreateAssetRequest, call: Call
+    ) -> pb.CreateAssetResponse:
+        """Declare an asset; answers when every shard has it."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        asset = request.asset
+        check = Checked()
+        check.ids(request_id=request.request_id, **{"asset.asset": asset.asset})
+        check.between("asset.scale", asset.scale, 0, SCALE_MAX)
+        check.text("asset.display_name", asset.display_name, DISPLAY_NAME_BYTES_MAX)
+        check.one_of("asset.kind", asset.kind, {int(kind): kind for kind in _KINDS})
+        check.done()
+        body = AssetBody(asset.asset, asset.scale, _KINDS[asset.kind], asset.display_name)
+        known = await self._published.asset(tenant, asset.asset)
+        if known is not None and known[1] != body:
+            raise _asset_exists(known[1])
+        made = await edge.ledger.publish_asset(
+            tenant, body.code, body.scale, body.kind, body.display_name
+        )
+        if isinstance(made, ConfigurationRefused):
+            raise CallFailed(made.reason.value, made.message, field="asset", value=made.value)
+        return pb.CreateAssetResponse(asset=_render_asset(made, body), replayed=known is not None)
+
+    async def list_assets(self, request: pb.ListAssetsRequest, call: Call) -> pb.ListAssetsResponse:
+        """The tenant's assets by code."""
+        tenant = await self._edge.tenant(request.tenant)
+        check = Checked()
+        size = check.page_size(request.page_size)
+        check.done()
+        listing = f"assets/{tenant}"
+        after = page_after(listing, request.page_token)
+        entries = await self._published.assets(tenant)
+        page = entries[after : after + size]
+        more = len(entries) > after + size
+        return pb.ListAssetsResponse(
+            assets=[
+                _render_asset(entry, await self._published.asset_body(entry)) for entry in page
+            ],
+            next_page_token=page_token(listing, after + size) if more else "",
+        )
+
+    # -- rate cards ------------------------------------------------------------------------------
+
+    async def publish_rate_card(
+        self, request: pb.PublishRateCardRequest, call: Call
+    ) -> pb.PublishRateCardResponse:
+        """Publish a version, or list everything that is wrong with it."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        check = Checked()
+        check.ids(request_id=request.request_id)
+        check.given("card", request.HasField("card"))
+        check.instant("effective_from_us", request.effective_from_us)
+        check.between("expected_version", request.expected_version, 0)
+        check.done()
+        card = card_of(request.card)
+        versions = await self._published.versions(tenant, request.card.name)
+        latest = versions[0] if versions else None
+        faults = [card] if isinstance(card, CardFault) else await self._faults(tenant, card, latest)
+        if request.validate_only:
+            shown = faults[:VIOLATIONS_MAX]
+            return pb.PublishRateCardResponse(faults=[render_fault(fault) for fault in shown])
+        if faults or isinstance(card, CardFault):
+            raise _card_invalid(faults)
+        again = latest is not None and _is_again(latest, card, request.effective_from_us)
+        if not again:
+            made = await edge.ledger.publish_card(
+                tenant, card, request.effective_from_us, request.expected_version
+            )
+            if isinstance(made, ConfigurationRefused):
+                field = "expected_version" if made.reason == "VERSION_DIFFERS" else "card"
+                raise CallFailed(made.reason.value, made.message, field=field, value=made.value)
+            latest = made
+        else:
+            await edge.ledger.apply_published(tenant)
+        assert latest is not None
+        return pb.PublishRateCardResponse(version=render_version(latest, card), replayed=again)
+
+    async def get_rate_card(
+        self, request: pb.GetRateCardRequest, call: Call
+    ) -> pb.GetRateCardResponse:
+        """One version of a card, whole."""
+        tenant = await self._edge.tenant(request.tenant)
+        check = Checked()
+        check.ids(name=request.name)
+        check.between("version", request.version, 0)
+        check.done()
+        for entry in await self._published.versions(tenant, request.name):
+            if request.version in (0, entry.version):
+                card = await self._published.card(entry)
+                return pb.GetRateCardResponse(
+                    version=render_version(entry, card), card=render_card(card)
+                )
+        raise CallFailed(
+            "RATE_CARD_UNKNOWN",
+            "the tenant has no such version of a rate card",
+            field="name",
+            value=f"{request.name} version {request.version}" if request.version else request.name,
+        )
+
+    async def list_rate_cards(
+        self, request: pb.ListRateCardsRequest, call: Call
+    ) -> pb.ListRateCardsResponse:
+        """Versions by name, newest first, without their rows."""
+        tenant = await self._edge.tenant(request.tenant)
+        check = Checked()
+        check.optional(name=request.name)
+        size = check.page_size(request.page_size)
+        check.done()
+        listing = f"cards/{tenant}/{request.name}"
+        after = page_after(listing, request.page_token)
+        entries = await self._published.versions(tenant, request.name)
+        page = entries[after : after + size]
+        more = len(entries) > after + size
+        return pb.ListRateCardsResponse(
+            versions=[render_version(entry, await self._published.card(entry)) for entry in page],
+            next_page_token=page_token(listing, after + size) if more else "",
+        )
+
+    async def _faults(
+        self, tenant: int, card: RateCard, latest: ConfigurationEntry | None
+    ) -> list[CardFault]:
+        """Everything that is wrong with a card, alone and beside what is published."""
+        faults = validate(card)
+        known = await self._published.asset(tenant, card.asset) if card.asset else None
+        if known is None and card.asset:
+            message = "the tenant has no such asset; create it first"
+            faults.append(CardFault("asset", "ASSET_UNKNOWN", card.asset, message))
+        elif known is not None and known[1].scale != card.asset_scale:
+            message = f"the asset {card.asset!r} has scale {known[1].scale}"
+            value = str(card.asset_scale)
+            faults.append(CardFault("asset_scale", "ASSET_SCALE_DIFFERS", value, message))
+        if latest is not None:
+            faults += validate_succession(await self._published.card(latest), card)
+        return faults
+
+    # -- quotes ----------------------------------------------------------------------------------
+
+    async def quote(self, request: pb.QuoteRequest, call: Call) -> pb.QuoteResponse:
+        """Price work without doing it."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        shape, values = shape_of(edge.shapes, request)
+        check = Checked()
+        check.instant("effective_at_us", request.effective_at_us)
+        check.done()
+        entry = await edge.account(tenant, request.account)
+        clock_us = edge.ledger.clock.now_us()
+        priced = edge.writer(entry).peek(
+            lambda state: price(
+                state, entry.number, shape, values, request.effective_at_us, clock_us
+            )
+        )
+        if isinstance(priced, Refusal):
+            raise refused(priced, {"account": request.account})
+        return render_quote(edge.assets, priced, values, entry.shard, entry.number)
+
+
+def _is_again(latest: ConfigurationEntry, card: RateCard, effective_from_us: int) -> bool:
+    """Whether the newest version is this very card: a retry of the call that published it."""
+    same = latest.content_hash == content_hash(canonical_bytes(card))
+    return same and effective_from_us in (0, latest.effective_from_us)
+
+
+def _render_asset(entry: ConfigurationEntry, body: AssetBody) -> pb.Asset:
+    return pb.Asset(
+        asset=body.code,
+        scale=body.scale,
+        display_name=body.display_name,
+        created_at_us=entry.published_at_us,
+        kind=_KIND_NUMBERS[body.kind],
+    )
+
+
+def _asset_exists(known: AssetBody) -> CallFailed:
+    return CallFailed(
+        "ASSET_EXISTS",
+        f"the asset exists with scale {known.scale}, kind {known.kind} and display name "
+        f"{known.display_name!r}; none of them changes",
+        field="asset.asset",
+        value=known.code,
+    )
+
+
+def _card_invalid(faults: list[CardFault]) -> CallFailed:
+    first = faults[0]
+    return CallFailed(
+        "RATE_CARD_INVALID",
+        f"the rate card does not compile: {len(faults)} faults; the first is {first.path}: "
+        f"{first.message}",
+        field=f"card.{first.path}",
+        value=first.value,
+        faults=[
+            Fault(fault.reason, f"card.{fault.path}", fault.value, fault.message)
+            for fault in faults[:VIOLATIONS_MAX]
+        ],
+    )

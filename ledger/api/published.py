@@ -1,0 +1,78 @@
+"""What a tenant has published, read from the configuration: assets and versions of rate cards.
+
+Bodies are immutable, so decoded ones are remembered by hash, a few of them: a card may be large.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from typing import Final
+
+import msgspec
+
+from ledger.engine.configuration import AssetBody
+from ledger.engine.ledger import Ledger
+from ledger.journal.configuration import ConfigurationEntry, ConfigurationKind
+from rating.card import RateCard, decode_card
+
+BODIES_MAX: Final = 64  # x ~1 MB for a card of a few thousand rows
+
+
+class Published:
+    """Reads the configuration of tenants."""
+
+    __slots__ = ("_bodies", "_ledger")
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+        self._bodies: OrderedDict[bytes, AssetBody | RateCard] = OrderedDict()
+
+    async def assets(self, tenant: int) -> list[ConfigurationEntry]:
+        """The tenant's assets, ascending by code."""
+        found = await self._entries(tenant, ConfigurationKind.ASSET)
+        return sorted(found, key=lambda entry: entry.name.encode())
+
+    async def asset(self, tenant: int, code: str) -> tuple[ConfigurationEntry, AssetBody] | None:
+        """One asset and its body."""
+        for entry in await self._entries(tenant, ConfigurationKind.ASSET):
+            if entry.name == code:
+                return entry, await self.asset_body(entry)
+        return None
+
+    async def versions(self, tenant: int, name: str = "") -> list[ConfigurationEntry]:
+        """Versions of rate cards, ascending by name, newest first; of one card where named."""
+        found = await self._entries(tenant, ConfigurationKind.RATE_CARD)
+        wanted = [entry for entry in found if not name or entry.name == name]
+        return sorted(wanted, key=lambda entry: (entry.name.encode(), -entry.version))
+
+    async def asset_body(self, entry: ConfigurationEntry) -> AssetBody:
+        """The body of an asset."""
+        body = await self._body(entry)
+        assert isinstance(body, AssetBody), entry
+        return body
+
+    async def card(self, entry: ConfigurationEntry) -> RateCard:
+        """The body of a version of a rate card."""
+        body = await self._body(entry)
+        assert isinstance(body, RateCard), entry
+        return body
+
+    async def _entries(self, tenant: int, kind: ConfigurationKind) -> list[ConfigurationEntry]:
+        published = self._ledger.configurations.published(tenant)
+        return [entry async for entry in published if entry.kind == kind]
+
+    async def _body(self, entry: ConfigurationEntry) -> AssetBody | RateCard:
+        found = self._bodies.get(entry.content_hash)
+        if found is not None:
+            self._bodies.move_to_end(entry.content_hash)
+            return found
+        data = await self._ledger.configuration.body(entry.content_hash)
+        assert data is not None, f"version {entry.version} of tenant {entry.tenant} has no body"
+        if entry.kind == ConfigurationKind.ASSET:
+            found = msgspec.msgpack.decode(data, type=AssetBody)
+        else:
+            found = decode_card(data)
+        self._bodies[entry.content_hash] = found
+        if len(self._bodies) > BODIES_MAX:
+            self._bodies.popitem(last=False)
+        return found

@@ -1,0 +1,101 @@
+"""What work would cost and who would pay it: a look at the newest state that changes nothing."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ledger.api.assets import Assets
+from ledger.api.ids import GRANT, mint
+from ledger.api.render_usage import unit_price
+from ledger.core.drawdown import draw
+from ledger.core.events import PlanDeclared, Pot, Slice, Suspense
+from ledger.core.holds import Assessment, assess
+from ledger.core.outcomes import Reason, Refusal
+from ledger.core.shapes import Shape
+from ledger.core.state import State
+from rating.compile import Plan
+from rating.price import UNPRICED, own_quantities
+from rating.v1 import pricing_pb2 as pb
+
+
+class Priced(NamedTuple):
+    """A quote, in the core's terms. `left` is what no pot would pay."""
+
+    assessment: Assessment
+    declared: PlanDeclared
+    plan: Plan
+    own: tuple[int, ...]
+    slices: tuple[tuple[Slice, int], ...]  # with the number of the grant, 0 = another pot
+    left: int
+    at_us: int
+
+
+def price(
+    state: State,
+    number: int,
+    shape: Shape,
+    values: tuple[int, ...],
+    effective_at_us: int,
+    clock_us: int,
+) -> Priced | Refusal:
+    """Price work by the rates in force at its effective time, paid from what is there now."""
+    account = state.accounts.get(number)
+    if account is None:
+        return Refusal(Reason.ACCOUNT_UNKNOWN, "account", "", "the account is not open yet")
+    at_us = effective_at_us or max(clock_us, state.recorded_at)
+    found = assess(state, account, shape, values, at_us)
+    if isinstance(found, Refusal):
+        return found
+    bound, plan = state.catalog.step(account.card_key, shape, at_us, values)
+    slices: list[Slice] = []
+    left = 0
+    if found.charge:
+        period = state.months.start_of(at_us)
+        drawn = draw(
+            state, account, bound.asset, shape.product, found.charge, at_us, period, [], False
+        )
+        slices, left = drawn.slices, drawn.left
+    books = state.books.accounts
+    numbered = tuple(
+        (piece, books[piece.book].owner if piece.pot == Pot.GRANT else 0) for piece in slices
+    )
+    own = tuple(own_quantities(plan, values))
+    return Priced(found, bound.declaration, plan, own, numbered, left, at_us)
+
+
+def render_quote(
+    assets: Assets, priced: Priced, values: tuple[int, ...], shard: int, account: int
+) -> pb.QuoteResponse:
+    """The quote as a message."""
+    found, declared = priced.assessment, priced.declared
+    asset = assets.of(declared.asset)
+    response = pb.QuoteResponse(
+        charge=found.charge,
+        asset=asset.code,
+        scale=asset.scale,
+        uncovered=priced.left,
+        allowed=not found.denied,
+        reason=found.denied,
+        rate_card=declared.rate_card if declared.card_version else "",
+        rate_card_version=declared.card_version,
+        effective_at_us=priced.at_us,
+    )
+    for place, name in enumerate(declared.quantity_names):
+        charge = found.charges[place]
+        response.lines.add(
+            quantity_name=name,
+            quantity=values[place],
+            priced_quantity=priced.own[place],
+            price_row=declared.rows[place],
+            unit_price=unit_price(priced.plan, place),
+            charge=max(charge, 0),
+            unrated_reason=Suspense.UNPRICED.name if charge == UNPRICED else "",
+        )
+    for piece, grant in priced.slices:
+        if piece.pot == Pot.GRANT:
+            response.grants.add(grant_id=mint(GRANT, shard, account, grant), amount=piece.amount)
+        elif piece.pot == Pot.OVERDRAFT:
+            response.overdraft += piece.amount
+        else:
+            response.overage += piece.amount
+    return response

@@ -1,0 +1,111 @@
+"""Accounts, policies and aliases as messages; policies of requests as the core takes them."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from ledger.api.assets import Assets
+from ledger.api.errors import CallFailed
+from ledger.api.limits import HOLDS_OPEN_MAX, Checked
+from ledger.core.events import Excess, Overage, Policy
+from ledger.core.limits import HOLDS_OPEN_MAX_DEFAULT, ID_BYTES_MAX
+from ledger.core.state import State
+from ledger.journal.directory import AccountProfile, AliasRange
+from ledger.v1 import account_pb2 as pb
+
+_OVERAGE: Final = {pb.OVERAGE_UNSPECIFIED: Overage.OFF, **{int(each): each for each in Overage}}
+_EXCESS: Final = {pb.EXCESS_UNSPECIFIED: Excess.OWE, **{int(each): each for each in Excess}}
+
+
+class AccountView(NamedTuple):
+    """What an account's message needs of the state, taken at one position."""
+
+    policy: Policy
+    version: int
+    created_at_us: int
+    closed_at_us: int
+
+
+def account_view(state: State, number: int) -> AccountView | None:
+    """The view of one account; None where its AccountCreated is not recorded."""
+    account = state.accounts.get(number)
+    if account is None:
+        return None
+    return AccountView(account.policy, account.version, account.created_at, account.closed_at)
+
+
+def policy_of(assets: Assets, tenant: int, shard: int, policy: pb.AccountPolicy) -> Policy:
+    """The policy of a request. Raises CallFailed with every fault."""
+    check = Checked()
+    check.text("policy.rate_card", policy.rate_card, ID_BYTES_MAX)
+    check.text("policy.overdraft_asset", policy.overdraft_asset, ID_BYTES_MAX)
+    check.between("policy.overdraft_limit", policy.overdraft_limit, 0)
+    if policy.HasField("overage_cap"):
+        check.between("policy.overage_cap", policy.overage_cap, 0)
+    check.between("policy.max_open_holds", policy.max_open_holds, 0, HOLDS_OPEN_MAX)
+    check.one_of("policy.overage", policy.overage, _OVERAGE)
+    check.one_of("policy.excess", policy.excess, _EXCESS)
+    if policy.overdraft_limit:
+        check.given("policy.overdraft_asset", bool(policy.overdraft_asset))
+    check.done()
+    asset = assets.number(tenant, policy.overdraft_asset, shard)
+    if asset < 0:
+        raise CallFailed(
+            "ASSET_UNKNOWN",
+            "the tenant has no such asset; create it first",
+            field="policy.overdraft_asset",
+            value=policy.overdraft_asset,
+        )
+    return Policy(
+        policy.rate_card,
+        asset,
+        policy.overdraft_limit,
+        _OVERAGE[policy.overage],
+        policy.overage_cap if policy.HasField("overage_cap") else -1,
+        _EXCESS[policy.excess],
+        policy.max_open_holds or HOLDS_OPEN_MAX_DEFAULT,
+    )
+
+
+def render_policy(assets: Assets, policy: Policy, version: int) -> pb.AccountPolicy:
+    """A recorded policy."""
+    rendered = pb.AccountPolicy(
+        rate_card=policy.rate_card,
+        overdraft_asset=assets.of(policy.overdraft_asset).code,
+        overdraft_limit=policy.overdraft_limit,
+        overage=pb.Overage.ValueType(policy.overage),
+        excess=pb.Excess.ValueType(policy.excess),
+        max_open_holds=policy.holds_open_max,
+        version=version,
+    )
+    if policy.overage_cap >= 0:
+        rendered.overage_cap = policy.overage_cap
+    return rendered
+
+
+def render_account(
+    assets: Assets, profile: AccountProfile, root: str, view: AccountView
+) -> pb.Account:
+    """One account: names from the directory, the rest from the state."""
+    return pb.Account(
+        account=profile.entry.account_id,
+        parent=profile.parent_id or "",
+        root=root,
+        policy=render_policy(assets, view.policy, view.version),
+        display_name=profile.display_name,
+        metadata=profile.metadata,
+        state=pb.ACCOUNT_STATE_CLOSED if view.closed_at_us else pb.ACCOUNT_STATE_OPEN,
+        created_at_us=view.created_at_us,
+        closed_at_us=view.closed_at_us,
+        shard=profile.entry.shard,
+    )
+
+
+def render_alias(found: AliasRange) -> pb.Alias:
+    """One alias and when it is in force."""
+    return pb.Alias(
+        alias=found.alias,
+        account=found.account_id,
+        effective_from_us=found.effective_from_us,
+        effective_to_us=found.effective_to_us or 0,
+    )

@@ -1,0 +1,182 @@
+"""The listening server: every service on one grpc.aio server, with health and reflection.
+
+Owns the options, the door (nothing listens beyond loopback without TLS unless that is asked for)
+and the order of stopping at the edge. Must not own the ledger: whoever made it stops it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from typing import Any, Final
+
+import grpc
+from google.protobuf import message_factory
+from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
+from grpc.aio import Server, server
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
+
+from ledger.api.account_service import AccountService
+from ledger.api.balance_service import BalanceService
+from ledger.api.calls import Calls
+from ledger.api.decision_service import DecisionService
+from ledger.api.edge import Edge
+from ledger.api.erasing import Eraser
+from ledger.api.grant_service import GrantService
+from ledger.api.journal_service import JournalService
+from ledger.api.limits import MESSAGE_BYTES_MAX
+from ledger.api.malformed import deserialiser
+from ledger.api.parking import Parking
+from ledger.api.pricing_service import PricingService
+from ledger.api.tracing import Telemetry
+from ledger.api.usage_service import UsageService
+from ledger.engine.ledger import Ledger
+from ledger.v1 import (
+    account_pb2,
+    balance_pb2,
+    decision_pb2,
+    grant_pb2,
+    journal_pb2,
+    usage_pb2,
+)
+from rating.v1 import pricing_pb2
+
+MINUTE_MS: Final = 60_000
+OPTIONS: Final[tuple[tuple[str, int], ...]] = (
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_send_message_length", 2 * MESSAGE_BYTES_MAX),  # a reply may explain every event
+    ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
+    ("grpc.keepalive_permit_without_calls", 1),
+    ("grpc.max_connection_age_ms", 20 * MINUTE_MS),  # clients spread again over new servers
+    ("grpc.max_connection_age_grace_ms", 5 * MINUTE_MS),
+    ("grpc.so_reuseport", 0),  # a port that is taken is an error, not a share
+)
+
+
+class InsecureListen(ValueError):
+    """Listening beyond loopback without TLS was not asked for."""
+
+
+class LedgerServer:
+    """Made on an open ledger; `start`, then `not_serving`, then `stop`."""
+
+    def __init__(self, ledger: Ledger, telemetry: Telemetry | None = None) -> None:
+        self.edge = Edge(ledger, telemetry)
+        self.parking = Parking(self.edge)
+        self.eraser = Eraser(ledger)
+        self._health = health.aio.HealthServicer()
+        self._services = services(self.edge, self.parking, self.eraser)
+        self._server: Server | None = None
+
+    async def start(
+        self,
+        listen: str,
+        credentials: grpc.ServerCredentials | None = None,
+        *,
+        insecure: bool = False,
+    ) -> str:
+        """Serve on "host:port" (port 0 = a free one); returns the address that it became.
+
+        Raises InsecureListen, and RuntimeError where the address cannot be had.
+        """
+        if credentials is None and not insecure and not is_loopback(listen):
+            raise InsecureListen(
+                f"{listen} is reachable from other machines: give a certificate and a key, or ask "
+                "for insecure listening if the network itself is trusted"
+            )
+        made = server(options=OPTIONS)
+        calls = Calls(self.edge.ledger.clock, self.edge.telemetry)
+        for service, servicer in self._services:
+            made.add_generic_rpc_handlers((handlers_of(service, servicer, calls),))
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, made)
+        names = [service.full_name for service, _ in self._services]
+        reflection.enable_server_reflection(
+            (*names, health.SERVICE_NAME, reflection.SERVICE_NAME), made
+        )
+        if credentials is None:
+            port = made.add_insecure_port(listen)
+        else:
+            port = made.add_secure_port(listen, credentials)
+        await made.start()
+        self._server = made
+        for name in ("", *names):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await self._go_on()
+        host = listen.rpartition(":")[0]
+        return listen if listen.startswith("unix:") else f"{host}:{port}"
+
+    async def not_serving(self) -> None:
+        """Tell whoever asks after our health to go elsewhere; calls are still answered."""
+        await self._health.enter_graceful_shutdown()
+
+    async def stop(self, grace_s: float | None = None) -> None:
+        """Take no more calls, give those in flight `grace_s` seconds, and stop what runs beside."""
+        if self._server is not None:
+            await self._server.stop(grace_s)
+        await self.parking.stop()
+        await self.eraser.stop()
+
+    async def _go_on(self) -> None:
+        """Take up what a predecessor left: parked usage and unfinished erasures."""
+        directory = self.edge.ledger.directory
+        self.parking.start([tenant.number for tenant in await directory.list_tenants()])
+        if await directory.erasures_pending():
+            self.eraser.go_on()
+
+
+def services(
+    edge: Edge, parking: Parking, eraser: Eraser
+) -> list[tuple[ServiceDescriptor, object]]:
+    """Every service of the contract with its servicer."""
+    return [
+        (usage_pb2.DESCRIPTOR.services_by_name["UsageService"], UsageService(edge, parking)),
+        (decision_pb2.DESCRIPTOR.services_by_name["DecisionService"], DecisionService(edge)),
+        (
+            account_pb2.DESCRIPTOR.services_by_name["AccountService"],
+            AccountService(edge, parking, eraser),
+        ),
+        (grant_pb2.DESCRIPTOR.services_by_name["GrantService"], GrantService(edge)),
+        (balance_pb2.DESCRIPTOR.services_by_name["BalanceService"], BalanceService(edge)),
+        (journal_pb2.DESCRIPTOR.services_by_name["JournalService"], JournalService(edge)),
+        (pricing_pb2.DESCRIPTOR.services_by_name["PricingService"], PricingService(edge)),
+    ]
+
+
+def handlers_of(
+    service: ServiceDescriptor, servicer: object, calls: Calls
+) -> grpc.GenericRpcHandler[Any, Any]:
+    """The handlers of a service: each method goes to its namesake in snake case."""
+    handlers = {method.name: _handler(method, servicer, calls) for method in service.methods}
+    return grpc.method_handlers_generic_handler(service.full_name, handlers)
+
+
+def _handler(
+    method: MethodDescriptor, servicer: object, calls: Calls
+) -> grpc.RpcMethodHandler[Any, Any]:
+    behaviour = getattr(servicer, re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower())
+    request = message_factory.GetMessageClass(method.input_type)
+    reply = message_factory.GetMessageClass(method.output_type)
+    full_name = f"{method.containing_service.full_name}/{method.name}"
+    if method.client_streaming:
+        make, handle = grpc.stream_stream_rpc_method_handler, calls.stream(full_name, behaviour)
+    else:
+        make, handle = grpc.unary_unary_rpc_method_handler, calls.unary(full_name, behaviour)
+    return make(
+        handle,
+        request_deserializer=deserialiser(request),
+        response_serializer=reply.SerializeToString,
+    )
+
+
+def is_loopback(listen: str) -> bool:
+    """Whether only this machine can reach the address "host:port", "[v6]:port" or "unix:path"."""
+    if listen.startswith("unix:"):
+        return True
+    host = listen.rpartition(":")[0].strip("[]")
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
