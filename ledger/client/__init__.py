@@ -1,0 +1,43 @@
+"""The SDK: `DrawdownClient` over a pure core. Read in this order:
+
+    errors          what calls raise
+    events          usage events and their outcomes
+    core            which events go into which batch, and when; parcels: what it keeps
+    retry, routing, positions, compact      the core's parts, all pure
+    aio             the client; sender, transports, calls, channels: its shell
+
+Depends on the generated messages, grpcio and Google's error details; on nothing of the server.
+"""
+
+from ledger.client.aio import DrawdownClient
+from ledger.client.core import IngestCore, Limits
+from ledger.client.decisions import ALLOWED
+from ledger.client.errors import (
+    CallError,
+    ClientClosed,
+    DrawdownError,
+    InvalidEvent,
+    NotApplied,
+    OutcomeUnknown,
+    Refused,
+)
+from ledger.client.events import EventOutcome, Outcome, UsageEvent
+from ledger.client.retry import RetryPolicy
+
+__all__ = [
+    "ALLOWED",
+    "CallError",
+    "ClientClosed",
+    "DrawdownClient",
+    "DrawdownError",
+    "EventOutcome",
+    "IngestCore",
+    "InvalidEvent",
+    "Limits",
+    "NotApplied",
+    "Outcome",
+    "OutcomeUnknown",
+    "Refused",
+    "RetryPolicy",
+    "UsageEvent",
+]

@@ -1,0 +1,213 @@
+"""`DrawdownClient`: the SDK on asyncio.
+
+A thin shell: what to batch, retry and route is decided in the pure core. Every mutating call gets a
+request_id where the caller gives none, and every retry repeats it, so that nothing is done twice.
+Methods return the messages of ledger.v1 and rating.v1.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import uuid
+from collections import deque
+from collections.abc import AsyncIterable, AsyncIterator, Callable, Iterable, Sequence
+from typing import Final, Self
+
+import grpc
+
+from ledger.client.accounts import AccountCalls
+from ledger.client.calls import Caller
+from ledger.client.channels import Channels
+from ledger.client.compact import Envelope
+from ledger.client.core import IngestCore, Limits
+from ledger.client.decisions import DecisionCalls
+from ledger.client.events import EventOutcome, UsageEvent
+from ledger.client.pricing import PricingCalls
+from ledger.client.reads import ReadCalls
+from ledger.client.retry import RandRange, RetryPolicy
+from ledger.client.routing import Routing
+from ledger.client.sender import Sender
+from ledger.client.transports import StreamTransport, UnaryTransport
+from ledger.v1 import journal_pb2
+from ledger.v1.journal_pb2_grpc import JournalServiceStub
+
+GATHER_EVENTS: Final = 256  # events of a stream that are handed over at once
+
+
+class DrawdownClient(AccountCalls, DecisionCalls, PricingCalls, ReadCalls):
+    """One tenant's client; share it between tasks.
+
+        async with DrawdownClient("127.0.0.1:8433", source="api") as client:
+            [outcome] = await client.ingest([UsageEvent("e-1", "acme", {"input_tokens": 1_200})])
+
+    `source` and `product` stand for events that name none. `credentials`: TLS. `metadata` goes with
+    every call. `read_your_writes`: reads see everything that this client's replies have shown.
+    `plain`: send the plain form of usage. `randrange` and `new_id` are its only sources of chance.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        *,
+        tenant: str = "default",
+        source: str = "",
+        product: str = "",
+        park_unknown: bool = False,
+        plain: bool = False,
+        limits: Limits | None = None,
+        retry: RetryPolicy | None = None,
+        credentials: grpc.ChannelCredentials | None = None,
+        metadata: Sequence[tuple[str, str]] = (),
+        read_your_writes: bool = True,
+        randrange: RandRange = random.randrange,
+        new_id: Callable[[], str] = lambda: uuid.uuid4().hex,
+    ) -> None:
+        self._policy = retry or RetryPolicy()
+        self._limits = limits or Limits()
+        self._randrange = randrange
+        self._channels = Channels(credentials, metadata)
+        self._envelope = Envelope(tenant, source, product, park_unknown, plain)
+        self._caller = Caller(
+            tenant,
+            self._channels,
+            Routing(tenant, address),
+            self._policy,
+            randrange,
+            new_id,
+            read_your_writes,
+        )
+        self._unary: Sender | None = None
+        self._stream: Sender | None = None
+
+    # -- life --------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        """Fetch the shard map. Raises what `refresh_routing` raises."""
+        try:
+            await self.refresh_routing()
+        except BaseException:
+            await self._channels.close()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def refresh_routing(self) -> journal_pb2.GetRoutingResponse:
+        """Fetch the shard map anew; what waits goes where it says."""
+        reply = await self._caller.call(
+            lambda channel: JournalServiceStub(channel).GetRouting,
+            journal_pb2.GetRoutingRequest(tenant=self._caller.tenant),
+        )
+        self._caller.routing.take_map(
+            reply.hash, {route.shard: route.address for route in reply.shards}
+        )
+        for sender in self._senders():
+            sender.reroute()
+        return reply
+
+    async def close(self) -> None:
+        """Give up what has not been answered: its outcome is RETRY or UNKNOWN. See `drain`."""
+        self._caller.closed = True
+        for sender in self._senders():
+            await sender.close()
+        await self._channels.close()
+
+    async def drain(self) -> None:
+        """Return when every event that was taken has its outcome."""
+        for sender in self._senders():
+            await sender.drain()
+
+    @property
+    def position(self) -> str:
+        """The furthest position that replies have shown: `min_position` for another client."""
+        return str(self._caller.positions)
+
+    @property
+    def pending_events(self) -> int:
+        """Usage events that wait or are in flight."""
+        return sum(sender.pending_events for sender in self._senders())
+
+    # -- usage -------------------------------------------------------------------------------------
+
+    async def ingest(self, events: Iterable[UsageEvent]) -> list[EventOutcome]:
+        """Record usage; one outcome an event, in order. Never all or nothing (rule I3).
+
+        May be sent together with what other tasks send. Retries by itself; an outcome RETRY or
+        UNKNOWN says that it gave up. Raises InvalidEvent, ClientClosed.
+        """
+        return await (await self._sender().deliver(events, flush=True))
+
+    async def submit(self, events: Iterable[UsageEvent]) -> asyncio.Future[list[EventOutcome]]:
+        """The same without waiting for the outcomes, and with a little patience for company.
+
+        Returns once there was room for all: so callers cannot run ahead without bound.
+        """
+        return await self._sender().deliver(events, flush=False)
+
+    async def ingest_stream(
+        self, events: AsyncIterable[UsageEvent] | Iterable[UsageEvent]
+    ) -> AsyncIterator[tuple[UsageEvent, EventOutcome]]:
+        """Record usage over IngestStream; yields each event with its outcome, in order.
+
+        Reads ahead of the outcomes only as far as the limits of pending events allow.
+        """
+        sender = self._sender(stream=True)
+        waiting: deque[tuple[list[UsageEvent], asyncio.Future[list[EventOutcome]]]] = deque()
+        async for group in _groups(events):
+            waiting.append((group, await sender.deliver(group, flush=False)))
+            while waiting and (waiting[0][1].done() or self._is_far_ahead(len(waiting))):
+                for pair in await _pairs(waiting.popleft()):
+                    yield pair
+        while waiting:
+            for pair in await _pairs(waiting.popleft()):
+                yield pair
+
+    def _is_far_ahead(self, groups: int) -> bool:
+        return groups * GATHER_EVENTS > self._limits.pending_events
+
+    def _sender(self, *, stream: bool = False) -> Sender:
+        found = self._stream if stream else self._unary
+        if found is not None:
+            return found
+        caller = self._caller
+        core = IngestCore(self._limits, self._policy, caller.routing, self._randrange)
+        transport_of = StreamTransport if stream else UnaryTransport
+        transport = transport_of(
+            self._channels, self._envelope, self._policy.attempt_us, caller.positions.observe
+        )
+        made = Sender(core, transport)
+        if stream:
+            self._stream = made
+        else:
+            self._unary = made
+        return made
+
+    def _senders(self) -> list[Sender]:
+        return [sender for sender in (self._unary, self._stream) if sender is not None]
+
+
+async def _groups(
+    events: AsyncIterable[UsageEvent] | Iterable[UsageEvent],
+) -> AsyncIterator[list[UsageEvent]]:
+    """Events a few at a time; those of an async source as they come."""
+    if isinstance(events, AsyncIterable):
+        async for event in events:
+            yield [event]
+        return
+    group: list[UsageEvent] = []
+    for event in events:
+        group.append(event)
+        if len(group) == GATHER_EVENTS:
+            yield group
+            group = []
+    if group:
+        yield group
+
+
+async def _pairs(
+    waiting: tuple[list[UsageEvent], asyncio.Future[list[EventOutcome]]],
+) -> list[tuple[UsageEvent, EventOutcome]]:
+    events, outcomes = waiting
+    return list(zip(events, await outcomes, strict=True))

@@ -1,0 +1,83 @@
+"""One call that carries its own identity: the same is sent again until answered or given up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from time import monotonic_ns
+from typing import TYPE_CHECKING, Final, TypeVar
+
+import grpc
+
+from ledger.client.channels import Channels
+from ledger.client.errors import ClientClosed, error_of
+from ledger.client.failures import failure_of
+from ledger.client.positions import Positions
+from ledger.client.retry import Attempts, Failure, RandRange, RetryPolicy
+from ledger.client.routing import Routing
+
+if TYPE_CHECKING:
+    from google.protobuf.message import Message
+
+RequestT = TypeVar("RequestT", bound="Message")
+ReplyT = TypeVar("ReplyT", bound="Message")
+Method = Callable[[grpc.aio.Channel], "grpc.aio.UnaryUnaryMultiCallable[RequestT, ReplyT]"]
+_US: Final = 1_000_000
+
+
+class Caller:
+    """What the groups of calls share: where to send, how often, and what replies have shown."""
+
+    def __init__(
+        self,
+        tenant: str,
+        channels: Channels,
+        routing: Routing,
+        policy: RetryPolicy,
+        randrange: RandRange,
+        new_id: Callable[[], str],
+        read_your_writes: bool,
+    ) -> None:
+        self.tenant: Final = tenant
+        self.routing: Final = routing
+        self.positions: Final = Positions()
+        self.new_id: Final = new_id
+        self.closed = False
+        self._channels = channels
+        self._policy = policy
+        self._randrange = randrange
+        self._read_your_writes = read_your_writes
+
+    def min_position(self, given: str | None) -> str:
+        """What a read asks for: what the caller gave, else all that replies have shown."""
+        if given is not None:
+            return given
+        return str(self.positions) if self._read_your_writes else ""
+
+    async def call(
+        self, method: Method[RequestT, ReplyT], request: RequestT, account: str = ""
+    ) -> ReplyT:
+        """Send until answered. Raises Refused, NotApplied, OutcomeUnknown, ClientClosed."""
+        attempts = Attempts(self._policy, self._randrange, _now_us())
+        timeout_s = self._policy.attempt_us / _US
+        while True:
+            if self.closed:
+                raise ClientClosed("the client is closed")
+            channel = self._channels.to(self.routing.address_of(account))
+            try:
+                reply = await method(channel)(
+                    request, timeout=timeout_s, metadata=self._channels.metadata
+                )
+            except grpc.aio.AioRpcError as error:
+                verdict = attempts.failed(failure_of(error), _now_us())
+                if isinstance(verdict, Failure):
+                    raise error_of(verdict) from error
+                await asyncio.sleep(verdict / _US)
+                continue
+            position = getattr(reply, "position", "")
+            self.positions.observe(position)
+            return reply
+
+
+def _now_us() -> int:
+    return monotonic_ns() // 1_000

@@ -1,0 +1,48 @@
+"""gRPC channels, one an address, with what every call has in common. Nothing is retried here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import grpc
+
+from ledger.client.core import MESSAGE_BYTES_MAX
+
+OPTIONS: Final = (
+    ("grpc.enable_retries", 0),  # the client's own retries know what a failure leaves
+    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.initial_reconnect_backoff_ms", 100),
+    ("grpc.max_reconnect_backoff_ms", 2_000),
+)
+
+
+class Channels:
+    """Opened as needed; `close` once."""
+
+    def __init__(
+        self,
+        credentials: grpc.ChannelCredentials | None,
+        metadata: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        self.metadata: Final = tuple(metadata)
+        self._credentials = credentials
+        self._channels: dict[str, grpc.aio.Channel] = {}
+
+    def to(self, address: str) -> grpc.aio.Channel:
+        """The channel to host:port."""
+        channel = self._channels.get(address)
+        if channel is None:
+            channel = self._channels[address] = (
+                grpc.aio.insecure_channel(address, OPTIONS)
+                if self._credentials is None
+                else grpc.aio.secure_channel(address, self._credentials, OPTIONS)
+            )
+        return channel
+
+    async def close(self) -> None:
+        """Close all of them."""
+        for channel in self._channels.values():
+            await channel.close()

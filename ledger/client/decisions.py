@@ -1,0 +1,94 @@
+"""Calls of DecisionService: may this run, and settling what ran.
+
+Compare a decision with ALLOW and ALLOW_OVERDRAFT; anything else is a denial.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ledger.client.calls import Caller
+from ledger.v1 import decision_pb2 as pb
+from ledger.v1.decision_pb2_grpc import DecisionServiceStub
+
+ALLOWED = frozenset({pb.DECISION_ALLOW, pb.DECISION_ALLOW_OVERDRAFT})
+
+
+class DecisionCalls:
+    """Part of DrawdownClient. Every method raises Refused, NotApplied, OutcomeUnknown."""
+
+    _caller: Caller
+
+    async def check(
+        self,
+        account: str,
+        product: str,
+        quantities: Mapping[str, int],
+        attributes: Mapping[str, str] | None = None,
+    ) -> pb.CheckResponse:
+        """What authorize would say now; advisory, nothing is held or recorded."""
+        request = pb.CheckRequest(
+            tenant=self._caller.tenant,
+            account=account,
+            product=product,
+            attributes=dict(attributes or {}),
+            quantities=dict(quantities),
+        )
+        return await self._caller.call(
+            lambda channel: DecisionServiceStub(channel).Check, request, account
+        )
+
+    async def authorize(
+        self,
+        account: str,
+        product: str,
+        quantities: Mapping[str, int],
+        attributes: Mapping[str, str] | None = None,
+        *,
+        lifetime_us: int = 0,
+        request_id: str = "",
+    ) -> pb.AuthorizeResponse:
+        """Decide and hold the credits, durably. `lifetime_us` 0 = 15 minutes."""
+        request = pb.AuthorizeRequest(
+            tenant=self._caller.tenant,
+            request_id=request_id or self._caller.new_id(),
+            account=account,
+            product=product,
+            attributes=dict(attributes or {}),
+            quantities=dict(quantities),
+            lifetime_us=lifetime_us,
+        )
+        return await self._caller.call(
+            lambda channel: DecisionServiceStub(channel).Authorize, request, account
+        )
+
+    async def capture(
+        self,
+        hold_id: str,
+        quantities: Mapping[str, int],
+        *,
+        effective_at_us: int = 0,
+        request_id: str = "",
+    ) -> pb.CaptureResponse:
+        """Settle a hold with what was used; the rest goes back."""
+        request = pb.CaptureRequest(
+            tenant=self._caller.tenant,
+            request_id=request_id or self._caller.new_id(),
+            hold_id=hold_id,
+            quantities=dict(quantities),
+            effective_at_us=effective_at_us,
+        )
+        return await self._caller.call(
+            lambda channel: DecisionServiceStub(channel).Capture, request
+        )
+
+    async def release(self, hold_id: str, *, request_id: str = "") -> pb.ReleaseResponse:
+        """Give back all that a hold reserves."""
+        request = pb.ReleaseRequest(
+            tenant=self._caller.tenant,
+            request_id=request_id or self._caller.new_id(),
+            hold_id=hold_id,
+        )
+        return await self._caller.call(
+            lambda channel: DecisionServiceStub(channel).Release, request
+        )

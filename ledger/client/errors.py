@@ -1,0 +1,95 @@
+"""What can go wrong in a call, as a small tree of exceptions.
+
+    DrawdownError
+    ├── InvalidEvent       the event cannot be put in a message; nothing was sent
+    ├── ClientClosed       the client was closed before the call
+    └── CallError          a call ended with a status; code, reason and metadata say which
+        ├── Refused            nothing was recorded, and the same call will be refused again
+        ├── NotApplied         nothing was recorded; safe to send again (retries ran out)
+        └── OutcomeUnknown     it may have been recorded: send the same again, or ask get_outcome
+
+A denied Authorize and an outcome of one usage event are answers, never exceptions (rules I3, I6).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final
+
+from ledger.client.retry import Failure, FailureKind
+
+
+class DrawdownError(Exception):
+    """Anything that this client raises."""
+
+
+class InvalidEvent(DrawdownError, ValueError):
+    """The event cannot be put in a message: `field` holds `value`, and `reason` says why not.
+
+    Reasons: TEXT_INVALID, NUMBER_OUT_OF_RANGE, EVENT_TOO_LARGE.
+    """
+
+    def __init__(self, reason: str, field: str, value: object, message: str) -> None:
+        shown = repr(value)
+        if len(shown) > 200:
+            shown = f"{shown[:199]}…"
+        super().__init__(f"{field}: {message} ({shown})")
+        self.reason = reason
+        self.field = field
+        self.value = value
+
+
+class ClientClosed(DrawdownError):
+    """The client is closed."""
+
+
+class CallError(DrawdownError):
+    """A call that ended with a status.
+
+    `code` is the gRPC code's name, `reason` the stable UPPER_SNAKE_CASE code of the ErrorInfo (""
+    where the failure came from the transport), `metadata` its values, among them often "field" and
+    "value"; `violations` are (field, description) of every fault of the request.
+    """
+
+    def __init__(self, failure: Failure) -> None:
+        reason = f"{failure.reason}: " if failure.reason else f"{failure.code}: "
+        super().__init__(f"{reason}{failure.message}")
+        self.code: Final = failure.code
+        self.reason: Final = failure.reason
+        self.message: Final = failure.message
+        self.metadata: Final[Mapping[str, str]] = failure.metadata
+        self.violations: Final = failure.violations
+
+    @property
+    def field(self) -> str:
+        """The field at fault; "" where there is none."""
+        return self.metadata.get("field", "")
+
+    @property
+    def value(self) -> str:
+        """The value at fault; "" where there is none."""
+        return self.metadata.get("value", "")
+
+
+class Refused(CallError):
+    """Nothing was recorded, and the same call will be refused again."""
+
+
+class NotApplied(CallError):
+    """Nothing was recorded; the same call may be sent again. Retries within the client ran out."""
+
+
+class OutcomeUnknown(CallError):
+    """It may have been recorded: send the same call again, or ask `get_outcome`."""
+
+
+_KINDS: Final[Mapping[FailureKind, type[CallError]]] = {
+    FailureKind.REFUSED: Refused,
+    FailureKind.RETRY: NotApplied,
+    FailureKind.UNKNOWN: OutcomeUnknown,
+}
+
+
+def error_of(failure: Failure) -> CallError:
+    """The exception of a failure."""
+    return _KINDS[failure.kind](failure)

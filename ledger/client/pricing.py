@@ -1,0 +1,116 @@
+"""Calls of PricingService: assets, rate cards, quotes. All go to the home address."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+
+from ledger.client.calls import Caller
+from rating.v1 import card_pb2
+from rating.v1 import pricing_pb2 as pb
+from rating.v1.pricing_pb2_grpc import PricingServiceStub
+
+PAGE_SIZE = 1_000
+
+
+class PricingCalls:
+    """Part of DrawdownClient. Every method raises Refused, NotApplied, OutcomeUnknown."""
+
+    _caller: Caller
+
+    async def create_asset(
+        self,
+        asset: str,
+        scale: int,
+        kind: pb.AssetKind.ValueType,
+        *,
+        display_name: str = "",
+        request_id: str = "",
+    ) -> pb.CreateAssetResponse:
+        """Declare an asset: one major unit is 10^scale minor units, for ever."""
+        request = pb.CreateAssetRequest(
+            tenant=self._caller.tenant,
+            request_id=request_id or self._caller.new_id(),
+            asset=pb.Asset(asset=asset, scale=scale, kind=kind, display_name=display_name),
+        )
+        return await self._caller.call(
+            lambda channel: PricingServiceStub(channel).CreateAsset, request
+        )
+
+    async def list_assets(self) -> AsyncIterator[pb.Asset]:
+        """All assets, ascending by code."""
+        request = pb.ListAssetsRequest(tenant=self._caller.tenant, page_size=PAGE_SIZE)
+        while True:
+            reply = await self._caller.call(
+                lambda channel: PricingServiceStub(channel).ListAssets, request
+            )
+            for asset in reply.assets:
+                yield asset
+            if not reply.next_page_token:
+                return
+            request.page_token = reply.next_page_token
+
+    async def publish_rate_card(
+        self,
+        card: card_pb2.RateCard,
+        *,
+        expected_version: int = 0,
+        effective_from_us: int = 0,
+        validate_only: bool = False,
+        request_id: str = "",
+    ) -> pb.PublishRateCardResponse:
+        """Publish a version; returns when every shard has it. 0 = as soon as that."""
+        request = pb.PublishRateCardRequest(
+            tenant=self._caller.tenant,
+            request_id=request_id or self._caller.new_id(),
+            card=card,
+            effective_from_us=effective_from_us,
+            expected_version=expected_version,
+            validate_only=validate_only,
+        )
+        return await self._caller.call(
+            lambda channel: PricingServiceStub(channel).PublishRateCard, request
+        )
+
+    async def get_rate_card(self, name: str, version: int = 0) -> pb.GetRateCardResponse:
+        """One version of a rate card; 0 = the newest."""
+        request = pb.GetRateCardRequest(tenant=self._caller.tenant, name=name, version=version)
+        return await self._caller.call(
+            lambda channel: PricingServiceStub(channel).GetRateCard, request
+        )
+
+    async def list_rate_cards(self, name: str = "") -> AsyncIterator[pb.RateCardVersion]:
+        """Versions without their rows, ascending by name, newest first."""
+        request = pb.ListRateCardsRequest(
+            tenant=self._caller.tenant, name=name, page_size=PAGE_SIZE
+        )
+        while True:
+            reply = await self._caller.call(
+                lambda channel: PricingServiceStub(channel).ListRateCards, request
+            )
+            for version in reply.versions:
+                yield version
+            if not reply.next_page_token:
+                return
+            request.page_token = reply.next_page_token
+
+    async def quote(
+        self,
+        account: str,
+        product: str,
+        quantities: Mapping[str, int],
+        attributes: Mapping[str, str] | None = None,
+        *,
+        effective_at_us: int = 0,
+    ) -> pb.QuoteResponse:
+        """Price work without doing it; binds nobody."""
+        request = pb.QuoteRequest(
+            tenant=self._caller.tenant,
+            account=account,
+            product=product,
+            attributes=dict(attributes or {}),
+            quantities=dict(quantities),
+            effective_at_us=effective_at_us,
+        )
+        return await self._caller.call(
+            lambda channel: PricingServiceStub(channel).Quote, request, account
+        )

@@ -1,0 +1,89 @@
+"""Calls that show what is durable: balances, usage, the trial balance, what became of a call.
+
+`min_position` None = everything that this client's replies have shown; "" = whatever is durable.
+"""
+
+from __future__ import annotations
+
+from ledger.client.calls import Caller
+from ledger.v1 import balance_pb2, journal_pb2, usage_pb2
+from ledger.v1.balance_pb2_grpc import BalanceServiceStub
+from ledger.v1.journal_pb2_grpc import JournalServiceStub
+from ledger.v1.usage_pb2_grpc import UsageServiceStub
+
+
+class ReadCalls:
+    """Part of DrawdownClient. Every method raises Refused, NotApplied, OutcomeUnknown."""
+
+    _caller: Caller
+
+    async def balance(
+        self, account: str, *, product: str = "", min_position: str | None = None
+    ) -> balance_pb2.BalanceServiceGetResponse:
+        """What an account can still spend; with `product` also what is applicable to it."""
+        request = balance_pb2.BalanceServiceGetRequest(
+            tenant=self._caller.tenant,
+            account=account,
+            product=product,
+            min_position=self._caller.min_position(min_position),
+        )
+        return await self._caller.call(
+            lambda channel: BalanceServiceStub(channel).Get, request, account
+        )
+
+    async def get_usage(
+        self, account: str, source: str, event_id: str, *, min_position: str | None = None
+    ) -> usage_pb2.UsageEntry:
+        """One usage event as it is recorded. `source` "" = a capture, by its request_id."""
+        request = usage_pb2.UsageServiceGetRequest(
+            tenant=self._caller.tenant,
+            account=account,
+            source=source,
+            id=event_id,
+            min_position=self._caller.min_position(min_position),
+        )
+        reply = await self._caller.call(
+            lambda channel: UsageServiceStub(channel).Get, request, account
+        )
+        return reply.entry
+
+    async def trial_balance(
+        self, *, asset: str = "", min_position: str | None = None
+    ) -> journal_pb2.TrialBalanceResponse:
+        """Total debits and credits per asset and shard."""
+        request = journal_pb2.TrialBalanceRequest(
+            tenant=self._caller.tenant,
+            asset=asset,
+            min_position=self._caller.min_position(min_position),
+        )
+        return await self._caller.call(
+            lambda channel: JournalServiceStub(channel).TrialBalance, request
+        )
+
+    async def get_outcome(
+        self, account: str, request_id: str, *, abandon: bool = False
+    ) -> journal_pb2.GetOutcomeResponse:
+        """What became of a mutating call. `abandon`: make "not applied" final (rule I5)."""
+        request = journal_pb2.GetOutcomeRequest(
+            tenant=self._caller.tenant, account=account, request_id=request_id, abandon=abandon
+        )
+        return await self._get_outcome(request)
+
+    async def get_usage_outcome(
+        self, account: str, source: str, event_id: str, *, abandon: bool = False
+    ) -> journal_pb2.GetOutcomeResponse:
+        """What became of a usage event. `abandon`: make "not applied" final (rule I5)."""
+        request = journal_pb2.GetOutcomeRequest(
+            tenant=self._caller.tenant,
+            account=account,
+            usage=journal_pb2.UsageKey(source=source, id=event_id),
+            abandon=abandon,
+        )
+        return await self._get_outcome(request)
+
+    async def _get_outcome(
+        self, request: journal_pb2.GetOutcomeRequest
+    ) -> journal_pb2.GetOutcomeResponse:
+        return await self._caller.call(
+            lambda channel: JournalServiceStub(channel).GetOutcome, request, request.account
+        )

@@ -1,0 +1,132 @@
+"""The core on an event loop: a clock, timers, tasks and a transport around it.
+
+Owns waiting: callers for room and for their outcomes, the core for its next batch. Decides nothing
+that the core decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from time import monotonic_ns
+from typing import Protocol, TypeAlias
+
+from ledger.client.core import Batch, IngestCore
+from ledger.client.errors import ClientClosed
+from ledger.client.events import EventOutcome, UsageEvent
+from ledger.client.parcels import Delivery
+from ledger.client.retry import Failure
+
+Answer: TypeAlias = list[EventOutcome] | Failure
+
+
+class Transport(Protocol):
+    """Carries batches. Every batch sent is answered by `answered`, exactly once, in any order."""
+
+    def send(self, batch: Batch, answered: Callable[[Batch, Answer], None]) -> None:
+        """Begin to send; must not wait."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections and tasks; nothing is answered any more."""
+        ...
+
+
+class Sender:
+    """`deliver` from any number of tasks at once; `close` once."""
+
+    def __init__(self, core: IngestCore, transport: Transport) -> None:
+        self._core = core
+        self._transport = transport
+        self._timer: asyncio.TimerHandle | None = None
+        self._offering = asyncio.Lock()  # first come, first served
+        self._room = asyncio.Event()  # set with every answer
+        self._closed = False
+
+    @property
+    def pending_events(self) -> int:
+        """Events that wait or are in flight."""
+        return self._core.pending_events
+
+    async def deliver(
+        self, events: Iterable[UsageEvent], *, flush: bool
+    ) -> asyncio.Future[list[EventOutcome]]:
+        """Return once all events are taken, after waiting for room; the future: their outcomes.
+
+        Raises InvalidEvent before anything is taken, ClientClosed. Cancelling stops the waiting,
+        not the events that were taken.
+        """
+        if self._closed:
+            raise ClientClosed("the client is closed")
+        delivery = self._core.prepare(events)
+        done: asyncio.Future[list[EventOutcome]] = asyncio.get_running_loop().create_future()
+        delivery.done = lambda: None if done.done() else done.set_result(delivery.results())
+        if not delivery.items:
+            delivery.done()
+            return done
+        async with self._offering:
+            while not self._core.offer(delivery, _now_us()):
+                self._room.clear()
+                self._pump()
+                await self._room.wait()
+                if self._closed:
+                    raise ClientClosed("the client was closed")
+        if flush:
+            self._core.flush()
+        self._pump()
+        return done
+
+    async def drain(self) -> None:
+        """Return when nothing is pending."""
+        self._core.flush()
+        self._pump()
+        while self._core.pending_events and not self._closed:
+            self._room.clear()
+            await self._room.wait()
+
+    def reroute(self) -> None:
+        """The shard map has changed."""
+        self._core.reroute()
+        self._pump()
+
+    async def close(self) -> None:
+        """Give up what has not been answered."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        await self._transport.close()
+        _complete(self._core.close(_now_us()))
+        self._room.set()
+
+    def _answered(self, batch: Batch, answer: Answer) -> None:
+        if isinstance(answer, Failure):
+            _complete(self._core.failed(batch.number, answer, _now_us()))
+        else:
+            _complete(self._core.succeeded(batch.number, answer, _now_us()))
+        self._room.set()
+        self._pump()
+
+    def _pump(self) -> None:
+        """Send what is due, and come back when more will be."""
+        if self._closed:
+            return
+        now_us = _now_us()
+        for batch in self._core.poll(now_us):
+            self._transport.send(batch, self._answered)
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        wake_us = self._core.wake_us(now_us)
+        if wake_us is not None:
+            delay_s = max(0, wake_us - now_us) / 1_000_000
+            self._timer = asyncio.get_running_loop().call_later(delay_s, self._pump)
+
+
+def _complete(deliveries: list[Delivery]) -> None:
+    for delivery in deliveries:
+        assert delivery.done is not None
+        delivery.done()
+
+
+def _now_us() -> int:
+    return monotonic_ns() // 1_000

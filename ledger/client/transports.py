@@ -1,0 +1,181 @@
+"""How batches travel: as single calls, or on one stream an address. No decisions, no retries.
+
+A broken stream answers every batch that it still owes with the failure that broke it, so that the
+core sends them again on a new one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Final, TypeAlias
+
+import grpc
+
+from ledger.client.channels import Channels
+from ledger.client.compact import Envelope, outcomes_of
+from ledger.client.core import Batch
+from ledger.client.failures import failure_of
+from ledger.client.retry import Failure, FailureKind
+from ledger.client.sender import Answer
+from ledger.v1 import usage_pb2 as pb
+from ledger.v1.usage_pb2_grpc import UsageServiceStub
+
+Answered: TypeAlias = Callable[[Batch, Answer], None]
+_US: Final = 1_000_000
+
+
+class UnaryTransport:
+    """One Ingest call a batch."""
+
+    def __init__(
+        self,
+        channels: Channels,
+        envelope: Envelope,
+        attempt_us: int,
+        observe: Callable[[str], None],
+    ) -> None:
+        """`observe` is told the position of every reply."""
+        self._channels = channels
+        self._envelope = envelope
+        self._timeout_s = attempt_us / _US
+        self._observe = observe
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def send(self, batch: Batch, answered: Answered) -> None:
+        """See Transport."""
+        task = asyncio.create_task(self._call(batch, answered))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def close(self) -> None:
+        """See Transport."""
+        await _cancel(self._tasks)
+
+    async def _call(self, batch: Batch, answered: Answered) -> None:
+        stub = UsageServiceStub(self._channels.to(batch.address))
+        request = self._envelope.request(batch.items)
+        answer: Answer
+        try:
+            response = await stub.Ingest(
+                request, timeout=self._timeout_s, metadata=self._channels.metadata
+            )
+            self._observe(response.position)
+            answer = outcomes_of(response)
+        except grpc.aio.AioRpcError as error:
+            answer = failure_of(error)
+        except (ValueError, IndexError) as error:
+            answer = _not_understood(error)
+        answered(batch, answer)
+
+
+class StreamTransport:
+    """One IngestStream an address, opened with the first batch and again after a failure."""
+
+    def __init__(
+        self,
+        channels: Channels,
+        envelope: Envelope,
+        attempt_us: int,
+        observe: Callable[[str], None],
+    ) -> None:
+        """`observe` is told the position of every reply."""
+        self._channels = channels
+        self._envelope = envelope
+        self._timeout_s = attempt_us / _US
+        self._observe = observe
+        self._streams: dict[str, _Stream] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def send(self, batch: Batch, answered: Answered) -> None:
+        """See Transport."""
+        stream = self._streams.get(batch.address)
+        if stream is None:
+            stream = self._streams[batch.address] = _Stream()
+            task = asyncio.create_task(self._run(batch.address, stream))
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+        stream.owed[batch.number] = (batch, answered)
+        stream.outgoing.put_nowait(batch)
+
+    async def close(self) -> None:
+        """See Transport."""
+        await _cancel(self._tasks)
+
+    async def _run(self, address: str, stream: _Stream) -> None:
+        stub = UsageServiceStub(self._channels.to(address))
+        call = stub.IngestStream(metadata=self._channels.metadata)
+        writing = asyncio.create_task(self._write(call, stream))
+        try:
+            failure = await self._read(call, stream)
+        finally:
+            call.cancel()
+            writing.cancel()
+            await asyncio.gather(writing, return_exceptions=True)
+        del self._streams[address]
+        for batch, answered in list(stream.owed.values()):
+            answered(batch, failure)
+            if failure.kind is FailureKind.REFUSED:  # the first that is owed; the rest was not read
+                failure = Failure(FailureKind.UNKNOWN, "UNAVAILABLE", "", "the stream ended")
+
+    async def _write(self, call: _IngestCall, stream: _Stream) -> None:
+        while True:
+            batch = await stream.outgoing.get()
+            request = self._envelope.request(batch.items)
+            await call.write(pb.IngestStreamRequest(batch_number=batch.number, batch=request))
+
+    async def _read(self, call: _IngestCall, stream: _Stream) -> Failure:
+        """Take replies until the stream breaks; says how it broke."""
+        try:
+            while True:
+                reply = await self._next(call, stream)
+                if not isinstance(reply, pb.IngestStreamResponse):
+                    return Failure(FailureKind.UNKNOWN, "UNAVAILABLE", "", "the stream ended")
+                self._observe(reply.batch.position)
+                outcomes = outcomes_of(reply.batch)
+                batch, answered = stream.owed.pop(reply.batch_number)
+                answered(batch, outcomes)
+        except grpc.aio.AioRpcError as error:
+            return failure_of(error)
+        except TimeoutError:
+            message = f"no reply within {self._timeout_s:g} s"
+            return Failure(FailureKind.UNKNOWN, "DEADLINE_EXCEEDED", "", message)
+        except (ValueError, IndexError, KeyError) as error:
+            return _not_understood(error)
+
+    async def _next(self, call: _IngestCall, stream: _Stream) -> object:
+        """The next reply; waits for ever only while none is owed."""
+        reading = asyncio.ensure_future(call.read())
+        try:
+            while True:
+                owed_before = bool(stream.owed)
+                done, _ = await asyncio.wait({reading}, timeout=self._timeout_s)
+                if done:
+                    return reading.result()
+                if owed_before and stream.owed:
+                    raise TimeoutError
+        finally:
+            reading.cancel()
+
+
+_IngestCall: TypeAlias = grpc.aio.StreamStreamCall[pb.IngestStreamRequest, pb.IngestStreamResponse]
+
+
+class _Stream:
+    __slots__ = ("outgoing", "owed")
+
+    def __init__(self) -> None:
+        self.outgoing: asyncio.Queue[Batch] = asyncio.Queue()  # bounded by the core's in_flight
+        self.owed: dict[int, tuple[Batch, Answered]] = {}
+
+
+def _not_understood(error: Exception) -> Failure:
+    message = f"the reply was not understood: {error}"
+    return Failure(FailureKind.UNKNOWN, "INTERNAL", "", message)
+
+
+async def _cancel(tasks: set[asyncio.Task[None]]) -> None:
+    ending = list(tasks)
+    for task in ending:
+        task.cancel()
+    await asyncio.gather(*ending, return_exceptions=True)
