@@ -145,7 +145,7 @@ def services(
 
 def handlers_of(
     service: ServiceDescriptor, servicer: object, calls: Calls
-) -> grpc.GenericRpcHandler[Any, Any]:
+) -> grpc.GenericRpcHandler:
     """The handlers of a service: each method goes to its namesake in snake case."""
     handlers = {method.name: _handler(method, servicer, calls) for method in service.methods}
     return grpc.method_handlers_generic_handler(service.full_name, handlers)
@@ -159,11 +159,13 @@ def _handler(
     reply = message_factory.GetMessageClass(method.output_type)
     full_name = f"{method.containing_service.full_name}/{method.name}"
     if method.client_streaming:
-        make, handle = grpc.stream_stream_rpc_method_handler, calls.stream(full_name, behaviour)
-    else:
-        make, handle = grpc.unary_unary_rpc_method_handler, calls.unary(full_name, behaviour)
-    return make(
-        handle,
+        return grpc.stream_stream_rpc_method_handler(
+            calls.stream(full_name, behaviour),
+            request_deserializer=deserialiser(request),
+            response_serializer=reply.SerializeToString,
+        )
+    return grpc.unary_unary_rpc_method_handler(
+        calls.unary(full_name, behaviour),
         request_deserializer=deserialiser(request),
         response_serializer=reply.SerializeToString,
     )
