@@ -154,13 +154,12 @@ class Server:
 
     async def _listen(self) -> None:
         settings = self.settings
-        credentials = None
-        if settings.tls_cert is not None and settings.tls_key is not None:
-            pair = (settings.tls_key.read_bytes(), settings.tls_cert.read_bytes())
-            credentials = grpc.ssl_server_credentials([pair])
+        credentials = _credentials(settings)
         self._front = LedgerServer(self.ledger, self.telemetry.rpc)
         try:
-            self.address = await self._front.start(settings.listen, credentials)
+            self.address = await self._front.start(
+                settings.listen, credentials, insecure=settings.insecure_listen
+            )
         except (OSError, RuntimeError) as error:
             raise StartFailed(
                 f"cannot listen on {settings.listen}: {error}; is another server running there? "
@@ -210,6 +209,19 @@ class Server:
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.create_task(work))
+
+
+def _credentials(settings: ServerSettings) -> grpc.ServerCredentials | None:
+    """TLS where there is a certificate; clients are checked where there is an authority."""
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    pair = (settings.tls_key.read_bytes(), settings.tls_cert.read_bytes())
+    authority = settings.tls_client_ca
+    return grpc.ssl_server_credentials(
+        [pair],
+        root_certificates=authority.read_bytes() if authority is not None else None,
+        require_client_auth=authority is not None,
+    )
 
 
 def _writer_tasks() -> set[asyncio.Task[Any]]:

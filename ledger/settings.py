@@ -42,12 +42,15 @@ class DatabaseSettings(BaseSettings):
 
 
 class ServerSettings(DatabaseSettings):
-    """A server's settings. Nothing is open beyond loopback without TLS unless it is asked for."""
+    """A server's settings. Beyond loopback clients prove who they are, unless told otherwise."""
 
     listen: str = LISTEN_DEFAULT
     insecure_listen: bool = False
     tls_cert: Path | None = None
     tls_key: Path | None = None
+    tls_client_ca: Path | None = None
+    """Clients prove themselves by a certificate of this authority."""
+
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(default=METRICS_PORT_DEFAULT, ge=0, le=PORT_MAX)
     projector: bool = True
@@ -62,15 +65,18 @@ class ServerSettings(DatabaseSettings):
         host, _ = split_address(self.listen)
         if (self.tls_cert is None) != (self.tls_key is None):
             raise ValueError("TLS needs both --tls-cert and --tls-key; one of them is missing")
-        for path in (self.tls_cert, self.tls_key):
+        if self.tls_client_ca is not None and self.tls_cert is None:
+            raise ValueError("--tls-client-ca needs TLS: give --tls-cert and --tls-key too")
+        for path in (self.tls_cert, self.tls_key, self.tls_client_ca):
             if path is not None and not path.is_file():
                 raise ValueError(f"the TLS file {path} does not exist")
         if self.insecure_listen:
             return self
-        if self.tls_cert is None and not is_loopback(host):
+        if self.tls_client_ca is None and not is_loopback(host):
             raise ValueError(
-                f"--listen {self.listen} is open beyond this machine, without encryption: give "
-                "--tls-cert and --tls-key, or --insecure-listen if the network itself is trusted"
+                f"--listen {self.listen} is open beyond this machine: give --tls-cert, --tls-key "
+                "and --tls-client-ca, so that clients prove themselves, or --insecure-listen if "
+                "the network itself is trusted"
             )
         if not is_loopback(self.metrics_host):
             raise ValueError(

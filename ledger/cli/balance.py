@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from ledger.cli.output import amount, console, instant, json_option, print_json, table
-from ledger.cli.remote import TIMEOUT_S, connect, server_options
+from ledger.cli.remote import TIMEOUT_S, Remote, connect, server_options
 
 if TYPE_CHECKING:
     from ledger.v1 import balance_pb2, types_pb2
@@ -27,8 +26,7 @@ def balance(
     product: str,
     grants: bool,
     tenant: str,
-    address: str,
-    tls_ca: Path | None,
+    remote: Remote,
     as_json: bool,
 ) -> None:
     """Show what ACCOUNT (its id or an alias) can still spend, asset by asset."""
@@ -36,7 +34,7 @@ def balance(
     from ledger.v1.balance_pb2_grpc import BalanceServiceStub
 
     request = balance_pb2.BalanceServiceGetRequest(tenant=tenant, account=account, product=product)
-    with connect(address, tls_ca) as channel:
+    with connect(remote) as channel:
         reply = BalanceServiceStub(channel).Get(request, timeout=TIMEOUT_S)
     if as_json:
         print_json(_document(reply))

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from hashlib import blake2b
-from pathlib import Path
 
 import click
 
 from ledger.cli.output import instant, json_option, print_json
-from ledger.cli.remote import TIMEOUT_S, connect, server_options
+from ledger.cli.remote import TIMEOUT_S, Remote, connect, server_options
 
 
 @click.command(short_help="Erase the personal data of an account.")
@@ -16,9 +15,7 @@ from ledger.cli.remote import TIMEOUT_S, connect, server_options
 @click.option("--yes", is_flag=True, help="Do not ask.")
 @server_options
 @json_option
-def erase(
-    account: str, yes: bool, tenant: str, address: str, tls_ca: Path | None, as_json: bool
-) -> None:
+def erase(account: str, yes: bool, tenant: str, remote: Remote, as_json: bool) -> None:
     """Erase the personal data of ACCOUNT: names, metadata, aliases, event ids. Cannot be undone.
 
     Its entries, amounts and balances stay, and the journal's hash chain still verifies.
@@ -32,7 +29,7 @@ def erase(
     request = account_pb2.AccountServiceEraseRequest(
         tenant=tenant, request_id=f"erase-{name}", account=account
     )
-    with connect(address, tls_ca) as channel:
+    with connect(remote) as channel:
         reply = AccountServiceStub(channel).Erase(request, timeout=TIMEOUT_S)
     if as_json:
         print_json({"account": account, "erased_at_us": reply.erased_at_us})

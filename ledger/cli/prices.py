@@ -14,7 +14,7 @@ import click
 import msgspec
 
 from ledger.cli.output import Failed, console, instant, json_option, print_json, say, table
-from ledger.cli.remote import TIMEOUT_S, connect, server_options
+from ledger.cli.remote import TIMEOUT_S, Remote, connect, server_options
 
 if TYPE_CHECKING:
     from rating.card import RateCard
@@ -45,8 +45,7 @@ def import_prices(
     asset: str,
     dry_run: bool,
     tenant: str,
-    address: str,
-    tls_ca: Path | None,
+    remote: Remote,
     as_json: bool,
 ) -> None:
     """Publish the public LLM price map (about 3,000 models) as a rate card.
@@ -56,7 +55,7 @@ def import_prices(
     """
     from rating.v1.pricing_pb2_grpc import PricingServiceStub
 
-    with connect(address, tls_ca) as channel:
+    with connect(remote) as channel:
         stub = PricingServiceStub(channel)
         scale = _asset_scale(stub, tenant, asset)
         card, report = _import(map_file, name, asset, MONEY_SCALE if scale is None else scale)

@@ -6,9 +6,10 @@ Plain synchronous gRPC: a command makes a handful of calls. Must not retry what 
 from __future__ import annotations
 
 import contextlib
+import functools
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 
@@ -22,15 +23,37 @@ MESSAGE_BYTES_MAX: Final = 16 << 20
 ADDRESS_DEFAULT: Final = "127.0.0.1:8433"
 
 
+class Remote(NamedTuple):
+    """Where a server is, and how to speak to it."""
+
+    address: str
+    tls_ca: Path | None
+    tls_cert: Path | None
+    tls_key: Path | None
+
+
 def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--address, --tls-ca and --tenant."""
+    """--address with the TLS options, handed over as `remote`; and --tenant."""
+
+    @functools.wraps(command)
+    def gathered(
+        *arguments: Any,
+        address: str,
+        tls_ca: Path | None,
+        tls_cert: Path | None,
+        tls_key: Path | None,
+        **options: Any,
+    ) -> Any:
+        if (tls_cert is None) != (tls_key is None) or (tls_cert is not None and tls_ca is None):
+            raise click.UsageError("a client certificate needs --tls-ca, --tls-cert and --tls-key")
+        remote = Remote(address, tls_ca, tls_cert, tls_key)
+        return command(*arguments, remote=remote, **options)
+
+    decorated: Callable[..., Any] = gathered
     for option in (
-        click.option(
-            "--tls-ca",
-            type=click.Path(path_type=Path, exists=True, dir_okay=False),
-            envvar="DRAWDOWN_TLS_CA",
-            help="Speak TLS and trust this certificate authority (PEM).  [env: DRAWDOWN_TLS_CA]",
-        ),
+        _tls_option("key", "Private key (PEM) of --tls-cert."),
+        _tls_option("cert", "Prove who we are by this client certificate (PEM)."),
+        _tls_option("ca", "Speak TLS and trust this certificate authority (PEM)."),
         click.option(
             "--address",
             default=ADDRESS_DEFAULT,
@@ -46,27 +69,48 @@ def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
             help="The tenant (legal entity or sandbox).  [env: DRAWDOWN_TENANT]",
         ),
     ):
-        command = option(command)
-    return command
+        decorated = option(decorated)
+    return decorated
+
+
+def _tls_option(name: str, text: str) -> Callable[..., Any]:
+    variable = f"DRAWDOWN_CLIENT_TLS_{name.upper()}"
+    return click.option(
+        f"--tls-{name}",
+        type=click.Path(path_type=Path, exists=True, dir_okay=False),
+        envvar=variable,
+        help=f"{text}  [env: {variable}]",
+    )
 
 
 @contextlib.contextmanager
-def connect(address: str, tls_ca: Path | None) -> Iterator[grpc.Channel]:
+def connect(remote: Remote) -> Iterator[grpc.Channel]:
     """A channel to the server. Calls that fail inside become Failed."""
     import grpc
 
     options = [("grpc.max_receive_message_length", MESSAGE_BYTES_MAX)]
-    if tls_ca is not None:
-        credentials = grpc.ssl_channel_credentials(tls_ca.read_bytes())
-        channel = grpc.secure_channel(address, credentials, options)
+    if remote.tls_ca is not None:
+        channel = grpc.secure_channel(remote.address, credentials_of(remote), options)
     else:
-        channel = grpc.insecure_channel(address, options)
+        channel = grpc.insecure_channel(remote.address, options)
     try:
         yield channel
     except grpc.RpcError as error:
-        raise failure_of(error, address) from error
+        raise failure_of(error, remote.address) from error
     finally:
         channel.close()
+
+
+def credentials_of(remote: Remote) -> grpc.ChannelCredentials:
+    """TLS as the options say."""
+    import grpc
+
+    return grpc.ssl_channel_credentials(
+        *(
+            path.read_bytes() if path is not None else None
+            for path in (remote.tls_ca, remote.tls_key, remote.tls_cert)
+        )
+    )
 
 
 def failure_of(error: Any, address: str) -> Failed:

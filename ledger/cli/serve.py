@@ -21,10 +21,16 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option("--tls-cert", type=FILE, help="Certificate chain (PEM); with --tls-key.")
 @click.option("--tls-key", type=FILE, help="Private key (PEM); with --tls-cert.")
 @click.option(
+    "--tls-client-ca",
+    type=FILE,
+    help="Clients prove themselves by a certificate of this authority (PEM).",
+)
+@click.option(
     "--insecure-listen",
     is_flag=True,
     default=None,
-    help="Allow addresses beyond this machine without TLS. Only on a network that is trusted.",
+    help="Allow addresses beyond this machine for clients that prove nothing: only where the "
+    "network itself is trusted.",
 )
 @click.option("--metrics-host", help="Host of the side port.  [default: 127.0.0.1]")
 @click.option(
