@@ -134,7 +134,7 @@ def _create_asset(stub: Any, tenant: str, asset: str) -> None:
 def _publish(
     stub: Any, tenant: str, card: RateCard, dry_run: bool
 ) -> tuple[pricing_pb2.RateCardVersion | None, str]:
-    from rating.card import canonical_bytes, content_hash
+    from rating.card import canonical_bytes
     from rating.v1 import pricing_pb2
 
     newest = next(
@@ -146,14 +146,11 @@ def _publish(
         ),
         None,
     )
-    digest = content_hash(canonical_bytes(card))
-    if newest is not None and newest.content_hash == digest:
-        return newest, "unchanged: this is the newest version already"
     expected = newest.version if newest is not None else 0
     reply = stub.PublishRateCard(
         pricing_pb2.PublishRateCardRequest(
             tenant=tenant,
-            request_id=f"import-prices-{_digest(digest)}-{expected}",
+            request_id=f"import-prices-{_digest(canonical_bytes(card))}-{expected}",
             card=message_of(card),
             expected_version=expected,
             validate_only=dry_run,
@@ -161,7 +158,8 @@ def _publish(
         timeout=TIMEOUT_S,
     )
     if not dry_run:
-        return reply.version, "published"
+        unchanged = "unchanged: this is the newest version already"
+        return reply.version, unchanged if reply.replayed else "published"
     for fault in reply.faults:
         say(f"{fault.path}: {fault.reason} {fault.value!r}: {fault.message}")
     if reply.faults:
@@ -206,7 +204,9 @@ def _print(report: ImportReport, card: RateCard, version: Any, published: str) -
     number = f" version {version.version}" if version is not None else ""
     screen.print(f"[bold]rate card {card.name}{number}[/]: {published}")
     if version is not None:
-        screen.print(f"in force from {instant(version.effective_from_us)}, charges in {card.asset}")
+        always = version.effective_from_us <= 1
+        since = "for usage of any time" if always else f"from {instant(version.effective_from_us)}"
+        screen.print(f"in force {since}, charges in {card.asset}")
     figures = table("", "the map", "count", right=("count",))
     for name, count in (
         ("entries", report.entries),
