@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import secrets
 import shutil
 import threading
@@ -22,6 +23,8 @@ import pytest
 from ledger.journal.embedded import DATABASE, EmbeddedPostgres
 from ledger.journal.embedded_host import throwaway_root
 from ledger.journal.migrate import migrate
+
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")  # tests start PostgreSQL by fork
 
 PREFIX = "drawdown-test-"
 TEMPLATE = "template_ledger"

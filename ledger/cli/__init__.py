@@ -12,9 +12,14 @@ package. Whatever is slow to import is imported inside the command, so that `--h
 
 from __future__ import annotations
 
+import os
+
 
 def main() -> None:
     """Run the command line; ends the process with its exit code."""
+    # gRPC's fork handlers crash the child when PostgreSQL is started (as another user, hence by
+    # fork) from a process that serves; we never use gRPC in a forked child.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")
     from ledger.cli.app import run
 
     run()

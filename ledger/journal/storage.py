@@ -5,7 +5,9 @@ PostgreSQL for real use, memory for tests and simulations; both satisfy `engine.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 from ledger.journal.configuration import ConfigurationStore, MemoryConfigurationStore
 from ledger.journal.configuration_postgres import PostgresConfigurationStore
@@ -23,6 +25,8 @@ from ledger.journal.memory import (
 from ledger.journal.parked import MemoryParkedStore, ParkedStore, PostgresParkedStore
 from ledger.journal.postgres import PostgresJournal
 from ledger.journal.protocol import Journal, JournalRow
+
+CLOSE_TIMEOUT_S: Final = 5
 
 
 class PostgresStorage:
@@ -53,7 +57,11 @@ class PostgresStorage:
         """Let go of every connection."""
         for journal in self._journals:
             await journal.close()
-        await self.pool.close()
+        try:
+            async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                await self.pool.close()
+        except TimeoutError:  # a database that went away answers no goodbye
+            self.pool.terminate()
 
 
 class MemoryStorage:

@@ -1,0 +1,85 @@
+"""The real server as a process that tests may kill."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import grpc
+
+from ledger.v1 import journal_pb2, journal_pb2_grpc
+
+READY_TIMEOUT_S = 30
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class ServerProcess:
+    """`drawdown serve` on a database; `kill` is SIGKILL."""
+
+    def __init__(self, dsn: str, log: Path, *, projector: bool = False) -> None:
+        self.dsn = dsn
+        self.log = log
+        self.projector = projector
+        self.address = f"127.0.0.1:{free_port()}"
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "ledger.cli", "serve", "--listen", self.address]
+        command += ["--metrics-port", str(free_port())]
+        if not self.projector:
+            command.append("--no-projector")
+        with self.log.open("ab") as log:
+            self._process = subprocess.Popen(
+                command,
+                env=os.environ | {"DATABASE_URL": self.dsn},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+
+    async def ready(self) -> None:
+        """Return when every shard answers a durable read."""
+        async with (
+            asyncio.timeout(READY_TIMEOUT_S),
+            grpc.aio.insecure_channel(self.address) as channel,
+        ):
+            stub = journal_pb2_grpc.JournalServiceStub(channel)
+            while True:
+                assert self._process is not None
+                assert self._process.poll() is None, self.log.read_text()
+                try:
+                    await stub.TrialBalance(
+                        journal_pb2.TrialBalanceRequest(tenant="default"), wait_for_ready=True
+                    )
+                except grpc.aio.AioRpcError as error:
+                    if error.code() != grpc.StatusCode.UNAVAILABLE:
+                        raise
+                    await asyncio.sleep(0.02)
+                else:
+                    return
+
+    def kill(self) -> None:
+        assert self._process is not None
+        self._process.send_signal(signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> None:
+        if self._process is None or self._process.poll() is not None:
+            return
+        self._process.send_signal(signal.SIGTERM)
+        try:
+            self._process.wait(20)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            raise

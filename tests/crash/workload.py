@@ -1,0 +1,173 @@
+"""A workload whose every acknowledgement is remembered, and resent until there is one.
+
+Batches are made from their number alone, so that a resent batch is the same batch. What the server
+acknowledged is kept with its charge; at the end everything is sent once more and must be answered
+as a replay of the same outcome.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+
+import grpc
+
+from ledger.v1 import account_pb2, account_pb2_grpc, balance_pb2, balance_pb2_grpc
+from ledger.v1 import grant_pb2, grant_pb2_grpc, types_pb2, usage_pb2, usage_pb2_grpc
+from rating.v1 import card_pb2, pricing_pb2, pricing_pb2_grpc
+
+TENANT = "default"
+ACCOUNTS = 12  # three families of four
+EVENTS_A_BATCH = 40
+GRANTED = 10**12
+RECORDED = {usage_pb2.INGEST_OUTCOME_APPLIED, usage_pb2.INGEST_OUTCOME_SUSPENSE}
+AGAIN = {usage_pb2.INGEST_OUTCOME_RETRY, usage_pb2.INGEST_OUTCOME_UNKNOWN}
+RETRIED_CODES = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+
+
+def account_name(number: int) -> str:
+    root = f"root-{number // 4}"
+    return root if number % 4 == 0 else f"{root}/child-{number % 4}"
+
+
+def batch_of(number: int) -> usage_pb2.IngestRequest:
+    """The batch with that number: always the same."""
+    events = []
+    for index in range(EVENTS_A_BATCH):
+        mixed = number * EVENTS_A_BATCH + index
+        events.append(
+            usage_pb2.UsageEvent(
+                id=f"event-{number}-{index}",
+                account=account_name(mixed * 7 % ACCOUNTS),
+                quantities={"tokens": 1 + mixed % 50},
+            )
+        )
+    return usage_pb2.IngestRequest(tenant=TENANT, source="crash", product="chat", events=events)
+
+
+def tokens_of(number: int) -> int:
+    return sum(event.quantities["tokens"] for event in batch_of(number).events)
+
+
+@dataclass
+class Workload:
+    """Sends batches 0, 1, 2 … from several senders until told to stop."""
+
+    address: str
+    acknowledged: dict[tuple[int, int], int] = field(default_factory=dict)  # -> charge
+    started: set[int] = field(default_factory=set)
+    completed: set[int] = field(default_factory=set)
+    progress: asyncio.Condition = field(default_factory=asyncio.Condition)
+    stopping: bool = False
+    _next: int = 0
+
+    async def prepare(self) -> None:
+        """Assets, prices, accounts and grants."""
+        async with grpc.aio.insecure_channel(self.address) as channel:
+            pricing = pricing_pb2_grpc.PricingServiceStub(channel)
+            await pricing.CreateAsset(
+                pricing_pb2.CreateAssetRequest(
+                    tenant=TENANT,
+                    request_id="usd",
+                    asset=pricing_pb2.Asset(
+                        asset="USD", scale=9, kind=pricing_pb2.ASSET_KIND_MONEY
+                    ),
+                )
+            )
+            card = card_pb2.RateCard(
+                name="default",
+                asset="USD",
+                asset_scale=9,
+                meters=[card_pb2.Meter(quantity="tokens")],
+                rows=[card_pb2.PriceRow(product="chat", quantity="tokens", price="0.000001")],
+            )
+            published = await pricing.PublishRateCard(
+                pricing_pb2.PublishRateCardRequest(tenant=TENANT, request_id="card", card=card)
+            )
+            assert not published.faults
+            accounts = account_pb2_grpc.AccountServiceStub(channel)
+            grants = grant_pb2_grpc.GrantServiceStub(channel)
+            for number in range(ACCOUNTS):
+                name = account_name(number)
+                await accounts.Create(
+                    account_pb2.AccountServiceCreateRequest(
+                        tenant=TENANT,
+                        request_id=f"create-{number}",
+                        account=name,
+                        parent="" if number % 4 == 0 else name.split("/")[0],
+                    )
+                )
+                await grants.Issue(
+                    grant_pb2.GrantServiceIssueRequest(
+                        tenant=TENANT,
+                        request_id=f"grant-{number}",
+                        account=name,
+                        asset="USD",
+                        amount=GRANTED,
+                        kind=types_pb2.GRANT_KIND_PREPAID,
+                    )
+                )
+
+    async def sender(self) -> None:
+        """Take the next batch and send it until every event of it is acknowledged."""
+        async with grpc.aio.insecure_channel(self.address) as channel:
+            stub = usage_pb2_grpc.UsageServiceStub(channel)
+            while not self.stopping:
+                number = self._next
+                self._next += 1
+                self.started.add(number)
+                await self._deliver(stub, number)
+
+    async def _deliver(self, stub: usage_pb2_grpc.UsageServiceAsyncStub, number: int) -> None:
+        request = batch_of(number)
+        while True:
+            try:
+                reply = await stub.Ingest(request, timeout=20, wait_for_ready=True)
+            except grpc.aio.AioRpcError as error:
+                assert error.code() in RETRIED_CODES, error
+                continue
+            again = False
+            for index, result in enumerate(reply.results):
+                if result.outcome in AGAIN:
+                    again = True
+                    continue
+                assert result.outcome in RECORDED, result
+                self._acknowledge((number, index), result.charge)
+            if not again:
+                self.completed.add(number)
+                async with self.progress:
+                    self.progress.notify_all()
+                return
+            await asyncio.sleep(0.01)
+
+    def _acknowledge(self, event: tuple[int, int], charge: int) -> None:
+        known = self.acknowledged.setdefault(event, charge)
+        assert known == charge, f"{event} was acknowledged with {known}, now with {charge}"
+
+    async def reached(self, completed: int) -> None:
+        """Return when so many batches are acknowledged whole."""
+        async with self.progress:
+            await self.progress.wait_for(lambda: len(self.completed) >= completed)
+
+    async def check(self) -> None:
+        """Send everything once more: each a replay; the balances show each event once."""
+        async with grpc.aio.insecure_channel(self.address) as channel:
+            stub = usage_pb2_grpc.UsageServiceStub(channel)
+            for number in sorted(self.started):
+                reply = await stub.Ingest(batch_of(number), timeout=60)
+                for index, result in enumerate(reply.results):
+                    place = (number, index)
+                    assert result.replayed, f"{place} was acknowledged and is not there"
+                    assert result.charge == self.acknowledged[place], place
+            balances = balance_pb2_grpc.BalanceServiceStub(channel)
+            available = 0
+            for number in range(ACCOUNTS):
+                balance = await balances.Get(
+                    balance_pb2.BalanceServiceGetRequest(
+                        tenant=TENANT, account=account_name(number)
+                    )
+                )
+                available += sum(int(asset.available) for asset in balance.balances)
+        used = sum(tokens_of(number) for number in self.started) * 1_000
+        assert ACCOUNTS * GRANTED - available == used, "every event counted exactly once"
+        assert sum(self.acknowledged.values()) == used
