@@ -6,9 +6,12 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from telemetry.collector import collector
 
 from cli.processes import Server
 from ledger.journal.embedded_host import throwaway_root
+
+__all__ = ["collector", "data_dir", "server"]
 
 
 @pytest.fixture(scope="session")

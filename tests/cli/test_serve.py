@@ -1,0 +1,82 @@
+"""The life of a server: what it starts, what it leaves behind, and what a restart finds."""
+
+import json
+import secrets
+import shutil
+import signal
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+import grpc
+import psutil
+import pytest
+
+from cli.processes import Server, drawdown
+from ledger.journal.embedded_host import throwaway_root
+from ledger.v1 import account_pb2, account_pb2_grpc
+
+
+@pytest.fixture
+def own_dir() -> Iterator[Path]:
+    path = throwaway_root() / f"drawdown-test-serve-{secrets.token_hex(4)}"
+    yield path
+    shutil.rmtree(path, ignore_errors=True)
+
+
+def descendants(server: Server) -> list[psutil.Process]:
+    return psutil.Process(server.ready["pid"]).children(recursive=True)
+
+
+def test_a_signal_ends_everything_and_a_restart_finds_it(own_dir: Path, tmp_path: Path) -> None:
+    """SIGTERM: exit code 0, no PostgreSQL and no projector left, every answer kept."""
+    first = Server(tmp_path / "log", f"--data-dir={own_dir}")
+    children = descendants(first)
+    assert any("postgres" in child.name() for child in children)
+    with grpc.insecure_channel(first.address) as channel:
+        account_pb2_grpc.AccountServiceStub(channel).Create(
+            account_pb2.AccountServiceCreateRequest(
+                tenant="default", request_id="create", account="acme"
+            )
+        )
+    assert first.end(signal.SIGTERM) == 0
+    _, left = psutil.wait_procs(children, timeout=10)
+    assert not left
+    second = Server(tmp_path / "log", f"--data-dir={own_dir}")
+    try:
+        with grpc.insecure_channel(second.address) as channel:
+            found = account_pb2_grpc.AccountServiceStub(channel).Get(
+                account_pb2.AccountServiceGetRequest(tenant="default", account="acme")
+            )
+        assert found.account.account == "acme"
+        with urllib.request.urlopen(f"http://{second.ready['metrics']}/readyz") as reply:
+            assert json.load(reply)["ready"] is True
+    finally:
+        assert second.end(signal.SIGINT) == 0
+
+
+def test_a_server_that_is_killed_leaves_no_projector(database: str, tmp_path: Path) -> None:
+    server = Server(tmp_path / "log", DATABASE_URL=database)
+    projectors = descendants(server)
+    assert len(projectors) == 1
+    server.end(signal.SIGKILL)
+    _, left = psutil.wait_procs(projectors, timeout=20)
+    assert not left
+
+
+def test_a_port_that_is_taken_is_named(database: str, tmp_path: Path) -> None:
+
+    server = Server(tmp_path / "log", "--no-projector", DATABASE_URL=database)
+    try:
+        done = drawdown(
+            "serve",
+            "--no-projector",
+            "--metrics-port=0",
+            f"--listen={server.address}",
+            DATABASE_URL=database,
+        )
+        assert done.returncode == 1
+        assert server.address in done.stderr
+        assert "Traceback" not in done.stderr
+    finally:
+        server.end()
