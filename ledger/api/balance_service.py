@@ -10,7 +10,7 @@ from ledger.api.errors import CallFailed
 from ledger.api.limits import Checked
 from ledger.api.positions import minimum, position_of
 from ledger.api.render_grant import GrantView, grant_view, render_grant
-from ledger.core.drawdown import overage_payer
+from ledger.core.drawdown import in_order, overage_payer
 from ledger.core.holds import available_to
 from ledger.core.state import Account, State
 from ledger.journal.directory import Entry
@@ -100,7 +100,7 @@ def _balances(
 def _balance(state: State, account: Account, asset: int, product: str, now_us: int) -> AssetView:
     usable = [
         grant
-        for grant in account.active.get(asset, [])
+        for grant in in_order(account, asset)
         if grant.effective_at <= now_us < grant.expires_at
     ]
     policy = account.policy
@@ -122,10 +122,7 @@ def _balance(state: State, account: Account, asset: int, product: str, now_us: i
 
 
 def _overage(state: State, account: Account, asset: int, now_us: int) -> int:
-    """What this account's usage put into its payer's overage in the present month.
-
-    The state keeps one figure a month; it is in the asset that the payer is billed in.
-    """
+    """What this account's usage put into its payer's overage in the present month."""
     if asset not in overage_payer(account).overage:
         return 0
-    return account.overage_posted.get(state.months.start_of(now_us), 0)
+    return account.overage_posted.get((asset, state.months.start_of(now_us)), 0)

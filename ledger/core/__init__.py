@@ -1,4 +1,6 @@
-"""The pure core: no I/O, no clock, no randomness, no asyncio. Read in this order:
+"""The pure core: no I/O, no clock, no randomness, no asyncio.
+
+Read in this order:
 
     limits, outcomes        what is bounded, and how a refusal looks
     events, commands        the facts of the journal, and what may be asked

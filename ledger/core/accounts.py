@@ -14,16 +14,16 @@ from ledger.core.events import (
 from ledger.core.limits import DEPTH_MAX, INT64_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.state import Account, State
-from ledger.core.usage import account_closed, unknown_account
+from ledger.core.usage import account_closed, recorded_before, unknown_account
 
 
 def decide_create(
     state: State, command: CreateAccount, out: list[Event]
 ) -> Event | Known | Refusal:
     """Open an account under its parent, in the family of its root."""
-    locator = state.keys.find(command.key)
-    if locator is not None:
-        return Known(locator)
+    known = recorded_before(state, command.key)
+    if known is not None:
+        return known
     if command.account in state.accounts:
         return Refusal(
             Reason.ACCOUNT_EXISTS, "account", str(command.account), "the account exists already"
@@ -36,7 +36,7 @@ def decide_create(
             )
         if parent.closed_at:
             return account_closed(parent)
-        assert parent.root == command.root, (parent.root, command.root)
+        assert parent.root == command.root and parent.tenant == command.tenant, command
         if parent.depth >= DEPTH_MAX:
             return Refusal(
                 Reason.DEPTH_EXCEEDED,
@@ -63,9 +63,9 @@ def decide_create(
 
 def decide_policy(state: State, command: UpdatePolicy, out: list[Event]) -> Event | Known | Refusal:
     """Replace an account's policy; decisions name the version that they used."""
-    locator = state.keys.find(command.key)
-    if locator is not None:
-        return Known(locator)
+    known = recorded_before(state, command.key)
+    if known is not None:
+        return known
     account = state.accounts.get(command.account)
     if account is None:
         return unknown_account(command.account)
@@ -118,14 +118,21 @@ def _invalid_policy(state: State, tenant: int, policy: Policy) -> Refusal | None
             str(policy.overage_cap),
             "an overage cap is from 0 to 2^63 - 1, or absent",
         )
+    if not 0 <= policy.holds_open_max <= INT64_MAX:
+        return Refusal(
+            Reason.AMOUNT_INVALID,
+            "policy.holds_open_max",
+            str(policy.holds_open_max),
+            "an account has from 0 to 2^63 - 1 open holds",
+        )
     return None
 
 
 def decide_close(state: State, command: CloseAccount, out: list[Event]) -> Event | Known | Refusal:
     """Close at zero only: no credits, no holds, nothing owed, no open child."""
-    locator = state.keys.find(command.key)
-    if locator is not None:
-        return Known(locator)
+    known = recorded_before(state, command.key)
+    if known is not None:
+        return known
     account = state.accounts.get(command.account)
     if account is None:
         return unknown_account(command.account)
@@ -147,11 +154,11 @@ def decide_close(state: State, command: CloseAccount, out: list[Event]) -> Event
 def _still_open(account: Account) -> str:
     if account.holds:
         return "open holds"
-    if any(active for active in account.active.values()):
+    if any(bool(active) for active in account.active.values()):
         return "credits"
-    if any(book.owed for book in account.advance.values()):
+    if any(book.owed != 0 for book in account.advance.values()):
         return "an advance"
-    if any(book.owed for book in account.overage.values()):
+    if any(book.owed != 0 for book in account.overage.values()):
         return "unbilled overage"
     if any(not child.closed_at for child in account.children):
         return "open children"
@@ -162,9 +169,9 @@ def decide_abandon(
     state: State, command: AbandonRequest, out: list[Event]
 ) -> Event | Known | Refusal:
     """A tombstone, unless the request was applied after all (rule I5)."""
-    locator = state.keys.find(command.key)
-    if locator is not None:
-        return Known(locator)
+    known = recorded_before(state, command.key)
+    if known is not None:
+        return known
     if state.accounts.get(command.account) is None:
         return unknown_account(command.account)
     abandoned = RequestAbandoned(command.key, command.account)

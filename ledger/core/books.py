@@ -17,49 +17,6 @@ class BooksUnbalanced(Exception):
     """Debits and credits differ: a bug or a damaged journal. The writer must stop (rule B7)."""
 
 
-class Book:
-    """One book account. Posted counters only grow; pending ones never fall below zero (rule B1)."""
-
-    __slots__ = (
-        "asset",
-        "credits_pending",
-        "credits_posted",
-        "debits_pending",
-        "debits_posted",
-        "grant",
-        "kind",
-        "name",
-        "number",
-        "owner",
-        "tenant",
-    )
-
-    def __init__(
-        self, number: int, tenant: int, kind: int, asset: int, owner: int, name: str
-    ) -> None:
-        self.number = number
-        self.tenant = tenant
-        self.kind = kind
-        self.asset = asset
-        self.owner = owner
-        self.name = name
-        self.debits_posted = 0
-        self.credits_posted = 0
-        self.debits_pending = 0
-        self.credits_pending = 0
-        self.grant: Grant | None = None  # what draws on this book, if it is a grant's
-
-    @property
-    def available(self) -> int:
-        """Credits posted - debits posted - debits pending, in minor units (rule B6)."""
-        return self.credits_posted - self.debits_posted - self.debits_pending
-
-    @property
-    def owed(self) -> int:
-        """Debits posted - credits posted: what an advance or overage account stands at."""
-        return self.debits_posted - self.credits_posted
-
-
 class AssetTotals:
     """Both sides of one asset, summed apart."""
 
@@ -80,6 +37,58 @@ class AssetTotals:
         )
 
 
+class Book:
+    """One book account. Posted counters only grow; pending ones never fall below zero (rule B1)."""
+
+    __slots__ = (
+        "asset",
+        "credits_pending",
+        "credits_posted",
+        "debits_pending",
+        "debits_posted",
+        "grant",
+        "kind",
+        "name",
+        "number",
+        "owner",
+        "tenant",
+        "totals",
+    )
+
+    def __init__(
+        self,
+        number: int,
+        tenant: int,
+        kind: int,
+        asset: int,
+        owner: int,
+        name: str,
+        totals: AssetTotals,
+    ) -> None:
+        self.number = number
+        self.tenant = tenant
+        self.kind = kind
+        self.asset = asset
+        self.owner = owner
+        self.name = name
+        self.debits_posted = 0
+        self.credits_posted = 0
+        self.debits_pending = 0
+        self.credits_pending = 0
+        self.totals = totals  # of its asset: the same object for every book of that asset
+        self.grant: Grant | None = None  # what draws on this book, if it is a grant's
+
+    @property
+    def available(self) -> int:
+        """Credits posted - debits posted - debits pending, in minor units (rule B6)."""
+        return self.credits_posted - self.debits_posted - self.debits_pending
+
+    @property
+    def owed(self) -> int:
+        """Debits posted - credits posted: what an advance or overage account stands at."""
+        return self.debits_posted - self.credits_posted
+
+
 class Books:
     """All book accounts of a shard and the totals of each asset."""
 
@@ -92,35 +101,37 @@ class Books:
     def open(self, number: int, tenant: int, kind: int, asset: int, owner: int, name: str) -> Book:
         """Open a book account; its number is new and its counters are zero."""
         assert number not in self.accounts, f"book {number} is open already"
-        book = Book(number, tenant, kind, asset, owner, name)
+        totals = self.totals.get(asset)
+        if totals is None:
+            totals = self.totals[asset] = AssetTotals()
+        book = Book(number, tenant, kind, asset, owner, name, totals)
         self.accounts[number] = book
-        if asset not in self.totals:
-            self.totals[asset] = AssetTotals()
         return book
 
     def transfer(self, debit: Book, credit: Book, amount: int) -> None:
         """Post one transfer of `amount` > 0 minor units."""
-        assert amount > 0 and debit.asset == credit.asset, (debit.number, credit.number, amount)
+        _assert_transfer(debit, credit, amount)
         debit.debits_posted += amount
         credit.credits_posted += amount
-        totals = self.totals[debit.asset]
+        totals = debit.totals
         totals.debits_posted += amount
         totals.credits_posted += amount
 
     def reserve(self, debit: Book, credit: Book, amount: int) -> None:
         """Pend one transfer: a hold's slice (rule B1)."""
-        assert amount > 0 and debit.asset == credit.asset, (debit.number, credit.number, amount)
+        _assert_transfer(debit, credit, amount)
         debit.debits_pending += amount
         credit.credits_pending += amount
-        totals = self.totals[debit.asset]
+        totals = debit.totals
         totals.debits_pending += amount
         totals.credits_pending += amount
 
     def release(self, debit: Book, credit: Book, amount: int) -> None:
         """Take a pending transfer back: captured, released or expired."""
+        _assert_transfer(debit, credit, amount)
         debit.debits_pending -= amount
         credit.credits_pending -= amount
-        totals = self.totals[debit.asset]
+        totals = debit.totals
         totals.debits_pending -= amount
         totals.credits_pending -= amount
         if debit.debits_pending < 0 or credit.credits_pending < 0:
@@ -145,3 +156,11 @@ class Books:
                     f"asset {asset}: debits {total.debits_posted} + {total.debits_pending}, "
                     f"credits {total.credits_posted} + {total.credits_pending}, posted + pending"
                 )
+
+
+def _assert_transfer(debit: Book, credit: Book, amount: int) -> None:
+    if amount <= 0 or debit.totals is not credit.totals:
+        raise BooksUnbalanced(
+            f"no transfer: {amount} from book {debit.number} of asset {debit.asset} "
+            f"to book {credit.number} of asset {credit.asset}"
+        )

@@ -40,7 +40,11 @@ class Bound:
     __slots__ = ("asset", "declaration", "plan", "used_key")
 
     def __init__(
-        self, plan: Plan, declaration: PlanDeclared, asset: int, used_key: tuple[int, int, int, str]
+        self,
+        plan: Plan,
+        declaration: PlanDeclared,
+        asset: int,
+        used_key: tuple[int, BookKind, int, str],
     ) -> None:
         self.plan = plan
         self.declaration = declaration
@@ -51,7 +55,7 @@ class Bound:
 class PricedCard:
     """A rate card's versions, with the shapes that they have priced."""
 
-    __slots__ = ("_bounds", "_settled", "assets", "name", "settled_from_us", "tenant", "versions")
+    __slots__ = ("_bounds", "assets", "name", "settled", "settled_from_us", "tenant", "versions")
 
     def __init__(self, tenant: int, name: str) -> None:
         self.tenant = tenant
@@ -59,39 +63,52 @@ class PricedCard:
         self.versions = CardVersions()
         self.assets: dict[int, int] = {}  # card version -> asset
         self.settled_from_us = 0
-        self._settled: dict[Shape, Bound] = {}  # for events not earlier than settled_from_us
-        self._bounds: dict[tuple[Shape, Plan], Bound] = {}
+        self.settled: dict[Shape, Bound] = {}  # for events not earlier than settled_from_us
+        self._bounds: dict[tuple[Shape, Plan | None], Bound] = {}
 
     def add(self, version: CardVersion, asset: int) -> None:
         """Take a published version in; what was priced before is priced anew."""
         self.versions = self.versions.adding(version)
         self.assets[version.version] = asset
         self.settled_from_us = self.versions.settled_from_us
-        self._settled = {}
+        self.settled = {}
 
     def bind(self, shape: Shape, effective_at: int) -> Bound:
         """The shape priced at that time; every quantity unpriced where no version applies."""
         settled = effective_at >= self.settled_from_us
         if settled:
-            bound = self._settled.get(shape)
+            bound = self.settled.get(shape)
             if bound is not None:
                 return bound
         plan = self.versions.plan_for(
             effective_at, shape.product, shape.attributes, shape.quantity_names
         )
-        bound = self.bound(shape, plan if plan is not None else _unpriced(shape))
+        bound = self.bound(shape, plan)
         if settled:
-            if len(self._settled) >= BOUNDS_MAX:
-                self._settled = {}
-            self._settled[shape] = bound
+            if len(self.settled) >= BOUNDS_MAX:
+                self.settled = {}
+            self.settled[shape] = bound
         return bound
 
-    def bound(self, shape: Shape, plan: Plan) -> Bound:
-        """The shape with one of its plans: a step for large prompts, or an earlier version's."""
-        bound = self._bounds.get((shape, plan))
+    def step(self, bound: Bound, shape: Shape, quantities: tuple[int, ...]) -> Bound:
+        """The shape with the plan for an event whose prompt may be above a threshold."""
+        plan = bound.plan
+        if plan.steps:
+            plan = plan.at(quantities[plan.prompt_index])
+            if plan is not bound.plan:
+                return self.bound(shape, plan)
+        return bound
+
+    def bound(self, shape: Shape, known: Plan | None) -> Bound:
+        """The shape with one of its plans: a step for large prompts, or an earlier version's.
+
+        None where no version applies: every quantity is unpriced.
+        """
+        bound = self._bounds.get((shape, known))
         if bound is None:
             if len(self._bounds) >= BOUNDS_MAX:
                 self._bounds = {}
+            plan = known if known is not None else _unpriced(shape)
             asset = self.assets.get(plan.card_version, 0)
             declaration = PlanDeclared(
                 shape.product,
@@ -104,7 +121,7 @@ class PricedCard:
             )
             used_key = (self.tenant, BookKind.USED, asset, shape.product)
             bound = Bound(plan, declaration, asset, used_key)
-            self._bounds[(shape, plan)] = bound
+            self._bounds[(shape, known)] = bound
         return bound
 
 
@@ -118,12 +135,13 @@ def _unpriced(shape: Shape) -> Plan:
 class Catalog:
     """One shard's compiled configuration, as far as its journal has applied it."""
 
-    __slots__ = ("_asset_numbers", "assets", "cards")
+    __slots__ = ("_asset_numbers", "_shapes", "assets", "cards")
 
     def __init__(self) -> None:
         self.assets: dict[int, Asset] = {}
         self.cards: dict[tuple[int, str], PricedCard] = {}
         self._asset_numbers: dict[tuple[int, str], int] = {}
+        self._shapes: dict[tuple[str, tuple[tuple[str, str], ...], tuple[str, ...]], Shape] = {}
 
     def add_asset(self, asset: Asset) -> None:
         """Take a defined asset in."""
@@ -139,14 +157,11 @@ class Catalog:
         """Take a version of a rate card in; its asset must have been defined before."""
         asset = self.asset_of(tenant, version.card.asset)
         assert asset is not None, f"card {name!r} charges in the undefined {version.card.asset!r}"
-        self._card((tenant, name)).add(version, asset.number)
+        self.card((tenant, name)).add(version, asset.number)
 
     def bind(self, card_key: tuple[int, str], shape: Shape, effective_at: int) -> Bound:
         """A shape priced by the card (tenant, name) at that time."""
-        card = self.cards.get(card_key)
-        if card is None:
-            card = self._card(card_key)
-        return card.bind(shape, effective_at)
+        return self.card(card_key).bind(shape, effective_at)
 
     def step(
         self,
@@ -156,16 +171,28 @@ class Catalog:
         quantities: tuple[int, ...],
     ) -> tuple[Bound, Plan]:
         """The same for one event, whose prompt may be above a threshold of the card."""
-        bound = self.bind(card_key, shape, effective_at)
-        plan = bound.plan
-        if plan.steps:
-            plan = plan.at(quantities[plan.prompt_index])
-            if plan is not bound.plan:
-                bound = self.cards[card_key].bound(shape, plan)
-        return bound, plan
+        card = self.card(card_key)
+        bound = card.step(card.bind(shape, effective_at), shape, quantities)
+        return bound, bound.plan
 
-    def _card(self, card_key: tuple[int, str]) -> PricedCard:
+    def card(self, card_key: tuple[int, str]) -> PricedCard:
+        """The card (tenant, name); one that prices nothing where none is published yet."""
         card = self.cards.get(card_key)
         if card is None:
             card = self.cards[card_key] = PricedCard(card_key[0], card_key[1])
         return card
+
+    def shape(
+        self,
+        product: str,
+        attributes: tuple[tuple[str, str], ...],
+        quantity_names: tuple[str, ...],
+    ) -> Shape:
+        """The shape of that description: the same object every time, so that it is priced once."""
+        described = (product, attributes, quantity_names)
+        shape = self._shapes.get(described)
+        if shape is None:
+            if len(self._shapes) >= BOUNDS_MAX:
+                self._shapes = {}
+            shape = self._shapes[described] = Shape(product, attributes, quantity_names)
+        return shape

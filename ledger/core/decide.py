@@ -9,8 +9,9 @@ own, so no decision sees an overdue hold or grant (rules H2, T3).
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from heapq import heappop
-from typing import TypeAlias
+from typing import Any, TypeAlias
 
 from ledger.core.accounts import decide_abandon, decide_close, decide_create, decide_policy
 from ledger.core.commands import (
@@ -41,61 +42,33 @@ Outcome: TypeAlias = Event | Known | Refusal
 
 def decide(state: State, command: Command, out: list[Event]) -> Outcome:
     """Append to `out` the events that `command` causes; a Refusal or Known leaves it empty."""
-    match command:
-        case RecordUsage():
-            return decide_usage(state, command, out)
-        case AuthorizeHold():
-            return decide_authorize(state, command, out)
-        case CaptureHold():
-            return decide_capture(state, command, out)
-        case ReleaseHold():
-            return decide_release(state, command, out)
-        case CreateAccount():
-            return decide_create(state, command, out)
-        case UpdatePolicy():
-            return decide_policy(state, command, out)
-        case CloseAccount():
-            return decide_close(state, command, out)
-        case IssueGrant():
-            return decide_issue(state, command, out)
-        case VoidGrant():
-            return decide_void(state, command, out)
-        case AbandonRequest():
-            return decide_abandon(state, command, out)
-        case ApplyConfiguration():
-            reached = state.configuration.get(command.tenant, 0)
-            if command.version != reached + 1:
-                return Refusal(
-                    Reason.VERSION_MISMATCH,
-                    "version",
-                    str(reached),
-                    f"configuration is applied in order: {reached} is the last version applied",
-                )
-            applied = ConfigurationApplied(command.tenant, command.version, command.content_hash)
-            out.append(applied)
-            return applied
-        case _:
-            raise AssertionError(f"no decision for {type(command).__name__}")
+    return _DECIDERS[type(command)](state, command, out)
 
 
 def execute(state: State, command: Command, batch: list[Event]) -> Outcome:
     """Decide a command and evolve the state by its events, which are appended to `batch`."""
     out: list[Event] = []
+    outcome: Outcome
     if type(command) is RecordUsage:
         account = state.accounts.get(command.account)
         if account is not None and account.next_due <= state.recorded_at:
             settle_due(state, account, batch)
-        outcome: Outcome = decide_usage(state, command, out)
+        outcome = decide_usage(state, account, command, out)
     else:
-        if not isinstance(command, ApplyConfiguration | CreateAccount):
-            account = state.accounts.get(command.account)
-            if account is not None and account.next_due <= state.recorded_at:
-                settle_due(state, account, batch)
+        _settle_touched(state, command, batch)
         outcome = decide(state, command, out)
     for event in out:
         evolve(state, event)
         batch.append(event)
     return outcome
+
+
+def _settle_touched(state: State, command: Command, batch: list[Event]) -> None:
+    if isinstance(command, ApplyConfiguration | CreateAccount):
+        return
+    account = state.accounts.get(command.account)
+    if account is not None and account.next_due <= state.recorded_at:
+        settle_due(state, account, batch)
 
 
 def settle_due(state: State, account: Account, batch: list[Event]) -> None:
@@ -112,6 +85,7 @@ def settle_due(state: State, account: Account, batch: list[Event]) -> None:
             out = []
             expire(state, grant, out)
             _evolve_all(state, out, batch)
+    account.find_next_due()
 
 
 def sweep(state: State, entries_max: int, batch: list[Event]) -> None:
@@ -136,3 +110,37 @@ def _evolve_all(state: State, out: list[Event], batch: list[Event]) -> None:
     for event in out:
         evolve(state, event)
         batch.append(event)
+
+
+def _decide_usage(state: State, command: RecordUsage, out: list[Event]) -> Outcome:
+    return decide_usage(state, state.accounts.get(command.account), command, out)
+
+
+def _decide_configuration(state: State, command: ApplyConfiguration, out: list[Event]) -> Outcome:
+    reached = state.configuration.get(command.tenant, 0)
+    if command.version != reached + 1:
+        return Refusal(
+            Reason.VERSION_MISMATCH,
+            "version",
+            str(reached),
+            f"configuration is applied in order: {reached} is the last version applied",
+        )
+    applied = ConfigurationApplied(command.tenant, command.version, command.content_hash)
+    out.append(applied)
+    return applied
+
+
+_DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
+    RecordUsage: _decide_usage,
+    AuthorizeHold: decide_authorize,
+    CaptureHold: decide_capture,
+    ReleaseHold: decide_release,
+    CreateAccount: decide_create,
+    UpdatePolicy: decide_policy,
+    CloseAccount: decide_close,
+    IssueGrant: decide_issue,
+    VoidGrant: decide_void,
+    AbandonRequest: decide_abandon,
+    ApplyConfiguration: _decide_configuration,
+}
+"""One function a command; a test asserts that every command has one."""

@@ -77,10 +77,12 @@ def _account(account: Account) -> list[Any]:
             [row, period, str(quantity)]
             for (row, period), quantity in sorted(account.totals.items())
         ],
-        [[period, str(posted)] for period, posted in sorted(account.overage_posted.items())],
-        str(account.overage_pending),
+        [
+            [asset, period, str(posted)]
+            for (asset, period), posted in sorted(account.overage_posted.items())
+        ],
+        [[asset, str(pending)] for asset, pending in sorted(account.overage_pending.items())],
         account.suspended,
-        account.next_due,
     ]
 
 
@@ -131,5 +133,6 @@ def _settled(hold: SettledHold) -> list[Any]:
         hold.asset,
         str(hold.amount),
         hold.ended,
+        hold.captured_late,
         hold.settled_at,
     ]

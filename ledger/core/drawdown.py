@@ -6,11 +6,15 @@ change of priorities or policies rewrites them (rule D3).
 
 from __future__ import annotations
 
+from fractions import Fraction
+from typing import Final
+
 from ledger.core.books import Book
 from ledger.core.events import BookKind, BookOpened, Event, Excess, Overage, Pot, Slice
-from ledger.core.state import Account, State
+from ledger.core.limits import INT64_MAX
+from ledger.core.state import Account, Grant, GrantOrder, State
 
-_GRANT = int(Pot.GRANT)
+_GRANT: Final = int(Pot.GRANT)
 
 
 class Draw:
@@ -29,6 +33,40 @@ class Draw:
         return any(piece.pot != _GRANT for piece in self.slices)
 
 
+def default_order(grant: Grant) -> GrantOrder:
+    """The comparator `drawdown`, version 1 (rule D2), for the grants of one account.
+
+    Prepaid before postpaid; low priority first; soonest expiry; lower cost per unit; narrower
+    applicability; earlier effective; ordinal.
+    """
+    order = grant.order
+    if order is None:
+        order = grant.order = (
+            0,  # every kind of grant that exists so far is prepaid
+            grant.priority,
+            grant.expires_at,
+            Fraction(grant.price_paid, grant.amount),
+            len(grant.products) or INT64_MAX,
+            grant.effective_at,
+            grant.ordinal,
+        )
+    return order
+
+
+def in_order(account: Account, asset: int) -> list[Grant]:
+    """The account's grants of that asset with units left, in the order in which they pay.
+
+    Sorted when first asked for after an issue: evolve, and so every replay, compares nothing.
+    """
+    active = account.active.get(asset)
+    if active is None:
+        return []
+    if asset in account.unordered:
+        active.sort(key=default_order)
+        account.unordered.discard(asset)
+    return active
+
+
 def from_grants(
     account: Account, asset: int, product: str, amount: int, at: int, slices: list[Slice]
 ) -> int:
@@ -36,20 +74,35 @@ def from_grants(
     active = account.active.get(asset)
     if active is None:
         return amount
+    if account.unordered:
+        active = in_order(account, asset)
     for grant in active:
+        if at < grant.effective_at or at >= grant.expires_at:
+            continue
+        products = grant.products
+        if products and product not in products:
+            continue
         book = grant.book
         left = book.credits_posted - book.debits_posted - book.debits_pending
-        if left <= 0 or at < grant.effective_at or at >= grant.expires_at:
-            continue
-        if grant.products and product not in grant.products:
+        if left <= 0:
             continue
         take = left if left < amount else amount
-        value = 0 if grant.price_paid == 0 else grant.value_of(take, grant.drawn)
-        slices.append(Slice(_GRANT, book.number, take, value))
+        slices.append(Slice(_GRANT, book.number, take, grant.value_of(take)))
         amount -= take
         if amount == 0:
             return 0
     return amount
+
+
+def applicable(account: Account, asset: int, product: str, at: int) -> int:
+    """Units of the grants that may pay for `product` at `at`, whatever the order (rule D1)."""
+    total = 0
+    for grant in account.active.get(asset, ()):
+        if grant.effective_at <= at < grant.expires_at and (
+            not grant.products or product in grant.products
+        ):
+            total += grant.book.available
+    return total
 
 
 def overdraft_headroom(account: Account, asset: int) -> int:
@@ -63,15 +116,16 @@ def overdraft_headroom(account: Account, asset: int) -> int:
     return max(0, policy.overdraft_limit - advance.owed - advance.debits_pending)
 
 
-def overage_headroom(account: Account, period: int) -> int | None:
-    """Units that overage still takes in `period`; None = without a cap, 0 = off or used up."""
+def overage_headroom(account: Account, asset: int, period: int) -> int | None:
+    """Units that overage still takes in `period`, holds counted; None = without a cap."""
     policy = account.policy
     if policy.overage == Overage.OFF:
         return 0
     if policy.overage_cap < 0:
         return None
-    posted = account.overage_posted.get(period, 0)
-    return max(0, policy.overage_cap - posted - account.overage_pending)
+    posted = account.overage_posted.get((asset, period), 0)
+    pending = account.overage_pending.get(asset, 0)
+    return max(0, policy.overage_cap - posted - pending)
 
 
 def overage_payer(account: Account) -> Account:
@@ -99,34 +153,53 @@ def draw(
     """
     slices: list[Slice] = []
     left = from_grants(account, asset, product, amount, at, slices)
-    if left == 0:
-        return Draw(slices, 0, 0)
+    over_limit = 0
+    if left:
+        left = from_debt(state, account, asset, left, period, opened, slices)
+    if left and recorded:
+        slices.append(_excess(state, account, asset, left, opened))
+        over_limit, left = left, 0
+    return Draw(slices, left, over_limit)
+
+
+def from_debt(
+    state: State,
+    account: Account,
+    asset: int,
+    amount: int,
+    period: int,
+    opened: list[Event],
+    slices: list[Slice],
+) -> int:
+    """Take up to `amount` from overdraft and overage; returns what is left to find (rule D4)."""
+    left = amount
     headroom = overdraft_headroom(account, asset)
     if headroom > 0:
         take = min(headroom, left)
         number = advance_book(state, account, asset, opened)
         slices.append(Slice(Pot.OVERDRAFT, number, take))
         left -= take
-    if left:
-        cap = overage_headroom(account, period)
-        take = left if cap is None else min(cap, left)
-        if take > 0:
-            number = overage_book(state, account, asset, opened)
-            slices.append(Slice(Pot.OVERAGE, number, take, money_value(state, asset, take)))
-            left -= take
-    if left == 0 or not recorded:
-        return Draw(slices, left, 0)
-    over_limit, excess = left, account.policy.excess
-    if excess == Excess.OWE:
-        number = advance_book(state, account, asset, opened)
-        slices.append(Slice(Pot.EXCESS_OWED, number, left))
-    elif excess == Excess.BILL:
+    if left == 0:
+        return 0
+    cap = overage_headroom(account, asset, period)
+    take = left if cap is None else min(cap, left)
+    if take > 0:
         number = overage_book(state, account, asset, opened)
-        slices.append(Slice(Pot.EXCESS_BILLED, number, left, money_value(state, asset, left)))
-    else:
-        number = house_book(state, account.tenant, BookKind.PROMOTION, asset, "", opened)
-        slices.append(Slice(Pot.ABSORBED, number, left))
-    return Draw(slices, 0, over_limit)
+        slices.append(Slice(Pot.OVERAGE, number, take, money_value(state, asset, take)))
+        left -= take
+    return left
+
+
+def _excess(state: State, account: Account, asset: int, amount: int, opened: list[Event]) -> Slice:
+    """Where recorded usage lands that every limit refuses: by the account's policy."""
+    excess = account.policy.excess
+    if excess == Excess.OWE:
+        return Slice(Pot.EXCESS_OWED, advance_book(state, account, asset, opened), amount)
+    if excess == Excess.BILL:
+        number = overage_book(state, account, asset, opened)
+        return Slice(Pot.EXCESS_BILLED, number, amount, money_value(state, asset, amount))
+    number = house_book(state, account.tenant, BookKind.PROMOTION, asset, "", opened)
+    return Slice(Pot.ABSORBED, number, amount)
 
 
 def money_value(state: State, asset: int, amount: int) -> int:

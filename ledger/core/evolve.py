@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from heapq import heappush
-from typing import Any
+from typing import Any, Final
 
 from ledger.core.books import Book, BooksUnbalanced
 from ledger.core.events import (
@@ -52,7 +52,9 @@ from ledger.core.state import (
     State,
 )
 
-_GRANT = int(Pot.GRANT)
+_GRANT: Final = int(Pot.GRANT)
+_OVERAGE: Final = int(Pot.OVERAGE)
+_EXCESS_BILLED: Final = int(Pot.EXCESS_BILLED)
 
 
 def evolve(state: State, event: Event) -> None:
@@ -61,54 +63,66 @@ def evolve(state: State, event: Event) -> None:
         _usage_recorded(state, event)
     else:
         _EVOLVERS[type(event)](state, event)
-    state.batch_length += 1
-    state.entry_seq += 1
+    state.locator += 1
 
 
 def _usage_recorded(state: State, event: UsageRecorded) -> None:
-    account = state.accounts[event.account]
     if event.hold:
-        hold = state.holds.get(event.hold)
-        if hold is not None:
-            _settle(state, hold, HOLD_CAPTURED)
-    accounts = state.books.accounts
-    debited = 0
-    for piece in event.slices:
-        book = accounts[piece.book]
-        amount = piece.amount
-        book.debits_posted += amount
-        debited += amount
-        if piece.pot == _GRANT:
+        _capture(state, event)
+    slices = event.slices
+    if slices:
+        books = state.books.accounts
+        used = books[event.used_book]
+        totals = used.totals
+        debited = 0
+        for piece in slices:
+            amount = piece.amount
+            book = books[piece.book]
+            if book.totals is not totals or amount <= 0:
+                raise BooksUnbalanced(f"entry {state.entry_seq}: no transfer {piece} to {used}")
+            book.debits_posted += amount
+            debited += amount
             grant = book.grant
-            assert grant is not None
-            grant.drawn += amount
-            grant.recognised += piece.value
-            if book.credits_posted == book.debits_posted:
-                _retire(grant)
-        elif piece.pot == Pot.OVERAGE or piece.pot == Pot.EXCESS_BILLED:
-            posted = account.overage_posted
-            posted[event.period] = posted.get(event.period, 0) + amount
-    if debited:
-        used = accounts[event.used_book]
+            if grant is not None:
+                grant.drawn += amount
+                grant.recognised += piece.value
+                if book.debits_posted == book.credits_posted:
+                    _retire(grant)
+            elif piece.pot == _OVERAGE or piece.pot == _EXCESS_BILLED:
+                _add_overage(state.accounts[event.account], book.asset, event.period, amount)
         credited = 0
         for charge in event.charges:
-            if charge > 0:
+            if charge > 0:  # what is unpriced is -1
                 credited += charge
         used.credits_posted += credited
-        totals = state.books.totals[used.asset]
         totals.debits_posted += debited
         totals.credits_posted += credited
         if totals.debits_posted != totals.credits_posted:
             raise BooksUnbalanced(
-                f"asset {used.asset} at entry {state.entry_seq}: debits {totals.debits_posted}, "
+                f"entry {state.entry_seq}, asset {used.asset}: debits {totals.debits_posted}, "
                 f"credits {totals.credits_posted}"
             )
-    for row, quantity in event.advances:
-        place = (row, event.period)
-        account.totals[place] = account.totals.get(place, 0) + quantity
+    if event.advances:
+        position = state.accounts[event.account].totals
+        for row, quantity in event.advances:
+            place = (row, event.period)
+            position[place] = position.get(place, 0) + quantity
     if event.suspense:
-        account.suspended += 1
-    state.keys.add(event.key, state.locator)
+        state.accounts[event.account].suspended += 1
+    state.keys.newest[event.key] = state.locator
+
+
+def _capture(state: State, event: UsageRecorded) -> None:
+    """Settle the hold that this usage is of, or note that its capture came late (rule H1)."""
+    if event.late:
+        state.settled_holds[event.hold].captured_late = True
+    else:
+        _settle(state, state.holds[event.hold], HOLD_CAPTURED)
+
+
+def _add_overage(account: Account, asset: int, period: int, amount: int) -> None:
+    posted = account.overage_posted
+    posted[(asset, period)] = posted.get((asset, period), 0) + amount
 
 
 def _writer_opened(state: State, event: WriterOpened) -> None:
@@ -217,14 +231,10 @@ def _grant_issued(state: State, event: GrantIssued) -> None:
 
 
 def _activate(grant: Grant) -> None:
-    active = grant.account.active.setdefault(grant.asset, [])
-    if grant not in active:
-        active.append(grant)
-        active.sort(key=_order)
-
-
-def _order(grant: Grant) -> tuple[Any, ...]:
-    return grant.order
+    """Let the grant pay; where in the order is for the comparator to say when next asked."""
+    account = grant.account
+    account.active.setdefault(grant.asset, []).append(grant)
+    account.unordered.add(grant.asset)
 
 
 def _retire(grant: Grant) -> None:
@@ -239,7 +249,6 @@ def _grant_voided(state: State, event: GrantVoided) -> None:
     if event.amount:
         state.books.transfer(grant.book, grant.funding, event.amount)
     _retire(grant)
-    _next_due(grant.account, state.recorded_at)
     if event.key:
         state.keys.add(event.key, state.locator)
 
@@ -250,7 +259,6 @@ def _grant_expired(state: State, event: GrantExpired) -> None:
     if event.amount:
         state.books.transfer(grant.book, state.books.accounts[event.forfeited_book], event.amount)
     _retire(grant)
-    _next_due(grant.account, state.recorded_at)
 
 
 def _plan_declared(state: State, event: PlanDeclared) -> None:
@@ -287,8 +295,9 @@ def _hold_authorized(state: State, event: HoldAuthorized) -> None:
     for piece in event.slices:
         assert used is not None
         state.books.reserve(state.books.accounts[piece.book], used, piece.amount)
-        if piece.pot == Pot.OVERAGE:
-            account.overage_pending += piece.amount
+        if piece.pot == _OVERAGE:
+            pending = account.overage_pending
+            pending[plan.asset] = pending.get(plan.asset, 0) + piece.amount
     _set_timer(state, account, event.expires_at, TIMER_HOLD, event.hold)
     state.keys.add(event.key, state.locator)
 
@@ -300,12 +309,11 @@ def _settle(state: State, hold: Hold, ended: int) -> None:
         assert hold.used is not None
         book: Book = state.books.accounts[piece.book]
         state.books.release(book, hold.used, piece.amount)
-        if piece.pot == Pot.OVERAGE:
-            account.overage_pending -= piece.amount
+        if piece.pot == _OVERAGE:
+            account.overage_pending[hold.asset] -= piece.amount
     del state.holds[hold.number]
     del account.holds[hold.number]
     state.settled_holds[hold.number] = SettledHold(hold, ended, state.recorded_at)
-    _next_due(account, state.recorded_at)
 
 
 def _authorize_denied(state: State, event: AuthorizeDenied) -> None:
@@ -329,17 +337,6 @@ def _set_timer(state: State, account: Account, due: int, kind: int, number: int)
     heappush(state.timers, (due, kind, number))
     if due < account.next_due:
         account.next_due = due
-
-
-def _next_due(account: Account, now: int) -> None:
-    """When this account next has something to expire: derived from what it holds."""
-    due = NEVER
-    for hold in account.holds.values():
-        due = min(due, hold.expires_at)
-    for grant in account.grants:
-        if grant.expires_at != NEVER and not grant.settled:
-            due = min(due, grant.expires_at + PERIOD_GRACE_US)
-    account.next_due = due
 
 
 _EVOLVERS: dict[type, Callable[[State, Any], None]] = {

@@ -20,14 +20,14 @@ from ledger.core.events import (
 from ledger.core.limits import INT64_MAX, PERIOD_GRACE_US, PRODUCTS_A_GRANT_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.state import GRANT_OPEN, GRANT_VOIDED, NEVER, Account, Grant, Hold, State
-from ledger.core.usage import account_closed, unknown_account
+from ledger.core.usage import account_closed, recorded_before, unknown_account
 
 
 def decide_issue(state: State, command: IssueGrant, out: list[Event]) -> Event | Known | Refusal:
     """Credit units; what the account owes in that asset is repaid first (rule B3)."""
-    locator = state.keys.find(command.key)
-    if locator is not None:
-        return Known(locator)
+    known = recorded_before(state, command.key)
+    if known is not None:
+        return known
     account = state.accounts.get(command.account)
     if account is None:
         return unknown_account(command.account)
@@ -133,9 +133,9 @@ def _invalid(state: State, account: Account, command: IssueGrant) -> Refusal | N
 
 def decide_void(state: State, command: VoidGrant, out: list[Event]) -> Event | Known | Refusal:
     """Reverse the issue for what is left and not held (rules B3, D6)."""
-    locator = state.keys.find(command.key)
-    if locator is not None:
-        return Known(locator)
+    known = recorded_before(state, command.key)
+    if known is not None:
+        return known
     account = state.accounts.get(command.account)
     if account is None:
         return unknown_account(command.account)

@@ -6,11 +6,11 @@ changes nothing.
 
 from __future__ import annotations
 
+from ledger.core.catalog import Bound
 from ledger.core.commands import AuthorizeHold, CaptureHold, ReleaseHold
-from ledger.core.drawdown import draw, from_grants, house_book, overdraft_headroom
+from ledger.core.drawdown import applicable, draw, overdraft_headroom
 from ledger.core.events import (
     AuthorizeDenied,
-    BookKind,
     Event,
     HoldAuthorized,
     HoldExpired,
@@ -21,13 +21,7 @@ from ledger.core.events import (
     UsageRecorded,
 )
 from ledger.core.grants import follow_up, returned_by
-from ledger.core.limits import (
-    FUTURE_TOLERANCE_US,
-    HOLD_LIFETIME_DEFAULT_US,
-    HOLD_LIFETIME_MAX_US,
-    INT64_MAX,
-    KEYS_A_SHARD_MAX,
-)
+from ledger.core.limits import HOLD_LIFETIME_DEFAULT_US, HOLD_LIFETIME_MAX_US, INT64_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.shapes import Shape
 from ledger.core.state import HOLD_EXPIRED, Account, Hold, State
@@ -35,11 +29,14 @@ from ledger.core.usage import (
     account_closed,
     declare,
     in_future,
-    keys_exhausted,
     overflow,
     rating_fault,
+    recorded_before,
+    refuse_closed,
     rounding_totals,
     unknown_account,
+    unusable,
+    used_book,
 )
 from rating.price import UNPRICED, RatingFault, rate
 
@@ -47,25 +44,30 @@ from rating.price import UNPRICED, RatingFault, rate
 class Assessment:
     """What a piece of work would cost an account now, and what would pay: the answer of Check."""
 
-    __slots__ = ("asset", "available", "card_version", "charge", "charges", "denied", "uses_debt")
+    __slots__ = (
+        "asset",
+        "available",
+        "bound",
+        "card_version",
+        "charge",
+        "charges",
+        "denied",
+        "opened",
+        "slices",
+        "uses_debt",
+    )
 
-    def __init__(
-        self,
-        asset: int,
-        charge: int,
-        charges: tuple[int, ...],
-        available: int,
-        card_version: int,
-        denied: str,
-        uses_debt: bool,
-    ) -> None:
-        self.asset = asset
+    def __init__(self, bound: Bound, charge: int, charges: tuple[int, ...], available: int) -> None:
+        self.bound = bound
+        self.asset = bound.asset
+        self.card_version: int = bound.declaration.card_version
         self.charge = charge
         self.charges = charges
         self.available = available
-        self.card_version = card_version
-        self.denied = denied  # "" = allowed, else the reason
-        self.uses_debt = uses_debt
+        self.denied = ""  # "" = allowed, else the reason
+        self.uses_debt = False
+        self.slices: tuple[Slice, ...] = ()  # what would be held
+        self.opened: list[Event] = []  # books that a hold would open
 
 
 def assess(
@@ -74,6 +76,10 @@ def assess(
     """Decide without recording: advisory (rules D4, B8). Used by Check and Quote."""
     if account.closed_at:
         return account_closed(account)
+    if not quantities or min(quantities) <= 0:
+        refusal = unusable(quantities)
+        if refusal is not None:
+            return refusal
     bound, plan = state.catalog.step(account.card_key, shape, now, quantities)
     period = state.months.start_of(now)
     try:
@@ -83,105 +89,69 @@ def assess(
     if total > INT64_MAX:
         return overflow(state, bound, total)
     available = available_to(account, bound.asset, shape.product, now)
-    denied, uses_debt = "", False
+    found = Assessment(bound, total, charges, available)
     if UNPRICED in charges:
-        denied = Reason.UNPRICED
+        found.denied = Reason.UNPRICED
     elif total:
-        found = draw(state, account, bound.asset, shape.product, total, now, period, [], False)
-        uses_debt = found.uses_debt
-        if found.left:
-            denied = Reason.INSUFFICIENT_CREDITS
-    return Assessment(
-        bound.asset, total, charges, available, bound.declaration.card_version, denied, uses_debt
-    )
+        opened = found.opened
+        used_book(state, bound, opened)
+        drawn = draw(state, account, bound.asset, shape.product, total, now, period, opened, False)
+        found.uses_debt = drawn.uses_debt
+        found.slices = tuple(drawn.slices)
+        if drawn.left:
+            found.denied = Reason.INSUFFICIENT_CREDITS
+    return found
 
 
 def available_to(account: Account, asset: int, product: str, now: int) -> int:
     """Units that `product` may use now: applicable grants and overdraft headroom (rule B6)."""
-    found: list[Slice] = []
-    left = from_grants(account, asset, product, _EVERYTHING, now, found)
-    return _EVERYTHING - left + overdraft_headroom(account, asset)
-
-
-_EVERYTHING = INT64_MAX * INT64_MAX
+    return applicable(account, asset, product, now) + overdraft_headroom(account, asset)
 
 
 def decide_authorize(
     state: State, command: AuthorizeHold, out: list[Event]
 ) -> Event | Known | Refusal:
     """Reserve the estimate's price, or record the denial: both replay (rules H1, I2)."""
-    locator = state.keys.find(command.key)
-    if locator is not None:
-        return Known(locator)
+    known = recorded_before(state, command.key)
+    if known is not None:
+        return known
     account = state.accounts.get(command.account)
     if account is None:
         return unknown_account(command.account)
-    if len(state.keys) >= KEYS_A_SHARD_MAX:
-        return keys_exhausted()
-    lifetime = command.lifetime or HOLD_LIFETIME_DEFAULT_US
-    if not 0 < lifetime <= HOLD_LIFETIME_MAX_US:
-        return Refusal(
-            Reason.HOLD_LIFETIME_INVALID,
-            "lifetime_us",
-            str(command.lifetime),
-            f"a hold lives from 1 to {HOLD_LIFETIME_MAX_US} us",
-        )
-    if len(account.holds) >= account.policy.holds_open_max:
-        return Refusal(
-            Reason.HOLDS_LIMIT,
-            "account",
-            str(len(account.holds)),
-            "the account has as many open holds as its policy allows; capture or release some",
-        )
+    refusal = _hold_refused(account, command.lifetime)
+    if refusal is not None:
+        return refusal
     now = state.recorded_at
-    assessment = assess(state, account, command.shape, command.quantities, now)
-    if isinstance(assessment, Refusal):
-        return assessment
-    bound, _ = state.catalog.step(account.card_key, command.shape, now, command.quantities)
-    if assessment.denied:
+    found = assess(state, account, command.shape, command.quantities, now)
+    if isinstance(found, Refusal):
+        return found
+    if found.denied:
         denied = AuthorizeDenied(
             command.key,
             account.number,
-            declare(state, bound, out),
+            declare(state, found.bound, out),
             command.quantities,
-            assessment.charge,
-            assessment.available,
-            assessment.denied,
+            found.charge,
+            min(found.available, INT64_MAX),  # a sum of grants may not fit (rule N1)
+            found.denied,
             command.lifetime,
             account.version,
             command.trace,
         )
         out.append(denied)
         return denied
-    used = 0
-    slices: tuple[Slice, ...] = ()
-    if assessment.charge:
-        used = house_book(state, account.tenant, BookKind.USED, bound.asset, bound.used_key[3], out)
-        period = state.months.start_of(now)
-        slices = tuple(
-            draw(
-                state,
-                account,
-                bound.asset,
-                command.shape.product,
-                assessment.charge,
-                now,
-                period,
-                out,
-                False,
-            ).slices
-        )
+    out.extend(found.opened)
     authorized = HoldAuthorized(
         command.key,
         account.number,
         state.next_hold,
-        declare(state, bound, out),
+        declare(state, found.bound, out),
         command.quantities,
-        assessment.charges,
-        used,
-        slices,
+        found.charges,
+        used_book(state, found.bound, out) if found.charge else 0,
+        found.slices,
         now,
-        now + lifetime,
+        now + (command.lifetime or HOLD_LIFETIME_DEFAULT_US),
         command.lifetime,
         account.version,
         command.trace,
@@ -190,30 +160,76 @@ def decide_authorize(
     return authorized
 
 
+def _hold_refused(account: Account, lifetime: int) -> Refusal | None:
+    if account.closed_at:
+        return account_closed(account)
+    if not 0 <= lifetime <= HOLD_LIFETIME_MAX_US:
+        return Refusal(
+            Reason.HOLD_LIFETIME_INVALID,
+            "lifetime_us",
+            str(lifetime),
+            f"a hold lives from 1 to {HOLD_LIFETIME_MAX_US} us; 0 is the default",
+        )
+    if len(account.holds) >= account.policy.holds_open_max:
+        return Refusal(
+            Reason.HOLDS_LIMIT,
+            "account",
+            str(len(account.holds)),
+            "the account has as many open holds as its policy allows; capture or release some",
+        )
+    return None
+
+
 def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Event | Known | Refusal:
     """Settle a hold at the actual quantities (rule H1).
 
     Less than the hold gives the rest back; more draws the excess as new usage. After expiry the
-    usage is recorded as plain usage, marked late. A captured or released hold is refused.
+    usage is recorded as plain usage, marked late, once. A captured or released hold is refused.
     """
-    locator = state.keys.find(command.key)
-    if locator is not None:
-        return Known(locator)
-    if state.accounts.get(command.account) is None:
+    known = recorded_before(state, command.key)
+    if known is not None:
+        return known
+    account = state.accounts.get(command.account)
+    if account is None:
         return unknown_account(command.account)
-    if len(state.keys) >= KEYS_A_SHARD_MAX:
-        return keys_exhausted()
     hold = state.holds.get(command.hold)
-    if hold is not None and hold.account.number == command.account:
-        shape = Shape(hold.product, hold.attributes, command.quantity_names)
-        return _capture(state, command, hold.account, shape, hold, out)
-    settled = state.settled_holds.get(command.hold)
-    if settled is None or settled.account.number != command.account:
-        return unknown_hold(command.hold)
-    if settled.ended != HOLD_EXPIRED:
-        return hold_settled(command.hold, settled.settled_at)
-    shape = Shape(settled.product, settled.attributes, command.quantity_names)
-    return _capture(state, command, settled.account, shape, None, out)
+    if hold is not None and hold.account is account:
+        product, attributes = hold.product, hold.attributes
+    else:
+        hold = None
+        settled = state.settled_holds.get(command.hold)
+        if settled is None or settled.account is not account:
+            return unknown_hold(command.hold)
+        if settled.ended != HOLD_EXPIRED or settled.captured_late:
+            return hold_settled(command.hold, settled.settled_at)
+        product, attributes = settled.product, settled.attributes
+    refusal = _capture_refused(state, account, command)
+    if refusal is not None:
+        return refusal
+    shape = state.catalog.shape(product, attributes, command.quantity_names)
+    return _capture(state, command, account, shape, hold, out)
+
+
+def _capture_refused(state: State, account: Account, command: CaptureHold) -> Refusal | None:
+    at = command.effective_at or state.recorded_at
+    if account.closed_at:
+        refusal = refuse_closed(state, account, at)
+        if refusal is not None:
+            return refusal
+    if not command.quantities or min(command.quantities) <= 0:
+        refusal = unusable(command.quantities)
+        if refusal is not None:
+            return refusal
+    if at > state.window_end:
+        return in_future(at, state.recorded_at)
+    if at < state.window_start:
+        return Refusal(
+            Reason.TOO_OLD,
+            "effective_at_us",
+            str(at),
+            "the effective time is before the dedupe window; the hold stays as it is",
+        )
+    return None
 
 
 def _capture(
@@ -224,10 +240,7 @@ def _capture(
     hold: Hold | None,
     out: list[Event],
 ) -> Event | Refusal:
-    now = state.recorded_at
-    at = command.effective_at or now
-    if at > now + FUTURE_TOLERANCE_US:
-        return in_future(at, now)
+    at = command.effective_at or state.recorded_at
     bound, plan = state.catalog.step(account.card_key, shape, at, command.quantities)
     period = state.months.start_of(at)
     try:
@@ -243,9 +256,7 @@ def _capture(
     if hold is not None and hold.asset == bound.asset:
         left = _from_hold(state, hold, total, slices)
     over_limit = 0
-    used = 0
-    if total:
-        used = house_book(state, account.tenant, BookKind.USED, bound.asset, bound.used_key[3], out)
+    used = used_book(state, bound, out) if total else 0
     if left:
         found = draw(state, account, bound.asset, shape.product, left, at, period, out, True)
         slices = _merged(state, slices, found.slices)
@@ -262,7 +273,7 @@ def _capture(
         period,
         advances,
         over_limit,
-        Suspense.UNPRICED if UNPRICED in charges else Suspense.NONE,
+        int(Suspense.UNPRICED if UNPRICED in charges else Suspense.NONE),
         1 if command.effective_at else 0,
         command.hold,
         1 if hold is None else 0,
@@ -287,9 +298,7 @@ def _from_hold(state: State, hold: Hold, total: int, slices: list[Slice]) -> int
         take = min(piece.amount, left)
         grant = state.books.accounts[piece.book].grant
         # A grant's value follows what is drawn by now, so that the last slice takes the exact rest.
-        value = grant.value_of(take, grant.drawn) if grant is not None else 0
-        if grant is None and piece.value:
-            value = take
+        value = grant.value_of(take) if grant is not None else take if piece.value else 0
         slices.append(Slice(piece.pot, piece.book, take, value))
         left -= take
     return left
@@ -306,22 +315,18 @@ def _merged(state: State, first: list[Slice], more: list[Slice]) -> list[Slice]:
             continue
         amount = before.amount + piece.amount
         grant = state.books.accounts[piece.book].grant
-        value = (
-            grant.value_of(amount, grant.drawn) if grant is not None else before.value + piece.value
-        )
+        value = grant.value_of(amount) if grant is not None else before.value + piece.value
         merged[place] = Slice(piece.pot, piece.book, amount, value, before.cost + piece.cost)
     return list(merged.values())
 
 
 def decide_release(state: State, command: ReleaseHold, out: list[Event]) -> Event | Known | Refusal:
     """Give a hold back; one that is settled already is refused by name."""
-    locator = state.keys.find(command.key)
-    if locator is not None:
-        return Known(locator)
+    known = recorded_before(state, command.key)
+    if known is not None:
+        return known
     if state.accounts.get(command.account) is None:
         return unknown_account(command.account)
-    if len(state.keys) >= KEYS_A_SHARD_MAX:
-        return keys_exhausted()
     hold = state.holds.get(command.hold)
     if hold is None or hold.account.number != command.account:
         settled = state.settled_holds.get(command.hold)
@@ -352,5 +357,5 @@ def hold_settled(number: int, settled_at: int) -> Refusal:
         Reason.HOLD_SETTLED,
         "hold_id",
         str(number),
-        f"the hold was captured or released at {settled_at}",
+        f"the hold was captured, released or let expire at {settled_at}",
     )

@@ -139,14 +139,22 @@ def first_difference(command: Command, recorded: Event, plan: PlanDeclared | Non
         assert plan is not None
         if command.quantity_names != plan.quantity_names:
             return "quantities"
-    if isinstance(command, RecordUsage | CaptureHold | IssueGrant):
-        given = command.effective_at
-        if given and given != getattr(recorded, "effective_at", given):
-            return "effective_at_us"
+    if isinstance(
+        command, RecordUsage | CaptureHold | IssueGrant
+    ) and command.effective_at != _effective_at_given(recorded):
+        return "effective_at_us"
     for field in fields:
         if getattr(command, field) != getattr(recorded, field):
             return _WIRE_NAMES.get(field, field)
     return ""
+
+
+def _effective_at_given(recorded: Event) -> int:
+    """The effective time that the caller gave; 0 = it was left to the writer."""
+    if isinstance(recorded, UsageRecorded | GrantIssued):
+        return recorded.effective_at if recorded.effective_given else 0
+    assert isinstance(recorded, UsageQuarantined), recorded
+    return recorded.effective_at
 
 
 _WIRE_NAMES = {

@@ -7,56 +7,78 @@ integers only, so the garbage collector never walks them.
 
 from __future__ import annotations
 
-from ledger.core.limits import DEDUPE_GENERATION_US, DEDUPE_WINDOW_US, FUTURE_TOLERANCE_US
+from ledger.core.limits import (
+    DEDUPE_GENERATION_US,
+    DEDUPE_WINDOW_US,
+    FUTURE_TOLERANCE_US,
+    KEYS_A_SHARD_MAX,
+)
 
 
 class KeyMap:
-    """Generations of keys, newest first."""
+    """Generations of keys. `newest` is written to; `older`, newest first, are only read."""
 
-    __slots__ = ("_count", "_generations", "_newest", "_starts")
+    __slots__ = ("_older_count", "_older_starts", "_start", "keys_max", "newest", "older")
 
     def __init__(self) -> None:
-        self._newest: dict[bytes, int] = {}
-        self._generations: list[dict[bytes, int]] = [self._newest]
-        self._starts: list[int] = [0]
-        self._count = 0
+        self.newest: dict[bytes, int] = {}
+        self.older: list[dict[bytes, int]] = []
+        self.keys_max = KEYS_A_SHARD_MAX
+        self._start = 0  # recorded times of `newest` begin here
+        self._older_starts: list[int] = []
+        self._older_count = 0
 
     def __len__(self) -> int:
-        return self._count
+        return len(self.newest) + self._older_count
+
+    @property
+    def full(self) -> bool:
+        """Whether no further identity may be remembered."""
+        return len(self.newest) + self._older_count >= self.keys_max
 
     def find(self, key: bytes) -> int | None:
         """Locator of the entry recorded under `key`, or None."""
-        locator = self._newest.get(key)
-        if locator is None and len(self._generations) > 1:
-            for generation in self._generations[1:]:
-                locator = generation.get(key)
-                if locator is not None:
-                    break
+        locator = self.newest.get(key)
+        if locator is None and self.older:
+            return self.find_older(key)
         return locator
+
+    def find_older(self, key: bytes) -> int | None:
+        """The same in all generations but the newest."""
+        for generation in self.older:
+            locator = generation.get(key)
+            if locator is not None:
+                return locator
+        return None
 
     def add(self, key: bytes, locator: int) -> None:
         """Remember a key; the same key never comes twice within the window."""
-        self._newest[key] = locator
-        self._count += 1
+        self.newest[key] = locator
 
     def rotate(self, recorded_at: int) -> None:
-        """Start a new generation when due and forget those older than the window."""
+        """Start a new generation when due and forget those older than the window.
+
+        A key may be asked for until its event, up to FUTURE_TOLERANCE_US ahead, is too old.
+        """
         start = recorded_at - recorded_at % DEDUPE_GENERATION_US
-        if start <= self._starts[0]:
+        if start <= self._start:
             return
-        self._newest = {}
-        self._generations.insert(0, self._newest)
-        self._starts.insert(0, start)
-        while (
-            len(self._starts) > 1
-            and self._starts[-2] <= recorded_at - DEDUPE_WINDOW_US - FUTURE_TOLERANCE_US
-        ):
-            self._starts.pop()
-            self._count -= len(self._generations.pop())
+        if self.newest:
+            self.older.insert(0, self.newest)
+            self._older_starts.insert(0, self._start)
+            self._older_count += len(self.newest)
+            self.newest = {}
+        self._start = start
+        oldest = recorded_at - DEDUPE_WINDOW_US - FUTURE_TOLERANCE_US
+        while self.older and self._older_starts[-1] + DEDUPE_GENERATION_US <= oldest:
+            self._older_starts.pop()
+            self._older_count -= len(self.older.pop())
 
     def snapshot(self) -> list[tuple[int, list[tuple[bytes, int]]]]:
         """Generations with their keys sorted: the canonical form for the digest."""
         return [
             (start, sorted(generation.items()))
-            for start, generation in zip(self._starts, self._generations, strict=True)
+            for start, generation in zip(
+                [self._start, *self._older_starts], [self.newest, *self.older], strict=True
+            )
         ]

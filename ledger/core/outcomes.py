@@ -7,6 +7,7 @@ bug or a broken journal, never bad input.
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import Final
 
 import msgspec
 
@@ -19,28 +20,28 @@ class Reason(StrEnum):
     KEYS_EXHAUSTED = "KEYS_EXHAUSTED"
     ACCOUNT_UNKNOWN = "ACCOUNT_UNKNOWN"
     ACCOUNT_EXISTS = "ACCOUNT_EXISTS"
-    ACCOUNT_CLOSED = "ACCOUNT_CLOSED"
-    ACCOUNT_NOT_EMPTY = "ACCOUNT_NOT_EMPTY"
     PARENT_UNKNOWN = "PARENT_UNKNOWN"
+    ACCOUNT_CLOSED = "ACCOUNT_CLOSED"
     DEPTH_EXCEEDED = "DEPTH_EXCEEDED"
     VERSION_MISMATCH = "VERSION_MISMATCH"
-    IN_FUTURE = "IN_FUTURE"
-    TOO_OLD = "TOO_OLD"
-    QUANTITY_INVALID = "QUANTITY_INVALID"
-    QUANTITIES_ALL_ZERO = "QUANTITIES_ALL_ZERO"
-    SUBSET_EXCEEDS_PARENT = "SUBSET_EXCEEDS_PARENT"
-    ASSET_UNKNOWN = "ASSET_UNKNOWN"
-    UNPRICED = "UNPRICED"
-    OVERFLOW = "OVERFLOW"
-    AMOUNT_INVALID = "AMOUNT_INVALID"
-    EXPIRY_INVALID = "EXPIRY_INVALID"
+    ACCOUNT_NOT_EMPTY = "ACCOUNT_NOT_EMPTY"
     GRANT_UNKNOWN = "GRANT_UNKNOWN"
-    GRANT_KEY_TAKEN = "GRANT_KEY_TAKEN"
     GRANT_SETTLED = "GRANT_SETTLED"
+    GRANT_KEY_TAKEN = "GRANT_KEY_TAKEN"
     HOLD_UNKNOWN = "HOLD_UNKNOWN"
     HOLD_SETTLED = "HOLD_SETTLED"
     HOLD_LIFETIME_INVALID = "HOLD_LIFETIME_INVALID"
     HOLDS_LIMIT = "HOLDS_LIMIT"
+    ASSET_UNKNOWN = "ASSET_UNKNOWN"
+    AMOUNT_INVALID = "AMOUNT_INVALID"
+    EXPIRY_INVALID = "EXPIRY_INVALID"
+    QUANTITY_INVALID = "QUANTITY_INVALID"
+    QUANTITIES_ALL_ZERO = "QUANTITIES_ALL_ZERO"
+    IN_FUTURE = "IN_FUTURE"
+    TOO_OLD = "TOO_OLD"
+    SUBSET_EXCEEDS_PARENT = "SUBSET_EXCEEDS_PARENT"
+    OVERFLOW = "OVERFLOW"
+    UNPRICED = "UNPRICED"
     INSUFFICIENT_CREDITS = "INSUFFICIENT_CREDITS"
 
 
@@ -59,7 +60,8 @@ class Known(msgspec.Struct, frozen=True, gc=False):
     locator: int
 
 
-LOCATOR_INDEX_BITS = 20  # a batch holds fewer than 1,048,576 entries
+LOCATOR_INDEX_BITS: Final = 20  # a batch holds fewer than 1,048,576 entries
+LOCATOR_INDEX_MASK: Final = (1 << LOCATOR_INDEX_BITS) - 1
 
 
 def locator_of(batch_seq: int, index: int) -> int:
@@ -69,4 +71,4 @@ def locator_of(batch_seq: int, index: int) -> int:
 
 def split_locator(locator: int) -> tuple[int, int]:
     """(batch_seq, index) of a locator."""
-    return locator >> LOCATOR_INDEX_BITS, locator & (1 << LOCATOR_INDEX_BITS) - 1
+    return locator >> LOCATOR_INDEX_BITS, locator & LOCATOR_INDEX_MASK

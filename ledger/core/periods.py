@@ -5,11 +5,12 @@
 
 from __future__ import annotations
 
-from datetime import date
+from typing import Final
 
 from ledger.core.limits import DAY_US
 
-_EPOCH_ORDINAL = date(1970, 1, 1).toordinal()
+_MONTH_DAYS: Final = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
+_EPOCH_DAY: Final = 719_162  # days from 1 January of the year 1 to 1 January 1970
 
 
 class Months:
@@ -22,11 +23,27 @@ class Months:
         self._end = 0
 
     def start_of(self, at_us: int) -> int:
-        """First microsecond of the month of `at_us`."""
+        """First microsecond of the month of `at_us`, whatever the instant."""
         if not self._start <= at_us < self._end:
-            day = _EPOCH_ORDINAL + at_us // DAY_US
-            first = date.fromordinal(day).replace(day=1)
-            after = date(first.year + first.month // 12, first.month % 12 + 1, 1)
-            self._start = (first.toordinal() - _EPOCH_ORDINAL) * DAY_US
-            self._end = (after.toordinal() - _EPOCH_ORDINAL) * DAY_US
+            self._start, self._end = month_of(at_us)
         return self._start
+
+
+def month_of(at_us: int) -> tuple[int, int]:
+    """[start, end) of the calendar month in UTC, by the Gregorian rule before 1582 too."""
+    day = at_us // DAY_US + _EPOCH_DAY
+    day %= 146_097  # 400 years
+    centuries = min(day // 36_524, 3)
+    day -= centuries * 36_524
+    fours, day = divmod(day, 1_461)
+    years = min(day // 365, 3)
+    day -= years * 365
+    leap = years == 3 and (fours != 24 or centuries == 3)
+    month = 0
+    length = 31
+    while day >= length:
+        day -= length
+        month += 1
+        length = _MONTH_DAYS[month] + (1 if leap and month == 1 else 0)
+    start = at_us // DAY_US - day
+    return start * DAY_US, (start + length) * DAY_US

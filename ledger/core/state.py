@@ -1,25 +1,29 @@
 """The fold of the journal, in memory: plain slotted objects that only `evolve` changes.
 
-What can be derived (active grants, timers, inherited rate cards) is kept beside what is recorded,
-maintained by `evolve`, and left out of the digest. `catalog` and `vocabulary` are not state: the
-first is the compiled configuration that the engine installs, the second lasts for one batch.
+What can be derived (active grants and their order, timers, inherited rate cards) is kept beside
+what is recorded and left out of the digest. `catalog` and `vocabulary` are not state: the first is
+the compiled configuration that the engine installs, the second lasts for one batch.
 """
 
 from __future__ import annotations
 
 from fractions import Fraction
+from typing import TypeAlias
 
 from ledger.core.books import Book, Books
-from ledger.core.catalog import Catalog
+from ledger.core.catalog import Bound, Catalog
 from ledger.core.events import BookKind, GrantKind, PlanDeclared, Policy, Slice
 from ledger.core.keys import KeyMap
-from ledger.core.limits import DEDUPE_WINDOW_US, INT64_MAX, PERIOD_GRACE_US
-from ledger.core.outcomes import LOCATOR_INDEX_BITS
+from ledger.core.limits import DEDUPE_WINDOW_US, FUTURE_TOLERANCE_US, INT64_MAX, PERIOD_GRACE_US
+from ledger.core.outcomes import LOCATOR_INDEX_MASK, locator_of
 from ledger.core.periods import Months
 
 NEVER = INT64_MAX
 """An instant that does not come: the expiry of a grant without one."""
 
+
+GrantOrder: TypeAlias = tuple[int, int, int, Fraction, int, int, int]
+"""What a comparator (rule D2) makes of a grant, once: lower draws first."""
 
 GRANT_OPEN = 0
 GRANT_VOIDED = 1
@@ -90,31 +94,13 @@ class Grant:
         self.drawn = 0  # units, net
         self.recognised = 0  # money, net: floor(P x drawn / A)
         self.settled = GRANT_OPEN
-        self.order = default_order(self)
+        self.order: GrantOrder | None = None  # where the comparator puts it: see drawdown
 
-    def value_of(self, amount: int, drawn_before: int) -> int:
-        """Money that drawing `amount` units recognises (rule B4): exact over the whole grant."""
+    def value_of(self, amount: int) -> int:
+        """Money that drawing `amount` more units recognises (rule B4): exact over the grant."""
         if self.price_paid == 0:
             return 0
-        paid, units = self.price_paid, self.amount
-        return paid * (drawn_before + amount) // units - paid * drawn_before // units
-
-
-def default_order(grant: Grant) -> tuple[int, int, int, Fraction, int, int, int]:
-    """The comparator `drawdown`, version 1 (rule D2), for the grants of one account.
-
-    Prepaid before postpaid; low priority first; soonest expiry; lower cost per unit; narrower
-    applicability; earlier effective; ordinal.
-    """
-    return (
-        0,  # every kind of grant that exists so far is prepaid
-        grant.priority,
-        grant.expires_at,
-        Fraction(grant.price_paid, grant.amount),
-        len(grant.products) or INT64_MAX,
-        grant.effective_at,
-        grant.ordinal,
-    )
+        return self.price_paid * (self.drawn + amount) // self.amount - self.recognised
 
 
 class Hold:
@@ -159,13 +145,14 @@ class Hold:
 
 class SettledHold:
     """What remains of a hold for the dedupe window: how it ended, what it reserved, and what a late
-    capture needs."""
+    capture needs. `captured_late`: that has come (rule H1), once."""
 
     __slots__ = (
         "account",
         "amount",
         "asset",
         "attributes",
+        "captured_late",
         "ended",
         "number",
         "product",
@@ -180,6 +167,7 @@ class SettledHold:
         self.asset = hold.asset
         self.amount = hold.amount
         self.ended = ended
+        self.captured_late = False
         self.settled_at = settled_at
 
 
@@ -215,6 +203,7 @@ class Account:
         "suspended",
         "tenant",
         "totals",
+        "unordered",
         "version",
     )
 
@@ -238,16 +227,28 @@ class Account:
         self.closed_at = 0
         self.children: list[Account] = []
         self.grants: list[Grant] = []
-        self.active: dict[int, list[Grant]] = {}  # asset -> grants with units left, in order
+        self.active: dict[int, list[Grant]] = {}  # asset -> grants with units left
+        self.unordered: set[int] = set()  # assets whose list the comparator has yet to sort
         self.holds: dict[int, Hold] = {}
         self.totals: dict[tuple[int, int], int] = {}  # (price row, period) -> quantity, rule R1
         self.advance: dict[int, Book] = {}  # asset -> book
         self.overage: dict[int, Book] = {}  # asset -> book billed to this account
-        self.overage_posted: dict[int, int] = {}  # period -> what this account's usage put there
-        self.overage_pending = 0
+        # What this account's usage put into overage: posted by (asset, period), pending by asset.
+        self.overage_posted: dict[tuple[int, int], int] = {}
+        self.overage_pending: dict[int, int] = {}
         self.suspended = 0  # usage events with an unrated quantity
-        self.next_due: int = NEVER
+        self.next_due: int = NEVER  # nothing of this account falls due before
         self.card_key: tuple[int, str] = (tenant, "default")
+
+    def find_next_due(self) -> None:
+        """Look up when something next falls due; what is settled only makes `next_due` early."""
+        due = NEVER
+        for hold in self.holds.values():
+            due = min(due, hold.expires_at)
+        for grant in self.grants:
+            if grant.expires_at != NEVER and not grant.settled:
+                due = min(due, grant.expires_at + PERIOD_GRACE_US)
+        self.next_due = due
 
 
 class Family:
@@ -266,19 +267,19 @@ class State:
 
     __slots__ = (
         "accounts",
-        "batch_length",
         "batch_seq",
         "books",
         "catalog",
         "configuration",
         "declared",
-        "entry_seq",
         "epoch",
         "families",
+        "first_event",
         "grants",
         "holds",
         "house",
         "keys",
+        "locator",
         "months",
         "next_book",
         "next_grant",
@@ -287,7 +288,10 @@ class State:
         "settled_holds",
         "shard",
         "timers",
+        "used_books",
         "vocabulary",
+        "window_end",
+        "window_start",
     )
 
     def __init__(self, shard: int, catalog: Catalog) -> None:
@@ -295,9 +299,11 @@ class State:
         self.catalog = catalog
         self.epoch = 0
         self.batch_seq = 0
-        self.batch_length = 0  # entries in the batch so far
-        self.entry_seq = 0  # entries in all batches so far: the next entry's number
+        self.first_event = 0  # entries in all batches before this one
+        self.locator = 0  # of the entry that comes next
         self.recorded_at = 0
+        self.window_start = 0  # usage effective before is too old, after the end in the future
+        self.window_end = 0
         self.books = Books()
         self.accounts: dict[int, Account] = {}
         self.families: dict[int, Family] = {}
@@ -313,29 +319,38 @@ class State:
         self.next_hold = 1
         self.vocabulary: dict[PlanDeclared, int] = {}  # this batch's plans -> their index
         self.declared: dict[int, PlanDeclared] = {}  # and back
+        self.used_books: dict[Bound, int] = {}  # numbers of used books, looked up in this batch
         self.months = Months()
 
     def begin_batch(self, batch_seq: int, recorded_at: int) -> None:
         """Move to the next batch: its entries share one recorded time (rule T5)."""
         assert batch_seq == self.batch_seq + 1, (batch_seq, self.batch_seq)
         assert recorded_at > self.recorded_at, (recorded_at, self.recorded_at)
+        self.first_event = self.entry_seq
         self.batch_seq = batch_seq
-        self.recorded_at = recorded_at
-        self.batch_length = 0
+        self.locator = locator_of(batch_seq, 0)
         self.vocabulary = {}
         self.declared = {}
-        self.keys.rotate(recorded_at)
-        while self.settled_holds:
-            oldest = next(iter(self.settled_holds))
-            if self.settled_holds[oldest].settled_at > recorded_at - DEDUPE_WINDOW_US:
-                break
-            del self.settled_holds[oldest]
+        self.used_books = {}
+        self._move_to(recorded_at)
 
     def postpone_batch(self, recorded_at: int) -> None:
         """Move a batch that is still empty on to the present time."""
         assert self.batch_length == 0, self.batch_length
         assert recorded_at > self.recorded_at, (recorded_at, self.recorded_at)
+        self._move_to(recorded_at)
+
+    def _move_to(self, recorded_at: int) -> None:
+        """Set the batch's time, and forget what is older than the dedupe window by then."""
         self.recorded_at = recorded_at
+        self.window_start = recorded_at - DEDUPE_WINDOW_US
+        self.window_end = recorded_at + FUTURE_TOLERANCE_US
+        self.keys.rotate(recorded_at)
+        while self.settled_holds:
+            oldest = next(iter(self.settled_holds))
+            if self.settled_holds[oldest].settled_at > self.window_start:
+                break
+            del self.settled_holds[oldest]
 
     def rebuild_timers(self) -> None:
         """Forget the timers of what is settled: after a replay, before the first sweep."""
@@ -348,9 +363,14 @@ class State:
         self.timers = sorted(live)
 
     @property
-    def locator(self) -> int:
-        """Locator of the entry that comes next."""
-        return self.batch_seq << LOCATOR_INDEX_BITS | self.batch_length
+    def batch_length(self) -> int:
+        """Entries in the batch so far: the index of the next one."""
+        return self.locator & LOCATOR_INDEX_MASK
+
+    @property
+    def entry_seq(self) -> int:
+        """Entries in all batches so far: the number of the next one."""
+        return self.first_event + (self.locator & LOCATOR_INDEX_MASK)
 
     def house_book(self, tenant: int, kind: BookKind, asset: int, name: str) -> Book | None:
         """A tenant's house account on this shard, if it is open (rule B7)."""

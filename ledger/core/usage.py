@@ -6,11 +6,12 @@ The path of `ingest`. Recorded usage has happened, so it is never refused for la
 
 from __future__ import annotations
 
+from typing import Final
+
 from ledger.core.catalog import Bound
 from ledger.core.commands import RecordUsage
 from ledger.core.drawdown import draw, house_book
 from ledger.core.events import (
-    BookKind,
     Event,
     LimitExceeded,
     Slice,
@@ -19,10 +20,8 @@ from ledger.core.events import (
     UsageRecorded,
 )
 from ledger.core.limits import (
-    DEDUPE_WINDOW_US,
     FUTURE_TOLERANCE_US,
     INT64_MAX,
-    KEYS_A_SHARD_MAX,
     PERIOD_GRACE_US,
 )
 from ledger.core.outcomes import Known, Reason, Refusal
@@ -30,35 +29,41 @@ from ledger.core.state import Account, State
 from rating.compile import Plan
 from rating.price import UNPRICED, RatingFault, rate
 
-_NO_SLICES: tuple[Slice, ...] = ()
-_NO_TOTALS: dict[int, int] = {}
+_NO_SLICES: Final[tuple[Slice, ...]] = ()
+_NO_TOTALS: Final[dict[int, int]] = {}
+_UNPRICED: Final = int(Suspense.UNPRICED)
 
 
-def decide_usage(state: State, command: RecordUsage, out: list[Event]) -> Event | Known | Refusal:
+def decide_usage(
+    state: State, account: Account | None, command: RecordUsage, out: list[Event]
+) -> Event | Known | Refusal:
     """Append the events of one usage event to `out` and return the one that answers it."""
-    locator = state.keys.find(command.key)
-    if locator is not None:
-        return Known(locator)
-    account = state.accounts.get(command.account)
+    known = recorded_before(state, command.key)
+    if known is not None:
+        return known
     if account is None:
         return unknown_account(command.account)
-    if len(state.keys) >= KEYS_A_SHARD_MAX:
-        return keys_exhausted()
-    now = state.recorded_at
-    at = command.effective_at or now
-    if at > now + FUTURE_TOLERANCE_US:
-        return in_future(at, now)
-    if account.closed_at and (
-        at >= account.closed_at or now >= account.closed_at + PERIOD_GRACE_US
-    ):
-        return account_closed(account)
+    at = command.effective_at or state.recorded_at
+    if account.closed_at:
+        refusal = refuse_closed(state, account, at)
+        if refusal is not None:
+            return refusal
     quantities = command.quantities
-    if at < now - DEDUPE_WINDOW_US:
+    if not quantities or min(quantities) <= 0:
+        refusal = unusable(quantities)
+        if refusal is not None:
+            return refusal
+    if not state.window_start <= at <= state.window_end:
+        if at > state.window_end:
+            return in_future(at, state.recorded_at)
         return _quarantine(state, account, command, at, out)
-    bound = state.catalog.bind(account.card_key, command.shape, at)
+
+    card = state.catalog.card(account.card_key)
+    shape = command.shape
+    bound = card.bind(shape, at)
+    if bound.plan.steps:
+        bound = card.step(bound, shape, quantities)
     plan = bound.plan
-    if plan.steps:
-        bound, plan = state.catalog.step(account.card_key, command.shape, at, quantities)
     period = state.months.start_of(at)
     totals = _NO_TOTALS if plan.whole else rounding_totals(account, plan, period)
     try:
@@ -67,30 +72,20 @@ def decide_usage(state: State, command: RecordUsage, out: list[Event]) -> Event 
         return rating_fault(fault)
     if total > INT64_MAX:
         return overflow(state, bound, total)
+
     used = 0
     slices = _NO_SLICES
     over_limit = 0
     if total:
-        used_book = state.house.get(bound.used_key)
-        if used_book is None:
-            used = house_book(
-                state, account.tenant, BookKind.USED, bound.asset, bound.used_key[3], out
-            )
-        else:
-            used = used_book.number
-        found = draw(
-            state, account, bound.asset, command.shape.product, total, at, period, out, True
-        )
+        used = used_book(state, bound, out)
+        found = draw(state, account, bound.asset, shape.product, total, at, period, out, True)
         slices = tuple(found.slices)
         over_limit = found.over_limit
-    plan_index = state.vocabulary.get(bound.declaration)
-    if plan_index is None:
-        plan_index = declare(state, bound, out)
     recorded = UsageRecorded(
         command.key,
         account.number,
         at,
-        plan_index,
+        declare(state, bound, out),
         quantities,
         charges,
         used,
@@ -98,7 +93,7 @@ def decide_usage(state: State, command: RecordUsage, out: list[Event]) -> Event 
         period,
         advances,
         over_limit,
-        Suspense.UNPRICED if UNPRICED in charges else Suspense.NONE,
+        _UNPRICED if plan.priced != plan.count and UNPRICED in charges else 0,
         1 if command.effective_at else 0,
         0,
         0,
@@ -141,6 +136,47 @@ def declare(state: State, bound: Bound, out: list[Event]) -> int:
     return index
 
 
+def used_book(state: State, bound: Bound, out: list[Event]) -> int:
+    """Number of the book of what the product used, to be opened if there is none."""
+    number = state.used_books.get(bound)
+    if number is None:
+        tenant, kind, asset, product = bound.used_key
+        number = house_book(state, tenant, kind, asset, product, out)
+        if number in state.books.accounts:
+            state.used_books[bound] = number
+    return number
+
+
+def recorded_before(state: State, key: bytes) -> Known | Refusal | None:
+    """What precedes every other check: the key is known already, or none may be added."""
+    keys = state.keys
+    locator = keys.find(key)
+    if locator is not None:
+        return Known(locator)
+    if keys.full:
+        return Refusal(
+            Reason.KEYS_EXHAUSTED,
+            "id",
+            str(keys.keys_max),
+            "the shard's map of recent identities is full; retry later or raise the shard count",
+        )
+    return None
+
+
+def unusable(quantities: tuple[int, ...]) -> Refusal | None:
+    """Why quantities of which one is not positive are invalid, if they are (rule R6)."""
+    least = min(quantities, default=0)
+    if least < 0:
+        return Refusal(
+            Reason.QUANTITY_INVALID, "quantities", str(least), "a quantity is zero or more"
+        )
+    if not any(quantities):
+        return Refusal(
+            Reason.QUANTITIES_ALL_ZERO, "quantities", "0", "at least one quantity is above zero"
+        )
+    return None
+
+
 def rounding_totals(account: Account, plan: Plan, period: int) -> dict[int, int]:
     """Quantities so far in the period of the plan's rows that round cumulatively (rule R1)."""
     totals: dict[int, int] = {}
@@ -156,6 +192,13 @@ def unknown_account(number: int) -> Refusal:
     return Refusal(Reason.ACCOUNT_UNKNOWN, "account", str(number), "the account does not exist")
 
 
+def refuse_closed(state: State, account: Account, at: int) -> Refusal | None:
+    """Closed for usage of that time: only what was before the closing, until grace ends (T2)."""
+    if at < account.closed_at and state.recorded_at < account.closed_at + PERIOD_GRACE_US:
+        return None
+    return account_closed(account)
+
+
 def account_closed(account: Account) -> Refusal:
     """The account takes no more usage (rule T2)."""
     return Refusal(
@@ -163,16 +206,6 @@ def account_closed(account: Account) -> Refusal:
         "account",
         str(account.closed_at),
         "the account is closed since this instant; only earlier usage, until its grace ends",
-    )
-
-
-def keys_exhausted() -> Refusal:
-    """The shard remembers as many identities as it may."""
-    return Refusal(
-        Reason.KEYS_EXHAUSTED,
-        "id",
-        str(KEYS_A_SHARD_MAX),
-        "the shard's map of recent identities is full; retry later or raise the shard count",
     )
 
 
