@@ -52,7 +52,7 @@ class TallyCollector(Collector):
             "rpc_server_call_duration_seconds", "Time from a call's arrival to its end.",
             ["rpc_method", "rpc_response_status_code"],
             [
-                ([method.removeprefix("/"), code], histogram)
+                ([method, code], histogram)
                 for (method, code), histogram in list(tallies.calls.items())
             ],
             US_A_SECOND,

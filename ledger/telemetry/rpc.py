@@ -29,6 +29,16 @@ RPC_METHOD: Final = "rpc.method"
 RPC_RESPONSE_STATUS_CODE: Final = "rpc.response.status_code"
 ERROR_TYPE: Final = "error.type"
 
+RECORD_NOTHING: Final = frozenset(
+    {
+        "ledger.v1.DecisionService/Check",
+        "ledger.v1.BalanceService/Get",
+        "rating.v1.PricingService/Quote",
+    }
+)
+"""Quick calls without an entry: no trace id to store, so where no span can leave either the headers
+are not read (3 us of gRPC's own)."""
+
 SLOW_CALL_US: Final = 500_000
 STREAM: Final = "Stream"  # a stream is long by nature, not slow
 
@@ -65,6 +75,8 @@ class RpcTelemetry:
 
     def rpc_started(self, method: str, context: ServicerContext[Any, Any] | Any) -> RpcSpan | None:
         """The trace of a call that arrives; None where it has none."""
+        if self._export is None and method in RECORD_NOTHING:
+            return None
         parent = None
         for key, value in context.invocation_metadata() or ():
             if key == HEADER and isinstance(value, str):
@@ -112,10 +124,9 @@ def new_span_id() -> bytes:
 
 
 def _record(method: str, span: RpcSpan, code: str, elapsed_us: int, failed: bool) -> SpanRecord:
-    name = method.removeprefix("/")
     attributes: dict[str, AttributeValue] = {
         RPC_SYSTEM_NAME: "grpc",
-        RPC_METHOD: name,
+        RPC_METHOD: method,
         RPC_RESPONSE_STATUS_CODE: code,
     }
     if span.batch:
@@ -124,7 +135,7 @@ def _record(method: str, span: RpcSpan, code: str, elapsed_us: int, failed: bool
         attributes[ERROR_TYPE] = code
     ended_ns = time.time_ns()
     return SpanRecord(
-        name=name,
+        name=method,
         kind="SERVER",
         trace_id=span.trace_id,
         span_id=span.span_id or new_span_id(),

@@ -18,8 +18,8 @@ from ledger.telemetry.telemetry import Telemetry, TelemetryInvalid
 from ledger.telemetry.traceparent import format_traceparent
 from telemetry.collector import Collector
 
-INGEST = "/ledger.v1.UsageService/Ingest"
-NAME = INGEST[1:]
+INGEST = "ledger.v1.UsageService/Ingest"
+NAME = INGEST
 TRACE = bytes(range(16))
 SPAN = bytes(range(8, 16))
 RECORD = SpanRecord("call", "SERVER", TRACE, SPAN, b"", False, 1, 2, {})
