@@ -10,7 +10,7 @@ Depends on the generated messages, grpcio and Google's error details; on nothing
 """
 
 from ledger.client.aio import DrawdownClient
-from ledger.client.core import IngestCore, Limits
+from ledger.client.core import IngestCore
 from ledger.client.decisions import ALLOWED
 from ledger.client.errors import (
     CallError,
@@ -22,6 +22,7 @@ from ledger.client.errors import (
     Refused,
 )
 from ledger.client.events import EventOutcome, Outcome, UsageEvent
+from ledger.client.limits import Limits
 from ledger.client.retry import RetryPolicy
 
 __all__ = [

@@ -20,9 +20,10 @@ from ledger.client.accounts import AccountCalls
 from ledger.client.calls import Caller
 from ledger.client.channels import Channels
 from ledger.client.compact import Envelope
-from ledger.client.core import IngestCore, Limits
+from ledger.client.core import IngestCore
 from ledger.client.decisions import DecisionCalls
 from ledger.client.events import EventOutcome, UsageEvent
+from ledger.client.limits import Limits
 from ledger.client.pricing import PricingCalls
 from ledger.client.reads import ReadCalls
 from ledger.client.retry import RandRange, RetryPolicy

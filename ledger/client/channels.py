@@ -7,11 +7,11 @@ from typing import Final
 
 import grpc
 
-from ledger.client.core import MESSAGE_BYTES_MAX
+from ledger.client.limits import MESSAGE_BYTES_MAX
 
 OPTIONS: Final = (
     ("grpc.enable_retries", 0),  # the client's own retries know what a failure leaves
-    ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
+    ("grpc.max_receive_message_length", 2 * MESSAGE_BYTES_MAX),  # a reply may explain every event
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
     ("grpc.keepalive_time_ms", 60_000),
     ("grpc.initial_reconnect_backoff_ms", 100),

@@ -10,7 +10,6 @@ in microseconds), chance by `randrange`; buffers are bounded, and `offer` takes 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Final
 
@@ -24,57 +23,14 @@ from ledger.client.events import (
     shape_bytes,
     shape_key,
 )
-from ledger.client.parcels import Delivery, Family, Link, Pending
+from ledger.client.limits import Limits
+from ledger.client.parcels import Batch, Delivery, Family, Link, Pending
 from ledger.client.retry import Failure, FailureKind, RandRange, RetryPolicy
 from ledger.client.routing import Routing
 
-BATCH_EVENTS_MAX: Final = 8_192  # the server's
-MESSAGE_BYTES_MAX: Final = 16 << 20  # the server's
 SHAPES_MAX: Final = 4_096  # sizes of shapes that are remembered
+_NEVER: Final = 2**63
 _AGAIN: Final = (Outcome.RETRY, Outcome.UNKNOWN)
-
-
-@dataclass(frozen=True, slots=True)
-class Limits:
-    """How events are gathered. Times in microseconds."""
-
-    batch_events: int = 4_096
-    batch_bytes: int = 8 << 20
-    worth_events: int = 512
-    """Enough for a batch of its own while others are in flight."""
-    linger_us: int = 2_000
-    """How long an event waits for company while nothing is in flight."""
-    coalesce_us: int = 50_000
-    """How long it waits while something is."""
-    in_flight: int = 4
-    """Batches in flight to one address."""
-    pending_events: int = 65_536
-    """Events waiting or in flight; `offer` takes no more."""
-    pending_bytes: int = 64 << 20
-
-    def __post_init__(self) -> None:
-        """Raises ValueError for limits that could never work."""
-        if not 1 <= self.batch_events <= BATCH_EVENTS_MAX:
-            raise ValueError(f"batch_events is 1 to {BATCH_EVENTS_MAX}, not {self.batch_events}")
-        if not 1 <= self.batch_bytes <= MESSAGE_BYTES_MAX:
-            raise ValueError(f"batch_bytes is 1 to {MESSAGE_BYTES_MAX}, not {self.batch_bytes}")
-        if min(self.in_flight, self.pending_events, self.pending_bytes, self.worth_events) < 1:
-            raise ValueError("in_flight, pending_events, pending_bytes, worth_events are 1 or more")
-        if min(self.linger_us, self.coalesce_us) < 0:
-            raise ValueError("linger_us and coalesce_us are 0 or more")
-
-
-class Batch:
-    """Events to send to `address` at once; the reply names `number`."""
-
-    __slots__ = ("address", "families", "items", "number", "sent_us")
-
-    def __init__(self, number: int, address: str, sent_us: int) -> None:
-        self.number = number
-        self.address = address
-        self.sent_us = sent_us
-        self.families: list[Family] = []
-        self.items: list[Pending] = []
 
 
 class IngestCore:
@@ -361,9 +317,6 @@ class IngestCore:
         self.pending_bytes -= item.size
         if item.settle(outcome):
             complete.append(item.delivery)
-
-
-_NEVER: Final = 2**63
 
 
 def _undelivered(outcome: Outcome, failure: Failure) -> EventOutcome:

@@ -1,4 +1,4 @@
-"""What the core keeps of events that are on their way: deliveries, families, links. No decisions.
+"""What the core keeps of events on their way: deliveries, families, links, batches. No decisions.
 
 A delivery is what one caller gave at once. A family's events keep their order. A link gathers the
 families that are ready to be sent to one address.
@@ -158,7 +158,20 @@ class Link:
 
     def fail(self, sent_us: int, now_us: int) -> None:
         """Count a failure; batches that failed together count once."""
-        if sent_us >= self.failed_us:
+        if sent_us > self.failed_us or not self.attempt:
             self.attempt += 1
             self.failed_us = now_us
         assert self.attempt >= 1
+
+
+class Batch:
+    """Events to send to `address` at once; the reply names `number`."""
+
+    __slots__ = ("address", "families", "items", "number", "sent_us")
+
+    def __init__(self, number: int, address: str, sent_us: int) -> None:
+        self.number = number
+        self.address = address
+        self.sent_us = sent_us
+        self.families: list[Family] = []
+        self.items: list[Pending] = []

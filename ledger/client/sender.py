@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterable
 from time import monotonic_ns
 from typing import Protocol, TypeAlias
 
-from ledger.client.core import Batch, IngestCore
+from ledger.client.core import IngestCore
 from ledger.client.errors import ClientClosed
 from ledger.client.events import EventOutcome, UsageEvent
-from ledger.client.parcels import Delivery
+from ledger.client.parcels import Batch, Delivery
 from ledger.client.retry import Failure
 
 Answer: TypeAlias = list[EventOutcome] | Failure

@@ -14,8 +14,8 @@ import grpc
 
 from ledger.client.channels import Channels
 from ledger.client.compact import Envelope, outcomes_of
-from ledger.client.core import Batch
 from ledger.client.failures import failure_of
+from ledger.client.parcels import Batch
 from ledger.client.retry import Failure, FailureKind
 from ledger.client.sender import Answer
 from ledger.v1 import usage_pb2 as pb
