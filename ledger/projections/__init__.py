@@ -1,0 +1,14 @@
+"""SQL read models, in a process of their own. Read in this order:
+
+    changes         what one transaction writes: rows, new books, moved counters
+    facts           what the fold has to know from earlier entries
+    fold            events -> changes (pure)
+    store           PostgreSQL: the lock, the facts, COPY and checkpoint in one transaction
+    projector       one shard step by step; all shards of a process
+    rebuild         a shadow schema, then a swap
+    scrub           what an erasure does here
+    lag, reads      what others ask
+
+Nothing here is truth: every table can be dropped and built again from the journal. The engine
+never waits for it and never reads it.
+"""

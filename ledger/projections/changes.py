@@ -1,0 +1,138 @@
+"""What one transaction of a projector writes, gathered in memory first.
+
+Rows are plain tuples in the order of the column lists below; counters are summed up a book, so that
+a hot book costs one UPDATE a transaction. Must not do I/O and must not judge.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+# Columns of each table that COPY fills, in the order of the rows' items.
+TRANSFERS: Final = (
+    "tenant", "shard", "entry_seq", "line", "debit_book", "credit_book", "asset", "amount",
+    "phase", "pot", "value", "cost", "effective_at", "recorded_at",
+)  # fmt: skip
+USAGE_EVENTS: Final = (
+    "tenant", "shard", "entry_seq", "account", "plan", "asset", "effective_at", "recorded_at",
+    "outcome", "reason", "late", "quantities", "charges", "charge", "over_limit", "hold", "trace",
+    "source", "event_id", "operation", "operation_parent", "personal",
+)  # fmt: skip
+BOOKS: Final = (
+    "tenant", "shard", "book", "kind", "asset", "owner", "name", "debits_posted", "credits_posted",
+    "debits_pending", "credits_pending",
+)  # fmt: skip
+ACCOUNTS: Final = (
+    "tenant", "shard", "account", "parent", "root", "policy", "version", "created_at", "closed_at",
+)  # fmt: skip
+GRANTS: Final = (
+    "tenant", "shard", "number", "account", "ordinal", "kind", "asset", "amount", "price_paid",
+    "price_asset", "priority", "effective_at", "expires_at", "products", "book", "funding_book",
+    "backfill", "issued_at", "state", "voided", "expired", "settled_at",
+)  # fmt: skip
+HOLDS: Final = (
+    "tenant", "shard", "number", "entry_seq", "account", "plan", "asset", "amount", "quantities",
+    "authorized_at", "expires_at", "trace", "state", "settled_at", "settled_by",
+)  # fmt: skip
+DENIALS: Final = (
+    "tenant", "shard", "entry_seq", "account", "plan", "asset", "quantities", "charge", "available",
+    "reason", "recorded_at", "trace",
+)  # fmt: skip
+
+PENDING: Final = 1
+POSTED: Final = 2
+RELEASED: Final = 3
+
+APPLIED: Final = 1
+SUSPENSE: Final = 2
+QUARANTINED: Final = 3
+
+GRANT_OPEN: Final = 0
+GRANT_VOIDED: Final = 1
+GRANT_EXPIRED: Final = 2
+
+HOLD_OPEN: Final = 0
+HOLD_CAPTURED: Final = 1
+HOLD_RELEASED: Final = 2
+HOLD_EXPIRED: Final = 3
+
+Row = tuple[Any, ...]
+
+
+class Moved:
+    """What a transaction adds to one book's counters; pending ones may fall."""
+
+    __slots__ = (
+        "credits_pending",
+        "credits_posted",
+        "debits_pending",
+        "debits_posted",
+        "tenant",
+    )
+
+    def __init__(self, tenant: int) -> None:
+        self.tenant = tenant
+        self.debits_posted = 0
+        self.credits_posted = 0
+        self.debits_pending = 0
+        self.credits_pending = 0
+
+
+class GrantEnd:
+    """What a transaction takes back from one grant."""
+
+    __slots__ = ("expired", "settled_at", "state", "tenant", "voided")
+
+    def __init__(self, tenant: int) -> None:
+        self.tenant = tenant
+        self.state = GRANT_OPEN
+        self.voided = 0
+        self.expired = 0
+        self.settled_at = 0
+
+
+class AccountChange:
+    """The newest policy (None = unchanged) and closing (0 = not closed) of one account."""
+
+    __slots__ = ("closed_at", "policy", "tenant", "version")
+
+    def __init__(self, tenant: int) -> None:
+        self.tenant = tenant
+        self.policy: str | None = None
+        self.version = 0
+        self.closed_at = 0
+
+
+class Changes:
+    """One transaction. Rows of what is new, and by number what changes of what was there."""
+
+    __slots__ = (
+        "accounts",
+        "books",
+        "changed_accounts",
+        "denials",
+        "ended_grants",
+        "events",
+        "grants",
+        "holds",
+        "moved",
+        "plans",
+        "settled_holds",
+        "transfers",
+        "usage",
+    )
+
+    def __init__(self) -> None:
+        self.events = 0
+        self.usage: list[Row] = []
+        self.transfers: list[Row] = []
+        self.plans: dict[tuple[int, Any], Row] = {}
+        self.books: list[Row] = []  # up to `name`; the counters are what moved
+        self.moved: dict[int, Moved] = {}
+        self.accounts: list[Row] = []  # up to `created_at`
+        self.changed_accounts: dict[int, AccountChange] = {}
+        self.grants: list[Row] = []  # up to `issued_at`
+        self.ended_grants: dict[int, GrantEnd] = {}
+        self.holds: list[Row] = []  # up to `trace`
+        self.settled_holds: dict[int, Row] = {}  # -> (tenant, state, settled_at, settled_by)
+        self.denials: list[Row] = []

@@ -1,0 +1,127 @@
+"""What the fold must know from earlier entries: looked up once, kept while the projector stands.
+
+Owns the caches of one shard and the question which facts a batch needs. They follow from the
+journal alone; after any failure they are forgotten and read again. Must not do I/O: `store` fills
+them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+from ledger.core.events import (
+    AccountCreated,
+    GrantExpired,
+    GrantIssued,
+    GrantVoided,
+    HoldAuthorized,
+    HoldExpired,
+    HoldReleased,
+    UsageRecorded,
+)
+
+ACCOUNTS_MAX: Final = 1_000_000  # x ~110 B = 110 MB a shard
+GRANTS_MAX: Final = 100_000
+HOLDS_MAX: Final = 200_000  # open ones that were looked up or seen; x ~500 B = 100 MB
+PLANS_MAX: Final = 50_000
+
+
+class GrantFact(NamedTuple):
+    """Where a grant's units are and whence they came."""
+
+    tenant: int
+    asset: int
+    book: int
+    funding_book: int
+
+
+class HoldLine(NamedTuple):
+    """One reserved slice."""
+
+    pot: int
+    debit_book: int
+    credit_book: int
+    amount: int
+    value: int
+    cost: int
+
+
+class HoldFact(NamedTuple):
+    """An open hold: what ends with it."""
+
+    tenant: int
+    asset: int
+    lines: tuple[HoldLine, ...]
+
+
+class Needed:
+    """Numbers that a batch mentions and nobody knows yet."""
+
+    __slots__ = ("accounts", "grants", "holds")
+
+    def __init__(self) -> None:
+        self.accounts: set[int] = set()
+        self.grants: set[int] = set()
+        self.holds: set[int] = set()
+
+    def __bool__(self) -> bool:
+        return bool(self.accounts or self.grants or self.holds)
+
+
+class Facts:
+    """The caches of one shard."""
+
+    __slots__ = ("grants", "holds", "plans", "tenants")
+
+    def __init__(self) -> None:
+        self.tenants: dict[int, int] = {}  # account -> tenant
+        self.grants: dict[int, GrantFact] = {}
+        self.holds: dict[int, HoldFact | None] = {}  # None = looked up, not open
+        self.plans: set[tuple[int, Any]] = set()  # (tenant, digest) that the table holds
+
+    def trim(self) -> None:
+        """Forget what grew too large; between transactions only."""
+        if len(self.tenants) > ACCOUNTS_MAX:
+            self.tenants.clear()
+        if len(self.grants) > GRANTS_MAX:
+            self.grants.clear()
+        if len(self.holds) > HOLDS_MAX:
+            self.holds.clear()
+        if len(self.plans) > PLANS_MAX:
+            self.plans.clear()
+
+    def needed(self, events: Sequence[Any]) -> Needed:
+        """What these events mention that is neither known nor made by them."""
+        needed = Needed()
+        tenants = self.tenants
+        accounts = needed.accounts
+        made_accounts: set[int] = set()
+        made_grants: set[int] = set()
+        made_holds: set[int] = set()
+        for event in events:
+            kind = type(event)
+            if kind is UsageRecorded:
+                if event.account not in tenants:
+                    accounts.add(event.account)
+                if event.hold and not event.late and event.hold not in self.holds:
+                    needed.holds.add(event.hold)
+            elif kind is AccountCreated:
+                made_accounts.add(event.account)
+            else:
+                account = getattr(event, "account", 0)
+                if account and account not in tenants:
+                    accounts.add(account)
+                if kind is GrantIssued:
+                    made_grants.add(event.grant)
+                elif kind is HoldAuthorized:
+                    made_holds.add(event.hold)
+                elif kind is GrantVoided or kind is GrantExpired:
+                    if event.grant not in self.grants:
+                        needed.grants.add(event.grant)
+                elif (kind is HoldReleased or kind is HoldExpired) and event.hold not in self.holds:
+                    needed.holds.add(event.hold)
+        accounts -= made_accounts
+        needed.grants -= made_grants
+        needed.holds -= made_holds
+        return needed

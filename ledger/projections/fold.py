@@ -1,0 +1,410 @@
+"""Events of one batch -> rows and moved counters. Pure: no I/O, no clock.
+
+The mirror of `core.evolve` for tables: it copies figures that stand in the events and computes
+none, so read models can be built from any journal without a price, an order or a rule. Usage is the
+hot path; everything else is one function an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from hashlib import blake2b
+from typing import Any, Final
+from uuid import UUID
+
+import msgspec
+
+from ledger.core.events import (
+    AccountClosed,
+    AccountCreated,
+    AccountPolicyUpdated,
+    AuthorizeDenied,
+    BookOpened,
+    GrantExpired,
+    GrantIssued,
+    GrantVoided,
+    HoldAuthorized,
+    HoldExpired,
+    HoldReleased,
+    PlanDeclared,
+    Policy,
+    Suspense,
+    UsageQuarantined,
+    UsageRecorded,
+)
+from ledger.journal.codec import PrivateRecords
+from ledger.projections import changes as c
+from ledger.projections.changes import AccountChange, Changes, GrantEnd, Moved
+from ledger.projections.facts import Facts, GrantFact, HoldFact, HoldLine
+
+_UNRATED: Final = -1  # a charge or price row that is not there yet
+_REASONS: Final = {int(reason): reason.name for reason in Suspense}
+_Names = tuple[str | None, str | None, str | None, str | None, str | None]
+_NO_NAMES: Final[_Names] = (None, None, None, None, None)
+
+_encode_plan = msgspec.msgpack.Encoder().encode
+_encode_json = msgspec.json.Encoder().encode
+
+
+class _Plan:
+    """A plan of the batch; `tenant` is the last one that it was written down for."""
+
+    __slots__ = ("asset", "declared", "digest", "tenant")
+
+    def __init__(self, declared: PlanDeclared) -> None:
+        self.declared = declared
+        self.asset = declared.asset
+        self.digest = UUID(bytes=blake2b(_encode_plan(declared), digest_size=16).digest())
+        self.tenant = 0
+
+
+class Fold:
+    """Folds the batches of one shard into the changes of one transaction."""
+
+    __slots__ = ("_changes", "_entry_seq", "_facts", "_names", "_plans", "_recorded_at", "_shard")
+
+    def __init__(self, shard: int, facts: Facts, changes: Changes) -> None:
+        self._shard = shard
+        self._facts = facts
+        self._changes = changes
+        self._plans: dict[int, _Plan] = {}
+        self._names: dict[int, _Names] = {}
+        self._recorded_at = 0
+        self._entry_seq = 0
+
+    def take(
+        self,
+        first_event: int,
+        recorded_at: int,
+        events: Sequence[Any],
+        private: PrivateRecords,
+    ) -> None:
+        """Fold one batch. `facts` knows what the batch needs; KeyError otherwise."""
+        self._plans = {}
+        self._names = _names_of(private)
+        self._recorded_at = recorded_at
+        usage = self._usage
+        handlers = _HANDLERS
+        for index, event in enumerate(events):
+            if type(event) is UsageRecorded:
+                usage(index, first_event + index, event)
+            else:
+                self._entry_seq = first_event + index
+                handler = handlers.get(type(event))
+                if handler is not None:
+                    handler(self, index, event)
+        self._changes.events += len(events)
+
+    # -- usage -------------------------------------------------------------------------------------
+
+    def _usage(self, index: int, entry_seq: int, event: UsageRecorded) -> None:
+        changes = self._changes
+        tenant = self._facts.tenants[event.account]
+        plan = self._plans[event.plan]
+        if plan.tenant != tenant:
+            self._write_plan(plan, tenant)
+        asset = plan.asset
+        effective_at = event.effective_at
+        recorded_at = self._recorded_at
+        shard = self._shard
+        line = 0
+        if event.hold and not event.late:
+            line = self._end_hold(event.hold, entry_seq, c.HOLD_CAPTURED)
+        charge = 0
+        moved = changes.moved
+        if event.slices:
+            transfers = changes.transfers
+            used_book = event.used_book
+            for piece in event.slices:
+                book = piece.book
+                amount = piece.amount
+                charge += amount
+                counters = moved.get(book)
+                if counters is None:
+                    counters = moved[book] = Moved(tenant)
+                counters.debits_posted += amount
+                transfers.append(
+                    (
+                        tenant, shard, entry_seq, line, book, used_book, asset, amount,
+                        2, piece.pot, piece.value, piece.cost, effective_at, recorded_at,
+                    )
+                )  # fmt: skip
+                line += 1
+            counters = moved.get(used_book)
+            if counters is None:
+                counters = moved[used_book] = Moved(tenant)
+            counters.credits_posted += charge
+        charges: Sequence[int | None] = event.charges
+        outcome = 1
+        reason = None
+        if event.suspense:
+            outcome = c.SUSPENSE
+            reason = _REASONS[event.suspense]
+            charges = [None if each == _UNRATED else each for each in event.charges]
+        changes.usage.append(
+            (
+                tenant, shard, entry_seq, event.account, plan.digest, asset, effective_at,
+                recorded_at, outcome, reason, event.late == 1, event.quantities, charges, charge,
+                event.over_limit or None, event.hold or None, event.trace or None,
+                *self._names.get(index, _NO_NAMES),
+            )
+        )  # fmt: skip
+
+    def _quarantined(self, index: int, event: UsageQuarantined) -> None:
+        tenant, plan = self._place(event)
+        self._changes.usage.append(
+            (
+                tenant, self._shard, self._entry_seq, event.account, plan.digest, plan.asset,
+                event.effective_at, self._recorded_at, c.QUARANTINED, event.reason, False,
+                event.quantities, None, 0, None, None, event.trace or None,
+                *self._names.get(index, _NO_NAMES),
+            )
+        )  # fmt: skip
+
+    # -- plans, books, transfers -------------------------------------------------------------------
+
+    def _declared(self, index: int, event: PlanDeclared) -> None:
+        self._plans[index] = _Plan(event)
+
+    def _place(self, event: Any) -> tuple[int, _Plan]:
+        """Tenant and plan of an event that names both; the plan is written down."""
+        tenant = self._facts.tenants[event.account]
+        plan = self._plans[event.plan]
+        if plan.tenant != tenant:
+            self._write_plan(plan, tenant)
+        return tenant, plan
+
+    def _write_plan(self, plan: _Plan, tenant: int) -> None:
+        plan.tenant = tenant
+        place = (tenant, plan.digest)
+        if place in self._facts.plans:
+            return
+        declared = plan.declared
+        self._changes.plans[place] = (
+            tenant,
+            self._shard,
+            plan.digest,
+            declared.product,
+            _encode_json(dict(declared.attributes)).decode(),
+            declared.quantity_names,
+            declared.rate_card,
+            declared.card_version,
+            [None if row == _UNRATED else row for row in declared.rows],
+            declared.asset,
+        )
+
+    def _book_opened(self, _: int, event: BookOpened) -> None:
+        self._changes.books.append(
+            (
+                event.tenant, self._shard, event.book, int(event.kind), event.asset, event.owner,
+                event.name,
+            )
+        )  # fmt: skip
+
+    def _counters(self, book: int, tenant: int) -> Moved:
+        moved = self._changes.moved.get(book)
+        if moved is None:
+            moved = self._changes.moved[book] = Moved(tenant)
+        return moved
+
+    def _post(
+        self,
+        tenant: int,
+        line: int,
+        debit: int,
+        credit: int,
+        asset: int,
+        amount: int,
+        effective_at: int,
+        value: int = 0,
+    ) -> None:
+        """One posted transfer that is no slice of a draw."""
+        self._counters(debit, tenant).debits_posted += amount
+        self._counters(credit, tenant).credits_posted += amount
+        self._changes.transfers.append(
+            (
+                tenant, self._shard, self._entry_seq, line, debit, credit, asset, amount,
+                c.POSTED, 0, value, 0, effective_at, self._recorded_at,
+            )
+        )  # fmt: skip
+
+    # -- accounts and grants -----------------------------------------------------------------------
+
+    def _account_created(self, _: int, event: AccountCreated) -> None:
+        self._facts.tenants[event.account] = event.tenant
+        self._changes.accounts.append(
+            (
+                event.tenant, self._shard, event.account, event.parent or None, event.root,
+                policy_json(event.policy), 1, self._recorded_at,
+            )
+        )  # fmt: skip
+
+    def _policy_updated(self, _: int, event: AccountPolicyUpdated) -> None:
+        change = self._account_change(event.account)
+        change.policy = policy_json(event.policy)
+        change.version = event.version
+
+    def _account_closed(self, _: int, event: AccountClosed) -> None:
+        self._account_change(event.account).closed_at = event.closed_at
+
+    def _account_change(self, account: int) -> AccountChange:
+        changed = self._changes.changed_accounts
+        change = changed.get(account)
+        if change is None:
+            change = changed[account] = AccountChange(self._facts.tenants[account])
+        return change
+
+    def _grant_issued(self, _: int, event: GrantIssued) -> None:
+        tenant = self._facts.tenants[event.account]
+        fact = GrantFact(tenant, event.asset, event.book, event.funding_book)
+        self._facts.grants[event.grant] = fact
+        self._changes.grants.append(
+            (
+                tenant, self._shard, event.grant, event.account, event.ordinal, int(event.kind),
+                event.asset, event.amount, event.price_paid, event.price_asset, event.priority,
+                event.effective_at, event.expires_at or None, event.products, event.book,
+                event.funding_book, event.backfill, self._recorded_at,
+            )
+        )  # fmt: skip
+        at = event.effective_at
+        self._post(tenant, 0, event.funding_book, event.book, event.asset, event.amount, at)
+        if event.backfill:
+            self._post(
+                tenant, 1, event.book, event.backfill_book, event.asset, event.backfill,
+                self._recorded_at, event.backfill_value,
+            )  # fmt: skip
+
+    def _grant_voided(self, _: int, event: GrantVoided) -> None:
+        fact, end = self._grant_end(event.grant)
+        end.state = c.GRANT_VOIDED
+        end.voided += event.amount
+        if event.amount:
+            self._post(
+                fact.tenant, 0, fact.book, fact.funding_book, fact.asset, event.amount,
+                self._recorded_at,
+            )  # fmt: skip
+
+    def _grant_expired(self, _: int, event: GrantExpired) -> None:
+        fact, end = self._grant_end(event.grant)
+        end.state = c.GRANT_EXPIRED
+        end.expired += event.amount
+        if event.amount:
+            self._post(
+                fact.tenant, 0, fact.book, event.forfeited_book, fact.asset, event.amount,
+                self._recorded_at,
+            )  # fmt: skip
+
+    def _grant_end(self, number: int) -> tuple[GrantFact, GrantEnd]:
+        fact = self._facts.grants[number]
+        end = self._changes.ended_grants.get(number)
+        if end is None:
+            end = self._changes.ended_grants[number] = GrantEnd(fact.tenant)
+            end.settled_at = self._recorded_at
+        return fact, end
+
+    # -- holds -------------------------------------------------------------------------------------
+
+    def _hold_authorized(self, _: int, event: HoldAuthorized) -> None:
+        tenant, plan = self._place(event)
+        amount = 0
+        for line, piece in enumerate(event.slices):
+            amount += piece.amount
+            self._counters(piece.book, tenant).debits_pending += piece.amount
+            self._changes.transfers.append(
+                (
+                    tenant, self._shard, self._entry_seq, line, piece.book, event.used_book,
+                    plan.asset, piece.amount, c.PENDING, piece.pot, piece.value, piece.cost,
+                    event.effective_at, self._recorded_at,
+                )
+            )  # fmt: skip
+        if amount:
+            self._counters(event.used_book, tenant).credits_pending += amount
+        self._changes.holds.append(
+            (
+                tenant, self._shard, event.hold, self._entry_seq, event.account, plan.digest,
+                plan.asset, amount, event.quantities, event.effective_at, event.expires_at,
+                event.trace or None,
+            )
+        )  # fmt: skip
+        lines = [
+            HoldLine(p.pot, p.book, event.used_book, p.amount, p.value, p.cost)
+            for p in event.slices
+        ]
+        self._facts.holds[event.hold] = HoldFact(tenant, plan.asset, tuple(lines))
+
+    def _end_hold(self, number: int, entry_seq: int, state: int) -> int:
+        """Give every reserved slice back; returns the next line of the entry."""
+        fact = self._facts.holds.pop(number)
+        if fact is None:
+            return 0
+        tenant = fact.tenant
+        for line, piece in enumerate(fact.lines):
+            self._counters(piece.debit_book, tenant).debits_pending -= piece.amount
+            self._counters(piece.credit_book, tenant).credits_pending -= piece.amount
+            self._changes.transfers.append(
+                (
+                    tenant, self._shard, entry_seq, line, piece.debit_book, piece.credit_book,
+                    fact.asset, piece.amount, c.RELEASED, piece.pot, piece.value, piece.cost,
+                    self._recorded_at, self._recorded_at,
+                )
+            )  # fmt: skip
+        self._changes.settled_holds[number] = (tenant, state, self._recorded_at, entry_seq)
+        return len(fact.lines)
+
+    def _hold_released(self, _: int, event: HoldReleased) -> None:
+        self._end_hold(event.hold, self._entry_seq, c.HOLD_RELEASED)
+
+    def _hold_expired(self, _: int, event: HoldExpired) -> None:
+        self._end_hold(event.hold, self._entry_seq, c.HOLD_EXPIRED)
+
+    def _denied(self, _: int, event: AuthorizeDenied) -> None:
+        tenant, plan = self._place(event)
+        self._changes.denials.append(
+            (
+                tenant, self._shard, self._entry_seq, event.account, plan.digest, plan.asset,
+                event.quantities, event.charge, event.available, event.reason, self._recorded_at,
+                event.trace or None,
+            )
+        )  # fmt: skip
+
+
+def policy_json(policy: Policy) -> str:
+    """A policy as the JSON object that `accounts.policy` holds."""
+    return _encode_json(msgspec.structs.asdict(policy)).decode()
+
+
+def _names_of(private: PrivateRecords) -> dict[int, _Names]:
+    """By index of the batch what may be erased: source, id, operation, its parent, personal."""
+    names: dict[int, _Names] = {
+        index: (source or None, id or None, operation or None, parent or None, None)
+        for index, source, id, operation, parent in zip(
+            private.indexes,
+            private.sources,
+            private.ids,
+            private.operations,
+            private.operation_parents,
+            strict=True,
+        )
+    }
+    for index, attributes in private.personal.items():
+        names[index] = (*names[index][:4], _encode_json(attributes).decode())
+    return names
+
+
+_HANDLERS: Final[dict[type, Callable[[Fold, int, Any], None]]] = {
+    PlanDeclared: Fold._declared,
+    BookOpened: Fold._book_opened,
+    AccountCreated: Fold._account_created,
+    AccountPolicyUpdated: Fold._policy_updated,
+    AccountClosed: Fold._account_closed,
+    GrantIssued: Fold._grant_issued,
+    GrantVoided: Fold._grant_voided,
+    GrantExpired: Fold._grant_expired,
+    UsageQuarantined: Fold._quarantined,
+    HoldAuthorized: Fold._hold_authorized,
+    HoldReleased: Fold._hold_released,
+    HoldExpired: Fold._hold_expired,
+    AuthorizeDenied: Fold._denied,
+}
+"""Usage apart. Events without rows: openings, configuration, LimitExceeded (its usage event says
+it), abandoned requests. A test asserts that every event is named."""

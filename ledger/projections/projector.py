@@ -1,0 +1,250 @@
+"""The projector: tails the journal of every shard and keeps the read models up, exactly once.
+
+Rows and checkpoint go into one transaction, which holds the shard's checkpoint row: of two
+projectors one has a shard, and a killed one leaves nothing behind. Idle shards are polled, less and
+less often; there are no notifications. Any number of these processes may run.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Callable
+from typing import Final
+
+from ledger.core.events import Event
+from ledger.journal.codec import BatchCodec, decode_private
+from ledger.journal.connection import AWAY_ERRORS, CONNECT_ERRORS, describe
+from ledger.journal.errors import JournalCorrupt, JournalUnavailable
+from ledger.journal.migrate import read_settings
+from ledger.journal.postgres import PostgresJournal
+from ledger.journal.protocol import JournalRow
+from ledger.projections.changes import Changes
+from ledger.projections.facts import Facts
+from ledger.projections.fold import Fold
+from ledger.projections.lag import Lag
+from ledger.projections.store import SCHEMA, Position, ProjectionDamaged, ProjectionStore
+
+STEP_EVENTS: Final = 32_768  # a transaction stops taking batches here; x ~1.5 kB of rows = 50 MB
+POLL_MIN_S: Final = 0.02  # also what gathers small batches into one transaction
+POLL_MAX_S: Final = 0.1
+AWAY_MAX_S: Final = 2.0  # between two tries while the database is away
+BUSY_S: Final = 1.0  # before looking again at a shard that another projector has
+DAMAGED_S: Final = 10.0  # before looking again at a shard that contradicts its journal
+
+logger = logging.getLogger(__name__)
+
+OnLag = Callable[[Lag], None]
+
+
+def _nobody(_: Lag) -> None:
+    """Nobody watches."""
+
+
+class ShardBusy(Exception):
+    """Another projector holds the shard."""
+
+
+class ShardProjector:
+    """One shard into one copy of the read models. Not reentrant.
+
+    After any exception but ShardBusy everything in memory is forgotten; `step` connects again.
+    """
+
+    def __init__(self, dsn: str, shard: int, schema: str = SCHEMA, by: str = "") -> None:
+        self.shard = shard
+        self.entries = 0  # projected, in all
+        self.head_entries = 0  # in the journal, when last seen
+        self.lag_us = 0
+        self._dsn = dsn
+        self._schema = schema
+        self._by = by
+        self._journal = PostgresJournal(dsn, shard)
+        self._codec: BatchCodec[Event] = BatchCodec(Event)
+        self._store: ProjectionStore | None = None
+        self._facts = Facts()
+        self._reached: Position | None = None
+        self._pages: AsyncIterator[JournalRow] | None = None
+
+    async def step(self) -> int:
+        """Project what is next, about STEP_EVENTS entries at most; returns how many, 0 = none left.
+
+        Raises ShardBusy, JournalUnavailable (try again), JournalCorrupt, ProjectionDamaged.
+        """
+        try:
+            return await self._step()
+        except ShardBusy:
+            raise
+        except JournalUnavailable:
+            await self._forget()
+            raise
+        except (*CONNECT_ERRORS, *AWAY_ERRORS) as error:
+            await self._forget()
+            raise JournalUnavailable(f"shard {self.shard}: {describe(error)}") from error
+        except BaseException:
+            await self._forget()
+            raise
+
+    async def close(self) -> None:
+        """Let go of connections; what was not committed is gone."""
+        await self._forget()
+        await self._journal.close()
+
+    async def _step(self) -> int:
+        head = await self._journal.head()
+        if head is None:
+            return 0
+        self.head_entries = head.next_event
+        if self._store is None:
+            self._store = await ProjectionStore.open(self._dsn, self.shard, self._schema)
+        store = self._store
+        reached = self._reached
+        if reached is not None and reached.batch_seq >= head.batch_seq:
+            if await store.position() == reached:
+                return 0  # idle, and nobody rebuilt the read models meanwhile
+            self._reached = None
+        async with store.connection.transaction():
+            before = await store.lock()
+            if before is None:
+                raise ShardBusy
+            if before != self._reached:
+                await self._go_to(before)
+            changes = Changes()
+            last = await self._fold(store, before, changes)
+            if last is not None:
+                await store.write(changes, self._facts)
+                await store.advance(before, last)
+                self.lag_us = await store.report(last, head.next_event, self._by)
+        self._facts.trim()
+        if last is None:
+            self._reached = before
+            self.entries = before.entries
+        else:
+            self._reached = Position(
+                last.batch_seq, last.next_event, last.recorded_at_us, last.hash, before.scrubs
+            )
+            self.entries = last.next_event
+        self.head_entries = max(self.head_entries, self.entries)
+        return changes.events
+
+    async def _go_to(self, position: Position) -> None:
+        """The read models stand elsewhere than we left them: begin from there."""
+        self._facts = Facts()
+        self._reached = position
+        await self._drop_pages()
+
+    async def _fold(
+        self, store: ProjectionStore, before: Position, changes: Changes
+    ) -> JournalRow | None:
+        """Fold the next batches; returns the last one, None at the tail."""
+        fold = Fold(self.shard, self._facts, changes)
+        last: JournalRow | None = None
+        batch_seq, entries, prev_hash = before.batch_seq, before.entries, before.hash
+        while changes.events < STEP_EVENTS:
+            row = await self._next_row(batch_seq)
+            if row is None:
+                break
+            if (row.batch_seq, row.first_event, row.prev_hash) != (
+                batch_seq + 1,
+                entries,
+                prev_hash,
+            ):
+                raise JournalCorrupt(
+                    f"shard {self.shard}: batch {row.batch_seq} with first entry "
+                    f"{row.first_event} does not continue batch {batch_seq}, which the read "
+                    f"models end with at entry {entries}"
+                )
+            events = self._codec.decode(row.payload)
+            if len(events) != row.event_count:
+                raise JournalCorrupt(
+                    f"shard {self.shard}, batch {row.batch_seq} holds {len(events)} events, its "
+                    f"row says {row.event_count}"
+                )
+            needed = self._facts.needed(events)
+            if needed:
+                await store.learn(needed, self._facts)
+            fold.take(row.first_event, row.recorded_at_us, events, decode_private(row.private))
+            last = row
+            batch_seq, entries, prev_hash = row.batch_seq, row.next_event, row.hash
+        return last
+
+    async def _next_row(self, after: int) -> JournalRow | None:
+        """The row that follows; what a page read ahead is kept for the next step."""
+        if self._pages is None:
+            self._pages = self._journal.read(after)
+        row = await anext(self._pages, None)
+        if row is None:
+            self._pages = None
+        return row
+
+    async def _drop_pages(self) -> None:
+        pages, self._pages = self._pages, None
+        if pages is not None:
+            await pages.aclose()  # type: ignore[attr-defined]
+
+    async def _forget(self) -> None:
+        store, self._store = self._store, None
+        if store is not None:
+            store.close()
+        self._facts = Facts()
+        self._reached = None
+        await self._drop_pages()
+
+
+async def run_projector(
+    dsn: str, *, by: str = "", on_lag: OnLag = _nobody, stop: asyncio.Event | None = None
+) -> None:
+    """Keep the read models of every shard up until `stop` is set (default: until cancelled).
+
+    `by` names this process in `projection.status`; `on_lag` is told after each step and must not
+    wait. Waits for a database that goes away; a shard whose journal or tables are damaged is logged
+    and the others go on. Raises MigrationRefused and JournalUnavailable at the start only.
+    """
+    settings = await read_settings(dsn)
+    store = await ProjectionStore.open(dsn, 0)
+    try:
+        await store.make_checkpoints(settings.shards)
+    finally:
+        store.close()
+    projectors = [ShardProjector(dsn, shard, by=by) for shard in range(settings.shards)]
+    try:
+        async with asyncio.TaskGroup() as group:
+            running = [group.create_task(_follow(each, on_lag)) for each in projectors]
+            if stop is not None:
+                await stop.wait()
+                for task in running:
+                    task.cancel()
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None
+    finally:
+        for each in projectors:
+            await each.close()
+
+
+async def _follow(projector: ShardProjector, on_lag: OnLag) -> None:
+    """One shard, for ever. A damaged one is reported and tried again: a rebuild heals it."""
+    loop = asyncio.get_running_loop()
+    pause = POLL_MIN_S
+    while True:
+        began = loop.time()
+        try:
+            done = await projector.step()
+        except ShardBusy:
+            pause = BUSY_S
+        except JournalUnavailable as error:
+            pause = min(max(pause * 2, POLL_MAX_S), AWAY_MAX_S)
+            logger.warning("the projector waits for the database: %s", error)
+        except (JournalCorrupt, ProjectionDamaged) as error:
+            pause = DAMAGED_S
+            logger.error("shard %s is not projected: %s", projector.shard, error)
+        else:
+            behind = projector.head_entries - projector.entries
+            if done:
+                on_lag(Lag(projector.shard, behind, projector.lag_us if behind else 0))
+            if behind:
+                pause = 0
+            elif done:
+                pause = min(max(loop.time() - began, POLL_MIN_S), POLL_MAX_S)
+            else:
+                pause = min(max(pause, POLL_MIN_S) * 1.5, POLL_MAX_S)
+        await asyncio.sleep(pause)

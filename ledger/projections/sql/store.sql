@@ -1,0 +1,102 @@
+-- name: session
+-- Losing the last transactions in a crash of the database only moves the checkpoint back with them.
+-- A large batch is folded while the transaction waits.
+SET synchronous_commit = off;
+SET idle_in_transaction_session_timeout = '120s';
+SET jit = off
+
+-- name: make_checkpoints
+-- A row a shard, once.
+INSERT INTO checkpoint (shard) SELECT generate_series(0, $1::int - 1) ON CONFLICT DO NOTHING
+
+-- name: lock
+-- The shard is ours until the transaction ends; no row: another projector has it.
+SELECT batch_seq, entries, recorded_at, hash, scrubs FROM checkpoint WHERE shard = $1
+FOR UPDATE SKIP LOCKED
+
+-- name: position
+-- Where a shard stands, without its lock.
+SELECT batch_seq, entries, recorded_at, hash, scrubs FROM checkpoint WHERE shard = $1
+
+-- name: advance
+-- The checkpoint of the rows that this transaction wrote, only where it continues the last one.
+UPDATE checkpoint SET batch_seq = $2, entries = $3, recorded_at = $4, hash = $5
+WHERE shard = $1 AND batch_seq = $6
+
+-- name: report
+-- How far behind the journal the shard is now.
+INSERT INTO status AS s
+    (shard, entries, head_entries, lag_entries, lag_us, measured_at, measured_by)
+SELECT $1::int, $2::bigint, $3::bigint, $3::bigint - $2::bigint,
+       CASE WHEN $3::bigint > $2::bigint THEN greatest(t.now - $4::bigint, 0) ELSE 0 END,
+       t.now, $5::text
+FROM (SELECT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint AS now) t
+ON CONFLICT (shard) DO UPDATE SET entries = excluded.entries, head_entries = excluded.head_entries,
+    lag_entries = excluded.lag_entries, lag_us = excluded.lag_us,
+    measured_at = excluded.measured_at, measured_by = excluded.measured_by
+RETURNING lag_us
+
+-- name: tenants_of
+-- Which tenants these accounts belong to.
+SELECT account, tenant FROM accounts
+WHERE tenant IN (SELECT number FROM ledger.tenant) AND shard = $1 AND account = ANY($2::bigint[])
+
+-- name: grants_of
+-- Where these grants' units are.
+SELECT number, tenant, asset, book, funding_book FROM grants
+WHERE tenant IN (SELECT number FROM ledger.tenant) AND shard = $1 AND number = ANY($2::bigint[])
+
+-- name: holds_of
+-- The slices that these holds still reserve.
+SELECT h.number, h.tenant, h.asset, t.pot, t.debit_book, t.credit_book, t.amount, t.value, t.cost
+FROM holds h
+LEFT JOIN transfers t ON t.tenant = h.tenant AND t.shard = h.shard AND t.entry_seq = h.entry_seq
+                     AND t.phase = 1
+WHERE h.tenant IN (SELECT number FROM ledger.tenant) AND h.shard = $1
+  AND h.number = ANY($2::bigint[]) AND h.state = 0
+ORDER BY h.number, t.line
+
+-- name: insert_plan
+-- A plan stands once.
+INSERT INTO plans (tenant, shard, plan, product, attributes, quantity_names, rate_card,
+                   card_version, price_rows, asset)
+VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
+ON CONFLICT DO NOTHING
+
+-- name: move_books
+-- Add what moved to the counters of books that stand already.
+UPDATE books b
+SET debits_posted = b.debits_posted + d.debits_posted,
+    credits_posted = b.credits_posted + d.credits_posted,
+    debits_pending = b.debits_pending + d.debits_pending,
+    credits_pending = b.credits_pending + d.credits_pending
+FROM unnest($2::int[], $3::bigint[], $4::numeric[], $5::numeric[], $6::numeric[], $7::numeric[])
+     AS d (tenant, book, debits_posted, credits_posted, debits_pending, credits_pending)
+WHERE b.tenant = d.tenant AND b.shard = $1 AND b.book = d.book
+
+-- name: change_accounts
+-- New policies and closings of accounts that stand already.
+UPDATE accounts a
+SET policy = coalesce(d.policy::jsonb, a.policy),
+    version = CASE WHEN d.policy IS NULL THEN a.version ELSE d.version END,
+    closed_at = coalesce(d.closed_at, a.closed_at)
+FROM unnest($2::int[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[])
+     AS d (tenant, account, policy, version, closed_at)
+WHERE a.tenant = d.tenant AND a.shard = $1 AND a.account = d.account
+
+-- name: end_grants
+-- What was taken back from grants that stand already.
+UPDATE grants g
+SET state = d.state, voided = g.voided + d.voided, expired = g.expired + d.expired,
+    settled_at = coalesce(g.settled_at, d.settled_at)
+FROM unnest($2::int[], $3::bigint[], $4::smallint[], $5::bigint[], $6::bigint[], $7::bigint[])
+     AS d (tenant, number, state, voided, expired, settled_at)
+WHERE g.tenant = d.tenant AND g.shard = $1 AND g.number = d.number
+
+-- name: settle_holds
+-- How holds that stand already ended.
+UPDATE holds h
+SET state = d.state, settled_at = d.settled_at, settled_by = d.settled_by
+FROM unnest($2::int[], $3::bigint[], $4::smallint[], $5::bigint[], $6::bigint[])
+     AS d (tenant, number, state, settled_at, settled_by)
+WHERE h.tenant = d.tenant AND h.shard = $1 AND h.number = d.number AND h.state = 0

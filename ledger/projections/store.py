@@ -1,0 +1,259 @@
+"""The read models in PostgreSQL: the lock of a shard, facts, and one transaction's changes.
+
+Every method that writes runs inside the transaction that holds the shard's checkpoint row, and each
+asserts that it changed as many rows as it meant to: a read model that disagrees with the journal is
+never papered over (`ProjectionDamaged`: rebuild it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, TypeAlias
+
+import asyncpg
+from msgspec import Struct
+
+from ledger.journal.connection import Connection, connect
+from ledger.journal.errors import JournalError
+from ledger.journal.protocol import JournalRow
+from ledger.projections import changes as c
+from ledger.projections.changes import Changes, Moved, Row
+from ledger.projections.facts import Facts, GrantFact, HoldFact, HoldLine, Needed
+from ledger.projections.sql import load
+
+SCHEMA: Final = "projection"
+
+_SQL: Final = load("store")
+_STILL: Final = Moved(0)
+
+Rows: TypeAlias = Iterable[Row]
+
+
+class ProjectionDamaged(JournalError):
+    """The read models contradict the journal: run `drawdown rebuild`."""
+
+
+class Position(Struct, frozen=True):
+    """Where a shard's read models stand. `entries` = the entry_seq that comes next."""
+
+    batch_seq: int
+    entries: int
+    recorded_at: int
+    hash: bytes
+    scrubs: int
+
+
+class ProjectionStore:
+    """One shard's way to one copy of the read models, on a connection of its own."""
+
+    __slots__ = ("connection", "shard")
+
+    def __init__(self, connection: Connection, shard: int) -> None:
+        self.connection = connection
+        self.shard = shard
+
+    @classmethod
+    async def open(cls, dsn: str, shard: int, schema: str = SCHEMA) -> ProjectionStore:
+        """Connect. Raises JournalUnavailable."""
+        connection = await connect(dsn, application_name=f"drawdown projector {shard}")
+        try:
+            await connection.execute(f"SET search_path = {schema}")
+            await connection.execute(_SQL["session"])
+        except BaseException:
+            connection.terminate()
+            raise
+        return cls(connection, shard)
+
+    def close(self) -> None:
+        """Let go; what was not committed is gone."""
+        self.connection.terminate()
+
+    async def make_checkpoints(self, shards: int) -> None:
+        """A checkpoint row for every shard, once."""
+        await self.connection.execute(_SQL["make_checkpoints"], shards)
+
+    async def lock(self) -> Position | None:
+        """Take the shard until the transaction ends; None = another projector has it."""
+        row = await self.connection.fetchrow(_SQL["lock"], self.shard)
+        return None if row is None else Position(*row)
+
+    async def position(self) -> Position | None:
+        """Where the shard stands, whoever has it."""
+        row = await self.connection.fetchrow(_SQL["position"], self.shard)
+        return None if row is None else Position(*row)
+
+    async def learn(self, needed: Needed, facts: Facts) -> None:
+        """Look up what a batch needs. Raises ProjectionDamaged where it is not there."""
+        fetch, shard = self.connection.fetch, self.shard
+        if needed.accounts:
+            rows = await fetch(_SQL["tenants_of"], shard, list(needed.accounts))
+            facts.tenants.update({row[0]: row[1] for row in rows})
+            self._complete("accounts", needed.accounts, facts.tenants)
+        if needed.grants:
+            rows = await fetch(_SQL["grants_of"], shard, list(needed.grants))
+            facts.grants.update({row[0]: GrantFact(*row[1:]) for row in map(tuple, rows)})
+            self._complete("grants", needed.grants, facts.grants)
+        if needed.holds:
+            facts.holds.update(dict.fromkeys(needed.holds))
+            rows = await fetch(_SQL["holds_of"], shard, list(needed.holds))
+            facts.holds.update(_holds(rows))
+
+    def _complete(self, what: str, needed: set[int], known: dict[int, Any]) -> None:
+        missing = sorted(needed - known.keys())
+        if missing:
+            raise self._damaged(f"{what} {missing[:5]} are not there")
+
+    async def write(self, changes: Changes, facts: Facts) -> None:
+        """Write everything but the checkpoint."""
+        if changes.usage:
+            await self._copy("usage_events", c.USAGE_EVENTS, changes.usage)
+        if changes.transfers:
+            await self._copy("transfers", c.TRANSFERS, changes.transfers)
+        if changes.plans:
+            await self.connection.executemany(_SQL["insert_plan"], changes.plans.values())
+            facts.plans.update(changes.plans)
+        if changes.denials:
+            await self._copy("denials", c.DENIALS, changes.denials)
+        await self._write_accounts(changes)
+        await self._write_grants(changes)
+        await self._write_holds(changes)
+        await self._write_books(changes)
+
+    async def advance(self, before: Position, last: JournalRow) -> None:
+        """Move the checkpoint to the last batch whose rows were written."""
+        done = await self.connection.execute(
+            _SQL["advance"],
+            self.shard,
+            last.batch_seq,
+            last.next_event,
+            last.recorded_at_us,
+            last.hash,
+            before.batch_seq,
+        )
+        self._expect("checkpoint", done, 1)
+
+    async def report(self, last: JournalRow, head_entries: int, by: str) -> int:
+        """Write the lag down and return it in microseconds."""
+        lag_us: int = await self.connection.fetchval(
+            _SQL["report"],
+            self.shard,
+            last.next_event,
+            max(head_entries, last.next_event),
+            last.recorded_at_us,
+            by,
+        )
+        return lag_us
+
+    # -- tables whose rows change ------------------------------------------------------------------
+
+    async def _write_books(self, changes: Changes) -> None:
+        moved = dict(changes.moved)
+        if changes.books:
+            new = [(*row, *_counters(moved.pop(row[2], _STILL))) for row in changes.books]
+            await self._copy("books", c.BOOKS, new)
+        if moved:
+            await self._update(
+                "move_books",
+                [(each.tenant, book, *_counters(each)) for book, each in moved.items()],
+            )
+
+    async def _write_accounts(self, changes: Changes) -> None:
+        changed = dict(changes.changed_accounts)
+        if changes.accounts:
+            new: list[Row] = []
+            for row in changes.accounts:
+                change = changed.pop(row[2], None)
+                *fixed, policy, version, created_at = row
+                if change is not None and change.policy is not None:
+                    policy, version = change.policy, change.version
+                closed_at = change.closed_at or None if change is not None else None
+                new.append((*fixed, policy, version, created_at, closed_at))
+            await self._copy("accounts", c.ACCOUNTS, new)
+        if changed:
+            await self._update(
+                "change_accounts",
+                [
+                    (each.tenant, account, each.policy, each.version, each.closed_at or None)
+                    for account, each in changed.items()
+                ],
+            )
+
+    async def _write_grants(self, changes: Changes) -> None:
+        ended = dict(changes.ended_grants)
+        if changes.grants:
+            new: list[Row] = []
+            for row in changes.grants:
+                end = ended.pop(row[2], None)
+                if end is None:
+                    new.append((*row, c.GRANT_OPEN, 0, 0, None))
+                else:
+                    new.append((*row, end.state, end.voided, end.expired, end.settled_at))
+            await self._copy("grants", c.GRANTS, new)
+        if ended:
+            await self._update(
+                "end_grants",
+                [
+                    (end.tenant, number, end.state, end.voided, end.expired, end.settled_at)
+                    for number, end in ended.items()
+                ],
+            )
+
+    async def _write_holds(self, changes: Changes) -> None:
+        settled = dict(changes.settled_holds)
+        if changes.holds:
+            open_end: Row = (0, c.HOLD_OPEN, None, None)
+            new = [(*row, *settled.pop(row[2], open_end)[1:]) for row in changes.holds]
+            await self._copy("holds", c.HOLDS, new)
+        if settled:
+            await self._update(
+                "settle_holds", [(end[0], number, *end[1:]) for number, end in settled.items()]
+            )
+
+    # -- statements --------------------------------------------------------------------------------
+
+    async def _copy(self, table: str, columns: Sequence[str], rows: Sequence[Row]) -> None:
+        try:
+            done = await self.connection.copy_records_to_table(table, records=rows, columns=columns)
+        except asyncpg.IntegrityConstraintViolationError as error:
+            raise self._damaged(f"{table}: {error}; {error.detail}") from error
+        self._expect(table, done, len(rows))
+
+    async def _update(self, block: str, rows: list[Row]) -> None:
+        """One statement for all rows, handed over in columns."""
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        try:
+            done = await self.connection.execute(_SQL[block], self.shard, *columns)
+        except asyncpg.IntegrityConstraintViolationError as error:
+            raise self._damaged(f"{block}: {error}; {error.detail}") from error
+        self._expect(block, done, len(rows))
+
+    def _expect(self, what: str, done: str, count: int) -> None:
+        if int(done.rpartition(" ")[2]) != count:
+            raise self._damaged(f"{what}: {done}, {count} rows were meant")
+
+    def _damaged(self, what: str) -> ProjectionDamaged:
+        return ProjectionDamaged(
+            f"the read models of shard {self.shard} contradict the journal: {what}; "
+            "run `drawdown rebuild`"
+        )
+
+
+def _counters(moved: Moved) -> tuple[int, int, int, int]:
+    return (
+        moved.debits_posted,
+        moved.credits_posted,
+        moved.debits_pending,
+        moved.credits_pending,
+    )
+
+
+def _holds(rows: Iterable[asyncpg.Record]) -> dict[int, HoldFact]:
+    """Facts from rows of (number, tenant, asset, line...), ordered by number."""
+    found: dict[int, HoldFact] = {}
+    for number, tenant, asset, *line in map(tuple, rows):
+        before = found.get(number)
+        lines = before.lines if before is not None else ()
+        if line[0] is not None:
+            lines = (*lines, HoldLine(*line))
+        found[number] = HoldFact(tenant, asset, lines)
+    return found
