@@ -154,7 +154,7 @@ def decide_close(state: State, command: CloseAccount, out: list[Event]) -> Event
 def _still_open(account: Account) -> str:
     if account.holds:
         return "open holds"
-    if any(bool(active) for active in account.active.values()):
+    if account.first is not None:
         return "credits"
     if any(book.owed != 0 for book in account.advance.values()):
         return "an advance"

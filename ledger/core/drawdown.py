@@ -54,54 +54,57 @@ def default_order(grant: Grant) -> GrantOrder:
 
 
 def in_order(account: Account, asset: int) -> list[Grant]:
-    """The account's grants of that asset with units left, in the order in which they pay.
+    """The account's grants of that asset with units left, in the order in which they pay."""
+    _first(account)
+    return [grant for grant in account.with_units() if grant.asset == asset]
 
-    Sorted when first asked for after an issue: evolve, and so every replay, compares nothing.
+
+def _first(account: Account) -> Grant | None:
+    """The grant that is to pay first; the chain is put in order when first needed after an issue.
+
+    So evolve, and with it every replay, compares nothing.
     """
-    active = account.active.get(asset)
-    if active is None:
-        return []
-    if asset in account.unordered:
-        active.sort(key=default_order)
-        account.unordered.discard(asset)
-    return active
+    if account.unordered:
+        account.chain(sorted(account.with_units(), key=default_order))
+        account.unordered = False
+    return account.first
 
 
 def from_grants(
     account: Account, asset: int, product: str, amount: int, at: int, slices: list[Slice]
 ) -> int:
     """Take up to `amount` from grants that may pay at `at`; returns what is left to find."""
-    active = account.active.get(asset)
-    if active is None:
-        return amount
-    if account.unordered:
-        active = in_order(account, asset)
-    for grant in active:
-        if at < grant.effective_at or at >= grant.expires_at:
-            continue
-        products = grant.products
-        if products and product not in products:
-            continue
-        book = grant.book
-        left = book.credits_posted - book.debits_posted - book.debits_pending
-        if left <= 0:
-            continue
-        take = left if left < amount else amount
-        slices.append(Slice(_GRANT, book.number, take, grant.value_of(take)))
-        amount -= take
-        if amount == 0:
-            return 0
+    grant = account.first if not account.unordered else _first(account)
+    while grant is not None:
+        if (
+            grant.asset == asset
+            and grant.effective_at <= at < grant.expires_at
+            and (not grant.products or product in grant.products)
+        ):
+            book = grant.book
+            left = book.credits_posted - book.debits_posted - book.debits_pending
+            if left > 0:
+                take = left if left < amount else amount
+                slices.append(Slice(_GRANT, book.number, take, grant.value_of(take)))
+                amount -= take
+                if amount == 0:
+                    return 0
+        grant = grant.after
     return amount
 
 
 def applicable(account: Account, asset: int, product: str, at: int) -> int:
     """Units of the grants that may pay for `product` at `at`, whatever the order (rule D1)."""
     total = 0
-    for grant in account.active.get(asset, ()):
-        if grant.effective_at <= at < grant.expires_at and (
-            not grant.products or product in grant.products
+    grant = account.first
+    while grant is not None:
+        if (
+            grant.asset == asset
+            and grant.effective_at <= at < grant.expires_at
+            and (not grant.products or product in grant.products)
         ):
             total += grant.book.available
+        grant = grant.after
     return total
 
 
@@ -154,12 +157,27 @@ def draw(
     slices: list[Slice] = []
     left = from_grants(account, asset, product, amount, at, slices)
     over_limit = 0
-    if left:
-        left = from_debt(state, account, asset, left, period, opened, slices)
     if left and recorded:
-        slices.append(_excess(state, account, asset, left, opened))
-        over_limit, left = left, 0
+        over_limit, left = from_others(state, account, asset, left, period, opened, slices), 0
+    elif left:
+        left = from_debt(state, account, asset, left, period, opened, slices)
     return Draw(slices, left, over_limit)
+
+
+def from_others(
+    state: State,
+    account: Account,
+    asset: int,
+    amount: int,
+    period: int,
+    opened: list[Event],
+    slices: list[Slice],
+) -> int:
+    """All that grants do not pay of recorded usage; returns what lands over every limit."""
+    left = from_debt(state, account, asset, amount, period, opened, slices)
+    if left:
+        slices.append(_excess(state, account, asset, left, opened))
+    return left
 
 
 def from_debt(

@@ -28,6 +28,7 @@ from ledger.core.events import (
     HoldReleased,
     LimitExceeded,
     PlanDeclared,
+    Policy,
     Pot,
     RequestAbandoned,
     UsageQuarantined,
@@ -84,8 +85,8 @@ def _usage_recorded(state: State, event: UsageRecorded) -> None:
             debited += amount
             grant = book.grant
             if grant is not None:
-                grant.drawn += amount
-                grant.recognised += piece.value
+                if piece.value:
+                    grant.recognised += piece.value
                 if book.debits_posted == book.credits_posted:
                     _retire(grant)
             elif piece.pot == _OVERAGE or piece.pot == _EXCESS_BILLED:
@@ -149,35 +150,41 @@ def _book_opened(state: State, event: BookOpened) -> None:
 def _account_created(state: State, event: AccountCreated) -> None:
     parent = state.accounts[event.parent] if event.parent else None
     account = Account(
-        event.tenant, event.account, event.root, parent, event.policy, state.recorded_at
+        event.tenant,
+        event.account,
+        event.root,
+        parent,
+        event.policy,
+        _card_key(state, event.tenant, parent, event.policy),
+        state.recorded_at,
     )
     state.accounts[event.account] = account
     if parent is None:
         state.families[event.root] = Family(event.root)
     else:
         parent.children.append(account)
-    _inherit_card(account)
     state.keys.add(event.key, state.locator)
 
 
-def _inherit_card(account: Account) -> None:
+def _card_key(state: State, tenant: int, parent: Account | None, policy: Policy) -> tuple[int, str]:
     """A child is priced by its own card, else its nearest ancestor's (rule D8)."""
-    if account.policy.rate_card:
-        account.card_key = (account.tenant, account.policy.rate_card)
-    elif account.parent is not None:
-        account.card_key = account.parent.card_key
-    else:
-        account.card_key = (account.tenant, "default")
+    if policy.rate_card:
+        return state.card_key(tenant, policy.rate_card)
+    return parent.card_key if parent is not None else state.card_key(tenant, "default")
+
+
+def _inherit_card(state: State, account: Account) -> None:
+    account.card_key = _card_key(state, account.tenant, account.parent, account.policy)
     for child in account.children:
         if not child.policy.rate_card:
-            _inherit_card(child)
+            _inherit_card(state, child)
 
 
 def _account_policy_updated(state: State, event: AccountPolicyUpdated) -> None:
     account = state.accounts[event.account]
     account.policy = event.policy
     account.version = event.version
-    _inherit_card(account)
+    _inherit_card(state, account)
     state.keys.add(event.key, state.locator)
 
 
@@ -221,7 +228,6 @@ def _grant_issued(state: State, event: GrantIssued) -> None:
     if event.backfill:
         advance = state.books.accounts[event.backfill_book]
         state.books.transfer(book, advance, event.backfill)
-        grant.drawn += event.backfill
         grant.recognised += event.backfill_value
         if book.credits_posted == book.debits_posted:
             _retire(grant)
@@ -233,14 +239,22 @@ def _grant_issued(state: State, event: GrantIssued) -> None:
 def _activate(grant: Grant) -> None:
     """Let the grant pay; where in the order is for the comparator to say when next asked."""
     account = grant.account
-    account.active.setdefault(grant.asset, []).append(grant)
-    account.unordered.add(grant.asset)
+    grant.after = account.first
+    account.first = grant
+    account.unordered = True
 
 
 def _retire(grant: Grant) -> None:
-    active = grant.account.active.get(grant.asset)
-    if active is not None and grant in active:
-        active.remove(grant)
+    """Take a grant that has nothing left out of the chain, whose order stays."""
+    before = grant.account.first
+    if before is grant:
+        grant.account.first = grant.after
+        return
+    while before is not None:
+        if before.after is grant:
+            before.after = grant.after
+            return
+        before = before.after
 
 
 def _grant_voided(state: State, event: GrantVoided) -> None:
@@ -248,6 +262,7 @@ def _grant_voided(state: State, event: GrantVoided) -> None:
     grant.settled = GRANT_VOIDED
     if event.amount:
         state.books.transfer(grant.book, grant.funding, event.amount)
+        grant.unused += event.amount
     _retire(grant)
     if event.key:
         state.keys.add(event.key, state.locator)
@@ -258,6 +273,7 @@ def _grant_expired(state: State, event: GrantExpired) -> None:
     grant.settled = GRANT_EXPIRED
     if event.amount:
         state.books.transfer(grant.book, state.books.accounts[event.forfeited_book], event.amount)
+        grant.unused += event.amount
     _retire(grant)
 
 

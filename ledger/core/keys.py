@@ -7,6 +7,8 @@ integers only, so the garbage collector never walks them.
 
 from __future__ import annotations
 
+from typing import Final
+
 from ledger.core.limits import (
     DEDUPE_GENERATION_US,
     DEDUPE_WINDOW_US,
@@ -18,23 +20,18 @@ from ledger.core.limits import (
 class KeyMap:
     """Generations of keys. `newest` is written to; `older`, newest first, are only read."""
 
-    __slots__ = ("_older_count", "_older_starts", "_start", "keys_max", "newest", "older")
+    __slots__ = ("_older_starts", "_start", "keys_max", "newest", "newest_max", "older")
 
-    def __init__(self) -> None:
+    def __init__(self, keys_max: int = KEYS_A_SHARD_MAX) -> None:
         self.newest: dict[bytes, int] = {}
         self.older: list[dict[bytes, int]] = []
-        self.keys_max = KEYS_A_SHARD_MAX
+        self.keys_max: Final = keys_max
+        self.newest_max = keys_max  # what the older ones leave: a full `newest` takes no more
         self._start = 0  # recorded times of `newest` begin here
         self._older_starts: list[int] = []
-        self._older_count = 0
 
     def __len__(self) -> int:
-        return len(self.newest) + self._older_count
-
-    @property
-    def full(self) -> bool:
-        """Whether no further identity may be remembered."""
-        return len(self.newest) + self._older_count >= self.keys_max
+        return len(self.newest) + self.keys_max - self.newest_max
 
     def find(self, key: bytes) -> int | None:
         """Locator of the entry recorded under `key`, or None."""
@@ -66,13 +63,13 @@ class KeyMap:
         if self.newest:
             self.older.insert(0, self.newest)
             self._older_starts.insert(0, self._start)
-            self._older_count += len(self.newest)
+            self.newest_max -= len(self.newest)
             self.newest = {}
         self._start = start
         oldest = recorded_at - DEDUPE_WINDOW_US - FUTURE_TOLERANCE_US
         while self.older and self._older_starts[-1] + DEDUPE_GENERATION_US <= oldest:
             self._older_starts.pop()
-            self._older_count -= len(self.older.pop())
+            self.newest_max += len(self.older.pop())
 
     def snapshot(self) -> list[tuple[int, list[tuple[bytes, int]]]]:
         """Generations with their keys sorted: the canonical form for the digest."""

@@ -35,10 +35,10 @@ class Grant:
 
     __slots__ = (
         "account",
+        "after",
         "amount",
         "asset",
         "book",
-        "drawn",
         "effective_at",
         "expires_at",
         "external_key",
@@ -54,6 +54,7 @@ class Grant:
         "products",
         "recognised",
         "settled",
+        "unused",
     )
 
     def __init__(
@@ -91,16 +92,23 @@ class Grant:
         self.book = book
         self.funding = funding
         self.issued_at = issued_at
-        self.drawn = 0  # units, net
+        self.unused = 0  # units that voids and expiry took, and nobody drew
         self.recognised = 0  # money, net: floor(P x drawn / A)
         self.settled = GRANT_OPEN
         self.order: GrantOrder | None = None  # where the comparator puts it: see drawdown
+        self.after: Grant | None = None  # the next one of the account with units left
+
+    @property
+    def drawn(self) -> int:
+        """Units that usage and backfill have taken."""
+        return self.book.debits_posted - self.unused
 
     def value_of(self, amount: int) -> int:
         """Money that drawing `amount` more units recognises (rule B4): exact over the grant."""
         if self.price_paid == 0:
             return 0
-        return self.price_paid * (self.drawn + amount) // self.amount - self.recognised
+        drawn = self.book.debits_posted - self.unused + amount
+        return self.price_paid * drawn // self.amount - self.recognised
 
 
 class Hold:
@@ -183,13 +191,13 @@ class Account:
     """One account of a family, with what its decisions need."""
 
     __slots__ = (
-        "active",
         "advance",
         "card_key",
         "children",
         "closed_at",
         "created_at",
         "depth",
+        "first",
         "grants",
         "holds",
         "next_due",
@@ -214,6 +222,7 @@ class Account:
         root: int,
         parent: Account | None,
         policy: Policy,
+        card_key: tuple[int, str],
         created_at: int,
     ) -> None:
         self.tenant = tenant
@@ -227,8 +236,8 @@ class Account:
         self.closed_at = 0
         self.children: list[Account] = []
         self.grants: list[Grant] = []
-        self.active: dict[int, list[Grant]] = {}  # asset -> grants with units left
-        self.unordered: set[int] = set()  # assets whose list the comparator has yet to sort
+        self.first: Grant | None = None  # of its grants with units left, chained by `after`
+        self.unordered = False  # whether the comparator has yet to order the chain
         self.holds: dict[int, Hold] = {}
         self.totals: dict[tuple[int, int], int] = {}  # (price row, period) -> quantity, rule R1
         self.advance: dict[int, Book] = {}  # asset -> book
@@ -238,7 +247,23 @@ class Account:
         self.overage_pending: dict[int, int] = {}
         self.suspended = 0  # usage events with an unrated quantity
         self.next_due: int = NEVER  # nothing of this account falls due before
-        self.card_key: tuple[int, str] = (tenant, "default")
+        self.card_key: tuple[int, str] = card_key
+
+    def with_units(self) -> list[Grant]:
+        """Its grants with units left, in the order in which they are chained."""
+        grants: list[Grant] = []
+        grant = self.first
+        while grant is not None:
+            grants.append(grant)
+            grant = grant.after
+        return grants
+
+    def chain(self, grants: list[Grant]) -> None:
+        """Chain these grants in this order."""
+        self.first = None
+        for grant in reversed(grants):
+            grant.after = self.first
+            self.first = grant
 
     def find_next_due(self) -> None:
         """Look up when something next falls due; what is settled only makes `next_due` early."""
@@ -269,6 +294,7 @@ class State:
         "accounts",
         "batch_seq",
         "books",
+        "card_keys",
         "catalog",
         "configuration",
         "declared",
@@ -312,6 +338,7 @@ class State:
         self.settled_holds: dict[int, SettledHold] = {}
         self.house: dict[tuple[int, int, int, str], Book] = {}  # tenant, kind, asset, name
         self.configuration: dict[int, int] = {}  # tenant -> version
+        self.card_keys: dict[tuple[int, str], tuple[int, str]] = {}  # one object for many accounts
         self.keys = KeyMap()
         self.timers: list[tuple[int, int, int]] = []  # heap of (due, 1 hold | 2 grant, number)
         self.next_book = 1
@@ -371,6 +398,11 @@ class State:
     def entry_seq(self) -> int:
         """Entries in all batches so far: the number of the next one."""
         return self.first_event + (self.locator & LOCATOR_INDEX_MASK)
+
+    def card_key(self, tenant: int, name: str) -> tuple[int, str]:
+        """(tenant, name) of a rate card: the same object for every account that it prices."""
+        key = (tenant, name)
+        return self.card_keys.setdefault(key, key)
 
     def house_book(self, tenant: int, kind: BookKind, asset: int, name: str) -> Book | None:
         """A tenant's house account on this shard, if it is open (rule B7)."""

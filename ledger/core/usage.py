@@ -10,7 +10,7 @@ from typing import Final
 
 from ledger.core.catalog import Bound
 from ledger.core.commands import RecordUsage
-from ledger.core.drawdown import draw, house_book
+from ledger.core.drawdown import from_grants, from_others, house_book
 from ledger.core.events import (
     Event,
     LimitExceeded,
@@ -29,7 +29,6 @@ from ledger.core.state import Account, State
 from rating.compile import Plan
 from rating.price import UNPRICED, RatingFault, rate
 
-_NO_SLICES: Final[tuple[Slice, ...]] = ()
 _NO_TOTALS: Final[dict[int, int]] = {}
 _UNPRICED: Final = int(Suspense.UNPRICED)
 
@@ -38,9 +37,14 @@ def decide_usage(
     state: State, account: Account | None, command: RecordUsage, out: list[Event]
 ) -> Event | Known | Refusal:
     """Append the events of one usage event to `out` and return the one that answers it."""
-    known = recorded_before(state, command.key)
-    if known is not None:
-        return known
+    keys = state.keys
+    locator = keys.newest.get(command.key)
+    if locator is not None:
+        return Known(locator)
+    if keys.older or len(keys.newest) >= keys.newest_max:
+        known = recorded_before(state, command.key)
+        if known is not None:
+            return known
     if account is None:
         return unknown_account(command.account)
     at = command.effective_at or state.recorded_at
@@ -58,12 +62,11 @@ def decide_usage(
             return in_future(at, state.recorded_at)
         return _quarantine(state, account, command, at, out)
 
-    card = state.catalog.card(account.card_key)
     shape = command.shape
-    bound = card.bind(shape, at)
-    if bound.plan.steps:
-        bound = card.step(bound, shape, quantities)
+    bound = state.catalog.bind(account.card_key, shape, at)
     plan = bound.plan
+    if plan.steps:
+        bound, plan = state.catalog.step(account.card_key, shape, at, quantities)
     period = state.months.start_of(at)
     totals = _NO_TOTALS if plan.whole else rounding_totals(account, plan, period)
     try:
@@ -73,23 +76,23 @@ def decide_usage(
     if total > INT64_MAX:
         return overflow(state, bound, total)
 
-    used = 0
-    slices = _NO_SLICES
-    over_limit = 0
+    used = over_limit = 0
+    slices: list[Slice] = []
     if total:
-        used = used_book(state, bound, out)
-        found = draw(state, account, bound.asset, shape.product, total, at, period, out, True)
-        slices = tuple(found.slices)
-        over_limit = found.over_limit
+        used = state.used_books.get(bound) or used_book(state, bound, out)
+        left = from_grants(account, bound.asset, shape.product, total, at, slices)
+        if left:
+            over_limit = from_others(state, account, bound.asset, left, period, out, slices)
+    index = state.vocabulary.get(bound.declaration)
     recorded = UsageRecorded(
         command.key,
         account.number,
         at,
-        declare(state, bound, out),
+        index if index is not None else declare(state, bound, out),
         quantities,
         charges,
         used,
-        slices,
+        tuple(slices),
         period,
         advances,
         over_limit,
@@ -153,7 +156,7 @@ def recorded_before(state: State, key: bytes) -> Known | Refusal | None:
     locator = keys.find(key)
     if locator is not None:
         return Known(locator)
-    if keys.full:
+    if len(keys.newest) >= keys.newest_max:
         return Refusal(
             Reason.KEYS_EXHAUSTED,
             "id",
