@@ -1,10 +1,11 @@
 """Which events go into which batch, when, and what happens when one fails. No I/O at all.
 
 Events wait by family. A batch takes families in the order in which they became ready, and a family
-is in at most one batch in flight, so its order is kept whatever fails. While a batch is in flight,
-what waits is coalesced into the next. What failed safely or with an unknown outcome goes back to
-the head of its family and is sent again with the same id. Time comes in with each call (monotonic,
-in microseconds), chance by `randrange`; buffers are bounded, and `offer` takes only what fits.
+is in at most one batch in flight, so its order is kept whatever fails (unless `ordered` is off).
+While a batch is in flight, what waits is coalesced into the next. What failed safely or with an
+unknown outcome goes back to the head of its family and is sent again with the same id. Time comes
+in with each call (monotonic, in microseconds), chance by `randrange`; buffers are bounded, and
+`offer` takes only what fits.
 """
 
 from __future__ import annotations
@@ -163,7 +164,8 @@ class IngestCore:
                 self._rest(family, now_us + delay)
             else:
                 family.attempt = 0
-                self._make_ready(family)
+                if not family.resting:
+                    self._make_ready(family)
         return complete
 
     def failed(self, number: int, failure: Failure, now_us: int) -> list[Delivery]:
@@ -189,7 +191,8 @@ class IngestCore:
         self._put_back(again)
         for family in reversed(batch.families):
             family.busy = False
-            self._make_ready(family, first=True)
+            if not family.resting:
+                self._make_ready(family, first=True)
         return complete
 
     def close(self, now_us: int) -> list[Delivery]:
@@ -233,17 +236,19 @@ class IngestCore:
 
     def _make_ready(self, family: Family, *, first: bool = False) -> None:
         family.resting = False
-        if not family.queue:
+        if not family.queue or family.link is not None:
             return
         address = self._routing.address(family.key)
         link = self._links.get(address)
         if link is None:
             link = self._links[address] = Link(address)
-        link.add(family, first)
+        link.add(family, first=first)
 
     def _rest(self, family: Family, until_us: int) -> None:
-        if not family.queue:
+        if not family.queue or family.resting:
             return
+        if family.link is not None:
+            family.link.remove(family)
         family.resting = True
         self._rests += 1
         heappush(self._resting, (until_us, self._rests, family))
@@ -271,8 +276,8 @@ class IngestCore:
         while link.ready and len(batch.items) < limits.batch_events:
             if batch.items and size + link.ready[0].queue[0].size > limits.batch_bytes:
                 break
-            family = link.remove_first()
-            family.busy = True
+            family = link.remove(link.ready[0])
+            family.busy = limits.ordered
             batch.families.append(family)
             while family.queue and len(batch.items) < limits.batch_events:
                 if batch.items and size + family.queue[0].size > limits.batch_bytes:
@@ -280,6 +285,9 @@ class IngestCore:
                 item = family.pop()
                 size += item.size
                 batch.items.append(item)
+            if not family.busy and family.queue:
+                link.add(family, first=True)
+                break
         link.in_flight += 1
         self._batches[batch.number] = batch
         return batch
@@ -296,6 +304,8 @@ class IngestCore:
         for item in reversed(items):
             family = self._accounts[item.event.account][0]
             family.push(item)
+            if family.link is not None:
+                family.link.grow(item)
             families.add(family)
         return families
 

@@ -23,6 +23,9 @@ class Limits:
     """How long it waits while something is."""
     in_flight: int = 4
     """Batches in flight to one address."""
+    ordered: bool = True
+    """False: a family may be in several batches at once, for more speed on few accounts; then only
+    the order within a batch is kept."""
     pending_events: int = 65_536
     """Events waiting or in flight; `offer` takes no more."""
     pending_bytes: int = 64 << 20

@@ -123,7 +123,7 @@ class Link:
         self.failed_us = -1
         self.not_before_us = 0
 
-    def add(self, family: Family, first: bool) -> None:
+    def add(self, family: Family, *, first: bool) -> None:
         """A family becomes ready; `first`: ahead of the others."""
         assert family.link is None
         if not self.ready:
@@ -141,9 +141,9 @@ class Link:
         self.events += 1
         self.bytes += item.size
 
-    def remove_first(self) -> Family:
-        """The family that has been ready for longest."""
-        family = self.ready.popleft()
+    def remove(self, family: Family) -> Family:
+        """Take a family out; the first costs nothing."""
+        self.ready.remove(family)
         family.link = None
         self.events -= len(family.queue)
         self.bytes -= family.bytes
@@ -154,7 +154,7 @@ class Link:
     def clear_ready(self) -> None:
         """Forget what is ready."""
         while self.ready:
-            self.remove_first()
+            self.remove(self.ready[0])
 
     def fail(self, sent_us: int, now_us: int) -> None:
         """Count a failure; batches that failed together count once."""

@@ -93,6 +93,22 @@ def test_a_family_is_in_one_batch_at_a_time_and_others_overtake() -> None:
     assert accounts_of(third) == ["a", "a"]
 
 
+def test_without_order_a_family_fills_several_batches() -> None:
+    w = world(linger_us=0, coalesce_us=0, batch_events=2, in_flight=3, ordered=False)
+    offer(w, "a", "a", "a", "a", "a")
+    first, second, third = w.core.poll(w.now_us)
+    assert [ids_of(batch) for batch in (first, second, third)] == [
+        ["e-0", "e-1"],
+        ["e-2", "e-3"],
+        ["e-4"],
+    ]
+    w.core.failed(second.number, LOST, w.now_us)
+    w.core.succeeded(first.number, applied(first), w.now_us)
+    w.core.succeeded(third.number, applied(third), w.now_us)
+    [again] = w.core.poll(w.now_us + 75_000)
+    assert ids_of(again) == ["e-2", "e-3"]
+
+
 def test_members_of_a_family_keep_their_order_once_the_root_is_known() -> None:
     w = world(linger_us=0, coalesce_us=0)
     w.routing.learn("a/1", "a", 0)
