@@ -44,7 +44,8 @@ class DrawdownClient(AccountCalls, DecisionCalls, PricingCalls, ReadCalls):
 
     `source` and `product` stand for events that name none. `credentials`: TLS. `metadata` goes with
     every call. `read_your_writes`: reads see everything that this client's replies have shown.
-    `plain`: send the plain form of usage. `randrange` and `new_id` are its only sources of chance.
+    `plain`: send the plain form of usage. `streaming`: batches share one stream instead of having a
+    call each. `randrange` and `new_id` are its only sources of chance.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class DrawdownClient(AccountCalls, DecisionCalls, PricingCalls, ReadCalls):
         product: str = "",
         park_unknown: bool = False,
         plain: bool = False,
+        streaming: bool = False,
         limits: Limits | None = None,
         retry: RetryPolicy | None = None,
         credentials: grpc.ChannelCredentials | None = None,
@@ -67,6 +69,7 @@ class DrawdownClient(AccountCalls, DecisionCalls, PricingCalls, ReadCalls):
         self._policy = retry or RetryPolicy()
         self._limits = limits or Limits()
         self._randrange = randrange
+        self._streaming = streaming
         self._channels = Channels(credentials, metadata)
         self._envelope = Envelope(tenant, source, product, park_unknown, plain)
         self._caller = Caller(
@@ -169,6 +172,7 @@ class DrawdownClient(AccountCalls, DecisionCalls, PricingCalls, ReadCalls):
         return groups * GATHER_EVENTS > self._limits.pending_events
 
     def _sender(self, *, stream: bool = False) -> Sender:
+        stream = stream or self._streaming
         found = self._stream if stream else self._unary
         if found is not None:
             return found
