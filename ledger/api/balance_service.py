@@ -10,7 +10,7 @@ from ledger.api.errors import CallFailed
 from ledger.api.limits import Checked
 from ledger.api.positions import minimum, position_of
 from ledger.api.render_grant import GrantView, grant_view, render_grant
-from ledger.core.drawdown import in_order, overage_payer
+from ledger.core.drawdown import in_order
 from ledger.core.holds import available_to
 from ledger.core.state import Account, State
 from ledger.journal.directory import Entry
@@ -116,13 +116,6 @@ def _balance(state: State, account: Account, asset: int, product: str, now_us: i
         granted=sum(grant.book.credits_posted - grant.book.debits_posted for grant in usable),
         pending=sum(hold.amount for hold in holds),
         advance=owed,
-        overage=_overage(state, account, asset, now_us),
+        overage=account.overage_posted.get((asset, state.months.start_of(now_us)), 0),
         grants=[grant_view(state, grant) for grant in usable[:GRANTS_SHOWN_MAX]],
     )
-
-
-def _overage(state: State, account: Account, asset: int, now_us: int) -> int:
-    """What this account's usage put into its payer's overage in the present month."""
-    if asset not in overage_payer(account).overage:
-        return 0
-    return account.overage_posted.get((asset, state.months.start_of(now_us)), 0)

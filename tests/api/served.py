@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -270,7 +271,8 @@ async def served(storage: Storage, **options: Any) -> AsyncIterator[Served]:
     """Open a ledger on this storage and serve it on a free port of loopback."""
     ledger = Ledger(storage, SystemClock())
     ledger.start()
-    await ledger.opened()
+    async with asyncio.timeout(10):
+        await ledger.opened()
     server = LedgerServer(ledger, **options)
     address = await server.start("127.0.0.1:0")
     try:
