@@ -38,6 +38,7 @@ PREFIX: Final = "drawdown-bench-"
 START_TIMEOUT_S: Final = 600  # with the replay of everything that a round recorded
 STOP_TIMEOUT_S: Final = 60
 CATCH_UP_TIMEOUT_S: Final = 300
+PROJECTOR_TIMEOUT_S: Final = 30
 VERIFY_TIMEOUT_S: Final = 1_200
 POLL_S: Final = 0.25
 DURABILITY: Final = (
@@ -136,21 +137,27 @@ class Ours:
 
     def lag(self) -> int:
         """Durable entries that the read models have not taken in yet."""
-        return sum(self.gauges("drawdown_projection_lag_entries"))
+        return sum(self._behind())
 
     def catch_up(self) -> int:
         """Wait for the read models; milliseconds that it took."""
         began = time.monotonic_ns()
-        deadline = began + CATCH_UP_TIMEOUT_S * 1_000_000_000
         while not self._level():
-            if time.monotonic_ns() > deadline:
+            waited_s = (time.monotonic_ns() - began) // 1_000_000_000
+            if waited_s > PROJECTOR_TIMEOUT_S and not self._behind():
+                raise RuntimeError(f"no projector reports; the log ends:\n{self.log_tail()}")
+            if waited_s > CATCH_UP_TIMEOUT_S:
                 raise RuntimeError(f"the projector is still {self.lag()} entries behind")
             time.sleep(POLL_S)
         return (time.monotonic_ns() - began) // 1_000_000
 
     def _level(self) -> bool:
-        behind = self.gauges("drawdown_projection_lag_entries")
+        behind = self._behind()
         return len(behind) == len(self.gauges("drawdown_durable_entries")) and not any(behind)
+
+    def _behind(self) -> list[int]:
+        """Entries behind of every shard that the projector has reached so far."""
+        return self.gauges("drawdown_projection_lag_entries")
 
     def recovery(self) -> Recovery:
         """What the last start replayed."""
