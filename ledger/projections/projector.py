@@ -90,6 +90,11 @@ class ShardProjector:
         await self._forget()
         await self._journal.close()
 
+    @property
+    def batch_seq(self) -> int:
+        """The last batch projected, as far as we know; 0 = none."""
+        return 0 if self._reached is None else self._reached.batch_seq
+
     async def _step(self) -> int:
         head = await self._journal.head()
         if head is None:

@@ -1,0 +1,53 @@
+-- name: exists
+-- Whether there are read models at all.
+SELECT to_regclass('projection.checkpoint') IS NOT NULL
+
+-- name: position
+-- Where the read models of a shard stand.
+SELECT batch_seq, entries, hash FROM projection.checkpoint WHERE shard = $1
+
+-- name: books
+-- Every book with its counters, and the sums of the transfers that touch it.
+WITH lines AS (
+    SELECT book, sum(debit) FILTER (WHERE phase = 2) AS debits_posted,
+           sum(credit) FILTER (WHERE phase = 2) AS credits_posted,
+           sum(CASE phase WHEN 1 THEN debit WHEN 3 THEN -debit END) AS debits_pending,
+           sum(CASE phase WHEN 1 THEN credit WHEN 3 THEN -credit END) AS credits_pending
+    FROM (SELECT debit_book AS book, phase, sum(amount) AS debit, 0 AS credit
+          FROM projection.transfers WHERE shard = $1 GROUP BY debit_book, phase
+          UNION ALL
+          SELECT credit_book, phase, 0, sum(amount)
+          FROM projection.transfers WHERE shard = $1 GROUP BY credit_book, phase) t
+    GROUP BY book
+)
+SELECT coalesce(b.book, l.book) AS book, b.tenant, b.kind, b.asset, b.owner, b.name,
+       b.debits_posted, b.credits_posted, b.debits_pending, b.credits_pending,
+       coalesce(l.debits_posted, 0), coalesce(l.credits_posted, 0),
+       coalesce(l.debits_pending, 0), coalesce(l.credits_pending, 0)
+FROM (SELECT * FROM projection.books WHERE shard = $1) b FULL JOIN lines l ON l.book = b.book
+
+-- name: accounts
+-- Every account.
+SELECT account, tenant, coalesce(parent, 0), root, policy::text, version, created_at,
+       coalesce(closed_at, 0)
+FROM projection.accounts WHERE shard = $1
+
+-- name: grants
+-- Every grant with what its book says.
+SELECT number, tenant, account, ordinal, kind, state, asset, amount, price_paid, price_asset,
+       priority, effective_at, expires_at, products, book, funding_book, drawn, recognised, held
+FROM projection.grant_balances WHERE shard = $1
+
+-- name: holds
+-- Every open hold.
+SELECT number, tenant, account, asset, amount, expires_at FROM projection.holds
+WHERE shard = $1 AND state = 0
+
+-- name: usage
+-- Usage events by asset and outcome.
+SELECT tenant, asset, outcome, count(*), sum(charge) FROM projection.usage_events
+WHERE shard = $1 GROUP BY tenant, asset, outcome
+
+-- name: denials
+-- Denied authorisations.
+SELECT count(*) FROM projection.denials WHERE shard = $1

@@ -1,0 +1,192 @@
+"""The read models as a claim about the state: counters, grants, holds, accounts, usage.
+
+Books are compared twice: their counters, and the sums of the transfers that touch them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import asyncpg
+import msgspec
+
+from ledger.core.state import NEVER, State
+from ledger.journal.connection import Connection
+from ledger.projections.sql import load
+from ledger.verify.reflections import Reflection, Tally
+from ledger.verify.report import Findings
+
+_SQL: Final = load("verify")
+
+Facts = dict[int, dict[str, Any]]
+"""By number: field -> value."""
+
+
+class ReadModels:
+    """One shard's read models, as they stood at `batch_seq`."""
+
+    name = "read models"
+
+    def __init__(self, batch_seq: int, entries: int, hash: bytes) -> None:
+        self.batch_seq = batch_seq
+        self.entries = entries
+        self.hash = hash
+        self.books: Facts = {}
+        self.lines: Facts = {}
+        self.accounts: Facts = {}
+        self.grants: Facts = {}
+        self.holds: Facts = {}
+        self.usage: dict[tuple[int, int, int], list[int]] = {}
+        self.denials = 0
+
+    def compare(self, state: State, tally: Tally, head_hash: bytes, findings: Findings) -> None:
+        """See Reflection."""
+        findings.compare("checkpoint entries", state.entry_seq, self.entries)
+        if self.batch_seq:
+            findings.compare("checkpoint hash", head_hash, self.hash)
+        _compare("book", _books_of(state), self.books, findings)
+        _compare("transfers of book", _counters_of(state), self.lines, findings)
+        _compare("account", _accounts_of(state), self.accounts, findings)
+        _compare("grant", _grants_of(state), self.grants, findings)
+        _compare("hold", _holds_of(state), self.holds, findings)
+        for place in sorted(tally.usage.keys() | self.usage.keys()):
+            tenant, asset, outcome = place
+            where = f"usage events of tenant {tenant} in asset {asset} with outcome {outcome}"
+            expected, found = tally.usage.get(place, [0, 0]), self.usage.get(place, [0, 0])
+            findings.compare(f"number of {where}", expected[0], found[0])
+            findings.compare(f"sum of charges of {where}", expected[1], found[1])
+        findings.compare("number of denials", tally.denials, self.denials)
+
+
+async def read_models(connection: Connection, shard: int) -> Reflection | None:
+    """See ReflectionSource. None where nothing was projected yet."""
+    if not await connection.fetchval(_SQL["exists"]):
+        return None
+    position = await connection.fetchrow(_SQL["position"], shard)
+    if position is None:
+        return None
+    models = ReadModels(*position)
+    for row in await connection.fetch(_SQL["books"], shard):
+        _take_book(models, row)
+    for row in await connection.fetch(_SQL["accounts"], shard):
+        number, *values = row
+        models.accounts[number] = dict(zip(_ACCOUNT, values, strict=True))
+        models.accounts[number]["policy"] = msgspec.json.decode(models.accounts[number]["policy"])
+    for row in await connection.fetch(_SQL["grants"], shard):
+        number, *values = map(_plain, row)
+        models.grants[number] = dict(zip(_GRANT, values, strict=True))
+    for row in await connection.fetch(_SQL["holds"], shard):
+        number, *values = row
+        models.holds[number] = dict(zip(_HOLD, values, strict=True))
+    for tenant, asset, outcome, count, charge in await connection.fetch(_SQL["usage"], shard):
+        models.usage[(tenant, asset, outcome)] = [count, int(charge)]
+    models.denials = await connection.fetchval(_SQL["denials"], shard)
+    return models
+
+
+_COUNTERS: Final = ("debits_posted", "credits_posted", "debits_pending", "credits_pending")
+_BOOK: Final = ("tenant", "kind", "asset", "owner", "name", *_COUNTERS)
+_ACCOUNT: Final = ("tenant", "parent", "root", "policy", "version", "created_at", "closed_at")
+_GRANT: Final = (
+    "tenant", "account", "ordinal", "kind", "state", "asset", "amount", "price_paid",
+    "price_asset", "priority", "effective_at", "expires_at", "products", "book", "funding_book",
+    "drawn", "recognised", "held",
+)  # fmt: skip
+_HOLD: Final = ("tenant", "account", "asset", "amount", "expires_at")
+
+
+def _take_book(models: ReadModels, row: asyncpg.Record) -> None:
+    number, *values = map(_plain, row)
+    described, lines = values[: len(_BOOK)], values[len(_BOOK) :]
+    models.lines[number] = dict(zip(_COUNTERS, lines, strict=True))
+    if described[0] is not None:
+        models.books[number] = dict(zip(_BOOK, described, strict=True))
+
+
+def _plain(value: Any) -> Any:
+    """NUMERIC to int; the rest as it is."""
+    if value is None or isinstance(value, int | str | list):
+        return value
+    return int(value)
+
+
+def _compare(what: str, expected: Facts, found: Facts, findings: Findings) -> None:
+    for number in sorted(expected.keys() | found.keys()):
+        wanted, seen = expected.get(number), found.get(number)
+        if wanted is None or seen is None:
+            findings.add(
+                f"{what} {number}",
+                "none" if wanted is None else "a row",
+                "none" if seen is None else "a row",
+            )
+        elif wanted != seen:
+            for field, value in wanted.items():
+                findings.compare(f"{what} {number}, {field}", value, seen[field])
+
+
+def _books_of(state: State) -> Facts:
+    return {
+        number: {name: getattr(book, name) for name in _BOOK}
+        for number, book in state.books.accounts.items()
+    }
+
+
+def _counters_of(state: State) -> Facts:
+    return {
+        number: {name: getattr(book, name) for name in _COUNTERS}
+        for number, book in state.books.accounts.items()
+    }
+
+
+def _accounts_of(state: State) -> Facts:
+    return {
+        account.number: {
+            "tenant": account.tenant,
+            "parent": account.parent.number if account.parent is not None else 0,
+            "root": account.root,
+            "policy": msgspec.structs.asdict(account.policy),
+            "version": account.version,
+            "created_at": account.created_at,
+            "closed_at": account.closed_at,
+        }
+        for account in state.accounts.values()
+    }
+
+
+def _grants_of(state: State) -> Facts:
+    return {
+        grant.number: {
+            "tenant": grant.account.tenant,
+            "account": grant.account.number,
+            "ordinal": grant.ordinal,
+            "kind": int(grant.kind),
+            "state": grant.settled,
+            "asset": grant.asset,
+            "amount": grant.amount,
+            "price_paid": grant.price_paid,
+            "price_asset": grant.price_asset,
+            "priority": grant.priority,
+            "effective_at": grant.effective_at,
+            "expires_at": grant.expires_at if grant.expires_at != NEVER else None,
+            "products": sorted(grant.products),
+            "book": grant.book.number,
+            "funding_book": grant.funding.number,
+            "drawn": grant.drawn,
+            "recognised": grant.recognised,
+            "held": grant.book.debits_pending,
+        }
+        for grant in state.grants.values()
+    }
+
+
+def _holds_of(state: State) -> Facts:
+    return {
+        hold.number: {
+            "tenant": hold.account.tenant,
+            "account": hold.account.number,
+            "asset": hold.asset,
+            "amount": hold.amount,
+            "expires_at": hold.expires_at,
+        }
+        for hold in state.holds.values()
+    }
