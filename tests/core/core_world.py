@@ -1,0 +1,156 @@
+"""A shard's core in memory for tests: prices, a clock to move, a journal to replay.
+
+One credit is one minor unit (scale 0), so that the tests read without zeros. Prices a token:
+chat, image 1; half 1/2; free 0; huge 2^61; gpt: input 2, cached (part of input) 1, output 3, and
+4 and 6 above a prompt of 1,000; anything else has no price. Card `usd` prices chat at 1 in money.
+"""
+
+from __future__ import annotations
+
+import msgspec
+
+from ledger.core.catalog import Asset, Catalog, asset_number
+from ledger.core.commands import Command
+from ledger.core.decide import Outcome, execute, sweep
+from ledger.core.events import Event, PlanDeclared
+from ledger.core.evolve import evolve
+from ledger.core.identity import FamilyDigest, first_difference
+from ledger.core.limits import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from ledger.core.outcomes import Known, split_locator
+from ledger.core.shapes import Shape
+from ledger.core.state import State
+from rating.card import Meter, PriceRow, Product, RateCard
+from rating.compile import CompiledCard
+from rating.versions import CardVersion
+
+TENANT = 1
+CREDITS = asset_number(TENANT, 1)
+USD = asset_number(TENANT, 2)
+START_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z: a month begins
+UNITS_US = {"s": SECOND_US, "m": MINUTE_US, "h": HOUR_US, "d": DAY_US}
+PRODUCTS = ("chat", "image", "half", "free", "huge", "gpt")
+FAMILY = FamilyDigest(b"\x01" * 32)
+
+METERS = (
+    Meter("tokens"),
+    Meter("input"),
+    Meter("cached", subset_of="input"),
+    Meter("output"),
+)
+
+
+def _row(product: str, quantity: str, price: str, above_prompt: int = 0) -> PriceRow:
+    return PriceRow(product=product, quantity=quantity, price=price, above_prompt=above_prompt)
+
+
+ROWS = (
+    _row("chat", "tokens", "1"),
+    _row("image", "tokens", "1"),
+    _row("half", "tokens", "1/2"),
+    _row("free", "tokens", "0"),
+    _row("huge", "tokens", str(2**61)),
+    _row("gpt", "input", "2"),
+    _row("gpt", "cached", "1"),
+    _row("gpt", "output", "3"),
+    _row("gpt", "input", "4", 1_000),
+    _row("gpt", "output", "6", 1_000),
+)
+
+
+def card(name: str, asset: str, rows: tuple[PriceRow, ...]) -> RateCard:
+    return RateCard(
+        name=name,
+        asset=asset,
+        asset_scale=0,
+        prompt_quantity="input",
+        meters=METERS,
+        products=tuple(Product(product) for product in PRODUCTS),
+        rows=rows,
+    )
+
+
+def make_catalog() -> Catalog:
+    catalog = Catalog()
+    catalog.add_asset(Asset(CREDITS, TENANT, "credits", 0, "credit"))
+    catalog.add_asset(Asset(USD, TENANT, "USD", 0, "money"))
+    for number, made in enumerate(
+        (card("default", "credits", ROWS), card("usd", "USD", ROWS[:1])), start=3
+    ):
+        compiled = CompiledCard(made, number)
+        catalog.add_card(TENANT, made.name, CardVersion(number, 0, 0, compiled))
+    return catalog
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(list[Event]).decode
+
+
+class Core:
+    """A state, the clock that it is told, and the journal of what it decided."""
+
+    def __init__(self, now: int = START_US) -> None:
+        self.catalog = make_catalog()
+        self.state = State(0, self.catalog)
+        self.now = now
+        self.batches: list[tuple[int, list[Event]]] = []
+        self._shapes: dict[tuple[object, ...], Shape] = {}
+        self.begin_batch()
+
+    def begin_batch(self) -> None:
+        """Start the next batch, at the clock's time or just after the last one."""
+        self.now = max(self.now, self.state.recorded_at + 1)
+        self.state.begin_batch(self.state.batch_seq + 1, self.now)
+        self.batches.append((self.now, []))
+
+    def advance(self, by_us: int) -> None:
+        self.now += by_us
+        self.begin_batch()
+
+    def run(self, command: Command) -> Outcome:
+        return execute(self.state, command, self.batches[-1][1])
+
+    def sweep(self, entries_max: int = 256) -> list[Event]:
+        batch = self.batches[-1][1]
+        before = len(batch)
+        sweep(self.state, entries_max, batch)
+        return batch[before:]
+
+    def shape(
+        self, product: str, *names: str, attributes: tuple[tuple[str, str], ...] = ()
+    ) -> Shape:
+        place = (product, names, attributes)
+        if place not in self._shapes:
+            self._shapes[place] = Shape(product, attributes, names)
+        return self._shapes[place]
+
+    def recorded(self, known: Known) -> tuple[Event, PlanDeclared | None]:
+        """The entry that a known key was recorded as, and the plan that it names."""
+        batch_seq, index = split_locator(known.locator)
+        events = self.batches[batch_seq - 1][1]
+        event = events[index]
+        plan = events[event.plan] if hasattr(event, "plan") else None
+        assert plan is None or isinstance(plan, PlanDeclared)
+        return event, plan
+
+    def difference(self, command: Command, known: Known) -> str:
+        """Field in which a command differs from what was recorded; "" = the same again."""
+        return first_difference(command, *self.recorded(known))
+
+    def journal(self) -> list[tuple[int, bytes]]:
+        """What a journal would hold: the time and the bytes of each batch."""
+        return [(recorded_at, _encode(events)) for recorded_at, events in self.batches]
+
+
+def replay(journal: list[tuple[int, bytes]], catalog: Catalog | None = None) -> State:
+    """Fold the journal's bytes into a state; the catalog stays empty unless it is given."""
+    state = State(0, catalog if catalog is not None else Catalog())
+    for batch_seq, (recorded_at, payload) in enumerate(journal, start=1):
+        state.begin_batch(batch_seq, recorded_at)
+        for event in _decode(payload):
+            evolve(state, event)
+    return state
+
+
+def duration_us(text: str) -> int:
+    """+90s, 15m, -2h, 30d as microseconds."""
+    return int(text[:-1]) * UNITS_US[text[-1]]

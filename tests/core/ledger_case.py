@@ -1,0 +1,348 @@
+"""Tests in the language of the domain: the docstring is the ledger that it tests.
+
+One statement a line; `-> ...` says what must come of it (without it: anything but a refusal).
+
+    account  NAME [parent=NAME] [POLICY]         policy  NAME [POLICY] [version=N]
+    grant    NAME AMOUNT [as=GRANT] [paid=P] [free] [priority=N] [expires=TIME] [effective=TIME]
+             [for=PRODUCT,...] [asset=usd] [key=EXTERNAL]
+    usage    NAME TOKENS [of=PRODUCT] [at=TIME] [id=ID] [input=N cached=N output=N]
+    hold     NAME TOKENS as=HOLD [of=PRODUCT] [lifetime=DURATION]
+    capture  HOLD TOKENS [at=TIME]               release HOLD
+    void     GRANT          close NAME           abandon NAME id=ID
+    clock    +DURATION      moves time: a new batch, nothing is posted by it
+    sweep                   posts what time has made due
+    expect   ...            see `_expect`
+
+POLICY: overdraft=N overage=off|self|parent cap=N excess=owe|bill|absorb card=NAME holds=N.
+TIME is relative to the clock (-1h, +30d). A grant is called after its account unless `as` names it.
+At the end the books must balance, and a replay of the journal must give the same state.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable
+
+from core_world import (
+    CREDITS,
+    FAMILY,
+    TENANT,
+    USD,
+    Core,
+    duration_us,
+    replay,
+)
+
+from ledger.core import commands as c
+from ledger.core import events as e
+from ledger.core.books import Book
+from ledger.core.decide import Outcome
+from ledger.core.digest import digest
+from ledger.core.holds import available_to
+from ledger.core.outcomes import Known, Refusal
+from ledger.core.state import Account, Grant
+
+_ASSETS = {"credits": CREDITS, "usd": USD}
+_POTS = {
+    e.Pot.OVERDRAFT: "overdraft",
+    e.Pot.EXCESS_OWED: "owed",
+    e.Pot.ABSORBED: "absorbed",
+}
+
+
+class LedgerCase:
+    """Runs statements against a core and remembers what they called things."""
+
+    def __init__(self) -> None:
+        self.core = Core()
+        self.accounts: dict[str, int] = {}
+        self.grants: dict[str, int] = {}
+        self.holds: dict[str, tuple[str, int]] = {}
+        self._ids = 0
+
+    # -- running -----------------------------------------------------------------------------------
+
+    def run(self, text: str) -> None:
+        for line in text.splitlines():
+            statement = line.split("#")[0].strip()
+            if statement:
+                self._line(statement)
+
+    def _line(self, line: str) -> None:
+        statement, _, expected = (part.strip() for part in line.partition("->"))
+        verb, *words = statement.split()
+        if verb == "expect":
+            self._expect(" ".join(words))
+            return
+        options = dict(word.split("=", 1) for word in words if "=" in word)
+        names = [word for word in words if "=" not in word]
+        found = getattr(self, f"_{verb}")(options, *names)
+        if expected:
+            assert found == expected, f"\n  {line}\n  found    -> {found}"
+        else:
+            assert not found.startswith(("refused", "denied")), f"\n  {line}\n  found -> {found}"
+
+    def execute(self, command: c.Command) -> tuple[Outcome, str]:
+        """Run a command; what came of it, in words, and with what followed from it."""
+        batch = self.core.batches[-1][1]
+        before = len(batch)
+        outcome = self.core.run(command)
+        if isinstance(outcome, Known):
+            field = self.core.difference(command, outcome)
+            if field:
+                return outcome, f"refused CONFLICT {field}"
+            return outcome, f"replayed: {self.tell(self.core.recorded(outcome)[0])}"
+        if isinstance(outcome, Refusal):
+            return outcome, f"refused {outcome.reason} {outcome.field}".rstrip()
+        told = [self.tell(event) for event in batch[before:]]
+        return outcome, "; ".join([words for words in told if words])
+
+    def finish(self) -> None:
+        """What must hold after every case."""
+        state = self.core.state
+        state.books.check()
+        assert digest(replay(self.core.journal())) == digest(state)
+
+    # -- statements --------------------------------------------------------------------------------
+
+    def _account(self, options: dict[str, str], name: str) -> str:
+        parent = self.accounts[options["parent"]] if "parent" in options else 0
+        number = self.accounts.setdefault(name, len(self.accounts) + 1)
+        root = self.core.state.accounts[parent].root if parent else number
+        return self.execute(
+            c.CreateAccount(self._request(options), TENANT, number, parent, root, _policy(options))
+        )[1]
+
+    def _policy(self, options: dict[str, str], name: str) -> str:
+        command = c.UpdatePolicy(
+            self._request(options),
+            self.accounts[name],
+            _policy(options),
+            int(options.get("version", 0)),
+        )
+        return self.execute(command)[1]
+
+    def _grant(self, options: dict[str, str], name: str, amount: str, *flags: str) -> str:
+        asset = _ASSETS[options.get("asset", "credits")]
+        paid = 0 if "free" in flags else int(options.get("paid", 0))
+        command = c.IssueGrant(
+            self._request(options),
+            self.accounts[name],
+            e.GrantKind.PROMOTIONAL if "free" in flags else e.GrantKind.PREPAID,
+            asset,
+            int(amount),
+            paid,
+            USD,
+            int(options.get("priority", 0)),
+            self._time(options.get("effective")),
+            self._time(options.get("expires")),
+            tuple(options["for"].split(",")) if "for" in options else (),
+            FAMILY.external(options.get("key", "")),
+        )
+        outcome, told = self.execute(command)
+        if isinstance(outcome, e.GrantIssued):
+            called = options.get("as", name)
+            assert called not in self.grants, f"two grants are called {called}: name one with as="
+            self.grants[called] = outcome.grant
+        return told
+
+    def _usage(self, options: dict[str, str], name: str, tokens: str = "") -> str:
+        product = options.get("of", "chat")
+        named = [word for word in ("cached", "input", "output") if word in options]
+        shape = self.core.shape(product, *(named or ["tokens"]))
+        quantities = tuple(int(options[word]) for word in named) if named else (int(tokens),)
+        event_id = options.get("id") or self._next_id()
+        return self.execute(
+            c.RecordUsage(
+                FAMILY.usage("case", event_id),
+                self.accounts.get(name, 404),
+                shape,
+                quantities,
+                self._time(options.get("at")),
+                c.NO_NAMES,
+            )
+        )[1]
+
+    def _hold(self, options: dict[str, str], name: str, tokens: str) -> str:
+        command = c.AuthorizeHold(
+            self._request(options),
+            self.accounts[name],
+            self.core.shape(options.get("of", "chat"), "tokens"),
+            (int(tokens),),
+            duration_us(options["lifetime"]) if "lifetime" in options else 0,
+        )
+        outcome, told = self.execute(command)
+        if isinstance(outcome, e.HoldAuthorized):
+            self.holds[options["as"]] = (name, outcome.hold)
+        return told
+
+    def _capture(self, options: dict[str, str], hold: str, tokens: str) -> str:
+        name, number = self.holds[hold]
+        return self.execute(
+            c.CaptureHold(
+                self._request(options),
+                self.accounts[name],
+                number,
+                ("tokens",),
+                (int(tokens),),
+                self._time(options.get("at")),
+            )
+        )[1]
+
+    def _release(self, options: dict[str, str], hold: str) -> str:
+        name, number = self.holds[hold]
+        command = c.ReleaseHold(self._request(options), self.accounts[name], number)
+        return self.execute(command)[1]
+
+    def _void(self, options: dict[str, str], grant: str) -> str:
+        number = self.grants[grant]
+        owner = self.core.state.grants[number].account.number
+        return self.execute(c.VoidGrant(self._request(options), owner, number))[1]
+
+    def _close(self, options: dict[str, str], name: str) -> str:
+        return self.execute(c.CloseAccount(self._request(options), self.accounts[name]))[1]
+
+    def _abandon(self, options: dict[str, str], name: str) -> str:
+        return self.execute(c.AbandonRequest(self._request(options), self.accounts[name]))[1]
+
+    def _clock(self, options: dict[str, str], by: str) -> str:
+        self.core.advance(duration_us(by))
+        return "moved"
+
+    def _sweep(self, options: dict[str, str]) -> str:
+        told = [self.tell(event) for event in self.core.sweep()]
+        return "; ".join([words for words in told if words]) or "nothing"
+
+    # -- words -------------------------------------------------------------------------------------
+
+    def tell(self, event: e.Event) -> str:
+        """One event in words; "" where it only prepares another."""
+        match event:
+            case e.UsageRecorded():
+                parts = ["late"] if event.late else []
+                parts += [self._slice(piece, "drawn") for piece in event.slices]
+                parts += ["suspense"] if event.suspense else []
+                return ", ".join(parts) or "free"
+            case e.HoldAuthorized():
+                return ", ".join([self._slice(piece, "held") for piece in event.slices]) or "free"
+            case e.AuthorizeDenied():
+                return f"denied {event.reason}"
+            case e.UsageQuarantined():
+                return f"quarantined {event.reason}"
+            case e.GrantIssued():
+                return f"issued, repaid {event.backfill}" if event.backfill else "issued"
+            case e.GrantVoided():
+                return f"{self._called(event.grant)} voided {event.amount}"
+            case e.GrantExpired():
+                return f"{self._called(event.grant)} expired {event.amount}"
+            case e.HoldReleased() | e.HoldExpired():
+                return "released" if isinstance(event, e.HoldReleased) else "hold expired"
+            case e.LimitExceeded():
+                return f"{event.amount} over the limit"
+            case e.BookOpened() | e.PlanDeclared():
+                return ""
+        return "done"
+
+    def _slice(self, piece: e.Slice, verb: str) -> str:
+        if piece.pot == e.Pot.GRANT:
+            return f"{verb} {piece.amount} from {self._called(self._book(piece.book).owner)}"
+        word = _POTS.get(e.Pot(piece.pot))
+        if word is not None:
+            return f"{word} {piece.amount}"
+        word = "overage" if piece.pot == e.Pot.OVERAGE else "billed"
+        owner = self._book(piece.book).owner
+        payer = next(name for name, number in self.accounts.items() if number == owner)
+        return f"{word} {piece.amount} on {payer}"
+
+    def _called(self, grant: int) -> str:
+        for name, number in self.grants.items():
+            if number == grant:
+                return name
+        return "?"
+
+    def _book(self, number: int) -> Book:
+        return self.core.state.books.accounts[number]
+
+    # -- expectations ------------------------------------------------------------------------------
+
+    def _expect(self, text: str) -> None:
+        """available NAME N [of=PRODUCT] | owed NAME N | overage NAME N | suspended NAME N |
+        left GRANT N | held GRANT N | recognised GRANT N | used PRODUCT N | holds NAME N
+        """
+        what, name, number, *rest = text.split()
+        product = rest[0].removeprefix("of=") if rest else "chat"
+        found = getattr(self, f"_seen_{what}")(name, product)
+        assert found == int(number), f"\n  expect {text}\n  found {found}"
+
+    def _seen_available(self, name: str, product: str) -> int:
+        return available_to(self.account(name), CREDITS, product, self.core.now)
+
+    def _seen_owed(self, name: str, product: str) -> int:
+        return sum(book.owed for book in self.account(name).advance.values())
+
+    def _seen_overage(self, name: str, product: str) -> int:
+        return sum(book.owed for book in self.account(name).overage.values())
+
+    def _seen_suspended(self, name: str, product: str) -> int:
+        return self.account(name).suspended
+
+    def _seen_holds(self, name: str, product: str) -> int:
+        return len(self.account(name).holds)
+
+    def _seen_left(self, name: str, product: str) -> int:
+        return self.grant(name).book.credits_posted - self.grant(name).book.debits_posted
+
+    def _seen_held(self, name: str, product: str) -> int:
+        return self.grant(name).book.debits_pending
+
+    def _seen_recognised(self, name: str, product: str) -> int:
+        return self.grant(name).recognised
+
+    def _seen_used(self, name: str, product: str) -> int:
+        found = self.core.state.house_book(TENANT, e.BookKind.USED, CREDITS, name)
+        return found.credits_posted if found is not None else 0
+
+    def account(self, name: str) -> Account:
+        return self.core.state.accounts[self.accounts[name]]
+
+    def grant(self, name: str) -> Grant:
+        return self.core.state.grants[self.grants[name]]
+
+    # -- small things ------------------------------------------------------------------------------
+
+    def _request(self, options: dict[str, str]) -> bytes:
+        return FAMILY.request(options.get("id") or self._next_id())
+
+    def _next_id(self) -> str:
+        self._ids += 1
+        return f"#{self._ids}"
+
+    def _time(self, text: str | None) -> int:
+        return self.core.now + duration_us(text) if text is not None else 0
+
+
+def _policy(options: dict[str, str]) -> e.Policy:
+    return e.Policy(
+        rate_card=options.get("card", ""),
+        overdraft_asset=CREDITS if "overdraft" in options else 0,
+        overdraft_limit=int(options.get("overdraft", 0)),
+        overage=e.Overage[options.get("overage", "off").upper()],
+        overage_cap=int(options.get("cap", -1)),
+        excess=e.Excess[options.get("excess", "owe").upper()],
+        holds_open_max=int(options.get("holds", 10_000)),
+    )
+
+
+def ledger_case(test: Callable[[LedgerCase], None]) -> Callable[[], None]:
+    """Run the test's docstring as a ledger, then its body, then check what must always hold."""
+
+    @functools.wraps(test)
+    def run() -> None:
+        case = LedgerCase()
+        case.run(test.__doc__ or "")
+        test(case)
+        case.finish()
+
+    run.__signature__ = inspect.Signature()  # type: ignore[attr-defined]
+    return run

@@ -1,0 +1,273 @@
+"""Every reason that the core can give: what causes it, that it changes nothing, its precedence."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from core_world import CREDITS, FAMILY, START_US, TENANT, USD, Core
+from msgspec.structs import replace
+
+from ledger.core.commands import (
+    NO_NAMES,
+    AbandonRequest,
+    ApplyConfiguration,
+    AuthorizeHold,
+    CaptureHold,
+    CloseAccount,
+    Command,
+    CreateAccount,
+    IssueGrant,
+    RecordUsage,
+    ReleaseHold,
+    UpdatePolicy,
+    VoidGrant,
+)
+from ledger.core.digest import digest
+from ledger.core.events import GrantKind, HoldAuthorized, Policy, UsageQuarantined
+from ledger.core.keys import KeyMap
+from ledger.core.limits import DAY_US, HOUR_US, INT64_MAX
+from ledger.core.outcomes import Reason, Refusal
+
+ACME, CLOSED, FULL, HELD = 1, 2, 3, 4  # accounts: usual, closed, one with credits, one at its limit
+NEW = FAMILY.request("new")
+
+
+def world() -> Core:
+    core = Core()
+    for number in (ACME, CLOSED, FULL, HELD):
+        policy = Policy(holds_open_max=1) if number == HELD else Policy()
+        core.run(CreateAccount(FAMILY.request(f"a{number}"), TENANT, number, 0, number, policy))
+    core.run(CloseAccount(FAMILY.request("close"), CLOSED))
+    for number in (FULL, HELD):
+        core.run(replace(GRANT, key=FAMILY.request(f"g{number}"), account=number))
+    core.run(VoidGrant(FAMILY.request("void"), FULL, 1))
+    core.run(replace(GRANT, key=FAMILY.request("third"), account=FULL, external_key=b"taken"))
+    hold = AuthorizeHold(FAMILY.request("h"), HELD, core.shape("chat", "tokens"), (1,), 0)
+    assert isinstance(core.run(hold), HoldAuthorized)
+    hold = AuthorizeHold(FAMILY.request("i"), FULL, core.shape("chat", "tokens"), (1,), 0)
+    assert isinstance(core.run(hold), HoldAuthorized)
+    core.run(ReleaseHold(FAMILY.request("r"), FULL, 2))
+    return core
+
+
+GRANT = IssueGrant(
+    NEW, ACME, GrantKind.PREPAID, CREDITS, 100, 0, USD, 0, 0, 0, (), b"", NO_NAMES, b""
+)
+
+
+def usage(core: Core, account: int, *quantities: int, of: str = "chat", at: int = 0) -> RecordUsage:
+    names = ("cached", "input") if of == "gpt" else ("tokens",)
+    return RecordUsage(NEW, account, core.shape(of, *names), quantities, at, NO_NAMES)
+
+
+def hold(core: Core, account: int, tokens: int, lifetime: int = 0, of: str = "chat") -> Command:
+    return AuthorizeHold(NEW, account, core.shape(of, "tokens"), (tokens,), lifetime)
+
+
+def capture(account: int, number: int, tokens: int, at: int = 0) -> Command:
+    return CaptureHold(NEW, account, number, ("tokens",), (tokens,), at)
+
+
+def deep(core: Core) -> Command:
+    for number in range(101, 117):
+        parent = number - 1 if number > 101 else 0
+        core.run(
+            CreateAccount(FAMILY.request(f"deep{number}"), TENANT, number, parent, 101, Policy())
+        )
+    return CreateAccount(NEW, TENANT, 117, 116, 101, Policy())
+
+
+def exhausted(core: Core) -> Command:
+    core.state.keys = KeyMap(keys_max=1)
+    core.state.keys.add(b"one", 1)
+    return usage(core, ACME, 1)
+
+
+# reason -> (what causes it, the field that it names)
+CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
+    Reason.KEYS_EXHAUSTED: [(exhausted, "id")],
+    Reason.ACCOUNT_UNKNOWN: [
+        (lambda core: usage(core, 9, 1), "account"),
+        (lambda core: hold(core, 9, 1), "account"),
+        (lambda core: capture(9, 1, 1), "account"),
+        (lambda core: ReleaseHold(NEW, 9, 1), "account"),
+        (lambda core: UpdatePolicy(NEW, 9, Policy()), "account"),
+        (lambda core: CloseAccount(NEW, 9), "account"),
+        (lambda core: replace(GRANT, account=9), "account"),
+        (lambda core: VoidGrant(NEW, 9, 1), "account"),
+        (lambda core: AbandonRequest(NEW, 9), "account"),
+    ],
+    Reason.ACCOUNT_EXISTS: [
+        (lambda core: CreateAccount(NEW, TENANT, ACME, 0, ACME, Policy()), "account")
+    ],
+    Reason.PARENT_UNKNOWN: [
+        (lambda core: CreateAccount(NEW, TENANT, 5, 99, 99, Policy()), "parent")
+    ],
+    Reason.ACCOUNT_CLOSED: [
+        (lambda core: usage(core, CLOSED, 1), "account"),
+        (lambda core: hold(core, CLOSED, 1), "account"),
+        (lambda core: UpdatePolicy(NEW, CLOSED, Policy()), "account"),
+        (lambda core: CloseAccount(NEW, CLOSED), "account"),
+        (lambda core: replace(GRANT, account=CLOSED), "account"),
+        (lambda core: CreateAccount(NEW, TENANT, 5, CLOSED, CLOSED, Policy()), "account"),
+    ],
+    Reason.DEPTH_EXCEEDED: [(deep, "parent")],
+    Reason.VERSION_MISMATCH: [
+        (lambda core: UpdatePolicy(NEW, ACME, Policy(), 2), "expected_version"),
+        (lambda core: ApplyConfiguration(TENANT, 2, b""), "version"),
+    ],
+    Reason.ACCOUNT_NOT_EMPTY: [(lambda core: CloseAccount(NEW, FULL), "account")],
+    Reason.GRANT_UNKNOWN: [
+        (lambda core: VoidGrant(NEW, ACME, 99), "grant_id"),
+        (lambda core: VoidGrant(NEW, ACME, 3), "grant_id"),
+    ],
+    Reason.GRANT_SETTLED: [(lambda core: VoidGrant(NEW, FULL, 1), "grant_id")],
+    Reason.GRANT_KEY_TAKEN: [
+        (lambda core: replace(GRANT, account=FULL, external_key=b"taken"), "external_key")
+    ],
+    Reason.HOLD_UNKNOWN: [
+        (lambda core: capture(ACME, 99, 1), "hold_id"),
+        (lambda core: capture(ACME, 1, 1), "hold_id"),
+        (lambda core: ReleaseHold(NEW, ACME, 99), "hold_id"),
+        (lambda core: ReleaseHold(NEW, ACME, 1), "hold_id"),
+    ],
+    Reason.HOLD_SETTLED: [
+        (lambda core: capture(FULL, 2, 1), "hold_id"),
+        (lambda core: ReleaseHold(NEW, FULL, 2), "hold_id"),
+    ],
+    Reason.HOLD_LIFETIME_INVALID: [
+        (lambda core: hold(core, ACME, 1, -1), "lifetime_us"),
+        (lambda core: hold(core, ACME, 1, DAY_US + 1), "lifetime_us"),
+    ],
+    Reason.HOLDS_LIMIT: [(lambda core: hold(core, HELD, 1), "account")],
+    Reason.ASSET_UNKNOWN: [
+        (lambda core: replace(GRANT, asset=77), "asset"),
+        (lambda core: replace(GRANT, price_paid=1, price_asset=77), "price_asset"),
+        (
+            lambda core: UpdatePolicy(NEW, ACME, Policy(overdraft_asset=77, overdraft_limit=1)),
+            "policy.overdraft_asset",
+        ),
+    ],
+    Reason.AMOUNT_INVALID: [
+        (lambda core: replace(GRANT, amount=0), "amount"),
+        (lambda core: replace(GRANT, amount=-1), "amount"),
+        (lambda core: replace(GRANT, amount=INT64_MAX + 1), "amount"),
+        (lambda core: replace(GRANT, price_paid=-1), "price_paid"),
+        (lambda core: replace(GRANT, price_paid=INT64_MAX + 1), "price_paid"),
+        (lambda core: replace(GRANT, kind=GrantKind.PROMOTIONAL, price_paid=1), "price_paid"),
+        (lambda core: replace(GRANT, products=("p",) * 101), "products"),
+        (lambda core: UpdatePolicy(NEW, ACME, Policy(overage_cap=-2)), "policy.overage_cap"),
+        (
+            lambda core: UpdatePolicy(NEW, ACME, Policy(overdraft_limit=-1)),
+            "policy.overdraft_limit",
+        ),
+        (
+            lambda core: UpdatePolicy(NEW, ACME, Policy(overdraft_limit=INT64_MAX + 1)),
+            "policy.overdraft_limit",
+        ),
+        (lambda core: UpdatePolicy(NEW, ACME, Policy(holds_open_max=-1)), "policy.holds_open_max"),
+    ],
+    Reason.EXPIRY_INVALID: [
+        (lambda core: replace(GRANT, expires_at=core.now), "expires_at_us"),
+        (
+            lambda core: replace(
+                GRANT, effective_at=core.now + HOUR_US, expires_at=core.now + HOUR_US
+            ),
+            "expires_at_us",
+        ),
+    ],
+    Reason.QUANTITY_INVALID: [
+        (lambda core: usage(core, ACME, -1), "quantities"),
+        (lambda core: usage(core, ACME, -1, 5, of="gpt"), "quantities"),
+        (lambda core: hold(core, ACME, -1), "quantities"),
+        (lambda core: capture(HELD, 1, -1), "quantities"),
+    ],
+    Reason.QUANTITIES_ALL_ZERO: [
+        (lambda core: usage(core, ACME, 0), "quantities"),
+        (lambda core: usage(core, ACME, 0, 0, of="gpt"), "quantities"),
+        (lambda core: usage(core, ACME, 0, at=START_US - 40 * DAY_US), "quantities"),
+        (lambda core: hold(core, ACME, 0), "quantities"),
+        (lambda core: capture(HELD, 1, 0), "quantities"),
+    ],
+    Reason.IN_FUTURE: [
+        (lambda core: usage(core, ACME, 1, at=core.now + HOUR_US), "effective_at_us"),
+        (lambda core: capture(HELD, 1, 1, core.now + HOUR_US), "effective_at_us"),
+    ],
+    Reason.TOO_OLD: [(lambda core: capture(HELD, 1, 1, 1), "effective_at_us")],
+    Reason.SUBSET_EXCEEDS_PARENT: [
+        (lambda core: usage(core, ACME, 2, 1, of="gpt"), "quantities"),
+    ],
+    Reason.OVERFLOW: [
+        (lambda core: usage(core, ACME, 4, of="huge"), "quantities"),
+        (lambda core: hold(core, ACME, 4, of="huge"), "quantities"),
+    ],
+}
+
+# What the engine answers after it has looked a key up, and what is recorded, not refused.
+ELSEWHERE = {
+    Reason.CONFLICT,
+    Reason.ABANDONED,
+    Reason.UNPRICED,
+    Reason.INSUFFICIENT_CREDITS,
+}
+
+
+@pytest.mark.parametrize(
+    ("reason", "cause", "field"),
+    [
+        pytest.param(reason, cause, field, id=f"{reason}-{index}")
+        for reason, causes in CASES.items()
+        for index, (cause, field) in enumerate(causes)
+    ],
+)
+def test_a_refusal_says_why_and_changes_nothing(
+    reason: Reason, cause: Callable[[Core], Command], field: str
+) -> None:
+    core = world()
+    command = cause(core)
+    before, entries = digest(core.state), len(core.batches[-1][1])
+    outcome = core.run(command)
+    assert isinstance(outcome, Refusal), outcome
+    assert (outcome.reason, outcome.field) == (reason, field)
+    assert outcome.message
+    assert outcome.value or field == "external_key"
+    assert digest(core.state) == before
+    assert len(core.batches[-1][1]) == entries
+
+
+def test_every_reason_has_a_cause() -> None:
+    assert set(CASES) | ELSEWHERE == set(Reason)
+    assert not set(CASES) & ELSEWHERE
+
+
+@pytest.mark.parametrize(
+    ("command", "reason"),
+    [
+        (lambda core: usage(core, 9, -1), Reason.ACCOUNT_UNKNOWN),
+        (lambda core: usage(core, CLOSED, -1, at=1), Reason.QUANTITY_INVALID),
+        (lambda core: usage(core, CLOSED, -1), Reason.ACCOUNT_CLOSED),
+        (lambda core: usage(core, ACME, 0, at=core.now + HOUR_US), Reason.QUANTITIES_ALL_ZERO),
+        (lambda core: usage(core, ACME, 9, of="huge", at=core.now + DAY_US), Reason.IN_FUTURE),
+        (lambda core: capture(HELD, 99, 0), Reason.HOLD_UNKNOWN),
+        (lambda core: hold(core, HELD, 0, -1), Reason.HOLD_LIFETIME_INVALID),
+        (lambda core: hold(core, HELD, 0), Reason.HOLDS_LIMIT),
+        (lambda core: replace(GRANT, asset=7, amount=0, expires_at=1), Reason.ASSET_UNKNOWN),
+        (lambda core: replace(GRANT, amount=0, expires_at=1), Reason.AMOUNT_INVALID),
+    ],
+)
+def test_the_first_reason_in_order_is_given(
+    command: Callable[[Core], Command], reason: Reason
+) -> None:
+    core = world()
+    outcome = core.run(command(core))
+    assert isinstance(outcome, Refusal)
+    assert outcome.reason == reason
+
+
+def test_a_refused_id_may_be_used_again() -> None:
+    core = world()
+    assert isinstance(core.run(usage(core, ACME, 0)), Refusal)
+    quarantined = core.run(usage(core, ACME, 1, at=START_US - 40 * DAY_US))
+    assert isinstance(quarantined, UsageQuarantined)
+    assert quarantined.reason == Reason.TOO_OLD
