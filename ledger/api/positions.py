@@ -66,6 +66,8 @@ def _decoded(position: str) -> dict[int, int]:
         if shard in entries:
             raise ValueError("a shard twice")
         entries[shard] = count
+    if not entries:
+        raise ValueError("names no shard")
     return entries
 
 

@@ -863,9 +863,7 @@ class AccountServiceEraseRequest(_message.Message):
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
-    """Identity of the call, 1 to 128 bytes, required. The call is idempotent by its content, and
-    GetOutcome does not know it.
-    """
+    """Identity of the call, 1 to 128 bytes, required. It is not kept: GetOutcome does not know it."""
     account: _builtins.str
     """Id of the account, 1 to 128 bytes; not an alias."""
     def __init__(
@@ -897,7 +895,7 @@ class AccountServiceEraseResponse(_message.Message):
     position: _builtins.str
     """The durable position of the account's shard: nothing is recorded in the journal."""
     replayed: _builtins.bool
-    """True: the account was erased already."""
+    """Always false: the id is forgotten, so a second call is NOT_FOUND."""
     def __init__(
         self,
         *,

@@ -147,8 +147,9 @@ class AccountServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Erase(self, request, context):
-        """Erases for ever the personal data kept for an account: personal attributes of its usage,
-        display name and metadata. The journal's hash chain stays intact.
+        """Erases for ever the personal data kept for an account: its id (a pseudonym takes its place),
+        aliases, display name and metadata at once; ids, operations and personal attributes of its
+        usage right after. The books and the journal's hash chain stay whole.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -58,8 +58,9 @@ class AccountServiceStub:
     ListAliases: _grpc.UnaryUnaryMultiCallable[_account_pb2.ListAliasesRequest, _account_pb2.ListAliasesResponse]
     """Lists the aliases of an account, ended ones included, ascending by name and start."""
     Erase: _grpc.UnaryUnaryMultiCallable[_account_pb2.AccountServiceEraseRequest, _account_pb2.AccountServiceEraseResponse]
-    """Erases for ever the personal data kept for an account: personal attributes of its usage,
-    display name and metadata. The journal's hash chain stays intact.
+    """Erases for ever the personal data kept for an account: its id (a pseudonym takes its place),
+    aliases, display name and metadata at once; ids, operations and personal attributes of its
+    usage right after. The books and the journal's hash chain stay whole.
     """
 
 @_typing.type_check_only
@@ -92,8 +93,9 @@ class AccountServiceAsyncStub(AccountServiceStub):
     ListAliases: _aio.UnaryUnaryMultiCallable[_account_pb2.ListAliasesRequest, _account_pb2.ListAliasesResponse]  # type: ignore[assignment]
     """Lists the aliases of an account, ended ones included, ascending by name and start."""
     Erase: _aio.UnaryUnaryMultiCallable[_account_pb2.AccountServiceEraseRequest, _account_pb2.AccountServiceEraseResponse]  # type: ignore[assignment]
-    """Erases for ever the personal data kept for an account: personal attributes of its usage,
-    display name and metadata. The journal's hash chain stays intact.
+    """Erases for ever the personal data kept for an account: its id (a pseudonym takes its place),
+    aliases, display name and metadata at once; ids, operations and personal attributes of its
+    usage right after. The books and the journal's hash chain stay whole.
     """
 
 class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -177,8 +179,9 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _account_pb2.AccountServiceEraseRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_pb2.AccountServiceEraseResponse, _abc.Awaitable[_account_pb2.AccountServiceEraseResponse]]:
-        """Erases for ever the personal data kept for an account: personal attributes of its usage,
-        display name and metadata. The journal's hash chain stays intact.
+        """Erases for ever the personal data kept for an account: its id (a pseudonym takes its place),
+        aliases, display name and metadata at once; ids, operations and personal attributes of its
+        usage right after. The books and the journal's hash chain stay whole.
         """
 
 def add_AccountServiceServicer_to_server(servicer: AccountServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -165,7 +165,7 @@ class CheckResponse(_message.Message):
     charge: _builtins.int
     """Charge of the estimate in minor units of `asset`."""
     asset: _builtins.str
-    """Code of the asset charged; empty where no price was found."""
+    """Code of the asset charged; empty where no rate card applied."""
     scale: _builtins.int
     """Scale of `asset`, 0 to 18."""
     policy_version: _builtins.int
@@ -325,7 +325,7 @@ class AuthorizeResponse(_message.Message):
     amount: _builtins.int
     """Amount held in minor units of `asset`; where denied, the amount that was asked for."""
     asset: _builtins.str
-    """Code of the asset held; empty where no price was found."""
+    """Code of the asset held; empty where no rate card applied."""
     scale: _builtins.int
     """Scale of `asset`, 0 to 18."""
     expires_at_us: _builtins.int

@@ -645,7 +645,7 @@ class QuoteResponse(_message.Message):
     charge: _builtins.int
     """Sum of the lines, in minor units of `asset`."""
     asset: _builtins.str
-    """Code of the asset; empty where no price was found."""
+    """Code of the asset; empty where no rate card applied."""
     scale: _builtins.int
     """Scale of `asset`, 0 to 18."""
     overdraft: _builtins.int

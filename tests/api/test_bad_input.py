@@ -1,4 +1,4 @@
-"""Bad input is a clear outcome or status with a stable reason and the value, and records nothing."""
+"""Bad input is a clear outcome or status, with a stable reason and the value, and no entry."""
 
 from __future__ import annotations
 
