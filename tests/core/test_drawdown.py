@@ -148,9 +148,9 @@ def test_grants_then_overdraft_then_overage_then_excess(case: LedgerCase) -> Non
     """
     account acme  overdraft=10 overage=self cap=20
     grant   acme  5
-    usage   acme  40  -> drawn 5 from acme, overdraft 10, overage 20 on acme, owed 5; 5 over the limit
+    usage acme 39 -> drawn 5 from acme, overdraft 10, overage 20 on acme, owed 4; 4 over the limit
     usage   acme  1   -> owed 1; 1 over the limit
-    expect  owed acme  16
+    expect  owed acme  15
     expect  overage acme  20
     """
 

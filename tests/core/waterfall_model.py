@@ -1,0 +1,193 @@
+"""The waterfall as plainly as it can be written: what the core must agree with.
+
+One account with a parent, one asset, a price of 1. Lists and loops over everything, no books, no
+events, no indexes. Written from the rules (D1, D2, D4, D6, H1, H6, T3), not from the core.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+
+from ledger.core.events import Excess, Overage, Pot
+from ledger.core.limits import DAY_US
+from ledger.core.periods import month_of
+
+Slices = list[tuple[Pot, int, int]]  # pot, number of the grant (else 0), amount
+FOREVER = 2**64
+
+
+@dataclass
+class ModelGrant:
+    number: int
+    amount: int
+    paid: int
+    free: bool
+    priority: int
+    effective_at: int
+    expires_at: int
+    products: frozenset[str]
+    left: int = 0
+    held: int = 0
+    drawn: int = 0
+    over: bool = False  # voided, or expired and past its grace
+
+    def rank(self) -> tuple[object, ...]:
+        return (
+            self.priority,
+            self.expires_at,
+            Fraction(self.paid, self.amount),
+            len(self.products) or FOREVER,
+            self.effective_at,
+            self.number,
+        )
+
+    def may_pay(self, product: str, at: int) -> bool:
+        applies = not self.products or product in self.products
+        return self.effective_at <= at < self.expires_at and applies and self.left > self.held
+
+
+@dataclass
+class ModelHold:
+    product: str
+    slices: Slices
+    expires_at: int
+    open: bool = True
+    late_captures: int = 1  # how many captures may still come after its expiry
+
+
+@dataclass
+class Model:
+    now: int
+    overdraft: int = 0
+    overage: Overage = Overage.OFF
+    cap: int = -1
+    excess: Excess = Excess.OWE
+    grants: list[ModelGrant] = field(default_factory=list)
+    holds: list[ModelHold] = field(default_factory=list)
+    owed: int = 0
+    overage_by_month: dict[int, int] = field(default_factory=dict)
+    absorbed: int = 0
+
+    def settle_due(self) -> None:
+        for hold in self.holds:
+            if hold.open and hold.expires_at <= self.now:
+                self._give_back(hold)
+        for grant in self.grants:
+            if not grant.over and grant.expires_at + DAY_US <= self.now:
+                self._end(grant)
+
+    def issue(self, grant: ModelGrant) -> int:
+        grant.left = grant.amount
+        repays = not grant.free and grant.effective_at <= self.now and not grant.products
+        repaid = min(self.owed, grant.amount) if repays else 0
+        self.owed -= repaid
+        grant.left -= repaid
+        grant.drawn += repaid
+        self.grants.append(grant)
+        return repaid
+
+    def void(self, grant: ModelGrant) -> int:
+        return self._end(grant)
+
+    def _end(self, grant: ModelGrant) -> int:
+        gone = grant.left - grant.held
+        grant.left = grant.held
+        grant.over = True
+        return gone
+
+    def find(self, product: str, amount: int, at: int, recorded: bool) -> tuple[Slices, int]:
+        """Slices for an amount, and what is left of it."""
+        slices: Slices = []
+        for grant in sorted(self.grants, key=ModelGrant.rank):
+            if amount and grant.may_pay(product, at) and not grant.over:
+                take = min(amount, grant.left - grant.held)
+                slices.append((Pot.GRANT, grant.number, take))
+                amount -= take
+        pending = [piece for hold in self.holds if hold.open for piece in hold.slices]
+        in_advance = self.owed + sum(p[2] for p in pending if p[0] == Pot.OVERDRAFT)
+        take = min(amount, max(0, self.overdraft - in_advance))
+        if take:
+            slices.append((Pot.OVERDRAFT, 0, take))
+            amount -= take
+        if self.overage != Overage.OFF:
+            used = self.overage_by_month.get(month_of(at)[0], 0)
+            used += sum(p[2] for p in pending if p[0] == Pot.OVERAGE)
+            take = amount if self.cap < 0 else min(amount, max(0, self.cap - used))
+            if take:
+                slices.append((Pot.OVERAGE, 0, take))
+                amount -= take
+        if amount and recorded:
+            pot = {
+                Excess.OWE: Pot.EXCESS_OWED,
+                Excess.BILL: Pot.EXCESS_BILLED,
+                Excess.ABSORB: Pot.ABSORBED,
+            }[self.excess]
+            slices.append((pot, 0, amount))
+            amount = 0
+        return slices, amount
+
+    def post(self, slices: Slices, at: int) -> None:
+        month = month_of(at)[0]
+        for pot, number, amount in slices:
+            if pot == Pot.GRANT:
+                grant = self.grant(number)
+                grant.left -= amount
+                grant.drawn += amount
+            elif pot in (Pot.OVERDRAFT, Pot.EXCESS_OWED):
+                self.owed += amount
+            elif pot in (Pot.OVERAGE, Pot.EXCESS_BILLED):
+                self.overage_by_month[month] = self.overage_by_month.get(month, 0) + amount
+            else:
+                self.absorbed += amount
+
+    def hold(self, hold: ModelHold) -> None:
+        self.holds.append(hold)
+        for pot, number, amount in hold.slices:
+            if pot == Pot.GRANT:
+                self.grant(number).held += amount
+
+    def release(self, hold: ModelHold) -> None:
+        self._give_back(hold)
+        hold.late_captures = 0
+
+    def capture(self, hold: ModelHold, amount: int, at: int) -> Slices:
+        """Slices of a capture: the hold's own first, then as usage; one a pot."""
+        if not hold.open:
+            hold.late_captures -= 1
+            slices, _ = self.find(hold.product, amount, at, recorded=True)
+            self.post(slices, at)
+            return slices
+        taken: dict[tuple[Pot, int], int] = {}
+        left = amount
+        for pot, number, held in hold.slices:
+            if left:
+                taken[(pot, number)] = min(held, left)
+                left -= min(held, left)
+        for pot, number, more in self.find(hold.product, left, at, recorded=True)[0]:
+            taken[(pot, number)] = taken.get((pot, number), 0) + more
+        slices = [(pot, number, amount) for (pot, number), amount in taken.items()]
+        hold.late_captures = 0
+        hold.open = False
+        for pot, number, held in hold.slices:
+            if pot == Pot.GRANT:
+                self.grant(number).held -= held
+        self.post(slices, at)
+        self._forfeit(hold)
+        return slices
+
+    def _give_back(self, hold: ModelHold) -> None:
+        hold.open = False
+        for pot, number, held in hold.slices:
+            if pot == Pot.GRANT:
+                self.grant(number).held -= held
+        self._forfeit(hold)
+
+    def _forfeit(self, hold: ModelHold) -> None:
+        """What comes back to a grant that ended goes where its rest went."""
+        for pot, number, _ in hold.slices:
+            if pot == Pot.GRANT and self.grant(number).over:
+                self._end(self.grant(number))
+
+    def grant(self, number: int) -> ModelGrant:
+        return next(grant for grant in self.grants if grant.number == number)
