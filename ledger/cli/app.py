@@ -15,10 +15,14 @@ import click
 from ledger.cli import (
     balance,
     erase,
+    load,
     migrate,
     prices,
+    project,
+    rebuild,
     serve,
     tenant,
+    verify,
 )
 from ledger.cli.output import Failed
 
@@ -67,10 +71,14 @@ def cli() -> None:
 for command in (
     serve.serve,
     prices.import_prices,
+    load.load,
     balance.balance,
-    migrate.migrate,
-    tenant.tenant,
+    verify.verify,
+    rebuild.rebuild,
     erase.erase,
+    tenant.tenant,
+    migrate.migrate,
+    project.project,
 ):
     cli.add_command(command)
 
@@ -108,6 +116,9 @@ def _terminated(number: int, frame: object) -> None:
 
 def _known(error: Exception) -> Failed | None:
     """A failure that other packages report by exception, in a person's words."""
+    if isinstance(error, ExceptionGroup):
+        return _known(error.exceptions[0])
+    from ledger.client.errors import DrawdownError
     from ledger.journal import errors
     from ledger.settings import SettingsInvalid
     from ledger.telemetry.sampling import SamplerUnknown
@@ -115,7 +126,7 @@ def _known(error: Exception) -> Failed | None:
 
     if isinstance(error, SettingsInvalid | TelemetryInvalid | SamplerUnknown):
         return Failed(str(error), exit_code=2)
-    if isinstance(error, errors.MigrationRefused):
+    if isinstance(error, DrawdownError | errors.MigrationRefused):
         return Failed(str(error))
     if isinstance(error, errors.JournalCorrupt):
         return Failed(str(error), "the journal is not what was written: restore it from a backup")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 BAR_AFTER_S: Final = 1  # shorter work shows no bar
+WIDTH_ELSEWHERE: Final = 200  # into a file or a pipe nothing is folded
 LINE_EVERY_S: Final = 5  # where there is no terminal: a line of text so often
 
 json_option = click.option(
@@ -49,7 +50,7 @@ def console() -> Console:
     """Standard output, for tables."""
     from rich.console import Console
 
-    return Console(highlight=False, soft_wrap=not sys.stdout.isatty())
+    return Console(highlight=False, width=None if sys.stdout.isatty() else WIDTH_ELSEWHERE)
 
 
 def print_json(document: Any) -> None:
@@ -69,7 +70,10 @@ def table(title: str, *columns: str, right: Sequence[str] = ()) -> Table:
 
     made = Table(title=title or None, title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False)
     for column in columns:
-        made.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        number = column in right
+        made.add_column(
+            column, justify="right" if number else "left", overflow="fold", no_wrap=number
+        )
     return made
 
 

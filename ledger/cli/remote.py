@@ -101,6 +101,16 @@ def connect(remote: Remote) -> Iterator[grpc.Channel]:
         channel.close()
 
 
+def check_answers(remote: Remote, tenant: str) -> None:
+    """Fail at once where nobody answers; the client that comes next would try for a minute."""
+    from ledger.v1 import journal_pb2, journal_pb2_grpc
+
+    with connect(remote) as channel:
+        journal_pb2_grpc.JournalServiceStub(channel).GetRouting(
+            journal_pb2.GetRoutingRequest(tenant=tenant), timeout=TIMEOUT_S
+        )
+
+
 def credentials_of(remote: Remote) -> grpc.ChannelCredentials:
     """TLS as the options say."""
     import grpc

@@ -132,6 +132,37 @@ def test_the_metrics_show_the_calls(server: Server, account: str) -> None:
     assert 'drawdown_shard_open{shard="0"} 1.0' in text
 
 
+def test_a_load_is_counted_once_however_often_it_is_sent(server: Server, account: str) -> None:
+    arguments = ["load", "uniform", "--events=500", "--batch=100", "--account", account]
+    arguments += ["--json", "--address", server.address]
+    for replayed in (0, 500):
+        done = drawdown(*arguments)
+        assert done.returncode == 0, done.stderr
+        report = json.loads(done.stdout)
+        assert report["outcomes"] == {"APPLIED": 500}
+        assert report["replayed"] == replayed
+
+
+def test_verify_finds_books_and_read_models_in_order(
+    server: Server, account: str, data_dir: Path
+) -> None:
+    done = drawdown("verify", f"--data-dir={data_dir}")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.rstrip().endswith("verify: ok")
+    document = json.loads(drawdown("verify", "--json", f"--data-dir={data_dir}").stdout)
+    assert document["ok"] is True
+    assert len(document["shards"]) == 4
+    assert sum(shard["entries"] for shard in document["shards"]) > 4
+
+
+def test_read_models_are_rebuilt_beside_a_running_server(
+    server: Server, account: str, data_dir: Path
+) -> None:
+    done = drawdown("rebuild", "--json", f"--data-dir={data_dir}")
+    assert done.returncode == 0, done.stderr
+    assert len(json.loads(done.stdout)["entries"]) == 4
+
+
 def test_erasure_asks_first(server: Server, account: str) -> None:
     asked = drawdown("erase", account, "--address", server.address)
     assert asked.returncode != 0  # nobody answered

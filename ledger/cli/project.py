@@ -1,0 +1,74 @@
+"""`drawdown project`: keep the SQL read models up, apart from the server."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import socket
+import sys
+from pathlib import Path
+
+import click
+
+from ledger.cli.database import database, database_options, describe, with_patience
+from ledger.cli.output import say
+
+
+@click.command(short_help="Keep the SQL read models up; `serve` does it by itself.")
+@click.option(
+    "--until-input-ends",
+    is_flag=True,
+    help="End when standard input closes: for a parent that may be killed.",
+)
+@database_options
+def project(until_input_ends: bool, database_url: str | None, data_dir: Path | None) -> None:
+    """Tail the journal into the SQL read models until Ctrl-C or SIGTERM.
+
+    `drawdown serve` runs one of these beside it; run it yourself where the server has
+    --no-projector. Several share the shards among them.
+    """
+    import uvloop
+
+    from ledger.journal.migrate import read_settings
+    from ledger.projections.projector import run_projector
+    from ledger.settings import DatabaseSettings, load_settings
+
+    settings = load_settings(DatabaseSettings, database_url=database_url, data_dir=data_dir)
+    logging.basicConfig(
+        stream=sys.stderr, level=logging.INFO, format="%(asctime)s projector %(message)s"
+    )
+
+    async def run(dsn: str) -> None:
+        stop = asyncio.Event()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+        watching = asyncio.create_task(_input_ends(stop)) if until_input_ends else None
+        await with_patience(settings, lambda: read_settings(dsn))
+        if not until_input_ends:
+            say(f"projecting {describe(settings.database_url)}; Ctrl-C stops it")
+        try:
+            await run_projector(dsn, by=f"{socket.gethostname()}/{os.getpid()}", stop=stop)
+        finally:
+            if watching is not None:
+                watching.cancel()
+
+    with (
+        database(settings) as books,
+        asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
+    ):
+        runner.run(run(books.dsn))
+
+
+async def _input_ends(stop: asyncio.Event) -> None:
+    """Set `stop` when standard input, a pipe, closes."""
+    reader = asyncio.StreamReader()
+    await asyncio.get_running_loop().connect_read_pipe(
+        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
+    )
+    with contextlib.suppress(ConnectionError):
+        while await reader.read(1_024):
+            pass
+    stop.set()
