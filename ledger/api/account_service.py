@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import partial
 
+from ledger.api.aliases import Aliases
 from ledger.api.answers import answer_of
 from ledger.api.calls import Call
 from ledger.api.edge import Edge
 from ledger.api.erasing import Eraser
 from ledger.api.errors import CallFailed, directory_refused, refused
 from ledger.api.limits import DISPLAY_NAME_BYTES_MAX, Checked
-from ledger.api.pages import page_after, page_token
 from ledger.api.parking import Parking
 from ledger.api.positions import decode_position, encode_position, minimum, position_of
 from ledger.api.render_account import (
@@ -19,7 +19,6 @@ from ledger.api.render_account import (
     account_view,
     policy_of,
     render_account,
-    render_alias,
 )
 from ledger.core.accounts import decide_create
 from ledger.core.commands import CloseAccount, CreateAccount, Names, UpdatePolicy
@@ -28,7 +27,6 @@ from ledger.core.outcomes import Refusal
 from ledger.core.state import State
 from ledger.journal.directory import (
     AccountProfile,
-    AliasRange,
     Entry,
     Reason,
     Refused,
@@ -37,12 +35,11 @@ from ledger.journal.directory import (
 from ledger.v1 import account_pb2 as pb
 
 
-class AccountService:
+class AccountService(Aliases):
     """See ledger/v1/account.proto."""
 
     def __init__(self, edge: Edge, parking: Parking, eraser: Eraser) -> None:
-        self._edge = edge
-        self._parking = parking
+        super().__init__(edge, parking)
         self._eraser = eraser
 
     # -- accounts --------------------------------------------------------------------------------
@@ -210,87 +207,6 @@ class AccountService:
             replayed=answer.replayed,
         )
 
-    # -- other names -----------------------------------------------------------------------------
-
-    async def assign_alias(
-        self, request: pb.AssignAliasRequest, call: Call
-    ) -> pb.AssignAliasResponse:
-        """Map a name to an account; a mapping in force already is answered again."""
-        edge = self._edge
-        tenant = await edge.tenant(request.tenant)
-        check = Checked()
-        check.ids(request_id=request.request_id, alias=request.alias)
-        check.instant("effective_from_us", request.effective_from_us)
-        check.done()
-        entry = await edge.own_account(tenant, request.account)
-        await self._view(entry)
-        at_us = request.effective_from_us or edge.ledger.clock.now_us()
-        found = await self._alias(tenant, request.alias, request.account, at_us, ending=False)
-        exact = request.effective_from_us != 0
-        known = found is not None and (not exact or found.effective_from_us == at_us)
-        if not known:
-            made = await edge.ledger.directory.assign_alias(
-                tenant, request.alias, request.account, at_us
-            )
-            if isinstance(made, Refused):
-                raise directory_refused(made, "alias")
-            found = made
-            self._parking.appeared(tenant, request.alias)
-        assert found is not None
-        return pb.AssignAliasResponse(
-            alias=render_alias(found), position=self._durable(entry), replayed=known
-        )
-
-    async def end_alias(self, request: pb.EndAliasRequest, call: Call) -> pb.EndAliasResponse:
-        """End a mapping at an instant."""
-        edge = self._edge
-        tenant = await edge.tenant(request.tenant)
-        check = Checked()
-        check.ids(request_id=request.request_id, alias=request.alias)
-        check.instant("effective_to_us", request.effective_to_us)
-        check.done()
-        entry = await edge.own_account(tenant, request.account)
-        at_us = request.effective_to_us or edge.ledger.clock.now_us()
-        found = await self._alias(tenant, request.alias, request.account, at_us, ending=True)
-        if found is None:
-            raise CallFailed(
-                "ALIAS_UNKNOWN",
-                "the name is not mapped to this account just before that instant",
-                field="alias",
-                value=request.alias,
-            )
-        known = found.effective_to_us == at_us
-        if not known:
-            ended = await edge.ledger.directory.end_alias(tenant, request.alias, at_us)
-            if isinstance(ended, Refused):
-                raise directory_refused(ended, "alias")
-            found = ended
-        return pb.EndAliasResponse(
-            alias=render_alias(found), position=self._durable(entry), replayed=known
-        )
-
-    async def list_aliases(
-        self, request: pb.ListAliasesRequest, call: Call
-    ) -> pb.ListAliasesResponse:
-        """The aliases of an account by name and start."""
-        edge = self._edge
-        tenant = await edge.tenant(request.tenant)
-        check = Checked()
-        size = check.page_size(request.page_size)
-        check.done()
-        entry = await edge.own_account(tenant, request.account)
-        listing = f"aliases/{entry.number}"
-        after = page_after(listing, request.page_token)
-        _, reached = await self._view(entry, minimum(request.min_position, entry.shard))
-        every = await edge.ledger.directory.list_aliases(tenant, request.account)
-        page = every[after : after + size]
-        more = len(every) > after + size
-        return pb.ListAliasesResponse(
-            aliases=[render_alias(found) for found in page],
-            next_page_token=page_token(listing, after + size) if more else "",
-            position=position_of(entry.shard, reached),
-        )
-
     # -- erasure ---------------------------------------------------------------------------------
 
     async def erase(
@@ -313,20 +229,6 @@ class AccountService:
         )
 
     # -- parts -----------------------------------------------------------------------------------
-
-    async def _view(self, entry: Entry, min_entries: int = 0) -> tuple[AccountView, int]:
-        writer = self._edge.writer(entry)
-        view, reached = await writer.read(
-            lambda state: account_view(state, entry.number), min_entries
-        )
-        if view is None:
-            raise CallFailed(
-                "ACCOUNT_UNKNOWN",
-                "the account's opening is not recorded; send its Create again",
-                field="account",
-                value=entry.account_id,
-            )
-        return view, reached
 
     async def _views(
         self, profiles: Sequence[AccountProfile], min_position: str
@@ -352,23 +254,6 @@ class AccountService:
             raise directory_refused(profile, "account")
         root = (await edge.names([entry.root]))[entry.root]
         return render_account(edge.assets, profile, root, view)
-
-    async def _alias(
-        self, tenant: int, alias: str, account_id: str, at_us: int, *, ending: bool
-    ) -> AliasRange | None:
-        """The account's range of an alias that is in force at, or (`ending`) up to, an instant."""
-        for found in await self._edge.ledger.directory.list_aliases(tenant, account_id):
-            starts, ends = found.effective_from_us, found.effective_to_us
-            if found.alias != alias:
-                continue
-            if ending and starts < at_us and (ends is None or at_us <= ends):
-                return found
-            if not ending and starts <= at_us and (ends is None or at_us < ends):
-                return found
-        return None
-
-    def _durable(self, entry: Entry) -> str:
-        return position_of(entry.shard, self._edge.writer(entry).durable_position)
 
 
 def _views_of(state: State, numbers: Sequence[int]) -> dict[int, AccountView]:

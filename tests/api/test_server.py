@@ -14,6 +14,7 @@ from cryptography.x509.oid import NameOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from ledger.api.calls import Call
 from ledger.api.server import InsecureListen, LedgerServer, is_loopback
 from ledger.engine import writer
 from ledger.engine.ledger import Ledger
@@ -224,20 +225,33 @@ async def test_a_full_queue_is_unavailable_with_a_time_to_come_back(monkeypatch)
         assert reply.results[0].outcome == usage_pb2.INGEST_OUTCOME_RETRY
 
 
-async def test_a_deadline_that_passes_in_the_queue_applies_nothing():
+async def test_a_caller_that_gave_up_sends_again_and_is_charged_once():
     faulty = Faulty()
     async with api.served(faulty.storage) as caller:
         await caller.priced()
         await caller.account("acme")
         faulty.gate = asyncio.Event()
-        first = asyncio.ensure_future(_awaited(caller.usage.Ingest(plain(event("a", "acme")))))
-        late = caller.usage.Ingest(plain(event("b", "acme")), timeout=0.05)
         with pytest.raises(grpc.aio.AioRpcError) as raised:
-            await late
+            await caller.usage.Ingest(plain(event("a", "acme")), timeout=0.05)
         assert raised.value.code() == grpc.StatusCode.DEADLINE_EXCEEDED
         faulty.gate.set()
-        assert (await first).results[0].charge == 600
-        assert not (await caller.ingest(event("b", "acme"))).results[0].replayed
+        assert (await caller.ingest(event("a", "acme"))).results[0].charge == 600
+        assert (await caller.balance("acme")).advance == "600"
+
+
+async def test_a_deadline_that_passed_in_the_queue_applies_nothing(priced: Served, monkeypatch):
+    await priced.account("acme")
+    with monkeypatch.context() as patched:
+        patched.setattr(Call, "deadline_us", 1)
+        found = await refusal_of(priced.authorize("acme", request_id="auth"))
+        assert (found.code, found.reason) == (
+            grpc.StatusCode.DEADLINE_EXCEEDED,
+            "DEADLINE",
+        )
+        found = await refusal_of(priced.ingest(event("a", "acme")))
+        assert found.reason == "DEADLINE"
+    assert not (await priced.authorize("acme", request_id="auth")).replayed
+    assert not (await priced.ingest(event("a", "acme"))).results[0].replayed
 
 
 async def _awaited(call):
