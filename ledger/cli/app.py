@@ -14,6 +14,7 @@ import click
 
 from ledger.cli import (
     balance,
+    demo,
     erase,
     load,
     migrate,
@@ -69,6 +70,7 @@ def cli() -> None:
 
 
 for command in (
+    demo.demo,
     serve.serve,
     prices.import_prices,
     load.load,
