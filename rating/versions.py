@@ -44,13 +44,15 @@ class CardVersions:
     """All versions of one card, read-only; ``adding`` gives the next state.
 
     ``settled_from_us``: from this time on the plan of a shape no longer depends on the time, so
-    a caller may keep plans by shape alone for events at or after it.
+    a caller may keep plans by shape alone for events at or after it. With one version that is
+    when it is meant from; with several, when the last of them came into force.
     """
 
     __slots__ = (
         "_back_dated",
         "_boundaries",
         "_current",
+        "_current_from_us",
         "_plans",
         "_regular",
         "_settled_plans",
@@ -67,7 +69,10 @@ class CardVersions:
         back_dated = [version for version in ordered if version.back_dated]
         self._back_dated: tuple[CardVersion, ...] = tuple(sorted(back_dated, key=_published))
         self._current: CompiledCard | None = self._regular[-1] if ordered else None
-        self.settled_from_us: int = self._boundaries[-1] if ordered else 0
+        self._current_from_us: int = self._boundaries[-1] if ordered else 0
+        self.settled_from_us: int = (
+            ordered[0].effective_from_us if len(ordered) == 1 else self._current_from_us
+        )
         self._settled_plans: dict[_Key, Plan] = {}
         self._plans: dict[tuple[tuple[int, ...], _Key], Plan] = {}
 
@@ -77,7 +82,7 @@ class CardVersions:
 
     def at(self, effective_at_us: int) -> CompiledCard | None:
         """The card in force at that time: the latest to come into force, then the later version."""
-        if effective_at_us >= self.settled_from_us:
+        if effective_at_us >= self._current_from_us:
             return self._current
         index = bisect_right(self._boundaries, effective_at_us)
         return self._regular[index - 1] if index else None
