@@ -7,7 +7,8 @@ from typing import Any
 from core_world import CREDITS, FAMILY, TENANT, USD, Core, replay
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from waterfall_model import FOREVER, Model, ModelGrant, ModelHold, Slices
+from waterfall_model import FOREVER, PARENT, Model, ModelGrant, ModelHold, Slices
+from waterfall_model import SELF as ACME
 
 from ledger.core import commands as c
 from ledger.core import events as e
@@ -17,8 +18,8 @@ from ledger.core.limits import DAY_US, HOUR_US, INT64_MAX, MINUTE_US
 from ledger.core.outcomes import Known, Refusal
 from ledger.core.state import Account, State
 
-PARENT, ACME = 1, 2
 PRODUCTS = ("chat", "image")
+NAMED = (e.Pot.GRANT, e.Pot.OVERAGE, e.Pot.EXCESS_BILLED)  # pots of which there are several
 small = st.integers(1, 30)
 times = st.sampled_from([0, 0, 0, 0, -MINUTE_US, -HOUR_US, -25 * HOUR_US, 4 * MINUTE_US])
 products = st.sampled_from(PRODUCTS)
@@ -217,7 +218,7 @@ class Run:
         return [
             (
                 e.Pot(piece.pot),
-                books[piece.book].owner if piece.pot == e.Pot.GRANT else 0,
+                books[piece.book].owner if piece.pot in NAMED else 0,
                 piece.amount,
             )
             for piece in slices

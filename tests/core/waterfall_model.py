@@ -13,7 +13,8 @@ from ledger.core.events import Excess, Overage, Pot
 from ledger.core.limits import DAY_US
 from ledger.core.periods import month_of
 
-Slices = list[tuple[Pot, int, int]]  # pot, number of the grant (else 0), amount
+Slices = list[tuple[Pot, int, int]]  # pot, number of the grant or of who is billed, amount
+SELF, PARENT = 2, 1  # who is billed
 FOREVER = 2**64
 
 
@@ -115,7 +116,7 @@ class Model:
             used += sum(p[2] for p in pending if p[0] == Pot.OVERAGE)
             take = amount if self.cap < 0 else min(amount, max(0, self.cap - used))
             if take:
-                slices.append((Pot.OVERAGE, 0, take))
+                slices.append((Pot.OVERAGE, self._payer(), take))
                 amount -= take
         if amount and recorded:
             pot = {
@@ -123,9 +124,12 @@ class Model:
                 Excess.BILL: Pot.EXCESS_BILLED,
                 Excess.ABSORB: Pot.ABSORBED,
             }[self.excess]
-            slices.append((pot, 0, amount))
+            slices.append((pot, self._payer() if pot == Pot.EXCESS_BILLED else 0, amount))
             amount = 0
         return slices, amount
+
+    def _payer(self) -> int:
+        return PARENT if self.overage == Overage.PARENT else SELF
 
     def post(self, slices: Slices, at: int) -> None:
         month = month_of(at)[0]
