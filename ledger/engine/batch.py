@@ -23,6 +23,7 @@ class Batch:
         "accounts",
         "batch_seq",
         "command_count",
+        "courtesies",
         "events",
         "first_event",
         "indexes",
@@ -38,6 +39,7 @@ class Batch:
         self.recorded_at = recorded_at
         self.events: list[Event] = []
         self.command_count = 0
+        self.courtesies = 0  # turns of the loop that it has waited for more
         self.indexes: list[int] = []  # entries that have names beside them
         self.accounts: list[int] = []
         self.names: list[Names] = []

@@ -42,6 +42,9 @@ T = TypeVar("T")
 
 QUEUE_COMMANDS_MAX: Final = 65_536  # waiting in one shard; x ~400 B = 26 MB
 DECIDE_SLICE: Final = 256  # commands decided between two yields to the loop
+COURTESIES_MAX: Final = 2
+"""Turns of the loop that a batch waits for more before it commits: nothing when idle, a larger
+batch when busy."""
 RETRY_AFTER_US: Final = 50_000
 REOPEN_DELAY_MIN_US: Final = 50_000
 REOPEN_DELAY_MAX_US: Final = 2_000_000
@@ -280,7 +283,11 @@ class Writer:
                 else:
                     await self._decide(item)
             elif self._commit is None and self._batch is not None and self._batch.events:
-                self._seal(self._batch)
+                if self._batch.courtesies < COURTESIES_MAX:
+                    self._batch.courtesies += 1
+                    await asyncio.sleep(0)  # requests that are being parsed may still join
+                else:
+                    self._seal(self._batch)
             elif self._stopping and self._commit is None and not self._queue:
                 return
             else:
