@@ -41,11 +41,11 @@ class Parsed:
         self.unknown: dict[int, str] = {}  # place -> account or alias that nobody knows
 
 
-# (account number, digest of (source, id), digests of operations and personal data, shard)
-Seat: TypeAlias = tuple[int, Callable[[str, str], bytes], FamilyDigest, int]
+# (account number, digest of (source_prefix, id), digests of operations and personal data, shard)
+Seat: TypeAlias = tuple[int, Callable[[bytes, str], bytes], FamilyDigest, int]
 
 
-def _no_key(_: str, __: str) -> bytes:
+def _no_key(_: bytes, __: str) -> bytes:
     raise AssertionError("a sentinel has no digests")
 
 
@@ -104,7 +104,7 @@ class Seats:
             if entry is None:
                 return UNKNOWN
         family = self._ledger.family(entry)
-        seat = (entry.number, family.usage, family, entry.shard)
+        seat = (entry.number, family.usage_after, family, entry.shard)
         if entry.account_id == name:
             self.by_id[name] = seat
         return seat

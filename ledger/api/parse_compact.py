@@ -28,6 +28,7 @@ from ledger.api.limits import BATCH_EVENTS_MAX, id_fault
 from ledger.api.parse_plain import effective_at_fault, extras
 from ledger.api.shapes import ShapeCache, quantities_fault
 from ledger.core.commands import Names, RecordUsage
+from ledger.core.identity import source_prefix
 from ledger.core.limits import ID_BYTES_MAX
 from ledger.core.shapes import Shape
 from ledger.engine.ledger import Ledger
@@ -81,7 +82,7 @@ async def parse_compact(
     column = await _seat_column(seats, list(batch.accounts), account_index, times, parsed)
     _check_events(parsed, described, shape_index, ids, times, rows, min(quantities, default=0) > 0)
     names = _names_of_extras(batch, count, parsed, described, shape_index, ids)
-    kinds = [(entry.shape, entry.source) for entry in described]
+    kinds = [(entry.shape, entry.source, source_prefix(entry.source)) for entry in described]
     lines = zip(
         range(count),
         ids,
@@ -96,7 +97,9 @@ async def parse_compact(
     for start in range(0, count, PARSE_SLICE):
         if start:
             await asyncio.sleep(0)
-        for place, event_id, seat, (shape, source), at, values in islice(lines, PARSE_SLICE):
+        for place, event_id, seat, (shape, source, prefix), at, values in islice(
+            lines, PARSE_SLICE
+        ):
             if place in faults:
                 continue
             number, usage_key, family, shard = seat
@@ -111,7 +114,7 @@ async def parse_compact(
                 extra, operation, personal = Names(source, event_id), b"", b""
             add_command(
                 RecordUsage(
-                    usage_key(source, event_id),
+                    usage_key(prefix, event_id),
                     number,
                     shape,
                     values,

@@ -22,6 +22,7 @@ from ledger.api.errors import Fault
 from ledger.api.limits import attributes_fault, id_fault, text_fault
 from ledger.api.shapes import ShapeCache, quantities_fault
 from ledger.core.commands import Names, RecordUsage
+from ledger.core.identity import source_prefix
 from ledger.core.limits import ID_BYTES_MAX
 from ledger.engine.ledger import Ledger
 from ledger.v1 import usage_pb2 as pb
@@ -81,7 +82,7 @@ class _Run:
         faults = self.parsed.faults
         adders = [(lane.commands.append, lane.places.append) for lane in self.parsed.lanes]
         batch_source, batch_product, trace = self.source, self.product, self.trace
-        checked_source = ""
+        checked_source, prefix = "", b""
         place -= 1
         for event in events:
             place += 1
@@ -117,7 +118,7 @@ class _Run:
                 if (fault := id_fault("source", source)) is not None:
                     faults[place] = fault
                     continue
-                checked_source = source
+                checked_source, prefix = source, source_prefix(source)
             if (
                 min(values) <= 0
                 or at < 0
@@ -148,7 +149,7 @@ class _Run:
                     continue
                 add_command(
                     RecordUsage(
-                        usage_key(source, event_id),
+                        usage_key(prefix, event_id),
                         number,
                         shape,
                         values,
@@ -162,7 +163,7 @@ class _Run:
             else:
                 add_command(
                     RecordUsage(
-                        usage_key(source, event_id),
+                        usage_key(prefix, event_id),
                         number,
                         shape,
                         values,

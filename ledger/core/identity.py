@@ -39,6 +39,12 @@ from ledger.core.events import (
 KEY_BYTES = 16
 
 
+def source_prefix(source: str) -> bytes:
+    """What the digest of a usage event begins with: the source, length-prefixed."""
+    head = source.encode()
+    return b"u%d:%b" % (len(head), head)
+
+
 class FamilyDigest:
     """Digests of one family's identities: BLAKE2b-128 under the family's key."""
 
@@ -49,9 +55,12 @@ class FamilyDigest:
 
     def usage(self, source: str, event_id: str) -> bytes:
         """Key of a usage event (rule I1)."""
+        return self.usage_after(source_prefix(source), event_id)
+
+    def usage_after(self, prefix: bytes, event_id: str) -> bytes:
+        """The same where many events share a source: `prefix` is `source_prefix(source)`."""
         digest = self._base.copy()
-        head = source.encode()
-        digest.update(b"u%d:%b%b" % (len(head), head, event_id.encode()))
+        digest.update(prefix + event_id.encode())
         return digest.digest()
 
     def request(self, request_id: str) -> bytes:
