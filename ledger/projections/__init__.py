@@ -2,6 +2,7 @@
 
     changes         what one transaction writes: rows, new books, moved counters
     facts           what the fold has to know from earlier entries
+    described       plans, policies and erasable names as columns
     fold            events -> changes (pure)
     store           PostgreSQL: the lock, the facts, COPY and checkpoint in one transaction
     projector       one shard step by step; all shards of a process

@@ -8,11 +8,7 @@ hot path; everything else is one function an event.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from hashlib import blake2b
 from typing import Any, Final
-from uuid import UUID
-
-import msgspec
 
 from ledger.core.events import (
     AccountClosed,
@@ -27,7 +23,6 @@ from ledger.core.events import (
     HoldExpired,
     HoldReleased,
     PlanDeclared,
-    Policy,
     Suspense,
     UsageQuarantined,
     UsageRecorded,
@@ -35,27 +30,11 @@ from ledger.core.events import (
 from ledger.journal.codec import PrivateRecords
 from ledger.projections import changes as c
 from ledger.projections.changes import AccountChange, Changes, GrantEnd, Moved
+from ledger.projections.described import NO_NAMES, Names, Plan, names_of, policy_json
 from ledger.projections.facts import Facts, GrantFact, HoldFact, HoldLine
 
-_UNRATED: Final = -1  # a charge or price row that is not there yet
+_UNRATED: Final = -1  # a charge that waits for its price
 _REASONS: Final = {int(reason): reason.name for reason in Suspense}
-_Names = tuple[str | None, str | None, str | None, str | None, str | None]
-_NO_NAMES: Final[_Names] = (None, None, None, None, None)
-
-_encode_plan = msgspec.msgpack.Encoder().encode
-_encode_json = msgspec.json.Encoder().encode
-
-
-class _Plan:
-    """A plan of the batch; `tenant` is the last one that it was written down for."""
-
-    __slots__ = ("asset", "declared", "digest", "tenant")
-
-    def __init__(self, declared: PlanDeclared) -> None:
-        self.declared = declared
-        self.asset = declared.asset
-        self.digest = UUID(bytes=blake2b(_encode_plan(declared), digest_size=16).digest())
-        self.tenant = 0
 
 
 class Fold:
@@ -67,8 +46,8 @@ class Fold:
         self._shard = shard
         self._facts = facts
         self._changes = changes
-        self._plans: dict[int, _Plan] = {}
-        self._names: dict[int, _Names] = {}
+        self._plans: dict[int, Plan] = {}
+        self._names: dict[int, Names] = {}
         self._recorded_at = 0
         self._entry_seq = 0
 
@@ -81,7 +60,7 @@ class Fold:
     ) -> None:
         """Fold one batch. `facts` knows what the batch needs; KeyError otherwise."""
         self._plans = {}
-        self._names = _names_of(private)
+        self._names = names_of(private)
         self._recorded_at = recorded_at
         usage = self._usage
         handlers = _HANDLERS
@@ -146,7 +125,7 @@ class Fold:
                 tenant, shard, entry_seq, event.account, plan.digest, asset, effective_at,
                 recorded_at, outcome, reason, event.late == 1, event.quantities, charges, charge,
                 event.over_limit or None, event.hold or None, event.trace or None,
-                *self._names.get(index, _NO_NAMES),
+                *self._names.get(index, NO_NAMES),
             )
         )  # fmt: skip
 
@@ -157,16 +136,16 @@ class Fold:
                 tenant, self._shard, self._entry_seq, event.account, plan.digest, plan.asset,
                 event.effective_at, self._recorded_at, c.QUARANTINED, event.reason, False,
                 event.quantities, None, 0, None, None, event.trace or None,
-                *self._names.get(index, _NO_NAMES),
+                *self._names.get(index, NO_NAMES),
             )
         )  # fmt: skip
 
     # -- plans, books, transfers -------------------------------------------------------------------
 
     def _declared(self, index: int, event: PlanDeclared) -> None:
-        self._plans[index] = _Plan(event)
+        self._plans[index] = Plan(event)
 
-    def _place(self, event: Any) -> tuple[int, _Plan]:
+    def _place(self, event: Any) -> tuple[int, Plan]:
         """Tenant and plan of an event that names both; the plan is written down."""
         tenant = self._facts.tenants[event.account]
         plan = self._plans[event.plan]
@@ -174,24 +153,12 @@ class Fold:
             self._write_plan(plan, tenant)
         return tenant, plan
 
-    def _write_plan(self, plan: _Plan, tenant: int) -> None:
+    def _write_plan(self, plan: Plan, tenant: int) -> None:
         plan.tenant = tenant
         place = (tenant, plan.digest)
         if place in self._facts.plans:
             return
-        declared = plan.declared
-        self._changes.plans[place] = (
-            tenant,
-            self._shard,
-            plan.digest,
-            declared.product,
-            _encode_json(dict(declared.attributes)).decode(),
-            declared.quantity_names,
-            declared.rate_card,
-            declared.card_version,
-            [None if row == _UNRATED else row for row in declared.rows],
-            declared.asset,
-        )
+        self._changes.plans[place] = plan.row(tenant, self._shard)
 
     def _book_opened(self, _: int, event: BookOpened) -> None:
         self._changes.books.append(
@@ -366,29 +333,6 @@ class Fold:
                 event.trace or None,
             )
         )  # fmt: skip
-
-
-def policy_json(policy: Policy) -> str:
-    """A policy as the JSON object that `accounts.policy` holds."""
-    return _encode_json(msgspec.structs.asdict(policy)).decode()
-
-
-def _names_of(private: PrivateRecords) -> dict[int, _Names]:
-    """By index of the batch what may be erased: source, id, operation, its parent, personal."""
-    names: dict[int, _Names] = {
-        index: (source or None, id or None, operation or None, parent or None, None)
-        for index, source, id, operation, parent in zip(
-            private.indexes,
-            private.sources,
-            private.ids,
-            private.operations,
-            private.operation_parents,
-            strict=True,
-        )
-    }
-    for index, attributes in private.personal.items():
-        names[index] = (*names[index][:4], _encode_json(attributes).decode())
-    return names
 
 
 _HANDLERS: Final[dict[type, Callable[[Fold, int, Any], None]]] = {

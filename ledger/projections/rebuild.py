@@ -19,7 +19,7 @@ from msgspec import Struct
 from ledger.journal.connection import AWAY_ERRORS, CONNECT_ERRORS, Connection, connect, describe
 from ledger.journal.errors import JournalError, JournalUnavailable
 from ledger.journal.migrate import read_settings
-from ledger.projections.projector import ShardBusy, ShardProjector
+from ledger.projections.projector import ShardBusy, ShardProjector, rare_collections
 from ledger.projections.sql import load
 from ledger.projections.store import ProjectionStore
 
@@ -62,9 +62,7 @@ async def rebuild(dsn: str, progress: Progress = _silent) -> Rebuilt:
         projectors = [ShardProjector(dsn, shard, SHADOW) for shard in range(settings.shards)]
         try:
             await _make_checkpoints(dsn, settings.shards)
-            async with asyncio.TaskGroup() as group:
-                for each in projectors:
-                    group.create_task(_catch_up(each, progress))
+            await _fill(projectors, progress)
             await _swap(owner, projectors, progress)
         except BaseException as error:
             with contextlib.suppress(Exception):
@@ -89,6 +87,13 @@ async def _make_checkpoints(dsn: str, shards: int) -> None:
         await store.make_checkpoints(shards)
     finally:
         store.close()
+
+
+async def _fill(projectors: list[ShardProjector], progress: Progress) -> None:
+    with rare_collections():
+        async with asyncio.TaskGroup() as group:
+            for each in projectors:
+                group.create_task(_catch_up(each, progress))
 
 
 async def _catch_up(projector: ShardProjector, progress: Progress, through: int = -1) -> None:

@@ -77,10 +77,13 @@ class ProjectionStore:
         row = await self.connection.fetchrow(_SQL["lock"], self.shard)
         return None if row is None else Position(*row)
 
-    async def position(self) -> Position | None:
-        """Where the shard stands, whoever has it."""
-        row = await self.connection.fetchrow(_SQL["position"], self.shard)
-        return None if row is None else Position(*row)
+    async def glance(self) -> tuple[Position, int, int]:
+        """Where the shard stands, whoever has it; the last batch and the entries of its journal."""
+        row = await self.connection.fetchrow(_SQL["glance"], self.shard)
+        if row is None:
+            raise self._damaged("the shard has no checkpoint")
+        *position, head_batch_seq, head_entries = row
+        return Position(*position), head_batch_seq, head_entries
 
     async def learn(self, needed: Needed, facts: Facts) -> None:
         """Look up what a batch needs. Raises ProjectionDamaged where it is not there."""

@@ -14,9 +14,14 @@ INSERT INTO checkpoint (shard) SELECT generate_series(0, $1::int - 1) ON CONFLIC
 SELECT batch_seq, entries, recorded_at, hash, scrubs FROM checkpoint WHERE shard = $1
 FOR UPDATE SKIP LOCKED
 
--- name: position
--- Where a shard stands, without its lock.
-SELECT batch_seq, entries, recorded_at, hash, scrubs FROM checkpoint WHERE shard = $1
+-- name: glance
+-- Where a shard stands, without its lock, and where its journal ends.
+SELECT c.batch_seq, c.entries, c.recorded_at, c.hash, c.scrubs,
+       coalesce(j.batch_seq, 0), coalesce(j.first_event + j.event_count, 0)
+FROM checkpoint c
+LEFT JOIN LATERAL (SELECT batch_seq, first_event, event_count FROM ledger.journal
+                   WHERE shard = $1 ORDER BY batch_seq DESC LIMIT 1) j ON true
+WHERE c.shard = $1
 
 -- name: advance
 -- The checkpoint of the rows that this transaction wrote, only where it continues the last one.

@@ -1,0 +1,73 @@
+"""Texts beside the figures: plans by digest, policies as JSON, names that an erasure may blank."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from ledger.core.events import PlanDeclared, Policy
+from ledger.journal.codec import PrivateRecords
+from ledger.projections.changes import Row
+
+Names = tuple[str | None, str | None, str | None, str | None, str | None]
+"""Source, id, operation, its parent, personal attributes as JSON."""
+
+NO_NAMES: Final[Names] = (None, None, None, None, None)
+
+_UNPRICED: Final = -1
+_encode_plan = msgspec.msgpack.Encoder().encode
+_encode_json = msgspec.json.Encoder().encode
+
+
+class Plan:
+    """A plan of the batch; `tenant` is the last one that it was written down for."""
+
+    __slots__ = ("asset", "declared", "digest", "tenant")
+
+    def __init__(self, declared: PlanDeclared) -> None:
+        self.declared = declared
+        self.asset = declared.asset
+        self.digest = UUID(bytes=blake2b(_encode_plan(declared), digest_size=16).digest())
+        self.tenant = 0
+
+    def row(self, tenant: int, shard: int) -> Row:
+        """A row of `plans`."""
+        declared = self.declared
+        return (
+            tenant,
+            shard,
+            self.digest,
+            declared.product,
+            _encode_json(dict(declared.attributes)).decode(),
+            declared.quantity_names,
+            declared.rate_card,
+            declared.card_version,
+            [None if row == _UNPRICED else row for row in declared.rows],
+            declared.asset,
+        )
+
+
+def policy_json(policy: Policy) -> str:
+    """A policy as the JSON object that `accounts.policy` holds."""
+    return _encode_json(msgspec.structs.asdict(policy)).decode()
+
+
+def names_of(private: PrivateRecords) -> dict[int, Names]:
+    """By index of the batch what may be erased: source, id, operation, its parent, personal."""
+    names: dict[int, Names] = {
+        index: (source or None, id or None, operation or None, parent or None, None)
+        for index, source, id, operation, parent in zip(
+            private.indexes,
+            private.sources,
+            private.ids,
+            private.operations,
+            private.operation_parents,
+            strict=True,
+        )
+    }
+    for index, attributes in private.personal.items():
+        names[index] = (*names[index][:4], _encode_json(attributes).decode())
+    return names
