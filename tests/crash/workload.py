@@ -12,8 +12,17 @@ from dataclasses import dataclass, field
 
 import grpc
 
-from ledger.v1 import account_pb2, account_pb2_grpc, balance_pb2, balance_pb2_grpc
-from ledger.v1 import grant_pb2, grant_pb2_grpc, types_pb2, usage_pb2, usage_pb2_grpc
+from ledger.v1 import (
+    account_pb2,
+    account_pb2_grpc,
+    balance_pb2,
+    balance_pb2_grpc,
+    grant_pb2,
+    grant_pb2_grpc,
+    types_pb2,
+    usage_pb2,
+    usage_pb2_grpc,
+)
 from rating.v1 import card_pb2, pricing_pb2, pricing_pb2_grpc
 
 TENANT = "default"
@@ -124,7 +133,8 @@ class Workload:
             try:
                 reply = await stub.Ingest(request, timeout=20, wait_for_ready=True)
             except grpc.aio.AioRpcError as error:
-                assert error.code() in RETRIED_CODES, error
+                if error.code() not in RETRIED_CODES:
+                    raise
                 continue
             again = False
             for index, result in enumerate(reply.results):
