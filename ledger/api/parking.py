@@ -9,19 +9,24 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Iterable
-from typing import Any
+from collections.abc import Callable, Coroutine, Iterable
+from functools import partial
+from typing import Any, Final
 
 from ledger.api.batches import Parsed
 from ledger.api.edge import Edge
 from ledger.api.errors import Fault
 from ledger.api.parse_plain import parse_plain
+from ledger.api.plain_events import PlainEvents
 from ledger.api.replies import Outcomes
 from ledger.core.events import UsageQuarantined, UsageRecorded
 from ledger.engine.ticket import NotApplied, OutcomeUnknown, Replay
 from ledger.journal.errors import JournalError
 from ledger.journal.parked import ParkedUsage, ParkOutcome
 from ledger.v1 import usage_pb2 as pb
+
+RETRY_S_MIN: Final = 1
+RETRY_S_MAX: Final = 32
 
 _log = logging.getLogger(__name__)
 
@@ -40,9 +45,13 @@ class Parking:
     ) -> None:
         """Keep the events of unknown accounts. Raises JournalUnavailable: send them again."""
         store = self._edge.ledger.parked
+        events = PlainEvents(request)
+        wanted: set[tuple[str, int]] = set()
+        now_us = self._edge.ledger.clock.now_us()
         for place in sorted(parsed.unknown):
             name = parsed.unknown[place]
-            event = event_at(request, place)
+            event = events.at(place)
+            wanted.add((name, event.effective_at_us or now_us))
             body = event.SerializeToString(deterministic=True)
             match await store.park(tenant, name, event.source, event.id, body):
                 case ParkOutcome.PARKED:
@@ -56,20 +65,21 @@ class Parking:
                 case _:
                     message = "account, source and id: 1 to 128 bytes without NUL"
                     outcomes.fail(place, Fault("ID_INVALID", "id", event.id, message))
-        # The name may have appeared between the look-up and the parking.
-        for name in set(parsed.unknown.values()):
+        # A name may have appeared between the look-up and the parking.
+        found = await self._edge.ledger.directory.resolve(tenant, list(wanted))
+        for name in {name for name, _ in found}:
             self.appeared(tenant, name)
 
     # -- out -------------------------------------------------------------------------------------
 
     def appeared(self, tenant: int, name: str) -> None:
         """An account or alias may exist now: bring in what waits for it, in the background."""
-        self._spawn(self.bring_in(tenant, name))
+        self._spawn(partial(self.bring_in, tenant, name))
 
     def start(self, tenants: Iterable[int]) -> None:
         """Bring in what was left waiting for names that exist by now: after a restart."""
         for tenant in tenants:
-            self._spawn(self._bring_in_all(tenant))
+            self._spawn(partial(self._bring_in_all, tenant))
 
     async def stop(self) -> None:
         """Stop where it stands; what is not recorded keeps waiting."""
@@ -118,57 +128,27 @@ class Parking:
         for name in await self._edge.ledger.parked.names(tenant):
             await self.bring_in(tenant, name)
 
-    def _spawn(self, work: Coroutine[Any, Any, object]) -> None:
-        task = asyncio.create_task(_quietly(work))
+    def _spawn(self, work: Callable[[], Coroutine[Any, Any, object]]) -> None:
+        task = asyncio.create_task(_until_done(work))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
 
 
-async def _quietly(work: Coroutine[Any, Any, object]) -> None:
-    """What could not be brought in keeps waiting; the next start tries again."""
-    try:
-        await work
-    except (NotApplied, OutcomeUnknown, JournalError) as error:
-        _log.warning("parked usage waits on: %s", error)
+async def _until_done(work: Callable[[], Coroutine[Any, Any, object]]) -> None:
+    """Try again, more and more patiently, until writers and storage answer."""
+    delay_s = RETRY_S_MIN
+    while True:
+        try:
+            await work()
+            return
+        except (NotApplied, OutcomeUnknown, JournalError) as error:
+            _log.warning("parked usage waits on, tried again in %s s: %s", delay_s, error)
+        await asyncio.sleep(delay_s)
+        delay_s = min(delay_s * 2, RETRY_S_MAX)
 
 
 def _event_of(parked: ParkedUsage) -> pb.UsageEvent:
     event = pb.UsageEvent.FromString(parked.body)
     if event.effective_at_us == 0:
         event.effective_at_us = parked.parked_at_us
-    return event
-
-
-def event_at(request: pb.IngestRequest, place: int) -> pb.UsageEvent:
-    """One event of a batch by itself, in the plain form, with the batch's defaults filled in."""
-    if not request.HasField("compact"):
-        event = pb.UsageEvent()
-        event.CopyFrom(request.events[place])
-    else:
-        event = _from_columns(request.compact, place)
-    event.source = event.source or request.source
-    event.product = event.product or request.product
-    return event
-
-
-def _from_columns(batch: pb.CompactBatch, place: int) -> pb.UsageEvent:
-    shape = batch.shapes[batch.shape_index[place]]
-    widths = [len(each.quantity_names) for each in batch.shapes]
-    start = sum(widths[index] for index in batch.shape_index[:place])
-    quantities = batch.quantities[start : start + len(shape.quantity_names)]
-    event = pb.UsageEvent(
-        id=batch.ids[place],
-        account=batch.accounts[batch.account_index[place]],
-        effective_at_us=batch.effective_at_us[place] if batch.effective_at_us else 0,
-        product=shape.product,
-        attributes=shape.attributes,
-        quantities=dict(zip(shape.quantity_names, quantities, strict=True)),
-        source=shape.source,
-    )
-    for ref in batch.operations:
-        if ref.event == place:
-            event.operation, event.operation_parent = ref.operation, ref.operation_parent
-    for personal in batch.personal:
-        if personal.event == place:
-            event.personal_attributes.update(personal.attributes)
     return event

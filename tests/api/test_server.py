@@ -14,8 +14,10 @@ from cryptography.x509.oid import NameOID
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
+from ledger.api import parking
 from ledger.api.calls import Call
 from ledger.api.server import InsecureListen, LedgerServer, is_loopback
+from ledger.core.events import Policy
 from ledger.engine import writer
 from ledger.engine.ledger import Ledger
 from ledger.journal.memory import AppendFault
@@ -202,6 +204,23 @@ async def test_while_the_journal_is_away_nothing_is_applied_and_callers_are_told
         async with asyncio.timeout(10):
             await caller.ledger.writers[0].opened.wait()
         assert (await caller.ingest(event("a", "acme"))).results[0].charge == 600
+
+
+async def test_parked_usage_is_brought_in_when_the_journal_is_back(monkeypatch):
+    monkeypatch.setattr(parking, "RETRY_S_MIN", 0)
+    faulty = Faulty()
+    async with api.served(faulty.storage) as caller:
+        await caller.priced()
+        await caller.ingest(event("a", "late"), park_unknown=True)
+        await caller.ledger.create_account(1, "late", None, "create", Policy())
+        faulty.fault = AppendFault.UNAVAILABLE
+        caller.server.parking.appeared(1, "late")
+        async with asyncio.timeout(10):
+            while caller.ledger.writers[0].opened.is_set():
+                await asyncio.sleep(0)
+            faulty.fault = None
+            await caller.server.parking.idle()
+        assert (await caller.balance("late")).advance == "600"
 
 
 async def test_a_full_queue_is_unavailable_with_a_time_to_come_back(monkeypatch):
