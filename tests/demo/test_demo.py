@@ -1,0 +1,114 @@
+"""The demo, scaled down: the whole story on real processes, ending with `verify: ok`."""
+
+from __future__ import annotations
+
+import io
+import json
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from ledger.client import DrawdownClient
+from ledger.demo import demo as demo_module
+from ledger.demo.demo import DemoOptions, DemoReport, demo
+from ledger.demo.processes import DemoFailed, Ledger
+from ledger.demo.screen import Live, Screen, credits, places
+from ledger.journal.embedded_host import throwaway_root
+
+SCALED = {"seconds": 2, "rows": 120}
+
+
+def screen(**options: Any) -> tuple[Screen, io.StringIO]:
+    out = io.StringIO()
+    return Screen(Console(file=out, highlight=False, **options)), out
+
+
+async def run(**options: Any) -> tuple[DemoReport, str]:
+    shown, out = screen()
+    report = await demo(DemoOptions(**{**SCALED, **options}), shown)
+    return report, out.getvalue()
+
+
+async def test_a_newcomer_sees_the_whole_story_on_a_plain_terminal() -> None:
+    before = set(throwaway_root().glob("drawdown-demo-*"))
+    report, text = await run()
+    assert report.ok, text
+    assert "verify: ok" in text
+    assert "everything adds up" in text
+    story = ("ALLOW:", "DENY INSUFFICIENT_CREDITS", "customer tops up", "repay what it owes")
+    places_of_story = [text.index(part) for part in story]
+    assert places_of_story == sorted(places_of_story)
+    assert text.index("ALLOW:", places_of_story[-1])
+    assert "\x1b" not in text
+    document = json.loads(json.dumps(report.document()))
+    assert document["live"]["charged"] == document["live"]["expected"] > 0
+    assert document["live"]["outcomes"] == {"APPLIED": 360}
+    assert document["suspense"]["waiting"] == ["cached_tokens"]
+    assert len(document["event"]["slices"]) == 2
+    assert document["gateway"]["repaid_advance"] > 0
+    assert document["flat_out"]["outcomes"] == {"APPLIED": 360}
+    assert document["verify"]["ok"]
+    assert document["verify"]["caught_up"]
+    assert set(throwaway_root().glob("drawdown-demo-*")) <= before
+
+
+async def test_a_second_demo_on_the_same_books_is_another_customer(database: str) -> None:
+    first, text = await run(database_url=database, flat_out=False)
+    assert first.ok, text
+    second, text = await run(database_url=database, flat_out=False)
+    assert second.ok, text
+    assert first.sections["customer"]["root"] == "acme"
+    assert second.sections["customer"]["root"] == "acme-2"
+    assert second.sections["prices"] == first.sections["prices"]
+
+
+async def test_a_server_that_cannot_start_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DRAWDOWN_CONNECT_TIMEOUT_S", "1")
+    with pytest.raises(DemoFailed, match="database"):
+        async with Ledger(None, "postgresql://nobody@127.0.0.1:1/none"):
+            raise AssertionError("it started")
+
+
+async def test_a_demo_that_is_interrupted_leaves_nothing_behind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = set(throwaway_root().glob("drawdown-demo-*"))
+
+    async def interrupted(_: DrawdownClient) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo_module, "publish_prices", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        await run()
+    assert set(throwaway_root().glob("drawdown-demo-*")) <= before
+
+
+@pytest.mark.parametrize("options", [{"seconds": 0}, {"rows": -1}])
+def test_options_that_cannot_work_are_named(options: dict[str, int]) -> None:
+    with pytest.raises(ValueError, match=next(iter(options))):
+        DemoOptions(**options)
+
+
+def test_amounts_are_cut_towards_zero_for_people() -> None:
+    assert credits(1_234_567_891_234) == "1,234.5678"
+    assert credits(-1_999_999) == "-0.0019"
+    assert credits("0") == "0"
+    assert places(150, 2, 4) == "1.5"
+
+
+def test_a_terminal_gets_a_bar_and_news_above_it() -> None:
+    shown, out = screen(force_terminal=True, width=120)
+    with Live(shown, 10) as live:
+        live.update(5, 10**9, 7_000)
+        live.news("news")
+        live.update(10, 2 * 10**9, 7_000)
+    assert "100%" in out.getvalue()
+    assert "news" in out.getvalue()
+
+
+def test_quiet_is_quiet() -> None:
+    shown = Screen(quiet=True)
+    shown.title("x")
+    shown.section("y", "z")
+    shown.verdict("v", good=True)
