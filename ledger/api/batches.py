@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Final, TypeAlias
 
 from ledger.api.errors import Fault
+from ledger.api.limits import id_fault
 from ledger.core.commands import Command
 from ledger.core.identity import FamilyDigest
 from ledger.engine.ledger import Ledger
@@ -39,6 +40,17 @@ class Parsed:
         self.lanes = [Lane() for _ in range(shards)]  # by shard; most have no command
         self.faults: dict[int, Fault] = {}  # place -> what is wrong; nothing is recorded
         self.unknown: dict[int, str] = {}  # place -> account or alias that nobody knows
+
+    def is_refused(self, place: int) -> bool:
+        """Whether the event is wrong in itself, whoever its account is."""
+        return place in self.faults and place not in self.unknown
+
+    def refuse_unknown(self, place: int, name: str) -> None:
+        """An event whose account nobody knows; it may be parked if its name could be one."""
+        fault = id_fault("account", name)
+        self.faults[place] = fault or unknown_account(name)
+        if fault is None:
+            self.unknown[place] = name
 
 
 # (account number, digest of (source_prefix, id), digests of operations and personal data, shard)

@@ -21,7 +21,6 @@ from ledger.api.batches import (
     Seat,
     SeatCache,
     Seats,
-    unknown_account,
 )
 from ledger.api.errors import CallFailed, Fault
 from ledger.api.limits import BATCH_EVENTS_MAX, id_fault
@@ -230,10 +229,7 @@ async def _seat_column(
             seat = seats.find(name, at[place])
             column[place] = seat
         if seat is UNKNOWN:
-            fault = id_fault("account", name)
-            parsed.faults[place] = fault or unknown_account(name)
-            if fault is None:
-                parsed.unknown[place] = name
+            parsed.refuse_unknown(place, name)
     return iter(column)
 
 
@@ -260,6 +256,8 @@ def _check_events(
         return
     faults = parsed.faults
     for place, event_id in enumerate(ids):
+        if parsed.is_refused(place):
+            continue
         entry = described[shape_index[place]]
         fault = (
             entry.fault
@@ -294,6 +292,8 @@ def _names_of_extras(
             )
     names: dict[int, Names] = {}
     for place in operations.keys() | personal.keys():
+        if parsed.is_refused(place):
+            continue
         operation, parent = operations.get(place, ("", ""))
         source = described[shape_index[place]].source
         found = extras(operation, parent, personal.get(place, {}), source, ids[place])

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from typing import Final
 
 from ledger.api.batches import (
     LOOK_UP,
@@ -16,7 +17,6 @@ from ledger.api.batches import (
     Parsed,
     SeatCache,
     Seats,
-    unknown_account,
 )
 from ledger.api.errors import Fault
 from ledger.api.limits import attributes_fault, id_fault, text_fault
@@ -26,6 +26,9 @@ from ledger.core.identity import source_prefix
 from ledger.core.limits import ID_BYTES_MAX
 from ledger.engine.ledger import Ledger
 from ledger.v1 import usage_pb2 as pb
+
+
+NO_SOURCE: Final = "\0"  # equals no source that passes a check
 
 
 async def parse_plain(
@@ -82,18 +85,19 @@ class _Run:
         faults = self.parsed.faults
         adders = [(lane.commands.append, lane.places.append) for lane in self.parsed.lanes]
         batch_source, batch_product, trace = self.source, self.product, self.trace
-        checked_source, prefix = "", b""
+        checked_source, prefix = NO_SOURCE, b""
         place -= 1
         for event in events:
             place += 1
             account = event.account
             at = event.effective_at_us
             seat = by_id.get(account) or seats.find(account, at)
-            if seat is LOOK_UP:
-                if (fault := id_fault("account", account)) is None:
+            if seat[0] <= 0:
+                if (fault := id_fault("account", account)) is not None:
+                    faults[place] = fault
+                    continue
+                if seat is LOOK_UP:
                     return place
-                faults[place] = fault
-                continue
             attributes = event.attributes
             quantities = event.quantities
             names = (*attributes,)
@@ -128,52 +132,36 @@ class _Run:
             ) and (fault := _event_fault(event_id, at, shape.quantity_names, values)) is not None:
                 faults[place] = fault
                 continue
-            if seat is UNKNOWN:
-                faults[place] = unknown_account(account)
-                self.parsed.unknown[place] = account
-                continue
-            number, usage_key, family, shard = seat
-            add_command, add_place = adders[shard]
             operation = event.operation
             personal = event.personal_attributes
+            extra: Names | Fault
             if operation or personal or event.operation_parent:
-                extra = extras(
-                    operation,
-                    event.operation_parent,
-                    dict(personal),
-                    source,
-                    event_id,
-                )
+                extra = extras(operation, event.operation_parent, dict(personal), source, event_id)
                 if isinstance(extra, Fault):
                     faults[place] = extra
                     continue
-                add_command(
-                    RecordUsage(
-                        usage_key(prefix, event_id),
-                        number,
-                        shape,
-                        values,
-                        at,
-                        extra,
-                        family.operation(operation),
-                        family.pairs(extra.personal),
-                        trace,
-                    )
-                )
+                operation_key = seat[2].operation(operation)
+                personal_key = seat[2].pairs(extra.personal)
             else:
-                add_command(
-                    RecordUsage(
-                        usage_key(prefix, event_id),
-                        number,
-                        shape,
-                        values,
-                        at,
-                        Names(source, event_id),
-                        b"",
-                        b"",
-                        trace,
-                    )
+                extra, operation_key, personal_key = Names(source, event_id), b"", b""
+            if seat is UNKNOWN:
+                self.parsed.refuse_unknown(place, account)
+                continue
+            number, usage_key, _, shard = seat
+            add_command, add_place = adders[shard]
+            add_command(
+                RecordUsage(
+                    usage_key(prefix, event_id),
+                    number,
+                    shape,
+                    values,
+                    at,
+                    extra,
+                    operation_key,
+                    personal_key,
+                    trace,
                 )
+            )
             add_place(place)
         return place + 1
 

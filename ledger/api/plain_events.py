@@ -1,4 +1,4 @@
-"""Single events of a batch of either form, in the plain form, with the batch's defaults filled in."""
+"""Single events of a batch of either form, each in the plain form with the defaults filled in."""
 
 from __future__ import annotations
 

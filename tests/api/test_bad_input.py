@@ -86,6 +86,16 @@ def _renamed(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 @FORMS
+async def test_usage_needs_a_source(priced: Served, form):
+    await priced.account("acme")
+    reply = await priced.usage.Ingest(
+        form(event("a", "acme"), event("b", "acme", source="s"), source="")
+    )
+    assert outcomes(reply) == ["INVALID", "APPLIED"]
+    assert (results(reply)[0].reason, results(reply)[0].field) == ("FIELD_REQUIRED", "source")
+
+
+@FORMS
 async def test_times_outside_the_window(priced: Served, form):
     await priced.account("acme")
     now = priced.ledger.clock.now_us()
