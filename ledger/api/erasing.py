@@ -11,9 +11,9 @@ import logging
 
 from ledger.engine.ledger import Ledger
 from ledger.engine.ticket import NotApplied
-from ledger.journal.erasure import blank_pending
 from ledger.journal.errors import JournalError
 from ledger.journal.storage import PostgresStorage
+from ledger.projections.scrub import forget_pending
 
 _log = logging.getLogger(__name__)
 
@@ -57,7 +57,7 @@ class Eraser:
             return  # memory forgets as it is
         for writer in self._ledger.writers:
             await writer.read(_nothing)  # what was in flight for the erased names is durable now
-        await blank_pending(storage.pool, self._ledger.directory)
+        await forget_pending(storage.pool, self._ledger.directory)
 
 
 def _nothing(_: object) -> None:

@@ -8,7 +8,7 @@ again at any time: what is pending stands in the directory until it is done.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Awaitable, Callable, Collection
 from typing import Final
 
 from msgspec import Struct
@@ -31,11 +31,16 @@ class Blanked(Struct, frozen=True):
 
 
 async def blank_pending(
-    pool: Pool, directory: Directory, progress: Callable[[int, int], None] = lambda _s, _b: None
+    pool: Pool,
+    directory: Directory,
+    progress: Callable[[int, int], None] = lambda _s, _b: None,
+    *,
+    scrub: Callable[[Pool, int], Awaitable[object]] | None = None,
 ) -> Blanked:
     """Blank what every pending erasure left, one pass a shard, then report each of them done.
 
-    `progress` is told (shard, batch_seq) after each page. Erase an account only once nothing of it
+    `scrub` cleans what was copied from there, account by account, before an erasure counts as done
+    (see projections.scrub). `progress` is told (shard, batch_seq) after each page. Erase an account only once nothing of it
     is in flight (closed, or its family idle): a batch that commits behind the pass is not seen.
     Raises JournalUnavailable; run it again.
     """
@@ -47,6 +52,8 @@ async def blank_pending(
         shard_read, shard_changed = await blank_shard(pool, shard, numbers, progress)
         read, changed = read + shard_read, changed + shard_changed
         for number in numbers:
+            if scrub is not None:
+                await scrub(pool, number)
             await directory.erasure_done(number)
     return Blanked(sum(map(len, by_shard.values())), read, changed)
 

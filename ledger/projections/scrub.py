@@ -15,7 +15,7 @@ import asyncpg
 
 from ledger.journal.connection import Pool, borrow
 from ledger.journal.directory import Directory
-from ledger.journal.erasure import Blanked, blank_shard
+from ledger.journal.erasure import Blanked, blank_pending
 from ledger.projections.sql import load
 
 PAGE_ROWS: Final = 2_000
@@ -72,14 +72,4 @@ async def forget_pending(
     The order of `journal.erasure.blank_pending`, with `scrub` before an erasure counts as done.
     `progress` is told (shard, batch_seq). Raises JournalUnavailable; run it again.
     """
-    by_shard: dict[int, list[int]] = {}
-    for erasure in await directory.erasures_pending():
-        by_shard.setdefault(erasure.shard, []).append(erasure.number)
-    read = changed = 0
-    for shard, numbers in sorted(by_shard.items()):
-        shard_read, shard_changed = await blank_shard(pool, shard, numbers, progress)
-        read, changed = read + shard_read, changed + shard_changed
-        for number in numbers:
-            await scrub(pool, number)
-            await directory.erasure_done(number)
-    return Blanked(sum(map(len, by_shard.values())), read, changed)
+    return await blank_pending(pool, directory, progress, scrub=scrub)

@@ -70,4 +70,5 @@ BEGIN
         ledger.account_alias, ledger.family_placement, ledger.parked_usage TO drawdown_app;
     GRANT USAGE ON SEQUENCE ledger.account_number TO drawdown_app;
     GRANT EXECUTE ON FUNCTION ledger.ensure_partitions(bigint) TO drawdown_app;
+    PERFORM ledger.grant_projection('projection');
 END $$
