@@ -40,8 +40,9 @@ async def blank_pending(
     """Blank what every pending erasure left, one pass a shard, then report each of them done.
 
     `scrub` cleans what was copied from there, account by account, before an erasure counts as done
-    (see projections.scrub). `progress` is told (shard, batch_seq) after each page. Erase an account only once nothing of it
-    is in flight (closed, or its family idle): a batch that commits behind the pass is not seen.
+    (see projections.scrub). `progress` is told (shard, batch_seq) after each page. Erase an account
+    only once nothing of it is in flight (closed, or its family idle): a batch that commits behind
+    the pass is not seen.
     Raises JournalUnavailable; run it again.
     """
     by_shard: dict[int, list[int]] = {}
