@@ -20,8 +20,10 @@ from ledger.journal.errors import JournalError
 from ledger.v1 import usage_pb2 as usage
 
 DOMAIN: Final = "drawdown"
-VALUE_CHARS_MAX: Final = 256  # of an offending value in an answer
-VIOLATIONS_MAX: Final = 1_000  # x ~500 B = 500 kB, within one message
+VALUE_CHARS_MAX: Final = 256  # of an offending value or its field in an answer
+MESSAGE_CHARS_MAX: Final = 320
+VIOLATIONS_BYTES_MAX: Final = 2_048
+"""Clients refuse trailers above 8 kB: the message twice, once escaped, and base64 of the details."""
 
 
 class Handling(NamedTuple):
@@ -144,8 +146,8 @@ class CallFailed(Exception):
     ) -> None:
         super().__init__(message)
         self.reason = reason
-        self.message = message
-        self.field = field
+        self.message = shown(message, MESSAGE_CHARS_MAX)
+        self.field = shown(field)
         self.value = value
         self.faults = tuple(faults)
         self.retry_after_us = retry_after_us
@@ -163,6 +165,8 @@ class CallFailed(Exception):
             metadata["field"] = self.field
         if self.value:
             metadata["value"] = shown(self.value)
+        if len(self.faults) > 1:
+            metadata["faults"] = str(len(self.faults))
         metadata["retryable"] = "true" if TABLE[self.reason].retryable else "false"
         info = error_details_pb2.ErrorInfo(reason=self.reason, domain=DOMAIN, metadata=metadata)
         status = status_pb2.Status(
@@ -183,16 +187,19 @@ class CallFailed(Exception):
         return status
 
     def _bad_request(self) -> error_details_pb2.BadRequest:
-        faults = self.faults or (Fault(self.reason, self.field, self.value, self.message),)
-        violations = [
-            error_details_pb2.BadRequest.FieldViolation(
-                field=fault.field,
+        """The faults, as many as trailers have room for."""
+        request = error_details_pb2.BadRequest()
+        for fault in self.faults or (Fault(self.reason, self.field, self.value, self.message),):
+            violation = error_details_pb2.BadRequest.FieldViolation(
+                field=shown(fault.field),
                 description=described(fault),
                 reason=fault.reason,
             )
-            for fault in faults[:VIOLATIONS_MAX]
-        ]
-        return error_details_pb2.BadRequest(field_violations=violations)
+            room = VIOLATIONS_BYTES_MAX - request.ByteSize()
+            if request.field_violations and violation.ByteSize() > room:
+                break
+            request.field_violations.append(violation)
+        return request
 
 
 def invalid(faults: Iterable[Fault]) -> CallFailed:
@@ -245,9 +252,9 @@ def failure_of(error: Exception) -> CallFailed | None:
     return None
 
 
-def shown(value: str) -> str:
-    """An offending value, shortened."""
-    return value if len(value) <= VALUE_CHARS_MAX else value[: VALUE_CHARS_MAX - 1] + "…"
+def shown(text: str, chars_max: int = VALUE_CHARS_MAX) -> str:
+    """A text, shortened."""
+    return text if len(text) <= chars_max else text[: chars_max - 1] + "…"
 
 
 def described(fault: Fault) -> str:

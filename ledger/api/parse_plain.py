@@ -27,7 +27,6 @@ from ledger.core.limits import ID_BYTES_MAX
 from ledger.engine.ledger import Ledger
 from ledger.v1 import usage_pb2 as pb
 
-
 NO_SOURCE: Final = "\0"  # equals no source that passes a check
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from ledger.api.calls import Call
 from ledger.api.edge import Edge
-from ledger.api.errors import VIOLATIONS_MAX, CallFailed, Fault, refused
+from ledger.api.errors import CallFailed, Fault, refused
 from ledger.api.limits import DISPLAY_NAME_BYTES_MAX, Checked
 from ledger.api.pages import page_after, page_token
 from ledger.api.published import Published
@@ -26,6 +26,8 @@ from rating.card import (
     validate_succession,
 )
 from rating.v1 import pricing_pb2 as pb
+
+FAULTS_MAX: Final = 1_000  # in the answer to validate_only; x ~500 B = 500 kB
 
 _KINDS: Final = {
     pb.ASSET_KIND_MONEY: "money",
@@ -105,7 +107,7 @@ class PricingService:
         latest = versions[0] if versions else None
         faults = [card] if isinstance(card, CardFault) else await self._faults(tenant, card, latest)
         if request.validate_only:
-            shown = faults[:VIOLATIONS_MAX]
+            shown = faults[:FAULTS_MAX]
             return pb.PublishRateCardResponse(faults=[render_fault(fault) for fault in shown])
         if faults or isinstance(card, CardFault):
             raise _card_invalid(faults)
@@ -233,12 +235,12 @@ def _card_invalid(faults: list[CardFault]) -> CallFailed:
     first = faults[0]
     return CallFailed(
         "RATE_CARD_INVALID",
-        f"the rate card does not compile: {len(faults)} faults; the first is {first.path}: "
-        f"{first.message}",
+        f"the rate card does not compile: {len(faults)} faults, of which validate_only lists "
+        f"{FAULTS_MAX}; the first is {first.path}: {first.message}",
         field=f"card.{first.path}",
         value=first.value,
         faults=[
             Fault(fault.reason, f"card.{fault.path}", fault.value, fault.message)
-            for fault in faults[:VIOLATIONS_MAX]
+            for fault in faults
         ],
     )

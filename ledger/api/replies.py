@@ -187,7 +187,7 @@ class Outcomes:
         fault = self.details.get(place)
         if fault is not None:
             result.reason = fault.reason
-            result.field = fault.field
+            result.field = shown(fault.field)
             result.message = described(fault)
         position = self.replayed.get(place)
         if position is not None:
@@ -210,7 +210,7 @@ class Outcomes:
                 result=pb.IngestResult(
                     outcome=self.outcomes[place],
                     reason=fault.reason,
-                    field=fault.field,
+                    field=shown(fault.field),
                     message=described(fault),
                 ),
             )

@@ -87,7 +87,8 @@ class PricingServiceServicer:
 
     def PublishRateCard(self, request, context):
         """Publishes a new version of a rate card; answers when every shard has it. A card that does not
-        compile is INVALID_ARGUMENT with one BadRequest violation a fault, and nothing is published.
+        compile is INVALID_ARGUMENT with the first of its faults as BadRequest violations, and nothing
+        is published; `validate_only` answers with all of them.
         ABORTED where `expected_version` is not the present one.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)

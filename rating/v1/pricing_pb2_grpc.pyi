@@ -39,7 +39,8 @@ class PricingServiceStub:
     """Lists the assets of a tenant, ascending by code."""
     PublishRateCard: _grpc.UnaryUnaryMultiCallable[_pricing_pb2.PublishRateCardRequest, _pricing_pb2.PublishRateCardResponse]
     """Publishes a new version of a rate card; answers when every shard has it. A card that does not
-    compile is INVALID_ARGUMENT with one BadRequest violation a fault, and nothing is published.
+    compile is INVALID_ARGUMENT with the first of its faults as BadRequest violations, and nothing
+    is published; `validate_only` answers with all of them.
     ABORTED where `expected_version` is not the present one.
     """
     GetRateCard: _grpc.UnaryUnaryMultiCallable[_pricing_pb2.GetRateCardRequest, _pricing_pb2.GetRateCardResponse]
@@ -62,7 +63,8 @@ class PricingServiceAsyncStub(PricingServiceStub):
     """Lists the assets of a tenant, ascending by code."""
     PublishRateCard: _aio.UnaryUnaryMultiCallable[_pricing_pb2.PublishRateCardRequest, _pricing_pb2.PublishRateCardResponse]  # type: ignore[assignment]
     """Publishes a new version of a rate card; answers when every shard has it. A card that does not
-    compile is INVALID_ARGUMENT with one BadRequest violation a fault, and nothing is published.
+    compile is INVALID_ARGUMENT with the first of its faults as BadRequest violations, and nothing
+    is published; `validate_only` answers with all of them.
     ABORTED where `expected_version` is not the present one.
     """
     GetRateCard: _aio.UnaryUnaryMultiCallable[_pricing_pb2.GetRateCardRequest, _pricing_pb2.GetRateCardResponse]  # type: ignore[assignment]
@@ -100,7 +102,8 @@ class PricingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_pricing_pb2.PublishRateCardResponse, _abc.Awaitable[_pricing_pb2.PublishRateCardResponse]]:
         """Publishes a new version of a rate card; answers when every shard has it. A card that does not
-        compile is INVALID_ARGUMENT with one BadRequest violation a fault, and nothing is published.
+        compile is INVALID_ARGUMENT with the first of its faults as BadRequest violations, and nothing
+        is published; `validate_only` answers with all of them.
         ABORTED where `expected_version` is not the present one.
         """
 

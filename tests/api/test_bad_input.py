@@ -86,6 +86,28 @@ def _renamed(changes: dict[str, Any]) -> dict[str, Any]:
 
 
 @FORMS
+async def test_very_large_values_are_shown_shortened(priced: Served, form):
+    await priced.account("acme")
+    huge = "é" * 1_000_000
+    reply = await priced.usage.Ingest(
+        form(
+            event(huge, "acme"),
+            event("b", "acme", attributes={huge: ""}),
+            event("c", huge),
+            event("d", "acme"),
+        )
+    )
+    assert outcomes(reply) == ["INVALID", "INVALID", "INVALID", "APPLIED"]
+    assert reply.ByteSize() < 10_000
+    for call in (
+        priced.check(huge),
+        priced.check("acme", attributes={huge: ""}),
+        priced.usage.Ingest(form(event("a", "acme"), tenant=huge)),
+    ):
+        assert (await refusal_of(call)).reason == "TEXT_TOO_LONG"
+
+
+@FORMS
 async def test_usage_needs_a_source(priced: Served, form):
     await priced.account("acme")
     reply = await priced.usage.Ingest(

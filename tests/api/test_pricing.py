@@ -142,6 +142,21 @@ async def test_validation_only_says_what_is_wrong(priced: Served):
     assert len(listed.versions) == 1
 
 
+async def test_a_card_with_very_many_faults(priced: Served):
+    rows = [
+        card_pb2.PriceRow(
+            product="chat", quantity="input_tokens", price=f"-{number}", priority=number
+        )
+        for number in range(5_000)
+    ]
+    request = publishing(card(rows=rows), expected_version=2)
+    found = await refusal_of(priced.pricing.PublishRateCard(request))
+    assert found.metadata["faults"] == "5000"
+    assert len(found.violations) > 5
+    request.validate_only = True
+    assert len((await priced.pricing.PublishRateCard(request)).faults) == 1_000
+
+
 @pytest.mark.parametrize(
     ("request_", "reason"),
     [
