@@ -23,7 +23,7 @@ DOMAIN: Final = "drawdown"
 VALUE_CHARS_MAX: Final = 256  # of an offending value or its field in an answer
 MESSAGE_CHARS_MAX: Final = 320
 VIOLATIONS_BYTES_MAX: Final = 2_048
-"""Clients refuse trailers above 8 kB: the message twice, once escaped, and base64 of the details."""
+"""Clients refuse trailers above 8 kB: the message twice, once escaped; base64 of the details."""
 
 
 class Handling(NamedTuple):
