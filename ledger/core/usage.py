@@ -63,10 +63,13 @@ def decide_usage(
         return _quarantine(state, account, command, at, out)
 
     shape = command.shape
-    bound = state.catalog.bind(account.card_key, shape, at)
+    card = state.catalog.card(account.card_key)
+    bound = card.settled.get(shape) if at >= card.settled_from_us else None
+    if bound is None:
+        bound = card.bind(shape, at)
+    if bound.plan.steps:
+        bound = card.step(bound, shape, quantities)
     plan = bound.plan
-    if plan.steps:
-        bound, plan = state.catalog.step(account.card_key, shape, at, quantities)
     period = state.months.start_of(at)
     totals = _NO_TOTALS if plan.whole else rounding_totals(account, plan, period)
     try:

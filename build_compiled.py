@@ -1,0 +1,99 @@
+"""Compile the pure core with mypyc. Optional: plain Python always works and decides the same.
+
+    python build_compiled.py                        in place, beside the sources
+    python build_compiled.py --into build/compiled  into a copy, for PYTHONPATH=build/compiled
+    python build_compiled.py --clean                remove what was compiled in place
+
+A compiled module hides its source: compile again after every change, or clean. Only plain slotted
+classes are compiled; msgspec Structs are slower there, so events and commands stay Python.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import tempfile
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent
+PACKAGES = ("ledger", "rating")
+GROUP = "drawdown_core"  # the shared library that the compiled modules are thin doors to
+MODULES = (
+    "rating/compile.py",
+    "rating/price.py",
+    "ledger/core/accounts.py",
+    "ledger/core/books.py",
+    "ledger/core/catalog.py",
+    "ledger/core/decide.py",
+    "ledger/core/drawdown.py",
+    "ledger/core/evolve.py",
+    "ledger/core/grants.py",
+    "ledger/core/holds.py",
+    "ledger/core/keys.py",
+    "ledger/core/periods.py",
+    "ledger/core/shapes.py",
+    "ledger/core/state.py",
+    "ledger/core/usage.py",
+)
+
+
+def compile_in(tree: Path) -> None:
+    """Compile the modules of a source tree beside their sources."""
+    from mypyc.build import mypycify
+    from setuptools import setup
+
+    os.chdir(tree)
+    with tempfile.TemporaryDirectory() as scratch:
+        modules = mypycify(
+            ["--strict", "--config-file=", *MODULES],
+            opt_level="3",
+            debug_level="0",
+            group_name=GROUP,
+            target_dir=scratch,
+        )
+        setup(
+            name=GROUP,
+            ext_modules=modules,
+            script_args=["-q", "build_ext", "-i", "-b", f"{scratch}/lib", "-t", f"{scratch}/temp"],
+        )
+
+
+def copy_sources(into: Path) -> Path:
+    """A fresh copy of the packages to compile in."""
+    if into.exists():
+        shutil.rmtree(into)
+    for package in PACKAGES:
+        shutil.copytree(
+            ROOT / package, into / package, ignore=shutil.ignore_patterns("*.so", "__pycache__")
+        )
+    return into
+
+
+def clean(tree: Path) -> None:
+    """Remove compiled modules from a source tree."""
+    libraries = [*tree.glob(f"{GROUP}__mypyc*.so")]
+    for module in MODULES:
+        libraries += (tree / module).parent.glob(f"{Path(module).stem}.*.so")
+    for library in libraries:
+        library.unlink()
+
+
+def main() -> None:
+    """Parse the command line and do it."""
+    parser = argparse.ArgumentParser(description="Compile the pure core with mypyc.")
+    parser.add_argument(
+        "--into", type=Path, help="compile a copy of the packages in this directory"
+    )
+    parser.add_argument("--clean", action="store_true", help="remove what was compiled in place")
+    options = parser.parse_args()
+    if options.clean:
+        clean(ROOT)
+        return
+    tree = copy_sources(options.into.resolve()) if options.into else ROOT
+    compile_in(tree)
+    print(f"compiled {len(MODULES)} modules in {tree}")
+
+
+if __name__ == "__main__":
+    main()
