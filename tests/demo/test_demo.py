@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import io
 import json
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from rich.console import Console
 
 from ledger.client import DrawdownClient
-from ledger.demo import demo as demo_module
+from ledger.demo import opening
 from ledger.demo.demo import DemoOptions, DemoReport, demo
 from ledger.demo.processes import DemoFailed, Ledger
 from ledger.demo.screen import Live, Screen, credits, places
@@ -78,7 +79,7 @@ async def test_a_demo_that_is_interrupted_leaves_nothing_behind(
     async def interrupted(_: DrawdownClient) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(demo_module, "publish_prices", interrupted)
+    monkeypatch.setattr(opening, "publish_prices", interrupted)
     with pytest.raises(KeyboardInterrupt):
         await run()
     assert set(throwaway_root().glob("drawdown-demo-*")) <= before
@@ -112,3 +113,18 @@ def test_quiet_is_quiet() -> None:
     shown.title("x")
     shown.section("y", "z")
     shown.verdict("v", good=True)
+
+
+@pytest.mark.parametrize("in_a_task", [False, True])
+async def test_a_call_that_fails_ends_the_demo_with_its_reason(
+    database: str, monkeypatch: pytest.MonkeyPatch, in_a_task: bool
+) -> None:
+    async def failing(client: DrawdownClient) -> None:
+        async with asyncio.TaskGroup() as group:
+            if in_a_task:
+                group.create_task(client.balance("nobody"))
+        await client.balance("nobody")
+
+    monkeypatch.setattr(opening, "publish_prices", failing)
+    with pytest.raises(DemoFailed, match="ACCOUNT_UNKNOWN"):
+        await run(database_url=database)
