@@ -1,0 +1,95 @@
+"""`make bench` in small: every step runs against the real server, and no key of the contract lacks.
+
+The figures of so small a run mean nothing and are not looked at; that all answers are right, the
+books verify and everything is cleaned up, is.
+"""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.ours import PREFIX
+from ledger.journal.embedded_host import throwaway_root
+
+RUN_TIMEOUT_S = 300
+CONTRACT = {
+    "ingest_uniform": [
+        "events_per_s",
+        "p50_ms",
+        "p99_ms",
+        "ratio_to_decode_only",
+        "server_cpu_us_per_event",
+        "ratio_to_plain_postgres",
+    ],
+    "ingest_compact": ["events_per_s", "ratio_to_plain_form"],
+    "ingest_hot_account": ["events_per_s", "ratio_to_uniform"],
+    "decide_unary": ["calls_per_s", "p50_ms", "p99_ms", "ratio_to_empty_echo"],
+    "authorize_unary": ["calls_per_s", "p50_ms", "p99_ms", "ratio_to_empty_echo"],
+    "rate_scalar": ["events_per_s"],
+    "recovery": ["events_per_s"],
+}
+
+
+@pytest.fixture(scope="module")
+def output(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bench")
+    done = subprocess.run(
+        [sys.executable, "-m", "bench.run", "--size", "tiny", "--output", folder],
+        capture_output=True,
+        text=True,
+        timeout=RUN_TIMEOUT_S,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.fixture(scope="module")
+def document(output):
+    return json.loads((output / "latest.json").read_text())
+
+
+@pytest.mark.parametrize(
+    ("workload", "key"), [(name, key) for name, keys in CONTRACT.items() for key in keys]
+)
+def test_the_contract_has_every_key_with_a_figure(document, workload, key):
+    assert document["runs"][workload][key] > 0
+
+
+@pytest.mark.parametrize("workload", ["decide_unary", "authorize_unary"])
+@pytest.mark.parametrize("callers", ["callers_1", "callers_64"])
+def test_single_calls_are_measured_with_one_and_with_many_callers(document, workload, callers):
+    assert document["runs"][workload][callers]["ratio_to_empty_echo"] > 0
+
+
+def test_the_disk_was_waited_for(document):
+    for name in ("drawdown", "plain_postgres"):
+        for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+            assert document["durability"][name][setting] == "on", (name, setting)
+
+
+def test_the_books_verify_after_the_runs(document):
+    for run in document["runs"]["recovery"]["single_runs"]:
+        assert run["verify"]["ok"]
+
+
+def test_every_single_run_is_kept(document):
+    for name in ("ingest_uniform", "decode_only", "plain_postgres"):
+        assert len(document["runs"][name]["single_runs"]) == document["rounds"]
+
+
+def test_a_picture_is_drawn(output):
+    assert (output / "latest.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_nothing_is_left_behind(document):
+    left = [path for path in throwaway_root().glob(f"{PREFIX}*") if _of_a_dead_run(path)]
+    assert left == []
+
+
+def _of_a_dead_run(path: Path) -> bool:
+    owner = path.name.removeprefix(PREFIX).partition("-")[0]
+    return owner.isdigit() and not Path(f"/proc/{owner}").exists()
