@@ -128,7 +128,7 @@ class Server:
                 await _wait(NOT_READY_S, hurry)
                 grace = 0 if hurry is not None and hurry.is_set() else self.settings.drain_s
                 await self._front.stop(grace)
-                await self.ledger.stop()
+                await self._drain()
             else:
                 await _cancel(_writer_tasks())  # replaying: nothing was accepted
             if self._projector is not None:
@@ -144,6 +144,8 @@ class Server:
     async def _opened(self) -> None:
         """Wait for every shard; a shard that can never open fails the start."""
         writers = _writer_tasks()
+        for writer in writers:
+            writer.add_done_callback(_report_end)
         opened = asyncio.create_task(self.ledger.opened())
         try:
             done, _ = await asyncio.wait({opened, *writers}, return_when=asyncio.FIRST_COMPLETED)
@@ -165,6 +167,15 @@ class Server:
                 f"cannot listen on {settings.listen}: {error}; is another server running there? "
                 "--listen takes another address"
             ) from error
+
+    async def _drain(self) -> None:
+        """Finish what the writers accepted; one that cannot does not keep the others from it."""
+        try:
+            await self.ledger.stop()
+        finally:
+            draining = _writer_tasks()
+            if draining:
+                await asyncio.wait(draining)
 
     def _progress(self, shard: int) -> Progress:
         def progress(done: int, total: int) -> None:
@@ -227,6 +238,11 @@ def _credentials(settings: ServerSettings) -> grpc.ServerCredentials | None:
 def _writer_tasks() -> set[asyncio.Task[Any]]:
     """The writers' tasks: each ends by itself only by an error that no reopening repairs."""
     return {task for task in asyncio.all_tasks() if task.get_name().startswith("writer-")}
+
+
+def _report_end(writer: asyncio.Task[Any]) -> None:
+    if not writer.cancelled() and writer.exception() is not None:
+        logger.critical("%s stopped for good: %s", writer.get_name(), writer.exception())
 
 
 async def _cancel(tasks: Collection[asyncio.Task[Any]]) -> None:
