@@ -90,22 +90,27 @@ class Book:
 
 
 class Books:
-    """All book accounts of a shard and the totals of each asset."""
+    """All book accounts of a shard and the totals of each asset.
 
-    __slots__ = ("accounts", "totals")
+    Numbers run from 1 without gaps, so `numbered[number]` finds a book with one look at memory.
+    """
+
+    __slots__ = ("accounts", "numbered", "totals")
 
     def __init__(self) -> None:
         self.accounts: dict[int, Book] = {}
+        self.numbered: list[Book | None] = [None]
         self.totals: dict[int, AssetTotals] = {}
 
     def open(self, number: int, tenant: int, kind: int, asset: int, owner: int, name: str) -> Book:
         """Open a book account; its number is new and its counters are zero."""
-        assert number not in self.accounts, f"book {number} is open already"
+        assert number == len(self.numbered), f"book {number} does not follow the last one"
         totals = self.totals.get(asset)
         if totals is None:
             totals = self.totals[asset] = AssetTotals()
         book = Book(number, tenant, kind, asset, owner, name, totals)
         self.accounts[number] = book
+        self.numbered.append(book)
         return book
 
     def transfer(self, debit: Book, credit: Book, amount: int) -> None:

@@ -72,14 +72,15 @@ def _usage_recorded(state: State, event: UsageRecorded) -> None:
         _capture(state, event)
     slices = event.slices
     if slices:
-        books = state.books.accounts
+        books = state.books.numbered
         used = books[event.used_book]
+        assert used is not None
         totals = used.totals
         debited = 0
         for piece in slices:
             amount = piece.amount
             book = books[piece.book]
-            if book.totals is not totals or amount <= 0:
+            if book is None or book.totals is not totals or amount <= 0:
                 raise BooksUnbalanced(f"entry {state.entry_seq}: no transfer {piece} to {used}")
             book.debits_posted += amount
             debited += amount
