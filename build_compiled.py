@@ -29,6 +29,7 @@ MODULES = (
     "ledger/core/drawdown.py",
     "ledger/core/evolve.py",
     "ledger/core/grants.py",
+    "ledger/core/holdings.py",
     "ledger/core/holds.py",
     "ledger/core/keys.py",
     "ledger/core/periods.py",

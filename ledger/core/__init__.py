@@ -5,7 +5,7 @@ Read in this order:
     limits, outcomes        what is bounded, and how a refusal looks
     events, commands        the facts of the journal, and what may be asked
     books                   double entry: book accounts, four counters, transfers
-    state                   the fold of the events
+    holdings, state         the fold of the events
     catalog, shapes         the compiled configuration that decisions read
     drawdown                the waterfall: who pays
     usage, holds, grants, accounts      one module a kind of decision

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from ledger.core.state import Grant
+    from ledger.core.holdings import Grant
 
 
 class BooksUnbalanced(Exception):

@@ -1,0 +1,178 @@
+"""What an account has: grants and holds, as plain slotted objects that only `evolve` changes."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import TYPE_CHECKING, TypeAlias
+
+from ledger.core.books import Book
+from ledger.core.events import GrantKind, Slice
+from ledger.core.limits import INT64_MAX
+
+if TYPE_CHECKING:
+    from ledger.core.state import Account
+
+NEVER = INT64_MAX
+"""An instant that does not come: the expiry of a grant without one."""
+
+
+GrantOrder: TypeAlias = tuple[int, int, int, Fraction, int, int, int]
+"""What a comparator (rule D2) makes of a grant, once: lower draws first."""
+
+GRANT_OPEN = 0
+GRANT_VOIDED = 1
+GRANT_EXPIRED = 2
+
+
+class Grant:
+    """Units that an account may draw, at a price paid (rules B3, B4)."""
+
+    __slots__ = (
+        "account",
+        "after",
+        "amount",
+        "asset",
+        "book",
+        "effective_at",
+        "expires_at",
+        "external_key",
+        "funding",
+        "issued_at",
+        "kind",
+        "number",
+        "order",
+        "ordinal",
+        "price_asset",
+        "price_paid",
+        "priority",
+        "products",
+        "recognised",
+        "settled",
+        "unused",
+    )
+
+    def __init__(
+        self,
+        number: int,
+        ordinal: int,
+        account: Account,
+        kind: GrantKind,
+        asset: int,
+        amount: int,
+        price_paid: int,
+        price_asset: int,
+        priority: int,
+        effective_at: int,
+        expires_at: int,
+        products: frozenset[str],
+        external_key: bytes,
+        book: Book,
+        funding: Book,
+        issued_at: int,
+    ) -> None:
+        self.number = number
+        self.ordinal = ordinal
+        self.account = account
+        self.kind = kind
+        self.asset = asset
+        self.amount = amount
+        self.price_paid = price_paid
+        self.price_asset = price_asset
+        self.priority = priority
+        self.effective_at = effective_at
+        self.expires_at = expires_at  # NEVER where it has none
+        self.products = products  # empty = every product
+        self.external_key = external_key
+        self.book = book
+        self.funding = funding
+        self.issued_at = issued_at
+        self.unused = 0  # units that voids and expiry took, and nobody drew
+        self.recognised = 0  # money, net: floor(P x drawn / A)
+        self.settled = GRANT_OPEN
+        self.order: GrantOrder | None = None  # where the comparator puts it: see drawdown
+        self.after: Grant | None = None  # the next one of the account with units left
+
+    @property
+    def drawn(self) -> int:
+        """Units that usage and backfill have taken."""
+        return self.book.debits_posted - self.unused
+
+    def value_of(self, amount: int) -> int:
+        """Money that drawing `amount` more units recognises (rule B4): exact over the grant."""
+        if self.price_paid == 0:
+            return 0
+        drawn = self.book.debits_posted - self.unused + amount
+        return self.price_paid * drawn // self.amount - self.recognised
+
+
+HOLD_CAPTURED = 1
+HOLD_RELEASED = 2
+HOLD_EXPIRED = 3
+
+
+class Hold:
+    """Exact slices reserved until `expires_at` (rule H1)."""
+
+    __slots__ = (
+        "account",
+        "amount",
+        "asset",
+        "attributes",
+        "authorized_at",
+        "expires_at",
+        "number",
+        "product",
+        "slices",
+        "used",
+    )
+
+    def __init__(
+        self,
+        number: int,
+        account: Account,
+        product: str,
+        attributes: tuple[tuple[str, str], ...],
+        asset: int,
+        used: Book | None,
+        slices: tuple[Slice, ...],
+        authorized_at: int,
+        expires_at: int,
+    ) -> None:
+        self.number = number
+        self.account = account
+        self.product = product
+        self.attributes = attributes
+        self.asset = asset
+        self.used = used  # None where the estimate cost nothing
+        self.slices = slices
+        self.amount = sum([piece.amount for piece in slices])
+        self.authorized_at = authorized_at
+        self.expires_at = expires_at
+
+
+class SettledHold:
+    """What remains of a hold for the dedupe window: how it ended, what it reserved, and what a late
+    capture needs. `captured_late`: that has come (rule H1), once."""
+
+    __slots__ = (
+        "account",
+        "amount",
+        "asset",
+        "attributes",
+        "captured_late",
+        "ended",
+        "number",
+        "product",
+        "settled_at",
+    )
+
+    def __init__(self, hold: Hold, ended: int, settled_at: int) -> None:
+        self.number = hold.number
+        self.account = hold.account
+        self.product = hold.product
+        self.attributes = hold.attributes
+        self.asset = hold.asset
+        self.amount = hold.amount
+        self.ended = ended
+        self.captured_late = False
+        self.settled_at = settled_at
