@@ -151,6 +151,10 @@ class Books:
             total.credits_posted += book.credits_posted
             total.debits_pending += book.debits_pending
             total.credits_pending += book.credits_pending
+            if book.grant is not None and book.available < 0:
+                raise BooksUnbalanced(
+                    f"grant {book.grant.number} is drawn {-book.available} beyond its units"
+                )
         for asset, total in sums.items():
             kept = self.totals[asset]
             if not total.balanced or (

@@ -88,8 +88,8 @@ def _usage_recorded(state: State, event: UsageRecorded) -> None:
             if grant is not None:
                 if piece.value:
                     grant.recognised += piece.value
-                if book.debits_posted == book.credits_posted:
-                    _retire(grant)
+                if book.debits_posted + book.debits_pending >= book.credits_posted:
+                    _exhausted(state, grant)
             elif piece.pot == _OVERAGE or piece.pot == _EXCESS_BILLED:
                 _add_overage(state.accounts[event.account], book.asset, event.period, amount)
         credited = 0
@@ -243,6 +243,18 @@ def _activate(grant: Grant) -> None:
     grant.after = account.first
     account.first = grant
     account.unordered = True
+
+
+def _exhausted(state: State, grant: Grant) -> None:
+    """Nothing is available of a grant: retire it unless a hold may give back; never below zero."""
+    book = grant.book
+    if book.available < 0:
+        raise BooksUnbalanced(
+            f"entry {state.entry_seq}: grant {grant.number} is drawn {-book.available} beyond its "
+            "units"
+        )
+    if book.debits_posted == book.credits_posted:
+        _retire(grant)
 
 
 def _retire(grant: Grant) -> None:
