@@ -186,3 +186,18 @@ def test_a_child_is_priced_by_the_nearest_card(case: LedgerCase) -> None:
     policy  acme/a  card=usd
     usage   acme/a/b  4  -> drawn 4 from acme/a/b
     """
+
+
+@ledger_case
+def test_one_charge_fits_64_bits_and_totals_need_not(case: LedgerCase) -> None:
+    """
+    account acme
+    grant   acme  9223372036854775807
+    usage   acme  9223372036854775808  -> refused OVERFLOW quantities
+    usage   acme  9223372036854775806  -> drawn 9223372036854775806 from acme
+    expect  left acme  1
+    usage   acme  9223372036854775807  id=last -> drawn 1 from acme, owed 9223372036854775806; \
+9223372036854775806 over the limit
+    hold    acme  9223372036854775808  as=h -> refused OVERFLOW quantities
+    expect  used chat  18446744073709551613
+    """
