@@ -103,7 +103,7 @@ class World:
             0,
             asset,
             0,
-            0,
+            START_US - 1,
             0,
             (),
             b"",
