@@ -10,7 +10,7 @@ BIN := $(VENV)/bin
 RUNTIME := $(VENV)/.runtime
 DEVELOPMENT := $(VENV)/.development
 PIP := PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -q
-SOURCES := ledger rating tests bench protos
+SOURCES := ledger rating tests bench protos build_compiled.py
 FAST_TESTS := $(wildcard tests/core tests/rating tests/telemetry tests/docs)
 
 .PHONY: help demo serve test check check-static format bench protos compiled clean
@@ -46,12 +46,14 @@ bench: $(DEVELOPMENT) ## Measure; writes bench/results/latest.json and a plot
 protos: $(DEVELOPMENT) ## Generate code from protos/
 	$(BIN)/python protos/generate.py
 
-compiled: $(DEVELOPMENT) ## Compile the pure core with mypyc (optional; plain Python always works)
-	$(BIN)/python -m ledger.core.compiled
+compiled: $(DEVELOPMENT) ## Compile the pure core with mypyc into build/compiled, and test that build
+	$(BIN)/python build_compiled.py --into build/compiled
+	DRAWDOWN_CORE=compiled PYTHONPATH=build/compiled $(BIN)/pytest tests/core
 
 clean: ## Remove what was made here, the virtual environment and compiled modules too
 	rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .benchmarks *.egg-info
 	find ledger rating -name '*.so' -delete
+	rm -f drawdown_core__mypyc*.so
 	find ledger rating tests bench protos -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(BIN)/pip:
