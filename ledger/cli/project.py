@@ -16,6 +16,9 @@ import click
 from ledger.cli.database import database, database_options, describe, with_patience
 from ledger.cli.output import say
 
+NICENESS_BESIDE_A_SERVER = 10
+"""On a machine that both fill, decisions come first: read models lag, then catch up."""
+
 
 @click.command(short_help="Keep the SQL read models up; `serve` does it by itself.")
 @click.option(
@@ -36,6 +39,8 @@ def project(until_input_ends: bool, database_url: str | None, data_dir: Path | N
     from ledger.projections.projector import run_projector
     from ledger.settings import DatabaseSettings, load_settings
 
+    if until_input_ends:
+        os.nice(NICENESS_BESIDE_A_SERVER)
     settings = load_settings(DatabaseSettings, database_url=database_url, data_dir=data_dir)
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s projector %(message)s"
