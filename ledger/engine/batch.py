@@ -52,8 +52,11 @@ class Batch:
         return self.command_count >= BATCH_COMMANDS_MAX or len(self.events) >= BATCH_ENTRIES_MAX
 
     def takes(self, command_count: int) -> bool:
-        """Whether a ticket of this size fits; a batch takes any ticket as its first."""
-        if self.command_count == 0:
+        """Whether a ticket of this size fits; a batch takes any ticket as its first.
+
+        Commands that recorded nothing fill no batch: an empty one is never sealed to make room.
+        """
+        if self.command_count == 0 or not self.events:
             return True
         return not self.full and self.command_count + command_count <= BATCH_COMMANDS_MAX
 

@@ -312,6 +312,7 @@ class Writer:
             else:
                 state.postpone_batch(recorded_at)
                 batch.recorded_at = recorded_at
+                batch.command_count = 0
         return batch
 
     async def _decide(self, ticket: Ticket) -> None:
@@ -336,7 +337,11 @@ class Writer:
         for start in range(0, len(commands), DECIDE_SLICE):
             if start:
                 await asyncio.sleep(0)
-            self._decide_slice(ticket, batch, commands[start : start + DECIDE_SLICE])
+            try:
+                self._decide_slice(ticket, batch, commands[start : start + DECIDE_SLICE])
+            except BaseException:
+                batch.tickets.append(ticket)  # is told with the others, when the batch is dropped
+                raise
         ticket.events = batch.events
         ticket.batch_seq = batch.batch_seq
         ticket.recorded_at = batch.recorded_at

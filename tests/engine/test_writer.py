@@ -7,12 +7,14 @@ import asyncio
 import msgspec
 import pytest
 
+from ledger.core.books import BooksUnbalanced
 from ledger.core.commands import AbandonRequest, AuthorizeHold
 from ledger.core.digest import digest
 from ledger.core.events import HoldAuthorized, RequestAbandoned, UsageRecorded
 from ledger.core.limits import MINUTE_US
 from ledger.core.outcomes import Reason, Refusal
 from ledger.engine import writer as writer_module
+from ledger.engine.batch import BATCH_COMMANDS_MAX
 from ledger.engine.clock import SKEW_MAX_US, ClockSkewed, WriterTime, check_skew
 from ledger.engine.configuration import AssetBody
 from ledger.engine.ledger import Ledger
@@ -94,6 +96,41 @@ async def test_the_same_id_again_is_answered_with_the_first_outcome() -> None:
     assert isinstance(twice.outcomes[0], UsageRecorded)
     assert isinstance(twice.outcomes[1], Replay), "a duplicate within one batch counts once"
     await ledger.stop()
+
+
+async def test_any_number_of_retries_is_answered_while_nothing_new_comes() -> None:
+    """Commands that record nothing must not fill a batch that is never committed."""
+    world = World()
+    ledger, entry = await world.funded()
+    writer = ledger.writers[0]
+    events = [world.usage(ledger, entry, f"e{n}") for n in range(BATCH_COMMANDS_MAX)]
+    await writer.submit(events)
+    async with asyncio.timeout(10):
+        for _ in range(3):
+            again = await writer.submit(events)
+            assert {type(outcome) for outcome in again.outcomes} == {Replay}
+        new = await ledger.submit(entry, world.usage(ledger, entry, "new"))
+    assert isinstance(new.outcomes[0], UsageRecorded)
+    await ledger.stop()
+
+
+async def test_a_writer_that_stops_on_a_bug_leaves_no_caller_waiting(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    ledger, entry = await world.funded()
+    rows = len(world.storage.store)
+
+    def fail(*_: object) -> None:
+        raise BooksUnbalanced("as if")
+
+    monkeypatch.setattr(writer_module, "execute", fail)
+    async with asyncio.timeout(5):
+        with pytest.raises(NotApplied):
+            await ledger.submit(entry, world.usage(ledger, entry, "e1"))
+        with pytest.raises(BooksUnbalanced):
+            await ledger.stop()
+    assert len(world.storage.store) == rows, "nothing was written"
 
 
 async def test_an_old_id_is_answered_from_the_journal(monkeypatch: pytest.MonkeyPatch) -> None:
