@@ -30,6 +30,10 @@ from ledger.projections.store import SCHEMA, Position, ProjectionDamaged, Projec
 STEP_EVENTS: Final = 32_768  # a transaction stops taking batches here; x ~1.5 kB of rows = 50 MB
 POLL_MIN_S: Final = 0.02  # also what gathers small batches into one transaction
 POLL_MAX_S: Final = 0.1
+GATHER_MAX_S: Final = 1.0
+"""A busy projector waits twice as long as its last transaction took: under load it writes larger
+ones, which change each counter once, and leaves the machine to the writers."""
+
 AWAY_MAX_S: Final = 2.0  # between two tries while the database is away
 BUSY_S: Final = 1.0  # before looking again at a shard that another projector has
 DAMAGED_S: Final = 10.0  # before looking again at a shard that contradicts its journal
@@ -262,10 +266,10 @@ async def _follow(projector: ShardProjector, on_lag: OnLag) -> None:
             behind = projector.head_entries - projector.entries
             if done:
                 on_lag(Lag(projector.shard, behind, projector.lag_us if behind else 0))
-            if behind:
+            if behind and done >= STEP_EVENTS:
                 pause = 0
             elif done:
-                pause = min(max(loop.time() - began, POLL_MIN_S), POLL_MAX_S)
+                pause = min(max(2 * (loop.time() - began), POLL_MIN_S), GATHER_MAX_S)
             else:
                 pause = min(max(pause, POLL_MIN_S) * 1.5, POLL_MAX_S)
         await asyncio.sleep(pause)
