@@ -6,6 +6,7 @@ Charges, slices and rows are the recorded ones. What belongs to an immutable ver
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TypeAlias
 
 import msgspec
@@ -26,7 +27,7 @@ from ledger.engine.ticket import Replay
 from ledger.v1 import types_pb2
 from ledger.v1 import usage_pb2 as pb
 from rating.compile import NO_ROW, CompiledCard, Plan
-from rating.price import UNPRICED, own_quantities
+from rating.price import UNPRICED, RatingFault, own_quantities
 
 Recorded: TypeAlias = UsageRecorded | UsageQuarantined
 
@@ -189,7 +190,7 @@ def render_lines(
 ) -> list[types_pb2.Line]:
     """One line a quantity, ascending by name."""
     asset = edge.assets.of(declared.asset)
-    own = own_quantities(plan, quantities) if plan is not None else quantities
+    own = _priced_quantities(plan, quantities)
     return [
         types_pb2.Line(
             quantity_name=name,
@@ -204,6 +205,20 @@ def render_lines(
         )
         for place, name in enumerate(declared.quantity_names)
     ]
+
+
+def _priced_quantities(plan: Plan | None, quantities: tuple[int, ...]) -> Sequence[int]:
+    """What is left of each quantity without its parts.
+
+    What was quarantined was never rated, so that its quantities may contradict each other: then
+    they are shown as they came.
+    """
+    if plan is None:
+        return quantities
+    try:
+        return own_quantities(plan, quantities)
+    except RatingFault:
+        return quantities
 
 
 def unit_price(plan: Plan | None, place: int) -> str:

@@ -194,6 +194,18 @@ async def test_a_parked_id_with_another_body_is_a_conflict(priced: Served):
     assert outcomes(reply) == ["CONFLICT"]
 
 
+async def test_quarantined_usage_is_shown_though_it_could_not_be_rated(priced: Served):
+    await priced.account("acme")
+    quantities = {"input_tokens": 1, "cached_tokens": 2}
+    reply = await priced.ingest(event("a", "acme", quantities=quantities, effective_at_us=1))
+    assert outcomes(reply) == ["QUARANTINED"]
+    entry = (await priced.usage.Get(wanted("acme", "a"))).entry
+    assert [(line.quantity_name, line.quantity, line.charge) for line in entry.lines] == [
+        ("cached_tokens", 2, 0),
+        ("input_tokens", 1, 0),
+    ]
+
+
 @FORMS
 async def test_an_alias_means_its_account_at_the_time_of_the_event(priced: Served, form):
     now = priced.ledger.clock.now_us()
