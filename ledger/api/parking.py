@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Sequence
 from functools import partial
 from typing import Any, Final
 
@@ -20,9 +20,10 @@ from ledger.api.parse_plain import parse_plain
 from ledger.api.plain_events import PlainEvents
 from ledger.api.replies import Outcomes
 from ledger.core.events import UsageQuarantined, UsageRecorded
+from ledger.core.limits import FUTURE_TOLERANCE_US
 from ledger.engine.ticket import NotApplied, OutcomeUnknown, Replay
 from ledger.journal.errors import JournalError
-from ledger.journal.parked import ParkedUsage, ParkOutcome
+from ledger.journal.parked import LIST_DEFAULT, ParkedUsage, ParkOutcome
 from ledger.v1 import usage_pb2 as pb
 
 RETRY_S_MIN: Final = 1
@@ -51,6 +52,9 @@ class Parking:
         for place in sorted(parsed.unknown):
             name = parsed.unknown[place]
             event = events.at(place)
+            if event.effective_at_us > now_us + FUTURE_TOLERANCE_US:
+                outcomes.fail(place, _in_future(event.effective_at_us))
+                continue
             wanted.add((name, event.effective_at_us or now_us))
             body = event.SerializeToString(deterministic=True)
             match await store.park(tenant, name, event.source, event.id, body):
@@ -93,20 +97,25 @@ class Parking:
             await asyncio.gather(*self._tasks, return_exceptions=True)
 
     async def bring_in(self, tenant: int, name: str) -> int:
-        """Record what waits for a name, in order; returns how many events were recorded."""
+        """Record what waits for a name, in order; returns how many events were recorded.
+
+        What cannot be recorded stays where it is and keeps nothing behind it from being recorded.
+        """
         store = self._edge.ledger.parked
         recorded = 0
+        stays: set[tuple[str, str]] = set()
         while True:
-            waiting = await store.waiting(tenant, name)
-            if not waiting:
+            waiting = await store.waiting(tenant, name, LIST_DEFAULT + len(stays))
+            untried = [parked for parked in waiting if _key_of(parked) not in stays][:LIST_DEFAULT]
+            if not untried:
                 return recorded
-            done = await self._record(tenant, waiting)
-            if not done:
-                return recorded
-            recorded += len(done)
-            await store.delete(tenant, name, done)
+            done = await self._record(tenant, untried)
+            stays.update({_key_of(parked) for parked in untried}.difference(done))
+            if done:
+                recorded += len(done)
+                await store.delete(tenant, name, done)
 
-    async def _record(self, tenant: int, waiting: tuple[ParkedUsage, ...]) -> list[tuple[str, str]]:
+    async def _record(self, tenant: int, waiting: Sequence[ParkedUsage]) -> list[tuple[str, str]]:
         """(source, id) of those that are durable in the journal now."""
         request = pb.IngestRequest(events=[_event_of(parked) for parked in waiting])
         edge = self._edge
@@ -119,7 +128,7 @@ class Parking:
             for place, outcome in zip(lane.places, ticket.outcomes, strict=True):
                 parked = waiting[place]
                 if isinstance(outcome, UsageRecorded | UsageQuarantined | Replay):
-                    done.append((parked.source, parked.event_id))
+                    done.append(_key_of(parked))
                 else:
                     _log.warning("parked usage stays parked: %s", outcome)
         return done
@@ -147,8 +156,17 @@ async def _until_done(work: Callable[[], Coroutine[Any, Any, object]]) -> None:
         delay_s = min(delay_s * 2, RETRY_S_MAX)
 
 
+def _key_of(parked: ParkedUsage) -> tuple[str, str]:
+    return parked.source, parked.event_id
+
+
+def _in_future(at_us: int) -> Fault:
+    """As the writer would say: what is refused must not be kept (rule I2)."""
+    message = f"more than {FUTURE_TOLERANCE_US} us after the server's clock"
+    return Fault("IN_FUTURE", "effective_at_us", str(at_us), message)
+
+
 def _event_of(parked: ParkedUsage) -> pb.UsageEvent:
-    event = pb.UsageEvent.FromString(parked.body)
-    if event.effective_at_us == 0:
-        event.effective_at_us = parked.parked_at_us
-    return event
+    """As it was sent: without a time it happened when the writer records it, so that whoever sends
+    it again sends the same body (rule I1), and an alias given since means something by then."""
+    return pb.UsageEvent.FromString(parked.body)

@@ -7,6 +7,8 @@ import asyncio
 import grpc
 import pytest
 
+from ledger.api import parking
+from ledger.journal.parked import MemoryParkedStore
 from ledger.v1 import account_pb2, types_pb2, usage_pb2
 from tests.api.served import TENANT, Served, compact, event, plain, refusal_of
 
@@ -192,6 +194,47 @@ async def test_a_parked_id_with_another_body_is_a_conflict(priced: Served):
     await priced.ingest(event("a", "later"), park_unknown=True)
     reply = await priced.ingest(event("a", "later", 7), park_unknown=True)
     assert outcomes(reply) == ["CONFLICT"]
+
+
+@FORMS
+async def test_parked_usage_without_a_time_is_brought_in_as_it_was_sent(priced: Served, form):
+    """It finds an alias that was given later, and sent again it is no conflict."""
+    priced.ledger.parked = MemoryParkedStore(clock=priced.ledger.clock.now_us)
+    sent = event("a", "key-1", 1, 0)
+    assert outcomes(await priced.usage.Ingest(form(sent, park_unknown=True))) == ["QUARANTINED"]
+    await priced.account("acme")
+    await priced.accounts.AssignAlias(
+        account_pb2.AssignAliasRequest(tenant=TENANT, request_id="r", alias="key-1", account="acme")
+    )
+    await priced.server.parking.idle()
+    assert await priced.ledger.parked.names(1) == {}
+    (again,) = results(await priced.usage.Ingest(form(sent, park_unknown=True)))
+    assert (again.outcome, again.replayed, again.charge) == (APPLIED, True, 3)
+
+
+async def test_parked_usage_that_cannot_be_recorded_holds_nothing_up(
+    priced: Served, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(parking, "LIST_DEFAULT", 2)
+    wrong = [
+        event(f"a{place}", "later", quantities={"input_tokens": 1, "cached_tokens": 2})
+        for place in range(5)
+    ]
+    good = [event(f"b{place}", "later", 1, 0) for place in range(3)]
+    parked = await priced.ingest(*wrong, *good, park_unknown=True)
+    assert set(outcomes(parked)) == {"QUARANTINED"}
+    await priced.account("later")
+    await priced.server.parking.idle()
+    assert (await priced.balance("later")).advance == "9"
+    assert await priced.ledger.parked.names(1) == {"later": 5}, "listed, not lost"
+
+
+async def test_usage_of_the_future_is_not_parked(priced: Served):
+    ahead = event("a", "later", effective_at_us=priced.ledger.clock.now_us() + 3_600_000_000)
+    reply = await priced.ingest(ahead, park_unknown=True)
+    assert outcomes(reply) == ["IN_FUTURE"]
+    assert reply.results[0].field == "effective_at_us"
+    assert await priced.ledger.parked.names(1) == {}
 
 
 async def test_quarantined_usage_is_shown_though_it_could_not_be_rated(priced: Served):
