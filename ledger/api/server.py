@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Sequence
 from typing import Any, Final
 
 import grpc
@@ -87,8 +88,7 @@ class LedgerServer:
             )
         made = server(options=OPTIONS)
         calls = Calls(self.edge.ledger.clock, self.edge.telemetry)
-        for service, servicer in self._services:
-            made.add_generic_rpc_handlers((handlers_of(service, servicer, calls),))
+        made.add_generic_rpc_handlers((Methods(self._services, calls),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, made)
         names = [service.full_name for service, _ in self._services]
         reflection.enable_server_reflection(
@@ -143,12 +143,21 @@ def services(
     ]
 
 
-def handlers_of(
-    service: ServiceDescriptor, servicer: object, calls: Calls
-) -> grpc.GenericRpcHandler:
-    """The handlers of a service: each method goes to its namesake in snake case."""
-    handlers = {method.name: _handler(method, servicer, calls) for method in service.methods}
-    return grpc.method_handlers_generic_handler(service.full_name, handlers)
+class Methods(grpc.GenericRpcHandler):
+    """Every method of every service, found in one look: gRPC asks handler after handler."""
+
+    def __init__(self, services: Sequence[tuple[ServiceDescriptor, object]], calls: Calls) -> None:
+        self._find = {
+            f"/{service.full_name}/{method.name}": _handler(method, servicer, calls)
+            for service, servicer in services
+            for method in service.methods
+        }.get
+
+    def service(
+        self, handler_call_details: grpc.HandlerCallDetails
+    ) -> grpc.RpcMethodHandler[Any, Any] | None:
+        """See grpc. A method goes to its namesake in snake case."""
+        return self._find(handler_call_details.method)
 
 
 def _handler(
