@@ -22,6 +22,7 @@ from ledger.journal.errors import CommitUnknown, JournalConflict, JournalCorrupt
 from ledger.journal.protocol import GENESIS_HASH, Journal, JournalRow
 
 YIELD_EVENTS: Final = 1_024  # entries replayed between two yields to the loop
+OPENINGS_MAX: Final = 4  # rows that one opening tries to append before it gives way
 
 Progress = Callable[[int, int], None]
 """Called with (entries replayed, entries in the journal) as the replay goes on."""
@@ -75,9 +76,14 @@ async def open_shard(
     recorded_by: str,
     progress: Progress,
 ) -> tuple[Replayer, WriterTime]:
-    """Replay to the tail and take the shard over. Raises ClockSkewed and the journal's errors."""
+    """Replay to the tail and take the shard over. Raises ClockSkewed and the journal's errors.
+
+    A journal that goes on answering "taken" or "unknown" would be filled with openings: after
+    OPENINGS_MAX the caller waits before it tries again, or stops.
+    """
     check_skew(clock, await journal.now_us())
     replayer = Replayer(journal.shard, codec, configurations)
+    openings = 0
     while True:
         await _read_to_tail(journal, replayer, progress)
         state = replayer.state
@@ -89,6 +95,9 @@ async def open_shard(
         try:
             await journal.append(row)
         except (JournalConflict, CommitUnknown):
+            openings += 1
+            if openings == OPENINGS_MAX:
+                raise
             continue  # somebody's row, perhaps ours, is at the tail: read on
         await replayer.take(row)
         state.rebuild_timers()

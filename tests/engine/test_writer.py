@@ -18,7 +18,7 @@ from ledger.engine.batch import BATCH_COMMANDS_MAX
 from ledger.engine.clock import SKEW_MAX_US, ClockSkewed, WriterTime, check_skew
 from ledger.engine.configuration import AssetBody
 from ledger.engine.ledger import Ledger
-from ledger.engine.recovery import Replayer
+from ledger.engine.recovery import OPENINGS_MAX, Replayer
 from ledger.engine.ticket import NotApplied, NotAppliedReason, OutcomeUnknown, PositionAhead, Replay
 from ledger.journal.configuration import ConfigurationKind
 from ledger.journal.directory import Entry
@@ -350,6 +350,26 @@ async def test_stopping_finishes_what_was_accepted_and_refuses_the_rest() -> Non
     for ticket in await asyncio.gather(*accepted):
         assert isinstance(ticket.outcomes[0], UsageRecorded)
     await stopping
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [AppendFault.UNKNOWN_WRITTEN, AppendFault.UNKNOWN_NOT_WRITTEN, AppendFault.CONFLICT],
+)
+async def test_a_shard_that_cannot_open_waits_between_attempts_and_can_be_stopped(
+    fault: AppendFault,
+) -> None:
+    world = World()
+    ledger, _ = await world.funded()
+    await ledger.stop()
+    rows = len(world.storage.store)
+    world.fault = lambda row: fault
+    again = Ledger(world.storage, world.clock)
+    again.start()
+    await asyncio.sleep(0.02)
+    async with asyncio.timeout(5):
+        await again.stop()
+    assert len(world.storage.store) - rows <= 2 * OPENINGS_MAX, "no journal full of openings"
 
 
 async def test_a_configuration_published_before_a_crash_reaches_every_shard() -> None:
