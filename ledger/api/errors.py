@@ -46,6 +46,7 @@ TABLE: Final[Mapping[str, Handling]] = {
     "CONFLICT": Handling(StatusCode.ALREADY_EXISTS, False, usage.INGEST_OUTCOME_CONFLICT),
     "ABANDONED": Handling(StatusCode.FAILED_PRECONDITION, False, usage.INGEST_OUTCOME_CONFLICT),
     "KEYS_EXHAUSTED": Handling(StatusCode.RESOURCE_EXHAUSTED, True, usage.INGEST_OUTCOME_RETRY),
+    "BATCH_FULL": _RETRY,
     "ACCOUNT_UNKNOWN": Handling(StatusCode.NOT_FOUND, False, usage.INGEST_OUTCOME_ACCOUNT_UNKNOWN),
     "ACCOUNT_EXISTS": _TAKEN,
     "ACCOUNT_CLOSED": Handling(
@@ -78,6 +79,7 @@ TABLE: Final[Mapping[str, Handling]] = {
     "QUEUE_FULL": _RETRY,
     "WRITER_REOPENING": _RETRY,
     "SHUTTING_DOWN": _RETRY,
+    "WRITER_HALTED": _RETRY,  # another server may serve the shard; this one never will
     "DEADLINE": Handling(StatusCode.DEADLINE_EXCEEDED, True, usage.INGEST_OUTCOME_RETRY),
     # Recorded or not: the same ids may be sent again, GetOutcome tells.
     "OUTCOME_UNKNOWN": Handling(StatusCode.UNKNOWN, True, usage.INGEST_OUTCOME_UNKNOWN),

@@ -106,7 +106,7 @@ async def parse_compact(
             if place in names:
                 extra = names[place]
                 operation, personal = (
-                    family.operation(extra.operation),
+                    family.operation(extra.operation, extra.operation_parent),
                     family.pairs(extra.personal),
                 )
             else:

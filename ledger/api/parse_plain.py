@@ -139,7 +139,7 @@ class _Run:
                 if isinstance(extra, Fault):
                     faults[place] = extra
                     continue
-                operation_key = seat[2].operation(operation)
+                operation_key = seat[2].operation(operation, event.operation_parent)
                 personal_key = seat[2].pairs(extra.personal)
             else:
                 extra, operation_key, personal_key = Names(source, event_id), b"", b""

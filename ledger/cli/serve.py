@@ -72,6 +72,7 @@ def serve(no_projector: bool, as_json: bool, **flags: Any) -> None:
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(levelname)s %(message)s"
     )
+    logging.getLogger("asyncpg").setLevel(logging.ERROR)  # the writers say when it is away
     with (
         database(settings, create=True) as books,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,

@@ -32,7 +32,7 @@ from ledger.core.events import ConfigurationApplied, Event
 from ledger.core.evolve import evolve
 from ledger.core.grants import decide_issue, decide_void, expire
 from ledger.core.holds import decide_authorize, decide_capture, decide_release, expire_hold
-from ledger.core.limits import PERIOD_GRACE_US
+from ledger.core.limits import BATCH_INDEX_MAX, PERIOD_GRACE_US, SETTLED_A_TOUCH_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.state import NEVER, TIMER_HOLD, Account, State
 from ledger.core.usage import decide_usage
@@ -52,10 +52,14 @@ def execute(state: State, command: Command, batch: list[Event]) -> Outcome:
     if type(command) is RecordUsage:
         account = state.accounts.get(command.account)
         if account is not None and account.next_due <= state.recorded_at:
-            settle_due(state, account, batch)
+            refusal = settle_due(state, account, batch)
+            if refusal is not None:
+                return refusal
         outcome = decide_usage(state, account, command, out)
     else:
-        _settle_touched(state, command, batch)
+        refusal = _settle_touched(state, command, batch)
+        if refusal is not None:
+            return refusal
         outcome = decide(state, command, out)
     for event in out:
         evolve(state, event)
@@ -63,19 +67,36 @@ def execute(state: State, command: Command, batch: list[Event]) -> Outcome:
     return outcome
 
 
-def _settle_touched(state: State, command: Command, batch: list[Event]) -> None:
+def _settle_touched(state: State, command: Command, batch: list[Event]) -> Refusal | None:
     if isinstance(command, ApplyConfiguration | CreateAccount):
-        return
+        return None
     account = state.accounts.get(command.account)
-    if account is not None and account.next_due <= state.recorded_at:
-        settle_due(state, account, batch)
+    if account is None or account.next_due > state.recorded_at:
+        return None
+    return settle_due(state, account, batch)
 
 
-def settle_due(state: State, account: Account, batch: list[Event]) -> None:
-    """Post what is overdue on one account: holds first, for they give back to grants."""
+def settle_due(state: State, account: Account, batch: list[Event]) -> Refusal | None:
+    """Post what is overdue on one account: holds first, for they give back to grants.
+
+    Where that is more than one batch should hold, a part is posted and the command is refused, safe
+    to retry: no decision sees an overdue pot.
+    """
     now = state.recorded_at
-    for hold in [hold for hold in account.holds.values() if hold.expires_at <= now]:
-        out: list[Event] = []
+    overdue = [hold for hold in account.holds.values() if hold.expires_at <= now]
+    if len(overdue) > SETTLED_A_TOUCH_MAX or len(batch) > BATCH_INDEX_MAX:
+        for hold in overdue[: min(SETTLED_A_TOUCH_MAX, max(0, BATCH_INDEX_MAX - len(batch)))]:
+            out: list[Event] = []
+            expire_hold(state, hold, out)
+            _evolve_all(state, out, batch)
+        return Refusal(
+            Reason.BATCH_FULL,
+            "account",
+            str(len(overdue)),
+            "more holds of the account have expired than one batch takes; send the same again",
+        )
+    for hold in overdue:
+        out = []
         expire_hold(state, hold, out)
         _evolve_all(state, out, batch)
     for grant in account.grants:
@@ -86,6 +107,7 @@ def settle_due(state: State, account: Account, batch: list[Event]) -> None:
             expire(state, grant, out)
             _evolve_all(state, out, batch)
     account.find_next_due()
+    return None
 
 
 def sweep(state: State, entries_max: int, batch: list[Event]) -> None:

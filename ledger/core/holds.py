@@ -16,6 +16,7 @@ from ledger.core.events import (
     HoldExpired,
     HoldReleased,
     LimitExceeded,
+    Pot,
     Slice,
     Suspense,
     UsageRecorded,
@@ -254,7 +255,8 @@ def _capture(
     slices: list[Slice] = []
     left = total
     if hold is not None and hold.asset == bound.asset:
-        left = _from_hold(state, hold, total, slices)
+        same_period = period == state.months.start_of(hold.authorized_at)
+        left = _from_hold(state, hold, total, same_period, slices)
     over_limit = 0
     used = used_book(state, bound, out) if total else 0
     if left:
@@ -289,12 +291,18 @@ def _capture(
     return captured
 
 
-def _from_hold(state: State, hold: Hold, total: int, slices: list[Slice]) -> int:
-    """Pay from the hold's own slices, in their order; returns what they do not cover."""
+def _from_hold(state: State, hold: Hold, total: int, same_period: bool, slices: list[Slice]) -> int:
+    """Pay from the hold's own slices, in their order; returns what they do not cover.
+
+    Overage was held against the cap of the month of the authorisation: usage of another month asks
+    that month's cap anew (rule D4).
+    """
     left = total
     for piece in hold.slices:
         if left == 0:
             break
+        if piece.pot == Pot.OVERAGE and not same_period:
+            continue
         take = min(piece.amount, left)
         grant = state.books.accounts[piece.book].grant
         # A grant's value follows what is drawn by now, so that the last slice takes the exact rest.

@@ -71,9 +71,12 @@ class FamilyDigest:
         """Digest of a grant's permanent key; b"" where it has none."""
         return self._text(b"g", external_key) if external_key else b""
 
-    def operation(self, operation: str) -> bytes:
-        """Digest of an operation's id; b"" where there is none."""
-        return self._text(b"o", operation) if operation else b""
+    def operation(self, operation: str, parent: str = "") -> bytes:
+        """Digest of an operation, and behind it that of its parent; b"" where there is none."""
+        if not operation:
+            return b""
+        digest = self._text(b"o", operation)
+        return digest + self._text(b"o", parent) if parent else digest
 
     def pairs(self, pairs: tuple[tuple[str, str], ...]) -> bytes:
         """Digest of personal attributes or of a profile, sorted by name; b"" where empty."""
@@ -153,7 +156,10 @@ def first_difference(command: Command, recorded: Event, plan: PlanDeclared | Non
     ) and command.effective_at != _effective_at_given(recorded):
         return "effective_at_us"
     for field in fields:
-        if getattr(command, field) != getattr(recorded, field):
+        given, kept = getattr(command, field), getattr(recorded, field)
+        if given != kept:
+            if field == "operation" and given[:KEY_BYTES] == kept[:KEY_BYTES]:
+                return "operation_parent"
             return _WIRE_NAMES.get(field, field)
     return ""
 

@@ -58,14 +58,13 @@ class KeyMap:
         A key may be asked for until its event, up to FUTURE_TOLERANCE_US ahead, is too old.
         """
         start = recorded_at - recorded_at % DEDUPE_GENERATION_US
-        if start <= self._start:
-            return
-        if self.newest:
-            self.older.insert(0, self.newest)
-            self._older_starts.insert(0, self._start)
-            self.newest_max -= len(self.newest)
-            self.newest = {}
-        self._start = start
+        if start > self._start:
+            if self.newest:
+                self.older.insert(0, self.newest)
+                self._older_starts.insert(0, self._start)
+                self.newest_max -= len(self.newest)
+                self.newest = {}
+            self._start = start
         oldest = recorded_at - DEDUPE_WINDOW_US - FUTURE_TOLERANCE_US
         while self.older and self._older_starts[-1] + DEDUPE_GENERATION_US <= oldest:
             self._older_starts.pop()

@@ -20,10 +20,14 @@ DEDUPE_WINDOW_US: Final = 35 * DAY_US  # rule I4
 DEDUPE_GENERATION_US: Final = 7 * DAY_US  # six live generations cover 35 days
 FUTURE_TOLERANCE_US: Final = 5 * MINUTE_US  # rule I4
 PERIOD_GRACE_US: Final = DAY_US  # rule T2: late events, rule T3: breakage at expiry + grace
+KEYS_OUTLIVE_US: Final = DEDUPE_GENERATION_US + FUTURE_TOLERANCE_US
+"""The longest that a key is remembered beyond the window: what its answer needs is kept as long."""
 
 HOLD_LIFETIME_DEFAULT_US: Final = 15 * MINUTE_US  # rule H1
 HOLD_LIFETIME_MAX_US: Final = DAY_US  # rule H1
 HOLDS_OPEN_MAX_DEFAULT: Final = 10_000  # an account; x ~600 B = 6 MB
+BATCH_INDEX_MAX: Final = 1 << 19  # entries; half of what a locator's index holds
+SETTLED_A_TOUCH_MAX: Final = 16_384  # overdue pots that one command posts before it is refused
 SWEEP_ENTRIES_MAX: Final = 256  # expiries a batch: a midnight with a million delays nobody
 
 ID_BYTES_MAX: Final = 128  # account, alias, event, source, request, operation, external key

@@ -24,7 +24,12 @@ from ledger.core.holdings import (
     SettledHold,
 )
 from ledger.core.keys import KeyMap
-from ledger.core.limits import DEDUPE_WINDOW_US, FUTURE_TOLERANCE_US, PERIOD_GRACE_US
+from ledger.core.limits import (
+    DEDUPE_WINDOW_US,
+    FUTURE_TOLERANCE_US,
+    KEYS_OUTLIVE_US,
+    PERIOD_GRACE_US,
+)
 from ledger.core.outcomes import LOCATOR_INDEX_MASK, locator_of
 from ledger.core.periods import Months
 
@@ -239,7 +244,7 @@ class State:
         self.keys.rotate(recorded_at)
         while self.settled_holds:
             oldest = next(iter(self.settled_holds))
-            if self.settled_holds[oldest].settled_at > self.window_start:
+            if self.settled_holds[oldest].settled_at > self.window_start - KEYS_OUTLIVE_US:
                 break
             del self.settled_holds[oldest]
 

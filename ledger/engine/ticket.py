@@ -27,6 +27,7 @@ class NotAppliedReason(StrEnum):
     WRITER_REOPENING = "WRITER_REOPENING"
     DEADLINE = "DEADLINE"
     SHUTTING_DOWN = "SHUTTING_DOWN"
+    WRITER_HALTED = "WRITER_HALTED"
 
 
 class NotApplied(Exception):

@@ -93,6 +93,7 @@ class Writer:
         self._queued_commands = 0
         self._wake = asyncio.Event()
         self._stopping = False
+        self._halted = False  # something that no reopening repairs
         self._task: asyncio.Task[None] | None = None
         self._fetches: set[asyncio.Task[None]] = set()
         self._state: State | None = None
@@ -184,6 +185,7 @@ class Writer:
                 self._drop(error)
             except BaseException as error:
                 # The books do not balance or the journal is corrupt: never go on (rule B7).
+                self._halted = True
                 self._drop(error)
                 self._stopping = True
                 raise
@@ -239,6 +241,13 @@ class Writer:
         )
 
     def _not_open(self) -> NotApplied:
+        if self._halted:
+            return NotApplied(
+                NotAppliedReason.WRITER_HALTED,
+                f"shard {self.shard} has stopped for good ({self.problem}) and recorded nothing; "
+                "an operator must look at its log and run `drawdown verify`",
+                REOPEN_DELAY_MAX_US,
+            )
         if self._stopping:
             return NotApplied(
                 NotAppliedReason.SHUTTING_DOWN,

@@ -80,7 +80,7 @@ class MemoryStorage:
         self.store: MemoryStore = {}
         self.directory: Directory = MemoryDirectory(shards, clock=clock)
         self.configuration: ConfigurationStore = MemoryConfigurationStore(clock=clock)
-        self.parked: ParkedStore = MemoryParkedStore()
+        self.parked: ParkedStore = MemoryParkedStore(clock=clock)
         self._clock = clock
         self._on_append = on_append
         self._pause = pause

@@ -64,8 +64,10 @@ def test_statuses_that_stock_clients_retry_are_those_that_were_certainly_not_app
         reason for reason, row in TABLE.items() if row.code == grpc.StatusCode.UNAVAILABLE
     }
     assert unavailable == {
+        "BATCH_FULL",
         "QUEUE_FULL",
         "WRITER_REOPENING",
+        "WRITER_HALTED",
         "SHUTTING_DOWN",
         "JOURNAL_UNAVAILABLE",
     }

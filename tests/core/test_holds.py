@@ -148,13 +148,15 @@ def test_every_way_out_settles_once(case: LedgerCase) -> None:
 
 
 @ledger_case
-def test_a_settled_hold_is_forgotten_after_the_window(case: LedgerCase) -> None:
+def test_a_settled_hold_is_remembered_as_long_as_its_keys(case: LedgerCase) -> None:
     """
     account acme
     grant   acme  20
     hold    acme  5  as=a
     release a
-    clock   +35d
+    clock   +36d
+    release a       -> refused HOLD_SETTLED hold_id
+    clock   +7d
     release a       -> refused HOLD_UNKNOWN hold_id
     capture a  1    -> refused HOLD_UNKNOWN hold_id
     """

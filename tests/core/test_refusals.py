@@ -206,6 +206,7 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
 
 # What the engine answers after it has looked a key up, and what is recorded, not refused.
 ELSEWHERE = {
+    Reason.BATCH_FULL,
     Reason.CONFLICT,
     Reason.ABANDONED,
     Reason.UNPRICED,

@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 
 from ledger.core.identity import FamilyDigest
 from ledger.core.keys import KeyMap
-from ledger.core.limits import DAY_US, DEDUPE_WINDOW_US, FUTURE_TOLERANCE_US
+from ledger.core.limits import (
+    DAY_US,
+    DEDUPE_GENERATION_US,
+    DEDUPE_WINDOW_US,
+    FUTURE_TOLERANCE_US,
+)
 from ledger.core.outcomes import LOCATOR_INDEX_MASK, locator_of, split_locator
 from ledger.core.periods import Months, month_of
 
@@ -75,3 +80,15 @@ def test_identities_do_not_run_into_each_other() -> None:
     assert len(set(digests)) == len(digests)
     assert all(len(digest) == 16 for digest in digests)
     assert family.external("") == family.operation("") == family.pairs(()) == b""
+
+
+def test_a_generation_goes_when_it_is_old_not_only_when_another_begins() -> None:
+    week = DEDUPE_GENERATION_US
+    keys = KeyMap()
+    keys.rotate(week)
+    keys.add(b"k" * 16, 1)
+    boundary = 2 * week + DEDUPE_WINDOW_US
+    keys.rotate(boundary)
+    assert keys.find(b"k" * 16) == 1, "an event of the last second may still be asked for"
+    keys.rotate(boundary + FUTURE_TOLERANCE_US)
+    assert keys.find(b"k" * 16) is None
