@@ -20,6 +20,7 @@ from typing import Any, Final
 
 import asyncpg
 import click
+import msgspec
 
 from bench.machine import machine, versions
 from bench.ours import ours, read_back, usual_postgres
@@ -139,6 +140,7 @@ def write(document: dict[str, Any], output: Path) -> None:
 @click.option("--quick", is_flag=True, help="One short round: for development, not for citing.")
 @click.option("--size", type=click.Choice(list(BY_NAME)), default="full", show_default=True)
 @click.option("--only", multiple=True, type=click.Choice(list(WORKLOADS)), help="Just these.")
+@click.option("--rounds", type=click.IntRange(1, 20), help="Rounds instead of the size's own.")
 @click.option(
     "--output",
     type=click.Path(path_type=Path, file_okay=False),
@@ -146,11 +148,14 @@ def write(document: dict[str, Any], output: Path) -> None:
     show_default="bench/results",
     help="Folder of latest.json and latest.png.",
 )
-def main(quick: bool, size: str, only: tuple[str, ...], output: Path) -> None:
+def main(quick: bool, size: str, only: tuple[str, ...], rounds: int | None, output: Path) -> None:
     """Measure Drawdown beside what it is compared with. bench/README.md explains every figure."""
     signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     began = time.monotonic()
-    document = measure(BY_NAME["quick" if quick else size], only)
+    sizes = BY_NAME["quick" if quick else size]
+    if rounds is not None:
+        sizes = msgspec.structs.replace(sizes, rounds=rounds)
+    document = measure(sizes, only)
     write(document, output)
     say(f"wrote {output}/latest.json and latest.png after {time.monotonic() - began:.0f} s")
 
