@@ -30,9 +30,12 @@ from ledger.projections.store import SCHEMA, Position, ProjectionDamaged, Projec
 STEP_EVENTS: Final = 32_768  # a transaction stops taking batches here; x ~1.5 kB of rows = 50 MB
 POLL_MIN_S: Final = 0.02  # also what gathers small batches into one transaction
 POLL_MAX_S: Final = 0.1
-GATHER_MAX_S: Final = 1.0
-"""A busy projector waits twice as long as its last transaction took: under load it writes larger
-ones, which change each counter once, and leaves the machine to the writers."""
+GATHER_MAX_S: Final = 2.0
+YIELD: Final = 3
+LAG_MAX_US: Final = 20_000_000
+"""While the writers are busy, a projector waits YIELD times as long as its last transaction took:
+decisions have the machine, and each counter changes once a larger transaction. It does not fall
+much more than LAG_MAX_US behind, and when the writers are quiet it catches up at full speed."""
 
 AWAY_MAX_S: Final = 2.0  # between two tries while the database is away
 BUSY_S: Final = 1.0  # before looking again at a shard that another projector has
@@ -250,6 +253,7 @@ async def _follow(projector: ShardProjector, on_lag: OnLag) -> None:
     """One shard, for ever. A damaged one is reported and tried again: a rebuild heals it."""
     loop = asyncio.get_running_loop()
     pause = POLL_MIN_S
+    head = 0
     while True:
         began = loop.time()
         try:
@@ -264,12 +268,13 @@ async def _follow(projector: ShardProjector, on_lag: OnLag) -> None:
             logger.error("shard %s is not projected: %s", projector.shard, error)
         else:
             behind = projector.head_entries - projector.entries
+            written, head = projector.head_entries - head, projector.head_entries
             if done:
                 on_lag(Lag(projector.shard, behind, projector.lag_us if behind else 0))
-            if behind and done >= STEP_EVENTS:
-                pause = 0
+            if behind and (projector.lag_us > LAG_MAX_US or written * 4 < done):
+                pause = 0  # too far behind, or the writers are quiet: catch up
             elif done:
-                pause = min(max(2 * (loop.time() - began), POLL_MIN_S), GATHER_MAX_S)
+                pause = min(max(YIELD * (loop.time() - began), POLL_MIN_S), GATHER_MAX_S)
             else:
                 pause = min(max(pause, POLL_MIN_S) * 1.5, POLL_MAX_S)
         await asyncio.sleep(pause)
