@@ -253,7 +253,7 @@ async def _follow(projector: ShardProjector, on_lag: OnLag) -> None:
     """One shard, for ever. A damaged one is reported and tried again: a rebuild heals it."""
     loop = asyncio.get_running_loop()
     pause = POLL_MIN_S
-    head = 0
+    head = -1  # not seen yet
     while True:
         began = loop.time()
         try:
@@ -268,7 +268,8 @@ async def _follow(projector: ShardProjector, on_lag: OnLag) -> None:
             logger.error("shard %s is not projected: %s", projector.shard, error)
         else:
             behind = projector.head_entries - projector.entries
-            written, head = projector.head_entries - head, projector.head_entries
+            written = projector.head_entries - head if head >= 0 else 0
+            head = projector.head_entries
             if done:
                 on_lag(Lag(projector.shard, behind, projector.lag_us if behind else 0))
             if behind and (projector.lag_us > LAG_MAX_US or written * 4 < done):
