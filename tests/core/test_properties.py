@@ -162,7 +162,7 @@ class Run:
         assert isinstance(outcome, e.HoldAuthorized), outcome
         assert self.told(outcome.slices) == slices
         expires_at = self.core.now + (lifetime or 15 * MINUTE_US)
-        self.model.hold(ModelHold(product, slices, expires_at))
+        self.model.hold(ModelHold(product, slices, expires_at, self.core.now))
         assert outcome.hold == len(self.model.holds)
 
     def capture(self, place: int, amount: int, ago: int) -> None:

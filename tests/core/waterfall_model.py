@@ -53,6 +53,7 @@ class ModelHold:
     product: str
     slices: Slices
     expires_at: int
+    authorized_at: int
     open: bool = True
     late_captures: int = 1  # how many captures may still come after its expiry
 
@@ -156,7 +157,10 @@ class Model:
         hold.late_captures = 0
 
     def capture(self, hold: ModelHold, amount: int, at: int) -> Slices:
-        """Slices of a capture: the hold's own first, then as usage; one a pot."""
+        """Slices of a capture: the hold's own first, then as usage; one a pot.
+
+        Overage was held against the cap of its own month; another month's cap is asked anew.
+        """
         if not hold.open:
             hold.late_captures -= 1
             slices, _ = self.find(hold.product, amount, at, recorded=True)
@@ -164,8 +168,9 @@ class Model:
             return slices
         taken: dict[tuple[Pot, int], int] = {}
         left = amount
+        same_month = month_of(hold.authorized_at) == month_of(at)
         for pot, number, held in hold.slices:
-            if left:
+            if left and (pot != Pot.OVERAGE or same_month):
                 taken[(pot, number)] = min(held, left)
                 left -= min(held, left)
         for pot, number, more in self.find(hold.product, left, at, recorded=True)[0]:
