@@ -32,7 +32,7 @@ from ledger.telemetry.telemetry import Telemetry
 US_A_SECOND: Final = 1_000_000
 NOT_READY_S: Final = 1  # between "not serving" and the end of listening: balancers look away
 LAG_EVERY_S: Final = 2
-GC_THRESHOLDS: Final = (5_000, 20, 100_000)
+GC_THRESHOLDS: Final = (50_000, 20, 100_000)
 """Events and commands hold no cycles: look at young objects, a few at a time (2 ms), and leave the
 old ones, which are the ledger, alone (a full pass would stop the loop for half a second)."""
 

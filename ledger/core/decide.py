@@ -56,6 +56,11 @@ def execute(state: State, command: Command, batch: list[Event]) -> Outcome:
             if refusal is not None:
                 return refusal
         outcome = decide_usage(state, account, command, out)
+        if len(out) == 1:  # as most usage is: one entry
+            event = out[0]
+            evolve(state, event)
+            batch.append(event)
+            return outcome
     else:
         refusal = _settle_touched(state, command, batch)
         if refusal is not None:

@@ -93,6 +93,29 @@ def from_grants(
     return amount
 
 
+def from_first_grant(
+    account: Account, asset: int, product: str, amount: int, at: int
+) -> Slice | None:
+    """The one slice of a draw that the grant first in order pays alone, as most are; else None."""
+    grant = account.first if not account.unordered else _first(account)
+    if (
+        grant is None
+        or grant.asset != asset
+        or not grant.effective_at <= at < grant.expires_at
+        or (grant.products and product not in grant.products)
+    ):
+        return None
+    book = grant.book
+    drawn = book.debits_posted
+    if book.credits_posted - drawn - book.debits_pending < amount:
+        return None
+    paid = grant.price_paid
+    if paid == 0:
+        return Slice(_GRANT, book.number, amount)
+    value = paid * (drawn - grant.unused + amount) // grant.amount - grant.recognised
+    return Slice(_GRANT, book.number, amount, value)
+
+
 def applicable(account: Account, asset: int, product: str, at: int) -> int:
     """Units of the grants that may pay for `product` at `at`, whatever the order (rule D1)."""
     total = 0

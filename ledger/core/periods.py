@@ -16,17 +16,17 @@ _EPOCH_DAY: Final = 719_162  # days from 1 January of the year 1 to 1 January 19
 class Months:
     """The month that an instant falls in, remembered: neighbouring events share it."""
 
-    __slots__ = ("_end", "_start")
+    __slots__ = ("end", "start")
 
     def __init__(self) -> None:
-        self._start = 0
-        self._end = 0
+        self.start = 0
+        self.end = 0
 
     def start_of(self, at_us: int) -> int:
         """First microsecond of the month of `at_us`, whatever the instant."""
-        if not self._start <= at_us < self._end:
-            self._start, self._end = month_of(at_us)
-        return self._start
+        if not self.start <= at_us < self.end:
+            self.start, self.end = month_of(at_us)
+        return self.start
 
 
 def month_of(at_us: int) -> tuple[int, int]:

@@ -6,11 +6,12 @@ The path of `ingest`. Recorded usage has happened, so it is never refused for la
 
 from __future__ import annotations
 
+from operator import mul
 from typing import Final
 
 from ledger.core.catalog import Bound
 from ledger.core.commands import RecordUsage
-from ledger.core.drawdown import from_grants, from_others, house_book
+from ledger.core.drawdown import from_first_grant, from_grants, from_others, house_book
 from ledger.core.events import (
     Event,
     LimitExceeded,
@@ -30,6 +31,8 @@ from rating.compile import Plan
 from rating.price import UNPRICED, RatingFault, rate
 
 _NO_TOTALS: Final[dict[int, int]] = {}
+_NO_ADVANCES: Final[tuple[tuple[int, int], ...]] = ()
+_NO_SLICES: Final[tuple[Slice, ...]] = ()
 _UNPRICED: Final = int(Suspense.UNPRICED)
 
 
@@ -63,29 +66,50 @@ def decide_usage(
         return _quarantine(state, account, command, at, out)
 
     shape = command.shape
-    card = state.catalog.card(account.card_key)
+    card = state.catalog.cards.get(account.card_key) or state.catalog.card(account.card_key)
     bound = card.settled.get(shape) if at >= card.settled_from_us else None
     if bound is None:
         bound = card.bind(shape, at)
-    if bound.plan.steps:
-        bound = card.step(bound, shape, quantities)
     plan = bound.plan
-    period = state.months.start_of(at)
-    totals = _NO_TOTALS if plan.whole else rounding_totals(account, plan, period)
-    try:
-        charges, total, advances, _ = rate(plan, quantities, totals)
-    except RatingFault as fault:
-        return rating_fault(fault)
+    if plan.steps:
+        bound = card.step(bound, shape, quantities)
+        plan = bound.plan
+    months = state.months
+    period = months.start if months.start <= at < months.end else months.start_of(at)
+    advances = _NO_ADVANCES
+    suspense = 0
+    if plan.flat:  # every price whole, nothing to subtract: what `rate` does, without the call
+        if plan.count == 2:
+            first, second = plan.numerators
+            charges: tuple[int, ...] = (first * quantities[0], second * quantities[1])
+            total = charges[0] + charges[1]
+        else:
+            charges = tuple(map(mul, plan.numerators, quantities))
+            total = sum(charges)
+    else:
+        totals = _NO_TOTALS if plan.whole else rounding_totals(account, plan, period)
+        try:
+            charges, total, advances, _ = rate(plan, quantities, totals)
+        except RatingFault as fault:
+            return rating_fault(fault)
+        if plan.priced != plan.count and UNPRICED in charges:
+            suspense = _UNPRICED
     if total > INT64_MAX:
         return overflow(state, bound, total)
 
     used = over_limit = 0
-    slices: list[Slice] = []
+    slices = _NO_SLICES
     if total:
         used = state.used_books.get(bound) or used_book(state, bound, out)
-        left = from_grants(account, bound.asset, shape.product, total, at, slices)
-        if left:
-            over_limit = from_others(state, account, bound.asset, left, period, out, slices)
+        whole = from_first_grant(account, bound.asset, shape.product, total, at)
+        if whole is not None:
+            slices = (whole,)
+        else:
+            pieces: list[Slice] = []
+            left = from_grants(account, bound.asset, shape.product, total, at, pieces)
+            if left:
+                over_limit = from_others(state, account, bound.asset, left, period, out, pieces)
+            slices = tuple(pieces)
     index = state.vocabulary.get(bound.declaration)
     recorded = UsageRecorded(
         command.key,
@@ -95,11 +119,11 @@ def decide_usage(
         quantities,
         charges,
         used,
-        tuple(slices),
+        slices,
         period,
         advances,
         over_limit,
-        _UNPRICED if plan.priced != plan.count and UNPRICED in charges else 0,
+        suspense,
         1 if command.effective_at else 0,
         0,
         0,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from asyncio import Future
 from typing import Final
 
-from ledger.core.commands import NO_NAMES, Names
+from ledger.core.commands import Names
 from ledger.core.events import Event
 from ledger.engine.recent import RecordedBatch
 from ledger.engine.ticket import Ticket
@@ -79,6 +79,12 @@ class Batch:
             private=encode_private(self._private_records()),
         )
 
+    def name(self, index: int, account: int, names: Names) -> None:
+        """Put the external names of the entry at `index` beside it."""
+        self.indexes.append(index)
+        self.accounts.append(account)
+        self.names.append(names)
+
     def _private_records(self) -> PrivateRecords:
         names = self.names
         return PrivateRecords(
@@ -94,8 +100,3 @@ class Batch:
                 if name.personal
             },
         )
-
-
-def has_names(names: Names) -> bool:
-    """Whether there is anything to write beside the entry."""
-    return names is not NO_NAMES

@@ -13,13 +13,13 @@ from collections import deque
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
-from ledger.core.commands import ApplyConfiguration, Command
+from ledger.core.commands import NO_NAMES, Command
 from ledger.core.decide import execute, sweep
-from ledger.core.events import Event
+from ledger.core.events import ConfigurationApplied, Event
 from ledger.core.limits import MILLISECOND_US, SWEEP_ENTRIES_MAX
 from ledger.core.outcomes import Known, Refusal, split_locator
 from ledger.core.state import State
-from ledger.engine.batch import BATCH_COMMANDS_MAX, Batch, has_names
+from ledger.engine.batch import BATCH_COMMANDS_MAX, Batch
 from ledger.engine.clock import Clock, ClockSkewed, WriterTime
 from ledger.engine.configuration import Configurations
 from ledger.engine.observer import NoObserver, Observer
@@ -364,29 +364,28 @@ class Writer:
     def _decide_slice(self, ticket: Ticket, batch: Batch, commands: Sequence[Command]) -> None:
         state = self.state
         events = batch.events
-        outcomes = ticket.outcomes
-        entry_seqs = ticket.entry_seqs
+        add_outcome = ticket.outcomes.append
+        add_entry_seq = ticket.entry_seqs.append
+        first_event = batch.first_event
+        command: Any
         for command in commands:
-            outcome: Any = execute(state, command, events)
-            kind = type(outcome)
-            if kind is Refusal:
-                outcomes.append(outcome)
-                entry_seqs.append(-1)
+            outcome = execute(state, command, events)
+            if type(outcome) is Refusal:
+                add_outcome(outcome)
+                add_entry_seq(-1)
                 continue
-            if kind is Known:
+            if type(outcome) is Known:
                 self._recall(ticket, command, outcome.locator, batch)
                 continue
             index = len(events) - 1
             while events[index] is not outcome:
                 index -= 1
-            if isinstance(command, ApplyConfiguration):
-                self._configurations.install(state.catalog, command.tenant, command.version)
-            elif has_names(command.names):
-                batch.indexes.append(index)
-                batch.accounts.append(command.account)
-                batch.names.append(command.names)
-            outcomes.append(outcome)
-            entry_seqs.append(batch.first_event + index)
+            if isinstance(outcome, ConfigurationApplied):
+                self._configurations.install(state.catalog, outcome.tenant, outcome.version)
+            elif command.names is not NO_NAMES:
+                batch.name(index, command.account, command.names)
+            add_outcome(outcome)
+            add_entry_seq(first_event + index)
 
     def _recall(self, ticket: Ticket, command: Command, locator: int, batch: Batch) -> None:
         """Answer from what was recorded: from this batch, recent ones, or (later) the journal."""
