@@ -33,9 +33,10 @@ POLL_MAX_S: Final = 0.1
 GATHER_MAX_S: Final = 2.0
 YIELD: Final = 3
 LAG_MAX_US: Final = 20_000_000
-"""While the writers are busy, a projector waits YIELD times as long as its last transaction took:
-decisions have the machine, and each counter changes once a larger transaction. It does not fall
-much more than LAG_MAX_US behind, and when the writers are quiet it catches up at full speed."""
+"""While the writers are busy, this process works on one shard at a time and then rests YIELD times
+as long as that transaction took: decisions have the machine, and each counter changes once a larger
+transaction. No shard falls much more than LAG_MAX_US behind, and when the writers are quiet all
+catch up at full speed."""
 
 AWAY_MAX_S: Final = 2.0  # between two tries while the database is away
 BUSY_S: Final = 1.0  # before looking again at a shard that another projector has
@@ -241,41 +242,47 @@ async def run_projector(
 async def _follow_all(
     projectors: list[ShardProjector], on_lag: OnLag, stop: asyncio.Event | None
 ) -> None:
+    turn = asyncio.Lock()
     async with asyncio.TaskGroup() as group:
-        running = [group.create_task(_follow(each, on_lag)) for each in projectors]
+        running = [group.create_task(_follow(each, on_lag, turn)) for each in projectors]
         if stop is not None:
             await stop.wait()
             for task in running:
                 task.cancel()
 
 
-async def _follow(projector: ShardProjector, on_lag: OnLag) -> None:
-    """One shard, for ever. A damaged one is reported and tried again: a rebuild heals it."""
+async def _follow(projector: ShardProjector, on_lag: OnLag, turn: asyncio.Lock) -> None:
+    """One shard, for ever. A damaged one is reported and tried again: a rebuild heals it.
+
+    A shard works while it has the `turn`, and keeps it while the process rests for the writers.
+    """
     loop = asyncio.get_running_loop()
     pause = POLL_MIN_S
     head = -1  # not seen yet
     while True:
-        began = loop.time()
-        try:
-            done = await projector.step()
-        except ShardBusy:
-            pause = BUSY_S
-        except JournalUnavailable as error:
-            pause = min(max(pause * 2, POLL_MAX_S), AWAY_MAX_S)
-            logger.warning("the projector waits for the database: %s", error)
-        except (JournalCorrupt, ProjectionDamaged) as error:
-            pause = DAMAGED_S
-            logger.error("shard %s is not projected: %s", projector.shard, error)
-        else:
-            behind = projector.head_entries - projector.entries
-            written = projector.head_entries - head if head >= 0 else 0
-            head = projector.head_entries
-            if done:
-                on_lag(Lag(projector.shard, behind, projector.lag_us if behind else 0))
-            if behind and (projector.lag_us > LAG_MAX_US or written * 4 < done):
-                pause = 0  # too far behind, or the writers are quiet: catch up
-            elif done:
-                pause = min(max(YIELD * (loop.time() - began), POLL_MIN_S), GATHER_MAX_S)
+        async with turn:
+            began = loop.time()
+            try:
+                done = await projector.step()
+            except ShardBusy:
+                pause = BUSY_S
+            except JournalUnavailable as error:
+                pause = min(max(pause * 2, POLL_MAX_S), AWAY_MAX_S)
+                logger.warning("the projector waits for the database: %s", error)
+            except (JournalCorrupt, ProjectionDamaged) as error:
+                pause = DAMAGED_S
+                logger.error("shard %s is not projected: %s", projector.shard, error)
             else:
-                pause = min(max(pause, POLL_MIN_S) * 1.5, POLL_MAX_S)
+                behind = projector.head_entries - projector.entries
+                written = projector.head_entries - head if head >= 0 else 0
+                head = projector.head_entries
+                if done:
+                    on_lag(Lag(projector.shard, behind, projector.lag_us if behind else 0))
+                if behind and (projector.lag_us > LAG_MAX_US or written * 4 < done):
+                    pause = 0  # too far behind, or the writers are quiet: catch up
+                elif done:
+                    pause = POLL_MIN_S
+                    await asyncio.sleep(min(YIELD * (loop.time() - began), GATHER_MAX_S))
+                else:
+                    pause = min(max(pause, POLL_MIN_S) * 1.5, POLL_MAX_S)
         await asyncio.sleep(pause)
