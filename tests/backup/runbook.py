@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 import subprocess
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ledger.journal.embedded_host import Account, find_binaries
 
@@ -33,20 +36,37 @@ class Runbook:
 
     def run(self, title: str, **variables: str) -> str:
         """Run one block; returns what it printed. With the same rights as PostgreSQL itself."""
-        kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
-        path = f"{find_binaries(self.account)}:{os.environ['PATH']}"
         done = subprocess.run(
             ["bash", "-euo", "pipefail", "-c", commands(title)],
             capture_output=True,
             text=True,
-            cwd="/",
-            env=kept | {"PATH": path, "LC_ALL": "C", "HOME": "/"} | self.variables | variables,
             timeout=TIMEOUT_S,
             check=False,
-            **self.account.popen_arguments(),
+            **self._arguments(variables),
         )
         assert done.returncode == 0, f"{title}: {done.stderr}{done.stdout}"
         return done.stdout
+
+    @contextlib.contextmanager
+    def started(self, title: str) -> Iterator[None]:
+        """Run a block that goes on until it is stopped."""
+        running = subprocess.Popen(
+            ["bash", "-euo", "pipefail", "-c", commands(title)],
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            **self._arguments({}),
+        )
+        try:
+            yield
+        finally:
+            running.terminate()
+            running.wait(30)
+
+    def _arguments(self, variables: dict[str, str]) -> dict[str, Any]:
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+        path = f"{find_binaries(self.account)}:{os.environ['PATH']}"
+        given = {"PATH": path, "LC_ALL": "C", "HOME": "/"} | self.variables | variables
+        return {"cwd": "/", "env": kept | given, **self.account.popen_arguments()}
 
 
 def drawdown(title: str, dsn: str) -> None:

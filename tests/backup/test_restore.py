@@ -7,9 +7,7 @@ everything counts once.
 from __future__ import annotations
 
 import asyncio
-import secrets
 import shutil
-from collections import Counter
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -17,16 +15,15 @@ from pathlib import Path
 
 import asyncpg
 import grpc
-import psutil
 import pytest
 
-from ledger.journal.codec import decode_private
 from ledger.journal.embedded import EmbeddedPostgres
-from ledger.journal.embedded_host import account_for, make_owned, throwaway_root
+from ledger.journal.embedded_host import account_for
 from ledger.journal.errors import EmbeddedUnavailable
 from ledger.journal.migrate import migrate
 from ledger.v1 import balance_pb2, balance_pb2_grpc
 from ledger.verify import verify
+from tests.backup.restoring import kill, make_place, recorded, restored
 from tests.backup.runbook import Runbook, drawdown
 from tests.crash.processes import ServerProcess
 from tests.crash.workload import TENANT, Workload, account_name, send_again
@@ -57,9 +54,7 @@ class Disaster:
 @pytest.fixture(scope="module")
 def place() -> Iterator[Path]:
     """A directory for backups and clusters, of the user that PostgreSQL runs as."""
-    path = throwaway_root() / f"drawdown-test-backup-{secrets.token_hex(4)}"
-    make_owned(path, account_for(path))
-    path.chmod(0o755)
+    path = make_place()
     yield path
     shutil.rmtree(path, ignore_errors=True)
 
@@ -70,7 +65,7 @@ def disaster(place: Path, tmp_path_factory: pytest.TempPathFactory) -> Disaster:
 
 
 async def _disaster(place: Path, log: Path) -> Disaster:
-    postgres = EmbeddedPostgres(place / "first")
+    postgres = EmbeddedPostgres(place / "first", sync_initdb=False)
     with postgres:
         await migrate(postgres.dsn, 4)
         variables = {"DATABASE_URL": postgres.dsn, "BACKUPS": str(place / "backups")}
@@ -81,7 +76,7 @@ async def _disaster(place: Path, log: Path) -> Disaster:
         async with serving(postgres.dsn, log) as server:
             found = await _until_disaster(server, runbook, place)
             server.kill()
-            _kill(postgres)
+            kill(postgres)
     shutil.rmtree(place / "first")
     return found
 
@@ -119,11 +114,11 @@ async def _until_disaster(server: ServerProcess, runbook: Runbook, place: Path) 
 async def test_a_lost_database_comes_back_as_it_was_at_a_moment(
     disaster: Disaster, kind: str
 ) -> None:
-    with restored(disaster, disaster.target(kind)) as postgres:
+    with restored(disaster.runbook, disaster.place, disaster.target(kind)) as postgres:
         drawdown("check what was restored", postgres.dsn)
         heads = await _heads(postgres.dsn)
         assert heads.items() < disaster.heads.items(), "a true beginning of what was"
-        events = await _recorded(postgres.dsn)
+        events = await recorded(postgres.dsn)
         assert set(events.values()) == {1}
         assert events.keys() >= disaster.acknowledged
         assert {number for number, _ in events} <= disaster.started
@@ -131,16 +126,16 @@ async def test_a_lost_database_comes_back_as_it_was_at_a_moment(
 
 
 async def test_without_a_target_nothing_that_was_archived_is_lost(disaster: Disaster) -> None:
-    with restored(disaster, "") as postgres:
+    with restored(disaster.runbook, disaster.place, "") as postgres:
         drawdown("check what was restored", postgres.dsn)
         assert await _heads(postgres.dsn) == disaster.heads
-        events = await _recorded(postgres.dsn)
+        events = await recorded(postgres.dsn)
         assert set(events.values()) == {1}
         assert events.keys() == disaster.workload.acknowledged.keys()
 
 
 def test_a_moment_that_the_archive_does_not_reach_is_an_error(disaster: Disaster) -> None:
-    never = restored(disaster, "recovery_target_name = 'never'")
+    never = restored(disaster.runbook, disaster.place, "recovery_target_name = 'never'")
     with pytest.raises(EmbeddedUnavailable, match="before configured recovery target"):
         never.__enter__()
     never.__exit__()
@@ -150,8 +145,8 @@ async def test_a_restored_database_is_kept_and_callers_send_again(
     disaster: Disaster, tmp_path: Path
 ) -> None:
     """Server, callers, backups go on: what is sent again counts once, the new archive is whole."""
-    with restored(disaster, disaster.target("name")) as postgres:
-        before = await _recorded(postgres.dsn)
+    with restored(disaster.runbook, disaster.place, disaster.target("name")) as postgres:
+        before = await recorded(postgres.dsn)
         heads = await _heads(postgres.dsn)
         archive = disaster.place / "backups-2"
         again = Runbook(
@@ -173,28 +168,11 @@ async def test_a_restored_database_is_kept_and_callers_send_again(
             after = (shard, max(seq for of, seq in heads if of == shard) + 1)
             assert kept[after] != disaster.heads.get(after), "a head from after is not there"
         await _archive_all(postgres.dsn)
-    with restored(disaster, "", archive) as postgres:
+    with restored(disaster.runbook, disaster.place, "", archive) as postgres:
         assert await _heads(postgres.dsn) == kept
 
 
 # -- what is looked at -----------------------------------------------------------------------------
-
-
-async def _recorded(dsn: str) -> Counter[tuple[int, int]]:
-    """How often each event of the workload stands in the journal."""
-    connection = await asyncpg.connect(dsn)
-    try:
-        rows = await connection.fetch("SELECT records FROM ledger.journal_private")
-    finally:
-        await connection.close()
-    found: Counter[tuple[int, int]] = Counter()
-    for (records,) in rows:
-        private = decode_private(records)
-        for source, event_id in zip(private.sources, private.ids, strict=True):
-            if source == "crash":
-                _, number, index = event_id.split("-")
-                found[int(number), int(index)] += 1
-    return found
 
 
 async def _refuses_positions_from_after(disaster: Disaster, server: ServerProcess) -> None:
@@ -242,31 +220,6 @@ async def serving(dsn: str, log: Path) -> AsyncIterator[ServerProcess]:
         server.stop()
 
 
-class restored:
-    """The runbook's restore into a new data directory, PostgreSQL started on it."""
-
-    def __init__(self, disaster: Disaster, target: str, backups: Path | None = None) -> None:
-        backups = backups or disaster.place / "backups"
-        self._directory = disaster.place / f"restored-{secrets.token_hex(4)}"
-        make_owned(self._directory, disaster.runbook.account)
-        (base,) = (backups / "base").iterdir()
-        disaster.runbook.run(
-            "restore",
-            TARGET=target,
-            BACKUPS=str(backups),
-            BASE=str(base),
-            RESTORED=str(self._directory / "cluster"),
-        )
-        self._postgres = EmbeddedPostgres(self._directory)
-
-    def __enter__(self) -> EmbeddedPostgres:
-        return self._postgres.start()
-
-    def __exit__(self, *_: object) -> None:
-        self._postgres.stop()
-        shutil.rmtree(self._directory)
-
-
 async def _archive_all(dsn: str) -> None:
     """What the next `archive_timeout` does: close the segment, and wait until it is archived."""
     connection = await asyncpg.connect(dsn)
@@ -279,12 +232,3 @@ async def _archive_all(dsn: str) -> None:
                 await asyncio.sleep(0.05)
     finally:
         await connection.close()
-
-
-def _kill(postgres: EmbeddedPostgres) -> None:
-    assert postgres.pid is not None
-    postmaster = psutil.Process(postgres.pid)
-    family = [postmaster, *postmaster.children(recursive=True)]
-    for process in family:
-        process.kill()
-    psutil.wait_procs(family, 10)
