@@ -18,7 +18,7 @@ from tests.backup.runbook import Runbook
 
 def make_place() -> Path:
     """A directory for backups and clusters, of the user that PostgreSQL runs as."""
-    path = throwaway_root() / f"drawdown-test-backup-{secrets.token_hex(4)}"
+    path = throwaway_root() / f"drawdown-backup-{secrets.token_hex(4)}"
     make_owned(path, account_for(path))
     path.chmod(0o755)
     return path
