@@ -29,6 +29,9 @@ PRIVATE_FORMAT: Final = b"\x01"  # first byte of private records
 ZSTD_LEVEL: Final = 1
 PAYLOAD_BYTES_MAX: Final = 256 << 20  # unpacked; 8,192 events of 16 quantities stay below 16 MB
 
+UNDECODABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are no msgpack of the type: text is checked as UTF-8 apart."""
+
 EventT = TypeVar("EventT")
 
 
@@ -69,7 +72,7 @@ class BatchCodec(Generic[EventT]):
         unpacked = self._unpack(payload)
         try:
             events: list[EventT] = self._decode_batch(unpacked)
-        except msgspec.MsgspecError as error:
+        except UNDECODABLE as error:
             return self._decode_older(unpacked, error)
         return events
 
@@ -81,7 +84,7 @@ class BatchCodec(Generic[EventT]):
         unpacked = self._unpack(payload)
         try:
             raws = self._decode_raws(unpacked)
-        except msgspec.MsgspecError as error:
+        except UNDECODABLE as error:
             raise JournalCorrupt(f"a payload holds no batch of events: {error}") from error
         return [self._one(raws[index], index) for index in indexes]
 
@@ -92,11 +95,11 @@ class BatchCodec(Generic[EventT]):
     def _unpack(self, payload: bytes) -> bytes:
         return _decompress(self._decompressor, payload)
 
-    def _decode_older(self, unpacked: bytes, error: msgspec.MsgspecError) -> list[EventT]:
+    def _decode_older(self, unpacked: bytes, error: Exception) -> list[EventT]:
         """A batch that holds more than current events: retired ones, or what nobody here knows."""
         try:
             events = self._decode_released(unpacked)
-        except msgspec.MsgspecError:
+        except UNDECODABLE:
             self._find_fault(unpacked)
             raise JournalCorrupt(f"a payload holds no batch of events: {error}") from error
         return [self._current(event) for event in events]
@@ -109,7 +112,7 @@ class BatchCodec(Generic[EventT]):
     def _one(self, raw: msgspec.Raw, index: int) -> Any:
         try:
             return self._current(self._decode_event(raw))
-        except msgspec.MsgspecError as error:
+        except UNDECODABLE as error:
             found = _tag_of(raw)
             if isinstance(found, int) and found not in self._tags:
                 raise JournalCorrupt(
@@ -125,7 +128,7 @@ class BatchCodec(Generic[EventT]):
         """Raise JournalCorrupt with the first entry that cannot be read, if the array can be."""
         try:
             raws = self._decode_raws(unpacked)
-        except msgspec.MsgspecError:
+        except UNDECODABLE:
             return
         for index, raw in enumerate(raws):
             self._one(raw, index)
@@ -211,7 +214,7 @@ def decode_private(data: bytes) -> PrivateRecords:
     unpacked = _decompress(zstandard.ZstdDecompressor(), data[1:])
     try:
         return _private_decoder.decode(unpacked)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         raise JournalCorrupt(f"private records are damaged: {error}") from error
 
 
@@ -223,7 +226,7 @@ def _tag_of(raw: msgspec.Raw) -> object:
     """What stands where an event has its tag; None where there is no such place."""
     try:
         found = msgspec.msgpack.decode(raw)
-    except msgspec.MsgspecError:
+    except UNDECODABLE:
         return None
     return found[0] if isinstance(found, list) and found else None
 

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 import pytest
+import zstandard
 
 import ledger.projections.projector
 import ledger.verify.shard
@@ -176,6 +177,9 @@ def test_an_unknown_tag_is_named_with_what_to_do() -> None:
     for nonsense in ("text", [], [None], {"a": 1}):
         with pytest.raises(JournalCorrupt, match="tag None, is damaged"):
             unaware.decode(codec().encode([nonsense]))  # type: ignore[list-item]
+    for damage in (b"\x91\x92\xa1\xff\x01", b"\x91" * 5_000):  # no UTF-8; deeper than Python goes
+        with pytest.raises(JournalCorrupt):
+            unaware.decode(zstandard.ZstdCompressor().compress(damage))
     with pytest.raises(JournalCorrupt, match="no batch"):
         unaware.decode(codec().encode(7))  # type: ignore[arg-type]
 
