@@ -91,7 +91,8 @@ def test_the_generator_adds_what_is_missing_and_changes_nothing(tmp_path: Path) 
     changed = (copy / "locator.v1.json").read_text().replace('"first"', '"second"')
     (copy / "locator.v1.json").write_text(changed)
     before = {path.name: path.read_bytes() for path in copy.iterdir()}
-    added = write_missing(FORMATS, copy)
+    formats = tuple(form for form in FORMATS if form.name in ("position", "locator"))
+    added = write_missing(formats, copy)
     assert sorted(added) == [
         "locator.v1.json: first",
         "position.v1.json: one shard",
@@ -102,4 +103,4 @@ def test_the_generator_adds_what_is_missing_and_changes_nothing(tmp_path: Path) 
     same = {name: (copy / name).read_bytes() == found for name, found in before.items()}
     assert [name for name, is_same in same.items() if not is_same] == ["locator.v1.json"]
     assert (copy / "position.v1.json").read_bytes() == (FIXTURES / "position.v1.json").read_bytes()
-    assert write_missing(FORMATS, copy) == []
+    assert write_missing(formats, copy) == []

@@ -17,14 +17,13 @@ import zstandard
 
 import ledger.projections.projector
 import ledger.verify.shard
+from ledger.core.digest import digest
 from ledger.core.events import Event, Excess, HoldExpired, LimitExceeded, WriterOpened
 from ledger.core.outcomes import locator_of
 from ledger.core.upcast import UPCASTS
-from ledger.engine.configuration import Configurations
 from ledger.engine.recent import RecentBatches
 from ledger.engine.recovery import Replayer
 from ledger.journal.codec import BatchCodec
-from ledger.journal.configuration import MemoryConfigurationStore
 from ledger.journal.errors import JournalCorrupt
 from ledger.journal.memory import MemoryJournal, MemoryStore
 from ledger.journal.protocol import GENESIS_HASH, JournalRow, check_row, make_row
@@ -88,19 +87,6 @@ def test_old_events_are_told_as_current_ones_in_their_places() -> None:
     assert codec().decode_one(payload, 2) == TOLD[2]
 
 
-async def test_an_old_journal_is_replayed_and_its_entries_found_again() -> None:
-    """The engine's replay, and its look at the entry behind an id; hashes are as written."""
-    old = row(OLD)
-    configurations = Configurations(MemoryConfigurationStore())
-    replayer = Replayer(0, codec(), configurations)
-    assert await replayer.take(check_row(old)) == TOLD
-    assert replayer.head_hash == old.hash
-    assert replayer.state.entry_seq == len(OLD)
-    store: MemoryStore = {(0, 1): old}
-    found = await RecentBatches(MemoryJournal(store, 0), codec()).fetch([locator_of(1, 3)])
-    assert found[locator_of(1, 3)].event == TOLD[3]
-
-
 class Lapsed(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=9_003):
     """What HoldExpired might have been."""
 
@@ -126,6 +112,31 @@ def as_once_written(rows: list[JournalRow]) -> Iterator[JournalRow]:
         yield made
 
 
+LAPSED = {Lapsed: lambda lapsed: HoldExpired(lapsed.account, lapsed.hold)}
+
+
+async def test_an_old_journal_is_replayed_and_its_entries_found_again() -> None:
+    """The engine's replay, and its look at the entry behind an id; hashes are as written."""
+    recorded, _ = journal.read(FIXTURES)
+    reader: BatchCodec[Event] = BatchCodec(Event, LAPSED)
+    found = 0
+    for shard in range(journal.SHARDS):
+        rows = list(as_once_written(recorded.journal(shard)))
+        replayer = Replayer(shard, reader, recorded.configurations())
+        store: MemoryStore = {(shard, row.batch_seq): row for row in rows}
+        recent = RecentBatches(MemoryJournal(store, shard), reader)
+        for row in rows:
+            for index, event in enumerate(await replayer.take(check_row(row))):
+                if isinstance(event, HoldExpired):
+                    at = locator_of(row.batch_seq, index)
+                    assert (await recent.fetch([at]))[at].event == event
+                    found += 1
+        assert replayer.head_hash == rows[-1].hash
+        now = await journal.replay(recorded, shard)
+        assert digest(replayer.state) == digest(now)
+    assert found
+
+
 async def test_projector_and_verify_read_an_old_journal_to_the_same_rows(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -141,9 +152,7 @@ async def test_projector_and_verify_read_an_old_journal_to_the_same_rows(
     )
     assert [each.hash.hex() for each in rows] != replayed["hashes"]
     for module in (ledger.projections.projector, ledger.verify.shard):
-        monkeypatch.setattr(
-            module, "UPCASTS", {Lapsed: lambda lapsed: HoldExpired(lapsed.account, lapsed.hold)}
-        )
+        monkeypatch.setattr(module, "UPCASTS", LAPSED)
     await journal.store(old, database)
     then = replayed["read_models"]
     columns = {table: found["columns"] for table, found in then.items()}
