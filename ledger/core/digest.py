@@ -7,12 +7,15 @@ are left out: they follow from what is here.
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
 from ledger.core.books import Book
 from ledger.core.state import Account, Grant, Hold, SettledHold, State
+
+DIGEST_VERSION: Final = 1
+"""The form of these bytes. Whatever changes the digest of an old journal is a new version."""
 
 
 def snapshot(state: State) -> dict[str, Any]:

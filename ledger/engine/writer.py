@@ -19,6 +19,7 @@ from ledger.core.events import ConfigurationApplied, Event
 from ledger.core.limits import MILLISECOND_US, SWEEP_ENTRIES_MAX
 from ledger.core.outcomes import Known, Refusal, split_locator
 from ledger.core.state import State
+from ledger.core.upcast import UPCASTS
 from ledger.engine.batch import BATCH_COMMANDS_MAX, Batch
 from ledger.engine.clock import Clock, ClockSkewed, WriterTime
 from ledger.engine.configuration import Configurations
@@ -87,7 +88,7 @@ class Writer:
         self._recorded_by = recorded_by
         self._observer: Observer = observer if observer is not None else NoObserver()
         self._progress: Progress = progress if progress is not None else _no_progress
-        self._codec: BatchCodec[Event] = BatchCodec(Event)
+        self._codec: BatchCodec[Event] = BatchCodec(Event, UPCASTS)
         self._recent = RecentBatches(journal, self._codec)
         self._queue: deque[Ticket | Read] = deque()
         self._queued_commands = 0

@@ -1,15 +1,19 @@
 """Bytes of a batch: its events (hashed, kept for ever) and its private records (erasable).
 
 A payload is zstd over a msgpack array of the batch's events; everything else about the batch stands
-in the row's columns. The union of events is handed in, so this module knows no event. What could
-identify a person (ids as the customer wrote them, personal attributes) goes into `PrivateRecords`,
-which is stored beside the payload, outside the hash, and can be blanked without breaking the chain.
+in the row's columns. The union of events is handed in, and with it what became of retired ones, so
+this module knows no event. What could identify a person (ids as the customer wrote them, personal
+attributes) goes into `PrivateRecords`, which is stored beside the payload, outside the hash, and
+can be blanked without breaking the chain.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any, Final, Generic, TypeVar
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import reduce
+from operator import or_
+from types import MappingProxyType
+from typing import Any, Final, Generic, TypeVar, get_args
 
 import msgspec
 import zstandard
@@ -25,6 +29,9 @@ PRIVATE_FORMAT: Final = b"\x01"  # first byte of private records
 ZSTD_LEVEL: Final = 1
 PAYLOAD_BYTES_MAX: Final = 256 << 20  # unpacked; 8,192 events of 16 quantities stay below 16 MB
 
+UNDECODABLE: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+"""What msgspec raises for bytes that are no msgpack of the type: text is checked as UTF-8 apart."""
+
 EventT = TypeVar("EventT")
 
 
@@ -34,12 +41,25 @@ class BatchCodec(Generic[EventT]):
     format: Final = FORMAT_EVENTS
     codec: Final = CODEC_MSGPACK_ZSTD
 
-    def __init__(self, event_type: Any) -> None:
-        """`event_type` is the union (or class) of all events, as msgspec understands types."""
+    def __init__(
+        self,
+        event_type: Any,
+        upcasts: Mapping[type, Callable[[Any], Any]] = MappingProxyType({}),
+    ) -> None:
+        """`event_type` is the union (or class) of all events, as msgspec understands types.
+
+        `upcasts` gives for each retired class the event that says the same today; every event that
+        is decoded is a current one. Batches without retired events pay nothing for it. Raises
+        TypeError where a tag is used twice.
+        """
+        released: Any = reduce(or_, upcasts, event_type)
+        self._upcasts = dict(upcasts)
+        self._tags = {_tag(each) for each in (*(get_args(event_type) or (event_type,)), *upcasts)}
         self._encode = msgspec.msgpack.Encoder().encode
         self._decode_batch = msgspec.msgpack.Decoder(list[event_type]).decode
+        self._decode_released = msgspec.msgpack.Decoder(list[released]).decode
         self._decode_raws = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
-        self._decode_event = msgspec.msgpack.Decoder(event_type).decode
+        self._decode_event = msgspec.msgpack.Decoder(released).decode
         self._compress = zstandard.ZstdCompressor(level=ZSTD_LEVEL).compress
         self._decompressor = zstandard.ZstdDecompressor()
 
@@ -48,12 +68,12 @@ class BatchCodec(Generic[EventT]):
         return self._compress(self._encode(events))
 
     def decode(self, payload: bytes) -> list[EventT]:
-        """All events of a payload. Raises JournalCorrupt."""
+        """All events of a payload, as they are said today. Raises JournalCorrupt."""
         unpacked = self._unpack(payload)
         try:
             events: list[EventT] = self._decode_batch(unpacked)
-        except msgspec.MsgspecError as error:
-            raise JournalCorrupt(f"a payload holds no batch of known events: {error}") from error
+        except UNDECODABLE as error:
+            return self._decode_older(unpacked, error)
         return events
 
     def decode_some(self, payload: bytes, indexes: Sequence[int]) -> list[EventT]:
@@ -64,9 +84,9 @@ class BatchCodec(Generic[EventT]):
         unpacked = self._unpack(payload)
         try:
             raws = self._decode_raws(unpacked)
-            return [self._decode_event(raws[index]) for index in indexes]
-        except msgspec.MsgspecError as error:
-            raise JournalCorrupt(f"a payload holds no batch of known events: {error}") from error
+        except UNDECODABLE as error:
+            raise JournalCorrupt(f"a payload holds no batch of events: {error}") from error
+        return [self._one(raws[index], index) for index in indexes]
 
     def decode_one(self, payload: bytes, index: int) -> EventT:
         """The event at one index. Raises JournalCorrupt, IndexError."""
@@ -74,6 +94,44 @@ class BatchCodec(Generic[EventT]):
 
     def _unpack(self, payload: bytes) -> bytes:
         return _decompress(self._decompressor, payload)
+
+    def _decode_older(self, unpacked: bytes, error: Exception) -> list[EventT]:
+        """A batch that holds more than current events: retired ones, or what nobody here knows."""
+        try:
+            events = self._decode_released(unpacked)
+        except UNDECODABLE:
+            self._find_fault(unpacked)
+            raise JournalCorrupt(f"a payload holds no batch of events: {error}") from error
+        return [self._current(event) for event in events]
+
+    def _current(self, event: Any) -> Any:
+        while (step := self._upcasts.get(type(event))) is not None:
+            event = step(event)
+        return event
+
+    def _one(self, raw: msgspec.Raw, index: int) -> Any:
+        try:
+            return self._current(self._decode_event(raw))
+        except UNDECODABLE as error:
+            found = _tag_of(raw)
+            if isinstance(found, int) and found not in self._tags:
+                raise JournalCorrupt(
+                    f"entry {index} of a batch has tag {found}, which this version does not know: "
+                    "a newer version wrote it; upgrade this program, and do not go back behind "
+                    "the version that wrote it"
+                ) from error
+            raise JournalCorrupt(
+                f"entry {index} of a batch, with tag {found}, is damaged: {error}"
+            ) from error
+
+    def _find_fault(self, unpacked: bytes) -> None:
+        """Raise JournalCorrupt with the first entry that cannot be read, if the array can be."""
+        try:
+            raws = self._decode_raws(unpacked)
+        except UNDECODABLE:
+            return
+        for index, raw in enumerate(raws):
+            self._one(raw, index)
 
 
 class PrivateRecords(msgspec.Struct, array_like=True):
@@ -156,8 +214,21 @@ def decode_private(data: bytes) -> PrivateRecords:
     unpacked = _decompress(zstandard.ZstdDecompressor(), data[1:])
     try:
         return _private_decoder.decode(unpacked)
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         raise JournalCorrupt(f"private records are damaged: {error}") from error
+
+
+def _tag(event_class: Any) -> object:
+    return event_class.__struct_config__.tag
+
+
+def _tag_of(raw: msgspec.Raw) -> object:
+    """What stands where an event has its tag; None where there is no such place."""
+    try:
+        found = msgspec.msgpack.decode(raw)
+    except UNDECODABLE:
+        return None
+    return found[0] if isinstance(found, list) and found else None
 
 
 def _decompress(decompressor: zstandard.ZstdDecompressor, data: bytes) -> bytes:

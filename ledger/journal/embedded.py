@@ -46,6 +46,7 @@ SETTINGS: Final = {
     "max_wal_size": "2GB",
     "unix_socket_permissions": "0700",
     "logging_collector": "off",
+    "hot_standby": "off",  # after a restore it is ready when it may be written to, not before
 }
 
 

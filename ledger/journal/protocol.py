@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
+from ledger.journal.codec import CODEC_MSGPACK_ZSTD, FORMAT_EVENTS
 from ledger.journal.errors import (
     CommitUnknown,
     JournalConflict,
@@ -32,6 +33,7 @@ __all__ = [
     "JournalHead",
     "JournalRow",
     "JournalUnavailable",
+    "check_format",
     "check_row",
     "make_row",
     "row_hash",
@@ -152,7 +154,7 @@ def make_row(
 
 
 def check_row(row: JournalRow) -> JournalRow:
-    """Return the row if it matches its own hash; raise `JournalCorrupt` otherwise.
+    """Return the row if it matches its own hash and can be read; raise `JournalCorrupt` otherwise.
 
     The chain (prev_hash of the next row) is checked by whoever reads in order: engine, verify.
     """
@@ -171,6 +173,17 @@ def check_row(row: JournalRow) -> JournalRow:
         raise JournalCorrupt(
             f"shard {row.shard}, batch {row.batch_seq}: the stored hash {row.hash.hex()} is not "
             f"the hash of the stored row, {expected.hex()}"
+        )
+    return check_format(row)
+
+
+def check_format(row: JournalRow) -> JournalRow:
+    """Return the row if this version reads payloads of its format; raise `JournalCorrupt`."""
+    if row.format != FORMAT_EVENTS or row.codec != CODEC_MSGPACK_ZSTD:
+        raise JournalCorrupt(
+            f"shard {row.shard}, batch {row.batch_seq} has format {row.format} and codec "
+            f"{row.codec}, which this version does not know: a newer version wrote it; upgrade "
+            "this program"
         )
     return row
 

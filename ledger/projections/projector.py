@@ -15,6 +15,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Final
 
 from ledger.core.events import Event
+from ledger.core.upcast import UPCASTS
 from ledger.journal.codec import BatchCodec, decode_private
 from ledger.journal.connection import AWAY_ERRORS, CONNECT_ERRORS, describe
 from ledger.journal.errors import JournalCorrupt, JournalUnavailable
@@ -71,7 +72,7 @@ class ShardProjector:
         self._schema = schema
         self._by = by
         self._journal = PostgresJournal(dsn, shard)
-        self._codec: BatchCodec[Event] = BatchCodec(Event)
+        self._codec: BatchCodec[Event] = BatchCodec(Event, UPCASTS)
         self._store: ProjectionStore | None = None
         self._facts = Facts()
         self._reached: Position | None = None

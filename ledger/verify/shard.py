@@ -22,10 +22,11 @@ from ledger.core.events import (
 )
 from ledger.core.evolve import evolve
 from ledger.core.state import State
+from ledger.core.upcast import UPCASTS
 from ledger.journal.codec import BatchCodec
 from ledger.journal.connection import Connection
 from ledger.journal.errors import JournalCorrupt
-from ledger.journal.protocol import GENESIS_HASH, JournalRow, row_hash
+from ledger.journal.protocol import GENESIS_HASH, JournalRow, check_format, row_hash
 from ledger.journal.sql import load
 from ledger.projections.changes import APPLIED, QUARANTINED, SUSPENSE
 from ledger.verify.reflections import Reflection, Tally
@@ -56,7 +57,7 @@ class ShardCheck:
         self.whole = True  # every row so far: the replayed state may be compared
         self._published = published
         self._claims = sorted(claims, key=lambda claim: claim.batch_seq)
-        self._codec: BatchCodec[Event] = BatchCodec(Event)
+        self._codec: BatchCodec[Event] = BatchCodec(Event, UPCASTS)
         self._hash = GENESIS_HASH
         self._batch_seq = 0
         self._entries = 0
@@ -115,7 +116,7 @@ class ShardCheck:
 
     def _decode(self, row: JournalRow) -> list[Event]:
         try:
-            events = self._codec.decode(row.payload)
+            events = self._codec.decode(check_format(row).payload)
         except JournalCorrupt as error:
             self._broken("payload", "a batch of known events", error)
             return []

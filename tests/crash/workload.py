@@ -8,6 +8,7 @@ as a replay of the same outcome.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 import grpc
@@ -56,6 +57,20 @@ def batch_of(number: int) -> usage_pb2.IngestRequest:
 
 def tokens_of(number: int) -> int:
     return sum(event.quantities["tokens"] for event in batch_of(number).events)
+
+
+async def send_again(address: str, batches: Iterable[int]) -> set[tuple[int, int]]:
+    """Send these batches once more; returns the events (batch, index) that were there already."""
+    replayed = set()
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = usage_pb2_grpc.UsageServiceStub(channel)
+        for number in sorted(batches):
+            reply = await stub.Ingest(batch_of(number), timeout=60)
+            for index, result in enumerate(reply.results):
+                assert result.outcome in RECORDED, result
+                if result.replayed:
+                    replayed.add((number, index))
+    return replayed
 
 
 @dataclass

@@ -53,7 +53,7 @@ def test_one_event_can_be_read_beside_events_that_this_version_cannot() -> None:
     pack = msgspec.msgpack.encode([[1, 3], [99, "from the future"]])
     payload = zstandard.ZstdCompressor().compress(pack)
     assert codec.decode_one(payload, 0) == Opened(3)
-    with pytest.raises(JournalCorrupt, match="no batch of known events"):
+    with pytest.raises(JournalCorrupt, match=r"entry 1 of a batch has tag 99, .*upgrade"):
         codec.decode(payload)
     with pytest.raises(JournalCorrupt):
         codec.decode_one(payload, 1)

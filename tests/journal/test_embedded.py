@@ -40,7 +40,7 @@ STRANGER = host.Account(os.getuid() + 4_242, os.getgid() + 4_242, "stranger", Tr
 @pytest.fixture
 def open_folder() -> Iterator[Path]:
     """A folder that the server's user can reach."""
-    folder = Path(tempfile.mkdtemp(prefix="drawdown-test-", dir=host.throwaway_root()))
+    folder = Path(tempfile.mkdtemp(prefix="drawdown-embedded-", dir=host.throwaway_root()))
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)  # a server that just stopped may still tidy up

@@ -1,0 +1,273 @@
+"""Every format that lasts. See `formats` for how to add one."""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import or_
+from typing import Any, get_args
+
+import msgspec
+
+from ledger.api.ids import GRANT, HOLD, mint, unmint
+from ledger.api.positions import decode_position, encode_position
+from ledger.core import events as e
+from ledger.core.catalog import asset_number
+from ledger.core.identity import FamilyDigest
+from ledger.core.outcomes import locator_of, split_locator
+from ledger.core.upcast import UPCASTS
+from ledger.engine.configuration import AssetBody
+from ledger.journal.codec import BatchCodec, PrivateRecords, decode_private, encode_private
+from ledger.journal.configuration import ConfigurationKind, content_hash
+from ledger.journal.directory import family_shard
+from ledger.journal.migrate import load_migrations
+from ledger.journal.protocol import row_hash
+from ledger.v1 import usage_pb2
+from rating import card as rating_card
+from rating.card import Meter, PriceRow, Product, RateCard, Rounding
+from rating.compile import row_number, row_of
+from tests.formats.formats import Format, filled
+
+EVENTS: tuple[Any, ...] = (*get_args(e.Event), *UPCASTS)
+
+# Structs and enums whose shape is a format: the manifest describes them and all that they name.
+ROOTS: tuple[type, ...] = (
+    *EVENTS,
+    e.Pot,
+    e.Suspense,
+    PrivateRecords,
+    AssetBody,
+    RateCard,
+    ConfigurationKind,
+)
+
+KEY, TRACE = bytes(range(16)), bytes(range(16, 32))
+POLICY = e.Policy("usd", 1, 2, e.Overage.PARENT, 3, e.Excess.BILL, 4)
+SLICES = (e.Slice(e.Pot.GRANT, 1, 2, 3, 4), e.Slice(e.Pot.OVERAGE, 5, 6))
+# One of each event of the first version, no two fields of an event alike.
+BATCH: tuple[e.Event, ...] = (
+    e.WriterOpened(1, 2, b"hash", "writer"),
+    e.ConfigurationApplied(1, 2, b"content"),
+    e.BookOpened(1, 2, e.BookKind.USED, 3, 4, "chat"),
+    e.AccountCreated(KEY, 1, 2, 3, 4, POLICY, b"profile", TRACE),
+    e.AccountPolicyUpdated(KEY, 1, POLICY, 2, 3, TRACE),
+    e.AccountClosed(KEY, 1, 2, TRACE),
+    e.GrantIssued(
+        KEY,
+        1,
+        2,
+        3,
+        e.GrantKind.PROMOTIONAL,
+        4,
+        5,
+        6,
+        7,
+        -8,
+        9,
+        10,
+        ("chat", "image"),
+        b"external",
+        11,
+        12,
+        1,
+        13,
+        14,
+        15,
+        TRACE,
+    ),
+    e.GrantVoided(KEY, 1, 2, 3, TRACE),
+    e.GrantExpired(1, 2, 3, 4),
+    e.PlanDeclared(
+        "chat", (("mode", "batch"), ("region", "eu")), ("input", "output"), "usd", 1, (2, -1), 3
+    ),
+    e.UsageRecorded(
+        KEY,
+        1,
+        2,
+        3,
+        (4, 5),
+        (6, -1),
+        7,
+        SLICES,
+        8,
+        ((9, 10),),
+        11,
+        e.Suspense.UNPRICED,
+        0,
+        12,
+        1,
+        b"operation",
+        b"personal",
+        TRACE,
+    ),
+    e.UsageQuarantined(KEY, 1, 2, 3, (4, 5), "TOO_OLD", b"operation", b"personal", TRACE),
+    e.LimitExceeded(1, 2, 3, e.Excess.ABSORB),
+    e.HoldAuthorized(KEY, 1, 2, 3, (4, 5), (6, 7), 8, SLICES, 9, 10, 11, 12, TRACE),
+    e.AuthorizeDenied(KEY, 1, 2, (3, 4), 5, 2**63 - 1, "INSUFFICIENT_CREDITS", 6, 7, TRACE),
+    e.HoldReleased(KEY, 1, 2, TRACE),
+    e.HoldExpired(1, 2),
+    e.RequestAbandoned(KEY, 1),
+)
+PRIVATE = PrivateRecords()
+PRIVATE.add(0, 7, "api", "event-1")
+PRIVATE.add(2, 8, "api", "event-2", "task-9", "task-1", {"email": "person@example.test"})
+
+CARD = RateCard(
+    name="default",
+    asset="USD",
+    asset_scale=9,
+    meters=(
+        Meter("input_tokens"),
+        Meter("cached_tokens", subset_of="input_tokens"),
+        Meter("gpu_seconds", scale=3),
+    ),
+    rows=(
+        PriceRow("chat", "input_tokens", "0.0000025"),
+        PriceRow("chat", "input_tokens", "1/3", {"mode": "async", "eu": "*"}, 200_000, -1),
+    ),
+    products=(Product("chat", "Chat"), Product("image")),
+    rounding=Rounding.UP,
+    prompt_quantity="input_tokens",
+)
+# An event as it waits for its account: the caller's protobuf, sorted.
+PARKED = usage_pb2.UsageEvent(
+    id="event-1",
+    account="waiting",
+    source="api",
+    product="chat",
+    quantities={"output": 2, "input": 1},
+    attributes={"region": "eu", "mode": "batch"},
+    effective_at_us=1_790_000_000_000_000,
+    operation="task-9",
+    personal_attributes={"email": "person@example.test"},
+)
+
+
+def event_format(event_class: Any) -> Format:
+    """A released class, by its tag."""
+    return Format(
+        f"event-{event_class.__struct_config__.tag:03d}",
+        {"full": filled(event_class), "minimal": filled(event_class, minimal=True)},
+        msgspec.msgpack.encode,
+        msgspec.msgpack.Decoder(event_class).decode,
+    )
+
+
+AS_WRITTEN: BatchCodec[Any] = BatchCodec(reduce(or_, EVENTS))
+"""Reads a payload without telling retired events as current ones."""
+
+
+def _digest(inputs: tuple[bytes, str, tuple[Any, ...]]) -> bytes:
+    family_key, method, arguments = inputs
+    found: bytes = getattr(FamilyDigest(family_key), method)(*arguments)
+    return found
+
+
+def _unmint(text: str) -> tuple[str, int, int, int]:
+    kind = text.partition("_")[0]
+    return kind, *unmint(kind, text, 1 << 16)
+
+
+FAMILY_KEY = bytes(range(32))
+DIGESTS = {
+    "usage": ("api", "event-1"),
+    "usage without a source": ("", "evénement"),
+    "request": ("request-1",),
+    "external": ("order-7",),
+    "operation": ("task-9",),
+    "operation with its parent": ("task-9", "task-1"),
+    "pairs": ((("email", "person@example.test"), ("user", "ü")),),
+}
+
+FORMATS: tuple[Format, ...] = (
+    *[event_format(event_class) for event_class in EVENTS],
+    # -- the journal's row
+    Format(
+        "events-of-a-batch",
+        {"one of each": list(BATCH)},
+        msgspec.msgpack.encode,
+        msgspec.msgpack.Decoder(list[reduce(or_, EVENTS)]).decode,  # type: ignore[misc]
+    ),
+    Format(
+        "journal-payload",
+        {"one of each": list(BATCH)},
+        AS_WRITTEN.encode,
+        AS_WRITTEN.decode,
+        exact=False,
+    ),
+    Format("journal-private", {"records": PRIVATE}, encode_private, decode_private, exact=False),
+    Format(
+        "journal-row-hash",
+        {
+            "first": (0, 1, 1_790_000_000_000_000, 0, 1, 1, 1, bytes(32), b"payload"),
+            "later": (3, 2**40, 2**62, 2**50, 8_192, 1, 1, bytes(range(32)), b""),
+        },
+        lambda columns: row_hash(*columns),
+    ),
+    # -- identity and placement
+    Format(
+        "key-digest",
+        {
+            name: (FAMILY_KEY, name.partition(" ")[0], arguments)
+            for name, arguments in DIGESTS.items()
+        },
+        _digest,
+    ),
+    Format(
+        "placement",
+        {
+            "ascii": ("default", "acme", 4),
+            "unicode": ("default", "größe/東京", 1_024),
+            "prefix": ("defaulta", "cme", 1_024),
+        },
+        lambda inputs: family_shard(*inputs),
+    ),
+    Format(
+        "minted-id",
+        {
+            "hold": (HOLD, 3, 7, 12),
+            "grant": (GRANT, 0, 2**63 - 1, 2**40),
+        },
+        lambda inputs: mint(*inputs),
+        _unmint,
+    ),
+    Format(
+        "position",
+        {"one shard": {2: 1_000_000}, "several": {0: 0, 3: 127, 4: 128, 1_023: 2**62}},
+        encode_position,
+        decode_position,
+    ),
+    Format(
+        "locator",
+        {"first": (1, 0), "later": (2**40, 1_048_575)},
+        lambda place: locator_of(*place),
+        split_locator,
+    ),
+    # -- configuration
+    Format(
+        "asset-body",
+        {"full": AssetBody("USD", 9, "money", "US dollar"), "minimal": AssetBody("C", 0, "credit")},
+        msgspec.msgpack.encode,
+        msgspec.msgpack.Decoder(AssetBody).decode,
+    ),
+    Format(
+        "rate-card",
+        {"full": CARD, "minimal": RateCard("default", "USD", 9, (), ())},
+        rating_card.canonical_bytes,
+        rating_card.decode_card,
+    ),
+    Format("content-hash", {"of bytes": b"body", "of nothing": b""}, content_hash),
+    Format("asset-number", {"of a tenant": (7, 12)}, lambda inputs: asset_number(*inputs)),
+    Format("price-row-number", {"of a card": (12, 65_535)}, lambda row: row_number(*row), row_of),
+    # -- beside the journal
+    Format(
+        "parked-usage",
+        {"event": PARKED},
+        lambda event: event.SerializeToString(deterministic=True),
+        usage_pb2.UsageEvent.FromString,
+    ),
+    Format(
+        "migration",
+        {each.name: each.name for each in load_migrations()},
+        {each.name: each.checksum for each in load_migrations()}.__getitem__,
+    ),
+)
