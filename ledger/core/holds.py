@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from ledger.core.catalog import Bound
 from ledger.core.commands import AuthorizeHold, CaptureHold, ReleaseHold
-from ledger.core.drawdown import applicable, draw, overdraft_headroom
+from ledger.core.drawdown import applicable, draw, from_first_grant, overdraft_headroom
 from ledger.core.events import (
     AuthorizeDenied,
     Event,
@@ -27,6 +27,7 @@ from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.shapes import Shape
 from ledger.core.state import HOLD_EXPIRED, Account, Hold, State
 from ledger.core.usage import (
+    NO_TOTALS,
     account_closed,
     declare,
     in_future,
@@ -83,8 +84,9 @@ def assess(
             return refusal
     bound, plan = state.catalog.step(account.card_key, shape, now, quantities)
     period = state.months.start_of(now)
+    totals = NO_TOTALS if plan.whole else rounding_totals(account, plan, period)
     try:
-        charges, total, _, _ = rate(plan, quantities, rounding_totals(account, plan, period))
+        charges, total, _, _ = rate(plan, quantities, totals)
     except RatingFault as fault:
         return rating_fault(fault)
     if total > INT64_MAX:
@@ -94,9 +96,13 @@ def assess(
     if UNPRICED in charges:
         found.denied = Reason.UNPRICED
     elif total:
-        opened = found.opened
-        used_book(state, bound, opened)
-        drawn = draw(state, account, bound.asset, shape.product, total, now, period, opened, False)
+        whole = from_first_grant(account, bound.asset, shape.product, total, now)
+        if whole is not None:
+            found.slices = (whole,)
+            return found
+        drawn = draw(
+            state, account, bound.asset, shape.product, total, now, period, found.opened, False
+        )
         found.uses_debt = drawn.uses_debt
         found.slices = tuple(drawn.slices)
         if drawn.left:

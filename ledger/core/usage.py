@@ -30,7 +30,7 @@ from ledger.core.state import Account, State
 from rating.compile import Plan
 from rating.price import UNPRICED, RatingFault, rate
 
-_NO_TOTALS: Final[dict[int, int]] = {}
+NO_TOTALS: Final[dict[int, int]] = {}
 _NO_ADVANCES: Final[tuple[tuple[int, int], ...]] = ()
 _NO_SLICES: Final[tuple[Slice, ...]] = ()
 _UNPRICED: Final = int(Suspense.UNPRICED)
@@ -87,7 +87,7 @@ def decide_usage(
             charges = tuple(map(mul, plan.numerators, quantities))
             total = sum(charges)
     else:
-        totals = _NO_TOTALS if plan.whole else rounding_totals(account, plan, period)
+        totals = NO_TOTALS if plan.whole else rounding_totals(account, plan, period)
         try:
             charges, total, advances, _ = rate(plan, quantities, totals)
         except RatingFault as fault:
