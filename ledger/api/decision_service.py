@@ -80,12 +80,16 @@ class DecisionService:
     async def check(self, request: pb.CheckRequest, call: Call) -> pb.CheckResponse:
         """Advice from the newest state, at once."""
         edge = self._edge
-        tenant = await edge.tenant(request.tenant)
+        number, shard = edge.seat(request.tenant, request.account)
+        tenant = 0 if number else await edge.tenant(request.tenant)
         shape, values = shape_of(edge.shapes, request)
-        entry = await edge.account(tenant, request.account)
-        writer = edge.writer(entry)
+        if not number:
+            entry = await edge.account(tenant, request.account)
+            edge.keep_seat(entry)
+            number, shard = entry.number, entry.shard
+        writer = edge.ledger.writers[shard]
         now_us = edge.ledger.clock.now_us()
-        found = advise(writer.state, entry.number, shape, values, now_us)
+        found = advise(writer.state, number, shape, values, now_us)
         if isinstance(found, Refusal):
             raise refused(found, {"account": request.account})
         assessment = found.assessment
@@ -104,7 +108,7 @@ class DecisionService:
             policy_version=found.policy_version,
             rate_card=found.rate_card,
             rate_card_version=assessment.card_version,
-            position=position_of(entry.shard, writer.durable_position),
+            position=position_of(shard, writer.durable_position),
         )
 
     async def authorize(self, request: pb.AuthorizeRequest, call: Call) -> pb.AuthorizeResponse:

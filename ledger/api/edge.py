@@ -58,6 +58,21 @@ class Edge:
 
     # -- accounts --------------------------------------------------------------------------------
 
+    def seat(self, tenant_name: str, account_id: str) -> tuple[int, int]:
+        """(number, shard) of an account by its own id, as far as it is in memory; else (0, 0).
+
+        For calls that have no time to lose; whoever gets nothing asks `tenant` and `account`.
+        """
+        tenant = self._tenants.get(tenant_name)
+        seat = self.seats.of(tenant).get(account_id) if tenant is not None else None
+        return (0, 0) if seat is None else (seat[0], seat[3])
+
+    def keep_seat(self, entry: Entry) -> None:
+        """Let `seat` find an account."""
+        family = self.ledger.family(entry)
+        seats = self.seats.of(entry.tenant)
+        seats[entry.account_id] = (entry.number, family.usage_after, family, entry.shard)
+
     async def account(self, tenant: int, name: str, field: str = "account") -> Entry:
         """The account that an id or alias means now (rule I7). Raises ACCOUNT_UNKNOWN."""
         fault = id_fault(field, name)

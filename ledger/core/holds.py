@@ -83,8 +83,9 @@ def assess(
         if refusal is not None:
             return refusal
     bound, plan = state.catalog.step(account.card_key, shape, now, quantities)
-    period = state.months.start_of(now)
-    totals = NO_TOTALS if plan.whole else rounding_totals(account, plan, period)
+    totals = NO_TOTALS
+    if not plan.whole:
+        totals = rounding_totals(account, plan, state.months.start_of(now))
     try:
         charges, total, _, _ = rate(plan, quantities, totals)
     except RatingFault as fault:
@@ -100,6 +101,7 @@ def assess(
         if whole is not None:
             found.slices = (whole,)
             return found
+        period = state.months.start_of(now)
         drawn = draw(
             state, account, bound.asset, shape.product, total, now, period, found.opened, False
         )

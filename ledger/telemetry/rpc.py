@@ -109,7 +109,7 @@ class RpcTelemetry:
     def decided(self, method: str, decision: str) -> None:
         """Count one answer of Check or Authorize."""
         decisions = self._tallies.decisions
-        place = (method.rpartition("/")[2], decision)
+        place = (method, decision)
         decisions[place] = decisions.get(place, 0) + 1
 
 
