@@ -31,6 +31,10 @@ NO_SIGNATURE: Final = bytes(64)
 _BODY: Final = Layout(">16sq16sq16s32s16sq32s")
 
 
+class KeyNotIntroduced(Exception):
+    """The key is not among the installation's, or is older than one that sealed already."""
+
+
 def key_id_of(public_key: bytes) -> bytes:
     """The first 16 bytes of BLAKE2b-256 over the raw public key."""
     return blake2b(public_key, digest_size=32, person=PERSON).digest()[:KEY_ID_BYTES]

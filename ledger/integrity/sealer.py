@@ -16,13 +16,13 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-from ledger.integrity.keys import KeyRecord, SealKey, introduce
+from ledger.integrity.keys import KeyNotIntroduced, KeyRecord, SealKey, introduce
 from ledger.integrity.leaves import SECRET_BYTES
 from ledger.integrity.ranges import SEAL_ENTRIES_MAX, SealedRange, StoredSeal, mark_after
 from ledger.integrity.seal import NO_SEAL, SEAL_FORMAT, SEAL_SEQ_FIRST, Seal
 from ledger.integrity.store import PostgresSealStore, SealStore
 from ledger.journal.connection import open_pool
-from ledger.journal.errors import JournalCorrupt, JournalError, JournalUnavailable
+from ledger.journal.errors import JournalCorrupt, JournalUnavailable
 from ledger.journal.migrate import read_settings
 from ledger.journal.postgres import PostgresJournal
 from ledger.journal.protocol import Journal
@@ -32,10 +32,6 @@ logger = logging.getLogger(__name__)
 SEAL_EVERY_S: Final = 10
 """Between two rounds: what an attacker could still cut off unseen. A seal is 350 bytes, and 32 more
 for each 1,024 entries: 1.1 GB a year for a shard that is never idle."""
-
-
-class KeyNotIntroduced(JournalError):
-    """The key is not among the installation's, or is older than one that sealed already."""
 
 
 def wall_us() -> int:
