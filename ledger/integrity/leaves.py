@@ -15,7 +15,6 @@ SALT_BYTES: Final = 16
 SECRET_BYTES: Final = 32
 SALT_PERSON: Final = b"drawdown.salt.1"
 
-_SALTS_A_BLOCK: Final = 4  # BLAKE2b gives 64 bytes at once
 _PLACE: Final = Struct(">qqqqqq")
 _BLOCK: Final = Struct(">q")
 
@@ -45,7 +44,7 @@ class Salts:
 
     def of(self, entry_seq: int) -> bytes:
         """The salt of one entry; neighbours in order cost a fourth of a hash each."""
-        block, place = divmod(entry_seq, _SALTS_A_BLOCK)
+        block, place = entry_seq >> 2, entry_seq & 3
         if block != self._block:
             digest = self._base.copy()
             digest.update(_BLOCK.pack(block))

@@ -90,7 +90,7 @@ def decode_proof(document: bytes) -> Proof:
         raise ProofMalformed(f"{len(document)} bytes; a proof has {PROOF_BYTES_MAX} at most")
     try:
         return msgspec.json.decode(document, type=Proof)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ProofMalformed(f"no proof: {error}") from error
 
 
@@ -114,6 +114,8 @@ def _faults_of(proof: Proof, public_keys: Sequence[bytes]) -> list[str]:
     if not any(seal.signed_by(key) for key in keys):
         return ["the signature of the seal does not hold"]
     faults = [f"entry: {fault}" for fault in _faults_of_entry(proof.entry, seal)]
+    if faults:
+        return faults  # what is not proven is not read either
     faults += _faults_of_plan(proof)
     if proof.identity is not None and field_of(proof.entry.event, 1) != proof.identity.digest():
         faults.append("identity: the event was recorded under another identity")
@@ -146,6 +148,8 @@ def _faults_of_plan(proof: Proof) -> list[str]:
     if plan is None:
         return ["plan: the event names one, which is missing"]
     faults = _faults_of_entry(plan, proof.seal)
+    if faults:
+        return [f"plan: {fault}" for fault in faults]
     if _batch_of(plan) != _batch_of(entry):
         faults.append("is of another batch")
     if plan.entry_seq != entry.first_event + field_of(entry.event, place):
@@ -171,6 +175,6 @@ def field_of(event: bytes, place: int) -> Any:
     """One place of an encoded event's array, None where it has none. Raises ProofMalformed."""
     try:
         fields: list[Any] = msgspec.msgpack.decode(event, type=list)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise ProofMalformed(f"an event is a msgpack array: {error}") from error
     return fields[place] if place < len(fields) else None

@@ -142,7 +142,7 @@ def split_events(payload: bytes) -> list[bytes]:
     unpacked = _decompress(zstandard.ZstdDecompressor(), payload)
     try:
         return [bytes(raw) for raw in _split(unpacked)]
-    except msgspec.MsgspecError as error:
+    except UNDECODABLE as error:
         raise JournalCorrupt(f"a payload holds no batch of events: {error}") from error
 
 

@@ -35,7 +35,7 @@ from ledger.core.limits import HOLD_LIFETIME_DEFAULT_US, PERIOD_GRACE_US
 from ledger.core.state import GRANT_OPEN, GRANT_VOIDED, HOLD_EXPIRED, NEVER, Account, State
 from ledger.verify.report import Findings
 
-_BOOK_OF_POT: Final = {
+_BOOK_OF_POT: Final[dict[int, BookKind]] = {
     Pot.GRANT: BookKind.GRANT,
     Pot.OVERDRAFT: BookKind.ADVANCE,
     Pot.OVERAGE: BookKind.OVERAGE,
@@ -43,7 +43,7 @@ _BOOK_OF_POT: Final = {
     Pot.EXCESS_BILLED: BookKind.OVERAGE,
     Pot.ABSORBED: BookKind.PROMOTION,
 }
-_OVER_LIMIT: Final = frozenset({Pot.EXCESS_OWED, Pot.EXCESS_BILLED, Pot.ABSORBED})
+_OVER_LIMIT: Final[frozenset[int]] = frozenset({Pot.EXCESS_OWED, Pot.EXCESS_BILLED, Pot.ABSORBED})
 
 
 class Rules:
@@ -93,10 +93,11 @@ class Rules:
 
     def _look_at_plan(self, state: State, event: Any, plan: PlanDeclared) -> None:
         names = len(plan.quantity_names)
-        self._equal(state, "number of quantities", names, len(event.quantities))
-        self._equal(state, "number of price rows", names, len(plan.rows))
-        if isinstance(event, UsageRecorded | HoldAuthorized):
-            self._equal(state, "number of charges", names, len(event.charges))
+        if len(event.quantities) != names or len(plan.rows) != names:
+            found = f"{len(event.quantities)}, {len(plan.rows)} price rows"
+            self._wrong(state, "number of quantities", names, found)
+        if len(getattr(event, "charges", plan.rows)) != names:
+            self._wrong(state, "number of charges", names, len(event.charges))
 
     def _usage(self, state: State, event: UsageRecorded) -> None:
         account = state.accounts[event.account]
@@ -122,14 +123,15 @@ class Rules:
     ) -> None:
         """Debits = credits within the entry, and each slice from a book that may pay (D1, D4)."""
         drawn, charged = sides_of(event)
-        self._equal(state, "sum of slices", charged, drawn)
+        if drawn != charged:
+            self._wrong(state, "sum of slices", charged, drawn)
         asset = state.declared[event.plan].asset
         for piece in event.slices:
             book = state.books.accounts[piece.book]
-            self._equal(state, f"asset of book {book.number}", asset, book.asset)
-            self._equal(
-                state, f"kind of book {book.number}", _BOOK_OF_POT[Pot(piece.pot)], book.kind
-            )
+            if book.asset != asset:
+                self._wrong(state, f"asset of book {book.number}", asset, book.asset)
+            if book.kind != _BOOK_OF_POT[piece.pot]:
+                self._wrong(state, f"kind of book {book.number}", piece.pot, book.kind)
             if not _pays_for(book, account):
                 self._wrong(state, f"owner of book {book.number}", "its own line", book.owner)
 
