@@ -32,12 +32,14 @@ def check_proof(file: Path, public_keys: tuple[Path, ...], as_json: bool) -> Non
 
     Needs neither server nor database. Ends with 4 where the proof does not hold.
     """
-    from ledger.integrity.key_files import read_public_key
+    from ledger.integrity.key_files import KeyUnusable, read_public_key
     from ledger.integrity.proof import ProofMalformed, decode_proof, faults_of
 
-    keys = [read_public_key(str(path)) for path in public_keys]
     try:
+        keys = [read_public_key(str(path)) for path in public_keys]
         proof = decode_proof(file.read_bytes())
+    except KeyUnusable as error:
+        raise Failed(str(error), exit_code=2) from error
     except OSError as error:
         raise Failed(f"{file} cannot be read: {error.strerror or error}") from error
     except ProofMalformed as error:

@@ -142,9 +142,11 @@ async def run_sealer(
         sealer = Sealer(seals, key)
         await sealer.introduce()
         stop = stop or asyncio.Event()
-        while not stop.is_set():
+        last = False
+        while not last:
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), every_s)
+            last = stop.is_set()  # before the round: what it seals is all that was there
             await seal_all(dsn, seals, sealer, settings.shards)
     finally:
         pool.terminate()

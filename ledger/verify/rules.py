@@ -69,9 +69,8 @@ class Rules:
         """What may not be so once the entry is applied (rules B6, B7)."""
         for asset, totals in state.books.totals.items():
             if not totals.balanced:
-                self._wrong(
-                    state,
-                    f"credits of asset {asset}",
+                self._findings.add(
+                    f"entry {state.entry_seq - 1}, credits of asset {asset}",
                     f"{totals.debits_posted} + {totals.debits_pending} pending",
                     f"{totals.credits_posted} + {totals.credits_pending} pending",
                 )
@@ -80,7 +79,8 @@ class Rules:
                 book = state.books.accounts[piece.book]
                 if book.grant is not None and book.available < 0:
                     what = f"units left of grant {book.grant.number}"
-                    self._wrong(state, what, "0 or more", book.available)
+                    what = f"entry {state.entry_seq - 1}, {what}"
+                    self._findings.add(what, "0 or more", book.available)
 
     def _wrong(self, state: State, what: str, expected: object, found: object) -> None:
         self._findings.add(f"entry {state.entry_seq}, {what}", expected, found)

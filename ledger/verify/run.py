@@ -9,7 +9,7 @@ import asyncpg
 from msgspec import Struct
 
 from ledger.integrity.ranges import BEGINNING, Mark
-from ledger.integrity.seal import Seal
+from ledger.integrity.seal import Seal, SealMalformed
 from ledger.journal.configuration import content_hash
 from ledger.journal.connection import AWAY_ERRORS, CONNECT_ERRORS, Connection, connect, describe
 from ledger.journal.errors import JournalUnavailable
@@ -121,7 +121,7 @@ class _Run:
         self._sources = sources if marks is None else ()
         self._progress = progress
         self._report = Report(True, [], [], "full" if marks is None else "incremental")
-        self._reached: list[ShardMark] = []
+        self._reached: list[tuple[int, Mark, Seal | None]] = []
 
     async def shard(self, connection: Connection, shard: int) -> None:
         """Check one shard from its mark, or from its beginning, to its tail."""
@@ -164,7 +164,7 @@ class _Run:
         )
         self._report.shards.append(findings.report)
         self._report.findings += findings.found
-        self._reached.append(_mark_of(shard, check.reached, sealed.last))
+        self._reached.append((shard, check.reached, sealed.last))
 
     async def beyond(self, connection: Connection, shards: int) -> None:
         """Rows of shards that the ledger does not have are nobody's."""
@@ -183,8 +183,10 @@ class _Run:
         if self._marks is not None:
             report.not_checked += ["rows before the mark", *CHECKED_BY_REPLAY]
         report.notes = self._notes()
-        marks = Marks(MARK_FORMAT, self._instance, self._reached) if report.ok else None
-        return Verified(report, marks)
+        if not report.ok:
+            return Verified(report, None)
+        marks = [_mark_of(*reached) for reached in self._reached]
+        return Verified(report, Marks(MARK_FORMAT, self._instance, marks))
 
     def _notes(self) -> list[str]:
         unsealed = sum(shard.unsealed_entries for shard in self._report.shards)
@@ -211,7 +213,10 @@ class _Run:
             return None
         after, through = mark.seal_seq - 1, mark.seal_seq
         async for stored in read_seals(connection, shard, self._instance, after, through):
-            findings.compare("seal at the mark", mark.seal_hash, stored.seal.hash())
+            try:
+                findings.compare("seal at the mark", mark.seal_hash, stored.seal.hash())
+            except SealMalformed as error:
+                findings.add("seal at the mark", mark.seal_hash, error)
             return stored.seal
         findings.add("seal at the mark", mark.seal_seq, "missing")
         return None

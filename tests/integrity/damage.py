@@ -73,21 +73,26 @@ class Place:
             done = await connection.execute(
                 statement, value, now, *[self.row[name] for name in keys]
             )
-        except (asyncpg.IntegrityConstraintViolationError, asyncpg.ObjectNotInPrerequisiteStateError):
+        except (
+            asyncpg.IntegrityConstraintViolationError,
+            asyncpg.ObjectNotInPrerequisiteStateError,
+        ):
             return False
         assert done == "UPDATE 1", (done, self)
         return True
 
-    def is_located_by(self, report: Report) -> bool:
+    def is_located_by(self, report: Report, changed: Any) -> bool:
         """Whether a finding names the place: its row, a row beside it, or the seal itself."""
         if self.table == "seal_key":
             return any(
-                each.what == "seal keys" and f"seal key {self.row['key_seq']}" in each.found
+                (each.what == "seal keys" and f"seal key {self.row['key_seq']}" in each.found)
                 or each.what.endswith(", key")
                 for each in report.findings
             )
         if self.table == "seal":
-            names = {f"seal {self.row['seal_seq'] + more}" for more in (0, 1)}
+            numbers = [self.row["seal_seq"], self.row["seal_seq"] + 1]
+            numbers += [changed] if self.column == "seal_seq" else []
+            names = {f"seal {number}" for number in numbers}
             return any(
                 each.shard == self.row["shard"] and each.what.split(",")[0] in names
                 for each in report.findings
@@ -135,7 +140,7 @@ async def flip(
                 continue
             report = await verify(dsn, anchors=[KEY.public_key], sources=())
             flips.flipped += 1
-            if not report.ok and place.is_located_by(report):
+            if not report.ok and place.is_located_by(report, changed):
                 flips.detected += 1
             else:
                 flips.missed = [

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from ledger.core import events as e
 from ledger.core.identity import FamilyDigest
@@ -39,12 +39,14 @@ class Written:
         self._codec: BatchCodec[e.Event] = BatchCodec(e.Event)
         self._hash, self._batch_seq, self._entries = GENESIS_HASH, 0, 0
 
-    async def write(self, *batches: Sequence[e.Event]) -> None:
+    async def write(self, *batches: Sequence[e.Event], at: Mapping[int, int] | None = None) -> None:
+        """`at`: when batches are recorded, by number; else a microsecond apart from noon on."""
         for events in batches:
+            recorded_at_us = (at or {}).get(self._batch_seq + 1, NOON_US + self._batch_seq)
             row = make_row(
                 shard=SHARD,
                 batch_seq=self._batch_seq + 1,
-                recorded_at_us=NOON_US + self._batch_seq,
+                recorded_at_us=recorded_at_us,
                 first_event=self._entries,
                 event_count=len(events),
                 format=1,

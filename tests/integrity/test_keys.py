@@ -36,7 +36,9 @@ def chain(*steps: tuple[SealKey, SealKey | None]) -> list[KeyRecord]:
 
 def faults(records: list[KeyRecord]) -> list[str]:
     return [
-        fault for at, each in enumerate(records) for fault in faults_of(each, records[:at], INSTANCE)
+        fault
+        for at, each in enumerate(records)
+        for fault in faults_of(each, records[:at], INSTANCE)
     ]
 
 
@@ -44,7 +46,10 @@ def test_the_record_of_a_key_is_what_it_was() -> None:
     """Fixed for ever: hash of the second record of a chain of known keys."""
     records = chain((KEY, None), (NEXT_KEY, KEY))
     assert key_id_of(KEY.public_key).hex() == "697627c659adedf45f4bbdb27539e4df"
-    assert records[1].hash().hex() == "d6dcddc0d657c908e3bfa1c452cf55fcb3dc5f0d3073753fda25ab0cc0bf408d"
+    assert (
+        records[1].hash().hex()
+        == "d6dcddc0d657c908e3bfa1c452cf55fcb3dc5f0d3073753fda25ab0cc0bf408d"
+    )
 
 
 def test_trust_goes_along_the_chain_in_both_directions() -> None:

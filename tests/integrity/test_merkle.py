@@ -1,4 +1,4 @@
-"""The tree is RFC 6962's: vectors by hand, every size and leaf, and nothing else leads to a root."""
+"""The tree is RFC 6962's: vectors by hand, every size and leaf, and one way to each root."""
 
 from __future__ import annotations
 

@@ -10,8 +10,8 @@ from msgspec.structs import replace
 
 from ledger.integrity.keys import KeyNotIntroduced, introduce
 from ledger.integrity.ranges import StoredSeal
-from ledger.integrity.sealer import Sealer, run_sealer
 from ledger.integrity.seal import NO_SEAL, Seal
+from ledger.integrity.sealer import Sealer, run_sealer
 from ledger.integrity.store import MemorySealStore, SealStore
 from ledger.journal.errors import JournalCorrupt
 from ledger.journal.postgres import PostgresJournal
