@@ -10,6 +10,7 @@ from ledger.api.calls import Call
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed
 from ledger.api.limits import Checked
+from ledger.api.pages import page_after, page_token
 from ledger.core.events import Event
 from ledger.integrity.proof import Identity, Proof, ProvenEntry, encode_proof
 from ledger.integrity.prover import NotSealed, prove
@@ -82,10 +83,17 @@ class ProofCalls:
         check = Checked()
         check.between("shard", request.shard, 0, self._edge.ledger.directory.shards - 1)
         check.between("after_seal_seq", request.after_seal_seq, 0)
-        limit = check.page_size(request.page_size)
+        size = check.page_size(request.page_size)
         check.done()
-        page = await self._seals.page(request.shard, request.after_seal_seq, limit)
-        return pb.ListSealsResponse(seals=[_seal(stored.seal) for stored in page])
+        listing = f"seals/{request.shard}"
+        after = max(page_after(listing, request.page_token), request.after_seal_seq)
+        found = await self._seals.page(request.shard, after, size + 1)
+        page = [_seal(stored.seal) for stored in found[:size]]
+        more = len(found) > size
+        return pb.ListSealsResponse(
+            seals=page,
+            next_page_token=page_token(listing, page[-1].seal_seq) if more else "",
+        )
 
     async def get_seal_keys(
         self, request: pb.GetSealKeysRequest, call: Call

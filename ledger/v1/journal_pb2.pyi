@@ -691,27 +691,31 @@ class ListSealsRequest(_message.Message):
 
     TENANT_FIELD_NUMBER: _builtins.int
     SHARD_FIELD_NUMBER: _builtins.int
-    AFTER_SEAL_SEQ_FIELD_NUMBER: _builtins.int
     PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    AFTER_SEAL_SEQ_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     shard: _builtins.int
     """The shard, from 0."""
-    after_seal_seq: _builtins.int
-    """Only seals with a higher number; 0 = from the first."""
     page_size: _builtins.int
-    """Seals in an answer, 1 to 1,000; 0 = 100. A larger number counts as 1,000."""
+    """Seals a page: 0 = 100, at most 1,000."""
+    page_token: _builtins.str
+    """next_page_token of the page before; empty = the first page."""
+    after_seal_seq: _builtins.int
+    """Only seals with a higher number, for whoever has those before; 0 = from the first."""
     def __init__(
         self,
         *,
         tenant: _builtins.str = ...,
         shard: _builtins.int = ...,
-        after_seal_seq: _builtins.int = ...,
         page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        after_seal_seq: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_seal_seq", b"after_seal_seq", "page_size", b"page_size", "shard", b"shard", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_seal_seq", b"after_seal_seq", "page_size", b"page_size", "page_token", b"page_token", "shard", b"shard", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -724,18 +728,22 @@ class ListSealsResponse(_message.Message):
     DESCRIPTOR: _descriptor.Descriptor
 
     SEALS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty = this is the last."""
     @_builtins.property
     def seals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Seal]:
-        """The seals, ascending by `seal_seq`. Fewer than asked for: these are the last."""
+        """The seals, ascending by `seal_seq`."""
 
     def __init__(
         self,
         *,
         seals: _abc.Iterable[Global___Seal] | None = ...,
+        next_page_token: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["seals", b"seals"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "seals", b"seals"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

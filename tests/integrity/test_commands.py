@@ -7,7 +7,6 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -98,11 +97,11 @@ def proven(module_database: str, tmp_path_factory: pytest.TempPathFactory) -> Pr
 
 
 @pytest.fixture
-def auditor(proven: Proven, tmp_path: Path) -> Iterator[Path]:
+def auditor(proven: Proven, tmp_path: Path) -> Path:
     """Nothing but a proof and a public key, in a folder of its own."""
     for file in (proven.proof, proven.public):
         shutil.copy(file, tmp_path)
-    yield tmp_path
+    return tmp_path
 
 
 def offline(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:

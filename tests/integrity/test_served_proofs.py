@@ -143,16 +143,20 @@ async def test_seals_and_keys_are_listed_for_whoever_keeps_them(sealed: Sealed) 
     await sealed.caller.ingest(api.event("evt-2", "acme"))
     await sealed.seal()
 
-    async def listed(**page: int) -> list[pb.Seal]:
+    async def listed(**page: Any) -> list[pb.Seal]:
         request = pb.ListSealsRequest(tenant=api.TENANT, shard=shard, **page)
-        return list((await journal.ListSeals(request)).seals)
+        reply = await journal.ListSeals(request)
+        if not reply.next_page_token:
+            return list(reply.seals)
+        assert len(reply.seals) == page["page_size"]
+        return [*reply.seals, *await listed(**{**page, "page_token": reply.next_page_token})]
 
     first, second = await listed()
-    assert await listed(page_size=1) == [first]
+    assert await listed(page_size=1) == [first, second]
     assert await listed(after_seal_seq=1) == [second]
     assert await listed(after_seal_seq=2) == []
     read = Seal(**{name: getattr(second, name) for name in Seal.__struct_fields__})
     assert read.signed_by(KEY.public_key)
-    for wrong in ({"shard": 4}, {"after_seal_seq": -1}, {"page_size": -1}):
+    for wrong in ({"shard": 4}, {"after_seal_seq": -1}, {"page_size": -1}, {"page_token": "x"}):
         request = pb.ListSealsRequest(tenant=api.TENANT, **wrong)
         await api.refusal_of(journal.ListSeals(request))
