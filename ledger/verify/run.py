@@ -87,12 +87,10 @@ async def verify_from(
     instance = settings.instance_id.bytes
     if marks is not None and marks.instance != instance:
         raise MarkUnusable("the mark is another ledger's")
-    run = _Run(instance, marks, sources, progress)
+    run = _Run(instance, marks, sources, anchors, progress)
     try:
         connection = await connect(dsn, application_name="drawdown verify")
         try:
-            run.trust = await read_trust(connection, instance, anchors)
-            run.published = await _published(connection)
             for shard in range(settings.shards):
                 await run.shard(connection, shard)
             await run.beyond(connection, settings.shards)
@@ -104,21 +102,26 @@ async def verify_from(
 
 
 class _Run:
-    """One run over all shards."""
+    """One run over all shards, each as far as its head when its turn came.
 
-    trust: KeyTrust
-    published: PublishedHashes
+    A server may go on meanwhile, so what refers to something is read before what it refers to:
+    claims, then seals, then the head; and what rows and seals name (keys, configuration) after.
+    """
 
     def __init__(
         self,
         instance: bytes,
         marks: Marks | None,
         sources: Sequence[ReflectionSource],
+        anchors: Sequence[bytes],
         progress: Progress,
     ) -> None:
         self._instance = instance
         self._marks = marks
         self._sources = sources if marks is None else ()
+        self._anchors = anchors
+        self._trust = KeyTrust({}, {}, bool(anchors), [])
+        self._bodies: dict[bytes, bool] = {}
         self._progress = progress
         self._report = Report(True, [], [], "full" if marks is None else "incremental")
         self._reached: list[tuple[int, Mark, Seal | None]] = []
@@ -126,23 +129,26 @@ class _Run:
     async def shard(self, connection: Connection, shard: int) -> None:
         """Check one shard from its mark, or from its beginning, to its tail."""
         findings = Findings(ShardReport(shard))
-        if shard == 0:
-            for fault in self.trust.faults:
-                findings.add("seal keys", "a chain of records that hold", fault)
         claims = await _claims(connection, shard, self._sources)
         for claim in claims:
             if isinstance(claim, ReadModels):
                 findings.report.projected = claim.entries
         newest = await last_seal(connection, shard, self._instance)
+        head = await connection.fetchrow(_SQL["head"], shard)
+        last_batch: int = head["batch_seq"] if head is not None else 0
+        total: int = head["first_event"] + head["event_count"] if head is not None else 0
+        self._trust = await read_trust(connection, self._instance, self._anchors)
+        published = await _published(connection, self._bodies)
+        if shard == 0:
+            for fault in self._trust.faults:
+                findings.add("seal keys", "a chain of records that hold", fault)
         mark = self._marks.of(shard) if self._marks is not None else None
         start, recorded_at = await _start_of(connection, mark, shard, findings)
         before = await self._seal_of(connection, mark, shard, findings)
-        head = await connection.fetchrow(_SQL["head"], shard)
-        total: int = head["first_event"] + head["event_count"] if head is not None else 0
         check = ShardCheck(
             findings.report,
             findings,
-            self.published,
+            published,
             claims,
             start,
             recorded_at,
@@ -152,12 +158,11 @@ class _Run:
         sealed = SealCheck(
             findings,
             read_seals(connection, shard, self._instance, known, through),
-            self.trust,
-            self._instance,
+            self._trust,
             before,
         )
         await check_rows(
-            read_rows(connection, shard, start.batch_seq),
+            read_rows(connection, shard, start.batch_seq, last_batch),
             check,
             sealed,
             lambda done: self._progress(shard, done, max(done, total)),
@@ -191,14 +196,14 @@ class _Run:
     def _notes(self) -> list[str]:
         unsealed = sum(shard.unsealed_entries for shard in self._report.shards)
         notes = []
-        if not self.trust.order:
+        if not self._trust.order:
             notes.append(
                 "no seals: whoever can write this database can rewrite it whole; give the server "
                 "a key with --seal-key"
             )
         elif unsealed:
             notes.append(f"{unsealed} entries are under no seal yet: they are chained only")
-        if self.trust.order and not self.trust.anchored:
+        if self._trust.order and not self._trust.anchored:
             notes.append(
                 "seal keys are taken as this database names them; --public-key checks against one "
                 "that you hold"
@@ -266,9 +271,8 @@ async def _claims(
     return claims
 
 
-async def _published(connection: Connection) -> PublishedHashes:
-    """Published configuration whose body stands under its hash."""
-    good: dict[bytes, bool] = {}
+async def _published(connection: Connection, good: dict[bytes, bool]) -> PublishedHashes:
+    """Published configuration whose body stands under its hash; `good` keeps what was read."""
     published: PublishedHashes = {}
     rows: list[asyncpg.Record] = await connection.fetch(_SQL["read_all"], 0)
     for row in rows:

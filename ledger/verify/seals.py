@@ -63,14 +63,12 @@ class SealCheck:
         findings: Findings,
         seals: AsyncIterator[StoredSeal],
         trust: KeyTrust,
-        instance: bytes,
         before: Seal | None = None,
     ) -> None:
         """`seals` begin after `before`, a seal that is taken as checked."""
         self._findings = findings
         self._seals = seals
         self._trust = trust
-        self._instance = instance
         self._last = before
         self._current: StoredSeal | None = None
         self._range: SealedRange | None = None

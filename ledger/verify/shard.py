@@ -38,7 +38,6 @@ from ledger.verify.rules import Rules, sides_of
 from ledger.verify.seals import SealCheck
 
 PAGE_ROWS: Final = 32  # x ~400 kB = 13 MB
-_INT64_MAX: Final = 2**63 - 1
 _SQL: Final = load("journal")
 
 PublishedHashes = dict[tuple[int, int], bytes]
@@ -241,12 +240,12 @@ class ShardCheck:
 
 
 async def read_rows(
-    connection: Connection, shard: int, after: int = 0
+    connection: Connection, shard: int, after: int, through: int
 ) -> AsyncIterator[JournalRow]:
-    """The shard's rows behind batch `after` as they are, unchecked, in order, to the tail."""
+    """The shard's rows with after < batch_seq <= through as they are, unchecked, in order."""
     sql = _SQL["page_with_private"]
     while True:
-        page = await connection.fetch(sql, shard, after, _INT64_MAX, PAGE_ROWS)
+        page = await connection.fetch(sql, shard, after, through, PAGE_ROWS)
         for record in page:
             row = JournalRow(*record)
             after = row.batch_seq
