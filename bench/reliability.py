@@ -17,8 +17,9 @@ RESULTS = Path(__file__).parent / "results" / "reliability.json"
 def record(path: Path = RESULTS, /, **figures: int | float | str) -> dict[str, int | float | str]:
     """Set these keys, keep the others; returns everything that the file holds then."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.with_suffix(".lock").open("a") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+    folder = os.open(path.parent, os.O_RDONLY)  # the lock of the folder: no file is left behind
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
         known: dict[str, int | float | str] = json.loads(path.read_text()) if path.exists() else {}
         known |= figures
         made = path.with_suffix(".new")
@@ -28,4 +29,6 @@ def record(path: Path = RESULTS, /, **figures: int | float | str) -> dict[str, i
             file.flush()
             os.fsync(file.fileno())
         made.replace(path)
+    finally:
+        os.close(folder)
     return known

@@ -84,11 +84,9 @@ class Place:
     def is_located_by(self, report: Report, changed: Any) -> bool:
         """Whether a finding names the place: its row, a row beside it, or the seal itself."""
         if self.table == "seal_key":
-            return any(
-                (each.what == "seal keys" and f"seal key {self.row['key_seq']}" in each.found)
-                or each.what.endswith(", key")
-                for each in report.findings
-            )
+            number = changed if self.column == "key_seq" else self.row["key_seq"]
+            named = f"seal key {number}:"
+            return any(each.found.startswith(named) for each in report.findings)
         if self.table == "seal":
             numbers = [self.row["seal_seq"], self.row["seal_seq"] + 1]
             numbers += [changed] if self.column == "seal_seq" else []
