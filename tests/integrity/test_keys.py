@@ -108,6 +108,17 @@ def test_a_stranger_cannot_vouch() -> None:
     ]
 
 
+def test_a_record_that_is_signed_but_does_not_follow() -> None:
+    first, other = chain((KEY, None)), chain((OTHER_KEY, None))
+    for before, why in (
+        (other[0], "it does not name the record before it"),
+        (None, "key_seq 1 does not follow 1"),
+        (replace(first[0], key_seq=4), "key_seq 5 does not follow 1"),
+    ):
+        record = introduce(NEXT_KEY, KEY, before, INSTANCE, 5_000)
+        assert why in faults_of(record, first, INSTANCE)
+
+
 # -- files -----------------------------------------------------------------------------------------
 
 

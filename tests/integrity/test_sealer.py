@@ -15,6 +15,7 @@ from ledger.integrity.sealer import Sealer, run_sealer
 from ledger.integrity.store import MemorySealStore, SealStore
 from ledger.journal.errors import JournalCorrupt
 from ledger.journal.postgres import PostgresJournal
+from ledger.journal.protocol import make_row
 from ledger.verify import verify
 from tests.integrity.journals import NOON_US, SHARD, Written, batch, small
 from tests.integrity.sealing import KEY, NEXT_KEY, OTHER_KEY, SHARDS, seal, seal_store
@@ -86,9 +87,12 @@ async def test_nothing_that_contradicts_itself_is_sealed() -> None:
     written = await small()
     store = written.journal._store
     last = max(store)
-    store[last] = replace(store[last], prev_hash=bytes(32))
-    with pytest.raises(JournalCorrupt):
-        await written.sealer().seal(written.journal)
+    sound = store[last]
+    fields = {name: getattr(sound, name) for name in sound.__struct_fields__ if name != "hash"}
+    for change in ({"prev_hash": bytes(32)}, {"first_event": 1}, {"event_count": 2}):
+        store[last] = make_row(**fields | change)  # whole by itself
+        with pytest.raises(JournalCorrupt):
+            await written.sealer().seal(written.journal)
     assert len(await all_seals(written.seals, SHARD)) == 2
 
 
