@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
-import msgspec
-
 from ledger.api.calls import Call
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed
 from ledger.api.limits import Checked
 from ledger.api.pages import page_after, page_token
-from ledger.core.events import Event
-from ledger.integrity.proof import Identity, Proof, ProvenEntry, encode_proof
+from ledger.integrity.describe import event_of
+from ledger.integrity.proof import Identity, IdentityKind, Proof, ProvenEntry, encode_proof
 from ledger.integrity.prover import NotSealed, prove
 from ledger.integrity.seal import Seal
 from ledger.integrity.store import SealStore
@@ -20,7 +18,6 @@ from ledger.journal.directory import Entry
 from ledger.v1 import journal_pb2 as pb
 
 RETRY_AFTER_US: Final = 1_000_000  # until the next seal it is seconds
-_decode_event: Final = msgspec.msgpack.Decoder(Event).decode
 
 
 class ProofCalls:
@@ -61,10 +58,12 @@ class ProofCalls:
             return entry.shard, request.entry.entry_seq, None
         family = edge.ledger.family(entry)
         if which == "usage":
-            identity = Identity("usage", request.usage.source, request.usage.id, entry.family_key)
+            identity = Identity(
+                IdentityKind.USAGE, request.usage.source, request.usage.id, entry.family_key
+            )
             key = family.usage(identity.source, identity.id)
         else:
-            identity = Identity("request", "", request.request_id, entry.family_key)
+            identity = Identity(IdentityKind.REQUEST, "", request.request_id, entry.family_key)
             key = family.request(identity.id)
         recorded = await edge.writer(entry).recorded(key)
         if recorded is None:
@@ -73,7 +72,7 @@ class ProofCalls:
 
     def _is_about(self, entry: Entry, proof: Proof) -> bool:
         """Whether a proven entry is about an account of the family: others are not shown."""
-        number = getattr(_decode_event(proof.entry.event), "account", 0)
+        number = getattr(event_of(proof.entry.event), "account", 0)
         account = self._edge.writer(entry).state.accounts.get(number)
         return account is not None and account.root == entry.root
 

@@ -8,7 +8,8 @@ trust in whoever made it. Pure. docs/integrity.md says the same for other langua
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, Literal
+from enum import StrEnum
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -52,11 +53,18 @@ class ProvenEntry(Struct, frozen=True, forbid_unknown_fields=True):
         return leaf(prefix, self.entry_seq, self.salt, self.event)
 
 
+class IdentityKind(StrEnum):
+    """What an id names: a usage event of a source (rule I1), or another call (rule I5)."""
+
+    USAGE = "usage"
+    REQUEST = "request"
+
+
 class Identity(Struct, frozen=True, forbid_unknown_fields=True):
     """Whose entry it is, where the ledger was asked to reveal it: with the family's key anyone can
     make the digest that the event holds. `source` is "" for a request id (rules I1, I5)."""
 
-    kind: Literal["usage", "request"]
+    kind: IdentityKind
     source: str
     id: str
     family_key: bytes

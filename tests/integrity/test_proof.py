@@ -16,10 +16,12 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from ledger.core import events as e
+from ledger.core.upcast import UPCASTS
 from ledger.integrity.proof import (
     PLAN_FIELD,
     PLAN_TAG,
     Identity,
+    IdentityKind,
     Proof,
     ProofMalformed,
     decode_proof,
@@ -35,7 +37,7 @@ from tests.integrity.sealing import KEY, OTHER_KEY
 
 FIXTURES = Path(__file__).parent / "fixtures"
 KEYS = [KEY.public_key]
-REVEALED = Identity("usage", "app", "evt-1-2", FAMILY_KEY)
+REVEALED = Identity(IdentityKind.USAGE, "app", "evt-1-2", FAMILY_KEY)
 PROVEN = 7 + 2 + 2  # the entry of evt-1-2
 
 
@@ -102,7 +104,7 @@ def test_identity_is_shown_only_where_asked_for(proof: Proof) -> None:
     for other in (
         replace(REVEALED, id="evt-1-3"),
         replace(REVEALED, source="app2"),
-        replace(REVEALED, kind="request"),
+        replace(REVEALED, kind=IdentityKind.REQUEST),
         replace(REVEALED, family_key=bytes(32)),
     ):
         assert faults_of(replace(proof, identity=other), KEYS) == [
@@ -197,7 +199,7 @@ def test_every_event_that_names_a_plan_is_known() -> None:
     """A new kind of event that names a plan needs its line in PLAN_FIELD."""
     fields = {
         event.__struct_config__.tag: event.__struct_fields__.index("plan") + 1
-        for event in get_args(e.Event)
+        for event in (*get_args(e.Event), *UPCASTS)
         if "plan" in event.__struct_fields__
     }
     assert fields == PLAN_FIELD
