@@ -4,6 +4,7 @@
     engine          one writer a shard: queue, group commit, replies when durable, recovery
     journal         the hash-chained log, the account directory and the configuration stream
     projections     SQL read models that anyone can rebuild from the journal
+    integrity       seals, Merkle trees and proofs: that the journal is what it was
     verify          re-derive everything and compare
     api             gRPC services: proto -> command -> engine -> proto
     client          the SDK: a sans-I/O core under an async shell

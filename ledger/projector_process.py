@@ -1,81 +1,13 @@
-"""The projector as a child process: started again when it dies, gone when we are gone.
-
-The child reads our pipe and ends when it closes, so that a server that is killed leaves none
-behind. Read models are rebuilt from a checkpoint, so ending it at any moment is safe.
-"""
+"""The projector as a child process of the server. Read models are rebuilt from a checkpoint, so
+ending it at any moment is safe."""
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import logging
-import os
-import sys
-from asyncio.subprocess import DEVNULL, PIPE, Process
-from typing import Final
-
-RESTART_DELAY_MIN_S: Final = 1
-RESTART_DELAY_MAX_S: Final = 30
-STABLE_S: Final = 60  # after this long a death counts as the first again
-STOP_TIMEOUT_S: Final = 10
-
-logger = logging.getLogger(__name__)
+from ledger.side_process import SideProcess
 
 
-class ProjectorProcess:
-    """`start` once, then `stop`."""
+class ProjectorProcess(SideProcess):
+    """See SideProcess."""
 
     def __init__(self, dsn: str) -> None:
-        self.restarts = 0
-        self._dsn = dsn
-        self._process: Process | None = None
-        self._task: asyncio.Task[None] | None = None
-
-    @property
-    def pid(self) -> int | None:
-        """The child's process id while it runs."""
-        return self._process.pid if self._process is not None else None
-
-    def start(self) -> None:
-        """Keep a projector running."""
-        self._task = asyncio.create_task(self._keep(), name="projector")
-
-    async def stop(self) -> None:
-        """End it, and wait until it is gone."""
-        if self._task is None:
-            return
-        self._task.cancel()
-        await asyncio.gather(self._task, return_exceptions=True)
-        process = self._process
-        if process is None or process.returncode is not None:
-            return
-        assert process.stdin is not None
-        process.stdin.close()
-        try:
-            async with asyncio.timeout(STOP_TIMEOUT_S):
-                await process.wait()
-        except TimeoutError:
-            with contextlib.suppress(ProcessLookupError):
-                process.kill()
-            await process.wait()
-
-    async def _keep(self) -> None:
-        delay_s = RESTART_DELAY_MIN_S
-        loop = asyncio.get_running_loop()
-        while True:
-            started = loop.time()
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                *("-m", "ledger.cli", "project", "--until-input-ends"),
-                stdin=PIPE,
-                stdout=DEVNULL,
-                env={**os.environ, "DATABASE_URL": self._dsn},
-                start_new_session=True,  # Ctrl-C is for the server, which then ends the child
-            )
-            code = await self._process.wait()
-            if loop.time() - started > STABLE_S:
-                delay_s = RESTART_DELAY_MIN_S
-            logger.warning("the projector ended with code %s; again in %s s", code, delay_s)
-            self.restarts += 1
-            await asyncio.sleep(delay_s)
-            delay_s = min(delay_s * 2, RESTART_DELAY_MAX_S)
+        super().__init__("projector", ["project"], {"DATABASE_URL": dsn})

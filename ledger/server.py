@@ -21,10 +21,12 @@ import grpc
 from ledger.api.server import LedgerServer
 from ledger.engine.ledger import Ledger
 from ledger.engine.recovery import Progress
+from ledger.integrity.store import PostgresSealStore
 from ledger.journal.migrate import read_settings
 from ledger.journal.storage import PostgresStorage
 from ledger.projections.lag import read_lag
 from ledger.projector_process import ProjectorProcess
+from ledger.sealer_process import SealerProcess
 from ledger.settings import ServerSettings
 from ledger.telemetry.side_port import BEAT_US, Heart, SidePort
 from ledger.telemetry.telemetry import Telemetry
@@ -62,11 +64,17 @@ class Server:
     """Made by `open`; `start`, then `stop` exactly once."""
 
     def __init__(
-        self, settings: ServerSettings, dsn: str, storage: PostgresStorage, watch: Watch
+        self,
+        settings: ServerSettings,
+        dsn: str,
+        storage: PostgresStorage,
+        seals: PostgresSealStore,
+        watch: Watch,
     ) -> None:
         """Raises TelemetryInvalid, SamplerUnknown, OSError (the side port is taken)."""
         self.settings = settings
         self.storage = storage
+        self.seals = seals
         self.telemetry = Telemetry(storage.shards, os.environ, settings.slow_call_ms * 1_000)
         self.ledger = Ledger(
             storage,
@@ -88,6 +96,7 @@ class Server:
         )
         self._front: LedgerServer | None = None
         self._projector = ProjectorProcess(dsn) if settings.projector else None
+        self._sealer = _sealer(settings, dsn)
         self._tasks: list[asyncio.Task[None]] = []
 
     @classmethod
@@ -95,8 +104,9 @@ class Server:
         """Connect to a migrated database. Raises JournalUnavailable and MigrationRefused too."""
         fixed = await read_settings(dsn, settings.shards)
         storage = await PostgresStorage.open(dsn, fixed.shards)
+        seals = PostgresSealStore(storage.pool, fixed.instance_id.bytes)
         try:
-            return cls(settings, dsn, storage, watch)
+            return cls(settings, dsn, storage, seals, watch)
         except BaseException:
             await storage.close()
             raise
@@ -118,6 +128,8 @@ class Server:
         await self._listen()
         if self._projector is not None:
             self._projector.start()
+        if self._sealer is not None:
+            self._sealer.start()
         self._spawn(self._measure_lag())
 
     async def stop(self, hurry: asyncio.Event | None = None) -> None:
@@ -134,6 +146,8 @@ class Server:
                 await _cancel(_writer_tasks())  # replaying: nothing was accepted
             if self._projector is not None:
                 await self._projector.stop()
+            if self._sealer is not None:
+                await self._sealer.stop()  # seals what the writers drained
         finally:
             await _cancel(self._tasks)
             await self.storage.close()
@@ -158,7 +172,7 @@ class Server:
     async def _listen(self) -> None:
         settings = self.settings
         credentials = _credentials(settings)
-        self._front = LedgerServer(self.ledger, self.telemetry.rpc)
+        self._front = LedgerServer(self.ledger, self.telemetry.rpc, self.seals)
         try:
             self.address = await self._front.start(
                 settings.listen, credentials, insecure=settings.insecure_listen
@@ -221,6 +235,18 @@ class Server:
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         self._tasks.append(asyncio.create_task(work))
+
+
+def _sealer(settings: ServerSettings, dsn: str) -> SealerProcess | None:
+    """The sealer, where there is a key; else a line that says what is missing."""
+    if settings.sealer and settings.seal_key is not None:
+        return SealerProcess(dsn, settings.seal_key, settings.seal_every_s)
+    if settings.sealer:
+        logger.warning(
+            "no seals are made: no key was given (--seal-key); the journal is chained, but "
+            "whoever can write the database could write it anew"
+        )
+    return None
 
 
 def _credentials(settings: ServerSettings) -> grpc.ServerCredentials | None:

@@ -41,7 +41,18 @@ class DatabaseSettings(BaseSettings):
     """How long to go on trying while PostgreSQL is away at the start."""
 
 
-class ServerSettings(DatabaseSettings):
+class SealSettings(DatabaseSettings):
+    """Who seals the journal, and how often."""
+
+    seal_key: str | None = None
+    """A file with an Ed25519 private key in PEM, or the PEM text itself. None: with an embedded
+    PostgreSQL the one in its data directory, else none, and no seals."""
+
+    seal_every_s: int = Field(default=10, ge=1, le=3_600)
+    """Seconds between two seals of a shard that goes on."""
+
+
+class ServerSettings(SealSettings):
     """A server's settings. Beyond loopback clients prove who they are, unless told otherwise."""
 
     listen: str = LISTEN_DEFAULT
@@ -54,6 +65,7 @@ class ServerSettings(DatabaseSettings):
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(default=METRICS_PORT_DEFAULT, ge=0, le=PORT_MAX)
     projector: bool = True
+    sealer: bool = True
     drain_s: int = Field(default=10, ge=0, le=600)
     """How long calls in flight may take to finish when the server stops."""
 

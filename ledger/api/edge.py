@@ -153,9 +153,13 @@ class Edge:
 
     async def private(self, shard: int, batch_seq: int) -> tuple[int, PrivateRecords]:
         """(first entry, names beside the entries) of a journal batch; empty once erased."""
+        for row in await self.journal(shard).fetch([batch_seq]):
+            return row.first_event, decode_private(row.private)
+        return 0, PrivateRecords()
+
+    def journal(self, shard: int) -> Journal:
+        """A shard's journal to read from, apart from its writer's."""
         journal = self._journals.get(shard)
         if journal is None:
             journal = self._journals[shard] = self.ledger.storage.journal(shard)
-        for row in await journal.fetch([batch_seq]):
-            return row.first_event, decode_private(row.private)
-        return 0, PrivateRecords()
+        return journal

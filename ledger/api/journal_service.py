@@ -12,6 +12,7 @@ from ledger.api.errors import CallFailed, refused
 from ledger.api.ids import GRANT, HOLD, mint
 from ledger.api.limits import Checked
 from ledger.api.positions import decode_position, encode_position, position_of
+from ledger.api.proofs import ProofCalls
 from ledger.api.render_decision import hold_view, render_authorize, render_capture, render_release
 from ledger.api.replies import Outcomes
 from ledger.core.commands import AbandonRequest, Names
@@ -31,6 +32,7 @@ from ledger.core.events import (
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.state import State
 from ledger.engine.ticket import Replay
+from ledger.integrity.store import SealStore
 from ledger.journal.directory import PLACEMENT_HASH, Entry
 from ledger.v1 import journal_pb2 as pb
 
@@ -48,11 +50,12 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
 }
 
 
-class JournalService:
+class JournalService(ProofCalls):
     """See ledger/v1/journal.proto."""
 
-    def __init__(self, edge: Edge) -> None:
+    def __init__(self, edge: Edge, seals: SealStore) -> None:
         self._edge = edge
+        self._seals = seals
 
     # -- outcomes --------------------------------------------------------------------------------
 

@@ -33,6 +33,7 @@ from ledger.api.pricing_service import PricingService
 from ledger.api.tracing import Telemetry
 from ledger.api.usage_service import UsageService
 from ledger.engine.ledger import Ledger
+from ledger.integrity.store import MemorySealStore, SealStore
 from ledger.v1 import (
     account_pb2,
     balance_pb2,
@@ -62,12 +63,15 @@ class InsecureListen(ValueError):
 class LedgerServer:
     """Made on an open ledger; `start`, then `not_serving`, then `stop`."""
 
-    def __init__(self, ledger: Ledger, telemetry: Telemetry | None = None) -> None:
+    def __init__(
+        self, ledger: Ledger, telemetry: Telemetry | None = None, seals: SealStore | None = None
+    ) -> None:
+        """`seals` is where the ledger's seals stand; None: nothing is sealed."""
         self.edge = Edge(ledger, telemetry)
         self.parking = Parking(self.edge)
         self.eraser = Eraser(ledger)
         self._health = health.aio.HealthServicer()
-        self._services = services(self.edge, self.parking, self.eraser)
+        self._services = services(self.edge, self.parking, self.eraser, seals)
         self._server: Server | None = None
 
     async def start(
@@ -126,7 +130,7 @@ class LedgerServer:
 
 
 def services(
-    edge: Edge, parking: Parking, eraser: Eraser
+    edge: Edge, parking: Parking, eraser: Eraser, seals: SealStore | None = None
 ) -> list[tuple[ServiceDescriptor, object]]:
     """Every service of the contract with its servicer."""
     return [
@@ -138,7 +142,10 @@ def services(
         ),
         (grant_pb2.DESCRIPTOR.services_by_name["GrantService"], GrantService(edge)),
         (balance_pb2.DESCRIPTOR.services_by_name["BalanceService"], BalanceService(edge)),
-        (journal_pb2.DESCRIPTOR.services_by_name["JournalService"], JournalService(edge)),
+        (
+            journal_pb2.DESCRIPTOR.services_by_name["JournalService"],
+            JournalService(edge, seals or MemorySealStore()),
+        ),
         (pricing_pb2.DESCRIPTOR.services_by_name["PricingService"], PricingService(edge)),
     ]
 

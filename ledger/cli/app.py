@@ -14,13 +14,17 @@ import click
 
 from ledger.cli import (
     balance,
+    check_proof,
     demo,
     erase,
     load,
     migrate,
     prices,
     project,
+    prove,
     rebuild,
+    seal,
+    seal_key,
     serve,
     tenant,
     verify,
@@ -34,7 +38,7 @@ Exit codes:
   1    refused or failed; the message says why
   2    the command line or a setting is wrong
   3    the server or PostgreSQL cannot be reached
-  4    `verify` found a difference
+  4    `verify` found a difference, or a proof does not hold
   130  interrupted
 """
 
@@ -76,11 +80,15 @@ for command in (
     load.load,
     balance.balance,
     verify.verify,
+    prove.prove,
+    check_proof.check_proof,
+    seal_key.seal_key_group,
     rebuild.rebuild,
     erase.erase,
     tenant.tenant,
     migrate.migrate,
     project.project,
+    seal.seal,
 ):
     cli.add_command(command)
 
@@ -121,12 +129,17 @@ def _known(error: Exception) -> Failed | None:
     if isinstance(error, ExceptionGroup):
         return _known(error.exceptions[0])
     from ledger.client.errors import DrawdownError
+    from ledger.integrity.key_files import KeyUnusable
+    from ledger.integrity.keys import KeyNotIntroduced
     from ledger.journal import errors
     from ledger.settings import SettingsInvalid
     from ledger.telemetry.sampling import SamplerUnknown
     from ledger.telemetry.telemetry import TelemetryInvalid
+    from ledger.verify.marks import MarkUnusable
 
-    if isinstance(error, SettingsInvalid | TelemetryInvalid | SamplerUnknown):
+    usage = SettingsInvalid | TelemetryInvalid | SamplerUnknown | KeyUnusable | MarkUnusable
+    usage |= KeyNotIntroduced
+    if isinstance(error, usage):
         return Failed(str(error), exit_code=2)
     if isinstance(error, DrawdownError | errors.MigrationRefused):
         return Failed(str(error))

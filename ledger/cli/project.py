@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import os
 import signal
@@ -15,6 +14,7 @@ import click
 
 from ledger.cli.database import database, database_options, describe, with_patience
 from ledger.cli.output import say
+from ledger.cli.sealing import input_ends
 
 NICENESS_BESIDE_A_SERVER = 10
 """On a machine that both fill, decisions come first: read models lag, then catch up."""
@@ -50,7 +50,7 @@ def project(until_input_ends: bool, database_url: str | None, data_dir: Path | N
         stop = asyncio.Event()
         for number in (signal.SIGINT, signal.SIGTERM):
             asyncio.get_running_loop().add_signal_handler(number, stop.set)
-        watching = asyncio.create_task(_input_ends(stop)) if until_input_ends else None
+        watching = asyncio.create_task(input_ends(stop)) if until_input_ends else None
         await with_patience(settings, lambda: read_settings(dsn))
         if not until_input_ends:
             say(f"projecting {describe(settings.database_url)}; Ctrl-C stops it")
@@ -65,15 +65,3 @@ def project(until_input_ends: bool, database_url: str | None, data_dir: Path | N
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
         runner.run(run(books.dsn))
-
-
-async def _input_ends(stop: asyncio.Event) -> None:
-    """Set `stop` when standard input, a pipe, closes."""
-    reader = asyncio.StreamReader()
-    await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), sys.stdin
-    )
-    with contextlib.suppress(ConnectionError):
-        while await reader.read(1_024):
-            pass
-    stop.set()

@@ -12,6 +12,7 @@ import click
 
 from ledger.cli.database import database, database_options
 from ledger.cli.output import json_option
+from ledger.cli.sealing import key_to_seal_with, seal_key_option
 
 FILE = click.Path(path_type=Path, dir_okay=False)
 
@@ -48,9 +49,20 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     is_flag=True,
     help="Do not run the projector beside the server: it runs elsewhere (`drawdown project`).",
 )
+@click.option(
+    "--no-sealer",
+    is_flag=True,
+    help="Do not seal the journal here: the sealer runs elsewhere (`drawdown seal`).",
+)
+@click.option(
+    "--seal-every-s",
+    type=click.IntRange(1, 3_600),
+    help="Seconds between two seals of a shard that goes on.  [default: 10]",
+)
+@seal_key_option
 @database_options
 @json_option
-def serve(no_projector: bool, as_json: bool, **flags: Any) -> None:
+def serve(no_projector: bool, no_sealer: bool, as_json: bool, **flags: Any) -> None:
     """Run a ledger on 127.0.0.1:8433 until Ctrl-C or SIGTERM.
 
     Brings its own PostgreSQL and migrates it by itself. With DATABASE_URL it uses yours, which
@@ -66,7 +78,12 @@ def serve(no_projector: bool, as_json: bool, **flags: Any) -> None:
 
     from ledger.settings import ServerSettings, load_settings
 
-    settings = load_settings(ServerSettings, projector=False if no_projector else None, **flags)
+    settings = load_settings(
+        ServerSettings,
+        projector=False if no_projector else None,
+        sealer=False if no_sealer else None,
+        **flags,
+    )
     from ledger.cli.serving import serve_until_signal  # the whole server, settings being right
 
     logging.basicConfig(
@@ -77,4 +94,5 @@ def serve(no_projector: bool, as_json: bool, **flags: Any) -> None:
         database(settings, create=True) as books,
         asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner,
     ):
+        settings.seal_key = key_to_seal_with(settings) if settings.sealer else None
         runner.run(serve_until_signal(settings, books, as_json))

@@ -134,6 +134,18 @@ class BatchCodec(Generic[EventT]):
             self._one(raw, index)
 
 
+_split: Final = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+
+
+def split_events(payload: bytes) -> list[bytes]:
+    """The encoded events of a payload, in order, as they stand. Raises JournalCorrupt."""
+    unpacked = _decompress(zstandard.ZstdDecompressor(), payload)
+    try:
+        return [bytes(raw) for raw in _split(unpacked)]
+    except UNDECODABLE as error:
+        raise JournalCorrupt(f"a payload holds no batch of events: {error}") from error
+
+
 class PrivateRecords(msgspec.Struct, array_like=True):
     """The erasable side of a batch, in columns: parallel lists, one place a recorded event.
 

@@ -439,3 +439,412 @@ class TrialBalanceResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___TrialBalanceResponse: _TypeAlias = TrialBalanceResponse  # noqa: Y015
+
+@_typing.final
+class EntryNumber(_message.Message):
+    """The number of an entry on its shard."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHARD_FIELD_NUMBER: _builtins.int
+    ENTRY_SEQ_FIELD_NUMBER: _builtins.int
+    shard: _builtins.int
+    """The shard, from 0."""
+    entry_seq: _builtins.int
+    """The entry, from 0."""
+    def __init__(
+        self,
+        *,
+        shard: _builtins.int = ...,
+        entry_seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entry_seq", b"entry_seq", "shard", b"shard"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___EntryNumber: _TypeAlias = EntryNumber  # noqa: Y015
+
+@_typing.final
+class GetProofRequest(_message.Message):
+    """Asks for the proof of one entry."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    REVEAL_IDENTITY_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    account: _builtins.str
+    """Id or alias of an account of the entry's family, 1 to 128 bytes."""
+    request_id: _builtins.str
+    """Identity of a mutating call other than ingestion, 1 to 128 bytes."""
+    reveal_identity: _builtins.bool
+    """True: the proof also holds the id that was asked for and the family's digest key, so that anyone
+    can see that the entry is of that id. Whoever has that key can confirm guesses at other ids of
+    the same family. Not with `entry`.
+    """
+    @_builtins.property
+    def usage(self) -> Global___UsageKey:
+        """Identity of a usage event."""
+
+    @_builtins.property
+    def entry(self) -> Global___EntryNumber:
+        """The entry by its number: one that is about an account of the family."""
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        account: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        usage: Global___UsageKey | None = ...,
+        entry: Global___EntryNumber | None = ...,
+        reveal_identity: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "key", b"key", "request_id", b"request_id", "usage", b"usage"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "entry", b"entry", "key", b"key", "request_id", b"request_id", "reveal_identity", b"reveal_identity", "tenant", b"tenant", "usage", b"usage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_key: _TypeAlias = _typing.Literal["request_id", "usage", "entry"]  # noqa: Y015
+    _WhichOneofArgType_key: _TypeAlias = _typing.Literal["key", b"key"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_key) -> _WhichOneofReturnType_key | None: ...
+
+Global___GetProofRequest: _TypeAlias = GetProofRequest  # noqa: Y015
+
+@_typing.final
+class Seal(_message.Message):
+    """What an Ed25519 signature says of one shard's journal; docs/integrity.md states every byte."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FORMAT_FIELD_NUMBER: _builtins.int
+    INSTANCE_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    SHARD_FIELD_NUMBER: _builtins.int
+    SEAL_SEQ_FIELD_NUMBER: _builtins.int
+    FIRST_BATCH_FIELD_NUMBER: _builtins.int
+    LAST_BATCH_FIELD_NUMBER: _builtins.int
+    FIRST_ENTRY_FIELD_NUMBER: _builtins.int
+    NEXT_ENTRY_FIELD_NUMBER: _builtins.int
+    SEALED_AT_US_FIELD_NUMBER: _builtins.int
+    HEAD_HASH_FIELD_NUMBER: _builtins.int
+    MERKLE_ROOT_FIELD_NUMBER: _builtins.int
+    PREV_SEAL_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    format: _builtins.int
+    """Format of the seal; 1."""
+    instance: _builtins.bytes
+    """Id of the installation, 16 bytes."""
+    key_id: _builtins.bytes
+    """Id of the key that signed, 16 bytes."""
+    shard: _builtins.int
+    """The shard, from 0."""
+    seal_seq: _builtins.int
+    """Number of the seal on its shard, gapless from 1."""
+    first_batch: _builtins.int
+    """First batch that it covers, from 1."""
+    last_batch: _builtins.int
+    """Last batch that it covers."""
+    first_entry: _builtins.int
+    """First entry that it covers, from 0."""
+    next_entry: _builtins.int
+    """The entry after the last that it covers."""
+    sealed_at_us: _builtins.int
+    """When it was made, in microseconds."""
+    head_hash: _builtins.bytes
+    """Hash of the last batch, 32 bytes."""
+    merkle_root: _builtins.bytes
+    """Merkle root over the leaves of its entries, 32 bytes."""
+    prev_seal: _builtins.bytes
+    """Hash of the seal before it, 32 bytes; zero for the first."""
+    signature: _builtins.bytes
+    """Ed25519 signature over all of the above, 64 bytes."""
+    def __init__(
+        self,
+        *,
+        format: _builtins.int = ...,
+        instance: _builtins.bytes = ...,
+        key_id: _builtins.bytes = ...,
+        shard: _builtins.int = ...,
+        seal_seq: _builtins.int = ...,
+        first_batch: _builtins.int = ...,
+        last_batch: _builtins.int = ...,
+        first_entry: _builtins.int = ...,
+        next_entry: _builtins.int = ...,
+        sealed_at_us: _builtins.int = ...,
+        head_hash: _builtins.bytes = ...,
+        merkle_root: _builtins.bytes = ...,
+        prev_seal: _builtins.bytes = ...,
+        signature: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["first_batch", b"first_batch", "first_entry", b"first_entry", "format", b"format", "head_hash", b"head_hash", "instance", b"instance", "key_id", b"key_id", "last_batch", b"last_batch", "merkle_root", b"merkle_root", "next_entry", b"next_entry", "prev_seal", b"prev_seal", "seal_seq", b"seal_seq", "sealed_at_us", b"sealed_at_us", "shard", b"shard", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Seal: _TypeAlias = Seal  # noqa: Y015
+
+@_typing.final
+class ProvenEntry(_message.Message):
+    """One entry with its way to the root of a seal's tree."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FORMAT_FIELD_NUMBER: _builtins.int
+    BATCH_SEQ_FIELD_NUMBER: _builtins.int
+    FIRST_EVENT_FIELD_NUMBER: _builtins.int
+    RECORDED_AT_US_FIELD_NUMBER: _builtins.int
+    ENTRY_SEQ_FIELD_NUMBER: _builtins.int
+    SALT_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    PATH_FIELD_NUMBER: _builtins.int
+    format: _builtins.int
+    """Format of the event's encoding; 1 = msgpack."""
+    batch_seq: _builtins.int
+    """The batch, from 1."""
+    first_event: _builtins.int
+    """First entry of the batch, from 0."""
+    recorded_at_us: _builtins.int
+    """When the batch was recorded, in microseconds."""
+    entry_seq: _builtins.int
+    """The entry, from 0."""
+    salt: _builtins.bytes
+    """The leaf's salt, 16 bytes."""
+    event: _builtins.bytes
+    """The encoded event, as it stands in the journal."""
+    @_builtins.property
+    def path(self) -> _containers.RepeatedScalarFieldContainer[_builtins.bytes]:
+        """The audit path, lowest first, 32 bytes each, at most 63."""
+
+    def __init__(
+        self,
+        *,
+        format: _builtins.int = ...,
+        batch_seq: _builtins.int = ...,
+        first_event: _builtins.int = ...,
+        recorded_at_us: _builtins.int = ...,
+        entry_seq: _builtins.int = ...,
+        salt: _builtins.bytes = ...,
+        event: _builtins.bytes = ...,
+        path: _abc.Iterable[_builtins.bytes] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch_seq", b"batch_seq", "entry_seq", b"entry_seq", "event", b"event", "first_event", b"first_event", "format", b"format", "path", b"path", "recorded_at_us", b"recorded_at_us", "salt", b"salt"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProvenEntry: _TypeAlias = ProvenEntry  # noqa: Y015
+
+@_typing.final
+class GetProofResponse(_message.Message):
+    """A proof, in fields and as the document that `drawdown check-proof` reads."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEAL_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    DOCUMENT_FIELD_NUMBER: _builtins.int
+    document: _builtins.bytes
+    """The whole proof as a JSON document, in format drawdown.proof.1."""
+    @_builtins.property
+    def seal(self) -> Global___Seal:
+        """The seal that covers the entry."""
+
+    @_builtins.property
+    def entry(self) -> Global___ProvenEntry:
+        """The entry that was asked for."""
+
+    @_builtins.property
+    def plan(self) -> Global___ProvenEntry:
+        """The entry that says how it was described and priced; absent where the event names none."""
+
+    def __init__(
+        self,
+        *,
+        seal: Global___Seal | None = ...,
+        entry: Global___ProvenEntry | None = ...,
+        plan: Global___ProvenEntry | None = ...,
+        document: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "plan", b"plan", "seal", b"seal"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["document", b"document", "entry", b"entry", "plan", b"plan", "seal", b"seal"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetProofResponse: _TypeAlias = GetProofResponse  # noqa: Y015
+
+@_typing.final
+class ListSealsRequest(_message.Message):
+    """Asks for seals of one shard."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    SHARD_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    AFTER_SEAL_SEQ_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    shard: _builtins.int
+    """The shard, from 0."""
+    page_size: _builtins.int
+    """Seals a page: 0 = 100, at most 1,000."""
+    page_token: _builtins.str
+    """next_page_token of the page before; empty = the first page."""
+    after_seal_seq: _builtins.int
+    """Only seals with a higher number, for whoever has those before; 0 = from the first."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        shard: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        after_seal_seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after_seal_seq", b"after_seal_seq", "page_size", b"page_size", "page_token", b"page_token", "shard", b"shard", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSealsRequest: _TypeAlias = ListSealsRequest  # noqa: Y015
+
+@_typing.final
+class ListSealsResponse(_message.Message):
+    """One page of seals."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SEALS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty = this is the last."""
+    @_builtins.property
+    def seals(self) -> _containers.RepeatedCompositeFieldContainer[Global___Seal]:
+        """The seals, ascending by `seal_seq`."""
+
+    def __init__(
+        self,
+        *,
+        seals: _abc.Iterable[Global___Seal] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "seals", b"seals"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSealsResponse: _TypeAlias = ListSealsResponse  # noqa: Y015
+
+@_typing.final
+class GetSealKeysRequest(_message.Message):
+    """Asks for the public keys."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSealKeysRequest: _TypeAlias = GetSealKeysRequest  # noqa: Y015
+
+@_typing.final
+class SealKey(_message.Message):
+    """One public key, and who vouched for it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KEY_SEQ_FIELD_NUMBER: _builtins.int
+    KEY_ID_FIELD_NUMBER: _builtins.int
+    PUBLIC_KEY_FIELD_NUMBER: _builtins.int
+    INTRODUCED_AT_US_FIELD_NUMBER: _builtins.int
+    INTRODUCED_BY_FIELD_NUMBER: _builtins.int
+    PREV_HASH_FIELD_NUMBER: _builtins.int
+    OLD_SIGNATURE_FIELD_NUMBER: _builtins.int
+    SIGNATURE_FIELD_NUMBER: _builtins.int
+    key_seq: _builtins.int
+    """Number of the key, gapless from 1."""
+    key_id: _builtins.bytes
+    """Its id, 16 bytes: the first of BLAKE2b-256 over the public key."""
+    public_key: _builtins.bytes
+    """The Ed25519 public key, 32 bytes."""
+    introduced_at_us: _builtins.int
+    """When it was introduced, in microseconds."""
+    introduced_by: _builtins.bytes
+    """Id of the key that vouched for it, 16 bytes; zero where none did."""
+    prev_hash: _builtins.bytes
+    """Hash of the record before it, 32 bytes; zero for the first."""
+    old_signature: _builtins.bytes
+    """Signature by the key that vouched, 64 bytes; zero where none did."""
+    signature: _builtins.bytes
+    """Signature by the key itself, 64 bytes."""
+    def __init__(
+        self,
+        *,
+        key_seq: _builtins.int = ...,
+        key_id: _builtins.bytes = ...,
+        public_key: _builtins.bytes = ...,
+        introduced_at_us: _builtins.int = ...,
+        introduced_by: _builtins.bytes = ...,
+        prev_hash: _builtins.bytes = ...,
+        old_signature: _builtins.bytes = ...,
+        signature: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["introduced_at_us", b"introduced_at_us", "introduced_by", b"introduced_by", "key_id", b"key_id", "key_seq", b"key_seq", "old_signature", b"old_signature", "prev_hash", b"prev_hash", "public_key", b"public_key", "signature", b"signature"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SealKey: _TypeAlias = SealKey  # noqa: Y015
+
+@_typing.final
+class GetSealKeysResponse(_message.Message):
+    """The public keys."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    INSTANCE_FIELD_NUMBER: _builtins.int
+    KEYS_FIELD_NUMBER: _builtins.int
+    instance: _builtins.bytes
+    """Id of the installation, 16 bytes."""
+    @_builtins.property
+    def keys(self) -> _containers.RepeatedCompositeFieldContainer[Global___SealKey]:
+        """The keys in the order of their introduction."""
+
+    def __init__(
+        self,
+        *,
+        instance: _builtins.bytes = ...,
+        keys: _abc.Iterable[Global___SealKey] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["instance", b"instance", "keys", b"keys"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetSealKeysResponse: _TypeAlias = GetSealKeysResponse  # noqa: Y015

@@ -50,6 +50,21 @@ class JournalServiceStub:
                 request_serializer=ledger_dot_v1_dot_journal__pb2.TrialBalanceRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_journal__pb2.TrialBalanceResponse.FromString,
                 _registered_method=True)
+        self.GetProof = channel.unary_unary(
+                '/ledger.v1.JournalService/GetProof',
+                request_serializer=ledger_dot_v1_dot_journal__pb2.GetProofRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_journal__pb2.GetProofResponse.FromString,
+                _registered_method=True)
+        self.ListSeals = channel.unary_unary(
+                '/ledger.v1.JournalService/ListSeals',
+                request_serializer=ledger_dot_v1_dot_journal__pb2.ListSealsRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_journal__pb2.ListSealsResponse.FromString,
+                _registered_method=True)
+        self.GetSealKeys = channel.unary_unary(
+                '/ledger.v1.JournalService/GetSealKeys',
+                request_serializer=ledger_dot_v1_dot_journal__pb2.GetSealKeysRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_journal__pb2.GetSealKeysResponse.FromString,
+                _registered_method=True)
 
 
 class JournalServiceServicer:
@@ -78,6 +93,29 @@ class JournalServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetProof(self, request, context):
+        """Proves that one entry was recorded as it stands, to anybody who holds the public key: the entry,
+        its audit path in a Merkle tree, and the seal over the tree. Shows nobody else's data.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListSeals(self, request, context):
+        """Lists the seals of one shard, oldest first. Keep them elsewhere: a tail of the journal that a
+        seal covers cannot vanish unseen by whoever has the seal.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetSealKeys(self, request, context):
+        """Shows the public keys that sealed this ledger, and which key vouched for which.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_JournalServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -95,6 +133,21 @@ def add_JournalServiceServicer_to_server(servicer, server):
                     servicer.TrialBalance,
                     request_deserializer=ledger_dot_v1_dot_journal__pb2.TrialBalanceRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_journal__pb2.TrialBalanceResponse.SerializeToString,
+            ),
+            'GetProof': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetProof,
+                    request_deserializer=ledger_dot_v1_dot_journal__pb2.GetProofRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_journal__pb2.GetProofResponse.SerializeToString,
+            ),
+            'ListSeals': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSeals,
+                    request_deserializer=ledger_dot_v1_dot_journal__pb2.ListSealsRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_journal__pb2.ListSealsResponse.SerializeToString,
+            ),
+            'GetSealKeys': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetSealKeys,
+                    request_deserializer=ledger_dot_v1_dot_journal__pb2.GetSealKeysRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_journal__pb2.GetSealKeysResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -179,6 +232,87 @@ class JournalService:
             '/ledger.v1.JournalService/TrialBalance',
             ledger_dot_v1_dot_journal__pb2.TrialBalanceRequest.SerializeToString,
             ledger_dot_v1_dot_journal__pb2.TrialBalanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetProof(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.JournalService/GetProof',
+            ledger_dot_v1_dot_journal__pb2.GetProofRequest.SerializeToString,
+            ledger_dot_v1_dot_journal__pb2.GetProofResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSeals(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.JournalService/ListSeals',
+            ledger_dot_v1_dot_journal__pb2.ListSealsRequest.SerializeToString,
+            ledger_dot_v1_dot_journal__pb2.ListSealsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetSealKeys(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.JournalService/GetSealKeys',
+            ledger_dot_v1_dot_journal__pb2.GetSealKeysRequest.SerializeToString,
+            ledger_dot_v1_dot_journal__pb2.GetSealKeysResponse.FromString,
             options,
             channel_credentials,
             insecure,

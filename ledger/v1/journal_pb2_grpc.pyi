@@ -43,6 +43,16 @@ class JournalServiceStub:
     """Says which address serves which shard, and how accounts map to shards."""
     TrialBalance: _grpc.UnaryUnaryMultiCallable[_journal_pb2.TrialBalanceRequest, _journal_pb2.TrialBalanceResponse]
     """Shows total debits and credits per asset and shard. They are equal, always."""
+    GetProof: _grpc.UnaryUnaryMultiCallable[_journal_pb2.GetProofRequest, _journal_pb2.GetProofResponse]
+    """Proves that one entry was recorded as it stands, to anybody who holds the public key: the entry,
+    its audit path in a Merkle tree, and the seal over the tree. Shows nobody else's data.
+    """
+    ListSeals: _grpc.UnaryUnaryMultiCallable[_journal_pb2.ListSealsRequest, _journal_pb2.ListSealsResponse]
+    """Lists the seals of one shard, oldest first. Keep them elsewhere: a tail of the journal that a
+    seal covers cannot vanish unseen by whoever has the seal.
+    """
+    GetSealKeys: _grpc.UnaryUnaryMultiCallable[_journal_pb2.GetSealKeysRequest, _journal_pb2.GetSealKeysResponse]
+    """Shows the public keys that sealed this ledger, and which key vouched for which."""
 
 @_typing.type_check_only
 class JournalServiceAsyncStub(JournalServiceStub):
@@ -57,6 +67,16 @@ class JournalServiceAsyncStub(JournalServiceStub):
     """Says which address serves which shard, and how accounts map to shards."""
     TrialBalance: _aio.UnaryUnaryMultiCallable[_journal_pb2.TrialBalanceRequest, _journal_pb2.TrialBalanceResponse]  # type: ignore[assignment]
     """Shows total debits and credits per asset and shard. They are equal, always."""
+    GetProof: _aio.UnaryUnaryMultiCallable[_journal_pb2.GetProofRequest, _journal_pb2.GetProofResponse]  # type: ignore[assignment]
+    """Proves that one entry was recorded as it stands, to anybody who holds the public key: the entry,
+    its audit path in a Merkle tree, and the seal over the tree. Shows nobody else's data.
+    """
+    ListSeals: _aio.UnaryUnaryMultiCallable[_journal_pb2.ListSealsRequest, _journal_pb2.ListSealsResponse]  # type: ignore[assignment]
+    """Lists the seals of one shard, oldest first. Keep them elsewhere: a tail of the journal that a
+    seal covers cannot vanish unseen by whoever has the seal.
+    """
+    GetSealKeys: _aio.UnaryUnaryMultiCallable[_journal_pb2.GetSealKeysRequest, _journal_pb2.GetSealKeysResponse]  # type: ignore[assignment]
+    """Shows the public keys that sealed this ledger, and which key vouched for which."""
 
 class JournalServiceServicer(metaclass=_abc_1.ABCMeta):
     """Answers from the journal."""
@@ -86,5 +106,33 @@ class JournalServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_journal_pb2.TrialBalanceResponse, _abc.Awaitable[_journal_pb2.TrialBalanceResponse]]:
         """Shows total debits and credits per asset and shard. They are equal, always."""
+
+    @_abc_1.abstractmethod
+    def GetProof(
+        self,
+        request: _journal_pb2.GetProofRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_journal_pb2.GetProofResponse, _abc.Awaitable[_journal_pb2.GetProofResponse]]:
+        """Proves that one entry was recorded as it stands, to anybody who holds the public key: the entry,
+        its audit path in a Merkle tree, and the seal over the tree. Shows nobody else's data.
+        """
+
+    @_abc_1.abstractmethod
+    def ListSeals(
+        self,
+        request: _journal_pb2.ListSealsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_journal_pb2.ListSealsResponse, _abc.Awaitable[_journal_pb2.ListSealsResponse]]:
+        """Lists the seals of one shard, oldest first. Keep them elsewhere: a tail of the journal that a
+        seal covers cannot vanish unseen by whoever has the seal.
+        """
+
+    @_abc_1.abstractmethod
+    def GetSealKeys(
+        self,
+        request: _journal_pb2.GetSealKeysRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_journal_pb2.GetSealKeysResponse, _abc.Awaitable[_journal_pb2.GetSealKeysResponse]]:
+        """Shows the public keys that sealed this ledger, and which key vouched for which."""
 
 def add_JournalServiceServicer_to_server(servicer: JournalServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

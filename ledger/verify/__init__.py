@@ -1,10 +1,14 @@
 """Re-derive everything from the journal and compare. Read in this order:
 
     report          findings, and what was looked at
+    marks           from where a later run may go on
     reflections     what else claims to be the state at some batch (hook: read models, checkpoints)
     read_models     the read models as such a claim
-    shard           one shard: chain, decode, replay, balance, then the claims
-    run             all shards: `verify`
+    rules           what every entry must satisfy
+    holds           no hold leaks
+    seals           signatures and Merkle roots over the rows
+    shard           one shard: chain, decode, replay, rules, then the claims
+    run             all shards: `verify`, or `verify_from` a mark
 
 Nothing is repaired and nothing is written.
 """
@@ -12,6 +16,6 @@ Nothing is repaired and nothing is written.
 from __future__ import annotations
 
 from ledger.verify.report import Finding, Report, ShardReport
-from ledger.verify.run import verify
+from ledger.verify.run import Verified, verify, verify_from
 
-__all__ = ["Finding", "Report", "ShardReport", "verify"]
+__all__ = ["Finding", "Report", "ShardReport", "Verified", "verify", "verify_from"]

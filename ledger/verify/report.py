@@ -20,7 +20,11 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class ShardReport(msgspec.Struct):
-    """What was read of one shard. `projected` = entries that its read models hold, None without."""
+    """What was read of one shard. `projected` = entries that its read models hold, None without.
+
+    Counts are of this run: from the mark on where it began at one. `unsealed_entries` are chained,
+    but under no seal yet. `holds_overdue` are due and not yet swept.
+    """
 
     shard: int
     batches: int = 0
@@ -28,15 +32,29 @@ class ShardReport(msgspec.Struct):
     usage_events: int = 0
     head_hash: str = ""
     projected: int | None = None
+    started_at_batch: int = 0
+    seals: int = 0
+    sealed_batches: int = 0
+    unsealed_entries: int = 0
+    holds_open: int = 0
+    holds_overdue: int = 0
     findings_not_listed: int = 0
 
 
 class Report(msgspec.Struct):
-    """The whole result: `ok` is true where everything that was recorded agrees with itself."""
+    """The whole result: `ok` is true where everything that was looked at agrees with itself.
+
+    `mode` is full or incremental; `not_checked` says what this run cannot know, `notes` what a
+    reader should.
+    """
 
     ok: bool
     shards: list[ShardReport]
     findings: list[Finding]
+    mode: str = "full"
+    checked: list[str] = []
+    not_checked: list[str] = []
+    notes: list[str] = []
 
     def document(self) -> dict[str, Any]:
         """For JSON."""

@@ -1,4 +1,4 @@
-"""One shard, read once from its first batch to its tail: chain, decode, replay, balance, claims.
+"""One shard, read once, from its first batch or from a mark, to its tail: chain, decode, replay.
 
 The chain is checked over everything that is there. The replay is trusted only as far as the rows
 are whole: at the first that is not, it stops, and what was to be compared later is a finding.
@@ -16,6 +16,7 @@ from ledger.core.events import (
     AuthorizeDenied,
     ConfigurationApplied,
     Event,
+    HoldAuthorized,
     UsageQuarantined,
     UsageRecorded,
     WriterOpened,
@@ -23,17 +24,20 @@ from ledger.core.events import (
 from ledger.core.evolve import evolve
 from ledger.core.state import State
 from ledger.core.upcast import UPCASTS
-from ledger.journal.codec import BatchCodec
+from ledger.integrity.ranges import BEGINNING, Mark
+from ledger.journal.codec import BatchCodec, decode_private
 from ledger.journal.connection import Connection
 from ledger.journal.errors import JournalCorrupt
-from ledger.journal.protocol import GENESIS_HASH, JournalRow, check_format, row_hash
+from ledger.journal.protocol import JournalRow, check_format, row_hash
 from ledger.journal.sql import load
 from ledger.projections.changes import APPLIED, QUARANTINED, SUSPENSE
+from ledger.verify.holds import HoldWatch
 from ledger.verify.reflections import Reflection, Tally
 from ledger.verify.report import Findings, ShardReport
+from ledger.verify.rules import Rules, sides_of
+from ledger.verify.seals import SealCheck
 
 PAGE_ROWS: Final = 32  # x ~400 kB = 13 MB
-_INT64_MAX: Final = 2**63 - 1
 _SQL: Final = load("journal")
 
 PublishedHashes = dict[tuple[int, int], bytes]
@@ -49,45 +53,69 @@ class ShardCheck:
         findings: Findings,
         published: PublishedHashes,
         claims: Sequence[Reflection],
+        start: Mark = BEGINNING,
+        recorded_at: int = 0,
     ) -> None:
+        """From a `start` other than the beginning there is no state to replay on: each row and
+        entry is then judged by itself."""
         self.report = report
         self.findings = findings
         self.state = State(report.shard, Catalog())
         self.tally = Tally()
         self.whole = True  # every row so far: the replayed state may be compared
+        self.replays = start == BEGINNING
+        self._rules = Rules(findings)
+        self._holds = HoldWatch(findings)
         self._published = published
         self._claims = sorted(claims, key=lambda claim: claim.batch_seq)
         self._codec: BatchCodec[Event] = BatchCodec(Event, UPCASTS)
-        self._hash = GENESIS_HASH
-        self._batch_seq = 0
-        self._entries = 0
-        self._recorded_at = 0
-        self._compare_claims()
+        self._start = start
+        self._hash = start.hash
+        self._batch_seq = start.batch_seq
+        self._entries = start.entries
+        self._recorded_at = recorded_at
+        report.started_at_batch = start.batch_seq
+        if self.replays:
+            self._compare_claims()
 
     def take(self, row: JournalRow) -> None:
         """Check the next row, replay it, and compare what claims to stand there."""
         self.findings.batch = row.batch_seq
         self._check_chain(row)
+        self._check_private(row)
         if self.whole:
             events = self._decode(row)
             if self.whole:
-                self._replay(row, events)
+                if self.replays:
+                    self._replay(row, events)
+                else:
+                    self._look_alone(row, events)
         self._hash = row.hash
         self._batch_seq, self._entries = row.batch_seq, row.next_event
         self._recorded_at = row.recorded_at_us
-        if self.whole:
+        if self.whole and self.replays:
             self._compare_claims()
+
+    @property
+    def reached(self) -> Mark:
+        """Where the rows taken so far end."""
+        return Mark(self._batch_seq, self._entries, self._hash)
 
     def end(self) -> None:
         """After the last row: the books as a whole, and claims about batches that are not there."""
         report = self.report
-        report.batches, report.entries = self._batch_seq, self._entries
+        report.batches = self._batch_seq - self._start.batch_seq
+        report.entries = self._entries - self._start.entries
         report.head_hash = self._hash.hex()
+        if not self.replays:
+            return
         if self.whole:
             try:
                 self.state.books.check()
             except BooksUnbalanced as error:
                 self.findings.add("books", "debits = credits", error)
+            report.holds_open = len(self.state.holds)
+            report.holds_overdue = self._holds.end(self.state)
         for claim in self._claims:
             self.findings.batch = claim.batch_seq
             if self.whole:
@@ -114,6 +142,19 @@ class ShardCheck:
         if len(self.findings.found) + self.report.findings_not_listed > before:
             self.whole = False
 
+    def _check_private(self, row: JournalRow) -> None:
+        """What stands beside the row may be blanked, so no hash holds it; but it must be legible,
+        and about entries of the batch."""
+        try:
+            records = decode_private(row.private)
+            stray = [each for each in records.indexes if not 0 <= each < row.event_count]
+            columns = (records.accounts, records.sources, records.ids, records.operations,
+                       records.operation_parents)  # fmt: skip
+            if stray or any(len(column) != len(records.indexes) for column in columns):
+                raise JournalCorrupt("private records that fit no entries of the batch")
+        except JournalCorrupt as error:
+            self.findings.add("private records", "records of the batch's entries", error)
+
     def _decode(self, row: JournalRow) -> list[Event]:
         try:
             events = self._codec.decode(check_format(row).payload)
@@ -135,25 +176,34 @@ class ShardCheck:
         try:
             state.begin_batch(row.batch_seq, row.recorded_at_us)
             for event in events:
+                self._rules.before(state, event)
                 if type(event) is UsageRecorded:
                     self._count(event)
                 else:
                     self._look_at(event)
                 evolve(state, event)
+                self._rules.after(state, event)
+            self._holds.batch(state)
         except Exception as error:  # whatever a contradiction in the journal makes evolve raise
             what = f"{type(error).__name__}: {error}"
             self._broken(f"replay of entry {state.entry_seq}", "an entry that fits", what)
-            return
-        for asset, totals in state.books.totals.items():
-            if not totals.balanced:
-                debits = f"{totals.debits_posted} + {totals.debits_pending} pending"
-                credits = f"{totals.credits_posted} + {totals.credits_pending} pending"
-                self.findings.add(f"credits of asset {asset}", debits, credits)
+
+    def _look_alone(self, row: JournalRow, events: list[Event]) -> None:
+        """Without a state: each entry's own debits and credits, and who opened on what."""
+        for entry_seq, event in enumerate(events, row.first_event):
+            if isinstance(event, UsageRecorded | HoldAuthorized):
+                drawn, charged = sides_of(event)
+                self.findings.compare(f"entry {entry_seq}, sum of slices", charged, drawn)
+                self.report.usage_events += isinstance(event, UsageRecorded)
+            elif isinstance(event, WriterOpened):
+                self._opened_on(event)
+
+    def _opened_on(self, event: WriterOpened) -> None:
+        opened_on = (event.last_batch_seq, event.last_hash.hex())
+        self.findings.compare("opened on", (self._batch_seq, self._hash.hex()), opened_on)
 
     def _count(self, event: UsageRecorded) -> None:
         state = self.state
-        if state.keys.find(event.key) is not None:
-            self.findings.add("identity", "once within the window", f"{event.key.hex()} again")
         charge = 0
         for each in event.charges:
             if each > 0:
@@ -172,9 +222,10 @@ class ShardCheck:
             self.report.usage_events += 1
         elif isinstance(event, AuthorizeDenied):
             self.tally.denials += 1
+        elif isinstance(event, HoldAuthorized):
+            self._holds.authorized(event)
         elif isinstance(event, WriterOpened):
-            opened_on = (event.last_batch_seq, event.last_hash.hex())
-            self.findings.compare("opened on", (self._batch_seq, self._hash.hex()), opened_on)
+            self._opened_on(event)
         elif isinstance(event, ConfigurationApplied):
             self.findings.compare(
                 f"configuration {event.version} of tenant {event.tenant}",
@@ -188,11 +239,13 @@ class ShardCheck:
             claim.compare(self.state, self.tally, self._hash, self.findings)
 
 
-async def read_rows(connection: Connection, shard: int) -> AsyncIterator[JournalRow]:
-    """The shard's rows as they are, unchecked, in order, to the tail."""
-    after: Any = 0
+async def read_rows(
+    connection: Connection, shard: int, after: int, through: int
+) -> AsyncIterator[JournalRow]:
+    """The shard's rows with after < batch_seq <= through as they are, unchecked, in order."""
+    sql = _SQL["page_with_private"]
     while True:
-        page = await connection.fetch(_SQL["page"], shard, after, _INT64_MAX, PAGE_ROWS)
+        page = await connection.fetch(sql, shard, after, through, PAGE_ROWS)
         for record in page:
             row = JournalRow(*record)
             after = row.batch_seq
@@ -201,10 +254,14 @@ async def read_rows(connection: Connection, shard: int) -> AsyncIterator[Journal
             return
 
 
-async def check_rows(rows: AsyncIterator[JournalRow], check: ShardCheck, progress: Any) -> None:
+async def check_rows(
+    rows: AsyncIterator[JournalRow], check: ShardCheck, seals: SealCheck, progress: Any
+) -> None:
     """Take all rows, with a yield to the loop after each."""
     async for row in rows:
         check.take(row)
+        await seals.take(row)
         progress(row.next_event)
         await asyncio.sleep(0)
+    await seals.end(check.reached.batch_seq)
     check.end()

@@ -16,12 +16,26 @@ from ledger.core.identity import FamilyDigest
 from ledger.core.outcomes import locator_of, split_locator
 from ledger.core.upcast import UPCASTS
 from ledger.engine.configuration import AssetBody
+from ledger.integrity.keys import KeyRecord, key_id_of
+from ledger.integrity.leaves import Salts, batch_prefix, leaf
+from ledger.integrity.merkle import leaf_hash, root_of
+from ledger.integrity.proof import (
+    PROOF_FORMAT,
+    Identity,
+    IdentityKind,
+    Proof,
+    ProvenEntry,
+    decode_proof,
+    encode_proof,
+)
+from ledger.integrity.seal import Seal
 from ledger.journal.codec import BatchCodec, PrivateRecords, decode_private, encode_private
 from ledger.journal.configuration import ConfigurationKind, content_hash
 from ledger.journal.directory import family_shard
 from ledger.journal.migrate import load_migrations
 from ledger.journal.protocol import row_hash
 from ledger.v1 import usage_pb2
+from ledger.verify.marks import MARK_FORMAT, Marks, ShardMark
 from rating import card as rating_card
 from rating.card import Meter, PriceRow, Product, RateCard, Rounding
 from rating.compile import row_number, row_of
@@ -38,6 +52,9 @@ ROOTS: tuple[type, ...] = (
     AssetBody,
     RateCard,
     ConfigurationKind,
+    Proof,
+    KeyRecord,
+    Marks,
 )
 
 KEY, TRACE = bytes(range(16)), bytes(range(16, 32))
@@ -127,6 +144,33 @@ CARD = RateCard(
     products=(Product("chat", "Chat"), Product("image")),
     rounding=Rounding.UP,
     prompt_quantity="input_tokens",
+)
+SEAL = Seal(
+    1,
+    KEY,
+    TRACE,
+    2,
+    3,
+    4,
+    5,
+    6,
+    7,
+    1_790_000_000_000_000,
+    bytes(range(32)),
+    bytes(range(32, 64)),
+    bytes(range(64, 96)),
+    bytes(range(64)),
+)
+KEY_RECORD = KeyRecord(
+    1, KEY, 2, TRACE, bytes(range(32)), KEY, 3, bytes(range(64, 96)), bytes(range(64)), bytes(64)
+)
+PROVEN = ProvenEntry(1, 2, 3, 4, 5, KEY, b"event", [bytes(range(32)), bytes(32)])
+PROOF = Proof(
+    PROOF_FORMAT,
+    SEAL,
+    PROVEN,
+    PROVEN,
+    Identity(IdentityKind.USAGE, "api", "event-1", bytes(range(32))),
 )
 # An event as it waits for its account: the caller's protobuf, sorted.
 PARKED = usage_pb2.UsageEvent(
@@ -258,6 +302,39 @@ FORMATS: tuple[Format, ...] = (
     Format("content-hash", {"of bytes": b"body", "of nothing": b""}, content_hash),
     Format("asset-number", {"of a tenant": (7, 12)}, lambda inputs: asset_number(*inputs)),
     Format("price-row-number", {"of a card": (12, 65_535)}, lambda row: row_number(*row), row_of),
+    # -- seals and proofs (docs/integrity.md)
+    Format(
+        "leaf",
+        {"full": (1, 2, 3, 4, 5, 6, KEY, b"event"), "minimal": (1, 0, 1, 0, 0, 0, bytes(16), b"")},
+        lambda parts: leaf(batch_prefix(*parts[:5]), *parts[5:]),
+    ),
+    Format(
+        "leaf-salt",
+        {"first": (bytes(range(32)), 0), "later": (bytes(range(32)), 2**40 + 3)},
+        lambda inputs: Salts(inputs[0]).of(inputs[1]),
+    ),
+    Format(
+        "merkle-root",
+        {f"of {size}": [b"%d" % number for number in range(size)] for size in (1, 2, 3, 5, 8)},
+        lambda leaves: root_of([leaf_hash(each) for each in leaves]),
+    ),
+    Format("seal-signed-bytes", {"full": SEAL}, Seal.message),
+    Format("seal-hash", {"full": SEAL}, Seal.hash),
+    Format("seal-key-id", {"of a key": bytes(range(32))}, key_id_of),
+    Format("seal-key-signed-bytes", {"full": KEY_RECORD}, KeyRecord.message),
+    Format("seal-key-hash", {"full": KEY_RECORD}, KeyRecord.hash),
+    Format(
+        "proof",
+        {"full": PROOF, "minimal": Proof(PROOF_FORMAT, SEAL, PROVEN)},
+        encode_proof,
+        decode_proof,
+    ),
+    Format(
+        "mark",
+        {"full": Marks(MARK_FORMAT, KEY, [ShardMark(1, 2, 3, bytes(32), 4, bytes(range(32)))])},
+        msgspec.json.encode,
+        msgspec.json.Decoder(Marks).decode,
+    ),
     # -- beside the journal
     Format(
         "parked-usage",

@@ -64,6 +64,7 @@ BEGIN
     END IF;
     GRANT USAGE ON SCHEMA ledger TO drawdown_app;
     GRANT SELECT ON ledger.migration, ledger.settings TO drawdown_app;
+    GRANT SELECT, INSERT ON ledger.seal, ledger.seal_key TO drawdown_app;
     GRANT SELECT, INSERT ON ledger.journal, ledger.configuration, ledger.configuration_blob,
         ledger.tenant TO drawdown_app;
     GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.journal_private, ledger.account_directory,

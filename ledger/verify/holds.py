@@ -1,0 +1,60 @@
+"""That no hold leaks: what is pending is what open holds reserve, and none is open for ever.
+
+Every way out of a hold settles it once (rule H1); the replay refuses a second one. Here is the
+other half: at the end nothing pends without a hold behind it, and none outlived its expiry by far.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from heapq import heappop, heappush
+from typing import Final
+
+from ledger.core.events import HoldAuthorized
+from ledger.core.state import State
+from ledger.verify.report import Findings
+
+OVERDUE_BATCHES_MAX: Final = 10_000
+"""Batches that may be recorded while a hold is overdue: each one sweeps 256 of them, so a midnight
+with 2.5 million expiries is no leak."""
+
+
+class HoldWatch:
+    """Follows the expiries of one shard's holds."""
+
+    def __init__(self, findings: Findings) -> None:
+        self._findings = findings
+        self._due: list[tuple[int, int]] = []  # heap of (expiry, hold)
+        self._overdue: dict[int, int] = {}  # hold -> the batch at which it was due
+
+    def authorized(self, event: HoldAuthorized) -> None:
+        """A new hold."""
+        heappush(self._due, (event.expires_at, event.hold))
+
+    def batch(self, state: State) -> None:
+        """The batch is replayed: what is due by its time, and still open, is overdue."""
+        while self._due and self._due[0][0] <= state.recorded_at:
+            _, number = heappop(self._due)
+            if number in state.holds:
+                self._overdue[number] = state.batch_seq
+
+    def end(self, state: State) -> int:
+        """Compare what pends with what is held; returns how many holds are overdue."""
+        debits: Counter[int] = Counter()
+        credits: Counter[int] = Counter()
+        for hold in state.holds.values():
+            for piece in hold.slices:
+                assert hold.used is not None
+                debits[piece.book] += piece.amount
+                credits[hold.used.number] += piece.amount
+        for number, book in state.books.accounts.items():
+            compare = self._findings.compare
+            compare(f"book {number}, held", debits[number], book.debits_pending)
+            compare(f"book {number}, held to credit", credits[number], book.credits_pending)
+        overdue = {number: at for number, at in self._overdue.items() if number in state.holds}
+        for number, at in overdue.items():
+            if state.batch_seq - at > OVERDUE_BATCHES_MAX:
+                self._findings.add(
+                    f"hold {number}", f"expired about batch {at}", f"open at {state.batch_seq}"
+                )
+        return len(overdue)

@@ -1,0 +1,269 @@
+"""What every entry must satisfy, judged from the entry and the state that it comes upon.
+
+The live ledger never judges in `evolve`, and `decide` is never replayed: so this says again, apart
+from both, what no entry may do. A figure that breaks a rule is a finding; the replay goes on.
+Changes nothing. What needs the rate card of the day (prices) is not judged: it is recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from ledger.core.books import Book
+from ledger.core.events import (
+    AccountClosed,
+    AccountCreated,
+    AccountPolicyUpdated,
+    BookKind,
+    ConfigurationApplied,
+    Event,
+    GrantExpired,
+    GrantIssued,
+    GrantVoided,
+    HoldAuthorized,
+    HoldExpired,
+    HoldReleased,
+    PlanDeclared,
+    Pot,
+    Slice,
+    UsageQuarantined,
+    UsageRecorded,
+    WriterOpened,
+)
+from ledger.core.limits import HOLD_LIFETIME_DEFAULT_US, PERIOD_GRACE_US
+from ledger.core.state import GRANT_OPEN, GRANT_VOIDED, HOLD_EXPIRED, NEVER, Account, State
+from ledger.verify.report import Findings
+
+_BOOK_OF_POT: Final[dict[int, BookKind]] = {
+    Pot.GRANT: BookKind.GRANT,
+    Pot.OVERDRAFT: BookKind.ADVANCE,
+    Pot.OVERAGE: BookKind.OVERAGE,
+    Pot.EXCESS_OWED: BookKind.ADVANCE,
+    Pot.EXCESS_BILLED: BookKind.OVERAGE,
+    Pot.ABSORBED: BookKind.PROMOTION,
+}
+_OVER_LIMIT: Final[frozenset[int]] = frozenset({Pot.EXCESS_OWED, Pot.EXCESS_BILLED, Pot.ABSORBED})
+
+
+class Rules:
+    """Judges the entries of one shard: `before` each is applied, then `after`."""
+
+    def __init__(self, findings: Findings) -> None:
+        self._findings = findings
+
+    def before(self, state: State, event: Event) -> None:
+        """What the entry may not say, given what is there. May raise KeyError where the entry names
+        what is not there."""
+        key = getattr(event, "key", b"")
+        if key and state.keys.find(key) is not None:
+            self._wrong(state, "identity", "once within the window", f"{key.hex()} again")
+        plan = getattr(event, "plan", None)
+        if plan is not None:
+            self._look_at_plan(state, event, state.declared[plan])
+        judge = _JUDGES.get(type(event))
+        if judge is not None:
+            judge(self, state, event)
+
+    def after(self, state: State, event: Event) -> None:
+        """What may not be so once the entry is applied (rules B6, B7)."""
+        for asset, totals in state.books.totals.items():
+            if not totals.balanced:
+                self._findings.add(
+                    f"entry {state.entry_seq - 1}, credits of asset {asset}",
+                    f"{totals.debits_posted} + {totals.debits_pending} pending",
+                    f"{totals.credits_posted} + {totals.credits_pending} pending",
+                )
+        if isinstance(event, UsageRecorded | HoldAuthorized):
+            for piece in event.slices:
+                book = state.books.accounts[piece.book]
+                if book.grant is not None and book.available < 0:
+                    what = f"units left of grant {book.grant.number}"
+                    what = f"entry {state.entry_seq - 1}, {what}"
+                    self._findings.add(what, "0 or more", book.available)
+
+    def _wrong(self, state: State, what: str, expected: object, found: object) -> None:
+        self._findings.add(f"entry {state.entry_seq}, {what}", expected, found)
+
+    def _equal(self, state: State, what: str, expected: object, found: object) -> None:
+        if expected != found:
+            self._wrong(state, what, expected, found)
+
+    # -- usage and holds ---------------------------------------------------------------------------
+
+    def _look_at_plan(self, state: State, event: Any, plan: PlanDeclared) -> None:
+        names = len(plan.quantity_names)
+        if len(event.quantities) != names or len(plan.rows) != names:
+            found = f"{len(event.quantities)}, {len(plan.rows)} price rows"
+            self._wrong(state, "number of quantities", names, found)
+        if len(getattr(event, "charges", plan.rows)) != names:
+            self._wrong(state, "number of charges", names, len(event.charges))
+
+    def _usage(self, state: State, event: UsageRecorded) -> None:
+        account = state.accounts[event.account]
+        if not state.window_start <= event.effective_at <= state.window_end:
+            window = f"{state.window_start} to {state.window_end}"
+            self._wrong(state, "effective time", window, event.effective_at)
+        self._slices(state, account, event)
+        over = sum([piece.amount for piece in event.slices if piece.pot in _OVER_LIMIT])
+        self._equal(state, "over_limit", over, event.over_limit)
+        if event.hold and event.late:
+            settled = state.settled_holds[event.hold]
+            self._equal(state, "end of the hold", HOLD_EXPIRED, settled.ended)
+            self._equal(state, "late captures before", False, settled.captured_late)
+            self._equal(state, "account of the hold", settled.account.number, event.account)
+        elif event.hold:
+            self._open_hold(state, event.hold, event.account)
+        else:
+            for piece in event.slices:
+                self._grant_in_time(state, piece, event.effective_at)
+
+    def _slices(
+        self, state: State, account: Account, event: UsageRecorded | HoldAuthorized
+    ) -> None:
+        """Debits = credits within the entry, and each slice from a book that may pay (D1, D4)."""
+        drawn, charged = sides_of(event)
+        if drawn != charged:
+            self._wrong(state, "sum of slices", charged, drawn)
+        asset = state.declared[event.plan].asset
+        for piece in event.slices:
+            book = state.books.accounts[piece.book]
+            if book.asset != asset:
+                self._wrong(state, f"asset of book {book.number}", asset, book.asset)
+            if book.kind != _BOOK_OF_POT[piece.pot]:
+                self._wrong(state, f"kind of book {book.number}", piece.pot, book.kind)
+            if not _pays_for(book, account):
+                self._wrong(state, f"owner of book {book.number}", "its own line", book.owner)
+
+    def _grant_in_time(self, state: State, piece: Slice, at: int) -> None:
+        grant = state.books.accounts[piece.book].grant
+        if grant is not None and not grant.effective_at <= at < grant.expires_at:
+            lasts = f"{grant.effective_at} to {grant.expires_at}"
+            self._wrong(state, f"time that grant {grant.number} pays for", lasts, at)
+
+    def _quarantined(self, state: State, event: UsageQuarantined) -> None:
+        if event.reason == "TOO_OLD" and event.effective_at >= state.window_start:
+            limit = f"before {state.window_start}"
+            self._wrong(state, "effective time", limit, event.effective_at)
+
+    def _authorized(self, state: State, event: HoldAuthorized) -> None:
+        self._equal(state, "number of the hold", state.next_hold, event.hold)
+        self._equal(state, "effective time", state.recorded_at, event.effective_at)
+        expires_at = event.effective_at + (event.lifetime or HOLD_LIFETIME_DEFAULT_US)
+        self._equal(state, "expiry of the hold", expires_at, event.expires_at)
+        self._slices(state, state.accounts[event.account], event)
+
+    def _open_hold(self, state: State, number: int, account: int) -> None:
+        """Open, of that account, and not overdue: what is overdue expires first (rule H2)."""
+        hold = state.holds.get(number)
+        if hold is None:
+            self._wrong(state, f"hold {number}", "open", "settled or unknown")
+            return
+        self._equal(state, "account of the hold", hold.account.number, account)
+        if hold.expires_at <= state.recorded_at:
+            self._wrong(state, f"hold {number}", "expired first", f"due at {hold.expires_at}")
+
+    def _released(self, state: State, event: HoldReleased) -> None:
+        self._open_hold(state, event.hold, event.account)
+
+    def _hold_expired(self, state: State, event: HoldExpired) -> None:
+        hold = state.holds.get(event.hold)
+        if hold is None:
+            self._wrong(state, f"hold {event.hold}", "open", "settled or unknown")
+        elif hold.expires_at > state.recorded_at:
+            self._wrong(state, f"expiry of hold {event.hold}", hold.expires_at, state.recorded_at)
+
+    # -- grants ------------------------------------------------------------------------------------
+
+    def _issued(self, state: State, event: GrantIssued) -> None:
+        account = state.accounts[event.account]
+        self._equal(state, "number of the grant", state.next_grant, event.grant)
+        ordinal = state.families[account.root].next_ordinal
+        self._equal(state, "ordinal of the grant", ordinal, event.ordinal)
+        if not 0 <= event.backfill <= event.amount:
+            self._wrong(state, "backfill", f"0 to {event.amount}", event.backfill)
+
+    def _voided(self, state: State, event: GrantVoided) -> None:
+        grant = state.grants[event.grant]
+        expected = GRANT_OPEN if event.key else GRANT_VOIDED
+        self._equal(state, f"state of grant {event.grant}", expected, grant.settled)
+        self._taken(state, event.grant, event.amount)
+
+    def _grant_expired(self, state: State, event: GrantExpired) -> None:
+        grant = state.grants[event.grant]
+        if grant.settled == GRANT_VOIDED:
+            self._wrong(state, f"state of grant {event.grant}", "not voided", "voided")
+        if grant.expires_at == NEVER or state.recorded_at < grant.expires_at + PERIOD_GRACE_US:
+            due = grant.expires_at + PERIOD_GRACE_US
+            self._wrong(state, f"breakage of grant {event.grant}", due, state.recorded_at)
+        self._taken(state, event.grant, event.amount)
+
+    def _taken(self, state: State, number: int, amount: int) -> None:
+        available = state.grants[number].book.available
+        if not 0 <= amount <= available:
+            self._wrong(state, f"units taken from grant {number}", f"0 to {available}", amount)
+
+    # -- accounts, configuration, writers ----------------------------------------------------------
+
+    def _created(self, state: State, event: AccountCreated) -> None:
+        if event.account in state.accounts:
+            self._wrong(state, f"account {event.account}", "new", "there already")
+        if not event.parent:
+            self._equal(state, "root", event.account, event.root)
+            return
+        parent = state.accounts[event.parent]
+        family = (parent.tenant, parent.root)
+        self._equal(state, "family", family, (event.tenant, event.root))
+
+    def _updated(self, state: State, event: AccountPolicyUpdated) -> None:
+        version = state.accounts[event.account].version + 1
+        self._equal(state, "version of the policy", version, event.version)
+
+    def _closed(self, state: State, event: AccountClosed) -> None:
+        self._equal(state, "closed before", 0, state.accounts[event.account].closed_at)
+
+    def _configured(self, state: State, event: ConfigurationApplied) -> None:
+        version = state.configuration.get(event.tenant, 0) + 1
+        self._equal(state, "version of the configuration", version, event.version)
+
+    def _opened(self, state: State, event: WriterOpened) -> None:
+        self._equal(state, "epoch", state.epoch + 1, event.epoch)
+
+
+def sides_of(event: UsageRecorded | HoldAuthorized) -> tuple[int, int]:
+    """(debited, credited) by one entry: equal, always (rule B7). What is unpriced is -1."""
+    charged = 0
+    for charge in event.charges:
+        if charge > 0:
+            charged += charge
+    return sum([piece.amount for piece in event.slices]), charged
+
+
+def _pays_for(book: Book, account: Account) -> bool:
+    """Whether a book is the account's, an ancestor's, or the house's (rule D1)."""
+    if book.grant is None and not book.owner:
+        return True
+    owner = book.grant.account.number if book.grant is not None else book.owner
+    payer: Account | None = account
+    while payer is not None:
+        if payer.number == owner:
+            return True
+        payer = payer.parent
+    return False
+
+
+_JUDGES: Final[dict[type, Callable[[Rules, State, Any], None]]] = {
+    WriterOpened: Rules._opened,
+    ConfigurationApplied: Rules._configured,
+    AccountCreated: Rules._created,
+    AccountPolicyUpdated: Rules._updated,
+    AccountClosed: Rules._closed,
+    GrantIssued: Rules._issued,
+    GrantVoided: Rules._voided,
+    GrantExpired: Rules._grant_expired,
+    UsageRecorded: Rules._usage,
+    UsageQuarantined: Rules._quarantined,
+    HoldAuthorized: Rules._authorized,
+    HoldReleased: Rules._released,
+    HoldExpired: Rules._hold_expired,
+}

@@ -1,0 +1,45 @@
+"""Whatever the core decides breaks none of the rules that `verify` judges it by, apart from it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core_world import Core, replay
+from hypothesis import given, settings
+from test_properties import Run, steps
+
+from ledger.core import events as e
+from ledger.core.catalog import Catalog
+from ledger.core.evolve import evolve
+from ledger.core.state import State
+from ledger.verify.holds import HoldWatch
+from ledger.verify.report import Finding, Findings, ShardReport
+from ledger.verify.rules import Rules
+
+
+def judged(core: Core) -> list[Finding]:
+    """What the rules say to everything that the core recorded."""
+    findings = Findings(ShardReport(0))
+    rules, holds = Rules(findings), HoldWatch(findings)
+    state = State(0, Catalog())
+    for batch_seq, (recorded_at, events) in enumerate(core.batches, start=1):
+        state.begin_batch(batch_seq, recorded_at)
+        for event in events:
+            rules.before(state, event)
+            evolve(state, event)
+            rules.after(state, event)
+            if isinstance(event, e.HoldAuthorized):
+                holds.authorized(event)
+        holds.batch(state)
+    holds.end(state)
+    assert len(replay(core.journal()).holds) == len(state.holds)
+    return findings.found
+
+
+@given(steps)
+@settings(max_examples=150, deadline=None)
+def test_what_the_core_decides_breaks_no_rule(taken: list[tuple[Any, ...]]) -> None:
+    run = Run()
+    for verb, *given_ in taken:
+        run.step(verb, *given_)
+    assert judged(run.core) == []

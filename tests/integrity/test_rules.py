@@ -1,0 +1,195 @@
+"""What no entry may do is found although every hash and seal is right: the writer itself is judged.
+
+Each journal here is written past the core, chained and decodable; one rule is broken by one entry.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+
+from ledger.core import events as e
+from ledger.core.limits import HOLD_LIFETIME_DEFAULT_US, PERIOD_GRACE_US
+from ledger.integrity.ranges import BEGINNING
+from ledger.verify.report import Findings, ShardReport
+from ledger.verify.shard import ShardCheck
+from tests.integrity.journals import NOON_US, SHARD, Written
+
+CREDIT = 7
+EXPIRY_US = NOON_US + HOLD_LIFETIME_DEFAULT_US
+PLAN = e.PlanDeclared("chat", (), ("tokens",), "default", 1, (2,), CREDIT)
+OPENED = e.WriterOpened(1, 0, bytes(32), "test")
+
+
+def key(number: int) -> bytes:
+    return number.to_bytes(16, "big")
+
+
+ACCOUNT = e.AccountCreated(key(1), 1, 11, 0, 11, e.Policy())
+OTHER = e.AccountCreated(key(2), 1, 12, 0, 12, e.Policy())
+GRANT = e.GrantIssued(
+    key(3), 11, 1, 1, e.GrantKind.PROMOTIONAL, CREDIT, 100, 0, CREDIT, 0, NOON_US, 0, (), b"", 1, 2
+)
+BOOKS = (
+    e.BookOpened(1, 1, e.BookKind.GRANT, CREDIT, 1),
+    e.BookOpened(2, 1, e.BookKind.PROMOTION, CREDIT),
+    e.BookOpened(3, 1, e.BookKind.USED, CREDIT, 0, "chat"),
+    e.BookOpened(4, 1, e.BookKind.OVERAGE, CREDIT, 12),
+    e.BookOpened(5, 1, e.BookKind.ADVANCE, CREDIT, 11),
+)
+USAGE = e.UsageRecorded(
+    key(4), 11, NOON_US, 0, (5,), (30,), 3, (e.Slice(e.Pot.GRANT, 1, 30),), NOON_US
+)
+HOLD = e.HoldAuthorized(
+    key(5),
+    11,
+    1,
+    0,
+    (5,),
+    (30,),
+    3,
+    (e.Slice(e.Pot.GRANT, 1, 30),),
+    NOON_US + 2,
+    EXPIRY_US + 2,
+    0,
+    1,
+)
+FIRST: list[e.Event] = [OPENED, ACCOUNT, OTHER, *BOOKS, GRANT]
+SOUND: list[list[e.Event]] = [FIRST, [PLAN, USAGE], [PLAN, HOLD]]
+
+
+async def found(*batches: list[e.Event], at: dict[int, int] | None = None) -> list[str]:
+    """What verify finds in these batches; `at` says when some of them were recorded."""
+    written = Written()
+    await written.write(*batches, at=at)
+    report = ShardReport(SHARD)
+    findings = Findings(report)
+    check = ShardCheck(report, findings, {}, ())
+    async for row in written.journal.read(0):
+        check.take(row)
+    check.end()
+    return [each.what for each in findings.found]
+
+
+async def test_a_sound_journal_has_no_findings() -> None:
+    assert await found(*SOUND) == []
+    assert await found(*SOUND, [e.HoldReleased(key(6), 11, 1)]) == []
+
+
+def changed(event: Any, **changes: Any) -> Any:
+    return replace(event, **changes)
+
+
+@pytest.mark.parametrize(
+    ("entry", "what"),
+    [
+        (changed(USAGE, key=key(9), charges=(31,)), "sum of slices"),
+        (changed(USAGE, key=key(9), charges=(30,), slices=()), "sum of slices"),
+        (changed(USAGE), "identity"),
+        (e.AccountPolicyUpdated(key(4), 11, e.Policy(), 2), "identity"),
+        (changed(USAGE, key=key(9), effective_at=NOON_US - 36 * 86_400_000_000), "effective time"),
+        (changed(USAGE, key=key(9), effective_at=NOON_US + 400_000_000), "effective time"),
+        (changed(USAGE, key=key(9), effective_at=NOON_US - 1), "time that grant 1 pays for"),
+        (changed(USAGE, key=key(9), over_limit=1), "over_limit"),
+        (changed(USAGE, key=key(9), quantities=(5, 6)), "number of quantities"),
+        (changed(USAGE, key=key(9), charges=(15, 15)), "number of charges"),
+        (
+            changed(USAGE, key=key(9), slices=(e.Slice(e.Pot.OVERAGE, 4, 30),)),
+            "owner of book 4",
+        ),
+        (changed(USAGE, key=key(9), slices=(e.Slice(e.Pot.OVERAGE, 5, 30),)), "kind of book 5"),
+        (changed(USAGE, key=key(9), account=12), "owner of book 1"),
+        (changed(HOLD, key=key(9), hold=7), "number of the hold"),
+        (changed(HOLD, key=key(9), hold=2, effective_at=NOON_US), "effective time"),
+        (changed(HOLD, key=key(9), hold=2, expires_at=EXPIRY_US), "expiry of the hold"),
+        (changed(HOLD, key=key(9), hold=2, charges=(29,)), "sum of slices"),
+        (
+            changed(HOLD, key=key(9), hold=2, charges=(70,), slices=(e.Slice(1, 1, 70),)),
+            "units left of grant 1",
+        ),
+        (e.HoldExpired(11, 1), "expiry of hold 1"),
+        (e.HoldReleased(key(9), 12, 1), "account of the hold"),
+        (e.GrantVoided(key(9), 11, 1, 41), "units taken from grant 1"),
+        (e.GrantVoided(b"", 11, 1, 4), "state of grant 1"),
+        (e.GrantExpired(11, 1, 4, 3), "breakage of grant 1"),
+        (changed(GRANT, key=key(9), grant=2, ordinal=5), "ordinal of the grant"),
+        (changed(GRANT, key=key(9), grant=9, ordinal=2), "number of the grant"),
+        (changed(GRANT, key=key(9), grant=2, ordinal=2, backfill=101, backfill_book=5), "backfill"),
+        (changed(ACCOUNT, key=key(9)), "account 11"),
+        (changed(ACCOUNT, key=key(9), account=13, parent=11, root=12), "family"),
+        (changed(ACCOUNT, key=key(9), account=13), "root"),
+        (e.AccountPolicyUpdated(key(9), 11, e.Policy(), 3), "version of the policy"),
+        (e.ConfigurationApplied(1, 2, bytes(32)), "version of the configuration"),
+        (e.UsageQuarantined(key(9), 11, NOON_US, 0, (5,), "TOO_OLD"), "effective time"),
+        (e.WriterOpened(3, 3, bytes(32)), "epoch"),
+    ],
+)
+async def test_an_entry_that_breaks_a_rule_is_named(entry: e.Event, what: str) -> None:
+    whats = await found(*SOUND, [PLAN, entry])
+    assert f"entry 14, {what}" in whats, whats
+
+
+async def test_every_hold_is_settled_once_and_none_is_forgotten() -> None:
+    released = e.HoldReleased(key(6), 11, 1)
+    whats = await found(*SOUND, [released], [e.HoldReleased(key(7), 11, 1)])
+    assert whats == ["entry 14, hold 1", "replay of entry 14"]
+    capture = changed(USAGE, key=key(9), hold=1)
+    assert await found(*SOUND, [PLAN, capture]) == []
+    whats = await found(*SOUND, [released], [PLAN, capture])
+    assert whats == ["entry 15, hold 1", "replay of entry 15"]
+
+
+async def test_a_hold_that_is_overdue_expires_before_it_is_used() -> None:
+    late = {4: EXPIRY_US + 5}
+    whats = await found(*SOUND, [e.HoldReleased(key(6), 11, 1)], at=late)
+    assert whats == ["entry 13, hold 1"]
+    assert await found(*SOUND, [e.HoldExpired(11, 1)], at=late) == []
+
+
+async def test_a_late_capture_comes_once_and_after_an_expiry_only() -> None:
+    late = changed(USAGE, key=key(9), hold=1, late=1)
+    again = changed(late, key=key(10), charges=(10,), slices=(e.Slice(1, 1, 10),))
+    expired = [e.HoldExpired(11, 1)]
+    at = {4: EXPIRY_US + 5, 5: EXPIRY_US + 6, 6: EXPIRY_US + 7}
+    assert await found(*SOUND, expired, [PLAN, late], at=at) == []
+    whats = await found(*SOUND, expired, [PLAN, late], [PLAN, again], at=at)
+    assert whats == ["entry 17, late captures before"]
+    whats = await found(*SOUND, [e.HoldReleased(key(6), 11, 1)], [PLAN, late])
+    assert whats == ["entry 15, end of the hold"]
+
+
+async def test_a_hold_that_stays_open_for_ever_is_a_leak(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ledger.verify.holds.OVERDUE_BATCHES_MAX", 2)
+    policies = [
+        [e.AccountPolicyUpdated(key(20 + version), 11, e.Policy(), version)]
+        for version in range(2, 6)
+    ]
+    at = {batch: EXPIRY_US + batch for batch in range(4, 8)}
+    assert await found(*SOUND, *policies[:2], at=at) == []
+    assert await found(*SOUND, *policies, at=at) == ["hold 1"]
+
+
+async def test_breakage_waits_for_the_grace() -> None:
+    ends = changed(GRANT, expires_at=NOON_US + 10)
+    first = [each if each is not GRANT else ends for each in FIRST]
+    expired = [e.GrantExpired(11, 1, 100, 2)]
+    assert await found(first, expired, at={2: NOON_US + 10 + PERIOD_GRACE_US}) == []
+    whats = await found(first, expired, at={2: NOON_US + 9 + PERIOD_GRACE_US})
+    assert whats == ["entry 9, breakage of grant 1"]
+
+
+async def test_without_a_state_each_entry_s_own_balance_is_judged() -> None:
+    """What an incremental run does."""
+    written = Written()
+    await written.write(*SOUND, [PLAN, changed(USAGE, key=key(9), charges=(31,))])
+    report = ShardReport(SHARD)
+    findings = Findings(report)
+    rows = [row async for row in written.journal.read(0)]
+    start = replace(BEGINNING, batch_seq=1, entries=rows[0].next_event, hash=rows[0].hash)
+    check = ShardCheck(report, findings, {}, (), start, rows[0].recorded_at_us)
+    for row in rows[1:]:
+        check.take(row)
+    check.end()
+    assert [each.what for each in findings.found] == ["entry 14, sum of slices"]
