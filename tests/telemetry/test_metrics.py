@@ -54,8 +54,8 @@ def test_everything_that_the_ledger_counts_is_scraped(
     rpc, observer, tallies = telemetry.rpc, telemetry.observer, telemetry.tallies
     rpc.events_ingested({"APPLIED": 999, "SUSPENSE": 1})
     rpc.events_ingested({"APPLIED": 1})
-    rpc.decided("ledger.v1.DecisionService/Check", "ALLOW")
-    rpc.decided("ledger.v1.DecisionService/Authorize", "DENY")
+    rpc.decided("Check", "ALLOW")
+    rpc.decided("Authorize", "DENY")
     rpc.rpc_ended("ledger.v1.UsageService/Ingest", None, "OK", 0)
     observer.shard_opened(1, 40, 2_500_000)
     observer.replayed(1, 30, 40)
