@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from ledger.api.aliases import Aliases
-from ledger.api.answers import answer_of
+from ledger.api.answers import answer_of, rendering
 from ledger.api.calls import Call
 from ledger.api.edge import Edge
 from ledger.api.erasing import Eraser
@@ -86,8 +86,10 @@ class AccountService(Aliases):
         edge.remember(entry)
         self._parking.appeared(tenant, request.account)
         view = AccountView(event.policy, 1, answer.recorded_at_us, 0)
+        with rendering(answer.position):
+            account = await self._render(entry, view)
         return pb.AccountServiceCreateResponse(
-            account=await self._render(entry, view),
+            account=account,
             position=answer.position,
             replayed=answer.replayed,
         )
@@ -173,10 +175,12 @@ class AccountService(Aliases):
         answer = answer_of(ticket, {"account": request.account})
         event = answer.event
         assert isinstance(event, AccountPolicyUpdated), event
-        view, _ = await self._view(entry)
-        view = view._replace(policy=event.policy, version=event.version)
+        with rendering(answer.position):
+            view, _ = await self._view(entry)
+            view = view._replace(policy=event.policy, version=event.version)
+            account = await self._render(entry, view)
         return pb.UpdatePolicyResponse(
-            account=await self._render(entry, view),
+            account=account,
             position=answer.position,
             replayed=answer.replayed,
         )
@@ -200,9 +204,11 @@ class AccountService(Aliases):
         ticket = await edge.ledger.submit(entry, command, call.deadline_us, call.span)
         answer = answer_of(ticket, {"account": request.account})
         assert isinstance(answer.event, AccountClosed), answer.event
-        view, _ = await self._view(entry)
+        with rendering(answer.position):
+            view, _ = await self._view(entry)
+            account = await self._render(entry, view)
         return pb.AccountServiceCloseResponse(
-            account=await self._render(entry, view),
+            account=account,
             position=answer.position,
             replayed=answer.replayed,
         )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import NamedTuple
 
 from ledger.api.errors import refused
@@ -16,7 +17,8 @@ from ledger.core.events import (
     UsageRecorded,
 )
 from ledger.core.outcomes import Refusal
-from ledger.engine.ticket import Replay, Ticket
+from ledger.engine.ticket import NotApplied, OutcomeUnknown, Replay, Ticket
+from ledger.journal.errors import JournalError
 
 _PLANNED = (UsageRecorded, UsageQuarantined, HoldAuthorized, AuthorizeDenied)
 
@@ -50,3 +52,15 @@ def replayed(recorded: Replay, shard: int) -> Answer:
     """The answer that a recorded entry gives again."""
     position = position_of(shard, recorded.entry_seq + 1)
     return Answer(recorded.event, recorded.plan, recorded.recorded_at, position, True)
+
+
+@contextmanager
+def rendering(position: str) -> Iterator[None]:
+    """What fails while a durable answer is being rendered must not say "not applied" (rule I6)."""
+    try:
+        yield
+    except (NotApplied, JournalError) as error:
+        raise OutcomeUnknown(
+            f"it is recorded, before position {position}, but the reply could not be made "
+            f"({error}): send the same request id again, or ask GetOutcome"
+        ) from error

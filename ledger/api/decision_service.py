@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from ledger.api.answers import Answer, answer_of
+from ledger.api.answers import Answer, answer_of, rendering
 from ledger.api.calls import Call
 from ledger.api.edge import Edge
 from ledger.api.errors import refused
@@ -138,7 +138,8 @@ class DecisionService:
         response = render_authorize(edge.assets, event, plan, entry.shard)
         response.position, response.replayed = answer.position, answer.replayed
         if isinstance(event, HoldAuthorized):
-            response.hold_state = await self._hold_state(entry, event.hold, answer)
+            with rendering(answer.position):
+                response.hold_state = await self._hold_state(entry, event.hold, answer)
         edge.telemetry.decided("Authorize", DECISIONS[response.decision])
         return response
 
@@ -165,8 +166,9 @@ class DecisionService:
         answer = answer_of(ticket, {"hold_id": request.hold_id})
         event, plan = answer.event, answer.plan
         assert isinstance(event, UsageRecorded) and plan is not None, event
-        hold = hold_view(edge.writer(entry).state, minted.number)
-        response = render_capture(edge.assets, event, plan, hold)
+        with rendering(answer.position):
+            hold = hold_view(edge.writer(entry).state, minted.number)
+            response = render_capture(edge.assets, event, plan, hold)
         response.position, response.replayed = answer.position, answer.replayed
         return response
 
@@ -186,8 +188,9 @@ class DecisionService:
         ticket = await edge.ledger.submit(entry, command, call.deadline_us, call.span)
         answer = answer_of(ticket, {"hold_id": request.hold_id})
         assert isinstance(answer.event, HoldReleased), answer.event
-        hold = hold_view(edge.writer(entry).state, minted.number)
-        response = render_release(edge.assets, hold)
+        with rendering(answer.position):
+            hold = hold_view(edge.writer(entry).state, minted.number)
+            response = render_release(edge.assets, hold)
         response.position, response.replayed = answer.position, answer.replayed
         return response
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ledger.api.answers import answer_of
+from ledger.api.answers import answer_of, rendering
 from ledger.api.calls import Call
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed, Fault
@@ -67,8 +67,9 @@ class GrantService:
         event = answer.event
         assert isinstance(event, GrantIssued), event
         view = issued_view(event, answer.recorded_at_us)
-        account = (await edge.names([event.account]))[event.account]
-        grant = render_grant(edge.assets, view, entry.shard, account, answer.recorded_at_us)
+        with rendering(answer.position):
+            account = (await edge.names([event.account]))[event.account]
+            grant = render_grant(edge.assets, view, entry.shard, account, answer.recorded_at_us)
         grant.external_key = request.external_key  # the body that the digest stands for
         return pb.GrantServiceIssueResponse(
             grant=grant,
@@ -97,9 +98,11 @@ class GrantService:
         ticket = await edge.ledger.submit(entry, command, call.deadline_us, call.span)
         answer = answer_of(ticket, {"grant_id": request.grant_id})
         assert isinstance(answer.event, GrantVoided), answer.event
-        view, _ = await self._view(entry, minted.number, request.grant_id)
+        with rendering(answer.position):
+            view, _ = await self._view(entry, minted.number, request.grant_id)
+            grant = await self._render(entry, view)
         return pb.GrantServiceVoidResponse(
-            grant=await self._render(entry, view),
+            grant=grant,
             voided=answer.event.amount,
             position=answer.position,
             replayed=answer.replayed,
