@@ -40,12 +40,14 @@ class HoldView(NamedTuple):
     asset: int
 
 
-def hold_view(state: State, number: int) -> HoldView:
-    """A hold, open or settled within the dedupe window; an older one is unspecified."""
+def hold_view(state: State, account: int, number: int) -> HoldView:
+    """A hold of that account, open or settled within the dedupe window; an older one is
+    unspecified."""
     hold = state.holds.get(number)
     if hold is not None:
         return HoldView(HOLD_STATE_OPEN, hold.amount, hold.asset)
-    settled = state.settled_holds.get(number)
+    owner = state.accounts.get(account)
+    settled = state.settled_hold(owner, number) if owner is not None else None
     if settled is not None:
         return HoldView(_ENDED[settled.ended], settled.amount, settled.asset)
     return HoldView(types_pb2.HOLD_STATE_UNSPECIFIED, 0, 0)

@@ -10,7 +10,7 @@ own, so no decision sees an overdue hold or grant (rules H2, T3).
 from __future__ import annotations
 
 from collections.abc import Callable
-from heapq import heappop
+from heapq import heappop, heappush
 from typing import Any, TypeAlias
 
 from ledger.core.accounts import decide_abandon, decide_close, decide_create, decide_policy
@@ -34,7 +34,7 @@ from ledger.core.grants import decide_issue, decide_void, expire
 from ledger.core.holds import decide_authorize, decide_capture, decide_release, expire_hold
 from ledger.core.limits import BATCH_INDEX_MAX, PERIOD_GRACE_US, SETTLED_A_TOUCH_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
-from ledger.core.state import NEVER, TIMER_HOLD, Account, State
+from ledger.core.state import NEVER, TIMER_FAMILY, TIMER_HOLD, Account, State
 from ledger.core.usage import decide_usage
 
 Outcome: TypeAlias = Event | Known | Refusal
@@ -115,22 +115,60 @@ def settle_due(state: State, account: Account, batch: list[Event]) -> Refusal | 
     return None
 
 
-def sweep(state: State, entries_max: int, batch: list[Event]) -> None:
-    """Post what time has made due, earliest first, about `entries_max` entries at most."""
+def sweep(
+    state: State,
+    entries_max: int,
+    batch: list[Event],
+    touch: Callable[[int], None] | None = None,
+) -> None:
+    """Post what time has made due, earliest first, about `entries_max` entries at most.
+
+    `touch(root)` is called before a family is changed. A paged family in which something is due is
+    left in `state.overdue`: once it is here again, the next sweep finds it.
+    """
     now = state.recorded_at
     before = len(batch)
     while state.timers and state.timers[0][0] <= now and len(batch) - before < entries_max:
-        _, kind, number = heappop(state.timers)
+        due, kind, number = heappop(state.timers)
+        if kind == TIMER_FAMILY:
+            _family_due(state, number, due)
+            continue
         out: list[Event] = []
         if kind == TIMER_HOLD:
             hold = state.holds.get(number)
             if hold is not None and hold.expires_at <= now:
+                if touch is not None:
+                    touch(hold.account.root)
                 expire_hold(state, hold, out)
         else:
-            grant = state.grants[number]
-            if not grant.settled:
+            grant = state.grants.get(number)
+            if grant is not None and not grant.settled:
+                if touch is not None:
+                    touch(grant.account.root)
                 expire(state, grant, out)
         _evolve_all(state, out, batch)
+
+
+def _family_due(state: State, root: int, due: int) -> None:
+    """Give what is due in a family its own timers, so that it is posted in its place; or have the
+    family paged in first."""
+    if root in state.paged_families:
+        if state.paged_families[root] == due:
+            state.paged_families[root] = NEVER
+            state.overdue.append(root)
+        return
+    family = state.families[root]
+    if family.scheduled != due:
+        return
+    family.scheduled = NEVER
+    later = NEVER
+    for account in state.family_accounts(root):
+        for instant, kind, number in account.timers():
+            if instant <= state.recorded_at:
+                heappush(state.timers, (instant, kind, number))
+            else:
+                later = min(later, instant)
+    state.schedule(family, later)
 
 
 def _evolve_all(state: State, out: list[Event], batch: list[Event]) -> None:

@@ -1,7 +1,8 @@
 """The canonical form of a shard's state, sorted by id, and its digest.
 
 Two states are equal when these bytes are. Derived indexes (active grants, timers, inherited cards)
-are left out: they follow from what is here.
+are left out: they follow from what is here. Of a state that has paged families out or keys in
+segments, `ledger.core.packing.whole` makes a copy that has it all.
 """
 
 from __future__ import annotations
@@ -19,7 +20,8 @@ DIGEST_VERSION: Final = 1
 
 
 def snapshot(state: State) -> dict[str, Any]:
-    """Everything that evolve touches, as plain sorted lists."""
+    """Everything that evolve touches, as plain sorted lists. No family may be paged out."""
+    assert not state.paged_families, "parts of this state are packed elsewhere: see whole()"
     return {
         "shard": state.shard,
         "epoch": state.epoch,
@@ -36,7 +38,12 @@ def snapshot(state: State) -> dict[str, Any]:
         ],
         "grants": [_grant(grant) for _, grant in sorted(state.grants.items())],
         "holds": [_hold(hold) for _, hold in sorted(state.holds.items())],
-        "settled_holds": [_settled(hold) for _, hold in sorted(state.settled_holds.items())],
+        "settled_holds": [
+            _settled(hold)
+            for _, family in sorted(state.families.items())
+            for _, hold in sorted(family.settled.items())
+            if hold.settled_at > state.settled_before
+        ],
         "keys": state.keys.snapshot(),
     }
 

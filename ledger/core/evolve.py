@@ -117,7 +117,8 @@ def _usage_recorded(state: State, event: UsageRecorded) -> None:
 def _capture(state: State, event: UsageRecorded) -> None:
     """Settle the hold that this usage is of, or note that its capture came late (rule H1)."""
     if event.late:
-        state.settled_holds[event.hold].captured_late = True
+        family = state.families[state.accounts[event.account].root]
+        family.settled[event.hold].captured_late = True
     else:
         _settle(state, state.holds[event.hold], HOLD_CAPTURED)
 
@@ -156,7 +157,7 @@ def _account_created(state: State, event: AccountCreated) -> None:
         event.root,
         parent,
         event.policy,
-        _card_key(state, event.tenant, parent, event.policy),
+        inherited_card(state, event.tenant, parent, event.policy),
         state.recorded_at,
     )
     state.accounts[event.account] = account
@@ -167,7 +168,7 @@ def _account_created(state: State, event: AccountCreated) -> None:
     state.keys.add(event.key, state.locator)
 
 
-def _card_key(state: State, tenant: int, parent: Account | None, policy: Policy) -> tuple[int, str]:
+def inherited_card(state: State, tenant: int, parent: Account | None, policy: Policy) -> tuple[int, str]:
     """A child is priced by its own card, else its nearest ancestor's (rule D8)."""
     if policy.rate_card:
         return state.card_key(tenant, policy.rate_card)
@@ -175,7 +176,7 @@ def _card_key(state: State, tenant: int, parent: Account | None, policy: Policy)
 
 
 def _inherit_card(state: State, account: Account) -> None:
-    account.card_key = _card_key(state, account.tenant, account.parent, account.policy)
+    account.card_key = inherited_card(state, account.tenant, account.parent, account.policy)
     for child in account.children:
         if not child.policy.rate_card:
             _inherit_card(state, child)
@@ -342,7 +343,19 @@ def _settle(state: State, hold: Hold, ended: int) -> None:
             account.overage_pending[hold.asset] -= piece.amount
     del state.holds[hold.number]
     del account.holds[hold.number]
-    state.settled_holds[hold.number] = SettledHold(hold, ended, state.recorded_at)
+    family = state.families[account.root]
+    family.forget_settled(state.settled_before)
+    family.settled[hold.number] = SettledHold(
+        hold.number,
+        account,
+        hold.product,
+        hold.attributes,
+        hold.asset,
+        hold.amount,
+        ended,
+        False,
+        state.recorded_at,
+    )
 
 
 def _authorize_denied(state: State, event: AuthorizeDenied) -> None:

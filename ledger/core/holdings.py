@@ -166,13 +166,24 @@ class SettledHold:
         "settled_at",
     )
 
-    def __init__(self, hold: Hold, ended: int, settled_at: int) -> None:
-        self.number = hold.number
-        self.account = hold.account
-        self.product = hold.product
-        self.attributes = hold.attributes
-        self.asset = hold.asset
-        self.amount = hold.amount
+    def __init__(
+        self,
+        number: int,
+        account: Account,
+        product: str,
+        attributes: tuple[tuple[str, str], ...],
+        asset: int,
+        amount: int,
+        ended: int,
+        captured_late: bool,
+        settled_at: int,
+    ) -> None:
+        self.number = number
+        self.account = account
+        self.product = product
+        self.attributes = attributes
+        self.asset = asset
+        self.amount = amount
         self.ended = ended
-        self.captured_late = False
+        self.captured_late = captured_late
         self.settled_at = settled_at

@@ -206,7 +206,7 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
         product, attributes = hold.product, hold.attributes
     else:
         hold = None
-        settled = state.settled_holds.get(command.hold)
+        settled = state.settled_hold(account, command.hold)
         if settled is None or settled.account is not account:
             return unknown_hold(command.hold)
         if settled.ended != HOLD_EXPIRED or settled.captured_late:
@@ -341,11 +341,12 @@ def decide_release(state: State, command: ReleaseHold, out: list[Event]) -> Even
     known = recorded_before(state, command.key)
     if known is not None:
         return known
-    if state.accounts.get(command.account) is None:
+    account = state.accounts.get(command.account)
+    if account is None:
         return unknown_account(command.account)
     hold = state.holds.get(command.hold)
     if hold is None or hold.account.number != command.account:
-        settled = state.settled_holds.get(command.hold)
+        settled = state.settled_hold(account, command.hold)
         if settled is None or settled.account.number != command.account:
             return unknown_hold(command.hold)
         return hold_settled(command.hold, settled.settled_at)

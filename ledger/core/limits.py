@@ -38,5 +38,7 @@ QUANTITIES_MAX: Final = 16
 PRODUCTS_A_GRANT_MAX: Final = 100
 DEPTH_MAX: Final = 16  # accounts from a root to its deepest descendant
 
-KEYS_A_SHARD_MAX: Final = 4_000_000  # x ~190 B = 760 MB of memory
-"""Identities that one shard remembers. A full map refuses new events with KEYS_EXHAUSTED."""
+KEYS_IN_MEMORY_MAX: Final = 2_000_000  # x ~190 B = 380 MB of memory
+"""Identities of one shard that no checkpoint holds yet: four checkpoints' worth. A full map refuses
+new events with KEYS_EXHAUSTED until a checkpoint is durable. Those in checkpoints are not limited.
+"""

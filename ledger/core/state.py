@@ -7,6 +7,8 @@ the compiled configuration that the engine installs, the second lasts for one ba
 
 from __future__ import annotations
 
+from heapq import heappush
+
 from ledger.core.books import Book, Books
 from ledger.core.catalog import Bound, Catalog
 from ledger.core.events import BookKind, PlanDeclared, Policy
@@ -41,6 +43,7 @@ __all__ = [
     "HOLD_EXPIRED",
     "HOLD_RELEASED",
     "NEVER",
+    "TIMER_FAMILY",
     "TIMER_GRANT",
     "TIMER_HOLD",
     "Account",
@@ -52,6 +55,7 @@ __all__ = [
     "State",
 ]
 
+TIMER_FAMILY = 0  # of a family that was paged out: before what it brings back at that instant
 TIMER_HOLD = 1
 TIMER_GRANT = 2
 
@@ -137,23 +141,41 @@ class Account:
     def find_next_due(self) -> None:
         """Look up when something next falls due; what is settled only makes `next_due` early."""
         due = NEVER
-        for hold in self.holds.values():
-            due = min(due, hold.expires_at)
-        for grant in self.grants:
-            if grant.expires_at != NEVER and not grant.settled:
-                due = min(due, grant.expires_at + PERIOD_GRACE_US)
+        for instant, _, _ in self.timers():
+            due = min(due, instant)
         self.next_due = due
+
+    def timers(self) -> list[tuple[int, int, int]]:
+        """What is to fall due: (instant, hold or grant, its number)."""
+        timers = [(hold.expires_at, TIMER_HOLD, hold.number) for hold in self.holds.values()]
+        timers += [
+            (grant.expires_at + PERIOD_GRACE_US, TIMER_GRANT, grant.number)
+            for grant in self.grants
+            if grant.expires_at != NEVER and not grant.settled
+        ]
+        return timers
 
 
 class Family:
     """What the accounts under one root share."""
 
-    __slots__ = ("grant_keys", "next_ordinal", "root")
+    __slots__ = ("grant_keys", "next_ordinal", "root", "scheduled", "settled")
 
     def __init__(self, root: int) -> None:
         self.root = root
         self.next_ordinal = 1
         self.grant_keys: dict[bytes, int] = {}  # permanent external keys -> grant (rule I5)
+        self.settled: dict[int, SettledHold] = {}  # for the dedupe window, first settled first
+        self.scheduled: int = NEVER  # its own timer, for what has none since it was paged in
+
+    def forget_settled(self, before: int) -> None:
+        """Drop the holds that were settled then or earlier. Whoever looks compares the time too."""
+        settled = self.settled
+        while settled:
+            oldest = next(iter(settled))
+            if settled[oldest].settled_at > before:
+                return
+            del settled[oldest]
 
 
 class State:
@@ -179,8 +201,10 @@ class State:
         "next_book",
         "next_grant",
         "next_hold",
+        "overdue",
+        "paged",
+        "paged_families",
         "recorded_at",
-        "settled_holds",
         "shard",
         "timers",
         "used_books",
@@ -204,12 +228,16 @@ class State:
         self.families: dict[int, Family] = {}
         self.grants: dict[int, Grant] = {}
         self.holds: dict[int, Hold] = {}
-        self.settled_holds: dict[int, SettledHold] = {}
         self.house: dict[tuple[int, int, int, str], Book] = {}  # tenant, kind, asset, name
         self.configuration: dict[int, int] = {}  # tenant -> version
         self.card_keys: dict[tuple[int, str], tuple[int, str]] = {}  # one object for many accounts
         self.keys = KeyMap()
-        self.timers: list[tuple[int, int, int]] = []  # heap of (due, 1 hold | 2 grant, number)
+        # Heap of (due, 0 family | 1 hold | 2 grant, number).
+        self.timers: list[tuple[int, int, int]] = []
+        # Families that are packed elsewhere, not here: account -> root, root -> its timer.
+        self.paged: dict[int, int] = {}
+        self.paged_families: dict[int, int] = {}
+        self.overdue: list[int] = []  # of them, those that are to be paged in: something is due
         self.next_book = 1
         self.next_grant = 1
         self.next_hold = 1
@@ -230,6 +258,13 @@ class State:
         self.used_books = {}
         self._move_to(recorded_at)
 
+    def stand_at(self, batch_seq: int, entry_seq: int, recorded_at: int) -> None:
+        """Stand at the end of a batch that was folded before: for a restored state."""
+        self.batch_seq = batch_seq
+        self.first_event = entry_seq
+        self.locator = locator_of(batch_seq, 0)
+        self._move_to(recorded_at)
+
     def postpone_batch(self, recorded_at: int) -> None:
         """Move a batch that is still empty on to the present time."""
         assert self.batch_length == 0, self.batch_length
@@ -242,11 +277,29 @@ class State:
         self.window_start = recorded_at - DEDUPE_WINDOW_US
         self.window_end = recorded_at + FUTURE_TOLERANCE_US
         self.keys.rotate(recorded_at)
-        while self.settled_holds:
-            oldest = next(iter(self.settled_holds))
-            if self.settled_holds[oldest].settled_at > self.window_start - KEYS_OUTLIVE_US:
-                break
-            del self.settled_holds[oldest]
+
+    @property
+    def settled_before(self) -> int:
+        """Holds that were settled then or earlier are forgotten."""
+        return self.window_start - KEYS_OUTLIVE_US
+
+    def settled_hold(self, account: Account, number: int) -> SettledHold | None:
+        """A hold of the account's family that was settled within the dedupe window."""
+        hold = self.families[account.root].settled.get(number)
+        return hold if hold is not None and hold.settled_at > self.settled_before else None
+
+    def family_accounts(self, root: int) -> list[Account]:
+        """The accounts of a family that is here, parents before their children."""
+        accounts = [self.accounts[root]]
+        for account in accounts:
+            accounts.extend(account.children)
+        return accounts
+
+    def schedule(self, family: Family, due: int) -> None:
+        """Have a timer for the whole family at `due`, unless one stands earlier."""
+        if due < family.scheduled:
+            family.scheduled = due
+            heappush(self.timers, (due, TIMER_FAMILY, family.root))
 
     def rebuild_timers(self) -> None:
         """Forget the timers of what is settled: after a replay, before the first sweep."""
@@ -256,7 +309,12 @@ class State:
             for grant in self.grants.values()
             if grant.expires_at != NEVER and not grant.settled
         ]
+        live += [
+            (due, TIMER_FAMILY, root) for root, due in self.paged_families.items() if due != NEVER
+        ]
         self.timers = sorted(live)
+        for family in self.families.values():
+            family.scheduled = NEVER
 
     @property
     def batch_length(self) -> int:

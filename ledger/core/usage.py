@@ -44,7 +44,7 @@ def decide_usage(
     locator = keys.newest.get(command.key)
     if locator is not None:
         return Known(locator)
-    if keys.older or len(keys.newest) >= keys.newest_max:
+    if keys.older or keys.found or len(keys.newest) >= keys.newest_max:
         known = recorded_before(state, command.key)
         if known is not None:
             return known
@@ -188,7 +188,8 @@ def recorded_before(state: State, key: bytes) -> Known | Refusal | None:
             Reason.KEYS_EXHAUSTED,
             "id",
             str(keys.keys_max),
-            "the shard's map of recent identities is full; retry later or raise the shard count",
+            "the map of identities that no checkpoint holds yet is full; retry later, and look at "
+            "why checkpoints do not become durable",
         )
     return None
 

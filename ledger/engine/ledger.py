@@ -24,6 +24,7 @@ from ledger.engine.observer import Observer
 from ledger.engine.recovery import Progress
 from ledger.engine.ticket import Ticket
 from ledger.engine.writer import Writer
+from ledger.journal.checkpoint import CheckpointStore
 from ledger.journal.configuration import (
     ConfigurationEntry,
     ConfigurationKind,
@@ -50,6 +51,10 @@ class Storage(Protocol):
 
     def journal(self, shard: int) -> Journal:
         """The journal of one shard."""
+        ...
+
+    def checkpoints(self, shard: int) -> CheckpointStore:
+        """The checkpoint of one shard."""
         ...
 
     async def close(self) -> None:

@@ -9,6 +9,14 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Final
 
+from ledger.journal.checkpoint import CheckpointStore, CheckpointWrite
+from ledger.journal.checkpoint_memory import (
+    MemoryCheckpointData,
+    MemoryCheckpoints,
+    WriteFault,
+    no_write_fault,
+)
+from ledger.journal.checkpoint_postgres import PostgresCheckpoints
 from ledger.journal.configuration import ConfigurationStore, MemoryConfigurationStore
 from ledger.journal.configuration_postgres import PostgresConfigurationStore
 from ledger.journal.connection import Pool, open_pool
@@ -53,6 +61,10 @@ class PostgresStorage:
         self._journals.append(journal)
         return journal
 
+    def checkpoints(self, shard: int) -> CheckpointStore:
+        """The checkpoint of one shard."""
+        return PostgresCheckpoints(self.pool, shard)
+
     async def close(self) -> None:
         """Let go of every connection."""
         for journal in self._journals:
@@ -73,11 +85,14 @@ class MemoryStorage:
         shards: int = 4,
         *,
         on_append: Callable[[JournalRow], AppendFault | None] = no_fault,
+        on_checkpoint: Callable[[CheckpointWrite], WriteFault | None] = no_write_fault,
         pause: Callable[[], Awaitable[None]] = yield_once,
     ) -> None:
-        """`clock` gives microseconds UTC; `on_append` and `pause` are for faults and delays."""
+        """`clock` gives microseconds UTC; the other hooks are for faults and delays."""
         self.shards = shards
         self.store: MemoryStore = {}
+        self.checkpoint_data: dict[int, MemoryCheckpointData] = {}
+        self._on_checkpoint = on_checkpoint
         self.directory: Directory = MemoryDirectory(shards, clock=clock)
         self.configuration: ConfigurationStore = MemoryConfigurationStore(clock=clock)
         self.parked: ParkedStore = MemoryParkedStore(clock=clock)
@@ -89,6 +104,13 @@ class MemoryStorage:
         """The journal of one shard; several writers may contend for it."""
         return MemoryJournal(
             self.store, shard, on_append=self._on_append, pause=self._pause, clock=self._clock
+        )
+
+    def checkpoints(self, shard: int) -> CheckpointStore:
+        """The checkpoint of one shard; several writers may contend for it."""
+        data = self.checkpoint_data.setdefault(shard, MemoryCheckpointData())
+        return MemoryCheckpoints(
+            self.store, data, shard, on_write=self._on_checkpoint, pause=self._pause
         )
 
     async def close(self) -> None:

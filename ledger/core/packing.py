@@ -1,0 +1,527 @@
+"""A family, and what is left of a shard without its families, as bytes and back.
+
+The family (a root and everything under it: accounts, own books, grants, holds, settled holds) is
+what checkpoints store and what leaves memory when idle. Derived indexes (order of grants, timers,
+inherited cards) are left out and follow from what is here. The same state always gives the same
+bytes, so that a checkpoint can be compared with a replay. A released format is never edited: a
+change is a new number, and a checkpoint of an unknown one is not read but replayed. No I/O.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Final, TypeAlias
+
+import msgspec
+
+from ledger.core.books import AssetTotals, Book
+from ledger.core.catalog import Catalog
+from ledger.core.events import BookKind, GrantKind, Policy, Slice
+from ledger.core.evolve import inherited_card
+from ledger.core.state import GRANT_OPEN, NEVER, Account, Family, Grant, Hold, SettledHold, State
+
+FORMAT: Final = 1  # of both kinds of bytes
+
+Wide: TypeAlias = int | str
+"""An integer; as text where it does not fit 64 bits (rule N1)."""
+
+_INT64_MIN: Final = -(2**63)
+_UINT64_MAX: Final = 2**64 - 1
+_encode: Final = msgspec.msgpack.Encoder().encode
+
+
+class PackedAccount(msgspec.Struct, array_like=True, gc=False):
+    """Totals are sorted: (price row, period, quantity), (asset, period, posted), (asset, pending)."""
+
+    tenant: int
+    number: int
+    parent: int
+    policy: Policy
+    version: int
+    created_at: int
+    closed_at: int
+    suspended: int
+    totals: list[tuple[int, int, Wide]]
+    overage_posted: list[tuple[int, int, Wide]]
+    overage_pending: list[tuple[int, Wide]]
+
+
+class PackedBook(msgspec.Struct, array_like=True, gc=False):
+    """A book and its four counters: debits and credits posted, debits and credits pending."""
+
+    number: int
+    kind: BookKind
+    asset: int
+    owner: int
+    counters: tuple[Wide, Wide, Wide, Wide]
+    tenant: int = 0  # of a house book; a family's are its own tenant's
+    name: str = ""
+
+
+class PackedGrant(msgspec.Struct, array_like=True, gc=False):
+    """A grant; its books by number."""
+
+    number: int
+    ordinal: int
+    account: int
+    kind: GrantKind
+    asset: int
+    amount: int
+    price_paid: int
+    price_asset: int
+    priority: int
+    effective_at: int
+    expires_at: int
+    products: list[str]
+    external_key: bytes
+    book: int
+    funding: int
+    issued_at: int
+    unused: int
+    recognised: int
+    settled: int
+
+
+class PackedHold(msgspec.Struct, array_like=True, gc=False):
+    """An open hold."""
+
+    number: int
+    account: int
+    product: str
+    attributes: tuple[tuple[str, str], ...]
+    asset: int
+    used: int
+    slices: tuple[Slice, ...]
+    authorized_at: int
+    expires_at: int
+
+
+class PackedSettled(msgspec.Struct, array_like=True, gc=False):
+    """A settled hold within the dedupe window, in the order of settling."""
+
+    number: int
+    account: int
+    product: str
+    attributes: tuple[tuple[str, str], ...]
+    asset: int
+    amount: Wide
+    ended: int
+    captured_late: bool
+    settled_at: int
+
+
+class PackedFamily(msgspec.Struct, array_like=True, gc=False):
+    """Everything under one root; parents stand before their children."""
+
+    root: int
+    next_ordinal: int
+    grant_keys: list[tuple[bytes, int]]
+    accounts: list[PackedAccount]
+    books: list[PackedBook]
+    grants: list[PackedGrant]
+    holds: list[PackedHold]
+    settled: list[PackedSettled]
+
+
+class PackedShard(msgspec.Struct, array_like=True, gc=False):
+    """A shard without its families and keys: where it stands, its house books, its totals."""
+
+    shard: int
+    epoch: int
+    batch_seq: int
+    entry_seq: int
+    recorded_at: int
+    next_book: int
+    next_grant: int
+    next_hold: int
+    configuration: list[tuple[int, int]]
+    totals: list[tuple[int, Wide, Wide, Wide, Wide]]
+    house: list[PackedBook]
+
+
+_decode_family: Final = msgspec.msgpack.Decoder(PackedFamily).decode
+_decode_shard: Final = msgspec.msgpack.Decoder(PackedShard).decode
+
+
+# -- families ------------------------------------------------------------------------------------
+
+
+def pack_family(state: State, root: int, settled_before: int) -> bytes:
+    """The family as it is. Holds settled then or earlier are left out: they are forgotten."""
+    family = state.families[root]
+    accounts = state.family_accounts(root)
+    books: list[Book] = []
+    for account in accounts:
+        books.extend(account.advance[asset] for asset in sorted(account.advance))
+        books.extend(account.overage[asset] for asset in sorted(account.overage))
+        books.extend([grant.book for grant in account.grants])
+    return _encode(
+        PackedFamily(
+            root,
+            family.next_ordinal,
+            sorted(family.grant_keys.items()),
+            [_pack_account(account) for account in accounts],
+            [_pack_book(book) for book in books],
+            [_pack_grant(grant) for account in accounts for grant in account.grants],
+            [
+                _pack_hold(account.holds[number])
+                for account in accounts
+                for number in sorted(account.holds)
+            ],
+            [
+                _pack_settled(hold)
+                for hold in family.settled.values()
+                if hold.settled_at > settled_before
+            ],
+        )
+    )
+
+
+def unpack_family(state: State, body: bytes) -> int:
+    """Bring a family back into the state; returns its root. Raises msgspec.MsgspecError."""
+    packed = _decode_family(body)
+    root = packed.root
+    assert root not in state.families, f"family {root} is here already"
+    family = state.families[root] = Family(root)
+    family.next_ordinal = packed.next_ordinal
+    family.grant_keys = dict(packed.grant_keys)
+    for each in packed.accounts:
+        _unpack_account(state, root, each)
+        state.paged.pop(each.number, None)
+    tenant = packed.accounts[0].tenant
+    for book in packed.books:
+        made = _unpack_book(state, book, tenant)
+        if book.kind == BookKind.ADVANCE:
+            state.accounts[book.owner].advance[book.asset] = made
+        elif book.kind == BookKind.OVERAGE:
+            state.accounts[book.owner].overage[book.asset] = made
+    for grant in packed.grants:
+        _unpack_grant(state, grant)
+    for hold in packed.holds:
+        _unpack_hold(state, hold)
+    for settled in packed.settled:
+        if settled.settled_at > state.settled_before:
+            _unpack_settled(state, family, settled)
+    family.scheduled = state.paged_families.pop(root, NEVER)
+    state.schedule(family, family_due(state, root))
+    return root
+
+
+def drop_family(state: State, root: int) -> None:
+    """Forget a family that is packed elsewhere, but where its accounts belong and its next timer.
+
+    What the journal says of it from now on cannot be applied before it is unpacked again.
+    """
+    family = state.families[root]
+    state.schedule(family, family_due(state, root))
+    state.paged_families[root] = family.scheduled
+    books = state.books
+    for account in state.family_accounts(root):
+        state.paged[account.number] = root
+        del state.accounts[account.number]
+        for number in account.holds:
+            del state.holds[number]
+        gone = [*account.advance.values(), *account.overage.values()]
+        for grant in account.grants:
+            gone.append(grant.book)
+            grant.book.grant = None  # no cycle is left for the collector
+            grant.after = None
+            del state.grants[grant.number]
+        for book in gone:
+            del books.accounts[book.number]
+            books.numbered[book.number] = None
+        account.first = None
+        account.grants = []
+        account.holds = {}
+        account.children = []
+    family.settled = {}
+    del state.families[root]
+
+
+def family_due(state: State, root: int) -> int:
+    """When something of a family that is here next falls due; NEVER = nothing will."""
+    due = NEVER
+    for account in state.family_accounts(root):
+        account.find_next_due()
+        due = min(due, account.next_due)
+    return due
+
+
+def _pack_account(account: Account) -> PackedAccount:
+    return PackedAccount(
+        account.tenant,
+        account.number,
+        account.parent.number if account.parent is not None else 0,
+        account.policy,
+        account.version,
+        account.created_at,
+        account.closed_at,
+        account.suspended,
+        [(row, period, _wide(account.totals[row, period])) for row, period in sorted(account.totals)],
+        [
+            (asset, period, _wide(account.overage_posted[asset, period]))
+            for asset, period in sorted(account.overage_posted)
+        ],
+        [(asset, _wide(account.overage_pending[asset])) for asset in sorted(account.overage_pending)],
+    )
+
+
+def _unpack_account(state: State, root: int, packed: PackedAccount) -> None:
+    parent = state.accounts[packed.parent] if packed.parent else None
+    account = Account(
+        packed.tenant,
+        packed.number,
+        root,
+        parent,
+        packed.policy,
+        inherited_card(state, packed.tenant, parent, packed.policy),
+        packed.created_at,
+    )
+    account.version = packed.version
+    account.closed_at = packed.closed_at
+    account.suspended = packed.suspended
+    account.totals = {(row, period): int(quantity) for row, period, quantity in packed.totals}
+    account.overage_posted = {
+        (asset, period): int(posted) for asset, period, posted in packed.overage_posted
+    }
+    account.overage_pending = {asset: int(pending) for asset, pending in packed.overage_pending}
+    if parent is not None:
+        parent.children.append(account)
+    state.accounts[packed.number] = account
+
+
+def _pack_book(book: Book) -> PackedBook:
+    return PackedBook(book.number, BookKind(book.kind), book.asset, book.owner, _counters(book))
+
+
+def _counters(book: Book) -> tuple[Wide, Wide, Wide, Wide]:
+    return (
+        _wide(book.debits_posted),
+        _wide(book.credits_posted),
+        _wide(book.debits_pending),
+        _wide(book.credits_pending),
+    )
+
+
+def _unpack_book(state: State, packed: PackedBook, tenant: int) -> Book:
+    books = state.books
+    totals = books.totals[packed.asset]
+    book = Book(
+        packed.number, tenant, packed.kind, packed.asset, packed.owner, packed.name, totals
+    )
+    debits_posted, credits_posted, debits_pending, credits_pending = packed.counters
+    book.debits_posted = int(debits_posted)
+    book.credits_posted = int(credits_posted)
+    book.debits_pending = int(debits_pending)
+    book.credits_pending = int(credits_pending)
+    assert books.numbered[packed.number] is None, f"book {packed.number} is here already"
+    books.numbered[packed.number] = book
+    books.accounts[packed.number] = book
+    return book
+
+
+def _pack_grant(grant: Grant) -> PackedGrant:
+    return PackedGrant(
+        grant.number,
+        grant.ordinal,
+        grant.account.number,
+        grant.kind,
+        grant.asset,
+        grant.amount,
+        grant.price_paid,
+        grant.price_asset,
+        grant.priority,
+        grant.effective_at,
+        grant.expires_at,
+        sorted(grant.products),
+        grant.external_key,
+        grant.book.number,
+        grant.funding.number,
+        grant.issued_at,
+        grant.unused,
+        grant.recognised,
+        grant.settled,
+    )
+
+
+def _unpack_grant(state: State, packed: PackedGrant) -> None:
+    account = state.accounts[packed.account]
+    book = state.books.accounts[packed.book]
+    grant = Grant(
+        packed.number,
+        packed.ordinal,
+        account,
+        packed.kind,
+        packed.asset,
+        packed.amount,
+        packed.price_paid,
+        packed.price_asset,
+        packed.priority,
+        packed.effective_at,
+        packed.expires_at,
+        frozenset(packed.products),
+        packed.external_key,
+        book,
+        state.books.accounts[packed.funding],
+        packed.issued_at,
+    )
+    grant.unused = packed.unused
+    grant.recognised = packed.recognised
+    grant.settled = packed.settled
+    book.grant = grant
+    state.grants[packed.number] = grant
+    account.grants.append(grant)
+    if grant.settled == GRANT_OPEN and book.debits_posted < book.credits_posted:
+        grant.after = account.first  # where in the order is for the comparator to say
+        account.first = grant
+        account.unordered = True
+
+
+def _pack_hold(hold: Hold) -> PackedHold:
+    return PackedHold(
+        hold.number,
+        hold.account.number,
+        hold.product,
+        hold.attributes,
+        hold.asset,
+        hold.used.number if hold.used is not None else 0,
+        hold.slices,
+        hold.authorized_at,
+        hold.expires_at,
+    )
+
+
+def _unpack_hold(state: State, packed: PackedHold) -> None:
+    account = state.accounts[packed.account]
+    hold = Hold(
+        packed.number,
+        account,
+        packed.product,
+        packed.attributes,
+        packed.asset,
+        state.books.accounts[packed.used] if packed.used else None,
+        packed.slices,
+        packed.authorized_at,
+        packed.expires_at,
+    )
+    state.holds[packed.number] = hold
+    account.holds[packed.number] = hold
+
+
+def _pack_settled(hold: SettledHold) -> PackedSettled:
+    return PackedSettled(
+        hold.number,
+        hold.account.number,
+        hold.product,
+        hold.attributes,
+        hold.asset,
+        _wide(hold.amount),
+        hold.ended,
+        hold.captured_late,
+        hold.settled_at,
+    )
+
+
+def _unpack_settled(state: State, family: Family, packed: PackedSettled) -> None:
+    family.settled[packed.number] = SettledHold(
+        packed.number,
+        state.accounts[packed.account],
+        packed.product,
+        packed.attributes,
+        packed.asset,
+        int(packed.amount),
+        packed.ended,
+        packed.captured_late,
+        packed.settled_at,
+    )
+
+
+def _wide(value: int) -> Wide:
+    return value if _INT64_MIN <= value <= _UINT64_MAX else str(value)
+
+
+# -- shards --------------------------------------------------------------------------------------
+
+
+def pack_shard(state: State) -> bytes:
+    """The shard without families and keys, at the end of a batch. Linear in its house books."""
+    return _encode(
+        PackedShard(
+            state.shard,
+            state.epoch,
+            state.batch_seq,
+            state.entry_seq,
+            state.recorded_at,
+            state.next_book,
+            state.next_grant,
+            state.next_hold,
+            sorted(state.configuration.items()),
+            [
+                (
+                    asset,
+                    _wide(total.debits_posted),
+                    _wide(total.credits_posted),
+                    _wide(total.debits_pending),
+                    _wide(total.credits_pending),
+                )
+                for asset, total in sorted(state.books.totals.items())
+            ],
+            [
+                PackedBook(
+                    book.number,
+                    BookKind(book.kind),
+                    book.asset,
+                    book.owner,
+                    _counters(book),
+                    book.tenant,
+                    book.name,
+                )
+                for _, book in sorted(state.house.items())
+            ],
+        )
+    )
+
+
+def unpack_shard(body: bytes, catalog: Catalog) -> State:
+    """A state that stands at the end of that batch, without families and keys.
+
+    The catalog is to be filled with what `configuration` names. Raises msgspec.MsgspecError.
+    """
+    packed = _decode_shard(body)
+    state = State(packed.shard, catalog)
+    state.epoch = packed.epoch
+    state.stand_at(packed.batch_seq, packed.entry_seq, packed.recorded_at)
+    state.next_book = packed.next_book
+    state.next_grant = packed.next_grant
+    state.next_hold = packed.next_hold
+    state.configuration = dict(packed.configuration)
+    state.books.numbered = [None] * packed.next_book
+    for asset, *sides in packed.totals:
+        total = state.books.totals[asset] = AssetTotals()
+        total.debits_posted, total.credits_posted = int(sides[0]), int(sides[1])
+        total.debits_pending, total.credits_pending = int(sides[2]), int(sides[3])
+    for each in packed.house:
+        book = _unpack_book(state, each, each.tenant)
+        state.house[(book.tenant, book.kind, book.asset, book.name)] = book
+    return state
+
+
+def whole(
+    state: State,
+    packed: Mapping[int, bytes],
+    segments: Iterable[tuple[int, dict[bytes, int]]] = (),
+) -> State:
+    """A copy with everything in memory: what is here, the families in `packed` that are paged out,
+    and the keys of segments as (generation's start, keys). For digests, tests and `verify`."""
+    copy = unpack_shard(pack_shard(state), Catalog())
+    for root in sorted(state.families):
+        unpack_family(copy, pack_family(state, root, state.settled_before))
+    for root in sorted(state.paged_families):
+        unpack_family(copy, packed[root])
+    for start, keys in state.keys.snapshot():
+        copy.keys.restore(start, dict(keys))
+    for start, more in segments:
+        copy.keys.restore(start, more)
+    copy.keys.forget(state.recorded_at)
+    return copy
+
