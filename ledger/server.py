@@ -82,6 +82,7 @@ class Server:
             f"{socket.gethostname()}/{os.getpid()}",
             self.telemetry.observer,
             self._progress,
+            settings.upkeep,
         )
         self.address = ""
         self.stopping = False

@@ -14,11 +14,14 @@ from typing import Any, Final, Self, TypeVar
 from pydantic import AliasChoices, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ledger.engine.upkeep import Upkeep
 from ledger.journal.embedded_host import default_data_directory
 
 LISTEN_DEFAULT: Final = "127.0.0.1:8433"
 METRICS_PORT_DEFAULT: Final = 9464  # the usual one of OpenTelemetry's Prometheus exporters
 PORT_MAX: Final = 65_535
+US_A_SECOND: Final = 1_000_000
+UPKEEP: Final = Upkeep()
 
 
 class SettingsInvalid(ValueError):
@@ -69,8 +72,32 @@ class ServerSettings(SealSettings):
     drain_s: int = Field(default=10, ge=0, le=600)
     """How long calls in flight may take to finish when the server stops."""
 
+    checkpoint_entries: int = Field(default=UPKEEP.checkpoint_entries, ge=1)
+    """Entries of a shard between two checkpoints: a restart replays about as many."""
+
+    checkpoint_interval_s: int = Field(
+        default=UPKEEP.checkpoint_interval_us // US_A_SECOND, ge=1, le=86_400
+    )
+    """A quiet shard is checkpointed this often, if anything was recorded."""
+
+    resident_families: int = Field(default=UPKEEP.resident_families, ge=1)
+    """Families that stay in memory of one shard, about 2 kB each."""
+
+    idle_s: int = Field(default=UPKEEP.idle_us // US_A_SECOND, ge=1)
+    """A family that nothing touched for so long leaves memory."""
+
     slow_call_ms: int = Field(default=500, ge=1)
     """A call that took at least this long is traced, sampled or not."""
+
+    @property
+    def upkeep(self) -> Upkeep:
+        """The same in the engine's words."""
+        return Upkeep(
+            self.checkpoint_entries,
+            self.checkpoint_interval_s * US_A_SECOND,
+            self.resident_families,
+            self.idle_s * US_A_SECOND,
+        )
 
     @model_validator(mode="after")
     def _check_exposure(self) -> Self:

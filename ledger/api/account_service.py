@@ -64,7 +64,7 @@ class AccountService(Aliases):
         )
         policy = policy_of(edge.assets, tenant, shard, request.policy)
         if parent is not None and await edge.ledger.resolve(tenant, request.account) is None:
-            self._foresee(tenant, parent, policy)
+            await self._foresee(tenant, parent, policy)
         created = await edge.ledger.create_account(
             tenant,
             request.account,
@@ -104,10 +104,12 @@ class AccountService(Aliases):
                 "PARENT_UNKNOWN", "there is no such account", field="parent", value=name
             ) from failure
 
-    def _foresee(self, tenant: int, parent: Entry, policy: Policy) -> None:
+    async def _foresee(self, tenant: int, parent: Entry, policy: Policy) -> None:
         """Ask the core before an id is claimed for an account that it would refuse."""
         command = CreateAccount(b"", tenant, 0, parent.number, parent.root, policy)
-        found = self._edge.writer(parent).peek(lambda state: decide_create(state, command, []))
+        found = await self._edge.writer(parent).look(
+            lambda state: decide_create(state, command, []), (parent.number,)
+        )
         if isinstance(found, Refusal):
             raise refused(found)
 
@@ -248,7 +250,7 @@ class AccountService(Aliases):
         reached: dict[int, int] = {}
         for shard, numbers in wanted.items():
             found, reached[shard] = await self._edge.ledger.writers[shard].read(
-                partial(_views_of, numbers=numbers), least.get(shard, 0)
+                partial(_views_of, numbers=numbers), least.get(shard, 0), numbers
             )
             views.update(found)
         return views, encode_position(reached)

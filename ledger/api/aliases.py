@@ -108,7 +108,7 @@ class Aliases:
     async def _view(self, entry: Entry, min_entries: int = 0) -> tuple[AccountView, int]:
         writer = self._edge.writer(entry)
         view, reached = await writer.read(
-            lambda state: account_view(state, entry.number), min_entries
+            lambda state: account_view(state, entry.number), min_entries, (entry.number,)
         )
         if view is None:
             raise CallFailed(

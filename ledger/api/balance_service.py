@@ -53,6 +53,7 @@ class BalanceService:
         (views, as_of_us), reached = await edge.writer(entry).read(
             lambda state: _balances(state, entry, product, clock_us),
             minimum(request.min_position, entry.shard),
+            (entry.number,),
         )
         response = pb.BalanceServiceGetResponse(
             account=entry.account_id,

@@ -20,6 +20,7 @@ from ledger.api.render_decision import (
     DECISIONS,
     HOLD_STATE_OPEN,
     HoldState,
+    hold_of,
     hold_view,
     render_authorize,
     render_capture,
@@ -89,6 +90,8 @@ class DecisionService:
             number, shard = entry.number, entry.shard
         writer = edge.ledger.writers[shard]
         now_us = edge.ledger.clock.now_us()
+        if number in writer.state.paged:
+            await writer.bring_in((number,))
         found = advise(writer.state, number, shape, values, now_us)
         if isinstance(found, Refusal):
             raise refused(found, {"account": request.account})
@@ -167,7 +170,7 @@ class DecisionService:
         event, plan = answer.event, answer.plan
         assert isinstance(event, UsageRecorded) and plan is not None, event
         with rendering(answer.position):
-            hold = hold_view(edge.writer(entry).state, minted.number)
+            hold = await hold_of(edge.writer(entry), entry.number, minted.number)
             response = render_capture(edge.assets, event, plan, hold)
         response.position, response.replayed = answer.position, answer.replayed
         return response
@@ -189,7 +192,7 @@ class DecisionService:
         answer = answer_of(ticket, {"hold_id": request.hold_id})
         assert isinstance(answer.event, HoldReleased), answer.event
         with rendering(answer.position):
-            hold = hold_view(edge.writer(entry).state, minted.number)
+            hold = await hold_of(edge.writer(entry), entry.number, minted.number)
             response = render_release(edge.assets, hold)
         response.position, response.replayed = answer.position, answer.replayed
         return response
@@ -198,5 +201,7 @@ class DecisionService:
         """The present, durable state; a hold that this very call made is open."""
         if not answer.replayed:
             return HOLD_STATE_OPEN
-        view, _ = await self._edge.writer(entry).read(lambda state: hold_view(state, hold))
+        view, _ = await self._edge.writer(entry).read(
+            lambda state: hold_view(state, entry.number, hold), accounts=(entry.number,)
+        )
         return view.state

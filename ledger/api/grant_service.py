@@ -128,7 +128,7 @@ class GrantService:
             return [grant_view(state, grant) for grant in found[: size + 1]]
 
         views, reached = await edge.writer(entry).read(
-            page, minimum(request.min_position, entry.shard)
+            page, minimum(request.min_position, entry.shard), (entry.number,)
         )
         more = len(views) > size
         now_us = edge.ledger.clock.now_us()
@@ -166,7 +166,7 @@ class GrantService:
                 return None
             return grant_view(state, grant)
 
-        view, reached = await self._edge.writer(entry).read(look, min_entries)
+        view, reached = await self._edge.writer(entry).read(look, min_entries, (entry.number,))
         if view is None:
             raise CallFailed(
                 "GRANT_UNKNOWN",

@@ -13,7 +13,13 @@ from ledger.api.ids import GRANT, HOLD, mint
 from ledger.api.limits import Checked
 from ledger.api.positions import decode_position, encode_position, position_of
 from ledger.api.proofs import ProofCalls
-from ledger.api.render_decision import hold_view, render_authorize, render_capture, render_release
+from ledger.api.render_decision import (
+    hold_of,
+    hold_view,
+    render_authorize,
+    render_capture,
+    render_release,
+)
 from ledger.api.replies import Outcomes
 from ledger.core.commands import AbandonRequest, Names
 from ledger.core.events import (
@@ -138,14 +144,14 @@ class JournalService(ProofCalls):
         match event:
             case UsageRecorded() if event.hold:
                 response.kind = pb.MUTATION_KIND_CAPTURE
-                self._capture(response, answer, event, entry)
+                await self._capture(response, answer, event, entry)
             case UsageRecorded() | UsageQuarantined():
                 self._usage(response, recorded)
             case HoldAuthorized() | AuthorizeDenied():
                 await self._authorize(response, answer, event, entry)
             case HoldReleased():
                 response.resource = mint(HOLD, entry.shard, event.account, event.hold)
-                hold = hold_view(edge.writer(entry).state, event.hold)
+                hold = await hold_of(edge.writer(entry), event.account, event.hold)
                 response.release.CopyFrom(render_release(edge.assets, hold))
                 response.release.position = answer.position
                 response.release.replayed = True
@@ -165,13 +171,13 @@ class JournalService(ProofCalls):
             asset = assets.of(outcomes.assets()[0])
             response.asset, response.scale = asset.code, asset.scale
 
-    def _capture(
+    async def _capture(
         self, response: pb.GetOutcomeResponse, answer: Answer, event: UsageRecorded, entry: Entry
     ) -> None:
         edge = self._edge
         assert answer.plan is not None
         response.resource = mint(HOLD, entry.shard, event.account, event.hold)
-        hold = hold_view(edge.writer(entry).state, event.hold)
+        hold = await hold_of(edge.writer(entry), event.account, event.hold)
         response.capture.CopyFrom(render_capture(edge.assets, event, answer.plan, hold))
         response.capture.position, response.capture.replayed = answer.position, True
 
@@ -189,7 +195,9 @@ class JournalService(ProofCalls):
         decided.position, decided.replayed = answer.position, True
         if isinstance(event, HoldAuthorized):
             number = event.hold
-            view, _ = await edge.writer(entry).read(lambda state: hold_view(state, number))
+            view, _ = await edge.writer(entry).read(
+                lambda state: hold_view(state, event.account, number), accounts=(event.account,)
+            )
             decided.hold_state = view.state
             response.resource = decided.hold_id
 

@@ -195,10 +195,11 @@ class PricingService:
         check.done()
         entry = await edge.account(tenant, request.account)
         clock_us = edge.ledger.clock.now_us()
-        priced = edge.writer(entry).peek(
+        priced = await edge.writer(entry).look(
             lambda state: price(
                 state, entry.number, shape, values, request.effective_at_us, clock_us
-            )
+            ),
+            (entry.number,),
         )
         if isinstance(priced, Refusal):
             raise refused(priced, {"account": request.account})

@@ -16,6 +16,7 @@ from ledger.core.events import (
     UsageRecorded,
 )
 from ledger.core.state import HOLD_CAPTURED, HOLD_EXPIRED, HOLD_RELEASED, State
+from ledger.engine.writer import Writer
 from ledger.v1 import decision_pb2 as pb
 from ledger.v1 import types_pb2, usage_pb2
 
@@ -51,6 +52,11 @@ def hold_view(state: State, account: int, number: int) -> HoldView:
     if settled is not None:
         return HoldView(_ENDED[settled.ended], settled.amount, settled.asset)
     return HoldView(types_pb2.HOLD_STATE_UNSPECIFIED, 0, 0)
+
+
+async def hold_of(writer: Writer, account: int, number: int) -> HoldView:
+    """The same at the newest state, at once where the account's family is in memory."""
+    return await writer.look(lambda state: hold_view(state, account, number), (account,))
 
 
 def render_authorize(

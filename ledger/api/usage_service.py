@@ -99,7 +99,9 @@ class UsageService:
                 field="id",
                 value=request.id,
             )
-        view, reached = await writer.read(lambda state: view_of(state, recorded, tenant))
+        view, reached = await writer.read(
+            lambda state: view_of(state, recorded, tenant), accounts=(entry.number,)
+        )
         rendered = await render_entry(edge, view, recorded, entry.shard)
         rendered.source, rendered.id = request.source, request.id
         return pb.UsageServiceGetResponse(

@@ -168,7 +168,9 @@ def _account_created(state: State, event: AccountCreated) -> None:
     state.keys.add(event.key, state.locator)
 
 
-def inherited_card(state: State, tenant: int, parent: Account | None, policy: Policy) -> tuple[int, str]:
+def inherited_card(
+    state: State, tenant: int, parent: Account | None, policy: Policy
+) -> tuple[int, str]:
     """A child is priced by its own card, else its nearest ancestor's (rule D8)."""
     if policy.rate_card:
         return state.card_key(tenant, policy.rate_card)

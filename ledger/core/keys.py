@@ -1,4 +1,4 @@
-"""The identities that a shard remembers in memory: key digest -> locator of the entry that answered.
+"""The identities that a shard remembers in memory: key digest -> locator of the answering entry.
 
 Those recorded since the last checkpoint; older ones stand in its key segments, and whoever runs the
 core hands in what it found there (`found`). Keys live by recorded time: a generation whose last key

@@ -31,7 +31,7 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 
 
 class PackedAccount(msgspec.Struct, array_like=True, gc=False):
-    """Totals are sorted: (price row, period, quantity), (asset, period, posted), (asset, pending)."""
+    """Totals, sorted: (price row, period, quantity), (asset, period, posted), (asset, pending)."""
 
     tenant: int
     number: int
@@ -257,12 +257,18 @@ def _pack_account(account: Account) -> PackedAccount:
         account.created_at,
         account.closed_at,
         account.suspended,
-        [(row, period, _wide(account.totals[row, period])) for row, period in sorted(account.totals)],
+        [
+            (row, period, _wide(account.totals[row, period]))
+            for row, period in sorted(account.totals)
+        ],
         [
             (asset, period, _wide(account.overage_posted[asset, period]))
             for asset, period in sorted(account.overage_posted)
         ],
-        [(asset, _wide(account.overage_pending[asset])) for asset in sorted(account.overage_pending)],
+        [
+            (asset, _wide(account.overage_pending[asset]))
+            for asset in sorted(account.overage_pending)
+        ],
     )
 
 
@@ -306,9 +312,7 @@ def _counters(book: Book) -> tuple[Wide, Wide, Wide, Wide]:
 def _unpack_book(state: State, packed: PackedBook, tenant: int) -> Book:
     books = state.books
     totals = books.totals[packed.asset]
-    book = Book(
-        packed.number, tenant, packed.kind, packed.asset, packed.owner, packed.name, totals
-    )
+    book = Book(packed.number, tenant, packed.kind, packed.asset, packed.owner, packed.name, totals)
     debits_posted, credits_posted, debits_pending, credits_pending = packed.counters
     book.debits_posted = int(debits_posted)
     book.credits_posted = int(credits_posted)
@@ -443,15 +447,15 @@ def _wide(value: int) -> Wide:
 # -- shards --------------------------------------------------------------------------------------
 
 
-def pack_shard(state: State) -> bytes:
-    """The shard without families and keys, at the end of a batch. Linear in its house books."""
+def pack_shard(state: State, batch_seq: int, entry_seq: int, recorded_at: int) -> bytes:
+    """The shard without families and keys, at the end of that batch. Linear in its house books."""
     return _encode(
         PackedShard(
             state.shard,
             state.epoch,
-            state.batch_seq,
-            state.entry_seq,
-            state.recorded_at,
+            batch_seq,
+            entry_seq,
+            recorded_at,
             state.next_book,
             state.next_grant,
             state.next_hold,
@@ -513,7 +517,9 @@ def whole(
 ) -> State:
     """A copy with everything in memory: what is here, the families in `packed` that are paged out,
     and the keys of segments as (generation's start, keys). For digests, tests and `verify`."""
-    copy = unpack_shard(pack_shard(state), Catalog())
+    copy = unpack_shard(
+        pack_shard(state, state.batch_seq, state.entry_seq, state.recorded_at), Catalog()
+    )
     for root in sorted(state.families):
         unpack_family(copy, pack_family(state, root, state.settled_before))
     for root in sorted(state.paged_families):
@@ -524,4 +530,3 @@ def whole(
         copy.keys.restore(start, more)
     copy.keys.forget(state.recorded_at)
     return copy
-

@@ -23,6 +23,7 @@ from ledger.engine.configuration import AssetBody, Configurations
 from ledger.engine.observer import Observer
 from ledger.engine.recovery import Progress
 from ledger.engine.ticket import Ticket
+from ledger.engine.upkeep import Upkeep
 from ledger.engine.writer import Writer
 from ledger.journal.checkpoint import CheckpointStore
 from ledger.journal.configuration import (
@@ -72,8 +73,10 @@ class Ledger:
         recorded_by: str = "",
         observer: Observer | None = None,
         progress: Callable[[int], Progress] | None = None,
+        upkeep: Upkeep | None = None,
     ) -> None:
-        """`progress(shard)` gives the callback that watches that shard's replay."""
+        """`progress(shard)` gives the callback that watches that shard's replay; `upkeep` says how
+        often checkpoints are taken and how much stays in memory."""
         self.storage = storage
         self.clock = clock
         self.directory = storage.directory
@@ -88,6 +91,8 @@ class Ledger:
                 recorded_by,
                 observer,
                 progress(shard) if progress is not None else None,
+                checkpoints=storage.checkpoints(shard),
+                upkeep=upkeep,
             )
             for shard in range(storage.shards)
         ]

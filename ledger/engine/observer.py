@@ -5,7 +5,24 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
+import msgspec
+
 from ledger.engine.ticket import Ticket
+
+
+class CheckpointFigures(msgspec.Struct, frozen=True):
+    """What a checkpoint took, and what its shard has in segments since."""
+
+    entries: int
+    """Of the shard, that the checkpoint covers."""
+    duration_us: int
+    longest_pause_us: int
+    """The longest that the shard's decisions waited for a slice of it."""
+    families: int
+    keys: int
+    bytes: int
+    segment_keys: int
+    segments: int
 
 
 class Observer(Protocol):
@@ -29,6 +46,14 @@ class Observer(Protocol):
         """A shard was replayed and taken over."""
         ...
 
+    def checkpoint_written(self, shard: int, figures: CheckpointFigures) -> None:
+        """A checkpoint is durable."""
+        ...
+
+    def families_changed(self, shard: int, resident: int, paged: int) -> None:
+        """So many families are in memory, and so many are not."""
+        ...
+
 
 class NoObserver:
     """Watches nothing."""
@@ -46,4 +71,10 @@ class NoObserver:
         """See Observer."""
 
     def shard_opened(self, shard: int, entries: int, elapsed_us: int) -> None:
+        """See Observer."""
+
+    def checkpoint_written(self, shard: int, figures: CheckpointFigures) -> None:
+        """See Observer."""
+
+    def families_changed(self, shard: int, resident: int, paged: int) -> None:
         """See Observer."""

@@ -1,25 +1,33 @@
-"""Opening a shard: replay the journal to its tail, then append WriterOpened at tail + 1.
+"""Opening a shard: load the checkpoint, replay the journal's tail, append WriterOpened at tail + 1.
 
 A predecessor's INSERT either landed before that row, and is replayed, or must fail on the primary
-key. Nothing is answered before the row is durable.
+key. Nothing is answered before the row is durable. Families are fetched as the tail, and later
+commands, need them. Then the checkpoints are claimed for the new epoch, so that a predecessor's
+come to nothing.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
+
+import msgspec
 
 from ledger.core.catalog import Catalog
 from ledger.core.events import ConfigurationApplied, Event, WriterOpened
 from ledger.core.evolve import evolve
+from ledger.core.packing import unpack_family
 from ledger.core.state import State
 from ledger.engine.batch import Batch
 from ledger.engine.clock import Clock, WriterTime, check_skew
 from ledger.engine.configuration import Configurations
+from ledger.engine.paging import needed_roots, touched_roots
+from ledger.engine.restore import CheckpointDamaged, Restored, restore
+from ledger.journal.checkpoint import CheckpointStore
 from ledger.journal.codec import BatchCodec
 from ledger.journal.errors import CommitUnknown, JournalConflict, JournalCorrupt
-from ledger.journal.protocol import GENESIS_HASH, Journal, JournalRow
+from ledger.journal.protocol import Journal, JournalRow
 
 YIELD_EVENTS: Final = 1_024  # entries replayed between two yields to the loop
 OPENINGS_MAX: Final = 4  # rows that one opening tries to append before it gives way
@@ -29,17 +37,28 @@ Progress = Callable[[int, int], None]
 
 
 class Replayer:
-    """Folds journal rows into a state, checking the chain as it goes."""
+    """Folds journal rows into a state, checking the chain as it goes; from a checkpoint if given.
 
-    __slots__ = ("_codec", "_configurations", "head_hash", "state")
+    `dirty` are the families that have changed since that checkpoint.
+    """
+
+    __slots__ = ("_codec", "_configurations", "_store", "dirty", "head_hash", "restored", "state")
 
     def __init__(
-        self, shard: int, codec: BatchCodec[Event], configurations: Configurations
+        self,
+        shard: int,
+        codec: BatchCodec[Event],
+        configurations: Configurations,
+        restored: Restored | None = None,
+        store: CheckpointStore | None = None,
     ) -> None:
-        self.state = State(shard, Catalog())
-        self.head_hash = GENESIS_HASH
+        self.restored = restored if restored is not None else Restored(State(shard, Catalog()))
+        self.state = self.restored.state
+        self.head_hash = self.restored.hash
+        self.dirty: dict[int, None] = {}
         self._codec = codec
         self._configurations = configurations
+        self._store = store
 
     async def take(self, row: JournalRow) -> list[Event]:
         """Fold one row; returns its events. Raises JournalCorrupt."""
@@ -56,6 +75,8 @@ class Replayer:
                 f"shard {row.shard}, batch {row.batch_seq} holds {len(events)} events, "
                 f"its row says {row.event_count}"
             )
+        if state.paged:
+            await self._page_in(events)
         state.begin_batch(row.batch_seq, row.recorded_at_us)
         for start in range(0, len(events), YIELD_EVENTS):
             for event in events[start : start + YIELD_EVENTS]:
@@ -65,11 +86,31 @@ class Replayer:
                 evolve(state, event)
             await asyncio.sleep(0)
         self.head_hash = row.hash
+        self.dirty.update(touched_roots(state, events))
         return events
+
+    async def _page_in(self, events: Sequence[Event]) -> None:
+        """Bring in what these entries change. Raises CheckpointDamaged."""
+        roots = needed_roots(self.state, events)
+        if not roots:
+            return
+        assert self._store is not None
+        try:
+            for family in await self._store.families(roots):
+                unpack_family(self.state, family.body)
+        except msgspec.MsgspecError as error:
+            raise CheckpointDamaged(
+                f"a family of the checkpoint cannot be read: {error}"
+            ) from error
+        missing = [root for root in roots if root in self.state.paged_families]
+        if missing:
+            raise CheckpointDamaged(f"families {missing} of the checkpoint are not stored")
 
 
 async def open_shard(
     journal: Journal,
+    store: CheckpointStore,
+    trusted: bool,
     clock: Clock,
     codec: BatchCodec[Event],
     configurations: Configurations,
@@ -78,11 +119,13 @@ async def open_shard(
 ) -> tuple[Replayer, WriterTime]:
     """Replay to the tail and take the shard over. Raises ClockSkewed and the journal's errors.
 
+    Without `trusted` the stored checkpoint is dropped and everything is replayed.
     A journal that goes on answering "taken" or "unknown" would be filled with openings: after
     OPENINGS_MAX the caller waits before it tries again, or stops.
     """
     check_skew(clock, await journal.now_us())
-    replayer = Replayer(journal.shard, codec, configurations)
+    restored = await restore(store, journal, configurations, trusted)
+    replayer = Replayer(journal.shard, codec, configurations, restored, store)
     openings = 0
     while True:
         await _read_to_tail(journal, replayer, progress)
@@ -100,6 +143,10 @@ async def open_shard(
                 raise
             continue  # somebody's row, perhaps ours, is at the tail: read on
         await replayer.take(row)
+        if not await store.claim(state.epoch, restored.seen, reset=restored.reset):
+            raise JournalConflict(
+                f"the checkpoint of shard {journal.shard} changed while it was read"
+            )
         state.rebuild_timers()
         return replayer, time
 

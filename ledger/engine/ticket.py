@@ -11,7 +11,7 @@ from __future__ import annotations
 from asyncio import Future
 from collections.abc import Sequence
 from enum import StrEnum
-from typing import Final, TypeAlias
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -88,6 +88,7 @@ class Ticket:
         "pending",
         "position",
         "recorded_at",
+        "resolution",
         "shard",
         "span",
     )
@@ -112,6 +113,13 @@ class Ticket:
         self.recorded_at = 0
         self.position = 0
         self.pending: list[tuple[int, int]] = []  # (place, locator) of replays still to be read
+
+        self.resolution: Any = None  # what `resolve` found for it; opaque here
+
+    @property
+    def accounts(self) -> tuple[int, ...]:
+        """What it only looks at: nothing."""
+        return ()
 
     def plan_of(self, event: Event) -> PlanDeclared:
         """The declaration that a usage or hold event of this ticket's batch names."""

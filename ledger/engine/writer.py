@@ -1,4 +1,4 @@
-"""One shard's writer: queue -> decide -> evolve -> group commit -> reply.
+"""One shard's writer: queue -> resolve -> decide -> evolve -> group commit -> reply.
 
 One task owns the state; there are no locks. While one batch commits, the next one fills on top of
 it: group commit by back-pressure, not by timer. Every reply waits until the highest batch decided
@@ -21,11 +21,15 @@ from ledger.core.outcomes import Known, Refusal, split_locator
 from ledger.core.state import State
 from ledger.core.upcast import UPCASTS
 from ledger.engine.batch import BATCH_COMMANDS_MAX, Batch
+from ledger.engine.checkpoint import Checkpointer, Head
 from ledger.engine.clock import Clock, ClockSkewed, WriterTime
 from ledger.engine.configuration import Configurations
 from ledger.engine.observer import NoObserver, Observer
+from ledger.engine.paging import Pager, touched_roots
 from ledger.engine.recent import RecentBatches, answer_again, replay_of
-from ledger.engine.recovery import Progress, open_shard
+from ledger.engine.recovery import Progress, Replayer, open_shard
+from ledger.engine.resolve import Resolver, Waiting
+from ledger.engine.restore import CheckpointDamaged
 from ledger.engine.ticket import (
     PENDING,
     NotApplied,
@@ -35,6 +39,9 @@ from ledger.engine.ticket import (
     Replay,
     Ticket,
 )
+from ledger.engine.upkeep import Upkeep
+from ledger.engine.whole import whole_state
+from ledger.journal.checkpoint import CheckpointStore
 from ledger.journal.codec import BatchCodec
 from ledger.journal.errors import CommitUnknown, JournalConflict, JournalError, JournalUnavailable
 from ledger.journal.protocol import Journal, JournalRow
@@ -56,14 +63,25 @@ US_A_SECOND: Final = 1_000_000
 class Read:
     """A look at the state, in order with the commands, answered when what it saw is durable."""
 
-    __slots__ = ("function", "future", "min_position")
+    __slots__ = ("accounts", "function", "future", "min_position", "resolution")
 
     def __init__(
-        self, function: Callable[[State], object], min_position: int, future: asyncio.Future[object]
+        self,
+        function: Callable[[State], object],
+        min_position: int,
+        accounts: Sequence[int],
+        future: asyncio.Future[object],
     ) -> None:
         self.function = function
         self.min_position = min_position
+        self.accounts = accounts
         self.future = future
+        self.resolution: Any = None
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        """It decides nothing."""
+        return ()
 
 
 class Writer:
@@ -77,6 +95,9 @@ class Writer:
         recorded_by: str = "",
         observer: Observer | None = None,
         progress: Progress | None = None,
+        *,
+        checkpoints: CheckpointStore,
+        upkeep: Upkeep | None = None,
     ) -> None:
         self.shard = journal.shard
         self.durable_position = 0  # entries of the shard that are durable and replayed
@@ -103,6 +124,17 @@ class Writer:
         self._batch: Batch | None = None  # being filled
         self._committing: Batch | None = None  # in flight
         self._commit: asyncio.Task[None] | None = None
+        self._checkpoints = checkpoints
+        self._trusts_checkpoint = True
+        self._failure: BaseException | None = None  # of what runs beside: drops the state
+        limits = upkeep if upkeep is not None else Upkeep()
+        self._pager = Pager(limits)
+        self._checkpointer = Checkpointer(
+            checkpoints, clock, self._observer, limits, self._wake.set
+        )
+        self._resolver = Resolver(
+            checkpoints, self._checkpointer, self._pager, clock, self._take_back, self._fail_with
+        )
 
     # -- callers ---------------------------------------------------------------------------------
 
@@ -135,24 +167,58 @@ class Writer:
         self._enqueue(Ticket(self.shard, commands, future, deadline_us, span), len(commands))
         return await future
 
-    async def read(self, function: Callable[[State], T], min_position: int = 0) -> tuple[T, int]:
+    async def read(
+        self,
+        function: Callable[[State], T],
+        min_position: int = 0,
+        accounts: Sequence[int] = (),
+    ) -> tuple[T, int]:
         """(function(state), position): in order with the commands, and durable when it returns.
 
+        `accounts` are those that it looks at: their families are in memory by then.
         Raises PositionAhead where the shard has not reached `min_position`, and NotApplied.
         """
         if self._state is None or self._stopping:
             raise self._not_open()
         future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
-        self._enqueue(Read(function, min_position, future), 0)
+        self._enqueue(Read(function, min_position, accounts, future), 0)
         return await future  # type: ignore[return-value]
 
     def peek(self, function: Callable[[State], T]) -> T:
-        """function(speculative state), at once: advisory. Raises NotApplied."""
+        """function(speculative state), at once: advisory. Raises NotApplied.
+
+        Only for what is shard-wide: families may not be in memory.
+        """
         return function(self.state)
+
+    async def look(self, function: Callable[[State], T], accounts: Sequence[int]) -> T:
+        """The same at what these accounts have: at once where their families are in memory."""
+        await self.bring_in(accounts)
+        return function(self.state)
+
+    async def bring_in(self, accounts: Sequence[int]) -> None:
+        """Return when the families of these accounts are in memory. Raises NotApplied."""
+        while any(account in self.state.paged for account in accounts):
+            await self.read(_nothing, accounts=accounts)
+
+    async def checkpoint(self) -> int:
+        """Take a checkpoint now and return when it is durable: the batch that it stands after.
+
+        Raises JournalUnavailable, and NotApplied while the shard is not open.
+        """
+        if self._state is None or self._stopping:
+            raise self._not_open()
+        return await self._checkpointer.request()
+
+    async def whole(self) -> State:
+        """A copy of the state with all that has left memory: for digests. Nothing may go on."""
+        return await whole_state(self.state, self._checkpointer.segments, self._checkpoints)
 
     async def recorded(self, key: bytes) -> Replay | None:
         """What is durably recorded under a key, or None (GetOutcome, rule I5)."""
         locator, _ = await self.read(lambda state: state.keys.find(key))
+        if locator is None:
+            locator = await self._resolver.find(key)
         if locator is None:
             return None
         found = self._recent.find(locator)
@@ -184,6 +250,9 @@ class Writer:
                 return
             except (JournalUnavailable, JournalConflict, CommitUnknown, ClockSkewed) as error:
                 self._drop(error)
+            except CheckpointDamaged as error:
+                self._trusts_checkpoint = False
+                self._drop(error)
             except BaseException as error:
                 # The books do not balance or the journal is corrupt: never go on (rule B7).
                 self._halted = True
@@ -199,6 +268,8 @@ class Writer:
         started = self._clock.monotonic_us()
         replayer, self._time = await open_shard(
             self._journal,
+            self._checkpoints,
+            self._trusts_checkpoint,
             self._clock,
             self._codec,
             self._configurations,
@@ -209,17 +280,32 @@ class Writer:
         self._recent = RecentBatches(self._journal, self._codec)
         self.durable_position = replayer.state.entry_seq
         self._state = replayer.state
+        self._open_upkeep(replayer)
         self.problem = ""
         self.opened.set()
         self._observer.shard_opened(
             self.shard, self.durable_position, self._clock.monotonic_us() - started
         )
 
+    def _open_upkeep(self, replayer: Replayer) -> None:
+        """Checkpoints, paging and resolving begin with the state that was opened."""
+        state, restored = replayer.state, replayer.restored
+        head = Head(state.batch_seq, self._head_hash, state.entry_seq, state.recorded_at)
+        stored = (restored.batch_seq, restored.entry_seq)
+        self._trusts_checkpoint = True
+        self._failure = None
+        self._checkpointer.open(state, restored.segments, stored, head, replayer.dirty)
+        self._pager.restart(state.families, self._clock.monotonic_us())
+        self._resolver.open(state)
+
     def _drop(self, error: BaseException) -> None:
         """Forget everything speculative and say to each caller how sure we are (rule I6)."""
         self.opened.clear()
         self.problem = f"{type(error).__name__}: {error}"
         self._state = None
+        self._checkpointer.drop()
+        for item in self._resolver.drop():
+            _refuse(item.future, self._not_open())
         if self._committing is not None:
             unknown = not isinstance(error, JournalUnavailable | JournalConflict)
             self._fail(self._committing, self._unknown(error) if unknown else self._not_open())
@@ -284,11 +370,16 @@ class Writer:
             if self._commit is not None and self._commit.done():
                 self._commit.result()  # raises what made the commit fail
                 self._commit = None
+            if self._failure is not None:
+                raise self._failure
+            self._checkpointer.turn(at_rest=self._batch is None or not self._batch.events)
             if self._sweep_due():
                 self._sweep()
             if self._queue and self._room_for(self._queue[0]):
                 item = self._queue.popleft()
-                if isinstance(item, Read):
+                if self._resolver.holds_back(self.state, item):
+                    pass  # it comes back when what it needs is in memory
+                elif isinstance(item, Read):
                     self._look(item)
                 else:
                     await self._decide(item)
@@ -298,10 +389,16 @@ class Writer:
                     await asyncio.sleep(0)  # requests that are being parsed may still join
                 else:
                     self._seal(self._batch)
-            elif self._stopping and self._commit is None and not self._queue:
+            elif self._is_finished() and self._checkpointer.drained():
+                self._checkpointer.drop()
                 return
-            else:
+            elif not self._page_out():
                 await self._until_woken()
+
+    def _is_finished(self) -> bool:
+        """Whether everything that was accepted before the stop is durable."""
+        waits = self._commit is not None or self._queue or self._resolver.waiting
+        return self._stopping and not waits
 
     def _room_for(self, item: Ticket | Read) -> bool:
         if self._batch is None or isinstance(item, Read):
@@ -344,6 +441,7 @@ class Writer:
             return
         batch = self._open_batch()
         batch.command_count += len(commands)
+        self.state.keys.found = ticket.resolution.found if ticket.resolution is not None else {}
         for start in range(0, len(commands), DECIDE_SLICE):
             if start:
                 await asyncio.sleep(0)
@@ -363,6 +461,8 @@ class Writer:
             waits_for.tickets.append(ticket)
 
     def _decide_slice(self, ticket: Ticket, batch: Batch, commands: Sequence[Command]) -> None:
+        if self._checkpointer.copying:
+            self._checkpointer.protect(commands)
         state = self.state
         events = batch.events
         add_outcome = ticket.outcomes.append
@@ -434,6 +534,7 @@ class Writer:
         self._recent.add(batch.recorded())
         self._batch = None
         self._committing = batch
+        self._tend(batch, row)
         started = self._observer.batch_sealed(
             self.shard, batch.batch_seq, batch.tickets, len(batch.events), len(row.payload)
         )
@@ -452,6 +553,7 @@ class Writer:
         self._observer.batch_ended(started, self._clock.monotonic_us() - sent_us, None)
         self.durable_position = row.next_event
         self._committing = None
+        self._checkpointer.durable(row.batch_seq)
         for ticket in batch.tickets:
             self._answer(ticket)
         for future, answer in batch.reads:
@@ -489,7 +591,44 @@ class Writer:
     def _sweep(self) -> None:
         """Post what is overdue; a due entry without an effect any more costs nothing."""
         batch = self._open_batch()
-        sweep(self.state, SWEEP_ENTRIES_MAX, batch.events)
+        state = self.state
+        sweep(state, SWEEP_ENTRIES_MAX, batch.events, self._checkpointer.protect_family)
+        if state.overdue:
+            self._resolver.want(state.overdue)
+            state.overdue = []
+
+    # -- upkeep ------------------------------------------------------------------------------------
+
+    def _tend(self, batch: Batch, row: JournalRow) -> None:
+        """A batch ends: the moment to capture, and to let idle families go."""
+        state = self.state
+        roots = touched_roots(state, batch.events)
+        self._pager.touch(roots, self._clock.monotonic_us())
+        head = Head(batch.batch_seq, row.hash, row.next_event, batch.recorded_at)
+        self._checkpointer.sealed(roots, head)
+        self._page_out()
+
+    def _page_out(self) -> bool:
+        """Let a few idle families leave memory, if nothing is undecided; whether any did."""
+        if self._batch is not None and self._batch.events:
+            return False
+        state = self.state
+        now = self._clock.monotonic_us()
+        dropped = self._pager.page_out(state, self._checkpointer.is_clean, now)
+        if dropped:
+            self._observer.families_changed(
+                self.shard, len(state.families), len(state.paged_families)
+            )
+        return dropped > 0
+
+    def _take_back(self, items: Sequence[Waiting]) -> None:
+        """What was parked goes first, in order, and is looked at again."""
+        self._queue.extendleft(reversed(items))  # type: ignore[arg-type]
+        self._wake.set()
+
+    def _fail_with(self, error: BaseException) -> None:
+        self._failure = error
+        self._wake.set()
 
     async def _until_woken(self) -> None:
         """Wait for a command, the end of the commit, or the next timer."""
@@ -520,6 +659,10 @@ class Writer:
 def _refuse(future: asyncio.Future[Any], error: Exception) -> None:
     if not future.done():
         future.set_exception(error)
+
+
+def _nothing(_: State) -> None:
+    """Only that it is there is asked for."""
 
 
 def _no_progress(done: int, total: int) -> None:

@@ -50,13 +50,13 @@ class FamilyPlace(Struct, frozen=True, gc=False):
     root: int
     accounts: tuple[int, ...]
     due_us: int
+    format: int  # of its body
 
 
 class StoredFamily(Struct, frozen=True, gc=False):
     """A family as it was when it last changed before the checkpoint."""
 
     place: FamilyPlace
-    format: int
     body: bytes
 
 
@@ -121,7 +121,10 @@ class CheckpointStore(Protocol):
         ...
 
     async def buckets(self, places: Collection[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
-        """Bodies by (segment, bucket); one that holds nothing is left out."""
+        """Bodies by (segment, bucket), b"" where it holds nothing.
+
+        What is left out is of a segment that is no longer there: its keys are in another one.
+        """
         ...
 
     def all_buckets(self, segment: int) -> AsyncIterator[Sequence[tuple[int, bytes]]]:

@@ -104,7 +104,8 @@ class MemoryCheckpoints:
         """See `CheckpointStore.buckets`."""
         await self._reachable()
         stored = self._data.buckets
-        return {place: stored[place] for place in sorted(places) if place in stored}
+        there = self._data.segments
+        return {place: stored.get(place, b"") for place in sorted(places) if place[0] in there}
 
     async def all_buckets(self, segment: int) -> AsyncIterator[Sequence[tuple[int, bytes]]]:
         """See `CheckpointStore.all_buckets`."""

@@ -26,6 +26,7 @@ from ledger.journal.sql import load
 PLACES_A_PAGE: Final = 8_192  # x ~100 B
 BUCKETS_A_PAGE: Final = 128  # x 24 kB = 3 MB
 FAMILIES_A_STATEMENT: Final = 512  # x ~1 kB
+BUCKETS_A_COPY: Final = 32  # x 24 kB: the loop has its turn after each
 SCHEMA: Final = "ledger"
 
 _SQL: Final = load("checkpoint")
@@ -60,7 +61,10 @@ class PostgresCheckpoints:
                 rows = await connection.fetch(_SQL["places"], self.shard, after, PLACES_A_PAGE)
             if not rows:
                 return
-            yield [FamilyPlace(root, _numbers(accounts), due) for root, accounts, due in rows]
+            yield [
+                FamilyPlace(root, _numbers(accounts), due, format)
+                for root, accounts, due, format in rows
+            ]
             after = rows[-1]["root"]
 
     async def families(self, roots: Collection[int]) -> list[StoredFamily]:
@@ -162,7 +166,7 @@ class PostgresCheckpoints:
             [family.place.root for family in part],
             [_packed(family.place.accounts) for family in part],
             [family.place.due_us for family in part],
-            [family.format for family in part],
+            [family.place.format for family in part],
             [family.body for family in part],
         )
 
@@ -180,12 +184,14 @@ class PostgresCheckpoints:
             segment.format,
             segment.filter,
         )
-        await connection.copy_records_to_table(
-            "key_bucket",
-            schema_name=SCHEMA,
-            columns=("shard", "segment", "bucket", "body"),
-            records=[(self.shard, segment.number, bucket, body) for bucket, body in new.buckets],
-        )
+        for start in range(0, len(new.buckets), BUCKETS_A_COPY):
+            part = new.buckets[start : start + BUCKETS_A_COPY]
+            await connection.copy_records_to_table(
+                "key_bucket",
+                schema_name=SCHEMA,
+                columns=("shard", "segment", "bucket", "body"),
+                records=[(self.shard, segment.number, bucket, body) for bucket, body in part],
+            )
 
 
 async def load_checkpoint(connection: Connection, shard: int) -> StoredCheckpoint | None:
@@ -218,7 +224,7 @@ def family_of(row: Sequence[object]) -> StoredFamily:
     root, accounts, due, format, body = row
     assert isinstance(root, int) and isinstance(accounts, bytes) and isinstance(due, int)
     assert isinstance(format, int) and isinstance(body, bytes)
-    return StoredFamily(FamilyPlace(root, _numbers(accounts), due), format, body)
+    return StoredFamily(FamilyPlace(root, _numbers(accounts), due, format), body)
 
 
 def _numbers(accounts: bytes) -> tuple[int, ...]:

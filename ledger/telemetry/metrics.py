@@ -59,6 +59,7 @@ class TallyCollector(Collector):
         )  # fmt: skip
         yield from self._journal()
         yield from self._shards()
+        yield from self._checkpoints()
         if self._export is not None:
             export = self._export
             counts = [("exported", export.exported), ("dropped", export.dropped)]
@@ -89,6 +90,49 @@ class TallyCollector(Collector):
             "drawdown_journal_bytes", "Compressed bytes of durable batches.", [],
             [([], tallies.journal_bytes)],
         )  # fmt: skip
+
+    def _checkpoints(self) -> Iterator[Metric]:
+        tallies = self._tallies
+        shards = tallies.checkpoints
+        counters = [
+            ("checkpoints", "Durable checkpoints.", [each.written for each in shards]),
+            (
+                "checkpoint_families",
+                "Families that they wrote.",
+                [each.families for each in shards],
+            ),
+            ("checkpoint_keys", "Identities that they moved.", [each.keys for each in shards]),
+            ("checkpoint_bytes", "Bytes that they wrote.", [each.bytes for each in shards]),
+        ]
+        for name, text, counts in counters:
+            yield _counter(
+                f"drawdown_{name}", text, ["shard"],
+                [([str(shard)], count) for shard, count in enumerate(counts)],
+            )  # fmt: skip
+        seconds = [
+            ("checkpoint_duration_seconds", "Time that the last checkpoint took.",
+             [each.duration_us for each in shards]),
+            ("checkpoint_pause_seconds", "Longest wait of decisions for the last checkpoint.",
+             [each.pause_us for each in shards]),
+            ("checkpoint_pause_max_seconds", "The same for any since the start.",
+             [each.pause_max_us for each in shards]),
+        ]  # fmt: skip
+        for name, text, durations in seconds:
+            yield _gauge(
+                f"drawdown_{name}", text, ((place, us / US_A_SECOND) for place, us in
+                                           enumerate(durations)),
+            )  # fmt: skip
+        gauges: list[tuple[str, str, Sequence[int]]] = [
+            ("checkpoint_entries", "Entries that the last checkpoint covers.",
+             [each.entries for each in shards]),
+            ("key_segments", "Filters that a new identity asks.",
+             [each.segments for each in shards]),
+            ("key_segment_keys", "Identities in segments.", [each.segment_keys for each in shards]),
+            ("families_resident", "Families in memory.", tallies.resident),
+            ("families_paged", "Families that left memory.", tallies.paged),
+        ]  # fmt: skip
+        for name, text, values in gauges:
+            yield _gauge(f"drawdown_{name}", text, enumerate(values))
 
     def _shards(self) -> Iterator[Metric]:
         tallies = self._tallies

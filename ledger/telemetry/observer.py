@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Final
 
+from ledger.engine.observer import CheckpointFigures
 from ledger.engine.ticket import Ticket
 from ledger.telemetry.rpc import SLOW_CALL_US, RpcSpan, new_span_id, new_trace_id
 from ledger.telemetry.spans import AttributeValue, SpanExport, SpanRecord
@@ -88,6 +89,15 @@ class BatchObserver:
         tallies.openings[shard] += 1
         tallies.opening_us[shard] = elapsed_us
         tallies.durable[shard] = entries
+
+    def checkpoint_written(self, shard: int, figures: CheckpointFigures) -> None:
+        """A checkpoint is durable."""
+        self._tallies.checkpoints[shard].add(figures)
+
+    def families_changed(self, shard: int, resident: int, paged: int) -> None:
+        """So many families are in memory, and so many are not."""
+        self._tallies.resident[shard] = resident
+        self._tallies.paged[shard] = paged
 
     def replayed(self, shard: int, done: int, total: int) -> None:
         """How far a shard's replay is."""

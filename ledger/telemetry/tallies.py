@@ -10,6 +10,8 @@ from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+from ledger.engine.observer import CheckpointFigures
+
 DURATION_BOUNDS_US: Final = (
     100, 250, 500, 1_000, 2_500, 5_000, 10_000, 25_000, 50_000, 100_000,
     250_000, 500_000, 1_000_000, 2_500_000, 10_000_000,
@@ -33,6 +35,35 @@ class Histogram:
         self.total += value
 
 
+class CheckpointTallies:
+    """What the checkpoints of one shard took: sums, the last one, the worst pause."""
+
+    def __init__(self) -> None:
+        self.written = 0
+        self.families = 0
+        self.keys = 0
+        self.bytes = 0
+        self.duration_us = 0  # of the last
+        self.entries = 0  # that it covers
+        self.pause_us = 0  # the longest slice of the last
+        self.pause_max_us = 0  # of any
+        self.segment_keys = 0
+        self.segments = 0
+
+    def add(self, figures: CheckpointFigures) -> None:
+        """One more is durable."""
+        self.written += 1
+        self.families += figures.families
+        self.keys += figures.keys
+        self.bytes += figures.bytes
+        self.duration_us = figures.duration_us
+        self.entries = figures.entries
+        self.pause_us = figures.longest_pause_us
+        self.pause_max_us = max(self.pause_max_us, figures.longest_pause_us)
+        self.segment_keys = figures.segment_keys
+        self.segments = figures.segments
+
+
 class Tallies:
     """Everything that a process counts. `shards` fixes the length of the lists by shard."""
 
@@ -52,6 +83,9 @@ class Tallies:
         self.durable = [0] * shards  # entries
         self.replayed = [0] * shards
         self.to_replay = [0] * shards
+        self.checkpoints = [CheckpointTallies() for _ in range(shards)]
+        self.resident = [0] * shards  # families in memory
+        self.paged = [0] * shards  # and not
         self.projected = [-1] * shards  # entries in the read models; -1 = not known
         self.projected_at_us = [0] * shards  # recorded time up to which they reach
 

@@ -5,7 +5,7 @@ FROM ledger.checkpoint WHERE shard = $1
 
 -- name: places
 -- Families without their bodies, one page.
-SELECT root, accounts, due FROM ledger.checkpoint_family
+SELECT root, accounts, due, format FROM ledger.checkpoint_family
 WHERE shard = $1 AND root > $2 ORDER BY root LIMIT $3
 
 -- name: families
@@ -24,11 +24,12 @@ SELECT number, generation, first_batch, last_batch, keys, bucket_bits, format, f
 FROM ledger.key_segment WHERE shard = $1 ORDER BY number
 
 -- name: buckets
--- Some buckets of some segments.
-SELECT b.segment, b.bucket, b.body
+-- Some buckets of the segments that are still there; empty ones too.
+SELECT s.number, wanted.bucket, coalesce(b.body, ''::bytea)
 FROM unnest($2::bigint[], $3::int[]) AS wanted (segment, bucket)
-JOIN ledger.key_bucket b ON b.shard = $1 AND b.segment = wanted.segment
-                        AND b.bucket = wanted.bucket
+JOIN ledger.key_segment s ON s.shard = $1 AND s.number = wanted.segment
+LEFT JOIN ledger.key_bucket b ON b.shard = $1 AND b.segment = wanted.segment
+                             AND b.bucket = wanted.bucket
 
 -- name: all_buckets
 -- Buckets of one segment, one page.
@@ -71,7 +72,7 @@ SELECT hash FROM ledger.journal WHERE shard = $1 AND batch_seq = $2
 -- name: put_families
 -- Families that changed.
 INSERT INTO ledger.checkpoint_family (shard, root, accounts, due, format, body)
-SELECT $1, * FROM unnest($2::bigint[], $3::bytea[], $4::bigint[], $5::smallint[], $6::bytea[])
+SELECT $1::int, * FROM unnest($2::bigint[], $3::bytea[], $4::bigint[], $5::smallint[], $6::bytea[])
 ON CONFLICT (shard, root) DO UPDATE
 SET accounts = excluded.accounts, due = excluded.due, format = excluded.format,
     body = excluded.body

@@ -1,0 +1,114 @@
+"""Which families are in memory: they leave it when idle or too many, and come back when asked for.
+
+A family leaves only while nothing of it has changed since the last durable checkpoint, which holds
+it packed; all that stays is where its accounts belong and when something falls due. Must not do
+I/O: `resolve` fetches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from ledger.core.commands import ApplyConfiguration, Command, CreateAccount
+from ledger.core.events import (
+    AccountCreated,
+    BookOpened,
+    ConfigurationApplied,
+    Event,
+    PlanDeclared,
+    WriterOpened,
+)
+from ledger.core.packing import drop_family
+from ledger.core.state import State
+from ledger.engine.upkeep import Upkeep
+
+DROPS_A_TURN: Final = 64  # families; x ~20 us
+
+_WITHOUT_ACCOUNT: Final = frozenset((WriterOpened, ConfigurationApplied, BookOpened, PlanDeclared))
+
+
+class Pager:
+    """Remembers when each family in memory was last touched, the longest ago first."""
+
+    __slots__ = ("_limits", "_touched")
+
+    def __init__(self, limits: Upkeep) -> None:
+        self._limits = limits
+        self._touched: dict[int, int] = {}
+
+    def __len__(self) -> int:
+        return len(self._touched)
+
+    def restart(self, roots: Iterable[int], now_us: int) -> None:
+        """These families are in memory, and no others."""
+        self._touched = dict.fromkeys(roots, now_us)
+
+    def touch(self, roots: Iterable[int], now_us: int) -> None:
+        """These families were decided upon, or came in, by the monotonic clock."""
+        touched = self._touched
+        for root in roots:
+            touched.pop(root, None)
+            touched[root] = now_us
+
+    def page_out(self, state: State, is_clean: Callable[[int], bool], now_us: int) -> int:
+        """Drop a few families that are due and clean; returns how many.
+
+        Nothing of the state may be undecided about: no entries since the last batch was sealed.
+        """
+        touched, limits = self._touched, self._limits
+        dropped = 0
+        passed: list[int] = []
+        for root, at_us in touched.items():
+            too_many = len(touched) - dropped > limits.resident_families
+            if not too_many and now_us - at_us < limits.idle_us:
+                break
+            if len(passed) == DROPS_A_TURN:
+                break
+            passed.append(root)
+            if is_clean(root):
+                drop_family(state, root)
+                dropped += 1
+        for root in passed:
+            if root in state.families:  # not clean yet: look at the others first next time
+                touched[root] = touched.pop(root)
+            else:
+                del touched[root]
+        return dropped
+
+
+def touched_roots(state: State, events: Sequence[Event]) -> dict[int, None]:
+    """The families that these entries, already applied, have changed."""
+    accounts = {
+        event.account: None  # type: ignore[union-attr]
+        for event in events
+        if type(event) not in _WITHOUT_ACCOUNT
+    }
+    return {state.accounts[account].root: None for account in accounts}
+
+
+def needed_roots(state: State, events: Sequence[Event]) -> dict[int, None]:
+    """The paged families that these entries, not yet applied, will change."""
+    paged = state.paged
+    roots: dict[int, None] = {}
+    for event in events:
+        if type(event) in _WITHOUT_ACCOUNT:
+            continue
+        root = paged.get(event.account)  # type: ignore[union-attr]
+        if root is None and type(event) is AccountCreated:
+            root = paged.get(event.parent)
+        if root is not None:
+            roots[root] = None
+    return roots
+
+
+def root_of(state: State, command: Command) -> int:
+    """The family that a command may change, in memory or not; 0 = none."""
+    if isinstance(command, ApplyConfiguration):
+        return 0
+    account = state.accounts.get(command.account)
+    if account is not None:
+        return account.root
+    if isinstance(command, CreateAccount):
+        return command.root
+    return state.paged.get(command.account, 0)
