@@ -11,6 +11,9 @@ from ledger.core.commands import IssueGrant, Names, RecordUsage
 from ledger.core.events import GrantKind, Policy
 from ledger.core.shapes import Shape
 from ledger.engine.ledger import Ledger
+from ledger.engine.upkeep import Upkeep
+from ledger.journal.checkpoint import CheckpointWrite
+from ledger.journal.checkpoint_memory import WriteFault
 from ledger.journal.configuration import ConfigurationEntry
 from ledger.journal.directory import TENANT_DEFAULT, Entry
 from ledger.journal.memory import AppendFault
@@ -56,6 +59,8 @@ class World:
     clock: ManualClock = field(default_factory=ManualClock)
     fault: Callable[[JournalRow], AppendFault | None] = lambda row: None
     gate: asyncio.Event | None = None  # while set and not open, the journal's writes wait
+    upkeep: Upkeep = Upkeep()
+    checkpoint_fault: Callable[[CheckpointWrite], WriteFault | None] = lambda change: None
     storage: MemoryStorage = field(init=False)
 
     def __post_init__(self) -> None:
@@ -63,6 +68,7 @@ class World:
             self.clock.now_us,
             self.shards,
             on_append=lambda row: self.fault(row),
+            on_checkpoint=lambda change: self.checkpoint_fault(change),
             pause=self._pause,
         )
 
@@ -72,7 +78,7 @@ class World:
         await asyncio.sleep(0)
 
     async def ledger(self) -> Ledger:
-        ledger = Ledger(self.storage, self.clock)
+        ledger = Ledger(self.storage, self.clock, upkeep=self.upkeep)
         ledger.start()
         async with asyncio.timeout(5):
             await ledger.opened()
