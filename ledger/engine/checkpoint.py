@@ -177,6 +177,8 @@ class Checkpointer:
         """Take in what has ended; `at_rest`: nothing was decided since the last batch ended."""
         if self._ended:
             self._end()
+        if self._state is not None:
+            self.segments.forget(self._state.recorded_at)
         if at_rest and self._is_due():
             self._begin()
 
@@ -400,7 +402,8 @@ class Checkpointer:
     async def _build_segments(self, capture: Capture) -> None:
         """One segment a generation of new keys; small ones are merged, forgotten ones dropped."""
         recorded_at = capture.head.recorded_at
-        capture.dropped = self.segments.forgotten(recorded_at)
+        self.segments.forget(recorded_at)
+        capture.dropped = list(self.segments.expired)
         runs: dict[int, list[dict[bytes, int]]] = {}
         for generation, run in capture.runs:
             if not is_forgotten(generation, recorded_at):

@@ -174,7 +174,7 @@ class Resolver:
     ) -> Places:
         """Keys that may stand in a segment, and of which nothing better is known."""
         segments = self._checkpointer.segments
-        known = state.keys.find
+        holds = state.keys.holds
         found: dict[bytes, int] = {}
         absent: dict[bytes, None] = {}
         if resolution is not None:
@@ -187,7 +187,7 @@ class Resolver:
             if isinstance(command, ApplyConfiguration):
                 continue
             key = command.key
-            if key in found or key in absent or key in maybe or known(key) is not None:
+            if key in found or key in absent or key in maybe or holds(key):
                 continue
             places = segments.places(key)
             if places:

@@ -8,6 +8,7 @@ False positives are so few that hardly a batch of events has one. Must not do I/
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
+from hashlib import blake2b
 from operator import index
 from typing import Final
 
@@ -26,6 +27,7 @@ FALSE_POSITIVE_ONE_IN: Final = 100_000
 SEGMENTS_A_GENERATION: Final = 4
 SEGMENT_KEYS_MAX: Final = 4_000_000  # x 24 B = 96 MB while it is merged, 12 MB of filter
 KEY_BITS: Final = 128
+CHECKSUM_BYTES: Final = 16  # BLAKE2b of a saved filter, before it
 
 _from_bytes: Final = int.from_bytes
 
@@ -50,8 +52,11 @@ class KeySegment:
 
     @classmethod
     def load(cls, stored: StoredSegment) -> KeySegment:
-        """From what is stored."""
-        return cls(stored, Bloom.load_bytes(stored.filter, index))
+        """From what is stored. Raises ValueError: a filter with one bit less forgets keys."""
+        checksum, saved = stored.filter[:CHECKSUM_BYTES], stored.filter[CHECKSUM_BYTES:]
+        if checksum != _checksum(saved):
+            raise ValueError(f"the filter of key segment {stored.number} is damaged")
+        return cls(stored, Bloom.load_bytes(saved, index))
 
     def place(self, number: int) -> tuple[int, int]:
         """(segment, bucket) in which the key would stand."""
@@ -61,10 +66,11 @@ class KeySegment:
 class KeySegments:
     """The segments of a shard, newest first. `version` changes whenever they do."""
 
-    __slots__ = ("segments", "version")
+    __slots__ = ("expired", "segments", "version")
 
     def __init__(self, segments: Iterable[KeySegment] = ()) -> None:
         self.segments = sorted(segments, key=lambda segment: -segment.number)
+        self.expired: list[int] = []  # asked no more, and still stored
         self.version = 0
 
     def __len__(self) -> int:
@@ -91,19 +97,20 @@ class KeySegments:
 
     def replace(self, made: Iterable[KeySegment], dropped: Iterable[int]) -> None:
         """Take new segments in and drop others."""
-        gone = list(dropped)
+        gone = dict.fromkeys(dropped)
         kept = [segment for segment in self.segments if segment.number not in gone]
         self.segments = sorted([*kept, *made], key=lambda segment: -segment.number)
+        self.expired = [number for number in self.expired if number not in gone]
         self.version += 1
 
     def forget(self, recorded_at: int) -> None:
         """Ask no more those whose generation has left the window (rule I4)."""
-        if self.segments and is_forgotten(self.segments[-1].generation, recorded_at):
-            self.replace((), self.forgotten(recorded_at))
-
-    def forgotten(self, recorded_at: int) -> list[int]:
-        """Numbers of the segments whose generation has left the window by then."""
-        return [each.number for each in self.segments if is_forgotten(each.generation, recorded_at)]
+        kept = [each for each in self.segments if not is_forgotten(each.generation, recorded_at)]
+        if len(kept) < len(self.segments):
+            known = {each.number: None for each in kept}
+            self.expired += [each.number for each in self.segments if each.number not in known]
+            self.segments = kept
+            self.version += 1
 
     def to_merge(self, generation: int, keys: int) -> list[KeySegment]:
         """Segments that a new one of that generation and size shall take in: the fewest that keep
@@ -174,6 +181,7 @@ class SegmentBuilder:
         bodies: Sequence[tuple[int, bytes]],
     ) -> tuple[NewSegment, KeySegment]:
         """What is to be written, and what stays in memory."""
+        saved = self._filter.save_bytes()
         stored = StoredSegment(
             number,
             self._generation,
@@ -182,9 +190,13 @@ class SegmentBuilder:
             self._keys,
             self._bits,
             FORMAT,
-            self._filter.save_bytes(),
+            _checksum(saved) + saved,
         )
         return NewSegment(stored, bodies), KeySegment(stored, self._filter)
+
+
+def _checksum(saved: bytes) -> bytes:
+    return blake2b(saved, digest_size=CHECKSUM_BYTES).digest()
 
 
 def bucket_of(number: int, bits: int) -> int:

@@ -450,6 +450,7 @@ class Writer:
             except BaseException:
                 batch.tickets.append(ticket)  # is told with the others, when the batch is dropped
                 raise
+        self.state.keys.found = {}
         ticket.events = batch.events
         ticket.batch_seq = batch.batch_seq
         ticket.recorded_at = batch.recorded_at
