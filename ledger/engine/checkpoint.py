@@ -173,12 +173,15 @@ class Checkpointer:
         if capture is not None and batch_seq >= capture.head.batch_seq:
             capture.durable.set()
 
-    def turn(self, at_rest: bool) -> None:
-        """Take in what has ended; `at_rest`: nothing was decided since the last batch ended."""
+    def turn(self, at_rest: bool, now: int) -> None:
+        """Take in what has ended; `at_rest`: nothing was decided since the last batch ended.
+
+        `now` is the recorded time of what is decided next, or a little before: what has left the
+        window by then is asked no more.
+        """
         if self._ended:
             self._end()
-        if self._state is not None:
-            self.segments.forget(self._state.recorded_at)
+        self.segments.forget(now)
         if at_rest and self._is_due():
             self._begin()
 

@@ -79,7 +79,8 @@ class Resolver:
         ready: Callable[[Sequence[Waiting]], None],
         failed: Callable[[BaseException], None],
     ) -> None:
-        """`ready` takes back what was parked, to go first; `failed` drops the state."""
+        """`ready` takes back what was parked, to go first, and wakes the writer: what came in may be
+        due. `failed` drops the state."""
         self._store = store
         self._checkpointer = checkpointer
         self._pager = pager
@@ -238,8 +239,7 @@ class Resolver:
                 blocked.update(resolution.roots)
         self._parked = kept
         self._blocked += Counter()  # only what is above zero
-        if ready:
-            self._ready(ready)
+        self._ready(ready)
 
     # -- fetching ----------------------------------------------------------------------------------
 

@@ -372,7 +372,7 @@ class Writer:
                 self._commit = None
             if self._failure is not None:
                 raise self._failure
-            self._checkpointer.turn(at_rest=self._batch is None or not self._batch.events)
+            self._turn()
             if self._sweep_due():
                 self._sweep()
             if self._queue and self._room_for(self._queue[0]):
@@ -608,6 +608,14 @@ class Writer:
         head = Head(batch.batch_seq, row.hash, row.next_event, batch.recorded_at)
         self._checkpointer.sealed(roots, head)
         self._page_out()
+
+    def _turn(self) -> None:
+        """Let the checkpointer take in what has ended, or begin."""
+        batch = self._batch
+        if batch is None or not batch.events:
+            self._checkpointer.turn(True, self._time.peek())
+        else:
+            self._checkpointer.turn(False, batch.recorded_at)
 
     def _page_out(self) -> bool:
         """Let a few idle families leave memory, if nothing is undecided; whether any did."""

@@ -70,9 +70,7 @@ class Restless(Run):
             self.core.sweep(10_000)
         else:
             self.page_in()
-            assert all(
-                account.next_due > self.core.now for account in self.state.accounts.values()
-            )
+            assert all(account.next_due > self.core.now for account in self.state.accounts.values())
         self.model.now = self.core.now
         self.model.settle_due()
 
