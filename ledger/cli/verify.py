@@ -21,7 +21,7 @@ DIFFERENT: Final = 4  # the exit code
 FILE = click.Path(path_type=Path, dir_okay=False)
 
 
-@click.command(short_help="Check hash chain, seals, books and read models against the journal.")
+@click.command(short_help="Check chain, seals, books, read models and checkpoints.")
 @click.option(
     "--public-key",
     "public_keys",
@@ -51,8 +51,8 @@ def verify(
     \b
     Checks, shard by shard: every hash and the chain, gapless batches and entries, the seals and
     what they sign, the rules and debits = credits at every entry, no hold leaked, and the
-    replayed state against the read models. --since-last checks rows, chain, seals and each
-    entry's own balance from the mark on; what needs a replay is left out, and said so.
+    replayed state against read models and checkpoint. --since-last checks rows, chain, seals
+    and each entry's own balance from the mark on; what needs a replay is left out, and said so.
     Changes nothing and runs beside a server. Ends with 4 where anything differs.
     """
     from ledger.journal.migrate import read_settings
@@ -110,10 +110,13 @@ def _anchors(settings: SealSettings, public_keys: tuple[Path, ...]) -> list[byte
 
 
 def _print(report: Report) -> None:
-    figures = ("batches", "entries", "usage events", "seals", "unsealed", "in read models")
+    figures = ("batches", "entries", "usage events", "seals", "unsealed", "in read models", "checkpoint")
     shown = table("", "shard", *figures, "head hash", right=figures)
     for shard in report.shards:
-        projected = "-" if shard.projected is None else f"{shard.projected:,}"
+        claimed = [
+            "-" if entries is None else f"{entries:,}"
+            for entries in (shard.projected, shard.checkpointed)
+        ]
         counts = [
             f"{count:,}"
             for count in (
@@ -124,7 +127,7 @@ def _print(report: Report) -> None:
                 shard.unsealed_entries,
             )
         ]
-        shown.add_row(str(shard.shard), *counts, projected, shard.head_hash[:16] or "-")
+        shown.add_row(str(shard.shard), *counts, *claimed, shard.head_hash[:16] or "-")
     console().print(shown)
     for each in report.findings:
         say(

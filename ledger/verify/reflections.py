@@ -1,4 +1,4 @@
-"""What claims to be a shard's state at some batch: the read models, checkpoints later.
+"""What claims to be a shard's state at some batch: the read models, the checkpoint.
 
 A claim is read whole before the replay begins, in one short snapshot, so that it may be compared
 when the replay stands at its batch, however long that takes.

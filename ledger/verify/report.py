@@ -20,7 +20,10 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class ShardReport(msgspec.Struct):
-    """What was read of one shard. `projected` = entries that its read models hold, None without.
+    """What was read of one shard.
+
+    `projected` = entries that its read models hold, `checkpointed` = those that its checkpoint
+    covers; None without.
 
     Counts are of this run: from the mark on where it began at one. `unsealed_entries` are chained,
     but under no seal yet. `holds_overdue` are due and not yet swept.
@@ -32,6 +35,7 @@ class ShardReport(msgspec.Struct):
     usage_events: int = 0
     head_hash: str = ""
     projected: int | None = None
+    checkpointed: int | None = None
     started_at_batch: int = 0
     seals: int = 0
     sealed_batches: int = 0
