@@ -54,7 +54,7 @@ class KeyMap:
 
     def holds(self, key: bytes) -> bool:
         """Whether a run in memory has it, whatever was handed in for the commands at hand."""
-        return key in self.newest or any([key in run for run in self.older])
+        return key in self.newest or any(key in run for run in self.older)
 
     def add(self, key: bytes, locator: int) -> None:
         """Remember a key; the same key never comes twice within the window."""

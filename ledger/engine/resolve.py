@@ -79,8 +79,8 @@ class Resolver:
         ready: Callable[[Sequence[Waiting]], None],
         failed: Callable[[BaseException], None],
     ) -> None:
-        """`ready` takes back what was parked, to go first, and wakes the writer: what came in may be
-        due. `failed` drops the state."""
+        """`ready` takes back what was parked, to go first, and wakes the writer, for what came in
+        may be due. `failed` drops the state."""
         self._store = store
         self._checkpointer = checkpointer
         self._pager = pager

@@ -27,8 +27,10 @@ def free_port() -> int:
 class ServerProcess:
     """`drawdown serve` on a database; `kill` is SIGKILL."""
 
-    def __init__(self, dsn: str, log: Path, *, projector: bool = False) -> None:
+    def __init__(self, dsn: str, log: Path, *, projector: bool = False, **settings: object) -> None:
+        """`settings` by their names in the environment, without the prefix."""
         self.dsn = dsn
+        self.settings = {f"DRAWDOWN_{name.upper()}": str(value) for name, value in settings.items()}
         self.log = log
         self.projector = projector
         self.address = f"127.0.0.1:{free_port()}"
@@ -42,7 +44,7 @@ class ServerProcess:
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 command,
-                env=os.environ | {"DATABASE_URL": self.dsn},
+                env=os.environ | {"DATABASE_URL": self.dsn} | self.settings,
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

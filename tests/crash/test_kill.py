@@ -66,6 +66,49 @@ async def test_the_server_is_killed_under_load(
         server.stop()
 
 
+async def test_the_server_is_killed_amid_checkpoints_and_pages(
+    database: str, throwaway_log: Path
+) -> None:
+    """Everything is checkpointed and leaves memory all the time; no outcome differs."""
+    chance = random.Random(5)
+    server = ServerProcess(
+        database,
+        throwaway_log,
+        checkpoint_entries=100,
+        checkpoint_interval_s=1,
+        resident_families=1,
+        idle_s=1,
+    )
+    server.start()
+    try:
+        await server.ready()
+        workload = Workload(server.address)
+        await workload.prepare()
+
+        async def kills() -> None:
+            for kill in range(KILLS // 2):
+                async with asyncio.timeout(120):
+                    await workload.reached((kill + 1) * BATCHES_BETWEEN_KILLS)
+                await asyncio.sleep(chance.random() / 50)  # the moment is the test's input
+                server.kill()
+                server.start()
+                await server.ready()
+
+        await _run(workload, kills())
+        server.stop()
+        server.start()
+        await server.ready()
+        await workload.check()
+        report = await verify(database)
+        assert report.ok, report.findings
+        busy = [shard for shard in report.shards if shard.usage_events]
+        assert busy and all(shard.checkpointed for shard in busy)
+    finally:
+        server.stop()
+    log = await asyncio.to_thread(throwaway_log.read_text)
+    assert "is ignored" not in log and "takes no checkpoints" not in log
+
+
 async def test_postgres_is_killed_under_load(
     own_postgres: EmbeddedPostgres, throwaway_log: Path
 ) -> None:

@@ -59,7 +59,7 @@ class World:
     clock: ManualClock = field(default_factory=ManualClock)
     fault: Callable[[JournalRow], AppendFault | None] = lambda row: None
     gate: asyncio.Event | None = None  # while set and not open, the journal's writes wait
-    upkeep: Upkeep = Upkeep()
+    upkeep: Upkeep = field(default_factory=Upkeep)
     checkpoint_fault: Callable[[CheckpointWrite], WriteFault | None] = lambda change: None
     storage: MemoryStorage = field(init=False)
 

@@ -73,6 +73,7 @@ async def test_what_was_not_touched_is_ok(dsn: str) -> None:
     for shard in report.shards:
         assert shard.batches > 10
         assert shard.projected == shard.entries > shard.usage_events > 10
+        assert shard.checkpointed == shard.entries, "a stop leaves a checkpoint of everything"
         assert (shard.shard, shard.entries, shard.entries) in told
 
 
@@ -158,6 +159,55 @@ async def test_a_tail_that_is_gone(dsn: str) -> None:
 async def test_read_models_that_were_changed(dsn: str, statement: str, what: str) -> None:
     await change(dsn, statement)
     assert only(await verify(dsn), what).shard == 2
+
+
+FAMILY = "ctid = (SELECT min(ctid) FROM ledger.checkpoint_family WHERE shard = 2)"
+BUCKET = "ctid = (SELECT min(ctid) FROM ledger.key_bucket WHERE shard = 2)"
+
+
+@pytest.mark.parametrize(
+    ("statement", "what"),
+    [
+        (f"DELETE FROM ledger.checkpoint_family WHERE {FAMILY}", "checkpoint of family"),
+        (f"UPDATE ledger.checkpoint_family SET due = due - 1 WHERE {FAMILY}", "place in the"),
+        (
+            f"UPDATE ledger.checkpoint_family SET body = substr(body, 2) WHERE {FAMILY}",
+            "checkpoint of family",
+        ),
+        (
+            # an account's policy version: the byte behind its policy
+            "UPDATE ledger.checkpoint_family SET body = set_byte(body, octet_length(body) - 1, 1) "
+            f"WHERE {FAMILY}",
+            "",
+        ),
+        (
+            "UPDATE ledger.checkpoint SET body = set_byte(body, octet_length(body) - 2, 1) "
+            "WHERE shard = 2",
+            "",
+        ),
+        ("UPDATE ledger.checkpoint SET entry_seq = entry_seq + 1 WHERE shard = 2", "checkpoint's"),
+        (f"DELETE FROM ledger.key_bucket WHERE {BUCKET}", "identities in key segment"),
+        (
+            "UPDATE ledger.key_bucket SET body = set_byte(body, 3, get_byte(body, 3) # 1) "
+            f"WHERE {BUCKET}",
+            "identity ",
+        ),
+        (
+            "UPDATE ledger.key_segment SET filter = set_byte(filter, 40, get_byte(filter, 40) # 1) "
+            "WHERE shard = 2",
+            "key segment",
+        ),
+    ],
+)
+async def test_a_checkpoint_that_was_changed(dsn: str, statement: str, what: str) -> None:
+    await change(dsn, statement)
+    report = await verify(dsn)
+    assert not report.ok
+    assert {each.shard for each in report.findings} == {2}
+    assert all("checkpoint" in each.what or "segment" in each.what for each in report.findings), (
+        report.findings
+    )
+    assert any(each.what.startswith(what) for each in report.findings), report.findings
 
 
 async def test_a_transfer_that_is_missing(dsn: str) -> None:
