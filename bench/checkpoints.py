@@ -1,7 +1,7 @@
 """What checkpoints cost: events a second with and without, the longest pause, the restart.
 
-`python -m bench.checkpoints --events 2000000 --every 500000` drives the engine itself (no gRPC) on a
-PostgreSQL of its own, or on DATABASE_URL: one shard, batches of 1,000 new events from a few callers,
+`python -m bench.checkpoints --events 2000000` drives the engine itself (no gRPC) on a
+PostgreSQL of its own, or on DATABASE_URL: one shard, batches of 1,000 new events of a few callers,
 over families of one account. Rounds with and without checkpoints alternate on the same ledger, so
 that both see the same machine; then the server's part of a restart is timed. Prints JSON.
 """
@@ -112,8 +112,9 @@ class Run:
             made.append(RecordUsage(key, entry.number, CHAT, (7,), 0, Names("bench", name)))
         return made
 
-    async def send(self, events: int) -> float:
-        """Events a second of the engine, commands made before each is sent included."""
+    async def send(self, events: int) -> tuple[int, int]:
+        """Events a second, and nanoseconds of this process's CPU an event; making the commands is
+        in both."""
         last = self.sent + events
 
         async def caller() -> None:
@@ -121,9 +122,10 @@ class Run:
                 first, self.sent = self.sent, self.sent + BATCH
                 await self.ledger.writers[0].submit(self.commands(first))
 
-        started = time.perf_counter()
+        started, cpu = time.perf_counter(), time.process_time_ns()
         await asyncio.gather(*[caller() for _ in range(CALLERS)])
-        return events / (time.perf_counter() - started)
+        rate = events / (time.perf_counter() - started)
+        return round(rate), (time.process_time_ns() - cpu) // events
 
     def checkpoints(self, on: bool) -> None:
         upkeep = Upkeep(self.every if on else NEVER, NEVER)
@@ -146,8 +148,10 @@ async def measure(dsn: str, events: int, every: int, accounts: int, rounds: int)
     figures = list(run.watch.figures)
     shown: dict[str, Any] = {
         "events": run.sent,
-        "events_per_s_without": [round(rate) for rate in plain],
-        "events_per_s_with": [round(rate) for rate in with_],
+        "events_per_s_without": [rate for rate, _ in plain],
+        "events_per_s_with": [rate for rate, _ in with_],
+        "cpu_ns_an_event_without": [cpu for _, cpu in plain],
+        "cpu_ns_an_event_with": [cpu for _, cpu in with_],
         "checkpoints": len(figures),
         "longest_pause_us": max((each.longest_pause_us for each in figures), default=0),
         "pauses_us": [each.longest_pause_us for each in figures],
@@ -162,7 +166,9 @@ async def measure(dsn: str, events: int, every: int, accounts: int, rounds: int)
     assert len(run.ledger.writers[0].state.keys) == 0
     again = await run.ledger.writers[0].submit(run.commands(0))
     assert {type(each).__name__ for each in again.outcomes} == {"Replay"}
-    shown["events_per_s_all_in_segments"] = round(await run.send(part))
+    rate, cpu = await run.send(part)
+    shown["events_per_s_all_in_segments"] = rate
+    shown["cpu_ns_an_event_all_in_segments"] = cpu
     await run.close()
     return shown
 

@@ -39,7 +39,8 @@ from ledger.journal.checkpoint import (
 from ledger.journal.errors import JournalUnavailable
 
 RETRY_DELAY_US: Final = 1_000_000  # between attempts while the store is away
-KEYS_A_SLICE: Final = 1_024  # x ~1 us
+KEYS_A_SLICE: Final = 512  # x ~1 us
+KEYS_BURIED_A_SLICE: Final = 8_192  # x ~0.1 us
 SEGMENTS_A_CHECKPOINT_BITS: Final = 8  # a segment's number: its last batch and an ordinal
 US_A_SECOND: Final = 1_000_000
 
@@ -460,6 +461,6 @@ class Checkpointer:
 async def _empty(runs: Sequence[dict[bytes, int]]) -> None:
     for run in runs:
         while run:
-            for _ in range(min(len(run), KEYS_A_SLICE * 8)):
+            for _ in range(min(len(run), KEYS_BURIED_A_SLICE)):
                 run.popitem()
             await asyncio.sleep(0)
