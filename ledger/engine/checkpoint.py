@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Sequence
 from itertools import islice
 from typing import Final
 
@@ -24,7 +24,15 @@ from ledger.core.state import State
 from ledger.engine.clock import Clock
 from ledger.engine.observer import CheckpointFigures, Observer
 from ledger.engine.paging import root_of
-from ledger.engine.segments import KeySegment, KeySegments, SegmentBuilder
+from ledger.engine.segments import (
+    KeyGroup,
+    KeySegment,
+    KeySegments,
+    SegmentBuilder,
+    bits_for,
+    pack_filter,
+    unite,
+)
 from ledger.engine.upkeep import Slices, Upkeep
 from ledger.journal.checkpoint import (
     CheckpointStore,
@@ -34,7 +42,6 @@ from ledger.journal.checkpoint import (
     StoredCheckpoint,
     StoredFamily,
     WriteOutcome,
-    records_of,
 )
 from ledger.journal.errors import JournalUnavailable
 
@@ -60,8 +67,8 @@ class Capture:
     """One checkpoint on its way."""
 
     __slots__ = (
-        "body", "bytes", "dropped", "durable", "families", "head", "made", "pending", "previous",
-        "roots", "runs", "segments", "slices", "started_us", "waiters",
+        "body", "bytes", "dropped", "durable", "families", "groups", "head", "made", "pending",
+        "previous", "roots", "runs", "segments", "slices", "started_us", "waiters",
     )  # fmt: skip
 
     def __init__(self, head: Head, previous: int, clock: Clock) -> None:
@@ -77,6 +84,7 @@ class Capture:
         self.segments: list[NewSegment] = []
         self.made: list[KeySegment] = []
         self.dropped: list[int] = []
+        self.groups: list[KeyGroup] = []
         self.bytes = 0
         self.durable = asyncio.Event()
         self.waiters: list[asyncio.Future[int]] = []
@@ -358,7 +366,7 @@ class Checkpointer:
     def _take_over(self, capture: Capture, state: State) -> None:
         started = self._clock.monotonic_us()
         self._stored, self._stored_entries = capture.head.batch_seq, capture.head.entry_seq
-        self.segments.replace(capture.made, capture.dropped)
+        self.segments.replace(capture.made, capture.dropped, capture.groups)
         for _, run in capture.runs:
             state.keys.release(run)
         self._bury([run for _, run in capture.runs])
@@ -419,6 +427,10 @@ class Checkpointer:
         scattered = self.segments.scattered(current)
         if scattered and scattered[0].generation not in runs:
             await self._build(capture, scattered[0].generation, [], scattered)
+        for groups in unite([*self.segments.without(capture.dropped), *capture.made]):
+            capture.groups = groups
+            if capture.slices.over():
+                await capture.slices.rest()
 
     async def _build(
         self,
@@ -428,12 +440,13 @@ class Checkpointer:
         merged: Sequence[KeySegment],
     ) -> None:
         slices = capture.slices
-        total = sum([len(run) for run in runs]) + sum([segment.keys for segment in merged])
-        builder = SegmentBuilder(generation, total)
+        total = self.segments.keys + sum([len(run) for _, run in capture.runs])
+        builder = SegmentBuilder(generation, bits_for(total))
         for segment in reversed(merged):  # oldest first
+            builder.unite(segment)
             async for page in self._store.all_buckets(segment.number):
-                for _, body in page:
-                    builder.add(records_of(body))
+                for bucket, body in page:
+                    builder.take(segment, bucket, body)
                     if slices.over():
                         await slices.rest()
         for run in runs:
@@ -451,11 +464,20 @@ class Checkpointer:
             capture.bytes += len(body)
             if slices.over():
                 await slices.rest()
-        new, kept = builder.finish(number, first, head.batch_seq, bodies)
+        *parts, checksum = [part async for part in _rested(pack_filter(builder.filter), slices)]
+        packed = b"".join([checksum, *parts])
+        new, kept = builder.finish(number, first, head.batch_seq, bodies, packed)
         capture.segments.append(new)
         capture.made.append(kept)
         capture.dropped += [segment.number for segment in merged]
         capture.bytes += len(new.segment.filter)
+
+
+async def _rested(parts: Iterator[bytes], slices: Slices) -> AsyncIterator[bytes]:
+    for part in parts:
+        yield part
+        if slices.over():
+            await slices.rest()
 
 
 async def _empty(runs: Sequence[dict[bytes, int]]) -> None:

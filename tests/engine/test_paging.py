@@ -24,7 +24,14 @@ from ledger.engine.upkeep import Upkeep
 from ledger.engine.writer import Writer
 from ledger.journal.directory import TENANT_DEFAULT, Entry
 from tests.engine.ledger_world import CHAT, World
-from tests.engine.test_checkpoints import accounts, record, replayed, settle, until
+from tests.engine.test_checkpoints import (
+    accounts,
+    record,
+    replayed,
+    settle,
+    tiny_filter,
+    until,
+)
 
 
 async def page_all_out(writer: Writer) -> None:
@@ -307,7 +314,7 @@ async def test_checkpoints_pages_and_restarts_change_no_outcome(
 ) -> None:
     """Random commands, twice and conflicting ones too: the same outcomes, rows and digests."""
     monkeypatch.setattr("ledger.engine.recent.RECENT_EVENTS_MAX", 50)
-    monkeypatch.setattr("ledger.engine.segments.FALSE_POSITIVE_ONE_IN", 4)
+    monkeypatch.setattr("ledger.engine.segments.empty_filter", tiny_filter)
     choose = random.Random(seed)
     twins = [Twin(False), Twin(True)]
     for twin in twins:
