@@ -44,7 +44,11 @@ def decide_usage(
     locator = keys.newest.get(command.key)
     if locator is not None:
         return Known(locator)
-    if keys.older or keys.found or len(keys.newest) >= keys.newest_max:
+    if keys.older or keys.found:
+        locator = keys.find_older(command.key)
+        if locator is not None:
+            return Known(locator)
+    if len(keys.newest) >= keys.newest_max:
         known = recorded_before(state, command.key)
         if known is not None:
             return known
