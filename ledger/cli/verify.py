@@ -110,7 +110,15 @@ def _anchors(settings: SealSettings, public_keys: tuple[Path, ...]) -> list[byte
 
 
 def _print(report: Report) -> None:
-    figures = ("batches", "entries", "usage events", "seals", "unsealed", "in read models", "checkpoint")
+    figures = (
+        "batches",
+        "entries",
+        "usage events",
+        "seals",
+        "unsealed",
+        "in read models",
+        "checkpoint",
+    )
     shown = table("", "shard", *figures, "head hash", right=figures)
     for shard in report.shards:
         claimed = [

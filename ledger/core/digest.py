@@ -40,8 +40,9 @@ def snapshot(state: State) -> dict[str, Any]:
         "holds": [_hold(hold) for _, hold in sorted(state.holds.items())],
         "settled_holds": [
             _settled(hold)
-            for _, family in sorted(state.families.items())
-            for _, hold in sorted(family.settled.items())
+            for _, hold in sorted(
+                pair for family in state.families.values() for pair in family.settled.items()
+            )
             if hold.settled_at > state.settled_before
         ],
         "keys": state.keys.snapshot(),

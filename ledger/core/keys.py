@@ -96,13 +96,12 @@ class KeyMap:
                 return
 
     def snapshot(self) -> list[tuple[int, list[tuple[bytes, int]]]]:
-        """Generations, oldest first, with their keys sorted: the canonical form for the digest."""
-        generations: dict[int, list[tuple[bytes, int]]] = {}
+        """Generations, newest first, with their keys sorted: the canonical form for the digest."""
+        generations: dict[int, list[tuple[bytes, int]]] = {self._start: []}
         runs = [self.newest, *self.older]
         for start, run in zip([self._start, *self._older_starts], runs, strict=True):
-            if run:
-                generations.setdefault(start, []).extend(run.items())
-        return [(start, sorted(generations[start])) for start in sorted(generations)]
+            generations.setdefault(start, []).extend(run.items())
+        return [(start, sorted(generations[start])) for start in sorted(generations, reverse=True)]
 
     def restore(self, start: int, keys: dict[bytes, int]) -> None:
         """Put a run back in, as the newest of `older`: for a whole copy of a state."""

@@ -525,7 +525,8 @@ def whole(
     for root in sorted(state.paged_families):
         unpack_family(copy, packed[root])
     for start, keys in state.keys.snapshot():
-        copy.keys.restore(start, dict(keys))
+        if keys:
+            copy.keys.restore(start, dict(keys))
     for start, more in segments:
         copy.keys.restore(start, more)
     copy.keys.forget(state.recorded_at)

@@ -108,7 +108,7 @@ class Rules:
         over = sum([piece.amount for piece in event.slices if piece.pot in _OVER_LIMIT])
         self._equal(state, "over_limit", over, event.over_limit)
         if event.hold and event.late:
-            settled = state.settled_holds[event.hold]
+            settled = state.families[account.root].settled[event.hold]
             self._equal(state, "end of the hold", HOLD_EXPIRED, settled.ended)
             self._equal(state, "late captures before", False, settled.captured_late)
             self._equal(state, "account of the hold", settled.account.number, event.account)

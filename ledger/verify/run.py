@@ -16,11 +16,8 @@ from ledger.journal.errors import JournalUnavailable
 from ledger.journal.migrate import read_settings
 from ledger.journal.protocol import JournalRow, row_hash
 from ledger.journal.sql import load
-<<<<<<< HEAD
-from ledger.verify.marks import MARK_FORMAT, Marks, MarkUnusable, ShardMark
-=======
 from ledger.verify.checkpoints import Checkpoint, stored_checkpoint
->>>>>>> 7d7a612 (Verify the stored checkpoint: the shard, each family, every identity where a writer would ask)
+from ledger.verify.marks import MARK_FORMAT, Marks, MarkUnusable, ShardMark
 from ledger.verify.read_models import ReadModels, read_models
 from ledger.verify.reflections import Reflection, ReflectionSource
 from ledger.verify.report import Findings, Report, ShardReport
@@ -64,12 +61,8 @@ async def verify(
     dsn: str,
     progress: Progress = _silent,
     *,
-<<<<<<< HEAD
-    sources: Sequence[ReflectionSource] = (read_models,),
-    anchors: Sequence[bytes] = (),
-=======
     sources: Sequence[ReflectionSource] = (read_models, stored_checkpoint),
->>>>>>> 7d7a612 (Verify the stored checkpoint: the shard, each family, every identity where a writer would ask)
+    anchors: Sequence[bytes] = (),
 ) -> Report:
     """Re-derive everything from the journal and compare; see the package and `verify_from`."""
     return (await verify_from(dsn, None, progress, sources=sources, anchors=anchors)).report
@@ -80,7 +73,7 @@ async def verify_from(
     marks: Marks | None,
     progress: Progress = _silent,
     *,
-    sources: Sequence[ReflectionSource] = (read_models,),
+    sources: Sequence[ReflectionSource] = (read_models, stored_checkpoint),
     anchors: Sequence[bytes] = (),
 ) -> Verified:
     """Verify everything (`marks` None), or what came after the marks of an earlier run.
@@ -109,7 +102,6 @@ async def verify_from(
     return run.result()
 
 
-<<<<<<< HEAD
 class _Run:
     """One run over all shards, each as far as its head when its turn came.
 
@@ -142,6 +134,8 @@ class _Run:
         for claim in claims:
             if isinstance(claim, ReadModels):
                 findings.report.projected = claim.entries
+            if isinstance(claim, Checkpoint):
+                findings.report.checkpointed = claim.entries
         newest = await last_seal(connection, shard, self._instance)
         head = await connection.fetchrow(_SQL["head"], shard)
         last_batch: int = head["batch_seq"] if head is not None else 0
@@ -264,27 +258,6 @@ def _mark_of(shard: int, reached: Mark, seal: Seal | None) -> ShardMark:
         return ShardMark(shard, reached.batch_seq, reached.entries, reached.hash)
     return ShardMark(
         shard, seal.last_batch, seal.next_entry, seal.head_hash, seal.seal_seq, seal.hash()
-=======
-async def _verify_shard(
-    connection: Connection,
-    shard: int,
-    published: PublishedHashes,
-    sources: Sequence[ReflectionSource],
-    progress: Progress,
-) -> Findings:
-    findings = Findings(ShardReport(shard))
-    claims = await _claims(connection, shard, sources)
-    for claim in claims:
-        if isinstance(claim, ReadModels):
-            findings.report.projected = claim.entries
-        if isinstance(claim, Checkpoint):
-            findings.report.checkpointed = claim.entries
-    head = await connection.fetchrow(_SQL["head"], shard)
-    total: int = head["first_event"] + head["event_count"] if head is not None else 0
-    check = ShardCheck(findings.report, findings, published, claims)
-    await check_rows(
-        read_rows(connection, shard), check, lambda done: progress(shard, done, max(done, total))
->>>>>>> 7d7a612 (Verify the stored checkpoint: the shard, each family, every identity where a writer would ask)
     )
 
 
