@@ -13,5 +13,6 @@ Read in this order:
     evolve                  the only code that changes state
     decide                  the door: execute one command
     identity, keys          what was recorded before, and is it the same
+    packing                 a family, and the rest of a shard, as bytes and back
     digest                  the canonical form of the state
 """

@@ -4,9 +4,16 @@
     ticket          commands on their way through, and what comes back
     recent          the last batches in memory, and how a recorded outcome is found again
     configuration   published assets and rate cards, loaded once, installed in each shard's catalog
-    recovery        open a shard: replay the journal to its tail, append WriterOpened
+    upkeep          limits of checkpoints and paging, and work in slices
+    segments        identities beyond memory, and the filters that ask them
+    paging          which families are in memory
+    checkpoint      capture, pack, wait until durable, write
+    restore         read a stored checkpoint back
+    recovery        open a shard: load, replay the journal's tail, append WriterOpened
+    resolve         fetch what a ticket needs before it is decided
     batch           the batch that is being filled: entries, names, tickets, the row it becomes
-    writer          queue -> decide -> evolve -> group commit -> reply
+    writer          queue -> resolve -> decide -> evolve -> group commit -> reply
+    whole           a shard's state in one piece, for digests
     ledger          one process: its shards, the directory, and what spans them
 
 Transport, journal, clock and randomness are handed in, so the whole runs under a simulator: nothing

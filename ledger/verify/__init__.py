@@ -4,6 +4,7 @@
     marks           from where a later run may go on
     reflections     what else claims to be the state at some batch (hook: read models, checkpoints)
     read_models     the read models as such a claim
+    checkpoints     the stored checkpoint as such a claim
     rules           what every entry must satisfy
     holds           no hold leaks
     seals           signatures and Merkle roots over the rows
