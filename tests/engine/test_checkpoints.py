@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from operator import index
 
 import pytest
@@ -507,4 +507,31 @@ async def test_a_checkpoint_that_is_asked_for_of_nothing_new_answers_at_once() -
     assert await writer.checkpoint() == reached
     world.clock.advance(SECOND_US)
     assert await writer.checkpoint() == reached
+    await ledger.stop()
+
+
+async def test_families_of_a_checkpoint_that_failed_are_in_the_next(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """The store is away while segments are merged: the capture is dropped, nothing else."""
+    monkeypatch.setattr("ledger.engine.segments.SEGMENTS_A_GENERATION", 1)
+    world = World()
+    ledger, entry = await world.funded()
+    writer = ledger.writers[0]
+    await writer.checkpoint()
+    await record(world, ledger, entry, "e1")
+    store = writer._checkpoints
+    read = store.all_buckets
+
+    async def away(segment: int) -> AsyncIterator[object]:
+        store.all_buckets = read  # type: ignore[method-assign]
+        raise JournalUnavailable("as if")
+        yield
+
+    store.all_buckets = away  # type: ignore[method-assign, assignment]
+    with pytest.raises(JournalUnavailable):
+        await writer.checkpoint()
+    await writer.checkpoint()
+    assert len(writer._checkpointer.segments) == 1
+    assert digest(await stored(world, ledger)) == digest(await replayed(world, ledger))
     await ledger.stop()
