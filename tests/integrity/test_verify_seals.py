@@ -151,13 +151,14 @@ async def test_it_agrees_with_a_ledger_that_goes_on_meanwhile(database: str) -> 
 
 
 async def test_a_tail_that_is_gone_is_missed_by_the_last_seal(dsn: str) -> None:
-    """The chain is whole and there are no read models: only the seal knows."""
+    """The chain is whole, there are no read models and no checkpoint: only the seal knows."""
     async with harming(dsn) as connection:
         through = await sealed_through(connection, 2)
         await connection.execute(
             "DELETE FROM ledger.journal WHERE shard = 2 AND batch_seq >= $1", through
         )
         await connection.execute("DROP SCHEMA projection CASCADE")
+        await connection.execute("DELETE FROM ledger.checkpoint")
     report = await verify(dsn, anchors=ANCHORS)
     (found,) = report.findings
     assert found.what.endswith("last batch sealed")
@@ -174,6 +175,7 @@ async def test_what_no_seal_covers_can_vanish_unseen(dsn: str) -> None:
                 "DELETE FROM ledger.journal WHERE shard = $1 AND batch_seq > $2", shard, through
             )
         await connection.execute("DROP SCHEMA projection CASCADE")
+        await connection.execute("DELETE FROM ledger.checkpoint")
     report = await verify(dsn, anchors=ANCHORS)
     assert report.ok
     assert "rows behind the last seal against truncation" in report.not_checked[0]

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from ledger.engine.observer import CheckpointFigures
 from ledger.telemetry.side_port import Heart, SidePort
 from ledger.telemetry.telemetry import Telemetry
 
@@ -114,3 +115,26 @@ def test_another_path_says_what_there_is(side_port: SidePort) -> None:
     status, text = get(side_port, "/balance")
     assert status == 404
     assert "/metrics" in text
+
+
+def test_what_checkpoints_took_is_scraped(telemetry: Telemetry, side_port: SidePort) -> None:
+    observer = telemetry.observer
+    observer.checkpoint_written(1, CheckpointFigures(900, 2_000_000, 9_000, 3, 800, 50_000, 800, 1))
+    observer.checkpoint_written(1, CheckpointFigures(990, 1_000_000, 4_000, 2, 90, 10_000, 890, 2))
+    observer.families_changed(1, 7, 5)
+    seen = samples(side_port)
+    for name, expected in (
+        ("checkpoints_total", 2),
+        ("checkpoint_families_total", 5),
+        ("checkpoint_keys_total", 890),
+        ("checkpoint_bytes_total", 60_000),
+        ("checkpoint_duration_seconds", 1),
+        ("checkpoint_pause_seconds", 4 / 1_000),
+        ("checkpoint_pause_max_seconds", 9 / 1_000),
+        ("checkpoint_entries", 990),
+        ("key_segments", 2),
+        ("key_segment_keys", 890),
+        ("families_resident", 7),
+        ("families_paged", 5),
+    ):
+        assert seen[f"drawdown_{name}", ("1",)] == expected, name
