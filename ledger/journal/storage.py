@@ -15,6 +15,8 @@ from ledger.journal.connection import Pool, open_pool
 from ledger.journal.directory import Directory
 from ledger.journal.directory_memory import MemoryDirectory
 from ledger.journal.directory_postgres import PostgresDirectory
+from ledger.journal.leases import LeaseStore, MemoryLeaseStore
+from ledger.journal.leases_postgres import PostgresLeaseStore
 from ledger.journal.memory import (
     AppendFault,
     MemoryJournal,
@@ -40,6 +42,7 @@ class PostgresStorage:
         self.directory: Directory = PostgresDirectory(pool, shards)
         self.configuration: ConfigurationStore = PostgresConfigurationStore(pool)
         self.parked: ParkedStore = PostgresParkedStore(pool)
+        self.leases: LeaseStore = PostgresLeaseStore(dsn)
         self._journals: list[PostgresJournal] = []
 
     @classmethod
@@ -57,6 +60,7 @@ class PostgresStorage:
         """Let go of every connection."""
         for journal in self._journals:
             await journal.close()
+        await self.leases.close()
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self.pool.close()
@@ -81,6 +85,7 @@ class MemoryStorage:
         self.directory: Directory = MemoryDirectory(shards, clock=clock)
         self.configuration: ConfigurationStore = MemoryConfigurationStore(clock=clock)
         self.parked: ParkedStore = MemoryParkedStore(clock=clock)
+        self.leases: LeaseStore = MemoryLeaseStore(clock, pause=pause)
         self._clock = clock
         self._on_append = on_append
         self._pause = pause
