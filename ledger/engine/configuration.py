@@ -6,12 +6,13 @@ that every replay finds. Bodies are immutable, found by version and checked by h
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
 import msgspec
 
 from ledger.core.catalog import Asset, Catalog, asset_number
+from ledger.core.commands import ApplyConfiguration
 from ledger.journal.configuration import (
     ConfigurationEntry,
     ConfigurationKind,
@@ -67,6 +68,18 @@ class Configurations:
                 after_version = entry.version
             if not page:
                 return
+
+    async def unapplied(self, applied: Mapping[int, int]) -> list[ApplyConfiguration]:
+        """What brings a shard that has applied these versions (by tenant) to the last published.
+
+        Loads each of them.
+        """
+        commands = []
+        for entry in await self._store.read(None):
+            if entry.version > applied.get(entry.tenant, 0):
+                await self.take(entry)
+                commands.append(ApplyConfiguration(entry.tenant, entry.version, entry.content_hash))
+        return commands
 
     async def take(self, entry: ConfigurationEntry) -> None:
         """Load and compile one published version."""

@@ -61,9 +61,7 @@ def owners(view: LeaseView) -> dict[int, str]:
 async def test_nobody_has_anything_at_first(stores: Stores) -> None:
     view = await stores.open().beat(A, {}, LONG_US)
     assert view.leases == ()
-    assert [(member.process, member.address) for member in view.members] == [
-        (A.process, A.address)
-    ]
+    assert [(member.process, member.address) for member in view.members] == [(A.process, A.address)]
     assert 0 < view.members[0].left_us <= LONG_US
 
 
