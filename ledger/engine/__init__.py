@@ -4,9 +4,13 @@
     ticket          commands on their way through, and what comes back
     recent          the last batches in memory, and how a recorded outcome is found again
     configuration   published assets and rate cards, loaded once, installed in each shard's catalog
+    lease           whether reads of a shard may be answered now
     recovery        open a shard: replay the journal to its tail, append WriterOpened
     batch           the batch that is being filled: entries, names, tickets, the row it becomes
     writer          queue -> decide -> evolve -> group commit -> reply
+    lease_share     who should have which shard; lease_keeper: renew, take, hand over
+    shards          a writer for each shard that is this process's own, as long as it is
+    names           how long cached names may be used beside other processes
     ledger          one process: its shards, the directory, and what spans them
 
 Transport, journal, clock and randomness are handed in, so the whole runs under a simulator: nothing

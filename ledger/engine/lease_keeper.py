@@ -55,7 +55,7 @@ class Host(Protocol):
 
 
 class Keeper:
-    """`start` once, `leave` to hand everything over, `stop` to end. `view` is what was last seen."""
+    """`start` once, `leave` to hand all over, `stop` to end. `view` is what was last seen."""
 
     def __init__(
         self,
@@ -108,7 +108,7 @@ class Keeper:
     @property
     def settled(self) -> bool:
         """Whether we have our share, or have waited for it long enough while others serve."""
-        if self.problem or not self.seen.is_set():
+        if self.problem:
             return False
         if len(self.leases) >= self._plan.share and not self._plan.take:
             return True

@@ -30,7 +30,7 @@ def shares(shards: int, held: Mapping[str, int]) -> dict[str, int]:
 
 
 def free_shards(shards: int, view: LeaseView, me: str, mine: Collection[int]) -> list[int]:
-    """Shards that nobody has: no lease, one that ran out, or one of ours that we know nothing of."""
+    """Shards that nobody has: no lease, one that ran out, one of ours that we do not know of."""
     taken = {
         lease.shard
         for lease in view.leases

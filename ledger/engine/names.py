@@ -8,6 +8,7 @@ was sent, by the monotonic clock. So a name is never older than that, whatever s
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Callable
 from typing import Final
 
@@ -63,8 +64,6 @@ class NameWatch:
 
     async def _run(self) -> None:
         while True:
-            try:
+            with contextlib.suppress(JournalError):  # asked again; until then names are looked up
                 await self.catch_up()
-            except JournalError:
-                pass  # asked again; until then names are looked up
             await asyncio.sleep(self._terms.beat_us / US_A_SECOND)

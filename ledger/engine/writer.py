@@ -356,7 +356,7 @@ class Writer:
     def _lapsed(self) -> NotApplied:
         return NotApplied(
             NotAppliedReason.LEASE_LAPSED,
-            f"whether shard {self.shard} is still this process's cannot be confirmed now; ask again",
+            f"whether shard {self.shard} is still this process's is not known now; ask again",
             RETRY_AFTER_US,
         )
 
