@@ -16,18 +16,25 @@ from typing import Any, Final
 from ledger.api.batches import Parsed
 from ledger.api.edge import Edge
 from ledger.api.errors import Fault
+from ledger.api.forward_all import NO_CALLER
+from ledger.api.forward_usage import Spreader
 from ledger.api.parse_plain import parse_plain
 from ledger.api.plain_events import PlainEvents
 from ledger.api.replies import Outcomes
-from ledger.core.events import UsageQuarantined, UsageRecorded
 from ledger.core.limits import FUTURE_TOLERANCE_US
-from ledger.engine.ticket import NotApplied, OutcomeUnknown, Replay
+from ledger.engine.ticket import NotApplied, NotAppliedReason, OutcomeUnknown
 from ledger.journal.errors import JournalError
 from ledger.journal.parked import LIST_DEFAULT, ParkedUsage, ParkOutcome
 from ledger.v1 import usage_pb2 as pb
 
 RETRY_S_MIN: Final = 1
 RETRY_S_MAX: Final = 32
+_RECORDED: Final = (
+    pb.INGEST_OUTCOME_APPLIED,
+    pb.INGEST_OUTCOME_SUSPENSE,
+    pb.INGEST_OUTCOME_QUARANTINED,
+)
+_UNDECIDED: Final = (pb.INGEST_OUTCOME_RETRY, pb.INGEST_OUTCOME_UNKNOWN)
 
 _log = logging.getLogger(__name__)
 
@@ -35,8 +42,9 @@ _log = logging.getLogger(__name__)
 class Parking:
     """Parks and, in the background, brings parked usage in."""
 
-    def __init__(self, edge: Edge) -> None:
+    def __init__(self, edge: Edge, spreader: Spreader) -> None:
         self._edge = edge
+        self._spreader = spreader
         self._tasks: set[asyncio.Task[None]] = set()
 
     # -- in --------------------------------------------------------------------------------------
@@ -117,20 +125,28 @@ class Parking:
 
     async def _record(self, tenant: int, waiting: Sequence[ParkedUsage]) -> list[tuple[str, str]]:
         """(source, id) of those that are durable in the journal now."""
-        request = pb.IngestRequest(events=[_event_of(parked) for parked in waiting])
         edge = self._edge
+        request = pb.IngestRequest(
+            tenant=await edge.tenant_name(tenant), events=[_event_of(parked) for parked in waiting]
+        )
         parsed = await parse_plain(edge.ledger, edge.shapes, edge.seats, tenant, request)
-        done: list[tuple[str, str]] = []
-        for shard, lane in enumerate(parsed.lanes):
-            if not lane.commands:
-                continue
-            ticket = await edge.ledger.writers[shard].submit(lane.commands)
-            for place, outcome in zip(lane.places, ticket.outcomes, strict=True):
-                parked = waiting[place]
-                if isinstance(outcome, UsageRecorded | UsageQuarantined | Replay):
-                    done.append(_key_of(parked))
-                else:
-                    _log.warning("parked usage stays parked: %s", outcome)
+        outcomes = Outcomes(parsed.count, edge.assets)
+        for place, fault in parsed.faults.items():
+            outcomes.fail(place, fault)
+        await self._spreader.submit(request, parsed, outcomes, NO_CALLER)
+        undecided = [
+            outcomes.details[place]
+            for place, outcome in enumerate(outcomes.outcomes)
+            if outcome in _UNDECIDED
+        ]
+        if undecided:
+            raise NotApplied(NotAppliedReason.NOT_OWNER, undecided[0].message, 0)
+        done = []
+        for place, outcome in enumerate(outcomes.outcomes):
+            if outcome in _RECORDED:
+                done.append(_key_of(waiting[place]))
+            else:
+                _log.warning("parked usage stays parked: %s", outcomes.details[place])
         return done
 
     async def _bring_in_all(self, tenant: int) -> None:

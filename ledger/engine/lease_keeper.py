@@ -122,9 +122,11 @@ class Keeper:
 
     # -- life --------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Begin to beat."""
+    def start(self, address: str = "") -> None:
+        """Begin to beat; `address`: where others reach us, if that was not known before."""
         assert self._task is None
+        if address:
+            self.identity = Identity(self.identity.process, address)
         self._task = asyncio.create_task(self._run(), name="leases")
 
     def leave(self) -> None:
@@ -148,6 +150,19 @@ class Keeper:
         for outcome in drained:
             if isinstance(outcome, BaseException):
                 raise outcome
+
+    async def abandon(self) -> None:
+        """End at once: the writers are gone, nothing is drained."""
+        self._stopping = True
+        self._wake.set()
+        tasks = [task for task in (self._handing, self._task) if task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for shard, lease in list(self.leases.items()):
+            del self.leases[shard]
+            await self._release(shard, lease)
+        await self._quietly_leave()
 
     async def forget(self, shard: int) -> None:
         """The shard's writer ended by itself: it is free for whoever can open it."""

@@ -26,7 +26,7 @@ from ledger.engine.names import NameWatch
 from ledger.engine.observer import Observer
 from ledger.engine.recovery import Progress
 from ledger.engine.shards import Shards
-from ledger.engine.ticket import NotApplied, NotAppliedReason, OutcomeUnknown, Ticket
+from ledger.engine.ticket import NotApplied, NotAppliedReason, NotOwner, OutcomeUnknown, Ticket
 from ledger.engine.writer import Writer
 from ledger.journal.configuration import (
     ConfigurationEntry,
@@ -41,7 +41,7 @@ from ledger.journal.protocol import Journal
 from rating.card import RateCard, canonical_bytes
 
 FAMILIES_CACHED_MAX: Final = 100_000  # digest objects; x ~600 B = 60 MB
-MISSING_RETRY_US: Final = 200_000
+UNSERVED_RETRY_US: Final = 200_000
 ALWAYS_US: Final = 1
 """The first version of a card prices whatever came before it as well: nothing else did."""
 
@@ -53,7 +53,11 @@ class Storage(Protocol):
     directory: Directory
     configuration: ConfigurationStore
     parked: ParkedStore
-    leases: LeaseStore
+
+    @property
+    def leases(self) -> LeaseStore:
+        """Which process may answer for which shard."""
+        ...
 
     def journal(self, shard: int) -> Journal:
         """The journal of one shard."""
@@ -119,10 +123,13 @@ class Ledger:
 
     # -- life ------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Begin to open every shard, or those that leases are won for."""
+    def start(self, address: str = "") -> None:
+        """Begin to open every shard, or those that leases are won for.
+
+        `address`: where other processes reach us, for an identity that did not know it.
+        """
         self.names.start()
-        self.shards.start()
+        self.shards.start(address)
 
     async def opened(self) -> None:
         """Return when every shard of ours serves and has applied every published configuration.
@@ -295,17 +302,16 @@ class Ledger:
         )
         missing = [s for s in range(len(self.writers)) if s not in applied | elsewhere]
         if missing:
-            raise NotApplied(
-                NotAppliedReason.NOT_OWNER,
-                f"nobody serves the shards {missing} now; send the same again",
-                MISSING_RETRY_US,
-            )
+            raise _unserved(missing)
 
     async def apply_owned(self, tenant: int) -> set[int]:
         """The same for the shards of this process; returns them."""
         async with self._publishing:
             shards = self.owned
-            await asyncio.gather(*[self._apply(self.writers[shard], tenant) for shard in shards])
+            try:
+                await asyncio.gather(*[self._apply(self.writers[s], tenant) for s in shards])
+            except NotOwner as error:  # given away this moment; its next owner applies it first
+                raise _unserved([error.shard]) from None
         return set(shards)
 
     async def _apply_elsewhere(self, tenant: int) -> set[int]:
@@ -318,3 +324,11 @@ class Ledger:
             command = ApplyConfiguration(tenant, entry.version, entry.content_hash)
             ticket = await writer.submit([command])
             assert isinstance(ticket.outcomes[0], ConfigurationApplied), ticket.outcomes[0]
+
+
+def _unserved(shards: list[int]) -> NotApplied:
+    return NotApplied(
+        NotAppliedReason.NOT_OWNER,
+        f"nobody serves the shards {shards} now; send the same again",
+        UNSERVED_RETRY_US,
+    )

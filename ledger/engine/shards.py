@@ -61,10 +61,13 @@ class Shards:
 
     # -- life --------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Begin to open every shard, or those that leases are won for."""
+    def start(self, address: str = "") -> None:
+        """Begin to open every shard, or those that leases are won for.
+
+        `address`: where other processes reach us.
+        """
         if self.keeper is not None:
-            self.keeper.start()
+            self.keeper.start(address)
             return
         for writer in self.writers:
             self._begin(writer)
@@ -99,6 +102,15 @@ class Shards:
         finally:
             await asyncio.gather(*self._cleaning, return_exceptions=True)
 
+    async def abandon(self) -> None:
+        """End at once, whatever is being opened: for a start that is given up."""
+        lives = list(self._lives.values())
+        for life in lives:
+            life.cancel()
+        await asyncio.gather(*lives, return_exceptions=True)
+        if self.keeper is not None:
+            await self.keeper.abandon()
+
     # -- whose -------------------------------------------------------------------------------------
 
     @property
@@ -115,6 +127,12 @@ class Shards:
     def route(self, shard: int) -> str:
         """The address of the other process that has the shard; "" where none is known."""
         return "" if self.keeper is None else self.keeper.route(shard)
+
+    def address(self, shard: int) -> str:
+        """Where the shard is served; "" = here, for a process that is alone, or not known."""
+        if self.keeper is None or not self.owns(shard):
+            return self.route(shard)
+        return self.keeper.identity.address if self.keeper.peers else ""
 
     # -- Host --------------------------------------------------------------------------------------
 

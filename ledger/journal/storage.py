@@ -85,7 +85,7 @@ class MemoryStorage:
         self.directory: Directory = MemoryDirectory(shards, clock=clock)
         self.configuration: ConfigurationStore = MemoryConfigurationStore(clock=clock)
         self.parked: ParkedStore = MemoryParkedStore(clock=clock)
-        self.leases: LeaseStore = MemoryLeaseStore(clock, pause=pause)
+        self.leases = MemoryLeaseStore(clock, pause=pause)
         self._clock = clock
         self._on_append = on_append
         self._pause = pause
@@ -95,6 +95,21 @@ class MemoryStorage:
         return MemoryJournal(
             self.store, shard, on_append=self._on_append, pause=self._pause, clock=self._clock
         )
+
+    def seen_by_another(
+        self,
+        *,
+        on_append: Callable[[JournalRow], AppendFault | None] = no_fault,
+        pause: Callable[[], Awaitable[None]] = yield_once,
+    ) -> MemoryStorage:
+        """The same storage as another process sees it: with faults and delays of its own."""
+        other = MemoryStorage(self._clock, self.shards, on_append=on_append, pause=pause)
+        other.store = self.store
+        other.directory = self.directory
+        other.configuration = self.configuration
+        other.parked = self.parked
+        other.leases = MemoryLeaseStore(self._clock, self.leases.shared, pause)
+        return other
 
     async def close(self) -> None:
         """Nothing to let go of."""

@@ -42,19 +42,12 @@ class Process:
     ledger: Ledger = field(init=False)
 
     def __post_init__(self) -> None:
-        shared = self.world.storage
-        self.storage = MemoryStorage(
-            self.world.clock.now_us,
-            shared.shards,
-            on_append=lambda row: self.world.fault(row),
-            pause=self._pause,
+        self.storage = self.world.storage.seen_by_another(
+            on_append=lambda row: self.world.fault(row), pause=self._pause
         )
-        self.storage.store = shared.store
-        self.storage.directory = shared.directory
-        self.storage.configuration = shared.configuration
-        assert isinstance(shared.leases, MemoryLeaseStore)
-        self.leases = MemoryLeaseStore(self.world.clock.now_us, shared.leases.shared)
-        self.storage.leases = self.leases
+        self.leases = self.storage.leases = MemoryLeaseStore(
+            self.world.clock.now_us, self.world.storage.leases.shared
+        )
         self.ledger = Ledger(
             self.storage, self.world.clock, identity=Identity(self.name, f"{self.name}:1")
         )
@@ -267,9 +260,7 @@ async def test_a_commit_that_landed_before_the_takeover_is_answered_and_nothing_
     writer = old.ledger.writers[0]
     rows = len(world.storage.store)
     await until(lambda: len(world.storage.store) == rows + 1)
-    conflict = asyncio.create_task(
-        old.ledger.submit(entry, world.usage(old.ledger, entry, "e", 2))
-    )
+    conflict = asyncio.create_task(old.ledger.submit(entry, world.usage(old.ledger, entry, "e", 2)))
     read = asyncio.create_task(writer.read(lambda state: len(state.keys)))
     old.leases.available = False
     world.clock.advance(TERM_US + 1)

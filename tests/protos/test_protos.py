@@ -25,6 +25,7 @@ from ledger.v1 import (
     decision_pb2,
     grant_pb2,
     journal_pb2,
+    peer_pb2,
     types_pb2,
     usage_pb2,
 )
@@ -42,6 +43,7 @@ FILES: list[FileDescriptor] = [
         decision_pb2,
         grant_pb2,
         journal_pb2,
+        peer_pb2,
         types_pb2,
         usage_pb2,
         card_pb2,
