@@ -154,10 +154,10 @@ async def test_every_service_answers_at_a_server_that_does_not_own_the_account(
             request_id="policy",
             account=team,
             policy=account_pb2.AccountPolicy(),
-            expected_version=got.account.policy_version,
+            expected_version=got.account.policy.version,
         )
     )
-    assert updated.account.policy_version == got.account.policy_version + 1
+    assert updated.account.policy.version == got.account.policy.version + 1
     await far.accounts.AssignAlias(
         account_pb2.AssignAliasRequest(
             tenant=TENANT, request_id="alias", alias=f"key-{team}", account=team

@@ -27,7 +27,8 @@ def free_port() -> int:
 class ServerProcess:
     """`drawdown serve` on a database; `kill` is SIGKILL."""
 
-    def __init__(self, dsn: str, log: Path, *, projector: bool = False) -> None:
+    def __init__(self, dsn: str, log: Path, *more: str, projector: bool = False) -> None:
+        self.more = more
         self.dsn = dsn
         self.log = log
         self.projector = projector
@@ -37,6 +38,7 @@ class ServerProcess:
     def start(self) -> None:
         command = [sys.executable, "-m", "ledger.cli", "serve", "--listen", self.address]
         command += ["--metrics-port", str(free_port())]
+        command += self.more
         if not self.projector:
             command.append("--no-projector")
         with self.log.open("ab") as log:
@@ -68,6 +70,10 @@ class ServerProcess:
                     await asyncio.sleep(0.02)
                 else:
                     return
+
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def kill(self) -> None:
         assert self._process is not None
