@@ -19,17 +19,29 @@ TERMS = Terms(1_000_000)
 
 
 @asynccontextmanager
-async def member(storage: Storage, name: str, **options: Any) -> AsyncIterator[Served]:
+async def member(
+    storage: Storage,
+    name: str,
+    *,
+    listen: str = "127.0.0.1:0",
+    credentials: grpc.ServerCredentials | None = None,
+    **options: Any,
+) -> AsyncIterator[Served]:
     """One server that shares its storage with others."""
     ledger = Ledger(storage, SystemClock(), identity=Identity(name, ""), terms=TERMS)
     server = LedgerServer(ledger, **options)
-    address = await server.listen("127.0.0.1:0")
+    address = await server.listen(listen, credentials)
     ledger.start(address)
     async with asyncio.timeout(10):
         await ledger.opened()
     await server.serve()
     try:
-        async with grpc.aio.insecure_channel(address) as channel:
+        trusted = options.get("peer_credentials")
+        async with (
+            grpc.aio.insecure_channel(address)
+            if trusted is None
+            else grpc.aio.secure_channel(address, trusted)
+        ) as channel:
             yield Served(server, ledger, channel)
     finally:
         await server.stop(0)

@@ -8,16 +8,19 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 import grpc
 import pytest
 
+from ledger import server as server_module
 from ledger.api.forward import HOP
 from ledger.api.forward_usage import part_of
 from ledger.api.replies import OUTCOMES
 from ledger.client.routing import family_shard
 from ledger.engine.ledger import Storage
 from ledger.journal.storage import MemoryStorage, PostgresStorage
+from ledger.settings import ServerSettings
 from ledger.v1 import (
     account_pb2,
     balance_pb2,
@@ -40,6 +43,7 @@ from tests.api.served import (
     refusal_of,
     work,
 )
+from tests.api.test_server import certificate
 
 APPLIED = usage_pb2.INGEST_OUTCOME_APPLIED
 
@@ -425,6 +429,31 @@ async def test_an_owner_that_is_gone_leaves_reads_to_be_retried_and_writes_unkno
         assert [result.outcome for result in again.results] == [APPLIED] * 2
         assert [result.replayed for result in again.results] == [True, False]
         keeper._task = None
+
+
+async def test_servers_prove_themselves_to_each_other_where_clients_have_to(
+    tmp_path: Path,
+) -> None:
+    key, cert = certificate()
+    (tmp_path / "key.pem").write_bytes(key)
+    (tmp_path / "cert.pem").write_bytes(cert)
+    settings = ServerSettings(
+        tls_cert=tmp_path / "cert.pem",
+        tls_key=tmp_path / "key.pem",
+        tls_client_ca=tmp_path / "cert.pem",
+    )
+    first = MemoryStorage(SystemClock().now_us, 4)
+    async with cluster(
+        [first, first.seen_by_another()],
+        listen="localhost:0",
+        credentials=server_module._credentials(settings),
+        peer_credentials=server_module._peer_credentials(settings),
+    ) as sides:
+        pair = Pair(sides)
+        team = pair.name(1)
+        await sides[0].priced()
+        await sides[0].account(team)
+        assert (await sides[0].ingest(event("a", team))).results[0].charge == 600
 
 
 def test_a_part_of_a_compact_batch_is_the_compact_batch_of_its_events() -> None:

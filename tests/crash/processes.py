@@ -33,11 +33,12 @@ class ServerProcess:
         self.log = log
         self.projector = projector
         self.address = f"127.0.0.1:{free_port()}"
+        self.metrics = f"127.0.0.1:{free_port()}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         command = [sys.executable, "-m", "ledger.cli", "serve", "--listen", self.address]
-        command += ["--metrics-port", str(free_port())]
+        command += ["--metrics-port", self.metrics.rpartition(":")[2]]
         command += self.more
         if not self.projector:
             command.append("--no-projector")

@@ -1,7 +1,7 @@
 """What every lease store promises, run against memory and PostgreSQL.
 
-`stores.open()` is the store of another process. Time passes by `stores.wait`: by hand in memory, by
-the database's own clock otherwise.
+`stores.open()` is the store of another process. Time passes by `stores.wait`: the clock in memory
+goes on; in the database what was stored moves into the past.
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ from ledger.journal.leases import Identity, LeaseStore, LeaseView, MemoryLeases,
 from ledger.journal.leases_postgres import PostgresLeaseStore
 
 A, B = Identity("host/1/a", "127.0.0.1:1"), Identity("host/2/b", "127.0.0.1:2")
-LONG_US = 60_000_000
-SHORT_US = 30_000
+LONG_US = 600_000_000
+SHORT_US = 60_000_000
 
 
 @dataclass
@@ -45,10 +45,17 @@ async def stores(request: pytest.FixtureRequest) -> AsyncIterator[Stores]:
     else:
         dsn = request.getfixturevalue("database")
 
-        async def pass_really(us: int) -> None:
-            await asyncio.sleep(us / 1_000_000 + 0.01)  # the database's clock is the test's input
+        async def move_what_is_stored(us: int) -> None:
+            connection = await asyncpg.connect(dsn)
+            for table in ("server", "shard_lease"):
+                await connection.execute(
+                    f"UPDATE ledger.{table} SET "
+                    "expires_at = expires_at - $1::bigint * interval '1 microsecond'",
+                    us,
+                )
+            await connection.close()
 
-        made = Stores(lambda: PostgresLeaseStore(dsn), pass_really)
+        made = Stores(lambda: PostgresLeaseStore(dsn), move_what_is_stored)
     yield made
     for store in made.opened:
         await store.close()
