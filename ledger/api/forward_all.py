@@ -23,7 +23,14 @@ Reply = TypeVar("Reply", bound=Message)
 
 PEER_TIMEOUT_S: Final = 10
 _SERVICE: Final = pb.DESCRIPTOR.services_by_name["PeerService"].full_name
-NO_CALLER: Final = Hop((), PEER_TIMEOUT_S)
+_HOP: Final = Hop((), PEER_TIMEOUT_S)
+
+
+class NoCall:
+    """Stands for the call of work that nobody has called for."""
+
+    forwarded: Final = False
+    hop: Final = _HOP
 
 
 async def read_owned(
@@ -74,7 +81,7 @@ class PeerCalls:
         for address in self._forwarder.owners():
             try:
                 answer = await self._forwarder.ask(
-                    address, f"{_SERVICE}/{method}", request, reply, NO_CALLER
+                    address, f"{_SERVICE}/{method}", request, reply, _HOP
                 )
             except (PassedOn, CallFailed) as error:
                 message = f"{address} did not answer: {error}"

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Protocol, TypeVar
 
 from grpc import StatusCode
 
@@ -27,6 +27,20 @@ METHOD: Final = f"{pb.DESCRIPTOR.services_by_name['UsageService'].full_name}/Ing
 _AGAIN: Final = frozenset({StatusCode.UNAVAILABLE, StatusCode.DEADLINE_EXCEEDED})
 
 
+class Onward(Protocol):
+    """What is asked of the call that brought the batch, only where there is another owner."""
+
+    @property
+    def forwarded(self) -> bool:
+        """Whether another process passed it on to us."""
+        ...
+
+    @property
+    def hop(self) -> Hop:
+        """What goes with its parts."""
+        ...
+
+
 class Spreader:
     """Hands the lanes of a batch to whoever has their shards."""
 
@@ -39,16 +53,18 @@ class Spreader:
         request: pb.IngestRequest,
         parsed: Parsed,
         outcomes: Outcomes,
-        hop: Hop | None,
+        call: Onward,
         deadline_us: int = 0,
         span: object = None,
     ) -> NotApplied | CallFailed | None:
         """Fill in all outcomes; a failure if nobody took anything and all of it may be sent again.
 
-        `hop` None: the batch goes no further.
+        A `call` that was forwarded already goes no further.
         """
         lanes = [(shard, lane) for shard, lane in enumerate(parsed.lanes) if lane.commands]
-        elsewhere = self._elsewhere(lanes) if hop is not None else {}
+        elsewhere = self._elsewhere(lanes)
+        if elsewhere and call.forwarded:
+            elsewhere = {}
         writers = self._ledger.writers
         if not elsewhere and len(lanes) == 1:
             shard, lane = lanes[0]
@@ -64,9 +80,8 @@ class Spreader:
                     for shard, lane in lanes
                 ],
                 *[
-                    _settled(self._ask(address, request, group, outcomes, hop))
+                    _settled(self._ask(address, request, group, outcomes, call.hop))
                     for address, group in elsewhere.items()
-                    if hop is not None
                 ],
             )
         for (_, lane), answer in zip(lanes, answers, strict=False):

@@ -16,7 +16,7 @@ from typing import Any, Final
 from ledger.api.batches import Parsed
 from ledger.api.edge import Edge
 from ledger.api.errors import Fault
-from ledger.api.forward_all import NO_CALLER
+from ledger.api.forward_all import NoCall
 from ledger.api.forward_usage import Spreader
 from ledger.api.parse_plain import parse_plain
 from ledger.api.plain_events import PlainEvents
@@ -133,7 +133,7 @@ class Parking:
         outcomes = Outcomes(parsed.count, edge.assets)
         for place, fault in parsed.faults.items():
             outcomes.fail(place, fault)
-        await self._spreader.submit(request, parsed, outcomes, NO_CALLER)
+        await self._spreader.submit(request, parsed, outcomes, NoCall())
         undecided = [
             outcomes.details[place]
             for place, outcome in enumerate(outcomes.outcomes)

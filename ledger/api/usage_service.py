@@ -9,7 +9,6 @@ from typing import Any, Final
 from ledger.api.calls import Call
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed
-from ledger.api.forward import Hop
 from ledger.api.forward_usage import Spreader
 from ledger.api.limits import BATCH_EVENTS_MAX, Checked
 from ledger.api.parking import Parking
@@ -132,18 +131,12 @@ class UsageService:
         if parsed.unknown and request.park_unknown:
             await self._parking.park(tenant, request, parsed, outcomes)
         failed = await self._spreader.submit(
-            request, parsed, outcomes, self._hop(call), call.deadline_us, call.span
+            request, parsed, outcomes, call, call.deadline_us, call.span
         )
         if whole and failed is not None and not parsed.faults:
             return failed
         edge.telemetry.events_ingested(outcomes.counts())
         return outcomes
-
-    def _hop(self, call: Call) -> Hop | None:
-        """What a part for another process takes along; None where there can be none."""
-        if self._edge.ledger.shards.keeper is None or call.forwarded:
-            return None
-        return call.hop
 
 
 def _form_of(request: pb.IngestRequest) -> bool:

@@ -41,9 +41,10 @@ class ConfigurationMissing(Exception):
 class Configurations:
     """Loaded and compiled versions of every tenant, shared by the shards of a process."""
 
-    __slots__ = ("_entries", "_loaded", "_store")
+    __slots__ = ("_entries", "_loaded", "_store", "assets")
 
     def __init__(self, store: ConfigurationStore) -> None:
+        self.assets: dict[int, Asset] = {}  # every one that any shard here has applied, and more
         self._store = store
         self._entries: dict[tuple[int, int], ConfigurationEntry] = {}
         self._loaded: dict[tuple[int, int], Asset | CardVersion] = {}
@@ -93,7 +94,8 @@ class Configurations:
         if entry.kind == ConfigurationKind.ASSET:
             asset = msgspec.msgpack.decode(body, type=AssetBody)
             number = asset_number(entry.tenant, entry.version)
-            self._loaded[place] = Asset(number, entry.tenant, asset.code, asset.scale, asset.kind)
+            loaded = Asset(number, entry.tenant, asset.code, asset.scale, asset.kind)
+            self._loaded[place] = self.assets[number] = loaded
         else:
             card = CompiledCard(decode_card(body), entry.version)
             self._loaded[place] = CardVersion(
