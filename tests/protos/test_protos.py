@@ -91,13 +91,13 @@ def enums() -> Iterator[EnumDescriptor]:
 
 
 def unary_methods() -> list[MethodDescriptor]:
-    """Every method; the stream is left out, since its request wraps IngestRequest."""
+    """Every method for clients; the stream is left out: its request wraps IngestRequest."""
     return [
         method
         for file in FILES
         for service in file.services_by_name.values()
         for method in service.methods
-        if method.name != "IngestStream"
+        if method.name != "IngestStream" and service.name != "PeerService"
     ]
 
 
