@@ -6,6 +6,7 @@ with the field at fault. Keeps caches only.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Final
 
@@ -36,6 +37,7 @@ class Edge:
         self.shapes = ShapeCache()
         self.seats = SeatCache()
         self.assets = Assets(ledger)
+        self.closing = asyncio.Event()  # the server stops: what has no end of its own must end
         self._tenants: dict[str, int] = {}
         self._entries: dict[int, Entry] = {}
         self._journals: dict[int, Journal] = {}

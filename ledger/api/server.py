@@ -160,6 +160,7 @@ class LedgerServer:
 
     async def stop(self, grace_s: float | None = None) -> None:
         """Take no more calls, give those in flight `grace_s` seconds, and stop what runs beside."""
+        self.edge.closing.set()
         if self._server is not None:
             await self._server.stop(grace_s)
         await self.parking.stop()

@@ -21,6 +21,7 @@ from ledger.core.events import UsageQuarantined, UsageRecorded
 from ledger.engine.ticket import NotApplied
 from ledger.v1 import usage_pb2 as pb
 
+RETRY_AFTER_US: Final = 50_000
 STREAM_BATCHES_MAX: Final = 8  # of one stream in flight; then the server stops reading
 
 
@@ -42,7 +43,10 @@ class UsageService:
     async def ingest_stream(
         self, requests: AsyncIterator[pb.IngestStreamRequest], call: Call
     ) -> AsyncIterator[pb.IngestStreamResponse]:
-        """Batches one after another, replies in order, at most STREAM_BATCHES_MAX in flight."""
+        """Batches one after another, replies in order, at most STREAM_BATCHES_MAX in flight.
+
+        When the server stops, what was read is answered, and the stream ends with SHUTTING_DOWN.
+        """
         pending: asyncio.Queue[asyncio.Task[pb.IngestStreamResponse] | Exception | None]
         pending = asyncio.Queue()
         slots = asyncio.Semaphore(STREAM_BATCHES_MAX)
@@ -56,7 +60,14 @@ class UsageService:
             except Exception as error:
                 pending.put_nowait(error)
 
+        async def close() -> None:
+            await self._edge.closing.wait()
+            reader.cancel()
+            message = "the server is shutting down; send what has no reply to another one"
+            pending.put_nowait(CallFailed("SHUTTING_DOWN", message, retry_after_us=RETRY_AFTER_US))
+
         reader = asyncio.create_task(read())
+        closer = asyncio.create_task(close())
         try:
             while (item := await pending.get()) is not None:
                 if isinstance(item, Exception):
@@ -64,7 +75,7 @@ class UsageService:
                 yield await item
                 slots.release()
         finally:
-            left: list[asyncio.Task[Any]] = [reader]
+            left: list[asyncio.Task[Any]] = [reader, closer]
             while not pending.empty():
                 if isinstance(task := pending.get_nowait(), asyncio.Task):
                     left.append(task)
