@@ -205,7 +205,7 @@ class Server:
         await _wait(NOT_READY_S, hurry)
         keeper = self.ledger.shards.keeper
         deadline = asyncio.get_running_loop().time() + self.settings.drain_s
-        while keeper is not None and keeper.leases and keeper.peers:
+        while keeper is not None and keeper.leases and keeper.has_heirs:
             if asyncio.get_running_loop().time() > deadline or (hurry and hurry.is_set()):
                 return
             keeper.seen.clear()

@@ -88,6 +88,7 @@ def serve(no_projector: bool, no_sealer: bool, as_json: bool, **flags: Any) -> N
     Traces leave when OTEL_EXPORTER_OTLP_ENDPOINT names a collector (gRPC).
     --json prints one line when the server is ready:
       {"event": "ready", "address": ..., "metrics": ..., "shards": ..., "pid": ...}
+    and, with its own PostgreSQL, "database_url": the DATABASE_URL for a second server.
     """
     import uvloop
 

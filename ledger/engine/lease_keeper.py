@@ -106,6 +106,14 @@ class Keeper:
         }
 
     @property
+    def has_heirs(self) -> bool:
+        """Whether another process lives that stays, and will take what we hand over."""
+        return any(
+            each.left_us > 0 and not each.leaving and each.process != self.identity.process
+            for each in self.view.members
+        )
+
+    @property
     def settled(self) -> bool:
         """Whether we have our share, or have waited for it long enough while others serve."""
         if self.problem:
@@ -289,10 +297,10 @@ class Keeper:
             return
 
     def _until_next_us(self) -> int:
-        """The usual beat; sooner while we wait for shards, or a lease is about to run out."""
+        """The usual beat; sooner while shards are on their way, or a lease is about to run out."""
         terms = self._terms
         wait_us = terms.beat_us
-        if self.problem or len(self.leases) < self._plan.share:
+        if self.problem or self._free_since or len(self.leases) < self._plan.share:
             wait_us = terms.eager_us
         me = self.identity.process
         for lease in self.view.leases:

@@ -158,7 +158,7 @@ class Shards:
         """See Host."""
         writer = self.writers[shard]
         try:
-            await writer.stop(handing_over=bool(self.keeper and self.keeper.peers))
+            await writer.stop(handing_over=bool(self.keeper and self.keeper.has_heirs))
         finally:
             if self.writers[shard] is writer and shard not in self.halted:
                 self.writers[shard] = self._writer(shard, NEVER_OURS)
