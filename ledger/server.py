@@ -265,6 +265,11 @@ class Server:
         keeper = ledger.shards.keeper
         if keeper is not None and keeper.problem:
             problems["leases"] = keeper.problem
+        if keeper is not None and keeper.address_is_shared:
+            problems["advertise"] = (
+                f"another server says that it is reached at {keeper.identity.address} too, or our "
+                "predecessor there has just died; give each its own --advertise"
+            )
         if self.stopping:
             problems["server"] = "stopping"
         elif not self.serving:

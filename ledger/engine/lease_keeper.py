@@ -89,11 +89,15 @@ class Keeper:
     # -- what others may ask -----------------------------------------------------------------------
 
     def route(self, shard: int) -> str:
-        """The address of the other process that has the shard; "" where none is known."""
+        """The address of the other process that has the shard; "" where none is known.
+
+        Our own address is nobody else's: a predecessor's, or one that was given twice.
+        """
+        me = self.identity
         for lease in self.view.leases:
             if lease.shard == shard:
-                foreign = lease.owner != self.identity.process and lease.left_us > 0
-                return lease.address if foreign else ""
+                foreign = lease.owner != me.process and lease.address != me.address
+                return lease.address if foreign and lease.left_us > 0 else ""
         return ""
 
     @property
@@ -104,6 +108,11 @@ class Keeper:
             for each in self.view.members
             if each.left_us > 0 and each.process != self.identity.process
         }
+
+    @property
+    def address_is_shared(self) -> bool:
+        """Whether another process says that it is reached where we are."""
+        return self.identity.address in self.peers.values()
 
     @property
     def has_heirs(self) -> bool:

@@ -19,6 +19,7 @@ from ledger.api.forward_usage import part_of
 from ledger.api.replies import OUTCOMES
 from ledger.client.routing import family_shard
 from ledger.engine.ledger import Storage
+from ledger.journal.leases import Identity
 from ledger.journal.storage import MemoryStorage, PostgresStorage
 from ledger.settings import ServerSettings
 from ledger.v1 import (
@@ -32,7 +33,7 @@ from ledger.v1 import (
     usage_pb2,
 )
 from rating.v1 import pricing_pb2
-from tests.api.cluster import cluster, member, until
+from tests.api.cluster import cluster, is_open, member, until
 from tests.api.served import (
     TENANT,
     Served,
@@ -401,6 +402,25 @@ async def test_peers_settle_and_apply_for_their_own_shards(pair: Pair) -> None:
     assert list((await stub.Settle(peer_pb2.SettleRequest())).shards) == owned
     applied = await stub.ApplyPublished(peer_pb2.ApplyPublishedRequest(tenant=1))
     assert list(applied.shards) == owned
+
+
+async def test_our_own_address_is_never_another_servers() -> None:
+    """A predecessor's lease that has not run out, or an address that was given twice."""
+    storage = MemoryStorage(SystemClock().now_us, 1)
+    async with member(storage, "here") as served:
+        await served.account("acme")
+        keeper = served.ledger.shards.keeper
+        ghost = Identity("ghost", keeper.identity.address)
+        await storage.leases.release(keeper.identity, 0, keeper.leases[0].epoch)
+        await storage.leases.beat(ghost, {}, 300_000)
+        assert await storage.leases.acquire(ghost, [0], 300_000)
+        await until(lambda: not served.ledger.owned)
+        assert keeper.address_is_shared
+        found = await refusal_of(served.check("acme"))
+        assert found.reason == "NOT_OWNER"
+        await until(lambda: served.ledger.owned == [0] and is_open(served))
+        assert not keeper.address_is_shared
+        assert (await served.check("acme")).reason == "UNPRICED", "answered"
 
 
 async def test_an_owner_that_is_gone_leaves_reads_to_be_retried_and_writes_unknown() -> None:
