@@ -29,6 +29,7 @@ from ledger.v1 import usage_pb2 as pb
 
 RETRY_S_MIN: Final = 1
 RETRY_S_MAX: Final = 32
+ROUND_S: Final = 15  # between two looks at all names that are waited for
 _RECORDED: Final = (
     pb.INGEST_OUTCOME_APPLIED,
     pb.INGEST_OUTCOME_SUSPENSE,
@@ -46,6 +47,8 @@ class Parking:
         self._edge = edge
         self._spreader = spreader
         self._tasks: set[asyncio.Task[None]] = set()
+        self._round: asyncio.Task[None] | None = None
+        self._tried: dict[tuple[int, str], int] = {}  # events that stayed, when last tried
 
     # -- in --------------------------------------------------------------------------------------
 
@@ -89,15 +92,18 @@ class Parking:
         self._spawn(partial(self.bring_in, tenant, name))
 
     def start(self, tenants: Iterable[int]) -> None:
-        """Bring in what was left waiting for names that exist by now: after a restart."""
+        """Bring in what was left waiting for names that exist by now, and go on looking: an alias
+        takes effect at its time, and other processes open accounts too."""
         for tenant in tenants:
-            self._spawn(partial(self._bring_in_all, tenant))
+            self._spawn(partial(self.bring_in_all, tenant))
+        self._round = asyncio.create_task(_until_done(self._go_round))
 
     async def stop(self) -> None:
         """Stop where it stands; what is not recorded keeps waiting."""
-        for task in list(self._tasks):
+        running = [*self._tasks] if self._round is None else [*self._tasks, self._round]
+        for task in running:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
 
     async def idle(self) -> None:
         """Return when nothing is being brought in."""
@@ -149,9 +155,30 @@ class Parking:
                 _log.warning("parked usage stays parked: %s", outcomes.details[place])
         return done
 
-    async def _bring_in_all(self, tenant: int) -> None:
-        for name in await self._edge.ledger.parked.names(tenant):
-            await self.bring_in(tenant, name)
+    async def bring_in_all(self, tenant: int) -> None:
+        """Record what waits for any name that means an account by now, page by page.
+
+        A name whose events all stayed is tried again only when their number has changed.
+        """
+        ledger = self._edge.ledger
+        after = ""
+        while waiting := await ledger.parked.names(tenant, after=after):
+            after = max(waiting)
+            now_us = ledger.clock.now_us()
+            known = await ledger.directory.resolve(tenant, [(name, now_us) for name in waiting])
+            for name in sorted({name for name, _ in known}):
+                place, count = (tenant, name), waiting[name]
+                if self._tried.get(place) != count:
+                    stayed = count - await self.bring_in(tenant, name)
+                    self._tried.pop(place, None)
+                    if stayed > 0:
+                        self._tried[place] = stayed
+
+    async def _go_round(self) -> None:
+        while True:
+            await asyncio.sleep(ROUND_S)
+            for tenant in await self._edge.ledger.directory.list_tenants():
+                await self.bring_in_all(tenant.number)
 
     def _spawn(self, work: Callable[[], Coroutine[Any, Any, object]]) -> None:
         task = asyncio.create_task(_until_done(work))
