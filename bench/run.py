@@ -94,7 +94,7 @@ def conditions(sizes: Sizes) -> dict[str, Any]:
         "load_caller_processes": 1,
         "transport": "gRPC over loopback TCP, without TLS",
         "postgres_connections_of_plain_postgres": sizes.postgres_connections,
-        "server": "drawdown serve, all defaults: 4 shards, embedded PostgreSQL, projector, "
+        "server": "drawdown serve, all defaults: 4 shards, embedded PostgreSQL, projector, sealer, "
         "conflict detection, metrics; traces sampled as by default, no collector",
         "ratios": "median over the rounds of the ratio within a round",
     }

@@ -222,8 +222,8 @@ def _sound(name: str, results: Sequence[Result], *, charged: bool) -> Sequence[R
 STEPS: Final[Mapping[str, Callable[[World], Figures]]] = {
     "decode_only": _decode_only("plain"),
     "ingest_uniform": _ingest("plain"),
-    "ingest_hot_account": _ingest("hot"),
     "ingest_compact": _ingest("compact"),
+    "ingest_hot_account": _ingest("hot"),
     "decode_only_compact": _decode_only("compact"),
     "plain_postgres": _plain_postgres(hot=False),
     "plain_postgres_hot": _plain_postgres(hot=True),

@@ -1,7 +1,9 @@
 """One server process, put together: settings -> storage -> ledger -> gRPC, side port, projector.
 
-Owns the order in which things start and stop, and nothing that they do. Stopping loses nothing
-that was accepted: not ready, calls in flight finish, writers drain, then storage closes.
+Owns the order in which things start and stop, and nothing that they do. It listens before it takes
+a shard, because others may forward to it from then on. Stopping loses nothing that was accepted:
+not ready, shards handed over where somebody is there, calls in flight finish, the writers that are
+left drain, then storage closes.
 """
 
 from __future__ import annotations
@@ -11,6 +13,7 @@ import contextlib
 import gc
 import logging
 import os
+import secrets
 import socket
 import time
 from collections.abc import Callable, Collection, Coroutine
@@ -19,15 +22,17 @@ from typing import Any, Final
 import grpc
 
 from ledger.api.server import LedgerServer
+from ledger.engine.lease import Terms
 from ledger.engine.ledger import Ledger
 from ledger.engine.recovery import Progress
 from ledger.integrity.store import PostgresSealStore
+from ledger.journal.leases import Identity
 from ledger.journal.migrate import read_settings
 from ledger.journal.storage import PostgresStorage
 from ledger.projections.lag import read_lag
 from ledger.projector_process import ProjectorProcess
 from ledger.sealer_process import SealerProcess
-from ledger.settings import ServerSettings
+from ledger.settings import ServerSettings, is_any, split_address
 from ledger.telemetry.side_port import BEAT_US, Heart, SidePort
 from ledger.telemetry.telemetry import Telemetry
 
@@ -76,15 +81,20 @@ class Server:
         self.storage = storage
         self.seals = seals
         self.telemetry = Telemetry(storage.shards, os.environ, settings.slow_call_ms * 1_000)
+        name = f"{socket.gethostname()}/{os.getpid()}"
         self.ledger = Ledger(
             storage,
             SystemClock(),
-            f"{socket.gethostname()}/{os.getpid()}",
+            name,
             self.telemetry.observer,
             self._progress,
-            settings.upkeep,
+            identity=Identity(f"{name}/{secrets.token_hex(4)}", ""),
+            terms=Terms(settings.lease_term_ms * 1_000),
+            upkeep=settings.upkeep,
         )
+        self.ledger.shards.on_halt = _report_halt
         self.address = ""
+        self.serving = False
         self.stopping = False
         self._watch = watch
         self._heart = Heart()
@@ -120,13 +130,16 @@ class Server:
     async def start(self) -> None:
         """Replay, then serve. Raises StartFailed, and what made a shard impossible to open."""
         self._spawn(self._beat())
+        await self._listen()
         gc.disable()  # a replay makes only what stays
-        self.ledger.start()
-        await self._opened()
+        self.ledger.start(self.advertised)
+        await self.ledger.opened()
         gc.enable()
         gc.freeze()
         gc.set_threshold(*GC_THRESHOLDS)
-        await self._listen()
+        assert self._front is not None
+        await self._front.serve()
+        self.serving = True
         if self._projector is not None:
             self._projector.start()
         if self._sealer is not None:
@@ -137,14 +150,17 @@ class Server:
         """Finish what was accepted, and let go of everything. `hurry` cuts the waiting short."""
         self.stopping = True
         try:
-            if self._front is not None:
+            if self.serving and self._front is not None:
                 await self._front.not_serving()
-                await _wait(NOT_READY_S, hurry)
+                self.ledger.shards.leave()
+                await self._hand_over(hurry)
+            if self._front is not None:
                 grace = 0 if hurry is not None and hurry.is_set() else self.settings.drain_s
                 await self._front.stop(grace)
+            if self.serving:
                 await self._drain()
             else:
-                await _cancel(_writer_tasks())  # replaying: nothing was accepted
+                await self.ledger.shards.abandon()  # replaying: nothing was accepted
             if self._projector is not None:
                 await self._projector.stop()
             if self._sealer is not None:
@@ -157,25 +173,18 @@ class Server:
 
     # -- parts of the start ------------------------------------------------------------------------
 
-    async def _opened(self) -> None:
-        """Wait for every shard; a shard that can never open fails the start."""
-        writers = _writer_tasks()
-        for writer in writers:
-            writer.add_done_callback(_report_end)
-        opened = asyncio.create_task(self.ledger.opened())
-        try:
-            done, _ = await asyncio.wait({opened, *writers}, return_when=asyncio.FIRST_COMPLETED)
-            for task in done:
-                task.result()
-        finally:
-            opened.cancel()
-
     async def _listen(self) -> None:
         settings = self.settings
         credentials = _credentials(settings)
-        self._front = LedgerServer(self.ledger, self.telemetry.rpc, self.seals)
+        self._front = LedgerServer(
+            self.ledger,
+            self.telemetry.rpc,
+            self.seals,
+            _peer_credentials(settings),
+            self._count_forward,
+        )
         try:
-            self.address = await self._front.start(
+            self.address = await self._front.listen(
                 settings.listen, credentials, insecure=settings.insecure_listen
             )
         except (OSError, RuntimeError) as error:
@@ -184,14 +193,33 @@ class Server:
                 "--listen takes another address"
             ) from error
 
+    @property
+    def advertised(self) -> str:
+        """The address that other servers and clients are told."""
+        if self.settings.advertise is not None:
+            return self.settings.advertise
+        host, port = split_address(self.address)
+        return f"{socket.gethostname()}:{port}" if is_any(host) else self.address
+
+    async def _hand_over(self, hurry: asyncio.Event | None) -> None:
+        """Let balancers look away, and other servers take our shards while we still forward."""
+        await _wait(NOT_READY_S, hurry)
+        keeper = self.ledger.shards.keeper
+        deadline = asyncio.get_running_loop().time() + self.settings.drain_s
+        while keeper is not None and keeper.leases and keeper.has_heirs:
+            if asyncio.get_running_loop().time() > deadline or (hurry and hurry.is_set()):
+                return
+            keeper.seen.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(keeper.seen.wait(), 1)
+
+    def _count_forward(self, method: str, result: str) -> None:
+        forwards = self.telemetry.tallies.forwards
+        forwards[(method, result)] = forwards.get((method, result), 0) + 1
+
     async def _drain(self) -> None:
         """Finish what the writers accepted; one that cannot does not keep the others from it."""
-        try:
-            await self.ledger.stop()
-        finally:
-            draining = _writer_tasks()
-            if draining:
-                await asyncio.wait(draining)
+        await self.ledger.stop()
 
     def _progress(self, shard: int) -> Progress:
         def progress(done: int, total: int) -> None:
@@ -207,8 +235,14 @@ class Server:
         tallies = self.telemetry.tallies
         while True:
             self._heart.beat()
+            keeper = self.ledger.shards.keeper
             for writer in self.ledger.writers:
-                tallies.open[writer.shard] = writer.opened.is_set()
+                shard = writer.shard
+                tallies.open[shard] = writer.opened.is_set()
+                lease = keeper.leases.get(shard) if keeper is not None else None
+                tallies.owned[shard] = lease is not None
+                tallies.lease_left_us[shard] = max(lease.left_us, 0) if lease is not None else 0
+            tallies.takeovers = keeper.takeovers if keeper is not None else 0
             await asyncio.sleep(BEAT_US / US_A_SECOND)
 
     async def _measure_lag(self) -> None:
@@ -223,14 +257,23 @@ class Server:
 
     def _problems(self) -> dict[str, str]:
         """Why we are not ready; asked from the side port's thread."""
+        ledger = self.ledger
         problems = {
-            f"shard {writer.shard}": writer.problem
-            for writer in self.ledger.writers
-            if not writer.opened.is_set()
+            f"shard {shard}": ledger.writers[shard].problem
+            for shard in [*ledger.owned, *ledger.shards.halted]
+            if not ledger.writers[shard].opened.is_set()
         }
+        keeper = ledger.shards.keeper
+        if keeper is not None and keeper.problem:
+            problems["leases"] = keeper.problem
+        if keeper is not None and keeper.address_is_shared:
+            problems["advertise"] = (
+                f"another server says that it is reached at {keeper.identity.address} too, or our "
+                "predecessor there has just died; give each its own --advertise"
+            )
         if self.stopping:
             problems["server"] = "stopping"
-        elif not self.address:
+        elif not self.serving:
             problems["server"] = "starting"
         return problems
 
@@ -263,14 +306,22 @@ def _credentials(settings: ServerSettings) -> grpc.ServerCredentials | None:
     )
 
 
-def _writer_tasks() -> set[asyncio.Task[Any]]:
-    """The writers' tasks: each ends by itself only by an error that no reopening repairs."""
-    return {task for task in asyncio.all_tasks() if task.get_name().startswith("writer-")}
+def _peer_credentials(settings: ServerSettings) -> grpc.ChannelCredentials | None:
+    """How to reach other servers of the same database: as they reach us.
+
+    We prove ourselves by our own certificate, and trust what --tls-peer-ca says; without it the
+    authority of clients, else our own certificate.
+    """
+    if settings.tls_cert is None or settings.tls_key is None:
+        return None
+    trusted = settings.tls_peer_ca or settings.tls_client_ca or settings.tls_cert
+    return grpc.ssl_channel_credentials(
+        trusted.read_bytes(), settings.tls_key.read_bytes(), settings.tls_cert.read_bytes()
+    )
 
 
-def _report_end(writer: asyncio.Task[Any]) -> None:
-    if not writer.cancelled() and writer.exception() is not None:
-        logger.critical("%s stopped for good: %s", writer.get_name(), writer.exception())
+def _report_halt(shard: int, error: BaseException) -> None:
+    logger.critical("the writer of shard %s stopped for good: %s", shard, error)
 
 
 async def _cancel(tasks: Collection[asyncio.Task[Any]]) -> None:

@@ -65,6 +65,15 @@ class ServerSettings(SealSettings):
     tls_client_ca: Path | None = None
     """Clients prove themselves by a certificate of this authority."""
 
+    tls_peer_ca: Path | None = None
+    """The authority of the other servers' certificates, where it is not that of the clients."""
+
+    advertise: str | None = None
+    """host:port where other servers and clients reach this one; by default what it listens on."""
+
+    lease_term_ms: int = Field(default=2_000, ge=200, le=60_000)
+    """How long a shard stays with a server that is not heard of; reads wait for its renewals."""
+
     metrics_host: str = "127.0.0.1"
     metrics_port: int = Field(default=METRICS_PORT_DEFAULT, ge=0, le=PORT_MAX)
     projector: bool = True
@@ -106,7 +115,11 @@ class ServerSettings(SealSettings):
             raise ValueError("TLS needs both --tls-cert and --tls-key; one of them is missing")
         if self.tls_client_ca is not None and self.tls_cert is None:
             raise ValueError("--tls-client-ca needs TLS: give --tls-cert and --tls-key too")
-        for path in (self.tls_cert, self.tls_key, self.tls_client_ca):
+        if self.tls_peer_ca is not None and self.tls_cert is None:
+            raise ValueError("--tls-peer-ca needs TLS: give --tls-cert and --tls-key too")
+        if self.advertise is not None and is_any(split_address(self.advertise)[0]):
+            raise ValueError(f"--advertise {self.advertise} is no address that others can reach")
+        for path in (self.tls_cert, self.tls_key, self.tls_client_ca, self.tls_peer_ca):
             if path is not None and not path.is_file():
                 raise ValueError(f"the TLS file {path} does not exist")
         if self.insecure_listen:
@@ -147,6 +160,14 @@ def split_address(address: str) -> tuple[str, int]:
     if int(port) > PORT_MAX:
         raise ValueError(f"{address!r}: the port is at most {PORT_MAX}")
     return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def is_any(host: str) -> bool:
+    """Whether it stands for all addresses of this machine, and so for none that others can use."""
+    try:
+        return ipaddress.ip_address(host).is_unspecified
+    except ValueError:
+        return False
 
 
 def is_loopback(host: str) -> bool:

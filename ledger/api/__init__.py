@@ -3,8 +3,10 @@
     errors, limits              every way in which a call can fail, and what is checked before
     positions, ids, pages       the opaque strings that callers hand back
     tracing, malformed, calls   what every call goes through: trace, deadline, status
+    forward, forward_all        calls of other processes' shards, and of every shard
     edge, assets                who and what is meant; the caches that servicers share
     shapes, batches, parse_plain, parse_compact     usage on its way in, the hot path
+    forward_usage               a batch split by owner
     replies, answers            what the writers answered, on its way out
     parking, plain_events       usage for accounts that nobody knows yet
     requests, render_*, quoting, published, erasing     parts of the services

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from typing import Final
 
 from ledger.api.aliases import Aliases
 from ledger.api.answers import answer_of, rendering
@@ -11,6 +12,8 @@ from ledger.api.calls import Call
 from ledger.api.edge import Edge
 from ledger.api.erasing import Eraser
 from ledger.api.errors import CallFailed, directory_refused, refused
+from ledger.api.forward import Forwarder
+from ledger.api.forward_all import gather_parts
 from ledger.api.limits import DISPLAY_NAME_BYTES_MAX, Checked
 from ledger.api.parking import Parking
 from ledger.api.positions import decode_position, encode_position, minimum, position_of
@@ -25,6 +28,7 @@ from ledger.core.commands import CloseAccount, CreateAccount, Names, UpdatePolic
 from ledger.core.events import AccountClosed, AccountCreated, AccountPolicyUpdated, Policy
 from ledger.core.outcomes import Refusal
 from ledger.core.state import State
+from ledger.engine.ticket import NotOwner
 from ledger.journal.directory import (
     AccountProfile,
     Entry,
@@ -34,13 +38,16 @@ from ledger.journal.directory import (
 )
 from ledger.v1 import account_pb2 as pb
 
+LIST_METHOD: Final = f"{pb.DESCRIPTOR.services_by_name['AccountService'].full_name}/List"
+
 
 class AccountService(Aliases):
     """See ledger/v1/account.proto."""
 
-    def __init__(self, edge: Edge, parking: Parking, eraser: Eraser) -> None:
+    def __init__(self, edge: Edge, parking: Parking, eraser: Eraser, forwarder: Forwarder) -> None:
         super().__init__(edge, parking)
         self._eraser = eraser
+        self._forwarder = forwarder
 
     # -- accounts --------------------------------------------------------------------------------
 
@@ -75,6 +82,7 @@ class AccountService(Aliases):
             dict(request.metadata),
             call.trace,
         )
+        call.recorded = True
         if isinstance(created, Refused):
             parent_is_wrong = created.reason in (Reason.PARENT_UNKNOWN, Reason.PARENT_DIFFERS)
             raise directory_refused(created, "parent" if parent_is_wrong else "account")
@@ -141,16 +149,19 @@ class AccountService(Aliases):
         if isinstance(page, Refused):
             field = "page_token" if page.reason == Reason.PAGE_INVALID else "parent"
             raise directory_refused(page, field)
-        views, position = await self._views(page.accounts, request.min_position)
+        views, reached = await self._views(page.accounts, request.min_position)
+        elsewhere = await self._elsewhere(page.accounts, reached, request, call)
         roots = await edge.names({profile.entry.root for profile in page.accounts})
         response = pb.AccountServiceListResponse(
-            next_page_token=page.next_page_token, position=position
+            next_page_token=page.next_page_token, position=encode_position(reached)
         )
         for profile in page.accounts:
             view = views.get(profile.entry.number)
             if view is not None:
                 root = roots[profile.entry.root]
                 response.accounts.append(render_account(edge.assets, profile, root, view))
+            elif (there := elsewhere.get(profile.entry.account_id)) is not None:
+                response.accounts.append(there)
         return response
 
     async def update_policy(
@@ -173,7 +184,7 @@ class AccountService(Aliases):
             Names("", request.request_id),
             call.trace,
         )
-        ticket = await edge.ledger.submit(entry, command, call.deadline_us, call.span)
+        ticket = await call.submit(edge.ledger, entry, command)
         answer = answer_of(ticket, {"account": request.account})
         event = answer.event
         assert isinstance(event, AccountPolicyUpdated), event
@@ -203,7 +214,7 @@ class AccountService(Aliases):
             Names("", request.request_id),
             call.trace,
         )
-        ticket = await edge.ledger.submit(entry, command, call.deadline_us, call.span)
+        ticket = await call.submit(edge.ledger, entry, command)
         answer = answer_of(ticket, {"account": request.account})
         assert isinstance(answer.event, AccountClosed), answer.event
         with rendering(answer.position):
@@ -227,6 +238,7 @@ class AccountService(Aliases):
         check.ids(request_id=request.request_id)
         check.done()
         entry = await edge.own_account(tenant, request.account)
+        edge.writer(entry)  # its owner erases, whose caches know the account
         erased = await edge.ledger.directory.erase(tenant, request.account)
         if isinstance(erased, Refused):
             raise directory_refused(erased, "account")
@@ -240,8 +252,8 @@ class AccountService(Aliases):
 
     async def _views(
         self, profiles: Sequence[AccountProfile], min_position: str
-    ) -> tuple[dict[int, AccountView], str]:
-        """Views by account number, and the position that they are as of."""
+    ) -> tuple[dict[int, AccountView], dict[int, int]]:
+        """Views by account number, and the positions that they are as of; of our shards alone."""
         wanted: dict[int, list[int]] = {}
         for profile in profiles:
             wanted.setdefault(profile.entry.shard, []).append(profile.entry.number)
@@ -249,11 +261,40 @@ class AccountService(Aliases):
         views: dict[int, AccountView] = {}
         reached: dict[int, int] = {}
         for shard, numbers in wanted.items():
-            found, reached[shard] = await self._edge.ledger.writers[shard].read(
-                partial(_views_of, numbers=numbers), least.get(shard, 0), numbers
-            )
+            try:
+                found, reached[shard] = await self._edge.ledger.writers[shard].read(
+                    partial(_views_of, numbers=numbers), least.get(shard, 0), numbers
+                )
+            except NotOwner:
+                continue
             views.update(found)
-        return views, encode_position(reached)
+        return views, reached
+
+    async def _elsewhere(
+        self,
+        profiles: Sequence[AccountProfile],
+        reached: dict[int, int],
+        request: pb.AccountServiceListRequest,
+        call: Call,
+    ) -> dict[str, pb.Account]:
+        """The accounts of other processes' shards, by id; `reached` learns their positions."""
+        missing = {profile.entry.shard for profile in profiles} - reached.keys()
+        if not missing or call.forwarded:
+            return {}
+        parts = await gather_parts(
+            self._forwarder,
+            LIST_METHOD,
+            request,
+            pb.AccountServiceListResponse,
+            call.hop,
+            missing,
+            lambda part: set(decode_position(part.position)),
+        )
+        found: dict[str, pb.Account] = {}
+        for part in parts:
+            reached.update(decode_position(part.position))
+            found.update({account.account: account for account in part.accounts})
+        return found
 
     async def _render(self, entry: Entry, view: AccountView) -> pb.Account:
         edge = self._edge

@@ -62,6 +62,7 @@ class Aliases:
         check.instant("effective_to_us", request.effective_to_us)
         check.done()
         entry = await edge.own_account(tenant, request.account)
+        edge.writer(entry)  # its owner knows what the alias meant until now
         at_us = request.effective_to_us or edge.ledger.clock.now_us()
         found = await self._alias(tenant, request.alias, request.account, at_us, ending=True)
         if found is None:

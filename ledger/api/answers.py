@@ -17,7 +17,7 @@ from ledger.core.events import (
     UsageRecorded,
 )
 from ledger.core.outcomes import Refusal
-from ledger.engine.ticket import NotApplied, OutcomeUnknown, Replay, Ticket
+from ledger.engine.ticket import NotApplied, NotOwner, OutcomeUnknown, Replay, Ticket
 from ledger.journal.errors import JournalError
 
 _PLANNED = (UsageRecorded, UsageQuarantined, HoldAuthorized, AuthorizeDenied)
@@ -56,9 +56,14 @@ def replayed(recorded: Replay, shard: int) -> Answer:
 
 @contextmanager
 def rendering(position: str) -> Iterator[None]:
-    """What fails while a durable answer is being rendered must not say "not applied" (rule I6)."""
+    """What fails while a durable answer is being rendered must not say "not applied" (rule I6).
+
+    NotOwner goes on: the shard's next owner can render it (see `calls`).
+    """
     try:
         yield
+    except NotOwner:
+        raise
     except (NotApplied, JournalError) as error:
         raise OutcomeUnknown(
             f"it is recorded, before position {position}, but the reply could not be made "

@@ -1,32 +1,32 @@
 """Assets by number, for replies: code and scale of what a recorded event names.
 
-An asset never changes once it is defined, so what was seen is remembered; a tenant has few.
+An asset never changes once it is defined, and its number means the same to every shard.
 """
 
 from __future__ import annotations
 
 from ledger.core.catalog import Asset
 from ledger.engine.ledger import Ledger
-from ledger.engine.ticket import NotApplied
 
 NO_ASSET = Asset(0, 0, "", 0, "")
 """Stands where nothing was priced: empty code, scale 0."""
 
 
 class Assets:
-    """Number -> asset, over the catalogs of all shards."""
+    """Number -> asset, as published and loaded here."""
 
-    __slots__ = ("_found", "_ledger")
+    __slots__ = ("_ledger",)
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._found: dict[int, Asset] = {0: NO_ASSET}
 
     def of(self, number: int) -> Asset:
-        """The asset with this number. Raises NotApplied where no open shard knows it."""
-        asset = self._found.get(number)
+        """The asset with this number. Never waits for a shard: what is recorded can be shown."""
+        asset = self._ledger.configurations.assets.get(number)
         if asset is None:
-            asset = self._found[number] = self._look_up(number)
+            if number:
+                raise LookupError(f"no shard knows asset {number}")
+            return NO_ASSET
         return asset
 
     def number(self, tenant: int, code: str, shard: int) -> int:
@@ -35,17 +35,3 @@ class Assets:
             return 0
         asset = self._ledger.writers[shard].state.catalog.asset_of(tenant, code)
         return -1 if asset is None else asset.number
-
-    def _look_up(self, number: int) -> Asset:
-        closed: NotApplied | None = None
-        for writer in self._ledger.writers:
-            try:
-                asset = writer.state.catalog.assets.get(number)
-            except NotApplied as error:
-                closed = error
-                continue
-            if asset is not None:
-                return asset
-        if closed is not None:
-            raise closed
-        raise LookupError(f"no shard knows asset {number}")

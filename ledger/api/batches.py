@@ -6,7 +6,7 @@ places of their events in the batch, and what was wrong with the events that got
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import Final, TypeAlias
 
 from ledger.api.errors import Fault
@@ -91,6 +91,18 @@ class SeatCache:
         """The account was erased."""
         self.of(tenant).pop(account_id, None)
 
+    def forget_accounts(self, numbers: Collection[int]) -> None:
+        """These accounts were erased. Looks at every seat."""
+        if numbers:
+            for seats in self._by_tenant.values():
+                for name in [name for name, seat in seats.items() if seat[0] in numbers]:
+                    del seats[name]
+
+    def clear(self) -> None:
+        """Nobody knows what changed."""
+        for seats in self._by_tenant.values():
+            seats.clear()
+
 
 class Seats:
     """Name -> seat, for one batch. What an alias means depends on the time of the event."""
@@ -101,13 +113,14 @@ class Seats:
         self._ledger = ledger
         self._tenant = tenant
         self._now_us = ledger.clock.now_us()
-        self.by_id = cache.of(tenant)
+        self.by_id = cache.of(tenant) if ledger.names.fresh() else {}
         self._known: dict[tuple[str, int], Entry | None] = {}  # looked up; None = unknown
 
     def find(self, name: str, at_us: int) -> Seat:
         """The seat of a name at a time (0 = now), or UNKNOWN, or LOOK_UP."""
         at_us = at_us or self._now_us
-        entry = self._ledger.directory.cached(self._tenant, name, at_us)
+        entry = self._ledger.cached(self._tenant, name, at_us)
+        lasting = entry is not None
         if entry is None:
             place = (name, at_us)
             if place not in self._known:
@@ -117,7 +130,7 @@ class Seats:
                 return UNKNOWN
         family = self._ledger.family(entry)
         seat = (entry.number, family.usage_after, family, entry.shard)
-        if entry.account_id == name:
+        if lasting and entry.account_id == name:
             self.by_id[name] = seat
         return seat
 

@@ -1,7 +1,8 @@
 """What every call goes through: decoded or refused, traced or not, answered or failed by the table.
 
-The one place where an exception becomes a status. It adds one coroutine and two calls of the
-telemetry to a handler. Must not know any service.
+The one place where an exception becomes a status, and where a call that belongs to another process
+is passed on. It adds one coroutine and two calls of the telemetry to a handler. Must not know any
+service.
 """
 
 from __future__ import annotations
@@ -11,18 +12,25 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Any, Final, NoReturn, TypeVar, cast
 
+from google.protobuf.message import Message
 from grpc.aio import AbortError, ServicerContext
 
 from ledger.api.errors import CallFailed, failure_of
+from ledger.api.forward import HOP, STATUS_DETAILS, Forwarder, Hop, PassedOn
 from ledger.api.malformed import Malformed
 from ledger.api.tracing import Span, Telemetry
+from ledger.core.commands import Command
 from ledger.engine.clock import Clock
+from ledger.engine.ledger import Ledger
+from ledger.engine.ticket import NotApplied, NotOwner, Ticket
+from ledger.journal.directory import Entry
+from ledger.journal.errors import JournalError
 
-STATUS_DETAILS: Final = "grpc-status-details-bin"
 US_A_SECOND: Final = 1_000_000
+PASSED_METADATA: Final = frozenset({"traceparent", "tracestate", "authorization"})
 
 Request = TypeVar("Request")
-Reply = TypeVar("Reply")
+Reply = TypeVar("Reply", bound=Message)
 
 _log = logging.getLogger(__name__)
 
@@ -30,12 +38,14 @@ _log = logging.getLogger(__name__)
 class Call:
     """What a servicer may know of the call that it answers."""
 
-    __slots__ = ("_clock", "_context", "span")
+    __slots__ = ("_clock", "_context", "recorded", "span")
 
     def __init__(self, context: ServicerContext[Any, Any], clock: Clock, span: Span | None) -> None:
         self._context = context
         self._clock = clock
         self.span = span
+        self.recorded = False
+        """Whether something was recorded for it: from then on no failure may say the opposite."""
 
     @property
     def trace(self) -> bytes:
@@ -50,18 +60,47 @@ class Call:
             return 0
         return self._clock.monotonic_us() + int(remaining * US_A_SECOND)
 
+    @property
+    def forwarded(self) -> bool:
+        """Whether another process passed the call on to us; then it goes no further."""
+        metadata = self._context.invocation_metadata() or ()
+        return any(key == HOP for key, _ in metadata)
+
+    @property
+    def hop(self) -> Hop:
+        """What goes with the call to another process: what is left of the deadline, the trace."""
+        passed = [
+            (key, value)
+            for key, value in self._context.invocation_metadata() or ()
+            if key in PASSED_METADATA and isinstance(value, str)
+        ]
+        if self.span is not None:
+            passed = [(key, value) for key, value in passed if key != "traceparent"]
+            passed.append(("traceparent", self.span.traceparent))
+        return Hop(tuple(passed), cast("float | None", self._context.time_remaining()))
+
+    async def submit(self, ledger: Ledger, entry: Entry, command: Command) -> Ticket:
+        """One command of this call to its writer. Raises NotApplied, OutcomeUnknown."""
+        ticket = await ledger.submit(entry, command, self.deadline_us, self.span)
+        self.recorded = True
+        return ticket
+
 
 class Calls:
     """Makes handlers of behaviours."""
 
-    __slots__ = ("_clock", "_telemetry")
+    __slots__ = ("_clock", "_forwarder", "_telemetry")
 
-    def __init__(self, clock: Clock, telemetry: Telemetry) -> None:
+    def __init__(self, clock: Clock, telemetry: Telemetry, forwarder: Forwarder) -> None:
         self._clock = clock
         self._telemetry = telemetry
+        self._forwarder = forwarder
 
     def unary(
-        self, method: str, behaviour: Callable[[Request, Call], Awaitable[Reply]]
+        self,
+        method: str,
+        behaviour: Callable[[Request, Call], Awaitable[Reply]],
+        reply_type: type[Reply],
     ) -> Callable[[Any, Any], Awaitable[Reply]]:
         """The handler of a unary method."""
         clock, telemetry = self._clock, self._telemetry
@@ -73,7 +112,11 @@ class Calls:
             try:
                 if type(request) is Malformed:
                     raise request.failure()
-                return await behaviour(request, Call(context, clock, span))
+                call = Call(context, clock, span)
+                try:
+                    return await behaviour(request, call)
+                except (NotApplied, JournalError) as error:
+                    return await self._elsewhere(method, request, reply_type, call, error)
             except asyncio.CancelledError:
                 code = "CANCELLED"
                 raise
@@ -85,6 +128,28 @@ class Calls:
                 telemetry.rpc_ended(method, span, code, started_us)
 
         return handle
+
+    async def _elsewhere(
+        self,
+        method: str,
+        request: Message,
+        reply_type: type[Reply],
+        call: Call,
+        error: Exception,
+    ) -> Reply:
+        """The answer of the process that has the shard; or the failure, as sure as we are of it."""
+        try:
+            if isinstance(error, NotOwner) and not call.forwarded:
+                return await self._forwarder.pass_on(method, request, reply_type, error, call.hop)
+        except (NotOwner, PassedOn, CallFailed) as failed:
+            error = failed
+        if call.recorded:
+            raise CallFailed(
+                "OUTCOME_UNKNOWN",
+                f"the call is recorded, but its answer could not be made ({error}): send the same "
+                "ids again, or ask GetOutcome",
+            ) from error
+        raise error
 
     def stream(
         self,
@@ -116,14 +181,12 @@ class Calls:
         return handle
 
 
-async def abort(context: ServicerContext[Any, Any], failure: CallFailed) -> NoReturn:
+async def abort(context: ServicerContext[Any, Any], failure: CallFailed | PassedOn) -> NoReturn:
     """End the call with the failure's google.rpc.Status."""
-    status = failure.status()
-    await context.abort(
-        failure.code,
-        failure.message,
-        ((STATUS_DETAILS, status.SerializeToString()),),
+    details = (
+        failure.details if isinstance(failure, PassedOn) else failure.status().SerializeToString()
     )
+    await context.abort(failure.code, failure.message, ((STATUS_DETAILS, details),))
     raise AssertionError("abort returned")
 
 
@@ -134,9 +197,11 @@ async def _decoded(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
         yield request
 
 
-def _failure(method: str, error: Exception) -> CallFailed:
+def _failure(method: str, error: Exception) -> CallFailed | PassedOn:
     if isinstance(error, AbortError):
         raise error
+    if isinstance(error, PassedOn):
+        return error
     failure = failure_of(error)
     if failure is not None:
         return failure

@@ -134,7 +134,7 @@ class DecisionService:
             Names("", request.request_id),
             call.trace,
         )
-        ticket = await edge.ledger.submit(entry, command, call.deadline_us, call.span)
+        ticket = await call.submit(edge.ledger, entry, command)
         answer = answer_of(ticket, {"account": request.account})
         event, plan = answer.event, answer.plan
         assert isinstance(event, HoldAuthorized | AuthorizeDenied) and plan is not None, event
@@ -165,7 +165,7 @@ class DecisionService:
             Names("", request.request_id),
             call.trace,
         )
-        ticket = await edge.ledger.submit(entry, command, call.deadline_us, call.span)
+        ticket = await call.submit(edge.ledger, entry, command)
         answer = answer_of(ticket, {"hold_id": request.hold_id})
         event, plan = answer.event, answer.plan
         assert isinstance(event, UsageRecorded) and plan is not None, event
@@ -188,7 +188,7 @@ class DecisionService:
             Names("", request.request_id),
             call.trace,
         )
-        ticket = await edge.ledger.submit(entry, command, call.deadline_us, call.span)
+        ticket = await call.submit(edge.ledger, entry, command)
         answer = answer_of(ticket, {"hold_id": request.hold_id})
         assert isinstance(answer.event, HoldReleased), answer.event
         with rendering(answer.position):

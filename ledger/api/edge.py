@@ -6,6 +6,7 @@ with the field at fault. Keeps caches only.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Iterable
 from typing import Final
 
@@ -16,10 +17,12 @@ from ledger.api.ids import MintedId, unmint
 from ledger.api.limits import id_fault
 from ledger.api.shapes import ShapeCache
 from ledger.api.tracing import NoTelemetry, Telemetry
+from ledger.engine.lease import NEVER_OURS
 from ledger.engine.ledger import Ledger
-from ledger.engine.writer import Writer
+from ledger.engine.ticket import NotOwner
+from ledger.engine.writer import RETRY_AFTER_US, Writer
 from ledger.journal.codec import PrivateRecords, decode_private
-from ledger.journal.directory import Entry
+from ledger.journal.directory import Changed, Entry
 from ledger.journal.protocol import Journal
 
 NUMBERS_MAX: Final = 100_000  # entries by number; x ~300 B = 30 MB
@@ -34,9 +37,11 @@ class Edge:
         self.shapes = ShapeCache()
         self.seats = SeatCache()
         self.assets = Assets(ledger)
+        self.closing = asyncio.Event()  # the server stops: what has no end of its own must end
         self._tenants: dict[str, int] = {}
         self._entries: dict[int, Entry] = {}
         self._journals: dict[int, Journal] = {}
+        ledger.names.listen(self._forget_changed)
 
     # -- tenants ---------------------------------------------------------------------------------
 
@@ -55,6 +60,13 @@ class Edge:
             )
         self._tenants[name] = found.number
         return found.number
+
+    async def tenant_name(self, number: int) -> str:
+        """The name of a tenant that exists."""
+        for tenant in await self.ledger.directory.list_tenants():
+            if tenant.number == number:
+                return tenant.name
+        raise LookupError(f"no tenant has the number {number}")
 
     # -- accounts --------------------------------------------------------------------------------
 
@@ -103,7 +115,8 @@ class Edge:
     async def minted(self, tenant: int, kind: str, text: str) -> tuple[MintedId, Entry]:
         """Where a hold or grant lives. Raises HOLD_UNKNOWN or GRANT_UNKNOWN."""
         found = unmint(kind, text, self.ledger.directory.shards)
-        entry = self._entries.get(found.account) or await self._entry_of(tenant, found.account)
+        entry = self._entries.get(found.account) if self.ledger.names.fresh() else None
+        entry = entry or await self._entry_of(tenant, found.account)
         if entry is None or entry.tenant != tenant or entry.shard != found.shard:
             raise CallFailed(
                 f"{kind.upper()}_UNKNOWN",
@@ -114,7 +127,9 @@ class Edge:
         return found, entry
 
     def remember(self, entry: Entry) -> None:
-        """Keep an entry for the ids that name its number."""
+        """Keep an entry for the ids that name its number, if it is not out of date already."""
+        if self.ledger.directory.cached(entry.tenant, entry.account_id, 1) is not entry:
+            return
         if len(self._entries) >= NUMBERS_MAX:
             self._entries.clear()
         self._entries[entry.number] = entry
@@ -123,6 +138,15 @@ class Edge:
         """The account was erased."""
         self._entries.pop(entry.number, None)
         self.seats.forget(entry.tenant, entry.account_id)
+
+    def _forget_changed(self, changed: Changed) -> None:
+        """Another process erased accounts. Aliases are in no cache of ours."""
+        if changed.everything:
+            self._entries.clear()
+            self.seats.clear()
+        for number in changed.accounts:
+            self._entries.pop(number, None)
+        self.seats.forget_accounts(changed.accounts)
 
     async def _entry_of(self, tenant: int, number: int) -> Entry | None:
         name = (await self.ledger.directory.names([number])).get(number)
@@ -148,8 +172,11 @@ class Edge:
     # -- shards ----------------------------------------------------------------------------------
 
     def writer(self, entry: Entry) -> Writer:
-        """The writer of an account's family."""
-        return self.ledger.writers[entry.shard]
+        """The writer of an account's family. Raises NotOwner: the call is another process's."""
+        writer = self.ledger.writers[entry.shard]
+        if writer.lease is NEVER_OURS:
+            raise NotOwner(entry.shard, RETRY_AFTER_US)
+        return writer
 
     async def private(self, shard: int, batch_seq: int) -> tuple[int, PrivateRecords]:
         """(first entry, names beside the entries) of a journal batch; empty once erased."""

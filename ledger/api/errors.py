@@ -80,6 +80,8 @@ TABLE: Final[Mapping[str, Handling]] = {
     "WRITER_REOPENING": _RETRY,
     "SHUTTING_DOWN": _RETRY,
     "WRITER_HALTED": _RETRY,  # another server may serve the shard; this one never will
+    "NOT_OWNER": _RETRY,  # another server serves the shard, or will in a moment
+    "LEASE_LAPSED": _RETRY,
     "DEADLINE": Handling(StatusCode.DEADLINE_EXCEEDED, True, usage.INGEST_OUTCOME_RETRY),
     # Recorded or not: the same ids may be sent again, GetOutcome tells.
     "OUTCOME_UNKNOWN": Handling(StatusCode.UNKNOWN, True, usage.INGEST_OUTCOME_UNKNOWN),
@@ -121,6 +123,7 @@ TABLE: Final[Mapping[str, Handling]] = {
     "ASSET_EXISTS": _TAKEN,
     "ASSET_KIND_INVALID": _INVALID,
     "JOURNAL_UNAVAILABLE": _RETRY,
+    "OWNER_UNREACHABLE": _RETRY,
     "INTERNAL": Handling(StatusCode.INTERNAL, False, usage.INGEST_OUTCOME_UNKNOWN),
 }
 

@@ -56,7 +56,7 @@ class GrantService:
             Names("", request.request_id),
             call.trace,
         )
-        ticket = await edge.ledger.submit(entry, command, call.deadline_us, call.span)
+        ticket = await call.submit(edge.ledger, entry, command)
         given = {
             "account": request.account,
             "asset": request.asset,
@@ -95,7 +95,7 @@ class GrantService:
             Names("", request.request_id),
             call.trace,
         )
-        ticket = await edge.ledger.submit(entry, command, call.deadline_us, call.span)
+        ticket = await call.submit(edge.ledger, entry, command)
         answer = answer_of(ticket, {"grant_id": request.grant_id})
         assert isinstance(answer.event, GrantVoided), answer.event
         with rendering(answer.position):

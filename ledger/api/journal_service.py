@@ -9,6 +9,8 @@ from ledger.api.answers import Answer, replayed
 from ledger.api.calls import Call
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed, refused
+from ledger.api.forward import Forwarder
+from ledger.api.forward_all import gather_parts, read_owned
 from ledger.api.ids import GRANT, HOLD, mint
 from ledger.api.limits import Checked
 from ledger.api.positions import decode_position, encode_position, position_of
@@ -56,12 +58,18 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
 }
 
 
+TRIAL_BALANCE_METHOD: Final = (
+    f"{pb.DESCRIPTOR.services_by_name['JournalService'].full_name}/TrialBalance"
+)
+
+
 class JournalService(ProofCalls):
     """See ledger/v1/journal.proto."""
 
-    def __init__(self, edge: Edge, seals: SealStore) -> None:
+    def __init__(self, edge: Edge, seals: SealStore, forwarder: Forwarder) -> None:
         self._edge = edge
         self._seals = seals
+        self._forwarder = forwarder
 
     # -- outcomes --------------------------------------------------------------------------------
 
@@ -125,7 +133,7 @@ class JournalService(ProofCalls):
             else Names("", request.request_id)
         )
         command = AbandonRequest(key, entry.number, names, call.trace)
-        ticket = await self._edge.ledger.submit(entry, command, call.deadline_us, call.span)
+        ticket = await call.submit(self._edge.ledger, entry, command)
         outcome = ticket.outcomes[0]
         if isinstance(outcome, Refusal) and outcome.reason != Reason.ABANDONED:
             raise refused(outcome, {"account": request.account})
@@ -168,8 +176,8 @@ class JournalService(ProofCalls):
         outcomes.replayed[0] = response.position
         response.usage.CopyFrom(outcomes.result(0))
         if outcomes.assets():
-            asset = assets.of(outcomes.assets()[0])
-            response.asset, response.scale = asset.code, asset.scale
+            charged = outcomes.assets()[0]
+            response.asset, response.scale = charged.asset, charged.scale
 
     async def _capture(
         self, response: pb.GetOutcomeResponse, answer: Answer, event: UsageRecorded, entry: Entry
@@ -204,11 +212,15 @@ class JournalService(ProofCalls):
     # -- shards and books ------------------------------------------------------------------------
 
     async def get_routing(self, request: pb.GetRoutingRequest, call: Call) -> pb.GetRoutingResponse:
-        """The shard map: this process owns every shard."""
+        """The shard map. Of ourselves we say "as you asked", unless there are others."""
         await self._edge.tenant(request.tenant)
-        shards = range(self._edge.ledger.directory.shards)
+        shards = self._edge.ledger.shards
         return pb.GetRoutingResponse(
-            hash=PLACEMENT_HASH, shards=[pb.ShardRoute(shard=shard) for shard in shards]
+            hash=PLACEMENT_HASH,
+            shards=[
+                pb.ShardRoute(shard=shard, address=shards.address(shard))
+                for shard in range(len(shards.writers))
+            ],
         )
 
     async def trial_balance(
@@ -224,11 +236,13 @@ class JournalService(ProofCalls):
         rows: list[pb.TrialBalanceRow] = []
         reached: dict[int, int] = {}
         balanced = True
-        for writer in edge.ledger.writers:
-            shard = writer.shard
-            totals, reached[shard] = await writer.read(
-                lambda state: _totals(state, tenant), least.get(shard, 0)
-            )
+        here = await read_owned(edge.ledger, lambda state: _totals(state, tenant), least)
+        for part in await self._elsewhere(request, set(here), call):
+            rows.extend(part.rows)
+            reached.update(decode_position(part.position))
+            balanced &= part.balanced
+        for shard, (totals, position) in here.items():
+            reached[shard] = position
             for number, row in totals.items():
                 asset = edge.assets.of(number)
                 if request.asset and asset.code != request.asset:
@@ -242,6 +256,23 @@ class JournalService(ProofCalls):
             rows=sorted(rows, key=lambda row: (row.asset, row.shard)),
             balanced=balanced,
             position=encode_position(reached),
+        )
+
+    async def _elsewhere(
+        self, request: pb.TrialBalanceRequest, here: set[int], call: Call
+    ) -> list[pb.TrialBalanceResponse]:
+        """The rows of other processes' shards; none where another process adds them up."""
+        missing = set(range(self._edge.ledger.directory.shards)) - here
+        if not missing or call.forwarded:
+            return []
+        return await gather_parts(
+            self._forwarder,
+            TRIAL_BALANCE_METHOD,
+            request,
+            pb.TrialBalanceResponse,
+            call.hop,
+            missing,
+            lambda part: set(decode_position(part.position)),
         )
 
 

@@ -16,18 +16,26 @@ from typing import Any, Final
 from ledger.api.batches import Parsed
 from ledger.api.edge import Edge
 from ledger.api.errors import Fault
+from ledger.api.forward_all import NoCall
+from ledger.api.forward_usage import Spreader
 from ledger.api.parse_plain import parse_plain
 from ledger.api.plain_events import PlainEvents
 from ledger.api.replies import Outcomes
-from ledger.core.events import UsageQuarantined, UsageRecorded
 from ledger.core.limits import FUTURE_TOLERANCE_US
-from ledger.engine.ticket import NotApplied, OutcomeUnknown, Replay
+from ledger.engine.ticket import NotApplied, NotAppliedReason, OutcomeUnknown
 from ledger.journal.errors import JournalError
 from ledger.journal.parked import LIST_DEFAULT, ParkedUsage, ParkOutcome
 from ledger.v1 import usage_pb2 as pb
 
 RETRY_S_MIN: Final = 1
 RETRY_S_MAX: Final = 32
+ROUND_S: Final = 15  # between two looks at all names that are waited for
+_RECORDED: Final = (
+    pb.INGEST_OUTCOME_APPLIED,
+    pb.INGEST_OUTCOME_SUSPENSE,
+    pb.INGEST_OUTCOME_QUARANTINED,
+)
+_UNDECIDED: Final = (pb.INGEST_OUTCOME_RETRY, pb.INGEST_OUTCOME_UNKNOWN)
 
 _log = logging.getLogger(__name__)
 
@@ -35,9 +43,12 @@ _log = logging.getLogger(__name__)
 class Parking:
     """Parks and, in the background, brings parked usage in."""
 
-    def __init__(self, edge: Edge) -> None:
+    def __init__(self, edge: Edge, spreader: Spreader) -> None:
         self._edge = edge
+        self._spreader = spreader
         self._tasks: set[asyncio.Task[None]] = set()
+        self._round: asyncio.Task[None] | None = None
+        self._tried: dict[tuple[int, str], int] = {}  # events that stayed, when last tried
 
     # -- in --------------------------------------------------------------------------------------
 
@@ -81,15 +92,18 @@ class Parking:
         self._spawn(partial(self.bring_in, tenant, name))
 
     def start(self, tenants: Iterable[int]) -> None:
-        """Bring in what was left waiting for names that exist by now: after a restart."""
+        """Bring in what was left waiting for names that exist by now, and go on looking: an alias
+        takes effect at its time, and other processes open accounts too."""
         for tenant in tenants:
-            self._spawn(partial(self._bring_in_all, tenant))
+            self._spawn(partial(self.bring_in_all, tenant))
+        self._round = asyncio.create_task(_until_done(self._go_round))
 
     async def stop(self) -> None:
         """Stop where it stands; what is not recorded keeps waiting."""
-        for task in list(self._tasks):
+        running = [*self._tasks] if self._round is None else [*self._tasks, self._round]
+        for task in running:
             task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await asyncio.gather(*running, return_exceptions=True)
 
     async def idle(self) -> None:
         """Return when nothing is being brought in."""
@@ -117,25 +131,54 @@ class Parking:
 
     async def _record(self, tenant: int, waiting: Sequence[ParkedUsage]) -> list[tuple[str, str]]:
         """(source, id) of those that are durable in the journal now."""
-        request = pb.IngestRequest(events=[_event_of(parked) for parked in waiting])
         edge = self._edge
+        request = pb.IngestRequest(
+            tenant=await edge.tenant_name(tenant), events=[_event_of(parked) for parked in waiting]
+        )
         parsed = await parse_plain(edge.ledger, edge.shapes, edge.seats, tenant, request)
-        done: list[tuple[str, str]] = []
-        for shard, lane in enumerate(parsed.lanes):
-            if not lane.commands:
-                continue
-            ticket = await edge.ledger.writers[shard].submit(lane.commands)
-            for place, outcome in zip(lane.places, ticket.outcomes, strict=True):
-                parked = waiting[place]
-                if isinstance(outcome, UsageRecorded | UsageQuarantined | Replay):
-                    done.append(_key_of(parked))
-                else:
-                    _log.warning("parked usage stays parked: %s", outcome)
+        outcomes = Outcomes(parsed.count, edge.assets)
+        for place, fault in parsed.faults.items():
+            outcomes.fail(place, fault)
+        await self._spreader.submit(request, parsed, outcomes, NoCall())
+        undecided = [
+            outcomes.details[place]
+            for place, outcome in enumerate(outcomes.outcomes)
+            if outcome in _UNDECIDED
+        ]
+        if undecided:
+            raise NotApplied(NotAppliedReason.NOT_OWNER, undecided[0].message, 0)
+        done = []
+        for place, outcome in enumerate(outcomes.outcomes):
+            if outcome in _RECORDED:
+                done.append(_key_of(waiting[place]))
+            else:
+                _log.warning("parked usage stays parked: %s", outcomes.details[place])
         return done
 
-    async def _bring_in_all(self, tenant: int) -> None:
-        for name in await self._edge.ledger.parked.names(tenant):
-            await self.bring_in(tenant, name)
+    async def bring_in_all(self, tenant: int) -> None:
+        """Record what waits for any name that means an account by now, page by page.
+
+        A name whose events all stayed is tried again only when their number has changed.
+        """
+        ledger = self._edge.ledger
+        after = ""
+        while waiting := await ledger.parked.names(tenant, after=after):
+            after = max(waiting)
+            now_us = ledger.clock.now_us()
+            known = await ledger.directory.resolve(tenant, [(name, now_us) for name in waiting])
+            for name in sorted({name for name, _ in known}):
+                place, count = (tenant, name), waiting[name]
+                if self._tried.get(place) != count:
+                    stayed = count - await self.bring_in(tenant, name)
+                    self._tried.pop(place, None)
+                    if stayed > 0:
+                        self._tried[place] = stayed
+
+    async def _go_round(self) -> None:
+        while True:
+            await asyncio.sleep(ROUND_S)
+            for tenant in await self._edge.ledger.directory.list_tenants():
+                await self.bring_in_all(tenant.number)
 
     def _spawn(self, work: Callable[[], Coroutine[Any, Any, object]]) -> None:
         task = asyncio.create_task(_until_done(work))

@@ -6,13 +6,13 @@ the first answer did.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ledger.api.assets import Assets
 from ledger.api.batches import Lane
 from ledger.api.errors import TABLE, CallFailed, Fault, described, shown
-from ledger.api.positions import encode_position, position_of
+from ledger.api.positions import decode_position, encode_position, position_of
 from ledger.core.events import Event, PlanDeclared, Suspense, UsageQuarantined, UsageRecorded
 from ledger.core.outcomes import Refusal
 from ledger.engine.ticket import Replay, Ticket
@@ -33,7 +33,10 @@ class Outcomes:
 
     __slots__ = (
         "_assets",
+        "_codes",
+        "_foreign",
         "_known",
+        "_table",
         "asset_index",
         "charges",
         "details",
@@ -45,7 +48,10 @@ class Outcomes:
 
     def __init__(self, count: int, assets: Assets) -> None:
         self._known = assets
-        self._assets: dict[int, int] = {}  # asset number -> place in the reply's table
+        self._table: list[types_pb2.AssetScale] = []  # of the reply
+        self._assets: dict[int, int] = {}  # asset number -> place in the table
+        self._codes: dict[str, int] = {}  # asset code -> place in the table
+        self._foreign: set[int] = set()  # places that another process answered, and counted
         self.outcomes: list[pb.IngestOutcome.ValueType] = [_APPLIED] * count
         self.charges = [0] * count
         self.asset_index = [0] * count
@@ -106,6 +112,47 @@ class Outcomes:
             else:
                 self.recorded(place, outcome, None)  # type: ignore[arg-type]
 
+    def merge(self, places: Sequence[int], part: pb.IngestResponse) -> None:
+        """What another process answered to the events of these places, in their order."""
+        for shard, entries in decode_position(part.position).items():
+            self.positions[shard] = max(entries, self.positions.get(shard, 0))
+        self._foreign.update(places)
+        assets = [self._code_place(asset.asset, asset.scale) for asset in part.assets]
+        if part.HasField("compact"):
+            self._merge_columns(places, part.compact, assets)
+            return
+        for place, result in zip(places, part.results, strict=True):
+            self.outcomes[place] = result.outcome
+            self._merge_charge(place, result.charge, result.asset_index, assets)
+            if result.reason:
+                self._merge_detail(place, result)
+            if result.replayed:
+                self.replayed[place] = result.position
+            if result.over_limit:
+                self.over_limit.add(place)
+
+    def _merge_columns(
+        self, places: Sequence[int], columns: pb.CompactResults, assets: Sequence[int]
+    ) -> None:
+        indexes = columns.asset_index or [0] * len(places)
+        for place, outcome, charge, index in zip(
+            places, columns.outcomes, columns.charges, indexes, strict=True
+        ):
+            self.outcomes[place] = outcome
+            self._merge_charge(place, charge, index, assets)
+        self.replayed.update({places[index]: "" for index in columns.replayed})
+        self.over_limit.update([places[index] for index in columns.over_limit])
+        for detail in columns.details:
+            self._merge_detail(places[detail.event], detail.result)
+
+    def _merge_charge(self, place: int, charge: int, index: int, assets: Sequence[int]) -> None:
+        if charge:
+            self.charges[place] = charge
+            self.asset_index[place] = assets[index]
+
+    def _merge_detail(self, place: int, result: pb.IngestResult) -> None:
+        self.details[place] = Fault(result.reason, result.field, "", result.message)
+
     def recorded(self, place: int, event: Event, plan: PlanDeclared | None) -> None:
         """One event as it was recorded, now or earlier."""
         if isinstance(event, UsageQuarantined):
@@ -130,15 +177,24 @@ class Outcomes:
 
     def _asset_place(self, plan: object) -> int:
         assert isinstance(plan, PlanDeclared)
-        return self._assets.setdefault(plan.asset, len(self._assets))
+        place = self._assets.get(plan.asset)
+        if place is None:
+            asset = self._known.of(plan.asset)
+            place = self._assets[plan.asset] = self._code_place(asset.code, asset.scale)
+        return place
+
+    def _code_place(self, code: str, scale: int) -> int:
+        place = self._codes.get(code)
+        if place is None:
+            place = self._codes[code] = len(self._table)
+            self._table.append(types_pb2.AssetScale(asset=code, scale=scale))
+        return place
 
     # -- rendering -------------------------------------------------------------------------------
 
     def response(self, compact: bool) -> pb.IngestResponse:
         """The reply in the form of the request."""
-        response = pb.IngestResponse(
-            assets=self._asset_scales(), position=encode_position(self.positions)
-        )
+        response = pb.IngestResponse(assets=self._table, position=encode_position(self.positions))
         if compact:
             self._render_compact(response.compact)
         else:
@@ -155,14 +211,16 @@ class Outcomes:
         self._render_detail(place, result)
         return result
 
-    def assets(self) -> list[int]:
-        """Numbers of the assets, in the order of the reply's table."""
-        return list(self._assets)
+    def assets(self) -> Sequence[types_pb2.AssetScale]:
+        """The reply's table of assets."""
+        return self._table
 
     def counts(self) -> dict[str, int]:
-        """How many events had which outcome; for metrics."""
-        distinct = set(self.outcomes)
-        return {OUTCOMES[outcome]: self.outcomes.count(outcome) for outcome in distinct}
+        """How many events had which outcome here; for metrics."""
+        outcomes = self.outcomes
+        if self._foreign:
+            outcomes = [each for at, each in enumerate(outcomes) if at not in self._foreign]
+        return {OUTCOMES[outcome]: outcomes.count(outcome) for outcome in set(outcomes)}
 
     def _render_plain(self, response: pb.IngestResponse) -> None:
         add = response.results.add
@@ -176,7 +234,7 @@ class Outcomes:
                         asset_index=self.asset_index[place],
                     ),
                 )
-        elif len(self._assets) <= 1:
+        elif len(self._table) <= 1:
             for charge in self.charges:
                 add(outcome=_APPLIED, charge=charge)
         else:
@@ -199,7 +257,7 @@ class Outcomes:
     def _render_compact(self, results: pb.CompactResults) -> None:
         results.outcomes.extend(self.outcomes)
         results.charges.extend(self.charges)
-        if len(self._assets) > 1:
+        if len(self._table) > 1:
             results.asset_index.extend(self.asset_index)
         results.replayed.extend(sorted(self.replayed))
         results.over_limit.extend(sorted(self.over_limit))
@@ -214,11 +272,6 @@ class Outcomes:
                     message=described(fault),
                 ),
             )
-
-    def _asset_scales(self) -> Iterable[types_pb2.AssetScale]:
-        for number in self._assets:
-            asset = self._known.of(number)
-            yield types_pb2.AssetScale(asset=asset.code, scale=asset.scale)
 
 
 def _fault_of(refusal: Refusal) -> Fault:

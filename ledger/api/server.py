@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import grpc
@@ -24,6 +24,9 @@ from ledger.api.calls import Calls
 from ledger.api.decision_service import DecisionService
 from ledger.api.edge import Edge
 from ledger.api.erasing import Eraser
+from ledger.api.forward import Forwarder
+from ledger.api.forward_all import PeerCalls, PeerService
+from ledger.api.forward_usage import Spreader
 from ledger.api.grant_service import GrantService
 from ledger.api.journal_service import JournalService
 from ledger.api.limits import MESSAGE_BYTES_MAX
@@ -40,6 +43,7 @@ from ledger.v1 import (
     decision_pb2,
     grant_pb2,
     journal_pb2,
+    peer_pb2,
     usage_pb2,
 )
 from rating.v1 import pricing_pb2
@@ -48,12 +52,16 @@ MINUTE_MS: Final = 60_000
 OPTIONS: Final[tuple[tuple[str, int], ...]] = (
     ("grpc.max_receive_message_length", MESSAGE_BYTES_MAX),
     ("grpc.max_send_message_length", 2 * MESSAGE_BYTES_MAX),  # a reply may explain every event
-    ("grpc.http2.min_ping_interval_without_data_ms", 30_000),
+    ("grpc.http2.min_ping_interval_without_data_ms", 5_000),
     ("grpc.keepalive_permit_without_calls", 1),
     ("grpc.max_connection_age_ms", 20 * MINUTE_MS),  # clients spread again over new servers
     ("grpc.max_connection_age_grace_ms", 5 * MINUTE_MS),
     ("grpc.so_reuseport", 0),  # a port that is taken is an error, not a share
 )
+
+
+def _uncounted(method: str, result: str) -> None:
+    """Nobody counts forwarded calls."""
 
 
 class InsecureListen(ValueError):
@@ -64,14 +72,28 @@ class LedgerServer:
     """Made on an open ledger; `start`, then `not_serving`, then `stop`."""
 
     def __init__(
-        self, ledger: Ledger, telemetry: Telemetry | None = None, seals: SealStore | None = None
+        self,
+        ledger: Ledger,
+        telemetry: Telemetry | None = None,
+        seals: SealStore | None = None,
+        peer_credentials: grpc.ChannelCredentials | None = None,
+        count_forward: Callable[[str, str], None] = _uncounted,
     ) -> None:
-        """`seals` is where the ledger's seals stand; None: nothing is sealed."""
+        """`seals` is where the ledger's seals stand; None: nothing is sealed.
+
+        `peer_credentials`: how to reach other servers of the same database; None = plain.
+        """
         self.edge = Edge(ledger, telemetry)
-        self.parking = Parking(self.edge)
-        self.eraser = Eraser(ledger)
+        self.forwarder = Forwarder(ledger, peer_credentials, count_forward)
+        peers = PeerCalls(ledger, self.forwarder)
+        ledger.peers = peers
+        spreader = Spreader(ledger, self.forwarder)
+        self.parking = Parking(self.edge, spreader)
+        self.eraser = Eraser(ledger, peers)
         self._health = health.aio.HealthServicer()
-        self._services = services(self.edge, self.parking, self.eraser, seals)
+        self._services = services(
+            self.edge, self.parking, self.eraser, self.forwarder, spreader, seals
+        )
         self._server: Server | None = None
 
     async def start(
@@ -81,9 +103,23 @@ class LedgerServer:
         *,
         insecure: bool = False,
     ) -> str:
-        """Serve on "host:port" (port 0 = a free one); returns the address that it became.
+        """`listen`, then `serve`."""
+        address = await self.listen(listen, credentials, insecure=insecure)
+        await self.serve()
+        return address
 
-        Raises InsecureListen, and RuntimeError where the address cannot be had.
+    async def listen(
+        self,
+        listen: str,
+        credentials: grpc.ServerCredentials | None = None,
+        *,
+        insecure: bool = False,
+    ) -> str:
+        """Answer on "host:port" (port 0 = a free one); returns the address that it became.
+
+        Health says NOT_SERVING until `serve`: other servers may forward calls here already, and
+        what is not open yet says so. Raises InsecureListen, and RuntimeError where the address
+        cannot be had.
         """
         if credentials is None and not insecure and not is_loopback(listen):
             raise InsecureListen(
@@ -91,10 +127,10 @@ class LedgerServer:
                 "for insecure listening if the network itself is trusted"
             )
         made = server(options=OPTIONS)
-        calls = Calls(self.edge.ledger.clock, self.edge.telemetry)
+        calls = Calls(self.edge.ledger.clock, self.edge.telemetry, self.forwarder)
         made.add_generic_rpc_handlers((Methods(self._services, calls),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, made)
-        names = [service.full_name for service, _ in self._services]
+        names = self._names()
         reflection.enable_server_reflection(
             (*names, health.SERVICE_NAME, reflection.SERVICE_NAME), made
         )
@@ -102,13 +138,21 @@ class LedgerServer:
             port = made.add_insecure_port(listen)
         else:
             port = made.add_secure_port(listen, credentials)
+        for name in ("", *names):
+            await self._health.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
         await made.start()
         self._server = made
-        for name in ("", *names):
-            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
-        await self._go_on()
         host = listen.rpartition(":")[0]
         return listen if listen.startswith("unix:") else f"{host}:{port}"
+
+    async def serve(self) -> None:
+        """The ledger is open: tell whoever asks after our health to come."""
+        for name in ("", *self._names()):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+        await self._go_on()
+
+    def _names(self) -> list[str]:
+        return [service.full_name for service, _ in self._services]
 
     async def not_serving(self) -> None:
         """Tell whoever asks after our health to go elsewhere; calls are still answered."""
@@ -116,10 +160,12 @@ class LedgerServer:
 
     async def stop(self, grace_s: float | None = None) -> None:
         """Take no more calls, give those in flight `grace_s` seconds, and stop what runs beside."""
+        self.edge.closing.set()
         if self._server is not None:
             await self._server.stop(grace_s)
         await self.parking.stop()
         await self.eraser.stop()
+        await self.forwarder.close()
 
     async def _go_on(self) -> None:
         """Take up what a predecessor left: parked usage and unfinished erasures."""
@@ -130,22 +176,31 @@ class LedgerServer:
 
 
 def services(
-    edge: Edge, parking: Parking, eraser: Eraser, seals: SealStore | None = None
+    edge: Edge,
+    parking: Parking,
+    eraser: Eraser,
+    forwarder: Forwarder,
+    spreader: Spreader,
+    seals: SealStore | None = None,
 ) -> list[tuple[ServiceDescriptor, object]]:
     """Every service of the contract with its servicer."""
     return [
-        (usage_pb2.DESCRIPTOR.services_by_name["UsageService"], UsageService(edge, parking)),
+        (
+            usage_pb2.DESCRIPTOR.services_by_name["UsageService"],
+            UsageService(edge, parking, spreader),
+        ),
         (decision_pb2.DESCRIPTOR.services_by_name["DecisionService"], DecisionService(edge)),
         (
             account_pb2.DESCRIPTOR.services_by_name["AccountService"],
-            AccountService(edge, parking, eraser),
+            AccountService(edge, parking, eraser, forwarder),
         ),
         (grant_pb2.DESCRIPTOR.services_by_name["GrantService"], GrantService(edge)),
         (balance_pb2.DESCRIPTOR.services_by_name["BalanceService"], BalanceService(edge)),
         (
             journal_pb2.DESCRIPTOR.services_by_name["JournalService"],
-            JournalService(edge, seals or MemorySealStore()),
+            JournalService(edge, seals or MemorySealStore(), forwarder),
         ),
+        (peer_pb2.DESCRIPTOR.services_by_name["PeerService"], PeerService(edge.ledger)),
         (pricing_pb2.DESCRIPTOR.services_by_name["PricingService"], PricingService(edge)),
     ]
 
@@ -181,7 +236,7 @@ def _handler(
             response_serializer=reply.SerializeToString,
         )
     return grpc.unary_unary_rpc_method_handler(
-        calls.unary(full_name, behaviour),
+        calls.unary(full_name, behaviour, reply),
         request_deserializer=deserialiser(request),
         response_serializer=reply.SerializeToString,
     )

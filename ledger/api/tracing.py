@@ -19,6 +19,11 @@ class Span(Protocol):
         """The W3C trace id, 16 bytes: stored with each entry of the call."""
         ...
 
+    @property
+    def traceparent(self) -> str:
+        """The W3C header that makes a call to another process a child of this one."""
+        ...
+
 
 class Telemetry(Protocol):
     """Traces and metrics of calls. Must not raise, must not wait."""

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator
 from typing import Any, Final
 
-from ledger.api.batches import Lane, Parsed
 from ledger.api.calls import Call
 from ledger.api.edge import Edge
-from ledger.api.errors import CallFailed, failure_of
+from ledger.api.errors import CallFailed
+from ledger.api.forward_usage import Spreader
 from ledger.api.limits import BATCH_EVENTS_MAX, Checked
 from ledger.api.parking import Parking
 from ledger.api.parse_compact import parse_compact
@@ -18,30 +18,35 @@ from ledger.api.positions import minimum, position_of
 from ledger.api.render_usage import render_entry, view_of
 from ledger.api.replies import Outcomes
 from ledger.core.events import UsageQuarantined, UsageRecorded
-from ledger.engine.ticket import NotApplied, Ticket
+from ledger.engine.ticket import NotApplied
 from ledger.v1 import usage_pb2 as pb
 
+RETRY_AFTER_US: Final = 50_000
 STREAM_BATCHES_MAX: Final = 8  # of one stream in flight; then the server stops reading
 
 
 class UsageService:
     """See ledger/v1/usage.proto."""
 
-    def __init__(self, edge: Edge, parking: Parking) -> None:
+    def __init__(self, edge: Edge, parking: Parking, spreader: Spreader) -> None:
         self._edge = edge
         self._parking = parking
+        self._spreader = spreader
 
     async def ingest(self, request: pb.IngestRequest, call: Call) -> pb.IngestResponse:
         """Record a batch. Where no shard took any of it, the whole call may be retried."""
         outcomes = await self._record(request, call)
-        if isinstance(outcomes, NotApplied):
+        if isinstance(outcomes, Exception):
             raise outcomes
         return outcomes.response(request.HasField("compact"))
 
     async def ingest_stream(
         self, requests: AsyncIterator[pb.IngestStreamRequest], call: Call
     ) -> AsyncIterator[pb.IngestStreamResponse]:
-        """Batches one after another, replies in order, at most STREAM_BATCHES_MAX in flight."""
+        """Batches one after another, replies in order, at most STREAM_BATCHES_MAX in flight.
+
+        When the server stops, what was read is answered, and the stream ends with SHUTTING_DOWN.
+        """
         pending: asyncio.Queue[asyncio.Task[pb.IngestStreamResponse] | Exception | None]
         pending = asyncio.Queue()
         slots = asyncio.Semaphore(STREAM_BATCHES_MAX)
@@ -55,7 +60,14 @@ class UsageService:
             except Exception as error:
                 pending.put_nowait(error)
 
+        async def close() -> None:
+            await self._edge.closing.wait()
+            reader.cancel()
+            message = "the server is shutting down; send what has no reply to another one"
+            pending.put_nowait(CallFailed("SHUTTING_DOWN", message, retry_after_us=RETRY_AFTER_US))
+
         reader = asyncio.create_task(read())
+        closer = asyncio.create_task(close())
         try:
             while (item := await pending.get()) is not None:
                 if isinstance(item, Exception):
@@ -63,7 +75,7 @@ class UsageService:
                 yield await item
                 slots.release()
         finally:
-            left: list[asyncio.Task[Any]] = [reader]
+            left: list[asyncio.Task[Any]] = [reader, closer]
             while not pending.empty():
                 if isinstance(task := pending.get_nowait(), asyncio.Task):
                     left.append(task)
@@ -120,8 +132,8 @@ class UsageService:
 
     async def _record(
         self, request: pb.IngestRequest, call: Call, *, whole: bool = True
-    ) -> Outcomes | NotApplied:
-        """The outcomes of a batch; NotApplied if `whole` and that befell every event of it."""
+    ) -> Outcomes | NotApplied | CallFailed:
+        """The outcomes of a batch; a failure if `whole` and that befell every event of it."""
         edge = self._edge
         tenant = await edge.tenant(request.tenant)
         parse = parse_compact if _form_of(request) else parse_plain
@@ -131,51 +143,13 @@ class UsageService:
             outcomes.fail(place, fault)
         if parsed.unknown and request.park_unknown:
             await self._parking.park(tenant, request, parsed, outcomes)
-        failed = await self._submit(parsed, outcomes, call)
+        failed = await self._spreader.submit(
+            request, parsed, outcomes, call, call.deadline_us, call.span
+        )
         if whole and failed is not None and not parsed.faults:
             return failed
         edge.telemetry.events_ingested(outcomes.counts())
         return outcomes
-
-    async def _submit(self, parsed: Parsed, outcomes: Outcomes, call: Call) -> NotApplied | None:
-        """Fill in what the writers answer; a NotApplied if no writer took anything."""
-        lanes = [(shard, lane) for shard, lane in enumerate(parsed.lanes) if lane.commands]
-        deadline_us = call.deadline_us
-        writers = self._edge.ledger.writers
-        if len(lanes) == 1:
-            shard, lane = lanes[0]
-            answers: list[Ticket | BaseException] = [
-                await _settled(writers[shard].submit(lane.commands, deadline_us, call.span))
-            ]
-        else:
-            answers = await asyncio.gather(
-                *[
-                    writers[shard].submit(lane.commands, deadline_us, call.span)
-                    for shard, lane in lanes
-                ],
-                return_exceptions=True,
-            )
-        for (_, lane), answer in zip(lanes, answers, strict=True):
-            if isinstance(answer, Ticket):
-                outcomes.take(lane, answer)
-            else:
-                _fail(outcomes, lane, answer)
-        not_applied = [answer for answer in answers if isinstance(answer, NotApplied)]
-        return not_applied[0] if lanes and len(not_applied) == len(lanes) else None
-
-
-async def _settled(work: Awaitable[Ticket]) -> Ticket | BaseException:
-    try:
-        return await work
-    except Exception as error:
-        return error
-
-
-def _fail(outcomes: Outcomes, lane: Lane, error: BaseException) -> None:
-    failure = failure_of(error) if isinstance(error, Exception) else None
-    if failure is None:
-        raise error
-    outcomes.fail_lane(lane, failure)
 
 
 def _form_of(request: pb.IngestRequest) -> bool:

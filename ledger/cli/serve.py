@@ -19,6 +19,11 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 
 @click.command()
 @click.option("--listen", help="Address of the gRPC services.  [default: 127.0.0.1:8433]")
+@click.option(
+    "--advertise",
+    help="host:port where other servers of the database, and clients, reach this one.  "
+    "[default: what it listens on]",
+)
 @click.option("--tls-cert", type=FILE, help="Certificate chain (PEM); with --tls-key.")
 @click.option("--tls-key", type=FILE, help="Private key (PEM); with --tls-cert.")
 @click.option(
@@ -27,11 +32,21 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     help="Clients prove themselves by a certificate of this authority (PEM).",
 )
 @click.option(
+    "--tls-peer-ca",
+    type=FILE,
+    help="Authority of the other servers' certificates (PEM).  [default: --tls-client-ca]",
+)
+@click.option(
     "--insecure-listen",
     is_flag=True,
     default=None,
     help="Allow addresses beyond this machine for clients that prove nothing: only where the "
     "network itself is trusted.",
+)
+@click.option(
+    "--lease-term-ms",
+    type=click.IntRange(200, 60_000),
+    help="How long other servers wait for one that is not heard of, in ms.  [default: 2000]",
 )
 @click.option("--metrics-host", help="Host of the side port.  [default: 127.0.0.1]")
 @click.option(
@@ -66,13 +81,14 @@ def serve(no_projector: bool, no_sealer: bool, as_json: bool, **flags: Any) -> N
     """Run a ledger on 127.0.0.1:8433 until Ctrl-C or SIGTERM.
 
     Brings its own PostgreSQL and migrates it by itself. With DATABASE_URL it uses yours, which
-    `drawdown migrate` prepares.
+    `drawdown migrate` prepares. Several servers on one database share its shards.
 
     \b
     Every option is also an environment variable: --listen is DRAWDOWN_LISTEN, and so on.
     Traces leave when OTEL_EXPORTER_OTLP_ENDPOINT names a collector (gRPC).
     --json prints one line when the server is ready:
       {"event": "ready", "address": ..., "metrics": ..., "shards": ..., "pid": ...}
+    and, with its own PostgreSQL, "database_url": the DATABASE_URL for a second server.
     """
     import uvloop
 

@@ -95,6 +95,8 @@ def _announce(server: Server, settings: ServerSettings, books: Books, as_json: b
             "database": where,
             "pid": os.getpid(),
         }
+        if books.embedded is not None:
+            document["database_url"] = books.dsn  # by its socket: no password in it
         click.echo(json.dumps(document))
         sys.stdout.flush()
         return

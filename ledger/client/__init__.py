@@ -5,6 +5,7 @@
     core            which events go into which batch, and when; parcels: what it keeps
     retry, routing, positions, compact      the core's parts, all pure
     aio             the client; sender, transports, calls, channels: its shell
+    refreshing      when the shard map is asked for anew
 
 Depends on the generated messages, grpcio and Google's error details; on nothing of the server.
 """

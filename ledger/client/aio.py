@@ -42,15 +42,16 @@ class DrawdownClient(AccountCalls, DecisionCalls, PricingCalls, ReadCalls):
         async with DrawdownClient("127.0.0.1:8433", source="api") as client:
             [outcome] = await client.ingest([UsageEvent("e-1", "acme", {"input_tokens": 1_200})])
 
-    `source` and `product` stand for events that name none. `credentials`: TLS. `metadata` goes with
-    every call. `read_your_writes`: reads see everything that this client's replies have shown.
-    `plain`: send the plain form of usage. `streaming`: batches share one stream instead of having a
-    call each. `randrange` and `new_id` are its only sources of chance.
+    `address` may be several, of which one must answer at first; what serves what is then asked of
+    them. `source` and `product` stand for events that name none. `credentials`: TLS. `metadata`
+    goes with every call. `read_your_writes`: reads see everything that this client's replies have
+    shown. `plain`: send the plain form of usage. `streaming`: batches share one stream instead of
+    having a call each. `randrange` and `new_id` are its only sources of chance.
     """
 
     def __init__(
         self,
-        address: str,
+        address: str | Sequence[str],
         *,
         tenant: str = "default",
         source: str = "",
@@ -72,15 +73,17 @@ class DrawdownClient(AccountCalls, DecisionCalls, PricingCalls, ReadCalls):
         self._streaming = streaming
         self._channels = Channels(credentials, metadata)
         self._envelope = Envelope(tenant, source, product, park_unknown, plain)
+        addresses = [address] if isinstance(address, str) else list(address)
         self._caller = Caller(
             tenant,
             self._channels,
-            Routing(tenant, address),
+            Routing(tenant, *addresses),
             self._policy,
             randrange,
             new_id,
             read_your_writes,
         )
+        self._caller.refreshing.changed = self._reroute
         self._unary: Sender | None = None
         self._stream: Sender | None = None
 
@@ -91,6 +94,7 @@ class DrawdownClient(AccountCalls, DecisionCalls, PricingCalls, ReadCalls):
         try:
             await self.refresh_routing()
         except BaseException:
+            await self._caller.refreshing.close()
             await self._channels.close()
             raise
         return self
@@ -104,18 +108,19 @@ class DrawdownClient(AccountCalls, DecisionCalls, PricingCalls, ReadCalls):
             lambda channel: JournalServiceStub(channel).GetRouting,
             journal_pb2.GetRoutingRequest(tenant=self._caller.tenant),
         )
-        self._caller.routing.take_map(
-            reply.hash, {route.shard: route.address for route in reply.shards}
-        )
+        self._caller.refreshing.take(reply, self._caller.routing.address_of(""))
+        return reply
+
+    def _reroute(self) -> None:
         for sender in self._senders():
             sender.reroute()
-        return reply
 
     async def close(self) -> None:
         """Give up what has not been answered: its outcome is RETRY or UNKNOWN. See `drain`."""
         self._caller.closed = True
         for sender in self._senders():
             await sender.close()
+        await self._caller.refreshing.close()
         await self._channels.close()
 
     async def drain(self) -> None:
@@ -180,9 +185,14 @@ class DrawdownClient(AccountCalls, DecisionCalls, PricingCalls, ReadCalls):
         core = IngestCore(self._limits, self._policy, caller.routing, self._randrange)
         transport_of = StreamTransport if stream else UnaryTransport
         transport = transport_of(
-            self._channels, self._envelope, self._policy.attempt_us, caller.positions.observe
+            self._channels,
+            self._envelope,
+            self._policy.attempt_us,
+            caller.positions.observe,
+            caller.routing,
+            caller.refreshing,
         )
-        made = Sender(core, transport)
+        made = Sender(core, transport, caller.refreshing.failed)
         if stream:
             self._stream = made
         else:

@@ -11,8 +11,9 @@ import grpc
 
 from ledger.client.channels import Channels
 from ledger.client.errors import ClientClosed, error_of
-from ledger.client.failures import failure_of
+from ledger.client.failures import MOVED, failure_of
 from ledger.client.positions import Positions
+from ledger.client.refreshing import Refreshing, Stall
 from ledger.client.retry import Attempts, Failure, RandRange, RetryPolicy
 from ledger.client.routing import Routing
 
@@ -42,6 +43,7 @@ class Caller:
         self.routing: Final = routing
         self.positions: Final = Positions()
         self.new_id: Final = new_id
+        self.refreshing: Final = Refreshing(tenant, channels, routing)
         self.closed = False
         self._channels = channels
         self._policy = policy
@@ -63,17 +65,28 @@ class Caller:
         while True:
             if self.closed:
                 raise ClientClosed("the client is closed")
-            channel = self._channels.to(self.routing.address_of(account))
+            address = self.routing.address_of(account)
+            self.refreshing.used()
+            call = method(self._channels.to(address))(
+                request, timeout=timeout_s, metadata=self._channels.metadata
+            )
+            stall = Stall(self.refreshing, call, address, lambda: self.routing.address_of(account))
             try:
-                reply = await method(channel)(
-                    request, timeout=timeout_s, metadata=self._channels.metadata
-                )
-            except grpc.aio.AioRpcError as error:
-                verdict = attempts.failed(failure_of(error), _now_us())
+                reply = await call
+            except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
+                failure = MOVED if stall.moved else None
+                if isinstance(error, grpc.aio.AioRpcError):
+                    failure = failure_of(error)
+                if failure is None:
+                    raise
+                self.refreshing.failed(address, failure)
+                verdict = attempts.failed(failure, _now_us())
                 if isinstance(verdict, Failure):
                     raise error_of(verdict) from error
                 await asyncio.sleep(verdict / _US)
                 continue
+            finally:
+                stall.over()
             position = getattr(reply, "position", "")
             self.positions.observe(position)
             return reply

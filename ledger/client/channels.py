@@ -13,7 +13,9 @@ OPTIONS: Final = (
     ("grpc.enable_retries", 0),  # the client's own retries know what a failure leaves
     ("grpc.max_receive_message_length", 2 * MESSAGE_BYTES_MAX),  # a reply may explain every event
     ("grpc.max_send_message_length", MESSAGE_BYTES_MAX),
-    ("grpc.keepalive_time_ms", 60_000),
+    ("grpc.keepalive_time_ms", 8_000),  # a server that stands still is noticed in 12 s
+    ("grpc.keepalive_timeout_ms", 4_000),
+    ("grpc.http2.max_pings_without_data", 0),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.max_reconnect_backoff_ms", 2_000),
 )

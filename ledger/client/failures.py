@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import grpc
 from google.protobuf import any_pb2
 from google.protobuf.message import DecodeError
 from google.rpc import error_details_pb2, status_pb2
 
-from ledger.client.retry import Failure, classify
+from ledger.client.retry import Failure, FailureKind, classify
+
+MOVED: Final = Failure(
+    FailureKind.UNKNOWN, "CANCELLED", "", "the server did not answer, and another serves by now"
+)
 
 
 def failure_of(error: grpc.aio.AioRpcError) -> Failure:

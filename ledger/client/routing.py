@@ -1,7 +1,7 @@
 """Which address serves an account: its family's shard by the shard map, and that shard's owner.
 
-Any server takes any call, so a wrong guess costs a hop and nothing else. An account whose root is
-not known is taken for a root. Pure; bounded.
+Any server takes any call, so a wrong guess costs a hop and nothing else; where one cannot be
+reached, another is asked. An account whose root is not known is taken for a root. Pure; bounded.
 """
 
 from __future__ import annotations
@@ -26,9 +26,12 @@ def family_shard(tenant: str, root: str, shards: int) -> int:
 class Routing:
     """The shard map, and what replies have said about accounts."""
 
-    def __init__(self, tenant: str, address: str) -> None:
+    def __init__(self, tenant: str, address: str, *others: str) -> None:
+        """`address` is home; it and the `others` are asked before a map says more."""
         self._tenant = tenant
         self._home = address
+        self._others = others
+        self._avoided: set[str] = set()
         self._addresses: tuple[str, ...] = ()
         self._hashed = False
         self._known: dict[str, tuple[str, int]] = {}  # account -> (root, shard or -1)
@@ -37,20 +40,25 @@ class Routing:
     @property
     def addresses(self) -> tuple[str, ...]:
         """All addresses, each once, the home address first."""
-        return tuple(dict.fromkeys((self._home, *self._addresses)))
+        return tuple(dict.fromkeys((self._home, *self._others, *self._addresses)))
 
-    def take_map(self, hash_name: str, shards: Mapping[int, str]) -> None:
-        """Take GetRouting's answer: shard -> address ("" = the one that was asked).
+    def avoid(self, address: str) -> None:
+        """That server could not be reached: go elsewhere until there is a new map."""
+        self._avoided.add(address)
+
+    def take_map(self, hash_name: str, shards: Mapping[int, str], asked: str = "") -> None:
+        """Take GetRouting's answer: shard -> address ("" = the one that was `asked`).
 
         A hash that this client does not know, or a map with gaps, sends everything home.
         """
         whole = sorted(shards) == list(range(len(shards)))
         self._hashed = hash_name == FAMILY_HASH and whole and bool(shards)
         self._addresses = (
-            tuple(shards[shard] or self._home for shard in range(len(shards)))
+            tuple(shards[shard] or asked or self._home for shard in range(len(shards)))
             if self._hashed
             else ()
         )
+        self._avoided.clear()
         self._shards.clear()
 
     def learn(self, account: str, root: str, shard: int) -> None:
@@ -68,16 +76,23 @@ class Routing:
     def address(self, family: str) -> str:
         """Where the owner of the family serves."""
         if not self._hashed:
-            return self._home
+            return self._reachable(self._home)
         shard = self._shards.get(family)
         if shard is None:
             shard = family_shard(self._tenant, family, len(self._addresses))
             self._remember(family, shard)
-        return self._addresses[shard] if shard < len(self._addresses) else self._home
+        owner = self._addresses[shard] if shard < len(self._addresses) else self._home
+        return self._reachable(owner)
 
     def address_of(self, account: str) -> str:
         """Where the owner of the account's family serves; home where no account is named."""
-        return self.address(self.family(account)) if account else self._home
+        return self.address(self.family(account)) if account else self._reachable(self._home)
+
+    def _reachable(self, address: str) -> str:
+        """The address, or another one while that is avoided."""
+        if address not in self._avoided:
+            return address
+        return next((each for each in self.addresses if each not in self._avoided), address)
 
     def _remember(self, family: str, shard: int) -> None:
         if len(self._shards) >= ACCOUNTS_MAX and family not in self._shards:

@@ -13,9 +13,9 @@ from typing import Protocol, TypeAlias
 
 from ledger.client.core import IngestCore
 from ledger.client.errors import ClientClosed
-from ledger.client.events import EventOutcome, UsageEvent
+from ledger.client.events import EventOutcome, Outcome, UsageEvent
 from ledger.client.parcels import Batch, Delivery
-from ledger.client.retry import Failure
+from ledger.client.retry import Failure, FailureKind
 
 Answer: TypeAlias = list[EventOutcome] | Failure
 
@@ -32,10 +32,21 @@ class Transport(Protocol):
         ...
 
 
+def _nobody(address: str, failure: Failure) -> None:
+    """Nobody cares for failures."""
+
+
 class Sender:
     """`deliver` from any number of tasks at once; `close` once."""
 
-    def __init__(self, core: IngestCore, transport: Transport) -> None:
+    def __init__(
+        self,
+        core: IngestCore,
+        transport: Transport,
+        failed: Callable[[str, Failure], None] = _nobody,
+    ) -> None:
+        """`failed` is told (address, failure) of batches, and of events that were misrouted."""
+        self._failed = failed
         self._core = core
         self._transport = transport
         self._timer: asyncio.TimerHandle | None = None
@@ -100,11 +111,19 @@ class Sender:
 
     def _answered(self, batch: Batch, answer: Answer) -> None:
         if isinstance(answer, Failure):
+            self._failed(batch.address, answer)
             _complete(self._core.failed(batch.number, answer, _now_us()))
         else:
+            self._look_for_misrouted(batch.address, answer)
             _complete(self._core.succeeded(batch.number, answer, _now_us()))
         self._room.set()
         self._pump()
+
+    def _look_for_misrouted(self, address: str, outcomes: list[EventOutcome]) -> None:
+        for outcome in outcomes:
+            if outcome.outcome is Outcome.RETRY:
+                self._failed(address, Failure(FailureKind.RETRY, "UNAVAILABLE", outcome.reason, ""))
+                return
 
     def _pump(self) -> None:
         """Send what is due, and come back when more will be."""

@@ -14,9 +14,11 @@ import grpc
 
 from ledger.client.channels import Channels
 from ledger.client.compact import Envelope, outcomes_of
-from ledger.client.failures import failure_of
+from ledger.client.failures import MOVED, failure_of
 from ledger.client.parcels import Batch
+from ledger.client.refreshing import Refreshing, Stall
 from ledger.client.retry import Failure, FailureKind
+from ledger.client.routing import Routing
 from ledger.client.sender import Answer
 from ledger.v1 import usage_pb2 as pb
 from ledger.v1.usage_pb2_grpc import UsageServiceStub
@@ -34,16 +36,21 @@ class UnaryTransport:
         envelope: Envelope,
         attempt_us: int,
         observe: Callable[[str], None],
+        routing: Routing,
+        refreshing: Refreshing,
     ) -> None:
         """`observe` is told the position of every reply."""
         self._channels = channels
         self._envelope = envelope
         self._timeout_s = attempt_us / _US
         self._observe = observe
+        self._routing = routing
+        self._refreshing = refreshing
         self._tasks: set[asyncio.Task[None]] = set()
 
     def send(self, batch: Batch, answered: Answered) -> None:
         """See Transport."""
+        self._refreshing.used()
         task = asyncio.create_task(self._call(batch, answered))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -56,16 +63,23 @@ class UnaryTransport:
         stub = UsageServiceStub(self._channels.to(batch.address))
         request = self._envelope.request(batch.items)
         answer: Answer
+        call = stub.Ingest(request, timeout=self._timeout_s, metadata=self._channels.metadata)
+        family = batch.families[0].key
+        stall = Stall(self._refreshing, call, batch.address, lambda: self._routing.address(family))
         try:
-            response = await stub.Ingest(
-                request, timeout=self._timeout_s, metadata=self._channels.metadata
-            )
+            response = await call
             self._observe(response.position)
             answer = outcomes_of(response)
+        except asyncio.CancelledError:
+            if not stall.moved:
+                raise
+            answer = MOVED
         except grpc.aio.AioRpcError as error:
             answer = failure_of(error)
         except (ValueError, IndexError) as error:
             answer = _not_understood(error)
+        finally:
+            stall.over()
         answered(batch, answer)
 
 
@@ -78,17 +92,21 @@ class StreamTransport:
         envelope: Envelope,
         attempt_us: int,
         observe: Callable[[str], None],
+        routing: Routing,
+        refreshing: Refreshing,
     ) -> None:
-        """`observe` is told the position of every reply."""
+        """`observe` is told the position of every reply; `routing` is not asked here."""
         self._channels = channels
         self._envelope = envelope
         self._timeout_s = attempt_us / _US
         self._observe = observe
+        self._refreshing = refreshing
         self._streams: dict[str, _Stream] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
     def send(self, batch: Batch, answered: Answered) -> None:
         """See Transport."""
+        self._refreshing.used()
         stream = self._streams.get(batch.address)
         if stream is None:
             stream = self._streams[batch.address] = _Stream()

@@ -6,12 +6,13 @@ that every replay finds. Bodies are immutable, found by version and checked by h
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
 import msgspec
 
 from ledger.core.catalog import Asset, Catalog, asset_number
+from ledger.core.commands import ApplyConfiguration
 from ledger.journal.configuration import (
     ConfigurationEntry,
     ConfigurationKind,
@@ -40,9 +41,10 @@ class ConfigurationMissing(Exception):
 class Configurations:
     """Loaded and compiled versions of every tenant, shared by the shards of a process."""
 
-    __slots__ = ("_entries", "_loaded", "_store")
+    __slots__ = ("_entries", "_loaded", "_store", "assets")
 
     def __init__(self, store: ConfigurationStore) -> None:
+        self.assets: dict[int, Asset] = {}  # every one that any shard here has applied, and more
         self._store = store
         self._entries: dict[tuple[int, int], ConfigurationEntry] = {}
         self._loaded: dict[tuple[int, int], Asset | CardVersion] = {}
@@ -68,6 +70,18 @@ class Configurations:
             if not page:
                 return
 
+    async def unapplied(self, applied: Mapping[int, int]) -> list[ApplyConfiguration]:
+        """What brings a shard that has applied these versions (by tenant) to the last published.
+
+        Loads each of them.
+        """
+        commands = []
+        for entry in await self._store.read(None):
+            if entry.version > applied.get(entry.tenant, 0):
+                await self.take(entry)
+                commands.append(ApplyConfiguration(entry.tenant, entry.version, entry.content_hash))
+        return commands
+
     async def take(self, entry: ConfigurationEntry) -> None:
         """Load and compile one published version."""
         place = (entry.tenant, entry.version)
@@ -80,7 +94,8 @@ class Configurations:
         if entry.kind == ConfigurationKind.ASSET:
             asset = msgspec.msgpack.decode(body, type=AssetBody)
             number = asset_number(entry.tenant, entry.version)
-            self._loaded[place] = Asset(number, entry.tenant, asset.code, asset.scale, asset.kind)
+            loaded = Asset(number, entry.tenant, asset.code, asset.scale, asset.kind)
+            self._loaded[place] = self.assets[number] = loaded
         else:
             card = CompiledCard(decode_card(body), entry.version)
             self._loaded[place] = CardVersion(

@@ -2,7 +2,8 @@
 
 What touches more than one of them stands here: an account's id is claimed before AccountCreated is
 appended and confirmed after; a configuration is published once and applied by every shard before
-the answer. Each step may be repeated after a crash.
+the answer. Each step may be repeated after a crash. Which shards are its own is for `shards` to
+say; what those of other processes must do is asked of `peers`.
 """
 
 from __future__ import annotations
@@ -20,9 +21,12 @@ from ledger.core.identity import FamilyDigest
 from ledger.core.outcomes import Refusal
 from ledger.engine.clock import Clock
 from ledger.engine.configuration import AssetBody, Configurations
+from ledger.engine.lease import Terms
+from ledger.engine.names import NameWatch
 from ledger.engine.observer import Observer
 from ledger.engine.recovery import Progress
-from ledger.engine.ticket import Ticket
+from ledger.engine.shards import Shards
+from ledger.engine.ticket import NotApplied, NotAppliedReason, NotOwner, OutcomeUnknown, Ticket
 from ledger.engine.upkeep import Upkeep
 from ledger.engine.writer import Writer
 from ledger.journal.checkpoint import CheckpointStore
@@ -33,11 +37,13 @@ from ledger.journal.configuration import (
     ConfigurationStore,
 )
 from ledger.journal.directory import Directory, Entry, Refused
+from ledger.journal.leases import Identity, LeaseStore
 from ledger.journal.parked import ParkedStore
 from ledger.journal.protocol import Journal
 from rating.card import RateCard, canonical_bytes
 
 FAMILIES_CACHED_MAX: Final = 100_000  # digest objects; x ~600 B = 60 MB
+UNSERVED_RETRY_US: Final = 200_000
 ALWAYS_US: Final = 1
 """The first version of a card prices whatever came before it as well: nothing else did."""
 
@@ -49,6 +55,11 @@ class Storage(Protocol):
     directory: Directory
     configuration: ConfigurationStore
     parked: ParkedStore
+
+    @property
+    def leases(self) -> LeaseStore:
+        """Which process may answer for which shard."""
+        ...
 
     def journal(self, shard: int) -> Journal:
         """The journal of one shard."""
@@ -63,8 +74,23 @@ class Storage(Protocol):
         ...
 
 
+class Peers(Protocol):
+    """The other processes, as far as a ledger needs them."""
+
+    async def apply_published(self, tenant: int) -> set[int]:
+        """Have every other process bring its shards to the last published version.
+
+        Returns those shards. Raises NotApplied where a process does not answer.
+        """
+        ...
+
+
 class Ledger:
-    """All shards of one process. `start`, then `opened`; `stop` finishes what was accepted."""
+    """The shards of one process. `start`, then `opened`; `stop` finishes what was accepted.
+
+    With an `identity` it shares its storage with other processes, by leases, and `writers[shard]`
+    refuses with NotOwner while another has the shard. Without one it has all shards, for good.
+    """
 
     def __init__(
         self,
@@ -73,49 +99,73 @@ class Ledger:
         recorded_by: str = "",
         observer: Observer | None = None,
         progress: Callable[[int], Progress] | None = None,
+        *,
+        identity: Identity | None = None,
+        terms: Terms | None = None,
         upkeep: Upkeep | None = None,
     ) -> None:
         """`progress(shard)` gives the callback that watches that shard's replay; `upkeep` says how
         often checkpoints are taken and how much stays in memory."""
+        terms = terms if terms is not None else Terms()
         self.storage = storage
         self.clock = clock
         self.directory = storage.directory
         self.parked = storage.parked
         self.configuration = storage.configuration
         self.configurations = Configurations(storage.configuration)
-        self.writers = [
-            Writer(
-                storage.journal(shard),
-                clock,
-                self.configurations,
-                recorded_by,
-                observer,
-                progress(shard) if progress is not None else None,
-                checkpoints=storage.checkpoints(shard),
-                upkeep=upkeep,
-            )
-            for shard in range(storage.shards)
-        ]
+        self.names = NameWatch(storage.directory, clock, terms, sole=identity is None)
+        self.shards = Shards(
+            storage.leases,
+            [storage.journal(shard) for shard in range(storage.shards)],
+            [storage.checkpoints(shard) for shard in range(storage.shards)],
+            clock,
+            self.configurations,
+            recorded_by,
+            observer,
+            progress,
+            identity=identity,
+            terms=terms,
+            upkeep=upkeep,
+        )
+        self.peers: Peers | None = None
         self._families: OrderedDict[bytes, FamilyDigest] = OrderedDict()
         self._publishing = asyncio.Lock()
 
     # -- life ------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Begin to open every shard."""
-        for writer in self.writers:
-            writer.start()
+    def start(self, address: str = "") -> None:
+        """Begin to open every shard, or those that leases are won for.
+
+        `address`: where other processes reach us, for an identity that did not know it.
+        """
+        self.names.start()
+        self.shards.start(address)
 
     async def opened(self) -> None:
-        """Return when every shard serves and has applied every published configuration."""
-        for writer in self.writers:
-            await writer.opened.wait()
-        for tenant in await self.directory.list_tenants():
-            await self.apply_published(tenant.number)
+        """Return when every shard of ours serves and has applied every published configuration.
+
+        Raises what made a shard impossible to open.
+        """
+        await self.shards.opened()
 
     async def stop(self) -> None:
-        """Drain every shard; storage stays open."""
-        await asyncio.gather(*[writer.stop() for writer in self.writers])
+        """Drain every shard and release it; storage stays open."""
+        try:
+            await self.shards.stop()
+        finally:
+            await self.names.stop()
+
+    # -- shards ------------------------------------------------------------------------------------
+
+    @property
+    def writers(self) -> list[Writer]:
+        """By shard; those of other processes' shards refuse with NotOwner."""
+        return self.shards.writers
+
+    @property
+    def owned(self) -> list[int]:
+        """The shards of this process, ascending."""
+        return self.shards.owned
 
     # -- families ----------------------------------------------------------------------------------
 
@@ -131,10 +181,14 @@ class Ledger:
     async def resolve(self, tenant: int, name: str, at_us: int = 0) -> Entry | None:
         """The account that an id or alias means at that time (rule I7); 0 = now."""
         at_us = at_us or self.clock.now_us()
-        found = self.directory.cached(tenant, name, at_us)
+        found = self.cached(tenant, name, at_us)
         if found is not None:
             return found
         return (await self.directory.resolve(tenant, [(name, at_us)])).get((name, at_us))
+
+    def cached(self, tenant: int, name: str, at_us: int) -> Entry | None:
+        """The same from memory, unless another process may have changed it unseen."""
+        return self.directory.cached(tenant, name, at_us) if self.names.fresh() else None
 
     async def submit(
         self,
@@ -242,13 +296,36 @@ class Ledger:
             tenant, kind, name, body, effective_from_us, expected_version
         )
         if isinstance(entry, ConfigurationEntry):
-            await self.apply_published(tenant)
+            try:
+                await self.apply_published(tenant)
+            except NotApplied as error:
+                raise OutcomeUnknown(
+                    f"version {entry.version} is published, but not every shard has applied it "
+                    f"({error}): send the same again"
+                ) from error
         return entry
 
     async def apply_published(self, tenant: int) -> None:
         """Bring every shard to the last published version. Raises NotApplied, OutcomeUnknown."""
+        applied, elsewhere = await asyncio.gather(
+            self.apply_owned(tenant), self._apply_elsewhere(tenant)
+        )
+        missing = [s for s in range(len(self.writers)) if s not in applied | elsewhere]
+        if missing:
+            raise _unserved(missing)
+
+    async def apply_owned(self, tenant: int) -> set[int]:
+        """The same for the shards of this process; returns them."""
         async with self._publishing:
-            await asyncio.gather(*[self._apply(writer, tenant) for writer in self.writers])
+            shards = self.owned
+            try:
+                await asyncio.gather(*[self._apply(self.writers[s], tenant) for s in shards])
+            except NotOwner as error:  # given away this moment; its next owner applies it first
+                raise _unserved([error.shard]) from None
+        return set(shards)
+
+    async def _apply_elsewhere(self, tenant: int) -> set[int]:
+        return set() if self.peers is None else await self.peers.apply_published(tenant)
 
     async def _apply(self, writer: Writer, tenant: int) -> None:
         reached, _ = await writer.read(lambda state: state.configuration.get(tenant, 0))
@@ -257,3 +334,11 @@ class Ledger:
             command = ApplyConfiguration(tenant, entry.version, entry.content_hash)
             ticket = await writer.submit([command])
             assert isinstance(ticket.outcomes[0], ConfigurationApplied), ticket.outcomes[0]
+
+
+def _unserved(shards: list[int]) -> NotApplied:
+    return NotApplied(
+        NotAppliedReason.NOT_OWNER,
+        f"nobody serves the shards {shards} now; send the same again",
+        UNSERVED_RETRY_US,
+    )

@@ -22,6 +22,7 @@ from ledger.core.state import State
 from ledger.engine.batch import Batch
 from ledger.engine.clock import Clock, WriterTime, check_skew
 from ledger.engine.configuration import Configurations
+from ledger.engine.lease import ALWAYS, ReadLease
 from ledger.engine.paging import needed_roots, touched_roots
 from ledger.engine.restore import CheckpointDamaged, Restored, restore
 from ledger.journal.checkpoint import CheckpointStore
@@ -34,6 +35,10 @@ OPENINGS_MAX: Final = 4  # rows that one opening tries to append before it gives
 
 Progress = Callable[[int, int], None]
 """Called with (entries replayed, entries in the journal) as the replay goes on."""
+
+
+class LeaseLapsed(Exception):
+    """A shard is not opened by a process that may not have it any more."""
 
 
 class Replayer:
@@ -116,10 +121,13 @@ async def open_shard(
     configurations: Configurations,
     recorded_by: str,
     progress: Progress,
+    lease: ReadLease = ALWAYS,
 ) -> tuple[Replayer, WriterTime]:
     """Replay to the tail and take the shard over. Raises ClockSkewed and the journal's errors.
 
-    Without `trusted` the stored checkpoint is dropped and everything is replayed.
+    Without `trusted` the stored checkpoint is dropped and everything is replayed. Raises
+    LeaseLapsed instead of appending where the shard may be another process's by now.
+
     A journal that goes on answering "taken" or "unknown" would be filled with openings: after
     OPENINGS_MAX the caller waits before it tries again, or stops.
     """
@@ -132,6 +140,8 @@ async def open_shard(
         state = replayer.state
         time = WriterTime(clock, state.recorded_at)
         batch = Batch(state.batch_seq + 1, state.entry_seq, time.next())
+        if not lease.holds():
+            raise LeaseLapsed(f"shard {journal.shard}: the lease lapsed while it was replayed")
         opened = WriterOpened(state.epoch + 1, state.batch_seq, replayer.head_hash, recorded_by)
         batch.events.append(opened)
         row = batch.row(journal.shard, replayer.head_hash, codec)

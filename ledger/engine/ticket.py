@@ -3,6 +3,7 @@
 A ticket is decided whole, in one batch, and answered when that batch is durable. How it can fail:
 
     NotApplied        certain: nothing was recorded, send the same ids again
+    └── NotOwner      ... to the process that has the shard
     OutcomeUnknown    the commit may have happened: ask GetOutcome, or send the same ids again
 """
 
@@ -28,6 +29,8 @@ class NotAppliedReason(StrEnum):
     DEADLINE = "DEADLINE"
     SHUTTING_DOWN = "SHUTTING_DOWN"
     WRITER_HALTED = "WRITER_HALTED"
+    NOT_OWNER = "NOT_OWNER"
+    LEASE_LAPSED = "LEASE_LAPSED"
 
 
 class NotApplied(Exception):
@@ -37,6 +40,19 @@ class NotApplied(Exception):
         super().__init__(message)
         self.reason = reason
         self.retry_after_us = retry_after_us
+
+
+class NotOwner(NotApplied):
+    """The shard is another process's, or between two: ask its owner."""
+
+    def __init__(self, shard: int, retry_after_us: int) -> None:
+        super().__init__(
+            NotAppliedReason.NOT_OWNER,
+            f"this process does not serve shard {shard} and recorded nothing there; send the same "
+            "ids again, GetRouting says where",
+            retry_after_us,
+        )
+        self.shard = shard
 
 
 class OutcomeUnknown(Exception):

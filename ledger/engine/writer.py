@@ -3,7 +3,8 @@
 One task owns the state; there are no locks. While one batch commits, the next one fills on top of
 it: group commit by back-pressure, not by timer. Every reply waits until the highest batch decided
 at that moment is durable. When a commit fails, or its outcome is unknown, everything speculative is
-dropped and the shard is opened again from its journal.
+dropped and the shard is opened again from its journal. What rests on the state alone, and on no
+commit, is answered only while the read lease holds, or once it is known to have held.
 """
 
 from __future__ import annotations
@@ -24,16 +25,18 @@ from ledger.engine.batch import BATCH_COMMANDS_MAX, Batch
 from ledger.engine.checkpoint import Checkpointer, Head
 from ledger.engine.clock import Clock, ClockSkewed, WriterTime
 from ledger.engine.configuration import Configurations
+from ledger.engine.lease import ALWAYS, NEVER_OURS, ReadLease
 from ledger.engine.observer import NoObserver, Observer
 from ledger.engine.paging import Pager, touched_roots
 from ledger.engine.recent import RecentBatches, answer_again, replay_of
-from ledger.engine.recovery import Progress, Replayer, open_shard
+from ledger.engine.recovery import LeaseLapsed, Progress, Replayer, open_shard
 from ledger.engine.resolve import Resolver, Waiting
 from ledger.engine.restore import CheckpointDamaged
 from ledger.engine.ticket import (
     PENDING,
     NotApplied,
     NotAppliedReason,
+    NotOwner,
     OutcomeUnknown,
     PositionAhead,
     Replay,
@@ -95,13 +98,16 @@ class Writer:
         recorded_by: str = "",
         observer: Observer | None = None,
         progress: Progress | None = None,
+        lease: ReadLease = ALWAYS,
         *,
         checkpoints: CheckpointStore,
         upkeep: Upkeep | None = None,
     ) -> None:
         self.shard = journal.shard
+        self.lease = lease
         self.durable_position = 0  # entries of the shard that are durable and replayed
         self.opened = asyncio.Event()
+        self.failures = 0  # to open, in a row
         self.problem: str = "opening"  # why the shard is not open; "" while it is
         self._journal = journal
         self._clock = clock
@@ -116,6 +122,9 @@ class Writer:
         self._wake = asyncio.Event()
         self._stopping = False
         self._halted = False  # something that no reopening repairs
+        self._lost = lease is NEVER_OURS  # the shard is another process's
+        self._handing_over = False  # ... or about to be
+        self._unconfirmed: list[Ticket | tuple[asyncio.Future[Any], object]] = []
         self._task: asyncio.Task[None] | None = None
         self._fetches: set[asyncio.Task[None]] = set()
         self._state: State | None = None
@@ -139,8 +148,22 @@ class Writer:
     # -- callers ---------------------------------------------------------------------------------
 
     @property
+    def stopping(self) -> bool:
+        """Whether it was asked to end."""
+        return self._stopping
+
+    @property
     def state(self) -> State:
-        """The speculative state. Raises NotApplied while the shard is not open."""
+        """The speculative state. Raises NotApplied while the shard is not open, or not ours."""
+        if self._lost:
+            raise self._not_open()
+        state = self._speculative
+        if not self.lease.holds():
+            raise self._lapsed()
+        return state
+
+    @property
+    def _speculative(self) -> State:
         if self._state is None:
             raise self._not_open()
         return self._state
@@ -154,7 +177,7 @@ class Writer:
         monotonic clock. Raises NotApplied, OutcomeUnknown.
         """
         assert 0 < len(commands) <= BATCH_COMMANDS_MAX, len(commands)
-        if self._state is None or self._stopping:
+        if self._state is None or self._stopping or self._lost:
             raise self._not_open()
         if self._queued_commands + len(commands) > QUEUE_COMMANDS_MAX:
             raise NotApplied(
@@ -178,7 +201,7 @@ class Writer:
         `accounts` are those that it looks at: their families are in memory by then.
         Raises PositionAhead where the shard has not reached `min_position`, and NotApplied.
         """
-        if self._state is None or self._stopping:
+        if self._state is None or self._stopping or self._lost:
             raise self._not_open()
         future: asyncio.Future[object] = asyncio.get_running_loop().create_future()
         self._enqueue(Read(function, min_position, accounts, future), 0)
@@ -212,7 +235,7 @@ class Writer:
 
     async def whole(self) -> State:
         """A copy of the state with all that has left memory: for digests. Nothing may go on."""
-        return await whole_state(self.state, self._checkpointer.segments, self._checkpoints)
+        return await whole_state(self._speculative, self._checkpointer.segments, self._checkpoints)
 
     async def recorded(self, key: bytes) -> Replay | None:
         """What is durably recorded under a key, or None (GetOutcome, rule I5)."""
@@ -226,13 +249,18 @@ class Writer:
 
     # -- life ------------------------------------------------------------------------------------
 
-    def start(self) -> None:
-        """Begin to open the shard; `opened` is set when it serves."""
+    def start(self) -> asyncio.Task[None]:
+        """Begin to open the shard; `opened` is set when it serves. The task ends with its life."""
         assert self._task is None
         self._task = asyncio.create_task(self._run(), name=f"writer-{self.shard}")
+        return self._task
 
-    async def stop(self) -> None:
-        """Take nothing more, finish what is queued, and return when it is durable."""
+    async def stop(self, *, handing_over: bool = False) -> None:
+        """Take nothing more, finish what is queued, and return when it is durable.
+
+        `handing_over`: callers are told that another process will serve the shard.
+        """
+        self._handing_over = handing_over
         self._stopping = True
         self._wake.set()
         if self._task is not None:
@@ -240,15 +268,43 @@ class Writer:
         if self._fetches:
             await asyncio.gather(*self._fetches, return_exceptions=True)
 
+    def abandon(self) -> None:
+        """Another process has the shard: answer nothing more from this state, and end.
+
+        A batch on its way to the journal ends as the journal says.
+        """
+        self._lost = True
+        self._wake.set()
+
+    def confirm(self) -> None:
+        """The lease was renewed, so nobody opened the shard meanwhile: answer what waited."""
+        waiting, self._unconfirmed = self._unconfirmed, []
+        for each in waiting:
+            if isinstance(each, Ticket):
+                self._answer(each)
+            else:
+                _settle(*each)
+
+    def lapsed(self) -> None:
+        """The lease cannot be renewed now: what waits for it is told to ask again."""
+        self._refuse_unconfirmed(self._lapsed())
+
     async def _run(self) -> None:
         delay_us = REOPEN_DELAY_MIN_US
         while True:
             try:
                 await self._open()
-                delay_us = REOPEN_DELAY_MIN_US
+                delay_us, self.failures = REOPEN_DELAY_MIN_US, 0
                 await self._serve()
                 return
-            except (JournalUnavailable, JournalConflict, CommitUnknown, ClockSkewed) as error:
+            except (
+                JournalUnavailable,
+                JournalConflict,
+                CommitUnknown,
+                ClockSkewed,
+                LeaseLapsed,
+            ) as error:
+                self._lost |= isinstance(error, JournalConflict) and not self.lease.holds()
                 self._drop(error)
             except CheckpointDamaged as error:
                 self._trusts_checkpoint = False
@@ -259,7 +315,8 @@ class Writer:
                 self._drop(error)
                 self._stopping = True
                 raise
-            if self._stopping:
+            self.failures += 1
+            if self._stopping or self._lost:
                 return
             await self._pause(delay_us)
             delay_us = min(delay_us * 2, REOPEN_DELAY_MAX_US)
@@ -275,12 +332,15 @@ class Writer:
             self._configurations,
             self._recorded_by,
             self._progress,
+            self.lease,
         )
+        unapplied = await self._configurations.unapplied(replayer.state.configuration)
         self._head_hash = replayer.head_hash
         self._recent = RecentBatches(self._journal, self._codec)
         self.durable_position = replayer.state.entry_seq
         self._state = replayer.state
         self._open_upkeep(replayer)
+        self._apply_first(unapplied)
         self.problem = ""
         self.opened.set()
         self._observer.shard_opened(
@@ -298,23 +358,52 @@ class Writer:
         self._pager.restart(state.families, self._clock.monotonic_us())
         self._resolver.open(state)
 
+    def _apply_first(self, commands: Sequence[Command]) -> None:
+        """Nothing is decided by this state before it has applied what is published."""
+        for start in range(0, len(commands), BATCH_COMMANDS_MAX):
+            future: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
+            future.add_done_callback(_watched_by_nobody)
+            part = commands[start : start + BATCH_COMMANDS_MAX]
+            self._enqueue(Ticket(self.shard, part, future), len(part))
+
     def _drop(self, error: BaseException) -> None:
         """Forget everything speculative and say to each caller how sure we are (rule I6)."""
+        self._drop_undecided(f"{type(error).__name__}: {error}")
+        if self._committing is not None:
+            unknown = not isinstance(error, JournalUnavailable | JournalConflict)
+            self._fail(self._committing, self._unknown(error) if unknown else self._not_open())
+        self._committing = self._commit = None
+
+    def _drop_undecided(self, problem: str) -> None:
+        """Forget the state and everything that is not on its way to the journal."""
         self.opened.clear()
-        self.problem = f"{type(error).__name__}: {error}"
+        self.problem = problem
         self._state = None
         self._checkpointer.drop()
         for item in self._resolver.drop():
             _refuse(item.future, self._not_open())
-        if self._committing is not None:
-            unknown = not isinstance(error, JournalUnavailable | JournalConflict)
-            self._fail(self._committing, self._unknown(error) if unknown else self._not_open())
         if self._batch is not None:
             self._fail(self._batch, self._not_open())
-        self._committing = self._batch = self._commit = None
+        self._batch = None
         while self._queue:
             _refuse(self._queue.popleft().future, self._not_open())
         self._queued_commands = 0
+        self._refuse_unconfirmed(self._not_open())
+
+    def _refuse_unconfirmed(self, error: NotApplied) -> None:
+        waiting, self._unconfirmed = self._unconfirmed, []
+        for each in waiting:
+            _refuse(each.future if isinstance(each, Ticket) else each[0], error)
+
+    async def _let_go(self) -> None:
+        """The shard is another's: only what may be in the journal by now is still waited for."""
+        self._drop_undecided("another process has the shard")
+        if self._commit is not None:
+            await asyncio.wait({self._commit})
+            error = self._commit.exception()
+            if error is not None:
+                self._drop(error)
+        self._refuse_unconfirmed(self._not_open())
 
     def _fail(self, batch: Batch, error: Exception) -> None:
         for ticket in batch.tickets:
@@ -335,6 +424,8 @@ class Writer:
                 "an operator must look at its log and run `drawdown verify`",
                 REOPEN_DELAY_MAX_US,
             )
+        if self._lost or self._handing_over:
+            return NotOwner(self.shard, RETRY_AFTER_US)
         if self._stopping:
             return NotApplied(
                 NotAppliedReason.SHUTTING_DOWN,
@@ -348,11 +439,18 @@ class Writer:
             RETRY_AFTER_US,
         )
 
+    def _lapsed(self) -> NotApplied:
+        return NotApplied(
+            NotAppliedReason.LEASE_LAPSED,
+            f"whether shard {self.shard} is still this process's is not known now; ask again",
+            RETRY_AFTER_US,
+        )
+
     async def _pause(self, delay_us: int) -> None:
         self._wake.clear()
         try:
             async with asyncio.timeout(delay_us / US_A_SECOND):
-                while not self._stopping:
+                while not self._stopping and not self._lost:
                     await self._wake.wait()
                     self._wake.clear()
         except TimeoutError:
@@ -370,6 +468,9 @@ class Writer:
             if self._commit is not None and self._commit.done():
                 self._commit.result()  # raises what made the commit fail
                 self._commit = None
+            if self._lost:
+                await self._let_go()
+                return
             if self._failure is not None:
                 raise self._failure
             self._turn()
@@ -377,7 +478,7 @@ class Writer:
                 self._sweep()
             if self._queue and self._room_for(self._queue[0]):
                 item = self._queue.popleft()
-                if self._resolver.holds_back(self.state, item):
+                if self._resolver.holds_back(self._speculative, item):
                     pass  # it comes back when what it needs is in memory
                 elif isinstance(item, Read):
                     self._look(item)
@@ -407,7 +508,7 @@ class Writer:
 
     def _open_batch(self) -> Batch:
         """The batch being filled; an empty one moves on to the present time."""
-        state = self.state
+        state = self._speculative
         batch = self._batch
         if batch is None or not batch.events:
             recorded_at = self._time.next()
@@ -441,7 +542,9 @@ class Writer:
             return
         batch = self._open_batch()
         batch.command_count += len(commands)
-        self.state.keys.found = ticket.resolution.found if ticket.resolution is not None else {}
+        self._speculative.keys.found = (
+            ticket.resolution.found if ticket.resolution is not None else {}
+        )
         for start in range(0, len(commands), DECIDE_SLICE):
             if start:
                 await asyncio.sleep(0)
@@ -450,21 +553,21 @@ class Writer:
             except BaseException:
                 batch.tickets.append(ticket)  # is told with the others, when the batch is dropped
                 raise
-        self.state.keys.found = {}
+        self._speculative.keys.found = {}
         ticket.events = batch.events
         ticket.batch_seq = batch.batch_seq
         ticket.recorded_at = batch.recorded_at
         ticket.position = batch.first_event + len(batch.events)
         waits_for = batch if batch.events else self._committing
         if waits_for is None:
-            self._answer(ticket)
+            self._answer_while_ours(ticket)
         else:
             waits_for.tickets.append(ticket)
 
     def _decide_slice(self, ticket: Ticket, batch: Batch, commands: Sequence[Command]) -> None:
         if self._checkpointer.copying:
             self._checkpointer.protect(commands)
-        state = self.state
+        state = self._speculative
         events = batch.events
         add_outcome = ticket.outcomes.append
         add_entry_seq = ticket.entry_seqs.append
@@ -508,21 +611,22 @@ class Writer:
     def _look(self, read: Read) -> None:
         if read.future.done():
             return
-        state = self.state
+        state = self._speculative
         if read.min_position > state.entry_seq:
-            _refuse(read.future, PositionAhead(self.shard, read.min_position, state.entry_seq))
+            ahead = PositionAhead(self.shard, read.min_position, state.entry_seq)
+            self._settle_while_ours(read.future, ahead)
             return
         try:
             value = read.function(state)
         except Exception as error:
-            _refuse(read.future, error)
+            self._settle_while_ours(read.future, error)
             return
         answer = (value, state.entry_seq)
         waits_for = self._batch if self._batch is not None and self._batch.events else None
         if waits_for is None:
             waits_for = self._committing
         if waits_for is None:
-            read.future.set_result(answer)
+            self._settle_while_ours(read.future, answer)
         else:
             waits_for.reads.append((read.future, answer))
 
@@ -556,11 +660,26 @@ class Writer:
         self._committing = None
         self._checkpointer.durable(row.batch_seq)
         for ticket in batch.tickets:
-            self._answer(ticket)
+            if ticket.batch_seq == batch.batch_seq:
+                self._answer(ticket)  # that the row is there proves that nobody came between
+            else:
+                self._answer_while_ours(ticket)
         for future, answer in batch.reads:
-            if not future.done():
-                future.set_result(answer)
+            self._settle_while_ours(future, answer)
         self._wake.set()
+
+    def _answer_while_ours(self, ticket: Ticket) -> None:
+        """Answer what rests on the state alone: now, or when the lease is confirmed."""
+        if self.lease.holds():
+            self._answer(ticket)
+        else:
+            self._unconfirmed.append(ticket)
+
+    def _settle_while_ours(self, future: asyncio.Future[Any], answer: object) -> None:
+        if self.lease.holds():
+            _settle(future, answer)
+        else:
+            self._unconfirmed.append((future, answer))
 
     def _answer(self, ticket: Ticket) -> None:
         if ticket.pending:
@@ -586,13 +705,13 @@ class Writer:
     # -- time --------------------------------------------------------------------------------------
 
     def _sweep_due(self) -> bool:
-        timers = self.state.timers
+        timers = self._speculative.timers
         return bool(timers) and timers[0][0] <= self._time.peek()
 
     def _sweep(self) -> None:
         """Post what is overdue; a due entry without an effect any more costs nothing."""
         batch = self._open_batch()
-        state = self.state
+        state = self._speculative
         sweep(state, SWEEP_ENTRIES_MAX, batch.events, self._checkpointer.protect_family)
         if state.overdue:
             self._resolver.want(state.overdue)
@@ -602,7 +721,7 @@ class Writer:
 
     def _tend(self, batch: Batch, row: JournalRow) -> None:
         """A batch ends: the moment to capture, and to let idle families go."""
-        state = self.state
+        state = self._speculative
         roots = touched_roots(state, batch.events)
         self._pager.touch(roots, self._clock.monotonic_us())
         head = Head(batch.batch_seq, row.hash, row.next_event, batch.recorded_at)
@@ -621,7 +740,7 @@ class Writer:
         """Let a few idle families leave memory, if nothing is undecided; whether any did."""
         if self._batch is not None and self._batch.events:
             return False
-        state = self.state
+        state = self._speculative
         now = self._clock.monotonic_us()
         dropped = self._pager.page_out(state, self._checkpointer.is_clean, now)
         if dropped:
@@ -642,7 +761,7 @@ class Writer:
     async def _until_woken(self) -> None:
         """Wait for a command, the end of the commit, or the next timer."""
         self._wake.clear()
-        timers = self.state.timers
+        timers = self._speculative.timers
         if not timers:
             await self._wake.wait()
             return
@@ -672,6 +791,20 @@ def _refuse(future: asyncio.Future[Any], error: Exception) -> None:
 
 def _nothing(_: State) -> None:
     """Only that it is there is asked for."""
+
+
+def _settle(future: asyncio.Future[Any], answer: object) -> None:
+    if future.done():
+        return
+    if isinstance(answer, Exception):
+        future.set_exception(answer)
+    else:
+        future.set_result(answer)
+
+
+def _watched_by_nobody(ended: asyncio.Future[Ticket]) -> None:
+    if not ended.cancelled():
+        ended.exception()
 
 
 def _no_progress(done: int, total: int) -> None:

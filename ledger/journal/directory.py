@@ -127,6 +127,17 @@ class Erasure(Struct, frozen=True):
     family_erased: bool
 
 
+class Changed(Struct, frozen=True):
+    """What caches must forget: names, erased accounts by number, or everything."""
+
+    names: tuple[tuple[int, str], ...] = ()
+    accounts: frozenset[int] = frozenset()
+    everything: bool = False
+
+
+NOTHING_CHANGED: Final = Changed()
+
+
 class Directory(Protocol):
     """Accounts, aliases and tenants. Methods raise JournalUnavailable when storage is away."""
 
@@ -231,6 +242,13 @@ class Directory(Protocol):
 
     async def list_tenants(self) -> tuple[TenantEntry, ...]:
         """All tenants, by number."""
+        ...
+
+    async def catch_up(self) -> Changed:
+        """Forget what other processes changed since the last call, and say what that was.
+
+        After it `cached` knows nothing that was changed before the call began.
+        """
         ...
 
     async def close(self) -> None:

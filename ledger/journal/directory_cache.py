@@ -6,7 +6,7 @@ young one; when that is full the old one is forgotten. Holds nothing that storag
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from typing import Final, TypeAlias
 
 from ledger.journal.directory import CACHE_NAMES_MAX, AliasRange, Entry
@@ -22,6 +22,7 @@ class NameCache:
         self._generation_max: Final = max(names_max // 2, 1)
         self._young: dict[tuple[int, str], Entry | AliasRanges] = {}
         self._old: dict[tuple[int, str], Entry | AliasRanges] = {}
+        self.forgettings = 0  # what was read before the last of them may be out of date
 
     def __len__(self) -> int:
         return len(self._young) + len(self._old)
@@ -49,9 +50,36 @@ class NameCache:
 
     def forget(self, tenant: int, *names: str) -> None:
         """Drop names: they changed."""
+        self.forgettings += 1
         for name in names:
             self._young.pop((tenant, name), None)
             self._old.pop((tenant, name), None)
+
+    def forget_accounts(self, numbers: Collection[int]) -> None:
+        """Drop erased accounts, and the aliases that mean them. Looks at every name."""
+        if not numbers:
+            return
+        self.forgettings += 1
+        generations = (self._young, self._old)
+        gone = {
+            key
+            for generation in generations
+            for key, found in generation.items()
+            if isinstance(found, Entry) and found.number in numbers
+        }
+        for generation in generations:
+            for key, found in list(generation.items()):
+                if key in gone or (
+                    isinstance(found, tuple)
+                    and any((key[0], alias.account_id) in gone for alias in found)
+                ):
+                    del generation[key]
+
+    def clear(self) -> None:
+        """Drop everything."""
+        self.forgettings += 1
+        self._young.clear()
+        self._old.clear()
 
     def _lookup(self, key: tuple[int, str]) -> Entry | AliasRanges | None:
         found = self._young.get(key)

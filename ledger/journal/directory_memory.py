@@ -281,6 +281,11 @@ class MemoryDirectory:
         self._reachable()
         return tuple(self._tenants.values())
 
+    async def catch_up(self) -> d.Changed:
+        """See `Directory.catch_up`: nothing is a copy here."""
+        self._reachable()
+        return d.NOTHING_CHANGED
+
     async def close(self) -> None:
         """See `Directory.close`."""
 

@@ -1,8 +1,8 @@
 """The account directory on PostgreSQL, for one process: a pool and a read-through cache.
 
 Each change is one short transaction under a lock on the name, so that a name never means two
-things. The cache is exact for changes made through this object; another process's alias changes
-are seen once a name leaves the cache.
+things. The cache is exact for changes made through this object; what other processes changed is
+forgotten by `catch_up`, from the changes that the database notes down for a minute.
 """
 
 from __future__ import annotations
@@ -44,6 +44,7 @@ class PostgresDirectory:
         self._entropy = entropy
         self._cache = NameCache(cache_names_max)
         self._tenants: dict[int, d.TenantEntry] = {}
+        self._version = -1  # of the directory, as far as changes were seen
 
     @classmethod
     async def open(cls, dsn: str, shards: int) -> PostgresDirectory:
@@ -133,15 +134,17 @@ class PostgresDirectory:
     ) -> dict[tuple[str, int], d.Entry]:
         """See `Directory.resolve`. Two queries a call, three where aliases are among the names."""
         wanted = {name for name, _ in names if d.is_valid_name(name)}
+        forgettings = self._cache.forgettings
         async with borrow(self._pool) as connection:
             accounts = await entries_of(connection, tenant, wanted)
             ranges = await alias_ranges(connection, tenant, wanted - accounts.keys())
             targets = {found.account_id for every in ranges.values() for found in every}
             accounts |= await entries_of(connection, tenant, targets - accounts.keys())
-        for entry in accounts.values():
-            self._cache.put(entry)
-        for alias, every in ranges.items():
-            self._cache.put_alias(tenant, alias, every)
+        if forgettings == self._cache.forgettings:  # else it may have changed since it was read
+            for entry in accounts.values():
+                self._cache.put(entry)
+            for alias, every in ranges.items():
+                self._cache.put_alias(tenant, alias, every)
         resolved = {}
         for name, at_us in names:
             meant = rules.meaning(ranges[name], at_us) if name in ranges else name
@@ -276,6 +279,24 @@ class PostgresDirectory:
         """See `Directory.list_tenants`."""
         async with borrow(self._pool) as connection:
             return tuple((await self._load_tenants(connection)).values())
+
+    async def catch_up(self) -> d.Changed:
+        """See `Directory.catch_up`."""
+        async with borrow(self._pool) as connection:
+            records = await connection.fetch(SQL["changes"], self._version)
+        version = records[0]["version"]
+        changes = [record for record in records if record["change"] is not None]
+        missed = self._version < 0 or len(changes) != version - self._version
+        self._version = version
+        if missed:  # the first look, or so long ago that they are not kept any more
+            self._cache.clear()
+            return d.Changed(everything=True)
+        names = [(each["tenant"], each["alias"]) for each in changes if each["alias"] is not None]
+        erased = frozenset(each["account"] for each in changes if each["alias"] is None)
+        for tenant, name in names:
+            self._cache.forget(tenant, name)
+        self._cache.forget_accounts(erased)
+        return d.Changed(tuple(names), erased)
 
     async def _tenant(self, connection: Connection, number: int) -> d.TenantEntry | None:
         if number not in self._tenants:

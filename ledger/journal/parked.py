@@ -57,8 +57,10 @@ class ParkedStore(Protocol):
         """What waits for a name, oldest first."""
         ...
 
-    async def names(self, tenant: int, limit: int = LIST_DEFAULT) -> dict[str, int]:
-        """The names that are waited for, with the number of their events."""
+    async def names(
+        self, tenant: int, limit: int = LIST_DEFAULT, *, after: str = ""
+    ) -> dict[str, int]:
+        """Names after `after` that are waited for, ordered by bytes, with how many events wait."""
         ...
 
     async def delete(self, tenant: int, account_id: str, keys: Sequence[tuple[str, str]]) -> None:
@@ -106,10 +108,12 @@ class PostgresParkedStore:
             records = await connection.fetch(_SQL["list"], tenant, account_id, limit)
         return tuple(ParkedUsage(*record) for record in records)
 
-    async def names(self, tenant: int, limit: int = LIST_DEFAULT) -> dict[str, int]:
+    async def names(
+        self, tenant: int, limit: int = LIST_DEFAULT, *, after: str = ""
+    ) -> dict[str, int]:
         """See `ParkedStore.names`."""
         async with borrow(self._pool) as connection:
-            records = await connection.fetch(_SQL["names"], tenant, limit)
+            records = await connection.fetch(_SQL["names"], tenant, limit, after)
         return {record["account_id"]: record["events"] for record in records}
 
     async def delete(self, tenant: int, account_id: str, keys: Sequence[tuple[str, str]]) -> None:
@@ -164,12 +168,14 @@ class MemoryParkedStore:
         found.sort(key=lambda kept: (kept.parked_at_us, kept.source, kept.event_id))
         return tuple(found[:limit])
 
-    async def names(self, tenant: int, limit: int = LIST_DEFAULT) -> dict[str, int]:
+    async def names(
+        self, tenant: int, limit: int = LIST_DEFAULT, *, after: str = ""
+    ) -> dict[str, int]:
         """See `ParkedStore.names`."""
         self._reachable()
         counts: dict[str, int] = {}
         for of, account_id, _, _ in sorted(self._kept):
-            if of == tenant:
+            if of == tenant and account_id > after:
                 counts[account_id] = counts.get(account_id, 0) + 1
         return dict(list(counts.items())[:limit])
 

@@ -23,6 +23,8 @@ from ledger.journal.connection import Pool, open_pool
 from ledger.journal.directory import Directory
 from ledger.journal.directory_memory import MemoryDirectory
 from ledger.journal.directory_postgres import PostgresDirectory
+from ledger.journal.leases import LeaseStore, MemoryLeaseStore
+from ledger.journal.leases_postgres import PostgresLeaseStore
 from ledger.journal.memory import (
     AppendFault,
     MemoryJournal,
@@ -48,6 +50,7 @@ class PostgresStorage:
         self.directory: Directory = PostgresDirectory(pool, shards)
         self.configuration: ConfigurationStore = PostgresConfigurationStore(pool)
         self.parked: ParkedStore = PostgresParkedStore(pool)
+        self.leases: LeaseStore = PostgresLeaseStore(dsn)
         self._journals: list[PostgresJournal] = []
 
     @classmethod
@@ -69,6 +72,7 @@ class PostgresStorage:
         """Let go of every connection."""
         for journal in self._journals:
             await journal.close()
+        await self.leases.close()
         try:
             async with asyncio.timeout(CLOSE_TIMEOUT_S):
                 await self.pool.close()
@@ -96,6 +100,7 @@ class MemoryStorage:
         self.directory: Directory = MemoryDirectory(shards, clock=clock)
         self.configuration: ConfigurationStore = MemoryConfigurationStore(clock=clock)
         self.parked: ParkedStore = MemoryParkedStore(clock=clock)
+        self.leases = MemoryLeaseStore(clock, pause=pause)
         self._clock = clock
         self._on_append = on_append
         self._pause = pause
@@ -112,6 +117,22 @@ class MemoryStorage:
         return MemoryCheckpoints(
             self.store, data, shard, on_write=self._on_checkpoint, pause=self._pause
         )
+
+    def seen_by_another(
+        self,
+        *,
+        on_append: Callable[[JournalRow], AppendFault | None] = no_fault,
+        pause: Callable[[], Awaitable[None]] = yield_once,
+    ) -> MemoryStorage:
+        """The same storage as another process sees it: with faults and delays of its own."""
+        other = MemoryStorage(self._clock, self.shards, on_append=on_append, pause=pause)
+        other.store = self.store
+        other.checkpoint_data = self.checkpoint_data
+        other.directory = self.directory
+        other.configuration = self.configuration
+        other.parked = self.parked
+        other.leases = MemoryLeaseStore(self._clock, self.leases.shared, pause)
+        return other
 
     async def close(self) -> None:
         """Nothing to let go of."""

@@ -139,6 +139,7 @@ class TallyCollector(Collector):
         gauges: list[tuple[str, str, Sequence[int]]] = [
             ("queue_depth", "Commands that wait.", tallies.queued),
             ("shard_open", "1 while the shard serves.", [int(each) for each in tallies.open]),
+            ("shard_owned", "1 while it is this server's.", [int(each) for each in tallies.owned]),
             ("durable_entries", "Entries that are durable.", tallies.durable),
             ("replay_entries", "Entries replayed by the last opening.", tallies.replayed),
             ("replay_entries_expected", "Entries that it has to replay.", tallies.to_replay),
@@ -148,6 +149,19 @@ class TallyCollector(Collector):
         yield _gauge(
             "drawdown_replay_duration_seconds", "Time that the last opening took.",
             ((shard, us / US_A_SECOND) for shard, us in enumerate(tallies.opening_us)),
+        )  # fmt: skip
+        yield _gauge(
+            "drawdown_lease_left_seconds", "How long reads may be answered without a renewal.",
+            ((shard, us / US_A_SECOND) for shard, us in enumerate(tallies.lease_left_us)),
+        )  # fmt: skip
+        yield _counter(
+            "drawdown_takeovers", "Shards taken that another server had before.", [],
+            [([], tallies.takeovers)],
+        )  # fmt: skip
+        yield _counter(
+            "drawdown_forwards", "Calls passed on to the owner of a shard, by result.",
+            ["rpc_method", "result"],
+            [(list(place), count) for place, count in list(tallies.forwards.items())],
         )  # fmt: skip
         yield _counter(
             "drawdown_shard_openings", "How often a shard was opened.", ["shard"],

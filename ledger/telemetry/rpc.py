@@ -17,7 +17,7 @@ from grpc.aio import ServicerContext
 from ledger.telemetry.sampling import Sampler
 from ledger.telemetry.spans import AttributeValue, SpanExport, SpanRecord
 from ledger.telemetry.tallies import Histogram, Tallies, add
-from ledger.telemetry.traceparent import HEADER, Remote, parse_traceparent
+from ledger.telemetry.traceparent import HEADER, Remote, format_traceparent, parse_traceparent
 
 SERVER_FAULTS: Final = frozenset(
     {"UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"}
@@ -56,6 +56,12 @@ class RpcSpan:
         self.parent = parent
         self.sampled = sampled
         self.batch = ""  # "shard/batch_seq" of the last batch that holds its commands
+
+    @property
+    def traceparent(self) -> str:
+        """See Span: where we record nothing ourselves, the caller's span is the parent."""
+        span_id = self.span_id or (self.parent.span_id if self.parent is not None else b"")
+        return format_traceparent(self.trace_id, span_id or new_span_id(), self.sampled)
 
 
 class RpcTelemetry:

@@ -78,6 +78,10 @@ class Tallies:
         self.journal_bytes = 0
         self.queued = [0] * shards
         self.open = [False] * shards
+        self.owned = [False] * shards
+        self.lease_left_us = [0] * shards
+        self.takeovers = 0  # shards that another process had before
+        self.forwards: dict[tuple[str, str], int] = {}  # calls passed on, by (method, result)
         self.openings = [0] * shards
         self.opening_us = [0] * shards  # the last replay took so long
         self.durable = [0] * shards  # entries

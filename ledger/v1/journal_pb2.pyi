@@ -282,7 +282,9 @@ class ShardRoute(_message.Message):
     shard: _builtins.int
     """The shard, from 0."""
     address: _builtins.str
-    """Where its owner serves, as host:port; empty = the address that was asked."""
+    """Where its owner serves, as host:port; empty = the address that was asked: it is the only
+    server, or the shard is between two owners.
+    """
     def __init__(
         self,
         *,

@@ -16,7 +16,6 @@ from ledger.api.ids import GRANT, HOLD, mint, unmint
 from ledger.api.pages import page_after, page_token
 from ledger.api.positions import decode_position, encode_position
 from ledger.api.replies import OUTCOMES
-from ledger.api.server import services
 from ledger.api.shapes import ShapeCache
 from ledger.core import limits
 from ledger.core.events import Excess, GrantKind, Overage, Pot
@@ -70,6 +69,9 @@ def test_statuses_that_stock_clients_retry_are_those_that_were_certainly_not_app
         "WRITER_HALTED",
         "SHUTTING_DOWN",
         "JOURNAL_UNAVAILABLE",
+        "NOT_OWNER",
+        "LEASE_LAPSED",
+        "OWNER_UNREACHABLE",
     }
     assert all(TABLE[reason].retryable for reason in unavailable)
     assert TABLE["OUTCOME_UNKNOWN"].code == grpc.StatusCode.UNKNOWN
@@ -190,9 +192,7 @@ def test_the_contracts_comments_state_the_cores_figures():
 
 
 async def test_every_method_of_the_contract_is_served(served):
-    for service, servicer in services(
-        served.server.edge, served.server.parking, served.server.eraser
-    ):
+    for service, servicer in served.server._services:
         for method in service.methods:
             name = re.sub(r"(?<!^)(?=[A-Z])", "_", method.name).lower()
             assert callable(getattr(servicer, name)), method.full_name

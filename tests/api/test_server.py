@@ -313,6 +313,19 @@ async def test_stopping_lets_calls_in_flight_finish():
         await ledger.stop()
 
 
+async def test_a_stream_that_never_ends_does_not_keep_the_server_from_stopping(priced: Served):
+    await priced.account("acme")
+    stream = priced.usage.IngestStream()
+    batch = usage_pb2.IngestStreamRequest(batch_number=1, batch=plain(event("a", "acme")))
+    await stream.write(batch)
+    assert (await stream.read()).batch.results[0].charge == 600
+    async with asyncio.timeout(5):
+        await priced.server.stop(60)
+        found = await refusal_of(stream.read())
+    assert (found.code, found.reason) == (grpc.StatusCode.UNAVAILABLE, "SHUTTING_DOWN")
+    assert found.retry_after_us > 0
+
+
 def _key(ledger: Ledger) -> bytes:
     entry = ledger.directory.cached(1, "acme", 1)
     assert entry is not None

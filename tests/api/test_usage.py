@@ -229,6 +229,33 @@ async def test_parked_usage_that_cannot_be_recorded_holds_nothing_up(
     assert await priced.ledger.parked.names(1) == {"later": 5}, "listed, not lost"
 
 
+async def test_parked_usage_waits_for_the_time_of_an_alias(
+    priced: Served, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(parking, "LIST_DEFAULT", 2)
+    for name in ("a", "b", "c", "key-1", "z"):
+        await priced.ingest(event("first", name, 1, 0), park_unknown=True)
+    await priced.account("acme")
+    clock = priced.ledger.clock
+    begins_us = clock.now_us() + 300_000
+    await priced.accounts.AssignAlias(
+        account_pb2.AssignAliasRequest(
+            tenant=TENANT,
+            request_id="r",
+            alias="key-1",
+            account="acme",
+            effective_from_us=begins_us,
+        )
+    )
+    await priced.server.parking.idle()
+    assert "key-1" in await priced.ledger.parked.names(1, 10), "the alias means nothing yet"
+    while clock.now_us() <= begins_us:
+        await asyncio.sleep(0.01)
+    await priced.server.parking.bring_in_all(1)
+    assert set(await priced.ledger.parked.names(1, 10)) == {"a", "b", "c", "z"}
+    assert (await priced.balance("acme")).advance == "3"
+
+
 async def test_usage_of_the_future_is_not_parked(priced: Served):
     ahead = event("a", "later", effective_at_us=priced.ledger.clock.now_us() + 3_600_000_000)
     reply = await priced.ingest(ahead, park_unknown=True)

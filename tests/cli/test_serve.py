@@ -4,6 +4,7 @@ import json
 import secrets
 import shutil
 import signal
+import time
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ import pytest
 
 from cli.processes import Server, drawdown
 from ledger.journal.embedded_host import throwaway_root
-from ledger.v1 import account_pb2, account_pb2_grpc
+from ledger.v1 import account_pb2, account_pb2_grpc, journal_pb2, journal_pb2_grpc
 
 
 @pytest.fixture
@@ -53,6 +54,24 @@ def test_a_signal_ends_everything_and_a_restart_finds_it(own_dir: Path, tmp_path
             assert json.load(reply)["ready"] is True
     finally:
         assert second.end(signal.SIGINT) == 0
+
+
+def test_a_second_server_shares_the_embedded_database(own_dir: Path, tmp_path: Path) -> None:
+    first = Server(tmp_path / "log", f"--data-dir={own_dir}", "--no-projector")
+    second = Server(tmp_path / "log", "--no-projector", DATABASE_URL=first.ready["database_url"])
+    try:
+        with grpc.insecure_channel(first.address) as channel:
+            stub = journal_pb2_grpc.JournalServiceStub(channel)
+            owners: set[str] = set()
+            deadline = time.monotonic() + 10
+            while owners != {first.address, second.address}:
+                assert time.monotonic() < deadline, owners
+                reply = stub.GetRouting(journal_pb2.GetRoutingRequest(tenant="default"))
+                owners = {shard.address for shard in reply.shards}
+            assert stub.TrialBalance(journal_pb2.TrialBalanceRequest(tenant="default")).balanced
+    finally:
+        assert second.end() == 0
+        assert first.end() == 0
 
 
 def test_a_server_that_is_killed_leaves_no_projector(database: str, tmp_path: Path) -> None:

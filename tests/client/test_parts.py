@@ -49,6 +49,7 @@ def test_what_is_public_changes_on_purpose_only() -> None:
 
 def test_the_client_knows_nothing_of_the_server_and_the_core_nothing_of_the_world() -> None:
     shell = {"__init__", "aio", "calls", "channels", "failures", "sender", "transports"}
+    shell |= {"refreshing"}
     calls = {"accounts", "decisions", "pricing", "reads"}
     for path in Path(ledger.client.__file__).parent.glob("*.py"):
         imported = set()
@@ -159,6 +160,21 @@ def test_the_map_decides_where_a_family_goes() -> None:
     assert routing.address_of("acme/chat") == routing.address_of("acme") == "two:1"
     assert routing.addresses == ("home:1", "zero:1", "two:1", "three:1")
     assert routing.address_of("") == "home:1"
+
+
+def test_an_address_that_cannot_be_reached_is_avoided_until_there_is_a_new_map() -> None:
+    routing = Routing("tenant", "home:1", "other:1")
+    assert routing.addresses == ("home:1", "other:1")
+    routing.avoid("home:1")
+    assert routing.address_of("") == "other:1"
+    routing.take_map("blake2b-64", {0: "a:1", 1: ""}, "other:1")
+    assert routing.address_of("") == "home:1", "a new map: try again"
+    assert {routing.address(f"family-{n}") for n in range(20)} == {"a:1", "other:1"}
+    routing.avoid("a:1")
+    routing.avoid("home:1")
+    assert {routing.address(f"family-{n}") for n in range(20)} == {"other:1"}
+    routing.avoid("other:1")
+    assert routing.address_of("") == "home:1", "nobody is left to prefer"
 
 
 @pytest.mark.parametrize(

@@ -27,18 +27,23 @@ def free_port() -> int:
 class ServerProcess:
     """`drawdown serve` on a database; `kill` is SIGKILL."""
 
-    def __init__(self, dsn: str, log: Path, *, projector: bool = False, **settings: object) -> None:
+    def __init__(
+        self, dsn: str, log: Path, *more: str, projector: bool = False, **settings: object
+    ) -> None:
         """`settings` by their names in the environment, without the prefix."""
+        self.more = more
         self.dsn = dsn
         self.settings = {f"DRAWDOWN_{name.upper()}": str(value) for name, value in settings.items()}
         self.log = log
         self.projector = projector
         self.address = f"127.0.0.1:{free_port()}"
+        self.metrics = f"127.0.0.1:{free_port()}"
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
         command = [sys.executable, "-m", "ledger.cli", "serve", "--listen", self.address]
-        command += ["--metrics-port", str(free_port())]
+        command += ["--metrics-port", self.metrics.rpartition(":")[2]]
+        command += self.more
         if not self.projector:
             command.append("--no-projector")
         with self.log.open("ab") as log:
@@ -70,6 +75,10 @@ class ServerProcess:
                     await asyncio.sleep(0.02)
                 else:
                     return
+
+    def signal(self, number: int) -> None:
+        assert self._process is not None
+        self._process.send_signal(number)
 
     def kill(self) -> None:
         assert self._process is not None

@@ -149,6 +149,8 @@ async def test_parked_usage_waits_until_it_is_deleted(parked: ParkedStore) -> No
     assert all(one.parked_at_us >= NOW for one in waiting)
     assert len(await parked.waiting(1, "new", 1)) == 1
     assert await parked.names(1) == {"new": 2, "other": 1}
+    assert await parked.names(1, 1) == {"new": 2}
+    assert await parked.names(1, after="new") == {"other": 1}
     await parked.delete(1, "new", [("api", "e1"), ("", "e2"), ("api", "never")])
     assert await parked.waiting(1, "new") == ()
     assert len(await parked.waiting(2, "new")) == 1

@@ -25,6 +25,7 @@ from ledger.v1 import (
     decision_pb2,
     grant_pb2,
     journal_pb2,
+    peer_pb2,
     types_pb2,
     usage_pb2,
 )
@@ -42,6 +43,7 @@ FILES: list[FileDescriptor] = [
         decision_pb2,
         grant_pb2,
         journal_pb2,
+        peer_pb2,
         types_pb2,
         usage_pb2,
         card_pb2,
@@ -89,13 +91,13 @@ def enums() -> Iterator[EnumDescriptor]:
 
 
 def unary_methods() -> list[MethodDescriptor]:
-    """Every method; the stream is left out, since its request wraps IngestRequest."""
+    """Every method for clients; the stream is left out: its request wraps IngestRequest."""
     return [
         method
         for file in FILES
         for service in file.services_by_name.values()
         for method in service.methods
-        if method.name != "IngestStream"
+        if method.name != "IngestStream" and service.name != "PeerService"
     ]
 
 

@@ -175,3 +175,10 @@ SELECT number, name, kind FROM ledger.tenant ORDER BY number
 -- name: add_tenant
 -- A new tenant.
 INSERT INTO ledger.tenant (name, kind) VALUES ($1, $2) ON CONFLICT (name) DO NOTHING
+
+-- name: changes
+-- What changed after a version, and the version that the directory has reached.
+SELECT reached.version, noted.version AS change, noted.tenant, noted.alias, noted.account
+FROM ledger.directory_version reached
+LEFT JOIN ledger.directory_change noted ON noted.version > $1
+ORDER BY noted.version

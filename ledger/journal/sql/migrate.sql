@@ -71,6 +71,8 @@ BEGIN
         ledger.account_alias, ledger.family_placement, ledger.parked_usage TO drawdown_app;
     GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.checkpoint, ledger.checkpoint_family,
         ledger.key_segment, ledger.key_bucket TO drawdown_app;
+    GRANT SELECT, INSERT, UPDATE, DELETE ON ledger.server, ledger.shard_lease,
+        ledger.directory_version, ledger.directory_change TO drawdown_app;
     GRANT USAGE ON SEQUENCE ledger.account_number TO drawdown_app;
     GRANT EXECUTE ON FUNCTION ledger.ensure_partitions(bigint) TO drawdown_app;
     PERFORM ledger.grant_projection('projection');

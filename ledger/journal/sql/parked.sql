@@ -18,8 +18,9 @@ FROM ledger.parked_usage WHERE tenant = $1 AND account_id = $2
 ORDER BY parked_at, source, event_id LIMIT $3
 
 -- name: names
--- Who is waited for.
-SELECT account_id, count(*) AS events FROM ledger.parked_usage WHERE tenant = $1
+-- Who is waited for: a page by the bytes of the names.
+SELECT account_id, count(*) AS events FROM ledger.parked_usage
+WHERE tenant = $1 AND account_id > $3
 GROUP BY account_id ORDER BY account_id LIMIT $2
 
 -- name: delete

@@ -1,0 +1,206 @@
+"""Calls that belong to another process of the same database, passed on to it: one hop, never two.
+
+A servicer runs as if every shard were its own; the first touch of one that is not raises NotOwner,
+before anything is recorded there, and the same request goes to the owner with the caller's deadline
+and trace. The answer is the owner's, word for word. Must not know any service.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import Any, Final, TypeVar
+
+import grpc
+from google.protobuf.message import Message
+from google.rpc import error_details_pb2, status_pb2
+
+from ledger.api.errors import TABLE, CallFailed
+from ledger.api.limits import MESSAGE_BYTES_MAX
+from ledger.engine.ledger import Ledger
+from ledger.engine.ticket import NotApplied, NotOwner
+
+STATUS_DETAILS: Final = "grpc-status-details-bin"
+HOP: Final = "drawdown-forwarded-by"
+"""Metadata that marks a forwarded call; its value names the process that forwarded it."""
+
+LOOK_S: Final = 0.5  # between two looks at whether the owner of a call in flight still lives
+RETRY_AFTER_US: Final = 100_000
+OPTIONS: Final = (
+    ("grpc.enable_retries", 0),
+    ("grpc.max_receive_message_length", 2 * MESSAGE_BYTES_MAX),
+    ("grpc.max_send_message_length", 2 * MESSAGE_BYTES_MAX),  # a part may name what a batch implied
+    ("grpc.initial_reconnect_backoff_ms", 50),
+    ("grpc.max_reconnect_backoff_ms", 500),
+)
+READS: Final = ("Get", "List", "Check", "Quote", "TrialBalance")
+"""Beginnings of the names of methods that record nothing."""
+
+Reply = TypeVar("Reply", bound=Message)
+
+
+class PassedOn(Exception):
+    """The status with which the owner answered, to be handed on as it is."""
+
+    def __init__(self, code: grpc.StatusCode, message: str, details: bytes) -> None:
+        super().__init__(message)
+        self.code = code
+        self.message = message
+        self.details = details
+
+    def failure(self) -> CallFailed:
+        """The same as a failure of this process, for one event among others."""
+        info, retry = error_details_pb2.ErrorInfo(), error_details_pb2.RetryInfo()
+        for detail in status_pb2.Status.FromString(self.details).details:
+            _ = detail.Unpack(info) or detail.Unpack(retry)
+        if info.reason not in TABLE:
+            return CallFailed("OUTCOME_UNKNOWN", f"{info.reason}: {self.message}")
+        after_us = retry.retry_delay.ToMicroseconds()
+        return CallFailed(info.reason, self.message, retry_after_us=after_us)
+
+
+class Hop:
+    """What a forwarded call takes along."""
+
+    __slots__ = ("metadata", "timeout_s")
+
+    def __init__(self, metadata: tuple[tuple[str, str], ...], timeout_s: float | None) -> None:
+        self.metadata = metadata
+        self.timeout_s = timeout_s
+
+
+class Forwarder:
+    """Channels to the other processes; `close` once."""
+
+    def __init__(
+        self,
+        ledger: Ledger,
+        credentials: grpc.ChannelCredentials | None = None,
+        counted: Callable[[str, str], None] = lambda method, result: None,
+    ) -> None:
+        """`credentials` None: plain. `counted` is told (method, result) of each forwarded call."""
+        self._ledger = ledger
+        self._credentials = credentials
+        self._counted = counted
+        self._channels: dict[str, grpc.aio.Channel] = {}
+
+    @property
+    def process(self) -> str:
+        """The name of this process."""
+        keeper = self._ledger.shards.keeper
+        return keeper.identity.process if keeper is not None else ""
+
+    def owners(self) -> dict[str, list[int]]:
+        """Address -> shards of every other process that has any."""
+        shards, found = self._ledger.shards, dict[str, list[int]]()
+        for shard in range(len(shards.writers)):
+            address = "" if shards.owns(shard) else shards.route(shard)
+            if address:
+                found.setdefault(address, []).append(shard)
+        return found
+
+    async def pass_on(
+        self, method: str, request: Message, reply: type[Reply], refused: NotOwner, hop: Hop
+    ) -> Reply:
+        """Ask the owner of the shard that refused. Raises PassedOn, CallFailed, NotOwner."""
+        address = self._ledger.shards.route(refused.shard)
+        if not address:
+            self._look_again()
+            raise refused
+        return await self.ask(address, method, request, reply, hop)
+
+    async def ask(
+        self, address: str, method: str, request: Message, reply: type[Reply], hop: Hop
+    ) -> Reply:
+        """One call to another process. Raises PassedOn, CallFailed."""
+        channel = self._channel(address)
+        if channel.get_state(try_to_connect=True) is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+            self._counted(method, "UNREACHABLE")
+            raise _unreachable(address)
+        call = channel.unary_unary(
+            f"/{method}",
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=reply.FromString,
+        )(request, timeout=hop.timeout_s, metadata=(*hop.metadata, (HOP, self.process)))
+        try:
+            answer: Reply = await self._while_it_lives(call, address)
+        except grpc.aio.AioRpcError as error:
+            self._counted(method, error.code().name)
+            raise self._failure(error, address, method) from error
+        self._counted(method, "OK")
+        return answer
+
+    async def close(self) -> None:
+        """Let go of every channel."""
+        channels, self._channels = self._channels, {}
+        for channel in channels.values():
+            await channel.close()
+
+    async def _while_it_lives(self, call: Any, address: str) -> Any:
+        """The answer of a call; given up when its process is not among the living any more."""
+        answering = asyncio.ensure_future(call)
+        try:
+            while True:
+                done, _ = await asyncio.wait({answering}, timeout=LOOK_S)
+                if done:
+                    return answering.result()
+                keeper = self._ledger.shards.keeper
+                if keeper is not None and address not in keeper.peers.values():
+                    raise CallFailed(
+                        "OUTCOME_UNKNOWN",
+                        f"{address} had the call and does not live any more: send the same ids "
+                        "again, or ask GetOutcome",
+                    )
+        finally:
+            if not answering.done():
+                call.cancel()
+                answering.cancel()
+
+    def _failure(
+        self, error: grpc.aio.AioRpcError, address: str, method: str
+    ) -> PassedOn | CallFailed:
+        self._look_again()
+        for key, value in error.trailing_metadata() or ():
+            if key == STATUS_DETAILS and isinstance(value, bytes):
+                return PassedOn(error.code(), error.details() or "", value)
+        if method.rpartition("/")[2].startswith(READS):
+            return _unreachable(address)
+        return CallFailed(
+            "OUTCOME_UNKNOWN",
+            f"{address} had the call and gave no answer ({error.code().name}: {error.details()}): "
+            "send the same ids again, or ask GetOutcome",
+        )
+
+    def _look_again(self) -> None:
+        keeper = self._ledger.shards.keeper
+        if keeper is not None:
+            keeper.poke()
+
+    def _channel(self, address: str) -> grpc.aio.Channel:
+        channel = self._channels.get(address)
+        if channel is None:
+            channel = self._channels[address] = (
+                grpc.aio.insecure_channel(address, OPTIONS)
+                if self._credentials is None
+                else grpc.aio.secure_channel(address, self._credentials, OPTIONS)
+            )
+        return channel
+
+
+def nobody(shards: list[int]) -> NotApplied:
+    """A call over all shards finds some that nobody serves now."""
+    refused = NotOwner(shards[0], RETRY_AFTER_US)
+    return NotApplied(
+        refused.reason,
+        f"the shards {shards} are between two processes now; ask again",
+        RETRY_AFTER_US,
+    )
+
+
+def _unreachable(address: str) -> CallFailed:
+    return CallFailed(
+        "OWNER_UNREACHABLE",
+        f"{address} serves the account and cannot be reached now; nothing was recorded by this "
+        "call; send it again",
+        retry_after_us=RETRY_AFTER_US,
+    )

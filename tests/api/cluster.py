@@ -1,0 +1,80 @@
+"""Several servers of one ledger in this process, each behind a socket of its own."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import Any
+
+import grpc
+
+from ledger.api.server import LedgerServer
+from ledger.engine.lease import Terms
+from ledger.engine.ledger import Ledger, Storage
+from ledger.journal.leases import Identity
+from tests.api.served import Served, SystemClock
+
+TERMS = Terms(1_000_000)
+
+
+@asynccontextmanager
+async def member(
+    storage: Storage,
+    name: str,
+    *,
+    listen: str = "127.0.0.1:0",
+    credentials: grpc.ServerCredentials | None = None,
+    **options: Any,
+) -> AsyncIterator[Served]:
+    """One server that shares its storage with others."""
+    ledger = Ledger(storage, SystemClock(), identity=Identity(name, ""), terms=TERMS)
+    server = LedgerServer(ledger, **options)
+    address = await server.listen(listen, credentials)
+    ledger.start(address)
+    async with asyncio.timeout(10):
+        await ledger.opened()
+    await server.serve()
+    try:
+        trusted = options.get("peer_credentials")
+        async with (
+            grpc.aio.insecure_channel(address)
+            if trusted is None
+            else grpc.aio.secure_channel(address, trusted)
+        ) as channel:
+            yield Served(server, ledger, channel)
+    finally:
+        await server.stop(0)
+        await ledger.stop()
+
+
+@asynccontextmanager
+async def cluster(storages: list[Storage], **options: Any) -> AsyncIterator[list[Served]]:
+    """As many servers as storages, once each has its share."""
+    async with AsyncExitStack() as stack:
+        servers = [
+            await stack.enter_async_context(member(storage, f"server-{n}", **options))
+            for n, storage in enumerate(storages)
+        ]
+        share = storages[0].shards // len(servers)
+        await until(lambda: all(len(each.ledger.owned) >= share for each in servers))
+        await until(lambda: all(map(is_open, servers)))
+        yield servers
+
+
+def is_open(served: Served) -> bool:
+    """Whether it serves what it owns, and knows who owns the rest."""
+    ledger = served.ledger
+    return all(
+        ledger.writers[shard].opened.is_set()
+        if ledger.shards.owns(shard)
+        else ledger.shards.route(shard) != ""
+        for shard in range(len(ledger.writers))
+    )
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Return when it is so; servers change each other's mind without telling."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)

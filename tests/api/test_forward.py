@@ -1,0 +1,494 @@
+"""Any server takes any call: it is answered as if it had come to the owner.
+
+Two servers share a ledger; `near` owns the families asked about, `far` owns none of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import grpc
+import pytest
+
+from ledger import server as server_module
+from ledger.api.forward import HOP
+from ledger.api.forward_usage import part_of
+from ledger.api.replies import OUTCOMES
+from ledger.client.routing import family_shard
+from ledger.engine.ledger import Storage
+from ledger.journal.leases import Identity
+from ledger.journal.storage import MemoryStorage, PostgresStorage
+from ledger.settings import ServerSettings
+from ledger.v1 import (
+    account_pb2,
+    balance_pb2,
+    decision_pb2,
+    grant_pb2,
+    journal_pb2,
+    peer_pb2,
+    peer_pb2_grpc,
+    usage_pb2,
+)
+from rating.v1 import pricing_pb2
+from tests.api.cluster import cluster, is_open, member, until
+from tests.api.served import (
+    TENANT,
+    Served,
+    SystemClock,
+    compact,
+    event,
+    plain,
+    refusal_of,
+    work,
+)
+from tests.api.test_server import certificate
+
+APPLIED = usage_pb2.INGEST_OUTCOME_APPLIED
+
+
+@dataclass
+class Pair:
+    """Two servers; `name(side)` is a fresh account id whose family that side owns."""
+
+    sides: list[Served]
+    counted: list[tuple[str, str]] = field(default_factory=list)
+
+    def name(self, side: int, stem: str = "team") -> str:
+        owned = self.sides[side].ledger.owned
+        number = next(
+            n
+            for n in range(10_000)
+            if family_shard(TENANT, f"{stem}-{n}", 4) in owned and f"{stem}-{n}" not in self._given
+        )
+        self._given.add(f"{stem}-{number}")
+        return f"{stem}-{number}"
+
+    _given: set[str] = field(default_factory=set)
+
+
+@asynccontextmanager
+async def _paired(storages: list[Storage]) -> AsyncIterator[Pair]:
+    made = Pair([])
+    async with cluster(storages, count_forward=lambda *each: made.counted.append(each)) as sides:
+        made.sides = sides
+        await sides[0].priced()
+        yield made
+
+
+@pytest.fixture
+async def pair() -> AsyncIterator[Pair]:
+    """In memory."""
+    first = MemoryStorage(SystemClock().now_us, 4)
+    async with _paired([first, first.seen_by_another()]) as made:
+        yield made
+
+
+@pytest.fixture
+async def stored(database: str) -> AsyncIterator[Pair]:
+    """On PostgreSQL: each has caches of its own."""
+    storages = [await PostgresStorage.open(database, 4) for _ in range(2)]
+    async with _paired(storages) as made:
+        yield made
+    for storage in storages:
+        await storage.close()
+
+
+async def test_every_service_answers_at_a_server_that_does_not_own_the_account(
+    stored: Pair,
+) -> None:
+    far = stored.sides[0]
+    team = stored.name(1)
+    created = await far.accounts.Create(
+        account_pb2.AccountServiceCreateRequest(
+            tenant=TENANT,
+            request_id="create",
+            account=team,
+            metadata={"plan": "gold"},
+            policy=account_pb2.AccountPolicy(overdraft_asset="credit", overdraft_limit=10),
+        )
+    )
+    assert created.account.metadata == {"plan": "gold"}
+    child = await far.account(f"{team}/search", parent=team)
+    assert child.account.root == team
+    grant = await far.grant(team, 10_000)
+    assert (await far.ingest(event("a", team))).results[0].charge == 600
+    assert (await far.check(team)).decision == decision_pb2.DECISION_ALLOW
+    assert (await far.balance(team)).available == str(10_000 - 600 + 10)
+    quote = await far.pricing.Quote(pricing_pb2.QuoteRequest(**work(team)))
+    assert quote.charge == 600
+    held = await far.authorize(team, request_id="auth")
+    captured = await far.decisions.Capture(
+        decision_pb2.CaptureRequest(
+            tenant=TENANT,
+            request_id="capture",
+            hold_id=held.hold_id,
+            quantities={"input_tokens": 10, "output_tokens": 2},
+        )
+    )
+    assert captured.charge == 60
+    second = await far.authorize(team)
+    released = await far.decisions.Release(
+        decision_pb2.ReleaseRequest(tenant=TENANT, request_id="release", hold_id=second.hold_id)
+    )
+    assert released.position
+    shown = await far.usage.Get(
+        usage_pb2.UsageServiceGetRequest(tenant=TENANT, account=team, source="gateway", id="a")
+    )
+    assert shown.entry.charge == 600
+    outcome = await far.journal.GetOutcome(
+        journal_pb2.GetOutcomeRequest(tenant=TENANT, account=team, request_id="auth")
+    )
+    assert outcome.state == journal_pb2.OUTCOME_STATE_RECORDED
+    never = await far.journal.GetOutcome(
+        journal_pb2.GetOutcomeRequest(tenant=TENANT, account=team, request_id="no", abandon=True)
+    )
+    assert never.state == journal_pb2.OUTCOME_STATE_ABANDONED
+    found = await far.grants.Get(
+        grant_pb2.GrantServiceGetRequest(tenant=TENANT, grant_id=grant.grant.grant_id)
+    )
+    assert found.grant.account == team
+    listed = await far.grants.List(grant_pb2.GrantServiceListRequest(tenant=TENANT, account=team))
+    assert len(listed.grants) == 1
+    got = await far.accounts.Get(account_pb2.AccountServiceGetRequest(tenant=TENANT, account=team))
+    updated = await far.accounts.UpdatePolicy(
+        account_pb2.UpdatePolicyRequest(
+            tenant=TENANT,
+            request_id="policy",
+            account=team,
+            policy=account_pb2.AccountPolicy(),
+            expected_version=got.account.policy.version,
+        )
+    )
+    assert updated.account.policy.version == got.account.policy.version + 1
+    await far.accounts.AssignAlias(
+        account_pb2.AssignAliasRequest(
+            tenant=TENANT, request_id="alias", alias=f"key-{team}", account=team
+        )
+    )
+    assert (await far.ingest(event("b", f"key-{team}"))).results[0].charge == 600
+    aliases = await far.accounts.ListAliases(
+        account_pb2.ListAliasesRequest(tenant=TENANT, account=team)
+    )
+    assert [each.alias for each in aliases.aliases] == [f"key-{team}"]
+    await far.accounts.EndAlias(
+        account_pb2.EndAliasRequest(
+            tenant=TENANT, request_id="end", alias=f"key-{team}", account=team
+        )
+    )
+    voided = await far.grants.Void(
+        grant_pb2.GrantServiceVoidRequest(
+            tenant=TENANT, request_id="void", grant_id=grant.grant.grant_id
+        )
+    )
+    assert voided.voided > 0
+    await far.accounts.Close(
+        account_pb2.AccountServiceCloseRequest(
+            tenant=TENANT, request_id="close", account=f"{team}/search"
+        )
+    )
+    await far.accounts.Erase(
+        account_pb2.AccountServiceEraseRequest(
+            tenant=TENANT, request_id="erase", account=f"{team}/search"
+        )
+    )
+    passed = {method.rpartition("/")[2] for method, result in stored.counted if result == "OK"}
+    assert passed >= {
+        "Create", "Issue", "Ingest", "Check", "Get", "Quote", "Authorize", "Capture", "Release",
+        "GetOutcome", "List", "UpdatePolicy", "AssignAlias", "ListAliases", "EndAlias", "Void",
+        "Close", "Erase",
+    }  # fmt: skip
+
+
+async def test_a_refusal_of_the_owner_comes_back_word_for_word(pair: Pair) -> None:
+    far, near = pair.sides
+    team = pair.name(1)
+    await far.account(team)
+    here = await refusal_of(far.grant(team, 5, asset="nothing"))
+    there = await refusal_of(near.grant(team, 5, asset="nothing"))
+    assert here == there
+    assert here.reason == "ASSET_UNKNOWN"
+
+
+@pytest.mark.parametrize("form", [plain, compact])
+async def test_a_batch_over_several_owners_is_answered_per_item_in_order(pair: Pair, form) -> None:
+    far = pair.sides[0]
+    mine, theirs = pair.name(0), pair.name(1)
+    for team in (mine, theirs):
+        await far.account(team)
+        await far.grant(team, 600)
+    events = [
+        event("1", theirs, operation="op", personal_attributes={"who": "me"}),
+        event("2", mine, attributes={"model": "m"}),
+        event("3", "nobody"),
+        event("4", theirs, input_tokens=0, output_tokens=0),
+        event("5", theirs, attributes={"model": "m"}),
+        event("6", mine),
+    ]
+    reply = await far.usage.Ingest(form(*events))
+    outcomes, charges, over = _columns(reply, len(events))
+    assert [OUTCOMES[each] for each in outcomes] == [
+        "APPLIED", "APPLIED", "ACCOUNT_UNKNOWN", "INVALID", "APPLIED", "APPLIED",
+    ]  # fmt: skip
+    assert charges == [600, 600, 0, 0, 600, 600]
+    assert over == [4, 5], "the grants of 600 paid the first event of each"
+    assert [(asset.asset, asset.scale) for asset in reply.assets] == [("credit", 6)]
+    again = await pair.sides[1].usage.Ingest(form(*events))
+    assert _columns(again, len(events)) == (outcomes, charges, over)
+    for team in (mine, theirs):
+        seen = await far.balance(team, min_position=reply.position)
+        assert seen.advance == "600"
+
+
+def _columns(reply: usage_pb2.IngestResponse, count: int) -> tuple[list[int], list[int], list[int]]:
+    if reply.HasField("compact"):
+        columns = reply.compact
+        return list(columns.outcomes), list(columns.charges), list(columns.over_limit)
+    results = reply.results
+    assert len(results) == count
+    return (
+        [result.outcome for result in results],
+        [result.charge for result in results],
+        [place for place, result in enumerate(results) if result.over_limit],
+    )
+
+
+async def test_a_stream_carries_batches_of_every_owner(pair: Pair) -> None:
+    far = pair.sides[0]
+    mine, theirs = pair.name(0), pair.name(1)
+    for team in (mine, theirs):
+        await far.account(team)
+
+    async def batches() -> AsyncIterator[usage_pb2.IngestStreamRequest]:
+        for number in range(1, 6):
+            batch = plain(event(f"s-{number}", mine), event(f"s-{number}", theirs))
+            yield usage_pb2.IngestStreamRequest(batch_number=number, batch=batch)
+
+    answered = [reply async for reply in far.usage.IngestStream(batches())]
+    assert [reply.batch_number for reply in answered] == [1, 2, 3, 4, 5]
+    assert {result.outcome for reply in answered for result in reply.batch.results} == {APPLIED}
+
+
+async def test_what_is_asked_of_all_shards_is_put_together(pair: Pair) -> None:
+    far, near = pair.sides
+    teams = [pair.name(side, "all") for side in (0, 1, 0, 1)]
+    for team in teams:
+        await far.account(team)
+        await near.grant(team, 1_000)
+    for server in pair.sides:
+        balance = await server.journal.TrialBalance(
+            journal_pb2.TrialBalanceRequest(tenant=TENANT, asset="credit")
+        )
+        assert balance.balanced
+        assert {row.shard for row in balance.rows} == {
+            family_shard(TENANT, team, 4) for team in teams
+        }
+        assert sum(int(row.debits_posted) for row in balance.rows) == 4_000
+        listed = await server.accounts.List(account_pb2.AccountServiceListRequest(tenant=TENANT))
+        assert [each.account for each in listed.accounts] == sorted(teams)
+        assert {each.shard for each in listed.accounts} == {
+            family_shard(TENANT, team, 4) for team in teams
+        }
+
+
+async def test_a_price_is_in_force_on_every_shard_when_its_publication_is_answered(
+    pair: Pair,
+) -> None:
+    far, near = pair.sides
+    await far.asset("EUR", 2, pricing_pb2.ASSET_KIND_MONEY)
+    await near.asset("USD", 2, pricing_pb2.ASSET_KIND_MONEY)
+    for served in pair.sides:
+        for shard in served.ledger.owned:
+            catalog = served.ledger.writers[shard].state.catalog
+            assert catalog.asset_of(1, "EUR") is not None
+            assert catalog.asset_of(1, "USD") is not None
+
+
+async def test_parked_usage_of_another_servers_family_is_brought_in(stored: Pair) -> None:
+    far, near = stored.sides
+    team = stored.name(1, "late")
+    await far.ingest(event("p", team), park_unknown=True)
+    await near.account(team)
+    await near.server.parking.idle()
+    shown = await far.balance(team)
+    assert shown.advance == "600"
+    alias = f"key-of-{team}"
+    await far.ingest(event("q", alias), park_unknown=True)
+    await far.ledger.directory.assign_alias(1, alias, team, 1)
+    await far.ledger.names.catch_up()
+    await near.ledger.names.catch_up()
+    assert await far.server.parking.bring_in(1, alias) == 1
+    assert (await far.balance(team)).advance == "1200"
+
+
+async def test_a_forwarded_call_goes_no_further(pair: Pair) -> None:
+    far = pair.sides[0]
+    team = pair.name(1)
+    await far.account(team)
+    marked = ((HOP, "somebody"),)
+    request = balance_pb2.BalanceServiceGetRequest(tenant=TENANT, account=team)
+    found = await refusal_of(far.balances.Get(request, metadata=marked))
+    assert (found.code, found.reason) == (grpc.StatusCode.UNAVAILABLE, "NOT_OWNER")
+    assert found.retry_after_us > 0
+    batch = await far.usage.Ingest(plain(event("h", team), event("i", "nobody")), metadata=marked)
+    assert [result.reason for result in batch.results] == ["NOT_OWNER", "ACCOUNT_UNKNOWN"]
+    assert batch.results[0].outcome == usage_pb2.INGEST_OUTCOME_RETRY
+    whole = await refusal_of(far.usage.Ingest(plain(event("h", team)), metadata=marked))
+    assert whole.reason == "NOT_OWNER"
+
+
+async def test_the_shard_map_names_the_owners(pair: Pair) -> None:
+    far, near = pair.sides
+    maps = [
+        [
+            route.address
+            for route in (
+                await each.journal.GetRouting(journal_pb2.GetRoutingRequest(tenant=TENANT))
+            ).shards
+        ]
+        for each in pair.sides
+    ]
+    assert maps[0] == maps[1]
+    keepers = [each.ledger.shards.keeper.identity.address for each in (far, near)]
+    assert maps[0] == [
+        keepers[0] if far.ledger.shards.owns(shard) else keepers[1] for shard in range(4)
+    ]
+
+
+async def test_an_alias_ended_elsewhere_means_nothing_here_within_the_bound(stored: Pair) -> None:
+    """Both servers have it in memory; one of them hears of its end from the database alone."""
+    far, near = stored.sides
+    team = stored.name(0)
+    await far.account(team)
+    await near.ledger.directory.assign_alias(1, "moving", team, 1)
+    for server in stored.sides:
+        assert await server.ledger.resolve(1, "moving") is not None
+    await near.ledger.directory.end_alias(1, "moving", 2)
+    await until(lambda: far.ledger.cached(1, "moving", SystemClock().now_us()) is None)
+    assert await far.ledger.resolve(1, "moving") is None
+
+
+async def test_an_account_erased_elsewhere_is_forgotten_here(stored: Pair) -> None:
+    far, near = stored.sides
+    team = stored.name(1)
+    await far.account(team)
+    await far.ingest(event("e", team))
+    assert far.ledger.cached(1, team, 1) is not None
+    await near.accounts.Erase(
+        account_pb2.AccountServiceEraseRequest(tenant=TENANT, request_id="x", account=team)
+    )
+    await until(lambda: far.ledger.cached(1, team, 1) is None)
+    reply = await far.ingest(event("f", team))
+    assert reply.results[0].outcome == usage_pb2.INGEST_OUTCOME_ACCOUNT_UNKNOWN
+    await near.server.eraser.idle()
+
+
+async def test_names_are_looked_up_again_while_nobody_says_what_changed() -> None:
+    storage = MemoryStorage(SystemClock().now_us, 1)
+    async with member(storage, "only") as served:
+        await served.account("acme")
+        assert served.ledger.cached(1, "acme", 1) is not None
+        await served.ledger.names.stop()
+        await until(lambda: not served.ledger.names.fresh())
+        assert served.ledger.cached(1, "acme", 1) is None
+        assert await served.ledger.resolve(1, "acme") is not None
+
+
+async def test_peers_settle_and_apply_for_their_own_shards(pair: Pair) -> None:
+    stub = peer_pb2_grpc.PeerServiceStub(pair.sides[1].channel)
+    owned = pair.sides[1].ledger.owned
+    assert list((await stub.Settle(peer_pb2.SettleRequest())).shards) == owned
+    applied = await stub.ApplyPublished(peer_pb2.ApplyPublishedRequest(tenant=1))
+    assert list(applied.shards) == owned
+
+
+async def test_our_own_address_is_never_another_servers() -> None:
+    """A predecessor's lease that has not run out, or an address that was given twice."""
+    storage = MemoryStorage(SystemClock().now_us, 1)
+    async with member(storage, "here") as served:
+        await served.account("acme")
+        keeper = served.ledger.shards.keeper
+        ghost = Identity("ghost", keeper.identity.address)
+        await storage.leases.release(keeper.identity, 0, keeper.leases[0].epoch)
+        await storage.leases.beat(ghost, {}, 300_000)
+        assert await storage.leases.acquire(ghost, [0], 300_000)
+        await until(lambda: not served.ledger.owned)
+        assert keeper.address_is_shared
+        found = await refusal_of(served.check("acme"))
+        assert found.reason == "NOT_OWNER"
+        await until(lambda: served.ledger.owned == [0] and is_open(served))
+        assert not keeper.address_is_shared
+        assert (await served.check("acme")).reason == "UNPRICED", "answered"
+
+
+async def test_an_owner_that_is_gone_leaves_reads_to_be_retried_and_writes_unknown() -> None:
+    """The others wait for its term; what it may have had is said to be unknown, nothing else."""
+    first = MemoryStorage(SystemClock().now_us, 4)
+    storages = [first, first.seen_by_another()]
+    async with cluster(storages) as sides:
+        pair = Pair(sides)
+        await sides[0].priced()
+        mine, theirs = pair.name(0), pair.name(1)
+        for team in (mine, theirs):
+            await sides[0].account(team)
+        keeper = sides[1].ledger.shards.keeper
+        keeper._task.cancel()  # it renews nothing any more
+        await sides[1].server._server.stop(0)  # and answers nobody
+        found = await refusal_of(sides[0].check(theirs))
+        assert found.reason == "OWNER_UNREACHABLE"
+        batch = await sides[0].ingest(event("1", mine), event("2", theirs))
+        assert batch.results[0].outcome == APPLIED
+        assert batch.results[1].outcome in (
+            usage_pb2.INGEST_OUTCOME_RETRY,
+            usage_pb2.INGEST_OUTCOME_UNKNOWN,
+        )
+        await until(lambda: sides[0].ledger.owned == [0, 1, 2, 3])
+        again = await sides[0].ingest(event("1", mine), event("2", theirs))
+        assert [result.outcome for result in again.results] == [APPLIED] * 2
+        assert [result.replayed for result in again.results] == [True, False]
+        keeper._task = None
+
+
+async def test_servers_prove_themselves_to_each_other_where_clients_have_to(
+    tmp_path: Path,
+) -> None:
+    key, cert = certificate()
+    (tmp_path / "key.pem").write_bytes(key)
+    (tmp_path / "cert.pem").write_bytes(cert)
+    settings = ServerSettings(
+        tls_cert=tmp_path / "cert.pem",
+        tls_key=tmp_path / "key.pem",
+        tls_client_ca=tmp_path / "cert.pem",
+    )
+    first = MemoryStorage(SystemClock().now_us, 4)
+    async with cluster(
+        [first, first.seen_by_another()],
+        listen="localhost:0",
+        credentials=server_module._credentials(settings),
+        peer_credentials=server_module._peer_credentials(settings),
+    ) as sides:
+        pair = Pair(sides)
+        team = pair.name(1)
+        await sides[0].priced()
+        await sides[0].account(team)
+        assert (await sides[0].ingest(event("a", team))).results[0].charge == 600
+
+
+def test_a_part_of_a_compact_batch_is_the_compact_batch_of_its_events() -> None:
+    events = [
+        event(
+            str(n),
+            f"account-{n % 3}",
+            attributes={"model": str(n % 2)},
+            operation="op" if n % 4 == 0 else "",
+            personal_attributes={"who": str(n)} if n % 5 == 0 else {},
+        )
+        for n in range(20)
+    ]
+    places = [1, 4, 5, 10, 16]
+    whole = compact(*events, product="p", park_unknown=True)
+    wanted = compact(*[events[place] for place in places], product="p", park_unknown=True)
+    assert part_of(whole, places) == wanted
+    assert part_of(whole, range(20)) is whole
