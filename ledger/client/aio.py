@@ -17,7 +17,7 @@ from typing import Final, Self
 import grpc
 
 from ledger.client.accounts import AccountCalls
-from ledger.client.calls import Caller
+from ledger.client.calls import Caller, monotonic_us
 from ledger.client.channels import Channels
 from ledger.client.compact import Envelope
 from ledger.client.core import IngestCore
@@ -192,7 +192,7 @@ class DrawdownClient(AccountCalls, DecisionCalls, PricingCalls, ReadCalls):
             caller.routing,
             caller.refreshing,
         )
-        made = Sender(core, transport, caller.refreshing.failed)
+        made = Sender(core, transport, monotonic_us, caller.refreshing.failed)
         if stream:
             self._stream = made
         else:

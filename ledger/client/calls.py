@@ -60,7 +60,7 @@ class Caller:
         self, method: Method[RequestT, ReplyT], request: RequestT, account: str = ""
     ) -> ReplyT:
         """Send until answered. Raises Refused, NotApplied, OutcomeUnknown, ClientClosed."""
-        attempts = Attempts(self._policy, self._randrange, _now_us())
+        attempts = Attempts(self._policy, self._randrange, monotonic_us())
         timeout_s = self._policy.attempt_us / _US
         while True:
             if self.closed:
@@ -80,7 +80,7 @@ class Caller:
                 if failure is None:
                     raise
                 self.refreshing.failed(address, failure)
-                verdict = attempts.failed(failure, _now_us())
+                verdict = attempts.failed(failure, monotonic_us())
                 if isinstance(verdict, Failure):
                     raise error_of(verdict) from error
                 await asyncio.sleep(verdict / _US)
@@ -92,5 +92,6 @@ class Caller:
             return reply
 
 
-def _now_us() -> int:
+def monotonic_us() -> int:
+    """This machine's monotonic clock, in microseconds."""
     return monotonic_ns() // 1_000

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
-from time import monotonic_ns
 from typing import Protocol, TypeAlias
 
 from ledger.client.core import IngestCore
@@ -43,11 +42,16 @@ class Sender:
         self,
         core: IngestCore,
         transport: Transport,
+        monotonic_us: Callable[[], int],
         failed: Callable[[str, Failure], None] = _nobody,
     ) -> None:
-        """`failed` is told (address, failure) of batches, and of events that were misrouted."""
+        """`monotonic_us`: microseconds since some moment; never goes back.
+
+        `failed` is told (address, failure) of batches, and of events that were misrouted.
+        """
         self._failed = failed
         self._core = core
+        self._now_us = monotonic_us
         self._transport = transport
         self._timer: asyncio.TimerHandle | None = None
         self._offering = asyncio.Lock()  # first come, first served
@@ -76,7 +80,7 @@ class Sender:
             delivery.done()
             return done
         async with self._offering:
-            while not self._core.offer(delivery, _now_us()):
+            while not self._core.offer(delivery, self._now_us()):
                 self._room.clear()
                 self._pump()
                 await self._room.wait()
@@ -106,16 +110,16 @@ class Sender:
         if self._timer is not None:
             self._timer.cancel()
         await self._transport.close()
-        _complete(self._core.close(_now_us()))
+        _complete(self._core.close(self._now_us()))
         self._room.set()
 
     def _answered(self, batch: Batch, answer: Answer) -> None:
         if isinstance(answer, Failure):
             self._failed(batch.address, answer)
-            _complete(self._core.failed(batch.number, answer, _now_us()))
+            _complete(self._core.failed(batch.number, answer, self._now_us()))
         else:
             self._look_for_misrouted(batch.address, answer)
-            _complete(self._core.succeeded(batch.number, answer, _now_us()))
+            _complete(self._core.succeeded(batch.number, answer, self._now_us()))
         self._room.set()
         self._pump()
 
@@ -129,7 +133,7 @@ class Sender:
         """Send what is due, and come back when more will be."""
         if self._closed:
             return
-        now_us = _now_us()
+        now_us = self._now_us()
         for batch in self._core.poll(now_us):
             self._transport.send(batch, self._answered)
         if self._timer is not None:
@@ -146,6 +150,3 @@ def _complete(deliveries: list[Delivery]) -> None:
         assert delivery.done is not None
         delivery.done()
 
-
-def _now_us() -> int:
-    return monotonic_ns() // 1_000

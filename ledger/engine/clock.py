@@ -55,17 +55,22 @@ class WriterTime:
         return self._last
 
     def peek(self) -> int:
-        """What `next` would say, without recording it; a jump is left out."""
+        """What `next` would say, without recording it; a jump is left out, and noticed."""
         wall = self._clock.now_us()
         expected = self._wall_base + self._clock.monotonic_us() - self._monotonic_base
-        return max(min(wall, expected + JUMP_MAX_US), self._last + 1)
+        if wall > expected + JUMP_MAX_US:
+            self.jumped = True
+            wall = expected
+        return max(wall, self._last + 1)
 
-    def confirm(self, journal_now_us: int) -> None:
+    def confirm(self, journal_now_us: int) -> bool:
         """Take the journal's word on a jump: believe the wall clock only if they agree."""
         self.jumped = False
-        if abs(self._clock.now_us() - journal_now_us) <= SKEW_MAX_US:
+        agree = abs(self._clock.now_us() - journal_now_us) <= SKEW_MAX_US
+        if agree:
             self._wall_base = self._clock.now_us()
             self._monotonic_base = self._clock.monotonic_us()
+        return agree
 
 
 def check_skew(clock: Clock, journal_now_us: int) -> None:

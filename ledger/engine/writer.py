@@ -129,6 +129,7 @@ class Writer:
         self._fetches: set[asyncio.Task[None]] = set()
         self._state: State | None = None
         self._time: WriterTime
+        self._asking_time = False  # whether the journal is being asked about a jump
         self._head_hash = b""
         self._batch: Batch | None = None  # being filled
         self._committing: Batch | None = None  # in flight
@@ -512,8 +513,7 @@ class Writer:
         batch = self._batch
         if batch is None or not batch.events:
             recorded_at = self._time.next()
-            if self._time.jumped:
-                self._spawn(self._confirm_time())
+            self._ask_about_jump()
             if batch is None:
                 state.begin_batch(state.batch_seq + 1, recorded_at)
                 batch = self._batch = Batch(state.batch_seq, state.entry_seq, recorded_at)
@@ -706,7 +706,11 @@ class Writer:
 
     def _sweep_due(self) -> bool:
         timers = self._speculative.timers
-        return bool(timers) and timers[0][0] <= self._time.peek()
+        if not timers:
+            return False
+        now = self._time.peek()
+        self._ask_about_jump()
+        return timers[0][0] <= now
 
     def _sweep(self) -> None:
         """Post what is overdue; a due entry without an effect any more costs nothing."""
@@ -772,11 +776,23 @@ class Writer:
         except TimeoutError:
             pass
 
+    def _ask_about_jump(self) -> None:
+        """A wall clock that jumped is believed when the journal's agrees; one question at a time.
+
+        Also while nothing comes: expiries are due by the wall clock after a machine was suspended.
+        """
+        if self._time.jumped and not self._asking_time:
+            self._asking_time = True
+            self._spawn(self._confirm_time())
+
     async def _confirm_time(self) -> None:
         try:
-            self._time.confirm(await self._journal.now_us())
+            if self._time.confirm(await self._journal.now_us()):
+                self._wake.set()
         except JournalError:
             return  # asked again with the next batch
+        finally:
+            self._asking_time = False
 
     def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.create_task(work)

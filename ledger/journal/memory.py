@@ -84,7 +84,7 @@ class MemoryJournal:
             row = self._store.get((self.shard, batch_seq))
             if row is None:
                 return
-            yield check_row(_stripped(row, with_private))
+            yield check_row(stripped(row, with_private))
             batch_seq += 1
             await self._reachable()
 
@@ -121,7 +121,7 @@ class MemoryJournal:
         """See `Journal.fetch`."""
         await self._reachable()
         found = (self._store.get((self.shard, seq)) for seq in sorted(set(batch_seqs)))
-        return [check_row(_stripped(row, with_private)) for row in found if row is not None]
+        return [check_row(stripped(row, with_private)) for row in found if row is not None]
 
     async def now_us(self) -> int:
         """See `Journal.now_us`."""
@@ -146,7 +146,7 @@ class MemoryJournal:
         self._store[row.shard, row.batch_seq] = row
 
 
-def _stripped(row: JournalRow, with_private: bool) -> JournalRow:
+def stripped(row: JournalRow, with_private: bool) -> JournalRow:
     return row if with_private or not row.private else replace(row, private=b"")
 
 

@@ -1,0 +1,306 @@
+"""What clients saw, and what is left, against the naive model. Raises the first Violation.
+
+Reads journal rows, records and final states; changes nothing. The model reads the journal once;
+whatever was answered about a position is compared when it stands there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final
+
+import msgspec
+
+from ledger.core.events import Event, RequestAbandoned
+from ledger.journal.codec import BatchCodec, decode_private
+from ledger.journal.configuration import ConfigurationEntry
+from ledger.journal.protocol import GENESIS_HASH, JournalRow
+from ledger.simulation.database import Database
+from ledger.simulation.messages import Record, Status
+from ledger.simulation.model import WINDOW_US, ShardModel
+from ledger.simulation.refusals import is_justified, same_body
+from ledger.simulation.rules import Rule, Violation
+from ledger.simulation.server import SOURCE
+
+AHEAD_MAX_US: Final = 1_700_000
+"""How far a recorded time may be ahead of the database's clock: 0.5 s at opening, 1 s later."""
+
+_encode = msgspec.msgpack.Encoder().encode
+
+
+@dataclass(slots=True)
+class Recorded:
+    """One entry of the journal, with the names beside it."""
+
+    shard: int
+    entry_seq: int
+    recorded_at: int
+    event: Any
+    tenant: int = 0
+    root: int = 0
+    source: str = ""
+    identity: str = ""
+
+
+Identity = tuple[int, int, str, str]
+"""(tenant, root, source, id)."""
+
+
+class Judge:
+    """Reads one world's journal and answers what the checks ask."""
+
+    def __init__(self, database: Database, landed_us: dict[tuple[int, int], int]) -> None:
+        """`landed_us`: the database's time at which each row became durable."""
+        self.database = database
+        self.models = [ShardModel(n, self._published) for n in range(database.shards)]
+        self.entries: list[list[Recorded]] = [[] for _ in range(database.shards)]
+        self.by_identity: dict[Identity, list[Recorded]] = {}
+        self._landed_us = landed_us
+        self._codec: BatchCodec[Event] = BatchCodec(Event)
+        self._questions: dict[tuple[int, int], list[Callable[[ShardModel], None]]] = {}
+        profiles = database.directory._profiles
+        self.numbers = {
+            (each.entry.tenant, each.entry.account_id): number for number, each in profiles.items()
+        }
+        self.roots = {number: each.entry.root for number, each in profiles.items()}
+        self.tenants = {number: each.entry.tenant for number, each in profiles.items()}
+
+    def _published(self, tenant: int, version: int) -> ConfigurationEntry | None:
+        stream = self.database.configuration._entries.get(tenant, [])
+        return stream[version - 1] if version <= len(stream) else None
+
+    def ask(self, shard: int, position: int, question: Callable[[ShardModel], None]) -> None:
+        """Put a question to the model when it stands at a position."""
+        self._questions.setdefault((shard, position), []).append(question)
+
+    # -- the journal -------------------------------------------------------------------------------
+
+    def read(self) -> None:
+        """Read every shard; answer what was asked on the way."""
+        for shard, model in enumerate(self.models):
+            self._answer(shard, model)
+            prev_hash, prev_at = GENESIS_HASH, 0
+            for row in self.database.rows_of(shard, 0, len(self.database.rows)):
+                self._check_row(row, model, prev_hash, prev_at)
+                self._read_row(row, model)
+                prev_hash, prev_at = row.hash, row.recorded_at_us
+            for (_, position), left in self._questions.items():
+                assert _ != shard or position <= model.position or not left
+
+    def _check_row(
+        self, row: JournalRow, model: ShardModel, prev_hash: bytes, prev_at: int
+    ) -> None:
+        place = f"shard {row.shard}, batch {row.batch_seq}"
+        expected = (model.batch_seq + 1, model.position, prev_hash)
+        if (row.batch_seq, row.first_event, row.prev_hash) != expected:
+            raise Violation(Rule.CHAIN, f"{place} does not continue batch {model.batch_seq}")
+        if row.recorded_at_us <= prev_at:
+            raise Violation(Rule.RECORDED_TIME, f"{place}: {row.recorded_at_us} after {prev_at}")
+        landed = self._landed_us[row.shard, row.batch_seq]
+        if row.recorded_at_us > max(landed + AHEAD_MAX_US, prev_at + 1):
+            ahead = row.recorded_at_us - landed
+            raise Violation(Rule.RECORDED_TIME, f"{place} is {ahead} us ahead of the database")
+
+    def _read_row(self, row: JournalRow, model: ShardModel) -> None:
+        private = decode_private(row.private)
+        names = {
+            index: (source, identity)
+            for index, source, identity in zip(
+                private.indexes, private.sources, private.ids, strict=True
+            )
+        }
+        events = self._codec.decode(row.payload)
+        if len(events) != row.event_count:
+            raise Violation(Rule.CHAIN, f"batch {row.batch_seq} holds {len(events)} events")
+        model.begin(row.batch_seq, row.recorded_at_us)
+        for index, event in enumerate(events):
+            model.take(event)
+            found = Recorded(row.shard, row.first_event + index, row.recorded_at_us, event)
+            self.entries[row.shard].append(found)
+            if index in names:
+                found.source, found.identity = names[index]
+                account = event.account  # type: ignore[union-attr]
+                found.tenant, found.root = self.tenants[account], self.roots[account]
+                self._count(found)
+            self._answer(row.shard, model)
+        model.end()
+
+    def _answer(self, shard: int, model: ShardModel) -> None:
+        for question in self._questions.pop((shard, model.position), ()):
+            question(model)
+
+    def _count(self, found: Recorded) -> None:
+        """Rule I1: the same identity again only when the first one is out of the window."""
+        place = (found.tenant, found.root, found.source, found.identity)
+        before = self.by_identity.setdefault(place, [])
+        if before and found.recorded_at - before[-1].recorded_at < WINDOW_US:
+            first = before[-1]
+            gone = isinstance(first.event, RequestAbandoned)
+            raise Violation(
+                Rule.ABANDONED_FINAL if gone else Rule.COUNTED_ONCE,
+                f"{place} stands at {first.shard}/{first.entry_seq} as {first.event} and again at "
+                f"{found.shard}/{found.entry_seq} as {found.event}",
+            )
+        before.append(found)
+
+    # -- what was answered -------------------------------------------------------------------------
+
+    def identity_of(self, record: Record) -> Identity | None:
+        """The identity under which an operation is recorded; None for an unknown account."""
+        number = self.numbers.get((record.tenant, record.account))
+        if number is None:
+            return None
+        source = SOURCE if record.kind == "usage" else ""
+        return record.tenant, self.roots[number], source, record.identity
+
+    def standing(self, record: Record, position: int, at_us: int) -> Recorded | None:
+        """What stands under an operation's identity before a position, within the window."""
+        identity = self.identity_of(record)
+        if identity is None:
+            return None
+        for found in reversed(self.by_identity.get(identity, ())):
+            if found.entry_seq < position and (
+                not at_us or at_us - found.recorded_at < WINDOW_US
+            ):
+                return found
+        return None
+
+
+def ask_everything(judge: Judge, records: list[Record]) -> None:
+    """Before the journal is read: what has to be compared at which position."""
+    for record in records:
+        mark = record.mark
+        if mark is None or record.status not in (Status.READ, Status.REFUSED):
+            continue
+        if mark.position > judge.database.entries[mark.shard]:
+            raise Violation(
+                Rule.DURABLE_BEFORE_REPLY,
+                f"{record}: only {judge.database.entries[mark.shard]} entries were ever durable",
+            )
+        judge.ask(mark.shard, mark.position, _question(judge, record))
+
+
+def _question(judge: Judge, record: Record) -> Callable[[ShardModel], None]:
+    number = judge.numbers.get((record.tenant, record.account), 0)
+
+    def ask(model: ShardModel) -> None:
+        assert record.mark is not None
+        if record.status is Status.READ:
+            expected = model.view(number)
+            if expected != record.view:
+                raise Violation(
+                    Rule.READ_AT_POSITION, f"{record}: expected {expected}, found {record.view}"
+                )
+            return
+        known = record.reason in ("CONFLICT", "ABANDONED")  # keys may outlive the window
+        at_us = 0 if known else record.mark.recorded_at
+        found = judge.standing(record, record.mark.position, at_us)
+        if found is not None and not known:
+            raise Violation(
+                Rule.SAME_ANSWER, f"{record}, but it stands at {found.entry_seq}: {found.event}"
+            )
+        complaint = is_justified(model, record, number, found.event if found else None)
+        if complaint:
+            rule = Rule.CONFLICT_JUSTIFIED if known else Rule.REFUSAL_JUSTIFIED
+            raise Violation(rule, f"{record}: {complaint}")
+
+    return ask
+
+
+def check_records(judge: Judge, records: list[Record], doubled: bool) -> None:
+    """Each answer against the journal. `doubled`: whether the network doubled messages."""
+    for record in records:
+        match record.status:
+            case Status.PENDING:
+                raise Violation(Rule.EVENTUALLY_ANSWERED, str(record))
+            case Status.RECORDED:
+                _check_recorded(judge, record)
+            case Status.ABSENT:
+                assert record.mark is not None
+                found = judge.standing(record, record.mark.position, 0)
+                if found is not None:
+                    raise Violation(Rule.OUTCOME_TRUE, f"{record}, but {found} stands")
+            case Status.READ:
+                _check_read(record)
+            case Status.GAVE_UP if not doubled:
+                _check_absent(judge, record, records)
+
+
+def _check_recorded(judge: Judge, record: Record) -> None:
+    mark = record.mark
+    assert mark is not None
+    entries = judge.entries[mark.shard]
+    found = entries[mark.entry_seq] if mark.entry_seq < len(entries) else None
+    if found is None or _encode(found.event) != mark.body:
+        what = found.event if found is not None else "nothing"
+        raise Violation(Rule.ACKNOWLEDGED_PRESENT, f"{record}: there stands {what}")
+    identity = judge.identity_of(record)
+    if (found.tenant, found.root, found.source, found.identity) != identity:
+        raise Violation(Rule.SAME_ANSWER, f"{record}: there stands {found}")
+    if record.kind == "abandon":
+        return
+    if isinstance(found.event, RequestAbandoned):
+        raise Violation(Rule.ABANDONED_FINAL, f"{record} is answered with its tombstone")
+    number = judge.numbers[record.tenant, record.account]
+    field = same_body(record, found.event, number)
+    if field:
+        raise Violation(Rule.SAME_ANSWER, f"{record}: {field} differs from {found.event}")
+
+
+def _check_read(record: Record) -> None:
+    assert record.mark is not None
+    least = record.min_position.get(record.mark.shard, 0)
+    if record.mark.position < least:
+        raise Violation(Rule.READ_MIN_POSITION, f"{record}: {least} was asked for")
+
+
+def _check_absent(judge: Judge, record: Record, records: list[Record]) -> None:
+    if any(each is not record and each.identity == record.identity for each in records):
+        return
+    identity = judge.identity_of(record)
+    if identity in judge.by_identity and record.kind != "abandon":
+        raise Violation(Rule.NOT_APPLIED_ABSENT, f"{record}: it stands in the journal")
+
+
+def check_order(judge: Judge, records: list[Record], stale_reads: bool) -> None:
+    """Strict serialisability of each shard, and so of each family.
+
+    `stale_reads`: two servers may have been there and nothing keeps the older one from reading.
+    """
+    answered = sorted(
+        (record for record in records if record.mark is not None and record.answered_step >= 0),
+        key=lambda record: record.answered_step,
+    )
+    sent = sorted(answered, key=lambda record: record.sent_step)
+    reached = [0] * judge.database.shards
+    last: list[Record | None] = [None] * judge.database.shards
+    place = 0
+    for record in sent:
+        while place < len(answered) and answered[place].answered_step < record.sent_step:
+            _reach(answered[place], reached, last)
+            place += 1
+        mark = record.mark
+        assert mark is not None
+        if record.replayed or record.kind in ("check", "publish", "abandon"):
+            continue
+        recorded = record.status is Status.RECORDED
+        if not recorded and stale_reads:
+            continue
+        at = mark.entry_seq if recorded else mark.position
+        if at < reached[mark.shard]:
+            raise Violation(
+                Rule.REAL_TIME_ORDER,
+                f"{record} rests on less than {reached[mark.shard]} entries, which had been shown "
+                f"before it was sent: {last[mark.shard]}",
+            )
+
+
+def _reach(record: Record, reached: list[int], last: list[Record | None]) -> None:
+    mark = record.mark
+    assert mark is not None
+    if record.kind in ("check", "publish"):
+        return
+    low = mark.entry_seq + 1 if record.status is Status.RECORDED else mark.position
+    if low > reached[mark.shard]:
+        reached[mark.shard], last[mark.shard] = low, record

@@ -1,0 +1,629 @@
+"""The naive ledger of one shard: reads the journal entry by entry and judges each one.
+
+Plain dicts, nothing incremental but what the rules say is kept. It uses the event classes as data
+and none of the core's code. Every method raises Violation where an entry contradicts a rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ledger.core import events as e
+from ledger.core.events import BookKind, GrantKind, Pot
+from ledger.journal.configuration import ConfigurationEntry, ConfigurationKind
+from ledger.simulation import naive
+from ledger.simulation.naive import (
+    DAY_US,
+    MINUTE_US,
+    NaiveAccount,
+    NaiveGrant,
+    NaiveHold,
+    Piece,
+    Version,
+)
+from ledger.simulation.rules import Rule, Violation
+
+WINDOW_US: Final = 35 * DAY_US
+_PLACES: Final = {
+    BookKind.GRANT: "grant",
+    BookKind.ADVANCE: "advance",
+    BookKind.OVERAGE: "overage",
+    BookKind.PROMOTION: "promotion",
+}
+VOIDED: Final = 1
+EXPIRED: Final = 2
+
+
+@dataclass
+class NaiveBook:
+    """A book with its four counters."""
+
+    kind: int
+    tenant: int
+    asset: int
+    owner: int
+    debits: int = 0
+    credits: int = 0
+    debits_pending: int = 0
+    credits_pending: int = 0
+
+
+class ShardModel:
+    """One shard, as far as its journal has been read."""
+
+    def __init__(
+        self, shard: int, published: Callable[[int, int], ConfigurationEntry | None]
+    ) -> None:
+        """`published(tenant, version)` is what stands in the configuration tables."""
+        self.shard = shard
+        self.position = 0
+        self.batch_seq = 0
+        self.recorded_at = 0
+        self.epoch = 0
+        self.accounts: dict[int, NaiveAccount] = {}
+        self.grants: dict[int, NaiveGrant] = {}
+        self.holds: dict[int, NaiveHold] = {}
+        self.books: dict[int, NaiveBook] = {}
+        self.versions: dict[int, list[Version]] = {}
+        self.applied: dict[int, int] = {}
+        self.external: dict[tuple[int, bytes], int] = {}
+        self._published = published
+        self._plans: dict[int, e.PlanDeclared] = {}
+        self._index = 0
+        self._money: set[int] = set()
+        self._due: list[tuple[int, int, int]] = []  # follow-ups that must come next
+        self._over_limit: tuple[int, int] | None = None
+
+    # -- reading -----------------------------------------------------------------------------------
+
+    def begin(self, batch_seq: int, recorded_at: int) -> None:
+        """The next batch."""
+        self.batch_seq = batch_seq
+        self.recorded_at = recorded_at
+        self._plans = {}
+        self._index = 0
+
+    def take(self, event: Any) -> None:
+        """Judge and apply the next entry."""
+        handler = HANDLERS.get(type(event))
+        if handler is None:
+            raise Violation(Rule.EVENT_KNOWN, f"{type(event).__name__} is not in the model")
+        opening = isinstance(event, e.BookOpened | e.PlanDeclared)
+        if self._due and not opening:
+            self._follow_up(event)
+        elif self._over_limit is not None and not isinstance(event, e.LimitExceeded):
+            self._fail(Rule.WATERFALL, f"usage went over the limit, and {event} follows")
+        else:
+            handler(self, event)
+        self._index += 1
+        self.position += 1
+
+    def end(self) -> None:
+        """The batch is over: nothing may be owed to it."""
+        if self._due or self._over_limit is not None:
+            self._fail(Rule.HOLD_SETTLED_ONCE, f"the batch ends before {self._due}")
+        self._check_balance()
+
+    def _fail(self, rule: Rule, what: str) -> None:
+        raise Violation(
+            rule, f"shard {self.shard}, batch {self.batch_seq}, entry {self.position}: {what}"
+        )
+
+    def _expect(self, rule: Rule, what: str, expected: object, found: object) -> None:
+        if expected != found:
+            self._fail(rule, f"{what}: expected {expected}, found {found}")
+
+    # -- openings, configuration, books ------------------------------------------------------------
+
+    def _writer_opened(self, event: e.WriterOpened) -> None:
+        self._expect(Rule.CHAIN, "epoch", self.epoch + 1, event.epoch)
+        self._expect(Rule.CHAIN, "last batch", self.batch_seq - 1, event.last_batch_seq)
+        self.epoch = event.epoch
+
+    def _configuration_applied(self, event: e.ConfigurationApplied) -> None:
+        before = self.applied.get(event.tenant, 0)
+        self._expect(Rule.CONFIGURATION_IN_ORDER, "version", before + 1, event.version)
+        self.applied[event.tenant] = event.version
+        entry = self._published(event.tenant, event.version)
+        if entry is None or entry.content_hash != event.content_hash:
+            self._fail(Rule.CONFIGURATION_IN_ORDER, f"{event} was never published")
+            return
+        if entry.kind == ConfigurationKind.ASSET:
+            if event.version == 2:
+                self._money.add(event.tenant << 32 | event.version)
+            return
+        prices = naive.prices_of(entry.content_hash)
+        assert prices is not None, "the world published a card that it does not know"
+        asset = event.tenant << 32 | (1 if entry.name == "default" else 2)
+        self.versions.setdefault(event.tenant, []).append(
+            Version(
+                event.version,
+                entry.name,
+                prices,
+                entry.published_at_us,
+                entry.effective_from_us,
+                asset,
+            )
+        )
+
+    def _book_opened(self, event: e.BookOpened) -> None:
+        self._expect(Rule.BALANCED, "book number", len(self.books) + 1, event.book)
+        self.books[event.book] = NaiveBook(event.kind, event.tenant, event.asset, event.owner)
+
+    def _plan_declared(self, event: e.PlanDeclared) -> None:
+        self._plans[self._index] = event
+
+    # -- accounts ----------------------------------------------------------------------------------
+
+    def _account_created(self, event: e.AccountCreated) -> None:
+        rule = Rule.POLICY_VERSIONS
+        if event.account in self.accounts:
+            self._fail(rule, f"account {event.account} is created twice")
+        if event.parent:
+            parent = self.accounts.get(event.parent)
+            if parent is None or parent.closed_at or parent.root != event.root:
+                self._fail(rule, f"account {event.account} below {parent}")
+        self.accounts[event.account] = NaiveAccount(
+            event.account, event.tenant, event.parent, event.root, event.policy
+        )
+
+    def _policy_updated(self, event: e.AccountPolicyUpdated) -> None:
+        account = self._deciding(event.account)
+        self._expect(Rule.POLICY_VERSIONS, "version", account.version + 1, event.version)
+        if event.expected_version:
+            self._expect(
+                Rule.POLICY_VERSIONS, "expected", account.version, event.expected_version
+            )
+        self._expect(Rule.CLOSED_TAKES_NOTHING, "policy of a closed account", 0, account.closed_at)
+        account.policy, account.version = event.policy, event.version
+
+    def _account_closed(self, event: e.AccountClosed) -> None:
+        account = self._deciding(event.account)
+        self._expect(Rule.POLICY_VERSIONS, "closed at", self.recorded_at, event.closed_at)
+        left = self.still_open(account)
+        if left or account.closed_at:
+            self._fail(Rule.POLICY_VERSIONS, f"account {account.number} closes with {left}")
+        account.closed_at = event.closed_at
+
+    def still_open(self, account: NaiveAccount) -> str:
+        """Why an account cannot be closed; "" where it can."""
+        if account.holds:
+            return "holds"
+        if any(not grant.settled and _left(grant) for grant in account.grants):
+            return "credits"
+        if any(owed for owed, _ in (*account.advance.values(), *account.overage.values())):
+            return "debt"
+        if any(a.parent == account.number and not a.closed_at for a in self.accounts.values()):
+            return "children"
+        return ""
+
+    # -- grants ------------------------------------------------------------------------------------
+
+    def _grant_issued(self, event: e.GrantIssued) -> None:
+        rule = Rule.GRANT_FIGURES
+        account = self._deciding(event.account)
+        self._expect(Rule.CLOSED_TAKES_NOTHING, "grant to a closed account", 0, account.closed_at)
+        family = [a.number for a in self.accounts.values() if a.root == account.root]
+        before = [grant for grant in self.grants.values() if grant.account in family]
+        self._expect(rule, "ordinal", len(before) + 1, event.ordinal)
+        self._expect(rule, "number", len(self.grants) + 1, event.grant)
+        if not event.effective_given:
+            self._expect(rule, "effective at", self.recorded_at, event.effective_at)
+        if event.expires_at and event.expires_at <= max(self.recorded_at, event.effective_at):
+            self._fail(rule, f"grant {event.grant} is over before it begins")
+        key = (account.root, event.external_key)
+        if event.external_key and self.external.setdefault(key, event.grant) != event.grant:
+            self._fail(rule, f"grant {event.grant} has the key of grant {self.external[key]}")
+        grant = NaiveGrant(
+            event.grant,
+            event.ordinal,
+            event.account,
+            event.kind,
+            event.asset,
+            event.amount,
+            event.price_paid,
+            event.priority,
+            event.effective_at,
+            event.expires_at,
+            event.products,
+        )
+        paid = BookKind.FUNDING if event.kind == GrantKind.PREPAID else BookKind.PROMOTION
+        self._expect(rule, "funding", paid, self.books[event.funding_book].kind)
+        self._transfer(event.funding_book, event.book, event.amount)
+        self._backfill(account, grant, event)
+        account.grants.append(grant)
+        self.grants[grant.number] = grant
+
+    def _backfill(self, account: NaiveAccount, grant: NaiveGrant, event: e.GrantIssued) -> None:
+        """A paid grant in force, for every product, repays what is owed (rules B3, H6)."""
+        owed = account.advance.get(event.asset, [0, 0])[0]
+        repays = (
+            event.kind == GrantKind.PREPAID
+            and event.effective_at <= self.recorded_at
+            and not event.products
+        )
+        expected = min(owed, event.amount) if repays else 0
+        self._expect(Rule.GRANT_FIGURES, "backfill", expected, event.backfill)
+        if expected:
+            value = event.price_paid * expected // event.amount
+            self._expect(Rule.GRANT_FIGURES, "backfill value", value, event.backfill_value)
+            self._transfer(event.book, event.backfill_book, expected)
+            account.advance[event.asset][0] -= expected
+            grant.drawn += expected
+            grant.recognised += value
+
+    def _grant_voided(self, event: e.GrantVoided) -> None:
+        account = self._deciding(event.account)
+        grant = self._unsettled(event.grant, account)
+        self._expect(Rule.GRANT_FIGURES, "voided", grant.available, event.amount)
+        grant.settled = VOIDED
+        self._take_back(grant, event.amount, BookKind.FUNDING, BookKind.PROMOTION)
+
+    def _grant_expired(self, event: e.GrantExpired) -> None:
+        grant = self._unsettled(event.grant, self.accounts[event.account])
+        if not grant.expires_at or self.recorded_at < grant.expires_at + DAY_US:
+            self._fail(Rule.EXPIRED_IN_TIME, f"grant {grant.number} is posted before its grace")
+        self._expect(Rule.GRANT_FIGURES, "expired", grant.available, event.amount)
+        grant.settled = EXPIRED
+        self._take_back(grant, event.amount, BookKind.FORFEITED)
+
+    def _unsettled(self, number: int, account: NaiveAccount) -> NaiveGrant:
+        grant = self.grants[number]
+        if grant.settled or grant.account != account.number:
+            self._fail(Rule.GRANT_FIGURES, f"grant {number} ends twice, or elsewhere")
+        return grant
+
+    def _take_back(self, grant: NaiveGrant, amount: int, *kinds: BookKind) -> None:
+        """Move what nobody drew off the grant's book; the other side is one of these kinds."""
+        if not amount:
+            return
+        grant.unused += amount
+        [book] = [
+            book
+            for book in self.books.values()
+            if book.kind == BookKind.GRANT and book.owner == grant.number
+        ]
+        book.debits += amount
+        if BookKind.FORFEITED in kinds:
+            kind = BookKind.FORFEITED
+        else:
+            paid = grant.kind == GrantKind.PREPAID
+            kind = BookKind.FUNDING if paid else BookKind.PROMOTION
+        tenant = self.accounts[grant.account].tenant
+        [other] = [
+            each
+            for each in self.books.values()
+            if (each.kind, each.asset, each.tenant) == (kind, grant.asset, tenant)
+        ]
+        other.credits += amount
+
+    # -- usage -------------------------------------------------------------------------------------
+
+    def _usage_recorded(self, event: e.UsageRecorded) -> None:
+        account = self._deciding(event.account)
+        plan = self._plans[event.plan]
+        at = event.effective_at
+        if not event.effective_given:
+            self._expect(Rule.WINDOW, "effective at", self.recorded_at, at)
+        if not self.recorded_at - WINDOW_US <= at <= self.recorded_at + 5 * MINUTE_US:
+            self._fail(Rule.WINDOW, f"usage of {at} is charged at {self.recorded_at}")
+        if account.closed_at and not self.takes_late(account, at):
+            self._fail(Rule.CLOSED_TAKES_NOTHING, f"usage of {at}, closed at {account.closed_at}")
+        priced = self._priced(account, plan, event.quantities, at)
+        self._expect(Rule.CHARGE, "charges", priced.charges, event.charges)
+        self._expect(Rule.CHARGE, "in suspense", int(-1 in priced.charges), event.suspense)
+        hold = self._captured(account, event, plan)
+        first: list[Piece] = []
+        left = priced.total
+        if hold is not None and hold.asset == priced.asset:
+            first, left = naive.from_hold(hold, self.grants, left, at)
+        more: list[Piece] = []
+        over = 0
+        if left:
+            more, _, over = self._waterfall(account, priced.asset, plan.product, left, at, True)
+        expected = naive.merged(first, more, self.grants)
+        self._expect(Rule.WATERFALL, "slices", expected, self._pieces(event.slices))
+        self._expect(Rule.WATERFALL, "over the limit", over, event.over_limit)
+        if hold is not None:
+            self._end_hold(hold, "captured", expected)
+        self._draw(account, event, priced.asset)
+        for place, quantity in priced.moved.items():
+            account.totals[place] = account.totals.get(place, 0) + quantity
+        account.suspended += event.suspense
+        if over:
+            self._over_limit = (account.number, over)
+
+    def takes_late(self, account: NaiveAccount, at: int) -> bool:
+        """Whether a closed account takes usage of that time (rule T2)."""
+        return at < account.closed_at and self.recorded_at < account.closed_at + DAY_US
+
+    def _captured(
+        self, account: NaiveAccount, event: e.UsageRecorded, plan: e.PlanDeclared
+    ) -> NaiveHold | None:
+        """The open hold that this usage settles; None where it settles none."""
+        if not event.hold:
+            return None
+        rule = Rule.HOLD_SETTLED_ONCE
+        hold = self.holds.get(event.hold)
+        if hold is None or hold.account != account.number:
+            self._fail(rule, f"capture of hold {event.hold}, which the account has not")
+            return None
+        self._expect(rule, "product", hold.product, plan.product)
+        if not event.late:
+            self._expect(rule, f"hold {hold.number} before its capture", "", hold.ended)
+            return hold
+        if hold.ended != "expired" or hold.late:
+            self._fail(rule, f"late capture of hold {hold.number}: {hold.ended} {hold.late}")
+        hold.late = True
+        return None
+
+    def _draw(self, account: NaiveAccount, event: e.UsageRecorded, asset: int) -> None:
+        used = 0
+        for piece in event.slices:
+            self._transfer(piece.book, event.used_book, piece.amount)
+            used += piece.amount
+            kind, number = self._place(piece.book)
+            if kind == "grant":
+                self.grants[number].drawn += piece.amount
+                self.grants[number].recognised += piece.value
+            elif kind == "advance":
+                self.accounts[number].advance.setdefault(asset, [0, 0])[0] += piece.amount
+            elif kind == "overage":
+                self.accounts[number].overage.setdefault(asset, [0, 0])[0] += piece.amount
+                place = (asset, naive.month_of(event.effective_at))
+                posted = account.overage_posted
+                posted[place] = posted.get(place, 0) + piece.amount
+        charged = sum(charge for charge in event.charges if charge > 0)
+        self._expect(Rule.BALANCED, "slices of the charge", charged, used)
+
+    def _limit_exceeded(self, event: e.LimitExceeded) -> None:
+        expected, self._over_limit = self._over_limit, None
+        self._expect(Rule.WATERFALL, "over limit", expected, (event.account, event.amount))
+
+    def _usage_quarantined(self, event: e.UsageQuarantined) -> None:
+        account = self._deciding(event.account)
+        if event.effective_at >= self.recorded_at - WINDOW_US:
+            self._fail(Rule.WINDOW, f"usage of {event.effective_at} is quarantined")
+        if account.closed_at and not self.takes_late(account, event.effective_at):
+            self._fail(Rule.CLOSED_TAKES_NOTHING, "quarantined usage of a closed account")
+
+    # -- holds -------------------------------------------------------------------------------------
+
+    def _hold_authorized(self, event: e.HoldAuthorized) -> None:
+        account = self._deciding(event.account)
+        plan = self._plans[event.plan]
+        self._expect(Rule.CLOSED_TAKES_NOTHING, "hold of a closed account", 0, account.closed_at)
+        self._expect(Rule.POLICY_VERSIONS, "by policy", account.version, event.policy_version)
+        self._expect(Rule.WINDOW, "authorised at", self.recorded_at, event.effective_at)
+        lifetime = event.lifetime or 15 * MINUTE_US
+        self._expect(
+            Rule.EXPIRED_IN_TIME, "expiry", self.recorded_at + lifetime, event.expires_at
+        )
+        if len(account.holds) >= account.policy.holds_open_max:
+            self._fail(Rule.NO_OVERSPEND, f"one hold more than {account.policy.holds_open_max}")
+        priced = self._priced(account, plan, event.quantities, self.recorded_at)
+        self._expect(Rule.CHARGE, "charges", priced.charges, event.charges)
+        expected, missing, _ = self._waterfall(
+            account, priced.asset, plan.product, priced.total, self.recorded_at, False
+        )
+        if missing or -1 in priced.charges:
+            self._fail(Rule.NO_OVERSPEND, f"hold {event.hold} of {priced}, {missing} missing")
+        self._expect(Rule.WATERFALL, "slices", expected, self._pieces(event.slices))
+        self._expect(Rule.HOLD_SETTLED_ONCE, "number", len(self.holds) + 1, event.hold)
+        hold = NaiveHold(
+            event.hold,
+            account.number,
+            plan.product,
+            priced.asset,
+            expected,
+            self.recorded_at,
+            event.expires_at,
+            [(piece.book, event.used_book) for piece in event.slices],
+        )
+        self.holds[hold.number] = account.holds[hold.number] = hold
+        self._reserve(account, hold, 1)
+        for piece in event.slices:
+            self.books[piece.book].debits_pending += piece.amount
+            self.books[event.used_book].credits_pending += piece.amount
+
+    def _denied(self, event: e.AuthorizeDenied) -> None:
+        rule = Rule.DENIAL_JUSTIFIED
+        account = self._deciding(event.account)
+        plan = self._plans[event.plan]
+        self._expect(Rule.POLICY_VERSIONS, "by policy", account.version, event.policy_version)
+        priced = self._priced(account, plan, event.quantities, self.recorded_at)
+        self._expect(Rule.CHARGE, "charge", priced.total, event.charge)
+        _, missing, _ = self._waterfall(
+            account, priced.asset, plan.product, priced.total, self.recorded_at, False
+        )
+        left = naive.available(account, priced.asset, plan.product, self.recorded_at)
+        self._expect(rule, "available", left, event.available)
+        if -1 in priced.charges:
+            self._expect(rule, "reason", "UNPRICED", event.reason)
+        elif missing:
+            self._expect(rule, "reason", "INSUFFICIENT_CREDITS", event.reason)
+        else:
+            self._fail(rule, f"denied {event.charge} with {left} there")
+
+    def _hold_released(self, event: e.HoldReleased) -> None:
+        account = self._deciding(event.account)
+        self._end_hold(self._open_hold(event.hold, account.number), "released", [])
+
+    def _hold_expired(self, event: e.HoldExpired) -> None:
+        hold = self._open_hold(event.hold, event.account)
+        if self.recorded_at < hold.expires_at:
+            self._fail(Rule.EXPIRED_IN_TIME, f"hold {hold.number} expires before its time")
+        self._end_hold(hold, "expired", [])
+
+    def _open_hold(self, number: int, account: int) -> NaiveHold:
+        hold = self.holds.get(number)
+        if hold is None or hold.ended or hold.account != account:
+            self._fail(Rule.HOLD_SETTLED_ONCE, f"hold {number} ends again: {hold}")
+        assert hold is not None
+        return hold
+
+    def _end_hold(self, hold: NaiveHold, ended: str, taken: list[Piece]) -> None:
+        """Give everything back; what belongs to an ended grant must follow at once (rule D6)."""
+        account = self.accounts[hold.account]
+        hold.ended, hold.ended_at = ended, self.recorded_at
+        del account.holds[hold.number]
+        self._reserve(account, hold, -1)
+        for piece, (debit, credit) in zip(hold.pieces, hold.books, strict=True):
+            self.books[debit].debits_pending -= piece.amount
+            self.books[credit].credits_pending -= piece.amount
+            kind, number = piece.place
+            used = sum(each.amount for each in taken if each.place == piece.place)
+            if kind == "grant" and self.grants[number].settled and piece.amount > used:
+                self._due.append((self.grants[number].settled, number, piece.amount - used))
+
+    def _reserve(self, account: NaiveAccount, hold: NaiveHold, sign: int) -> None:
+        for piece in hold.pieces:
+            kind, number = piece.place
+            amount = sign * piece.amount
+            if kind == "grant":
+                self.grants[number].held += amount
+            elif kind == "advance":
+                self.accounts[number].advance.setdefault(hold.asset, [0, 0])[1] += amount
+            elif kind == "overage":
+                self.accounts[number].overage.setdefault(hold.asset, [0, 0])[1] += amount
+                pending = account.overage_pending
+                pending[hold.asset] = pending.get(hold.asset, 0) + amount
+
+    def _follow_up(self, event: Any) -> None:
+        """What a hold gave back to a grant that had ended goes where its rest went."""
+        settled, number, amount = self._due.pop(0)
+        kind = e.GrantVoided if settled == VOIDED else e.GrantExpired
+        if not isinstance(event, kind) or getattr(event, "key", b""):
+            self._fail(Rule.GRANT_FIGURES, f"{amount} back to ended grant {number}, then {event}")
+        self._expect(Rule.GRANT_FIGURES, "grant", (number, amount), (event.grant, event.amount))
+        grant = self.grants[number]
+        kinds = (BookKind.FORFEITED,) if settled == EXPIRED else (BookKind.FUNDING,)
+        self._take_back(grant, amount, *kinds)
+
+    def _abandoned(self, event: e.RequestAbandoned) -> None:
+        self._deciding(event.account)
+
+    # -- parts -------------------------------------------------------------------------------------
+
+    def _deciding(self, number: int) -> NaiveAccount:
+        """The account that an entry decides on; nothing of it may be overdue (rules H2, T3)."""
+        account = self.accounts.get(number)
+        if account is None:
+            self._fail(Rule.POLICY_VERSIONS, f"account {number} was never created")
+        assert account is not None
+        for hold in account.holds.values():
+            if hold.expires_at <= self.recorded_at:
+                self._fail(Rule.NOTHING_OVERDUE, f"hold {hold.number} is overdue")
+        for grant in account.grants:
+            over = grant.expires_at and grant.expires_at + DAY_US <= self.recorded_at
+            if over and not grant.settled:
+                self._fail(Rule.NOTHING_OVERDUE, f"grant {grant.number} is overdue")
+        return account
+
+    def price_of(
+        self, account: NaiveAccount, product: str, names: tuple[str, ...], q: tuple[int, ...], at: int
+    ) -> naive.Priced:
+        """The naive price by what the shard has applied."""
+        card = self._card_of(account)
+        versions = [each for each in self.versions.get(account.tenant, ()) if each.name == card]
+        return naive.price(account, versions, product, names, q, at)
+
+    def _priced(
+        self, account: NaiveAccount, plan: e.PlanDeclared, quantities: tuple[int, ...], at: int
+    ) -> naive.Priced:
+        priced = self.price_of(account, plan.product, plan.quantity_names, quantities, at)
+        if priced.broken:
+            self._fail(Rule.CHARGE, f"{quantities} contradict each other and are recorded")
+        found = (plan.rate_card, plan.card_version, plan.asset)
+        expected = (self._card_of(account), priced.version, priced.asset)
+        self._expect(Rule.CHARGE, "card, version and asset", expected, found)
+        return priced
+
+    def _card_of(self, account: NaiveAccount) -> str:
+        """A child is priced by its own card, else its nearest ancestor's (rule D8)."""
+        while not account.policy.rate_card and account.parent:
+            account = self.accounts[account.parent]
+        return account.policy.rate_card or "default"
+
+    def _waterfall(
+        self, account: NaiveAccount, asset: int, product: str, amount: int, at: int, recorded: bool
+    ) -> tuple[list[Piece], int, int]:
+        parent = self.accounts.get(account.parent)
+        money = asset in self._money
+        return naive.waterfall(account, parent, asset, product, amount, at, money, recorded)
+
+    def _pieces(self, slices: Iterable[e.Slice]) -> list[Piece]:
+        return [
+            Piece(Pot(piece.pot), self._place(piece.book), piece.amount, piece.value)
+            for piece in slices
+        ]
+
+    def _place(self, number: int) -> naive.Place:
+        book = self.books[number]
+        kind = _PLACES.get(BookKind(book.kind))
+        if kind is None:
+            self._fail(Rule.WATERFALL, f"book {number} of kind {book.kind} pays for usage")
+        assert kind is not None
+        return kind, book.owner
+
+    def _transfer(self, debit: int, credit: int, amount: int) -> None:
+        if amount <= 0 or self.books[debit].asset != self.books[credit].asset:
+            self._fail(Rule.BALANCED, f"no transfer: {amount} from {debit} to {credit}")
+        self.books[debit].debits += amount
+        self.books[credit].credits += amount
+
+    def _check_balance(self) -> None:
+        sums: dict[int, list[int]] = {}
+        for book in self.books.values():
+            total = sums.setdefault(book.asset, [0, 0])
+            total[0] += book.debits - book.credits
+            total[1] += book.debits_pending - book.credits_pending
+        for asset, total in sums.items():
+            self._expect(Rule.BALANCED, f"asset {asset}, debits - credits", [0, 0], total)
+
+    def view(self, number: int) -> dict[str, Any] | None:
+        """An account as `server.view_of` shows it; None where it is not open."""
+        account = self.accounts.get(number)
+        if account is None:
+            return None
+        return {
+            "version": account.version,
+            "closed": bool(account.closed_at),
+            "grants": {g.number: (g.available, g.held, g.settled) for g in account.grants},
+            "holds": {
+                hold.number: sum(piece.amount for piece in hold.pieces)
+                for hold in account.holds.values()
+            },
+            "advance": {asset: tuple(pair) for asset, pair in account.advance.items()},
+            "overage": {asset: tuple(pair) for asset, pair in account.overage.items()},
+            "suspended": account.suspended,
+        }
+
+
+def _left(grant: NaiveGrant) -> int:
+    return grant.amount - grant.drawn - grant.unused
+
+
+HANDLERS: Final[dict[type, Callable[[ShardModel, Any], None]]] = {
+    e.WriterOpened: ShardModel._writer_opened,
+    e.ConfigurationApplied: ShardModel._configuration_applied,
+    e.BookOpened: ShardModel._book_opened,
+    e.AccountCreated: ShardModel._account_created,
+    e.AccountPolicyUpdated: ShardModel._policy_updated,
+    e.AccountClosed: ShardModel._account_closed,
+    e.GrantIssued: ShardModel._grant_issued,
+    e.GrantVoided: ShardModel._grant_voided,
+    e.GrantExpired: ShardModel._grant_expired,
+    e.PlanDeclared: ShardModel._plan_declared,
+    e.UsageRecorded: ShardModel._usage_recorded,
+    e.UsageQuarantined: ShardModel._usage_quarantined,
+    e.LimitExceeded: ShardModel._limit_exceeded,
+    e.HoldAuthorized: ShardModel._hold_authorized,
+    e.AuthorizeDenied: ShardModel._denied,
+    e.HoldReleased: ShardModel._hold_released,
+    e.HoldExpired: ShardModel._hold_expired,
+    e.RequestAbandoned: ShardModel._abandoned,
+}
+"""One function an event; a test asserts that every event has one."""

@@ -1,0 +1,56 @@
+"""What must hold, by stable names: each stands for a rule or a guarantee of the product.
+
+A simulation that fails names one of these. Owns the names and the exception; judges nothing.
+"""
+
+from __future__ import annotations
+
+from enum import StrEnum
+
+
+class Rule(StrEnum):
+    """Name = what is broken; value = the guarantee. Names are never reused."""
+
+    COUNTED_ONCE = "rule I1: one identity is recorded at most once within the dedupe window"
+    ACKNOWLEDGED_PRESENT = "what was acknowledged stands in the journal as it was answered"
+    DURABLE_BEFORE_REPLY = "no reply leaves before all that it rests on is durable"
+    SAME_ANSWER = "rule I1, I2: a retry gets the first outcome, another body a conflict"
+    CONFLICT_JUSTIFIED = "rule I1: a conflict names a field that really differs"
+    REFUSAL_JUSTIFIED = "rule I2: a refusal follows from the state that it rests on"
+    NOT_APPLIED_ABSENT = "rule I6: what was answered 'not applied' and not sent again is absent"
+    ABANDONED_FINAL = "rule I5: what was abandoned is never applied"
+    OUTCOME_TRUE = "rule I5: GetOutcome says what the journal says"
+    REAL_TIME_ORDER = "within a family, what was answered before another was sent precedes it"
+    READ_AT_POSITION = "a read shows exactly the state at its position"
+    READ_MIN_POSITION = "a read with min_position never goes back"
+    NO_OVERSPEND = "rule D4: an authorisation holds no more than is there"
+    WATERFALL = "rules D1, D2, D3: the pots that may pay, in their order"
+    CHARGE = "rules R1, R3: the price in force, rounded over the period"
+    DENIAL_JUSTIFIED = "rule H4: a denial names credits that were really missing"
+    HOLD_SETTLED_ONCE = "rule H1: every hold is captured, released or expired exactly once"
+    NOTHING_OVERDUE = "rules H2, T3: no decision sees an overdue hold or grant"
+    EXPIRED_IN_TIME = "rules H2, T3: what is due is posted, and not before"
+    WINDOW = "rule I4: neither older than the window nor in the future is charged"
+    CLOSED_TAKES_NOTHING = "rule T2: a closed account takes no new usage"
+    GRANT_FIGURES = "rules B3, B4: issue, backfill, void and expiry move what is there"
+    POLICY_VERSIONS = "policies follow each other without gaps, and close at zero only"
+    CONFIGURATION_IN_ORDER = "each shard applies every published version once, in order"
+    BALANCED = "rule B7: debits equal credits after every entry"
+    RECORDED_TIME = "rule T5: recorded time rises and stays near the database's clock"
+    CHAIN = "the journal is gapless, chained, and its epochs count the openings"
+    REPLAY_EQUALS_STATE = "replaying the journal gives the writer's state, byte for byte"
+    BOOKS_EQUAL_MODEL = "the ledger's counters are those of the naive model"
+    PROJECTION_EQUAL = "read models hold every entry exactly once"
+    EVENTUALLY_ANSWERED = "after the faults stop everything sent again is answered"
+    WRITER_GOES_ON = "no writer stops for good while its journal is sound"
+    NO_UNHANDLED_ERROR = "no task dies of an exception that nobody expects"
+    EVENT_KNOWN = "the naive model knows every event"
+
+
+class Violation(Exception):
+    """A rule is broken: `detail` says where and what was expected."""
+
+    def __init__(self, rule: Rule, detail: str) -> None:
+        super().__init__(f"{rule.name}: {detail}")
+        self.rule = rule
+        self.detail = detail

@@ -1,0 +1,308 @@
+"""A simulated server: requests -> commands -> the real ledger -> replies.
+
+The place of `ledger.api`: it only translates. A reply is made of the recorded event and nothing
+else, and carries that event's bytes, so that the checks can compare it with the journal.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import msgspec
+
+from ledger.client.events import EventOutcome, Outcome
+from ledger.client.retry import Failure, FailureKind
+from ledger.core.commands import AbandonRequest, Command, Names, RecordUsage
+from ledger.core.events import Event, UsageQuarantined, UsageRecorded
+from ledger.core.outcomes import Reason, Refusal
+from ledger.core.shapes import Shape
+from ledger.core.state import Account, State
+from ledger.engine.ledger import Ledger, Storage
+from ledger.engine.ticket import NotApplied, OutcomeUnknown, PositionAhead, Replay, Ticket
+from ledger.journal.configuration import ConfigurationRefused
+from ledger.journal.directory import Entry, Refused
+from ledger.journal.errors import JournalError
+from ledger.simulation.messages import Answer, Call, Mark, Reply, Status, UsageAnswer, UsageCall
+from ledger.simulation.network import Request
+from ledger.simulation.prices import PRODUCTS, card
+from ledger.simulation.processes import Process
+from ledger.simulation.workload import ENTRIES
+
+SOURCE: Final = "sim"
+_OUTCOMES: Final = {
+    Reason.CONFLICT: Outcome.CONFLICT,
+    Reason.ACCOUNT_UNKNOWN: Outcome.ACCOUNT_UNKNOWN,
+    Reason.ACCOUNT_CLOSED: Outcome.ACCOUNT_CLOSED,
+    Reason.IN_FUTURE: Outcome.IN_FUTURE,
+    Reason.OVERFLOW: Outcome.OVERFLOW,
+    Reason.KEYS_EXHAUSTED: Outcome.RETRY,
+    Reason.BATCH_FULL: Outcome.RETRY,
+}
+_encode = msgspec.msgpack.Encoder().encode
+
+
+class SimulatedServer:
+    """One server process. `start` it in its process; `serve` is what the network calls."""
+
+    def __init__(self, process: Process, storage: Storage) -> None:
+        self.process = process
+        self.ledger = Ledger(storage, process.clock, process.name)
+        self.ready = asyncio.Event()
+        self.halted = ""  # why a writer stopped for good
+        self._shapes: dict[tuple[str, tuple[str, ...]], Shape] = {}
+
+    async def start(self) -> None:
+        """Open every shard, then serve."""
+        self.ledger.start()
+        for writer in self.ledger.writers:
+            assert writer._task is not None
+            writer._task.add_done_callback(self._ended)
+        while True:
+            try:
+                await self.ledger.opened()
+                break
+            except (NotApplied, OutcomeUnknown, JournalError):
+                await asyncio.sleep(0.1)
+        self.ready.set()
+
+    async def stop(self) -> None:
+        """Drain, as a server that is told to end does."""
+        await self.ledger.stop()
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        if not task.cancelled() and task.exception() is not None:
+            error = task.exception()
+            self.halted = f"{task.get_name()}: {type(error).__name__}: {error}"
+
+    # -- serving -----------------------------------------------------------------------------------
+
+    async def serve(self, request: Request, deadline_us: int) -> Reply:
+        """See network.Host."""
+        try:
+            if isinstance(request, UsageCall):
+                return await self._usage(request, deadline_us)
+            return await self._call(request, deadline_us)
+        except NotApplied as error:
+            return Failure(
+                FailureKind.RETRY,
+                "UNAVAILABLE",
+                error.reason.value,
+                str(error),
+                retry_after_us=error.retry_after_us,
+            )
+        except OutcomeUnknown as error:
+            return Failure(FailureKind.UNKNOWN, "UNKNOWN", "OUTCOME_UNKNOWN", str(error))
+        except PositionAhead as error:
+            return Failure(FailureKind.RETRY, "OUT_OF_RANGE", "POSITION_AHEAD", str(error))
+        except JournalError as error:
+            return Failure(FailureKind.UNKNOWN, "UNAVAILABLE", "DATABASE_AWAY", str(error))
+
+    async def _call(self, call: Call, deadline_us: int) -> Answer:
+        match call.kind:
+            case "publish":
+                return await self._publish(call)
+            case "create":
+                return await self._create(call)
+        entry = await self.ledger.resolve(call.tenant, call.account)
+        if entry is None:
+            return Answer(Status.REFUSED, None, reason="NAME_UNKNOWN")
+        match call.kind:
+            case "read":
+                return await self._read(call, entry)
+            case "check":
+                return self._check(entry)
+            case "abandon":
+                return await self._outcome(call, entry)
+        command = self._command(call, entry)
+        ticket = await self.ledger.submit(entry, command, deadline_us)
+        return _answer(ticket, 0)
+
+    def _command(self, call: Call, entry: Entry) -> Command:
+        """The command whose fields stand in the call, by their names."""
+        digest = self.ledger.family(entry)
+        fields = dict(call.fields)
+        if call.kind == "authorize":
+            product = fields.pop("product")
+            fields["shape"] = self._shape(product, PRODUCTS[product])
+        if "external_key" in fields:
+            fields["external_key"] = digest.external(fields["external_key"])
+        command = ENTRIES[call.kind].command
+        assert command is not None
+        made: Command = command(
+            key=digest.request(call.request_id),
+            account=entry.number,
+            names=Names("", call.request_id),
+            **fields,
+        )
+        return made
+
+    def _shape(self, product: str, names: tuple[str, ...]) -> Shape:
+        place = (product, names)
+        if place not in self._shapes:
+            self._shapes[place] = Shape(product, (), names)
+        return self._shapes[place]
+
+    async def _create(self, call: Call) -> Answer:
+        made = await self.ledger.create_account(
+            call.tenant,
+            call.account,
+            call.fields["parent"] or None,
+            call.request_id,
+            call.fields["policy"],
+        )
+        if isinstance(made, Refused):
+            return Answer(Status.REFUSED, None, reason=f"DIRECTORY_{made.reason.value}")
+        return _answer(made[1], 0)
+
+    async def _publish(self, call: Call) -> Answer:
+        made = await self.ledger.publish_card(
+            call.tenant, card(*call.fields["card"], call.fields["variant"])
+        )
+        if isinstance(made, ConfigurationRefused):
+            return Answer(Status.REFUSED, None, reason=f"CONFIGURATION_{made.reason.value}")
+        return Answer(Status.ADVICE, number=made.version)
+
+    async def _read(self, call: Call, entry: Entry) -> Answer:
+        writer = self.ledger.writers[entry.shard]
+        least = call.min_position.get(entry.shard, 0)
+        view, position = await writer.read(lambda state: view_of(state, entry.number), least)
+        return Answer(Status.READ, Mark(entry.shard, position), view=view)
+
+    def _check(self, entry: Entry) -> Answer:
+        writer = self.ledger.writers[entry.shard]
+        writer.peek(lambda state: view_of(state, entry.number))
+        return Answer(Status.ADVICE, Mark(entry.shard, writer.durable_position))
+
+    async def _outcome(self, call: Call, entry: Entry) -> Answer:
+        """GetOutcome, as `api.journal_service` does it."""
+        writer = self.ledger.writers[entry.shard]
+        key = self.ledger.family(entry).request(call.request_id)
+        _, reached = await writer.read(lambda state: None)
+        recorded = await writer.recorded(key)
+        if recorded is None and call.fields["abandon"]:
+            command = AbandonRequest(key, entry.number, Names("", call.request_id))
+            ticket = await self.ledger.submit(entry, command)
+            outcome = ticket.outcomes[0]
+            if isinstance(outcome, Refusal) and outcome.reason != Reason.ABANDONED:
+                return _answer(ticket, 0)
+            recorded = await writer.recorded(key)
+        if recorded is None:
+            return Answer(Status.ABSENT, Mark(entry.shard, reached))
+        return _replayed(recorded, entry.shard, recorded.entry_seq + 1)
+
+    async def _usage(self, call: UsageCall, deadline_us: int) -> UsageAnswer | Failure:
+        outcomes: list[EventOutcome | None] = [None] * len(call.items)
+        lanes: dict[int, tuple[list[int], list[Command]]] = {}
+        entries: dict[str, Entry | None] = {}
+        for place, (event_id, account, product, names, quantities, at) in enumerate(call.items):
+            if account not in entries:
+                entries[account] = await self.ledger.resolve(call.tenant, account, at)
+            entry = entries[account]
+            if entry is None:
+                outcomes[place] = EventOutcome(Outcome.ACCOUNT_UNKNOWN, reason="NAME_UNKNOWN")
+                continue
+            places, commands = lanes.setdefault(entry.shard, ([], []))
+            places.append(place)
+            commands.append(
+                RecordUsage(
+                    self.ledger.family(entry).usage(SOURCE, event_id),
+                    entry.number,
+                    self._shape(product, names),
+                    quantities,
+                    at,
+                    Names(SOURCE, event_id),
+                )
+            )
+        answers = await asyncio.gather(
+            *[
+                self.ledger.writers[shard].submit(commands, deadline_us)
+                for shard, (_, commands) in lanes.items()
+            ],
+            return_exceptions=True,
+        )
+        for (places, _), answer in zip(lanes.values(), answers, strict=True):
+            for index, place in enumerate(places):
+                outcomes[place] = _event_outcome(answer, index)
+        return UsageAnswer(tuple([outcome for outcome in outcomes if outcome is not None]))
+
+
+def _event_outcome(answer: Ticket | BaseException, index: int) -> EventOutcome:
+    if isinstance(answer, NotApplied):
+        return EventOutcome(Outcome.RETRY, reason=answer.reason.value)
+    if isinstance(answer, OutcomeUnknown):
+        return EventOutcome(Outcome.UNKNOWN, reason="OUTCOME_UNKNOWN")
+    if isinstance(answer, BaseException):
+        raise answer
+    found = _answer(answer, index)
+    assert found.mark is not None
+    position = found.mark.text()
+    if found.status is Status.REFUSED:
+        outcome = _OUTCOMES.get(Reason(found.reason), Outcome.INVALID)
+        return EventOutcome(outcome, reason=found.reason, field=found.at_field, position=position)
+    event = found.view
+    outcome = Outcome.APPLIED
+    charge = 0
+    if isinstance(event, UsageQuarantined):
+        outcome = Outcome.QUARANTINED
+    elif isinstance(event, UsageRecorded):
+        charge = sum(piece.amount for piece in event.slices)
+        outcome = Outcome.SUSPENSE if event.suspense else Outcome.APPLIED
+    return EventOutcome(outcome, charge, replayed=found.replayed, position=position)
+
+
+def _answer(ticket: Ticket, index: int) -> Answer:
+    outcome = ticket.outcomes[index]
+    if isinstance(outcome, Refusal):
+        mark = Mark(ticket.shard, ticket.position, recorded_at=ticket.recorded_at)
+        return Answer(Status.REFUSED, mark, reason=outcome.reason.value, at_field=outcome.field)
+    if isinstance(outcome, Replay):
+        return _replayed(outcome, ticket.shard, ticket.position)
+    return _recorded(
+        outcome,
+        Mark(
+            ticket.shard,
+            ticket.position,
+            ticket.entry_seqs[index],
+            _encode(outcome),
+            ticket.recorded_at,
+        ),
+        False,
+    )
+
+
+def _replayed(recorded: Replay, shard: int, position: int) -> Answer:
+    mark = Mark(
+        shard, position, recorded.entry_seq, _encode(recorded.event), recorded.recorded_at
+    )
+    return _recorded(recorded.event, mark, True)
+
+
+def _recorded(event: Event, mark: Mark, replayed: bool) -> Answer:
+    number = getattr(event, "hold", 0) or getattr(event, "grant", 0)
+    return Answer(Status.RECORDED, mark, replayed, number=number, view=event)
+
+
+def view_of(state: State, number: int) -> dict[str, Any] | None:
+    """All that is to be known of an account, in plain values; None where it is not open."""
+    account = state.accounts.get(number)
+    return None if account is None else _view(account)
+
+
+def _view(account: Account) -> dict[str, Any]:
+    return {
+        "version": account.version,
+        "closed": bool(account.closed_at),
+        "grants": {
+            grant.number: (grant.book.available, grant.book.debits_pending, grant.settled)
+            for grant in account.grants
+        },
+        "holds": {hold.number: hold.amount for hold in account.holds.values()},
+        "advance": {
+            asset: (book.owed, book.debits_pending) for asset, book in account.advance.items()
+        },
+        "overage": {
+            asset: (book.owed, book.debits_pending) for asset, book in account.overage.items()
+        },
+        "suspended": account.suspended,
+    }

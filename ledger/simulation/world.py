@@ -1,0 +1,426 @@
+"""One scenario from start to verdict: servers, clients, projector, faults, and the checks.
+
+Owns who lives when. Everything that happens goes into the trace, whose digest is the same whenever
+the seed is the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import sys
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
+from hashlib import blake2b
+from typing import Any, Final
+
+from ledger.core.events import Policy
+from ledger.engine import recent
+from ledger.engine.ledger import Ledger
+from ledger.engine.ticket import NotApplied, OutcomeUnknown
+from ledger.journal.configuration import ConfigurationEntry
+from ledger.journal.errors import JournalError
+from ledger.journal.protocol import JournalRow
+from ledger.simulation import final
+from ledger.simulation.checks import Judge, ask_everything, check_order, check_records
+from ledger.simulation.client import Shared, SimulatedClient, by_client
+from ledger.simulation.database import Database, DiskFaults, SimulatedStorage
+from ledger.simulation.loop import NOBODY, US_A_SECOND, LoopHung, SimulatedLoop
+from ledger.simulation.messages import Record, Reply, UsageAnswer, Answer, mark_of
+from ledger.simulation.network import Host, Network
+from ledger.simulation.prices import ASSETS, CARDS, VARIANTS, card
+from ledger.simulation.processes import Process, SimulatedClock, WorldTime
+from ledger.simulation.rules import Rule, Violation
+from ledger.simulation.scenario import SECOND, SHARDS, Fault, FaultKind, NetworkFaults, Scenario
+from ledger.simulation.server import SimulatedServer
+from ledger.simulation.workload import CHILDREN, PARENTS, ROOTS, TENANTS
+
+ANSWERED_WITHIN_US: Final = 300 * SECOND
+"""After the faults have stopped everything is answered within this, or never."""
+
+STALE: Final = (FaultKind.TAKEOVER, FaultKind.SECOND_SERVER, FaultKind.PAUSE)
+
+
+@dataclass
+class Verdict:
+    """What became of a scenario. `violation` is None where everything held."""
+
+    seed: int
+    digest: str
+    violation: Violation | None
+    steps: int = 0
+    simulated_us: int = 0
+    operations: int = 0
+    entries: int = 0
+    crashes: int = 0
+    lost: int = 0
+    double_counted: int = 0
+    records: list[Record] = field(default_factory=list)
+    happened: list[str] = field(default_factory=list)
+
+
+class World:
+    """Made for one scenario; `play` once, on its own loop."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        self.scenario = scenario
+        self.loop = SimulatedLoop(scenario.stream("schedule"), scenario.shuffle)
+        self.time = WorldTime(self.loop)
+        quiet = DiskFaults(trip_us=scenario.disk.trip_us)
+        self.database = Database(self.time, scenario.stream("disk"), quiet, SHARDS)
+        self.database.on_row = self._landed
+        calm = NetworkFaults(trip_us=scenario.network.trip_us)
+        self.network = Network(scenario.stream("network"), calm)
+        self.network.on_reply = self._replied
+        self.shared = Shared()
+        self.servers: list[SimulatedServer] = []
+        self.processes: list[Process] = []
+        self.happened: list[str] = []
+        self.landed_us: dict[tuple[int, int], int] = {}
+        self.incident: Violation | None = None
+        self.crashes = 0
+        self._clocks = scenario.stream("clocks")
+        self._digest = blake2b(digest_size=16)
+        self._targets: dict[Process, int] = {}
+        self._calm = False
+
+    # -- the trace ---------------------------------------------------------------------------------
+
+    def note(self, what: str) -> None:
+        """Write down what happens."""
+        line = f"{self.loop.now_us} {self.loop.steps} {what}"
+        self._digest.update(line.encode() + b"\n")
+        self.happened.append(line)
+
+    def digest(self) -> str:
+        """Of all that was written down."""
+        return self._digest.hexdigest()
+
+    def _landed(self, row: JournalRow) -> None:
+        self.landed_us[row.shard, row.batch_seq] = self.time.now_us()
+        self.note(f"row {row.shard}/{row.batch_seq} {row.event_count} {row.hash.hex()[:16]}")
+
+    def _replied(self, host: Host, reply: Reply) -> None:
+        """No reply leaves before what it rests on is durable."""
+        marks = []
+        if isinstance(reply, UsageAnswer):
+            marks = [mark_of(each.position) for each in reply.outcomes if each.position]
+        elif isinstance(reply, Answer) and reply.mark is not None:
+            marks = [reply.mark]
+        for mark in marks:
+            durable = self.database.entries[mark.shard]
+            if max(mark.position, mark.entry_seq + 1) > durable and self.incident is None:
+                self.incident = Violation(
+                    Rule.DURABLE_BEFORE_REPLY,
+                    f"{host.process.name} answers {reply} while {durable} entries of shard "
+                    f"{mark.shard} are durable",
+                )
+
+    # -- life of servers ---------------------------------------------------------------------------
+
+    def start_server(self) -> SimulatedServer:
+        """Another server process, on a machine with a clock of its own."""
+        offset_us = self._clocks.randrange(-300_000, 300_001)
+        process = Process(
+            self.loop, f"server-{len(self.servers) + 1}", SimulatedClock(self.time, offset_us)
+        )
+        server = SimulatedServer(process, SimulatedStorage(self.database, process))
+        self.servers.append(server)
+        self.processes.append(process)
+        self.network.hosts.append(server)
+        process.spawn(server.start())
+        self.note(f"{process.name} starts")
+        return server
+
+    @property
+    def alive(self) -> list[SimulatedServer]:
+        """Servers that were not killed and have not ended."""
+        return [server for server in self.servers if not server.process.dead]
+
+    def kill(self, server: SimulatedServer) -> None:
+        """SIGKILL."""
+        if not server.process.dead:
+            self.note(f"{server.process.name} is killed")
+            self.crashes += 1
+            server.process.kill()
+            self.network.broke(server)
+
+    def _ensure_server(self) -> None:
+        if not self.alive:
+            self.start_server()
+
+    # -- faults ------------------------------------------------------------------------------------
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        self.loop.spawn(NOBODY, work)
+
+    async def _happen(self, fault: Fault) -> None:
+        await _sleep(fault.at_us)
+        if self._calm:
+            return
+        self.note(f"fault {fault.kind.name} {fault.duration_us} {fault.amount}")
+        servers = self.alive
+        server = servers[-1] if servers else self.start_server()
+        match fault.kind:
+            case FaultKind.CRASH:
+                self.kill(server)
+                if await self._lasts(fault.duration_us):
+                    self._ensure_server()
+            case FaultKind.CRASH_AT_STEP:
+                self._targets[server.process] = server.process.steps + fault.amount
+                self.loop.on_step = self._on_step
+            case FaultKind.RESTART:
+                await self._restart(server)
+            case FaultKind.PAUSE:
+                server.process.stop()
+                if await self._lasts(fault.duration_us):
+                    server.process.resume()
+            case FaultKind.TAKEOVER:
+                server.process.stop()
+                self.start_server()
+                if await self._lasts(fault.duration_us):
+                    self.note(f"{server.process.name} wakes up")
+                    server.process.resume()
+                if await self._lasts(SECOND):
+                    self.kill(server)
+            case FaultKind.SECOND_SERVER:
+                second = self.start_server()
+                if await self._lasts(fault.duration_us):
+                    self.kill(second)
+                    self._ensure_server()
+            case FaultKind.DATABASE_AWAY:
+                self.database.away = True
+                if await self._lasts(fault.duration_us):
+                    self.database.away = False
+            case FaultKind.SLOW_DISK:
+                before = self.database.faults
+                self.database.faults = replace(before, slow=1_000, slow_us=fault.amount)
+                if await self._lasts(fault.duration_us):
+                    self.database.faults = before
+            case FaultKind.CLOCK_JUMP:
+                server.process.clock.offset_us += fault.amount
+                if await self._lasts(fault.duration_us):
+                    server.process.clock.offset_us = 0
+            case FaultKind.LEAP:
+                self.time.leapt_us += fault.amount
+            case _:
+                await self._projector_fault(fault)
+
+    async def _lasts(self, duration_us: int) -> bool:
+        """Wait for the end of a fault; False where everything has become calm meanwhile."""
+        await _sleep(duration_us)
+        return not self._calm
+
+    async def _projector_fault(self, fault: Fault) -> None:
+        """Faults of read models."""
+
+    def _on_step(self, owner: Any) -> None:
+        target = self._targets.get(owner)
+        if target is None or owner.steps < target:
+            return
+        del self._targets[owner]
+        for server in self.alive:
+            if server.process is owner:
+                self.kill(server)
+        self._spawn(self._start_later())
+
+    async def _start_later(self) -> None:
+        await _sleep(self._clocks.randrange(SECOND))
+        self._ensure_server()
+
+    async def _restart(self, server: SimulatedServer) -> None:
+        if server in self.network.hosts:
+            self.network.hosts.remove(server)
+        self.note(f"{server.process.name} is told to stop")
+        await asyncio.wait([server.process.spawn(server.stop())], timeout=10)
+        self.kill(server)
+        if not self._calm:
+            self._ensure_server()
+
+    def _be_calm(self) -> None:
+        """No fault any more; one server is left."""
+        self._calm = True
+        self.note("calm")
+        self.database.away = False
+        self.database.faults = DiskFaults(trip_us=self.scenario.disk.trip_us)
+        self.network.faults = NetworkFaults(trip_us=self.scenario.network.trip_us)
+        self._targets.clear()
+        for server in self.alive:
+            server.process.clock.offset_us = 0
+            server.process.resume()
+        for server in self.alive[:-1]:
+            self.kill(server)
+        self._ensure_server()
+
+    # -- the play ----------------------------------------------------------------------------------
+
+    async def play(self) -> None:
+        """Everything up to the last answer, and an end in peace."""
+        first = self.start_server()
+        await first.process.spawn(self._begin(first))
+        self.note("begun")
+        scenario = self.scenario
+        self.database.faults = scenario.disk
+        self.network.faults = scenario.network
+        for fault in scenario.faults:
+            self._spawn(self._happen(fault))
+        clients = self._clients()
+        last_us = max((each.at_us + each.duration_us for each in scenario.faults), default=0)
+        await asyncio.wait(clients, timeout=(last_us + 12 * SECOND) / US_A_SECOND)
+        self._be_calm()
+        await asyncio.wait(clients, timeout=ANSWERED_WITHIN_US / US_A_SECOND)
+        for client in clients:
+            if client.done():
+                client.result()
+        self.note("answered" if all(client.done() for client in clients) else "not answered")
+        server = self.alive[-1]
+        await asyncio.wait([server.process.spawn(server.ready.wait())], timeout=60)
+        await server.process.spawn(self._farewell(server))
+        self.time.leapt_us += 2 * 86_400 * SECOND  # so that every hold and grant ends by itself
+        await _sleep(4 * SECOND)
+        await asyncio.wait([server.process.spawn(server.stop())], timeout=60)
+        self.note("ended")
+
+    def _clients(self) -> list[asyncio.Task[None]]:
+        tasks = []
+        for number, operations in enumerate(
+            by_client(self.scenario.operations, self.scenario.clients)
+        ):
+            process = Process(self.loop, f"client-{number}", SimulatedClock(self.time))
+            self.processes.append(process)
+            client = SimulatedClient(
+                process,
+                self.network,
+                self.scenario.stream(f"client-{number}"),
+                self.shared,
+                number,
+                self.scenario.give_up_us,
+            )
+            tasks.append(process.spawn(client.run(operations)))
+        return tasks
+
+    async def _begin(self, server: SimulatedServer) -> None:
+        """Assets, prices and the accounts that stand from the beginning."""
+        await server.ready.wait()
+        await asyncio.gather(*[_begin_tenant(server.ledger, tenant) for tenant in TENANTS])
+
+    async def _farewell(self, server: SimulatedServer) -> None:
+        """One entry more on every shard: a writer that was superseded finds out by it."""
+        while True:
+            try:
+                made = await server.ledger.publish_card(1, card(*CARDS[0], VARIANTS))
+                assert isinstance(made, ConfigurationEntry)
+                return
+            except (NotApplied, OutcomeUnknown, JournalError):
+                await _sleep(100_000)
+
+    # -- the verdict -------------------------------------------------------------------------------
+
+    def judge(self) -> None:
+        """Raise the first Violation."""
+        if self.incident is not None:
+            raise self.incident
+        for server in self.servers:
+            if server.halted:
+                raise Violation(Rule.WRITER_GOES_ON, f"{server.process.name}: {server.halted}")
+        if self.loop.errors:
+            raise Violation(Rule.NO_UNHANDLED_ERROR, self.loop.errors[0])
+        records = self.shared.records
+        judge = Judge(self.database, self.landed_us)
+        ask_everything(judge, records)
+        judge.read()
+        check_records(judge, records, bool(self.scenario.network.doubled))
+        stale = any(fault.kind in STALE for fault in self.scenario.faults)
+        check_order(judge, records, stale)
+        final.check_states(judge, self.alive[-1])
+
+
+def run(scenario: Scenario) -> Verdict:
+    """Play a scenario and judge it."""
+    with _quiet_collector(), _recent_events(scenario.recent_events_max):
+        world = World(scenario)
+        violation: Violation | None = None
+        try:
+            try:
+                world.loop.run(world.play())
+            except LoopHung as hung:
+                raise Violation(Rule.EVENTUALLY_ANSWERED, str(hung)) from hung
+            world.judge()
+        except Violation as found:
+            violation = found
+        for record in world.shared.records:
+            world.note(str(record))
+        if violation is not None:
+            world.note(str(violation))
+        verdict = Verdict(
+            scenario.seed,
+            world.digest(),
+            violation,
+            world.loop.steps,
+            world.loop.now_us,
+            len(scenario.operations),
+            sum(world.database.entries),
+            world.crashes,
+            records=world.shared.records,
+            happened=world.happened,
+        )
+        _bury(world)
+    return verdict
+
+
+async def _begin_tenant(ledger: Ledger, tenant: int) -> None:
+    for code, scale, kind in ASSETS:
+        await ledger.publish_asset(tenant, code, scale, kind)
+    for named in CARDS:
+        await ledger.publish_card(tenant, card(*named, 0))
+    for names in (ROOTS[tenant], CHILDREN[tenant]):
+        await asyncio.gather(
+            *[
+                ledger.create_account(tenant, name, PARENTS.get(name), f"begin-{name}", Policy())
+                for name in names
+            ]
+        )
+
+
+async def _sleep(duration_us: int) -> None:
+    await asyncio.sleep(duration_us / US_A_SECOND)
+
+
+@contextmanager
+def _recent_events(limit: int) -> Iterator[None]:
+    """Let the engine keep so few of its last batches that old answers come from the journal."""
+    before = recent.RECENT_EVENTS_MAX
+    recent.RECENT_EVENTS_MAX = limit  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        recent.RECENT_EVENTS_MAX = before  # type: ignore[misc]
+
+
+@contextmanager
+def _quiet_collector() -> Iterator[None]:
+    """No collection while a world runs: what it would close is not part of the seed."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
+
+
+def _bury(world: World) -> None:
+    """Let go of killed processes' tasks. Their `finally` blocks run now, in a world that is over."""
+    hook = sys.unraisablehook
+    sys.unraisablehook = lambda unraisable: None
+    try:
+        world.loop.call_exception_handler = lambda context: None  # type: ignore[method-assign]
+        for task in asyncio.all_tasks(world.loop):
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+        for process in world.processes:
+            process.graveyard.clear()
+        world.loop.close()
+        gc.collect(0)
+    finally:
+        sys.unraisablehook = hook
