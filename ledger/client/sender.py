@@ -149,4 +149,3 @@ def _complete(deliveries: list[Delivery]) -> None:
     for delivery in deliveries:
         assert delivery.done is not None
         delivery.done()
-

@@ -6,13 +6,13 @@ whatever was answered about a position is compared when it stands there.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from ledger.core.events import Event, RequestAbandoned
+from ledger.core.events import ConfigurationApplied, Event, RequestAbandoned
 from ledger.journal.codec import BatchCodec, decode_private
 from ledger.journal.configuration import ConfigurationEntry
 from ledger.journal.protocol import GENESIS_HASH, JournalRow
@@ -21,12 +21,20 @@ from ledger.simulation.messages import Record, Status
 from ledger.simulation.model import WINDOW_US, ShardModel
 from ledger.simulation.refusals import is_justified, same_body
 from ledger.simulation.rules import Rule, Violation
+from ledger.simulation.scenario import Scenario
 from ledger.simulation.server import SOURCE
 
 AHEAD_MAX_US: Final = 1_700_000
 """How far a recorded time may be ahead of the database's clock: 0.5 s at opening, 1 s later."""
 
 _encode = msgspec.msgpack.Encoder().encode
+
+
+class Landed(NamedTuple):
+    """When a row became durable: by the database's clock, and by the loop's steps."""
+
+    at_us: int
+    step: int
 
 
 @dataclass(slots=True)
@@ -50,13 +58,15 @@ Identity = tuple[int, int, str, str]
 class Judge:
     """Reads one world's journal and answers what the checks ask."""
 
-    def __init__(self, database: Database, landed_us: dict[tuple[int, int], int]) -> None:
-        """`landed_us`: the database's time at which each row became durable."""
+    def __init__(self, database: Database, landed: dict[tuple[int, int], Landed]) -> None:
+        """`landed`: when each row became durable."""
         self.database = database
         self.models = [ShardModel(n, self._published) for n in range(database.shards)]
         self.entries: list[list[Recorded]] = [[] for _ in range(database.shards)]
+        self.applied: dict[tuple[int, int, int], int] = {}
+        """(shard, tenant, version) -> the step in which its row became durable."""
         self.by_identity: dict[Identity, list[Recorded]] = {}
-        self._landed_us = landed_us
+        self._landed = landed
         self._codec: BatchCodec[Event] = BatchCodec(Event)
         self._questions: dict[tuple[int, int], list[Callable[[ShardModel], None]]] = {}
         profiles = database.directory._profiles
@@ -97,7 +107,7 @@ class Judge:
             raise Violation(Rule.CHAIN, f"{place} does not continue batch {model.batch_seq}")
         if row.recorded_at_us <= prev_at:
             raise Violation(Rule.RECORDED_TIME, f"{place}: {row.recorded_at_us} after {prev_at}")
-        landed = self._landed_us[row.shard, row.batch_seq]
+        landed = self._landed[row.shard, row.batch_seq].at_us
         if row.recorded_at_us > max(landed + AHEAD_MAX_US, prev_at + 1):
             ahead = row.recorded_at_us - landed
             raise Violation(Rule.RECORDED_TIME, f"{place} is {ahead} us ahead of the database")
@@ -115,7 +125,7 @@ class Judge:
             raise Violation(Rule.CHAIN, f"batch {row.batch_seq} holds {len(events)} events")
         model.begin(row.batch_seq, row.recorded_at_us)
         for index, event in enumerate(events):
-            model.take(event)
+            self._take(model, event, row)
             found = Recorded(row.shard, row.first_event + index, row.recorded_at_us, event)
             self.entries[row.shard].append(found)
             if index in names:
@@ -125,6 +135,17 @@ class Judge:
                 self._count(found)
             self._answer(row.shard, model)
         model.end()
+
+    def _take(self, model: ShardModel, event: Any, row: JournalRow) -> None:
+        try:
+            model.take(event)
+        except LookupError as error:
+            raise Violation(
+                Rule.EVENT_KNOWN, f"entry {model.position}: {event} names what is not: {error!r}"
+            ) from error
+        if isinstance(event, ConfigurationApplied):
+            step = self._landed[row.shard, row.batch_seq].step
+            self.applied[row.shard, event.tenant, event.version] = step
 
     def _answer(self, shard: int, model: ShardModel) -> None:
         for question in self._questions.pop((shard, model.position), ()):
@@ -160,9 +181,7 @@ class Judge:
         if identity is None:
             return None
         for found in reversed(self.by_identity.get(identity, ())):
-            if found.entry_seq < position and (
-                not at_us or at_us - found.recorded_at < WINDOW_US
-            ):
+            if found.entry_seq < position and (not at_us or at_us - found.recorded_at < WINDOW_US):
                 return found
         return None
 
@@ -208,9 +227,28 @@ def _question(judge: Judge, record: Record) -> Callable[[ShardModel], None]:
     return ask
 
 
-def check_records(judge: Judge, records: list[Record], doubled: bool) -> None:
-    """Each answer against the journal. `doubled`: whether the network doubled messages."""
+def check_records(
+    judge: Judge,
+    records: list[Record],
+    uncertain: Collection[tuple[int, str]],
+    scenario: Scenario,
+) -> None:
+    """Each answer against the journal.
+
+    `uncertain`: (client, identity) of which an attempt ended with an unknown outcome.
+    """
+    senders = _senders(records)
     for record in records:
+        # Nothing else can have recorded it than what its client knows of.
+        alone = senders[record.identity] == 1 and not scenario.network.doubled
+        certain = alone and (record.client, record.identity) not in uncertain
+        given_up = record.status in (Status.GAVE_UP, Status.UNKNOWN)
+        if given_up and not scenario.give_up_us:
+            raise Violation(Rule.CLIENT_GOES_ON, str(record))
+        if certain and record.replayed and record.kind != "abandon":
+            raise Violation(
+                Rule.NOT_APPLIED_ABSENT, f"{record}: every attempt before was answered 'no'"
+            )
         match record.status:
             case Status.PENDING:
                 raise Violation(Rule.EVENTUALLY_ANSWERED, str(record))
@@ -218,13 +256,22 @@ def check_records(judge: Judge, records: list[Record], doubled: bool) -> None:
                 _check_recorded(judge, record)
             case Status.ABSENT:
                 assert record.mark is not None
-                found = judge.standing(record, record.mark.position, 0)
+                found = judge.standing(record, record.mark.position, record.answered_us)
                 if found is not None:
                     raise Violation(Rule.OUTCOME_TRUE, f"{record}, but {found} stands")
             case Status.READ:
                 _check_read(record)
-            case Status.GAVE_UP if not doubled:
-                _check_absent(judge, record, records)
+            case Status.GAVE_UP if alone and record.kind not in ("abandon", "publish"):
+                if judge.identity_of(record) in judge.by_identity:
+                    raise Violation(Rule.NOT_APPLIED_ABSENT, f"{record}: it was recorded")
+
+
+def _senders(records: list[Record]) -> dict[str, int]:
+    """How often each identity was sent, by anybody."""
+    senders: dict[str, int] = {}
+    for record in records:
+        senders[record.identity] = senders.get(record.identity, 0) + 1
+    return senders
 
 
 def _check_recorded(judge: Judge, record: Record) -> None:
@@ -255,12 +302,35 @@ def _check_read(record: Record) -> None:
         raise Violation(Rule.READ_MIN_POSITION, f"{record}: {least} was asked for")
 
 
-def _check_absent(judge: Judge, record: Record, records: list[Record]) -> None:
-    if any(each is not record and each.identity == record.identity for each in records):
-        return
-    identity = judge.identity_of(record)
-    if identity in judge.by_identity and record.kind != "abandon":
-        raise Violation(Rule.NOT_APPLIED_ABSENT, f"{record}: it stands in the journal")
+def check_published(judge: Judge, records: list[Record]) -> None:
+    """A publication that was answered had been applied by every shard."""
+    for record in records:
+        if record.kind != "publish" or record.status is not Status.ADVICE:
+            continue
+        for shard in range(judge.database.shards):
+            step = judge.applied.get((shard, record.tenant, record.view))
+            if step is None or step > record.answered_step:
+                raise Violation(
+                    Rule.PUBLISHED_EVERYWHERE, f"{record}: version {record.view}, shard {shard}"
+                )
+
+
+def check_client_order(records: list[Record]) -> None:
+    """Events of one client for one account are recorded in the order in which it got them."""
+    last: dict[tuple[int, int, str], Record] = {}
+    senders = _senders(records)
+    for record in records:
+        if record.kind != "usage" or record.status is not Status.RECORDED:
+            continue
+        if senders[record.identity] > 1:
+            continue
+        place = (record.client, record.tenant, record.account)
+        before = last.get(place)
+        assert record.mark is not None
+        if before is not None and before.mark is not None:
+            if before.mark.entry_seq > record.mark.entry_seq:
+                raise Violation(Rule.CLIENT_ORDER, f"{record} stands before {before}")
+        last[place] = record
 
 
 def check_order(judge: Judge, records: list[Record], stale_reads: bool) -> None:

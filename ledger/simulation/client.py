@@ -45,6 +45,8 @@ class Shared:
         self.numbers: dict[int, int] = {}  # operation -> the hold or grant that it got
         self.bodies: dict[int, dict[str, Any]] = {}  # operation -> fields as first sent
         self.records: list[Record] = []
+        self.uncertain: dict[tuple[int, str], None] = {}
+        """(client, identity) of which an attempt ended with an unknown outcome."""
 
 
 class SimulatedClient:
@@ -70,10 +72,8 @@ class SimulatedClient:
         )
         self._senders = {
             tenant: Sender(
-                IngestCore(
-                    LIMITS, self._policy, Routing(str(tenant), FRONT), random.randrange
-                ),
-                SimulatedTransport(network, process, tenant),
+                IngestCore(LIMITS, self._policy, Routing(str(tenant), FRONT), random.randrange),
+                SimulatedTransport(network, process, tenant, self._unknown),
                 process.clock.monotonic_us,
             )
             for tenant in TENANTS
@@ -139,6 +139,7 @@ class SimulatedClient:
 
     def _take_outcome(self, record: Record, outcome: EventOutcome) -> None:
         record.answered_step = self.process.loop.steps
+        record.answered_us = self.process.clock.now_us()
         record.status = _STATUS.get(outcome.outcome, Status.REFUSED)
         record.reason, record.at_field = outcome.reason, outcome.field
         record.replayed = outcome.replayed
@@ -160,6 +161,8 @@ class SimulatedClient:
         while True:
             reply = await self._attempt(call)
             if isinstance(reply, Failure):
+                if reply.kind is FailureKind.UNKNOWN:
+                    self._unknown(call.request_id)
                 verdict = attempts.failed(reply, clock.monotonic_us())
                 if isinstance(verdict, int):
                     await asyncio.sleep(verdict / US_A_SECOND)
@@ -176,7 +179,8 @@ class SimulatedClient:
     def _call_of(self, operation: Operation) -> Call | None:
         """The call, its times and references fixed; None where what it refers to never came."""
         fields = operation.fields
-        request_id = f"r{operation.number}"
+        own = operation.number if operation.identity < 0 else operation.identity
+        request_id = f"r{own}"
         kind, account = operation.kind, operation.account
         if operation.same_as >= 0:
             first = self._shared.bodies.get(operation.same_as)
@@ -191,8 +195,6 @@ class SimulatedClient:
             return None
         if kind == "abandon":
             request_id = f"r{body['of']}"
-            if body["of"] not in self._shared.bodies:
-                return None
         if kind in REQUESTS:
             self._shared.bodies.setdefault(operation.number, body)
         positions = dict(self.positions) if kind == "read" else {}
@@ -207,6 +209,7 @@ class SimulatedClient:
 
     def _take(self, record: Record, reply: Reply) -> None:
         record.answered_step = self.process.loop.steps
+        record.answered_us = self.process.clock.now_us()
         if isinstance(reply, Failure):
             unknown = reply.kind is FailureKind.UNKNOWN
             record.status = Status.UNKNOWN if unknown else Status.GAVE_UP
@@ -215,7 +218,9 @@ class SimulatedClient:
         assert isinstance(reply, Answer), reply
         record.status, record.mark, record.replayed = reply.status, reply.mark, reply.replayed
         record.reason, record.at_field, record.view = reply.reason, reply.at_field, reply.view
-        if reply.number:
+        if record.kind == "publish":
+            record.view = reply.number
+        elif reply.number:
             self._shared.numbers.setdefault(record.operation, reply.number)
         if reply.mark is not None:
             self._observe(reply.mark)
@@ -239,6 +244,9 @@ class SimulatedClient:
         self._shared.records.append(record)
         return record
 
+    def _unknown(self, identity: str) -> None:
+        self._shared.uncertain[self.number, identity] = None
+
     def _observe(self, mark: Mark) -> None:
         reached = max(mark.position, mark.entry_seq + 1)
         self.positions[mark.shard] = max(self.positions.get(mark.shard, 0), reached)
@@ -250,5 +258,3 @@ def by_client(operations: tuple[Operation, ...], clients: int) -> list[list[Oper
         [operation for operation in operations if operation.client == client]
         for client in range(clients)
     ]
-
-

@@ -256,5 +256,3 @@ class SimulatedStorage:
 
     async def close(self) -> None:
         """Nothing to let go of."""
-
-

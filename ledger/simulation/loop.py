@@ -19,7 +19,7 @@ from ledger.journal.errors import JournalError
 
 T = TypeVar("T")
 US_A_SECOND: Final = 1_000_000
-STEPS_MAX: Final = 2_000_000  # x ~5 us = 10 s: a seed that goes on longer has hung
+STEPS_MAX: Final = 200_000  # x ~20 us = 4 s: a seed that goes on longer has hung
 
 
 class Owner:

@@ -112,6 +112,7 @@ class Record:
     body: dict[str, Any]
     sent_step: int = -1
     answered_step: int = -1
+    answered_us: int = 0  # by the client's wall clock
     status: Status = Status.PENDING
     mark: Mark | None = None
     replayed: bool = False

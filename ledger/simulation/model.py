@@ -173,9 +173,7 @@ class ShardModel:
         account = self._deciding(event.account)
         self._expect(Rule.POLICY_VERSIONS, "version", account.version + 1, event.version)
         if event.expected_version:
-            self._expect(
-                Rule.POLICY_VERSIONS, "expected", account.version, event.expected_version
-            )
+            self._expect(Rule.POLICY_VERSIONS, "expected", account.version, event.expected_version)
         self._expect(Rule.CLOSED_TAKES_NOTHING, "policy of a closed account", 0, account.closed_at)
         account.policy, account.version = event.policy, event.version
 
@@ -398,9 +396,7 @@ class ShardModel:
         self._expect(Rule.POLICY_VERSIONS, "by policy", account.version, event.policy_version)
         self._expect(Rule.WINDOW, "authorised at", self.recorded_at, event.effective_at)
         lifetime = event.lifetime or 15 * MINUTE_US
-        self._expect(
-            Rule.EXPIRED_IN_TIME, "expiry", self.recorded_at + lifetime, event.expires_at
-        )
+        self._expect(Rule.EXPIRED_IN_TIME, "expiry", self.recorded_at + lifetime, event.expires_at)
         if len(account.holds) >= account.policy.holds_open_max:
             self._fail(Rule.NO_OVERSPEND, f"one hold more than {account.policy.holds_open_max}")
         priced = self._priced(account, plan, event.quantities, self.recorded_at)
@@ -523,7 +519,12 @@ class ShardModel:
         return account
 
     def price_of(
-        self, account: NaiveAccount, product: str, names: tuple[str, ...], q: tuple[int, ...], at: int
+        self,
+        account: NaiveAccount,
+        product: str,
+        names: tuple[str, ...],
+        q: tuple[int, ...],
+        at: int,
     ) -> naive.Priced:
         """The naive price by what the shard has applied."""
         card = self._card_of(account)

@@ -204,9 +204,7 @@ def price(
 def _version_for(
     versions: Sequence[Version], product: str, names: tuple[str, ...], at: int
 ) -> Version | None:
-    """The version in force, then back-dated ones that reach that far; the first that prices most.
-
-    """
+    """The version in force, then back-dated ones that reach that far; the first that prices most."""
     in_force = [each for each in versions if max(each.published_at, each.effective_from) <= at]
     candidates = []
     if in_force:
@@ -309,9 +307,7 @@ def from_hold(
     return pieces, left
 
 
-def merged(
-    first: list[Piece], more: list[Piece], grants: dict[int, NaiveGrant]
-) -> list[Piece]:
+def merged(first: list[Piece], more: list[Piece], grants: dict[int, NaiveGrant]) -> list[Piece]:
     """One piece a pot and place, in the order in which they first come."""
     found: dict[tuple[int, Place], Piece] = {}
     for piece in [*first, *more]:

@@ -11,8 +11,9 @@ from collections.abc import Callable, Coroutine
 from random import Random
 from typing import Any, Final, Protocol, TypeAlias
 
+from ledger.client.events import Outcome
 from ledger.client.parcels import Batch
-from ledger.client.retry import Failure, classify
+from ledger.client.retry import Failure, FailureKind, classify
 from ledger.client.sender import Answer as SenderAnswer
 from ledger.simulation.loop import NOBODY, US_A_SECOND, context_of
 from ledger.simulation.messages import Call, Reply, UsageAnswer, UsageCall
@@ -81,9 +82,7 @@ class Network:
             made.timer.cancel()
 
     def broke(self, host: Host) -> None:
-        """The host died: whoever waits for it sees its connection end, or waits for the deadline.
-
-        """
+        """The host died: whoever waits for it sees its connection end, or waits for the deadline."""
         if host in self.hosts:
             self.hosts.remove(host)
         for number, made in list(self._open.items()):
@@ -140,7 +139,15 @@ class Network:
 class SimulatedTransport:
     """One call a batch. See `client.sender.Transport`."""
 
-    def __init__(self, network: Network, process: Process, tenant: int) -> None:
+    def __init__(
+        self,
+        network: Network,
+        process: Process,
+        tenant: int,
+        unknown: Callable[[str], None] = lambda event_id: None,
+    ) -> None:
+        """`unknown` is told of each event of which an attempt may have been recorded."""
+        self._unknown = unknown
         self._network = network
         self._process = process
         self._tenant = tenant
@@ -165,9 +172,15 @@ class SimulatedTransport:
         def take(reply: Reply) -> None:
             self._calls.pop(number, None)
             if isinstance(reply, Failure):
+                if reply.kind is FailureKind.UNKNOWN:
+                    for event in events:
+                        self._unknown(event.id)
                 answered(batch, reply)
             else:
                 assert isinstance(reply, UsageAnswer), reply
+                for event, outcome in zip(events, reply.outcomes, strict=True):
+                    if outcome.outcome is Outcome.UNKNOWN:
+                        self._unknown(event.id)
                 answered(batch, list(reply.outcomes))
 
         number = self._network.call(self._process, UsageCall(self._tenant, items), take)

@@ -67,6 +67,7 @@ class Operation:
     pause_us: int = 0  # the client waits so long before it
     waits: bool = True  # whether the client waits for the answer before its next operation
     same_as: int = -1
+    identity: int = -1  # of which operation it carries the request id; -1 = its own
 
     def __str__(self) -> str:
         fields = " ".join(f"{name}={value!r}" for name, value in self.fields.items())
@@ -97,6 +98,7 @@ class Scenario:
     disk: DiskFaults
     network: NetworkFaults
     recent_events_max: int  # what the engine keeps in memory of its last batches
+    sweep_entries_max: int = 256  # expiries that a writer posts before it decides again
     give_up_us: int = 0  # clients give up after so long; 0 = never
     extra: dict[str, int] = field(default_factory=dict)
 
@@ -133,7 +135,8 @@ def draw(seed: int) -> Scenario:
         disk=_disk(random),
         network=_network(random),
         recent_events_max=random.choice((1, 10, 65_536)),
-        give_up_us=random.choice((0, 0, 4 * SECOND)),
+        sweep_entries_max=random.choice((1, 256)),
+        give_up_us=random.choice((0, 0, 200_000, 4 * SECOND)),
     )
 
 
@@ -153,6 +156,8 @@ def _faults(random: Random, span_us: int) -> tuple[Fault, ...]:
         kind = random.choice(kinds)
         at_us = random.randrange(span_us)
         faults.append(_fault(random, kind, at_us))
+    if _percent(random, 25):  # as days go by, keys grow old and grants expire
+        faults += [_fault(random, FaultKind.LEAP, random.randrange(span_us)) for _ in range(2)]
     return tuple(sorted(faults, key=lambda fault: fault.at_us))
 
 
@@ -165,7 +170,7 @@ def _fault(random: Random, kind: FaultKind, at_us: int) -> Fault:
             size = random.choice((100_000, 400_000, 900_000, 5 * SECOND, 3_600 * SECOND))
             return Fault(kind, at_us, short, random.choice((-1, 1)) * size)
         case FaultKind.LEAP:
-            hours = random.choice((0, 1, 13, 25, 24 * 8, 24 * 36))
+            hours = random.choice((0, 1, 13, 25, 24 * 8, 24 * 8, 24 * 36))
             return Fault(kind, at_us, 0, (hours * 3_600 + random.randrange(1_200)) * SECOND)
         case FaultKind.SLOW_DISK:
             return Fault(kind, at_us, short, random.randrange(10_000, 2 * SECOND))

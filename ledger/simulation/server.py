@@ -7,6 +7,7 @@ else, and carries that event's bytes, so that the checks can compare it with the
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -45,11 +46,14 @@ _encode = msgspec.msgpack.Encoder().encode
 class SimulatedServer:
     """One server process. `start` it in its process; `serve` is what the network calls."""
 
-    def __init__(self, process: Process, storage: Storage) -> None:
+    def __init__(
+        self, process: Process, storage: Storage, halted: Callable[[str, str], None]
+    ) -> None:
+        """`halted` is told when a writer stops for good."""
         self.process = process
+        self._halted = halted
         self.ledger = Ledger(storage, process.clock, process.name)
         self.ready = asyncio.Event()
-        self.halted = ""  # why a writer stopped for good
         self._shapes: dict[tuple[str, tuple[str, ...]], Shape] = {}
 
     async def start(self) -> None:
@@ -73,7 +77,7 @@ class SimulatedServer:
     def _ended(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and task.exception() is not None:
             error = task.exception()
-            self.halted = f"{task.get_name()}: {type(error).__name__}: {error}"
+            self._halted(self.process.name, f"{task.get_name()}: {type(error).__name__}: {error}")
 
     # -- serving -----------------------------------------------------------------------------------
 
@@ -254,7 +258,14 @@ def _event_outcome(answer: Ticket | BaseException, index: int) -> EventOutcome:
 def _answer(ticket: Ticket, index: int) -> Answer:
     outcome = ticket.outcomes[index]
     if isinstance(outcome, Refusal):
-        mark = Mark(ticket.shard, ticket.position, recorded_at=ticket.recorded_at)
+        # What was decided after it in the same ticket, it has not seen.
+        after = [
+            ticket.entry_seqs[place]
+            for place in range(index + 1, len(ticket.outcomes))
+            if not isinstance(ticket.outcomes[place], Refusal | Replay)
+        ]
+        seen = after[0] if after else ticket.position
+        mark = Mark(ticket.shard, seen, recorded_at=ticket.recorded_at)
         return Answer(Status.REFUSED, mark, reason=outcome.reason.value, at_field=outcome.field)
     if isinstance(outcome, Replay):
         return _replayed(outcome, ticket.shard, ticket.position)
@@ -272,9 +283,7 @@ def _answer(ticket: Ticket, index: int) -> Answer:
 
 
 def _replayed(recorded: Replay, shard: int, position: int) -> Answer:
-    mark = Mark(
-        shard, position, recorded.entry_seq, _encode(recorded.event), recorded.recorded_at
-    )
+    mark = Mark(shard, position, recorded.entry_seq, _encode(recorded.event), recorded.recorded_at)
     return _recorded(recorded.event, mark, True)
 
 

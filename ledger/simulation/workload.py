@@ -62,6 +62,7 @@ class Drawn(NamedTuple):
     account: str
     fields: dict[str, Any]
     same_as: int = -1
+    identity: int = -1
 
 
 class Draw:
@@ -71,6 +72,7 @@ class Draw:
         self.random = random
         self.operations: list[Operation] = []
         self.focus = random.randrange(100) < 60  # whether nearly all happens on one account
+        self.scarce = random.randrange(100) < 40  # whether grants are small, so that debt is made
 
     def chance(self, percent: int) -> bool:
         """True so often in a hundred."""
@@ -162,15 +164,19 @@ def _earlier_event(draw: Draw, tenant: int) -> tuple[int, int, bool] | None:
 
 
 def draw_authorize(draw: Draw) -> Drawn:
-    """A hold; a lifetime that ends soon, for most."""
+    """A hold; a lifetime that ends soon, for most; seldom under an id that was given up."""
     again = _again(draw, "authorize", 12, {"quantities": (5,), "product": "chat"})
     if again is not None:
         return again
+    given_up = draw.earlier("abandon") if draw.chance(15) else None
     tenant, account = draw.account()
+    if given_up is not None:
+        tenant, account = given_up.tenant, given_up.account
     product = draw.product()
     lifetime = draw.random.choice((0, SECOND_US, 2 * SECOND_US, MINUTE_US, HOUR_US))
     fields = {"product": product, "quantities": draw.quantities(product), "lifetime": lifetime}
-    return Drawn(tenant, account, fields)
+    identity = given_up.fields["of"] if given_up is not None else -1
+    return Drawn(tenant, account, fields, identity=identity)
 
 
 def draw_capture(draw: Draw) -> Drawn | None:
@@ -259,7 +265,7 @@ def draw_issue(draw: Draw) -> Drawn:
     fields = {
         "kind": GrantKind.PROMOTIONAL if free else GrantKind.PREPAID,
         "asset": draw.asset(tenant),
-        "amount": random.choice((1, 10, 50, 300, 5_000)),
+        "amount": random.choice((1, 10, 50) if draw.scarce else (1, 10, 50, 300, 5_000)),
         "price_paid": 0 if free or draw.chance(30) else random.choice((1, 7, 100, 9_999)),
         "price_asset": asset_number(tenant, 2),
         "priority": random.randrange(3),
@@ -294,6 +300,8 @@ def draw_void(draw: Draw) -> Drawn | None:
 
 def draw_abandon(draw: Draw) -> Drawn | None:
     """Ask what became of an earlier call; at times give it up for ever."""
+    if draw.chance(30):  # an id that nobody has sent yet
+        return Drawn(*draw.account(), {"of": 1_000 + len(draw.operations), "abandon": True})
     first = draw.earlier(*REQUESTS)
     if first is None:
         return None
@@ -371,6 +379,7 @@ def draw_operations(random: Random, clients: int, span_us: int) -> tuple[Operati
             random.randrange(pause_us) if draw.chance(70) else 0,
             draw.chance(75),
             drawn.same_as,
+            drawn.identity,
         )
         draw.operations.append(operation)
     return tuple(draw.operations)

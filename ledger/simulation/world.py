@@ -16,14 +16,22 @@ from hashlib import blake2b
 from typing import Any, Final
 
 from ledger.core.events import Policy
-from ledger.engine import recent
+from ledger.engine import recent, writer
 from ledger.engine.ledger import Ledger
 from ledger.engine.ticket import NotApplied, OutcomeUnknown
 from ledger.journal.configuration import ConfigurationEntry
 from ledger.journal.errors import JournalError
 from ledger.journal.protocol import JournalRow
 from ledger.simulation import final
-from ledger.simulation.checks import Judge, ask_everything, check_order, check_records
+from ledger.simulation.checks import (
+    Judge,
+    Landed,
+    ask_everything,
+    check_client_order,
+    check_order,
+    check_published,
+    check_records,
+)
 from ledger.simulation.client import Shared, SimulatedClient, by_client
 from ledger.simulation.database import Database, DiskFaults, SimulatedStorage
 from ledger.simulation.loop import NOBODY, US_A_SECOND, LoopHung, SimulatedLoop
@@ -77,13 +85,14 @@ class World:
         self.servers: list[SimulatedServer] = []
         self.processes: list[Process] = []
         self.happened: list[str] = []
-        self.landed_us: dict[tuple[int, int], int] = {}
+        self.landed: dict[tuple[int, int], Landed] = {}
         self.incident: Violation | None = None
         self.crashes = 0
         self._clocks = scenario.stream("clocks")
         self._digest = blake2b(digest_size=16)
         self._targets: dict[Process, int] = {}
         self._calm = False
+        self._over: asyncio.Future[None] = self.loop.create_future()  # a rule is broken for good
 
     # -- the trace ---------------------------------------------------------------------------------
 
@@ -98,7 +107,7 @@ class World:
         return self._digest.hexdigest()
 
     def _landed(self, row: JournalRow) -> None:
-        self.landed_us[row.shard, row.batch_seq] = self.time.now_us()
+        self.landed[row.shard, row.batch_seq] = Landed(self.time.now_us(), self.loop.steps)
         self.note(f"row {row.shard}/{row.batch_seq} {row.event_count} {row.hash.hex()[:16]}")
 
     def _replied(self, host: Host, reply: Reply) -> None:
@@ -111,11 +120,21 @@ class World:
         for mark in marks:
             durable = self.database.entries[mark.shard]
             if max(mark.position, mark.entry_seq + 1) > durable and self.incident is None:
-                self.incident = Violation(
+                self._break(
                     Rule.DURABLE_BEFORE_REPLY,
                     f"{host.process.name} answers {reply} while {durable} entries of shard "
                     f"{mark.shard} are durable",
                 )
+
+    def _break(self, rule: Rule, detail: str) -> None:
+        """A rule is broken beyond doubt: the play is over."""
+        if self.incident is None:
+            self.incident = Violation(rule, detail)
+            if not self._over.done():
+                self._over.set_result(None)
+
+    def _halted(self, name: str, why: str) -> None:
+        self._break(Rule.WRITER_GOES_ON, f"{name}, {why}")
 
     # -- life of servers ---------------------------------------------------------------------------
 
@@ -125,7 +144,7 @@ class World:
         process = Process(
             self.loop, f"server-{len(self.servers) + 1}", SimulatedClock(self.time, offset_us)
         )
-        server = SimulatedServer(process, SimulatedStorage(self.database, process))
+        server = SimulatedServer(process, SimulatedStorage(self.database, process), self._halted)
         self.servers.append(server)
         self.processes.append(process)
         self.network.hosts.append(server)
@@ -256,6 +275,13 @@ class World:
     # -- the play ----------------------------------------------------------------------------------
 
     async def play(self) -> None:
+        """Play to the end, or until a rule is broken beyond doubt."""
+        playing = self.loop.spawn(NOBODY, self._play())
+        await asyncio.wait([playing, self._over], return_when=asyncio.FIRST_COMPLETED)
+        if playing.done():
+            playing.result()
+
+    async def _play(self) -> None:
         """Everything up to the last answer, and an end in peace."""
         first = self.start_server()
         await first.process.spawn(self._begin(first))
@@ -321,16 +347,15 @@ class World:
         """Raise the first Violation."""
         if self.incident is not None:
             raise self.incident
-        for server in self.servers:
-            if server.halted:
-                raise Violation(Rule.WRITER_GOES_ON, f"{server.process.name}: {server.halted}")
         if self.loop.errors:
             raise Violation(Rule.NO_UNHANDLED_ERROR, self.loop.errors[0])
         records = self.shared.records
-        judge = Judge(self.database, self.landed_us)
+        judge = Judge(self.database, self.landed)
         ask_everything(judge, records)
         judge.read()
-        check_records(judge, records, bool(self.scenario.network.doubled))
+        check_records(judge, records, self.shared.uncertain, self.scenario)
+        check_published(judge, records)
+        check_client_order(records)
         stale = any(fault.kind in STALE for fault in self.scenario.faults)
         check_order(judge, records, stale)
         final.check_states(judge, self.alive[-1])
@@ -338,7 +363,7 @@ class World:
 
 def run(scenario: Scenario) -> Verdict:
     """Play a scenario and judge it."""
-    with _quiet_collector(), _recent_events(scenario.recent_events_max):
+    with _quiet_collector(), _limits(scenario):
         world = World(scenario)
         violation: Violation | None = None
         try:
@@ -388,14 +413,15 @@ async def _sleep(duration_us: int) -> None:
 
 
 @contextmanager
-def _recent_events(limit: int) -> Iterator[None]:
-    """Let the engine keep so few of its last batches that old answers come from the journal."""
-    before = recent.RECENT_EVENTS_MAX
-    recent.RECENT_EVENTS_MAX = limit  # type: ignore[misc]
+def _limits(scenario: Scenario) -> Iterator[None]:
+    """Limits of the engine so small that a handful of operations reaches them."""
+    kept = recent.RECENT_EVENTS_MAX, writer.SWEEP_ENTRIES_MAX
+    recent.RECENT_EVENTS_MAX = scenario.recent_events_max  # type: ignore[misc]
+    writer.SWEEP_ENTRIES_MAX = scenario.sweep_entries_max  # type: ignore[misc]
     try:
         yield
     finally:
-        recent.RECENT_EVENTS_MAX = before  # type: ignore[misc]
+        recent.RECENT_EVENTS_MAX, writer.SWEEP_ENTRIES_MAX = kept  # type: ignore[misc]
 
 
 @contextmanager

@@ -1,0 +1,67 @@
+"""A worker process: runs seeds one after another and prints one line of JSON for each.
+
+    python -m ledger.simulation.worker seeds FIRST COUNT
+    python -m ledger.simulation.worker mutant NAME SEEDS
+
+A mutant is installed before anything of the product is imported. PYTHONHASHSEED is the caller's
+business; see `batches`.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from typing import Any
+
+
+def main() -> None:
+    """See the module."""
+    work, *arguments = sys.argv[1:]
+    if work == "mutant":
+        name, seeds = arguments
+        _run_mutant(name, int(seeds))
+    else:
+        first, count = map(int, arguments)
+        for seed in range(first, first + count):
+            _print(_run_seed(seed))
+
+
+def _run_mutant(name: str, seeds: int) -> None:
+    from ledger.simulation.mutants import MUTANTS
+    from ledger.simulation.mutation import install
+
+    [mutant] = [each for each in MUTANTS if each.name == name]
+    install(mutant)
+    for seed in range(seeds):
+        found = _run_seed(seed)
+        if found["rule"]:
+            _print({"mutant": name, "caught": True, "seeds": seed + 1, **found})
+            return
+    _print({"mutant": name, "caught": False, "seeds": seeds, "rule": "", "detail": ""})
+
+
+def _run_seed(seed: int) -> dict[str, Any]:
+    from ledger.simulation.scenario import draw
+    from ledger.simulation.world import run
+
+    verdict = run(draw(seed))
+    violation = verdict.violation
+    return {
+        "seed": seed,
+        "digest": verdict.digest,
+        "rule": violation.rule.name if violation is not None else "",
+        "detail": violation.detail if violation is not None else "",
+        "steps": verdict.steps,
+        "operations": verdict.operations,
+        "entries": verdict.entries,
+        "crashes": verdict.crashes,
+        "simulated_us": verdict.simulated_us,
+    }
+
+
+def _print(document: dict[str, Any]) -> None:
+    print(json.dumps(document), flush=True)
+
+
+if __name__ == "__main__":
+    main()
