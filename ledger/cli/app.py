@@ -26,6 +26,7 @@ from ledger.cli import (
     seal,
     seal_key,
     serve,
+    simulate,
     tenant,
     verify,
 )
@@ -38,7 +39,7 @@ Exit codes:
   1    refused or failed; the message says why
   2    the command line or a setting is wrong
   3    the server or PostgreSQL cannot be reached
-  4    `verify` found a difference, or a proof does not hold
+  4    `verify` found a difference, a proof does not hold, `simulate` broke a rule
   130  interrupted
 """
 
@@ -83,6 +84,7 @@ for command in (
     prove.prove,
     check_proof.check_proof,
     seal_key.seal_key_group,
+    simulate.simulate,
     rebuild.rebuild,
     erase.erase,
     tenant.tenant,

@@ -4,8 +4,10 @@
     facts           what the fold has to know from earlier entries
     described       plans, policies and erasable names as columns
     fold            events -> changes (pure)
+    tables          what a store of read models has to promise
     store           PostgreSQL: the lock, the facts, COPY and checkpoint in one transaction
-    projector       one shard step by step; all shards of a process
+    shard           one shard step by step, exactly once, over journal and tables
+    projector       the same on PostgreSQL; all shards of a process
     rebuild         a shadow schema, then a swap
     scrub           what an erasure does here
     lag, reads      what others ask

@@ -11,15 +11,15 @@ from collections.abc import Iterable, Sequence
 from typing import Any, Final, TypeAlias
 
 import asyncpg
-from msgspec import Struct
+from asyncpg.transaction import Transaction
 
 from ledger.journal.connection import Connection, connect
-from ledger.journal.errors import JournalError
 from ledger.journal.protocol import JournalRow
 from ledger.projections import changes as c
 from ledger.projections.changes import Changes, Moved, Row
 from ledger.projections.facts import Facts, GrantFact, HoldFact, HoldLine, Needed
 from ledger.projections.sql import load
+from ledger.projections.tables import Position, ProjectionDamaged
 
 SCHEMA: Final = "projection"
 
@@ -27,20 +27,6 @@ _SQL: Final = load("store")
 _STILL: Final = Moved(0)
 
 Rows: TypeAlias = Iterable[Row]
-
-
-class ProjectionDamaged(JournalError):
-    """The read models contradict the journal: run `drawdown rebuild`."""
-
-
-class Position(Struct, frozen=True):
-    """Where a shard's read models stand. `entries` = the entry_seq that comes next."""
-
-    batch_seq: int
-    entries: int
-    recorded_at: int
-    hash: bytes
-    scrubs: int
 
 
 class ProjectionStore:
@@ -63,6 +49,10 @@ class ProjectionStore:
             connection.terminate()
             raise
         return cls(connection, shard)
+
+    def transaction(self) -> Transaction:
+        """See Tables."""
+        return self.connection.transaction()
 
     def close(self) -> None:
         """Let go; what was not committed is gone."""

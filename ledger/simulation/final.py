@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from ledger.core.digest import digest
-from ledger.core.events import Event
+from ledger.core.events import Event, UsageQuarantined, UsageRecorded
 from ledger.core.state import State
 from ledger.engine.configuration import Configurations
 from ledger.engine.recovery import Replayer
 from ledger.journal.codec import BatchCodec
+from ledger.projections import changes as c
 from ledger.simulation.checks import Judge
 from ledger.simulation.model import ShardModel
+from ledger.simulation.projection import ProjectionDatabase
 from ledger.simulation.rules import Rule, Violation
 from ledger.simulation.server import SimulatedServer, view_of
 
@@ -60,6 +62,56 @@ def _check_accounts(model: ShardModel, state: State) -> None:
     left = [hold.number for hold in model.holds.values() if not hold.ended]
     if left:
         raise Violation(Rule.HOLD_SETTLED_ONCE, f"holds {left} never ended")
+
+
+def check_projections(judge: Judge, projections: ProjectionDatabase) -> None:
+    """Read models against journal and model: every entry once, every counter."""
+    for shard, tables in enumerate(projections.shards):
+        model = judge.models[shard]
+        if tables.position.entries != model.position:
+            raise Violation(
+                Rule.EVENTUALLY_ANSWERED,
+                f"read models of shard {shard} stand at {tables.position.entries} of "
+                f"{model.position} entries",
+            )
+        usage = sorted(key[3] for key in tables.rows if key[0] == "usage")
+        expected = [
+            each.entry_seq
+            for each in judge.entries[shard]
+            if isinstance(each.event, UsageRecorded | UsageQuarantined)
+        ]
+        _same(shard, "usage", expected, usage)
+        books = {
+            number: [book.debits, book.credits, book.debits_pending, book.credits_pending]
+            for number, book in model.books.items()
+        }
+        _same(shard, "books", books, tables.books)
+        holds = {hold.number: _STATES[hold.ended] for hold in model.holds.values()}
+        found = {number: row["state"] for number, row in tables.holds.items()}
+        _same(shard, "holds", holds, found)
+        grants = {grant.number: (grant.settled, grant.unused) for grant in model.grants.values()}
+        ended = {
+            number: (row["state"], row["voided"] + row["expired"])
+            for number, row in tables.grants.items()
+        }
+        _same(shard, "grants", grants, ended)
+        versions = {each.number: each.version for each in model.accounts.values()}
+        _same(shard, "accounts", versions, {n: r["version"] for n, r in tables.accounts.items()})
+
+
+def _same(shard: int, what: str, expected: object, found: object) -> None:
+    if expected != found:
+        raise Violation(
+            Rule.PROJECTION_EQUAL, f"shard {shard}, {what}: expected {expected}, found {found}"
+        )
+
+
+_STATES = {
+    "": c.HOLD_OPEN,
+    "captured": c.HOLD_CAPTURED,
+    "released": c.HOLD_RELEASED,
+    "expired": c.HOLD_EXPIRED,
+}
 
 
 def replay(judge: Judge, shard: int) -> State:

@@ -79,6 +79,8 @@ def is_justified(model: ShardModel, record: Record, number: int, standing: Any) 
 def _conflict(record: Record, number: int, standing: Any) -> str:
     if standing is None:
         return "nothing stands under this identity"
+    if isinstance(standing, RequestAbandoned):
+        return "it was abandoned, and the answer should say so"
     if record.kind == "usage" or record.kind == "authorize":
         # The product stands in the plan, which the event only names: see `field`.
         if record.at_field in ("product", "quantities") and not same_body(record, standing, number):

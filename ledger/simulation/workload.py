@@ -38,6 +38,7 @@ LATER: Final = {1: ("cargo", "acme/y", "acme/x/z"), 2: ("dune",)}
 """Accounts that stand from the beginning, and those that operations may create."""
 
 PARENTS: Final = {"acme/x": "acme", "bolt/x": "bolt", "acme/y": "acme", "acme/x/z": "acme/x"}
+LIFETIMES: Final = (0, SECOND_US // 4, SECOND_US, SECOND_US, 2 * SECOND_US, MINUTE_US, HOUR_US)
 SIZES: Final = (1, 2, 3, 7, 40, 100)
 
 
@@ -173,7 +174,7 @@ def draw_authorize(draw: Draw) -> Drawn:
     if given_up is not None:
         tenant, account = given_up.tenant, given_up.account
     product = draw.product()
-    lifetime = draw.random.choice((0, SECOND_US, 2 * SECOND_US, MINUTE_US, HOUR_US))
+    lifetime = draw.random.choice(LIFETIMES)
     fields = {"product": product, "quantities": draw.quantities(product), "lifetime": lifetime}
     identity = given_up.fields["of"] if given_up is not None else -1
     return Drawn(tenant, account, fields, identity=identity)
@@ -363,6 +364,7 @@ def draw_operations(random: Random, clients: int, span_us: int) -> tuple[Operati
     count = random.choice((10, 25, 50, 90))
     kinds = [kind for kind in ENTRIES if kind in ("usage", "read") or draw.chance(80)]
     weights = [ENTRIES[kind].weight * random.choice((1, 1, 3)) for kind in kinds]
+    patience = random.choice((75, 75, 10))  # how often a client waits for its answer
     pause_us = 2 * span_us * clients // count
     for number in range(count):
         kind = "issue" if number < 3 else random.choices(kinds, weights)[0]
@@ -377,7 +379,7 @@ def draw_operations(random: Random, clients: int, span_us: int) -> tuple[Operati
             drawn.account,
             drawn.fields,
             random.randrange(pause_us) if draw.chance(70) else 0,
-            draw.chance(75),
+            draw.chance(patience),
             drawn.same_as,
             drawn.identity,
         )

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import logging
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
+from types import ModuleType
 from typing import Any, Final
 
 from ledger.core.events import Policy
@@ -22,6 +24,7 @@ from ledger.engine.ticket import NotApplied, OutcomeUnknown
 from ledger.journal.configuration import ConfigurationEntry
 from ledger.journal.errors import JournalError
 from ledger.journal.protocol import JournalRow
+from ledger.projections import shard
 from ledger.simulation import final
 from ledger.simulation.checks import (
     Judge,
@@ -39,6 +42,7 @@ from ledger.simulation.messages import Record, Reply, UsageAnswer, Answer, mark_
 from ledger.simulation.network import Host, Network
 from ledger.simulation.prices import ASSETS, CARDS, VARIANTS, card
 from ledger.simulation.processes import Process, SimulatedClock, WorldTime
+from ledger.simulation.projection import ProjectionDatabase, run_projector
 from ledger.simulation.rules import Rule, Violation
 from ledger.simulation.scenario import SECOND, SHARDS, Fault, FaultKind, NetworkFaults, Scenario
 from ledger.simulation.server import SimulatedServer
@@ -87,6 +91,8 @@ class World:
         self.happened: list[str] = []
         self.landed: dict[tuple[int, int], Landed] = {}
         self.incident: Violation | None = None
+        self.projections = ProjectionDatabase(self.database)
+        self.projectors: list[Process] = []
         self.crashes = 0
         self._clocks = scenario.stream("clocks")
         self._digest = blake2b(digest_size=16)
@@ -141,6 +147,9 @@ class World:
     def start_server(self) -> SimulatedServer:
         """Another server process, on a machine with a clock of its own."""
         offset_us = self._clocks.randrange(-300_000, 300_001)
+        jumps = [each for each in self.scenario.faults if each.kind is FaultKind.CLOCK_JUMP]
+        if jumps and self.servers and not self._calm and self._clocks.randrange(3) == 0:
+            offset_us = jumps[0].amount  # a machine whose clock nobody has set
         process = Process(
             self.loop, f"server-{len(self.servers) + 1}", SimulatedClock(self.time, offset_us)
         )
@@ -231,8 +240,43 @@ class World:
         await _sleep(duration_us)
         return not self._calm
 
+    # -- projectors --------------------------------------------------------------------------------
+
+    def start_projector(self) -> Process:
+        """A process that keeps the read models."""
+        number = len(self.projectors) + 1
+        process = Process(self.loop, f"projector-{number}", SimulatedClock(self.time))
+        self.projectors.append(process)
+        self.processes.append(process)
+        process.spawn(run_projector(self.projections))
+        return process
+
     async def _projector_fault(self, fault: Fault) -> None:
-        """Faults of read models."""
+        if not self.scenario.projector:
+            return
+        if fault.kind is FaultKind.PROJECTOR_CRASH:
+            self.projectors[-1].kill()
+            if await self._lasts(fault.duration_us):
+                self.start_projector()
+        else:
+            second = self.start_projector()
+            if await self._lasts(fault.duration_us):
+                second.kill()
+
+    async def _projected(self) -> None:
+        """Return when the read models have come to the end of the journal."""
+        for process in self.projectors[:-1]:
+            process.kill()
+        if self.projectors[-1].dead:
+            self.start_projector()
+        tables = self.projections.shards
+        for _ in range(200):
+            if all(
+                tables[shard].position.entries == self.database.entries[shard]
+                for shard in range(SHARDS)
+            ):
+                return
+            await _sleep(100_000)
 
     def _on_step(self, owner: Any) -> None:
         target = self._targets.get(owner)
@@ -289,6 +333,8 @@ class World:
         scenario = self.scenario
         self.database.faults = scenario.disk
         self.network.faults = scenario.network
+        if scenario.projector:
+            self.start_projector()
         for fault in scenario.faults:
             self._spawn(self._happen(fault))
         clients = self._clients()
@@ -306,6 +352,8 @@ class World:
         self.time.leapt_us += 2 * 86_400 * SECOND  # so that every hold and grant ends by itself
         await _sleep(4 * SECOND)
         await asyncio.wait([server.process.spawn(server.stop())], timeout=60)
+        if scenario.projector:
+            await self._projected()
         self.note("ended")
 
     def _clients(self) -> list[asyncio.Task[None]]:
@@ -359,6 +407,8 @@ class World:
         stale = any(fault.kind in STALE for fault in self.scenario.faults)
         check_order(judge, records, stale)
         final.check_states(judge, self.alive[-1])
+        if self.scenario.projector:
+            final.check_projections(judge, self.projections)
 
 
 def run(scenario: Scenario) -> Verdict:
@@ -415,13 +465,22 @@ async def _sleep(duration_us: int) -> None:
 @contextmanager
 def _limits(scenario: Scenario) -> Iterator[None]:
     """Limits of the engine so small that a handful of operations reaches them."""
-    kept = recent.RECENT_EVENTS_MAX, writer.SWEEP_ENTRIES_MAX
-    recent.RECENT_EVENTS_MAX = scenario.recent_events_max  # type: ignore[misc]
-    writer.SWEEP_ENTRIES_MAX = scenario.sweep_entries_max  # type: ignore[misc]
+    wanted: list[tuple[ModuleType, str, object]] = [
+        (recent, "RECENT_EVENTS_MAX", scenario.recent_events_max),
+        (writer, "SWEEP_ENTRIES_MAX", scenario.sweep_entries_max),
+        (shard, "POLL_MAX_S", 1),
+        (shard, "STEP_EVENTS", 20),
+    ]
+    kept = [(module, name, getattr(module, name)) for module, name, _ in wanted]
+    for module, name, value in wanted:
+        setattr(module, name, value)
+    logging.disable()
     try:
         yield
     finally:
-        recent.RECENT_EVENTS_MAX, writer.SWEEP_ENTRIES_MAX = kept  # type: ignore[misc]
+        logging.disable(logging.NOTSET)
+        for module, name, value in kept:
+            setattr(module, name, value)
 
 
 @contextmanager
@@ -437,7 +496,7 @@ def _quiet_collector() -> Iterator[None]:
 
 
 def _bury(world: World) -> None:
-    """Let go of killed processes' tasks. Their `finally` blocks run now, in a world that is over."""
+    """Let go of killed processes' tasks; their `finally` blocks run now, when all is over."""
     hook = sys.unraisablehook
     sys.unraisablehook = lambda unraisable: None
     try:

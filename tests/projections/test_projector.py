@@ -15,6 +15,7 @@ from ledger.journal.connection import open_pool
 from ledger.journal.directory import TENANT_DEFAULT
 from ledger.journal.errors import JournalUnavailable
 from ledger.projections import fold, projector
+from ledger.projections import shard as shard_module
 from ledger.projections.lag import Lag, Reached, read_lag
 from ledger.projections.projector import ShardBusy, ShardProjector, run_projector
 from ledger.projections.reads import find_usage, list_suspense, list_usage, trial_balance
@@ -131,7 +132,7 @@ async def test_two_projectors_at_once_do_not_double(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """They take turns batch by batch; whoever finds the shard moved on starts from there."""
-    monkeypatch.setattr(projector, "STEP_EVENTS", 1)
+    monkeypatch.setattr(shard_module, "STEP_EVENTS", 1)
     async with open_books(database) as books:
         await books.a_bit_of_everything()
     await make_checkpoints(database)

@@ -9,7 +9,7 @@ import pytest
 
 from ledger.journal.connection import connect, open_pool
 from ledger.journal.directory import TENANT_DEFAULT
-from ledger.projections import projector
+from ledger.projections import shard as shard_module
 from ledger.projections.projector import ShardProjector, run_projector
 from ledger.projections.rebuild import RebuildRunning, rebuild
 from ledger.projections.scrub import forget_pending, scrub
@@ -32,7 +32,7 @@ async def test_a_rebuild_equals_what_was_built_step_by_step(
         for round in range(3):
             await books.a_bit_of_everything(f"round {round} ")
             await project(database)
-    monkeypatch.setattr(projector, "STEP_EVENTS", 7)
+    monkeypatch.setattr(shard_module, "STEP_EVENTS", 7)
     before = await everything(database)
     done = await rebuild(database, lambda *at: told.append(at))
     assert await everything(database) == before
@@ -124,7 +124,7 @@ async def test_names_that_a_projector_has_read_ahead_are_read_again(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A page that was read before the erasure does not bring the names back."""
-    monkeypatch.setattr(projector, "STEP_EVENTS", 1)
+    monkeypatch.setattr(shard_module, "STEP_EVENTS", 1)
     async with open_books(database) as books, looking(database) as connection:
         gone = await books.account("gone")
         for each in range(10):

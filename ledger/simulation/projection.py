@@ -1,0 +1,303 @@
+"""Simulated tables of read models, and the process that keeps them: the real projector over them.
+
+Owns what is committed, row locks, and the fate of a commit: its answer may be lost, then the
+projector reads where it stands. `SimulatedTables` has the promises of `projections.tables.Tables`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Final
+
+from ledger.journal.errors import JournalUnavailable
+from ledger.journal.protocol import JournalRow
+from ledger.projections import changes as c
+from ledger.projections.changes import Changes, Moved
+from ledger.projections.facts import Facts, GrantFact, HoldFact, HoldLine, Needed
+from ledger.projections.lag import Lag
+from ledger.projections.shard import TableProjector, follow
+from ledger.projections.tables import Position, ProjectionDamaged
+from ledger.simulation.database import Database, SimulatedJournal
+from ledger.simulation.loop import OWNER, Owner
+
+START: Final = Position(0, 0, 0, bytes(32), 0)
+_LAST: Final = {"transfers": (0, 1, 2, 3), "usage": (0, 1, 2), "denials": (0, 1, 2)}
+"""Tables whose rows never change, and the columns of their primary keys."""
+
+
+class ShardTables:
+    """The committed read models of one shard."""
+
+    def __init__(self) -> None:
+        self.position = START
+        self.holder: SimulatedTables | None = None
+        self.rows: dict[tuple[Any, ...], tuple[Any, ...]] = {}  # (table, *key) -> row
+        self.books: dict[int, list[int]] = {}
+        self.accounts: dict[int, dict[str, Any]] = {}
+        self.grants: dict[int, dict[str, Any]] = {}
+        self.holds: dict[int, dict[str, Any]] = {}
+
+    def copy(self) -> ShardTables:
+        """What a transaction works on."""
+        made = ShardTables()
+        made.position = self.position
+        made.rows = dict(self.rows)
+        made.books = {number: list(counters) for number, counters in self.books.items()}
+        made.accounts = {number: dict(row) for number, row in self.accounts.items()}
+        made.grants = {number: dict(row) for number, row in self.grants.items()}
+        made.holds = {number: dict(row) for number, row in self.holds.items()}
+        return made
+
+
+class ProjectionDatabase:
+    """The read models of every shard, in the world's database."""
+
+    def __init__(self, database: Database) -> None:
+        self.database = database
+        self.shards = [ShardTables() for _ in range(database.shards)]
+
+
+class SimulatedTables:
+    """One connection to one shard's read models. See `projections.tables.Tables`."""
+
+    def __init__(self, projections: ProjectionDatabase, shard: int) -> None:
+        self.shard = shard
+        self.owner: Owner = OWNER.get()
+        self._projections = projections
+        self._work: ShardTables | None = None
+
+    @property
+    def _database(self) -> Database:
+        return self._projections.database
+
+    @property
+    def _committed(self) -> ShardTables:
+        return self._projections.shards[self.shard]
+
+    @property
+    def _written(self) -> ShardTables:
+        assert self._work is not None, "outside of a transaction"
+        return self._work
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[None]:
+        """See Tables."""
+        await self._database.trip()
+        self._work = self._committed.copy()
+        try:
+            yield
+        except BaseException:
+            self._end()
+            raise
+        await self._commit()
+
+    async def _commit(self) -> None:
+        """The COMMIT goes out; where its answer is lost it may have happened all the same."""
+        work, committed = self._written, self._committed
+        if committed.holder is not self:
+            self._end()
+            return
+        answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def land() -> None:
+            if not self._database.away and committed.holder is self:
+                work.holder = None
+                self._projections.shards[self.shard] = work
+            if not answer.done():
+                answer.set_result(None)
+
+        self._database.later(self._database.trip_us(), land)
+        await answer
+        landed = self._projections.shards[self.shard] is work
+        self._end()
+        await self._database.trip()
+        if not landed or self._database.chance(self._database.faults.unknown_landed):
+            raise JournalUnavailable("the commit of read models was not answered")
+
+    def _end(self) -> None:
+        self._work = None
+        if self._committed.holder is self:
+            self._committed.holder = None
+
+    async def lock(self) -> Position | None:
+        """See Tables. What a killed process held is free."""
+        await self._database.trip()
+        holder = self._committed.holder
+        if holder is not None and holder is not self and not holder.owner.dead:
+            return None
+        self._committed.holder = self
+        self._work = self._committed.copy()
+        return self._committed.position
+
+    async def glance(self) -> tuple[Position, int, int]:
+        """See Tables."""
+        await self._database.trip()
+        database = self._database
+        last = max((seq for shard, seq in database.rows if shard == self.shard), default=0)
+        return self._committed.position, last, database.entries[self.shard]
+
+    async def learn(self, needed: Needed, facts: Facts) -> None:
+        """See Tables."""
+        await self._database.trip()
+        work = self._written
+        try:
+            for account in sorted(needed.accounts):
+                facts.tenants[account] = work.accounts[account]["tenant"]
+            for number in sorted(needed.grants):
+                row = work.grants[number]
+                facts.grants[number] = GrantFact(
+                    row["tenant"], row["asset"], row["book"], row["funding_book"]
+                )
+        except KeyError as error:
+            raise ProjectionDamaged(f"shard {self.shard}: {error} is not there") from error
+        for number in sorted(needed.holds):
+            facts.holds[number] = self._hold_fact(work, number)
+
+    def _hold_fact(self, work: ShardTables, number: int) -> HoldFact | None:
+        row = work.holds.get(number)
+        if row is None or row["state"] != c.HOLD_OPEN:
+            return None
+        lines = []
+        for key, transfer in sorted(work.rows.items(), key=lambda item: str(item[0])):
+            found = dict(zip(c.TRANSFERS, transfer, strict=True)) if key[0] == "transfers" else {}
+            if found and found["entry_seq"] == row["entry_seq"] and found["phase"] == c.PENDING:
+                lines.append((found["line"], found))
+        lines.sort(key=lambda pair: pair[0])
+        return HoldFact(
+            row["tenant"],
+            row["asset"],
+            tuple(
+                HoldLine(
+                    found["pot"],
+                    found["debit_book"],
+                    found["credit_book"],
+                    found["amount"],
+                    found["value"],
+                    found["cost"],
+                )
+                for _, found in lines
+            ),
+        )
+
+    async def write(self, changes: Changes, facts: Facts) -> None:
+        """See Tables."""
+        await self._database.trip()
+        work = self._written
+        for table, rows in (
+            ("transfers", changes.transfers),
+            ("usage", changes.usage),
+            ("denials", changes.denials),
+        ):
+            for row in rows:
+                key = (table, *(row[place] for place in _LAST[table]))
+                self._once(work.rows, key)
+                work.rows[key] = row
+        facts.plans.update(changes.plans)
+        self._write_accounts(work, changes)
+        self._write_grants(work, changes)
+        self._write_holds(work, changes)
+        self._write_books(work, changes)
+        await self._database.trip()
+
+    def _write_books(self, work: ShardTables, changes: Changes) -> None:
+        for row in changes.books:
+            self._once(work.books, row[2])
+            work.books[row[2]] = [0, 0, 0, 0]
+        for number, moved in changes.moved.items():
+            counters = self._there(work.books, number)
+            for place, amount in enumerate(_counters(moved)):
+                counters[place] += amount
+                if counters[place] < 0:
+                    raise ProjectionDamaged(f"book {number} falls below zero")
+
+    def _write_accounts(self, work: ShardTables, changes: Changes) -> None:
+        for row in changes.accounts:
+            self._once(work.accounts, row[2])
+            made = dict(zip(c.ACCOUNTS, row, strict=False))
+            work.accounts[row[2]] = {**made, "closed_at": None}
+        for number, change in changes.changed_accounts.items():
+            account = self._there(work.accounts, number)
+            if change.policy is not None:
+                account["policy"], account["version"] = change.policy, change.version
+            if change.closed_at:
+                account["closed_at"] = change.closed_at
+
+    def _write_grants(self, work: ShardTables, changes: Changes) -> None:
+        for row in changes.grants:
+            self._once(work.grants, row[2])
+            made = dict(zip(c.GRANTS, row, strict=False))
+            work.grants[row[2]] = {**made, "state": c.GRANT_OPEN, "voided": 0, "expired": 0}
+        for number, end in changes.ended_grants.items():
+            grant = self._there(work.grants, number)
+            grant["state"] = end.state
+            grant["voided"] += end.voided
+            grant["expired"] += end.expired
+
+    def _write_holds(self, work: ShardTables, changes: Changes) -> None:
+        for row in changes.holds:
+            self._once(work.holds, row[2])
+            made = dict(zip(c.HOLDS, row, strict=False))
+            work.holds[row[2]] = {**made, "state": c.HOLD_OPEN}
+        for number, end in changes.settled_holds.items():
+            hold = self._there(work.holds, number)
+            if hold["state"] != c.HOLD_OPEN:
+                raise ProjectionDamaged(f"hold {number} ends twice")
+            hold["state"], hold["settled_by"] = end[1], end[3]
+
+    async def advance(self, before: Position, last: JournalRow) -> None:
+        """See Tables."""
+        work = self._written
+        if work.position.batch_seq != before.batch_seq:
+            raise ProjectionDamaged(f"shard {self.shard} stands at {work.position}")
+        work.position = Position(
+            last.batch_seq, last.next_event, last.recorded_at_us, last.hash, before.scrubs
+        )
+        await self._database.trip()
+
+    async def report(self, last: JournalRow, head_entries: int, by: str) -> int:
+        """See Tables."""
+        await self._database.trip()
+        return max(0, self._database.time.now_us() - last.recorded_at_us)
+
+    def close(self) -> None:
+        """See Tables."""
+        self._end()
+
+    def _once(self, rows: dict[Any, Any], key: Any) -> None:
+        if key in rows:
+            raise ProjectionDamaged(f"shard {self.shard}: {key} stands already")
+
+    def _there(self, rows: dict[Any, Any], key: Any) -> Any:
+        if key not in rows:
+            raise ProjectionDamaged(f"shard {self.shard}: {key} is not there")
+        return rows[key]
+
+
+def _counters(moved: Moved) -> tuple[int, int, int, int]:
+    return moved.debits_posted, moved.credits_posted, moved.debits_pending, moved.credits_pending
+
+
+def _nobody(_: Lag) -> None:
+    """Nobody watches."""
+
+
+async def run_projector(projections: ProjectionDatabase) -> None:
+    """The real projector for every shard, until its process is killed."""
+
+    def opener(shard: int) -> Any:
+        async def connect() -> SimulatedTables:
+            await projections.database.trip()
+            return SimulatedTables(projections, shard)
+
+        return connect
+
+    projectors = [
+        TableProjector(SimulatedJournal(projections.database, shard), opener(shard))
+        for shard in range(projections.database.shards)
+    ]
+    turn = asyncio.Lock()
+    await asyncio.gather(*[follow(each, _nobody, turn) for each in projectors])
+
+
