@@ -98,6 +98,7 @@ class World:
         self._digest = blake2b(digest_size=16)
         self._targets: dict[Process, int] = {}
         self._calm = False
+        self._retiring: list[SimulatedServer] = []
         self._over: asyncio.Future[None] = self.loop.create_future()  # a rule is broken for good
 
     # -- the trace ---------------------------------------------------------------------------------
@@ -296,6 +297,7 @@ class World:
         if server in self.network.hosts:
             self.network.hosts.remove(server)
         self.note(f"{server.process.name} is told to stop")
+        self._retiring.append(server)
         await asyncio.wait([server.process.spawn(server.stop())], timeout=10)
         self.kill(server)
         if not self._calm:
@@ -309,6 +311,8 @@ class World:
         self.database.faults = DiskFaults(trip_us=self.scenario.disk.trip_us)
         self.network.faults = NetworkFaults(trip_us=self.scenario.network.trip_us)
         self._targets.clear()
+        for server in self._retiring:
+            self.kill(server)
         for server in self.alive:
             server.process.clock.offset_us = 0
             server.process.resume()
