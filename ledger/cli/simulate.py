@@ -95,7 +95,7 @@ def simulate(
 
 
 def _many(seeds: tuple[int, int] | None, mutants: bool, jobs: int) -> dict[str, Any]:
-    from ledger.simulation.batches import Report, run_mutants, run_seeds
+    from ledger.simulation.batches import run_mutants, run_seeds
     from ledger.simulation.mutants import MUTANTS
 
     document: dict[str, Any] = {}

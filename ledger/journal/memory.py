@@ -147,6 +147,7 @@ class MemoryJournal:
 
 
 def stripped(row: JournalRow, with_private: bool) -> JournalRow:
+    """The row as a reader gets it: private records are left unread unless asked for."""
     return row if with_private or not row.private else replace(row, private=b"")
 
 

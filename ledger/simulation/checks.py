@@ -327,9 +327,9 @@ def check_client_order(records: list[Record]) -> None:
         place = (record.client, record.tenant, record.account)
         before = last.get(place)
         assert record.mark is not None
-        if before is not None and before.mark is not None:
-            if before.mark.entry_seq > record.mark.entry_seq:
-                raise Violation(Rule.CLIENT_ORDER, f"{record} stands before {before}")
+        before_seq = before.mark.entry_seq if before is not None and before.mark is not None else 0
+        if before_seq > record.mark.entry_seq:
+            raise Violation(Rule.CLIENT_ORDER, f"{record} stands before {before}")
         last[place] = record
 
 

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from ledger.journal.configuration import MemoryConfigurationStore
 from ledger.journal.directory_memory import MemoryDirectory
@@ -31,8 +31,8 @@ from ledger.journal.protocol import (
     JournalRow,
     check_row,
 )
-from ledger.simulation.loop import NOBODY, US_A_SECOND
-from ledger.simulation.processes import Process, WorldTime
+from ledger.simulation.loop import NOBODY, US_A_SECOND, context_of
+from ledger.simulation.processes import Process
 
 PAGE_ROWS: Final = 8  # rows a read brings at once: small, so that a replay is interrupted often
 
@@ -51,10 +51,18 @@ class DiskFaults:
     trip_us: int = 300  # one way, about
 
 
+class Clock(Protocol):
+    """The database's clock."""
+
+    def now_us(self) -> int:
+        """Microseconds since the epoch, UTC."""
+        ...
+
+
 class Database:
     """What is durable. Everything that happens here happens at once, in the world's own context."""
 
-    def __init__(self, time: WorldTime, random: Random, faults: DiskFaults, shards: int) -> None:
+    def __init__(self, time: Clock, random: Random, faults: DiskFaults, shards: int) -> None:
         self.time = time
         self.shards = shards
         self.faults = faults
@@ -66,6 +74,7 @@ class Database:
         self.configuration = MemoryConfigurationStore(clock=time.now_us)
         self.parked = MemoryParkedStore(clock=time.now_us)
         self._random = random
+        self._going: dict[asyncio.Task[None], None] = {}
 
     def chance(self, per_mille: int) -> bool:
         """True so often in a thousand."""
@@ -102,7 +111,10 @@ class Database:
 
     def later(self, delay_us: int, work: Callable[[], None]) -> None:
         """Do something after a while, whatever becomes of the process that asked for it."""
-        self.time.loop.spawn(NOBODY, _after(delay_us, work))
+        loop, context = asyncio.get_running_loop(), context_of(NOBODY)
+        task = asyncio.Task(_after(delay_us, work), loop=loop, context=context)
+        self._going[task] = None
+        task.add_done_callback(lambda done: self._going.pop(done))
 
     def rows_of(self, shard: int, after: int, count: int) -> list[JournalRow]:
         """The next rows of a shard."""

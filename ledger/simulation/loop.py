@@ -94,7 +94,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         """There are no threads."""
         raise AssertionError("a simulated process uses a thread")
 
-    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:
+    def run_in_executor(self, executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
         """There are no threads."""
         raise AssertionError("a simulated process uses an executor")
 
@@ -141,9 +141,9 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             self._fire()
         place = self._random.randrange(len(queue)) if self._shuffle and len(queue) > 1 else 0
         owner, handle = queue.pop(place)
-        if owner.dead or handle._cancelled:  # type: ignore[attr-defined]
+        if handle._cancelled:
             return
-        if owner.stopped:
+        if owner.stopped and not owner.dead:
             owner.held.append(handle)
             return
         self.steps += 1
@@ -152,12 +152,8 @@ class SimulatedLoop(asyncio.BaseEventLoop):
             raise LoopHung(f"{STEPS_MAX} steps and no end at {self.now_us} us")
         if self.on_step is not None:
             self.on_step(owner)
-            if owner.dead:
-                return
-            if owner.stopped:
-                owner.held.append(handle)
-                return
-        handle._run()
+        if not owner.dead:
+            handle._run()
 
     def _advance(self) -> None:
         """Jump to the next timer."""
@@ -171,7 +167,7 @@ class SimulatedLoop(asyncio.BaseEventLoop):
         timers = self._timers
         while timers and timers[0][0] <= self.now_us:
             _, _, owner, handle = heappop(timers)
-            if not handle._cancelled and not owner.dead:  # type: ignore[attr-defined]
+            if not handle._cancelled and not owner.dead:
                 self._queue.append((owner, handle))
 
     def _push(self, owner: Owner, handle: events.Handle) -> None:

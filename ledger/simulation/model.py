@@ -491,7 +491,8 @@ class ShardModel:
         """What a hold gave back to a grant that had ended goes where its rest went."""
         settled, number, amount = self._due.pop(0)
         kind = e.GrantVoided if settled == VOIDED else e.GrantExpired
-        if not isinstance(event, kind) or getattr(event, "key", b""):
+        key: bytes | None = getattr(event, "key", None)
+        if type(event) is not kind or key:
             self._fail(Rule.GRANT_FIGURES, f"{amount} back to ended grant {number}, then {event}")
         self._expect(Rule.GRANT_FIGURES, "grant", (number, amount), (event.grant, event.amount))
         grant = self.grants[number]

@@ -22,6 +22,7 @@ _RECENT: Final = "ledger.engine.recent"
 _RECOVERY: Final = "ledger.engine.recovery"
 _CLOCK: Final = "ledger.engine.clock"
 _CLIENT: Final = "ledger.client.core"
+_PROJECTOR: Final = "ledger.projections.shard"
 
 _WATERFALL: Final = (
     Mutant(
@@ -294,9 +295,9 @@ _CORE: Final = (
     Mutant(
         "decision on an overdue pot",
         _DECIDE,
-        "_settle_touched",
-        "return settle_due(state, account, batch)",
-        "return None",
+        "settle_due",
+        "if hold.expires_at <= now]",
+        "if False]",
         "rules H2, T3",
     ),
     Mutant(
@@ -565,7 +566,50 @@ _JOURNAL: Final = (
     ),
 )
 
-_CLIENT_MUTANTS: Final = (
+_CLIENT__PROJECTOR_MUTANTS: Final = (
+    Mutant(
+        "checkpoint of the read models left behind",
+        _PROJECTOR,
+        "TableProjector._step",
+        "await store.advance(before, last)",
+        "pass",
+        "rows and checkpoint in one transaction",
+    ),
+    Mutant(
+        "first batch of a transaction skipped",
+        _PROJECTOR,
+        "TableProjector._fold",
+        "            fold.take(",
+        "            last is None or fold.take(",
+        "every entry once",
+    ),
+    Mutant(
+        "projector trusts its memory",
+        _PROJECTOR,
+        "TableProjector._step",
+        "if before != self._reached:",
+        "if self._reached is None:",
+        "two projectors do not double",
+    ),
+    Mutant(
+        "facts of a failed transaction kept",
+        _PROJECTOR,
+        "TableProjector._forget",
+        "self._facts = Facts()",
+        "pass",
+        "after a failure everything in memory is forgotten",
+    ),
+    Mutant(
+        "second end of a grant replaces the first",
+        "ledger.projections.fold",
+        "Fold._grant_voided",
+        "end.voided += event.amount",
+        "end.voided = event.amount",
+        "read models equal the journal",
+    ),
+)
+
+MUTANTS: Final = (
     Mutant(
         "resend skipped by the client",
         _CLIENT,
@@ -600,5 +644,48 @@ _CLIENT_MUTANTS: Final = (
     ),
 )
 
-MUTANTS: Final = (*_WATERFALL, *_CORE, *_ENGINE, *_JOURNAL, *_CLIENT_MUTANTS)
+_PROJECTOR_MUTANTS: Final = (
+    Mutant(
+        "checkpoint of the read models left behind",
+        _PROJECTOR,
+        "TableProjector._step",
+        "await store.advance(before, last)",
+        "pass",
+        "rows and checkpoint in one transaction",
+    ),
+    Mutant(
+        "first batch of a transaction skipped",
+        _PROJECTOR,
+        "TableProjector._fold",
+        "            fold.take(",
+        "            last is None or fold.take(",
+        "every entry once",
+    ),
+    Mutant(
+        "projector trusts its memory",
+        _PROJECTOR,
+        "TableProjector._step",
+        "if before != self._reached:",
+        "if self._reached is None:",
+        "two projectors do not double",
+    ),
+    Mutant(
+        "facts of a failed transaction kept",
+        _PROJECTOR,
+        "TableProjector._forget",
+        "self._facts = Facts()",
+        "pass",
+        "after a failure everything in memory is forgotten",
+    ),
+    Mutant(
+        "second end of a grant replaces the first",
+        "ledger.projections.fold",
+        "Fold._grant_voided",
+        "end.voided += event.amount",
+        "end.voided = event.amount",
+        "read models equal the journal",
+    ),
+)
+
+MUTANTS: Final = (*_WATERFALL, *_CORE, *_ENGINE, *_JOURNAL, *_CLIENT_MUTANTS, *_PROJECTOR_MUTANTS)
 """All of them; names are unique."""

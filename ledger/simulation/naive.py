@@ -204,7 +204,7 @@ def price(
 def _version_for(
     versions: Sequence[Version], product: str, names: tuple[str, ...], at: int
 ) -> Version | None:
-    """The version in force, then back-dated ones that reach that far; the first that prices most."""
+    """The version in force, then back-dated ones that reach so far; the first that prices most."""
     in_force = [each for each in versions if max(each.published_at, each.effective_from) <= at]
     candidates = []
     if in_force:

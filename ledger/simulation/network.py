@@ -82,7 +82,7 @@ class Network:
             made.timer.cancel()
 
     def broke(self, host: Host) -> None:
-        """The host died: whoever waits for it sees its connection end, or waits for the deadline."""
+        """The host died: who waits for it sees the connection end, or waits for the deadline."""
         if host in self.hosts:
             self.hosts.remove(host)
         for number, made in list(self._open.items()):

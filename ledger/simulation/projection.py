@@ -299,5 +299,3 @@ async def run_projector(projections: ProjectionDatabase) -> None:
     ]
     turn = asyncio.Lock()
     await asyncio.gather(*[follow(each, _nobody, turn) for each in projectors])
-
-

@@ -44,7 +44,7 @@ NOT_IN_EVENT: Final = frozenset({"parent", "external_key", "product", "quantity_
 
 def same_body(record: Record, event: Any, number: int) -> str:
     """The first field in which an operation differs from an entry; "" = the same body."""
-    if not isinstance(event, KINDS[record.kind]):
+    if type(event) not in KINDS[record.kind]:
         return "request"
     if record.kind == "usage" and getattr(event, "hold", 0):
         return "request"
@@ -54,7 +54,8 @@ def same_body(record: Record, event: Any, number: int) -> str:
         if name in NOT_IN_EVENT:
             continue
         found = getattr(event, name, value)
-        if name == "effective_at" and not getattr(event, "effective_given", 1):
+        given = event.effective_given if hasattr(event, "effective_given") else 1
+        if name == "effective_at" and given == 0:
             found = 0
         if found != value:
             return name
@@ -62,7 +63,7 @@ def same_body(record: Record, event: Any, number: int) -> str:
 
 
 def is_justified(model: ShardModel, record: Record, number: int, standing: Any) -> str:
-    """Why a refusal is wrong; "" where it is right. `standing`: what its identity is recorded as."""
+    """Why a refusal is wrong; "" where it is right. `standing`: what its identity stands for."""
     if record.reason.startswith(("NAME_", "DIRECTORY_", "CONFIGURATION_")):
         return ""
     check = REASONS.get(record.reason)
@@ -81,11 +82,11 @@ def _conflict(record: Record, number: int, standing: Any) -> str:
         return "nothing stands under this identity"
     if isinstance(standing, RequestAbandoned):
         return "it was abandoned, and the answer should say so"
-    if record.kind == "usage" or record.kind == "authorize":
-        # The product stands in the plan, which the event only names: see `field`.
-        if record.at_field in ("product", "quantities") and not same_body(record, standing, number):
-            return "" if "product" in record.body else "no field differs"
-    return "" if same_body(record, standing, number) else "no field differs"
+    if same_body(record, standing, number):
+        return ""
+    # The product stands in the plan, which the event only names.
+    in_plan = record.kind in ("usage", "authorize") and record.at_field in ("product", "quantities")
+    return "" if in_plan else "no field differs"
 
 
 def _closed(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
@@ -109,13 +110,13 @@ def _hold_ended(model: ShardModel, record: Record, account: NaiveAccount | None)
     hold = model.holds.get(record.body["hold"])
     if hold is None or not hold.ended:
         return False
-    return record.kind == "release" or hold.ended != "expired" or hold.late
+    return bool(record.kind == "release" or hold.ended != "expired" or hold.late)
 
 
 def _contradicts(record: Record) -> bool:
     names = record.body.get("quantity_names") or PRODUCTS[record.body["product"]]
     found = dict(zip(names, record.body["quantities"], strict=False))
-    return found.get("cached", 0) > found.get("input", 0)
+    return bool(found.get("cached", 0) > found.get("input", 0))
 
 
 def _asset_unknown(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:

@@ -160,8 +160,9 @@ class SimulatedServer:
         return _answer(made[1], 0)
 
     async def _publish(self, call: Call) -> Answer:
+        name, asset, scale = call.fields["card"]
         made = await self.ledger.publish_card(
-            call.tenant, card(*call.fields["card"], call.fields["variant"])
+            call.tenant, card(name, asset, scale, call.fields["variant"])
         )
         if isinstance(made, ConfigurationRefused):
             return Answer(Status.REFUSED, None, reason=f"CONFIGURATION_{made.reason.value}")

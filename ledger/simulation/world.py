@@ -38,7 +38,7 @@ from ledger.simulation.checks import (
 from ledger.simulation.client import Shared, SimulatedClient, by_client
 from ledger.simulation.database import Database, DiskFaults, SimulatedStorage
 from ledger.simulation.loop import NOBODY, US_A_SECOND, LoopHung, SimulatedLoop
-from ledger.simulation.messages import Record, Reply, UsageAnswer, Answer, mark_of
+from ledger.simulation.messages import Answer, Record, Reply, UsageAnswer, mark_of
 from ledger.simulation.network import Host, Network
 from ledger.simulation.prices import ASSETS, CARDS, VARIANTS, card
 from ledger.simulation.processes import Process, SimulatedClock, WorldTime

@@ -1,4 +1,4 @@
-"""What every journal promises, run against memory and PostgreSQL.
+"""What every journal promises, run against memory, PostgreSQL and the simulator's.
 
 `store` opens another journal on the same storage: a second writer, or the same one after a crash.
 """
@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, aclosing
 from dataclasses import dataclass, field
+from random import Random
 
 import pytest
 
@@ -22,6 +23,7 @@ from ledger.journal.protocol import (
     JournalUnavailable,
     make_row,
 )
+from ledger.simulation.database import Database, DiskFaults, SimulatedJournal
 
 from .chain import chain
 
@@ -39,11 +41,21 @@ class Store:
         return journal
 
 
-@pytest.fixture(params=["memory", "postgres"])
+class FixedTime:
+    """A database's clock that stands."""
+
+    def now_us(self) -> int:
+        return 1_700_000_000_000_000
+
+
+@pytest.fixture(params=["memory", "simulated", "postgres"])
 async def store(request: pytest.FixtureRequest) -> AsyncIterator[Store]:
     if request.param == "memory":
         rows: MemoryStore = {}
         made = Store(lambda shard: MemoryJournal(rows, shard, clock=lambda: 1_700_000_000_000_000))
+    elif request.param == "simulated":
+        database = Database(FixedTime(), Random(1), DiskFaults(), shards=4)
+        made = Store(lambda shard: SimulatedJournal(database, shard))
     else:
         dsn = request.getfixturevalue("database")
         made = Store(lambda shard: PostgresJournal(dsn, shard))
@@ -222,8 +234,10 @@ async def test_a_journal_can_be_closed_and_used_again(store: Store) -> None:
 async def test_an_unreachable_journal_says_that_nothing_was_written() -> None:
     memory = MemoryJournal({}, 0)
     memory.available = False
+    database = Database(FixedTime(), Random(1), DiskFaults(), shards=1)
+    database.away = True
     away = PostgresJournal("postgresql://drawdown@127.0.0.1:1/drawdown", 0)
-    for journal in (memory, away):
+    for journal in (memory, SimulatedJournal(database, 0), away):
         for attempt in (
             journal.append(chain(1)[0]),
             journal.head(),

@@ -1,0 +1,138 @@
+"""The whole ledger in a world that fails: 300 seeds hold, every deliberate fault is caught."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, get_args
+
+import pytest
+
+from ledger.core import commands, events
+from ledger.engine import recovery
+from ledger.simulation import mutation
+from ledger.simulation.batches import merge_results, run_mutants, run_seeds
+from ledger.simulation.model import HANDLERS
+from ledger.simulation.mutants import MUTANTS
+from ledger.simulation.mutation import Mutant, MutantStale, mutated, source_of
+from ledger.simulation.rules import Rule
+from ledger.simulation.scenario import calm, draw, hash_seed_of
+from ledger.simulation.shrink import Shrinker, told
+from ledger.simulation.workload import ENTRIES
+from ledger.simulation.world import run
+
+SEEDS = 300
+JOBS = 2
+
+
+def nobody(done: int, total: int) -> None:
+    """Nobody watches."""
+
+
+def test_every_rule_holds_in_300_worlds() -> None:
+    report = run_seeds(0, SEEDS - 1, JOBS, nobody)
+    assert report.failures == []
+    assert report.seeds_run == SEEDS
+    assert report.crashes > SEEDS // 4, "worlds in which servers are killed"
+    assert report.entries > SEEDS * 50
+
+
+def test_every_deliberate_fault_is_caught() -> None:
+    found = run_mutants(MUTANTS, JOBS, nobody)
+    assert [each["mutant"] for each in found if not each["caught"]] == []
+    assert len(found) == len(MUTANTS) >= 31
+    assert len({each["rule"] for each in found}) > 15, "each by the rule that it breaks"
+
+
+def worker(seed: int, first: int | None = None) -> dict[str, Any]:
+    """A seed in a fresh process, after those from `first` on."""
+    first = seed if first is None else first
+    command = [sys.executable, "-m", "ledger.simulation.worker", "seeds"]
+    done = subprocess.run(
+        [*command, str(first), str(seed - first + 1)],
+        env={**os.environ, "PYTHONHASHSEED": str(hash_seed_of(seed))},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def test_a_seed_runs_the_same_way_in_every_process() -> None:
+    alone = worker(17)
+    assert alone == worker(17)
+    assert alone == worker(17, first=12), "what ran before in the process leaves no trace"
+    assert alone["digest"] != worker(18)["digest"]
+
+
+def test_a_seed_depends_on_its_hash_seed_only_as_its_own() -> None:
+    assert hash_seed_of(0) == hash_seed_of(49) != hash_seed_of(50)
+
+
+def test_a_calm_world_answers_everything_at_once() -> None:
+    verdict = run(calm(draw(3)))
+    assert verdict.violation is None
+    assert verdict.crashes == 0
+
+
+def test_a_failing_history_is_shrunk_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fault of the journal's time, planted: the shortest history names the same rule."""
+    monkeypatch.setattr(recovery, "check_skew", lambda clock, now: None)
+    monkeypatch.setattr("ledger.engine.writer.answer_again", lambda command, recorded: recorded)
+    failing = next(
+        scenario for scenario in map(draw, range(50)) if run(scenario).violation is not None
+    )
+    verdict = run(failing)
+    assert verdict.violation is not None
+    shrinker = Shrinker(failing, verdict, runs_max=150)
+    shrinker.shrink()
+    assert shrinker.verdict.violation is not None
+    assert shrinker.verdict.violation.rule is verdict.violation.rule
+    assert len(shrinker.best.operations) < len(failing.operations)
+    assert len(shrinker.best.operations) <= 8
+    lines = told(shrinker.best, shrinker.verdict)
+    assert verdict.violation.rule.name in lines[0]
+    assert run(shrinker.best).digest == shrinker.verdict.digest, "the short one replays too"
+
+
+def test_every_command_is_in_the_workload_and_every_event_in_the_model() -> None:
+    """A new command needs an entry in workload.ENTRIES, a new event a method of the model."""
+    assert {entry.command for entry in ENTRIES.values()} - {None} == set(get_args(commands.Command))
+    assert set(HANDLERS) == set(get_args(events.Event))
+
+
+def test_mutants_have_names_of_their_own_and_apply() -> None:
+    assert len({mutant.name for mutant in MUTANTS}) == len(MUTANTS)
+    for mutant in MUTANTS:
+        source = source_of(mutant.module).read_text()
+        assert mutated(mutant, source) != source
+
+
+def test_a_mutant_whose_text_is_gone_fails_loudly() -> None:
+    mutant = MUTANTS[0]
+    source = source_of(mutant.module).read_text()
+    for stale in (
+        Mutant("a", mutant.module, mutant.function, "no such text", "", ""),
+        Mutant("b", mutant.module, "no_such_function", mutant.before, "", ""),
+        Mutant("c", mutant.module, mutant.function, "grant", "", ""),
+    ):
+        with pytest.raises(MutantStale):
+            mutated(stale, source)
+    with pytest.raises(MutantStale, match="imported already"):
+        mutation.install(mutant)
+
+
+def test_every_rule_says_what_it_stands_for() -> None:
+    assert all(rule.value and rule.name.isupper() for rule in Rule)
+
+
+def test_results_are_put_beside_what_other_tools_wrote(tmp_path: Path) -> None:
+    path = tmp_path / "results" / "reliability.json"
+    merge_results(path, {"seeds_run": 3})
+    merge_results(path, {"kills_survived": 5})
+    merge_results(path, {"seeds_run": 7})
+    assert json.loads(path.read_text()) == {"seeds_run": 7, "kills_survived": 5}
