@@ -14,7 +14,7 @@ from ledger.core.outcomes import Reason
 from ledger.journal.connection import open_pool
 from ledger.journal.directory import TENANT_DEFAULT
 from ledger.journal.errors import JournalUnavailable
-from ledger.projections import fold, projector
+from ledger.projections import fold
 from ledger.projections import shard as shard_module
 from ledger.projections.lag import Lag, Reached, read_lag
 from ledger.projections.projector import ShardBusy, ShardProjector, run_projector
