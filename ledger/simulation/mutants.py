@@ -566,50 +566,7 @@ _JOURNAL: Final = (
     ),
 )
 
-_CLIENT__PROJECTOR_MUTANTS: Final = (
-    Mutant(
-        "checkpoint of the read models left behind",
-        _PROJECTOR,
-        "TableProjector._step",
-        "await store.advance(before, last)",
-        "pass",
-        "rows and checkpoint in one transaction",
-    ),
-    Mutant(
-        "first batch of a transaction skipped",
-        _PROJECTOR,
-        "TableProjector._fold",
-        "            fold.take(",
-        "            last is None or fold.take(",
-        "every entry once",
-    ),
-    Mutant(
-        "projector trusts its memory",
-        _PROJECTOR,
-        "TableProjector._step",
-        "if before != self._reached:",
-        "if self._reached is None:",
-        "two projectors do not double",
-    ),
-    Mutant(
-        "facts of a failed transaction kept",
-        _PROJECTOR,
-        "TableProjector._forget",
-        "self._facts = Facts()",
-        "pass",
-        "after a failure everything in memory is forgotten",
-    ),
-    Mutant(
-        "second end of a grant replaces the first",
-        "ledger.projections.fold",
-        "Fold._grant_voided",
-        "end.voided += event.amount",
-        "end.voided = event.amount",
-        "read models equal the journal",
-    ),
-)
-
-MUTANTS: Final = (
+_CLIENT_MUTANTS: Final = (
     Mutant(
         "resend skipped by the client",
         _CLIENT,
