@@ -11,9 +11,10 @@ RUNTIME := $(VENV)/.runtime
 DEVELOPMENT := $(VENV)/.development
 PIP := PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install -q
 SOURCES := ledger rating tests bench protos build_compiled.py
+SEEDS ?= 10000
 FAST_TESTS := $(wildcard tests/core tests/rating tests/telemetry tests/docs)
 
-.PHONY: help demo serve test check check-static format bench protos compiled clean
+.PHONY: help demo serve test check check-static format simulate bench protos compiled clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -39,6 +40,10 @@ check-static: $(DEVELOPMENT) ## Format, lint and strict types
 format: $(DEVELOPMENT) ## Put the sources into shape
 	$(BIN)/ruff format $(SOURCES)
 	$(BIN)/ruff check --fix $(SOURCES)
+
+simulate: $(DEVELOPMENT) ## Run 10,000 simulated worlds of faults, and every deliberate fault
+	$(BIN)/drawdown simulate --seeds 0..$(shell echo $$(($(SEEDS) - 1))) --mutants --jobs 2 \
+		--results bench/results/reliability.json
 
 bench: $(DEVELOPMENT) ## Measure; writes bench/results/latest.json and a plot
 	$(BIN)/python -m bench

@@ -619,14 +619,6 @@ _PROJECTOR_MUTANTS: Final = (
         "every entry once",
     ),
     Mutant(
-        "projector trusts its memory",
-        _PROJECTOR,
-        "TableProjector._step",
-        "if before != self._reached:",
-        "if self._reached is None:",
-        "two projectors do not double",
-    ),
-    Mutant(
         "facts of a failed transaction kept",
         _PROJECTOR,
         "TableProjector._forget",

@@ -46,16 +46,16 @@ def same_body(record: Record, event: Any, number: int) -> str:
     """The first field in which an operation differs from an entry; "" = the same body."""
     if type(event) not in KINDS[record.kind]:
         return "request"
-    if record.kind == "usage" and getattr(event, "hold", 0):
+    hold: int | None = getattr(event, "hold", None)
+    if record.kind == "usage" and hold:
         return "request"
     if event.account != number:
         return "account"
     for name, value in record.body.items():
         if name in NOT_IN_EVENT:
             continue
-        found = getattr(event, name, value)
-        given = event.effective_given if hasattr(event, "effective_given") else 1
-        if name == "effective_at" and given == 0:
+        found: Any = getattr(event, name, value)
+        if name == "effective_at" and getattr(event, "effective_given", True) == 0:
             found = 0
         if found != value:
             return name

@@ -98,7 +98,7 @@ class Scenario:
     disk: DiskFaults
     network: NetworkFaults
     recent_events_max: int  # what the engine keeps in memory of its last batches
-    sweep_entries_max: int = 256  # expiries that a writer posts before it decides again
+    sweep_entries_max: int = 256  # expiries posted before deciding on; 0 = only when touched
     projector: bool = True  # whether a projector keeps read models
     give_up_us: int = 0  # clients give up after so long; 0 = never
     extra: dict[str, int] = field(default_factory=dict)
@@ -136,7 +136,7 @@ def draw(seed: int) -> Scenario:
         disk=_disk(random),
         network=_network(random),
         recent_events_max=random.choice((1, 10, 65_536)),
-        sweep_entries_max=random.choice((1, 256)),
+        sweep_entries_max=random.choice((0, 1, 1, 1, 256, 256, 256, 256)),
         projector=_percent(random, 40),
         give_up_us=random.choice((0, 0, 60_000, 4 * SECOND)),
     )

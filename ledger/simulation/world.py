@@ -11,13 +11,14 @@ import gc
 import logging
 import sys
 from collections.abc import Coroutine, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from types import ModuleType
 from typing import Any, Final
 
 from ledger.core.events import Policy
+from ledger.core.limits import SWEEP_ENTRIES_MAX
 from ledger.engine import recent, writer
 from ledger.engine.ledger import Ledger
 from ledger.engine.ticket import NotApplied, OutcomeUnknown
@@ -307,6 +308,7 @@ class World:
         """No fault any more; one server is left."""
         self._calm = True
         self.note("calm")
+        writer.SWEEP_ENTRIES_MAX = SWEEP_ENTRIES_MAX  # type: ignore[attr-defined]
         self.database.away = False
         self.database.faults = DiskFaults(trip_us=self.scenario.disk.trip_us)
         self.network.faults = NetworkFaults(trip_us=self.scenario.network.trip_us)
@@ -444,7 +446,7 @@ def run(scenario: Scenario) -> Verdict:
             records=world.shared.records,
             happened=world.happened,
         )
-        _bury(world)
+        bury(world)
     return verdict
 
 
@@ -499,17 +501,20 @@ def _quiet_collector() -> Iterator[None]:
             gc.enable()
 
 
-def _bury(world: World) -> None:
-    """Let go of killed processes' tasks; their `finally` blocks run now, when all is over."""
+def bury(world: World) -> None:
+    """Let go of all that still waits; its `finally` blocks run now, when all is over."""
     hook = sys.unraisablehook
     sys.unraisablehook = lambda unraisable: None
     try:
         world.loop.call_exception_handler = lambda context: None  # type: ignore[method-assign]
-        for task in asyncio.all_tasks(world.loop):
-            task._log_destroy_pending = False  # type: ignore[attr-defined]
+        left = dict.fromkeys(asyncio.all_tasks(world.loop))
         for process in world.processes:
+            left |= dict.fromkeys(process.graveyard)
             process.graveyard.clear()
+        for task in left:
+            task._log_destroy_pending = False  # type: ignore[attr-defined]
+            with suppress(BaseException):
+                task.get_coro().close()
         world.loop.close()
-        gc.collect(0)
     finally:
         sys.unraisablehook = hook

@@ -6,6 +6,7 @@ Each promise is one function over a `Carrier`; it runs over real gRPC and in a s
 from __future__ import annotations
 
 import asyncio
+import gc
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -26,7 +27,7 @@ from ledger.journal.storage import MemoryStorage
 from ledger.simulation.client import FRONT
 from ledger.simulation.network import SimulatedTransport
 from ledger.simulation.scenario import calm, draw
-from ledger.simulation.world import World
+from ledger.simulation.world import World, bury
 from rating.v1 import pricing_pb2
 from tests.api.served import SystemClock, card
 from tests.client.conftest import CuttingProxy
@@ -139,7 +140,11 @@ def in_a_simulated_world(promise: Promise) -> None:
         await transport.close()
         assert all(len(each) == 1 for each in carrier.answers.values())
 
-    world.loop.run(run())
+    try:
+        world.loop.run(run())
+    finally:
+        bury(world)
+        gc.collect()  # what is left of a world ends here, not amid another test
 
 
 @pytest.mark.parametrize("kind", KINDS)
