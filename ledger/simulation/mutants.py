@@ -619,14 +619,6 @@ _PROJECTOR_MUTANTS: Final = (
         "every entry once",
     ),
     Mutant(
-        "facts of a failed transaction kept",
-        _PROJECTOR,
-        "TableProjector._forget",
-        "self._facts = Facts()",
-        "pass",
-        "after a failure everything in memory is forgotten",
-    ),
-    Mutant(
         "second end of a grant replaces the first",
         "ledger.projections.fold",
         "Fold._grant_voided",
@@ -638,3 +630,6 @@ _PROJECTOR_MUTANTS: Final = (
 
 MUTANTS: Final = (*_WATERFALL, *_CORE, *_ENGINE, *_JOURNAL, *_CLIENT_MUTANTS, *_PROJECTOR_MUTANTS)
 """All of them; names are unique."""
+
+SEEDS: Final[dict[str, int]] = {}
+"""A seed that has caught each before: tried first, so that the list is soon gone through."""

@@ -136,7 +136,7 @@ def draw(seed: int) -> Scenario:
         disk=_disk(random),
         network=_network(random),
         recent_events_max=random.choice((1, 10, 65_536)),
-        sweep_entries_max=random.choice((0, 1, 1, 1, 256, 256, 256, 256)),
+        sweep_entries_max=random.choice((0, *[1] * 7, *[256] * 8)),
         projector=_percent(random, 40),
         give_up_us=random.choice((0, 0, 60_000, 4 * SECOND)),
     )

@@ -27,15 +27,16 @@ def main() -> None:
 
 
 def _run_mutant(name: str, seeds: int) -> None:
-    from ledger.simulation.mutants import MUTANTS
+    from ledger.simulation.mutants import MUTANTS, SEEDS
     from ledger.simulation.mutation import install
 
     [mutant] = [each for each in MUTANTS if each.name == name]
     install(mutant)
-    for seed in range(seeds):
+    first = SEEDS.get(name, 0)
+    for tried, seed in enumerate([first, *range(seeds)], start=1):
         found = _run_seed(seed)
         if found["rule"]:
-            _print({"mutant": name, "caught": True, "seeds": seed + 1, **found})
+            _print({"mutant": name, "caught": True, "seeds": tried, **found})
             return
     _print({"mutant": name, "caught": False, "seeds": seeds, "rule": "", "detail": ""})
 

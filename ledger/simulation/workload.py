@@ -361,7 +361,7 @@ REQUESTS: Final = tuple(kind for kind, entry in ENTRIES.items() if entry.generic
 def draw_operations(random: Random, clients: int, span_us: int) -> tuple[Operation, ...]:
     """The operations of a world, spread over about `span_us` by the clients' pauses."""
     draw = Draw(random)
-    count = random.choice((10, 25, 50, 90))
+    count = random.choice((8, 20, 40, 70))
     kinds = [kind for kind in ENTRIES if kind in ("usage", "read") or draw.chance(80)]
     weights = [ENTRIES[kind].weight * random.choice((1, 1, 3)) for kind in kinds]
     patience = random.choice((75, 75, 10))  # how often a client waits for its answer
