@@ -21,6 +21,7 @@ from ledger.journal.errors import (
     JournalCorrupt,
     JournalUnavailable,
 )
+from ledger.journal.leases import MemoryLeaseStore
 from ledger.journal.memory import MemoryStore, stripped
 from ledger.journal.parked import MemoryParkedStore
 from ledger.journal.protocol import (
@@ -73,6 +74,7 @@ class Database:
         self.directory = MemoryDirectory(shards, clock=time.now_us)
         self.configuration = MemoryConfigurationStore(clock=time.now_us)
         self.parked = MemoryParkedStore(clock=time.now_us)
+        self.leases = MemoryLeaseStore(time.now_us)
         self._random = random
         self._going: dict[asyncio.Task[None], None] = {}
 
@@ -259,6 +261,7 @@ class SimulatedStorage:
         self.directory: Any = Remote(database, database.directory)
         self.configuration: Any = Remote(database, database.configuration)
         self.parked: Any = Remote(database, database.parked)
+        self.leases: Any = Remote(database, database.leases)
         self._database = database
         self._process = process
 

@@ -99,6 +99,7 @@ class Scenario:
     network: NetworkFaults
     recent_events_max: int  # what the engine keeps in memory of its last batches
     sweep_entries_max: int = 256  # expiries posted before deciding on; 0 = only when touched
+    leases: bool = True  # whether servers share the shards by leases
     projector: bool = True  # whether a projector keeps read models
     give_up_us: int = 0  # clients give up after so long; 0 = never
     extra: dict[str, int] = field(default_factory=dict)
@@ -137,6 +138,7 @@ def draw(seed: int) -> Scenario:
         network=_network(random),
         recent_events_max=random.choice((1, 10, 65_536)),
         sweep_entries_max=random.choice((0, *[1] * 7, *[256] * 8)),
+        leases=_percent(random, 50),
         projector=_percent(random, 40),
         give_up_us=random.choice((0, 0, 60_000, 4 * SECOND)),
     )

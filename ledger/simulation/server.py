@@ -21,9 +21,11 @@ from ledger.core.shapes import Shape
 from ledger.core.state import Account, State
 from ledger.engine.ledger import Ledger, Storage
 from ledger.engine.ticket import NotApplied, OutcomeUnknown, PositionAhead, Replay, Ticket
+from ledger.engine.writer import Writer
 from ledger.journal.configuration import ConfigurationRefused
 from ledger.journal.directory import Entry, Refused
 from ledger.journal.errors import JournalError
+from ledger.journal.leases import Identity
 from ledger.simulation.messages import Answer, Call, Mark, Reply, Status, UsageAnswer, UsageCall
 from ledger.simulation.network import Request
 from ledger.simulation.prices import PRODUCTS, card
@@ -47,21 +49,25 @@ class SimulatedServer:
     """One server process. `start` it in its process; `serve` is what the network calls."""
 
     def __init__(
-        self, process: Process, storage: Storage, halted: Callable[[str, str], None]
+        self,
+        process: Process,
+        storage: Storage,
+        halted: Callable[[str, str], None],
+        leases: bool,
     ) -> None:
-        """`halted` is told when a writer stops for good."""
+        """`halted` is told when a writer stops for good. With `leases` it shares the shards."""
         self.process = process
         self._halted = halted
-        self.ledger = Ledger(storage, process.clock, process.name)
+        identity = Identity(process.name, process.name) if leases else None
+        self.ledger = Ledger(storage, process.clock, process.name, identity=identity)
+        self.ledger.shards.on_halt = self._on_halt
         self.ready = asyncio.Event()
+        self.last_writers: list[Writer] = []  # those that `stop` found
         self._shapes: dict[tuple[str, tuple[str, ...]], Shape] = {}
 
     async def start(self) -> None:
         """Open every shard, then serve."""
         self.ledger.start()
-        for writer in self.ledger.writers:
-            assert writer._task is not None
-            writer._task.add_done_callback(self._ended)
         while True:
             try:
                 await self.ledger.opened()
@@ -72,12 +78,11 @@ class SimulatedServer:
 
     async def stop(self) -> None:
         """Drain, as a server that is told to end does."""
+        self.last_writers = list(self.ledger.writers)
         await self.ledger.stop()
 
-    def _ended(self, task: asyncio.Task[None]) -> None:
-        if not task.cancelled() and task.exception() is not None:
-            error = task.exception()
-            self._halted(self.process.name, f"{task.get_name()}: {type(error).__name__}: {error}")
+    def _on_halt(self, shard: int, error: BaseException) -> None:
+        self._halted(self.process.name, f"shard {shard}: {type(error).__name__}: {error}")
 
     # -- serving -----------------------------------------------------------------------------------
 

@@ -155,7 +155,9 @@ class World:
         process = Process(
             self.loop, f"server-{len(self.servers) + 1}", SimulatedClock(self.time, offset_us)
         )
-        server = SimulatedServer(process, SimulatedStorage(self.database, process), self._halted)
+        server = SimulatedServer(
+            process, SimulatedStorage(self.database, process), self._halted, self.scenario.leases
+        )
         self.servers.append(server)
         self.processes.append(process)
         self.network.hosts.append(server)
@@ -410,7 +412,8 @@ class World:
         check_records(judge, records, self.shared.uncertain, self.scenario)
         check_published(judge, records)
         check_client_order(records)
-        stale = any(fault.kind in STALE for fault in self.scenario.faults)
+        several = any(fault.kind in STALE for fault in self.scenario.faults)
+        stale = several and not self.scenario.leases
         check_order(judge, records, stale)
         final.check_states(judge, self.alive[-1])
         if self.scenario.projector:
