@@ -19,6 +19,7 @@ from ledger.journal.protocol import GENESIS_HASH, JournalRow
 from ledger.simulation.database import Database
 from ledger.simulation.messages import Record, Status
 from ledger.simulation.model import WINDOW_US, ShardModel
+from ledger.simulation.naive import MINUTE_US
 from ledger.simulation.refusals import is_justified, same_body
 from ledger.simulation.rules import Rule, Violation
 from ledger.simulation.scenario import Scenario
@@ -26,6 +27,8 @@ from ledger.simulation.server import SOURCE
 
 AHEAD_MAX_US: Final = 1_700_000
 """How far a recorded time may be ahead of the database's clock: 0.5 s at opening, 1 s later."""
+
+FUTURE_US: Final = 5 * MINUTE_US
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -327,10 +330,21 @@ def check_client_order(records: list[Record]) -> None:
         place = (record.client, record.tenant, record.account)
         before = last.get(place)
         assert record.mark is not None
-        before_seq = before.mark.entry_seq if before is not None and before.mark is not None else 0
-        if before_seq > record.mark.entry_seq:
+        if before is not None and _overtaken(before, record):
             raise Violation(Rule.CLIENT_ORDER, f"{record} stands before {before}")
         last[place] = record
+
+
+def _overtaken(before: Record, after: Record) -> bool:
+    """Whether `after` stands first without a reason.
+
+    A reason is that `before` was of the future when `after` was recorded: an attempt whose answer
+    was lost refused it, and the next one recorded it (rule I2).
+    """
+    assert before.mark is not None and after.mark is not None
+    if before.mark.entry_seq < after.mark.entry_seq:
+        return False
+    return bool(before.body["effective_at"] <= after.mark.recorded_at + FUTURE_US)
 
 
 def check_order(judge: Judge, records: list[Record], stale_reads: bool) -> None:

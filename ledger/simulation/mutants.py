@@ -547,6 +547,33 @@ _ENGINE: Final = (
     ),
 )
 
+_LEASES: Final = (
+    Mutant(
+        "lease ignored",
+        "ledger.engine.lease",
+        "HeldLease.holds",
+        "return self._clock.monotonic_us() < self._until_us",
+        "return True",
+        "a paused server that wakes up answers nothing stale",
+    ),
+    Mutant(
+        "lease believed to be twice as long",
+        "ledger.engine.lease",
+        "HeldLease.renewed",
+        "sent_us + self.terms.term_us - self.terms.margin_us",
+        "sent_us + 2 * self.terms.term_us",
+        "the holder stops before its term ends",
+    ),
+    Mutant(
+        "successor does not wait for the term",
+        "ledger.journal.leases",
+        "MemoryLeaseStore.acquire",
+        "if expires <= now or owner == identity.process:",
+        "if True:",
+        "a shard is opened only after the whole term",
+    ),
+)
+
 _JOURNAL: Final = (
     Mutant(
         "the fence removed",
@@ -628,7 +655,15 @@ _PROJECTOR_MUTANTS: Final = (
     ),
 )
 
-MUTANTS: Final = (*_WATERFALL, *_CORE, *_ENGINE, *_JOURNAL, *_CLIENT_MUTANTS, *_PROJECTOR_MUTANTS)
+MUTANTS: Final = (
+    *_WATERFALL,
+    *_CORE,
+    *_ENGINE,
+    *_LEASES,
+    *_JOURNAL,
+    *_CLIENT_MUTANTS,
+    *_PROJECTOR_MUTANTS,
+)
 """All of them; names are unique."""
 
 SEEDS: Final[dict[str, int]] = {}
