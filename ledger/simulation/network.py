@@ -54,7 +54,8 @@ class Network:
     def __init__(self, random: Random, faults: NetworkFaults) -> None:
         self.faults = faults
         self.hosts: list[Host] = []  # who answers at the moment
-        self.on_reply: Callable[[Host, Reply], None] = lambda host, reply: None
+        self.on_reply: Callable[[Host, Reply, int], None] = lambda host, reply, began: None
+        """Told of each reply as it leaves, and of the step in which its request was read."""
         self._random = random
         self._open: dict[int, _Open] = {}
         self._calls = 0
@@ -69,11 +70,16 @@ class Network:
         made.timer = loop.call_later(
             ATTEMPT_US / US_A_SECOND, self._end, number, timeout, context=context_of(NOBODY)
         )
-        host = self.hosts[self._random.randrange(len(self.hosts))] if self.hosts else None
-        made.host = host
+        host = made.host = self._host()
         for delay_us in self._fates():
             self._later(caller, delay_us, self._arrive, number, host, request)
         return number
+
+    def _host(self) -> Host | None:
+        """Where a call goes: mostly to who came last, at times to one that may be stopped."""
+        if not self.hosts:
+            return None
+        return self.hosts[-1] if self._random.randrange(4) else self._random.choice(self.hosts)
 
     def forget(self, number: int) -> None:
         """The caller wants no answer any more."""
@@ -100,8 +106,9 @@ class Network:
 
     async def _serve(self, number: int, host: Host, request: Request) -> None:
         deadline_us = host.process.clock.monotonic_us() + ATTEMPT_US
+        began = host.process.loop.steps
         reply = await host.serve(request, deadline_us)
-        self.on_reply(host, reply)
+        self.on_reply(host, reply, began)
         for delay_us in self._fates():
             self._later(host.process, delay_us, self._end, number, reply)
 

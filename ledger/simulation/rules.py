@@ -26,6 +26,7 @@ class Rule(StrEnum):
     PUBLISHED_EVERYWHERE = "a publication is answered when every shard has applied it"
     READ_AT_POSITION = "a read shows exactly the state at its position"
     READ_MIN_POSITION = "a read with min_position never goes back"
+    READ_BY_OWNER = "a server answers no read that reached it after a successor had opened"
     NO_OVERSPEND = "rule D4: an authorisation holds no more than is there"
     WATERFALL = "rules D1, D2, D3: the pots that may pay, in their order"
     CHARGE = "rules R1, R3: the price in force, rounded over the period"

@@ -155,6 +155,8 @@ def _percent(random: Random, often: int) -> bool:
 
 def _faults(random: Random, span_us: int) -> tuple[Fault, ...]:
     kinds = [kind for kind in FaultKind if _percent(random, 25)]
+    if _percent(random, 15):
+        kinds = [FaultKind.TAKEOVER]
     faults = []
     for _ in range(random.randint(0, 5) if kinds else 0):
         kind = random.choice(kinds)
@@ -180,6 +182,8 @@ def _fault(random: Random, kind: FaultKind, at_us: int) -> Fault:
             return Fault(kind, at_us, short, random.randrange(10_000, 2 * SECOND))
         case FaultKind.CRASH | FaultKind.RESTART | FaultKind.PROJECTOR_CRASH:
             return Fault(kind, at_us, random.randrange(SECOND))
+        case FaultKind.TAKEOVER:  # past the lease: two seconds, and time to open
+            return Fault(kind, at_us, random.randrange(2 * SECOND, 6 * SECOND))
         case _:
             return Fault(kind, at_us, short)
 

@@ -364,7 +364,9 @@ def draw_operations(random: Random, clients: int, span_us: int) -> tuple[Operati
     count = random.choice((8, 20, 40, 70))
     kinds = [kind for kind in ENTRIES if kind in ("usage", "read") or draw.chance(80)]
     weights = [ENTRIES[kind].weight * random.choice((1, 1, 3)) for kind in kinds]
-    patience = random.choice((75, 75, 10))  # how often a client waits for its answer
+    if draw.chance(30):
+        weights[kinds.index("read")] *= 8
+    patience = random.choice((75, 30, 10))  # how often a client waits for its answer
     pause_us = 2 * span_us * clients // count
     for number in range(count):
         kind = "issue" if number < 3 else random.choices(kinds, weights)[0]

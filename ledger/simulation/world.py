@@ -17,11 +17,12 @@ from hashlib import blake2b
 from types import ModuleType
 from typing import Any, Final
 
-from ledger.core.events import Policy
+from ledger.core.events import Event, Policy, WriterOpened
 from ledger.core.limits import SWEEP_ENTRIES_MAX
 from ledger.engine import recent, writer
 from ledger.engine.ledger import Ledger
 from ledger.engine.ticket import NotApplied, OutcomeUnknown
+from ledger.journal.codec import BatchCodec
 from ledger.journal.configuration import ConfigurationEntry
 from ledger.journal.errors import JournalError
 from ledger.journal.protocol import JournalRow
@@ -39,7 +40,7 @@ from ledger.simulation.checks import (
 from ledger.simulation.client import Shared, SimulatedClient, by_client
 from ledger.simulation.database import Database, DiskFaults, SimulatedStorage
 from ledger.simulation.loop import NOBODY, US_A_SECOND, LoopHung, SimulatedLoop
-from ledger.simulation.messages import Answer, Record, Reply, UsageAnswer, mark_of
+from ledger.simulation.messages import Answer, Record, Reply, Status, UsageAnswer, mark_of
 from ledger.simulation.network import Host, Network
 from ledger.simulation.prices import ASSETS, CARDS, VARIANTS, card
 from ledger.simulation.processes import Process, SimulatedClock, WorldTime
@@ -99,6 +100,8 @@ class World:
         self._digest = blake2b(digest_size=16)
         self._targets: dict[Process, int] = {}
         self._calm = False
+        self._codec: BatchCodec[Event] = BatchCodec(Event)
+        self._openers: dict[int, tuple[str, int]] = {}  # shard -> who opened it last, when
         self._retiring: list[SimulatedServer] = []
         self._over: asyncio.Future[None] = self.loop.create_future()  # a rule is broken for good
 
@@ -115,11 +118,27 @@ class World:
         return self._digest.hexdigest()
 
     def _landed(self, row: JournalRow) -> None:
+        if row.event_count == 1:
+            self._opened(row)
         self.landed[row.shard, row.batch_seq] = Landed(self.time.now_us(), self.loop.steps)
         self.note(f"row {row.shard}/{row.batch_seq} {row.event_count} {row.hash.hex()[:16]}")
 
-    def _replied(self, host: Host, reply: Reply) -> None:
-        """No reply leaves before what it rests on is durable."""
+    def _opened(self, row: JournalRow) -> None:
+        """Remember who opened a shard last."""
+        [event] = self._codec.decode(row.payload)
+        if isinstance(event, WriterOpened):
+            self._openers[row.shard] = (event.recorded_by, self.loop.steps)
+
+    def _replied(self, host: Host, reply: Reply, began: int) -> None:
+        """No reply leaves before what it rests on is durable, and no read after a takeover."""
+        if isinstance(reply, Answer) and reply.status in (Status.READ, Status.ABSENT):
+            assert reply.mark is not None
+            owner, since = self._openers[reply.mark.shard]
+            if self.scenario.leases and owner != host.process.name and since < began:
+                self._break(
+                    Rule.READ_BY_OWNER,
+                    f"{host.process.name} answers {reply}; {owner} opened in step {since}",
+                )
         marks = []
         if isinstance(reply, UsageAnswer):
             marks = [mark_of(each.position) for each in reply.outcomes if each.position]

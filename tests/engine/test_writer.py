@@ -21,7 +21,7 @@ from ledger.engine.ledger import Ledger
 from ledger.engine.recovery import OPENINGS_MAX, Replayer
 from ledger.engine.ticket import NotApplied, NotAppliedReason, OutcomeUnknown, PositionAhead, Replay
 from ledger.journal.configuration import ConfigurationKind
-from ledger.journal.directory import Entry
+from ledger.journal.directory import TENANT_DEFAULT, Entry
 from ledger.journal.memory import AppendFault
 from tests.engine.ledger_world import CHAT, PRICE, ManualClock, World
 
@@ -304,6 +304,42 @@ async def test_a_hold_expires_by_itself_as_an_entry() -> None:
         lambda state: [book.debits_pending for book in state.books.accounts.values()]
     )
     assert set(held) == {0}
+    await ledger.stop()
+
+
+async def test_an_idle_shard_posts_what_is_due_when_its_machine_was_suspended() -> None:
+    """The wall clock jumps and the monotonic one does not: the journal's clock confirms it."""
+    world = World()
+    ledger, entry = await world.funded()
+    writer = ledger.writers[0]
+    hold = AuthorizeHold(ledger.family(entry).request("hold"), entry.number, CHAT, (5,), MINUTE_US)
+    await writer.submit([hold])
+    world.clock.wall_us += 60 * MINUTE_US
+    rows = len(world.storage.store)
+    async with asyncio.timeout(5):
+        while len(world.storage.store) == rows:
+            writer._wake.set()  # as its timer does, at least once a second
+            await asyncio.sleep(0)
+    assert not writer.state.holds, "no command came, and the expiry is posted"
+    await ledger.stop()
+
+
+async def test_a_version_that_another_process_applied_meanwhile_is_applied(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    world = World()
+    ledger, _ = await world.funded()
+    writer = ledger.writers[0]
+    reached, _ = await writer.read(lambda state: state.configuration[TENANT_DEFAULT])
+    read = writer.read
+
+    async def stale(*arguments: object) -> tuple[int, int]:
+        monkeypatch.setattr(writer, "read", read)
+        return reached - 1, 0
+
+    monkeypatch.setattr(writer, "read", stale)
+    await ledger.apply_published(TENANT_DEFAULT)
+    assert writer.state.configuration[TENANT_DEFAULT] == reached
     await ledger.stop()
 
 
