@@ -13,6 +13,12 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any, Final, Protocol
 
+from ledger.journal.checkpoint import CheckpointStore, CheckpointWrite
+from ledger.journal.checkpoint_memory import (
+    MemoryCheckpointData,
+    MemoryCheckpoints,
+    WriteFault,
+)
 from ledger.journal.configuration import MemoryConfigurationStore
 from ledger.journal.directory_memory import MemoryDirectory
 from ledger.journal.errors import (
@@ -75,6 +81,7 @@ class Database:
         self.configuration = MemoryConfigurationStore(clock=time.now_us)
         self.parked = MemoryParkedStore(clock=time.now_us)
         self.leases = MemoryLeaseStore(time.now_us)
+        self._checkpoints = [MemoryCheckpointData() for _ in range(shards)]
         self._random = random
         self._going: dict[asyncio.Task[None], None] = {}
 
@@ -117,6 +124,18 @@ class Database:
         task = asyncio.Task(_after(delay_us, work), loop=loop, context=context)
         self._going[task] = None
         task.add_done_callback(lambda done: self._going.pop(done))
+
+    def checkpoints(self, shard: int) -> MemoryCheckpoints:
+        """One connection to a shard's checkpoint. A write may be done and never answered."""
+
+        def fault(_: CheckpointWrite) -> WriteFault | None:
+            if self.chance(self.faults.unknown_landed):
+                return WriteFault.WRITTEN
+            return WriteFault.NOT_WRITTEN if self.chance(self.faults.unknown_lost) else None
+
+        return MemoryCheckpoints(
+            self.rows, self._checkpoints[shard], shard, on_write=fault, pause=self.trip
+        )
 
     def rows_of(self, shard: int, after: int, count: int) -> list[JournalRow]:
         """The next rows of a shard."""
@@ -268,6 +287,10 @@ class SimulatedStorage:
     def journal(self, shard: int) -> Journal:
         """The journal of one shard."""
         return SimulatedJournal(self._database, shard)
+
+    def checkpoints(self, shard: int) -> CheckpointStore:
+        """The checkpoint of one shard."""
+        return self._database.checkpoints(shard)
 
     async def close(self) -> None:
         """Nothing to let go of."""

@@ -19,7 +19,7 @@ from ledger.simulation.server import SimulatedServer, view_of
 def check_states(judge: Judge, server: SimulatedServer) -> None:
     """Each writer of the last server: equal to a replay byte for byte, and to the naive model."""
     for writer in server.last_writers:
-        state = writer._state
+        state = server.left.get(writer.shard)
         if state is None:
             raise Violation(
                 Rule.EVENTUALLY_ANSWERED, f"shard {writer.shard} never opened: {writer.problem}"

@@ -99,6 +99,9 @@ class Scenario:
     network: NetworkFaults
     recent_events_max: int  # what the engine keeps in memory of its last batches
     sweep_entries_max: int = 256  # expiries posted before deciding on; 0 = only when touched
+    checkpoint_entries: int = 500_000  # between two checkpoints of a shard
+    resident_families: int = 100_000  # that stay in memory of a shard
+    idle_us: int = 3_600 * SECOND  # a family that nothing touched for so long leaves memory
     leases: bool = True  # whether servers share the shards by leases
     projector: bool = True  # whether a projector keeps read models
     give_up_us: int = 0  # clients give up after so long; 0 = never
@@ -138,6 +141,9 @@ def draw(seed: int) -> Scenario:
         network=_network(random),
         recent_events_max=random.choice((1, 10, 65_536)),
         sweep_entries_max=random.choice((0, *[1] * 7, *[256] * 8)),
+        checkpoint_entries=random.choice((3, 10, 40, 500_000)),
+        resident_families=random.choice((1, 2, 100_000)),
+        idle_us=random.choice((SECOND // 5, 3_600 * SECOND)),
         leases=_percent(random, 50),
         projector=_percent(random, 40),
         give_up_us=random.choice((0, 0, 60_000, 4 * SECOND)),

@@ -21,6 +21,7 @@ from ledger.core.shapes import Shape
 from ledger.core.state import Account, State
 from ledger.engine.ledger import Ledger, Storage
 from ledger.engine.ticket import NotApplied, OutcomeUnknown, PositionAhead, Replay, Ticket
+from ledger.engine.upkeep import Upkeep
 from ledger.engine.writer import Writer
 from ledger.journal.configuration import ConfigurationRefused
 from ledger.journal.directory import Entry, Refused
@@ -54,15 +55,17 @@ class SimulatedServer:
         storage: Storage,
         halted: Callable[[str, str], None],
         leases: bool,
+        upkeep: Upkeep,
     ) -> None:
         """`halted` is told when a writer stops for good. With `leases` it shares the shards."""
         self.process = process
         self._halted = halted
         identity = Identity(process.name, process.name) if leases else None
-        self.ledger = Ledger(storage, process.clock, process.name, identity=identity)
+        self.ledger = Ledger(storage, process.clock, process.name, identity=identity, upkeep=upkeep)
         self.ledger.shards.on_halt = self._on_halt
         self.ready = asyncio.Event()
         self.last_writers: list[Writer] = []  # those that `stop` found
+        self.left: dict[int, State] = {}  # and the states that they left, whole
         self._shapes: dict[tuple[str, tuple[str, ...]], Shape] = {}
 
     async def start(self) -> None:
@@ -80,6 +83,9 @@ class SimulatedServer:
         """Drain, as a server that is told to end does."""
         self.last_writers = list(self.ledger.writers)
         await self.ledger.stop()
+        for writer in self.last_writers:
+            if writer._state is not None:
+                self.left[writer.shard] = await writer.whole()
 
     def _on_halt(self, shard: int, error: BaseException) -> None:
         self._halted(self.process.name, f"shard {shard}: {type(error).__name__}: {error}")
@@ -176,12 +182,14 @@ class SimulatedServer:
     async def _read(self, call: Call, entry: Entry) -> Answer:
         writer = self.ledger.writers[entry.shard]
         least = call.min_position.get(entry.shard, 0)
-        view, position = await writer.read(lambda state: view_of(state, entry.number), least)
+        view, position = await writer.read(
+            lambda state: view_of(state, entry.number), least, [entry.number]
+        )
         return Answer(Status.READ, Mark(entry.shard, position), view=view)
 
     def _check(self, entry: Entry) -> Answer:
         writer = self.ledger.writers[entry.shard]
-        writer.peek(lambda state: view_of(state, entry.number))
+        writer.peek(lambda state: state.entry_seq)
         return Answer(Status.ADVICE, Mark(entry.shard, writer.durable_position))
 
     async def _outcome(self, call: Call, entry: Entry) -> Answer:

@@ -22,6 +22,7 @@ from ledger.core.limits import SWEEP_ENTRIES_MAX
 from ledger.engine import recent, writer
 from ledger.engine.ledger import Ledger
 from ledger.engine.ticket import NotApplied, OutcomeUnknown
+from ledger.engine.upkeep import Upkeep
 from ledger.journal.codec import BatchCodec
 from ledger.journal.configuration import ConfigurationEntry
 from ledger.journal.errors import JournalError
@@ -102,6 +103,12 @@ class World:
         self._calm = False
         self._codec: BatchCodec[Event] = BatchCodec(Event)
         self._openers: dict[int, tuple[str, int]] = {}  # shard -> who opened it last, when
+        self._upkeep = Upkeep(
+            checkpoint_entries=scenario.checkpoint_entries,
+            checkpoint_interval_us=SECOND if scenario.checkpoint_entries < 1_000 else 300 * SECOND,
+            resident_families=scenario.resident_families,
+            idle_us=scenario.idle_us,
+        )
         self._retiring: list[SimulatedServer] = []
         self._over: asyncio.Future[None] = self.loop.create_future()  # a rule is broken for good
 
@@ -175,7 +182,11 @@ class World:
             self.loop, f"server-{len(self.servers) + 1}", SimulatedClock(self.time, offset_us)
         )
         server = SimulatedServer(
-            process, SimulatedStorage(self.database, process), self._halted, self.scenario.leases
+            process,
+            SimulatedStorage(self.database, process),
+            self._halted,
+            self.scenario.leases,
+            self._upkeep,
         )
         self.servers.append(server)
         self.processes.append(process)
