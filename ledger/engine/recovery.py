@@ -95,13 +95,14 @@ class Replayer:
         return events
 
     async def _page_in(self, events: Sequence[Event]) -> None:
-        """Bring in what these entries change. Raises CheckpointDamaged."""
+        """Bring in what these entries change. Raises CheckpointDamaged, and JournalConflict where a
+        predecessor has moved the checkpoint on meanwhile: begin again with that one."""
         roots = needed_roots(self.state, events)
         if not roots:
             return
         assert self._store is not None
         try:
-            for family in await self._store.families(roots):
+            for family in await self._store.families(roots, self.restored.expected):
                 unpack_family(self.state, family.body)
         except msgspec.MsgspecError as error:
             raise CheckpointDamaged(

@@ -24,7 +24,7 @@ from ledger.engine.clock import Clock
 from ledger.engine.paging import Pager, root_of
 from ledger.engine.restore import CheckpointDamaged
 from ledger.engine.upkeep import Slices
-from ledger.journal.checkpoint import CheckpointStore, StoredFamily, find_in_bucket
+from ledger.journal.checkpoint import CheckpointStore, Expected, StoredFamily, find_in_bucket
 from ledger.journal.errors import JournalUnavailable
 
 FAMILIES_A_QUERY: Final = 1_024  # x ~1 kB
@@ -135,12 +135,17 @@ class Resolver:
         self._go_on()
 
     async def find(self, key: bytes) -> int | None:
-        """Locator of a key that the map in memory does not have. Raises JournalUnavailable."""
+        """Locator of a key that the map in memory does not have.
+
+        Raises JournalUnavailable, and JournalConflict where the shard is not ours any more.
+        """
         while True:
+            if self._state is None:
+                raise JournalUnavailable(f"shard {self._store.shard} is being opened")
             places = self._checkpointer.segments.places(key)
             if not places:
                 return None
-            bodies = await self._store.buckets(places)
+            bodies = await self._store.buckets(places, Expected(self._state.epoch))
             for place in places:
                 locator = find_in_bucket(bodies.get(place, b""), key)
                 if locator is not None:
@@ -267,8 +272,9 @@ class Resolver:
             if len(places) >= BUCKETS_A_QUERY:
                 break
         try:
-            families = await self._store.families(roots) if roots else []
-            bodies = await self._store.buckets(list(places)) if places else {}
+            ours = Expected(state.epoch)
+            families = await self._store.families(roots, ours) if roots else []
+            bodies = await self._store.buckets(list(places), ours) if places else {}
         except JournalUnavailable:
             await asyncio.sleep(RETRY_DELAY_US / US_A_SECOND)
             return

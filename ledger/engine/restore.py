@@ -19,7 +19,12 @@ from ledger.core.state import State
 from ledger.engine.configuration import Configurations
 from ledger.engine.segments import FORMAT as SEGMENT_FORMAT
 from ledger.engine.segments import KeySegment, KeySegments
-from ledger.journal.checkpoint import CheckpointPosition, CheckpointStore, StoredCheckpoint
+from ledger.journal.checkpoint import (
+    CheckpointPosition,
+    CheckpointStore,
+    Expected,
+    StoredCheckpoint,
+)
 from ledger.journal.protocol import GENESIS_HASH, Journal
 
 FORMATS: Final = (FORMAT,)  # of bodies
@@ -35,7 +40,7 @@ class CheckpointDamaged(Exception):
 class Restored:
     """A state to replay the tail on, and what was seen in the store. Empty without a checkpoint."""
 
-    __slots__ = ("batch_seq", "entry_seq", "hash", "reset", "seen", "segments", "state")
+    __slots__ = ("batch_seq", "entry_seq", "expected", "hash", "reset", "seen", "segments", "state")
 
     def __init__(self, state: State) -> None:
         self.state = state
@@ -44,6 +49,7 @@ class Restored:
         self.hash = GENESIS_HASH
         self.segments = KeySegments()
         self.seen: CheckpointPosition | None = None
+        self.expected: Expected | None = None  # of the store, while the tail is replayed
         self.reset = False  # what is stored is to be dropped
 
 
@@ -71,6 +77,7 @@ async def restore(
         restored = Restored(State(store.shard, Catalog()))
         restored.reset = True
     restored.seen = stored.position
+    restored.expected = Expected(stored.epoch, stored.batch_seq)
     return restored
 
 

@@ -13,6 +13,8 @@ from typing import Final, Protocol
 
 from msgspec import Struct
 
+from ledger.journal.errors import JournalConflict
+
 KEY_BYTES: Final = 16
 RECORD_BYTES: Final = 24  # of a bucket: a key, and its locator in 8 bytes, big-endian
 
@@ -42,6 +44,21 @@ class StoredCheckpoint(Struct, frozen=True, gc=False):
     def position(self) -> CheckpointPosition:
         """Where it stands."""
         return CheckpointPosition(self.batch_seq, self.hash)
+
+
+class Expected(Struct, frozen=True, gc=False):
+    """What a reader has of a checkpoint: its owner's epoch, and where it stands (-1 = anywhere)."""
+
+    epoch: int
+    batch_seq: int = -1
+
+    def check(self, shard: int, epoch: int, batch_seq: int) -> None:
+        """Raises JournalConflict where another owner, or another checkpoint, is stored."""
+        if epoch != self.epoch or self.batch_seq not in (-1, batch_seq):
+            raise JournalConflict(
+                f"shard {shard}: the checkpoint is of epoch {epoch} after batch {batch_seq} by "
+                f"now; epoch {self.epoch} was read"
+            )
 
 
 class FamilyPlace(Struct, frozen=True, gc=False):
@@ -112,16 +129,24 @@ class CheckpointStore(Protocol):
         """Every stored family without its body, in pages, by root."""
         ...
 
-    async def families(self, roots: Collection[int]) -> list[StoredFamily]:
-        """These families, those that are stored, by root."""
+    async def families(
+        self, roots: Collection[int], expected: Expected | None = None
+    ) -> list[StoredFamily]:
+        """These families, those that are stored, by root; of one moment.
+
+        Raises JournalConflict where what is stored is no longer what was `expected`: another
+        process has moved it on, and its families are not those of this state.
+        """
         ...
 
     async def segments(self) -> list[StoredSegment]:
         """Every segment, by number."""
         ...
 
-    async def buckets(self, places: Collection[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
-        """Bodies by (segment, bucket), b"" where it holds nothing.
+    async def buckets(
+        self, places: Collection[tuple[int, int]], expected: Expected | None = None
+    ) -> dict[tuple[int, int], bytes]:
+        """Bodies by (segment, bucket), b"" where it holds nothing. Raises as `families` does.
 
         What is left out is of a segment that is no longer there: its keys are in another one.
         """

@@ -15,6 +15,7 @@ from msgspec.structs import replace
 from ledger.journal.checkpoint import (
     CheckpointPosition,
     CheckpointWrite,
+    Expected,
     FamilyPlace,
     StoredCheckpoint,
     StoredFamily,
@@ -89,20 +90,31 @@ class MemoryCheckpoints:
             yield [self._data.families[root].place for root in roots[start : start + PAGE]]
             await self._reachable()
 
-    async def families(self, roots: Collection[int]) -> list[StoredFamily]:
+    async def families(
+        self, roots: Collection[int], expected: Expected | None = None
+    ) -> list[StoredFamily]:
         """See `CheckpointStore.families`."""
         await self._reachable()
+        self._check(expected)
         stored = self._data.families
         return [stored[root] for root in sorted(roots) if root in stored]
+
+    def _check(self, expected: Expected | None) -> None:
+        stored = self._data.checkpoint
+        if stored is not None and expected is not None:
+            expected.check(self.shard, stored.epoch, stored.batch_seq)
 
     async def segments(self) -> list[StoredSegment]:
         """See `CheckpointStore.segments`."""
         await self._reachable()
         return [segment for _, segment in sorted(self._data.segments.items())]
 
-    async def buckets(self, places: Collection[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+    async def buckets(
+        self, places: Collection[tuple[int, int]], expected: Expected | None = None
+    ) -> dict[tuple[int, int], bytes]:
         """See `CheckpointStore.buckets`."""
         await self._reachable()
+        self._check(expected)
         stored = self._data.buckets
         there = self._data.segments
         return {place: stored.get(place, b"") for place in sorted(places) if place[0] in there}

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Sequence
 from struct import iter_unpack, pack
-from typing import Final
+from typing import Any, Final
 
 from ledger.journal.checkpoint import (
     CheckpointPosition,
     CheckpointWrite,
+    Expected,
     FamilyPlace,
     NewSegment,
     StoredCheckpoint,
@@ -67,24 +68,37 @@ class PostgresCheckpoints:
             ]
             after = rows[-1]["root"]
 
-    async def families(self, roots: Collection[int]) -> list[StoredFamily]:
+    async def families(
+        self, roots: Collection[int], expected: Expected | None = None
+    ) -> list[StoredFamily]:
         """See `CheckpointStore.families`."""
         async with borrow(self._pool) as connection:
             rows = await connection.fetch(_SQL["families"], self.shard, list(roots))
-        return [family_of(row) for row in rows]
+        return [family_of(row[2:]) for row in self._checked(rows, expected)]
 
     async def segments(self) -> list[StoredSegment]:
         """See `CheckpointStore.segments`."""
         async with borrow(self._pool) as connection:
             return await load_segments(connection, self.shard)
 
-    async def buckets(self, places: Collection[tuple[int, int]]) -> dict[tuple[int, int], bytes]:
+    async def buckets(
+        self, places: Collection[tuple[int, int]], expected: Expected | None = None
+    ) -> dict[tuple[int, int], bytes]:
         """See `CheckpointStore.buckets`."""
         segments = [segment for segment, _ in places]
         numbers = [bucket for _, bucket in places]
         async with borrow(self._pool) as connection:
             rows = await connection.fetch(_SQL["buckets"], self.shard, segments, numbers)
-        return {(segment, bucket): body for segment, bucket, body in rows}
+        found = self._checked(rows, expected)
+        return {(segment, bucket): body for _, _, segment, bucket, body in found}
+
+    def _checked(
+        self, rows: Sequence[Sequence[Any]], expected: Expected | None
+    ) -> list[Sequence[Any]]:
+        """The rows that name something; each begins with the epoch and batch that it is of."""
+        if rows and expected is not None:
+            expected.check(self.shard, rows[0][0], rows[0][1])
+        return [row for row in rows if row[2] is not None]
 
     async def all_buckets(self, segment: int) -> AsyncIterator[Sequence[tuple[int, bytes]]]:
         """See `CheckpointStore.all_buckets`."""

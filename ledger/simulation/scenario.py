@@ -18,10 +18,6 @@ from ledger.simulation.database import DiskFaults
 SECOND: Final = 1_000_000
 SHARDS: Final = 2
 HASH_SEEDS: Final = 4_294_967_295
-CHECKPOINTS_BESIDE_OTHERS: Final = False
-"""Whether worlds with several servers take checkpoints. Off: a writer that another process has
-superseded takes a family from that process's newer checkpoint, and halts (seeds 60, 94 when on)."""
-SEVERAL: Final = ("TAKEOVER", "SECOND_SERVER", "PAUSE")
 SEEDS_A_HASH_SEED: Final = 50
 """Seeds that share one PYTHONHASHSEED, so that one process may run them one after another."""
 
@@ -135,16 +131,7 @@ def draw(seed: int) -> Scenario:
     clients = random.randint(1, 4)
     span_us = random.choice((SECOND, 3 * SECOND, 10 * SECOND))
     operations = draw_operations(stream(seed, "workload"), clients, span_us)
-    scenario = _drawn(seed, random, clients, span_us, operations)
-    several = any(fault.kind.name in SEVERAL for fault in scenario.faults)
-    if several and not CHECKPOINTS_BESIDE_OTHERS:
-        return replace(
-            scenario,
-            checkpoint_entries=500_000,
-            resident_families=100_000,
-            idle_us=3_600 * SECOND,
-        )
-    return scenario
+    return _drawn(seed, random, clients, span_us, operations)
 
 
 def _drawn(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import secrets
 import shutil
 from collections import Counter
@@ -74,5 +75,6 @@ def kill(postgres: EmbeddedPostgres) -> None:
     postmaster = psutil.Process(postgres.pid)
     family = [postmaster, *postmaster.children(recursive=True)]
     for process in family:
-        process.kill()
+        with contextlib.suppress(psutil.NoSuchProcess):  # it ends when the postmaster is gone
+            process.kill()
     psutil.wait_procs(family, 10)

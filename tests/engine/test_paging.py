@@ -164,9 +164,9 @@ async def test_order_within_a_family_is_kept_while_others_overtake() -> None:
     gate = asyncio.Event()
     families = writer._resolver._store.families
 
-    async def slow(roots: list[int]) -> object:
+    async def slow(roots: list[int], expected: object) -> object:
         await gate.wait()
-        return await families(roots)
+        return await families(roots, expected)
 
     writer._resolver._store.families = slow  # type: ignore[method-assign, assignment]
     first = [asyncio.create_task(go(f"first-{n}", entry)) for n in range(3)]
@@ -206,9 +206,9 @@ async def test_a_family_that_does_not_wait_is_not_held_up() -> None:
     gate = asyncio.Event()
     families = writer._resolver._store.families
 
-    async def slow(roots: list[int]) -> object:
+    async def slow(roots: list[int], expected: object) -> object:
         await gate.wait()
-        return await families(roots)
+        return await families(roots, expected)
 
     writer._resolver._store.families = slow  # type: ignore[method-assign, assignment]
     waiting = asyncio.create_task(record(world, ledger, entry, "waits"))
@@ -242,7 +242,7 @@ async def test_what_waits_is_told_when_the_state_is_dropped() -> None:
     await page_all_out(writer)
     gate = asyncio.Event()
 
-    async def never(roots: list[int]) -> object:
+    async def never(roots: list[int], expected: object) -> object:
         await gate.wait()
         raise AssertionError
 

@@ -14,6 +14,7 @@ from ledger.journal.checkpoint import (
     CheckpointPosition,
     CheckpointStore,
     CheckpointWrite,
+    Expected,
     FamilyPlace,
     NewSegment,
     StoredCheckpoint,
@@ -26,7 +27,7 @@ from ledger.journal.checkpoint import (
 from ledger.journal.checkpoint_memory import MemoryCheckpointData, MemoryCheckpoints, WriteFault
 from ledger.journal.checkpoint_postgres import FAMILIES_A_STATEMENT, PostgresCheckpoints
 from ledger.journal.connection import open_pool
-from ledger.journal.errors import JournalUnavailable
+from ledger.journal.errors import JournalConflict, JournalUnavailable
 from ledger.journal.memory import MemoryJournal, MemoryStore
 from ledger.journal.postgres import PostgresJournal
 from ledger.journal.protocol import GENESIS_HASH, Journal, JournalRow
@@ -218,6 +219,31 @@ async def test_of_two_writers_one_loses(stores: Stores) -> None:
     assert stored is not None
     assert (stored.epoch, stored.batch_seq) == ((2, 0) if claimed else (1, 1))
     assert await new.families([1]) == ([] if claimed else [family(1, b"old")])
+
+
+async def test_a_reader_is_told_that_another_process_moved_the_checkpoint_on(
+    stores: Stores,
+) -> None:
+    """What a successor stored since is not of the state that asks: not even an absent bucket."""
+    store = stores.open()
+    assert await store.claim(1, None, reset=False)
+    first = CheckpointWrite(stores.checkpoint(1), 0, [family(1)], [segment(256, {0: [1]})], [])
+    assert await store.write(first) is WriteOutcome.WRITTEN
+    ours, there = Expected(1), Expected(1, 1)
+    for expected in (None, ours, there):
+        assert await store.families([1, 2], expected) == [family(1)]
+        assert await store.buckets([(256, 0)], expected) == {(256, 0): record(1)}
+    second = CheckpointWrite(stores.checkpoint(2), 1, [], [], [])
+    assert await store.write(second) is WriteOutcome.WRITTEN
+    assert await store.families([1], ours) == [family(1)], "the owner's own checkpoints move it"
+    with pytest.raises(JournalConflict, match="after batch 2"):
+        await store.families([1], there)
+    head = stores.checkpoint(2)
+    assert await store.claim(2, CheckpointPosition(2, head.hash), reset=False)
+    with pytest.raises(JournalConflict, match="epoch 2"):
+        await store.families([9], ours)
+    with pytest.raises(JournalConflict, match="epoch 2"):
+        await store.buckets([(999, 0)], ours)
 
 
 async def test_a_store_that_is_away_says_so() -> None:

@@ -9,9 +9,11 @@ SELECT root, accounts, due, format FROM ledger.checkpoint_family
 WHERE shard = $1 AND root > $2 ORDER BY root LIMIT $3
 
 -- name: families
--- Some families.
-SELECT root, accounts, due, format, body FROM ledger.checkpoint_family
-WHERE shard = $1 AND root = ANY($2::bigint[]) ORDER BY root
+-- Some families, and the checkpoint that they are of: one row without a family where there is none.
+SELECT c.epoch, c.batch_seq, f.root, f.accounts, f.due, f.format, f.body
+FROM ledger.checkpoint c
+LEFT JOIN ledger.checkpoint_family f ON f.shard = c.shard AND f.root = ANY($2::bigint[])
+WHERE c.shard = $1 ORDER BY f.root
 
 -- name: families_page
 -- Families with their bodies, one page.
@@ -24,12 +26,15 @@ SELECT number, generation, first_batch, last_batch, keys, bucket_bits, format, f
 FROM ledger.key_segment WHERE shard = $1 ORDER BY number
 
 -- name: buckets
--- Some buckets of the segments that are still there; empty ones too.
-SELECT s.number, wanted.bucket, coalesce(b.body, ''::bytea)
-FROM unnest($2::bigint[], $3::int[]) AS wanted (segment, bucket)
-JOIN ledger.key_segment s ON s.shard = $1 AND s.number = wanted.segment
-LEFT JOIN ledger.key_bucket b ON b.shard = $1 AND b.segment = wanted.segment
+-- Some buckets of the segments that are still there, empty ones too, and the checkpoint that they
+-- are of: rows without a segment where there is none.
+SELECT c.epoch, c.batch_seq, s.number, wanted.bucket, coalesce(b.body, ''::bytea)
+FROM ledger.checkpoint c
+CROSS JOIN unnest($2::bigint[], $3::int[]) AS wanted (segment, bucket)
+LEFT JOIN ledger.key_segment s ON s.shard = c.shard AND s.number = wanted.segment
+LEFT JOIN ledger.key_bucket b ON b.shard = c.shard AND b.segment = wanted.segment
                              AND b.bucket = wanted.bucket
+WHERE c.shard = $1
 
 -- name: all_buckets
 -- Buckets of one segment, one page.
