@@ -12,6 +12,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import Final
 
 from ledger.core.events import Event
+from ledger.core.upcast import UPCASTS
 from ledger.journal.codec import BatchCodec, decode_private
 from ledger.journal.errors import JournalCorrupt, JournalUnavailable
 from ledger.journal.protocol import Journal, JournalRow
@@ -65,7 +66,7 @@ class TableProjector:
         self._by = by
         self._journal = journal
         self._open_tables = open_tables
-        self._codec: BatchCodec[Event] = BatchCodec(Event)
+        self._codec: BatchCodec[Event] = BatchCodec(Event, UPCASTS)
         self._store: Tables | None = None
         self._facts = Facts()
         self._reached: Position | None = None

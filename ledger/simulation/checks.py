@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from ledger.core.events import ConfigurationApplied, Event, RequestAbandoned
+from ledger.core.upcast import UPCASTS
 from ledger.journal.codec import BatchCodec, decode_private
 from ledger.journal.configuration import ConfigurationEntry
 from ledger.journal.protocol import GENESIS_HASH, JournalRow
@@ -70,7 +71,7 @@ class Judge:
         """(shard, tenant, version) -> the step in which its row became durable."""
         self.by_identity: dict[Identity, list[Recorded]] = {}
         self._landed = landed
-        self._codec: BatchCodec[Event] = BatchCodec(Event)
+        self._codec: BatchCodec[Event] = BatchCodec(Event, UPCASTS)
         self._questions: dict[tuple[int, int], list[Callable[[ShardModel], None]]] = {}
         profiles = database.directory._profiles
         self.numbers = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ledger.core.digest import digest
 from ledger.core.events import Event, UsageQuarantined, UsageRecorded
 from ledger.core.state import State
+from ledger.core.upcast import UPCASTS
 from ledger.engine.configuration import Configurations
 from ledger.engine.recovery import Replayer
 from ledger.journal.codec import BatchCodec
@@ -121,7 +122,7 @@ _STATES = {
 
 def replay(judge: Judge, shard: int) -> State:
     """A fresh state from the journal's rows."""
-    codec: BatchCodec[Event] = BatchCodec(Event)
+    codec: BatchCodec[Event] = BatchCodec(Event, UPCASTS)
     replayer = Replayer(shard, codec, _configurations(judge))
     rows = judge.database.rows_of(shard, 0, len(judge.database.rows))
     for row in rows:

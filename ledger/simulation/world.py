@@ -19,6 +19,7 @@ from typing import Any, Final
 
 from ledger.core.events import Event, Policy, WriterOpened
 from ledger.core.limits import SWEEP_ENTRIES_MAX
+from ledger.core.upcast import UPCASTS
 from ledger.engine import recent, writer
 from ledger.engine.ledger import Ledger
 from ledger.engine.ticket import NotApplied, OutcomeUnknown
@@ -101,7 +102,7 @@ class World:
         self._digest = blake2b(digest_size=16)
         self._targets: dict[Process, int] = {}
         self._calm = False
-        self._codec: BatchCodec[Event] = BatchCodec(Event)
+        self._codec: BatchCodec[Event] = BatchCodec(Event, UPCASTS)
         self._openers: dict[int, tuple[str, int]] = {}  # shard -> who opened it last, when
         self._upkeep = Upkeep(
             checkpoint_entries=scenario.checkpoint_entries,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import reduce
+from hashlib import blake2b
 from operator import or_
 from typing import Any, get_args
 
@@ -14,8 +15,10 @@ from ledger.core import events as e
 from ledger.core.catalog import asset_number
 from ledger.core.identity import FamilyDigest
 from ledger.core.outcomes import locator_of, split_locator
+from ledger.core.packing import PackedFamily, PackedShard
 from ledger.core.upcast import UPCASTS
 from ledger.engine.configuration import AssetBody
+from ledger.engine.segments import BUCKET_BITS_MIN, SegmentBuilder, bucket_of, key_number
 from ledger.integrity.keys import KeyRecord, key_id_of
 from ledger.integrity.leaves import Salts, batch_prefix, leaf
 from ledger.integrity.merkle import leaf_hash, root_of
@@ -29,6 +32,7 @@ from ledger.integrity.proof import (
     encode_proof,
 )
 from ledger.integrity.seal import Seal
+from ledger.journal.checkpoint import records_of
 from ledger.journal.codec import BatchCodec, PrivateRecords, decode_private, encode_private
 from ledger.journal.configuration import ConfigurationKind, content_hash
 from ledger.journal.directory import family_shard
@@ -55,6 +59,8 @@ ROOTS: tuple[type, ...] = (
     Proof,
     KeyRecord,
     Marks,
+    PackedFamily,
+    PackedShard,
 )
 
 KEY, TRACE = bytes(range(16)), bytes(range(16, 32))
@@ -222,6 +228,22 @@ DIGESTS = {
     "pairs": ((("email", "person@example.test"), ("user", "ü")),),
 }
 
+
+def key_bucket(records: list[tuple[bytes, int]]) -> bytes:
+    """The body of a bucket that holds these (key, locator), in their order."""
+    builder = SegmentBuilder(0, 0)
+    builder.add(records)
+    [(_, body)] = builder.bodies()
+    return body
+
+
+def key_filter_digest(keys: list[bytes]) -> bytes:
+    """A digest of the saved bytes of the smallest filter that has these keys."""
+    builder = SegmentBuilder(0, BUCKET_BITS_MIN)
+    builder.add([(key, 0) for key in keys])
+    return blake2b(builder.filter.save_bytes(), digest_size=32).digest()
+
+
 FORMATS: tuple[Format, ...] = (
     *[event_format(event_class) for event_class in EVENTS],
     # -- the journal's row
@@ -335,6 +357,14 @@ FORMATS: tuple[Format, ...] = (
         msgspec.json.encode,
         msgspec.json.Decoder(Marks).decode,
     ),
+    # -- identities beyond memory
+    Format("key-bucket", {"two": [(KEY, 2**40 + 7), (bytes(16), 1)]}, key_bucket, records_of),
+    Format(
+        "key-place",
+        {"of a digest": (bytes(range(200, 216)), 6), "negative": (b"\xff" * 16, 12)},
+        lambda inputs: [key_number(inputs[0]), bucket_of(key_number(inputs[0]), inputs[1])],
+    ),
+    Format("key-filter", {"of two": [KEY, TRACE]}, key_filter_digest),
     # -- beside the journal
     Format(
         "parked-usage",

@@ -15,7 +15,7 @@ import msgspec
 import pytest
 import zstandard
 
-import ledger.projections.projector
+import ledger.projections.shard
 import ledger.verify.shard
 from ledger.core.digest import digest
 from ledger.core.events import Event, Excess, HoldExpired, LimitExceeded, WriterOpened
@@ -151,7 +151,7 @@ async def test_projector_and_verify_read_an_old_journal_to_the_same_rows(
         recorded.bodies,
     )
     assert [each.hash.hex() for each in rows] != replayed["hashes"]
-    for module in (ledger.projections.projector, ledger.verify.shard):
+    for module in (ledger.projections.shard, ledger.verify.shard):
         monkeypatch.setattr(module, "UPCASTS", LAPSED)
     await journal.store(old, database)
     then = replayed["read_models"]
