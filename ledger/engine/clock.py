@@ -7,7 +7,7 @@ confirms it.
 
 from __future__ import annotations
 
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 SKEW_MAX_US: Final = 500_000
 """A writer this far from the journal's clock refuses to open."""
@@ -32,16 +32,31 @@ class ClockSkewed(Exception):
     """This machine's clock and the journal's differ by more than SKEW_MAX_US."""
 
 
+class Reading(NamedTuple):
+    """Both clocks, read together."""
+
+    wall_us: int
+    monotonic_us: int
+
+    @classmethod
+    def of(cls, clock: Clock) -> Reading:
+        """Now."""
+        return cls(clock.now_us(), clock.monotonic_us())
+
+
 class WriterTime:
     """The times that one writer records: max(wall, last recorded + 1), jumps left out (rule T5)."""
 
     __slots__ = ("_clock", "_last", "_monotonic_base", "_wall_base", "jumped")
 
-    def __init__(self, clock: Clock, last_recorded_us: int) -> None:
+    def __init__(self, clock: Clock, last_recorded_us: int, checked: Reading | None = None) -> None:
+        """`checked`: the reading that was compared with the journal's clock; a jump since then is
+        one. Without it the clock is believed as it is now."""
+        base = checked if checked is not None else Reading.of(clock)
         self._clock = clock
         self._last = last_recorded_us
-        self._wall_base = clock.now_us()
-        self._monotonic_base = clock.monotonic_us()
+        self._wall_base = base.wall_us
+        self._monotonic_base = base.monotonic_us
         self.jumped = False  # ask the journal's clock, then confirm()
 
     def next(self) -> int:
@@ -73,11 +88,13 @@ class WriterTime:
         return agree
 
 
-def check_skew(clock: Clock, journal_now_us: int) -> None:
-    """Refuse a clock that is too far from the journal's. Raises ClockSkewed."""
-    skew = clock.now_us() - journal_now_us
+def check_skew(clock: Clock, journal_now_us: int) -> Reading:
+    """The reading that agrees with the journal's clock. Raises ClockSkewed if it is too far off."""
+    reading = Reading.of(clock)
+    skew = reading.wall_us - journal_now_us
     if abs(skew) > SKEW_MAX_US:
         raise ClockSkewed(
             f"this machine's clock is {skew} us from the database's; at most {SKEW_MAX_US} us are "
             "allowed: synchronise the clocks (NTP), the writer opens when they agree"
         )
+    return reading

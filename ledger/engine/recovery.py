@@ -132,14 +132,14 @@ async def open_shard(
     A journal that goes on answering "taken" or "unknown" would be filled with openings: after
     OPENINGS_MAX the caller waits before it tries again, or stops.
     """
-    check_skew(clock, await journal.now_us())
+    checked = check_skew(clock, await journal.now_us())
     restored = await restore(store, journal, configurations, trusted)
     replayer = Replayer(journal.shard, codec, configurations, restored, store)
     openings = 0
     while True:
         await _read_to_tail(journal, replayer, progress)
         state = replayer.state
-        time = WriterTime(clock, state.recorded_at)
+        time = WriterTime(clock, state.recorded_at, checked)
         batch = Batch(state.batch_seq + 1, state.entry_seq, time.next())
         if not lease.holds():
             raise LeaseLapsed(f"shard {journal.shard}: the lease lapsed while it was replayed")

@@ -8,12 +8,15 @@ from __future__ import annotations
 from ledger.core.packing import whole
 from ledger.core.state import State
 from ledger.engine.segments import KeySegments
-from ledger.journal.checkpoint import CheckpointStore, records_of
+from ledger.journal.checkpoint import CheckpointStore, Expected, records_of
 
 
 async def whole_state(state: State, segments: KeySegments, store: CheckpointStore) -> State:
-    """A copy of `state` with everything that is packed elsewhere; nothing may change meanwhile."""
-    families = await store.families(state.paged_families)
+    """A copy of `state` with everything that is packed elsewhere; nothing may change meanwhile.
+
+    Raises JournalConflict where another process has claimed the checkpoints since.
+    """
+    families = await store.families(state.paged_families, Expected(state.epoch))
     runs: list[tuple[int, dict[bytes, int]]] = []
     for segment in segments.segments:
         keys: dict[bytes, int] = {}

@@ -339,11 +339,14 @@ def check_client_order(records: list[Record]) -> None:
 def _overtaken(before: Record, after: Record) -> bool:
     """Whether `after` stands first without a reason.
 
-    A reason is that `before` was of the future when `after` was recorded: an attempt whose answer
-    was lost refused it, and the next one recorded it (rule I2).
+    A reason is that an attempt whose answer was lost refused `before`, and the next one recorded it
+    (rule I2): it was of the future when `after` was recorded, or quantities that contradict each
+    other became too old to be rated, and were quarantined.
     """
     assert before.mark is not None and after.mark is not None
     if before.mark.entry_seq < after.mark.entry_seq:
+        return False
+    if before.body["effective_at"] < before.mark.recorded_at - WINDOW_US:
         return False
     return bool(before.body["effective_at"] <= after.mark.recorded_at + FUTURE_US)
 
@@ -351,7 +354,8 @@ def _overtaken(before: Record, after: Record) -> bool:
 def check_order(judge: Judge, records: list[Record], stale_reads: bool) -> None:
     """Strict serialisability of each shard, and so of each family.
 
-    `stale_reads`: two servers may have been there and nothing keeps the older one from reading.
+    `stale_reads`: two servers may have been there, and nothing keeps the older one from reading:
+    there are no leases, or the database's clock, by which they run out, has leapt.
     """
     answered = sorted(
         (record for record in records if record.mark is not None and record.answered_step >= 0),

@@ -509,8 +509,8 @@ _ENGINE: Final = (
         "recorded time goes back after a restart",
         _RECOVERY,
         "open_shard",
-        "WriterTime(clock, state.recorded_at)",
-        "WriterTime(clock, 0)",
+        "WriterTime(clock, state.recorded_at, checked)",
+        "WriterTime(clock, 0, checked)",
         "rule T5",
     ),
     Mutant(

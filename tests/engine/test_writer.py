@@ -430,6 +430,17 @@ def test_a_clock_far_from_the_journals_does_not_open() -> None:
         check_skew(clock, clock.wall_us + SKEW_MAX_US + 1)
 
 
+def test_a_jump_while_the_shard_is_replayed_is_one() -> None:
+    """The clock is believed as it was when it agreed with the journal's (rule T5)."""
+    clock = ManualClock()
+    checked = check_skew(clock, clock.wall_us)
+    clock.advance(2_000_000)
+    clock.wall_us += 3_600_000_000
+    time = WriterTime(clock, 0, checked)
+    assert time.next() == checked.wall_us + 2_000_000
+    assert time.jumped
+
+
 def test_recorded_time_is_monotonic_and_does_not_follow_a_jump() -> None:
     clock = ManualClock()
     time = WriterTime(clock, clock.wall_us)

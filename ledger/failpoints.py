@@ -1,0 +1,71 @@
+"""Named steps at which a process may be made to fail: for tests of what it leaves behind.
+
+`DRAWDOWN_FAILPOINT=append.sent:3` kills this process with SIGKILL as it reaches that step for the
+third time; `append.sent:3:error` makes the I/O there fail instead. Read once, at import: without
+the variable `reached` does nothing. Steps stand in the layers that do I/O, never in core or engine.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Final
+
+VARIABLE: Final = "DRAWDOWN_FAILPOINT"
+
+STEPS: Final = (
+    "append.before",  # the INSERT of a batch is about to be sent
+    "append.sent",  # it is on its way; whether it lands is not known
+    "append.durable",  # it is answered, and nobody has been told
+    "checkpoint.before",  # a checkpoint is about to be written
+    "checkpoint.commit",  # all of it is written, and not committed
+    "checkpoint.durable",  # it is committed, and not taken in
+    "checkpoint.claim",  # the checkpoints are about to be claimed by a new owner
+    "lease.beat",  # leases are about to be renewed
+    "lease.taken",  # a lease was won, and its shard is not open
+    "directory.claimed",  # an account's id is claimed, and the account not opened
+    "configuration.published",  # a configuration is stored, and applied by no shard
+    "projection.commit",  # rows are written, and not committed
+    "projection.durable",  # they are committed
+    "seal.before",  # a seal is signed, and not stored
+)
+
+
+class FailpointUnknown(ValueError):
+    """The variable names no step, count or action."""
+
+
+class Failpoint:
+    """One step that fails at its n-th time."""
+
+    def __init__(self, text: str) -> None:
+        """`step[:n][:kill|error]`. Raises FailpointUnknown."""
+        step, _, rest = text.partition(":")
+        count, _, action = rest.partition(":")
+        if step not in STEPS or not (count or "1").isdigit() or action not in ("", "kill", "error"):
+            raise FailpointUnknown(
+                f"{VARIABLE}={text!r}: say step[:n][:kill|error], with a step of {', '.join(STEPS)}"
+            )
+        self.step = step
+        self.left = int(count or "1")
+        self.kills = action != "error"
+
+    def reach(self, step: str) -> None:
+        """Fail if it is this step's turn. Raises ConnectionError, as a lost connection does."""
+        if step != self.step:
+            return
+        self.left -= 1
+        if self.left:
+            return
+        if self.kills:
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise ConnectionError(f"the failpoint {step} was reached")
+
+
+_armed: Final = Failpoint(os.environ[VARIABLE]) if VARIABLE in os.environ else None
+
+
+def reached(step: str) -> None:
+    """A named step is reached."""
+    if _armed is not None:
+        _armed.reach(step)
