@@ -13,9 +13,10 @@ PIP := PIP_ROOT_USER_ACTION=ignore PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python
 SOURCES := ledger rating tests bench protos build_compiled.py
 JOBS ?= 2
 SEEDS ?= 10000
+KILLS ?= 500
 FAST_TESTS := $(wildcard tests/core tests/rating tests/telemetry tests/docs)
 
-.PHONY: help demo serve test check check-static format simulate bench protos compiled clean
+.PHONY: help demo serve test check check-static format simulate faults bench protos compiled clean
 .DEFAULT_GOAL := help
 
 help: ## Show this list
@@ -45,6 +46,10 @@ format: $(DEVELOPMENT) ## Put the sources into shape
 simulate: $(DEVELOPMENT) ## Run 10,000 simulated worlds of faults, and every deliberate fault
 	$(BIN)/drawdown simulate --seeds 0..$(shell echo $$(($(SEEDS) - 1))) --mutants --jobs 2 \
 		--results bench/results/reliability.json
+
+faults: $(DEVELOPMENT) ## Kill the real program KILLS (500) times; nothing is lost or counted twice
+	$(BIN)/python -m tests.faults --kills $(KILLS)
+	$(BIN)/python -m tests.integrity.damage 600
 
 bench: $(DEVELOPMENT) ## Measure; writes bench/results/latest.json and a plot
 	$(BIN)/python -m bench

@@ -20,13 +20,12 @@ STEPS: Final = (
     "checkpoint.before",  # a checkpoint is about to be written
     "checkpoint.commit",  # all of it is written, and not committed
     "checkpoint.durable",  # it is committed, and not taken in
-    "checkpoint.claim",  # the checkpoints are about to be claimed by a new owner
+    "checkpoint.claim",  # a new owner is about to claim the checkpoints
     "lease.beat",  # leases are about to be renewed
-    "lease.taken",  # a lease was won, and its shard is not open
-    "directory.claimed",  # an account's id is claimed, and the account not opened
-    "configuration.published",  # a configuration is stored, and applied by no shard
-    "projection.commit",  # rows are written, and not committed
-    "projection.durable",  # they are committed
+    "lease.taken",  # shards were won, and are not open
+    "directory.confirm",  # an account is open, and its id only claimed
+    "configuration.commit",  # a configuration is written, and not committed
+    "projection.commit",  # rows of the read models are written, and not committed
     "seal.before",  # a seal is signed, and not stored
 )
 
@@ -62,10 +61,11 @@ class Failpoint:
         raise ConnectionError(f"the failpoint {step} was reached")
 
 
-_armed: Final = Failpoint(os.environ[VARIABLE]) if VARIABLE in os.environ else None
+_failpoint: Final = Failpoint(os.environ[VARIABLE]) if VARIABLE in os.environ else None
+armed: Final = _failpoint is not None
 
 
 def reached(step: str) -> None:
     """A named step is reached."""
-    if _armed is not None:
-        _armed.reach(step)
+    if _failpoint is not None:
+        _failpoint.reach(step)

@@ -9,6 +9,7 @@ from typing import Final, Protocol
 
 import asyncpg
 
+from ledger.failpoints import reached
 from ledger.integrity.keys import KeyRecord
 from ledger.integrity.ranges import StoredSeal
 from ledger.integrity.seal import Seal
@@ -84,6 +85,7 @@ class PostgresSealStore:
     async def append(self, stored: StoredSeal) -> bool:
         """See SealStore."""
         seal = stored.seal
+        reached("seal.before")
         async with borrow(self._pool) as connection:
             done = await connection.execute(
                 _SQL["append"],

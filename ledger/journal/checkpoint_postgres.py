@@ -10,6 +10,7 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from struct import iter_unpack, pack
 from typing import Any, Final
 
+from ledger.failpoints import reached
 from ledger.journal.checkpoint import (
     CheckpointPosition,
     CheckpointWrite,
@@ -113,6 +114,7 @@ class PostgresCheckpoints:
 
     async def claim(self, epoch: int, seen: CheckpointPosition | None, *, reset: bool) -> bool:
         """See `CheckpointStore.claim`."""
+        reached("checkpoint.claim")
         async with borrow(self._pool) as connection, connection.transaction():
             if seen is None:
                 first = await connection.fetchval(_SQL["claim_first"], self.shard, epoch)
@@ -127,6 +129,7 @@ class PostgresCheckpoints:
     async def write(self, change: CheckpointWrite) -> WriteOutcome:
         """See `CheckpointStore.write`."""
         made = change.checkpoint
+        reached("checkpoint.before")
         try:
             async with borrow(self._pool) as connection:
                 stored = await load_checkpoint(connection, self.shard)
@@ -140,6 +143,7 @@ class PostgresCheckpoints:
                     await self._write(connection, change)
         except _Refused as refused:
             return refused.outcome
+        reached("checkpoint.durable")
         return WriteOutcome.WRITTEN
 
     async def close(self) -> None:
@@ -172,6 +176,7 @@ class PostgresCheckpoints:
         )
         if moved is None:
             raise _Refused(WriteOutcome.FENCED)
+        reached("checkpoint.commit")
 
     async def _put_families(self, connection: Connection, part: Sequence[StoredFamily]) -> None:
         await connection.execute(

@@ -6,6 +6,7 @@ from typing import Final
 
 import asyncpg
 
+from ledger.failpoints import reached
 from ledger.journal.configuration import (
     PAGE_ENTRIES_MAX,
     PUBLICATION_MARGIN_US,
@@ -76,6 +77,7 @@ class PostgresConfigurationStore:
                 self._margin_us,
             )
             assert record is not None, "the insert returns its row"
+            reached("configuration.commit")
             return _to_entry(record)
 
     async def read(

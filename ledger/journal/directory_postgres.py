@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 
 import msgspec
 
+from ledger.failpoints import reached
 from ledger.journal import directory as d
 from ledger.journal import directory_changes as changes
 from ledger.journal import directory_rules as rules
@@ -119,6 +120,7 @@ class PostgresDirectory:
 
     async def confirm(self, number: int) -> None:
         """See `Directory.confirm`."""
+        reached("directory.confirm")
         async with borrow(self._pool) as connection:
             await connection.execute(SQL["confirm"], number)
             record = await connection.fetchrow(SQL["by_number"], number)

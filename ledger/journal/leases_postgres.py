@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 
 import asyncpg
 
+from ledger.failpoints import reached
 from ledger.journal.connection import CONNECT_ERRORS, Connection, connect, describe
 from ledger.journal.errors import JournalUnavailable
 from ledger.journal.leases import Identity, Lease, LeaseView, Member
@@ -38,6 +39,7 @@ class PostgresLeaseStore:
         """See `LeaseStore.beat`."""
 
         async def work(connection: Connection) -> LeaseView:
+            reached("lease.beat")
             await connection.execute(
                 _SQL["announce"], identity.process, identity.address, leaving, term_us
             )
@@ -64,6 +66,8 @@ class PostgresLeaseStore:
             records = await connection.fetch(
                 _SQL["acquire"], identity.process, identity.address, wanted, term_us
             )
+            if records:
+                reached("lease.taken")
             return {record["shard"]: record["epoch"] for record in records}
 
         return await self._do(work)

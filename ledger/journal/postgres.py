@@ -15,6 +15,7 @@ from typing import Final
 import asyncpg
 from asyncpg.prepared_stmt import PreparedStatement
 
+from ledger.failpoints import armed, reached
 from ledger.journal.connection import CONNECT_ERRORS, Connection, connect, describe
 from ledger.journal.errors import (
     CommitUnknown,
@@ -56,6 +57,7 @@ class PostgresJournal:
         assert row.shard == self.shard, f"row of shard {row.shard} given to shard {self.shard}"
         insert = await self._ready_to_write(row.batch_seq)
         self._notices.clear()
+        reached("append.before")
         sent = asyncio.ensure_future(
             insert.fetchval(
                 row.shard,
@@ -72,7 +74,11 @@ class PostgresJournal:
             )
         )
         try:
+            if armed:
+                await asyncio.sleep(0)  # the statement is on its way
+                reached("append.sent")
             written = await asyncio.shield(sent)
+            reached("append.durable")
         except asyncio.CancelledError:
             sent.add_done_callback(_swallow)
             self._cut_writer()

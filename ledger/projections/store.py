@@ -13,6 +13,7 @@ from typing import Any, Final, TypeAlias
 import asyncpg
 from asyncpg.transaction import Transaction
 
+from ledger.failpoints import reached
 from ledger.journal.connection import Connection, connect
 from ledger.journal.protocol import JournalRow
 from ledger.projections import changes as c
@@ -114,6 +115,7 @@ class ProjectionStore:
 
     async def advance(self, before: Position, last: JournalRow) -> None:
         """Move the checkpoint to the last batch whose rows were written."""
+        reached("projection.commit")
         done = await self.connection.execute(
             _SQL["advance"],
             self.shard,

@@ -40,6 +40,25 @@ class ServerProcess:
         self.metrics = f"127.0.0.1:{free_port()}"
         self._process: subprocess.Popen[bytes] | None = None
 
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+    def start_with(self, **settings: object) -> None:
+        """Start with these settings beside its own, for this life alone; "" = not set."""
+        own = self.settings
+        more = {f"DRAWDOWN_{name.upper()}": str(value) for name, value in settings.items() if value}
+        self.settings = own | more
+        try:
+            self.start()
+        finally:
+            self.settings = own
+
     def start(self) -> None:
         command = [sys.executable, "-m", "ledger.cli", "serve", "--listen", self.address]
         command += ["--metrics-port", self.metrics.rpartition(":")[2]]
