@@ -22,6 +22,7 @@ import psutil
 from ledger.failpoints import STEPS
 from ledger.journal.embedded import EmbeddedPostgres
 from ledger.journal.embedded_host import throwaway_root
+from ledger.journal.errors import EmbeddedUnavailable
 from ledger.journal.migrate import migrate
 from ledger.verify import verify
 from tests.crash.processes import ServerProcess
@@ -32,6 +33,7 @@ LEASE_TERM_MS: Final = 400
 STOPPED_S: Final = 0.7  # past the lease
 DIES_WITHIN_S: Final = 4  # a step that the load does not reach by then: killed from outside
 GROWS_TO: Final = {"append.durable": 40, "append.sent": 40, "append.before": 40, "lease.beat": 12}
+POSTGRES_TRIES: Final = 10
 FEW: Final = 3  # the n-th time of a step that is reached seldom
 
 SERVER_STEPS: Final = tuple(
@@ -138,10 +140,22 @@ class Installation:
         psutil.wait_procs(family, 10)
         self.kills += 1
         began = time.monotonic_ns()
-        await asyncio.to_thread(self.postgres.start)
+        await self._start_postgres()
         await self._server.ready()
         self.recoveries_us.append((time.monotonic_ns() - began) // 1_000)
         return "postgres"
+
+    async def _start_postgres(self) -> None:
+        """A backend that was forked as its postmaster died keeps the memory for a moment."""
+        for left in reversed(range(POSTGRES_TRIES)):
+            try:
+                await asyncio.to_thread(self.postgres.start)
+            except EmbeddedUnavailable:
+                if not left:
+                    raise
+                await asyncio.sleep(0.2)
+            else:
+                return
 
     def _kill_side_process(self) -> str:
         """The projector or the sealer; the server starts it again by itself."""
