@@ -20,6 +20,7 @@ _DECIDE: Final = "ledger.core.decide"
 _WRITER: Final = "ledger.engine.writer"
 _RECENT: Final = "ledger.engine.recent"
 _RECOVERY: Final = "ledger.engine.recovery"
+_CHECKPOINT: Final = "ledger.engine.checkpoint"
 _CLOCK: Final = "ledger.engine.clock"
 _CLIENT: Final = "ledger.client.core"
 _PROJECTOR: Final = "ledger.projections.shard"
@@ -647,12 +648,56 @@ _PROJECTOR_MUTANTS: Final = (
     ),
 )
 
+_CHECKPOINTS: Final = (
+    Mutant(
+        "checkpoint of a torn moment",
+        _CHECKPOINT,
+        "Checkpointer.protect",
+        "if root in capture.pending:",
+        "if False:",
+        "a checkpoint is one moment",
+    ),
+    Mutant(
+        "changed families left out of the next checkpoint",
+        _CHECKPOINT,
+        "Checkpointer.sealed",
+        "self._dirty.update(roots)",
+        "pass",
+        "a checkpoint holds everything that changed",
+    ),
+    Mutant(
+        "checkpoint of another process read as our own",
+        "ledger.journal.checkpoint",
+        "Expected.check",
+        "if epoch != self.epoch or self.batch_seq not in (-1, batch_seq):",
+        "if False:",
+        "families are those of the state",
+    ),
+    Mutant(
+        "key segments not asked",
+        "ledger.engine.segments",
+        "KeySegments.any_maybe",
+        "return any(any(map(group.filter.__contains__, numbers)) for group in self.groups)",
+        "return False",
+        "rule I1",
+    ),
+    Mutant(
+        "due family that is paged out forgotten",
+        _DECIDE,
+        "_family_due",
+        "state.overdue.append(root)",
+        "pass",
+        "rule H2",
+    ),
+)
+
 MUTANTS: Final = (
     *_WATERFALL,
     *_CORE,
     *_ENGINE,
     *_LEASES,
     *_JOURNAL,
+    *_CHECKPOINTS,
     *_CLIENT_MUTANTS,
     *_PROJECTOR_MUTANTS,
 )
@@ -734,5 +779,10 @@ SEEDS: Final[dict[str, int]] = {
     "older generations of keys not asked": 4,
     "keys forgotten after a week": 37,
     "reads do not wait for durability": 1,
+    "checkpoint of a torn moment": 47,
+    "changed families left out of the next checkpoint": 1,
+    "checkpoint of another process read as our own": 60,
+    "key segments not asked": 1,
+    "due family that is paged out forgotten": 4,
 }
 """A seed that has caught each before: tried first, so that the list is soon gone through."""
