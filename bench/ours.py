@@ -41,6 +41,7 @@ CATCH_UP_TIMEOUT_S: Final = 300
 PROJECTOR_TIMEOUT_S: Final = 30
 VERIFY_TIMEOUT_S: Final = 1_200
 POLL_S: Final = 0.25
+CHECKPOINT_TABLES: Final = ("checkpoint", "checkpoint_family", "key_segment", "key_bucket")
 DURABILITY: Final = (
     "fsync",
     "synchronous_commit",
@@ -171,6 +172,20 @@ class Ours:
         """PostgreSQL's settings, read back in a session opened as the writers open theirs."""
         dsn = EmbeddedPostgres(self.data_dir).dsn
         return read_back(lambda: connect(dsn, application_name="drawdown-bench"))
+
+    def forget_checkpoints(self) -> None:
+        """Drop every checkpoint of the stopped ledger: the next start replays the whole journal."""
+
+        async def drop(dsn: str) -> None:
+            connection = await connect(dsn, application_name="drawdown-bench")
+            try:
+                for table in CHECKPOINT_TABLES:
+                    await connection.execute(f"DELETE FROM ledger.{table}")
+            finally:
+                await connection.close()
+
+        with EmbeddedPostgres(self.data_dir) as postgres:
+            asyncio.run(drop(postgres.dsn))
 
     def verify(self) -> dict[str, Any]:
         """`drawdown verify` on the stopped ledger: hash chain, books, replayed state, read models.
