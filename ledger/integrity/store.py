@@ -85,8 +85,8 @@ class PostgresSealStore:
     async def append(self, stored: StoredSeal) -> bool:
         """See SealStore."""
         seal = stored.seal
-        reached("seal.before")
         async with borrow(self._pool) as connection:
+            reached("seal.before")
             done = await connection.execute(
                 _SQL["append"],
                 seal.format,

@@ -114,8 +114,8 @@ class PostgresCheckpoints:
 
     async def claim(self, epoch: int, seen: CheckpointPosition | None, *, reset: bool) -> bool:
         """See `CheckpointStore.claim`."""
-        reached("checkpoint.claim")
         async with borrow(self._pool) as connection, connection.transaction():
+            reached("checkpoint.claim")
             if seen is None:
                 first = await connection.fetchval(_SQL["claim_first"], self.shard, epoch)
                 return first is not None
@@ -129,9 +129,9 @@ class PostgresCheckpoints:
     async def write(self, change: CheckpointWrite) -> WriteOutcome:
         """See `CheckpointStore.write`."""
         made = change.checkpoint
-        reached("checkpoint.before")
         try:
             async with borrow(self._pool) as connection:
+                reached("checkpoint.before")
                 stored = await load_checkpoint(connection, self.shard)
                 if stored is None or stored.epoch != made.epoch:
                     return WriteOutcome.FENCED
@@ -141,9 +141,9 @@ class PostgresCheckpoints:
                     return WriteOutcome.MOVED
                 async with connection.transaction():
                     await self._write(connection, change)
+                reached("checkpoint.durable")
         except _Refused as refused:
             return refused.outcome
-        reached("checkpoint.durable")
         return WriteOutcome.WRITTEN
 
     async def close(self) -> None:

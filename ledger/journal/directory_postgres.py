@@ -120,8 +120,8 @@ class PostgresDirectory:
 
     async def confirm(self, number: int) -> None:
         """See `Directory.confirm`."""
-        reached("directory.confirm")
         async with borrow(self._pool) as connection:
+            reached("directory.confirm")
             await connection.execute(SQL["confirm"], number)
             record = await connection.fetchrow(SQL["by_number"], number)
         if record is not None and record["state"] == d.AccountState.CREATED:

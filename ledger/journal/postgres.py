@@ -57,7 +57,6 @@ class PostgresJournal:
         assert row.shard == self.shard, f"row of shard {row.shard} given to shard {self.shard}"
         insert = await self._ready_to_write(row.batch_seq)
         self._notices.clear()
-        reached("append.before")
         sent = asyncio.ensure_future(
             insert.fetchval(
                 row.shard,
@@ -152,6 +151,7 @@ class PostgresJournal:
                 self._capacity = await self._writer.fetchval(_SQL["capacity"])
             if batch_seq + PARTITION_MARGIN > self._capacity:
                 await self._make_room(self._writer, batch_seq)
+            reached("append.before")
             return self._insert
         except (*CONNECT_ERRORS, asyncpg.PostgresError) as error:
             self._cut_writer()

@@ -8,6 +8,7 @@ as a replay of the same outcome.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -32,7 +33,28 @@ EVENTS_A_BATCH = 40
 GRANTED = 10**12
 RECORDED = {usage_pb2.INGEST_OUTCOME_APPLIED, usage_pb2.INGEST_OUTCOME_SUSPENSE}
 AGAIN = {usage_pb2.INGEST_OUTCOME_RETRY, usage_pb2.INGEST_OUTCOME_UNKNOWN}
+RETRIES = json.dumps(
+    {
+        "methodConfig": [
+            {
+                "name": [{}],
+                "retryPolicy": {
+                    "maxAttempts": 5,
+                    "initialBackoff": "0.1s",
+                    "maxBackoff": "1s",
+                    "backoffMultiplier": 2,
+                    "retryableStatusCodes": ["UNAVAILABLE"],
+                },
+            }
+        ]
+    }
+)
 RETRIED_CODES = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
+
+
+def patient_channel(address: str) -> grpc.aio.Channel:
+    """A channel whose calls are tried again while the server says UNAVAILABLE, as clients do."""
+    return grpc.aio.insecure_channel(address, [("grpc.service_config", RETRIES)])
 
 
 def account_name(number: int) -> str:
@@ -62,7 +84,7 @@ def tokens_of(number: int) -> int:
 async def send_again(address: str, batches: Iterable[int]) -> set[tuple[int, int]]:
     """Send these batches once more; returns the events (batch, index) that were there already."""
     replayed = set()
-    async with grpc.aio.insecure_channel(address) as channel:
+    async with patient_channel(address) as channel:
         stub = usage_pb2_grpc.UsageServiceStub(channel)
         for number in sorted(batches):
             reply = await stub.Ingest(batch_of(number), timeout=60)
@@ -87,7 +109,7 @@ class Workload:
 
     async def prepare(self) -> None:
         """Assets, prices, accounts and grants."""
-        async with grpc.aio.insecure_channel(self.address) as channel:
+        async with patient_channel(self.address) as channel:
             pricing = pricing_pb2_grpc.PricingServiceStub(channel)
             await pricing.CreateAsset(
                 pricing_pb2.CreateAssetRequest(
@@ -134,7 +156,7 @@ class Workload:
 
     async def sender(self) -> None:
         """Take the next batch and send it until every event of it is acknowledged."""
-        async with grpc.aio.insecure_channel(self.address) as channel:
+        async with patient_channel(self.address) as channel:
             stub = usage_pb2_grpc.UsageServiceStub(channel)
             while not self.stopping:
                 number = self._next
@@ -176,7 +198,7 @@ class Workload:
 
     async def check(self) -> None:
         """Send everything once more: each a replay; the balances show each event once."""
-        async with grpc.aio.insecure_channel(self.address) as channel:
+        async with patient_channel(self.address) as channel:
             stub = usage_pb2_grpc.UsageServiceStub(channel)
             for number in sorted(self.started):
                 reply = await stub.Ingest(batch_of(number), timeout=60)

@@ -29,11 +29,12 @@ from tests.crash.processes import ServerProcess
 from tests.crash.workload import Workload
 
 SENDERS: Final = 3
-LEASE_TERM_MS: Final = 400
-STOPPED_S: Final = 0.7  # past the lease
+LEASE_TERM_MS: Final = 600
+STOPPED_S: Final = 0.9  # past the lease
 DIES_WITHIN_S: Final = 4  # a step that the load does not reach by then: killed from outside
 GROWS_TO: Final = {"append.durable": 40, "append.sent": 40, "append.before": 40, "lease.beat": 12}
 POSTGRES_TRIES: Final = 10
+PROGRESS_BATCHES: Final = 25
 FEW: Final = 3  # the n-th time of a step that is reached seldom
 
 SERVER_STEPS: Final = tuple(
@@ -100,6 +101,14 @@ class Installation:
         name = f"step {step}" if not self._server.running else "server"
         await self._restart()
         return name
+
+    async def survive(self, step: str, times: int) -> None:
+        """A server whose n-th I/O of that kind fails: it goes on by itself."""
+        self._server.kill()
+        self.kills += 1
+        await self._start(f"{step}:{times}:error")
+        await self._progress(PROGRESS_BATCHES)
+        assert self._server.running, f"the server did not survive {step}, {times}"
 
     async def settle(self) -> None:
         """Stop sending, send everything again, and have the books verified."""

@@ -24,6 +24,13 @@ async def test_the_server_dies_at_every_step_once(tmp_path: Path) -> None:
     assert struck.kills == 2 * len(SERVER_STEPS)
 
 
+async def test_an_io_that_fails_once_is_survived(tmp_path: Path) -> None:
+    async with installation(13, tmp_path / "server.log") as struck:
+        for step in SERVER_STEPS:
+            await struck.survive(step, 2 if step.startswith("append") else 1)
+        await struck.settle()
+
+
 async def test_random_kills_of_everything(tmp_path: Path) -> None:
     async with installation(11, tmp_path / "server.log") as struck:
         while struck.kills < 6:
