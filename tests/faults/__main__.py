@@ -21,6 +21,7 @@ from tests.faults.installation import Installation, installation
 
 AT_ONCE = 2
 SAYS_EVERY = 20
+TAIL = 6_000  # characters
 
 
 async def strike_all(kills: int, seed: int, log: Path) -> list[Installation]:
@@ -32,7 +33,12 @@ async def strike_all(kills: int, seed: int, log: Path) -> list[Installation]:
         async with installation(seed + number, log / f"server-{number}.log") as struck:
             said = 0
             while struck.kills < share:
-                await struck.strike()
+                try:
+                    await struck.strike()
+                except BaseException:
+                    tail = (log / f"server-{number}.log").read_text(errors="replace")[-TAIL:]
+                    click.echo(f"installation {number}, its log ends:\n{tail}", err=True)
+                    raise
                 if struck.kills // SAYS_EVERY > said:
                     said = struck.kills // SAYS_EVERY
                     click.echo(f"installation {number}: {struck.kills} of {share} kills", err=True)
