@@ -129,6 +129,10 @@ class Resolver:
         self._park(state, item, missing)
         return True
 
+    def needs(self, root: int) -> bool:
+        """Whether the family is to stay in memory: something that waits touches it."""
+        return self._blocked[root] > 0
+
     def want(self, roots: Iterable[int]) -> None:
         """Have these families fetched: something in them is due."""
         self._wanted.update(dict.fromkeys(roots))
@@ -209,7 +213,7 @@ class Resolver:
 
     def _park(self, state: State, item: Waiting, resolution: Resolution) -> None:
         resolution.roots = _all_roots(state, item)
-        insort(self._parked, item, key=_order)
+        insort(self._parked, item, key=arrival)
         self._blocked.update(list(resolution.roots))
         self._go_on()
 
@@ -278,11 +282,13 @@ class Resolver:
         except JournalUnavailable:
             await asyncio.sleep(RETRY_DELAY_US / US_A_SECOND)
             return
+        stored = {family.place.root: None for family in families}
+        for root in roots:
+            if root not in stored and root in state.paged_families:
+                raise msgspec.ValidationError(f"family {root} is not stored")
         await self._bring_in(state, families)
         for root in roots:
             self._wanted.pop(root, None)
-            if root in state.paged_families:
-                raise msgspec.ValidationError(f"family {root} is not stored")
         replaced = self._deliver(places, bodies)
         self._release(state)
         if replaced:  # the checkpoint that merged a segment is durable, but not taken in yet
@@ -321,7 +327,8 @@ class Resolver:
         return replaced
 
 
-def _order(item: Waiting) -> int:
+def arrival(item: Waiting) -> int:
+    """Where an item that was held back stands in the order of arrival."""
     order: int = item.resolution.order
     return order
 

@@ -30,7 +30,7 @@ from ledger.engine.observer import NoObserver, Observer
 from ledger.engine.paging import Pager, touched_roots
 from ledger.engine.recent import RecentBatches, answer_again, replay_of
 from ledger.engine.recovery import LeaseLapsed, Progress, Replayer, open_shard
-from ledger.engine.resolve import Resolver, Waiting
+from ledger.engine.resolve import Resolver, Waiting, arrival
 from ledger.engine.restore import CheckpointDamaged
 from ledger.engine.ticket import (
     PENDING,
@@ -473,7 +473,10 @@ class Writer:
                 await self._let_go()
                 return
             if self._failure is not None:
-                raise self._failure
+                if self._commit is None:
+                    raise self._failure
+                await asyncio.wait({self._commit})  # ends as the journal says, not as this failed
+                continue
             self._turn()
             if self._sweep_due():
                 self._sweep()
@@ -746,16 +749,22 @@ class Writer:
             return False
         state = self._speculative
         now = self._clock.monotonic_us()
-        dropped = self._pager.page_out(state, self._checkpointer.is_clean, now)
+        dropped = self._pager.page_out(state, self._may_leave, now)
         if dropped:
             self._observer.families_changed(
                 self.shard, len(state.families), len(state.paged_families)
             )
         return dropped > 0
 
+    def _may_leave(self, root: int) -> bool:
+        return self._checkpointer.is_clean(root) and not self._resolver.needs(root)
+
     def _take_back(self, items: Sequence[Waiting]) -> None:
-        """What was parked goes first, in order, and is looked at again."""
-        self._queue.extendleft(reversed(items))  # type: ignore[arg-type]
+        """What was parked goes first, in order of arrival, and is looked at again."""
+        first: list[Any] = list(items)
+        while self._queue and self._queue[0].resolution is not None:
+            first.append(self._queue.popleft())  # came back before, and found no room since
+        self._queue.extendleft(sorted(first, key=arrival, reverse=True))
         self._wake.set()
 
     def _fail_with(self, error: BaseException) -> None:
