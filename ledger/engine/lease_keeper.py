@@ -237,7 +237,8 @@ class Keeper:
                 continue  # given away while the beat was under way
             if kept.get(shard) == epoch:
                 lease.renewed(sent_us)
-                self._host.confirmed(shard)
+                if lease.holds():  # or it was heard of too late: what came since is not covered
+                    self._host.confirmed(shard)
             else:
                 del self.leases[shard]
                 lease.revoke()

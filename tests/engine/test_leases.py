@@ -382,3 +382,41 @@ async def test_what_is_published_during_a_takeover_is_applied_before_anything_is
     assert state.configuration == {TENANT_DEFAULT: 3}
     assert state.catalog.asset_of(TENANT_DEFAULT, "EUR") is not None
     await stop(third)
+
+
+async def test_a_renewal_that_is_heard_of_too_late_proves_nothing_of_what_came_after_it() -> None:
+    """It was good when it was given; the process stood still before it heard."""
+    world = World()
+    old, new = Process(world, "old"), Process(world, "new")
+    await old.start()
+    entry = await funded(old)
+    writer = old.ledger.writers[0]
+    keeper = old.ledger.shards.keeper
+    assert keeper is not None
+    renewed, heard = asyncio.Event(), asyncio.Event()
+    beat = old.leases.beat
+
+    async def slow(*args: object, **named: object) -> object:
+        view = await beat(*args, **named)  # type: ignore[arg-type]
+        renewed.set()
+        await heard.wait()
+        return view
+
+    old.leases.beat = slow  # type: ignore[method-assign, assignment]
+    keeper.poke()
+    await renewed.wait()
+    world.clock.advance(TERM_US + 1)
+    await new.start()
+    before = writer.durable_position
+    ticket = await new.ledger.submit(entry, world.usage(new.ledger, entry, "by the successor"))
+    assert isinstance(ticket.outcomes[0], UsageRecorded)
+    read = asyncio.create_task(writer.read(lambda state: state.entry_seq))
+    for _ in range(50):
+        await asyncio.sleep(0)
+    assert not read.done() and before == writer.durable_position
+    heard.set()
+    old.leases.beat = beat  # type: ignore[method-assign]
+    with pytest.raises(NotOwner):
+        async with asyncio.timeout(5):
+            await read
+    await stop(new, old)
