@@ -30,6 +30,7 @@ from ledger.journal.errors import JournalUnavailable
 FAMILIES_A_QUERY: Final = 1_024  # x ~1 kB
 BUCKETS_A_QUERY: Final = 256  # x 24 kB = 6 MB
 RETRY_DELAY_US: Final = 20_000  # after a failed query, and while a segment is being replaced
+AWAY_MAX_US: Final = 2_000_000  # queries fail for so long: what waits is told, the shard reopened
 US_A_SECOND: Final = 1_000_000
 
 Places = dict[bytes, list[tuple[int, int]]]
@@ -93,6 +94,7 @@ class Resolver:
         self._arrivals = 0
         self._wanted: dict[int, None] = {}  # families to be fetched
         self._task: asyncio.Task[None] | None = None
+        self._answered_us = 0  # when the store last answered, or was first asked
 
     def open(self, state: State) -> None:
         """Serve a state that was just opened."""
@@ -143,13 +145,14 @@ class Resolver:
 
         Raises JournalUnavailable, and JournalConflict where the shard is not ours any more.
         """
+        state = self._state
         while True:
-            if self._state is None:
+            if state is None or self._state is not state:  # the next may have it in memory
                 raise JournalUnavailable(f"shard {self._store.shard} is being opened")
             places = self._checkpointer.segments.places(key)
             if not places:
                 return None
-            bodies = await self._store.buckets(places, Expected(self._state.epoch))
+            bodies = await self._store.buckets(places, Expected(state.epoch))
             for place in places:
                 locator = find_in_bucket(bodies.get(place, b""), key)
                 if locator is not None:
@@ -258,6 +261,7 @@ class Resolver:
 
     async def _fetch(self) -> None:
         """One query for families and one for buckets at a time, until nothing is wanted."""
+        self._answered_us = self._clock.monotonic_us()
         try:
             while self._state is not None and (self._wanted or self._parked):
                 await self._fetch_some(self._state)
@@ -280,8 +284,11 @@ class Resolver:
             families = await self._store.families(roots, ours) if roots else []
             bodies = await self._store.buckets(list(places), ours) if places else {}
         except JournalUnavailable:
+            if self._clock.monotonic_us() - self._answered_us >= AWAY_MAX_US:
+                raise
             await asyncio.sleep(RETRY_DELAY_US / US_A_SECOND)
             return
+        self._answered_us = self._clock.monotonic_us()
         stored = {family.place.root: None for family in families}
         for root in roots:
             if root not in stored and root in state.paged_families:

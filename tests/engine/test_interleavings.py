@@ -10,10 +10,9 @@ import pytest
 from ledger.core.digest import digest
 from ledger.core.events import UsageRecorded
 from ledger.core.limits import MILLISECOND_US
-from ledger.engine.ticket import Ticket
+from ledger.engine.resolve import AWAY_MAX_US
+from ledger.engine.ticket import NotApplied
 from ledger.engine.upkeep import Upkeep
-from ledger.engine.writer import Writer
-from ledger.journal.directory import Entry
 from ledger.journal.errors import JournalConflict, JournalUnavailable
 from tests.engine.ledger_world import ManualClock, World
 from tests.engine.test_checkpoints import accounts, record, replayed, settle, until
@@ -127,3 +126,26 @@ async def test_what_comes_back_later_goes_in_the_order_of_arrival(
     seqs = [each.entry_seq for each in found if each is not None]
     assert len(seqs) == 2 and seqs == sorted(seqs)
     await ledger.stop()
+
+
+async def test_what_waits_for_a_store_that_stays_away_is_told_and_a_writer_can_stop() -> None:
+    world = World()
+    ledger, entry = await world.funded()
+    writer = ledger.writers[0]
+    await page_all_out(writer)
+    asked = asyncio.Event()
+
+    async def away(roots: list[int], expected: object) -> object:
+        asked.set()
+        raise JournalUnavailable("as if")
+
+    writer._resolver._store.families = away  # type: ignore[method-assign, assignment]
+    waiting = asyncio.create_task(record(world, ledger, entry, "waits"))
+    await asked.wait()
+    assert not waiting.done(), "it may be back in a moment"
+    stopping = asyncio.create_task(ledger.stop())
+    world.clock.advance(AWAY_MAX_US)
+    async with asyncio.timeout(5):
+        with pytest.raises(NotApplied):
+            await waiting
+        await stopping
