@@ -18,8 +18,10 @@ from ledger.client import DrawdownClient
 from ledger.client.channels import Channels
 from ledger.client.compact import Envelope
 from ledger.client.events import Outcome, UsageEvent, event_bytes, shape_bytes, shape_key
-from ledger.client.parcels import Batch, Pending
+from ledger.client.parcels import Batch, Family, Pending
+from ledger.client.refreshing import Refreshing
 from ledger.client.retry import Failure, FailureKind
+from ledger.client.routing import Routing
 from ledger.client.sender import Answer, Transport
 from ledger.client.transports import StreamTransport, UnaryTransport
 from ledger.engine.ledger import Ledger
@@ -53,6 +55,7 @@ class Carrier:
     def batch(self, *ids: str, account: str = "acme") -> Batch:
         self.numbers += 1
         made = Batch(self.numbers, self.address, 0)
+        made.families.append(Family(account))
         for event_id in ids:
             event = UsageEvent(event_id, account, {self.quantity: 3}, self.product)
             shape = shape_key(event)
@@ -90,8 +93,15 @@ async def real(kind: str) -> AsyncIterator[Carrier]:
             await client.create_account("acme")
         async with CuttingProxy(address) as proxy:
             made = UnaryTransport if kind == "unary" else StreamTransport
+            routing = Routing("default", proxy.address)
+            refreshing = Refreshing("default", channels, routing)
             transport = made(
-                channels, Envelope("default", "test"), 10_000_000, lambda position: None
+                channels,
+                Envelope("default", "test"),
+                10_000_000,
+                lambda position: None,
+                routing,
+                refreshing,
             )
             carrier = Carrier(
                 transport,
@@ -103,6 +113,7 @@ async def real(kind: str) -> AsyncIterator[Carrier]:
             )
             yield carrier
             await transport.close()
+            await refreshing.close()
     finally:
         await channels.close()
         await server.stop(0)
