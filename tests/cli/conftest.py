@@ -17,7 +17,7 @@ __all__ = ["collector", "data_dir", "server"]
 @pytest.fixture(scope="session")
 def data_dir() -> Iterator[Path]:
     """A data directory that the embedded PostgreSQL's user can reach."""
-    path = throwaway_root() / f"drawdown-test-cli-{secrets.token_hex(4)}"
+    path = throwaway_root() / f"drawdown-cli-{secrets.token_hex(4)}"
     yield path
     shutil.rmtree(path, ignore_errors=True)
 

@@ -20,7 +20,7 @@ from ledger.v1 import account_pb2, account_pb2_grpc, journal_pb2, journal_pb2_gr
 
 @pytest.fixture
 def own_dir() -> Iterator[Path]:
-    path = throwaway_root() / f"drawdown-test-serve-{secrets.token_hex(4)}"
+    path = throwaway_root() / f"drawdown-serve-{secrets.token_hex(4)}"
     yield path
     shutil.rmtree(path, ignore_errors=True)
 

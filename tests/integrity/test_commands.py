@@ -219,7 +219,7 @@ def test_an_embedded_ledger_makes_a_key_of_its_own(tmp_path: Path) -> None:
     """Without a word from anybody; only its owner can read it."""
     from ledger.journal.embedded_host import throwaway_root
 
-    data_dir = throwaway_root() / f"drawdown-test-seal-{tmp_path.name}"
+    data_dir = throwaway_root() / f"drawdown-seal-{tmp_path.name}"
     try:
         server = Server(tmp_path / "log", f"--data-dir={data_dir}", "--no-projector")
         assert server.end() == 0
