@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ledger.engine.upkeep import Upkeep
 from ledger.journal.embedded_host import default_data_directory
+from ledger.projections.shard import LAG_MAX_US
 
 LISTEN_DEFAULT: Final = "127.0.0.1:8433"
 METRICS_PORT_DEFAULT: Final = 9464  # the usual one of OpenTelemetry's Prometheus exporters
@@ -42,6 +43,13 @@ class DatabaseSettings(BaseSettings):
     shards: int | None = None
     connect_timeout_s: int = Field(default=30, ge=1, le=3_600)
     """How long to go on trying while PostgreSQL is away at the start."""
+
+
+class ProjectorSettings(DatabaseSettings):
+    """How the read models are kept up."""
+
+    projection_lag_s: int = Field(default=LAG_MAX_US // US_A_SECOND, ge=0, le=3_600)
+    """So far behind the read models may fall while the writers need the machine."""
 
 
 class SealSettings(DatabaseSettings):

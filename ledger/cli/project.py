@@ -37,11 +37,11 @@ def project(until_input_ends: bool, database_url: str | None, data_dir: Path | N
 
     from ledger.journal.migrate import read_settings
     from ledger.projections.projector import run_projector
-    from ledger.settings import DatabaseSettings, load_settings
+    from ledger.settings import US_A_SECOND, ProjectorSettings, load_settings
 
     if until_input_ends:
         os.nice(NICENESS_BESIDE_A_SERVER)
-    settings = load_settings(DatabaseSettings, database_url=database_url, data_dir=data_dir)
+    settings = load_settings(ProjectorSettings, database_url=database_url, data_dir=data_dir)
     logging.basicConfig(
         stream=sys.stderr, level=logging.INFO, format="%(asctime)s projector %(message)s"
     )
@@ -55,7 +55,12 @@ def project(until_input_ends: bool, database_url: str | None, data_dir: Path | N
         if not until_input_ends:
             say(f"projecting {describe(settings.database_url)}; Ctrl-C stops it")
         try:
-            await run_projector(dsn, by=f"{socket.gethostname()}/{os.getpid()}", stop=stop)
+            await run_projector(
+                dsn,
+                by=f"{socket.gethostname()}/{os.getpid()}",
+                stop=stop,
+                lag_max_us=settings.projection_lag_s * US_A_SECOND,
+            )
         finally:
             if watching is not None:
                 watching.cancel()

@@ -18,7 +18,7 @@ from ledger.journal.errors import JournalUnavailable
 from ledger.journal.migrate import read_settings
 from ledger.journal.postgres import PostgresJournal
 from ledger.projections.lag import Lag
-from ledger.projections.shard import OnLag, ShardBusy, TableProjector, follow
+from ledger.projections.shard import LAG_MAX_US, OnLag, ShardBusy, TableProjector, follow
 from ledger.projections.store import SCHEMA, ProjectionStore
 
 __all__ = ["ShardBusy", "ShardProjector", "rare_collections", "run_projector"]
@@ -59,12 +59,17 @@ def rare_collections() -> Iterator[None]:
 
 
 async def run_projector(
-    dsn: str, *, by: str = "", on_lag: OnLag = _nobody, stop: asyncio.Event | None = None
+    dsn: str,
+    *,
+    by: str = "",
+    on_lag: OnLag = _nobody,
+    stop: asyncio.Event | None = None,
+    lag_max_us: int = LAG_MAX_US,
 ) -> None:
     """Keep the read models of every shard up until `stop` is set (default: until cancelled).
 
     `by` names this process in `projection.status`; `on_lag` is told after each step and must not
-    wait. Waits for a database that goes away; a shard whose journal or tables are damaged is logged
+    wait. `lag_max_us` behind busy writers it rests no more. Waits for a database that goes away; a shard whose journal or tables are damaged is logged
     and the others go on. Raises MigrationRefused and JournalUnavailable at the start only.
     """
     settings = await read_settings(dsn)
@@ -76,7 +81,7 @@ async def run_projector(
     projectors = [ShardProjector(dsn, shard, by=by) for shard in range(settings.shards)]
     try:
         with rare_collections():
-            await _follow_all(projectors, on_lag, stop)
+            await _follow_all(projectors, on_lag, stop, lag_max_us)
     except ExceptionGroup as errors:
         raise errors.exceptions[0] from None
     finally:
@@ -85,11 +90,14 @@ async def run_projector(
 
 
 async def _follow_all(
-    projectors: list[ShardProjector], on_lag: OnLag, stop: asyncio.Event | None
+    projectors: list[ShardProjector],
+    on_lag: OnLag,
+    stop: asyncio.Event | None,
+    lag_max_us: int,
 ) -> None:
     turn = asyncio.Lock()
     async with asyncio.TaskGroup() as group:
-        running = [group.create_task(follow(each, on_lag, turn)) for each in projectors]
+        running = [group.create_task(follow(each, on_lag, turn, lag_max_us)) for each in projectors]
         if stop is not None:
             await stop.wait()
             for task in running:

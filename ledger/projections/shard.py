@@ -27,11 +27,11 @@ POLL_MIN_S: Final = 0.02  # also what gathers small batches into one transaction
 POLL_MAX_S: Final = 0.1
 GATHER_MAX_S: Final = 2.0
 YIELD: Final = 3
-LAG_MAX_US: Final = 20_000_000
+LAG_MAX_US: Final = 60_000_000  # unless told otherwise
 """While the writers are busy, this process works on one shard at a time and then rests YIELD times
 as long as that transaction took: decisions have the machine, and each counter changes once a larger
-transaction. No shard falls much more than LAG_MAX_US behind, and when the writers are quiet all
-catch up at full speed."""
+transaction. No shard falls much more than that behind, and when the writers are quiet all catch up
+at full speed."""
 
 AWAY_MAX_S: Final = 2.0  # between two tries while the database is away
 BUSY_S: Final = 1.0  # before looking again at a shard that another projector has
@@ -188,7 +188,9 @@ class TableProjector:
         await self._drop_pages()
 
 
-async def follow(projector: TableProjector, on_lag: OnLag, turn: asyncio.Lock) -> None:
+async def follow(
+    projector: TableProjector, on_lag: OnLag, turn: asyncio.Lock, lag_max_us: int = LAG_MAX_US
+) -> None:
     """One shard, for ever. A damaged one is reported and tried again: a rebuild heals it.
 
     A shard works while it has the `turn`, and keeps it while the process rests for the writers.
@@ -215,7 +217,7 @@ async def follow(projector: TableProjector, on_lag: OnLag, turn: asyncio.Lock) -
                 head = projector.head_entries
                 if done:
                     on_lag(Lag(projector.shard, behind, projector.lag_us if behind else 0))
-                if behind and (projector.lag_us > LAG_MAX_US or written * 4 < done):
+                if behind and (projector.lag_us > lag_max_us or written * 4 < done):
                     pause = 0  # too far behind, or the writers are quiet: catch up
                 elif done:
                     pause = POLL_MIN_S
