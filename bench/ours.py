@@ -17,7 +17,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +29,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from bench.processes import end, spawn, wait_line
 from bench.seeding import seed
 from bench.sizes import Sizes
+from ledger.engine.upkeep import Upkeep
 from ledger.journal.connection import connect
 from ledger.journal.embedded import EmbeddedPostgres
 from ledger.journal.embedded_host import throwaway_root
@@ -68,13 +69,22 @@ class Recovery(Struct, frozen=True):
 class Ours:
     """A ledger in a throwaway directory. `start` and `stop` it as often as needed."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(
+        self, root: Path, options: Sequence[str] = (), upkeep: Upkeep | None = None
+    ) -> None:
+        """`options` of `drawdown serve`; `upkeep` where its checkpoints are not the default."""
         self.data_dir = root / "data"
         self.address = ""
         self.metrics = ""
         self.pid = 0
         self.start_ms = 0
         self._log = root / "server.log"
+        self._options = options
+        self._environment = dict(os.environ)
+        if upkeep is not None:
+            interval_s = upkeep.checkpoint_interval_us // 1_000_000
+            self._environment["DRAWDOWN_CHECKPOINT_ENTRIES"] = str(upkeep.checkpoint_entries)
+            self._environment["DRAWDOWN_CHECKPOINT_INTERVAL_S"] = str(interval_s)
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -82,8 +92,9 @@ class Ours:
         began_ns = time.monotonic_ns()
         with self._log.open("ab") as log:
             self._process = spawn(
-                [*SERVE, "--data-dir", str(self.data_dir)],
+                [*SERVE, *self._options, "--data-dir", str(self.data_dir)],
                 stderr=log,
+                environment=self._environment,
             )
         try:
             ready = json.loads(wait_line(self._process, START_TIMEOUT_S))
@@ -101,6 +112,14 @@ class Ours:
             process.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.wait(STOP_TIMEOUT_S)
+        end(process)
+
+    def kill(self) -> None:
+        """SIGKILL, as a crash would; its PostgreSQL lives on, and the next start takes it over."""
+        process, self._process = self._process, None
+        assert process is not None
+        process.kill()
+        process.wait(STOP_TIMEOUT_S)
         end(process)
 
     def log_tail(self) -> str:
@@ -127,13 +146,17 @@ class Ours:
 
     def gauges(self, name: str) -> list[int]:
         """The values of one metric, a shard each or just one, as the server shows them now."""
+        return [round(value) for value in self._samples(name)]
+
+    def milliseconds(self, name: str) -> list[float]:
+        """The same of a metric in seconds."""
+        return [round(value * 1_000, 3) for value in self._samples(name)]
+
+    def _samples(self, name: str) -> list[float]:
         with urllib.request.urlopen(f"http://{self.metrics}/metrics", timeout=10) as reply:
             families = text_string_to_metric_families(reply.read().decode())
         return [
-            round(sample.value * 1_000) if name.endswith("_seconds") else round(sample.value)
-            for family in families
-            for sample in family.samples
-            if sample.name == name
+            sample.value for family in families for sample in family.samples if sample.name == name
         ]
 
     def lag(self) -> int:
@@ -164,7 +187,7 @@ class Ours:
         """What the last start replayed."""
         return Recovery(
             sum(self.gauges("drawdown_replay_entries")),
-            max(self.gauges("drawdown_replay_duration_seconds")),
+            round(max(self.milliseconds("drawdown_replay_duration_seconds"))),
             self.start_ms,
         )
 
@@ -223,11 +246,11 @@ def read_back(connecting: Callable[[], Awaitable[asyncpg.Connection]]) -> dict[s
 
 
 @contextlib.contextmanager
-def ours() -> Iterator[Ours]:
+def ours(options: Sequence[str] = (), upkeep: Upkeep | None = None) -> Iterator[Ours]:
     """A ledger in a directory that is gone afterwards, with its server and its PostgreSQL."""
     root = throwaway_root() / f"{PREFIX}{os.getpid()}-{secrets.token_hex(3)}"
     root.mkdir(mode=0o755)
-    ledger = Ours(root)
+    ledger = Ours(root, options, upkeep)
     try:
         yield ledger
     finally:

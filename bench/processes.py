@@ -11,16 +11,18 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Final
 
 import msgspec
 
 from bench.callers import Plan, Result
+from bench.history import Fill, Filled
 from bench.plain_postgres.plan import PostgresPlan
 
 READY_TIMEOUT_S: Final = 60
 RUN_TIMEOUT_S: Final = 420
+FILL_TIMEOUT_S: Final = 3_600
 STOP_TIMEOUT_S: Final = 30
 
 
@@ -81,6 +83,19 @@ def call_postgres(plan: PostgresPlan) -> Result:
         end(process)
 
 
+def fill(plans: Sequence[Fill]) -> list[Filled]:
+    """Fill shards, a process a plan, all at the same time."""
+    processes = [spawn(["bench.history"]) for _ in plans]
+    try:
+        for process, plan in zip(processes, plans, strict=True):
+            _write(process, msgspec.json.encode(plan))
+        lines = [wait_line(process, FILL_TIMEOUT_S) for process in processes]
+        return [msgspec.json.decode(line, type=Filled) for line in lines]
+    finally:
+        for process in processes:
+            end(process)
+
+
 def end(process: subprocess.Popen[bytes]) -> None:
     """Close its input, then ask, then kill; it is gone afterwards."""
     assert process.stdin is not None
@@ -97,13 +112,18 @@ def end(process: subprocess.Popen[bytes]) -> None:
                 stream.close()
 
 
-def spawn(arguments: list[str], stderr: IO[bytes] | None = None) -> subprocess.Popen[bytes]:
+def spawn(
+    arguments: list[str],
+    stderr: IO[bytes] | None = None,
+    environment: Mapping[str, str] | None = None,
+) -> subprocess.Popen[bytes]:
     """`python -m` with those arguments, its input and output held by us."""
     return subprocess.Popen(
         [sys.executable, "-m", *arguments],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=stderr,
+        env=environment,
     )
 
 

@@ -129,6 +129,19 @@ def _recovery(rounds: Sequence[Round]) -> Figures:
     return _medians(rounds, "recovery")
 
 
+def _history(rounds: Sequence[Round]) -> Figures:
+    figures = _medians(rounds, "history")
+    _ratio(figures, "ratio_to_empty", rounds, "history", "history_empty")
+    _ratio(
+        figures, "ratio_to_empty_without_checkpoints", rounds,
+        "history", "history_without_checkpoints",
+    )  # fmt: skip
+    if figures:
+        for step in ("history_fill", "history_empty", "history_without_checkpoints"):
+            figures[step.removeprefix("history_")] = _medians(rounds, step)
+    return figures
+
+
 ECHOES: Final = tuple(
     f"echo_{method}_callers_{callers}" for method in ("check", "authorize") for callers in (64, 1)
 )
@@ -140,6 +153,7 @@ _WORKLOADS: Final[Mapping[str, Callable[[Sequence[Round]], Figures]]] = {
     "authorize_unary": _unary("authorize_unary", "echo_authorize"),
     "rate_scalar": _rate_scalar,
     "recovery": _recovery,
+    "history": _history,
     "decode_only": lambda rounds: _medians(rounds, "decode_only"),
     "decode_only_compact": lambda rounds: _medians(rounds, "decode_only_compact"),
     "plain_postgres": lambda rounds: _medians(rounds, "plain_postgres"),

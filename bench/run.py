@@ -22,15 +22,21 @@ import asyncpg
 import click
 import msgspec
 
+from bench.history import HISTORY_US
 from bench.machine import machine, versions
 from bench.ours import ours, read_back, usual_postgres
+from bench.past import History, history
 from bench.plot import draw
 from bench.report import Figures, contract
 from bench.sizes import BY_NAME, Sizes
-from bench.steps import STEPS, WORKLOADS, World, write_templates
+from bench.steps import STEPS, WORKLOADS, write_templates
+from bench.world import World
+from ledger.core.limits import DAY_US
 
 RESULTS: Final = Path(__file__).parent / "results"
-LEDGERLESS: Final = ("decode_only", "decode_only_compact", "echo_", "plain_", "rate_scalar")
+LEDGERLESS: Final = (
+    "decode_only", "decode_only_compact", "echo_", "plain_", "rate_scalar", "history",
+)  # fmt: skip
 
 
 def measure(sizes: Sizes, only: Sequence[str]) -> dict[str, Any]:
@@ -47,12 +53,12 @@ def measure(sizes: Sizes, only: Sequence[str]) -> dict[str, Any]:
         "runs": {},
     }
     rounds: list[dict[str, Figures]] = []
-    with _folder() as templates:
+    with _folder() as templates, history(sizes) as past:
         say(f"serialising {sizes.template_batches} batches of {sizes.batch_events} events ...")
         write_templates(sizes, templates)
         for number in range(1, sizes.rounds + 1):
             rounds.append({})
-            for name, figures in _round(sizes, templates, number, steps, document):
+            for name, figures in _round(sizes, templates, past, number, steps, document):
                 rounds[-1][name] = figures
                 say(f"round {number}/{sizes.rounds}  {name:<28} {summary(figures)}")
     document["runs"] = contract(rounds)
@@ -60,10 +66,15 @@ def measure(sizes: Sizes, only: Sequence[str]) -> dict[str, Any]:
 
 
 def _round(
-    sizes: Sizes, templates: Path, number: int, steps: Sequence[str], document: dict[str, Any]
+    sizes: Sizes,
+    templates: Path,
+    past: History,
+    number: int,
+    steps: Sequence[str],
+    document: dict[str, Any],
 ) -> Iterator[tuple[str, Figures]]:
     with ours() as ledger, usual_postgres() as postgres:
-        world = World(sizes, templates, ledger, postgres, number)
+        world = World(sizes, templates, ledger, postgres, past, number)
         if any(not name.startswith(LEDGERLESS) for name in steps):
             say(f"round {number}/{sizes.rounds}  opening {sizes.accounts:,} accounts ...")
             world.start()
@@ -96,6 +107,17 @@ def conditions(sizes: Sizes) -> dict[str, Any]:
         "postgres_connections_of_plain_postgres": sizes.postgres_connections,
         "server": "drawdown serve, all defaults: 4 shards, embedded PostgreSQL, projector, sealer, "
         "conflict detection, metrics; traces sampled as by default, no collector",
+        "history": {
+            "events": sizes.history_events,
+            "days": HISTORY_US // DAY_US,
+            "distinct_ids_a_run_at_least": sizes.history_distinct,
+            "checkpoint_entries": sizes.history_upkeep.checkpoint_entries,
+            "server": "as above without projector and sealer, beside a past and beside none: the "
+            "read models and seals of the past would take longer than the measurement",
+            "past": "recorded by the engine itself, without gRPC (bench/history.py): real entries, "
+            "private records, hash chain, checkpoints and key segments",
+            "first_grants": "used up by the past where every account has had fifty events",
+        },
         "ratios": "median over the rounds of the ratio within a round",
     }
 

@@ -9,6 +9,8 @@ from typing import Final
 
 from msgspec import Struct
 
+from ledger.engine.upkeep import Upkeep
+
 
 class Sizes(Struct, frozen=True, kw_only=True):
     """Counts, and durations in milliseconds."""
@@ -24,6 +26,9 @@ class Sizes(Struct, frozen=True, kw_only=True):
     ingest_warmup_ms: int
     unary_ms: int
     unary_warmup_ms: int
+    history_events: int  # of the past, in the workload `history`
+    history_distinct: int  # a run's: enough for a checkpoint of every shard in it
+    history_upkeep: Upkeep
     in_flight: int = 8
     unary_callers: int = 64
     postgres_connections: int = 16
@@ -46,6 +51,9 @@ FULL: Final = Sizes(
     ingest_warmup_ms=2_000,
     unary_ms=8_000,
     unary_warmup_ms=1_000,
+    history_events=10_000_000,
+    history_distinct=2_400_000,
+    history_upkeep=Upkeep(),
 )
 
 QUICK: Final = Sizes(
@@ -60,6 +68,9 @@ QUICK: Final = Sizes(
     ingest_warmup_ms=1_000,
     unary_ms=2_000,
     unary_warmup_ms=500,
+    history_events=200_000,
+    history_distinct=200_000,
+    history_upkeep=Upkeep(checkpoint_entries=20_000),
 )
 
 TINY: Final = Sizes(
@@ -74,6 +85,9 @@ TINY: Final = Sizes(
     ingest_warmup_ms=100,
     unary_ms=200,
     unary_warmup_ms=50,
+    history_events=5_000,
+    history_distinct=2_000,
+    history_upkeep=Upkeep(checkpoint_entries=200),
 )
 
 BY_NAME: Final = {sizes.name: sizes for sizes in (FULL, QUICK, TINY)}

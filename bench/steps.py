@@ -1,60 +1,29 @@
 """The single measurements of a round, in the order in which they run.
 
-A step takes the round's world and returns its figures; the world owns the templates, the ledger
-under measurement and the PostgreSQL of the usual alternative. A step whose answers are wrong fails
-the whole benchmark: a fast wrong figure is worth nothing.
+A step takes the round's world and returns its figures. A step whose answers are wrong fails the
+whole benchmark.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from bench import batches, rating_scalar, workload
-from bench.callers import AUTHORIZE, CHECK, INGEST, Plan, Result
-from bench.ours import Ours
+from bench.callers import AUTHORIZE, CHECK, Plan
+from bench.history_steps import HISTORY_STEPS
 from bench.plain_postgres.plan import PostgresPlan
 from bench.processes import call, call_postgres, reference
-from bench.report import Figures, batch_figures, call_figures, faults_of
+from bench.report import Figures, batch_figures, call_figures
 from bench.sizes import Sizes
-from ledger.journal.embedded import EmbeddedPostgres
+from bench.world import World, WrongAnswers, batch_plan, sound, with_
 
-PREPARED_BATCHES: Final = 3_000  # x 60 to 140 kB
 PREPARED_CALLS: Final = 60_000
 QUESTION_BATCHES: Final = 40  # a template of so many batches' events
 ECHO: Final = "bench.empty_echo"
 DECODE: Final = "bench.decode_only"
-
-
-class WrongAnswers(Exception):
-    """A run whose replies were not what they must be; it measures nothing."""
-
-
-class World:
-    """What the steps of one round share."""
-
-    def __init__(
-        self, sizes: Sizes, templates: Path, ledger: Ours, postgres: EmbeddedPostgres, number: int
-    ) -> None:
-        self.sizes = sizes
-        self.templates = templates
-        self.ledger = ledger
-        self.postgres = postgres
-        self._number = number
-        self._runs = 0
-
-    def next_tag(self) -> str:
-        """Eight characters that no other run has had."""
-        self._runs += 1
-        return f"r{self._number:02d}-{self._runs:03d}-"[:8]
-
-    def start(self) -> None:
-        """Start the ledger and open the workload's accounts."""
-        self.ledger.start()
-        self.ledger.seed(self.sizes, time.time_ns() // 1_000)
-        self.ledger.catch_up()
 
 
 def write_templates(sizes: Sizes, folder: Path) -> None:
@@ -77,11 +46,11 @@ def write_templates(sizes: Sizes, folder: Path) -> None:
 def _ingest(template: str) -> Callable[[World], Figures]:
     def step(world: World) -> Figures:
         ledger = world.ledger
-        plan = _batch_plan(world, ledger.address, template, world.sizes.ingest_distinct)
+        plan = batch_plan(world, ledger.address, template, world.sizes.ingest_distinct)
         pids = {"server": ledger.pid, "projector": ledger.projector_pid}
-        results = call(_with(plan, pids=pids, trees={"postgres": ledger.postgres_pid}))
+        results = call(with_(plan, pids=pids, trees={"postgres": ledger.postgres_pid}))
         lag = ledger.lag()
-        figures = batch_figures(_sound(template, results, charged=True))
+        figures = batch_figures(sound(template, results, charged=True))
         figures["end_lag_entries"] = lag
         figures["catch_up_ms"] = ledger.catch_up()
         return figures
@@ -92,29 +61,11 @@ def _ingest(template: str) -> Callable[[World], Figures]:
 def _decode_only(template: str) -> Callable[[World], Figures]:
     def step(world: World) -> Figures:
         with reference(DECODE) as server:
-            plan = _batch_plan(world, server.address, template, 0)
-            results = call(_with(plan, pids={"server": server.pid}, charges=False))
-        return batch_figures(_sound(template, results, charged=False))
+            plan = batch_plan(world, server.address, template, 0)
+            results = call(with_(plan, pids={"server": server.pid}, charges=False))
+        return batch_figures(sound(template, results, charged=False))
 
     return step
-
-
-def _batch_plan(world: World, target: str, template: str, distinct: int) -> Plan:
-    sizes = world.sizes
-    return Plan(
-        target=target,
-        method=INGEST,
-        template=str(world.templates / template),
-        tag=world.next_tag(),
-        prepared=min(PREPARED_BATCHES, 6 * sizes.template_batches),
-        in_flight=sizes.in_flight,
-        warmup_ms=sizes.ingest_warmup_ms,
-        duration_ms=sizes.ingest_ms,
-        distinct=distinct,
-        charges=True,
-        pids={},
-        trees={},
-    )
 
 
 def _plain_postgres(hot: bool) -> Callable[[World], Figures]:
@@ -147,8 +98,8 @@ def _unary(method: str, template: str, callers: int) -> Callable[[World], Figure
         ledger = world.ledger
         plan = _call_plan(world, ledger.address, method, template, callers)
         pids = {"server": ledger.pid}
-        results = call(_with(plan, pids=pids, trees={"postgres": ledger.postgres_pid}))
-        figures = call_figures(_sound(template, results, charged=True))
+        results = call(with_(plan, pids=pids, trees={"postgres": ledger.postgres_pid}))
+        figures = call_figures(sound(template, results, charged=True))
         ledger.catch_up()
         return figures
 
@@ -159,8 +110,8 @@ def _echo(method: str, template: str, callers: int) -> Callable[[World], Figures
     def step(world: World) -> Figures:
         with reference(ECHO) as server:
             plan = _call_plan(world, server.address, method, template, callers)
-            results = call(_with(plan, pids={"server": server.pid}, charges=False))
-        return call_figures(_sound(template, results, charged=False))
+            results = call(with_(plan, pids={"server": server.pid}, charges=False))
+        return call_figures(sound(template, results, charged=False))
 
     return step
 
@@ -212,19 +163,6 @@ def _recovery(world: World) -> Figures:
     }
 
 
-def _with(plan: Plan, **changes: Any) -> Plan:
-    import msgspec
-
-    return msgspec.structs.replace(plan, **changes)
-
-
-def _sound(name: str, results: Sequence[Result], *, charged: bool) -> Sequence[Result]:
-    faults = faults_of(results, charged=charged)
-    if faults:
-        raise WrongAnswers(f"{name}: " + "; ".join(faults))
-    return results
-
-
 STEPS: Final[Mapping[str, Callable[[World], Figures]]] = {
     "decode_only": _decode_only("plain"),
     "ingest_uniform": _ingest("plain"),
@@ -243,6 +181,7 @@ STEPS: Final[Mapping[str, Callable[[World], Figures]]] = {
     "authorize_unary_callers_1": _unary(AUTHORIZE, "authorize", 1),
     "rate_scalar": _rate_scalar,
     "recovery": _recovery,
+    **HISTORY_STEPS,
 }
 """In the order in which a round takes them: what is compared stands close together."""
 
@@ -254,5 +193,6 @@ WORKLOADS: Final[Mapping[str, tuple[str, ...]]] = {
     "authorize_unary": tuple(name for name in STEPS if "authorize" in name),
     "rate_scalar": ("rate_scalar",),
     "recovery": ("ingest_uniform", "recovery"),
+    "history": tuple(HISTORY_STEPS),
 }
 """Which steps a workload of the contract needs, its references included."""

@@ -34,7 +34,7 @@ YIELD_EVENTS: Final = 1_024  # entries replayed between two yields to the loop
 OPENINGS_MAX: Final = 4  # rows that one opening tries to append before it gives way
 
 Progress = Callable[[int, int], None]
-"""Called with (entries replayed, entries in the journal) as the replay goes on."""
+"""Called with (entries replayed, entries to replay) as the replay goes on: those of the tail."""
 
 
 class LeaseLapsed(Exception):
@@ -164,8 +164,10 @@ async def open_shard(
 
 async def _read_to_tail(journal: Journal, replayer: Replayer, progress: Progress) -> None:
     head = await journal.head()
-    total = head.next_event if head is not None else 0
-    progress(replayer.state.entry_seq, total)
+    known = replayer.restored.entry_seq  # by the checkpoint, without a replay
+    total = max(0, head.next_event - known) if head is not None else 0
+    progress(replayer.state.entry_seq - known, total)
     async for row in journal.read(replayer.state.batch_seq, with_private=False):
         await replayer.take(row)
-        progress(replayer.state.entry_seq, max(total, replayer.state.entry_seq))
+        done = replayer.state.entry_seq - known
+        progress(done, max(total, done))

@@ -30,6 +30,16 @@ CONTRACT = {
     "authorize_unary": ["calls_per_s", "p50_ms", "p99_ms", "ratio_to_empty_echo"],
     "rate_scalar": ["events_per_s"],
     "recovery": ["events_per_s"],
+    "history": [
+        "events",
+        "events_per_s",
+        "ratio_to_empty",
+        "ratio_to_empty_without_checkpoints",
+        "restart_to_serving_ms",
+        "killed_to_serving_ms",
+        "longest_pause_ms",
+        "key_segments",
+    ],
 }
 
 
@@ -72,8 +82,9 @@ def test_the_disk_was_waited_for(document):
 
 
 def test_the_books_verify_after_the_runs(document):
-    for run in document["runs"]["recovery"]["single_runs"]:
-        assert run["verify"]["ok"]
+    for workload in ("recovery", "history"):
+        for run in document["runs"][workload]["single_runs"]:
+            assert run["verify"]["ok"]
 
 
 def test_every_single_run_is_kept(document):
