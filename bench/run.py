@@ -1,8 +1,8 @@
 """The driver behind `make bench`: rounds of steps, then latest.json and latest.png.
 
-Each round has a ledger of its own, made for it and gone after it; the steps of a round stand in one
-order, so runs that are compared are interleaved. Everything runs on this machine over loopback,
-every wait is bounded, and what was started is ended whatever happens.
+Each round has a ledger of its own, made for it and gone after it; steps that are compared stand
+close together, and take turns in being first. Everything runs on this machine over loopback, every
+wait is bounded, and what was started is ended whatever happens.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ from bench.past import History, history
 from bench.plot import draw
 from bench.report import Figures, contract
 from bench.sizes import BY_NAME, Sizes
-from bench.steps import STEPS, WORKLOADS, write_templates
+from bench.steps import STEPS, WORKLOADS, in_turn, write_templates
 from bench.world import World
 from ledger.core.limits import DAY_US
 
@@ -80,7 +80,7 @@ def _round(
             world.start()
             document["durability"]["drawdown"] = ledger.durability()
         document["durability"]["plain_postgres"] = read_back(lambda: asyncpg.connect(postgres.dsn))
-        for name in steps:
+        for name in in_turn(steps, number):
             yield name, STEPS[name](world)
         if ledger.address and "recovery" not in steps:
             ledger.stop()

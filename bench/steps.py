@@ -7,7 +7,7 @@ whole benchmark.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -184,6 +184,20 @@ STEPS: Final[Mapping[str, Callable[[World], Figures]]] = {
     **HISTORY_STEPS,
 }
 """In the order in which a round takes them: what is compared stands close together."""
+
+INGESTS: Final = ("ingest_uniform", "ingest_compact", "ingest_hot_account")
+
+
+def in_turn(steps: Sequence[str], number: int) -> list[str]:
+    """The steps of a round: every other one takes the ingests in the opposite order.
+
+    They share a ledger whose identities pile up, so whichever comes later has the harder run.
+    """
+    if number % 2:
+        return list(steps)
+    turned = iter([name for name in reversed(steps) if name in INGESTS])
+    return [next(turned) if name in INGESTS else name for name in steps]
+
 
 WORKLOADS: Final[Mapping[str, tuple[str, ...]]] = {
     "ingest_uniform": ("decode_only", "ingest_uniform", "plain_postgres"),
