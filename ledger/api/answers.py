@@ -44,7 +44,7 @@ def answer_of(ticket: Ticket, given: Mapping[str, str]) -> Answer:
     if isinstance(outcome, Replay):
         return replayed(outcome, ticket.shard)
     plan = ticket.plan_of(outcome) if isinstance(outcome, _PLANNED) else None
-    position = position_of(ticket.shard, ticket.entry_seqs[0] + 1)
+    position = position_of(ticket.shard, ticket.entry_seq(0) + 1)
     return Answer(outcome, plan, ticket.recorded_at, position, False)
 
 

@@ -20,7 +20,6 @@ class Batch:
     """Everything decided between two commits of one shard."""
 
     __slots__ = (
-        "accounts",
         "batch_seq",
         "command_count",
         "courtesies",
@@ -41,8 +40,7 @@ class Batch:
         self.command_count = 0
         self.courtesies = 0  # turns of the loop that it has waited for more
         self.indexes: list[int] = []  # entries that have names beside them
-        self.accounts: list[int] = []
-        self.names: list[Names] = []
+        self.names: list[Names] = []  # ... and those names
         self.tickets: list[Ticket] = []
         self.reads: list[tuple[Future[object], object]] = []  # answers that wait for durability
 
@@ -79,17 +77,11 @@ class Batch:
             private=encode_private(self._private_records()),
         )
 
-    def name(self, index: int, account: int, names: Names) -> None:
-        """Put the external names of the entry at `index` beside it."""
-        self.indexes.append(index)
-        self.accounts.append(account)
-        self.names.append(names)
-
     def _private_records(self) -> PrivateRecords:
-        names = self.names
+        names, events = self.names, self.events
         return PrivateRecords(
             self.indexes,
-            self.accounts,
+            [events[index].account for index in self.indexes],  # type: ignore[union-attr]
             [name.source for name in names],
             [name.event_id for name in names],
             [name.operation for name in names],

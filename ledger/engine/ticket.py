@@ -88,17 +88,16 @@ PENDING: Final = Refusal(Reason.CONFLICT, "", "", "")
 class Ticket:
     """Commands of one caller for one shard, with their outcomes in the same order.
 
-    `entry_seqs` is the number of the entry that answers each command, -1 where none was recorded.
     `events` is the whole batch: a usage event names its plan by its index there. `position` counts
-    the entries of the shard that the answer rests on.
+    the entries of the shard that the answer rests on, those of the batch before it included.
     """
 
     __slots__ = (
         "batch_seq",
         "commands",
         "deadline_us",
-        "entry_seqs",
         "events",
+        "first_event",
         "future",
         "outcomes",
         "pending",
@@ -123,8 +122,8 @@ class Ticket:
         self.deadline_us = deadline_us  # by the monotonic clock; 0 = none
         self.span = span  # the caller's span context where it is sampled; opaque here
         self.outcomes: list[TicketOutcome] = []
-        self.entry_seqs: list[int] = []
         self.events: list[Event] = []
+        self.first_event = 0  # number of the batch's first entry
         self.batch_seq = 0
         self.recorded_at = 0
         self.position = 0
@@ -136,6 +135,18 @@ class Ticket:
     def accounts(self) -> tuple[int, ...]:
         """What it only looks at: nothing."""
         return ()
+
+    def entry_seq(self, place: int) -> int:
+        """Number of the entry that answers the command at `place`; -1 where none was recorded."""
+        outcome = self.outcomes[place]
+        if isinstance(outcome, Refusal):
+            return -1
+        if isinstance(outcome, Replay):
+            return outcome.entry_seq
+        index = self.position - self.first_event - 1  # its own entries are the last before it
+        while self.events[index] is not outcome:
+            index -= 1
+        return self.first_event + index
 
     def plan_of(self, event: Event) -> PlanDeclared:
         """The declaration that a usage or hold event of this ticket's batch names."""

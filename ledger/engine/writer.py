@@ -558,6 +558,7 @@ class Writer:
                 raise
         self._speculative.keys.found = {}
         ticket.events = batch.events
+        ticket.first_event = batch.first_event
         ticket.batch_seq = batch.batch_seq
         ticket.recorded_at = batch.recorded_at
         ticket.position = batch.first_event + len(batch.events)
@@ -573,14 +574,13 @@ class Writer:
         state = self._speculative
         events = batch.events
         add_outcome = ticket.outcomes.append
-        add_entry_seq = ticket.entry_seqs.append
-        first_event = batch.first_event
+        add_index = batch.indexes.append
+        add_names = batch.names.append
         command: Any
         for command in commands:
             outcome = execute(state, command, events)
             if type(outcome) is Refusal:
                 add_outcome(outcome)
-                add_entry_seq(-1)
                 continue
             if type(outcome) is Known:
                 self._recall(ticket, command, outcome.locator, batch)
@@ -588,12 +588,12 @@ class Writer:
             index = len(events) - 1
             while events[index] is not outcome:
                 index -= 1
-            if isinstance(outcome, ConfigurationApplied):
+            if type(outcome) is ConfigurationApplied:
                 self._configurations.install(state.catalog, outcome.tenant, outcome.version)
             elif command.names is not NO_NAMES:
-                batch.name(index, command.account, command.names)
+                add_index(index)
+                add_names(command.names)
             add_outcome(outcome)
-            add_entry_seq(first_event + index)
 
     def _recall(self, ticket: Ticket, command: Command, locator: int, batch: Batch) -> None:
         """Answer from what was recorded: from this batch, recent ones, or (later) the journal."""
@@ -605,11 +605,8 @@ class Writer:
         if found is None:
             ticket.pending.append((len(ticket.outcomes), locator))
             ticket.outcomes.append(PENDING)
-            ticket.entry_seqs.append(-1)
             return
-        outcome = answer_again(command, found)
-        ticket.outcomes.append(outcome)
-        ticket.entry_seqs.append(found.entry_seq if outcome is found else -1)
+        ticket.outcomes.append(answer_again(command, found))
 
     def _look(self, read: Read) -> None:
         if read.future.done():
@@ -698,10 +695,7 @@ class Writer:
             _refuse(ticket.future, self._unknown(error))
             return
         for place, locator in ticket.pending:
-            recorded = found[locator]
-            outcome = answer_again(ticket.commands[place], recorded)
-            ticket.outcomes[place] = outcome
-            ticket.entry_seqs[place] = recorded.entry_seq if outcome is recorded else -1
+            ticket.outcomes[place] = answer_again(ticket.commands[place], found[locator])
         if not ticket.future.done():
             ticket.future.set_result(ticket)
 

@@ -276,7 +276,7 @@ def _answer(ticket: Ticket, index: int) -> Answer:
     if isinstance(outcome, Refusal):
         # What was decided after it in the same ticket, it has not seen.
         after = [
-            ticket.entry_seqs[place]
+            ticket.entry_seq(place)
             for place in range(index + 1, len(ticket.outcomes))
             if not isinstance(ticket.outcomes[place], Refusal | Replay)
         ]
@@ -290,7 +290,7 @@ def _answer(ticket: Ticket, index: int) -> Answer:
         Mark(
             ticket.shard,
             ticket.position,
-            ticket.entry_seqs[index],
+            ticket.entry_seq(index),
             _encode(outcome),
             ticket.recorded_at,
         ),

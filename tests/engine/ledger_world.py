@@ -11,6 +11,7 @@ from ledger.core.commands import IssueGrant, Names, RecordUsage
 from ledger.core.events import GrantKind, Policy
 from ledger.core.shapes import Shape
 from ledger.engine.ledger import Ledger
+from ledger.engine.ticket import Ticket
 from ledger.engine.upkeep import Upkeep
 from ledger.journal.checkpoint import CheckpointWrite
 from ledger.journal.checkpoint_memory import WriteFault
@@ -124,3 +125,8 @@ class World:
             self.clock.now_us(),
             Names("test", event_id),
         )
+
+
+def entry_seqs(ticket: Ticket) -> list[int]:
+    """Numbers of the entries that answer a ticket's commands, -1 where none was recorded."""
+    return [ticket.entry_seq(place) for place in range(len(ticket.outcomes))]

@@ -29,7 +29,7 @@ from ledger.journal.checkpoint import CheckpointWrite
 from ledger.journal.checkpoint_memory import WriteFault
 from ledger.journal.directory import TENANT_DEFAULT, Entry
 from ledger.journal.errors import JournalUnavailable
-from tests.engine.ledger_world import World
+from tests.engine.ledger_world import World, entry_seqs
 
 
 async def settle(turns: int = 50) -> None:
@@ -161,7 +161,7 @@ async def test_the_first_outcome_is_answered_after_a_restart() -> None:
         replay = again.outcomes[number]
         assert isinstance(replay, Replay)
         assert replay.event == first.outcomes[number]
-    assert again.entry_seqs[:300] == first.entry_seqs
+    assert entry_seqs(again)[:300] == entry_seqs(first)
     assert isinstance(again.outcomes[300], UsageRecorded)
     conflict = again.outcomes[301]
     assert isinstance(conflict, Refusal)

@@ -23,7 +23,7 @@ from ledger.engine.ticket import Replay
 from ledger.engine.upkeep import Upkeep
 from ledger.engine.writer import Writer
 from ledger.journal.directory import TENANT_DEFAULT, Entry
-from tests.engine.ledger_world import CHAT, World
+from tests.engine.ledger_world import CHAT, World, entry_seqs
 from tests.engine.test_checkpoints import (
     accounts,
     record,
@@ -283,7 +283,7 @@ class Twin:
             if isinstance(outcome, HoldAuthorized):
                 self.holds.append(outcome.hold)
             self.outcomes.append(outcome.event if isinstance(outcome, Replay) else outcome)
-        self.outcomes.append(ticket.entry_seqs)
+        self.outcomes.append(entry_seqs(ticket))
 
     async def restart(self) -> None:
         await self.ledger.stop()

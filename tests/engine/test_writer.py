@@ -23,7 +23,7 @@ from ledger.engine.ticket import NotApplied, NotAppliedReason, OutcomeUnknown, P
 from ledger.journal.configuration import ConfigurationKind
 from ledger.journal.directory import TENANT_DEFAULT, Entry
 from ledger.journal.memory import AppendFault
-from tests.engine.ledger_world import CHAT, PRICE, ManualClock, World
+from tests.engine.ledger_world import CHAT, PRICE, ManualClock, World, entry_seqs
 
 
 async def test_a_reply_waits_until_its_batch_is_durable() -> None:
@@ -78,7 +78,7 @@ async def test_while_one_batch_commits_the_next_one_fills() -> None:
     tickets = await asyncio.gather(*tasks)
     batches = {ticket.batch_seq for ticket in tickets}
     assert max(batches) - before <= 3, "group commit by back-pressure, not a commit an event"
-    positions = [ticket.entry_seqs[0] for ticket in tickets]
+    positions = [ticket.entry_seq(0) for ticket in tickets]
     assert positions == sorted(positions), "decided in the order of submission"
     await ledger.stop()
 
@@ -91,7 +91,7 @@ async def test_the_same_id_again_is_answered_with_the_first_outcome() -> None:
     replay = again.outcomes[0]
     assert isinstance(replay, Replay)
     assert replay.event == first.outcomes[0]
-    assert again.entry_seqs == first.entry_seqs
+    assert entry_seqs(again) == entry_seqs(first)
     twice = await ledger.writers[0].submit([world.usage(ledger, entry, "e2")] * 2)
     assert isinstance(twice.outcomes[0], UsageRecorded)
     assert isinstance(twice.outcomes[1], Replay), "a duplicate within one batch counts once"
