@@ -70,7 +70,8 @@ async def run_projector(
 
     `by` names this process in `projection.status`; `on_lag` is told after each step and must not
     wait. `lag_max_us` behind busy writers it rests no more. Waits for a database that goes away; a
-    shard whose journal or tables are damaged is logged and the others go on. Raises MigrationRefused and JournalUnavailable at the start only.
+    shard whose journal or tables are damaged is logged and the others go on. Raises
+    MigrationRefused and JournalUnavailable at the start only.
     """
     settings = await read_settings(dsn)
     store = await ProjectionStore.open(dsn, 0)
