@@ -10,7 +10,7 @@ A ticket is decided whole, in one batch, and answered when that batch is durable
 from __future__ import annotations
 
 from asyncio import Future
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from enum import StrEnum
 from typing import Any, Final, TypeAlias
 
@@ -19,6 +19,7 @@ import msgspec
 from ledger.core.commands import Command
 from ledger.core.events import Event, PlanDeclared
 from ledger.core.outcomes import Reason, Refusal
+from ledger.core.state import State
 
 
 class NotAppliedReason(StrEnum):
@@ -153,3 +154,27 @@ class Ticket:
         plan = self.events[event.plan]  # type: ignore[union-attr]
         assert isinstance(plan, PlanDeclared)
         return plan
+
+
+class Read:
+    """A look at the state, in order with the commands, answered when what it saw is durable."""
+
+    __slots__ = ("accounts", "function", "future", "min_position", "resolution")
+
+    def __init__(
+        self,
+        function: Callable[[State], object],
+        min_position: int,
+        accounts: Sequence[int],
+        future: Future[object],
+    ) -> None:
+        self.function = function
+        self.min_position = min_position
+        self.accounts = accounts
+        self.future = future
+        self.resolution: Any = None
+
+    @property
+    def commands(self) -> tuple[Command, ...]:
+        """It decides nothing."""
+        return ()

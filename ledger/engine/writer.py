@@ -11,16 +11,17 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
 from ledger.core.commands import NO_NAMES, Command
 from ledger.core.decide import execute, sweep
 from ledger.core.events import ConfigurationApplied, Event
 from ledger.core.limits import MILLISECOND_US, SWEEP_ENTRIES_MAX
-from ledger.core.outcomes import Known, Refusal, split_locator
+from ledger.core.outcomes import Known, Refusal
 from ledger.core.state import State
 from ledger.core.upcast import UPCASTS
+from ledger.engine.answers import Answers, fail, refuse, unknown
 from ledger.engine.batch import BATCH_COMMANDS_MAX, Batch
 from ledger.engine.checkpoint import Checkpointer, Head
 from ledger.engine.clock import Clock, ClockSkewed, WriterTime
@@ -28,17 +29,15 @@ from ledger.engine.configuration import Configurations
 from ledger.engine.lease import ALWAYS, NEVER_OURS, ReadLease
 from ledger.engine.observer import NoObserver, Observer
 from ledger.engine.paging import Pager, touched_roots
-from ledger.engine.recent import RecentBatches, answer_again, replay_of
 from ledger.engine.recovery import LeaseLapsed, Progress, Replayer, open_shard
 from ledger.engine.resolve import Resolver, Waiting, arrival
 from ledger.engine.restore import CheckpointDamaged
 from ledger.engine.ticket import (
-    PENDING,
     NotApplied,
     NotAppliedReason,
     NotOwner,
-    OutcomeUnknown,
     PositionAhead,
+    Read,
     Replay,
     Ticket,
 )
@@ -61,30 +60,6 @@ REOPEN_DELAY_MIN_US: Final = 50_000
 REOPEN_DELAY_MAX_US: Final = 2_000_000
 TIMER_WAIT_MAX_US: Final = 1_000_000  # a jump of the wall clock is noticed within a second
 US_A_SECOND: Final = 1_000_000
-
-
-class Read:
-    """A look at the state, in order with the commands, answered when what it saw is durable."""
-
-    __slots__ = ("accounts", "function", "future", "min_position", "resolution")
-
-    def __init__(
-        self,
-        function: Callable[[State], object],
-        min_position: int,
-        accounts: Sequence[int],
-        future: asyncio.Future[object],
-    ) -> None:
-        self.function = function
-        self.min_position = min_position
-        self.accounts = accounts
-        self.future = future
-        self.resolution: Any = None
-
-    @property
-    def commands(self) -> tuple[Command, ...]:
-        """It decides nothing."""
-        return ()
 
 
 class Writer:
@@ -116,7 +91,7 @@ class Writer:
         self._observer: Observer = observer if observer is not None else NoObserver()
         self._progress: Progress = progress if progress is not None else _no_progress
         self._codec: BatchCodec[Event] = BatchCodec(Event, UPCASTS)
-        self._recent = RecentBatches(journal, self._codec)
+        self._answers = Answers(journal, self._codec, lease)
         self._queue: deque[Ticket | Read] = deque()
         self._queued_commands = 0
         self._wake = asyncio.Event()
@@ -124,9 +99,7 @@ class Writer:
         self._halted = False  # something that no reopening repairs
         self._lost = lease is NEVER_OURS  # the shard is another process's
         self._handing_over = False  # ... or about to be
-        self._unconfirmed: list[Ticket | tuple[asyncio.Future[Any], object]] = []
         self._task: asyncio.Task[None] | None = None
-        self._fetches: set[asyncio.Task[None]] = set()
         self._state: State | None = None
         self._time: WriterTime
         self._asking_time = False  # whether the journal is being asked about a jump
@@ -245,8 +218,7 @@ class Writer:
             locator = await self._resolver.find(key)
         if locator is None:
             return None
-        found = self._recent.find(locator)
-        return found if found is not None else (await self._recent.fetch([locator]))[locator]
+        return (await self._answers.recorded([locator]))[locator]
 
     # -- life ------------------------------------------------------------------------------------
 
@@ -266,8 +238,7 @@ class Writer:
         self._wake.set()
         if self._task is not None:
             await self._task
-        if self._fetches:
-            await asyncio.gather(*self._fetches, return_exceptions=True)
+        await self._answers.ended()
 
     def abandon(self) -> None:
         """Another process has the shard: answer nothing more from this state, and end.
@@ -279,16 +250,11 @@ class Writer:
 
     def confirm(self) -> None:
         """The lease was renewed, so nobody opened the shard meanwhile: answer what waited."""
-        waiting, self._unconfirmed = self._unconfirmed, []
-        for each in waiting:
-            if isinstance(each, Ticket):
-                self._answer(each)
-            else:
-                _settle(*each)
+        self._answers.confirm()
 
     def lapsed(self) -> None:
         """The lease cannot be renewed now: what waits for it is told to ask again."""
-        self._refuse_unconfirmed(self._lapsed())
+        self._answers.refuse_unconfirmed(self._lapsed())
 
     async def _run(self) -> None:
         delay_us = REOPEN_DELAY_MIN_US
@@ -337,7 +303,7 @@ class Writer:
         )
         unapplied = await self._configurations.unapplied(replayer.state.configuration)
         self._head_hash = replayer.head_hash
-        self._recent = RecentBatches(self._journal, self._codec)
+        self._answers.open()
         self.durable_position = replayer.state.entry_seq
         self._state = replayer.state
         self._open_upkeep(replayer)
@@ -371,8 +337,12 @@ class Writer:
         """Forget everything speculative and say to each caller how sure we are (rule I6)."""
         self._drop_undecided(f"{type(error).__name__}: {error}")
         if self._committing is not None:
-            unknown = not isinstance(error, JournalUnavailable | JournalConflict)
-            self._fail(self._committing, self._unknown(error) if unknown else self._not_open())
+            is_unknown = not isinstance(error, JournalUnavailable | JournalConflict)
+            fail(
+                self._committing,
+                unknown(error) if is_unknown else self._not_open(),
+                self._not_open(),
+            )
         self._committing = self._commit = None
 
     def _drop_undecided(self, problem: str) -> None:
@@ -382,19 +352,14 @@ class Writer:
         self._state = None
         self._checkpointer.drop()
         for item in self._resolver.drop():
-            _refuse(item.future, self._not_open())
+            refuse(item.future, self._not_open())
         if self._batch is not None:
-            self._fail(self._batch, self._not_open())
+            fail(self._batch, self._not_open(), self._not_open())
         self._batch = None
         while self._queue:
-            _refuse(self._queue.popleft().future, self._not_open())
+            refuse(self._queue.popleft().future, self._not_open())
         self._queued_commands = 0
-        self._refuse_unconfirmed(self._not_open())
-
-    def _refuse_unconfirmed(self, error: NotApplied) -> None:
-        waiting, self._unconfirmed = self._unconfirmed, []
-        for each in waiting:
-            _refuse(each.future if isinstance(each, Ticket) else each[0], error)
+        self._answers.refuse_unconfirmed(self._not_open())
 
     async def _let_go(self) -> None:
         """The shard is another's: only what may be in the journal by now is still waited for."""
@@ -404,18 +369,7 @@ class Writer:
             error = self._commit.exception()
             if error is not None:
                 self._drop(error)
-        self._refuse_unconfirmed(self._not_open())
-
-    def _fail(self, batch: Batch, error: Exception) -> None:
-        for ticket in batch.tickets:
-            _refuse(ticket.future, error)
-        for read in batch.reads:
-            _refuse(read[0], self._not_open())
-
-    def _unknown(self, error: BaseException) -> Exception:
-        return OutcomeUnknown(
-            f"the commit's outcome is unknown ({error}): ask GetOutcome, or send the same ids again"
-        )
+        self._answers.refuse_unconfirmed(self._not_open())
 
     def _not_open(self) -> NotApplied:
         if self._halted:
@@ -534,7 +488,7 @@ class Writer:
         if ticket.future.done():  # the caller went away before anything was decided
             return
         if ticket.deadline_us and self._clock.monotonic_us() > ticket.deadline_us:
-            _refuse(
+            refuse(
                 ticket.future,
                 NotApplied(
                     NotAppliedReason.DEADLINE,
@@ -564,7 +518,7 @@ class Writer:
         ticket.position = batch.first_event + len(batch.events)
         waits_for = batch if batch.events else self._committing
         if waits_for is None:
-            self._answer_while_ours(ticket)
+            self._answers.answer_while_ours(ticket)
         else:
             waits_for.tickets.append(ticket)
 
@@ -583,7 +537,7 @@ class Writer:
                 add_outcome(outcome)
                 continue
             if type(outcome) is Known:
-                self._recall(ticket, command, outcome.locator, batch)
+                self._answers.recall(ticket, command, outcome.locator, batch)
                 continue
             index = len(events) - 1
             while events[index] is not outcome:
@@ -595,38 +549,25 @@ class Writer:
                 add_names(command.names)
             add_outcome(outcome)
 
-    def _recall(self, ticket: Ticket, command: Command, locator: int, batch: Batch) -> None:
-        """Answer from what was recorded: from this batch, recent ones, or (later) the journal."""
-        batch_seq, index = split_locator(locator)
-        if batch_seq == batch.batch_seq:
-            found: Replay | None = replay_of(batch.recorded(), index)
-        else:
-            found = self._recent.find(locator)
-        if found is None:
-            ticket.pending.append((len(ticket.outcomes), locator))
-            ticket.outcomes.append(PENDING)
-            return
-        ticket.outcomes.append(answer_again(command, found))
-
     def _look(self, read: Read) -> None:
         if read.future.done():
             return
         state = self._speculative
         if read.min_position > state.entry_seq:
             ahead = PositionAhead(self.shard, read.min_position, state.entry_seq)
-            self._settle_while_ours(read.future, ahead)
+            self._answers.settle_while_ours(read.future, ahead)
             return
         try:
             value = read.function(state)
         except Exception as error:
-            self._settle_while_ours(read.future, error)
+            self._answers.settle_while_ours(read.future, error)
             return
         answer = (value, state.entry_seq)
         waits_for = self._batch if self._batch is not None and self._batch.events else None
         if waits_for is None:
             waits_for = self._committing
         if waits_for is None:
-            self._settle_while_ours(read.future, answer)
+            self._answers.settle_while_ours(read.future, answer)
         else:
             waits_for.reads.append((read.future, answer))
 
@@ -636,7 +577,7 @@ class Writer:
         """Hand the batch to the journal; the next one fills on top of it meanwhile."""
         row = batch.row(self.shard, self._head_hash, self._codec)
         self._head_hash = row.hash
-        self._recent.add(batch.recorded())
+        self._answers.remember(batch.recorded())
         self._batch = None
         self._committing = batch
         self._tend(batch, row)
@@ -659,45 +600,8 @@ class Writer:
         self.durable_position = row.next_event
         self._committing = None
         self._checkpointer.durable(row.batch_seq)
-        for ticket in batch.tickets:
-            if ticket.batch_seq == batch.batch_seq:
-                self._answer(ticket)  # that the row is there proves that nobody came between
-            else:
-                self._answer_while_ours(ticket)
-        for future, answer in batch.reads:
-            self._settle_while_ours(future, answer)
+        self._answers.give(batch)
         self._wake.set()
-
-    def _answer_while_ours(self, ticket: Ticket) -> None:
-        """Answer what rests on the state alone: now, or when the lease is confirmed."""
-        if self.lease.holds():
-            self._answer(ticket)
-        else:
-            self._unconfirmed.append(ticket)
-
-    def _settle_while_ours(self, future: asyncio.Future[Any], answer: object) -> None:
-        if self.lease.holds():
-            _settle(future, answer)
-        else:
-            self._unconfirmed.append((future, answer))
-
-    def _answer(self, ticket: Ticket) -> None:
-        if ticket.pending:
-            self._spawn(self._answer_from_journal(ticket))
-        elif not ticket.future.done():
-            ticket.future.set_result(ticket)
-
-    async def _answer_from_journal(self, ticket: Ticket) -> None:
-        """Read the rows that retries of older ids ask for, then answer."""
-        try:
-            found = await self._recent.fetch([locator for _, locator in ticket.pending])
-        except JournalError as error:
-            _refuse(ticket.future, self._unknown(error))
-            return
-        for place, locator in ticket.pending:
-            ticket.outcomes[place] = answer_again(ticket.commands[place], found[locator])
-        if not ticket.future.done():
-            ticket.future.set_result(ticket)
 
     # -- time --------------------------------------------------------------------------------------
 
@@ -786,7 +690,7 @@ class Writer:
         """
         if self._time.jumped and not self._asking_time:
             self._asking_time = True
-            self._spawn(self._confirm_time())
+            self._answers.spawn(self._confirm_time())
 
     async def _confirm_time(self) -> None:
         try:
@@ -797,28 +701,9 @@ class Writer:
         finally:
             self._asking_time = False
 
-    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
-        task = asyncio.create_task(work)
-        self._fetches.add(task)
-        task.add_done_callback(self._fetches.discard)
-
-
-def _refuse(future: asyncio.Future[Any], error: Exception) -> None:
-    if not future.done():
-        future.set_exception(error)
-
 
 def _nothing(_: State) -> None:
     """Only that it is there is asked for."""
-
-
-def _settle(future: asyncio.Future[Any], answer: object) -> None:
-    if future.done():
-        return
-    if isinstance(answer, Exception):
-        future.set_exception(answer)
-    else:
-        future.set_result(answer)
 
 
 def _watched_by_nobody(ended: asyncio.Future[Ticket]) -> None:

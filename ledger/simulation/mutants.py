@@ -396,8 +396,8 @@ _ENGINE: Final = (
         "reads do not wait for durability",
         _WRITER,
         "Writer._look",
-        "if waits_for is None:\n            self._settle_while_ours(read.future, answer)",
-        "if True:\n            self._settle_while_ours(read.future, answer)",
+        "if waits_for is None:\n            self._answers.settle_while_ours(read.future, answer)",
+        "if True:\n            self._answers.settle_while_ours(read.future, answer)",
         "a read waits for what it saw",
     ),
     Mutant(
@@ -412,8 +412,8 @@ _ENGINE: Final = (
         "unknown commit treated as not applied",
         _WRITER,
         "Writer._drop",
-        "unknown = not isinstance(error, JournalUnavailable | JournalConflict)",
-        "unknown = False",
+        "is_unknown = not isinstance(error, JournalUnavailable | JournalConflict)",
+        "is_unknown = False",
         "rule I6",
     ),
     Mutant(

@@ -83,7 +83,7 @@ def test_a_calm_world_answers_everything_at_once() -> None:
 def test_a_failing_history_is_shrunk_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
     """A fault of the journal's time, planted: the shortest history names the same rule."""
     monkeypatch.setattr(recovery, "check_skew", lambda clock, now: None)
-    monkeypatch.setattr("ledger.engine.writer.answer_again", lambda command, recorded: recorded)
+    monkeypatch.setattr("ledger.engine.answers.answer_again", lambda command, recorded: recorded)
     failing = next(
         scenario for scenario in map(draw, range(50)) if run(scenario).violation is not None
     )
