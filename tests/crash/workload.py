@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -103,6 +104,7 @@ class Workload:
     acknowledged: dict[tuple[int, int], int] = field(default_factory=dict)  # -> charge
     started: set[int] = field(default_factory=set)
     completed: set[int] = field(default_factory=set)
+    told: Counter[int] = field(default_factory=Counter)  # outcomes of events to be sent again
     progress: asyncio.Condition = field(default_factory=asyncio.Condition)
     stopping: bool = False
     _next: int = 0
@@ -177,6 +179,7 @@ class Workload:
             for index, result in enumerate(reply.results):
                 if result.outcome in AGAIN:
                     again = True
+                    self.told[result.outcome] += 1
                     continue
                 assert result.outcome in RECORDED, result
                 self._acknowledge((number, index), result.charge)
