@@ -86,7 +86,7 @@ async def loaded(dsn: str, log: Path, through: str = "") -> AsyncIterator[Worklo
         for sender in senders:
             sender.cancel()
         await asyncio.gather(*senders, return_exceptions=True)
-        server.stop()
+        await asyncio.to_thread(server.stop)  # a proxy on this loop goes on meanwhile
 
 
 async def progress(workload: Workload) -> None:
