@@ -1,4 +1,4 @@
-"""What the tests of outages share: a PostgreSQL of their own, a server under load, what callers hear.
+"""What the tests of outages share: a PostgreSQL of their own, a loaded server, what callers hear.
 
 Promise of each: nothing is acknowledged that is not there, callers hear the truth meanwhile, and
 service resumes by itself.

@@ -19,15 +19,18 @@ CANCEL_WRITERS = (
 async def test_a_cancelled_wait_for_a_standby_is_unknown_and_service_resumes(
     tmp_path: Path,
 ) -> None:
-    async with own_postgres() as postgres, loaded(postgres.dsn, tmp_path / "log") as workload:
-        async with altered(postgres.dsn, "synchronous_standby_names", "missing") as admin:
-            cancelled = 0
-            async with asyncio.timeout(30):
-                while not workload.told[usage_pb2.INGEST_OUTCOME_UNKNOWN]:
-                    cancelled += await admin.fetchval(CANCEL_WRITERS)
-                    await asyncio.sleep(0.01)
-                acknowledged = len(workload.acknowledged)
-                while cancelled < CANCELLED:  # its successors' first rows come back the same way
-                    cancelled += await admin.fetchval(CANCEL_WRITERS)
-                    await asyncio.sleep(0.01)
-            assert len(workload.acknowledged) == acknowledged, "no standby has it"
+    async with (
+        own_postgres() as postgres,
+        loaded(postgres.dsn, tmp_path / "log") as workload,
+        altered(postgres.dsn, "synchronous_standby_names", "missing") as admin,
+    ):
+        cancelled = 0
+        async with asyncio.timeout(30):
+            while not workload.told[usage_pb2.INGEST_OUTCOME_UNKNOWN]:
+                cancelled += await admin.fetchval(CANCEL_WRITERS)
+                await asyncio.sleep(0.01)
+            acknowledged = len(workload.acknowledged)
+            while cancelled < CANCELLED:  # its successors' first rows come back the same way
+                cancelled += await admin.fetchval(CANCEL_WRITERS)
+                await asyncio.sleep(0.01)
+        assert len(workload.acknowledged) == acknowledged, "no standby has it"
