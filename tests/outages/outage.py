@@ -23,7 +23,7 @@ from ledger.journal.migrate import migrate
 from ledger.v1 import usage_pb2, usage_pb2_grpc
 from ledger.verify import verify
 from tests.crash.processes import ServerProcess
-from tests.crash.workload import AGAIN, RECORDED, Workload, batch_of
+from tests.crash.workload import AGAIN, EVENTS_A_BATCH, RECORDED, Workload, batch_of
 
 EXTRA = 1_000_000  # number of a batch that the workload does not reach
 BATCHES = 10
@@ -97,6 +97,37 @@ async def progress(workload: Workload) -> None:
 
 async def heard(address: str, number: int) -> set[str]:
     """What a caller hears of one batch: "recorded", "retry", "unknown", or a status."""
+    results = await _ask(address, number)
+    return {HEARD.get(result.outcome, "recorded") for result in results} or {"unavailable"}
+
+
+async def acknowledged(workload: Workload, number: int) -> None:
+    """An extra batch is sent until each event of it was recorded and then told as a replay.
+
+    One that is to be sent again says nothing of an earlier time; one that is recorded a second time
+    and no replay was counted twice.
+    """
+    known: dict[int, int] = {}
+    counted: set[int] = set()
+    replayed: set[int] = set()
+    async with asyncio.timeout(60):
+        while len(replayed) < EVENTS_A_BATCH:
+            for index, result in enumerate(await _ask(workload.address, number)):
+                if result.outcome in AGAIN:
+                    continue
+                assert result.charge == known.setdefault(index, result.charge), (known, result)
+                if result.replayed:
+                    replayed.add(index)
+                else:
+                    assert index not in counted, f"batch {number}, event {index}, twice: {result}"
+                    counted.add(index)
+            await asyncio.sleep(0.02)
+    workload.acknowledged.update({(number, index): known[index] for index in known})
+    workload.started.add(number)
+
+
+async def _ask(address: str, number: int) -> list[usage_pb2.IngestResult]:
+    """The results of one batch sent once; none where the server is unavailable."""
     async with grpc.aio.insecure_channel(address) as channel:
         stub = usage_pb2_grpc.UsageServiceStub(channel)
         try:
@@ -104,23 +135,10 @@ async def heard(address: str, number: int) -> set[str]:
         except grpc.aio.AioRpcError as error:
             if error.code() is not grpc.StatusCode.UNAVAILABLE:
                 raise
-            return {"unavailable"}
-    outcomes = {result.outcome for result in reply.results}
-    assert outcomes <= RECORDED | AGAIN, outcomes
-    return {HEARD.get(outcome, "recorded") for outcome in outcomes}
-
-
-async def acknowledged(workload: Workload, number: int) -> None:
-    """An extra batch is sent until it counts, and then is one of the workload's."""
-    async with asyncio.timeout(60):
-        while await heard(workload.address, number) != {"recorded"}:
-            await asyncio.sleep(0.05)
-    async with grpc.aio.insecure_channel(workload.address) as channel:
-        reply = await usage_pb2_grpc.UsageServiceStub(channel).Ingest(batch_of(number), timeout=30)
-    for index, result in enumerate(reply.results):
-        assert result.replayed
-        workload.acknowledged[number, index] = result.charge
-    workload.started.add(number)
+            return []
+    for result in reply.results:
+        assert result.outcome in RECORDED | AGAIN, result
+    return list(reply.results)
 
 
 @asynccontextmanager
