@@ -17,6 +17,7 @@ STEPS: Final = (
     "append.before",  # the INSERT of a batch is about to be sent
     "append.sent",  # it is on its way; whether it lands is not known
     "append.durable",  # it is answered, and nobody has been told
+    "read.answered",  # a part of the journal is read, and nothing made of it
     "checkpoint.before",  # a checkpoint is about to be written
     "checkpoint.commit",  # all of it is written, and not committed
     "checkpoint.durable",  # it is committed, and not taken in
@@ -27,6 +28,7 @@ STEPS: Final = (
     "configuration.commit",  # a configuration is written, and not committed
     "projection.commit",  # rows of the read models are written, and not committed
     "seal.before",  # a seal is signed, and not stored
+    "migration.commit",  # a migration is applied and written down, and not committed
 )
 
 
