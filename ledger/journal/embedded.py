@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import logging
 import os
 import secrets
 import signal
@@ -36,6 +37,9 @@ SOCKET_PORT: Final = 5432  # only names the socket file
 START_TIMEOUT_S: Final = 120.0  # recovery after a crash included
 LOCK_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 30.0
+ORPHANS_TIMEOUT_S: Final = 15.0  # a backend notices that its postmaster is gone within a second
+ORPHANS_POLL_S: Final = 0.2
+LOCK_FILE_EXISTS: Final = "F0001"  # SQLSTATE of a start that finds an old server's memory in use
 
 SETTINGS: Final = {
     "fsync": "on",
@@ -46,8 +50,16 @@ SETTINGS: Final = {
     "max_wal_size": "2GB",
     "unix_socket_permissions": "0700",
     "logging_collector": "off",
+    "log_line_prefix": "%m [%p] %e ",  # with the SQLSTATE, which a refused start is told by
     "hot_standby": "off",  # after a restore it is ready when it may be written to, not before
 }
+
+
+logger = logging.getLogger(__name__)
+
+
+class _MemoryHeld(EmbeddedUnavailable):
+    """Processes of a server that was killed still use its shared memory."""
 
 
 class EmbeddedPostgres:
@@ -73,6 +85,7 @@ class EmbeddedPostgres:
         self._process: subprocess.Popen[bytes] | None = None
         self._owner_lock: int | None = None
         self._owner_pid = 0
+        self._log_from = 0
         self._account = host.account_for(self._cluster)
         self._socket = host.socket_directory(self.data_dir, self._account)
 
@@ -125,9 +138,7 @@ class EmbeddedPostgres:
                 self._owner_lock = self._files.try_lock("owner.lock")
                 self._owner_pid = os.getpid()
             try:
-                if self._running() is None:
-                    self._launch(host.find_binaries(self._account))
-                self._wait_ready()
+                self._outwait_orphans()
                 self._create_database()
             except BaseException:
                 self.stop()
@@ -179,6 +190,21 @@ class EmbeddedPostgres:
         hangs = f"another process is starting the server of {self.data_dir}, and hangs"
         return self._files.locked("start.lock", LOCK_TIMEOUT_S + START_TIMEOUT_S, hangs)
 
+    def _outwait_orphans(self) -> None:
+        """Launch until it is ready: for a moment what a killed server left may be in the way."""
+        deadline = time.monotonic() + ORPHANS_TIMEOUT_S
+        while True:
+            if self._running() is None:
+                self._launch(host.find_binaries(self._account))
+            try:
+                self._wait_ready()
+                return
+            except _MemoryHeld as error:
+                if time.monotonic() > deadline:
+                    raise
+                logger.warning("%s; trying again for %.0f s at most", error, ORPHANS_TIMEOUT_S)
+            time.sleep(ORPHANS_POLL_S)
+
     def _launch(self, binaries: Path) -> None:
         account = self._account
         unseen = (
@@ -209,6 +235,7 @@ class EmbeddedPostgres:
         }
         options = [f"--{name}={value}" for name, value in settings.items()]
         with self._files.open_log() as log:
+            self._log_from = log.tell()
             self._process = subprocess.Popen(
                 [binaries / "postgres", "-D", self._cluster, *options],
                 stdin=subprocess.DEVNULL,
@@ -280,6 +307,11 @@ class EmbeddedPostgres:
             if server is not None and server.ready:
                 return
             if self._process is not None and self._process.poll() is not None:
+                if f" {LOCK_FILE_EXISTS} FATAL:" in self._files.log_since(self._log_from):
+                    raise _MemoryHeld(
+                        f"processes of a PostgreSQL that was killed still hold the memory of "
+                        f"{self.data_dir}: {self._files.log_tail()}"
+                    )
                 raise EmbeddedUnavailable(
                     f"PostgreSQL stopped while starting in {self.data_dir}: "
                     f"{self._files.log_tail()}"
