@@ -27,7 +27,7 @@ from .outage import administrator
 EVENTS_A_CALL = 4_000
 CALLS = 8  # x 4,000 = 32,000 entries
 SENT_AGAIN = 3
-READS = (9, 12, 14)  # the four shards' clocks and heads are read first, then their pages
+READS = (9, 10, 12)  # the clocks and heads of four shards are read first, then their pages
 SHARDS = 4
 NEVER = 10**9
 SHORT_TERM = "--lease-term-ms=400"
