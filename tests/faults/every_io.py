@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
+import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from typing import Any, Final
@@ -23,13 +24,18 @@ from ledger.api.server import LedgerServer
 from ledger.engine.lease import Terms
 from ledger.engine.ledger import Ledger
 from ledger.engine.upkeep import Upkeep
+from ledger.journal.embedded import EmbeddedPostgres
+from ledger.journal.embedded_host import throwaway_root
 from ledger.journal.errors import JournalUnavailable
 from ledger.journal.leases import Identity
+from ledger.journal.migrate import migrate
 from ledger.journal.storage import PostgresStorage
 from ledger.v1 import account_pb2, balance_pb2, grant_pb2, types_pb2, usage_pb2
+from ledger.verify import verify
 from rating.v1 import pricing_pb2
 from tests.api.served import TENANT, Served, SystemClock, card, event, plain, refused
 from tests.crash.workload import AGAIN, RECORDED
+from tests.faults.migrating import new_database, schema_of
 from tests.journal.proxy import Cut
 
 SHARDS: Final = 4
@@ -123,14 +129,69 @@ class CountingProxy:
             server.transport.abort()
 
 
-async def lose_each(dsn: str, cut: Cut, first: int = 1, every: int = 1) -> int:
-    """Lose message `first`, `first + every` … until there is none; how many were lost."""
+async def lose_all(say: Callable[[str], None]) -> int:
+    """Each message of a ledger's work and of a migration, before and after PostgreSQL has it.
+
+    On a PostgreSQL of its own. How many were lost; raises where something does not hold.
+    """
+    root = throwaway_root() / f"drawdown-every-io-{secrets.token_hex(4)}"
+    postgres = EmbeddedPostgres(root, sync_initdb=False)
+    total = 0
+    try:
+        await asyncio.to_thread(postgres.start)
+        await migrate(postgres.dsn, SHARDS)
+        for cut in (Cut.BEFORE_SERVER, Cut.AFTER_SERVER):
+            served = await lose_each(postgres.dsn, cut)
+            report = await verify(postgres.dsn)
+            assert report.ok, report.findings
+            migrating = await lose_each_of_migrate(postgres.dsn, cut)
+            say(f"{cut.value}: {served} messages of a server, {migrating} of a migration")
+            total += served + migrating
+    finally:
+        await asyncio.to_thread(postgres.stop)
+        shutil.rmtree(root, ignore_errors=True)
+    return total
+
+
+async def lose_each_of_migrate(dsn: str, cut: Cut, first: int = 1, every: int = 1) -> int:
+    """The same of the making of a database: each time what comes of it is as that of `dsn`."""
+    whole = await schema_of(dsn)
+    lost = 0
+    async with _proxied(dsn) as (proxy, through):
+        while True:
+            async with new_database(dsn) as made:
+                proxy.arm(cut, first + every * lost)
+                await _migrated(urlsplit(through)._replace(path=urlsplit(made).path).geturl())
+                reached = proxy.disarm()
+                assert await schema_of(made) == whole, first + every * lost
+            if not reached:
+                return lost
+            lost += 1
+
+
+async def _migrated(dsn: str) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            with contextlib.suppress(JournalUnavailable):
+                await migrate(dsn, SHARDS)
+                return
+            await asyncio.sleep(PAUSE_S)
+
+
+@asynccontextmanager
+async def _proxied(dsn: str) -> AsyncIterator[tuple[CountingProxy, str]]:
+    """A proxy before that PostgreSQL, and the DSN by it."""
     parts = urlsplit(dsn)
     query = parse_qs(parts.query)
-    lost = 0
     async with CountingProxy(f"{query['host'][0]}/.s.PGSQL.{query['port'][0]}") as proxy:
         # The socket trusts, TCP would not: the proxy turns one into the other.
-        through = f"postgresql://{parts.username}@127.0.0.1:{proxy.port}{parts.path}"
+        yield proxy, f"postgresql://{parts.username}@127.0.0.1:{proxy.port}{parts.path}"
+
+
+async def lose_each(dsn: str, cut: Cut, first: int = 1, every: int = 1) -> int:
+    """Lose message `first`, `first + every` … until there is none; how many were lost."""
+    lost = 0
+    async with _proxied(dsn) as (proxy, through):
         while True:
             family = f"{cut.name.lower()}-{first + every * lost}"
             proxy.arm(cut, first + every * lost)
