@@ -192,13 +192,31 @@ def test_orphans_that_stay_are_told(
     server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     server.start()
-    monkeypatch.setattr("ledger.journal.embedded.ORPHANS_TIMEOUT_S", 0.5)
+    monkeypatch.setattr("ledger.journal.embedded.INTERRUPTED_TIMEOUT_S", 0.5)
     with (
         orphans(server),
         pytest.raises(EmbeddedUnavailable, match=r"still hold the memory .*pre-existing shared"),
     ):
         server.start()
     server.start()
+
+
+async def test_a_server_killed_as_it_starts_is_started_again(
+    server: EmbeddedPostgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    killed: list[int] = []
+
+    async def kill_the_first() -> None:
+        file = server.data_dir / "cluster" / "postmaster.pid"
+        async with asyncio.timeout(30):
+            while not file.exists() or not file.read_text().partition("\n")[0]:
+                await asyncio.sleep(0)
+        killed.append(int(file.read_text().partition("\n")[0]))
+        os.kill(killed[0], signal.SIGKILL)
+
+    await asyncio.gather(asyncio.to_thread(server.start), kill_the_first())
+    assert server.pid not in (None, *killed)
+    assert "PostgreSQL was killed by signal 9 as it started" in caplog.text
 
 
 async def test_a_supervised_server_comes_back_by_itself(server: EmbeddedPostgres) -> None:
