@@ -83,17 +83,18 @@ class Installation:
         self.struck: dict[str, int] = {}
         self._beside = beside
         self._key = create_key(folder / "seal.pem")
+        sealing = {"seal_key": folder / "seal.pem", "seal_every_s": 1}
         self.servers = [
             ServerProcess(
                 postgres.dsn,
                 folder / f"server-{number}.log",
                 f"--lease-term-ms={LEASE_TERM_MS}",
-                projector=beside,
+                projector=beside and number == 0,
                 checkpoint_entries=300,
                 checkpoint_interval_s=1,
                 resident_families=1,
                 idle_s=1,
-                **({"seal_key": folder / "seal.pem", "seal_every_s": 1} if beside else {}),
+                **(sealing if beside and number == 0 else {}),
             )
             for number in range(servers)
         ]
@@ -140,7 +141,7 @@ class Installation:
         times = self.chance.randint(1, TIMES.get(step, FEW))
         if step in MIGRATION_STEPS:
             return await self._migration_at(step, times)
-        server = self._any()
+        server = self._one_that_reaches(step)
         died = await self._dies_at(server, step, times, DIES_WITHIN_S)
         await self._restart(server)
         return f"step {step}" if died else "server"
@@ -151,7 +152,7 @@ class Installation:
         for step in steps:
             if step in MIGRATION_STEPS:
                 died.append(await self._migration_at(step, 1))
-            elif await self._dies_at(self._any(), step, 1, within_s):
+            elif await self._dies_at(self._one_that_reaches(step), step, 1, within_s):
                 died.append(f"step {step}")
         await self._restart(*self.servers)
         return died
@@ -197,7 +198,8 @@ class Installation:
         for sender in self._senders:
             sender.cancel()
         for server in self.servers:
-            server.stop()
+            if server.running:
+                server.kill()  # what runs beside it ends with it
 
     # -- faults ------------------------------------------------------------------------------------
 
@@ -223,11 +225,11 @@ class Installation:
         server.kill()
         self.kills += 1
         server.start_with(failpoint=f"{step}:{times}")
-        if step in SIDE_STEPS:
-            died = await self._side_dies(server, SIDE_STEPS[step], within_s)
-            self.kills += died
-            return died
-        return await _within(within_s, lambda: not server.running)
+        if step not in SIDE_STEPS:
+            return await _dies(server, within_s)
+        died = await _dies(server, within_s, self._side_of(server, SIDE_STEPS[step]))
+        self.kills += died
+        return died
 
     async def _kill_every_server(self) -> str:
         await self._restart(*self.servers)
@@ -260,7 +262,7 @@ class Installation:
 
     async def _kill_side_process(self) -> str:
         """The projector or the sealer; the server starts it again by itself."""
-        children = psutil.Process(self._any().pid).children()
+        children = psutil.Process(self.servers[0].pid).children()
         if not children:
             return "nothing"
         with contextlib.suppress(psutil.NoSuchProcess):
@@ -289,14 +291,17 @@ class Installation:
 
     # -- parts -------------------------------------------------------------------------------------
 
+    def _one_that_reaches(self, step: str) -> ServerProcess:
+        return self.servers[0] if step in SIDE_STEPS else self._any()
+
     def _any(self) -> ServerProcess:
         return self.chance.choice(self.servers)
 
-    async def _side_dies(self, server: ServerProcess, command: str, within_s: int) -> bool:
-        """Whether that child of the server ended meanwhile."""
+    def _side_of(self, server: ServerProcess, command: str) -> Callable[[], bool]:
+        """Says whether that child of the server has ended since it was first asked."""
         seen: set[int] = set()
 
-        def died() -> bool:
+        def ended() -> bool:
             with contextlib.suppress(psutil.Error):
                 for child in psutil.Process(server.pid).children():
                     with contextlib.suppress(psutil.Error):
@@ -304,7 +309,7 @@ class Installation:
                             seen.add(child.pid)
             return any(not psutil.pid_exists(pid) for pid in seen)
 
-        return await _within(within_s, died)
+        return ended
 
     async def _recovered(self, began_ns: int) -> None:
         await self._ready()
@@ -316,6 +321,21 @@ class Installation:
     async def _progress(self, batches: int) -> None:
         async with asyncio.timeout(60):
             await self.workload.reached(len(self.workload.completed) + batches)
+
+
+async def _dies(
+    server: ServerProcess, within_s: int, ended: Callable[[], bool] | None = None
+) -> bool:
+    """Whether it, or what `ended` asks for, ends before it has served for so long."""
+    serves = asyncio.create_task(server.ready())
+    try:
+        while not serves.done():
+            if await _within(1, ended or (lambda: not server.running)):
+                return True
+        return await _within(within_s, ended or (lambda: not server.running))
+    finally:
+        serves.cancel()
+        await asyncio.gather(serves, return_exceptions=True)
 
 
 def _reached(log: Path) -> list[str]:
@@ -339,7 +359,7 @@ async def installation(
 ) -> AsyncIterator[Installation]:
     """An open installation with its workload running; gone afterwards. Logs go to `folder`.
 
-    `beside`: each server has a projector and a sealer.
+    `beside`: the first server has a projector and a sealer.
     """
     root = throwaway_root() / f"drawdown-faults-{secrets.token_hex(4)}"
     postgres = EmbeddedPostgres(root, sync_initdb=False)
