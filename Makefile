@@ -48,7 +48,7 @@ simulate: $(DEVELOPMENT) ## Run 10,000 simulated worlds of faults, and every del
 		--results bench/results/reliability.json
 
 faults: $(DEVELOPMENT) ## Kill the real program KILLS (500) times; nothing is lost or counted twice
-	$(BIN)/python -m tests.faults --kills $(KILLS)
+	$(BIN)/python -m tests.faults --kills $(KILLS) --every-io
 	$(BIN)/python -m tests.integrity.damage 600
 
 bench: $(DEVELOPMENT) ## Measure; writes bench/results/latest.json and a plot

@@ -1,8 +1,9 @@
 """Named steps at which a process may be made to fail: for tests of what it leaves behind.
 
 `DRAWDOWN_FAILPOINT=append.sent:3` kills this process with SIGKILL as it reaches that step for the
-third time; `append.sent:3:error` makes the I/O there fail instead. Read once, at import: without
-the variable `reached` does nothing. Steps stand in the layers that do I/O, never in core or engine.
+third time; `append.sent:3:error` makes the I/O there fail instead; a comma separates several. Says
+so on stderr as it fails. Read once, at import: without the variable `reached` does nothing. Steps
+stand in the layers that do I/O, never in core or engine.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ import signal
 from typing import Final
 
 VARIABLE: Final = "DRAWDOWN_FAILPOINT"
+STDERR: Final = 2
 
 STEPS: Final = (
     "append.before",  # the INSERT of a batch is about to be sent
     "append.sent",  # it is on its way; whether it lands is not known
     "append.durable",  # it is answered, and nobody has been told
+    "read.answered",  # a part of the journal is read, and nothing made of it
     "checkpoint.before",  # a checkpoint is about to be written
     "checkpoint.commit",  # all of it is written, and not committed
     "checkpoint.durable",  # it is committed, and not taken in
@@ -27,6 +30,7 @@ STEPS: Final = (
     "configuration.commit",  # a configuration is written, and not committed
     "projection.commit",  # rows of the read models are written, and not committed
     "seal.before",  # a seal is signed, and not stored
+    "migration.commit",  # a migration is applied and written down, and not committed
 )
 
 
@@ -56,16 +60,19 @@ class Failpoint:
         self.left -= 1
         if self.left:
             return
+        os.write(STDERR, f"failpoint {step}\n".encode())
         if self.kills:
             os.kill(os.getpid(), signal.SIGKILL)
         raise ConnectionError(f"the failpoint {step} was reached")
 
 
-_failpoint: Final = Failpoint(os.environ[VARIABLE]) if VARIABLE in os.environ else None
-armed: Final = _failpoint is not None
+_failpoints: Final = tuple(
+    Failpoint(text) for text in os.environ.get(VARIABLE, "").split(",") if text
+)
+armed: Final = bool(_failpoints)
 
 
 def reached(step: str) -> None:
     """A named step is reached."""
-    if _failpoint is not None:
-        _failpoint.reach(step)
+    for failpoint in _failpoints:
+        failpoint.reach(step)

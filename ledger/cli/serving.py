@@ -17,7 +17,7 @@ import click
 
 from ledger.cli.database import Books, describe, with_patience
 from ledger.cli.output import Failed, progress, say
-from ledger.journal.migrate import migrate
+from ledger.journal.migrate import Migrated, migrate
 from ledger.server import Server, StartFailed
 from ledger.settings import ServerSettings
 
@@ -34,7 +34,7 @@ async def serve_until_signal(settings: ServerSettings, books: Books, as_json: bo
         endings.append(asyncio.create_task(books.embedded.supervise(), name="supervise"))
     try:
         if books.embedded is not None:
-            await migrate(books.dsn, settings.shards, progress=lambda name: say(f"applying {name}"))
+            await with_patience(settings, lambda: _migrate(settings, books.dsn))
         await _serve_until(endings, settings, books, hurry, as_json)
     finally:
         for ending in endings:
@@ -67,6 +67,10 @@ async def _serve_until(
         start.cancel()
         await asyncio.gather(start, return_exceptions=True)
         await server.stop(hurry)
+
+
+async def _migrate(settings: ServerSettings, dsn: str) -> Migrated:
+    return await migrate(dsn, settings.shards, progress=lambda name: say(f"applying {name}"))
 
 
 async def _open(settings: ServerSettings, dsn: str, watch: Callable[[str, int, int], None]) -> Any:

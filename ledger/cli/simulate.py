@@ -75,10 +75,11 @@ def simulate(
         raise click.UsageError("say --seed N, --seeds A..B or --mutants")
     document = _many(seeds, mutants, jobs)
     if results is not None:
-        from ledger.simulation.batches import merge_results
+        from ledger.simulation.results import record_results
 
         kept = ("seeds_run", "lost", "double_counted", "mutants_caught", "mutants_total")
-        merge_results(results, {key: document[key] for key in kept if key in document})
+        figures = {key: document[key] for key in kept if key in document}
+        record_results(results, "simulate", figures)
     if as_json:
         print_json(document)
     else:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import logging
 import os
 import secrets
 import signal
@@ -36,6 +37,9 @@ SOCKET_PORT: Final = 5432  # only names the socket file
 START_TIMEOUT_S: Final = 120.0  # recovery after a crash included
 LOCK_TIMEOUT_S: Final = 30.0
 STOP_TIMEOUT_S: Final = 30.0
+INTERRUPTED_TIMEOUT_S: Final = 15.0  # a backend sees within a second that its postmaster is gone
+INTERRUPTED_POLL_S: Final = 0.2
+LOCK_FILE_EXISTS: Final = "F0001"  # SQLSTATE of a start that finds an old server's memory in use
 
 SETTINGS: Final = {
     "fsync": "on",
@@ -46,8 +50,16 @@ SETTINGS: Final = {
     "max_wal_size": "2GB",
     "unix_socket_permissions": "0700",
     "logging_collector": "off",
+    "log_line_prefix": "%m [%p] %e ",  # with the SQLSTATE, which a refused start is told by
     "hot_standby": "off",  # after a restore it is ready when it may be written to, not before
 }
+
+
+logger = logging.getLogger(__name__)
+
+
+class _StartInterrupted(EmbeddedUnavailable):
+    """It was killed as it started, or one that was killed has left processes in its way."""
 
 
 class EmbeddedPostgres:
@@ -73,6 +85,7 @@ class EmbeddedPostgres:
         self._process: subprocess.Popen[bytes] | None = None
         self._owner_lock: int | None = None
         self._owner_pid = 0
+        self._log_from = 0
         self._account = host.account_for(self._cluster)
         self._socket = host.socket_directory(self.data_dir, self._account)
 
@@ -125,9 +138,7 @@ class EmbeddedPostgres:
                 self._owner_lock = self._files.try_lock("owner.lock")
                 self._owner_pid = os.getpid()
             try:
-                if self._running() is None:
-                    self._launch(host.find_binaries(self._account))
-                self._wait_ready()
+                self._launch_until_ready()
                 self._create_database()
             except BaseException:
                 self.stop()
@@ -179,6 +190,23 @@ class EmbeddedPostgres:
         hangs = f"another process is starting the server of {self.data_dir}, and hangs"
         return self._files.locked("start.lock", LOCK_TIMEOUT_S + START_TIMEOUT_S, hangs)
 
+    def _launch_until_ready(self) -> None:
+        """Launch again, for a bounded time, where what was killed is in the way."""
+        deadline = 0.0
+        while True:
+            if self._running() is None:
+                self._launch(host.find_binaries(self._account))
+            try:
+                self._wait_ready()
+                return
+            except _StartInterrupted as error:
+                now = time.monotonic()
+                deadline = deadline or now + INTERRUPTED_TIMEOUT_S
+                if now > deadline:
+                    raise
+                logger.warning("%s; trying again for %.0f s at most", error, deadline - now)
+            time.sleep(INTERRUPTED_POLL_S)
+
     def _launch(self, binaries: Path) -> None:
         account = self._account
         unseen = (
@@ -209,6 +237,7 @@ class EmbeddedPostgres:
         }
         options = [f"--{name}={value}" for name, value in settings.items()]
         with self._files.open_log() as log:
+            self._log_from = log.tell()
             self._process = subprocess.Popen(
                 [binaries / "postgres", "-D", self._cluster, *options],
                 stdin=subprocess.DEVNULL,
@@ -280,16 +309,29 @@ class EmbeddedPostgres:
             if server is not None and server.ready:
                 return
             if self._process is not None and self._process.poll() is not None:
-                raise EmbeddedUnavailable(
-                    f"PostgreSQL stopped while starting in {self.data_dir}: "
-                    f"{self._files.log_tail()}"
-                )
+                raise self._stopped(self._process.returncode)
             if time.monotonic() > deadline:
                 raise EmbeddedUnavailable(
                     f"PostgreSQL in {self.data_dir} is not ready after {START_TIMEOUT_S:.0f} s: "
                     f"{self._files.log_tail()}"
                 )
             time.sleep(POLL_S)
+
+    def _stopped(self, code: int) -> EmbeddedUnavailable:
+        """Why it ended before it was ready."""
+        tail = self._files.log_tail()
+        if f" {LOCK_FILE_EXISTS} FATAL:" in self._files.log_since(self._log_from):
+            return _StartInterrupted(
+                f"processes of a PostgreSQL that was killed still hold the memory of "
+                f"{self.data_dir}: {tail}"
+            )
+        if code < 0:
+            return _StartInterrupted(
+                f"PostgreSQL was killed by signal {-code} as it started in {self.data_dir}: {tail}"
+            )
+        return EmbeddedUnavailable(
+            f"PostgreSQL stopped with code {code} while starting in {self.data_dir}: {tail}"
+        )
 
     def _running(self) -> psutil.Process | None:
         """The server of this directory, by its pid file and its command line."""

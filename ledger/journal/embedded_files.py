@@ -93,6 +93,12 @@ class DataFiles:
             self.log.replace(self.log.with_suffix(".log.1"))
         return self.log.open("ab")
 
+    def log_since(self, place: int) -> str:
+        """What was logged since the log was opened, when it was so many bytes long."""
+        with self.log.open("rb") as log:
+            log.seek(place)
+            return log.read().decode(errors="replace")
+
     def log_tail(self) -> str:
         """The last lines of the log, in one."""
         try:

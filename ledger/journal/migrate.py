@@ -9,8 +9,9 @@ Needs a connection of its own: it holds a session lock while it works.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from hashlib import sha256
 from importlib import resources
 from pathlib import Path
@@ -20,9 +21,10 @@ from uuid import UUID
 import asyncpg
 from msgspec import Struct
 
-from ledger.journal.connection import connect
+from ledger.failpoints import reached
+from ledger.journal.connection import CONNECT_ERRORS, Connection, connect, describe
 from ledger.journal.directory import PLACEMENT_HASH
-from ledger.journal.errors import MigrationRefused, SettingsMismatch
+from ledger.journal.errors import JournalUnavailable, MigrationRefused, SettingsMismatch
 from ledger.journal.sql import load
 
 SHARDS_DEFAULT: Final = 4
@@ -107,8 +109,7 @@ async def migrate(
     if shards is not None and not 1 <= shards <= SHARDS_MAX:
         raise SettingsMismatch(f"{shards} shards: 1 to {SHARDS_MAX} are possible")
     files = load_migrations(directory)
-    connection = await connect(dsn, application_name="drawdown migrate", role=False)
-    try:
+    async with _session(dsn, "drawdown migrate") as connection:
         await _check_server(connection)
         while not await connection.fetchval(_SQL["try_lock"]):  # noqa: ASYNC110  the lock is remote
             await asyncio.sleep(LOCK_POLL_S)
@@ -121,8 +122,6 @@ async def migrate(
         await connection.execute(_SQL["create_role"])
         await connection.execute(_SQL["grant_role"])
         return Migrated(tuple(migration.name for migration in pending), settings)
-    finally:
-        await connection.close()
 
 
 async def read_settings(dsn: str, shards: int | None = None) -> Settings:
@@ -130,8 +129,7 @@ async def read_settings(dsn: str, shards: int | None = None) -> Settings:
 
     Refuses where migrations are pending: the tables may not be those that this code expects.
     """
-    connection = await connect(dsn, application_name="drawdown settings", role=False)
-    try:
+    async with _session(dsn, "drawdown settings") as connection:
         if not await connection.fetchval(_SQL["has_migrations"]):
             raise MigrationRefused("this database has no ledger yet: run `drawdown migrate`")
         pending = _pending(load_migrations(), await connection.fetch(_SQL["applied"]))
@@ -139,8 +137,19 @@ async def read_settings(dsn: str, shards: int | None = None) -> Settings:
             names = ", ".join(migration.name for migration in pending)
             raise MigrationRefused(f"migrations are pending: {names}; run `drawdown migrate`")
         return _agreed(await connection.fetchrow(_SQL["settings"]), shards)
-    finally:
+
+
+@contextlib.asynccontextmanager
+async def _session(dsn: str, name: str) -> AsyncIterator[Connection]:
+    """A connection of its own. Raises JournalUnavailable where it is lost: all may be run again."""
+    connection = await connect(dsn, application_name=name, role=False)
+    try:
+        yield connection
         await connection.close()
+    except CONNECT_ERRORS as error:
+        raise JournalUnavailable(f"PostgreSQL went away: {describe(error)}") from error
+    finally:
+        connection.terminate()
 
 
 def _pending(files: tuple[Migration, ...], applied: list[asyncpg.Record]) -> tuple[Migration, ...]:
@@ -166,23 +175,26 @@ def _pending(files: tuple[Migration, ...], applied: list[asyncpg.Record]) -> tup
     return tuple(by_number.values())
 
 
-async def _apply(connection: asyncpg.Connection[asyncpg.Record], migration: Migration) -> None:
+async def _apply(connection: Connection, migration: Migration) -> None:
     record = (migration.number, migration.name, migration.checksum)
     try:
         if migration.transactional:
             async with connection.transaction():
                 await connection.execute(migration.text)
                 await connection.execute(_SQL["record"], *record)
+                reached("migration.commit")
         else:
             await connection.execute(migration.text)
             await connection.execute(_SQL["record"], *record)
+    except CONNECT_ERRORS:
+        raise  # it may be committed: the next run sees
     except asyncpg.PostgresError as error:
         raise MigrationRefused(
             f"{migration.name} failed ({error.sqlstate}): {error}; earlier migrations are applied"
         ) from error
 
 
-async def _check_server(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+async def _check_server(connection: Connection) -> None:
     server = await connection.fetchrow(_SQL["server"])
     assert server is not None
     if server["version"] < SERVER_VERSION_MIN:
@@ -191,9 +203,7 @@ async def _check_server(connection: asyncpg.Connection[asyncpg.Record]) -> None:
         raise MigrationRefused(f"the database's encoding is {server['encoding']}, not UTF8")
 
 
-async def _fix_settings(
-    connection: asyncpg.Connection[asyncpg.Record], shards: int | None
-) -> Settings:
+async def _fix_settings(connection: Connection, shards: int | None) -> Settings:
     await connection.execute(_SQL["fix_settings"], shards or SHARDS_DEFAULT, PLACEMENT_HASH)
     return _agreed(await connection.fetchrow(_SQL["settings"]), shards)
 

@@ -184,6 +184,7 @@ class PostgresJournal:
                 if self._reader is None or self._reader.is_closed():
                     self._reader = await self._open("reader")
                 records: list[asyncpg.Record] = await self._reader.fetch(sql, *arguments)
+                reached("read.answered")
                 return records
             except (*CONNECT_ERRORS, asyncpg.PostgresError) as error:
                 if self._reader is not None:

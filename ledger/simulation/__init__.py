@@ -24,6 +24,7 @@ small naive model. The same seed always runs the same way. Read in this order:
     mutation     a deliberate fault in a copy of a module, by import hook
     mutants      the list of deliberate faults
     batches      many seeds and mutants over worker processes
+    results      the file that this and other tools write their figures into
 
 Nothing outside this package imports it, except the command line and tests.
 """

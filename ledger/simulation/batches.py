@@ -13,7 +13,6 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final
 
 from ledger.simulation.mutation import Mutant
@@ -102,14 +101,6 @@ def run_mutants(mutants: Sequence[Mutant], jobs: int, watch: Watch) -> list[dict
             watch(len(found), len(mutants))
     order = {mutant.name: place for place, mutant in enumerate(mutants)}
     return sorted(found, key=lambda each: order[each["mutant"]])
-
-
-def merge_results(path: Path, figures: dict[str, int]) -> None:
-    """Put these keys into a JSON file that other tools write to as well."""
-    document = json.loads(path.read_text()) if path.exists() else {}
-    document.update(figures)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(document, indent=2) + "\n")
 
 
 def _groups(first: int, last: int) -> Iterator[tuple[int, int]]:

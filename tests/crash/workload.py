@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
@@ -31,6 +32,7 @@ TENANT = "default"
 ACCOUNTS = 12  # three families of four
 EVENTS_A_BATCH = 40
 GRANTED = 10**12
+PRICE = 1_000  # minor units a token
 RECORDED = {usage_pb2.INGEST_OUTCOME_APPLIED, usage_pb2.INGEST_OUTCOME_SUSPENSE}
 AGAIN = {usage_pb2.INGEST_OUTCOME_RETRY, usage_pb2.INGEST_OUTCOME_UNKNOWN}
 RETRIES = json.dumps(
@@ -46,7 +48,8 @@ RETRIES = json.dumps(
                     "retryableStatusCodes": ["UNAVAILABLE"],
                 },
             }
-        ]
+        ],
+        "loadBalancingConfig": [{"round_robin": {}}],  # where an address names several servers
     }
 )
 RETRIED_CODES = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
@@ -60,6 +63,17 @@ def patient_channel(address: str) -> grpc.aio.Channel:
 def account_name(number: int) -> str:
     root = f"root-{number // 4}"
     return root if number % 4 == 0 else f"{root}/child-{number % 4}"
+
+
+def card_of(*more: card_pb2.PriceRow) -> card_pb2.RateCard:
+    """The prices of the workload, and others."""
+    return card_pb2.RateCard(
+        name="default",
+        asset="USD",
+        asset_scale=9,
+        meters=[card_pb2.Meter(quantity="tokens")],
+        rows=[card_pb2.PriceRow(product="chat", quantity="tokens", price="0.000001"), *more],
+    )
 
 
 def batch_of(number: int) -> usage_pb2.IngestRequest:
@@ -103,6 +117,7 @@ class Workload:
     acknowledged: dict[tuple[int, int], int] = field(default_factory=dict)  # -> charge
     started: set[int] = field(default_factory=set)
     completed: set[int] = field(default_factory=set)
+    told: Counter[int] = field(default_factory=Counter)  # outcomes of events to be sent again
     progress: asyncio.Condition = field(default_factory=asyncio.Condition)
     stopping: bool = False
     _next: int = 0
@@ -120,15 +135,8 @@ class Workload:
                     ),
                 )
             )
-            card = card_pb2.RateCard(
-                name="default",
-                asset="USD",
-                asset_scale=9,
-                meters=[card_pb2.Meter(quantity="tokens")],
-                rows=[card_pb2.PriceRow(product="chat", quantity="tokens", price="0.000001")],
-            )
             published = await pricing.PublishRateCard(
-                pricing_pb2.PublishRateCardRequest(tenant=TENANT, request_id="card", card=card)
+                pricing_pb2.PublishRateCardRequest(tenant=TENANT, request_id="card", card=card_of())
             )
             assert not published.faults
             accounts = account_pb2_grpc.AccountServiceStub(channel)
@@ -177,6 +185,7 @@ class Workload:
             for index, result in enumerate(reply.results):
                 if result.outcome in AGAIN:
                     again = True
+                    self.told[result.outcome] += 1
                     continue
                 assert result.outcome in RECORDED, result
                 self._acknowledge((number, index), result.charge)
@@ -196,25 +205,74 @@ class Workload:
         async with self.progress:
             await self.progress.wait_for(lambda: len(self.completed) >= completed)
 
-    async def check(self) -> None:
-        """Send everything once more: each a replay; the balances show each event once."""
+    @property
+    def events(self) -> int:
+        """How many were sent, each counted once."""
+        return len(self.started) * EVENTS_A_BATCH
+
+    async def look(self) -> Found:
+        """Send everything once more, and look at the balances; to be called when nobody sends."""
+        found = Found()
         async with patient_channel(self.address) as channel:
             stub = usage_pb2_grpc.UsageServiceStub(channel)
             for number in sorted(self.started):
-                reply = await stub.Ingest(batch_of(number), timeout=60)
-                for index, result in enumerate(reply.results):
+                for index, result in enumerate(await answered(stub, batch_of(number))):
                     place = (number, index)
-                    assert result.replayed, f"{place} was acknowledged and is not there"
-                    assert result.charge == self.acknowledged[place], place
+                    if not result.replayed or result.charge != self.acknowledged[place]:
+                        found.lost.append(f"event {place}: {result}")
             balances = balance_pb2_grpc.BalanceServiceStub(channel)
-            available = 0
-            for number in range(ACCOUNTS):
+            charged = self._charged()
+            for name, expected in charged.items():
                 balance = await balances.Get(
-                    balance_pb2.BalanceServiceGetRequest(
-                        tenant=TENANT, account=account_name(number)
-                    )
+                    balance_pb2.BalanceServiceGetRequest(tenant=TENANT, account=name)
                 )
-                available += sum(int(asset.available) for asset in balance.balances)
-        used = sum(tokens_of(number) for number in self.started) * 1_000
-        assert ACCOUNTS * GRANTED - available == used, "every event counted exactly once"
-        assert sum(self.acknowledged.values()) == used
+                used = GRANTED - sum(int(asset.available) for asset in balance.balances)
+                found.compare(name, expected, used)
+        assert sum(self.acknowledged.values()) == sum(charged.values()), "the wrong price"
+        return found
+
+    async def check(self) -> None:
+        """Everything sent is a replay, and the balances show each event once."""
+        found = await self.look()
+        assert not found.lost, f"acknowledged, and not there: {found.lost[:5]}"
+        assert not found.charged_wrong, found.charged_wrong
+
+    def _charged(self) -> dict[str, int]:
+        charged = {account_name(number): 0 for number in range(ACCOUNTS)}
+        for number in self.started:
+            for event in batch_of(number).events:
+                charged[event.account] += event.quantities["tokens"] * PRICE
+        return charged
+
+
+@dataclass
+class Found:
+    """What is not as it was acknowledged."""
+
+    lost: list[str] = field(default_factory=list)
+    charged_wrong: dict[str, int] = field(default_factory=dict)  # account -> minor units too many
+
+    def compare(self, account: str, expected: int, used: int) -> None:
+        if used != expected:
+            self.charged_wrong[account] = used - expected
+
+    def __add__(self, other: Found) -> Found:
+        return Found(self.lost + other.lost, self.charged_wrong | other.charged_wrong)
+
+
+async def answered(
+    stub: usage_pb2_grpc.UsageServiceAsyncStub, request: usage_pb2.IngestRequest
+) -> list[usage_pb2.IngestResult]:
+    """A batch's results, sent again until each says what became of its event."""
+    async with asyncio.timeout(60):
+        while True:
+            try:
+                reply = await stub.Ingest(request, timeout=20, wait_for_ready=True)
+            except grpc.aio.AioRpcError as error:
+                if error.code() not in RETRIED_CODES:
+                    raise
+                continue
+            if not any(result.outcome in AGAIN for result in reply.results):
+                assert all(result.outcome in RECORDED for result in reply.results), reply
+                return list(reply.results)
+            await asyncio.sleep(0.01)

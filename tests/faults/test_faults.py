@@ -1,10 +1,11 @@
-"""The server dies at every named step of its I/O, and nothing is lost or counted twice.
+"""Processes die at every named step of their I/O, and nothing is lost or counted twice.
 
 `make faults` does the same hundreds of times, at random moments too.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
 import subprocess
 import sys
@@ -13,29 +14,63 @@ from pathlib import Path
 import pytest
 
 from ledger.failpoints import STEPS, VARIABLE, Failpoint, FailpointUnknown
-from tests.faults.installation import SERVER_STEPS, installation
+from tests.faults.installation import (
+    MIGRATION_STEPS,
+    SERVER_STEPS,
+    SIDE_STEPS,
+    TIMES,
+    installation,
+)
+from tests.faults.migrating import migrate_command, new_database, schema_of
 
 
-async def test_the_server_dies_at_every_step_once(tmp_path: Path) -> None:
-    async with installation(7, tmp_path / "server.log") as struck:
-        died = [await struck.at_step(step, 1, within_s=30) for step in SERVER_STEPS]
-        await struck.settle()
+async def test_a_server_dies_at_every_step_once(tmp_path: Path) -> None:
+    async with installation(7, tmp_path, beside=False) as struck:
+        died = await struck.at_steps(SERVER_STEPS, within_s=30)
+        verdict = await struck.settle()
     assert died == [f"step {step}" for step in SERVER_STEPS], "each was reached"
-    assert struck.kills == 2 * len(SERVER_STEPS)
+    assert not verdict.wrong
 
 
-async def test_an_io_that_fails_once_is_survived(tmp_path: Path) -> None:
-    async with installation(13, tmp_path / "server.log") as struck:
-        for step in SERVER_STEPS:
-            await struck.survive(step, 2 if step.startswith("append") else 1)
-        await struck.settle()
+async def test_what_runs_beside_a_server_dies_at_every_step_once(tmp_path: Path) -> None:
+    steps = (*SIDE_STEPS, *MIGRATION_STEPS)
+    async with installation(8, tmp_path) as struck:
+        died = await struck.at_steps(steps, within_s=30)
+        verdict = await struck.settle()
+    assert died == [f"step {step}" for step in steps], "each was reached"
+    assert not verdict.wrong
 
 
-async def test_random_kills_of_everything(tmp_path: Path) -> None:
-    async with installation(11, tmp_path / "server.log") as struck:
-        while struck.kills < 6:
-            await struck.strike()
-        await struck.settle()
+async def test_an_io_that_fails_is_survived(tmp_path: Path) -> None:
+    steps = {step: 2 if step.startswith("append") else 1 for step in STEPS}
+    del steps["migration.commit"]
+    async with installation(13, tmp_path) as struck:
+        assert await struck.survive(steps) == set(steps), "each was reached"
+        verdict = await struck.settle()
+    assert not verdict.wrong
+
+
+async def test_a_migration_that_cannot_commit_is_tried_again(database: str) -> None:
+    async with new_database(database) as dsn:
+        assert await asyncio.to_thread(migrate_command, dsn, "migration.commit:3:error") == 0
+        assert await schema_of(dsn) == await schema_of(database)
+
+
+async def test_random_faults_of_two_servers_on_the_same_shards(tmp_path: Path) -> None:
+    """One stands still past its lease, one is killed as it starts; `make faults` does hundreds."""
+    async with installation(11, tmp_path, servers=2) as struck:
+        await struck.pause_server()
+        await struck.kill_starting()
+        await struck.strike()
+        verdict = await struck.settle()
+    assert not verdict.wrong
+    assert (verdict.lost, verdict.double_counted) == (0, 0)
+    assert verdict.events == struck.workload.events + struck.growth.events > 0
+
+
+def test_the_schedule_leaves_no_step_out() -> None:
+    assert {*SERVER_STEPS, *SIDE_STEPS, *MIGRATION_STEPS} == set(STEPS)
+    assert set(TIMES) <= set(STEPS)
 
 
 def test_a_failpoint_that_is_no_step_is_refused() -> None:

@@ -189,7 +189,7 @@ def main() -> int:
             flips = asyncio.run(run(server.dsn, count, random.Random(1), told))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    record(bytes_flipped=flips.flipped, bytes_detected=flips.detected)
+    record("damage", bytes_flipped=flips.flipped, bytes_detected=flips.detected)
     print(f"bytes_flipped {flips.flipped}, bytes_detected {flips.detected}")
     for missed in flips.missed or ():
         print("missed:", missed)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import ctypes
 import os
 import shutil
 import signal
@@ -10,7 +12,7 @@ import stat
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import asyncpg
@@ -141,6 +143,80 @@ async def test_a_killed_server_recovers_and_nothing_acknowledged_is_lost(
     assert [row async for row in journal.read(0)] == rows[:3]
     await journal.append(rows[3])
     await journal.close()
+
+
+@contextlib.contextmanager
+def orphans(server: EmbeddedPostgres) -> Iterator[Callable[[], None]]:
+    """Kill it while somebody keeps its shared memory, as an orphaned backend does; gives it up."""
+    assert server.pid is not None
+    libc = ctypes.CDLL(None, use_errno=True)
+    libc.shmat.restype, libc.shmat.argtypes = (
+        ctypes.c_void_p,
+        [
+            ctypes.c_int,
+            ctypes.c_void_p,
+            ctypes.c_int,
+        ],
+    )
+    libc.shmdt.argtypes = [ctypes.c_void_p]
+    pid_file = (server.data_dir / "cluster" / "postmaster.pid").read_text().splitlines()
+    held = [libc.shmat(int(pid_file[6].split()[1]), None, 0)]
+    assert held[0] != ctypes.c_void_p(-1).value, os.strerror(ctypes.get_errno())
+
+    def give_up() -> None:
+        while held:
+            assert libc.shmdt(held.pop()) == 0
+
+    family = [psutil.Process(server.pid), *psutil.Process(server.pid).children(recursive=True)]
+    for process in family:
+        process.kill()
+    psutil.wait_procs(family, 10)
+    try:
+        yield give_up
+    finally:
+        give_up()
+
+
+def test_a_killed_server_s_orphans_are_waited_for(
+    server: EmbeddedPostgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    server.start()
+    with orphans(server) as give_up:
+        caplog.handler.addFilter(lambda record: give_up() or True)  # once it has said that it waits
+        server.start()
+    assert "was killed still hold the memory" in caplog.text
+    assert server.pid is not None
+
+
+def test_orphans_that_stay_are_told(
+    server: EmbeddedPostgres, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    server.start()
+    monkeypatch.setattr("ledger.journal.embedded.INTERRUPTED_TIMEOUT_S", 0.5)
+    with (
+        orphans(server),
+        pytest.raises(EmbeddedUnavailable, match=r"still hold the memory .*pre-existing shared"),
+    ):
+        server.start()
+    server.start()
+
+
+async def test_a_server_killed_as_it_starts_is_started_again(
+    server: EmbeddedPostgres, caplog: pytest.LogCaptureFixture
+) -> None:
+    killed: list[int] = []
+
+    async def kill_the_first() -> None:
+        file = server.data_dir / "cluster" / "postmaster.pid"
+        async with asyncio.timeout(30):
+            while not file.exists() or not file.read_text().partition("\n")[0]:
+                await asyncio.sleep(0)
+        killed.append(int(file.read_text().partition("\n")[0]))
+        os.kill(killed[0], signal.SIGKILL)
+
+    await asyncio.gather(asyncio.to_thread(server.start), kill_the_first())
+    assert server.pid not in (None, *killed)
+    assert "PostgreSQL was killed by signal 9 as it started" in caplog.text
 
 
 async def test_a_supervised_server_comes_back_by_itself(server: EmbeddedPostgres) -> None:

@@ -7,7 +7,6 @@ import os
 import subprocess
 import sys
 from dataclasses import replace
-from pathlib import Path
 from typing import Any, get_args
 
 import pytest
@@ -15,7 +14,7 @@ import pytest
 from ledger.core import commands, events
 from ledger.engine import recovery
 from ledger.simulation import mutation
-from ledger.simulation.batches import merge_results, run_mutants, run_seeds
+from ledger.simulation.batches import run_mutants, run_seeds
 from ledger.simulation.model import HANDLERS
 from ledger.simulation.mutants import MUTANTS
 from ledger.simulation.mutation import Mutant, MutantStale, mutated, source_of
@@ -129,11 +128,3 @@ def test_a_mutant_whose_text_is_gone_fails_loudly() -> None:
 
 def test_every_rule_says_what_it_stands_for() -> None:
     assert all(rule.value and rule.name.isupper() for rule in Rule)
-
-
-def test_results_are_put_beside_what_other_tools_wrote(tmp_path: Path) -> None:
-    path = tmp_path / "results" / "reliability.json"
-    merge_results(path, {"seeds_run": 3})
-    merge_results(path, {"kills_survived": 5})
-    merge_results(path, {"seeds_run": 7})
-    assert json.loads(path.read_text()) == {"seeds_run": 7, "kills_survived": 5}

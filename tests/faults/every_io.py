@@ -1,0 +1,287 @@
+"""Each message to PostgreSQL lost in turn: the first, the second, the third … until none is left.
+
+Owns a proxy that counts what is sent over all connections and cuts one of them at the n-th message,
+and a small fixed piece of work that is done anew for each n. The real ledger and its gRPC front run
+in this process, so that a round takes a fraction of a second. Where opening fails it is done again,
+as whoever supervises a server does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import secrets
+import shutil
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from typing import Any, Final
+from urllib.parse import parse_qs, urlsplit
+
+import grpc
+from google.protobuf.message import Message
+
+from ledger.api.server import LedgerServer
+from ledger.engine.lease import Terms
+from ledger.engine.ledger import Ledger
+from ledger.engine.upkeep import Upkeep
+from ledger.journal.embedded import EmbeddedPostgres
+from ledger.journal.embedded_host import throwaway_root
+from ledger.journal.errors import JournalUnavailable
+from ledger.journal.leases import Identity
+from ledger.journal.migrate import migrate
+from ledger.journal.storage import PostgresStorage
+from ledger.v1 import account_pb2, balance_pb2, grant_pb2, types_pb2, usage_pb2
+from ledger.verify import verify
+from rating.v1 import pricing_pb2
+from tests.api.served import TENANT, Served, SystemClock, card, event, plain, refused
+from tests.crash.workload import AGAIN, RECORDED
+from tests.faults.migrating import new_database, schema_of
+from tests.journal.proxy import Cut
+
+SHARDS: Final = 4
+TERM_US: Final = 600_000
+UPKEEP: Final = Upkeep(checkpoint_entries=4)  # a checkpoint is a part of each round
+BATCHES: Final = 3
+GRANTED: Final = 1_000_000_000
+PRICE: Final = 100 * 3 + 20 * 15  # of one event of `served.event`
+PATIENCE_S: Final = 30
+PAUSE_S: Final = 0.01
+AGAIN_CODES: Final = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.UNKNOWN}
+ASSET: Final = pricing_pb2.CreateAssetRequest(
+    tenant=TENANT,
+    request_id="asset",
+    asset=pricing_pb2.Asset(asset="credit", scale=6, kind=pricing_pb2.ASSET_KIND_CREDIT),
+)
+CARD: Final = pricing_pb2.PublishRateCardRequest(tenant=TENANT, request_id="card", card=card())
+
+
+class CountingProxy:
+    """Forwards to a unix socket; `arm` says which message from now on is the last of its own."""
+
+    def __init__(self, upstream: str) -> None:
+        self._upstream = upstream
+        self._server: asyncio.Server | None = None
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._left = 0
+        self._cut = Cut.BEFORE_SERVER
+        self.port = 0
+
+    async def __aenter__(self) -> CountingProxy:
+        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
+        self.port = self._server.sockets[0].getsockname()[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def arm(self, cut: Cut, number: int) -> None:
+        self._cut, self._left = cut, number
+
+    def disarm(self) -> bool:
+        """Whether the message was reached; no later one is lost."""
+        reached, self._left = self._left == 0, 0
+        return reached
+
+    def _is_turn(self) -> bool:
+        if self._left == 0:
+            return False
+        self._left -= 1
+        return self._left == 0
+
+    async def _accept(
+        self, client_reader: asyncio.StreamReader, client: asyncio.StreamWriter
+    ) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        server_reader, server = await asyncio.open_unix_connection(self._upstream)
+        struck = asyncio.Event()
+
+        async def forward() -> None:
+            while data := await client_reader.read(65_536):
+                if self._is_turn():
+                    if self._cut is Cut.BEFORE_SERVER:
+                        return
+                    struck.set()
+                server.write(data)
+                await server.drain()
+
+        async def backward() -> None:
+            while data := await server_reader.read(65_536):
+                if struck.is_set():
+                    return
+                client.write(data)
+                await client.drain()
+
+        halves = {asyncio.create_task(forward()), asyncio.create_task(backward())}
+        try:
+            await asyncio.wait(halves, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for half in halves:
+                half.cancel()
+            await asyncio.gather(*halves, return_exceptions=True)
+            client.transport.abort()
+            server.transport.abort()
+
+
+async def lose_all(say: Callable[[str], None]) -> int:
+    """Each message of a ledger's work and of a migration, before and after PostgreSQL has it.
+
+    On a PostgreSQL of its own. How many were lost; raises where something does not hold.
+    """
+    root = throwaway_root() / f"drawdown-every-io-{secrets.token_hex(4)}"
+    postgres = EmbeddedPostgres(root, sync_initdb=False)
+    total = 0
+    try:
+        await asyncio.to_thread(postgres.start)
+        await migrate(postgres.dsn, SHARDS)
+        for cut in (Cut.BEFORE_SERVER, Cut.AFTER_SERVER):
+            served = await lose_each(postgres.dsn, cut)
+            report = await verify(postgres.dsn)
+            assert report.ok, report.findings
+            migrating = await lose_each_of_migrate(postgres.dsn, cut)
+            say(f"{cut.value}: {served} messages of a server, {migrating} of a migration")
+            total += served + migrating
+    finally:
+        await asyncio.to_thread(postgres.stop)
+        shutil.rmtree(root, ignore_errors=True)
+    return total
+
+
+async def lose_each_of_migrate(dsn: str, cut: Cut, first: int = 1, every: int = 1) -> int:
+    """The same of the making of a database: each time what comes of it is as that of `dsn`."""
+    whole = await schema_of(dsn)
+    lost = 0
+    async with _proxied(dsn) as (proxy, through):
+        while True:
+            async with new_database(dsn) as made:
+                proxy.arm(cut, first + every * lost)
+                await _migrated(urlsplit(through)._replace(path=urlsplit(made).path).geturl())
+                reached = proxy.disarm()
+                assert await schema_of(made) == whole, first + every * lost
+            if not reached:
+                return lost
+            lost += 1
+
+
+async def _migrated(dsn: str) -> None:
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            with contextlib.suppress(JournalUnavailable):
+                await migrate(dsn, SHARDS)
+                return
+            await asyncio.sleep(PAUSE_S)
+
+
+@asynccontextmanager
+async def _proxied(dsn: str) -> AsyncIterator[tuple[CountingProxy, str]]:
+    """A proxy before that PostgreSQL, and the DSN by it."""
+    parts = urlsplit(dsn)
+    query = parse_qs(parts.query)
+    async with CountingProxy(f"{query['host'][0]}/.s.PGSQL.{query['port'][0]}") as proxy:
+        # The socket trusts, TCP would not: the proxy turns one into the other.
+        yield proxy, f"postgresql://{parts.username}@127.0.0.1:{proxy.port}{parts.path}"
+
+
+async def lose_each(dsn: str, cut: Cut, first: int = 1, every: int = 1) -> int:
+    """Lose message `first`, `first + every` … until there is none; how many were lost."""
+    lost = 0
+    async with _proxied(dsn) as (proxy, through):
+        while True:
+            family = f"{cut.name.lower()}-{first + every * lost}"
+            proxy.arm(cut, first + every * lost)
+            await _round(through, family)
+            if not proxy.disarm():
+                return lost
+            lost += 1
+
+
+async def _round(dsn: str, family: str) -> None:
+    """Open, do the work of a family of its own, and close."""
+    async with asyncio.timeout(PATIENCE_S):
+        while True:
+            async with contextlib.AsyncExitStack() as stack:
+                try:
+                    served = await stack.enter_async_context(_serving(dsn))
+                except JournalUnavailable:
+                    continue  # it ended cleanly, and is started again
+                await _work(served, family)
+                return
+
+
+async def _work(served: Served, family: str) -> None:
+    """Every call is repeated, as it is, until it is answered; then each event counts once."""
+    await _patiently(served.pricing.CreateAsset, ASSET)
+    await _patiently(served.pricing.PublishRateCard, CARD)
+    account = account_pb2.AccountServiceCreateRequest(
+        tenant=TENANT, request_id=f"open {family}", account=family
+    )
+    await _patiently(served.accounts.Create, account)
+    grant = grant_pb2.GrantServiceIssueRequest(
+        tenant=TENANT,
+        request_id=f"grant {family}",
+        account=family,
+        asset="credit",
+        amount=GRANTED,
+        kind=types_pb2.GRANT_KIND_PREPAID,
+    )
+    await _patiently(served.grants.Issue, grant)
+    for number in range(BATCHES):
+        await _ingest(served, plain(event(f"{number}", family), source=family))
+    balance = balance_pb2.BalanceServiceGetRequest(tenant=TENANT, account=family)
+    found = await _patiently(served.balances.Get, balance)
+    used = GRANTED - int(found.balances[0].available)
+    assert used == BATCHES * PRICE, f"{family}: {BATCHES} events came to {used}"
+
+
+async def _ingest(served: Served, batch: usage_pb2.IngestRequest) -> None:
+    while True:
+        reply = await _patiently(served.usage.Ingest, batch)
+        outcomes = {result.outcome for result in reply.results}
+        assert outcomes <= RECORDED | AGAIN, reply
+        if outcomes <= RECORDED:
+            return
+        await asyncio.sleep(PAUSE_S)
+
+
+async def _patiently(call: Callable[[Any], Awaitable[Any]], request: Message) -> Any:
+    """The answer, however often it takes; a status that says anything else is raised."""
+    while True:
+        try:
+            return await call(request)
+        except grpc.aio.AioRpcError as error:
+            if refused(error).code not in AGAIN_CODES:
+                raise
+        await asyncio.sleep(PAUSE_S)
+
+
+@asynccontextmanager
+async def _serving(dsn: str) -> AsyncIterator[Served]:
+    """A ledger that shares its shards by leases, as `drawdown serve` does. JournalUnavailable."""
+    storage = await PostgresStorage.open(dsn, SHARDS)
+    try:
+        ledger = Ledger(
+            storage,
+            SystemClock(),
+            identity=Identity(secrets.token_hex(8), ""),
+            terms=Terms(TERM_US),
+            upkeep=UPKEEP,
+        )
+        front = LedgerServer(ledger)
+        address = await front.listen("127.0.0.1:0")
+        try:
+            ledger.start(address)
+            await ledger.opened()
+            await front.serve()
+            async with grpc.aio.insecure_channel(address) as channel:
+                yield Served(front, ledger, channel)
+        finally:
+            await front.stop(0)
+            await ledger.stop()
+    finally:
+        await storage.close()
