@@ -94,6 +94,7 @@ class Installation:
                 checkpoint_interval_s=1,
                 resident_families=1,
                 idle_s=1,
+                projection_lag_s=0,
                 **(sealing if beside and number == 0 else {}),
             )
             for number in range(servers)

@@ -97,7 +97,7 @@ async def progress(workload: Workload) -> None:
 
 async def heard(address: str, number: int) -> set[str]:
     """What a caller hears of one batch: "recorded", "retry", "unknown", or a status."""
-    results = await _ask(address, number)
+    results = await ask(address, number)
     return {HEARD.get(result.outcome, "recorded") for result in results} or {"unavailable"}
 
 
@@ -112,7 +112,7 @@ async def acknowledged(workload: Workload, number: int) -> None:
     replayed: set[int] = set()
     async with asyncio.timeout(60):
         while len(replayed) < EVENTS_A_BATCH:
-            for index, result in enumerate(await _ask(workload.address, number)):
+            for index, result in enumerate(await ask(workload.address, number)):
                 if result.outcome in AGAIN:
                     continue
                 assert result.charge == known.setdefault(index, result.charge), (known, result)
@@ -126,7 +126,7 @@ async def acknowledged(workload: Workload, number: int) -> None:
     workload.started.add(number)
 
 
-async def _ask(address: str, number: int) -> list[usage_pb2.IngestResult]:
+async def ask(address: str, number: int) -> list[usage_pb2.IngestResult]:
     """The results of one batch sent once; none where the server is unavailable."""
     async with grpc.aio.insecure_channel(address) as channel:
         stub = usage_pb2_grpc.UsageServiceStub(channel)

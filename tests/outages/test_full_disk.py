@@ -7,11 +7,14 @@ from pathlib import Path
 
 import psutil
 
+from tests.crash.workload import AGAIN
+
 from .limits import full_at, space_again
-from .outage import EXTRA, acknowledged, administrator, heard, loaded, own_postgres
+from .outage import EXTRA, acknowledged, administrator, ask, heard, loaded, own_postgres
 
 WAL_SEGMENT_BYTES = 16 << 20  # made ahead at this size; no more than this still lets it be written
 BELOW_ANY_SEGMENT_BYTES = 8_192
+SENT_AGAIN = 50
 ROWS = 13_000  # x 1.4 kB = 18 MB
 GROW = (
     "INSERT INTO ledger.journal SELECT 9999, n, 1, 1, 1, 1, 1, "
@@ -21,7 +24,9 @@ GROW = (
 
 
 async def test_tables_that_cannot_grow_lose_nothing_and_service_resumes(tmp_path: Path) -> None:
+    """An event that was recorded before is meanwhile told as a replay, or is to be sent again."""
     async with own_postgres() as postgres, loaded(postgres.dsn, tmp_path / "log") as workload:
+        await acknowledged(workload, EXTRA)
         await _grow_the_journal(postgres.dsn)
         await asyncio.to_thread(full_at, postgres, WAL_SEGMENT_BYTES)
         number, outcomes = EXTRA, {"recorded"}
@@ -29,6 +34,9 @@ async def test_tables_that_cannot_grow_lose_nothing_and_service_resumes(tmp_path
             while outcomes == {"recorded"}:  # until a page is full and a file has to grow
                 number += 1
                 outcomes = await heard(workload.address, number)
+        for _ in range(SENT_AGAIN):
+            for result in await ask(workload.address, EXTRA):
+                assert result.replayed or result.outcome in AGAIN, result
         await asyncio.to_thread(space_again, postgres)
         for each in range(EXTRA + 1, number + 1):
             await acknowledged(workload, each)
