@@ -10,10 +10,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Awaitable, Callable
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import asynccontextmanager
+from multiprocessing import get_context
 from typing import Any, Final
 from urllib.parse import parse_qs, urlsplit
 
@@ -38,6 +41,7 @@ from tests.crash.workload import AGAIN, RECORDED
 from tests.faults.migrating import new_database, schema_of
 from tests.journal.proxy import Cut
 
+CUTS: Final = (Cut.BEFORE_SERVER, Cut.AFTER_SERVER)
 SHARDS: Final = 4
 TERM_US: Final = 600_000
 UPKEEP: Final = Upkeep(checkpoint_entries=4)  # a checkpoint is a part of each round
@@ -129,28 +133,38 @@ class CountingProxy:
             server.transport.abort()
 
 
-async def lose_all(say: Callable[[str], None]) -> int:
+def lose_all(say: Callable[[str], None], every: int = 1) -> int:
     """Each message of a ledger's work and of a migration, before and after PostgreSQL has it.
 
-    On a PostgreSQL of its own. How many were lost; raises where something does not hold.
+    Or every n-th. In a process and on a PostgreSQL for each cut. How many were lost; raises where
+    something does not hold.
     """
-    root = throwaway_root() / f"drawdown-every-io-{secrets.token_hex(4)}"
-    postgres = EmbeddedPostgres(root, sync_initdb=False)
     total = 0
-    try:
-        await asyncio.to_thread(postgres.start)
-        await migrate(postgres.dsn, SHARDS)
-        for cut in (Cut.BEFORE_SERVER, Cut.AFTER_SERVER):
-            served = await lose_each(postgres.dsn, cut)
-            report = await verify(postgres.dsn)
-            assert report.ok, report.findings
-            migrating = await lose_each_of_migrate(postgres.dsn, cut)
+    with ProcessPoolExecutor(len(CUTS), get_context("spawn")) as pool:
+        for cut, (served, migrating) in zip(
+            CUTS, pool.map(_lose_all, CUTS, [every] * len(CUTS)), strict=True
+        ):
             say(f"{cut.value}: {served} messages of a server, {migrating} of a migration")
             total += served + migrating
-    finally:
-        await asyncio.to_thread(postgres.stop)
-        shutil.rmtree(root, ignore_errors=True)
     return total
+
+
+def _lose_all(cut: Cut, every: int) -> tuple[int, int]:
+    root = throwaway_root() / f"drawdown-every-io-{secrets.token_hex(4)}"
+    logging.getLogger("ledger").setLevel(logging.CRITICAL)  # it warns of each loss
+    try:
+        with EmbeddedPostgres(root, sync_initdb=False) as postgres:
+            return asyncio.run(_lose_all_on(postgres.dsn, cut, every))
+    finally:
+        shutil.rmtree(root, ignore_errors=True)
+
+
+async def _lose_all_on(dsn: str, cut: Cut, every: int) -> tuple[int, int]:
+    await migrate(dsn, SHARDS)
+    served = await lose_each(dsn, cut, every=every)
+    report = await verify(dsn)
+    assert report.ok, report.findings
+    return served, await lose_each_of_migrate(dsn, cut, every=every)
 
 
 async def lose_each_of_migrate(dsn: str, cut: Cut, first: int = 1, every: int = 1) -> int:

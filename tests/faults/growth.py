@@ -37,10 +37,10 @@ from tests.crash.workload import (
     patient_channel,
 )
 
-PAUSE_S: Final = 0.1
+PAUSE_S: Final = 0.2
 FAMILY: Final = 3  # a root and its children
 EVENTS: Final = 2  # for each account
-PUBLISHED_EVERY: Final = 2  # accounts
+PUBLISHED_EVERY: Final = 4  # accounts: about once a second
 CARD: Final = "default"
 
 
