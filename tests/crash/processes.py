@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import signal
 import socket
 import subprocess
@@ -11,7 +12,9 @@ import sys
 from pathlib import Path
 
 import grpc
+import psutil
 
+from ledger.journal.embedded import EmbeddedPostgres
 from ledger.v1 import journal_pb2, journal_pb2_grpc
 
 READY_TIMEOUT_S = 30
@@ -22,6 +25,16 @@ def free_port() -> int:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port
+
+
+def discard(postgres: EmbeddedPostgres) -> None:
+    """End a PostgreSQL whose data nobody needs any more: without the checkpoint of a shutdown."""
+    if postgres.pid is not None:
+        postmaster = psutil.Process(postgres.pid)
+        postmaster.send_signal(signal.SIGQUIT)
+        postmaster.wait(30)
+    postgres.stop()
+    shutil.rmtree(postgres.data_dir, ignore_errors=True)
 
 
 class ServerProcess:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-import shutil
 import signal
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
@@ -26,7 +25,7 @@ from ledger.journal.embedded import EmbeddedPostgres
 from ledger.journal.embedded_host import throwaway_root
 from ledger.journal.migrate import load_migrations, migrate
 from ledger.verify import verify
-from tests.crash.processes import ServerProcess
+from tests.crash.processes import ServerProcess, discard
 from tests.crash.workload import Workload
 from tests.faults.growth import Growth
 from tests.faults.migrating import migrate_command, new_database, schema_of
@@ -371,5 +370,4 @@ async def installation(
         yield made
     finally:
         made.close()
-        await asyncio.to_thread(postgres.stop)
-        shutil.rmtree(root, ignore_errors=True)
+        await asyncio.to_thread(discard, postgres)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import secrets
-import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -22,7 +21,7 @@ from ledger.journal.embedded_host import throwaway_root
 from ledger.journal.migrate import migrate
 from ledger.v1 import usage_pb2, usage_pb2_grpc
 from ledger.verify import verify
-from tests.crash.processes import ServerProcess
+from tests.crash.processes import ServerProcess, discard
 from tests.crash.workload import AGAIN, EVENTS_A_BATCH, RECORDED, Workload, batch_of
 
 EXTRA = 1_000_000  # number of a batch that the workload does not reach
@@ -45,8 +44,7 @@ async def own_postgres() -> AsyncIterator[EmbeddedPostgres]:
         await migrate(postgres.dsn, 4)
         yield postgres
     finally:
-        await asyncio.to_thread(postgres.stop)
-        shutil.rmtree(postgres.data_dir, ignore_errors=True)
+        await asyncio.to_thread(discard, postgres)
 
 
 @asynccontextmanager
