@@ -23,10 +23,17 @@ import click
 
 from bench.reliability import record
 from tests.faults.every_io import lose_all
-from tests.faults.installation import Installation, Verdict, installation
+from tests.faults.installation import (
+    MIGRATION_STEPS,
+    SIDE_STEPS,
+    Installation,
+    Verdict,
+    installation,
+)
 
 SERVERS = (1, 2)  # of each installation
 SAYS_EVERY = 20
+REACHED_WITHIN_S = 30
 TAIL = 6_000  # characters
 
 
@@ -75,6 +82,8 @@ async def strike_all(kills: int, seed: int, folder: Path) -> Run:
         logs.mkdir()
         async with installation(seed + number, logs, servers) as struck:
             try:
+                if servers == 1:
+                    await _at_each_step(struck)
                 await _strike(struck, share, number)
                 run.take(struck, await struck.settle())
             except BaseException:
@@ -85,6 +94,13 @@ async def strike_all(kills: int, seed: int, folder: Path) -> Run:
         for number, servers in enumerate(SERVERS):
             group.create_task(one(number, servers))
     return run
+
+
+async def _at_each_step(struck: Installation) -> None:
+    """What chance may leave out, and the suite does: those beside a server, and a migration."""
+    steps = (*SIDE_STEPS, *MIGRATION_STEPS)
+    died = await struck.at_steps(steps, REACHED_WITHIN_S)
+    assert died == [f"step {step}" for step in steps], f"not every step was reached: {died}"
 
 
 async def _strike(struck: Installation, share: int, number: int) -> None:
