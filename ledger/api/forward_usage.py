@@ -8,7 +8,7 @@ gone had may be recorded or not: those events, and only those, are UNKNOWN.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final, Protocol, TypeVar
 
 from grpc import StatusCode
@@ -56,16 +56,22 @@ class Spreader:
         call: Onward,
         deadline_us: int = 0,
         span: object = None,
+        taken: Callable[[], None] | None = None,
     ) -> NotApplied | CallFailed | None:
         """Fill in all outcomes; a failure if nobody took anything and all of it may be sent again.
 
-        A `call` that was forwarded already goes no further.
+        A `call` that was forwarded already goes no further. `taken` is called once what is
+        submitted from then on is decided later: when all is in our queues, and other owners, of
+        whom each call is on its own, have answered.
         """
         lanes = [(shard, lane) for shard, lane in enumerate(parsed.lanes) if lane.commands]
         elsewhere = self._elsewhere(lanes)
         if elsewhere and call.forwarded:
             elsewhere = {}
         writers = self._ledger.writers
+        if taken is not None and not elsewhere:
+            # What waits for it is woken after the first steps of our submits, which enqueue.
+            asyncio.get_running_loop().call_soon(taken)
         if not elsewhere and len(lanes) == 1:
             shard, lane = lanes[0]
             answers: list[Any] = [
@@ -84,6 +90,8 @@ class Spreader:
                     for address, group in elsewhere.items()
                 ],
             )
+        if taken is not None and elsewhere:
+            taken()
         for (_, lane), answer in zip(lanes, answers, strict=False):
             if isinstance(answer, Ticket):
                 outcomes.take(lane, answer)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ledger.api.calls import Call
 from ledger.api.edge import Edge
@@ -23,6 +23,13 @@ from ledger.v1 import usage_pb2 as pb
 
 RETRY_AFTER_US: Final = 50_000
 STREAM_BATCHES_MAX: Final = 8  # of one stream in flight; then the server stops reading
+
+
+class Turn(NamedTuple):
+    """When a batch of a stream may be decided: once the one `before` it was taken; then `after`."""
+
+    before: asyncio.Event
+    after: asyncio.Event
 
 
 class UsageService:
@@ -45,6 +52,8 @@ class UsageService:
     ) -> AsyncIterator[pb.IngestStreamResponse]:
         """Batches one after another, replies in order, at most STREAM_BATCHES_MAX in flight.
 
+        They are parsed side by side, but each is decided after the one before it, and none after
+        one that fails: what has no reply when the stream fails so is not recorded.
         When the server stops, what was read is answered, and the stream ends with SHUTTING_DOWN.
         """
         pending: asyncio.Queue[asyncio.Task[pb.IngestStreamResponse] | Exception | None]
@@ -52,10 +61,14 @@ class UsageService:
         slots = asyncio.Semaphore(STREAM_BATCHES_MAX)
 
         async def read() -> None:
+            before = asyncio.Event()
+            before.set()
             try:
                 async for request in requests:
                     await slots.acquire()
-                    pending.put_nowait(asyncio.create_task(self._answer(request, call)))
+                    turn = Turn(before, asyncio.Event())
+                    pending.put_nowait(asyncio.create_task(self._answer(request, call, turn)))
+                    before = turn.after
                 pending.put_nowait(None)
             except Exception as error:
                 pending.put_nowait(error)
@@ -122,8 +135,10 @@ class UsageService:
 
     # -- recording -------------------------------------------------------------------------------
 
-    async def _answer(self, request: pb.IngestStreamRequest, call: Call) -> pb.IngestStreamResponse:
-        outcomes = await self._record(request.batch, call, whole=False)
+    async def _answer(
+        self, request: pb.IngestStreamRequest, call: Call, turn: Turn
+    ) -> pb.IngestStreamResponse:
+        outcomes = await self._record(request.batch, call, turn)
         assert isinstance(outcomes, Outcomes)
         return pb.IngestStreamResponse(
             batch_number=request.batch_number,
@@ -131,22 +146,30 @@ class UsageService:
         )
 
     async def _record(
-        self, request: pb.IngestRequest, call: Call, *, whole: bool = True
+        self, request: pb.IngestRequest, call: Call, turn: Turn | None = None
     ) -> Outcomes | NotApplied | CallFailed:
-        """The outcomes of a batch; a failure if `whole` and that befell every event of it."""
+        """The outcomes of a batch; without a `turn`, a failure if that befell every event of it."""
         edge = self._edge
         tenant = await edge.tenant(request.tenant)
         parse = parse_compact if _form_of(request) else parse_plain
         parsed = await parse(edge.ledger, edge.shapes, edge.seats, tenant, request, call.trace)
+        if turn is not None:
+            await turn.before.wait()
         outcomes = Outcomes(parsed.count, edge.assets)
         for place, fault in parsed.faults.items():
             outcomes.fail(place, fault)
         if parsed.unknown and request.park_unknown:
             await self._parking.park(tenant, request, parsed, outcomes)
         failed = await self._spreader.submit(
-            request, parsed, outcomes, call, call.deadline_us, call.span
+            request,
+            parsed,
+            outcomes,
+            call,
+            call.deadline_us,
+            call.span,
+            taken=turn.after.set if turn is not None else None,
         )
-        if whole and failed is not None and not parsed.faults:
+        if turn is None and failed is not None and not parsed.faults:
             return failed
         edge.telemetry.events_ingested(outcomes.counts())
         return outcomes

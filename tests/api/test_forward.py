@@ -271,6 +271,23 @@ async def test_a_stream_carries_batches_of_every_owner(pair: Pair) -> None:
     assert {result.outcome for reply in answered for result in reply.batch.results} == {APPLIED}
 
 
+@pytest.mark.parametrize("form", [plain, compact])
+async def test_a_stream_keeps_its_order_at_another_owner(pair: Pair, form) -> None:
+    far = pair.sides[0]
+    theirs = pair.name(1)
+    await far.account(theirs)
+
+    async def batches() -> AsyncIterator[usage_pb2.IngestStreamRequest]:
+        large = [event(f"e{n}", theirs, 1, 0) for n in range(2_000)]
+        yield usage_pb2.IngestStreamRequest(batch_number=1, batch=form(*large))
+        yield usage_pb2.IngestStreamRequest(batch_number=2, batch=plain(large[-1]))
+
+    first, second = [reply.batch async for reply in far.usage.IngestStream(batches())]
+    assert not first.compact.replayed
+    assert not any(result.replayed for result in first.results)
+    assert [result.replayed for result in second.results] == [True]
+
+
 async def test_what_is_asked_of_all_shards_is_put_together(pair: Pair) -> None:
     far, near = pair.sides
     teams = [pair.name(side, "all") for side in (0, 1, 0, 1)]

@@ -8,6 +8,7 @@ import grpc
 import pytest
 
 from ledger.api import parking
+from ledger.journal.errors import JournalUnavailable
 from ledger.journal.parked import MemoryParkedStore
 from ledger.v1 import account_pb2, types_pb2, usage_pb2
 from tests.api.served import TENANT, Served, compact, event, plain, refusal_of
@@ -329,6 +330,47 @@ async def test_a_stream_answers_each_batch_in_order(priced: Served):
         assert outcomes(reply.batch) == ["APPLIED"] * 20
     assert numbers == list(range(30))
     assert (await priced.balance("acme")).advance == str(30 * 20 * 3)
+
+
+@FORMS
+async def test_batches_of_a_stream_are_recorded_in_the_order_sent(priced: Served, form):
+    """A small batch is parsed in a moment; it waits for the large one before it all the same."""
+    await priced.account("acme")
+
+    async def batches():
+        large = [event(f"e{n}", "acme", 1, 0) for n in range(2_000)]
+        yield usage_pb2.IngestStreamRequest(batch_number=1, batch=form(*large))
+        yield usage_pb2.IngestStreamRequest(batch_number=2, batch=form(large[-1]))
+
+    first, second = [reply.batch async for reply in priced.usage.IngestStream(batches())]
+    assert not any(each.replayed for each in results(first))
+    assert [each.replayed for each in results(second)] == [True]
+
+
+async def test_nothing_of_a_stream_is_recorded_behind_a_batch_that_fails(priced: Served):
+    """Its status says that all without a reply may be sent again: nothing was recorded."""
+    await priced.account("acme")
+    await priced.ingest(event("known", "acme"))
+    resolve = priced.ledger.directory.resolve
+    sent = asyncio.Event()
+
+    async def away(*_: object) -> None:
+        await sent.wait()
+        for _ in range(5):
+            await priced.check("acme")  # the batch behind has long been read by then
+        raise JournalUnavailable("as if")
+
+    async def batches():
+        yield usage_pb2.IngestStreamRequest(batch_number=1, batch=plain(event("a", "stranger")))
+        yield usage_pb2.IngestStreamRequest(batch_number=2, batch=plain(event("b", "acme")))
+        sent.set()
+
+    priced.ledger.directory.resolve = away
+    found = await refusal_of(anext(priced.usage.IngestStream(batches()).__aiter__()))
+    assert (found.reason, found.metadata["retryable"]) == ("JOURNAL_UNAVAILABLE", "true")
+    priced.ledger.directory.resolve = resolve
+    (again,) = results(await priced.ingest(event("b", "acme")))
+    assert not again.replayed
 
 
 async def test_a_malformed_batch_ends_a_stream_after_the_replies_before_it(priced: Served):
