@@ -181,7 +181,7 @@ class IngestCore:
             if failure.again and not self._is_over(item, now_us):
                 again.append(item)
                 continue
-            refused = failure.kind is FailureKind.REFUSED
+            refused = failure.kind is FailureKind.REFUSED and not item.unknown
             outcome = Outcome.INVALID if refused else item.undelivered
             self._settle(item, _undelivered(outcome, failure), complete)
         if failure.again:

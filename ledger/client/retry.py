@@ -126,12 +126,13 @@ class Attempts:
         """Microseconds to wait before the same is sent again, or the failure to report.
 
         Once an attempt may have been recorded, a later "not recorded" of another attempt proves
-        nothing, and the whole stays unknown. A refusal is an answer of its own.
+        nothing, and the whole stays unknown. A refusal by the server is an answer of its own, for
+        it looks for the identity first; one that was made on the way there proves nothing either.
         """
         self._failures += 1
         self._unknown |= failure.kind is FailureKind.UNKNOWN
         if not failure.again:
-            return failure
+            return failure if failure.reason or not self._unknown else failure.kept_unknown()
         delay = self._policy.delay_us(self._failures, failure.retry_after_us, self._randrange)
         limit = self._policy.give_up_us
         if limit and now_us + delay - self._began_us >= limit:

@@ -8,7 +8,7 @@ from ledger.client.errors import InvalidEvent
 from ledger.client.events import EventOutcome, Outcome, UsageEvent
 from ledger.client.limits import Limits
 from ledger.client.parcels import Batch
-from ledger.client.retry import FailureKind, RetryPolicy
+from ledger.client.retry import FailureKind, RetryPolicy, classify
 from tests.client.simulated import BUSY, LOST, REFUSED, World, failure, usage
 
 POLICY = RetryPolicy(first_us=100_000, longest_us=1_000_000, give_up_us=60_000_000)
@@ -217,6 +217,19 @@ def test_once_unknown_stays_unknown_though_a_later_attempt_was_not_applied() -> 
     [batch] = w.core.poll(w.now_us + 150_000)
     assert w.core.failed(batch.number, BUSY, w.now_us + 200_000) == [delivery]
     assert delivery.results()[0].outcome is Outcome.UNKNOWN
+
+
+def test_a_refusal_says_nothing_of_an_attempt_before_that_may_have_been_recorded() -> None:
+    w = world(linger_us=0)
+    delivery = w.core.prepare([usage(1, "a")])
+    w.core.offer(delivery, w.now_us)
+    [batch] = w.core.poll(w.now_us)
+    w.core.failed(batch.number, LOST, w.now_us)
+    [batch] = w.core.poll(w.now_us + 150_000)
+    refused = classify("UNAUTHENTICATED", "the token has expired")
+    assert w.core.failed(batch.number, refused, w.now_us + 200_000) == [delivery]
+    [outcome] = delivery.results()
+    assert (outcome.outcome, outcome.reason) == (Outcome.UNKNOWN, "UNAUTHENTICATED")
 
 
 def test_a_full_buffer_takes_no_more_until_there_is_room() -> None:

@@ -135,6 +135,17 @@ def test_attempts_end_in_time_and_remember_what_is_unknown() -> None:
     assert (last.kind, last.reason) == (FailureKind.UNKNOWN, "QUEUE_FULL")
 
 
+def test_a_refusal_on_the_way_says_nothing_of_an_attempt_before() -> None:
+    """Our server looks for the identity before it refuses; what stands before it does not."""
+    attempts = Attempts(RetryPolicy(), lambda n: 0, now_us=0)
+    attempts.failed(Failure(FailureKind.UNKNOWN, "UNAVAILABLE"), 0)
+    on_the_way = attempts.failed(classify("UNAUTHENTICATED", "the token has expired"), 1)
+    assert isinstance(on_the_way, Failure)
+    assert on_the_way.kind is FailureKind.UNKNOWN
+    ours = classify("NOT_FOUND", "m", reason="GRANT_UNKNOWN", metadata={"retryable": "false"})
+    assert attempts.failed(ours, 2) == ours
+
+
 @given(st.integers(1, 200), st.integers(0, 10**9), st.integers(0, 10**6))
 def test_patience_is_bounded(attempt: int, after_us: int, chance: int) -> None:
     policy = RetryPolicy()
