@@ -131,9 +131,11 @@ class StreamTransport:
             writing.cancel()
             await asyncio.gather(writing, return_exceptions=True)
         del self._streams[address]
+        if not failure.reason:  # made on the way: it names no batch, and any may be recorded
+            failure = failure.kept_unknown()
         for batch, answered in list(stream.owed.values()):
             answered(batch, failure)
-            if failure.kind is FailureKind.REFUSED:  # the first that is owed; the rest was not read
+            if not failure.again:  # the first that is owed; the rest was not judged
                 failure = Failure(FailureKind.UNKNOWN, "UNAVAILABLE", "", "the stream ended")
 
     async def _write(self, call: _IngestCall, stream: _Stream) -> None:

@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
+import grpc
 import pytest
 
 from ledger.api.server import LedgerServer
@@ -237,3 +238,39 @@ def test_a_closed_transport_answers_nothing_any_more(kind: str) -> None:
         assert not waiting.done()  # type: ignore[attr-defined]
 
     play(kind, promise)
+
+
+async def test_a_stream_that_is_cut_off_on_the_way_says_nothing_of_what_it_owes() -> None:
+    """Only the server names the batch that it refuses; a proxy's status is of the stream."""
+
+    async def cut_off(
+        requests: AsyncIterator[bytes], context: grpc.aio.ServicerContext[bytes, bytes]
+    ) -> AsyncIterator[bytes]:
+        await anext(requests)
+        await context.abort(grpc.StatusCode.UNAUTHENTICATED, "the token has expired")
+        yield b""
+
+    server = grpc.aio.server()
+    handler = grpc.stream_stream_rpc_method_handler(cut_off)
+    server.add_generic_rpc_handlers(
+        (grpc.method_handlers_generic_handler("ledger.v1.UsageService", {"IngestStream": handler}),)
+    )
+    address = f"127.0.0.1:{server.add_insecure_port('127.0.0.1:0')}"
+    await server.start()
+    channels = Channels(None, ())
+    routing = Routing("default", address)
+    refreshing = Refreshing("default", channels, routing)
+    transport = StreamTransport(
+        channels, Envelope("default"), 10_000_000, lambda position: None, routing, refreshing
+    )
+    carrier = Carrier(transport, address, lambda: None, lambda: None, "chat", "input_tokens")
+    try:
+        answer = await carrier.send(carrier.batch("a"))
+    finally:
+        await transport.close()
+        await refreshing.close()
+        await channels.close()
+        await server.stop(0)
+    assert isinstance(answer, Failure)
+    assert (answer.kind, answer.code) == (FailureKind.UNKNOWN, "UNAUTHENTICATED")
+    assert not answer.again
