@@ -35,6 +35,7 @@ OPTIONS: Final = (
 )
 READS: Final = ("Get", "List", "Check", "Quote", "TrialBalance")
 """Beginnings of the names of methods that record nothing."""
+NO_READS: Final = frozenset({"GetOutcome"})  # but these do: it may abandon what it asks about
 
 Reply = TypeVar("Reply", bound=Message)
 
@@ -163,7 +164,8 @@ class Forwarder:
         for key, value in error.trailing_metadata() or ():
             if key == STATUS_DETAILS and isinstance(value, bytes):
                 return PassedOn(error.code(), error.details() or "", value)
-        if method.rpartition("/")[2].startswith(READS):
+        name = method.rpartition("/")[2]
+        if name.startswith(READS) and name not in NO_READS:
             return _unreachable(address)
         return CallFailed(
             "OUTCOME_UNKNOWN",

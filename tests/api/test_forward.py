@@ -12,9 +12,11 @@ from pathlib import Path
 
 import grpc
 import pytest
+from google.protobuf.message import Message
 
 from ledger import server as server_module
-from ledger.api.forward import HOP
+from ledger.api.errors import CallFailed
+from ledger.api.forward import HOP, Hop
 from ledger.api.forward_usage import part_of
 from ledger.api.replies import OUTCOMES
 from ledger.client.routing import family_shard
@@ -466,6 +468,31 @@ async def test_an_owner_that_is_gone_leaves_reads_to_be_retried_and_writes_unkno
         assert [result.outcome for result in again.results] == [APPLIED] * 2
         assert [result.replayed for result in again.results] == [True, False]
         keeper._task = None
+
+
+@pytest.mark.parametrize(
+    ("method", "request_", "reason"),
+    [
+        ("Get", journal_pb2.GetOutcomeRequest(), "OWNER_UNREACHABLE"),
+        ("GetOutcome", journal_pb2.GetOutcomeRequest(abandon=True), "OUTCOME_UNKNOWN"),
+        ("Capture", journal_pb2.GetOutcomeRequest(), "OUTCOME_UNKNOWN"),
+    ],
+)
+async def test_only_what_records_nothing_is_said_to_have_recorded_nothing(
+    pair: Pair, unused_tcp_port: int, method: str, request_: Message, reason: str
+) -> None:
+    """GetOutcome looks like a read, but a tombstone may stand when its answer is lost."""
+    forwarder = pair.sides[0].server.forwarder
+    address = f"127.0.0.1:{unused_tcp_port}"
+    with pytest.raises(CallFailed) as failed:
+        await forwarder.ask(
+            address,
+            f"ledger.v1.JournalService/{method}",
+            request_,
+            journal_pb2.GetOutcomeResponse,
+            Hop((), 5),
+        )
+    assert failed.value.reason == reason
 
 
 async def test_servers_prove_themselves_to_each_other_where_clients_have_to(
