@@ -43,14 +43,15 @@ def key_to_seal_with(settings: SealSettings) -> str | None:
 
     Raises KeyUnusable.
     """
-    from ledger.integrity.key_files import create_key, read_key
+    from ledger.integrity.key_files import KeyExists, create_key, read_key
 
     source = settings.seal_key
     own = own_key_file(settings)
     if source is None and own is not None:
         if not own.exists():
-            made = create_key(own)
-            say(f"made seal key {made.key_id.hex()} in {own}; keep a copy of it elsewhere")
+            with contextlib.suppress(KeyExists):  # another server of this directory was quicker
+                made = create_key(own)
+                say(f"made seal key {made.key_id.hex()} in {own}; keep a copy of it elsewhere")
         source = str(own)
     if source is not None:
         read_key(source)  # fails here, not in a child

@@ -6,6 +6,7 @@ A file that we make is readable by its owner alone. Never prints or logs a key.
 from __future__ import annotations
 
 import os
+import secrets
 from pathlib import Path
 from typing import Final
 
@@ -28,6 +29,10 @@ _PEM: Final = "-----BEGIN"
 
 class KeyUnusable(ValueError):
     """No Ed25519 key is there; the message says where, and what to do."""
+
+
+class KeyExists(KeyUnusable):
+    """The file of a key that was to be made is there."""
 
 
 def read_key(source: str) -> SealKey:
@@ -62,20 +67,41 @@ def read_public_key(source: str) -> bytes:
 
 
 def create_key(path: Path) -> SealKey:
-    """Make a key in a new file, mode 0600. Raises KeyUnusable where the file exists."""
+    """Make a key in a new file, mode 0600. Raises KeyExists, KeyUnusable.
+
+    The file is there whole or not at all, however this process ends, and after a power cut too.
+    """
     private = Ed25519PrivateKey.generate()
     pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
+    partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
-        with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "wb") as file:
-            os.fchmod(file.fileno(), OWNER_ONLY)  # whatever the umask
-            file.write(pem)
-            file.flush()
-            os.fsync(file.fileno())
+        try:
+            _write(partial, pem)
+            os.link(partial, path)  # as rename, but never over a key
+        finally:
+            partial.unlink(missing_ok=True)
+        _flush_directory(path.parent)
     except FileExistsError as error:
-        raise KeyUnusable(f"{path} exists; a key is never overwritten") from error
+        raise KeyExists(f"{path} exists; a key is never overwritten") from error
     except OSError as error:
         raise KeyUnusable(f"{path} cannot be written: {error.strerror or error}") from error
     return SealKey(private)
+
+
+def _write(path: Path, data: bytes) -> None:
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, OWNER_ONLY), "wb") as file:
+        os.fchmod(file.fileno(), OWNER_ONLY)  # whatever the umask
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _flush_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def public_pem(public_key: bytes) -> str:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from msgspec.structs import replace
 
+from ledger.cli.sealing import key_to_seal_with, own_key_file
 from ledger.integrity.key_files import (
     KeyUnusable,
     create_key,
@@ -22,6 +23,7 @@ from ledger.integrity.keys import (
     key_id_of,
     trusted_keys,
 )
+from ledger.settings import SealSettings
 from tests.integrity.sealing import INSTANCE, KEY, NEXT_KEY, OTHER_KEY, key_of
 
 
@@ -136,6 +138,43 @@ def test_a_key_file_is_its_owner_s_alone(tmp_path: Path) -> None:
         create_key(file)
     with pytest.raises(KeyUnusable, match="cannot be written"):
         create_key(tmp_path / "nowhere" / "key.pem")
+
+
+def test_a_key_file_is_whole_or_not_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever is killed while it makes one leaves nothing that the next start would stumble on."""
+
+    class Killed(BaseException):
+        pass
+
+    def killed(*_: object) -> None:
+        raise Killed
+
+    file = tmp_path / "key.pem"
+    with monkeypatch.context() as patched, pytest.raises(Killed):
+        patched.setattr("ledger.integrity.key_files.os.fchmod", killed)
+        create_key(file)
+    assert not file.exists()
+    made = create_key(file)
+    assert read_key(str(file)).key_id == made.key_id
+    assert [each.name for each in tmp_path.iterdir()] == ["key.pem"]
+
+
+def test_two_first_starts_seal_with_one_key(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Both look for a key before either has made one."""
+    settings = SealSettings(data_dir=tmp_path)
+    file = own_key_file(settings)
+    assert file is not None
+    exists = Path.exists
+
+    def not_yet(path: Path) -> bool:
+        monkeypatch.setattr(Path, "exists", exists)
+        create_key(path)
+        return False
+
+    monkeypatch.setattr(Path, "exists", not_yet)
+    assert key_to_seal_with(settings) == str(file)
 
 
 def test_what_is_no_key(tmp_path: Path) -> None:
