@@ -333,9 +333,13 @@ class Checkpointer:
             try:
                 return await self._store.write(change)
             except JournalUnavailable as error:
-                if self._draining:
-                    logger.warning("no checkpoint at the end: %s", error)
-                    return None
+                problem = str(error)
+            except Exception as error:  # no more is known of what became of it: ask the same way
+                problem = repr(error)
+                logger.error("a checkpoint is written again, for this befell it: %s", problem)
+            if self._draining:
+                logger.warning("no checkpoint at the end: %s", problem)
+                return None
             await asyncio.sleep(RETRY_DELAY_US / US_A_SECOND)
 
     def _end(self) -> None:

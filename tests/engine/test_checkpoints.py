@@ -25,7 +25,7 @@ from ledger.engine.segments import SEGMENTS_A_GENERATION
 from ledger.engine.ticket import Replay
 from ledger.engine.upkeep import Upkeep
 from ledger.engine.writer import Writer
-from ledger.journal.checkpoint import CheckpointWrite
+from ledger.journal.checkpoint import CheckpointWrite, WriteOutcome
 from ledger.journal.checkpoint_memory import WriteFault
 from ledger.journal.directory import TENANT_DEFAULT, Entry
 from ledger.journal.errors import JournalUnavailable
@@ -269,6 +269,49 @@ async def test_a_write_of_unknown_outcome_is_settled_by_the_same_write(
     assert not faults
     assert digest(await stored(world, ledger)) == digest(await replayed(world, ledger))
     await ledger.stop()
+
+
+@pytest.mark.parametrize("is_written", [True, False])
+async def test_a_write_that_fails_in_a_way_of_its_own_is_settled_by_the_same_write(
+    is_written: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whether it was written is not known then either: checkpoints go on."""
+    monkeypatch.setattr("ledger.engine.checkpoint.RETRY_DELAY_US", 0)
+    world = World()
+    ledger, entry = await world.funded()
+    writer = ledger.writers[0]
+    await record(world, ledger, entry, "e1")
+    store = writer._checkpoints
+    write = store.write
+    failures = iter([True, True])
+
+    async def odd(change: CheckpointWrite) -> WriteOutcome:
+        if is_written:
+            await write(change)
+        if next(failures, False):
+            raise RuntimeError("as if")
+        return await write(change)
+
+    store.write = odd  # type: ignore[method-assign]
+    assert await writer.checkpoint() == writer.state.batch_seq
+    await record(world, ledger, entry, "e2")
+    assert await writer.checkpoint() == writer.state.batch_seq
+    assert "as if" in caplog.text
+    assert digest(await stored(world, ledger)) == digest(await replayed(world, ledger))
+    await ledger.stop()
+
+
+async def test_a_writer_stops_though_its_checkpoint_fails_in_a_way_of_its_own() -> None:
+    world = World()
+    ledger, entry = await world.funded()
+
+    async def odd(_: CheckpointWrite) -> WriteOutcome:
+        raise RuntimeError("as if")
+
+    ledger.writers[0]._checkpoints.write = odd  # type: ignore[method-assign]
+    await record(world, ledger, entry, "e1")
+    async with asyncio.timeout(5):
+        await ledger.stop()
 
 
 async def test_a_crash_between_capture_and_commit_costs_nothing() -> None:
