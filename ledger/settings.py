@@ -16,6 +16,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ledger.engine.upkeep import Upkeep
 from ledger.journal.embedded_host import default_data_directory
+from ledger.loopback import is_loopback
 from ledger.projections.shard import LAG_MAX_US
 
 LISTEN_DEFAULT: Final = "127.0.0.1:8433"
@@ -174,16 +175,6 @@ def is_any(host: str) -> bool:
     """Whether it stands for all addresses of this machine, and so for none that others can use."""
     try:
         return ipaddress.ip_address(host).is_unspecified
-    except ValueError:
-        return False
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach that host."""
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return False
 

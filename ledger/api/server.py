@@ -6,7 +6,6 @@ and the order of stopping at the edge. Must not own the ledger: whoever made it 
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -18,6 +17,7 @@ from grpc.aio import Server, server
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection
 
+from ledger import loopback
 from ledger.api.account_service import AccountService
 from ledger.api.balance_service import BalanceService
 from ledger.api.calls import Calls
@@ -246,10 +246,4 @@ def is_loopback(listen: str) -> bool:
     """Whether only this machine can reach the address "host:port", "[v6]:port" or "unix:path"."""
     if listen.startswith("unix:"):
         return True
-    host = listen.rpartition(":")[0].strip("[]")
-    if host == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+    return loopback.is_loopback(listen.rpartition(":")[0].strip("[]"))

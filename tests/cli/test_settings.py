@@ -1,5 +1,7 @@
 """Where a setting comes from, and how amounts are shown."""
 
+import socket
+
 import pytest
 
 from ledger.cli.output import amount, instant
@@ -29,6 +31,37 @@ def test_a_refusal_never_shows_the_database_password() -> None:
 @pytest.mark.parametrize("address", ["[::1]:8433", "localhost:8433", "127.0.0.9:8433"])
 def test_loopback_needs_no_tls(address: str) -> None:
     assert load_settings(ServerSettings, listen=address).listen == address
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"listen": "localhost:8433"},
+        {"metrics_host": "localhost"},
+    ],
+)
+@pytest.mark.parametrize("addresses", [["203.0.113.7"], ["127.0.0.1", "203.0.113.7"], []])
+def test_localhost_is_no_loopback_where_it_is_mapped_elsewhere(
+    given: dict[str, str], addresses: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def resolved(*_: object, **__: object) -> list[object]:
+        if not addresses:
+            raise socket.gaierror(socket.EAI_NONAME, "as if")
+        return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (each, 0)) for each in addresses]
+
+    monkeypatch.setattr(socket, "getaddrinfo", resolved)
+    with pytest.raises(SettingsInvalid, match="beyond this machine"):
+        load_settings(ServerSettings, **given)
+
+
+@pytest.mark.parametrize(
+    "address",
+    ["[::]:1", "0.0.0.0:1", "[::ffff:0.0.0.0]:1", "ipv4:0.0.0.0:1", "dns:localhost:1",
+     "localhost.:1", "127.0.0.1.example.com:1", "0:1", "unix:/tmp/socket:1"],
+)  # fmt: skip
+def test_what_may_reach_beyond_loopback_needs_tls(address: str) -> None:
+    with pytest.raises(SettingsInvalid, match="beyond this machine"):
+        load_settings(ServerSettings, listen=address)
 
 
 def test_an_address_is_split() -> None:
