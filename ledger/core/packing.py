@@ -177,6 +177,19 @@ def pack_family(state: State, root: int, settled_before: int) -> bytes:
     )
 
 
+def forget_settled(body: bytes, settled_before: int) -> bytes:
+    """A family that was packed long ago, without the holds that were settled then or earlier.
+
+    Bytes that are not just what its state packs into stay as they are. Raises msgspec.MsgspecError.
+    """
+    packed = _decode_family(body)
+    kept = [hold for hold in packed.settled if hold.settled_at > settled_before]
+    if len(kept) == len(packed.settled) or _encode(packed) != body:
+        return body
+    packed.settled = kept
+    return _encode(packed)
+
+
 def unpack_family(state: State, body: bytes) -> int:
     """Bring a family back into the state; returns its root. Raises msgspec.MsgspecError."""
     packed = _decode_family(body)

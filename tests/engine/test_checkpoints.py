@@ -11,11 +11,11 @@ import pytest
 from msgspec.structs import replace
 from rbloom import Bloom
 
-from ledger.core.commands import AbandonRequest
+from ledger.core.commands import AbandonRequest, AuthorizeHold, Names, ReleaseHold
 from ledger.core.digest import digest
-from ledger.core.events import Policy, UsageRecorded
+from ledger.core.events import HoldAuthorized, Policy, UsageRecorded
 from ledger.core.keys import KeyMap, is_forgotten
-from ledger.core.limits import DAY_US, SECOND_US
+from ledger.core.limits import DAY_US, HOUR_US, SECOND_US
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.state import State
 from ledger.engine.ledger import Ledger
@@ -29,7 +29,10 @@ from ledger.journal.checkpoint import CheckpointWrite, WriteOutcome
 from ledger.journal.checkpoint_memory import WriteFault
 from ledger.journal.directory import TENANT_DEFAULT, Entry
 from ledger.journal.errors import JournalUnavailable
-from tests.engine.ledger_world import World, entry_seqs
+from ledger.verify.checkpoints import Checkpoint
+from ledger.verify.reflections import Tally
+from ledger.verify.report import Findings, ShardReport
+from tests.engine.ledger_world import CHAT, World, entry_seqs
 
 
 async def settle(turns: int = 50) -> None:
@@ -312,6 +315,46 @@ async def test_a_writer_stops_though_its_checkpoint_fails_in_a_way_of_its_own() 
     await record(world, ledger, entry, "e1")
     async with asyncio.timeout(5):
         await ledger.stop()
+
+
+async def test_what_is_forgotten_since_makes_no_difference_to_verify() -> None:
+    """A family that was idle since stands as it was packed, with a hold that is forgotten now."""
+    world = World()
+    ledger, _ = await world.funded()
+    idle, busy = await accounts(ledger, 2)
+    await ledger.submit(idle, world.grant(ledger, idle, "grant", 10**9))
+    key = ledger.family(idle).request
+    now = world.clock.now_us()
+    hold = await ledger.submit(
+        idle, AuthorizeHold(key("hold"), idle.number, CHAT, (5,), HOUR_US, Names("", "hold"))
+    )
+    assert isinstance(hold.outcomes[0], HoldAuthorized)
+    number = hold.outcomes[0].hold
+    await ledger.submit(idle, ReleaseHold(key("release"), idle.number, number, Names("", "r")))
+    await ledger.writers[0].checkpoint()
+    for _ in range(2):
+        world.clock.advance(40 * DAY_US)
+        await record(world, ledger, busy, f"at {world.clock.now_us() - now}")
+        await ledger.writers[0].checkpoint()
+    store = world.storage.checkpoints(0)
+    stored_now = await store.load()
+    assert stored_now is not None
+    claim = Checkpoint(stored_now)
+    roots = [place.root for page in [each async for each in store.places()] for place in page]
+    claim.families = {each.place.root: each for each in await store.families(roots)}
+    for segment in await store.segments():
+        claim.segments[segment.number] = segment
+        pages = [page async for page in store.all_buckets(segment.number)]
+        claim.buckets[segment.number] = [bucket for page in pages for bucket in page]
+    findings = Findings(ShardReport(0))
+    state = await replayed(world, ledger)
+    claim.compare(state, Tally(), stored_now.hash, findings)
+    assert findings.found == []
+    damaged = claim.families[idle.root]
+    claim.families[idle.root] = replace(damaged, body=damaged.body[1:])
+    claim.compare(state, Tally(), stored_now.hash, findings)
+    assert findings.found
+    await ledger.stop()
 
 
 async def test_a_crash_between_capture_and_commit_costs_nothing() -> None:
