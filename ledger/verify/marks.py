@@ -2,7 +2,8 @@
 
 A mark says of each shard up to which batch (and seal) everything was checked, with their hashes. It
 is trusted as the file is: whoever can write it can hide what came before. It stands where the last
-seal ends, or at the tail where there are none.
+seal ends, or at the tail where there are none: seals that are made later are then read from the
+beginning, once.
 """
 
 from __future__ import annotations

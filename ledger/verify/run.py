@@ -147,6 +147,8 @@ class _Run:
                 findings.add("seal keys", "a chain of records that hold", fault)
         mark = self._marks.of(shard) if self._marks is not None else None
         start, recorded_at = await _start_of(connection, mark, shard, findings)
+        if mark is not None and not mark.seal_seq and newest is not None:
+            start, recorded_at = BEGINNING, 0  # the seals that were made since begin there
         before = await self._seal_of(connection, mark, shard, findings)
         check = ShardCheck(
             findings.report,
@@ -267,6 +269,7 @@ async def _claims(
     """What claims to be this shard's state, all of one snapshot."""
     claims: list[Reflection] = []
     async with connection.transaction(isolation="repeatable_read", readonly=True):
+        await connection.execute(_SQL["patient"])
         for source in sources:
             claim = await source(connection, shard)
             if claim is not None:

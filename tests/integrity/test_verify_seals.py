@@ -327,6 +327,46 @@ async def test_only_what_is_new_is_read_from_a_mark(dsn: str, tmp_path: Path) ->
     assert sum(shard.batches for shard in third.report.shards) == 0
 
 
+@pytest.mark.parametrize("goes_on", [False, True])
+async def test_a_mark_from_before_the_first_seal(database: str, goes_on: bool) -> None:
+    """Seals that were made since cover rows before the mark: they are checked all the same."""
+    async with open_books(database) as books:
+        await books.a_bit_of_everything("first ")
+        marks = (await verify_from(database, None)).marks
+        assert marks is not None
+        if goes_on:
+            await books.a_bit_of_everything("second ")
+    assert await seal(database)
+    again = await verify_from(database, marks, anchors=ANCHORS)
+    assert again.report.ok, again.report.findings
+    assert again.report.mode == "incremental"
+    assert all(shard.seals == 1 for shard in again.report.shards)
+    assert again.marks is not None
+    assert all(mark.seal_seq == 1 for mark in again.marks.shards)
+    async with harming(database) as connection:
+        await connection.execute(
+            "UPDATE ledger.journal SET recorded_at = recorded_at + 1 "
+            "WHERE shard = 1 AND batch_seq = 2"
+        )
+        report = (await verify_from(database, marks, anchors=ANCHORS)).report
+        assert "hash" in whats(report)
+        await rewrite(connection, await rows_of(connection, 1, 1))
+        report = (await verify_from(database, marks, anchors=ANCHORS)).report
+        assert "hash at the mark" in whats(report)
+
+
+async def test_claims_may_take_their_time(dsn: str) -> None:
+    """A snapshot is open while they are read; rows without number are made into objects between
+    two statements, longer than a session may usually idle."""
+    found = []
+
+    async def source(connection: asyncpg.Connection, shard: int) -> None:
+        found.append(await connection.fetchval("SHOW idle_in_transaction_session_timeout"))
+
+    assert (await verify(dsn, sources=(source,))).ok
+    assert found == ["0"] * SHARDS
+
+
 async def test_harm_after_the_mark_is_found_and_before_it_only_if_hashes_moved(dsn: str) -> None:
     marks = (await verify_from(dsn, None, anchors=ANCHORS)).marks
     assert marks is not None

@@ -79,3 +79,7 @@ WHERE shard = $1 AND batch_seq > $2 ORDER BY batch_seq LIMIT $3
 -- Blanked records, only where nobody else changed them meanwhile.
 UPDATE ledger.journal_private SET records = $3
 WHERE shard = $1 AND batch_seq = $2 AND records = $4
+
+-- name: patient
+-- This transaction may idle: its reader makes objects of many rows between two statements.
+SET LOCAL idle_in_transaction_session_timeout = 0
