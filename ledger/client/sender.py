@@ -80,12 +80,12 @@ class Sender:
             delivery.done()
             return done
         async with self._offering:
-            while not self._core.offer(delivery, self._now_us()):
+            while not self._closed and not self._core.offer(delivery, self._now_us()):
                 self._room.clear()
                 self._pump()
                 await self._room.wait()
-                if self._closed:
-                    raise ClientClosed("the client was closed")
+            if self._closed:
+                raise ClientClosed("the client was closed")
         if flush:
             self._core.flush()
         self._pump()

@@ -294,6 +294,19 @@ async def test_closing_answers_what_waits(client: DrawdownClient, proxy: Cutting
         await sender.balance("beta")
 
 
+async def test_closing_tells_all_who_wait_for_room(proxy: CuttingProxy) -> None:
+    """Also those who wait for their turn to wait."""
+    sender = DrawdownClient(proxy.address, limits=Limits(linger_us=10**9, pending_events=1))
+    taken = await sender.submit([event(1, "beta")])
+    waiting = [asyncio.create_task(sender.ingest([event(n, "beta")])) for n in range(2, 5)]
+    await asyncio.sleep(0)
+    await sender.close()
+    assert [outcome.outcome for outcome in await taken] == [Outcome.RETRY]
+    async with asyncio.timeout(5):
+        ends = await asyncio.gather(*waiting, return_exceptions=True)
+    assert [type(end) for end in ends] == [ClientClosed] * 3
+
+
 async def test_a_bad_event_takes_nobody_with_it(client: DrawdownClient) -> None:
     with pytest.raises(InvalidEvent):
         await client.ingest([event(1, "beta"), event(2, "beta", quantities={"t": 2**70})])
