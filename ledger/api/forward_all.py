@@ -6,6 +6,7 @@ together and checks that none is missing.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from typing import Final, TypeVar
 
@@ -64,7 +65,7 @@ class PeerCalls:
 
         Raises NotApplied where a shard has no owner, or its owner does not answer.
         """
-        await self._ledger.names.catch_up()
+        await _forget(self._ledger)
         here = await read_owned(self._ledger, _nothing)
         there = await self._each("Settle", pb.SettleRequest(), pb.SettleResponse)
         missing = sorted(set(range(len(self._ledger.writers))) - here.keys() - there)
@@ -108,8 +109,22 @@ class PeerService:
 
     async def settle(self, request: pb.SettleRequest, call: object) -> pb.SettleResponse:
         """Settle our shards."""
-        await self._ledger.names.catch_up()
+        await _forget(self._ledger)
         return pb.SettleResponse(shards=sorted(await read_owned(self._ledger, _nothing)))
+
+
+async def _forget(ledger: Ledger) -> None:
+    """Know no erased name any more, and let what has looked one up get to its writer.
+
+    Raises NotApplied where that takes too long, for it waits for another process.
+    """
+    await ledger.names.catch_up()
+    try:
+        async with asyncio.timeout(PEER_TIMEOUT_S):
+            await ledger.underway.passed()
+    except TimeoutError as error:
+        message = "calls that came before are still on their way to writers; ask again"
+        raise NotApplied(NotAppliedReason.QUEUE_FULL, message, 200_000) from error
 
 
 async def gather_parts(

@@ -123,7 +123,8 @@ class Parking:
             untried = [parked for parked in waiting if _key_of(parked) not in stays][:LIST_DEFAULT]
             if not untried:
                 return recorded
-            done = await self._record(tenant, untried)
+            with self._edge.ledger.underway.working():
+                done = await self._record(tenant, untried)
             stays.update({_key_of(parked) for parked in untried}.difference(done))
             if done:
                 recorded += len(done)

@@ -149,6 +149,12 @@ class UsageService:
         self, request: pb.IngestRequest, call: Call, turn: Turn | None = None
     ) -> Outcomes | NotApplied | CallFailed:
         """The outcomes of a batch; without a `turn`, a failure if that befell every event of it."""
+        with self._edge.ledger.underway.working():
+            return await self._record_underway(request, call, turn)
+
+    async def _record_underway(
+        self, request: pb.IngestRequest, call: Call, turn: Turn | None
+    ) -> Outcomes | NotApplied | CallFailed:
         edge = self._edge
         tenant = await edge.tenant(request.tenant)
         parse = parse_compact if _form_of(request) else parse_plain

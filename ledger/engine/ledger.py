@@ -27,6 +27,7 @@ from ledger.engine.observer import Observer
 from ledger.engine.recovery import Progress
 from ledger.engine.shards import Shards
 from ledger.engine.ticket import NotApplied, NotAppliedReason, NotOwner, OutcomeUnknown, Ticket
+from ledger.engine.underway import Underway
 from ledger.engine.upkeep import Upkeep
 from ledger.engine.writer import Writer
 from ledger.journal.checkpoint import CheckpointStore
@@ -127,6 +128,7 @@ class Ledger:
             terms=terms,
             upkeep=upkeep,
         )
+        self.underway = Underway()
         self.peers: Peers | None = None
         self._families: OrderedDict[bytes, FamilyDigest] = OrderedDict()
         self._publishing = asyncio.Lock()

@@ -5,6 +5,7 @@ Two servers share a ledger; `near` owns the families asked about, `far` owns non
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -421,6 +422,35 @@ async def test_peers_settle_and_apply_for_their_own_shards(pair: Pair) -> None:
     assert list((await stub.Settle(peer_pb2.SettleRequest())).shards) == owned
     applied = await stub.ApplyPublished(peer_pb2.ApplyPublishedRequest(tenant=1))
     assert list(applied.shards) == owned
+
+
+@pytest.mark.parametrize("side", [0, 1])
+async def test_nobody_has_settled_while_a_call_carries_names_to_a_writer(
+    pair: Pair, side: int
+) -> None:
+    """Its names may be erased meanwhile, and would be written down after that."""
+    served = pair.sides[side]
+    team = pair.name(side)
+    await served.account(team)
+    resolve = served.ledger.directory.resolve
+    asked, going_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly(*arguments: object) -> object:
+        asked.set()
+        await going_on.wait()
+        return await resolve(*arguments)
+
+    served.ledger.directory.resolve = slowly
+    ingest = asyncio.ensure_future(served.ingest(event("a", team), event("b", "stranger")))
+    await asked.wait()
+    served.ledger.directory.resolve = resolve
+    settling = asyncio.create_task(pair.sides[0].ledger.peers.settle())
+    for _ in range(5):
+        await pair.sides[0].check(team)
+    assert not settling.done()
+    going_on.set()
+    assert (await ingest).results[0].outcome == APPLIED
+    await settling
 
 
 async def test_our_own_address_is_never_another_servers() -> None:

@@ -1,0 +1,36 @@
+"""Work between looking names up and handing commands to a writer: who forgets names waits for it.
+
+Such work carries names of accounts and events that the directory may have forgotten meanwhile.
+Owns no name, and must not hold such work up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+
+class Underway:
+    """Of one process. `passed` knows only what is `working` as it is asked."""
+
+    __slots__ = ("_ends",)
+
+    def __init__(self) -> None:
+        self._ends: set[asyncio.Future[None]] = set()
+
+    @contextmanager
+    def working(self) -> Iterator[None]:
+        """From before the first name is looked up until the last command is a writer's."""
+        end: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._ends.add(end)
+        try:
+            yield
+        finally:
+            self._ends.discard(end)
+            end.set_result(None)
+
+    async def passed(self) -> None:
+        """Return when everything that is working now has ended."""
+        if self._ends:
+            await asyncio.wait(set(self._ends))
