@@ -153,7 +153,10 @@ async def run_sealer(
 
 
 async def seal_all(dsn: str, seals: PostgresSealStore, sealer: Sealer, shards: int) -> int:
-    """One round: every shard to its tail; how many seals that made. Logs what it cannot seal."""
+    """One round: every shard to the tail that it has as its turn comes; how many seals that made.
+
+    Logs what it cannot seal.
+    """
     made = 0
     try:
         for shard in await seals.unsealed(shards):
@@ -164,10 +167,14 @@ async def seal_all(dsn: str, seals: PostgresSealStore, sealer: Sealer, shards: i
 
 
 async def _seal_to_tail(journal: PostgresJournal, sealer: Sealer) -> int:
+    """A busy shard has always gone on by the time it is sealed: that is for the next round."""
     made = 0
     try:
-        while await sealer.seal(journal) is not None:
+        head = await journal.head()
+        while (seal := await sealer.seal(journal)) is not None:
             made += 1
+            if head is None or seal.last_batch >= head.batch_seq:
+                break
     except (JournalCorrupt, KeyNotIntroduced) as error:
         logger.error("shard %s is not sealed: %s", journal.shard, error)
     finally:

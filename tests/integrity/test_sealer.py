@@ -11,11 +11,11 @@ from msgspec.structs import replace
 from ledger.integrity.keys import KeyNotIntroduced, introduce
 from ledger.integrity.ranges import StoredSeal
 from ledger.integrity.seal import NO_SEAL, Seal
-from ledger.integrity.sealer import Sealer, run_sealer
+from ledger.integrity.sealer import Sealer, run_sealer, seal_all
 from ledger.integrity.store import MemorySealStore, SealStore
 from ledger.journal.errors import JournalCorrupt
 from ledger.journal.postgres import PostgresJournal
-from ledger.journal.protocol import make_row
+from ledger.journal.protocol import Journal, make_row
 from ledger.verify import verify
 from tests.integrity.journals import NOON_US, SHARD, Written, batch, small
 from tests.integrity.sealing import KEY, NEXT_KEY, OTHER_KEY, SHARDS, seal, seal_store
@@ -73,6 +73,28 @@ class Late:
     async def append(self, stored: StoredSeal) -> bool:
         await self.faster.seal(self.journal)
         return await self.store.append(stored)
+
+
+async def test_a_round_ends_though_writers_never_rest(database: str) -> None:
+    """One seal a shard and round, of what was there: no shard waits for the end of another."""
+    async with open_books(database) as books, seal_store(database) as store:
+        account = await books.account("acme")
+        busy = books.ledger.writers[account.shard]
+
+        class Chased(Sealer):
+            async def seal(self, journal: Journal) -> Seal | None:
+                made = await super().seal(journal)
+                if journal.shard == busy.shard:
+                    await books.use(account, f"after batch {busy.state.batch_seq}")
+                return made
+
+        sealer = Chased(store, KEY)
+        await sealer.introduce()
+        for round_ in (1, 2):
+            async with asyncio.timeout(20):
+                made = await seal_all(database, store, sealer, SHARDS)
+            assert made == (SHARDS if round_ == 1 else 1)
+        check_chain(await all_seals(store, busy.shard))
 
 
 async def test_two_sealers_never_fork() -> None:
