@@ -113,6 +113,7 @@ async def _catch_up(projector: ShardProjector, progress: Progress, through: int 
 
 async def _swap(owner: Connection, projectors: list[ShardProjector], progress: Progress) -> None:
     for last_try in (*[False] * (SWAP_TRIES - 1), True):
+        await _fill(projectors, progress)  # what came while the largest shard was filled
         try:
             async with owner.transaction():
                 if await owner.fetchval(_SQL["exists"]):

@@ -4,11 +4,13 @@ erased."""
 from __future__ import annotations
 
 import asyncio
+from typing import Any
 
 import pytest
 
 from ledger.journal.connection import connect, open_pool
 from ledger.journal.directory import TENANT_DEFAULT
+from ledger.projections import rebuild as rebuild_module
 from ledger.projections import shard as shard_module
 from ledger.projections.projector import ShardProjector, run_projector
 from ledger.projections.rebuild import RebuildRunning, rebuild
@@ -83,6 +85,38 @@ async def test_a_rebuild_beside_a_writer_and_a_projector(database: str) -> None:
     assert report.ok, report.findings
     async with looking(database) as connection:
         assert await connection.fetchval("SELECT count(*) FROM projection.usage_events") == count
+
+
+async def test_what_came_while_the_largest_shard_was_filled_is_there_before_the_swap_begins(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The swap holds the projectors still, and its session may not idle for long."""
+    async with open_books(database) as books:
+        team = await books.account("team")
+        await project(database)
+        fill, catch_up = rebuild_module._fill, rebuild_module._catch_up
+        fills = 0
+        late: list[int] = []
+
+        async def filled(*arguments: Any) -> None:
+            nonlocal fills
+            await fill(*arguments)
+            fills += 1
+            if fills == 1:  # this shard was done early, and others took their time
+                await books.use(team, *[f"meanwhile {each}" for each in range(100)])
+                await project(database)
+
+        async def caught_up(projector: ShardProjector, *arguments: Any) -> None:
+            before = projector.entries
+            await catch_up(projector, *arguments)
+            if len(arguments) > 1:  # up to where the copy in use stands
+                late.append(projector.entries - before)
+
+        monkeypatch.setattr(rebuild_module, "_fill", filled)
+        monkeypatch.setattr(rebuild_module, "_catch_up", caught_up)
+        await rebuild(database)
+        assert late == [0] * 4
+    assert (await verify(database)).ok
 
 
 async def test_one_rebuild_at_a_time(database: str) -> None:
