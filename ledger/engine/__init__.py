@@ -13,11 +13,13 @@
     recovery        open a shard: load, replay the journal's tail, append WriterOpened
     resolve         fetch what a ticket needs before it is decided
     batch           the batch that is being filled: entries, names, tickets, the row it becomes
+    answers         who may hear what, and when
     writer          queue -> resolve -> decide -> evolve -> group commit -> reply
     whole           a shard's state in one piece, for digests
     lease_share     who should have which shard; lease_keeper: renew, take, hand over
     shards          a writer for each shard that is this process's own, as long as it is
     names           how long cached names may be used beside other processes
+    underway        work between looking names up and handing commands to a writer
     ledger          one process: its shards, the directory, and what spans them
 
 Transport, journal, clock and randomness are handed in, so the whole runs under a simulator: nothing
