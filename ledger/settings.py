@@ -64,7 +64,7 @@ class SealSettings(DatabaseSettings):
     """Seconds between two seals of a shard that goes on."""
 
 
-class ServerSettings(SealSettings):
+class ServerSettings(SealSettings, ProjectorSettings):
     """A server's settings. Beyond loopback clients prove who they are, unless told otherwise."""
 
     listen: str = LISTEN_DEFAULT
