@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ledger.simulation.mutants_engine import ENGINE_MUTANTS
 from ledger.simulation.mutation import Mutant
 
 _DRAWDOWN: Final = "ledger.core.drawdown"
@@ -698,6 +699,7 @@ MUTANTS: Final = (
     *_LEASES,
     *_JOURNAL,
     *_CHECKPOINTS,
+    *ENGINE_MUTANTS,
     *_CLIENT_MUTANTS,
     *_PROJECTOR_MUTANTS,
 )

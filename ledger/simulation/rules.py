@@ -46,6 +46,8 @@ class Rule(StrEnum):
     BOOKS_EQUAL_MODEL = "the ledger's counters are those of the naive model"
     PROJECTION_EQUAL = "read models hold every entry exactly once"
     EVENTUALLY_ANSWERED = "after the faults stop everything sent again is answered"
+    ANSWERED_IN_TIME = "a server that runs answers or refuses a request within seconds"
+    CHECKPOINT_FITS = "a checkpoint continues the one before it, after a batch of the journal"
     WRITER_GOES_ON = "no writer stops for good while its journal is sound"
     NO_UNHANDLED_ERROR = "no task dies of an exception that nobody expects"
     EVENT_KNOWN = "the naive model knows every event"
