@@ -56,7 +56,7 @@ class DiskFaults:
     slow: int = 0  # a commit takes `slow_us` more
     slow_us: int = 500_000
     late_us: int = 3_000_000  # so long after the writer gave up, at most
-    late_answer: int = 0  # the row lands at once, its answer takes up to `late_answer_us` more
+    late_answer: int = 0  # what is written lands at once, its answer comes `late_answer_us` later
     late_answer_us: int = 400_000
     trip_us: int = 300  # one way, about
 
@@ -84,8 +84,9 @@ class Database:
         self.configuration = MemoryConfigurationStore(clock=time.now_us)
         self.parked = MemoryParkedStore(clock=time.now_us)
         self.leases = MemoryLeaseStore(time.now_us)
-        self.on_lease_call: Callable[[Process, str], None] = lambda process, name: None
-        """Told of each call of the leases when it is done, and its answer on its way."""
+        self.on_lease_call: Callable[[Process, str], int] = lambda process, name: 0
+        """Told of each call of the leases when it is done, and again when its answer is there; how
+        many microseconds more that takes."""
         self.on_checkpoint: Callable[[int, CheckpointWrite, WriteOutcome], None] = _nobody_looks
         self._checkpoints = [MemoryCheckpointData() for _ in range(shards)]
         self._older = [OlderFamilies() for _ in range(shards)]
@@ -106,12 +107,16 @@ class Database:
         if self.away:
             raise JournalUnavailable("the database is away")
 
+    async def linger(self) -> None:
+        """At times what is done is answered a while later."""
+        if self.chance(self.faults.late_answer):
+            delay_us = self._random.randrange(self.faults.late_answer_us)
+            await asyncio.sleep(delay_us / US_A_SECOND)
+
     async def trip_back(self, row: JournalRow) -> None:
         """The way of an answer that says "durable". Raises CommitUnknown where it is lost."""
-        delay_us = self.trip_us()
-        if self.chance(self.faults.late_answer):
-            delay_us += self._random.randrange(self.faults.late_answer_us)
-        await asyncio.sleep(delay_us / US_A_SECOND)
+        await asyncio.sleep(self.trip_us() / US_A_SECOND)
+        await self.linger()
         if self.away:
             raise CommitUnknown(f"batch {row.batch_seq}: landed, and the connection broke")
 
@@ -151,6 +156,7 @@ class Database:
             on_write=fault,
             pause=self.trip,
             on_outcome=lambda change, outcome: self.on_checkpoint(shard, change, outcome),
+            answer=self.linger,
         )
 
     def spoil(self, shard: int, how: Spoilt) -> bool:
@@ -175,9 +181,18 @@ class SimulatedCheckpoints(MemoryCheckpoints):
         on_write: Callable[[CheckpointWrite], WriteFault | None],
         pause: Callable[[], Awaitable[None]],
         on_outcome: Callable[[CheckpointWrite, WriteOutcome], None],
+        answer: Callable[[], Awaitable[None]],
     ) -> None:
+        """`answer` runs before the outcome of a write is told."""
         super().__init__(journal, data, shard, on_write=on_write, pause=pause)
         self._on_outcome = on_outcome
+        self._answer = answer
+
+    async def write(self, change: CheckpointWrite) -> WriteOutcome:
+        """See `CheckpointStore.write`."""
+        outcome = await super().write(change)
+        await self._answer()
+        return outcome
 
     def _write(self, change: CheckpointWrite) -> WriteOutcome:
         outcome = super()._write(change)
@@ -301,9 +316,10 @@ class Remote:
     """A store in memory, a round trip away: what it is asked may be done and never answered."""
 
     def __init__(
-        self, database: Database, store: Any, done: Callable[[str], None] = lambda name: None
+        self, database: Database, store: Any, done: Callable[[str], int] | None = None
     ) -> None:
-        """`done` is told the name of each call when it is done, and not answered yet."""
+        """`done` is told "name" of each call when it is done, "name heard" as its answer comes; it
+        returns how many microseconds more that takes."""
         self._database = database
         self._store = store
         self._done = done
@@ -316,8 +332,12 @@ class Remote:
         async def call(*args: Any, **kwargs: Any) -> Any:
             await self._database.trip()
             result = await found(*args, **kwargs)
-            self._done(name)
+            delay_us = self._done(name) if self._done is not None else 0
             await self._database.trip()
+            if self._done is not None:
+                await asyncio.sleep(delay_us / US_A_SECOND)
+                self._done(f"{name} heard")
+                await asyncio.sleep(0)
             return result
 
         return call

@@ -39,6 +39,7 @@ class Rule(StrEnum):
     GRANT_FIGURES = "rules B3, B4: issue, backfill, void and expiry move what is there"
     POLICY_VERSIONS = "policies follow each other without gaps, and close at zero only"
     CONFIGURATION_IN_ORDER = "each shard applies every published version once, in order"
+    CONFIGURATION_FIRST = "nothing is decided before what was published is applied"
     BALANCED = "rule B7: debits equal credits after every entry"
     RECORDED_TIME = "rule T5: recorded time rises and stays near the database's clock"
     CHAIN = "the journal is gapless, chained, and its epochs count the openings"

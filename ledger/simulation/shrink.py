@@ -87,8 +87,9 @@ class Shrinker:
 
     def _quieter(self) -> None:
         """Turn chances off, shuffling too."""
-        if self.best.shuffle:
-            self._try(replace(self.best, shuffle=False))
+        for name in ("shuffle", "tight"):
+            if getattr(self.best, name):
+                self._try(replace(self.best, **{name: False}))
         for name in ("disk", "network"):
             for each in fields(getattr(self.best, name)):
                 chances = getattr(self.best, name)

@@ -13,6 +13,7 @@ from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
+from itertools import count
 from typing import Any, Final
 
 from ledger.client.events import Outcome
@@ -20,6 +21,7 @@ from ledger.core.events import Event, Policy, WriterOpened
 from ledger.core.limits import SWEEP_ENTRIES_MAX
 from ledger.core.upcast import UPCASTS
 from ledger.engine import writer
+from ledger.engine.lease import Terms
 from ledger.engine.ledger import Ledger
 from ledger.engine.ticket import NotApplied, OutcomeUnknown
 from ledger.engine.upkeep import Upkeep
@@ -44,6 +46,7 @@ from ledger.simulation.limits import limited
 from ledger.simulation.loop import NOBODY, US_A_SECOND, LoopHung, SimulatedLoop
 from ledger.simulation.messages import (
     Answer,
+    Call,
     Mark,
     Record,
     Reply,
@@ -61,6 +64,12 @@ from ledger.simulation.server import SimulatedServer
 from ledger.simulation.spoilt import Spoilt
 from ledger.simulation.workload import CHILDREN, PARENTS, ROOTS, TENANTS
 
+PROBE_US: Final = 50_000  # between two questions to a server that is stopped
+PROBES: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
+    ("read", {}),
+    ("release", {"hold": 1 << 40}),  # of which there is none
+    *[("shard", {"shard": shard}) for shard in range(SHARDS)],
+)
 RECORDED: Final = (Outcome.APPLIED, Outcome.SUSPENSE, Outcome.QUARANTINED)
 
 ANSWERED_WITHIN_US: Final = 300 * SECOND
@@ -121,6 +130,8 @@ class World:
         self._codec: BatchCodec[Event] = BatchCodec(Event, UPCASTS)
         self._openers: dict[int, tuple[str, int]] = {}  # shard -> who opened it last, when
         self._epochs: dict[int, int] = {}  # shard -> of that opening
+        self._slow_leases: dict[Process, SimulatedServer] = {}  # whose calls of the leases linger
+        self._lingers = scenario.stream("lingers")
         self._stops: dict[Process, tuple[str, Fault]] = {}  # to be stopped in such a call
         self._upkeep = Upkeep(
             checkpoint_entries=scenario.checkpoint_entries,
@@ -146,7 +157,12 @@ class World:
     def _landed(self, row: JournalRow) -> None:
         if row.event_count == 1:
             self._opened(row)
-        self.landed[row.shard, row.batch_seq] = Landed(self.time.now_us(), self.loop.steps)
+        published = {
+            tenant: len(entries) for tenant, entries in self.database.configuration._entries.items()
+        }
+        self.landed[row.shard, row.batch_seq] = Landed(
+            self.time.now_us(), self.loop.steps, published
+        )
         self.note(f"row {row.shard}/{row.batch_seq} {row.event_count} {row.hash.hex()[:16]}")
 
     def _opened(self, row: JournalRow) -> None:
@@ -324,34 +340,57 @@ class World:
         return not self._calm
 
     def _stop_in_beat(self, server: SimulatedServer, fault: Fault) -> None:
-        """A beat of this server, or its successor as it takes its shards."""
-        if fault.amount:
-            self._stops[server.process] = ("beat", fault)
+        """As it renews its leases, or its successor as it wins them."""
+        if fault.amount < 2:
+            self._slow_leases[server.process] = server
+            self._stops[server.process] = ("beat heard" if fault.amount else "beat", fault)
             return
         self.kill(server)
-        self._stops[self.start_server().process] = ("acquire", fault)
+        call = "acquire" if fault.amount == 2 else "acquire heard"
+        successor = self.start_server()
+        self._slow_leases[successor.process] = successor
+        self._stops[successor.process] = (call, fault)
 
-    def _lease_call(self, process: Process, name: str) -> None:
-        """The store has done it; its answer finds nobody awake."""
+    def _lease_call(self, process: Process, name: str) -> int:
+        """Done in the store, or answered, and nobody is awake to hear of it; such a process waits
+        for its leases long, afterwards at times for longer than it has patience."""
+        server = self._slow_leases.get(process)
+        if server is None or self._calm:
+            return 0
         wanted, fault = self._stops.get(process, ("", None))
-        if name != wanted or fault is None or self._calm:
-            return
-        del self._stops[process]
-        process.stop()
-        self._spawn(self._sleep_through(process, fault))
+        if fault is None:
+            return self._lingers.choice((0, 2 * Terms().patience_us))
+        if name == wanted and (server.ledger.owned or "acquire" in name):
+            del self._stops[process]
+            process.stop()
+            self._spawn(self._sleep_through(server, fault))
+        return self._lingers.randrange(Terms().patience_us)
 
-    async def _sleep_through(self, process: Process, fault: Fault) -> None:
+    async def _sleep_through(self, server: SimulatedServer, fault: Fault) -> None:
         """Another takes over meanwhile, and callers go on asking who sleeps."""
+        process = server.process
         self.note(f"{process.name} is stopped in a beat")
-        [server] = [each for each in self.servers if each.process is process]
         self.start_server()
         self.network.favoured = server
+        prober = Process(self.loop, f"prober of {process.name}", SimulatedClock(self.time))
+        self.processes.append(prober)
+        prober.spawn(self._probe(prober))
         if await self._lasts(fault.duration_us):
             self.note(f"{process.name} wakes up")
             process.resume()
         if await self._lasts(SECOND):
             self.kill(server)
         self.network.favoured = None
+        prober.kill()
+
+    async def _probe(self, prober: Process) -> None:
+        """Ask for what rests on the state alone, again and again."""
+        for number in count():
+            await _sleep(PROBE_US)
+            tenant, request_id = TENANTS[number % len(TENANTS)], f"probe-{number}"
+            kind, fields = PROBES[number // len(TENANTS) % len(PROBES)]
+            call = Call(kind, tenant, ROOTS[tenant][0], request_id, fields)
+            self.network.call(prober, call, lambda reply: None)
 
     # -- projectors --------------------------------------------------------------------------------
 
