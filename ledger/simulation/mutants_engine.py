@@ -395,14 +395,6 @@ RECOVERY: Final = (
         "        except CommitUnknown:\n            pass\n        except JournalConflict:\n",
         "rule I6",
     ),
-    Mutant(
-        "opening of which nobody knows taken for not done",
-        _RECOVERY,
-        "open_shard",
-        "        await _read_to_tail(journal, replayer, progress)\n",
-        "        if not openings:\n            await _read_to_tail(journal, replayer, progress)\n",
-        "rule I6",
-    ),
 )
 
 INTERLEAVINGS: Final = (

@@ -164,15 +164,18 @@ def _drawn(
         give_up_us=random.choice((0, 0, 60_000, 4 * SECOND)),
         tight=_percent(seldom, 35),
     )
+    more = _seldom(seldom, span_us, scenario.leases)
+    late_answer = 0
+    if _percent(seldom, 20):
+        late_answer = seldom.choice((100, 300, 800))
+        if not scenario.leases:  # a successor comes while answers are on their way
+            more += [
+                _fault(seldom, FaultKind.SECOND_SERVER, seldom.randrange(span_us)) for _ in range(3)
+            ]
     return replace(
         scenario,
-        faults=tuple(
-            sorted(
-                (*scenario.faults, *_seldom(seldom, span_us, scenario.leases)),
-                key=lambda fault: fault.at_us,
-            )
-        ),
-        disk=replace(scenario.disk, late_answer=300 if _percent(seldom, 15) else 0),
+        faults=tuple(sorted((*scenario.faults, *more), key=lambda fault: fault.at_us)),
+        disk=replace(scenario.disk, late_answer=late_answer),
     )
 
 

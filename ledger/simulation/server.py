@@ -32,6 +32,7 @@ from ledger.simulation.messages import Answer, Call, Mark, Reply, Status, UsageA
 from ledger.simulation.network import Request
 from ledger.simulation.prices import PRODUCTS, card
 from ledger.simulation.processes import Process
+from ledger.simulation.rules import Rule
 from ledger.simulation.workload import ENTRIES
 
 SOURCE: Final = "sim"
@@ -54,13 +55,16 @@ class SimulatedServer:
         self,
         process: Process,
         storage: Storage,
-        halted: Callable[[str, str], None],
+        broke: Callable[[Rule, str], None],
         leases: bool,
         upkeep: Upkeep,
+        part: int,
     ) -> None:
-        """`halted` is told when a writer stops for good. With `leases` it shares the shards."""
+        """`broke` is told of a broken rule, such as a writer that stops for good. With `leases` it
+        shares the shards. Usage is submitted `part` events at a time, as a stream submits it."""
         self.process = process
-        self._halted = halted
+        self._broke = broke
+        self._part = part
         identity = Identity(process.name, process.name) if leases else None
         self.ledger = Ledger(storage, process.clock, process.name, identity=identity, upkeep=upkeep)
         self.ledger.shards.on_halt = self._on_halt
@@ -91,7 +95,8 @@ class SimulatedServer:
                     self.left[writer.shard] = await writer.whole()
 
     def _on_halt(self, shard: int, error: BaseException) -> None:
-        self._halted(self.process.name, f"shard {shard}: {type(error).__name__}: {error}")
+        why = f"{self.process.name}, shard {shard}: {type(error).__name__}: {error}"
+        self._broke(Rule.WRITER_GOES_ON, why)
 
     # -- serving -----------------------------------------------------------------------------------
 
@@ -242,17 +247,51 @@ class SimulatedServer:
                     Names(SOURCE, event_id),
                 )
             )
-        answers = await asyncio.gather(
-            *[
-                self.ledger.writers[shard].submit(commands, deadline_us)
-                for shard, (_, commands) in lanes.items()
-            ],
-            return_exceptions=True,
-        )
-        for (places, _), answer in zip(lanes.values(), answers, strict=True):
+        submitted: list[tuple[int, list[int], asyncio.Future[Ticket]]] = []
+        for shard, (places, commands) in lanes.items():
+            for start in range(0, len(commands), self._part):
+                part = slice(start, start + self._part)
+                future = _pipelined(self.ledger.writers[shard], commands[part], deadline_us)
+                submitted.append((shard, places[part], future))
+        waiting = [future for _, _, future in submitted]
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+        last: dict[int, int] = {}  # account -> the last entry recorded here
+        for (shard, places, _), answer in zip(submitted, answers, strict=True):
+            if isinstance(answer, Ticket):
+                self._check_arrival(shard, answer, last)
             for index, place in enumerate(places):
                 outcomes[place] = _event_outcome(answer, index)
         return UsageAnswer(tuple([outcome for outcome in outcomes if outcome is not None]))
+
+    def _check_arrival(self, shard: int, ticket: Ticket, last: dict[int, int]) -> None:
+        """What was recorded just now stands after what the same call submitted before it."""
+        for command, outcome, entry_seq in zip(
+            ticket.commands, ticket.outcomes, ticket.entry_seqs, strict=True
+        ):
+            if isinstance(outcome, Refusal | Replay):
+                continue
+            account = command.account  # type: ignore[union-attr]
+            if entry_seq < last.get(account, -1):
+                self._broke(
+                    Rule.ARRIVAL_ORDER,
+                    f"{self.process.name}, shard {shard}: {command} stands at entry {entry_seq}, "
+                    f"what came before it at {last[account]}",
+                )
+            last[account] = entry_seq
+
+
+def _pipelined(writer: Writer, commands: list[Command], deadline_us: int) -> asyncio.Future[Ticket]:
+    """`Writer.submit`, under way when this returns: calls keep their order on any loop."""
+    future: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
+    submitting = writer.submit(commands, deadline_us)
+    try:
+        waits_for = submitting.send(None)
+    except NotApplied as error:
+        future.set_exception(error)
+        return future
+    waits_for._asyncio_future_blocking = False
+    submitting.close()
+    return waits_for  # type: ignore[no-any-return]
 
 
 def _event_outcome(answer: Ticket | BaseException, index: int) -> EventOutcome:

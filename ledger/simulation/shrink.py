@@ -87,9 +87,10 @@ class Shrinker:
 
     def _quieter(self) -> None:
         """Turn chances off, shuffling too."""
-        for name in ("shuffle", "tight"):
-            if getattr(self.best, name):
-                self._try(replace(self.best, **{name: False}))
+        if self.best.shuffle:
+            self._try(replace(self.best, shuffle=False))
+        if self.best.tight:
+            self._try(replace(self.best, tight=False))
         for name in ("disk", "network"):
             for each in fields(getattr(self.best, name)):
                 chances = getattr(self.best, name)

@@ -64,6 +64,7 @@ from ledger.simulation.server import SimulatedServer
 from ledger.simulation.spoilt import Spoilt
 from ledger.simulation.workload import CHILDREN, PARENTS, ROOTS, TENANTS
 
+PARTS: Final = {False: 1_000, True: 2}  # events of a call that are submitted at once
 PROBE_US: Final = 50_000  # between two questions to a server that is stopped
 PROBES: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("read", {}),
@@ -219,9 +220,6 @@ class World:
             if not self._over.done():
                 self._over.set_result(None)
 
-    def _halted(self, name: str, why: str) -> None:
-        self._break(Rule.WRITER_GOES_ON, f"{name}, {why}")
-
     # -- life of servers ---------------------------------------------------------------------------
 
     def start_server(self) -> SimulatedServer:
@@ -236,9 +234,10 @@ class World:
         server = SimulatedServer(
             process,
             SimulatedStorage(self.database, process),
-            self._halted,
+            self._break,
             self.scenario.leases,
             self._upkeep,
+            part=PARTS[self.scenario.tight],
         )
         self.servers.append(server)
         self.processes.append(process)
