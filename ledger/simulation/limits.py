@@ -16,7 +16,7 @@ from ledger.projections import shard
 from ledger.simulation.scenario import Scenario
 
 TIGHT: Final[tuple[tuple[ModuleType, str, object], ...]] = (
-    (batch, "BATCH_COMMANDS_MAX", 4),  # tickets that come back find no room
+    (batch, "BATCH_COMMANDS_MAX", 2),  # tickets that come back find no room
     (writer, "DECIDE_SLICE", 2),
     (upkeep, "SLICE_US", 0),  # every slice of work is over at once
     (resolve, "FAMILIES_A_QUERY", 1),

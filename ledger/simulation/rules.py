@@ -21,7 +21,7 @@ class Rule(StrEnum):
     ABANDONED_FINAL = "rule I5: what was abandoned is never applied"
     OUTCOME_TRUE = "rule I5: GetOutcome says what the journal says"
     REAL_TIME_ORDER = "within a family, what was answered before another was sent precedes it"
-    ARRIVAL_ORDER = "what one caller submits for a family is decided in the order of arrival"
+    ARRIVAL_ORDER = "what a server is asked to do with a family is done in the order of arrival"
     CLIENT_ORDER = "the client sends the events of a family in the order in which it got them"
     CLIENT_GOES_ON = "a client that may not give up goes on until it is answered"
     PUBLISHED_EVERYWHERE = "a publication is answered when every shard has applied it"

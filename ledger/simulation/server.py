@@ -65,6 +65,8 @@ class SimulatedServer:
         self.process = process
         self._broke = broke
         self._part = part
+        self._arrivals = 0  # submitted so far
+        self._stands: dict[int, list[tuple[int, int]]] = {}  # root -> (arrival, entry)
         identity = Identity(process.name, process.name) if leases else None
         self.ledger = Ledger(storage, process.clock, process.name, identity=identity, upkeep=upkeep)
         self.ledger.shards.on_halt = self._on_halt
@@ -140,7 +142,9 @@ class SimulatedServer:
             case "abandon":
                 return await self._outcome(call, entry)
         command = self._command(call, entry)
+        arrival = self._arrive()
         ticket = await self.ledger.submit(entry, command, deadline_us)
+        self._check_arrival(arrival, ticket, {entry.number: entry.root})
         return _answer(ticket, 0)
 
     def _command(self, call: Call, entry: Entry) -> Command:
@@ -252,32 +256,37 @@ class SimulatedServer:
             for start in range(0, len(commands), self._part):
                 part = slice(start, start + self._part)
                 future = _pipelined(self.ledger.writers[shard], commands[part], deadline_us)
-                submitted.append((shard, places[part], future))
+                submitted.append((self._arrive(), places[part], future))
         waiting = [future for _, _, future in submitted]
         answers = await asyncio.gather(*waiting, return_exceptions=True)
-        last: dict[int, int] = {}  # account -> the last entry recorded here
-        for (shard, places, _), answer in zip(submitted, answers, strict=True):
+        roots = {entry.number: entry.root for entry in entries.values() if entry is not None}
+        for (arrival, places, _), answer in zip(submitted, answers, strict=True):
             if isinstance(answer, Ticket):
-                self._check_arrival(shard, answer, last)
+                self._check_arrival(arrival, answer, roots)
             for index, place in enumerate(places):
                 outcomes[place] = _event_outcome(answer, index)
         return UsageAnswer(tuple([outcome for outcome in outcomes if outcome is not None]))
 
-    def _check_arrival(self, shard: int, ticket: Ticket, last: dict[int, int]) -> None:
-        """What was recorded just now stands after what the same call submitted before it."""
+    def _arrive(self) -> int:
+        self._arrivals += 1
+        return self._arrivals
+
+    def _check_arrival(self, arrival: int, ticket: Ticket, roots: dict[int, int]) -> None:
+        """What was recorded just now stands after what was submitted before it."""
         for command, outcome, entry_seq in zip(
             ticket.commands, ticket.outcomes, ticket.entry_seqs, strict=True
         ):
             if isinstance(outcome, Refusal | Replay):
                 continue
-            account = command.account  # type: ignore[union-attr]
-            if entry_seq < last.get(account, -1):
-                self._broke(
-                    Rule.ARRIVAL_ORDER,
-                    f"{self.process.name}, shard {shard}: {command} stands at entry {entry_seq}, "
-                    f"what came before it at {last[account]}",
-                )
-            last[account] = entry_seq
+            stands = self._stands.setdefault(roots[command.account], [])  # type: ignore[union-attr]
+            for other, other_seq in stands:
+                if other != arrival and (other < arrival) != (other_seq < entry_seq):
+                    self._broke(
+                        Rule.ARRIVAL_ORDER,
+                        f"{self.process.name}, shard {ticket.shard}: {command} came as number "
+                        f"{arrival} and stands at entry {entry_seq}, number {other} at {other_seq}",
+                    )
+            stands.append((arrival, entry_seq))
 
 
 def _pipelined(writer: Writer, commands: list[Command], deadline_us: int) -> asyncio.Future[Ticket]:
