@@ -233,8 +233,7 @@ def _fault(random: Random, kind: FaultKind, at_us: int) -> Fault:
         case FaultKind.STOPPED_IN_BEAT:
             long = random.randrange(2 * SECOND, 6 * SECOND)
             barely = random.randrange(16 * SECOND // 10, 22 * SECOND // 10)  # names are fresh still
-            when = random.choice((0, 1, 1, 1, 2, 3))
-            return Fault(kind, at_us, random.choice((barely, long)), when)
+            return Fault(kind, at_us, random.choice((barely, long)), random.choice((0, 1, 1, 2, 3)))
         case FaultKind.CHECKPOINT_SPOILT:
             return Fault(kind, at_us, random.randrange(SECOND), random.randrange(8))
         case FaultKind.LONG_AWAY:

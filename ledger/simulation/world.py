@@ -65,9 +65,10 @@ from ledger.simulation.spoilt import Spoilt
 from ledger.simulation.workload import CHILDREN, PARENTS, ROOTS, TENANTS
 
 PARTS: Final = {False: 1_000, True: 2}  # events of a call that are submitted at once
-PROBE_US: Final = 50_000  # between two questions to a server that is stopped
+PROBE_US: Final = 20_000  # between two questions to a server that is stopped
 PROBES: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("read", {}),
+    *[("shard", {"shard": shard}) for shard in range(SHARDS)],
     ("release", {"hold": 1 << 40}),  # of which there is none
     *[("shard", {"shard": shard}) for shard in range(SHARDS)],
 )
@@ -541,13 +542,14 @@ class World:
         await asyncio.gather(*[_begin_tenant(server.ledger, tenant) for tenant in TENANTS])
 
     async def _farewell(self, server: SimulatedServer) -> None:
-        """One entry more on every shard: a writer that was superseded finds out by it. Every family
-        is asked for, so that one that a spoilt checkpoint holds is found out as well."""
+        """One entry more on every shard: a writer that was superseded finds out by it. Where a
+        checkpoint was spoilt every family is asked for, so that this is found out as well."""
+        spoilt = any(each.kind is FaultKind.CHECKPOINT_SPOILT for each in self.scenario.faults)
         while True:
             try:
                 made = await server.ledger.publish_card(1, card(*CARDS[0], VARIANTS))
                 assert isinstance(made, ConfigurationEntry)
-                for each in server.ledger.writers:
+                for each in server.ledger.writers if spoilt else ():
                     paged, _ = await each.read(lambda state: list(state.paged))
                     await each.read(lambda state: None, accounts=paged)
                 return
