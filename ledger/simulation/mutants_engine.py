@@ -11,6 +11,7 @@ from typing import Final
 from ledger.simulation.mutation import Mutant
 
 _WRITER: Final = "ledger.engine.writer"
+_ANSWERS: Final = "ledger.engine.answers"
 _KEEPER: Final = "ledger.engine.lease_keeper"
 _STORE: Final = "ledger.journal.leases"
 _RECOVERY: Final = "ledger.engine.recovery"
@@ -65,23 +66,23 @@ TAKEOVERS: Final = (
         "what waited is answered when the lease cannot be renewed",
         _WRITER,
         "Writer.lapsed",
-        "self._refuse_unconfirmed(self._lapsed())",
+        "self._answers.refuse_unconfirmed(self._lapsed())",
         "self.confirm()",
         "what rests on the state alone is answered only under a lease",
     ),
     Mutant(
         "reads answered after the lease lapsed",
-        _WRITER,
-        "Writer._settle_while_ours",
-        "if self.lease.holds():",
+        _ANSWERS,
+        "Answers.settle_while_ours",
+        "if self._lease.holds():",
         "if True:",
         "what rests on the state alone is answered only under a lease",
     ),
     Mutant(
         "refusals and retries answered after the lease lapsed",
-        _WRITER,
-        "Writer._answer_while_ours",
-        "if self.lease.holds():",
+        _ANSWERS,
+        "Answers.answer_while_ours",
+        "if self._lease.holds():",
         "if True:",
         "what rests on the state alone is answered only under a lease",
     ),

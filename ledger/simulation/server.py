@@ -273,11 +273,10 @@ class SimulatedServer:
 
     def _check_arrival(self, arrival: int, ticket: Ticket, roots: dict[int, int]) -> None:
         """What was recorded just now stands after what was submitted before it."""
-        for command, outcome, entry_seq in zip(
-            ticket.commands, ticket.outcomes, ticket.entry_seqs, strict=True
-        ):
-            if isinstance(outcome, Refusal | Replay):
+        for place, command in enumerate(ticket.commands):
+            if isinstance(ticket.outcomes[place], Refusal | Replay):
                 continue
+            entry_seq = ticket.entry_seq(place)
             stands = self._stands.setdefault(roots[command.account], [])  # type: ignore[union-attr]
             for other, other_seq in stands:
                 if other != arrival and (other < arrival) != (other_seq < entry_seq):
