@@ -10,7 +10,9 @@ small naive model. The same seed always runs the same way. Read in this order:
     scenario     a seed's operations and faults, drawn beforehand, so that they can be taken away
     workload     one entry a command: how it is drawn
     prices       the assets and rate cards that the world publishes
+    limits       limits of the engine so small that a world reaches them
     database     rows, commits that land late or never, stores a round trip away
+    spoilt       stored checkpoints that do not fit their journal any more
     network      messages lost, doubled, delayed, overtaken
     messages     what clients and servers say to each other
     server       requests -> commands -> the real ledger -> replies
@@ -23,6 +25,7 @@ small naive model. The same seed always runs the same way. Read in this order:
     shrink       the shortest history that still breaks the same rule
     mutation     a deliberate fault in a copy of a module, by import hook
     mutants      the list of deliberate faults
+    mutants_engine  ... of leases, checkpoints, exact dedupe and recovery
     batches      many seeds and mutants over worker processes
     results      the file that this and other tools write their figures into
 

@@ -6,13 +6,13 @@ whatever was answered about a position is compared when it stands there.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from ledger.core.events import ConfigurationApplied, Event, RequestAbandoned
+from ledger.core.events import ConfigurationApplied, Event, RequestAbandoned, WriterOpened
 from ledger.core.upcast import UPCASTS
 from ledger.journal.codec import BatchCodec, decode_private
 from ledger.journal.configuration import ConfigurationEntry
@@ -35,10 +35,12 @@ _encode = msgspec.msgpack.Encoder().encode
 
 
 class Landed(NamedTuple):
-    """When a row became durable: by the database's clock, and by the loop's steps."""
+    """When a row became durable: by the database's clock, and by the loop's steps; what had been
+    published by then: tenant -> version."""
 
     at_us: int
     step: int
+    published: Mapping[int, int]
 
 
 @dataclass(slots=True)
@@ -71,6 +73,7 @@ class Judge:
         """(shard, tenant, version) -> the step in which its row became durable."""
         self.by_identity: dict[Identity, list[Recorded]] = {}
         self._landed = landed
+        self._published_before: dict[int, Mapping[int, int]] = {}  # the shard's last opening
         self._codec: BatchCodec[Event] = BatchCodec(Event, UPCASTS)
         self._questions: dict[tuple[int, int], list[Callable[[ShardModel], None]]] = {}
         profiles = database.directory._profiles
@@ -147,9 +150,24 @@ class Judge:
             raise Violation(
                 Rule.EVENT_KNOWN, f"entry {model.position}: {event} names what is not: {error!r}"
             ) from error
+        self._check_configuration(model, event, row)
         if isinstance(event, ConfigurationApplied):
             step = self._landed[row.shard, row.batch_seq].step
             self.applied[row.shard, event.tenant, event.version] = step
+
+    def _check_configuration(self, model: ShardModel, event: Any, row: JournalRow) -> None:
+        """Whoever opens a shard decides nothing before it has applied what was published."""
+        if isinstance(event, WriterOpened):
+            self._published_before[row.shard] = self._landed[row.shard, row.batch_seq].published
+        if not hasattr(event, "key"):
+            return
+        for tenant, version in self._published_before[row.shard].items():
+            if model.applied.get(tenant, 0) < version:
+                raise Violation(
+                    Rule.CONFIGURATION_FIRST,
+                    f"shard {row.shard}, entry {model.position}: version {version} of tenant "
+                    f"{tenant} was published before the shard was opened",
+                )
 
     def _answer(self, shard: int, model: ShardModel) -> None:
         for question in self._questions.pop((shard, model.position), ()):

@@ -8,12 +8,12 @@ answered, never landed, landed after its writer gave up. `SimulatedJournal` has 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from random import Random
 from typing import Any, Final, Protocol
 
-from ledger.journal.checkpoint import CheckpointStore, CheckpointWrite
+from ledger.journal.checkpoint import CheckpointStore, CheckpointWrite, WriteOutcome
 from ledger.journal.checkpoint_memory import (
     MemoryCheckpointData,
     MemoryCheckpoints,
@@ -40,6 +40,7 @@ from ledger.journal.protocol import (
 )
 from ledger.simulation.loop import NOBODY, US_A_SECOND, context_of
 from ledger.simulation.processes import Process
+from ledger.simulation.spoilt import OlderFamilies, Spoilt
 
 PAGE_ROWS: Final = 8  # rows a read brings at once: small, so that a replay is interrupted often
 
@@ -55,6 +56,8 @@ class DiskFaults:
     slow: int = 0  # a commit takes `slow_us` more
     slow_us: int = 500_000
     late_us: int = 3_000_000  # so long after the writer gave up, at most
+    late_answer: int = 0  # what is written lands at once, its answer comes `late_answer_us` later
+    late_answer_us: int = 400_000
     trip_us: int = 300  # one way, about
 
 
@@ -81,7 +84,12 @@ class Database:
         self.configuration = MemoryConfigurationStore(clock=time.now_us)
         self.parked = MemoryParkedStore(clock=time.now_us)
         self.leases = MemoryLeaseStore(time.now_us)
+        self.on_lease_call: Callable[[Process, str], int] = lambda process, name: 0
+        """Told of each call of the leases when it is done, and again when its answer is there; how
+        many microseconds more that takes."""
+        self.on_checkpoint: Callable[[int, CheckpointWrite, WriteOutcome], None] = _nobody_looks
         self._checkpoints = [MemoryCheckpointData() for _ in range(shards)]
+        self._older = [OlderFamilies() for _ in range(shards)]
         self._random = random
         self._going: dict[asyncio.Task[None], None] = {}
 
@@ -99,9 +107,16 @@ class Database:
         if self.away:
             raise JournalUnavailable("the database is away")
 
+    async def linger(self) -> None:
+        """At times what is done is answered a while later."""
+        if self.chance(self.faults.late_answer):
+            delay_us = self._random.randrange(self.faults.late_answer_us)
+            await asyncio.sleep(delay_us / US_A_SECOND)
+
     async def trip_back(self, row: JournalRow) -> None:
         """The way of an answer that says "durable". Raises CommitUnknown where it is lost."""
         await asyncio.sleep(self.trip_us() / US_A_SECOND)
+        await self.linger()
         if self.away:
             raise CommitUnknown(f"batch {row.batch_seq}: landed, and the connection broke")
 
@@ -128,19 +143,65 @@ class Database:
     def checkpoints(self, shard: int) -> MemoryCheckpoints:
         """One connection to a shard's checkpoint. A write may be done and never answered."""
 
-        def fault(_: CheckpointWrite) -> WriteFault | None:
+        def fault(change: CheckpointWrite) -> WriteFault | None:
+            self._older[shard].before(self._checkpoints[shard], change)
             if self.chance(self.faults.unknown_landed):
                 return WriteFault.WRITTEN
             return WriteFault.NOT_WRITTEN if self.chance(self.faults.unknown_lost) else None
 
-        return MemoryCheckpoints(
-            self.rows, self._checkpoints[shard], shard, on_write=fault, pause=self.trip
+        return SimulatedCheckpoints(
+            self.rows,
+            self._checkpoints[shard],
+            shard,
+            on_write=fault,
+            pause=self.trip,
+            on_outcome=lambda change, outcome: self.on_checkpoint(shard, change, outcome),
+            answer=self.linger,
         )
+
+    def spoil(self, shard: int, how: Spoilt) -> bool:
+        """Spoil a shard's checkpoint, which nobody uses; whether it has one."""
+        return self._older[shard].spoil(self._checkpoints[shard], how)
 
     def rows_of(self, shard: int, after: int, count: int) -> list[JournalRow]:
         """The next rows of a shard."""
         found = (self.rows.get((shard, seq)) for seq in range(after + 1, after + 1 + count))
         return [row for row in found if row is not None]
+
+
+class SimulatedCheckpoints(MemoryCheckpoints):
+    """See MemoryCheckpoints. `on_outcome` is told what became of each write."""
+
+    def __init__(
+        self,
+        journal: MemoryStore,
+        data: MemoryCheckpointData,
+        shard: int,
+        *,
+        on_write: Callable[[CheckpointWrite], WriteFault | None],
+        pause: Callable[[], Awaitable[None]],
+        on_outcome: Callable[[CheckpointWrite, WriteOutcome], None],
+        answer: Callable[[], Awaitable[None]],
+    ) -> None:
+        """`answer` runs before the outcome of a write is told."""
+        super().__init__(journal, data, shard, on_write=on_write, pause=pause)
+        self._on_outcome = on_outcome
+        self._answer = answer
+
+    async def write(self, change: CheckpointWrite) -> WriteOutcome:
+        """See `CheckpointStore.write`."""
+        outcome = await super().write(change)
+        await self._answer()
+        return outcome
+
+    def _write(self, change: CheckpointWrite) -> WriteOutcome:
+        outcome = super()._write(change)
+        self._on_outcome(change, outcome)
+        return outcome
+
+
+def _nobody_looks(shard: int, change: CheckpointWrite, outcome: WriteOutcome) -> None:
+    """Nobody is told what becomes of checkpoints."""
 
 
 async def _after(delay_us: int, work: Callable[[], None]) -> None:
@@ -254,9 +315,14 @@ async def _unknown(delay_us: int, row: JournalRow) -> None:
 class Remote:
     """A store in memory, a round trip away: what it is asked may be done and never answered."""
 
-    def __init__(self, database: Database, store: Any) -> None:
+    def __init__(
+        self, database: Database, store: Any, done: Callable[[str], int] | None = None
+    ) -> None:
+        """`done` is told "name" of each call when it is done, "name heard" as its answer comes; it
+        returns how many microseconds more that takes."""
         self._database = database
         self._store = store
+        self._done = done
 
     def __getattr__(self, name: str) -> Any:
         found = getattr(self._store, name)
@@ -266,7 +332,12 @@ class Remote:
         async def call(*args: Any, **kwargs: Any) -> Any:
             await self._database.trip()
             result = await found(*args, **kwargs)
+            delay_us = self._done(name) if self._done is not None else 0
             await self._database.trip()
+            if self._done is not None:
+                await asyncio.sleep(delay_us / US_A_SECOND)
+                self._done(f"{name} heard")
+                await asyncio.sleep(0)
             return result
 
         return call
@@ -280,7 +351,9 @@ class SimulatedStorage:
         self.directory: Any = Remote(database, database.directory)
         self.configuration: Any = Remote(database, database.configuration)
         self.parked: Any = Remote(database, database.parked)
-        self.leases: Any = Remote(database, database.leases)
+        self.leases: Any = Remote(
+            database, database.leases, lambda name: database.on_lease_call(process, name)
+        )
         self._database = database
         self._process = process
 

@@ -21,6 +21,9 @@ from ledger.simulation.processes import Process
 from ledger.simulation.scenario import NetworkFaults
 
 ATTEMPT_US: Final = 3_000_000  # the deadline of one call
+LATE_US: Final = 15_000_000
+"""A server has answered by then, whether the caller still waits or not: a slow commit and another
+behind it take 8 s, a store that stays away 2 s."""
 
 Request: TypeAlias = UsageCall | Call
 Answered: TypeAlias = Callable[[Reply], None]
@@ -56,6 +59,9 @@ class Network:
         self.hosts: list[Host] = []  # who answers at the moment
         self.on_reply: Callable[[Host, Reply, int], None] = lambda host, reply, began: None
         """Told of each reply as it leaves, and of the step in which its request was read."""
+        self.on_late: Callable[[Host, Request], None] = lambda host, request: None
+        """Told of each request that a server has had for LATE_US, while it ran."""
+        self.favoured: Host | None = None  # every other call goes there
         self._random = random
         self._open: dict[int, _Open] = {}
         self._calls = 0
@@ -79,6 +85,8 @@ class Network:
         """Where a call goes: mostly to who came last, at times to one that may be stopped."""
         if not self.hosts:
             return None
+        if self.favoured in self.hosts and self._random.randrange(2):
+            return self.favoured
         return self.hosts[-1] if self._random.randrange(4) else self._random.choice(self.hosts)
 
     def forget(self, number: int) -> None:
@@ -107,10 +115,23 @@ class Network:
     async def _serve(self, number: int, host: Host, request: Request) -> None:
         deadline_us = host.process.clock.monotonic_us() + ATTEMPT_US
         began = host.process.loop.steps
+        watch = host.process.loop.call_later(
+            LATE_US / US_A_SECOND,
+            self._watch,
+            host,
+            request,
+            host.process.stops,
+            context=context_of(NOBODY),
+        )
         reply = await host.serve(request, deadline_us)
+        watch.cancel()
         self.on_reply(host, reply, began)
         for delay_us in self._fates():
             self._later(host.process, delay_us, self._end, number, reply)
+
+    def _watch(self, host: Host, request: Request, stops: int) -> None:
+        if not host.process.dead and host.process.stops == stops:
+            self.on_late(host, request)
 
     def _end(self, number: int, reply: Reply) -> None:
         made = self._open.pop(number, None)

@@ -54,13 +54,14 @@ class SimulatedClock:
 class Process(Owner):
     """One process of the world, from its start to its end."""
 
-    __slots__ = ("clock", "graveyard", "loop")
+    __slots__ = ("clock", "graveyard", "loop", "stops")
 
     def __init__(self, loop: SimulatedLoop, name: str, clock: SimulatedClock) -> None:
         super().__init__(name)
         self.loop = loop
         self.clock = clock
         self.graveyard: list[asyncio.Task[Any]] = []
+        self.stops = 0  # how often it was stopped
 
     def spawn(self, work: Coroutine[Any, Any, T], name: str = "") -> asyncio.Task[T]:
         """Start a task of this process."""
@@ -69,14 +70,15 @@ class Process(Owner):
     def kill(self) -> None:
         """SIGKILL: from now on nothing of it runs."""
         self.dead = True
-        self.held.clear()
         for task in asyncio.all_tasks(self.loop):
             task._log_destroy_pending = False  # type: ignore[attr-defined]
             self.graveyard.append(task)
+        self.held.clear()
 
     def stop(self) -> None:
         """SIGSTOP: what would run waits."""
         self.stopped = True
+        self.stops += 1
 
     def resume(self) -> None:
         """SIGCONT."""

@@ -11,6 +11,8 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from ledger.journal.errors import JournalUnavailable
 from ledger.journal.protocol import JournalRow
 from ledger.projections import changes as c
@@ -58,6 +60,24 @@ class ProjectionDatabase:
         self.database = database
         self.shards = [ShardTables() for _ in range(database.shards)]
 
+    async def announce(self, shard: int) -> None:
+        """An erasure begins: waits for the shard's projector, which then reads names again."""
+        tables = await self._at_rest(shard)
+        tables.position = replace(tables.position, scrubs=tables.position.scrubs + 1)
+
+    async def replace(self, shard: int, last: JournalRow) -> None:
+        """The shard stands after another batch, as after a rebuild; rows stay as they are."""
+        tables = await self._at_rest(shard)
+        tables.position = _after(last, tables.position.scrubs)
+
+    async def _at_rest(self, shard: int) -> ShardTables:
+        """The shard's tables when no projector has them."""
+        while True:
+            await self.database.trip()
+            holder = self.shards[shard].holder
+            if holder is None or holder.owner.dead:
+                return self.shards[shard]
+
 
 class SimulatedTables:
     """One connection to one shard's read models. See `projections.tables.Tables`."""
@@ -100,9 +120,10 @@ class SimulatedTables:
             self._end()
             return
         answer: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        arrives = not self._database.chance(self._database.faults.unknown_lost)
 
         def land() -> None:
-            if not self._database.away and committed.holder is self:
+            if arrives and not self._database.away and committed.holder is self:
                 work.holder = None
                 self._projections.shards[self.shard] = work
             if not answer.done():
@@ -136,7 +157,8 @@ class SimulatedTables:
         await self._database.trip()
         database = self._database
         last = max((seq for shard, seq in database.rows if shard == self.shard), default=0)
-        return self._committed.position, last, database.entries[self.shard]
+        seen = self._work if self._work is not None else self._committed  # its own changes, too
+        return seen.position, last, database.entries[self.shard]
 
     async def learn(self, needed: Needed, facts: Facts) -> None:
         """See Tables."""
@@ -251,14 +273,14 @@ class SimulatedTables:
         work = self._written
         if work.position.batch_seq != before.batch_seq:
             raise ProjectionDamaged(f"shard {self.shard} stands at {work.position}")
-        work.position = Position(
-            last.batch_seq, last.next_event, last.recorded_at_us, last.hash, before.scrubs
-        )
+        work.position = _after(last, work.position.scrubs)
         await self._database.trip()
 
     async def report(self, last: JournalRow, head_entries: int, by: str) -> int:
         """See Tables."""
         await self._database.trip()
+        if head_entries <= last.next_event:
+            return 0
         return max(0, self._database.time.now_us() - last.recorded_at_us)
 
     def close(self) -> None:
@@ -273,6 +295,10 @@ class SimulatedTables:
         if key not in rows:
             raise ProjectionDamaged(f"shard {self.shard}: {key} is not there")
         return rows[key]
+
+
+def _after(last: JournalRow, scrubs: int) -> Position:
+    return Position(last.batch_seq, last.next_event, last.recorded_at_us, last.hash, scrubs)
 
 
 def _counters(moved: Moved) -> tuple[int, int, int, int]:

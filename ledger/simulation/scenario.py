@@ -37,6 +37,13 @@ class FaultKind(StrEnum):
     LEAP = "all wall clocks leap forward"
     PROJECTOR_CRASH = "the projector is killed and started again"
     SECOND_PROJECTOR = "a second projector starts, and is killed later"
+    STOPPED_IN_BEAT = "the server is stopped as its leases are renewed or won, and wakes up late"
+    CHECKPOINT_SPOILT = "no server is there, and a checkpoint fits its journal no more"
+    LONG_AWAY = "the database answers nothing for longer than anybody may wait"
+
+
+SELDOM: Final = (FaultKind.STOPPED_IN_BEAT, FaultKind.CHECKPOINT_SPOILT, FaultKind.LONG_AWAY)
+"""Drawn by themselves: whole worlds are made for them."""
 
 
 @dataclass(frozen=True)
@@ -102,6 +109,7 @@ class Scenario:
     checkpoint_entries: int = 500_000  # between two checkpoints of a shard
     resident_families: int = 100_000  # that stay in memory of a shard
     idle_us: int = 3_600 * SECOND  # a family that nothing touched for so long leaves memory
+    tight: bool = False  # whether batches, slices, queries and filters of keys are tiny
     leases: bool = True  # whether servers share the shards by leases
     projector: bool = True  # whether a projector keeps read models
     give_up_us: int = 0  # clients give up after so long; 0 = never
@@ -137,7 +145,8 @@ def draw(seed: int) -> Scenario:
 def _drawn(
     seed: int, random: Random, clients: int, span_us: int, operations: tuple[Operation, ...]
 ) -> Scenario:
-    return Scenario(
+    seldom = stream(seed, "seldom")
+    scenario = Scenario(
         seed=seed,
         shuffle=_percent(random, 70),
         clients=clients,
@@ -153,6 +162,20 @@ def _drawn(
         leases=_percent(random, 50),
         projector=_percent(random, 40),
         give_up_us=random.choice((0, 0, 60_000, 4 * SECOND)),
+        tight=_percent(seldom, 35),
+    )
+    more = _seldom(seldom, span_us, scenario.leases)
+    late_answer = 0
+    if _percent(seldom, 20):
+        late_answer = seldom.choice((100, 300, 800))
+        if not scenario.leases:  # a successor comes while answers are on their way
+            more += [
+                _fault(seldom, FaultKind.SECOND_SERVER, seldom.randrange(span_us)) for _ in range(3)
+            ]
+    return replace(
+        scenario,
+        faults=tuple(sorted((*scenario.faults, *more), key=lambda fault: fault.at_us)),
+        disk=replace(scenario.disk, late_answer=late_answer),
     )
 
 
@@ -166,7 +189,7 @@ def _percent(random: Random, often: int) -> bool:
 
 
 def _faults(random: Random, span_us: int) -> tuple[Fault, ...]:
-    kinds = [kind for kind in FaultKind if _percent(random, 25)]
+    kinds = [kind for kind in FaultKind if kind not in SELDOM and _percent(random, 25)]
     if _percent(random, 15):
         kinds = [FaultKind.TAKEOVER]
     faults = []
@@ -177,6 +200,19 @@ def _faults(random: Random, span_us: int) -> tuple[Fault, ...]:
     if _percent(random, 25):  # as days go by, keys grow old and grants expire
         faults += [_fault(random, FaultKind.LEAP, random.randrange(span_us)) for _ in range(2)]
     return tuple(sorted(faults, key=lambda fault: fault.at_us))
+
+
+def _seldom(random: Random, span_us: int, leases: bool) -> list[Fault]:
+    kinds = [
+        kind for kind, often in zip(SELDOM, (30, 12, 6), strict=True) if _percent(random, often)
+    ]
+    if not leases and FaultKind.STOPPED_IN_BEAT in kinds:
+        kinds.remove(FaultKind.STOPPED_IN_BEAT)
+    return [
+        _fault(random, kind, random.randrange(span_us))
+        for kind in kinds
+        for _ in range(random.randint(1, 2))
+    ]
 
 
 def _fault(random: Random, kind: FaultKind, at_us: int) -> Fault:
@@ -194,6 +230,14 @@ def _fault(random: Random, kind: FaultKind, at_us: int) -> Fault:
             return Fault(kind, at_us, short, random.randrange(10_000, 2 * SECOND))
         case FaultKind.CRASH | FaultKind.RESTART | FaultKind.PROJECTOR_CRASH:
             return Fault(kind, at_us, random.randrange(SECOND))
+        case FaultKind.STOPPED_IN_BEAT:
+            long = random.randrange(2 * SECOND, 6 * SECOND)
+            barely = random.randrange(16 * SECOND // 10, 22 * SECOND // 10)  # names are fresh still
+            return Fault(kind, at_us, random.choice((barely, long)), random.choice((0, 1, 1, 2, 3)))
+        case FaultKind.CHECKPOINT_SPOILT:
+            return Fault(kind, at_us, random.randrange(SECOND), random.randrange(8))
+        case FaultKind.LONG_AWAY:
+            return Fault(kind, at_us, 25 * SECOND)
         case FaultKind.TAKEOVER:  # past the lease: two seconds, and time to open
             return Fault(kind, at_us, random.randrange(2 * SECOND, 6 * SECOND))
         case _:

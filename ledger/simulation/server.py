@@ -32,6 +32,7 @@ from ledger.simulation.messages import Answer, Call, Mark, Reply, Status, UsageA
 from ledger.simulation.network import Request
 from ledger.simulation.prices import PRODUCTS, card
 from ledger.simulation.processes import Process
+from ledger.simulation.rules import Rule
 from ledger.simulation.workload import ENTRIES
 
 SOURCE: Final = "sim"
@@ -54,13 +55,18 @@ class SimulatedServer:
         self,
         process: Process,
         storage: Storage,
-        halted: Callable[[str, str], None],
+        broke: Callable[[Rule, str], None],
         leases: bool,
         upkeep: Upkeep,
+        part: int,
     ) -> None:
-        """`halted` is told when a writer stops for good. With `leases` it shares the shards."""
+        """`broke` is told of a broken rule, such as a writer that stops for good. With `leases` it
+        shares the shards. Usage is submitted `part` events at a time, as a stream submits it."""
         self.process = process
-        self._halted = halted
+        self._broke = broke
+        self._part = part
+        self._arrivals = 0  # submitted so far
+        self._stands: dict[int, list[tuple[int, int]]] = {}  # root -> (arrival, entry)
         identity = Identity(process.name, process.name) if leases else None
         self.ledger = Ledger(storage, process.clock, process.name, identity=identity, upkeep=upkeep)
         self.ledger.shards.on_halt = self._on_halt
@@ -86,11 +92,13 @@ class SimulatedServer:
         await self.ledger.stop()
         for writer in self.last_writers:
             if writer._state is not None:
-                with contextlib.suppress(JournalConflict):  # a successor has stored more by now
+                # A successor has stored more by now; a spoilt family has not been asked for yet.
+                with contextlib.suppress(JournalConflict, msgspec.MsgspecError):
                     self.left[writer.shard] = await writer.whole()
 
     def _on_halt(self, shard: int, error: BaseException) -> None:
-        self._halted(self.process.name, f"shard {shard}: {type(error).__name__}: {error}")
+        why = f"{self.process.name}, shard {shard}: {type(error).__name__}: {error}"
+        self._broke(Rule.WRITER_GOES_ON, why)
 
     # -- serving -----------------------------------------------------------------------------------
 
@@ -121,6 +129,8 @@ class SimulatedServer:
                 return await self._publish(call)
             case "create":
                 return await self._create(call)
+            case "shard":
+                return await self._shard(call.fields["shard"])
         entry = await self.ledger.resolve(call.tenant, call.account)
         if entry is None:
             return Answer(Status.REFUSED, None, reason="NAME_UNKNOWN")
@@ -132,7 +142,9 @@ class SimulatedServer:
             case "abandon":
                 return await self._outcome(call, entry)
         command = self._command(call, entry)
+        arrival = self._arrive()
         ticket = await self.ledger.submit(entry, command, deadline_us)
+        self._check_arrival(arrival, ticket, {entry.number: entry.root})
         return _answer(ticket, 0)
 
     def _command(self, call: Call, entry: Entry) -> Command:
@@ -189,6 +201,11 @@ class SimulatedServer:
         )
         return Answer(Status.READ, Mark(entry.shard, position), view=view)
 
+    async def _shard(self, shard: int) -> Answer:
+        """What needs no name: a list of everything, by shard."""
+        _, position = await self.ledger.writers[shard].read(lambda state: None)
+        return Answer(Status.READ, Mark(shard, position))
+
     def _check(self, entry: Entry) -> Answer:
         writer = self.ledger.writers[entry.shard]
         writer.peek(lambda state: state.entry_seq)
@@ -234,17 +251,55 @@ class SimulatedServer:
                     Names(SOURCE, event_id),
                 )
             )
-        answers = await asyncio.gather(
-            *[
-                self.ledger.writers[shard].submit(commands, deadline_us)
-                for shard, (_, commands) in lanes.items()
-            ],
-            return_exceptions=True,
-        )
-        for (places, _), answer in zip(lanes.values(), answers, strict=True):
+        submitted: list[tuple[int, list[int], asyncio.Future[Ticket]]] = []
+        for shard, (places, commands) in lanes.items():
+            for start in range(0, len(commands), self._part):
+                part = slice(start, start + self._part)
+                future = _pipelined(self.ledger.writers[shard], commands[part], deadline_us)
+                submitted.append((self._arrive(), places[part], future))
+        waiting = [future for _, _, future in submitted]
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
+        roots = {entry.number: entry.root for entry in entries.values() if entry is not None}
+        for (arrival, places, _), answer in zip(submitted, answers, strict=True):
+            if isinstance(answer, Ticket):
+                self._check_arrival(arrival, answer, roots)
             for index, place in enumerate(places):
                 outcomes[place] = _event_outcome(answer, index)
         return UsageAnswer(tuple([outcome for outcome in outcomes if outcome is not None]))
+
+    def _arrive(self) -> int:
+        self._arrivals += 1
+        return self._arrivals
+
+    def _check_arrival(self, arrival: int, ticket: Ticket, roots: dict[int, int]) -> None:
+        """What was recorded just now stands after what was submitted before it."""
+        for place, command in enumerate(ticket.commands):
+            if isinstance(ticket.outcomes[place], Refusal | Replay):
+                continue
+            entry_seq = ticket.entry_seq(place)
+            stands = self._stands.setdefault(roots[command.account], [])  # type: ignore[union-attr]
+            for other, other_seq in stands:
+                if other != arrival and (other < arrival) != (other_seq < entry_seq):
+                    self._broke(
+                        Rule.ARRIVAL_ORDER,
+                        f"{self.process.name}, shard {ticket.shard}: {command} came as number "
+                        f"{arrival} and stands at entry {entry_seq}, number {other} at {other_seq}",
+                    )
+            stands.append((arrival, entry_seq))
+
+
+def _pipelined(writer: Writer, commands: list[Command], deadline_us: int) -> asyncio.Future[Ticket]:
+    """`Writer.submit`, under way when this returns: calls keep their order on any loop."""
+    future: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
+    submitting = writer.submit(commands, deadline_us)
+    try:
+        waits_for = submitting.send(None)
+    except NotApplied as error:
+        future.set_exception(error)
+        return future
+    waits_for._asyncio_future_blocking = False
+    submitting.close()
+    return waits_for  # type: ignore[no-any-return]
 
 
 def _event_outcome(answer: Ticket | BaseException, index: int) -> EventOutcome:

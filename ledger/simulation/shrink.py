@@ -89,6 +89,8 @@ class Shrinker:
         """Turn chances off, shuffling too."""
         if self.best.shuffle:
             self._try(replace(self.best, shuffle=False))
+        if self.best.tight:
+            self._try(replace(self.best, tight=False))
         for name in ("disk", "network"):
             for each in fields(getattr(self.best, name)):
                 chances = getattr(self.best, name)

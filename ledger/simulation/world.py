@@ -8,27 +8,28 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import logging
 import sys
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from types import ModuleType
+from itertools import count
 from typing import Any, Final
 
+from ledger.client.events import Outcome
 from ledger.core.events import Event, Policy, WriterOpened
 from ledger.core.limits import SWEEP_ENTRIES_MAX
 from ledger.core.upcast import UPCASTS
-from ledger.engine import recent, writer
+from ledger.engine import writer
+from ledger.engine.lease import Terms
 from ledger.engine.ledger import Ledger
 from ledger.engine.ticket import NotApplied, OutcomeUnknown
 from ledger.engine.upkeep import Upkeep
+from ledger.journal.checkpoint import CheckpointWrite, WriteOutcome
 from ledger.journal.codec import BatchCodec
 from ledger.journal.configuration import ConfigurationEntry
 from ledger.journal.errors import JournalError
 from ledger.journal.protocol import JournalRow
-from ledger.projections import shard
 from ledger.simulation import final
 from ledger.simulation.checks import (
     Judge,
@@ -41,21 +42,44 @@ from ledger.simulation.checks import (
 )
 from ledger.simulation.client import Shared, SimulatedClient, by_client
 from ledger.simulation.database import Database, DiskFaults, SimulatedStorage
+from ledger.simulation.limits import limited
 from ledger.simulation.loop import NOBODY, US_A_SECOND, LoopHung, SimulatedLoop
-from ledger.simulation.messages import Answer, Record, Reply, Status, UsageAnswer, mark_of
-from ledger.simulation.network import Host, Network
+from ledger.simulation.messages import (
+    Answer,
+    Call,
+    Mark,
+    Record,
+    Reply,
+    Status,
+    UsageAnswer,
+    mark_of,
+)
+from ledger.simulation.network import Host, Network, Request
 from ledger.simulation.prices import ASSETS, CARDS, VARIANTS, card
 from ledger.simulation.processes import Process, SimulatedClock, WorldTime
 from ledger.simulation.projection import ProjectionDatabase, run_projector
 from ledger.simulation.rules import Rule, Violation
 from ledger.simulation.scenario import SECOND, SHARDS, Fault, FaultKind, NetworkFaults, Scenario
 from ledger.simulation.server import SimulatedServer
+from ledger.simulation.spoilt import Spoilt
 from ledger.simulation.workload import CHILDREN, PARENTS, ROOTS, TENANTS
+
+PARTS: Final = {False: 1_000, True: 2}  # events of a call that are submitted at once
+PROBE_US: Final = 20_000  # between two questions to a server that is stopped
+PROBES: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
+    ("read", {}),
+    *[("shard", {"shard": shard}) for shard in range(SHARDS)],
+    ("release", {"hold": 1 << 40}),  # of which there is none
+    *[("shard", {"shard": shard}) for shard in range(SHARDS)],
+)
+RECORDED: Final = (Outcome.APPLIED, Outcome.SUSPENSE, Outcome.QUARANTINED)
 
 ANSWERED_WITHIN_US: Final = 300 * SECOND
 """After the faults have stopped everything is answered within this, or never."""
 
-STALE: Final = (FaultKind.TAKEOVER, FaultKind.SECOND_SERVER, FaultKind.PAUSE)
+STALE: Final = (
+    FaultKind.TAKEOVER, FaultKind.SECOND_SERVER, FaultKind.PAUSE, FaultKind.STOPPED_IN_BEAT,
+)  # fmt: skip
 
 
 @dataclass
@@ -86,9 +110,12 @@ class World:
         quiet = DiskFaults(trip_us=scenario.disk.trip_us)
         self.database = Database(self.time, scenario.stream("disk"), quiet, SHARDS)
         self.database.on_row = self._landed
+        self.database.on_checkpoint = self._checkpointed
+        self.database.on_lease_call = self._lease_call
         calm = NetworkFaults(trip_us=scenario.network.trip_us)
         self.network = Network(scenario.stream("network"), calm)
         self.network.on_reply = self._replied
+        self.network.on_late = self._late
         self.shared = Shared()
         self.servers: list[SimulatedServer] = []
         self.processes: list[Process] = []
@@ -104,6 +131,10 @@ class World:
         self._calm = False
         self._codec: BatchCodec[Event] = BatchCodec(Event, UPCASTS)
         self._openers: dict[int, tuple[str, int]] = {}  # shard -> who opened it last, when
+        self._epochs: dict[int, int] = {}  # shard -> of that opening
+        self._slow_leases: dict[Process, SimulatedServer] = {}  # whose calls of the leases linger
+        self._lingers = scenario.stream("lingers")
+        self._stops: dict[Process, tuple[str, Fault]] = {}  # to be stopped in such a call
         self._upkeep = Upkeep(
             checkpoint_entries=scenario.checkpoint_entries,
             checkpoint_interval_us=SECOND if scenario.checkpoint_entries < 1_000 else 300 * SECOND,
@@ -128,7 +159,12 @@ class World:
     def _landed(self, row: JournalRow) -> None:
         if row.event_count == 1:
             self._opened(row)
-        self.landed[row.shard, row.batch_seq] = Landed(self.time.now_us(), self.loop.steps)
+        published = {
+            tenant: len(entries) for tenant, entries in self.database.configuration._entries.items()
+        }
+        self.landed[row.shard, row.batch_seq] = Landed(
+            self.time.now_us(), self.loop.steps, published
+        )
         self.note(f"row {row.shard}/{row.batch_seq} {row.event_count} {row.hash.hex()[:16]}")
 
     def _opened(self, row: JournalRow) -> None:
@@ -136,16 +172,29 @@ class World:
         [event] = self._codec.decode(row.payload)
         if isinstance(event, WriterOpened):
             self._openers[row.shard] = (event.recorded_by, self.loop.steps)
+            self._epochs[row.shard] = event.epoch
+
+    def _checkpointed(self, shard: int, change: CheckpointWrite, outcome: WriteOutcome) -> None:
+        """Only a predecessor's checkpoint comes to nothing."""
+        epoch, latest = change.checkpoint.epoch, self._epochs[shard]
+        if outcome is WriteOutcome.WRITTEN or (outcome is WriteOutcome.FENCED and epoch < latest):
+            return
+        self._break(
+            Rule.CHECKPOINT_FITS,
+            f"shard {shard}, batch {change.checkpoint.batch_seq} of epoch {epoch} (the latest is "
+            f"{latest}): {outcome.name}",
+        )
+
+    def _late(self, host: Host, request: Request) -> None:
+        self._break(Rule.ANSWERED_IN_TIME, f"{host.process.name}: {request}")
 
     def _replied(self, host: Host, reply: Reply, began: int) -> None:
         """No reply leaves before what it rests on is durable, and no read after a takeover.
 
         Leases run out by the database's clock: where that one leaps, a read may come late.
         """
-        reads = isinstance(reply, Answer) and reply.status in (Status.READ, Status.ABSENT)
-        if isinstance(reply, Answer) and reads and not self.time.leapt_us:
-            assert reply.mark is not None
-            owner, since = self._openers[reply.mark.shard]
+        for mark in _rests_on_state(reply) if not self.time.leapt_us else ():
+            owner, since = self._openers[mark.shard]
             if self.scenario.leases and owner != host.process.name and since < began:
                 self._break(
                     Rule.READ_BY_OWNER,
@@ -172,9 +221,6 @@ class World:
             if not self._over.done():
                 self._over.set_result(None)
 
-    def _halted(self, name: str, why: str) -> None:
-        self._break(Rule.WRITER_GOES_ON, f"{name}, {why}")
-
     # -- life of servers ---------------------------------------------------------------------------
 
     def start_server(self) -> SimulatedServer:
@@ -189,9 +235,10 @@ class World:
         server = SimulatedServer(
             process,
             SimulatedStorage(self.database, process),
-            self._halted,
+            self._break,
             self.scenario.leases,
             self._upkeep,
+            part=PARTS[self.scenario.tight],
         )
         self.servers.append(server)
         self.processes.append(process)
@@ -269,6 +316,19 @@ class World:
                 server.process.clock.offset_us += fault.amount
                 if await self._lasts(fault.duration_us):
                     server.process.clock.offset_us = 0
+            case FaultKind.LONG_AWAY:
+                self.database.away = True
+                if await self._lasts(fault.duration_us):
+                    self.database.away = False
+            case FaultKind.STOPPED_IN_BEAT:
+                self._stop_in_beat(server, fault)
+            case FaultKind.CHECKPOINT_SPOILT:
+                for each in self.alive:
+                    self.kill(each)
+                spoilt = self.database.spoil(fault.amount % SHARDS, Spoilt(fault.amount // SHARDS))
+                self.note(f"a checkpoint is spoilt: {spoilt}")
+                if await self._lasts(fault.duration_us):
+                    self._ensure_server()
             case FaultKind.LEAP:
                 self.time.leapt_us += fault.amount
             case _:
@@ -278,6 +338,59 @@ class World:
         """Wait for the end of a fault; False where everything has become calm meanwhile."""
         await _sleep(duration_us)
         return not self._calm
+
+    def _stop_in_beat(self, server: SimulatedServer, fault: Fault) -> None:
+        """As it renews its leases, or its successor as it wins them."""
+        if fault.amount < 2:
+            self._slow_leases[server.process] = server
+            self._stops[server.process] = ("beat heard" if fault.amount else "beat", fault)
+            return
+        self.kill(server)
+        call = "acquire" if fault.amount == 2 else "acquire heard"
+        successor = self.start_server()
+        self._slow_leases[successor.process] = successor
+        self._stops[successor.process] = (call, fault)
+
+    def _lease_call(self, process: Process, name: str) -> int:
+        """Done in the store, or answered, and nobody is awake to hear of it; such a process waits
+        for its leases long, afterwards at times for longer than it has patience."""
+        server = self._slow_leases.get(process)
+        if server is None or self._calm:
+            return 0
+        wanted, fault = self._stops.get(process, ("", None))
+        if fault is None:
+            return self._lingers.choice((0, 2 * Terms().patience_us))
+        if name == wanted and (server.ledger.owned or "acquire" in name):
+            del self._stops[process]
+            process.stop()
+            self._spawn(self._sleep_through(server, fault))
+        return self._lingers.randrange(Terms().patience_us)
+
+    async def _sleep_through(self, server: SimulatedServer, fault: Fault) -> None:
+        """Another takes over meanwhile, and callers go on asking who sleeps."""
+        process = server.process
+        self.note(f"{process.name} is stopped in a beat")
+        self.start_server()
+        self.network.favoured = server
+        prober = Process(self.loop, f"prober of {process.name}", SimulatedClock(self.time))
+        self.processes.append(prober)
+        prober.spawn(self._probe(prober))
+        if await self._lasts(fault.duration_us):
+            self.note(f"{process.name} wakes up")
+            process.resume()
+        if await self._lasts(SECOND):
+            self.kill(server)
+        self.network.favoured = None
+        prober.kill()
+
+    async def _probe(self, prober: Process) -> None:
+        """Ask for what rests on the state alone, again and again."""
+        for number in count():
+            await _sleep(PROBE_US)
+            tenant, request_id = TENANTS[number % len(TENANTS)], f"probe-{number}"
+            kind, fields = PROBES[number // len(TENANTS) % len(PROBES)]
+            call = Call(kind, tenant, ROOTS[tenant][0], request_id, fields)
+            self.network.call(prober, call, lambda reply: None)
 
     # -- projectors --------------------------------------------------------------------------------
 
@@ -354,6 +467,8 @@ class World:
         self.database.faults = DiskFaults(trip_us=self.scenario.disk.trip_us)
         self.network.faults = NetworkFaults(trip_us=self.scenario.network.trip_us)
         self._targets.clear()
+        self._stops.clear()
+        self.network.favoured = None
         for server in self._retiring:
             self.kill(server)
         for server in self.alive:
@@ -427,11 +542,16 @@ class World:
         await asyncio.gather(*[_begin_tenant(server.ledger, tenant) for tenant in TENANTS])
 
     async def _farewell(self, server: SimulatedServer) -> None:
-        """One entry more on every shard: a writer that was superseded finds out by it."""
+        """One entry more on every shard: a writer that was superseded finds out by it. Where a
+        checkpoint was spoilt every family is asked for, so that this is found out as well."""
+        spoilt = any(each.kind is FaultKind.CHECKPOINT_SPOILT for each in self.scenario.faults)
         while True:
             try:
                 made = await server.ledger.publish_card(1, card(*CARDS[0], VARIANTS))
                 assert isinstance(made, ConfigurationEntry)
+                for each in server.ledger.writers if spoilt else ():
+                    paged, _ = await each.read(lambda state: list(state.paged))
+                    await each.read(lambda state: None, accounts=paged)
                 return
             except (NotApplied, OutcomeUnknown, JournalError):
                 await _sleep(100_000)
@@ -461,7 +581,7 @@ class World:
 
 def run(scenario: Scenario) -> Verdict:
     """Play a scenario and judge it."""
-    with _quiet_collector(), _limits(scenario):
+    with _quiet_collector(), limited(scenario):
         world = World(scenario)
         violation: Violation | None = None
         try:
@@ -492,6 +612,19 @@ def run(scenario: Scenario) -> Verdict:
     return verdict
 
 
+def _rests_on_state(reply: Reply) -> list[Mark]:
+    """The marks of what is answered from the state alone, and proven by no row of its own."""
+    if isinstance(reply, UsageAnswer):
+        return [
+            mark_of(each.position)
+            for each in reply.outcomes
+            if each.position and each.outcome not in RECORDED
+        ]
+    if not isinstance(reply, Answer) or reply.mark is None:
+        return []
+    return [] if reply.status is Status.RECORDED else [reply.mark]
+
+
 async def _begin_tenant(ledger: Ledger, tenant: int) -> None:
     for code, scale, kind in ASSETS:
         await ledger.publish_asset(tenant, code, scale, kind)
@@ -508,27 +641,6 @@ async def _begin_tenant(ledger: Ledger, tenant: int) -> None:
 
 async def _sleep(duration_us: int) -> None:
     await asyncio.sleep(duration_us / US_A_SECOND)
-
-
-@contextmanager
-def _limits(scenario: Scenario) -> Iterator[None]:
-    """Limits of the engine so small that a handful of operations reaches them."""
-    wanted: list[tuple[ModuleType, str, object]] = [
-        (recent, "RECENT_EVENTS_MAX", scenario.recent_events_max),
-        (writer, "SWEEP_ENTRIES_MAX", scenario.sweep_entries_max),
-        (shard, "POLL_MAX_S", 1),
-        (shard, "STEP_EVENTS", 20),
-    ]
-    kept = [(module, name, getattr(module, name)) for module, name, _ in wanted]
-    for module, name, value in wanted:
-        setattr(module, name, value)
-    logging.disable()
-    try:
-        yield
-    finally:
-        logging.disable(logging.NOTSET)
-        for module, name, value in kept:
-            setattr(module, name, value)
 
 
 @contextmanager

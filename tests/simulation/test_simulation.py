@@ -17,10 +17,12 @@ from ledger.simulation import mutation
 from ledger.simulation.batches import run_mutants, run_seeds
 from ledger.simulation.model import HANDLERS
 from ledger.simulation.mutants import MUTANTS
+from ledger.simulation.mutants import SEEDS as KNOWN_SEEDS
 from ledger.simulation.mutation import Mutant, MutantStale, mutated, source_of
 from ledger.simulation.rules import Rule
-from ledger.simulation.scenario import calm, draw, hash_seed_of
+from ledger.simulation.scenario import SELDOM, SHARDS, FaultKind, calm, draw, hash_seed_of
 from ledger.simulation.shrink import Shrinker, told
+from ledger.simulation.spoilt import Spoilt
 from ledger.simulation.workload import ENTRIES
 from ledger.simulation.world import run
 
@@ -43,7 +45,7 @@ def test_every_rule_holds_in_300_worlds() -> None:
 def test_every_deliberate_fault_is_caught() -> None:
     found = run_mutants(MUTANTS, JOBS, nobody)
     assert [each["mutant"] for each in found if not each["caught"]] == []
-    assert len(found) == len(MUTANTS) >= 31
+    assert len(found) == len(MUTANTS) >= 130
     assert len({each["rule"] for each in found}) > 15, "each by the rule that it breaks"
 
 
@@ -110,6 +112,40 @@ def test_mutants_have_names_of_their_own_and_apply() -> None:
     for mutant in MUTANTS:
         source = source_of(mutant.module).read_text()
         assert mutated(mutant, source) != source
+
+
+def test_every_mutant_has_a_seed_that_catches_it() -> None:
+    assert set(KNOWN_SEEDS) == {mutant.name for mutant in MUTANTS}
+
+
+@pytest.mark.parametrize("kind", SELDOM, ids=lambda kind: kind.name)
+def test_seldom_faults_happen(kind: FaultKind) -> None:
+    scenario = next(
+        each for each in map(draw, range(500)) if any(fault.kind is kind for fault in each.faults)
+    )
+    verdict = run(scenario)
+    assert verdict.violation is None
+    assert any(f"fault {kind.name}" in line for line in verdict.happened)
+
+
+def test_a_spoilt_checkpoint_is_ignored() -> None:
+    """Each way of spoiling one finds a stored checkpoint in some world, and no rule is broken."""
+    left = set(Spoilt)
+    for scenario in map(draw, range(1_000)):
+        ways = {
+            Spoilt(fault.amount // SHARDS)
+            for fault in scenario.faults
+            if fault.kind is FaultKind.CHECKPOINT_SPOILT
+        }
+        if len(ways) != 1 or not ways & left or scenario.checkpoint_entries > 10:
+            continue
+        verdict = run(scenario)
+        assert verdict.violation is None
+        if any("a checkpoint is spoilt: True" in line for line in verdict.happened):
+            left -= ways
+        if not left:
+            return
+    assert left == set()
 
 
 def test_a_mutant_whose_text_is_gone_fails_loudly() -> None:
