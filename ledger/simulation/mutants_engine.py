@@ -229,8 +229,8 @@ CHECKPOINTS: Final = (
         "keys forgotten with a checkpoint of which nobody knows",
         _CHECKPOINT,
         "Checkpointer._write",
-        "                if self._draining:\n",
-        "                return WriteOutcome.WRITTEN\n                if self._draining:\n",
+        "            if self._draining:\n",
+        "            return WriteOutcome.WRITTEN\n            if self._draining:\n",
         "a checkpoint is written until it is known what became of it",
     ),
     Mutant(
