@@ -12,6 +12,7 @@ from typing import Any, Final
 import psutil
 
 PACKAGES: Final = ("drawdown", "grpcio", "protobuf", "asyncpg", "msgspec", "uvloop", "zstandard")
+LOAD: Final = "load_1_min_before"
 
 
 def machine() -> dict[str, Any]:
@@ -23,7 +24,7 @@ def machine() -> dict[str, Any]:
         else psutil.cpu_count(),
         "memory_gib": round(psutil.virtual_memory().total / 2**30, 1),
         "system": platform.platform(),
-        "load_1_min_before": round(os.getloadavg()[0], 2),
+        LOAD: round(os.getloadavg()[0], 2),
     }
 
 

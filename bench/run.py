@@ -23,7 +23,7 @@ import click
 import msgspec
 
 from bench.history import HISTORY_US
-from bench.machine import machine, versions
+from bench.machine import LOAD, machine, versions
 from bench.ours import ours, read_back, usual_postgres
 from bench.past import History, history
 from bench.plot import draw
@@ -152,16 +152,41 @@ def _folder() -> Iterator[Path]:
 
 
 def write(document: dict[str, Any], output: Path) -> None:
-    """latest.json and latest.png in the folder."""
+    """latest.json and latest.png in the folder; what was not measured now is kept as it stands."""
     output.mkdir(parents=True, exist_ok=True)
-    (output / "latest.json").write_text(json.dumps(document, indent=2) + "\n")
+    path = output / "latest.json"
+    document["measured_at"] = dict.fromkeys(document["runs"], document["made_at"])
+    if path.exists():
+        _keep(document, json.loads(path.read_text()))
+    path.write_text(json.dumps(document, indent=2) + "\n")
     draw(document, output / "latest.png")
+
+
+def _keep(document: dict[str, Any], earlier: dict[str, Any]) -> None:
+    """Take in the earlier workloads that the document has not, if the same machine measured them.
+
+    `measured_at` says of each when that was.
+    """
+    if any(
+        {**earlier[key], LOAD: 0} != {**document[key], LOAD: 0} for key in ("machine", "conditions")
+    ):
+        return
+    times = earlier.get("measured_at") or dict.fromkeys(earlier["runs"], earlier["made_at"])
+    for name, figures in earlier["runs"].items():
+        if name not in document["runs"]:
+            document["runs"][name] = figures
+            document["measured_at"][name] = times[name]
 
 
 @click.command(context_settings={"help_option_names": ["-h", "--help"]})
 @click.option("--quick", is_flag=True, help="One short round: for development, not for citing.")
 @click.option("--size", type=click.Choice(list(BY_NAME)), default="full", show_default=True)
-@click.option("--only", multiple=True, type=click.Choice(list(WORKLOADS)), help="Just these.")
+@click.option(
+    "--only",
+    multiple=True,
+    type=click.Choice(list(WORKLOADS)),
+    help="Just these; the others are kept.",
+)
 @click.option("--rounds", type=click.IntRange(1, 20), help="Rounds instead of the size's own.")
 @click.option(
     "--output",
