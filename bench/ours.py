@@ -74,6 +74,7 @@ class Ours:
     ) -> None:
         """`options` of `drawdown serve`; `upkeep` where its checkpoints are not the default."""
         self.data_dir = root / "data"
+        self._kept = root / "kept"
         self.address = ""
         self.metrics = ""
         self.pid = 0
@@ -121,6 +122,15 @@ class Ours:
         process.kill()
         process.wait(STOP_TIMEOUT_S)
         end(process)
+
+    def keep(self) -> None:
+        """Remember the stopped ledger as it is now, for `go_back`."""
+        _copy(self.data_dir, self._kept)
+
+    def go_back(self) -> None:
+        """Make the stopped ledger what it was when it was kept."""
+        shutil.rmtree(self.data_dir)
+        _copy(self._kept, self.data_dir)
 
     def log_tail(self) -> str:
         """The end of the server's log."""
@@ -230,6 +240,11 @@ class Ours:
             )
         took_ms = (time.monotonic_ns() - began) // 1_000_000
         return {"ok": True, "took_ms": took_ms, "report": json.loads(done.stdout)}
+
+
+def _copy(source: Path, target: Path) -> None:
+    """With owners and modes: the cluster is another user's where we are root."""
+    subprocess.run(["cp", "-a", str(source), str(target)], check=True)
 
 
 def read_back(connecting: Callable[[], Awaitable[asyncpg.Connection]]) -> dict[str, str]:

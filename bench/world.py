@@ -45,6 +45,8 @@ class World:
         self.ledger = ledger
         self.postgres = postgres
         self.history = history
+        self.verified: list[dict[str, Any]] = []  # reports of ledgers that are gone
+        self._recorded = False
         self._number = number
         self._runs = 0
 
@@ -58,6 +60,19 @@ class World:
         self.ledger.start()
         self.ledger.seed(self.sizes, time.time_ns() // 1_000)
         self.ledger.catch_up()
+        self.ledger.stop()
+        self.ledger.keep()
+        self.ledger.start()
+
+    def begin_anew(self) -> None:
+        """The ledger is what it was when it was started: what grows with a run is no part of the
+        next one. What is thrown away is verified first."""
+        self.ledger.stop()
+        if self._recorded:
+            self.verified.append(self.ledger.verify())
+        self._recorded = True
+        self.ledger.go_back()
+        self.ledger.start()
 
 
 def batch_plan(world: World, target: str, template: str, distinct: int) -> Plan:
