@@ -129,8 +129,8 @@ class SimulatedServer:
                 return await self._publish(call)
             case "create":
                 return await self._create(call)
-            case "shard":
-                return await self._shard(call.fields["shard"])
+            case "shard" | "list":
+                return await self._shard(call.fields["shard"], call.kind == "list")
         entry = await self.ledger.resolve(call.tenant, call.account)
         if entry is None:
             return Answer(Status.REFUSED, None, reason="NAME_UNKNOWN")
@@ -201,9 +201,13 @@ class SimulatedServer:
         )
         return Answer(Status.READ, Mark(entry.shard, position), view=view)
 
-    async def _shard(self, shard: int) -> Answer:
-        """What needs no name: a list of everything, by shard."""
-        _, position = await self.ledger.writers[shard].read(lambda state: None)
+    async def _shard(self, shard: int, every: bool) -> Answer:
+        """What needs no name; `every` family may have to come back for it."""
+        writer = self.ledger.writers[shard]
+        paged: list[int] = []
+        if every:
+            paged, _ = await writer.read(lambda state: sorted(state.paged))
+        _, position = await writer.read(lambda state: None, accounts=paged)
         return Answer(Status.READ, Mark(shard, position))
 
     def _check(self, entry: Entry) -> Answer:

@@ -65,6 +65,8 @@ from ledger.simulation.spoilt import Spoilt
 from ledger.simulation.workload import CHILDREN, PARENTS, ROOTS, TENANTS
 
 PARTS: Final = {False: 1_000, True: 2}  # events of a call that are submitted at once
+LISTS: Final = 20
+LIST_US: Final = 250_000  # between two lists
 PROBE_US: Final = 20_000  # between two questions to a server that is stopped
 PROBES: Final[tuple[tuple[str, dict[str, Any]], ...]] = (
     ("read", {}),
@@ -499,6 +501,8 @@ class World:
             self.start_projector()
         for fault in scenario.faults:
             self._spawn(self._happen(fault))
+        if scenario.tight:
+            self._start_listing()
         clients = self._clients()
         last_us = max((each.at_us + each.duration_us for each in scenario.faults), default=0)
         await asyncio.wait(clients, timeout=(last_us + 12 * SECOND) / US_A_SECOND)
@@ -517,6 +521,18 @@ class World:
         if scenario.projector:
             await self._projected()
         self.note("ended")
+
+    def _start_listing(self) -> None:
+        """Somebody lists everything now and then: more families at once than may stay in memory."""
+        process = Process(self.loop, "lister", SimulatedClock(self.time))
+        self.processes.append(process)
+        process.spawn(self._list(process))
+
+    async def _list(self, process: Process) -> None:
+        for number in range(LISTS):
+            await _sleep(LIST_US)
+            call = Call("list", TENANTS[0], "", f"list-{number}", {"shard": number % SHARDS})
+            self.network.call(process, call, lambda reply: None)
 
     def _clients(self) -> list[asyncio.Task[None]]:
         tasks = []
