@@ -67,10 +67,11 @@ class World:
     def begin_anew(self) -> None:
         """The ledger is what it was when it was started: what grows with a run is no part of the
         next one. What is thrown away is verified first."""
+        if not self._recorded:
+            self._recorded = True
+            return
         self.ledger.stop()
-        if self._recorded:
-            self.verified.append(self.ledger.verify())
-        self._recorded = True
+        self.verified.append(self.ledger.verify())
         self.ledger.go_back()
         self.ledger.start()
 
