@@ -7,6 +7,7 @@ only what no running server has read.
 from __future__ import annotations
 
 from enum import IntEnum
+from hashlib import sha256
 from typing import Final
 
 import zstandard
@@ -48,7 +49,8 @@ class OlderFamilies:
             return False
         match how:
             case Spoilt.ANOTHER_HISTORY:
-                data.checkpoint = replace(stored, hash=bytes(reversed(stored.hash)))
+                # Spoilt twice, it is not the first one's again.
+                data.checkpoint = replace(stored, hash=sha256(stored.hash).digest())
                 data.families.update(self._older)
                 data.segments.clear()
                 data.buckets.clear()
