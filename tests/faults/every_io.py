@@ -39,7 +39,7 @@ from rating.v1 import pricing_pb2
 from tests.api.served import TENANT, Served, SystemClock, card, event, plain, refused
 from tests.crash.workload import AGAIN, RECORDED
 from tests.faults.migrating import new_database, schema_of
-from tests.journal.proxy import Cut
+from tests.journal.proxy import Cut, CuttingProxy
 
 CUTS: Final = (Cut.BEFORE_SERVER, Cut.AFTER_SERVER)
 SHARDS: Final = 4
@@ -59,78 +59,27 @@ ASSET: Final = pricing_pb2.CreateAssetRequest(
 CARD: Final = pricing_pb2.PublishRateCardRequest(tenant=TENANT, request_id="card", card=card())
 
 
-class CountingProxy:
-    """Forwards to a unix socket; `arm` says which message from now on is the last of its own."""
+class CountingProxy(CuttingProxy):
+    """Which message from now on is the last of its connection, on whichever that comes."""
 
     def __init__(self, upstream: str) -> None:
-        self._upstream = upstream
-        self._server: asyncio.Server | None = None
-        self._tasks: set[asyncio.Task[None]] = set()
+        super().__init__(upstream)
         self._left = 0
-        self._cut = Cut.BEFORE_SERVER
-        self.port = 0
 
-    async def __aenter__(self) -> CountingProxy:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.port = self._server.sockets[0].getsockname()[1]
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        assert self._server is not None
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        await asyncio.gather(*self._tasks, return_exceptions=True)
-
-    def arm(self, cut: Cut, number: int) -> None:
-        self._cut, self._left = cut, number
+    def lose(self, cut: Cut, number: int) -> None:
+        self.arm(cut, marker=b"")
+        self._left = number
 
     def disarm(self) -> bool:
         """Whether the message was reached; no later one is lost."""
-        reached, self._left = self._left == 0, 0
+        reached, self._armed = self._armed is None, None
         return reached
 
-    def _is_turn(self) -> bool:
-        if self._left == 0:
+    def _strikes(self, data: bytes, opening: bytes) -> bool:
+        if not super()._strikes(data, opening):
             return False
         self._left -= 1
         return self._left == 0
-
-    async def _accept(
-        self, client_reader: asyncio.StreamReader, client: asyncio.StreamWriter
-    ) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-        server_reader, server = await asyncio.open_unix_connection(self._upstream)
-        struck = asyncio.Event()
-
-        async def forward() -> None:
-            while data := await client_reader.read(65_536):
-                if self._is_turn():
-                    if self._cut is Cut.BEFORE_SERVER:
-                        return
-                    struck.set()
-                server.write(data)
-                await server.drain()
-
-        async def backward() -> None:
-            while data := await server_reader.read(65_536):
-                if struck.is_set():
-                    return
-                client.write(data)
-                await client.drain()
-
-        halves = {asyncio.create_task(forward()), asyncio.create_task(backward())}
-        try:
-            await asyncio.wait(halves, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for half in halves:
-                half.cancel()
-            await asyncio.gather(*halves, return_exceptions=True)
-            client.transport.abort()
-            server.transport.abort()
 
 
 def lose_all(say: Callable[[str], None], every: int = 1) -> int:
@@ -174,7 +123,7 @@ async def lose_each_of_migrate(dsn: str, cut: Cut, first: int = 1, every: int = 
     async with _proxied(dsn) as (proxy, through):
         while True:
             async with new_database(dsn) as made:
-                proxy.arm(cut, first + every * lost)
+                proxy.lose(cut, first + every * lost)
                 await _migrated(urlsplit(through)._replace(path=urlsplit(made).path).geturl())
                 reached = proxy.disarm()
                 assert await schema_of(made) == whole, first + every * lost
@@ -208,7 +157,7 @@ async def lose_each(dsn: str, cut: Cut, first: int = 1, every: int = 1) -> int:
     async with _proxied(dsn) as (proxy, through):
         while True:
             family = f"{cut.name.lower()}-{first + every * lost}"
-            proxy.arm(cut, first + every * lost)
+            proxy.lose(cut, first + every * lost)
             await _round(through, family)
             if not proxy.disarm():
                 return lost

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from enum import Enum
+from typing import Self
 
 REQUEST_BYTES = 8
 
@@ -34,7 +35,7 @@ class CuttingProxy:
         self.release = asyncio.Event()
         self.port = 0
 
-    async def __aenter__(self) -> CuttingProxy:
+    async def __aenter__(self) -> Self:
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         self.port = self._server.sockets[0].getsockname()[1]
         return self
@@ -66,6 +67,7 @@ class CuttingProxy:
         task = asyncio.current_task()
         assert task is not None
         self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
         server_reader, server = await asyncio.open_unix_connection(self._upstream)
         swallow: list[Cut | None] = []
 
