@@ -188,6 +188,15 @@ class TableProjector:
         await self._drop_pages()
 
 
+def catches_up(behind: int, lag_us: int, lag_max_us: int, written: int, done: int) -> bool:
+    """Whether to go on without a rest: too far behind, or the writers are quiet.
+
+    `behind`, `written` and `done` are entries: not projected yet, new since the last look, and
+    projected since.
+    """
+    return behind > 0 and (lag_us > lag_max_us or written * 4 < done)
+
+
 async def follow(
     projector: TableProjector, on_lag: OnLag, turn: asyncio.Lock, lag_max_us: int = LAG_MAX_US
 ) -> None:
@@ -217,8 +226,8 @@ async def follow(
                 head = projector.head_entries
                 if done:
                     on_lag(Lag(projector.shard, behind, projector.lag_us if behind else 0))
-                if behind and (projector.lag_us > lag_max_us or written * 4 < done):
-                    pause = 0  # too far behind, or the writers are quiet: catch up
+                if catches_up(behind, projector.lag_us, lag_max_us, written, done):
+                    pause = 0
                 elif done:
                     pause = POLL_MIN_S
                     await asyncio.sleep(min(YIELD * (loop.time() - began), GATHER_MAX_S))

@@ -19,6 +19,7 @@ from ledger.projections import shard as shard_module
 from ledger.projections.lag import Lag, Reached, read_lag
 from ledger.projections.projector import ShardBusy, ShardProjector, run_projector
 from ledger.projections.reads import find_usage, list_suspense, list_usage, trial_balance
+from ledger.projections.shard import LAG_MAX_US, catches_up
 from ledger.projections.store import ProjectionDamaged, ProjectionStore
 from ledger.verify import verify
 from tests.projections.books import CREDIT, DRAW, TOKENS, Books, open_books
@@ -314,3 +315,19 @@ async def _grant_ended(books: Books, number: int) -> None:
         )
         assert (grant["state"], grant["drawn"], grant["held"], grant["remaining"]) == (2, 18, 0, 0)
         assert grant["expired"] == 10**6 - 18
+
+
+@pytest.mark.parametrize(
+    ("behind", "lag_us", "written", "done", "goes_on"),
+    [
+        (0, 0, 0, 100, False),  # level
+        (500, 60_000_001, 100, 100, True),  # further behind than it may be
+        (500, 60_000_000, 100, 100, False),  # writers are busy, and need the machine
+        (500, 1, 24, 100, True),  # writers are quiet
+        (500, 1, 25, 100, False),
+    ],
+)
+def test_it_rests_for_busy_writers_until_it_is_too_far_behind(
+    behind: int, lag_us: int, written: int, done: int, goes_on: bool
+) -> None:
+    assert catches_up(behind, lag_us, LAG_MAX_US, written, done) is goes_on
