@@ -90,7 +90,7 @@ class Answers:
         if ticket.pending:
             self.spawn(self._answer_from_journal(ticket))
         elif not ticket.future.done():
-            ticket.future.set_result(ticket)
+            ticket.future.set_result(None)
 
     # -- what was recorded before ------------------------------------------------------------------
 
@@ -127,7 +127,7 @@ class Answers:
         for place, locator in ticket.pending:
             ticket.outcomes[place] = answer_again(ticket.commands[place], found[locator])
         if not ticket.future.done():
-            ticket.future.set_result(ticket)
+            ticket.future.set_result(None)
 
     def spawn(self, work: Coroutine[Any, Any, None]) -> None:
         """Have something read beside the writer's task."""

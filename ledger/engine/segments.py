@@ -237,25 +237,29 @@ class KeySegments:
 
 
 class SegmentBuilder:
-    """Gathers keys and whole segments; `bodies`, then `finish` make the new segment."""
+    """Gathers keys and whole segments; `bodies`, then `finish` make the new segment.
 
-    __slots__ = ("_appends", "_bits", "_buckets", "_generation", "filter", "keys")
+    A bucket is one array of bytes, not a list of records: the garbage collector walks lists, and a
+    walk over a million records stops the loop for 100 ms.
+    """
+
+    __slots__ = ("_bits", "_buckets", "_extends", "_generation", "filter", "keys")
 
     def __init__(self, generation: int, bits: int) -> None:
         self.filter = empty_filter(bits)
         self.keys = 0
         self._generation = generation
         self._bits = bits
-        self._buckets: list[list[bytes]] = [[] for _ in range(1 << bits)]
-        self._appends = [bucket.append for bucket in self._buckets]
+        self._buckets = [bytearray() for _ in range(1 << bits)]
+        self._extends = [bucket.extend for bucket in self._buckets]
 
     def add(self, records: Sequence[tuple[bytes, int]]) -> None:
         """Add (key, locator); a key comes once."""
         numbers = key_numbers(b"".join([key for key, _ in records]))
         places = map(((1 << self._bits) - 1).__and__, numbers)
-        appends = map(self._appends.__getitem__, places)
-        for append, packed in zip(appends, starmap(_pack_record, records), strict=True):
-            append(packed)
+        extends = map(self._extends.__getitem__, places)
+        for extend, packed in zip(extends, starmap(_pack_record, records), strict=True):
+            extend(packed)
         self.filter.update(numbers)
         self.keys += len(records)
 
@@ -267,7 +271,7 @@ class SegmentBuilder:
     def take(self, segment: KeySegment, bucket: int, body: bytes) -> None:
         """One of its buckets: as it is, or key by key where the sizes differ."""
         if segment.bucket_bits == self._bits:
-            self._buckets[bucket].append(body)
+            self._buckets[bucket] += body
             self.keys += len(body) // RECORD_BYTES
         else:
             self.add(records_of(body))
@@ -276,7 +280,7 @@ class SegmentBuilder:
         """(bucket, body) of those that hold anything; each is let go of as it is made."""
         for bucket, records in enumerate(self._buckets):
             if records:
-                yield bucket, b"".join(records)
+                yield bucket, bytes(records)
                 records.clear()
 
     def finish(

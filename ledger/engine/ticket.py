@@ -91,6 +91,8 @@ class Ticket:
 
     `events` is the whole batch: a usage event names its plan by its index there. `position` counts
     the entries of the shard that the answer rests on, those of the batch before it included.
+    `future` is done when it is answered, and has no result: one that held the ticket would make a
+    cycle, and thousands of commands and entries would wait for the garbage collector.
     """
 
     __slots__ = (
@@ -113,7 +115,7 @@ class Ticket:
         self,
         shard: int,
         commands: Sequence[Command],
-        future: Future[Ticket],
+        future: Future[None],
         deadline_us: int = 0,
         span: object = None,
     ) -> None:

@@ -18,6 +18,7 @@ from ledger.simulation.scenario import Scenario
 TIGHT: Final[tuple[tuple[ModuleType, str, object], ...]] = (
     (batch, "BATCH_COMMANDS_MAX", 2),  # tickets that come back find no room
     (writer, "DECIDE_SLICE", 2),
+    (writer, "COPYING_SLICE", 1),
     (upkeep, "SLICE_US", 0),  # every slice of work is over at once
     (resolve, "FAMILIES_A_QUERY", 1),
     (resolve, "BUCKETS_A_QUERY", 1),

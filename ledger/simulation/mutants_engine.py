@@ -165,7 +165,7 @@ CHECKPOINTS: Final = (
         "keys of a merged segment left out",
         _SEGMENTS,
         "SegmentBuilder.take",
-        "self._buckets[bucket].append(body)",
+        "self._buckets[bucket] += body",
         "pass",
         "rule I1",
     ),

@@ -255,14 +255,13 @@ class SimulatedServer:
                     Names(SOURCE, event_id),
                 )
             )
-        submitted: list[tuple[int, list[int], asyncio.Future[Ticket]]] = []
+        submitted: list[tuple[int, list[int], Ticket | NotApplied]] = []
         for shard, (places, commands) in lanes.items():
             for start in range(0, len(commands), self._part):
                 part = slice(start, start + self._part)
-                future = _pipelined(self.ledger.writers[shard], commands[part], deadline_us)
-                submitted.append((self._arrive(), places[part], future))
-        waiting = [future for _, _, future in submitted]
-        answers = await asyncio.gather(*waiting, return_exceptions=True)
+                ticket = _accept(self.ledger.writers[shard], commands[part], deadline_us)
+                submitted.append((self._arrive(), places[part], ticket))
+        answers = await asyncio.gather(*[_answered(ticket) for _, _, ticket in submitted])
         roots = {entry.number: entry.root for entry in entries.values() if entry is not None}
         for (arrival, places, _), answer in zip(submitted, answers, strict=True):
             if isinstance(answer, Ticket):
@@ -292,18 +291,19 @@ class SimulatedServer:
             stands.append((arrival, entry_seq))
 
 
-def _pipelined(writer: Writer, commands: list[Command], deadline_us: int) -> asyncio.Future[Ticket]:
-    """`Writer.submit`, under way when this returns: calls keep their order on any loop."""
-    future: asyncio.Future[Ticket] = asyncio.get_running_loop().create_future()
-    submitting = writer.submit(commands, deadline_us)
+def _accept(writer: Writer, commands: list[Command], deadline_us: int) -> Ticket | NotApplied:
+    """Under way when this returns: calls keep their order on any loop."""
     try:
-        waits_for = submitting.send(None)
+        return writer.accept(commands, deadline_us)
     except NotApplied as error:
-        future.set_exception(error)
-        return future
-    waits_for._asyncio_future_blocking = False
-    submitting.close()
-    return waits_for  # type: ignore[no-any-return]
+        return error
+
+
+async def _answered(ticket: Ticket | NotApplied) -> Ticket | BaseException:
+    if isinstance(ticket, NotApplied):
+        return ticket
+    await asyncio.wait([ticket.future])
+    return ticket.future.exception() or ticket
 
 
 def _event_outcome(answer: Ticket | BaseException, index: int) -> EventOutcome:
