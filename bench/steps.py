@@ -190,7 +190,9 @@ WORKLOADS: Final[Mapping[str, tuple[str, ...]]] = {
     "ingest_uniform": ("decode_only", "ingest_uniform", "plain_postgres"),
     "ingest_compact": ("ingest_uniform", "ingest_compact", "decode_only_compact"),
     "ingest_hot_account": ("ingest_uniform", "ingest_hot_account", "plain_postgres_hot"),
-    "decide_unary": tuple(name for name in STEPS if "check" in name or "decide" in name),
+    "decide_unary": tuple(
+        name for name in STEPS if name.startswith(("echo_check", "decide_unary"))
+    ),
     "authorize_unary": tuple(name for name in STEPS if "authorize" in name),
     "rate_scalar": ("rate_scalar",),
     "recovery": ("ingest_uniform", "recovery"),

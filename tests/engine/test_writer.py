@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 
 import msgspec
 import pytest
@@ -19,7 +20,14 @@ from ledger.engine.clock import SKEW_MAX_US, ClockSkewed, WriterTime, check_skew
 from ledger.engine.configuration import AssetBody
 from ledger.engine.ledger import Ledger
 from ledger.engine.recovery import OPENINGS_MAX, Replayer
-from ledger.engine.ticket import NotApplied, NotAppliedReason, OutcomeUnknown, PositionAhead, Replay
+from ledger.engine.ticket import (
+    NotApplied,
+    NotAppliedReason,
+    OutcomeUnknown,
+    PositionAhead,
+    Replay,
+    Ticket,
+)
 from ledger.journal.configuration import ConfigurationKind
 from ledger.journal.directory import TENANT_DEFAULT, Entry
 from ledger.journal.memory import AppendFault
@@ -40,6 +48,23 @@ async def test_a_reply_waits_until_its_batch_is_durable() -> None:
     ticket = await waiting
     assert isinstance(ticket.outcomes[0], UsageRecorded)
     assert ledger.writers[0].durable_position == ticket.position
+    await ledger.stop()
+
+
+async def test_an_answered_ticket_is_freed_without_the_garbage_collector() -> None:
+    """A cycle would keep thousands of commands and entries for a pass that stops the loop."""
+    world = World()
+    ledger, entry = await world.funded()
+    gc.collect()
+    gc.disable()
+    try:
+        for number in range(20):
+            await ledger.submit(entry, world.usage(ledger, entry, f"e{number}"))
+        await asyncio.sleep(0)
+        left = [each for each in gc.get_objects() if type(each) is Ticket]
+        assert len(left) <= 1, "at most the last one, which the writer may still have in hand"
+    finally:
+        gc.enable()
     await ledger.stop()
 
 
