@@ -448,7 +448,7 @@ class Checkpointer:
         builder = SegmentBuilder(generation, bits_for(total))
         for segment in reversed(merged):  # oldest first
             builder.unite(segment)
-            async for page in self._store.all_buckets(segment.number):
+            async for page in slices.pages(self._store.all_buckets(segment.number)):
                 for bucket, body in page:
                     builder.take(segment, bucket, body)
                     if slices.over():

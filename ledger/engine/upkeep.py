@@ -7,12 +7,15 @@ work is done between decisions. Must not know what is checkpointed.
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from collections.abc import AsyncIterator
+from typing import Final, TypeVar
 
 import msgspec
 
 from ledger.core.limits import HOUR_US, MILLISECOND_US, MINUTE_US
 from ledger.engine.clock import Clock
+
+PageT = TypeVar("PageT")
 
 SLICE_US: Final = 2 * MILLISECOND_US  # work goes on so long before the loop's turn
 PAUSE_MAX_US: Final = 20 * MILLISECOND_US  # no slice may take longer: reported, see the metrics
@@ -60,4 +63,13 @@ class Slices:
         """End a slice, let others run, begin the next."""
         self.end()
         await asyncio.sleep(0)
+        self.begin()
+
+    async def pages(self, read: AsyncIterator[PageT]) -> AsyncIterator[PageT]:
+        """What is read, page by page: waiting for a page is no work, others run meanwhile."""
+        self.end()
+        async for page in read:
+            self.begin()
+            yield page
+            self.end()
         self.begin()
