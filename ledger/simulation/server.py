@@ -261,7 +261,8 @@ class SimulatedServer:
                 part = slice(start, start + self._part)
                 ticket = _accept(self.ledger.writers[shard], commands[part], deadline_us)
                 submitted.append((self._arrive(), places[part], ticket))
-        answers = await asyncio.gather(*[_answered(ticket) for _, _, ticket in submitted])
+        waiting = [_answered(ticket) for _, _, ticket in submitted]
+        answers = await asyncio.gather(*waiting, return_exceptions=True)
         roots = {entry.number: entry.root for entry in entries.values() if entry is not None}
         for (arrival, places, _), answer in zip(submitted, answers, strict=True):
             if isinstance(answer, Ticket):
@@ -299,11 +300,12 @@ def _accept(writer: Writer, commands: list[Command], deadline_us: int) -> Ticket
         return error
 
 
-async def _answered(ticket: Ticket | NotApplied) -> Ticket | BaseException:
+async def _answered(ticket: Ticket | NotApplied) -> Ticket:
+    """As `Writer.submit` waits: a caller that goes away takes its ticket with it."""
     if isinstance(ticket, NotApplied):
-        return ticket
-    await asyncio.wait([ticket.future])
-    return ticket.future.exception() or ticket
+        raise ticket
+    await ticket.future
+    return ticket
 
 
 def _event_outcome(answer: Ticket | BaseException, index: int) -> EventOutcome:

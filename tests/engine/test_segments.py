@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Sequence
 
 from hypothesis import given, settings
@@ -25,7 +26,7 @@ from ledger.engine.segments import (
     pack_filter,
     unite,
 )
-from ledger.journal.checkpoint import NewSegment, StoredSegment, find_in_bucket
+from ledger.journal.checkpoint import RECORD_BYTES, NewSegment, StoredSegment, find_in_bucket
 
 
 def key(number: int) -> bytes:
@@ -47,6 +48,15 @@ def built(
     builder.add([(key(each), each << 20) for each in keys])
     *parts, checksum = pack_filter(builder.filter)
     return builder.finish(number, 1, number, list(builder.bodies()), b"".join([checksum, *parts]))
+
+
+def test_what_is_gathered_is_nothing_that_the_garbage_collector_walks() -> None:
+    """A list of a million records would stop the loop for 100 ms at every pass."""
+    builder = SegmentBuilder(0, BUCKET_BITS_MIN)
+    builder.add([(key(each), each << 20) for each in range(20_000)])
+    referred = gc.get_referents(*gc.get_referents(builder))
+    assert not [each for each in referred if gc.is_tracked(each) and type(each) is list]
+    assert sum(len(body) for _, body in builder.bodies()) == 20_000 * RECORD_BYTES
 
 
 def find(segments: KeySegments, stored: Sequence[NewSegment], number: int) -> int | None:
