@@ -7,7 +7,7 @@ written to the erasable side table; `decide` never reads them.
 
 from __future__ import annotations
 
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import msgspec
 
@@ -152,6 +152,8 @@ class AbandonRequest(msgspec.Struct, gc=False):
 class ApplyConfiguration(msgspec.Struct, gc=False):
     """Import a published version of a tenant's configuration."""
 
+    key: ClassVar[bytes] = b""  # it has no identity: the version that comes next comes once
+    account: ClassVar[int] = 0
     tenant: int
     version: int
     content_hash: bytes

@@ -47,33 +47,17 @@ def decide(state: State, command: Command, out: list[Event]) -> Outcome:
 
 def execute(state: State, command: Command, batch: list[Event]) -> Outcome:
     """Decide a command and evolve the state by its events, which are appended to `batch`."""
+    refusal = _settle_touched(state, command, batch)
+    if refusal is not None:
+        return refusal
     out: list[Event] = []
-    outcome: Outcome
-    if type(command) is RecordUsage:
-        account = state.accounts.get(command.account)
-        if account is not None and account.next_due <= state.recorded_at:
-            refusal = settle_due(state, account, batch)
-            if refusal is not None:
-                return refusal
-        outcome = decide_usage(state, account, command, out)
-        if len(out) == 1:  # as most usage is: one entry
-            event = out[0]
-            evolve(state, event)
-            batch.append(event)
-            return outcome
-    else:
-        refusal = _settle_touched(state, command, batch)
-        if refusal is not None:
-            return refusal
-        outcome = decide(state, command, out)
-    for event in out:
-        evolve(state, event)
-        batch.append(event)
+    outcome = decide(state, command, out)
+    _evolve_all(state, out, batch)
     return outcome
 
 
 def _settle_touched(state: State, command: Command, batch: list[Event]) -> Refusal | None:
-    if isinstance(command, ApplyConfiguration | CreateAccount):
+    if isinstance(command, CreateAccount):
         return None
     account = state.accounts.get(command.account)
     if account is None or account.next_due > state.recorded_at:
@@ -177,10 +161,6 @@ def _evolve_all(state: State, out: list[Event], batch: list[Event]) -> None:
         batch.append(event)
 
 
-def _decide_usage(state: State, command: RecordUsage, out: list[Event]) -> Outcome:
-    return decide_usage(state, state.accounts.get(command.account), command, out)
-
-
 def _decide_configuration(state: State, command: ApplyConfiguration, out: list[Event]) -> Outcome:
     reached = state.configuration.get(command.tenant, 0)
     if command.version != reached + 1:
@@ -196,7 +176,7 @@ def _decide_configuration(state: State, command: ApplyConfiguration, out: list[E
 
 
 _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
-    RecordUsage: _decide_usage,
+    RecordUsage: decide_usage,
     AuthorizeHold: decide_authorize,
     CaptureHold: decide_capture,
     ReleaseHold: decide_release,

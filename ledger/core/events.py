@@ -11,7 +11,7 @@ Amounts are minor units of the asset that is named; times are microseconds since
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import TypeAlias
+from typing import ClassVar, TypeAlias
 
 import msgspec
 
@@ -102,6 +102,7 @@ class _Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class WriterOpened(_Event, frozen=True, tag=1):
     """A writer took the shard over at tail + 1; its epoch counts the openings."""
 
+    account: ClassVar[int] = 0  # of none
     epoch: int
     last_batch_seq: int
     last_hash: bytes
@@ -111,6 +112,7 @@ class WriterOpened(_Event, frozen=True, tag=1):
 class ConfigurationApplied(_Event, frozen=True, tag=2):
     """The shard imported a version of the tenant's configuration; its body is a blob by hash."""
 
+    account: ClassVar[int] = 0  # of none
     tenant: int
     version: int
     content_hash: bytes
@@ -119,6 +121,7 @@ class ConfigurationApplied(_Event, frozen=True, tag=2):
 class BookOpened(_Event, frozen=True, tag=3):
     """A book account came into being. `owner` is an account or grant, `name` a product."""
 
+    account: ClassVar[int] = 0  # of none
     book: int
     tenant: int
     kind: BookKind
@@ -222,6 +225,7 @@ class PlanDeclared(_Event, frozen=True, tag=30, eq=False):
     A usage event names its plan by this entry's index in the batch. Compared by identity.
     """
 
+    account: ClassVar[int] = 0  # of none
     product: str
     attributes: tuple[tuple[str, str], ...]
     quantity_names: tuple[str, ...]

@@ -6,7 +6,7 @@ computed here. Figures that contradict the books stop the writer (`BooksUnbalanc
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from heapq import heappush
 from typing import Any, Final
 
@@ -61,13 +61,24 @@ _EXCESS_BILLED: Final = int(Pot.EXCESS_BILLED)
 def evolve(state: State, event: Event) -> None:
     """Apply one event as the next entry of the current batch."""
     if type(event) is UsageRecorded:
-        _usage_recorded(state, event)
+        usage_recorded(state, event)
     else:
         _EVOLVERS[type(event)](state, event)
     state.locator += 1
 
 
-def _usage_recorded(state: State, event: UsageRecorded) -> None:
+def evolve_all(state: State, events: Iterable[Event]) -> None:
+    """Apply events of one batch, in order: a replay."""
+    for event in events:
+        if type(event) is UsageRecorded:
+            usage_recorded(state, event)
+        else:
+            _EVOLVERS[type(event)](state, event)
+        state.locator += 1
+
+
+def usage_recorded(state: State, event: UsageRecorded) -> None:
+    """Apply a usage event, without moving on to the next entry: for `record_usual` too."""
     if event.hold:
         _capture(state, event)
     slices = event.slices
@@ -394,7 +405,7 @@ _EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     GrantVoided: _grant_voided,
     GrantExpired: _grant_expired,
     PlanDeclared: _plan_declared,
-    UsageRecorded: _usage_recorded,
+    UsageRecorded: usage_recorded,
     UsageQuarantined: _usage_quarantined,
     LimitExceeded: _limit_exceeded,
     HoldAuthorized: _hold_authorized,

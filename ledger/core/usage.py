@@ -6,12 +6,11 @@ The path of `ingest`. Recorded usage has happened, so it is never refused for la
 
 from __future__ import annotations
 
-from operator import mul
 from typing import Final
 
 from ledger.core.catalog import Bound
 from ledger.core.commands import RecordUsage
-from ledger.core.drawdown import from_first_grant, from_grants, from_others, house_book
+from ledger.core.drawdown import draw, house_book
 from ledger.core.events import (
     Event,
     LimitExceeded,
@@ -36,22 +35,15 @@ _NO_SLICES: Final[tuple[Slice, ...]] = ()
 _UNPRICED: Final = int(Suspense.UNPRICED)
 
 
-def decide_usage(
-    state: State, account: Account | None, command: RecordUsage, out: list[Event]
-) -> Event | Known | Refusal:
-    """Append the events of one usage event to `out` and return the one that answers it."""
-    keys = state.keys
-    locator = keys.newest.get(command.key)
-    if locator is not None:
-        return Known(locator)
-    if keys.older or keys.found:
-        locator = keys.find_older(command.key)
-        if locator is not None:
-            return Known(locator)
-    if len(keys.newest) >= keys.newest_max:
-        known = recorded_before(state, command.key)
-        if known is not None:
-            return known
+def decide_usage(state: State, command: RecordUsage, out: list[Event]) -> Event | Known | Refusal:
+    """Append the events of one usage event to `out` and return the one that answers it.
+
+    The plain version; `record_usual` does the same for most usage, many at a time.
+    """
+    known = recorded_before(state, command.key)
+    if known is not None:
+        return known
+    account = state.accounts.get(command.account)
     if account is None:
         return unknown_account(command.account)
     at = command.effective_at or state.recorded_at
@@ -60,66 +52,35 @@ def decide_usage(
         if refusal is not None:
             return refusal
     quantities = command.quantities
-    if not quantities or min(quantities) <= 0:
-        refusal = unusable(quantities)
-        if refusal is not None:
-            return refusal
-    if not state.window_start <= at <= state.window_end:
-        if at > state.window_end:
-            return in_future(at, state.recorded_at)
+    refusal = unusable(quantities)
+    if refusal is not None:
+        return refusal
+    if at > state.window_end:
+        return in_future(at, state.recorded_at)
+    if at < state.window_start:
         return _quarantine(state, account, command, at, out)
 
     shape = command.shape
-    card = state.catalog.cards.get(account.card_key) or state.catalog.card(account.card_key)
-    bound = card.settled.get(shape) if at >= card.settled_from_us else None
-    if bound is None:
-        bound = card.bind(shape, at)
-    plan = bound.plan
-    if plan.steps:
-        bound = card.step(bound, shape, quantities)
-        plan = bound.plan
-    months = state.months
-    period = months.start if months.start <= at < months.end else months.start_of(at)
-    advances = _NO_ADVANCES
-    suspense = 0
-    if plan.flat:  # every price whole, nothing to subtract: what `rate` does, without the call
-        if plan.count == 2:
-            first, second = plan.numerators
-            charges: tuple[int, ...] = (first * quantities[0], second * quantities[1])
-            total = charges[0] + charges[1]
-        else:
-            charges = tuple(map(mul, plan.numerators, quantities))
-            total = sum(charges)
-    else:
-        totals = NO_TOTALS if plan.whole else rounding_totals(account, plan, period)
-        try:
-            charges, total, advances, _ = rate(plan, quantities, totals)
-        except RatingFault as fault:
-            return rating_fault(fault)
-        if plan.priced != plan.count and UNPRICED in charges:
-            suspense = _UNPRICED
+    bound, plan = state.catalog.step(account.card_key, shape, at, quantities)
+    period = state.months.start_of(at)
+    totals = NO_TOTALS if plan.whole else rounding_totals(account, plan, period)
+    try:
+        charges, total, advances, _ = rate(plan, quantities, totals)
+    except RatingFault as fault:
+        return rating_fault(fault)
     if total > INT64_MAX:
         return overflow(state, bound, total)
-
     used = over_limit = 0
     slices = _NO_SLICES
     if total:
-        used = state.used_books.get(bound) or used_book(state, bound, out)
-        whole = from_first_grant(account, bound.asset, shape.product, total, at)
-        if whole is not None:
-            slices = (whole,)
-        else:
-            pieces: list[Slice] = []
-            left = from_grants(account, bound.asset, shape.product, total, at, pieces)
-            if left:
-                over_limit = from_others(state, account, bound.asset, left, period, out, pieces)
-            slices = tuple(pieces)
-    index = state.vocabulary.get(bound.declaration)
+        used = used_book(state, bound, out)
+        drawn = draw(state, account, bound.asset, shape.product, total, at, period, out, True)
+        slices, over_limit = tuple(drawn.slices), drawn.over_limit
     recorded = UsageRecorded(
         command.key,
         account.number,
         at,
-        index if index is not None else declare(state, bound, out),
+        declare(state, bound, out),
         quantities,
         charges,
         used,
@@ -127,7 +88,7 @@ def decide_usage(
         period,
         advances,
         over_limit,
-        suspense,
+        _UNPRICED if UNPRICED in charges else 0,
         1 if command.effective_at else 0,
         0,
         0,

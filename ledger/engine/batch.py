@@ -81,7 +81,7 @@ class Batch:
         names, events = self.names, self.events
         return PrivateRecords(
             self.indexes,
-            [events[index].account for index in self.indexes],  # type: ignore[union-attr]
+            [events[index].account for index in self.indexes],
             [name.source for name in names],
             [name.event_id for name in names],
             [name.operation for name in names],

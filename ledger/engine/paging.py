@@ -8,24 +8,18 @@ I/O: `resolve` fetches.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 from typing import Final
 
-from ledger.core.commands import ApplyConfiguration, Command, CreateAccount
-from ledger.core.events import (
-    AccountCreated,
-    BookOpened,
-    ConfigurationApplied,
-    Event,
-    PlanDeclared,
-    WriterOpened,
-)
+from ledger.core.commands import Command, CreateAccount
+from ledger.core.events import AccountCreated, Event
 from ledger.core.packing import drop_family
 from ledger.core.state import State
 from ledger.engine.upkeep import Upkeep
 
 DROPS_A_TURN: Final = 64  # families; x ~20 us
 
-_WITHOUT_ACCOUNT: Final = frozenset((WriterOpened, ConfigurationApplied, BookOpened, PlanDeclared))
+_ACCOUNT_OF: Final = attrgetter("account")
 
 
 class Pager:
@@ -79,11 +73,8 @@ class Pager:
 
 def touched_roots(state: State, events: Sequence[Event]) -> dict[int, None]:
     """The families that these entries, already applied, have changed."""
-    accounts = {
-        event.account: None  # type: ignore[union-attr]
-        for event in events
-        if type(event) not in _WITHOUT_ACCOUNT
-    }
+    accounts = dict.fromkeys(map(_ACCOUNT_OF, events))
+    accounts.pop(0, None)
     return {state.accounts[account].root: None for account in accounts}
 
 
@@ -92,9 +83,7 @@ def needed_roots(state: State, events: Sequence[Event]) -> dict[int, None]:
     paged = state.paged
     roots: dict[int, None] = {}
     for event in events:
-        if type(event) in _WITHOUT_ACCOUNT:
-            continue
-        root = paged.get(event.account)  # type: ignore[union-attr]
+        root = paged.get(event.account)
         if root is None and type(event) is AccountCreated:
             root = paged.get(event.parent)
         if root is not None:
@@ -104,8 +93,6 @@ def needed_roots(state: State, events: Sequence[Event]) -> dict[int, None]:
 
 def root_of(state: State, command: Command) -> int:
     """The family that a command may change, in memory or not; 0 = none."""
-    if isinstance(command, ApplyConfiguration):
-        return 0
     account = state.accounts.get(command.account)
     if account is not None:
         return account.root

@@ -16,7 +16,7 @@ import msgspec
 
 from ledger.core.catalog import Catalog
 from ledger.core.events import ConfigurationApplied, Event, WriterOpened
-from ledger.core.evolve import evolve
+from ledger.core.evolve import evolve_all
 from ledger.core.packing import unpack_family
 from ledger.core.state import State
 from ledger.engine.batch import Batch
@@ -83,12 +83,11 @@ class Replayer:
         if state.paged:
             await self._page_in(events)
         state.begin_batch(row.batch_seq, row.recorded_at_us)
+        for event in [event for event in events if type(event) is ConfigurationApplied]:
+            await self._configurations.load(event.tenant, event.version)
+            self._configurations.install(state.catalog, event.tenant, event.version)
         for start in range(0, len(events), YIELD_EVENTS):
-            for event in events[start : start + YIELD_EVENTS]:
-                if type(event) is ConfigurationApplied:
-                    await self._configurations.load(event.tenant, event.version)
-                    self._configurations.install(state.catalog, event.tenant, event.version)
-                evolve(state, event)
+            evolve_all(state, events[start : start + YIELD_EVENTS])
             await asyncio.sleep(0)
         self.head_hash = row.hash
         self.dirty.update(touched_roots(state, events))

@@ -347,8 +347,6 @@ def _paged_roots(
     paged = state.paged
     roots: dict[int, None] = {}
     for command in commands:
-        if isinstance(command, ApplyConfiguration):
-            continue
         root = paged.get(command.account)
         if root is not None:
             roots[root] = None

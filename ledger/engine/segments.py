@@ -20,7 +20,7 @@ from typing import Final
 import zstandard
 from rbloom import Bloom
 
-from ledger.core.commands import ApplyConfiguration, Command
+from ledger.core.commands import Command
 from ledger.core.keys import is_forgotten
 from ledger.journal.checkpoint import (
     KEY_BYTES,
@@ -173,8 +173,7 @@ class KeySegments:
 
     def any_maybe(self, commands: Sequence[Command]) -> bool:
         """Whether any key of these commands may stand in a segment; the path of `ingest`."""
-        keys = b"".join([each.key for each in commands if not isinstance(each, ApplyConfiguration)])
-        numbers = key_numbers(keys)
+        numbers = key_numbers(b"".join([command.key for command in commands]))
         return any(any(map(group.filter.__contains__, numbers)) for group in self.groups)
 
     def places(self, key: bytes) -> list[tuple[int, int]]:

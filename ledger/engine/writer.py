@@ -21,6 +21,7 @@ from ledger.core.limits import MILLISECOND_US, SWEEP_ENTRIES_MAX
 from ledger.core.outcomes import Known, Refusal
 from ledger.core.state import State
 from ledger.core.upcast import UPCASTS
+from ledger.core.usual import record_usual
 from ledger.engine.answers import Answers, fail, refuse, unknown
 from ledger.engine.batch import BATCH_COMMANDS_MAX, Batch
 from ledger.engine.checkpoint import Checkpointer, Head
@@ -53,6 +54,7 @@ T = TypeVar("T")
 QUEUE_COMMANDS_MAX: Final = 65_536  # waiting in one shard; x ~400 B = 26 MB
 DECIDE_SLICE: Final = 256  # commands decided between two yields to the loop; x ~12 us = 3 ms
 COPYING_SLICE: Final = 32  # ... while each may have to pack its family first; x ~120 us = 4 ms
+PATIENCE_MAX: Final = 64  # commands decided one by one before usual usage is looked for again
 COURTESIES_MAX: Final = 2
 """Turns of the loop that a batch waits for more before it commits: nothing when idle, a larger
 batch when busy."""
@@ -546,29 +548,37 @@ class Writer:
     def _decide_slice(self, ticket: Ticket, batch: Batch, commands: Sequence[Command]) -> None:
         if self._checkpointer.copying:
             self._checkpointer.protect(commands)
-        state = self._speculative
-        events = batch.events
-        add_outcome = ticket.outcomes.append
-        add_index = batch.indexes.append
-        add_names = batch.names.append
-        command: Any
-        for command in commands:
-            outcome = execute(state, command, events)
-            if type(outcome) is Refusal:
-                add_outcome(outcome)
-                continue
-            if type(outcome) is Known:
-                self._answers.recall(ticket, command, outcome.locator, batch)
-                continue
+        state, events, indexes = self._speculative, batch.events, batch.indexes
+        place, patience = 0, 1
+        while place < len(commands):
+            start, known = place, len(indexes)
+            place = record_usual(state, commands, start, events, indexes)
+            if place > start:
+                patience = 1
+                ticket.outcomes += map(events.__getitem__, indexes[known:])
+                batch.names += [command.names for command in commands[start:place]]  # type: ignore[union-attr]
+            for command in commands[place : place + patience]:
+                self._decide_one(ticket, batch, command)
+            place += patience
+            patience = min(2 * patience, PATIENCE_MAX)
+
+    def _decide_one(self, ticket: Ticket, batch: Batch, command: Any) -> None:
+        state, events = self._speculative, batch.events
+        outcome = execute(state, command, events)
+        if isinstance(outcome, Known):
+            self._answers.recall(ticket, command, outcome.locator, batch)
+            return
+        ticket.outcomes.append(outcome)
+        if isinstance(outcome, Refusal):
+            return
+        if isinstance(outcome, ConfigurationApplied):
+            self._configurations.install(state.catalog, outcome.tenant, outcome.version)
+        elif command.names is not NO_NAMES:
             index = len(events) - 1
             while events[index] is not outcome:
                 index -= 1
-            if type(outcome) is ConfigurationApplied:
-                self._configurations.install(state.catalog, outcome.tenant, outcome.version)
-            elif command.names is not NO_NAMES:
-                add_index(index)
-                add_names(command.names)
-            add_outcome(outcome)
+            batch.indexes.append(index)
+            batch.names.append(command.names)
 
     def _look(self, read: Read) -> None:
         if read.future.done():

@@ -137,7 +137,7 @@ class Judge:
             self.entries[row.shard].append(found)
             if index in names:
                 found.source, found.identity = names[index]
-                account = event.account  # type: ignore[union-attr]
+                account = event.account
                 found.tenant, found.root = self.tenants[account], self.roots[account]
                 self._count(found)
             self._answer(row.shard, model)

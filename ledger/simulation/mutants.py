@@ -17,6 +17,7 @@ _HOLDS: Final = "ledger.core.holds"
 _GRANTS: Final = "ledger.core.grants"
 _ACCOUNTS: Final = "ledger.core.accounts"
 _USAGE: Final = "ledger.core.usage"
+_USUAL: Final = "ledger.core.usual"
 _DECIDE: Final = "ledger.core.decide"
 _WRITER: Final = "ledger.engine.writer"
 _RECENT: Final = "ledger.engine.recent"
@@ -154,22 +155,54 @@ _CORE: Final = (
         "usage older than the window charged",
         _USAGE,
         "decide_usage",
-        "if not state.window_start <= at <= state.window_end:",
-        "if at > state.window_end:",
+        "if at < state.window_start:",
+        "if False:",
         "rule I4",
     ),
     Mutant(
         "usage of the future taken",
         _USAGE,
         "decide_usage",
-        "if not state.window_start <= at <= state.window_end:",
-        "if at < state.window_start:",
+        "if at > state.window_end:",
+        "if False:",
         "rule I4",
+    ),
+    Mutant(
+        "usual usage draws what a hold holds",
+        _USUAL,
+        "record_usual",
+        "book.debits_posted - book.debits_pending < total",
+        "book.debits_posted < total",
+        "rule B6",
+    ),
+    Mutant(
+        "usual usage recorded before what is due",
+        _USUAL,
+        "record_usual",
+        "or account.next_due <= now",
+        "or False",
+        "rule H1",
+    ),
+    Mutant(
+        "usual usage recorded again",
+        _USUAL,
+        "record_usual",
+        "key in newest\n            or (older and find_older(key) is not None)",
+        "False",
+        "rule I1",
+    ),
+    Mutant(
+        "usual usage paid by an expired grant",
+        _USUAL,
+        "record_usual",
+        "or not grant.effective_at <= at < grant.expires_at",
+        "or False",
+        "rule D2",
     ),
     Mutant(
         "rounding total not advanced",
         _EVOLVE,
-        "_usage_recorded",
+        "usage_recorded",
         "position[place] = position.get(place, 0) + quantity",
         "position[place] = quantity",
         "rule R1",
@@ -177,7 +210,7 @@ _CORE: Final = (
     Mutant(
         "usage key not remembered",
         _EVOLVE,
-        "_usage_recorded",
+        "usage_recorded",
         "state.keys.newest[event.key] = state.locator",
         "pass",
         "rule I1",
@@ -487,8 +520,9 @@ _ENGINE: Final = (
         "dedupe forgotten after restart",
         _RECOVERY,
         "Replayer.take",
-        "                evolve(state, event)\n",
-        "                evolve(state, event)\n                state.keys.newest.clear()\n",
+        "            evolve_all(state, events[start : start + YIELD_EVENTS])\n",
+        "            evolve_all(state, events[start : start + YIELD_EVENTS])\n"
+        "            state.keys.newest.clear()\n",
         "rule I1",
     ),
     Mutant(

@@ -281,7 +281,7 @@ class SimulatedServer:
             if isinstance(ticket.outcomes[place], Refusal | Replay):
                 continue
             entry_seq = ticket.entry_seq(place)
-            stands = self._stands.setdefault(roots[command.account], [])  # type: ignore[union-attr]
+            stands = self._stands.setdefault(roots[command.account], [])
             for other, other_seq in stands:
                 if other != arrival and (other < arrival) != (other_seq < entry_seq):
                     self._broke(

@@ -7,6 +7,8 @@ chat, image 1; half 1/2; free 0; huge 2^61; gpt: input 2, cached (part of input)
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import msgspec
 
 from ledger.core.catalog import Asset, Catalog, asset_number
@@ -19,6 +21,7 @@ from ledger.core.limits import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from ledger.core.outcomes import Known, split_locator
 from ledger.core.shapes import Shape
 from ledger.core.state import State
+from ledger.core.usual import record_usual
 from rating.card import Meter, PriceRow, Product, RateCard
 from rating.compile import CompiledCard
 from rating.versions import CardVersion
@@ -93,6 +96,7 @@ class Core:
         self.state = State(0, self.catalog)
         self.now = now
         self.batches: list[tuple[int, list[Event]]] = []
+        self.plainly = False  # record nothing as usual usage
         self._shapes: dict[tuple[object, ...], Shape] = {}
         self.begin_batch()
 
@@ -107,7 +111,15 @@ class Core:
         self.begin_batch()
 
     def run(self, command: Command) -> Outcome:
-        return execute(self.state, command, self.batches[-1][1])
+        """What a writer does with one command."""
+        batch = self.batches[-1][1]
+        if not self.plainly and self.run_usual([command]):
+            return batch[-1]
+        return execute(self.state, command, batch)
+
+    def run_usual(self, commands: Sequence[Command]) -> int:
+        """How many of these are usual usage; they are recorded."""
+        return record_usual(self.state, commands, 0, self.batches[-1][1], [])
 
     def sweep(self, entries_max: int = 256) -> list[Event]:
         batch = self.batches[-1][1]

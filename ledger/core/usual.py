@@ -1,0 +1,139 @@
+"""Usage as most of it is, decided and applied in one loop: the hot path of `ingest`.
+
+It records entry by entry what `decide_usage` and `evolve` would record where the first grant pays
+the whole; anything else is left to them. A property test compares the two.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from operator import mul
+from typing import Final
+
+from ledger.core.commands import Command, RecordUsage
+from ledger.core.events import Event, Pot, Slice, UsageRecorded
+from ledger.core.evolve import evolve, usage_recorded
+from ledger.core.limits import INT64_MAX
+from ledger.core.state import State
+from ledger.core.usage import NO_TOTALS, rounding_totals
+from rating.price import UNPRICED, RatingFault, rate
+
+_GRANT: Final = int(Pot.GRANT)
+_NO_ADVANCES: Final[tuple[tuple[int, int], ...]] = ()
+
+
+def record_usual(
+    state: State,
+    commands: Sequence[Command],
+    place: int,
+    batch: list[Event],
+    recorded_at_index: list[int],
+) -> int:
+    """Record the commands from `place` on; returns where the first stands that is not usual, of
+    which nothing is done. Each adds the index in the batch of its entry.
+
+    Usual is: new, of this month, of an open account where nothing is due, no quantity negative
+    and each priced, and paid whole by the grant that is first in order, from books that are open.
+    """
+    keys = state.keys
+    newest, find_older = keys.newest, keys.find_older
+    older = bool(keys.older or keys.found)
+    room = keys.newest_max - len(newest)
+    accounts, cards = state.accounts, state.catalog.cards
+    used_books, plan_indexes = state.used_books, state.vocabulary
+    now, period = state.recorded_at, state.months.start
+    earliest = max(state.window_start, period)
+    latest = min(state.window_end, state.months.end - 1)
+    add, add_index = batch.append, recorded_at_index.append
+    for command in commands if place == 0 else commands[place:]:
+        if type(command) is not RecordUsage:
+            return place
+        key = command.key
+        account = accounts.get(command.account)
+        at = command.effective_at or now
+        quantities = command.quantities
+        if (
+            key in newest
+            or (older and find_older(key) is not None)
+            or room <= 0
+            or account is None
+            or account.next_due <= now
+            or account.closed_at
+            or not earliest <= at <= latest
+            or not quantities
+            or min(quantities) < 0
+        ):
+            return place
+        shape = command.shape
+        card = cards.get(account.card_key)
+        grant = account.first
+        if card is None or at < card.settled_from_us or grant is None or account.unordered:
+            return place
+        bound = card.settled.get(shape)
+        if bound is None:
+            return place
+        plan = bound.plan
+        advances = _NO_ADVANCES
+        if plan.simple:  # what `rate` does, without the call
+            charges = tuple(map(mul, plan.numerators, quantities))
+            total = sum(charges)
+        else:
+            if plan.steps:
+                bound = card.step(bound, shape, quantities)
+                plan = bound.plan
+            totals = NO_TOTALS if plan.whole else rounding_totals(account, plan, period)
+            try:
+                charges, total, advances, _ = rate(plan, quantities, totals)
+            except RatingFault:
+                return place
+            if UNPRICED in charges:
+                return place
+        book = grant.book
+        if (
+            not 0 < total <= INT64_MAX
+            or grant.asset != bound.asset
+            or not grant.effective_at <= at < grant.expires_at
+            or (grant.products and shape.product not in grant.products)
+            or book.credits_posted - book.debits_posted - book.debits_pending < total
+        ):
+            return place
+        used = used_books.get(bound)
+        index = plan_indexes.get(bound.declaration)
+        if used is None or index is None:  # the first of its plan in this batch
+            used_book = state.house.get(bound.used_key)
+            if used_book is None:
+                return place
+            used = used_books[bound] = used_book.number
+            index = plan_indexes.get(bound.declaration)
+            if index is None:
+                index = state.batch_length
+                evolve(state, bound.declaration)
+                add(bound.declaration)
+        value = grant.value_of(total) if grant.price_paid else 0
+        recorded = UsageRecorded(
+            key,
+            account.number,
+            at,
+            index,
+            quantities,
+            charges,
+            used,
+            (Slice(_GRANT, book.number, total, value),),
+            period,
+            advances,
+            0,
+            0,
+            1 if command.effective_at else 0,
+            0,
+            0,
+            command.operation,
+            command.personal,
+            command.trace,
+        )
+        add_index(len(batch))
+        usage_recorded(state, recorded)
+        state.locator += 1
+        add(recorded)
+        room -= 1
+        place += 1
+    return place

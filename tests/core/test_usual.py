@@ -1,0 +1,256 @@
+"""Usual usage is recorded many at a time as it is one by one: the same entries, byte for byte."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from core_world import CREDITS, FAMILY, START_US, TENANT, USD, Core, card, replay
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from test_properties import Run, steps
+
+from ledger.core import commands as c
+from ledger.core import events as e
+from ledger.core.digest import digest
+from ledger.core.limits import DAY_US, HOUR_US, MINUTE_US
+from rating.card import PriceRow
+from rating.compile import CompiledCard
+from rating.versions import CardVersion
+
+ACCOUNTS = (1, 2, 3)  # of one family, and 9 that nobody knows
+QUANTITIES = {
+    "chat": ("tokens",),
+    "half": ("tokens",),
+    "free": ("tokens",),
+    "huge": ("tokens",),
+    "priceless": ("tokens",),
+    "gpt": ("input", "cached", "output"),
+    "image": ("tokens", "input"),  # of which the second has no price
+}
+
+usage = st.tuples(
+    st.sampled_from([1, 1, 2, 2, 2, 3, 9]),
+    st.sampled_from([*QUANTITIES, "chat", "half", "gpt", "gpt"]),
+    st.lists(st.sampled_from([0, 1, 1, 2, 3, 7, 1_001]), min_size=3, max_size=3),
+    st.sampled_from([0, 0, 0, 1, 5, -MINUTE_US, -20 * HOUR_US, HOUR_US]),
+    st.integers(0, 400),  # its id: some come again
+)
+grant = st.tuples(
+    st.sampled_from(ACCOUNTS),
+    st.sampled_from([1, 5, 40, 5_000]),
+    st.sampled_from([0, 0, 3, 1_000]),
+    st.sampled_from([CREDITS, CREDITS, CREDITS, USD]),
+    st.sampled_from([0, 0, HOUR_US, 3 * DAY_US]),
+    st.sampled_from([(), (), ("chat",), ("gpt", "half")]),
+)
+moves = st.lists(
+    st.one_of(
+        st.tuples(st.just("usage"), st.lists(usage, min_size=1, max_size=12)),
+        st.tuples(st.just("usage"), st.lists(usage, min_size=1, max_size=12)),
+        st.tuples(st.just("usage"), st.lists(usage, min_size=1, max_size=12)),
+        st.tuples(st.just("grant"), grant),
+        st.tuples(st.just("hold"), st.sampled_from(ACCOUNTS)),
+        st.tuples(st.just("clock"), st.sampled_from([1, MINUTE_US, HOUR_US, 20 * DAY_US])),
+        st.tuples(st.just("close"), st.sampled_from(ACCOUNTS)),
+    ),
+    min_size=5,
+    max_size=30,
+)
+
+
+class Usage:
+    """A family whose usage goes in batches."""
+
+    def __init__(self, *, plainly: bool) -> None:
+        self.core = Core(START_US + 10 * HOUR_US)
+        self.core.plainly = plainly
+        self.requests = 0
+        for number in ACCOUNTS:
+            parent = ACCOUNTS[0] if number != ACCOUNTS[0] else 0
+            self.ask(c.CreateAccount, TENANT, number, parent, ACCOUNTS[0], e.Policy())
+
+    def begin(self) -> None:
+        """Grants, and usage of most products."""
+        for terms in (
+            (1, 60, 7, CREDITS, 0, ()),
+            (2, 70_000, 0, CREDITS, 40 * DAY_US, ()),
+            (3, 5_000, 3, USD, HOUR_US, ()),
+        ):
+            self.move("grant", terms)
+        self.core.advance(HOUR_US)
+        for number, product in enumerate(QUANTITIES):
+            if product != "huge":
+                self.record([self.usage(2, product, [2, 2, 2], 0, 1_000 + number)])
+
+    def ask(self, command: Any, *fields: Any) -> None:
+        self.requests += 1
+        self.core.run(command(FAMILY.request(str(self.requests)), *fields))
+
+    def move(self, verb: str, given_: Any) -> None:
+        if verb == "usage":
+            self.record([self.usage(*event) for event in given_])
+        elif verb == "grant":
+            account, amount, paid, asset, expires, products = given_
+            kind = e.GrantKind.PREPAID if paid else e.GrantKind.PROMOTIONAL
+            expires_at = self.core.now + expires if expires else 0
+            terms = (kind, asset, amount, paid, USD, 0, 0, expires_at, products, b"")
+            self.ask(c.IssueGrant, account, *terms)
+        elif verb == "hold":
+            self.ask(c.AuthorizeHold, given_, self.core.shape("chat", "tokens"), (30,), MINUTE_US)
+        elif verb == "close":
+            self.ask(c.CloseAccount, given_)
+        else:
+            self.core.advance(given_)
+
+    def usage(
+        self, account: int, product: str, amounts: list[int], ago: int, event: int
+    ) -> c.RecordUsage:
+        names = QUANTITIES[product]
+        return c.RecordUsage(
+            FAMILY.usage("tests", str(event)),
+            account,
+            self.core.shape(product, *names),
+            tuple(amounts[: len(names)]),
+            self.core.now + ago if ago else 0,
+            c.NO_NAMES,
+        )
+
+    def record(self, commands: list[c.RecordUsage]) -> None:
+        """As a writer does: as many as are usual, then one by one until the next is."""
+        place = 0
+        while place < len(commands):
+            if not self.core.plainly:
+                place += self.core.run_usual(commands[place:])
+            for command in commands[place : place + 1]:
+                self.core.run(command)
+            place += 1
+
+
+@given(steps)
+@settings(max_examples=80, deadline=None)
+def test_one_at_a_time(taken: list[tuple[Any, ...]]) -> None:
+    """Beside holds, voids, policies and expiries."""
+    usual, plain = Run(), Run()
+    plain.core.plainly = True
+    for verb, *given_ in taken:
+        usual.step(verb, *given_)
+        plain.step(verb, *given_)
+    assert usual.core.journal() == plain.core.journal()
+    assert digest(usual.state) == digest(plain.state)
+
+
+@given(moves)
+@settings(max_examples=200, deadline=None)
+def test_many_at_a_time(taken: list[tuple[str, Any]]) -> None:
+    """Whole and fractional prices, subsets, thresholds, suspense, repeats, refusals."""
+    usual, plain = Usage(plainly=False), Usage(plainly=True)
+    usual.begin()
+    plain.begin()
+    for verb, given_ in taken:
+        usual.move(verb, given_)
+        plain.move(verb, given_)
+    assert usual.core.journal() == plain.core.journal()
+    assert digest(usual.core.state) == digest(plain.core.state)
+    assert digest(replay(usual.core.journal())) == digest(usual.core.state)
+
+
+def paid_for() -> Usage:
+    """A family with a grant since the month before, that has used most products in this batch."""
+    made = Usage(plainly=False)
+    since = made.core.now - 2 * DAY_US
+    terms = (e.GrantKind.PREPAID, CREDITS, 1_000_000, 7, USD, 0, since, 0, (), b"")
+    made.ask(c.IssueGrant, 1, *terms)
+    for number, product in enumerate(("chat", "half", "gpt"), start=100):
+        made.record([made.usage(1, product, [2, 2, 2], 0, number)])
+    return made
+
+
+def test_most_usage_is_usual() -> None:
+    """What comes in numbers is taken at once: no condition quietly turns the fast path off."""
+    made = paid_for()
+    made.core.advance(HOUR_US)
+    made.record([made.usage(1, "chat", [1], 0, 90)])
+    events = [
+        made.usage(1, product, [20, 3, 9], ago, number)
+        for number, (product, ago) in enumerate(
+            [(product, ago) for product in ("chat", "half", "gpt") for ago in (0, -MINUTE_US, 5)]
+        )
+    ]
+    assert made.core.run_usual(events) == len(events)
+
+
+def test_a_plan_that_this_batch_has_not_declared_is_declared() -> None:
+    made = paid_for()
+    made.core.advance(1)
+    first, second = (made.usage(1, "gpt", [20, 3, 9], 0, number) for number in (1, 2))
+    assert made.core.run_usual([first, second]) == 2
+    kinds = [type(event) for event in made.core.batches[-1][1]]
+    assert kinds == [e.PlanDeclared, e.UsageRecorded, e.UsageRecorded]
+
+
+@pytest.mark.parametrize(
+    ("account", "product", "amounts", "ago"),
+    [
+        (9, "chat", [1], 0),  # nobody knows the account
+        (2, "chat", [1], 0),  # it has no grant
+        (1, "chat", [0], 0),
+        (1, "chat", [-1], 0),
+        (1, "gpt", [20, -1, 1], 0),
+        (1, "chat", [1], HOUR_US),  # in the future
+        (1, "chat", [1], -20 * HOUR_US),  # of the month before
+        (1, "priceless", [1], 0),
+        (1, "free", [1], 0),
+        (1, "huge", [7], 0),  # does not fit 64 bits
+        (1, "gpt", [1, 2, 1], 0),  # more cached than there is
+        (1, "chat", [1_000_001], 0),  # more than the grant has
+    ],
+)
+def test_what_is_not_usual_is_left_alone(
+    account: int, product: str, amounts: list[int], ago: int
+) -> None:
+    made = paid_for()
+    before, entries = digest(made.core.state), len(made.core.batches[-1][1])
+    sound = made.usage(1, "chat", [1], 0, 1)
+    assert made.core.run_usual([made.usage(account, product, amounts, ago, 0), sound]) == 0
+    assert digest(made.core.state) == before
+    assert len(made.core.batches[-1][1]) == entries
+
+
+def test_what_is_known_is_left_alone() -> None:
+    """In the run of keys that is written to, in an older one, and as found in a key segment."""
+    made = paid_for()
+    event = made.usage(1, "chat", [1], 0, 1)
+    assert made.core.run_usual([event, event]) == 1
+    keys = made.core.state.keys
+    keys.freeze()
+    assert made.core.run_usual([event]) == 0
+    found = made.usage(1, "chat", [1], 0, 2)
+    keys.found = {found.key: keys.find(event.key) or 0}
+    assert made.core.run_usual([found]) == 0
+    keys.found = {}
+    keys.newest_max = len(keys.newest) + 1
+    third, fourth = (made.usage(1, "chat", [1], 0, number) for number in (3, 4))
+    assert made.core.run_usual([third, fourth]) == 1
+
+
+def test_what_a_grant_is_restricted_to() -> None:
+    made = Usage(plainly=False)
+    made.move("grant", (1, 50, 0, CREDITS, 0, ("chat",)))
+    made.record(
+        [made.usage(1, product, [1], 0, number) for number, product in enumerate(["chat", "half"])]
+    )
+    assert made.core.run_usual([made.usage(1, "chat", [1], 0, 10)]) == 1
+    assert made.core.run_usual([made.usage(1, "half", [1], 0, 11)]) == 0
+
+
+def test_an_event_of_an_earlier_price_is_left_alone() -> None:
+    """The second version of a card holds from now on; what was before is priced by the first."""
+    made = paid_for()
+    made.core.advance(HOUR_US)
+    dearer = card("default", "credits", (PriceRow(product="chat", quantity="tokens", price="5"),))
+    version = CardVersion(9, 9, made.core.now, CompiledCard(dearer, 9))
+    made.core.catalog.add_card(TENANT, "default", version)
+    made.record([made.usage(1, "chat", [1], 0, 1)])
+    assert made.core.run_usual([made.usage(1, "chat", [1], 5, 2)]) == 1
+    assert made.core.run_usual([made.usage(1, "chat", [1], -MINUTE_US, 3)]) == 0
