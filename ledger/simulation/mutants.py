@@ -176,14 +176,6 @@ _CORE: Final = (
         "rule B6",
     ),
     Mutant(
-        "usual usage recorded before what is due",
-        _USUAL,
-        "record_usual",
-        "or account.next_due <= now",
-        "or False",
-        "rule H1",
-    ),
-    Mutant(
         "usual usage recorded again",
         _USUAL,
         "record_usual",
