@@ -73,9 +73,17 @@ class Pager:
 
 def touched_roots(state: State, events: Sequence[Event]) -> dict[int, None]:
     """The families that these entries, already applied, have changed."""
-    accounts = dict.fromkeys(map(_ACCOUNT_OF, events))
-    accounts.pop(0, None)
-    return {state.accounts[account].root: None for account in accounts}
+    return roots_of(state, touched_accounts(events))
+
+
+def touched_accounts(events: Sequence[Event]) -> dict[int, None]:
+    """The accounts of these entries; 0 = of none."""
+    return dict.fromkeys(map(_ACCOUNT_OF, events))
+
+
+def roots_of(state: State, accounts: Iterable[int]) -> dict[int, None]:
+    """The families of these accounts, which are in memory."""
+    return {state.accounts[account].root: None for account in accounts if account}
 
 
 def needed_roots(state: State, events: Sequence[Event]) -> dict[int, None]:

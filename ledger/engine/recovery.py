@@ -23,7 +23,7 @@ from ledger.engine.batch import Batch
 from ledger.engine.clock import Clock, WriterTime, check_skew
 from ledger.engine.configuration import Configurations
 from ledger.engine.lease import ALWAYS, ReadLease
-from ledger.engine.paging import needed_roots, touched_roots
+from ledger.engine.paging import needed_roots, roots_of, touched_accounts
 from ledger.engine.restore import CheckpointDamaged, Restored, restore
 from ledger.journal.checkpoint import CheckpointStore
 from ledger.journal.codec import BatchCodec
@@ -42,12 +42,17 @@ class LeaseLapsed(Exception):
 
 
 class Replayer:
-    """Folds journal rows into a state, checking the chain as it goes; from a checkpoint if given.
+    """Folds journal rows into a state, checking the chain; from a checkpoint if given."""
 
-    `dirty` are the families that have changed since that checkpoint.
-    """
-
-    __slots__ = ("_codec", "_configurations", "_store", "dirty", "head_hash", "restored", "state")
+    __slots__ = (
+        "_codec",
+        "_configurations",
+        "_store",
+        "_touched",
+        "head_hash",
+        "restored",
+        "state",
+    )
 
     def __init__(
         self,
@@ -60,10 +65,14 @@ class Replayer:
         self.restored = restored if restored is not None else Restored(State(shard, Catalog()))
         self.state = self.restored.state
         self.head_hash = self.restored.hash
-        self.dirty: dict[int, None] = {}
+        self._touched: dict[int, None] = {}  # accounts
         self._codec = codec
         self._configurations = configurations
         self._store = store
+
+    def dirty(self) -> dict[int, None]:
+        """The families that have changed since that checkpoint."""
+        return roots_of(self.state, self._touched)
 
     async def take(self, row: JournalRow) -> list[Event]:
         """Fold one row; returns its events. Raises JournalCorrupt."""
@@ -90,7 +99,7 @@ class Replayer:
             evolve_all(state, events[start : start + YIELD_EVENTS])
             await asyncio.sleep(0)
         self.head_hash = row.hash
-        self.dirty.update(touched_roots(state, events))
+        self._touched.update(touched_accounts(events))
         return events
 
     async def _page_in(self, events: Sequence[Event]) -> None:

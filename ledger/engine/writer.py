@@ -337,7 +337,7 @@ class Writer:
         stored = (restored.batch_seq, restored.entry_seq)
         self._trusts_checkpoint = True
         self._failure = None
-        self._checkpointer.open(state, restored.segments, stored, head, replayer.dirty)
+        self._checkpointer.open(state, restored.segments, stored, head, replayer.dirty())
         self._pager.restart(state.families, self._clock.monotonic_us())
         self._resolver.open(state)
 

@@ -104,12 +104,15 @@ class PostgresJournal:
         limit = PAGE_ROWS_FIRST
         while after_batch_seq < last:
             records = await self._query(sql, self.shard, after_batch_seq, last, limit)
+            # Hashing lets other threads run, and other shards are read meanwhile.
+            rows, corrupt = await asyncio.to_thread(_checked, records)
             size = 1
-            for record in records:
-                row = check_row(JournalRow(*record))
+            for row in rows:
                 size += len(row.payload) + len(row.private)
                 after_batch_seq = row.batch_seq
                 yield row
+            if corrupt is not None:
+                raise corrupt
             if len(records) < limit:
                 return
             limit = min(max(PAGE_BYTES * len(records) // size, PAGE_ROWS_FIRST), PAGE_ROWS_MAX)
@@ -214,6 +217,19 @@ def _is_not_written(error: Exception) -> bool:
 def _swallow(sent: asyncio.Future[object]) -> None:
     if not sent.cancelled():
         sent.exception()
+
+
+def _checked(
+    records: Sequence[asyncpg.Record],
+) -> tuple[list[JournalRow], JournalCorrupt | None]:
+    """The rows of a page, each as it was written; up to the first that is not."""
+    rows: list[JournalRow] = []
+    try:
+        for record in records:
+            rows.append(check_row(JournalRow(*record)))
+    except JournalCorrupt as corrupt:
+        return rows, corrupt
+    return rows, None
 
 
 def _place(row: JournalRow) -> str:

@@ -368,7 +368,7 @@ RECOVERY: Final = (
         "families that the tail changed left out of the next checkpoint",
         _RECOVERY,
         "Replayer.take",
-        "self.dirty.update(touched_roots(state, events))",
+        "self._touched.update(touched_accounts(events))",
         "pass",
         "a checkpoint holds everything that changed",
     ),
