@@ -153,19 +153,20 @@ def _folder() -> Iterator[Path]:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def write(document: dict[str, Any], output: Path) -> None:
-    """latest.json and latest.png in the folder; what was not measured now is kept as it stands."""
+def write(document: dict[str, Any], output: Path, only: Sequence[str] = ()) -> None:
+    """latest.json and latest.png in the folder; what was not asked for is kept as it stands."""
     output.mkdir(parents=True, exist_ok=True)
     path = output / "latest.json"
     document["measured_at"] = dict.fromkeys(document["runs"], document["made_at"])
     if path.exists():
-        _keep(document, json.loads(path.read_text()))
+        _keep(document, json.loads(path.read_text()), only)
     path.write_text(json.dumps(document, indent=2) + "\n")
     draw(document, output / "latest.png")
 
 
-def _keep(document: dict[str, Any], earlier: dict[str, Any]) -> None:
-    """Take in the earlier workloads that the document has not, if the same machine measured them.
+def _keep(document: dict[str, Any], earlier: dict[str, Any], only: Sequence[str]) -> None:
+    """Take in the earlier workloads that the document has not, if the same machine measured them;
+    `only` those that were asked for replace earlier ones, not the references that they needed.
 
     `measured_at` says of each when that was.
     """
@@ -175,7 +176,7 @@ def _keep(document: dict[str, Any], earlier: dict[str, Any]) -> None:
         return
     times = earlier.get("measured_at") or dict.fromkeys(earlier["runs"], earlier["made_at"])
     for name, figures in earlier["runs"].items():
-        if name not in document["runs"]:
+        if name not in document["runs"] or (only and name not in only):
             document["runs"][name] = figures
             document["measured_at"][name] = times[name]
 
@@ -205,7 +206,7 @@ def main(quick: bool, size: str, only: tuple[str, ...], rounds: int | None, outp
     if rounds is not None:
         sizes = msgspec.structs.replace(sizes, rounds=rounds)
     document = measure(sizes, only)
-    write(document, output)
+    write(document, output, only)
     say(f"wrote {output}/latest.json and latest.png after {time.monotonic() - began:.0f} s")
 
 
