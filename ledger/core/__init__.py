@@ -12,6 +12,7 @@ Read in this order:
     usage, holds, grants, accounts      one module a kind of decision
     evolve                  the only code that changes state
     decide                  the door: execute one command
+    usual                   most usage, decided and applied many at a time
     identity, keys          what was recorded before, and is it the same
     packing                 a family, and the rest of a shard, as bytes and back
     digest                  the canonical form of the state
