@@ -28,11 +28,11 @@ def test_what_was_not_measured_now_is_kept_with_its_time(tmp_path: Path) -> None
 
 
 def test_a_reference_that_was_not_asked_for_replaces_nothing(tmp_path: Path) -> None:
-    write(document("first", 2, ingest_uniform=1, recovery=2), tmp_path)
-    write(document("then", 2, ingest_uniform=7, recovery=3), tmp_path, ["recovery"])
+    write(document("first", 2, rate_scalar=1, recovery=2), tmp_path)
+    write(document("then", 2, rate_scalar=7, recovery=3), tmp_path, ["recovery"])
     kept = json.loads((tmp_path / "latest.json").read_text())
-    assert kept["runs"] == {"ingest_uniform": {"events_per_s": 1}, "recovery": {"events_per_s": 3}}
-    assert kept["measured_at"] == {"ingest_uniform": "first", "recovery": "then"}
+    assert kept["runs"] == {"rate_scalar": {"events_per_s": 1}, "recovery": {"events_per_s": 3}}
+    assert kept["measured_at"] == {"rate_scalar": "first", "recovery": "then"}
 
 
 def test_another_machine_s_figures_are_not_kept(tmp_path: Path) -> None:
