@@ -25,7 +25,7 @@ import uvloop
 
 from ledger.core.catalog import asset_number
 from ledger.core.commands import IssueGrant, Names, RecordUsage
-from ledger.core.events import GrantKind, Policy
+from ledger.core.events import AccountPolicy, GrantKind
 from ledger.core.shapes import Shape
 from ledger.engine.ledger import Ledger
 from ledger.engine.observer import CheckpointFigures, NoObserver
@@ -93,7 +93,9 @@ class Run:
         asset = asset_number(TENANT_DEFAULT, 1)
         for number in range(accounts):
             name = f"account-{number}"
-            created = await self.ledger.create_account(TENANT_DEFAULT, name, None, name, Policy())
+            created = await self.ledger.create_account(
+                TENANT_DEFAULT, name, None, name, AccountPolicy()
+            )
             assert isinstance(created, tuple), created
             entry = created[0]
             self.entries.append(entry)

@@ -25,7 +25,7 @@ from ledger.api.render_account import (
 )
 from ledger.core.accounts import decide_create
 from ledger.core.commands import CloseAccount, CreateAccount, Names, UpdatePolicy
-from ledger.core.events import AccountClosed, AccountCreated, AccountPolicyUpdated, Policy
+from ledger.core.events import AccountClosed, AccountCreated, AccountPolicy, AccountPolicyUpdated
 from ledger.core.outcomes import Refusal
 from ledger.core.state import State
 from ledger.engine.ticket import NotOwner
@@ -112,7 +112,7 @@ class AccountService(Aliases):
                 "PARENT_UNKNOWN", "there is no such account", field="parent", value=name
             ) from failure
 
-    async def _foresee(self, tenant: int, parent: Entry, policy: Policy) -> None:
+    async def _foresee(self, tenant: int, parent: Entry, policy: AccountPolicy) -> None:
         """Ask the core before an id is claimed for an account that it would refuse."""
         command = CreateAccount(b"", tenant, 0, parent.number, parent.root, policy)
         found = await self._edge.writer(parent).look(

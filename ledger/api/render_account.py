@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 from ledger.api.assets import Assets
 from ledger.api.errors import CallFailed
 from ledger.api.limits import HOLDS_OPEN_MAX, Checked
-from ledger.core.events import Excess, Overage, Policy
+from ledger.core.events import AccountPolicy, Comparator, Excess, Overage
 from ledger.core.limits import HOLDS_OPEN_MAX_DEFAULT, ID_BYTES_MAX
 from ledger.core.state import State
 from ledger.journal.directory import AccountProfile, AliasRange
@@ -15,12 +15,13 @@ from ledger.v1 import account_pb2 as pb
 
 _OVERAGE: Final = {pb.OVERAGE_UNSPECIFIED: Overage.OFF, **{int(each): each for each in Overage}}
 _EXCESS: Final = {pb.EXCESS_UNSPECIFIED: Excess.OWE, **{int(each): each for each in Excess}}
+_COMPARATOR: Final = {int(each): each for each in Comparator}
 
 
 class AccountView(NamedTuple):
     """What an account's message needs of the state, taken at one position."""
 
-    policy: Policy
+    policy: AccountPolicy
     version: int
     created_at_us: int
     closed_at_us: int
@@ -34,7 +35,7 @@ def account_view(state: State, number: int) -> AccountView | None:
     return AccountView(account.policy, account.version, account.created_at, account.closed_at)
 
 
-def policy_of(assets: Assets, tenant: int, shard: int, policy: pb.AccountPolicy) -> Policy:
+def policy_of(assets: Assets, tenant: int, shard: int, policy: pb.AccountPolicy) -> AccountPolicy:
     """The policy of a request. Raises CallFailed with every fault."""
     check = Checked()
     check.text("policy.rate_card", policy.rate_card, ID_BYTES_MAX)
@@ -45,6 +46,7 @@ def policy_of(assets: Assets, tenant: int, shard: int, policy: pb.AccountPolicy)
     check.between("policy.max_open_holds", policy.max_open_holds, 0, HOLDS_OPEN_MAX)
     check.one_of("policy.overage", policy.overage, _OVERAGE)
     check.one_of("policy.excess", policy.excess, _EXCESS)
+    check.one_of("policy.comparator", policy.comparator, _COMPARATOR)
     if policy.overdraft_limit:
         check.given("policy.overdraft_asset", bool(policy.overdraft_asset))
     check.done()
@@ -56,7 +58,7 @@ def policy_of(assets: Assets, tenant: int, shard: int, policy: pb.AccountPolicy)
             field="policy.overdraft_asset",
             value=policy.overdraft_asset,
         )
-    return Policy(
+    return AccountPolicy(
         policy.rate_card,
         asset,
         policy.overdraft_limit,
@@ -64,10 +66,11 @@ def policy_of(assets: Assets, tenant: int, shard: int, policy: pb.AccountPolicy)
         policy.overage_cap if policy.HasField("overage_cap") else -1,
         _EXCESS[policy.excess],
         policy.max_open_holds or HOLDS_OPEN_MAX_DEFAULT,
+        _COMPARATOR[policy.comparator],
     )
 
 
-def render_policy(assets: Assets, policy: Policy, version: int) -> pb.AccountPolicy:
+def render_policy(assets: Assets, policy: AccountPolicy, version: int) -> pb.AccountPolicy:
     """A recorded policy."""
     rendered = pb.AccountPolicy(
         rate_card=policy.rate_card,
@@ -77,6 +80,7 @@ def render_policy(assets: Assets, policy: Policy, version: int) -> pb.AccountPol
         excess=pb.Excess.ValueType(policy.excess),
         max_open_holds=policy.holds_open_max,
         version=version,
+        comparator=pb.Comparator.ValueType(policy.comparator),
     )
     if policy.overage_cap >= 0:
         rendered.overage_cap = policy.overage_cap

@@ -8,6 +8,7 @@ Read in this order:
     books                   double entry: book accounts, four counters, transfers
     holdings, state         the fold of the events
     catalog, shapes         the compiled configuration that decisions read
+    comparators             which grant pays first
     drawdown                the waterfall: who pays
     usage, holds, grants, accounts      one module a kind of decision
     evolve                  the only code that changes state

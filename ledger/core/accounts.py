@@ -6,9 +6,9 @@ from ledger.core.commands import AbandonRequest, CloseAccount, CreateAccount, Up
 from ledger.core.events import (
     AccountClosed,
     AccountCreated,
+    AccountPolicy,
     AccountPolicyUpdated,
     Event,
-    Policy,
     RequestAbandoned,
 )
 from ledger.core.limits import DEPTH_MAX, INT64_MAX
@@ -94,7 +94,7 @@ def decide_policy(state: State, command: UpdatePolicy, out: list[Event]) -> Even
     return updated
 
 
-def _invalid_policy(state: State, tenant: int, policy: Policy) -> Refusal | None:
+def _invalid_policy(state: State, tenant: int, policy: AccountPolicy) -> Refusal | None:
     if not 0 <= policy.overdraft_limit <= INT64_MAX:
         return Refusal(
             Reason.AMOUNT_INVALID,

@@ -11,7 +11,7 @@ from typing import ClassVar, TypeAlias
 
 import msgspec
 
-from ledger.core.events import GrantKind, Policy
+from ledger.core.events import AccountPolicy, GrantKind
 from ledger.core.shapes import Shape
 
 
@@ -85,7 +85,7 @@ class CreateAccount(msgspec.Struct, gc=False):
     account: int
     parent: int
     root: int
-    policy: Policy
+    policy: AccountPolicy
     profile: bytes = b""
     names: Names = NO_NAMES
     trace: bytes = b""
@@ -96,7 +96,7 @@ class UpdatePolicy(msgspec.Struct, gc=False):
 
     key: bytes
     account: int
-    policy: Policy
+    policy: AccountPolicy
     expected_version: int = 0
     names: Names = NO_NAMES
     trace: bytes = b""

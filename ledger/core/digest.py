@@ -13,7 +13,9 @@ from typing import Any, Final
 import msgspec
 
 from ledger.core.books import Book
+from ledger.core.events import AccountPolicy
 from ledger.core.state import Account, Grant, Hold, SettledHold, State
+from ledger.core.upcast import Policy
 
 DIGEST_VERSION: Final = 1
 """The form of these bytes. Whatever changes the digest of an old journal is a new version."""
@@ -80,7 +82,7 @@ def _account(account: Account) -> list[Any]:
         account.number,
         account.root,
         account.parent.number if account.parent is not None else 0,
-        account.policy,
+        _policy(account.policy),
         account.version,
         account.created_at,
         account.closed_at,
@@ -95,6 +97,11 @@ def _account(account: Account) -> list[Any]:
         [[asset, str(pending)] for asset, pending in sorted(account.overage_pending.items())],
         account.suspended,
     ]
+
+
+def _policy(policy: AccountPolicy) -> AccountPolicy | Policy:
+    """In the form of before there were comparators where it names none: old digests stay."""
+    return policy if policy.comparator else Policy(*msgspec.structs.astuple(policy)[:-1])
 
 
 def _grant(grant: Grant) -> list[Any]:

@@ -6,13 +6,12 @@ change of priorities or policies rewrites them (rule D3).
 
 from __future__ import annotations
 
-from fractions import Fraction
 from typing import Final
 
 from ledger.core.books import Book
+from ledger.core.comparators import order_of
 from ledger.core.events import BookKind, BookOpened, Event, Excess, Overage, Pot, Slice
-from ledger.core.limits import INT64_MAX
-from ledger.core.state import Account, Grant, GrantOrder, State
+from ledger.core.state import Account, Grant, State
 
 _GRANT: Final = int(Pot.GRANT)
 
@@ -33,26 +32,6 @@ class Draw:
         return any(piece.pot != _GRANT for piece in self.slices)
 
 
-def default_order(grant: Grant) -> GrantOrder:
-    """The comparator `drawdown`, version 1 (rule D2), for the grants of one account.
-
-    Prepaid before postpaid; low priority first; soonest expiry; lower cost per unit; narrower
-    applicability; earlier effective; ordinal.
-    """
-    order = grant.order
-    if order is None:
-        order = grant.order = (
-            0,  # every kind of grant that exists so far is prepaid
-            grant.priority,
-            grant.expires_at,
-            Fraction(grant.price_paid, grant.amount),
-            len(grant.products) or INT64_MAX,
-            grant.effective_at,
-            grant.ordinal,
-        )
-    return order
-
-
 def in_order(account: Account, asset: int) -> list[Grant]:
     """The account's grants of that asset with units left, in the order in which they pay."""
     _first(account)
@@ -65,7 +44,7 @@ def _first(account: Account) -> Grant | None:
     So evolve, and with it every replay, compares nothing.
     """
     if account.unordered:
-        account.chain(sorted(account.with_units(), key=default_order))
+        account.chain(sorted(account.with_units(), key=order_of))
         account.unordered = False
     return account.first
 

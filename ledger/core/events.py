@@ -83,8 +83,22 @@ class Slice(msgspec.Struct, frozen=True, array_like=True, gc=False):
     cost: int = 0
 
 
-class Policy(msgspec.Struct, frozen=True, array_like=True):
-    """What an account may do when its grants are exhausted (rule D4). Recorded whole, versioned."""
+class Comparator(IntEnum):
+    """What orders an account's grants (rule D2), with its version: a change is a new member."""
+
+    INHERITED = 0  # the nearest ancestor's, else DRAWDOWN_1
+    DRAWDOWN_1 = 1
+    METRONOME_1 = 2
+    ORB_1 = 3
+    STRIPE_1 = 4
+    OPENMETER_1 = 5
+
+
+class AccountPolicy(msgspec.Struct, frozen=True, array_like=True):
+    """Which grants pay first, and what an account may do when none is left (rules D2, D4).
+
+    Recorded whole, versioned.
+    """
 
     rate_card: str = ""  # "" = the nearest ancestor's, else "default" (rule D8)
     overdraft_asset: int = 0
@@ -93,6 +107,7 @@ class Policy(msgspec.Struct, frozen=True, array_like=True):
     overage_cap: int = -1  # per calendar month; -1 = none
     excess: Excess = Excess.OWE
     holds_open_max: int = 10_000
+    comparator: Comparator = Comparator.INHERITED
 
 
 class _Event(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -130,7 +145,7 @@ class BookOpened(_Event, frozen=True, tag=3):
     name: str = ""
 
 
-class AccountCreated(_Event, frozen=True, tag=10):
+class AccountCreated(_Event, frozen=True, tag=13):
     """An account of a family: `root` never changes; `parent` = 0 for the root itself."""
 
     key: bytes
@@ -138,17 +153,17 @@ class AccountCreated(_Event, frozen=True, tag=10):
     account: int
     parent: int
     root: int
-    policy: Policy
+    policy: AccountPolicy
     profile: bytes = b""
     trace: bytes = b""
 
 
-class AccountPolicyUpdated(_Event, frozen=True, tag=11):
+class AccountPolicyUpdated(_Event, frozen=True, tag=14):
     """The whole new policy; `version` counts from 1 at creation."""
 
     key: bytes
     account: int
-    policy: Policy
+    policy: AccountPolicy
     version: int
     expected_version: int = 0
     trace: bytes = b""

@@ -14,10 +14,12 @@ from ledger.core.books import Book, BooksUnbalanced
 from ledger.core.events import (
     AccountClosed,
     AccountCreated,
+    AccountPolicy,
     AccountPolicyUpdated,
     AuthorizeDenied,
     BookKind,
     BookOpened,
+    Comparator,
     ConfigurationApplied,
     Event,
     GrantExpired,
@@ -28,7 +30,6 @@ from ledger.core.events import (
     HoldReleased,
     LimitExceeded,
     PlanDeclared,
-    Policy,
     Pot,
     RequestAbandoned,
     UsageQuarantined,
@@ -53,6 +54,7 @@ from ledger.core.state import (
     State,
 )
 
+_DRAWDOWN: Final = int(Comparator.DRAWDOWN_1)
 _GRANT: Final = int(Pot.GRANT)
 _OVERAGE: Final = int(Pot.OVERAGE)
 _EXCESS_BILLED: Final = int(Pot.EXCESS_BILLED)
@@ -169,6 +171,7 @@ def _account_created(state: State, event: AccountCreated) -> None:
         parent,
         event.policy,
         inherited_card(state, event.tenant, parent, event.policy),
+        inherited_comparator(parent, event.policy),
         state.recorded_at,
     )
     state.accounts[event.account] = account
@@ -180,7 +183,7 @@ def _account_created(state: State, event: AccountCreated) -> None:
 
 
 def inherited_card(
-    state: State, tenant: int, parent: Account | None, policy: Policy
+    state: State, tenant: int, parent: Account | None, policy: AccountPolicy
 ) -> tuple[int, str]:
     """A child is priced by its own card, else its nearest ancestor's (rule D8)."""
     if policy.rate_card:
@@ -188,18 +191,33 @@ def inherited_card(
     return parent.card_key if parent is not None else state.card_key(tenant, "default")
 
 
-def _inherit_card(state: State, account: Account) -> None:
-    account.card_key = inherited_card(state, account.tenant, account.parent, account.policy)
+def inherited_comparator(parent: Account | None, policy: AccountPolicy) -> int:
+    """A child's grants are ordered by its own comparator, else its nearest ancestor's (rule D2)."""
+    if policy.comparator:
+        return int(policy.comparator)
+    return parent.comparator if parent is not None else _DRAWDOWN
+
+
+def _inherit(state: State, account: Account) -> None:
+    """Work out anew what the account and those below it inherit, as far down as it changes."""
+    card_key = inherited_card(state, account.tenant, account.parent, account.policy)
+    comparator = inherited_comparator(account.parent, account.policy)
+    if card_key == account.card_key and comparator == account.comparator:
+        return
+    if comparator != account.comparator:
+        for grant in account.grants:
+            grant.order = None
+        account.unordered = True
+    account.card_key, account.comparator = card_key, comparator
     for child in account.children:
-        if not child.policy.rate_card:
-            _inherit_card(state, child)
+        _inherit(state, child)
 
 
 def _account_policy_updated(state: State, event: AccountPolicyUpdated) -> None:
     account = state.accounts[event.account]
     account.policy = event.policy
     account.version = event.version
-    _inherit_card(state, account)
+    _inherit(state, account)
     state.keys.add(event.key, state.locator)
 
 

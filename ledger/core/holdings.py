@@ -16,7 +16,7 @@ NEVER = INT64_MAX
 """An instant that does not come: the expiry of a grant without one."""
 
 
-GrantOrder: TypeAlias = tuple[int, int, int, Fraction, int, int, int]
+GrantOrder: TypeAlias = tuple[int | Fraction, ...]
 """What a comparator (rule D2) makes of a grant, once: lower draws first."""
 
 GRANT_OPEN = 0
@@ -89,7 +89,7 @@ class Grant:
         self.unused = 0  # units that voids and expiry took, and nobody drew
         self.recognised = 0  # money, net: floor(P x drawn / A)
         self.settled = GRANT_OPEN
-        self.order: GrantOrder | None = None  # where the comparator puts it: see drawdown
+        self.order: GrantOrder | None = None  # where the account's comparator puts it
         self.after: Grant | None = None  # the next one of the account with units left
 
     @property

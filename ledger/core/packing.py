@@ -16,11 +16,11 @@ import msgspec
 
 from ledger.core.books import AssetTotals, Book
 from ledger.core.catalog import Catalog
-from ledger.core.events import BookKind, GrantKind, Policy, Slice
-from ledger.core.evolve import inherited_card
+from ledger.core.events import AccountPolicy, BookKind, GrantKind, Slice
+from ledger.core.evolve import inherited_card, inherited_comparator
 from ledger.core.state import GRANT_OPEN, NEVER, Account, Family, Grant, Hold, SettledHold, State
 
-FORMAT: Final = 1  # of both kinds of bytes
+FORMAT: Final = 2  # of both kinds of bytes; in 1 a policy named no comparator
 
 Wide: TypeAlias = int | str
 """An integer; as text where it does not fit 64 bits (rule N1)."""
@@ -36,7 +36,7 @@ class PackedAccount(msgspec.Struct, array_like=True, gc=False):
     tenant: int
     number: int
     parent: int
-    policy: Policy
+    policy: AccountPolicy
     version: int
     created_at: int
     closed_at: int
@@ -294,6 +294,7 @@ def _unpack_account(state: State, root: int, packed: PackedAccount) -> None:
         parent,
         packed.policy,
         inherited_card(state, packed.tenant, parent, packed.policy),
+        inherited_comparator(parent, packed.policy),
         packed.created_at,
     )
     account.version = packed.version

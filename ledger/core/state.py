@@ -11,7 +11,7 @@ from heapq import heappush
 
 from ledger.core.books import Book, Books
 from ledger.core.catalog import Bound, Catalog
-from ledger.core.events import BookKind, PlanDeclared, Policy
+from ledger.core.events import AccountPolicy, BookKind, PlanDeclared
 from ledger.core.holdings import (
     GRANT_EXPIRED,
     GRANT_OPEN,
@@ -68,6 +68,7 @@ class Account:
         "card_key",
         "children",
         "closed_at",
+        "comparator",
         "created_at",
         "depth",
         "first",
@@ -94,8 +95,9 @@ class Account:
         number: int,
         root: int,
         parent: Account | None,
-        policy: Policy,
+        policy: AccountPolicy,
         card_key: tuple[int, str],
+        comparator: int,
         created_at: int,
     ) -> None:
         self.tenant = tenant
@@ -121,6 +123,7 @@ class Account:
         self.suspended = 0  # usage events with an unrated quantity
         self.next_due: int = NEVER  # nothing of this account falls due before
         self.card_key: tuple[int, str] = card_key
+        self.comparator = comparator  # its own, else its nearest ancestor's
 
     def with_units(self) -> list[Grant]:
         """Its grants with units left, in the order in which they are chained."""

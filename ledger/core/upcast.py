@@ -15,8 +15,85 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
+import msgspec
+
+from ledger.core.events import (
+    AccountCreated,
+    AccountPolicy,
+    AccountPolicyUpdated,
+    Excess,
+    Overage,
+)
+
 Upcasts: TypeAlias = Mapping[type, Callable[[Any], Any]]
 """Retired class -> the event that says the same today, made from the old event alone."""
 
-UPCASTS: Final[Upcasts] = MappingProxyType({})
-"""Every retired class of a journal. All events are of their first version so far."""
+
+class Policy(msgspec.Struct, frozen=True, array_like=True):
+    """An account's policy before it could name a comparator."""
+
+    rate_card: str = ""
+    overdraft_asset: int = 0
+    overdraft_limit: int = 0
+    overage: Overage = Overage.OFF
+    overage_cap: int = -1
+    excess: Excess = Excess.OWE
+    holds_open_max: int = 10_000
+
+
+class AccountCreated1(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=10):
+    """An account of a family, whose policy names no comparator."""
+
+    key: bytes
+    tenant: int
+    account: int
+    parent: int
+    root: int
+    policy: Policy
+    profile: bytes = b""
+    trace: bytes = b""
+
+
+class AccountPolicyUpdated1(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=11):
+    """A new policy, which names no comparator."""
+
+    key: bytes
+    account: int
+    policy: Policy
+    version: int
+    expected_version: int = 0
+    trace: bytes = b""
+
+
+def _policy(old: Policy) -> AccountPolicy:
+    return AccountPolicy(*msgspec.structs.astuple(old))
+
+
+def _account_created(old: AccountCreated1) -> AccountCreated:
+    return AccountCreated(
+        old.key,
+        old.tenant,
+        old.account,
+        old.parent,
+        old.root,
+        _policy(old.policy),
+        old.profile,
+        old.trace,
+    )
+
+
+def _policy_updated(old: AccountPolicyUpdated1) -> AccountPolicyUpdated:
+    return AccountPolicyUpdated(
+        old.key,
+        old.account,
+        _policy(old.policy),
+        old.version,
+        old.expected_version,
+        old.trace,
+    )
+
+
+UPCASTS: Final[Upcasts] = MappingProxyType(
+    {AccountCreated1: _account_created, AccountPolicyUpdated1: _policy_updated}
+)
+"""Every retired class of a journal."""

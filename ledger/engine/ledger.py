@@ -16,7 +16,7 @@ from typing import Final, Protocol
 import msgspec
 
 from ledger.core.commands import ApplyConfiguration, Command, CreateAccount, Names
-from ledger.core.events import ConfigurationApplied, Policy
+from ledger.core.events import AccountPolicy, ConfigurationApplied
 from ledger.core.identity import FamilyDigest
 from ledger.core.outcomes import Refusal
 from ledger.engine.clock import Clock
@@ -210,7 +210,7 @@ class Ledger:
         account_id: str,
         parent_id: str | None,
         request_id: str,
-        policy: Policy,
+        policy: AccountPolicy,
         display_name: str = "",
         metadata: dict[str, str] | None = None,
         trace: bytes = b"",

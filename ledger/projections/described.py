@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from ledger.core.events import PlanDeclared, Policy
+from ledger.core.events import AccountPolicy, PlanDeclared
 from ledger.journal.codec import PrivateRecords
 from ledger.projections.changes import Row
 
@@ -50,9 +50,17 @@ class Plan:
         )
 
 
-def policy_json(policy: Policy) -> str:
+def policy_json(policy: AccountPolicy) -> str:
     """A policy as the JSON object that `accounts.policy` holds."""
-    return _encode_json(msgspec.structs.asdict(policy)).decode()
+    return _encode_json(policy_fields(policy)).decode()
+
+
+def policy_fields(policy: AccountPolicy) -> dict[str, object]:
+    """Its fields by name, without the comparator where that is inherited."""
+    fields = msgspec.structs.asdict(policy)
+    if not policy.comparator:
+        del fields["comparator"]
+    return fields
 
 
 def names_of(private: PrivateRecords) -> dict[int, Names]:

@@ -553,8 +553,14 @@ class ShardModel:
         self, account: NaiveAccount, asset: int, product: str, amount: int, at: int, recorded: bool
     ) -> tuple[list[Piece], int, int]:
         parent = self.accounts.get(account.parent)
-        money = asset in self._money
-        return naive.waterfall(account, parent, asset, product, amount, at, money, recorded)
+        order, money = self._comparator_of(account), asset in self._money
+        return naive.waterfall(account, parent, order, asset, product, amount, at, money, recorded)
+
+    def _comparator_of(self, account: NaiveAccount) -> e.Comparator:
+        """A child's grants are ordered by its own, else its nearest ancestor's (rule D2)."""
+        while not account.policy.comparator and account.parent:
+            account = self.accounts[account.parent]
+        return account.policy.comparator or e.Comparator.DRAWDOWN_1
 
     def _pieces(self, slices: Iterable[e.Slice]) -> list[Piece]:
         return [

@@ -13,7 +13,7 @@ from fractions import Fraction
 from math import ceil
 from typing import Final, NamedTuple
 
-from ledger.core.events import Excess, GrantKind, Overage, Policy, Pot
+from ledger.core.events import AccountPolicy, Comparator, Excess, GrantKind, Overage, Pot
 from ledger.simulation.prices import NAIVE, SUBSETS, Prices
 from rating.card import Rounding
 
@@ -32,6 +32,15 @@ class Piece(NamedTuple):
     place: Place
     amount: int
     value: int
+
+
+ORDERS: Final = {
+    Comparator.DRAWDOWN_1: ("priority", "expiry", "cost", "products", "effective"),
+    Comparator.METRONOME_1: ("priority", "free first", "products", "expiry", "effective"),
+    Comparator.ORB_1: ("expiry", "cost"),
+    Comparator.STRIPE_1: ("priority", "expiry", "promotional first", "effective"),
+    Comparator.OPENMETER_1: ("priority", "expiry"),
+}
 
 
 @dataclass
@@ -64,16 +73,19 @@ class NaiveGrant:
         """Money recognised by drawing so much more (rule B4)."""
         return self.paid * (self.drawn + amount) // self.amount - self.recognised
 
-    def rank(self) -> tuple[object, ...]:
-        """Rule D2, comparator `drawdown`."""
-        return (
-            self.priority,
-            self.expires_at or FOREVER,
-            Fraction(self.paid, self.amount),
-            len(self.products) or FOREVER,
-            self.effective_at,
-            self.ordinal,
-        )
+    def rank(self, comparator: Comparator) -> tuple[object, ...]:
+        """Rule D2."""
+        facts: dict[str, object] = {
+            "priority": self.priority,
+            "expiry": self.expires_at or FOREVER,
+            "cost": Fraction(self.paid, self.amount),
+            "free first": self.paid > 0,
+            "promotional first": self.kind != GrantKind.PROMOTIONAL,
+            "products": len(self.products) or FOREVER,
+            "effective": self.effective_at,
+            "ordinal": self.ordinal,  # as the order of issue
+        }
+        return tuple(facts[key] for key in (*ORDERS[comparator], "ordinal"))
 
     def may_pay(self, asset: int, product: str, at: int) -> bool:
         """Rule D1."""
@@ -111,7 +123,7 @@ class NaiveAccount:
     tenant: int
     parent: int
     root: int
-    policy: Policy
+    policy: AccountPolicy
     version: int = 1
     closed_at: int = 0
     suspended: int = 0
@@ -244,6 +256,7 @@ def available(account: NaiveAccount, asset: int, product: str, at: int) -> int:
 def waterfall(
     account: NaiveAccount,
     parent: NaiveAccount | None,
+    comparator: Comparator,
     asset: int,
     product: str,
     amount: int,
@@ -254,7 +267,7 @@ def waterfall(
     """(pieces, what nobody pays, what lands over every limit) of `amount` (rules D1, D2, D4)."""
     pieces: list[Piece] = []
     left = amount
-    for grant in sorted(account.grants, key=NaiveGrant.rank):
+    for grant in sorted(account.grants, key=lambda grant: grant.rank(comparator)):
         if left and grant.may_pay(asset, product, at):
             take = min(left, grant.available)
             pieces.append(Piece(Pot.GRANT, ("grant", grant.number), take, grant.value_of(take)))

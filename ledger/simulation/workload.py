@@ -26,7 +26,7 @@ from ledger.core.commands import (
     UpdatePolicy,
     VoidGrant,
 )
-from ledger.core.events import Excess, GrantKind, Overage, Policy
+from ledger.core.events import AccountPolicy, Comparator, Excess, GrantKind, Overage
 from ledger.core.limits import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from ledger.simulation.prices import CARDS, PRODUCTS, VARIANTS
 from ledger.simulation.scenario import Operation
@@ -209,7 +209,7 @@ def draw_release(draw: Draw) -> Drawn | None:
 
 def draw_create(draw: Draw) -> Drawn:
     """An account that operations may create, or one that stands."""
-    again = _again(draw, "create", 10, {"policy": Policy(excess=Excess.ABSORB)})
+    again = _again(draw, "create", 10, {"policy": AccountPolicy(excess=Excess.ABSORB)})
     if again is not None:
         return again
     tenant = 1 if draw.chance(80) else 2
@@ -218,10 +218,10 @@ def draw_create(draw: Draw) -> Drawn:
     return Drawn(tenant, account, fields)
 
 
-def draw_policy_value(draw: Draw, tenant: int) -> Policy:
+def draw_policy_value(draw: Draw, tenant: int) -> AccountPolicy:
     """A policy in which each kind of debt is at times there and scarce."""
     random = draw.random
-    return Policy(
+    return AccountPolicy(
         rate_card="dollars" if draw.chance(10) else "",
         overdraft_asset=asset_number(tenant, 1) if draw.chance(50) else asset_number(tenant, 2),
         overdraft_limit=random.choice((0, 0, 5, 60, 10_000)),
@@ -229,6 +229,7 @@ def draw_policy_value(draw: Draw, tenant: int) -> Policy:
         overage_cap=random.choice((-1, 0, 30, 500)),
         excess=random.choice((Excess.OWE, Excess.BILL, Excess.ABSORB)),
         holds_open_max=random.choice((10_000, 10_000, 2)),
+        comparator=random.choice((*[Comparator.INHERITED] * 4, *Comparator)),
     )
 
 

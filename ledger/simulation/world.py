@@ -17,7 +17,7 @@ from itertools import count
 from typing import Any, Final
 
 from ledger.client.events import Outcome
-from ledger.core.events import Event, Policy, WriterOpened
+from ledger.core.events import AccountPolicy, Event, WriterOpened
 from ledger.core.limits import SWEEP_ENTRIES_MAX
 from ledger.core.upcast import UPCASTS
 from ledger.engine import writer
@@ -649,7 +649,9 @@ async def _begin_tenant(ledger: Ledger, tenant: int) -> None:
     for names in (ROOTS[tenant], CHILDREN[tenant]):
         await asyncio.gather(
             *[
-                ledger.create_account(tenant, name, PARENTS.get(name), f"begin-{name}", Policy())
+                ledger.create_account(
+                    tenant, name, PARENTS.get(name), f"begin-{name}", AccountPolicy()
+                )
                 for name in names
             ]
         )

@@ -101,6 +101,48 @@ EXCESS_ABSORB: Excess.ValueType  # 3
 """Never billed."""
 Global___Excess: _TypeAlias = Excess  # noqa: Y015
 
+class _Comparator:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _ComparatorEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Comparator.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    COMPARATOR_UNSPECIFIED: _Comparator.ValueType  # 0
+    """The nearest ancestor's, else DRAWDOWN_1."""
+    COMPARATOR_DRAWDOWN_1: _Comparator.ValueType  # 1
+    """Priority (low first), soonest expiry (none last), lower cost per unit, fewer products, earlier
+    effective.
+    """
+    COMPARATOR_METRONOME_1: _Comparator.ValueType  # 2
+    """As Metronome: priority, free before paid, fewer products, soonest expiry, earlier effective."""
+    COMPARATOR_ORB_1: _Comparator.ValueType  # 3
+    """As Orb: soonest expiry, lower cost per unit."""
+    COMPARATOR_STRIPE_1: _Comparator.ValueType  # 4
+    """As Stripe: priority, soonest expiry, promotional before paid, earlier effective, earlier issued."""
+    COMPARATOR_OPENMETER_1: _Comparator.ValueType  # 5
+    """As OpenMeter: priority, soonest expiry, earlier issued."""
+
+class Comparator(_Comparator, metaclass=_ComparatorEnumTypeWrapper):
+    """What orders an account's grants: the first that applies pays first. Each has a version, which never
+    changes; all end in the order of issue.
+    """
+
+COMPARATOR_UNSPECIFIED: Comparator.ValueType  # 0
+"""The nearest ancestor's, else DRAWDOWN_1."""
+COMPARATOR_DRAWDOWN_1: Comparator.ValueType  # 1
+"""Priority (low first), soonest expiry (none last), lower cost per unit, fewer products, earlier
+effective.
+"""
+COMPARATOR_METRONOME_1: Comparator.ValueType  # 2
+"""As Metronome: priority, free before paid, fewer products, soonest expiry, earlier effective."""
+COMPARATOR_ORB_1: Comparator.ValueType  # 3
+"""As Orb: soonest expiry, lower cost per unit."""
+COMPARATOR_STRIPE_1: Comparator.ValueType  # 4
+"""As Stripe: priority, soonest expiry, promotional before paid, earlier effective, earlier issued."""
+COMPARATOR_OPENMETER_1: Comparator.ValueType  # 5
+"""As OpenMeter: priority, soonest expiry, earlier issued."""
+Global___Comparator: _TypeAlias = Comparator  # noqa: Y015
+
 @_typing.final
 class AccountPolicy(_message.Message):
     """What an account may do."""
@@ -115,6 +157,7 @@ class AccountPolicy(_message.Message):
     EXCESS_FIELD_NUMBER: _builtins.int
     MAX_OPEN_HOLDS_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    COMPARATOR_FIELD_NUMBER: _builtins.int
     rate_card: _builtins.str
     """Name of its rate card, at most 128 bytes; empty = the nearest ancestor's, else "default"."""
     overdraft_asset: _builtins.str
@@ -133,6 +176,10 @@ class AccountPolicy(_message.Message):
     """Most holds open at once, 0 to 1,000,000; 0 = 10,000."""
     version: _builtins.int
     """Version of the policy, from 1, one more with each update. Ignored in a request."""
+    comparator: Global___Comparator.ValueType
+    """What orders its grants, from this update on: slices that were drawn before stay as they are.
+    Children without one of their own take it too.
+    """
     def __init__(
         self,
         *,
@@ -144,10 +191,11 @@ class AccountPolicy(_message.Message):
         excess: Global___Excess.ValueType = ...,
         max_open_holds: _builtins.int = ...,
         version: _builtins.int = ...,
+        comparator: Global___Comparator.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_overage_cap", b"_overage_cap", "overage_cap", b"overage_cap"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_overage_cap", b"_overage_cap", "excess", b"excess", "max_open_holds", b"max_open_holds", "overage", b"overage", "overage_cap", b"overage_cap", "overdraft_asset", b"overdraft_asset", "overdraft_limit", b"overdraft_limit", "rate_card", b"rate_card", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_overage_cap", b"_overage_cap", "comparator", b"comparator", "excess", b"excess", "max_open_holds", b"max_open_holds", "overage", b"overage", "overage_cap", b"overage_cap", "overdraft_asset", b"overdraft_asset", "overdraft_limit", b"overdraft_limit", "rate_card", b"rate_card", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__overage_cap: _TypeAlias = _typing.Literal["overage_cap"]  # noqa: Y015
     _WhichOneofArgType__overage_cap: _TypeAlias = _typing.Literal["_overage_cap", b"_overage_cap"]  # noqa: Y015

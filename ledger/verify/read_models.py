@@ -12,6 +12,7 @@ import msgspec
 
 from ledger.core.state import NEVER, State
 from ledger.journal.connection import Connection
+from ledger.projections.described import policy_fields
 from ledger.projections.sql import load
 from ledger.verify.reflections import Reflection, Tally
 from ledger.verify.report import Findings
@@ -144,7 +145,7 @@ def _accounts_of(state: State) -> Facts:
             "tenant": account.tenant,
             "parent": account.parent.number if account.parent is not None else 0,
             "root": account.root,
-            "policy": msgspec.structs.asdict(account.policy),
+            "policy": policy_fields(account.policy),
             "version": account.version,
             "created_at": account.created_at,
             "closed_at": account.closed_at,

@@ -44,6 +44,7 @@ async def test_an_account_is_opened_with_its_policy_and_profile(priced: Served):
             overage_cap=0,
             excess=pb.EXCESS_BILL,
             max_open_holds=5,
+            comparator=pb.COMPARATOR_STRIPE_1,
         ),
     )
     made = await priced.accounts.Create(request)
@@ -64,7 +65,31 @@ async def test_defaults_of_a_policy(priced: Served):
     policy = (await priced.account("acme")).account.policy
     assert (policy.overage, policy.excess) == (pb.OVERAGE_OFF, pb.EXCESS_OWE)
     assert (policy.max_open_holds, policy.version) == (10_000, 1)
+    assert policy.comparator == pb.COMPARATOR_UNSPECIFIED
     assert not policy.HasField("overage_cap")
+
+
+async def test_a_policy_orders_the_grants_that_pay(priced: Served):
+    """Rule D2: the comparator of the parent, then the child's own; what was drawn stays."""
+    await priced.account("acme", comparator=pb.COMPARATOR_ORB_1)
+    await priced.account("acme/team", "acme")
+    later = priced.ledger.clock.now_us() + 86_400_000_000
+    urgent = (await priced.grant("acme/team", 10_000, priority=-1)).grant.grant_id
+    soon = (await priced.grant("acme/team", 10_000, expires_at_us=later)).grant.grant_id
+
+    async def payer(event_id: str) -> list[str]:
+        await priced.ingest(event(event_id, "acme/team"))
+        wanted = usage_pb2.UsageServiceGetRequest(
+            tenant=TENANT, account="acme/team", source="gateway", id=event_id
+        )
+        return [piece.grant_id for piece in (await priced.usage.Get(wanted)).entry.slices]
+
+    assert await payer("first") == [soon]
+    await priced.accounts.UpdatePolicy(
+        updating("acme/team", 1, comparator=pb.COMPARATOR_OPENMETER_1)
+    )
+    assert await payer("second") == [urgent]
+    assert await payer("first") == [soon]
 
 
 async def test_a_family_lives_on_one_shard(priced: Served):
@@ -93,6 +118,7 @@ async def test_a_taken_id(priced: Served):
         ({"policy": pb.AccountPolicy(overage_cap=-1)}, "NUMBER_OUT_OF_RANGE"),
         ({"policy": pb.AccountPolicy(max_open_holds=1_000_001)}, "NUMBER_OUT_OF_RANGE"),
         ({"policy": pb.AccountPolicy(overage=9)}, "NUMBER_OUT_OF_RANGE"),
+        ({"policy": pb.AccountPolicy(comparator=99)}, "NUMBER_OUT_OF_RANGE"),
         ({"policy": pb.AccountPolicy(rate_card="x" * 129)}, "TEXT_TOO_LONG"),
         ({"request_id": ""}, "FIELD_REQUIRED"),
     ],

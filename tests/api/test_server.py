@@ -17,7 +17,7 @@ from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 from ledger.api import parking
 from ledger.api.calls import Call
 from ledger.api.server import InsecureListen, LedgerServer, is_loopback
-from ledger.core.events import Policy
+from ledger.core.events import AccountPolicy
 from ledger.engine import writer
 from ledger.engine.ledger import Ledger
 from ledger.journal.memory import AppendFault
@@ -212,7 +212,7 @@ async def test_parked_usage_is_brought_in_when_the_journal_is_back(monkeypatch):
     async with api.served(faulty.storage) as caller:
         await caller.priced()
         await caller.ingest(event("a", "late"), park_unknown=True)
-        await caller.ledger.create_account(1, "late", None, "create", Policy())
+        await caller.ledger.create_account(1, "late", None, "create", AccountPolicy())
         faulty.fault = AppendFault.UNAVAILABLE
         caller.server.parking.appeared(1, "late")
         async with asyncio.timeout(10):

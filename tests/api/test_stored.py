@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.core.events import Policy
+from ledger.core.events import AccountPolicy
 from ledger.journal.storage import PostgresStorage
 from ledger.v1 import account_pb2, decision_pb2, journal_pb2, usage_pb2
 from rating.v1 import pricing_pb2
@@ -72,7 +72,7 @@ async def test_usage_parked_before_a_restart_is_brought_in_at_the_start(database
     async with api.served(storage) as caller:
         await caller.priced()
         await caller.ingest(event("a", "late"), park_unknown=True)
-        await caller.ledger.create_account(1, "late", None, "create", Policy())
+        await caller.ledger.create_account(1, "late", None, "create", AccountPolicy())
         assert await caller.ledger.parked.names(1) == {"late": 1}
     await storage.close()
     storage = await PostgresStorage.open(database, 4)

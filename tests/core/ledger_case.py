@@ -322,8 +322,8 @@ class LedgerCase:
         return self.core.now + duration_us(text) if text is not None else 0
 
 
-def _policy(options: dict[str, str]) -> e.Policy:
-    return e.Policy(
+def _policy(options: dict[str, str]) -> e.AccountPolicy:
+    return e.AccountPolicy(
         rate_card=options.get("card", ""),
         overdraft_asset=CREDITS if "overdraft" in options else 0,
         overdraft_limit=int(options.get("overdraft", 0)),
@@ -331,6 +331,7 @@ def _policy(options: dict[str, str]) -> e.Policy:
         overage_cap=int(options.get("cap", -1)),
         excess=e.Excess[options.get("excess", "owe").upper()],
         holds_open_max=int(options.get("holds", 10_000)),
+        comparator=e.Comparator[options.get("order", "inherited").upper()],
     )
 
 

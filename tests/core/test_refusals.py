@@ -24,7 +24,7 @@ from ledger.core.commands import (
     VoidGrant,
 )
 from ledger.core.digest import digest
-from ledger.core.events import GrantKind, HoldAuthorized, Policy, UsageQuarantined
+from ledger.core.events import AccountPolicy, GrantKind, HoldAuthorized, UsageQuarantined
 from ledger.core.keys import KeyMap
 from ledger.core.limits import DAY_US, HOUR_US, INT64_MAX
 from ledger.core.outcomes import Reason, Refusal
@@ -36,7 +36,7 @@ NEW = FAMILY.request("new")
 def world() -> Core:
     core = Core()
     for number in (ACME, CLOSED, FULL, HELD):
-        policy = Policy(holds_open_max=1) if number == HELD else Policy()
+        policy = AccountPolicy(holds_open_max=1) if number == HELD else AccountPolicy()
         core.run(CreateAccount(FAMILY.request(f"a{number}"), TENANT, number, 0, number, policy))
     core.run(CloseAccount(FAMILY.request("close"), CLOSED))
     for number in (FULL, HELD):
@@ -73,9 +73,11 @@ def deep(core: Core) -> Command:
     for number in range(101, 117):
         parent = number - 1 if number > 101 else 0
         core.run(
-            CreateAccount(FAMILY.request(f"deep{number}"), TENANT, number, parent, 101, Policy())
+            CreateAccount(
+                FAMILY.request(f"deep{number}"), TENANT, number, parent, 101, AccountPolicy()
+            )
         )
-    return CreateAccount(NEW, TENANT, 117, 116, 101, Policy())
+    return CreateAccount(NEW, TENANT, 117, 116, 101, AccountPolicy())
 
 
 def exhausted(core: Core) -> Command:
@@ -92,29 +94,29 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
         (lambda core: hold(core, 9, 1), "account"),
         (lambda core: capture(9, 1, 1), "account"),
         (lambda core: ReleaseHold(NEW, 9, 1), "account"),
-        (lambda core: UpdatePolicy(NEW, 9, Policy()), "account"),
+        (lambda core: UpdatePolicy(NEW, 9, AccountPolicy()), "account"),
         (lambda core: CloseAccount(NEW, 9), "account"),
         (lambda core: replace(GRANT, account=9), "account"),
         (lambda core: VoidGrant(NEW, 9, 1), "account"),
         (lambda core: AbandonRequest(NEW, 9), "account"),
     ],
     Reason.ACCOUNT_EXISTS: [
-        (lambda core: CreateAccount(NEW, TENANT, ACME, 0, ACME, Policy()), "account")
+        (lambda core: CreateAccount(NEW, TENANT, ACME, 0, ACME, AccountPolicy()), "account")
     ],
     Reason.PARENT_UNKNOWN: [
-        (lambda core: CreateAccount(NEW, TENANT, 5, 99, 99, Policy()), "parent")
+        (lambda core: CreateAccount(NEW, TENANT, 5, 99, 99, AccountPolicy()), "parent")
     ],
     Reason.ACCOUNT_CLOSED: [
         (lambda core: usage(core, CLOSED, 1), "account"),
         (lambda core: hold(core, CLOSED, 1), "account"),
-        (lambda core: UpdatePolicy(NEW, CLOSED, Policy()), "account"),
+        (lambda core: UpdatePolicy(NEW, CLOSED, AccountPolicy()), "account"),
         (lambda core: CloseAccount(NEW, CLOSED), "account"),
         (lambda core: replace(GRANT, account=CLOSED), "account"),
-        (lambda core: CreateAccount(NEW, TENANT, 5, CLOSED, CLOSED, Policy()), "account"),
+        (lambda core: CreateAccount(NEW, TENANT, 5, CLOSED, CLOSED, AccountPolicy()), "account"),
     ],
     Reason.DEPTH_EXCEEDED: [(deep, "parent")],
     Reason.VERSION_MISMATCH: [
-        (lambda core: UpdatePolicy(NEW, ACME, Policy(), 2), "expected_version"),
+        (lambda core: UpdatePolicy(NEW, ACME, AccountPolicy(), 2), "expected_version"),
         (lambda core: ApplyConfiguration(TENANT, 2, b""), "version"),
     ],
     Reason.ACCOUNT_NOT_EMPTY: [(lambda core: CloseAccount(NEW, FULL), "account")],
@@ -145,7 +147,9 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
         (lambda core: replace(GRANT, asset=77), "asset"),
         (lambda core: replace(GRANT, price_paid=1, price_asset=77), "price_asset"),
         (
-            lambda core: UpdatePolicy(NEW, ACME, Policy(overdraft_asset=77, overdraft_limit=1)),
+            lambda core: UpdatePolicy(
+                NEW, ACME, AccountPolicy(overdraft_asset=77, overdraft_limit=1)
+            ),
             "policy.overdraft_asset",
         ),
     ],
@@ -157,16 +161,19 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
         (lambda core: replace(GRANT, price_paid=INT64_MAX + 1), "price_paid"),
         (lambda core: replace(GRANT, kind=GrantKind.PROMOTIONAL, price_paid=1), "price_paid"),
         (lambda core: replace(GRANT, products=("p",) * 101), "products"),
-        (lambda core: UpdatePolicy(NEW, ACME, Policy(overage_cap=-2)), "policy.overage_cap"),
+        (lambda core: UpdatePolicy(NEW, ACME, AccountPolicy(overage_cap=-2)), "policy.overage_cap"),
         (
-            lambda core: UpdatePolicy(NEW, ACME, Policy(overdraft_limit=-1)),
+            lambda core: UpdatePolicy(NEW, ACME, AccountPolicy(overdraft_limit=-1)),
             "policy.overdraft_limit",
         ),
         (
-            lambda core: UpdatePolicy(NEW, ACME, Policy(overdraft_limit=INT64_MAX + 1)),
+            lambda core: UpdatePolicy(NEW, ACME, AccountPolicy(overdraft_limit=INT64_MAX + 1)),
             "policy.overdraft_limit",
         ),
-        (lambda core: UpdatePolicy(NEW, ACME, Policy(holds_open_max=-1)), "policy.holds_open_max"),
+        (
+            lambda core: UpdatePolicy(NEW, ACME, AccountPolicy(holds_open_max=-1)),
+            "policy.holds_open_max",
+        ),
     ],
     Reason.EXPIRY_INVALID: [
         (lambda core: replace(GRANT, expires_at=core.now), "expires_at_us"),

@@ -8,6 +8,7 @@ import pytest
 from core_world import START_US, Core, replay
 from ledger_case import LedgerCase
 
+import ledger.core.comparators
 import ledger.core.drawdown
 import ledger.core.holds
 import ledger.core.periods
@@ -68,8 +69,8 @@ def nothing_may_be_computed(monkeypatch: pytest.MonkeyPatch) -> None:
         (rating.price, "rate"),
         (ledger.core.usage, "rate"),
         (ledger.core.holds, "rate"),
-        (ledger.core.drawdown, "default_order"),
-        (ledger.core.drawdown, "Fraction"),
+        (ledger.core.drawdown, "order_of"),
+        (ledger.core.comparators, "Fraction"),
         (ledger.core.periods, "month_of"),
         (zoneinfo, "ZoneInfo"),
     ):

@@ -68,7 +68,7 @@ class Usage:
         self.requests = 0
         for number in ACCOUNTS:
             parent = ACCOUNTS[0] if number != ACCOUNTS[0] else 0
-            self.ask(c.CreateAccount, TENANT, number, parent, ACCOUNTS[0], e.Policy())
+            self.ask(c.CreateAccount, TENANT, number, parent, ACCOUNTS[0], e.AccountPolicy())
 
     def begin(self) -> None:
         """Grants, and usage of most products."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from fractions import Fraction
 
-from ledger.core.events import Excess, Overage, Pot
+from ledger.core.events import Comparator, Excess, Overage, Pot
 from ledger.core.limits import DAY_US
 from ledger.core.periods import month_of
 
@@ -33,15 +33,20 @@ class ModelGrant:
     drawn: int = 0
     over: bool = False  # voided, or expired and past its grace
 
-    def rank(self) -> tuple[object, ...]:
-        return (
-            self.priority,
-            self.expires_at,
-            Fraction(self.paid, self.amount),
-            len(self.products) or FOREVER,
-            self.effective_at,
-            self.number,
-        )
+    def rank(self, order: Comparator) -> tuple[object, ...]:
+        cost, products = Fraction(self.paid, self.amount), len(self.products) or FOREVER
+        match order:
+            case Comparator.METRONOME_1:
+                keys = (self.priority, cost > 0, products, self.expires_at, self.effective_at)
+            case Comparator.ORB_1:
+                keys = (self.expires_at, cost)
+            case Comparator.STRIPE_1:
+                keys = (self.priority, self.expires_at, not self.free, self.effective_at)
+            case Comparator.OPENMETER_1:
+                keys = (self.priority, self.expires_at)
+            case _:
+                keys = (self.priority, self.expires_at, cost, products, self.effective_at)
+        return (*keys, self.number)
 
     def may_pay(self, product: str, at: int) -> bool:
         applies = not self.products or product in self.products
@@ -65,6 +70,7 @@ class Model:
     overage: Overage = Overage.OFF
     cap: int = -1
     excess: Excess = Excess.OWE
+    order: Comparator = Comparator.INHERITED
     grants: list[ModelGrant] = field(default_factory=list)
     holds: list[ModelHold] = field(default_factory=list)
     owed: int = 0
@@ -101,7 +107,7 @@ class Model:
     def find(self, product: str, amount: int, at: int, recorded: bool) -> tuple[Slices, int]:
         """Slices for an amount, and what is left of it."""
         slices: Slices = []
-        for grant in sorted(self.grants, key=ModelGrant.rank):
+        for grant in sorted(self.grants, key=lambda grant: grant.rank(self.order)):
             if amount and grant.may_pay(product, at) and not grant.over:
                 take = min(amount, grant.left - grant.held)
                 slices.append((Pot.GRANT, grant.number, take))

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ledger.core.catalog import asset_number
 from ledger.core.commands import IssueGrant, Names, RecordUsage
-from ledger.core.events import GrantKind, Policy
+from ledger.core.events import AccountPolicy, GrantKind
 from ledger.core.shapes import Shape
 from ledger.engine.ledger import Ledger
 from ledger.engine.ticket import Ticket
@@ -92,7 +92,7 @@ class World:
         assert isinstance(asset, ConfigurationEntry)
         assert isinstance(await ledger.publish_card(TENANT_DEFAULT, CARD), ConfigurationEntry)
         created = await ledger.create_account(
-            TENANT_DEFAULT, name, None, f"create-{name}", Policy()
+            TENANT_DEFAULT, name, None, f"create-{name}", AccountPolicy()
         )
         assert isinstance(created, tuple), created
         entry = created[0]

@@ -13,7 +13,7 @@ from rbloom import Bloom
 
 from ledger.core.commands import AbandonRequest, AuthorizeHold, Command, Names, ReleaseHold
 from ledger.core.digest import digest
-from ledger.core.events import HoldAuthorized, Policy, UsageRecorded
+from ledger.core.events import AccountPolicy, HoldAuthorized, UsageRecorded
 from ledger.core.keys import KeyMap, is_forgotten
 from ledger.core.limits import DAY_US, HOUR_US, SECOND_US
 from ledger.core.outcomes import Reason, Refusal
@@ -76,7 +76,7 @@ async def accounts(ledger: Ledger, count: int) -> list[Entry]:
     made = []
     for number in range(count):
         created = await ledger.create_account(
-            TENANT_DEFAULT, f"a{number}", None, f"create-{number}", Policy()
+            TENANT_DEFAULT, f"a{number}", None, f"create-{number}", AccountPolicy()
         )
         assert isinstance(created, tuple)
         made.append(created[0])

@@ -8,7 +8,7 @@ import pytest
 from ledger.core.catalog import asset_number
 from ledger.core.commands import AuthorizeHold, CaptureHold, UpdatePolicy
 from ledger.core.decide import execute
-from ledger.core.events import Event, HoldAuthorized, Overage, Policy, UsageRecorded
+from ledger.core.events import AccountPolicy, Event, HoldAuthorized, Overage, UsageRecorded
 from ledger.core.limits import DAY_US, MINUTE_US
 from ledger.core.outcomes import Reason, Refusal
 from ledger.engine.ticket import Replay
@@ -71,7 +71,7 @@ async def test_a_capture_dated_into_another_month_asks_that_months_cap() -> None
         UpdatePolicy(
             digest.request("policy"),
             entry.number,
-            Policy(overage=Overage.SELF, overage_cap=100 * PRICE),
+            AccountPolicy(overage=Overage.SELF, overage_cap=100 * PRICE),
         ),
     )
     last_month = world.clock.now_us() - 30 * DAY_US

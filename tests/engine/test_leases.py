@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from ledger.core.books import BooksUnbalanced
-from ledger.core.events import Event, Policy, UsageRecorded, WriterOpened
+from ledger.core.events import AccountPolicy, Event, UsageRecorded, WriterOpened
 from ledger.engine import writer as writer_module
 from ledger.engine.configuration import AssetBody
 from ledger.engine.lease import TERM_US, Terms
@@ -94,7 +94,9 @@ async def funded(process: Process, name: str = "acme") -> Entry:
         await ledger.publish_asset(TENANT_DEFAULT, "USD", 9, "money"), ConfigurationEntry
     )
     assert isinstance(await ledger.publish_card(TENANT_DEFAULT, CARD), ConfigurationEntry)
-    created = await ledger.create_account(TENANT_DEFAULT, name, None, f"create-{name}", Policy())
+    created = await ledger.create_account(
+        TENANT_DEFAULT, name, None, f"create-{name}", AccountPolicy()
+    )
     assert isinstance(created, tuple)
     await ledger.submit(created[0], process.world.grant(ledger, created[0], "first", 10**12))
     return created[0]

@@ -16,7 +16,13 @@ from ledger.core.commands import (
     ReleaseHold,
 )
 from ledger.core.digest import digest
-from ledger.core.events import AccountCreated, HoldAuthorized, HoldReleased, Policy, UsageRecorded
+from ledger.core.events import (
+    AccountCreated,
+    AccountPolicy,
+    HoldAuthorized,
+    HoldReleased,
+    UsageRecorded,
+)
 from ledger.core.limits import DAY_US, HOUR_US, MINUTE_US
 from ledger.engine.ledger import Ledger
 from ledger.engine.ticket import Replay
@@ -228,7 +234,7 @@ async def test_a_child_of_a_paged_family_may_be_opened() -> None:
     ledger, entry = await world.funded()
     await page_all_out(ledger.writers[0])
     created = await ledger.create_account(
-        TENANT_DEFAULT, "acme/child", entry.account_id, "create-child", Policy()
+        TENANT_DEFAULT, "acme/child", entry.account_id, "create-child", AccountPolicy()
     )
     assert isinstance(created, tuple)
     assert isinstance(created[1].outcomes[0], AccountCreated)

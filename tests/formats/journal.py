@@ -26,7 +26,7 @@ from ledger.core.commands import (
     UpdatePolicy,
     VoidGrant,
 )
-from ledger.core.events import Event, Excess, Overage, Policy
+from ledger.core.events import AccountPolicy, Event, Excess, Overage
 from ledger.core.limits import DAY_US, HOUR_US, MINUTE_US
 from ledger.core.state import State
 from ledger.core.upcast import UPCASTS
@@ -110,7 +110,7 @@ async def write() -> Recorded:
 
 async def _story(books: Books, clock: ManualClock) -> None:
     for number in range(3):
-        team = await books.account(f"team{number}", policy=Policy(overage=Overage.OFF))
+        team = await books.account(f"team{number}", policy=AccountPolicy(overage=Overage.OFF))
         paid = await books.grant(team, 5_000, paid=1_000_000)
         await books.grant(team, 3_000, lifetime_us=DAY_US, products=("chat",))
         usage = [books.usage(team, f"event-{number}-{each}") for each in range(4)]
@@ -126,7 +126,7 @@ async def _story(books: Books, clock: ManualClock) -> None:
         await books.ask(team, AbandonRequest(books.key(team), team.number))
         await books.use(team, *[f"more-{number}-{each}" for each in range(9)])  # into debt
         await books.grant(team, 2_000, paid=77_777)  # repays the advance first
-        billed = Policy(overage=Overage.SELF, overage_cap=1_000, excess=Excess.BILL)
+        billed = AccountPolicy(overage=Overage.SELF, overage_cap=1_000, excess=Excess.BILL)
         await books.ask(team, UpdatePolicy(books.key(team), team.number, billed))
         await books.use(team, *[f"over-{number}-{each}" for each in range(6)])
         left = await books.account(f"team{number}/left", f"team{number}")

@@ -27,8 +27,8 @@ def key(number: int) -> bytes:
     return number.to_bytes(16, "big")
 
 
-ACCOUNT = e.AccountCreated(key(1), 1, 11, 0, 11, e.Policy())
-OTHER = e.AccountCreated(key(2), 1, 12, 0, 12, e.Policy())
+ACCOUNT = e.AccountCreated(key(1), 1, 11, 0, 11, e.AccountPolicy())
+OTHER = e.AccountCreated(key(2), 1, 12, 0, 12, e.AccountPolicy())
 GRANT = e.GrantIssued(
     key(3), 11, 1, 1, e.GrantKind.PROMOTIONAL, CREDIT, 100, 0, CREDIT, 0, NOON_US, 0, (), b"", 1, 2
 )
@@ -88,7 +88,7 @@ def changed(event: Any, **changes: Any) -> Any:
         (changed(USAGE, key=key(9), charges=(31,)), "sum of slices"),
         (changed(USAGE, key=key(9), charges=(30,), slices=()), "sum of slices"),
         (changed(USAGE), "identity"),
-        (e.AccountPolicyUpdated(key(4), 11, e.Policy(), 2), "identity"),
+        (e.AccountPolicyUpdated(key(4), 11, e.AccountPolicy(), 2), "identity"),
         (changed(USAGE, key=key(9), effective_at=NOON_US - 36 * 86_400_000_000), "effective time"),
         (changed(USAGE, key=key(9), effective_at=NOON_US + 400_000_000), "effective time"),
         (changed(USAGE, key=key(9), effective_at=NOON_US - 1), "time that grant 1 pays for"),
@@ -120,7 +120,7 @@ def changed(event: Any, **changes: Any) -> Any:
         (changed(ACCOUNT, key=key(9)), "account 11"),
         (changed(ACCOUNT, key=key(9), account=13, parent=11, root=12), "family"),
         (changed(ACCOUNT, key=key(9), account=13), "root"),
-        (e.AccountPolicyUpdated(key(9), 11, e.Policy(), 3), "version of the policy"),
+        (e.AccountPolicyUpdated(key(9), 11, e.AccountPolicy(), 3), "version of the policy"),
         (e.ConfigurationApplied(1, 2, bytes(32)), "version of the configuration"),
         (e.UsageQuarantined(key(9), 11, NOON_US, 0, (5,), "TOO_OLD"), "effective time"),
         (e.WriterOpened(3, 3, bytes(32)), "epoch"),
@@ -163,7 +163,7 @@ async def test_a_late_capture_comes_once_and_after_an_expiry_only() -> None:
 async def test_a_hold_that_stays_open_for_ever_is_a_leak(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("ledger.verify.holds.OVERDUE_BATCHES_MAX", 2)
     policies = [
-        [e.AccountPolicyUpdated(key(20 + version), 11, e.Policy(), version)]
+        [e.AccountPolicyUpdated(key(20 + version), 11, e.AccountPolicy(), version)]
         for version in range(2, 6)
     ]
     at = {batch: EXPIRY_US + batch for batch in range(4, 8)}

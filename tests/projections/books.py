@@ -20,7 +20,7 @@ from ledger.core.commands import (
     UpdatePolicy,
     VoidGrant,
 )
-from ledger.core.events import GrantIssued, GrantKind, HoldAuthorized, Overage, Policy
+from ledger.core.events import AccountPolicy, GrantIssued, GrantKind, HoldAuthorized, Overage
 from ledger.core.limits import DAY_US, HOUR_US
 from ledger.core.outcomes import Refusal
 from ledger.core.shapes import Shape
@@ -81,10 +81,10 @@ class Books:
         return self.ledger.family(entry).request(f"request {self.count}")
 
     async def account(
-        self, name: str, parent: str | None = None, policy: Policy | None = None
+        self, name: str, parent: str | None = None, policy: AccountPolicy | None = None
     ) -> Entry:
         made = await self.ledger.create_account(
-            TENANT_DEFAULT, name, parent, f"create {name}", policy or Policy()
+            TENANT_DEFAULT, name, parent, f"create {name}", policy or AccountPolicy()
         )
         assert isinstance(made, tuple), made
         assert not isinstance(made[1].outcomes[0], Refusal), made[1].outcomes[0]
@@ -185,9 +185,9 @@ class Books:
             await self.grant(team, 100_000, paid=77_777)  # repays the advance first
             await self.release(team, kept)
             await self.ask(
-                team, UpdatePolicy(self.key(team), team.number, Policy(overage=Overage.SELF))
+                team, UpdatePolicy(self.key(team), team.number, AccountPolicy(overage=Overage.SELF))
             )
-            empty = await self.account(f"{name}/left", name, Policy(overdraft_limit=0))
+            empty = await self.account(f"{name}/left", name, AccountPolicy(overdraft_limit=0))
             await self.ask(empty, CloseAccount(self.key(empty), empty.number))
             short = await self.account(f"{name}/short", name)
             await self.grant(short, 1_000, lifetime_us=HOUR_US)
