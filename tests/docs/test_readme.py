@@ -1,16 +1,21 @@
-"""The README's Python example is run as it stands, against a real server."""
+"""The Python examples of README and docs are run as they stand, against a real server."""
 
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from ledger.client import DrawdownClient
+from ledger.v1.account_pb2 import COMPARATOR_STRIPE_1
 from tests.crash.processes import ServerProcess
 
 README = Path(__file__).parents[2] / "README.md"
+CONCEPTS = README.parent / "docs" / "concepts.md"
 
 
 async def test_the_python_example_runs(
@@ -31,6 +36,25 @@ async def test_the_python_example_runs(
         server.stop()
     said = re.findall(r"print\(.*\)  # (.*)", code)
     assert capsys.readouterr().out.splitlines() == said
+
+
+async def test_the_example_of_a_comparator_runs(database: str, tmp_path: Path) -> None:
+    found = re.search(r"```python\n(.*?)```", CONCEPTS.read_text(), re.DOTALL)
+    assert found is not None
+    names: dict[str, Any] = {}
+    body = textwrap.indent(found.group(1), "    ")
+    exec(compile(f"async def example(ledger):\n{body}", "concepts.md", "exec"), names)
+    server = ServerProcess(database, tmp_path / "server.log")
+    server.start()
+    try:
+        await server.ready()
+        async with DrawdownClient(server.address, tenant="default", source="docs") as ledger:
+            await ledger.create_account("acme")
+            await names["example"](ledger)
+            policy = (await ledger.get_account("acme")).account.policy
+            assert policy.comparator == COMPARATOR_STRIPE_1
+    finally:
+        server.stop()
 
 
 def test_every_relative_link_leads_somewhere() -> None:
