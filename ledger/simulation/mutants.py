@@ -757,6 +757,9 @@ MUTANTS: Final = (
 """All of them; names are unique."""
 
 SEEDS: Final[dict[str, int]] = {
+    "usual usage draws what a hold holds": 2,
+    "usual usage recorded again": 5,
+    "usual usage paid by an expired grant": 1,
     "promotional after paid": 308,
     "own comparator not looked at": 194,
     "order of grants not renewed with the comparator": 223,
