@@ -154,6 +154,7 @@ class ApplyConfiguration(msgspec.Struct, gc=False):
 
     key: ClassVar[bytes] = b""  # it has no identity: the version that comes next comes once
     account: ClassVar[int] = 0
+    names: ClassVar[Names] = NO_NAMES
     tenant: int
     version: int
     content_hash: bytes

@@ -30,7 +30,7 @@ def drawdown(grant: Grant) -> GrantOrder:
 
 
 def metronome(grant: Grant) -> GrantOrder:
-    """Metronome's "order of consumption" of prepaid commits and credits, version 1: priority, cost
+    """Metronome's prioritization of prepaid commits and credits, version 1: priority, cost
     zero before paid, fewest applicable products, soonest expiry, earlier start."""
     return (
         grant.priority,

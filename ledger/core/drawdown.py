@@ -159,27 +159,12 @@ def draw(
     slices: list[Slice] = []
     left = from_grants(account, asset, product, amount, at, slices)
     over_limit = 0
-    if left and recorded:
-        over_limit, left = from_others(state, account, asset, left, period, opened, slices), 0
-    elif left:
-        left = from_debt(state, account, asset, left, period, opened, slices)
-    return Draw(slices, left, over_limit)
-
-
-def from_others(
-    state: State,
-    account: Account,
-    asset: int,
-    amount: int,
-    period: int,
-    opened: list[Event],
-    slices: list[Slice],
-) -> int:
-    """All that grants do not pay of recorded usage; returns what lands over every limit."""
-    left = from_debt(state, account, asset, amount, period, opened, slices)
     if left:
+        left = from_debt(state, account, asset, left, period, opened, slices)
+    if left and recorded:
         slices.append(_excess(state, account, asset, left, opened))
-    return left
+        over_limit, left = left, 0
+    return Draw(slices, left, over_limit)
 
 
 def from_debt(

@@ -30,7 +30,6 @@ from rating.compile import Plan
 from rating.price import UNPRICED, RatingFault, rate
 
 NO_TOTALS: Final[dict[int, int]] = {}
-_NO_ADVANCES: Final[tuple[tuple[int, int], ...]] = ()
 _NO_SLICES: Final[tuple[Slice, ...]] = ()
 _UNPRICED: Final = int(Suspense.UNPRICED)
 

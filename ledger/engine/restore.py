@@ -69,7 +69,7 @@ async def restore(
     except (CheckpointDamaged, msgspec.MsgspecError, ValueError) as error:
         logger.error(
             "shard %d: the checkpoint after batch %d is ignored and everything is replayed: %s; "
-            "run `drawdown verify`",
+            "unless this program was just upgraded, run `drawdown verify`",
             store.shard,
             stored.batch_seq,
             error,

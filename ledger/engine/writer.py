@@ -556,13 +556,13 @@ class Writer:
             if place > start:
                 patience = 1
                 ticket.outcomes += map(events.__getitem__, indexes[known:])
-                batch.names += [command.names for command in commands[start:place]]  # type: ignore[union-attr]
+                batch.names += [command.names for command in commands[start:place]]
             for command in commands[place : place + patience]:
                 self._decide_one(ticket, batch, command)
             place += patience
             patience = min(2 * patience, PATIENCE_MAX)
 
-    def _decide_one(self, ticket: Ticket, batch: Batch, command: Any) -> None:
+    def _decide_one(self, ticket: Ticket, batch: Batch, command: Command) -> None:
         state, events = self._speculative, batch.events
         outcome = execute(state, command, events)
         if isinstance(outcome, Known):
