@@ -1,0 +1,236 @@
+-- The second shape of the read models (see 0010). They are derived: the tables of the first shape go,
+-- and the projector fills the new ones from the journal.
+
+CREATE OR REPLACE FUNCTION ledger.create_projection(name text) RETURNS void LANGUAGE plpgsql AS $create$
+DECLARE
+    before text := current_setting('search_path');
+BEGIN
+    EXECUTE format('CREATE SCHEMA %I', name);
+    PERFORM set_config('search_path', format('%I', name), true);
+
+    -- Where each shard stands. Its row is the lock of the shard's projector. `scrubs` counts
+    -- erasures: whoever sees it move has read private records that are to be read again.
+    CREATE TABLE checkpoint (
+        shard        int    PRIMARY KEY CHECK (shard >= 0),
+        batch_seq    bigint NOT NULL DEFAULT 0,
+        entries      bigint NOT NULL DEFAULT 0,      -- = the entry_seq that comes next
+        recorded_at  bigint NOT NULL DEFAULT 0,
+        hash         bytea  NOT NULL DEFAULT decode(repeat('00', 32), 'hex'),
+        scrubs       bigint NOT NULL DEFAULT 0
+    );
+
+    -- How far behind the journal each shard is, as its projector saw it.
+    CREATE TABLE status (
+        shard         int    PRIMARY KEY,
+        entries       bigint NOT NULL,
+        head_entries  bigint NOT NULL,
+        lag_entries   bigint NOT NULL,
+        lag_us        bigint NOT NULL,
+        measured_at   bigint NOT NULL,
+        measured_by   text   NOT NULL
+    );
+
+    -- One row a transfer (rule B1). A usage event's slices are its posted lines with a pot (B4).
+    CREATE TABLE transfers (
+        entry_seq     bigint   NOT NULL,
+        debit_book    bigint   NOT NULL,
+        credit_book   bigint   NOT NULL,
+        asset         bigint   NOT NULL,
+        amount        bigint   NOT NULL CHECK (amount > 0),
+        value         bigint   NOT NULL,             -- money recognised by the slice
+        cost          bigint   NOT NULL,             -- the provider's
+        effective_at  bigint   NOT NULL,
+        recorded_at   bigint   NOT NULL,
+        tenant        int      NOT NULL,
+        shard         int      NOT NULL,
+        line          int      NOT NULL,             -- within the entry, from 0
+        phase         smallint NOT NULL CHECK (phase IN (1, 2, 3)),  -- pending, posted, released
+        pot           smallint NOT NULL CHECK (pot >= 0), -- 0 = no draw, else core's Pot
+        PRIMARY KEY (tenant, shard, entry_seq, line)
+    );
+
+    -- How usage was described and priced, once each, by the digest of what it says.
+    CREATE TABLE plans (
+        tenant          int      NOT NULL,
+        shard           int      NOT NULL,
+        plan            uuid     NOT NULL,
+        product         text     NOT NULL,
+        attributes      jsonb    NOT NULL,
+        quantity_names  text[]   NOT NULL,
+        rate_card       text     NOT NULL,
+        card_version    bigint   NOT NULL,
+        price_rows      bigint[] NOT NULL,           -- version << 20 | row; NULL = unpriced
+        asset           bigint   NOT NULL,
+        PRIMARY KEY (tenant, shard, plan)
+    );
+
+    -- One row a usage event. Arrays stand parallel to the plan's quantity_names. The columns from
+    -- `source` to `personal` come from journal_private and are blanked by an erasure.
+    CREATE TABLE usage_events (
+        entry_seq         bigint   NOT NULL,
+        account           bigint   NOT NULL,
+        asset             bigint   NOT NULL,
+        effective_at      bigint   NOT NULL,
+        recorded_at       bigint   NOT NULL,
+        charge            bigint   NOT NULL,         -- sum of the rated quantities
+        plan              uuid     NOT NULL,
+        tenant            int      NOT NULL,
+        shard             int      NOT NULL,
+        outcome           smallint NOT NULL CHECK (outcome IN (1, 2, 3)),
+                                                     -- applied, suspense, quarantined
+        late              boolean  NOT NULL,         -- captured after its hold had expired
+        quantities        bigint[] NOT NULL,
+        charges           bigint[],                  -- NULL element = in suspense
+        over_limit        bigint,                    -- the part that went by the excess policy
+        hold              bigint,                    -- settled by this event
+        reason            text,                      -- UNPRICED, TOO_OLD
+        trace             bytea,
+        source            text,
+        event_id          text,
+        operation         text,
+        operation_parent  text,
+        personal          jsonb,
+        PRIMARY KEY (tenant, shard, entry_seq)
+    );
+    CREATE INDEX usage_events_account ON usage_events (tenant, account, entry_seq);
+    CREATE INDEX usage_events_waiting ON usage_events (tenant, shard, entry_seq) WHERE outcome > 1;
+
+    -- Book accounts with their four counters (rule B1).
+    CREATE TABLE books (
+        tenant          int      NOT NULL,
+        shard           int      NOT NULL,
+        book            bigint   NOT NULL,
+        kind            smallint NOT NULL CHECK (kind >= 1),             -- core's BookKind
+        asset           bigint   NOT NULL,
+        owner           bigint   NOT NULL,           -- account or grant; 0 = the house
+        name            text     NOT NULL,
+        debits_posted   numeric  NOT NULL CHECK (debits_posted >= 0),
+        credits_posted  numeric  NOT NULL CHECK (credits_posted >= 0),
+        debits_pending  numeric  NOT NULL CHECK (debits_pending >= 0),
+        credits_pending numeric  NOT NULL CHECK (credits_pending >= 0),
+        PRIMARY KEY (tenant, shard, book)
+    ) WITH (fillfactor = 70);                        -- counters change in place
+
+    CREATE TABLE accounts (
+        tenant      int    NOT NULL,
+        shard       int    NOT NULL,
+        account     bigint NOT NULL,                 -- its name stands in account_directory only
+        parent      bigint,
+        root        bigint NOT NULL,
+        policy      jsonb  NOT NULL,
+        version     bigint NOT NULL,
+        created_at  bigint NOT NULL,
+        closed_at   bigint,
+        PRIMARY KEY (tenant, shard, account)
+    );
+
+    -- What was issued, and how it ended; what is drawn and held stands in the grant's book.
+    CREATE TABLE grants (
+        tenant        int      NOT NULL,
+        shard         int      NOT NULL,
+        number        bigint   NOT NULL,
+        account       bigint   NOT NULL,
+        ordinal       bigint   NOT NULL,
+        kind          smallint NOT NULL CHECK (kind >= 1),             -- core's GrantKind
+        state         smallint NOT NULL CHECK (state >= 0),            -- open, voided, expired
+        asset         bigint   NOT NULL,
+        amount        bigint   NOT NULL CHECK (amount > 0),
+        price_paid    bigint   NOT NULL CHECK (price_paid >= 0),
+        price_asset   bigint   NOT NULL,
+        priority      bigint   NOT NULL,
+        effective_at  bigint   NOT NULL,
+        expires_at    bigint,                        -- NULL = never
+        products      text[]   NOT NULL,             -- empty = every product
+        book          bigint   NOT NULL,
+        funding_book  bigint   NOT NULL,
+        backfill      bigint   NOT NULL,
+        voided        bigint   NOT NULL CHECK (voided >= 0),
+        expired       bigint   NOT NULL CHECK (expired >= 0),
+        issued_at     bigint   NOT NULL,
+        settled_at    bigint,
+        PRIMARY KEY (tenant, shard, number)
+    );
+    CREATE INDEX grants_account ON grants (tenant, account, number);
+
+    -- Holds; their slices are the pending lines of entry `entry_seq`.
+    CREATE TABLE holds (
+        tenant         int      NOT NULL,
+        shard          int      NOT NULL,
+        number         bigint   NOT NULL,
+        entry_seq      bigint   NOT NULL,
+        account        bigint   NOT NULL,
+        plan           uuid     NOT NULL,
+        asset          bigint   NOT NULL,
+        amount         bigint   NOT NULL CHECK (amount >= 0),
+        state          smallint NOT NULL CHECK (state BETWEEN 0 AND 3),
+                                                     -- open, captured, released, expired
+        quantities     bigint[] NOT NULL,
+        authorized_at  bigint   NOT NULL,
+        expires_at     bigint   NOT NULL,
+        settled_at     bigint,
+        settled_by     bigint,                       -- entry_seq
+        trace          bytea,
+        PRIMARY KEY (tenant, shard, number)
+    ) WITH (fillfactor = 80);
+    CREATE INDEX holds_open ON holds (tenant, account, number) WHERE state = 0;
+
+    -- Authorisations that were denied (rule I2).
+    CREATE TABLE denials (
+        tenant       int      NOT NULL,
+        shard        int      NOT NULL,
+        entry_seq    bigint   NOT NULL,
+        account      bigint   NOT NULL,
+        plan         uuid     NOT NULL,
+        asset        bigint   NOT NULL,
+        quantities   bigint[] NOT NULL,
+        charge       bigint   NOT NULL,
+        available    numeric  NOT NULL,
+        reason       text     NOT NULL,
+        recorded_at  bigint   NOT NULL,
+        trace        bytea,
+        PRIMARY KEY (tenant, shard, entry_seq)
+    );
+
+    -- Usage with what its plan says; `slices` costs nothing where it is not asked for.
+    CREATE VIEW usage AS
+    SELECT u.tenant, u.shard, u.entry_seq, u.account, u.asset, u.effective_at, u.recorded_at,
+           u.outcome, u.reason, u.late, p.product, p.attributes, p.quantity_names, u.quantities,
+           u.charges, u.charge, p.rate_card, p.card_version, p.price_rows, u.over_limit, u.hold,
+           u.source, u.event_id, u.operation, u.operation_parent, u.personal, u.trace,
+           (SELECT jsonb_agg(jsonb_build_object('pot', t.pot, 'book', t.debit_book,
+                       'amount', t.amount, 'value', t.value, 'cost', t.cost) ORDER BY t.line)
+            FROM transfers t
+            WHERE t.tenant = u.tenant AND t.shard = u.shard AND t.entry_seq = u.entry_seq
+              AND t.phase = 2) AS slices
+    FROM usage_events u JOIN plans p USING (tenant, shard, plan);
+
+    -- Quantities that wait for a price (rule B8).
+    CREATE VIEW suspense AS
+    SELECT u.tenant, u.shard, u.entry_seq, u.account, p.product, p.quantity_names[i] AS quantity_name,
+           u.quantities[i] AS quantity, u.reason, u.effective_at, u.recorded_at
+    FROM usage_events u JOIN plans p USING (tenant, shard, plan),
+         generate_subscripts(u.charges, 1) i
+    WHERE u.outcome > 1 AND u.outcome = 2 AND u.charges[i] IS NULL;
+
+    -- Grants with what is drawn, held and left (rules B3, B4, B6).
+    CREATE VIEW grant_balances AS
+    SELECT g.*, d.drawn, b.debits_pending AS held,
+           b.credits_posted - b.debits_posted - b.debits_pending AS remaining,
+           div(g.price_paid * d.drawn, g.amount) AS recognised
+    FROM grants g JOIN books b USING (tenant, shard, book),
+         LATERAL (SELECT b.debits_posted - g.voided - g.expired AS drawn) d;
+
+    -- Debits and credits by kind of book (rule B7), with the position that each shard stands at.
+    CREATE VIEW trial_balance AS
+    SELECT b.tenant, b.asset, b.kind, b.name, b.shard, c.entries,
+           sum(b.debits_posted) AS debits_posted, sum(b.credits_posted) AS credits_posted,
+           sum(b.debits_pending) AS debits_pending, sum(b.credits_pending) AS credits_pending
+    FROM books b JOIN checkpoint c USING (shard)
+    GROUP BY b.tenant, b.asset, b.kind, b.name, b.shard, c.entries;
+
+    PERFORM set_config('search_path', before, true);
+    PERFORM ledger.grant_projection(name);
+END $create$;
+
+DROP SCHEMA IF EXISTS projection CASCADE;
+SELECT ledger.create_projection('projection');
