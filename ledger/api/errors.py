@@ -66,6 +66,7 @@ TABLE: Final[Mapping[str, Handling]] = {
     "OVERFLOW": Handling(StatusCode.OUT_OF_RANGE, False, usage.INGEST_OUTCOME_OVERFLOW),
     "AMOUNT_INVALID": _INVALID,
     "EXPIRY_INVALID": _INVALID,
+    "ZONE_UNKNOWN": _INVALID,
     "GRANT_UNKNOWN": _MISSING,
     "GRANT_KEY_TAKEN": _TAKEN,
     "GRANT_SETTLED": _STATE,

@@ -7,8 +7,15 @@ from typing import Final, NamedTuple
 from ledger.api.assets import Assets
 from ledger.api.errors import CallFailed
 from ledger.api.limits import HOLDS_OPEN_MAX, Checked
-from ledger.core.events import AccountPolicy, Comparator, Excess, Overage
-from ledger.core.limits import HOLDS_OPEN_MAX_DEFAULT, ID_BYTES_MAX
+from ledger.core.events import AccountPolicy, Comparator, Excess, Overage, OverdraftKind
+from ledger.core.limits import (
+    HOLDS_OPEN_MAX_DEFAULT,
+    ID_BYTES_MAX,
+    OVERDRAFT_BASIS_POINTS_MAX,
+    PERIOD_GRACE_MAX_US,
+    PERIOD_GRACE_US,
+    ZONE_BYTES_MAX,
+)
 from ledger.core.state import State
 from ledger.journal.directory import AccountProfile, AliasRange
 from ledger.v1 import account_pb2 as pb
@@ -16,6 +23,10 @@ from ledger.v1 import account_pb2 as pb
 _OVERAGE: Final = {pb.OVERAGE_UNSPECIFIED: Overage.OFF, **{int(each): each for each in Overage}}
 _EXCESS: Final = {pb.EXCESS_UNSPECIFIED: Excess.OWE, **{int(each): each for each in Excess}}
 _COMPARATOR: Final = {int(each): each for each in Comparator}
+_OVERDRAFT: Final = {
+    pb.OVERDRAFT_KIND_UNSPECIFIED: OverdraftKind.FIXED,
+    **{int(each): each for each in OverdraftKind},
+}
 
 
 class AccountView(NamedTuple):
@@ -47,6 +58,16 @@ def policy_of(assets: Assets, tenant: int, shard: int, policy: pb.AccountPolicy)
     check.one_of("policy.overage", policy.overage, _OVERAGE)
     check.one_of("policy.excess", policy.excess, _EXCESS)
     check.one_of("policy.comparator", policy.comparator, _COMPARATOR)
+    check.one_of("policy.overdraft_kind", policy.overdraft_kind, _OVERDRAFT)
+    check.text("policy.zone", policy.zone, ZONE_BYTES_MAX)
+    check.between(
+        "policy.overdraft_basis_points",
+        policy.overdraft_basis_points,
+        0,
+        OVERDRAFT_BASIS_POINTS_MAX,
+    )
+    check.between("policy.period_grace_us", policy.period_grace_us, 0, PERIOD_GRACE_MAX_US)
+    check.between("policy.overdraft_grace_us", policy.overdraft_grace_us, 0)
     if policy.overdraft_limit:
         check.given("policy.overdraft_asset", bool(policy.overdraft_asset))
     check.done()
@@ -67,6 +88,15 @@ def policy_of(assets: Assets, tenant: int, shard: int, policy: pb.AccountPolicy)
         _EXCESS[policy.excess],
         policy.max_open_holds or HOLDS_OPEN_MAX_DEFAULT,
         _COMPARATOR[policy.comparator],
+        policy.holds_overdraft if policy.HasField("holds_overdraft") else True,
+        policy.holds_overage if policy.HasField("holds_overage") else True,
+        policy.zone,
+        policy.period_grace_us if policy.HasField("period_grace_us") else PERIOD_GRACE_US,
+        _OVERDRAFT[policy.overdraft_kind],
+        policy.overdraft_basis_points,
+        policy.overdraft_grace_us if policy.HasField("overdraft_grace_us") else -1,
+        policy.promotional_backfills,
+        policy.freeze_on_chargeback,
     )
 
 
@@ -81,7 +111,17 @@ def render_policy(assets: Assets, policy: AccountPolicy, version: int) -> pb.Acc
         max_open_holds=policy.holds_open_max,
         version=version,
         comparator=pb.Comparator.ValueType(policy.comparator),
+        holds_overdraft=policy.holds_overdraft,
+        holds_overage=policy.holds_overage,
+        zone=policy.zone,
+        period_grace_us=policy.period_grace,
+        overdraft_kind=pb.OverdraftKind.ValueType(policy.overdraft_kind),
+        overdraft_basis_points=policy.overdraft_basis_points,
+        promotional_backfills=policy.promotional_backfills,
+        freeze_on_chargeback=policy.freeze_on_chargeback,
     )
+    if policy.overdraft_grace >= 0:
+        rendered.overdraft_grace_us = policy.overdraft_grace
     if policy.overage_cap >= 0:
         rendered.overage_cap = policy.overage_cap
     return rendered

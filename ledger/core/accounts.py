@@ -11,8 +11,14 @@ from ledger.core.events import (
     Event,
     RequestAbandoned,
 )
-from ledger.core.limits import DEPTH_MAX, INT64_MAX
+from ledger.core.limits import (
+    DEPTH_MAX,
+    INT64_MAX,
+    OVERDRAFT_BASIS_POINTS_MAX,
+    PERIOD_GRACE_MAX_US,
+)
 from ledger.core.outcomes import Known, Reason, Refusal
+from ledger.core.periods import is_zone
 from ledger.core.state import Account, State
 from ledger.core.usage import account_closed, recorded_before, unknown_account
 
@@ -117,6 +123,28 @@ def _invalid_policy(state: State, tenant: int, policy: AccountPolicy) -> Refusal
             "policy.overage_cap",
             str(policy.overage_cap),
             "an overage cap is from 0 to 2^63 - 1, or absent",
+        )
+    for field, value, most in (
+        ("overdraft_basis_points", policy.overdraft_basis_points, OVERDRAFT_BASIS_POINTS_MAX),
+        ("period_grace_us", policy.period_grace, PERIOD_GRACE_MAX_US),
+    ):
+        if not 0 <= value <= most:
+            return Refusal(
+                Reason.AMOUNT_INVALID, f"policy.{field}", str(value), f"it is from 0 to {most}"
+            )
+    if not -1 <= policy.overdraft_grace <= INT64_MAX:
+        return Refusal(
+            Reason.AMOUNT_INVALID,
+            "policy.overdraft_grace_us",
+            str(policy.overdraft_grace),
+            "a grace is from 0 to 2^63 - 1 us, or absent",
+        )
+    if not is_zone(policy.zone):
+        return Refusal(
+            Reason.ZONE_UNKNOWN,
+            "policy.zone",
+            policy.zone,
+            "name a zone of the IANA time zone database, as Europe/Berlin, or none",
         )
     if not 0 <= policy.holds_open_max <= INT64_MAX:
         return Refusal(

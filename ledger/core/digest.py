@@ -100,8 +100,9 @@ def _account(account: Account) -> list[Any]:
 
 
 def _policy(policy: AccountPolicy) -> AccountPolicy | Policy:
-    """In the form of before there were comparators where it names none: old digests stay."""
-    return policy if policy.comparator else Policy(*msgspec.structs.astuple(policy)[:-1])
+    """In its first form where what came later has its default: old digests stay."""
+    first = msgspec.structs.astuple(policy)[: len(Policy.__struct_fields__)]
+    return policy if policy != AccountPolicy(*first) else Policy(*first)
 
 
 def _grant(grant: Grant) -> list[Any]:

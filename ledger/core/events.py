@@ -15,6 +15,8 @@ from typing import ClassVar, TypeAlias
 
 import msgspec
 
+from ledger.core.limits import PERIOD_GRACE_US
+
 
 class Pot(IntEnum):
     """What a slice was drawn from (rules D1, D4)."""
@@ -94,10 +96,17 @@ class Comparator(IntEnum):
     OPENMETER_1 = 5
 
 
+class OverdraftKind(IntEnum):
+    """What the limit of an overdraft is (rules D4, H6)."""
+
+    FIXED = 1
+    PERCENT_OF_LIFETIME = 2  # a share of lifetime value, `overdraft_limit` at most
+
+
 class AccountPolicy(msgspec.Struct, frozen=True, array_like=True):
     """Which grants pay first, and what an account may do when none is left (rules D2, D4).
 
-    Recorded whole, versioned.
+    Recorded whole, versioned. Durations are microseconds.
     """
 
     rate_card: str = ""  # "" = the nearest ancestor's, else "default" (rule D8)
@@ -108,6 +117,15 @@ class AccountPolicy(msgspec.Struct, frozen=True, array_like=True):
     excess: Excess = Excess.OWE
     holds_open_max: int = 10_000
     comparator: Comparator = Comparator.INHERITED
+    holds_overdraft: bool = True  # whether holds may draw the overdraft (rule H3)
+    holds_overage: bool = True  # whether holds may draw overage (rule H3)
+    zone: str = ""  # of its periods (rule T1); "" = the nearest ancestor's, else UTC
+    period_grace: int = PERIOD_GRACE_US  # how long a period takes late events (rule T2)
+    overdraft_kind: OverdraftKind = OverdraftKind.FIXED
+    overdraft_basis_points: int = 0  # of lifetime value, where the kind asks for it
+    overdraft_grace: int = -1  # authorisation refuses so long below zero (rule H6); -1 = never
+    promotional_backfills: bool = False  # whether free grants repay an advance (rule H6)
+    freeze_on_chargeback: bool = False  # rule F3
 
 
 class _Event(msgspec.Struct, frozen=True, array_like=True, gc=False):

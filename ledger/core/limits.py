@@ -25,12 +25,15 @@ KEYS_OUTLIVE_US: Final = DEDUPE_GENERATION_US + FUTURE_TOLERANCE_US
 
 HOLD_LIFETIME_DEFAULT_US: Final = 15 * MINUTE_US  # rule H1
 HOLD_LIFETIME_MAX_US: Final = DAY_US  # rule H1
+OVERDRAFT_BASIS_POINTS_MAX: Final = 1_000_000  # 100 x lifetime value
+PERIOD_GRACE_MAX_US: Final = DEDUPE_WINDOW_US
 HOLDS_OPEN_MAX_DEFAULT: Final = 10_000  # an account; x ~600 B = 6 MB
 BATCH_INDEX_MAX: Final = 1 << 19  # entries; half of what a locator's index holds
 SETTLED_A_TOUCH_MAX: Final = 16_384  # overdue pots that one command posts before it is refused
 SWEEP_ENTRIES_MAX: Final = 256  # expiries a batch: a midnight with a million delays nobody
 
 ID_BYTES_MAX: Final = 128  # account, alias, event, source, request, operation, external key
+ZONE_BYTES_MAX: Final = 64
 ATTRIBUTES_MAX: Final = 16
 ATTRIBUTE_NAME_BYTES_MAX: Final = 64
 ATTRIBUTE_VALUE_BYTES_MAX: Final = 128

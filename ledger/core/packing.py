@@ -20,7 +20,7 @@ from ledger.core.events import AccountPolicy, BookKind, GrantKind, Slice
 from ledger.core.evolve import inherited_card, inherited_comparator
 from ledger.core.state import GRANT_OPEN, NEVER, Account, Family, Grant, Hold, SettledHold, State
 
-FORMAT: Final = 2  # of both kinds of bytes; in 1 a policy named no comparator
+FORMAT: Final = 3  # of both kinds of bytes
 
 Wide: TypeAlias = int | str
 """An integer; as text where it does not fit 64 bits (rule N1)."""

@@ -5,12 +5,24 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import Final
+from zoneinfo import available_timezones
 
 from ledger.core.limits import DAY_US
 
 _MONTH_DAYS: Final = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _EPOCH_DAY: Final = 719_162  # days from 1 January of the year 1 to 1 January 1970
+
+
+@cache
+def _zones() -> frozenset[str]:
+    return frozenset(available_timezones())
+
+
+def is_zone(name: str) -> bool:
+    """Whether the IANA time zone database has it; "" = none of its own."""
+    return not name or name in _zones()
 
 
 class Months:

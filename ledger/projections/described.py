@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from ledger.core.events import AccountPolicy, PlanDeclared
+from ledger.core.upcast import Policy
 from ledger.journal.codec import PrivateRecords
 from ledger.projections.changes import Row
 
@@ -18,6 +19,8 @@ Names = tuple[str | None, str | None, str | None, str | None, str | None]
 NO_NAMES: Final[Names] = (None, None, None, None, None)
 
 _UNPRICED: Final = -1
+_DEFAULTS: Final = AccountPolicy()
+_LATER: Final = AccountPolicy.__struct_fields__[len(Policy.__struct_fields__) :]
 _encode_plan = msgspec.msgpack.Encoder().encode
 _encode_json = msgspec.json.Encoder().encode
 
@@ -56,10 +59,11 @@ def policy_json(policy: AccountPolicy) -> str:
 
 
 def policy_fields(policy: AccountPolicy) -> dict[str, object]:
-    """Its fields by name, without the comparator where that is inherited."""
+    """Its fields by name, without those that came later where they have their default."""
     fields = msgspec.structs.asdict(policy)
-    if not policy.comparator:
-        del fields["comparator"]
+    for name in _LATER:
+        if fields[name] == getattr(_DEFAULTS, name):
+            del fields[name]
     return fields
 
 

@@ -143,6 +143,30 @@ COMPARATOR_OPENMETER_1: Comparator.ValueType  # 5
 """As OpenMeter: priority, soonest expiry, earlier issued."""
 Global___Comparator: _TypeAlias = Comparator  # noqa: Y015
 
+class _OverdraftKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OverdraftKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OverdraftKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OVERDRAFT_KIND_UNSPECIFIED: _OverdraftKind.ValueType  # 0
+    """In a request the same as FIXED; never sent in a reply."""
+    OVERDRAFT_KIND_FIXED: _OverdraftKind.ValueType  # 1
+    """`overdraft_limit` itself."""
+    OVERDRAFT_KIND_PERCENT_OF_LIFETIME: _OverdraftKind.ValueType  # 2
+    """A share of lifetime value, `overdraft_limit` at most."""
+
+class OverdraftKind(_OverdraftKind, metaclass=_OverdraftKindEnumTypeWrapper):
+    """What the limit of an overdraft is."""
+
+OVERDRAFT_KIND_UNSPECIFIED: OverdraftKind.ValueType  # 0
+"""In a request the same as FIXED; never sent in a reply."""
+OVERDRAFT_KIND_FIXED: OverdraftKind.ValueType  # 1
+"""`overdraft_limit` itself."""
+OVERDRAFT_KIND_PERCENT_OF_LIFETIME: OverdraftKind.ValueType  # 2
+"""A share of lifetime value, `overdraft_limit` at most."""
+Global___OverdraftKind: _TypeAlias = OverdraftKind  # noqa: Y015
+
 @_typing.final
 class AccountPolicy(_message.Message):
     """What an account may do."""
@@ -158,6 +182,15 @@ class AccountPolicy(_message.Message):
     MAX_OPEN_HOLDS_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     COMPARATOR_FIELD_NUMBER: _builtins.int
+    HOLDS_OVERDRAFT_FIELD_NUMBER: _builtins.int
+    HOLDS_OVERAGE_FIELD_NUMBER: _builtins.int
+    ZONE_FIELD_NUMBER: _builtins.int
+    PERIOD_GRACE_US_FIELD_NUMBER: _builtins.int
+    OVERDRAFT_KIND_FIELD_NUMBER: _builtins.int
+    OVERDRAFT_BASIS_POINTS_FIELD_NUMBER: _builtins.int
+    OVERDRAFT_GRACE_US_FIELD_NUMBER: _builtins.int
+    PROMOTIONAL_BACKFILLS_FIELD_NUMBER: _builtins.int
+    FREEZE_ON_CHARGEBACK_FIELD_NUMBER: _builtins.int
     rate_card: _builtins.str
     """Name of its rate card, at most 128 bytes; empty = the nearest ancestor's, else "default"."""
     overdraft_asset: _builtins.str
@@ -180,6 +213,33 @@ class AccountPolicy(_message.Message):
     """What orders its grants, from this update on: slices that were drawn before stay as they are.
     Children without one of their own take it too.
     """
+    holds_overdraft: _builtins.bool
+    """Whether holds may draw the overdraft; unset = true."""
+    holds_overage: _builtins.bool
+    """Whether holds may draw overage; unset = true."""
+    zone: _builtins.str
+    """IANA name of the time zone of its periods, such as "Europe/Berlin", at most 64 bytes; empty =
+    the nearest ancestor's, else UTC.
+    """
+    period_grace_us: _builtins.int
+    """How long after its end a period still takes late events, in microseconds, 0 to 35 days; unset =
+    24 hours.
+    """
+    overdraft_kind: Global___OverdraftKind.ValueType
+    """What the limit of the overdraft is."""
+    overdraft_basis_points: _builtins.int
+    """Where `overdraft_kind` is PERCENT_OF_LIFETIME: the share of lifetime value (payments confirmed
+    less refunds and chargebacks) that may be owed, in hundredths of a percent, 0 to 1,000,000;
+    `overdraft_limit` is the most.
+    """
+    overdraft_grace_us: _builtins.int
+    """How long the balance may stay below zero before authorisation refuses, in microseconds, 0 to
+    2^63 - 1; unset = without end.
+    """
+    promotional_backfills: _builtins.bool
+    """Whether promotional grants repay what is owed in advance; paid ones always do."""
+    freeze_on_chargeback: _builtins.bool
+    """Whether a chargeback freezes the account."""
     def __init__(
         self,
         *,
@@ -192,14 +252,40 @@ class AccountPolicy(_message.Message):
         max_open_holds: _builtins.int = ...,
         version: _builtins.int = ...,
         comparator: Global___Comparator.ValueType = ...,
+        holds_overdraft: _builtins.bool | None = ...,
+        holds_overage: _builtins.bool | None = ...,
+        zone: _builtins.str = ...,
+        period_grace_us: _builtins.int | None = ...,
+        overdraft_kind: Global___OverdraftKind.ValueType = ...,
+        overdraft_basis_points: _builtins.int = ...,
+        overdraft_grace_us: _builtins.int | None = ...,
+        promotional_backfills: _builtins.bool = ...,
+        freeze_on_chargeback: _builtins.bool = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["_overage_cap", b"_overage_cap", "overage_cap", b"overage_cap"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_holds_overage", b"_holds_overage", "_holds_overdraft", b"_holds_overdraft", "_overage_cap", b"_overage_cap", "_overdraft_grace_us", b"_overdraft_grace_us", "_period_grace_us", b"_period_grace_us", "holds_overage", b"holds_overage", "holds_overdraft", b"holds_overdraft", "overage_cap", b"overage_cap", "overdraft_grace_us", b"overdraft_grace_us", "period_grace_us", b"period_grace_us"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_overage_cap", b"_overage_cap", "comparator", b"comparator", "excess", b"excess", "max_open_holds", b"max_open_holds", "overage", b"overage", "overage_cap", b"overage_cap", "overdraft_asset", b"overdraft_asset", "overdraft_limit", b"overdraft_limit", "rate_card", b"rate_card", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_holds_overage", b"_holds_overage", "_holds_overdraft", b"_holds_overdraft", "_overage_cap", b"_overage_cap", "_overdraft_grace_us", b"_overdraft_grace_us", "_period_grace_us", b"_period_grace_us", "comparator", b"comparator", "excess", b"excess", "freeze_on_chargeback", b"freeze_on_chargeback", "holds_overage", b"holds_overage", "holds_overdraft", b"holds_overdraft", "max_open_holds", b"max_open_holds", "overage", b"overage", "overage_cap", b"overage_cap", "overdraft_asset", b"overdraft_asset", "overdraft_basis_points", b"overdraft_basis_points", "overdraft_grace_us", b"overdraft_grace_us", "overdraft_kind", b"overdraft_kind", "overdraft_limit", b"overdraft_limit", "period_grace_us", b"period_grace_us", "promotional_backfills", b"promotional_backfills", "rate_card", b"rate_card", "version", b"version", "zone", b"zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__holds_overage: _TypeAlias = _typing.Literal["holds_overage"]  # noqa: Y015
+    _WhichOneofArgType__holds_overage: _TypeAlias = _typing.Literal["_holds_overage", b"_holds_overage"]  # noqa: Y015
+    _WhichOneofReturnType__holds_overdraft: _TypeAlias = _typing.Literal["holds_overdraft"]  # noqa: Y015
+    _WhichOneofArgType__holds_overdraft: _TypeAlias = _typing.Literal["_holds_overdraft", b"_holds_overdraft"]  # noqa: Y015
     _WhichOneofReturnType__overage_cap: _TypeAlias = _typing.Literal["overage_cap"]  # noqa: Y015
     _WhichOneofArgType__overage_cap: _TypeAlias = _typing.Literal["_overage_cap", b"_overage_cap"]  # noqa: Y015
+    _WhichOneofReturnType__overdraft_grace_us: _TypeAlias = _typing.Literal["overdraft_grace_us"]  # noqa: Y015
+    _WhichOneofArgType__overdraft_grace_us: _TypeAlias = _typing.Literal["_overdraft_grace_us", b"_overdraft_grace_us"]  # noqa: Y015
+    _WhichOneofReturnType__period_grace_us: _TypeAlias = _typing.Literal["period_grace_us"]  # noqa: Y015
+    _WhichOneofArgType__period_grace_us: _TypeAlias = _typing.Literal["_period_grace_us", b"_period_grace_us"]  # noqa: Y015
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__holds_overage) -> _WhichOneofReturnType__holds_overage | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__holds_overdraft) -> _WhichOneofReturnType__holds_overdraft | None: ...
+    @_typing.overload
     def WhichOneof(self, oneof_group: _WhichOneofArgType__overage_cap) -> _WhichOneofReturnType__overage_cap | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__overdraft_grace_us) -> _WhichOneofReturnType__overdraft_grace_us | None: ...
+    @_typing.overload
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__period_grace_us) -> _WhichOneofReturnType__period_grace_us | None: ...
 
 Global___AccountPolicy: _TypeAlias = AccountPolicy  # noqa: Y015
 

@@ -45,6 +45,15 @@ async def test_an_account_is_opened_with_its_policy_and_profile(priced: Served):
             excess=pb.EXCESS_BILL,
             max_open_holds=5,
             comparator=pb.COMPARATOR_STRIPE_1,
+            holds_overdraft=False,
+            holds_overage=True,
+            zone="Europe/Berlin",
+            period_grace_us=0,
+            overdraft_kind=pb.OVERDRAFT_KIND_PERCENT_OF_LIFETIME,
+            overdraft_basis_points=2_000,
+            overdraft_grace_us=0,
+            promotional_backfills=True,
+            freeze_on_chargeback=True,
         ),
     )
     made = await priced.accounts.Create(request)

@@ -174,6 +174,21 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
             lambda core: UpdatePolicy(NEW, ACME, AccountPolicy(holds_open_max=-1)),
             "policy.holds_open_max",
         ),
+        (
+            lambda core: UpdatePolicy(NEW, ACME, AccountPolicy(overdraft_basis_points=-1)),
+            "policy.overdraft_basis_points",
+        ),
+        (
+            lambda core: UpdatePolicy(NEW, ACME, AccountPolicy(period_grace=36 * DAY_US)),
+            "policy.period_grace_us",
+        ),
+        (
+            lambda core: UpdatePolicy(NEW, ACME, AccountPolicy(overdraft_grace=-2)),
+            "policy.overdraft_grace_us",
+        ),
+    ],
+    Reason.ZONE_UNKNOWN: [
+        (lambda core: UpdatePolicy(NEW, ACME, AccountPolicy(zone="Mars/Olympus")), "policy.zone"),
     ],
     Reason.EXPIRY_INVALID: [
         (lambda core: replace(GRANT, expires_at=core.now), "expires_at_us"),

@@ -129,6 +129,8 @@ def filled(event_class: type, *, minimal: bool = False) -> Any:
 
 def _any_value(kind: Any, numbers: Iterator[int], default: Any, minimal: bool) -> Any:
     """A value of a type, other than the default; `minimal`: the emptiest."""
+    if kind is bool and not minimal:
+        return default is not True
     made = _empty(kind) if minimal else _value(kind, numbers)
     while not minimal and made == default:
         made = _value(kind, numbers)

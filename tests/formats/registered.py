@@ -64,7 +64,25 @@ ROOTS: tuple[type, ...] = (
 )
 
 KEY, TRACE = bytes(range(16)), bytes(range(16, 32))
-POLICY = e.AccountPolicy("usd", 1, 2, e.Overage.PARENT, 3, e.Excess.BILL, 4)
+POLICY = e.AccountPolicy(
+    "usd",
+    1,
+    2,
+    e.Overage.PARENT,
+    3,
+    e.Excess.BILL,
+    4,
+    e.Comparator.ORB_1,
+    False,
+    False,
+    "Europe/Berlin",
+    5,
+    e.OverdraftKind.PERCENT_OF_LIFETIME,
+    6,
+    7,
+    True,
+    True,
+)
 SLICES = (e.Slice(e.Pot.GRANT, 1, 2, 3, 4), e.Slice(e.Pot.OVERAGE, 5, 6))
 # One of each event of the first version, no two fields of an event alike.
 BATCH: tuple[e.Event, ...] = (
