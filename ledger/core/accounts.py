@@ -18,9 +18,9 @@ from ledger.core.limits import (
     PERIOD_GRACE_MAX_US,
 )
 from ledger.core.outcomes import Known, Reason, Refusal
-from ledger.core.periods import is_zone
 from ledger.core.state import Account, State
 from ledger.core.usage import account_closed, recorded_before, unknown_account
+from ledger.core.zones import is_zone
 
 
 def decide_create(
@@ -139,7 +139,7 @@ def _invalid_policy(state: State, tenant: int, policy: AccountPolicy) -> Refusal
             str(policy.overdraft_grace),
             "a grace is from 0 to 2^63 - 1 us, or absent",
         )
-    if not is_zone(policy.zone):
+    if policy.zone and not is_zone(policy.zone):
         return Refusal(
             Reason.ZONE_UNKNOWN,
             "policy.zone",

@@ -52,6 +52,15 @@ class Excess(IntEnum):
     ABSORB = 3
 
 
+class PeriodUnit(IntEnum):
+    """What a period is counted in (rule T1)."""
+
+    WEEK = 1
+    MONTH = 2
+    QUARTER = 3
+    YEAR = 4
+
+
 class Suspense(IntEnum):
     """Why a quantity could not be rated (rule B8)."""
 
