@@ -120,7 +120,10 @@ BEGIN
         policy      jsonb  NOT NULL,
         version     bigint NOT NULL,
         created_at  bigint NOT NULL,
-        closed_at   bigint,
+        closed_at   bigint,                          -- NULL = open
+        reopened_at bigint,                          -- last; NULL = never
+        frozen_at   bigint,                          -- itself; what is below is frozen with it
+        profile_version bigint NOT NULL,             -- of display name and metadata, in the directory
         PRIMARY KEY (tenant, shard, account)
     );
 

@@ -23,6 +23,7 @@ from ledger.api.render_account import (
     policy_of,
     render_account,
 )
+from ledger.api.standing import StandingCalls
 from ledger.core.accounts import decide_create
 from ledger.core.commands import CloseAccount, CreateAccount, Names, UpdatePolicy
 from ledger.core.events import AccountClosed, AccountCreated, AccountPolicy, AccountPolicyUpdated
@@ -41,7 +42,7 @@ from ledger.v1 import account_pb2 as pb
 LIST_METHOD: Final = f"{pb.DESCRIPTOR.services_by_name['AccountService'].full_name}/List"
 
 
-class AccountService(Aliases):
+class AccountService(Aliases, StandingCalls):
     """See ledger/v1/account.proto."""
 
     def __init__(self, edge: Edge, parking: Parking, eraser: Eraser, forwarder: Forwarder) -> None:
@@ -93,7 +94,7 @@ class AccountService(Aliases):
         assert isinstance(event, AccountCreated), event
         edge.remember(entry)
         self._parking.appeared(tenant, request.account)
-        view = AccountView(event.policy, 1, answer.recorded_at_us, 0)
+        view = AccountView(event.policy, 1, answer.recorded_at_us)
         with rendering(answer.position):
             account = await self._render(entry, view)
         return pb.AccountServiceCreateResponse(
@@ -124,13 +125,23 @@ class AccountService(Aliases):
     async def get(
         self, request: pb.AccountServiceGetRequest, call: Call
     ) -> pb.AccountServiceGetResponse:
-        """Show one account."""
+        """Show one account; an erased one by its pseudonym."""
         edge = self._edge
         tenant = await edge.tenant(request.tenant)
-        entry = await edge.account(tenant, request.account)
+        erased: AccountProfile | None = None
+        try:
+            entry = await edge.account(tenant, request.account)
+        except CallFailed as failure:
+            found = await edge.ledger.directory.get_account(tenant, request.account, erased=True)
+            if isinstance(found, Refused) or not found.erased_at_us:
+                raise failure from None
+            erased, entry = found, found.entry
         view, reached = await self._view(entry, minimum(request.min_position, entry.shard))
+        account = await (
+            self._render(entry, view) if erased is None else self._rendered(erased, view)
+        )
         return pb.AccountServiceGetResponse(
-            account=await self._render(entry, view), position=position_of(entry.shard, reached)
+            account=account, position=position_of(entry.shard, reached)
         )
 
     async def list(
@@ -151,15 +162,17 @@ class AccountService(Aliases):
             raise directory_refused(page, field)
         views, reached = await self._views(page.accounts, request.min_position)
         elsewhere = await self._elsewhere(page.accounts, reached, request, call)
-        roots = await edge.names({profile.entry.root for profile in page.accounts})
+        numbers = {profile.entry.root for profile in page.accounts}
+        numbers |= {view.freeze.account for view in views.values() if view.freeze is not None}
+        names = await edge.names(numbers)
         response = pb.AccountServiceListResponse(
             next_page_token=page.next_page_token, position=encode_position(reached)
         )
         for profile in page.accounts:
             view = views.get(profile.entry.number)
             if view is not None:
-                root = roots[profile.entry.root]
-                response.accounts.append(render_account(edge.assets, profile, root, view))
+                current = await self._current(profile, view)
+                response.accounts.append(render_account(edge.assets, current, names, view))
             elif (there := elsewhere.get(profile.entry.account_id)) is not None:
                 response.accounts.append(there)
         return response
@@ -201,7 +214,7 @@ class AccountService(Aliases):
     async def close(
         self, request: pb.AccountServiceCloseRequest, call: Call
     ) -> pb.AccountServiceCloseResponse:
-        """Close an account for ever."""
+        """Close an account."""
         edge = self._edge
         tenant = await edge.tenant(request.tenant)
         check = Checked()
@@ -216,9 +229,11 @@ class AccountService(Aliases):
         )
         ticket = await call.submit(edge.ledger, entry, command)
         answer = answer_of(ticket, {"account": request.account})
-        assert isinstance(answer.event, AccountClosed), answer.event
+        event = answer.event
+        assert isinstance(event, AccountClosed), event
         with rendering(answer.position):
             view, _ = await self._view(entry)
+            view = view._replace(closed_at_us=event.closed_at)
             account = await self._render(entry, view)
         return pb.AccountServiceCloseResponse(
             account=account,
@@ -245,7 +260,9 @@ class AccountService(Aliases):
         edge.forget(entry)
         self._eraser.go_on()
         return pb.AccountServiceEraseResponse(
-            erased_at_us=edge.ledger.clock.now_us(), position=self._durable(entry)
+            erased_at_us=edge.ledger.clock.now_us(),
+            position=self._durable(entry),
+            pseudonym=erased.pseudonym,
         )
 
     # -- parts -----------------------------------------------------------------------------------
@@ -295,14 +312,6 @@ class AccountService(Aliases):
             reached.update(decode_position(part.position))
             found.update({account.account: account for account in part.accounts})
         return found
-
-    async def _render(self, entry: Entry, view: AccountView) -> pb.Account:
-        edge = self._edge
-        profile = await edge.ledger.directory.get_account(entry.tenant, entry.account_id)
-        if isinstance(profile, Refused):
-            raise directory_refused(profile, "account")
-        root = (await edge.names([entry.root]))[entry.root]
-        return render_account(edge.assets, profile, root, view)
 
 
 def _views_of(state: State, numbers: Sequence[int]) -> dict[int, AccountView]:

@@ -5,24 +5,19 @@ Names stand in the directory, not in the journal: a call is idempotent by its co
 
 from __future__ import annotations
 
+from ledger.api.account_parts import AccountParts
 from ledger.api.calls import Call
-from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed, directory_refused
 from ledger.api.limits import Checked
 from ledger.api.pages import page_after, page_token
-from ledger.api.parking import Parking
 from ledger.api.positions import minimum, position_of
-from ledger.api.render_account import AccountView, account_view, render_alias
-from ledger.journal.directory import AliasRange, Entry, Refused
+from ledger.api.render_account import render_alias
+from ledger.journal.directory import AliasRange, Refused
 from ledger.v1 import account_pb2 as pb
 
 
-class Aliases:
+class Aliases(AccountParts):
     """Part of AccountService."""
-
-    def __init__(self, edge: Edge, parking: Parking) -> None:
-        self._edge = edge
-        self._parking = parking
 
     async def assign_alias(
         self, request: pb.AssignAliasRequest, call: Call
@@ -106,20 +101,6 @@ class Aliases:
 
     # -- parts -----------------------------------------------------------------------------------
 
-    async def _view(self, entry: Entry, min_entries: int = 0) -> tuple[AccountView, int]:
-        writer = self._edge.writer(entry)
-        view, reached = await writer.read(
-            lambda state: account_view(state, entry.number), min_entries, (entry.number,)
-        )
-        if view is None:
-            raise CallFailed(
-                "ACCOUNT_UNKNOWN",
-                "the account's opening is not recorded; send its Create again",
-                field="account",
-                value=entry.account_id,
-            )
-        return view, reached
-
     async def _alias(
         self, tenant: int, alias: str, account_id: str, at_us: int, *, ending: bool
     ) -> AliasRange | None:
@@ -133,6 +114,3 @@ class Aliases:
             if not ending and starts <= at_us and (ends is None or at_us < ends):
                 return found
         return None
-
-    def _durable(self, entry: Entry) -> str:
-        return position_of(entry.shard, self._edge.writer(entry).durable_position)

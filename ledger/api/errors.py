@@ -52,6 +52,14 @@ TABLE: Final[Mapping[str, Handling]] = {
     "ACCOUNT_CLOSED": Handling(
         StatusCode.FAILED_PRECONDITION, False, usage.INGEST_OUTCOME_ACCOUNT_CLOSED
     ),
+    "ACCOUNT_FROZEN": Handling(
+        StatusCode.FAILED_PRECONDITION, False, usage.INGEST_OUTCOME_ACCOUNT_FROZEN
+    ),
+    "ACCOUNT_NOT_FROZEN": _STATE,
+    "ACCOUNT_NOT_CLOSED": _STATE,
+    "REOPENINGS_LIMIT": Handling(
+        StatusCode.RESOURCE_EXHAUSTED, False, usage.INGEST_OUTCOME_INVALID
+    ),
     "ACCOUNT_NOT_EMPTY": _STATE,
     "PARENT_UNKNOWN": _MISSING,
     "DEPTH_EXCEEDED": _STATE,

@@ -27,7 +27,11 @@ from ledger.core.commands import AbandonRequest, Names
 from ledger.core.events import (
     AccountClosed,
     AccountCreated,
+    AccountFrozen,
     AccountPolicyUpdated,
+    AccountProfileUpdated,
+    AccountReopened,
+    AccountUnfrozen,
     AuthorizeDenied,
     GrantIssued,
     GrantVoided,
@@ -53,10 +57,24 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     AccountCreated: pb.MUTATION_KIND_CREATE_ACCOUNT,
     AccountPolicyUpdated: pb.MUTATION_KIND_UPDATE_POLICY,
     AccountClosed: pb.MUTATION_KIND_CLOSE_ACCOUNT,
+    AccountFrozen: pb.MUTATION_KIND_FREEZE_ACCOUNT,
+    AccountUnfrozen: pb.MUTATION_KIND_UNFREEZE_ACCOUNT,
+    AccountReopened: pb.MUTATION_KIND_REOPEN_ACCOUNT,
+    AccountProfileUpdated: pb.MUTATION_KIND_UPDATE_METADATA,
     GrantIssued: pb.MUTATION_KIND_ISSUE_GRANT,
     GrantVoided: pb.MUTATION_KIND_VOID_GRANT,
 }
 
+
+_OF_ACCOUNTS: Final = (
+    AccountCreated,
+    AccountPolicyUpdated,
+    AccountClosed,
+    AccountFrozen,
+    AccountUnfrozen,
+    AccountReopened,
+    AccountProfileUpdated,
+)
 
 TRIAL_BALANCE_METHOD: Final = (
     f"{pb.DESCRIPTOR.services_by_name['JournalService'].full_name}/TrialBalance"
@@ -165,7 +183,7 @@ class JournalService(ProofCalls):
                 response.release.replayed = True
             case GrantIssued() | GrantVoided():
                 response.resource = mint(GRANT, entry.shard, event.account, event.grant)
-            case AccountCreated() | AccountPolicyUpdated() | AccountClosed():
+            case _ if isinstance(event, _OF_ACCOUNTS):
                 response.resource = (await edge.names([event.account]))[event.account]
         return response
 

@@ -24,6 +24,7 @@ BATCH_EVENTS_MAX: Final = 8_192  # the engine's ticket; x ~1 kB fits a message
 PAGE_SIZE_DEFAULT: Final = 100
 PAGE_SIZE_MAX: Final = 1_000
 DISPLAY_NAME_BYTES_MAX: Final = 256
+REASON_BYTES_MAX: Final = 256  # why an account is frozen, closed or reopened
 HOLDS_OPEN_MAX: Final = 1_000_000
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from ledger.api.assets import Assets
@@ -16,7 +17,7 @@ from ledger.core.limits import (
     PERIOD_GRACE_US,
     ZONE_BYTES_MAX,
 )
-from ledger.core.state import State
+from ledger.core.state import Account, State
 from ledger.journal.directory import AccountProfile, AliasRange
 from ledger.v1 import account_pb2 as pb
 
@@ -29,13 +30,32 @@ _OVERDRAFT: Final = {
 }
 
 
+class FreezeView(NamedTuple):
+    """A freeze: of which account, since when, and the locator of its entry."""
+
+    account: int
+    frozen_at_us: int
+    cause: int
+    recorded_by: int
+
+
 class AccountView(NamedTuple):
     """What an account's message needs of the state, taken at one position."""
 
     policy: AccountPolicy
     version: int
     created_at_us: int
-    closed_at_us: int
+    closed_at_us: int = 0
+    reopened_at_us: int = 0
+    frozen: FreezeView | None = None  # itself
+    above: FreezeView | None = None  # the nearest above it
+    profile_version: int = 1
+    profile_at: int = 0  # locator of the entry that the profile stands beside
+
+    @property
+    def freeze(self) -> FreezeView | None:
+        """What stops it from taking new usage."""
+        return self.frozen or self.above
 
 
 def account_view(state: State, number: int) -> AccountView | None:
@@ -43,7 +63,23 @@ def account_view(state: State, number: int) -> AccountView | None:
     account = state.accounts.get(number)
     if account is None:
         return None
-    return AccountView(account.policy, account.version, account.created_at, account.closed_at)
+    return AccountView(
+        account.policy,
+        account.version,
+        account.created_at,
+        account.closed_at,
+        account.reopened_at,
+        _freeze_view(account) if account.frozen_at else None,
+        _freeze_view(account.parent.freezer()) if account.parent is not None else None,
+        account.profile_version,
+        account.profile_at,
+    )
+
+
+def _freeze_view(account: Account | None) -> FreezeView | None:
+    if account is None:
+        return None
+    return FreezeView(account.number, account.frozen_at, account.freeze_cause, account.frozen_by)
 
 
 def policy_of(assets: Assets, tenant: int, shard: int, policy: pb.AccountPolicy) -> AccountPolicy:
@@ -128,20 +164,41 @@ def render_policy(assets: Assets, policy: AccountPolicy, version: int) -> pb.Acc
 
 
 def render_account(
-    assets: Assets, profile: AccountProfile, root: str, view: AccountView
+    assets: Assets,
+    profile: AccountProfile,
+    names: Mapping[int, str],
+    view: AccountView,
+    note: tuple[str, str] = ("", ""),
 ) -> pb.Account:
-    """One account: names from the directory, the rest from the state."""
+    """One account: names from the directory, the rest from the state. `note`: reason and actor of
+    its freeze."""
+    state, freeze = pb.ACCOUNT_STATE_OPEN, None
+    if view.freeze is not None:
+        state = pb.ACCOUNT_STATE_FROZEN
+        freeze = pb.Freeze(
+            account=names[view.freeze.account],
+            frozen_at_us=view.freeze.frozen_at_us,
+            cause=pb.FreezeCause.ValueType(view.freeze.cause),
+            reason=note[0],
+            actor=note[1],
+        )
+    if view.closed_at_us:
+        state = pb.ACCOUNT_STATE_CLOSED
     return pb.Account(
         account=profile.entry.account_id,
         parent=profile.parent_id or "",
-        root=root,
+        root=names[profile.entry.root],
         policy=render_policy(assets, view.policy, view.version),
         display_name=profile.display_name,
         metadata=profile.metadata,
-        state=pb.ACCOUNT_STATE_CLOSED if view.closed_at_us else pb.ACCOUNT_STATE_OPEN,
+        state=state,
         created_at_us=view.created_at_us,
         closed_at_us=view.closed_at_us,
         shard=profile.entry.shard,
+        freeze=freeze,
+        reopened_at_us=view.reopened_at_us,
+        metadata_version=view.profile_version,
+        erased_at_us=profile.erased_at_us,
     )
 
 

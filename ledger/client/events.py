@@ -55,6 +55,7 @@ class Outcome(IntEnum):
     RETRY = 10
     """Certainly not recorded, and given up: the same event may be sent again."""
     UNKNOWN = 11
+    ACCOUNT_FROZEN = 12
     """Recorded or not, and given up: send the same again, or ask get_outcome."""
 
     @property

@@ -1,13 +1,20 @@
-"""Deciding accounts: create, change the policy, close, abandon a request. Changes nothing."""
+"""Deciding accounts: create, new policy or profile, close, abandon a request. Changes nothing."""
 
 from __future__ import annotations
 
-from ledger.core.commands import AbandonRequest, CloseAccount, CreateAccount, UpdatePolicy
+from ledger.core.commands import (
+    AbandonRequest,
+    CloseAccount,
+    CreateAccount,
+    UpdatePolicy,
+    UpdateProfile,
+)
 from ledger.core.events import (
     AccountClosed,
     AccountCreated,
     AccountPolicy,
     AccountPolicyUpdated,
+    AccountProfileUpdated,
     Event,
     RequestAbandoned,
 )
@@ -154,6 +161,36 @@ def _invalid_policy(state: State, tenant: int, policy: AccountPolicy) -> Refusal
             "an account has from 0 to 2^63 - 1 open holds",
         )
     return None
+
+
+def decide_profile(
+    state: State, command: UpdateProfile, out: list[Event]
+) -> Event | Known | Refusal:
+    """Note down that display name and metadata were replaced; also of a closed account."""
+    known = recorded_before(state, command.key)
+    if known is not None:
+        return known
+    account = state.accounts.get(command.account)
+    if account is None:
+        return unknown_account(command.account)
+    version = account.profile_version
+    if command.expected_version and command.expected_version != version:
+        return Refusal(
+            Reason.VERSION_MISMATCH,
+            "expected_version",
+            str(version),
+            f"the metadata is at version {version}, not {command.expected_version}; read it again",
+        )
+    updated = AccountProfileUpdated(
+        command.key,
+        account.number,
+        command.profile,
+        version + 1,
+        command.expected_version,
+        command.trace,
+    )
+    out.append(updated)
+    return updated
 
 
 def decide_close(state: State, command: CloseAccount, out: list[Event]) -> Event | Known | Refusal:

@@ -111,6 +111,47 @@ class CloseAccount(msgspec.Struct, gc=False):
     trace: bytes = b""
 
 
+class FreezeAccount(msgspec.Struct, gc=False):
+    """Let an account and those below it take no new usage. `note`: digest of reason and actor."""
+
+    key: bytes
+    account: int
+    note: bytes = b""
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class UnfreezeAccount(msgspec.Struct, gc=False):
+    """Let a frozen account take new usage again."""
+
+    key: bytes
+    account: int
+    note: bytes = b""
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class ReopenAccount(msgspec.Struct, gc=False):
+    """Let a closed account take usage again from now on."""
+
+    key: bytes
+    account: int
+    note: bytes = b""
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class UpdateProfile(msgspec.Struct, gc=False):
+    """Replace display name and metadata, given by digest; `expected_version` 0 = whatever it is."""
+
+    key: bytes
+    account: int
+    profile: bytes
+    expected_version: int = 0
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
 class IssueGrant(msgspec.Struct, gc=False):
     """Credit units to an account. `external_key` is a permanent identity of the grant (rule I5)."""
 
@@ -168,6 +209,10 @@ Command: TypeAlias = (
     | CreateAccount
     | UpdatePolicy
     | CloseAccount
+    | FreezeAccount
+    | UnfreezeAccount
+    | ReopenAccount
+    | UpdateProfile
     | IssueGrant
     | VoidGrant
     | AbandonRequest

@@ -13,7 +13,13 @@ from collections.abc import Callable
 from heapq import heappop, heappush
 from typing import Any, TypeAlias
 
-from ledger.core.accounts import decide_abandon, decide_close, decide_create, decide_policy
+from ledger.core.accounts import (
+    decide_abandon,
+    decide_close,
+    decide_create,
+    decide_policy,
+    decide_profile,
+)
 from ledger.core.commands import (
     AbandonRequest,
     ApplyConfiguration,
@@ -22,10 +28,14 @@ from ledger.core.commands import (
     CloseAccount,
     Command,
     CreateAccount,
+    FreezeAccount,
     IssueGrant,
     RecordUsage,
     ReleaseHold,
+    ReopenAccount,
+    UnfreezeAccount,
     UpdatePolicy,
+    UpdateProfile,
     VoidGrant,
 )
 from ledger.core.events import ConfigurationApplied, Event
@@ -34,6 +44,7 @@ from ledger.core.grants import decide_issue, decide_void, expire
 from ledger.core.holds import decide_authorize, decide_capture, decide_release, expire_hold
 from ledger.core.limits import BATCH_INDEX_MAX, PERIOD_GRACE_US, SETTLED_A_TOUCH_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
+from ledger.core.standing import decide_freeze, decide_reopen, decide_unfreeze
 from ledger.core.state import NEVER, TIMER_FAMILY, TIMER_HOLD, Account, State
 from ledger.core.usage import decide_usage
 
@@ -182,7 +193,11 @@ _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     ReleaseHold: decide_release,
     CreateAccount: decide_create,
     UpdatePolicy: decide_policy,
+    UpdateProfile: decide_profile,
     CloseAccount: decide_close,
+    FreezeAccount: decide_freeze,
+    UnfreezeAccount: decide_unfreeze,
+    ReopenAccount: decide_reopen,
     IssueGrant: decide_issue,
     VoidGrant: decide_void,
     AbandonRequest: decide_abandon,

@@ -96,7 +96,23 @@ def _account(account: Account) -> list[Any]:
         ],
         [[asset, str(pending)] for asset, pending in sorted(account.overage_pending.items())],
         account.suspended,
+        *_later(account),
     ]
+
+
+def _later(account: Account) -> list[Any]:
+    """What came later, where it is not as if it had never come: old digests stay."""
+    standing = (
+        account.reopened_at,
+        account.gaps,
+        account.frozen_at,
+        account.frozen_by,
+        account.freeze_cause,
+    )
+    profile = (account.profile_version, account.profile_at)
+    if not any(standing) and account.profile_version == 1:
+        return []
+    return [*standing, *profile]
 
 
 def _policy(policy: AccountPolicy) -> AccountPolicy | Policy:

@@ -205,6 +205,60 @@ class AccountClosed(_Event, frozen=True, tag=12):
     trace: bytes = b""
 
 
+class FreezeCause(IntEnum):
+    """Why an account is frozen."""
+
+    REQUEST = 1  # somebody asked for it
+    CHARGEBACK = 2  # rule F3
+
+
+class AccountFrozen(_Event, frozen=True, tag=15):
+    """Neither the account nor those below it take new usage until it is unfrozen (rule I2).
+
+    `note` is the digest of the reason and of who asked. Without a `key` it follows from another
+    entry.
+    """
+
+    key: bytes
+    account: int
+    cause: FreezeCause = FreezeCause.REQUEST
+    note: bytes = b""
+    trace: bytes = b""
+
+
+class AccountUnfrozen(_Event, frozen=True, tag=16):
+    """The account takes new usage again, unless one above it is frozen."""
+
+    key: bytes
+    account: int
+    note: bytes = b""
+    trace: bytes = b""
+
+
+class AccountReopened(_Event, frozen=True, tag=18):
+    """A closed account takes usage again that is effective from now on."""
+
+    key: bytes
+    account: int
+    note: bytes = b""
+    trace: bytes = b""
+
+
+class AccountProfileUpdated(_Event, frozen=True, tag=19):
+    """Another display name and other metadata, by their digest.
+
+    `version` counts from 1 at creation. The texts stand beside the journal, where an erasure may
+    blank them.
+    """
+
+    key: bytes
+    account: int
+    profile: bytes
+    version: int
+    expected_version: int = 0
+    trace: bytes = b""
+
+
 class GrantIssued(_Event, frozen=True, tag=20):
     """Units credited to a grant: debit funding (or promotion), credit grant (rule B3).
 
@@ -391,6 +445,10 @@ Event: TypeAlias = (
     | AccountCreated
     | AccountPolicyUpdated
     | AccountClosed
+    | AccountFrozen
+    | AccountUnfrozen
+    | AccountReopened
+    | AccountProfileUpdated
     | GrantIssued
     | GrantVoided
     | GrantExpired

@@ -14,8 +14,12 @@ from ledger.core.books import Book, BooksUnbalanced
 from ledger.core.events import (
     AccountClosed,
     AccountCreated,
+    AccountFrozen,
     AccountPolicy,
     AccountPolicyUpdated,
+    AccountProfileUpdated,
+    AccountReopened,
+    AccountUnfrozen,
     AuthorizeDenied,
     BookKind,
     BookOpened,
@@ -174,6 +178,7 @@ def _account_created(state: State, event: AccountCreated) -> None:
         inherited_comparator(parent, event.policy),
         state.recorded_at,
     )
+    account.profile_at = state.locator
     state.accounts[event.account] = account
     if parent is None:
         state.families[event.root] = Family(event.root)
@@ -222,7 +227,54 @@ def _account_policy_updated(state: State, event: AccountPolicyUpdated) -> None:
 
 
 def _account_closed(state: State, event: AccountClosed) -> None:
-    state.accounts[event.account].closed_at = event.closed_at
+    account = state.accounts[event.account]
+    account.closed_at = event.closed_at
+    account.find_open_from()
+    state.keys.add(event.key, state.locator)
+
+
+def _account_reopened(state: State, event: AccountReopened) -> None:
+    """What it was closed for stays refused; older usage than the window needs no look (rule I4)."""
+    account = state.accounts[event.account]
+    gaps = [gap for gap in account.gaps if gap[1] > state.window_start]
+    account.gaps = (*gaps, (account.closed_at, state.recorded_at))
+    account.reopened_at = state.recorded_at
+    account.closed_at = 0
+    account.find_open_from()
+    state.keys.add(event.key, state.locator)
+
+
+def _account_frozen(state: State, event: AccountFrozen) -> None:
+    account = state.accounts[event.account]
+    account.frozen_at = state.recorded_at
+    account.frozen_by = state.locator
+    account.freeze_cause = int(event.cause)
+    inherit_frozen(account)
+    if event.key:
+        state.keys.add(event.key, state.locator)
+
+
+def _account_unfrozen(state: State, event: AccountUnfrozen) -> None:
+    account = state.accounts[event.account]
+    account.frozen_at = account.frozen_by = account.freeze_cause = 0
+    inherit_frozen(account)
+    state.keys.add(event.key, state.locator)
+
+
+def inherit_frozen(account: Account) -> None:
+    """An account is frozen if it or one above it is (rule I2): as far down as that changes."""
+    parent = account.parent
+    account.frozen = account.frozen_at > 0 or (parent is not None and parent.frozen)
+    account.find_open_from()
+    for child in account.children:
+        if child.frozen != (child.frozen_at > 0 or account.frozen):
+            inherit_frozen(child)
+
+
+def _account_profile_updated(state: State, event: AccountProfileUpdated) -> None:
+    account = state.accounts[event.account]
+    account.profile_version = event.version
+    account.profile_at = state.locator
     state.keys.add(event.key, state.locator)
 
 
@@ -419,6 +471,10 @@ _EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     AccountCreated: _account_created,
     AccountPolicyUpdated: _account_policy_updated,
     AccountClosed: _account_closed,
+    AccountFrozen: _account_frozen,
+    AccountUnfrozen: _account_unfrozen,
+    AccountReopened: _account_reopened,
+    AccountProfileUpdated: _account_profile_updated,
     GrantIssued: _grant_issued,
     GrantVoided: _grant_voided,
     GrantExpired: _grant_expired,

@@ -28,13 +28,14 @@ from ledger.core.shapes import Shape
 from ledger.core.state import HOLD_EXPIRED, Account, Hold, State
 from ledger.core.usage import (
     NO_TOTALS,
-    account_closed,
     declare,
     in_future,
     overflow,
     rating_fault,
     recorded_before,
     refuse_closed,
+    refuse_frozen,
+    refuse_new,
     rounding_totals,
     unknown_account,
     unusable,
@@ -76,8 +77,9 @@ def assess(
     state: State, account: Account, shape: Shape, quantities: tuple[int, ...], now: int
 ) -> Assessment | Refusal:
     """Decide without recording: advisory (rules D4, B8). Used by Check and Quote."""
-    if account.closed_at:
-        return account_closed(account)
+    refusal = refuse_new(account)
+    if refusal is not None:
+        return refusal
     if not quantities or min(quantities) <= 0:
         refusal = unusable(quantities)
         if refusal is not None:
@@ -170,8 +172,9 @@ def decide_authorize(
 
 
 def _hold_refused(account: Account, lifetime: int) -> Refusal | None:
-    if account.closed_at:
-        return account_closed(account)
+    refusal = refuse_new(account)
+    if refusal is not None:
+        return refusal
     if not 0 <= lifetime <= HOLD_LIFETIME_MAX_US:
         return Refusal(
             Reason.HOLD_LIFETIME_INVALID,
@@ -212,17 +215,21 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
         if settled.ended != HOLD_EXPIRED or settled.captured_late:
             return hold_settled(command.hold, settled.settled_at)
         product, attributes = settled.product, settled.attributes
-    refusal = _capture_refused(state, account, command)
+    refusal = _capture_refused(state, account, command, late=hold is None)
     if refusal is not None:
         return refusal
     shape = state.catalog.shape(product, attributes, command.quantity_names)
     return _capture(state, command, account, shape, hold, out)
 
 
-def _capture_refused(state: State, account: Account, command: CaptureHold) -> Refusal | None:
+def _capture_refused(
+    state: State, account: Account, command: CaptureHold, *, late: bool
+) -> Refusal | None:
+    """A frozen account takes captures of open holds: that work was let go ahead. A late one is new
+    usage (rules H1, I2)."""
     at = command.effective_at or state.recorded_at
-    if account.closed_at:
-        refusal = refuse_closed(state, account, at)
+    if at < account.open_from:
+        refusal = refuse_closed(state, account, at) or (refuse_frozen(account) if late else None)
         if refusal is not None:
             return refusal
     if not command.quantities or min(command.quantities) <= 0:

@@ -14,16 +14,24 @@ from ledger.core.commands import (
     CloseAccount,
     Command,
     CreateAccount,
+    FreezeAccount,
     IssueGrant,
     RecordUsage,
     ReleaseHold,
+    ReopenAccount,
+    UnfreezeAccount,
     UpdatePolicy,
+    UpdateProfile,
     VoidGrant,
 )
 from ledger.core.events import (
     AccountClosed,
     AccountCreated,
+    AccountFrozen,
     AccountPolicyUpdated,
+    AccountProfileUpdated,
+    AccountReopened,
+    AccountUnfrozen,
     AuthorizeDenied,
     Event,
     GrantIssued,
@@ -100,7 +108,11 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
     ReleaseHold: ((HoldReleased,), ("account", "hold")),
     CreateAccount: ((AccountCreated,), ("account", "parent", "policy", "profile")),
     UpdatePolicy: ((AccountPolicyUpdated,), ("account", "policy", "expected_version")),
+    UpdateProfile: ((AccountProfileUpdated,), ("account", "profile", "expected_version")),
     CloseAccount: ((AccountClosed,), ("account",)),
+    FreezeAccount: ((AccountFrozen,), ("account", "note")),
+    UnfreezeAccount: ((AccountUnfrozen,), ("account", "note")),
+    ReopenAccount: ((AccountReopened,), ("account", "note")),
     IssueGrant: (
         (GrantIssued,),
         (
@@ -179,6 +191,7 @@ _WIRE_NAMES = {
     "expires_at": "expires_at_us",
     "personal": "personal_attributes",
     "profile": "metadata",
+    "note": "reason",
 }
 
 

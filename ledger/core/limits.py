@@ -39,6 +39,7 @@ ATTRIBUTE_NAME_BYTES_MAX: Final = 64
 ATTRIBUTE_VALUE_BYTES_MAX: Final = 128
 QUANTITIES_MAX: Final = 16
 PRODUCTS_A_GRANT_MAX: Final = 100
+REOPENINGS_MAX: Final = 100  # of an account within the dedupe window; x ~100 B = 10 kB
 DEPTH_MAX: Final = 16  # accounts from a root to its deepest descendant
 
 KEYS_IN_MEMORY_MAX: Final = 2_000_000  # x ~190 B = 380 MB of memory

@@ -17,7 +17,7 @@ import msgspec
 from ledger.core.books import AssetTotals, Book
 from ledger.core.catalog import Catalog
 from ledger.core.events import AccountPolicy, BookKind, GrantKind, Slice
-from ledger.core.evolve import inherited_card, inherited_comparator
+from ledger.core.evolve import inherit_frozen, inherited_card, inherited_comparator
 from ledger.core.state import GRANT_OPEN, NEVER, Account, Family, Grant, Hold, SettledHold, State
 
 FORMAT: Final = 3  # of both kinds of bytes
@@ -31,7 +31,10 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 
 
 class PackedAccount(msgspec.Struct, array_like=True, gc=False):
-    """Totals, sorted: (price row, period, quantity), (asset, period, posted), (asset, pending)."""
+    """Totals, sorted: (price row, period, quantity), (asset, period, posted), (asset, pending).
+
+    `gaps`: [closed, reopened). `frozen_by`, `profile_at`: locators of entries.
+    """
 
     tenant: int
     number: int
@@ -44,6 +47,13 @@ class PackedAccount(msgspec.Struct, array_like=True, gc=False):
     totals: list[tuple[int, int, Wide]]
     overage_posted: list[tuple[int, int, Wide]]
     overage_pending: list[tuple[int, Wide]]
+    reopened_at: int
+    gaps: list[tuple[int, int]]
+    frozen_at: int
+    frozen_by: int
+    freeze_cause: int
+    profile_version: int
+    profile_at: int
 
 
 class PackedBook(msgspec.Struct, array_like=True, gc=False):
@@ -282,6 +292,13 @@ def _pack_account(account: Account) -> PackedAccount:
             (asset, _wide(account.overage_pending[asset]))
             for asset in sorted(account.overage_pending)
         ],
+        account.reopened_at,
+        list(account.gaps),
+        account.frozen_at,
+        account.frozen_by,
+        account.freeze_cause,
+        account.profile_version,
+        account.profile_at,
     )
 
 
@@ -305,6 +322,14 @@ def _unpack_account(state: State, root: int, packed: PackedAccount) -> None:
         (asset, period): int(posted) for asset, period, posted in packed.overage_posted
     }
     account.overage_pending = {asset: int(pending) for asset, pending in packed.overage_pending}
+    account.reopened_at = packed.reopened_at
+    account.gaps = tuple(packed.gaps)
+    account.frozen_at = packed.frozen_at
+    account.frozen_by = packed.frozen_by
+    account.freeze_cause = packed.freeze_cause
+    account.profile_version = packed.profile_version
+    account.profile_at = packed.profile_at
+    inherit_frozen(account)
     if parent is not None:
         parent.children.append(account)
     state.accounts[packed.number] = account

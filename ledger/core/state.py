@@ -72,15 +72,24 @@ class Account:
         "created_at",
         "depth",
         "first",
+        "freeze_cause",
+        "frozen",
+        "frozen_at",
+        "frozen_by",
+        "gaps",
         "grants",
         "holds",
         "next_due",
         "number",
+        "open_from",
         "overage",
         "overage_pending",
         "overage_posted",
         "parent",
         "policy",
+        "profile_at",
+        "profile_version",
+        "reopened_at",
         "root",
         "suspended",
         "tenant",
@@ -109,6 +118,15 @@ class Account:
         self.version = 1
         self.created_at = created_at
         self.closed_at = 0
+        self.reopened_at = 0  # last
+        self.gaps: tuple[tuple[int, int], ...] = ()  # [closed, reopened) within the window
+        self.frozen_at = 0  # itself, whatever is above it
+        self.frozen_by = 0  # locator of the entry that froze it
+        self.freeze_cause = 0
+        self.frozen: bool = parent is not None and parent.frozen  # itself, or one above it
+        self.open_from: int = NEVER if self.frozen else 0  # usage from then on meets it open
+        self.profile_version = 1
+        self.profile_at = 0  # locator of the entry that its display name and metadata stand beside
         self.children: list[Account] = []
         self.grants: list[Grant] = []
         self.first: Grant | None = None  # of its grants with units left, chained by `after`
@@ -124,6 +142,20 @@ class Account:
         self.next_due: int = NEVER  # nothing of this account falls due before
         self.card_key: tuple[int, str] = card_key
         self.comparator = comparator  # its own, else its nearest ancestor's
+
+    def find_open_from(self) -> None:
+        """Work out anew from when on usage needs no look at what was closed or frozen."""
+        if self.closed_at or self.frozen:
+            self.open_from = NEVER
+        else:
+            self.open_from = self.gaps[-1][1] if self.gaps else 0
+
+    def freezer(self) -> Account | None:
+        """The nearest of itself and those above it that is frozen; None = it takes new usage."""
+        account: Account | None = self
+        while account is not None and not account.frozen_at:
+            account = account.parent
+        return account
 
     def with_units(self) -> list[Grant]:
         """Its grants with units left, in the order in which they are chained."""

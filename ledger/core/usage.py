@@ -22,10 +22,9 @@ from ledger.core.events import (
 from ledger.core.limits import (
     FUTURE_TOLERANCE_US,
     INT64_MAX,
-    PERIOD_GRACE_US,
 )
 from ledger.core.outcomes import Known, Reason, Refusal
-from ledger.core.state import Account, State
+from ledger.core.state import NEVER, Account, State
 from rating.compile import Plan
 from rating.price import UNPRICED, RatingFault, rate
 
@@ -46,8 +45,8 @@ def decide_usage(state: State, command: RecordUsage, out: list[Event]) -> Event 
     if account is None:
         return unknown_account(command.account)
     at = command.effective_at or state.recorded_at
-    if account.closed_at:
-        refusal = refuse_closed(state, account, at)
+    if at < account.open_from:
+        refusal = refuse_closed(state, account, at) or refuse_frozen(account)
         if refusal is not None:
             return refusal
     quantities = command.quantities
@@ -188,10 +187,15 @@ def unknown_account(number: int) -> Refusal:
 
 
 def refuse_closed(state: State, account: Account, at: int) -> Refusal | None:
-    """Closed for usage of that time: only what was before the closing, until grace ends (T2)."""
-    if at < account.closed_at and state.recorded_at < account.closed_at + PERIOD_GRACE_US:
-        return None
-    return account_closed(account)
+    """Closed for usage of that time: only what was before a closing, until grace ends (T2)."""
+    ungraced = state.recorded_at - account.policy.period_grace  # closings until then: grace is over
+    if account.closed_at and (at >= account.closed_at or account.closed_at <= ungraced):
+        return account_closed(account)
+    if at >= state.window_start:
+        for closed_at, reopened_at in account.gaps:
+            if at < reopened_at and (at >= closed_at or closed_at <= ungraced):
+                return _was_closed(closed_at, reopened_at)
+    return None
 
 
 def account_closed(account: Account) -> Refusal:
@@ -202,6 +206,37 @@ def account_closed(account: Account) -> Refusal:
         str(account.closed_at),
         "the account is closed since this instant; only earlier usage, until its grace ends",
     )
+
+
+def _was_closed(closed_at: int, reopened_at: int) -> Refusal:
+    return Refusal(
+        Reason.ACCOUNT_CLOSED,
+        "account",
+        str(closed_at),
+        f"the account was closed from this instant to {reopened_at}; only later usage, and earlier "
+        "until the grace of the closing ended",
+    )
+
+
+def refuse_frozen(account: Account) -> Refusal | None:
+    """A frozen account, or one below it, takes nothing new; the same id may come later (I2)."""
+    freezer = account.freezer()
+    if freezer is None:
+        return None
+    which = "the account is" if freezer is account else "an account above it is"
+    return Refusal(
+        Reason.ACCOUNT_FROZEN,
+        "account",
+        str(freezer.frozen_at),
+        f"{which} frozen since {freezer.frozen_at}; unfreeze it and send the same again",
+    )
+
+
+def refuse_new(account: Account) -> Refusal | None:
+    """Whether the account takes no new work now: it is closed or frozen."""
+    if account.open_from < NEVER:
+        return None
+    return account_closed(account) if account.closed_at else refuse_frozen(account)
 
 
 def in_future(at: int, now: int) -> Refusal:

@@ -24,6 +24,7 @@ from ledger.engine.configuration import AssetBody, Configurations
 from ledger.engine.lease import Terms
 from ledger.engine.names import NameWatch
 from ledger.engine.observer import Observer
+from ledger.engine.profiles import private_pairs, profile_pairs
 from ledger.engine.recovery import Progress
 from ledger.engine.shards import Shards
 from ledger.engine.ticket import NotApplied, NotAppliedReason, NotOwner, OutcomeUnknown, Ticket
@@ -47,6 +48,10 @@ FAMILIES_CACHED_MAX: Final = 100_000  # digest objects; x ~600 B = 60 MB
 UNSERVED_RETRY_US: Final = 200_000
 ALWAYS_US: Final = 1
 """The first version of a card prices whatever came before it as well: nothing else did."""
+
+
+FIRST_VERSION: Final = 1
+"""Of display name and metadata, as an account is opened."""
 
 
 class Storage(Protocol):
@@ -220,8 +225,8 @@ class Ledger:
         if isinstance(entry, Refused):
             return entry
         digest = self.family(entry)
-        profile = [("display_name", display_name)] if display_name else []
-        profile += [(f"metadata.{name}", value) for name, value in (metadata or {}).items()]
+        metadata = metadata or {}
+        profile = profile_pairs(display_name, metadata)
         ticket = await self.submit(
             entry,
             CreateAccount(
@@ -231,15 +236,19 @@ class Ledger:
                 entry.parent or 0,
                 entry.root,
                 policy,
-                digest.pairs(tuple(sorted(profile))),
-                Names("", request_id),
+                digest.pairs(profile),
+                Names(
+                    "",
+                    request_id,
+                    personal=private_pairs(display_name, metadata) if profile else (),
+                ),
                 trace,
             ),
         )
         if not isinstance(ticket.outcomes[0], Refusal):
             if profile:
                 await self.directory.update_profile(
-                    tenant, account_id, display_name, metadata or {}
+                    tenant, account_id, display_name, metadata, FIRST_VERSION
                 )
             await self.directory.confirm(entry.number)
         return entry, ticket

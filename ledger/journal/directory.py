@@ -91,13 +91,18 @@ class Entry(Struct, frozen=True):
 
 
 class AccountProfile(Struct, frozen=True):
-    """An entry with what people call it. `parent_id` is None for a root."""
+    """An entry with what people call it, in which version. `parent_id` is None for a root.
+
+    `version` counts as the journal does, which may be ahead; 0 = its opening is not confirmed.
+    """
 
     entry: Entry
     parent_id: str | None
     display_name: str
     metadata: dict[str, str]
     created_at_us: int
+    version: int = 0
+    erased_at_us: int = 0  # 0 = it was not
 
 
 class AccountPage(Struct, frozen=True):
@@ -189,8 +194,13 @@ class Directory(Protocol):
         """All ranges of all aliases of an account, ordered by alias and time."""
         ...
 
-    async def get_account(self, tenant: int, account_id: str) -> AccountProfile | Refused:
-        """One account with its profile. Refused: ACCOUNT_UNKNOWN."""
+    async def get_account(
+        self, tenant: int, account_id: str, *, erased: bool = False
+    ) -> AccountProfile | Refused:
+        """One account with its profile; `erased`: or one that this pseudonym stands for.
+
+        Refused: ACCOUNT_UNKNOWN.
+        """
         ...
 
     async def list_accounts(
@@ -212,8 +222,12 @@ class Directory(Protocol):
         account_id: str,
         display_name: str | None,
         metadata: dict[str, str] | None,
+        version: int,
     ) -> AccountProfile | Refused:
-        """Replace what is not None. Refused: ACCOUNT_UNKNOWN."""
+        """Replace what is not None, unless that version or a later one stands there already.
+
+        Refused: ACCOUNT_UNKNOWN.
+        """
         ...
 
     async def erase(self, tenant: int, account_id: str) -> Erasure | Refused:

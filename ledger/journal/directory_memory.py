@@ -46,6 +46,7 @@ class MemoryDirectory:
         self._clock = clock
         self._by_name: dict[tuple[int, str], int] = {}
         self._profiles: dict[int, d.AccountProfile] = {}
+        self._pseudonyms: dict[tuple[int, str], int] = {}
         self._aliases: dict[tuple[int, str], list[tuple[d.AliasRange, int]]] = {}
         self._pending: dict[int, d.Erasure] = {}
         self._tenants = {
@@ -103,6 +104,9 @@ class MemoryDirectory:
         profile = self._profiles.get(number)
         if profile is not None and profile.entry.state == d.AccountState.CLAIMED:
             self._change(number, state=d.AccountState.CREATED)
+            self._profiles[number] = replace(
+                self._profiles[number], version=max(profile.version, 1)
+            )
 
     def cached(self, tenant: int, name: str, at_us: int) -> d.Entry | None:
         """See `Directory.cached`: here, everything there is."""
@@ -173,10 +177,14 @@ class MemoryDirectory:
             if of == tenant and number == account.number
         )
 
-    async def get_account(self, tenant: int, account_id: str) -> d.AccountProfile | d.Refused:
+    async def get_account(
+        self, tenant: int, account_id: str, *, erased: bool = False
+    ) -> d.AccountProfile | d.Refused:
         """See `Directory.get_account`."""
         self._reachable()
         number = self._by_name.get((tenant, account_id))
+        if number is None and erased:
+            number = self._pseudonyms.get((tenant, account_id))
         if number is None:
             return rules.refused(d.Reason.ACCOUNT_UNKNOWN, account_id)
         return self._profiles[number]
@@ -214,15 +222,17 @@ class MemoryDirectory:
         account_id: str,
         display_name: str | None,
         metadata: dict[str, str] | None,
+        version: int,
     ) -> d.AccountProfile | d.Refused:
         """See `Directory.update_profile`."""
         profile = await self.get_account(tenant, account_id)
-        if isinstance(profile, d.Refused):
+        if isinstance(profile, d.Refused) or profile.version >= version:
             return profile
         changed = replace(
             profile,
             display_name=profile.display_name if display_name is None else display_name,
             metadata=dict(profile.metadata if metadata is None else metadata),
+            version=version,
         )
         self._profiles[profile.entry.number] = changed
         return changed
@@ -239,7 +249,10 @@ class MemoryDirectory:
             if not every:
                 del self._aliases[key]
         self.placements.pop((tenant, account_id), None)
-        self._profiles[number] = replace(self._profiles[number], display_name="", metadata={})
+        self._profiles[number] = replace(
+            self._profiles[number], display_name="", metadata={}, erased_at_us=self._clock()
+        )
+        self._pseudonyms[tenant, pseudonym] = number
         entry = self._change(number, account_id=pseudonym, state=d.AccountState.ERASED)
         family = [p.entry for p in self._profiles.values() if p.entry.root == entry.root]
         family_erased = all(member.state == d.AccountState.ERASED for member in family)

@@ -154,12 +154,14 @@ class PostgresDirectory:
                 resolved[name, at_us] = accounts[meant]
         return resolved
 
-    async def get_account(self, tenant: int, account_id: str) -> d.AccountProfile | d.Refused:
+    async def get_account(
+        self, tenant: int, account_id: str, *, erased: bool = False
+    ) -> d.AccountProfile | d.Refused:
         """See `Directory.get_account`."""
         record = None
         if d.is_valid_name(account_id):
             async with borrow(self._pool) as connection:
-                record = await connection.fetchrow(SQL["profile"], tenant, account_id)
+                record = await connection.fetchrow(SQL["profile"], tenant, account_id, erased)
         if record is None:
             return rules.refused(d.Reason.ACCOUNT_UNKNOWN, account_id)
         return to_profile(record)
@@ -196,13 +198,14 @@ class PostgresDirectory:
         account_id: str,
         display_name: str | None,
         metadata: dict[str, str] | None,
+        version: int,
     ) -> d.AccountProfile | d.Refused:
         """See `Directory.update_profile`."""
         packed = None if metadata is None else msgspec.json.encode(metadata).decode()
         if d.is_valid_name(account_id):
             async with borrow(self._pool) as connection:
                 await connection.execute(
-                    SQL["update_profile"], tenant, account_id, display_name, packed
+                    SQL["update_profile"], tenant, account_id, display_name, packed, version
                 )
         return await self.get_account(tenant, account_id)
 

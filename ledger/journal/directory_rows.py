@@ -38,6 +38,8 @@ def to_profile(record: asyncpg.Record) -> d.AccountProfile:
         record["display_name"],
         _metadata.decode(record["metadata"]),
         record["created_at_us"],
+        record["profile_version"],
+        record["erased_at_us"],
     )
 
 

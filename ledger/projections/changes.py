@@ -24,6 +24,7 @@ BOOKS: Final = (
 )  # fmt: skip
 ACCOUNTS: Final = (
     "tenant", "shard", "account", "parent", "root", "policy", "version", "created_at", "closed_at",
+    "reopened_at", "frozen_at", "profile_version",
 )  # fmt: skip
 GRANTS: Final = (
     "tenant", "shard", "number", "account", "ordinal", "kind", "asset", "amount", "price_paid",
@@ -92,15 +93,26 @@ class GrantEnd:
 
 
 class AccountChange:
-    """The newest policy (None = unchanged) and closing (0 = not closed) of one account."""
+    """What changes of one account. None = unchanged; 0 = open, not frozen."""
 
-    __slots__ = ("closed_at", "policy", "tenant", "version")
+    __slots__ = (
+        "closed_at",
+        "frozen_at",
+        "policy",
+        "profile_version",
+        "reopened_at",
+        "tenant",
+        "version",
+    )
 
     def __init__(self, tenant: int) -> None:
         self.tenant = tenant
         self.policy: str | None = None
         self.version = 0
-        self.closed_at = 0
+        self.closed_at: int | None = None
+        self.reopened_at: int | None = None
+        self.frozen_at: int | None = None
+        self.profile_version: int | None = None
 
 
 class Changes:

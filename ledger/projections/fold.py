@@ -13,7 +13,11 @@ from typing import Any, Final
 from ledger.core.events import (
     AccountClosed,
     AccountCreated,
+    AccountFrozen,
     AccountPolicyUpdated,
+    AccountProfileUpdated,
+    AccountReopened,
+    AccountUnfrozen,
     AuthorizeDenied,
     BookOpened,
     GrantExpired,
@@ -214,6 +218,20 @@ class Fold:
     def _account_closed(self, _: int, event: AccountClosed) -> None:
         self._account_change(event.account).closed_at = event.closed_at
 
+    def _account_reopened(self, _: int, event: AccountReopened) -> None:
+        change = self._account_change(event.account)
+        change.closed_at = 0
+        change.reopened_at = self._recorded_at
+
+    def _account_frozen(self, _: int, event: AccountFrozen) -> None:
+        self._account_change(event.account).frozen_at = self._recorded_at
+
+    def _account_unfrozen(self, _: int, event: AccountUnfrozen) -> None:
+        self._account_change(event.account).frozen_at = 0
+
+    def _profile_updated(self, _: int, event: AccountProfileUpdated) -> None:
+        self._account_change(event.account).profile_version = event.version
+
     def _account_change(self, account: int) -> AccountChange:
         changed = self._changes.changed_accounts
         change = changed.get(account)
@@ -341,6 +359,10 @@ _HANDLERS: Final[dict[type, Callable[[Fold, int, Any], None]]] = {
     AccountCreated: Fold._account_created,
     AccountPolicyUpdated: Fold._policy_updated,
     AccountClosed: Fold._account_closed,
+    AccountReopened: Fold._account_reopened,
+    AccountFrozen: Fold._account_frozen,
+    AccountUnfrozen: Fold._account_unfrozen,
+    AccountProfileUpdated: Fold._profile_updated,
     GrantIssued: Fold._grant_issued,
     GrantVoided: Fold._grant_voided,
     GrantExpired: Fold._grant_expired,

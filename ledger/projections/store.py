@@ -17,7 +17,7 @@ from ledger.failpoints import reached
 from ledger.journal.connection import Connection, connect
 from ledger.journal.protocol import JournalRow
 from ledger.projections import changes as c
-from ledger.projections.changes import Changes, Moved, Row
+from ledger.projections.changes import AccountChange, Changes, Moved, Row
 from ledger.projections.facts import Facts, GrantFact, HoldFact, HoldLine, Needed
 from ledger.projections.sql import load
 from ledger.projections.tables import Position, ProjectionDamaged
@@ -161,14 +161,22 @@ class ProjectionStore:
                 *fixed, policy, version, created_at = row
                 if change is not None and change.policy is not None:
                     policy, version = change.policy, change.version
-                closed_at = change.closed_at or None if change is not None else None
-                new.append((*fixed, policy, version, created_at, closed_at))
+                new.append((*fixed, policy, version, created_at, *_standing(change)))
             await self._copy("accounts", c.ACCOUNTS, new)
         if changed:
             await self._update(
                 "change_accounts",
                 [
-                    (each.tenant, account, each.policy, each.version, each.closed_at or None)
+                    (
+                        each.tenant,
+                        account,
+                        each.policy,
+                        each.version,
+                        each.closed_at,
+                        each.reopened_at,
+                        each.frozen_at,
+                        each.profile_version,
+                    )
                     for account, each in changed.items()
                 ],
             )
@@ -231,6 +239,18 @@ class ProjectionStore:
             f"the read models of shard {self.shard} contradict the journal: {what}; "
             "run `drawdown rebuild`"
         )
+
+
+def _standing(change: AccountChange | None) -> Row:
+    """closed_at, reopened_at, frozen_at and profile_version of an account that is new."""
+    if change is None:
+        return (None, None, None, 1)
+    return (
+        change.closed_at or None,
+        change.reopened_at,
+        change.frozen_at or None,
+        change.profile_version or 1,
+    )
 
 
 def _counters(moved: Moved) -> tuple[int, int, int, int]:

@@ -185,6 +185,38 @@ class ShardModel:
             self._fail(Rule.POLICY_VERSIONS, f"account {account.number} closes with {left}")
         account.closed_at = event.closed_at
 
+    def _account_reopened(self, event: e.AccountReopened) -> None:
+        account = self._deciding(event.account)
+        if not account.closed_at:
+            self._fail(Rule.POLICY_VERSIONS, f"account {account.number} is reopened, but open")
+        account.gaps.append((account.closed_at, self.recorded_at))
+        account.closed_at = 0
+
+    def _account_frozen(self, event: e.AccountFrozen) -> None:
+        account = self._deciding(event.account)
+        self._expect(Rule.CLOSED_TAKES_NOTHING, "frozen before", 0, account.frozen_at)
+        account.frozen_at = self.recorded_at
+
+    def _account_unfrozen(self, event: e.AccountUnfrozen) -> None:
+        account = self._deciding(event.account)
+        if not account.frozen_at:
+            self._fail(Rule.CLOSED_TAKES_NOTHING, f"account {account.number} is not frozen")
+        account.frozen_at = 0
+
+    def _profile_updated(self, event: e.AccountProfileUpdated) -> None:
+        account = self._deciding(event.account)
+        version = account.profile_version + 1
+        self._expect(Rule.POLICY_VERSIONS, "version of the metadata", version, event.version)
+        account.profile_version = event.version
+
+    def frozen(self, account: NaiveAccount | None) -> bool:
+        """Whether it or one above it is frozen."""
+        while account is not None:
+            if account.frozen_at:
+                return True
+            account = self.accounts.get(account.parent)
+        return False
+
     def still_open(self, account: NaiveAccount) -> str:
         """Why an account cannot be closed; "" where it can."""
         if account.holds:
@@ -309,6 +341,10 @@ class ShardModel:
             self._fail(Rule.WINDOW, f"usage of {at} is charged at {self.recorded_at}")
         if account.closed_at and not self.takes_late(account, at):
             self._fail(Rule.CLOSED_TAKES_NOTHING, f"usage of {at}, closed at {account.closed_at}")
+        if any(start <= at < end for start, end in account.gaps):
+            self._fail(Rule.CLOSED_TAKES_NOTHING, f"usage of {at}, closed in {account.gaps}")
+        if self.frozen(account) and (not event.hold or event.late):
+            self._fail(Rule.CLOSED_TAKES_NOTHING, f"usage of frozen account {account.number}")
         priced = self._priced(account, plan, event.quantities, at)
         self._expect(Rule.CHARGE, "charges", priced.charges, event.charges)
         self._expect(Rule.CHARGE, "in suspense", int(-1 in priced.charges), event.suspense)
@@ -393,6 +429,7 @@ class ShardModel:
         account = self._deciding(event.account)
         plan = self._plans[event.plan]
         self._expect(Rule.CLOSED_TAKES_NOTHING, "hold of a closed account", 0, account.closed_at)
+        self._expect(Rule.CLOSED_TAKES_NOTHING, "hold if frozen", False, self.frozen(account))
         self._expect(Rule.POLICY_VERSIONS, "by policy", account.version, event.policy_version)
         self._expect(Rule.WINDOW, "authorised at", self.recorded_at, event.effective_at)
         lifetime = event.lifetime or 15 * MINUTE_US
@@ -621,6 +658,10 @@ HANDLERS: Final[dict[type, Callable[[ShardModel, Any], None]]] = {
     e.AccountCreated: ShardModel._account_created,
     e.AccountPolicyUpdated: ShardModel._policy_updated,
     e.AccountClosed: ShardModel._account_closed,
+    e.AccountReopened: ShardModel._account_reopened,
+    e.AccountFrozen: ShardModel._account_frozen,
+    e.AccountUnfrozen: ShardModel._account_unfrozen,
+    e.AccountProfileUpdated: ShardModel._profile_updated,
     e.GrantIssued: ShardModel._grant_issued,
     e.GrantVoided: ShardModel._grant_voided,
     e.GrantExpired: ShardModel._grant_expired,

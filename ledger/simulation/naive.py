@@ -126,6 +126,9 @@ class NaiveAccount:
     policy: AccountPolicy
     version: int = 1
     closed_at: int = 0
+    gaps: list[tuple[int, int]] = field(default_factory=list)  # [closed, reopened)
+    frozen_at: int = 0
+    profile_version: int = 1
     suspended: int = 0
     grants: list[NaiveGrant] = field(default_factory=list)
     holds: dict[int, NaiveHold] = field(default_factory=dict)  # open ones

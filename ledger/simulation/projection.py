@@ -238,13 +238,15 @@ class SimulatedTables:
         for row in changes.accounts:
             self._once(work.accounts, row[2])
             made = dict(zip(c.ACCOUNTS, row, strict=False))
-            work.accounts[row[2]] = {**made, "closed_at": None}
+            work.accounts[row[2]] = {**made, "closed_at": None, "frozen_at": None}
         for number, change in changes.changed_accounts.items():
             account = self._there(work.accounts, number)
             if change.policy is not None:
                 account["policy"], account["version"] = change.policy, change.version
-            if change.closed_at:
-                account["closed_at"] = change.closed_at
+            if change.closed_at is not None:
+                account["closed_at"] = change.closed_at or None
+            if change.frozen_at is not None:
+                account["frozen_at"] = change.frozen_at or None
 
     def _write_grants(self, work: ShardTables, changes: Changes) -> None:
         for row in changes.grants:

@@ -11,7 +11,11 @@ from typing import Any, Final
 from ledger.core.events import (
     AccountClosed,
     AccountCreated,
+    AccountFrozen,
     AccountPolicyUpdated,
+    AccountProfileUpdated,
+    AccountReopened,
+    AccountUnfrozen,
     AuthorizeDenied,
     GrantIssued,
     GrantVoided,
@@ -33,7 +37,11 @@ KINDS: Final[dict[str, tuple[type, ...]]] = {
     "release": (HoldReleased,),
     "create": (AccountCreated,),
     "policy": (AccountPolicyUpdated,),
+    "profile": (AccountProfileUpdated,),
     "close": (AccountClosed,),
+    "freeze": (AccountFrozen,),
+    "unfreeze": (AccountUnfrozen,),
+    "reopen": (AccountReopened,),
     "issue": (GrantIssued,),
     "void": (GrantVoided,),
 }
@@ -90,6 +98,8 @@ def _conflict(record: Record, number: int, standing: Any) -> str:
 
 
 def _closed(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
+    if account is not None and account.gaps:
+        return True
     if record.kind == "create":
         parents = [each for each in model.accounts.values() if each.closed_at]
         return bool(parents)
@@ -132,6 +142,13 @@ REASONS: Final[dict[str, Callable[[ShardModel, Record, NaiveAccount | None], boo
     "ACCOUNT_EXISTS": lambda model, record, account: account is not None,
     "PARENT_UNKNOWN": lambda model, record, account: account is None,
     "ACCOUNT_CLOSED": _closed,
+    "ACCOUNT_FROZEN": lambda model, record, account: model.frozen(account),
+    "ACCOUNT_NOT_FROZEN": lambda model, record, account: (
+        account is not None and not account.frozen_at
+    ),
+    "ACCOUNT_NOT_CLOSED": lambda model, record, account: (
+        account is not None and not account.closed_at
+    ),
     "VERSION_MISMATCH": lambda model, record, account: (
         account is not None and account.version != record.body["expected_version"]
     ),

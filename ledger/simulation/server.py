@@ -40,6 +40,7 @@ _OUTCOMES: Final = {
     Reason.CONFLICT: Outcome.CONFLICT,
     Reason.ACCOUNT_UNKNOWN: Outcome.ACCOUNT_UNKNOWN,
     Reason.ACCOUNT_CLOSED: Outcome.ACCOUNT_CLOSED,
+    Reason.ACCOUNT_FROZEN: Outcome.ACCOUNT_FROZEN,
     Reason.IN_FUTURE: Outcome.IN_FUTURE,
     Reason.OVERFLOW: Outcome.OVERFLOW,
     Reason.KEYS_EXHAUSTED: Outcome.RETRY,

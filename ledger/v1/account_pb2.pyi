@@ -30,7 +30,9 @@ class _AccountStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AccountS
     ACCOUNT_STATE_OPEN: _AccountState.ValueType  # 1
     """Open."""
     ACCOUNT_STATE_CLOSED: _AccountState.ValueType  # 2
-    """Closed for ever."""
+    """Closed."""
+    ACCOUNT_STATE_FROZEN: _AccountState.ValueType  # 3
+    """Open, but it or an account above it is frozen: no new usage, no new holds."""
 
 class AccountState(_AccountState, metaclass=_AccountStateEnumTypeWrapper):
     """Whether an account takes new work."""
@@ -40,8 +42,34 @@ ACCOUNT_STATE_UNSPECIFIED: AccountState.ValueType  # 0
 ACCOUNT_STATE_OPEN: AccountState.ValueType  # 1
 """Open."""
 ACCOUNT_STATE_CLOSED: AccountState.ValueType  # 2
-"""Closed for ever."""
+"""Closed."""
+ACCOUNT_STATE_FROZEN: AccountState.ValueType  # 3
+"""Open, but it or an account above it is frozen: no new usage, no new holds."""
 Global___AccountState: _TypeAlias = AccountState  # noqa: Y015
+
+class _FreezeCause:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _FreezeCauseEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_FreezeCause.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    FREEZE_CAUSE_UNSPECIFIED: _FreezeCause.ValueType  # 0
+    """Never sent."""
+    FREEZE_CAUSE_REQUEST: _FreezeCause.ValueType  # 1
+    """A call of Freeze."""
+    FREEZE_CAUSE_CHARGEBACK: _FreezeCause.ValueType  # 2
+    """A chargeback, by the account's policy."""
+
+class FreezeCause(_FreezeCause, metaclass=_FreezeCauseEnumTypeWrapper):
+    """Why an account is frozen."""
+
+FREEZE_CAUSE_UNSPECIFIED: FreezeCause.ValueType  # 0
+"""Never sent."""
+FREEZE_CAUSE_REQUEST: FreezeCause.ValueType  # 1
+"""A call of Freeze."""
+FREEZE_CAUSE_CHARGEBACK: FreezeCause.ValueType  # 2
+"""A chargeback, by the account's policy."""
+Global___FreezeCause: _TypeAlias = FreezeCause  # noqa: Y015
 
 class _Overage:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -166,6 +194,44 @@ OVERDRAFT_KIND_FIXED: OverdraftKind.ValueType  # 1
 OVERDRAFT_KIND_PERCENT_OF_LIFETIME: OverdraftKind.ValueType  # 2
 """A share of lifetime value, `overdraft_limit` at most."""
 Global___OverdraftKind: _TypeAlias = OverdraftKind  # noqa: Y015
+
+@_typing.final
+class Freeze(_message.Message):
+    """What stops an account from taking new usage."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    FROZEN_AT_US_FIELD_NUMBER: _builtins.int
+    CAUSE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """Id of the frozen account: itself, or the nearest above it."""
+    frozen_at_us: _builtins.int
+    """Since when, in microseconds."""
+    cause: Global___FreezeCause.ValueType
+    """Why."""
+    reason: _builtins.str
+    """The reason given, at most 256 bytes; empty in a listing, and once erased."""
+    actor: _builtins.str
+    """Who asked for it, at most 128 bytes; empty where nobody was named, in a listing, and once erased."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        frozen_at_us: _builtins.int = ...,
+        cause: Global___FreezeCause.ValueType = ...,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "actor", b"actor", "cause", b"cause", "frozen_at_us", b"frozen_at_us", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Freeze: _TypeAlias = Freeze  # noqa: Y015
 
 @_typing.final
 class AccountPolicy(_message.Message):
@@ -325,6 +391,10 @@ class Account(_message.Message):
     CREATED_AT_US_FIELD_NUMBER: _builtins.int
     CLOSED_AT_US_FIELD_NUMBER: _builtins.int
     SHARD_FIELD_NUMBER: _builtins.int
+    FREEZE_FIELD_NUMBER: _builtins.int
+    REOPENED_AT_US_FIELD_NUMBER: _builtins.int
+    METADATA_VERSION_FIELD_NUMBER: _builtins.int
+    ERASED_AT_US_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """The customer's own id, unique in the tenant, 1 to 128 bytes."""
     parent: _builtins.str
@@ -334,13 +404,19 @@ class Account(_message.Message):
     display_name: _builtins.str
     """Name for people, at most 256 bytes; empty once erased."""
     state: Global___AccountState.ValueType
-    """Open or closed."""
+    """Open, frozen or closed."""
     created_at_us: _builtins.int
     """When it was opened, in microseconds."""
     closed_at_us: _builtins.int
     """When it was closed, in microseconds; 0 = open."""
     shard: _builtins.int
     """Shard of its family, from 0."""
+    reopened_at_us: _builtins.int
+    """When it was last opened again, in microseconds; 0 = never."""
+    metadata_version: _builtins.int
+    """Version of display name and metadata, from 1, one more with each update."""
+    erased_at_us: _builtins.int
+    """When its personal data was erased, in microseconds; 0 = it was not. `account` is a pseudonym then."""
     @_builtins.property
     def policy(self) -> Global___AccountPolicy:
         """Its policy."""
@@ -348,6 +424,10 @@ class Account(_message.Message):
     @_builtins.property
     def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """The caller's own data, at most 16 pairs of 64 + 128 bytes; empty once erased."""
+
+    @_builtins.property
+    def freeze(self) -> Global___Freeze:
+        """What stops it from taking new usage, if anything does; also of a closed account."""
 
     def __init__(
         self,
@@ -362,10 +442,14 @@ class Account(_message.Message):
         created_at_us: _builtins.int = ...,
         closed_at_us: _builtins.int = ...,
         shard: _builtins.int = ...,
+        freeze: Global___Freeze | None = ...,
+        reopened_at_us: _builtins.int = ...,
+        metadata_version: _builtins.int = ...,
+        erased_at_us: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["freeze", b"freeze", "policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "closed_at_us", b"closed_at_us", "created_at_us", b"created_at_us", "display_name", b"display_name", "metadata", b"metadata", "parent", b"parent", "policy", b"policy", "root", b"root", "shard", b"shard", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "closed_at_us", b"closed_at_us", "created_at_us", b"created_at_us", "display_name", b"display_name", "erased_at_us", b"erased_at_us", "freeze", b"freeze", "metadata", b"metadata", "metadata_version", b"metadata_version", "parent", b"parent", "policy", b"policy", "reopened_at_us", b"reopened_at_us", "root", b"root", "shard", b"shard", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -521,7 +605,7 @@ class AccountServiceGetRequest(_message.Message):
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     account: _builtins.str
-    """Id or alias of the account, 1 to 128 bytes."""
+    """Id or alias of the account, or the pseudonym of an erased one, 1 to 128 bytes."""
     min_position: _builtins.str
     """Answer from this position or a later one; empty = from what is durable."""
     def __init__(
@@ -708,6 +792,312 @@ class UpdatePolicyResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpdatePolicyResponse: _TypeAlias = UpdatePolicyResponse  # noqa: Y015
+
+@_typing.final
+class FreezeRequest(_message.Message):
+    """Freezes an account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    request_id: _builtins.str
+    """Identity of the call in the account's family for 35 days, 1 to 128 bytes, required."""
+    account: _builtins.str
+    """Id of the account, 1 to 128 bytes; not an alias."""
+    reason: _builtins.str
+    """Why, for people, 1 to 256 bytes, required. Kept erasable."""
+    actor: _builtins.str
+    """Who asks for it, at most 128 bytes. Kept erasable."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        account: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "actor", b"actor", "reason", b"reason", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FreezeRequest: _TypeAlias = FreezeRequest  # noqa: Y015
+
+@_typing.final
+class FreezeResponse(_message.Message):
+    """The account that was frozen."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    position: _builtins.str
+    """Where the freezing is recorded."""
+    replayed: _builtins.bool
+    """True: the request_id was recorded before with the same body."""
+    @_builtins.property
+    def account(self) -> Global___Account:
+        """The account after the freezing."""
+
+    def __init__(
+        self,
+        *,
+        account: Global___Account | None = ...,
+        position: _builtins.str = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "position", b"position", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FreezeResponse: _TypeAlias = FreezeResponse  # noqa: Y015
+
+@_typing.final
+class UnfreezeRequest(_message.Message):
+    """Unfreezes an account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    request_id: _builtins.str
+    """Identity of the call in the account's family for 35 days, 1 to 128 bytes, required."""
+    account: _builtins.str
+    """Id of the account, 1 to 128 bytes; not an alias."""
+    reason: _builtins.str
+    """Why, for people, at most 256 bytes. Kept erasable."""
+    actor: _builtins.str
+    """Who asks for it, at most 128 bytes. Kept erasable."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        account: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "actor", b"actor", "reason", b"reason", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnfreezeRequest: _TypeAlias = UnfreezeRequest  # noqa: Y015
+
+@_typing.final
+class UnfreezeResponse(_message.Message):
+    """The account that was unfrozen."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    position: _builtins.str
+    """Where the unfreezing is recorded."""
+    replayed: _builtins.bool
+    """True: the request_id was recorded before with the same body."""
+    @_builtins.property
+    def account(self) -> Global___Account:
+        """The account after the unfreezing."""
+
+    def __init__(
+        self,
+        *,
+        account: Global___Account | None = ...,
+        position: _builtins.str = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "position", b"position", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UnfreezeResponse: _TypeAlias = UnfreezeResponse  # noqa: Y015
+
+@_typing.final
+class ReopenRequest(_message.Message):
+    """Opens a closed account again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    request_id: _builtins.str
+    """Identity of the call in the account's family for 35 days, 1 to 128 bytes, required."""
+    account: _builtins.str
+    """Id of the account, 1 to 128 bytes; not an alias."""
+    reason: _builtins.str
+    """Why, for people, at most 256 bytes. Kept erasable."""
+    actor: _builtins.str
+    """Who asks for it, at most 128 bytes. Kept erasable."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        account: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "actor", b"actor", "reason", b"reason", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReopenRequest: _TypeAlias = ReopenRequest  # noqa: Y015
+
+@_typing.final
+class ReopenResponse(_message.Message):
+    """The account that was opened again."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    position: _builtins.str
+    """Where the reopening is recorded."""
+    replayed: _builtins.bool
+    """True: the request_id was recorded before with the same body."""
+    @_builtins.property
+    def account(self) -> Global___Account:
+        """The account after the reopening."""
+
+    def __init__(
+        self,
+        *,
+        account: Global___Account | None = ...,
+        position: _builtins.str = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "position", b"position", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ReopenResponse: _TypeAlias = ReopenResponse  # noqa: Y015
+
+@_typing.final
+class UpdateMetadataRequest(_message.Message):
+    """Replaces display name and metadata."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    request_id: _builtins.str
+    """Identity of the call in the account's family for 35 days, 1 to 128 bytes, required."""
+    account: _builtins.str
+    """Id or alias of the account, 1 to 128 bytes."""
+    display_name: _builtins.str
+    """The new name for people, at most 256 bytes; empty = none. Kept erasable."""
+    expected_version: _builtins.int
+    """`metadata_version` that this replaces, from 1, required."""
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """All of the caller's own data, at most 16 pairs of 64 + 128 bytes; empty = none. Kept erasable."""
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        account: _builtins.str = ...,
+        display_name: _builtins.str = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        expected_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "display_name", b"display_name", "expected_version", b"expected_version", "metadata", b"metadata", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateMetadataRequest: _TypeAlias = UpdateMetadataRequest  # noqa: Y015
+
+@_typing.final
+class UpdateMetadataResponse(_message.Message):
+    """The account with its new metadata."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    position: _builtins.str
+    """Where the update is recorded."""
+    replayed: _builtins.bool
+    """True: the request_id was recorded before with the same body."""
+    @_builtins.property
+    def account(self) -> Global___Account:
+        """The account after the update."""
+
+    def __init__(
+        self,
+        *,
+        account: Global___Account | None = ...,
+        position: _builtins.str = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "position", b"position", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpdateMetadataResponse: _TypeAlias = UpdateMetadataResponse  # noqa: Y015
 
 @_typing.final
 class AccountServiceCloseRequest(_message.Message):
@@ -1024,22 +1414,26 @@ class AccountServiceEraseResponse(_message.Message):
     ERASED_AT_US_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
+    PSEUDONYM_FIELD_NUMBER: _builtins.int
     erased_at_us: _builtins.int
     """When it was done, in microseconds."""
     position: _builtins.str
     """The durable position of the account's shard: nothing is recorded in the journal."""
     replayed: _builtins.bool
     """Always false: the id is forgotten, so a second call is NOT_FOUND."""
+    pseudonym: _builtins.str
+    """What stands in the place of the id from now on; Get knows the account by it."""
     def __init__(
         self,
         *,
         erased_at_us: _builtins.int = ...,
         position: _builtins.str = ...,
         replayed: _builtins.bool = ...,
+        pseudonym: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["erased_at_us", b"erased_at_us", "position", b"position", "replayed", b"replayed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["erased_at_us", b"erased_at_us", "position", b"position", "pseudonym", b"pseudonym", "replayed", b"replayed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

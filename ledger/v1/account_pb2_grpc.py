@@ -55,6 +55,26 @@ class AccountServiceStub:
                 request_serializer=ledger_dot_v1_dot_account__pb2.UpdatePolicyRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_account__pb2.UpdatePolicyResponse.FromString,
                 _registered_method=True)
+        self.Freeze = channel.unary_unary(
+                '/ledger.v1.AccountService/Freeze',
+                request_serializer=ledger_dot_v1_dot_account__pb2.FreezeRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_account__pb2.FreezeResponse.FromString,
+                _registered_method=True)
+        self.Unfreeze = channel.unary_unary(
+                '/ledger.v1.AccountService/Unfreeze',
+                request_serializer=ledger_dot_v1_dot_account__pb2.UnfreezeRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_account__pb2.UnfreezeResponse.FromString,
+                _registered_method=True)
+        self.UpdateMetadata = channel.unary_unary(
+                '/ledger.v1.AccountService/UpdateMetadata',
+                request_serializer=ledger_dot_v1_dot_account__pb2.UpdateMetadataRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_account__pb2.UpdateMetadataResponse.FromString,
+                _registered_method=True)
+        self.Reopen = channel.unary_unary(
+                '/ledger.v1.AccountService/Reopen',
+                request_serializer=ledger_dot_v1_dot_account__pb2.ReopenRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_account__pb2.ReopenResponse.FromString,
+                _registered_method=True)
         self.Close = channel.unary_unary(
                 '/ledger.v1.AccountService/Close',
                 request_serializer=ledger_dot_v1_dot_account__pb2.AccountServiceCloseRequest.SerializeToString,
@@ -115,8 +135,44 @@ class AccountServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Freeze(self, request, context):
+        """Lets an account and everything below it take no new usage and no new holds: they are refused with
+        ACCOUNT_FROZEN, and the same ids may be sent again once it is unfrozen. Holds that were granted
+        before are still captured and released; grants, policies and metadata change as ever.
+        FAILED_PRECONDITION where it is frozen itself already, or closed.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Unfreeze(self, request, context):
+        """Lets a frozen account take new usage again. FAILED_PRECONDITION where it is not frozen itself:
+        what is above it is unfrozen there.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def UpdateMetadata(self, request, context):
+        """Replaces an account's display name and metadata as a whole. The texts are kept erasable; the
+        journal holds their digest. ABORTED where `expected_version` is not the present one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Reopen(self, request, context):
+        """Lets a closed account take usage again, effective from now on, with the settings that it had.
+        Usage effective while it was closed stays refused; earlier usage is taken until the grace of the
+        closing ends. FAILED_PRECONDITION where it is open or its parent is closed; RESOURCE_EXHAUSTED
+        after 100 reopenings in 35 days.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Close(self, request, context):
-        """Closes an account for ever. FAILED_PRECONDITION while it has credits, open holds, an advance or
+        """Closes an account. FAILED_PRECONDITION while it has credits, open holds, an advance or
         overage. Usage effective before the closing is still taken for a while.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
@@ -177,6 +233,26 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.UpdatePolicy,
                     request_deserializer=ledger_dot_v1_dot_account__pb2.UpdatePolicyRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_account__pb2.UpdatePolicyResponse.SerializeToString,
+            ),
+            'Freeze': grpc.unary_unary_rpc_method_handler(
+                    servicer.Freeze,
+                    request_deserializer=ledger_dot_v1_dot_account__pb2.FreezeRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_account__pb2.FreezeResponse.SerializeToString,
+            ),
+            'Unfreeze': grpc.unary_unary_rpc_method_handler(
+                    servicer.Unfreeze,
+                    request_deserializer=ledger_dot_v1_dot_account__pb2.UnfreezeRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_account__pb2.UnfreezeResponse.SerializeToString,
+            ),
+            'UpdateMetadata': grpc.unary_unary_rpc_method_handler(
+                    servicer.UpdateMetadata,
+                    request_deserializer=ledger_dot_v1_dot_account__pb2.UpdateMetadataRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_account__pb2.UpdateMetadataResponse.SerializeToString,
+            ),
+            'Reopen': grpc.unary_unary_rpc_method_handler(
+                    servicer.Reopen,
+                    request_deserializer=ledger_dot_v1_dot_account__pb2.ReopenRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_account__pb2.ReopenResponse.SerializeToString,
             ),
             'Close': grpc.unary_unary_rpc_method_handler(
                     servicer.Close,
@@ -313,6 +389,114 @@ class AccountService:
             '/ledger.v1.AccountService/UpdatePolicy',
             ledger_dot_v1_dot_account__pb2.UpdatePolicyRequest.SerializeToString,
             ledger_dot_v1_dot_account__pb2.UpdatePolicyResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Freeze(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.AccountService/Freeze',
+            ledger_dot_v1_dot_account__pb2.FreezeRequest.SerializeToString,
+            ledger_dot_v1_dot_account__pb2.FreezeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Unfreeze(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.AccountService/Unfreeze',
+            ledger_dot_v1_dot_account__pb2.UnfreezeRequest.SerializeToString,
+            ledger_dot_v1_dot_account__pb2.UnfreezeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def UpdateMetadata(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.AccountService/UpdateMetadata',
+            ledger_dot_v1_dot_account__pb2.UpdateMetadataRequest.SerializeToString,
+            ledger_dot_v1_dot_account__pb2.UpdateMetadataResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Reopen(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.AccountService/Reopen',
+            ledger_dot_v1_dot_account__pb2.ReopenRequest.SerializeToString,
+            ledger_dot_v1_dot_account__pb2.ReopenResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -43,8 +43,28 @@ class AccountServiceStub:
     """Replaces an account's policy as a whole; it binds from its entry on and never backwards.
     ABORTED where `expected_version` is not the present one.
     """
+    Freeze: _grpc.UnaryUnaryMultiCallable[_account_pb2.FreezeRequest, _account_pb2.FreezeResponse]
+    """Lets an account and everything below it take no new usage and no new holds: they are refused with
+    ACCOUNT_FROZEN, and the same ids may be sent again once it is unfrozen. Holds that were granted
+    before are still captured and released; grants, policies and metadata change as ever.
+    FAILED_PRECONDITION where it is frozen itself already, or closed.
+    """
+    Unfreeze: _grpc.UnaryUnaryMultiCallable[_account_pb2.UnfreezeRequest, _account_pb2.UnfreezeResponse]
+    """Lets a frozen account take new usage again. FAILED_PRECONDITION where it is not frozen itself:
+    what is above it is unfrozen there.
+    """
+    UpdateMetadata: _grpc.UnaryUnaryMultiCallable[_account_pb2.UpdateMetadataRequest, _account_pb2.UpdateMetadataResponse]
+    """Replaces an account's display name and metadata as a whole. The texts are kept erasable; the
+    journal holds their digest. ABORTED where `expected_version` is not the present one.
+    """
+    Reopen: _grpc.UnaryUnaryMultiCallable[_account_pb2.ReopenRequest, _account_pb2.ReopenResponse]
+    """Lets a closed account take usage again, effective from now on, with the settings that it had.
+    Usage effective while it was closed stays refused; earlier usage is taken until the grace of the
+    closing ends. FAILED_PRECONDITION where it is open or its parent is closed; RESOURCE_EXHAUSTED
+    after 100 reopenings in 35 days.
+    """
     Close: _grpc.UnaryUnaryMultiCallable[_account_pb2.AccountServiceCloseRequest, _account_pb2.AccountServiceCloseResponse]
-    """Closes an account for ever. FAILED_PRECONDITION while it has credits, open holds, an advance or
+    """Closes an account. FAILED_PRECONDITION while it has credits, open holds, an advance or
     overage. Usage effective before the closing is still taken for a while.
     """
     AssignAlias: _grpc.UnaryUnaryMultiCallable[_account_pb2.AssignAliasRequest, _account_pb2.AssignAliasResponse]
@@ -78,8 +98,28 @@ class AccountServiceAsyncStub(AccountServiceStub):
     """Replaces an account's policy as a whole; it binds from its entry on and never backwards.
     ABORTED where `expected_version` is not the present one.
     """
+    Freeze: _aio.UnaryUnaryMultiCallable[_account_pb2.FreezeRequest, _account_pb2.FreezeResponse]  # type: ignore[assignment]
+    """Lets an account and everything below it take no new usage and no new holds: they are refused with
+    ACCOUNT_FROZEN, and the same ids may be sent again once it is unfrozen. Holds that were granted
+    before are still captured and released; grants, policies and metadata change as ever.
+    FAILED_PRECONDITION where it is frozen itself already, or closed.
+    """
+    Unfreeze: _aio.UnaryUnaryMultiCallable[_account_pb2.UnfreezeRequest, _account_pb2.UnfreezeResponse]  # type: ignore[assignment]
+    """Lets a frozen account take new usage again. FAILED_PRECONDITION where it is not frozen itself:
+    what is above it is unfrozen there.
+    """
+    UpdateMetadata: _aio.UnaryUnaryMultiCallable[_account_pb2.UpdateMetadataRequest, _account_pb2.UpdateMetadataResponse]  # type: ignore[assignment]
+    """Replaces an account's display name and metadata as a whole. The texts are kept erasable; the
+    journal holds their digest. ABORTED where `expected_version` is not the present one.
+    """
+    Reopen: _aio.UnaryUnaryMultiCallable[_account_pb2.ReopenRequest, _account_pb2.ReopenResponse]  # type: ignore[assignment]
+    """Lets a closed account take usage again, effective from now on, with the settings that it had.
+    Usage effective while it was closed stays refused; earlier usage is taken until the grace of the
+    closing ends. FAILED_PRECONDITION where it is open or its parent is closed; RESOURCE_EXHAUSTED
+    after 100 reopenings in 35 days.
+    """
     Close: _aio.UnaryUnaryMultiCallable[_account_pb2.AccountServiceCloseRequest, _account_pb2.AccountServiceCloseResponse]  # type: ignore[assignment]
-    """Closes an account for ever. FAILED_PRECONDITION while it has credits, open holds, an advance or
+    """Closes an account. FAILED_PRECONDITION while it has credits, open holds, an advance or
     overage. Usage effective before the closing is still taken for a while.
     """
     AssignAlias: _aio.UnaryUnaryMultiCallable[_account_pb2.AssignAliasRequest, _account_pb2.AssignAliasResponse]  # type: ignore[assignment]
@@ -136,12 +176,56 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def Freeze(
+        self,
+        request: _account_pb2.FreezeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.FreezeResponse, _abc.Awaitable[_account_pb2.FreezeResponse]]:
+        """Lets an account and everything below it take no new usage and no new holds: they are refused with
+        ACCOUNT_FROZEN, and the same ids may be sent again once it is unfrozen. Holds that were granted
+        before are still captured and released; grants, policies and metadata change as ever.
+        FAILED_PRECONDITION where it is frozen itself already, or closed.
+        """
+
+    @_abc_1.abstractmethod
+    def Unfreeze(
+        self,
+        request: _account_pb2.UnfreezeRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.UnfreezeResponse, _abc.Awaitable[_account_pb2.UnfreezeResponse]]:
+        """Lets a frozen account take new usage again. FAILED_PRECONDITION where it is not frozen itself:
+        what is above it is unfrozen there.
+        """
+
+    @_abc_1.abstractmethod
+    def UpdateMetadata(
+        self,
+        request: _account_pb2.UpdateMetadataRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.UpdateMetadataResponse, _abc.Awaitable[_account_pb2.UpdateMetadataResponse]]:
+        """Replaces an account's display name and metadata as a whole. The texts are kept erasable; the
+        journal holds their digest. ABORTED where `expected_version` is not the present one.
+        """
+
+    @_abc_1.abstractmethod
+    def Reopen(
+        self,
+        request: _account_pb2.ReopenRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.ReopenResponse, _abc.Awaitable[_account_pb2.ReopenResponse]]:
+        """Lets a closed account take usage again, effective from now on, with the settings that it had.
+        Usage effective while it was closed stays refused; earlier usage is taken until the grace of the
+        closing ends. FAILED_PRECONDITION where it is open or its parent is closed; RESOURCE_EXHAUSTED
+        after 100 reopenings in 35 days.
+        """
+
+    @_abc_1.abstractmethod
     def Close(
         self,
         request: _account_pb2.AccountServiceCloseRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_pb2.AccountServiceCloseResponse, _abc.Awaitable[_account_pb2.AccountServiceCloseResponse]]:
-        """Closes an account for ever. FAILED_PRECONDITION while it has credits, open holds, an advance or
+        """Closes an account. FAILED_PRECONDITION while it has credits, open holds, an advance or
         overage. Usage effective before the closing is still taken for a while.
         """
 

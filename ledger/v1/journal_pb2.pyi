@@ -77,6 +77,14 @@ class _MutationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mutation
     """GrantService.Issue."""
     MUTATION_KIND_VOID_GRANT: _MutationKind.ValueType  # 9
     """GrantService.Void."""
+    MUTATION_KIND_FREEZE_ACCOUNT: _MutationKind.ValueType  # 50
+    """AccountService.Freeze."""
+    MUTATION_KIND_UNFREEZE_ACCOUNT: _MutationKind.ValueType  # 51
+    """AccountService.Unfreeze."""
+    MUTATION_KIND_REOPEN_ACCOUNT: _MutationKind.ValueType  # 52
+    """AccountService.Reopen."""
+    MUTATION_KIND_UPDATE_METADATA: _MutationKind.ValueType  # 53
+    """AccountService.UpdateMetadata."""
 
 class MutationKind(_MutationKind, metaclass=_MutationKindEnumTypeWrapper):
     """The kind of a recorded call."""
@@ -101,6 +109,14 @@ MUTATION_KIND_ISSUE_GRANT: MutationKind.ValueType  # 8
 """GrantService.Issue."""
 MUTATION_KIND_VOID_GRANT: MutationKind.ValueType  # 9
 """GrantService.Void."""
+MUTATION_KIND_FREEZE_ACCOUNT: MutationKind.ValueType  # 50
+"""AccountService.Freeze."""
+MUTATION_KIND_UNFREEZE_ACCOUNT: MutationKind.ValueType  # 51
+"""AccountService.Unfreeze."""
+MUTATION_KIND_REOPEN_ACCOUNT: MutationKind.ValueType  # 52
+"""AccountService.Reopen."""
+MUTATION_KIND_UPDATE_METADATA: MutationKind.ValueType  # 53
+"""AccountService.UpdateMetadata."""
 Global___MutationKind: _TypeAlias = MutationKind  # noqa: Y015
 
 @_typing.final

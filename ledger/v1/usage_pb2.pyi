@@ -62,6 +62,8 @@ class _IngestOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_IngestO
     """
     INGEST_OUTCOME_UNKNOWN: _IngestOutcome.ValueType  # 11
     """Recorded or not: the commit's outcome is unknown. Send the same event again, or ask GetOutcome."""
+    INGEST_OUTCOME_ACCOUNT_FROZEN: _IngestOutcome.ValueType  # 12
+    """Not recorded: the account, or one above it, is frozen. Send the same event again once it is not."""
 
 class IngestOutcome(_IngestOutcome, metaclass=_IngestOutcomeEnumTypeWrapper):
     """What became of one usage event."""
@@ -98,6 +100,8 @@ batch failed, or the shard can remember no more ids for now (KEYS_EXHAUSTED).
 """
 INGEST_OUTCOME_UNKNOWN: IngestOutcome.ValueType  # 11
 """Recorded or not: the commit's outcome is unknown. Send the same event again, or ask GetOutcome."""
+INGEST_OUTCOME_ACCOUNT_FROZEN: IngestOutcome.ValueType  # 12
+"""Not recorded: the account, or one above it, is frozen. Send the same event again once it is not."""
 Global___IngestOutcome: _TypeAlias = IngestOutcome  # noqa: Y015
 
 @_typing.final

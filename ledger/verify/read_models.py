@@ -87,7 +87,10 @@ async def read_models(connection: Connection, shard: int) -> Reflection | None:
 
 _COUNTERS: Final = ("debits_posted", "credits_posted", "debits_pending", "credits_pending")
 _BOOK: Final = ("tenant", "kind", "asset", "owner", "name", *_COUNTERS)
-_ACCOUNT: Final = ("tenant", "parent", "root", "policy", "version", "created_at", "closed_at")
+_ACCOUNT: Final = (
+    "tenant", "parent", "root", "policy", "version", "created_at", "closed_at", "reopened_at",
+    "frozen_at", "profile_version",
+)  # fmt: skip
 _GRANT: Final = (
     "tenant", "account", "ordinal", "kind", "state", "asset", "amount", "price_paid",
     "price_asset", "priority", "effective_at", "expires_at", "products", "book", "funding_book",
@@ -149,6 +152,9 @@ def _accounts_of(state: State) -> Facts:
             "version": account.version,
             "created_at": account.created_at,
             "closed_at": account.closed_at,
+            "reopened_at": account.reopened_at,
+            "frozen_at": account.frozen_at,
+            "profile_version": account.profile_version,
         }
         for account in state.accounts.values()
     }

@@ -14,7 +14,12 @@ from ledger.core.books import Book
 from ledger.core.events import (
     AccountClosed,
     AccountCreated,
+    AccountFrozen,
     AccountPolicyUpdated,
+    AccountProfileUpdated,
+    AccountReopened,
+    AccountUnfrozen,
+    AuthorizeDenied,
     BookKind,
     ConfigurationApplied,
     Event,
@@ -104,6 +109,7 @@ class Rules:
         if not state.window_start <= event.effective_at <= state.window_end:
             window = f"{state.window_start} to {state.window_end}"
             self._wrong(state, "effective time", window, event.effective_at)
+        self._takes(state, account, event.effective_at, new=not event.hold or event.late == 1)
         self._slices(state, account, event)
         over = sum([piece.amount for piece in event.slices if piece.pot in _OVER_LIMIT])
         self._equal(state, "over_limit", over, event.over_limit)
@@ -117,6 +123,20 @@ class Rules:
         else:
             for piece in event.slices:
                 self._grant_in_time(state, piece, event.effective_at)
+
+    def _takes(self, state: State, account: Account, at: int, *, new: bool) -> None:
+        """Nothing new where it or one above it is frozen, nothing of a time in which it was closed
+        (rules I2, T2)."""
+        above: Account | None = account
+        while new and above is not None:
+            self._equal(state, f"frozen, account {above.number}", 0, above.frozen_at)
+            above = above.parent
+        grace = account.policy.period_grace
+        for closed_at, reopened_at in (*account.gaps, (account.closed_at, NEVER)):
+            late = at < closed_at and state.recorded_at < closed_at + grace
+            if closed_at and at < reopened_at and not late:
+                was = f"not in {closed_at} to {reopened_at}"
+                self._wrong(state, "time of usage", was, at)
 
     def _slices(
         self, state: State, account: Account, event: UsageRecorded | HoldAuthorized
@@ -152,6 +172,11 @@ class Rules:
         expires_at = event.effective_at + (event.lifetime or HOLD_LIFETIME_DEFAULT_US)
         self._equal(state, "expiry of the hold", expires_at, event.expires_at)
         self._slices(state, state.accounts[event.account], event)
+
+        self._takes(state, state.accounts[event.account], state.recorded_at, new=True)
+
+    def _denied(self, state: State, event: AuthorizeDenied) -> None:
+        self._takes(state, state.accounts[event.account], state.recorded_at, new=True)
 
     def _open_hold(self, state: State, number: int, account: int) -> None:
         """Open, of that account, and not overdue: what is overdue expires first (rule H2)."""
@@ -219,8 +244,36 @@ class Rules:
         version = state.accounts[event.account].version + 1
         self._equal(state, "version of the policy", version, event.version)
 
+    def _profile(self, state: State, event: AccountProfileUpdated) -> None:
+        version = state.accounts[event.account].profile_version + 1
+        self._equal(state, "version of the metadata", version, event.version)
+
     def _closed(self, state: State, event: AccountClosed) -> None:
-        self._equal(state, "closed before", 0, state.accounts[event.account].closed_at)
+        """At zero only, and nothing below it is open."""
+        account = state.accounts[event.account]
+        self._equal(state, "closed before", 0, account.closed_at)
+        self._equal(state, "closed at", state.recorded_at, event.closed_at)
+        self._equal(state, "open holds", 0, len(account.holds))
+        for child in account.children:
+            if not child.closed_at:
+                self._wrong(state, f"account {child.number} below", "closed", "open")
+        for book in books_of(account):
+            left = book.credits_posted - book.debits_posted
+            self._equal(state, f"left in book {book.number}", 0, left)
+
+    def _reopened(self, state: State, event: AccountReopened) -> None:
+        account = state.accounts[event.account]
+        if not account.closed_at:
+            self._wrong(state, f"account {event.account}", "closed", "open")
+        if account.parent is not None:
+            self._equal(state, "closed, its parent", 0, account.parent.closed_at)
+
+    def _frozen(self, state: State, event: AccountFrozen) -> None:
+        self._equal(state, "frozen before", 0, state.accounts[event.account].frozen_at)
+
+    def _unfrozen(self, state: State, event: AccountUnfrozen) -> None:
+        if not state.accounts[event.account].frozen_at:
+            self._wrong(state, f"account {event.account}", "frozen", "not frozen")
 
     def _configured(self, state: State, event: ConfigurationApplied) -> None:
         version = state.configuration.get(event.tenant, 0) + 1
@@ -237,6 +290,12 @@ def sides_of(event: UsageRecorded | HoldAuthorized) -> tuple[int, int]:
         if charge > 0:
             charged += charge
     return sum([piece.amount for piece in event.slices]), charged
+
+
+def books_of(account: Account) -> list[Book]:
+    """The books that stand for what an account has and owes."""
+    grants = [grant.book for grant in account.grants]
+    return [*grants, *account.advance.values(), *account.overage.values()]
 
 
 def _pays_for(book: Book, account: Account) -> bool:
@@ -257,13 +316,18 @@ _JUDGES: Final[dict[type, Callable[[Rules, State, Any], None]]] = {
     ConfigurationApplied: Rules._configured,
     AccountCreated: Rules._created,
     AccountPolicyUpdated: Rules._updated,
+    AccountProfileUpdated: Rules._profile,
     AccountClosed: Rules._closed,
+    AccountReopened: Rules._reopened,
+    AccountFrozen: Rules._frozen,
+    AccountUnfrozen: Rules._unfrozen,
     GrantIssued: Rules._issued,
     GrantVoided: Rules._voided,
     GrantExpired: Rules._grant_expired,
     UsageRecorded: Rules._usage,
     UsageQuarantined: Rules._quarantined,
     HoldAuthorized: Rules._authorized,
+    AuthorizeDenied: Rules._denied,
     HoldReleased: Rules._released,
     HoldExpired: Rules._hold_expired,
 }

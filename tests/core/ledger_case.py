@@ -9,11 +9,14 @@ One statement a line; `-> ...` says what must come of it (without it: anything b
     hold     NAME TOKENS as=HOLD [of=PRODUCT] [lifetime=DURATION]
     capture  HOLD TOKENS [at=TIME]               release HOLD
     void     GRANT          close NAME           abandon NAME id=ID
+    freeze   NAME [for=REASON]   unfreeze NAME [for=REASON]   reopen NAME [for=REASON]
+    profile  NAME DISPLAY_NAME [version=N]
     clock    +DURATION      moves time: a new batch, nothing is posted by it
     sweep                   posts what time has made due
     expect   ...            see `_expect`
 
-POLICY: overdraft=N overage=off|self|parent cap=N excess=owe|bill|absorb card=NAME holds=N.
+POLICY: overdraft=N overage=off|self|parent cap=N excess=owe|bill|absorb card=NAME holds=N
+grace=DURATION.
 TIME is relative to the clock (-1h, +30d). A grant is called after its account unless `as` names it.
 At the end the books must balance, and a replay of the journal must give the same state.
 """
@@ -203,6 +206,33 @@ class LedgerCase:
     def _close(self, options: dict[str, str], name: str) -> str:
         return self.execute(c.CloseAccount(self._request(options), self.accounts[name]))[1]
 
+    def _freeze(self, options: dict[str, str], name: str) -> str:
+        return self._standing(c.FreezeAccount, options, name)
+
+    def _unfreeze(self, options: dict[str, str], name: str) -> str:
+        return self._standing(c.UnfreezeAccount, options, name)
+
+    def _reopen(self, options: dict[str, str], name: str) -> str:
+        return self._standing(c.ReopenAccount, options, name)
+
+    def _standing(
+        self,
+        command: type[c.FreezeAccount | c.UnfreezeAccount | c.ReopenAccount],
+        options: dict[str, str],
+        name: str,
+    ) -> str:
+        number, note = self.accounts.get(name, 404), _note(options)
+        return self.execute(command(self._request(options), number, note))[1]
+
+    def _profile(self, options: dict[str, str], name: str, display_name: str) -> str:
+        command = c.UpdateProfile(
+            self._request(options),
+            self.accounts.get(name, 404),
+            FAMILY.pairs((("display_name", display_name),)),
+            int(options.get("version", 0)),
+        )
+        return self.execute(command)[1]
+
     def _abandon(self, options: dict[str, str], name: str) -> str:
         return self.execute(c.AbandonRequest(self._request(options), self.accounts[name]))[1]
 
@@ -268,7 +298,8 @@ class LedgerCase:
 
     def _expect(self, text: str) -> None:
         """available NAME N [of=PRODUCT] | owed NAME N | overage NAME N | suspended NAME N |
-        left GRANT N | held GRANT N | recognised GRANT N | used PRODUCT N | holds NAME N
+        left GRANT N | held GRANT N | recognised GRANT N | used PRODUCT N | holds NAME N |
+        frozen NAME 0 or 1
         """
         what, name, number, *rest = text.split()
         product = rest[0].removeprefix("of=") if rest else "chat"
@@ -289,6 +320,9 @@ class LedgerCase:
 
     def _seen_holds(self, name: str, product: str) -> int:
         return len(self.account(name).holds)
+
+    def _seen_frozen(self, name: str, product: str) -> int:
+        return int(self.account(name).frozen)
 
     def _seen_left(self, name: str, product: str) -> int:
         return self.grant(name).book.credits_posted - self.grant(name).book.debits_posted
@@ -332,7 +366,12 @@ def _policy(options: dict[str, str]) -> e.AccountPolicy:
         excess=e.Excess[options.get("excess", "owe").upper()],
         holds_open_max=int(options.get("holds", 10_000)),
         comparator=e.Comparator[options.get("order", "inherited").upper()],
+        period_grace=duration_us(options.get("grace", "1d")),
     )
+
+
+def _note(options: dict[str, str]) -> bytes:
+    return FAMILY.pairs((("reason", options["for"]),)) if "for" in options else b""
 
 
 def ledger_case(test: Callable[[LedgerCase], None]) -> Callable[[], None]:

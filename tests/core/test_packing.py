@@ -255,6 +255,10 @@ def test_a_key_that_was_handed_in_is_known_to_every_command() -> None:
         c.CloseAccount(key, number),
         c.UpdatePolicy(key, number, e.AccountPolicy()),
         c.AbandonRequest(key, number),
+        c.FreezeAccount(key, number),
+        c.UnfreezeAccount(key, number),
+        c.ReopenAccount(key, number),
+        c.UpdateProfile(key, number, b""),
         c.VoidGrant(key, number, 1),
         c.CreateAccount(key, TENANT, 999, 0, 999, e.AccountPolicy()),
     ):

@@ -17,19 +17,24 @@ from ledger.core.commands import (
     CloseAccount,
     Command,
     CreateAccount,
+    FreezeAccount,
     IssueGrant,
     RecordUsage,
     ReleaseHold,
+    ReopenAccount,
+    UnfreezeAccount,
     UpdatePolicy,
+    UpdateProfile,
     VoidGrant,
 )
 from ledger.core.digest import digest
 from ledger.core.events import AccountPolicy, GrantKind, HoldAuthorized, UsageQuarantined
 from ledger.core.keys import KeyMap
-from ledger.core.limits import DAY_US, HOUR_US, INT64_MAX
+from ledger.core.limits import DAY_US, HOUR_US, INT64_MAX, REOPENINGS_MAX
 from ledger.core.outcomes import Reason, Refusal
 
 ACME, CLOSED, FULL, HELD = 1, 2, 3, 4  # accounts: usual, closed, one with credits, one at its limit
+FROZEN, BELOW = 5, 6  # frozen, and an account below it
 NEW = FAMILY.request("new")
 
 
@@ -39,6 +44,11 @@ def world() -> Core:
         policy = AccountPolicy(holds_open_max=1) if number == HELD else AccountPolicy()
         core.run(CreateAccount(FAMILY.request(f"a{number}"), TENANT, number, 0, number, policy))
     core.run(CloseAccount(FAMILY.request("close"), CLOSED))
+    for number in (FROZEN, BELOW):
+        parent = number - FROZEN and FROZEN
+        key = FAMILY.request(f"a{number}")
+        core.run(CreateAccount(key, TENANT, number, parent, FROZEN, AccountPolicy()))
+    core.run(FreezeAccount(FAMILY.request("freeze"), FROZEN))
     for number in (FULL, HELD):
         core.run(replace(GRANT, key=FAMILY.request(f"g{number}"), account=number))
     core.run(VoidGrant(FAMILY.request("void"), FULL, 1))
@@ -80,6 +90,23 @@ def deep(core: Core) -> Command:
     return CreateAccount(NEW, TENANT, 117, 116, 101, AccountPolicy())
 
 
+def reopened(core: Core) -> Command:
+    for number in range(2 * REOPENINGS_MAX + 1):
+        command = ReopenAccount if number % 2 else CloseAccount
+        core.run(command(FAMILY.request(f"often{number}"), ACME))
+    return ReopenAccount(NEW, ACME)
+
+
+def late(core: Core) -> Command:
+    """The capture of a hold that has expired on an account that is frozen by now."""
+    core.run(hold(core, ACME, 1, of="free"))
+    number = core.state.next_hold - 1
+    core.run(FreezeAccount(FAMILY.request("now"), ACME))
+    core.advance(HOUR_US)
+    core.sweep()
+    return replace(capture(ACME, number, 1), key=FAMILY.request("late"))
+
+
 def exhausted(core: Core) -> Command:
     core.state.keys = KeyMap(keys_max=1)
     core.state.keys.add(b"one", 1)
@@ -99,12 +126,16 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
         (lambda core: replace(GRANT, account=9), "account"),
         (lambda core: VoidGrant(NEW, 9, 1), "account"),
         (lambda core: AbandonRequest(NEW, 9), "account"),
+        (lambda core: UpdateProfile(NEW, 9, b""), "account"),
+        (lambda core: FreezeAccount(NEW, 9), "account"),
+        (lambda core: UnfreezeAccount(NEW, 9), "account"),
+        (lambda core: ReopenAccount(NEW, 9), "account"),
     ],
     Reason.ACCOUNT_EXISTS: [
         (lambda core: CreateAccount(NEW, TENANT, ACME, 0, ACME, AccountPolicy()), "account")
     ],
     Reason.PARENT_UNKNOWN: [
-        (lambda core: CreateAccount(NEW, TENANT, 5, 99, 99, AccountPolicy()), "parent")
+        (lambda core: CreateAccount(NEW, TENANT, 7, 99, 99, AccountPolicy()), "parent")
     ],
     Reason.ACCOUNT_CLOSED: [
         (lambda core: usage(core, CLOSED, 1), "account"),
@@ -112,11 +143,31 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
         (lambda core: UpdatePolicy(NEW, CLOSED, AccountPolicy()), "account"),
         (lambda core: CloseAccount(NEW, CLOSED), "account"),
         (lambda core: replace(GRANT, account=CLOSED), "account"),
-        (lambda core: CreateAccount(NEW, TENANT, 5, CLOSED, CLOSED, AccountPolicy()), "account"),
+        (lambda core: CreateAccount(NEW, TENANT, 7, CLOSED, CLOSED, AccountPolicy()), "account"),
+        (lambda core: FreezeAccount(NEW, CLOSED), "account"),
+        (lambda core: UnfreezeAccount(NEW, CLOSED), "account"),
     ],
+    Reason.ACCOUNT_FROZEN: [
+        (lambda core: usage(core, FROZEN, 1), "account"),
+        (lambda core: usage(core, BELOW, 1), "account"),
+        (lambda core: hold(core, FROZEN, 1), "account"),
+        (lambda core: hold(core, BELOW, 1), "account"),
+        (late, "account"),
+        (lambda core: FreezeAccount(NEW, FROZEN), "account"),
+    ],
+    Reason.ACCOUNT_NOT_FROZEN: [
+        (lambda core: UnfreezeAccount(NEW, ACME), "account"),
+        (lambda core: UnfreezeAccount(NEW, BELOW), "account"),
+    ],
+    Reason.ACCOUNT_NOT_CLOSED: [
+        (lambda core: ReopenAccount(NEW, ACME), "account"),
+        (lambda core: ReopenAccount(NEW, FROZEN), "account"),
+    ],
+    Reason.REOPENINGS_LIMIT: [(reopened, "account")],
     Reason.DEPTH_EXCEEDED: [(deep, "parent")],
     Reason.VERSION_MISMATCH: [
         (lambda core: UpdatePolicy(NEW, ACME, AccountPolicy(), 2), "expected_version"),
+        (lambda core: UpdateProfile(NEW, ACME, b"", 2), "expected_version"),
         (lambda core: ApplyConfiguration(TENANT, 2, b""), "version"),
     ],
     Reason.ACCOUNT_NOT_EMPTY: [(lambda core: CloseAccount(NEW, FULL), "account")],
@@ -270,6 +321,7 @@ def test_every_reason_has_a_cause() -> None:
         (lambda core: usage(core, 9, -1), Reason.ACCOUNT_UNKNOWN),
         (lambda core: usage(core, CLOSED, -1, at=1), Reason.QUANTITY_INVALID),
         (lambda core: usage(core, CLOSED, -1), Reason.ACCOUNT_CLOSED),
+        (lambda core: usage(core, FROZEN, -1), Reason.ACCOUNT_FROZEN),
         (lambda core: usage(core, ACME, 0, at=core.now + HOUR_US), Reason.QUANTITIES_ALL_ZERO),
         (lambda core: usage(core, ACME, 9, of="huge", at=core.now + DAY_US), Reason.IN_FUTURE),
         (lambda core: capture(HELD, 99, 0), Reason.HOLD_UNKNOWN),

@@ -8,6 +8,7 @@ import pytest
 from core_world import CREDITS, FAMILY, START_US, TENANT, USD, Core, card, replay
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from test_properties import Run, steps
 
 from ledger.core import commands as c
@@ -44,6 +45,12 @@ grant = st.tuples(
     st.sampled_from([0, 0, HOUR_US, 3 * DAY_US]),
     st.sampled_from([(), (), ("chat",), ("gpt", "half")]),
 )
+STANDING: dict[str, Any] = {
+    "close": c.CloseAccount,
+    "reopen": c.ReopenAccount,
+    "freeze": c.FreezeAccount,
+    "unfreeze": c.UnfreezeAccount,
+}
 moves = st.lists(
     st.one_of(
         st.tuples(st.just("usage"), st.lists(usage, min_size=1, max_size=12)),
@@ -52,7 +59,7 @@ moves = st.lists(
         st.tuples(st.just("grant"), grant),
         st.tuples(st.just("hold"), st.sampled_from(ACCOUNTS)),
         st.tuples(st.just("clock"), st.sampled_from([1, MINUTE_US, HOUR_US, 20 * DAY_US])),
-        st.tuples(st.just("close"), st.sampled_from(ACCOUNTS)),
+        st.tuples(st.sampled_from([*STANDING]), st.sampled_from(ACCOUNTS)),
     ),
     min_size=5,
     max_size=30,
@@ -98,8 +105,8 @@ class Usage:
             self.ask(c.IssueGrant, account, *terms)
         elif verb == "hold":
             self.ask(c.AuthorizeHold, given_, self.core.shape("chat", "tokens"), (30,), MINUTE_US)
-        elif verb == "close":
-            self.ask(c.CloseAccount, given_)
+        elif verb in STANDING:
+            self.ask(STANDING[verb], given_)
         else:
             self.core.advance(given_)
 
@@ -215,6 +222,31 @@ def test_what_is_not_usual_is_left_alone(
     assert made.core.run_usual([made.usage(account, product, amounts, ago, 0), sound]) == 0
     assert digest(made.core.state) == before
     assert len(made.core.batches[-1][1]) == entries
+
+
+def test_what_is_frozen_is_left_alone_and_what_is_not_is_usual_again() -> None:
+    made = paid_for()
+    made.ask(c.FreezeAccount, 1)
+    event = made.usage(1, "chat", [1], 0, 1)
+    assert made.core.run_usual([event]) == 0
+    made.ask(c.UnfreezeAccount, 1)
+    assert made.core.run_usual([event]) == 1
+
+
+def test_after_a_reopening_what_was_before_it_is_looked_at() -> None:
+    made = Usage(plainly=False)
+    for command in (c.CloseAccount, c.ReopenAccount):
+        made.core.advance(HOUR_US)
+        made.ask(command, 2)
+    made.core.advance(HOUR_US)
+    terms = (e.GrantKind.PREPAID, CREDITS, 9, 0, USD, 0, 0, 0, (), b"")
+    made.ask(c.IssueGrant, 2, *terms)
+    made.core.advance(HOUR_US)
+    made.record([made.usage(2, "chat", [1], 0, 1)])
+    assert made.core.run_usual([made.usage(2, "chat", [1], -MINUTE_US, 2)]) == 1
+    reopened = made.core.state.accounts[2].reopened_at
+    before = replace(made.usage(2, "chat", [1], 0, 3), effective_at=reopened - 1)
+    assert made.core.run_usual([before]) == 0
 
 
 def test_what_is_known_is_left_alone() -> None:

@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import get_args
 
 from ledger.core.digest import DIGEST_VERSION
-from ledger.core.events import AccountCreated, AccountPolicyUpdated, Event
+from ledger.core.events import (
+    AccountCreated,
+    AccountFrozen,
+    AccountPolicyUpdated,
+    AccountProfileUpdated,
+    AccountReopened,
+    AccountUnfrozen,
+    Event,
+)
 from ledger.core.upcast import UPCASTS
 from ledger.journal.protocol import check_row
 from ledger.verify import verify
@@ -14,7 +22,14 @@ from tests.formats.formats import FIXTURES
 from tests.formats.registered import AS_WRITTEN
 
 RECORDED, REPLAYED = journal.read(FIXTURES)
-LATER = {AccountCreated, AccountPolicyUpdated}  # classes that came after the first version
+LATER = {  # classes that came after the first version
+    AccountCreated,
+    AccountPolicyUpdated,
+    AccountFrozen,
+    AccountUnfrozen,
+    AccountReopened,
+    AccountProfileUpdated,
+}
 
 
 def test_every_row_has_the_hash_that_it_had() -> None:

@@ -122,6 +122,12 @@ def changed(event: Any, **changes: Any) -> Any:
         (changed(ACCOUNT, key=key(9), account=13), "root"),
         (e.AccountPolicyUpdated(key(9), 11, e.AccountPolicy(), 3), "version of the policy"),
         (e.ConfigurationApplied(1, 2, bytes(32)), "version of the configuration"),
+        (e.AccountClosed(key(9), 11, NOON_US + 3), "open holds"),
+        (e.AccountClosed(key(9), 11, NOON_US + 3), "left in book 1"),
+        (e.AccountClosed(key(9), 12, NOON_US), "closed at"),
+        (e.AccountReopened(key(9), 11), "account 11"),
+        (e.AccountUnfrozen(key(9), 11), "account 11"),
+        (e.AccountProfileUpdated(key(9), 11, b"", 3), "version of the metadata"),
         (e.UsageQuarantined(key(9), 11, NOON_US, 0, (5,), "TOO_OLD"), "effective time"),
         (e.WriterOpened(3, 3, bytes(32)), "epoch"),
     ],
@@ -193,3 +199,46 @@ async def test_without_a_state_each_entry_s_own_balance_is_judged() -> None:
         check.take(row)
     check.end()
     assert [each.what for each in findings.found] == ["entry 14, sum of slices"]
+
+
+async def test_nothing_new_is_recorded_for_a_frozen_account_or_one_below() -> None:
+    below = changed(ACCOUNT, key=key(20), account=13, parent=11)
+    frozen, unfrozen = e.AccountFrozen(key(21), 11), e.AccountUnfrozen(key(22), 11)
+    capture = changed(USAGE, key=key(9), hold=1)
+    assert await found(*SOUND, [frozen], [PLAN, capture]) == []
+    for new in (
+        changed(USAGE, key=key(9), charges=(0,), used_book=0, slices=()),
+        changed(USAGE, key=key(9), account=13, charges=(0,), used_book=0, slices=()),
+        e.AuthorizeDenied(key(9), 11, 0, (5,), 30, 0, "INSUFFICIENT_CREDITS", 0, 1),
+        changed(HOLD, key=key(9), hold=2, effective_at=NOON_US + 4, expires_at=EXPIRY_US + 4),
+    ):
+        assert await found(*SOUND, [below, frozen], [PLAN, new]) == ["entry 16, frozen, account 11"]
+        assert "frozen, account 11" not in str(
+            await found(*SOUND, [below, frozen, unfrozen, PLAN, new])
+        )
+    assert await found(*SOUND, [frozen, changed(frozen, key=key(23))]) == [
+        "entry 14, frozen before"
+    ]
+
+
+async def test_nothing_is_recorded_for_the_time_in_which_an_account_was_closed() -> None:
+    closed_us, reopened_us = NOON_US + 100, NOON_US + 200
+    closed = [e.AccountClosed(key(20), 12, closed_us)]
+    reopened = [e.AccountReopened(key(21), 12)]
+    free = changed(USAGE, key=key(9), account=12, charges=(0,), used_book=0, slices=())
+    early = changed(free, effective_at=closed_us - 1)
+    within = changed(free, effective_at=closed_us)
+    after = changed(free, effective_at=reopened_us)
+    at = {2: closed_us, 3: reopened_us, 4: reopened_us + 1}
+    for sound in (early, after):
+        assert await found(FIRST, closed, reopened, [PLAN, sound], at=at) == []
+    assert await found(FIRST, closed, reopened, [PLAN, within], at=at) == [
+        "entry 12, time of usage"
+    ]
+    late = {**at, 4: closed_us + PERIOD_GRACE_US}
+    assert await found(FIRST, closed, reopened, [PLAN, early], at=late) == [
+        "entry 12, time of usage"
+    ]
+    assert await found(FIRST, closed, [PLAN, within], at=at) == ["entry 11, time of usage"]
+    child = changed(ACCOUNT, key=key(22), account=13, parent=12, root=12)
+    assert await found(FIRST, [child], closed, at={3: closed_us}) == ["entry 10, account 13 below"]

@@ -222,14 +222,16 @@ async def test_accounts_are_listed_in_pages(directory: Directory) -> None:
 
 async def test_a_profile_is_replaced_where_given(directory: Directory) -> None:
     await claim(directory, "acme")
-    profile = await directory.update_profile(T, "acme", "Acme Corp", {"tier": "gold"})
+    profile = await directory.update_profile(T, "acme", "Acme Corp", {"tier": "gold"}, 1)
     assert isinstance(profile, AccountProfile)
-    profile = await directory.update_profile(T, "acme", None, {"tier": "é"})
+    profile = await directory.update_profile(T, "acme", None, {"tier": "é"}, 3)
+    assert profile == await directory.update_profile(T, "acme", "Late", {}, 2)
+    assert profile == await directory.update_profile(T, "acme", "Again", {}, 3)
     assert profile == await directory.get_account(T, "acme")
     assert isinstance(profile, AccountProfile)
     assert (profile.display_name, profile.metadata) == ("Acme Corp", {"tier": "é"})
     for answer in (
-        await directory.update_profile(T, "nobody", "x", None),
+        await directory.update_profile(T, "nobody", "x", None, 1),
         await directory.get_account(T, "nobody"),
         await directory.get_account(T, "\0"),
     ):
@@ -239,7 +241,7 @@ async def test_a_profile_is_replaced_where_given(directory: Directory) -> None:
 async def test_an_erased_account_is_forgotten_and_its_family_goes_on(directory: Directory) -> None:
     root = await claim(directory, "acme")
     child = await claim(directory, "jane@acme.test", "acme")
-    await directory.update_profile(T, "jane@acme.test", "Jane", {"phone": "1"})
+    await directory.update_profile(T, "jane@acme.test", "Jane", {"phone": "1"}, 1)
     await directory.assign_alias(T, "janes-key", "jane@acme.test", 0)
     await directory.resolve(T, [("janes-key", 5)])
     erasure = await directory.erase(T, "jane@acme.test")
@@ -297,7 +299,7 @@ async def test_nothing_personal_is_left_in_the_tables(database: str) -> None:
     try:
         await connection.execute("INSERT INTO ledger.family_placement VALUES (1, 'jane', 3)")
         assert (await claim(directory, "jane")).shard == 3
-        await directory.update_profile(T, "jane", "jane", {"jane": "jane"})
+        await directory.update_profile(T, "jane", "jane", {"jane": "jane"}, 1)
         await directory.assign_alias(T, "janes-key", "jane", 0)
         await connection.execute(
             "INSERT INTO ledger.parked_usage VALUES (1, 'janes-key', 's', 'jane-1', 'x')"

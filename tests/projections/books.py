@@ -13,11 +13,15 @@ from ledger.core.commands import (
     CaptureHold,
     CloseAccount,
     Command,
+    FreezeAccount,
     IssueGrant,
     Names,
     RecordUsage,
     ReleaseHold,
+    ReopenAccount,
+    UnfreezeAccount,
     UpdatePolicy,
+    UpdateProfile,
     VoidGrant,
 )
 from ledger.core.events import AccountPolicy, GrantIssued, GrantKind, HoldAuthorized, Overage
@@ -188,7 +192,11 @@ class Books:
                 team, UpdatePolicy(self.key(team), team.number, AccountPolicy(overage=Overage.SELF))
             )
             empty = await self.account(f"{name}/left", name, AccountPolicy(overdraft_limit=0))
-            await self.ask(empty, CloseAccount(self.key(empty), empty.number))
+            for standing in (CloseAccount, ReopenAccount, FreezeAccount, CloseAccount):
+                await self.ask(empty, standing(self.key(empty), empty.number))
+            for standing in (FreezeAccount, UnfreezeAccount):
+                await self.ask(team, standing(self.key(team), team.number))
+            await self.ask(team, UpdateProfile(self.key(team), team.number, b"digest"))
             short = await self.account(f"{name}/short", name)
             await self.grant(short, 1_000, lifetime_us=HOUR_US)
             await self.hold(short, (10, 1), lifetime_us=60_000_000)

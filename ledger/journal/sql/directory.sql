@@ -62,7 +62,8 @@ VALUES ($1, $2, $3, $4, $5, 1)
 
 -- name: confirm
 -- AccountCreated is durable.
-UPDATE ledger.account_directory SET state = 2 WHERE number = $1 AND state = 1
+UPDATE ledger.account_directory SET state = 2, profile_version = greatest(profile_version, 1)
+WHERE number = $1 AND state = 1
 
 -- name: insert_alias
 -- A new range.
@@ -75,22 +76,24 @@ UPDATE ledger.account_alias SET effective_to = $4
 WHERE tenant = $1 AND alias = $2 AND effective_from = $3
 
 -- name: profile
--- One account with its profile.
+-- One account with its profile; with $3 also an erased one, by its pseudonym.
 SELECT a.tenant, a.number, a.account_id, a.parent, a.root, a.shard,
        coalesce(r.family_key, ''::bytea) AS family_key, a.state,
        p.account_id AS parent_id, a.display_name, a.metadata::text AS metadata,
-       (extract(epoch FROM a.created_at) * 1000000)::bigint AS created_at_us
+       (extract(epoch FROM a.created_at) * 1000000)::bigint AS created_at_us, a.profile_version,
+       coalesce(extract(epoch FROM a.erased_at) * 1000000, 0)::bigint AS erased_at_us
 FROM ledger.account_directory a
 JOIN ledger.account_directory r ON r.number = a.root
 LEFT JOIN ledger.account_directory p ON p.number = a.parent
-WHERE a.tenant = $1 AND a.account_id = $2 AND a.state <> 3
+WHERE a.tenant = $1 AND a.account_id = $2 AND (a.state <> 3 OR $3)
 
 -- name: list_all
 -- Accounts of a tenant by id, one page.
 SELECT a.tenant, a.number, a.account_id, a.parent, a.root, a.shard,
        coalesce(r.family_key, ''::bytea) AS family_key, a.state,
        p.account_id AS parent_id, a.display_name, a.metadata::text AS metadata,
-       (extract(epoch FROM a.created_at) * 1000000)::bigint AS created_at_us
+       (extract(epoch FROM a.created_at) * 1000000)::bigint AS created_at_us, a.profile_version,
+       coalesce(extract(epoch FROM a.erased_at) * 1000000, 0)::bigint AS erased_at_us
 FROM ledger.account_directory a
 JOIN ledger.account_directory r ON r.number = a.root
 LEFT JOIN ledger.account_directory p ON p.number = a.parent
@@ -102,7 +105,8 @@ ORDER BY a.account_id LIMIT $3
 SELECT a.tenant, a.number, a.account_id, a.parent, a.root, a.shard,
        coalesce(r.family_key, ''::bytea) AS family_key, a.state,
        p.account_id AS parent_id, a.display_name, a.metadata::text AS metadata,
-       (extract(epoch FROM a.created_at) * 1000000)::bigint AS created_at_us
+       (extract(epoch FROM a.created_at) * 1000000)::bigint AS created_at_us, a.profile_version,
+       coalesce(extract(epoch FROM a.erased_at) * 1000000, 0)::bigint AS erased_at_us
 FROM ledger.account_directory a
 JOIN ledger.account_directory r ON r.number = a.root
 JOIN ledger.account_directory p ON p.number = a.parent
@@ -114,10 +118,11 @@ ORDER BY a.account_id LIMIT $3
 SELECT number, account_id FROM ledger.account_directory WHERE number = ANY($1::bigint[])
 
 -- name: update_profile
--- Replace what is given.
+-- Replace what is given, unless that version or a later one stands there.
 UPDATE ledger.account_directory
-SET display_name = coalesce($3, display_name), metadata = coalesce($4::text::jsonb, metadata)
-WHERE tenant = $1 AND account_id = $2 AND state <> 3
+SET display_name = coalesce($3, display_name), metadata = coalesce($4::text::jsonb, metadata),
+    profile_version = $5
+WHERE tenant = $1 AND account_id = $2 AND state <> 3 AND profile_version < $5
 
 -- name: lock_account
 -- Hold an account for erasure.
@@ -132,7 +137,8 @@ SELECT number FROM ledger.account_directory WHERE number = $1 FOR UPDATE
 -- name: pseudonymise
 -- The person is gone from this row.
 UPDATE ledger.account_directory
-SET account_id = $2, display_name = '', metadata = '{}', state = 3, blanked_at = NULL
+SET account_id = $2, display_name = '', metadata = '{}', state = 3, blanked_at = NULL,
+    erased_at = now()
 WHERE number = $1
 
 -- name: delete_aliases

@@ -80,13 +80,17 @@ FROM unnest($2::int[], $3::bigint[], $4::numeric[], $5::numeric[], $6::numeric[]
 WHERE b.tenant = d.tenant AND b.shard = $1 AND b.book = d.book
 
 -- name: change_accounts
--- New policies and closings of accounts that stand already.
+-- New policies of accounts that stand already, and where they stand; 0 = open, not frozen.
 UPDATE accounts a
 SET policy = coalesce(d.policy::jsonb, a.policy),
     version = CASE WHEN d.policy IS NULL THEN a.version ELSE d.version END,
-    closed_at = coalesce(d.closed_at, a.closed_at)
-FROM unnest($2::int[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[])
-     AS d (tenant, account, policy, version, closed_at)
+    closed_at = nullif(coalesce(d.closed_at, a.closed_at), 0),
+    reopened_at = coalesce(d.reopened_at, a.reopened_at),
+    frozen_at = nullif(coalesce(d.frozen_at, a.frozen_at), 0),
+    profile_version = coalesce(d.profile_version, a.profile_version)
+FROM unnest($2::int[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[],
+            $8::bigint[], $9::bigint[])
+     AS d (tenant, account, policy, version, closed_at, reopened_at, frozen_at, profile_version)
 WHERE a.tenant = d.tenant AND a.shard = $1 AND a.account = d.account
 
 -- name: end_grants

@@ -29,7 +29,7 @@ FROM (SELECT * FROM projection.books WHERE shard = $1) b FULL JOIN lines l ON l.
 -- name: accounts
 -- Every account.
 SELECT account, tenant, coalesce(parent, 0), root, policy::text, version, created_at,
-       coalesce(closed_at, 0)
+       coalesce(closed_at, 0), coalesce(reopened_at, 0), coalesce(frozen_at, 0), profile_version
 FROM projection.accounts WHERE shard = $1
 
 -- name: grants
