@@ -20,10 +20,14 @@ from ledger.core.commands import (
     CaptureHold,
     CloseAccount,
     CreateAccount,
+    FreezeAccount,
     IssueGrant,
     RecordUsage,
     ReleaseHold,
+    ReopenAccount,
+    UnfreezeAccount,
     UpdatePolicy,
+    UpdateProfile,
     VoidGrant,
 )
 from ledger.core.events import AccountPolicy, Comparator, Excess, GrantKind, Overage
@@ -353,7 +357,12 @@ ENTRIES: Final[dict[str, Entry]] = {
     "read": Entry(16, draw_read),
     "check": Entry(3, draw_check),
 }
-"""Every command of the core, and the reads."""
+"""Every command of the core but those of NOT_DRAWN, and the reads."""
+
+NOT_DRAWN: Final[frozenset[type]] = frozenset(
+    {FreezeAccount, UnfreezeAccount, ReopenAccount, UpdateProfile}
+)
+"""Commands that no world draws: their own properties are in tests/core."""
 
 REQUESTS: Final = tuple(kind for kind, entry in ENTRIES.items() if entry.generic and entry.command)
 """Kinds whose identity is a request id."""

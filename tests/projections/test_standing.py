@@ -1,4 +1,4 @@
-"""Where an account stands, as its row says after each entry and after all at once (rules I2, T2)."""
+"""Where an account stands, as its row says after each entry and after all of them (I2, T2)."""
 
 from __future__ import annotations
 
