@@ -9,7 +9,7 @@ COPY pyproject.toml constraints.txt README.md LICENSE ./
 COPY ledger ledger
 COPY rating rating
 COPY migrations migrations
-RUN /opt/drawdown/bin/pip install -c constraints.txt .
+RUN /opt/drawdown/bin/pip install -c constraints.txt '.[parquet]'
 
 FROM python:3.11-slim
 RUN useradd --system --uid 10001 --create-home --home-dir /data drawdown

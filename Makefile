@@ -79,7 +79,7 @@ $(BIN)/pip:
 
 $(RUNTIME): pyproject.toml constraints.txt | $(BIN)/pip
 	@echo "installing into $(VENV) ..."
-	@$(PIP) -c constraints.txt -e .
+	@$(PIP) -c constraints.txt -e '.[parquet]'
 	@touch $@
 
 $(DEVELOPMENT): pyproject.toml constraints.txt | $(BIN)/pip
