@@ -73,17 +73,28 @@ async def _odd_assets(books: Books) -> None:
         assert isinstance(made, ConfigurationEntry), made
         number = asset_number(TENANT_DEFAULT, made.version)
         for amount in (1, 10**scale, INT64_MAX, INT64_MAX):
-            await _issue(books, rich, number, amount)
-        voided = await _issue(books, rich, number, 12_345)
+            await issue(books, rich, number, amount)
+        voided = await issue(books, rich, number, 12_345)
         await books.ask(rich, VoidGrant(books.key(rich), rich.number, voided.grant))
-    await _issue(books, rich, MONEY, 1_234_567_890)  # a prepaid balance in money has unit books
+    await issue(books, rich, MONEY, 1_234_567_890)  # a prepaid balance in money has unit books
 
 
-async def _issue(
+async def issue(
     books: Books, entry: Entry, asset: int, amount: int, kind: GrantKind = GrantKind.PROMOTIONAL
 ) -> GrantIssued:
     command = IssueGrant(
-        books.key(entry), entry.number, kind, asset, amount, 0, 0, 0, 0, 0, (), b""
+        key=books.key(entry),
+        account=entry.number,
+        kind=kind,
+        asset=asset,
+        amount=amount,
+        price_paid=0,
+        price_asset=0,
+        priority=0,
+        effective_at=0,
+        expires_at=0,
+        products=(),
+        external_key=b"",
     )
     (issued,) = await books.ask(entry, command)
     assert isinstance(issued, GrantIssued), issued
@@ -100,7 +111,7 @@ async def _odd_names(books: Books) -> None:
         if parent is not None and ODD_IDS.index(parent) % 3:
             parent = None
         entry = await books.account(account_id, parent, policy)
-        await _issue(books, entry, tokens.number, 50)
+        await issue(books, entry, tokens.number, 50)
         for index, product in enumerate(ODD_PRODUCTS):
             shape = Shape(product, (), ("runs",))
             usage = books.usage(entry, f"{account_id[:40]} {index}", (2,), shape, index * DAY_US)
