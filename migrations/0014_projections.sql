@@ -90,10 +90,48 @@ BEGIN
         operation         text,
         operation_parent  text,
         personal          jsonb,
+        reversed          bigint   NOT NULL DEFAULT 0 CHECK (reversed >= 0),
+                                                     -- of the charge, given back since
+        reversed_quantities bigint[],                -- NULL = none was
         PRIMARY KEY (tenant, shard, entry_seq)
     );
+    CREATE INDEX usage_events_id ON usage_events (tenant, account, event_id)
+        WHERE event_id IS NOT NULL;
     CREATE INDEX usage_events_account ON usage_events (tenant, account, entry_seq);
     CREATE INDEX usage_events_waiting ON usage_events (tenant, shard, entry_seq) WHERE outcome > 1;
+
+    -- One row a reversal (rule D3); its transfers give back, with value and cost below zero.
+    CREATE TABLE reversals (
+        tenant          int      NOT NULL,
+        shard           int      NOT NULL,
+        entry_seq       bigint   NOT NULL,
+        account         bigint   NOT NULL,
+        original_entry  bigint   NOT NULL,           -- the usage event that is corrected
+        plan            uuid     NOT NULL,
+        asset           bigint   NOT NULL,
+        effective_at    bigint   NOT NULL,           -- of the usage
+        recorded_at     bigint   NOT NULL,
+        quantities      bigint[] NOT NULL,           -- given back, parallel to the plan
+        refunds         bigint[] NOT NULL,           -- what each line costs less
+        amount          bigint   NOT NULL CHECK (amount >= 0),
+        as_charged      bigint   NOT NULL CHECK (as_charged >= 0),
+        trace           bytea,
+        PRIMARY KEY (tenant, shard, entry_seq)
+    );
+    CREATE INDEX reversals_original ON reversals (tenant, shard, original_entry);
+
+    -- Entries of a closed period that count in the open one (rule T2).
+    CREATE TABLE adjustments (
+        tenant       int    NOT NULL,
+        shard        int    NOT NULL,
+        entry_seq    bigint NOT NULL,                -- the usage event or reversal
+        account      bigint NOT NULL,
+        period       bigint NOT NULL,                -- first instant of the period it counts in
+        closed       bigint NOT NULL,                -- ... and of the one that it belongs to
+        recorded_at  bigint NOT NULL,
+        PRIMARY KEY (tenant, shard, entry_seq)
+    );
+    CREATE INDEX adjustments_account ON adjustments (tenant, account, period, entry_seq);
 
     -- Book accounts with their four counters (rule B1).
     CREATE TABLE books (
@@ -149,6 +187,9 @@ BEGIN
         backfill      bigint   NOT NULL,
         voided        bigint   NOT NULL CHECK (voided >= 0),
         expired       bigint   NOT NULL CHECK (expired >= 0),
+        returned      bigint   NOT NULL DEFAULT 0 CHECK (returned >= 0),
+                                                     -- drawn and given back by reversals
+        restores      bigint,                        -- the ended grant that it stands in for
         issued_at     bigint   NOT NULL,
         settled_at    bigint,
         PRIMARY KEY (tenant, shard, number)
@@ -221,7 +262,7 @@ BEGIN
            b.credits_posted - b.debits_posted - b.debits_pending AS remaining,
            div(g.price_paid * d.drawn, g.amount) AS recognised
     FROM grants g JOIN books b USING (tenant, shard, book),
-         LATERAL (SELECT b.debits_posted - g.voided - g.expired AS drawn) d;
+         LATERAL (SELECT b.debits_posted - g.voided - g.expired - g.returned AS drawn) d;
 
     -- Debits and credits by kind of book (rule B7), with the position that each shard stands at.
     CREATE VIEW trial_balance AS

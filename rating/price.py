@@ -61,6 +61,38 @@ def rate(plan: Plan, quantities: Sequence[int], totals: Mapping[int, int]) -> Ra
     return _rate_line_by_line(plan, own, totals)
 
 
+def refund(
+    plan: Plan, quantities: Sequence[int], totals: Mapping[int, int]
+) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+    """What ``quantities`` of a rated event cost less when they are given back (rule R1).
+
+    ``plan`` is the one that priced the event, its step included. A line is F(Q) - F(Q - q), where
+    ``totals`` holds Q for rows whose unit price is not whole; 0 where no row matched. Beside the
+    lines: (row number, quantity) for each total that moves back. Raises RatingFault where subsets
+    exceed their parent.
+    """
+    own = own_quantities(plan, quantities)
+    lines: list[int] = []
+    moves: list[tuple[int, int]] = []
+    for index, row in enumerate(plan.rows):
+        quantity = own[index]
+        numerator = plan.numerators[index]
+        denominator = plan.denominators[index]
+        if row == NO_ROW or quantity == 0:
+            lines.append(0)
+        elif denominator == 1:
+            lines.append(numerator * quantity)
+        else:
+            before = numerator * totals.get(row, 0)
+            after = before - numerator * quantity
+            lines.append(
+                rounded(before, denominator, plan.rounding)
+                - rounded(after, denominator, plan.rounding)
+            )
+            moves.append((row, quantity))
+    return tuple(lines), tuple(moves)
+
+
 def own_quantities(plan: Plan, quantities: Sequence[int]) -> Sequence[int]:
     """What each quantity is charged for: itself without the subsets that the event carries.
 

@@ -15,12 +15,13 @@ from ledger.core.events import (
     PlanDeclared,
     UsageQuarantined,
     UsageRecorded,
+    UsageReversed,
 )
 from ledger.core.outcomes import Refusal
 from ledger.engine.ticket import NotApplied, NotOwner, OutcomeUnknown, Replay, Ticket
 from ledger.journal.errors import JournalError
 
-_PLANNED = (UsageRecorded, UsageQuarantined, HoldAuthorized, AuthorizeDenied)
+_PLANNED = (UsageRecorded, UsageQuarantined, UsageReversed, HoldAuthorized, AuthorizeDenied)
 
 
 class Answer(NamedTuple):

@@ -182,6 +182,22 @@ class Catalog:
             card = self.cards[card_key] = PricedCard(card_key[0], card_key[1])
         return card
 
+    def plan_of(
+        self, tenant: int, declared: PlanDeclared, quantities: tuple[int, ...]
+    ) -> Plan | None:
+        """The plan that priced an event, compiled again from its immutable version; None where no
+        version applied."""
+        card = self.cards.get((tenant, declared.rate_card))
+        if card is None or not declared.card_version:
+            return None
+        for version in card.versions.versions:
+            if version.version == declared.card_version:
+                plan = version.card.match(
+                    declared.product, dict(declared.attributes), declared.quantity_names
+                )
+                return plan.at(quantities[plan.prompt_index]) if plan.steps else plan
+        return None
+
     def shape(
         self,
         product: str,

@@ -11,7 +11,7 @@ from typing import ClassVar, TypeAlias
 
 import msgspec
 
-from ledger.core.events import AccountPolicy, GrantKind
+from ledger.core.events import AccountPolicy, EndedGrants, Event, GrantKind, PlanDeclared
 from ledger.core.shapes import Shape
 
 
@@ -73,6 +73,37 @@ class ReleaseHold(msgspec.Struct, gc=False):
     key: bytes
     account: int
     hold: int
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class Original(msgspec.Struct, frozen=True, gc=False):
+    """A recorded entry as the journal has it, which never changes: whoever asks reads it there.
+
+    `locator` is batch << 20 | index, `entry_seq` its number in the shard, `plan` the declaration
+    that it names, if it names one.
+    """
+
+    locator: int
+    entry_seq: int
+    event: Event
+    plan: PlanDeclared | None
+
+
+class ReverseUsage(msgspec.Struct, gc=False):
+    """Give recorded usage back: all that is left of it, some quantities, or some of the charge.
+
+    `quantities` stand parallel to the original's plan, () = all that is left; `as_charged` > 0
+    instead of them gives back so much of the charge (rules D3, R1).
+    """
+
+    key: bytes
+    account: int
+    original: Original
+    quantities: tuple[int, ...] = ()
+    as_charged: int = 0
+    ended: EndedGrants = EndedGrants.RESTORE
+    texts: bytes = b""
     names: Names = NO_NAMES
     trace: bytes = b""
 
@@ -206,6 +237,7 @@ Command: TypeAlias = (
     | AuthorizeHold
     | CaptureHold
     | ReleaseHold
+    | ReverseUsage
     | CreateAccount
     | UpdatePolicy
     | CloseAccount

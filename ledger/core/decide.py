@@ -33,11 +33,13 @@ from ledger.core.commands import (
     RecordUsage,
     ReleaseHold,
     ReopenAccount,
+    ReverseUsage,
     UnfreezeAccount,
     UpdatePolicy,
     UpdateProfile,
     VoidGrant,
 )
+from ledger.core.corrections import decide_reverse
 from ledger.core.events import ConfigurationApplied, Event
 from ledger.core.evolve import evolve
 from ledger.core.grants import decide_issue, decide_void, expire
@@ -191,6 +193,7 @@ _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     AuthorizeHold: decide_authorize,
     CaptureHold: decide_capture,
     ReleaseHold: decide_release,
+    ReverseUsage: decide_reverse,
     CreateAccount: decide_create,
     UpdatePolicy: decide_policy,
     UpdateProfile: decide_profile,

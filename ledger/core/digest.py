@@ -14,7 +14,7 @@ import msgspec
 
 from ledger.core.books import Book
 from ledger.core.events import AccountPolicy
-from ledger.core.state import Account, Grant, Hold, SettledHold, State
+from ledger.core.state import Account, Family, Grant, Hold, SettledHold, State
 from ledger.core.upcast import Policy
 
 DIGEST_VERSION: Final = 1
@@ -35,7 +35,12 @@ def snapshot(state: State) -> dict[str, Any]:
         "books": [_book(book) for _, book in sorted(state.books.accounts.items())],
         "accounts": [_account(account) for _, account in sorted(state.accounts.items())],
         "families": [
-            [family.root, family.next_ordinal, sorted(family.grant_keys.items())]
+            [
+                family.root,
+                family.next_ordinal,
+                sorted(family.grant_keys.items()),
+                *_corrections(state, family),
+            ]
             for _, family in sorted(state.families.items())
         ],
         "grants": [_grant(grant) for _, grant in sorted(state.grants.items())],
@@ -54,6 +59,30 @@ def snapshot(state: State) -> dict[str, Any]:
 def digest(state: State) -> bytes:
     """BLAKE2b-256 of the canonical form."""
     return blake2b(msgspec.msgpack.encode(snapshot(state)), digest_size=32).digest()
+
+
+def _corrections(state: State, family: Family) -> list[Any]:
+    """Nothing before the first correction: old digests stay."""
+    corrected = family.remembered(state.corrected_before)
+    if not corrected:
+        return []
+    return [
+        [
+            [locator, each.effective_at, each.quantities, str(each.amount), str(each.as_charged)]
+            for locator, each in corrected.items()
+        ],
+        [
+            [account.number, asset, debt.run, sorted(debt.owed.items())]
+            for account in state.family_accounts(family.root)
+            for asset, debt in sorted(account.debt.items())
+        ],
+        [
+            [grant.number, sorted(grant.repaid.items())]
+            for account in state.family_accounts(family.root)
+            for grant in account.grants
+            if grant.repaid
+        ],
+    ]
 
 
 def _book(book: Book) -> list[Any]:

@@ -7,6 +7,7 @@ computed here. Figures that contradict the books stop the writer (`BooksUnbalanc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from copy import copy
 from heapq import heappush
 from typing import Any, Final
 
@@ -20,6 +21,7 @@ from ledger.core.events import (
     AccountProfileUpdated,
     AccountReopened,
     AccountUnfrozen,
+    AdjustmentNoted,
     AuthorizeDenied,
     BookKind,
     BookOpened,
@@ -28,6 +30,7 @@ from ledger.core.events import (
     Event,
     GrantExpired,
     GrantIssued,
+    GrantRestored,
     GrantVoided,
     HoldAuthorized,
     HoldExpired,
@@ -36,13 +39,16 @@ from ledger.core.events import (
     PlanDeclared,
     Pot,
     RequestAbandoned,
+    Slice,
     UsageQuarantined,
     UsageRecorded,
+    UsageReversed,
     WriterOpened,
 )
-from ledger.core.limits import PERIOD_GRACE_US
+from ledger.core.limits import CORRECTED_A_FAMILY_MAX, PERIOD_GRACE_US
 from ledger.core.state import (
     GRANT_EXPIRED,
+    GRANT_OPEN,
     GRANT_VOIDED,
     HOLD_CAPTURED,
     HOLD_EXPIRED,
@@ -51,6 +57,8 @@ from ledger.core.state import (
     TIMER_GRANT,
     TIMER_HOLD,
     Account,
+    Corrected,
+    Debt,
     Family,
     Grant,
     Hold,
@@ -62,6 +70,7 @@ _DRAWDOWN: Final = int(Comparator.DRAWDOWN_1)
 _GRANT: Final = int(Pot.GRANT)
 _OVERAGE: Final = int(Pot.OVERAGE)
 _EXCESS_BILLED: Final = int(Pot.EXCESS_BILLED)
+_ADVANCE: Final = int(BookKind.ADVANCE)
 
 
 def evolve(state: State, event: Event) -> None:
@@ -94,6 +103,7 @@ def usage_recorded(state: State, event: UsageRecorded) -> None:
         assert used is not None
         totals = used.totals
         debited = 0
+        owes = False
         for piece in slices:
             amount = piece.amount
             book = books[piece.book]
@@ -109,6 +119,8 @@ def usage_recorded(state: State, event: UsageRecorded) -> None:
                     _exhausted(state, grant)
             elif piece.pot == _OVERAGE or piece.pot == _EXCESS_BILLED:
                 _add_overage(state.accounts[event.account], book.asset, event.period, amount)
+            elif book.kind == _ADVANCE:
+                owes = True
         credited = 0
         for charge in event.charges:
             if charge > 0:  # what is unpriced is -1
@@ -121,6 +133,8 @@ def usage_recorded(state: State, event: UsageRecorded) -> None:
                 f"entry {state.entry_seq}, asset {used.asset}: debits {totals.debits_posted}, "
                 f"credits {totals.credits_posted}"
             )
+        if owes:
+            _owe(state, slices)
     if event.advances:
         position = state.accounts[event.account].totals
         for row, quantity in event.advances:
@@ -138,6 +152,22 @@ def _capture(state: State, event: UsageRecorded) -> None:
         family.settled[event.hold].captured_late = True
     else:
         _settle(state, state.holds[event.hold], HOLD_CAPTURED)
+
+
+def _owe(state: State, slices: tuple[Slice, ...]) -> None:
+    for piece in slices:
+        book = state.books.accounts[piece.book]
+        if book.kind == _ADVANCE:
+            _debt(state, book).add(piece.amount)
+
+
+def _debt(state: State, advance: Book) -> Debt:
+    """Whose debt an advance book holds."""
+    debts = state.accounts[advance.owner].debt
+    debt = debts.get(advance.asset)
+    if debt is None:
+        debt = debts[advance.asset] = Debt()
+    return debt
 
 
 def _add_overage(account: Account, asset: int, period: int, amount: int) -> None:
@@ -313,12 +343,106 @@ def _grant_issued(state: State, event: GrantIssued) -> None:
     if event.backfill:
         advance = state.books.accounts[event.backfill_book]
         state.books.transfer(book, advance, event.backfill)
+        grant.repaid = _debt(state, advance).repay(event.backfill, state.locator)
         grant.recognised += event.backfill_value
         if book.credits_posted == book.debits_posted:
             _retire(grant)
     if event.expires_at:
         _set_timer(state, account, event.expires_at + PERIOD_GRACE_US, TIMER_GRANT, event.grant)
     state.keys.add(event.key, state.locator)
+
+
+def _grant_restored(state: State, event: GrantRestored) -> None:
+    """Its terms are those of the grant that ended; its units come with the next entry."""
+    ended = state.grants[event.of]
+    grant = copy(ended)
+    grant.number = event.grant
+    grant.ordinal = event.ordinal
+    grant.amount = event.amount
+    grant.price_paid = event.price_paid
+    grant.expires_at = event.expires_at or NEVER
+    grant.external_key = b""
+    grant.book = state.books.accounts[event.book]
+    grant.issued_at = state.recorded_at
+    grant.unused = 0
+    grant.recognised = 0
+    grant.repaid = {}
+    grant.settled = GRANT_OPEN
+    grant.after = None
+    grant.book.grant = grant
+    state.grants[event.grant] = grant
+    state.next_grant = event.grant + 1
+    state.families[grant.account.root].next_ordinal = event.ordinal + 1
+    grant.account.grants.append(grant)
+    if event.expires_at:
+        due = event.expires_at + PERIOD_GRACE_US
+        _set_timer(state, grant.account, due, TIMER_GRANT, event.grant)
+
+
+def _usage_reversed(state: State, event: UsageReversed) -> None:
+    account = state.accounts[event.account]
+    books = state.books.accounts
+    amount = 0
+    for piece in event.given_back:
+        credited, drawn = books[piece.book], books[piece.drawn]
+        amount += piece.amount
+        grant = credited.grant
+        empty = credited.debits_posted == credited.credits_posted
+        state.books.transfer(books[event.used_book], credited, piece.amount)
+        if grant is not None and empty and grant.settled == GRANT_OPEN:
+            _activate(grant)
+        source = drawn.grant
+        if source is not None:
+            source.unused += piece.amount
+            source.recognised -= piece.value
+            if source.drawn < 0 or source.recognised < 0:
+                raise BooksUnbalanced(
+                    f"entry {state.entry_seq}: more is given back than was drawn from grant "
+                    f"{source.number}"
+                )
+            if piece.debt >= 0:
+                source.repaid[piece.debt] -= piece.amount
+                if source.repaid[piece.debt] == 0:
+                    del source.repaid[piece.debt]
+        elif drawn.kind == _ADVANCE:
+            _debt(state, drawn).take(piece.debt, piece.amount)
+        elif drawn.kind == BookKind.OVERAGE:
+            _move_back(account.overage_posted, (drawn.asset, event.period), piece.amount)
+    for row, quantity in event.moves:
+        _move_back(account.totals, (row, event.period), quantity)
+    account.suspended -= event.suspended
+    _correct(state, state.families[account.root], event, amount - event.beyond)
+    state.keys.add(event.key, state.locator)
+
+
+def _move_back(counters: dict[tuple[int, int], int], place: tuple[int, int], by: int) -> None:
+    """Lower a counter of a period; one that is zero is as none."""
+    left = counters.get(place, 0) - by
+    if left:
+        counters[place] = left
+    else:
+        del counters[place]
+
+
+def _correct(state: State, family: Family, event: UsageReversed, amount: int) -> None:
+    """Remember how much was given back of the event that was corrected."""
+    if len(family.corrected) >= CORRECTED_A_FAMILY_MAX:
+        family.corrected = family.remembered(state.corrected_before)
+    before = family.corrected.get(event.original)
+    if before is None:
+        family.corrected[event.original] = Corrected(
+            event.effective_at, event.quantities, amount, event.as_charged
+        )
+        return
+    before.quantities = tuple(
+        [sum(each) for each in zip(before.quantities, event.quantities, strict=True)]
+    )
+    before.amount += amount
+    before.as_charged += event.as_charged
+
+
+def _adjustment_noted(state: State, event: AdjustmentNoted) -> None:
+    pass
 
 
 def _activate(grant: Grant) -> None:
@@ -482,6 +606,9 @@ _EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     UsageRecorded: usage_recorded,
     UsageQuarantined: _usage_quarantined,
     LimitExceeded: _limit_exceeded,
+    UsageReversed: _usage_reversed,
+    GrantRestored: _grant_restored,
+    AdjustmentNoted: _adjustment_noted,
     HoldAuthorized: _hold_authorized,
     AuthorizeDenied: _authorize_denied,
     HoldReleased: _hold_released,

@@ -47,6 +47,7 @@ class Grant:
         "priority",
         "products",
         "recognised",
+        "repaid",
         "settled",
         "unused",
     )
@@ -86,7 +87,8 @@ class Grant:
         self.book = book
         self.funding = funding
         self.issued_at = issued_at
-        self.unused = 0  # units that voids and expiry took, and nobody drew
+        self.unused = 0  # units debited that are not drawn: voided, expired, or given back since
+        self.repaid: dict[int, int] = {}  # run of the account's debt -> units of it that this paid
         self.recognised = 0  # money, net: floor(P x drawn / A)
         self.settled = GRANT_OPEN
         self.order: GrantOrder | None = None  # where the account's comparator puts it
@@ -103,6 +105,59 @@ class Grant:
             return 0
         drawn = self.book.debits_posted - self.unused + amount
         return self.price_paid * drawn // self.amount - self.recognised
+
+
+class Debt:
+    """What an account's advance of one asset owes, in runs that the grants that repaid it part.
+
+    A run is named by the locator of the entry that repaid last before it (0 = none had). Whose debt
+    was repaid first is the oldest run's; within a run it is all one (rules B3, D3).
+    """
+
+    __slots__ = ("owed", "run")
+
+    def __init__(self) -> None:
+        self.run = 0  # that new debt adds to
+        self.owed: dict[int, int] = {}  # run -> units still owed, oldest first
+
+    def add(self, amount: int) -> None:
+        """More is owed."""
+        self.owed[self.run] = self.owed.get(self.run, 0) + amount
+
+    def repay(self, amount: int, locator: int) -> dict[int, int]:
+        """The entry at `locator` repays, oldest first: how much of each run."""
+        repaid: dict[int, int] = {}
+        for run in sorted(self.owed):
+            taken = min(amount, self.owed[run])
+            amount -= taken
+            repaid[run] = taken
+            self.take(run, taken)
+            if amount == 0:
+                break
+        self.run = locator
+        return repaid
+
+    def take(self, run: int, amount: int) -> None:
+        """So much less is owed of a run."""
+        left = self.owed[run] - amount
+        if left:
+            self.owed[run] = left
+        else:
+            del self.owed[run]
+
+
+class Corrected:
+    """How much of one usage event was given back: kept as long as it may be corrected (rule D3)."""
+
+    __slots__ = ("amount", "as_charged", "effective_at", "quantities")
+
+    def __init__(
+        self, effective_at: int, quantities: tuple[int, ...], amount: int, as_charged: int
+    ) -> None:
+        self.effective_at = effective_at  # of the event
+        self.quantities = quantities  # in all, parallel to its plan
+        self.amount = amount  # of what its slices drew, from the last one on
+        self.as_charged = as_charged  # the part of it for which no quantity was given back
 
 
 HOLD_CAPTURED = 1

@@ -10,6 +10,7 @@ from ledger.core.catalog import Bound
 from ledger.core.commands import AuthorizeHold, CaptureHold, ReleaseHold
 from ledger.core.drawdown import applicable, draw, from_first_grant, overdraft_headroom
 from ledger.core.events import (
+    AdjustmentNoted,
     AuthorizeDenied,
     Event,
     HoldAuthorized,
@@ -28,6 +29,7 @@ from ledger.core.shapes import Shape
 from ledger.core.state import HOLD_EXPIRED, Account, Hold, State
 from ledger.core.usage import (
     NO_TOTALS,
+    closed_period,
     declare,
     in_future,
     overflow,
@@ -258,7 +260,7 @@ def _capture(
 ) -> Event | Refusal:
     at = command.effective_at or state.recorded_at
     bound, plan = state.catalog.step(account.card_key, shape, at, command.quantities)
-    period = state.months.start_of(at)
+    closed, period = closed_period(state, account, at)
     try:
         charges, total, advances, _ = rate(
             plan, command.quantities, rounding_totals(account, plan, period)
@@ -298,11 +300,14 @@ def _capture(
         b"",
         command.trace,
     )
+    entry = state.batch_length + len(out)
     out.append(captured)
     if hold is not None:
         follow_up(state, returned_by(state, hold, slices), out)
     if over_limit:
         out.append(LimitExceeded(account.number, bound.asset, over_limit, account.policy.excess))
+    if closed is not None:
+        out.append(AdjustmentNoted(account.number, entry, closed, period))
     return captured
 
 

@@ -19,6 +19,7 @@ from ledger.core.commands import (
     RecordUsage,
     ReleaseHold,
     ReopenAccount,
+    ReverseUsage,
     UnfreezeAccount,
     UpdatePolicy,
     UpdateProfile,
@@ -42,6 +43,7 @@ from ledger.core.events import (
     RequestAbandoned,
     UsageQuarantined,
     UsageRecorded,
+    UsageReversed,
 )
 
 KEY_BYTES = 16
@@ -105,6 +107,7 @@ class FamilyDigest:
 
 # command -> (the event that answers it, the fields that are its body)
 _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
+    ReverseUsage: ((UsageReversed,), ("account", "original", "as_charged", "ended", "texts")),
     ReleaseHold: ((HoldReleased,), ("account", "hold")),
     CreateAccount: ((AccountCreated,), ("account", "parent", "policy", "profile")),
     UpdatePolicy: ((AccountPolicyUpdated,), ("account", "policy", "expected_version")),
@@ -148,6 +151,9 @@ def first_difference(command: Command, recorded: Event, plan: PlanDeclared | Non
     kinds, fields = _BODIES[type(command)]
     if not isinstance(recorded, kinds):
         return "request"
+    if isinstance(command, ReverseUsage):
+        assert isinstance(recorded, UsageReversed)
+        return _reversal_differs(command, recorded)
     if isinstance(command, RecordUsage) and isinstance(recorded, UsageRecorded) and recorded.hold:
         return "request"
     if isinstance(command, RecordUsage | AuthorizeHold):
@@ -173,6 +179,24 @@ def first_difference(command: Command, recorded: Event, plan: PlanDeclared | Non
             if field == "operation" and given[:KEY_BYTES] == kept[:KEY_BYTES]:
                 return "operation_parent"
             return _WIRE_NAMES.get(field, field)
+    return ""
+
+
+def _reversal_differs(command: ReverseUsage, recorded: UsageReversed) -> str:
+    for field, given, kept in (
+        ("account", command.account, recorded.account),
+        ("original", command.original.locator, recorded.original),
+        ("as_charged", command.as_charged, recorded.as_charged),
+        ("ended_grants", command.ended, recorded.ended),
+        ("reason", command.texts, recorded.texts),
+    ):
+        if given != kept:
+            return field
+    whole = not command.quantities and not command.as_charged
+    if whole != bool(recorded.whole):
+        return "quantities"
+    if command.quantities and command.quantities != recorded.quantities:
+        return "quantities"
     return ""
 
 

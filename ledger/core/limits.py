@@ -23,6 +23,11 @@ PERIOD_GRACE_US: Final = DAY_US  # rule T2: late events, rule T3: breakage at ex
 KEYS_OUTLIVE_US: Final = DEDUPE_GENERATION_US + FUTURE_TOLERANCE_US
 """The longest that a key is remembered beyond the window: what its answer needs is kept as long."""
 
+CORRECTION_WINDOW_US: Final = 400 * DAY_US  # rule D3: older usage is adjusted by hand
+RESTORED_LIFETIME_US: Final = 30 * DAY_US  # rule D3: what a restored grant lasts at least
+CORRECTED_A_FAMILY_MAX: Final = 65_536
+"""Usage events of one family that were corrected within the window; x ~300 B = 20 MB."""
+
 HOLD_LIFETIME_DEFAULT_US: Final = 15 * MINUTE_US  # rule H1
 HOLD_LIFETIME_MAX_US: Final = DAY_US  # rule H1
 OVERDRAFT_BASIS_POINTS_MAX: Final = 1_000_000  # 100 x lifetime value

@@ -18,7 +18,19 @@ from ledger.core.books import AssetTotals, Book
 from ledger.core.catalog import Catalog
 from ledger.core.events import AccountPolicy, BookKind, GrantKind, Slice
 from ledger.core.evolve import inherit_frozen, inherited_card, inherited_comparator
-from ledger.core.state import GRANT_OPEN, NEVER, Account, Family, Grant, Hold, SettledHold, State
+from ledger.core.state import (
+    GRANT_OPEN,
+    NEVER,
+    Account,
+    Corrected,
+    Debt,
+    Family,
+    Grant,
+    Hold,
+    SettledHold,
+    State,
+    corrected_before,
+)
 
 FORMAT: Final = 3  # of both kinds of bytes
 
@@ -54,6 +66,7 @@ class PackedAccount(msgspec.Struct, array_like=True, gc=False):
     freeze_cause: int
     profile_version: int
     profile_at: int
+    debt: list[tuple[int, int, list[tuple[int, Wide]]]] = []  # asset, its run, (run, owed)
 
 
 class PackedBook(msgspec.Struct, array_like=True, gc=False):
@@ -90,6 +103,7 @@ class PackedGrant(msgspec.Struct, array_like=True, gc=False):
     unused: int
     recognised: int
     settled: int
+    repaid: list[tuple[int, int]] = []  # (run of the debt, units)
 
 
 class PackedHold(msgspec.Struct, array_like=True, gc=False):
@@ -120,6 +134,16 @@ class PackedSettled(msgspec.Struct, array_like=True, gc=False):
     settled_at: int
 
 
+class PackedCorrected(msgspec.Struct, array_like=True, gc=False):
+    """What was given back of a usage event, by its locator."""
+
+    locator: int
+    effective_at: int
+    quantities: tuple[int, ...]
+    amount: Wide
+    as_charged: Wide
+
+
 class PackedFamily(msgspec.Struct, array_like=True, gc=False):
     """Everything under one root; parents stand before their children."""
 
@@ -131,6 +155,7 @@ class PackedFamily(msgspec.Struct, array_like=True, gc=False):
     grants: list[PackedGrant]
     holds: list[PackedHold]
     settled: list[PackedSettled]
+    corrected: list[PackedCorrected] = []
 
 
 class PackedShard(msgspec.Struct, array_like=True, gc=False):
@@ -183,20 +208,34 @@ def pack_family(state: State, root: int, settled_before: int) -> bytes:
                 for hold in family.settled.values()
                 if hold.settled_at > settled_before
             ],
+            [
+                PackedCorrected(
+                    locator,
+                    each.effective_at,
+                    each.quantities,
+                    _wide(each.amount),
+                    _wide(each.as_charged),
+                )
+                for locator, each in family.remembered(corrected_before(settled_before)).items()
+            ],
         )
     )
 
 
 def forget_settled(body: bytes, settled_before: int) -> bytes:
-    """A family that was packed long ago, without the holds that were settled then or earlier.
+    """A family that was packed long ago, without the holds that were settled then or earlier, and
+    without corrections of usage that is too old for more.
 
     Bytes that are not just what its state packs into stay as they are. Raises msgspec.MsgspecError.
     """
     packed = _decode_family(body)
     kept = [hold for hold in packed.settled if hold.settled_at > settled_before]
-    if len(kept) == len(packed.settled) or _encode(packed) != body:
+    bound = corrected_before(settled_before)
+    corrected = [each for each in packed.corrected if each.effective_at > bound]
+    same = len(kept) == len(packed.settled) and len(corrected) == len(packed.corrected)
+    if same or _encode(packed) != body:
         return body
-    packed.settled = kept
+    packed.settled, packed.corrected = kept, corrected
     return _encode(packed)
 
 
@@ -225,6 +264,10 @@ def unpack_family(state: State, body: bytes) -> int:
     for settled in packed.settled:
         if settled.settled_at > state.settled_before:
             _unpack_settled(state, family, settled)
+    for past in packed.corrected:
+        family.corrected[past.locator] = Corrected(
+            past.effective_at, past.quantities, int(past.amount), int(past.as_charged)
+        )
     family.scheduled = state.paged_families.pop(root, NEVER)
     state.schedule(family, family_due(state, root))
     return root
@@ -299,6 +342,10 @@ def _pack_account(account: Account) -> PackedAccount:
         account.freeze_cause,
         account.profile_version,
         account.profile_at,
+        [
+            (asset, debt.run, [(run, _wide(debt.owed[run])) for run in sorted(debt.owed)])
+            for asset, debt in sorted(account.debt.items())
+        ],
     )
 
 
@@ -330,6 +377,10 @@ def _unpack_account(state: State, root: int, packed: PackedAccount) -> None:
     account.profile_version = packed.profile_version
     account.profile_at = packed.profile_at
     inherit_frozen(account)
+    for asset, run, owed in packed.debt:
+        debt = account.debt[asset] = Debt()
+        debt.run = run
+        debt.owed = {each: int(units) for each, units in owed}
     if parent is not None:
         parent.children.append(account)
     state.accounts[packed.number] = account
@@ -384,6 +435,7 @@ def _pack_grant(grant: Grant) -> PackedGrant:
         grant.unused,
         grant.recognised,
         grant.settled,
+        sorted(grant.repaid.items()),
     )
 
 
@@ -411,6 +463,7 @@ def _unpack_grant(state: State, packed: PackedGrant) -> None:
     grant.unused = packed.unused
     grant.recognised = packed.recognised
     grant.settled = packed.settled
+    grant.repaid = dict(packed.repaid)
     book.grant = grant
     state.grants[packed.number] = grant
     account.grants.append(grant)

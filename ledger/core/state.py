@@ -20,6 +20,8 @@ from ledger.core.holdings import (
     HOLD_EXPIRED,
     HOLD_RELEASED,
     NEVER,
+    Corrected,
+    Debt,
     Grant,
     GrantOrder,
     Hold,
@@ -27,6 +29,7 @@ from ledger.core.holdings import (
 )
 from ledger.core.keys import KeyMap
 from ledger.core.limits import (
+    CORRECTION_WINDOW_US,
     DEDUPE_WINDOW_US,
     FUTURE_TOLERANCE_US,
     KEYS_OUTLIVE_US,
@@ -47,6 +50,8 @@ __all__ = [
     "TIMER_GRANT",
     "TIMER_HOLD",
     "Account",
+    "Corrected",
+    "Debt",
     "Family",
     "Grant",
     "GrantOrder",
@@ -60,6 +65,11 @@ TIMER_HOLD = 1
 TIMER_GRANT = 2
 
 
+def corrected_before(settled_before: int) -> int:
+    """The same bound for corrections, which are kept longer than settled holds."""
+    return settled_before - (CORRECTION_WINDOW_US - DEDUPE_WINDOW_US)
+
+
 class Account:
     """One account of a family, with what its decisions need."""
 
@@ -70,6 +80,7 @@ class Account:
         "closed_at",
         "comparator",
         "created_at",
+        "debt",
         "depth",
         "first",
         "freeze_cause",
@@ -134,6 +145,7 @@ class Account:
         self.holds: dict[int, Hold] = {}
         self.totals: dict[tuple[int, int], int] = {}  # (price row, period) -> quantity, rule R1
         self.advance: dict[int, Book] = {}  # asset -> book
+        self.debt: dict[int, Debt] = {}  # asset -> whose debt that book holds
         self.overage: dict[int, Book] = {}  # asset -> book billed to this account
         # What this account's usage put into overage: posted by (asset, period), pending by asset.
         self.overage_posted: dict[tuple[int, int], int] = {}
@@ -194,13 +206,14 @@ class Account:
 class Family:
     """What the accounts under one root share."""
 
-    __slots__ = ("grant_keys", "next_ordinal", "root", "scheduled", "settled")
+    __slots__ = ("corrected", "grant_keys", "next_ordinal", "root", "scheduled", "settled")
 
     def __init__(self, root: int) -> None:
         self.root = root
         self.next_ordinal = 1
         self.grant_keys: dict[bytes, int] = {}  # permanent external keys -> grant (rule I5)
         self.settled: dict[int, SettledHold] = {}  # for the dedupe window, first settled first
+        self.corrected: dict[int, Corrected] = {}  # locator of usage -> what was given back of it
         self.scheduled: int = NEVER  # its own timer, for what has none since it was paged in
 
     def forget_settled(self, before: int) -> None:
@@ -211,6 +224,15 @@ class Family:
             if settled[oldest].settled_at > before:
                 return
             del settled[oldest]
+
+    def remembered(self, before: int) -> dict[int, Corrected]:
+        """What was corrected, by locator in order, of events that were effective after `before`."""
+        corrected = self.corrected
+        return {
+            locator: corrected[locator]
+            for locator in sorted(corrected)
+            if corrected[locator].effective_at > before
+        }
 
 
 class State:
@@ -317,6 +339,11 @@ class State:
     def settled_before(self) -> int:
         """Holds that were settled then or earlier are forgotten."""
         return self.window_start - KEYS_OUTLIVE_US
+
+    @property
+    def corrected_before(self) -> int:
+        """Corrections of usage that was effective then or earlier are forgotten."""
+        return corrected_before(self.settled_before)
 
     def settled_hold(self, account: Account, number: int) -> SettledHold | None:
         """A hold of the account's family that was settled within the dedupe window."""

@@ -12,6 +12,7 @@ from ledger.core.catalog import Bound
 from ledger.core.commands import RecordUsage
 from ledger.core.drawdown import draw, house_book
 from ledger.core.events import (
+    AdjustmentNoted,
     Event,
     LimitExceeded,
     Slice,
@@ -60,7 +61,7 @@ def decide_usage(state: State, command: RecordUsage, out: list[Event]) -> Event 
 
     shape = command.shape
     bound, plan = state.catalog.step(account.card_key, shape, at, quantities)
-    period = state.months.start_of(at)
+    closed, period = closed_period(state, account, at)
     totals = NO_TOTALS if plan.whole else rounding_totals(account, plan, period)
     try:
         charges, total, advances, _ = rate(plan, quantities, totals)
@@ -94,9 +95,12 @@ def decide_usage(state: State, command: RecordUsage, out: list[Event]) -> Event 
         command.personal,
         command.trace,
     )
+    entry = state.batch_length + len(out)
     out.append(recorded)
     if over_limit:
         out.append(LimitExceeded(account.number, bound.asset, over_limit, account.policy.excess))
+    if closed is not None:
+        out.append(AdjustmentNoted(account.number, entry, closed, period))
     return recorded
 
 
@@ -118,6 +122,16 @@ def _quarantine(
     )
     out.append(quarantined)
     return quarantined
+
+
+def closed_period(state: State, account: Account, at: int) -> tuple[int | None, int]:
+    """(the period of an instant if it is closed, the period that its charge belongs to): its own
+    until its grace has ended, afterwards the one that is open now (rule T2)."""
+    months = state.months
+    period = months.start_of(at)
+    if state.recorded_at < months.end + account.policy.period_grace:
+        return None, period
+    return period, months.start_of(state.recorded_at)
 
 
 def declare(state: State, bound: Bound, out: list[Event]) -> int:

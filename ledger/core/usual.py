@@ -42,7 +42,8 @@ def record_usual(
     room = keys.newest_max - len(newest)
     accounts, cards = state.accounts, state.catalog.cards
     used_books, plan_indexes = state.used_books, state.vocabulary
-    now, period = state.recorded_at, state.months.start
+    now = state.recorded_at
+    period = state.months.start_of(now)  # an earlier one may be closed (rule T2)
     earliest = max(state.window_start, period)
     latest = min(state.window_end, state.months.end - 1)
     add, add_index = batch.append, recorded_at_index.append

@@ -23,7 +23,13 @@ from ledger.journal.protocol import Journal
 RECENT_EVENTS_MAX: Final = 65_536  # a shard; x ~800 B = 52 MB
 
 # Events that name their plan by its index in the batch.
-_PLANNED = ("UsageRecorded", "UsageQuarantined", "HoldAuthorized", "AuthorizeDenied")
+_PLANNED = (
+    "UsageRecorded",
+    "UsageQuarantined",
+    "UsageReversed",
+    "HoldAuthorized",
+    "AuthorizeDenied",
+)
 
 
 class RecordedBatch(msgspec.Struct, frozen=True, gc=False):

@@ -40,6 +40,14 @@ DENIALS: Final = (
     "reason", "recorded_at", "trace",
 )  # fmt: skip
 
+REVERSALS: Final = (
+    "tenant", "shard", "entry_seq", "account", "original_entry", "plan", "asset", "effective_at",
+    "recorded_at", "quantities", "refunds", "amount", "as_charged", "trace",
+)  # fmt: skip
+ADJUSTMENTS: Final = (
+    "tenant", "shard", "entry_seq", "account", "period", "closed", "recorded_at",
+)  # fmt: skip
+
 PENDING: Final = 1
 POSTED: Final = 2
 RELEASED: Final = 3
@@ -120,6 +128,7 @@ class Changes:
 
     __slots__ = (
         "accounts",
+        "adjustments",
         "books",
         "changed_accounts",
         "denials",
@@ -129,6 +138,10 @@ class Changes:
         "holds",
         "moved",
         "plans",
+        "restored",
+        "returned",
+        "reversals",
+        "reversed_usage",
         "settled_holds",
         "transfers",
         "usage",
@@ -148,3 +161,9 @@ class Changes:
         self.holds: list[Row] = []  # up to `trace`
         self.settled_holds: dict[int, Row] = {}  # -> (tenant, state, settled_at, settled_by)
         self.denials: list[Row] = []
+        self.reversals: list[Row] = []
+        self.reversed_usage: list[Row] = []  # (tenant, entry, amount, quantities), oldest first
+        self.adjustments: list[Row] = []
+        # (tenant, number, of, ordinal, amount, price paid, expires at, book, issued at)
+        self.restored: list[Row] = []
+        self.returned: dict[int, list[int]] = {}  # grant -> [tenant, units given back]

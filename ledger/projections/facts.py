@@ -12,13 +12,16 @@ from typing import Any, Final, NamedTuple
 
 from ledger.core.events import (
     AccountCreated,
+    BookOpened,
     GrantExpired,
     GrantIssued,
+    GrantRestored,
     GrantVoided,
     HoldAuthorized,
     HoldExpired,
     HoldReleased,
     UsageRecorded,
+    UsageReversed,
 )
 
 ACCOUNTS_MAX: Final = 1_000_000  # x ~110 B = 110 MB a shard
@@ -58,24 +61,26 @@ class HoldFact(NamedTuple):
 class Needed:
     """Numbers that a batch mentions and nobody knows yet."""
 
-    __slots__ = ("accounts", "grants", "holds")
+    __slots__ = ("accounts", "books", "grants", "holds")
 
     def __init__(self) -> None:
         self.accounts: set[int] = set()
+        self.books: set[int] = set()  # whose grants, if they are grants', are to be known
         self.grants: set[int] = set()
         self.holds: set[int] = set()
 
     def __bool__(self) -> bool:
-        return bool(self.accounts or self.grants or self.holds)
+        return bool(self.accounts or self.books or self.grants or self.holds)
 
 
 class Facts:
     """The caches of one shard."""
 
-    __slots__ = ("grants", "holds", "plans", "tenants")
+    __slots__ = ("books", "grants", "holds", "plans", "tenants")
 
     def __init__(self) -> None:
         self.tenants: dict[int, int] = {}  # account -> tenant
+        self.books: dict[int, int] = {}  # book -> grant that owns it, 0 = none
         self.grants: dict[int, GrantFact] = {}
         self.holds: dict[int, HoldFact | None] = {}  # None = looked up, not open
         self.plans: set[tuple[int, Any]] = set()  # (tenant, digest) that the table holds
@@ -86,6 +91,8 @@ class Facts:
             self.tenants.clear()
         if len(self.grants) > GRANTS_MAX:
             self.grants.clear()
+        if len(self.books) > GRANTS_MAX:
+            self.books.clear()
         if len(self.holds) > HOLDS_MAX:
             self.holds.clear()
         if len(self.plans) > PLANS_MAX:
@@ -97,6 +104,7 @@ class Facts:
         tenants = self.tenants
         accounts = needed.accounts
         made_accounts: set[int] = set()
+        made_books: set[int] = set()
         made_grants: set[int] = set()
         made_holds: set[int] = set()
         for event in events:
@@ -112,8 +120,17 @@ class Facts:
                 account = getattr(event, "account", 0)
                 if account and account not in tenants:
                     accounts.add(account)
-                if kind is GrantIssued:
+                if kind is BookOpened:
+                    made_books.add(event.book)
+                elif kind is GrantIssued:
                     made_grants.add(event.grant)
+                elif kind is GrantRestored:
+                    made_grants.add(event.grant)
+                    if event.of not in self.grants:
+                        needed.grants.add(event.of)
+                elif kind is UsageReversed:
+                    drawn = {piece.drawn for piece in event.given_back}
+                    needed.books.update(drawn - self.books.keys())
                 elif kind is HoldAuthorized:
                     made_holds.add(event.hold)
                 elif kind is GrantVoided or kind is GrantExpired:
@@ -122,6 +139,7 @@ class Facts:
                 elif (kind is HoldReleased or kind is HoldExpired) and event.hold not in self.holds:
                     needed.holds.add(event.hold)
         accounts -= made_accounts
+        needed.books -= made_books
         needed.grants -= made_grants
         needed.holds -= made_holds
         return needed

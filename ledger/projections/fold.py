@@ -18,10 +18,13 @@ from ledger.core.events import (
     AccountProfileUpdated,
     AccountReopened,
     AccountUnfrozen,
+    AdjustmentNoted,
     AuthorizeDenied,
+    BookKind,
     BookOpened,
     GrantExpired,
     GrantIssued,
+    GrantRestored,
     GrantVoided,
     HoldAuthorized,
     HoldExpired,
@@ -30,6 +33,7 @@ from ledger.core.events import (
     Suspense,
     UsageQuarantined,
     UsageRecorded,
+    UsageReversed,
 )
 from ledger.journal.codec import PrivateRecords
 from ledger.projections import changes as c
@@ -44,7 +48,16 @@ _REASONS: Final = {int(reason): reason.name for reason in Suspense}
 class Fold:
     """Folds the batches of one shard into the changes of one transaction."""
 
-    __slots__ = ("_changes", "_entry_seq", "_facts", "_names", "_plans", "_recorded_at", "_shard")
+    __slots__ = (
+        "_changes",
+        "_entry_seq",
+        "_facts",
+        "_first_event",
+        "_names",
+        "_plans",
+        "_recorded_at",
+        "_shard",
+    )
 
     def __init__(self, shard: int, facts: Facts, changes: Changes) -> None:
         self._shard = shard
@@ -54,6 +67,7 @@ class Fold:
         self._names: dict[int, Names] = {}
         self._recorded_at = 0
         self._entry_seq = 0
+        self._first_event = 0
 
     def take(
         self,
@@ -66,6 +80,7 @@ class Fold:
         self._plans = {}
         self._names = names_of(private)
         self._recorded_at = recorded_at
+        self._first_event = first_event
         usage = self._usage
         handlers = _HANDLERS
         for index, event in enumerate(events):
@@ -144,6 +159,38 @@ class Fold:
             )
         )  # fmt: skip
 
+    def _reversed(self, index: int, event: UsageReversed) -> None:
+        """Transfers back from the used book, and what the usage row and the grants have less."""
+        tenant, plan = self._place(event)
+        changes = self._changes
+        amount = 0
+        for line, piece in enumerate(event.given_back):
+            amount += piece.amount
+            self._post(
+                tenant, line, event.used_book, piece.book, plan.asset, piece.amount,
+                event.effective_at, -piece.value, -piece.cost,
+            )  # fmt: skip
+            grant = self._facts.books[piece.drawn]
+            if grant:
+                returned = changes.returned.setdefault(grant, [tenant, 0])
+                returned[1] += piece.amount
+        changes.reversals.append(
+            (
+                tenant, self._shard, self._entry_seq, event.account, event.original_entry,
+                plan.digest, plan.asset, event.effective_at, self._recorded_at, event.quantities,
+                event.refunds, amount, event.as_charged, event.trace or None,
+            )
+        )  # fmt: skip
+        changes.reversed_usage.append((tenant, event.original_entry, amount, event.quantities))
+
+    def _adjustment(self, _: int, event: AdjustmentNoted) -> None:
+        self._changes.adjustments.append(
+            (
+                self._facts.tenants[event.account], self._shard, self._first_event + event.entry,
+                event.account, event.period, event.closed, self._recorded_at,
+            )
+        )  # fmt: skip
+
     # -- plans, books, transfers -------------------------------------------------------------------
 
     def _declared(self, index: int, event: PlanDeclared) -> None:
@@ -165,6 +212,7 @@ class Fold:
         self._changes.plans[place] = plan.row(tenant, self._shard)
 
     def _book_opened(self, _: int, event: BookOpened) -> None:
+        self._facts.books[event.book] = event.owner if event.kind == BookKind.GRANT else 0
         self._changes.books.append(
             (
                 event.tenant, self._shard, event.book, int(event.kind), event.asset, event.owner,
@@ -188,6 +236,7 @@ class Fold:
         amount: int,
         effective_at: int,
         value: int = 0,
+        cost: int = 0,
     ) -> None:
         """One posted transfer that is no slice of a draw."""
         self._counters(debit, tenant).debits_posted += amount
@@ -195,7 +244,7 @@ class Fold:
         self._changes.transfers.append(
             (
                 tenant, self._shard, self._entry_seq, line, debit, credit, asset, amount,
-                c.POSTED, 0, value, 0, effective_at, self._recorded_at,
+                c.POSTED, 0, value, cost, effective_at, self._recorded_at,
             )
         )  # fmt: skip
 
@@ -258,6 +307,19 @@ class Fold:
                 tenant, 1, event.book, event.backfill_book, event.asset, event.backfill,
                 self._recorded_at, event.backfill_value,
             )  # fmt: skip
+
+    def _grant_restored(self, _: int, event: GrantRestored) -> None:
+        """A row like that of the grant that ended, but for what the event says."""
+        ended = self._facts.grants[event.of]
+        self._facts.grants[event.grant] = GrantFact(
+            ended.tenant, ended.asset, event.book, ended.funding_book
+        )
+        self._changes.restored.append(
+            (
+                ended.tenant, event.grant, event.of, event.ordinal, event.amount, event.price_paid,
+                event.expires_at or None, event.book, self._recorded_at,
+            )
+        )  # fmt: skip
 
     def _grant_voided(self, _: int, event: GrantVoided) -> None:
         fact, end = self._grant_end(event.grant)
@@ -367,6 +429,9 @@ _HANDLERS: Final[dict[type, Callable[[Fold, int, Any], None]]] = {
     GrantVoided: Fold._grant_voided,
     GrantExpired: Fold._grant_expired,
     UsageQuarantined: Fold._quarantined,
+    UsageReversed: Fold._reversed,
+    AdjustmentNoted: Fold._adjustment,
+    GrantRestored: Fold._grant_restored,
     HoldAuthorized: Fold._hold_authorized,
     HoldReleased: Fold._hold_released,
     HoldExpired: Fold._hold_expired,

@@ -87,6 +87,10 @@ class ProjectionStore:
             rows = await fetch(_SQL["grants_of"], shard, list(needed.grants))
             facts.grants.update({row[0]: GrantFact(*row[1:]) for row in map(tuple, rows)})
             self._complete("grants", needed.grants, facts.grants)
+        if needed.books:
+            rows = await fetch(_SQL["grants_of_books"], shard, list(needed.books))
+            facts.books.update({row[0]: row[1] for row in rows})
+            self._complete("books", needed.books, facts.books)
         if needed.holds:
             facts.holds.update(dict.fromkeys(needed.holds))
             rows = await fetch(_SQL["holds_of"], shard, list(needed.holds))
@@ -108,6 +112,12 @@ class ProjectionStore:
             facts.plans.update(changes.plans)
         if changes.denials:
             await self._copy("denials", c.DENIALS, changes.denials)
+        if changes.reversals:
+            await self._copy("reversals", c.REVERSALS, changes.reversals)
+        if changes.adjustments:
+            await self._copy("adjustments", c.ADJUSTMENTS, changes.adjustments)
+        for tenant, entry, amount, quantities in changes.reversed_usage:
+            await self._one("reverse_usage", tenant, entry, amount, quantities)
         await self._write_accounts(changes)
         await self._write_grants(changes)
         await self._write_holds(changes)
@@ -183,6 +193,23 @@ class ProjectionStore:
 
     async def _write_grants(self, changes: Changes) -> None:
         ended = dict(changes.ended_grants)
+        await self._write_new_grants(changes, ended)
+        for restored in changes.restored:  # in order: one may stand in for another
+            await self._one("restore_grant", *restored)
+        if changes.returned:
+            rows = [(each[0], number, each[1]) for number, each in changes.returned.items()]
+            await self._update("return_to_grants", rows)
+        if ended:
+            await self._update(
+                "end_grants",
+                [
+                    (end.tenant, number, end.state, end.voided, end.expired, end.settled_at)
+                    for number, end in ended.items()
+                ],
+            )
+
+    async def _write_new_grants(self, changes: Changes, ended: dict[int, c.GrantEnd]) -> None:
+        """Rows of what was issued; what ended with them is taken out of `ended`."""
         if changes.grants:
             new: list[Row] = []
             for row in changes.grants:
@@ -192,14 +219,6 @@ class ProjectionStore:
                 else:
                     new.append((*row, end.state, end.voided, end.expired, end.settled_at))
             await self._copy("grants", c.GRANTS, new)
-        if ended:
-            await self._update(
-                "end_grants",
-                [
-                    (end.tenant, number, end.state, end.voided, end.expired, end.settled_at)
-                    for number, end in ended.items()
-                ],
-            )
 
     async def _write_holds(self, changes: Changes) -> None:
         settled = dict(changes.settled_holds)
@@ -220,6 +239,14 @@ class ProjectionStore:
         except asyncpg.IntegrityConstraintViolationError as error:
             raise self._damaged(f"{table}: {error}; {error.detail}") from error
         self._expect(table, done, len(rows))
+
+    async def _one(self, block: str, *values: Any) -> None:
+        """A statement that changes one row."""
+        try:
+            done = await self.connection.execute(_SQL[block], self.shard, *values)
+        except asyncpg.IntegrityConstraintViolationError as error:
+            raise self._damaged(f"{block}: {error}; {error.detail}") from error
+        self._expect(block, done, 1)
 
     async def _update(self, block: str, rows: list[Row]) -> None:
         """One statement for all rows, handed over in columns."""

@@ -352,7 +352,7 @@ class ShardModel:
         first: list[Piece] = []
         left = priced.total
         if hold is not None and hold.asset == priced.asset:
-            first, left = naive.from_hold(hold, self.grants, left, at)
+            first, left = naive.from_hold(hold, self.grants, left, at, self.recorded_at)
         more: list[Piece] = []
         over = 0
         if left:
@@ -406,7 +406,7 @@ class ShardModel:
                 self.accounts[number].advance.setdefault(asset, [0, 0])[0] += piece.amount
             elif kind == "overage":
                 self.accounts[number].overage.setdefault(asset, [0, 0])[0] += piece.amount
-                place = (asset, naive.month_of(event.effective_at))
+                place = (asset, naive.period_of(event.effective_at, self.recorded_at))
                 posted = account.overage_posted
                 posted[place] = posted.get(place, 0) + piece.amount
         charged = sum(charge for charge in event.charges if charge > 0)
@@ -415,6 +415,14 @@ class ShardModel:
     def _limit_exceeded(self, event: e.LimitExceeded) -> None:
         expected, self._over_limit = self._over_limit, None
         self._expect(Rule.WATERFALL, "over limit", expected, (event.account, event.amount))
+
+    def _adjustment_noted(self, event: e.AdjustmentNoted) -> None:
+        self._expect(Rule.CHARGE, "open period", naive.month_of(self.recorded_at), event.period)
+        closed = naive.period_of(event.closed, self.recorded_at)
+        self._expect(Rule.CHARGE, "period of what belongs to a closed one", event.period, closed)
+
+    def _correction(self, event: e.Event) -> None:
+        self._fail(Rule.CHARGE, f"the workload corrects nothing: {event}")
 
     def _usage_quarantined(self, event: e.UsageQuarantined) -> None:
         account = self._deciding(event.account)
@@ -567,7 +575,7 @@ class ShardModel:
         """The naive price by what the shard has applied."""
         card = self._card_of(account)
         versions = [each for each in self.versions.get(account.tenant, ()) if each.name == card]
-        return naive.price(account, versions, product, names, q, at)
+        return naive.price(account, versions, product, names, q, at, self.recorded_at)
 
     def _priced(
         self, account: NaiveAccount, plan: e.PlanDeclared, quantities: tuple[int, ...], at: int
@@ -591,7 +599,18 @@ class ShardModel:
     ) -> tuple[list[Piece], int, int]:
         parent = self.accounts.get(account.parent)
         order, money = self._comparator_of(account), asset in self._money
-        return naive.waterfall(account, parent, order, asset, product, amount, at, money, recorded)
+        return naive.waterfall(
+            account,
+            parent,
+            order,
+            asset,
+            product,
+            amount,
+            at,
+            money,
+            recorded,
+            self.recorded_at,
+        )
 
     def _comparator_of(self, account: NaiveAccount) -> e.Comparator:
         """A child's grants are ordered by its own, else its nearest ancestor's (rule D2)."""
@@ -669,6 +688,9 @@ HANDLERS: Final[dict[type, Callable[[ShardModel, Any], None]]] = {
     e.UsageRecorded: ShardModel._usage_recorded,
     e.UsageQuarantined: ShardModel._usage_quarantined,
     e.LimitExceeded: ShardModel._limit_exceeded,
+    e.UsageReversed: ShardModel._correction,
+    e.GrantRestored: ShardModel._correction,
+    e.AdjustmentNoted: ShardModel._adjustment_noted,
     e.HoldAuthorized: ShardModel._hold_authorized,
     e.AuthorizeDenied: ShardModel._denied,
     e.HoldReleased: ShardModel._hold_released,

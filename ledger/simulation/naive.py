@@ -175,6 +175,13 @@ def month_of(at: int) -> int:
     return int(first.timestamp()) * 1_000_000
 
 
+def period_of(at: int, recorded_at: int) -> int:
+    """The month that usage counts in: its own until a day after its end, then the open one (T2)."""
+    own = month_of(at)
+    next_month = month_of(own + 32 * DAY_US)
+    return own if recorded_at < next_month + DAY_US else month_of(recorded_at)
+
+
 def price(
     account: NaiveAccount,
     versions: Sequence[Version],
@@ -182,6 +189,7 @@ def price(
     names: tuple[str, ...],
     quantities: tuple[int, ...],
     at: int,
+    recorded_at: int,
 ) -> Priced:
     """The charge of one event at its effective time."""
     own = dict(zip(names, quantities, strict=True))
@@ -204,7 +212,7 @@ def price(
         if unit.denominator == 1:
             charges_list.append(int(unit * own[name]))
             continue
-        place = (version.number, product, name, month_of(at))
+        place = (version.number, product, name, period_of(at, recorded_at))
         before = account.totals.get(place, 0)
         if own[name]:
             found.moved[place] = own[name]
@@ -266,6 +274,7 @@ def waterfall(
     at: int,
     is_money: bool,
     recorded: bool,
+    recorded_at: int,
 ) -> tuple[list[Piece], int, int]:
     """(pieces, what nobody pays, what lands over every limit) of `amount` (rules D1, D2, D4)."""
     pieces: list[Piece] = []
@@ -284,7 +293,7 @@ def waterfall(
     if left and policy.overage != Overage.OFF:
         room = left
         if policy.overage_cap >= 0:
-            posted = account.overage_posted.get((asset, month_of(at)), 0)
+            posted = account.overage_posted.get((asset, period_of(at, recorded_at)), 0)
             pending = account.overage_pending.get(asset, 0)
             room = max(0, policy.overage_cap - posted - pending)
         take = min(left, room)
@@ -306,13 +315,13 @@ def waterfall(
 
 
 def from_hold(
-    hold: NaiveHold, grants: dict[int, NaiveGrant], total: int, at: int
+    hold: NaiveHold, grants: dict[int, NaiveGrant], total: int, at: int, recorded_at: int
 ) -> tuple[list[Piece], int]:
     """(what the hold itself pays of a capture, what is left to find) (rule H1)."""
     pieces = []
     left = total
     for piece in hold.pieces:
-        other_month = month_of(at) != month_of(hold.authorized_at)
+        other_month = period_of(at, recorded_at) != month_of(hold.authorized_at)
         if left == 0 or (piece.pot == Pot.OVERAGE and other_month):
             continue
         take = min(piece.amount, left)

@@ -25,7 +25,13 @@ from ledger.simulation.database import Database, SimulatedJournal
 from ledger.simulation.loop import OWNER, Owner
 
 START: Final = Position(0, 0, 0, bytes(32), 0)
-_LAST: Final = {"transfers": (0, 1, 2, 3), "usage": (0, 1, 2), "denials": (0, 1, 2)}
+_LAST: Final = {
+    "transfers": (0, 1, 2, 3),
+    "usage": (0, 1, 2),
+    "denials": (0, 1, 2),
+    "reversals": (0, 1, 2),
+    "adjustments": (0, 1, 2),
+}
 """Tables whose rows never change, and the columns of their primary keys."""
 
 
@@ -174,6 +180,9 @@ class SimulatedTables:
                 )
         except KeyError as error:
             raise ProjectionDamaged(f"shard {self.shard}: {error} is not there") from error
+        for book in sorted(needed.books):
+            owners = [number for number, row in work.grants.items() if row["book"] == book]
+            facts.books[book] = owners[0] if owners else 0
         for number in sorted(needed.holds):
             facts.holds[number] = self._hold_fact(work, number)
 
@@ -211,6 +220,8 @@ class SimulatedTables:
             ("transfers", changes.transfers),
             ("usage", changes.usage),
             ("denials", changes.denials),
+            ("reversals", changes.reversals),
+            ("adjustments", changes.adjustments),
         ):
             for row in rows:
                 key = (table, *(row[place] for place in _LAST[table]))
@@ -252,7 +263,28 @@ class SimulatedTables:
         for row in changes.grants:
             self._once(work.grants, row[2])
             made = dict(zip(c.GRANTS, row, strict=False))
-            work.grants[row[2]] = {**made, "state": c.GRANT_OPEN, "voided": 0, "expired": 0}
+            ended = {"state": c.GRANT_OPEN, "voided": 0, "expired": 0, "returned": 0}
+            work.grants[row[2]] = {**made, **ended}
+        for tenant, number, of, ordinal, amount, paid, expires_at, book, at in changes.restored:
+            self._once(work.grants, number)
+            work.grants[number] = {
+                **self._there(work.grants, of),
+                "tenant": tenant,
+                "number": number,
+                "ordinal": ordinal,
+                "amount": amount,
+                "price_paid": paid,
+                "expires_at": expires_at,
+                "book": book,
+                "issued_at": at,
+                "state": c.GRANT_OPEN,
+                "backfill": 0,
+                "voided": 0,
+                "expired": 0,
+                "returned": 0,
+            }
+        for number, (_, units) in changes.returned.items():
+            self._there(work.grants, number)["returned"] += units
         for number, end in changes.ended_grants.items():
             grant = self._there(work.grants, number)
             grant["state"] = end.state

@@ -19,12 +19,14 @@ from ledger.core.events import (
     AccountProfileUpdated,
     AccountReopened,
     AccountUnfrozen,
+    AdjustmentNoted,
     AuthorizeDenied,
     BookKind,
     ConfigurationApplied,
     Event,
     GrantExpired,
     GrantIssued,
+    GrantRestored,
     GrantVoided,
     HoldAuthorized,
     HoldExpired,
@@ -34,10 +36,11 @@ from ledger.core.events import (
     Slice,
     UsageQuarantined,
     UsageRecorded,
+    UsageReversed,
     WriterOpened,
 )
-from ledger.core.limits import HOLD_LIFETIME_DEFAULT_US, PERIOD_GRACE_US
-from ledger.core.state import GRANT_OPEN, GRANT_VOIDED, HOLD_EXPIRED, NEVER, Account, State
+from ledger.core.limits import CORRECTION_WINDOW_US, HOLD_LIFETIME_DEFAULT_US, PERIOD_GRACE_US
+from ledger.core.state import GRANT_OPEN, GRANT_VOIDED, HOLD_EXPIRED, NEVER, Account, Grant, State
 from ledger.verify.report import Findings
 
 _BOOK_OF_POT: Final[dict[int, BookKind]] = {
@@ -160,6 +163,80 @@ class Rules:
         if grant is not None and not grant.effective_at <= at < grant.expires_at:
             lasts = f"{grant.effective_at} to {grant.expires_at}"
             self._wrong(state, f"time that grant {grant.number} pays for", lasts, at)
+
+    def _reversed(self, state: State, event: UsageReversed) -> None:
+        """What can be said without the event that is corrected: see `reversals` for the rest."""
+        account = state.accounts[event.account]
+        if event.effective_at < state.recorded_at - CORRECTION_WINDOW_US:
+            limit = f"after {state.recorded_at - CORRECTION_WINDOW_US}"
+            self._wrong(state, "effective time", limit, event.effective_at)
+        if not event.original < state.locator:
+            self._wrong(state, "original", "an earlier entry", event.original)
+        if min(event.quantities, default=0) < 0 or min(event.refunds, default=0) < 0:
+            self._wrong(state, "quantities and refunds", "0 or more", "less")
+        amount = sum([piece.amount for piece in event.given_back])
+        most = event.as_charged or sum(event.refunds)
+        if amount > most or (event.as_charged and amount != most):
+            self._wrong(state, "sum given back", most, amount)
+        if event.as_charged and (any(event.quantities) or event.moves):
+            self._wrong(state, "quantities of goodwill", "none", event.quantities)
+        asset = state.declared[event.plan].asset
+        recognised: dict[int, list[int]] = {}
+        for piece in event.given_back:
+            for number in {piece.book, piece.drawn}:
+                book = state.books.accounts[number]
+                if book.asset != asset:
+                    self._wrong(state, f"asset of book {number}", asset, book.asset)
+            drawn = state.books.accounts[piece.drawn]
+            if not _pays_for(drawn, account):
+                self._wrong(state, f"owner of book {piece.drawn}", "its own line", drawn.owner)
+            if drawn.grant is None:
+                self._equal(state, "book given back to", piece.drawn, piece.book)
+                continue
+            taken = recognised.setdefault(drawn.grant.number, [0, 0])
+            taken[0] += piece.amount
+            taken[1] += piece.value
+            self._returns_to(state, drawn.grant, piece.book)
+        for number, (units, money) in recognised.items():
+            grant = state.grants[number]
+            if units > grant.drawn:
+                self._wrong(state, f"given back of grant {number}", grant.drawn, units)
+                continue
+            keeps = grant.price_paid * (grant.drawn - units) // grant.amount
+            self._equal(state, f"money of grant {number}", grant.recognised - keeps, money)
+
+    def _returns_to(self, state: State, grant: Grant, number: int) -> None:
+        """Back to the grant; where it has ended, to one in its stead or to where its rest went."""
+        if number == grant.book.number and grant.settled == GRANT_OPEN:
+            return
+        book = state.books.accounts[number]
+        ended = grant.settled != GRANT_OPEN or grant.expires_at <= state.recorded_at
+        onward = (
+            book is grant.funding
+            if grant.settled == GRANT_VOIDED
+            else book.kind == BookKind.FORFEITED
+        )
+        if not ended or not (onward or book.grant is not None):
+            self._wrong(state, f"book given back to for grant {grant.number}", "its own", number)
+
+    def _restored(self, state: State, event: GrantRestored) -> None:
+        grant = state.grants[event.of]
+        self._equal(state, "number of the grant", state.next_grant, event.grant)
+        ordinal = state.families[grant.account.root].next_ordinal
+        self._equal(state, "ordinal of the grant", ordinal, event.ordinal)
+        self._equal(state, "account of the grant", grant.account.number, event.account)
+        if grant.settled == GRANT_OPEN and grant.expires_at > state.recorded_at:
+            self._wrong(state, f"grant {event.of}", "ended", "open")
+        if not 0 < event.amount <= grant.drawn:
+            self._wrong(state, "amount restored", f"1 to {grant.drawn}", event.amount)
+        if not 0 <= event.price_paid <= grant.recognised:
+            self._wrong(state, "price restored", f"0 to {grant.recognised}", event.price_paid)
+
+    def _noted(self, state: State, event: AdjustmentNoted) -> None:
+        if not event.closed < event.period <= state.recorded_at:
+            self._wrong(state, "periods", "closed before open", (event.closed, event.period))
+        if not 0 <= event.entry < state.batch_length:
+            self._wrong(state, "adjusted entry", f"before {state.batch_length}", event.entry)
 
     def _quarantined(self, state: State, event: UsageQuarantined) -> None:
         if event.reason == "TOO_OLD" and event.effective_at >= state.window_start:
@@ -326,6 +403,9 @@ _JUDGES: Final[dict[type, Callable[[Rules, State, Any], None]]] = {
     GrantExpired: Rules._grant_expired,
     UsageRecorded: Rules._usage,
     UsageQuarantined: Rules._quarantined,
+    UsageReversed: Rules._reversed,
+    GrantRestored: Rules._restored,
+    AdjustmentNoted: Rules._noted,
     HoldAuthorized: Rules._authorized,
     AuthorizeDenied: Rules._denied,
     HoldReleased: Rules._released,

@@ -172,6 +172,7 @@ class _Run:
             sealed,
             lambda done: self._progress(shard, done, max(done, total)),
         )
+        await check.look_back(connection)
         self._report.shards.append(findings.report)
         self._report.findings += findings.found
         self._reached.append((shard, check.reached, sealed.last))

@@ -19,6 +19,7 @@ from ledger.core.events import (
     HoldAuthorized,
     UsageQuarantined,
     UsageRecorded,
+    UsageReversed,
     WriterOpened,
 )
 from ledger.core.evolve import evolve
@@ -34,6 +35,7 @@ from ledger.projections.changes import APPLIED, QUARANTINED, SUSPENSE
 from ledger.verify.holds import HoldWatch
 from ledger.verify.reflections import Reflection, Tally
 from ledger.verify.report import Findings, ShardReport
+from ledger.verify.reversals import ReversalWatch
 from ledger.verify.rules import Rules, sides_of
 from ledger.verify.seals import SealCheck
 
@@ -66,6 +68,7 @@ class ShardCheck:
         self.replays = start == BEGINNING
         self._rules = Rules(findings)
         self._holds = HoldWatch(findings)
+        self._reversals = ReversalWatch(findings)
         self._published = published
         self._claims = sorted(claims, key=lambda claim: claim.batch_seq)
         self._codec: BatchCodec[Event] = BatchCodec(Event, UPCASTS)
@@ -224,6 +227,8 @@ class ShardCheck:
             self.tally.denials += 1
         elif isinstance(event, HoldAuthorized):
             self._holds.authorized(event)
+        elif isinstance(event, UsageReversed):
+            self._reversals.reversed(state.entry_seq, event)
         elif isinstance(event, WriterOpened):
             self._opened_on(event)
         elif isinstance(event, ConfigurationApplied):
@@ -232,6 +237,17 @@ class ShardCheck:
                 event.content_hash,
                 self._published.get((event.tenant, event.version), "no such body"),
             )
+
+    async def look_back(self, connection: Connection) -> None:
+        """Read what was corrected again, and judge the reversals by it."""
+        batches = self._reversals.batches
+        for start in range(0, len(batches), PAGE_ROWS):
+            page = batches[start : start + PAGE_ROWS]
+            for record in await connection.fetch(_SQL["fetch"], self.report.shard, page):
+                row = JournalRow(*record)
+                self.findings.batch = row.batch_seq
+                self._reversals.judge(row.batch_seq, row.first_event, self._decode(row))
+        self._reversals.end()
 
     def _compare_claims(self) -> None:
         while self._claims and self._claims[0].batch_seq == self.state.batch_seq:

@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ledger.core.catalog import Asset, Catalog, asset_number
-from ledger.core.commands import Command
+from ledger.core.commands import Command, Original
 from ledger.core.decide import Outcome, execute, sweep
 from ledger.core.events import Event, PlanDeclared
 from ledger.core.evolve import evolve
@@ -143,6 +143,14 @@ class Core:
         plan = events[event.plan] if hasattr(event, "plan") else None
         assert plan is None or isinstance(plan, PlanDeclared)
         return event, plan
+
+    def original(self, locator: int) -> Original:
+        """An entry as a command hands it in: read from the bytes that a journal holds."""
+        batch_seq, index = split_locator(locator)
+        before = sum(len(events) for _, events in self.batches[: batch_seq - 1])
+        events = _decode(_encode(self.batches[batch_seq - 1][1]))
+        plan = events[events[index].plan] if hasattr(events[index], "plan") else None
+        return Original(locator, before + index, events[index], plan)
 
     def difference(self, command: Command, known: Known) -> str:
         """Field in which a command differs from what was recorded; "" = the same again."""

@@ -12,6 +12,7 @@ One statement a line; `-> ...` says what must come of it (without it: anything b
     freeze   NAME [for=REASON]   unfreeze NAME [for=REASON]   reopen NAME [for=REASON]
     profile  NAME DISPLAY_NAME [version=N]
     clock    +DURATION      moves time: a new batch, nothing is posted by it
+    reverse  ID [TOKENS] [input=N cached=N output=N] [charged=N] [ended=onward]
     sweep                   posts what time has made due
     expect   ...            see `_expect`
 
@@ -62,6 +63,7 @@ class LedgerCase:
         self.accounts: dict[str, int] = {}
         self.grants: dict[str, int] = {}
         self.holds: dict[str, tuple[str, int]] = {}
+        self.entries: dict[str, c.Original] = {}  # usage and reversals by their id
         self._ids = 0
 
     # -- running -----------------------------------------------------------------------------------
@@ -156,7 +158,7 @@ class LedgerCase:
         shape = self.core.shape(product, *(named or ["tokens"]))
         quantities = tuple(int(options[word]) for word in named) if named else (int(tokens),)
         event_id = options.get("id") or self._next_id()
-        return self.execute(
+        told = self.execute(
             c.RecordUsage(
                 FAMILY.usage("case", event_id),
                 self.accounts.get(name, 404),
@@ -166,6 +168,34 @@ class LedgerCase:
                 c.NO_NAMES,
             )
         )[1]
+        self._keep(event_id, FAMILY.usage("case", event_id))
+        return told
+
+    def _keep(self, called: str, key: bytes) -> None:
+        """Remember the entry of a key, as the journal has it."""
+        locator = self.core.state.keys.find(key)
+        if locator is not None and called not in self.entries:
+            self.entries[called] = self.core.original(locator)
+
+    def _reverse(self, options: dict[str, str], called: str, tokens: str = "") -> str:
+        original = self.entries[called]
+        request_id = options.get("id") or self._next_id()
+        quantities: tuple[int, ...] = (int(tokens),) if tokens else ()
+        if {"input", "cached", "output"} & options.keys():
+            assert original.plan is not None
+            names = original.plan.quantity_names
+            quantities = tuple(int(options.get(name, 0)) for name in names)
+        command = c.ReverseUsage(
+            FAMILY.request(request_id),
+            original.event.account,
+            original,
+            quantities,
+            int(options.get("charged", 0)),
+            e.EndedGrants[options.get("ended", "restore").upper()],
+        )
+        told = self.execute(command)[1]
+        self._keep(request_id, FAMILY.request(request_id))
+        return told
 
     def _hold(self, options: dict[str, str], name: str, tokens: str) -> str:
         command = c.AuthorizeHold(
@@ -254,6 +284,14 @@ class LedgerCase:
                 parts += [self._slice(piece, "drawn") for piece in event.slices]
                 parts += ["suspense"] if event.suspense else []
                 return ", ".join(parts) or "free"
+            case e.UsageReversed():
+                parts = [self._returned(piece) for piece in event.given_back]
+                return ", ".join(parts) or "nothing"
+            case e.GrantRestored():
+                self.grants[f"{self._called(event.of)}+"] = event.grant
+                return ""
+            case e.AdjustmentNoted():
+                return "adjustment"
             case e.HoldAuthorized():
                 return ", ".join([self._slice(piece, "held") for piece in event.slices]) or "free"
             case e.AuthorizeDenied():
@@ -284,6 +322,18 @@ class LedgerCase:
         owner = self._book(piece.book).owner
         payer = next(name for name, number in self.accounts.items() if number == owner)
         return f"{word} {piece.amount} on {payer}"
+
+    def _returned(self, piece: e.GivenBack) -> str:
+        book = self._book(piece.book)
+        match e.BookKind(book.kind):
+            case e.BookKind.GRANT:
+                to = self._called(book.owner)
+            case e.BookKind.ADVANCE | e.BookKind.OVERAGE:
+                to = e.BookKind(book.kind).name.lower()
+            case kind:
+                to = kind.name.lower()
+        money = f" worth {piece.value}" if piece.value else ""
+        return f"{piece.amount} to {to}{money}"
 
     def _called(self, grant: int) -> str:
         for name, number in self.grants.items():

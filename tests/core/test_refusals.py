@@ -22,6 +22,7 @@ from ledger.core.commands import (
     RecordUsage,
     ReleaseHold,
     ReopenAccount,
+    ReverseUsage,
     UnfreezeAccount,
     UpdatePolicy,
     UpdateProfile,
@@ -30,8 +31,15 @@ from ledger.core.commands import (
 from ledger.core.digest import digest
 from ledger.core.events import AccountPolicy, GrantKind, HoldAuthorized, UsageQuarantined
 from ledger.core.keys import KeyMap
-from ledger.core.limits import DAY_US, HOUR_US, INT64_MAX, REOPENINGS_MAX
+from ledger.core.limits import (
+    CORRECTED_A_FAMILY_MAX,
+    DAY_US,
+    HOUR_US,
+    INT64_MAX,
+    REOPENINGS_MAX,
+)
 from ledger.core.outcomes import Reason, Refusal
+from ledger.core.state import Corrected
 
 ACME, CLOSED, FULL, HELD = 1, 2, 3, 4  # accounts: usual, closed, one with credits, one at its limit
 FROZEN, BELOW = 5, 6  # frozen, and an account below it
@@ -77,6 +85,39 @@ def hold(core: Core, account: int, tokens: int, lifetime: int = 0, of: str = "ch
 
 def capture(account: int, number: int, tokens: int, at: int = 0) -> Command:
     return CaptureHold(NEW, account, number, ("tokens",), (tokens,), at)
+
+
+def reversal(core: Core, *quantities: int, charged: int = 0, age: int = 0) -> ReverseUsage:
+    """Of usage that is so old by now."""
+    key = FAMILY.usage("case", "recorded")
+    core.run(replace(usage(core, FULL, 5), key=key))
+    locator = core.state.keys.find(key)
+    assert locator is not None
+    original = core.original(locator)
+    if age:
+        core.advance(age)
+    return ReverseUsage(NEW, FULL, original, quantities, charged)
+
+
+def reversed_twice(core: Core) -> ReverseUsage:
+    command = reversal(core)
+    core.run(replace(command, key=FAMILY.request("first")))
+    return command
+
+
+def reversal_of_a_reversal(core: Core) -> ReverseUsage:
+    command = reversed_twice(core)
+    locator = core.state.keys.find(FAMILY.request("first"))
+    assert locator is not None
+    return replace(command, original=core.original(locator))
+
+
+def corrected_too_often(core: Core) -> ReverseUsage:
+    command = reversal(core)
+    family = core.state.families[FULL]
+    one = Corrected(core.now, (0,), 0, 0)
+    family.corrected = dict.fromkeys(range(CORRECTED_A_FAMILY_MAX), one)
+    return command
 
 
 def deep(core: Core) -> Command:
@@ -268,6 +309,17 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
         (lambda core: capture(HELD, 1, 1, core.now + HOUR_US), "effective_at_us"),
     ],
     Reason.TOO_OLD: [(lambda core: capture(HELD, 1, 1, 1), "effective_at_us")],
+    Reason.CORRECTION_TOO_OLD: [(lambda core: reversal(core, age=401 * DAY_US), "entry")],
+    Reason.CORRECTION_TOO_LARGE: [
+        (lambda core: reversal(core, 6), "quantities"),
+        (lambda core: reversal(core, charged=6), "as_charged"),
+        (reversed_twice, "quantities"),
+    ],
+    Reason.CORRECTIONS_LIMIT: [(corrected_too_often, "entry")],
+    Reason.NOT_REVERSIBLE: [
+        (reversal_of_a_reversal, "entry"),
+        (lambda core: replace(reversal(core), account=ACME), "entry"),
+    ],
     Reason.SUBSET_EXCEEDS_PARENT: [
         (lambda core: usage(core, ACME, 2, 1, of="gpt"), "quantities"),
     ],

@@ -104,7 +104,7 @@ def test_a_key_is_known_for_as_long_as_its_event_may_come_again(case: LedgerCase
     usage   acme  1  id=a  at=+5m   -> owed 1; 1 over the limit
     clock   +35d
     usage   acme  1  id=a  at=-34d  -> refused CONFLICT effective_at_us
-    usage   acme  1  id=b  at=-35d  -> owed 1; 1 over the limit
+    usage   acme  1  id=b  at=-35d  -> owed 1; 1 over the limit; adjustment
     clock   +5m
     usage   acme  1  id=a  at=-35d  -> replayed: owed 1
     clock   +8d

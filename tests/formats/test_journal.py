@@ -12,7 +12,10 @@ from ledger.core.events import (
     AccountProfileUpdated,
     AccountReopened,
     AccountUnfrozen,
+    AdjustmentNoted,
     Event,
+    GrantRestored,
+    UsageReversed,
 )
 from ledger.core.upcast import UPCASTS
 from ledger.journal.protocol import check_row
@@ -29,6 +32,9 @@ LATER = {  # classes that came after the first version
     AccountUnfrozen,
     AccountReopened,
     AccountProfileUpdated,
+    UsageReversed,
+    GrantRestored,
+    AdjustmentNoted,
 }
 
 

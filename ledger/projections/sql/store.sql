@@ -51,6 +51,11 @@ WHERE tenant IN (SELECT number FROM ledger.tenant) AND shard = $1 AND account = 
 SELECT number, tenant, asset, book, funding_book FROM grants
 WHERE tenant IN (SELECT number FROM ledger.tenant) AND shard = $1 AND number = ANY($2::bigint[])
 
+-- name: grants_of_books
+-- The grants that these books belong to; 0 = a book of something else.
+SELECT book, CASE WHEN kind = 1 THEN owner ELSE 0 END FROM books
+WHERE tenant IN (SELECT number FROM ledger.tenant) AND shard = $1 AND book = ANY($2::bigint[])
+
 -- name: holds_of
 -- The slices that these holds still reserve.
 SELECT h.number, h.tenant, h.asset, t.pot, t.debit_book, t.credit_book, t.amount, t.value, t.cost
@@ -101,6 +106,32 @@ SET state = d.state, voided = g.voided + d.voided, expired = g.expired + d.expir
 FROM unnest($2::int[], $3::bigint[], $4::smallint[], $5::bigint[], $6::bigint[], $7::bigint[])
      AS d (tenant, number, state, voided, expired, settled_at)
 WHERE g.tenant = d.tenant AND g.shard = $1 AND g.number = d.number
+
+-- name: restore_grant
+-- A grant like the one that ended, but for what is its own.
+INSERT INTO grants
+SELECT (jsonb_populate_record(g, jsonb_build_object(
+            'number', $3::bigint, 'restores', g.number, 'ordinal', $5::bigint,
+            'amount', $6::bigint, 'price_paid', $7::bigint, 'expires_at', $8::bigint,
+            'book', $9::bigint, 'issued_at', $10::bigint, 'state', 0, 'settled_at', NULL,
+            'backfill', 0, 'voided', 0, 'expired', 0, 'returned', 0))).*
+FROM grants g WHERE g.tenant = $2 AND g.shard = $1 AND g.number = $4
+
+-- name: return_to_grants
+-- Units that had been drawn from these grants and were given back.
+UPDATE grants g SET returned = g.returned + d.units
+FROM unnest($2::int[], $3::bigint[], $4::bigint[]) AS d (tenant, number, units)
+WHERE g.tenant = d.tenant AND g.shard = $1 AND g.number = d.number
+
+-- name: reverse_usage
+-- What was given back of a usage event.
+UPDATE usage_events u
+SET reversed = u.reversed + $4,
+    reversed_quantities = (SELECT array_agg(a + b ORDER BY i)
+                           FROM unnest(coalesce(u.reversed_quantities,
+                                                array_fill(0::bigint, ARRAY[cardinality($5::bigint[])])),
+                                       $5::bigint[]) WITH ORDINALITY AS d (a, b, i))
+WHERE u.tenant = $2 AND u.shard = $1 AND u.entry_seq = $3
 
 -- name: settle_holds
 -- How holds that stand already ended.

@@ -1,0 +1,438 @@
+"""Deciding corrections: recorded usage given back, last slice first (rules D3, R1, T2).
+
+The recorded slices are unwound, whatever today's order of grants is. Reads state, changes nothing:
+the entry that is corrected comes with the command, as the journal has it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from ledger.core.books import Book
+from ledger.core.commands import ReverseUsage
+from ledger.core.comparators import order_of
+from ledger.core.drawdown import house_book
+from ledger.core.events import (
+    AdjustmentNoted,
+    BookKind,
+    BookOpened,
+    EndedGrants,
+    Event,
+    GivenBack,
+    GrantRestored,
+    PlanDeclared,
+    Slice,
+    UsageQuarantined,
+    UsageRecorded,
+    UsageReversed,
+)
+from ledger.core.limits import (
+    CORRECTED_A_FAMILY_MAX,
+    CORRECTION_WINDOW_US,
+    RESTORED_LIFETIME_US,
+)
+from ledger.core.outcomes import Known, Reason, Refusal
+from ledger.core.state import (
+    GRANT_OPEN,
+    GRANT_VOIDED,
+    NEVER,
+    Account,
+    Corrected,
+    Grant,
+    State,
+)
+from ledger.core.usage import (
+    closed_period,
+    rating_fault,
+    recorded_before,
+    refuse_closed,
+    unknown_account,
+)
+from rating.price import RatingFault, own_quantities, refund
+
+_NOTHING = Corrected(0, (), 0, 0)
+
+
+def decide_reverse(
+    state: State, command: ReverseUsage, out: list[Event]
+) -> Event | Known | Refusal:
+    """Give back what is asked for of the event that comes with the command, or say why not."""
+    known = recorded_before(state, command.key)
+    if known is not None:
+        return known
+    account = state.accounts.get(command.account)
+    if account is None:
+        return unknown_account(command.account)
+    refusal = _refused(state, account, command)
+    if refusal is not None:
+        return refusal
+    recorded = command.original.event
+    assert isinstance(recorded, UsageRecorded) and command.original.plan is not None
+    before = state.families[account.root].corrected.get(command.original.locator, _NOTHING)
+    if command.as_charged:
+        return _as_charged(state, account, command, recorded, before, out)
+    return _by_quantities(state, account, command, recorded, before, out)
+
+
+def _refused(state: State, account: Account, command: ReverseUsage) -> Refusal | None:
+    """Why the entry cannot be corrected, whatever is asked of it."""
+    recorded = command.original.event
+    entry = str(command.original.entry_seq)
+    if isinstance(recorded, UsageReversed):
+        return Refusal(
+            Reason.NOT_REVERSIBLE,
+            "entry",
+            entry,
+            "the entry is a reversal itself, which is not reversed; record the usage again under a "
+            "new id",
+        )
+    if isinstance(recorded, UsageQuarantined):
+        return Refusal(
+            Reason.NOT_REVERSIBLE, "entry", entry, "the usage is quarantined: it was never charged"
+        )
+    if not isinstance(recorded, UsageRecorded) or recorded.account != command.account:
+        return Refusal(
+            Reason.NOT_REVERSIBLE, "entry", entry, "the entry is no recorded usage of the account"
+        )
+    if recorded.effective_at < state.recorded_at - CORRECTION_WINDOW_US:
+        return Refusal(
+            Reason.CORRECTION_TOO_OLD,
+            "entry",
+            str(recorded.effective_at),
+            "usage older than 400 days is not reversed; make a manual adjustment instead",
+        )
+    if account.closed_at:
+        refusal = refuse_closed(state, account, recorded.effective_at)
+        if refusal is not None:
+            return refusal
+    family = state.families[account.root]
+    if (
+        len(family.corrected) >= CORRECTED_A_FAMILY_MAX
+        and command.original.locator not in family.corrected
+        and len(family.remembered(state.corrected_before)) >= CORRECTED_A_FAMILY_MAX
+    ):
+        return Refusal(
+            Reason.CORRECTIONS_LIMIT,
+            "entry",
+            str(CORRECTED_A_FAMILY_MAX),
+            "so many usage events of the family were corrected within 400 days; make a manual "
+            "adjustment instead",
+        )
+    return None
+
+
+# -- how much ------------------------------------------------------------------------------------
+
+
+def _as_charged(
+    state: State,
+    account: Account,
+    command: ReverseUsage,
+    recorded: UsageRecorded,
+    before: Corrected,
+    out: list[Event],
+) -> Event | Refusal:
+    """Goodwill: some of the charge, the quantities stay (rule R1)."""
+    left = _charge(recorded) - before.amount
+    if command.as_charged > left:
+        return _too_large("as_charged", left, "of the charge")
+    unwinding = _Unwinding(state, command, recorded, out)
+    unwinding.unwind(before.amount, command.as_charged)
+    return _record(
+        state,
+        account,
+        command,
+        recorded,
+        unwinding,
+        out,
+        quantities=(0,) * len(recorded.quantities),
+    )
+
+
+def _by_quantities(
+    state: State,
+    account: Account,
+    command: ReverseUsage,
+    recorded: UsageRecorded,
+    before: Corrected,
+    out: list[Event],
+) -> Event | Refusal:
+    """F(Q) - F(Q - q) of each line, out of the event's slices, last first."""
+    left = _quantities_left(recorded, before)
+    quantities = command.quantities or left
+    if not any(left):
+        return _too_large("quantities", 0, "of the quantities")
+    for given, most in zip(quantities, left, strict=True):
+        if given < 0:
+            return Refusal(
+                Reason.QUANTITY_INVALID, "quantities", str(given), "a quantity is zero or more"
+            )
+        if given > most:
+            return _too_large("quantities", most, "of a quantity")
+    if not any(quantities):
+        return Refusal(
+            Reason.QUANTITIES_ALL_ZERO, "quantities", "0", "at least one quantity is above zero"
+        )
+    declared = command.original.plan
+    assert declared is not None
+    plan = state.catalog.plan_of(account.tenant, declared, recorded.quantities)
+    refunds: tuple[int, ...] = (0,) * len(quantities)
+    moves: tuple[tuple[int, int], ...] = ()
+    if plan is not None:
+        assert plan.rows == declared.rows, (plan.rows, declared.rows)
+        try:
+            refunds, moves = refund(plan, quantities, _totals(account, declared, recorded.period))
+            own_quantities(plan, [a - b for a, b in zip(left, quantities, strict=True)])
+        except RatingFault as fault:
+            return rating_fault(fault)
+    due = sum(refunds)
+    drawn = _charge(recorded) - before.amount
+    unwinding = _Unwinding(state, command, recorded, out)
+    unwinding.unwind(before.amount, min(due, drawn))
+    beyond = 0
+    if due > drawn and not before.as_charged:
+        beyond = unwinding.beyond(account, declared, due - drawn)
+    return _record(
+        state,
+        account,
+        command,
+        recorded,
+        unwinding,
+        out,
+        quantities=quantities,
+        refunds=refunds,
+        moves=moves,
+        beyond=beyond,
+        suspended=1 if recorded.suspense and quantities == left else 0,
+    )
+
+
+def _record(
+    state: State,
+    account: Account,
+    command: ReverseUsage,
+    recorded: UsageRecorded,
+    unwinding: _Unwinding,
+    out: list[Event],
+    *,
+    quantities: tuple[int, ...],
+    refunds: tuple[int, ...] | None = None,
+    moves: tuple[tuple[int, int], ...] = (),
+    beyond: int = 0,
+    suspended: int = 0,
+) -> Event:
+    declared = command.original.plan
+    assert declared is not None
+    reversal = UsageReversed(
+        command.key,
+        account.number,
+        command.original.locator,
+        command.original.entry_seq,
+        recorded.effective_at,
+        _declare_again(state, declared, out),
+        quantities,
+        refunds if refunds is not None else (0,) * len(quantities),
+        unwinding.used_book,
+        tuple(unwinding.given_back),
+        recorded.period,
+        moves,
+        command.as_charged,
+        beyond,
+        suspended,
+        0 if command.quantities or command.as_charged else 1,
+        command.ended,
+        command.texts,
+        trace=command.trace,
+    )
+    entry = state.batch_length + len(out)
+    out.append(reversal)
+    closed, period = closed_period(state, account, recorded.effective_at)
+    if closed is not None:
+        out.append(AdjustmentNoted(account.number, entry, closed, period))
+    return reversal
+
+
+def _declare_again(state: State, declared: PlanDeclared, out: list[Event]) -> int:
+    index = state.vocabulary.get(declared)
+    if index is None:
+        index = state.batch_length + len(out)
+        out.append(declared)
+    return index
+
+
+def _charge(recorded: UsageRecorded) -> int:
+    return sum([piece.amount for piece in recorded.slices])
+
+
+def _quantities_left(recorded: UsageRecorded, before: Corrected) -> tuple[int, ...]:
+    if not before.quantities:
+        return recorded.quantities
+    return tuple([a - b for a, b in zip(recorded.quantities, before.quantities, strict=True)])
+
+
+def _totals(account: Account, declared: PlanDeclared, period: int) -> Mapping[int, int]:
+    """Rounding positions of the event's period (rule R1)."""
+    return {row: account.totals.get((row, period), 0) for row in declared.rows}
+
+
+def _too_large(field: str, left: int, of_what: str) -> Refusal:
+    return Refusal(
+        Reason.CORRECTION_TOO_LARGE,
+        field,
+        str(left),
+        f"more {of_what} would be given back than is left of the event",
+    )
+
+
+# -- to whom -------------------------------------------------------------------------------------
+
+
+class _Unwinding:
+    """Gives units of one event back, and knows what this decision has given already."""
+
+    def __init__(
+        self, state: State, command: ReverseUsage, recorded: UsageRecorded, out: list[Event]
+    ) -> None:
+        self.given_back: list[GivenBack] = []
+        self.used_book = recorded.used_book
+        self._state = state
+        self._command = command
+        self._recorded = recorded
+        self._out = out
+        self._units: dict[int, int] = {}  # grant -> taken off what is drawn from it
+        self._money: dict[int, int] = {}  # ... and off what it has recognised
+        self._debts: dict[tuple[int, int], int] = {}  # (book, run) -> taken off
+
+    def unwind(self, gone: int, amount: int) -> None:
+        """`amount` units of the event's slices, the last first, after the `gone` ones."""
+        for piece in reversed(self._recorded.slices):
+            if amount == 0:
+                return
+            earlier = min(gone, piece.amount)
+            gone -= earlier
+            take = min(piece.amount - earlier, amount)
+            if take:
+                self._slice(piece, earlier, take)
+                amount -= take
+        assert amount == 0, amount
+
+    def _slice(self, piece: Slice, earlier: int, take: int) -> None:
+        book = self._state.books.accounts[piece.book]
+        cost = _share(piece.cost, earlier, take, piece.amount)
+        if book.grant is not None:
+            self._to_grant(book.grant, take, cost)
+        elif book.kind == BookKind.ADVANCE:
+            self._to_advance(book, take, cost)
+        else:
+            value = _share(piece.value, earlier, take, piece.amount)
+            self.given_back.append(GivenBack(book.number, book.number, take, value, cost))
+
+    def _to_grant(self, grant: Grant, take: int, cost: int, debt: int = -1) -> None:
+        """To the grant itself, or, where it has ended, as the command says."""
+        state = self._state
+        value = self._value_of(grant, take)
+        ended = grant.settled != GRANT_OPEN or (
+            grant.expires_at <= state.recorded_at and self._command.ended == EndedGrants.RESTORE
+        )
+        if not ended:
+            to = grant.book.number
+        elif self._command.ended == EndedGrants.RESTORE:
+            to = self._restore(grant, take, value)
+        elif grant.settled == GRANT_VOIDED:
+            to = grant.funding.number
+        else:
+            to = house_book(
+                state, grant.account.tenant, BookKind.FORFEITED, grant.asset, "", self._out
+            )
+        self.given_back.append(GivenBack(grant.book.number, to, take, value, cost, debt))
+
+    def _value_of(self, grant: Grant, take: int) -> int:
+        """Money that the grant recognises less: what it keeps is floor(P x drawn / A) again."""
+        units = self._units.get(grant.number, 0) + take
+        money = self._money.get(grant.number, 0)
+        keeps = grant.price_paid * (grant.drawn - units) // grant.amount
+        value = grant.recognised - money - keeps
+        self._units[grant.number] = units
+        self._money[grant.number] = money + value
+        return value
+
+    def _restore(self, grant: Grant, amount: int, price_paid: int) -> int:
+        """Open a grant on the terms of one that ended; returns its book."""
+        state, out = self._state, self._out
+        before = sum([isinstance(event, GrantRestored) for event in out])
+        number = state.next_grant + before
+        book = state.next_book + sum([isinstance(event, BookOpened) for event in out])
+        expires_at = 0
+        if grant.expires_at != NEVER:
+            expires_at = max(grant.expires_at, state.recorded_at + RESTORED_LIFETIME_US)
+        out.append(BookOpened(book, grant.account.tenant, BookKind.GRANT, grant.asset, number))
+        out.append(
+            GrantRestored(
+                grant.account.number,
+                number,
+                state.families[grant.account.root].next_ordinal + before,
+                grant.number,
+                amount,
+                price_paid,
+                expires_at,
+                book,
+            )
+        )
+        return book
+
+    def _to_advance(self, book: Book, take: int, cost: int) -> None:
+        """What is still owed of the event's run of debt is owed no more; the rest goes to the
+        grants that repaid it, the last first."""
+        owner = self._state.accounts[book.owner]
+        owed = owner.debt[book.asset].owed
+        payers = [grant for grant in owner.grants if grant.asset == book.asset and grant.repaid]
+        runs = {*owed, *(run for grant in payers for run in grant.repaid)}
+        locator = self._command.original.locator
+        run = max([run for run in runs if run <= locator], default=0)
+        still = owed.get(run, 0) - self._debts.get((book.number, run), 0)
+        for source, most in [
+            (None, still),
+            *((grant, grant.repaid.get(run, 0)) for grant in reversed(payers)),
+        ]:
+            number = source.book.number if source is not None else book.number
+            if source is not None:
+                most -= self._debts.get((number, run), 0)
+            part = min(take, most)
+            if part <= 0:
+                continue
+            paid = _share(cost, 0, part, take)
+            self._debts[(number, run)] = self._debts.get((number, run), 0) + part
+            if source is None:
+                self.given_back.append(GivenBack(number, number, part, 0, paid, run))
+            else:
+                self._to_grant(source, part, paid, run)
+            take -= part
+            cost -= paid
+        assert take == 0, f"{take} of a debt that nobody owes and nobody repaid"
+
+    def beyond(self, account: Account, declared: PlanDeclared, amount: int) -> int:
+        """What rounding had put on other events of the period: back to the account's grants, the
+        one that pays last first; returns how much. What none of them has drawn stays."""
+        left = amount
+        payer: Account | None = account
+        while payer is not None and left:
+            grants = [grant for grant in payer.grants if grant.asset == declared.asset]
+            for grant in sorted(grants, key=order_of, reverse=True):
+                if grant.products and declared.product not in grant.products:
+                    continue
+                part = min(left, grant.drawn - self._units.get(grant.number, 0))
+                if part > 0:
+                    self._to_grant(grant, part, 0)
+                    left -= part
+            payer = payer.parent
+        if left < amount and not self.used_book:
+            self.used_book = house_book(
+                self._state, account.tenant, BookKind.USED, declared.asset, declared.product,
+                self._out,
+            )  # fmt: skip
+        return amount - left
+
+
+def _share(whole: int, earlier: int, take: int, amount: int) -> int:
+    """What `take` of `amount` units bear of a figure, after `earlier` ones: exact over all."""
+    return whole * (earlier + take) // amount - whole * earlier // amount
