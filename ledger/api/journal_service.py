@@ -40,6 +40,7 @@ from ledger.core.events import (
     RequestAbandoned,
     UsageQuarantined,
     UsageRecorded,
+    UsageReversed,
 )
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.state import State
@@ -63,6 +64,7 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     AccountProfileUpdated: pb.MUTATION_KIND_UPDATE_METADATA,
     GrantIssued: pb.MUTATION_KIND_ISSUE_GRANT,
     GrantVoided: pb.MUTATION_KIND_VOID_GRANT,
+    UsageReversed: pb.MUTATION_KIND_REVERSE_USAGE,
 }
 
 

@@ -26,7 +26,7 @@ from ledger.core.state import State
 from ledger.engine.ticket import Replay
 from ledger.v1 import types_pb2
 from ledger.v1 import usage_pb2 as pb
-from rating.compile import NO_ROW, CompiledCard, Plan
+from rating.compile import NO_ROW, Plan
 from rating.price import UNPRICED, RatingFault, own_quantities
 
 Recorded: TypeAlias = UsageRecorded | UsageQuarantined
@@ -46,6 +46,8 @@ class UsageView(msgspec.Struct, frozen=True):
 
     books: dict[int, BookView]
     plan: Plan | None  # None: no version of a rate card applied
+    corrected: int = 0  # units given back since
+    corrected_quantities: tuple[int, ...] = ()
 
 
 def view_of(state: State, recorded: Replay, tenant: int) -> UsageView:
@@ -58,32 +60,22 @@ def view_of(state: State, recorded: Replay, tenant: int) -> UsageView:
         numbers = {piece.book for piece in event.slices} | ({event.used_book} - {0})
         books = {number: book_view(state.books.accounts[number]) for number in numbers}
     quantities = event.quantities if isinstance(event, Recorded) else ()
-    return UsageView(books, plan_of(state, tenant, declared, quantities))
+    plan = state.catalog.plan_of(tenant, declared, quantities)
+    account = state.accounts.get(event.account)
+    corrected = (
+        state.families[account.root].corrected.get(recorded.locator)
+        if account is not None
+        else None
+    )
+    if corrected is None:
+        return UsageView(books, plan)
+    return UsageView(books, plan, corrected.amount, tuple(corrected.quantities))
 
 
 def book_view(book: Book) -> BookView:
     """The view of one book account."""
     price_asset = book.grant.price_asset if book.grant is not None and book.grant.price_paid else 0
     return BookView(book.kind, book.owner, book.name, price_asset)
-
-
-def plan_of(
-    state: State, tenant: int, declared: PlanDeclared, quantities: tuple[int, ...]
-) -> Plan | None:
-    """The plan that a declaration stands for, compiled again from its immutable version."""
-    card = card_of(state, tenant, declared.rate_card, declared.card_version)
-    if card is None:
-        return None
-    plan = card.match(declared.product, dict(declared.attributes), declared.quantity_names)
-    return plan.at(quantities[plan.prompt_index]) if plan.steps else plan
-
-
-def card_of(state: State, tenant: int, name: str, version: int) -> CompiledCard | None:
-    """A version of a rate card as the shard has it."""
-    card = state.catalog.cards.get((tenant, name))
-    if card is None or not version:
-        return None
-    return next((v.card for v in card.versions.versions if v.version == version), None)
 
 
 async def render_entry(edge: Edge, view: UsageView, recorded: Replay, shard: int) -> pb.UsageEntry:
@@ -135,6 +127,16 @@ def _render_recorded(
     entry.reason = suspense
     entry.over_limit = event.over_limit > 0
     entry.charge = sum([piece.amount for piece in event.slices])
+    entry.reversed = view.corrected
+    entry.reversed_quantities.update(
+        {
+            name: quantity
+            for name, quantity in zip(
+                declared.quantity_names, view.corrected_quantities, strict=False
+            )
+            if quantity
+        }
+    )
     if event.hold:
         entry.hold_id = mint(HOLD, shard, event.account, event.hold)
     entry.lines.extend(

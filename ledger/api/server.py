@@ -21,6 +21,7 @@ from ledger import loopback
 from ledger.api.account_service import AccountService
 from ledger.api.balance_service import BalanceService
 from ledger.api.calls import Calls
+from ledger.api.correction_service import CorrectionService
 from ledger.api.decision_service import DecisionService
 from ledger.api.edge import Edge
 from ledger.api.erasing import Eraser
@@ -40,6 +41,7 @@ from ledger.integrity.store import MemorySealStore, SealStore
 from ledger.v1 import (
     account_pb2,
     balance_pb2,
+    correction_pb2,
     decision_pb2,
     grant_pb2,
     journal_pb2,
@@ -195,6 +197,10 @@ def services(
             AccountService(edge, parking, eraser, forwarder),
         ),
         (grant_pb2.DESCRIPTOR.services_by_name["GrantService"], GrantService(edge)),
+        (
+            correction_pb2.DESCRIPTOR.services_by_name["CorrectionService"],
+            CorrectionService(edge, forwarder),
+        ),
         (balance_pb2.DESCRIPTOR.services_by_name["BalanceService"], BalanceService(edge)),
         (
             journal_pb2.DESCRIPTOR.services_by_name["JournalService"],

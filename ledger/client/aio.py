@@ -21,6 +21,7 @@ from ledger.client.calls import Caller, monotonic_us
 from ledger.client.channels import Channels
 from ledger.client.compact import Envelope
 from ledger.client.core import IngestCore
+from ledger.client.corrections import CorrectionCalls
 from ledger.client.decisions import DecisionCalls
 from ledger.client.events import EventOutcome, UsageEvent
 from ledger.client.limits import Limits
@@ -36,7 +37,7 @@ from ledger.v1.journal_pb2_grpc import JournalServiceStub
 GATHER_EVENTS: Final = 256  # events of a stream that are handed over at once
 
 
-class DrawdownClient(AccountCalls, DecisionCalls, PricingCalls, ReadCalls):
+class DrawdownClient(AccountCalls, CorrectionCalls, DecisionCalls, PricingCalls, ReadCalls):
     """One tenant's client; share it between tasks.
 
         async with DrawdownClient("127.0.0.1:8433", source="api") as client:

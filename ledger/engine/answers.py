@@ -13,14 +13,14 @@ from typing import Any
 
 from ledger.core.commands import Command
 from ledger.core.events import Event
-from ledger.core.outcomes import split_locator
+from ledger.core.outcomes import locator_of, split_locator
 from ledger.engine.batch import Batch
 from ledger.engine.lease import ReadLease
 from ledger.engine.recent import RecentBatches, RecordedBatch, answer_again, replay_of
 from ledger.engine.ticket import PENDING, OutcomeUnknown, Replay, Ticket
 from ledger.journal.codec import BatchCodec
 from ledger.journal.errors import JournalError
-from ledger.journal.protocol import Journal
+from ledger.journal.protocol import BATCH_SEQ_FIRST, Journal
 
 
 class Answers:
@@ -116,6 +116,24 @@ class Answers:
         found = {place: replay for place in locators if (replay := self._recent.find(place))}
         left = [place for place in locators if place not in found]
         return found | await self._recent.fetch(left) if left else found
+
+    async def entry(self, batch_seq: int, entry_seq: int, last_batch: int) -> Replay | None:
+        """The entry of that number, in this batch, or searched for up to `last_batch` (if 0).
+
+        Raises JournalError.
+        """
+        low, high = (batch_seq, batch_seq) if batch_seq else (BATCH_SEQ_FIRST, last_batch)
+        while low <= high:
+            middle = (low + high) // 2
+            rows = await self._journal.fetch([middle], with_private=False)
+            if not rows or entry_seq < rows[0].first_event:
+                high = middle - 1
+            elif entry_seq >= rows[0].next_event:
+                low = middle + 1
+            else:
+                locator = locator_of(middle, entry_seq - rows[0].first_event)
+                return (await self.recorded([locator]))[locator]
+        return None
 
     async def _answer_from_journal(self, ticket: Ticket) -> None:
         """Read the rows that retries of older ids ask for, then answer."""

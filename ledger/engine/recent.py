@@ -93,7 +93,14 @@ def replay_of(batch: RecordedBatch, index: int) -> Replay:
         declared = batch.events[event.plan]  # type: ignore[union-attr]
         assert isinstance(declared, PlanDeclared)
         plan = declared
-    return Replay(event, plan, batch.batch_seq, batch.first_event + index, batch.recorded_at)
+    return Replay(
+        event,
+        plan,
+        batch.batch_seq,
+        batch.first_event + index,
+        batch.recorded_at,
+        locator_of(batch.batch_seq, index),
+    )
 
 
 def answer_again(command: Command, recorded: Replay) -> TicketOutcome:

@@ -16,7 +16,7 @@ from typing import Any, Final, TypeAlias
 
 import msgspec
 
-from ledger.core.commands import Command
+from ledger.core.commands import Command, Original
 from ledger.core.events import Event, PlanDeclared
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.state import State
@@ -78,6 +78,12 @@ class Replay(msgspec.Struct, frozen=True, gc=False):
     batch_seq: int
     entry_seq: int
     recorded_at: int
+    locator: int = 0
+
+    @property
+    def original(self) -> Original:
+        """The entry as a command that corrects it takes it."""
+        return Original(self.locator, self.entry_seq, self.event, self.plan)
 
 
 TicketOutcome: TypeAlias = Event | Refusal | Replay

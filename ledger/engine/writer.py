@@ -236,6 +236,25 @@ class Writer:
             return None
         return (await self._answers.recorded([locator]))[locator]
 
+    async def recorded_all(self, keys: Sequence[bytes]) -> list[Replay | None]:
+        """The same for many keys."""
+        located, _ = await self.read(lambda state: [state.keys.find(key) for key in keys])
+        for place, locator in enumerate(located):
+            if locator is None:
+                located[place] = await self._resolver.find(keys[place])
+        found = await self._answers.recorded([each for each in located if each is not None])
+        return [None if locator is None else found[locator] for locator in located]
+
+    async def entry(self, batch_seq: int, entry_seq: int) -> Replay | None:
+        """The durable entry of that number, whatever it is; `batch_seq` 0 = of whichever batch.
+
+        Raises JournalError, and NotApplied while the shard is not open.
+        """
+        _, reached = await self.read(_nothing)
+        if not 0 <= entry_seq < reached:
+            return None
+        return await self._answers.entry(batch_seq, entry_seq, self._speculative.batch_seq)
+
     # -- life ------------------------------------------------------------------------------------
 
     def start(self) -> asyncio.Task[None]:

@@ -85,6 +85,8 @@ class _MutationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mutation
     """AccountService.Reopen."""
     MUTATION_KIND_UPDATE_METADATA: _MutationKind.ValueType  # 53
     """AccountService.UpdateMetadata."""
+    MUTATION_KIND_REVERSE_USAGE: _MutationKind.ValueType  # 34
+    """CorrectionService.ReverseUsage."""
 
 class MutationKind(_MutationKind, metaclass=_MutationKindEnumTypeWrapper):
     """The kind of a recorded call."""
@@ -117,6 +119,8 @@ MUTATION_KIND_REOPEN_ACCOUNT: MutationKind.ValueType  # 52
 """AccountService.Reopen."""
 MUTATION_KIND_UPDATE_METADATA: MutationKind.ValueType  # 53
 """AccountService.UpdateMetadata."""
+MUTATION_KIND_REVERSE_USAGE: MutationKind.ValueType  # 34
+"""CorrectionService.ReverseUsage."""
 Global___MutationKind: _TypeAlias = MutationKind  # noqa: Y015
 
 @_typing.final

@@ -828,6 +828,26 @@ class UsageEntry(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class ReversedQuantitiesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ACCOUNT_FIELD_NUMBER: _builtins.int
     SOURCE_FIELD_NUMBER: _builtins.int
     ID_FIELD_NUMBER: _builtins.int
@@ -854,6 +874,8 @@ class UsageEntry(_message.Message):
     BATCH_SEQ_FIELD_NUMBER: _builtins.int
     ENTRY_SEQ_FIELD_NUMBER: _builtins.int
     TRACE_ID_FIELD_NUMBER: _builtins.int
+    REVERSED_FIELD_NUMBER: _builtins.int
+    REVERSED_QUANTITIES_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """Id of the account that used."""
     source: _builtins.str
@@ -896,6 +918,8 @@ class UsageEntry(_message.Message):
     """Number of the entry in its shard."""
     trace_id: _builtins.str
     """W3C trace id of the request that recorded it, 32 hexadecimal digits; empty = not traced."""
+    reversed: _builtins.int
+    """What of `charge` was given back since by reversals, in minor units of `asset`."""
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Attributes of the event, at most 16."""
@@ -915,6 +939,10 @@ class UsageEntry(_message.Message):
     @_builtins.property
     def transfers(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Transfer]:
         """The transfers posted, in order."""
+
+    @_builtins.property
+    def reversed_quantities(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Name to quantity that was given back since; empty where none was."""
 
     def __init__(
         self,
@@ -945,10 +973,12 @@ class UsageEntry(_message.Message):
         batch_seq: _builtins.int = ...,
         entry_seq: _builtins.int = ...,
         trace_id: _builtins.str = ...,
+        reversed: _builtins.int = ...,
+        reversed_quantities: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "asset", b"asset", "attributes", b"attributes", "batch_seq", b"batch_seq", "charge", b"charge", "effective_at_us", b"effective_at_us", "entry_seq", b"entry_seq", "hold_id", b"hold_id", "id", b"id", "lines", b"lines", "operation", b"operation", "operation_parent", b"operation_parent", "outcome", b"outcome", "over_limit", b"over_limit", "personal_attributes", b"personal_attributes", "product", b"product", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "reason", b"reason", "recorded_at_us", b"recorded_at_us", "scale", b"scale", "shard", b"shard", "slices", b"slices", "source", b"source", "trace_id", b"trace_id", "transfers", b"transfers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "asset", b"asset", "attributes", b"attributes", "batch_seq", b"batch_seq", "charge", b"charge", "effective_at_us", b"effective_at_us", "entry_seq", b"entry_seq", "hold_id", b"hold_id", "id", b"id", "lines", b"lines", "operation", b"operation", "operation_parent", b"operation_parent", "outcome", b"outcome", "over_limit", b"over_limit", "personal_attributes", b"personal_attributes", "product", b"product", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "reason", b"reason", "recorded_at_us", b"recorded_at_us", "reversed", b"reversed", "reversed_quantities", b"reversed_quantities", "scale", b"scale", "shard", b"shard", "slices", b"slices", "source", b"source", "trace_id", b"trace_id", "transfers", b"transfers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

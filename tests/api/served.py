@@ -22,6 +22,7 @@ from ledger.v1 import (
     account_pb2_grpc,
     balance_pb2,
     balance_pb2_grpc,
+    correction_pb2_grpc,
     decision_pb2,
     decision_pb2_grpc,
     grant_pb2,
@@ -109,6 +110,7 @@ class Served:
         self.accounts = account_pb2_grpc.AccountServiceStub(self.channel)
         self.grants = grant_pb2_grpc.GrantServiceStub(self.channel)
         self.balances = balance_pb2_grpc.BalanceServiceStub(self.channel)
+        self.corrections = correction_pb2_grpc.CorrectionServiceStub(self.channel)
         self.journal = journal_pb2_grpc.JournalServiceStub(self.channel)
         self.pricing = pricing_pb2_grpc.PricingServiceStub(self.channel)
 

@@ -28,6 +28,7 @@ from ledger.settings import ServerSettings
 from ledger.v1 import (
     account_pb2,
     balance_pb2,
+    correction_pb2,
     decision_pb2,
     grant_pb2,
     journal_pb2,
@@ -181,6 +182,21 @@ async def test_every_service_answers_at_a_server_that_does_not_own_the_account(
             tenant=TENANT, request_id="end", alias=f"key-{team}", account=team
         )
     )
+    [reversal] = (
+        await far.corrections.ReverseUsage(
+            correction_pb2.ReverseUsageRequest(
+                tenant=TENANT,
+                reversals=[
+                    correction_pb2.Reversal(
+                        request_id="reverse",
+                        account=team,
+                        event=correction_pb2.SourceAndId(source="gateway", id="a"),
+                    )
+                ],
+            )
+        )
+    ).results
+    assert reversal.amount == 600
     voided = await far.grants.Void(
         grant_pb2.GrantServiceVoidRequest(
             tenant=TENANT, request_id="void", grant_id=grant.grant.grant_id
@@ -201,7 +217,7 @@ async def test_every_service_answers_at_a_server_that_does_not_own_the_account(
     assert passed >= {
         "Create", "Issue", "Ingest", "Check", "Get", "Quote", "Authorize", "Capture", "Release",
         "GetOutcome", "List", "UpdatePolicy", "AssignAlias", "ListAliases", "EndAlias", "Void",
-        "Close", "Erase",
+        "Close", "Erase", "ReverseUsage",
     }  # fmt: skip
 
 
@@ -256,6 +272,33 @@ def _columns(reply: usage_pb2.IngestResponse, count: int) -> tuple[list[int], li
         [result.charge for result in results],
         [place for place, result in enumerate(results) if result.over_limit],
     )
+
+
+async def test_reversals_over_several_owners_are_answered_per_item_in_order(pair: Pair) -> None:
+    far = pair.sides[0]
+    mine, theirs = pair.name(0), pair.name(1)
+    for team in (mine, theirs):
+        await far.account(team)
+        await far.grant(team, 600)
+    await far.ingest(event("1", theirs), event("2", mine), event("3", theirs))
+    request = correction_pb2.ReverseUsageRequest(
+        tenant=TENANT,
+        reversals=[
+            correction_pb2.Reversal(
+                request_id=f"reverse {number}",
+                account=team,
+                event=correction_pb2.SourceAndId(source="gateway", id=number),
+            )
+            for number, team in (("1", theirs), ("2", mine), ("4", theirs), ("3", theirs))
+        ],
+    )
+    reply = await far.corrections.ReverseUsage(request)
+    told = [(each.amount, each.reason) for each in reply.results]
+    assert told == [(600, ""), (600, ""), (0, "USAGE_UNKNOWN"), (600, "")]
+    again = await pair.sides[1].corrections.ReverseUsage(request)
+    assert [each.replayed for each in again.results] == [True, True, False, True]
+    for team in (mine, theirs):
+        assert (await far.balance(team, min_position=reply.position)).available == "600"
 
 
 async def test_a_stream_carries_batches_of_every_owner(pair: Pair) -> None:

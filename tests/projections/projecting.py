@@ -25,6 +25,8 @@ TABLES = {
     "grants": "*",
     "holds": "*",
     "denials": "*",
+    "reversals": "*",
+    "adjustments": "*",
 }
 RUN = (
     "import asyncio, sys; from ledger.projections.projector import run_projector as r; "

@@ -22,6 +22,7 @@ from google.protobuf.descriptor import (
 from ledger.v1 import (
     account_pb2,
     balance_pb2,
+    correction_pb2,
     decision_pb2,
     grant_pb2,
     journal_pb2,
@@ -40,6 +41,7 @@ FILES: list[FileDescriptor] = [
     for module in (
         account_pb2,
         balance_pb2,
+        correction_pb2,
         decision_pb2,
         grant_pb2,
         journal_pb2,
@@ -60,9 +62,10 @@ ALLOWED_TYPES = {
     FieldDescriptor.TYPE_SFIXED64,
     FieldDescriptor.TYPE_STRING,
 }
-# Calls that change nothing, and ingestion, whose events carry ids of their own.
+# Calls that change nothing, and those that take a set, whose items carry ids of their own.
 WITHOUT_REQUEST_ID = {
     "Ingest",
+    "ReverseUsage",
     "Get",
     "Check",
     "List",

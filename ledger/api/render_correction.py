@@ -1,0 +1,86 @@
+"""Recorded reversals as messages: where units went, by the names of the books (rules B2, D3)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from ledger.api.edge import Edge
+from ledger.api.ids import GRANT, mint
+from ledger.api.render_usage import BookView, book_name, book_view
+from ledger.core.events import BookKind, PlanDeclared, UsageReversed
+from ledger.core.state import State
+from ledger.v1 import correction_pb2 as pb
+
+
+class Seen(NamedTuple):
+    """What rendering needs of one shard's state."""
+
+    books: dict[int, BookView]
+    holders: dict[int, int]  # grant -> the account that it belongs to
+
+    @property
+    def owners(self) -> set[int]:
+        """Accounts that books belong to."""
+        return {book.owner for book in self.books.values() if book.kind != BookKind.GRANT}
+
+
+def see(state: State, events: Sequence[UsageReversed]) -> Seen:
+    """The books that these reversals name."""
+    books = {}
+    holders = {}
+    for event in events:
+        for piece in event.given_back:
+            for number in (piece.drawn, piece.book):
+                book = state.books.accounts[number]
+                books[number] = book_view(book)
+                if book.grant is not None:
+                    holders[book.owner] = book.grant.account.number
+    return Seen(books, holders)
+
+
+def render_reversal(
+    edge: Edge,
+    result: pb.ReversalResult,
+    event: UsageReversed,
+    plan: PlanDeclared,
+    seen: Seen,
+    shard: int,
+    names: dict[int, str],
+) -> None:
+    """All but outcome, replay mark and place."""
+    result.amount = sum([piece.amount for piece in event.given_back])
+    result.shard = shard
+    result.original_entry_seq = event.original_entry
+    result.quantities.update(
+        {
+            name: quantity
+            for name, quantity in zip(plan.quantity_names, event.quantities, strict=True)
+            if quantity
+        }
+    )
+    if plan.asset:
+        asset = edge.assets.of(plan.asset)
+        result.asset, result.scale = asset.code, asset.scale
+    for piece in event.given_back:
+        drawn, credited = seen.books[piece.drawn], seen.books[piece.book]
+        money = drawn.price_asset if drawn.kind == BookKind.GRANT else plan.asset
+        value_asset = edge.assets.of(money if piece.value else 0)
+        is_grant = credited.kind == BookKind.GRANT
+        result.given_back.add(
+            drawn_from=_named(drawn, seen, shard, names),
+            credited_to=_named(credited, seen, shard, names),
+            grant_id=(
+                mint(GRANT, shard, seen.holders[credited.owner], credited.owner) if is_grant else ""
+            ),
+            restored=is_grant and drawn.kind == BookKind.GRANT and piece.drawn != piece.book,
+            amount=piece.amount,
+            value=piece.value,
+            value_asset=value_asset.code,
+            value_scale=value_asset.scale,
+            cost=piece.cost,
+        )
+
+
+def _named(book: BookView, seen: Seen, shard: int, names: dict[int, str]) -> str:
+    return book_name(book, shard, seen.holders.get(book.owner, 0), names)

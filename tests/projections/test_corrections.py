@@ -1,0 +1,84 @@
+"""Reversals and adjustments in the read models, and what `verify` says of them."""
+
+from __future__ import annotations
+
+from ledger.core.commands import ReverseUsage, VoidGrant
+from ledger.core.events import UsageReversed
+from ledger.core.limits import DAY_US
+from ledger.journal.directory import Entry
+from ledger.verify import verify
+from tests.projections.books import Books, open_books
+from tests.projections.projecting import looking, project
+
+
+async def reverse(
+    books: Books, entry: Entry, event_id: str, quantities: tuple[int, ...] = (), charged: int = 0
+) -> UsageReversed:
+    writer = books.ledger.writers[entry.shard]
+    recorded = await writer.recorded(books.ledger.family(entry).usage("app", event_id))
+    assert recorded is not None
+    command = ReverseUsage(books.key(entry), entry.number, recorded.original, quantities, charged)
+    (outcome,) = await books.ask(entry, command)
+    assert isinstance(outcome, UsageReversed), outcome
+    return outcome
+
+
+async def test_what_was_given_back_stands_in_the_tables(database: str) -> None:
+    async with open_books(database) as books:
+        team = await books.account("acme")
+        voided = await books.grant(team, 700, paid=70)
+        await books.use(team, "a", "b")
+        await books.ask(team, VoidGrant(books.key(team), team.number, voided.grant))
+        await project(database)
+        await reverse(books, team, "b", (100, 0))
+        await reverse(books, team, "a", charged=50)
+        await reverse(books, team, "a")
+        await books.grant(team, 10_000, paid=77)
+        await books.use(team, "c")
+        await reverse(books, team, "c")
+        await books.ask(team, books.usage(team, "late", age_us=34 * DAY_US))
+        await project(database)
+        async with looking(database) as connection:
+            usage = await connection.fetch(
+                "SELECT event_id, charge, reversed, reversed_quantities "
+                "FROM projection.usage_events ORDER BY entry_seq"
+            )
+            assert [tuple(row) for row in usage] == [
+                ("a", 600, 600, [100, 20]),
+                ("b", 600, 300, [100, 0]),
+                ("c", 600, 600, [100, 20]),
+                ("late", 600, 0, None),
+            ]
+            reversals = await connection.fetch(
+                "SELECT amount, as_charged, quantities, refunds FROM projection.reversals "
+                "ORDER BY entry_seq"
+            )
+            assert [tuple(row) for row in reversals] == [
+                (300, 0, [100, 0], [300, 0]),
+                (50, 50, [0, 0], [0, 0]),
+                (550, 0, [100, 20], [300, 300]),
+                (600, 0, [100, 20], [300, 300]),
+            ]
+            grants = await connection.fetch(
+                "SELECT restores, amount, price_paid, drawn, returned, recognised, remaining "
+                "FROM projection.grant_balances ORDER BY number"
+            )
+            assert [tuple(map(_number, row)) for row in grants] == [
+                (None, 700, 70, 100, 600, 10, 0),
+                (1, 50, 5, 0, 0, 0, 50),
+                (1, 550, 55, 0, 0, 0, 550),
+                (None, 10_000, 77, 200, 600, 1, 9_800),
+            ]
+            [late] = await connection.fetch(
+                "SELECT u.event_id, a.closed < a.period AS earlier FROM projection.adjustments a "
+                "JOIN projection.usage_events u USING (tenant, shard, entry_seq)"
+            )
+            assert tuple(late) == ("late", True)
+            value = await connection.fetchval("SELECT sum(value) FROM projection.transfers")
+            assert value == 10 + 1, "what is recognised, net of what was given back"
+        report = await verify(database)
+        assert report.ok, report.findings
+
+
+def _number(value: object) -> object:
+    return value if value is None else int(value)  # type: ignore[call-overload]
