@@ -25,6 +25,7 @@ from ledger.core.commands import (
     RecordUsage,
     ReleaseHold,
     ReopenAccount,
+    ReverseUsage,
     UnfreezeAccount,
     UpdatePolicy,
     UpdateProfile,
@@ -360,7 +361,7 @@ ENTRIES: Final[dict[str, Entry]] = {
 """Every command of the core but those of NOT_DRAWN, and the reads."""
 
 NOT_DRAWN: Final[frozenset[type]] = frozenset(
-    {FreezeAccount, UnfreezeAccount, ReopenAccount, UpdateProfile}
+    {FreezeAccount, UnfreezeAccount, ReopenAccount, ReverseUsage, UpdateProfile}
 )
 """Commands that no world draws: their own properties are in tests/core."""
 
