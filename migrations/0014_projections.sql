@@ -196,6 +196,48 @@ BEGIN
     );
     CREATE INDEX grants_account ON grants (tenant, account, number);
 
+    -- What accounts are granted every period (rules T1, S1), as it stands.
+    CREATE TABLE recurring_grants (
+        tenant        int     NOT NULL,
+        shard         int     NOT NULL,
+        number        bigint  NOT NULL,
+        account       bigint  NOT NULL,
+        paused        boolean NOT NULL,
+        version       bigint  NOT NULL,              -- of the newest terms
+        terms         jsonb   NOT NULL,
+        next_terms    jsonb,                         -- from the next period on
+        starts_at     bigint  NOT NULL,
+        ends_at       bigint,                        -- NULL = it goes on
+        next_at       bigint  NOT NULL,              -- where the next period begins, if it runs
+        period_start  bigint,                        -- of the last period that was issued
+        period_end    bigint,
+        created_at    bigint  NOT NULL,
+        PRIMARY KEY (tenant, shard, number)
+    ) WITH (fillfactor = 80);
+    CREATE INDEX recurring_grants_account ON recurring_grants (tenant, account, number);
+
+    -- What they issued: one row a period, once, and one for what a change added within it.
+    CREATE TABLE recurring_issues (
+        tenant        int      NOT NULL,
+        shard         int      NOT NULL,
+        entry_seq     bigint   NOT NULL,
+        recurring     bigint   NOT NULL,
+        cause         smallint NOT NULL CHECK (cause IN (1, 2)),       -- period, change
+        version       bigint   NOT NULL,             -- of the terms
+        period_start  bigint   NOT NULL,
+        period_end    bigint   NOT NULL,
+        remaining     bigint   NOT NULL CHECK (remaining >= 0),
+        whole         bigint   NOT NULL CHECK (whole >= remaining),
+        grant_number  bigint,                        -- NULL = the share rounds to nothing
+        amount        bigint   NOT NULL CHECK (amount >= 0),
+        price_paid    bigint   NOT NULL CHECK (price_paid >= 0),
+        recorded_at   bigint   NOT NULL,
+        PRIMARY KEY (tenant, shard, entry_seq)
+    );
+    CREATE UNIQUE INDEX recurring_issues_period ON recurring_issues
+        (tenant, shard, recurring, period_start) WHERE cause = 1;
+    CREATE INDEX recurring_issues_grant ON recurring_issues (tenant, shard, grant_number);
+
     -- Holds; their slices are the pending lines of entry `entry_seq`.
     CREATE TABLE holds (
         tenant         int      NOT NULL,
@@ -260,7 +302,10 @@ BEGIN
     CREATE VIEW grant_balances AS
     SELECT g.*, d.drawn, b.debits_pending AS held,
            b.credits_posted - b.debits_posted - b.debits_pending AS remaining,
-           div(g.price_paid * d.drawn, g.amount) AS recognised
+           div(g.price_paid * d.drawn, g.amount) AS recognised,
+           (SELECT i.recurring FROM recurring_issues i
+            WHERE i.tenant = g.tenant AND i.shard = g.shard AND i.grant_number = g.number
+           ) AS recurring
     FROM grants g JOIN books b USING (tenant, shard, book),
          LATERAL (SELECT b.debits_posted - g.voided - g.expired - g.returned AS drawn) d;
 

@@ -1,4 +1,4 @@
-"""Ids that the ledger mints: holds and grants. Opaque, and checked before anything is looked up.
+"""Ids that the ledger mints, of holds, grants and recurring grants: opaque, and checked at once.
 
 An id embeds shard, account number and number, so any server finds its family without a table. Two
 check bytes catch what was cut or mistyped; they are no secret, and tenancy is checked apart.
@@ -19,11 +19,16 @@ _CHARS: Final = 27  # (18 + 2 bytes) in base64 without padding
 
 HOLD: Final = "hold"
 GRANT: Final = "grant"
-_UNKNOWN: Final = {HOLD: "HOLD_UNKNOWN", GRANT: "GRANT_UNKNOWN"}
+RECURRING: Final = "recurring_grant"
+_UNKNOWN: Final = {
+    HOLD: "HOLD_UNKNOWN",
+    GRANT: "GRANT_UNKNOWN",
+    RECURRING: "RECURRING_UNKNOWN",
+}
 
 
 class MintedId(NamedTuple):
-    """Where a hold or grant lives."""
+    """Where a hold, grant or recurring grant lives."""
 
     shard: int
     account: int
@@ -31,19 +36,19 @@ class MintedId(NamedTuple):
 
 
 def mint(kind: str, shard: int, account: int, number: int) -> str:
-    """The id of a hold or grant."""
+    """The id of a hold, grant or recurring grant."""
     body = _PACKED.pack(shard, account, number)
     check = _CHECK.pack(crc32(body, crc32(kind.encode())) & 0xFFFF)
     return f"{kind}_{urlsafe_b64encode(body + check).rstrip(b'=').decode()}"
 
 
 def unmint(kind: str, text: str, shards: int) -> MintedId:
-    """What an id embeds. Raises CallFailed HOLD_UNKNOWN or GRANT_UNKNOWN, FIELD_REQUIRED."""
+    """What an id embeds. Raises CallFailed: the kind's _UNKNOWN, or FIELD_REQUIRED."""
     field = f"{kind}_id"
     if not text:
         raise CallFailed("FIELD_REQUIRED", f"{field} is required", field=field)
-    head, _, tail = text.partition("_")
-    if head == kind and len(tail) == _CHARS and tail.isascii():
+    tail = text[len(kind) + 1 :]
+    if text.startswith(f"{kind}_") and len(tail) == _CHARS and tail.isascii():
         try:
             data = urlsafe_b64decode(tail + "=")
         except ValueError:
@@ -54,7 +59,7 @@ def unmint(kind: str, text: str, shards: int) -> MintedId:
                 return found
     raise CallFailed(
         _UNKNOWN[kind],
-        f"this is no id of a {kind}; hand it back unchanged",
+        f"this is no id of a {kind.replace('_', ' ')}; hand it back unchanged",
         field=field,
         value=text,
     )

@@ -11,7 +11,7 @@ from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed, refused
 from ledger.api.forward import Forwarder
 from ledger.api.forward_all import gather_parts, read_owned
-from ledger.api.ids import GRANT, HOLD, mint
+from ledger.api.ids import GRANT, HOLD, RECURRING, mint
 from ledger.api.limits import Checked
 from ledger.api.positions import decode_position, encode_position, position_of
 from ledger.api.proofs import ProofCalls
@@ -37,6 +37,11 @@ from ledger.core.events import (
     GrantVoided,
     HoldAuthorized,
     HoldReleased,
+    RecurringChanged,
+    RecurringEnded,
+    RecurringPaused,
+    RecurringResumed,
+    RecurringStarted,
     RequestAbandoned,
     UsageQuarantined,
     UsageRecorded,
@@ -65,6 +70,11 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     GrantIssued: pb.MUTATION_KIND_ISSUE_GRANT,
     GrantVoided: pb.MUTATION_KIND_VOID_GRANT,
     UsageReversed: pb.MUTATION_KIND_REVERSE_USAGE,
+    RecurringStarted: pb.MUTATION_KIND_START_RECURRING_GRANT,
+    RecurringChanged: pb.MUTATION_KIND_CHANGE_RECURRING_GRANT,
+    RecurringPaused: pb.MUTATION_KIND_PAUSE_RECURRING_GRANT,
+    RecurringResumed: pb.MUTATION_KIND_RESUME_RECURRING_GRANT,
+    RecurringEnded: pb.MUTATION_KIND_END_RECURRING_GRANT,
 }
 
 
@@ -185,6 +195,14 @@ class JournalService(ProofCalls):
                 response.release.replayed = True
             case GrantIssued() | GrantVoided():
                 response.resource = mint(GRANT, entry.shard, event.account, event.grant)
+            case (
+                RecurringStarted()
+                | RecurringChanged()
+                | RecurringPaused()
+                | RecurringResumed()
+                | RecurringEnded()
+            ):
+                response.resource = mint(RECURRING, entry.shard, event.account, event.recurring)
             case _ if isinstance(event, _OF_ACCOUNTS):
                 response.resource = (await edge.names([event.account]))[event.account]
         return response

@@ -5,9 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Protocol
 
-from ledger.api.errors import Fault, invalid
+from ledger.api.assets import Assets
+from ledger.api.errors import CallFailed, Fault, invalid
+from ledger.api.limits import Checked, id_fault
 from ledger.api.shapes import ShapeCache, quantities_fault, quantity_names_fault
+from ledger.core.limits import PRODUCTS_A_GRANT_MAX
 from ledger.core.shapes import Shape
+from ledger.journal.directory import Entry
 
 
 class Work(Protocol):
@@ -55,3 +59,38 @@ def raise_first(*faults: Fault | None) -> None:
     found: Iterable[Fault] = [fault for fault in faults if fault is not None]
     if found:
         raise invalid(found)
+
+
+def asset_number(assets: Assets, field: str, code: str, entry: Entry) -> int:
+    """Number of an asset of the account's tenant; 0 for "". Raises CallFailed ASSET_UNKNOWN."""
+    number = assets.number(entry.tenant, code, entry.shard)
+    if number < 0:
+        raise CallFailed(
+            "ASSET_UNKNOWN",
+            "the tenant has no such asset; create it first",
+            field=field,
+            value=code,
+        )
+    return number
+
+
+def money_number(assets: Assets, field: str, code: str, entry: Entry) -> int:
+    """The same of money. Raises CallFailed ASSET_UNKNOWN, ASSET_KIND_INVALID."""
+    number = asset_number(assets, field, code, entry)
+    if number and assets.of(number).kind != "money":
+        raise CallFailed(
+            "ASSET_KIND_INVALID", "a grant is paid for in money", field=field, value=code
+        )
+    return number
+
+
+def check_products(check: Checked, field: str, given: Iterable[str]) -> None:
+    """At most 100 products, each once, of 1 to 128 bytes."""
+    products = list(given)
+    if len(products) > PRODUCTS_A_GRANT_MAX:
+        message = f"{len(products)} products; at most {PRODUCTS_A_GRANT_MAX} allowed"
+        check.fault(Fault("TOO_MANY", field, str(len(products)), message))
+    elif len(set(products)) != len(products):
+        check.fault(Fault("NAME_REPEATED", field, "", "a product stands twice"))
+    for place, product in enumerate(products[:PRODUCTS_A_GRANT_MAX]):
+        check.fault(id_fault(f"{field}[{place}]", product))

@@ -34,6 +34,7 @@ from ledger.api.limits import MESSAGE_BYTES_MAX
 from ledger.api.malformed import deserialiser
 from ledger.api.parking import Parking
 from ledger.api.pricing_service import PricingService
+from ledger.api.recurring_service import RecurringGrantService
 from ledger.api.tracing import Telemetry
 from ledger.api.usage_service import UsageService
 from ledger.engine.ledger import Ledger
@@ -46,6 +47,7 @@ from ledger.v1 import (
     grant_pb2,
     journal_pb2,
     peer_pb2,
+    recurring_pb2,
     usage_pb2,
 )
 from rating.v1 import pricing_pb2
@@ -200,6 +202,10 @@ def services(
         (
             correction_pb2.DESCRIPTOR.services_by_name["CorrectionService"],
             CorrectionService(edge, forwarder),
+        ),
+        (
+            recurring_pb2.DESCRIPTOR.services_by_name["RecurringGrantService"],
+            RecurringGrantService(edge),
         ),
         (balance_pb2.DESCRIPTOR.services_by_name["BalanceService"], BalanceService(edge)),
         (

@@ -27,6 +27,7 @@ from ledger.client.events import EventOutcome, UsageEvent
 from ledger.client.limits import Limits
 from ledger.client.pricing import PricingCalls
 from ledger.client.reads import ReadCalls
+from ledger.client.recurring import RecurringCalls
 from ledger.client.retry import RandRange, RetryPolicy
 from ledger.client.routing import Routing
 from ledger.client.sender import Sender
@@ -37,7 +38,9 @@ from ledger.v1.journal_pb2_grpc import JournalServiceStub
 GATHER_EVENTS: Final = 256  # events of a stream that are handed over at once
 
 
-class DrawdownClient(AccountCalls, CorrectionCalls, DecisionCalls, PricingCalls, ReadCalls):
+class DrawdownClient(
+    AccountCalls, CorrectionCalls, DecisionCalls, PricingCalls, ReadCalls, RecurringCalls
+):
     """One tenant's client; share it between tasks.
 
         async with DrawdownClient("127.0.0.1:8433", source="api") as client:

@@ -203,20 +203,20 @@ def decide_close(state: State, command: CloseAccount, out: list[Event]) -> Event
         return unknown_account(command.account)
     if account.closed_at:
         return account_closed(account)
-    open_part = _still_open(account)
+    open_part = _still_open(account, state.recorded_at)
     if open_part:
         return Refusal(
             Reason.ACCOUNT_NOT_EMPTY,
             "account",
             open_part,
-            f"the account still has {open_part}; void, settle or repay it first",
+            f"the account still has {open_part}; void, settle, repay or end it first",
         )
     closed = AccountClosed(command.key, account.number, state.recorded_at, command.trace)
     out.append(closed)
     return closed
 
 
-def _still_open(account: Account) -> str:
+def _still_open(account: Account, now: int) -> str:
     if account.holds:
         return "open holds"
     if account.first is not None:
@@ -225,6 +225,8 @@ def _still_open(account: Account) -> str:
         return "an advance"
     if any(book.owed != 0 for book in account.overage.values()):
         return "unbilled overage"
+    if any(recurring.ends_at > now for recurring in account.recurring):
+        return "recurring grants"
     if any(not child.closed_at for child in account.children):
         return "open children"
     return ""

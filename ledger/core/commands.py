@@ -11,7 +11,15 @@ from typing import ClassVar, TypeAlias
 
 import msgspec
 
-from ledger.core.events import AccountPolicy, EndedGrants, Event, GrantKind, PlanDeclared
+from ledger.core.events import (
+    AccountPolicy,
+    EndedGrants,
+    Event,
+    GrantKind,
+    PlanDeclared,
+    RecurringTerms,
+    Timing,
+)
 from ledger.core.shapes import Shape
 
 
@@ -212,6 +220,63 @@ class VoidGrant(msgspec.Struct, gc=False):
     trace: bytes = b""
 
 
+class StartRecurring(msgspec.Struct, gc=False):
+    """Grant the same again every period. `external_key` is a permanent identity (rule I5)."""
+
+    key: bytes
+    account: int
+    terms: RecurringTerms
+    external_key: bytes
+    starts_at: int  # 0 = the writer's clock
+    ends_at: int  # 0 = it goes on
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class ChangeRecurring(msgspec.Struct, gc=False):
+    """Replace the terms; `expected_version` 0 = whatever it is."""
+
+    key: bytes
+    account: int
+    recurring: int
+    terms: RecurringTerms
+    timing: Timing
+    expected_version: int = 0
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class PauseRecurring(msgspec.Struct, gc=False):
+    """Issue nothing until it is resumed."""
+
+    key: bytes
+    account: int
+    recurring: int
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class ResumeRecurring(msgspec.Struct, gc=False):
+    """Issue again, from the present period on unless that was issued."""
+
+    key: bytes
+    account: int
+    recurring: int
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class EndRecurring(msgspec.Struct, gc=False):
+    """Issue nothing after the present period, or from now on."""
+
+    key: bytes
+    account: int
+    recurring: int
+    timing: Timing
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
 class AbandonRequest(msgspec.Struct, gc=False):
     """Make 'not applied so far' final (rule I5)."""
 
@@ -247,6 +312,11 @@ Command: TypeAlias = (
     | UpdateProfile
     | IssueGrant
     | VoidGrant
+    | StartRecurring
+    | ChangeRecurring
+    | PauseRecurring
+    | ResumeRecurring
+    | EndRecurring
     | AbandonRequest
     | ApplyConfiguration
 )

@@ -25,15 +25,20 @@ from ledger.core.commands import (
     ApplyConfiguration,
     AuthorizeHold,
     CaptureHold,
+    ChangeRecurring,
     CloseAccount,
     Command,
     CreateAccount,
+    EndRecurring,
     FreezeAccount,
     IssueGrant,
+    PauseRecurring,
     RecordUsage,
     ReleaseHold,
     ReopenAccount,
+    ResumeRecurring,
     ReverseUsage,
+    StartRecurring,
     UnfreezeAccount,
     UpdatePolicy,
     UpdateProfile,
@@ -44,10 +49,28 @@ from ledger.core.events import ConfigurationApplied, Event
 from ledger.core.evolve import evolve
 from ledger.core.grants import decide_issue, decide_void, expire
 from ledger.core.holds import decide_authorize, decide_capture, decide_release, expire_hold
-from ledger.core.limits import BATCH_INDEX_MAX, PERIOD_GRACE_US, SETTLED_A_TOUCH_MAX
+from ledger.core.limits import BATCH_INDEX_MAX, SETTLED_A_TOUCH_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
+from ledger.core.recurring import (
+    decide_change,
+    decide_end,
+    decide_pause,
+    decide_resume,
+    decide_start,
+    issue_period,
+)
 from ledger.core.standing import decide_freeze, decide_reopen, decide_unfreeze
-from ledger.core.state import NEVER, TIMER_FAMILY, TIMER_HOLD, Account, State
+from ledger.core.state import (
+    NEVER,
+    TIMER_FAMILY,
+    TIMER_GRANT,
+    TIMER_HOLD,
+    Account,
+    Grant,
+    Hold,
+    RecurringGrant,
+    State,
+)
 from ledger.core.usage import decide_usage
 
 Outcome: TypeAlias = Event | Known | Refusal
@@ -66,6 +89,8 @@ def execute(state: State, command: Command, batch: list[Event]) -> Outcome:
     out: list[Event] = []
     outcome = decide(state, command, out)
     _evolve_all(state, out, batch)
+    if type(command) in _MAKES_DUE and out:
+        _settle_touched(state, command, batch)  # what is too much for a batch is swept
     return outcome
 
 
@@ -101,15 +126,52 @@ def settle_due(state: State, account: Account, batch: list[Event]) -> Refusal | 
         out = []
         expire_hold(state, hold, out)
         _evolve_all(state, out, batch)
-    for grant in account.grants:
-        if grant.settled or grant.expires_at == NEVER:
-            continue
-        if grant.expires_at + PERIOD_GRACE_US <= now:
-            out = []
-            expire(state, grant, out)
-            _evolve_all(state, out, batch)
     account.find_next_due()
+    posted = len(batch)
+    while account.next_due <= now:
+        # What is due, and then what that made due: a period that is missed is issued, and expires.
+        for instant, kind, number in sorted(account.timers()):
+            if instant > now:
+                break
+            if len(batch) - posted > SETTLED_A_TOUCH_MAX or len(batch) > BATCH_INDEX_MAX:
+                return Refusal(
+                    Reason.BATCH_FULL,
+                    "account",
+                    str(instant),
+                    "more of the account is due since this instant than one batch takes; send the "
+                    "same again",
+                )
+            found = _still_due(state, instant, kind, number)
+            if found is not None:
+                out = []
+                _post(state, found, out)
+                _evolve_all(state, out, batch)
+        account.find_next_due()
     return None
+
+
+def _still_due(
+    state: State, due: int, kind: int, number: int
+) -> Hold | Grant | RecurringGrant | None:
+    """What a timer is of; None where it has no effect any more."""
+    if kind == TIMER_HOLD:
+        hold = state.holds.get(number)
+        return hold if hold is not None and hold.expires_at <= state.recorded_at else None
+    if kind == TIMER_GRANT:
+        grant = state.grants.get(number)
+        return grant if grant is not None and not grant.settled else None
+    recurring = state.recurring.get(number)
+    return recurring if recurring is not None and recurring.due == due else None
+
+
+def _post(state: State, found: Hold | Grant | RecurringGrant, out: list[Event]) -> None:
+    """Append what time has made of it."""
+    if isinstance(found, Hold):
+        expire_hold(state, found, out)
+    elif isinstance(found, Grant):
+        expire(state, found, out)
+    else:
+        issue_period(state, found, out)
 
 
 def sweep(
@@ -130,19 +192,13 @@ def sweep(
         if kind == TIMER_FAMILY:
             _family_due(state, number, due)
             continue
+        found = _still_due(state, due, kind, number)
+        if found is None:
+            continue
+        if touch is not None:
+            touch(found.account.root)
         out: list[Event] = []
-        if kind == TIMER_HOLD:
-            hold = state.holds.get(number)
-            if hold is not None and hold.expires_at <= now:
-                if touch is not None:
-                    touch(hold.account.root)
-                expire_hold(state, hold, out)
-        else:
-            grant = state.grants.get(number)
-            if grant is not None and not grant.settled:
-                if touch is not None:
-                    touch(grant.account.root)
-                expire(state, grant, out)
+        _post(state, found, out)
         _evolve_all(state, out, batch)
 
 
@@ -188,6 +244,9 @@ def _decide_configuration(state: State, command: ApplyConfiguration, out: list[E
     return applied
 
 
+_MAKES_DUE = (StartRecurring, ResumeRecurring)
+"""Commands of which something may be due at once: it follows them as entries of their own."""
+
 _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     RecordUsage: decide_usage,
     AuthorizeHold: decide_authorize,
@@ -203,6 +262,11 @@ _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     ReopenAccount: decide_reopen,
     IssueGrant: decide_issue,
     VoidGrant: decide_void,
+    StartRecurring: decide_start,
+    ChangeRecurring: decide_change,
+    PauseRecurring: decide_pause,
+    ResumeRecurring: decide_resume,
+    EndRecurring: decide_end,
     AbandonRequest: decide_abandon,
     ApplyConfiguration: _decide_configuration,
 }

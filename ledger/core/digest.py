@@ -14,7 +14,15 @@ import msgspec
 
 from ledger.core.books import Book
 from ledger.core.events import AccountPolicy
-from ledger.core.state import Account, Family, Grant, Hold, SettledHold, State
+from ledger.core.state import (
+    Account,
+    Family,
+    Grant,
+    Hold,
+    RecurringGrant,
+    SettledHold,
+    State,
+)
 from ledger.core.upcast import Policy
 
 DIGEST_VERSION: Final = 1
@@ -24,7 +32,7 @@ DIGEST_VERSION: Final = 1
 def snapshot(state: State) -> dict[str, Any]:
     """Everything that evolve touches, as plain sorted lists. No family may be paged out."""
     assert not state.paged_families, "parts of this state are packed elsewhere: see whole()"
-    return {
+    found = {
         "shard": state.shard,
         "epoch": state.epoch,
         "batch_seq": state.batch_seq,
@@ -54,6 +62,12 @@ def snapshot(state: State) -> dict[str, Any]:
         ],
         "keys": state.keys.snapshot(),
     }
+    if state.next_recurring > 1:  # left out where there was none yet: old digests stay
+        found["recurring"] = [
+            state.next_recurring,
+            [_recurring(each) for _, each in sorted(state.recurring.items())],
+        ]
+    return found
 
 
 def digest(state: State) -> bytes:
@@ -171,6 +185,31 @@ def _grant(grant: Grant) -> list[Any]:
         grant.drawn,
         grant.recognised,
         grant.settled,
+        *([grant.recurring] if grant.recurring else []),
+    ]
+
+
+def _recurring(recurring: RecurringGrant) -> list[Any]:
+    return [
+        recurring.number,
+        recurring.account.number,
+        recurring.external_key,
+        recurring.terms,
+        recurring.next_terms,
+        recurring.version,
+        recurring.starts_at,
+        recurring.ends_at,
+        recurring.created_at,
+        recurring.paused,
+        recurring.fresh,
+        recurring.next_at,
+        recurring.period_start,
+        recurring.period_end,
+        recurring.full,
+        recurring.grants,
+        recurring.amount,
+        recurring.price_paid,
+        recurring.price_asset,
     ]
 
 

@@ -30,6 +30,7 @@ from ledger.core.events import (
     Event,
     GrantExpired,
     GrantIssued,
+    GrantReduced,
     GrantRestored,
     GrantVoided,
     HoldAuthorized,
@@ -38,8 +39,15 @@ from ledger.core.events import (
     LimitExceeded,
     PlanDeclared,
     Pot,
+    RecurringChanged,
+    RecurringEnded,
+    RecurringIssued,
+    RecurringPaused,
+    RecurringResumed,
+    RecurringStarted,
     RequestAbandoned,
     Slice,
+    Timing,
     UsageQuarantined,
     UsageRecorded,
     UsageReversed,
@@ -56,12 +64,14 @@ from ledger.core.state import (
     NEVER,
     TIMER_GRANT,
     TIMER_HOLD,
+    TIMER_RECURRING,
     Account,
     Corrected,
     Debt,
     Family,
     Grant,
     Hold,
+    RecurringGrant,
     SettledHold,
     State,
 )
@@ -349,7 +359,8 @@ def _grant_issued(state: State, event: GrantIssued) -> None:
             _retire(grant)
     if event.expires_at:
         _set_timer(state, account, event.expires_at + PERIOD_GRACE_US, TIMER_GRANT, event.grant)
-    state.keys.add(event.key, state.locator)
+    if event.key:
+        state.keys.add(event.key, state.locator)
 
 
 def _grant_restored(state: State, event: GrantRestored) -> None:
@@ -367,6 +378,7 @@ def _grant_restored(state: State, event: GrantRestored) -> None:
     grant.unused = 0
     grant.recognised = 0
     grant.repaid = {}
+    grant.recurring = 0
     grant.settled = GRANT_OPEN
     grant.after = None
     grant.book.grant = grant
@@ -498,6 +510,96 @@ def _grant_expired(state: State, event: GrantExpired) -> None:
     _retire(grant)
 
 
+def _grant_reduced(state: State, event: GrantReduced) -> None:
+    grant = state.grants[event.grant]
+    state.books.transfer(grant.book, grant.funding, event.amount)
+    grant.unused += event.amount
+    _exhausted(state, grant)
+
+
+def _recurring_started(state: State, event: RecurringStarted) -> None:
+    account = state.accounts[event.account]
+    recurring = RecurringGrant(
+        event.recurring,
+        account,
+        event.external_key,
+        event.terms,
+        event.starts_at,
+        event.ends_at or NEVER,
+        state.recorded_at,
+    )
+    state.recurring[event.recurring] = recurring
+    state.next_recurring = event.recurring + 1
+    account.recurring.append(recurring)
+    if event.external_key:
+        state.families[account.root].recurring_keys[event.external_key] = event.recurring
+    _set_recurring(state, recurring)
+    state.keys.add(event.key, state.locator)
+
+
+def _recurring_issued(state: State, event: RecurringIssued) -> None:
+    recurring = state.recurring[event.recurring]
+    if recurring.next_terms is not None:
+        recurring.terms, recurring.next_terms = recurring.next_terms, None
+    recurring.fresh = False
+    recurring.next_at = event.end
+    recurring.period_start = event.start
+    recurring.period_end = event.end
+    recurring.full = event.full
+    recurring.grants = ()
+    recurring.amount = recurring.terms.amount
+    recurring.price_paid = recurring.terms.price_paid
+    recurring.price_asset = recurring.terms.price_asset
+    _issued_by(state, recurring, event.grant)
+    _set_recurring(state, recurring)
+
+
+def _recurring_changed(state: State, event: RecurringChanged) -> None:
+    recurring = state.recurring[event.recurring]
+    recurring.version = event.version
+    if event.timing == Timing.NOW:
+        recurring.terms, recurring.next_terms = event.terms, None
+        if event.full:  # of a period that runs: what it gives at most has grown
+            recurring.amount = max(recurring.amount, event.terms.amount)
+            recurring.price_paid = max(recurring.price_paid, event.terms.price_paid)
+            recurring.price_asset = event.terms.price_asset or recurring.price_asset
+        _issued_by(state, recurring, event.grant)
+    else:
+        recurring.next_terms = event.terms
+    state.keys.add(event.key, state.locator)
+
+
+def _issued_by(state: State, recurring: RecurringGrant, grant: int) -> None:
+    if grant:
+        recurring.grants = (*recurring.grants, grant)
+        state.grants[grant].recurring = recurring.number
+
+
+def _recurring_paused(state: State, event: RecurringPaused) -> None:
+    state.recurring[event.recurring].paused = True
+    state.keys.add(event.key, state.locator)
+
+
+def _recurring_resumed(state: State, event: RecurringResumed) -> None:
+    recurring = state.recurring[event.recurring]
+    recurring.paused = False
+    recurring.fresh = recurring.fresh or event.next_at > recurring.next_at
+    recurring.next_at = event.next_at
+    _set_recurring(state, recurring)
+    state.keys.add(event.key, state.locator)
+
+
+def _recurring_ended(state: State, event: RecurringEnded) -> None:
+    state.recurring[event.recurring].ends_at = event.ends_at
+    state.keys.add(event.key, state.locator)
+
+
+def _set_recurring(state: State, recurring: RecurringGrant) -> None:
+    due = recurring.due
+    if due != NEVER:
+        _set_timer(state, recurring.account, due, TIMER_RECURRING, recurring.number)
+
+
 def _plan_declared(state: State, event: PlanDeclared) -> None:
     state.vocabulary[event] = state.batch_length
     state.declared[state.batch_length] = event
@@ -614,5 +716,12 @@ _EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     HoldReleased: _hold_released,
     HoldExpired: _hold_expired,
     RequestAbandoned: _request_abandoned,
+    RecurringStarted: _recurring_started,
+    RecurringIssued: _recurring_issued,
+    RecurringChanged: _recurring_changed,
+    RecurringPaused: _recurring_paused,
+    RecurringResumed: _recurring_resumed,
+    RecurringEnded: _recurring_ended,
+    GrantReduced: _grant_reduced,
 }
 """One function an event; a test asserts that every event has one."""

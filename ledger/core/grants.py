@@ -33,7 +33,7 @@ def decide_issue(state: State, command: IssueGrant, out: list[Event]) -> Event |
         return unknown_account(command.account)
     if account.closed_at:
         return account_closed(account)
-    refusal = _invalid(state, account, command)
+    refusal = invalid_grant(state, account, command)
     if refusal is not None:
         return refusal
     now = state.recorded_at
@@ -45,6 +45,13 @@ def decide_issue(state: State, command: IssueGrant, out: list[Event]) -> Event |
             str(command.expires_at),
             "a grant expires after it takes effect and after now",
         )
+    return issue(state, account, command, out)
+
+
+def issue(state: State, account: Account, command: IssueGrant, out: list[Event]) -> GrantIssued:
+    """Append what issues a grant that was found to be in order."""
+    now = state.recorded_at
+    effective_at = command.effective_at or now
     source = BookKind.FUNDING if command.kind == GrantKind.PREPAID else BookKind.PROMOTION
     name = "manual" if source == BookKind.FUNDING else ""
     funding = house_book(state, account.tenant, source, command.asset, name, out)
@@ -90,7 +97,8 @@ def _repays(command: IssueGrant, effective_at: int, now: int) -> bool:
     return command.kind == GrantKind.PREPAID and effective_at <= now and not command.products
 
 
-def _invalid(state: State, account: Account, command: IssueGrant) -> Refusal | None:
+def invalid_grant(state: State, account: Account, command: IssueGrant) -> Refusal | None:
+    """Why a grant cannot be as the command says, whenever it is issued."""
     if command.external_key and command.external_key in state.families[account.root].grant_keys:
         return Refusal(
             Reason.GRANT_KEY_TAKEN,

@@ -6,7 +6,7 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, TypeAlias
 
 from ledger.core.books import Book
-from ledger.core.events import GrantKind, Slice
+from ledger.core.events import GrantKind, RecurringTerms, Slice
 from ledger.core.limits import INT64_MAX
 
 if TYPE_CHECKING:
@@ -47,6 +47,7 @@ class Grant:
         "priority",
         "products",
         "recognised",
+        "recurring",
         "repaid",
         "settled",
         "unused",
@@ -91,6 +92,7 @@ class Grant:
         self.repaid: dict[int, int] = {}  # run of the account's debt -> units of it that this paid
         self.recognised = 0  # money, net: floor(P x drawn / A)
         self.settled = GRANT_OPEN
+        self.recurring = 0  # the recurring grant that issued it
         self.order: GrantOrder | None = None  # where the account's comparator puts it
         self.after: Grant | None = None  # the next one of the account with units left
 
@@ -158,6 +160,69 @@ class Corrected:
         self.quantities = quantities  # in all, parallel to its plan
         self.amount = amount  # of what its slices drew, from the last one on
         self.as_charged = as_charged  # the part of it for which no quantity was given back
+
+
+class RecurringGrant:
+    """What an account is granted every period (rules T1, S1, B5), and how far it was issued."""
+
+    __slots__ = (
+        "account",
+        "amount",
+        "created_at",
+        "ends_at",
+        "external_key",
+        "fresh",
+        "full",
+        "grants",
+        "next_at",
+        "next_terms",
+        "number",
+        "paused",
+        "period_end",
+        "period_start",
+        "price_asset",
+        "price_paid",
+        "starts_at",
+        "terms",
+        "version",
+    )
+
+    def __init__(
+        self,
+        number: int,
+        account: Account,
+        external_key: bytes,
+        terms: RecurringTerms,
+        starts_at: int,
+        ends_at: int,
+        created_at: int,
+    ) -> None:
+        self.number = number
+        self.account = account
+        self.external_key = external_key
+        self.terms = terms
+        self.next_terms: RecurringTerms | None = None  # from the next period on
+        self.version = 1  # of the newest terms
+        self.starts_at = starts_at
+        self.ends_at = ends_at  # NEVER where it goes on
+        self.created_at = created_at
+        self.paused = False
+        self.fresh = True  # nothing issued yet since it started or was resumed
+        self.next_at = starts_at  # where the next period, or what is left of it, starts
+        # The last period that was issued: its bounds, its full length, its grants, and what the
+        # most generous terms of it give for a whole period.
+        self.period_start = 0
+        self.period_end = 0
+        self.full = 0
+        self.grants: tuple[int, ...] = ()
+        self.amount = 0
+        self.price_paid = 0
+        self.price_asset = 0
+
+    @property
+    def due(self) -> int:
+        """When it next issues; NEVER = not as things stand."""
+        return NEVER if self.paused or self.next_at >= self.ends_at else self.next_at
 
 
 HOLD_CAPTURED = 1

@@ -11,15 +11,20 @@ from ledger.core.commands import (
     AbandonRequest,
     AuthorizeHold,
     CaptureHold,
+    ChangeRecurring,
     CloseAccount,
     Command,
     CreateAccount,
+    EndRecurring,
     FreezeAccount,
     IssueGrant,
+    PauseRecurring,
     RecordUsage,
     ReleaseHold,
     ReopenAccount,
+    ResumeRecurring,
     ReverseUsage,
+    StartRecurring,
     UnfreezeAccount,
     UpdatePolicy,
     UpdateProfile,
@@ -40,6 +45,11 @@ from ledger.core.events import (
     HoldAuthorized,
     HoldReleased,
     PlanDeclared,
+    RecurringChanged,
+    RecurringEnded,
+    RecurringPaused,
+    RecurringResumed,
+    RecurringStarted,
     RequestAbandoned,
     UsageQuarantined,
     UsageRecorded,
@@ -132,6 +142,17 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
         ),
     ),
     VoidGrant: ((GrantVoided,), ("account", "grant")),
+    StartRecurring: (
+        (RecurringStarted,),
+        ("account", "terms", "external_key", "ends_at"),
+    ),
+    ChangeRecurring: (
+        (RecurringChanged,),
+        ("account", "recurring", "terms", "timing", "expected_version"),
+    ),
+    PauseRecurring: ((RecurringPaused,), ("account", "recurring")),
+    ResumeRecurring: ((RecurringResumed,), ("account", "recurring")),
+    EndRecurring: ((RecurringEnded,), ("account", "recurring", "timing")),
     AuthorizeHold: ((HoldAuthorized, AuthorizeDenied), ("account", "quantities", "lifetime")),
     CaptureHold: ((UsageRecorded,), ("account", "hold", "quantities")),
     RecordUsage: (
@@ -173,6 +194,12 @@ def first_difference(command: Command, recorded: Event, plan: PlanDeclared | Non
         command, RecordUsage | CaptureHold | IssueGrant
     ) and command.effective_at != _effective_at_given(recorded):
         return "effective_at_us"
+    if (
+        isinstance(command, StartRecurring)
+        and isinstance(recorded, RecurringStarted)
+        and command.starts_at != recorded.start_given
+    ):
+        return "starts_at_us"
     for field in fields:
         given, kept = getattr(command, field), getattr(recorded, field)
         if given != kept:
@@ -209,6 +236,8 @@ def _effective_at_given(recorded: Event) -> int:
 
 
 _WIRE_NAMES = {
+    "ends_at": "ends_at_us",
+    "recurring": "recurring_grant_id",
     "hold": "hold_id",
     "grant": "grant_id",
     "lifetime": "lifetime_us",

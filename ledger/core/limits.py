@@ -45,6 +45,10 @@ ATTRIBUTE_VALUE_BYTES_MAX: Final = 128
 QUANTITIES_MAX: Final = 16
 PRODUCTS_A_GRANT_MAX: Final = 100
 REOPENINGS_MAX: Final = 100  # of an account within the dedupe window; x ~100 B = 10 kB
+RECURRING_AN_ACCOUNT_MAX: Final = 1_000  # recurring grants, ended ones too; x ~600 B = 0.6 MB
+PERIOD_UNITS_MAX: Final = 120  # weeks, months, quarters or years of one period
+ANCHOR_MAX_US: Final = 7_258_118_400_000_000  # 1 January 2200, of anchors, starts and ends
+EXPIRES_AFTER_MAX_US: Final = 3_660 * DAY_US  # from a period's end to the expiry of its grant
 DEPTH_MAX: Final = 16  # accounts from a root to its deepest descendant
 
 KEYS_IN_MEMORY_MAX: Final = 2_000_000  # x ~190 B = 380 MB of memory

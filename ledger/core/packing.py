@@ -16,7 +16,7 @@ import msgspec
 
 from ledger.core.books import AssetTotals, Book
 from ledger.core.catalog import Catalog
-from ledger.core.events import AccountPolicy, BookKind, GrantKind, Slice
+from ledger.core.events import AccountPolicy, BookKind, GrantKind, RecurringTerms, Slice
 from ledger.core.evolve import inherit_frozen, inherited_card, inherited_comparator
 from ledger.core.state import (
     GRANT_OPEN,
@@ -27,6 +27,7 @@ from ledger.core.state import (
     Family,
     Grant,
     Hold,
+    RecurringGrant,
     SettledHold,
     State,
     corrected_before,
@@ -104,6 +105,31 @@ class PackedGrant(msgspec.Struct, array_like=True, gc=False):
     recognised: int
     settled: int
     repaid: list[tuple[int, int]] = []  # (run of the debt, units)
+    recurring: int = 0
+
+
+class PackedRecurring(msgspec.Struct, array_like=True, gc=False):
+    """A recurring grant, ended ones too."""
+
+    number: int
+    account: int
+    external_key: bytes
+    terms: RecurringTerms
+    next_terms: RecurringTerms | None
+    version: int
+    starts_at: int
+    ends_at: int
+    created_at: int
+    paused: bool
+    fresh: bool
+    next_at: int
+    period_start: int
+    period_end: int
+    full: int
+    grants: tuple[int, ...]
+    amount: int
+    price_paid: int
+    price_asset: int
 
 
 class PackedHold(msgspec.Struct, array_like=True, gc=False):
@@ -156,6 +182,7 @@ class PackedFamily(msgspec.Struct, array_like=True, gc=False):
     holds: list[PackedHold]
     settled: list[PackedSettled]
     corrected: list[PackedCorrected] = []
+    recurring: list[PackedRecurring] = []
 
 
 class PackedShard(msgspec.Struct, array_like=True, gc=False):
@@ -169,6 +196,7 @@ class PackedShard(msgspec.Struct, array_like=True, gc=False):
     next_book: int
     next_grant: int
     next_hold: int
+    next_recurring: int
     configuration: list[tuple[int, int]]
     totals: list[tuple[int, Wide, Wide, Wide, Wide]]
     house: list[PackedBook]
@@ -218,6 +246,7 @@ def pack_family(state: State, root: int, settled_before: int) -> bytes:
                 )
                 for locator, each in family.remembered(corrected_before(settled_before)).items()
             ],
+            [_pack_recurring(each) for account in accounts for each in account.recurring],
         )
     )
 
@@ -268,6 +297,8 @@ def unpack_family(state: State, body: bytes) -> int:
         family.corrected[past.locator] = Corrected(
             past.effective_at, past.quantities, int(past.amount), int(past.as_charged)
         )
+    for recurring in packed.recurring:
+        _unpack_recurring(state, family, recurring)
     family.scheduled = state.paged_families.pop(root, NEVER)
     state.schedule(family, family_due(state, root))
     return root
@@ -298,7 +329,10 @@ def drop_family(state: State, root: int) -> None:
             books.numbered[book.number] = None
         account.first = None
         account.grants = []
+        for recurring in account.recurring:
+            del state.recurring[recurring.number]
         account.holds = {}
+        account.recurring = []
         account.children = []
     family.settled = {}
     del state.families[root]
@@ -436,6 +470,7 @@ def _pack_grant(grant: Grant) -> PackedGrant:
         grant.recognised,
         grant.settled,
         sorted(grant.repaid.items()),
+        grant.recurring,
     )
 
 
@@ -464,6 +499,7 @@ def _unpack_grant(state: State, packed: PackedGrant) -> None:
     grant.recognised = packed.recognised
     grant.settled = packed.settled
     grant.repaid = dict(packed.repaid)
+    grant.recurring = packed.recurring
     book.grant = grant
     state.grants[packed.number] = grant
     account.grants.append(grant)
@@ -502,6 +538,58 @@ def _unpack_hold(state: State, packed: PackedHold) -> None:
     )
     state.holds[packed.number] = hold
     account.holds[packed.number] = hold
+
+
+def _pack_recurring(recurring: RecurringGrant) -> PackedRecurring:
+    return PackedRecurring(
+        recurring.number,
+        recurring.account.number,
+        recurring.external_key,
+        recurring.terms,
+        recurring.next_terms,
+        recurring.version,
+        recurring.starts_at,
+        recurring.ends_at,
+        recurring.created_at,
+        recurring.paused,
+        recurring.fresh,
+        recurring.next_at,
+        recurring.period_start,
+        recurring.period_end,
+        recurring.full,
+        recurring.grants,
+        recurring.amount,
+        recurring.price_paid,
+        recurring.price_asset,
+    )
+
+
+def _unpack_recurring(state: State, family: Family, packed: PackedRecurring) -> None:
+    recurring = RecurringGrant(
+        packed.number,
+        state.accounts[packed.account],
+        packed.external_key,
+        packed.terms,
+        packed.starts_at,
+        packed.ends_at,
+        packed.created_at,
+    )
+    recurring.next_terms = packed.next_terms
+    recurring.version = packed.version
+    recurring.paused = packed.paused
+    recurring.fresh = packed.fresh
+    recurring.next_at = packed.next_at
+    recurring.period_start = packed.period_start
+    recurring.period_end = packed.period_end
+    recurring.full = packed.full
+    recurring.grants = packed.grants
+    recurring.amount = packed.amount
+    recurring.price_paid = packed.price_paid
+    recurring.price_asset = packed.price_asset
+    state.recurring[recurring.number] = recurring
+    recurring.account.recurring.append(recurring)
+    if recurring.external_key:
+        family.recurring_keys[recurring.external_key] = recurring.number
 
 
 def _pack_settled(hold: SettledHold) -> PackedSettled:
@@ -551,6 +639,7 @@ def pack_shard(state: State, batch_seq: int, entry_seq: int, recorded_at: int) -
             state.next_book,
             state.next_grant,
             state.next_hold,
+            state.next_recurring,
             sorted(state.configuration.items()),
             [
                 (
@@ -590,6 +679,7 @@ def unpack_shard(body: bytes, catalog: Catalog) -> State:
     state.next_book = packed.next_book
     state.next_grant = packed.next_grant
     state.next_hold = packed.next_hold
+    state.next_recurring = packed.next_recurring
     state.configuration = dict(packed.configuration)
     state.books.numbered = [None] * packed.next_book
     for asset, *sides in packed.totals:

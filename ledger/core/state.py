@@ -25,6 +25,7 @@ from ledger.core.holdings import (
     Grant,
     GrantOrder,
     Hold,
+    RecurringGrant,
     SettledHold,
 )
 from ledger.core.keys import KeyMap
@@ -49,6 +50,7 @@ __all__ = [
     "TIMER_FAMILY",
     "TIMER_GRANT",
     "TIMER_HOLD",
+    "TIMER_RECURRING",
     "Account",
     "Corrected",
     "Debt",
@@ -56,6 +58,7 @@ __all__ = [
     "Grant",
     "GrantOrder",
     "Hold",
+    "RecurringGrant",
     "SettledHold",
     "State",
 ]
@@ -63,6 +66,7 @@ __all__ = [
 TIMER_FAMILY = 0  # of a family that was paged out: before what it brings back at that instant
 TIMER_HOLD = 1
 TIMER_GRANT = 2
+TIMER_RECURRING = 3
 
 
 def corrected_before(settled_before: int) -> int:
@@ -100,6 +104,7 @@ class Account:
         "policy",
         "profile_at",
         "profile_version",
+        "recurring",
         "reopened_at",
         "root",
         "suspended",
@@ -143,6 +148,7 @@ class Account:
         self.first: Grant | None = None  # of its grants with units left, chained by `after`
         self.unordered = False  # whether the comparator has yet to order the chain
         self.holds: dict[int, Hold] = {}
+        self.recurring: list[RecurringGrant] = []
         self.totals: dict[tuple[int, int], int] = {}  # (price row, period) -> quantity, rule R1
         self.advance: dict[int, Book] = {}  # asset -> book
         self.debt: dict[int, Debt] = {}  # asset -> whose debt that book holds
@@ -193,12 +199,17 @@ class Account:
         self.next_due = due
 
     def timers(self) -> list[tuple[int, int, int]]:
-        """What is to fall due: (instant, hold or grant, its number)."""
+        """What is to fall due: (instant, hold or grant or recurring grant, its number)."""
         timers = [(hold.expires_at, TIMER_HOLD, hold.number) for hold in self.holds.values()]
         timers += [
             (grant.expires_at + PERIOD_GRACE_US, TIMER_GRANT, grant.number)
             for grant in self.grants
             if grant.expires_at != NEVER and not grant.settled
+        ]
+        timers += [
+            (recurring.due, TIMER_RECURRING, recurring.number)
+            for recurring in self.recurring
+            if recurring.due != NEVER
         ]
         return timers
 
@@ -206,12 +217,21 @@ class Account:
 class Family:
     """What the accounts under one root share."""
 
-    __slots__ = ("corrected", "grant_keys", "next_ordinal", "root", "scheduled", "settled")
+    __slots__ = (
+        "corrected",
+        "grant_keys",
+        "next_ordinal",
+        "recurring_keys",
+        "root",
+        "scheduled",
+        "settled",
+    )
 
     def __init__(self, root: int) -> None:
         self.root = root
         self.next_ordinal = 1
         self.grant_keys: dict[bytes, int] = {}  # permanent external keys -> grant (rule I5)
+        self.recurring_keys: dict[bytes, int] = {}  # and those of recurring grants
         self.settled: dict[int, SettledHold] = {}  # for the dedupe window, first settled first
         self.corrected: dict[int, Corrected] = {}  # locator of usage -> what was given back of it
         self.scheduled: int = NEVER  # its own timer, for what has none since it was paged in
@@ -258,10 +278,12 @@ class State:
         "next_book",
         "next_grant",
         "next_hold",
+        "next_recurring",
         "overdue",
         "paged",
         "paged_families",
         "recorded_at",
+        "recurring",
         "shard",
         "timers",
         "used_books",
@@ -285,11 +307,12 @@ class State:
         self.families: dict[int, Family] = {}
         self.grants: dict[int, Grant] = {}
         self.holds: dict[int, Hold] = {}
+        self.recurring: dict[int, RecurringGrant] = {}
         self.house: dict[tuple[int, int, int, str], Book] = {}  # tenant, kind, asset, name
         self.configuration: dict[int, int] = {}  # tenant -> version
         self.card_keys: dict[tuple[int, str], tuple[int, str]] = {}  # one object for many accounts
         self.keys = KeyMap()
-        # Heap of (due, 0 family | 1 hold | 2 grant, number).
+        # Heap of (due, 0 family | 1 hold | 2 grant | 3 recurring grant, number).
         self.timers: list[tuple[int, int, int]] = []
         # Families that are packed elsewhere, not here: account -> root, root -> its timer.
         self.paged: dict[int, int] = {}
@@ -298,6 +321,7 @@ class State:
         self.next_book = 1
         self.next_grant = 1
         self.next_hold = 1
+        self.next_recurring = 1
         self.vocabulary: dict[PlanDeclared, int] = {}  # this batch's plans -> their index
         self.declared: dict[int, PlanDeclared] = {}  # and back
         self.used_books: dict[Bound, int] = {}  # numbers of used books, looked up in this batch
@@ -370,6 +394,11 @@ class State:
             (grant.expires_at + PERIOD_GRACE_US, TIMER_GRANT, grant.number)
             for grant in self.grants.values()
             if grant.expires_at != NEVER and not grant.settled
+        ]
+        live += [
+            (recurring.due, TIMER_RECURRING, recurring.number)
+            for recurring in self.recurring.values()
+            if recurring.due != NEVER
         ]
         live += [
             (due, TIMER_FAMILY, root) for root, due in self.paged_families.items() if due != NEVER

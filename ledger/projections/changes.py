@@ -47,6 +47,14 @@ REVERSALS: Final = (
 ADJUSTMENTS: Final = (
     "tenant", "shard", "entry_seq", "account", "period", "closed", "recorded_at",
 )  # fmt: skip
+RECURRING_GRANTS: Final = (
+    "tenant", "shard", "number", "account", "paused", "version", "terms", "next_terms",
+    "starts_at", "ends_at", "next_at", "period_start", "period_end", "created_at",
+)  # fmt: skip
+RECURRING_ISSUES: Final = (
+    "tenant", "shard", "entry_seq", "recurring", "cause", "version", "period_start", "period_end",
+    "remaining", "whole", "grant_number", "amount", "price_paid", "recorded_at",
+)  # fmt: skip
 
 PENDING: Final = 1
 POSTED: Final = 2
@@ -55,6 +63,9 @@ RELEASED: Final = 3
 APPLIED: Final = 1
 SUSPENSE: Final = 2
 QUARANTINED: Final = 3
+
+BY_PERIOD: Final = 1
+BY_CHANGE: Final = 2
 
 GRANT_OPEN: Final = 0
 GRANT_VOIDED: Final = 1
@@ -97,7 +108,7 @@ class GrantEnd:
         self.state = GRANT_OPEN
         self.voided = 0
         self.expired = 0
-        self.settled_at = 0
+        self.settled_at: int | None = None  # None = a part was taken back, no more
 
 
 class AccountChange:
@@ -123,6 +134,35 @@ class AccountChange:
         self.profile_version: int | None = None
 
 
+class RecurringRow:
+    """A row of `recurring_grants` as it is, or as a transaction leaves it."""
+
+    __slots__ = RECURRING_GRANTS
+
+    def __init__(self, *values: Any) -> None:
+        for name, value in zip(RECURRING_GRANTS, values, strict=True):
+            setattr(self, name, value)
+
+    tenant: int
+    shard: int
+    number: int
+    account: int
+    paused: bool
+    version: int
+    terms: str
+    next_terms: str | None
+    starts_at: int
+    ends_at: int | None
+    next_at: int
+    period_start: int | None
+    period_end: int | None
+    created_at: int
+
+    def row(self) -> Row:
+        """Its values in the order of the columns."""
+        return tuple([getattr(self, name) for name in RECURRING_GRANTS])
+
+
 class Changes:
     """One transaction. Rows of what is new, and by number what changes of what was there."""
 
@@ -137,7 +177,10 @@ class Changes:
         "grants",
         "holds",
         "moved",
+        "new_recurring",
         "plans",
+        "recurring",
+        "recurring_issues",
         "restored",
         "returned",
         "reversals",
@@ -167,3 +210,6 @@ class Changes:
         # (tenant, number, of, ordinal, amount, price paid, expires at, book, issued at)
         self.restored: list[Row] = []
         self.returned: dict[int, list[int]] = {}  # grant -> [tenant, units given back]
+        self.new_recurring: set[int] = set()
+        self.recurring: dict[int, RecurringRow] = {}  # what is new or changed, whole
+        self.recurring_issues: list[Row] = []

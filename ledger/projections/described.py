@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from ledger.core.events import AccountPolicy, PlanDeclared
+from ledger.core.events import AccountPolicy, PlanDeclared, RecurringTerms
 from ledger.core.upcast import Policy
 from ledger.journal.codec import PrivateRecords
 from ledger.projections.changes import Row
@@ -65,6 +65,16 @@ def policy_fields(policy: AccountPolicy) -> dict[str, object]:
         if fields[name] == getattr(_DEFAULTS, name):
             del fields[name]
     return fields
+
+
+def terms_json(terms: RecurringTerms) -> str:
+    """Terms as the JSON object that `recurring_grants.terms` holds."""
+    return _encode_json(terms_fields(terms)).decode()
+
+
+def terms_fields(terms: RecurringTerms) -> dict[str, object]:
+    """Their fields by name."""
+    return msgspec.structs.asdict(terms)
 
 
 def names_of(private: PrivateRecords) -> dict[int, Names]:

@@ -15,19 +15,31 @@ from ledger.core.events import (
     BookOpened,
     GrantExpired,
     GrantIssued,
+    GrantReduced,
     GrantRestored,
     GrantVoided,
     HoldAuthorized,
     HoldExpired,
     HoldReleased,
+    RecurringChanged,
+    RecurringEnded,
+    RecurringIssued,
+    RecurringPaused,
+    RecurringResumed,
+    RecurringStarted,
     UsageRecorded,
     UsageReversed,
 )
+from ledger.projections.changes import RecurringRow
 
 ACCOUNTS_MAX: Final = 1_000_000  # x ~110 B = 110 MB a shard
 GRANTS_MAX: Final = 100_000
 HOLDS_MAX: Final = 200_000  # open ones that were looked up or seen; x ~500 B = 100 MB
 PLANS_MAX: Final = 50_000
+RECURRING_MAX: Final = 50_000  # x ~1 kB = 50 MB
+_OF_RECURRING: Final = frozenset(
+    {RecurringIssued, RecurringChanged, RecurringPaused, RecurringResumed, RecurringEnded}
+)
 
 
 class GrantFact(NamedTuple):
@@ -61,28 +73,30 @@ class HoldFact(NamedTuple):
 class Needed:
     """Numbers that a batch mentions and nobody knows yet."""
 
-    __slots__ = ("accounts", "books", "grants", "holds")
+    __slots__ = ("accounts", "books", "grants", "holds", "recurring")
 
     def __init__(self) -> None:
+        self.recurring: set[int] = set()
         self.accounts: set[int] = set()
         self.books: set[int] = set()  # whose grants, if they are grants', are to be known
         self.grants: set[int] = set()
         self.holds: set[int] = set()
 
     def __bool__(self) -> bool:
-        return bool(self.accounts or self.books or self.grants or self.holds)
+        return bool(self.accounts or self.books or self.grants or self.holds or self.recurring)
 
 
 class Facts:
     """The caches of one shard."""
 
-    __slots__ = ("books", "grants", "holds", "plans", "tenants")
+    __slots__ = ("books", "grants", "holds", "plans", "recurring", "tenants")
 
     def __init__(self) -> None:
         self.tenants: dict[int, int] = {}  # account -> tenant
         self.books: dict[int, int] = {}  # book -> grant that owns it, 0 = none
         self.grants: dict[int, GrantFact] = {}
         self.holds: dict[int, HoldFact | None] = {}  # None = looked up, not open
+        self.recurring: dict[int, RecurringRow] = {}
         self.plans: set[tuple[int, Any]] = set()  # (tenant, digest) that the table holds
 
     def trim(self) -> None:
@@ -97,6 +111,8 @@ class Facts:
             self.holds.clear()
         if len(self.plans) > PLANS_MAX:
             self.plans.clear()
+        if len(self.recurring) > RECURRING_MAX:
+            self.recurring.clear()
 
     def needed(self, events: Sequence[Any]) -> Needed:
         """What these events mention that is neither known nor made by them."""
@@ -107,6 +123,7 @@ class Facts:
         made_books: set[int] = set()
         made_grants: set[int] = set()
         made_holds: set[int] = set()
+        made_recurring: set[int] = set()
         for event in events:
             kind = type(event)
             if kind is UsageRecorded:
@@ -133,7 +150,12 @@ class Facts:
                     needed.books.update(drawn - self.books.keys())
                 elif kind is HoldAuthorized:
                     made_holds.add(event.hold)
-                elif kind is GrantVoided or kind is GrantExpired:
+                elif kind in _OF_RECURRING:
+                    if event.recurring not in self.recurring:
+                        needed.recurring.add(event.recurring)
+                elif kind is RecurringStarted:
+                    made_recurring.add(event.recurring)
+                elif kind is GrantVoided or kind is GrantExpired or kind is GrantReduced:
                     if event.grant not in self.grants:
                         needed.grants.add(event.grant)
                 elif (kind is HoldReleased or kind is HoldExpired) and event.hold not in self.holds:
@@ -142,4 +164,5 @@ class Facts:
         needed.books -= made_books
         needed.grants -= made_grants
         needed.holds -= made_holds
+        needed.recurring -= made_recurring
         return needed

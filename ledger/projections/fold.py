@@ -24,21 +24,29 @@ from ledger.core.events import (
     BookOpened,
     GrantExpired,
     GrantIssued,
+    GrantReduced,
     GrantRestored,
     GrantVoided,
     HoldAuthorized,
     HoldExpired,
     HoldReleased,
     PlanDeclared,
+    RecurringChanged,
+    RecurringEnded,
+    RecurringIssued,
+    RecurringPaused,
+    RecurringResumed,
+    RecurringStarted,
     Suspense,
+    Timing,
     UsageQuarantined,
     UsageRecorded,
     UsageReversed,
 )
 from ledger.journal.codec import PrivateRecords
 from ledger.projections import changes as c
-from ledger.projections.changes import AccountChange, Changes, GrantEnd, Moved
-from ledger.projections.described import NO_NAMES, Names, Plan, names_of, policy_json
+from ledger.projections.changes import AccountChange, Changes, GrantEnd, Moved, RecurringRow
+from ledger.projections.described import NO_NAMES, Names, Plan, names_of, policy_json, terms_json
 from ledger.projections.facts import Facts, GrantFact, HoldFact, HoldLine
 
 _UNRATED: Final = -1  # a charge that waits for its price
@@ -323,7 +331,7 @@ class Fold:
 
     def _grant_voided(self, _: int, event: GrantVoided) -> None:
         fact, end = self._grant_end(event.grant)
-        end.state = c.GRANT_VOIDED
+        self._settled(end, c.GRANT_VOIDED)
         end.voided += event.amount
         if event.amount:
             self._post(
@@ -333,7 +341,7 @@ class Fold:
 
     def _grant_expired(self, _: int, event: GrantExpired) -> None:
         fact, end = self._grant_end(event.grant)
-        end.state = c.GRANT_EXPIRED
+        self._settled(end, c.GRANT_EXPIRED)
         end.expired += event.amount
         if event.amount:
             self._post(
@@ -346,8 +354,77 @@ class Fold:
         end = self._changes.ended_grants.get(number)
         if end is None:
             end = self._changes.ended_grants[number] = GrantEnd(fact.tenant)
-            end.settled_at = self._recorded_at
         return fact, end
+
+    def _settled(self, end: GrantEnd, state: int) -> None:
+        end.state = state
+        if end.settled_at is None:
+            end.settled_at = self._recorded_at
+
+    def _grant_reduced(self, _: int, event: GrantReduced) -> None:
+        fact, end = self._grant_end(event.grant)
+        end.voided += event.amount
+        self._post(
+            fact.tenant, 0, fact.book, fact.funding_book, fact.asset, event.amount,
+            self._recorded_at,
+        )  # fmt: skip
+
+    # -- recurring grants --------------------------------------------------------------------------
+
+    def _recurring_started(self, _: int, event: RecurringStarted) -> None:
+        row = RecurringRow(
+            self._facts.tenants[event.account], self._shard, event.recurring, event.account, False,
+            1, terms_json(event.terms), None, event.starts_at, event.ends_at or None,
+            event.starts_at, None, None, self._recorded_at,
+        )  # fmt: skip
+        self._facts.recurring[event.recurring] = row
+        self._changes.new_recurring.add(event.recurring)
+        self._changes.recurring[event.recurring] = row
+
+    def _recurring_row(self, number: int) -> RecurringRow:
+        row = self._facts.recurring[number]
+        self._changes.recurring[number] = row
+        return row
+
+    def _period_issued(self, _: int, event: RecurringIssued) -> None:
+        row = self._recurring_row(event.recurring)
+        if row.next_terms is not None:
+            row.terms, row.next_terms = row.next_terms, None
+        row.period_start, row.period_end = event.start, event.end
+        row.next_at = event.end
+        self._issue(event, row, c.BY_PERIOD, event.start)
+
+    def _recurring_changed(self, _: int, event: RecurringChanged) -> None:
+        row = self._recurring_row(event.recurring)
+        row.version = event.version
+        if event.timing == Timing.NOW:
+            row.terms, row.next_terms = terms_json(event.terms), None
+        else:
+            row.next_terms = terms_json(event.terms)
+        if event.grant:
+            self._issue(event, row, c.BY_CHANGE, self._recorded_at)
+
+    def _issue(
+        self, event: RecurringIssued | RecurringChanged, row: RecurringRow, cause: int, start: int
+    ) -> None:
+        self._changes.recurring_issues.append(
+            (
+                row.tenant, self._shard, self._entry_seq, event.recurring, cause, event.version,
+                start, row.period_end, event.remaining, event.full, event.grant or None,
+                event.amount, event.price_paid, self._recorded_at,
+            )
+        )  # fmt: skip
+
+    def _recurring_paused(self, _: int, event: RecurringPaused) -> None:
+        self._recurring_row(event.recurring).paused = True
+
+    def _recurring_resumed(self, _: int, event: RecurringResumed) -> None:
+        row = self._recurring_row(event.recurring)
+        row.paused = False
+        row.next_at = event.next_at
+
+    def _recurring_ended(self, _: int, event: RecurringEnded) -> None:
+        self._recurring_row(event.recurring).ends_at = event.ends_at
 
     # -- holds -------------------------------------------------------------------------------------
 
@@ -428,6 +505,13 @@ _HANDLERS: Final[dict[type, Callable[[Fold, int, Any], None]]] = {
     GrantIssued: Fold._grant_issued,
     GrantVoided: Fold._grant_voided,
     GrantExpired: Fold._grant_expired,
+    GrantReduced: Fold._grant_reduced,
+    RecurringStarted: Fold._recurring_started,
+    RecurringIssued: Fold._period_issued,
+    RecurringChanged: Fold._recurring_changed,
+    RecurringPaused: Fold._recurring_paused,
+    RecurringResumed: Fold._recurring_resumed,
+    RecurringEnded: Fold._recurring_ended,
     UsageQuarantined: Fold._quarantined,
     UsageReversed: Fold._reversed,
     AdjustmentNoted: Fold._adjustment,

@@ -17,7 +17,7 @@ from ledger.failpoints import reached
 from ledger.journal.connection import Connection, connect
 from ledger.journal.protocol import JournalRow
 from ledger.projections import changes as c
-from ledger.projections.changes import AccountChange, Changes, Moved, Row
+from ledger.projections.changes import AccountChange, Changes, Moved, RecurringRow, Row
 from ledger.projections.facts import Facts, GrantFact, HoldFact, HoldLine, Needed
 from ledger.projections.sql import load
 from ledger.projections.tables import Position, ProjectionDamaged
@@ -95,6 +95,10 @@ class ProjectionStore:
             facts.holds.update(dict.fromkeys(needed.holds))
             rows = await fetch(_SQL["holds_of"], shard, list(needed.holds))
             facts.holds.update(_holds(rows))
+        if needed.recurring:
+            rows = await fetch(_SQL["recurring_of"], shard, list(needed.recurring))
+            facts.recurring.update({row["number"]: RecurringRow(*row) for row in rows})
+            self._complete("recurring grants", needed.recurring, facts.recurring)
 
     def _complete(self, what: str, needed: set[int], known: dict[int, Any]) -> None:
         missing = sorted(needed - known.keys())
@@ -122,6 +126,7 @@ class ProjectionStore:
         await self._write_grants(changes)
         await self._write_holds(changes)
         await self._write_books(changes)
+        await self._write_recurring(changes)
 
     async def advance(self, before: Position, last: JournalRow) -> None:
         """Move the checkpoint to the last batch whose rows were written."""
@@ -230,6 +235,27 @@ class ProjectionStore:
             await self._update(
                 "settle_holds", [(end[0], number, *end[1:]) for number, end in settled.items()]
             )
+
+    async def _write_recurring(self, changes: Changes) -> None:
+        rows = changes.recurring
+        new = [row.row() for number, row in rows.items() if number in changes.new_recurring]
+        if new:
+            await self._copy("recurring_grants", c.RECURRING_GRANTS, new)
+        changed = [row for number, row in rows.items() if number not in changes.new_recurring]
+        if changed:
+            await self._update(
+                "change_recurring",
+                [
+                    (
+                        each.tenant, each.number, each.paused, each.version, each.terms,
+                        each.next_terms, each.ends_at, each.next_at, each.period_start,
+                        each.period_end,
+                    )
+                    for each in changed
+                ],
+            )  # fmt: skip
+        if changes.recurring_issues:
+            await self._copy("recurring_issues", c.RECURRING_ISSUES, changes.recurring_issues)
 
     # -- statements --------------------------------------------------------------------------------
 

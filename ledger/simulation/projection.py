@@ -16,7 +16,7 @@ from msgspec.structs import replace
 from ledger.journal.errors import JournalUnavailable
 from ledger.journal.protocol import JournalRow
 from ledger.projections import changes as c
-from ledger.projections.changes import Changes, Moved
+from ledger.projections.changes import Changes, Moved, RecurringRow
 from ledger.projections.facts import Facts, GrantFact, HoldFact, HoldLine, Needed
 from ledger.projections.lag import Lag
 from ledger.projections.shard import TableProjector, follow
@@ -31,6 +31,7 @@ _LAST: Final = {
     "denials": (0, 1, 2),
     "reversals": (0, 1, 2),
     "adjustments": (0, 1, 2),
+    "recurring_issues": (0, 1, 2),
 }
 """Tables whose rows never change, and the columns of their primary keys."""
 
@@ -46,6 +47,7 @@ class ShardTables:
         self.accounts: dict[int, dict[str, Any]] = {}
         self.grants: dict[int, dict[str, Any]] = {}
         self.holds: dict[int, dict[str, Any]] = {}
+        self.recurring: dict[int, tuple[Any, ...]] = {}
 
     def copy(self) -> ShardTables:
         """What a transaction works on."""
@@ -56,6 +58,7 @@ class ShardTables:
         made.accounts = {number: dict(row) for number, row in self.accounts.items()}
         made.grants = {number: dict(row) for number, row in self.grants.items()}
         made.holds = {number: dict(row) for number, row in self.holds.items()}
+        made.recurring = dict(self.recurring)
         return made
 
 
@@ -178,6 +181,8 @@ class SimulatedTables:
                 facts.grants[number] = GrantFact(
                     row["tenant"], row["asset"], row["book"], row["funding_book"]
                 )
+            for number in sorted(needed.recurring):
+                facts.recurring[number] = RecurringRow(*work.recurring[number])
         except KeyError as error:
             raise ProjectionDamaged(f"shard {self.shard}: {error} is not there") from error
         for book in sorted(needed.books):
@@ -222,6 +227,7 @@ class SimulatedTables:
             ("denials", changes.denials),
             ("reversals", changes.reversals),
             ("adjustments", changes.adjustments),
+            ("recurring_issues", changes.recurring_issues),
         ):
             for row in rows:
                 key = (table, *(row[place] for place in _LAST[table]))
@@ -232,6 +238,12 @@ class SimulatedTables:
         self._write_grants(work, changes)
         self._write_holds(work, changes)
         self._write_books(work, changes)
+        for number, recurring in changes.recurring.items():
+            if number in changes.new_recurring:
+                self._once(work.recurring, number)
+            else:
+                self._there(work.recurring, number)
+            work.recurring[number] = recurring.row()
         await self._database.trip()
 
     def _write_books(self, work: ShardTables, changes: Changes) -> None:

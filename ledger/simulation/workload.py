@@ -18,14 +18,19 @@ from ledger.core.commands import (
     ApplyConfiguration,
     AuthorizeHold,
     CaptureHold,
+    ChangeRecurring,
     CloseAccount,
     CreateAccount,
+    EndRecurring,
     FreezeAccount,
     IssueGrant,
+    PauseRecurring,
     RecordUsage,
     ReleaseHold,
     ReopenAccount,
+    ResumeRecurring,
     ReverseUsage,
+    StartRecurring,
     UnfreezeAccount,
     UpdatePolicy,
     UpdateProfile,
@@ -361,7 +366,18 @@ ENTRIES: Final[dict[str, Entry]] = {
 """Every command of the core but those of NOT_DRAWN, and the reads."""
 
 NOT_DRAWN: Final[frozenset[type]] = frozenset(
-    {FreezeAccount, UnfreezeAccount, ReopenAccount, ReverseUsage, UpdateProfile}
+    {
+        FreezeAccount,
+        UnfreezeAccount,
+        ReopenAccount,
+        ReverseUsage,
+        UpdateProfile,
+        StartRecurring,
+        ChangeRecurring,
+        PauseRecurring,
+        ResumeRecurring,
+        EndRecurring,
+    }
 )
 """Commands that no world draws: their own properties are in tests/core."""
 

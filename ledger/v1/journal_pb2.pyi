@@ -87,6 +87,16 @@ class _MutationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mutation
     """AccountService.UpdateMetadata."""
     MUTATION_KIND_REVERSE_USAGE: _MutationKind.ValueType  # 34
     """CorrectionService.ReverseUsage."""
+    MUTATION_KIND_START_RECURRING_GRANT: _MutationKind.ValueType  # 70
+    """A recurring grant was started; `resource` is it."""
+    MUTATION_KIND_CHANGE_RECURRING_GRANT: _MutationKind.ValueType  # 71
+    """Its terms were changed."""
+    MUTATION_KIND_PAUSE_RECURRING_GRANT: _MutationKind.ValueType  # 72
+    """It was paused."""
+    MUTATION_KIND_RESUME_RECURRING_GRANT: _MutationKind.ValueType  # 73
+    """It was resumed."""
+    MUTATION_KIND_END_RECURRING_GRANT: _MutationKind.ValueType  # 74
+    """It was ended."""
 
 class MutationKind(_MutationKind, metaclass=_MutationKindEnumTypeWrapper):
     """The kind of a recorded call."""
@@ -121,6 +131,16 @@ MUTATION_KIND_UPDATE_METADATA: MutationKind.ValueType  # 53
 """AccountService.UpdateMetadata."""
 MUTATION_KIND_REVERSE_USAGE: MutationKind.ValueType  # 34
 """CorrectionService.ReverseUsage."""
+MUTATION_KIND_START_RECURRING_GRANT: MutationKind.ValueType  # 70
+"""A recurring grant was started; `resource` is it."""
+MUTATION_KIND_CHANGE_RECURRING_GRANT: MutationKind.ValueType  # 71
+"""Its terms were changed."""
+MUTATION_KIND_PAUSE_RECURRING_GRANT: MutationKind.ValueType  # 72
+"""It was paused."""
+MUTATION_KIND_RESUME_RECURRING_GRANT: MutationKind.ValueType  # 73
+"""It was resumed."""
+MUTATION_KIND_END_RECURRING_GRANT: MutationKind.ValueType  # 74
+"""It was ended."""
 Global___MutationKind: _TypeAlias = MutationKind  # noqa: Y015
 
 @_typing.final
@@ -219,7 +239,7 @@ class GetOutcomeResponse(_message.Message):
     recorded_at_us: _builtins.int
     """When it was recorded or abandoned, in microseconds; 0 = not recorded."""
     resource: _builtins.str
-    """Id of what the call made or changed: hold, grant or account. Empty for usage, and where
+    """Id of what the call made or changed: hold, grant, recurring grant or account. Empty for usage, and where
     nothing was made.
     """
     asset: _builtins.str

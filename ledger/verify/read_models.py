@@ -10,9 +10,10 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
+from ledger.core.events import RecurringTerms
 from ledger.core.state import NEVER, State
 from ledger.journal.connection import Connection
-from ledger.projections.described import policy_fields
+from ledger.projections.described import policy_fields, terms_fields
 from ledger.projections.sql import load
 from ledger.verify.reflections import Reflection, Tally
 from ledger.verify.report import Findings
@@ -37,6 +38,7 @@ class ReadModels:
         self.accounts: Facts = {}
         self.grants: Facts = {}
         self.holds: Facts = {}
+        self.recurring: Facts = {}
         self.usage: dict[tuple[int, int, int], list[int]] = {}
         self.denials = 0
 
@@ -50,6 +52,7 @@ class ReadModels:
         _compare("account", _accounts_of(state), self.accounts, findings)
         _compare("grant", _grants_of(state), self.grants, findings)
         _compare("hold", _holds_of(state), self.holds, findings)
+        _compare("recurring grant", _recurring_of(state), self.recurring, findings)
         for place in sorted(tally.usage.keys() | self.usage.keys()):
             tenant, asset, outcome = place
             where = f"usage events of tenant {tenant} in asset {asset} with outcome {outcome}"
@@ -79,6 +82,12 @@ async def read_models(connection: Connection, shard: int) -> Reflection | None:
     for row in await connection.fetch(_SQL["holds"], shard):
         number, *values = row
         models.holds[number] = dict(zip(_HOLD, values, strict=True))
+    for row in await connection.fetch(_SQL["recurring"], shard):
+        number, *values = row
+        found = models.recurring[number] = dict(zip(_RECURRING, values, strict=True))
+        for name in ("terms", "next_terms"):
+            if found[name] is not None:
+                found[name] = msgspec.json.decode(found[name])
     for tenant, asset, outcome, count, charge in await connection.fetch(_SQL["usage"], shard):
         models.usage[(tenant, asset, outcome)] = [count, int(charge)]
     models.denials = await connection.fetchval(_SQL["denials"], shard)
@@ -94,7 +103,11 @@ _ACCOUNT: Final = (
 _GRANT: Final = (
     "tenant", "account", "ordinal", "kind", "state", "asset", "amount", "price_paid",
     "price_asset", "priority", "effective_at", "expires_at", "products", "book", "funding_book",
-    "drawn", "recognised", "held",
+    "drawn", "recognised", "held", "recurring",
+)  # fmt: skip
+_RECURRING: Final = (
+    "tenant", "account", "paused", "version", "terms", "next_terms", "starts_at", "ends_at",
+    "next_at", "period_start", "period_end", "created_at", "grants",
 )  # fmt: skip
 _HOLD: Final = ("tenant", "account", "asset", "amount", "expires_at")
 
@@ -181,6 +194,7 @@ def _grants_of(state: State) -> Facts:
             "drawn": grant.drawn,
             "recognised": grant.recognised,
             "held": grant.book.debits_pending,
+            "recurring": grant.recurring,
         }
         for grant in state.grants.values()
     }
@@ -197,3 +211,35 @@ def _holds_of(state: State) -> Facts:
         }
         for hold in state.holds.values()
     }
+
+
+def _recurring_of(state: State) -> Facts:
+    return {
+        recurring.number: {
+            "tenant": recurring.account.tenant,
+            "account": recurring.account.number,
+            "paused": recurring.paused,
+            "version": recurring.version,
+            "terms": _decoded(recurring.terms),
+            "next_terms": _decoded(recurring.next_terms),
+            "starts_at": recurring.starts_at,
+            "ends_at": recurring.ends_at if recurring.ends_at != NEVER else None,
+            "next_at": recurring.next_at,
+            "period_start": recurring.period_start or None,
+            "period_end": recurring.period_end or None,
+            "created_at": recurring.created_at,
+            "grants": [
+                grant.number
+                for grant in recurring.account.grants
+                if grant.recurring == recurring.number
+            ],
+        }
+        for recurring in state.recurring.values()
+    }
+
+
+def _decoded(terms: RecurringTerms | None) -> object:
+    """As it comes back from JSON."""
+    if terms is None:
+        return None
+    return msgspec.json.decode(msgspec.json.encode(terms_fields(terms)))

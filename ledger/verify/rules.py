@@ -26,6 +26,7 @@ from ledger.core.events import (
     Event,
     GrantExpired,
     GrantIssued,
+    GrantReduced,
     GrantRestored,
     GrantVoided,
     HoldAuthorized,
@@ -33,14 +34,32 @@ from ledger.core.events import (
     HoldReleased,
     PlanDeclared,
     Pot,
+    Proration,
+    RecurringChanged,
+    RecurringEnded,
+    RecurringIssued,
+    RecurringPaused,
+    RecurringResumed,
+    RecurringStarted,
     Slice,
+    Timing,
     UsageQuarantined,
     UsageRecorded,
     UsageReversed,
     WriterOpened,
 )
 from ledger.core.limits import CORRECTION_WINDOW_US, HOLD_LIFETIME_DEFAULT_US, PERIOD_GRACE_US
-from ledger.core.state import GRANT_OPEN, GRANT_VOIDED, HOLD_EXPIRED, NEVER, Account, Grant, State
+from ledger.core.periods import prorated
+from ledger.core.state import (
+    GRANT_OPEN,
+    GRANT_VOIDED,
+    HOLD_EXPIRED,
+    NEVER,
+    Account,
+    Grant,
+    RecurringGrant,
+    State,
+)
 from ledger.verify.report import Findings
 
 _BOOK_OF_POT: Final[dict[int, BookKind]] = {
@@ -305,6 +324,105 @@ class Rules:
         if not 0 <= amount <= available:
             self._wrong(state, f"units taken from grant {number}", f"0 to {available}", amount)
 
+    def _reduced(self, state: State, event: GrantReduced) -> None:
+        self._equal(
+            state, f"state of grant {event.grant}", GRANT_OPEN, state.grants[event.grant].settled
+        )
+        self._taken(state, event.grant, event.amount)
+
+    # -- recurring grants --------------------------------------------------------------------------
+
+    def _started(self, state: State, event: RecurringStarted) -> None:
+        self._equal(state, "number of the recurring grant", state.next_recurring, event.recurring)
+        if event.ends_at and event.ends_at <= event.starts_at:
+            self._wrong(state, "end", f"after {event.starts_at}", event.ends_at)
+        keys = state.families[state.accounts[event.account].root].recurring_keys
+        if event.external_key and event.external_key in keys:
+            self._wrong(state, "external key", "new in the family", event.external_key.hex())
+
+    def _period_issued(self, state: State, event: RecurringIssued) -> None:
+        """Follows the period before, within [due, end), and never above its time (T1, S1)."""
+        recurring = state.recurring[event.recurring]
+        terms = recurring.next_terms or recurring.terms
+        what = f"period of recurring grant {event.recurring}"
+        self._equal(state, f"start of the {what}", recurring.due, event.start)
+        self._equal(state, f"version of the {what}", recurring.version, event.version)
+        if event.start > state.recorded_at:
+            self._wrong(state, what, f"due at {event.start}", state.recorded_at)
+        if not event.start < event.end <= recurring.ends_at:
+            self._wrong(state, f"end of the {what}", recurring.ends_at, event.end)
+        longest = event.end - event.start
+        if not longest <= event.full:
+            self._wrong(state, f"length of the {what}", f"{longest} or more", event.full)
+        if not longest <= event.remaining <= event.full:
+            self._wrong(state, f"share of the {what}", longest, event.remaining)
+        elif terms.proration == Proration.BOTH:
+            self._equal(state, f"share of the {what}", longest, event.remaining)
+        share = (terms.amount, terms.price_paid)
+        self._share(state, recurring, event, share)
+
+    def _share(
+        self,
+        state: State,
+        recurring: RecurringGrant,
+        event: RecurringIssued | RecurringChanged,
+        whole: tuple[int, int],
+    ) -> None:
+        """Amount and price are the time's share of the whole, and the grant is of them."""
+        if not 0 <= event.remaining <= event.full:
+            self._wrong(state, "remaining time", f"0 to {event.full}", event.remaining)
+            return
+        amount, price_paid = 0, 0
+        if event.full:
+            amount, price_paid = (prorated(each, event.remaining, event.full) for each in whole)
+        self._equal(state, "prorated amount", amount, event.amount)
+        self._equal(state, "prorated price", price_paid if amount else 0, event.price_paid)
+        self._equal(state, "whether there is a grant", amount > 0, event.grant > 0)
+        if event.grant:
+            grant = state.grants[event.grant]
+            issued = (grant.account.number, grant.amount, grant.price_paid, grant.recurring)
+            expected = (recurring.account.number, event.amount, event.price_paid, 0)
+            self._equal(state, f"grant {event.grant}", expected, issued)
+
+    def _recurring_changed(self, state: State, event: RecurringChanged) -> None:
+        recurring = self._running(state, event.recurring, event.account)
+        self._equal(state, "version of the terms", recurring.version + 1, event.version)
+        whole = (
+            max(0, event.terms.amount - recurring.amount),
+            max(0, event.terms.price_paid - recurring.price_paid),
+        )
+        if event.timing == Timing.NOW and event.full:
+            self._equal(state, "full period", recurring.full, event.full)
+            remaining = recurring.period_end - state.recorded_at
+            self._equal(state, "remaining time", remaining, event.remaining)
+        elif event.full:
+            self._wrong(state, "a share", "none before the next period", event.remaining)
+        self._share(state, recurring, event, whole)
+
+    def _recurring_paused(self, state: State, event: RecurringPaused) -> None:
+        paused = self._running(state, event.recurring, event.account).paused
+        self._equal(state, f"recurring grant {event.recurring} paused", False, paused)
+
+    def _recurring_resumed(self, state: State, event: RecurringResumed) -> None:
+        recurring = self._running(state, event.recurring, event.account)
+        self._equal(state, f"recurring grant {event.recurring} paused", True, recurring.paused)
+        next_at = max(recurring.next_at, state.recorded_at)
+        self._equal(state, "start of the next period", next_at, event.next_at)
+
+    def _recurring_ended(self, state: State, event: RecurringEnded) -> None:
+        recurring = self._running(state, event.recurring, event.account)
+        if not state.recorded_at <= event.ends_at <= recurring.ends_at:
+            lasts = f"{state.recorded_at} to {recurring.ends_at}"
+            self._wrong(state, f"end of recurring grant {event.recurring}", lasts, event.ends_at)
+
+    def _running(self, state: State, number: int, account: int) -> RecurringGrant:
+        recurring = state.recurring[number]
+        what = f"recurring grant {number}"
+        self._equal(state, f"account of {what}", recurring.account.number, account)
+        if recurring.ends_at <= state.recorded_at:
+            self._wrong(state, what, "not ended", f"ended at {recurring.ends_at}")
+        return recurring
+
     # -- accounts, configuration, writers ----------------------------------------------------------
 
     def _created(self, state: State, event: AccountCreated) -> None:
@@ -401,6 +519,13 @@ _JUDGES: Final[dict[type, Callable[[Rules, State, Any], None]]] = {
     GrantIssued: Rules._issued,
     GrantVoided: Rules._voided,
     GrantExpired: Rules._grant_expired,
+    GrantReduced: Rules._reduced,
+    RecurringStarted: Rules._started,
+    RecurringIssued: Rules._period_issued,
+    RecurringChanged: Rules._recurring_changed,
+    RecurringPaused: Rules._recurring_paused,
+    RecurringResumed: Rules._recurring_resumed,
+    RecurringEnded: Rules._recurring_ended,
     UsageRecorded: Rules._usage,
     UsageQuarantined: Rules._quarantined,
     UsageReversed: Rules._reversed,

@@ -28,6 +28,7 @@ from ledger.v1 import (
     grant_pb2,
     grant_pb2_grpc,
     journal_pb2_grpc,
+    recurring_pb2_grpc,
     types_pb2,
     usage_pb2,
     usage_pb2_grpc,
@@ -39,12 +40,17 @@ PRODUCT = "chat"
 INPUT_PRICE, OUTPUT_PRICE = 3, 15  # minor units of the asset a token
 
 
+@dataclass
 class SystemClock:
+    """The machine's clock; `ahead_us` moves it, and the monotonic one with it."""
+
+    ahead_us: int = 0
+
     def now_us(self) -> int:
-        return time.time_ns() // 1_000
+        return time.time_ns() // 1_000 + self.ahead_us
 
     def monotonic_us(self) -> int:
-        return time.monotonic_ns() // 1_000
+        return time.monotonic_ns() // 1_000 + self.ahead_us
 
 
 @dataclass
@@ -109,6 +115,7 @@ class Served:
         self.decisions = decision_pb2_grpc.DecisionServiceStub(self.channel)
         self.accounts = account_pb2_grpc.AccountServiceStub(self.channel)
         self.grants = grant_pb2_grpc.GrantServiceStub(self.channel)
+        self.recurring = recurring_pb2_grpc.RecurringGrantServiceStub(self.channel)
         self.balances = balance_pb2_grpc.BalanceServiceStub(self.channel)
         self.corrections = correction_pb2_grpc.CorrectionServiceStub(self.channel)
         self.journal = journal_pb2_grpc.JournalServiceStub(self.channel)
@@ -269,9 +276,11 @@ def compact(*events: usage_pb2.UsageEvent, **changes: Any) -> usage_pb2.IngestRe
 
 
 @asynccontextmanager
-async def served(storage: Storage, **options: Any) -> AsyncIterator[Served]:
+async def served(
+    storage: Storage, clock: SystemClock | None = None, **options: Any
+) -> AsyncIterator[Served]:
     """Open a ledger on this storage and serve it on a free port of loopback."""
-    ledger = Ledger(storage, SystemClock())
+    ledger = Ledger(storage, clock or SystemClock())
     ledger.start()
     async with asyncio.timeout(10):
         await ledger.opened()

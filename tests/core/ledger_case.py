@@ -11,14 +11,20 @@ One statement a line; `-> ...` says what must come of it (without it: anything b
     void     GRANT          close NAME           abandon NAME id=ID
     freeze   NAME [for=REASON]   unfreeze NAME [for=REASON]   reopen NAME [for=REASON]
     profile  NAME DISPLAY_NAME [version=N]
-    clock    +DURATION      moves time: a new batch, nothing is posted by it
     reverse  ID [TOKENS] [input=N cached=N output=N] [charged=N] [ended=onward]
+    recurring NAME AMOUNT as=R [TERMS] [starts=TIME] [ends=TIME] [key=EXTERNAL]
+    change   R AMOUNT [now] [TERMS] [version=N]    pause R    resume R    end R [now]
+    clock    +DURATION | TIME      moves time: a new batch, nothing is posted by it
     sweep                   posts what time has made due
     expect   ...            see `_expect`
 
 POLICY: overdraft=N overage=off|self|parent cap=N excess=owe|bill|absorb card=NAME holds=N
-grace=DURATION.
-TIME is relative to the clock (-1h, +30d). A grant is called after its account unless `as` names it.
+grace=DURATION zone=ZONE.
+TERMS: every=NUNIT (1month, 2week) anchor=TIME zone=ZONE prorate=none|first|last|both lasts=DURATION
+paid=P free for=PRODUCT,... priority=N.
+TIME is relative to the clock (-1h, +30d) or absolute (2026-02-01, 2026-02-01T05:00, UTC). A grant
+is called after its account unless `as` names it; one of a recurring grant R, after R and where its
+period starts (R@2026-02-01), and what a change adds to it, R@2026-02-01+.
 At the end the books must balance, and a replay of the journal must give the same state.
 """
 
@@ -27,6 +33,7 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable
+from datetime import datetime, timedelta
 
 from core_world import (
     CREDITS,
@@ -45,7 +52,7 @@ from ledger.core.decide import Outcome
 from ledger.core.digest import digest
 from ledger.core.holds import available_to
 from ledger.core.outcomes import Known, Refusal
-from ledger.core.state import Account, Grant
+from ledger.core.state import Account, Grant, RecurringGrant
 
 _ASSETS = {"credits": CREDITS, "usd": USD}
 _POTS = {
@@ -64,15 +71,22 @@ class LedgerCase:
         self.grants: dict[str, int] = {}
         self.holds: dict[str, tuple[str, int]] = {}
         self.entries: dict[str, c.Original] = {}  # usage and reversals by their id
+        self.recurring: dict[str, int] = {}
         self._ids = 0
 
     # -- running -----------------------------------------------------------------------------------
 
     def run(self, text: str) -> None:
+        """Statements, one a line; one that begins with `->` belongs to the line before."""
+        statements: list[str] = []
         for line in text.splitlines():
             statement = line.split("#")[0].strip()
-            if statement:
-                self._line(statement)
+            if statement.startswith("->") and statements:
+                statements[-1] += f" {statement}"
+            elif statement:
+                statements.append(statement)
+        for statement in statements:
+            self._line(statement)
 
     def _line(self, line: str) -> None:
         statement, _, expected = (part.strip() for part in line.partition("->"))
@@ -266,8 +280,71 @@ class LedgerCase:
     def _abandon(self, options: dict[str, str], name: str) -> str:
         return self.execute(c.AbandonRequest(self._request(options), self.accounts[name]))[1]
 
-    def _clock(self, options: dict[str, str], by: str) -> str:
-        self.core.advance(duration_us(by))
+    def _recurring(self, options: dict[str, str], name: str, amount: str, *flags: str) -> str:
+        command = c.StartRecurring(
+            self._request(options),
+            self.accounts[name],
+            self._terms(options, amount, flags),
+            FAMILY.external(options.get("key", "")),
+            self._time(options.get("starts")),
+            self._time(options.get("ends")),
+        )
+        # Named before it is there, so that what is issued at once can be told.
+        self.recurring.setdefault(options["as"], self.core.state.next_recurring)
+        return self.execute(command)[1]
+
+    def _terms(
+        self, options: dict[str, str], amount: str, flags: tuple[str, ...]
+    ) -> e.RecurringTerms:
+        every = options.get("every", "1month")
+        unit = every.lstrip("0123456789")
+        paid = 0 if "free" in flags else int(options.get("paid", 0))
+        return e.RecurringTerms(
+            e.GrantKind.PROMOTIONAL if "free" in flags else e.GrantKind.PREPAID,
+            _ASSETS[options.get("asset", "credits")],
+            int(amount),
+            paid,
+            USD if paid else 0,
+            int(options.get("priority", 0)),
+            tuple(options["for"].split(",")) if "for" in options else (),
+            e.PeriodUnit[unit.upper()],
+            int(every.removesuffix(unit)),
+            self._time(options.get("anchor")),
+            options.get("zone", ""),
+            e.Proration[options.get("prorate", "none").upper()],
+            duration_us(options["lasts"]) if "lasts" in options else 0,
+        )
+
+    def _change(self, options: dict[str, str], name: str, amount: str, *flags: str) -> str:
+        account, number = self._place(name)
+        command = c.ChangeRecurring(
+            self._request(options),
+            account,
+            number,
+            self._terms(options, amount, flags),
+            e.Timing.NOW if "now" in flags else e.Timing.NEXT_PERIOD,
+            int(options.get("version", 0)),
+        )
+        return self.execute(command)[1]
+
+    def _pause(self, options: dict[str, str], name: str) -> str:
+        return self.execute(c.PauseRecurring(self._request(options), *self._place(name)))[1]
+
+    def _resume(self, options: dict[str, str], name: str) -> str:
+        return self.execute(c.ResumeRecurring(self._request(options), *self._place(name)))[1]
+
+    def _end(self, options: dict[str, str], name: str, *flags: str) -> str:
+        timing = e.Timing.NOW if "now" in flags else e.Timing.NEXT_PERIOD
+        command = c.EndRecurring(self._request(options), *self._place(name), timing)
+        return self.execute(command)[1]
+
+    def _place(self, name: str) -> tuple[int, int]:
+        number = self.recurring[name]
+        found = self.core.state.recurring.get(number)
+        return (found.account.number if found is not None else 404), number
+
+    def _clock(self, options: dict[str, str], to: str) -> str:
+        self.core.advance(self._time(to) - self.core.now)
         return "moved"
 
     def _sweep(self, options: dict[str, str]) -> str:
@@ -298,6 +375,26 @@ class LedgerCase:
                 return f"denied {event.reason}"
             case e.UsageQuarantined():
                 return f"quarantined {event.reason}"
+            case e.RecurringIssued():
+                name = self._recurring_name(event.recurring)
+                start = _instant(event.start)
+                self.grants[f"{name}@{start}"] = event.grant
+                return f"{name} issued {event.amount} for {start} to {_instant(event.end)}"
+            case e.RecurringChanged():
+                if not event.grant:
+                    return "changed"
+                name = self._recurring_name(event.recurring)
+                start = _instant(self.core.state.recurring[event.recurring].period_start)
+                self.grants[f"{name}@{start}+"] = event.grant
+                return f"changed, {event.amount} more"
+            case e.RecurringStarted():
+                return "started"
+            case e.RecurringEnded():
+                return f"ended {_instant(event.ends_at)}"
+            case e.GrantReduced():
+                return f"{self._called(event.grant)} reduced by {event.amount}"
+            case e.GrantIssued() if not event.key:
+                return f"repaid {event.backfill}" if event.backfill else ""
             case e.GrantIssued():
                 return f"issued, repaid {event.backfill}" if event.backfill else "issued"
             case e.GrantVoided():
@@ -334,6 +431,9 @@ class LedgerCase:
                 to = kind.name.lower()
         money = f" worth {piece.value}" if piece.value else ""
         return f"{piece.amount} to {to}{money}"
+
+    def _recurring_name(self, number: int) -> str:
+        return next(name for name, each in self.recurring.items() if each == number)
 
     def _called(self, grant: int) -> str:
         for name, number in self.grants.items():
@@ -393,6 +493,9 @@ class LedgerCase:
     def grant(self, name: str) -> Grant:
         return self.core.state.grants[self.grants[name]]
 
+    def recurrence(self, name: str) -> RecurringGrant:
+        return self.core.state.recurring[self.recurring[name]]
+
     # -- small things ------------------------------------------------------------------------------
 
     def _request(self, options: dict[str, str]) -> bytes:
@@ -403,7 +506,17 @@ class LedgerCase:
         return f"#{self._ids}"
 
     def _time(self, text: str | None) -> int:
-        return self.core.now + duration_us(text) if text is not None else 0
+        if text is None:
+            return 0
+        if text[0] in "+-" or text[-1].isalpha():
+            return self.core.now + duration_us(text)
+        return (datetime.fromisoformat(text) - datetime(1970, 1, 1)) // timedelta(microseconds=1)
+
+
+def _instant(at_us: int) -> str:
+    """An instant as tests write it: a date where it is a midnight in UTC."""
+    at = datetime(1970, 1, 1) + timedelta(microseconds=at_us)
+    return at.isoformat().removesuffix(":00").removesuffix("T00:00")
 
 
 def _policy(options: dict[str, str]) -> e.AccountPolicy:
@@ -417,6 +530,7 @@ def _policy(options: dict[str, str]) -> e.AccountPolicy:
         holds_open_max=int(options.get("holds", 10_000)),
         comparator=e.Comparator[options.get("order", "inherited").upper()],
         period_grace=duration_us(options.get("grace", "1d")),
+        zone=options.get("zone", ""),
     )
 
 

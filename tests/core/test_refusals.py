@@ -14,28 +14,47 @@ from ledger.core.commands import (
     ApplyConfiguration,
     AuthorizeHold,
     CaptureHold,
+    ChangeRecurring,
     CloseAccount,
     Command,
     CreateAccount,
+    EndRecurring,
     FreezeAccount,
     IssueGrant,
+    PauseRecurring,
     RecordUsage,
     ReleaseHold,
     ReopenAccount,
+    ResumeRecurring,
     ReverseUsage,
+    StartRecurring,
     UnfreezeAccount,
     UpdatePolicy,
     UpdateProfile,
     VoidGrant,
 )
 from ledger.core.digest import digest
-from ledger.core.events import AccountPolicy, GrantKind, HoldAuthorized, UsageQuarantined
+from ledger.core.events import (
+    AccountPolicy,
+    GrantKind,
+    HoldAuthorized,
+    PeriodUnit,
+    Proration,
+    RecurringStarted,
+    RecurringTerms,
+    Timing,
+    UsageQuarantined,
+)
 from ledger.core.keys import KeyMap
 from ledger.core.limits import (
+    ANCHOR_MAX_US,
     CORRECTED_A_FAMILY_MAX,
     DAY_US,
+    DEDUPE_WINDOW_US,
+    EXPIRES_AFTER_MAX_US,
     HOUR_US,
     INT64_MAX,
+    RECURRING_AN_ACCOUNT_MAX,
     REOPENINGS_MAX,
 )
 from ledger.core.outcomes import Reason, Refusal
@@ -66,7 +85,38 @@ def world() -> Core:
     hold = AuthorizeHold(FAMILY.request("i"), FULL, core.shape("chat", "tokens"), (1,), 0)
     assert isinstance(core.run(hold), HoldAuthorized)
     core.run(ReleaseHold(FAMILY.request("r"), FULL, 2))
+    for number, external_key in ((RUNNING, b"taken"), (PAUSED, b""), (ENDED, b"")):
+        start = StartRecurring(
+            FAMILY.request(f"start {number}"), HELD, TERMS, external_key, TOMORROW, 0
+        )
+        assert isinstance(core.run(start), RecurringStarted)
+    core.run(PauseRecurring(FAMILY.request("pause"), HELD, PAUSED))
+    core.run(EndRecurring(FAMILY.request("end"), HELD, ENDED, Timing.NOW))
     return core
+
+
+def crowded(core: Core) -> StartRecurring:
+    """One more than an account may have."""
+    for number in range(RECURRING_AN_ACCOUNT_MAX):
+        core.run(StartRecurring(FAMILY.request(f"s{number}"), ACME, TERMS, b"", TOMORROW, 0))
+    return START
+
+
+RUNNING, PAUSED, ENDED = 1, 2, 3  # recurring grants of the account HELD
+TOMORROW = START_US + DAY_US
+TERMS = RecurringTerms(
+    GrantKind.PREPAID, CREDITS, 100, 0, 0, 0, (), PeriodUnit.MONTH, 1, 0, "", Proration.NONE, 0
+)
+START = StartRecurring(NEW, ACME, TERMS, b"", 0, 0)
+CHANGE = ChangeRecurring(NEW, HELD, RUNNING, TERMS, Timing.NEXT_PERIOD)
+
+
+def starting(**changes: object) -> StartRecurring:
+    return replace(START, terms=replace(TERMS, **changes))
+
+
+def changing(**changes: object) -> ChangeRecurring:
+    return replace(CHANGE, terms=replace(TERMS, **changes))
 
 
 GRANT = IssueGrant(
@@ -158,6 +208,8 @@ def exhausted(core: Core) -> Command:
 CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
     Reason.KEYS_EXHAUSTED: [(exhausted, "id")],
     Reason.ACCOUNT_UNKNOWN: [
+        (lambda core: replace(START, account=9), "account"),
+        (lambda core: PauseRecurring(NEW, 9, RUNNING), "account"),
         (lambda core: usage(core, 9, 1), "account"),
         (lambda core: hold(core, 9, 1), "account"),
         (lambda core: capture(9, 1, 1), "account"),
@@ -179,6 +231,7 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
         (lambda core: CreateAccount(NEW, TENANT, 7, 99, 99, AccountPolicy()), "parent")
     ],
     Reason.ACCOUNT_CLOSED: [
+        (lambda core: replace(START, account=CLOSED), "account"),
         (lambda core: usage(core, CLOSED, 1), "account"),
         (lambda core: hold(core, CLOSED, 1), "account"),
         (lambda core: UpdatePolicy(NEW, CLOSED, AccountPolicy()), "account"),
@@ -207,6 +260,7 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
     Reason.REOPENINGS_LIMIT: [(reopened, "account")],
     Reason.DEPTH_EXCEEDED: [(deep, "parent")],
     Reason.VERSION_MISMATCH: [
+        (lambda core: replace(CHANGE, expected_version=2), "expected_version"),
         (lambda core: UpdatePolicy(NEW, ACME, AccountPolicy(), 2), "expected_version"),
         (lambda core: UpdateProfile(NEW, ACME, b"", 2), "expected_version"),
         (lambda core: ApplyConfiguration(TENANT, 2, b""), "version"),
@@ -236,6 +290,8 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
     ],
     Reason.HOLDS_LIMIT: [(lambda core: hold(core, HELD, 1), "account")],
     Reason.ASSET_UNKNOWN: [
+        (lambda core: starting(asset=99), "terms.asset"),
+        (lambda core: changing(price_paid=1, price_asset=99), "terms.price_asset"),
         (lambda core: replace(GRANT, asset=77), "asset"),
         (lambda core: replace(GRANT, price_paid=1, price_asset=77), "price_asset"),
         (
@@ -246,6 +302,13 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
         ),
     ],
     Reason.AMOUNT_INVALID: [
+        (lambda core: starting(amount=0), "terms.amount"),
+        (lambda core: starting(amount=INT64_MAX + 1), "terms.amount"),
+        (lambda core: changing(price_paid=-1), "terms.price_paid"),
+        (
+            lambda core: starting(price_paid=1, price_asset=USD, kind=GrantKind.PROMOTIONAL),
+            "terms.price_paid",
+        ),
         (lambda core: replace(GRANT, amount=0), "amount"),
         (lambda core: replace(GRANT, amount=-1), "amount"),
         (lambda core: replace(GRANT, amount=INT64_MAX + 1), "amount"),
@@ -280,9 +343,12 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
         ),
     ],
     Reason.ZONE_UNKNOWN: [
+        (lambda core: starting(zone="Mars/Olympus"), "terms.zone"),
         (lambda core: UpdatePolicy(NEW, ACME, AccountPolicy(zone="Mars/Olympus")), "policy.zone"),
     ],
     Reason.EXPIRY_INVALID: [
+        (lambda core: starting(expires_after=-1), "terms.expires_after_us"),
+        (lambda core: changing(expires_after=EXPIRES_AFTER_MAX_US + 1), "terms.expires_after_us"),
         (lambda core: replace(GRANT, expires_at=core.now), "expires_at_us"),
         (
             lambda core: replace(
@@ -290,6 +356,54 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
             ),
             "expires_at_us",
         ),
+    ],
+    Reason.RECURRING_UNKNOWN: [
+        (lambda core: replace(CHANGE, recurring=99), "recurring_grant_id"),
+        (lambda core: replace(CHANGE, account=ACME), "recurring_grant_id"),
+        (lambda core: PauseRecurring(NEW, HELD, 99), "recurring_grant_id"),
+        (lambda core: ResumeRecurring(NEW, ACME, PAUSED), "recurring_grant_id"),
+        (lambda core: EndRecurring(NEW, ACME, RUNNING, Timing.NOW), "recurring_grant_id"),
+    ],
+    Reason.RECURRING_ENDED: [
+        (lambda core: replace(CHANGE, recurring=ENDED), "recurring_grant_id"),
+        (lambda core: PauseRecurring(NEW, HELD, ENDED), "recurring_grant_id"),
+        (lambda core: ResumeRecurring(NEW, HELD, ENDED), "recurring_grant_id"),
+        (lambda core: EndRecurring(NEW, HELD, ENDED, Timing.NOW), "recurring_grant_id"),
+    ],
+    Reason.RECURRING_PAUSED: [
+        (lambda core: PauseRecurring(NEW, HELD, PAUSED), "recurring_grant_id"),
+    ],
+    Reason.RECURRING_NOT_PAUSED: [
+        (lambda core: ResumeRecurring(NEW, HELD, RUNNING), "recurring_grant_id"),
+    ],
+    Reason.RECURRING_KEY_TAKEN: [
+        (lambda core: replace(START, account=HELD, external_key=b"taken"), "external_key"),
+    ],
+    Reason.RECURRING_LIMIT: [(crowded, "account")],
+    Reason.TERMS_FIXED: [
+        (lambda core: changing(kind=GrantKind.PROMOTIONAL), "terms.kind"),
+        (lambda core: changing(asset=USD), "terms.asset"),
+    ],
+    Reason.START_INVALID: [
+        (
+            lambda core: replace(START, starts_at=core.now - DEDUPE_WINDOW_US - 1),
+            "starts_at_us",
+        ),
+        (lambda core: replace(START, starts_at=ANCHOR_MAX_US + 1), "starts_at_us"),
+    ],
+    Reason.END_INVALID: [
+        (lambda core: replace(START, ends_at=core.now), "ends_at_us"),
+        (lambda core: replace(START, starts_at=TOMORROW, ends_at=TOMORROW), "ends_at_us"),
+        (lambda core: replace(START, ends_at=ANCHOR_MAX_US + 1), "ends_at_us"),
+    ],
+    Reason.PERIOD_INVALID: [
+        (lambda core: starting(every=0), "terms.every"),
+        (lambda core: starting(every=121), "terms.every"),
+        (lambda core: changing(every=-1), "terms.every"),
+    ],
+    Reason.ANCHOR_INVALID: [
+        (lambda core: starting(anchor=-1), "terms.anchor_us"),
+        (lambda core: changing(anchor=ANCHOR_MAX_US + 1), "terms.anchor_us"),
     ],
     Reason.QUANTITY_INVALID: [
         (lambda core: usage(core, ACME, -1), "quantities"),

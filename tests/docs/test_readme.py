@@ -12,10 +12,12 @@ import pytest
 
 from ledger.client import DrawdownClient
 from ledger.v1.account_pb2 import COMPARATOR_STRIPE_1
+from rating.v1.pricing_pb2 import ASSET_KIND_CREDIT
 from tests.crash.processes import ServerProcess
 
 README = Path(__file__).parents[2] / "README.md"
 CONCEPTS = README.parent / "docs" / "concepts.md"
+RECURRING = README.parent / "docs" / "recurring.md"
 
 
 async def test_the_python_example_runs(
@@ -53,6 +55,28 @@ async def test_the_example_of_a_comparator_runs(database: str, tmp_path: Path) -
             await names["example"](ledger)
             policy = (await ledger.get_account("acme")).account.policy
             assert policy.comparator == COMPARATOR_STRIPE_1
+    finally:
+        server.stop()
+
+
+async def test_the_example_of_a_recurring_grant_runs(database: str, tmp_path: Path) -> None:
+    found = re.search(r"```python\n(.*?)```", RECURRING.read_text(), re.DOTALL)
+    assert found is not None
+    names: dict[str, Any] = {}
+    body = textwrap.indent(found.group(1), "    ")
+    exec(compile(f"async def example(ledger):\n{body}", "recurring.md", "exec"), names)
+    server = ServerProcess(database, tmp_path / "server.log")
+    server.start()
+    try:
+        await server.ready()
+        async with DrawdownClient(server.address, tenant="default", source="docs") as ledger:
+            await ledger.create_account("acme")
+            await ledger.create_asset("credit", 6, ASSET_KIND_CREDIT)
+            await names["example"](ledger)
+            [monthly] = [each async for each in ledger.list_recurring_grants("acme")]
+            assert monthly.ends_at_us == monthly.period_end_us
+            granted = [each.amount async for each in ledger.list_grants("acme")]
+            assert granted[0] == 10_000_000
     finally:
         server.stop()
 

@@ -14,7 +14,14 @@ from ledger.core.events import (
     AccountUnfrozen,
     AdjustmentNoted,
     Event,
+    GrantReduced,
     GrantRestored,
+    RecurringChanged,
+    RecurringEnded,
+    RecurringIssued,
+    RecurringPaused,
+    RecurringResumed,
+    RecurringStarted,
     UsageReversed,
 )
 from ledger.core.upcast import UPCASTS
@@ -35,6 +42,13 @@ LATER = {  # classes that came after the first version
     UsageReversed,
     GrantRestored,
     AdjustmentNoted,
+    GrantReduced,
+    RecurringChanged,
+    RecurringEnded,
+    RecurringIssued,
+    RecurringPaused,
+    RecurringResumed,
+    RecurringStarted,
 }
 
 

@@ -140,3 +140,22 @@ SET state = d.state, settled_at = d.settled_at, settled_by = d.settled_by
 FROM unnest($2::int[], $3::bigint[], $4::smallint[], $5::bigint[], $6::bigint[])
      AS d (tenant, number, state, settled_at, settled_by)
 WHERE h.tenant = d.tenant AND h.shard = $1 AND h.number = d.number AND h.state = 0
+
+-- name: recurring_of
+-- These recurring grants as they are.
+SELECT tenant, shard, number, account, paused, version, terms::text, next_terms::text, starts_at,
+       ends_at, next_at, period_start, period_end, created_at
+FROM recurring_grants
+WHERE tenant IN (SELECT number FROM ledger.tenant) AND shard = $1 AND number = ANY($2::bigint[])
+
+-- name: change_recurring
+-- What became of recurring grants that stand already.
+UPDATE recurring_grants r
+SET paused = d.paused, version = d.version, terms = d.terms::jsonb,
+    next_terms = d.next_terms::jsonb, ends_at = d.ends_at, next_at = d.next_at,
+    period_start = d.period_start, period_end = d.period_end
+FROM unnest($2::int[], $3::bigint[], $4::boolean[], $5::bigint[], $6::text[], $7::text[],
+            $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[])
+     AS d (tenant, number, paused, version, terms, next_terms, ends_at, next_at, period_start,
+           period_end)
+WHERE r.tenant = d.tenant AND r.shard = $1 AND r.number = d.number

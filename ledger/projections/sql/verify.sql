@@ -35,13 +35,23 @@ FROM projection.accounts WHERE shard = $1
 -- name: grants
 -- Every grant with what its book says.
 SELECT number, tenant, account, ordinal, kind, state, asset, amount, price_paid, price_asset,
-       priority, effective_at, expires_at, products, book, funding_book, drawn, recognised, held
+       priority, effective_at, expires_at, products, book, funding_book, drawn, recognised, held,
+       coalesce(recurring, 0)
 FROM projection.grant_balances WHERE shard = $1
 
 -- name: holds
 -- Every open hold.
 SELECT number, tenant, account, asset, amount, expires_at FROM projection.holds
 WHERE shard = $1 AND state = 0
+
+-- name: recurring
+-- Every recurring grant with the grants that it issued.
+SELECT r.number, r.tenant, r.account, r.paused, r.version, r.terms::text, r.next_terms::text,
+       r.starts_at, r.ends_at, r.next_at, r.period_start, r.period_end, r.created_at,
+       ARRAY(SELECT i.grant_number FROM projection.recurring_issues i
+             WHERE i.tenant = r.tenant AND i.shard = r.shard AND i.recurring = r.number
+               AND i.grant_number IS NOT NULL ORDER BY i.grant_number)
+FROM projection.recurring_grants r WHERE r.shard = $1
 
 -- name: usage
 -- Usage events by asset and outcome.
