@@ -1,6 +1,13 @@
 -- The second shape of the read models (see 0010). They are derived: the tables of the first shape go,
 -- and the projector fills the new ones from the journal.
 
+-- How late a transfer was recorded, in classes: class n holds what was recorded at most 8^n seconds
+-- after it was effective, and more than the class before; 9 holds the rest.
+CREATE FUNCTION ledger.lateness(effective_at bigint, recorded_at bigint) RETURNS int
+LANGUAGE sql IMMUTABLE PARALLEL SAFE
+RETURN width_bucket(recorded_at - effective_at - 1, '{1000000, 8000000, 64000000, 512000000,
+    4096000000, 32768000000, 262144000000, 2097152000000, 16777216000000}'::bigint[]);
+
 CREATE OR REPLACE FUNCTION ledger.create_projection(name text) RETURNS void LANGUAGE plpgsql AS $create$
 DECLARE
     before text := current_setting('search_path');
@@ -48,6 +55,15 @@ BEGIN
         pot           smallint NOT NULL CHECK (pot >= 0), -- 0 = no draw, else core's Pot
         PRIMARY KEY (tenant, shard, entry_seq, line)
     );
+    -- What moved on a book, by how late it was recorded (see ledger.lateness), in recorded order.
+    -- Draws credit books of usage only, which nobody looks up by instants.
+    CREATE INDEX transfers_debits
+        ON transfers (shard, debit_book, ledger.lateness(effective_at, recorded_at), recorded_at);
+    CREATE INDEX transfers_credits
+        ON transfers (shard, credit_book, ledger.lateness(effective_at, recorded_at), recorded_at)
+        WHERE pot = 0;
+    -- What left a book other than by draws: voids, expiries, repaid advances. Few.
+    CREATE INDEX transfers_no_draws ON transfers (shard, debit_book) WHERE pot = 0;
 
     -- How usage was described and priced, once each, by the digest of what it says.
     CREATE TABLE plans (
@@ -146,8 +162,24 @@ BEGIN
         credits_posted  numeric  NOT NULL CHECK (credits_posted >= 0),
         debits_pending  numeric  NOT NULL CHECK (debits_pending >= 0),
         credits_pending numeric  NOT NULL CHECK (credits_pending >= 0),
+        transfers       bigint   NOT NULL DEFAULT 0 CHECK (transfers >= 0),  -- that touch it
         PRIMARY KEY (tenant, shard, book)
     ) WITH (fillfactor = 70);                        -- counters change in place
+    CREATE INDEX books_of_accounts ON books (tenant, owner) WHERE kind IN (2, 3);
+
+    -- Counters of a book as they stood at a recorded time, once in 512 of its transfers and a
+    -- transaction of the projector: what is older need not be summed again.
+    CREATE TABLE book_snapshots (
+        tenant          int      NOT NULL,
+        shard           int      NOT NULL,
+        book            bigint   NOT NULL,
+        recorded_at     bigint   NOT NULL,           -- all that was recorded until then is in it
+        debits_posted   numeric  NOT NULL,
+        credits_posted  numeric  NOT NULL,
+        debits_pending  numeric  NOT NULL,
+        credits_pending numeric  NOT NULL,
+        PRIMARY KEY (tenant, shard, book, recorded_at)
+    );
 
     CREATE TABLE accounts (
         tenant      int    NOT NULL,
@@ -163,6 +195,17 @@ BEGIN
         frozen_at   bigint,                          -- itself; what is below is frozen with it
         profile_version bigint NOT NULL,             -- of display name and metadata, in the directory
         PRIMARY KEY (tenant, shard, account)
+    );
+
+    -- Every version of every account's policy.
+    CREATE TABLE account_policies (
+        tenant       int    NOT NULL,
+        shard        int    NOT NULL,
+        account      bigint NOT NULL,
+        version      bigint NOT NULL,
+        policy       jsonb  NOT NULL,
+        recorded_at  bigint NOT NULL,                -- in force from then on
+        PRIMARY KEY (tenant, shard, account, version)
     );
 
     -- What was issued, and how it ended; what is drawn and held stands in the grant's book.

@@ -20,12 +20,17 @@ USAGE_EVENTS: Final = (
 )  # fmt: skip
 BOOKS: Final = (
     "tenant", "shard", "book", "kind", "asset", "owner", "name", "debits_posted", "credits_posted",
-    "debits_pending", "credits_pending",
+    "debits_pending", "credits_pending", "transfers",
+)  # fmt: skip
+BOOK_SNAPSHOTS: Final = (
+    "tenant", "shard", "book", "recorded_at", "debits_posted", "credits_posted", "debits_pending",
+    "credits_pending",
 )  # fmt: skip
 ACCOUNTS: Final = (
     "tenant", "shard", "account", "parent", "root", "policy", "version", "created_at", "closed_at",
     "reopened_at", "frozen_at", "profile_version",
 )  # fmt: skip
+ACCOUNT_POLICIES: Final = ("tenant", "shard", "account", "version", "policy", "recorded_at")
 GRANTS: Final = (
     "tenant", "shard", "number", "account", "ordinal", "kind", "asset", "amount", "price_paid",
     "price_asset", "priority", "effective_at", "expires_at", "products", "book", "funding_book",
@@ -181,6 +186,7 @@ class Changes:
         "plans",
         "recurring",
         "recurring_issues",
+        "policies",
         "restored",
         "returned",
         "reversals",
@@ -199,6 +205,7 @@ class Changes:
         self.moved: dict[int, Moved] = {}
         self.accounts: list[Row] = []  # up to `created_at`
         self.changed_accounts: dict[int, AccountChange] = {}
+        self.policies: list[Row] = []
         self.grants: list[Row] = []  # up to `issued_at`
         self.ended_grants: dict[int, GrantEnd] = {}
         self.holds: list[Row] = []  # up to `trace`

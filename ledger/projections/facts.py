@@ -67,6 +67,7 @@ class HoldFact(NamedTuple):
 
     tenant: int
     asset: int
+    authorized_at: int
     lines: tuple[HoldLine, ...]
 
 

@@ -14,6 +14,7 @@ from ledger.core.events import (
     AccountClosed,
     AccountCreated,
     AccountFrozen,
+    AccountPolicy,
     AccountPolicyUpdated,
     AccountProfileUpdated,
     AccountReopened,
@@ -115,7 +116,7 @@ class Fold:
         shard = self._shard
         line = 0
         if event.hold and not event.late:
-            line = self._end_hold(event.hold, entry_seq, c.HOLD_CAPTURED)
+            line = self._end_hold(event.hold, entry_seq, c.HOLD_CAPTURED, effective_at)
         charge = 0
         moved = changes.moved
         if event.slices:
@@ -266,11 +267,20 @@ class Fold:
                 policy_json(event.policy), 1, self._recorded_at,
             )
         )  # fmt: skip
+        self._policy_in_force(event.tenant, event.account, 1, event.policy)
 
     def _policy_updated(self, _: int, event: AccountPolicyUpdated) -> None:
         change = self._account_change(event.account)
         change.policy = policy_json(event.policy)
         change.version = event.version
+        self._policy_in_force(change.tenant, event.account, event.version, event.policy)
+
+    def _policy_in_force(
+        self, tenant: int, account: int, version: int, policy: AccountPolicy
+    ) -> None:
+        self._changes.policies.append(
+            (tenant, self._shard, account, version, policy_json(policy), self._recorded_at)
+        )
 
     def _account_closed(self, _: int, event: AccountClosed) -> None:
         self._account_change(event.account).closed_at = event.closed_at
@@ -454,14 +464,21 @@ class Fold:
             HoldLine(p.pot, p.book, event.used_book, p.amount, p.value, p.cost)
             for p in event.slices
         ]
-        self._facts.holds[event.hold] = HoldFact(tenant, plan.asset, tuple(lines))
+        self._facts.holds[event.hold] = HoldFact(
+            tenant, plan.asset, event.effective_at, tuple(lines)
+        )
 
-    def _end_hold(self, number: int, entry_seq: int, state: int) -> int:
-        """Give every reserved slice back; returns the next line of the entry."""
+    def _end_hold(self, number: int, entry_seq: int, state: int, effective_at: int) -> int:
+        """Give every reserved slice back; returns the next line of the entry.
+
+        It takes effect when what it was captured for did, so that the two are never counted both;
+        not before the hold itself (rule T5).
+        """
         fact = self._facts.holds.pop(number)
         if fact is None:
             return 0
         tenant = fact.tenant
+        effective_at = max(effective_at, fact.authorized_at)
         for line, piece in enumerate(fact.lines):
             self._counters(piece.debit_book, tenant).debits_pending -= piece.amount
             self._counters(piece.credit_book, tenant).credits_pending -= piece.amount
@@ -469,17 +486,17 @@ class Fold:
                 (
                     tenant, self._shard, entry_seq, line, piece.debit_book, piece.credit_book,
                     fact.asset, piece.amount, c.RELEASED, piece.pot, piece.value, piece.cost,
-                    self._recorded_at, self._recorded_at,
+                    effective_at, self._recorded_at,
                 )
             )  # fmt: skip
         self._changes.settled_holds[number] = (tenant, state, self._recorded_at, entry_seq)
         return len(fact.lines)
 
     def _hold_released(self, _: int, event: HoldReleased) -> None:
-        self._end_hold(event.hold, self._entry_seq, c.HOLD_RELEASED)
+        self._end_hold(event.hold, self._entry_seq, c.HOLD_RELEASED, self._recorded_at)
 
     def _hold_expired(self, _: int, event: HoldExpired) -> None:
-        self._end_hold(event.hold, self._entry_seq, c.HOLD_EXPIRED)
+        self._end_hold(event.hold, self._entry_seq, c.HOLD_EXPIRED, self._recorded_at)
 
     def _denied(self, _: int, event: AuthorizeDenied) -> None:
         tenant, plan = self._place(event)

@@ -19,6 +19,7 @@ from ledger.journal.protocol import JournalRow
 from ledger.projections import changes as c
 from ledger.projections.changes import AccountChange, Changes, Moved, RecurringRow, Row
 from ledger.projections.facts import Facts, GrantFact, HoldFact, HoldLine, Needed
+from ledger.projections.snapshots import EVERY, Snapshot, snapshots, touched
 from ledger.projections.sql import load
 from ledger.projections.tables import Position, ProjectionDamaged
 
@@ -158,14 +159,40 @@ class ProjectionStore:
 
     async def _write_books(self, changes: Changes) -> None:
         moved = dict(changes.moved)
+        counts = touched(changes.transfers)
+        taken = snapshots(changes.transfers, counts, EVERY)
         if changes.books:
-            new = [(*row, *_counters(moved.pop(row[2], _STILL))) for row in changes.books]
+            new = [
+                (*row, *_counters(moved.pop(row[2], _STILL)), counts[row[2]])
+                for row in changes.books
+            ]
             await self._copy("books", c.BOOKS, new)
+            numbers = {row[2] for row in changes.books}
+            first = [
+                (changes.moved[each.book].tenant, self.shard, *each)
+                for each in taken
+                if each.book in numbers
+            ]
+            if first:
+                await self._copy("book_snapshots", c.BOOK_SNAPSHOTS, first)
         if moved:
-            await self._update(
-                "move_books",
-                [(each.tenant, book, *_counters(each)) for book, each in moved.items()],
-            )
+            rows = [
+                (each.tenant, book, *_counters(each), counts[book]) for book, each in moved.items()
+            ]
+            last = changes.transfers[-1][-1] if changes.transfers else 0
+            await self._move_books(rows, [each for each in taken if each.book in moved], last)
+
+    async def _move_books(self, rows: list[Row], taken: list[Snapshot], last: int) -> None:
+        """Add to the counters of books, and keep snapshots; `last` is when the last transfer was
+        recorded."""
+        columns = [list(column) for column in zip(*rows, strict=True)]
+        within = [list(column) for column in zip(*taken, strict=True)] or [[]] * 6
+        arguments = (self.shard, *columns, last, EVERY, *within)
+        try:
+            done = await self.connection.fetchval(_SQL["move_books"], *arguments)
+        except asyncpg.IntegrityConstraintViolationError as error:
+            raise self._damaged(f"move_books: {error}; {error.detail}") from error
+        self._expect("move_books", f"UPDATE {done}", len(rows))
 
     async def _write_accounts(self, changes: Changes) -> None:
         changed = dict(changes.changed_accounts)
@@ -178,6 +205,8 @@ class ProjectionStore:
                     policy, version = change.policy, change.version
                 new.append((*fixed, policy, version, created_at, *_standing(change)))
             await self._copy("accounts", c.ACCOUNTS, new)
+        if changes.policies:
+            await self._copy("account_policies", c.ACCOUNT_POLICIES, changes.policies)
         if changed:
             await self._update(
                 "change_accounts",
@@ -316,12 +345,12 @@ def _counters(moved: Moved) -> tuple[int, int, int, int]:
 
 
 def _holds(rows: Iterable[asyncpg.Record]) -> dict[int, HoldFact]:
-    """Facts from rows of (number, tenant, asset, line...), ordered by number."""
+    """Facts from rows of (number, tenant, asset, authorized_at, line...), ordered by number."""
     found: dict[int, HoldFact] = {}
-    for number, tenant, asset, *line in map(tuple, rows):
+    for number, tenant, asset, authorized_at, *line in map(tuple, rows):
         before = found.get(number)
         lines = before.lines if before is not None else ()
         if line[0] is not None:
             lines = (*lines, HoldLine(*line))
-        found[number] = HoldFact(tenant, asset, lines)
+        found[number] = HoldFact(tenant, asset, authorized_at, lines)
     return found

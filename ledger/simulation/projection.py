@@ -204,6 +204,7 @@ class SimulatedTables:
         return HoldFact(
             row["tenant"],
             row["asset"],
+            row["authorized_at"],
             tuple(
                 HoldLine(
                     found["pot"],

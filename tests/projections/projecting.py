@@ -22,6 +22,7 @@ TABLES = {
     "usage_events": "*",
     "books": "*",
     "accounts": "*",
+    "account_policies": "*",
     "grants": "*",
     "holds": "*",
     "denials": "*",

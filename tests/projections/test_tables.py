@@ -512,7 +512,7 @@ async def test_what_was_written_is_found_again(sides: Sides) -> None:
     assert facts.tenants == {ACCOUNT: TENANT}
     assert facts.grants == {GRANT: GrantFact(TENANT, CREDITS, BOOK, FUNDING)}
     slices = (HoldLine(1, BOOK, FUNDING, 7, 0, 0), HoldLine(1, BOOK, FUNDING, 5, 1, 0))
-    assert facts.holds == {HOLD: HoldFact(TENANT, CREDITS, slices)}
+    assert facts.holds == {HOLD: HoldFact(TENANT, CREDITS, LONG_AGO_US, slices)}
 
 
 @pytest.mark.parametrize("what", ["accounts", "grants"])

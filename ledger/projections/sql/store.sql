@@ -58,7 +58,7 @@ WHERE tenant IN (SELECT number FROM ledger.tenant) AND shard = $1 AND book = ANY
 
 -- name: holds_of
 -- The slices that these holds still reserve.
-SELECT h.number, h.tenant, h.asset, t.pot, t.debit_book, t.credit_book, t.amount, t.value, t.cost
+SELECT h.number, h.tenant, h.asset, h.authorized_at, t.pot, t.debit_book, t.credit_book, t.amount, t.value, t.cost
 FROM holds h
 LEFT JOIN transfers t ON t.tenant = h.tenant AND t.shard = h.shard AND t.entry_seq = h.entry_seq
                      AND t.phase = 1
@@ -74,15 +74,41 @@ VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT DO NOTHING
 
 -- name: move_books
--- Add what moved to the counters of books that stand already.
-UPDATE books b
-SET debits_posted = b.debits_posted + d.debits_posted,
-    credits_posted = b.credits_posted + d.credits_posted,
-    debits_pending = b.debits_pending + d.debits_pending,
-    credits_pending = b.credits_pending + d.credits_pending
-FROM unnest($2::int[], $3::bigint[], $4::numeric[], $5::numeric[], $6::numeric[], $7::numeric[])
-     AS d (tenant, book, debits_posted, credits_posted, debits_pending, credits_pending)
-WHERE b.tenant = d.tenant AND b.shard = $1 AND b.book = d.book
+-- Add what moved to the counters of books that stand already; where a book has come past the next
+-- multiple of $10 transfers, keep its counters as they stand now, after all recorded until $9, and
+-- as they stood in between.
+WITH moved AS (
+    UPDATE books b
+    SET debits_posted = b.debits_posted + d.debits_posted,
+        credits_posted = b.credits_posted + d.credits_posted,
+        debits_pending = b.debits_pending + d.debits_pending,
+        credits_pending = b.credits_pending + d.credits_pending,
+        transfers = b.transfers + d.transfers
+    FROM unnest($2::int[], $3::bigint[], $4::numeric[], $5::numeric[], $6::numeric[],
+                $7::numeric[], $8::bigint[])
+         AS d (tenant, book, debits_posted, credits_posted, debits_pending, credits_pending,
+               transfers)
+    WHERE b.tenant = d.tenant AND b.shard = $1 AND b.book = d.book
+    RETURNING b.*, d.transfers AS added, b.debits_posted - d.debits_posted AS debits_posted_before,
+        b.credits_posted - d.credits_posted AS credits_posted_before,
+        b.debits_pending - d.debits_pending AS debits_pending_before,
+        b.credits_pending - d.credits_pending AS credits_pending_before
+), kept AS (
+    INSERT INTO book_snapshots (tenant, shard, book, recorded_at, debits_posted, credits_posted,
+                                debits_pending, credits_pending)
+    SELECT tenant, shard, book, $9::bigint, debits_posted, credits_posted, debits_pending,
+           credits_pending
+    FROM moved WHERE transfers / $10::int > (transfers - added) / $10::int
+    UNION ALL
+    SELECT m.tenant, m.shard, m.book, w.recorded_at, debits_posted_before + w.debits_posted,
+           credits_posted_before + w.credits_posted, debits_pending_before + w.debits_pending,
+           credits_pending_before + w.credits_pending
+    FROM unnest($11::bigint[], $12::bigint[], $13::numeric[], $14::numeric[], $15::numeric[],
+                $16::numeric[])
+         AS w (book, recorded_at, debits_posted, credits_posted, debits_pending, credits_pending)
+    JOIN moved m ON m.book = w.book
+)
+SELECT count(*) FROM moved
 
 -- name: change_accounts
 -- New policies of accounts that stand already, and where they stand; 0 = open, not frozen.

@@ -1,0 +1,191 @@
+"""What an account's books said, as of one instant as known at another (rule T5).
+
+What is read costs, for each book of the account, the transfers since its last snapshot (at most
+512 and those of one batch), and those that were on their way at the instant: effective by then,
+recorded later. Everything else is found by index. Must not judge: `past` does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Iterable, Sequence
+from contextlib import asynccontextmanager
+from typing import Final, NamedTuple
+
+from ledger.journal.connection import Connection, Pool, borrow
+from ledger.projections.past import (
+    NO_COUNTERS,
+    NOTHING,
+    Counters,
+    DebtRow,
+    GrantRow,
+    Leg,
+    Past,
+    Point,
+    past_of,
+)
+from ledger.projections.snapshots import EVERY
+from ledger.projections.sql import load
+
+POLL_S: Final = 0.02
+
+_SQL: Final = load("as_of")
+
+
+class Standing(NamedTuple):
+    """How far a shard's read models are: `entries` projected, all that was recorded until then."""
+
+    entries: int
+    recorded_at: int
+
+
+class BookRow(NamedTuple):
+    """What a book account is; `account` is that of the grant `owner`."""
+
+    kind: int
+    owner: int
+    name: str
+    account: int
+
+
+class History:
+    """Looks back, on the read models in PostgreSQL. Methods raise JournalUnavailable."""
+
+    def __init__(self, pool: Pool) -> None:
+        self._pool = pool
+
+    async def standing(self, shard: int) -> Standing:
+        """How far the read models are now."""
+        async with borrow(self._pool) as connection:
+            return await _standing(connection, shard)
+
+    async def reach(self, shard: int, entries: int, recorded_at: int, timeout_s: float) -> Standing:
+        """The same once they have come so far, or as far as they are when the time is over."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + timeout_s
+        while True:
+            found = await self.standing(shard)
+            if found.entries >= entries and found.recorded_at >= recorded_at:
+                return found
+            if loop.time() >= until:
+                return found
+            await asyncio.sleep(POLL_S)
+
+    @asynccontextmanager
+    async def look(self, tenant: int, shard: int, account: int) -> AsyncIterator[Look]:
+        """Look at one account; what is asked within is of one snapshot of the database."""
+        async with (
+            borrow(self._pool) as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            await connection.execute(_SQL["session"])
+            standing = await _standing(connection, shard)
+            yield Look(connection, tenant, shard, account, standing)
+
+
+class Look:
+    """See History.look."""
+
+    def __init__(
+        self, connection: Connection, tenant: int, shard: int, account: int, standing: Standing
+    ) -> None:
+        self.standing = standing
+        self._connection = connection
+        self._tenant = tenant
+        self._shard = shard
+        self._account = account
+
+    async def opened_at(self) -> int | None:
+        """When the account's opening was recorded; None = not as far as the read models are."""
+        found: int | None = await self._connection.fetchval(
+            _SQL["account"], self._tenant, self._shard, self._account
+        )
+        return found
+
+    async def past(self, points: Sequence[Point], grant: int = 0) -> list[Past]:
+        """The account's books at some points; of one grant alone where `grant` is not 0."""
+        fetch = self._connection.fetch
+        known_at = max(point.known_at for point in points)
+        grants = [
+            GrantRow(*row)
+            for row in await fetch(_SQL["grants"], self._tenant, self._account, known_at, grant)
+        ]
+        debts = []
+        if not grant:
+            rows = await fetch(_SQL["debts"], self._tenant, self._shard, self._account)
+            debts = [DebtRow(*row) for row in rows]
+        return [await self._past(point, grants, debts, grant) for point in points]
+
+    async def _past(
+        self, point: Point, grants: list[GrantRow], debts: list[DebtRow], grant: int
+    ) -> Past:
+        if point == NOTHING:
+            return past_of(point, [], [], {}, {}, None)
+        issued = [row.book for row in grants if row.issued_at <= point.known_at]
+        books = [*issued, *(debt.book for debt in debts)]
+        counters, returned = {}, {}
+        if books:
+            rows = await self._connection.fetch(
+                _SQL["counters"], self._tenant, self._shard, books, *point, EVERY
+            )
+            counters = {row[0]: Counters(*map(int, tuple(row)[1:])) for row in rows}
+            rows = await self._connection.fetch(
+                _SQL["no_draws"], self._tenant, self._shard, issued, *point
+            )
+            returned = {row[0]: int(row[1]) for row in rows}
+        policy = None
+        if not grant:
+            policy = await self._connection.fetchval(
+                _SQL["policy"], self._tenant, self._shard, self._account, point.settled_at
+            )
+        return past_of(point, grants, debts, counters, returned, policy)
+
+    async def legs(
+        self,
+        books: Sequence[int],
+        before: Point,
+        after: Point,
+        beyond: tuple[int, int, int],
+        rows: int,
+    ) -> list[Leg]:
+        """The next sides of transfers that one of two balances counts and the other does not.
+
+        `beyond` is (entry, line, side) of the last one seen; (-1, 0, 0) = none yet.
+        """
+        since = min(before.settled_at, after.settled_at) + 1
+        entry_seq, line, _ = beyond
+        if entry_seq >= 0:
+            since = await self._connection.fetchval(
+                _SQL["recorded_at"], self._tenant, self._shard, entry_seq, line
+            )
+        found = await self._connection.fetch(
+            _SQL["changes"],
+            self._tenant,
+            self._shard,
+            books,
+            *before,
+            *after,
+            *beyond,
+            since,
+            rows,
+        )
+        return [Leg(*row) for row in found]
+
+    async def books(self, numbers: Iterable[int]) -> dict[int, BookRow]:
+        """What these books are."""
+        rows = await self._connection.fetch(
+            _SQL["books"], self._tenant, self._shard, sorted(set(numbers))
+        )
+        return {row[0]: BookRow(*tuple(row)[1:]) for row in rows}
+
+
+async def _standing(connection: Connection, shard: int) -> Standing:
+    row = await connection.fetchrow(_SQL["standing"], shard)
+    return Standing(*row) if row is not None else Standing(0, 0)
+
+
+def books_of(past: Past) -> list[int]:
+    """The books whose transfers make up what is available."""
+    return [grant.row.book for grant in past.grants] + [
+        row.book for row, counters in past.debts if row.kind == 2 and counters != NO_COUNTERS
+    ]

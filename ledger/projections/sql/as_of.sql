@@ -1,0 +1,171 @@
+-- name: session
+-- Every table is looked at by index: what is asked for is few rows of many.
+SET LOCAL enable_seqscan = off;
+SET LOCAL enable_hashjoin = off;
+SET LOCAL enable_mergejoin = off;
+SET LOCAL jit = off
+
+-- name: standing
+-- Where a shard's read models stand: all that was recorded until then is in them.
+SELECT entries, recorded_at FROM projection.checkpoint WHERE shard = $1
+
+-- name: account
+-- Since when an account is open.
+SELECT created_at FROM projection.accounts WHERE tenant = $1 AND shard = $2 AND account = $3
+
+-- name: policy
+-- The policy that was in force at an instant.
+SELECT policy::text FROM projection.account_policies
+WHERE tenant = $1 AND shard = $2 AND account = $3 AND recorded_at <= $4
+ORDER BY version DESC LIMIT 1
+
+-- name: grants
+-- An account's grants as far as they were recorded by an instant, in the order of issue; one of them
+-- where $4 is not 0.
+SELECT number, ordinal, kind, asset, amount, effective_at, expires_at, products, book, state,
+       issued_at, settled_at
+FROM projection.grants
+WHERE tenant = $1 AND account = $2 AND issued_at <= $3 AND ($4::bigint = 0 OR number = $4::bigint)
+ORDER BY number
+
+-- name: debts
+-- An account's advance and overage books.
+SELECT book, kind, asset FROM projection.books
+WHERE tenant = $1 AND shard = $2 AND owner = $3 AND kind IN (2, 3)
+ORDER BY book
+
+-- name: counters
+-- The counters of books as of $4, as known at $5: the last snapshot that was taken by both, and what
+-- was recorded after it. Of each class of lateness that is a range of an index: later than $4 + its
+-- bound it holds nothing that was effective by $4. A book with few transfers is read whole.
+WITH asked AS (
+    SELECT b.book, b.transfers <= $6::int AS few, coalesce(s.recorded_at, -1) AS since,
+           coalesce(s.debits_posted, 0) AS debits_posted,
+           coalesce(s.credits_posted, 0) AS credits_posted,
+           coalesce(s.debits_pending, 0) AS debits_pending,
+           coalesce(s.credits_pending, 0) AS credits_pending
+    FROM unnest($3::bigint[]) AS w (book)
+    JOIN projection.books b ON b.tenant = $1 AND b.shard = $2 AND b.book = w.book
+    LEFT JOIN LATERAL (
+        SELECT * FROM projection.book_snapshots s
+        WHERE s.tenant = $1 AND s.shard = $2 AND s.book = b.book
+          AND s.recorded_at <= least($4::bigint, $5::bigint)
+        ORDER BY s.recorded_at DESC LIMIT 1
+    ) s ON b.transfers > $6::int
+), late (class, bound) AS (
+    VALUES (0, 1000000), (1, 8000000), (2, 64000000), (3, 512000000), (4, 4096000000),
+           (5, 32768000000), (6, 262144000000), (7, 2097152000000), (8, 16777216000000),
+           (9, 4611686018427387904)
+)
+SELECT a.book,
+       a.debits_posted + coalesce(d.posted, 0), a.credits_posted + coalesce(c.posted, 0),
+       a.debits_pending + coalesce(d.pending, 0), a.credits_pending + coalesce(c.pending, 0)
+FROM asked a
+CROSS JOIN LATERAL (
+    SELECT sum(posted) AS posted, sum(pending) AS pending
+    FROM (SELECT sum(amount) FILTER (WHERE phase = 2) AS posted,
+                 sum(CASE phase WHEN 1 THEN amount WHEN 3 THEN -amount END) AS pending
+          FROM projection.transfers t
+          WHERE a.few AND t.shard = $2 AND t.debit_book = a.book
+            AND t.recorded_at <= $5 AND least(t.effective_at, t.recorded_at) <= $4
+          UNION ALL
+          SELECT s.posted, s.pending FROM late l CROSS JOIN LATERAL (
+              SELECT sum(amount) FILTER (WHERE phase = 2) AS posted,
+                     sum(CASE phase WHEN 1 THEN amount WHEN 3 THEN -amount END) AS pending
+              FROM projection.transfers t
+              WHERE t.shard = $2 AND t.debit_book = a.book
+                AND ledger.lateness(t.effective_at, t.recorded_at) = l.class
+                AND t.recorded_at > a.since AND t.recorded_at <= least($5, $4 + l.bound)
+                AND least(t.effective_at, t.recorded_at) <= $4) s
+          WHERE NOT a.few) t
+) d
+CROSS JOIN LATERAL (
+    SELECT sum(posted) AS posted, sum(pending) AS pending
+    FROM (SELECT sum(amount) FILTER (WHERE phase = 2) AS posted,
+                 sum(CASE phase WHEN 1 THEN amount WHEN 3 THEN -amount END) AS pending
+          FROM projection.transfers t
+          WHERE a.few AND t.shard = $2 AND t.credit_book = a.book AND t.pot = 0
+            AND t.recorded_at <= $5 AND least(t.effective_at, t.recorded_at) <= $4
+          UNION ALL
+          SELECT s.posted, s.pending FROM late l CROSS JOIN LATERAL (
+              SELECT sum(amount) FILTER (WHERE phase = 2) AS posted,
+                     sum(CASE phase WHEN 1 THEN amount WHEN 3 THEN -amount END) AS pending
+              FROM projection.transfers t
+              WHERE t.shard = $2 AND t.credit_book = a.book AND t.pot = 0
+                AND ledger.lateness(t.effective_at, t.recorded_at) = l.class
+                AND t.recorded_at > a.since AND t.recorded_at <= least($5, $4 + l.bound)
+                AND least(t.effective_at, t.recorded_at) <= $4) s
+          WHERE NOT a.few) t
+) c
+
+-- name: no_draws
+-- What left grants' books other than by draws, as of $4, as known at $5. What repaid an advance
+-- (kind 2) was drawn.
+SELECT w.book, sum(t.amount)
+FROM unnest($3::bigint[]) AS w (book)
+JOIN projection.transfers t
+    ON t.shard = $2 AND t.debit_book = w.book AND t.pot = 0 AND t.phase = 2
+   AND t.recorded_at <= $5 AND least(t.effective_at, t.recorded_at) <= $4
+JOIN projection.books o ON o.tenant = $1 AND o.shard = $2 AND o.book = t.credit_book AND o.kind <> 2
+GROUP BY w.book
+
+-- name: changes
+-- Sides of transfers on books that one balance counts and the other does not: as of $4 as known at
+-- $5 before, as of $6 as known at $7 after; in recorded order after (entry $8, line $9, side $10),
+-- which was recorded at $11; one page.
+WITH late (class, bound) AS (
+    VALUES (0, 1000000), (1, 8000000), (2, 64000000), (3, 512000000), (4, 4096000000),
+           (5, 32768000000), (6, 262144000000), (7, 2097152000000), (8, 16777216000000),
+           (9, 4611686018427387904)
+), page AS (
+    SELECT t.*
+    FROM unnest($3::bigint[]) AS w (book)
+    CROSS JOIN late l
+    CROSS JOIN LATERAL (
+        (SELECT 0 AS side, t.debit_book AS book, t.entry_seq, t.line, t.debit_book, t.credit_book,
+                t.asset, t.amount, t.phase, t.effective_at, t.recorded_at
+         FROM projection.transfers t
+         WHERE t.shard = $2 AND t.debit_book = w.book
+           AND ledger.lateness(t.effective_at, t.recorded_at) = l.class
+           AND t.recorded_at >= $11::bigint
+           AND t.recorded_at <= greatest(least($5, $4 + l.bound), least($7, $6 + l.bound))
+           AND (t.recorded_at <= $5 AND least(t.effective_at, t.recorded_at) <= $4)
+            <> (t.recorded_at <= $7 AND least(t.effective_at, t.recorded_at) <= $6)
+           AND (t.entry_seq, t.line, 0) > ($8::bigint, $9::int, $10::int)
+         ORDER BY t.recorded_at, t.entry_seq, t.line LIMIT $12)
+        UNION ALL
+        (SELECT 1, t.credit_book, t.entry_seq, t.line, t.debit_book, t.credit_book,
+                t.asset, t.amount, t.phase, t.effective_at, t.recorded_at
+         FROM projection.transfers t
+         WHERE t.shard = $2 AND t.credit_book = w.book AND t.pot = 0
+           AND ledger.lateness(t.effective_at, t.recorded_at) = l.class
+           AND t.recorded_at >= $11::bigint
+           AND t.recorded_at <= greatest(least($5, $4 + l.bound), least($7, $6 + l.bound))
+           AND (t.recorded_at <= $5 AND least(t.effective_at, t.recorded_at) <= $4)
+            <> (t.recorded_at <= $7 AND least(t.effective_at, t.recorded_at) <= $6)
+           AND (t.entry_seq, t.line, 1) > ($8::bigint, $9::int, $10::int)
+         ORDER BY t.recorded_at, t.entry_seq, t.line LIMIT $12)
+    ) t
+    ORDER BY t.entry_seq, t.line, t.side LIMIT $12
+)
+SELECT p.side, p.book, p.entry_seq, p.line, p.debit_book, p.credit_book, p.asset, p.amount, p.phase,
+       p.effective_at, p.recorded_at,
+       p.recorded_at <= $7 AND least(p.effective_at, p.recorded_at) <= $6 AS added,
+       u.source, u.event_id
+FROM page p
+LEFT JOIN projection.usage_events u
+    ON u.tenant = $1 AND u.shard = $2 AND u.entry_seq = p.entry_seq
+ORDER BY p.entry_seq, p.line, p.side
+
+-- name: recorded_at
+-- When the transfer was recorded that a page ended with.
+SELECT recorded_at FROM projection.transfers
+WHERE tenant = $1 AND shard = $2 AND entry_seq = $3 AND line = $4
+
+-- name: books
+-- What books are: their kind, owner and name, and of a grant's the account.
+SELECT b.book, b.kind, b.owner, b.name, coalesce(g.account, 0)
+FROM projection.books b
+LEFT JOIN projection.grants g
+    ON b.kind = 1 AND g.tenant = b.tenant AND g.shard = b.shard AND g.number = b.owner
+WHERE b.tenant = $1 AND b.shard = $2 AND b.book = ANY($3::bigint[])

@@ -1,0 +1,322 @@
+"""Random histories of the real core, written to a real journal, and what they say by brute force.
+
+`History` decides commands and notes what the live balance was at the end of each batch. `Truth`
+reads the decoded journal and sums, event by event, what counts at a point: it knows no table, no
+index and no snapshot.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, NamedTuple
+
+from ledger.api.balance_service import _balance
+from ledger.core import commands as c
+from ledger.core import events as e
+from ledger.core.limits import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from ledger.core.outcomes import Known, Refusal
+from ledger.core.upcast import UPCASTS
+from ledger.journal.codec import BatchCodec, PrivateRecords, encode_private
+from ledger.journal.postgres import PostgresJournal
+from ledger.journal.protocol import GENESIS_HASH, make_row
+from ledger.projections.past import Point
+from tests.core.core_world import CREDITS, FAMILY, TENANT, USD, Core
+
+PARENT, CHILD, LONER = 11, 12, 13
+ACCOUNTS = (PARENT, CHILD, LONER)
+PRODUCTS = ("chat", "image")
+CODEC: BatchCodec[e.Event] = BatchCodec(e.Event, UPCASTS)
+NO_NAMES = encode_private(PrivateRecords([], [], [], [], [], []))
+AGES = (
+    0,
+    1,
+    400_000,
+    5 * SECOND_US,
+    MINUTE_US,
+    20 * MINUTE_US,
+    3 * HOUR_US,
+    2 * DAY_US,
+    30 * DAY_US,
+)
+
+
+class Live(NamedTuple):
+    """What the account's balance was, answered from the state."""
+
+    account: int
+    asset: int
+    at: int
+    available: int
+    granted: int
+    advance: int
+    applicable: int
+
+
+@dataclass
+class History:
+    """One shard's past, in the making."""
+
+    random: Random
+    core: Core = field(default_factory=Core)
+    requests: int = 0
+    holds: list[tuple[int, int]] = field(default_factory=list)  # account, number
+    grants: list[tuple[int, int]] = field(default_factory=list)
+    live: list[Live] = field(default_factory=list)
+
+    def open(self) -> None:
+        for number, parent, root in (
+            (PARENT, 0, PARENT),
+            (CHILD, PARENT, PARENT),
+            (LONER, 0, LONER),
+        ):
+            self.ask(c.CreateAccount, TENANT, number, parent, root, e.AccountPolicy())
+
+    def ask(self, command: Any, *fields: Any) -> Any:
+        self.requests += 1
+        outcome = self.core.run(command(FAMILY.request(str(self.requests)), *fields))
+        assert not isinstance(outcome, Known)
+        return None if isinstance(outcome, Refusal) else outcome
+
+    def go_on(self, steps: int) -> None:
+        for _ in range(steps):
+            verb = self.random.choices(
+                ("usage", "grant", "hold", "end", "void", "policy", "clock"),
+                (40, 6, 14, 14, 1, 2, 18),
+            )[0]
+            getattr(self, verb)()
+
+    def usage(self) -> None:
+        pick, at = self.random, self.core.now
+        at += pick.choice([4 * MINUTE_US, *[-age for age in AGES]])
+        shape = self.core.shape(pick.choice(PRODUCTS), "tokens")
+        self.ask(c.RecordUsage, pick.choice(ACCOUNTS), shape, (pick.randint(1, 9),), at, c.NO_NAMES)
+
+    def grant(self) -> None:
+        pick, now = self.random, self.core.now
+        account = pick.choice(ACCOUNTS)
+        effective = pick.choice([0, 0, now - 3 * DAY_US, now + 2 * HOUR_US, now + 3 * DAY_US])
+        lifetime = pick.choice([0, HOUR_US, 5 * HOUR_US, 4 * DAY_US])
+        expires = max(now, effective) + lifetime if lifetime else 0
+        free = pick.random() < 0.4
+        issued = self.ask(
+            c.IssueGrant,
+            account,
+            e.GrantKind.PROMOTIONAL if free else e.GrantKind.PREPAID,
+            CREDITS,
+            pick.randint(1, 120),
+            0 if free else 7,
+            USD,
+            0,
+            effective,
+            expires,
+            pick.choice([(), (), ("chat",), ("image",)]),
+            b"",
+        )
+        self.grants.append((account, issued.grant))
+
+    def hold(self) -> None:
+        pick, account = self.random, self.random.choice(ACCOUNTS)
+        shape = self.core.shape(pick.choice(PRODUCTS), "tokens")
+        lifetime = pick.choice([0, MINUTE_US, HOUR_US, DAY_US])
+        held = self.ask(c.AuthorizeHold, account, shape, (pick.randint(1, 30),), lifetime)
+        if isinstance(held, e.HoldAuthorized):
+            self.holds.append((account, held.hold))
+
+    def end(self) -> None:
+        if not self.holds:
+            return
+        pick = self.random
+        account, number = self.holds.pop(pick.randrange(len(self.holds)))
+        if pick.random() < 0.3:
+            self.ask(c.ReleaseHold, account, number)
+            return
+        at = pick.choice([0, *[self.core.now - age for age in AGES], self.core.now + MINUTE_US])
+        self.ask(c.CaptureHold, account, number, ("tokens",), (pick.randint(1, 40),), at)
+
+    def void(self) -> None:
+        if self.grants:
+            account, number = self.random.choice(self.grants)
+            self.ask(c.VoidGrant, account, number)
+
+    def policy(self) -> None:
+        pick = self.random
+        policy = e.AccountPolicy(
+            overdraft_asset=CREDITS,
+            overdraft_limit=pick.choice([0, 10, 25]),
+            overage=pick.choice(list(e.Overage)),
+            overage_cap=pick.choice([-1, 20]),
+            excess=pick.choice(list(e.Excess)),
+        )
+        self.ask(c.UpdatePolicy, pick.choice(ACCOUNTS), policy, 0)
+
+    def clock(self) -> None:
+        """The batch ends: what the balances are now, and on to the next one."""
+        self.core.sweep()
+        self.note()
+        step = self.random.choice(
+            [1, SECOND_US, 10 * SECOND_US, 10 * MINUTE_US, 3 * HOUR_US, DAY_US]
+        )
+        self.core.advance(step)
+
+    def note(self) -> None:
+        state, now = self.core.state, self.core.state.recorded_at
+        for number in ACCOUNTS:
+            account = state.accounts.get(number)
+            if account is not None:
+                view = _balance(state, account, CREDITS, "chat", now)
+                self.live.append(
+                    Live(
+                        number,
+                        CREDITS,
+                        now,
+                        view.available,
+                        view.granted,
+                        view.advance,
+                        view.applicable,
+                    )
+                )
+
+    async def write(self, dsn: str) -> None:
+        """Append every batch that holds something to shard 0 of a fresh database."""
+        journal = PostgresJournal(dsn, 0)
+        last = None
+        try:
+            for recorded_at, events in self.core.batches:
+                if not events:
+                    continue
+                last = make_row(
+                    shard=0,
+                    batch_seq=last.batch_seq + 1 if last else 1,
+                    recorded_at_us=recorded_at,
+                    first_event=last.next_event if last else 0,
+                    event_count=len(events),
+                    format=1,
+                    codec=1,
+                    prev_hash=last.hash if last else GENESIS_HASH,
+                    payload=CODEC.encode(events),
+                    private=NO_NAMES,
+                )
+                await journal.append(last)
+        finally:
+            await journal.close()
+
+
+class Move(NamedTuple):
+    """One thing that happened to a book, as the events say."""
+
+    book: int
+    posted: int  # what it adds to credits less debits
+    held: int
+    effective_at: int
+    recorded_at: int
+
+
+class Balance(NamedTuple):
+    """What an account could spend at a point."""
+
+    available: int
+    granted: int
+    advance: int
+    held: int
+    applicable: int
+
+
+class Truth:
+    """What the journal of `History` says, by summing all of it."""
+
+    def __init__(self, batches: list[tuple[int, list[Any]]]) -> None:
+        self.moves: list[Move] = []
+        self.grants: dict[int, tuple[e.GrantIssued, int]] = {}
+        self.voided: dict[int, int] = {}
+        self.policies: list[tuple[int, e.AccountPolicy, int]] = []
+        self.advances: dict[int, int] = {}  # account -> book
+        self._holds: dict[int, e.HoldAuthorized] = {}
+        for recorded_at, events in batches:
+            for event in CODEC.decode(CODEC.encode(events)) if events else ():
+                self._take(event, recorded_at)
+
+    def _take(self, event: Any, now: int) -> None:
+        match event:
+            case e.BookOpened(kind=e.BookKind.ADVANCE):
+                self.advances[event.owner] = event.book
+            case e.AccountCreated():
+                self.policies.append((event.account, event.policy, now))
+            case e.AccountPolicyUpdated():
+                self.policies.append((event.account, event.policy, now))
+            case e.GrantIssued():
+                self.grants[event.grant] = (event, now)
+                self._move(event.book, event.amount, 0, event.effective_at, now)
+                if event.backfill:
+                    self._move(event.book, -event.backfill, 0, now, now)
+                    self._move(event.backfill_book, event.backfill, 0, now, now)
+            case e.GrantVoided():
+                self.voided.setdefault(event.grant, now)
+                self._move(self.grants[event.grant][0].book, -event.amount, 0, now, now)
+            case e.GrantExpired():
+                self._move(self.grants[event.grant][0].book, -event.amount, 0, now, now)
+            case e.HoldAuthorized():
+                self._holds[event.hold] = event
+                for piece in event.slices:
+                    self._move(piece.book, 0, piece.amount, now, now)
+            case e.HoldReleased() | e.HoldExpired():
+                self._release(event.hold, now, now)
+            case e.UsageRecorded():
+                if event.hold and not event.late:
+                    self._release(event.hold, event.effective_at, now)
+                for piece in event.slices:
+                    self._move(piece.book, -piece.amount, 0, event.effective_at, now)
+
+    def _release(self, number: int, at: int, now: int) -> None:
+        hold = self._holds.pop(number)
+        for piece in hold.slices:
+            self._move(piece.book, 0, -piece.amount, max(at, hold.effective_at), now)
+
+    def _move(self, book: int, posted: int, held: int, effective_at: int, now: int) -> None:
+        # What was recorded before it takes effect counts from its recording on.
+        self.moves.append(Move(book, posted, held, min(effective_at, now), now))
+
+    def balance(self, account: int, point: Point, product: str = "chat") -> Balance:
+        left: dict[int, int] = {}
+        held: dict[int, int] = {}
+        for move in self.moves:
+            if move.recorded_at <= point.known_at and move.effective_at <= point.effective_at:
+                left[move.book] = left.get(move.book, 0) + move.posted
+                held[move.book] = held.get(move.book, 0) + move.held
+        granted = available = applicable = pending = 0
+        for number, (issued, at) in self.grants.items():
+            if issued.account != account or at > point.known_at:
+                continue
+            began = issued.effective_at <= point.effective_at
+            if began:
+                pending += held.get(issued.book, 0)
+            voided = self.voided.get(number, point.settled_at + 1) <= point.settled_at
+            ended = 0 < issued.expires_at <= point.effective_at
+            if began and not ended and not voided:
+                granted += left[issued.book]
+                free = left[issued.book] - held.get(issued.book, 0)
+                available += free
+                applicable += free if not issued.products or product in issued.products else 0
+        advance = self.advances.get(account, 0)
+        owed = -left.get(advance, 0)
+        limit = 0
+        for owner, policy, at in self.policies:
+            if owner == account and at <= point.settled_at:
+                limit = policy.overdraft_limit
+        headroom = limit - owed - held.get(advance, 0)
+        return Balance(
+            available + headroom,
+            granted,
+            owed,
+            pending + held.get(advance, 0),
+            applicable + max(0, headroom),
+        )
+
+    def instants(self) -> list[int]:
+        """Every instant at which something may change, and the moments just beside it."""
+        found = {move.recorded_at for move in self.moves} | {
+            move.effective_at for move in self.moves
+        }
+        for issued, _ in self.grants.values():
+            found |= {issued.effective_at, issued.expires_at or issued.effective_at}
+        return sorted({at + beside for at in found for beside in (-1, 0, 1)})

@@ -1,0 +1,107 @@
+"""Balances as of T as known at K are what the journal says (rules T5, B6)."""
+
+from __future__ import annotations
+
+from random import Random
+
+import pytest
+
+from ledger.journal.connection import open_pool
+from ledger.projections import as_of, shard, store
+from ledger.projections.as_of import History as Looking
+from ledger.projections.as_of import books_of
+from ledger.projections.changes import PENDING, POSTED, RELEASED
+from ledger.projections.past import NOTHING, Leg, Past, Point, effect, shifts
+from tests.core.core_world import CREDITS, TENANT
+from tests.projections.histories import ACCOUNTS, Balance, History, Truth
+from tests.projections.projecting import looking, project
+
+EVERY = 8
+STEP_EVENTS = 60
+POINTS = 250
+PAIRS = 60
+
+
+@pytest.fixture
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Snapshots and transactions so small that a short history has many of both."""
+    monkeypatch.setattr(store, "EVERY", EVERY)
+    monkeypatch.setattr(as_of, "EVERY", EVERY)
+    monkeypatch.setattr(shard, "STEP_EVENTS", STEP_EVENTS)
+
+
+def of(past: Past) -> Balance:
+    """The figures that the brute force knows too."""
+    found = past.balance(CREDITS, "chat")
+    assert found.available == (
+        found.credits_posted
+        - found.debits_posted
+        - found.held
+        - found.expired_unposted
+        + found.overdraft_limit
+        - found.advance
+    )
+    return Balance(found.available, found.granted, found.advance, found.held, found.applicable)
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_every_balance_of_the_past_is_what_the_journal_says(
+    database: str, small: None, seed: int
+) -> None:
+    random = Random(seed)
+    history = History(random)
+    history.open()
+    history.go_on(700)
+    history.clock()
+    await history.write(database)
+    await project(database)
+    async with looking(database) as connection:
+        assert await connection.fetchval("SELECT count(*) FROM projection.book_snapshots") > 20
+    truth = Truth(history.core.batches)
+    instants = truth.instants()
+    pool = await open_pool(database, application_name="test")
+    try:
+        back = Looking(pool)
+        for account in ACCOUNTS:
+            async with back.look(TENANT, 0, account) as look:
+                for live in (each for each in history.live if each.account == account):
+                    (past,) = await look.past([Point(live.at, live.at)])
+                    said = past.balance(CREDITS, "chat")
+                    assert (said.available, said.granted, said.advance, said.applicable) == (
+                        live.available,
+                        live.granted,
+                        live.advance,
+                        live.applicable,
+                    ), live
+                for _ in range(POINTS):
+                    point = Point(random.choice(instants), random.choice(instants))
+                    (past,) = await look.past([point])
+                    assert of(past) == truth.balance(account, point), (account, point)
+                for _ in range(PAIRS):
+                    before = Point(random.choice(instants), random.choice(instants))
+                    after = Point(random.choice(instants), random.choice(instants))
+                    if random.random() < 0.2:
+                        before = NOTHING
+                    await explains(look, before, after, random.choice([3, 50, 1_000]))
+    finally:
+        await pool.close()
+
+
+async def explains(look: as_of.Look, before: Point, after: Point, rows: int) -> None:
+    """What is listed between two points adds up to the difference, and is listed once."""
+    was, now = await look.past([before, after])
+    books = sorted({*books_of(was), *books_of(now)})
+    legs: list[Leg] = []
+    beyond = (-1, 0, 0)
+    while True:
+        page = await look.legs(books, before, after, beyond, rows)
+        legs.extend(page)
+        if len(page) < rows:
+            break
+        beyond = (page[-1].entry_seq, page[-1].line, page[-1].side)
+    places = [(leg.entry_seq, leg.line, leg.side) for leg in legs]
+    assert places == sorted(set(places))
+    moved = sum(effect(leg, POSTED, PENDING, RELEASED) for leg in legs)
+    moved += sum(shift.amount for shift in shifts(was, now))
+    difference = of(now).available - of(was).available
+    assert moved == difference, (before, after)
