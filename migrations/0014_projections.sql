@@ -136,6 +136,32 @@ BEGIN
     );
     CREATE INDEX reversals_original ON reversals (tenant, shard, original_entry);
 
+    -- Usage that was recorded in the stead of other usage, with the reversal of that.
+    CREATE TABLE amendments (
+        tenant          int    NOT NULL,
+        shard           int    NOT NULL,
+        entry_seq       bigint NOT NULL,             -- the usage event that stands now
+        account         bigint NOT NULL,
+        reversal_entry  bigint NOT NULL,
+        original_entry  bigint NOT NULL,
+        PRIMARY KEY (tenant, shard, entry_seq)
+    );
+
+    -- Units credited (above 0) or debited by hand; why and by whom stands beside the journal.
+    CREATE TABLE manual_adjustments (
+        tenant       int    NOT NULL,
+        shard        int    NOT NULL,
+        entry_seq    bigint NOT NULL,
+        account      bigint NOT NULL,
+        asset        bigint NOT NULL,
+        amount       bigint NOT NULL CHECK (amount <> 0),
+        number       bigint,                         -- of the grant that was named or issued
+        recorded_at  bigint NOT NULL,
+        trace        bytea,
+        PRIMARY KEY (tenant, shard, entry_seq)
+    );
+    CREATE INDEX manual_adjustments_account ON manual_adjustments (tenant, account, entry_seq);
+
     -- Entries of a closed period that count in the open one (rule T2).
     CREATE TABLE adjustments (
         tenant       int    NOT NULL,

@@ -10,16 +10,24 @@ import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+from ledger.api.amending import (
+    ENDED,
+    AmendCalls,
+    below_zero,
+    key_of,
+    named_faults,
+    texts_of,
+    unknown_usage,
+)
 from ledger.api.calls import Call
 from ledger.api.edge import Edge
 from ledger.api.errors import TABLE, CallFailed, Fault, failure_of, refused
 from ledger.api.forward import Forwarder, PassedOn
-from ledger.api.limits import id_fault, text_fault
+from ledger.api.limits import id_fault
 from ledger.api.positions import decode_position, encode_position
 from ledger.api.render_correction import Seen, render_reversal, see
 from ledger.core.commands import Names, ReverseUsage
-from ledger.core.events import EndedGrants, PlanDeclared, UsageReversed
-from ledger.core.limits import ID_BYTES_MAX
+from ledger.core.events import PlanDeclared, UsageReversed
 from ledger.core.outcomes import Refusal
 from ledger.engine.ticket import NotApplied, OutcomeUnknown, Replay, Ticket
 from ledger.engine.writer import Writer
@@ -28,14 +36,8 @@ from ledger.journal.errors import JournalError
 from ledger.v1 import correction_pb2 as pb
 
 REVERSALS_MAX: Final = 1_000  # of one call; each may read a row of the journal
-REASON_BYTES_MAX: Final = 1_024
 
 _METHOD: Final = f"{pb.DESCRIPTOR.services_by_name['CorrectionService'].full_name}/ReverseUsage"
-_ENDED: Final[Mapping[int, EndedGrants]] = {
-    pb.ENDED_GRANTS_UNSPECIFIED: EndedGrants.RESTORE,
-    pb.ENDED_GRANTS_RESTORE: EndedGrants.RESTORE,
-    pb.ENDED_GRANTS_ONWARD: EndedGrants.ONWARD,
-}
 _OUTCOMES: Final[Mapping[bool, pb.CorrectionOutcome.ValueType]] = {
     True: pb.CORRECTION_OUTCOME_RETRY,
     False: pb.CORRECTION_OUTCOME_REFUSED,
@@ -57,7 +59,7 @@ class Decided(NamedTuple):
     command: ReverseUsage
 
 
-class CorrectionService:
+class CorrectionService(AmendCalls):
     """See ledger/v1/correction.proto."""
 
     def __init__(self, edge: Edge, forwarder: Forwarder) -> None:
@@ -207,7 +209,7 @@ class CorrectionService:
         decided: list[Decided] = []
         for asked, recorded in zip(lane, found, strict=True):
             if recorded is None:
-                _fail(results[asked.place], _unknown(asked.reversal))
+                _fail(results[asked.place], unknown_usage(asked.reversal))
                 continue
             command = self._command(asked, recorded, call)
             if isinstance(command, CallFailed):
@@ -218,7 +220,11 @@ class CorrectionService:
 
     async def _originals(self, writer: Writer, lane: Sequence[Asked]) -> list[Replay | None]:
         by_key = [asked for asked in lane if asked.reversal.WhichOneof("usage") == "event"]
-        keyed = iter(await writer.recorded_all([self._key(asked) for asked in by_key]))
+        keyed = iter(
+            await writer.recorded_all(
+                [key_of(self._edge, asked.entry, asked.reversal.event) for asked in by_key]
+            )
+        )
         found: list[Replay | None] = []
         for asked in lane:
             if asked.reversal.HasField("event"):
@@ -227,11 +233,6 @@ class CorrectionService:
                 place = asked.reversal.entry
                 found.append(await writer.entry(place.batch_seq, place.entry_seq))
         return found
-
-    def _key(self, asked: Asked) -> bytes:
-        family = self._edge.ledger.family(asked.entry)
-        event = asked.reversal.event
-        return family.usage(event.source, event.id) if event.source else family.request(event.id)
 
     def _command(self, asked: Asked, recorded: Replay, call: Call) -> ReverseUsage | CallFailed:
         reversal, family = asked.reversal, self._edge.ledger.family(asked.entry)
@@ -246,17 +247,16 @@ class CorrectionService:
                 value=strange[0],
             )
         quantities = tuple([given.get(name, 0) for name in names]) if given else ()
-        texts = [("actor", reversal.actor)] if reversal.actor else []
-        texts += [("reason", reversal.reason)] if reversal.reason else []
+        texts = texts_of(reversal.reason, reversal.actor)
         return ReverseUsage(
             family.request(reversal.request_id),
             recorded.event.account or asked.entry.number,
             recorded.original,
             quantities,
             reversal.as_charged,
-            _ENDED[reversal.ended_grants],
-            family.pairs(tuple(texts)),
-            Names("", reversal.request_id, personal=tuple(texts)),
+            ENDED[reversal.ended_grants],
+            family.pairs(texts),
+            Names("", reversal.request_id, personal=texts),
             call.trace,
         )
 
@@ -284,8 +284,9 @@ class CorrectionService:
         accounts = sorted({event.account for event in events})
         if not events:
             return
+        pieces = [piece for event in events for piece in event.given_back]
         seen: Seen
-        seen, _ = await writer.read(lambda state: see(state, events), accounts=accounts)
+        seen, _ = await writer.read(lambda state: see(state, pieces), accounts=accounts)
         names = await self._edge.names({*accounts, *seen.owners})
         for place, (event, plan, entry_seq, replayed) in answers.items():
             result = results[decided[place].asked.place]
@@ -298,54 +299,16 @@ class CorrectionService:
 
 def _fault(reversal: pb.Reversal) -> Fault | None:
     """What is wrong with the form of one reversal, or None."""
-    which = reversal.WhichOneof("usage")
     faults = [
         id_fault("request_id", reversal.request_id),
         id_fault("account", reversal.account),
-        text_fault("reason", reversal.reason, REASON_BYTES_MAX, empty=True),
-        text_fault("actor", reversal.actor, ID_BYTES_MAX, empty=True),
+        *named_faults(reversal),
+        below_zero("as_charged", reversal.as_charged),
     ]
-    if which == "event":
-        faults.append(id_fault("event.id", reversal.event.id))
-        faults.append(text_fault("event.source", reversal.event.source, ID_BYTES_MAX, empty=True))
-    elif which is None:
-        faults.append(Fault("FIELD_REQUIRED", "usage", "", "name the usage to be reversed"))
-    else:
-        faults.append(_below_zero("entry.batch_seq", reversal.entry.batch_seq))
-        faults.append(_below_zero("entry.entry_seq", reversal.entry.entry_seq))
-    faults.append(_below_zero("as_charged", reversal.as_charged))
     if reversal.as_charged and reversal.quantities:
         message = "give back either quantities or a part of the charge"
         faults.append(Fault("NUMBER_OUT_OF_RANGE", "as_charged", str(reversal.as_charged), message))
-    if reversal.ended_grants not in _ENDED:
-        message = "not a value that may be asked for"
-        faults.append(
-            Fault("NUMBER_OUT_OF_RANGE", "ended_grants", str(reversal.ended_grants), message)
-        )
     return next((fault for fault in faults if fault is not None), None)
-
-
-def _below_zero(field: str, value: int) -> Fault | None:
-    if value >= 0:
-        return None
-    return Fault("NUMBER_OUT_OF_RANGE", field, str(value), "must be 0 or more")
-
-
-def _unknown(reversal: pb.Reversal) -> CallFailed:
-    if reversal.WhichOneof("usage") == "event":
-        return CallFailed(
-            "USAGE_UNKNOWN",
-            "no usage event of the account's family has this source and id; one that was recorded "
-            "more than 35 days ago is named by its entry",
-            field="event.id",
-            value=reversal.event.id,
-        )
-    return CallFailed(
-        "ENTRY_UNKNOWN",
-        "the account's shard has no such entry",
-        field="entry.entry_seq",
-        value=str(reversal.entry.entry_seq),
-    )
 
 
 def _given(reversal: pb.Reversal) -> dict[str, str]:

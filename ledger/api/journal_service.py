@@ -33,6 +33,7 @@ from ledger.core.events import (
     AccountReopened,
     AccountUnfrozen,
     AuthorizeDenied,
+    BalanceAdjusted,
     GrantIssued,
     GrantVoided,
     HoldAuthorized,
@@ -69,12 +70,13 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     AccountProfileUpdated: pb.MUTATION_KIND_UPDATE_METADATA,
     GrantIssued: pb.MUTATION_KIND_ISSUE_GRANT,
     GrantVoided: pb.MUTATION_KIND_VOID_GRANT,
-    UsageReversed: pb.MUTATION_KIND_REVERSE_USAGE,
     RecurringStarted: pb.MUTATION_KIND_START_RECURRING_GRANT,
     RecurringChanged: pb.MUTATION_KIND_CHANGE_RECURRING_GRANT,
     RecurringPaused: pb.MUTATION_KIND_PAUSE_RECURRING_GRANT,
     RecurringResumed: pb.MUTATION_KIND_RESUME_RECURRING_GRANT,
     RecurringEnded: pb.MUTATION_KIND_END_RECURRING_GRANT,
+    UsageReversed: pb.MUTATION_KIND_REVERSE_USAGE,  # an amendment where other usage stands for it
+    BalanceAdjusted: pb.MUTATION_KIND_ADJUST_BALANCE,
 }
 
 
@@ -180,6 +182,8 @@ class JournalService(ProofCalls):
             position=answer.position,
         )
         match event:
+            case UsageReversed() if event.replaced_by:
+                response.kind = pb.MUTATION_KIND_AMEND_USAGE
             case UsageRecorded() if event.hold:
                 response.kind = pb.MUTATION_KIND_CAPTURE
                 await self._capture(response, answer, event, entry)

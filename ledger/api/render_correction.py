@@ -8,7 +8,7 @@ from typing import NamedTuple
 from ledger.api.edge import Edge
 from ledger.api.ids import GRANT, mint
 from ledger.api.render_usage import BookView, book_name, book_view
-from ledger.core.events import BookKind, PlanDeclared, UsageReversed
+from ledger.core.events import BookKind, GivenBack, PlanDeclared, Slice, UsageReversed
 from ledger.core.state import State
 from ledger.v1 import correction_pb2 as pb
 
@@ -25,17 +25,16 @@ class Seen(NamedTuple):
         return {book.owner for book in self.books.values() if book.kind != BookKind.GRANT}
 
 
-def see(state: State, events: Sequence[UsageReversed]) -> Seen:
-    """The books that these reversals name."""
+def see(state: State, given_back: Sequence[GivenBack], slices: Sequence[Slice] = ()) -> Seen:
+    """The books that these transfers name."""
     books = {}
     holders = {}
-    for event in events:
-        for piece in event.given_back:
-            for number in (piece.drawn, piece.book):
-                book = state.books.accounts[number]
-                books[number] = book_view(book)
-                if book.grant is not None:
-                    holders[book.owner] = book.grant.account.number
+    numbers = {number for piece in given_back for number in (piece.drawn, piece.book)}
+    for number in sorted(numbers | {piece.book for piece in slices}):
+        book = state.books.accounts[number]
+        books[number] = book_view(book)
+        if book.grant is not None:
+            holders[book.owner] = book.grant.account.number
     return Seen(books, holders)
 
 
@@ -63,23 +62,30 @@ def render_reversal(
         asset = edge.assets.of(plan.asset)
         result.asset, result.scale = asset.code, asset.scale
     for piece in event.given_back:
-        drawn, credited = seen.books[piece.drawn], seen.books[piece.book]
-        money = drawn.price_asset if drawn.kind == BookKind.GRANT else plan.asset
-        value_asset = edge.assets.of(money if piece.value else 0)
-        is_grant = credited.kind == BookKind.GRANT
-        result.given_back.add(
-            drawn_from=_named(drawn, seen, shard, names),
-            credited_to=_named(credited, seen, shard, names),
-            grant_id=(
-                mint(GRANT, shard, seen.holders[credited.owner], credited.owner) if is_grant else ""
-            ),
-            restored=is_grant and drawn.kind == BookKind.GRANT and piece.drawn != piece.book,
-            amount=piece.amount,
-            value=piece.value,
-            value_asset=value_asset.code,
-            value_scale=value_asset.scale,
-            cost=piece.cost,
-        )
+        result.given_back.append(render_given_back(edge, piece, plan.asset, seen, shard, names))
+
+
+def render_given_back(
+    edge: Edge, piece: GivenBack, asset: int, seen: Seen, shard: int, names: dict[int, str]
+) -> pb.GivenBack:
+    """One transfer of units that went back."""
+    drawn, credited = seen.books[piece.drawn], seen.books[piece.book]
+    money = drawn.price_asset if drawn.kind == BookKind.GRANT else asset
+    value_asset = edge.assets.of(money if piece.value else 0)
+    is_grant = credited.kind == BookKind.GRANT
+    return pb.GivenBack(
+        drawn_from=_named(drawn, seen, shard, names),
+        credited_to=_named(credited, seen, shard, names),
+        grant_id=(
+            mint(GRANT, shard, seen.holders[credited.owner], credited.owner) if is_grant else ""
+        ),
+        restored=is_grant and drawn.kind == BookKind.GRANT and piece.drawn != piece.book,
+        amount=piece.amount,
+        value=piece.value,
+        value_asset=value_asset.code,
+        value_scale=value_asset.scale,
+        cost=piece.cost,
+    )
 
 
 def _named(book: BookView, seen: Seen, shard: int, names: dict[int, str]) -> str:

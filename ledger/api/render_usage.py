@@ -18,6 +18,7 @@ from ledger.core.events import (
     BookKind,
     PlanDeclared,
     Pot,
+    Slice,
     Suspense,
     UsageQuarantined,
     UsageRecorded,
@@ -156,21 +157,8 @@ def _render_recorded(
     credit = book_name(view.books[event.used_book], shard, event.account, names)
     for piece in event.slices:
         book = view.books[piece.book]
-        money = _money_of(book, piece.pot, declared.asset, piece.value)
-        value_asset = edge.assets.of(money)
-        entry.slices.add(
-            pot=types_pb2.Pot.ValueType(piece.pot),
-            grant_id=(
-                mint(GRANT, shard, event.account, book.owner) if piece.pot == Pot.GRANT else ""
-            ),
-            payer=names[book.owner] if _paid_by_another(book, event.account) else "",
-            amount=piece.amount,
-            asset=asset.code,
-            scale=asset.scale,
-            value=piece.value,
-            value_asset=value_asset.code,
-            value_scale=value_asset.scale,
-            cost=piece.cost,
+        entry.slices.append(
+            render_slice(edge, piece, book, declared.asset, shard, event.account, names)
         )
         entry.transfers.add(
             debit_account=book_name(book, shard, event.account, names),
@@ -180,6 +168,32 @@ def _render_recorded(
             scale=asset.scale,
             phase=types_pb2.TRANSFER_PHASE_POSTED,
         )
+
+
+def render_slice(
+    edge: Edge,
+    piece: Slice,
+    book: BookView,
+    charged: int,
+    shard: int,
+    account: int,
+    names: dict[int, str],
+) -> types_pb2.Slice:
+    """One slice of a draw in the asset that is `charged`; `account` = of the grant, or who drew."""
+    asset = edge.assets.of(charged)
+    value_asset = edge.assets.of(_money_of(book, piece.pot, charged, piece.value))
+    return types_pb2.Slice(
+        pot=types_pb2.Pot.ValueType(piece.pot),
+        grant_id=mint(GRANT, shard, account, book.owner) if piece.pot == Pot.GRANT else "",
+        payer=names[book.owner] if _paid_by_another(book, account) else "",
+        amount=piece.amount,
+        asset=asset.code,
+        scale=asset.scale,
+        value=piece.value,
+        value_asset=value_asset.code,
+        value_scale=value_asset.scale,
+        cost=piece.cost,
+    )
 
 
 def render_lines(

@@ -116,6 +116,42 @@ class ReverseUsage(msgspec.Struct, gc=False):
     trace: bytes = b""
 
 
+class AmendUsage(msgspec.Struct, gc=False):
+    """Give all that is left of recorded usage back and record other usage in its stead, at once.
+
+    `usage` has an identity of its own and names its effective time; `body` is the digest of what
+    the caller gave of it.
+    """
+
+    key: bytes
+    account: int
+    original: Original
+    usage: RecordUsage
+    body: bytes
+    ended: EndedGrants = EndedGrants.RESTORE
+    texts: bytes = b""
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class AdjustBalance(msgspec.Struct, gc=False):
+    """Credit units to an account by hand, or debit them: for what no correction can put right.
+
+    `amount` > 0 credits: to a `grant` that they had been drawn from, or to a new free one (0).
+    Below 0 it debits: that grant, or whoever pays by the account's waterfall.
+    """
+
+    key: bytes
+    account: int
+    asset: int
+    amount: int
+    grant: int = 0
+    expires_at: int = 0  # of a new grant; 0 = never
+    texts: bytes = b""
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
 class CreateAccount(msgspec.Struct, gc=False):
     """Open an account whose id the directory has claimed."""
 
@@ -303,6 +339,8 @@ Command: TypeAlias = (
     | CaptureHold
     | ReleaseHold
     | ReverseUsage
+    | AmendUsage
+    | AdjustBalance
     | CreateAccount
     | UpdatePolicy
     | CloseAccount

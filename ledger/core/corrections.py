@@ -8,8 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from msgspec.structs import replace
+
 from ledger.core.books import Book
-from ledger.core.commands import ReverseUsage
+from ledger.core.commands import AmendUsage, ReverseUsage
 from ledger.core.comparators import order_of
 from ledger.core.drawdown import house_book
 from ledger.core.events import (
@@ -29,6 +31,8 @@ from ledger.core.events import (
 from ledger.core.limits import (
     CORRECTED_A_FAMILY_MAX,
     CORRECTION_WINDOW_US,
+    INT64_MAX,
+    QUANTITIES_MAX,
     RESTORED_LIFETIME_US,
 )
 from ledger.core.outcomes import Known, Reason, Refusal
@@ -43,6 +47,8 @@ from ledger.core.state import (
 )
 from ledger.core.usage import (
     closed_period,
+    decide_replacement,
+    keys_exhausted,
     rating_fault,
     recorded_before,
     refuse_closed,
@@ -60,9 +66,19 @@ def decide_reverse(
     known = recorded_before(state, command.key)
     if known is not None:
         return known
-    account = state.accounts.get(command.account)
-    if account is None:
+    if command.account not in state.accounts:
         return unknown_account(command.account)
+    return _decide(state, command, out)
+
+
+def _decide(
+    state: State,
+    command: ReverseUsage,
+    out: list[Event],
+    replaced_by: bytes = b"",
+    replacement: bytes = b"",
+) -> Event | Refusal:
+    account = state.accounts[command.account]
     refusal = _refused(state, account, command)
     if refusal is not None:
         return refusal
@@ -71,7 +87,59 @@ def decide_reverse(
     before = state.families[account.root].corrected.get(command.original.locator, _NOTHING)
     if command.as_charged:
         return _as_charged(state, account, command, recorded, before, out)
-    return _by_quantities(state, account, command, recorded, before, out)
+    made = _by_quantities(state, account, command, recorded, before, out)
+    if isinstance(made, Refusal):
+        return made
+    if replaced_by:
+        place = out.index(made)
+        made = replace(made, replaced_by=replaced_by, replacement=replacement)
+        out[place] = made
+    return made
+
+
+def decide_amend(state: State, command: AmendUsage, out: list[Event]) -> Event | Known | Refusal:
+    """The reversal of an amendment; what stands in its stead is decided upon it (`execute`).
+
+    Refused as a whole where either would be.
+    """
+    known = recorded_before(state, command.key)
+    if known is not None:
+        return known
+    if state.keys.find(command.usage.key) is not None or command.usage.key == command.key:
+        return Refusal(
+            Reason.CONFLICT,
+            "replacement.id",
+            "",
+            "the id of the usage that is to stand in its stead is recorded already; use a new one",
+        )
+    if command.account not in state.accounts:
+        return unknown_account(command.account)
+    if len(state.keys.newest) + 2 > state.keys.newest_max:
+        return keys_exhausted(state)
+    tried: list[Event] = []
+    refusal = decide_replacement(state, command.usage, tried)
+    if isinstance(refusal, Refusal):
+        return refusal
+    charge = sum([piece.amount for piece in refusal.slices])
+    if charge > INT64_MAX - QUANTITIES_MAX:  # rounding may add 1 a line once the other is reversed
+        return Refusal(
+            Reason.OVERFLOW,
+            "quantities",
+            str(charge),
+            "the charge hardly fits 64 bits; reverse the usage and record it anew in parts",
+        )
+    reversal = ReverseUsage(
+        command.key,
+        command.account,
+        command.original,
+        (),
+        0,
+        command.ended,
+        command.texts,
+        command.names,
+        command.trace,
+    )
+    return _decide(state, reversal, out, command.usage.key, command.body)
 
 
 def _refused(state: State, account: Account, command: ReverseUsage) -> Refusal | None:
@@ -156,7 +224,7 @@ def _by_quantities(
     recorded: UsageRecorded,
     before: Corrected,
     out: list[Event],
-) -> Event | Refusal:
+) -> UsageReversed | Refusal:
     """F(Q) - F(Q - q) of each line, out of the event's slices, last first."""
     left = _quantities_left(recorded, before)
     quantities = command.quantities or left
@@ -220,7 +288,7 @@ def _record(
     moves: tuple[tuple[int, int], ...] = (),
     beyond: int = 0,
     suspended: int = 0,
-) -> Event:
+) -> UsageReversed:
     declared = command.original.plan
     assert declared is not None
     reversal = UsageReversed(
@@ -287,6 +355,14 @@ def _too_large(field: str, left: int, of_what: str) -> Refusal:
 # -- to whom -------------------------------------------------------------------------------------
 
 
+def value_given_back(grant: Grant, units: int, money: int = 0) -> int:
+    """Money that a grant recognises less when `units` go back: it keeps floor(P x drawn / A).
+
+    `money` of it has gone back already.
+    """
+    return grant.recognised - money - grant.price_paid * (grant.drawn - units) // grant.amount
+
+
 class _Unwinding:
     """Gives units of one event back, and knows what this decision has given already."""
 
@@ -350,8 +426,7 @@ class _Unwinding:
         """Money that the grant recognises less: what it keeps is floor(P x drawn / A) again."""
         units = self._units.get(grant.number, 0) + take
         money = self._money.get(grant.number, 0)
-        keeps = grant.price_paid * (grant.drawn - units) // grant.amount
-        value = grant.recognised - money - keeps
+        value = value_given_back(grant, units, money)
         self._units[grant.number] = units
         self._money[grant.number] = money + value
         return value

@@ -20,8 +20,11 @@ from ledger.core.accounts import (
     decide_policy,
     decide_profile,
 )
+from ledger.core.adjustments import decide_adjust
 from ledger.core.commands import (
     AbandonRequest,
+    AdjustBalance,
+    AmendUsage,
     ApplyConfiguration,
     AuthorizeHold,
     CaptureHold,
@@ -44,7 +47,7 @@ from ledger.core.commands import (
     UpdateProfile,
     VoidGrant,
 )
-from ledger.core.corrections import decide_reverse
+from ledger.core.corrections import decide_amend, decide_reverse
 from ledger.core.events import ConfigurationApplied, Event
 from ledger.core.evolve import evolve
 from ledger.core.grants import decide_issue, decide_void, expire
@@ -71,7 +74,7 @@ from ledger.core.state import (
     RecurringGrant,
     State,
 )
-from ledger.core.usage import decide_usage
+from ledger.core.usage import decide_replacement, decide_usage
 
 Outcome: TypeAlias = Event | Known | Refusal
 
@@ -91,6 +94,11 @@ def execute(state: State, command: Command, batch: list[Event]) -> Outcome:
     _evolve_all(state, out, batch)
     if type(command) in _MAKES_DUE and out:
         _settle_touched(state, command, batch)  # what is too much for a batch is swept
+    if type(command) is AmendUsage and out:
+        out = []
+        replaced = decide_replacement(state, command.usage, out)
+        assert not isinstance(replaced, Refusal), f"what was tried before is refused: {replaced}"
+        _evolve_all(state, out, batch)
     return outcome
 
 
@@ -253,6 +261,8 @@ _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     CaptureHold: decide_capture,
     ReleaseHold: decide_release,
     ReverseUsage: decide_reverse,
+    AmendUsage: decide_amend,
+    AdjustBalance: decide_adjust,
     CreateAccount: decide_create,
     UpdatePolicy: decide_policy,
     UpdateProfile: decide_profile,

@@ -496,6 +496,30 @@ class GrantRestored(_Event, frozen=True, tag=35):
     book: int
 
 
+class BalanceAdjusted(_Event, frozen=True, tag=37):
+    """Units credited or debited by hand; `texts` is the digest of why and by whom.
+
+    A credit to a new free grant names the grant that was issued before it, by an entry of its own
+    (`grant`, no transfer here). One to a grant that units had been drawn from is in `given_back`:
+    debit the product's used book, credit the grant. A debit is in `slices`, drawn as by the product
+    `adjustment`, overage in the `period` that begins there.
+    """
+
+    key: bytes
+    account: int
+    asset: int
+    amount: int  # below 0 = debited
+    grant: int = 0
+    grant_given: int = 0  # 1 = the caller named it
+    used_book: int = 0
+    slices: tuple[Slice, ...] = ()
+    given_back: tuple[GivenBack, ...] = ()
+    period: int = 0
+    expires_at: int = 0
+    texts: bytes = b""
+    trace: bytes = b""
+
+
 class AdjustmentNoted(_Event, frozen=True, tag=36):
     """An entry before it belongs to a closed period and counts in an open one (rule T2).
 
@@ -677,6 +701,7 @@ Event: TypeAlias = (
     | UsageReversed
     | GrantRestored
     | AdjustmentNoted
+    | BalanceAdjusted
     | HoldAuthorized
     | AuthorizeDenied
     | HoldReleased

@@ -23,11 +23,13 @@ from ledger.core.events import (
     AccountUnfrozen,
     AdjustmentNoted,
     AuthorizeDenied,
+    BalanceAdjusted,
     BookKind,
     BookOpened,
     Comparator,
     ConfigurationApplied,
     Event,
+    GivenBack,
     GrantExpired,
     GrantIssued,
     GrantReduced,
@@ -396,27 +398,10 @@ def _usage_reversed(state: State, event: UsageReversed) -> None:
     books = state.books.accounts
     amount = 0
     for piece in event.given_back:
-        credited, drawn = books[piece.book], books[piece.drawn]
+        drawn = books[piece.drawn]
         amount += piece.amount
-        grant = credited.grant
-        empty = credited.debits_posted == credited.credits_posted
-        state.books.transfer(books[event.used_book], credited, piece.amount)
-        if grant is not None and empty and grant.settled == GRANT_OPEN:
-            _activate(grant)
-        source = drawn.grant
-        if source is not None:
-            source.unused += piece.amount
-            source.recognised -= piece.value
-            if source.drawn < 0 or source.recognised < 0:
-                raise BooksUnbalanced(
-                    f"entry {state.entry_seq}: more is given back than was drawn from grant "
-                    f"{source.number}"
-                )
-            if piece.debt >= 0:
-                source.repaid[piece.debt] -= piece.amount
-                if source.repaid[piece.debt] == 0:
-                    del source.repaid[piece.debt]
-        elif drawn.kind == _ADVANCE:
+        _give_back(state, event.used_book, piece)
+        if drawn.kind == _ADVANCE:
             _debt(state, drawn).take(piece.debt, piece.amount)
         elif drawn.kind == BookKind.OVERAGE:
             _move_back(account.overage_posted, (drawn.asset, event.period), piece.amount)
@@ -425,6 +410,29 @@ def _usage_reversed(state: State, event: UsageReversed) -> None:
     account.suspended -= event.suspended
     _correct(state, state.families[account.root], event, amount - event.beyond)
     state.keys.add(event.key, state.locator)
+
+
+def _give_back(state: State, used_book: int, piece: GivenBack) -> None:
+    """Post the transfer, and take it off what the grant that had paid has drawn."""
+    books = state.books.accounts
+    credited, source = books[piece.book], books[piece.drawn].grant
+    grant = credited.grant
+    empty = credited.debits_posted == credited.credits_posted
+    state.books.transfer(books[used_book], credited, piece.amount)
+    if grant is not None and empty and grant.settled == GRANT_OPEN:
+        _activate(grant)
+    if source is None:
+        return
+    source.unused += piece.amount
+    source.recognised -= piece.value
+    if source.drawn < 0 or source.recognised < 0:
+        raise BooksUnbalanced(
+            f"entry {state.entry_seq}: more is given back than was drawn from grant {source.number}"
+        )
+    if piece.debt >= 0:
+        source.repaid[piece.debt] -= piece.amount
+        if source.repaid[piece.debt] == 0:
+            del source.repaid[piece.debt]
 
 
 def _move_back(counters: dict[tuple[int, int], int], place: tuple[int, int], by: int) -> None:
@@ -451,6 +459,24 @@ def _correct(state: State, family: Family, event: UsageReversed, amount: int) ->
     )
     before.amount += amount
     before.as_charged += event.as_charged
+
+
+def _balance_adjusted(state: State, event: BalanceAdjusted) -> None:
+    account = state.accounts[event.account]
+    books = state.books.accounts
+    for piece in event.slices:
+        book = books[piece.book]
+        state.books.transfer(book, books[event.used_book], piece.amount)
+        if book.grant is not None:
+            book.grant.recognised += piece.value
+            if book.available <= 0:
+                _exhausted(state, book.grant)
+        elif book.kind == BookKind.OVERAGE:
+            _add_overage(account, book.asset, event.period, piece.amount)
+    _owe(state, event.slices)
+    for back in event.given_back:
+        _give_back(state, event.used_book, back)
+    state.keys.add(event.key, state.locator)
 
 
 def _adjustment_noted(state: State, event: AdjustmentNoted) -> None:
@@ -711,6 +737,7 @@ _EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     UsageReversed: _usage_reversed,
     GrantRestored: _grant_restored,
     AdjustmentNoted: _adjustment_noted,
+    BalanceAdjusted: _balance_adjusted,
     HoldAuthorized: _hold_authorized,
     AuthorizeDenied: _authorize_denied,
     HoldReleased: _hold_released,

@@ -9,6 +9,8 @@ from hashlib import blake2b
 
 from ledger.core.commands import (
     AbandonRequest,
+    AdjustBalance,
+    AmendUsage,
     AuthorizeHold,
     CaptureHold,
     ChangeRecurring,
@@ -39,6 +41,7 @@ from ledger.core.events import (
     AccountReopened,
     AccountUnfrozen,
     AuthorizeDenied,
+    BalanceAdjusted,
     Event,
     GrantIssued,
     GrantVoided,
@@ -117,6 +120,8 @@ class FamilyDigest:
 
 # command -> (the event that answers it, the fields that are its body)
 _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
+    AdjustBalance: ((BalanceAdjusted,), ("account", "asset", "amount", "expires_at", "texts")),
+    AmendUsage: ((UsageReversed,), ()),
     ReverseUsage: ((UsageReversed,), ("account", "original", "as_charged", "ended", "texts")),
     ReleaseHold: ((HoldReleased,), ("account", "hold")),
     CreateAccount: ((AccountCreated,), ("account", "parent", "policy", "profile")),
@@ -172,7 +177,7 @@ def first_difference(command: Command, recorded: Event, plan: PlanDeclared | Non
     kinds, fields = _BODIES[type(command)]
     if not isinstance(recorded, kinds):
         return "request"
-    if isinstance(command, ReverseUsage):
+    if isinstance(command, ReverseUsage | AmendUsage):
         assert isinstance(recorded, UsageReversed)
         return _reversal_differs(command, recorded)
     if isinstance(command, RecordUsage) and isinstance(recorded, UsageRecorded) and recorded.hold:
@@ -200,6 +205,10 @@ def first_difference(command: Command, recorded: Event, plan: PlanDeclared | Non
         and command.starts_at != recorded.start_given
     ):
         return "starts_at_us"
+    if isinstance(command, AdjustBalance):
+        assert isinstance(recorded, BalanceAdjusted)
+        if command.grant != (recorded.grant if recorded.grant_given else 0):
+            return "grant_id"
     for field in fields:
         given, kept = getattr(command, field), getattr(recorded, field)
         if given != kept:
@@ -209,20 +218,30 @@ def first_difference(command: Command, recorded: Event, plan: PlanDeclared | Non
     return ""
 
 
-def _reversal_differs(command: ReverseUsage, recorded: UsageReversed) -> str:
+def _reversal_differs(command: ReverseUsage | AmendUsage, recorded: UsageReversed) -> str:
+    if isinstance(command, ReverseUsage) == bool(recorded.replaced_by):
+        return "request"
+    if isinstance(command, AmendUsage):
+        if command.usage.key != recorded.replaced_by:
+            return "replacement.id"
+        if command.body != recorded.replacement:
+            return "replacement"
+    quantities, as_charged = (
+        (command.quantities, command.as_charged) if isinstance(command, ReverseUsage) else ((), 0)
+    )
     for field, given, kept in (
         ("account", command.account, recorded.account),
         ("original", command.original.locator, recorded.original),
-        ("as_charged", command.as_charged, recorded.as_charged),
+        ("as_charged", as_charged, recorded.as_charged),
         ("ended_grants", command.ended, recorded.ended),
         ("reason", command.texts, recorded.texts),
     ):
         if given != kept:
             return field
-    whole = not command.quantities and not command.as_charged
+    whole = not quantities and not as_charged
     if whole != bool(recorded.whole):
         return "quantities"
-    if command.quantities and command.quantities != recorded.quantities:
+    if quantities and quantities != recorded.quantities:
         return "quantities"
     return ""
 
@@ -244,6 +263,7 @@ _WIRE_NAMES = {
     "expires_at": "expires_at_us",
     "personal": "personal_attributes",
     "profile": "metadata",
+    "texts": "reason",
     "note": "reason",
 }
 

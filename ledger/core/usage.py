@@ -21,6 +21,7 @@ from ledger.core.events import (
     UsageRecorded,
 )
 from ledger.core.limits import (
+    CORRECTION_WINDOW_US,
     FUTURE_TOLERANCE_US,
     INT64_MAX,
 )
@@ -58,7 +59,39 @@ def decide_usage(state: State, command: RecordUsage, out: list[Event]) -> Event 
         return in_future(at, state.recorded_at)
     if at < state.window_start:
         return _quarantine(state, account, command, at, out)
+    return _rated(state, account, command, at, out)
 
+
+def decide_replacement(
+    state: State, command: RecordUsage, out: list[Event]
+) -> UsageRecorded | Refusal:
+    """Usage in the stead of other usage, which may be as old as that (rule D3); its key is new."""
+    account = state.accounts[command.account]
+    at = command.effective_at
+    if at < account.open_from:
+        refusal = refuse_closed(state, account, at) or refuse_frozen(account)
+        if refusal is not None:
+            return refusal
+    refusal = unusable(command.quantities)
+    if refusal is not None:
+        return refusal
+    if at > state.window_end:
+        return in_future(at, state.recorded_at)
+    if at < state.recorded_at - CORRECTION_WINDOW_US:
+        return Refusal(
+            Reason.CORRECTION_TOO_OLD,
+            "effective_at_us",
+            str(at),
+            "usage older than 400 days is not amended; make a manual adjustment instead",
+        )
+    return _rated(state, account, command, at, out)
+
+
+def _rated(
+    state: State, account: Account, command: RecordUsage, at: int, out: list[Event]
+) -> UsageRecorded | Refusal:
+    """Rate usage of that time, find who pays, and record it."""
+    quantities = command.quantities
     shape = command.shape
     bound, plan = state.catalog.step(account.card_key, shape, at, quantities)
     closed, period = closed_period(state, account, at)
@@ -161,14 +194,19 @@ def recorded_before(state: State, key: bytes) -> Known | Refusal | None:
     if locator is not None:
         return Known(locator)
     if len(keys.newest) >= keys.newest_max:
-        return Refusal(
-            Reason.KEYS_EXHAUSTED,
-            "id",
-            str(keys.keys_max),
-            "the map of identities that no checkpoint holds yet is full; retry later, and look at "
-            "why checkpoints do not become durable",
-        )
+        return keys_exhausted(state)
     return None
+
+
+def keys_exhausted(state: State) -> Refusal:
+    """No more identities may be remembered for now."""
+    return Refusal(
+        Reason.KEYS_EXHAUSTED,
+        "id",
+        str(state.keys.keys_max),
+        "the map of identities that no checkpoint holds yet is full; retry later, and look at "
+        "why checkpoints do not become durable",
+    )
 
 
 def unusable(quantities: tuple[int, ...]) -> Refusal | None:

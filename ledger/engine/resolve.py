@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 
 import msgspec
 
-from ledger.core.commands import ApplyConfiguration, Command, CreateAccount
+from ledger.core.commands import AmendUsage, ApplyConfiguration, Command, CreateAccount
 from ledger.core.packing import unpack_family
 from ledger.core.state import State
 from ledger.engine.checkpoint import Checkpointer
@@ -169,8 +169,10 @@ class Resolver:
         roots = _paged_roots(state, commands, item.accounts) if state.paged else {}
         segments = self._checkpointer.segments
         keys: Places = {}
-        if segments.segments and commands and segments.any_maybe(commands):
-            keys = self._maybe(state, item.resolution, commands)
+        if segments.segments and commands:
+            keyed = _keyed(commands)
+            if segments.any_maybe(keyed):
+                keys = self._maybe(state, item.resolution, keyed)
         resolution: Resolution | None = item.resolution
         if resolution is not None:
             resolution.keys, resolution.version = keys, segments.version
@@ -332,6 +334,13 @@ class Resolver:
                 else:
                     replaced = True
         return replaced
+
+
+def _keyed(commands: Sequence[Command]) -> Sequence[Command]:
+    """The commands and the usage that some of them record besides: all whose keys must be new."""
+    if type(commands[0]) is not AmendUsage:  # one of those is asked alone
+        return commands
+    return [*commands, *[each.usage for each in commands if isinstance(each, AmendUsage)]]
 
 
 def arrival(item: Waiting) -> int:

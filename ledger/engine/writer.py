@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
-from ledger.core.commands import NO_NAMES, Command
+from ledger.core.commands import NO_NAMES, AmendUsage, Command
 from ledger.core.decide import execute, sweep
 from ledger.core.events import ConfigurationApplied, Event
 from ledger.core.limits import MILLISECOND_US, SWEEP_ENTRIES_MAX
@@ -598,6 +598,12 @@ class Writer:
                 index -= 1
             batch.indexes.append(index)
             batch.names.append(command.names)
+        if isinstance(command, AmendUsage):
+            index = len(events) - 1
+            while getattr(events[index], "key", b"") != command.usage.key:
+                index -= 1
+            batch.indexes.append(index)
+            batch.names.append(command.usage.names)
 
     def _look(self, read: Read) -> None:
         if read.future.done():

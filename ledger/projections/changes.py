@@ -61,6 +61,13 @@ RECURRING_ISSUES: Final = (
     "remaining", "whole", "grant_number", "amount", "price_paid", "recorded_at",
 )  # fmt: skip
 
+AMENDMENTS: Final = (
+    "tenant", "shard", "entry_seq", "account", "reversal_entry", "original_entry",
+)  # fmt: skip
+MANUAL_ADJUSTMENTS: Final = (
+    "tenant", "shard", "entry_seq", "account", "asset", "amount", "number", "recorded_at", "trace",
+)  # fmt: skip
+
 PENDING: Final = 1
 POSTED: Final = 2
 RELEASED: Final = 3
@@ -174,6 +181,7 @@ class Changes:
     __slots__ = (
         "accounts",
         "adjustments",
+        "amendments",
         "books",
         "changed_accounts",
         "denials",
@@ -181,12 +189,13 @@ class Changes:
         "events",
         "grants",
         "holds",
+        "manual",
         "moved",
         "new_recurring",
         "plans",
+        "policies",
         "recurring",
         "recurring_issues",
-        "policies",
         "restored",
         "returned",
         "reversals",
@@ -214,6 +223,8 @@ class Changes:
         self.reversals: list[Row] = []
         self.reversed_usage: list[Row] = []  # (tenant, entry, amount, quantities), oldest first
         self.adjustments: list[Row] = []
+        self.amendments: list[Row] = []
+        self.manual: list[Row] = []
         # (tenant, number, of, ordinal, amount, price paid, expires at, book, issued at)
         self.restored: list[Row] = []
         self.returned: dict[int, list[int]] = {}  # grant -> [tenant, units given back]

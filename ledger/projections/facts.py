@@ -12,6 +12,7 @@ from typing import Any, Final, NamedTuple
 
 from ledger.core.events import (
     AccountCreated,
+    BalanceAdjusted,
     BookOpened,
     GrantExpired,
     GrantIssued,
@@ -146,7 +147,7 @@ class Facts:
                     made_grants.add(event.grant)
                     if event.of not in self.grants:
                         needed.grants.add(event.of)
-                elif kind is UsageReversed:
+                elif kind is UsageReversed or kind is BalanceAdjusted:
                     drawn = {piece.drawn for piece in event.given_back}
                     needed.books.update(drawn - self.books.keys())
                 elif kind is HoldAuthorized:

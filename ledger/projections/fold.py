@@ -21,8 +21,10 @@ from ledger.core.events import (
     AccountUnfrozen,
     AdjustmentNoted,
     AuthorizeDenied,
+    BalanceAdjusted,
     BookKind,
     BookOpened,
+    GivenBack,
     GrantExpired,
     GrantIssued,
     GrantReduced,
@@ -58,6 +60,7 @@ class Fold:
     """Folds the batches of one shard into the changes of one transaction."""
 
     __slots__ = (
+        "_amended",
         "_changes",
         "_entry_seq",
         "_facts",
@@ -72,6 +75,7 @@ class Fold:
         self._shard = shard
         self._facts = facts
         self._changes = changes
+        self._amended: dict[bytes, tuple[int, int]] = {}  # key of usage -> reversal, original
         self._plans: dict[int, Plan] = {}
         self._names: dict[int, Names] = {}
         self._recorded_at = 0
@@ -88,6 +92,7 @@ class Fold:
         """Fold one batch. `facts` knows what the batch needs; KeyError otherwise."""
         self._plans = {}
         self._names = names_of(private)
+        self._amended = {}
         self._recorded_at = recorded_at
         self._first_event = first_event
         usage = self._usage
@@ -100,6 +105,8 @@ class Fold:
                 handler = handlers.get(type(event))
                 if handler is not None:
                     handler(self, index, event)
+        if self._amended:
+            self._note_amendments(first_event, events)
         self._changes.events += len(events)
 
     # -- usage -------------------------------------------------------------------------------------
@@ -175,14 +182,9 @@ class Fold:
         amount = 0
         for line, piece in enumerate(event.given_back):
             amount += piece.amount
-            self._post(
-                tenant, line, event.used_book, piece.book, plan.asset, piece.amount,
-                event.effective_at, -piece.value, -piece.cost,
-            )  # fmt: skip
-            grant = self._facts.books[piece.drawn]
-            if grant:
-                returned = changes.returned.setdefault(grant, [tenant, 0])
-                returned[1] += piece.amount
+            self._give_back(tenant, line, event.used_book, piece, plan.asset, event.effective_at)
+        if event.replaced_by:
+            self._amended[event.replaced_by] = (self._entry_seq, event.original_entry)
         changes.reversals.append(
             (
                 tenant, self._shard, self._entry_seq, event.account, event.original_entry,
@@ -191,6 +193,44 @@ class Fold:
             )
         )  # fmt: skip
         changes.reversed_usage.append((tenant, event.original_entry, amount, event.quantities))
+
+    def _give_back(
+        self, tenant: int, line: int, used: int, piece: GivenBack, asset: int, effective_at: int
+    ) -> None:
+        self._post(
+            tenant, line, used, piece.book, asset, piece.amount, effective_at, -piece.value,
+            -piece.cost,
+        )  # fmt: skip
+        grant = self._facts.books[piece.drawn]
+        if grant:
+            returned = self._changes.returned.setdefault(grant, [tenant, 0])
+            returned[1] += piece.amount
+
+    def _note_amendments(self, first_event: int, events: Sequence[Any]) -> None:
+        """Find the usage that stands in the stead of what this batch has reversed."""
+        for entry_seq, event in enumerate(events, first_event):
+            if isinstance(event, UsageRecorded) and event.key in self._amended:
+                tenant = self._facts.tenants[event.account]
+                place = self._amended[event.key]
+                self._changes.amendments.append(
+                    (tenant, self._shard, entry_seq, event.account, *place)
+                )
+
+    def _adjusted(self, _: int, event: BalanceAdjusted) -> None:
+        tenant = self._facts.tenants[event.account]
+        for line, piece in enumerate(event.slices):
+            self._post(
+                tenant, line, piece.book, event.used_book, event.asset, piece.amount,
+                self._recorded_at, piece.value, piece.cost, piece.pot,
+            )  # fmt: skip
+        for line, back in enumerate(event.given_back):
+            self._give_back(tenant, line, event.used_book, back, event.asset, self._recorded_at)
+        self._changes.manual.append(
+            (
+                tenant, self._shard, self._entry_seq, event.account, event.asset, event.amount,
+                event.grant or None, self._recorded_at, event.trace or None,
+            )
+        )  # fmt: skip
 
     def _adjustment(self, _: int, event: AdjustmentNoted) -> None:
         self._changes.adjustments.append(
@@ -246,14 +286,15 @@ class Fold:
         effective_at: int,
         value: int = 0,
         cost: int = 0,
+        pot: int = 0,
     ) -> None:
-        """One posted transfer that is no slice of a draw."""
+        """One posted transfer other than of usage; without a pot it is no draw."""
         self._counters(debit, tenant).debits_posted += amount
         self._counters(credit, tenant).credits_posted += amount
         self._changes.transfers.append(
             (
                 tenant, self._shard, self._entry_seq, line, debit, credit, asset, amount,
-                c.POSTED, 0, value, cost, effective_at, self._recorded_at,
+                c.POSTED, pot, value, cost, effective_at, self._recorded_at,
             )
         )  # fmt: skip
 
@@ -532,6 +573,7 @@ _HANDLERS: Final[dict[type, Callable[[Fold, int, Any], None]]] = {
     UsageQuarantined: Fold._quarantined,
     UsageReversed: Fold._reversed,
     AdjustmentNoted: Fold._adjustment,
+    BalanceAdjusted: Fold._adjusted,
     GrantRestored: Fold._grant_restored,
     HoldAuthorized: Fold._hold_authorized,
     HoldReleased: Fold._hold_released,

@@ -121,6 +121,10 @@ class ProjectionStore:
             await self._copy("reversals", c.REVERSALS, changes.reversals)
         if changes.adjustments:
             await self._copy("adjustments", c.ADJUSTMENTS, changes.adjustments)
+        if changes.amendments:
+            await self._copy("amendments", c.AMENDMENTS, changes.amendments)
+        if changes.manual:
+            await self._copy("manual_adjustments", c.MANUAL_ADJUSTMENTS, changes.manual)
         for tenant, entry, amount, quantities in changes.reversed_usage:
             await self._one("reverse_usage", tenant, entry, amount, quantities)
         await self._write_accounts(changes)

@@ -690,6 +690,7 @@ HANDLERS: Final[dict[type, Callable[[ShardModel, Any], None]]] = {
     e.LimitExceeded: ShardModel._limit_exceeded,
     e.UsageReversed: ShardModel._correction,
     e.GrantRestored: ShardModel._correction,
+    e.BalanceAdjusted: ShardModel._correction,
     e.AdjustmentNoted: ShardModel._adjustment_noted,
     e.HoldAuthorized: ShardModel._hold_authorized,
     e.AuthorizeDenied: ShardModel._denied,

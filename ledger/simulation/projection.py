@@ -32,6 +32,8 @@ _LAST: Final = {
     "reversals": (0, 1, 2),
     "adjustments": (0, 1, 2),
     "recurring_issues": (0, 1, 2),
+    "amendments": (0, 1, 2),
+    "manual": (0, 1, 2),
 }
 """Tables whose rows never change, and the columns of their primary keys."""
 
@@ -229,6 +231,8 @@ class SimulatedTables:
             ("reversals", changes.reversals),
             ("adjustments", changes.adjustments),
             ("recurring_issues", changes.recurring_issues),
+            ("amendments", changes.amendments),
+            ("manual", changes.manual),
         ):
             for row in rows:
                 key = (table, *(row[place] for place in _LAST[table]))

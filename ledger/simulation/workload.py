@@ -15,6 +15,8 @@ from typing import Any, Final, NamedTuple
 from ledger.core.catalog import asset_number
 from ledger.core.commands import (
     AbandonRequest,
+    AdjustBalance,
+    AmendUsage,
     ApplyConfiguration,
     AuthorizeHold,
     CaptureHold,
@@ -377,6 +379,8 @@ NOT_DRAWN: Final[frozenset[type]] = frozenset(
         PauseRecurring,
         ResumeRecurring,
         EndRecurring,
+        AmendUsage,
+        AdjustBalance,
     }
 )
 """Commands that no world draws: their own properties are in tests/core."""

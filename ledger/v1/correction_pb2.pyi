@@ -12,6 +12,8 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from ledger.v1 import types_pb2 as _types_pb2
+from ledger.v1 import usage_pb2 as _usage_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -431,3 +433,213 @@ class ReverseUsageResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReverseUsageResponse: _TypeAlias = ReverseUsageResponse  # noqa: Y015
+
+@_typing.final
+class AmendUsageRequest(_message.Message):
+    """Amends a usage event."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    EVENT_FIELD_NUMBER: _builtins.int
+    ENTRY_FIELD_NUMBER: _builtins.int
+    REPLACEMENT_FIELD_NUMBER: _builtins.int
+    ENDED_GRANTS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    request_id: _builtins.str
+    """Identity of the call in the account's family for 35 days, 1 to 128 bytes, required."""
+    account: _builtins.str
+    """Id or alias of the account that used, or of another account of its family, 1 to 128 bytes."""
+    ended_grants: Global___EndedGrants.ValueType
+    """Where units go whose grant has ended."""
+    reason: _builtins.str
+    """Why, at most 1,024 bytes; empty = not said. Kept erasable, apart from the hash chain."""
+    actor: _builtins.str
+    """Who asked for it, at most 128 bytes; empty = not said. Kept like `reason`."""
+    @_builtins.property
+    def event(self) -> Global___SourceAndId:
+        """Found by source and id for 35 days after it was recorded."""
+
+    @_builtins.property
+    def entry(self) -> Global___EntryRef:
+        """Found for ever by its place in the journal."""
+
+    @_builtins.property
+    def replacement(self) -> _usage_pb2.UsageEvent:
+        """What is recorded in its stead, required: of the same account (leave `account` empty), under an
+        id that is not recorded yet. Product and source empty = those of `event`; effective_at_us 0 =
+        when the corrected usage happened, and it may be as old as that.
+        """
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        account: _builtins.str = ...,
+        event: Global___SourceAndId | None = ...,
+        entry: Global___EntryRef | None = ...,
+        replacement: _usage_pb2.UsageEvent | None = ...,
+        ended_grants: Global___EndedGrants.ValueType = ...,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "event", b"event", "replacement", b"replacement", "usage", b"usage"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "actor", b"actor", "ended_grants", b"ended_grants", "entry", b"entry", "event", b"event", "reason", b"reason", "replacement", b"replacement", "request_id", b"request_id", "tenant", b"tenant", "usage", b"usage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_usage: _TypeAlias = _typing.Literal["event", "entry"]  # noqa: Y015
+    _WhichOneofArgType_usage: _TypeAlias = _typing.Literal["usage", b"usage"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_usage) -> _WhichOneofReturnType_usage | None: ...
+
+Global___AmendUsageRequest: _TypeAlias = AmendUsageRequest  # noqa: Y015
+
+@_typing.final
+class AmendUsageResponse(_message.Message):
+    """The amendment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REVERSAL_FIELD_NUMBER: _builtins.int
+    USAGE_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    """Code of the asset of the replacement's charge; empty where nothing was charged."""
+    scale: _builtins.int
+    """Scale of `asset`, 0 to 18."""
+    position: _builtins.str
+    """Where both are recorded."""
+    replayed: _builtins.bool
+    """True: the request_id was recorded before with the same body."""
+    @_builtins.property
+    def reversal(self) -> Global___ReversalResult:
+        """What was given back."""
+
+    @_builtins.property
+    def usage(self) -> _usage_pb2.IngestResult:
+        """What became of the replacement; its charge is in `asset`."""
+
+    def __init__(
+        self,
+        *,
+        reversal: Global___ReversalResult | None = ...,
+        usage: _usage_pb2.IngestResult | None = ...,
+        asset: _builtins.str = ...,
+        scale: _builtins.int = ...,
+        position: _builtins.str = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["reversal", b"reversal", "usage", b"usage"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "position", b"position", "replayed", b"replayed", "reversal", b"reversal", "scale", b"scale", "usage", b"usage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AmendUsageResponse: _TypeAlias = AmendUsageResponse  # noqa: Y015
+
+@_typing.final
+class AdjustBalanceRequest(_message.Message):
+    """Adjusts a balance by hand."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    GRANT_ID_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_US_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    request_id: _builtins.str
+    """Identity of the call in the account's family for 35 days, 1 to 128 bytes, required."""
+    account: _builtins.str
+    """Id or alias of the account, 1 to 128 bytes."""
+    asset: _builtins.str
+    """Code of the asset, which must exist."""
+    amount: _builtins.int
+    """Units in minor units of `asset`: above 0 credits them, below 0 debits them; never 0."""
+    grant_id: _builtins.str
+    """A grant of the account: a credit goes back to it, at most what was drawn from it; a debit is
+    drawn from it. Empty: a credit is a new free grant; a debit is drawn like usage of the product
+    `adjustment`: grants in their order, overdraft, overage.
+    """
+    expires_at_us: _builtins.int
+    """When a new free grant expires, in microseconds; 0 = never."""
+    reason: _builtins.str
+    """Why, 1 to 1,024 bytes, required. Kept erasable, apart from the hash chain."""
+    actor: _builtins.str
+    """Who adjusts, 1 to 128 bytes, required. Kept like `reason`."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        account: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        amount: _builtins.int = ...,
+        grant_id: _builtins.str = ...,
+        expires_at_us: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "actor", b"actor", "amount", b"amount", "asset", b"asset", "expires_at_us", b"expires_at_us", "grant_id", b"grant_id", "reason", b"reason", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdjustBalanceRequest: _TypeAlias = AdjustBalanceRequest  # noqa: Y015
+
+@_typing.final
+class AdjustBalanceResponse(_message.Message):
+    """The adjustment."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GRANT_ID_FIELD_NUMBER: _builtins.int
+    SLICES_FIELD_NUMBER: _builtins.int
+    GIVEN_BACK_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    grant_id: _builtins.str
+    """Id of the grant that was issued, or that the caller named; empty where a debit named none."""
+    position: _builtins.str
+    """Where it is recorded."""
+    replayed: _builtins.bool
+    """True: the request_id was recorded before with the same body."""
+    @_builtins.property
+    def slices(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Slice]:
+        """The pots that a debit was drawn from, in the order drawn."""
+
+    @_builtins.property
+    def given_back(self) -> _containers.RepeatedCompositeFieldContainer[Global___GivenBack]:
+        """What went back to the named grant."""
+
+    def __init__(
+        self,
+        *,
+        grant_id: _builtins.str = ...,
+        slices: _abc.Iterable[_types_pb2.Slice] | None = ...,
+        given_back: _abc.Iterable[Global___GivenBack] | None = ...,
+        position: _builtins.str = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["given_back", b"given_back", "grant_id", b"grant_id", "position", b"position", "replayed", b"replayed", "slices", b"slices"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___AdjustBalanceResponse: _TypeAlias = AdjustBalanceResponse  # noqa: Y015

@@ -40,6 +40,16 @@ class CorrectionServiceStub:
                 request_serializer=ledger_dot_v1_dot_correction__pb2.ReverseUsageRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_correction__pb2.ReverseUsageResponse.FromString,
                 _registered_method=True)
+        self.AmendUsage = channel.unary_unary(
+                '/ledger.v1.CorrectionService/AmendUsage',
+                request_serializer=ledger_dot_v1_dot_correction__pb2.AmendUsageRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_correction__pb2.AmendUsageResponse.FromString,
+                _registered_method=True)
+        self.AdjustBalance = channel.unary_unary(
+                '/ledger.v1.CorrectionService/AdjustBalance',
+                request_serializer=ledger_dot_v1_dot_correction__pb2.AdjustBalanceRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_correction__pb2.AdjustBalanceResponse.FromString,
+                _registered_method=True)
 
 
 class CorrectionServiceServicer:
@@ -55,6 +65,22 @@ class CorrectionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def AmendUsage(self, request, context):
+        """Gives all that is left of a usage event back and records another in its stead, both or neither.
+        Each entry names the other. Refused where either would be.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def AdjustBalance(self, request, context):
+        """Credits units to an account by hand, or debits them, for what no correction can put right.
+        FAILED_PRECONDITION where a debit is not afforded.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CorrectionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -62,6 +88,16 @@ def add_CorrectionServiceServicer_to_server(servicer, server):
                     servicer.ReverseUsage,
                     request_deserializer=ledger_dot_v1_dot_correction__pb2.ReverseUsageRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_correction__pb2.ReverseUsageResponse.SerializeToString,
+            ),
+            'AmendUsage': grpc.unary_unary_rpc_method_handler(
+                    servicer.AmendUsage,
+                    request_deserializer=ledger_dot_v1_dot_correction__pb2.AmendUsageRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_correction__pb2.AmendUsageResponse.SerializeToString,
+            ),
+            'AdjustBalance': grpc.unary_unary_rpc_method_handler(
+                    servicer.AdjustBalance,
+                    request_deserializer=ledger_dot_v1_dot_correction__pb2.AdjustBalanceRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_correction__pb2.AdjustBalanceResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -92,6 +128,60 @@ class CorrectionService:
             '/ledger.v1.CorrectionService/ReverseUsage',
             ledger_dot_v1_dot_correction__pb2.ReverseUsageRequest.SerializeToString,
             ledger_dot_v1_dot_correction__pb2.ReverseUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AmendUsage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.CorrectionService/AmendUsage',
+            ledger_dot_v1_dot_correction__pb2.AmendUsageRequest.SerializeToString,
+            ledger_dot_v1_dot_correction__pb2.AmendUsageResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def AdjustBalance(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.CorrectionService/AdjustBalance',
+            ledger_dot_v1_dot_correction__pb2.AdjustBalanceRequest.SerializeToString,
+            ledger_dot_v1_dot_correction__pb2.AdjustBalanceResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -42,6 +42,14 @@ class CorrectionServiceStub:
     asked; each is applied or refused by itself (rule I3). Sending the same request ids again is
     always safe. No reversal or more than 1,000 is INVALID_ARGUMENT and records nothing.
     """
+    AmendUsage: _grpc.UnaryUnaryMultiCallable[_correction_pb2.AmendUsageRequest, _correction_pb2.AmendUsageResponse]
+    """Gives all that is left of a usage event back and records another in its stead, both or neither.
+    Each entry names the other. Refused where either would be.
+    """
+    AdjustBalance: _grpc.UnaryUnaryMultiCallable[_correction_pb2.AdjustBalanceRequest, _correction_pb2.AdjustBalanceResponse]
+    """Credits units to an account by hand, or debits them, for what no correction can put right.
+    FAILED_PRECONDITION where a debit is not afforded.
+    """
 
 @_typing.type_check_only
 class CorrectionServiceAsyncStub(CorrectionServiceStub):
@@ -52,6 +60,14 @@ class CorrectionServiceAsyncStub(CorrectionServiceStub):
     """Gives recorded usage back, wholly or in part. Answers one result a reversal, in the order
     asked; each is applied or refused by itself (rule I3). Sending the same request ids again is
     always safe. No reversal or more than 1,000 is INVALID_ARGUMENT and records nothing.
+    """
+    AmendUsage: _aio.UnaryUnaryMultiCallable[_correction_pb2.AmendUsageRequest, _correction_pb2.AmendUsageResponse]  # type: ignore[assignment]
+    """Gives all that is left of a usage event back and records another in its stead, both or neither.
+    Each entry names the other. Refused where either would be.
+    """
+    AdjustBalance: _aio.UnaryUnaryMultiCallable[_correction_pb2.AdjustBalanceRequest, _correction_pb2.AdjustBalanceResponse]  # type: ignore[assignment]
+    """Credits units to an account by hand, or debits them, for what no correction can put right.
+    FAILED_PRECONDITION where a debit is not afforded.
     """
 
 class CorrectionServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -66,6 +82,26 @@ class CorrectionServiceServicer(metaclass=_abc_1.ABCMeta):
         """Gives recorded usage back, wholly or in part. Answers one result a reversal, in the order
         asked; each is applied or refused by itself (rule I3). Sending the same request ids again is
         always safe. No reversal or more than 1,000 is INVALID_ARGUMENT and records nothing.
+        """
+
+    @_abc_1.abstractmethod
+    def AmendUsage(
+        self,
+        request: _correction_pb2.AmendUsageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_correction_pb2.AmendUsageResponse, _abc.Awaitable[_correction_pb2.AmendUsageResponse]]:
+        """Gives all that is left of a usage event back and records another in its stead, both or neither.
+        Each entry names the other. Refused where either would be.
+        """
+
+    @_abc_1.abstractmethod
+    def AdjustBalance(
+        self,
+        request: _correction_pb2.AdjustBalanceRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_correction_pb2.AdjustBalanceResponse, _abc.Awaitable[_correction_pb2.AdjustBalanceResponse]]:
+        """Credits units to an account by hand, or debits them, for what no correction can put right.
+        FAILED_PRECONDITION where a debit is not afforded.
         """
 
 def add_CorrectionServiceServicer_to_server(servicer: CorrectionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

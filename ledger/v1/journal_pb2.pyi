@@ -97,6 +97,10 @@ class _MutationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mutation
     """It was resumed."""
     MUTATION_KIND_END_RECURRING_GRANT: _MutationKind.ValueType  # 74
     """It was ended."""
+    MUTATION_KIND_AMEND_USAGE: _MutationKind.ValueType  # 35
+    """CorrectionService.AmendUsage."""
+    MUTATION_KIND_ADJUST_BALANCE: _MutationKind.ValueType  # 37
+    """CorrectionService.AdjustBalance."""
 
 class MutationKind(_MutationKind, metaclass=_MutationKindEnumTypeWrapper):
     """The kind of a recorded call."""
@@ -141,6 +145,10 @@ MUTATION_KIND_RESUME_RECURRING_GRANT: MutationKind.ValueType  # 73
 """It was resumed."""
 MUTATION_KIND_END_RECURRING_GRANT: MutationKind.ValueType  # 74
 """It was ended."""
+MUTATION_KIND_AMEND_USAGE: MutationKind.ValueType  # 35
+"""CorrectionService.AmendUsage."""
+MUTATION_KIND_ADJUST_BALANCE: MutationKind.ValueType  # 37
+"""CorrectionService.AdjustBalance."""
 Global___MutationKind: _TypeAlias = MutationKind  # noqa: Y015
 
 @_typing.final

@@ -21,6 +21,7 @@ from ledger.core.events import (
     AccountUnfrozen,
     AdjustmentNoted,
     AuthorizeDenied,
+    BalanceAdjusted,
     BookKind,
     ConfigurationApplied,
     Event,
@@ -78,6 +79,7 @@ class Rules:
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
+        self._replacement = b""  # key of the usage that is to follow an amendment's reversal
 
     def before(self, state: State, event: Event) -> None:
         """What the entry may not say, given what is there. May raise KeyError where the entry names
@@ -128,8 +130,12 @@ class Rules:
 
     def _usage(self, state: State, event: UsageRecorded) -> None:
         account = state.accounts[event.account]
-        if not state.window_start <= event.effective_at <= state.window_end:
-            window = f"{state.window_start} to {state.window_end}"
+        start = state.window_start
+        if event.key == self._replacement:  # may be as old as what it stands for
+            start = state.recorded_at - CORRECTION_WINDOW_US
+        self._replacement = b""
+        if not start <= event.effective_at <= state.window_end:
+            window = f"{start} to {state.window_end}"
             self._wrong(state, "effective time", window, event.effective_at)
         self._takes(state, account, event.effective_at, new=not event.hold or event.late == 1)
         self._slices(state, account, event)
@@ -185,6 +191,7 @@ class Rules:
 
     def _reversed(self, state: State, event: UsageReversed) -> None:
         """What can be said without the event that is corrected: see `reversals` for the rest."""
+        self._replacement = event.replaced_by
         account = state.accounts[event.account]
         if event.effective_at < state.recorded_at - CORRECTION_WINDOW_US:
             limit = f"after {state.recorded_at - CORRECTION_WINDOW_US}"
@@ -223,6 +230,34 @@ class Rules:
                 continue
             keeps = grant.price_paid * (grant.drawn - units) // grant.amount
             self._equal(state, f"money of grant {number}", grant.recognised - keeps, money)
+
+    def _adjusted(self, state: State, event: BalanceAdjusted) -> None:
+        """Debited by slices, credited to a grant, or by the grant that was just issued."""
+        account = state.accounts[event.account]
+        drawn = sum([piece.amount for piece in event.slices])
+        back = sum([piece.amount for piece in event.given_back])
+        issued = 0
+        if event.amount > 0 and not event.grant_given:
+            grant = state.grants[event.grant]
+            self._equal(state, "account of the grant", event.account, grant.account.number)
+            self._equal(state, "price of the grant", 0, grant.price_paid)
+            issued = grant.amount
+        self._equal(state, "sum adjusted", event.amount, back + issued - drawn)
+        for piece in event.slices:
+            book = state.books.accounts[piece.book]
+            self._equal(state, f"asset of book {book.number}", event.asset, book.asset)
+            self._equal(state, f"kind of book {book.number}", _BOOK_OF_POT[piece.pot], book.kind)
+            if not _pays_for(book, account):
+                self._wrong(state, f"owner of book {book.number}", "its own line", book.owner)
+        for returned in event.given_back:
+            grant_of = state.books.accounts[returned.book].grant
+            self._equal(state, "book given back to", returned.drawn, returned.book)
+            if grant_of is None or returned.amount > grant_of.drawn:
+                self._wrong(state, "given back by hand", "what was drawn", returned.amount)
+                continue
+            keeps = grant_of.price_paid * (grant_of.drawn - returned.amount) // grant_of.amount
+            money = grant_of.recognised - keeps
+            self._equal(state, f"money of grant {grant_of.number}", money, returned.value)
 
     def _returns_to(self, state: State, grant: Grant, number: int) -> None:
         """Back to the grant; where it has ended, to one in its stead or to where its rest went."""
@@ -531,6 +566,7 @@ _JUDGES: Final[dict[type, Callable[[Rules, State, Any], None]]] = {
     UsageReversed: Rules._reversed,
     GrantRestored: Rules._restored,
     AdjustmentNoted: Rules._noted,
+    BalanceAdjusted: Rules._adjusted,
     HoldAuthorized: Rules._authorized,
     AuthorizeDenied: Rules._denied,
     HoldReleased: Rules._released,

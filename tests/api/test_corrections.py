@@ -190,3 +190,157 @@ async def test_bad_input_says_which_field(spent, changes: dict[str, Any], field:
     [result] = await reverse(spent, of("u", **changes))
     assert (result.outcome, result.field) == (REFUSED, field)
     assert (await spent.balance("acme")).available == "700"
+
+
+# -- amendments ----------------------------------------------------------------------------------
+
+wrong = usage_pb2.UsageEvent
+MINUS, NOTHING = {"input_tokens": -1}, {"input_tokens": 0}
+BEYOND = pb.EntryRef(entry_seq=9_999)
+
+
+def amending(event_id: str = "u", replacement: str = "v", **changes: Any) -> pb.AmendUsageRequest:
+    usage = usage_pb2.UsageEvent(
+        id=replacement, quantities={"input_tokens": 10, "output_tokens": 0}, operation="retry"
+    )
+    usage.MergeFrom(changes.pop("usage", usage_pb2.UsageEvent()))
+    fields = {
+        "tenant": TENANT,
+        "request_id": "amend",
+        "account": "acme",
+        "event": pb.SourceAndId(source="gateway", id=event_id),
+        "replacement": usage,
+        "reason": "counted twice",
+        "actor": "mary",
+        **changes,
+    }
+    return pb.AmendUsageRequest(**fields)
+
+
+async def test_an_amendment_reverses_and_records_at_once(spent: Served) -> None:
+    reply = await spent.corrections.AmendUsage(amending())
+    assert (reply.reversal.outcome, reply.reversal.amount) == (APPLIED, 600)
+    assert reply.usage.outcome == usage_pb2.INGEST_OUTCOME_APPLIED
+    assert (reply.usage.charge, reply.asset, reply.scale) == (30, "credit", 6)
+    before, after = await shown(spent, "u"), await shown(spent, "v")
+    assert (before.reversed, after.charge, after.operation) == (600, 30, "retry")
+    assert after.effective_at_us == before.effective_at_us
+    assert after.batch_seq > before.batch_seq
+    assert after.entry_seq > reply.reversal.entry_seq
+    assert (await spent.balance("acme")).available == "1270"
+    again = await spent.corrections.AmendUsage(amending())
+    assert again.replayed and again.reversal.replayed
+    again.replayed = again.reversal.replayed = False
+    assert again == reply
+    outcome = await spent.journal.GetOutcome(
+        journal_pb2.GetOutcomeRequest(tenant=TENANT, account="acme", request_id="amend")
+    )
+    assert outcome.kind == journal_pb2.MUTATION_KIND_AMEND_USAGE
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "field"),
+    [
+        ({"request_id": ""}, "FIELD_REQUIRED", "request_id"),
+        ({"event": pb.SourceAndId(source="gateway", id="x")}, "USAGE_UNKNOWN", "event.id"),
+        (
+            {"event": None, "entry": pb.EntryRef(entry_seq=9_999)},
+            "ENTRY_UNKNOWN",
+            "entry.entry_seq",
+        ),
+        ({"replacement": None}, "FIELD_REQUIRED", "replacement"),
+        ({"usage": wrong(id="u")}, "CONFLICT", "replacement.id"),
+        ({"usage": wrong(account="b")}, "FIELD_NOT_ALLOWED", "replacement.account"),
+        (
+            {"usage": usage_pb2.UsageEvent(quantities={"input_tokens": -1})},
+            "QUANTITY_INVALID",
+            "quantities",
+        ),
+        (
+            {"usage": usage_pb2.UsageEvent(quantities={"input_tokens": 0})},
+            "QUANTITIES_ALL_ZERO",
+            "quantities",
+        ),
+        ({"usage": wrong(effective_at_us=2**62)}, "IN_FUTURE", "effective_at_us"),
+        ({"ended_grants": 7}, "NUMBER_OUT_OF_RANGE", "ended_grants"),
+    ],
+)
+async def test_an_amendment_that_is_wrong_changes_nothing(
+    spent: Served, changes: dict[str, Any], reason: str, field: str
+) -> None:
+    found = await refusal_of(spent.corrections.AmendUsage(amending(**changes)))
+    assert found.reason == reason
+    assert found.metadata["field"].startswith(field)
+    assert (await spent.balance("acme")).available == "700"
+
+
+async def test_another_body_is_a_conflict(spent: Served) -> None:
+    await spent.corrections.AmendUsage(amending())
+    for changes, field in (
+        ({"usage": usage_pb2.UsageEvent(quantities={"output_tokens": 1})}, "replacement"),
+        ({"replacement": "w"}, "replacement.id"),
+        ({"reason": "another"}, "reason"),
+    ):
+        found = await refusal_of(spent.corrections.AmendUsage(amending(**changes)))
+        assert (found.reason, found.metadata["field"]) == ("CONFLICT", field)
+    [reversal] = await reverse(spent, of("u", request_id="amend"))
+    assert (reversal.reason, reversal.field) == ("CONFLICT", "request")
+
+
+# -- manual adjustments --------------------------------------------------------------------------
+
+
+def adjusting(amount: int, **changes: Any) -> pb.AdjustBalanceRequest:
+    fields = {
+        "tenant": TENANT,
+        "request_id": f"adjust {amount}",
+        "account": "acme",
+        "asset": "credit",
+        "amount": amount,
+        "reason": "goodwill",
+        "actor": "mary",
+        **changes,
+    }
+    return pb.AdjustBalanceRequest(**fields)
+
+
+async def test_units_are_credited_and_debited_by_hand(spent: Served) -> None:
+    credit = await spent.corrections.AdjustBalance(adjusting(50))
+    assert credit.grant_id and not credit.slices and not credit.given_back
+    assert (await spent.balance("acme")).available == "750"
+    again = await spent.corrections.AdjustBalance(adjusting(50))
+    assert (again.grant_id, again.replayed) == (credit.grant_id, True)
+    debit = await spent.corrections.AdjustBalance(adjusting(-720))
+    assert sum(piece.amount for piece in debit.slices) == 720
+    assert debit.slices[0].grant_id == credit.grant_id, "priority 0 pays first"
+    [paid, *_] = (await shown(spent, "u")).slices
+    back = await spent.corrections.AdjustBalance(adjusting(100, grant_id=paid.grant_id))
+    assert [(each.grant_id, each.amount, each.value) for each in back.given_back] == [
+        (paid.grant_id, 100, 10)
+    ]
+    assert (await spent.balance("acme")).available == "130"
+    outcome = await spent.journal.GetOutcome(
+        journal_pb2.GetOutcomeRequest(tenant=TENANT, account="acme", request_id="adjust 50")
+    )
+    assert outcome.kind == journal_pb2.MUTATION_KIND_ADJUST_BALANCE
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "field"),
+    [
+        ({"amount": 0}, "AMOUNT_INVALID", "amount"),
+        ({"amount": -(2**63)}, "NUMBER_OUT_OF_RANGE", "amount"),
+        ({"amount": -701}, "INSUFFICIENT_CREDITS", "amount"),
+        ({"reason": ""}, "FIELD_REQUIRED", "reason"),
+        ({"actor": ""}, "FIELD_REQUIRED", "actor"),
+        ({"asset": "gold"}, "ASSET_UNKNOWN", "asset"),
+        ({"grant_id": "grant_x"}, "GRANT_UNKNOWN", "grant_id"),
+        ({"expires_at_us": 1}, "EXPIRY_INVALID", "expires_at_us"),
+    ],
+)
+async def test_an_adjustment_that_is_wrong_changes_nothing(
+    spent: Served, changes: dict[str, Any], reason: str, field: str
+) -> None:
+    found = await refusal_of(spent.corrections.AdjustBalance(adjusting(**{"amount": 5, **changes})))
+    assert (found.reason, found.metadata["field"]) == (reason, field)
+    assert (await spent.balance("acme")).available == "700"

@@ -197,6 +197,28 @@ async def test_every_service_answers_at_a_server_that_does_not_own_the_account(
         )
     ).results
     assert reversal.amount == 600
+    amended = await far.corrections.AmendUsage(
+        correction_pb2.AmendUsageRequest(
+            tenant=TENANT,
+            request_id="amend",
+            account=team,
+            event=correction_pb2.SourceAndId(source="gateway", id="b"),
+            replacement=event("c", ""),
+        )
+    )
+    assert amended.usage.charge == 600
+    adjusted = await far.corrections.AdjustBalance(
+        correction_pb2.AdjustBalanceRequest(
+            tenant=TENANT,
+            request_id="adjust",
+            account=team,
+            asset="credit",
+            amount=7,
+            reason="goodwill",
+            actor="mary",
+        )
+    )
+    assert adjusted.grant_id
     voided = await far.grants.Void(
         grant_pb2.GrantServiceVoidRequest(
             tenant=TENANT, request_id="void", grant_id=grant.grant.grant_id
@@ -217,7 +239,7 @@ async def test_every_service_answers_at_a_server_that_does_not_own_the_account(
     assert passed >= {
         "Create", "Issue", "Ingest", "Check", "Get", "Quote", "Authorize", "Capture", "Release",
         "GetOutcome", "List", "UpdatePolicy", "AssignAlias", "ListAliases", "EndAlias", "Void",
-        "Close", "Erase", "ReverseUsage",
+        "Close", "Erase", "ReverseUsage", "AmendUsage", "AdjustBalance",
     }  # fmt: skip
 
 

@@ -15,6 +15,8 @@ One statement a line; `-> ...` says what must come of it (without it: anything b
     recurring NAME AMOUNT as=R [TERMS] [starts=TIME] [ends=TIME] [key=EXTERNAL]
     change   R AMOUNT [now] [TERMS] [version=N]    pause R    resume R    end R [now]
     clock    +DURATION | TIME      moves time: a new batch, nothing is posted by it
+    amend    ID TOKENS as=ID [of=PRODUCT] [at=TIME] [ended=onward]
+    adjust   NAME AMOUNT [grant=GRANT] [as=GRANT] [expires=TIME] [asset=usd]
     sweep                   posts what time has made due
     expect   ...            see `_expect`
 
@@ -211,6 +213,47 @@ class LedgerCase:
         self._keep(request_id, FAMILY.request(request_id))
         return told
 
+    def _amend(self, options: dict[str, str], called: str, tokens: str) -> str:
+        original = self.entries[called]
+        assert isinstance(original.event, e.UsageRecorded)
+        event_id = options["as"]
+        usage = c.RecordUsage(
+            FAMILY.usage("case", event_id),
+            original.event.account,
+            self.core.shape(options.get("of", "chat"), "tokens"),
+            (int(tokens),),
+            self._time(options.get("at")) or original.event.effective_at,
+            c.NO_NAMES,
+        )
+        request_id = options.get("id") or self._next_id()
+        command = c.AmendUsage(
+            FAMILY.request(request_id),
+            original.event.account,
+            original,
+            usage,
+            FAMILY.pairs((("tokens", tokens), ("product", options.get("of", "chat")))),
+            e.EndedGrants[options.get("ended", "restore").upper()],
+        )
+        told = self.execute(command)[1]
+        self._keep(event_id, usage.key)
+        self._keep(request_id, command.key)
+        return told
+
+    def _adjust(self, options: dict[str, str], name: str, amount: str) -> str:
+        command = c.AdjustBalance(
+            self._request(options),
+            self.accounts.get(name, 404),
+            _ASSETS[options.get("asset", "credits")],
+            int(amount),
+            self.grants[options["grant"]] if "grant" in options else 0,
+            self._time(options.get("expires")),
+            FAMILY.pairs((("reason", options.get("why", "")),)),
+        )
+        outcome, told = self.execute(command)
+        if isinstance(outcome, e.BalanceAdjusted) and not outcome.grant_given and outcome.grant:
+            self.grants[options.get("as", name)] = outcome.grant
+        return told
+
     def _hold(self, options: dict[str, str], name: str, tokens: str) -> str:
         command = c.AuthorizeHold(
             self._request(options),
@@ -364,6 +407,10 @@ class LedgerCase:
             case e.UsageReversed():
                 parts = [self._returned(piece) for piece in event.given_back]
                 return ", ".join(parts) or "nothing"
+            case e.BalanceAdjusted():
+                parts = [self._slice(piece, "drawn") for piece in event.slices]
+                parts += [self._returned(piece) for piece in event.given_back]
+                return ", ".join(parts) or "credited"
             case e.GrantRestored():
                 self.grants[f"{self._called(event.of)}+"] = event.grant
                 return ""

@@ -2,7 +2,14 @@
 
 from __future__ import annotations
 
+from core_world import FAMILY, TENANT, card
 from ledger_case import LedgerCase, ledger_case
+
+from ledger.core.events import GrantKind, UsageRecorded, UsageReversed
+from ledger.core.limits import DAY_US
+from rating.card import PriceRow
+from rating.compile import CompiledCard
+from rating.versions import CardVersion
 
 
 @ledger_case
@@ -390,7 +397,168 @@ def test_a_reversal_of_a_closed_period_is_an_adjustment_in_the_open_one(case: Le
     """
 
 
-def case_request(request_id: str) -> bytes:
-    from core_world import FAMILY
+# -- amendments ----------------------------------------------------------------------------------
 
+
+@ledger_case
+def test_an_amendment_gives_back_and_records_anew_at_once(case: LedgerCase) -> None:
+    """
+    account acme
+    grant   acme 10 as=G paid=100
+    usage   acme 10 id=u
+    amend   u 4 as=v id=r           -> 10 to G worth 100; drawn 4 from G
+    expect  left G 6
+    expect  recognised G 40
+    amend   u 4 as=v id=r           -> replayed: 10 to G worth 100
+    amend   u 5 as=v id=r           -> refused CONFLICT replacement
+    amend   u 4 as=w id=r           -> refused CONFLICT replacement.id
+    reverse u id=r                  -> refused CONFLICT request
+    amend   u 4 as=x                -> refused CORRECTION_TOO_LARGE quantities
+    amend   v 7 as=u                -> refused CONFLICT replacement.id
+    amend   v 7 as=w of=image       -> 4 to G worth 40; drawn 7 from G
+    usage   acme 4 id=v at=+0s      -> replayed: drawn 4 from G
+    """
+    entries = [event for _, batch in case.core.batches for event in batch]
+    reversals = [event for event in entries if isinstance(event, UsageReversed)]
+    recorded = {event.key for event in entries if isinstance(event, UsageRecorded)}
+    assert len(reversals) == 2
+    assert {event.replaced_by for event in reversals} < recorded
+
+
+@ledger_case
+def test_an_amendment_that_is_invalid_in_part_changes_nothing(case: LedgerCase) -> None:
+    """
+    account acme
+    grant   acme 10 as=G
+    usage   acme 10 id=u
+    amend   u 0 as=v                -> refused QUANTITIES_ALL_ZERO quantities
+    amend   u 4 as=v at=+1h         -> refused IN_FUTURE effective_at_us
+    amend   u 4 as=v of=huge        -> refused OVERFLOW quantities
+    amend   u 4 as=v at=-401d       -> refused CORRECTION_TOO_OLD effective_at_us
+    expect  left G 0
+    """
+
+
+@ledger_case
+def test_what_is_older_than_the_window_is_amended_at_its_time(case: LedgerCase) -> None:
+    """
+    account acme
+    grant   acme 10 as=G
+    usage   acme 10 id=u
+    clock   +100d
+    amend   u 3 as=v -> 10 to G; adjustment; drawn 3 from G; adjustment
+    reverse v        -> 3 to G; adjustment
+    expect  left G 10
+    """
+
+
+# -- manual adjustments --------------------------------------------------------------------------
+
+
+@ledger_case
+def test_a_credit_by_hand_is_a_free_grant(case: LedgerCase) -> None:
+    """
+    # rule B3: debit promotion, credit grant
+    account acme
+    adjust  acme 7 id=r expires=+2d as=M -> issued; credited
+    adjust  acme 7 id=r expires=+2d      -> replayed: credited
+    adjust  acme 8 id=r expires=+2d      -> refused CONFLICT amount
+    expect  available acme 7
+    usage   acme 5                       -> drawn 5 from M
+    clock   +4d
+    sweep                                -> M expired 2
+    """
+    assert case.grant("M").kind == GrantKind.PROMOTIONAL
+
+
+@ledger_case
+def test_a_credit_by_hand_goes_back_to_a_grant(case: LedgerCase) -> None:
+    """
+    account acme
+    grant   acme 10 as=G paid=25
+    usage   acme 6
+    adjust  acme 7 grant=G         -> refused CORRECTION_TOO_LARGE amount
+    adjust  acme 4 grant=G id=r    -> 4 to G worth 10
+    adjust  acme 4 id=r            -> refused CONFLICT grant_id
+    expect  left G 8
+    expect  recognised G 5
+    void    G
+    adjust  acme 1 grant=G         -> refused GRANT_SETTLED grant_id
+    """
+
+
+@ledger_case
+def test_a_debit_by_hand_is_drawn(case: LedgerCase) -> None:
+    """
+    account acme overdraft=5
+    grant   acme 4 as=A paid=8 priority=1
+    grant   acme 6 as=B priority=2
+    adjust  acme -7         -> drawn 4 from A, drawn 3 from B
+    expect  recognised A 8
+    expect  used adjustment 7
+    adjust  acme -2 grant=B -> drawn 2 from B
+    adjust  acme -2 grant=B -> refused INSUFFICIENT_CREDITS amount
+    adjust  acme -3         -> drawn 1 from B, overdraft 2
+    adjust  acme -4         -> refused INSUFFICIENT_CREDITS amount
+    grant   acme 10 as=C    -> issued, repaid 2
+    """
+
+
+@ledger_case
+def test_adjustments_that_make_no_sense_are_refused(case: LedgerCase) -> None:
+    """
+    account acme
+    account other
+    grant   other 5 as=O
+    adjust  acme 0                  -> refused AMOUNT_INVALID amount
+    adjust  acme -1 expires=+1d     -> refused EXPIRY_INVALID expires_at_us
+    adjust  acme 1 expires=-1d      -> refused EXPIRY_INVALID expires_at_us
+    adjust  acme 1 grant=O          -> refused GRANT_UNKNOWN grant_id
+    adjust  acme -1 grant=O asset=usd -> refused GRANT_UNKNOWN grant_id
+    adjust  nobody 1                -> refused ACCOUNT_UNKNOWN account
+    close   acme
+    adjust  acme 1                  -> refused ACCOUNT_CLOSED account
+    """
+
+
+# -- late events (rule D5) -----------------------------------------------------------------------
+
+
+@ledger_case
+def test_a_late_event_draws_from_what_is_there_now_among_grants_of_its_time(
+    case: LedgerCase,
+) -> None:
+    """
+    account acme
+    grant   acme 5 as=OLD expires=+2d priority=2
+    clock   +1d
+    grant   acme 5 as=NEW priority=1
+    clock   +47h
+    usage   acme 1 at=-1h          -> drawn 1 from NEW
+    usage   acme 1 at=-24h         -> drawn 1 from NEW  # both are effective then: priority decides
+    usage   acme 1 at=-48h         -> drawn 1 from OLD  # before NEW, and OLD is in its grace (T3)
+    clock   +1h
+    sweep                          -> OLD expired 4
+    usage   acme 1 at=-49h         -> owed 1; 1 over the limit
+    """
+
+
+@ledger_case
+def test_a_late_event_is_priced_by_the_rate_then_in_force(case: LedgerCase) -> None:
+    """
+    account acme
+    grant   acme 100 as=G
+    clock   +2d
+    """
+    catalog = case.core.catalog
+    dearer = (PriceRow(product="chat", quantity="tokens", price="3"),)
+    compiled = CompiledCard(card("default", "credits", dearer), 9)
+    effective = case.core.now - DAY_US
+    catalog.add_card(TENANT, "default", CardVersion(9, case.core.now, effective, compiled))
+    case.core.begin_batch()
+    case.run("usage acme 10 at=-25h id=u -> drawn 10 from G")
+    case.run("reverse u 5 -> 5 to G")
+
+
+def case_request(request_id: str) -> bytes:
     return FAMILY.request(request_id)

@@ -13,6 +13,7 @@ from ledger.core.events import (
     AccountReopened,
     AccountUnfrozen,
     AdjustmentNoted,
+    BalanceAdjusted,
     Event,
     GrantReduced,
     GrantRestored,
@@ -49,6 +50,7 @@ LATER = {  # classes that came after the first version
     RecurringPaused,
     RecurringResumed,
     RecurringStarted,
+    BalanceAdjusted,
 }
 
 

@@ -28,6 +28,8 @@ TABLES = {
     "denials": "*",
     "reversals": "*",
     "adjustments": "*",
+    "amendments": "*",
+    "manual_adjustments": "*",
 }
 RUN = (
     "import asyncio, sys; from ledger.projections.projector import run_projector as r; "

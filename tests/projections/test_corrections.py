@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from ledger.core.commands import ReverseUsage, VoidGrant
+from ledger.core.commands import AdjustBalance, AmendUsage, Names, ReverseUsage, VoidGrant
 from ledger.core.events import UsageReversed
 from ledger.core.limits import DAY_US
+from ledger.core.outcomes import Refusal
 from ledger.journal.directory import Entry
 from ledger.verify import verify
-from tests.projections.books import Books, open_books
+from tests.projections.books import CREDIT, Books, open_books
 from tests.projections.projecting import looking, project
 
 
@@ -76,6 +77,58 @@ async def test_what_was_given_back_stands_in_the_tables(database: str) -> None:
             assert tuple(late) == ("late", True)
             value = await connection.fetchval("SELECT sum(value) FROM projection.transfers")
             assert value == 10 + 1, "what is recognised, net of what was given back"
+        report = await verify(database)
+        assert report.ok, report.findings
+
+
+async def test_amendments_and_adjustments_stand_in_the_tables(database: str) -> None:
+    async with open_books(database) as books:
+        team = await books.account("acme")
+        grant = await books.grant(team, 10_000, paid=100)
+        await books.use(team, "a")
+        writer = books.ledger.writers[team.shard]
+        recorded = await writer.recorded(books.ledger.family(team).usage("app", "a"))
+        assert recorded is not None
+        amend = AmendUsage(
+            books.key(team),
+            team.number,
+            recorded.original,
+            books.usage(team, "b", (10, 2)),
+            b"body",
+            texts=b"texts",
+            names=Names("", "amend", personal=(("reason", "wrong"),)),
+        )
+        adjustments = [
+            AdjustBalance(books.key(team), team.number, CREDIT, amount, number)
+            for amount, number in ((500, 0), (-700, 0), (30, grant.grant))
+        ]
+        outcomes = await books.ask(team, amend, *adjustments)
+        assert not any(isinstance(each, Refusal) for each in outcomes), outcomes
+        await project(database)
+        async with looking(database) as connection:
+            [amended] = await connection.fetch(
+                "SELECT u.event_id, u.charge, o.event_id, o.reversed, r.amount "
+                "FROM projection.amendments a "
+                "JOIN projection.usage_events u USING (tenant, shard, entry_seq) "
+                "JOIN projection.usage_events o ON o.entry_seq = a.original_entry "
+                "  AND o.shard = a.shard "
+                "JOIN projection.reversals r ON r.entry_seq = a.reversal_entry "
+                "  AND r.shard = a.shard"
+            )
+            assert tuple(amended) == ("b", 60, "a", 600, 600)
+            manual = await connection.fetch(
+                "SELECT amount, number FROM projection.manual_adjustments ORDER BY entry_seq"
+            )
+            assert [tuple(row) for row in manual] == [(500, 2), (-700, None), (30, 1)]
+            grants = await connection.fetch(
+                "SELECT drawn, returned, recognised, remaining FROM projection.grant_balances "
+                "ORDER BY number"
+            )
+            # b draws 60 of the paid grant; then the free one, then the paid one pays for 700
+            assert [tuple(map(_number, row)) for row in grants] == [
+                (230, 630, 2, 9_770),
+                (500, 0, 0, 0),
+            ]
         report = await verify(database)
         assert report.ok, report.findings
 
