@@ -95,10 +95,11 @@ BEGIN
         outcome           smallint NOT NULL CHECK (outcome IN (1, 2, 3)),
                                                      -- applied, suspense, quarantined
         late              boolean  NOT NULL,         -- captured after its hold had expired
+        by_expiry         boolean  NOT NULL,         -- a hold's estimate, charged when it expired
         quantities        bigint[] NOT NULL,
         charges           bigint[],                  -- NULL element = in suspense
         over_limit        bigint,                    -- the part that went by the excess policy
-        hold              bigint,                    -- settled by this event
+        hold              bigint,                    -- captured, or charged, by this event
         reason            text,                      -- UNPRICED, TOO_OLD
         trace             bytea,
         source            text,
@@ -317,11 +318,17 @@ BEGIN
         plan           uuid     NOT NULL,
         asset          bigint   NOT NULL,
         amount         bigint   NOT NULL CHECK (amount >= 0),
-        state          smallint NOT NULL CHECK (state BETWEEN 0 AND 3),
-                                                     -- open, captured, released, expired
+        state          smallint NOT NULL CHECK (state BETWEEN 0 AND 4),
+                                                     -- open, captured, released, expired, charged
         quantities     bigint[] NOT NULL,
         authorized_at  bigint   NOT NULL,
         expires_at     bigint   NOT NULL,
+        lifetime_max   bigint   NOT NULL,            -- from authorized_at, extensions included
+        expiry         smallint NOT NULL CHECK (expiry >= 1),            -- core's HoldExpiry
+        period         bigint   NOT NULL,            -- in which its overage counts
+        captured       bigint   NOT NULL CHECK (captured BETWEEN 0 AND amount),
+        captures       int      NOT NULL CHECK (captures >= 0),
+        reserved       bigint[],                     -- left of each slice; NULL = as authorised
         settled_at     bigint,
         settled_by     bigint,                       -- entry_seq
         trace          bytea,
@@ -349,7 +356,7 @@ BEGIN
     -- Usage with what its plan says; `slices` costs nothing where it is not asked for.
     CREATE VIEW usage AS
     SELECT u.tenant, u.shard, u.entry_seq, u.account, u.asset, u.effective_at, u.recorded_at,
-           u.outcome, u.reason, u.late, p.product, p.attributes, p.quantity_names, u.quantities,
+           u.outcome, u.reason, u.late, u.by_expiry, p.product, p.attributes, p.quantity_names, u.quantities,
            u.charges, u.charge, p.rate_card, p.card_version, p.price_rows, u.over_limit, u.hold,
            u.source, u.event_id, u.operation, u.operation_parent, u.personal, u.trace,
            (SELECT jsonb_agg(jsonb_build_object('pot', t.pot, 'book', t.debit_book,

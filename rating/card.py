@@ -48,11 +48,23 @@ class Meter(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
     subset_of: str = ""
 
 
+class ExpiryPolicy(StrEnum):
+    """What becomes of a hold that nobody settles in time (rule H2)."""
+
+    RELEASE = "release"  # all that it reserves goes back
+    CHARGE = "charge"  # what was estimated and not captured is charged
+
+
 class Product(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """Something sold, with the name that people read."""
+    """Something sold, with the name that people read, and the terms of holds for it.
+
+    ``batch``: its holds may live for 35 days from their authorisation, others for one (rule H1).
+    """
 
     product: str
     display_name: str = ""
+    hold_expiry: ExpiryPolicy = ExpiryPolicy.RELEASE
+    batch: bool = False
 
 
 class PriceRow(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

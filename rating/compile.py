@@ -9,7 +9,7 @@ classes only, so that it compiles with mypyc as it stands.
 from collections.abc import Mapping
 from typing import Final
 
-from rating.card import ANY, PriceRow, RateCard, Rounding
+from rating.card import ANY, PriceRow, Product, RateCard, Rounding
 from rating.exact import parse_price, scaled
 
 ROW_BITS: Final = 20  # rows of a card, 65,536 at most, with room to grow
@@ -119,6 +119,7 @@ class CompiledCard:
         "_by_product",
         "_parents",
         "_plans",
+        "_products",
         "_ratios",
         "_relevant",
         "_rounding",
@@ -141,9 +142,14 @@ class CompiledCard:
         self._by_product: dict[str, list[int]] = {}
         for ordinal, row in enumerate(card.rows):
             self._by_product.setdefault(row.product, []).append(ordinal)
+        self._products: dict[str, Product] = {each.product: each for each in card.products}
         self._ratios: dict[int, tuple[int, int]] = {}
         self._relevant: dict[str, tuple[str, ...]] = {}
         self._plans: dict[tuple[str, tuple[str | None, ...], tuple[str, ...]], Plan] = {}
+
+    def product(self, name: str) -> Product | None:
+        """The product as the card declares it; None where it declares none of that name."""
+        return self._products.get(name)
 
     def row(self, ordinal: int) -> PriceRow:
         """The row with this place in the card."""

@@ -12,6 +12,7 @@ from ledger.api.answers import Answer, answer_of, rendering
 from ledger.api.calls import Call
 from ledger.api.edge import Edge
 from ledger.api.errors import refused
+from ledger.api.hold_calls import HoldCalls
 from ledger.api.ids import HOLD
 from ledger.api.limits import Checked, id_fault
 from ledger.api.parse_plain import effective_at_fault
@@ -35,7 +36,7 @@ from ledger.core.events import (
     UsageRecorded,
 )
 from ledger.core.holds import Assessment, assess
-from ledger.core.limits import HOLD_LIFETIME_MAX_US
+from ledger.core.limits import HOLD_LIFETIME_BATCH_MAX_US
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.shapes import Shape
 from ledger.core.state import State
@@ -72,7 +73,7 @@ def advise(
     return Advice(found, account.version, account.card_key[1] if found.card_version else "")
 
 
-class DecisionService:
+class DecisionService(HoldCalls):
     """See ledger/v1/decision.proto."""
 
     def __init__(self, edge: Edge) -> None:
@@ -121,7 +122,7 @@ class DecisionService:
         shape, values = shape_of(edge.shapes, request)
         check = Checked()
         check.ids(request_id=request.request_id)
-        check.between("lifetime_us", request.lifetime_us, 0, HOLD_LIFETIME_MAX_US)
+        check.between("lifetime_us", request.lifetime_us, 0, HOLD_LIFETIME_BATCH_MAX_US)
         check.done()
         entry = await edge.account(tenant, request.account)
         edge.remember(entry)
@@ -147,7 +148,7 @@ class DecisionService:
         return response
 
     async def capture(self, request: pb.CaptureRequest, call: Call) -> pb.CaptureResponse:
-        """Settle a hold with what was really used."""
+        """Charge a hold with what was really used; it is settled unless it is to stay open."""
         edge = self._edge
         tenant = await edge.tenant(request.tenant)
         names, values = quantities_of(request.quantities)
@@ -164,6 +165,7 @@ class DecisionService:
             request.effective_at_us,
             Names("", request.request_id),
             call.trace,
+            request.keep_open,
         )
         ticket = await call.submit(edge.ledger, entry, command)
         answer = answer_of(ticket, {"hold_id": request.hold_id})

@@ -37,6 +37,7 @@ from ledger.core.events import (
     GrantIssued,
     GrantVoided,
     HoldAuthorized,
+    HoldExtended,
     HoldReleased,
     RecurringChanged,
     RecurringEnded,
@@ -44,6 +45,7 @@ from ledger.core.events import (
     RecurringResumed,
     RecurringStarted,
     RequestAbandoned,
+    UsageCaptured,
     UsageQuarantined,
     UsageRecorded,
     UsageReversed,
@@ -54,13 +56,16 @@ from ledger.engine.ticket import Replay
 from ledger.integrity.store import SealStore
 from ledger.journal.directory import PLACEMENT_HASH, Entry
 from ledger.v1 import journal_pb2 as pb
+from ledger.v1.decision_pb2 import ExtendResponse
 
 _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     UsageRecorded: pb.MUTATION_KIND_USAGE,  # a capture where it settled a hold
+    UsageCaptured: pb.MUTATION_KIND_CAPTURE,
     UsageQuarantined: pb.MUTATION_KIND_USAGE,
     HoldAuthorized: pb.MUTATION_KIND_AUTHORIZE,
     AuthorizeDenied: pb.MUTATION_KIND_AUTHORIZE,
     HoldReleased: pb.MUTATION_KIND_RELEASE,
+    HoldExtended: pb.MUTATION_KIND_EXTEND,
     AccountCreated: pb.MUTATION_KIND_CREATE_ACCOUNT,
     AccountPolicyUpdated: pb.MUTATION_KIND_UPDATE_POLICY,
     AccountClosed: pb.MUTATION_KIND_CLOSE_ACCOUNT,
@@ -197,6 +202,17 @@ class JournalService(ProofCalls):
                 response.release.CopyFrom(render_release(edge.assets, hold))
                 response.release.position = answer.position
                 response.release.replayed = True
+            case HoldExtended():
+                response.resource = mint(HOLD, entry.shard, event.account, event.hold)
+                hold = await hold_of(edge.writer(entry), event.account, event.hold)
+                response.extend.CopyFrom(
+                    ExtendResponse(
+                        expires_at_us=event.expires_at,
+                        hold_state=hold.state,
+                        position=answer.position,
+                        replayed=True,
+                    )
+                )
             case GrantIssued() | GrantVoided():
                 response.resource = mint(GRANT, entry.shard, event.account, event.grant)
             case (

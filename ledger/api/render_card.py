@@ -6,7 +6,7 @@ from typing import Final
 
 from ledger.api.errors import shown
 from ledger.journal.configuration import ConfigurationEntry
-from rating.card import CardFault, Meter, PriceRow, Product, RateCard, Rounding
+from rating.card import CardFault, ExpiryPolicy, Meter, PriceRow, Product, RateCard, Rounding
 from rating.v1 import card_pb2, pricing_pb2
 
 _ROUNDINGS: Final = {
@@ -15,16 +15,30 @@ _ROUNDINGS: Final = {
     card_pb2.ROUNDING_UP: Rounding.UP,
     card_pb2.ROUNDING_DOWN: Rounding.DOWN,
 }
+_EXPIRIES: Final = {
+    card_pb2.HOLD_EXPIRY_UNSPECIFIED: ExpiryPolicy.RELEASE,
+    card_pb2.HOLD_EXPIRY_RELEASE: ExpiryPolicy.RELEASE,
+    card_pb2.HOLD_EXPIRY_CHARGE: ExpiryPolicy.CHARGE,
+}
+_EXPIRY_NUMBERS: Final = {
+    ExpiryPolicy.RELEASE: card_pb2.HOLD_EXPIRY_UNSPECIFIED,
+    ExpiryPolicy.CHARGE: card_pb2.HOLD_EXPIRY_CHARGE,
+}
 _NUMBERS: Final = {rounding: number for number, rounding in _ROUNDINGS.items()}
 PROMPT_DEFAULT: Final = "input_tokens"
 
 
 def card_of(message: card_pb2.RateCard) -> RateCard | CardFault:
-    """The card of a message; a rounding that nobody knows is its only fault of form."""
+    """The card of a message; enums that nobody knows are its only faults of form."""
     rounding = _ROUNDINGS.get(message.rounding or card_pb2.ROUNDING_HALF_EVEN)
     if rounding is None:
         value = str(message.rounding)
         return CardFault("rounding", "ROUNDING_UNKNOWN", value, "there is no such rounding")
+    for place, product in enumerate(message.products):
+        if product.hold_expiry not in _EXPIRIES:
+            value = str(product.hold_expiry)
+            path = f"products[{place}].hold_expiry"
+            return CardFault(path, "HOLD_EXPIRY_UNKNOWN", value, "there is no such hold expiry")
     return RateCard(
         name=message.name,
         asset=message.asset,
@@ -46,7 +60,15 @@ def card_of(message: card_pb2.RateCard) -> RateCard | CardFault:
             ]
         ),
         products=tuple(
-            [Product(product.product, product.display_name) for product in message.products]
+            [
+                Product(
+                    product.product,
+                    product.display_name,
+                    _EXPIRIES[product.hold_expiry],
+                    product.batch,
+                )
+                for product in message.products
+            ]
         ),
         rounding=rounding,
         prompt_quantity=message.prompt_quantity or PROMPT_DEFAULT,
@@ -66,7 +88,12 @@ def render_card(card: RateCard) -> card_pb2.RateCard:
             for meter in card.meters
         ],
         products=[
-            card_pb2.Product(product=product.product, display_name=product.display_name)
+            card_pb2.Product(
+                product=product.product,
+                display_name=product.display_name,
+                hold_expiry=_EXPIRY_NUMBERS[product.hold_expiry],
+                batch=product.batch,
+            )
             for product in card.products
         ],
         rows=[

@@ -13,12 +13,14 @@ from ledger.core.events import (
     PlanDeclared,
     Pot,
     Suspense,
+    UsageCaptured,
     UsageRecorded,
 )
-from ledger.core.state import HOLD_CAPTURED, HOLD_EXPIRED, HOLD_RELEASED, State
+from ledger.core.state import HOLD_CAPTURED, HOLD_CHARGED, HOLD_EXPIRED, HOLD_RELEASED, State
 from ledger.engine.writer import Writer
 from ledger.v1 import decision_pb2 as pb
 from ledger.v1 import types_pb2, usage_pb2
+from rating.v1 import card_pb2
 
 HoldState: TypeAlias = types_pb2.HoldState.ValueType
 HOLD_STATE_OPEN: Final = types_pb2.HOLD_STATE_OPEN
@@ -26,18 +28,20 @@ HOLD_STATE_OPEN: Final = types_pb2.HOLD_STATE_OPEN
 DECISIONS: Final[Mapping[int, str]] = {
     number: name.removeprefix("DECISION_") for name, number in pb.Decision.items()
 }
-_ENDED: Final[Mapping[int, HoldState]] = {
+ENDED: Final[Mapping[int, HoldState]] = {
     HOLD_CAPTURED: types_pb2.HOLD_STATE_CAPTURED,
     HOLD_RELEASED: types_pb2.HOLD_STATE_RELEASED,
     HOLD_EXPIRED: types_pb2.HOLD_STATE_EXPIRED,
+    HOLD_CHARGED: types_pb2.HOLD_STATE_CHARGED,
 }
 
 
 class HoldView(NamedTuple):
-    """What is known of a hold: its state, and the amount and asset that it reserved."""
+    """What is known of a hold: its state, what it still reserves, and what went back at its end."""
 
     state: HoldState
-    amount: int
+    left: int
+    returned: int
     asset: int
 
 
@@ -46,12 +50,13 @@ def hold_view(state: State, account: int, number: int) -> HoldView:
     unspecified."""
     hold = state.holds.get(number)
     if hold is not None:
-        return HoldView(HOLD_STATE_OPEN, hold.amount, hold.asset)
+        return HoldView(HOLD_STATE_OPEN, hold.left, 0, hold.asset)
     owner = state.accounts.get(account)
     settled = state.settled_hold(owner, number) if owner is not None else None
     if settled is not None:
-        return HoldView(_ENDED[settled.ended], settled.amount, settled.asset)
-    return HoldView(types_pb2.HOLD_STATE_UNSPECIFIED, 0, 0)
+        returned = settled.amount - settled.captured
+        return HoldView(ENDED[settled.ended], 0, returned, settled.asset)
+    return HoldView(types_pb2.HOLD_STATE_UNSPECIFIED, 0, 0, 0)
 
 
 async def hold_of(writer: Writer, account: int, number: int) -> HoldView:
@@ -82,6 +87,7 @@ def render_authorize(
     response.hold_id = mint(HOLD, shard, event.account, event.hold)
     response.amount = sum([piece.amount for piece in event.slices])
     response.expires_at_us = event.expires_at
+    response.hold_expiry = card_pb2.HoldExpiry.ValueType(event.expiry)
     return response
 
 
@@ -95,23 +101,24 @@ def render_capture(
     outcome = usage_pb2.INGEST_OUTCOME_APPLIED
     if event.suspense:
         outcome, reason = usage_pb2.INGEST_OUTCOME_SUSPENSE, Suspense(event.suspense).name
-    paid_by_hold = min(charge, hold.amount) if plan.asset == hold.asset else 0
+    stays = isinstance(event, UsageCaptured)
     return pb.CaptureResponse(
         outcome=outcome,
         reason=reason,
         late=bool(event.late),
         charge=charge,
-        released=0 if event.late else hold.amount - paid_by_hold,
+        released=0 if event.late or stays else hold.returned,
         asset=asset.code,
         scale=asset.scale,
         over_limit=event.over_limit > 0,
         hold_state=hold.state,
+        hold_left=hold.left,
     )
 
 
 def render_release(assets: Assets, hold: HoldView) -> pb.ReleaseResponse:
-    """All but position and replay mark; a release gives back all of the hold."""
+    """All but position and replay mark; a release gives back all that captures have left."""
     asset = assets.of(hold.asset)
     return pb.ReleaseResponse(
-        released=hold.amount, asset=asset.code, scale=asset.scale, hold_state=hold.state
+        released=hold.returned, asset=asset.code, scale=asset.scale, hold_state=hold.state
     )

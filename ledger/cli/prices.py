@@ -178,7 +178,15 @@ def message_of(card: RateCard) -> Any:
         rounding=card_pb2.Rounding.Value(f"ROUNDING_{card.rounding.value.upper()}"),
         prompt_quantity=card.prompt_quantity,
         meters=[card_pb2.Meter(**msgspec.to_builtins(meter)) for meter in card.meters],
-        products=[card_pb2.Product(**msgspec.to_builtins(each)) for each in card.products],
+        products=[
+            card_pb2.Product(
+                product=each.product,
+                display_name=each.display_name,
+                hold_expiry=card_pb2.HoldExpiry.Value(f"HOLD_EXPIRY_{each.hold_expiry.upper()}"),
+                batch=each.batch,
+            )
+            for each in card.products
+        ],
         rows=[card_pb2.PriceRow(**msgspec.to_builtins(row)) for row in card.rows],
     )
 

@@ -68,18 +68,66 @@ class DecisionCalls:
         quantities: Mapping[str, int],
         *,
         effective_at_us: int = 0,
+        keep_open: bool = False,
         request_id: str = "",
     ) -> pb.CaptureResponse:
-        """Settle a hold with what was used; the rest goes back."""
+        """Charge a hold with what was used; the rest goes back, or with `keep_open` stays held."""
         request = pb.CaptureRequest(
             tenant=self._caller.tenant,
             request_id=request_id or self._caller.new_id(),
             hold_id=hold_id,
             quantities=dict(quantities),
             effective_at_us=effective_at_us,
+            keep_open=keep_open,
         )
         return await self._caller.call(
             lambda channel: DecisionServiceStub(channel).Capture, request
+        )
+
+    async def extend(
+        self, hold_id: str, *, lifetime_us: int = 0, request_id: str = ""
+    ) -> pb.ExtendResponse:
+        """Let an open hold live `lifetime_us` from now; 0 = 15 minutes."""
+        request = pb.ExtendRequest(
+            tenant=self._caller.tenant,
+            request_id=request_id or self._caller.new_id(),
+            hold_id=hold_id,
+            lifetime_us=lifetime_us,
+        )
+        return await self._caller.call(lambda channel: DecisionServiceStub(channel).Extend, request)
+
+    async def get_hold(self, hold_id: str, *, min_position: str | None = None) -> pb.Hold:
+        """One hold as it is at present."""
+        request = pb.GetHoldRequest(
+            tenant=self._caller.tenant,
+            hold_id=hold_id,
+            min_position=self._caller.min_position(min_position),
+        )
+        reply = await self._caller.call(
+            lambda channel: DecisionServiceStub(channel).GetHold, request
+        )
+        return reply.hold
+
+    async def list_holds(
+        self,
+        account: str,
+        *,
+        settled: bool = False,
+        page_size: int = 0,
+        page_token: str = "",
+        min_position: str | None = None,
+    ) -> pb.ListHoldsResponse:
+        """A page of an account's open holds, or of those settled in the last 35 days."""
+        request = pb.ListHoldsRequest(
+            tenant=self._caller.tenant,
+            account=account,
+            filter=pb.HOLD_FILTER_SETTLED if settled else pb.HOLD_FILTER_OPEN,
+            page_size=page_size,
+            page_token=page_token,
+            min_position=self._caller.min_position(min_position),
+        )
+        return await self._caller.call(
+            lambda channel: DecisionServiceStub(channel).ListHolds, request, account
         )
 
     async def release(self, hold_id: str, *, request_id: str = "") -> pb.ReleaseResponse:

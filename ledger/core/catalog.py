@@ -6,9 +6,13 @@ decision names a version that every replay can find. Nothing here is state: evol
 
 from __future__ import annotations
 
-from ledger.core.events import BookKind, PlanDeclared
+from typing import Final, NamedTuple
+
+from ledger.core.events import BookKind, HoldExpiry, PlanDeclared
+from ledger.core.limits import HOLD_LIFETIME_BATCH_MAX_US, HOLD_LIFETIME_MAX_US
 from ledger.core.shapes import Shape
-from rating.compile import NO_ROW, Plan
+from rating.card import ExpiryPolicy
+from rating.compile import NO_ROW, CompiledCard, Plan
 from rating.versions import CardVersion, CardVersions
 
 BOUNDS_MAX = 65_536  # shapes priced and remembered a card; x ~500 B = 33 MB
@@ -34,10 +38,20 @@ def asset_number(tenant: int, version: int) -> int:
     return tenant << ASSET_VERSION_BITS | version
 
 
+class HoldTerms(NamedTuple):
+    """How holds for a product end, and how long they may live (rules H1, H2)."""
+
+    expiry: HoldExpiry = HoldExpiry.RELEASE
+    lifetime_max: int = HOLD_LIFETIME_MAX_US
+
+
+USUAL_TERMS: Final = HoldTerms()
+
+
 class Bound:
     """A shape priced by one version of a card: what a usage event needs, looked up once."""
 
-    __slots__ = ("asset", "declaration", "plan", "used_key")
+    __slots__ = ("asset", "declaration", "plan", "terms", "used_key")
 
     def __init__(
         self,
@@ -45,11 +59,13 @@ class Bound:
         declaration: PlanDeclared,
         asset: int,
         used_key: tuple[int, BookKind, int, str],
+        terms: HoldTerms = USUAL_TERMS,
     ) -> None:
         self.plan = plan
         self.declaration = declaration
         self.asset = asset
         self.used_key = used_key
+        self.terms = terms  # of holds for the product
 
 
 class PricedCard:
@@ -120,9 +136,39 @@ class PricedCard:
                 asset,
             )
             used_key = (self.tenant, BookKind.USED, asset, shape.product)
-            bound = Bound(plan, declaration, asset, used_key)
+            card = self.card(plan.card_version)
+            bound = Bound(plan, declaration, asset, used_key, terms_of(card, shape.product))
             self._bounds[(shape, known)] = bound
         return bound
+
+    def card(self, version: int) -> CompiledCard | None:
+        """The version of that number; None where there is none."""
+        for each in self.versions.versions:
+            if each.version == version:
+                return each.card
+        return None
+
+    def declared(self, shape: Shape, declaration: PlanDeclared) -> Bound:
+        """The shape as a recorded declaration priced it: by the same rows of the same version."""
+        card = self.card(declaration.card_version)
+        assert card is not None, f"no version {declaration.card_version} of card {self.name!r}"
+        plan = card.match(shape.product, dict(shape.attributes), shape.quantity_names)
+        for step in (plan, *[step for _, step in plan.steps]):
+            if step.rows == declaration.rows:
+                return self.bound(shape, step)
+        raise AssertionError(f"version {card.version} of card {self.name!r} has no such rows")
+
+
+def terms_of(card: CompiledCard | None, product: str) -> HoldTerms:
+    """What a version of a card says of holds for a product (rules H1, H2)."""
+    declared = card.product(product) if card is not None else None
+    if declared is None:
+        return USUAL_TERMS
+    charges = declared.hold_expiry == ExpiryPolicy.CHARGE
+    return HoldTerms(
+        HoldExpiry.CHARGE if charges else HoldExpiry.RELEASE,
+        HOLD_LIFETIME_BATCH_MAX_US if declared.batch else HOLD_LIFETIME_MAX_US,
+    )
 
 
 def _unpriced(shape: Shape) -> Plan:

@@ -62,8 +62,20 @@ class AuthorizeHold(msgspec.Struct, gc=False):
     trace: bytes = b""
 
 
+class ExtendHold(msgspec.Struct, gc=False):
+    """Move an open hold's expiry to `lifetime` from now, later or earlier (rule H1)."""
+
+    key: bytes
+    account: int
+    hold: int
+    lifetime: int  # microseconds; 0 = the default
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
 class CaptureHold(msgspec.Struct, gc=False):
-    """Settle a hold at the actual quantities; the rest goes back (rule H1)."""
+    """Charge a hold with the actual quantities (rule H1): the rest goes back, or stays held where
+    `keep_open` says that more captures follow."""
 
     key: bytes
     account: int
@@ -73,6 +85,7 @@ class CaptureHold(msgspec.Struct, gc=False):
     effective_at: int  # 0 = the writer's clock
     names: Names = NO_NAMES
     trace: bytes = b""
+    keep_open: bool = False
 
 
 class ReleaseHold(msgspec.Struct, gc=False):
@@ -336,6 +349,7 @@ class ApplyConfiguration(msgspec.Struct, gc=False):
 Command: TypeAlias = (
     RecordUsage
     | AuthorizeHold
+    | ExtendHold
     | CaptureHold
     | ReleaseHold
     | ReverseUsage

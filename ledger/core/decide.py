@@ -33,6 +33,7 @@ from ledger.core.commands import (
     Command,
     CreateAccount,
     EndRecurring,
+    ExtendHold,
     FreezeAccount,
     IssueGrant,
     PauseRecurring,
@@ -51,7 +52,13 @@ from ledger.core.corrections import decide_amend, decide_reverse
 from ledger.core.events import ConfigurationApplied, Event
 from ledger.core.evolve import evolve
 from ledger.core.grants import decide_issue, decide_void, expire
-from ledger.core.holds import decide_authorize, decide_capture, decide_release, expire_hold
+from ledger.core.holds import (
+    decide_authorize,
+    decide_capture,
+    decide_extend,
+    decide_release,
+    expire_hold,
+)
 from ledger.core.limits import BATCH_INDEX_MAX, SETTLED_A_TOUCH_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.recurring import (
@@ -119,6 +126,7 @@ def settle_due(state: State, account: Account, batch: list[Event]) -> Refusal | 
     """
     now = state.recorded_at
     overdue = [hold for hold in account.holds.values() if hold.expires_at <= now]
+    overdue.sort(key=lambda hold: (hold.expires_at, hold.number))  # as the sweep would
     if len(overdue) > SETTLED_A_TOUCH_MAX or len(batch) > BATCH_INDEX_MAX:
         for hold in overdue[: min(SETTLED_A_TOUCH_MAX, max(0, BATCH_INDEX_MAX - len(batch)))]:
             out: list[Event] = []
@@ -258,6 +266,7 @@ _MAKES_DUE = (StartRecurring, ResumeRecurring)
 _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     RecordUsage: decide_usage,
     AuthorizeHold: decide_authorize,
+    ExtendHold: decide_extend,
     CaptureHold: decide_capture,
     ReleaseHold: decide_release,
     ReverseUsage: decide_reverse,

@@ -14,7 +14,11 @@ import msgspec
 
 from ledger.core.books import Book
 from ledger.core.events import AccountPolicy
+from ledger.core.limits import HOLD_LIFETIME_MAX_US
+from ledger.core.periods import month_of
 from ledger.core.state import (
+    HOLD_CAPTURED,
+    HOLD_CHARGED,
     Account,
     Family,
     Grant,
@@ -214,6 +218,9 @@ def _recurring(recurring: RecurringGrant) -> list[Any]:
 
 
 def _hold(hold: Hold) -> list[Any]:
+    """Without what every hold had before captures could leave one open, and products had terms."""
+    terms = (hold.lifetime_max, hold.period, hold.estimate, hold.captures)
+    as_ever = (HOLD_LIFETIME_MAX_US, month_of(hold.authorized_at)[0], None, 0)
     return [
         hold.number,
         hold.account.number,
@@ -224,10 +231,13 @@ def _hold(hold: Hold) -> list[Any]:
         hold.slices,
         hold.authorized_at,
         hold.expires_at,
+        *([] if terms == as_ever else [hold.amount, *terms]),
     ]
 
 
 def _settled(hold: SettledHold) -> list[Any]:
+    """Without what was captured where that is told by how it ended: in one capture, or in none."""
+    as_ever = hold.captures == (hold.ended == HOLD_CAPTURED) and hold.ended != HOLD_CHARGED
     return [
         hold.number,
         hold.account.number,
@@ -238,4 +248,5 @@ def _settled(hold: SettledHold) -> list[Any]:
         hold.ended,
         hold.captured_late,
         hold.settled_at,
+        *([] if as_ever else [str(hold.captured), hold.captures]),
     ]

@@ -154,13 +154,14 @@ def draw(
     """Find `amount` > 0 of `asset`: grants, overdraft to its limit, overage to its cap (rule D4).
 
     `recorded` usage has happened: what every limit refuses lands by the policy's `excess`, marked
-    over the limit. Books that a slice needs and that do not exist are appended to `opened`.
+    over the limit. Otherwise it is to be held: debt only where the policy lets holds draw it (rule
+    H3). Books that a slice needs and that do not exist are appended to `opened`.
     """
     slices: list[Slice] = []
     left = from_grants(account, asset, product, amount, at, slices)
     over_limit = 0
     if left:
-        left = from_debt(state, account, asset, left, period, opened, slices)
+        left = from_debt(state, account, asset, left, period, opened, slices, recorded)
     if left and recorded:
         slices.append(_excess(state, account, asset, left, opened))
         over_limit, left = left, 0
@@ -175,17 +176,19 @@ def from_debt(
     period: int,
     opened: list[Event],
     slices: list[Slice],
+    recorded: bool,
 ) -> int:
-    """Take up to `amount` from overdraft and overage; returns what is left to find (rule D4)."""
+    """Take up to `amount` from overdraft and overage; returns what is left to find (D4, H3)."""
     left = amount
-    headroom = overdraft_headroom(account, asset)
+    policy = account.policy
+    headroom = overdraft_headroom(account, asset) if recorded or policy.holds_overdraft else 0
     if headroom > 0:
         take = min(headroom, left)
         number = advance_book(state, account, asset, opened)
         slices.append(Slice(Pot.OVERDRAFT, number, take))
         left -= take
-    if left == 0:
-        return 0
+    if left == 0 or not (recorded or policy.holds_overage):
+        return left
     cap = overage_headroom(account, asset, period)
     take = left if cap is None else min(cap, left)
     if take > 0:

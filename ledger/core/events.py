@@ -96,6 +96,13 @@ class BookKind(IntEnum):
     FORFEITED = 7
 
 
+class HoldExpiry(IntEnum):
+    """What becomes of a hold that nobody settles in time (rule H2)."""
+
+    RELEASE = 1
+    CHARGE = 2  # its estimate, as far as it was not captured
+
+
 class Slice(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One transfer of a draw: debit `book`, credit the product's used book (rules B3, B4, D3).
 
@@ -532,8 +539,29 @@ class AdjustmentNoted(_Event, frozen=True, tag=36):
     period: int
 
 
-class HoldAuthorized(_Event, frozen=True, tag=40):
-    """Exact slices reserved as pending debits until `expires_at` (rule H1)."""
+class UsageCaptured(UsageRecorded, frozen=True, tag=44):
+    """A capture that leaves its hold open (rule H1); the last one is a UsageRecorded.
+
+    `taken` is what it drew of each of the hold's slices, in the order in which they were held;
+    () where it came late.
+    """
+
+    taken: tuple[int, ...] = ()
+
+
+class HoldCharged(UsageRecorded, frozen=True, tag=46):
+    """An expiry that charges what was estimated and not captured, and settles the hold (rule H2).
+
+    Nobody asked for it, so it has no key; it is effective at the hold's expiry.
+    """
+
+
+class HoldAuthorized(_Event, frozen=True, tag=45):
+    """Exact slices reserved as pending debits until `expires_at` (rule H1).
+
+    `expiry` and `lifetime_max`, the longest that extending may make it live from here, are those
+    of the product then. Its overage counts in the period that begins at `period`.
+    """
 
     key: bytes
     account: int
@@ -546,7 +574,21 @@ class HoldAuthorized(_Event, frozen=True, tag=40):
     effective_at: int
     expires_at: int
     lifetime: int
+    lifetime_max: int
+    expiry: HoldExpiry
+    period: int
     policy_version: int
+    trace: bytes = b""
+
+
+class HoldExtended(_Event, frozen=True, tag=47):
+    """An open hold's expiry moved: `lifetime` from now, as it was asked for (rule H1)."""
+
+    key: bytes
+    account: int
+    hold: int
+    lifetime: int
+    expires_at: int
     trace: bytes = b""
 
 
@@ -702,7 +744,10 @@ Event: TypeAlias = (
     | GrantRestored
     | AdjustmentNoted
     | BalanceAdjusted
+    | UsageCaptured
     | HoldAuthorized
+    | HoldExtended
+    | HoldCharged
     | AuthorizeDenied
     | HoldReleased
     | HoldExpired

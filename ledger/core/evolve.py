@@ -11,6 +11,8 @@ from copy import copy
 from heapq import heappush
 from typing import Any, Final
 
+from msgspec.structs import replace
+
 from ledger.core.books import Book, BooksUnbalanced
 from ledger.core.events import (
     AccountClosed,
@@ -36,7 +38,10 @@ from ledger.core.events import (
     GrantRestored,
     GrantVoided,
     HoldAuthorized,
+    HoldCharged,
     HoldExpired,
+    HoldExpiry,
+    HoldExtended,
     HoldReleased,
     LimitExceeded,
     PlanDeclared,
@@ -50,6 +55,7 @@ from ledger.core.events import (
     RequestAbandoned,
     Slice,
     Timing,
+    UsageCaptured,
     UsageQuarantined,
     UsageRecorded,
     UsageReversed,
@@ -61,6 +67,7 @@ from ledger.core.state import (
     GRANT_OPEN,
     GRANT_VOIDED,
     HOLD_CAPTURED,
+    HOLD_CHARGED,
     HOLD_EXPIRED,
     HOLD_RELEASED,
     NEVER,
@@ -70,6 +77,7 @@ from ledger.core.state import (
     Account,
     Corrected,
     Debt,
+    Estimate,
     Family,
     Grant,
     Hold,
@@ -154,16 +162,43 @@ def usage_recorded(state: State, event: UsageRecorded) -> None:
             position[place] = position.get(place, 0) + quantity
     if event.suspense:
         state.accounts[event.account].suspended += 1
-    state.keys.newest[event.key] = state.locator
+    if event.key:  # an expiry that charges has none
+        state.keys.newest[event.key] = state.locator
 
 
 def _capture(state: State, event: UsageRecorded) -> None:
-    """Settle the hold that this usage is of, or note that its capture came late (rule H1)."""
+    """Settle the hold that this usage is of, or take its part; or note that the last capture came
+    late (rules H1, H2)."""
+    kind = type(event)
     if event.late:
-        family = state.families[state.accounts[event.account].root]
-        family.settled[event.hold].captured_late = True
+        if kind is UsageRecorded:
+            family = state.families[state.accounts[event.account].root]
+            family.settled[event.hold].captured_late = True
+        return
+    hold = state.holds[event.hold]
+    if isinstance(event, UsageCaptured):
+        _take(state, hold, event)
+        return
+    taken = sum(hold.taken_by(event.slices, event.period))
+    if kind is HoldCharged:
+        _settle(state, hold, HOLD_CHARGED, taken)
     else:
-        _settle(state, state.holds[event.hold], HOLD_CAPTURED)
+        hold.captures += 1
+        _settle(state, hold, HOLD_CAPTURED, taken)
+
+
+def _take(state: State, hold: Hold, event: UsageCaptured) -> None:
+    """A part of the hold is captured: it no longer pends, the rest stays held."""
+    rest = list(hold.slices)
+    for place, taken in enumerate(event.taken):
+        if taken:
+            _unreserve(state, hold, rest[place], taken)
+            rest[place] = replace(rest[place], amount=rest[place].amount - taken)
+    hold.slices = tuple(rest)
+    hold.captures += 1
+    if hold.estimate is not None:
+        names = state.declared[event.plan].quantity_names
+        hold.estimate = hold.estimate.without(names, event.quantities)
 
 
 def _owe(state: State, slices: tuple[Slice, ...]) -> None:
@@ -653,6 +688,9 @@ def _hold_authorized(state: State, event: HoldAuthorized) -> None:
         event.slices,
         event.effective_at,
         event.expires_at,
+        event.lifetime_max,
+        event.period,
+        Estimate(plan, event.quantities) if event.expiry == HoldExpiry.CHARGE else None,
     )
     state.holds[event.hold] = hold
     state.next_hold = event.hold + 1
@@ -667,15 +705,32 @@ def _hold_authorized(state: State, event: HoldAuthorized) -> None:
     state.keys.add(event.key, state.locator)
 
 
-def _settle(state: State, hold: Hold, ended: int) -> None:
-    """Take every pending slice back; every way out of a hold comes through here, once."""
+def _hold_extended(state: State, event: HoldExtended) -> None:
+    hold = state.holds[event.hold]
+    hold.expires_at = event.expires_at
+    _set_timer(state, hold.account, event.expires_at, TIMER_HOLD, event.hold)
+    state.keys.add(event.key, state.locator)
+
+
+def _unreserve(state: State, hold: Hold, piece: Slice, amount: int) -> None:
+    """So much of one of the hold's slices no longer pends."""
+    assert hold.used is not None
+    state.books.release(state.books.accounts[piece.book], hold.used, amount)
+    if piece.pot == _OVERAGE:
+        hold.account.overage_pending[hold.asset] -= amount
+
+
+def _settle(state: State, hold: Hold, ended: int, taken: int = 0) -> None:
+    """Take every pending slice back; every way out of a hold comes through here, once.
+
+    `taken` is what of it this way out drew, for whoever asks how much was captured.
+    """
     account = hold.account
+    left = 0
     for piece in hold.slices:
-        assert hold.used is not None
-        book: Book = state.books.accounts[piece.book]
-        state.books.release(book, hold.used, piece.amount)
-        if piece.pot == _OVERAGE:
-            account.overage_pending[hold.asset] -= piece.amount
+        if piece.amount:
+            _unreserve(state, hold, piece, piece.amount)
+            left += piece.amount
     del state.holds[hold.number]
     del account.holds[hold.number]
     family = state.families[account.root]
@@ -690,6 +745,10 @@ def _settle(state: State, hold: Hold, ended: int) -> None:
         ended,
         False,
         state.recorded_at,
+        hold.amount - left + taken,
+        hold.captures,
+        hold.authorized_at,
+        hold.expires_at,
     )
 
 
@@ -732,6 +791,8 @@ _EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     GrantExpired: _grant_expired,
     PlanDeclared: _plan_declared,
     UsageRecorded: usage_recorded,
+    UsageCaptured: usage_recorded,
+    HoldCharged: usage_recorded,
     UsageQuarantined: _usage_quarantined,
     LimitExceeded: _limit_exceeded,
     UsageReversed: _usage_reversed,
@@ -740,6 +801,7 @@ _EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     BalanceAdjusted: _balance_adjusted,
     HoldAuthorized: _hold_authorized,
     AuthorizeDenied: _authorize_denied,
+    HoldExtended: _hold_extended,
     HoldReleased: _hold_released,
     HoldExpired: _hold_expired,
     RequestAbandoned: _request_abandoned,

@@ -14,8 +14,6 @@ from ledger.core.events import (
     GrantIssued,
     GrantKind,
     GrantVoided,
-    Pot,
-    Slice,
 )
 from ledger.core.limits import INT64_MAX, PERIOD_GRACE_US, PRODUCTS_A_GRANT_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
@@ -188,12 +186,12 @@ def follow_up(state: State, returned: list[tuple[Grant, int]], out: list[Event])
             out.append(GrantExpired(grant.account.number, grant.number, amount, forfeited))
 
 
-def returned_by(state: State, hold: Hold, taken: Sequence[Slice]) -> list[tuple[Grant, int]]:
-    """What settling a hold gives back to each grant, where `taken` was drawn from it."""
-    drawn = {piece.book: piece.amount for piece in taken if piece.pot == Pot.GRANT}
+def returned_by(state: State, hold: Hold, taken: Sequence[int]) -> list[tuple[Grant, int]]:
+    """What settling a hold gives back to each grant, where so much of each slice was drawn; () =
+    nothing was."""
     returned: list[tuple[Grant, int]] = []
-    for piece in hold.slices:
+    for place, piece in enumerate(hold.slices):
         grant = state.books.accounts[piece.book].grant
         if grant is not None:
-            returned.append((grant, max(0, piece.amount - drawn.get(piece.book, 0))))
+            returned.append((grant, piece.amount - (taken[place] if taken else 0)))
     return returned

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ledger.core.books import Book
-from ledger.core.events import GrantKind, RecurringTerms, Slice
+from ledger.core.events import GrantKind, PlanDeclared, Pot, RecurringTerms, Slice
 from ledger.core.limits import INT64_MAX
 
 if TYPE_CHECKING:
@@ -228,10 +229,47 @@ class RecurringGrant:
 HOLD_CAPTURED = 1
 HOLD_RELEASED = 2
 HOLD_EXPIRED = 3
+HOLD_CHARGED = 4  # expired, and its estimate was charged (rule H2)
+
+
+class Estimate(NamedTuple):
+    """What an expiry would charge (rule H2): quantities not captured so far, priced as planned."""
+
+    plan: PlanDeclared
+    quantities: tuple[int, ...]
+
+    def without(self, names: tuple[str, ...], quantities: tuple[int, ...]) -> Estimate:
+        """What is left of it after a capture."""
+        captured = dict(zip(names, quantities, strict=True))
+        left = [
+            max(0, quantity - captured.get(name, 0))
+            for name, quantity in zip(self.plan.quantity_names, self.quantities, strict=True)
+        ]
+        return Estimate(self.plan, tuple(left))
+
+
+def taken_of(
+    held: Iterable[tuple[int, int, int]], drawn: Sequence[Slice], same_period: bool
+) -> tuple[int, ...]:
+    """What a capture that drew these slices took of each of a hold's (pot, book, amount).
+
+    A capture takes them first; overage that it drew in another period is not the hold's (rule D4).
+    """
+    amounts = {(piece.pot, piece.book): piece.amount for piece in drawn}
+    return tuple(
+        [
+            min(amount, amounts.get((pot, book), 0)) if pot != Pot.OVERAGE or same_period else 0
+            for pot, book, amount in held
+        ]
+    )
 
 
 class Hold:
-    """Exact slices reserved until `expires_at` (rule H1)."""
+    """Exact slices reserved until `expires_at` (rule H1).
+
+    `slices` are what is still reserved of each, 0 where captures have taken it; `amount` is what
+    was authorised. `estimate` is there where an expiry charges it.
+    """
 
     __slots__ = (
         "account",
@@ -239,8 +277,12 @@ class Hold:
         "asset",
         "attributes",
         "authorized_at",
+        "captures",
+        "estimate",
         "expires_at",
+        "lifetime_max",
         "number",
+        "period",
         "product",
         "slices",
         "used",
@@ -257,6 +299,9 @@ class Hold:
         slices: tuple[Slice, ...],
         authorized_at: int,
         expires_at: int,
+        lifetime_max: int,
+        period: int,
+        estimate: Estimate | None,
     ) -> None:
         self.number = number
         self.account = account
@@ -268,19 +313,38 @@ class Hold:
         self.amount = sum([piece.amount for piece in slices])
         self.authorized_at = authorized_at
         self.expires_at = expires_at
+        self.lifetime_max = lifetime_max
+        self.period = period  # in which its overage counts
+        self.estimate = estimate
+        self.captures = 0  # so far, each of which left it open
+
+    @property
+    def left(self) -> int:
+        """What it still reserves."""
+        return sum([piece.amount for piece in self.slices])
+
+    def taken_by(self, drawn: Sequence[Slice], period: int) -> tuple[int, ...]:
+        """What a capture in that period, which drew these slices, took of each of the hold's."""
+        held = [(piece.pot, piece.book, piece.amount) for piece in self.slices]
+        return taken_of(held, drawn, period == self.period)
 
 
 class SettledHold:
-    """What remains of a hold for the dedupe window: how it ended, what it reserved, and what a late
-    capture needs. `captured_late`: that has come (rule H1), once."""
+    """What remains of a hold for the dedupe window: how it ended, what it reserved, how much of
+    that was captured or charged, and what a late capture needs. `captured_late`: the last late
+    capture has come (rule H1)."""
 
     __slots__ = (
         "account",
         "amount",
         "asset",
         "attributes",
+        "authorized_at",
+        "captured",
         "captured_late",
+        "captures",
         "ended",
+        "expires_at",
         "number",
         "product",
         "settled_at",
@@ -297,6 +361,10 @@ class SettledHold:
         ended: int,
         captured_late: bool,
         settled_at: int,
+        captured: int,
+        captures: int,
+        authorized_at: int,
+        expires_at: int,
     ) -> None:
         self.number = number
         self.account = account
@@ -307,3 +375,7 @@ class SettledHold:
         self.ended = ended
         self.captured_late = captured_late
         self.settled_at = settled_at
+        self.captured = captured
+        self.captures = captures  # while it was open
+        self.authorized_at = authorized_at
+        self.expires_at = expires_at

@@ -1,32 +1,42 @@
-"""Deciding holds: authorise, capture, release, expire (rules H1 to H3).
+"""Deciding holds: authorise, extend, capture, release, expire (rules H1 to H3).
 
-A hold reserves exact slices as pending debits; every way out settles it exactly once. Reads state,
-changes nothing.
+A hold reserves exact slices as pending debits. Captures may take parts of it; every way out settles
+it exactly once. Reads state, changes nothing.
 """
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 from ledger.core.catalog import Bound
-from ledger.core.commands import AuthorizeHold, CaptureHold, ReleaseHold
+from ledger.core.commands import AuthorizeHold, CaptureHold, ExtendHold, ReleaseHold
 from ledger.core.drawdown import applicable, draw, from_first_grant, overdraft_headroom
 from ledger.core.events import (
     AdjustmentNoted,
     AuthorizeDenied,
     Event,
     HoldAuthorized,
+    HoldCharged,
     HoldExpired,
+    HoldExtended,
     HoldReleased,
     LimitExceeded,
     Pot,
     Slice,
     Suspense,
+    UsageCaptured,
     UsageRecorded,
 )
 from ledger.core.grants import follow_up, returned_by
-from ledger.core.limits import HOLD_LIFETIME_DEFAULT_US, HOLD_LIFETIME_MAX_US, INT64_MAX
+from ledger.core.holdings import Estimate
+from ledger.core.limits import (
+    HOLD_LIFETIME_BATCH_MAX_US,
+    HOLD_LIFETIME_DEFAULT_US,
+    INT64_MAX,
+)
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.shapes import Shape
-from ledger.core.state import HOLD_EXPIRED, Account, Hold, State
+from ledger.core.state import HOLD_EXPIRED, Account, Grant, Hold, State
 from ledger.core.usage import (
     NO_TOTALS,
     closed_period,
@@ -43,6 +53,7 @@ from ledger.core.usage import (
     unusable,
     used_book,
 )
+from rating.compile import Plan
 from rating.price import UNPRICED, RatingFault, rate
 
 
@@ -96,7 +107,9 @@ def assess(
         return rating_fault(fault)
     if total > INT64_MAX:
         return overflow(state, bound, total)
-    available = available_to(account, bound.asset, shape.product, now)
+    available = applicable(account, bound.asset, shape.product, now)
+    if account.policy.holds_overdraft:
+        available += overdraft_headroom(account, bound.asset)
     found = Assessment(bound, total, charges, available)
     if UNPRICED in charges:
         found.denied = Reason.UNPRICED
@@ -138,6 +151,9 @@ def decide_authorize(
     found = assess(state, account, command.shape, command.quantities, now)
     if isinstance(found, Refusal):
         return found
+    terms = found.bound.terms
+    if command.lifetime > terms.lifetime_max:
+        return _lifetime_invalid(command.lifetime, terms.lifetime_max)
     if found.denied:
         denied = AuthorizeDenied(
             command.key,
@@ -166,6 +182,9 @@ def decide_authorize(
         now,
         now + (command.lifetime or HOLD_LIFETIME_DEFAULT_US),
         command.lifetime,
+        terms.lifetime_max,
+        terms.expiry,
+        state.months.start_of(now),
         account.version,
         command.trace,
     )
@@ -177,13 +196,8 @@ def _hold_refused(account: Account, lifetime: int) -> Refusal | None:
     refusal = refuse_new(account)
     if refusal is not None:
         return refusal
-    if not 0 <= lifetime <= HOLD_LIFETIME_MAX_US:
-        return Refusal(
-            Reason.HOLD_LIFETIME_INVALID,
-            "lifetime_us",
-            str(lifetime),
-            f"a hold lives from 1 to {HOLD_LIFETIME_MAX_US} us; 0 is the default",
-        )
+    if not 0 <= lifetime <= HOLD_LIFETIME_BATCH_MAX_US:
+        return _lifetime_invalid(lifetime, HOLD_LIFETIME_BATCH_MAX_US)
     if len(account.holds) >= account.policy.holds_open_max:
         return Refusal(
             Reason.HOLDS_LIMIT,
@@ -194,11 +208,66 @@ def _hold_refused(account: Account, lifetime: int) -> Refusal | None:
     return None
 
 
-def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Event | Known | Refusal:
-    """Settle a hold at the actual quantities (rule H1).
+def _lifetime_invalid(lifetime: int, longest: int) -> Refusal:
+    return Refusal(
+        Reason.HOLD_LIFETIME_INVALID,
+        "lifetime_us",
+        str(lifetime),
+        f"a hold for this product lives from 1 to {longest} us, extensions included; 0 is the "
+        "default",
+    )
 
-    Less than the hold gives the rest back; more draws the excess as new usage. After expiry the
-    usage is recorded as plain usage, marked late, once. A captured or released hold is refused.
+
+def decide_extend(state: State, command: ExtendHold, out: list[Event]) -> Event | Known | Refusal:
+    """Move an open hold's expiry to `lifetime` from now, later or earlier (rule H1).
+
+    Never beyond the longest lifetime that its product had at the authorisation, counted from there.
+    """
+    known = recorded_before(state, command.key)
+    if known is not None:
+        return known
+    account = state.accounts.get(command.account)
+    if account is None:
+        return unknown_account(command.account)
+    hold = _open_hold(state, account, command.hold)
+    if isinstance(hold, Refusal):
+        return hold
+    now = state.recorded_at
+    longest = hold.authorized_at + hold.lifetime_max - now
+    lifetime = command.lifetime or HOLD_LIFETIME_DEFAULT_US
+    if not 0 < lifetime <= longest:
+        return Refusal(
+            Reason.HOLD_LIFETIME_INVALID,
+            "lifetime_us",
+            str(command.lifetime),
+            f"the hold may live {longest} us more: it ends {hold.lifetime_max} us after its "
+            "authorisation at the latest",
+        )
+    extended = HoldExtended(
+        command.key, account.number, hold.number, command.lifetime, now + lifetime, command.trace
+    )
+    out.append(extended)
+    return extended
+
+
+def _open_hold(state: State, account: Account, number: int) -> Hold | Refusal:
+    """The account's hold if it is open, else why it is not."""
+    hold = state.holds.get(number)
+    if hold is not None and hold.account is account:
+        return hold
+    settled = state.settled_hold(account, number)
+    if settled is None or settled.account is not account:
+        return unknown_hold(number)
+    return hold_settled(number, settled.settled_at)
+
+
+def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Event | Known | Refusal:
+    """Charge a hold with the actual quantities (rule H1).
+
+    Less than the hold gives the rest back, or leaves it held where more captures follow; more draws
+    the excess as new usage. A hold that stays open may have nothing left: what follows is new usage
+    then. After expiry the usage is recorded as plain usage, marked late, until the last capture. A
+    captured, released or charged hold is refused.
     """
     known = recorded_before(state, command.key)
     if known is not None:
@@ -221,7 +290,41 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
     if refusal is not None:
         return refusal
     shape = state.catalog.shape(product, attributes, command.quantity_names)
-    return _capture(state, command, account, shape, hold, out)
+    at = command.effective_at or state.recorded_at
+    bound, plan = state.catalog.step(account.card_key, shape, at, command.quantities)
+    charge = _charge(state, account, hold, bound, plan, command.quantities, at, out)
+    if isinstance(charge, Refusal):
+        return charge
+    figures = (
+        command.key,
+        account.number,
+        at,
+        declare(state, bound, out),
+        command.quantities,
+        charge.charges,
+        charge.used,
+        charge.slices,
+        charge.period,
+        charge.advances,
+        charge.over_limit,
+        int(Suspense.UNPRICED if UNPRICED in charge.charges else Suspense.NONE),
+        1 if command.effective_at else 0,
+        command.hold,
+        1 if hold is None else 0,
+        b"",
+        b"",
+        command.trace,
+    )
+    captured: UsageRecorded
+    if command.keep_open:
+        captured = UsageCaptured(*figures, charge.taken)
+    else:
+        captured = UsageRecorded(*figures)
+    returned: list[tuple[Grant, int]] = []
+    if hold is not None and not command.keep_open:
+        returned = returned_by(state, hold, charge.taken)
+    _post(state, account, bound.asset, charge, captured, returned, out)
+    return captured
 
 
 def _capture_refused(
@@ -250,80 +353,101 @@ def _capture_refused(
     return None
 
 
-def _capture(
+class Charge(NamedTuple):
+    """What usage of a hold costs and draws; `taken` of each of the hold's slices, () = of none.
+
+    `closed` is the period that it would belong to, were that not closed (rule T2).
+    """
+
+    charges: tuple[int, ...]
+    advances: tuple[tuple[int, int], ...]
+    closed: int | None
+    period: int
+    used: int
+    slices: tuple[Slice, ...]
+    taken: tuple[int, ...]
+    over_limit: int
+
+
+def _charge(
     state: State,
-    command: CaptureHold,
     account: Account,
-    shape: Shape,
     hold: Hold | None,
+    bound: Bound,
+    plan: Plan,
+    quantities: tuple[int, ...],
+    at: int,
     out: list[Event],
-) -> Event | Refusal:
-    at = command.effective_at or state.recorded_at
-    bound, plan = state.catalog.step(account.card_key, shape, at, command.quantities)
+) -> Charge | Refusal:
+    """Price usage effective at `at` and draw it: from the hold first, then as any usage.
+
+    Books that are to be opened are appended to `out`.
+    """
     closed, period = closed_period(state, account, at)
     try:
-        charges, total, advances, _ = rate(
-            plan, command.quantities, rounding_totals(account, plan, period)
-        )
+        charges, total, advances, _ = rate(plan, quantities, rounding_totals(account, plan, period))
     except RatingFault as fault:
         return rating_fault(fault)
     if total > INT64_MAX:
         return overflow(state, bound, total)
     slices: list[Slice] = []
+    taken: list[int] = []
     left = total
     if hold is not None and hold.asset == bound.asset:
-        same_period = period == state.months.start_of(hold.authorized_at)
-        left = _from_hold(state, hold, total, same_period, slices)
+        left = _from_hold(state, hold, total, period == hold.period, slices, taken)
     over_limit = 0
     used = used_book(state, bound, out) if total else 0
     if left:
-        found = draw(state, account, bound.asset, shape.product, left, at, period, out, True)
+        found = draw(
+            state, account, bound.asset, bound.declaration.product, left, at, period, out, True
+        )
         slices = _merged(state, slices, found.slices)
         over_limit = found.over_limit
-    captured = UsageRecorded(
-        command.key,
-        account.number,
-        at,
-        declare(state, bound, out),
-        command.quantities,
-        charges,
-        used,
-        tuple(slices),
-        period,
-        advances,
-        over_limit,
-        int(Suspense.UNPRICED if UNPRICED in charges else Suspense.NONE),
-        1 if command.effective_at else 0,
-        command.hold,
-        1 if hold is None else 0,
-        b"",
-        b"",
-        command.trace,
-    )
+    return Charge(charges, advances, closed, period, used, tuple(slices), tuple(taken), over_limit)
+
+
+def _post(
+    state: State,
+    account: Account,
+    asset: int,
+    charge: Charge,
+    recorded: UsageRecorded,
+    returned: list[tuple[Grant, int]],
+    out: list[Event],
+) -> None:
+    """Append a charge and what follows from it: what goes back to ended grants, goes over the
+    limits, or belongs to a closed period."""
     entry = state.batch_length + len(out)
-    out.append(captured)
-    if hold is not None:
-        follow_up(state, returned_by(state, hold, slices), out)
-    if over_limit:
-        out.append(LimitExceeded(account.number, bound.asset, over_limit, account.policy.excess))
-    if closed is not None:
-        out.append(AdjustmentNoted(account.number, entry, closed, period))
-    return captured
+    out.append(recorded)
+    follow_up(state, returned, out)
+    if charge.over_limit:
+        out.append(LimitExceeded(account.number, asset, charge.over_limit, account.policy.excess))
+    if charge.closed is not None:
+        out.append(AdjustmentNoted(account.number, entry, charge.closed, charge.period))
 
 
-def _from_hold(state: State, hold: Hold, total: int, same_period: bool, slices: list[Slice]) -> int:
-    """Pay from the hold's own slices, in their order; returns what they do not cover.
+def _from_hold(
+    state: State,
+    hold: Hold,
+    total: int,
+    same_period: bool,
+    slices: list[Slice],
+    taken: list[int],
+) -> int:
+    """Pay from what is left of the hold's own slices, in their order; returns what they do not
+    cover. `taken` gets what each of them gives.
 
     Overage was held against the cap of the month of the authorisation: usage of another month asks
     that month's cap anew (rule D4).
     """
     left = total
     for piece in hold.slices:
-        if left == 0:
-            break
-        if piece.pot == Pot.OVERAGE and not same_period:
-            continue
         take = min(piece.amount, left)
+        if piece.pot == Pot.OVERAGE and not same_period:
+            take = 0
+        taken.append(take)
+        if take == 0:
+            continue
         grant = state.books.accounts[piece.book].grant
         # A grant's value follows what is drawn by now, so that the last slice takes the exact rest.
         value = grant.value_of(take) if grant is not None else take if piece.value else 0
@@ -356,12 +480,9 @@ def decide_release(state: State, command: ReleaseHold, out: list[Event]) -> Even
     account = state.accounts.get(command.account)
     if account is None:
         return unknown_account(command.account)
-    hold = state.holds.get(command.hold)
-    if hold is None or hold.account.number != command.account:
-        settled = state.settled_hold(account, command.hold)
-        if settled is None or settled.account.number != command.account:
-            return unknown_hold(command.hold)
-        return hold_settled(command.hold, settled.settled_at)
+    hold = _open_hold(state, account, command.hold)
+    if isinstance(hold, Refusal):
+        return hold
     released = HoldReleased(command.key, command.account, command.hold, command.trace)
     out.append(released)
     follow_up(state, returned_by(state, hold, ()), out)
@@ -369,10 +490,64 @@ def decide_release(state: State, command: ReleaseHold, out: list[Event]) -> Even
 
 
 def expire_hold(state: State, hold: Hold, out: list[Event]) -> None:
-    """Post the expiry of an overdue hold as an entry of its own (rule H2)."""
+    """Post the expiry of an overdue hold as an entry of its own: it is released, or what was
+    estimated and not captured is charged, as its product's policy was at its authorisation (H2)."""
     assert state.recorded_at >= hold.expires_at, (state.recorded_at, hold.expires_at)
+    estimate = hold.estimate
+    if estimate is not None and any(estimate.quantities):
+        charged = _charge_estimate(state, hold, estimate, out)
+        if charged:
+            return
     out.append(HoldExpired(hold.account.number, hold.number))
     follow_up(state, returned_by(state, hold, ()), out)
+
+
+def _charge_estimate(state: State, hold: Hold, estimate: Estimate, out: list[Event]) -> bool:
+    """Charge it at the hold's expiry, by the price rows of the authorisation. As any usage it goes
+    on from the running totals of its period (rule R1), so that rounding may differ by a unit.
+
+    False where the charge would fit no transfer, which only a total at the very limit can do.
+    """
+    account, at = hold.account, hold.expires_at
+    shape = state.catalog.shape(hold.product, hold.attributes, estimate.plan.quantity_names)
+    card = state.catalog.card((account.tenant, estimate.plan.rate_card))
+    bound = card.declared(shape, estimate.plan)
+    quantities = _within_wholes(bound.plan, estimate.quantities)
+    books: list[Event] = []
+    charge = _charge(state, account, hold, bound, bound.plan, quantities, at, books)
+    if isinstance(charge, Refusal):
+        return False
+    out.extend(books)
+    charged = HoldCharged(
+        b"",
+        account.number,
+        at,
+        declare(state, bound, out),
+        quantities,
+        charge.charges,
+        charge.used,
+        charge.slices,
+        charge.period,
+        charge.advances,
+        charge.over_limit,
+        hold=hold.number,
+    )
+    returned = returned_by(state, hold, charge.taken)
+    _post(state, account, bound.asset, charge, charged, returned, out)
+    return True
+
+
+def _within_wholes(plan: Plan, quantities: tuple[int, ...]) -> tuple[int, ...]:
+    """The quantities, parts cut to what is left of their whole: captures may have taken more of
+    the whole than of its parts (rule R8)."""
+    cut = list(quantities)
+    for _ in plan.parents:  # as deep as parts of parts may go
+        for parent, children in plan.parents:
+            left = cut[parent]
+            for child in children:
+                cut[child] = min(cut[child], left)
+                left -= cut[child]
+    return tuple(cut)
 
 
 def unknown_hold(number: int) -> Refusal:

@@ -18,6 +18,7 @@ from ledger.core.commands import (
     Command,
     CreateAccount,
     EndRecurring,
+    ExtendHold,
     FreezeAccount,
     IssueGrant,
     PauseRecurring,
@@ -46,6 +47,7 @@ from ledger.core.events import (
     GrantIssued,
     GrantVoided,
     HoldAuthorized,
+    HoldExtended,
     HoldReleased,
     PlanDeclared,
     RecurringChanged,
@@ -54,6 +56,7 @@ from ledger.core.events import (
     RecurringResumed,
     RecurringStarted,
     RequestAbandoned,
+    UsageCaptured,
     UsageQuarantined,
     UsageRecorded,
     UsageReversed,
@@ -159,6 +162,7 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
     ResumeRecurring: ((RecurringResumed,), ("account", "recurring")),
     EndRecurring: ((RecurringEnded,), ("account", "recurring", "timing")),
     AuthorizeHold: ((HoldAuthorized, AuthorizeDenied), ("account", "quantities", "lifetime")),
+    ExtendHold: ((HoldExtended,), ("account", "hold", "lifetime")),
     CaptureHold: ((UsageRecorded,), ("account", "hold", "quantities")),
     RecordUsage: (
         (UsageRecorded, UsageQuarantined),
@@ -195,6 +199,8 @@ def first_difference(command: Command, recorded: Event, plan: PlanDeclared | Non
         assert plan is not None
         if command.quantity_names != plan.quantity_names:
             return "quantities"
+        if command.keep_open != isinstance(recorded, UsageCaptured):
+            return "keep_open"
     if isinstance(
         command, RecordUsage | CaptureHold | IssueGrant
     ) and command.effective_at != _effective_at_given(recorded):

@@ -29,7 +29,8 @@ CORRECTED_A_FAMILY_MAX: Final = 65_536
 """Usage events of one family that were corrected within the window; x ~300 B = 20 MB."""
 
 HOLD_LIFETIME_DEFAULT_US: Final = 15 * MINUTE_US  # rule H1
-HOLD_LIFETIME_MAX_US: Final = DAY_US  # rule H1
+HOLD_LIFETIME_MAX_US: Final = DAY_US  # rule H1: from the authorisation, however often extended
+HOLD_LIFETIME_BATCH_MAX_US: Final = 35 * DAY_US  # rule H1: of products that are marked batch
 OVERDRAFT_BASIS_POINTS_MAX: Final = 1_000_000  # 100 x lifetime value
 PERIOD_GRACE_MAX_US: Final = DEDUPE_WINDOW_US
 HOLDS_OPEN_MAX_DEFAULT: Final = 10_000  # an account; x ~600 B = 6 MB

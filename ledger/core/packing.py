@@ -16,7 +16,14 @@ import msgspec
 
 from ledger.core.books import AssetTotals, Book
 from ledger.core.catalog import Catalog
-from ledger.core.events import AccountPolicy, BookKind, GrantKind, RecurringTerms, Slice
+from ledger.core.events import (
+    AccountPolicy,
+    BookKind,
+    GrantKind,
+    PlanDeclared,
+    RecurringTerms,
+    Slice,
+)
 from ledger.core.evolve import inherit_frozen, inherited_card, inherited_comparator
 from ledger.core.state import (
     GRANT_OPEN,
@@ -24,6 +31,7 @@ from ledger.core.state import (
     Account,
     Corrected,
     Debt,
+    Estimate,
     Family,
     Grant,
     Hold,
@@ -132,6 +140,16 @@ class PackedRecurring(msgspec.Struct, array_like=True, gc=False):
     price_asset: int
 
 
+class PackedEstimate(msgspec.Struct, array_like=True, gc=False):
+    """What the expiry of an open hold would charge, and by which price rows."""
+
+    quantity_names: tuple[str, ...]
+    rate_card: str
+    card_version: int
+    rows: tuple[int, ...]
+    quantities: tuple[int, ...]
+
+
 class PackedHold(msgspec.Struct, array_like=True, gc=False):
     """An open hold."""
 
@@ -144,6 +162,11 @@ class PackedHold(msgspec.Struct, array_like=True, gc=False):
     slices: tuple[Slice, ...]
     authorized_at: int
     expires_at: int
+    amount: Wide
+    lifetime_max: int
+    period: int
+    captures: int
+    estimate: PackedEstimate | None
 
 
 class PackedSettled(msgspec.Struct, array_like=True, gc=False):
@@ -158,6 +181,10 @@ class PackedSettled(msgspec.Struct, array_like=True, gc=False):
     ended: int
     captured_late: bool
     settled_at: int
+    captured: Wide
+    captures: int
+    authorized_at: int
+    expires_at: int
 
 
 class PackedCorrected(msgspec.Struct, array_like=True, gc=False):
@@ -520,7 +547,32 @@ def _pack_hold(hold: Hold) -> PackedHold:
         hold.slices,
         hold.authorized_at,
         hold.expires_at,
+        _wide(hold.amount),
+        hold.lifetime_max,
+        hold.period,
+        hold.captures,
+        _pack_estimate(hold.estimate) if hold.estimate is not None else None,
     )
+
+
+def _pack_estimate(estimate: Estimate) -> PackedEstimate:
+    plan = estimate.plan
+    return PackedEstimate(
+        plan.quantity_names, plan.rate_card, plan.card_version, plan.rows, estimate.quantities
+    )
+
+
+def _unpack_estimate(hold: PackedHold, packed: PackedEstimate) -> Estimate:
+    plan = PlanDeclared(
+        hold.product,
+        hold.attributes,
+        packed.quantity_names,
+        packed.rate_card,
+        packed.card_version,
+        packed.rows,
+        hold.asset,
+    )
+    return Estimate(plan, packed.quantities)
 
 
 def _unpack_hold(state: State, packed: PackedHold) -> None:
@@ -535,7 +587,12 @@ def _unpack_hold(state: State, packed: PackedHold) -> None:
         packed.slices,
         packed.authorized_at,
         packed.expires_at,
+        packed.lifetime_max,
+        packed.period,
+        _unpack_estimate(packed, packed.estimate) if packed.estimate is not None else None,
     )
+    hold.amount = int(packed.amount)
+    hold.captures = packed.captures
     state.holds[packed.number] = hold
     account.holds[packed.number] = hold
 
@@ -603,6 +660,10 @@ def _pack_settled(hold: SettledHold) -> PackedSettled:
         hold.ended,
         hold.captured_late,
         hold.settled_at,
+        _wide(hold.captured),
+        hold.captures,
+        hold.authorized_at,
+        hold.expires_at,
     )
 
 
@@ -617,6 +678,10 @@ def _unpack_settled(state: State, family: Family, packed: PackedSettled) -> None
         packed.ended,
         packed.captured_late,
         packed.settled_at,
+        int(packed.captured),
+        packed.captures,
+        packed.authorized_at,
+        packed.expires_at,
     )
 
 

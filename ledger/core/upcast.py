@@ -22,8 +22,13 @@ from ledger.core.events import (
     AccountPolicy,
     AccountPolicyUpdated,
     Excess,
+    HoldAuthorized,
+    HoldExpiry,
     Overage,
+    Slice,
 )
+from ledger.core.limits import HOLD_LIFETIME_MAX_US
+from ledger.core.periods import month_of
 
 Upcasts: TypeAlias = Mapping[type, Callable[[Any], Any]]
 """Retired class -> the event that says the same today, made from the old event alone."""
@@ -65,6 +70,24 @@ class AccountPolicyUpdated1(msgspec.Struct, frozen=True, array_like=True, gc=Fal
     trace: bytes = b""
 
 
+class HoldAuthorized1(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=40):
+    """A hold of before products had a policy of expiry: released, after a day at most."""
+
+    key: bytes
+    account: int
+    hold: int
+    plan: int
+    quantities: tuple[int, ...]
+    charges: tuple[int, ...]
+    used_book: int
+    slices: tuple[Slice, ...]
+    effective_at: int
+    expires_at: int
+    lifetime: int
+    policy_version: int
+    trace: bytes = b""
+
+
 def _policy(old: Policy) -> AccountPolicy:
     return AccountPolicy(*msgspec.structs.astuple(old))
 
@@ -93,7 +116,32 @@ def _policy_updated(old: AccountPolicyUpdated1) -> AccountPolicyUpdated:
     )
 
 
+def _hold_authorized(old: HoldAuthorized1) -> HoldAuthorized:
+    return HoldAuthorized(
+        old.key,
+        old.account,
+        old.hold,
+        old.plan,
+        old.quantities,
+        old.charges,
+        old.used_book,
+        old.slices,
+        old.effective_at,
+        old.expires_at,
+        old.lifetime,
+        HOLD_LIFETIME_MAX_US,
+        HoldExpiry.RELEASE,
+        month_of(old.effective_at)[0],
+        old.policy_version,
+        old.trace,
+    )
+
+
 UPCASTS: Final[Upcasts] = MappingProxyType(
-    {AccountCreated1: _account_created, AccountPolicyUpdated1: _policy_updated}
+    {
+        AccountCreated1: _account_created,
+        AccountPolicyUpdated1: _policy_updated,
+        HoldAuthorized1: _hold_authorized,
+    }
 )
 """Every retired class of a journal."""

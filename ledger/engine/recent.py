@@ -25,6 +25,7 @@ RECENT_EVENTS_MAX: Final = 65_536  # a shard; x ~800 B = 52 MB
 # Events that name their plan by its index in the batch.
 _PLANNED = (
     "UsageRecorded",
+    "UsageCaptured",
     "UsageQuarantined",
     "UsageReversed",
     "HoldAuthorized",

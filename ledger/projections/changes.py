@@ -15,8 +15,8 @@ TRANSFERS: Final = (
 )  # fmt: skip
 USAGE_EVENTS: Final = (
     "tenant", "shard", "entry_seq", "account", "plan", "asset", "effective_at", "recorded_at",
-    "outcome", "reason", "late", "quantities", "charges", "charge", "over_limit", "hold", "trace",
-    "source", "event_id", "operation", "operation_parent", "personal",
+    "outcome", "reason", "late", "by_expiry", "quantities", "charges", "charge", "over_limit",
+    "hold", "trace", "source", "event_id", "operation", "operation_parent", "personal",
 )  # fmt: skip
 BOOKS: Final = (
     "tenant", "shard", "book", "kind", "asset", "owner", "name", "debits_posted", "credits_posted",
@@ -38,7 +38,8 @@ GRANTS: Final = (
 )  # fmt: skip
 HOLDS: Final = (
     "tenant", "shard", "number", "entry_seq", "account", "plan", "asset", "amount", "quantities",
-    "authorized_at", "expires_at", "trace", "state", "settled_at", "settled_by",
+    "authorized_at", "expires_at", "lifetime_max", "expiry", "period", "trace", "state",
+    "settled_at", "settled_by", "reserved", "captured", "captures",
 )  # fmt: skip
 DENIALS: Final = (
     "tenant", "shard", "entry_seq", "account", "plan", "asset", "quantities", "charge", "available",
@@ -87,6 +88,7 @@ HOLD_OPEN: Final = 0
 HOLD_CAPTURED: Final = 1
 HOLD_RELEASED: Final = 2
 HOLD_EXPIRED: Final = 3
+HOLD_CHARGED: Final = 4
 
 Row = tuple[Any, ...]
 
@@ -121,6 +123,34 @@ class GrantEnd:
         self.voided = 0
         self.expired = 0
         self.settled_at: int | None = None  # None = a part was taken back, no more
+
+
+class HoldChange:
+    """What a transaction does to one hold: a part of it captured, its expiry moved, its end.
+
+    `reserved` is what is left of each slice (None = unchanged); `captured` and `captures` add up.
+    """
+
+    __slots__ = (
+        "captured",
+        "captures",
+        "expires_at",
+        "reserved",
+        "settled_at",
+        "settled_by",
+        "state",
+        "tenant",
+    )
+
+    def __init__(self, tenant: int) -> None:
+        self.tenant = tenant
+        self.state = HOLD_OPEN
+        self.settled_at: int | None = None
+        self.settled_by: int | None = None
+        self.expires_at: int | None = None
+        self.reserved: list[int] | None = None
+        self.captured = 0
+        self.captures = 0
 
 
 class AccountChange:
@@ -184,6 +214,7 @@ class Changes:
         "amendments",
         "books",
         "changed_accounts",
+        "changed_holds",
         "denials",
         "ended_grants",
         "events",
@@ -200,7 +231,6 @@ class Changes:
         "returned",
         "reversals",
         "reversed_usage",
-        "settled_holds",
         "transfers",
         "usage",
     )
@@ -218,7 +248,7 @@ class Changes:
         self.grants: list[Row] = []  # up to `issued_at`
         self.ended_grants: dict[int, GrantEnd] = {}
         self.holds: list[Row] = []  # up to `trace`
-        self.settled_holds: dict[int, Row] = {}  # -> (tenant, state, settled_at, settled_by)
+        self.changed_holds: dict[int, HoldChange] = {}
         self.denials: list[Row] = []
         self.reversals: list[Row] = []
         self.reversed_usage: list[Row] = []  # (tenant, entry, amount, quantities), oldest first

@@ -21,6 +21,7 @@ from ledger.core.events import (
     GrantVoided,
     HoldAuthorized,
     HoldExpired,
+    HoldExtended,
     HoldReleased,
     RecurringChanged,
     RecurringEnded,
@@ -41,6 +42,9 @@ RECURRING_MAX: Final = 50_000  # x ~1 kB = 50 MB
 _OF_RECURRING: Final = frozenset(
     {RecurringIssued, RecurringChanged, RecurringPaused, RecurringResumed, RecurringEnded}
 )
+
+
+_OF_HOLDS: Final = frozenset({HoldExtended, HoldReleased, HoldExpired})
 
 
 class GrantFact(NamedTuple):
@@ -64,11 +68,12 @@ class HoldLine(NamedTuple):
 
 
 class HoldFact(NamedTuple):
-    """An open hold: what ends with it."""
+    """An open hold: what ends with it. Lines stand as authorised, with what is left of each."""
 
     tenant: int
     asset: int
     authorized_at: int
+    period: int
     lines: tuple[HoldLine, ...]
 
 
@@ -128,7 +133,7 @@ class Facts:
         made_recurring: set[int] = set()
         for event in events:
             kind = type(event)
-            if kind is UsageRecorded:
+            if issubclass(kind, UsageRecorded):
                 if event.account not in tenants:
                     accounts.add(event.account)
                 if event.hold and not event.late and event.hold not in self.holds:
@@ -160,7 +165,7 @@ class Facts:
                 elif kind is GrantVoided or kind is GrantExpired or kind is GrantReduced:
                     if event.grant not in self.grants:
                         needed.grants.add(event.grant)
-                elif (kind is HoldReleased or kind is HoldExpired) and event.hold not in self.holds:
+                elif kind in _OF_HOLDS and event.hold not in self.holds:
                     needed.holds.add(event.hold)
         accounts -= made_accounts
         needed.books -= made_books

@@ -7,7 +7,7 @@ hot path; everything else is one function an event.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from ledger.core.events import (
@@ -31,7 +31,9 @@ from ledger.core.events import (
     GrantRestored,
     GrantVoided,
     HoldAuthorized,
+    HoldCharged,
     HoldExpired,
+    HoldExtended,
     HoldReleased,
     PlanDeclared,
     RecurringChanged,
@@ -42,13 +44,22 @@ from ledger.core.events import (
     RecurringStarted,
     Suspense,
     Timing,
+    UsageCaptured,
     UsageQuarantined,
     UsageRecorded,
     UsageReversed,
 )
+from ledger.core.holdings import taken_of
 from ledger.journal.codec import PrivateRecords
 from ledger.projections import changes as c
-from ledger.projections.changes import AccountChange, Changes, GrantEnd, Moved, RecurringRow
+from ledger.projections.changes import (
+    AccountChange,
+    Changes,
+    GrantEnd,
+    HoldChange,
+    Moved,
+    RecurringRow,
+)
 from ledger.projections.described import NO_NAMES, Names, Plan, names_of, policy_json, terms_json
 from ledger.projections.facts import Facts, GrantFact, HoldFact, HoldLine
 
@@ -123,7 +134,7 @@ class Fold:
         shard = self._shard
         line = 0
         if event.hold and not event.late:
-            line = self._end_hold(event.hold, entry_seq, c.HOLD_CAPTURED, effective_at)
+            line = self._captured(entry_seq, event)
         charge = 0
         moved = changes.moved
         if event.slices:
@@ -158,18 +169,22 @@ class Fold:
         changes.usage.append(
             (
                 tenant, shard, entry_seq, event.account, plan.digest, asset, effective_at,
-                recorded_at, outcome, reason, event.late == 1, event.quantities, charges, charge,
+                recorded_at, outcome, reason, event.late == 1,
+                type(event) is HoldCharged, event.quantities, charges, charge,
                 event.over_limit or None, event.hold or None, event.trace or None,
                 *self._names.get(index, NO_NAMES),
             )
         )  # fmt: skip
+
+    def _of_hold(self, index: int, event: UsageCaptured | HoldCharged) -> None:
+        self._usage(index, self._entry_seq, event)
 
     def _quarantined(self, index: int, event: UsageQuarantined) -> None:
         tenant, plan = self._place(event)
         self._changes.usage.append(
             (
                 tenant, self._shard, self._entry_seq, event.account, plan.digest, plan.asset,
-                event.effective_at, self._recorded_at, c.QUARANTINED, event.reason, False,
+                event.effective_at, self._recorded_at, c.QUARANTINED, event.reason, False, False,
                 event.quantities, None, 0, None, None, event.trace or None,
                 *self._names.get(index, NO_NAMES),
             )
@@ -498,7 +513,7 @@ class Fold:
             (
                 tenant, self._shard, event.hold, self._entry_seq, event.account, plan.digest,
                 plan.asset, amount, event.quantities, event.effective_at, event.expires_at,
-                event.trace or None,
+                event.lifetime_max, int(event.expiry), event.period, event.trace or None,
             )
         )  # fmt: skip
         lines = [
@@ -506,32 +521,89 @@ class Fold:
             for p in event.slices
         ]
         self._facts.holds[event.hold] = HoldFact(
-            tenant, plan.asset, event.effective_at, tuple(lines)
+            tenant, plan.asset, event.effective_at, event.period, tuple(lines)
         )
 
+    def _captured(self, entry_seq: int, event: UsageRecorded) -> int:
+        """Give back what of the hold is captured, or all of it; returns the entry's next line."""
+        fact = self._facts.holds[event.hold]
+        if fact is None:
+            return 0
+        change = self._hold_change(event.hold, fact)
+        if isinstance(event, UsageCaptured):
+            change.captures += 1
+            change.captured += sum(event.taken)
+            return self._take_part(event.hold, fact, entry_seq, event)
+        held = [(line.pot, line.debit_book, line.amount) for line in fact.lines]
+        change.captured += sum(taken_of(held, event.slices, event.period == fact.period))
+        if isinstance(event, HoldCharged):
+            return self._end_hold(event.hold, entry_seq, c.HOLD_CHARGED, event.effective_at)
+        change.captures += 1
+        return self._end_hold(event.hold, entry_seq, c.HOLD_CAPTURED, event.effective_at)
+
+    def _take_part(self, number: int, fact: HoldFact, entry_seq: int, event: UsageCaptured) -> int:
+        """What was taken of each slice no longer pends; the rest stays held."""
+        taken = event.taken
+        if not taken:
+            return 0
+        parts = [
+            piece._replace(amount=amount, value=0, cost=0)
+            for piece, amount in zip(fact.lines, taken, strict=True)
+        ]
+        left = [
+            piece._replace(amount=piece.amount - amount)
+            for piece, amount in zip(fact.lines, taken, strict=True)
+        ]
+        self._facts.holds[number] = fact._replace(lines=tuple(left))
+        self._hold_change(number, fact).reserved = [piece.amount for piece in left]
+        return self._unreserve(fact, entry_seq, parts, event.effective_at)
+
     def _end_hold(self, number: int, entry_seq: int, state: int, effective_at: int) -> int:
-        """Give every reserved slice back; returns the next line of the entry.
+        """Give back every slice that is still reserved; returns the next line of the entry."""
+        fact = self._facts.holds.pop(number)
+        if fact is None:
+            return 0
+        change = self._hold_change(number, fact)
+        change.state = state
+        change.settled_at, change.settled_by = self._recorded_at, entry_seq
+        return self._unreserve(fact, entry_seq, fact.lines, effective_at)
+
+    def _hold_change(self, number: int, fact: HoldFact) -> HoldChange:
+        changed = self._changes.changed_holds
+        change = changed.get(number)
+        if change is None:
+            change = changed[number] = HoldChange(fact.tenant)
+        return change
+
+    def _unreserve(
+        self, fact: HoldFact, entry_seq: int, pieces: Iterable[HoldLine], effective_at: int
+    ) -> int:
+        """Write what no longer pends; returns the entry's next line.
 
         It takes effect when what it was captured for did, so that the two are never counted both;
         not before the hold itself (rule T5).
         """
-        fact = self._facts.holds.pop(number)
-        if fact is None:
-            return 0
-        tenant = fact.tenant
         effective_at = max(effective_at, fact.authorized_at)
-        for line, piece in enumerate(fact.lines):
-            self._counters(piece.debit_book, tenant).debits_pending -= piece.amount
-            self._counters(piece.credit_book, tenant).credits_pending -= piece.amount
+        line = 0
+        for piece in pieces:
+            if not piece.amount:
+                continue
+            self._counters(piece.debit_book, fact.tenant).debits_pending -= piece.amount
+            self._counters(piece.credit_book, fact.tenant).credits_pending -= piece.amount
             self._changes.transfers.append(
                 (
-                    tenant, self._shard, entry_seq, line, piece.debit_book, piece.credit_book,
-                    fact.asset, piece.amount, c.RELEASED, piece.pot, piece.value, piece.cost,
-                    effective_at, self._recorded_at,
+                    fact.tenant, self._shard, entry_seq, line, piece.debit_book,
+                    piece.credit_book, fact.asset, piece.amount, c.RELEASED, piece.pot,
+                    piece.value, piece.cost, effective_at, self._recorded_at,
                 )
             )  # fmt: skip
-        self._changes.settled_holds[number] = (tenant, state, self._recorded_at, entry_seq)
-        return len(fact.lines)
+            line += 1
+        return line
+
+    def _hold_extended(self, _: int, event: HoldExtended) -> None:
+        fact = self._facts.holds[event.hold]
+        if fact is not None:
+            self._hold_change(event.hold, fact).expires_at = event.expires_at
 
     def _hold_released(self, _: int, event: HoldReleased) -> None:
         self._end_hold(event.hold, self._entry_seq, c.HOLD_RELEASED, self._recorded_at)
@@ -576,6 +648,9 @@ _HANDLERS: Final[dict[type, Callable[[Fold, int, Any], None]]] = {
     BalanceAdjusted: Fold._adjusted,
     GrantRestored: Fold._grant_restored,
     HoldAuthorized: Fold._hold_authorized,
+    UsageCaptured: Fold._of_hold,
+    HoldCharged: Fold._of_hold,
+    HoldExtended: Fold._hold_extended,
     HoldReleased: Fold._hold_released,
     HoldExpired: Fold._hold_expired,
     AuthorizeDenied: Fold._denied,

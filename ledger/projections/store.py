@@ -17,7 +17,14 @@ from ledger.failpoints import reached
 from ledger.journal.connection import Connection, connect
 from ledger.journal.protocol import JournalRow
 from ledger.projections import changes as c
-from ledger.projections.changes import AccountChange, Changes, Moved, RecurringRow, Row
+from ledger.projections.changes import (
+    AccountChange,
+    Changes,
+    HoldChange,
+    Moved,
+    RecurringRow,
+    Row,
+)
 from ledger.projections.facts import Facts, GrantFact, HoldFact, HoldLine, Needed
 from ledger.projections.snapshots import EVERY, Snapshot, snapshots, touched
 from ledger.projections.sql import load
@@ -27,6 +34,7 @@ SCHEMA: Final = "projection"
 
 _SQL: Final = load("store")
 _STILL: Final = Moved(0)
+_EXPIRES_AT: Final = c.HOLDS.index("expires_at")
 
 Rows: TypeAlias = Iterable[Row]
 
@@ -259,14 +267,29 @@ class ProjectionStore:
             await self._copy("grants", c.GRANTS, new)
 
     async def _write_holds(self, changes: Changes) -> None:
-        settled = dict(changes.settled_holds)
+        changed = dict(changes.changed_holds)
         if changes.holds:
-            open_end: Row = (0, c.HOLD_OPEN, None, None)
-            new = [(*row, *settled.pop(row[2], open_end)[1:]) for row in changes.holds]
+            new: list[Row] = []
+            for row in changes.holds:
+                change = changed.pop(row[2], None) or HoldChange(row[0])
+                if change.expires_at is not None:
+                    row = (*row[:_EXPIRES_AT], change.expires_at, *row[_EXPIRES_AT + 1 :])
+                new.append((*row, *_end_of(change), change.reserved, *_captured_by(change)))
             await self._copy("holds", c.HOLDS, new)
-        if settled:
+        if changed:
             await self._update(
-                "settle_holds", [(end[0], number, *end[1:]) for number, end in settled.items()]
+                "change_holds",
+                [
+                    (
+                        each.tenant,
+                        number,
+                        *_end_of(each),
+                        each.expires_at,
+                        _array(each.reserved),
+                        *_captured_by(each),
+                    )
+                    for number, each in changed.items()
+                ],
             )
 
     async def _write_recurring(self, changes: Changes) -> None:
@@ -348,13 +371,26 @@ def _counters(moved: Moved) -> tuple[int, int, int, int]:
     )
 
 
+def _end_of(change: HoldChange) -> tuple[int, int | None, int | None]:
+    return change.state, change.settled_at, change.settled_by
+
+
+def _captured_by(change: HoldChange) -> tuple[int, int]:
+    return change.captured, change.captures
+
+
+def _array(values: list[int] | None) -> str | None:
+    """As PostgreSQL writes an array: a column of arrays that differ in length is handed over so."""
+    return None if values is None else f"{{{','.join(map(str, values))}}}"
+
+
 def _holds(rows: Iterable[asyncpg.Record]) -> dict[int, HoldFact]:
-    """Facts from rows of (number, tenant, asset, authorized_at, line...), ordered by number."""
+    """Facts from rows of (number, tenant, asset, authorized_at, period, line...), by number."""
     found: dict[int, HoldFact] = {}
-    for number, tenant, asset, authorized_at, *line in map(tuple, rows):
+    for number, tenant, asset, authorized_at, period, *line in map(tuple, rows):
         before = found.get(number)
         lines = before.lines if before is not None else ()
         if line[0] is not None:
             lines = (*lines, HoldLine(*line))
-        found[number] = HoldFact(tenant, asset, authorized_at, lines)
+        found[number] = HoldFact(tenant, asset, authorized_at, period, lines)
     return found

@@ -360,7 +360,9 @@ class ShardModel:
         expected = naive.merged(first, more, self.grants)
         self._expect(Rule.WATERFALL, "slices", expected, self._pieces(event.slices))
         self._expect(Rule.WATERFALL, "over the limit", over, event.over_limit)
-        if hold is not None:
+        if hold is not None and isinstance(event, e.UsageCaptured):
+            self._take_part(hold, event, first)
+        elif hold is not None:
             self._end_hold(hold, "captured", expected)
         self._draw(account, event, priced.asset)
         for place, quantity in priced.moved.items():
@@ -390,8 +392,28 @@ class ShardModel:
             return hold
         if hold.ended != "expired" or hold.late:
             self._fail(rule, f"late capture of hold {hold.number}: {hold.ended} {hold.late}")
-        hold.late = True
+        hold.late = not isinstance(event, e.UsageCaptured)
         return None
+
+    def _take_part(self, hold: NaiveHold, event: e.UsageCaptured, first: list[Piece]) -> None:
+        """A capture that leaves the hold open: what it took no longer pends, the rest does."""
+        amounts = {(piece.pot, piece.place): piece.amount for piece in first}
+        taken = [amounts.get((piece.pot, piece.place), 0) for piece in hold.pieces]
+        same_asset = event.taken != ()
+        self._expect(Rule.WATERFALL, "taken", taken if same_asset else [], list(event.taken))
+        account = self.accounts[hold.account]
+        self._reserve(account, hold, -1)
+        for place, (amount, (debit, credit)) in enumerate(zip(taken, hold.books, strict=True)):
+            self.books[debit].debits_pending -= amount
+            self.books[credit].credits_pending -= amount
+            hold.pieces[place] = hold.pieces[place]._replace(
+                amount=hold.pieces[place].amount - amount
+            )
+        self._reserve(account, hold, 1)
+
+    def _hold_charged(self, event: e.HoldCharged) -> None:
+        """By the policy of a product; none of a simulated world has one (rule H2)."""
+        self._fail(Rule.EXPIRED_IN_TIME, f"hold {event.hold} is charged at its expiry")
 
     def _draw(self, account: NaiveAccount, event: e.UsageRecorded, asset: int) -> None:
         used = 0
@@ -442,6 +464,9 @@ class ShardModel:
         self._expect(Rule.WINDOW, "authorised at", self.recorded_at, event.effective_at)
         lifetime = event.lifetime or 15 * MINUTE_US
         self._expect(Rule.EXPIRED_IN_TIME, "expiry", self.recorded_at + lifetime, event.expires_at)
+        terms = (DAY_US, e.HoldExpiry.RELEASE, naive.month_of(self.recorded_at))
+        found = (event.lifetime_max, event.expiry, event.period)
+        self._expect(Rule.EXPIRED_IN_TIME, "terms of the hold", terms, found)
         if len(account.holds) >= account.policy.holds_open_max:
             self._fail(Rule.NO_OVERSPEND, f"one hold more than {account.policy.holds_open_max}")
         priced = self._priced(account, plan, event.quantities, self.recorded_at)
@@ -487,6 +512,15 @@ class ShardModel:
             self._expect(rule, "reason", "INSUFFICIENT_CREDITS", event.reason)
         else:
             self._fail(rule, f"denied {event.charge} with {left} there")
+
+    def _hold_extended(self, event: e.HoldExtended) -> None:
+        account = self._deciding(event.account)
+        hold = self._open_hold(event.hold, account.number)
+        expires_at = self.recorded_at + (event.lifetime or 15 * MINUTE_US)
+        self._expect(Rule.EXPIRED_IN_TIME, "expiry", expires_at, event.expires_at)
+        if expires_at > hold.authorized_at + DAY_US:
+            self._fail(Rule.EXPIRED_IN_TIME, f"hold {hold.number} lives until {expires_at}")
+        hold.expires_at = expires_at
 
     def _hold_released(self, event: e.HoldReleased) -> None:
         account = self._deciding(event.account)
@@ -686,6 +720,8 @@ HANDLERS: Final[dict[type, Callable[[ShardModel, Any], None]]] = {
     e.GrantExpired: ShardModel._grant_expired,
     e.PlanDeclared: ShardModel._plan_declared,
     e.UsageRecorded: ShardModel._usage_recorded,
+    e.UsageCaptured: ShardModel._usage_recorded,
+    e.HoldCharged: ShardModel._hold_charged,
     e.UsageQuarantined: ShardModel._usage_quarantined,
     e.LimitExceeded: ShardModel._limit_exceeded,
     e.UsageReversed: ShardModel._correction,
@@ -694,6 +730,7 @@ HANDLERS: Final[dict[type, Callable[[ShardModel, Any], None]]] = {
     e.AdjustmentNoted: ShardModel._adjustment_noted,
     e.HoldAuthorized: ShardModel._hold_authorized,
     e.AuthorizeDenied: ShardModel._denied,
+    e.HoldExtended: ShardModel._hold_extended,
     e.HoldReleased: ShardModel._hold_released,
     e.HoldExpired: ShardModel._hold_expired,
     e.RequestAbandoned: ShardModel._abandoned,

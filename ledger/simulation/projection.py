@@ -201,12 +201,15 @@ class SimulatedTables:
         for key, transfer in sorted(work.rows.items(), key=lambda item: str(item[0])):
             found = dict(zip(c.TRANSFERS, transfer, strict=True)) if key[0] == "transfers" else {}
             if found and found["entry_seq"] == row["entry_seq"] and found["phase"] == c.PENDING:
+                if row["reserved"] is not None:
+                    found["amount"] = row["reserved"][found["line"]]
                 lines.append((found["line"], found))
         lines.sort(key=lambda pair: pair[0])
         return HoldFact(
             row["tenant"],
             row["asset"],
             row["authorized_at"],
+            row["period"],
             tuple(
                 HoldLine(
                     found["pot"],
@@ -312,12 +315,19 @@ class SimulatedTables:
         for row in changes.holds:
             self._once(work.holds, row[2])
             made = dict(zip(c.HOLDS, row, strict=False))
-            work.holds[row[2]] = {**made, "state": c.HOLD_OPEN}
-        for number, end in changes.settled_holds.items():
+            start = {"state": c.HOLD_OPEN, "reserved": None, "captured": 0, "captures": 0}
+            work.holds[row[2]] = {**made, **start}
+        for number, change in changes.changed_holds.items():
             hold = self._there(work.holds, number)
             if hold["state"] != c.HOLD_OPEN:
                 raise ProjectionDamaged(f"hold {number} ends twice")
-            hold["state"], hold["settled_by"] = end[1], end[3]
+            hold["state"], hold["settled_by"] = change.state, change.settled_by
+            if change.expires_at is not None:
+                hold["expires_at"] = change.expires_at
+            if change.reserved is not None:
+                hold["reserved"] = change.reserved
+            hold["captured"] += change.captured
+            hold["captures"] += change.captures
 
     async def advance(self, before: Position, last: JournalRow) -> None:
         """See Tables."""

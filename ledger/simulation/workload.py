@@ -24,6 +24,7 @@ from ledger.core.commands import (
     CloseAccount,
     CreateAccount,
     EndRecurring,
+    ExtendHold,
     FreezeAccount,
     IssueGrant,
     PauseRecurring,
@@ -369,6 +370,7 @@ ENTRIES: Final[dict[str, Entry]] = {
 
 NOT_DRAWN: Final[frozenset[type]] = frozenset(
     {
+        ExtendHold,
         FreezeAccount,
         UnfreezeAccount,
         ReopenAccount,

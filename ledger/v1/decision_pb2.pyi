@@ -13,6 +13,7 @@ from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from ledger.v1 import types_pb2 as _types_pb2
 from ledger.v1 import usage_pb2 as _usage_pb2
+from rating.v1 import card_pb2 as _card_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -51,6 +52,30 @@ DECISION_ALLOW_OVERDRAFT: Decision.ValueType  # 2
 DECISION_DENY: Decision.ValueType  # 3
 """Must not run; `reason` says why."""
 Global___Decision: _TypeAlias = Decision  # noqa: Y015
+
+class _HoldFilter:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HoldFilterEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HoldFilter.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HOLD_FILTER_UNSPECIFIED: _HoldFilter.ValueType  # 0
+    """As OPEN."""
+    HOLD_FILTER_OPEN: _HoldFilter.ValueType  # 1
+    """Those that are open, first authorised first."""
+    HOLD_FILTER_SETTLED: _HoldFilter.ValueType  # 2
+    """Those settled in the last 35 days, last settled first."""
+
+class HoldFilter(_HoldFilter, metaclass=_HoldFilterEnumTypeWrapper):
+    """Which of an account's holds are listed."""
+
+HOLD_FILTER_UNSPECIFIED: HoldFilter.ValueType  # 0
+"""As OPEN."""
+HOLD_FILTER_OPEN: HoldFilter.ValueType  # 1
+"""Those that are open, first authorised first."""
+HOLD_FILTER_SETTLED: HoldFilter.ValueType  # 2
+"""Those settled in the last 35 days, last settled first."""
+Global___HoldFilter: _TypeAlias = HoldFilter  # noqa: Y015
 
 @_typing.final
 class CheckRequest(_message.Message):
@@ -262,7 +287,9 @@ class AuthorizeRequest(_message.Message):
     product: _builtins.str
     """What will be used, 1 to 128 bytes."""
     lifetime_us: _builtins.int
-    """Lifetime of the hold in microseconds, at most 24 hours; 0 = 15 minutes."""
+    """Lifetime of the hold in microseconds, at most 24 hours, 35 days where the product is marked
+    batch; 0 = 15 minutes.
+    """
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Attributes that prices may depend on; at most 16 pairs of 64 + 128 bytes. The capture is priced
@@ -314,6 +341,7 @@ class AuthorizeResponse(_message.Message):
     HOLD_STATE_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
+    HOLD_EXPIRY_FIELD_NUMBER: _builtins.int
     decision: Global___Decision.ValueType
     """The decision."""
     reason: _builtins.str
@@ -346,6 +374,8 @@ class AuthorizeResponse(_message.Message):
     """Where the decision is recorded."""
     replayed: _builtins.bool
     """True: the request_id was recorded before with the same body, and this is its decision."""
+    hold_expiry: _card_pb2.HoldExpiry.ValueType
+    """What becomes of the hold at its expiry, as its product says now; UNSPECIFIED where denied."""
     def __init__(
         self,
         *,
@@ -363,14 +393,86 @@ class AuthorizeResponse(_message.Message):
         hold_state: _types_pb2.HoldState.ValueType = ...,
         position: _builtins.str = ...,
         replayed: _builtins.bool = ...,
+        hold_expiry: _card_pb2.HoldExpiry.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "asset", b"asset", "available", b"available", "decision", b"decision", "expires_at_us", b"expires_at_us", "hold_id", b"hold_id", "hold_state", b"hold_state", "policy_version", b"policy_version", "position", b"position", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "reason", b"reason", "replayed", b"replayed", "scale", b"scale"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "asset", b"asset", "available", b"available", "decision", b"decision", "expires_at_us", b"expires_at_us", "hold_expiry", b"hold_expiry", "hold_id", b"hold_id", "hold_state", b"hold_state", "policy_version", b"policy_version", "position", b"position", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "reason", b"reason", "replayed", b"replayed", "scale", b"scale"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AuthorizeResponse: _TypeAlias = AuthorizeResponse  # noqa: Y015
+
+@_typing.final
+class ExtendRequest(_message.Message):
+    """Moves a hold's expiry."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    HOLD_ID_FIELD_NUMBER: _builtins.int
+    LIFETIME_US_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    request_id: _builtins.str
+    """Identity of the call in the hold's family for 35 days, 1 to 128 bytes, required."""
+    hold_id: _builtins.str
+    """The hold, as Authorize gave it."""
+    lifetime_us: _builtins.int
+    """New lifetime from now, in microseconds; 0 = 15 minutes. Counted from the authorisation a hold
+    lives for 24 hours at most, 35 days where its product was marked batch then; a lifetime beyond
+    that is HOLD_LIFETIME_INVALID.
+    """
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        hold_id: _builtins.str = ...,
+        lifetime_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold_id", b"hold_id", "lifetime_us", b"lifetime_us", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtendRequest: _TypeAlias = ExtendRequest  # noqa: Y015
+
+@_typing.final
+class ExtendResponse(_message.Message):
+    """The extension as it was recorded."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPIRES_AT_US_FIELD_NUMBER: _builtins.int
+    HOLD_STATE_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    expires_at_us: _builtins.int
+    """The new expiry by the writer's clock, in microseconds."""
+    hold_state: _types_pb2.HoldState.ValueType
+    """Present state of the hold. Unlike the rest it is not what was recorded."""
+    position: _builtins.str
+    """Where the extension is recorded."""
+    replayed: _builtins.bool
+    """True: the request_id was recorded before with the same body, and this is its outcome."""
+    def __init__(
+        self,
+        *,
+        expires_at_us: _builtins.int = ...,
+        hold_state: _types_pb2.HoldState.ValueType = ...,
+        position: _builtins.str = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["expires_at_us", b"expires_at_us", "hold_state", b"hold_state", "position", b"position", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ExtendResponse: _TypeAlias = ExtendResponse  # noqa: Y015
 
 @_typing.final
 class CaptureRequest(_message.Message):
@@ -403,6 +505,7 @@ class CaptureRequest(_message.Message):
     HOLD_ID_FIELD_NUMBER: _builtins.int
     QUANTITIES_FIELD_NUMBER: _builtins.int
     EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
+    KEEP_OPEN_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
@@ -414,6 +517,10 @@ class CaptureRequest(_message.Message):
     effective_at_us: _builtins.int
     """When the usage happened, in microseconds; 0 = the writer's clock. Decides rate and period. At
     most 35 days old and at most 5 minutes in the future.
+    """
+    keep_open: _builtins.bool
+    """True: more captures follow. What is not captured stays held, until the capture without this,
+    a release or the expiry. False: this is the last capture, and the rest goes back.
     """
     @_builtins.property
     def quantities(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
@@ -429,10 +536,11 @@ class CaptureRequest(_message.Message):
         hold_id: _builtins.str = ...,
         quantities: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         effective_at_us: _builtins.int = ...,
+        keep_open: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_at_us", b"effective_at_us", "hold_id", b"hold_id", "quantities", b"quantities", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_at_us", b"effective_at_us", "hold_id", b"hold_id", "keep_open", b"keep_open", "quantities", b"quantities", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -455,6 +563,7 @@ class CaptureResponse(_message.Message):
     HOLD_STATE_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
+    HOLD_LEFT_FIELD_NUMBER: _builtins.int
     outcome: _usage_pb2.IngestOutcome.ValueType
     """APPLIED, or SUSPENSE where a quantity is unrated; anything else is an error status."""
     reason: _builtins.str
@@ -466,7 +575,7 @@ class CaptureResponse(_message.Message):
     charge: _builtins.int
     """Charge in minor units of `asset`, drawn from the hold first."""
     released: _builtins.int
-    """What of the hold went back, in minor units of `asset`; 0 where late."""
+    """What of the hold went back, in minor units of `asset`; 0 where late or kept open."""
     asset: _builtins.str
     """Code of the asset charged; empty where nothing was charged."""
     scale: _builtins.int
@@ -479,6 +588,10 @@ class CaptureResponse(_message.Message):
     """Where the capture is recorded."""
     replayed: _builtins.bool
     """True: the request_id was recorded before with the same body, and this is its outcome."""
+    hold_left: _builtins.int
+    """What the hold reserves at present, in minor units of its asset. Unlike the rest it is not what
+    was recorded.
+    """
     def __init__(
         self,
         *,
@@ -493,10 +606,11 @@ class CaptureResponse(_message.Message):
         hold_state: _types_pb2.HoldState.ValueType = ...,
         position: _builtins.str = ...,
         replayed: _builtins.bool = ...,
+        hold_left: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "charge", b"charge", "hold_state", b"hold_state", "late", b"late", "outcome", b"outcome", "over_limit", b"over_limit", "position", b"position", "reason", b"reason", "released", b"released", "replayed", b"replayed", "scale", b"scale"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "charge", b"charge", "hold_left", b"hold_left", "hold_state", b"hold_state", "late", b"late", "outcome", b"outcome", "over_limit", b"over_limit", "position", b"position", "reason", b"reason", "released", b"released", "replayed", b"replayed", "scale", b"scale"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -545,7 +659,7 @@ class ReleaseResponse(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     released: _builtins.int
-    """What went back, in minor units of `asset`."""
+    """What went back: all that earlier captures had left, in minor units of `asset`."""
     asset: _builtins.str
     """Code of the asset."""
     scale: _builtins.int
@@ -573,3 +687,281 @@ class ReleaseResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ReleaseResponse: _TypeAlias = ReleaseResponse  # noqa: Y015
+
+@_typing.final
+class HeldSlice(_message.Message):
+    """What a hold reserves of one pot."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POT_FIELD_NUMBER: _builtins.int
+    GRANT_ID_FIELD_NUMBER: _builtins.int
+    PAYER_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    pot: _types_pb2.Pot.ValueType
+    """The pot: a grant, overdraft or overage."""
+    grant_id: _builtins.str
+    """Id of the grant where `pot` is a grant, else empty."""
+    payer: _builtins.str
+    """Id of the account that pays, where that is another than the hold's; else empty."""
+    left: _builtins.int
+    """What is still reserved of it, in minor units of the hold's asset; 0 where captures took it all."""
+    def __init__(
+        self,
+        *,
+        pot: _types_pb2.Pot.ValueType = ...,
+        grant_id: _builtins.str = ...,
+        payer: _builtins.str = ...,
+        left: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["grant_id", b"grant_id", "left", b"left", "payer", b"payer", "pot", b"pot"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___HeldSlice: _TypeAlias = HeldSlice  # noqa: Y015
+
+@_typing.final
+class Hold(_message.Message):
+    """A hold as it is at present."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    HOLD_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    CAPTURED_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    CAPTURES_FIELD_NUMBER: _builtins.int
+    AUTHORIZED_AT_US_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_US_FIELD_NUMBER: _builtins.int
+    EXTENDABLE_TO_US_FIELD_NUMBER: _builtins.int
+    HOLD_EXPIRY_FIELD_NUMBER: _builtins.int
+    SETTLED_AT_US_FIELD_NUMBER: _builtins.int
+    SLICES_FIELD_NUMBER: _builtins.int
+    hold_id: _builtins.str
+    """Its id."""
+    account: _builtins.str
+    """Id of the account."""
+    product: _builtins.str
+    """What it is for."""
+    state: _types_pb2.HoldState.ValueType
+    """Its state."""
+    amount: _builtins.int
+    """What was authorised, in minor units of `asset`."""
+    captured: _builtins.int
+    """What captures, or the charge at its expiry, have taken of `amount` so far."""
+    left: _builtins.int
+    """What it still reserves; 0 where it is not open."""
+    asset: _builtins.str
+    """Code of the asset; empty where it costs nothing in any."""
+    scale: _builtins.int
+    """Scale of `asset`, 0 to 18."""
+    captures: _builtins.int
+    """Captures before it was settled, and the one that settled it."""
+    authorized_at_us: _builtins.int
+    """When it was authorised, in microseconds."""
+    expires_at_us: _builtins.int
+    """Its expiry by the writer's clock, in microseconds."""
+    extendable_to_us: _builtins.int
+    """The latest that extending may move the expiry to, in microseconds; 0 where it is not open."""
+    hold_expiry: _card_pb2.HoldExpiry.ValueType
+    """What becomes of it at its expiry; UNSPECIFIED where it is not open."""
+    settled_at_us: _builtins.int
+    """When it was settled, in microseconds; 0 where it is open."""
+    @_builtins.property
+    def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Attributes that prices depend on, at most 16."""
+
+    @_builtins.property
+    def slices(self) -> _containers.RepeatedCompositeFieldContainer[Global___HeldSlice]:
+        """What it reserves, in the order in which captures draw it; empty where it is not open."""
+
+    def __init__(
+        self,
+        *,
+        hold_id: _builtins.str = ...,
+        account: _builtins.str = ...,
+        product: _builtins.str = ...,
+        attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        state: _types_pb2.HoldState.ValueType = ...,
+        amount: _builtins.int = ...,
+        captured: _builtins.int = ...,
+        left: _builtins.int = ...,
+        asset: _builtins.str = ...,
+        scale: _builtins.int = ...,
+        captures: _builtins.int = ...,
+        authorized_at_us: _builtins.int = ...,
+        expires_at_us: _builtins.int = ...,
+        extendable_to_us: _builtins.int = ...,
+        hold_expiry: _card_pb2.HoldExpiry.ValueType = ...,
+        settled_at_us: _builtins.int = ...,
+        slices: _abc.Iterable[Global___HeldSlice] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount", b"amount", "asset", b"asset", "attributes", b"attributes", "authorized_at_us", b"authorized_at_us", "captured", b"captured", "captures", b"captures", "expires_at_us", b"expires_at_us", "extendable_to_us", b"extendable_to_us", "hold_expiry", b"hold_expiry", "hold_id", b"hold_id", "left", b"left", "product", b"product", "scale", b"scale", "settled_at_us", b"settled_at_us", "slices", b"slices", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Hold: _TypeAlias = Hold  # noqa: Y015
+
+@_typing.final
+class GetHoldRequest(_message.Message):
+    """Names one hold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    HOLD_ID_FIELD_NUMBER: _builtins.int
+    MIN_POSITION_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    hold_id: _builtins.str
+    """The hold, as Authorize gave it."""
+    min_position: _builtins.str
+    """Answer from this position or a later one; empty = from what is durable."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        hold_id: _builtins.str = ...,
+        min_position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold_id", b"hold_id", "min_position", b"min_position", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetHoldRequest: _TypeAlias = GetHoldRequest  # noqa: Y015
+
+@_typing.final
+class GetHoldResponse(_message.Message):
+    """One hold."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLD_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    position: _builtins.str
+    """The position that the answer is as of."""
+    @_builtins.property
+    def hold(self) -> Global___Hold:
+        """The hold."""
+
+    def __init__(
+        self,
+        *,
+        hold: Global___Hold | None = ...,
+        position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["hold", b"hold", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetHoldResponse: _TypeAlias = GetHoldResponse  # noqa: Y015
+
+@_typing.final
+class ListHoldsRequest(_message.Message):
+    """Names an account whose holds are listed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    FILTER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    MIN_POSITION_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    account: _builtins.str
+    """Id or alias of the account, 1 to 128 bytes."""
+    filter: Global___HoldFilter.ValueType
+    """Which holds; UNSPECIFIED = OPEN."""
+    page_size: _builtins.int
+    """Holds a page, at most 1,000; 0 = 100. A page of settled holds may have fewer although more
+    follow: go on as long as there is a `next_page_token`.
+    """
+    page_token: _builtins.str
+    """`next_page_token` of the page before, with the same account and filter; empty = the first page."""
+    min_position: _builtins.str
+    """Answer from this position or a later one; empty = from what is durable."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        account: _builtins.str = ...,
+        filter: Global___HoldFilter.ValueType = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        min_position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "filter", b"filter", "min_position", b"min_position", "page_size", b"page_size", "page_token", b"page_token", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHoldsRequest: _TypeAlias = ListHoldsRequest  # noqa: Y015
+
+@_typing.final
+class ListHoldsResponse(_message.Message):
+    """One page of holds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLDS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty = this was the last."""
+    position: _builtins.str
+    """The position that the answer is as of."""
+    @_builtins.property
+    def holds(self) -> _containers.RepeatedCompositeFieldContainer[Global___Hold]:
+        """The holds."""
+
+    def __init__(
+        self,
+        *,
+        holds: _abc.Iterable[Global___Hold] | None = ...,
+        next_page_token: _builtins.str = ...,
+        position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["holds", b"holds", "next_page_token", b"next_page_token", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListHoldsResponse: _TypeAlias = ListHoldsResponse  # noqa: Y015

@@ -45,6 +45,11 @@ class DecisionServiceStub:
                 request_serializer=ledger_dot_v1_dot_decision__pb2.AuthorizeRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_decision__pb2.AuthorizeResponse.FromString,
                 _registered_method=True)
+        self.Extend = channel.unary_unary(
+                '/ledger.v1.DecisionService/Extend',
+                request_serializer=ledger_dot_v1_dot_decision__pb2.ExtendRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_decision__pb2.ExtendResponse.FromString,
+                _registered_method=True)
         self.Capture = channel.unary_unary(
                 '/ledger.v1.DecisionService/Capture',
                 request_serializer=ledger_dot_v1_dot_decision__pb2.CaptureRequest.SerializeToString,
@@ -54,6 +59,16 @@ class DecisionServiceStub:
                 '/ledger.v1.DecisionService/Release',
                 request_serializer=ledger_dot_v1_dot_decision__pb2.ReleaseRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_decision__pb2.ReleaseResponse.FromString,
+                _registered_method=True)
+        self.GetHold = channel.unary_unary(
+                '/ledger.v1.DecisionService/GetHold',
+                request_serializer=ledger_dot_v1_dot_decision__pb2.GetHoldRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_decision__pb2.GetHoldResponse.FromString,
+                _registered_method=True)
+        self.ListHolds = channel.unary_unary(
+                '/ledger.v1.DecisionService/ListHolds',
+                request_serializer=ledger_dot_v1_dot_decision__pb2.ListHoldsRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_decision__pb2.ListHoldsResponse.FromString,
                 _registered_method=True)
 
 
@@ -77,9 +92,19 @@ class DecisionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Extend(self, request, context):
+        """Moves an open hold's expiry, later or earlier: a new lifetime from now. It reserves what it
+        reserved. A hold that is no longer open is FAILED_PRECONDITION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Capture(self, request, context):
-        """Settles a hold with what was really used and gives back the rest. What goes above the hold is
-        drawn as new usage. After the hold's end the usage is recorded all the same, marked `late`.
+        """Charges a hold with what was really used and gives back the rest, or leaves the rest held where
+        `keep_open` says that more captures follow. What goes above the hold is drawn as new usage.
+        After the hold's expiry the usage is recorded all the same, marked `late`. A hold that was
+        captured for the last time, released or charged at its expiry is FAILED_PRECONDITION.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -87,6 +112,22 @@ class DecisionServiceServicer:
 
     def Release(self, request, context):
         """Gives back all that a hold reserves. A hold that is no longer open is FAILED_PRECONDITION.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetHold(self, request, context):
+        """Shows one hold: what it reserves, how much was captured, how it ended. NOT_FOUND for one that
+        was settled more than 35 days ago.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListHolds(self, request, context):
+        """Lists an account's holds: the open ones in the order of their authorisation, or those settled
+        in the last 35 days, last settled first.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -105,6 +146,11 @@ def add_DecisionServiceServicer_to_server(servicer, server):
                     request_deserializer=ledger_dot_v1_dot_decision__pb2.AuthorizeRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_decision__pb2.AuthorizeResponse.SerializeToString,
             ),
+            'Extend': grpc.unary_unary_rpc_method_handler(
+                    servicer.Extend,
+                    request_deserializer=ledger_dot_v1_dot_decision__pb2.ExtendRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_decision__pb2.ExtendResponse.SerializeToString,
+            ),
             'Capture': grpc.unary_unary_rpc_method_handler(
                     servicer.Capture,
                     request_deserializer=ledger_dot_v1_dot_decision__pb2.CaptureRequest.FromString,
@@ -114,6 +160,16 @@ def add_DecisionServiceServicer_to_server(servicer, server):
                     servicer.Release,
                     request_deserializer=ledger_dot_v1_dot_decision__pb2.ReleaseRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_decision__pb2.ReleaseResponse.SerializeToString,
+            ),
+            'GetHold': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetHold,
+                    request_deserializer=ledger_dot_v1_dot_decision__pb2.GetHoldRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_decision__pb2.GetHoldResponse.SerializeToString,
+            ),
+            'ListHolds': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListHolds,
+                    request_deserializer=ledger_dot_v1_dot_decision__pb2.ListHoldsRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_decision__pb2.ListHoldsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -182,6 +238,33 @@ class DecisionService:
             _registered_method=True)
 
     @staticmethod
+    def Extend(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.DecisionService/Extend',
+            ledger_dot_v1_dot_decision__pb2.ExtendRequest.SerializeToString,
+            ledger_dot_v1_dot_decision__pb2.ExtendResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def Capture(request,
             target,
             options=(),
@@ -225,6 +308,60 @@ class DecisionService:
             '/ledger.v1.DecisionService/Release',
             ledger_dot_v1_dot_decision__pb2.ReleaseRequest.SerializeToString,
             ledger_dot_v1_dot_decision__pb2.ReleaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetHold(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.DecisionService/GetHold',
+            ledger_dot_v1_dot_decision__pb2.GetHoldRequest.SerializeToString,
+            ledger_dot_v1_dot_decision__pb2.GetHoldResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListHolds(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.DecisionService/ListHolds',
+            ledger_dot_v1_dot_decision__pb2.ListHoldsRequest.SerializeToString,
+            ledger_dot_v1_dot_decision__pb2.ListHoldsResponse.FromString,
             options,
             channel_credentials,
             insecure,

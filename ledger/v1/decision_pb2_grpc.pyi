@@ -44,12 +44,26 @@ class DecisionServiceStub:
     """Decides and, if allowed, holds the credits, in one durable step. A denial is recorded too: the
     same request_id gets the same answer.
     """
+    Extend: _grpc.UnaryUnaryMultiCallable[_decision_pb2.ExtendRequest, _decision_pb2.ExtendResponse]
+    """Moves an open hold's expiry, later or earlier: a new lifetime from now. It reserves what it
+    reserved. A hold that is no longer open is FAILED_PRECONDITION.
+    """
     Capture: _grpc.UnaryUnaryMultiCallable[_decision_pb2.CaptureRequest, _decision_pb2.CaptureResponse]
-    """Settles a hold with what was really used and gives back the rest. What goes above the hold is
-    drawn as new usage. After the hold's end the usage is recorded all the same, marked `late`.
+    """Charges a hold with what was really used and gives back the rest, or leaves the rest held where
+    `keep_open` says that more captures follow. What goes above the hold is drawn as new usage.
+    After the hold's expiry the usage is recorded all the same, marked `late`. A hold that was
+    captured for the last time, released or charged at its expiry is FAILED_PRECONDITION.
     """
     Release: _grpc.UnaryUnaryMultiCallable[_decision_pb2.ReleaseRequest, _decision_pb2.ReleaseResponse]
     """Gives back all that a hold reserves. A hold that is no longer open is FAILED_PRECONDITION."""
+    GetHold: _grpc.UnaryUnaryMultiCallable[_decision_pb2.GetHoldRequest, _decision_pb2.GetHoldResponse]
+    """Shows one hold: what it reserves, how much was captured, how it ended. NOT_FOUND for one that
+    was settled more than 35 days ago.
+    """
+    ListHolds: _grpc.UnaryUnaryMultiCallable[_decision_pb2.ListHoldsRequest, _decision_pb2.ListHoldsResponse]
+    """Lists an account's holds: the open ones in the order of their authorisation, or those settled
+    in the last 35 days, last settled first.
+    """
 
 @_typing.type_check_only
 class DecisionServiceAsyncStub(DecisionServiceStub):
@@ -64,12 +78,26 @@ class DecisionServiceAsyncStub(DecisionServiceStub):
     """Decides and, if allowed, holds the credits, in one durable step. A denial is recorded too: the
     same request_id gets the same answer.
     """
+    Extend: _aio.UnaryUnaryMultiCallable[_decision_pb2.ExtendRequest, _decision_pb2.ExtendResponse]  # type: ignore[assignment]
+    """Moves an open hold's expiry, later or earlier: a new lifetime from now. It reserves what it
+    reserved. A hold that is no longer open is FAILED_PRECONDITION.
+    """
     Capture: _aio.UnaryUnaryMultiCallable[_decision_pb2.CaptureRequest, _decision_pb2.CaptureResponse]  # type: ignore[assignment]
-    """Settles a hold with what was really used and gives back the rest. What goes above the hold is
-    drawn as new usage. After the hold's end the usage is recorded all the same, marked `late`.
+    """Charges a hold with what was really used and gives back the rest, or leaves the rest held where
+    `keep_open` says that more captures follow. What goes above the hold is drawn as new usage.
+    After the hold's expiry the usage is recorded all the same, marked `late`. A hold that was
+    captured for the last time, released or charged at its expiry is FAILED_PRECONDITION.
     """
     Release: _aio.UnaryUnaryMultiCallable[_decision_pb2.ReleaseRequest, _decision_pb2.ReleaseResponse]  # type: ignore[assignment]
     """Gives back all that a hold reserves. A hold that is no longer open is FAILED_PRECONDITION."""
+    GetHold: _aio.UnaryUnaryMultiCallable[_decision_pb2.GetHoldRequest, _decision_pb2.GetHoldResponse]  # type: ignore[assignment]
+    """Shows one hold: what it reserves, how much was captured, how it ended. NOT_FOUND for one that
+    was settled more than 35 days ago.
+    """
+    ListHolds: _aio.UnaryUnaryMultiCallable[_decision_pb2.ListHoldsRequest, _decision_pb2.ListHoldsResponse]  # type: ignore[assignment]
+    """Lists an account's holds: the open ones in the order of their authorisation, or those settled
+    in the last 35 days, last settled first.
+    """
 
 class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
     """Decides whether work may run, and reserves the credits for it."""
@@ -95,13 +123,25 @@ class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
         """
 
     @_abc_1.abstractmethod
+    def Extend(
+        self,
+        request: _decision_pb2.ExtendRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_decision_pb2.ExtendResponse, _abc.Awaitable[_decision_pb2.ExtendResponse]]:
+        """Moves an open hold's expiry, later or earlier: a new lifetime from now. It reserves what it
+        reserved. A hold that is no longer open is FAILED_PRECONDITION.
+        """
+
+    @_abc_1.abstractmethod
     def Capture(
         self,
         request: _decision_pb2.CaptureRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_decision_pb2.CaptureResponse, _abc.Awaitable[_decision_pb2.CaptureResponse]]:
-        """Settles a hold with what was really used and gives back the rest. What goes above the hold is
-        drawn as new usage. After the hold's end the usage is recorded all the same, marked `late`.
+        """Charges a hold with what was really used and gives back the rest, or leaves the rest held where
+        `keep_open` says that more captures follow. What goes above the hold is drawn as new usage.
+        After the hold's expiry the usage is recorded all the same, marked `late`. A hold that was
+        captured for the last time, released or charged at its expiry is FAILED_PRECONDITION.
         """
 
     @_abc_1.abstractmethod
@@ -111,5 +151,25 @@ class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_decision_pb2.ReleaseResponse, _abc.Awaitable[_decision_pb2.ReleaseResponse]]:
         """Gives back all that a hold reserves. A hold that is no longer open is FAILED_PRECONDITION."""
+
+    @_abc_1.abstractmethod
+    def GetHold(
+        self,
+        request: _decision_pb2.GetHoldRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_decision_pb2.GetHoldResponse, _abc.Awaitable[_decision_pb2.GetHoldResponse]]:
+        """Shows one hold: what it reserves, how much was captured, how it ended. NOT_FOUND for one that
+        was settled more than 35 days ago.
+        """
+
+    @_abc_1.abstractmethod
+    def ListHolds(
+        self,
+        request: _decision_pb2.ListHoldsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_decision_pb2.ListHoldsResponse, _abc.Awaitable[_decision_pb2.ListHoldsResponse]]:
+        """Lists an account's holds: the open ones in the order of their authorisation, or those settled
+        in the last 35 days, last settled first.
+        """
 
 def add_DecisionServiceServicer_to_server(servicer: DecisionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

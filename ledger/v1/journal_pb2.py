@@ -26,55 +26,55 @@ from ledger.v1 import decision_pb2 as ledger_dot_v1_dot_decision__pb2
 from ledger.v1 import usage_pb2 as ledger_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17ledger/v1/journal.proto\x12\tledger.v1\x1a\x18ledger/v1/decision.proto\x1a\x15ledger/v1/usage.proto\"&\n\x08UsageKey\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\"\x88\x01\n\x11GetOutcomeRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x14\n\nrequest_id\x18\x03 \x01(\tH\x00\x12$\n\x05usage\x18\x04 \x01(\x0b\x32\x13.ledger.v1.UsageKeyH\x00\x12\x0f\n\x07\x61\x62\x61ndon\x18\x05 \x01(\x08\x42\x05\n\x03key\"\x81\x03\n\x12GetOutcomeResponse\x12&\n\x05state\x18\x01 \x01(\x0e\x32\x17.ledger.v1.OutcomeState\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.ledger.v1.MutationKind\x12\x16\n\x0erecorded_at_us\x18\x03 \x01(\x03\x12\x10\n\x08resource\x18\x04 \x01(\t\x12(\n\x05usage\x18\x05 \x01(\x0b\x32\x17.ledger.v1.IngestResultH\x00\x12\x31\n\tauthorize\x18\x06 \x01(\x0b\x32\x1c.ledger.v1.AuthorizeResponseH\x00\x12-\n\x07\x63\x61pture\x18\x07 \x01(\x0b\x32\x1a.ledger.v1.CaptureResponseH\x00\x12-\n\x07release\x18\x08 \x01(\x0b\x32\x1a.ledger.v1.ReleaseResponseH\x00\x12\r\n\x05\x61sset\x18\t \x01(\t\x12\r\n\x05scale\x18\n \x01(\x05\x12\x10\n\x08position\x18\x0b \x01(\tB\x07\n\x05reply\"#\n\x11GetRoutingRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\",\n\nShardRoute\x12\r\n\x05shard\x18\x01 \x01(\x05\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\"I\n\x12GetRoutingResponse\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12%\n\x06shards\x18\x02 \x03(\x0b\x32\x15.ledger.v1.ShardRoute\"J\n\x13TrialBalanceRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\r\n\x05\x61sset\x18\x02 \x01(\t\x12\x14\n\x0cmin_position\x18\x03 \x01(\t\"\xb0\x01\n\x0fTrialBalanceRow\x12\r\n\x05shard\x18\x01 \x01(\x05\x12\r\n\x05\x61sset\x18\x02 \x01(\t\x12\r\n\x05scale\x18\x03 \x01(\x05\x12\x15\n\rdebits_posted\x18\x04 \x01(\t\x12\x16\n\x0e\x63redits_posted\x18\x05 \x01(\t\x12\x16\n\x0e\x64\x65\x62its_pending\x18\x06 \x01(\t\x12\x17\n\x0f\x63redits_pending\x18\x07 \x01(\t\x12\x10\n\x08position\x18\x08 \x01(\t\"d\n\x14TrialBalanceResponse\x12(\n\x04rows\x18\x01 \x03(\x0b\x32\x1a.ledger.v1.TrialBalanceRow\x12\x10\n\x08\x62\x61lanced\x18\x02 \x01(\x08\x12\x10\n\x08position\x18\x03 \x01(\t\"/\n\x0b\x45ntryNumber\x12\r\n\x05shard\x18\x01 \x01(\x05\x12\x11\n\tentry_seq\x18\x02 \x01(\x03\"\xb7\x01\n\x0fGetProofRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x14\n\nrequest_id\x18\x03 \x01(\tH\x00\x12$\n\x05usage\x18\x04 \x01(\x0b\x32\x13.ledger.v1.UsageKeyH\x00\x12\'\n\x05\x65ntry\x18\x05 \x01(\x0b\x32\x16.ledger.v1.EntryNumberH\x00\x12\x17\n\x0freveal_identity\x18\x06 \x01(\x08\x42\x05\n\x03key\"\x8f\x02\n\x04Seal\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\x05\x12\x10\n\x08instance\x18\x02 \x01(\x0c\x12\x0e\n\x06key_id\x18\x03 \x01(\x0c\x12\r\n\x05shard\x18\x04 \x01(\x05\x12\x10\n\x08seal_seq\x18\x05 \x01(\x03\x12\x13\n\x0b\x66irst_batch\x18\x06 \x01(\x03\x12\x12\n\nlast_batch\x18\x07 \x01(\x03\x12\x13\n\x0b\x66irst_entry\x18\x08 \x01(\x03\x12\x12\n\nnext_entry\x18\t \x01(\x03\x12\x14\n\x0csealed_at_us\x18\n \x01(\x03\x12\x11\n\thead_hash\x18\x0b \x01(\x0c\x12\x13\n\x0bmerkle_root\x18\x0c \x01(\x0c\x12\x11\n\tprev_seal\x18\r \x01(\x0c\x12\x11\n\tsignature\x18\x0e \x01(\x0c\"\x9b\x01\n\x0bProvenEntry\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\x05\x12\x11\n\tbatch_seq\x18\x02 \x01(\x03\x12\x13\n\x0b\x66irst_event\x18\x03 \x01(\x03\x12\x16\n\x0erecorded_at_us\x18\x04 \x01(\x03\x12\x11\n\tentry_seq\x18\x05 \x01(\x03\x12\x0c\n\x04salt\x18\x06 \x01(\x0c\x12\r\n\x05\x65vent\x18\x07 \x01(\x0c\x12\x0c\n\x04path\x18\x08 \x03(\x0c\"\x90\x01\n\x10GetProofResponse\x12\x1d\n\x04seal\x18\x01 \x01(\x0b\x32\x0f.ledger.v1.Seal\x12%\n\x05\x65ntry\x18\x02 \x01(\x0b\x32\x16.ledger.v1.ProvenEntry\x12$\n\x04plan\x18\x03 \x01(\x0b\x32\x16.ledger.v1.ProvenEntry\x12\x10\n\x08\x64ocument\x18\x04 \x01(\x0c\"p\n\x10ListSealsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\r\n\x05shard\x18\x02 \x01(\x05\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x16\n\x0e\x61\x66ter_seal_seq\x18\x05 \x01(\x03\"L\n\x11ListSealsResponse\x12\x1e\n\x05seals\x18\x01 \x03(\x0b\x32\x0f.ledger.v1.Seal\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x12GetSealKeysRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\"\xac\x01\n\x07SealKey\x12\x0f\n\x07key_seq\x18\x01 \x01(\x05\x12\x0e\n\x06key_id\x18\x02 \x01(\x0c\x12\x12\n\npublic_key\x18\x03 \x01(\x0c\x12\x18\n\x10introduced_at_us\x18\x04 \x01(\x03\x12\x15\n\rintroduced_by\x18\x05 \x01(\x0c\x12\x11\n\tprev_hash\x18\x06 \x01(\x0c\x12\x15\n\rold_signature\x18\x07 \x01(\x0c\x12\x11\n\tsignature\x18\x08 \x01(\x0c\"I\n\x13GetSealKeysResponse\x12\x10\n\x08instance\x18\x01 \x01(\x0c\x12 \n\x04keys\x18\x02 \x03(\x0b\x32\x12.ledger.v1.SealKey*\x83\x01\n\x0cOutcomeState\x12\x1d\n\x19OUTCOME_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16OUTCOME_STATE_RECORDED\x10\x01\x12\x1b\n\x17OUTCOME_STATE_NOT_FOUND\x10\x02\x12\x1b\n\x17OUTCOME_STATE_ABANDONED\x10\x03*\xf4\x05\n\x0cMutationKind\x12\x1d\n\x19MUTATION_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13MUTATION_KIND_USAGE\x10\x01\x12\x1b\n\x17MUTATION_KIND_AUTHORIZE\x10\x02\x12\x19\n\x15MUTATION_KIND_CAPTURE\x10\x03\x12\x19\n\x15MUTATION_KIND_RELEASE\x10\x04\x12 \n\x1cMUTATION_KIND_CREATE_ACCOUNT\x10\x05\x12\x1f\n\x1bMUTATION_KIND_UPDATE_POLICY\x10\x06\x12\x1f\n\x1bMUTATION_KIND_CLOSE_ACCOUNT\x10\x07\x12\x1d\n\x19MUTATION_KIND_ISSUE_GRANT\x10\x08\x12\x1c\n\x18MUTATION_KIND_VOID_GRANT\x10\t\x12 \n\x1cMUTATION_KIND_FREEZE_ACCOUNT\x10\x32\x12\"\n\x1eMUTATION_KIND_UNFREEZE_ACCOUNT\x10\x33\x12 \n\x1cMUTATION_KIND_REOPEN_ACCOUNT\x10\x34\x12!\n\x1dMUTATION_KIND_UPDATE_METADATA\x10\x35\x12\x1f\n\x1bMUTATION_KIND_REVERSE_USAGE\x10\"\x12\'\n#MUTATION_KIND_START_RECURRING_GRANT\x10\x46\x12(\n$MUTATION_KIND_CHANGE_RECURRING_GRANT\x10G\x12\'\n#MUTATION_KIND_PAUSE_RECURRING_GRANT\x10H\x12(\n$MUTATION_KIND_RESUME_RECURRING_GRANT\x10I\x12%\n!MUTATION_KIND_END_RECURRING_GRANT\x10J\x12\x1d\n\x19MUTATION_KIND_AMEND_USAGE\x10#\x12 \n\x1cMUTATION_KIND_ADJUST_BALANCE\x10%2\xd2\x03\n\x0eJournalService\x12I\n\nGetOutcome\x12\x1c.ledger.v1.GetOutcomeRequest\x1a\x1d.ledger.v1.GetOutcomeResponse\x12I\n\nGetRouting\x12\x1c.ledger.v1.GetRoutingRequest\x1a\x1d.ledger.v1.GetRoutingResponse\x12O\n\x0cTrialBalance\x12\x1e.ledger.v1.TrialBalanceRequest\x1a\x1f.ledger.v1.TrialBalanceResponse\x12\x43\n\x08GetProof\x12\x1a.ledger.v1.GetProofRequest\x1a\x1b.ledger.v1.GetProofResponse\x12\x46\n\tListSeals\x12\x1b.ledger.v1.ListSealsRequest\x1a\x1c.ledger.v1.ListSealsResponse\x12L\n\x0bGetSealKeys\x12\x1d.ledger.v1.GetSealKeysRequest\x1a\x1e.ledger.v1.GetSealKeysResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17ledger/v1/journal.proto\x12\tledger.v1\x1a\x18ledger/v1/decision.proto\x1a\x15ledger/v1/usage.proto\"&\n\x08UsageKey\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\"\x88\x01\n\x11GetOutcomeRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x14\n\nrequest_id\x18\x03 \x01(\tH\x00\x12$\n\x05usage\x18\x04 \x01(\x0b\x32\x13.ledger.v1.UsageKeyH\x00\x12\x0f\n\x07\x61\x62\x61ndon\x18\x05 \x01(\x08\x42\x05\n\x03key\"\xae\x03\n\x12GetOutcomeResponse\x12&\n\x05state\x18\x01 \x01(\x0e\x32\x17.ledger.v1.OutcomeState\x12%\n\x04kind\x18\x02 \x01(\x0e\x32\x17.ledger.v1.MutationKind\x12\x16\n\x0erecorded_at_us\x18\x03 \x01(\x03\x12\x10\n\x08resource\x18\x04 \x01(\t\x12(\n\x05usage\x18\x05 \x01(\x0b\x32\x17.ledger.v1.IngestResultH\x00\x12\x31\n\tauthorize\x18\x06 \x01(\x0b\x32\x1c.ledger.v1.AuthorizeResponseH\x00\x12-\n\x07\x63\x61pture\x18\x07 \x01(\x0b\x32\x1a.ledger.v1.CaptureResponseH\x00\x12-\n\x07release\x18\x08 \x01(\x0b\x32\x1a.ledger.v1.ReleaseResponseH\x00\x12+\n\x06\x65xtend\x18, \x01(\x0b\x32\x19.ledger.v1.ExtendResponseH\x00\x12\r\n\x05\x61sset\x18\t \x01(\t\x12\r\n\x05scale\x18\n \x01(\x05\x12\x10\n\x08position\x18\x0b \x01(\tB\x07\n\x05reply\"#\n\x11GetRoutingRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\",\n\nShardRoute\x12\r\n\x05shard\x18\x01 \x01(\x05\x12\x0f\n\x07\x61\x64\x64ress\x18\x02 \x01(\t\"I\n\x12GetRoutingResponse\x12\x0c\n\x04hash\x18\x01 \x01(\t\x12%\n\x06shards\x18\x02 \x03(\x0b\x32\x15.ledger.v1.ShardRoute\"J\n\x13TrialBalanceRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\r\n\x05\x61sset\x18\x02 \x01(\t\x12\x14\n\x0cmin_position\x18\x03 \x01(\t\"\xb0\x01\n\x0fTrialBalanceRow\x12\r\n\x05shard\x18\x01 \x01(\x05\x12\r\n\x05\x61sset\x18\x02 \x01(\t\x12\r\n\x05scale\x18\x03 \x01(\x05\x12\x15\n\rdebits_posted\x18\x04 \x01(\t\x12\x16\n\x0e\x63redits_posted\x18\x05 \x01(\t\x12\x16\n\x0e\x64\x65\x62its_pending\x18\x06 \x01(\t\x12\x17\n\x0f\x63redits_pending\x18\x07 \x01(\t\x12\x10\n\x08position\x18\x08 \x01(\t\"d\n\x14TrialBalanceResponse\x12(\n\x04rows\x18\x01 \x03(\x0b\x32\x1a.ledger.v1.TrialBalanceRow\x12\x10\n\x08\x62\x61lanced\x18\x02 \x01(\x08\x12\x10\n\x08position\x18\x03 \x01(\t\"/\n\x0b\x45ntryNumber\x12\r\n\x05shard\x18\x01 \x01(\x05\x12\x11\n\tentry_seq\x18\x02 \x01(\x03\"\xb7\x01\n\x0fGetProofRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x14\n\nrequest_id\x18\x03 \x01(\tH\x00\x12$\n\x05usage\x18\x04 \x01(\x0b\x32\x13.ledger.v1.UsageKeyH\x00\x12\'\n\x05\x65ntry\x18\x05 \x01(\x0b\x32\x16.ledger.v1.EntryNumberH\x00\x12\x17\n\x0freveal_identity\x18\x06 \x01(\x08\x42\x05\n\x03key\"\x8f\x02\n\x04Seal\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\x05\x12\x10\n\x08instance\x18\x02 \x01(\x0c\x12\x0e\n\x06key_id\x18\x03 \x01(\x0c\x12\r\n\x05shard\x18\x04 \x01(\x05\x12\x10\n\x08seal_seq\x18\x05 \x01(\x03\x12\x13\n\x0b\x66irst_batch\x18\x06 \x01(\x03\x12\x12\n\nlast_batch\x18\x07 \x01(\x03\x12\x13\n\x0b\x66irst_entry\x18\x08 \x01(\x03\x12\x12\n\nnext_entry\x18\t \x01(\x03\x12\x14\n\x0csealed_at_us\x18\n \x01(\x03\x12\x11\n\thead_hash\x18\x0b \x01(\x0c\x12\x13\n\x0bmerkle_root\x18\x0c \x01(\x0c\x12\x11\n\tprev_seal\x18\r \x01(\x0c\x12\x11\n\tsignature\x18\x0e \x01(\x0c\"\x9b\x01\n\x0bProvenEntry\x12\x0e\n\x06\x66ormat\x18\x01 \x01(\x05\x12\x11\n\tbatch_seq\x18\x02 \x01(\x03\x12\x13\n\x0b\x66irst_event\x18\x03 \x01(\x03\x12\x16\n\x0erecorded_at_us\x18\x04 \x01(\x03\x12\x11\n\tentry_seq\x18\x05 \x01(\x03\x12\x0c\n\x04salt\x18\x06 \x01(\x0c\x12\r\n\x05\x65vent\x18\x07 \x01(\x0c\x12\x0c\n\x04path\x18\x08 \x03(\x0c\"\x90\x01\n\x10GetProofResponse\x12\x1d\n\x04seal\x18\x01 \x01(\x0b\x32\x0f.ledger.v1.Seal\x12%\n\x05\x65ntry\x18\x02 \x01(\x0b\x32\x16.ledger.v1.ProvenEntry\x12$\n\x04plan\x18\x03 \x01(\x0b\x32\x16.ledger.v1.ProvenEntry\x12\x10\n\x08\x64ocument\x18\x04 \x01(\x0c\"p\n\x10ListSealsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\r\n\x05shard\x18\x02 \x01(\x05\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x16\n\x0e\x61\x66ter_seal_seq\x18\x05 \x01(\x03\"L\n\x11ListSealsResponse\x12\x1e\n\x05seals\x18\x01 \x03(\x0b\x32\x0f.ledger.v1.Seal\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\"$\n\x12GetSealKeysRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\"\xac\x01\n\x07SealKey\x12\x0f\n\x07key_seq\x18\x01 \x01(\x05\x12\x0e\n\x06key_id\x18\x02 \x01(\x0c\x12\x12\n\npublic_key\x18\x03 \x01(\x0c\x12\x18\n\x10introduced_at_us\x18\x04 \x01(\x03\x12\x15\n\rintroduced_by\x18\x05 \x01(\x0c\x12\x11\n\tprev_hash\x18\x06 \x01(\x0c\x12\x15\n\rold_signature\x18\x07 \x01(\x0c\x12\x11\n\tsignature\x18\x08 \x01(\x0c\"I\n\x13GetSealKeysResponse\x12\x10\n\x08instance\x18\x01 \x01(\x0c\x12 \n\x04keys\x18\x02 \x03(\x0b\x32\x12.ledger.v1.SealKey*\x83\x01\n\x0cOutcomeState\x12\x1d\n\x19OUTCOME_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16OUTCOME_STATE_RECORDED\x10\x01\x12\x1b\n\x17OUTCOME_STATE_NOT_FOUND\x10\x02\x12\x1b\n\x17OUTCOME_STATE_ABANDONED\x10\x03*\x8e\x06\n\x0cMutationKind\x12\x1d\n\x19MUTATION_KIND_UNSPECIFIED\x10\x00\x12\x17\n\x13MUTATION_KIND_USAGE\x10\x01\x12\x1b\n\x17MUTATION_KIND_AUTHORIZE\x10\x02\x12\x19\n\x15MUTATION_KIND_CAPTURE\x10\x03\x12\x19\n\x15MUTATION_KIND_RELEASE\x10\x04\x12 \n\x1cMUTATION_KIND_CREATE_ACCOUNT\x10\x05\x12\x1f\n\x1bMUTATION_KIND_UPDATE_POLICY\x10\x06\x12\x1f\n\x1bMUTATION_KIND_CLOSE_ACCOUNT\x10\x07\x12\x1d\n\x19MUTATION_KIND_ISSUE_GRANT\x10\x08\x12\x1c\n\x18MUTATION_KIND_VOID_GRANT\x10\t\x12 \n\x1cMUTATION_KIND_FREEZE_ACCOUNT\x10\x32\x12\"\n\x1eMUTATION_KIND_UNFREEZE_ACCOUNT\x10\x33\x12 \n\x1cMUTATION_KIND_REOPEN_ACCOUNT\x10\x34\x12!\n\x1dMUTATION_KIND_UPDATE_METADATA\x10\x35\x12\x1f\n\x1bMUTATION_KIND_REVERSE_USAGE\x10\"\x12\'\n#MUTATION_KIND_START_RECURRING_GRANT\x10\x46\x12(\n$MUTATION_KIND_CHANGE_RECURRING_GRANT\x10G\x12\'\n#MUTATION_KIND_PAUSE_RECURRING_GRANT\x10H\x12(\n$MUTATION_KIND_RESUME_RECURRING_GRANT\x10I\x12%\n!MUTATION_KIND_END_RECURRING_GRANT\x10J\x12\x1d\n\x19MUTATION_KIND_AMEND_USAGE\x10#\x12 \n\x1cMUTATION_KIND_ADJUST_BALANCE\x10%\x12\x18\n\x14MUTATION_KIND_EXTEND\x10,2\xd2\x03\n\x0eJournalService\x12I\n\nGetOutcome\x12\x1c.ledger.v1.GetOutcomeRequest\x1a\x1d.ledger.v1.GetOutcomeResponse\x12I\n\nGetRouting\x12\x1c.ledger.v1.GetRoutingRequest\x1a\x1d.ledger.v1.GetRoutingResponse\x12O\n\x0cTrialBalance\x12\x1e.ledger.v1.TrialBalanceRequest\x1a\x1f.ledger.v1.TrialBalanceResponse\x12\x43\n\x08GetProof\x12\x1a.ledger.v1.GetProofRequest\x1a\x1b.ledger.v1.GetProofResponse\x12\x46\n\tListSeals\x12\x1b.ledger.v1.ListSealsRequest\x1a\x1c.ledger.v1.ListSealsResponse\x12L\n\x0bGetSealKeys\x12\x1d.ledger.v1.GetSealKeysRequest\x1a\x1e.ledger.v1.GetSealKeysResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ledger.v1.journal_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_OUTCOMESTATE']._serialized_start=2464
-  _globals['_OUTCOMESTATE']._serialized_end=2595
-  _globals['_MUTATIONKIND']._serialized_start=2598
-  _globals['_MUTATIONKIND']._serialized_end=3354
+  _globals['_OUTCOMESTATE']._serialized_start=2509
+  _globals['_OUTCOMESTATE']._serialized_end=2640
+  _globals['_MUTATIONKIND']._serialized_start=2643
+  _globals['_MUTATIONKIND']._serialized_end=3425
   _globals['_USAGEKEY']._serialized_start=87
   _globals['_USAGEKEY']._serialized_end=125
   _globals['_GETOUTCOMEREQUEST']._serialized_start=128
   _globals['_GETOUTCOMEREQUEST']._serialized_end=264
   _globals['_GETOUTCOMERESPONSE']._serialized_start=267
-  _globals['_GETOUTCOMERESPONSE']._serialized_end=652
-  _globals['_GETROUTINGREQUEST']._serialized_start=654
-  _globals['_GETROUTINGREQUEST']._serialized_end=689
-  _globals['_SHARDROUTE']._serialized_start=691
-  _globals['_SHARDROUTE']._serialized_end=735
-  _globals['_GETROUTINGRESPONSE']._serialized_start=737
-  _globals['_GETROUTINGRESPONSE']._serialized_end=810
-  _globals['_TRIALBALANCEREQUEST']._serialized_start=812
-  _globals['_TRIALBALANCEREQUEST']._serialized_end=886
-  _globals['_TRIALBALANCEROW']._serialized_start=889
-  _globals['_TRIALBALANCEROW']._serialized_end=1065
-  _globals['_TRIALBALANCERESPONSE']._serialized_start=1067
-  _globals['_TRIALBALANCERESPONSE']._serialized_end=1167
-  _globals['_ENTRYNUMBER']._serialized_start=1169
-  _globals['_ENTRYNUMBER']._serialized_end=1216
-  _globals['_GETPROOFREQUEST']._serialized_start=1219
-  _globals['_GETPROOFREQUEST']._serialized_end=1402
-  _globals['_SEAL']._serialized_start=1405
-  _globals['_SEAL']._serialized_end=1676
-  _globals['_PROVENENTRY']._serialized_start=1679
-  _globals['_PROVENENTRY']._serialized_end=1834
-  _globals['_GETPROOFRESPONSE']._serialized_start=1837
-  _globals['_GETPROOFRESPONSE']._serialized_end=1981
-  _globals['_LISTSEALSREQUEST']._serialized_start=1983
-  _globals['_LISTSEALSREQUEST']._serialized_end=2095
-  _globals['_LISTSEALSRESPONSE']._serialized_start=2097
-  _globals['_LISTSEALSRESPONSE']._serialized_end=2173
-  _globals['_GETSEALKEYSREQUEST']._serialized_start=2175
-  _globals['_GETSEALKEYSREQUEST']._serialized_end=2211
-  _globals['_SEALKEY']._serialized_start=2214
-  _globals['_SEALKEY']._serialized_end=2386
-  _globals['_GETSEALKEYSRESPONSE']._serialized_start=2388
-  _globals['_GETSEALKEYSRESPONSE']._serialized_end=2461
-  _globals['_JOURNALSERVICE']._serialized_start=3357
-  _globals['_JOURNALSERVICE']._serialized_end=3823
+  _globals['_GETOUTCOMERESPONSE']._serialized_end=697
+  _globals['_GETROUTINGREQUEST']._serialized_start=699
+  _globals['_GETROUTINGREQUEST']._serialized_end=734
+  _globals['_SHARDROUTE']._serialized_start=736
+  _globals['_SHARDROUTE']._serialized_end=780
+  _globals['_GETROUTINGRESPONSE']._serialized_start=782
+  _globals['_GETROUTINGRESPONSE']._serialized_end=855
+  _globals['_TRIALBALANCEREQUEST']._serialized_start=857
+  _globals['_TRIALBALANCEREQUEST']._serialized_end=931
+  _globals['_TRIALBALANCEROW']._serialized_start=934
+  _globals['_TRIALBALANCEROW']._serialized_end=1110
+  _globals['_TRIALBALANCERESPONSE']._serialized_start=1112
+  _globals['_TRIALBALANCERESPONSE']._serialized_end=1212
+  _globals['_ENTRYNUMBER']._serialized_start=1214
+  _globals['_ENTRYNUMBER']._serialized_end=1261
+  _globals['_GETPROOFREQUEST']._serialized_start=1264
+  _globals['_GETPROOFREQUEST']._serialized_end=1447
+  _globals['_SEAL']._serialized_start=1450
+  _globals['_SEAL']._serialized_end=1721
+  _globals['_PROVENENTRY']._serialized_start=1724
+  _globals['_PROVENENTRY']._serialized_end=1879
+  _globals['_GETPROOFRESPONSE']._serialized_start=1882
+  _globals['_GETPROOFRESPONSE']._serialized_end=2026
+  _globals['_LISTSEALSREQUEST']._serialized_start=2028
+  _globals['_LISTSEALSREQUEST']._serialized_end=2140
+  _globals['_LISTSEALSRESPONSE']._serialized_start=2142
+  _globals['_LISTSEALSRESPONSE']._serialized_end=2218
+  _globals['_GETSEALKEYSREQUEST']._serialized_start=2220
+  _globals['_GETSEALKEYSREQUEST']._serialized_end=2256
+  _globals['_SEALKEY']._serialized_start=2259
+  _globals['_SEALKEY']._serialized_end=2431
+  _globals['_GETSEALKEYSRESPONSE']._serialized_start=2433
+  _globals['_GETSEALKEYSRESPONSE']._serialized_end=2506
+  _globals['_JOURNALSERVICE']._serialized_start=3428
+  _globals['_JOURNALSERVICE']._serialized_end=3894
 # @@protoc_insertion_point(module_scope)

@@ -101,6 +101,8 @@ class _MutationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mutation
     """CorrectionService.AmendUsage."""
     MUTATION_KIND_ADJUST_BALANCE: _MutationKind.ValueType  # 37
     """CorrectionService.AdjustBalance."""
+    MUTATION_KIND_EXTEND: _MutationKind.ValueType  # 44
+    """DecisionService.Extend."""
 
 class MutationKind(_MutationKind, metaclass=_MutationKindEnumTypeWrapper):
     """The kind of a recorded call."""
@@ -149,6 +151,8 @@ MUTATION_KIND_AMEND_USAGE: MutationKind.ValueType  # 35
 """CorrectionService.AmendUsage."""
 MUTATION_KIND_ADJUST_BALANCE: MutationKind.ValueType  # 37
 """CorrectionService.AdjustBalance."""
+MUTATION_KIND_EXTEND: MutationKind.ValueType  # 44
+"""DecisionService.Extend."""
 Global___MutationKind: _TypeAlias = MutationKind  # noqa: Y015
 
 @_typing.final
@@ -237,6 +241,7 @@ class GetOutcomeResponse(_message.Message):
     AUTHORIZE_FIELD_NUMBER: _builtins.int
     CAPTURE_FIELD_NUMBER: _builtins.int
     RELEASE_FIELD_NUMBER: _builtins.int
+    EXTEND_FIELD_NUMBER: _builtins.int
     ASSET_FIELD_NUMBER: _builtins.int
     SCALE_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
@@ -272,6 +277,10 @@ class GetOutcomeResponse(_message.Message):
     def release(self) -> _decision_pb2.ReleaseResponse:
         """A recorded release."""
 
+    @_builtins.property
+    def extend(self) -> _decision_pb2.ExtendResponse:
+        """A recorded extension."""
+
     def __init__(
         self,
         *,
@@ -283,15 +292,16 @@ class GetOutcomeResponse(_message.Message):
         authorize: _decision_pb2.AuthorizeResponse | None = ...,
         capture: _decision_pb2.CaptureResponse | None = ...,
         release: _decision_pb2.ReleaseResponse | None = ...,
+        extend: _decision_pb2.ExtendResponse | None = ...,
         asset: _builtins.str = ...,
         scale: _builtins.int = ...,
         position: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "release", b"release", "reply", b"reply", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "extend", b"extend", "release", b"release", "reply", b"reply", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "authorize", b"authorize", "capture", b"capture", "kind", b"kind", "position", b"position", "recorded_at_us", b"recorded_at_us", "release", b"release", "reply", b"reply", "resource", b"resource", "scale", b"scale", "state", b"state", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "authorize", b"authorize", "capture", b"capture", "extend", b"extend", "kind", b"kind", "position", b"position", "recorded_at_us", b"recorded_at_us", "release", b"release", "reply", b"reply", "resource", b"resource", "scale", b"scale", "state", b"state", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_reply: _TypeAlias = _typing.Literal["usage", "authorize", "capture", "release"]  # noqa: Y015
+    _WhichOneofReturnType_reply: _TypeAlias = _typing.Literal["usage", "authorize", "capture", "release", "extend"]  # noqa: Y015
     _WhichOneofArgType_reply: _TypeAlias = _typing.Literal["reply", b"reply"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_reply) -> _WhichOneofReturnType_reply | None: ...
 

@@ -178,6 +178,8 @@ class _HoldStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HoldState.V
     """Released by a call."""
     HOLD_STATE_EXPIRED: _HoldState.ValueType  # 4
     """Released because its lifetime ran out."""
+    HOLD_STATE_CHARGED: _HoldState.ValueType  # 5
+    """Its lifetime ran out, and what was estimated and not captured was charged, as its product says."""
 
 class HoldState(_HoldState, metaclass=_HoldStateEnumTypeWrapper):
     """The state of a hold."""
@@ -192,6 +194,8 @@ HOLD_STATE_RELEASED: HoldState.ValueType  # 3
 """Released by a call."""
 HOLD_STATE_EXPIRED: HoldState.ValueType  # 4
 """Released because its lifetime ran out."""
+HOLD_STATE_CHARGED: HoldState.ValueType  # 5
+"""Its lifetime ran out, and what was estimated and not captured was charged, as its product says."""
 Global___HoldState: _TypeAlias = HoldState  # noqa: Y015
 
 @_typing.final

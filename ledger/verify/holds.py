@@ -10,7 +10,7 @@ from collections import Counter
 from heapq import heappop, heappush
 from typing import Final
 
-from ledger.core.events import HoldAuthorized
+from ledger.core.events import HoldAuthorized, HoldExtended
 from ledger.core.state import State
 from ledger.verify.report import Findings
 
@@ -27,15 +27,16 @@ class HoldWatch:
         self._due: list[tuple[int, int]] = []  # heap of (expiry, hold)
         self._overdue: dict[int, int] = {}  # hold -> the batch at which it was due
 
-    def authorized(self, event: HoldAuthorized) -> None:
-        """A new hold."""
+    def expires(self, event: HoldAuthorized | HoldExtended) -> None:
+        """A hold has a new expiry."""
         heappush(self._due, (event.expires_at, event.hold))
 
     def batch(self, state: State) -> None:
         """The batch is replayed: what is due by its time, and still open, is overdue."""
         while self._due and self._due[0][0] <= state.recorded_at:
             _, number = heappop(self._due)
-            if number in state.holds:
+            hold = state.holds.get(number)
+            if hold is not None and hold.expires_at <= state.recorded_at:
                 self._overdue[number] = state.batch_seq
 
     def end(self, state: State) -> int:

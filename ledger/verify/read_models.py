@@ -109,7 +109,9 @@ _RECURRING: Final = (
     "tenant", "account", "paused", "version", "terms", "next_terms", "starts_at", "ends_at",
     "next_at", "period_start", "period_end", "created_at", "grants",
 )  # fmt: skip
-_HOLD: Final = ("tenant", "account", "asset", "amount", "expires_at")
+_HOLD: Final = (
+    "tenant", "account", "asset", "amount", "expires_at", "captured", "captures",
+)  # fmt: skip
 
 
 def _take_book(models: ReadModels, row: asyncpg.Record) -> None:
@@ -208,6 +210,8 @@ def _holds_of(state: State) -> Facts:
             "asset": hold.asset,
             "amount": hold.amount,
             "expires_at": hold.expires_at,
+            "captured": hold.amount - hold.left,
+            "captures": hold.captures,
         }
         for hold in state.holds.values()
     }

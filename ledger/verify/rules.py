@@ -31,7 +31,9 @@ from ledger.core.events import (
     GrantRestored,
     GrantVoided,
     HoldAuthorized,
+    HoldCharged,
     HoldExpired,
+    HoldExtended,
     HoldReleased,
     PlanDeclared,
     Pot,
@@ -44,12 +46,19 @@ from ledger.core.events import (
     RecurringStarted,
     Slice,
     Timing,
+    UsageCaptured,
     UsageQuarantined,
     UsageRecorded,
     UsageReversed,
     WriterOpened,
 )
-from ledger.core.limits import CORRECTION_WINDOW_US, HOLD_LIFETIME_DEFAULT_US, PERIOD_GRACE_US
+from ledger.core.limits import (
+    CORRECTION_WINDOW_US,
+    HOLD_LIFETIME_BATCH_MAX_US,
+    HOLD_LIFETIME_DEFAULT_US,
+    HOLD_LIFETIME_MAX_US,
+    PERIOD_GRACE_US,
+)
 from ledger.core.periods import prorated
 from ledger.core.state import (
     GRANT_OPEN,
@@ -58,6 +67,7 @@ from ledger.core.state import (
     NEVER,
     Account,
     Grant,
+    Hold,
     RecurringGrant,
     State,
 )
@@ -141,6 +151,7 @@ class Rules:
         self._slices(state, account, event)
         over = sum([piece.amount for piece in event.slices if piece.pot in _OVER_LIMIT])
         self._equal(state, "over_limit", over, event.over_limit)
+        self._drawn(state, account, event)
         if event.hold and event.late:
             settled = state.families[account.root].settled[event.hold]
             self._equal(state, "end of the hold", HOLD_EXPIRED, settled.ended)
@@ -165,6 +176,49 @@ class Rules:
             if closed_at and at < reopened_at and not late:
                 was = f"not in {closed_at} to {reopened_at}"
                 self._wrong(state, "time of usage", was, at)
+
+    def _drawn(self, state: State, account: Account, event: UsageRecorded) -> None:
+        self._slices(state, account, event)
+        over = sum([piece.amount for piece in event.slices if piece.pot in _OVER_LIMIT])
+        self._equal(state, "over_limit", over, event.over_limit)
+
+    def _captured(self, state: State, event: UsageCaptured) -> None:
+        """A capture that leaves its hold open takes of its slices first (rule H1)."""
+        self._usage(state, event)
+        hold = state.holds.get(event.hold)
+        if event.late or hold is None:
+            self._equal(state, "taken of a hold that is not open", (), event.taken)
+            return
+        if not event.taken:  # priced in another asset than the hold
+            return
+        drawn = {(piece.pot, piece.book): piece.amount for piece in event.slices}
+        beyond = sum(drawn.values()) - sum(event.taken)
+        self._equal(state, "slices taken of", len(hold.slices), len(event.taken))
+        for piece, taken in zip(hold.slices, event.taken, strict=False):
+            most = min(piece.amount, drawn.get((piece.pot, piece.book), 0))
+            if not 0 <= taken <= most:
+                what = f"taken of book {piece.book} of hold {hold.number}"
+                self._wrong(state, what, f"0 to {most}", taken)
+            elsewhere = piece.pot == Pot.OVERAGE and event.period != hold.period
+            if beyond and taken < piece.amount and not elsewhere:
+                what = f"left of book {piece.book} of hold {hold.number} beside new usage"
+                self._wrong(state, what, 0, piece.amount - taken)
+
+    def _charged(self, state: State, event: HoldCharged) -> None:
+        """By the policy of its authorisation, when it is due, never more than estimated (H2)."""
+        self._drawn(state, state.accounts[event.account], event)
+        hold = self._due_hold(state, event.hold)
+        if hold is None:
+            return
+        self._equal(state, "account of the hold", hold.account.number, event.account)
+        self._equal(state, "effective time", hold.expires_at, event.effective_at)
+        if hold.estimate is None:
+            self._wrong(state, f"end of hold {hold.number}", "released", "charged")
+            return
+        for quantity, left in zip(event.quantities, hold.estimate.quantities, strict=False):
+            if not 0 <= quantity <= left:
+                what = f"quantity charged of hold {hold.number}"
+                self._wrong(state, what, f"0 to {left}", quantity)
 
     def _slices(
         self, state: State, account: Account, event: UsageRecorded | HoldAuthorized
@@ -302,6 +356,9 @@ class Rules:
         self._equal(state, "effective time", state.recorded_at, event.effective_at)
         expires_at = event.effective_at + (event.lifetime or HOLD_LIFETIME_DEFAULT_US)
         self._equal(state, "expiry of the hold", expires_at, event.expires_at)
+        longest = (HOLD_LIFETIME_MAX_US, HOLD_LIFETIME_BATCH_MAX_US)
+        if event.lifetime_max not in longest or event.lifetime > event.lifetime_max:
+            self._wrong(state, "longest lifetime of the hold", longest, event.lifetime_max)
         self._slices(state, state.accounts[event.account], event)
 
         self._takes(state, state.accounts[event.account], state.recorded_at, new=True)
@@ -319,15 +376,30 @@ class Rules:
         if hold.expires_at <= state.recorded_at:
             self._wrong(state, f"hold {number}", "expired first", f"due at {hold.expires_at}")
 
+    def _extended(self, state: State, event: HoldExtended) -> None:
+        """Open, and never beyond the longest lifetime from the authorisation (rule H1)."""
+        self._open_hold(state, event.hold, event.account)
+        expires_at = state.recorded_at + (event.lifetime or HOLD_LIFETIME_DEFAULT_US)
+        self._equal(state, "expiry of the hold", expires_at, event.expires_at)
+        hold = state.holds.get(event.hold)
+        if hold is not None and event.expires_at > hold.authorized_at + hold.lifetime_max:
+            longest = hold.authorized_at + hold.lifetime_max
+            self._wrong(state, f"expiry of hold {hold.number}", f"to {longest}", event.expires_at)
+
     def _released(self, state: State, event: HoldReleased) -> None:
         self._open_hold(state, event.hold, event.account)
 
     def _hold_expired(self, state: State, event: HoldExpired) -> None:
-        hold = state.holds.get(event.hold)
+        self._due_hold(state, event.hold)
+
+    def _due_hold(self, state: State, number: int) -> Hold | None:
+        """Open, and due: an expiry comes once, and not before its time (rule H2)."""
+        hold = state.holds.get(number)
         if hold is None:
-            self._wrong(state, f"hold {event.hold}", "open", "settled or unknown")
+            self._wrong(state, f"hold {number}", "open", "settled or unknown")
         elif hold.expires_at > state.recorded_at:
-            self._wrong(state, f"expiry of hold {event.hold}", hold.expires_at, state.recorded_at)
+            self._wrong(state, f"expiry of hold {number}", hold.expires_at, state.recorded_at)
+        return hold
 
     # -- grants ------------------------------------------------------------------------------------
 
@@ -562,6 +634,8 @@ _JUDGES: Final[dict[type, Callable[[Rules, State, Any], None]]] = {
     RecurringResumed: Rules._recurring_resumed,
     RecurringEnded: Rules._recurring_ended,
     UsageRecorded: Rules._usage,
+    UsageCaptured: Rules._captured,
+    HoldCharged: Rules._charged,
     UsageQuarantined: Rules._quarantined,
     UsageReversed: Rules._reversed,
     GrantRestored: Rules._restored,
@@ -569,6 +643,7 @@ _JUDGES: Final[dict[type, Callable[[Rules, State, Any], None]]] = {
     BalanceAdjusted: Rules._adjusted,
     HoldAuthorized: Rules._authorized,
     AuthorizeDenied: Rules._denied,
+    HoldExtended: Rules._extended,
     HoldReleased: Rules._released,
     HoldExpired: Rules._hold_expired,
 }

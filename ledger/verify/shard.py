@@ -17,6 +17,7 @@ from ledger.core.events import (
     ConfigurationApplied,
     Event,
     HoldAuthorized,
+    HoldExtended,
     UsageQuarantined,
     UsageRecorded,
     UsageReversed,
@@ -180,7 +181,7 @@ class ShardCheck:
             state.begin_batch(row.batch_seq, row.recorded_at_us)
             for event in events:
                 self._rules.before(state, event)
-                if type(event) is UsageRecorded:
+                if isinstance(event, UsageRecorded):
                     self._count(event)
                 else:
                     self._look_at(event)
@@ -225,8 +226,8 @@ class ShardCheck:
             self.report.usage_events += 1
         elif isinstance(event, AuthorizeDenied):
             self.tally.denials += 1
-        elif isinstance(event, HoldAuthorized):
-            self._holds.authorized(event)
+        elif isinstance(event, HoldAuthorized | HoldExtended):
+            self._holds.expires(event)
         elif isinstance(event, UsageReversed):
             self._reversals.reversed(state.entry_seq, event)
         elif isinstance(event, WriterOpened):

@@ -56,6 +56,30 @@ ROUNDING_DOWN: Rounding.ValueType  # 4
 """Toward zero."""
 Global___Rounding: _TypeAlias = Rounding  # noqa: Y015
 
+class _HoldExpiry:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _HoldExpiryEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_HoldExpiry.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    HOLD_EXPIRY_UNSPECIFIED: _HoldExpiry.ValueType  # 0
+    """As RELEASE."""
+    HOLD_EXPIRY_RELEASE: _HoldExpiry.ValueType  # 1
+    """All that it still reserves goes back."""
+    HOLD_EXPIRY_CHARGE: _HoldExpiry.ValueType  # 2
+    """What was estimated and not captured is charged, at the price rows of the authorisation."""
+
+class HoldExpiry(_HoldExpiry, metaclass=_HoldExpiryEnumTypeWrapper):
+    """What becomes of a hold at its expiry."""
+
+HOLD_EXPIRY_UNSPECIFIED: HoldExpiry.ValueType  # 0
+"""As RELEASE."""
+HOLD_EXPIRY_RELEASE: HoldExpiry.ValueType  # 1
+"""All that it still reserves goes back."""
+HOLD_EXPIRY_CHARGE: HoldExpiry.ValueType  # 2
+"""What was estimated and not captured is charged, at the price rows of the authorisation."""
+Global___HoldExpiry: _TypeAlias = HoldExpiry  # noqa: Y015
+
 @_typing.final
 class Meter(_message.Message):
     """A quantity that usage may report."""
@@ -170,19 +194,31 @@ class Product(_message.Message):
 
     PRODUCT_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
+    HOLD_EXPIRY_FIELD_NUMBER: _builtins.int
+    BATCH_FIELD_NUMBER: _builtins.int
     product: _builtins.str
     """The product's code, unique in the card, 1 to 128 bytes."""
     display_name: _builtins.str
     """Name for people, at most 128 bytes."""
+    hold_expiry: Global___HoldExpiry.ValueType
+    """What becomes of its holds that nobody settles in time; UNSPECIFIED = RELEASE. A hold keeps what
+    was in force when it was authorised.
+    """
+    batch: _builtins.bool
+    """True: its holds may live for 35 days from their authorisation, extensions included; false: for
+    24 hours.
+    """
     def __init__(
         self,
         *,
         product: _builtins.str = ...,
         display_name: _builtins.str = ...,
+        hold_expiry: Global___HoldExpiry.ValueType = ...,
+        batch: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "product", b"product"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "display_name", b"display_name", "hold_expiry", b"hold_expiry", "product", b"product"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

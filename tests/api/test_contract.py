@@ -186,7 +186,9 @@ def test_the_contracts_comments_state_the_cores_figures():
     assert f"at most {limits.DEPTH_MAX - 1} levels below its root" in text
     assert f"{limits.DEDUPE_WINDOW_US // limits.DAY_US} days old" in text
     assert f"{limits.FUTURE_TOLERANCE_US // limits.MINUTE_US} minutes in the future" in text
-    assert f"at most {limits.HOLD_LIFETIME_MAX_US // limits.HOUR_US} hours; 0 = 15 minutes" in text
+    longest = limits.HOLD_LIFETIME_MAX_US // limits.HOUR_US
+    of_batch = limits.HOLD_LIFETIME_BATCH_MAX_US // limits.DAY_US
+    assert f"{longest} hours, {of_batch} days where the product is marked batch; 0 = 15" in text
     assert limits.HOLD_LIFETIME_DEFAULT_US == 15 * limits.MINUTE_US
     assert f"0 = {limits.HOLDS_OPEN_MAX_DEFAULT:,}" in text
 

@@ -199,7 +199,8 @@ async def test_the_limit_of_open_holds(priced: Served):
     [
         ({"request_id": ""}, "FIELD_REQUIRED", "request_id"),
         ({"lifetime_us": -1}, "NUMBER_OUT_OF_RANGE", "lifetime_us"),
-        ({"lifetime_us": 86_400_000_001}, "NUMBER_OUT_OF_RANGE", "lifetime_us"),
+        ({"lifetime_us": 86_400_000_001}, "HOLD_LIFETIME_INVALID", "lifetime_us"),
+        ({"lifetime_us": 35 * 86_400_000_000 + 1}, "NUMBER_OUT_OF_RANGE", "lifetime_us"),
         ({"product": ""}, "FIELD_REQUIRED", "product"),
         ({"quantities": {"input_tokens": 0}}, "QUANTITIES_ALL_ZERO", "quantities"),
         ({"quantities": {"input_tokens": -5}}, "QUANTITY_INVALID", "quantities['input_tokens']"),

@@ -2,7 +2,9 @@
 
 One credit is one minor unit (scale 0), so that the tests read without zeros. Prices a token:
 chat, image 1; half 1/2; free 0; huge 2^61; gpt: input 2, cached (part of input) 1, output 3, and
-4 and 6 above a prompt of 1,000; anything else has no price. Card `usd` prices chat at 1 in money.
+4 and 6 above a prompt of 1,000; batch 1; agent as gpt, third 1/3; anything else has no price. Holds
+for agent and third are charged when they expire; those for batch and agent may live for 35 days.
+Card `usd` prices chat at 1 in money.
 """
 
 from __future__ import annotations
@@ -22,7 +24,7 @@ from ledger.core.outcomes import Known, split_locator
 from ledger.core.shapes import Shape
 from ledger.core.state import State
 from ledger.core.usual import record_usual
-from rating.card import Meter, PriceRow, Product, RateCard
+from rating.card import ExpiryPolicy, Meter, PriceRow, Product, RateCard
 from rating.compile import CompiledCard
 from rating.versions import CardVersion
 
@@ -31,7 +33,17 @@ CREDITS = asset_number(TENANT, 1)
 USD = asset_number(TENANT, 2)
 START_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z: a month begins
 UNITS_US = {"s": SECOND_US, "m": MINUTE_US, "h": HOUR_US, "d": DAY_US}
-PRODUCTS = ("chat", "image", "half", "free", "huge", "gpt")
+PRODUCTS = (
+    Product("chat"),
+    Product("image"),
+    Product("half"),
+    Product("free"),
+    Product("huge"),
+    Product("gpt"),
+    Product("batch", batch=True),
+    Product("agent", hold_expiry=ExpiryPolicy.CHARGE, batch=True),
+    Product("third", hold_expiry=ExpiryPolicy.CHARGE),
+)
 FAMILY = FamilyDigest(b"\x01" * 32)
 
 METERS = (
@@ -57,6 +69,14 @@ ROWS = (
     _row("gpt", "output", "3"),
     _row("gpt", "input", "4", 1_000),
     _row("gpt", "output", "6", 1_000),
+    _row("batch", "tokens", "1"),
+    _row("agent", "tokens", "1"),
+    _row("agent", "input", "2"),
+    _row("agent", "cached", "1"),
+    _row("agent", "output", "3"),
+    _row("agent", "input", "4", 1_000),
+    _row("agent", "output", "6", 1_000),
+    _row("third", "tokens", "1/3"),
 )
 
 
@@ -67,7 +87,7 @@ def card(name: str, asset: str, rows: tuple[PriceRow, ...]) -> RateCard:
         asset_scale=0,
         prompt_quantity="input",
         meters=METERS,
-        products=tuple(Product(product) for product in PRODUCTS),
+        products=PRODUCTS,
         rows=rows,
     )
 

@@ -6,8 +6,9 @@ One statement a line; `-> ...` says what must come of it (without it: anything b
     grant    NAME AMOUNT [as=GRANT] [paid=P] [free] [priority=N] [expires=TIME] [effective=TIME]
              [for=PRODUCT,...] [asset=usd] [key=EXTERNAL]
     usage    NAME TOKENS [of=PRODUCT] [at=TIME] [id=ID] [input=N cached=N output=N]
-    hold     NAME TOKENS as=HOLD [of=PRODUCT] [lifetime=DURATION]
-    capture  HOLD TOKENS [at=TIME]               release HOLD
+    hold     NAME TOKENS as=HOLD [of=PRODUCT] [lifetime=DURATION] [input=N cached=N output=N]
+    capture  HOLD TOKENS [open] [at=TIME] [input=N cached=N output=N]
+    extend   HOLD [lifetime=DURATION]            release HOLD
     void     GRANT          close NAME           abandon NAME id=ID
     freeze   NAME [for=REASON]   unfreeze NAME [for=REASON]   reopen NAME [for=REASON]
     profile  NAME DISPLAY_NAME [version=N]
@@ -21,7 +22,7 @@ One statement a line; `-> ...` says what must come of it (without it: anything b
     expect   ...            see `_expect`
 
 POLICY: overdraft=N overage=off|self|parent cap=N excess=owe|bill|absorb card=NAME holds=N
-grace=DURATION zone=ZONE.
+grace=DURATION zone=ZONE holds_overdraft=no holds_overage=no.
 TERMS: every=NUNIT (1month, 2week) anchor=TIME zone=ZONE prorate=none|first|last|both lasts=DURATION
 paid=P free for=PRODUCT,... priority=N.
 TIME is relative to the clock (-1h, +30d) or absolute (2026-02-01, 2026-02-01T05:00, UTC). A grant
@@ -169,10 +170,8 @@ class LedgerCase:
         return told
 
     def _usage(self, options: dict[str, str], name: str, tokens: str = "") -> str:
-        product = options.get("of", "chat")
-        named = [word for word in ("cached", "input", "output") if word in options]
-        shape = self.core.shape(product, *(named or ["tokens"]))
-        quantities = tuple(int(options[word]) for word in named) if named else (int(tokens),)
+        names, quantities = _quantities(options, tokens)
+        shape = self.core.shape(options.get("of", "chat"), *names)
         event_id = options.get("id") or self._next_id()
         told = self.execute(
             c.RecordUsage(
@@ -254,12 +253,13 @@ class LedgerCase:
             self.grants[options.get("as", name)] = outcome.grant
         return told
 
-    def _hold(self, options: dict[str, str], name: str, tokens: str) -> str:
+    def _hold(self, options: dict[str, str], name: str, tokens: str = "") -> str:
+        names, quantities = _quantities(options, tokens)
         command = c.AuthorizeHold(
             self._request(options),
             self.accounts[name],
-            self.core.shape(options.get("of", "chat"), "tokens"),
-            (int(tokens),),
+            self.core.shape(options.get("of", "chat"), *names),
+            quantities,
             duration_us(options["lifetime"]) if "lifetime" in options else 0,
         )
         outcome, told = self.execute(command)
@@ -267,18 +267,26 @@ class LedgerCase:
             self.holds[options["as"]] = (name, outcome.hold)
         return told
 
-    def _capture(self, options: dict[str, str], hold: str, tokens: str) -> str:
+    def _capture(self, options: dict[str, str], hold: str, *words: str) -> str:
         name, number = self.holds[hold]
+        names, quantities = _quantities(options, next((w for w in words if w != "open"), ""))
         return self.execute(
             c.CaptureHold(
                 self._request(options),
                 self.accounts[name],
                 number,
-                ("tokens",),
-                (int(tokens),),
+                names,
+                quantities,
                 self._time(options.get("at")),
+                keep_open="open" in words,
             )
         )[1]
+
+    def _extend(self, options: dict[str, str], hold: str) -> str:
+        name, number = self.holds[hold]
+        lifetime = duration_us(options["lifetime"]) if "lifetime" in options else 0
+        command = c.ExtendHold(self._request(options), self.accounts[name], number, lifetime)
+        return self.execute(command)[1]
 
     def _release(self, options: dict[str, str], hold: str) -> str:
         name, number = self.holds[hold]
@@ -401,6 +409,7 @@ class LedgerCase:
         match event:
             case e.UsageRecorded():
                 parts = ["late"] if event.late else []
+                parts += ["hold expired, charged"] if isinstance(event, e.HoldCharged) else []
                 parts += [self._slice(piece, "drawn") for piece in event.slices]
                 parts += ["suspense"] if event.suspense else []
                 return ", ".join(parts) or "free"
@@ -448,6 +457,8 @@ class LedgerCase:
                 return f"{self._called(event.grant)} voided {event.amount}"
             case e.GrantExpired():
                 return f"{self._called(event.grant)} expired {event.amount}"
+            case e.HoldExtended():
+                return "extended"
             case e.HoldReleased() | e.HoldExpired():
                 return "released" if isinstance(event, e.HoldReleased) else "hold expired"
             case e.LimitExceeded():
@@ -496,7 +507,7 @@ class LedgerCase:
     def _expect(self, text: str) -> None:
         """available NAME N [of=PRODUCT] | owed NAME N | overage NAME N | suspended NAME N |
         left GRANT N | held GRANT N | recognised GRANT N | used PRODUCT N | holds NAME N |
-        frozen NAME 0 or 1
+        frozen NAME 0 or 1 | reserved HOLD N
         """
         what, name, number, *rest = text.split()
         product = rest[0].removeprefix("of=") if rest else "chat"
@@ -520,6 +531,9 @@ class LedgerCase:
 
     def _seen_frozen(self, name: str, product: str) -> int:
         return int(self.account(name).frozen)
+
+    def _seen_reserved(self, name: str, product: str) -> int:
+        return self.core.state.holds[self.holds[name][1]].left
 
     def _seen_left(self, name: str, product: str) -> int:
         return self.grant(name).book.credits_posted - self.grant(name).book.debits_posted
@@ -578,11 +592,21 @@ def _policy(options: dict[str, str]) -> e.AccountPolicy:
         comparator=e.Comparator[options.get("order", "inherited").upper()],
         period_grace=duration_us(options.get("grace", "1d")),
         zone=options.get("zone", ""),
+        holds_overdraft=options.get("holds_overdraft") != "no",
+        holds_overage=options.get("holds_overage") != "no",
     )
 
 
 def _note(options: dict[str, str]) -> bytes:
     return FAMILY.pairs((("reason", options["for"]),)) if "for" in options else b""
+
+
+def _quantities(options: dict[str, str], tokens: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
+    """Names and quantities: those of the options, else so many tokens."""
+    named = tuple(word for word in ("cached", "input", "output") if word in options)
+    if not named:
+        return ("tokens",), (int(tokens),)
+    return named, tuple(int(options[word]) for word in named)
 
 
 def ledger_case(test: Callable[[LedgerCase], None]) -> Callable[[], None]:

@@ -23,6 +23,7 @@ NAMED = (e.Pot.GRANT, e.Pot.OVERAGE, e.Pot.EXCESS_BILLED)  # pots of which there
 small = st.integers(1, 30)
 times = st.sampled_from([0, 0, 0, 0, -MINUTE_US, -HOUR_US, -25 * HOUR_US, 4 * MINUTE_US])
 products = st.sampled_from(PRODUCTS)
+held_for = st.sampled_from([*PRODUCTS, "agent"])  # holds for agent are charged when they expire
 
 grants = st.fixed_dictionaries(
     {
@@ -43,13 +44,16 @@ policies = st.builds(
     overage_cap=st.sampled_from([-1, 0, 20]),
     excess=st.sampled_from(e.Excess),
     comparator=st.sampled_from(e.Comparator),
+    holds_overdraft=st.booleans(),
+    holds_overage=st.booleans(),
 )
 steps = st.lists(
     st.one_of(
         st.tuples(st.just("grant"), grants),
         st.tuples(st.just("usage"), products, small, times),
-        st.tuples(st.just("hold"), products, small, st.sampled_from([0, 0, HOUR_US, DAY_US])),
-        st.tuples(st.just("capture"), st.integers(0, 9), small, times),
+        st.tuples(st.just("hold"), held_for, small, st.sampled_from([0, 0, HOUR_US, DAY_US])),
+        st.tuples(st.just("capture"), st.integers(0, 9), small, times, st.booleans()),
+        st.tuples(st.just("extend"), st.integers(0, 9), st.sampled_from([0, HOUR_US, DAY_US])),
         st.tuples(st.just("release"), st.integers(0, 9)),
         st.tuples(st.just("void"), st.integers(0, 9)),
         st.tuples(st.just("policy"), policies),
@@ -163,22 +167,48 @@ class Run:
         assert isinstance(outcome, e.HoldAuthorized), outcome
         assert self.told(outcome.slices) == slices
         expires_at = self.core.now + (lifetime or 15 * MINUTE_US)
-        self.model.hold(ModelHold(product, slices, expires_at, self.core.now))
+        estimate = amount if product == "agent" else 0
+        self.model.hold(ModelHold(product, slices, expires_at, self.core.now, estimate=estimate))
         assert outcome.hold == len(self.model.holds)
 
-    def capture(self, place: int, amount: int, ago: int) -> None:
+    def extend(self, place: int, lifetime: int) -> None:
+        if not self.model.holds:
+            return
+        number = place % len(self.model.holds) + 1
+        hold = self.model.holds[number - 1]
+        expires_at = self.core.now + (lifetime or 15 * MINUTE_US)
+        longest = 35 * DAY_US if hold.product == "agent" else DAY_US
+        outcome = self.ask(c.ExtendHold, ACME, number, lifetime)
+        if not hold.open or expires_at > hold.authorized_at + longest:
+            assert isinstance(outcome, Refusal), outcome
+            return
+        assert isinstance(outcome, e.HoldExtended), outcome
+        hold.expires_at = expires_at
+
+    def capture(self, place: int, amount: int, ago: int, keep_open: bool) -> None:
         if not self.model.holds:
             return
         number = place % len(self.model.holds) + 1
         hold = self.model.holds[number - 1]
         at = self.core.now + ago
-        outcome = self.ask(c.CaptureHold, ACME, number, ("tokens",), (amount,), at)
-        if not hold.open and not hold.late_captures:
+        outcome = self.ask(
+            c.CaptureHold,
+            ACME,
+            number,
+            ("tokens",),
+            (amount,),
+            at,
+            c.NO_NAMES,
+            b"",
+            keep_open,
+        )
+        if not hold.open and not hold.takes_late:
             assert isinstance(outcome, Refusal), outcome
             return
         assert isinstance(outcome, e.UsageRecorded), outcome
+        assert isinstance(outcome, e.UsageCaptured) == keep_open
         assert outcome.late == (not hold.open)
-        assert self.told(outcome.slices) == self.model.capture(hold, amount, at)
+        assert self.told(outcome.slices) == self.model.capture(hold, amount, at, keep_open)
 
     def release(self, place: int) -> None:
         if not self.model.holds:
@@ -204,6 +234,7 @@ class Run:
         self.model.overdraft = policy.overdraft_limit
         self.model.overage, self.model.cap = policy.overage, policy.overage_cap
         self.model.excess, self.model.order = policy.excess, policy.comparator
+        self.model.holds_draw = (policy.holds_overdraft, policy.holds_overage)
 
     def clock(self, by_us: int, sweeps: bool) -> None:
         self.core.advance(by_us)
@@ -242,7 +273,29 @@ class Run:
             assert left >= book.debits_pending
             assert grant.recognised == grant.price_paid * grant.drawn // grant.amount
 
+    def check_holds(self) -> None:
+        """Each hold settled once, or is open, and pends what the model says is left of it."""
+        settled = self.state.families[PARENT].settled
+        ends = [
+            event.hold
+            for _, batch in self.core.batches
+            for event in batch
+            if isinstance(event, e.HoldReleased | e.HoldExpired | e.HoldCharged)
+            or (type(event) is e.UsageRecorded and event.hold and not event.late)
+        ]
+        assert len(ends) == len(set(ends))
+        for number, hold in enumerate(self.model.holds, start=1):
+            assert hold.open == (number in self.state.holds) == (number not in ends)
+            if hold.open:
+                found = self.state.holds[number]
+                assert self.told(found.slices) == hold.slices
+                assert found.expires_at == hold.expires_at
+                assert found.amount == hold.amount
+            elif number in settled:
+                assert 0 <= settled[number].captured <= settled[number].amount
+
     def check_against_model(self) -> None:
+        self.check_holds()
         self.core.begin_batch()
         self.core.sweep(10_000)
         self.model.now = self.core.now

@@ -28,8 +28,8 @@ def judged(core: Core) -> list[Finding]:
             rules.before(state, event)
             evolve(state, event)
             rules.after(state, event)
-            if isinstance(event, e.HoldAuthorized):
-                holds.authorized(event)
+            if isinstance(event, e.HoldAuthorized | e.HoldExtended):
+                holds.expires(event)
         holds.batch(state)
     holds.end(state)
     assert len(replay(core.journal()).holds) == len(state.holds)

@@ -60,7 +60,12 @@ class ModelHold:
     expires_at: int
     authorized_at: int
     open: bool = True
-    late_captures: int = 1  # how many captures may still come after its expiry
+    takes_late: bool = True  # whether captures may still come after its expiry
+    estimate: int = 0  # what its expiry would charge; 0 = it is released
+    amount: int = 0  # as it was authorised
+
+    def __post_init__(self) -> None:
+        self.amount = sum(piece[2] for piece in self.slices)
 
 
 @dataclass
@@ -71,6 +76,7 @@ class Model:
     cap: int = -1
     excess: Excess = Excess.OWE
     order: Comparator = Comparator.INHERITED
+    holds_draw: tuple[bool, bool] = (True, True)  # overdraft, overage (rule H3)
     grants: list[ModelGrant] = field(default_factory=list)
     holds: list[ModelHold] = field(default_factory=list)
     owed: int = 0
@@ -78,9 +84,12 @@ class Model:
     absorbed: int = 0
 
     def settle_due(self) -> None:
-        for hold in self.holds:
+        for hold in sorted(self.holds, key=lambda hold: hold.expires_at):
             if hold.open and hold.expires_at <= self.now:
-                self._give_back(hold)
+                if hold.estimate:
+                    self.capture(hold, hold.estimate, hold.expires_at)
+                else:
+                    self._give_back(hold)
         for grant in self.grants:
             if not grant.over and grant.expires_at + DAY_US <= self.now:
                 self._end(grant)
@@ -115,10 +124,11 @@ class Model:
         pending = [piece for hold in self.holds if hold.open for piece in hold.slices]
         in_advance = self.owed + sum(p[2] for p in pending if p[0] == Pot.OVERDRAFT)
         take = min(amount, max(0, self.overdraft - in_advance))
-        if take:
+        may_owe, may_bill = (True, True) if recorded else self.holds_draw
+        if take and may_owe:
             slices.append((Pot.OVERDRAFT, 0, take))
             amount -= take
-        if self.overage != Overage.OFF:
+        if self.overage != Overage.OFF and may_bill:
             used = self.overage_by_month.get(month_of(at)[0], 0)
             used += sum(p[2] for p in pending if p[0] == Pot.OVERAGE)
             take = amount if self.cap < 0 else min(amount, max(0, self.cap - used))
@@ -160,29 +170,40 @@ class Model:
 
     def release(self, hold: ModelHold) -> None:
         self._give_back(hold)
-        hold.late_captures = 0
+        hold.takes_late = False
 
-    def capture(self, hold: ModelHold, amount: int, at: int) -> Slices:
+    def capture(self, hold: ModelHold, amount: int, at: int, stays_open: bool = False) -> Slices:
         """Slices of a capture: the hold's own first, then as usage; one a pot.
 
         Overage was held against the cap of its own month; another month's cap is asked anew.
         """
         if not hold.open:
-            hold.late_captures -= 1
+            hold.takes_late = stays_open
             slices, _ = self.find(hold.product, amount, at, recorded=True)
             self.post(slices, at)
             return slices
         taken: dict[tuple[Pot, int], int] = {}
+        rest: Slices = []
         left = amount
         same_month = month_of(hold.authorized_at) == month_of(at)
         for pot, number, held in hold.slices:
-            if left and (pot != Pot.OVERAGE or same_month):
-                taken[(pot, number)] = min(held, left)
-                left -= min(held, left)
+            take = min(held, left) if pot != Pot.OVERAGE or same_month else 0
+            if take:
+                taken[(pot, number)] = take
+                left -= take
+            rest.append((pot, number, held - take))
         for pot, number, more in self.find(hold.product, left, at, recorded=True)[0]:
             taken[(pot, number)] = taken.get((pot, number), 0) + more
         slices = [(pot, number, amount) for (pot, number), amount in taken.items()]
-        hold.late_captures = 0
+        if stays_open:
+            for (pot, number, held), (_, _, kept) in zip(hold.slices, rest, strict=True):
+                if pot == Pot.GRANT:
+                    self.grant(number).held -= held - kept
+            hold.slices = rest
+            hold.estimate = max(0, hold.estimate - amount)
+            self.post(slices, at)
+            return slices
+        hold.takes_late = False
         hold.open = False
         for pot, number, held in hold.slices:
             if pot == Pot.GRANT:

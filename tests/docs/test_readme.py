@@ -12,12 +12,15 @@ import pytest
 
 from ledger.client import DrawdownClient
 from ledger.v1.account_pb2 import COMPARATOR_STRIPE_1
-from rating.v1.pricing_pb2 import ASSET_KIND_CREDIT
+from ledger.v1.types_pb2 import GRANT_KIND_PROMOTIONAL
+from rating.v1.card_pb2 import Meter, PriceRow, RateCard
+from rating.v1.pricing_pb2 import ASSET_KIND_CREDIT, ASSET_KIND_MONEY
 from tests.crash.processes import ServerProcess
 
 README = Path(__file__).parents[2] / "README.md"
 CONCEPTS = README.parent / "docs" / "concepts.md"
 RECURRING = README.parent / "docs" / "recurring.md"
+HOLDS = README.parent / "docs" / "holds.md"
 
 
 async def test_the_python_example_runs(
@@ -77,6 +80,34 @@ async def test_the_example_of_a_recurring_grant_runs(database: str, tmp_path: Pa
             assert monthly.ends_at_us == monthly.period_end_us
             granted = [each.amount async for each in ledger.list_grants("acme")]
             assert granted[0] == 10_000_000
+    finally:
+        server.stop()
+
+
+async def test_the_example_of_holds_runs(database: str, tmp_path: Path) -> None:
+    found = re.search(r"```python\n(.*?)```", HOLDS.read_text(), re.DOTALL)
+    assert found is not None
+    names: dict[str, Any] = {}
+    body = textwrap.indent(found.group(1), "    ")
+    exec(compile(f"async def example(ledger):\n{body}", "holds.md", "exec"), names)
+    server = ServerProcess(database, tmp_path / "server.log")
+    server.start()
+    try:
+        await server.ready()
+        async with DrawdownClient(server.address, tenant="default", source="docs") as ledger:
+            await ledger.create_asset("USD", 9, kind=ASSET_KIND_MONEY)
+            await ledger.publish_rate_card(
+                RateCard(
+                    name="default",
+                    asset="USD",
+                    asset_scale=9,
+                    meters=[Meter(quantity="output_tokens")],
+                    rows=[PriceRow(product="chat", quantity="output_tokens", price="0.00001")],
+                )
+            )
+            await ledger.create_account("acme")
+            await ledger.issue_grant("acme", "USD", 10**9, kind=GRANT_KIND_PROMOTIONAL)
+            await names["example"](ledger)
     finally:
         server.stop()
 

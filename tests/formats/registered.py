@@ -16,7 +16,7 @@ from ledger.core.catalog import asset_number
 from ledger.core.identity import FamilyDigest
 from ledger.core.outcomes import locator_of, split_locator
 from ledger.core.packing import PackedFamily, PackedShard
-from ledger.core.upcast import UPCASTS
+from ledger.core.upcast import UPCASTS, HoldAuthorized1
 from ledger.engine.configuration import AssetBody
 from ledger.engine.segments import BUCKET_BITS_MIN, SegmentBuilder, bucket_of, key_number
 from ledger.integrity.keys import KeyRecord, key_id_of
@@ -85,7 +85,7 @@ POLICY = e.AccountPolicy(
 )
 SLICES = (e.Slice(e.Pot.GRANT, 1, 2, 3, 4), e.Slice(e.Pot.OVERAGE, 5, 6))
 # One of each event of the first version, no two fields of an event alike.
-BATCH: tuple[e.Event, ...] = (
+BATCH: tuple[Any, ...] = (
     e.WriterOpened(1, 2, b"hash", "writer"),
     e.ConfigurationApplied(1, 2, b"content"),
     e.BookOpened(1, 2, e.BookKind.USED, 3, 4, "chat"),
@@ -142,7 +142,7 @@ BATCH: tuple[e.Event, ...] = (
     ),
     e.UsageQuarantined(KEY, 1, 2, 3, (4, 5), "TOO_OLD", b"operation", b"personal", TRACE),
     e.LimitExceeded(1, 2, 3, e.Excess.ABSORB),
-    e.HoldAuthorized(KEY, 1, 2, 3, (4, 5), (6, 7), 8, SLICES, 9, 10, 11, 12, TRACE),
+    HoldAuthorized1(KEY, 1, 2, 3, (4, 5), (6, 7), 8, SLICES, 9, 10, 11, 12, TRACE),
     e.AuthorizeDenied(KEY, 1, 2, (3, 4), 5, 2**63 - 1, "INSUFFICIENT_CREDITS", 6, 7, TRACE),
     e.HoldReleased(KEY, 1, 2, TRACE),
     e.HoldExpired(1, 2),

@@ -17,12 +17,16 @@ from ledger.core.events import (
     Event,
     GrantReduced,
     GrantRestored,
+    HoldAuthorized,
+    HoldCharged,
+    HoldExtended,
     RecurringChanged,
     RecurringEnded,
     RecurringIssued,
     RecurringPaused,
     RecurringResumed,
     RecurringStarted,
+    UsageCaptured,
     UsageReversed,
 )
 from ledger.core.upcast import UPCASTS
@@ -51,6 +55,10 @@ LATER = {  # classes that came after the first version
     RecurringResumed,
     RecurringStarted,
     BalanceAdjusted,
+    HoldAuthorized,
+    HoldCharged,
+    HoldExtended,
+    UsageCaptured,
 }
 
 

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from ledger.core import events as e
-from ledger.core.limits import HOLD_LIFETIME_DEFAULT_US, PERIOD_GRACE_US
+from ledger.core.limits import DAY_US, HOLD_LIFETIME_DEFAULT_US, PERIOD_GRACE_US
 from ledger.integrity.ranges import BEGINNING
 from ledger.verify.report import Findings, ShardReport
 from ledger.verify.shard import ShardCheck
@@ -54,6 +54,9 @@ HOLD = e.HoldAuthorized(
     NOON_US + 2,
     EXPIRY_US + 2,
     0,
+    DAY_US,
+    e.HoldExpiry.RELEASE,
+    NOON_US,
     1,
 )
 FIRST: list[e.Event] = [OPENED, ACCOUNT, OTHER, *BOOKS, GRANT]
@@ -164,6 +167,74 @@ async def test_a_late_capture_comes_once_and_after_an_expiry_only() -> None:
     assert whats == ["entry 17, late captures before"]
     whats = await found(*SOUND, [e.HoldReleased(key(6), 11, 1)], [PLAN, late])
     assert whats == ["entry 15, end of the hold"]
+
+
+CAPTURED = e.UsageCaptured(
+    key(11), 11, NOON_US, 0, (2,), (10,), 3, (e.Slice(1, 1, 10),), NOON_US, hold=1, taken=(10,)
+)
+
+
+async def test_a_capture_that_keeps_its_hold_open_takes_of_it_first() -> None:
+    again = changed(CAPTURED, key=key(12))
+    released = e.HoldReleased(key(6), 11, 1)
+    assert await found(*SOUND, [PLAN, CAPTURED], [PLAN, again], [released]) == []
+    for entry, what in (
+        (changed(CAPTURED, taken=(11,)), "taken of book 1 of hold 1"),
+        (changed(CAPTURED, taken=(-1,)), "taken of book 1 of hold 1"),
+        (changed(CAPTURED, taken=(9,)), "left of book 1 of hold 1 beside new usage"),
+        (changed(CAPTURED, taken=(5, 5)), "slices taken of"),
+        (changed(CAPTURED, charges=(11,)), "sum of slices"),
+    ):
+        whats = await found(*SOUND, [PLAN, entry])
+        assert f"entry 14, {what}" in whats, whats
+    whats = await found(*SOUND, [released], [PLAN, CAPTURED])
+    assert whats[0] == "entry 15, hold 1"
+
+
+async def test_an_extension_ends_within_a_day_of_the_authorisation() -> None:
+    extended = e.HoldExtended(key(11), 11, 1, 60, NOON_US + 3 + 60)
+    assert await found(*SOUND, [extended]) == []
+    whats = await found(*SOUND, [changed(extended, expires_at=NOON_US + 3 + 61)])
+    assert whats == ["entry 13, expiry of the hold"]
+    whats = await found(
+        *SOUND, [changed(extended, lifetime=DAY_US, expires_at=NOON_US + 3 + DAY_US)]
+    )
+    assert whats == ["entry 13, expiry of hold 1"]
+    late = {4: NOON_US + 10, 5: NOON_US + 20}
+    soon = changed(extended, lifetime=5, expires_at=NOON_US + 15)
+    assert await found(*SOUND, [soon], [e.HoldExpired(11, 1)], at=late) == []
+    whats = await found(*SOUND, [soon], [e.HoldReleased(key(6), 11, 1)], at=late)
+    assert whats == ["entry 14, hold 1"]
+    whats = await found(*SOUND, [e.HoldReleased(key(6), 11, 1)], [extended])
+    assert whats[0] == "entry 14, hold 1"
+
+
+async def test_an_expiry_charges_by_the_policy_of_the_authorisation_and_when_it_is_due() -> None:
+    charged = e.HoldCharged(
+        b"", 11, EXPIRY_US + 2, 0, (5,), (30,), 3, (e.Slice(1, 1, 30),), NOON_US, hold=1
+    )
+    charging = [*SOUND[:2], [PLAN, changed(HOLD, expiry=e.HoldExpiry.CHARGE)]]
+    at = {4: EXPIRY_US + 5}
+    assert await found(*charging, [PLAN, charged], at=at) == []
+    whats = await found(*SOUND, [PLAN, charged], at=at)
+    assert whats == ["entry 14, end of hold 1"]
+    whats = await found(*charging, [PLAN, charged])
+    assert whats == ["entry 14, expiry of hold 1"]
+    for entry, what in (
+        (changed(charged, quantities=(6,)), "quantity charged of hold 1"),
+        (changed(charged, effective_at=EXPIRY_US), "effective time"),
+        (changed(charged, charges=(29,)), "sum of slices"),
+    ):
+        whats = await found(*charging, [PLAN, entry], at=at)
+        assert f"entry 14, {what}" in whats, whats
+    capture = [PLAN, changed(USAGE, key=key(9), hold=1, late=1)]
+    whats = await found(*charging, [PLAN, charged], capture, at={**at, 5: EXPIRY_US + 6})
+    assert "entry 16, end of the hold" in whats, whats
+
+
+async def test_a_lifetime_is_one_that_products_have() -> None:
+    whats = await found(*SOUND[:2], [PLAN, changed(HOLD, lifetime_max=2 * DAY_US)])
+    assert whats == ["entry 12, longest lifetime of the hold"]
 
 
 async def test_a_hold_that_stays_open_for_ever_is_a_leak(monkeypatch: pytest.MonkeyPatch) -> None:

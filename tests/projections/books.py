@@ -13,6 +13,7 @@ from ledger.core.commands import (
     CaptureHold,
     CloseAccount,
     Command,
+    ExtendHold,
     FreezeAccount,
     IssueGrant,
     Names,
@@ -33,7 +34,7 @@ from ledger.engine.ticket import TicketOutcome
 from ledger.journal.configuration import ConfigurationEntry
 from ledger.journal.directory import TENANT_DEFAULT, Entry
 from ledger.journal.storage import PostgresStorage
-from rating.card import Meter, PriceRow, RateCard
+from rating.card import ExpiryPolicy, Meter, PriceRow, Product, RateCard
 
 CARD = RateCard(
     name="default",
@@ -43,10 +44,14 @@ CARD = RateCard(
     rows=(
         PriceRow(product="chat", quantity="input_tokens", price="0.000003"),
         PriceRow(product="chat", quantity="output_tokens", price="0.000015"),
+        PriceRow(product="agent", quantity="input_tokens", price="0.000003"),
+        PriceRow(product="agent", quantity="output_tokens", price="0.000015"),
     ),
+    products=(Product("agent", hold_expiry=ExpiryPolicy.CHARGE),),
 )
 TOKENS = ("input_tokens", "output_tokens")
 CHAT = Shape("chat", (("mode", "batch"), ("region", "eu")), TOKENS)
+AGENT = Shape("agent", (), TOKENS)  # its holds are charged when they expire
 DRAW = Shape("images", (), ("pictures",))  # no price: waits in suspense
 CREDIT = asset_number(TENANT_DEFAULT, 1)
 MONEY = asset_number(TENANT_DEFAULT, 2)
@@ -152,16 +157,28 @@ class Books:
         assert not any(isinstance(each, Refusal) for each in outcomes), outcomes
 
     async def hold(
-        self, entry: Entry, tokens: Sequence[int] = (100, 20), lifetime_us: int = 0
+        self,
+        entry: Entry,
+        tokens: Sequence[int] = (100, 20),
+        lifetime_us: int = 0,
+        shape: Shape = CHAT,
     ) -> int:
         (held,) = await self.ask(
-            entry, AuthorizeHold(self.key(entry), entry.number, CHAT, tuple(tokens), lifetime_us)
+            entry, AuthorizeHold(self.key(entry), entry.number, shape, tuple(tokens), lifetime_us)
         )
         assert isinstance(held, HoldAuthorized), held
         return held.hold
 
-    async def capture(self, entry: Entry, hold: int, tokens: Sequence[int]) -> TicketOutcome:
-        command = CaptureHold(self.key(entry), entry.number, hold, TOKENS, tuple(tokens), 0)
+    async def capture(
+        self, entry: Entry, hold: int, tokens: Sequence[int], keep_open: bool = False
+    ) -> TicketOutcome:
+        command = CaptureHold(
+            self.key(entry), entry.number, hold, TOKENS, tuple(tokens), 0, keep_open=keep_open
+        )
+        return (await self.ask(entry, command))[0]
+
+    async def extend(self, entry: Entry, hold: int, lifetime_us: int) -> TicketOutcome:
+        command = ExtendHold(self.key(entry), entry.number, hold, lifetime_us)
         return (await self.ask(entry, command))[0]
 
     async def release(self, entry: Entry, hold: int) -> TicketOutcome:
@@ -179,6 +196,13 @@ class Books:
             await self.release(team, await self.hold(team, (10, 1)))
             await self.capture(team, await self.hold(team), (50, 10))
             captured = await self.hold(team, (50, 10))
+            parts = await self.hold(team)
+            await self.capture(team, parts, (20, 5), keep_open=True)
+            await self.extend(team, parts, HOUR_US)
+            await self.hold(team, (5, 1), shape=AGENT)
+            closed = await self.hold(team)
+            await self.capture(team, closed, (20, 5), keep_open=True)
+            await self.capture(team, closed, (100, 20))
             await self.ask(team, self.usage(team, f"{name}-wait", (3,), DRAW))
             await self.ask(team, self.usage(team, f"{name}-old", age_us=40 * DAY_US))
             await self.ask(team, VoidGrant(self.key(team), team.number, paid.grant))

@@ -69,7 +69,21 @@ async def test_tables_say_what_the_journal_says(database: str) -> None:
     await agrees(database)
     async with looking(database) as connection:
         states = await connection.fetch("SELECT DISTINCT state FROM projection.holds ORDER BY 1")
-        assert [state for (state,) in states] == [1, 2, 3], "all settled, in every way"
+        assert [state for (state,) in states] == [1, 2, 3, 4], "all settled, in every way"
+        charged = "SELECT sum(charge) FROM projection.usage_events WHERE by_expiry"
+        assert await connection.fetchval(charged) == 6 * (5 * 3 + 1 * 15)
+        parts = await connection.fetch(
+            "SELECT DISTINCT state, amount, captured, captures FROM projection.holds "
+            "WHERE captures <> 1 OR state = 3 ORDER BY 1, 3, 2"
+        )
+        assert [tuple(row) for row in parts] == [
+            (1, 600, 600, 2),  # 135, then 465 of 600
+            (2, 45, 0, 0),
+            (2, 600, 0, 0),
+            (3, 45, 0, 0),
+            (3, 600, 135, 1),  # 20 x 3 + 5 x 15
+            (4, 30, 30, 0),
+        ]
         ended = await connection.fetch("SELECT DISTINCT state FROM projection.grants ORDER BY 1")
         assert [state for (state,) in ended] == [0, 1, 2]
         assert await connection.fetchval("SELECT count(*) FROM projection.denials") == 6

@@ -26,7 +26,7 @@ from ledger.journal.errors import JournalCorrupt, JournalUnavailable
 from ledger.journal.postgres import PostgresJournal
 from ledger.journal.protocol import GENESIS_HASH, Journal, JournalRow, make_row
 from ledger.projections import changes as c
-from ledger.projections.changes import AccountChange, Changes, GrantEnd, Moved
+from ledger.projections.changes import AccountChange, Changes, GrantEnd, HoldChange, Moved
 from ledger.projections.facts import Facts, GrantFact, HoldFact, HoldLine, Needed
 from ledger.projections.shard import ShardBusy, TableProjector
 from ledger.projections.sql import load
@@ -215,9 +215,24 @@ def hold() -> Changes:
     """A hold of entry 9 with two slices, written in the wrong order; another line is no slice."""
     made = Changes()
     made.holds = [
-        (TENANT, SHARD, HOLD, 9, ACCOUNT, PLAN, CREDITS, 12, [12], LONG_AGO_US, LONG_AGO_US, None)
-    ]
+        (TENANT, SHARD, HOLD, 9, ACCOUNT, PLAN, CREDITS, 12, [12], LONG_AGO_US, LONG_AGO_US, 60, 1,
+         5, None)
+    ]  # fmt: skip
     made.transfers = [transfer(1, amount=5), transfer(0), transfer(2, c.POSTED)]
+    return made
+
+
+def settling(state: int) -> HoldChange:
+    made = HoldChange(TENANT)
+    made.state, made.settled_at, made.settled_by = state, LONG_AGO_US, 11
+    return made
+
+
+def captured_in_part() -> HoldChange:
+    """Of 7 and 5 units 7 and 1 were taken, and the hold was extended."""
+    made = HoldChange(TENANT)
+    made.reserved, made.captured, made.captures = [0, 4], 8, 1
+    made.expires_at = LONG_AGO_US + 9
     return made
 
 
@@ -238,7 +253,7 @@ def usage() -> Changes:
     made = Changes()
     made.usage = [
         (TENANT, SHARD, 9, ACCOUNT, PLAN, CREDITS, LONG_AGO_US, LONG_AGO_US, c.APPLIED, None, False,
-         [1], [1], 1, None, None, None, "test", "e-1", None, None, None)
+         False, [1], [1], 1, None, None, None, "test", "e-1", None, None, None)
     ]  # fmt: skip
     return made
 
@@ -512,7 +527,7 @@ async def test_what_was_written_is_found_again(sides: Sides) -> None:
     assert facts.tenants == {ACCOUNT: TENANT}
     assert facts.grants == {GRANT: GrantFact(TENANT, CREDITS, BOOK, FUNDING)}
     slices = (HoldLine(1, BOOK, FUNDING, 7, 0, 0), HoldLine(1, BOOK, FUNDING, 5, 1, 0))
-    assert facts.holds == {HOLD: HoldFact(TENANT, CREDITS, LONG_AGO_US, slices)}
+    assert facts.holds == {HOLD: HoldFact(TENANT, CREDITS, LONG_AGO_US, 5, slices)}
 
 
 @pytest.mark.parametrize("what", ["accounts", "grants"])
@@ -525,7 +540,7 @@ async def test_a_hold_that_is_not_open_is_known_as_that(sides: Sides) -> None:
     tables = await sides.open()
     await put(tables, hold())
     settled = Changes()
-    settled.settled_holds = {HOLD: (TENANT, c.HOLD_RELEASED, LONG_AGO_US, 11)}
+    settled.changed_holds = {HOLD: settling(c.HOLD_RELEASED)}
     await put(tables, settled)
     assert (await learned(tables, needed("holds", HOLD))).holds == {HOLD: None}
     assert (await learned(tables, needed("holds", 7))).holds == {7: None}
@@ -535,9 +550,34 @@ async def test_a_hold_that_is_not_open_is_known_as_that(sides: Sides) -> None:
 async def test_a_hold_may_begin_and_end_in_one_transaction(sides: Sides) -> None:
     tables = await sides.open()
     both = hold()
-    both.settled_holds = {HOLD: (TENANT, c.HOLD_EXPIRED, LONG_AGO_US, 11)}
+    both.changed_holds = {HOLD: settling(c.HOLD_EXPIRED)}
     await put(tables, both)
     assert (await learned(tables, needed("holds", HOLD))).holds == {HOLD: None}
+
+
+async def test_what_a_capture_left_of_a_hold_is_found_again(sides: Sides) -> None:
+    """In a transaction of its own and in that of the hold; the end comes once all the same."""
+    tables = await sides.open()
+    await put(tables, hold())
+    for change in (captured_in_part(), HoldChange(TENANT)):
+        part = Changes()
+        part.changed_holds = {HOLD: change}
+        await put(tables, part)
+        fact = (await learned(tables, needed("holds", HOLD))).holds[HOLD]
+        assert fact is not None and [line.amount for line in fact.lines] == [0, 4]
+    settled = Changes()
+    settled.changed_holds = {HOLD: settling(c.HOLD_CAPTURED)}
+    await put(tables, settled)
+    await refused(tables, settled)
+
+
+async def test_a_hold_may_be_captured_in_part_where_it_begins(sides: Sides) -> None:
+    tables = await sides.open()
+    both = hold()
+    both.changed_holds = {HOLD: captured_in_part()}
+    await put(tables, both)
+    fact = (await learned(tables, needed("holds", HOLD))).holds[HOLD]
+    assert fact is not None and [line.amount for line in fact.lines] == [0, 4]
 
 
 # -- what is refused -------------------------------------------------------------------------------
@@ -588,7 +628,7 @@ def ends_no_grant() -> Changes:
 
 def settles_no_hold() -> Changes:
     made = Changes()
-    made.settled_holds = {7: (TENANT, c.HOLD_RELEASED, LONG_AGO_US, 11)}
+    made.changed_holds = {7: settling(c.HOLD_RELEASED)}
     return made
 
 

@@ -58,7 +58,8 @@ WHERE tenant IN (SELECT number FROM ledger.tenant) AND shard = $1 AND book = ANY
 
 -- name: holds_of
 -- The slices that these holds still reserve.
-SELECT h.number, h.tenant, h.asset, h.authorized_at, t.pot, t.debit_book, t.credit_book, t.amount, t.value, t.cost
+SELECT h.number, h.tenant, h.asset, h.authorized_at, h.period, t.pot, t.debit_book,
+       t.credit_book, coalesce(h.reserved[t.line + 1], t.amount), t.value, t.cost
 FROM holds h
 LEFT JOIN transfers t ON t.tenant = h.tenant AND t.shard = h.shard AND t.entry_seq = h.entry_seq
                      AND t.phase = 1
@@ -159,12 +160,16 @@ SET reversed = u.reversed + $4,
                                        $5::bigint[]) WITH ORDINALITY AS d (a, b, i))
 WHERE u.tenant = $2 AND u.shard = $1 AND u.entry_seq = $3
 
--- name: settle_holds
--- How holds that stand already ended.
+-- name: change_holds
+-- What became of holds that stand already and are open.
 UPDATE holds h
-SET state = d.state, settled_at = d.settled_at, settled_by = d.settled_by
-FROM unnest($2::int[], $3::bigint[], $4::smallint[], $5::bigint[], $6::bigint[])
-     AS d (tenant, number, state, settled_at, settled_by)
+SET state = d.state, settled_at = d.settled_at, settled_by = d.settled_by,
+    expires_at = coalesce(d.expires_at, h.expires_at),
+    reserved = coalesce(d.reserved::bigint[], h.reserved),
+    captured = h.captured + d.captured, captures = h.captures + d.captures
+FROM unnest($2::int[], $3::bigint[], $4::smallint[], $5::bigint[], $6::bigint[], $7::bigint[],
+            $8::text[], $9::bigint[], $10::int[])
+     AS d (tenant, number, state, settled_at, settled_by, expires_at, reserved, captured, captures)
 WHERE h.tenant = d.tenant AND h.shard = $1 AND h.number = d.number AND h.state = 0
 
 -- name: recurring_of

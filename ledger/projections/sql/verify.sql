@@ -41,7 +41,8 @@ FROM projection.grant_balances WHERE shard = $1
 
 -- name: holds
 -- Every open hold.
-SELECT number, tenant, account, asset, amount, expires_at FROM projection.holds
+SELECT number, tenant, account, asset, amount, expires_at, captured, captures
+FROM projection.holds
 WHERE shard = $1 AND state = 0
 
 -- name: recurring
