@@ -25,8 +25,8 @@ from ledger.api.render_account import (
 )
 from ledger.api.standing import StandingCalls
 from ledger.core.accounts import decide_create
-from ledger.core.commands import CloseAccount, CreateAccount, Names, UpdatePolicy
-from ledger.core.events import AccountClosed, AccountCreated, AccountPolicy, AccountPolicyUpdated
+from ledger.core.commands import CreateAccount, Names, UpdatePolicy
+from ledger.core.events import AccountCreated, AccountPolicy, AccountPolicyUpdated
 from ledger.core.outcomes import Refusal
 from ledger.core.state import State
 from ledger.engine.ticket import NotOwner
@@ -206,36 +206,6 @@ class AccountService(Aliases, StandingCalls):
             view = view._replace(policy=event.policy, version=event.version)
             account = await self._render(entry, view)
         return pb.UpdatePolicyResponse(
-            account=account,
-            position=answer.position,
-            replayed=answer.replayed,
-        )
-
-    async def close(
-        self, request: pb.AccountServiceCloseRequest, call: Call
-    ) -> pb.AccountServiceCloseResponse:
-        """Close an account."""
-        edge = self._edge
-        tenant = await edge.tenant(request.tenant)
-        check = Checked()
-        check.ids(request_id=request.request_id)
-        check.done()
-        entry = await edge.own_account(tenant, request.account)
-        command = CloseAccount(
-            edge.ledger.family(entry).request(request.request_id),
-            entry.number,
-            Names("", request.request_id),
-            call.trace,
-        )
-        ticket = await call.submit(edge.ledger, entry, command)
-        answer = answer_of(ticket, {"account": request.account})
-        event = answer.event
-        assert isinstance(event, AccountClosed), event
-        with rendering(answer.position):
-            view, _ = await self._view(entry)
-            view = view._replace(closed_at_us=event.closed_at)
-            account = await self._render(entry, view)
-        return pb.AccountServiceCloseResponse(
             account=account,
             position=answer.position,
             replayed=answer.replayed,

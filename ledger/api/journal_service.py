@@ -26,6 +26,7 @@ from ledger.api.replies import Outcomes
 from ledger.core.commands import AbandonRequest, Names
 from ledger.core.events import (
     AccountClosed,
+    AccountClosedOut,
     AccountCreated,
     AccountFrozen,
     AccountPolicyUpdated,
@@ -69,6 +70,7 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     AccountCreated: pb.MUTATION_KIND_CREATE_ACCOUNT,
     AccountPolicyUpdated: pb.MUTATION_KIND_UPDATE_POLICY,
     AccountClosed: pb.MUTATION_KIND_CLOSE_ACCOUNT,
+    AccountClosedOut: pb.MUTATION_KIND_CLOSE_ACCOUNT,
     AccountFrozen: pb.MUTATION_KIND_FREEZE_ACCOUNT,
     AccountUnfrozen: pb.MUTATION_KIND_UNFREEZE_ACCOUNT,
     AccountReopened: pb.MUTATION_KIND_REOPEN_ACCOUNT,
@@ -89,6 +91,7 @@ _OF_ACCOUNTS: Final = (
     AccountCreated,
     AccountPolicyUpdated,
     AccountClosed,
+    AccountClosedOut,
     AccountFrozen,
     AccountUnfrozen,
     AccountReopened,

@@ -7,8 +7,9 @@ from typing import Final, NamedTuple
 
 from ledger.api.assets import Assets
 from ledger.api.errors import CallFailed
+from ledger.api.ids import GRANT, mint
 from ledger.api.limits import HOLDS_OPEN_MAX, Checked
-from ledger.core.events import AccountPolicy, Comparator, Excess, Overage, OverdraftKind
+from ledger.core.events import AccountPolicy, Comparator, Excess, Overage, OverdraftKind, WriteOff
 from ledger.core.limits import (
     HOLDS_OPEN_MAX_DEFAULT,
     ID_BYTES_MAX,
@@ -18,7 +19,7 @@ from ledger.core.limits import (
     ZONE_BYTES_MAX,
 )
 from ledger.core.state import Account, State
-from ledger.journal.directory import AccountProfile, AliasRange
+from ledger.journal.directory import AccountProfile, AliasRange, Entry
 from ledger.v1 import account_pb2 as pb
 
 _OVERAGE: Final = {pb.OVERAGE_UNSPECIFIED: Overage.OFF, **{int(each): each for each in Overage}}
@@ -199,6 +200,19 @@ def render_account(
         reopened_at_us=view.reopened_at_us,
         metadata_version=view.profile_version,
         erased_at_us=profile.erased_at_us,
+    )
+
+
+def render_write_off(assets: Assets, written: WriteOff, entry: Entry) -> pb.WriteOff:
+    """One transfer of a closing."""
+    asset = assets.of(written.asset)
+    grant_id = mint(GRANT, entry.shard, entry.number, written.grant) if written.grant else ""
+    return pb.WriteOff(
+        kind=pb.WriteOffKind.ValueType(written.kind),
+        grant_id=grant_id,
+        asset=asset.code,
+        scale=asset.scale,
+        amount=written.amount,
     )
 
 

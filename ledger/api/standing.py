@@ -15,9 +15,11 @@ from ledger.api.account_parts import AccountParts
 from ledger.api.answers import Answer, answer_of, rendering
 from ledger.api.calls import Call
 from ledger.api.errors import directory_refused
+from ledger.api.ids import HOLD, mint
 from ledger.api.limits import DISPLAY_NAME_BYTES_MAX, REASON_BYTES_MAX, Checked
-from ledger.api.render_account import FreezeView
+from ledger.api.render_account import FreezeView, render_write_off
 from ledger.core.commands import (
+    CloseAccount,
     FreezeAccount,
     Names,
     ReopenAccount,
@@ -25,6 +27,8 @@ from ledger.core.commands import (
     UpdateProfile,
 )
 from ledger.core.events import (
+    AccountClosed,
+    AccountClosedOut,
     AccountFrozen,
     AccountProfileUpdated,
     AccountReopened,
@@ -34,7 +38,7 @@ from ledger.engine.profiles import private_pairs, profile_pairs
 from ledger.journal.directory import Entry, Refused
 from ledger.v1 import account_pb2 as pb
 
-Standing: TypeAlias = FreezeAccount | UnfreezeAccount | ReopenAccount
+Standing: TypeAlias = CloseAccount | FreezeAccount | UnfreezeAccount | ReopenAccount
 
 
 class Noted(Protocol):
@@ -95,6 +99,37 @@ class StandingCalls(AccountParts):
         return pb.UnfreezeResponse(
             account=account, position=answer.position, replayed=answer.replayed
         )
+
+    async def close(
+        self, request: pb.AccountServiceCloseRequest, call: Call
+    ) -> pb.AccountServiceCloseResponse:
+        """Close an account, at zero or with what it still has written off (rule T2)."""
+        terms = {"write_off": request.write_off, "release_holds": request.release_holds}
+        entry, answer = await self._ask(
+            lambda key, account, note, names, trace: CloseAccount(
+                key, account, names, trace, note=note, **terms
+            ),
+            request,
+            Checked(),
+            call,
+        )
+        event = answer.event
+        assert isinstance(event, AccountClosed | AccountClosedOut), event
+        with rendering(answer.position):
+            view, _ = await self._view(entry)
+            view = view._replace(closed_at_us=event.closed_at)
+            response = pb.AccountServiceCloseResponse(
+                account=await self._render(entry, view),
+                position=answer.position,
+                replayed=answer.replayed,
+            )
+        if isinstance(event, AccountClosedOut):
+            shard, number = entry.shard, entry.number
+            response.released_holds.extend([mint(HOLD, shard, number, x) for x in event.holds])
+            response.write_offs.extend(
+                [render_write_off(self._edge.assets, each, entry) for each in event.write_offs]
+            )
+        return response
 
     async def reopen(self, request: pb.ReopenRequest, call: Call) -> pb.ReopenResponse:
         """Open a closed account again (rule T2)."""

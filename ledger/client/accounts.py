@@ -102,17 +102,99 @@ class AccountCalls:
             lambda channel: AccountServiceStub(channel).UpdatePolicy, request, account
         )
 
+    async def update_metadata(
+        self,
+        account: str,
+        expected_version: int,
+        *,
+        display_name: str = "",
+        metadata: Mapping[str, str] | None = None,
+        request_id: str = "",
+    ) -> pb.UpdateMetadataResponse:
+        """Replace display name and metadata whole. Refused (ABORTED) if they changed meanwhile.
+
+        `expected_version` is the account's `metadata_version`.
+        """
+        request = pb.UpdateMetadataRequest(
+            tenant=self._caller.tenant,
+            request_id=request_id or self._caller.new_id(),
+            account=account,
+            display_name=display_name,
+            metadata=dict(metadata or {}),
+            expected_version=expected_version,
+        )
+        return await self._caller.call(
+            lambda channel: AccountServiceStub(channel).UpdateMetadata, request, account
+        )
+
+    async def freeze_account(
+        self, account: str, reason: str, *, actor: str = "", request_id: str = ""
+    ) -> pb.FreezeResponse:
+        """Let an account and everything below it take no new usage and no new holds."""
+        request = pb.FreezeRequest(
+            tenant=self._caller.tenant,
+            request_id=request_id or self._caller.new_id(),
+            account=account,
+            reason=reason,
+            actor=actor,
+        )
+        return await self._caller.call(
+            lambda channel: AccountServiceStub(channel).Freeze, request, account
+        )
+
+    async def unfreeze_account(
+        self, account: str, *, reason: str = "", actor: str = "", request_id: str = ""
+    ) -> pb.UnfreezeResponse:
+        """Let a frozen account take new usage again."""
+        request = pb.UnfreezeRequest(
+            tenant=self._caller.tenant,
+            request_id=request_id or self._caller.new_id(),
+            account=account,
+            reason=reason,
+            actor=actor,
+        )
+        return await self._caller.call(
+            lambda channel: AccountServiceStub(channel).Unfreeze, request, account
+        )
+
     async def close_account(
-        self, account: str, *, request_id: str = ""
+        self,
+        account: str,
+        *,
+        write_off: bool = False,
+        release_holds: bool = False,
+        reason: str = "",
+        actor: str = "",
+        request_id: str = "",
     ) -> pb.AccountServiceCloseResponse:
-        """Close an account for ever."""
+        """Close an account at zero; or forfeit its credits and write off its debts, and release its
+        holds, where that is asked for."""
         request = pb.AccountServiceCloseRequest(
             tenant=self._caller.tenant,
             request_id=request_id or self._caller.new_id(),
             account=account,
+            write_off=write_off,
+            release_holds=release_holds,
+            reason=reason,
+            actor=actor,
         )
         return await self._caller.call(
             lambda channel: AccountServiceStub(channel).Close, request, account
+        )
+
+    async def reopen_account(
+        self, account: str, *, reason: str = "", actor: str = "", request_id: str = ""
+    ) -> pb.ReopenResponse:
+        """Let a closed account take usage again that is effective from now on."""
+        request = pb.ReopenRequest(
+            tenant=self._caller.tenant,
+            request_id=request_id or self._caller.new_id(),
+            account=account,
+            reason=reason,
+            actor=actor,
+        )
+        return await self._caller.call(
+            lambda channel: AccountServiceStub(channel).Reopen, request, account
         )
 
     async def assign_alias(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ledger.core.closing import close
 from ledger.core.commands import (
     AbandonRequest,
     CloseAccount,
@@ -10,7 +11,6 @@ from ledger.core.commands import (
     UpdateProfile,
 )
 from ledger.core.events import (
-    AccountClosed,
     AccountCreated,
     AccountPolicy,
     AccountPolicyUpdated,
@@ -194,7 +194,7 @@ def decide_profile(
 
 
 def decide_close(state: State, command: CloseAccount, out: list[Event]) -> Event | Known | Refusal:
-    """Close at zero only: no credits, no holds, nothing owed, no open child."""
+    """Close at zero, or with what is left written off; never above an open child."""
     known = recorded_before(state, command.key)
     if known is not None:
         return known
@@ -203,32 +203,44 @@ def decide_close(state: State, command: CloseAccount, out: list[Event]) -> Event
         return unknown_account(command.account)
     if account.closed_at:
         return account_closed(account)
-    open_part = _still_open(account, state.recorded_at)
+    open_part = _still_open(account, command, state.recorded_at)
     if open_part:
         return Refusal(
             Reason.ACCOUNT_NOT_EMPTY,
             "account",
             open_part,
-            f"the account still has {open_part}; void, settle, repay or end it first",
+            f"the account still has {open_part}; {_WAYS_OUT[open_part]}",
         )
-    closed = AccountClosed(command.key, account.number, state.recorded_at, command.trace)
-    out.append(closed)
-    return closed
+    return close(state, account, command, out)
 
 
-def _still_open(account: Account, now: int) -> str:
-    if account.holds:
-        return "open holds"
-    if account.first is not None:
-        return "credits"
-    if any(book.owed != 0 for book in account.advance.values()):
-        return "an advance"
-    if any(book.owed != 0 for book in account.overage.values()):
-        return "unbilled overage"
+_HOLDS, _RECURRING, _CHILDREN = "open holds", "recurring grants", "open children"
+_CREDITS, _ADVANCE, _OVERAGE = "credits", "an advance", "unbilled overage"
+_WAYS_OUT = {
+    _HOLDS: "capture or release them first, or close with release_holds",
+    _CREDITS: "void them first, or close with write_off",
+    _ADVANCE: "repay it first, or close with write_off",
+    _OVERAGE: "settle it first, or close with write_off",
+    _RECURRING: "end them first",
+    _CHILDREN: "close them first",
+}
+
+
+def _still_open(account: Account, command: CloseAccount, now: int) -> str:
+    """What keeps it from closing in the way that is asked for."""
+    if account.holds and not command.release_holds:
+        return _HOLDS
+    if not command.write_off:
+        if account.first is not None:
+            return _CREDITS
+        if any(book.owed != 0 for book in account.advance.values()):
+            return _ADVANCE
+        if any(book.owed != 0 for book in account.overage.values()):
+            return _OVERAGE
     if any(recurring.ends_at > now for recurring in account.recurring):
-        return "recurring grants"
+        return _RECURRING
     if any(not child.closed_at for child in account.children):
-        return "open children"
+        return _CHILDREN
     return ""
 
 

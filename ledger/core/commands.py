@@ -191,12 +191,16 @@ class UpdatePolicy(msgspec.Struct, gc=False):
 
 
 class CloseAccount(msgspec.Struct, gc=False):
-    """Close an account that has no credits, holds, advance or overage."""
+    """Close an account. With `write_off` its credits are forfeited and what it owes is written off,
+    with `release_holds` its holds are given back; without, it must have none."""
 
     key: bytes
     account: int
     names: Names = NO_NAMES
     trace: bytes = b""
+    write_off: bool = False
+    release_holds: bool = False
+    note: bytes = b""
 
 
 class FreezeAccount(msgspec.Struct, gc=False):

@@ -94,6 +94,7 @@ class BookKind(IntEnum):
     PROMOTION = 5
     USED = 6
     FORFEITED = 7
+    SETTLED = 10
 
 
 class HoldExpiry(IntEnum):
@@ -298,6 +299,43 @@ class AccountUnfrozen(_Event, frozen=True, tag=16):
 
     key: bytes
     account: int
+    note: bytes = b""
+    trace: bytes = b""
+
+
+class WriteOffKind(IntEnum):
+    """What is written off as an account closes."""
+
+    GRANT = 1  # units that were left: debit grant, credit forfeited
+    ADVANCE = 2  # owed in advance: debit promotion, credit advance
+    OVERAGE = 3  # owed and not billed: debit settled, credit overage
+
+
+class WriteOff(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One transfer of a closing: debit and credit are books of `asset` (rules B1, B3)."""
+
+    kind: WriteOffKind
+    debit: int
+    credit: int
+    asset: int
+    amount: int
+    grant: int = 0  # whose units they were; it pays no more
+
+
+class AccountClosedOut(_Event, frozen=True, tag=17):
+    """An account was closed with what it still had: `holds` were released, then `write_offs`
+    posted, after which its books are at zero (rules B3, T2).
+
+    `note` is the digest of the reason and of who asked.
+    """
+
+    key: bytes
+    account: int
+    closed_at: int
+    holds: tuple[int, ...] = ()
+    write_offs: tuple[WriteOff, ...] = ()
+    write_off: bool = False  # whether that was asked for; the same of `release_holds`
+    release_holds: bool = False
     note: bytes = b""
     trace: bytes = b""
 
@@ -731,6 +769,7 @@ Event: TypeAlias = (
     | AccountClosed
     | AccountFrozen
     | AccountUnfrozen
+    | AccountClosedOut
     | AccountReopened
     | AccountProfileUpdated
     | GrantIssued

@@ -16,6 +16,7 @@ from msgspec.structs import replace
 from ledger.core.books import Book, BooksUnbalanced
 from ledger.core.events import (
     AccountClosed,
+    AccountClosedOut,
     AccountCreated,
     AccountFrozen,
     AccountPolicy,
@@ -305,6 +306,24 @@ def _account_policy_updated(state: State, event: AccountPolicyUpdated) -> None:
 
 def _account_closed(state: State, event: AccountClosed) -> None:
     account = state.accounts[event.account]
+    account.closed_at = event.closed_at
+    account.find_open_from()
+    state.keys.add(event.key, state.locator)
+
+
+def _account_closed_out(state: State, event: AccountClosedOut) -> None:
+    account = state.accounts[event.account]
+    books = state.books.accounts
+    for number in event.holds:
+        _settle(state, state.holds[number], HOLD_RELEASED)
+    for each in event.write_offs:
+        debit = books[each.debit]
+        state.books.transfer(debit, books[each.credit], each.amount)
+        grant = debit.grant
+        if grant is not None:
+            grant.settled = GRANT_EXPIRED
+            grant.unused += each.amount
+            _retire(grant)
     account.closed_at = event.closed_at
     account.find_open_from()
     state.keys.add(event.key, state.locator)
@@ -782,6 +801,7 @@ _EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     AccountCreated: _account_created,
     AccountPolicyUpdated: _account_policy_updated,
     AccountClosed: _account_closed,
+    AccountClosedOut: _account_closed_out,
     AccountFrozen: _account_frozen,
     AccountUnfrozen: _account_unfrozen,
     AccountReopened: _account_reopened,

@@ -6,6 +6,7 @@ A key digest is keyed with the family's own key, so that it tells nothing once t
 from __future__ import annotations
 
 from hashlib import blake2b
+from typing import Any
 
 from ledger.core.commands import (
     AbandonRequest,
@@ -35,6 +36,7 @@ from ledger.core.commands import (
 )
 from ledger.core.events import (
     AccountClosed,
+    AccountClosedOut,
     AccountCreated,
     AccountFrozen,
     AccountPolicyUpdated,
@@ -130,7 +132,10 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
     CreateAccount: ((AccountCreated,), ("account", "parent", "policy", "profile")),
     UpdatePolicy: ((AccountPolicyUpdated,), ("account", "policy", "expected_version")),
     UpdateProfile: ((AccountProfileUpdated,), ("account", "profile", "expected_version")),
-    CloseAccount: ((AccountClosed,), ("account",)),
+    CloseAccount: (
+        (AccountClosed, AccountClosedOut),
+        ("account", "write_off", "release_holds", "note"),
+    ),
     FreezeAccount: ((AccountFrozen,), ("account", "note")),
     UnfreezeAccount: ((AccountUnfrozen,), ("account", "note")),
     ReopenAccount: ((AccountReopened,), ("account", "note")),
@@ -216,7 +221,8 @@ def first_difference(command: Command, recorded: Event, plan: PlanDeclared | Non
         if command.grant != (recorded.grant if recorded.grant_given else 0):
             return "grant_id"
     for field in fields:
-        given, kept = getattr(command, field), getattr(recorded, field)
+        given = getattr(command, field)
+        kept: Any = getattr(recorded, field, _UNSAID.get(field))
         if given != kept:
             if field == "operation" and given[:KEY_BYTES] == kept[:KEY_BYTES]:
                 return "operation_parent"
@@ -259,6 +265,9 @@ def _effective_at_given(recorded: Event) -> int:
     assert isinstance(recorded, UsageQuarantined), recorded
     return recorded.effective_at
 
+
+_UNSAID = {"write_off": False, "release_holds": False, "note": b""}
+"""Fields that an event leaves out where they have their default: a plain AccountClosed."""
 
 _WIRE_NAMES = {
     "ends_at": "ends_at_us",

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Any, Final, NamedTuple
 
 from ledger.core.events import (
+    AccountClosedOut,
     AccountCreated,
     BalanceAdjusted,
     BookOpened,
@@ -133,6 +134,8 @@ class Facts:
         made_recurring: set[int] = set()
         for event in events:
             kind = type(event)
+            if kind is AccountClosedOut:
+                needed.holds.update([hold for hold in event.holds if hold not in self.holds])
             if issubclass(kind, UsageRecorded):
                 if event.account not in tenants:
                     accounts.add(event.account)

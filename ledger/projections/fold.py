@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from ledger.core.events import (
     AccountClosed,
+    AccountClosedOut,
     AccountCreated,
     AccountFrozen,
     AccountPolicy,
@@ -341,6 +342,22 @@ class Fold:
     def _account_closed(self, _: int, event: AccountClosed) -> None:
         self._account_change(event.account).closed_at = event.closed_at
 
+    def _account_closed_out(self, _: int, event: AccountClosedOut) -> None:
+        tenant = self._facts.tenants[event.account]
+        line = 0
+        for hold in event.holds:
+            line = self._end_hold(hold, self._entry_seq, c.HOLD_RELEASED, self._recorded_at, line)
+        for each in event.write_offs:
+            self._post(
+                tenant, line, each.debit, each.credit, each.asset, each.amount, self._recorded_at
+            )
+            line += 1
+            if each.grant:
+                end = self._end_of(each.grant, tenant)
+                self._settled(end, c.GRANT_EXPIRED)
+                end.expired += each.amount
+        self._account_change(event.account).closed_at = event.closed_at
+
     def _account_reopened(self, _: int, event: AccountReopened) -> None:
         change = self._account_change(event.account)
         change.closed_at = 0
@@ -417,10 +434,13 @@ class Fold:
 
     def _grant_end(self, number: int) -> tuple[GrantFact, GrantEnd]:
         fact = self._facts.grants[number]
+        return fact, self._end_of(number, fact.tenant)
+
+    def _end_of(self, number: int, tenant: int) -> GrantEnd:
         end = self._changes.ended_grants.get(number)
         if end is None:
-            end = self._changes.ended_grants[number] = GrantEnd(fact.tenant)
-        return fact, end
+            end = self._changes.ended_grants[number] = GrantEnd(tenant)
+        return end
 
     def _settled(self, end: GrantEnd, state: int) -> None:
         end.state = state
@@ -558,15 +578,18 @@ class Fold:
         self._hold_change(number, fact).reserved = [piece.amount for piece in left]
         return self._unreserve(fact, entry_seq, parts, event.effective_at)
 
-    def _end_hold(self, number: int, entry_seq: int, state: int, effective_at: int) -> int:
-        """Give back every slice that is still reserved; returns the next line of the entry."""
+    def _end_hold(
+        self, number: int, entry_seq: int, state: int, effective_at: int, first: int = 0
+    ) -> int:
+        """Give back every slice that is still reserved, from line `first` of the entry on; returns
+        the next one."""
         fact = self._facts.holds.pop(number)
         if fact is None:
-            return 0
+            return first
         change = self._hold_change(number, fact)
         change.state = state
         change.settled_at, change.settled_by = self._recorded_at, entry_seq
-        return self._unreserve(fact, entry_seq, fact.lines, effective_at)
+        return self._unreserve(fact, entry_seq, fact.lines, effective_at, first)
 
     def _hold_change(self, number: int, fact: HoldFact) -> HoldChange:
         changed = self._changes.changed_holds
@@ -576,7 +599,12 @@ class Fold:
         return change
 
     def _unreserve(
-        self, fact: HoldFact, entry_seq: int, pieces: Iterable[HoldLine], effective_at: int
+        self,
+        fact: HoldFact,
+        entry_seq: int,
+        pieces: Iterable[HoldLine],
+        effective_at: int,
+        line: int = 0,
     ) -> int:
         """Write what no longer pends; returns the entry's next line.
 
@@ -584,7 +612,6 @@ class Fold:
         not before the hold itself (rule T5).
         """
         effective_at = max(effective_at, fact.authorized_at)
-        line = 0
         for piece in pieces:
             if not piece.amount:
                 continue
@@ -628,6 +655,7 @@ _HANDLERS: Final[dict[type, Callable[[Fold, int, Any], None]]] = {
     AccountCreated: Fold._account_created,
     AccountPolicyUpdated: Fold._policy_updated,
     AccountClosed: Fold._account_closed,
+    AccountClosedOut: Fold._account_closed_out,
     AccountReopened: Fold._account_reopened,
     AccountFrozen: Fold._account_frozen,
     AccountUnfrozen: Fold._account_unfrozen,

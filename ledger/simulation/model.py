@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ledger.core import events as e
-from ledger.core.events import BookKind, GrantKind, Pot
+from ledger.core.events import BookKind, GrantKind, Pot, WriteOffKind
 from ledger.journal.configuration import ConfigurationEntry, ConfigurationKind
 from ledger.simulation import naive
 from ledger.simulation.naive import (
@@ -183,6 +183,29 @@ class ShardModel:
         left = self.still_open(account)
         if left or account.closed_at:
             self._fail(Rule.POLICY_VERSIONS, f"account {account.number} closes with {left}")
+        account.closed_at = event.closed_at
+
+    def _account_closed_out(self, event: e.AccountClosedOut) -> None:
+        """Holds are given back, then every book that stands for the account is brought to zero."""
+        account = self._deciding(event.account)
+        rule = Rule.POLICY_VERSIONS
+        self._expect(rule, "closed at", self.recorded_at, event.closed_at)
+        self._expect(rule, "holds given back", tuple(sorted(account.holds)), event.holds)
+        for number in event.holds:
+            self._end_hold(self._open_hold(number, account.number), "released", [])
+        for each in event.write_offs:
+            self._transfer(each.debit, each.credit, each.amount)
+            if each.grant:
+                grant = self._unsettled(each.grant, account)
+                self._expect(rule, f"rest of grant {grant.number}", _left(grant), each.amount)
+                grant.settled = EXPIRED
+                grant.unused += each.amount
+            else:
+                owed = account.advance if each.kind == WriteOffKind.ADVANCE else account.overage
+                owed[each.asset][0] -= each.amount
+        left = self.still_open(account)
+        if left or account.closed_at:
+            self._fail(rule, f"account {account.number} closes with {left}")
         account.closed_at = event.closed_at
 
     def _account_reopened(self, event: e.AccountReopened) -> None:
@@ -711,6 +734,7 @@ HANDLERS: Final[dict[type, Callable[[ShardModel, Any], None]]] = {
     e.AccountCreated: ShardModel._account_created,
     e.AccountPolicyUpdated: ShardModel._policy_updated,
     e.AccountClosed: ShardModel._account_closed,
+    e.AccountClosedOut: ShardModel._account_closed_out,
     e.AccountReopened: ShardModel._account_reopened,
     e.AccountFrozen: ShardModel._account_frozen,
     e.AccountUnfrozen: ShardModel._account_unfrozen,

@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from ledger.core.events import (
     AccountClosed,
+    AccountClosedOut,
     AccountCreated,
     AccountFrozen,
     AccountPolicyUpdated,
@@ -40,7 +41,7 @@ KINDS: Final[dict[str, tuple[type, ...]]] = {
     "create": (AccountCreated,),
     "policy": (AccountPolicyUpdated,),
     "profile": (AccountProfileUpdated,),
-    "close": (AccountClosed,),
+    "close": (AccountClosed, AccountClosedOut),
     "freeze": (AccountFrozen,),
     "unfreeze": (AccountUnfrozen,),
     "reopen": (AccountReopened,),

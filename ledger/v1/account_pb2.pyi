@@ -195,6 +195,34 @@ OVERDRAFT_KIND_PERCENT_OF_LIFETIME: OverdraftKind.ValueType  # 2
 """A share of lifetime value, `overdraft_limit` at most."""
 Global___OverdraftKind: _TypeAlias = OverdraftKind  # noqa: Y015
 
+class _WriteOffKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WriteOffKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WriteOffKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WRITE_OFF_KIND_UNSPECIFIED: _WriteOffKind.ValueType  # 0
+    """Never sent."""
+    WRITE_OFF_KIND_GRANT: _WriteOffKind.ValueType  # 1
+    """Credits that were left of a grant: debit grant, credit forfeited."""
+    WRITE_OFF_KIND_ADVANCE: _WriteOffKind.ValueType  # 2
+    """What was owed in advance: debit promotion, credit advance."""
+    WRITE_OFF_KIND_OVERAGE: _WriteOffKind.ValueType  # 3
+    """What was owed and not billed: debit settled, credit overage."""
+
+class WriteOffKind(_WriteOffKind, metaclass=_WriteOffKindEnumTypeWrapper):
+    """What is written off as an account closes."""
+
+WRITE_OFF_KIND_UNSPECIFIED: WriteOffKind.ValueType  # 0
+"""Never sent."""
+WRITE_OFF_KIND_GRANT: WriteOffKind.ValueType  # 1
+"""Credits that were left of a grant: debit grant, credit forfeited."""
+WRITE_OFF_KIND_ADVANCE: WriteOffKind.ValueType  # 2
+"""What was owed in advance: debit promotion, credit advance."""
+WRITE_OFF_KIND_OVERAGE: WriteOffKind.ValueType  # 3
+"""What was owed and not billed: debit settled, credit overage."""
+Global___WriteOffKind: _TypeAlias = WriteOffKind  # noqa: Y015
+
 @_typing.final
 class Freeze(_message.Message):
     """What stops an account from taking new usage."""
@@ -1108,26 +1136,80 @@ class AccountServiceCloseRequest(_message.Message):
     TENANT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
+    WRITE_OFF_FIELD_NUMBER: _builtins.int
+    RELEASE_HOLDS_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
     """Identity of the call in the account's family for 35 days, 1 to 128 bytes, required."""
     account: _builtins.str
     """Id of the account, 1 to 128 bytes; not an alias."""
+    write_off: _builtins.bool
+    """True: forfeit the credits that are left, and write off what the account owes."""
+    release_holds: _builtins.bool
+    """True: release its open holds. Without `write_off` what they give back must be nothing."""
+    reason: _builtins.str
+    """Why, for people, at most 256 bytes. Kept erasable."""
+    actor: _builtins.str
+    """Who asks for it, at most 128 bytes. Kept erasable."""
     def __init__(
         self,
         *,
         tenant: _builtins.str = ...,
         request_id: _builtins.str = ...,
         account: _builtins.str = ...,
+        write_off: _builtins.bool = ...,
+        release_holds: _builtins.bool = ...,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "actor", b"actor", "reason", b"reason", "release_holds", b"release_holds", "request_id", b"request_id", "tenant", b"tenant", "write_off", b"write_off"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AccountServiceCloseRequest: _TypeAlias = AccountServiceCloseRequest  # noqa: Y015
+
+@_typing.final
+class WriteOff(_message.Message):
+    """One transfer of a closing."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    GRANT_ID_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    kind: Global___WriteOffKind.ValueType
+    """What was written off."""
+    grant_id: _builtins.str
+    """Id of the grant whose credits were left; empty for what was owed."""
+    asset: _builtins.str
+    """Code of the asset."""
+    scale: _builtins.int
+    """Scale of `asset`, 0 to 18."""
+    amount: _builtins.int
+    """How much, in minor units, 1 to 2^63 - 1."""
+    def __init__(
+        self,
+        *,
+        kind: Global___WriteOffKind.ValueType = ...,
+        grant_id: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        scale: _builtins.int = ...,
+        amount: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "asset", b"asset", "grant_id", b"grant_id", "kind", b"kind", "scale", b"scale"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WriteOff: _TypeAlias = WriteOff  # noqa: Y015
 
 @_typing.final
 class AccountServiceCloseResponse(_message.Message):
@@ -1138,6 +1220,8 @@ class AccountServiceCloseResponse(_message.Message):
     ACCOUNT_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
+    WRITE_OFFS_FIELD_NUMBER: _builtins.int
+    RELEASED_HOLDS_FIELD_NUMBER: _builtins.int
     position: _builtins.str
     """Where the closing is recorded."""
     replayed: _builtins.bool
@@ -1146,16 +1230,26 @@ class AccountServiceCloseResponse(_message.Message):
     def account(self) -> Global___Account:
         """The account after the closing."""
 
+    @_builtins.property
+    def write_offs(self) -> _containers.RepeatedCompositeFieldContainer[Global___WriteOff]:
+        """What was written off, each a transfer of the closing's entry."""
+
+    @_builtins.property
+    def released_holds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of the holds that were released."""
+
     def __init__(
         self,
         *,
         account: Global___Account | None = ...,
         position: _builtins.str = ...,
         replayed: _builtins.bool = ...,
+        write_offs: _abc.Iterable[Global___WriteOff] | None = ...,
+        released_holds: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "position", b"position", "replayed", b"replayed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "position", b"position", "released_holds", b"released_holds", "replayed", b"replayed", "write_offs", b"write_offs"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -172,8 +172,10 @@ class AccountServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def Close(self, request, context):
-        """Closes an account. FAILED_PRECONDITION while it has credits, open holds, an advance or
-        overage. Usage effective before the closing is still taken for a while.
+        """Closes an account. With `write_off` what it still has goes in the same entry: credits are
+        forfeited, an advance is absorbed, overage is settled; with `release_holds` its holds are given
+        back first. FAILED_PRECONDITION while it has more than that, or a child that is open. Usage
+        effective before the closing is still taken until the grace of its policy ends.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

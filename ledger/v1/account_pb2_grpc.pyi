@@ -64,8 +64,10 @@ class AccountServiceStub:
     after 100 reopenings in 35 days.
     """
     Close: _grpc.UnaryUnaryMultiCallable[_account_pb2.AccountServiceCloseRequest, _account_pb2.AccountServiceCloseResponse]
-    """Closes an account. FAILED_PRECONDITION while it has credits, open holds, an advance or
-    overage. Usage effective before the closing is still taken for a while.
+    """Closes an account. With `write_off` what it still has goes in the same entry: credits are
+    forfeited, an advance is absorbed, overage is settled; with `release_holds` its holds are given
+    back first. FAILED_PRECONDITION while it has more than that, or a child that is open. Usage
+    effective before the closing is still taken until the grace of its policy ends.
     """
     AssignAlias: _grpc.UnaryUnaryMultiCallable[_account_pb2.AssignAliasRequest, _account_pb2.AssignAliasResponse]
     """Maps another name to an account, from an instant on. ALREADY_EXISTS where the name is mapped to
@@ -119,8 +121,10 @@ class AccountServiceAsyncStub(AccountServiceStub):
     after 100 reopenings in 35 days.
     """
     Close: _aio.UnaryUnaryMultiCallable[_account_pb2.AccountServiceCloseRequest, _account_pb2.AccountServiceCloseResponse]  # type: ignore[assignment]
-    """Closes an account. FAILED_PRECONDITION while it has credits, open holds, an advance or
-    overage. Usage effective before the closing is still taken for a while.
+    """Closes an account. With `write_off` what it still has goes in the same entry: credits are
+    forfeited, an advance is absorbed, overage is settled; with `release_holds` its holds are given
+    back first. FAILED_PRECONDITION while it has more than that, or a child that is open. Usage
+    effective before the closing is still taken until the grace of its policy ends.
     """
     AssignAlias: _aio.UnaryUnaryMultiCallable[_account_pb2.AssignAliasRequest, _account_pb2.AssignAliasResponse]  # type: ignore[assignment]
     """Maps another name to an account, from an instant on. ALREADY_EXISTS where the name is mapped to
@@ -225,8 +229,10 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _account_pb2.AccountServiceCloseRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_account_pb2.AccountServiceCloseResponse, _abc.Awaitable[_account_pb2.AccountServiceCloseResponse]]:
-        """Closes an account. FAILED_PRECONDITION while it has credits, open holds, an advance or
-        overage. Usage effective before the closing is still taken for a while.
+        """Closes an account. With `write_off` what it still has goes in the same entry: credits are
+        forfeited, an advance is absorbed, overage is settled; with `release_holds` its holds are given
+        back first. FAILED_PRECONDITION while it has more than that, or a child that is open. Usage
+        effective before the closing is still taken until the grace of its policy ends.
         """
 
     @_abc_1.abstractmethod

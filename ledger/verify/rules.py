@@ -13,6 +13,7 @@ from typing import Any, Final
 from ledger.core.books import Book
 from ledger.core.events import (
     AccountClosed,
+    AccountClosedOut,
     AccountCreated,
     AccountFrozen,
     AccountPolicyUpdated,
@@ -50,6 +51,7 @@ from ledger.core.events import (
     UsageQuarantined,
     UsageRecorded,
     UsageReversed,
+    WriteOffKind,
     WriterOpened,
 )
 from ledger.core.limits import (
@@ -81,6 +83,12 @@ _BOOK_OF_POT: Final[dict[int, BookKind]] = {
     Pot.EXCESS_BILLED: BookKind.OVERAGE,
     Pot.ABSORBED: BookKind.PROMOTION,
 }
+_SIDES_OF_WRITE_OFF: Final[dict[int, tuple[BookKind, BookKind]]] = {
+    WriteOffKind.GRANT: (BookKind.GRANT, BookKind.FORFEITED),
+    WriteOffKind.ADVANCE: (BookKind.ADVANCE, BookKind.PROMOTION),
+    WriteOffKind.OVERAGE: (BookKind.OVERAGE, BookKind.SETTLED),
+}
+"""The account's book and the house's."""
 _OVER_LIMIT: Final[frozenset[int]] = frozenset({Pot.EXCESS_OWED, Pot.EXCESS_BILLED, Pot.ABSORBED})
 
 
@@ -551,17 +559,53 @@ class Rules:
         self._equal(state, "version of the metadata", version, event.version)
 
     def _closed(self, state: State, event: AccountClosed) -> None:
-        """At zero only, and nothing below it is open."""
+        """At zero only."""
         account = state.accounts[event.account]
-        self._equal(state, "closed before", 0, account.closed_at)
-        self._equal(state, "closed at", state.recorded_at, event.closed_at)
+        self._closing(state, account, event.closed_at)
         self._equal(state, "open holds", 0, len(account.holds))
-        for child in account.children:
-            if not child.closed_at:
-                self._wrong(state, f"account {child.number} below", "closed", "open")
         for book in books_of(account):
             left = book.credits_posted - book.debits_posted
             self._equal(state, f"left in book {book.number}", 0, left)
+
+    def _closing(self, state: State, account: Account, closed_at: int) -> None:
+        """Once, now, and nothing below it is open."""
+        self._equal(state, "closed before", 0, account.closed_at)
+        self._equal(state, "closed at", state.recorded_at, closed_at)
+        for child in account.children:
+            if not child.closed_at:
+                self._wrong(state, f"account {child.number} below", "closed", "open")
+
+    def _closed_out(self, state: State, event: AccountClosedOut) -> None:
+        """Every hold is given back; each transfer is of the account's own books, by its kind, and
+        nothing is left in them, but what a hold gives back to a grant that ended before: that
+        follows its rest."""
+        account = state.accounts[event.account]
+        self._closing(state, account, event.closed_at)
+        self._equal(state, "holds given back", tuple(sorted(account.holds)), event.holds)
+        if event.holds and not event.release_holds:
+            self._wrong(state, "holds given back", "none was asked for", event.holds)
+        if event.write_offs and not event.write_off:
+            self._wrong(state, "written off", "nothing was asked for", len(event.write_offs))
+        left = {
+            book.number: book.credits_posted - book.debits_posted
+            for book in books_of(account)
+            if book.grant is None or not book.grant.settled
+        }
+        for each in event.write_offs:
+            own, house = _SIDES_OF_WRITE_OFF[each.kind]
+            debit, credit = (state.books.accounts[book] for book in (each.debit, each.credit))
+            ours, theirs = (debit, credit) if debit.kind == own else (credit, debit)
+            what = f"write-off of book {ours.number}"
+            self._equal(state, f"{what}, kinds", (own, house), (ours.kind, theirs.kind))
+            self._equal(state, f"{what}, assets", (each.asset,) * 2, (debit.asset, credit.asset))
+            if ours.number not in left:
+                self._wrong(state, f"{what}, owner", account.number, ours.owner)
+            else:
+                left[ours.number] -= each.amount if ours is debit else -each.amount
+            grant = ours.grant.number if ours.grant is not None else 0
+            self._equal(state, f"{what}, grant", grant, each.grant)
+        for number, amount in left.items():
+            self._equal(state, f"left in book {number}", 0, amount)
 
     def _reopened(self, state: State, event: AccountReopened) -> None:
         account = state.accounts[event.account]
@@ -620,6 +664,7 @@ _JUDGES: Final[dict[type, Callable[[Rules, State, Any], None]]] = {
     AccountPolicyUpdated: Rules._updated,
     AccountProfileUpdated: Rules._profile,
     AccountClosed: Rules._closed,
+    AccountClosedOut: Rules._closed_out,
     AccountReopened: Rules._reopened,
     AccountFrozen: Rules._frozen,
     AccountUnfrozen: Rules._unfrozen,

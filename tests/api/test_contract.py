@@ -18,7 +18,7 @@ from ledger.api.positions import decode_position, encode_position
 from ledger.api.replies import OUTCOMES
 from ledger.api.shapes import ShapeCache
 from ledger.core import limits
-from ledger.core.events import Excess, GrantKind, Overage, Pot
+from ledger.core.events import Excess, FreezeCause, GrantKind, Overage, Pot, WriteOffKind
 from ledger.core.outcomes import Reason
 from ledger.core.shapes import Shape
 from ledger.engine.ticket import NotAppliedReason
@@ -167,6 +167,8 @@ def test_enums_of_the_core_have_the_contracts_numbers():
         (GrantKind, types_pb2.GrantKind, "GRANT_KIND_"),
         (Overage, account_pb2.Overage, "OVERAGE_"),
         (Excess, account_pb2.Excess, "EXCESS_"),
+        (FreezeCause, account_pb2.FreezeCause, "FREEZE_CAUSE_"),
+        (WriteOffKind, account_pb2.WriteOffKind, "WRITE_OFF_KIND_"),
     ):
         assert {f"{prefix}{each.name}": each.value for each in core} == {
             name: number for name, number in wire.items() if number

@@ -186,6 +186,53 @@ async def test_what_is_refused_changes_nothing(priced: Served, call, request_, r
     assert list(after) == list(before)
 
 
+# -- closed --------------------------------------------------------------------------------------
+
+
+async def test_an_account_closes_with_what_is_left_written_off(stored: Served, database: str):
+    """Every amount as a transfer of the one entry, listed in the reply; the books are at zero."""
+    await stored.account("acme", overdraft_asset="credit", overdraft_limit=500, overage=2)
+    grants = [(await stored.grant("acme", 1_000, products=each)).grant for each in (["x"], [])]
+    held = await stored.authorize("acme")
+    await stored.ingest(event("a", "acme"), event("b", "acme"))  # 400 are left: into debt
+    request = closing("acme")
+    found = await refusal_of(stored.accounts.Close(request))
+    assert (found.reason, "release_holds" in found.message) == ("ACCOUNT_NOT_EMPTY", True)
+    request.write_off = request.release_holds = True
+    request.reason, request.actor = "insolvent", "finance"
+    closed = await stored.accounts.Close(request)
+    assert closed.account.state == pb.ACCOUNT_STATE_CLOSED
+    assert list(closed.released_holds) == [held.hold_id]
+    assert [(each.kind, each.grant_id, each.amount) for each in closed.write_offs] == [
+        (pb.WRITE_OFF_KIND_GRANT, grants[0].grant_id, 1_000),
+        (pb.WRITE_OFF_KIND_GRANT, grants[1].grant_id, 600),
+        (pb.WRITE_OFF_KIND_ADVANCE, "", 500),
+        (pb.WRITE_OFF_KIND_OVERAGE, "", 300),
+    ]
+    assert {(each.asset, each.scale) for each in closed.write_offs} == {("credit", 6)}
+    balance = await stored.balance("acme", min_position=closed.position)
+    assert (balance.granted, balance.pending, balance.advance) == ("0", "0", "0")
+    again = await stored.accounts.Close(request)
+    assert (again.replayed, again.write_offs, again.released_holds) == (
+        True,
+        closed.write_offs,
+        closed.released_holds,
+    )
+    request.write_off = False
+    other = await refusal_of(stored.accounts.Close(request))
+    assert (other.reason, other.metadata["field"]) == ("CONFLICT", "write_off")
+    assert (await outcome(stored, "close")).kind == journal_pb2.MUTATION_KIND_CLOSE_ACCOUNT
+    await project(database)
+    async with looking(database) as connection:
+        lines = await connection.fetch(
+            "SELECT phase, amount FROM projection.transfers WHERE (shard, entry_seq) = "
+            "(SELECT shard, max(entry_seq) FROM projection.transfers GROUP BY shard) ORDER BY line"
+        )
+    assert [tuple(line) for line in lines] == [(3, 600), (2, 1_000), (2, 600), (2, 500), (2, 300)]
+    report = await verify(database)
+    assert report.ok, report.findings
+
+
 # -- opened again --------------------------------------------------------------------------------
 
 

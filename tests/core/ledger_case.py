@@ -9,7 +9,8 @@ One statement a line; `-> ...` says what must come of it (without it: anything b
     hold     NAME TOKENS as=HOLD [of=PRODUCT] [lifetime=DURATION] [input=N cached=N output=N]
     capture  HOLD TOKENS [open] [at=TIME] [input=N cached=N output=N]
     extend   HOLD [lifetime=DURATION]            release HOLD
-    void     GRANT          close NAME           abandon NAME id=ID
+    void     GRANT          close NAME [release] [write-off] [for=REASON]
+    abandon  NAME id=ID
     freeze   NAME [for=REASON]   unfreeze NAME [for=REASON]   reopen NAME [for=REASON]
     profile  NAME DISPLAY_NAME [version=N]
     reverse  ID [TOKENS] [input=N cached=N output=N] [charged=N] [ended=onward]
@@ -298,8 +299,15 @@ class LedgerCase:
         owner = self.core.state.grants[number].account.number
         return self.execute(c.VoidGrant(self._request(options), owner, number))[1]
 
-    def _close(self, options: dict[str, str], name: str) -> str:
-        return self.execute(c.CloseAccount(self._request(options), self.accounts[name]))[1]
+    def _close(self, options: dict[str, str], name: str, *flags: str) -> str:
+        command = c.CloseAccount(
+            self._request(options),
+            self.accounts[name],
+            write_off="write-off" in flags,
+            release_holds="release" in flags,
+            note=_note(options),
+        )
+        return self.execute(command)[1]
 
     def _freeze(self, options: dict[str, str], name: str) -> str:
         return self._standing(c.FreezeAccount, options, name)
@@ -463,6 +471,10 @@ class LedgerCase:
                 return "released" if isinstance(event, e.HoldReleased) else "hold expired"
             case e.LimitExceeded():
                 return f"{event.amount} over the limit"
+            case e.AccountClosedOut():
+                parts = [f"{len(event.holds)} holds released"] if event.holds else []
+                parts += [self._write_off(each) for each in event.write_offs]
+                return ", ".join(parts) or "done"
             case e.BookOpened() | e.PlanDeclared():
                 return ""
         return "done"
@@ -492,6 +504,11 @@ class LedgerCase:
 
     def _recurring_name(self, number: int) -> str:
         return next(name for name, each in self.recurring.items() if each == number)
+
+    def _write_off(self, each: e.WriteOff) -> str:
+        if each.grant:
+            return f"forfeited {each.amount} of {self._called(each.grant)}"
+        return f"{each.kind.name.lower()} {each.amount} written off"
 
     def _called(self, grant: int) -> str:
         for name, number in self.grants.items():

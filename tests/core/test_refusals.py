@@ -265,7 +265,12 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
         (lambda core: UpdateProfile(NEW, ACME, b"", 2), "expected_version"),
         (lambda core: ApplyConfiguration(TENANT, 2, b""), "version"),
     ],
-    Reason.ACCOUNT_NOT_EMPTY: [(lambda core: CloseAccount(NEW, FULL), "account")],
+    Reason.ACCOUNT_NOT_EMPTY: [
+        (lambda core: CloseAccount(NEW, FULL), "account"),
+        (lambda core: CloseAccount(NEW, FULL, release_holds=True), "account"),
+        (lambda core: CloseAccount(NEW, HELD, write_off=True), "account"),
+        (lambda core: CloseAccount(NEW, FROZEN, write_off=True, release_holds=True), "account"),
+    ],
     Reason.GRANT_UNKNOWN: [
         (lambda core: VoidGrant(NEW, ACME, 99), "grant_id"),
         (lambda core: VoidGrant(NEW, ACME, 3), "grant_id"),

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from ledger.client import DrawdownClient
-from ledger.v1.account_pb2 import COMPARATOR_STRIPE_1
+from ledger.v1.account_pb2 import ACCOUNT_STATE_OPEN, COMPARATOR_STRIPE_1
 from ledger.v1.types_pb2 import GRANT_KIND_PROMOTIONAL
 from rating.v1.card_pb2 import Meter, PriceRow, RateCard
 from rating.v1.pricing_pb2 import ASSET_KIND_CREDIT, ASSET_KIND_MONEY
@@ -110,6 +110,33 @@ async def test_the_example_of_holds_runs(database: str, tmp_path: Path) -> None:
             await names["example"](ledger)
     finally:
         server.stop()
+
+
+async def test_the_example_of_an_accounts_standing_runs(
+    database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    section = CONCEPTS.read_text().split("## Standing of an account")[1]
+    found = re.search(r"```python\n(.*?)```", section, re.DOTALL)
+    assert found is not None
+    code = found.group(1)
+    names: dict[str, Any] = {}
+    body = textwrap.indent(code, "    ")
+    exec(compile(f"async def example(ledger):\n{body}", "concepts.md", "exec"), names)
+    server = ServerProcess(database, tmp_path / "server.log")
+    server.start()
+    try:
+        await server.ready()
+        async with DrawdownClient(server.address, tenant="default", source="docs") as ledger:
+            await ledger.create_asset("credit", 6, ASSET_KIND_CREDIT)
+            await ledger.create_account("beta")
+            await ledger.issue_grant("beta", "credit", 1_000_000)
+            await names["example"](ledger)
+            account = (await ledger.get_account("beta")).account
+            assert account.state == ACCOUNT_STATE_OPEN
+            assert (account.display_name, account.reopened_at_us > 0) == ("Beta GmbH", True)
+    finally:
+        server.stop()
+    assert capsys.readouterr().out.splitlines() == re.findall(r"print\(.*\)  # (.*)", code)
 
 
 def test_every_relative_link_leads_somewhere() -> None:

@@ -6,6 +6,7 @@ from typing import get_args
 
 from ledger.core.digest import DIGEST_VERSION
 from ledger.core.events import (
+    AccountClosedOut,
     AccountCreated,
     AccountFrozen,
     AccountPolicyUpdated,
@@ -40,6 +41,7 @@ RECORDED, REPLAYED = journal.read(FIXTURES)
 LATER = {  # classes that came after the first version
     AccountCreated,
     AccountPolicyUpdated,
+    AccountClosedOut,
     AccountFrozen,
     AccountUnfrozen,
     AccountReopened,

@@ -59,6 +59,16 @@ HOLD = e.HoldAuthorized(
     NOON_US,
     1,
 )
+FORFEIT = e.WriteOff(e.WriteOffKind.GRANT, 1, 6, CREDIT, 70, 1)
+FORFEIT_69 = replace(FORFEIT, amount=69)
+
+
+def closed_out(*write_offs: e.WriteOff, **changes: Any) -> e.AccountClosedOut:
+    """Account 11 at the fourth batch, with its hold and the 70 units that are left."""
+    parts = write_offs or (FORFEIT,)
+    return replace(e.AccountClosedOut(key(9), 11, NOON_US + 3, (1,), parts, True, True), **changes)
+
+
 FIRST: list[e.Event] = [OPENED, ACCOUNT, OTHER, *BOOKS, GRANT]
 SOUND: list[list[e.Event]] = [FIRST, [PLAN, USAGE], [PLAN, HOLD]]
 
@@ -270,6 +280,29 @@ async def test_without_a_state_each_entry_s_own_balance_is_judged() -> None:
         check.take(row)
     check.end()
     assert [each.what for each in findings.found] == ["entry 14, sum of slices"]
+
+
+@pytest.mark.parametrize(
+    ("entry", "what"),
+    [
+        (closed_out(holds=()), "holds given back"),
+        (closed_out(release_holds=False), "holds given back"),
+        (closed_out(write_off=False), "written off"),
+        (closed_out(account=12), "holds given back"),
+        (closed_out(closed_at=NOON_US), "closed at"),
+        (closed_out(FORFEIT_69), "left in book 1"),
+        (closed_out(changed(FORFEIT, credit=2)), "write-off of book 1, kinds"),
+        (closed_out(changed(FORFEIT, grant=0)), "write-off of book 1, grant"),
+        (closed_out(changed(FORFEIT, asset=8)), "write-off of book 1, assets"),
+    ],
+)
+async def test_a_closing_that_leaves_or_takes_too_much_is_named(
+    entry: e.AccountClosedOut, what: str
+) -> None:
+    forfeited = e.BookOpened(6, 1, e.BookKind.FORFEITED, CREDIT)
+    assert await found(*SOUND, [forfeited, closed_out()]) == []
+    whats = await found(*SOUND, [forfeited, entry])
+    assert f"entry 14, {what}" in whats, whats
 
 
 async def test_nothing_new_is_recorded_for_a_frozen_account_or_one_below() -> None:

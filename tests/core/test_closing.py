@@ -1,0 +1,186 @@
+"""Closing with what is left: holds given back, credits forfeited, debt written off (B3, D6, T2)."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core_world import CREDITS, TENANT, Core, replay
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from ledger_case import LedgerCase, ledger_case
+from test_properties import ACME as CHILD
+from test_properties import PARENT, Run, steps
+from test_verify_rules import judged
+
+from ledger.core import commands as c
+from ledger.core import events as e
+from ledger.core.closing import _owed
+from ledger.core.digest import digest, snapshot
+from ledger.core.limits import INT64_MAX
+from ledger.verify.rules import books_of
+
+
+@ledger_case
+def test_everything_that_is_left_is_written_off(case: LedgerCase) -> None:
+    """
+    account acme   overdraft=5 overage=self
+    grant   acme   10  as=a
+    grant   acme   20  as=b  for=image
+    usage   acme   17          -> drawn 10 from a, overdraft 5, overage 2 on acme
+    close   acme               -> refused ACCOUNT_NOT_EMPTY account
+    close   acme   write-off   -> forfeited 20 of b, advance 5 written off, overage 2 written off
+    expect  owed     acme 0
+    expect  overage  acme 0
+    expect  left     b 0
+    close   acme   write-off   -> refused ACCOUNT_CLOSED account
+    """
+    state = case.core.state
+    for kind, debits, credits in (
+        (e.BookKind.FORFEITED, 0, 20),
+        (e.BookKind.PROMOTION, 5, 0),
+        (e.BookKind.SETTLED, 2, 0),
+    ):
+        book = state.house_book(TENANT, kind, CREDITS, "")
+        assert book is not None
+        assert (book.debits_posted, book.credits_posted) == (debits, credits)
+
+
+@ledger_case
+def test_holds_stay_in_the_way_unless_they_are_to_be_released(case: LedgerCase) -> None:
+    """
+    account acme
+    grant   acme  10
+    hold    acme  4  as=h
+    hold    acme  3  as=i
+    close   acme  write-off           -> refused ACCOUNT_NOT_EMPTY account
+    close   acme  release             -> refused ACCOUNT_NOT_EMPTY account   # credits are left
+    expect  holds acme 2
+    close   acme  release write-off   -> 2 holds released, forfeited 10 of acme
+    capture h 1                       -> refused HOLD_SETTLED hold_id
+    """
+
+
+@ledger_case
+def test_holds_of_debt_alone_are_released_without_a_write_off(case: LedgerCase) -> None:
+    """
+    account acme  overdraft=9
+    hold    acme  4  as=h
+    close   acme  release  -> 1 holds released
+    """
+
+
+@ledger_case
+def test_what_a_hold_gives_back_to_an_ended_grant_follows_its_rest(case: LedgerCase) -> None:
+    """
+    account acme
+    grant   acme  10  as=a
+    grant   acme  10  as=b  priority=9
+    hold    acme  8   as=h
+    void    a                       -> a voided 2
+    close   acme  release write-off -> 1 holds released, forfeited 10 of b; a voided 8
+    """
+
+
+@ledger_case
+def test_a_written_off_grant_never_expires_again(case: LedgerCase) -> None:
+    """
+    account acme
+    grant   acme  10  as=a  expires=+2d
+    close   acme  write-off   -> forfeited 10 of a
+    reopen  acme
+    clock   +4d
+    sweep                     -> nothing
+    void    a                 -> refused GRANT_SETTLED grant_id
+    """
+
+
+@ledger_case
+def test_late_usage_of_a_written_off_account_is_owed_until_it_closes_again(
+    case: LedgerCase,
+) -> None:
+    """
+    account acme
+    grant   acme  10
+    clock   +2h
+    close   acme  write-off   -> forfeited 10 of acme
+    usage   acme  3  at=-1h   -> owed 3; 3 over the limit     # rule T2: within its grace
+    close   acme  write-off   -> refused ACCOUNT_CLOSED account
+    reopen  acme
+    close   acme  write-off   -> advance 3 written off
+    """
+
+
+@ledger_case
+def test_a_closing_is_the_same_only_with_the_same_terms(case: LedgerCase) -> None:
+    """
+    account acme
+    account beta
+    close   acme  id=a               -> done
+    close   acme  id=a               -> replayed: done
+    close   acme  id=a write-off     -> refused CONFLICT write_off
+    close   acme  id=a release       -> refused CONFLICT release_holds
+    close   acme  id=a for=fraud     -> refused CONFLICT reason
+    close   beta  id=b write-off for=fraud  -> done
+    close   beta  id=b write-off for=fraud  -> replayed: done
+    close   beta  id=b for=fraud            -> refused CONFLICT write_off
+    close   beta  id=b write-off            -> refused CONFLICT reason
+    """
+
+
+@ledger_case
+def test_children_close_first_and_leave_their_parents_debt_to_it(case: LedgerCase) -> None:
+    """
+    account acme
+    account acme/a  parent=acme  overage=parent
+    usage   acme/a  7                   -> overage 7 on acme
+    close   acme    write-off release   -> refused ACCOUNT_NOT_EMPTY account
+    close   acme/a
+    close   acme                        -> refused ACCOUNT_NOT_EMPTY account
+    close   acme    write-off           -> overage 7 written off
+    """
+
+
+def test_more_than_one_transfer_takes_is_split() -> None:
+    """Rule N1: one transfer fits int64, what is owed need not."""
+    book = Core().state.books.open(1, TENANT, e.BookKind.ADVANCE, CREDITS, 1, "")
+    book.debits_posted = 2 * INT64_MAX + 5
+    parts = _owed(e.WriteOffKind.ADVANCE, book, 9)
+    assert [part.amount for part in parts] == [INT64_MAX, INT64_MAX, 5]
+    assert {(part.debit, part.credit) for part in parts} == {(9, 1)}
+    book.credits_posted = book.debits_posted + 3
+    (back,) = _owed(e.WriteOffKind.ADVANCE, book, 9)
+    assert (back.debit, back.credit, back.amount) == (1, 9, 3)
+
+
+@given(steps, st.booleans())
+@settings(max_examples=150, deadline=None)
+def test_whatever_was_lived_through_every_book_ends_at_zero(
+    taken: list[tuple[Any, ...]], frozen: bool
+) -> None:
+    """Nothing else moves, no rule of `verify` is broken, and the journal replays to the same."""
+    run = Run()
+    for verb, *given_ in taken:
+        run.step(verb, *given_)
+    if frozen:
+        run.ask(c.FreezeAccount, PARENT)
+    for number in (CHILD, PARENT):
+        closed = run.ask(c.CloseAccount, number, c.NO_NAMES, b"", True, True)
+        assert isinstance(closed, e.AccountClosedOut)
+        account = run.state.accounts[number]
+        assert not account.holds
+        assert account.first is None
+        for book in books_of(account):
+            assert book.credits_posted == book.debits_posted
+            assert book.debits_pending == book.credits_pending == 0
+    run.check()
+    assert judged(run.core) == []
+    assert digest(replay(run.core.journal())) == digest(run.state)
+    before = snapshot(run.state)
+    for number in (PARENT, CHILD):
+        assert isinstance(run.ask(c.ReopenAccount, number), e.AccountReopened)
+    after = snapshot(run.state)
+    for part in ("books", "grants", "holds"):
+        assert before[part] == after[part]
+    for was, now in zip(before["accounts"], after["accounts"], strict=True):
+        assert (was[4], was[5]) == (now[4], now[5])  # policy and its version stay
+    assert digest(replay(run.core.journal())) == digest(run.state)
