@@ -13,6 +13,7 @@ from typing import Final
 import click
 
 from ledger.cli import (
+    account,
     balance,
     check_proof,
     demo,
@@ -81,6 +82,7 @@ for command in (
     prices.import_prices,
     load.load,
     balance.balance,
+    account.account,
     verify.verify,
     prove.prove,
     check_proof.check_proof,

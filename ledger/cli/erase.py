@@ -32,6 +32,14 @@ def erase(account: str, yes: bool, tenant: str, remote: Remote, as_json: bool) -
     with connect(remote) as channel:
         reply = AccountServiceStub(channel).Erase(request, timeout=TIMEOUT_S)
     if as_json:
-        print_json({"account": account, "erased_at_us": reply.erased_at_us})
+        print_json(
+            {
+                "account": account,
+                "erased_at_us": reply.erased_at_us,
+                "pseudonym": reply.pseudonym,
+            }
+        )
     else:
-        click.echo(f"erased {account} at {instant(reply.erased_at_us)}")
+        click.echo(
+            f"erased {account} at {instant(reply.erased_at_us)}; it is {reply.pseudonym} now"
+        )

@@ -163,9 +163,51 @@ def test_read_models_are_rebuilt_beside_a_running_server(
     assert len(json.loads(done.stdout)["entries"]) == 4
 
 
+def test_an_account_is_frozen_closed_and_opened_again(
+    server: Server, channel: grpc.Channel, prices: dict[str, object]
+) -> None:
+    at = ("--address", server.address)
+    account_pb2_grpc.AccountServiceStub(channel).Create(
+        account_pb2.AccountServiceCreateRequest(
+            tenant="default", request_id="gone", account="gone", display_name="Gone Ltd"
+        )
+    )
+    issue = grant_pb2.GrantServiceIssueRequest(
+        tenant="default",
+        request_id="gone-grant",
+        account="gone",
+        asset="USD",
+        amount=1_500_000_000,
+        kind=types_pb2.GRANT_KIND_PROMOTIONAL,
+    )
+    grant_pb2_grpc.GrantServiceStub(channel).Issue(issue)
+    unsaid = drawdown("account", "freeze", "gone", *at)
+    assert (unsaid.returncode, "reason" in unsaid.stderr) == (1, True)
+    frozen = drawdown("account", "freeze", "gone", "--reason", "fraud", "--actor", "ops", *at)
+    assert frozen.returncode == 0, frozen.stderr
+    assert frozen.stdout.startswith("gone  frozen  Gone Ltd\nfrozen since ")
+    assert "gone  ops: fraud" in frozen.stdout
+    assert drawdown("account", "unfreeze", "gone", *at).stdout == "gone  open  Gone Ltd\n"
+    full = drawdown("account", "close", "gone", *at)
+    assert (full.returncode, "write_off" in full.stderr) == (1, True)
+    for _ in range(2):
+        closed = drawdown(
+            "account", "close", "gone", "--write-off", "--release-holds", "--request-id", "c", *at
+        )
+        assert closed.returncode == 0, closed.stderr
+        assert "written off  1.5 USD, grant_" in closed.stdout
+    opened = json.loads(drawdown("account", "reopen", "gone", "--json", *at).stdout)
+    assert opened["account"]["state"] == "ACCOUNT_STATE_OPEN"
+    shown = drawdown("account", "show", "gone", *at).stdout
+    assert shown.startswith("gone  open  Gone Ltd\nreopened at ")
+
+
 def test_erasure_asks_first(server: Server, account: str) -> None:
     asked = drawdown("erase", account, "--address", server.address)
     assert asked.returncode != 0  # nobody answered
     erased = drawdown("erase", account, "--yes", "--json", "--address", server.address)
     assert erased.returncode == 0, erased.stderr
-    assert json.loads(erased.stdout)["erased_at_us"] > 0
+    document = json.loads(erased.stdout)
+    assert document["erased_at_us"] > 0
+    shown = drawdown("account", "show", document["pseudonym"], "--address", server.address)
+    assert shown.stdout.startswith(f"{document['pseudonym']}  open\nerased at ")
