@@ -182,6 +182,31 @@ async def test_every_service_answers_at_a_server_that_does_not_own_the_account(
             tenant=TENANT, request_id="end", alias=f"key-{team}", account=team
         )
     )
+    named = await far.accounts.UpdateMetadata(
+        account_pb2.UpdateMetadataRequest(
+            tenant=TENANT,
+            request_id="name",
+            account=f"{team}/search",
+            metadata={"plan": "silver"},
+            expected_version=1,
+        )
+    )
+    assert named.account.metadata == {"plan": "silver"}
+    states = []
+    for method, request in (
+        ("Freeze", account_pb2.FreezeRequest(request_id="f", reason="fraud")),
+        ("Unfreeze", account_pb2.UnfreezeRequest(request_id="u")),
+        ("Close", account_pb2.AccountServiceCloseRequest(request_id="c", write_off=True)),
+        ("Reopen", account_pb2.ReopenRequest(request_id="r")),
+    ):
+        request.tenant, request.account = TENANT, f"{team}/search"
+        states.append((await getattr(far.accounts, method)(request)).account.state)
+    assert states == [
+        account_pb2.ACCOUNT_STATE_FROZEN,
+        account_pb2.ACCOUNT_STATE_OPEN,
+        account_pb2.ACCOUNT_STATE_CLOSED,
+        account_pb2.ACCOUNT_STATE_OPEN,
+    ]
     [reversal] = (
         await far.corrections.ReverseUsage(
             correction_pb2.ReverseUsageRequest(
