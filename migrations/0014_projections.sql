@@ -190,6 +190,7 @@ BEGIN
         debits_pending  numeric  NOT NULL CHECK (debits_pending >= 0),
         credits_pending numeric  NOT NULL CHECK (credits_pending >= 0),
         transfers       bigint   NOT NULL DEFAULT 0 CHECK (transfers >= 0),  -- that touch it
+        value           numeric  NOT NULL,           -- money recognised by what was drawn from it
         PRIMARY KEY (tenant, shard, book)
     ) WITH (fillfactor = 70);                        -- counters change in place
     CREATE INDEX books_of_accounts ON books (tenant, owner) WHERE kind IN (2, 3);
@@ -243,7 +244,7 @@ BEGIN
         account       bigint   NOT NULL,
         ordinal       bigint   NOT NULL,
         kind          smallint NOT NULL CHECK (kind >= 1),             -- core's GrantKind
-        state         smallint NOT NULL CHECK (state >= 0),            -- open, voided, expired
+        state         smallint NOT NULL CHECK (state >= 0),            -- open, voided, expired, cancelled
         asset         bigint   NOT NULL,
         amount        bigint   NOT NULL CHECK (amount > 0),
         price_paid    bigint   NOT NULL CHECK (price_paid >= 0),
@@ -251,15 +252,24 @@ BEGIN
         priority      bigint   NOT NULL,
         effective_at  bigint   NOT NULL,
         expires_at    bigint,                        -- NULL = never
-        products      text[]   NOT NULL,             -- empty = every product
+        products      text[]   NOT NULL,             -- with tags: empty = every product
+        tags          text[]   NOT NULL,
+        attributes    jsonb    NOT NULL,             -- that the usage must bear
+        shared        boolean  NOT NULL,             -- with the account's subtree
+        rollover      jsonb,
+        metadata      jsonb    NOT NULL,
         book          bigint   NOT NULL,
         funding_book  bigint   NOT NULL,
+        cash_book     bigint,                        -- where its price came from
+        deferred_book bigint,                        -- NULL = it has no money side
+        origin        bigint,                        -- the grant that it was part of
         backfill      bigint   NOT NULL,
         voided        bigint   NOT NULL CHECK (voided >= 0),
         expired       bigint   NOT NULL CHECK (expired >= 0),
-        returned      bigint   NOT NULL DEFAULT 0 CHECK (returned >= 0),
-                                                     -- drawn and given back by reversals
-        restores      bigint,                        -- the ended grant that it stands in for
+        rolled        bigint   NOT NULL CHECK (rolled >= 0),
+        cancelled     bigint   NOT NULL CHECK (cancelled >= 0),
+        given_back    bigint   NOT NULL CHECK (given_back >= 0),  -- drawn, and back by reversals
+        returned      bigint   NOT NULL CHECK (returned >= 0),  -- money that left undrawn
         issued_at     bigint   NOT NULL,
         settled_at    bigint,
         PRIMARY KEY (tenant, shard, number)
@@ -363,7 +373,7 @@ BEGIN
                        'amount', t.amount, 'value', t.value, 'cost', t.cost) ORDER BY t.line)
             FROM transfers t
             WHERE t.tenant = u.tenant AND t.shard = u.shard AND t.entry_seq = u.entry_seq
-              AND t.phase = 2) AS slices
+              AND t.phase = 2 AND t.pot > 0) AS slices
     FROM usage_events u JOIN plans p USING (tenant, shard, plan);
 
     -- Quantities that wait for a price (rule B8).
@@ -378,12 +388,13 @@ BEGIN
     CREATE VIEW grant_balances AS
     SELECT g.*, d.drawn, b.debits_pending AS held,
            b.credits_posted - b.debits_posted - b.debits_pending AS remaining,
-           div(g.price_paid * d.drawn, g.amount) AS recognised,
+           b.value AS recognised,
            (SELECT i.recurring FROM recurring_issues i
             WHERE i.tenant = g.tenant AND i.shard = g.shard AND i.grant_number = g.number
            ) AS recurring
     FROM grants g JOIN books b USING (tenant, shard, book),
-         LATERAL (SELECT b.debits_posted - g.voided - g.expired - g.returned AS drawn) d;
+         LATERAL (SELECT b.debits_posted - g.voided - g.expired - g.rolled - g.given_back
+                         AS drawn) d;
 
     -- Debits and credits by kind of book (rule B7), with the position that each shard stands at.
     CREATE VIEW trial_balance AS

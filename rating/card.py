@@ -16,6 +16,7 @@ from rating.exact import PriceError, parse_price
 ROWS_MAX = 65_536  # x ~100 B = 6.5 MB, under half of a 16 MiB message
 METERS_MAX = 1_024
 PRODUCTS_MAX = 65_536
+TAGS_MAX = 16  # a product
 NAME_BYTES_MAX = 128
 ATTRIBUTES_MAX = 16
 ATTRIBUTE_NAME_BYTES_MAX = 64
@@ -65,6 +66,7 @@ class Product(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     display_name: str = ""
     hold_expiry: ExpiryPolicy = ExpiryPolicy.RELEASE
     batch: bool = False
+    tags: tuple[str, ...] = ()  # grants may apply to products by tag
 
 
 class PriceRow(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -226,6 +228,11 @@ def _validate_products(card: RateCard) -> Iterator[CardFault]:
         if product.product == ANY:
             message = 'the name "*" stands for any product in a price row; a product needs its own'
             yield CardFault(path, "NAME_RESERVED", ANY, message)
+        for place, tag in enumerate(product.tags):
+            yield from _name(f"products[{index}].tags[{place}]", tag)
+        if len(product.tags) > TAGS_MAX:
+            message = f"a product bears at most {TAGS_MAX} tags"
+            yield CardFault(f"products[{index}].tags", "TOO_MANY", str(len(product.tags)), message)
         if product.product in seen:
             message = f"product {product.product!r} is declared twice"
             yield CardFault(path, "PRODUCT_DUPLICATE", product.product, message)

@@ -11,7 +11,7 @@ from ledger.api.errors import CallFailed, Fault
 from ledger.api.ids import GRANT, mint
 from ledger.api.limits import Checked, id_fault, text_fault
 from ledger.api.positions import position_of
-from ledger.api.render_correction import render_given_back, render_reversal, see
+from ledger.api.render_correction import owners_of, render_given_back, render_reversal, see
 from ledger.api.render_usage import render_slice
 from ledger.api.replies import Outcomes
 from ledger.api.requests import shape_of
@@ -64,7 +64,7 @@ class AmendCalls:
                 seen, _ = await writer.read(
                     lambda state: see(state, event.given_back), accounts=(event.account,)
                 )
-                names = await edge.names({event.account, *seen.owners})
+                names = await edge.names({event.account, *owners_of(seen)})
                 render_reversal(edge, response.reversal, event, plan, seen, entry.shard, names)
                 both = await writer.recorded_all([command.key, command.usage.key])
             self._render_both(response, entry, *both)
@@ -217,12 +217,18 @@ class AmendCalls:
             seen, _ = await edge.writer(entry).read(
                 lambda state: see(state, event.given_back, event.slices), accounts=(event.account,)
             )
-            names = await edge.names({event.account, *seen.owners})
+            names = await edge.names({event.account, *owners_of(seen)})
             for piece in event.slices:
-                book = seen.books[piece.book]
-                holder = seen.holders.get(book.owner, event.account)
                 response.slices.append(
-                    render_slice(edge, piece, book, event.asset, entry.shard, holder, names)
+                    render_slice(
+                        edge,
+                        piece,
+                        seen[piece.book],
+                        event.asset,
+                        entry.shard,
+                        event.account,
+                        names,
+                    )
                 )
             for back in event.given_back:
                 response.given_back.append(

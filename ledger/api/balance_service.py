@@ -10,7 +10,7 @@ from ledger.api.errors import CallFailed
 from ledger.api.limits import Checked
 from ledger.api.positions import minimum, position_of
 from ledger.api.render_grant import GrantView, grant_view, render_grant
-from ledger.core.drawdown import in_order
+from ledger.core.drawdown import in_turn
 from ledger.core.holds import available_to
 from ledger.core.state import Account, State
 from ledger.journal.directory import Entry
@@ -60,6 +60,7 @@ class BalanceService:
             as_of_us=as_of_us,
             position=position_of(entry.shard, reached),
         )
+        names = await edge.names({grant.account for view in views for grant in view.grants})
         for view in sorted(views, key=lambda view: edge.assets.of(view.asset).code):
             asset = edge.assets.of(view.asset)
             response.balances.add(
@@ -72,7 +73,7 @@ class BalanceService:
                 advance=str(view.advance),
                 overage=str(view.overage),
                 grants=[
-                    render_grant(edge.assets, grant, entry.shard, entry.account_id, as_of_us)
+                    render_grant(edge.assets, grant, entry.shard, names[grant.account], as_of_us)
                     for grant in view.grants
                 ],
             )
@@ -92,6 +93,7 @@ def _balances(
         )
     now_us = max(clock_us, state.recorded_at)
     assets = {grant.asset for grant in account.grants} | set(account.advance)
+    assets |= {grant.asset for grant in in_turn(account)}
     assets |= set(account.overage) | {hold.asset for hold in account.holds.values()}
     assets.add(account.policy.overdraft_asset)
     assets.discard(0)
@@ -101,9 +103,10 @@ def _balances(
 def _balance(state: State, account: Account, asset: int, product: str, now_us: int) -> AssetView:
     usable = [
         grant
-        for grant in in_order(account, asset)
-        if grant.effective_at <= now_us < grant.expires_at
+        for grant in in_turn(account)
+        if grant.asset == asset and grant.effective_at <= now_us < grant.expires_at
     ]
+    use = state.catalog.card(account.card_key).use_at(product, now_us)
     policy = account.policy
     advance = account.advance.get(asset)
     owed = advance.owed if advance is not None else 0
@@ -113,7 +116,7 @@ def _balance(state: State, account: Account, asset: int, product: str, now_us: i
     return AssetView(
         asset=asset,
         available=sum(grant.book.available for grant in usable) + limit - owed - pending_advance,
-        applicable=available_to(account, asset, product, now_us) if product else 0,
+        applicable=available_to(account, asset, use, now_us) if product else 0,
         granted=sum(grant.book.credits_posted - grant.book.debits_posted for grant in usable),
         pending=sum(hold.amount for hold in holds),
         advance=owed,

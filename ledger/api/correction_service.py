@@ -25,7 +25,7 @@ from ledger.api.errors import TABLE, CallFailed, Fault, failure_of, refused
 from ledger.api.forward import Forwarder, PassedOn
 from ledger.api.limits import id_fault
 from ledger.api.positions import decode_position, encode_position
-from ledger.api.render_correction import Seen, render_reversal, see
+from ledger.api.render_correction import Seen, owners_of, render_reversal, see
 from ledger.core.commands import Names, ReverseUsage
 from ledger.core.events import PlanDeclared, UsageReversed
 from ledger.core.outcomes import Refusal
@@ -287,7 +287,7 @@ class CorrectionService(AmendCalls):
         pieces = [piece for event in events for piece in event.given_back]
         seen: Seen
         seen, _ = await writer.read(lambda state: see(state, pieces), accounts=accounts)
-        names = await self._edge.names({*accounts, *seen.owners})
+        names = await self._edge.names({*accounts, *owners_of(seen)})
         for place, (event, plan, entry_seq, replayed) in answers.items():
             result = results[decided[place].asked.place]
             render_reversal(self._edge, result, event, plan, seen, ticket.shard, names)

@@ -12,7 +12,7 @@ from ledger.api.ids import GRANT
 from ledger.api.limits import Checked, id_fault
 from ledger.api.pages import page_after, page_token
 from ledger.api.positions import minimum, position_of
-from ledger.api.render_grant import GrantView, grant_view, issued_view, render_grant
+from ledger.api.render_grant import GrantView, grant_view, issued_view, render_grant, repaid
 from ledger.core.commands import IssueGrant, Names, VoidGrant
 from ledger.core.events import GrantIssued, GrantKind, GrantVoided
 from ledger.core.limits import PRODUCTS_A_GRANT_MAX
@@ -73,7 +73,7 @@ class GrantService:
         grant.external_key = request.external_key  # the body that the digest stands for
         return pb.GrantServiceIssueResponse(
             grant=grant,
-            repaid_advance=event.backfill,
+            repaid_advance=repaid(event),
             position=answer.position,
             replayed=answer.replayed,
         )

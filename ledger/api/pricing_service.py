@@ -203,7 +203,7 @@ class PricingService:
         )
         if isinstance(priced, Refusal):
             raise refused(priced, {"account": request.account})
-        return render_quote(edge.assets, priced, values, entry.shard, entry.number)
+        return render_quote(edge.assets, priced, values, entry.shard)
 
 
 def _is_again(latest: ConfigurationEntry, card: RateCard, effective_from_us: int) -> bool:

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from ledger.api.assets import Assets
 from ledger.api.ids import GRANT, mint
 from ledger.api.render_usage import unit_price
+from ledger.core.books import Book
 from ledger.core.drawdown import draw
 from ledger.core.events import PlanDeclared, Pot, Slice, Suspense
 from ledger.core.holds import Assessment, assess
@@ -25,7 +26,7 @@ class Priced(NamedTuple):
     declared: PlanDeclared
     plan: Plan
     own: tuple[int, ...]
-    slices: tuple[tuple[Slice, int], ...]  # with the number of the grant, 0 = another pot
+    slices: tuple[tuple[Slice, tuple[int, int]], ...]  # with the account and number of its grant
     left: int
     at_us: int
 
@@ -51,20 +52,25 @@ def price(
     left = 0
     if found.charge:
         period = state.months.start_of(at_us)
-        drawn = draw(
-            state, account, bound.asset, shape.product, found.charge, at_us, period, [], False
-        )
+        drawn = draw(state, account, bound.asset, bound.use, found.charge, at_us, period, [], False)
         slices, left = drawn.slices, drawn.left
     books = state.books.accounts
     numbered = tuple(
-        (piece, books[piece.book].owner if piece.pot == Pot.GRANT else 0) for piece in slices
+        (piece, _grant_of(books[piece.book]) if piece.pot == Pot.GRANT else (0, 0))
+        for piece in slices
     )
     own = tuple(own_quantities(plan, values))
     return Priced(found, bound.declaration, plan, own, numbered, left, at_us)
 
 
+def _grant_of(book: Book) -> tuple[int, int]:
+    """(account, number) of the grant whose book it is: it may be an ancestor's that is shared."""
+    assert book.grant is not None
+    return book.grant.account.number, book.grant.number
+
+
 def render_quote(
-    assets: Assets, priced: Priced, values: tuple[int, ...], shard: int, account: int
+    assets: Assets, priced: Priced, values: tuple[int, ...], shard: int
 ) -> pb.QuoteResponse:
     """The quote as a message."""
     found, declared = priced.assessment, priced.declared
@@ -93,7 +99,7 @@ def render_quote(
         )
     for piece, grant in priced.slices:
         if piece.pot == Pot.GRANT:
-            response.grants.add(grant_id=mint(GRANT, shard, account, grant), amount=piece.amount)
+            response.grants.add(grant_id=mint(GRANT, shard, *grant), amount=piece.amount)
         elif piece.pot == Pot.OVERDRAFT:
             response.overdraft += piece.amount
         else:

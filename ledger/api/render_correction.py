@@ -3,39 +3,36 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import TypeAlias
 
 from ledger.api.edge import Edge
 from ledger.api.ids import GRANT, mint
 from ledger.api.render_usage import BookView, book_name, book_view
-from ledger.core.events import BookKind, GivenBack, PlanDeclared, Slice, UsageReversed
+from ledger.core.events import (
+    OF_AN_ACCOUNT,
+    BookKind,
+    GivenBack,
+    PlanDeclared,
+    Slice,
+    UsageReversed,
+)
 from ledger.core.state import State
 from ledger.v1 import correction_pb2 as pb
 
+Seen: TypeAlias = dict[int, BookView]
+"""The books that reversals name: what rendering needs of one shard's state."""
 
-class Seen(NamedTuple):
-    """What rendering needs of one shard's state."""
 
-    books: dict[int, BookView]
-    holders: dict[int, int]  # grant -> the account that it belongs to
-
-    @property
-    def owners(self) -> set[int]:
-        """Accounts that books belong to."""
-        return {book.owner for book in self.books.values() if book.kind != BookKind.GRANT}
+def owners_of(seen: Seen) -> set[int]:
+    """Accounts that books belong to."""
+    return {book.owner for book in seen.values() if book.kind in OF_AN_ACCOUNT}
 
 
 def see(state: State, given_back: Sequence[GivenBack], slices: Sequence[Slice] = ()) -> Seen:
     """The books that these transfers name."""
-    books = {}
-    holders = {}
     numbers = {number for piece in given_back for number in (piece.drawn, piece.book)}
-    for number in sorted(numbers | {piece.book for piece in slices}):
-        book = state.books.accounts[number]
-        books[number] = book_view(book)
-        if book.grant is not None:
-            holders[book.owner] = book.grant.account.number
-    return Seen(books, holders)
+    numbers |= {piece.book for piece in slices}
+    return {number: book_view(state.books.accounts[number]) for number in sorted(numbers)}
 
 
 def render_reversal(
@@ -69,16 +66,14 @@ def render_given_back(
     edge: Edge, piece: GivenBack, asset: int, seen: Seen, shard: int, names: dict[int, str]
 ) -> pb.GivenBack:
     """One transfer of units that went back."""
-    drawn, credited = seen.books[piece.drawn], seen.books[piece.book]
+    drawn, credited = seen[piece.drawn], seen[piece.book]
     money = drawn.price_asset if drawn.kind == BookKind.GRANT else asset
     value_asset = edge.assets.of(money if piece.value else 0)
     is_grant = credited.kind == BookKind.GRANT
     return pb.GivenBack(
-        drawn_from=_named(drawn, seen, shard, names),
-        credited_to=_named(credited, seen, shard, names),
-        grant_id=(
-            mint(GRANT, shard, seen.holders[credited.owner], credited.owner) if is_grant else ""
-        ),
+        drawn_from=book_name(drawn, shard, names),
+        credited_to=book_name(credited, shard, names),
+        grant_id=mint(GRANT, shard, credited.holder, credited.owner) if is_grant else "",
         restored=is_grant and drawn.kind == BookKind.GRANT and piece.drawn != piece.book,
         amount=piece.amount,
         value=piece.value,
@@ -86,7 +81,3 @@ def render_given_back(
         value_scale=value_asset.scale,
         cost=piece.cost,
     )
-
-
-def _named(book: BookView, seen: Seen, shard: int, names: dict[int, str]) -> str:
-    return book_name(book, shard, seen.holders.get(book.owner, 0), names)

@@ -55,6 +55,11 @@ def grant_view(state: State, grant: Grant) -> GrantView:
     )
 
 
+def repaid(event: GrantIssued) -> int:
+    """What a grant repaid of the account's advance as it was issued."""
+    return sum([part.amount for part in event.backfills])
+
+
 def issued_view(event: GrantIssued, recorded_at_us: int) -> GrantView:
     """The view of a grant just after its issue."""
     return GrantView(
@@ -63,7 +68,7 @@ def issued_view(event: GrantIssued, recorded_at_us: int) -> GrantView:
         event.account,
         event.asset,
         event.amount,
-        event.amount - event.backfill,
+        event.amount - repaid(event),
         0,
         event.price_paid,
         event.price_asset,

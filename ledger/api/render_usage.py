@@ -15,6 +15,8 @@ from ledger.api.edge import Edge
 from ledger.api.ids import GRANT, HOLD, mint
 from ledger.core.books import Book
 from ledger.core.events import (
+    OF_A_GRANT,
+    OF_AN_ACCOUNT,
     BookKind,
     PlanDeclared,
     Pot,
@@ -40,12 +42,15 @@ class BookView(msgspec.Struct, frozen=True):
     owner: int
     name: str
     price_asset: int
+    holder: int  # of a book of a grant: the grant's account
+    value_book: int  # what pays in money for what is drawn from it; 0 = nothing
 
 
 class UsageView(msgspec.Struct, frozen=True):
     """What a usage event needs of the state, taken at one position."""
 
     books: dict[int, BookView]
+    revenues: dict[int, int]  # the product's revenue books by money asset
     plan: Plan | None  # None: no version of a rate card applied
     corrected: int = 0  # units given back since
     corrected_quantities: tuple[int, ...] = ()
@@ -56,10 +61,19 @@ def view_of(state: State, recorded: Replay, tenant: int) -> UsageView:
     event = recorded.event
     declared = recorded.plan
     assert declared is not None
-    books = {}
+    books: dict[int, BookView] = {}
+    revenues: dict[int, int] = {}
     if isinstance(event, UsageRecorded):
         numbers = {piece.book for piece in event.slices} | ({event.used_book} - {0})
-        books = {number: book_view(state.books.accounts[number]) for number in numbers}
+        found = [state.books.accounts[number] for number in numbers]
+        for book in found:
+            books[book.number] = book_view(book)
+            if book.value_book is not None:
+                holder = books[book.number].holder
+                books[book.value_book.number] = book_view(book.value_book, holder)
+            for asset, revenue in (book.revenues or {}).items():
+                revenues[asset] = revenue.number
+                books[revenue.number] = book_view(revenue)
     quantities = event.quantities if isinstance(event, Recorded) else ()
     plan = state.catalog.plan_of(tenant, declared, quantities)
     account = state.accounts.get(event.account)
@@ -69,14 +83,18 @@ def view_of(state: State, recorded: Replay, tenant: int) -> UsageView:
         else None
     )
     if corrected is None:
-        return UsageView(books, plan)
-    return UsageView(books, plan, corrected.amount, tuple(corrected.quantities))
+        return UsageView(books, revenues, plan)
+    given_back = tuple(corrected.quantities)
+    return UsageView(books, revenues, plan, corrected.amount, given_back)
 
 
-def book_view(book: Book) -> BookView:
-    """The view of one book account."""
+def book_view(book: Book, holder: int = 0) -> BookView:
+    """The view of one book account; `holder` is the account of the grant that it belongs to."""
     price_asset = book.grant.price_asset if book.grant is not None and book.grant.price_paid else 0
-    return BookView(book.kind, book.owner, book.name, price_asset)
+    if book.grant is not None:
+        holder = book.grant.account.number
+    value_book = book.value_book.number if book.value_book is not None else 0
+    return BookView(book.kind, book.owner, book.name, price_asset, holder, value_book)
 
 
 async def render_entry(edge: Edge, view: UsageView, recorded: Replay, shard: int) -> pb.UsageEntry:
@@ -85,7 +103,7 @@ async def render_entry(edge: Edge, view: UsageView, recorded: Replay, shard: int
     assert isinstance(event, Recorded) and declared is not None
     first_event, private = await edge.private(shard, recorded.batch_seq)
     index = recorded.entry_seq - first_event
-    owners = {book.owner for book in view.books.values() if book.kind != BookKind.GRANT}
+    owners = {book.owner for book in view.books.values() if book.kind in OF_AN_ACCOUNT}
     names = await edge.names({event.account, *owners})
     entry = pb.UsageEntry(
         account=names[event.account],
@@ -154,20 +172,33 @@ def _render_recorded(
         return
     asset = edge.assets.of(declared.asset)
     entry.asset, entry.scale = asset.code, asset.scale
-    credit = book_name(view.books[event.used_book], shard, event.account, names)
+    credit = book_name(view.books[event.used_book], shard, names)
     for piece in event.slices:
         book = view.books[piece.book]
         entry.slices.append(
             render_slice(edge, piece, book, declared.asset, shard, event.account, names)
         )
         entry.transfers.add(
-            debit_account=book_name(book, shard, event.account, names),
+            debit_account=book_name(book, shard, names),
             credit_account=credit,
             amount=piece.amount,
             asset=asset.code,
             scale=asset.scale,
             phase=types_pb2.TRANSFER_PHASE_POSTED,
         )
+    for piece in event.slices:
+        book = view.books[piece.book]
+        if piece.value and book.value_book:
+            money = _money_of(book, piece.pot, declared.asset, piece.value)
+            value_asset = edge.assets.of(money)
+            entry.transfers.add(
+                debit_account=book_name(view.books[book.value_book], shard, names),
+                credit_account=book_name(view.books[view.revenues[money]], shard, names),
+                amount=piece.value,
+                asset=value_asset.code,
+                scale=value_asset.scale,
+                phase=types_pb2.TRANSFER_PHASE_POSTED,
+            )
 
 
 def render_slice(
@@ -184,7 +215,7 @@ def render_slice(
     value_asset = edge.assets.of(_money_of(book, piece.pot, charged, piece.value))
     return types_pb2.Slice(
         pot=types_pb2.Pot.ValueType(piece.pot),
-        grant_id=mint(GRANT, shard, account, book.owner) if piece.pot == Pot.GRANT else "",
+        grant_id=mint(GRANT, shard, book.holder, book.owner) if piece.pot == Pot.GRANT else "",
         payer=names[book.owner] if _paid_by_another(book, account) else "",
         amount=piece.amount,
         asset=asset.code,
@@ -245,13 +276,13 @@ def unit_price(plan: Plan | None, place: int) -> str:
     return str(numerator) if denominator == 1 else f"{numerator}/{denominator}"
 
 
-def book_name(book: BookView, shard: int, account: int, names: dict[int, str]) -> str:
+def book_name(book: BookView, shard: int, names: dict[int, str]) -> str:
     """The name of a book account as rule B2 writes it."""
     kind = BookKind(book.kind)
     name = kind.name.lower()
-    if kind == BookKind.GRANT:
-        return f"{name}/{mint(GRANT, shard, account, book.owner)}"
-    if kind in (BookKind.ADVANCE, BookKind.OVERAGE):
+    if kind in OF_A_GRANT:
+        return f"{name}/{mint(GRANT, shard, book.holder, book.owner)}"
+    if kind in OF_AN_ACCOUNT:
         return f"{name}/{names[book.owner]}"
     return f"{name}/{book.name}" if book.name else name
 

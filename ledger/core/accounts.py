@@ -216,11 +216,16 @@ def decide_close(state: State, command: CloseAccount, out: list[Event]) -> Event
 
 _HOLDS, _RECURRING, _CHILDREN = "open holds", "recurring grants", "open children"
 _CREDITS, _ADVANCE, _OVERAGE = "credits", "an advance", "unbilled overage"
+_UNBILLED, _RECEIVABLE = "money to be billed", "unpaid bills"
+_PENDING = "grants that wait for their payment"
 _WAYS_OUT = {
     _HOLDS: "capture or release them first, or close with release_holds",
     _CREDITS: "void them first, or close with write_off",
     _ADVANCE: "repay it first, or close with write_off",
     _OVERAGE: "settle it first, or close with write_off",
+    _UNBILLED: "bill it first, or close with write_off",
+    _RECEIVABLE: "have them paid first, or close with write_off",
+    _PENDING: "confirm or fail their payments, or void them",
     _RECURRING: "end them first",
     _CHILDREN: "close them first",
 }
@@ -237,6 +242,12 @@ def _still_open(account: Account, command: CloseAccount, now: int) -> str:
             return _ADVANCE
         if any(book.owed != 0 for book in account.overage.values()):
             return _OVERAGE
+        if any(book.owed != 0 for book in account.unbilled.values()):
+            return _UNBILLED
+        if any(book.owed != 0 for book in account.receivable.values()):
+            return _RECEIVABLE
+    if any(grant.pending for grant in account.grants):
+        return _PENDING
     if any(recurring.ends_at > now for recurring in account.recurring):
         return _RECURRING
     if any(not child.closed_at for child in account.children):

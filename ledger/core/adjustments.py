@@ -14,7 +14,7 @@ from typing import Final
 from ledger.core.books import Book
 from ledger.core.commands import AdjustBalance, IssueGrant
 from ledger.core.corrections import value_given_back
-from ledger.core.drawdown import draw, house_book
+from ledger.core.drawdown import draw, house_book, open_revenue
 from ledger.core.events import (
     BalanceAdjusted,
     BookKind,
@@ -136,7 +136,12 @@ def _credit(
     used = house_book(state, account.tenant, BookKind.USED, command.asset, PRODUCT, out)
     book: Book = grant.book
     value = value_given_back(grant, command.amount)
-    back = (GivenBack(book.number, book.number, command.amount, value),)
+    money = 0
+    if value and book.value_book is not None:
+        money = book.value_book.number
+        asset = book.value_book.asset
+        house_book(state, account.tenant, BookKind.REVENUE, asset, PRODUCT, out)
+    back = (GivenBack(book.number, book.number, command.amount, value, money_book=money),)
     return _record(command, out, grant=grant.number, used_book=used, given_back=back)
 
 
@@ -152,12 +157,13 @@ def _debit(
     now = state.recorded_at
     period = state.months.start_of(now)
     opened: list[Event] = []
+    use = state.catalog.card(account.card_key).use_at(PRODUCT, now)
     if grant is not None:
         left = max(0, amount - grant.book.available)
         value = grant.value_of(amount)
         slices = [Slice(int(Pot.GRANT), grant.book.number, amount, value)]
     else:
-        drawn = draw(state, account, command.asset, PRODUCT, amount, now, period, opened, False)
+        drawn = draw(state, account, command.asset, use, amount, now, period, opened, False)
         slices, left = drawn.slices, drawn.left
     if left:
         return Refusal(
@@ -168,6 +174,7 @@ def _debit(
         )
     out.extend(opened)
     used = house_book(state, account.tenant, BookKind.USED, command.asset, PRODUCT, out)
+    open_revenue(state, account.tenant, PRODUCT, slices, out)
     number = grant.number if grant is not None else 0
     return _record(command, out, grant=number, used_book=used, slices=tuple(slices), period=period)
 

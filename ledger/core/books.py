@@ -51,8 +51,10 @@ class Book:
         "name",
         "number",
         "owner",
+        "revenues",
         "tenant",
         "totals",
+        "value_book",
     )
 
     def __init__(
@@ -77,6 +79,10 @@ class Book:
         self.credits_pending = 0
         self.totals = totals  # of its asset: the same object for every book of that asset
         self.grant: Grant | None = None  # what draws on this book, if it is a grant's
+        # Of a book that is drawn: what pays in money for it, its deferred or unbilled (rule B4).
+        self.value_book: Book | None = None
+        # Of a used book: its product's revenue by money asset, the same object for all assets.
+        self.revenues: dict[int, Book] | None = None
 
     @property
     def available(self) -> int:

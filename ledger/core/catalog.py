@@ -10,7 +10,7 @@ from typing import Final, NamedTuple
 
 from ledger.core.events import BookKind, HoldExpiry, PlanDeclared
 from ledger.core.limits import HOLD_LIFETIME_BATCH_MAX_US, HOLD_LIFETIME_MAX_US
-from ledger.core.shapes import Shape
+from ledger.core.shapes import Shape, Use
 from rating.card import ExpiryPolicy
 from rating.compile import NO_ROW, CompiledCard, Plan
 from rating.versions import CardVersion, CardVersions
@@ -51,7 +51,7 @@ USUAL_TERMS: Final = HoldTerms()
 class Bound:
     """A shape priced by one version of a card: what a usage event needs, looked up once."""
 
-    __slots__ = ("asset", "declaration", "plan", "terms", "used_key")
+    __slots__ = ("asset", "declaration", "plan", "terms", "use", "used_key")
 
     def __init__(
         self,
@@ -59,19 +59,29 @@ class Bound:
         declaration: PlanDeclared,
         asset: int,
         used_key: tuple[int, BookKind, int, str],
+        use: Use,
         terms: HoldTerms = USUAL_TERMS,
     ) -> None:
         self.plan = plan
         self.declaration = declaration
         self.asset = asset
         self.used_key = used_key
+        self.use = use
         self.terms = terms  # of holds for the product
 
 
 class PricedCard:
     """A rate card's versions, with the shapes that they have priced."""
 
-    __slots__ = ("_bounds", "assets", "name", "settled", "settled_from_us", "tenant", "versions")
+    __slots__ = (
+        "_bounds",
+        "assets",
+        "name",
+        "settled",
+        "settled_from_us",
+        "tenant",
+        "versions",
+    )
 
     def __init__(self, tenant: int, name: str) -> None:
         self.tenant = tenant
@@ -136,10 +146,24 @@ class PricedCard:
                 asset,
             )
             used_key = (self.tenant, BookKind.USED, asset, shape.product)
-            card = self.card(plan.card_version)
-            bound = Bound(plan, declaration, asset, used_key, terms_of(card, shape.product))
+            use = self.use_of(plan.card_version, shape.product, shape.attributes)
+            terms = terms_of(self.card(plan.card_version), shape.product)
+            bound = Bound(plan, declaration, asset, used_key, use, terms)
             self._bounds[(shape, known)] = bound
         return bound
+
+    def use_of(
+        self, version: int, product: str, attributes: tuple[tuple[str, str], ...] = ()
+    ) -> Use:
+        """What a draw for the product is for, by the tags that a version gives it."""
+        card = self.card(version)
+        declared = card.product(product) if card is not None else None
+        return Use(product, attributes, declared.tags if declared is not None else ())
+
+    def use_at(self, product: str, at: int) -> Use:
+        """The same by the version in force at that time, for usage without attributes."""
+        candidates = self.versions.candidates(at)
+        return self.use_of(candidates[0].version if candidates else 0, product)
 
     def card(self, version: int) -> CompiledCard | None:
         """The version of that number; None where there is none."""

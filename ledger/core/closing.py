@@ -48,7 +48,8 @@ def close(state: State, account: Account, command: CloseAccount, out: list[Event
 
 
 def _write_offs(state: State, account: Account, out: list[Event]) -> list[WriteOff]:
-    """What is left of its grants is forfeited, an advance is absorbed, overage is settled."""
+    """What is left of its grants is forfeited, an advance is absorbed, overage is settled; money
+    not earned is breakage, money not paid is bad debt (rules B3, B4, F4)."""
     found: list[WriteOff] = []
     for grant in account.grants:
         book = grant.book
@@ -58,9 +59,16 @@ def _write_offs(state: State, account: Account, out: list[Event]) -> list[WriteO
             found.append(
                 WriteOff(WriteOffKind.GRANT, book.number, house, grant.asset, left, grant.number)
             )
+            value, pays = grant.rest_of(left), book.value_book
+            if value and pays is not None and pays.kind == BookKind.DEFERRED:
+                house = _house(state, account, BookKind.BREAKAGE, pays.asset, out)
+                kind = WriteOffKind.BREAKAGE
+                found.append(WriteOff(kind, pays.number, house, pays.asset, value, grant.number))
     for kind, house_kind, books in (
         (WriteOffKind.ADVANCE, BookKind.PROMOTION, account.advance),
         (WriteOffKind.OVERAGE, BookKind.SETTLED, account.overage),
+        (WriteOffKind.UNBILLED, BookKind.BAD_DEBT, account.unbilled),
+        (WriteOffKind.RECEIVABLE, BookKind.BAD_DEBT, account.receivable),
     ):
         for asset in sorted(books):
             if books[asset].owed:

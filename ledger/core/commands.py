@@ -18,6 +18,7 @@ from ledger.core.events import (
     GrantKind,
     PlanDeclared,
     RecurringTerms,
+    Rollover,
     Timing,
 )
 from ledger.core.shapes import Shape
@@ -245,7 +246,10 @@ class UpdateProfile(msgspec.Struct, gc=False):
 
 
 class IssueGrant(msgspec.Struct, gc=False):
-    """Credit units to an account. `external_key` is a permanent identity of the grant (rule I5)."""
+    """Credit units to an account. `external_key` is a permanent identity of the grant (rule I5).
+
+    `source` names whence the money of a paid grant comes; `pending`: it waits for its payment (F1).
+    """
 
     key: bytes
     account: int
@@ -261,16 +265,24 @@ class IssueGrant(msgspec.Struct, gc=False):
     external_key: bytes
     names: Names = NO_NAMES
     trace: bytes = b""
+    source: str = ""
+    tags: tuple[str, ...] = ()
+    attributes: tuple[tuple[str, str], ...] = ()
+    shared: bool = False
+    pending: bool = False
+    rollover: Rollover | None = None
+    metadata: tuple[tuple[str, str], ...] = ()
 
 
 class VoidGrant(msgspec.Struct, gc=False):
-    """Take back what is left of a grant and not held."""
+    """Take back what is left of a grant and not held; `forfeit`: without a refund (rule B4)."""
 
     key: bytes
     account: int
     grant: int
     names: Names = NO_NAMES
     trace: bytes = b""
+    forfeit: bool = False
 
 
 class StartRecurring(msgspec.Struct, gc=False):

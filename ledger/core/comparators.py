@@ -17,12 +17,15 @@ from ledger.core.limits import INT64_MAX
 
 
 def drawdown(grant: Grant) -> GrantOrder:
-    """Ours, version 1: priority (low first), soonest expiry (none last), lower cost per unit,
-    narrower applicability, earlier effective. Every kind of grant that exists so far is prepaid."""
+    """Ours, version 1: prepaid before postpaid, priority (low first), soonest expiry (none last),
+    lower cost per unit, narrower applicability, earlier effective. The distance of the pot comes
+    before all of these: see `drawdown.in_turn`."""
     return (
+        _postpaid(grant),
         grant.priority,
         grant.expires_at,
         Fraction(grant.price_paid, grant.amount),
+        -len(grant.attributes),
         _breadth(grant),
         grant.effective_at,
         grant.ordinal,
@@ -30,12 +33,16 @@ def drawdown(grant: Grant) -> GrantOrder:
 
 
 def metronome(grant: Grant) -> GrantOrder:
-    """Metronome's prioritization of prepaid commits and credits, version 1: priority, cost
-    zero before paid, fewest applicable products, soonest expiry, earlier start."""
+    """Metronome's prioritization of commits and credits, version 1: what was rolled over first and
+    postpaid last; between them priority, cost zero before paid, fewest applicable products, fewest
+    specifiers, soonest expiry, earlier start."""
     return (
+        0 if grant.origin else 1,
+        _postpaid(grant),
         grant.priority,
         0 if grant.price_paid == 0 else 1,
         _breadth(grant),
+        len(grant.attributes),
         grant.expires_at,
         grant.effective_at,
         grant.ordinal,
@@ -65,8 +72,15 @@ def openmeter(grant: Grant) -> GrantOrder:
     return grant.priority, grant.expires_at, grant.issued_at, grant.ordinal
 
 
+def _postpaid(grant: Grant) -> int:
+    return 1 if grant.kind == GrantKind.POSTPAID else 0
+
+
 def _breadth(grant: Grant) -> int:
-    """Products that it may pay for; more than any number where it pays for all."""
+    """Products that it may pay for; more than any number where it pays for those of a tag, and
+    more again where it pays for all."""
+    if grant.tags:
+        return INT64_MAX - 1
     return len(grant.products) or INT64_MAX
 
 

@@ -13,14 +13,14 @@ from msgspec.structs import replace
 from ledger.core.books import Book
 from ledger.core.commands import AmendUsage, ReverseUsage
 from ledger.core.comparators import order_of
-from ledger.core.drawdown import house_book
+from ledger.core.drawdown import house_book, open_book
 from ledger.core.events import (
     AdjustmentNoted,
     BookKind,
-    BookOpened,
     EndedGrants,
     Event,
     GivenBack,
+    GrantKind,
     GrantRestored,
     PlanDeclared,
     Slice,
@@ -360,7 +360,10 @@ def value_given_back(grant: Grant, units: int, money: int = 0) -> int:
 
     `money` of it has gone back already.
     """
-    return grant.recognised - money - grant.price_paid * (grant.drawn - units) // grant.amount
+    keeps = 0
+    if grant.price_paid:
+        keeps = (grant.price_paid - grant.returned) * (grant.drawn - units) // grant.whole
+    return grant.recognised - money - keeps
 
 
 class _Unwinding:
@@ -371,6 +374,8 @@ class _Unwinding:
     ) -> None:
         self.given_back: list[GivenBack] = []
         self.used_book = recorded.used_book
+        assert command.original.plan is not None
+        self._product = command.original.plan.product
         self._state = state
         self._command = command
         self._recorded = recorded
@@ -401,7 +406,10 @@ class _Unwinding:
             self._to_advance(book, take, cost)
         else:
             value = _share(piece.value, earlier, take, piece.amount)
-            self.given_back.append(GivenBack(book.number, book.number, take, value, cost))
+            money = book.value_book.number if value and book.value_book is not None else 0
+            self.given_back.append(
+                GivenBack(book.number, book.number, take, value, cost, money_book=money)
+            )
 
     def _to_grant(self, grant: Grant, take: int, cost: int, debt: int = -1) -> None:
         """To the grant itself, or, where it has ended, as the command says."""
@@ -410,17 +418,28 @@ class _Unwinding:
         ended = grant.settled != GRANT_OPEN or (
             grant.expires_at <= state.recorded_at and self._command.ended == EndedGrants.RESTORE
         )
+        value_book = grant.book.value_book
+        money = value_book.number if value and value_book is not None else 0
         if not ended:
             to = grant.book.number
         elif self._command.ended == EndedGrants.RESTORE:
-            to = self._restore(grant, take, value)
-        elif grant.settled == GRANT_VOIDED:
-            to = grant.funding.number
+            to, money = self._restore(grant, take, value)
         else:
-            to = house_book(
-                state, grant.account.tenant, BookKind.FORFEITED, grant.asset, "", self._out
-            )
-        self.given_back.append(GivenBack(grant.book.number, to, take, value, cost, debt))
+            to, money = self._onward(grant, money)
+        self.given_back.append(GivenBack(grant.book.number, to, take, value, cost, debt, money))
+
+    def _onward(self, grant: Grant, money: int) -> tuple[int, int]:
+        """Books of units and of money that the rest of an ended grant went to."""
+        state, tenant, out = self._state, grant.account.tenant, self._out
+        postpaid = grant.kind == GrantKind.POSTPAID
+        if grant.settled == GRANT_VOIDED:
+            if money and not postpaid:
+                money = grant.cash.number if grant.cash is not None else 0
+            return grant.funding.number, money
+        if money and not postpaid:
+            money = house_book(state, tenant, BookKind.BREAKAGE, grant.price_asset, "", out)
+        kind = BookKind.TRUE_UP if postpaid else BookKind.FORFEITED
+        return house_book(state, tenant, kind, grant.asset, "", out), money
 
     def _value_of(self, grant: Grant, take: int) -> int:
         """Money that the grant recognises less: what it keeps is floor(P x drawn / A) again."""
@@ -431,16 +450,21 @@ class _Unwinding:
         self._money[grant.number] = money + value
         return value
 
-    def _restore(self, grant: Grant, amount: int, price_paid: int) -> int:
-        """Open a grant on the terms of one that ended; returns its book."""
+    def _restore(self, grant: Grant, amount: int, price_paid: int) -> tuple[int, int]:
+        """Open a grant on the terms of one that ended; returns its books of units and of money."""
         state, out = self._state, self._out
         before = sum([isinstance(event, GrantRestored) for event in out])
         number = state.next_grant + before
-        book = state.next_book + sum([isinstance(event, BookOpened) for event in out])
+        tenant, money = grant.account.tenant, 0
+        if grant.book.value_book is not None and price_paid:
+            money = grant.book.value_book.number
+            if grant.kind != GrantKind.POSTPAID:
+                asset = grant.price_asset
+                money = open_book(state, tenant, BookKind.DEFERRED, asset, number, "", out)
+        book = open_book(state, tenant, BookKind.GRANT, grant.asset, number, "", out)
         expires_at = 0
         if grant.expires_at != NEVER:
             expires_at = max(grant.expires_at, state.recorded_at + RESTORED_LIFETIME_US)
-        out.append(BookOpened(book, grant.account.tenant, BookKind.GRANT, grant.asset, number))
         out.append(
             GrantRestored(
                 grant.account.number,
@@ -451,9 +475,10 @@ class _Unwinding:
                 price_paid,
                 expires_at,
                 book,
+                money,
             )
         )
-        return book
+        return book, money
 
     def _to_advance(self, book: Book, take: int, cost: int) -> None:
         """What is still owed of the event's run of debt is owed no more; the rest goes to the
@@ -461,13 +486,14 @@ class _Unwinding:
         owner = self._state.accounts[book.owner]
         owed = owner.debt[book.asset].owed
         payers = [grant for grant in owner.grants if grant.asset == book.asset and grant.repaid]
-        runs = {*owed, *(run for grant in payers for run in grant.repaid)}
+        runs = {run for run, _ in (*owed, *(part for grant in payers for part in grant.repaid))}
         locator = self._command.original.locator
         run = max([run for run in runs if run <= locator], default=0)
-        still = owed.get(run, 0) - self._debts.get((book.number, run), 0)
+        part_of = (run, self._product)
+        still = owed.get(part_of, 0) - self._debts.get((book.number, run), 0)
         for source, most in [
             (None, still),
-            *((grant, grant.repaid.get(run, 0)) for grant in reversed(payers)),
+            *((grant, grant.repaid.get(part_of, 0)) for grant in reversed(payers)),
         ]:
             number = source.book.number if source is not None else book.number
             if source is not None:

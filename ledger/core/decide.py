@@ -51,7 +51,7 @@ from ledger.core.commands import (
 from ledger.core.corrections import decide_amend, decide_reverse
 from ledger.core.events import ConfigurationApplied, Event
 from ledger.core.evolve import evolve
-from ledger.core.grants import decide_issue, decide_void, expire
+from ledger.core.grants import decide_issue, decide_void, grant_is_due, settle_grant
 from ledger.core.holds import (
     decide_authorize,
     decide_capture,
@@ -113,9 +113,13 @@ def _settle_touched(state: State, command: Command, batch: list[Event]) -> Refus
     if isinstance(command, CreateAccount):
         return None
     account = state.accounts.get(command.account)
-    if account is None or account.next_due > state.recorded_at:
-        return None
-    return settle_due(state, account, batch)
+    while account is not None:  # and above, for what is shared with it
+        if account.next_due <= state.recorded_at:
+            refusal = settle_due(state, account, batch)
+            if refusal is not None:
+                return refusal
+        account = account.parent
+    return None
 
 
 def settle_due(state: State, account: Account, batch: list[Event]) -> Refusal | None:
@@ -125,7 +129,8 @@ def settle_due(state: State, account: Account, batch: list[Event]) -> Refusal | 
     to retry: no decision sees an overdue pot.
     """
     now = state.recorded_at
-    overdue = [hold for hold in account.holds.values() if hold.expires_at <= now]
+    reserving = [*account.holds.values(), *account.lent.values()]
+    overdue = [hold for hold in reserving if hold.expires_at <= now]
     overdue.sort(key=lambda hold: (hold.expires_at, hold.number))  # as the sweep would
     if len(overdue) > SETTLED_A_TOUCH_MAX or len(batch) > BATCH_INDEX_MAX:
         for hold in overdue[: min(SETTLED_A_TOUCH_MAX, max(0, BATCH_INDEX_MAX - len(batch)))]:
@@ -175,7 +180,9 @@ def _still_due(
         return hold if hold is not None and hold.expires_at <= state.recorded_at else None
     if kind == TIMER_GRANT:
         grant = state.grants.get(number)
-        return grant if grant is not None and not grant.settled else None
+        if grant is None or not grant_is_due(grant, state.recorded_at):
+            return None
+        return grant
     recurring = state.recurring.get(number)
     return recurring if recurring is not None and recurring.due == due else None
 
@@ -185,7 +192,7 @@ def _post(state: State, found: Hold | Grant | RecurringGrant, out: list[Event]) 
     if isinstance(found, Hold):
         expire_hold(state, found, out)
     elif isinstance(found, Grant):
-        expire(state, found, out)
+        settle_grant(state, found, out)
     else:
         issue_period(state, found, out)
 

@@ -13,13 +13,13 @@ from typing import Any, Final
 import msgspec
 
 from ledger.core.books import Book
-from ledger.core.events import AccountPolicy
 from ledger.core.limits import HOLD_LIFETIME_MAX_US
 from ledger.core.periods import month_of
 from ledger.core.state import (
     HOLD_CAPTURED,
     HOLD_CHARGED,
     Account,
+    Debt,
     Family,
     Grant,
     Hold,
@@ -27,9 +27,8 @@ from ledger.core.state import (
     SettledHold,
     State,
 )
-from ledger.core.upcast import Policy
 
-DIGEST_VERSION: Final = 1
+DIGEST_VERSION: Final = 2
 """The form of these bytes. Whatever changes the digest of an old journal is a new version."""
 
 
@@ -80,26 +79,9 @@ def digest(state: State) -> bytes:
 
 
 def _corrections(state: State, family: Family) -> list[Any]:
-    """Nothing before the first correction: old digests stay."""
-    corrected = family.remembered(state.corrected_before)
-    if not corrected:
-        return []
     return [
-        [
-            [locator, each.effective_at, each.quantities, str(each.amount), str(each.as_charged)]
-            for locator, each in corrected.items()
-        ],
-        [
-            [account.number, asset, debt.run, sorted(debt.owed.items())]
-            for account in state.family_accounts(family.root)
-            for asset, debt in sorted(account.debt.items())
-        ],
-        [
-            [grant.number, sorted(grant.repaid.items())]
-            for account in state.family_accounts(family.root)
-            for grant in account.grants
-            if grant.repaid
-        ],
+        [locator, each.effective_at, each.quantities, str(each.amount), str(each.as_charged)]
+        for locator, each in family.remembered(state.corrected_before).items()
     ]
 
 
@@ -111,6 +93,7 @@ def _book(book: Book) -> list[Any]:
         book.asset,
         book.owner,
         book.name,
+        book.value_book.number if book.value_book is not None else 0,
         *[
             str(counter)  # totals may pass 64 bits (rule N1)
             for counter in (
@@ -129,7 +112,7 @@ def _account(account: Account) -> list[Any]:
         account.number,
         account.root,
         account.parent.number if account.parent is not None else 0,
-        _policy(account.policy),
+        account.policy,
         account.version,
         account.created_at,
         account.closed_at,
@@ -143,29 +126,20 @@ def _account(account: Account) -> list[Any]:
         ],
         [[asset, str(pending)] for asset, pending in sorted(account.overage_pending.items())],
         account.suspended,
-        *_later(account),
-    ]
-
-
-def _later(account: Account) -> list[Any]:
-    """What came later, where it is not as if it had never come: old digests stay."""
-    standing = (
         account.reopened_at,
         account.gaps,
         account.frozen_at,
         account.frozen_by,
         account.freeze_cause,
-    )
-    profile = (account.profile_version, account.profile_at)
-    if not any(standing) and account.profile_version == 1:
-        return []
-    return [*standing, *profile]
+        account.profile_version,
+        account.profile_at,
+        [[asset, debt.run, _debt(debt)] for asset, debt in sorted(account.debt.items())],
+        [[asset, str(value)] for asset, value in sorted(account.lifetime.items())],
+    ]
 
 
-def _policy(policy: AccountPolicy) -> AccountPolicy | Policy:
-    """In its first form where what came later has its default: old digests stay."""
-    first = msgspec.structs.astuple(policy)[: len(Policy.__struct_fields__)]
-    return policy if policy != AccountPolicy(*first) else Policy(*first)
+def _debt(debt: Debt) -> list[Any]:
+    return [[*part, str(owed)] for part, owed in debt.owed.items()]
 
 
 def _grant(grant: Grant) -> list[Any]:
@@ -189,7 +163,22 @@ def _grant(grant: Grant) -> list[Any]:
         grant.drawn,
         grant.recognised,
         grant.settled,
-        *([grant.recurring] if grant.recurring else []),
+        sorted(grant.tags),
+        sorted(grant.attributes),
+        grant.shared,
+        grant.rollover,
+        grant.metadata,
+        grant.cash.number if grant.cash is not None else 0,
+        grant.origin,
+        grant.cancelled,
+        grant.returned,
+        grant.given_back,
+        sorted([*part, units] for part, units in grant.repaid.items()),
+        grant.rolled,
+        grant.rolled_over,
+        grant.scheduled,
+        grant.forfeit,
+        grant.recurring,
     ]
 
 

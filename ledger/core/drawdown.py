@@ -6,14 +6,17 @@ change of priorities or policies rewrites them (rule D3).
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from typing import Final
 
 from ledger.core.books import Book
-from ledger.core.comparators import order_of
-from ledger.core.events import BookKind, BookOpened, Event, Excess, Overage, Pot, Slice
+from ledger.core.comparators import COMPARATORS, order_of
+from ledger.core.events import BookKind, BookOpened, Comparator, Event, Excess, Overage, Pot, Slice
+from ledger.core.shapes import Use
 from ledger.core.state import Account, Grant, State
 
 _GRANT: Final = int(Pot.GRANT)
+_DRAWDOWN: Final = int(Comparator.DRAWDOWN_1)
 
 
 class Draw:
@@ -32,10 +35,52 @@ class Draw:
         return any(piece.pot != _GRANT for piece in self.slices)
 
 
-def in_order(account: Account, asset: int) -> list[Grant]:
-    """The account's grants of that asset with units left, in the order in which they pay."""
-    _first(account)
-    return [grant for grant in account.with_units() if grant.asset == asset]
+def in_turn(account: Account) -> Iterator[Grant]:
+    """The grants that an account may draw, in the order in which they pay: its own, and what its
+    ancestors share (rules D1, D2). Whether one applies is for `may_pay`."""
+    if account.parent is not None and _merges(account):
+        key = COMPARATORS[account.comparator]
+        yield from sorted([*account.with_units(), *_shared_above(account)], key=key)
+        return
+    grant = _first(account)
+    while grant is not None:
+        yield grant
+        grant = grant.after
+    above = account.parent
+    while above is not None:
+        if above.sharing:
+            yield from _shared(above, account.comparator)
+        above = above.parent
+
+
+def _merges(account: Account) -> bool:
+    """Whether shared grants stand among its own by rank: the distance of the pot is a key of our
+    own comparator only (rule D2)."""
+    if account.comparator == _DRAWDOWN:
+        return False
+    above = account.parent
+    while above is not None:
+        if above.sharing:
+            return True
+        above = above.parent
+    return False
+
+
+def _shared_above(account: Account) -> Iterator[Grant]:
+    above = account.parent
+    while above is not None:
+        if above.sharing:
+            yield from [grant for grant in above.with_units() if grant.shared]
+        above = above.parent
+
+
+def _shared(owner: Account, comparator: int) -> list[Grant]:
+    """What an account shares with those below, ordered by the comparator of who draws."""
+    _first(owner)
+    grants = [grant for grant in owner.with_units() if grant.shared]
+    if owner.comparator != comparator:
+        grants.sort(key=COMPARATORS[comparator])
+    return grants
 
 
 def _first(account: Account) -> Grant | None:
@@ -49,17 +94,30 @@ def _first(account: Account) -> Grant | None:
     return account.first
 
 
+def may_pay(grant: Grant, asset: int, use: Use, at: int) -> bool:
+    """Whether a grant pays for such usage: of the asset, effective, unexpired and applicable (D1).
+
+    It applies to the products that it names and to those that bear a tag that it names, where the
+    usage bears every attribute that it names.
+    """
+    if grant.asset != asset or not grant.effective_at <= at < grant.expires_at:
+        return False
+    return not grant.limited or applies(grant, use)
+
+
+def applies(grant: Grant, use: Use) -> bool:
+    """Whether a grant is for such usage, whatever the time (rule D1)."""
+    named = not grant.products and not grant.tags
+    named = named or use.product in grant.products or not grant.tags.isdisjoint(use.tags)
+    return named and grant.attributes <= use.attributes
+
+
 def from_grants(
-    account: Account, asset: int, product: str, amount: int, at: int, slices: list[Slice]
+    account: Account, asset: int, use: Use, amount: int, at: int, slices: list[Slice]
 ) -> int:
     """Take up to `amount` from grants that may pay at `at`; returns what is left to find."""
-    grant = account.first if not account.unordered else _first(account)
-    while grant is not None:
-        if (
-            grant.asset == asset
-            and grant.effective_at <= at < grant.expires_at
-            and (not grant.products or product in grant.products)
-        ):
+    for grant in in_turn(account):
+        if may_pay(grant, asset, use, at):
             book = grant.book
             left = book.credits_posted - book.debits_posted - book.debits_pending
             if left > 0:
@@ -68,46 +126,27 @@ def from_grants(
                 amount -= take
                 if amount == 0:
                     return 0
-        grant = grant.after
     return amount
 
 
-def from_first_grant(
-    account: Account, asset: int, product: str, amount: int, at: int
-) -> Slice | None:
+def from_first_grant(account: Account, asset: int, use: Use, amount: int, at: int) -> Slice | None:
     """The one slice of a draw that the grant first in order pays alone, as most are; else None."""
     grant = account.first if not account.unordered else _first(account)
     if (
         grant is None
-        or grant.asset != asset
-        or not grant.effective_at <= at < grant.expires_at
-        or (grant.products and product not in grant.products)
+        or not may_pay(grant, asset, use, at)
+        or grant.book.available < amount
+        or (account.parent is not None and _merges(account))
     ):
         return None
-    book = grant.book
-    drawn = book.debits_posted
-    if book.credits_posted - drawn - book.debits_pending < amount:
-        return None
-    paid = grant.price_paid
-    if paid == 0:
-        return Slice(_GRANT, book.number, amount)
-    value = paid * (drawn - grant.unused + amount) // grant.amount - grant.recognised
-    return Slice(_GRANT, book.number, amount, value)
+    return Slice(_GRANT, grant.book.number, amount, grant.value_of(amount))
 
 
-def applicable(account: Account, asset: int, product: str, at: int) -> int:
-    """Units of the grants that may pay for `product` at `at`, whatever the order (rule D1)."""
-    total = 0
-    grant = account.first
-    while grant is not None:
-        if (
-            grant.asset == asset
-            and grant.effective_at <= at < grant.expires_at
-            and (not grant.products or product in grant.products)
-        ):
-            total += grant.book.available
-        grant = grant.after
-    return total
+def applicable(account: Account, asset: int, use: Use, at: int) -> int:
+    """Units of the grants that may pay for such usage at `at`, whatever the order (rule D1)."""
+    return sum(
+        [grant.book.available for grant in in_turn(account) if may_pay(grant, asset, use, at)]
+    )
 
 
 def overdraft_headroom(account: Account, asset: int) -> int:
@@ -144,7 +183,7 @@ def draw(
     state: State,
     account: Account,
     asset: int,
-    product: str,
+    use: Use,
     amount: int,
     at: int,
     period: int,
@@ -158,7 +197,7 @@ def draw(
     H3). Books that a slice needs and that do not exist are appended to `opened`.
     """
     slices: list[Slice] = []
-    left = from_grants(account, asset, product, amount, at, slices)
+    left = from_grants(account, asset, use, amount, at, slices)
     over_limit = 0
     if left:
         left = from_debt(state, account, asset, left, period, opened, slices, recorded)
@@ -218,16 +257,35 @@ def money_value(state: State, asset: int, amount: int) -> int:
 
 def advance_book(state: State, account: Account, asset: int, opened: list[Event]) -> int:
     """Number of the account's advance book, to be opened if it has none."""
-    return _owned_book(state, BookKind.ADVANCE, account.advance, account, asset, opened)
+    return owned_book(state, BookKind.ADVANCE, account.advance, account, asset, opened)
 
 
 def overage_book(state: State, account: Account, asset: int, opened: list[Event]) -> int:
     """Number of the payer's overage book, to be opened if it has none."""
     payer = overage_payer(account)
-    return _owned_book(state, BookKind.OVERAGE, payer.overage, payer, asset, opened)
+    if asset not in payer.overage and money_value(state, asset, 1):
+        owned_book(state, BookKind.UNBILLED, payer.unbilled, payer, asset, opened)
+    return owned_book(state, BookKind.OVERAGE, payer.overage, payer, asset, opened)
 
 
-def _owned_book(
+def open_revenue(
+    state: State, tenant: int, product: str, slices: Sequence[Slice], opened: list[Event]
+) -> None:
+    """Open the product's revenue books that the money of these slices goes to (rule B4)."""
+    for piece in slices:
+        if piece.value:
+            book = state.books.accounts.get(piece.book)
+            if book is None:  # overage in money, whose books this decision opens
+                for event in opened:
+                    if isinstance(event, BookOpened) and event.book == piece.book:
+                        house_book(state, tenant, BookKind.REVENUE, event.asset, product, opened)
+                        break
+            elif book.value_book is not None:
+                asset = book.value_book.asset
+                house_book(state, tenant, BookKind.REVENUE, asset, product, opened)
+
+
+def owned_book(
     state: State,
     kind: BookKind,
     books: dict[int, Book],
@@ -235,10 +293,11 @@ def _owned_book(
     asset: int,
     opened: list[Event],
 ) -> int:
+    """Number of an account's book, which is kept in `books`; to be opened if it has none."""
     book = books.get(asset)
     if book is not None:
         return book.number
-    return _opening(state, owner.tenant, kind, asset, owner.number, "", opened)
+    return open_book(state, owner.tenant, kind, asset, owner.number, "", opened)
 
 
 def house_book(
@@ -248,10 +307,10 @@ def house_book(
     book = state.house.get((tenant, kind, asset, name))
     if book is not None:
         return book.number
-    return _opening(state, tenant, kind, asset, 0, name, opened)
+    return open_book(state, tenant, kind, asset, 0, name, opened)
 
 
-def _opening(
+def open_book(
     state: State,
     tenant: int,
     kind: BookKind,
@@ -260,7 +319,7 @@ def _opening(
     name: str,
     opened: list[Event],
 ) -> int:
-    """A book that this decision opens: the same one if it needs it twice."""
+    """Number of a book that this decision opens: the same one if it needs it twice."""
     number = state.next_book
     for event in opened:
         if isinstance(event, BookOpened):

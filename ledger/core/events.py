@@ -11,7 +11,7 @@ Amounts are minor units of the asset that is named; times are microseconds since
 from __future__ import annotations
 
 from enum import IntEnum
-from typing import ClassVar, TypeAlias
+from typing import ClassVar, Final, TypeAlias
 
 import msgspec
 
@@ -30,10 +30,13 @@ class Pot(IntEnum):
 
 
 class GrantKind(IntEnum):
-    """Where a grant's units come from (rule B3): funding when paid for, promotion when free."""
+    """Where a grant's units come from (rule B3): funding when paid for, promotion when free, a
+    commitment when they are to be billed."""
 
     PREPAID = 1
     PROMOTIONAL = 2
+    POSTPAID = 3  # a commitment: its draws are billed, and its rest by a true-up
+    ALLOWANCE = 4  # comes with a fee, of which its price is a share (rule B5)
 
 
 class Overage(IntEnum):
@@ -85,7 +88,7 @@ class Suspense(IntEnum):
 
 
 class BookKind(IntEnum):
-    """The unit books of rule B2."""
+    """The books of rule B2: those of units, then those of money."""
 
     GRANT = 1
     ADVANCE = 2
@@ -94,7 +97,26 @@ class BookKind(IntEnum):
     PROMOTION = 5
     USED = 6
     FORFEITED = 7
+    COMMITMENT = 8
+    TRUE_UP = 9
     SETTLED = 10
+    # The money books, never mixed with those above in one transfer.
+    CASH = 11
+    DEFERRED = 12
+    UNBILLED = 13
+    RECEIVABLE = 14
+    REVENUE = 15
+    BREAKAGE = 16
+    CREDIT_NOTE = 17
+    BAD_DEBT = 18
+
+
+OF_A_GRANT: Final = frozenset({BookKind.GRANT, BookKind.COMMITMENT, BookKind.DEFERRED})
+"""Books whose owner is a grant."""
+OF_AN_ACCOUNT: Final = frozenset(
+    {BookKind.ADVANCE, BookKind.OVERAGE, BookKind.UNBILLED, BookKind.RECEIVABLE}
+)
+"""Books whose owner is an account. All others are the house's."""
 
 
 class HoldExpiry(IntEnum):
@@ -123,7 +145,9 @@ class GivenBack(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
     `drawn` is the book that the units had been drawn from, and `book` where they go: the same one,
     or a restored grant's, or where the rest of an ended grant went. `value` and `cost` are given
-    back with them. `debt` >= 0 is the run of an advance's debt that the units had been part of.
+    back with them, the value by a debit of the product's revenue and a credit of `money_book` (0 =
+    there is no money side). `debt` >= 0 is the run of an advance's debt that the units had been
+    part of.
     """
 
     drawn: int
@@ -132,6 +156,7 @@ class GivenBack(msgspec.Struct, frozen=True, array_like=True, gc=False):
     value: int = 0
     cost: int = 0
     debt: int = -1
+    money_book: int = 0
 
 
 class EndedGrants(IntEnum):
@@ -139,6 +164,28 @@ class EndedGrants(IntEnum):
 
     RESTORE = 1  # to a new grant on its terms
     ONWARD = 2  # to where its rest went
+
+
+class Rollover(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What becomes of a grant's unheld rest at its expiry: a new grant (rule T3)."""
+
+    numerator: int  # of the fraction that moves, from 0 to the denominator
+    denominator: int
+    cap: int = -1  # units that move at most; -1 = no cap
+    lifetime: int = 0  # of the new grant, from the old one's expiry; 0 = it never expires
+    again: bool = False  # whether the new grant rolls over in its turn
+
+
+class Backfill(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A part of an advance that a grant repays: debit grant, credit `book` (rules B3, B4, H6).
+
+    `product` is what the advance was drawn for; "" = the oldest, whatever it was.
+    """
+
+    book: int
+    product: str
+    amount: int
+    value: int = 0  # money recognised by it
 
 
 class Comparator(IntEnum):
@@ -309,6 +356,9 @@ class WriteOffKind(IntEnum):
     GRANT = 1  # units that were left: debit grant, credit forfeited
     ADVANCE = 2  # owed in advance: debit promotion, credit advance
     OVERAGE = 3  # owed and not billed: debit settled, credit overage
+    BREAKAGE = 4  # money of units that were left: debit deferred, credit breakage
+    UNBILLED = 5  # money not billed: debit bad_debt, credit unbilled
+    RECEIVABLE = 6  # money billed and not paid: debit bad_debt, credit receivable
 
 
 class WriteOff(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -364,11 +414,13 @@ class AccountProfileUpdated(_Event, frozen=True, tag=19):
     trace: bytes = b""
 
 
-class GrantIssued(_Event, frozen=True, tag=20):
-    """Units credited to a grant: debit funding (or promotion), credit grant (rule B3).
+class GrantIssued(_Event, frozen=True, tag=23):
+    """Units credited to a grant: debit `funding_book`, credit `book` (rule B3).
 
-    `price_paid` P in minor units of `price_asset`; P = 0 is free (rule B4). `backfill` is the part
-    that at once repaid the account's advance, `backfill_value` the money that it recognised.
+    The funding is a book of what was paid for, given away or committed; or the grant that it was
+    part of (`origin`), with its share of the price. `price_paid` P in minor units of `price_asset`;
+    P = 0 is free (rule B4). With a `deferred_book`, P moved there from `cash_book`. `pending`: not
+    available before its payment is confirmed (rule F1).
     """
 
     key: bytes
@@ -383,20 +435,78 @@ class GrantIssued(_Event, frozen=True, tag=20):
     priority: int
     effective_at: int
     expires_at: int  # 0 = never
-    products: tuple[str, ...]  # () = every product
+    products: tuple[str, ...]  # with `tags`: what it may pay for; () and () = every product
     external_key: bytes
     book: int
     funding_book: int
     effective_given: int = 0
-    backfill: int = 0
-    backfill_book: int = 0
-    backfill_value: int = 0
+    backfills: tuple[Backfill, ...] = ()
+    tags: tuple[str, ...] = ()
+    attributes: tuple[tuple[str, str], ...] = ()  # that the usage must bear, all of them
+    shared: bool = False  # with the account's whole subtree (rule D1)
+    pending: bool = False
+    scheduled: bool = False  # it takes effect later, by an entry of its own
+    rollover: Rollover | None = None
+    metadata: tuple[tuple[str, str], ...] = ()
+    cash_book: int = 0
+    deferred_book: int = 0  # for a commitment: the payer's unbilled
+    origin: int = 0
+    source: str = ""  # as the caller named it
     trace: bytes = b""
 
 
-class GrantVoided(_Event, frozen=True, tag=21):
+class GrantStarted(_Event, frozen=True, tag=29):
+    """A grant that was issued ahead takes effect, and repays what is owed by then (rule H6)."""
+
+    account: int
+    grant: int
+    backfills: tuple[Backfill, ...] = ()
+
+
+class GrantRolledOver(_Event, frozen=True, tag=24):
+    """A grant has expired and its unheld rest, as far as its terms say, is issued anew by the next
+    entry: `amount` units with `value` of its price (rule T3). Again for what a hold gives back.
+    """
+
+    account: int
+    grant: int
+    amount: int
+    value: int = 0
+
+
+class GrantReleased(_Event, frozen=True, tag=25):
+    """A payment for a pending grant is confirmed: its share is posted (rule F1).
+
+    Money: debit `cash_book`, credit the grant's deferred.
+    """
+
+    key: bytes
+    account: int
+    grant: int
+    amount: int
+    payment: int
+    cash_book: int
+    backfills: tuple[Backfill, ...] = ()
+    trace: bytes = b""
+
+
+class GrantCancelled(_Event, frozen=True, tag=28):
+    """The payment of a pending grant failed, or did not come in time: what pends is taken back
+    (rule F1). `unpaid` is its share of the price. Without a `key` it is time that did it."""
+
+    key: bytes
+    account: int
+    grant: int
+    amount: int
+    unpaid: int
+    whole: bool  # nothing of it was ever paid: the grant ends
+    trace: bytes = b""
+
+
+class GrantVoided(_Event, frozen=True, tag=26):
     """The issue reversed for what is left and not held: debit grant, credit funding (rule B3).
 
+    Money, of the grant's deferred: `refunded` to cash, `breakage` to breakage (rules B4, F2).
     Without a `key` it is the part that a hold gave back after the void (rule D6).
     """
 
@@ -404,19 +514,28 @@ class GrantVoided(_Event, frozen=True, tag=21):
     account: int
     grant: int
     amount: int
+    refunded: int = 0
+    cash_book: int = 0
+    breakage: int = 0
+    breakage_book: int = 0
+    forfeit: bool = False  # nothing is refunded
     trace: bytes = b""
 
 
-class GrantExpired(_Event, frozen=True, tag=22):
-    """Breakage at expiry + grace: debit grant, credit forfeited (rules B3, T3).
+class GrantExpired(_Event, frozen=True, tag=27):
+    """Breakage at expiry + grace: debit grant, credit forfeited (rules B3, T3); of a commitment,
+    its true-up: debit grant, credit true_up (rule D7).
 
-    Again for what a hold gives back later (rule D6).
+    Money: debit the grant's deferred or the payer's unbilled, credit breakage. Again for what a
+    hold gives back later (rule D6).
     """
 
     account: int
     grant: int
     amount: int
     forfeited_book: int
+    value: int = 0
+    breakage_book: int = 0
 
 
 class PlanDeclared(_Event, frozen=True, tag=30, eq=False):
@@ -539,6 +658,7 @@ class GrantRestored(_Event, frozen=True, tag=35):
     price_paid: int
     expires_at: int  # 0 = never
     book: int
+    deferred_book: int = 0  # 0 = it has no money side
 
 
 class BalanceAdjusted(_Event, frozen=True, tag=37):
@@ -752,12 +872,15 @@ class RecurringEnded(_Event, frozen=True, tag=75):
 class GrantReduced(_Event, frozen=True, tag=76):
     """A part of a grant taken back: debit grant, credit funding (rules B3, S1).
 
-    What a recurring grant had issued for the time after its end; never what is drawn or held.
+    What a recurring grant had issued for the time after its end; never what is drawn or held. Its
+    share of the price goes back from deferred to `cash_book`.
     """
 
     account: int
     grant: int
     amount: int
+    refunded: int = 0
+    cash_book: int = 0
 
 
 Event: TypeAlias = (
@@ -773,6 +896,10 @@ Event: TypeAlias = (
     | AccountReopened
     | AccountProfileUpdated
     | GrantIssued
+    | GrantStarted
+    | GrantRolledOver
+    | GrantReleased
+    | GrantCancelled
     | GrantVoided
     | GrantExpired
     | PlanDeclared

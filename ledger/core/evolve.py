@@ -15,6 +15,8 @@ from msgspec.structs import replace
 
 from ledger.core.books import Book, BooksUnbalanced
 from ledger.core.events import (
+    OF_A_GRANT,
+    OF_AN_ACCOUNT,
     AccountClosed,
     AccountClosedOut,
     AccountCreated,
@@ -26,6 +28,7 @@ from ledger.core.events import (
     AccountUnfrozen,
     AdjustmentNoted,
     AuthorizeDenied,
+    Backfill,
     BalanceAdjusted,
     BookKind,
     BookOpened,
@@ -33,10 +36,14 @@ from ledger.core.events import (
     ConfigurationApplied,
     Event,
     GivenBack,
+    GrantCancelled,
     GrantExpired,
     GrantIssued,
     GrantReduced,
+    GrantReleased,
     GrantRestored,
+    GrantRolledOver,
+    GrantStarted,
     GrantVoided,
     HoldAuthorized,
     HoldCharged,
@@ -60,10 +67,12 @@ from ledger.core.events import (
     UsageQuarantined,
     UsageRecorded,
     UsageReversed,
+    WriteOffKind,
     WriterOpened,
 )
-from ledger.core.limits import CORRECTED_A_FAMILY_MAX, PERIOD_GRACE_US
+from ledger.core.limits import CORRECTED_A_FAMILY_MAX
 from ledger.core.state import (
+    GRANT_CANCELLED,
     GRANT_EXPIRED,
     GRANT_OPEN,
     GRANT_VOIDED,
@@ -136,10 +145,14 @@ def usage_recorded(state: State, event: UsageRecorded) -> None:
             if grant is not None:
                 if piece.value:
                     grant.recognised += piece.value
+                    if book.value_book is not None:
+                        _recognise(book.value_book, used, piece.value)
                 if book.debits_posted + book.debits_pending >= book.credits_posted:
                     _exhausted(state, grant)
             elif piece.pot == _OVERAGE or piece.pot == _EXCESS_BILLED:
                 _add_overage(state.accounts[event.account], book.asset, event.period, amount)
+                if piece.value and book.value_book is not None:
+                    _recognise(book.value_book, used, piece.value)
             elif book.kind == _ADVANCE:
                 owes = True
         credited = 0
@@ -155,7 +168,7 @@ def usage_recorded(state: State, event: UsageRecorded) -> None:
                 f"credits {totals.credits_posted}"
             )
         if owes:
-            _owe(state, slices)
+            _owe(state, used.name, slices)
     if event.advances:
         position = state.accounts[event.account].totals
         for row, quantity in event.advances:
@@ -165,6 +178,18 @@ def usage_recorded(state: State, event: UsageRecorded) -> None:
         state.accounts[event.account].suspended += 1
     if event.key:  # an expiry that charges has none
         state.keys.newest[event.key] = state.locator
+
+
+def _recognise(value_book: Book, used: Book, value: int) -> None:
+    """Post the money of one slice: debit deferred or unbilled, credit revenue (rule B4)."""
+    revenues = used.revenues
+    assert revenues is not None, used
+    revenue = revenues[value_book.asset]
+    value_book.debits_posted += value
+    revenue.credits_posted += value
+    totals = value_book.totals
+    totals.debits_posted += value
+    totals.credits_posted += value
 
 
 def _capture(state: State, event: UsageRecorded) -> None:
@@ -202,11 +227,11 @@ def _take(state: State, hold: Hold, event: UsageCaptured) -> None:
         hold.estimate = hold.estimate.without(names, event.quantities)
 
 
-def _owe(state: State, slices: tuple[Slice, ...]) -> None:
+def _owe(state: State, product: str, slices: tuple[Slice, ...]) -> None:
     for piece in slices:
         book = state.books.accounts[piece.book]
         if book.kind == _ADVANCE:
-            _debt(state, book).add(piece.amount)
+            _debt(state, book).add(product, piece.amount)
 
 
 def _debt(state: State, advance: Book) -> Debt:
@@ -236,12 +261,32 @@ def _book_opened(state: State, event: BookOpened) -> None:
         event.book, event.tenant, event.kind, event.asset, event.owner, event.name
     )
     state.next_book = max(state.next_book, event.book + 1)
-    if event.kind == BookKind.ADVANCE:
-        state.accounts[event.owner].advance[event.asset] = book
-    elif event.kind == BookKind.OVERAGE:
-        state.accounts[event.owner].overage[event.asset] = book
-    elif event.kind != BookKind.GRANT:
-        state.house[(event.tenant, event.kind, event.asset, event.name)] = book
+    place_book(state, book)
+
+
+def place_book(state: State, book: Book) -> None:
+    """Let those find a book that use it: its account, the house, the books that it goes with."""
+    kind, asset = book.kind, book.asset
+    if kind in OF_A_GRANT:
+        return  # the grant names them
+    if kind not in OF_AN_ACCOUNT:
+        state.house[(book.tenant, kind, asset, book.name)] = book
+        if kind == BookKind.USED or kind == BookKind.REVENUE:
+            revenues = state.revenues.setdefault((book.tenant, book.name), {})
+            if kind == BookKind.USED:
+                book.revenues = revenues
+            else:
+                revenues[asset] = book
+        return
+    account = state.accounts[book.owner]
+    if kind == BookKind.ADVANCE:
+        account.advance[asset] = book
+    elif kind == BookKind.RECEIVABLE:
+        account.receivable[asset] = book
+    else:
+        (account.overage if kind == BookKind.OVERAGE else account.unbilled)[asset] = book
+        if kind == BookKind.OVERAGE:
+            book.value_book = account.unbilled.get(asset)
 
 
 def _account_created(state: State, event: AccountCreated) -> None:
@@ -317,13 +362,16 @@ def _account_closed_out(state: State, event: AccountClosedOut) -> None:
     for number in event.holds:
         _settle(state, state.holds[number], HOLD_RELEASED)
     for each in event.write_offs:
-        debit = books[each.debit]
-        state.books.transfer(debit, books[each.credit], each.amount)
-        grant = debit.grant
-        if grant is not None:
+        state.books.transfer(books[each.debit], books[each.credit], each.amount)
+        if each.kind == WriteOffKind.GRANT:
+            grant = state.grants[each.grant]
             grant.settled = GRANT_EXPIRED
             grant.unused += each.amount
             _retire(grant)
+        elif each.kind == WriteOffKind.BREAKAGE:
+            state.grants[each.grant].returned += each.amount
+        elif each.kind == WriteOffKind.ADVANCE:
+            _debt(state, books[each.credit]).repay("", each.amount, state.locator)
     account.closed_at = event.closed_at
     account.find_open_from()
     state.keys.add(event.key, state.locator)
@@ -376,8 +424,10 @@ def _account_profile_updated(state: State, event: AccountProfileUpdated) -> None
 
 def _grant_issued(state: State, event: GrantIssued) -> None:
     account = state.accounts[event.account]
-    book = state.books.accounts[event.book]
-    funding = state.books.accounts[event.funding_book]
+    books = state.books.accounts
+    book, funding = books[event.book], books[event.funding_book]
+    cash = books[event.cash_book] if event.cash_book else None
+    origin = state.grants[event.origin] if event.origin else None
     grant = Grant(
         event.grant,
         event.ordinal,
@@ -395,8 +445,18 @@ def _grant_issued(state: State, event: GrantIssued) -> None:
         book,
         funding,
         state.recorded_at,
+        frozenset(event.tags),
+        frozenset(event.attributes),
+        event.shared,
+        event.rollover,
+        event.metadata,
+        cash if origin is None else origin.cash,
+        event.origin,
     )
+    grant.scheduled = event.scheduled
     book.grant = grant
+    if event.deferred_book:
+        book.value_book = books[event.deferred_book]
     state.grants[event.grant] = grant
     state.next_grant = max(state.next_grant, event.grant + 1)
     family = state.families[account.root]
@@ -404,17 +464,19 @@ def _grant_issued(state: State, event: GrantIssued) -> None:
     if event.external_key:
         family.grant_keys[event.external_key] = event.grant
     account.grants.append(grant)
-    state.books.transfer(funding, book, event.amount)
-    _activate(grant)
-    if event.backfill:
-        advance = state.books.accounts[event.backfill_book]
-        state.books.transfer(book, advance, event.backfill)
-        grant.repaid = _debt(state, advance).repay(event.backfill, state.locator)
-        grant.recognised += event.backfill_value
-        if book.credits_posted == book.debits_posted:
-            _retire(grant)
-    if event.expires_at:
-        _set_timer(state, account, event.expires_at + PERIOD_GRACE_US, TIMER_GRANT, event.grant)
+    if event.pending:
+        state.books.reserve(funding, book, event.amount)
+    else:
+        if origin is not None:
+            _move_out(state, origin, event.amount, event.price_paid)
+        state.books.transfer(funding, book, event.amount)
+        if cash is not None and event.price_paid:
+            assert book.value_book is not None
+            _pay(account, cash, book.value_book, event.price_paid)
+        activate(grant)
+    _repay(state, grant, event.backfills)
+    for due in grant.dues():
+        _set_timer(state, account, due, TIMER_GRANT, event.grant)
     if event.key:
         state.keys.add(event.key, state.locator)
 
@@ -431,32 +493,36 @@ def _grant_restored(state: State, event: GrantRestored) -> None:
     grant.external_key = b""
     grant.book = state.books.accounts[event.book]
     grant.issued_at = state.recorded_at
-    grant.unused = 0
-    grant.recognised = 0
+    grant.unused = grant.cancelled = grant.given_back = grant.rolled = 0
+    grant.returned = grant.recognised = 0
+    grant.rolled_over = grant.scheduled = grant.forfeit = grant.chained = False
+    grant.origin = event.of
     grant.repaid = {}
     grant.recurring = 0
     grant.settled = GRANT_OPEN
     grant.after = None
     grant.book.grant = grant
+    if event.deferred_book:
+        grant.book.value_book = state.books.accounts[event.deferred_book]
     state.grants[event.grant] = grant
     state.next_grant = event.grant + 1
     state.families[grant.account.root].next_ordinal = event.ordinal + 1
     grant.account.grants.append(grant)
-    if event.expires_at:
-        due = event.expires_at + PERIOD_GRACE_US
+    for due in grant.dues():
         _set_timer(state, grant.account, due, TIMER_GRANT, event.grant)
 
 
 def _usage_reversed(state: State, event: UsageReversed) -> None:
     account = state.accounts[event.account]
     books = state.books.accounts
+    product = state.declared[event.plan].product
     amount = 0
     for piece in event.given_back:
         drawn = books[piece.drawn]
         amount += piece.amount
-        _give_back(state, event.used_book, piece)
+        _give_back(state, account, event.used_book, piece, product)
         if drawn.kind == _ADVANCE:
-            _debt(state, drawn).take(piece.debt, piece.amount)
+            _debt(state, drawn).take((piece.debt, product), piece.amount)
         elif drawn.kind == BookKind.OVERAGE:
             _move_back(account.overage_posted, (drawn.asset, event.period), piece.amount)
     for row, quantity in event.moves:
@@ -466,27 +532,40 @@ def _usage_reversed(state: State, event: UsageReversed) -> None:
     state.keys.add(event.key, state.locator)
 
 
-def _give_back(state: State, used_book: int, piece: GivenBack) -> None:
-    """Post the transfer, and take it off what the grant that had paid has drawn."""
+def _give_back(
+    state: State, account: Account, used_book: int, piece: GivenBack, product: str
+) -> None:
+    """Post the transfers, and take the draw off the grant that had paid: its units are here again,
+    or leave it undrawn with their money."""
     books = state.books.accounts
-    credited, source = books[piece.book], books[piece.drawn].grant
+    used, credited, source = books[used_book], books[piece.book], books[piece.drawn].grant
     grant = credited.grant
-    empty = credited.debits_posted == credited.credits_posted
-    state.books.transfer(books[used_book], credited, piece.amount)
-    if grant is not None and empty and grant.settled == GRANT_OPEN:
-        _activate(grant)
+    state.books.transfer(used, credited, piece.amount)
+    if grant is not None and not grant.chained and grant.settled == GRANT_OPEN:
+        activate(grant)
+    if piece.value and piece.money_book:
+        money_book = books[piece.money_book]
+        assert used.revenues is not None
+        _pay(account, used.revenues[money_book.asset], money_book, piece.value)
     if source is None:
         return
-    source.unused += piece.amount
     source.recognised -= piece.value
+    if piece.book == piece.drawn:
+        source.given_back += piece.amount
+    else:
+        source.unused += piece.amount
+        source.returned += piece.value
     if source.drawn < 0 or source.recognised < 0:
         raise BooksUnbalanced(
             f"entry {state.entry_seq}: more is given back than was drawn from grant {source.number}"
         )
     if piece.debt >= 0:
-        source.repaid[piece.debt] -= piece.amount
-        if source.repaid[piece.debt] == 0:
-            del source.repaid[piece.debt]
+        part = (piece.debt, product)
+        left = source.repaid[part] - piece.amount
+        if left:
+            source.repaid[part] = left
+        else:
+            del source.repaid[part]
 
 
 def _move_back(counters: dict[tuple[int, int], int], place: tuple[int, int], by: int) -> None:
@@ -520,16 +599,20 @@ def _balance_adjusted(state: State, event: BalanceAdjusted) -> None:
     books = state.books.accounts
     for piece in event.slices:
         book = books[piece.book]
-        state.books.transfer(book, books[event.used_book], piece.amount)
+        used = books[event.used_book]
+        state.books.transfer(book, used, piece.amount)
+        if piece.value and book.value_book is not None:
+            _recognise(book.value_book, used, piece.value)
         if book.grant is not None:
             book.grant.recognised += piece.value
             if book.available <= 0:
                 _exhausted(state, book.grant)
         elif book.kind == BookKind.OVERAGE:
             _add_overage(account, book.asset, event.period, piece.amount)
-    _owe(state, event.slices)
+    if event.slices:
+        _owe(state, books[event.used_book].name, event.slices)
     for back in event.given_back:
-        _give_back(state, event.used_book, back)
+        _give_back(state, account, event.used_book, back, "")
     state.keys.add(event.key, state.locator)
 
 
@@ -537,11 +620,90 @@ def _adjustment_noted(state: State, event: AdjustmentNoted) -> None:
     pass
 
 
-def _activate(grant: Grant) -> None:
+def _move_out(state: State, grant: Grant, amount: int, money: int) -> None:
+    """Let units leave a grant undrawn with their share of its price; the caller posts both."""
+    grant.unused += amount
+    grant.returned += money
+    if grant.book.debits_posted + amount == grant.book.credits_posted:
+        _retire(grant)
+
+
+def _pay(account: Account, debit: Book, credit: Book, money: int) -> None:
+    """Post money in from a customer, or back out; cash counts in lifetime value (rule H6)."""
+    if debit.totals is not credit.totals or money <= 0:
+        raise BooksUnbalanced(f"no transfer: {money} from book {debit.number} to {credit.number}")
+    debit.debits_posted += money
+    credit.credits_posted += money
+    debit.totals.debits_posted += money
+    debit.totals.credits_posted += money
+    paid = (debit.kind == BookKind.CASH) - (credit.kind == BookKind.CASH)
+    if paid:
+        account.lifetime[debit.asset] = account.lifetime.get(debit.asset, 0) + paid * money
+
+
+def _repay(state: State, grant: Grant, backfills: tuple[Backfill, ...]) -> None:
+    """Repay parts of the advance: debit grant, credit advance; recognise their money (B3, B4)."""
+    account = grant.account
+    for part in backfills:
+        advance = state.books.accounts[part.book]
+        debt = _debt(state, advance)
+        state.books.transfer(grant.book, advance, part.amount)
+        repaid = debt.repay(part.product, part.amount, state.locator)
+        for each, units in repaid.items():
+            grant.repaid[each] = grant.repaid.get(each, 0) + units
+        grant.recognised += part.value
+        value_book = grant.book.value_book
+        if part.value and value_book is not None:
+            revenue = state.revenues[(account.tenant, part.product)][value_book.asset]
+            state.books.transfer(value_book, revenue, part.value)
+    if backfills and grant.book.credits_posted == grant.book.debits_posted:
+        _retire(grant)
+
+
+def _grant_started(state: State, event: GrantStarted) -> None:
+    grant = state.grants[event.grant]
+    grant.scheduled = False
+    _repay(state, grant, event.backfills)
+
+
+def _grant_rolled_over(state: State, event: GrantRolledOver) -> None:
+    state.grants[event.grant].rolled_over = True
+    state.grants[event.grant].rolled += event.amount  # the entry that follows moves them
+
+
+def _grant_released(state: State, event: GrantReleased) -> None:
+    grant = state.grants[event.grant]
+    books = state.books
+    cash = grant.cash = books.accounts[event.cash_book]
+    assert grant.book.value_book is not None
+    _pay(grant.account, cash, grant.book.value_book, event.payment)
+    if event.amount:
+        books.release(grant.funding, grant.book, event.amount)
+        books.transfer(grant.funding, grant.book, event.amount)
+        if not grant.chained:
+            activate(grant)
+    _repay(state, grant, event.backfills)
+    state.keys.add(event.key, state.locator)
+
+
+def _grant_cancelled(state: State, event: GrantCancelled) -> None:
+    grant = state.grants[event.grant]
+    state.books.release(grant.funding, grant.book, event.amount)
+    grant.cancelled += event.amount
+    grant.returned += event.unpaid
+    if event.whole:
+        grant.settled = GRANT_CANCELLED
+    if event.key:
+        state.keys.add(event.key, state.locator)
+
+
+def activate(grant: Grant) -> None:
     """Let the grant pay; where in the order is for the comparator to say when next asked."""
     account = grant.account
     grant.after = account.first
+    grant.chained = True
     account.first = grant
+    account.sharing += grant.shared
     account.unordered = True
 
 
@@ -559,9 +721,14 @@ def _exhausted(state: State, grant: Grant) -> None:
 
 def _retire(grant: Grant) -> None:
     """Take a grant that has nothing left out of the chain, whose order stays."""
-    before = grant.account.first
+    if not grant.chained:
+        return
+    grant.chained = False
+    account = grant.account
+    account.sharing -= grant.shared
+    before = account.first
     if before is grant:
-        grant.account.first = grant.after
+        account.first = grant.after
         return
     while before is not None:
         if before.after is grant:
@@ -573,10 +740,14 @@ def _retire(grant: Grant) -> None:
 def _grant_voided(state: State, event: GrantVoided) -> None:
     grant = state.grants[event.grant]
     grant.settled = GRANT_VOIDED
-    if event.amount:
-        state.books.transfer(grant.book, grant.funding, event.amount)
-        grant.unused += event.amount
-    _retire(grant)
+    grant.forfeit = event.forfeit
+    _leave(
+        state,
+        grant,
+        (event.amount, grant.funding.number),
+        (event.refunded, event.cash_book),
+        (event.breakage, event.breakage_book),
+    )
     if event.key:
         state.keys.add(event.key, state.locator)
 
@@ -584,9 +755,23 @@ def _grant_voided(state: State, event: GrantVoided) -> None:
 def _grant_expired(state: State, event: GrantExpired) -> None:
     grant = state.grants[event.grant]
     grant.settled = GRANT_EXPIRED
-    if event.amount:
-        state.books.transfer(grant.book, state.books.accounts[event.forfeited_book], event.amount)
-        grant.unused += event.amount
+    units = (event.amount, event.forfeited_book)
+    _leave(state, grant, units, (event.value, event.breakage_book))
+
+
+def _leave(state: State, grant: Grant, units: tuple[int, int], *shares: tuple[int, int]) -> None:
+    """Post units that nobody drew to a book, and their shares of the price to others; of a grant
+    without a money side the shares are only noted. It pays no more."""
+    books = state.books.accounts
+    amount, to = units
+    if amount:
+        state.books.transfer(grant.book, books[to], amount)
+        grant.unused += amount
+    for money, book in shares:
+        grant.returned += money
+        if money and book:
+            assert grant.book.value_book is not None
+            _pay(grant.account, grant.book.value_book, books[book], money)
     _retire(grant)
 
 
@@ -594,6 +779,15 @@ def _grant_reduced(state: State, event: GrantReduced) -> None:
     grant = state.grants[event.grant]
     state.books.transfer(grant.book, grant.funding, event.amount)
     grant.unused += event.amount
+    grant.returned += event.refunded
+    if event.cash_book:
+        assert grant.book.value_book is not None
+        _pay(
+            grant.account,
+            grant.book.value_book,
+            state.books.accounts[event.cash_book],
+            event.refunded,
+        )
     _exhausted(state, grant)
 
 
@@ -720,6 +914,7 @@ def _hold_authorized(state: State, event: HoldAuthorized) -> None:
         if piece.pot == _OVERAGE:
             pending = account.overage_pending
             pending[plan.asset] = pending.get(plan.asset, 0) + piece.amount
+    lend(state, hold)
     _set_timer(state, account, event.expires_at, TIMER_HOLD, event.hold)
     state.keys.add(event.key, state.locator)
 
@@ -729,6 +924,16 @@ def _hold_extended(state: State, event: HoldExtended) -> None:
     hold.expires_at = event.expires_at
     _set_timer(state, hold.account, event.expires_at, TIMER_HOLD, event.hold)
     state.keys.add(event.key, state.locator)
+
+
+def lend(state: State, hold: Hold) -> None:
+    """Note with the owners of shared grants that a hold of an account below reserves units."""
+    for piece in hold.slices:
+        grant = state.books.accounts[piece.book].grant
+        if grant is not None and grant.account is not hold.account:
+            owner = grant.account
+            owner.lent[hold.number] = hold
+            owner.next_due = min(owner.next_due, hold.expires_at)
 
 
 def _unreserve(state: State, hold: Hold, piece: Slice, amount: int) -> None:
@@ -747,6 +952,9 @@ def _settle(state: State, hold: Hold, ended: int, taken: int = 0) -> None:
     account = hold.account
     left = 0
     for piece in hold.slices:
+        grant = state.books.accounts[piece.book].grant
+        if grant is not None:
+            grant.account.lent.pop(hold.number, None)
         if piece.amount:
             _unreserve(state, hold, piece, piece.amount)
             left += piece.amount
@@ -807,6 +1015,10 @@ _EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     AccountReopened: _account_reopened,
     AccountProfileUpdated: _account_profile_updated,
     GrantIssued: _grant_issued,
+    GrantStarted: _grant_started,
+    GrantRolledOver: _grant_rolled_over,
+    GrantReleased: _grant_released,
+    GrantCancelled: _grant_cancelled,
     GrantVoided: _grant_voided,
     GrantExpired: _grant_expired,
     PlanDeclared: _plan_declared,

@@ -1,24 +1,42 @@
-"""Deciding grants: issue, void, expire (rules B3, B4, D6, T3). Reads state, changes nothing."""
+"""Deciding grants: issue, void, and what time does to them: they take effect, roll over, expire
+(rules B3 to B5, D6, H6, T3). Reads state, changes nothing.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from ledger.core.commands import IssueGrant, VoidGrant
-from ledger.core.drawdown import house_book
+from ledger.core.drawdown import applies, house_book, open_book, owned_book
 from ledger.core.events import (
+    Backfill,
     BookKind,
-    BookOpened,
     Event,
+    GrantCancelled,
     GrantExpired,
     GrantIssued,
     GrantKind,
+    GrantReduced,
+    GrantRolledOver,
+    GrantStarted,
     GrantVoided,
 )
-from ledger.core.limits import INT64_MAX, PERIOD_GRACE_US, PRODUCTS_A_GRANT_MAX
+from ledger.core.limits import (
+    ATTRIBUTES_MAX,
+    INT64_MAX,
+    METADATA_MAX,
+    PAYMENT_WAIT_US,
+    PERIOD_GRACE_US,
+    PRODUCTS_A_GRANT_MAX,
+    TAGS_A_GRANT_MAX,
+)
 from ledger.core.outcomes import Known, Reason, Refusal
-from ledger.core.state import GRANT_OPEN, GRANT_VOIDED, NEVER, Account, Grant, Hold, State
+from ledger.core.shapes import Use
+from ledger.core.state import GRANT_EXPIRED, GRANT_OPEN, Account, Grant, Hold, State
 from ledger.core.usage import account_closed, recorded_before, unknown_account
+
+MANUAL = "manual"
+"""The source of funds where none is named."""
 
 
 def decide_issue(state: State, command: IssueGrant, out: list[Event]) -> Event | Known | Refusal:
@@ -50,28 +68,32 @@ def issue(state: State, account: Account, command: IssueGrant, out: list[Event])
     """Append what issues a grant that was found to be in order."""
     now = state.recorded_at
     effective_at = command.effective_at or now
-    source = BookKind.FUNDING if command.kind == GrantKind.PREPAID else BookKind.PROMOTION
-    name = "manual" if source == BookKind.FUNDING else ""
-    funding = house_book(state, account.tenant, source, command.asset, name, out)
-    book = state.next_book + len(out)
-    out.append(
-        BookOpened(book, account.tenant, BookKind.GRANT, command.asset, state.next_grant, "")
-    )
-    backfill, backfill_book, backfill_value = 0, 0, 0
-    advance = account.advance.get(command.asset)
-    if _repays(command, effective_at, now) and advance is not None and advance.owed > 0:
-        backfill = min(advance.owed, command.amount)
-        backfill_book = advance.number
-        backfill_value = command.price_paid * backfill // command.amount
+    number = state.next_grant
+    tenant, asset, paid = account.tenant, command.asset, command.price_paid
+    funding = _funding(state, account, command, out)
+    cash, deferred = _money_books(state, account, command, out)
+    book = open_book(state, tenant, BookKind.GRANT, asset, number, "", out)
+    backfills: tuple[Backfill, ...] = ()
+    if effective_at <= now and not command.pending:
+        backfills = _backfills(
+            state,
+            account,
+            command.kind,
+            asset,
+            lambda use: _is_for(command, use),
+            command.amount,
+            lambda amount: paid * amount // command.amount,
+        )
+        _open_revenues(state, tenant, command.price_asset if deferred else 0, backfills, out)
     issued = GrantIssued(
         command.key,
         account.number,
-        state.next_grant,
+        number,
         state.families[account.root].next_ordinal,
         command.kind,
-        command.asset,
+        asset,
         command.amount,
-        command.price_paid,
+        paid,
         command.price_asset,
         command.priority,
         effective_at,
@@ -81,18 +103,122 @@ def issue(state: State, account: Account, command: IssueGrant, out: list[Event])
         book,
         funding,
         1 if command.effective_at else 0,
-        backfill,
-        backfill_book,
-        backfill_value,
+        backfills,
+        command.tags,
+        command.attributes,
+        command.shared,
+        command.pending,
+        effective_at > now,
+        command.rollover,
+        command.metadata,
+        cash,
+        deferred,
+        0,
+        command.source,
         command.trace,
     )
     out.append(issued)
     return issued
 
 
-def _repays(command: IssueGrant, effective_at: int, now: int) -> bool:
-    """Whether the grant pays the account's advance: paid for, in force, for every product (H6)."""
-    return command.kind == GrantKind.PREPAID and effective_at <= now and not command.products
+def _funding(state: State, account: Account, command: IssueGrant, out: list[Event]) -> int:
+    """The book that is debited with the units (rule B3)."""
+    tenant, asset, kind = account.tenant, command.asset, command.kind
+    if kind == GrantKind.POSTPAID:
+        return open_book(state, tenant, BookKind.COMMITMENT, asset, state.next_grant, "", out)
+    if kind == GrantKind.PREPAID or command.price_paid:
+        source = command.source or MANUAL
+        return house_book(state, tenant, BookKind.FUNDING, asset, source, out)
+    return house_book(state, tenant, BookKind.PROMOTION, asset, "", out)
+
+
+def _money_books(
+    state: State, account: Account, command: IssueGrant, out: list[Event]
+) -> tuple[int, int]:
+    """Where its price comes from and where it waits for being earned (rules B4, B5): cash and
+    deferred; unbilled and deferred for an allowance, whose fee is still to be billed; for a
+    commitment, which is billed as it is drawn, none and unbilled. A gated one has no cash yet.
+    """
+    if command.price_paid == 0:
+        return 0, 0
+    tenant, money = account.tenant, command.price_asset
+    if command.kind == GrantKind.POSTPAID:
+        return 0, owned_book(state, BookKind.UNBILLED, account.unbilled, account, money, out)
+    cash = 0
+    if command.kind == GrantKind.ALLOWANCE:
+        cash = owned_book(state, BookKind.UNBILLED, account.unbilled, account, money, out)
+    elif not command.pending:
+        source = command.source or MANUAL
+        cash = house_book(state, tenant, BookKind.CASH, money, source, out)
+    deferred = open_book(state, tenant, BookKind.DEFERRED, money, state.next_grant, "", out)
+    return cash, deferred
+
+
+def _is_for(command: IssueGrant, use: Use) -> bool:
+    if command.attributes:
+        return False  # an advance does not say what its usage bore
+    if not command.products and not command.tags:
+        return True
+    return use.product in command.products or not use.tags.isdisjoint(command.tags)
+
+
+def _backfills(
+    state: State,
+    account: Account,
+    kind: GrantKind,
+    asset: int,
+    is_for: Callable[[Use], bool],
+    amount: int,
+    value_of: Callable[[int], int],
+) -> tuple[Backfill, ...]:
+    """What a grant of `amount` units repays of the advance, the oldest of its products first; free
+    ones only where the policy says so (rules B3, H6). `value_of` units drawn is money in all.
+    """
+    advance = account.advance.get(asset)
+    if advance is None or advance.owed <= 0:
+        return ()
+    if kind == GrantKind.PROMOTIONAL and not account.policy.promotional_backfills:
+        return ()
+    card = state.catalog.card(account.card_key)
+    repaid: dict[str, int] = {}
+    left = amount
+    for product, owed in account.debt[asset].parts():
+        if left and is_for(card.use_at(product, state.recorded_at)):
+            take = min(owed, left)
+            repaid[product] = repaid.get(product, 0) + take
+            left -= take
+    parts: list[Backfill] = []
+    drawn = 0
+    for product, take in repaid.items():
+        value = value_of(drawn + take) - value_of(drawn)
+        parts.append(Backfill(advance.number, product, take, value))
+        drawn += take
+    return tuple(parts)
+
+
+def _open_revenues(
+    state: State, tenant: int, money: int, backfills: Sequence[Backfill], out: list[Event]
+) -> None:
+    for part in backfills:
+        if money and part.value:
+            house_book(state, tenant, BookKind.REVENUE, money, part.product, out)
+
+
+def backfills_of(state: State, grant: Grant, amount: int, out: list[Event]) -> tuple[Backfill, ...]:
+    """What a grant that is there already repays with `amount` units that become available."""
+    recognised = grant.recognised
+    parts = _backfills(
+        state,
+        grant.account,
+        grant.kind,
+        grant.asset,
+        lambda use: not grant.attributes and applies(grant, use),
+        amount,
+        lambda drawn: recognised + grant.value_of(drawn),
+    )
+    money = grant.price_asset if grant.book.value_book is not None else 0
+    _open_revenues(state, grant.account.tenant, money, parts, out)
+    return parts
 
 
 def invalid_grant(state: State, account: Account, command: IssueGrant) -> Refusal | None:
@@ -127,63 +253,275 @@ def invalid_grant(state: State, account: Account, command: IssueGrant) -> Refusa
             str(command.price_paid),
             "a promotional grant is free (rule B5)",
         )
-    if len(command.products) > PRODUCTS_A_GRANT_MAX:
+    if command.kind == GrantKind.POSTPAID and not command.price_paid:
         return Refusal(
             Reason.AMOUNT_INVALID,
-            "products",
-            str(len(command.products)),
-            f"a grant names at most {PRODUCTS_A_GRANT_MAX} products",
+            "price_paid",
+            "0",
+            "a postpaid commitment has a price: what its whole amount is billed at",
         )
+    if command.pending and not (command.kind == GrantKind.PREPAID and command.price_paid):
+        return Refusal(
+            Reason.GATE_INVALID,
+            "gated",
+            "true",
+            "only a prepaid grant with a price waits for its payment (rule F1)",
+        )
+    for field, given, most in (
+        ("products", len(command.products), PRODUCTS_A_GRANT_MAX),
+        ("tags", len(command.tags), TAGS_A_GRANT_MAX),
+        ("attributes", len(command.attributes), ATTRIBUTES_MAX),
+        ("metadata", len(command.metadata), METADATA_MAX),
+    ):
+        if given > most:
+            message = f"a grant names at most {most}"
+            return Refusal(Reason.AMOUNT_INVALID, field, str(given), message)
+    return _invalid_rollover(command)
+
+
+def _invalid_rollover(command: IssueGrant) -> Refusal | None:
+    rollover = command.rollover
+    if rollover is None:
+        return None
+    faults = (
+        (not command.expires_at, "rollover", "no expiry", "what never expires never rolls over"),
+        (
+            not 0 <= rollover.numerator <= rollover.denominator <= INT64_MAX
+            or rollover.denominator == 0,
+            "rollover.fraction",
+            f"{rollover.numerator}/{rollover.denominator}",
+            "the fraction that rolls over is from 0 to 1",
+        ),
+        (
+            not -1 <= rollover.cap <= INT64_MAX,
+            "rollover.cap",
+            str(rollover.cap),
+            "a cap is from 0 to 2^63 - 1, or absent",
+        ),
+        (
+            not 0 <= rollover.lifetime <= INT64_MAX - command.expires_at,
+            "rollover.lifetime_us",
+            str(rollover.lifetime),
+            "it lives for a time after the old expiry; 0 = without end",
+        ),
+        (
+            rollover.again and not rollover.lifetime,
+            "rollover.again",
+            "true",
+            "what never expires never rolls over again",
+        ),
+    )
+    for wrong, field, value, message in faults:
+        if wrong:
+            return Refusal(Reason.ROLLOVER_INVALID, field, value, message)
     return None
 
 
+def grant_of(state: State, account: int, number: int) -> Grant | Refusal:
+    """An account's grant that is not settled, or why there is none."""
+    grant = state.grants.get(number)
+    if grant is None or grant.account.number != account:
+        return Refusal(
+            Reason.GRANT_UNKNOWN, "grant_id", str(number), "the account has no such grant"
+        )
+    if grant.settled:
+        return Refusal(
+            Reason.GRANT_SETTLED,
+            "grant_id",
+            str(number),
+            "the grant is voided, cancelled or expired already",
+        )
+    return grant
+
+
 def decide_void(state: State, command: VoidGrant, out: list[Event]) -> Event | Known | Refusal:
-    """Reverse the issue for what is left and not held (rules B3, D6)."""
+    """Reverse the issue for what is left and not held, and what pends (rules B3, B4, D6)."""
     known = recorded_before(state, command.key)
     if known is not None:
         return known
     account = state.accounts.get(command.account)
     if account is None:
         return unknown_account(command.account)
-    grant = state.grants.get(command.grant)
-    if grant is None or grant.account.number != command.account:
-        return Refusal(
-            Reason.GRANT_UNKNOWN, "grant_id", str(command.grant), "the account has no such grant"
-        )
-    if grant.settled:
-        return Refusal(
-            Reason.GRANT_SETTLED,
-            "grant_id",
-            str(command.grant),
-            "the grant is voided or expired already",
-        )
-    voided = GrantVoided(
-        command.key, account.number, grant.number, grant.book.available, command.trace
-    )
+    grant = grant_of(state, command.account, command.grant)
+    if isinstance(grant, Refusal):
+        return grant
+    if grant.pending:
+        out.append(_cancelled(grant))
+    voided = _voided(state, grant, command.key, command.forfeit, command.trace, out)
     out.append(voided)
     return voided
 
 
-def expire(state: State, grant: Grant, out: list[Event]) -> None:
-    """Post the breakage of a grant whose grace has ended (rule T3)."""
-    assert grant.expires_at != NEVER
+def _voided(
+    state: State, grant: Grant, key: bytes, forfeit: bool, trace: bytes, out: list[Event]
+) -> GrantVoided:
+    """What is available goes back to where it came from; of its price at most P x left / A goes
+    back to cash, and what rounding leaves of the last part is breakage (rules B4, F2)."""
+    amount = grant.book.available
+    return _void_of(state, grant, amount, key, forfeit, trace, out)
+
+
+def _void_of(
+    state: State,
+    grant: Grant,
+    amount: int,
+    key: bytes,
+    forfeit: bool,
+    trace: bytes,
+    out: list[Event],
+) -> GrantVoided:
+    whole = grant.rest_of(amount) if not grant.pending else grant.share_of(amount)
+    refunded = 0 if forfeit else grant.share_of(amount)
+    breakage = whole - refunded
+    cash = breakage_book = 0
+    if grant.kind == GrantKind.POSTPAID:
+        refunded, breakage = whole, 0  # it was never paid, and is not to be
+    elif grant.book.value_book is not None:
+        cash = grant.cash.number if grant.cash is not None and refunded else 0
+        breakage_book = _breakage(state, grant, out) if breakage else 0
+    return GrantVoided(
+        key,
+        grant.account.number,
+        grant.number,
+        amount,
+        refunded,
+        cash,
+        breakage,
+        breakage_book,
+        forfeit,
+        trace,
+    )
+
+
+def _breakage(state: State, grant: Grant, out: list[Event]) -> int:
+    tenant = grant.account.tenant
+    return house_book(state, tenant, BookKind.BREAKAGE, grant.price_asset, "", out)
+
+
+def _cancelled(grant: Grant, key: bytes = b"", trace: bytes = b"") -> GrantCancelled:
+    """What pends of a grant is never paid for: with it goes that part of the price (rule F1)."""
+    deferred = grant.book.value_book
+    assert deferred is not None, grant.number
+    unpaid = grant.price_paid - deferred.credits_posted
+    whole = grant.pending == grant.amount
+    return GrantCancelled(
+        key, grant.account.number, grant.number, grant.pending, unpaid, whole, trace
+    )
+
+
+def reduced(grant: Grant, amount: int) -> GrantReduced:
+    """A part of what is available taken back, with its share of the price (rules S1, F2)."""
+    refunded = grant.share_of(amount)
+    cash = 0
+    if refunded and grant.cash is not None and grant.kind != GrantKind.POSTPAID:
+        cash = grant.cash.number
+    return GrantReduced(grant.account.number, grant.number, amount, refunded, cash)
+
+
+# -- what time does --------------------------------------------------------------------------------
+
+
+def grant_is_due(grant: Grant, now: int) -> bool:
+    """Whether time has made something due on it."""
+    return any(due <= now for due in grant.dues())
+
+
+def settle_grant(state: State, grant: Grant, out: list[Event]) -> None:
+    """Post the first that time has made due on a grant, as an entry of its own (rules F1, T3)."""
+    now = state.recorded_at
+    if grant.scheduled and grant.effective_at <= now:
+        gone = grant.settled or grant.expires_at <= now
+        amount = 0 if gone else grant.book.available
+        parts = backfills_of(state, grant, amount, out)
+        out.append(GrantStarted(grant.account.number, grant.number, parts))
+    elif grant.pending and grant.issued_at + PAYMENT_WAIT_US <= now:
+        out.append(_cancelled(grant))
+    elif grant.rollover is not None and not grant.rolled_over and grant.expires_at <= now:
+        _roll_over(state, grant, grant.book.available, out)
+    else:
+        _expire(state, grant, grant.book.available, out)
+
+
+def _roll_over(state: State, grant: Grant, unheld: int, out: list[Event]) -> None:
+    """min(unheld rest x fraction, cap), rounded down, is issued anew with its share of the price;
+    it rolls over again only where the terms say so (rule T3)."""
+    terms = grant.rollover
+    assert terms is not None
+    amount = unheld * terms.numerator // terms.denominator
+    if terms.cap >= 0:
+        amount = min(amount, terms.cap - grant.rolled)
+    value = grant.share_of(amount)
+    account = grant.account
+    out.append(GrantRolledOver(account.number, grant.number, amount, value))
+    if amount == 0:
+        return
+    number = state.next_grant
+    old = grant.book
+    deferred = cash = 0
+    if grant.kind == GrantKind.POSTPAID:
+        deferred = old.value_book.number if old.value_book is not None else 0
+    elif old.value_book is not None and value:
+        cash = old.value_book.number
+        money = old.value_book.asset
+        deferred = open_book(state, account.tenant, BookKind.DEFERRED, money, number, "", out)
+    book = open_book(state, account.tenant, BookKind.GRANT, grant.asset, number, "", out)
+    out.append(
+        GrantIssued(
+            b"",
+            account.number,
+            number,
+            state.families[account.root].next_ordinal,
+            grant.kind,
+            grant.asset,
+            amount,
+            value,
+            grant.price_asset,
+            grant.priority,
+            grant.expires_at,
+            grant.expires_at + terms.lifetime if terms.lifetime else 0,
+            tuple(sorted(grant.products)),
+            b"",
+            book,
+            old.number,
+            1,
+            (),
+            tuple(sorted(grant.tags)),
+            tuple(sorted(grant.attributes)),
+            grant.shared,
+            False,
+            False,
+            terms if terms.again else None,
+            grant.metadata,
+            cash,
+            deferred,
+            grant.number,
+        )
+    )
+
+
+def _expire(state: State, grant: Grant, amount: int, out: list[Event]) -> None:
+    """Post the breakage of a grant whose grace has ended, or a commitment's true-up (T3, D7)."""
     assert state.recorded_at >= grant.expires_at + PERIOD_GRACE_US
-    forfeited = house_book(state, grant.account.tenant, BookKind.FORFEITED, grant.asset, "", out)
-    out.append(GrantExpired(grant.account.number, grant.number, grant.book.available, forfeited))
+    postpaid = grant.kind == GrantKind.POSTPAID
+    kind = BookKind.TRUE_UP if postpaid else BookKind.FORFEITED
+    forfeited = house_book(state, grant.account.tenant, kind, grant.asset, "", out)
+    value = grant.share_of(amount) if grant.pending else grant.rest_of(amount)
+    breakage = _breakage(state, grant, out) if value and grant.book.value_book is not None else 0
+    out.append(GrantExpired(grant.account.number, grant.number, amount, forfeited, value, breakage))
 
 
 def follow_up(state: State, returned: list[tuple[Grant, int]], out: list[Event]) -> None:
     """What a hold gives back to a grant that ended meanwhile goes where its rest went (rule D6)."""
     for grant, amount in returned:
-        if amount == 0 or grant.settled == GRANT_OPEN:
+        if amount == 0:
             continue
-        if grant.settled == GRANT_VOIDED:
-            out.append(GrantVoided(b"", grant.account.number, grant.number, amount))
+        if grant.settled == GRANT_OPEN:
+            if grant.rolled_over:
+                _roll_over(state, grant, amount, out)
+        elif grant.settled == GRANT_EXPIRED:
+            _expire(state, grant, amount, out)
         else:
-            forfeited = house_book(
-                state, grant.account.tenant, BookKind.FORFEITED, grant.asset, "", out
-            )
-            out.append(GrantExpired(grant.account.number, grant.number, amount, forfeited))
+            out.append(_void_of(state, grant, amount, b"", grant.forfeit, b"", out))
 
 
 def returned_by(state: State, hold: Hold, taken: Sequence[int]) -> list[tuple[Grant, int]]:

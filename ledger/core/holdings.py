@@ -7,8 +7,8 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ledger.core.books import Book
-from ledger.core.events import GrantKind, PlanDeclared, Pot, RecurringTerms, Slice
-from ledger.core.limits import INT64_MAX
+from ledger.core.events import GrantKind, PlanDeclared, Pot, RecurringTerms, Rollover, Slice
+from ledger.core.limits import INT64_MAX, PAYMENT_WAIT_US, PERIOD_GRACE_US
 
 if TYPE_CHECKING:
     from ledger.core.state import Account
@@ -23,6 +23,7 @@ GrantOrder: TypeAlias = tuple[int | Fraction, ...]
 GRANT_OPEN = 0
 GRANT_VOIDED = 1
 GRANT_EXPIRED = 2
+GRANT_CANCELLED = 3  # its payment never came (rule F1)
 
 
 class Grant:
@@ -33,16 +34,25 @@ class Grant:
         "after",
         "amount",
         "asset",
+        "attributes",
         "book",
+        "cancelled",
+        "cash",
+        "chained",
         "effective_at",
         "expires_at",
         "external_key",
+        "forfeit",
         "funding",
+        "given_back",
         "issued_at",
         "kind",
+        "limited",
+        "metadata",
         "number",
         "order",
         "ordinal",
+        "origin",
         "price_asset",
         "price_paid",
         "priority",
@@ -50,7 +60,14 @@ class Grant:
         "recognised",
         "recurring",
         "repaid",
+        "returned",
+        "rolled",
+        "rolled_over",
+        "rollover",
+        "scheduled",
         "settled",
+        "shared",
+        "tags",
         "unused",
     )
 
@@ -72,6 +89,13 @@ class Grant:
         book: Book,
         funding: Book,
         issued_at: int,
+        tags: frozenset[str],
+        attributes: frozenset[tuple[str, str]],
+        shared: bool,
+        rollover: Rollover | None,
+        metadata: tuple[tuple[str, str], ...],
+        cash: Book | None,
+        origin: int,
     ) -> None:
         self.number = number
         self.ordinal = ordinal
@@ -84,69 +108,132 @@ class Grant:
         self.priority = priority
         self.effective_at = effective_at
         self.expires_at = expires_at  # NEVER where it has none
-        self.products = products  # empty = every product
+        self.products = products  # with tags: what it may pay for; both empty = every product
+        self.tags = tags
+        self.attributes = attributes  # that usage must bear
+        self.limited = bool(products or tags or attributes)
+        self.shared = shared  # with the account's whole subtree
+        self.rollover = rollover
+        self.metadata = metadata
+        self.cash = cash  # the money book that its price came from; None = it has no money side
+        self.origin = origin  # the grant that it was part of; 0 = none
         self.external_key = external_key
         self.book = book
         self.funding = funding
         self.issued_at = issued_at
-        self.unused = 0  # units debited that are not drawn: voided, expired, or given back since
-        self.repaid: dict[int, int] = {}  # run of the account's debt -> units of it that this paid
-        self.recognised = 0  # money, net: floor(P x drawn / A)
+        self.unused = 0  # units that left undrawn: voided, refunded, expired, rolled over
+        self.given_back = 0  # units that were drawn and are here again (rule D3)
+        # Part of the account's debt (run, product) -> units of it that this paid.
+        self.repaid: dict[tuple[int, str], int] = {}
+        self.cancelled = 0  # units that were never paid for (rule F1)
+        self.returned = 0  # money that left with both
+        self.recognised = 0  # money that draws have recognised
+        self.rolled = 0  # units of `unused` that rolled over
+        self.rolled_over = False  # that has happened, with or without units
+        self.scheduled = False  # it has yet to take effect, by an entry of its own
         self.settled = GRANT_OPEN
         self.recurring = 0  # the recurring grant that issued it
+        self.forfeit = False  # it was voided without a refund
+        self.chained = False  # whether it is among those of its account with units left
         self.order: GrantOrder | None = None  # where the account's comparator puts it
         self.after: Grant | None = None  # the next one of the account with units left
 
     @property
     def drawn(self) -> int:
-        """Units that usage and backfill have taken."""
-        return self.book.debits_posted - self.unused
+        """Units that usage and backfill have taken, and not given back since."""
+        return self.book.debits_posted - self.unused - self.given_back
+
+    @property
+    def whole(self) -> int:
+        """Units that the rest of the price is for."""
+        return self.amount - self.unused - self.cancelled
+
+    @property
+    def pending(self) -> int:
+        """Units that wait for their payment (rule F1)."""
+        return self.book.credits_pending
 
     def value_of(self, amount: int) -> int:
-        """Money that drawing `amount` more units recognises (rule B4): exact over the grant."""
+        """Money that drawing `amount` more units recognises (rule B4): exact over the grant.
+
+        What left undrawn took its share of the price along: the rest is spread over the rest.
+        """
         if self.price_paid == 0:
             return 0
-        drawn = self.book.debits_posted - self.unused + amount
-        return self.price_paid * drawn // self.amount - self.recognised
+        drawn = self.book.debits_posted - self.unused - self.given_back + amount
+        return (self.price_paid - self.returned) * drawn // self.whole - self.recognised
+
+    def share_of(self, amount: int) -> int:
+        """Money that `amount` units take along that leave undrawn: at most P x left / A, rounded
+        down (rules T3, F2); of all that is left, that and the rest is what `rest_of` says."""
+        if self.price_paid == 0 or amount == 0:
+            return 0
+        return (self.price_paid - self.returned) * amount // self.whole
+
+    def rest_of(self, amount: int) -> int:
+        """Money that is left when `amount` units, all that may yet be drawn, leave."""
+        if self.drawn + amount < self.whole:
+            return self.share_of(amount)
+        return self.price_paid - self.returned - self.recognised
+
+    def dues(self) -> list[int]:
+        """When time does something to it: it takes effect, its payment has not come, it rolls over,
+        its grace ends (rules F1, T3)."""
+        dues: list[int] = []
+        if self.scheduled:
+            dues.append(self.effective_at)
+        if self.book.credits_pending:
+            dues.append(self.issued_at + PAYMENT_WAIT_US)
+        if self.expires_at != NEVER and not self.settled:
+            if self.rollover is not None and not self.rolled_over:
+                dues.append(self.expires_at)
+            dues.append(self.expires_at + PERIOD_GRACE_US)
+        return dues
 
 
 class Debt:
-    """What an account's advance of one asset owes, in runs that the grants that repaid it part.
+    """What an account's advance of one asset owes: by product, in runs that the grants that repaid
+    it part.
 
-    A run is named by the locator of the entry that repaid last before it (0 = none had). Whose debt
-    was repaid first is the oldest run's; within a run it is all one (rules B3, D3).
+    A run is named by the locator of the entry that repaid last before it (0 = none had). The oldest
+    run is repaid first; within a run and a product it is all one (rules B3, D3, H6).
     """
 
     __slots__ = ("owed", "run")
 
     def __init__(self) -> None:
         self.run = 0  # that new debt adds to
-        self.owed: dict[int, int] = {}  # run -> units still owed, oldest first
+        self.owed: dict[tuple[int, str], int] = {}  # (run, product) -> units, oldest first
 
-    def add(self, amount: int) -> None:
+    def add(self, product: str, amount: int) -> None:
         """More is owed."""
-        self.owed[self.run] = self.owed.get(self.run, 0) + amount
+        part = (self.run, product)
+        self.owed[part] = self.owed.get(part, 0) + amount
 
-    def repay(self, amount: int, locator: int) -> dict[int, int]:
-        """The entry at `locator` repays, oldest first: how much of each run."""
-        repaid: dict[int, int] = {}
-        for run in sorted(self.owed):
-            taken = min(amount, self.owed[run])
-            amount -= taken
-            repaid[run] = taken
-            self.take(run, taken)
-            if amount == 0:
-                break
+    def parts(self) -> list[tuple[str, int]]:
+        """(product, units), oldest first; a product may come again in a later run."""
+        return [(product, units) for (_, product), units in self.owed.items()]
+
+    def repay(self, product: str, amount: int, locator: int) -> dict[tuple[int, str], int]:
+        """The entry at `locator` repays the oldest of a product ("" = of any): how much of each."""
+        repaid: dict[tuple[int, str], int] = {}
+        for part in list(self.owed):
+            if amount and product in ("", part[1]):
+                taken = min(amount, self.owed[part])
+                amount -= taken
+                repaid[part] = taken
+                self.take(part, taken)
+        assert amount == 0, f"{amount} more is repaid than is owed for {product!r}"
         self.run = locator
         return repaid
 
-    def take(self, run: int, amount: int) -> None:
-        """So much less is owed of a run."""
-        left = self.owed[run] - amount
+    def take(self, part: tuple[int, str], amount: int) -> None:
+        """So much less is owed of a part."""
+        left = self.owed[part] - amount
         if left:
-            self.owed[run] = left
+            self.owed[part] = left
         else:
-            del self.owed[run]
+            del self.owed[part]
 
 
 class Corrected:

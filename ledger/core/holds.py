@@ -10,7 +10,13 @@ from typing import NamedTuple
 
 from ledger.core.catalog import Bound
 from ledger.core.commands import AuthorizeHold, CaptureHold, ExtendHold, ReleaseHold
-from ledger.core.drawdown import applicable, draw, from_first_grant, overdraft_headroom
+from ledger.core.drawdown import (
+    applicable,
+    draw,
+    from_first_grant,
+    open_revenue,
+    overdraft_headroom,
+)
 from ledger.core.events import (
     AdjustmentNoted,
     AuthorizeDenied,
@@ -35,7 +41,7 @@ from ledger.core.limits import (
     INT64_MAX,
 )
 from ledger.core.outcomes import Known, Reason, Refusal
-from ledger.core.shapes import Shape
+from ledger.core.shapes import Shape, Use
 from ledger.core.state import HOLD_EXPIRED, Account, Grant, Hold, State
 from ledger.core.usage import (
     NO_TOTALS,
@@ -107,20 +113,20 @@ def assess(
         return rating_fault(fault)
     if total > INT64_MAX:
         return overflow(state, bound, total)
-    available = applicable(account, bound.asset, shape.product, now)
+    available = applicable(account, bound.asset, bound.use, now)
     if account.policy.holds_overdraft:
         available += overdraft_headroom(account, bound.asset)
     found = Assessment(bound, total, charges, available)
     if UNPRICED in charges:
         found.denied = Reason.UNPRICED
     elif total:
-        whole = from_first_grant(account, bound.asset, shape.product, total, now)
+        whole = from_first_grant(account, bound.asset, bound.use, total, now)
         if whole is not None:
             found.slices = (whole,)
             return found
         period = state.months.start_of(now)
         drawn = draw(
-            state, account, bound.asset, shape.product, total, now, period, found.opened, False
+            state, account, bound.asset, bound.use, total, now, period, found.opened, False
         )
         found.uses_debt = drawn.uses_debt
         found.slices = tuple(drawn.slices)
@@ -129,9 +135,9 @@ def assess(
     return found
 
 
-def available_to(account: Account, asset: int, product: str, now: int) -> int:
-    """Units that `product` may use now: applicable grants and overdraft headroom (rule B6)."""
-    return applicable(account, asset, product, now) + overdraft_headroom(account, asset)
+def available_to(account: Account, asset: int, use: Use, now: int) -> int:
+    """Units that such usage may draw now: applicable grants and overdraft headroom (rule B6)."""
+    return applicable(account, asset, use, now) + overdraft_headroom(account, asset)
 
 
 def decide_authorize(
@@ -398,11 +404,10 @@ def _charge(
     over_limit = 0
     used = used_book(state, bound, out) if total else 0
     if left:
-        found = draw(
-            state, account, bound.asset, bound.declaration.product, left, at, period, out, True
-        )
+        found = draw(state, account, bound.asset, bound.use, left, at, period, out, True)
         slices = _merged(state, slices, found.slices)
         over_limit = found.over_limit
+    open_revenue(state, account.tenant, bound.declaration.product, slices, out)
     return Charge(charges, advances, closed, period, used, tuple(slices), tuple(taken), over_limit)
 
 

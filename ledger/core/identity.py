@@ -152,9 +152,16 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
             "expires_at",
             "products",
             "external_key",
+            "source",
+            "tags",
+            "attributes",
+            "shared",
+            "pending",
+            "rollover",
+            "metadata",
         ),
     ),
-    VoidGrant: ((GrantVoided,), ("account", "grant")),
+    VoidGrant: ((GrantVoided,), ("account", "grant", "forfeit")),
     StartRecurring: (
         (RecurringStarted,),
         ("account", "terms", "external_key", "ends_at"),
@@ -280,6 +287,7 @@ _WIRE_NAMES = {
     "profile": "metadata",
     "texts": "reason",
     "note": "reason",
+    "pending": "gated",
 }
 
 

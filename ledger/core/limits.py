@@ -27,6 +27,7 @@ CORRECTION_WINDOW_US: Final = 400 * DAY_US  # rule D3: older usage is adjusted b
 RESTORED_LIFETIME_US: Final = 30 * DAY_US  # rule D3: what a restored grant lasts at least
 CORRECTED_A_FAMILY_MAX: Final = 65_536
 """Usage events of one family that were corrected within the window; x ~300 B = 20 MB."""
+PAYMENT_WAIT_US: Final = 7 * DAY_US  # rule F1: a pending grant is cancelled then
 
 HOLD_LIFETIME_DEFAULT_US: Final = 15 * MINUTE_US  # rule H1
 HOLD_LIFETIME_MAX_US: Final = DAY_US  # rule H1: from the authorisation, however often extended
@@ -50,6 +51,8 @@ RECURRING_AN_ACCOUNT_MAX: Final = 1_000  # recurring grants, ended ones too; x ~
 PERIOD_UNITS_MAX: Final = 120  # weeks, months, quarters or years of one period
 ANCHOR_MAX_US: Final = 7_258_118_400_000_000  # 1 January 2200, of anchors, starts and ends
 EXPIRES_AFTER_MAX_US: Final = 3_660 * DAY_US  # from a period's end to the expiry of its grant
+TAGS_A_GRANT_MAX: Final = 100
+METADATA_MAX: Final = 16  # pairs of a grant, each as large as an attribute
 DEPTH_MAX: Final = 16  # accounts from a root to its deepest descendant
 
 KEYS_IN_MEMORY_MAX: Final = 2_000_000  # x ~190 B = 380 MB of memory

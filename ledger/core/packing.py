@@ -17,14 +17,23 @@ import msgspec
 from ledger.core.books import AssetTotals, Book
 from ledger.core.catalog import Catalog
 from ledger.core.events import (
+    OF_A_GRANT,
     AccountPolicy,
     BookKind,
     GrantKind,
     PlanDeclared,
     RecurringTerms,
+    Rollover,
     Slice,
 )
-from ledger.core.evolve import inherit_frozen, inherited_card, inherited_comparator
+from ledger.core.evolve import (
+    activate,
+    inherit_frozen,
+    inherited_card,
+    inherited_comparator,
+    lend,
+    place_book,
+)
 from ledger.core.state import (
     GRANT_OPEN,
     NEVER,
@@ -75,7 +84,8 @@ class PackedAccount(msgspec.Struct, array_like=True, gc=False):
     freeze_cause: int
     profile_version: int
     profile_at: int
-    debt: list[tuple[int, int, list[tuple[int, Wide]]]] = []  # asset, its run, (run, owed)
+    debt: list[tuple[int, int, list[tuple[int, str, Wide]]]]  # asset, its run, parts
+    lifetime: list[tuple[int, Wide]]  # by money asset
 
 
 class PackedBook(msgspec.Struct, array_like=True, gc=False):
@@ -88,6 +98,7 @@ class PackedBook(msgspec.Struct, array_like=True, gc=False):
     counters: tuple[Wide, Wide, Wide, Wide]
     tenant: int = 0  # of a house book; a family's are its own tenant's
     name: str = ""
+    value_book: int = 0  # what pays in money for what is drawn from it
 
 
 class PackedGrant(msgspec.Struct, array_like=True, gc=False):
@@ -112,8 +123,22 @@ class PackedGrant(msgspec.Struct, array_like=True, gc=False):
     unused: int
     recognised: int
     settled: int
-    repaid: list[tuple[int, int]] = []  # (run of the debt, units)
-    recurring: int = 0
+    repaid: list[tuple[int, str, int]]  # parts of the debt: run, product, units
+    given_back: int
+    tags: list[str]
+    attributes: list[tuple[str, str]]
+    shared: bool
+    rollover: Rollover | None
+    metadata: tuple[tuple[str, str], ...]
+    cash: int
+    origin: int
+    cancelled: int
+    returned: int
+    rolled: int
+    rolled_over: bool
+    scheduled: bool
+    forfeit: bool
+    recurring: int
 
 
 class PackedRecurring(msgspec.Struct, array_like=True, gc=False):
@@ -242,9 +267,7 @@ def pack_family(state: State, root: int, settled_before: int) -> bytes:
     accounts = state.family_accounts(root)
     books: list[Book] = []
     for account in accounts:
-        books.extend(account.advance[asset] for asset in sorted(account.advance))
-        books.extend(account.overage[asset] for asset in sorted(account.overage))
-        books.extend([grant.book for grant in account.grants])
+        books.extend(_books_of(account))
     return _encode(
         PackedFamily(
             root,
@@ -278,6 +301,21 @@ def pack_family(state: State, root: int, settled_before: int) -> bytes:
     )
 
 
+def _books_of(account: Account) -> list[Book]:
+    """Its own books and those of its grants, in a fixed order."""
+    books = [
+        kept[asset]
+        for kept in (account.advance, account.overage, account.unbilled, account.receivable)
+        for asset in sorted(kept)
+    ]
+    for grant in account.grants:
+        books.append(grant.book)
+        for book in (grant.funding, grant.book.value_book):
+            if book is not None and book.kind != BookKind.GRANT and book.kind in OF_A_GRANT:
+                books.append(book)
+    return books
+
+
 def forget_settled(body: bytes, settled_before: int) -> bytes:
     """A family that was packed long ago, without the holds that were settled then or earlier, and
     without corrections of usage that is too old for more.
@@ -308,11 +346,10 @@ def unpack_family(state: State, body: bytes) -> int:
         state.paged.pop(each.number, None)
     tenant = packed.accounts[0].tenant
     for book in packed.books:
-        made = _unpack_book(state, book, tenant)
-        if book.kind == BookKind.ADVANCE:
-            state.accounts[book.owner].advance[book.asset] = made
-        elif book.kind == BookKind.OVERAGE:
-            state.accounts[book.owner].overage[book.asset] = made
+        place_book(state, _unpack_book(state, book, tenant))
+    for book in packed.books:
+        value_book = state.books.accounts[book.value_book] if book.value_book else None
+        state.books.accounts[book.number].value_book = value_book
     for grant in packed.grants:
         _unpack_grant(state, grant)
     for hold in packed.holds:
@@ -345,13 +382,13 @@ def drop_family(state: State, root: int) -> None:
         del state.accounts[account.number]
         for number in account.holds:
             del state.holds[number]
-        gone = [*account.advance.values(), *account.overage.values()]
+        gone = _books_of(account)
         for grant in account.grants:
-            gone.append(grant.book)
             grant.book.grant = None  # no cycle is left for the collector
             grant.after = None
             del state.grants[grant.number]
         for book in gone:
+            book.value_book = None
             del books.accounts[book.number]
             books.numbered[book.number] = None
         account.first = None
@@ -360,6 +397,7 @@ def drop_family(state: State, root: int) -> None:
             del state.recurring[recurring.number]
         account.holds = {}
         account.recurring = []
+        account.lent = {}
         account.children = []
     family.settled = {}
     del state.families[root]
@@ -404,9 +442,10 @@ def _pack_account(account: Account) -> PackedAccount:
         account.profile_version,
         account.profile_at,
         [
-            (asset, debt.run, [(run, _wide(debt.owed[run])) for run in sorted(debt.owed)])
+            (asset, debt.run, [(*part, _wide(owed)) for part, owed in debt.owed.items()])
             for asset, debt in sorted(account.debt.items())
         ],
+        [(asset, _wide(account.lifetime[asset])) for asset in sorted(account.lifetime)],
     )
 
 
@@ -441,14 +480,22 @@ def _unpack_account(state: State, root: int, packed: PackedAccount) -> None:
     for asset, run, owed in packed.debt:
         debt = account.debt[asset] = Debt()
         debt.run = run
-        debt.owed = {each: int(units) for each, units in owed}
+        debt.owed = {(each, product): int(units) for each, product, units in owed}
+    account.lifetime = {asset: int(value) for asset, value in packed.lifetime}
     if parent is not None:
         parent.children.append(account)
     state.accounts[packed.number] = account
 
 
 def _pack_book(book: Book) -> PackedBook:
-    return PackedBook(book.number, BookKind(book.kind), book.asset, book.owner, _counters(book))
+    return PackedBook(
+        book.number,
+        BookKind(book.kind),
+        book.asset,
+        book.owner,
+        _counters(book),
+        value_book=book.value_book.number if book.value_book is not None else 0,
+    )
 
 
 def _counters(book: Book) -> tuple[Wide, Wide, Wide, Wide]:
@@ -496,7 +543,21 @@ def _pack_grant(grant: Grant) -> PackedGrant:
         grant.unused,
         grant.recognised,
         grant.settled,
-        sorted(grant.repaid.items()),
+        sorted((*part, units) for part, units in grant.repaid.items()),
+        grant.given_back,
+        sorted(grant.tags),
+        sorted(grant.attributes),
+        grant.shared,
+        grant.rollover,
+        grant.metadata,
+        grant.cash.number if grant.cash is not None else 0,
+        grant.origin,
+        grant.cancelled,
+        grant.returned,
+        grant.rolled,
+        grant.rolled_over,
+        grant.scheduled,
+        grant.forfeit,
         grant.recurring,
     )
 
@@ -521,19 +582,31 @@ def _unpack_grant(state: State, packed: PackedGrant) -> None:
         book,
         state.books.accounts[packed.funding],
         packed.issued_at,
+        frozenset(packed.tags),
+        frozenset(packed.attributes),
+        packed.shared,
+        packed.rollover,
+        packed.metadata,
+        state.books.accounts[packed.cash] if packed.cash else None,
+        packed.origin,
     )
+    grant.cancelled = packed.cancelled
+    grant.returned = packed.returned
+    grant.rolled = packed.rolled
+    grant.rolled_over = packed.rolled_over
+    grant.scheduled = packed.scheduled
+    grant.forfeit = packed.forfeit
     grant.unused = packed.unused
     grant.recognised = packed.recognised
     grant.settled = packed.settled
-    grant.repaid = dict(packed.repaid)
+    grant.repaid = {(run, product): units for run, product, units in packed.repaid}
+    grant.given_back = packed.given_back
     grant.recurring = packed.recurring
     book.grant = grant
     state.grants[packed.number] = grant
     account.grants.append(grant)
     if grant.settled == GRANT_OPEN and book.debits_posted < book.credits_posted:
-        grant.after = account.first  # where in the order is for the comparator to say
-        account.first = grant
-        account.unordered = True
+        activate(grant)  # where in the order is for the comparator to say
 
 
 def _pack_hold(hold: Hold) -> PackedHold:
@@ -595,6 +668,7 @@ def _unpack_hold(state: State, packed: PackedHold) -> None:
     hold.captures = packed.captures
     state.holds[packed.number] = hold
     account.holds[packed.number] = hold
+    lend(state, hold)
 
 
 def _pack_recurring(recurring: RecurringGrant) -> PackedRecurring:
@@ -752,8 +826,7 @@ def unpack_shard(body: bytes, catalog: Catalog) -> State:
         total.debits_posted, total.credits_posted = int(sides[0]), int(sides[1])
         total.debits_pending, total.credits_pending = int(sides[2]), int(sides[3])
     for each in packed.house:
-        book = _unpack_book(state, each, each.tenant)
-        state.house[(book.tenant, book.kind, book.asset, book.name)] = book
+        place_book(state, _unpack_book(state, each, each.tenant))
     return state
 
 

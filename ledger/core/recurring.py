@@ -21,7 +21,6 @@ from ledger.core.commands import (
 )
 from ledger.core.events import (
     Event,
-    GrantReduced,
     Proration,
     RecurringChanged,
     RecurringEnded,
@@ -32,7 +31,7 @@ from ledger.core.events import (
     RecurringTerms,
     Timing,
 )
-from ledger.core.grants import invalid_grant, issue
+from ledger.core.grants import invalid_grant, issue, reduced
 from ledger.core.limits import (
     ANCHOR_MAX_US,
     DEDUPE_WINDOW_US,
@@ -348,7 +347,7 @@ def _take_back(state: State, recurring: RecurringGrant, out: list[Event]) -> Non
         share = prorated(grant.amount, left, recurring.period_end - grant.effective_at)
         amount = min(share, grant.book.available)
         if amount and not grant.settled:
-            out.append(GrantReduced(recurring.account.number, number, amount))
+            out.append(reduced(grant, amount))
 
 
 def issue_period(state: State, recurring: RecurringGrant, out: list[Event]) -> None:

@@ -7,6 +7,22 @@ is compared by identity: two equal ones are priced twice, never wrongly.
 from __future__ import annotations
 
 
+class Use:
+    """What a draw is for: it says which grants apply (rule D1)."""
+
+    __slots__ = ("attributes", "product", "tags")
+
+    def __init__(
+        self,
+        product: str,
+        attributes: tuple[tuple[str, str], ...] = (),
+        tags: tuple[str, ...] = (),
+    ) -> None:
+        self.product = product
+        self.attributes = frozenset(attributes)
+        self.tags = frozenset(tags)  # of the product, by the rate card that prices it
+
+
 class Shape:
     """Attributes sorted by name, quantity names sorted; the event's integers stand parallel."""
 

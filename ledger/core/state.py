@@ -13,6 +13,7 @@ from ledger.core.books import Book, Books
 from ledger.core.catalog import Bound, Catalog
 from ledger.core.events import AccountPolicy, BookKind, PlanDeclared
 from ledger.core.holdings import (
+    GRANT_CANCELLED,
     GRANT_EXPIRED,
     GRANT_OPEN,
     GRANT_VOIDED,
@@ -36,12 +37,12 @@ from ledger.core.limits import (
     DEDUPE_WINDOW_US,
     FUTURE_TOLERANCE_US,
     KEYS_OUTLIVE_US,
-    PERIOD_GRACE_US,
 )
 from ledger.core.outcomes import LOCATOR_INDEX_MASK, locator_of
 from ledger.core.periods import Months
 
 __all__ = [
+    "GRANT_CANCELLED",
     "GRANT_EXPIRED",
     "GRANT_OPEN",
     "GRANT_VOIDED",
@@ -98,6 +99,8 @@ class Account:
         "gaps",
         "grants",
         "holds",
+        "lent",
+        "lifetime",
         "next_due",
         "number",
         "open_from",
@@ -108,12 +111,15 @@ class Account:
         "policy",
         "profile_at",
         "profile_version",
+        "receivable",
         "recurring",
         "reopened_at",
         "root",
+        "sharing",
         "suspended",
         "tenant",
         "totals",
+        "unbilled",
         "unordered",
         "version",
     )
@@ -151,12 +157,17 @@ class Account:
         self.grants: list[Grant] = []
         self.first: Grant | None = None  # of its grants with units left, chained by `after`
         self.unordered = False  # whether the comparator has yet to order the chain
+        self.sharing = 0  # of those grants, how many are shared with what is below
         self.holds: dict[int, Hold] = {}
         self.recurring: list[RecurringGrant] = []
+        self.lent: dict[int, Hold] = {}  # holds of those below that reserve units of its grants
         self.totals: dict[tuple[int, int], int] = {}  # (price row, period) -> quantity, rule R1
         self.advance: dict[int, Book] = {}  # asset -> book
         self.debt: dict[int, Debt] = {}  # asset -> whose debt that book holds
         self.overage: dict[int, Book] = {}  # asset -> book billed to this account
+        self.unbilled: dict[int, Book] = {}  # money asset -> book
+        self.receivable: dict[int, Book] = {}  # money asset -> book
+        self.lifetime: dict[int, int] = {}  # money asset -> lifetime value (rule H6)
         # What this account's usage put into overage: posted by (asset, period), pending by asset.
         self.overage_posted: dict[tuple[int, int], int] = {}
         self.overage_pending: dict[int, int] = {}
@@ -200,15 +211,15 @@ class Account:
         due = NEVER
         for instant, _, _ in self.timers():
             due = min(due, instant)
+        for hold in self.lent.values():
+            due = min(due, hold.expires_at)
         self.next_due = due
 
     def timers(self) -> list[tuple[int, int, int]]:
         """What is to fall due: (instant, hold or grant or recurring grant, its number)."""
         timers = [(hold.expires_at, TIMER_HOLD, hold.number) for hold in self.holds.values()]
         timers += [
-            (grant.expires_at + PERIOD_GRACE_US, TIMER_GRANT, grant.number)
-            for grant in self.grants
-            if grant.expires_at != NEVER and not grant.settled
+            (due, TIMER_GRANT, grant.number) for grant in self.grants for due in grant.dues()
         ]
         timers += [
             (recurring.due, TIMER_RECURRING, recurring.number)
@@ -288,6 +299,7 @@ class State:
         "paged_families",
         "recorded_at",
         "recurring",
+        "revenues",
         "shard",
         "timers",
         "used_books",
@@ -313,6 +325,7 @@ class State:
         self.holds: dict[int, Hold] = {}
         self.recurring: dict[int, RecurringGrant] = {}
         self.house: dict[tuple[int, int, int, str], Book] = {}  # tenant, kind, asset, name
+        self.revenues: dict[tuple[int, str], dict[int, Book]] = {}  # tenant, product -> by asset
         self.configuration: dict[int, int] = {}  # tenant -> version
         self.card_keys: dict[tuple[int, str], tuple[int, str]] = {}  # one object for many accounts
         self.keys = KeyMap()
@@ -395,9 +408,9 @@ class State:
         """Forget the timers of what is settled: after a replay, before the first sweep."""
         live = [(hold.expires_at, TIMER_HOLD, hold.number) for hold in self.holds.values()]
         live += [
-            (grant.expires_at + PERIOD_GRACE_US, TIMER_GRANT, grant.number)
+            (due, TIMER_GRANT, grant.number)
             for grant in self.grants.values()
-            if grant.expires_at != NEVER and not grant.settled
+            for due in grant.dues()
         ]
         live += [
             (recurring.due, TIMER_RECURRING, recurring.number)

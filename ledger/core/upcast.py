@@ -21,7 +21,12 @@ from ledger.core.events import (
     AccountCreated,
     AccountPolicy,
     AccountPolicyUpdated,
+    Backfill,
     Excess,
+    GrantExpired,
+    GrantIssued,
+    GrantKind,
+    GrantVoided,
     HoldAuthorized,
     HoldExpiry,
     Overage,
@@ -88,6 +93,51 @@ class HoldAuthorized1(msgspec.Struct, frozen=True, array_like=True, gc=False, ta
     trace: bytes = b""
 
 
+class GrantIssued1(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=20):
+    """A grant without a money side, that repaid an advance whatever it was of."""
+
+    key: bytes
+    account: int
+    grant: int
+    ordinal: int
+    kind: GrantKind
+    asset: int
+    amount: int
+    price_paid: int
+    price_asset: int
+    priority: int
+    effective_at: int
+    expires_at: int
+    products: tuple[str, ...]
+    external_key: bytes
+    book: int
+    funding_book: int
+    effective_given: int = 0
+    backfill: int = 0
+    backfill_book: int = 0
+    backfill_value: int = 0
+    trace: bytes = b""
+
+
+class GrantVoided1(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=21):
+    """A void that moved units only."""
+
+    key: bytes
+    account: int
+    grant: int
+    amount: int
+    trace: bytes = b""
+
+
+class GrantExpired1(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=22):
+    """A breakage of units only."""
+
+    account: int
+    grant: int
+    amount: int
+    forfeited_book: int
+
+
 def _policy(old: Policy) -> AccountPolicy:
     return AccountPolicy(*msgspec.structs.astuple(old))
 
@@ -137,11 +187,49 @@ def _hold_authorized(old: HoldAuthorized1) -> HoldAuthorized:
     )
 
 
+def _grant_issued(old: GrantIssued1) -> GrantIssued:
+    backfills = (
+        (Backfill(old.backfill_book, "", old.backfill, old.backfill_value),) if old.backfill else ()
+    )
+    return GrantIssued(
+        old.key,
+        old.account,
+        old.grant,
+        old.ordinal,
+        old.kind,
+        old.asset,
+        old.amount,
+        old.price_paid,
+        old.price_asset,
+        old.priority,
+        old.effective_at,
+        old.expires_at,
+        old.products,
+        old.external_key,
+        old.book,
+        old.funding_book,
+        old.effective_given,
+        backfills,
+        trace=old.trace,
+    )
+
+
+def _grant_voided(old: GrantVoided1) -> GrantVoided:
+    return GrantVoided(old.key, old.account, old.grant, old.amount, trace=old.trace)
+
+
+def _grant_expired(old: GrantExpired1) -> GrantExpired:
+    return GrantExpired(old.account, old.grant, old.amount, old.forfeited_book)
+
+
 UPCASTS: Final[Upcasts] = MappingProxyType(
     {
         AccountCreated1: _account_created,
         AccountPolicyUpdated1: _policy_updated,
         HoldAuthorized1: _hold_authorized,
+        GrantIssued1: _grant_issued,
+        GrantVoided1: _grant_voided,
+        GrantExpired1: _grant_expired,
     }
 )
 """Every retired class of a journal."""

@@ -10,7 +10,7 @@ from typing import Final
 
 from ledger.core.catalog import Bound
 from ledger.core.commands import RecordUsage
-from ledger.core.drawdown import draw, house_book
+from ledger.core.drawdown import draw, house_book, open_revenue
 from ledger.core.events import (
     AdjustmentNoted,
     Event,
@@ -106,8 +106,9 @@ def _rated(
     slices = _NO_SLICES
     if total:
         used = used_book(state, bound, out)
-        drawn = draw(state, account, bound.asset, shape.product, total, at, period, out, True)
+        drawn = draw(state, account, bound.asset, bound.use, total, at, period, out, True)
         slices, over_limit = tuple(drawn.slices), drawn.over_limit
+        open_revenue(state, account.tenant, shape.product, slices, out)
     recorded = UsageRecorded(
         command.key,
         account.number,

@@ -11,14 +11,16 @@ from operator import mul
 from typing import Final
 
 from ledger.core.commands import Command, RecordUsage
-from ledger.core.events import Event, Pot, Slice, UsageRecorded
+from ledger.core.drawdown import applies
+from ledger.core.events import Comparator, Event, Pot, Slice, UsageRecorded
 from ledger.core.evolve import evolve, usage_recorded
 from ledger.core.limits import INT64_MAX
-from ledger.core.state import State
+from ledger.core.state import Account, State
 from ledger.core.usage import NO_TOTALS, rounding_totals
 from rating.price import UNPRICED, RatingFault, rate
 
 _GRANT: Final = int(Pot.GRANT)
+_DRAWDOWN: Final = int(Comparator.DRAWDOWN_1)
 _NO_ADVANCES: Final[tuple[tuple[int, int], ...]] = ()
 
 
@@ -64,6 +66,7 @@ def record_usual(
             or not earliest <= at <= latest
             or not quantities
             or min(quantities) < 0
+            or (account.parent is not None and not _alone(account, now))
         ):
             return place
         shape = command.shape
@@ -95,23 +98,24 @@ def record_usual(
             not 0 < total <= INT64_MAX
             or grant.asset != bound.asset
             or not grant.effective_at <= at < grant.expires_at
-            or (grant.products and shape.product not in grant.products)
+            or (grant.limited and not applies(grant, bound.use))
             or book.credits_posted - book.debits_posted - book.debits_pending < total
         ):
             return place
         used = used_books.get(bound)
-        index = plan_indexes.get(bound.declaration)
-        if used is None or index is None:  # the first of its plan in this batch
+        if used is None:  # the first of its plan in this batch
             used_book = state.house.get(bound.used_key)
             if used_book is None:
                 return place
             used = used_books[bound] = used_book.number
-            index = plan_indexes.get(bound.declaration)
-            if index is None:
-                index = state.batch_length
-                evolve(state, bound.declaration)
-                add(bound.declaration)
         value = grant.value_of(total) if grant.price_paid else 0
+        if value and book.value_book is not None and not _earns(state, used, book.value_book.asset):
+            return place
+        index = plan_indexes.get(bound.declaration)
+        if index is None:
+            index = state.batch_length
+            evolve(state, bound.declaration)
+            add(bound.declaration)
         recorded = UsageRecorded(
             key,
             account.number,
@@ -139,3 +143,20 @@ def record_usual(
         room -= 1
         place += 1
     return place
+
+
+def _alone(account: Account, now: int) -> bool:
+    """Whether nothing above a child has to do with what its own grants pay: nothing is due there,
+    and what is shared comes after its own."""
+    above = account.parent
+    while above is not None:
+        if above.next_due <= now or (above.sharing and account.comparator != _DRAWDOWN):
+            return False
+        above = above.parent
+    return True
+
+
+def _earns(state: State, used: int, asset: int) -> bool:
+    """Whether the product of a used book has a revenue book in that money."""
+    book = state.books.numbered[used]
+    return book is not None and book.revenues is not None and asset in book.revenues

@@ -20,7 +20,7 @@ USAGE_EVENTS: Final = (
 )  # fmt: skip
 BOOKS: Final = (
     "tenant", "shard", "book", "kind", "asset", "owner", "name", "debits_posted", "credits_posted",
-    "debits_pending", "credits_pending", "transfers",
+    "debits_pending", "credits_pending", "value", "transfers",
 )  # fmt: skip
 BOOK_SNAPSHOTS: Final = (
     "tenant", "shard", "book", "recorded_at", "debits_posted", "credits_posted", "debits_pending",
@@ -33,8 +33,10 @@ ACCOUNTS: Final = (
 ACCOUNT_POLICIES: Final = ("tenant", "shard", "account", "version", "policy", "recorded_at")
 GRANTS: Final = (
     "tenant", "shard", "number", "account", "ordinal", "kind", "asset", "amount", "price_paid",
-    "price_asset", "priority", "effective_at", "expires_at", "products", "book", "funding_book",
-    "backfill", "issued_at", "state", "voided", "expired", "settled_at",
+    "price_asset", "priority", "effective_at", "expires_at", "products", "tags", "attributes",
+    "shared", "rollover", "metadata", "book", "funding_book", "cash_book", "deferred_book",
+    "origin", "issued_at", "state", "backfill", "voided", "expired", "rolled", "cancelled",
+    "given_back", "returned", "settled_at",
 )  # fmt: skip
 HOLDS: Final = (
     "tenant", "shard", "number", "entry_seq", "account", "plan", "asset", "amount", "quantities",
@@ -83,6 +85,7 @@ BY_CHANGE: Final = 2
 GRANT_OPEN: Final = 0
 GRANT_VOIDED: Final = 1
 GRANT_EXPIRED: Final = 2
+GRANT_CANCELLED: Final = 3
 
 HOLD_OPEN: Final = 0
 HOLD_CAPTURED: Final = 1
@@ -102,27 +105,48 @@ class Moved:
         "debits_pending",
         "debits_posted",
         "tenant",
+        "value",
     )
 
     def __init__(self, tenant: int) -> None:
         self.tenant = tenant
+        self.value = 0  # money recognised by what was drawn from it
         self.debits_posted = 0
         self.credits_posted = 0
         self.debits_pending = 0
         self.credits_pending = 0
 
 
-class GrantEnd:
-    """What a transaction takes back from one grant."""
+class GrantChange:
+    """What a transaction does to one grant: units that leave it undrawn, by how, and their money;
+    its end (`state` 0 = it goes on)."""
 
-    __slots__ = ("expired", "settled_at", "state", "tenant", "voided")
+    __slots__ = (
+        "backfill",
+        "cancelled",
+        "cash_book",
+        "expired",
+        "given_back",
+        "returned",
+        "rolled",
+        "settled_at",
+        "state",
+        "tenant",
+        "voided",
+    )
 
     def __init__(self, tenant: int) -> None:
         self.tenant = tenant
         self.state = GRANT_OPEN
+        self.backfill = 0
         self.voided = 0
         self.expired = 0
-        self.settled_at: int | None = None  # None = a part was taken back, no more
+        self.rolled = 0
+        self.cancelled = 0
+        self.given_back = 0  # drawn, and given back by reversals
+        self.returned = 0
+        self.cash_book = 0  # its payment came from there; 0 = as it was
+        self.settled_at: int | None = None  # None = a part left, no more
 
 
 class HoldChange:
@@ -214,9 +238,9 @@ class Changes:
         "amendments",
         "books",
         "changed_accounts",
+        "changed_grants",
         "changed_holds",
         "denials",
-        "ended_grants",
         "events",
         "grants",
         "holds",
@@ -228,7 +252,6 @@ class Changes:
         "recurring",
         "recurring_issues",
         "restored",
-        "returned",
         "reversals",
         "reversed_usage",
         "transfers",
@@ -246,7 +269,7 @@ class Changes:
         self.changed_accounts: dict[int, AccountChange] = {}
         self.policies: list[Row] = []
         self.grants: list[Row] = []  # up to `issued_at`
-        self.ended_grants: dict[int, GrantEnd] = {}
+        self.changed_grants: dict[int, GrantChange] = {}
         self.holds: list[Row] = []  # up to `trace`
         self.changed_holds: dict[int, HoldChange] = {}
         self.denials: list[Row] = []
@@ -257,7 +280,6 @@ class Changes:
         self.manual: list[Row] = []
         # (tenant, number, of, ordinal, amount, price paid, expires at, book, issued at)
         self.restored: list[Row] = []
-        self.returned: dict[int, list[int]] = {}  # grant -> [tenant, units given back]
         self.new_recurring: set[int] = set()
         self.recurring: dict[int, RecurringRow] = {}  # what is new or changed, whole
         self.recurring_issues: list[Row] = []

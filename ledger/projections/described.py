@@ -53,6 +53,11 @@ class Plan:
         )
 
 
+def json_of(value: object) -> str:
+    """A value as JSON text."""
+    return _encode_json(value).decode()
+
+
 def policy_json(policy: AccountPolicy) -> str:
     """A policy as the JSON object that `accounts.policy` holds."""
     return _encode_json(policy_fields(policy)).decode()

@@ -14,11 +14,16 @@ from ledger.core.events import (
     AccountClosedOut,
     AccountCreated,
     BalanceAdjusted,
+    BookKind,
     BookOpened,
+    GrantCancelled,
     GrantExpired,
     GrantIssued,
     GrantReduced,
+    GrantReleased,
     GrantRestored,
+    GrantRolledOver,
+    GrantStarted,
     GrantVoided,
     HoldAuthorized,
     HoldExpired,
@@ -37,6 +42,17 @@ from ledger.projections.changes import RecurringRow
 
 ACCOUNTS_MAX: Final = 1_000_000  # x ~110 B = 110 MB a shard
 GRANTS_MAX: Final = 100_000
+_OF_A_GRANT: Final = frozenset(
+    {
+        GrantStarted,
+        GrantRolledOver,
+        GrantReleased,
+        GrantCancelled,
+        GrantReduced,
+        GrantVoided,
+        GrantExpired,
+    }
+)
 HOLDS_MAX: Final = 200_000  # open ones that were looked up or seen; x ~500 B = 100 MB
 PLANS_MAX: Final = 50_000
 RECURRING_MAX: Final = 50_000  # x ~1 kB = 50 MB
@@ -55,6 +71,9 @@ class GrantFact(NamedTuple):
     asset: int
     book: int
     funding_book: int
+    cash_book: int
+    deferred_book: int
+    price_asset: int
 
 
 class HoldLine(NamedTuple):
@@ -81,23 +100,54 @@ class HoldFact(NamedTuple):
 class Needed:
     """Numbers that a batch mentions and nobody knows yet."""
 
-    __slots__ = ("accounts", "books", "grants", "holds", "recurring")
+    __slots__ = (
+        "accounts",
+        "books",
+        "drawn",
+        "grants",
+        "holds",
+        "payers",
+        "recurring",
+        "revenues",
+    )
 
     def __init__(self) -> None:
         self.recurring: set[int] = set()
         self.accounts: set[int] = set()
         self.books: set[int] = set()  # whose grants, if they are grants', are to be known
+        self.drawn: set[int] = set()  # books that were drawn from with a value
         self.grants: set[int] = set()
         self.holds: set[int] = set()
+        self.payers: set[int] = set()  # accounts that are to have overage
+        self.revenues = False
 
     def __bool__(self) -> bool:
-        return bool(self.accounts or self.books or self.grants or self.holds or self.recurring)
+        return bool(
+            self.accounts
+            or self.books
+            or self.drawn
+            or self.grants
+            or self.holds
+            or self.payers
+            or self.recurring
+            or self.revenues
+        )
 
 
 class Facts:
     """The caches of one shard."""
 
-    __slots__ = ("books", "grants", "holds", "plans", "recurring", "tenants")
+    __slots__ = (
+        "books",
+        "grants",
+        "holds",
+        "plans",
+        "recurring",
+        "revenues",
+        "tenants",
+        "unbilled",
+        "value_books",
+    )
 
     def __init__(self) -> None:
         self.tenants: dict[int, int] = {}  # account -> tenant
@@ -106,6 +156,11 @@ class Facts:
         self.holds: dict[int, HoldFact | None] = {}  # None = looked up, not open
         self.recurring: dict[int, RecurringRow] = {}
         self.plans: set[tuple[int, Any]] = set()  # (tenant, digest) that the table holds
+        # What pays in money for what is drawn from a book, 0 = nothing; and in which money.
+        self.value_books: dict[int, tuple[int, int]] = {}
+        self.unbilled: dict[tuple[int, int], int] = {}  # (account, money asset) -> book
+        # (tenant, money asset, product) -> book; None = not looked up yet.
+        self.revenues: dict[tuple[int, int, str], int] | None = None
 
     def trim(self) -> None:
         """Forget what grew too large; between transactions only."""
@@ -121,6 +176,8 @@ class Facts:
             self.plans.clear()
         if len(self.recurring) > RECURRING_MAX:
             self.recurring.clear()
+        if len(self.value_books) > GRANTS_MAX:
+            self.value_books.clear()
 
     def needed(self, events: Sequence[Any]) -> Needed:
         """What these events mention that is neither known nor made by them."""
@@ -132,6 +189,8 @@ class Facts:
         made_grants: set[int] = set()
         made_holds: set[int] = set()
         made_recurring: set[int] = set()
+        value_books = self.value_books
+        needed.revenues = self.revenues is None
         for event in events:
             kind = type(event)
             if kind is AccountClosedOut:
@@ -141,16 +200,24 @@ class Facts:
                     accounts.add(event.account)
                 if event.hold and not event.late and event.hold not in self.holds:
                     needed.holds.add(event.hold)
+                for piece in event.slices:
+                    if piece.value and piece.book not in value_books:
+                        needed.drawn.add(piece.book)
+            elif kind is BookOpened:
+                made_books.add(event.book)
+                overage = event.kind == BookKind.OVERAGE
+                if overage and (event.owner, event.asset) not in self.unbilled:
+                    needed.payers.add(event.owner)
             elif kind is AccountCreated:
                 made_accounts.add(event.account)
             else:
                 account = getattr(event, "account", 0)
                 if account and account not in tenants:
                     accounts.add(account)
-                if kind is BookOpened:
-                    made_books.add(event.book)
-                elif kind is GrantIssued:
+                if kind is GrantIssued:
                     made_grants.add(event.grant)
+                    if event.origin and event.origin not in self.grants:
+                        needed.grants.add(event.origin)
                 elif kind is GrantRestored:
                     made_grants.add(event.grant)
                     if event.of not in self.grants:
@@ -158,6 +225,7 @@ class Facts:
                 elif kind is UsageReversed or kind is BalanceAdjusted:
                     drawn = {piece.drawn for piece in event.given_back}
                     needed.books.update(drawn - self.books.keys())
+                    needed.drawn.update(drawn - value_books.keys())
                 elif kind is HoldAuthorized:
                     made_holds.add(event.hold)
                 elif kind in _OF_RECURRING:
@@ -165,7 +233,7 @@ class Facts:
                         needed.recurring.add(event.recurring)
                 elif kind is RecurringStarted:
                     made_recurring.add(event.recurring)
-                elif kind is GrantVoided or kind is GrantExpired or kind is GrantReduced:
+                elif kind in _OF_A_GRANT:
                     if event.grant not in self.grants:
                         needed.grants.add(event.grant)
                 elif kind in _OF_HOLDS and event.hold not in self.holds:
@@ -175,4 +243,5 @@ class Facts:
         needed.grants -= made_grants
         needed.holds -= made_holds
         needed.recurring -= made_recurring
+        needed.drawn -= made_books
         return needed

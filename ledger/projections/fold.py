@@ -10,6 +10,9 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
+from msgspec.structs import asdict
+
+from ledger.core.adjustments import PRODUCT
 from ledger.core.events import (
     AccountClosed,
     AccountClosedOut,
@@ -22,14 +25,19 @@ from ledger.core.events import (
     AccountUnfrozen,
     AdjustmentNoted,
     AuthorizeDenied,
+    Backfill,
     BalanceAdjusted,
     BookKind,
     BookOpened,
     GivenBack,
+    GrantCancelled,
     GrantExpired,
     GrantIssued,
     GrantReduced,
+    GrantReleased,
     GrantRestored,
+    GrantRolledOver,
+    GrantStarted,
     GrantVoided,
     HoldAuthorized,
     HoldCharged,
@@ -43,12 +51,14 @@ from ledger.core.events import (
     RecurringPaused,
     RecurringResumed,
     RecurringStarted,
+    Slice,
     Suspense,
     Timing,
     UsageCaptured,
     UsageQuarantined,
     UsageRecorded,
     UsageReversed,
+    WriteOffKind,
 )
 from ledger.core.holdings import taken_of
 from ledger.journal.codec import PrivateRecords
@@ -56,12 +66,20 @@ from ledger.projections import changes as c
 from ledger.projections.changes import (
     AccountChange,
     Changes,
-    GrantEnd,
+    GrantChange,
     HoldChange,
     Moved,
     RecurringRow,
 )
-from ledger.projections.described import NO_NAMES, Names, Plan, names_of, policy_json, terms_json
+from ledger.projections.described import (
+    NO_NAMES,
+    Names,
+    Plan,
+    json_of,
+    names_of,
+    policy_json,
+    terms_json,
+)
 from ledger.projections.facts import Facts, GrantFact, HoldFact, HoldLine
 
 _UNRATED: Final = -1  # a charge that waits for its price
@@ -137,6 +155,7 @@ class Fold:
         if event.hold and not event.late:
             line = self._captured(entry_seq, event)
         charge = 0
+        valued = False
         moved = changes.moved
         if event.slices:
             transfers = changes.transfers
@@ -149,6 +168,9 @@ class Fold:
                 if counters is None:
                     counters = moved[book] = Moved(tenant)
                 counters.debits_posted += amount
+                if piece.value:
+                    counters.value += piece.value
+                    valued = True
                 transfers.append(
                     (
                         tenant, shard, entry_seq, line, book, used_book, asset, amount,
@@ -160,6 +182,10 @@ class Fold:
             if counters is None:
                 counters = moved[used_book] = Moved(tenant)
             counters.credits_posted += charge
+            if valued:
+                self._recognise(
+                    tenant, entry_seq, line, event.slices, effective_at, plan.declared.product
+                )
         charges: Sequence[int | None] = event.charges
         outcome = 1
         reason = None
@@ -180,6 +206,30 @@ class Fold:
     def _of_hold(self, index: int, event: UsageCaptured | HoldCharged) -> None:
         self._usage(index, self._entry_seq, event)
 
+    def _recognise(
+        self,
+        tenant: int,
+        entry_seq: int,
+        line: int,
+        slices: tuple[Slice, ...],
+        effective_at: int,
+        product: str,
+    ) -> int:
+        """The money of the slices: debit deferred or unbilled, credit revenue (rule B4)."""
+        self._entry_seq = entry_seq
+        for piece in slices:
+            if piece.value:
+                debit, money = self._facts.value_books[piece.book]
+                if debit:
+                    credit = self._revenue(tenant, money, product)
+                    self._post(tenant, line, debit, credit, money, piece.value, effective_at)
+                    line += 1
+        return line
+
+    def _revenue(self, tenant: int, money: int, product: str) -> int:
+        assert self._facts.revenues is not None
+        return self._facts.revenues[tenant, money, product]
+
     def _quarantined(self, index: int, event: UsageQuarantined) -> None:
         tenant, plan = self._place(event)
         self._changes.usage.append(
@@ -196,9 +246,13 @@ class Fold:
         tenant, plan = self._place(event)
         changes = self._changes
         amount = 0
-        for line, piece in enumerate(event.given_back):
+        line = 0
+        for piece in event.given_back:
             amount += piece.amount
-            self._give_back(tenant, line, event.used_book, piece, plan.asset, event.effective_at)
+            line = self._give_back(
+                tenant, line, event.used_book, piece, plan.asset, event.effective_at,
+                plan.declared.product,
+            )  # fmt: skip
         if event.replaced_by:
             self._amended[event.replaced_by] = (self._entry_seq, event.original_entry)
         changes.reversals.append(
@@ -211,16 +265,35 @@ class Fold:
         changes.reversed_usage.append((tenant, event.original_entry, amount, event.quantities))
 
     def _give_back(
-        self, tenant: int, line: int, used: int, piece: GivenBack, asset: int, effective_at: int
-    ) -> None:
+        self,
+        tenant: int,
+        line: int,
+        used: int,
+        piece: GivenBack,
+        asset: int,
+        effective_at: int,
+        product: str,
+    ) -> int:
+        """Units that go back, and the money that they had recognised; returns the next line."""
         self._post(
             tenant, line, used, piece.book, asset, piece.amount, effective_at, -piece.value,
             -piece.cost,
         )  # fmt: skip
+        self._counters(piece.drawn, tenant).value -= piece.value
         grant = self._facts.books[piece.drawn]
         if grant:
-            returned = self._changes.returned.setdefault(grant, [tenant, 0])
-            returned[1] += piece.amount
+            change = self._changes.changed_grants.get(grant)
+            if change is None:
+                change = self._changes.changed_grants[grant] = GrantChange(tenant)
+            change.given_back += piece.amount
+            if piece.book != piece.drawn:
+                change.returned += piece.value
+        if not (piece.value and piece.money_book):
+            return line + 1
+        money = self._facts.value_books[piece.drawn][1]
+        revenue = self._revenue(tenant, money, product)
+        self._post(tenant, line + 1, revenue, piece.money_book, money, piece.value, effective_at)
+        return line + 2
 
     def _note_amendments(self, first_event: int, events: Sequence[Any]) -> None:
         """Find the usage that stands in the stead of what this batch has reversed."""
@@ -234,13 +307,22 @@ class Fold:
 
     def _adjusted(self, _: int, event: BalanceAdjusted) -> None:
         tenant = self._facts.tenants[event.account]
-        for line, piece in enumerate(event.slices):
+        line = 0
+        for piece in event.slices:
             self._post(
                 tenant, line, piece.book, event.used_book, event.asset, piece.amount,
                 self._recorded_at, piece.value, piece.cost, piece.pot,
             )  # fmt: skip
-        for line, back in enumerate(event.given_back):
-            self._give_back(tenant, line, event.used_book, back, event.asset, self._recorded_at)
+            self._counters(piece.book, tenant).value += piece.value
+            line += 1
+        if any(piece.value for piece in event.slices):
+            line = self._recognise(
+                tenant, self._entry_seq, line, event.slices, self._recorded_at, PRODUCT
+            )
+        for back in event.given_back:
+            line = self._give_back(
+                tenant, line, event.used_book, back, event.asset, self._recorded_at, PRODUCT
+            )
         self._changes.manual.append(
             (
                 tenant, self._shard, self._entry_seq, event.account, event.asset, event.amount,
@@ -277,7 +359,16 @@ class Fold:
         self._changes.plans[place] = plan.row(tenant, self._shard)
 
     def _book_opened(self, _: int, event: BookOpened) -> None:
-        self._facts.books[event.book] = event.owner if event.kind == BookKind.GRANT else 0
+        facts = self._facts
+        facts.books[event.book] = event.owner if event.kind == BookKind.GRANT else 0
+        if event.kind == BookKind.REVENUE:
+            assert facts.revenues is not None
+            facts.revenues[event.tenant, event.asset, event.name] = event.book
+        elif event.kind == BookKind.UNBILLED:
+            facts.unbilled[event.owner, event.asset] = event.book
+        elif event.kind == BookKind.OVERAGE:
+            pays = facts.unbilled.get((event.owner, event.asset), 0)
+            facts.value_books[event.book] = pays, event.asset
         self._changes.books.append(
             (
                 event.tenant, self._shard, event.book, int(event.kind), event.asset, event.owner,
@@ -352,10 +443,12 @@ class Fold:
                 tenant, line, each.debit, each.credit, each.asset, each.amount, self._recorded_at
             )
             line += 1
-            if each.grant:
-                end = self._end_of(each.grant, tenant)
-                self._settled(end, c.GRANT_EXPIRED)
-                end.expired += each.amount
+            if each.kind == WriteOffKind.GRANT:
+                change = self._change_of(each.grant, tenant)
+                self._end_grant(change, c.GRANT_EXPIRED)
+                change.expired += each.amount
+            elif each.kind == WriteOffKind.BREAKAGE:
+                self._change_of(each.grant, tenant).returned += each.amount
         self._account_change(event.account).closed_at = event.closed_at
 
     def _account_reopened(self, _: int, event: AccountReopened) -> None:
@@ -380,80 +473,182 @@ class Fold:
         return change
 
     def _grant_issued(self, _: int, event: GrantIssued) -> None:
-        tenant = self._facts.tenants[event.account]
-        fact = GrantFact(tenant, event.asset, event.book, event.funding_book)
-        self._facts.grants[event.grant] = fact
+        facts = self._facts
+        tenant = facts.tenants[event.account]
+        cash = event.cash_book
+        if event.origin:
+            cash = facts.grants[event.origin].cash_book
+        fact = GrantFact(
+            tenant, event.asset, event.book, event.funding_book, cash, event.deferred_book,
+            event.price_asset,
+        )  # fmt: skip
+        facts.grants[event.grant] = fact
+        facts.value_books[event.book] = event.deferred_book, event.price_asset
+        rollover = event.rollover
         self._changes.grants.append(
             (
                 tenant, self._shard, event.grant, event.account, event.ordinal, int(event.kind),
                 event.asset, event.amount, event.price_paid, event.price_asset, event.priority,
-                event.effective_at, event.expires_at or None, event.products, event.book,
-                event.funding_book, event.backfill, self._recorded_at,
+                event.effective_at, event.expires_at or None, event.products, event.tags,
+                json_of(dict(event.attributes)), event.shared,
+                None if rollover is None else json_of(asdict(rollover)),
+                json_of(dict(event.metadata)), event.book, event.funding_book, cash or None,
+                event.deferred_book or None, event.origin or None, self._recorded_at,
             )
         )  # fmt: skip
         at = event.effective_at
-        self._post(tenant, 0, event.funding_book, event.book, event.asset, event.amount, at)
-        if event.backfill:
+        if event.pending:
+            self._pend(tenant, 0, fact, event.amount, at, c.PENDING)
+        else:
+            self._post(tenant, 0, event.funding_book, event.book, event.asset, event.amount, at)
+        line = 1
+        if event.cash_book and event.price_paid:
+            money, paid = event.price_asset, event.price_paid
+            self._post(tenant, 1, event.cash_book, event.deferred_book, money, paid, at)
+            line = 2
+        self._backfilled(event.grant, fact, line, event.backfills)
+
+    def _backfilled(
+        self, number: int, fact: GrantFact, line: int, backfills: tuple[Backfill, ...]
+    ) -> None:
+        """Repaid parts of an advance, and the money that they recognise (rules B3, B4)."""
+        now = self._recorded_at
+        for part in backfills:
+            self._grant_change(number)[1].backfill += part.amount
+            self._counters(fact.book, fact.tenant).value += part.value
             self._post(
-                tenant, 1, event.book, event.backfill_book, event.asset, event.backfill,
-                self._recorded_at, event.backfill_value,
-            )  # fmt: skip
+                fact.tenant, line, fact.book, part.book, fact.asset, part.amount, now, part.value
+            )
+            line += 1
+            if part.value and fact.deferred_book:
+                revenue = self._revenue(fact.tenant, fact.price_asset, part.product)
+                self._post(
+                    fact.tenant, line, fact.deferred_book, revenue, fact.price_asset, part.value,
+                    now,
+                )  # fmt: skip
+                line += 1
+
+    def _pend(
+        self, tenant: int, line: int, fact: GrantFact, amount: int, at: int, phase: int
+    ) -> None:
+        """Units of a grant that waits for its payment, or waits no more (rule F1)."""
+        moved = amount if phase == c.PENDING else -amount
+        self._counters(fact.funding_book, tenant).debits_pending += moved
+        self._counters(fact.book, tenant).credits_pending += moved
+        self._changes.transfers.append(
+            (
+                tenant, self._shard, self._entry_seq, line, fact.funding_book, fact.book,
+                fact.asset, amount, phase, 0, 0, 0, at, self._recorded_at,
+            )
+        )  # fmt: skip
+
+    def _grant_started(self, _: int, event: GrantStarted) -> None:
+        fact, _change = self._grant_change(event.grant)
+        self._backfilled(event.grant, fact, 0, event.backfills)
+
+    def _grant_rolled_over(self, _: int, event: GrantRolledOver) -> None:
+        _fact, change = self._grant_change(event.grant)
+        change.rolled += event.amount
+        change.returned += event.value  # the entry that follows posts both
+
+    def _grant_released(self, _: int, event: GrantReleased) -> None:
+        fact, change = self._grant_change(event.grant)
+        now = self._recorded_at
+        self._post(
+            fact.tenant, 0, event.cash_book, fact.deferred_book, fact.price_asset, event.payment,
+            now,
+        )  # fmt: skip
+        line = 1
+        if event.amount:
+            self._pend(fact.tenant, 1, fact, event.amount, now, c.RELEASED)
+            self._post(fact.tenant, 2, fact.funding_book, fact.book, fact.asset, event.amount, now)
+            line = 3
+        change.cash_book = event.cash_book
+        self._facts.grants[event.grant] = fact._replace(cash_book=event.cash_book)
+        self._backfilled(event.grant, fact, line, event.backfills)
+
+    def _grant_cancelled(self, _: int, event: GrantCancelled) -> None:
+        fact, change = self._grant_change(event.grant)
+        self._pend(fact.tenant, 0, fact, event.amount, self._recorded_at, c.RELEASED)
+        change.cancelled += event.amount
+        change.returned += event.unpaid
+        if event.whole:
+            self._end_grant(change, c.GRANT_CANCELLED)
 
     def _grant_restored(self, _: int, event: GrantRestored) -> None:
         """A row like that of the grant that ended, but for what the event says."""
         ended = self._facts.grants[event.of]
-        self._facts.grants[event.grant] = GrantFact(
-            ended.tenant, ended.asset, event.book, ended.funding_book
+        self._facts.grants[event.grant] = ended._replace(
+            book=event.book, deferred_book=event.deferred_book
         )
+        self._facts.value_books[event.book] = event.deferred_book, ended.price_asset
         self._changes.restored.append(
             (
                 ended.tenant, event.grant, event.of, event.ordinal, event.amount, event.price_paid,
-                event.expires_at or None, event.book, self._recorded_at,
+                event.expires_at or None, event.book, event.deferred_book or None,
+                self._recorded_at,
             )
         )  # fmt: skip
 
     def _grant_voided(self, _: int, event: GrantVoided) -> None:
-        fact, end = self._grant_end(event.grant)
-        self._settled(end, c.GRANT_VOIDED)
-        end.voided += event.amount
-        if event.amount:
-            self._post(
-                fact.tenant, 0, fact.book, fact.funding_book, fact.asset, event.amount,
-                self._recorded_at,
-            )  # fmt: skip
+        fact, change = self._grant_change(event.grant)
+        self._end_grant(change, c.GRANT_VOIDED)
+        change.voided += event.amount
+        self._leave(
+            fact,
+            change,
+            (event.amount, fact.funding_book),
+            (event.refunded, event.cash_book),
+            (event.breakage, event.breakage_book),
+        )
 
     def _grant_expired(self, _: int, event: GrantExpired) -> None:
-        fact, end = self._grant_end(event.grant)
-        self._settled(end, c.GRANT_EXPIRED)
-        end.expired += event.amount
-        if event.amount:
-            self._post(
-                fact.tenant, 0, fact.book, event.forfeited_book, fact.asset, event.amount,
-                self._recorded_at,
-            )  # fmt: skip
+        fact, change = self._grant_change(event.grant)
+        self._end_grant(change, c.GRANT_EXPIRED)
+        change.expired += event.amount
+        units = (event.amount, event.forfeited_book)
+        self._leave(fact, change, units, (event.value, event.breakage_book))
 
-    def _grant_end(self, number: int) -> tuple[GrantFact, GrantEnd]:
+    def _leave(
+        self,
+        fact: GrantFact,
+        change: GrantChange,
+        units: tuple[int, int],
+        *shares: tuple[int, int],
+    ) -> None:
+        """Units that nobody drew, and their shares of the price, where there are books for them."""
+        now = self._recorded_at
+        line = 0
+        if units[0]:
+            self._post(fact.tenant, 0, fact.book, units[1], fact.asset, units[0], now)
+            line = 1
+        for money, book in shares:
+            change.returned += money
+            if money and book:
+                self._post(
+                    fact.tenant, line, fact.deferred_book, book, fact.price_asset, money, now
+                )
+                line += 1
+
+    def _end_grant(self, change: GrantChange, state: int) -> None:
+        change.state = state
+        change.settled_at = change.settled_at or self._recorded_at
+
+    def _grant_change(self, number: int) -> tuple[GrantFact, GrantChange]:
         fact = self._facts.grants[number]
-        return fact, self._end_of(number, fact.tenant)
+        return fact, self._change_of(number, fact.tenant)
 
-    def _end_of(self, number: int, tenant: int) -> GrantEnd:
-        end = self._changes.ended_grants.get(number)
-        if end is None:
-            end = self._changes.ended_grants[number] = GrantEnd(tenant)
-        return end
-
-    def _settled(self, end: GrantEnd, state: int) -> None:
-        end.state = state
-        if end.settled_at is None:
-            end.settled_at = self._recorded_at
+    def _change_of(self, number: int, tenant: int) -> GrantChange:
+        change = self._changes.changed_grants.get(number)
+        if change is None:
+            change = self._changes.changed_grants[number] = GrantChange(tenant)
+        return change
 
     def _grant_reduced(self, _: int, event: GrantReduced) -> None:
-        fact, end = self._grant_end(event.grant)
-        end.voided += event.amount
-        self._post(
-            fact.tenant, 0, fact.book, fact.funding_book, fact.asset, event.amount,
-            self._recorded_at,
-        )  # fmt: skip
+        fact, change = self._grant_change(event.grant)
+        change.voided += event.amount
+        units = (event.amount, fact.funding_book)
+        self._leave(fact, change, units, (event.refunded, event.cash_book))
 
     # -- recurring grants --------------------------------------------------------------------------
 
@@ -661,6 +856,10 @@ _HANDLERS: Final[dict[type, Callable[[Fold, int, Any], None]]] = {
     AccountUnfrozen: Fold._account_unfrozen,
     AccountProfileUpdated: Fold._profile_updated,
     GrantIssued: Fold._grant_issued,
+    GrantStarted: Fold._grant_started,
+    GrantRolledOver: Fold._grant_rolled_over,
+    GrantReleased: Fold._grant_released,
+    GrantCancelled: Fold._grant_cancelled,
     GrantVoided: Fold._grant_voided,
     GrantExpired: Fold._grant_expired,
     GrantReduced: Fold._grant_reduced,

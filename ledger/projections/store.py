@@ -100,6 +100,16 @@ class ProjectionStore:
             rows = await fetch(_SQL["grants_of_books"], shard, list(needed.books))
             facts.books.update({row[0]: row[1] for row in rows})
             self._complete("books", needed.books, facts.books)
+        if needed.drawn:
+            rows = await fetch(_SQL["value_books_of"], shard, list(needed.drawn))
+            facts.value_books.update({row[0]: (row[1], row[2]) for row in rows})
+            self._complete("books", needed.drawn, facts.value_books)
+        if needed.payers:
+            rows = await fetch(_SQL["unbilled_of"], shard, list(needed.payers))
+            facts.unbilled.update({(row[0], row[1]): row[2] for row in rows})
+        if needed.revenues:
+            rows = await fetch(_SQL["revenues"], shard)
+            facts.revenues = {(row[0], row[1], row[2]): row[3] for row in rows}
         if needed.holds:
             facts.holds.update(dict.fromkeys(needed.holds))
             rows = await fetch(_SQL["holds_of"], shard, list(needed.holds))
@@ -238,32 +248,36 @@ class ProjectionStore:
             )
 
     async def _write_grants(self, changes: Changes) -> None:
-        ended = dict(changes.ended_grants)
-        await self._write_new_grants(changes, ended)
+        changed = dict(changes.changed_grants)
+        await self._write_new_grants(changes, changed)
         for restored in changes.restored:  # in order: one may stand in for another
             await self._one("restore_grant", *restored)
-        if changes.returned:
-            rows = [(each[0], number, each[1]) for number, each in changes.returned.items()]
-            await self._update("return_to_grants", rows)
-        if ended:
+        if changed:
             await self._update(
-                "end_grants",
+                "change_grants",
                 [
-                    (end.tenant, number, end.state, end.voided, end.expired, end.settled_at)
-                    for number, end in ended.items()
+                    (
+                        change.tenant,
+                        number,
+                        change.state,
+                        *_left(change),
+                        change.settled_at or None,
+                        change.cash_book or None,
+                    )
+                    for number, change in changed.items()
                 ],
             )
 
-    async def _write_new_grants(self, changes: Changes, ended: dict[int, c.GrantEnd]) -> None:
-        """Rows of what was issued; what ended with them is taken out of `ended`."""
+    async def _write_new_grants(self, changes: Changes, changed: dict[int, c.GrantChange]) -> None:
+        """Rows of what was issued; what happened to them since is taken out of `changed`."""
         if changes.grants:
             new: list[Row] = []
             for row in changes.grants:
-                end = ended.pop(row[2], None)
-                if end is None:
-                    new.append((*row, c.GRANT_OPEN, 0, 0, None))
-                else:
-                    new.append((*row, end.state, end.voided, end.expired, end.settled_at))
+                change = changed.pop(row[2], None) or c.GrantChange(row[0])
+                place = c.GRANTS.index("cash_book")
+                cash = change.cash_book or row[place]
+                row = (*row[:place], cash, *row[place + 1 :])
+                new.append((*row, change.state, *_left(change), change.settled_at or None))
             await self._copy("grants", c.GRANTS, new)
 
     async def _write_holds(self, changes: Changes) -> None:
@@ -362,12 +376,25 @@ def _standing(change: AccountChange | None) -> Row:
     )
 
 
-def _counters(moved: Moved) -> tuple[int, int, int, int]:
+def _counters(moved: Moved) -> tuple[int, int, int, int, int]:
     return (
         moved.debits_posted,
         moved.credits_posted,
         moved.debits_pending,
         moved.credits_pending,
+        moved.value,
+    )
+
+
+def _left(change: c.GrantChange) -> tuple[int, int, int, int, int, int, int]:
+    return (
+        change.backfill,
+        change.voided,
+        change.expired,
+        change.rolled,
+        change.cancelled,
+        change.given_back,
+        change.returned,
     )
 
 

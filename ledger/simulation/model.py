@@ -44,6 +44,7 @@ class NaiveBook:
     tenant: int
     asset: int
     owner: int
+    name: str = ""
     debits: int = 0
     credits: int = 0
     debits_pending: int = 0
@@ -150,7 +151,9 @@ class ShardModel:
 
     def _book_opened(self, event: e.BookOpened) -> None:
         self._expect(Rule.BALANCED, "book number", len(self.books) + 1, event.book)
-        self.books[event.book] = NaiveBook(event.kind, event.tenant, event.asset, event.owner)
+        self.books[event.book] = NaiveBook(
+            event.kind, event.tenant, event.asset, event.owner, event.name
+        )
 
     def _plan_declared(self, event: e.PlanDeclared) -> None:
         self._plans[self._index] = event
@@ -195,7 +198,11 @@ class ShardModel:
             self._end_hold(self._open_hold(number, account.number), "released", [])
         for each in event.write_offs:
             self._transfer(each.debit, each.credit, each.amount)
-            if each.grant:
+            if each.kind in (WriteOffKind.UNBILLED, WriteOffKind.RECEIVABLE):
+                continue
+            if each.kind == WriteOffKind.BREAKAGE:
+                self.grants[each.grant].returned += each.amount
+            elif each.grant:
                 grant = self._unsettled(each.grant, account)
                 self._expect(rule, f"rest of grant {grant.number}", _left(grant), each.amount)
                 grant.settled = EXPIRED
@@ -203,6 +210,9 @@ class ShardModel:
             else:
                 owed = account.advance if each.kind == WriteOffKind.ADVANCE else account.overage
                 owed[each.asset][0] -= each.amount
+                if each.kind == WriteOffKind.ADVANCE:
+                    account.owing.pop(each.asset, None)
+                    account.repayments += 1
         left = self.still_open(account)
         if left or account.closed_at:
             self._fail(rule, f"account {account.number} closes with {left}")
@@ -282,37 +292,91 @@ class ShardModel:
             event.expires_at,
             event.products,
         )
+        grant.books = (event.book, event.funding_book, event.cash_book, event.deferred_book)
+        grant.scheduled = event.scheduled
+        self._expect(rule, "scheduled", event.effective_at > self.recorded_at, event.scheduled)
         paid = BookKind.FUNDING if event.kind == GrantKind.PREPAID else BookKind.PROMOTION
         self._expect(rule, "funding", paid, self.books[event.funding_book].kind)
         self._transfer(event.funding_book, event.book, event.amount)
-        self._backfill(account, grant, event)
+        self._expect(rule, "money side", event.price_paid > 0, event.cash_book > 0)
+        if event.price_paid:
+            self._transfer(event.cash_book, event.deferred_book, event.price_paid)
+        due = grant.effective_at <= self.recorded_at
+        self._backfill(account, grant, event.backfills, due)
         account.grants.append(grant)
         self.grants[grant.number] = grant
 
-    def _backfill(self, account: NaiveAccount, grant: NaiveGrant, event: e.GrantIssued) -> None:
-        """A paid grant in force, for every product, repays what is owed (rules B3, H6)."""
-        owed = account.advance.get(event.asset, [0, 0])[0]
-        repays = (
-            event.kind == GrantKind.PREPAID
-            and event.effective_at <= self.recorded_at
-            and not event.products
-        )
-        expected = min(owed, event.amount) if repays else 0
-        self._expect(Rule.GRANT_FIGURES, "backfill", expected, event.backfill)
-        if expected:
-            value = event.price_paid * expected // event.amount
-            self._expect(Rule.GRANT_FIGURES, "backfill value", value, event.backfill_value)
-            self._transfer(event.book, event.backfill_book, expected)
-            account.advance[event.asset][0] -= expected
-            grant.drawn += expected
-            grant.recognised += value
+    def _backfill(
+        self,
+        account: NaiveAccount,
+        grant: NaiveGrant,
+        found: tuple[e.Backfill, ...],
+        due: bool = True,
+    ) -> None:
+        """A paid grant in force repays what its products owe, the oldest first (rules B3, H6)."""
+        repaid: dict[str, int] = {}
+        left = grant.available if due and grant.kind == GrantKind.PREPAID else 0
+        owing = account.owing.get(grant.asset, {})
+        for (run, product), owed in list(owing.items()):
+            applies = not grant.products or product in grant.products
+            take = min(left, owed) if applies else 0
+            left -= take
+            if take:
+                repaid[product] = repaid.get(product, 0) + take
+                owing[run, product] -= take
+            if not owing[run, product]:
+                del owing[run, product]
+        account.repayments += bool(repaid)
+        expected = list(repaid.items())
+        actual = [(part.product, part.amount) for part in found]
+        self._expect(Rule.GRANT_FIGURES, "backfills", expected, actual)
+        for part in found:
+            value = grant.value_of(part.amount)
+            self._expect(Rule.GRANT_FIGURES, "backfill value", value, part.value)
+            self._transfer(grant.books[0], part.book, part.amount)
+            account.advance[grant.asset][0] -= part.amount
+            grant.drawn += part.amount
+            self._earn(grant, part.product, value)
+
+    def _earn(self, grant: NaiveGrant, product: str, value: int) -> None:
+        """Money recognised by a draw: debit deferred, credit revenue (rule B4)."""
+        grant.recognised += value
+        if value:
+            self._revenue(grant.books[3], product, value)
+
+    def _revenue(self, debit: int, product: str, value: int) -> None:
+        paying = self.books[debit]
+        [revenue] = [
+            number
+            for number, book in self.books.items()
+            if (book.kind, book.tenant, book.asset, book.name)
+            == (BookKind.REVENUE, paying.tenant, paying.asset, product)
+        ]
+        self._transfer(debit, revenue, value)
+
+    def _grant_started(self, event: e.GrantStarted) -> None:
+        grant = self.grants[event.grant]
+        if not grant.scheduled or self.recorded_at < grant.effective_at:
+            self._fail(Rule.GRANT_FIGURES, f"grant {grant.number} takes effect twice or early")
+        grant.scheduled = False
+        gone = grant.settled or 0 < grant.expires_at <= self.recorded_at
+        self._backfill(self.accounts[event.account], grant, event.backfills, not gone)
 
     def _grant_voided(self, event: e.GrantVoided) -> None:
         account = self._deciding(event.account)
         grant = self._unsettled(event.grant, account)
         self._expect(Rule.GRANT_FIGURES, "voided", grant.available, event.amount)
         grant.settled = VOIDED
+        money = grant.leaving(event.amount, event.forfeit)
+        self._expect(Rule.GRANT_FIGURES, "money", money, (event.refunded, event.breakage))
         self._take_back(grant, event.amount, BookKind.FUNDING, BookKind.PROMOTION)
+        for moved, book in zip(money, (event.cash_book, event.breakage_book), strict=True):
+            self._give_back(grant, moved, book)
+
+    def _give_back(self, grant: NaiveGrant, money: int, book: int) -> None:
+        grant.returned += money
+        if money:
+            self._transfer(grant.books[3], book, money)
 
     def _grant_expired(self, event: e.GrantExpired) -> None:
         grant = self._unsettled(event.grant, self.accounts[event.account])
@@ -320,7 +384,13 @@ class ShardModel:
             self._fail(Rule.EXPIRED_IN_TIME, f"grant {grant.number} is posted before its grace")
         self._expect(Rule.GRANT_FIGURES, "expired", grant.available, event.amount)
         grant.settled = EXPIRED
+        value = sum(grant.leaving(event.amount))
+        self._expect(Rule.GRANT_FIGURES, "breakage", value, event.value)
         self._take_back(grant, event.amount, BookKind.FORFEITED)
+        self._give_back(grant, value, event.breakage_book)
+
+    def _unasked(self, event: e.Event) -> None:
+        self._fail(Rule.GRANT_FIGURES, f"{event}: nobody asked for such a grant")
 
     def _unsettled(self, number: int, account: NaiveAccount) -> NaiveGrant:
         grant = self.grants[number]
@@ -387,7 +457,7 @@ class ShardModel:
             self._take_part(hold, event, first)
         elif hold is not None:
             self._end_hold(hold, "captured", expected)
-        self._draw(account, event, priced.asset)
+        self._draw(account, event, priced.asset, plan.product)
         for place, quantity in priced.moved.items():
             account.totals[place] = account.totals.get(place, 0) + quantity
         account.suspended += event.suspense
@@ -438,7 +508,9 @@ class ShardModel:
         """By the policy of a product; none of a simulated world has one (rule H2)."""
         self._fail(Rule.EXPIRED_IN_TIME, f"hold {event.hold} is charged at its expiry")
 
-    def _draw(self, account: NaiveAccount, event: e.UsageRecorded, asset: int) -> None:
+    def _draw(
+        self, account: NaiveAccount, event: e.UsageRecorded, asset: int, product: str
+    ) -> None:
         used = 0
         for piece in event.slices:
             self._transfer(piece.book, event.used_book, piece.amount)
@@ -446,10 +518,21 @@ class ShardModel:
             kind, number = self._place(piece.book)
             if kind == "grant":
                 self.grants[number].drawn += piece.amount
-                self.grants[number].recognised += piece.value
+                self._earn(self.grants[number], product, piece.value)
             elif kind == "advance":
                 self.accounts[number].advance.setdefault(asset, [0, 0])[0] += piece.amount
+                debtor = self.accounts[number]
+                owing = debtor.owing.setdefault(asset, {})
+                part = (debtor.repayments, product)
+                owing[part] = owing.get(part, 0) + piece.amount
             elif kind == "overage":
+                if piece.value:
+                    [unbilled] = [
+                        each
+                        for each, book in self.books.items()
+                        if (book.kind, book.asset, book.owner) == (BookKind.UNBILLED, asset, number)
+                    ]
+                    self._revenue(unbilled, product, piece.value)
                 self.accounts[number].overage.setdefault(asset, [0, 0])[0] += piece.amount
                 place = (asset, naive.period_of(event.effective_at, self.recorded_at))
                 posted = account.overage_posted
@@ -740,6 +823,10 @@ HANDLERS: Final[dict[type, Callable[[ShardModel, Any], None]]] = {
     e.AccountUnfrozen: ShardModel._account_unfrozen,
     e.AccountProfileUpdated: ShardModel._profile_updated,
     e.GrantIssued: ShardModel._grant_issued,
+    e.GrantStarted: ShardModel._grant_started,
+    e.GrantRolledOver: ShardModel._unasked,
+    e.GrantReleased: ShardModel._unasked,
+    e.GrantCancelled: ShardModel._unasked,
     e.GrantVoided: ShardModel._grant_voided,
     e.GrantExpired: ShardModel._grant_expired,
     e.PlanDeclared: ShardModel._plan_declared,

@@ -61,8 +61,11 @@ class NaiveGrant:
     drawn: int = 0
     held: int = 0
     unused: int = 0
+    returned: int = 0
     recognised: int = 0
     settled: int = 0
+    scheduled: bool = False
+    books: tuple[int, int, int, int] = (0, 0, 0, 0)  # its own, funding, cash, deferred
 
     @property
     def available(self) -> int:
@@ -71,7 +74,17 @@ class NaiveGrant:
 
     def value_of(self, amount: int) -> int:
         """Money recognised by drawing so much more (rule B4)."""
-        return self.paid * (self.drawn + amount) // self.amount - self.recognised
+        price, whole = self.paid - self.returned, self.amount - self.unused
+        return price * (self.drawn + amount) // whole - self.recognised
+
+    def leaving(self, amount: int, forfeit: bool = False) -> tuple[int, int]:
+        """(money that goes back, breakage) with units that leave undrawn (rules B4, F2)."""
+        if not self.paid:
+            return 0, 0
+        price, whole = self.paid - self.returned, self.amount - self.unused
+        share = price * amount // whole if amount else 0
+        rest = price - self.recognised if self.drawn + amount == whole else share
+        return (0, rest) if forfeit else (share, rest - share)
 
     def rank(self, comparator: Comparator) -> tuple[object, ...]:
         """Rule D2."""
@@ -133,6 +146,9 @@ class NaiveAccount:
     grants: list[NaiveGrant] = field(default_factory=list)
     holds: dict[int, NaiveHold] = field(default_factory=dict)  # open ones
     advance: dict[int, list[int]] = field(default_factory=dict)  # asset -> [owed, pending]
+    owing: dict[int, dict[tuple[int, str], int]] = field(default_factory=dict)
+    """Of it by asset: (repayments before it, product) -> units, oldest first."""
+    repayments: int = 0
     overage: dict[int, list[int]] = field(default_factory=dict)  # what others put on it, too
     overage_posted: dict[tuple[int, int], int] = field(default_factory=dict)  # its own usage's
     overage_pending: dict[int, int] = field(default_factory=dict)

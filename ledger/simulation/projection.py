@@ -13,6 +13,7 @@ from typing import Any, Final
 
 from msgspec.structs import replace
 
+from ledger.core.events import BookKind
 from ledger.journal.errors import JournalUnavailable
 from ledger.journal.protocol import JournalRow
 from ledger.projections import changes as c
@@ -24,6 +25,7 @@ from ledger.projections.tables import Position, ProjectionDamaged
 from ledger.simulation.database import Database, SimulatedJournal
 from ledger.simulation.loop import OWNER, Owner
 
+_LEFT: Final = ("backfill", "voided", "expired", "rolled", "cancelled", "given_back", "returned")
 START: Final = Position(0, 0, 0, bytes(32), 0)
 _LAST: Final = {
     "transfers": (0, 1, 2, 3),
@@ -46,6 +48,7 @@ class ShardTables:
         self.holder: SimulatedTables | None = None
         self.rows: dict[tuple[Any, ...], tuple[Any, ...]] = {}  # (table, *key) -> row
         self.books: dict[int, list[int]] = {}
+        self.opened: dict[int, tuple[Any, ...]] = {}  # book -> its row without counters
         self.accounts: dict[int, dict[str, Any]] = {}
         self.grants: dict[int, dict[str, Any]] = {}
         self.holds: dict[int, dict[str, Any]] = {}
@@ -57,6 +60,7 @@ class ShardTables:
         made.position = self.position
         made.rows = dict(self.rows)
         made.books = {number: list(counters) for number, counters in self.books.items()}
+        made.opened = dict(self.opened)
         made.accounts = {number: dict(row) for number, row in self.accounts.items()}
         made.grants = {number: dict(row) for number, row in self.grants.items()}
         made.holds = {number: dict(row) for number, row in self.holds.items()}
@@ -181,15 +185,33 @@ class SimulatedTables:
             for number in sorted(needed.grants):
                 row = work.grants[number]
                 facts.grants[number] = GrantFact(
-                    row["tenant"], row["asset"], row["book"], row["funding_book"]
+                    row["tenant"],
+                    row["asset"],
+                    row["book"],
+                    row["funding_book"],
+                    row["cash_book"] or 0,
+                    row["deferred_book"] or 0,
+                    row["price_asset"],
                 )
             for number in sorted(needed.recurring):
                 facts.recurring[number] = RecurringRow(*work.recurring[number])
+            for number in sorted(needed.drawn):
+                facts.value_books[number] = _value_book(work, number)
         except KeyError as error:
             raise ProjectionDamaged(f"shard {self.shard}: {error} is not there") from error
         for book in sorted(needed.books):
             owners = [number for number, row in work.grants.items() if row["book"] == book]
             facts.books[book] = owners[0] if owners else 0
+        opened = [dict(zip(c.BOOKS, row, strict=False)) for row in work.opened.values()]
+        for made in opened:
+            if made["kind"] == BookKind.UNBILLED:
+                facts.unbilled[made["owner"], made["asset"]] = made["book"]
+        if needed.revenues:
+            facts.revenues = {
+                (made["tenant"], made["asset"], made["name"]): made["book"]
+                for made in opened
+                if made["kind"] == BookKind.REVENUE
+            }
         for number in sorted(needed.holds):
             facts.holds[number] = self._hold_fact(work, number)
 
@@ -258,6 +280,7 @@ class SimulatedTables:
         for row in changes.books:
             self._once(work.books, row[2])
             work.books[row[2]] = [0, 0, 0, 0]
+            work.opened[row[2]] = row
         for number, moved in changes.moved.items():
             counters = self._there(work.books, number)
             for place, amount in enumerate(_counters(moved)):
@@ -283,9 +306,9 @@ class SimulatedTables:
         for row in changes.grants:
             self._once(work.grants, row[2])
             made = dict(zip(c.GRANTS, row, strict=False))
-            ended = {"state": c.GRANT_OPEN, "voided": 0, "expired": 0, "returned": 0}
-            work.grants[row[2]] = {**made, **ended}
-        for tenant, number, of, ordinal, amount, paid, expires_at, book, at in changes.restored:
+            work.grants[row[2]] = {**made, "state": c.GRANT_OPEN, **dict.fromkeys(_LEFT, 0)}
+        for each in changes.restored:
+            tenant, number, of, ordinal, amount, paid, expires_at, book, deferred, at = each
             self._once(work.grants, number)
             work.grants[number] = {
                 **self._there(work.grants, of),
@@ -296,20 +319,18 @@ class SimulatedTables:
                 "price_paid": paid,
                 "expires_at": expires_at,
                 "book": book,
+                "deferred_book": deferred,
+                "origin": of,
                 "issued_at": at,
                 "state": c.GRANT_OPEN,
-                "backfill": 0,
-                "voided": 0,
-                "expired": 0,
-                "returned": 0,
+                **dict.fromkeys(_LEFT, 0),
             }
-        for number, (_, units) in changes.returned.items():
-            self._there(work.grants, number)["returned"] += units
-        for number, end in changes.ended_grants.items():
+        for number, change in changes.changed_grants.items():
             grant = self._there(work.grants, number)
-            grant["state"] = end.state
-            grant["voided"] += end.voided
-            grant["expired"] += end.expired
+            grant["state"] = max(grant["state"], change.state)
+            grant["cash_book"] = change.cash_book or grant["cash_book"]
+            for name in _LEFT:
+                grant[name] += getattr(change, name)
 
     def _write_holds(self, work: ShardTables, changes: Changes) -> None:
         for row in changes.holds:
@@ -356,6 +377,23 @@ class SimulatedTables:
         if key not in rows:
             raise ProjectionDamaged(f"shard {self.shard}: {key} is not there")
         return rows[key]
+
+
+def _value_book(work: ShardTables, number: int) -> tuple[int, int]:
+    """What pays in money for what is drawn from a book, and in which money."""
+    book = dict(zip(c.BOOKS, work.opened[number], strict=False))
+    if book["kind"] == BookKind.GRANT:
+        grant = work.grants[book["owner"]]
+        return grant["deferred_book"] or 0, grant["price_asset"]
+    for each, row in work.opened.items():
+        other = dict(zip(c.BOOKS, row, strict=False))
+        if each < number and (other["kind"], other["owner"], other["asset"]) == (
+            BookKind.UNBILLED,
+            book["owner"],
+            book["asset"],
+        ):
+            return each, book["asset"]
+    return 0, book["asset"]
 
 
 def _after(last: JournalRow, scrubs: int) -> Position:

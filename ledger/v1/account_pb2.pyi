@@ -209,6 +209,12 @@ class _WriteOffKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WriteOff
     """What was owed in advance: debit promotion, credit advance."""
     WRITE_OFF_KIND_OVERAGE: _WriteOffKind.ValueType  # 3
     """What was owed and not billed: debit settled, credit overage."""
+    WRITE_OFF_KIND_BREAKAGE: _WriteOffKind.ValueType  # 4
+    """Money paid for credits that were left: debit deferred, credit breakage."""
+    WRITE_OFF_KIND_UNBILLED: _WriteOffKind.ValueType  # 5
+    """Money that was not billed yet: debit bad_debt, credit unbilled."""
+    WRITE_OFF_KIND_RECEIVABLE: _WriteOffKind.ValueType  # 6
+    """Money that was billed and not paid: debit bad_debt, credit receivable."""
 
 class WriteOffKind(_WriteOffKind, metaclass=_WriteOffKindEnumTypeWrapper):
     """What is written off as an account closes."""
@@ -221,6 +227,12 @@ WRITE_OFF_KIND_ADVANCE: WriteOffKind.ValueType  # 2
 """What was owed in advance: debit promotion, credit advance."""
 WRITE_OFF_KIND_OVERAGE: WriteOffKind.ValueType  # 3
 """What was owed and not billed: debit settled, credit overage."""
+WRITE_OFF_KIND_BREAKAGE: WriteOffKind.ValueType  # 4
+"""Money paid for credits that were left: debit deferred, credit breakage."""
+WRITE_OFF_KIND_UNBILLED: WriteOffKind.ValueType  # 5
+"""Money that was not billed yet: debit bad_debt, credit unbilled."""
+WRITE_OFF_KIND_RECEIVABLE: WriteOffKind.ValueType  # 6
+"""Money that was billed and not paid: debit bad_debt, credit receivable."""
 Global___WriteOffKind: _TypeAlias = WriteOffKind  # noqa: Y015
 
 @_typing.final
@@ -1187,7 +1199,7 @@ class WriteOff(_message.Message):
     kind: Global___WriteOffKind.ValueType
     """What was written off."""
     grant_id: _builtins.str
-    """Id of the grant whose credits were left; empty for what was owed."""
+    """Id of the grant whose credits, or whose money, were left; empty for what was owed."""
     asset: _builtins.str
     """Code of the asset."""
     scale: _builtins.int

@@ -79,6 +79,9 @@ async def read_models(connection: Connection, shard: int) -> Reflection | None:
     for row in await connection.fetch(_SQL["grants"], shard):
         number, *values = map(_plain, row)
         models.grants[number] = dict(zip(_GRANT, values, strict=True))
+        models.grants[number]["attributes"] = msgspec.json.decode(
+            models.grants[number]["attributes"]
+        )
     for row in await connection.fetch(_SQL["holds"], shard):
         number, *values = row
         models.holds[number] = dict(zip(_HOLD, values, strict=True))
@@ -102,8 +105,9 @@ _ACCOUNT: Final = (
 )  # fmt: skip
 _GRANT: Final = (
     "tenant", "account", "ordinal", "kind", "state", "asset", "amount", "price_paid",
-    "price_asset", "priority", "effective_at", "expires_at", "products", "book", "funding_book",
-    "drawn", "recognised", "held", "recurring",
+    "price_asset", "priority", "effective_at", "expires_at", "products", "tags", "attributes",
+    "shared", "book", "funding_book", "cash_book", "deferred_book", "origin", "drawn", "recognised",
+    "held", "rolled", "cancelled", "returned", "recurring",
 )  # fmt: skip
 _RECURRING: Final = (
     "tenant", "account", "paused", "version", "terms", "next_terms", "starts_at", "ends_at",
@@ -192,7 +196,18 @@ def _grants_of(state: State) -> Facts:
             "expires_at": grant.expires_at if grant.expires_at != NEVER else None,
             "products": sorted(grant.products),
             "book": grant.book.number,
+            "tags": sorted(grant.tags),
+            "attributes": dict(grant.attributes),
+            "shared": grant.shared,
             "funding_book": grant.funding.number,
+            "cash_book": grant.cash.number if grant.cash is not None else 0,
+            "deferred_book": (
+                grant.book.value_book.number if grant.book.value_book is not None else 0
+            ),
+            "origin": grant.origin,
+            "rolled": grant.rolled,
+            "cancelled": grant.cancelled,
+            "returned": grant.returned,
             "drawn": grant.drawn,
             "recognised": grant.recognised,
             "held": grant.book.debits_pending,

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from ledger.core.books import Book
 from ledger.core.events import (
+    OF_A_GRANT,
     AccountClosed,
     AccountClosedOut,
     AccountCreated,
@@ -87,6 +88,9 @@ _SIDES_OF_WRITE_OFF: Final[dict[int, tuple[BookKind, BookKind]]] = {
     WriteOffKind.GRANT: (BookKind.GRANT, BookKind.FORFEITED),
     WriteOffKind.ADVANCE: (BookKind.ADVANCE, BookKind.PROMOTION),
     WriteOffKind.OVERAGE: (BookKind.OVERAGE, BookKind.SETTLED),
+    WriteOffKind.BREAKAGE: (BookKind.DEFERRED, BookKind.BREAKAGE),
+    WriteOffKind.UNBILLED: (BookKind.UNBILLED, BookKind.BAD_DEBT),
+    WriteOffKind.RECEIVABLE: (BookKind.RECEIVABLE, BookKind.BAD_DEBT),
 }
 """The account's book and the house's."""
 _OVER_LIMIT: Final[frozenset[int]] = frozenset({Pot.EXCESS_OWED, Pot.EXCESS_BILLED, Pot.ABSORBED})
@@ -416,8 +420,9 @@ class Rules:
         self._equal(state, "number of the grant", state.next_grant, event.grant)
         ordinal = state.families[account.root].next_ordinal
         self._equal(state, "ordinal of the grant", ordinal, event.ordinal)
-        if not 0 <= event.backfill <= event.amount:
-            self._wrong(state, "backfill", f"0 to {event.amount}", event.backfill)
+        repaid = sum([part.amount for part in event.backfills])
+        if not 0 <= repaid <= event.amount:
+            self._wrong(state, "backfill", f"0 to {event.amount}", repaid)
 
     def _voided(self, state: State, event: GrantVoided) -> None:
         grant = state.grants[event.grant]
@@ -602,7 +607,7 @@ class Rules:
                 self._wrong(state, f"{what}, owner", account.number, ours.owner)
             else:
                 left[ours.number] -= each.amount if ours is debit else -each.amount
-            grant = ours.grant.number if ours.grant is not None else 0
+            grant = ours.owner if ours.kind in OF_A_GRANT else 0
             self._equal(state, f"{what}, grant", grant, each.grant)
         for number, amount in left.items():
             self._equal(state, f"left in book {number}", 0, amount)
@@ -640,8 +645,14 @@ def sides_of(event: UsageRecorded | HoldAuthorized) -> tuple[int, int]:
 
 def books_of(account: Account) -> list[Book]:
     """The books that stand for what an account has and owes."""
-    grants = [grant.book for grant in account.grants]
-    return [*grants, *account.advance.values(), *account.overage.values()]
+    books = [grant.book for grant in account.grants]
+    for grant in account.grants:
+        deferred = grant.book.value_book
+        if deferred is not None and deferred.kind == BookKind.DEFERRED and not grant.settled:
+            books.append(deferred)
+    for kept in (account.advance, account.overage, account.unbilled, account.receivable):
+        books.extend(kept.values())
+    return books
 
 
 def _pays_for(book: Book, account: Account) -> bool:

@@ -152,6 +152,7 @@ async def test_one_event_is_shown_from_usage_to_journal_line(priced: Served, for
     assert [(t.debit_account, t.credit_account, t.amount) for t in entry.transfers] == [
         (f"grant/{grant.grant.grant_id}", "used/chat", 400),
         ("advance/acme", "used/chat", 120),
+        (f"deferred/{grant.grant.grant_id}", "revenue/chat", 1_000),
     ]
     assert entry.over_limit
     assert results(reply)[0].over_limit

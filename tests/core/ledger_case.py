@@ -56,6 +56,7 @@ from ledger.core.decide import Outcome
 from ledger.core.digest import digest
 from ledger.core.holds import available_to
 from ledger.core.outcomes import Known, Refusal
+from ledger.core.shapes import Use
 from ledger.core.state import Account, Grant, RecurringGrant
 
 _ASSETS = {"credits": CREDITS, "usd": USD}
@@ -458,9 +459,20 @@ class LedgerCase:
             case e.GrantReduced():
                 return f"{self._called(event.grant)} reduced by {event.amount}"
             case e.GrantIssued() if not event.key:
-                return f"repaid {event.backfill}" if event.backfill else ""
+                repaid = sum(part.amount for part in event.backfills)
+                return f"repaid {repaid}" if repaid else ""
             case e.GrantIssued():
-                return f"issued, repaid {event.backfill}" if event.backfill else "issued"
+                repaid = sum(part.amount for part in event.backfills)
+                return f"issued, repaid {repaid}" if repaid else "issued"
+            case e.GrantStarted():
+                repaid = sum(part.amount for part in event.backfills)
+                return f"{self._called(event.grant)} repaid {repaid}" if repaid else ""
+            case e.GrantRolledOver():
+                return f"{self._called(event.grant)} rolled over {event.amount}"
+            case e.GrantReleased():
+                return f"{self._called(event.grant)} released {event.amount}"
+            case e.GrantCancelled():
+                return f"{self._called(event.grant)} cancelled {event.amount}"
             case e.GrantVoided():
                 return f"{self._called(event.grant)} voided {event.amount}"
             case e.GrantExpired():
@@ -532,7 +544,7 @@ class LedgerCase:
         assert found == int(number), f"\n  expect {text}\n  found {found}"
 
     def _seen_available(self, name: str, product: str) -> int:
-        return available_to(self.account(name), CREDITS, product, self.core.now)
+        return available_to(self.account(name), CREDITS, Use(product), self.core.now)
 
     def _seen_owed(self, name: str, product: str) -> int:
         return sum(book.owed for book in self.account(name).advance.values())

@@ -139,7 +139,7 @@ def test_a_grant_of_tomorrow_does_not_pay_today(case: LedgerCase) -> None:
     usage   acme  1  -> owed 1; 1 over the limit
     clock   +1d
     expect  available acme  9
-    usage   acme  1  -> drawn 1 from acme
+    usage   acme  1  -> acme repaid 1; drawn 1 from acme
     """
 
 
@@ -239,16 +239,21 @@ def test_what_a_grant_cannot_repay_stays_owed(case: LedgerCase) -> None:
 
 
 @ledger_case
-def test_only_paid_grants_in_force_for_every_product_repay(case: LedgerCase) -> None:
+def test_only_paid_grants_in_force_for_the_product_repay(case: LedgerCase) -> None:
     """
+    # Rule H6; one that was issued ahead repays as it takes effect.
     account acme
     usage   acme  30                        -> owed 30; 30 over the limit
     grant   acme  10  as=a  free            -> issued
-    grant   acme  10  as=b  for=chat        -> issued
+    grant   acme  10  as=b  for=image       -> issued
     grant   acme  10  as=c  effective=+1d   -> issued
     grant   acme  10  as=d  asset=usd       -> issued
     grant   acme  10  as=e                  -> issued, repaid 10
     expect  owed acme  20
+    clock   +1d
+    sweep                                   -> c repaid 10
+    expect  owed acme  10
+    grant   acme  10  as=f  for=chat        -> issued, repaid 10
     """
 
 

@@ -38,15 +38,15 @@ def test_figures_that_contradict_the_books_stop_the_writer() -> None:
     from ledger.core.evolve import evolve
 
     core = Core()
-    for number, kind in enumerate((e.BookKind.ADVANCE, e.BookKind.USED), start=1):
+    for number, kind in enumerate((e.BookKind.PROMOTION, e.BookKind.USED), start=1):
         core.state.books.open(number, 1, kind, 7, 1, "")
     core.state.books.open(3, 1, e.BookKind.USED, 8, 1, "")
-    debit = (e.Slice(e.Pot.OVERDRAFT, 1, 5),)
+    debit = (e.Slice(e.Pot.ABSORBED, 1, 5),)
     for charges, used, slices in (
         ((4,), 2, debit),  # the two sides differ
         ((5,), 3, debit),  # of two assets
-        ((0,), 2, (e.Slice(e.Pot.OVERDRAFT, 1, 0),)),  # nothing
-        ((-5,), 2, (e.Slice(e.Pot.OVERDRAFT, 1, -5),)),
+        ((0,), 2, (e.Slice(e.Pot.ABSORBED, 1, 0),)),  # nothing
+        ((-5,), 2, (e.Slice(e.Pot.ABSORBED, 1, -5),)),
     ):
         event = e.UsageRecorded(KEY, 1, 0, 0, (1,), charges, used, slices, 0)
         with pytest.raises(BooksUnbalanced):

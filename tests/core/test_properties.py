@@ -145,7 +145,7 @@ class Run:
                 frozenset(terms["products"]),
             )
         )
-        assert issued.backfill == repaid
+        assert sum(part.amount for part in issued.backfills) == repaid
 
     def usage(self, product: str, amount: int, ago: int) -> None:
         at = self.core.now + ago
@@ -154,7 +154,7 @@ class Run:
         assert isinstance(recorded, e.UsageRecorded), recorded
         slices, left = self.model.find(product, amount, at, recorded=True)
         assert left == 0
-        self.model.post(slices, at)
+        self.model.post(slices, at, product)
         assert self.told(recorded.slices) == slices
 
     def hold(self, product: str, amount: int, lifetime: int) -> None:
@@ -271,7 +271,10 @@ class Run:
             left = book.credits_posted - book.debits_posted
             assert grant.amount == grant.drawn + grant.unused + left
             assert left >= book.debits_pending
-            assert grant.recognised == grant.price_paid * grant.drawn // grant.amount
+            if book.value_book is not None:
+                rest = grant.price_paid - grant.recognised - grant.returned
+                assert book.value_book.credits_posted - book.value_book.debits_posted == rest
+                assert rest >= 0 if left else rest == 0
 
     def check_holds(self) -> None:
         """Each hold settled once, or is open, and pends what the model says is left of it."""

@@ -42,6 +42,7 @@ from ledger.core.events import (
     Proration,
     RecurringStarted,
     RecurringTerms,
+    Rollover,
     Timing,
     UsageQuarantined,
 )
@@ -122,6 +123,11 @@ def changing(**changes: object) -> ChangeRecurring:
 GRANT = IssueGrant(
     NEW, ACME, GrantKind.PREPAID, CREDITS, 100, 0, USD, 0, 0, 0, (), b"", NO_NAMES, b""
 )
+
+
+def rolling(core: Core, rollover: Rollover, expires_at: int | None = None) -> Command:
+    expires_at = core.now + DAY_US if expires_at is None else expires_at
+    return replace(GRANT, rollover=rollover, expires_at=expires_at)
 
 
 def usage(core: Core, account: int, *quantities: int, of: str = "chat", at: int = 0) -> RecordUsage:
@@ -346,6 +352,19 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
             lambda core: UpdatePolicy(NEW, ACME, AccountPolicy(overdraft_grace=-2)),
             "policy.overdraft_grace_us",
         ),
+    ],
+    Reason.GATE_INVALID: [
+        (lambda core: replace(GRANT, pending=True, price_paid=0), "gated"),
+        (lambda core: replace(GRANT, kind=GrantKind.POSTPAID, price_paid=5, pending=True), "gated"),
+    ],
+    Reason.ROLLOVER_INVALID: [
+        (lambda core: rolling(core, Rollover(1, 1), expires_at=0), "rollover"),
+        (lambda core: rolling(core, Rollover(2, 1)), "rollover.fraction"),
+        (lambda core: rolling(core, Rollover(-1, 1)), "rollover.fraction"),
+        (lambda core: rolling(core, Rollover(0, 0)), "rollover.fraction"),
+        (lambda core: rolling(core, Rollover(1, 2, cap=-2)), "rollover.cap"),
+        (lambda core: rolling(core, Rollover(1, 2, lifetime=-1)), "rollover.lifetime_us"),
+        (lambda core: rolling(core, Rollover(1, 2, again=True)), "rollover.again"),
     ],
     Reason.ZONE_UNKNOWN: [
         (lambda core: starting(zone="Mars/Olympus"), "terms.zone"),

@@ -31,6 +31,7 @@ class ModelGrant:
     left: int = 0
     held: int = 0
     drawn: int = 0
+    started: bool = False
     over: bool = False  # voided, or expired and past its grace
 
     def rank(self, order: Comparator) -> tuple[object, ...]:
@@ -79,7 +80,7 @@ class Model:
     holds_draw: tuple[bool, bool] = (True, True)  # overdraft, overage (rule H3)
     grants: list[ModelGrant] = field(default_factory=list)
     holds: list[ModelHold] = field(default_factory=list)
-    owed: int = 0
+    owing: list[tuple[str, int]] = field(default_factory=list)  # product, amount; in order
     overage_by_month: dict[int, int] = field(default_factory=dict)
     absorbed: int = 0
 
@@ -91,18 +92,36 @@ class Model:
                 else:
                     self._give_back(hold)
         for grant in self.grants:
+            if not grant.started and grant.effective_at <= self.now:
+                self._start(grant)
             if not grant.over and grant.expires_at + DAY_US <= self.now:
                 self._end(grant)
 
     def issue(self, grant: ModelGrant) -> int:
         grant.left = grant.amount
-        repays = not grant.free and grant.effective_at <= self.now and not grant.products
-        repaid = min(self.owed, grant.amount) if repays else 0
-        self.owed -= repaid
+        self.grants.append(grant)
+        return self._start(grant) if grant.effective_at <= self.now else 0
+
+    def _start(self, grant: ModelGrant) -> int:
+        """In force from now on: it repays what its products owe, the oldest first."""
+        grant.started = True
+        left = grant.left - grant.held
+        if grant.free or grant.over or grant.expires_at <= self.now:
+            left = 0
+        kept, repaid = [], 0
+        for product, owed in self.owing:
+            take = min(left, owed) if not grant.products or product in grant.products else 0
+            left -= take
+            repaid += take
+            kept.append((product, owed - take))
+        self.owing = kept
         grant.left -= repaid
         grant.drawn += repaid
-        self.grants.append(grant)
         return repaid
+
+    @property
+    def owed(self) -> int:
+        return sum(amount for _, amount in self.owing)
 
     def void(self, grant: ModelGrant) -> int:
         return self._end(grant)
@@ -148,7 +167,7 @@ class Model:
     def _payer(self) -> int:
         return PARENT if self.overage == Overage.PARENT else SELF
 
-    def post(self, slices: Slices, at: int) -> None:
+    def post(self, slices: Slices, at: int, product: str) -> None:
         month = month_of(at)[0]
         for pot, number, amount in slices:
             if pot == Pot.GRANT:
@@ -156,7 +175,7 @@ class Model:
                 grant.left -= amount
                 grant.drawn += amount
             elif pot in (Pot.OVERDRAFT, Pot.EXCESS_OWED):
-                self.owed += amount
+                self.owing.append((product, amount))
             elif pot in (Pot.OVERAGE, Pot.EXCESS_BILLED):
                 self.overage_by_month[month] = self.overage_by_month.get(month, 0) + amount
             else:
@@ -180,7 +199,7 @@ class Model:
         if not hold.open:
             hold.takes_late = stays_open
             slices, _ = self.find(hold.product, amount, at, recorded=True)
-            self.post(slices, at)
+            self.post(slices, at, hold.product)
             return slices
         taken: dict[tuple[Pot, int], int] = {}
         rest: Slices = []
@@ -201,14 +220,14 @@ class Model:
                     self.grant(number).held -= held - kept
             hold.slices = rest
             hold.estimate = max(0, hold.estimate - amount)
-            self.post(slices, at)
+            self.post(slices, at, hold.product)
             return slices
         hold.takes_late = False
         hold.open = False
         for pot, number, held in hold.slices:
             if pot == Pot.GRANT:
                 self.grant(number).held -= held
-        self.post(slices, at)
+        self.post(slices, at, hold.product)
         self._forfeit(hold)
         return slices
 

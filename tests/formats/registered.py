@@ -110,12 +110,10 @@ BATCH: tuple[Any, ...] = (
         11,
         12,
         1,
-        13,
-        14,
-        15,
-        TRACE,
+        (e.Backfill(14, "", 13, 15),),
+        trace=TRACE,
     ),
-    e.GrantVoided(KEY, 1, 2, 3, TRACE),
+    e.GrantVoided(KEY, 1, 2, 3, trace=TRACE),
     e.GrantExpired(1, 2, 3, 4),
     e.PlanDeclared(
         "chat", (("mode", "batch"), ("region", "eu")), ("input", "output"), "usd", 1, (2, -1), 3

@@ -129,7 +129,10 @@ def changed(event: Any, **changes: Any) -> Any:
         (e.GrantExpired(11, 1, 4, 3), "breakage of grant 1"),
         (changed(GRANT, key=key(9), grant=2, ordinal=5), "ordinal of the grant"),
         (changed(GRANT, key=key(9), grant=9, ordinal=2), "number of the grant"),
-        (changed(GRANT, key=key(9), grant=2, ordinal=2, backfill=101, backfill_book=5), "backfill"),
+        (
+            changed(GRANT, key=key(9), grant=2, ordinal=2, backfills=(e.Backfill(5, "", 101),)),
+            "backfill",
+        ),
         (changed(ACCOUNT, key=key(9)), "account 11"),
         (changed(ACCOUNT, key=key(9), account=13, parent=11, root=12), "family"),
         (changed(ACCOUNT, key=key(9), account=13), "root"),

@@ -247,9 +247,9 @@ class Truth:
             case e.GrantIssued():
                 self.grants[event.grant] = (event, now)
                 self._move(event.book, event.amount, 0, event.effective_at, now)
-                if event.backfill:
-                    self._move(event.book, -event.backfill, 0, now, now)
-                    self._move(event.backfill_book, event.backfill, 0, now, now)
+                self._repay(event.book, event.backfills, now)
+            case e.GrantStarted():
+                self._repay(self.grants[event.grant][0].book, event.backfills, now)
             case e.GrantVoided():
                 self.voided.setdefault(event.grant, now)
                 self._move(self.grants[event.grant][0].book, -event.amount, 0, now, now)
@@ -266,6 +266,11 @@ class Truth:
                     self._release(event.hold, event.effective_at, now)
                 for piece in event.slices:
                     self._move(piece.book, -piece.amount, 0, event.effective_at, now)
+
+    def _repay(self, book: int, backfills: tuple[e.Backfill, ...], now: int) -> None:
+        for part in backfills:
+            self._move(book, -part.amount, 0, now, now)
+            self._move(part.book, part.amount, 0, now, now)
 
     def _release(self, number: int, at: int, now: int) -> None:
         hold = self._holds.pop(number)

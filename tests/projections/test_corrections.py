@@ -61,7 +61,7 @@ async def test_what_was_given_back_stands_in_the_tables(database: str) -> None:
                 (600, 0, [100, 20], [300, 300]),
             ]
             grants = await connection.fetch(
-                "SELECT restores, amount, price_paid, drawn, returned, recognised, remaining "
+                "SELECT origin, amount, price_paid, drawn, given_back, recognised, remaining "
                 "FROM projection.grant_balances ORDER BY number"
             )
             assert [tuple(map(_number, row)) for row in grants] == [
@@ -121,7 +121,7 @@ async def test_amendments_and_adjustments_stand_in_the_tables(database: str) -> 
             )
             assert [tuple(row) for row in manual] == [(500, 2), (-700, None), (30, 1)]
             grants = await connection.fetch(
-                "SELECT drawn, returned, recognised, remaining FROM projection.grant_balances "
+                "SELECT drawn, given_back, recognised, remaining FROM projection.grant_balances "
                 "ORDER BY number"
             )
             # b draws 60 of the paid grant; then the free one, then the paid one pays for 700

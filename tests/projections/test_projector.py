@@ -118,8 +118,12 @@ async def test_one_event_whole(database: str) -> None:
             older = await list_usage(pool, TENANT_DEFAULT, team.number, newest[0]["entry_seq"])
             assert [row["event_id"] for row in older] == ["first"]
             balance = await trial_balance(pool, TENANT_DEFAULT)
-            debits = sum(row["debits_posted"] for row in balance)
-            assert debits == sum(row["credits_posted"] for row in balance) == 900 + 1_200
+            units = [row for row in balance if row["asset"] == CREDIT]
+            debits = sum(row["debits_posted"] for row in units)
+            assert debits == sum(row["credits_posted"] for row in units) == 900 + 1_200
+            money = [row for row in balance if row["asset"] != CREDIT]
+            debits = sum(row["debits_posted"] for row in money)
+            assert debits == sum(row["credits_posted"] for row in money) == 3_000 + 3_000
         finally:
             await pool.close()
 

@@ -26,7 +26,7 @@ from ledger.journal.errors import JournalCorrupt, JournalUnavailable
 from ledger.journal.postgres import PostgresJournal
 from ledger.journal.protocol import GENESIS_HASH, Journal, JournalRow, make_row
 from ledger.projections import changes as c
-from ledger.projections.changes import AccountChange, Changes, GrantEnd, HoldChange, Moved
+from ledger.projections.changes import AccountChange, Changes, GrantChange, HoldChange, Moved
 from ledger.projections.facts import Facts, GrantFact, HoldFact, HoldLine, Needed
 from ledger.projections.shard import ShardBusy, TableProjector
 from ledger.projections.sql import load
@@ -201,7 +201,7 @@ def grant() -> Changes:
     made = Changes()
     made.grants = [
         (TENANT, SHARD, GRANT, ACCOUNT, 1, 1, CREDITS, 50, 0, CREDITS, 0, LONG_AGO_US, None, [],
-         BOOK, FUNDING, 0, LONG_AGO_US)
+         [], "{}", False, None, "{}", BOOK, FUNDING, None, None, None, LONG_AGO_US)
     ]  # fmt: skip
     return made
 
@@ -525,7 +525,7 @@ async def test_what_was_written_is_found_again(sides: Sides) -> None:
     await put(tables, account(), grant(), hold())
     facts = await learned(tables, all_needed())
     assert facts.tenants == {ACCOUNT: TENANT}
-    assert facts.grants == {GRANT: GrantFact(TENANT, CREDITS, BOOK, FUNDING)}
+    assert facts.grants == {GRANT: GrantFact(TENANT, CREDITS, BOOK, FUNDING, 0, 0, CREDITS)}
     slices = (HoldLine(1, BOOK, FUNDING, 7, 0, 0), HoldLine(1, BOOK, FUNDING, 5, 1, 0))
     assert facts.holds == {HOLD: HoldFact(TENANT, CREDITS, LONG_AGO_US, 5, slices)}
 
@@ -622,7 +622,7 @@ def moves_nothing_there() -> Changes:
 
 def ends_no_grant() -> Changes:
     made = Changes()
-    made.ended_grants = {7: GrantEnd(TENANT)}
+    made.changed_grants = {7: GrantChange(TENANT)}
     return made
 
 

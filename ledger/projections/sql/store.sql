@@ -48,13 +48,37 @@ WHERE tenant IN (SELECT number FROM ledger.tenant) AND shard = $1 AND account = 
 
 -- name: grants_of
 -- Where these grants' units are.
-SELECT number, tenant, asset, book, funding_book FROM grants
+SELECT number, tenant, asset, book, funding_book, coalesce(cash_book, 0), coalesce(deferred_book, 0),
+       price_asset FROM grants
 WHERE tenant IN (SELECT number FROM ledger.tenant) AND shard = $1 AND number = ANY($2::bigint[])
 
 -- name: grants_of_books
 -- The grants that these books belong to; 0 = a book of something else.
 SELECT book, CASE WHEN kind = 1 THEN owner ELSE 0 END FROM books
 WHERE tenant IN (SELECT number FROM ledger.tenant) AND shard = $1 AND book = ANY($2::bigint[])
+
+-- name: value_books_of
+-- What pays in money for what is drawn from these books: a grant's deferred, or the unbilled that was
+-- there when an overage book was opened; and in which money.
+SELECT b.book, coalesce(g.deferred_book, u.book, 0), coalesce(g.price_asset, b.asset)
+FROM books b
+LEFT JOIN grants g ON b.kind = 1 AND g.tenant = b.tenant AND g.shard = b.shard
+                  AND g.number = b.owner
+LEFT JOIN books u ON b.kind = 3 AND u.tenant = b.tenant AND u.shard = b.shard AND u.kind = 13
+                 AND u.owner = b.owner AND u.asset = b.asset AND u.book < b.book
+WHERE b.tenant IN (SELECT number FROM ledger.tenant) AND b.shard = $1
+  AND b.book = ANY($2::bigint[])
+
+-- name: unbilled_of
+-- Accounts that have an unbilled book.
+SELECT owner, asset, book FROM books
+WHERE tenant IN (SELECT number FROM ledger.tenant) AND shard = $1 AND kind = 13
+  AND owner = ANY($2::bigint[])
+
+-- name: revenues
+-- Every revenue book of the shard.
+SELECT tenant, asset, name, book FROM books
+WHERE tenant IN (SELECT number FROM ledger.tenant) AND shard = $1 AND kind = 15
 
 -- name: holds_of
 -- The slices that these holds still reserve.
@@ -76,7 +100,7 @@ ON CONFLICT DO NOTHING
 
 -- name: move_books
 -- Add what moved to the counters of books that stand already; where a book has come past the next
--- multiple of $10 transfers, keep its counters as they stand now, after all recorded until $9, and
+-- multiple of $11 transfers, keep its counters as they stand now, after all recorded until $10, and
 -- as they stood in between.
 WITH moved AS (
     UPDATE books b
@@ -84,11 +108,12 @@ WITH moved AS (
         credits_posted = b.credits_posted + d.credits_posted,
         debits_pending = b.debits_pending + d.debits_pending,
         credits_pending = b.credits_pending + d.credits_pending,
+        value = b.value + d.value,
         transfers = b.transfers + d.transfers
     FROM unnest($2::int[], $3::bigint[], $4::numeric[], $5::numeric[], $6::numeric[],
-                $7::numeric[], $8::bigint[])
+                $7::numeric[], $8::numeric[], $9::bigint[])
          AS d (tenant, book, debits_posted, credits_posted, debits_pending, credits_pending,
-               transfers)
+               value, transfers)
     WHERE b.tenant = d.tenant AND b.shard = $1 AND b.book = d.book
     RETURNING b.*, d.transfers AS added, b.debits_posted - d.debits_posted AS debits_posted_before,
         b.credits_posted - d.credits_posted AS credits_posted_before,
@@ -97,15 +122,15 @@ WITH moved AS (
 ), kept AS (
     INSERT INTO book_snapshots (tenant, shard, book, recorded_at, debits_posted, credits_posted,
                                 debits_pending, credits_pending)
-    SELECT tenant, shard, book, $9::bigint, debits_posted, credits_posted, debits_pending,
+    SELECT tenant, shard, book, $10::bigint, debits_posted, credits_posted, debits_pending,
            credits_pending
-    FROM moved WHERE transfers / $10::int > (transfers - added) / $10::int
+    FROM moved WHERE transfers / $11::int > (transfers - added) / $11::int
     UNION ALL
     SELECT m.tenant, m.shard, m.book, w.recorded_at, debits_posted_before + w.debits_posted,
            credits_posted_before + w.credits_posted, debits_pending_before + w.debits_pending,
            credits_pending_before + w.credits_pending
-    FROM unnest($11::bigint[], $12::bigint[], $13::numeric[], $14::numeric[], $15::numeric[],
-                $16::numeric[])
+    FROM unnest($12::bigint[], $13::bigint[], $14::numeric[], $15::numeric[], $16::numeric[],
+                $17::numeric[])
          AS w (book, recorded_at, debits_posted, credits_posted, debits_pending, credits_pending)
     JOIN moved m ON m.book = w.book
 )
@@ -125,30 +150,31 @@ FROM unnest($2::int[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7:
      AS d (tenant, account, policy, version, closed_at, reopened_at, frozen_at, profile_version)
 WHERE a.tenant = d.tenant AND a.shard = $1 AND a.account = d.account
 
--- name: end_grants
--- What was taken back from grants that stand already.
+-- name: change_grants
+-- What happened to grants that stand already: units that left undrawn, their money, their end.
 UPDATE grants g
-SET state = d.state, voided = g.voided + d.voided, expired = g.expired + d.expired,
-    settled_at = coalesce(g.settled_at, d.settled_at)
-FROM unnest($2::int[], $3::bigint[], $4::smallint[], $5::bigint[], $6::bigint[], $7::bigint[])
-     AS d (tenant, number, state, voided, expired, settled_at)
+SET state = greatest(g.state, d.state), backfill = g.backfill + d.backfill,
+    voided = g.voided + d.voided, expired = g.expired + d.expired, rolled = g.rolled + d.rolled,
+    cancelled = g.cancelled + d.cancelled, given_back = g.given_back + d.given_back,
+    returned = g.returned + d.returned,
+    settled_at = coalesce(g.settled_at, d.settled_at),
+    cash_book = coalesce(d.cash_book, g.cash_book)
+FROM unnest($2::int[], $3::bigint[], $4::smallint[], $5::bigint[], $6::bigint[], $7::bigint[],
+            $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[], $12::bigint[], $13::bigint[])
+     AS d (tenant, number, state, backfill, voided, expired, rolled, cancelled, given_back, returned,
+           settled_at, cash_book)
 WHERE g.tenant = d.tenant AND g.shard = $1 AND g.number = d.number
 
 -- name: restore_grant
 -- A grant like the one that ended, but for what is its own.
 INSERT INTO grants
 SELECT (jsonb_populate_record(g, jsonb_build_object(
-            'number', $3::bigint, 'restores', g.number, 'ordinal', $5::bigint,
+            'number', $3::bigint, 'origin', g.number, 'ordinal', $5::bigint,
             'amount', $6::bigint, 'price_paid', $7::bigint, 'expires_at', $8::bigint,
-            'book', $9::bigint, 'issued_at', $10::bigint, 'state', 0, 'settled_at', NULL,
-            'backfill', 0, 'voided', 0, 'expired', 0, 'returned', 0))).*
+            'book', $9::bigint, 'deferred_book', $10::bigint, 'issued_at', $11::bigint,
+            'state', 0, 'settled_at', NULL, 'backfill', 0, 'voided', 0, 'expired', 0, 'rolled', 0,
+            'cancelled', 0, 'given_back', 0, 'returned', 0))).*
 FROM grants g WHERE g.tenant = $2 AND g.shard = $1 AND g.number = $4
-
--- name: return_to_grants
--- Units that had been drawn from these grants and were given back.
-UPDATE grants g SET returned = g.returned + d.units
-FROM unnest($2::int[], $3::bigint[], $4::bigint[]) AS d (tenant, number, units)
-WHERE g.tenant = d.tenant AND g.shard = $1 AND g.number = d.number
 
 -- name: reverse_usage
 -- What was given back of a usage event.

@@ -35,8 +35,9 @@ FROM projection.accounts WHERE shard = $1
 -- name: grants
 -- Every grant with what its book says.
 SELECT number, tenant, account, ordinal, kind, state, asset, amount, price_paid, price_asset,
-       priority, effective_at, expires_at, products, book, funding_book, drawn, recognised, held,
-       coalesce(recurring, 0)
+       priority, effective_at, expires_at, products, tags, attributes::text, shared, book,
+       funding_book, coalesce(cash_book, 0), coalesce(deferred_book, 0), coalesce(origin, 0), drawn,
+       recognised, held, rolled, cancelled, returned, coalesce(recurring, 0)
 FROM projection.grant_balances WHERE shard = $1
 
 -- name: holds
