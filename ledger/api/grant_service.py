@@ -14,8 +14,8 @@ from ledger.api.pages import page_after, page_token
 from ledger.api.positions import minimum, position_of
 from ledger.api.render_grant import GrantView, grant_view, issued_view, render_grant, repaid
 from ledger.core.commands import IssueGrant, Names, VoidGrant
-from ledger.core.events import GrantIssued, GrantKind, GrantVoided
-from ledger.core.limits import PRODUCTS_A_GRANT_MAX
+from ledger.core.events import GrantIssued, GrantKind, GrantVoided, Rollover
+from ledger.core.limits import PRODUCTS_A_GRANT_MAX, TAGS_A_GRANT_MAX
 from ledger.core.state import State
 from ledger.journal.directory import Entry
 from ledger.v1 import grant_pb2 as pb
@@ -55,6 +55,13 @@ class GrantService:
             family.external(request.external_key),
             Names("", request.request_id),
             call.trace,
+            request.source,
+            tuple(sorted(request.tags)),
+            tuple(sorted(request.attributes.items())),
+            request.shared,
+            request.gated,
+            _rollover(request),
+            tuple(sorted(request.metadata.items())),
         )
         ticket = await call.submit(edge.ledger, entry, command)
         given = {
@@ -94,6 +101,7 @@ class GrantService:
             minted.number,
             Names("", request.request_id),
             call.trace,
+            request.forfeit,
         )
         ticket = await call.submit(edge.ledger, entry, command)
         answer = answer_of(ticket, {"grant_id": request.grant_id})
@@ -104,6 +112,8 @@ class GrantService:
         return pb.GrantServiceVoidResponse(
             grant=grant,
             voided=answer.event.amount,
+            refunded=answer.event.refunded,
+            breakage=answer.event.breakage,
             position=answer.position,
             replayed=answer.replayed,
         )
@@ -214,12 +224,33 @@ def _check_issue(request: pb.GrantServiceIssueRequest) -> None:
     if bool(request.price_paid) != bool(request.price_asset):
         message = "price_paid and price_asset go together; a free grant has neither"
         check.fault(Fault("FIELD_REQUIRED", "price_asset", request.price_asset, message))
-    products = list(request.products)
-    if len(products) > PRODUCTS_A_GRANT_MAX:
-        message = f"{len(products)} products; at most {PRODUCTS_A_GRANT_MAX} allowed"
-        check.fault(Fault("TOO_MANY", "products", str(len(products)), message))
-    elif len(set(products)) != len(products):
-        check.fault(Fault("NAME_REPEATED", "products", "", "a product stands twice"))
-    for place, product in enumerate(products[:PRODUCTS_A_GRANT_MAX]):
-        check.fault(id_fault(f"products[{place}]", product))
+    check.optional(source=request.source)
+    _check_names(check, "products", list(request.products), PRODUCTS_A_GRANT_MAX)
+    _check_names(check, "tags", list(request.tags), TAGS_A_GRANT_MAX)
+    check.attributes("attributes", request.attributes)
+    check.attributes("metadata", request.metadata)
+    if request.HasField("rollover"):
+        rollover = request.rollover
+        check.between("rollover.numerator", rollover.numerator, 0)
+        check.between("rollover.denominator", rollover.denominator, 1)
+        check.between("rollover.cap", rollover.cap, 0)
+        check.between("rollover.lifetime_us", rollover.lifetime_us, 0)
     check.done()
+
+
+def _check_names(check: Checked, field: str, names: list[str], most: int) -> None:
+    if len(names) > most:
+        message = f"{len(names)} {field}; at most {most} allowed"
+        check.fault(Fault("TOO_MANY", field, str(len(names)), message))
+    elif len(set(names)) != len(names):
+        check.fault(Fault("NAME_REPEATED", field, "", f"one of the {field} stands twice"))
+    for place, name in enumerate(names[:most]):
+        check.fault(id_fault(f"{field}[{place}]", name))
+
+
+def _rollover(request: pb.GrantServiceIssueRequest) -> Rollover | None:
+    if not request.HasField("rollover"):
+        return None
+    given = request.rollover
+    cap = given.cap if given.HasField("cap") else -1
+    return Rollover(given.numerator, given.denominator, cap, given.lifetime_us, given.again)

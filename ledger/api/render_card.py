@@ -66,6 +66,7 @@ def card_of(message: card_pb2.RateCard) -> RateCard | CardFault:
                     product.display_name,
                     _EXPIRIES[product.hold_expiry],
                     product.batch,
+                    tuple(product.tags),
                 )
                 for product in message.products
             ]
@@ -93,6 +94,7 @@ def render_card(card: RateCard) -> card_pb2.RateCard:
                 display_name=product.display_name,
                 hold_expiry=_EXPIRY_NUMBERS[product.hold_expiry],
                 batch=product.batch,
+                tags=product.tags,
             )
             for product in card.products
         ],

@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from ledger.api.assets import Assets
 from ledger.api.ids import GRANT, mint
-from ledger.core.events import GrantIssued
-from ledger.core.state import GRANT_EXPIRED, GRANT_VOIDED, NEVER, Grant, State
+from ledger.core.events import GrantIssued, Rollover
+from ledger.core.state import GRANT_CANCELLED, GRANT_EXPIRED, GRANT_VOIDED, NEVER, Grant, State
 from ledger.v1 import types_pb2 as pb
 
 
@@ -30,6 +30,15 @@ class GrantView(NamedTuple):
     products: tuple[str, ...]
     settled: int
     issued_at_us: int
+    tags: tuple[str, ...]
+    attributes: tuple[tuple[str, str], ...]
+    shared: bool
+    pending: int
+    rollover: Rollover | None
+    metadata: tuple[tuple[str, str], ...]
+    origin: tuple[int, int]  # account and number of the grant that it was part of; 0 = none
+    recognised: int
+    returned: int
 
 
 def grant_view(state: State, grant: Grant) -> GrantView:
@@ -52,6 +61,15 @@ def grant_view(state: State, grant: Grant) -> GrantView:
         tuple(sorted(grant.products)),
         grant.settled,
         grant.issued_at,
+        tuple(sorted(grant.tags)),
+        tuple(sorted(grant.attributes)),
+        grant.shared,
+        grant.pending,
+        grant.rollover,
+        grant.metadata,
+        (grant.account.number, grant.origin),
+        grant.recognised,
+        grant.returned,
     )
 
 
@@ -68,7 +86,7 @@ def issued_view(event: GrantIssued, recorded_at_us: int) -> GrantView:
         event.account,
         event.asset,
         event.amount,
-        event.amount - repaid(event),
+        0 if event.pending else event.amount - repaid(event),
         0,
         event.price_paid,
         event.price_asset,
@@ -79,6 +97,15 @@ def issued_view(event: GrantIssued, recorded_at_us: int) -> GrantView:
         event.products,
         0,
         recorded_at_us,
+        event.tags,
+        event.attributes,
+        event.shared,
+        event.amount if event.pending else 0,
+        event.rollover,
+        event.metadata,
+        (event.account, event.origin),
+        sum([part.value for part in event.backfills]),
+        0,
     )
 
 
@@ -106,12 +133,37 @@ def render_grant(
         products=view.products,
         state=_state_of(view, now_us),
         issued_at_us=view.issued_at_us,
+        tags=view.tags,
+        attributes=dict(view.attributes),
+        shared=view.shared,
+        pending=view.pending,
+        rollover=_rollover(view.rollover),
+        metadata=dict(view.metadata),
+        origin=mint(GRANT, shard, *view.origin) if view.origin[1] else "",
+        recognised=view.recognised,
+        returned=view.returned,
+    )
+
+
+def _rollover(rollover: Rollover | None) -> pb.Rollover | None:
+    if rollover is None:
+        return None
+    return pb.Rollover(
+        numerator=rollover.numerator,
+        denominator=rollover.denominator,
+        cap=rollover.cap if rollover.cap >= 0 else None,
+        lifetime_us=rollover.lifetime,
+        again=rollover.again,
     )
 
 
 def _state_of(view: GrantView, now_us: int) -> pb.GrantState.ValueType:
     if view.settled == GRANT_VOIDED:
         return pb.GRANT_STATE_VOIDED
+    if view.settled == GRANT_CANCELLED:
+        return pb.GRANT_STATE_CANCELLED
+    if view.pending == view.amount:
+        return pb.GRANT_STATE_PENDING
     if view.settled == GRANT_EXPIRED or 0 < view.expires_at_us <= now_us:
         return pb.GRANT_STATE_EXPIRED
     if view.effective_at_us > now_us:

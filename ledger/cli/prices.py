@@ -184,6 +184,7 @@ def message_of(card: RateCard) -> Any:
                 display_name=each.display_name,
                 hold_expiry=card_pb2.HoldExpiry.Value(f"HOLD_EXPIRY_{each.hold_expiry.upper()}"),
                 batch=each.batch,
+                tags=each.tags,
             )
             for each in card.products
         ],

@@ -20,6 +20,7 @@ from ledger.core.events import (
     GrantRolledOver,
     GrantStarted,
     GrantVoided,
+    Slice,
 )
 from ledger.core.limits import (
     ATTRIBUTES_MAX,
@@ -347,18 +348,10 @@ def decide_void(state: State, command: VoidGrant, out: list[Event]) -> Event | K
         return grant
     if grant.pending:
         out.append(_cancelled(grant))
-    voided = _voided(state, grant, command.key, command.forfeit, command.trace, out)
+    amount = grant.book.available
+    voided = _void_of(state, grant, amount, command.key, command.forfeit, command.trace, out)
     out.append(voided)
     return voided
-
-
-def _voided(
-    state: State, grant: Grant, key: bytes, forfeit: bool, trace: bytes, out: list[Event]
-) -> GrantVoided:
-    """What is available goes back to where it came from; of its price at most P x left / A goes
-    back to cash, and what rounding leaves of the last part is breakage (rules B4, F2)."""
-    amount = grant.book.available
-    return _void_of(state, grant, amount, key, forfeit, trace, out)
 
 
 def _void_of(
@@ -369,8 +362,13 @@ def _void_of(
     forfeit: bool,
     trace: bytes,
     out: list[Event],
+    just: tuple[int, int] = (0, 0),
 ) -> GrantVoided:
-    whole = grant.rest_of(amount) if not grant.pending else grant.share_of(amount)
+    """Units go back to where they came from; of their price at most P x left / A goes back to cash,
+    and what rounding leaves of the last part is breakage (rules B4, F2). `just`: units that the
+    same decision draws from it, and their value.
+    """
+    whole = grant.rest_of(amount, *just) if not grant.pending else grant.share_of(amount)
     refunded = 0 if forfeit else grant.share_of(amount)
     breakage = whole - refunded
     cash = breakage_book = 0
@@ -499,29 +497,41 @@ def _roll_over(state: State, grant: Grant, unheld: int, out: list[Event]) -> Non
     )
 
 
-def _expire(state: State, grant: Grant, amount: int, out: list[Event]) -> None:
+def _expire(
+    state: State, grant: Grant, amount: int, out: list[Event], just: tuple[int, int] = (0, 0)
+) -> None:
     """Post the breakage of a grant whose grace has ended, or a commitment's true-up (T3, D7)."""
     assert state.recorded_at >= grant.expires_at + PERIOD_GRACE_US
     postpaid = grant.kind == GrantKind.POSTPAID
     kind = BookKind.TRUE_UP if postpaid else BookKind.FORFEITED
     forfeited = house_book(state, grant.account.tenant, kind, grant.asset, "", out)
-    value = grant.share_of(amount) if grant.pending else grant.rest_of(amount)
+    value = grant.share_of(amount) if grant.pending else grant.rest_of(amount, *just)
     breakage = _breakage(state, grant, out) if value and grant.book.value_book is not None else 0
     out.append(GrantExpired(grant.account.number, grant.number, amount, forfeited, value, breakage))
 
 
-def follow_up(state: State, returned: list[tuple[Grant, int]], out: list[Event]) -> None:
-    """What a hold gives back to a grant that ended meanwhile goes where its rest went (rule D6)."""
+def follow_up(
+    state: State,
+    returned: list[tuple[Grant, int]],
+    out: list[Event],
+    slices: Sequence[Slice] = (),
+) -> None:
+    """What a hold gives back to a grant that ended meanwhile goes where its rest went (rule D6).
+
+    `slices` are drawn in the same decision, before.
+    """
+    drawn = {piece.book: (piece.amount, piece.value) for piece in slices}
     for grant, amount in returned:
         if amount == 0:
             continue
+        just = drawn.get(grant.book.number, (0, 0))
         if grant.settled == GRANT_OPEN:
             if grant.rolled_over:
                 _roll_over(state, grant, amount, out)
         elif grant.settled == GRANT_EXPIRED:
-            _expire(state, grant, amount, out)
+            _expire(state, grant, amount, out, just)
         else:
-            out.append(_void_of(state, grant, amount, b"", grant.forfeit, b"", out))
+            out.append(_void_of(state, grant, amount, b"", grant.forfeit, b"", out, just))
 
 
 def returned_by(state: State, hold: Hold, taken: Sequence[int]) -> list[tuple[Grant, int]]:

@@ -170,11 +170,12 @@ class Grant:
             return 0
         return (self.price_paid - self.returned) * amount // self.whole
 
-    def rest_of(self, amount: int) -> int:
-        """Money that is left when `amount` units, all that may yet be drawn, leave."""
-        if self.drawn + amount < self.whole:
+    def rest_of(self, amount: int, drawn: int = 0, value: int = 0) -> int:
+        """Money that leaves with `amount` units: their share, or, where they are all that is left,
+        the exact rest. `drawn` units of that `value` are drawn in the same decision."""
+        if self.drawn + drawn + amount < self.whole:
             return self.share_of(amount)
-        return self.price_paid - self.returned - self.recognised
+        return self.price_paid - self.returned - self.recognised - value
 
     def dues(self) -> list[int]:
         """When time does something to it: it takes effect, its payment has not come, it rolls over,

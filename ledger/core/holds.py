@@ -424,7 +424,7 @@ def _post(
     limits, or belongs to a closed period."""
     entry = state.batch_length + len(out)
     out.append(recorded)
-    follow_up(state, returned, out)
+    follow_up(state, returned, out, charge.slices)
     if charge.over_limit:
         out.append(LimitExceeded(account.number, asset, charge.over_limit, account.policy.excess))
     if charge.closed is not None:

@@ -79,7 +79,9 @@ class AssetBalance(_message.Message):
     applicable: _builtins.str
     """What of `available` may be spent on the request's product; empty where it named none."""
     granted: _builtins.str
-    """What is left of effective, unexpired grants, held parts included."""
+    """What is left of effective, unexpired grants, held parts included; and of those that an ancestor
+    shares, of which others may draw too.
+    """
     pending: _builtins.str
     """What open holds reserve, from whichever pot."""
     advance: _builtins.str
@@ -88,8 +90,8 @@ class AssetBalance(_message.Message):
     """Overage billed to the payer in the present period, a calendar month in UTC."""
     @_builtins.property
     def grants(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Grant]:
-        """The grants that make up `granted`, in drawdown order; at most 1,000, see GrantService.List for
-        all.
+        """The grants that make up `granted`, those that ancestors share included, in drawdown order; at
+        most 1,000, see GrantService.List for all.
         """
 
     def __init__(

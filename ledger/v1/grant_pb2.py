@@ -25,29 +25,37 @@ _sym_db = _symbol_database.Default()
 from ledger.v1 import types_pb2 as ledger_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15ledger/v1/grant.proto\x12\tledger.v1\x1a\x15ledger/v1/types.proto\"\xa5\x02\n\x18GrantServiceIssueRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\x12\x14\n\x0c\x65xternal_key\x18\x04 \x01(\t\x12\r\n\x05\x61sset\x18\x05 \x01(\t\x12\x0e\n\x06\x61mount\x18\x06 \x01(\x03\x12\x12\n\nprice_paid\x18\x07 \x01(\x03\x12\x13\n\x0bprice_asset\x18\x08 \x01(\t\x12\"\n\x04kind\x18\t \x01(\x0e\x32\x14.ledger.v1.GrantKind\x12\x10\n\x08priority\x18\n \x01(\x05\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_at_us\x18\x0b \x01(\x03\x12\x15\n\rexpires_at_us\x18\x0c \x01(\x03\x12\x10\n\x08products\x18\r \x03(\t\"x\n\x19GrantServiceIssueResponse\x12\x1f\n\x05grant\x18\x01 \x01(\x0b\x32\x10.ledger.v1.Grant\x12\x16\n\x0erepaid_advance\x18\x02 \x01(\x03\x12\x10\n\x08position\x18\x03 \x01(\t\x12\x10\n\x08replayed\x18\x04 \x01(\x08\"O\n\x17GrantServiceVoidRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08grant_id\x18\x03 \x01(\t\"o\n\x18GrantServiceVoidResponse\x12\x1f\n\x05grant\x18\x01 \x01(\x0b\x32\x10.ledger.v1.Grant\x12\x0e\n\x06voided\x18\x02 \x01(\x03\x12\x10\n\x08position\x18\x03 \x01(\t\x12\x10\n\x08replayed\x18\x04 \x01(\x08\"w\n\x17GrantServiceListRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x14\n\x0cmin_position\x18\x05 \x01(\t\"g\n\x18GrantServiceListResponse\x12 \n\x06grants\x18\x01 \x03(\x0b\x32\x10.ledger.v1.Grant\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08position\x18\x03 \x01(\t\"P\n\x16GrantServiceGetRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08grant_id\x18\x02 \x01(\t\x12\x14\n\x0cmin_position\x18\x03 \x01(\t\"L\n\x17GrantServiceGetResponse\x12\x1f\n\x05grant\x18\x01 \x01(\x0b\x32\x10.ledger.v1.Grant\x12\x10\n\x08position\x18\x02 \x01(\t2\xd2\x02\n\x0cGrantService\x12R\n\x05Issue\x12#.ledger.v1.GrantServiceIssueRequest\x1a$.ledger.v1.GrantServiceIssueResponse\x12O\n\x04Void\x12\".ledger.v1.GrantServiceVoidRequest\x1a#.ledger.v1.GrantServiceVoidResponse\x12O\n\x04List\x12\".ledger.v1.GrantServiceListRequest\x1a#.ledger.v1.GrantServiceListResponse\x12L\n\x03Get\x12!.ledger.v1.GrantServiceGetRequest\x1a\".ledger.v1.GrantServiceGetResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x15ledger/v1/grant.proto\x12\tledger.v1\x1a\x15ledger/v1/types.proto\"\xfb\x04\n\x18GrantServiceIssueRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\x12\x14\n\x0c\x65xternal_key\x18\x04 \x01(\t\x12\r\n\x05\x61sset\x18\x05 \x01(\t\x12\x0e\n\x06\x61mount\x18\x06 \x01(\x03\x12\x12\n\nprice_paid\x18\x07 \x01(\x03\x12\x13\n\x0bprice_asset\x18\x08 \x01(\t\x12\"\n\x04kind\x18\t \x01(\x0e\x32\x14.ledger.v1.GrantKind\x12\x10\n\x08priority\x18\n \x01(\x05\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_at_us\x18\x0b \x01(\x03\x12\x15\n\rexpires_at_us\x18\x0c \x01(\x03\x12\x10\n\x08products\x18\r \x03(\t\x12\x0c\n\x04tags\x18\x0e \x03(\t\x12G\n\nattributes\x18\x0f \x03(\x0b\x32\x33.ledger.v1.GrantServiceIssueRequest.AttributesEntry\x12\x0e\n\x06shared\x18\x10 \x01(\x08\x12\r\n\x05gated\x18\x11 \x01(\x08\x12%\n\x08rollover\x18\x12 \x01(\x0b\x32\x13.ledger.v1.Rollover\x12\x43\n\x08metadata\x18\x13 \x03(\x0b\x32\x31.ledger.v1.GrantServiceIssueRequest.MetadataEntry\x12\x0e\n\x06source\x18\x14 \x01(\t\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a/\n\rMetadataEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"x\n\x19GrantServiceIssueResponse\x12\x1f\n\x05grant\x18\x01 \x01(\x0b\x32\x10.ledger.v1.Grant\x12\x16\n\x0erepaid_advance\x18\x02 \x01(\x03\x12\x10\n\x08position\x18\x03 \x01(\t\x12\x10\n\x08replayed\x18\x04 \x01(\x08\"`\n\x17GrantServiceVoidRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x10\n\x08grant_id\x18\x03 \x01(\t\x12\x0f\n\x07\x66orfeit\x18\x04 \x01(\x08\"\x93\x01\n\x18GrantServiceVoidResponse\x12\x1f\n\x05grant\x18\x01 \x01(\x0b\x32\x10.ledger.v1.Grant\x12\x0e\n\x06voided\x18\x02 \x01(\x03\x12\x10\n\x08position\x18\x03 \x01(\t\x12\x10\n\x08replayed\x18\x04 \x01(\x08\x12\x10\n\x08refunded\x18\x05 \x01(\x03\x12\x10\n\x08\x62reakage\x18\x06 \x01(\x03\"w\n\x17GrantServiceListRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x11\n\tpage_size\x18\x03 \x01(\x05\x12\x12\n\npage_token\x18\x04 \x01(\t\x12\x14\n\x0cmin_position\x18\x05 \x01(\t\"g\n\x18GrantServiceListResponse\x12 \n\x06grants\x18\x01 \x03(\x0b\x32\x10.ledger.v1.Grant\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08position\x18\x03 \x01(\t\"P\n\x16GrantServiceGetRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08grant_id\x18\x02 \x01(\t\x12\x14\n\x0cmin_position\x18\x03 \x01(\t\"L\n\x17GrantServiceGetResponse\x12\x1f\n\x05grant\x18\x01 \x01(\x0b\x32\x10.ledger.v1.Grant\x12\x10\n\x08position\x18\x02 \x01(\t2\xd2\x02\n\x0cGrantService\x12R\n\x05Issue\x12#.ledger.v1.GrantServiceIssueRequest\x1a$.ledger.v1.GrantServiceIssueResponse\x12O\n\x04Void\x12\".ledger.v1.GrantServiceVoidRequest\x1a#.ledger.v1.GrantServiceVoidResponse\x12O\n\x04List\x12\".ledger.v1.GrantServiceListRequest\x1a#.ledger.v1.GrantServiceListResponse\x12L\n\x03Get\x12!.ledger.v1.GrantServiceGetRequest\x1a\".ledger.v1.GrantServiceGetResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ledger.v1.grant_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
+  _globals['_GRANTSERVICEISSUEREQUEST_ATTRIBUTESENTRY']._loaded_options = None
+  _globals['_GRANTSERVICEISSUEREQUEST_ATTRIBUTESENTRY']._serialized_options = b'8\001'
+  _globals['_GRANTSERVICEISSUEREQUEST_METADATAENTRY']._loaded_options = None
+  _globals['_GRANTSERVICEISSUEREQUEST_METADATAENTRY']._serialized_options = b'8\001'
   _globals['_GRANTSERVICEISSUEREQUEST']._serialized_start=60
-  _globals['_GRANTSERVICEISSUEREQUEST']._serialized_end=353
-  _globals['_GRANTSERVICEISSUERESPONSE']._serialized_start=355
-  _globals['_GRANTSERVICEISSUERESPONSE']._serialized_end=475
-  _globals['_GRANTSERVICEVOIDREQUEST']._serialized_start=477
-  _globals['_GRANTSERVICEVOIDREQUEST']._serialized_end=556
-  _globals['_GRANTSERVICEVOIDRESPONSE']._serialized_start=558
-  _globals['_GRANTSERVICEVOIDRESPONSE']._serialized_end=669
-  _globals['_GRANTSERVICELISTREQUEST']._serialized_start=671
-  _globals['_GRANTSERVICELISTREQUEST']._serialized_end=790
-  _globals['_GRANTSERVICELISTRESPONSE']._serialized_start=792
-  _globals['_GRANTSERVICELISTRESPONSE']._serialized_end=895
-  _globals['_GRANTSERVICEGETREQUEST']._serialized_start=897
-  _globals['_GRANTSERVICEGETREQUEST']._serialized_end=977
-  _globals['_GRANTSERVICEGETRESPONSE']._serialized_start=979
-  _globals['_GRANTSERVICEGETRESPONSE']._serialized_end=1055
-  _globals['_GRANTSERVICE']._serialized_start=1058
-  _globals['_GRANTSERVICE']._serialized_end=1396
+  _globals['_GRANTSERVICEISSUEREQUEST']._serialized_end=695
+  _globals['_GRANTSERVICEISSUEREQUEST_ATTRIBUTESENTRY']._serialized_start=597
+  _globals['_GRANTSERVICEISSUEREQUEST_ATTRIBUTESENTRY']._serialized_end=646
+  _globals['_GRANTSERVICEISSUEREQUEST_METADATAENTRY']._serialized_start=648
+  _globals['_GRANTSERVICEISSUEREQUEST_METADATAENTRY']._serialized_end=695
+  _globals['_GRANTSERVICEISSUERESPONSE']._serialized_start=697
+  _globals['_GRANTSERVICEISSUERESPONSE']._serialized_end=817
+  _globals['_GRANTSERVICEVOIDREQUEST']._serialized_start=819
+  _globals['_GRANTSERVICEVOIDREQUEST']._serialized_end=915
+  _globals['_GRANTSERVICEVOIDRESPONSE']._serialized_start=918
+  _globals['_GRANTSERVICEVOIDRESPONSE']._serialized_end=1065
+  _globals['_GRANTSERVICELISTREQUEST']._serialized_start=1067
+  _globals['_GRANTSERVICELISTREQUEST']._serialized_end=1186
+  _globals['_GRANTSERVICELISTRESPONSE']._serialized_start=1188
+  _globals['_GRANTSERVICELISTRESPONSE']._serialized_end=1291
+  _globals['_GRANTSERVICEGETREQUEST']._serialized_start=1293
+  _globals['_GRANTSERVICEGETREQUEST']._serialized_end=1373
+  _globals['_GRANTSERVICEGETRESPONSE']._serialized_start=1375
+  _globals['_GRANTSERVICEGETRESPONSE']._serialized_end=1451
+  _globals['_GRANTSERVICE']._serialized_start=1454
+  _globals['_GRANTSERVICE']._serialized_end=1792
 # @@protoc_insertion_point(module_scope)

@@ -25,6 +25,46 @@ class GrantServiceIssueRequest(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     TENANT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
@@ -38,6 +78,13 @@ class GrantServiceIssueRequest(_message.Message):
     EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
     EXPIRES_AT_US_FIELD_NUMBER: _builtins.int
     PRODUCTS_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    SHARED_FIELD_NUMBER: _builtins.int
+    GATED_FIELD_NUMBER: _builtins.int
+    ROLLOVER_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
@@ -64,9 +111,43 @@ class GrantServiceIssueRequest(_message.Message):
     """Pays only events effective before this instant, in microseconds, after effective_at_us; 0 =
     never expires.
     """
+    shared: _builtins.bool
+    """Whether the whole subtree of the account may draw it, each after its own grants (or among them,
+    by the comparator) and before its own overdraft and overage.
+    """
+    gated: _builtins.bool
+    """Whether it waits for its payment: not available before, cancelled after 7 days. Only for a
+    prepaid grant with a price.
+    """
+    source: _builtins.str
+    """Where the money of a paid grant comes from, such as a payment processor, at most 128 bytes;
+    empty = "manual".
+    """
     @_builtins.property
     def products(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Products that it may pay for, at most 100 names of 1 to 128 bytes; empty = every product."""
+        """Products that it may pay for, at most 100 names of 1 to 128 bytes; with `tags` empty too: every
+        product.
+        """
+
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Tags of products that it may pay for, besides those that `products` names, at most 100 of 1 to
+        128 bytes. A rate card says which tags its products bear.
+        """
+
+    @_builtins.property
+    def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Attributes that usage must bear, all of them, for the grant to pay for it, at most 16 pairs of
+        64 + 128 bytes.
+        """
+
+    @_builtins.property
+    def rollover(self) -> _types_pb2.Rollover:
+        """What becomes of the rest at its expiry; unset = breakage. Needs an expiry."""
+
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The caller's own data, at most 16 pairs of 64 + 128 bytes. Kept for ever: name no person here."""
 
     def __init__(
         self,
@@ -84,10 +165,17 @@ class GrantServiceIssueRequest(_message.Message):
         effective_at_us: _builtins.int = ...,
         expires_at_us: _builtins.int = ...,
         products: _abc.Iterable[_builtins.str] | None = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
+        attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        shared: _builtins.bool = ...,
+        gated: _builtins.bool = ...,
+        rollover: _types_pb2.Rollover | None = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        source: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rollover", b"rollover"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount", b"amount", "asset", b"asset", "effective_at_us", b"effective_at_us", "expires_at_us", b"expires_at_us", "external_key", b"external_key", "kind", b"kind", "price_asset", b"price_asset", "price_paid", b"price_paid", "priority", b"priority", "products", b"products", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount", b"amount", "asset", b"asset", "attributes", b"attributes", "effective_at_us", b"effective_at_us", "expires_at_us", b"expires_at_us", "external_key", b"external_key", "gated", b"gated", "kind", b"kind", "metadata", b"metadata", "price_asset", b"price_asset", "price_paid", b"price_paid", "priority", b"priority", "products", b"products", "request_id", b"request_id", "rollover", b"rollover", "shared", b"shared", "source", b"source", "tags", b"tags", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -138,22 +226,26 @@ class GrantServiceVoidRequest(_message.Message):
     TENANT_FIELD_NUMBER: _builtins.int
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     GRANT_ID_FIELD_NUMBER: _builtins.int
+    FORFEIT_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
     """Identity of the call in the grant's family for 35 days, 1 to 128 bytes, required."""
     grant_id: _builtins.str
     """The grant, as Issue gave it."""
+    forfeit: _builtins.bool
+    """Whether nothing is refunded: the price of what is left is breakage."""
     def __init__(
         self,
         *,
         tenant: _builtins.str = ...,
         request_id: _builtins.str = ...,
         grant_id: _builtins.str = ...,
+        forfeit: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["grant_id", b"grant_id", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["forfeit", b"forfeit", "grant_id", b"grant_id", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -169,12 +261,18 @@ class GrantServiceVoidResponse(_message.Message):
     VOIDED_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
+    REFUNDED_FIELD_NUMBER: _builtins.int
+    BREAKAGE_FIELD_NUMBER: _builtins.int
     voided: _builtins.int
     """What was taken back, in minor units of the grant's asset."""
     position: _builtins.str
     """Where it is recorded."""
     replayed: _builtins.bool
     """True: the request_id was recorded before with the same body."""
+    refunded: _builtins.int
+    """Money that went back where it came from, in minor units of the grant's price_asset."""
+    breakage: _builtins.int
+    """Money that became breakage, in minor units of the grant's price_asset."""
     @_builtins.property
     def grant(self) -> _types_pb2.Grant:
         """The grant at the position of the reply; what holds still reserve follows when they end."""
@@ -186,10 +284,12 @@ class GrantServiceVoidResponse(_message.Message):
         voided: _builtins.int = ...,
         position: _builtins.str = ...,
         replayed: _builtins.bool = ...,
+        refunded: _builtins.int = ...,
+        breakage: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["grant", b"grant"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["grant", b"grant", "position", b"position", "replayed", b"replayed", "voided", b"voided"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["breakage", b"breakage", "grant", b"grant", "position", b"position", "refunded", b"refunded", "replayed", b"replayed", "voided", b"voided"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -118,6 +118,12 @@ class _GrantKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_GrantKind.V
     """Paid for ahead of use."""
     GRANT_KIND_PROMOTIONAL: _GrantKind.ValueType  # 2
     """Given away; price_paid must be 0."""
+    GRANT_KIND_POSTPAID: _GrantKind.ValueType  # 3
+    """A commitment: what is drawn of it is billed, and what is not by a true-up at its expiry;
+    price_paid is what the whole of it is billed at, above 0.
+    """
+    GRANT_KIND_ALLOWANCE: _GrantKind.ValueType  # 4
+    """Comes with a fee that is billed apart, of which price_paid is the grant's share."""
 
 class GrantKind(_GrantKind, metaclass=_GrantKindEnumTypeWrapper):
     """How a grant came about; decides its place in the drawdown order and in the money books."""
@@ -128,6 +134,12 @@ GRANT_KIND_PREPAID: GrantKind.ValueType  # 1
 """Paid for ahead of use."""
 GRANT_KIND_PROMOTIONAL: GrantKind.ValueType  # 2
 """Given away; price_paid must be 0."""
+GRANT_KIND_POSTPAID: GrantKind.ValueType  # 3
+"""A commitment: what is drawn of it is billed, and what is not by a true-up at its expiry;
+price_paid is what the whole of it is billed at, above 0.
+"""
+GRANT_KIND_ALLOWANCE: GrantKind.ValueType  # 4
+"""Comes with a fee that is billed apart, of which price_paid is the grant's share."""
 Global___GrantKind: _TypeAlias = GrantKind  # noqa: Y015
 
 class _GrantState:
@@ -146,6 +158,10 @@ class _GrantStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_GrantState
     """Past its expiry."""
     GRANT_STATE_VOIDED: _GrantState.ValueType  # 4
     """Voided: what was left and not held was taken back."""
+    GRANT_STATE_CANCELLED: _GrantState.ValueType  # 5
+    """Its payment failed or never came; nothing of it was ever available."""
+    GRANT_STATE_PENDING: _GrantState.ValueType  # 6
+    """Waits for its payment, none of which is confirmed."""
 
 class GrantState(_GrantState, metaclass=_GrantStateEnumTypeWrapper):
     """The state of a grant at the position of the reply."""
@@ -160,6 +176,10 @@ GRANT_STATE_EXPIRED: GrantState.ValueType  # 3
 """Past its expiry."""
 GRANT_STATE_VOIDED: GrantState.ValueType  # 4
 """Voided: what was left and not held was taken back."""
+GRANT_STATE_CANCELLED: GrantState.ValueType  # 5
+"""Its payment failed or never came; nothing of it was ever available."""
+GRANT_STATE_PENDING: GrantState.ValueType  # 6
+"""Waits for its payment, none of which is confirmed."""
 Global___GrantState: _TypeAlias = GrantState  # noqa: Y015
 
 class _HoldState:
@@ -397,10 +417,93 @@ class Transfer(_message.Message):
 Global___Transfer: _TypeAlias = Transfer  # noqa: Y015
 
 @_typing.final
+class Rollover(_message.Message):
+    """What becomes of a grant's unheld rest at its expiry: min(rest × fraction, cap), rounded down, is
+    issued anew with its share of the price. The rest pays late events for a day more and is breakage
+    then.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMERATOR_FIELD_NUMBER: _builtins.int
+    DENOMINATOR_FIELD_NUMBER: _builtins.int
+    CAP_FIELD_NUMBER: _builtins.int
+    LIFETIME_US_FIELD_NUMBER: _builtins.int
+    AGAIN_FIELD_NUMBER: _builtins.int
+    numerator: _builtins.int
+    """Numerator of the fraction that moves, 0 to `denominator`."""
+    denominator: _builtins.int
+    """Denominator of the fraction, 1 to 2^63 - 1."""
+    cap: _builtins.int
+    """Most that moves, in minor units of the grant's asset, 0 to 2^63 - 1; unset = no cap."""
+    lifetime_us: _builtins.int
+    """How long the new grant lives from the old one's expiry on, in microseconds; 0 = without end."""
+    again: _builtins.bool
+    """Whether the new grant rolls over in its turn, on the same terms; it needs a lifetime."""
+    def __init__(
+        self,
+        *,
+        numerator: _builtins.int = ...,
+        denominator: _builtins.int = ...,
+        cap: _builtins.int | None = ...,
+        lifetime_us: _builtins.int = ...,
+        again: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cap", b"_cap", "cap", b"cap"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cap", b"_cap", "again", b"again", "cap", b"cap", "denominator", b"denominator", "lifetime_us", b"lifetime_us", "numerator", b"numerator"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cap: _TypeAlias = _typing.Literal["cap"]  # noqa: Y015
+    _WhichOneofArgType__cap: _TypeAlias = _typing.Literal["_cap", b"_cap"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cap) -> _WhichOneofReturnType__cap | None: ...
+
+Global___Rollover: _TypeAlias = Rollover  # noqa: Y015
+
+@_typing.final
 class Grant(_message.Message):
     """Credits that an account holds."""
 
     DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
 
     GRANT_ID_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
@@ -420,6 +523,15 @@ class Grant(_message.Message):
     PRODUCTS_FIELD_NUMBER: _builtins.int
     STATE_FIELD_NUMBER: _builtins.int
     ISSUED_AT_US_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    SHARED_FIELD_NUMBER: _builtins.int
+    PENDING_FIELD_NUMBER: _builtins.int
+    ROLLOVER_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    ORIGIN_FIELD_NUMBER: _builtins.int
+    RECOGNISED_FIELD_NUMBER: _builtins.int
+    RETURNED_FIELD_NUMBER: _builtins.int
     grant_id: _builtins.str
     """Id that the ledger gave it; embeds its shard, opaque."""
     account: _builtins.str
@@ -456,9 +568,37 @@ class Grant(_message.Message):
     """State at the position of the reply."""
     issued_at_us: _builtins.int
     """When the ledger recorded it, in microseconds."""
+    shared: _builtins.bool
+    """Whether the whole subtree of `account` may draw it."""
+    pending: _builtins.int
+    """What still waits for its payment, in minor units of `asset`; no part of `remaining`."""
+    origin: _builtins.str
+    """Id of the grant that it was part of: one that rolled over, or that was restored. Empty = none."""
+    recognised: _builtins.int
+    """Money that draws have recognised so far, in minor units of `price_asset`."""
+    returned: _builtins.int
+    """Money that left with units that nobody drew: refunded, breakage, or moved on with a rollover; in
+    minor units of `price_asset`.
+    """
     @_builtins.property
     def products(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Products that it may pay for, at most 100; empty = every product."""
+        """Products that it may pay for, at most 100; with `tags` empty too: every product."""
+
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Tags of products that it may pay for, besides those that `products` names."""
+
+    @_builtins.property
+    def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Attributes that usage must bear, all of them, for the grant to pay for it."""
+
+    @_builtins.property
+    def rollover(self) -> Global___Rollover:
+        """What becomes of the rest at its expiry; unset = breakage."""
+
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The caller's own data. Kept for ever: name no person here."""
 
     def __init__(
         self,
@@ -481,10 +621,19 @@ class Grant(_message.Message):
         products: _abc.Iterable[_builtins.str] | None = ...,
         state: Global___GrantState.ValueType = ...,
         issued_at_us: _builtins.int = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
+        attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        shared: _builtins.bool = ...,
+        pending: _builtins.int = ...,
+        rollover: Global___Rollover | None = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        origin: _builtins.str = ...,
+        recognised: _builtins.int = ...,
+        returned: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rollover", b"rollover"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount", b"amount", "asset", b"asset", "effective_at_us", b"effective_at_us", "expires_at_us", b"expires_at_us", "external_key", b"external_key", "grant_id", b"grant_id", "held", b"held", "issued_at_us", b"issued_at_us", "kind", b"kind", "price_asset", b"price_asset", "price_paid", b"price_paid", "price_scale", b"price_scale", "priority", b"priority", "products", b"products", "remaining", b"remaining", "scale", b"scale", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount", b"amount", "asset", b"asset", "attributes", b"attributes", "effective_at_us", b"effective_at_us", "expires_at_us", b"expires_at_us", "external_key", b"external_key", "grant_id", b"grant_id", "held", b"held", "issued_at_us", b"issued_at_us", "kind", b"kind", "metadata", b"metadata", "origin", b"origin", "pending", b"pending", "price_asset", b"price_asset", "price_paid", b"price_paid", "price_scale", b"price_scale", "priority", b"priority", "products", b"products", "recognised", b"recognised", "remaining", b"remaining", "returned", b"returned", "rollover", b"rollover", "scale", b"scale", "shared", b"shared", "state", b"state", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -196,6 +196,7 @@ class Product(_message.Message):
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     HOLD_EXPIRY_FIELD_NUMBER: _builtins.int
     BATCH_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
     product: _builtins.str
     """The product's code, unique in the card, 1 to 128 bytes."""
     display_name: _builtins.str
@@ -208,6 +209,10 @@ class Product(_message.Message):
     """True: its holds may live for 35 days from their authorisation, extensions included; false: for
     24 hours.
     """
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Tags, at most 16 of 1 to 128 bytes: grants may apply to products by tag."""
+
     def __init__(
         self,
         *,
@@ -215,10 +220,11 @@ class Product(_message.Message):
         display_name: _builtins.str = ...,
         hold_expiry: Global___HoldExpiry.ValueType = ...,
         batch: _builtins.bool = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "display_name", b"display_name", "hold_expiry", b"hold_expiry", "product", b"product"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "display_name", b"display_name", "hold_expiry", b"hold_expiry", "product", b"product", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -240,3 +240,109 @@ async def test_a_position_that_is_not_reached(priced: Served):
     ahead = encode_position(dict.fromkeys(range(4), 10**9))
     found = await refusal_of(priced.balance("acme", min_position=ahead))
     assert (found.code, found.reason) == (grpc.StatusCode.OUT_OF_RANGE, "POSITION_AHEAD")
+
+
+async def test_a_shared_grant_is_drawn_by_children_with_their_own_overage_behind(priced: Served):
+    """Rules D1, D4: one entry; the parent's commitment, then the child's own bill."""
+    await priced.asset("USD", 9, pricing_pb2.ASSET_KIND_MONEY)
+    await priced.account("acme")
+    await priced.account("acme/eu", "acme", overage=account_pb2.OVERAGE_SELF)
+    shared = (
+        await priced.grant("acme", 400, shared=True, price_paid=1_000, price_asset="USD")
+    ).grant
+    assert shared.shared
+    balance = await priced.balance("acme/eu")
+    assert (balance.available, balance.granted) == ("400", "400")
+    assert [grant.account for grant in balance.grants] == ["acme"]
+    await priced.ingest(event("a", "acme/eu"))
+    entry = (
+        await priced.usage.Get(
+            usage_pb2.UsageServiceGetRequest(
+                tenant=TENANT, account="acme/eu", source="gateway", id="a"
+            )
+        )
+    ).entry
+    assert [(piece.pot, piece.grant_id, piece.amount) for piece in entry.slices] == [
+        (types_pb2.POT_GRANT, shared.grant_id, 400),
+        (types_pb2.POT_OVERAGE, "", 200),
+    ]
+    assert [transfer.debit_account for transfer in entry.transfers] == [
+        f"grant/{shared.grant_id}",
+        "overage/acme/eu",
+        f"deferred/{shared.grant_id}",
+    ]
+    assert (await priced.balance("acme/eu")).available == "0"
+    assert (await priced.balance("acme")).overage == "0"
+
+
+async def test_the_terms_of_a_grant_come_back_as_they_were_given(priced: Served):
+    await priced.asset("USD", 9, pricing_pb2.ASSET_KIND_MONEY)
+    await priced.account("acme")
+    now = priced.ledger.clock.now_us()
+    terms = {
+        "tags": ["media"],
+        "attributes": {"region": "eu"},
+        "gated": True,
+        "price_paid": 50,
+        "price_asset": "USD",
+        "expires_at_us": now + HOUR_US,
+        "rollover": types_pb2.Rollover(
+            numerator=1, denominator=2, cap=7, lifetime_us=HOUR_US, again=True
+        ),
+        "metadata": {"order": "17"},
+        "source": "stripe",
+    }
+    issued = (await priced.grant("acme", 10, request_id="issue", **terms)).grant
+    assert issued.state == types_pb2.GRANT_STATE_PENDING
+    assert (issued.pending, issued.remaining) == (10, 0)
+    assert list(issued.tags) == ["media"]
+    assert dict(issued.attributes) == {"region": "eu"}
+    assert issued.rollover == terms["rollover"]
+    assert dict(issued.metadata) == {"order": "17"}
+    [shown] = (await listed(priced, "acme")).grants
+    assert shown == issued
+    again = await priced.grant("acme", 10, request_id="issue", **terms)
+    assert again.replayed
+    changed = {**terms, "metadata": {"order": "18"}}
+    found = await refusal_of(priced.grant("acme", 10, request_id="issue", **changed))
+    assert (found.reason, found.metadata["field"]) == ("CONFLICT", "metadata")
+
+
+async def test_a_void_refunds_or_forfeits(priced: Served):
+    """Rule B4: deferred back to cash, or to breakage."""
+    await priced.asset("USD", 9, pricing_pb2.ASSET_KIND_MONEY)
+    await priced.account("acme")
+    paid = {"price_paid": 50, "price_asset": "USD"}
+    refunded = (await priced.grant("acme", 10, **paid)).grant
+    forfeited = (await priced.grant("acme", 10, **paid)).grant
+    voided = await priced.grants.Void(voiding(refunded.grant_id))
+    assert (voided.refunded, voided.breakage) == (50, 0)
+    request = voiding(forfeited.grant_id, "other")
+    request.forfeit = True
+    voided = await priced.grants.Void(request)
+    assert (voided.refunded, voided.breakage) == (0, 50)
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "field"),
+    [
+        ({"gated": True}, "GATE_INVALID", "gated"),
+        ({"tags": ["a", "a"]}, "NAME_REPEATED", "tags"),
+        ({"attributes": {"": "x"}}, "FIELD_REQUIRED", "attributes['']"),
+        (
+            {"rollover": types_pb2.Rollover(numerator=1, denominator=1)},
+            "ROLLOVER_INVALID",
+            "rollover",
+        ),
+        (
+            {"rollover": types_pb2.Rollover(numerator=1)},
+            "NUMBER_OUT_OF_RANGE",
+            "rollover.denominator",
+        ),
+    ],
+)
+async def test_terms_that_make_no_sense(priced: Served, changes, reason, field):
+    await priced.account("acme")
+    found = await refusal_of(priced.grant("acme", 1, **changes))
+    assert (found.reason, found.metadata["field"]) == (reason, field)
+    assert not (await listed(priced, "acme")).grants

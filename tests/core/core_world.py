@@ -35,7 +35,7 @@ START_US = 1_767_225_600_000_000  # 2026-01-01T00:00:00Z: a month begins
 UNITS_US = {"s": SECOND_US, "m": MINUTE_US, "h": HOUR_US, "d": DAY_US}
 PRODUCTS = (
     Product("chat"),
-    Product("image"),
+    Product("image", tags=("media",)),
     Product("half"),
     Product("free"),
     Product("huge"),

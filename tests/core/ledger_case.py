@@ -4,7 +4,8 @@ One statement a line; `-> ...` says what must come of it (without it: anything b
 
     account  NAME [parent=NAME] [POLICY]         policy  NAME [POLICY] [version=N]
     grant    NAME AMOUNT [as=GRANT] [paid=P] [free] [priority=N] [expires=TIME] [effective=TIME]
-             [for=PRODUCT,...] [asset=usd] [key=EXTERNAL]
+             [for=PRODUCT,...] [tags=TAG,...] [where=NAME:VALUE,...] [asset=usd] [key=EXTERNAL]
+             [postpaid | allowance] [shared] [gated] [rolls=N/D] [most=N] [lasts=DURATION] [again]
     usage    NAME TOKENS [of=PRODUCT] [at=TIME] [id=ID] [input=N cached=N output=N]
     hold     NAME TOKENS as=HOLD [of=PRODUCT] [lifetime=DURATION] [input=N cached=N output=N]
     capture  HOLD TOKENS [open] [at=TIME] [input=N cached=N output=N]
@@ -153,7 +154,7 @@ class LedgerCase:
         command = c.IssueGrant(
             self._request(options),
             self.accounts[name],
-            e.GrantKind.PROMOTIONAL if "free" in flags else e.GrantKind.PREPAID,
+            _kind(flags),
             asset,
             int(amount),
             paid,
@@ -163,6 +164,11 @@ class LedgerCase:
             self._time(options.get("expires")),
             tuple(options["for"].split(",")) if "for" in options else (),
             FAMILY.external(options.get("key", "")),
+            tags=tuple(options["tags"].split(",")) if "tags" in options else (),
+            attributes=_pairs(options.get("where", "")),
+            shared="shared" in flags,
+            pending="gated" in flags,
+            rollover=_rollover(options, "again" in flags),
         )
         outcome, told = self.execute(command)
         if isinstance(outcome, e.GrantIssued):
@@ -173,7 +179,8 @@ class LedgerCase:
 
     def _usage(self, options: dict[str, str], name: str, tokens: str = "") -> str:
         names, quantities = _quantities(options, tokens)
-        shape = self.core.shape(options.get("of", "chat"), *names)
+        attributes = _pairs(options.get("with", ""))
+        shape = self.core.shape(options.get("of", "chat"), *names, attributes=attributes)
         event_id = options.get("id") or self._next_id()
         told = self.execute(
             c.RecordUsage(
@@ -458,6 +465,9 @@ class LedgerCase:
                 return f"ended {_instant(event.ends_at)}"
             case e.GrantReduced():
                 return f"{self._called(event.grant)} reduced by {event.amount}"
+            case e.GrantIssued() if event.origin:
+                self.grants[f"{self._called(event.origin)}+"] = event.grant
+                return ""
             case e.GrantIssued() if not event.key:
                 repaid = sum(part.amount for part in event.backfills)
                 return f"repaid {repaid}" if repaid else ""
@@ -535,6 +545,8 @@ class LedgerCase:
 
     def _expect(self, text: str) -> None:
         """available NAME N [of=PRODUCT] | owed NAME N | overage NAME N | suspended NAME N |
+        pending GRANT N | deferred GRANT N | unbilled NAME N | revenue PRODUCT N | lifetime NAME N |
+        money breakage N | money cash N |
         left GRANT N | held GRANT N | recognised GRANT N | used PRODUCT N | holds NAME N |
         frozen NAME 0 or 1 | reserved HOLD N
         """
@@ -573,6 +585,34 @@ class LedgerCase:
     def _seen_recognised(self, name: str, product: str) -> int:
         return self.grant(name).recognised
 
+    def _seen_pending(self, name: str, product: str) -> int:
+        return self.grant(name).pending
+
+    def _seen_deferred(self, name: str, product: str) -> int:
+        book = self.grant(name).book.value_book
+        assert book is not None, f"grant {name} has no money side"
+        return book.credits_posted - book.debits_posted
+
+    def _seen_unbilled(self, name: str, product: str) -> int:
+        return self.account(name).unbilled[USD].owed
+
+    def _seen_revenue(self, name: str, product: str) -> int:
+        return self._money(e.BookKind.REVENUE, name)
+
+    def _seen_money(self, name: str, product: str) -> int:
+        """breakage, cash of the source `manual`: what came in less what went out."""
+        kind = e.BookKind[name.upper()]
+        return self._money(kind, "manual" if kind == e.BookKind.CASH else "")
+
+    def _money(self, kind: e.BookKind, name: str) -> int:
+        book = self.core.state.house_book(TENANT, kind, USD, name)
+        if book is None:
+            return 0
+        return book.owed if kind == e.BookKind.CASH else -book.owed
+
+    def _seen_lifetime(self, name: str, product: str) -> int:
+        return self.account(name).lifetime.get(USD, 0)
+
     def _seen_used(self, name: str, product: str) -> int:
         found = self.core.state.house_book(TENANT, e.BookKind.USED, CREDITS, name)
         return found.credits_posted if found is not None else 0
@@ -609,6 +649,31 @@ def _instant(at_us: int) -> str:
     return at.isoformat().removesuffix(":00").removesuffix("T00:00")
 
 
+def _kind(flags: tuple[str, ...]) -> e.GrantKind:
+    for flag, kind in (
+        ("free", e.GrantKind.PROMOTIONAL),
+        ("postpaid", e.GrantKind.POSTPAID),
+        ("allowance", e.GrantKind.ALLOWANCE),
+    ):
+        if flag in flags:
+            return kind
+    return e.GrantKind.PREPAID
+
+
+def _rollover(options: dict[str, str], again: bool) -> e.Rollover | None:
+    if "rolls" not in options:
+        return None
+    numerator, denominator = options["rolls"].split("/")
+    lifetime = duration_us(options["lasts"]) if "lasts" in options else 0
+    most = int(options.get("most", -1))
+    return e.Rollover(int(numerator), int(denominator), most, lifetime, again)
+
+
+def _pairs(text: str) -> tuple[tuple[str, str], ...]:
+    pairs = [pair.split(":") for pair in text.split(",") if pair]
+    return tuple(sorted((name, value) for name, value in pairs))
+
+
 def _policy(options: dict[str, str]) -> e.AccountPolicy:
     return e.AccountPolicy(
         rate_card=options.get("card", ""),
@@ -619,6 +684,7 @@ def _policy(options: dict[str, str]) -> e.AccountPolicy:
         excess=e.Excess[options.get("excess", "owe").upper()],
         holds_open_max=int(options.get("holds", 10_000)),
         comparator=e.Comparator[options.get("order", "inherited").upper()],
+        promotional_backfills=options.get("backfills") == "promotional",
         period_grace=duration_us(options.get("grace", "1d")),
         zone=options.get("zone", ""),
         holds_overdraft=options.get("holds_overdraft") != "no",
