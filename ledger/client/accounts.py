@@ -255,13 +255,21 @@ class AccountCalls:
         effective_at_us: int = 0,
         expires_at_us: int = 0,
         products: Sequence[str] = (),
+        tags: Sequence[str] = (),
+        attributes: Mapping[str, str] | None = None,
+        shared: bool = False,
+        gated: bool = False,
+        rollover: types_pb2.Rollover | None = None,
+        metadata: Mapping[str, str] | None = None,
+        source: str = "",
         external_key: str = "",
         request_id: str = "",
     ) -> grant_pb2.GrantServiceIssueResponse:
         """Issue credits; they first repay what the account owes in advance.
 
-        Amounts in minor units of their assets. A lower `priority` pays first; `products` empty =
-        all; times 0 = from now, never expires.
+        Amounts in minor units of their assets. A lower `priority` pays first; `products` and
+        `tags` empty = every product; times 0 = from now, never expires. `shared` with the whole
+        subtree; `gated`: once its payment from `source` is confirmed.
         """
         request = grant_pb2.GrantServiceIssueRequest(
             tenant=self._caller.tenant,
@@ -277,19 +285,27 @@ class AccountCalls:
             effective_at_us=effective_at_us,
             expires_at_us=expires_at_us,
             products=products,
+            tags=tags,
+            attributes=attributes or {},
+            shared=shared,
+            gated=gated,
+            rollover=rollover,
+            metadata=metadata or {},
+            source=source,
         )
         return await self._caller.call(
             lambda channel: GrantServiceStub(channel).Issue, request, account
         )
 
     async def void_grant(
-        self, grant_id: str, *, request_id: str = ""
+        self, grant_id: str, *, forfeit: bool = False, request_id: str = ""
     ) -> grant_pb2.GrantServiceVoidResponse:
-        """Take back what is left of a grant and not held."""
+        """Take back what is left of a grant and not held; `forfeit`: without a refund."""
         request = grant_pb2.GrantServiceVoidRequest(
             tenant=self._caller.tenant,
             request_id=request_id or self._caller.new_id(),
             grant_id=grant_id,
+            forfeit=forfeit,
         )
         return await self._caller.call(lambda channel: GrantServiceStub(channel).Void, request)
 

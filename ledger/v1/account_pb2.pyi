@@ -138,11 +138,14 @@ class _ComparatorEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Comparator
     COMPARATOR_UNSPECIFIED: _Comparator.ValueType  # 0
     """The nearest ancestor's, else DRAWDOWN_1."""
     COMPARATOR_DRAWDOWN_1: _Comparator.ValueType  # 1
-    """Priority (low first), soonest expiry (none last), lower cost per unit, fewer products, earlier
+    """The account's own before its nearest ancestor's, prepaid before postpaid, priority (low first),
+    soonest expiry (none last), lower cost per unit, more attributes, fewer products, earlier
     effective.
     """
     COMPARATOR_METRONOME_1: _Comparator.ValueType  # 2
-    """As Metronome: priority, free before paid, fewer products, soonest expiry, earlier effective."""
+    """As Metronome: rolled over first, postpaid last, priority, free before paid, fewer products, fewer
+    attributes, soonest expiry, earlier effective.
+    """
     COMPARATOR_ORB_1: _Comparator.ValueType  # 3
     """As Orb: soonest expiry, lower cost per unit."""
     COMPARATOR_STRIPE_1: _Comparator.ValueType  # 4
@@ -158,11 +161,14 @@ class Comparator(_Comparator, metaclass=_ComparatorEnumTypeWrapper):
 COMPARATOR_UNSPECIFIED: Comparator.ValueType  # 0
 """The nearest ancestor's, else DRAWDOWN_1."""
 COMPARATOR_DRAWDOWN_1: Comparator.ValueType  # 1
-"""Priority (low first), soonest expiry (none last), lower cost per unit, fewer products, earlier
+"""The account's own before its nearest ancestor's, prepaid before postpaid, priority (low first),
+soonest expiry (none last), lower cost per unit, more attributes, fewer products, earlier
 effective.
 """
 COMPARATOR_METRONOME_1: Comparator.ValueType  # 2
-"""As Metronome: priority, free before paid, fewer products, soonest expiry, earlier effective."""
+"""As Metronome: rolled over first, postpaid last, priority, free before paid, fewer products, fewer
+attributes, soonest expiry, earlier effective.
+"""
 COMPARATOR_ORB_1: Comparator.ValueType  # 3
 """As Orb: soonest expiry, lower cost per unit."""
 COMPARATOR_STRIPE_1: Comparator.ValueType  # 4

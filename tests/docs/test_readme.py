@@ -21,6 +21,7 @@ README = Path(__file__).parents[2] / "README.md"
 CONCEPTS = README.parent / "docs" / "concepts.md"
 RECURRING = README.parent / "docs" / "recurring.md"
 HOLDS = README.parent / "docs" / "holds.md"
+GRANTS = README.parent / "docs" / "grants.md"
 
 
 async def test_the_python_example_runs(
@@ -143,3 +144,27 @@ def test_every_relative_link_leads_somewhere() -> None:
     for page in [README, *README.parent.glob("docs/*.md"), README.parent / "ARCHITECTURE.md"]:
         for link in re.findall(r"\]\((?!https?:)([^)#]+)\)", page.read_text()):
             assert (page.parent / link).exists(), f"{page.name} links to {link}"
+
+
+async def test_the_example_of_grants_runs(
+    database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = re.search(r"```python\n(.*?)```", GRANTS.read_text(), re.DOTALL)
+    assert found is not None
+    names: dict[str, Any] = {}
+    body = textwrap.indent(found.group(1), "    ")
+    exec(compile(f"async def example(ledger):\n{body}", "grants.md", "exec"), names)
+    server = ServerProcess(database, tmp_path / "server.log")
+    server.start()
+    try:
+        await server.ready()
+        async with DrawdownClient(server.address, tenant="default", source="docs") as ledger:
+            await ledger.create_asset("credit", 6, ASSET_KIND_CREDIT)
+            await ledger.create_asset("USD", 9, ASSET_KIND_MONEY)
+            await ledger.create_account("acme")
+            await ledger.create_account("acme/eu", parent="acme")
+            await names["example"](ledger)
+    finally:
+        server.stop()
+    said = re.findall(r"print\(.*\)  # (.*)", found.group(1))
+    assert capsys.readouterr().out.splitlines() == said
