@@ -23,6 +23,7 @@ from ledger.core.events import (
     GrantKind,
     GrantRestored,
     PlanDeclared,
+    Pot,
     Slice,
     UsageQuarantined,
     UsageRecorded,
@@ -173,6 +174,14 @@ def _refused(state: State, account: Account, command: ReverseUsage) -> Refusal |
         refusal = refuse_closed(state, account, recorded.effective_at)
         if refusal is not None:
             return refusal
+    if _is_written_off(account, command.original.locator, recorded):
+        return Refusal(
+            Reason.NOT_REVERSIBLE,
+            "entry",
+            entry,
+            "what was owed for the usage was written off as its account closed; make a manual "
+            "adjustment instead",
+        )
     family = state.families[account.root]
     if (
         len(family.corrected) >= CORRECTED_A_FAMILY_MAX
@@ -187,6 +196,18 @@ def _refused(state: State, account: Account, command: ReverseUsage) -> Refusal |
             "adjustment instead",
         )
     return None
+
+
+def _is_written_off(account: Account, locator: int, recorded: UsageRecorded) -> bool:
+    """Whether debt that the event drew is not owed any more, by the account or one above it."""
+    if all(piece.pot in (Pot.GRANT, Pot.ABSORBED) for piece in recorded.slices):
+        return False
+    payer: Account | None = account
+    while payer is not None:
+        if locator < payer.written_off:
+            return True
+        payer = payer.parent
+    return False
 
 
 # -- how much ------------------------------------------------------------------------------------

@@ -127,6 +127,7 @@ def _account(account: Account) -> list[Any]:
         [[asset, str(pending)] for asset, pending in sorted(account.overage_pending.items())],
         account.suspended,
         account.reopened_at,
+        account.written_off,
         account.gaps,
         account.frozen_at,
         account.frozen_by,

@@ -372,6 +372,8 @@ def _account_closed_out(state: State, event: AccountClosedOut) -> None:
             state.grants[each.grant].returned += each.amount
         elif each.kind == WriteOffKind.ADVANCE:
             _debt(state, books[each.credit]).repay("", each.amount, state.locator)
+        if each.kind not in (WriteOffKind.GRANT, WriteOffKind.BREAKAGE):
+            account.written_off = state.locator
     account.closed_at = event.closed_at
     account.find_open_from()
     state.keys.add(event.key, state.locator)

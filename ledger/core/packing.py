@@ -63,7 +63,8 @@ _encode: Final = msgspec.msgpack.Encoder().encode
 class PackedAccount(msgspec.Struct, array_like=True, gc=False):
     """Totals, sorted: (price row, period, quantity), (asset, period, posted), (asset, pending).
 
-    `gaps`: [closed, reopened). `frozen_by`, `profile_at`: locators of entries.
+    `gaps`: [closed, reopened). `written_off`, `frozen_by`, `profile_at`: locators of
+    entries.
     """
 
     tenant: int
@@ -78,6 +79,7 @@ class PackedAccount(msgspec.Struct, array_like=True, gc=False):
     overage_posted: list[tuple[int, int, Wide]]
     overage_pending: list[tuple[int, Wide]]
     reopened_at: int
+    written_off: int
     gaps: list[tuple[int, int]]
     frozen_at: int
     frozen_by: int
@@ -435,6 +437,7 @@ def _pack_account(account: Account) -> PackedAccount:
             for asset in sorted(account.overage_pending)
         ],
         account.reopened_at,
+        account.written_off,
         list(account.gaps),
         account.frozen_at,
         account.frozen_by,
@@ -470,6 +473,7 @@ def _unpack_account(state: State, root: int, packed: PackedAccount) -> None:
     }
     account.overage_pending = {asset: int(pending) for asset, pending in packed.overage_pending}
     account.reopened_at = packed.reopened_at
+    account.written_off = packed.written_off
     account.gaps = tuple(packed.gaps)
     account.frozen_at = packed.frozen_at
     account.frozen_by = packed.frozen_by

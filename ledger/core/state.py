@@ -122,6 +122,7 @@ class Account:
         "unbilled",
         "unordered",
         "version",
+        "written_off",
     )
 
     def __init__(
@@ -145,6 +146,7 @@ class Account:
         self.created_at = created_at
         self.closed_at = 0
         self.reopened_at = 0  # last
+        self.written_off = 0  # locator of the last entry that wrote off what it owed
         self.gaps: tuple[tuple[int, int], ...] = ()  # [closed, reopened) within the window
         self.frozen_at = 0  # itself, whatever is above it
         self.frozen_by = 0  # locator of the entry that froze it

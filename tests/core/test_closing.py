@@ -111,6 +111,31 @@ def test_late_usage_of_a_written_off_account_is_owed_until_it_closes_again(
 
 
 @ledger_case
+def test_usage_whose_debt_was_written_off_is_not_reversed(case: LedgerCase) -> None:
+    """
+    account acme         overdraft=5 overage=self
+    account acme/a       parent=acme overage=parent
+    grant   acme    4
+    usage   acme    4 id=paid       -> drawn 4 from acme
+    usage   acme    7 id=owed       -> overdraft 5, overage 2 on acme
+    usage   acme/a  3 id=above      -> overage 3 on acme
+    close   acme/a
+    close   acme    write-off       -> advance 5 written off, overage 5 written off
+    reopen  acme
+    reopen  acme/a
+    reverse owed                    -> refused NOT_REVERSIBLE entry
+    reverse above                   -> refused NOT_REVERSIBLE entry
+    reverse paid                    -> 4 to acme
+    usage   acme    6 id=new        -> drawn 4 from acme, overdraft 2
+    reverse new                     -> 2 to advance, 4 to acme
+    usage   acme    6 id=again      -> drawn 4 from acme, overdraft 2
+    grant   acme    1 as=b          -> issued, repaid 1
+    reverse again                   -> 1 to advance, 1 to b, 4 to acme
+    expect  owed    acme 0
+    """
+
+
+@ledger_case
 def test_a_closing_is_the_same_only_with_the_same_terms(case: LedgerCase) -> None:
     """
     account acme
@@ -172,6 +197,7 @@ def test_whatever_was_lived_through_every_book_ends_at_zero(
         for book in books_of(account):
             assert book.credits_posted == book.debits_posted
             assert book.debits_pending == book.credits_pending == 0
+        assert not any(debt.owed for debt in account.debt.values())
     run.check()
     assert judged(run.core) == []
     assert digest(replay(run.core.journal())) == digest(run.state)
