@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.core.closing import close
+from ledger.core.closing import close, commitments
 from ledger.core.commands import (
     AbandonRequest,
     CloseAccount,
@@ -217,12 +217,14 @@ def decide_close(state: State, command: CloseAccount, out: list[Event]) -> Event
 _HOLDS, _RECURRING, _CHILDREN = "open holds", "recurring grants", "open children"
 _CREDITS, _ADVANCE, _OVERAGE = "credits", "an advance", "unbilled overage"
 _UNBILLED, _RECEIVABLE = "money to be billed", "unpaid bills"
+_COMMITMENT = "a commitment to be billed"
 _PENDING = "grants that wait for their payment"
 _WAYS_OUT = {
     _HOLDS: "capture or release them first, or close with release_holds",
     _CREDITS: "void them first, or close with write_off",
     _ADVANCE: "repay it first, or close with write_off",
     _OVERAGE: "settle it first, or close with write_off",
+    _COMMITMENT: "void or bill it first, or close with write_off",
     _UNBILLED: "bill it first, or close with write_off",
     _RECEIVABLE: "have them paid first, or close with write_off",
     _PENDING: "confirm or fail their payments, or void them",
@@ -242,6 +244,8 @@ def _still_open(account: Account, command: CloseAccount, now: int) -> str:
             return _ADVANCE
         if any(book.owed != 0 for book in account.overage.values()):
             return _OVERAGE
+        if any(commitment.owed != 0 for commitment in commitments(account)):
+            return _COMMITMENT
         if any(book.owed != 0 for book in account.unbilled.values()):
             return _UNBILLED
         if any(book.owed != 0 for book in account.receivable.values()):

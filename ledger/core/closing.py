@@ -64,6 +64,10 @@ def _write_offs(state: State, account: Account, out: list[Event]) -> list[WriteO
                 house = _house(state, account, BookKind.BREAKAGE, pays.asset, out)
                 kind = WriteOffKind.BREAKAGE
                 found.append(WriteOff(kind, pays.number, house, pays.asset, value, grant.number))
+    for book in commitments(account):
+        if book.owed:
+            house = _house(state, account, BookKind.SETTLED, book.asset, out)
+            found.extend(_owed(WriteOffKind.COMMITMENT, book, house, book.owner))
     for kind, house_kind, books in (
         (WriteOffKind.ADVANCE, BookKind.PROMOTION, account.advance),
         (WriteOffKind.OVERAGE, BookKind.SETTLED, account.overage),
@@ -77,17 +81,22 @@ def _write_offs(state: State, account: Account, out: list[Event]) -> list[WriteO
     return found
 
 
+def commitments(account: Account) -> list[Book]:
+    """What its grants are owed for that are billed as they are drawn (rule B3)."""
+    return [grant.funding for grant in account.grants if grant.funding.kind == BookKind.COMMITMENT]
+
+
 def _house(state: State, account: Account, kind: BookKind, asset: int, out: list[Event]) -> int:
     return house_book(state, account.tenant, kind, asset, "", out)
 
 
-def _owed(kind: WriteOffKind, book: Book, house: int) -> list[WriteOff]:
+def _owed(kind: WriteOffKind, book: Book, house: int, grant: int = 0) -> list[WriteOff]:
     """Bring a book that is owed to zero; what does not fit one transfer is split (rule N1)."""
     debit, credit = (house, book.number) if book.owed > 0 else (book.number, house)
     left = abs(book.owed)
     found: list[WriteOff] = []
     while left:
         amount = min(left, INT64_MAX)
-        found.append(WriteOff(kind, debit, credit, book.asset, amount))
+        found.append(WriteOff(kind, debit, credit, book.asset, amount, grant))
         left -= amount
     return found

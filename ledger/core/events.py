@@ -359,6 +359,7 @@ class WriteOffKind(IntEnum):
     BREAKAGE = 4  # money of units that were left: debit deferred, credit breakage
     UNBILLED = 5  # money not billed: debit bad_debt, credit unbilled
     RECEIVABLE = 6  # money billed and not paid: debit bad_debt, credit receivable
+    COMMITMENT = 7  # committed and not billed: debit settled, credit commitment
 
 
 class WriteOff(msgspec.Struct, frozen=True, array_like=True, gc=False):

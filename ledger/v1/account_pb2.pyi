@@ -221,6 +221,8 @@ class _WriteOffKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WriteOff
     """Money that was not billed yet: debit bad_debt, credit unbilled."""
     WRITE_OFF_KIND_RECEIVABLE: _WriteOffKind.ValueType  # 6
     """Money that was billed and not paid: debit bad_debt, credit receivable."""
+    WRITE_OFF_KIND_COMMITMENT: _WriteOffKind.ValueType  # 7
+    """Units of a commitment that were not billed, drawn or not: debit settled, credit commitment."""
 
 class WriteOffKind(_WriteOffKind, metaclass=_WriteOffKindEnumTypeWrapper):
     """What is written off as an account closes."""
@@ -239,6 +241,8 @@ WRITE_OFF_KIND_UNBILLED: WriteOffKind.ValueType  # 5
 """Money that was not billed yet: debit bad_debt, credit unbilled."""
 WRITE_OFF_KIND_RECEIVABLE: WriteOffKind.ValueType  # 6
 """Money that was billed and not paid: debit bad_debt, credit receivable."""
+WRITE_OFF_KIND_COMMITMENT: WriteOffKind.ValueType  # 7
+"""Units of a commitment that were not billed, drawn or not: debit settled, credit commitment."""
 Global___WriteOffKind: _TypeAlias = WriteOffKind  # noqa: Y015
 
 @_typing.final

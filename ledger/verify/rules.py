@@ -91,6 +91,7 @@ _SIDES_OF_WRITE_OFF: Final[dict[int, tuple[BookKind, BookKind]]] = {
     WriteOffKind.BREAKAGE: (BookKind.DEFERRED, BookKind.BREAKAGE),
     WriteOffKind.UNBILLED: (BookKind.UNBILLED, BookKind.BAD_DEBT),
     WriteOffKind.RECEIVABLE: (BookKind.RECEIVABLE, BookKind.BAD_DEBT),
+    WriteOffKind.COMMITMENT: (BookKind.COMMITMENT, BookKind.SETTLED),
 }
 """The account's book and the house's."""
 _OVER_LIMIT: Final[frozenset[int]] = frozenset({Pot.EXCESS_OWED, Pot.EXCESS_BILLED, Pot.ABSORBED})
@@ -650,6 +651,8 @@ def books_of(account: Account) -> list[Book]:
         deferred = grant.book.value_book
         if deferred is not None and deferred.kind == BookKind.DEFERRED and not grant.settled:
             books.append(deferred)
+        if grant.funding.kind == BookKind.COMMITMENT:
+            books.append(grant.funding)
     for kept in (account.advance, account.overage, account.unbilled, account.receivable):
         books.extend(kept.values())
     return books

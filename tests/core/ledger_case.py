@@ -529,7 +529,8 @@ class LedgerCase:
 
     def _write_off(self, each: e.WriteOff) -> str:
         if each.grant:
-            return f"forfeited {each.amount} of {self._called(each.grant)}"
+            word = "forfeited" if each.kind == e.WriteOffKind.GRANT else each.kind.name.lower()
+            return f"{word} {each.amount} of {self._called(each.grant)}"
         return f"{each.kind.name.lower()} {each.amount} written off"
 
     def _called(self, grant: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from core_world import CREDITS, TENANT, Core, replay
+from core_world import CREDITS, TENANT, USD, Core, replay
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_case import LedgerCase, ledger_case
@@ -108,6 +108,40 @@ def test_late_usage_of_a_written_off_account_is_owed_until_it_closes_again(
     reopen  acme
     close   acme  write-off   -> advance 3 written off
     """
+
+
+@ledger_case
+def test_money_that_was_not_earned_is_breakage(case: LedgerCase) -> None:
+    """
+    account acme
+    grant   acme   10  as=a  paid=99
+    usage   acme   3           -> drawn 3 from a
+    close   acme   write-off   -> forfeited 7 of a, breakage 70 of a
+    expect  recognised a 29
+    """
+
+
+def test_a_commitment_that_was_not_billed_and_its_money() -> None:
+    """Its rest is forfeited, what is owed for it settled and bad debt (rules B2, B4, F4)."""
+    case = LedgerCase()
+    case.run("account acme")
+    issue = c.IssueGrant(
+        b"postpaid", 1, e.GrantKind.POSTPAID, CREDITS, 10, 50, USD, 0, 0, 0, (), b""
+    )
+    issued, _ = case.execute(issue)
+    assert isinstance(issued, e.GrantIssued)
+    case.grants["a"] = issued.grant
+    case.run("usage acme 4 -> drawn 4 from a\nclose acme -> refused ACCOUNT_NOT_EMPTY account")
+    closed, _ = case.execute(c.CloseAccount(b"close", 1, write_off=True))
+    assert isinstance(closed, e.AccountClosedOut)
+    assert [(each.kind.name, each.amount, each.grant) for each in closed.write_offs] == [
+        ("GRANT", 6, issued.grant),
+        ("COMMITMENT", 10, issued.grant),
+        ("UNBILLED", 20, 0),
+    ]
+    assert all(book.credits_posted == book.debits_posted for book in books_of(case.account("acme")))
+    assert judged(case.core) == []
+    case.finish()
 
 
 @ledger_case
