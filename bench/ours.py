@@ -27,7 +27,7 @@ from msgspec import Struct
 from prometheus_client.parser import text_string_to_metric_families
 
 from bench.processes import end, spawn, wait_line
-from bench.seeding import seed
+from bench.seeding import seed, seed_more_grants
 from bench.sizes import Sizes
 from ledger.engine.upkeep import Upkeep
 from ledger.journal.connection import connect
@@ -139,6 +139,10 @@ class Ours:
     def seed(self, sizes: Sizes, now_us: int) -> None:
         """Open the workload's accounts and issue their grants."""
         asyncio.run(seed(self.address, sizes, now_us))
+
+    def seed_more_grants(self, sizes: Sizes, now_us: int, more: int) -> None:
+        """Issue so many more grants an account."""
+        asyncio.run(seed_more_grants(self.address, sizes, now_us, more))
 
     @property
     def postgres_pid(self) -> int:

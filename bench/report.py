@@ -105,6 +105,17 @@ def _ingest_hot_account(rounds: Sequence[Round]) -> Figures:
     return figures
 
 
+def _ingest_grants(rounds: Sequence[Round]) -> Figures:
+    """Of 3 grants an account, and beside it of 20."""
+    figures = _medians(rounds, "ingest_grants_3")
+    _ratio(figures, "ratio_to_single_grant", rounds, "ingest_grants_3", "ingest_uniform")
+    if figures:
+        many = _medians(rounds, "ingest_grants_20")
+        _ratio(many, "ratio_to_single_grant", rounds, "ingest_grants_20", "ingest_uniform")
+        figures["of_20"] = many
+    return figures
+
+
 def _unary(ours: str, echo: str) -> Callable[[Sequence[Round]], Figures]:
     def build(rounds: Sequence[Round]) -> Figures:
         by_callers = {}
@@ -149,6 +160,7 @@ _WORKLOADS: Final[Mapping[str, Callable[[Sequence[Round]], Figures]]] = {
     "ingest_uniform": _ingest_uniform,
     "ingest_compact": _ingest_compact,
     "ingest_hot_account": _ingest_hot_account,
+    "ingest_grants": _ingest_grants,
     "decide_unary": _unary("decide_unary", "echo_check"),
     "authorize_unary": _unary("authorize_unary", "echo_authorize"),
     "rate_scalar": _rate_scalar,

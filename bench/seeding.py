@@ -76,6 +76,25 @@ async def seed(target: str, sizes: Sizes, now_us: int) -> None:
         )
 
 
+async def seed_more_grants(target: str, sizes: Sizes, now_us: int, more: int) -> None:
+    """So many more grants an account, which stand first in order and pay for none of its usage."""
+    async with grpc.aio.insecure_channel(target) as channel:
+        grants = grant_pb2_grpc.GrantServiceStub(channel)
+
+        def passed_over(name: str, number: int) -> grant_pb2.GrantServiceIssueRequest:
+            request = _grant(name, 1, now_us)
+            request.request_id = f"grant-{name}-more-{number}"
+            request.priority = -1
+            request.products.append("elsewhere")
+            return request
+
+        await _all(
+            grants.Issue(passed_over(name, number), timeout=CALL_TIMEOUT_S)
+            for name in account_ids(sizes)
+            for number in range(more)
+        )
+
+
 async def _prices(pricing: Any) -> None:
     kinds = {ASSET: pricing_pb2.ASSET_KIND_CREDIT, MONEY: pricing_pb2.ASSET_KIND_MONEY}
     for code, kind in kinds.items():

@@ -43,10 +43,15 @@ def write_templates(sizes: Sizes, folder: Path) -> None:
 # -- batches ---------------------------------------------------------------------------------------
 
 
-def _ingest(template: str) -> Callable[[World], Figures]:
+def _ingest(template: str, grants: int = 0) -> Callable[[World], Figures]:
+    """`grants`: so many an account, all but one of which are passed over; 0 = as seeded."""
+
     def step(world: World) -> Figures:
         world.begin_anew()
         ledger = world.ledger
+        if grants:
+            ledger.seed_more_grants(world.sizes, time.time_ns() // 1_000, grants - 1)
+            ledger.catch_up()
         plan = batch_plan(world, ledger.address, template, world.sizes.ingest_distinct)
         pids = {"server": ledger.pid, "projector": ledger.projector_pid}
         results = call(with_(plan, pids=pids, trees={"postgres": ledger.postgres_pid}))
@@ -168,6 +173,8 @@ STEPS: Final[Mapping[str, Callable[[World], Figures]]] = {
     "decode_only": _decode_only("plain"),
     "ingest_hot_account": _ingest("hot"),
     "ingest_compact": _ingest("compact"),
+    "ingest_grants_20": _ingest("plain", grants=20),
+    "ingest_grants_3": _ingest("plain", grants=3),
     "ingest_uniform": _ingest("plain"),  # the last: calls and recovery go on with its ledger
     "decode_only_compact": _decode_only("compact"),
     "plain_postgres": _plain_postgres(hot=False),
@@ -190,6 +197,7 @@ WORKLOADS: Final[Mapping[str, tuple[str, ...]]] = {
     "ingest_uniform": ("decode_only", "ingest_uniform", "plain_postgres"),
     "ingest_compact": ("ingest_uniform", "ingest_compact", "decode_only_compact"),
     "ingest_hot_account": ("ingest_uniform", "ingest_hot_account", "plain_postgres_hot"),
+    "ingest_grants": ("ingest_uniform", "ingest_grants_3", "ingest_grants_20"),
     "decide_unary": tuple(
         name for name in STEPS if name.startswith(("echo_check", "decide_unary"))
     ),

@@ -93,14 +93,19 @@ def record_usual(
                 return place
             if UNPRICED in charges:
                 return place
-        book = grant.book
-        if (
-            not 0 < total <= INT64_MAX
-            or grant.asset != bound.asset
-            or not grant.effective_at <= at < grant.expires_at
-            or (grant.limited and not applies(grant, bound.use))
-            or book.credits_posted - book.debits_posted - book.debits_pending < total
-        ):
+        left = 0
+        while grant is not None:
+            if (
+                grant.asset == bound.asset
+                and grant.effective_at <= at < grant.expires_at
+                and (not grant.limited or applies(grant, bound.use))
+            ):
+                book = grant.book
+                left = book.credits_posted - book.debits_posted - book.debits_pending
+                if left > 0:
+                    break
+            grant = grant.after
+        if grant is None or not 0 < total <= INT64_MAX or left < total:
             return place
         used = used_books.get(bound)
         if used is None:  # the first of its plan in this batch
