@@ -314,6 +314,21 @@ def test_a_change_starts_with_the_next_period(case: LedgerCase) -> None:
 
 
 @ledger_case
+def test_terms_that_came_with_a_period_are_those_in_force(case: LedgerCase) -> None:
+    """
+    account acme
+    recurring acme 100 as=R
+    change R 300 prorate=last                -> changed
+    clock 2026-02-01
+    sweep                                    -> R issued 300 for 2026-02-01 to 2026-03-01
+    change R 200 now prorate=last            -> changed
+    change R 400 now prorate=last            -> changed, 100 more
+    """
+    recurring = case.recurrence("R")
+    assert (recurring.terms.amount, recurring.next_terms) == (400, None)
+
+
+@ledger_case
 def test_a_change_now_gives_the_share_of_what_is_more(case: LedgerCase) -> None:
     """
     account acme
