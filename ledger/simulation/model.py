@@ -552,6 +552,9 @@ class ShardModel:
     def _correction(self, event: e.Event) -> None:
         self._fail(Rule.CHARGE, f"the workload corrects nothing: {event}")
 
+    def _recurring(self, event: e.Event) -> None:
+        self._fail(Rule.GRANT_FIGURES, f"the workload starts no recurring grant: {event}")
+
     def _usage_quarantined(self, event: e.UsageQuarantined) -> None:
         account = self._deciding(event.account)
         if event.effective_at >= self.recorded_at - WINDOW_US:
@@ -838,6 +841,13 @@ HANDLERS: Final[dict[type, Callable[[ShardModel, Any], None]]] = {
     e.UsageReversed: ShardModel._correction,
     e.GrantRestored: ShardModel._correction,
     e.BalanceAdjusted: ShardModel._correction,
+    e.RecurringStarted: ShardModel._recurring,
+    e.RecurringIssued: ShardModel._recurring,
+    e.RecurringChanged: ShardModel._recurring,
+    e.RecurringPaused: ShardModel._recurring,
+    e.RecurringResumed: ShardModel._recurring,
+    e.RecurringEnded: ShardModel._recurring,
+    e.GrantReduced: ShardModel._recurring,
     e.AdjustmentNoted: ShardModel._adjustment_noted,
     e.HoldAuthorized: ShardModel._hold_authorized,
     e.AuthorizeDenied: ShardModel._denied,
