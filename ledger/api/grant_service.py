@@ -9,12 +9,13 @@ from ledger.api.calls import Call
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed, Fault
 from ledger.api.ids import GRANT
-from ledger.api.limits import Checked, id_fault
+from ledger.api.limits import Checked
 from ledger.api.pages import page_after, page_token
 from ledger.api.positions import minimum, position_of
 from ledger.api.render_grant import GrantView, grant_view, issued_view, render_grant, repaid
+from ledger.api.requests import check_names, check_rollover, rollover_of
 from ledger.core.commands import IssueGrant, Names, VoidGrant
-from ledger.core.events import GrantIssued, GrantKind, GrantVoided, Rollover
+from ledger.core.events import GrantIssued, GrantKind, GrantVoided
 from ledger.core.limits import PRODUCTS_A_GRANT_MAX, TAGS_A_GRANT_MAX
 from ledger.core.state import State
 from ledger.journal.directory import Entry
@@ -60,7 +61,7 @@ class GrantService:
             tuple(sorted(request.attributes.items())),
             request.shared,
             request.gated,
-            _rollover(request),
+            rollover_of(request.rollover) if request.HasField("rollover") else None,
             tuple(sorted(request.metadata.items())),
         )
         ticket = await call.submit(edge.ledger, entry, command)
@@ -225,32 +226,10 @@ def _check_issue(request: pb.GrantServiceIssueRequest) -> None:
         message = "price_paid and price_asset go together; a free grant has neither"
         check.fault(Fault("FIELD_REQUIRED", "price_asset", request.price_asset, message))
     check.optional(source=request.source)
-    _check_names(check, "products", list(request.products), PRODUCTS_A_GRANT_MAX)
-    _check_names(check, "tags", list(request.tags), TAGS_A_GRANT_MAX)
+    check_names(check, "products", list(request.products), PRODUCTS_A_GRANT_MAX)
+    check_names(check, "tags", list(request.tags), TAGS_A_GRANT_MAX)
     check.attributes("attributes", request.attributes)
     check.attributes("metadata", request.metadata)
     if request.HasField("rollover"):
-        rollover = request.rollover
-        check.between("rollover.numerator", rollover.numerator, 0)
-        check.between("rollover.denominator", rollover.denominator, 1)
-        check.between("rollover.cap", rollover.cap, 0)
-        check.between("rollover.lifetime_us", rollover.lifetime_us, 0)
+        check_rollover(check, "rollover", request.rollover)
     check.done()
-
-
-def _check_names(check: Checked, field: str, names: list[str], most: int) -> None:
-    if len(names) > most:
-        message = f"{len(names)} {field}; at most {most} allowed"
-        check.fault(Fault("TOO_MANY", field, str(len(names)), message))
-    elif len(set(names)) != len(names):
-        check.fault(Fault("NAME_REPEATED", field, "", f"one of the {field} stands twice"))
-    for place, name in enumerate(names[:most]):
-        check.fault(id_fault(f"{field}[{place}]", name))
-
-
-def _rollover(request: pb.GrantServiceIssueRequest) -> Rollover | None:
-    if not request.HasField("rollover"):
-        return None
-    given = request.rollover
-    cap = given.cap if given.HasField("cap") else -1
-    return Rollover(given.numerator, given.denominator, cap, given.lifetime_us, given.again)

@@ -18,7 +18,13 @@ from ledger.api.render_recurring import (
     recurring_view,
     render_recurring,
 )
-from ledger.api.requests import asset_number, check_products, money_number
+from ledger.api.requests import (
+    asset_number,
+    check_names,
+    check_rollover,
+    money_number,
+    rollover_of,
+)
 from ledger.core.commands import (
     ChangeRecurring,
     Command,
@@ -37,12 +43,14 @@ from ledger.core.events import (
     RecurringTerms,
     Timing,
 )
-from ledger.core.limits import ZONE_BYTES_MAX
+from ledger.core.limits import PRODUCTS_A_GRANT_MAX, TAGS_A_GRANT_MAX, ZONE_BYTES_MAX
 from ledger.core.state import State
 from ledger.journal.directory import Entry
 from ledger.v1 import recurring_pb2 as pb
 
-_KINDS: Final = {int(kind): kind for kind in (GrantKind.PREPAID, GrantKind.PROMOTIONAL)}
+_KINDS: Final = {
+    int(kind): kind for kind in (GrantKind.PREPAID, GrantKind.PROMOTIONAL, GrantKind.ALLOWANCE)
+}
 _UNITS: Final = {int(unit): unit for unit in PeriodUnit}
 _PRORATIONS: Final = {0: Proration.NONE, **{int(each): each for each in Proration}}
 _TIMINGS: Final = {0: Timing.NEXT_PERIOD, **{int(each): each for each in Timing}}
@@ -295,6 +303,12 @@ class RecurringGrantService:
             terms.zone,
             _PRORATIONS[terms.proration],
             terms.expires_after_us,
+            tuple(sorted(terms.tags)),
+            tuple(sorted(terms.attributes.items())),
+            terms.shared,
+            rollover_of(terms.rollover) if terms.HasField("rollover") else None,
+            tuple(sorted(terms.metadata.items())),
+            terms.source,
         )
 
 
@@ -312,7 +326,13 @@ def _check_terms(check: Checked, terms: pb.RecurringTerms) -> None:
     if bool(terms.price_paid) != bool(terms.price_asset):
         message = "price_paid and price_asset go together; what is free has neither"
         check.fault(Fault("FIELD_REQUIRED", "terms.price_asset", terms.price_asset, message))
-    check_products(check, "terms.products", terms.products)
+    check_names(check, "terms.products", terms.products, PRODUCTS_A_GRANT_MAX)
+    check_names(check, "terms.tags", terms.tags, TAGS_A_GRANT_MAX)
+    check.attributes("terms.attributes", terms.attributes)
+    check.attributes("terms.metadata", terms.metadata)
+    check.optional(**{"terms.source": terms.source})
+    if terms.HasField("rollover"):
+        check_rollover(check, "terms.rollover", terms.rollover)
     check.one_of("terms.unit", terms.unit, _UNITS)
     check.one_of("terms.proration", terms.proration, _PRORATIONS)
     check.text("terms.zone", terms.zone, ZONE_BYTES_MAX)

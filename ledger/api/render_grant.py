@@ -137,7 +137,7 @@ def render_grant(
         attributes=dict(view.attributes),
         shared=view.shared,
         pending=view.pending,
-        rollover=_rollover(view.rollover),
+        rollover=render_rollover(view.rollover),
         metadata=dict(view.metadata),
         origin=mint(GRANT, shard, *view.origin) if view.origin[1] else "",
         recognised=view.recognised,
@@ -145,7 +145,8 @@ def render_grant(
     )
 
 
-def _rollover(rollover: Rollover | None) -> pb.Rollover | None:
+def render_rollover(rollover: Rollover | None) -> pb.Rollover | None:
+    """A rollover as a message; None where there is none."""
     if rollover is None:
         return None
     return pb.Rollover(

@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 
 from ledger.api.assets import Assets
 from ledger.api.ids import GRANT, RECURRING, mint
+from ledger.api.render_grant import render_rollover
 from ledger.core.events import RecurringTerms
 from ledger.core.state import NEVER, RecurringGrant, State
 from ledger.v1 import recurring_pb2 as pb
@@ -98,6 +99,12 @@ def render_terms(assets: Assets, terms: RecurringTerms) -> pb.RecurringTerms:
         expires_after_us=terms.expires_after,
         scale=asset.scale,
         price_scale=price_asset.scale,
+        tags=terms.tags,
+        attributes=dict(terms.attributes),
+        shared=terms.shared,
+        rollover=render_rollover(terms.rollover),
+        metadata=dict(terms.metadata),
+        source=terms.source,
     )
 
 

@@ -9,9 +9,10 @@ from ledger.api.assets import Assets
 from ledger.api.errors import CallFailed, Fault, invalid
 from ledger.api.limits import Checked, id_fault
 from ledger.api.shapes import ShapeCache, quantities_fault, quantity_names_fault
-from ledger.core.limits import PRODUCTS_A_GRANT_MAX
+from ledger.core.events import Rollover
 from ledger.core.shapes import Shape
 from ledger.journal.directory import Entry
+from ledger.v1 import types_pb2
 
 
 class Work(Protocol):
@@ -84,13 +85,27 @@ def money_number(assets: Assets, field: str, code: str, entry: Entry) -> int:
     return number
 
 
-def check_products(check: Checked, field: str, given: Iterable[str]) -> None:
-    """At most 100 products, each once, of 1 to 128 bytes."""
-    products = list(given)
-    if len(products) > PRODUCTS_A_GRANT_MAX:
-        message = f"{len(products)} products; at most {PRODUCTS_A_GRANT_MAX} allowed"
-        check.fault(Fault("TOO_MANY", field, str(len(products)), message))
-    elif len(set(products)) != len(products):
-        check.fault(Fault("NAME_REPEATED", field, "", "a product stands twice"))
-    for place, product in enumerate(products[:PRODUCTS_A_GRANT_MAX]):
-        check.fault(id_fault(f"{field}[{place}]", product))
+def check_names(check: Checked, field: str, given: Iterable[str], most: int) -> None:
+    """At most so many names, each once, of 1 to 128 bytes."""
+    names = list(given)
+    if len(names) > most:
+        message = f"{len(names)} names; at most {most} allowed"
+        check.fault(Fault("TOO_MANY", field, str(len(names)), message))
+    elif len(set(names)) != len(names):
+        check.fault(Fault("NAME_REPEATED", field, "", "a name stands twice"))
+    for place, name in enumerate(names[:most]):
+        check.fault(id_fault(f"{field}[{place}]", name))
+
+
+def check_rollover(check: Checked, field: str, given: types_pb2.Rollover) -> None:
+    """Its figures one by one; whether they fit each other is for the core to say."""
+    check.between(f"{field}.numerator", given.numerator, 0)
+    check.between(f"{field}.denominator", given.denominator, 1)
+    check.between(f"{field}.cap", given.cap, 0)
+    check.between(f"{field}.lifetime_us", given.lifetime_us, 0)
+
+
+def rollover_of(given: types_pb2.Rollover) -> Rollover:
+    """A rollover as the core takes it."""
+    cap = given.cap if given.HasField("cap") else -1
+    return Rollover(given.numerator, given.denominator, cap, given.lifetime_us, given.again)

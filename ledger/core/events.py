@@ -250,6 +250,12 @@ class RecurringTerms(msgspec.Struct, frozen=True, array_like=True):
     zone: str
     proration: Proration
     expires_after: int  # microseconds from the period's end to the expiry of its grant
+    tags: tuple[str, ...] = ()  # with `products`: what its grants may pay for
+    attributes: tuple[tuple[str, str], ...] = ()  # that the usage must bear, all of them
+    shared: bool = False  # with the account's whole subtree (rule D1)
+    rollover: Rollover | None = None  # of what is left when a grant expires (rule T3)
+    metadata: tuple[tuple[str, str], ...] = ()  # of every grant
+    source: str = ""  # whence the money of a paid grant comes
 
 
 class _Event(msgspec.Struct, frozen=True, array_like=True, gc=False):

@@ -116,7 +116,8 @@ def _not_startable(state: State, account: Account, command: StartRecurring) -> R
 
 
 def _invalid_terms(state: State, account: Account, terms: RecurringTerms) -> Refusal | None:
-    whole = _grant_of(account, terms, terms.amount, terms.price_paid, 0, 0)
+    latest = ANCHOR_MAX_US + EXPIRES_AFTER_MAX_US
+    whole = _grant_of(account, terms, terms.amount, terms.price_paid, 0, latest)
     refusal = invalid_grant(state, account, whole)
     if refusal is not None:
         return Refusal(refusal.reason, f"terms.{refusal.field}", refusal.value, refusal.message)
@@ -454,4 +455,10 @@ def _grant_of(
         expires_at,
         terms.products,
         b"",
+        source=terms.source,
+        tags=terms.tags,
+        attributes=terms.attributes,
+        shared=terms.shared,
+        rollover=terms.rollover,
+        metadata=terms.metadata,
     )

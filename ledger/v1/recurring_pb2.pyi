@@ -144,6 +144,46 @@ class RecurringTerms(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     KIND_FIELD_NUMBER: _builtins.int
     ASSET_FIELD_NUMBER: _builtins.int
     AMOUNT_FIELD_NUMBER: _builtins.int
@@ -159,6 +199,12 @@ class RecurringTerms(_message.Message):
     EXPIRES_AFTER_US_FIELD_NUMBER: _builtins.int
     SCALE_FIELD_NUMBER: _builtins.int
     PRICE_SCALE_FIELD_NUMBER: _builtins.int
+    TAGS_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    SHARED_FIELD_NUMBER: _builtins.int
+    ROLLOVER_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
     kind: _types_pb2.GrantKind.ValueType
     """How the grants come about, required. It never changes."""
     asset: _builtins.str
@@ -196,10 +242,38 @@ class RecurringTerms(_message.Message):
     """Scale of `asset`, 0 to 18. Ignored in a request."""
     price_scale: _builtins.int
     """Scale of `price_asset`, 0 to 18; 0 where free. Ignored in a request."""
+    shared: _builtins.bool
+    """Whether the whole subtree of the account may draw the grants."""
+    source: _builtins.str
+    """Where the money of a paid grant comes from, such as a payment processor, at most 128 bytes;
+    empty = "manual".
+    """
     @_builtins.property
     def products(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
-        """Products that the grants may pay for, at most 100 names of 1 to 128 bytes; empty = every
-        product.
+        """Products that the grants may pay for, at most 100 names of 1 to 128 bytes; with `tags` empty
+        too: every product.
+        """
+
+    @_builtins.property
+    def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Tags of products that the grants may pay for, besides those that `products` names, at most 100
+        of 1 to 128 bytes.
+        """
+
+    @_builtins.property
+    def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Attributes that usage must bear, all of them, for the grants to pay for it, at most 16 pairs of
+        64 + 128 bytes.
+        """
+
+    @_builtins.property
+    def rollover(self) -> _types_pb2.Rollover:
+        """What becomes of the rest of a grant at its expiry; unset = breakage."""
+
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """The caller's own data, which every grant bears, at most 16 pairs of 64 + 128 bytes. Kept for
+        ever: name no person here.
         """
 
     def __init__(
@@ -220,10 +294,16 @@ class RecurringTerms(_message.Message):
         expires_after_us: _builtins.int = ...,
         scale: _builtins.int = ...,
         price_scale: _builtins.int = ...,
+        tags: _abc.Iterable[_builtins.str] | None = ...,
+        attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        shared: _builtins.bool = ...,
+        rollover: _types_pb2.Rollover | None = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        source: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rollover", b"rollover"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "anchor_us", b"anchor_us", "asset", b"asset", "every", b"every", "expires_after_us", b"expires_after_us", "kind", b"kind", "price_asset", b"price_asset", "price_paid", b"price_paid", "price_scale", b"price_scale", "priority", b"priority", "products", b"products", "proration", b"proration", "scale", b"scale", "unit", b"unit", "zone", b"zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "anchor_us", b"anchor_us", "asset", b"asset", "attributes", b"attributes", "every", b"every", "expires_after_us", b"expires_after_us", "kind", b"kind", "metadata", b"metadata", "price_asset", b"price_asset", "price_paid", b"price_paid", "price_scale", b"price_scale", "priority", b"priority", "products", b"products", "proration", b"proration", "rollover", b"rollover", "scale", b"scale", "shared", b"shared", "source", b"source", "tags", b"tags", "unit", b"unit", "zone", b"zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -10,6 +10,7 @@ from typing import Any
 import grpc
 import pytest
 
+from ledger.core.events import GrantKind
 from ledger.core.limits import DAY_US
 from ledger.journal.storage import MemoryStorage
 from ledger.v1 import grant_pb2, journal_pb2, types_pb2
@@ -228,6 +229,47 @@ async def test_an_end_with_the_period(caller: Served) -> None:
     assert ended.ends_at_us == recurring.period_end_us
     assert ended.recurring_grant.state == pb.RECURRING_STATE_ACTIVE
     assert ended.recurring_grant.next_at_us == 0
+
+
+async def test_an_allowance_for_a_team_at_its_share_of_the_fee(
+    caller: Served, clock: SystemClock
+) -> None:
+    await caller.asset("USD", 9, pricing_pb2.ASSET_KIND_MONEY)
+    await caller.account("acme/team", parent="acme")
+    given = terms(
+        kind=GrantKind.ALLOWANCE,
+        price_paid=5_000,
+        price_asset="USD",
+        shared=True,
+        products=["chat", "image"],
+        tags=["fast"],
+        metadata={"plan": "team"},
+        rollover=types_pb2.Rollover(numerator=1, denominator=2, cap=4_000, lifetime_us=DAY_US),
+    )
+    recurring = (await start(caller, terms=given)).recurring_grant
+    assert recurring.terms.kind == GrantKind.ALLOWANCE
+    assert (recurring.terms.price_paid, recurring.terms.price_scale) == (5_000, 9)
+    assert (recurring.terms.shared, list(recurring.terms.tags)) == (True, ["fast"])
+    assert dict(recurring.terms.metadata) == {"plan": "team"}
+    clock.ahead_us += recurring.next_at_us - clock.now_us() + 1_000
+    await caller.ingest(event("a", "acme/team"))  # finds the new period's, which nobody asked for
+    old, *others = (await grants(caller)).grants
+    [rolled] = [each for each in others if each.origin]
+    [new] = [each for each in others if not each.origin]
+    assert recurring.terms.rollover == given.rollover
+    assert (rolled.origin, rolled.amount, rolled.price_paid) == (old.grant_id, 4_000, 2_000)
+    assert rolled.remaining + new.remaining == 14_000 - 600
+    assert old.remaining == 6_000
+    for changes, reason in (
+        ({"tags": ["a", "a"]}, "NAME_REPEATED"),
+        ({"tags": ["a"] * 101}, "TOO_MANY"),
+        ({"attributes": {"": "x"}}, "FIELD_REQUIRED"),
+        ({"metadata": {"x" * 65: "y"}}, "TEXT_TOO_LONG"),
+        ({"source": "x" * 129}, "TEXT_TOO_LONG"),
+        ({"rollover": types_pb2.Rollover(denominator=0)}, "NUMBER_OUT_OF_RANGE"),
+        ({"rollover": types_pb2.Rollover(numerator=2, denominator=1)}, "ROLLOVER_INVALID"),
+    ):
+        assert (await refusal_of(start(caller, terms=terms(**changes)))).reason == reason
 
 
 async def test_they_are_listed_in_pages(caller: Served) -> None:

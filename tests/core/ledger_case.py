@@ -26,7 +26,7 @@ One statement a line; `-> ...` says what must come of it (without it: anything b
 POLICY: overdraft=N overage=off|self|parent cap=N excess=owe|bill|absorb card=NAME holds=N
 grace=DURATION zone=ZONE holds_overdraft=no holds_overage=no.
 TERMS: every=NUNIT (1month, 2week) anchor=TIME zone=ZONE prorate=none|first|last|both lasts=DURATION
-paid=P free for=PRODUCT,... priority=N.
+paid=P free allowance shared for=PRODUCT,... priority=N rollover=N/N rolls=DURATION most=N again.
 TIME is relative to the clock (-1h, +30d) or absolute (2026-02-01, 2026-02-01T05:00, UTC). A grant
 is called after its account unless `as` names it; one of a recurring grant R, after R and where its
 period starts (R@2026-02-01), and what a change adds to it, R@2026-02-01+.
@@ -367,7 +367,7 @@ class LedgerCase:
         unit = every.lstrip("0123456789")
         paid = 0 if "free" in flags else int(options.get("paid", 0))
         return e.RecurringTerms(
-            e.GrantKind.PROMOTIONAL if "free" in flags else e.GrantKind.PREPAID,
+            _kind(flags),
             _ASSETS[options.get("asset", "credits")],
             int(amount),
             paid,
@@ -380,6 +380,13 @@ class LedgerCase:
             options.get("zone", ""),
             e.Proration[options.get("prorate", "none").upper()],
             duration_us(options["lasts"]) if "lasts" in options else 0,
+            shared="shared" in flags,
+            rollover=_rollover(
+                options | {"rolls": options["rollover"], "lasts": options["rolls"]},
+                "again" in flags,
+            )
+            if "rollover" in options
+            else None,
         )
 
     def _change(self, options: dict[str, str], name: str, amount: str, *flags: str) -> str:

@@ -245,6 +245,70 @@ def test_what_a_hold_gives_back_after_the_period_follows_the_grant(case: LedgerC
     """
 
 
+# -- what the grants are (rules B5, D1, T3) --------------------------------------------------------
+
+
+@ledger_case
+def test_what_is_left_of_a_period_rolls_over_at_its_end(case: LedgerCase) -> None:
+    """
+    account acme
+    recurring acme 100 as=R paid=50 allowance rollover=1/2 most=20 rolls=28d
+    usage acme 30                            -> drawn 30 from R@2026-01-01
+    clock 2026-02-01
+    sweep                                    # min(70 x 1/2, 20)
+    expect available acme 120
+    usage acme 120
+    clock 2026-02-02
+    sweep                                    -> R@2026-01-01 expired 50
+    """
+    rolled = next(grant for grant in case.account("acme").grants if grant.amount == 20)
+    assert (rolled.price_paid, rolled.recurring) == (10, 0)
+
+
+@ledger_case
+def test_missed_periods_roll_over_as_they_would_have(case: LedgerCase) -> None:
+    """
+    account acme
+    recurring acme 100 as=R rollover=1/1 rolls=31d
+    clock 2026-03-20                         # nobody came since 1 January
+    sweep
+    expect available acme 200                # March's, and what February's left at its end
+    """
+    amounts = [grant.amount for grant in case.account("acme").grants]
+    assert sorted(amounts) == [100] * 5
+
+
+@ledger_case
+def test_a_shared_allowance_is_there_for_the_team_at_the_turn_of_a_period(
+    case: LedgerCase,
+) -> None:
+    """
+    account acme
+    account acme/team parent=acme
+    recurring acme 100 as=R shared
+    usage acme/team 80                       -> drawn 80 from R@2026-01-01
+    clock 2026-02-01
+    usage acme/team 100
+        -> R issued 100 for 2026-02-01 to 2026-03-01; drawn 100 from R@2026-02-01
+    """
+
+
+@ledger_case
+def test_of_an_allowance_that_is_taken_back_its_share_of_the_fee_is_not_billed(
+    case: LedgerCase,
+) -> None:
+    """
+    account acme
+    recurring acme 3100 as=R paid=310 allowance prorate=both
+    usage acme 100
+    clock 2026-01-11
+    end R now                                -> R@2026-01-01 reduced by 2100; ended 2026-01-11
+    expect recognised R@2026-01-01 10
+    """
+    unbilled = case.account("acme").unbilled
+    assert [book.owed for book in unbilled.values()] == [100]
+
+
 # -- downtime (rule T3) ----------------------------------------------------------------------------
 
 
