@@ -327,6 +327,7 @@ def _record(
         moves,
         command.as_charged,
         beyond,
+        unwinding.kept,
         suspended,
         0 if command.quantities or command.as_charged else 1,
         command.ended,
@@ -394,6 +395,7 @@ class _Unwinding:
         self, state: State, command: ReverseUsage, recorded: UsageRecorded, out: list[Event]
     ) -> None:
         self.given_back: list[GivenBack] = []
+        self.kept = 0  # given back by hand before
         self.used_book = recorded.used_book
         assert command.original.plan is not None
         self._product = command.original.plan.product
@@ -433,8 +435,14 @@ class _Unwinding:
             )
 
     def _to_grant(self, grant: Grant, take: int, cost: int, debt: int = -1) -> None:
-        """To the grant itself, or, where it has ended, as the command says."""
+        """To the grant itself, or, where it has ended, as the command says; never more than is
+        drawn from it still."""
         state = self._state
+        room = min(take, grant.drawn - self._units.get(grant.number, 0))
+        self.kept += take - room
+        if room == 0:
+            return
+        take = room
         value = self._value_of(grant, take)
         ended = grant.settled != GRANT_OPEN or (
             grant.expires_at <= state.recorded_at and self._command.ended == EndedGrants.RESTORE
@@ -530,7 +538,7 @@ class _Unwinding:
                 self._to_grant(source, part, paid, run)
             take -= part
             cost -= paid
-        assert take == 0, f"{take} of a debt that nobody owes and nobody repaid"
+        self.kept += take
 
     def beyond(self, account: Account, declared: PlanDeclared, amount: int) -> int:
         """What rounding had put on other events of the period: back to the account's grants, the

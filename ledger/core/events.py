@@ -620,8 +620,9 @@ class UsageReversed(_Event, frozen=True, tag=34):
     shard; `plan` its plan, said again. `quantities` are taken off it and `refunds` are what each
     line costs less, both parallel to the plan; with `as_charged` > 0 so much of the charge is given
     back and the quantities stay. `beyond` is the part that its own slices did not draw: what
-    rounding had put on other events. `moves` take rounding positions back, within the period that
-    begins at `period`, where overage falls too. `suspended` = 1: it waits for a price no more.
+    rounding had put on other events; `kept` is what its slices drew and was given back by hand
+    before, so that it is not given twice. `moves` take rounding positions back, within the period
+    that begins at `period`, where overage falls too. `suspended` = 1: it waits for a price no more.
     `whole` = 1: all that was left was asked for. `texts` is the digest of reason and actor.
     `replaced_by` is the key of the usage event that stands in its place, `replacement` the digest
     of that event's body.
@@ -641,6 +642,7 @@ class UsageReversed(_Event, frozen=True, tag=34):
     moves: tuple[tuple[int, int], ...] = ()
     as_charged: int = 0
     beyond: int = 0
+    kept: int = 0
     suspended: int = 0
     whole: int = 0
     ended: EndedGrants = EndedGrants.RESTORE

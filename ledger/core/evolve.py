@@ -530,7 +530,7 @@ def _usage_reversed(state: State, event: UsageReversed) -> None:
     for row, quantity in event.moves:
         _move_back(account.totals, (row, event.period), quantity)
     account.suspended -= event.suspended
-    _correct(state, state.families[account.root], event, amount - event.beyond)
+    _correct(state, state.families[account.root], event, amount + event.kept - event.beyond)
     state.keys.add(event.key, state.locator)
 
 

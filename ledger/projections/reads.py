@@ -22,8 +22,8 @@ _SQL: Final = load("reads")
 async def find_usage(
     pool: Pool, tenant: int, account: int, source: str, event_id: str
 ) -> asyncpg.Record | None:
-    """One usage event by its names, also beyond the dedupe window. Costs a look at the account's
-    events: ask the engine's key map first. Raises JournalUnavailable."""
+    """One usage event by its names, also beyond the dedupe window: a correction of it names its
+    `entry_seq`. Raises JournalUnavailable."""
     async with borrow(pool) as connection:
         return await connection.fetchrow(_SQL["usage_of_event"], tenant, account, source, event_id)
 
@@ -35,6 +35,17 @@ async def list_usage(
     assert 0 < rows <= PAGE_ROWS_MAX, rows
     async with borrow(pool) as connection:
         return list(await connection.fetch(_SQL["usage_of_account"], tenant, account, before, rows))
+
+
+async def list_adjustments(
+    pool: Pool, tenant: int, account: int, period: int, after: int = -1, rows: int = 100
+) -> list[asyncpg.Record]:
+    """What of closed periods counts in the account's period that begins then (rule T2): usage and
+    reversals with entry_seq > `after`, oldest first. Raises JournalUnavailable."""
+    assert 0 < rows <= PAGE_ROWS_MAX, rows
+    async with borrow(pool) as connection:
+        found = await connection.fetch(_SQL["adjustments"], tenant, account, period, after, rows)
+        return list(found)
 
 
 async def list_suspense(

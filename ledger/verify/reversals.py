@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from ledger.core.events import Event, GivenBack, Pot, UsageRecorded, UsageReversed
+from ledger.core.events import Event, GivenBack, Pot, Slice, UsageRecorded, UsageReversed
 from ledger.core.outcomes import split_locator
 from ledger.verify.report import Findings
 
@@ -63,7 +63,11 @@ class ReversalWatch:
             ):
                 if expected != found:
                     self._wrong(entry, what, expected, found)
-            own = sum([piece.amount for piece in event.given_back]) - event.beyond
+            own = sum([piece.amount for piece in event.given_back]) + event.kept - event.beyond
+            left = sum([slice_.amount for slice_ in recorded.slices]) - gone
+            due = event.as_charged or min(sum(event.refunds), left)
+            if own != due:
+                self._wrong(entry, "sum given back of its own", due, own)
             self._in_order(entry, recorded, gone, own, event)
             gone += own
             suspended += event.suspended
@@ -78,26 +82,32 @@ class ReversalWatch:
         self, entry: int, recorded: UsageRecorded, gone: int, own: int, event: UsageReversed
     ) -> None:
         """Its pieces are those of the slices that come next, from the last one on."""
-        pieces = [[piece, piece.amount] for piece in event.given_back]
-        left = own
+        pieces = list(event.given_back)
+        amounts = [piece.amount for piece in pieces]
+        left, kept = own, event.kept
         for slice_ in reversed(recorded.slices):
             earlier = min(gone, slice_.amount)
             gone -= earlier
             wanted = min(slice_.amount - earlier, left)
             left -= wanted
-            while wanted and pieces:
-                piece, amount = pieces[0]
-                assert isinstance(piece, GivenBack) and isinstance(amount, int)
-                if piece.drawn != slice_.book and not (slice_.pot in _DEBT and piece.debt >= 0):
-                    self._wrong(entry, "book given back from", slice_.book, piece.drawn)
-                    return
-                part = min(wanted, amount)
+            while wanted and pieces and _is_of(pieces[0], slice_):
+                part = min(wanted, amounts[0])
                 wanted -= part
-                pieces[0][1] = amount - part
-                if part == amount:
-                    pieces.pop(0)
+                amounts[0] -= part
+                if amounts[0] == 0:
+                    del pieces[0], amounts[0]
+            kept -= wanted
+            if kept < 0:
+                drawn = pieces[0].drawn if pieces else "nothing"
+                self._wrong(entry, "book given back from", slice_.book, drawn)
+                return
         if left:
             self._wrong(entry, "given back of what was drawn", own - left, own)
 
     def _wrong(self, entry: int, what: str, expected: object, found: object) -> None:
         self._findings.add(f"entry {entry}, {what}", expected, found)
+
+
+def _is_of(piece: GivenBack, slice_: Slice) -> bool:
+    """Whether units may be those of a slice: from its book, or from who repaid its debt."""
+    return piece.drawn == slice_.book or (slice_.pot in _DEBT and piece.debt >= 0)

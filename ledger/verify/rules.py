@@ -269,7 +269,7 @@ class Rules:
             self._wrong(state, "quantities and refunds", "0 or more", "less")
         amount = sum([piece.amount for piece in event.given_back])
         most = event.as_charged or sum(event.refunds)
-        if amount > most or (event.as_charged and amount != most):
+        if amount > most or (event.as_charged and amount + event.kept != most):
             self._wrong(state, "sum given back", most, amount)
         if event.as_charged and (any(event.quantities) or event.moves):
             self._wrong(state, "quantities of goodwill", "none", event.quantities)
@@ -305,10 +305,11 @@ class Rules:
         back = sum([piece.amount for piece in event.given_back])
         issued = 0
         if event.amount > 0 and not event.grant_given:
-            grant = state.grants[event.grant]
-            self._equal(state, "account of the grant", event.account, grant.account.number)
-            self._equal(state, "price of the grant", 0, grant.price_paid)
-            issued = grant.amount
+            grant = state.grants.get(event.grant)
+            if grant is not None:
+                self._equal(state, "account of the grant", event.account, grant.account.number)
+                self._equal(state, "price of the grant", 0, grant.price_paid)
+                issued = grant.amount
         self._equal(state, "sum adjusted", event.amount, back + issued - drawn)
         for piece in event.slices:
             book = state.books.accounts[piece.book]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from core_world import FAMILY, TENANT, card
 from ledger_case import LedgerCase, ledger_case
+from test_correction_properties import look_at
 
+from ledger.core.corrections import _share
 from ledger.core.events import GrantKind, UsageRecorded, UsageReversed
 from ledger.core.limits import DAY_US
 from rating.card import PriceRow
@@ -485,6 +487,29 @@ def test_a_credit_by_hand_goes_back_to_a_grant(case: LedgerCase) -> None:
     void    G
     adjust  acme 1 grant=G         -> refused GRANT_SETTLED grant_id
     """
+
+
+@ledger_case
+def test_what_was_credited_by_hand_is_not_given_twice(case: LedgerCase) -> None:
+    """
+    account acme
+    grant   acme 10 as=G paid=10
+    usage   acme 6 id=u
+    adjust  acme 4 grant=G   -> 4 to G worth 4
+    reverse u 1              -> 1 to G worth 1
+    reverse u                -> 1 to G worth 1
+    expect  left G 10
+    reverse u                -> refused CORRECTION_TOO_LARGE quantities
+    """
+    assert look_at(case.core) == []
+
+
+def test_what_goes_with_the_units_of_a_slice_goes_back_exactly() -> None:
+    """The provider's cost, and the price of overage (rule B4): over all parts it is the whole."""
+    for whole, amount in ((7, 10), (10, 7), (0, 3), (1, 9)):
+        parts = [_share(whole, earlier, 1, amount) for earlier in range(amount)]
+        assert sum(parts) == whole and min(parts) >= 0
+        assert _share(whole, 0, amount, amount) == whole
 
 
 @ledger_case

@@ -6,7 +6,10 @@ from ledger.core.commands import AdjustBalance, AmendUsage, Names, ReverseUsage,
 from ledger.core.events import UsageReversed
 from ledger.core.limits import DAY_US
 from ledger.core.outcomes import Refusal
+from ledger.core.periods import month_of
+from ledger.journal.connection import open_pool
 from ledger.journal.directory import Entry
+from ledger.projections.reads import find_usage, list_adjustments
 from ledger.verify import verify
 from tests.projections.books import CREDIT, Books, open_books
 from tests.projections.projecting import looking, project
@@ -79,6 +82,35 @@ async def test_what_was_given_back_stands_in_the_tables(database: str) -> None:
             assert value == 10 + 1, "what is recognised, net of what was given back"
         report = await verify(database)
         assert report.ok, report.findings
+
+
+async def test_adjustments_are_listed_by_period(database: str) -> None:
+    async with open_books(database) as books:
+        team = await books.account("acme")
+        await books.grant(team, 10_000)
+        now = books.clock.now_us()
+        late = books.usage(team, "late", age_us=34 * DAY_US)
+        await books.ask(team, late, books.usage(team, "now"))
+        await reverse(books, team, "late", (10, 0))
+        await reverse(books, team, "now", (10, 0))
+        await project(database)
+        pool = await open_pool(database, application_name="test")
+        try:
+            period, closed = month_of(now)[0], month_of(late.effective_at)[0]
+            rows = await list_adjustments(pool, 1, team.number, period)
+            assert [(row["amount"], row["closed"]) for row in rows] == [
+                (600, closed),
+                (-30, closed),
+            ]
+            assert [row["event_id"] for row in rows] == ["late", None]
+            assert rows[1]["original_entry"] == rows[0]["entry_seq"]
+            after = rows[0]["entry_seq"]
+            assert len(await list_adjustments(pool, 1, team.number, period, after)) == 1
+            assert await list_adjustments(pool, 1, team.number, closed) == []
+            found = await find_usage(pool, 1, team.number, "app", "late")
+            assert found is not None and found["entry_seq"] == after
+        finally:
+            await pool.close()
 
 
 async def test_amendments_and_adjustments_stand_in_the_tables(database: str) -> None:
