@@ -283,7 +283,7 @@ async def recorded_of(edge: Edge, writer: Writer, entry: Entry, message: Named) 
     if message.HasField("event"):
         found = await writer.recorded(key_of(edge, entry, message.event))
     else:
-        found = await writer.entry(message.entry.batch_seq, message.entry.entry_seq)
+        found = await writer.entry(entry.root, message.entry.batch_seq, message.entry.entry_seq)
     if found is None:
         raise unknown_usage(message)
     return found

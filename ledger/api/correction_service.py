@@ -231,7 +231,7 @@ class CorrectionService(AmendCalls):
                 found.append(next(keyed))
             else:
                 place = asked.reversal.entry
-                found.append(await writer.entry(place.batch_seq, place.entry_seq))
+                found.append(await writer.entry(asked.entry.root, place.batch_seq, place.entry_seq))
         return found
 
     def _command(self, asked: Asked, recorded: Replay, call: Call) -> ReverseUsage | CallFailed:

@@ -159,7 +159,11 @@ def _refused(state: State, account: Account, command: ReverseUsage) -> Refusal |
         return Refusal(
             Reason.NOT_REVERSIBLE, "entry", entry, "the usage is quarantined: it was never charged"
         )
-    if not isinstance(recorded, UsageRecorded) or recorded.account != command.account:
+    if (
+        not isinstance(recorded, UsageRecorded)
+        or recorded.account != command.account
+        or command.original.plan is None
+    ):
         return Refusal(
             Reason.NOT_REVERSIBLE, "entry", entry, "the entry is no recorded usage of the account"
         )

@@ -26,6 +26,7 @@ RECENT_EVENTS_MAX: Final = 65_536  # a shard; x ~800 B = 52 MB
 _PLANNED = (
     "UsageRecorded",
     "UsageCaptured",
+    "HoldCharged",
     "UsageQuarantined",
     "UsageReversed",
     "HoldAuthorized",

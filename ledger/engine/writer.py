@@ -245,15 +245,19 @@ class Writer:
         found = await self._answers.recorded([each for each in located if each is not None])
         return [None if locator is None else found[locator] for locator in located]
 
-    async def entry(self, batch_seq: int, entry_seq: int) -> Replay | None:
-        """The durable entry of that number, whatever it is; `batch_seq` 0 = of whichever batch.
-
-        Raises JournalError, and NotApplied while the shard is not open.
+    async def entry(self, root: int, batch_seq: int, entry_seq: int) -> Replay | None:
+        """The durable entry of that number, if it is of an account of that family; `batch_seq` 0 =
+        of whichever batch. Raises JournalError, and NotApplied while the shard is not open.
         """
         _, reached = await self.read(_nothing)
         if not 0 <= entry_seq < reached:
             return None
-        return await self._answers.entry(batch_seq, entry_seq, self._speculative.batch_seq)
+        found = await self._answers.entry(batch_seq, entry_seq, self._speculative.batch_seq)
+        if found is None or not found.event.account:
+            return None
+        account = self._speculative.accounts.get(found.event.account)
+        paged = self._speculative.paged.get(found.event.account, 0)
+        return found if root == (account.root if account is not None else paged) else None
 
     # -- life ------------------------------------------------------------------------------------
 

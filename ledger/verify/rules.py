@@ -318,7 +318,9 @@ class Rules:
             if not _pays_for(book, account):
                 self._wrong(state, f"owner of book {book.number}", "its own line", book.owner)
         for returned in event.given_back:
-            grant_of = state.books.accounts[returned.book].grant
+            book = state.books.accounts[returned.book]
+            grant_of = book.grant
+            self._equal(state, f"asset of book {book.number}", event.asset, book.asset)
             self._equal(state, "book given back to", returned.drawn, returned.book)
             if grant_of is None or returned.amount > grant_of.drawn:
                 self._wrong(state, "given back by hand", "what was drawn", returned.amount)

@@ -133,6 +133,19 @@ async def test_usage_is_named_by_its_entry_too(spent: Served) -> None:
     assert (again.reason, again.field) == ("NOT_REVERSIBLE", "entry")
 
 
+async def test_nobody_corrects_an_entry_of_another_family(spent: Served) -> None:
+    entry = await shown(spent, "u")
+    for number in range(40):  # some share the shard
+        await spent.account(f"other-{number}")
+    place = pb.EntryRef(entry_seq=entry.entry_seq)
+    results = await reverse(
+        spent, *[of(f"o{n}", account=f"other-{n}", entry=place) for n in range(40)]
+    )
+    reasons = {each.reason for each in results}  # on other shards the number is another entry's
+    assert "ENTRY_UNKNOWN" in reasons and reasons <= {"ENTRY_UNKNOWN", "NOT_REVERSIBLE"}
+    assert (await spent.balance("acme")).available == "700"
+
+
 async def test_what_a_captured_hold_used_is_reversed_by_its_request(spent: Served) -> None:
     held = await spent.authorize("acme")
     from ledger.v1 import decision_pb2

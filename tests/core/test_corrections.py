@@ -355,6 +355,24 @@ def test_a_captured_hold_is_reversed_like_any_usage(case: LedgerCase) -> None:
 
 
 @ledger_case
+def test_each_part_of_a_hold_is_reversed_by_itself(case: LedgerCase) -> None:
+    """
+    account acme
+    grant   acme 4 as=A priority=1 paid=40
+    grant   acme 6 as=B priority=2
+    hold    acme 8 as=h
+    capture h 3 open id=one
+    capture h 4 id=two
+    """
+    for called in ("one", "two"):
+        case._keep(called, case_request(called))
+    case.run("reverse one -> 3 to A worth 30")
+    case.run("reverse two -> 3 to B, 1 to A worth 10")
+    assert case.account("acme").first is not None
+    assert look_at(case.core) == []
+
+
+@ledger_case
 def test_the_corrections_of_a_closed_account(case: LedgerCase) -> None:
     """
     account acme overage=self
