@@ -369,6 +369,8 @@ class Fold:
         elif event.kind == BookKind.OVERAGE:
             pays = facts.unbilled.get((event.owner, event.asset), 0)
             facts.value_books[event.book] = pays, event.asset
+        elif event.kind != BookKind.GRANT:
+            facts.value_books[event.book] = 0, event.asset
         self._changes.books.append(
             (
                 event.tenant, self._shard, event.book, int(event.kind), event.asset, event.owner,
