@@ -101,6 +101,12 @@ TABLE: Final[Mapping[str, Handling]] = {
     "HOLD_SETTLED": _STATE,
     "HOLD_LIFETIME_INVALID": _INVALID,
     "HOLD_EXPIRED": _STATE,  # says why a capture was late; never a status
+    "LINKED_RECORDED": Handling(StatusCode.ALREADY_EXISTS, False, usage.INGEST_OUTCOME_CONFLICT),
+    "LINKED_FAMILIES": _INVALID,
+    "LINKED_TOO_OLD": _INVALID,
+    "LINKED_FAILED": Handling(
+        StatusCode.FAILED_PRECONDITION, False, usage.INGEST_OUTCOME_LINKED_FAILED
+    ),
     "HOLDS_LIMIT": Handling(StatusCode.RESOURCE_EXHAUSTED, False, usage.INGEST_OUTCOME_INVALID),
     "INSUFFICIENT_CREDITS": _STATE,
     # What the writer could not take (ledger.engine.ticket.NotAppliedReason): safe to retry.
@@ -139,6 +145,7 @@ TABLE: Final[Mapping[str, Handling]] = {
     "BATCH_EMPTY": _INVALID,
     "BATCH_TOO_LARGE": _INVALID,
     "BATCH_FORM": _INVALID,
+    "BATCH_LINKED": _INVALID,
     "COLUMN_LENGTH": _INVALID,
     "INDEX_INVALID": _INVALID,
     "POSITION_INVALID": _INVALID,

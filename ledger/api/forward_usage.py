@@ -147,6 +147,11 @@ def part_of(request: pb.IngestRequest, places: Sequence[int]) -> pb.IngestReques
         _fill_columns(part.compact, request.compact, places)
     else:
         part.events.extend([request.events[place] for place in places])
+    if request.linked:
+        moved = {place: to for to, place in enumerate(places)}
+        for group in request.linked:  # all of it goes to one owner, or it was refused
+            if group.first in moved:
+                part.linked.add(first=moved[group.first], count=group.count)
     return part
 
 

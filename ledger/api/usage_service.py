@@ -11,6 +11,7 @@ from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed
 from ledger.api.forward_usage import Spreader
 from ledger.api.limits import BATCH_EVENTS_MAX, Checked
+from ledger.api.linking import link, linked_places
 from ledger.api.parking import Parking
 from ledger.api.parse_compact import parse_compact
 from ledger.api.parse_plain import parse_plain
@@ -157,8 +158,12 @@ class UsageService:
     ) -> Outcomes | NotApplied | CallFailed:
         edge = self._edge
         tenant = await edge.tenant(request.tenant)
-        parse = parse_compact if _form_of(request) else parse_plain
+        compact = _form_of(request)
+        groups = linked_places(request, _count_of(request)) if request.linked else []
+        parse = parse_compact if compact else parse_plain
         parsed = await parse(edge.ledger, edge.shapes, edge.seats, tenant, request, call.trace)
+        if groups:
+            link(groups, parsed, lambda place: _id_at(request, place))
         if turn is not None:
             await turn.before.wait()
         outcomes = Outcomes(parsed.count, edge.assets)
@@ -189,7 +194,7 @@ def _form_of(request: pb.IngestRequest) -> bool:
         raise CallFailed(
             "BATCH_FORM", "a batch has either events or compact, not both", field="events"
         )
-    count = len(request.compact.ids) if compact else count
+    count = _count_of(request)
     field = "compact.ids" if compact else "events"
     if count == 0:
         raise CallFailed("BATCH_EMPTY", "a batch has at least one event", field=field)
@@ -201,6 +206,16 @@ def _form_of(request: pb.IngestRequest) -> bool:
             value=str(count),
         )
     return compact
+
+
+def _count_of(request: pb.IngestRequest) -> int:
+    return len(request.compact.ids) if request.HasField("compact") else len(request.events)
+
+
+def _id_at(request: pb.IngestRequest, place: int) -> str:
+    if request.HasField("compact"):
+        return request.compact.ids[place]
+    return request.events[place].id
 
 
 def _nothing(_: object) -> None:

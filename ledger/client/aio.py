@@ -19,11 +19,11 @@ import grpc
 from ledger.client.accounts import AccountCalls
 from ledger.client.calls import Caller, monotonic_us
 from ledger.client.channels import Channels
-from ledger.client.compact import Envelope
+from ledger.client.compact import Envelope, outcomes_of
 from ledger.client.core import IngestCore
 from ledger.client.corrections import CorrectionCalls
 from ledger.client.decisions import DecisionCalls
-from ledger.client.events import EventOutcome, UsageEvent
+from ledger.client.events import EventOutcome, UsageEvent, event_bytes, shape_bytes, shape_key
 from ledger.client.limits import Limits
 from ledger.client.pricing import PricingCalls
 from ledger.client.reads import ReadCalls
@@ -34,6 +34,7 @@ from ledger.client.sender import Sender
 from ledger.client.transports import StreamTransport, UnaryTransport
 from ledger.v1 import journal_pb2
 from ledger.v1.journal_pb2_grpc import JournalServiceStub
+from ledger.v1.usage_pb2_grpc import UsageServiceStub
 
 GATHER_EVENTS: Final = 256  # events of a stream that are handed over at once
 
@@ -151,6 +152,21 @@ class DrawdownClient(
         UNKNOWN says that it gave up. Raises InvalidEvent, ClientClosed.
         """
         return await (await self._sender().deliver(events, flush=True))
+
+    async def ingest_linked(self, events: Sequence[UsageEvent]) -> list[EventOutcome]:
+        """Record 2 to 64 events of one family together or not at all; one outcome an event.
+
+        A batch of its own. Raises InvalidEvent, Refused, NotApplied, OutcomeUnknown, ClientClosed.
+        """
+        for event in events:
+            event_bytes(event)
+            shape_bytes(shape_key(event))
+        request = self._envelope.linked(events)
+        account = events[0].account if events else ""
+        reply = await self._caller.call(
+            lambda channel: UsageServiceStub(channel).Ingest, request, account
+        )
+        return outcomes_of(reply)
 
     async def submit(self, events: Iterable[UsageEvent]) -> asyncio.Future[list[EventOutcome]]:
         """The same without waiting for the outcomes, and with a little patience for company.

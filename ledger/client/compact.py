@@ -5,15 +5,15 @@ Only here and in the shell are generated messages seen. Pure.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ledger.client.events import EventOutcome, Outcome, ShapeKey
+from ledger.client.events import EventOutcome, Outcome, ShapeKey, UsageEvent
 from ledger.client.parcels import Pending
 from ledger.v1 import usage_pb2 as pb
 
-_OUTCOMES: Final = tuple(Outcome(number) if number else Outcome.UNKNOWN for number in range(12))
+_OUTCOMES: Final[Mapping[int, Outcome]] = {int(outcome): outcome for outcome in Outcome}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,10 +35,20 @@ class Envelope:
             park_unknown=self.park_unknown,
         )
         if self.plain:
-            request.events.extend([_plain(item) for item in items])
+            request.events.extend([_plain(item.event) for item in items])
         else:
             request.compact.CopyFrom(compact_batch(items))
         return request
+
+    def linked(self, events: Sequence[UsageEvent]) -> pb.IngestRequest:
+        """The message of events that are recorded together or not at all."""
+        return pb.IngestRequest(
+            tenant=self.tenant,
+            source=self.source,
+            product=self.product,
+            events=[_plain(event) for event in events],
+            linked=[pb.LinkedEvents(first=0, count=len(events))],
+        )
 
 
 def compact_batch(items: Sequence[Pending]) -> pb.CompactBatch:
@@ -86,8 +96,7 @@ def compact_batch(items: Sequence[Pending]) -> pb.CompactBatch:
     )
 
 
-def _plain(item: Pending) -> pb.UsageEvent:
-    event = item.event
+def _plain(event: UsageEvent) -> pb.UsageEvent:
     return pb.UsageEvent(
         id=event.id,
         account=event.account,
@@ -157,4 +166,4 @@ def _outcome(result: pb.IngestResult, assets: list[tuple[str, int]], position: s
 
 
 def _outcome_of(number: int) -> Outcome:
-    return _OUTCOMES[number] if 0 <= number < len(_OUTCOMES) else Outcome.UNKNOWN
+    return _OUTCOMES.get(number, Outcome.UNKNOWN)

@@ -55,8 +55,10 @@ class Outcome(IntEnum):
     RETRY = 10
     """Certainly not recorded, and given up: the same event may be sent again."""
     UNKNOWN = 11
-    ACCOUNT_FROZEN = 12
     """Recorded or not, and given up: send the same again, or ask get_outcome."""
+    ACCOUNT_FROZEN = 12
+    LINKED_FAILED = 44
+    """Not recorded: an event that it is linked with was refused."""
 
     @property
     def recorded(self) -> bool:

@@ -51,6 +51,12 @@ class RecordUsage(msgspec.Struct, gc=False):
     trace: bytes = b""
 
 
+class LinkedUsage(RecordUsage, gc=False):
+    """One event of a group that is recorded together or not at all; the group stands together."""
+
+    follow: int = 0  # how many of the group follow
+
+
 class AuthorizeHold(msgspec.Struct, gc=False):
     """Reserve the price of an estimate, or deny (rules H1, H3, D4)."""
 
@@ -364,6 +370,7 @@ class ApplyConfiguration(msgspec.Struct, gc=False):
 
 Command: TypeAlias = (
     RecordUsage
+    | LinkedUsage
     | AuthorizeHold
     | ExtendHold
     | CaptureHold

@@ -36,6 +36,7 @@ from ledger.core.commands import (
     ExtendHold,
     FreezeAccount,
     IssueGrant,
+    LinkedUsage,
     PauseRecurring,
     RecordUsage,
     ReleaseHold,
@@ -93,14 +94,14 @@ def decide(state: State, command: Command, out: list[Event]) -> Outcome:
 
 def execute(state: State, command: Command, batch: list[Event]) -> Outcome:
     """Decide a command and evolve the state by its events, which are appended to `batch`."""
-    refusal = _settle_touched(state, command, batch)
+    refusal = settle_touched(state, command, batch)
     if refusal is not None:
         return refusal
     out: list[Event] = []
     outcome = decide(state, command, out)
     _evolve_all(state, out, batch)
     if type(command) in _MAKES_DUE and out:
-        _settle_touched(state, command, batch)  # what is too much for a batch is swept
+        settle_touched(state, command, batch)  # what is too much for a batch is swept
     if type(command) is AmendUsage and out:
         out = []
         replaced = decide_replacement(state, command.usage, out)
@@ -109,7 +110,8 @@ def execute(state: State, command: Command, batch: list[Event]) -> Outcome:
     return outcome
 
 
-def _settle_touched(state: State, command: Command, batch: list[Event]) -> Refusal | None:
+def settle_touched(state: State, command: Command, batch: list[Event]) -> Refusal | None:
+    """Post what is overdue on the account that a command touches."""
     if isinstance(command, CreateAccount):
         return None
     account = state.accounts.get(command.account)
@@ -272,6 +274,7 @@ _MAKES_DUE = (StartRecurring, ResumeRecurring)
 
 _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     RecordUsage: decide_usage,
+    LinkedUsage: decide_usage,
     AuthorizeHold: decide_authorize,
     ExtendHold: decide_extend,
     CaptureHold: decide_capture,

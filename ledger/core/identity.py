@@ -22,6 +22,7 @@ from ledger.core.commands import (
     ExtendHold,
     FreezeAccount,
     IssueGrant,
+    LinkedUsage,
     PauseRecurring,
     RecordUsage,
     ReleaseHold,
@@ -177,6 +178,10 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
     ExtendHold: ((HoldExtended,), ("account", "hold", "lifetime")),
     CaptureHold: ((UsageRecorded,), ("account", "hold", "quantities")),
     RecordUsage: (
+        (UsageRecorded, UsageQuarantined),
+        ("account", "quantities", "operation", "personal"),
+    ),
+    LinkedUsage: (
         (UsageRecorded, UsageQuarantined),
         ("account", "quantities", "operation", "personal"),
     ),

@@ -53,6 +53,7 @@ ANCHOR_MAX_US: Final = 7_258_118_400_000_000  # 1 January 2200, of anchors, star
 EXPIRES_AFTER_MAX_US: Final = 3_660 * DAY_US  # from a period's end to the expiry of its grant
 TAGS_A_GRANT_MAX: Final = 100
 METADATA_MAX: Final = 16  # pairs of a grant, each as large as an attribute
+LINKED_MAX: Final = 64  # usage events that are recorded together; looked at twice, x ~20 us = 1 ms
 DEPTH_MAX: Final = 16  # accounts from a root to its deepest descendant
 
 KEYS_IN_MEMORY_MAX: Final = 2_000_000  # x ~190 B = 380 MB of memory

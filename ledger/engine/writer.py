@@ -14,10 +14,11 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
-from ledger.core.commands import NO_NAMES, AmendUsage, Command
+from ledger.core.commands import NO_NAMES, AmendUsage, Command, LinkedUsage
 from ledger.core.decide import execute, sweep
-from ledger.core.events import ConfigurationApplied, Event
+from ledger.core.events import ConfigurationApplied, Event, UsageRecorded
 from ledger.core.limits import MILLISECOND_US, SWEEP_ENTRIES_MAX
+from ledger.core.linked import refuse_linked
 from ledger.core.outcomes import Known, Refusal
 from ledger.core.state import State
 from ledger.core.upcast import UPCASTS
@@ -545,7 +546,7 @@ class Writer:
         while decided < len(commands):
             if decided:
                 await asyncio.sleep(0)
-            part = commands[decided : decided + self._slice(DECIDE_SLICE)]
+            part = commands[decided : _end(commands, decided + self._slice(DECIDE_SLICE))]
             try:
                 self._decide_slice(ticket, batch, part)
             except BaseException:
@@ -580,10 +581,31 @@ class Writer:
                 patience = 1
                 ticket.outcomes += map(events.__getitem__, indexes[known:])
                 batch.names += [command.names for command in commands[start:place]]
-            for command in commands[place : place + patience]:
-                self._decide_one(ticket, batch, command)
-            place += patience
+            end = min(place + patience, len(commands))
+            while place < end:
+                command = commands[place]
+                if type(command) is LinkedUsage:
+                    place += self._decide_linked(ticket, batch, commands[place:], command.follow)
+                else:
+                    self._decide_one(ticket, batch, command)
+                    place += 1
             patience = min(2 * patience, PATIENCE_MAX)
+
+    def _decide_linked(
+        self, ticket: Ticket, batch: Batch, commands: Sequence[Command], follow: int
+    ) -> int:
+        """Decide the group that the commands begin with; how many it has."""
+        group: Any = commands[: follow + 1]
+        refusals = refuse_linked(self._speculative, group, batch.events)
+        if refusals is not None:
+            ticket.outcomes += refusals
+            return len(group)
+        decided = len(ticket.outcomes)
+        for command in group:
+            self._decide_one(ticket, batch, command)
+        recorded = [isinstance(each, UsageRecorded) for each in ticket.outcomes[decided:]]
+        assert all(recorded) or not any(recorded), f"a part of a group: {ticket.outcomes[decided:]}"
+        return len(group)
 
     def _decide_one(self, ticket: Ticket, batch: Batch, command: Command) -> None:
         state, events = self._speculative, batch.events
@@ -761,6 +783,14 @@ class Writer:
             return  # asked again with the next batch
         finally:
             self._asking_time = False
+
+
+def _end(commands: Sequence[Command], end: int) -> int:
+    """Where a part of the commands may end: not within a group that is linked."""
+    if end >= len(commands):
+        return len(commands)
+    last = commands[end - 1]
+    return end + last.follow if isinstance(last, LinkedUsage) else end
 
 
 def _nothing(_: State) -> None:

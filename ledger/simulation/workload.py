@@ -27,6 +27,7 @@ from ledger.core.commands import (
     ExtendHold,
     FreezeAccount,
     IssueGrant,
+    LinkedUsage,
     PauseRecurring,
     RecordUsage,
     ReleaseHold,
@@ -371,6 +372,7 @@ ENTRIES: Final[dict[str, Entry]] = {
 NOT_DRAWN: Final[frozenset[type]] = frozenset(
     {
         ExtendHold,
+        LinkedUsage,
         FreezeAccount,
         UnfreezeAccount,
         ReopenAccount,

@@ -62,6 +62,10 @@ class _IngestOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_IngestO
     """
     INGEST_OUTCOME_UNKNOWN: _IngestOutcome.ValueType  # 11
     """Recorded or not: the commit's outcome is unknown. Send the same event again, or ask GetOutcome."""
+    INGEST_OUTCOME_LINKED_FAILED: _IngestOutcome.ValueType  # 44
+    """Not recorded: an event that it is linked with was refused (that one says why; `message` names
+    its id). Nothing of their group is recorded; the same ids may be accepted later.
+    """
     INGEST_OUTCOME_ACCOUNT_FROZEN: _IngestOutcome.ValueType  # 12
     """Not recorded: the account, or one above it, is frozen. Send the same event again once it is not."""
 
@@ -100,6 +104,10 @@ batch failed, or the shard can remember no more ids for now (KEYS_EXHAUSTED).
 """
 INGEST_OUTCOME_UNKNOWN: IngestOutcome.ValueType  # 11
 """Recorded or not: the commit's outcome is unknown. Send the same event again, or ask GetOutcome."""
+INGEST_OUTCOME_LINKED_FAILED: IngestOutcome.ValueType  # 44
+"""Not recorded: an event that it is linked with was refused (that one says why; `message` names
+its id). Nothing of their group is recorded; the same ids may be accepted later.
+"""
 INGEST_OUTCOME_ACCOUNT_FROZEN: IngestOutcome.ValueType  # 12
 """Not recorded: the account, or one above it, is frozen. Send the same event again once it is not."""
 Global___IngestOutcome: _TypeAlias = IngestOutcome  # noqa: Y015
@@ -468,6 +476,7 @@ class IngestRequest(_message.Message):
     PARK_UNKNOWN_FIELD_NUMBER: _builtins.int
     EVENTS_FIELD_NUMBER: _builtins.int
     COMPACT_FIELD_NUMBER: _builtins.int
+    LINKED_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     source: _builtins.str
@@ -486,6 +495,15 @@ class IngestRequest(_message.Message):
     def compact(self) -> Global___CompactBatch:
         """Compact form."""
 
+    @_builtins.property
+    def linked(self) -> _containers.RepeatedCompositeFieldContainer[Global___LinkedEvents]:
+        """Groups of events that are recorded together or not at all, in either form: ascending, none in
+        two. The events of a group belong to accounts of one family. Sent again whole, a group gets its
+        first outcomes; a part of it that is recorded is replayed too, but a group of which some ids
+        are recorded and others are not is refused (LINKED_RECORDED). An event that alone would be
+        quarantined or parked is refused in a group.
+        """
+
     def __init__(
         self,
         *,
@@ -495,14 +513,41 @@ class IngestRequest(_message.Message):
         park_unknown: _builtins.bool = ...,
         events: _abc.Iterable[Global___UsageEvent] | None = ...,
         compact: Global___CompactBatch | None = ...,
+        linked: _abc.Iterable[Global___LinkedEvents] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["compact", b"compact"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["compact", b"compact", "events", b"events", "park_unknown", b"park_unknown", "product", b"product", "source", b"source", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["compact", b"compact", "events", b"events", "linked", b"linked", "park_unknown", b"park_unknown", "product", b"product", "source", b"source", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___IngestRequest: _TypeAlias = IngestRequest  # noqa: Y015
+
+@_typing.final
+class LinkedEvents(_message.Message):
+    """Events of a batch that are recorded together or not at all."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIRST_FIELD_NUMBER: _builtins.int
+    COUNT_FIELD_NUMBER: _builtins.int
+    first: _builtins.int
+    """Index of the first in the batch, from 0."""
+    count: _builtins.int
+    """How many there are, with the first: 2 to 64."""
+    def __init__(
+        self,
+        *,
+        first: _builtins.int = ...,
+        count: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["count", b"count", "first", b"first"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___LinkedEvents: _TypeAlias = LinkedEvents  # noqa: Y015
 
 @_typing.final
 class IngestResult(_message.Message):

@@ -58,7 +58,7 @@ class UsageServiceServicer:
 
     def Ingest(self, request, context):
         """Records a batch of usage. Answers one outcome an event, in the order of the batch; never all
-        or nothing (rule I3). Sending the same ids again is always safe. A malformed batch as a whole
+        or nothing (rule I3), except within the groups that `linked` names. Sending the same ids again is always safe. A malformed batch as a whole
         (no event, more than 8,192, both forms, columns of unequal length) is INVALID_ARGUMENT and
         records nothing.
         """

@@ -39,7 +39,7 @@ class UsageServiceStub:
     def __new__(cls, channel: _aio.Channel) -> UsageServiceAsyncStub: ...
     Ingest: _grpc.UnaryUnaryMultiCallable[_usage_pb2.IngestRequest, _usage_pb2.IngestResponse]
     """Records a batch of usage. Answers one outcome an event, in the order of the batch; never all
-    or nothing (rule I3). Sending the same ids again is always safe. A malformed batch as a whole
+    or nothing (rule I3), except within the groups that `linked` names. Sending the same ids again is always safe. A malformed batch as a whole
     (no event, more than 8,192, both forms, columns of unequal length) is INVALID_ARGUMENT and
     records nothing.
     """
@@ -61,7 +61,7 @@ class UsageServiceAsyncStub(UsageServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     Ingest: _aio.UnaryUnaryMultiCallable[_usage_pb2.IngestRequest, _usage_pb2.IngestResponse]  # type: ignore[assignment]
     """Records a batch of usage. Answers one outcome an event, in the order of the batch; never all
-    or nothing (rule I3). Sending the same ids again is always safe. A malformed batch as a whole
+    or nothing (rule I3), except within the groups that `linked` names. Sending the same ids again is always safe. A malformed batch as a whole
     (no event, more than 8,192, both forms, columns of unequal length) is INVALID_ARGUMENT and
     records nothing.
     """
@@ -86,7 +86,7 @@ class UsageServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_usage_pb2.IngestResponse, _abc.Awaitable[_usage_pb2.IngestResponse]]:
         """Records a batch of usage. Answers one outcome an event, in the order of the batch; never all
-        or nothing (rule I3). Sending the same ids again is always safe. A malformed batch as a whole
+        or nothing (rule I3), except within the groups that `linked` names. Sending the same ids again is always safe. A malformed batch as a whole
         (no event, more than 8,192, both forms, columns of unequal length) is INVALID_ARGUMENT and
         records nothing.
         """

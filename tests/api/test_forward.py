@@ -308,6 +308,39 @@ async def test_a_batch_over_several_owners_is_answered_per_item_in_order(pair: P
         assert seen.advance == "600"
 
 
+@pytest.mark.parametrize("form", [plain, compact])
+async def test_groups_of_a_batch_stay_whole_on_their_way_to_several_owners(
+    pair: Pair, form
+) -> None:
+    far = pair.sides[0]
+    mine, theirs = pair.name(0), pair.name(1)
+    for team in (mine, theirs):
+        await far.account(team)
+        await far.grant(team, 6_000)
+    ahead = far.ledger.clock.now_us() + 3_600_000_000
+    events = [
+        event("1", mine),
+        event("2", theirs),
+        event("3", theirs, effective_at_us=ahead),
+        event("4", mine),
+        event("5", theirs),
+        event("6", theirs),
+        event("7", theirs),
+        event("8", mine),
+    ]
+    linked = [(1, 2), (4, 2), (6, 2)]  # refused there; recorded there; of two families
+    groups = [usage_pb2.LinkedEvents(first=first, count=count) for first, count in linked]
+    reply = await far.usage.Ingest(form(*events, linked=groups))
+    outcomes, _, _ = _columns(reply, len(events))
+    assert [OUTCOMES[each] for each in outcomes] == [
+        "APPLIED", "LINKED_FAILED", "IN_FUTURE", "APPLIED", "APPLIED", "APPLIED",
+        "LINKED_FAILED", "INVALID",
+    ]  # fmt: skip
+    for team, used in ((mine, 2 * 600), (theirs, 2 * 600)):
+        seen = await far.balance(team, min_position=reply.position)
+        assert seen.available == str(6_000 - used)
+
+
 def _columns(reply: usage_pb2.IngestResponse, count: int) -> tuple[list[int], list[int], list[int]]:
     if reply.HasField("compact"):
         columns = reply.compact

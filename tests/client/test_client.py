@@ -258,6 +258,27 @@ async def test_a_call_whose_answer_is_lost_is_sent_again(
     assert [grant.amount async for grant in client.list_grants("beta")] == [10**9, 11]
 
 
+async def test_linked_events_stand_or_fall_together(client: DrawdownClient) -> None:
+    events = [event(number, "acme", source="linked", product="chat") for number in (1, 2, 3)]
+    ahead = time.time_ns() // 1_000 + 3_600_000_000
+    bad = event(2, "acme", source="linked", product="chat", effective_at_us=ahead)
+    outcomes = await client.ingest_linked([events[0], bad, events[2]])
+    failed, future = Outcome.LINKED_FAILED, Outcome.IN_FUTURE
+    assert [each.outcome for each in outcomes] == [failed, future, failed]
+    assert not any(each.outcome.recorded for each in outcomes)
+    for replayed in (False, True):
+        outcomes = await client.ingest_linked(events)
+        assert [each.outcome for each in outcomes] == [Outcome.APPLIED] * 3
+        assert [each.replayed for each in outcomes] == [replayed] * 3
+    with pytest.raises(Refused) as refused:
+        await client.ingest_linked(events[:1])
+    assert refused.value.reason == "BATCH_LINKED"
+    with pytest.raises(InvalidEvent):
+        await client.ingest_linked(
+            [events[0], event(4, "acme", quantities={"input_tokens": 2**63})]
+        )
+
+
 async def test_nobody_there_is_unknown_in_time(unused_tcp_port: int) -> None:
     retry = RetryPolicy(first_us=1_000, longest_us=2_000, give_up_us=50_000)
     client = DrawdownClient(f"127.0.0.1:{unused_tcp_port}", retry=retry)

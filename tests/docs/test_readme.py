@@ -85,6 +85,28 @@ async def test_the_example_of_a_recurring_grant_runs(database: str, tmp_path: Pa
         server.stop()
 
 
+async def test_the_example_of_linked_events_runs(database: str, tmp_path: Path) -> None:
+    example = next(
+        each
+        for each in re.findall(r"```python\n(.*?)```", CONCEPTS.read_text(), re.DOTALL)
+        if "ingest_linked" in each
+    )
+    names: dict[str, Any] = {}
+    body = textwrap.indent(example, "    ")
+    exec(compile(f"async def example(ledger):\n{body}", "concepts.md", "exec"), names)
+    server = ServerProcess(database, tmp_path / "server.log")
+    server.start()
+    try:
+        await server.ready()
+        async with DrawdownClient(server.address, tenant="default", source="docs") as ledger:
+            await ledger.create_account("acme")
+            await names["example"](ledger)
+            recorded = await ledger.get_usage("acme", "docs", "call-1/search")
+            assert recorded.product == "search"
+    finally:
+        server.stop()
+
+
 async def test_the_example_of_holds_runs(database: str, tmp_path: Path) -> None:
     found = re.search(r"```python\n(.*?)```", HOLDS.read_text(), re.DOTALL)
     assert found is not None
