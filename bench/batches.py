@@ -44,6 +44,13 @@ class Template(Struct, frozen=True, array_like=True):
         return self.payload.replace(_MARK, tag.encode())
 
 
+def with_hold(payload: bytes, hold_id: str) -> bytes:
+    """A capture with its hold, field 3: messages that stand one after the other are one."""
+    text = hold_id.encode()
+    assert 0 < len(text) < 128, hold_id
+    return payload + b"\x1a" + bytes((len(text),)) + text
+
+
 def write(path: Path, templates: Iterable[Template]) -> None:
     """Keep templates in a file."""
     path.write_bytes(msgspec.msgpack.encode(list(templates)))
@@ -119,3 +126,18 @@ def unary(batches: Iterable[Batch], sizes: Sizes, *, durable: bool) -> Iterator[
         if isinstance(question, decision_pb2.AuthorizeRequest):
             question.request_id = event.id
         yield Template(question.SerializeToString(), 1, 0, event.charge)
+
+
+def captures(batches: Iterable[Batch]) -> Iterator[Template]:
+    """The captures of the holds that `unary` asks for, at the estimate; each lacks its hold."""
+    asked: set[str] = set()
+    for event in (event for batch in batches for event in batch.events):
+        if event.id in asked:
+            continue
+        asked.add(event.id)
+        request = decision_pb2.CaptureRequest(
+            tenant=TENANT,
+            request_id=f"{event.id}c",
+            quantities={QUANTITIES[0]: event.input_tokens, QUANTITIES[1]: event.output_tokens},
+        )
+        yield Template(request.SerializeToString(), 1, 0, event.charge)

@@ -21,7 +21,7 @@ import psutil
 import uvloop
 from msgspec import Struct
 
-from bench.batches import Template, read
+from bench.batches import Template, read, with_hold
 from ledger.v1 import decision_pb2, usage_pb2
 
 CALL_TIMEOUT_S: Final = 120
@@ -30,10 +30,17 @@ MESSAGE_BYTES_MAX: Final = 16 << 20
 INGEST: Final = "/ledger.v1.UsageService/Ingest"
 CHECK: Final = "/ledger.v1.DecisionService/Check"
 AUTHORIZE: Final = "/ledger.v1.DecisionService/Authorize"
+CAPTURE: Final = "/ledger.v1.DecisionService/Capture"
+
+
+Call = grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
 
 
 class Plan(Struct, frozen=True, kw_only=True):
-    """What to send. `prepared` messages get their ids before the clock runs."""
+    """What to send. `prepared` messages get their ids before the clock runs.
+
+    With `capture`, a template beside the other, a call is two: a hold, then its capture.
+    """
 
     target: str
     method: str
@@ -47,6 +54,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     charges: bool  # whether every reply must charge exactly what is due
     pids: dict[str, int]  # processes whose CPU time is read as the window opens and closes
     trees: dict[str, int]  # the same for processes with all that descends from them
+    capture: str = ""
 
 
 class Result(Struct, frozen=True, kw_only=True):
@@ -118,6 +126,9 @@ class Run:
     def __init__(self, plan: Plan) -> None:
         self._plan = plan
         self._messages = Messages(read(Path(plan.template)), plan.tag, plan.prepared)
+        self._captures: Messages | None = None
+        if plan.capture:
+            self._captures = Messages(read(Path(plan.capture)), plan.tag, plan.prepared)
         self._answers: list[Answer] = []
         self._faults: list[str] = []
         self._opens_ns = 0
@@ -135,20 +146,28 @@ class Run:
         ]
         async with grpc.aio.insecure_channel(self._plan.target, options) as channel:
             await asyncio.wait_for(channel.channel_ready(), 30)
-            call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]
-            call = channel.unary_unary(self._plan.method)
+            call: Call = channel.unary_unary(self._plan.method)
+            capture: Call = channel.unary_unary(CAPTURE)
             print("ready", flush=True)
             await asyncio.to_thread(sys.stdin.readline)
             self._opens_ns = time.monotonic_ns() + self._plan.warmup_ms * 1_000_000
-            await asyncio.gather(*[self._send(call) for _ in range(self._plan.in_flight)])
+            in_flight = range(self._plan.in_flight)
+            await asyncio.gather(*[self._send(call, capture) for _ in in_flight])
         return self._result()
 
-    async def _send(self, call: grpc.aio.UnaryUnaryMultiCallable[bytes, bytes]) -> None:
+    async def _send(self, call: Call, capture: Call) -> None:
         while not self._closes_ns and not self._faults:
             message = self._messages.take()
+            following = self._captures.take() if self._captures is not None else None
             began_ns = time.monotonic_ns()
             try:
                 reply = await call(message.payload, timeout=CALL_TIMEOUT_S)
+                if following is not None:
+                    hold_id = decision_pb2.AuthorizeResponse.FromString(reply).hold_id
+                    message = following
+                    reply = await capture(
+                        with_hold(message.payload, hold_id), timeout=CALL_TIMEOUT_S
+                    )
             except grpc.aio.AioRpcError as error:
                 self._fault(f"{error.code().name}: {error.details()}")
                 return
@@ -209,7 +228,11 @@ class Run:
     def _check(self, answer: Answer, outcomes: Counter[str]) -> int:
         """Count one reply; how many of its items were replayed."""
         template, charge = answer.template, answer.template.charge
-        if self._plan.method == CHECK:
+        if self._plan.capture:
+            captured = decision_pb2.CaptureResponse.FromString(answer.reply)
+            outcomes[usage_pb2.IngestOutcome.Name(captured.outcome)] += 1
+            found, replayed = captured.charge, int(captured.replayed)
+        elif self._plan.method == CHECK:
             check = decision_pb2.CheckResponse.FromString(answer.reply)
             outcomes[decision_pb2.Decision.Name(check.decision)] += 1
             found, replayed = check.charge, 0

@@ -163,6 +163,7 @@ _WORKLOADS: Final[Mapping[str, Callable[[Sequence[Round]], Figures]]] = {
     "ingest_grants": _ingest_grants,
     "decide_unary": _unary("decide_unary", "echo_check"),
     "authorize_unary": _unary("authorize_unary", "echo_authorize"),
+    "holds": lambda rounds: _medians(rounds, "holds"),
     "rate_scalar": _rate_scalar,
     "recovery": _recovery,
     "history": _history,

@@ -38,6 +38,7 @@ def write_templates(sizes: Sizes, folder: Path) -> None:
     questions = uniform[:QUESTION_BATCHES]
     for name, durable in (("check", False), ("authorize", True)):
         batches.write(folder / name, batches.unary(questions, sizes, durable=durable))
+    batches.write(folder / "capture", batches.captures(questions))
 
 
 # -- batches ---------------------------------------------------------------------------------------
@@ -110,6 +111,18 @@ def _unary(method: str, template: str, callers: int) -> Callable[[World], Figure
         return figures
 
     return step
+
+
+def _holds(world: World) -> Figures:
+    """A hold and its capture, one after the other: two durable calls."""
+    ledger = world.ledger
+    plan = _call_plan(world, ledger.address, AUTHORIZE, "authorize", world.sizes.unary_callers)
+    pids = {"server": ledger.pid}
+    capture = str(world.templates / "capture")
+    results = call(with_(plan, capture=capture, pids=pids, trees={"postgres": ledger.postgres_pid}))
+    figures = call_figures(sound("holds", results, charged=True))
+    ledger.catch_up()
+    return {"authorise_capture_per_s": figures.pop("calls_per_s"), **figures}
 
 
 def _echo(method: str, template: str, callers: int) -> Callable[[World], Figures]:
@@ -187,6 +200,7 @@ STEPS: Final[Mapping[str, Callable[[World], Figures]]] = {
     "authorize_unary_callers_64": _unary(AUTHORIZE, "authorize", 64),
     "echo_authorize_callers_1": _echo(AUTHORIZE, "authorize", 1),
     "authorize_unary_callers_1": _unary(AUTHORIZE, "authorize", 1),
+    "holds": _holds,
     "rate_scalar": _rate_scalar,
     "recovery": _recovery,
     **HISTORY_STEPS,
@@ -202,6 +216,7 @@ WORKLOADS: Final[Mapping[str, tuple[str, ...]]] = {
         name for name in STEPS if name.startswith(("echo_check", "decide_unary"))
     ),
     "authorize_unary": tuple(name for name in STEPS if "authorize" in name),
+    "holds": ("holds",),
     "rate_scalar": ("rate_scalar",),
     "recovery": ("ingest_uniform", "recovery"),
     "history": tuple(HISTORY_STEPS),

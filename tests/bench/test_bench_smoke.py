@@ -29,6 +29,7 @@ CONTRACT = {
     "ingest_grants": ["events_per_s", "ratio_to_single_grant"],
     "decide_unary": ["calls_per_s", "p50_ms", "p99_ms", "ratio_to_empty_echo"],
     "authorize_unary": ["calls_per_s", "p50_ms", "p99_ms", "ratio_to_empty_echo"],
+    "holds": ["authorise_capture_per_s", "p50_ms", "p99_ms"],
     "rate_scalar": ["events_per_s"],
     "recovery": ["events_per_s"],
     "history": [
