@@ -57,7 +57,7 @@ class Outcome(IntEnum):
     UNKNOWN = 11
     """Recorded or not, and given up: send the same again, or ask get_outcome."""
     ACCOUNT_FROZEN = 12
-    LINKED_FAILED = 44
+    LINKED_FAILED = 13
     """Not recorded: an event that it is linked with was refused."""
 
     @property

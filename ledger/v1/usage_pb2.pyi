@@ -62,12 +62,12 @@ class _IngestOutcomeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_IngestO
     """
     INGEST_OUTCOME_UNKNOWN: _IngestOutcome.ValueType  # 11
     """Recorded or not: the commit's outcome is unknown. Send the same event again, or ask GetOutcome."""
-    INGEST_OUTCOME_LINKED_FAILED: _IngestOutcome.ValueType  # 44
+    INGEST_OUTCOME_ACCOUNT_FROZEN: _IngestOutcome.ValueType  # 12
+    """Not recorded: the account, or one above it, is frozen. Send the same event again once it is not."""
+    INGEST_OUTCOME_LINKED_FAILED: _IngestOutcome.ValueType  # 13
     """Not recorded: an event that it is linked with was refused (that one says why; `message` names
     its id). Nothing of their group is recorded; the same ids may be accepted later.
     """
-    INGEST_OUTCOME_ACCOUNT_FROZEN: _IngestOutcome.ValueType  # 12
-    """Not recorded: the account, or one above it, is frozen. Send the same event again once it is not."""
 
 class IngestOutcome(_IngestOutcome, metaclass=_IngestOutcomeEnumTypeWrapper):
     """What became of one usage event."""
@@ -104,12 +104,12 @@ batch failed, or the shard can remember no more ids for now (KEYS_EXHAUSTED).
 """
 INGEST_OUTCOME_UNKNOWN: IngestOutcome.ValueType  # 11
 """Recorded or not: the commit's outcome is unknown. Send the same event again, or ask GetOutcome."""
-INGEST_OUTCOME_LINKED_FAILED: IngestOutcome.ValueType  # 44
+INGEST_OUTCOME_ACCOUNT_FROZEN: IngestOutcome.ValueType  # 12
+"""Not recorded: the account, or one above it, is frozen. Send the same event again once it is not."""
+INGEST_OUTCOME_LINKED_FAILED: IngestOutcome.ValueType  # 13
 """Not recorded: an event that it is linked with was refused (that one says why; `message` names
 its id). Nothing of their group is recorded; the same ids may be accepted later.
 """
-INGEST_OUTCOME_ACCOUNT_FROZEN: IngestOutcome.ValueType  # 12
-"""Not recorded: the account, or one above it, is frozen. Send the same event again once it is not."""
 Global___IngestOutcome: _TypeAlias = IngestOutcome  # noqa: Y015
 
 @_typing.final

@@ -474,6 +474,10 @@ ELSEWHERE = {
     Reason.ABANDONED,
     Reason.UNPRICED,
     Reason.INSUFFICIENT_CREDITS,
+    Reason.LINKED_FAILED,
+    Reason.LINKED_FAMILIES,
+    Reason.LINKED_RECORDED,
+    Reason.LINKED_TOO_OLD,
 }
 
 

@@ -205,6 +205,7 @@ def test_ingest_outcomes_keep_their_numbers():
         "RETRY",
         "UNKNOWN",
         "ACCOUNT_FROZEN",
+        "LINKED_FAILED",
     ]
     values = usage_pb2.DESCRIPTOR.enum_types_by_name["IngestOutcome"].values
     assert [(v.name, v.number) for v in values] == [
