@@ -111,6 +111,7 @@ async def export(
                     await run.journal(books)
             else:
                 await run.tables()
+            await source.check_copy()
             manifest = run.manifest()
             with staging.text(MANIFEST) as file:
                 file.write(json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")

@@ -145,6 +145,7 @@ class Source:
     def __init__(
         self,
         connection: Connection,
+        copy: int,
         selection: Selection,
         tenant: int,
         positions: tuple[Position, ...],
@@ -154,6 +155,7 @@ class Source:
         self.positions = positions
         self.assets = assets
         self._connection = connection
+        self._copy = copy
         self._tenant = tenant
         self._wanted: list[int] | None = None
         self._shard: int | None = None
@@ -198,6 +200,16 @@ class Source:
             raise ExportRefused(
                 f"there are books of kind {strange[0]['kind']}, which this version does not know",
                 "a newer version wrote them: export with that one",
+            )
+
+    async def check_copy(self) -> None:
+        """Whether all of it was read from one copy of the read models. Raises ExportRefused.
+
+        Names are looked up anew by each statement, and of another copy the snapshot shows nothing.
+        """
+        if await self._connection.fetchval(_SQL["copy"]) != self._copy:
+            raise ExportRefused(
+                "the read models were rebuilt while they were exported", "do it again"
             )
 
     @property
@@ -312,6 +324,7 @@ async def open_source(dsn: str, selection: Selection) -> AsyncIterator[Source]:
     connection = await connect(dsn, application_name="drawdown export")
     try:
         await connection.execute(_SQL["session"])
+        copy = await connection.fetchval(_SQL["copy"])
         async with connection.transaction(isolation="repeatable_read", readonly=True):
             tenant = await connection.fetchval(_SQL["tenant"], selection.tenant)
             if tenant is None:
@@ -319,17 +332,32 @@ async def open_source(dsn: str, selection: Selection) -> AsyncIterator[Source]:
                 raise ExportRefused(
                     f"there is no tenant {selection.tenant!r}", f"tenants: {', '.join(known)}"
                 )
-            positions = [Position(*row) for row in await connection.fetch(_SQL["positions"])]
+            positions = await _positions(connection)
             assets: dict[int, Asset] = {}
             for row in await connection.fetch(_SQL["assets"], tenant):
                 body = msgspec.msgpack.decode(row["body"], type=AssetBody)
                 number = asset_number(tenant, row["version"])
                 assets[number] = Asset(number, tenant, body.code, body.scale, body.kind)
-            source = Source(connection, selection, tenant, tuple(positions), assets)
+            source = Source(connection, copy, selection, tenant, positions, assets)
             await source._narrow()
-            yield source
+            try:
+                yield source
+            except ProjectionDamaged:
+                await source.check_copy()
+                raise
     finally:
         await connection.close()
+
+
+async def _positions(connection: Connection) -> tuple[Position, ...]:
+    """Read within a savepoint that is rolled back, which gives the lock on the checkpoint back: a
+    rebuild needs that table alone to swap, and must not wait for a long export."""
+    savepoint = connection.transaction()
+    await savepoint.start()
+    try:
+        return tuple(Position(*row) for row in await connection.fetch(_SQL["positions"]))
+    finally:
+        await savepoint.rollback()
 
 
 def _kinds(books: Sequence[BookSet]) -> list[int]:

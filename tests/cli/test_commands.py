@@ -155,6 +155,16 @@ def test_verify_finds_books_and_read_models_in_order(
     assert sum(shard["entries"] for shard in document["shards"]) > 4
 
 
+def test_the_books_are_exported_beside_a_running_server(
+    server: Server, account: str, data_dir: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "books"
+    done = drawdown("export", "--format=csv", f"--out={out}", "--wait=60", f"--data-dir={data_dir}")
+    assert done.returncode == 0, done.stderr
+    assert "behind" not in done.stderr
+    assert json.loads((out / "manifest.json").read_text())["behind_entries"] == 0
+
+
 def test_read_models_are_rebuilt_beside_a_running_server(
     server: Server, account: str, data_dir: Path
 ) -> None:

@@ -104,7 +104,8 @@ def _fetch() -> None:
         _run(["dpkg-deb", "-x", str(package), str(fresh)], downloads)
     shutil.rmtree(CACHE / "root", ignore_errors=True)
     fresh.rename(CACHE / "root")
-    shutil.rmtree(downloads)
+    for folder in (downloads, CACHE / "state", CACHE / "cache"):
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _download(folder: Path, options: list[str]) -> None:

@@ -15,8 +15,9 @@ from cli.processes import COMMAND, drawdown, environment
 from ledger.exports import files
 from ledger.exports.chart import BookSet
 from ledger.exports.run import Format, export
-from ledger.exports.source import ExportRefused, Selection
+from ledger.exports.source import ExportRefused, Selection, open_source
 from ledger.projections.tables import ProjectionDamaged
+from tests.conftest import run_apart
 from tests.exports.exporting import exported
 from tests.exports.history import ODD_IDS
 from tests.projections.books import open_books
@@ -217,6 +218,54 @@ async def test_a_transfer_between_the_two_sets_is_not_exported(
         await connection.close()
     with pytest.raises(ProjectionDamaged, match="two sets of books or two assets"):
         await exported(database, Format.CSV, tmp_path / "x")
+
+
+async def test_a_rebuild_amid_an_export_is_not_held_up_and_leaves_nothing_out(
+    database: str, tmp_path: Path
+) -> None:
+    """The snapshot shows nothing of the new copy. Whether PostgreSQL finds the old one under the
+    name depends on its caches: the export is whole, or refused."""
+    async with open_books(database) as books:
+        await books.grant(await books.account("acme"), 1_000)
+    await project(database)
+
+    async def swap() -> None:
+        async with looking(database) as connection, connection.transaction():
+            await connection.execute(
+                "LOCK TABLE projection.checkpoint IN ACCESS EXCLUSIVE MODE NOWAIT;"
+                "ALTER SCHEMA projection RENAME TO projection_old;"
+                "SELECT ledger.create_projection('projection')"
+            )
+
+    def rebuilt(what: str, done: int, total: int) -> None:
+        if done == total:
+            run_apart(swap)
+
+    for format in Format:
+        before = await exported(database, format, tmp_path / f"{format} before")
+        out = tmp_path / f"{format} amid"
+        asked = Selection("default", tuple(BookSet))
+        try:
+            amid = await export(database, asked, format, out, watch=rebuilt)
+        except ExportRefused:
+            files.check_target(out, single=False, force=False)  # nothing stands there
+        else:
+            assert amid.manifest["trial_balance"] == before.manifest["trial_balance"]
+            for now, then in zip(amid.manifest["files"], before.manifest["files"], strict=True):
+                assert now["rows"] == then["rows"]
+        async with looking(database) as connection:
+            await connection.execute(
+                "DROP SCHEMA projection CASCADE; ALTER SCHEMA projection_old RENAME TO projection"
+            )
+
+
+async def test_another_copy_under_the_name_is_refused(database: str, tmp_path: Path) -> None:
+    """The same, where the session does look the name up anew."""
+    async with open_source(database, Selection("default", tuple(BookSet))) as source:
+        await source.check_copy()
+        source._copy += 1
+        with pytest.raises(ExportRefused, match="rebuilt"):
+            await source.check_copy()
 
 
 async def test_a_subtree_holds_its_own_and_nobody_else_s(history: str, tmp_path: Path) -> None:

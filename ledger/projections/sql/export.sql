@@ -4,6 +4,10 @@ SET search_path = projection;
 SET idle_in_transaction_session_timeout = 0;
 SET cursor_tuple_fraction = 1
 
+-- name: copy
+-- Which copy of the read models stands under the name: a rebuild puts another there.
+SELECT to_regclass('projection.transfers')::oid
+
 -- name: tenant
 -- A tenant by name.
 SELECT number FROM ledger.tenant WHERE name = $1
