@@ -169,7 +169,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__)
     options.add_argument("--transfers", type=int, default=TRANSFERS)
     asked = options.parse_args()
-    folder = throwaway_root() / f"drawdown-bench-{secrets.token_hex(4)}"
+    folder = throwaway_root() / f"drawdown-bench-exports-{secrets.token_hex(4)}"
     try:
         with EmbeddedPostgres(folder) as postgres:
             asyncio.run(fill(postgres.dsn, asked.transfers))

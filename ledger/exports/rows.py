@@ -83,7 +83,7 @@ Row = tuple[Any, ...]
 def transfer_row(transfer: Transfer, debit: Book, credit: Book, assets: dict[int, Asset]) -> Row:
     """One row of TRANSFERS; amounts as text, instants as microseconds, None where empty."""
     asset = assets[transfer.asset]
-    valued = assets.get(debit.price_asset)
+    valued = assets.get(debit.price_asset or credit.price_asset)
     return (
         transfer.shard,
         transfer.entry_seq,

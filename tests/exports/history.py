@@ -12,6 +12,7 @@ from ledger.journal.directory import TENANT_DEFAULT, Entry
 from rating.card import Meter, PriceRow, RateCard
 from tests.projections.books import MONEY, Books, open_books
 from tests.projections.projecting import project
+from tests.projections.test_corrections import reverse
 
 ODD_IDS = (
     "acme/search",
@@ -119,13 +120,16 @@ async def _odd_names(books: Books) -> None:
 
 
 async def _days(books: Books) -> None:
-    """Usage over a month, holds that stay, and grants that expire while time goes on."""
+    """Usage over a month and some of it given back, holds that stay, and grants that expire."""
     team = await books.account("calendar")
     await books.grant(team, 100_000, paid=500, lifetime_us=DAY_US)
     await books.grant(team, 10_000_000, paid=500_000)
     for day in range(30):
         await books.ask(team, books.usage(team, f"day {day}", age_us=day * DAY_US))
     await books.hold(team)
+    await reverse(books, team, "day 0")
+    await reverse(books, team, "day 3")
+    await reverse(books, team, "day 5", charged=100)
     books.clock.ahead_us += DAY_US + PERIOD_GRACE_US + 1
     await books.ask(team, books.usage(team, "after the expiry"))
     await books.hold(team)

@@ -93,6 +93,9 @@ async def test_read_back_it_is_the_table_of_transfers(
         assert row["amount"] == exact(row["amount_minor"], row["scale"])
     assert {row["phase"] for row in found} == {"pending", "posted", "released"}
     assert {row["product"] for row in found} >= set(ODD_PRODUCTS)
+    backwards = [row for row in found if row["movement"] == "used > grant"]
+    assert {row["value_asset"] for row in backwards} == {"USD"}  # what a reversal gives back
+    assert all(row["value_minor"] < 0 for row in backwards)
     ids = {row["debit_account_id"] for row in found} | {row["credit_account_id"] for row in found}
     assert ids >= {*ODD_IDS, None}
 
