@@ -9,7 +9,7 @@ whatever the range.
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, Final, NamedTuple
 
@@ -20,7 +20,7 @@ from ledger.core.events import BookKind
 from ledger.core.limits import INT64_MAX
 from ledger.engine.configuration import AssetBody
 from ledger.exports import chart, names
-from ledger.exports.chart import BookSet, Owner
+from ledger.exports.chart import BookSet, Owner, Place
 from ledger.journal.connection import Connection, connect
 from ledger.projections.changes import PENDING, POSTED, RELEASED
 from ledger.projections.sql import load
@@ -364,11 +364,12 @@ def _kinds(books: Sequence[BookSet]) -> list[int]:
     return [kind for each in books for kind in chart.kinds_of(each)]
 
 
-def _book(row: Any) -> Book:
-    """Named so that no book stands below another: what asserts a balance may count those in."""
-    place = chart.place_of(row["kind"])
+def path_of(place: Place, row: Mapping[str, Any]) -> str:
+    """The account of a book, named so that no book stands below another.
+
+    beancount counts what stands below an account in when it asserts a balance.
+    """
     parts = [place.root, place.books.value.capitalize(), place.words]
-    grant = 0
     if place.owner is not Owner.HOUSE:
         parts.append(names.account_component(row["root"], row["root_id"] or ""))
         if row["root"] != row["account"]:
@@ -376,23 +377,27 @@ def _book(row: Any) -> Book:
         elif place.owner is Owner.ACCOUNT:
             parts.append(chart.OWN)
     if place.owner is Owner.GRANT:
-        grant = row["owner"]
-        parts.append(names.grant_component(grant))
+        parts.append(names.grant_component(row["owner"]))
     if place.named:
         parts.append(names.name_component(row["name"]))
     elif row["name"]:
         parts[-1] += f"-{names.name_component(row['name'])}"
+    return ":".join(parts)
+
+
+def _book(row: Any) -> Book:
+    place = chart.place_of(row["kind"])
     return Book(
         row["shard"],
         row["book"],
         BookKind(row["kind"]).name,
         place.books,
-        ":".join(parts),
+        path_of(place, row),
         row["asset"],
         row["name"],
         row["account"] or 0,
         row["account_id"] or "",
-        grant,
+        row["owner"] if place.owner is Owner.GRANT else 0,
         row["price_asset"] or 0,
     )
 
