@@ -27,6 +27,18 @@ async def reverse(
     return outcome
 
 
+async def test_what_an_advance_paid_is_given_back_before_anything_is_projected(
+    database: str,
+) -> None:
+    """The advance's book is opened in an earlier batch of the same transaction."""
+    async with open_books(database) as books:
+        team = await books.account("acme")
+        await books.use(team, "owed")
+        await reverse(books, team, "owed")
+        await project(database)
+    assert (await verify(database)).ok
+
+
 async def test_what_was_given_back_stands_in_the_tables(database: str) -> None:
     async with open_books(database) as books:
         team = await books.account("acme")
