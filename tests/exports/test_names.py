@@ -11,11 +11,11 @@ from beancount.parser import parser
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ledger.core.events import BookKind
+from ledger.core.events import OF_A_GRANT, OF_AN_ACCOUNT, BookKind
 from ledger.core.limits import DAY_US, INT64_MAX
 from ledger.exports import chart, names
 from ledger.exports.amounts import day_number, day_text, decimal_text, instant_text
-from ledger.exports.chart import BookSet
+from ledger.exports.chart import BookSet, Owner
 from tests.exports.history import ODD_IDS, ODD_PRODUCTS
 
 TEXTS = st.text(st.characters(exclude_categories=("Cs",), exclude_characters="\0"), max_size=40)
@@ -27,6 +27,11 @@ def test_every_kind_of_book_has_a_place_in_one_set(kind: BookKind) -> None:
     place = chart.place_of(kind)
     assert place.root in ("Assets", "Liabilities", "Equity", "Income", "Expenses")
     assert [int(kind) in chart.kinds_of(books) for books in BookSet].count(True) == 1
+
+
+def test_owners_are_those_of_the_core() -> None:
+    assert chart.kinds_owned_by(Owner.GRANT) == sorted(map(int, OF_A_GRANT))
+    assert chart.kinds_owned_by(Owner.ACCOUNT) == sorted(map(int, OF_AN_ACCOUNT))
 
 
 def test_every_book_of_the_rule_has_a_place() -> None:
