@@ -347,7 +347,7 @@ def decide_void(state: State, command: VoidGrant, out: list[Event]) -> Event | K
     if isinstance(grant, Refusal):
         return grant
     if grant.pending:
-        out.append(_cancelled(grant))
+        out.append(_cancelled(grant, False))  # the void that follows ends it
     amount = grant.book.available
     voided = _void_of(state, grant, amount, command.key, command.forfeit, command.trace, out)
     out.append(voided)
@@ -368,7 +368,7 @@ def _void_of(
     and what rounding leaves of the last part is breakage (rules B4, F2). `just`: units that the
     same decision draws from it, and their value.
     """
-    whole = grant.rest_of(amount, *just) if not grant.pending else grant.share_of(amount)
+    whole = grant.rest_of(amount, *just)
     refunded = 0 if forfeit else grant.share_of(amount)
     breakage = whole - refunded
     cash = breakage_book = 0
@@ -396,14 +396,10 @@ def _breakage(state: State, grant: Grant, out: list[Event]) -> int:
     return house_book(state, tenant, BookKind.BREAKAGE, grant.price_asset, "", out)
 
 
-def _cancelled(grant: Grant, key: bytes = b"", trace: bytes = b"") -> GrantCancelled:
+def _cancelled(grant: Grant, whole: bool, key: bytes = b"", trace: bytes = b"") -> GrantCancelled:
     """What pends of a grant is never paid for: with it goes that part of the price (rule F1)."""
-    deferred = grant.book.value_book
-    assert deferred is not None, grant.number
-    unpaid = grant.price_paid - deferred.credits_posted
-    whole = grant.pending == grant.amount
     return GrantCancelled(
-        key, grant.account.number, grant.number, grant.pending, unpaid, whole, trace
+        key, grant.account.number, grant.number, grant.pending, grant.unpaid, whole, trace
     )
 
 
@@ -433,7 +429,7 @@ def settle_grant(state: State, grant: Grant, out: list[Event]) -> None:
         parts = backfills_of(state, grant, amount, out)
         out.append(GrantStarted(grant.account.number, grant.number, parts))
     elif grant.pending and grant.issued_at + PAYMENT_WAIT_US <= now:
-        out.append(_cancelled(grant))
+        out.append(_cancelled(grant, grant.pending == grant.amount))
     elif grant.rollover is not None and not grant.rolled_over and grant.expires_at <= now:
         _roll_over(state, grant, grant.book.available, out)
     else:
@@ -505,7 +501,7 @@ def _expire(
     postpaid = grant.kind == GrantKind.POSTPAID
     kind = BookKind.TRUE_UP if postpaid else BookKind.FORFEITED
     forfeited = house_book(state, grant.account.tenant, kind, grant.asset, "", out)
-    value = grant.share_of(amount) if grant.pending else grant.rest_of(amount, *just)
+    value = grant.rest_of(amount, *just)
     breakage = _breakage(state, grant, out) if value and grant.book.value_book is not None else 0
     out.append(GrantExpired(grant.account.number, grant.number, amount, forfeited, value, breakage))
 

@@ -153,6 +153,14 @@ class Grant:
         """Units that wait for their payment (rule F1)."""
         return self.book.credits_pending
 
+    @property
+    def unpaid(self) -> int:
+        """The price of what is pending."""
+        if not self.pending:
+            return 0
+        assert self.book.value_book is not None, self.number
+        return self.price_paid - self.book.value_book.credits_posted
+
     def value_of(self, amount: int) -> int:
         """Money that drawing `amount` more units recognises (rule B4): exact over the grant.
 
@@ -168,14 +176,15 @@ class Grant:
         down (rules T3, F2); of all that is left, that and the rest is what `rest_of` says."""
         if self.price_paid == 0 or amount == 0:
             return 0
-        return (self.price_paid - self.returned) * amount // self.whole
+        price = self.price_paid - self.returned - self.unpaid
+        return price * amount // (self.whole - self.pending)
 
     def rest_of(self, amount: int, drawn: int = 0, value: int = 0) -> int:
         """Money that leaves with `amount` units: their share, or, where they are all that is left,
         the exact rest. `drawn` units of that `value` are drawn in the same decision."""
-        if self.drawn + drawn + amount < self.whole:
+        if self.drawn + drawn + amount < self.whole - self.pending:
             return self.share_of(amount)
-        return self.price_paid - self.returned - self.recognised - value
+        return self.price_paid - self.returned - self.unpaid - self.recognised - value
 
     def dues(self) -> list[int]:
         """When time does something to it: it takes effect, its payment has not come, it rolls over,
