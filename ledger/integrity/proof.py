@@ -25,7 +25,7 @@ EVENTS_FORMAT: Final = 1  # an event is a msgpack array: tag, then fields
 PROOF_BYTES_MAX: Final = 1 << 20
 
 PLAN_TAG: Final = 30
-PLAN_FIELD: Final = {31: 4, 32: 4, 34: 6, 40: 4, 41: 3}
+PLAN_FIELD: Final = {31: 4, 32: 4, 34: 6, 40: 4, 41: 3, 44: 4, 45: 4, 46: 4}
 """Tag of an event that names a plan -> where in its array the plan's index in the batch stands."""
 
 
