@@ -29,6 +29,7 @@ from ledger.integrity.store import PostgresSealStore
 from ledger.journal.leases import Identity
 from ledger.journal.migrate import read_settings
 from ledger.journal.storage import PostgresStorage
+from ledger.projections.as_of import History
 from ledger.projections.lag import read_lag
 from ledger.projector_process import ProjectorProcess
 from ledger.sealer_process import SealerProcess
@@ -182,6 +183,7 @@ class Server:
             self.seals,
             _peer_credentials(settings),
             self._count_forward,
+            History(self.storage.pool),
         )
         try:
             self.address = await self._front.listen(

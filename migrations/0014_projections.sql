@@ -189,7 +189,7 @@ BEGIN
         credits_posted  numeric  NOT NULL CHECK (credits_posted >= 0),
         debits_pending  numeric  NOT NULL CHECK (debits_pending >= 0),
         credits_pending numeric  NOT NULL CHECK (credits_pending >= 0),
-        transfers       bigint   NOT NULL DEFAULT 0 CHECK (transfers >= 0),  -- that touch it
+        transfers       bigint   NOT NULL DEFAULT 0 CHECK (transfers >= 0),  -- draws only as debits
         value           numeric  NOT NULL,           -- money recognised by what was drawn from it
         PRIMARY KEY (tenant, shard, book)
     ) WITH (fillfactor = 70);                        -- counters change in place

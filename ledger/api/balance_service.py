@@ -1,4 +1,5 @@
-"""BalanceService: what an account can still spend, from durable state (rule B6)."""
+"""BalanceService: what an account can still spend, now from durable state (rule B6), at any other
+instant from the read models."""
 
 from __future__ import annotations
 
@@ -8,12 +9,14 @@ from ledger.api.calls import Call
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed
 from ledger.api.limits import Checked
+from ledger.api.past_balances import PastBalances
 from ledger.api.positions import minimum, position_of
 from ledger.api.render_grant import GrantView, grant_view, render_grant
 from ledger.core.drawdown import in_turn
 from ledger.core.holds import available_to
 from ledger.core.state import Account, State
 from ledger.journal.directory import Entry
+from ledger.projections.as_of import History
 from ledger.v1 import balance_pb2 as pb
 
 GRANTS_SHOWN_MAX: Final = 1_000
@@ -35,13 +38,17 @@ class AssetView(NamedTuple):
 class BalanceService:
     """See ledger/v1/balance.proto."""
 
-    def __init__(self, edge: Edge) -> None:
+    def __init__(self, edge: Edge, history: History | None = None) -> None:
+        """`history` None: there are no read models."""
         self._edge = edge
+        self._past = PastBalances(edge, history)
 
     async def get(
         self, request: pb.BalanceServiceGetRequest, call: Call
     ) -> pb.BalanceServiceGetResponse:
         """The balances of one account."""
+        if request.effective_at_us or request.known_at_us or request.grant_id:
+            return await self._past.get(request)
         edge = self._edge
         tenant = await edge.tenant(request.tenant)
         check = Checked()
@@ -78,6 +85,12 @@ class BalanceService:
                 ],
             )
         return response
+
+    async def list_changes(
+        self, request: pb.ListChangesRequest, call: Call
+    ) -> pb.ListChangesResponse:
+        """What made the difference between two balances."""
+        return await self._past.list_changes(request)
 
 
 def _balances(

@@ -39,6 +39,7 @@ from ledger.api.tracing import Telemetry
 from ledger.api.usage_service import UsageService
 from ledger.engine.ledger import Ledger
 from ledger.integrity.store import MemorySealStore, SealStore
+from ledger.projections.as_of import History
 from ledger.v1 import (
     account_pb2,
     balance_pb2,
@@ -82,10 +83,12 @@ class LedgerServer:
         seals: SealStore | None = None,
         peer_credentials: grpc.ChannelCredentials | None = None,
         count_forward: Callable[[str, str], None] = _uncounted,
+        history: History | None = None,
     ) -> None:
         """`seals` is where the ledger's seals stand; None: nothing is sealed.
 
         `peer_credentials`: how to reach other servers of the same database; None = plain.
+        `history`: the read models, to look back in; None: there are none.
         """
         self.edge = Edge(ledger, telemetry)
         self.forwarder = Forwarder(ledger, peer_credentials, count_forward)
@@ -96,7 +99,7 @@ class LedgerServer:
         self.eraser = Eraser(ledger, peers)
         self._health = health.aio.HealthServicer()
         self._services = services(
-            self.edge, self.parking, self.eraser, self.forwarder, spreader, seals
+            self.edge, self.parking, self.eraser, self.forwarder, spreader, seals, history
         )
         self._server: Server | None = None
 
@@ -186,6 +189,7 @@ def services(
     forwarder: Forwarder,
     spreader: Spreader,
     seals: SealStore | None = None,
+    history: History | None = None,
 ) -> list[tuple[ServiceDescriptor, object]]:
     """Every service of the contract with its servicer."""
     return [
@@ -207,7 +211,7 @@ def services(
             recurring_pb2.DESCRIPTOR.services_by_name["RecurringGrantService"],
             RecurringGrantService(edge),
         ),
-        (balance_pb2.DESCRIPTOR.services_by_name["BalanceService"], BalanceService(edge)),
+        (balance_pb2.DESCRIPTOR.services_by_name["BalanceService"], BalanceService(edge, history)),
         (
             journal_pb2.DESCRIPTOR.services_by_name["JournalService"],
             JournalService(edge, seals or MemorySealStore(), forwarder),

@@ -83,6 +83,7 @@ for command in (
     load.load,
     balance.balance,
     account.account,
+    balance.changes,
     verify.verify,
     prove.prove,
     check_proof.check_proof,

@@ -3,44 +3,19 @@
 from __future__ import annotations
 
 import asyncio
-import datetime
 from pathlib import Path
 from typing import Final
 
 import click
 
 from ledger.cli.database import database, database_options, with_patience
+from ledger.cli.instants import Instant
 from ledger.cli.output import Failed, json_option, print_json, progress, say
 
 FORMATS: Final = ("hledger", "beancount", "csv", "parquet")
 BOOKS: Final = ("units", "money", "all")
 TIMES: Final = ("effective", "recorded")
 WAIT_S: Final = 10
-_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
-_US: Final = datetime.timedelta(microseconds=1)
-
-
-class Instant(click.ParamType[int]):
-    """A day or an instant, as microseconds since 1970; UTC where no offset is written."""
-
-    name = "time"
-
-    def convert(
-        self, value: str | int, param: click.Parameter | None, ctx: click.Context | None
-    ) -> int:
-        """See click."""
-        if isinstance(value, int):
-            return value
-        try:
-            found = datetime.datetime.fromisoformat(value)
-            if found.tzinfo is None:
-                found = found.replace(tzinfo=datetime.UTC)
-            at_us = (found - _EPOCH) // _US
-        except (ValueError, OverflowError):
-            self.fail(f"{value!r}: write 2026-11-01 or 2026-11-01T12:00:00Z", param, ctx)
-        if at_us < 0:
-            self.fail(f"{value!r}: nothing was recorded before 1970", param, ctx)
-        return at_us
 
 
 @click.command(short_help="Write the books for hledger, beancount, CSV or Parquet.")

@@ -18,17 +18,55 @@ class ReadCalls:
     _caller: Caller
 
     async def balance(
-        self, account: str, *, product: str = "", min_position: str | None = None
+        self,
+        account: str,
+        *,
+        product: str = "",
+        effective_at_us: int = 0,
+        known_at_us: int = 0,
+        grant_id: str = "",
+        min_position: str | None = None,
     ) -> balance_pb2.BalanceServiceGetResponse:
-        """What an account can still spend; with `product` also what is applicable to it."""
+        """What an account can still spend; with `product` also what is applicable to it.
+
+        With an instant or a grant: as of `effective_at_us`, as known at `known_at_us`.
+        """
         request = balance_pb2.BalanceServiceGetRequest(
             tenant=self._caller.tenant,
             account=account,
             product=product,
+            effective_at_us=effective_at_us,
+            known_at_us=known_at_us,
+            grant_id=grant_id,
             min_position=self._caller.min_position(min_position),
         )
         return await self._caller.call(
             lambda channel: BalanceServiceStub(channel).Get, request, account
+        )
+
+    async def balance_changes(
+        self,
+        account: str,
+        before: balance_pb2.BalanceInstant | None = None,
+        after: balance_pb2.BalanceInstant | None = None,
+        *,
+        page_size: int = 0,
+        page_token: str = "",
+        min_position: str | None = None,
+    ) -> balance_pb2.ListChangesResponse:
+        """A page of what made the difference between two balances. `before` None = nothing yet,
+        `after` None = now."""
+        request = balance_pb2.ListChangesRequest(
+            tenant=self._caller.tenant,
+            account=account,
+            before=before,
+            after=after,
+            page_size=page_size,
+            page_token=page_token,
+            min_position=self._caller.min_position(min_position),
+        )
+        return await self._caller.call(
+            lambda channel: BalanceServiceStub(channel).ListChanges, request, account
         )
 
     async def get_usage(

@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
+from ledger.core.events import OF_A_GRANT
+from ledger.core.limits import INT64_MAX
 from ledger.journal.connection import Connection, Pool, borrow
 from ledger.projections.past import (
     NO_COUNTERS,
@@ -59,15 +61,13 @@ class History:
         async with borrow(self._pool) as connection:
             return await _standing(connection, shard)
 
-    async def reach(self, shard: int, entries: int, recorded_at: int, timeout_s: float) -> Standing:
+    async def reach(self, shard: int, entries: int, timeout_s: float) -> Standing:
         """The same once they have come so far, or as far as they are when the time is over."""
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout_s
         while True:
             found = await self.standing(shard)
-            if found.entries >= entries and found.recorded_at >= recorded_at:
-                return found
-            if loop.time() >= until:
+            if found.entries >= entries or loop.time() >= until:
                 return found
             await asyncio.sleep(POLL_S)
 
@@ -95,12 +95,12 @@ class Look:
         self._shard = shard
         self._account = account
 
-    async def opened_at(self) -> int | None:
-        """When the account's opening was recorded; None = not as far as the read models are."""
-        found: int | None = await self._connection.fetchval(
-            _SQL["account"], self._tenant, self._shard, self._account
+    async def knows(self, grant: int) -> bool:
+        """Whether the account was ever issued that grant, as far as the read models are."""
+        rows = await self._connection.fetch(
+            _SQL["grants"], self._tenant, self._account, INT64_MAX, grant, self._shard
         )
-        return found
+        return bool(rows)
 
     async def past(self, points: Sequence[Point], grant: int = 0) -> list[Past]:
         """The account's books at some points; of one grant alone where `grant` is not 0."""
@@ -108,7 +108,9 @@ class Look:
         known_at = max(point.known_at for point in points)
         grants = [
             GrantRow(*row)
-            for row in await fetch(_SQL["grants"], self._tenant, self._account, known_at, grant)
+            for row in await fetch(
+                _SQL["grants"], self._tenant, self._account, known_at, grant, self._shard
+            )
         ]
         debts = []
         if not grant:
@@ -174,7 +176,7 @@ class Look:
     async def books(self, numbers: Iterable[int]) -> dict[int, BookRow]:
         """What these books are."""
         rows = await self._connection.fetch(
-            _SQL["books"], self._tenant, self._shard, sorted(set(numbers))
+            _SQL["books"], self._tenant, self._shard, sorted(set(numbers)), sorted(OF_A_GRANT)
         )
         return {row[0]: BookRow(*tuple(row)[1:]) for row in rows}
 

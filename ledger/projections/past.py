@@ -13,7 +13,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from ledger.projections.changes import GRANT_EXPIRED, GRANT_VOIDED
+from ledger.core.shapes import Use
+from ledger.projections.changes import GRANT_CANCELLED, GRANT_EXPIRED, GRANT_VOIDED
 
 SCHEDULED: Final = "SCHEDULED"
 ACTIVE: Final = "ACTIVE"
@@ -60,13 +61,14 @@ class GrantRow(NamedTuple):
     """A grant as it was issued, and how it has ended by now."""
 
     number: int
-    ordinal: int
-    kind: int
+    account: int
     asset: int
     amount: int
     effective_at: int
     expires_at: int | None
     products: Sequence[str]
+    tags: Sequence[str]
+    attributes: str  # JSON
     book: int
     state: int
     issued_at: int
@@ -156,8 +158,8 @@ class Past(NamedTuple):
         found |= {row.asset for row, counters in self.debts if counters != NO_COUNTERS}
         return (found | {self.overdraft[0]}) - {0}
 
-    def balance(self, asset: int, product: str) -> PastAsset:
-        """The balance of one asset; `applicable` is 0 where no product is named."""
+    def balance(self, asset: int, use: Use | None) -> PastAsset:
+        """The balance of one asset; `applicable` is to that use, 0 where none is named."""
         grants = [grant for grant in self.grants if grant.row.asset == asset]
         begun = [grant for grant in grants if grant.state != SCHEDULED]
         usable = [grant for grant in grants if grant.counts]
@@ -165,12 +167,12 @@ class Past(NamedTuple):
         owed = advance.debits_posted - advance.credits_posted
         limit = self.limit(asset)
         headroom = limit - owed - advance.debits_pending
-        applicable = [grant for grant in usable if applies(grant.row, product)]
+        applicable = [grant for grant in usable if use is not None and applies(grant.row, use)]
         overage = self._debt(OVERAGE, asset)
         return PastAsset(
             asset=asset,
             available=_sum(usable) + headroom,
-            applicable=_sum(applicable) + max(0, headroom) if product else 0,
+            applicable=_sum(applicable) + max(0, headroom) if use is not None else 0,
             granted=sum(grant.left for grant in usable),
             held=sum(grant.held for grant in begun) + advance.debits_pending,
             advance=owed,
@@ -189,14 +191,16 @@ class Past(NamedTuple):
         return NO_COUNTERS
 
 
-def applies(grant: GrantRow, product: str) -> bool:
-    """Whether a grant may pay for usage of a product (rule D1)."""
-    return not grant.products or product in grant.products
+def applies(grant: GrantRow, use: Use) -> bool:
+    """Whether a grant is for such usage, whatever the time (rule D1)."""
+    named = not grant.products and not grant.tags
+    named = named or use.product in grant.products or not use.tags.isdisjoint(grant.tags)
+    return named and json.loads(grant.attributes).items() <= set(use.attributes)
 
 
 def state_at(grant: GrantRow, point: Point) -> str:
     """The state of a grant at a point: its end counts once it is recorded, its expiry by itself."""
-    if grant.state == GRANT_VOIDED and _ended(grant, point):
+    if grant.state in (GRANT_VOIDED, GRANT_CANCELLED) and _ended(grant, point):
         return VOIDED
     if grant.expires_at is not None and grant.expires_at <= point.effective_at:
         return EXPIRED
@@ -273,6 +277,7 @@ class Shift(NamedTuple):
     asset: int
     amount: int
     grant: int | None
+    account: int  # the grant's
     before: str
     after: str
 
@@ -298,11 +303,11 @@ def shifts(before: Past, after: Past) -> list[Shift]:
         if amount:
             row = (now or was).row  # type: ignore[union-attr]
             states = was.state if was else "", now.state if now else ""
-            found.append(Shift(row.asset, amount, number, *states))
+            found.append(Shift(row.asset, amount, number, row.account, *states))
     for asset in sorted({before.overdraft[0], after.overdraft[0]} - {0}):
         amount = after.limit(asset) - before.limit(asset)
         if amount:
             found.append(
-                Shift(asset, amount, None, str(before.limit(asset)), str(after.limit(asset)))
+                Shift(asset, amount, None, 0, str(before.limit(asset)), str(after.limit(asset)))
             )
     return found

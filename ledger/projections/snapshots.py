@@ -19,6 +19,7 @@ EVERY: Final = 512
 
 _DEBIT: Final = 4  # places in a row of `transfers`
 _CREDIT: Final = 5
+_POT: Final = 9
 
 
 class Snapshot(NamedTuple):
@@ -33,9 +34,12 @@ class Snapshot(NamedTuple):
 
 
 def touched(transfers: Iterable[Row]) -> Counter[int]:
-    """How many of these transfers debit or credit each book."""
+    """How many of these transfers debit each book, or credit it other than by a draw.
+
+    Draws credit books of usage: nobody looks those up by instants, and they need no snapshots.
+    """
     found = Counter(map(itemgetter(_DEBIT), transfers))
-    found.update(map(itemgetter(_CREDIT), transfers))
+    found.update([row[_CREDIT] for row in transfers if not row[_POT]])
     return found
 
 

@@ -25,19 +25,33 @@ _sym_db = _symbol_database.Default()
 from ledger.v1 import types_pb2 as ledger_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17ledger/v1/balance.proto\x12\tledger.v1\x1a\x15ledger/v1/types.proto\"b\n\x18\x42\x61lanceServiceGetRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x0f\n\x07product\x18\x03 \x01(\t\x12\x14\n\x0cmin_position\x18\x04 \x01(\t\"\xb9\x01\n\x0c\x41ssetBalance\x12\r\n\x05\x61sset\x18\x01 \x01(\t\x12\r\n\x05scale\x18\x02 \x01(\x05\x12\x11\n\tavailable\x18\x03 \x01(\t\x12\x12\n\napplicable\x18\x04 \x01(\t\x12\x0f\n\x07granted\x18\x05 \x01(\t\x12\x0f\n\x07pending\x18\x06 \x01(\t\x12\x0f\n\x07\x61\x64vance\x18\x07 \x01(\t\x12\x0f\n\x07overage\x18\x08 \x01(\t\x12 \n\x06grants\x18\t \x03(\x0b\x32\x10.ledger.v1.Grant\"{\n\x19\x42\x61lanceServiceGetResponse\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12)\n\x08\x62\x61lances\x18\x02 \x03(\x0b\x32\x17.ledger.v1.AssetBalance\x12\x10\n\x08\x61s_of_us\x18\x03 \x01(\x03\x12\x10\n\x08position\x18\x04 \x01(\t2b\n\x0e\x42\x61lanceService\x12P\n\x03Get\x12#.ledger.v1.BalanceServiceGetRequest\x1a$.ledger.v1.BalanceServiceGetResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17ledger/v1/balance.proto\x12\tledger.v1\x1a\x15ledger/v1/types.proto\"\xa2\x01\n\x18\x42\x61lanceServiceGetRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x0f\n\x07product\x18\x03 \x01(\t\x12\x14\n\x0cmin_position\x18\x04 \x01(\t\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_at_us\x18\x14 \x01(\x03\x12\x13\n\x0bknown_at_us\x18\x15 \x01(\x03\x12\x10\n\x08grant_id\x18\x16 \x01(\t\">\n\x0e\x42\x61lanceInstant\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_at_us\x18\x01 \x01(\x03\x12\x13\n\x0bknown_at_us\x18\x02 \x01(\x03\"\xc7\x01\n\x12ListChangesRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12)\n\x06\x62\x65\x66ore\x18\x03 \x01(\x0b\x32\x19.ledger.v1.BalanceInstant\x12(\n\x05\x61\x66ter\x18\x04 \x01(\x0b\x32\x19.ledger.v1.BalanceInstant\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12\x14\n\x0cmin_position\x18\x07 \x01(\t\"\x97\x03\n\rBalanceChange\x12*\n\x04kind\x18\x01 \x01(\x0e\x32\x1c.ledger.v1.BalanceChangeKind\x12\r\n\x05\x61sset\x18\x02 \x01(\t\x12\r\n\x05scale\x18\x03 \x01(\x05\x12\x0e\n\x06\x61mount\x18\x04 \x01(\t\x12\x0f\n\x07removed\x18\x05 \x01(\x08\x12\x10\n\x08grant_id\x18\x06 \x01(\t\x12\r\n\x05shard\x18\x07 \x01(\x05\x12\x11\n\tentry_seq\x18\x08 \x01(\x03\x12\x0c\n\x04line\x18\t \x01(\x05\x12\x15\n\rdebit_account\x18\n \x01(\t\x12\x16\n\x0e\x63redit_account\x18\x0b \x01(\t\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_at_us\x18\x0c \x01(\x03\x12\x16\n\x0erecorded_at_us\x18\r \x01(\x03\x12\x0e\n\x06source\x18\x0e \x01(\t\x12\x10\n\x08usage_id\x18\x0f \x01(\t\x12+\n\x0cstate_before\x18\x10 \x01(\x0e\x32\x15.ledger.v1.GrantState\x12*\n\x0bstate_after\x18\x11 \x01(\x0e\x32\x15.ledger.v1.GrantState\"x\n\x11\x42\x61lanceDifference\x12\r\n\x05\x61sset\x18\x01 \x01(\t\x12\r\n\x05scale\x18\x02 \x01(\x05\x12\x18\n\x10\x61vailable_before\x18\x03 \x01(\t\x12\x17\n\x0f\x61vailable_after\x18\x04 \x01(\t\x12\x12\n\ndifference\x18\x05 \x01(\t\"\x84\x02\n\x13ListChangesResponse\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12)\n\x07\x63hanges\x18\x02 \x03(\x0b\x32\x18.ledger.v1.BalanceChange\x12\x31\n\x0b\x64ifferences\x18\x03 \x03(\x0b\x32\x1c.ledger.v1.BalanceDifference\x12)\n\x06\x62\x65\x66ore\x18\x04 \x01(\x0b\x32\x19.ledger.v1.BalanceInstant\x12(\n\x05\x61\x66ter\x18\x05 \x01(\x0b\x32\x19.ledger.v1.BalanceInstant\x12\x17\n\x0fnext_page_token\x18\x06 \x01(\t\x12\x10\n\x08position\x18\x07 \x01(\t\"\xc3\x01\n\x0cGrantBalance\x12\x10\n\x08grant_id\x18\x01 \x01(\t\x12\x0e\n\x06\x61mount\x18\x02 \x01(\t\x12\r\n\x05\x64rawn\x18\x03 \x01(\t\x12\x0c\n\x04held\x18\x04 \x01(\t\x12\x0c\n\x04left\x18\x05 \x01(\t\x12\x10\n\x08returned\x18\x06 \x01(\t\x12$\n\x05state\x18\x07 \x01(\x0e\x32\x15.ledger.v1.GrantState\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_at_us\x18\x08 \x01(\x03\x12\x15\n\rexpires_at_us\x18\t \x01(\x03\"\xe1\x02\n\x0c\x41ssetBalance\x12\r\n\x05\x61sset\x18\x01 \x01(\t\x12\r\n\x05scale\x18\x02 \x01(\x05\x12\x11\n\tavailable\x18\x03 \x01(\t\x12\x12\n\napplicable\x18\x04 \x01(\t\x12\x0f\n\x07granted\x18\x05 \x01(\t\x12\x0f\n\x07pending\x18\x06 \x01(\t\x12\x0f\n\x07\x61\x64vance\x18\x07 \x01(\t\x12\x0f\n\x07overage\x18\x08 \x01(\t\x12 \n\x06grants\x18\t \x03(\x0b\x32\x10.ledger.v1.Grant\x12\x16\n\x0e\x63redits_posted\x18\x14 \x01(\t\x12\x15\n\rdebits_posted\x18\x15 \x01(\t\x12\x18\n\x10\x65xpired_unposted\x18\x16 \x01(\t\x12\x17\n\x0foverdraft_limit\x18\x17 \x01(\t\x12\x16\n\x0eoverage_posted\x18\x18 \x01(\t\x12,\n\x0bpast_grants\x18\x19 \x03(\x0b\x32\x17.ledger.v1.GrantBalance\"\x90\x01\n\x19\x42\x61lanceServiceGetResponse\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12)\n\x08\x62\x61lances\x18\x02 \x03(\x0b\x32\x17.ledger.v1.AssetBalance\x12\x10\n\x08\x61s_of_us\x18\x03 \x01(\x03\x12\x10\n\x08position\x18\x04 \x01(\t\x12\x13\n\x0bknown_at_us\x18\x14 \x01(\x03*\xe0\x01\n\x11\x42\x61lanceChangeKind\x12#\n\x1f\x42\x41LANCE_CHANGE_KIND_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x42\x41LANCE_CHANGE_KIND_POSTED\x10\x01\x12\x1c\n\x18\x42\x41LANCE_CHANGE_KIND_HELD\x10\x02\x12 \n\x1c\x42\x41LANCE_CHANGE_KIND_RELEASED\x10\x03\x12\x1d\n\x19\x42\x41LANCE_CHANGE_KIND_GRANT\x10\x04\x12\'\n#BALANCE_CHANGE_KIND_OVERDRAFT_LIMIT\x10\x05\x32\xb0\x01\n\x0e\x42\x61lanceService\x12P\n\x03Get\x12#.ledger.v1.BalanceServiceGetRequest\x1a$.ledger.v1.BalanceServiceGetResponse\x12L\n\x0bListChanges\x12\x1d.ledger.v1.ListChangesRequest\x1a\x1e.ledger.v1.ListChangesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ledger.v1.balance_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_BALANCESERVICEGETREQUEST']._serialized_start=61
-  _globals['_BALANCESERVICEGETREQUEST']._serialized_end=159
-  _globals['_ASSETBALANCE']._serialized_start=162
-  _globals['_ASSETBALANCE']._serialized_end=347
-  _globals['_BALANCESERVICEGETRESPONSE']._serialized_start=349
-  _globals['_BALANCESERVICEGETRESPONSE']._serialized_end=472
-  _globals['_BALANCESERVICE']._serialized_start=474
-  _globals['_BALANCESERVICE']._serialized_end=572
+  _globals['_BALANCECHANGEKIND']._serialized_start=1989
+  _globals['_BALANCECHANGEKIND']._serialized_end=2213
+  _globals['_BALANCESERVICEGETREQUEST']._serialized_start=62
+  _globals['_BALANCESERVICEGETREQUEST']._serialized_end=224
+  _globals['_BALANCEINSTANT']._serialized_start=226
+  _globals['_BALANCEINSTANT']._serialized_end=288
+  _globals['_LISTCHANGESREQUEST']._serialized_start=291
+  _globals['_LISTCHANGESREQUEST']._serialized_end=490
+  _globals['_BALANCECHANGE']._serialized_start=493
+  _globals['_BALANCECHANGE']._serialized_end=900
+  _globals['_BALANCEDIFFERENCE']._serialized_start=902
+  _globals['_BALANCEDIFFERENCE']._serialized_end=1022
+  _globals['_LISTCHANGESRESPONSE']._serialized_start=1025
+  _globals['_LISTCHANGESRESPONSE']._serialized_end=1285
+  _globals['_GRANTBALANCE']._serialized_start=1288
+  _globals['_GRANTBALANCE']._serialized_end=1483
+  _globals['_ASSETBALANCE']._serialized_start=1486
+  _globals['_ASSETBALANCE']._serialized_end=1839
+  _globals['_BALANCESERVICEGETRESPONSE']._serialized_start=1842
+  _globals['_BALANCESERVICEGETRESPONSE']._serialized_end=1986
+  _globals['_BALANCESERVICE']._serialized_start=2216
+  _globals['_BALANCESERVICE']._serialized_end=2392
 # @@protoc_insertion_point(module_scope)

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from ledger.v1 import types_pb2 as _types_pb2
 import builtins as _builtins
 import sys
@@ -19,6 +20,42 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _BalanceChangeKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _BalanceChangeKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_BalanceChangeKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    BALANCE_CHANGE_KIND_UNSPECIFIED: _BalanceChangeKind.ValueType  # 0
+    """Never sent."""
+    BALANCE_CHANGE_KIND_POSTED: _BalanceChangeKind.ValueType  # 1
+    """A posted transfer."""
+    BALANCE_CHANGE_KIND_HELD: _BalanceChangeKind.ValueType  # 2
+    """A slice was reserved by a hold."""
+    BALANCE_CHANGE_KIND_RELEASED: _BalanceChangeKind.ValueType  # 3
+    """A slice was given back as its hold was captured, released or expired."""
+    BALANCE_CHANGE_KIND_GRANT: _BalanceChangeKind.ValueType  # 4
+    """A grant took effect or ended, without a transfer: its units count now, or no more."""
+    BALANCE_CHANGE_KIND_OVERDRAFT_LIMIT: _BalanceChangeKind.ValueType  # 5
+    """The overdraft's limit changed."""
+
+class BalanceChangeKind(_BalanceChangeKind, metaclass=_BalanceChangeKindEnumTypeWrapper):
+    """What kind of change moved a balance."""
+
+BALANCE_CHANGE_KIND_UNSPECIFIED: BalanceChangeKind.ValueType  # 0
+"""Never sent."""
+BALANCE_CHANGE_KIND_POSTED: BalanceChangeKind.ValueType  # 1
+"""A posted transfer."""
+BALANCE_CHANGE_KIND_HELD: BalanceChangeKind.ValueType  # 2
+"""A slice was reserved by a hold."""
+BALANCE_CHANGE_KIND_RELEASED: BalanceChangeKind.ValueType  # 3
+"""A slice was given back as its hold was captured, released or expired."""
+BALANCE_CHANGE_KIND_GRANT: BalanceChangeKind.ValueType  # 4
+"""A grant took effect or ended, without a transfer: its units count now, or no more."""
+BALANCE_CHANGE_KIND_OVERDRAFT_LIMIT: BalanceChangeKind.ValueType  # 5
+"""The overdraft's limit changed."""
+Global___BalanceChangeKind: _TypeAlias = BalanceChangeKind  # noqa: Y015
+
 @_typing.final
 class BalanceServiceGetRequest(_message.Message):
     """Names one account."""
@@ -29,6 +66,9 @@ class BalanceServiceGetRequest(_message.Message):
     ACCOUNT_FIELD_NUMBER: _builtins.int
     PRODUCT_FIELD_NUMBER: _builtins.int
     MIN_POSITION_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
+    KNOWN_AT_US_FIELD_NUMBER: _builtins.int
+    GRANT_ID_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     account: _builtins.str
@@ -37,6 +77,18 @@ class BalanceServiceGetRequest(_message.Message):
     """Also show what is applicable to this product, at most 128 bytes; empty = to none."""
     min_position: _builtins.str
     """Answer from this position or a later one; empty = from what is durable."""
+    effective_at_us: _builtins.int
+    """Show the balance as of this instant, in microseconds; 0 = `known_at_us` where that is given,
+    else now. Not in the future.
+    """
+    known_at_us: _builtins.int
+    """Show what was known at this instant: what was recorded by then, in microseconds; 0 = all that
+    the read models know. Not in the future.
+    """
+    grant_id: _builtins.str
+    """Show this grant alone, as of these instants; empty = all of the account's. `account` may be
+    empty then.
+    """
     def __init__(
         self,
         *,
@@ -44,14 +96,325 @@ class BalanceServiceGetRequest(_message.Message):
         account: _builtins.str = ...,
         product: _builtins.str = ...,
         min_position: _builtins.str = ...,
+        effective_at_us: _builtins.int = ...,
+        known_at_us: _builtins.int = ...,
+        grant_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "min_position", b"min_position", "product", b"product", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "effective_at_us", b"effective_at_us", "grant_id", b"grant_id", "known_at_us", b"known_at_us", "min_position", b"min_position", "product", b"product", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BalanceServiceGetRequest: _TypeAlias = BalanceServiceGetRequest  # noqa: Y015
+
+@_typing.final
+class BalanceInstant(_message.Message):
+    """As of which instant, and as known at which."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
+    KNOWN_AT_US_FIELD_NUMBER: _builtins.int
+    effective_at_us: _builtins.int
+    """As of this instant, in microseconds; 0 = `known_at_us` where that is given, else now."""
+    known_at_us: _builtins.int
+    """What was recorded by this instant, in microseconds; 0 = all that the read models know."""
+    def __init__(
+        self,
+        *,
+        effective_at_us: _builtins.int = ...,
+        known_at_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_at_us", b"effective_at_us", "known_at_us", b"known_at_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BalanceInstant: _TypeAlias = BalanceInstant  # noqa: Y015
+
+@_typing.final
+class ListChangesRequest(_message.Message):
+    """Names an account and two instants."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    MIN_POSITION_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    account: _builtins.str
+    """Id or alias of the account, 1 to 128 bytes."""
+    page_size: _builtins.int
+    """Changes a page, 0 = 100, at most 1,000."""
+    page_token: _builtins.str
+    """What the page before answered; empty = the first page."""
+    min_position: _builtins.str
+    """Answer from this position or a later one; empty = from what the read models know."""
+    @_builtins.property
+    def before(self) -> Global___BalanceInstant:
+        """The first balance; absent = before anything happened."""
+
+    @_builtins.property
+    def after(self) -> Global___BalanceInstant:
+        """The second balance; absent = now, as known by the read models."""
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        account: _builtins.str = ...,
+        before: Global___BalanceInstant | None = ...,
+        after: Global___BalanceInstant | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        min_position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "after", b"after", "before", b"before", "min_position", b"min_position", "page_size", b"page_size", "page_token", b"page_token", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListChangesRequest: _TypeAlias = ListChangesRequest  # noqa: Y015
+
+@_typing.final
+class BalanceChange(_message.Message):
+    """One thing that the second balance counts and the first does not, or the other way round."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    REMOVED_FIELD_NUMBER: _builtins.int
+    GRANT_ID_FIELD_NUMBER: _builtins.int
+    SHARD_FIELD_NUMBER: _builtins.int
+    ENTRY_SEQ_FIELD_NUMBER: _builtins.int
+    LINE_FIELD_NUMBER: _builtins.int
+    DEBIT_ACCOUNT_FIELD_NUMBER: _builtins.int
+    CREDIT_ACCOUNT_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
+    RECORDED_AT_US_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    USAGE_ID_FIELD_NUMBER: _builtins.int
+    STATE_BEFORE_FIELD_NUMBER: _builtins.int
+    STATE_AFTER_FIELD_NUMBER: _builtins.int
+    kind: Global___BalanceChangeKind.ValueType
+    """What it is."""
+    asset: _builtins.str
+    """Code of the asset."""
+    scale: _builtins.int
+    """Scale of `asset`, 0 to 18."""
+    amount: _builtins.str
+    """What it adds to `available`: a decimal string in minor units, negative where it takes."""
+    removed: _builtins.bool
+    """The first balance counts it and the second does not: `amount` takes it back."""
+    grant_id: _builtins.str
+    """Id of the grant whose units it moved; empty = none."""
+    shard: _builtins.int
+    """The shard of the entry, of a transfer."""
+    entry_seq: _builtins.int
+    """The entry's number in its shard, of a transfer."""
+    line: _builtins.int
+    """Which transfer of the entry, from 0."""
+    debit_account: _builtins.str
+    """The book account that is debited, of a transfer."""
+    credit_account: _builtins.str
+    """The book account that is credited, of a transfer."""
+    effective_at_us: _builtins.int
+    """When the transfer took effect, in microseconds."""
+    recorded_at_us: _builtins.int
+    """When it was recorded, in microseconds."""
+    source: _builtins.str
+    """Source of the usage event that it belongs to; empty = of none, or erased."""
+    usage_id: _builtins.str
+    """Id of that usage event."""
+    state_before: _types_pb2.GrantState.ValueType
+    """State of the grant in the first balance; 0 = it was not known then."""
+    state_after: _types_pb2.GrantState.ValueType
+    """State of the grant in the second."""
+    def __init__(
+        self,
+        *,
+        kind: Global___BalanceChangeKind.ValueType = ...,
+        asset: _builtins.str = ...,
+        scale: _builtins.int = ...,
+        amount: _builtins.str = ...,
+        removed: _builtins.bool = ...,
+        grant_id: _builtins.str = ...,
+        shard: _builtins.int = ...,
+        entry_seq: _builtins.int = ...,
+        line: _builtins.int = ...,
+        debit_account: _builtins.str = ...,
+        credit_account: _builtins.str = ...,
+        effective_at_us: _builtins.int = ...,
+        recorded_at_us: _builtins.int = ...,
+        source: _builtins.str = ...,
+        usage_id: _builtins.str = ...,
+        state_before: _types_pb2.GrantState.ValueType = ...,
+        state_after: _types_pb2.GrantState.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "asset", b"asset", "credit_account", b"credit_account", "debit_account", b"debit_account", "effective_at_us", b"effective_at_us", "entry_seq", b"entry_seq", "grant_id", b"grant_id", "kind", b"kind", "line", b"line", "recorded_at_us", b"recorded_at_us", "removed", b"removed", "scale", b"scale", "shard", b"shard", "source", b"source", "state_after", b"state_after", "state_before", b"state_before", "usage_id", b"usage_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BalanceChange: _TypeAlias = BalanceChange  # noqa: Y015
+
+@_typing.final
+class BalanceDifference(_message.Message):
+    """`available` of one asset in both balances. Amounts are decimal strings in minor units."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    AVAILABLE_BEFORE_FIELD_NUMBER: _builtins.int
+    AVAILABLE_AFTER_FIELD_NUMBER: _builtins.int
+    DIFFERENCE_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    """Code of the asset."""
+    scale: _builtins.int
+    """Scale of `asset`, 0 to 18."""
+    available_before: _builtins.str
+    """In the first balance."""
+    available_after: _builtins.str
+    """In the second."""
+    difference: _builtins.str
+    """The second less the first: what the changes of all pages add up to."""
+    def __init__(
+        self,
+        *,
+        asset: _builtins.str = ...,
+        scale: _builtins.int = ...,
+        available_before: _builtins.str = ...,
+        available_after: _builtins.str = ...,
+        difference: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "available_after", b"available_after", "available_before", b"available_before", "difference", b"difference", "scale", b"scale"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BalanceDifference: _TypeAlias = BalanceDifference  # noqa: Y015
+
+@_typing.final
+class ListChangesResponse(_message.Message):
+    """A page of changes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    CHANGES_FIELD_NUMBER: _builtins.int
+    DIFFERENCES_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """Id of the account."""
+    next_page_token: _builtins.str
+    """The token of the next page; empty = the last one."""
+    position: _builtins.str
+    """The position that the read models stood at."""
+    @_builtins.property
+    def changes(self) -> _containers.RepeatedCompositeFieldContainer[Global___BalanceChange]:
+        """Transfers in the order recorded, then what changed without one."""
+
+    @_builtins.property
+    def differences(self) -> _containers.RepeatedCompositeFieldContainer[Global___BalanceDifference]:
+        """One difference an asset, ascending by code, the same on every page."""
+
+    @_builtins.property
+    def before(self) -> Global___BalanceInstant:
+        """The first balance's instants; absent = before anything happened."""
+
+    @_builtins.property
+    def after(self) -> Global___BalanceInstant:
+        """The second balance's instants."""
+
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        changes: _abc.Iterable[Global___BalanceChange] | None = ...,
+        differences: _abc.Iterable[Global___BalanceDifference] | None = ...,
+        before: Global___BalanceInstant | None = ...,
+        after: Global___BalanceInstant | None = ...,
+        next_page_token: _builtins.str = ...,
+        position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "after", b"after", "before", b"before", "changes", b"changes", "differences", b"differences", "next_page_token", b"next_page_token", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListChangesResponse: _TypeAlias = ListChangesResponse  # noqa: Y015
+
+@_typing.final
+class GrantBalance(_message.Message):
+    """A grant as of an instant. Amounts are decimal strings in minor units of the grant's asset."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GRANT_ID_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    DRAWN_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    RETURNED_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_US_FIELD_NUMBER: _builtins.int
+    grant_id: _builtins.str
+    """Id of the grant."""
+    amount: _builtins.str
+    """What was issued."""
+    drawn: _builtins.str
+    """What usage and repaid advances had drawn, less what corrections gave back."""
+    held: _builtins.str
+    """What open holds reserved."""
+    left: _builtins.str
+    """What was left, held parts included, whether or not it could still be drawn."""
+    returned: _builtins.str
+    """What had been taken back, expired, or gone elsewhere."""
+    state: _types_pb2.GrantState.ValueType
+    """Its state."""
+    effective_at_us: _builtins.int
+    """When it takes effect, in microseconds."""
+    expires_at_us: _builtins.int
+    """When it expires, in microseconds; 0 = never."""
+    def __init__(
+        self,
+        *,
+        grant_id: _builtins.str = ...,
+        amount: _builtins.str = ...,
+        drawn: _builtins.str = ...,
+        held: _builtins.str = ...,
+        left: _builtins.str = ...,
+        returned: _builtins.str = ...,
+        state: _types_pb2.GrantState.ValueType = ...,
+        effective_at_us: _builtins.int = ...,
+        expires_at_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "drawn", b"drawn", "effective_at_us", b"effective_at_us", "expires_at_us", b"expires_at_us", "grant_id", b"grant_id", "held", b"held", "left", b"left", "returned", b"returned", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GrantBalance: _TypeAlias = GrantBalance  # noqa: Y015
 
 @_typing.final
 class AssetBalance(_message.Message):
@@ -68,6 +431,12 @@ class AssetBalance(_message.Message):
     ADVANCE_FIELD_NUMBER: _builtins.int
     OVERAGE_FIELD_NUMBER: _builtins.int
     GRANTS_FIELD_NUMBER: _builtins.int
+    CREDITS_POSTED_FIELD_NUMBER: _builtins.int
+    DEBITS_POSTED_FIELD_NUMBER: _builtins.int
+    EXPIRED_UNPOSTED_FIELD_NUMBER: _builtins.int
+    OVERDRAFT_LIMIT_FIELD_NUMBER: _builtins.int
+    OVERAGE_POSTED_FIELD_NUMBER: _builtins.int
+    PAST_GRANTS_FIELD_NUMBER: _builtins.int
     asset: _builtins.str
     """Code of the asset."""
     scale: _builtins.int
@@ -83,15 +452,39 @@ class AssetBalance(_message.Message):
     shares, of which others may draw too.
     """
     pending: _builtins.str
-    """What open holds reserve, from whichever pot."""
+    """What open holds reserve, from whichever pot; in a balance of the past, of the account's advance
+    and of the grants that it may draw, whoever holds it.
+    """
     advance: _builtins.str
     """What is owed in advance (overdraft, and excess = owe)."""
     overage: _builtins.str
-    """Overage billed to the payer in the present period, a calendar month in UTC."""
+    """Overage billed to the payer in the present period, a calendar month in UTC; empty in a balance
+    of the past: see `overage_posted`.
+    """
+    credits_posted: _builtins.str
+    """Of a balance of the past: credits posted to the grants that had taken effect. `available` =
+    credits_posted - debits_posted - pending - expired_unposted + overdraft_limit - advance.
+    """
+    debits_posted: _builtins.str
+    """Of a balance of the past: debits posted to those grants."""
+    expired_unposted: _builtins.str
+    """Of a balance of the past: what was left and not held in grants that had expired or been voided,
+    and was not posted as such yet.
+    """
+    overdraft_limit: _builtins.str
+    """Of a balance of the past: the overdraft's limit by the policy in force then."""
+    overage_posted: _builtins.str
+    """Of a balance of the past: overage posted on this account as the payer, of all periods."""
     @_builtins.property
     def grants(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Grant]:
         """The grants that make up `granted`, those that ancestors share included, in drawdown order; at
-        most 1,000, see GrantService.List for all.
+        most 1,000, see GrantService.List for all. Empty in a balance of the past: see `past_grants`.
+        """
+
+    @_builtins.property
+    def past_grants(self) -> _containers.RepeatedCompositeFieldContainer[Global___GrantBalance]:
+        """Of a balance of the past: every grant that was known, in the order issued, then those that
+        ancestors share; at most 1,000.
         """
 
     def __init__(
@@ -106,10 +499,16 @@ class AssetBalance(_message.Message):
         advance: _builtins.str = ...,
         overage: _builtins.str = ...,
         grants: _abc.Iterable[_types_pb2.Grant] | None = ...,
+        credits_posted: _builtins.str = ...,
+        debits_posted: _builtins.str = ...,
+        expired_unposted: _builtins.str = ...,
+        overdraft_limit: _builtins.str = ...,
+        overage_posted: _builtins.str = ...,
+        past_grants: _abc.Iterable[Global___GrantBalance] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["advance", b"advance", "applicable", b"applicable", "asset", b"asset", "available", b"available", "granted", b"granted", "grants", b"grants", "overage", b"overage", "pending", b"pending", "scale", b"scale"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advance", b"advance", "applicable", b"applicable", "asset", b"asset", "available", b"available", "credits_posted", b"credits_posted", "debits_posted", b"debits_posted", "expired_unposted", b"expired_unposted", "granted", b"granted", "grants", b"grants", "overage", b"overage", "overage_posted", b"overage_posted", "overdraft_limit", b"overdraft_limit", "past_grants", b"past_grants", "pending", b"pending", "scale", b"scale"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -125,12 +524,15 @@ class BalanceServiceGetResponse(_message.Message):
     BALANCES_FIELD_NUMBER: _builtins.int
     AS_OF_US_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
+    KNOWN_AT_US_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """Id of the account."""
     as_of_us: _builtins.int
     """The instant that the answer is as of, in microseconds."""
     position: _builtins.str
     """The position that the answer is as of."""
+    known_at_us: _builtins.int
+    """Of a balance of the past: what was recorded by this instant is in it, in microseconds."""
     @_builtins.property
     def balances(self) -> _containers.RepeatedCompositeFieldContainer[Global___AssetBalance]:
         """One balance an asset that the account ever used, ascending by code."""
@@ -142,10 +544,11 @@ class BalanceServiceGetResponse(_message.Message):
         balances: _abc.Iterable[Global___AssetBalance] | None = ...,
         as_of_us: _builtins.int = ...,
         position: _builtins.str = ...,
+        known_at_us: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "as_of_us", b"as_of_us", "balances", b"balances", "position", b"position"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "as_of_us", b"as_of_us", "balances", b"balances", "known_at_us", b"known_at_us", "position", b"position"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

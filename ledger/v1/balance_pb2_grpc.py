@@ -40,6 +40,11 @@ class BalanceServiceStub:
                 request_serializer=ledger_dot_v1_dot_balance__pb2.BalanceServiceGetRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_balance__pb2.BalanceServiceGetResponse.FromString,
                 _registered_method=True)
+        self.ListChanges = channel.unary_unary(
+                '/ledger.v1.BalanceService/ListChanges',
+                request_serializer=ledger_dot_v1_dot_balance__pb2.ListChangesRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_balance__pb2.ListChangesResponse.FromString,
+                _registered_method=True)
 
 
 class BalanceServiceServicer:
@@ -47,7 +52,17 @@ class BalanceServiceServicer:
     """
 
     def Get(self, request, context):
-        """Shows the balances of one account, from durable state.
+        """Shows the balances of one account: those of now from durable state; those as of any instant, as
+        known at any other, from the read models.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListChanges(self, request, context):
+        """Lists what made the difference between two balances of one account: the transfers that one of
+        them counts and the other does not, and what changed without a transfer. All pages together add
+        up to the difference exactly.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -60,6 +75,11 @@ def add_BalanceServiceServicer_to_server(servicer, server):
                     servicer.Get,
                     request_deserializer=ledger_dot_v1_dot_balance__pb2.BalanceServiceGetRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_balance__pb2.BalanceServiceGetResponse.SerializeToString,
+            ),
+            'ListChanges': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListChanges,
+                    request_deserializer=ledger_dot_v1_dot_balance__pb2.ListChangesRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_balance__pb2.ListChangesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +110,33 @@ class BalanceService:
             '/ledger.v1.BalanceService/Get',
             ledger_dot_v1_dot_balance__pb2.BalanceServiceGetRequest.SerializeToString,
             ledger_dot_v1_dot_balance__pb2.BalanceServiceGetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListChanges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.BalanceService/ListChanges',
+            ledger_dot_v1_dot_balance__pb2.ListChangesRequest.SerializeToString,
+            ledger_dot_v1_dot_balance__pb2.ListChangesResponse.FromString,
             options,
             channel_credentials,
             insecure,

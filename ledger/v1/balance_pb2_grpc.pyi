@@ -34,7 +34,14 @@ class BalanceServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> BalanceServiceAsyncStub: ...
     Get: _grpc.UnaryUnaryMultiCallable[_balance_pb2.BalanceServiceGetRequest, _balance_pb2.BalanceServiceGetResponse]
-    """Shows the balances of one account, from durable state."""
+    """Shows the balances of one account: those of now from durable state; those as of any instant, as
+    known at any other, from the read models.
+    """
+    ListChanges: _grpc.UnaryUnaryMultiCallable[_balance_pb2.ListChangesRequest, _balance_pb2.ListChangesResponse]
+    """Lists what made the difference between two balances of one account: the transfers that one of
+    them counts and the other does not, and what changed without a transfer. All pages together add
+    up to the difference exactly.
+    """
 
 @_typing.type_check_only
 class BalanceServiceAsyncStub(BalanceServiceStub):
@@ -42,7 +49,14 @@ class BalanceServiceAsyncStub(BalanceServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Get: _aio.UnaryUnaryMultiCallable[_balance_pb2.BalanceServiceGetRequest, _balance_pb2.BalanceServiceGetResponse]  # type: ignore[assignment]
-    """Shows the balances of one account, from durable state."""
+    """Shows the balances of one account: those of now from durable state; those as of any instant, as
+    known at any other, from the read models.
+    """
+    ListChanges: _aio.UnaryUnaryMultiCallable[_balance_pb2.ListChangesRequest, _balance_pb2.ListChangesResponse]  # type: ignore[assignment]
+    """Lists what made the difference between two balances of one account: the transfers that one of
+    them counts and the other does not, and what changed without a transfer. All pages together add
+    up to the difference exactly.
+    """
 
 class BalanceServiceServicer(metaclass=_abc_1.ABCMeta):
     """Shows balances."""
@@ -53,6 +67,19 @@ class BalanceServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _balance_pb2.BalanceServiceGetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_balance_pb2.BalanceServiceGetResponse, _abc.Awaitable[_balance_pb2.BalanceServiceGetResponse]]:
-        """Shows the balances of one account, from durable state."""
+        """Shows the balances of one account: those of now from durable state; those as of any instant, as
+        known at any other, from the read models.
+        """
+
+    @_abc_1.abstractmethod
+    def ListChanges(
+        self,
+        request: _balance_pb2.ListChangesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_balance_pb2.ListChangesResponse, _abc.Awaitable[_balance_pb2.ListChangesResponse]]:
+        """Lists what made the difference between two balances of one account: the transfers that one of
+        them counts and the other does not, and what changed without a transfer. All pages together add
+        up to the difference exactly.
+        """
 
 def add_BalanceServiceServicer_to_server(servicer: BalanceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

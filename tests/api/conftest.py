@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from ledger.journal.storage import MemoryStorage, PostgresStorage
+from ledger.projections.as_of import History
 from tests.api import served as api
 
 
@@ -30,7 +31,7 @@ async def stored(database: str) -> AsyncIterator[api.Served]:
     """On a fresh database, with the card of `served.card`."""
     storage = await PostgresStorage.open(database, 4)
     try:
-        async with api.served(storage) as caller:
+        async with api.served(storage, history=History(storage.pool)) as caller:
             await caller.priced()
             yield caller
     finally:

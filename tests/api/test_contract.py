@@ -72,6 +72,7 @@ def test_statuses_that_stock_clients_retry_are_those_that_were_certainly_not_app
         "NOT_OWNER",
         "LEASE_LAPSED",
         "OWNER_UNREACHABLE",
+        "READ_MODELS_BEHIND",
     }
     assert all(TABLE[reason].retryable for reason in unavailable)
     assert TABLE["OUTCOME_UNKNOWN"].code == grpc.StatusCode.UNKNOWN

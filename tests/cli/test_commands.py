@@ -9,6 +9,7 @@ import grpc
 import pytest
 
 from cli.processes import Server, drawdown
+from ledger.cli.output import instant
 from ledger.v1 import account_pb2, account_pb2_grpc, grant_pb2, grant_pb2_grpc, types_pb2
 
 
@@ -98,6 +99,29 @@ def test_a_balance_for_scripts(server: Server, account: str) -> None:
     assert done.returncode == 0, done.stderr
     [balance] = json.loads(done.stdout)["balances"]
     assert (balance["available"], balance["scale"]) == ("25000000000", 9)
+
+
+def test_a_balance_of_the_past_and_what_made_the_difference(server: Server, account: str) -> None:
+    address = ("--address", server.address)
+    known = json.loads(drawdown("balance", account, "--json", *address).stdout)["as_of_us"]
+    at = instant(int(known))
+    arguments = ["balance", account, "--grants", "--as-of", at, "--known-at", at, *address]
+    done = drawdown(*arguments)
+    assert done.returncode == 0, done.stderr
+    assert "as known at" in done.stdout
+    assert " 25 " in done.stdout
+    [balance] = json.loads(drawdown(*arguments, "--json").stdout)["balances"]
+    assert (balance["available"], balance["past_grants"][0]["drawn"]) == ("25000000000", "0")
+    done = drawdown("changes", account, *address)
+    assert done.returncode == 0, done.stderr
+    assert "posted" in done.stdout
+    found = json.loads(drawdown("changes", account, "--to", at, "--json", *address).stdout)
+    assert found["differences"][0]["difference"] == "25000000000"
+    early = drawdown("balance", account, "--as-of", "1999-01-01T00:00:00Z", *address)
+    assert "no asset was ever used" not in early.stdout
+    assert early.returncode == 0, early.stderr
+    future = drawdown("balance", account, "--as-of", "2999-01-01", *address)
+    assert (future.returncode, "IN_FUTURE" in future.stderr) == (1, True)
 
 
 def test_an_unknown_account_is_refused_with_its_reason(server: Server) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from ledger.client import DrawdownClient
+from ledger.client import DrawdownClient, UsageEvent
 from ledger.v1.account_pb2 import ACCOUNT_STATE_OPEN, COMPARATOR_STRIPE_1
 from ledger.v1.types_pb2 import GRANT_KIND_PROMOTIONAL
 from rating.v1.card_pb2 import Meter, PriceRow, RateCard
@@ -18,6 +18,7 @@ from rating.v1.pricing_pb2 import ASSET_KIND_CREDIT, ASSET_KIND_MONEY
 from tests.crash.processes import ServerProcess
 
 README = Path(__file__).parents[2] / "README.md"
+TIME_MACHINE = README.parent / "docs" / "time-machine.md"
 CONCEPTS = README.parent / "docs" / "concepts.md"
 RECURRING = README.parent / "docs" / "recurring.md"
 HOLDS = README.parent / "docs" / "holds.md"
@@ -160,6 +161,38 @@ async def test_the_example_of_an_accounts_standing_runs(
     finally:
         server.stop()
     assert capsys.readouterr().out.splitlines() == re.findall(r"print\(.*\)  # (.*)", code)
+
+
+async def test_the_example_of_a_past_balance_runs(
+    database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    found = re.search(r"```python\n(.*?)```", TIME_MACHINE.read_text(), re.DOTALL)
+    assert found is not None
+    names: dict[str, Any] = {"UsageEvent": UsageEvent}
+    body = textwrap.indent(found.group(1), "    ")
+    exec(compile(f"async def example(ledger):\n{body}", "time-machine.md", "exec"), names)
+    server = ServerProcess(database, tmp_path / "server.log", projector=True)
+    server.start()
+    try:
+        await server.ready()
+        async with DrawdownClient(server.address, tenant="default", source="docs") as ledger:
+            await ledger.create_asset("credit", 6, kind=ASSET_KIND_CREDIT)
+            await ledger.publish_rate_card(
+                RateCard(
+                    name="default",
+                    asset="credit",
+                    asset_scale=6,
+                    meters=[Meter(quantity="output_tokens")],
+                    rows=[PriceRow(product="chat", quantity="output_tokens", price="0.002")],
+                )
+            )
+            await ledger.create_account("acme")
+            await ledger.issue_grant("acme", "credit", 10_000_000, kind=GRANT_KIND_PROMOTIONAL)
+            await names["example"](ledger)
+    finally:
+        server.stop()
+    said = re.findall(r"print\(.*\)  # (.*)", found.group(1))
+    assert capsys.readouterr().out.splitlines() == said
 
 
 def test_every_relative_link_leads_somewhere() -> None:

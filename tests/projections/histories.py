@@ -11,11 +11,13 @@ from dataclasses import dataclass, field
 from random import Random
 from typing import Any, NamedTuple
 
+from msgspec.structs import replace
+
 from ledger.api.balance_service import _balance
 from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.limits import DAY_US, HOUR_US, MINUTE_US, SECOND_US
-from ledger.core.outcomes import Known, Refusal
+from ledger.core.outcomes import Known, Refusal, locator_of
 from ledger.core.upcast import UPCASTS
 from ledger.journal.codec import BatchCodec, PrivateRecords, encode_private
 from ledger.journal.postgres import PostgresJournal
@@ -62,6 +64,7 @@ class History:
     requests: int = 0
     holds: list[tuple[int, int]] = field(default_factory=list)  # account, number
     grants: list[tuple[int, int]] = field(default_factory=list)
+    used: list[c.Original] = field(default_factory=list)
     live: list[Live] = field(default_factory=list)
 
     def open(self) -> None:
@@ -81,8 +84,8 @@ class History:
     def go_on(self, steps: int) -> None:
         for _ in range(steps):
             verb = self.random.choices(
-                ("usage", "grant", "hold", "end", "void", "policy", "clock"),
-                (40, 6, 14, 14, 1, 2, 18),
+                ("usage", "reverse", "grant", "hold", "end", "void", "policy", "clock"),
+                (40, 5, 6, 14, 14, 1, 2, 18),
             )[0]
             getattr(self, verb)()
 
@@ -90,7 +93,24 @@ class History:
         pick, at = self.random, self.core.now
         at += pick.choice([4 * MINUTE_US, *[-age for age in AGES]])
         shape = self.core.shape(pick.choice(PRODUCTS), "tokens")
-        self.ask(c.RecordUsage, pick.choice(ACCOUNTS), shape, (pick.randint(1, 9),), at, c.NO_NAMES)
+        account, amount = pick.choice(ACCOUNTS), pick.randint(1, 9)
+        recorded = self.ask(c.RecordUsage, account, shape, (amount,), at, c.NO_NAMES)
+        if isinstance(recorded, e.UsageRecorded):
+            batch = self.core.batches[-1][1]
+            index = next(n for n, each in enumerate(batch) if each is recorded)
+            locator = locator_of(self.core.state.batch_seq, index)
+            entry_seq = self.core.state.first_event + index
+            self.used.append(c.Original(locator, entry_seq, recorded, batch[recorded.plan]))
+
+    def reverse(self) -> None:
+        """Give some usage back, also where the grant that paid has ended meanwhile."""
+        if self.used:
+            pick = self.random
+            original = pick.choice(self.used)
+            event = original.event
+            ended = pick.choice(list(e.EndedGrants))
+            some = (pick.randint(1, event.quantities[0]),) if pick.random() < 0.5 else ()
+            self.ask(c.ReverseUsage, event.account, original, some, 0, ended)
 
     def grant(self) -> None:
         pick, now = self.random, self.core.now
@@ -132,7 +152,11 @@ class History:
             self.ask(c.ReleaseHold, account, number)
             return
         at = pick.choice([0, *[self.core.now - age for age in AGES], self.core.now + MINUTE_US])
-        self.ask(c.CaptureHold, account, number, ("tokens",), (pick.randint(1, 40),), at)
+        keep = pick.random() < 0.4
+        if keep:
+            self.holds.append((account, number))
+        used = (pick.randint(1, 15 if keep else 40),)
+        self.ask(c.CaptureHold, account, number, ("tokens",), used, at, c.NO_NAMES, b"", keep)
 
     def void(self) -> None:
         if self.grants:
@@ -231,7 +255,7 @@ class Truth:
         self.voided: dict[int, int] = {}
         self.policies: list[tuple[int, e.AccountPolicy, int]] = []
         self.advances: dict[int, int] = {}  # account -> book
-        self._holds: dict[int, e.HoldAuthorized] = {}
+        self._holds: dict[int, tuple[int, list[e.Slice]]] = {}  # since when, what is left
         for recorded_at, events in batches:
             for event in CODEC.decode(CODEC.encode(events)) if events else ():
                 self._take(event, recorded_at)
@@ -250,20 +274,28 @@ class Truth:
                 self._repay(event.book, event.backfills, now)
             case e.GrantStarted():
                 self._repay(self.grants[event.grant][0].book, event.backfills, now)
+            case e.GrantRestored():
+                ended = self.grants[event.of][0]
+                terms = {"grant": event.grant, "book": event.book, "expires_at": event.expires_at}
+                self.grants[event.grant] = (replace(ended, **terms), now)
+            case e.UsageReversed():
+                for piece in event.given_back:
+                    self._move(piece.book, piece.amount, 0, event.effective_at, now)
             case e.GrantVoided():
                 self.voided.setdefault(event.grant, now)
                 self._move(self.grants[event.grant][0].book, -event.amount, 0, now, now)
             case e.GrantExpired():
                 self._move(self.grants[event.grant][0].book, -event.amount, 0, now, now)
             case e.HoldAuthorized():
-                self._holds[event.hold] = event
+                self._holds[event.hold] = (event.effective_at, list(event.slices))
                 for piece in event.slices:
                     self._move(piece.book, 0, piece.amount, now, now)
             case e.HoldReleased() | e.HoldExpired():
                 self._release(event.hold, now, now)
             case e.UsageRecorded():
                 if event.hold and not event.late:
-                    self._release(event.hold, event.effective_at, now)
+                    taken = event.taken if isinstance(event, e.UsageCaptured) else None
+                    self._release(event.hold, event.effective_at, now, taken)
                 for piece in event.slices:
                     self._move(piece.book, -piece.amount, 0, event.effective_at, now)
 
@@ -276,6 +308,21 @@ class Truth:
         hold = self._holds.pop(number)
         for piece in hold.slices:
             self._move(piece.book, 0, -piece.amount, max(at, hold.effective_at), now)
+
+    def _release(
+        self, number: int, at: int, now: int, taken: tuple[int, ...] | None = None
+    ) -> None:
+        """All of a hold goes back, or what was `taken` of each of its slices."""
+        since, slices = self._holds.pop(number)
+        parts = [piece.amount for piece in slices] if taken is None else taken or [0] * len(slices)
+        for piece, part in zip(slices, parts, strict=True):
+            self._move(piece.book, 0, -part, max(at, since), now)
+        if taken is not None:
+            left = [
+                e.Slice(piece.pot, piece.book, piece.amount - part)
+                for piece, part in zip(slices, parts, strict=True)
+            ]
+            self._holds[number] = (since, left)
 
     def _move(self, book: int, posted: int, held: int, effective_at: int, now: int) -> None:
         # What was recorded before it takes effect counts from its recording on.
@@ -298,8 +345,8 @@ class Truth:
             voided = self.voided.get(number, point.settled_at + 1) <= point.settled_at
             ended = 0 < issued.expires_at <= point.effective_at
             if began and not ended and not voided:
-                granted += left[issued.book]
-                free = left[issued.book] - held.get(issued.book, 0)
+                granted += left.get(issued.book, 0)
+                free = left.get(issued.book, 0) - held.get(issued.book, 0)
                 available += free
                 applicable += free if not issued.products or product in issued.products else 0
         advance = self.advances.get(account, 0)

@@ -9,10 +9,6 @@ SET LOCAL jit = off
 -- Where a shard's read models stand: all that was recorded until then is in them.
 SELECT entries, recorded_at FROM projection.checkpoint WHERE shard = $1
 
--- name: account
--- Since when an account is open.
-SELECT created_at FROM projection.accounts WHERE tenant = $1 AND shard = $2 AND account = $3
-
 -- name: policy
 -- The policy that was in force at an instant.
 SELECT policy::text FROM projection.account_policies
@@ -20,13 +16,21 @@ WHERE tenant = $1 AND shard = $2 AND account = $3 AND recorded_at <= $4
 ORDER BY version DESC LIMIT 1
 
 -- name: grants
--- An account's grants as far as they were recorded by an instant, in the order of issue; one of them
--- where $4 is not 0.
-SELECT number, ordinal, kind, asset, amount, effective_at, expires_at, products, book, state,
-       issued_at, settled_at
-FROM projection.grants
-WHERE tenant = $1 AND account = $2 AND issued_at <= $3 AND ($4::bigint = 0 OR number = $4::bigint)
-ORDER BY number
+-- The grants that an account may draw, as far as they were recorded by an instant: its own in the
+-- order of issue, then what its ancestors share; one of its own alone where $4 is not 0.
+WITH RECURSIVE holders (account, above) AS (
+    SELECT $2::bigint, 0
+    UNION ALL
+    SELECT a.parent, h.above + 1 FROM holders h
+    JOIN projection.accounts a ON a.tenant = $1 AND a.shard = $5 AND a.account = h.account
+    WHERE a.parent IS NOT NULL AND $4::bigint = 0
+)
+SELECT g.number, g.account, g.asset, g.amount, g.effective_at, g.expires_at, g.products, g.tags,
+       g.attributes::text, g.book, g.state, g.issued_at, g.settled_at
+FROM holders h
+JOIN projection.grants g ON g.tenant = $1 AND g.account = h.account AND (h.above = 0 OR g.shared)
+WHERE g.issued_at <= $3 AND ($4::bigint = 0 OR g.number = $4::bigint)
+ORDER BY h.above, g.number
 
 -- name: debts
 -- An account's advance and overage books.
@@ -163,9 +167,9 @@ SELECT recorded_at FROM projection.transfers
 WHERE tenant = $1 AND shard = $2 AND entry_seq = $3 AND line = $4
 
 -- name: books
--- What books are: their kind, owner and name, and of a grant's the account.
+-- What books are: their kind, owner and name; of a grant's (kinds $4) its account.
 SELECT b.book, b.kind, b.owner, b.name, coalesce(g.account, 0)
 FROM projection.books b
 LEFT JOIN projection.grants g
-    ON b.kind = 1 AND g.tenant = b.tenant AND g.shard = b.shard AND g.number = b.owner
+    ON b.kind = ANY($4::smallint[]) AND g.tenant = b.tenant AND g.shard = b.shard AND g.number = b.owner
 WHERE b.tenant = $1 AND b.shard = $2 AND b.book = ANY($3::bigint[])
