@@ -1,4 +1,5 @@
-"""Ids that the ledger mints, of holds, grants and recurring grants: opaque, and checked at once.
+"""Ids that the ledger mints, of holds, grants, recurring grants and bills: opaque, and checked at
+once.
 
 An id embeds shard, account number and number, so any server finds its family without a table. Two
 check bytes catch what was cut or mistyped; they are no secret, and tenancy is checked apart.
@@ -20,6 +21,7 @@ _CHARS: Final = 27  # (18 + 2 bytes) in base64 without padding
 HOLD: Final = "hold"
 GRANT: Final = "grant"
 RECURRING: Final = "recurring_grant"
+BILL: Final = "bill"
 _UNKNOWN: Final = {
     HOLD: "HOLD_UNKNOWN",
     GRANT: "GRANT_UNKNOWN",
@@ -36,7 +38,7 @@ class MintedId(NamedTuple):
 
 
 def mint(kind: str, shard: int, account: int, number: int) -> str:
-    """The id of a hold, grant or recurring grant."""
+    """The id of a hold, grant, recurring grant or bill."""
     body = _PACKED.pack(shard, account, number)
     check = _CHECK.pack(crc32(body, crc32(kind.encode())) & 0xFFFF)
     return f"{kind}_{urlsafe_b64encode(body + check).rstrip(b'=').decode()}"

@@ -13,6 +13,7 @@ from ledger.api.forward import Forwarder
 from ledger.api.forward_all import gather_parts, read_owned
 from ledger.api.ids import GRANT, HOLD, RECURRING, mint
 from ledger.api.limits import Checked
+from ledger.api.payment_service import bill_id
 from ledger.api.positions import decode_position, encode_position, position_of
 from ledger.api.proofs import ProofCalls
 from ledger.api.render_decision import (
@@ -25,6 +26,7 @@ from ledger.api.render_decision import (
 from ledger.api.replies import Outcomes
 from ledger.core.commands import AbandonRequest, Names
 from ledger.core.events import (
+    AccountBilled,
     AccountClosed,
     AccountClosedOut,
     AccountCreated,
@@ -35,11 +37,18 @@ from ledger.core.events import (
     AccountUnfrozen,
     AuthorizeDenied,
     BalanceAdjusted,
+    CreditNoteIssued,
+    GrantCancelled,
+    GrantChargedBack,
     GrantIssued,
+    GrantRefunded,
+    GrantReleased,
     GrantVoided,
     HoldAuthorized,
     HoldExtended,
     HoldReleased,
+    PaymentRecorded,
+    ReceivableWrittenOff,
     RecurringChanged,
     RecurringEnded,
     RecurringPaused,
@@ -84,6 +93,14 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     RecurringEnded: pb.MUTATION_KIND_END_RECURRING_GRANT,
     UsageReversed: pb.MUTATION_KIND_REVERSE_USAGE,  # an amendment where other usage stands for it
     BalanceAdjusted: pb.MUTATION_KIND_ADJUST_BALANCE,
+    GrantReleased: pb.MUTATION_KIND_CONFIRM_PAYMENT,
+    GrantCancelled: pb.MUTATION_KIND_FAIL_PAYMENT,
+    GrantRefunded: pb.MUTATION_KIND_REFUND,
+    GrantChargedBack: pb.MUTATION_KIND_CHARGEBACK,
+    AccountBilled: pb.MUTATION_KIND_BILL,
+    PaymentRecorded: pb.MUTATION_KIND_RECORD_PAYMENT,
+    CreditNoteIssued: pb.MUTATION_KIND_ISSUE_CREDIT_NOTE,
+    ReceivableWrittenOff: pb.MUTATION_KIND_WRITE_OFF,
 }
 
 
@@ -216,7 +233,16 @@ class JournalService(ProofCalls):
                         replayed=True,
                     )
                 )
-            case GrantIssued() | GrantVoided():
+            case AccountBilled():
+                response.resource = bill_id(answer, entry.shard, event.account)
+            case (
+                GrantIssued()
+                | GrantVoided()
+                | GrantReleased()
+                | GrantCancelled()
+                | GrantRefunded()
+                | GrantChargedBack()
+            ):
                 response.resource = mint(GRANT, entry.shard, event.account, event.grant)
             case (
                 RecurringStarted()

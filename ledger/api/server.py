@@ -33,6 +33,7 @@ from ledger.api.journal_service import JournalService
 from ledger.api.limits import MESSAGE_BYTES_MAX
 from ledger.api.malformed import deserialiser
 from ledger.api.parking import Parking
+from ledger.api.payment_service import PaymentService
 from ledger.api.pricing_service import PricingService
 from ledger.api.recurring_service import RecurringGrantService
 from ledger.api.tracing import Telemetry
@@ -47,6 +48,7 @@ from ledger.v1 import (
     decision_pb2,
     grant_pb2,
     journal_pb2,
+    payment_pb2,
     peer_pb2,
     recurring_pb2,
     usage_pb2,
@@ -212,6 +214,7 @@ def services(
             RecurringGrantService(edge),
         ),
         (balance_pb2.DESCRIPTOR.services_by_name["BalanceService"], BalanceService(edge, history)),
+        (payment_pb2.DESCRIPTOR.services_by_name["PaymentService"], PaymentService(edge)),
         (
             journal_pb2.DESCRIPTOR.services_by_name["JournalService"],
             JournalService(edge, seals or MemorySealStore(), forwarder),

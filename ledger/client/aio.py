@@ -25,6 +25,7 @@ from ledger.client.corrections import CorrectionCalls
 from ledger.client.decisions import DecisionCalls
 from ledger.client.events import EventOutcome, UsageEvent, event_bytes, shape_bytes, shape_key
 from ledger.client.limits import Limits
+from ledger.client.payments import PaymentCalls
 from ledger.client.pricing import PricingCalls
 from ledger.client.reads import ReadCalls
 from ledger.client.recurring import RecurringCalls
@@ -40,7 +41,13 @@ GATHER_EVENTS: Final = 256  # events of a stream that are handed over at once
 
 
 class DrawdownClient(
-    AccountCalls, CorrectionCalls, DecisionCalls, PricingCalls, ReadCalls, RecurringCalls
+    AccountCalls,
+    CorrectionCalls,
+    DecisionCalls,
+    PaymentCalls,
+    PricingCalls,
+    ReadCalls,
+    RecurringCalls,
 ):
     """One tenant's client; share it between tasks.
 

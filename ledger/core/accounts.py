@@ -15,6 +15,7 @@ from ledger.core.events import (
     AccountPolicy,
     AccountPolicyUpdated,
     AccountProfileUpdated,
+    BookKind,
     Event,
     RequestAbandoned,
 )
@@ -25,7 +26,7 @@ from ledger.core.limits import (
     PERIOD_GRACE_MAX_US,
 )
 from ledger.core.outcomes import Known, Reason, Refusal
-from ledger.core.state import Account, State
+from ledger.core.state import Account, Grant, State
 from ledger.core.usage import account_closed, recorded_before, unknown_account
 from ledger.core.zones import is_zone
 
@@ -216,12 +217,14 @@ def decide_close(state: State, command: CloseAccount, out: list[Event]) -> Event
 
 _HOLDS, _RECURRING, _CHILDREN = "open holds", "recurring grants", "open children"
 _CREDITS, _ADVANCE, _OVERAGE = "credits", "an advance", "unbilled overage"
+_DEFERRED = "money paid ahead"
 _UNBILLED, _RECEIVABLE = "money to be billed", "unpaid bills"
 _COMMITMENT = "a commitment to be billed"
 _PENDING = "grants that wait for their payment"
 _WAYS_OUT = {
     _HOLDS: "capture or release them first, or close with release_holds",
     _CREDITS: "void them first, or close with write_off",
+    _DEFERRED: "void the grants that it was paid for, or close with write_off",
     _ADVANCE: "repay it first, or close with write_off",
     _OVERAGE: "settle it first, or close with write_off",
     _COMMITMENT: "void or bill it first, or close with write_off",
@@ -240,6 +243,8 @@ def _still_open(account: Account, command: CloseAccount, now: int) -> str:
     if not command.write_off:
         if account.first is not None:
             return _CREDITS
+        if any(map(_paid_ahead, account.grants)):
+            return _DEFERRED
         if any(book.owed != 0 for book in account.advance.values()):
             return _ADVANCE
         if any(book.owed != 0 for book in account.overage.values()):
@@ -257,6 +262,17 @@ def _still_open(account: Account, command: CloseAccount, now: int) -> str:
     if any(not child.closed_at for child in account.children):
         return _CHILDREN
     return ""
+
+
+def _paid_ahead(grant: Grant) -> bool:
+    """Whether money is left in its deferred, as rounding may where a grant was paid in parts."""
+    pays = grant.book.value_book
+    return (
+        not grant.settled
+        and pays is not None
+        and pays.kind == BookKind.DEFERRED
+        and bool(pays.owed)
+    )
 
 
 def decide_abandon(

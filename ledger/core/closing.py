@@ -54,16 +54,18 @@ def _write_offs(state: State, account: Account, out: list[Event]) -> list[WriteO
     for grant in account.grants:
         book = grant.book
         left = book.credits_posted - book.debits_posted  # holds are given back by then
-        if left and not grant.settled:
+        if grant.settled:
+            continue
+        if left:
             house = _house(state, account, BookKind.FORFEITED, grant.asset, out)
             found.append(
                 WriteOff(WriteOffKind.GRANT, book.number, house, grant.asset, left, grant.number)
             )
-            value, pays = grant.rest_of(left), book.value_book
-            if value and pays is not None and pays.kind == BookKind.DEFERRED:
-                house = _house(state, account, BookKind.BREAKAGE, pays.asset, out)
-                kind = WriteOffKind.BREAKAGE
-                found.append(WriteOff(kind, pays.number, house, pays.asset, value, grant.number))
+        value, pays = grant.rest_of(left), book.value_book
+        if value and pays is not None and pays.kind == BookKind.DEFERRED:
+            house = _house(state, account, BookKind.BREAKAGE, pays.asset, out)
+            kind = WriteOffKind.BREAKAGE
+            found.append(WriteOff(kind, pays.number, house, pays.asset, value, grant.number))
     for book in commitments(account):
         if book.owed:
             house = _house(state, account, BookKind.SETTLED, book.asset, out)
@@ -83,7 +85,11 @@ def _write_offs(state: State, account: Account, out: list[Event]) -> list[WriteO
 
 def commitments(account: Account) -> list[Book]:
     """What its grants are owed for that are billed as they are drawn (rule B3)."""
-    return [grant.funding for grant in account.grants if grant.funding.kind == BookKind.COMMITMENT]
+    return [
+        grant.funding
+        for grant in account.grants
+        if grant.funding.kind == BookKind.COMMITMENT and grant.funding.owner == grant.number
+    ]
 
 
 def _house(state: State, account: Account, kind: BookKind, asset: int, out: list[Event]) -> int:

@@ -453,6 +453,11 @@ class _Unwinding:
         )
         value_book = grant.book.value_book
         money = value_book.number if value and value_book is not None else 0
+        if value_book is not None and value:  # rounding may have put it on another product
+            house_book(
+                state, grant.account.tenant, BookKind.REVENUE, value_book.asset, self._product,
+                self._out,
+            )  # fmt: skip
         if not ended:
             to = grant.book.number
         elif self._command.ended == EndedGrants.RESTORE:

@@ -27,18 +27,25 @@ from ledger.core.commands import (
     AmendUsage,
     ApplyConfiguration,
     AuthorizeHold,
+    BillAccount,
     CaptureHold,
     ChangeRecurring,
+    ChargeBack,
     CloseAccount,
     Command,
+    ConfirmPayment,
     CreateAccount,
     EndRecurring,
     ExtendHold,
+    FailPayment,
     FreezeAccount,
+    IssueCreditNote,
     IssueGrant,
     LinkedUsage,
     PauseRecurring,
+    RecordPayment,
     RecordUsage,
+    RefundGrant,
     ReleaseHold,
     ReopenAccount,
     ResumeRecurring,
@@ -48,6 +55,7 @@ from ledger.core.commands import (
     UpdatePolicy,
     UpdateProfile,
     VoidGrant,
+    WriteOffReceivable,
 )
 from ledger.core.corrections import decide_amend, decide_reverse
 from ledger.core.events import ConfigurationApplied, Event
@@ -62,6 +70,16 @@ from ledger.core.holds import (
 )
 from ledger.core.limits import BATCH_INDEX_MAX, SETTLED_A_TOUCH_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
+from ledger.core.payments import (
+    decide_bill,
+    decide_chargeback,
+    decide_confirm,
+    decide_credit_note,
+    decide_fail,
+    decide_payment,
+    decide_refund,
+    decide_write_off,
+)
 from ledger.core.recurring import (
     decide_change,
     decide_end,
@@ -291,6 +309,14 @@ _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     ReopenAccount: decide_reopen,
     IssueGrant: decide_issue,
     VoidGrant: decide_void,
+    ConfirmPayment: decide_confirm,
+    FailPayment: decide_fail,
+    RefundGrant: decide_refund,
+    ChargeBack: decide_chargeback,
+    BillAccount: decide_bill,
+    RecordPayment: decide_payment,
+    IssueCreditNote: decide_credit_note,
+    WriteOffReceivable: decide_write_off,
     StartRecurring: decide_start,
     ChangeRecurring: decide_change,
     PauseRecurring: decide_pause,

@@ -180,6 +180,8 @@ def _grant(grant: Grant) -> list[Any]:
         grant.scheduled,
         grant.forfeit,
         grant.recurring,
+        grant.paid,
+        grant.unpaid,
     ]
 
 

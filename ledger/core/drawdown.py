@@ -161,7 +161,11 @@ def overdraft_headroom(account: Account, asset: int) -> int:
 
 
 def overage_headroom(account: Account, asset: int, period: int) -> int | None:
-    """Units that overage still takes in `period`, holds counted; None = without a cap."""
+    """Units that overage still takes in `period`, holds counted; None = without a cap.
+
+    In money, what the account itself owes and has not paid counts too, billed or not, of whatever
+    period (rule D4).
+    """
     policy = account.policy
     if policy.overage == Overage.OFF:
         return 0
@@ -169,7 +173,15 @@ def overage_headroom(account: Account, asset: int, period: int) -> int | None:
         return None
     posted = account.overage_posted.get((asset, period), 0)
     pending = account.overage_pending.get(asset, 0)
+    if policy.overage == Overage.SELF:
+        posted = max(posted, unpaid(account, asset))
     return max(0, policy.overage_cap - posted - pending)
+
+
+def unpaid(account: Account, asset: int) -> int:
+    """Money that the account owes: not billed yet, or billed and not paid (rules B4, D4)."""
+    books = (account.unbilled.get(asset), account.receivable.get(asset))
+    return sum([book.owed for book in books if book is not None])
 
 
 def overage_payer(account: Account) -> Account:

@@ -17,6 +17,7 @@ from ledger.core.books import Book, BooksUnbalanced
 from ledger.core.events import (
     OF_A_GRANT,
     OF_AN_ACCOUNT,
+    AccountBilled,
     AccountClosed,
     AccountClosedOut,
     AccountCreated,
@@ -34,12 +35,15 @@ from ledger.core.events import (
     BookOpened,
     Comparator,
     ConfigurationApplied,
+    CreditNoteIssued,
     Event,
     GivenBack,
     GrantCancelled,
+    GrantChargedBack,
     GrantExpired,
     GrantIssued,
     GrantReduced,
+    GrantRefunded,
     GrantReleased,
     GrantRestored,
     GrantRolledOver,
@@ -52,8 +56,10 @@ from ledger.core.events import (
     HoldExtended,
     HoldReleased,
     LimitExceeded,
+    PaymentRecorded,
     PlanDeclared,
     Pot,
+    ReceivableWrittenOff,
     RecurringChanged,
     RecurringEnded,
     RecurringIssued,
@@ -445,7 +451,7 @@ def _grant_issued(state: State, event: GrantIssued) -> None:
         frozenset(event.products),
         event.external_key,
         book,
-        funding,
+        funding if origin is None else origin.funding,
         state.recorded_at,
         frozenset(event.tags),
         frozenset(event.attributes),
@@ -456,6 +462,8 @@ def _grant_issued(state: State, event: GrantIssued) -> None:
         event.origin,
     )
     grant.scheduled = event.scheduled
+    grant.unpaid = event.price_paid if event.pending else 0
+    grant.part_of = paid_for(origin)
     book.grant = grant
     if event.deferred_book:
         book.value_book = books[event.deferred_book]
@@ -474,7 +482,7 @@ def _grant_issued(state: State, event: GrantIssued) -> None:
         state.books.transfer(funding, book, event.amount)
         if cash is not None and event.price_paid:
             assert book.value_book is not None
-            _pay(account, cash, book.value_book, event.price_paid)
+            _pay(account, cash, book.value_book, event.price_paid, grant)
         activate(grant)
     _repay(state, grant, event.backfills)
     for due in grant.dues():
@@ -499,6 +507,8 @@ def _grant_restored(state: State, event: GrantRestored) -> None:
     grant.returned = grant.recognised = 0
     grant.rolled_over = grant.scheduled = grant.forfeit = grant.chained = False
     grant.origin = event.of
+    grant.part_of = paid_for(ended)
+    grant.paid = grant.unpaid = 0
     grant.repaid = {}
     grant.recurring = 0
     grant.settled = GRANT_OPEN
@@ -548,7 +558,8 @@ def _give_back(
     if piece.value and piece.money_book:
         money_book = books[piece.money_book]
         assert used.revenues is not None
-        _pay(account, used.revenues[money_book.asset], money_book, piece.value)
+        payer = source.account if source is not None else account
+        _pay(payer, used.revenues[money_book.asset], money_book, piece.value, source)
     if source is None:
         return
     source.recognised -= piece.value
@@ -630,8 +641,16 @@ def _move_out(state: State, grant: Grant, amount: int, money: int) -> None:
         _retire(grant)
 
 
-def _pay(account: Account, debit: Book, credit: Book, money: int) -> None:
-    """Post money in from a customer, or back out; cash counts in lifetime value (rule H6)."""
+def paid_for(grant: Grant | None) -> Grant | None:
+    """The grant that was paid for, of one that a grant is a part of."""
+    return grant.part_of or grant if grant is not None else None
+
+
+def _pay(
+    account: Account, debit: Book, credit: Book, money: int, grant: Grant | None = None
+) -> None:
+    """Post money in from a customer, or back out; cash counts in lifetime value (rule H6), and in
+    what was paid for the grant."""
     if debit.totals is not credit.totals or money <= 0:
         raise BooksUnbalanced(f"no transfer: {money} from book {debit.number} to {credit.number}")
     debit.debits_posted += money
@@ -641,6 +660,8 @@ def _pay(account: Account, debit: Book, credit: Book, money: int) -> None:
     paid = (debit.kind == BookKind.CASH) - (credit.kind == BookKind.CASH)
     if paid:
         account.lifetime[debit.asset] = account.lifetime.get(debit.asset, 0) + paid * money
+        if grant is not None:
+            (grant.part_of or grant).paid += paid * money
 
 
 def _repay(state: State, grant: Grant, backfills: tuple[Backfill, ...]) -> None:
@@ -678,7 +699,8 @@ def _grant_released(state: State, event: GrantReleased) -> None:
     books = state.books
     cash = grant.cash = books.accounts[event.cash_book]
     assert grant.book.value_book is not None
-    _pay(grant.account, cash, grant.book.value_book, event.payment)
+    _pay(grant.account, cash, grant.book.value_book, event.payment, grant)
+    grant.unpaid -= event.payment
     if event.amount:
         books.release(grant.funding, grant.book, event.amount)
         books.transfer(grant.funding, grant.book, event.amount)
@@ -693,6 +715,7 @@ def _grant_cancelled(state: State, event: GrantCancelled) -> None:
     state.books.release(grant.funding, grant.book, event.amount)
     grant.cancelled += event.amount
     grant.returned += event.unpaid
+    grant.unpaid -= event.unpaid
     if event.whole:
         grant.settled = GRANT_CANCELLED
     if event.key:
@@ -773,7 +796,7 @@ def _leave(state: State, grant: Grant, units: tuple[int, int], *shares: tuple[in
         grant.returned += money
         if money and book:
             assert grant.book.value_book is not None
-            _pay(grant.account, grant.book.value_book, books[book], money)
+            _pay(grant.account, grant.book.value_book, books[book], money, grant)
     _retire(grant)
 
 
@@ -789,8 +812,66 @@ def _grant_reduced(state: State, event: GrantReduced) -> None:
             grant.book.value_book,
             state.books.accounts[event.cash_book],
             event.refunded,
+            grant,
         )
     _exhausted(state, grant)
+
+
+def _grant_refunded(state: State, event: GrantRefunded) -> None:
+    grant = state.grants[event.grant]
+    books, deferred = state.books.accounts, grant.book.value_book
+    assert deferred is not None
+    state.books.transfer(grant.book, grant.funding, event.amount)
+    grant.unused += event.amount
+    for money, book in ((event.refunded, event.cash_book), (event.breakage, event.breakage_book)):
+        grant.returned += money
+        if money:
+            _pay(grant.account, deferred, books[book], money, grant)
+    _exhausted(state, grant)
+    state.keys.add(event.key, state.locator)
+
+
+def _grant_charged_back(state: State, event: GrantChargedBack) -> None:
+    """What is given back from now on lowers what is owed: its price comes from the receivable."""
+    books = state.books.accounts
+    cash, receivable = books[event.cash_book], books[event.receivable_book]
+    for part in event.parts:
+        grant = state.grants[part.grant]
+        if part.amount:
+            state.books.transfer(grant.book, grant.funding, part.amount)
+            grant.unused += part.amount
+        if part.value:
+            assert grant.book.value_book is not None
+            _pay(grant.account, grant.book.value_book, cash, part.value, grant)
+            grant.returned += part.value
+        grant.cash = receivable
+        if part.ends:
+            grant.settled = GRANT_VOIDED
+            _retire(grant)
+    if event.owed:
+        account = state.accounts[event.account]
+        _pay(account, receivable, cash, event.owed, state.grants[event.grant])
+    state.keys.add(event.key, state.locator)
+
+
+def _account_billed(state: State, event: AccountBilled) -> None:
+    books = state.books.accounts
+    for line in event.lines:
+        state.books.transfer(books[line.debit], books[line.credit], line.amount)
+    state.keys.add(event.key, state.locator)
+
+
+def _payment_recorded(state: State, event: PaymentRecorded) -> None:
+    books = state.books.accounts
+    account = state.accounts[event.account]
+    _pay(account, books[event.cash_book], books[event.receivable_book], event.amount)
+    state.keys.add(event.key, state.locator)
+
+
+def _receivable_lowered(state: State, event: CreditNoteIssued | ReceivableWrittenOff) -> None:
+    books = state.books.accounts
+    state.books.transfer(books[event.book], books[event.receivable_book], event.amount)
+    state.keys.add(event.key, state.locator)
 
 
 def _recurring_started(state: State, event: RecurringStarted) -> None:
@@ -1046,5 +1127,11 @@ _EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     RecurringResumed: _recurring_resumed,
     RecurringEnded: _recurring_ended,
     GrantReduced: _grant_reduced,
+    GrantRefunded: _grant_refunded,
+    GrantChargedBack: _grant_charged_back,
+    AccountBilled: _account_billed,
+    PaymentRecorded: _payment_recorded,
+    CreditNoteIssued: _receivable_lowered,
+    ReceivableWrittenOff: _receivable_lowered,
 }
 """One function an event; a test asserts that every event has one."""

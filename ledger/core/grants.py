@@ -347,7 +347,7 @@ def decide_void(state: State, command: VoidGrant, out: list[Event]) -> Event | K
     if isinstance(grant, Refusal):
         return grant
     if grant.pending:
-        out.append(_cancelled(grant, False))  # the void that follows ends it
+        out.append(cancelled(grant, ends=False))  # the void that follows ends it
     amount = grant.book.available
     voided = _void_of(state, grant, amount, command.key, command.forfeit, command.trace, out)
     out.append(voided)
@@ -371,12 +371,12 @@ def _void_of(
     whole = grant.rest_of(amount, *just)
     refunded = 0 if forfeit else grant.share_of(amount)
     breakage = whole - refunded
-    cash = breakage_book = 0
+    cash = broken_book = 0
     if grant.kind == GrantKind.POSTPAID:
         refunded, breakage = whole, 0  # it was never paid, and is not to be
     elif grant.book.value_book is not None:
         cash = grant.cash.number if grant.cash is not None and refunded else 0
-        breakage_book = _breakage(state, grant, out) if breakage else 0
+        broken_book = breakage_book(state, grant, out) if breakage else 0
     return GrantVoided(
         key,
         grant.account.number,
@@ -385,19 +385,24 @@ def _void_of(
         refunded,
         cash,
         breakage,
-        breakage_book,
+        broken_book,
         forfeit,
         trace,
     )
 
 
-def _breakage(state: State, grant: Grant, out: list[Event]) -> int:
+def breakage_book(state: State, grant: Grant, out: list[Event]) -> int:
+    """Number of the house's book for what was paid and left unused (rule B4)."""
     tenant = grant.account.tenant
     return house_book(state, tenant, BookKind.BREAKAGE, grant.price_asset, "", out)
 
 
-def _cancelled(grant: Grant, whole: bool, key: bytes = b"", trace: bytes = b"") -> GrantCancelled:
-    """What pends of a grant is never paid for: with it goes that part of the price (rule F1)."""
+def cancelled(
+    grant: Grant, key: bytes = b"", trace: bytes = b"", *, ends: bool = True
+) -> GrantCancelled:
+    """What pends of a grant is never paid for: with it goes that part of the price, and the grant
+    where nothing of it was ever paid (rule F1)."""
+    whole = ends and grant.unpaid == grant.price_paid
     return GrantCancelled(
         key, grant.account.number, grant.number, grant.pending, grant.unpaid, whole, trace
     )
@@ -429,7 +434,7 @@ def settle_grant(state: State, grant: Grant, out: list[Event]) -> None:
         parts = backfills_of(state, grant, amount, out)
         out.append(GrantStarted(grant.account.number, grant.number, parts))
     elif grant.pending and grant.issued_at + PAYMENT_WAIT_US <= now:
-        out.append(_cancelled(grant, grant.pending == grant.amount))
+        out.append(cancelled(grant))
     elif grant.rollover is not None and not grant.rolled_over and grant.expires_at <= now:
         _roll_over(state, grant, grant.book.available, out)
     else:
@@ -502,7 +507,9 @@ def _expire(
     kind = BookKind.TRUE_UP if postpaid else BookKind.FORFEITED
     forfeited = house_book(state, grant.account.tenant, kind, grant.asset, "", out)
     value = grant.rest_of(amount, *just)
-    breakage = _breakage(state, grant, out) if value and grant.book.value_book is not None else 0
+    breakage = (
+        breakage_book(state, grant, out) if value and grant.book.value_book is not None else 0
+    )
     out.append(GrantExpired(grant.account.number, grant.number, amount, forfeited, value, breakage))
 
 

@@ -53,6 +53,8 @@ class Grant:
         "order",
         "ordinal",
         "origin",
+        "paid",
+        "part_of",
         "price_asset",
         "price_paid",
         "priority",
@@ -68,6 +70,7 @@ class Grant:
         "settled",
         "shared",
         "tags",
+        "unpaid",
         "unused",
     )
 
@@ -128,6 +131,9 @@ class Grant:
         self.cancelled = 0  # units that were never paid for (rule F1)
         self.returned = 0  # money that left with both
         self.recognised = 0  # money that draws have recognised
+        self.paid = 0  # money in cash for it and for what it became (rules F1 to F3)
+        self.unpaid = 0  # of its price: what is yet to be confirmed (rule F1)
+        self.part_of: Grant | None = None  # what was paid for, where it is a part of that
         self.rolled = 0  # units of `unused` that rolled over
         self.rolled_over = False  # that has happened, with or without units
         self.scheduled = False  # it has yet to take effect, by an entry of its own
@@ -153,14 +159,6 @@ class Grant:
         """Units that wait for their payment (rule F1)."""
         return self.book.credits_pending
 
-    @property
-    def unpaid(self) -> int:
-        """The price of what is pending."""
-        if not self.pending:
-            return 0
-        assert self.book.value_book is not None, self.number
-        return self.price_paid - self.book.value_book.credits_posted
-
     def value_of(self, amount: int) -> int:
         """Money that drawing `amount` more units recognises (rule B4): exact over the grant.
 
@@ -176,15 +174,14 @@ class Grant:
         down (rules T3, F2); of all that is left, that and the rest is what `rest_of` says."""
         if self.price_paid == 0 or amount == 0:
             return 0
-        price = self.price_paid - self.returned - self.unpaid
-        return price * amount // (self.whole - self.pending)
+        return (self.price_paid - self.returned) * amount // self.whole
 
     def rest_of(self, amount: int, drawn: int = 0, value: int = 0) -> int:
         """Money that leaves with `amount` units: their share, or, where they are all that is left,
         the exact rest. `drawn` units of that `value` are drawn in the same decision."""
         if self.drawn + drawn + amount < self.whole - self.pending:
             return self.share_of(amount)
-        return self.price_paid - self.returned - self.unpaid - self.recognised - value
+        return self.price_paid - self.unpaid - self.returned - self.recognised - value
 
     def dues(self) -> list[int]:
         """When time does something to it: it takes effect, its payment has not come, it rolls over,

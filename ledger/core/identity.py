@@ -13,18 +13,25 @@ from ledger.core.commands import (
     AdjustBalance,
     AmendUsage,
     AuthorizeHold,
+    BillAccount,
     CaptureHold,
     ChangeRecurring,
+    ChargeBack,
     CloseAccount,
     Command,
+    ConfirmPayment,
     CreateAccount,
     EndRecurring,
     ExtendHold,
+    FailPayment,
     FreezeAccount,
+    IssueCreditNote,
     IssueGrant,
     LinkedUsage,
     PauseRecurring,
+    RecordPayment,
     RecordUsage,
+    RefundGrant,
     ReleaseHold,
     ReopenAccount,
     ResumeRecurring,
@@ -34,8 +41,10 @@ from ledger.core.commands import (
     UpdatePolicy,
     UpdateProfile,
     VoidGrant,
+    WriteOffReceivable,
 )
 from ledger.core.events import (
+    AccountBilled,
     AccountClosed,
     AccountClosedOut,
     AccountCreated,
@@ -46,13 +55,20 @@ from ledger.core.events import (
     AccountUnfrozen,
     AuthorizeDenied,
     BalanceAdjusted,
+    CreditNoteIssued,
     Event,
+    GrantCancelled,
+    GrantChargedBack,
     GrantIssued,
+    GrantRefunded,
+    GrantReleased,
     GrantVoided,
     HoldAuthorized,
     HoldExtended,
     HoldReleased,
+    PaymentRecorded,
     PlanDeclared,
+    ReceivableWrittenOff,
     RecurringChanged,
     RecurringEnded,
     RecurringPaused,
@@ -163,6 +179,14 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
         ),
     ),
     VoidGrant: ((GrantVoided,), ("account", "grant", "forfeit")),
+    ConfirmPayment: ((GrantReleased,), ("account", "grant")),
+    FailPayment: ((GrantCancelled,), ("account", "grant")),
+    RefundGrant: ((GrantRefunded,), ("account", "grant", "note")),
+    ChargeBack: ((GrantChargedBack,), ("account", "grant", "note")),
+    BillAccount: ((AccountBilled,), ("account", "asset", "most", "note")),
+    RecordPayment: ((PaymentRecorded,), ("account", "asset", "amount", "source", "note")),
+    IssueCreditNote: ((CreditNoteIssued,), ("account", "asset", "amount", "note")),
+    WriteOffReceivable: ((ReceivableWrittenOff,), ("account", "asset", "amount", "note")),
     StartRecurring: (
         (RecurringStarted,),
         ("account", "terms", "external_key", "ends_at"),
@@ -228,6 +252,14 @@ def first_difference(command: Command, recorded: Event, plan: PlanDeclared | Non
         and command.starts_at != recorded.start_given
     ):
         return "starts_at_us"
+    if isinstance(command, ConfirmPayment):
+        assert isinstance(recorded, GrantReleased)
+        if command.amount != (0 if recorded.rest else recorded.payment):
+            return "amount"
+    if isinstance(command, RefundGrant):
+        assert isinstance(recorded, GrantRefunded)
+        if command.amount != (0 if recorded.rest else recorded.amount):
+            return "amount"
     if isinstance(command, AdjustBalance):
         assert isinstance(recorded, BalanceAdjusted)
         if command.grant != (recorded.grant if recorded.grant_given else 0):
@@ -293,6 +325,7 @@ _WIRE_NAMES = {
     "texts": "reason",
     "note": "reason",
     "pending": "gated",
+    "most": "amount",
 }
 
 

@@ -17,7 +17,6 @@ import msgspec
 from ledger.core.books import AssetTotals, Book
 from ledger.core.catalog import Catalog
 from ledger.core.events import (
-    OF_A_GRANT,
     AccountPolicy,
     BookKind,
     GrantKind,
@@ -32,6 +31,7 @@ from ledger.core.evolve import (
     inherited_card,
     inherited_comparator,
     lend,
+    paid_for,
     place_book,
 )
 from ledger.core.state import (
@@ -141,6 +141,8 @@ class PackedGrant(msgspec.Struct, array_like=True, gc=False):
     scheduled: bool
     forfeit: bool
     recurring: int
+    paid: int
+    unpaid: int
 
 
 class PackedRecurring(msgspec.Struct, array_like=True, gc=False):
@@ -313,7 +315,8 @@ def _books_of(account: Account) -> list[Book]:
     for grant in account.grants:
         books.append(grant.book)
         for book in (grant.funding, grant.book.value_book):
-            if book is not None and book.kind != BookKind.GRANT and book.kind in OF_A_GRANT:
+            own = book is not None and book.owner == grant.number  # not of what it was part of
+            if book is not None and own and book.kind in (BookKind.COMMITMENT, BookKind.DEFERRED):
                 books.append(book)
     return books
 
@@ -563,6 +566,8 @@ def _pack_grant(grant: Grant) -> PackedGrant:
         grant.scheduled,
         grant.forfeit,
         grant.recurring,
+        grant.paid,
+        grant.unpaid,
     )
 
 
@@ -606,6 +611,9 @@ def _unpack_grant(state: State, packed: PackedGrant) -> None:
     grant.repaid = {(run, product): units for run, product, units in packed.repaid}
     grant.given_back = packed.given_back
     grant.recurring = packed.recurring
+    grant.paid = packed.paid
+    grant.unpaid = packed.unpaid
+    grant.part_of = paid_for(state.grants.get(packed.origin))
     book.grant = grant
     state.grants[packed.number] = grant
     account.grants.append(grant)

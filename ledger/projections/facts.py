@@ -17,9 +17,11 @@ from ledger.core.events import (
     BookKind,
     BookOpened,
     GrantCancelled,
+    GrantChargedBack,
     GrantExpired,
     GrantIssued,
     GrantReduced,
+    GrantRefunded,
     GrantReleased,
     GrantRestored,
     GrantRolledOver,
@@ -49,6 +51,7 @@ _OF_A_GRANT: Final = frozenset(
         GrantReleased,
         GrantCancelled,
         GrantReduced,
+        GrantRefunded,
         GrantVoided,
         GrantExpired,
     }
@@ -218,6 +221,9 @@ class Facts:
                     made_grants.add(event.grant)
                     if event.origin and event.origin not in self.grants:
                         needed.grants.add(event.origin)
+                elif kind is GrantChargedBack:
+                    charged = {part.grant for part in event.parts}
+                    needed.grants.update(charged - self.grants.keys())
                 elif kind is GrantRestored:
                     made_grants.add(event.grant)
                     if event.of not in self.grants:

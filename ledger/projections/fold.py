@@ -14,6 +14,7 @@ from msgspec.structs import asdict
 
 from ledger.core.adjustments import PRODUCT
 from ledger.core.events import (
+    AccountBilled,
     AccountClosed,
     AccountClosedOut,
     AccountCreated,
@@ -29,11 +30,14 @@ from ledger.core.events import (
     BalanceAdjusted,
     BookKind,
     BookOpened,
+    CreditNoteIssued,
     GivenBack,
     GrantCancelled,
+    GrantChargedBack,
     GrantExpired,
     GrantIssued,
     GrantReduced,
+    GrantRefunded,
     GrantReleased,
     GrantRestored,
     GrantRolledOver,
@@ -44,7 +48,9 @@ from ledger.core.events import (
     HoldExpired,
     HoldExtended,
     HoldReleased,
+    PaymentRecorded,
     PlanDeclared,
+    ReceivableWrittenOff,
     RecurringChanged,
     RecurringEnded,
     RecurringIssued,
@@ -477,13 +483,13 @@ class Fold:
     def _grant_issued(self, _: int, event: GrantIssued) -> None:
         facts = self._facts
         tenant = facts.tenants[event.account]
-        cash = event.cash_book
-        if event.origin:
+        cash, funding = event.cash_book, event.funding_book
+        if event.origin:  # where it comes from, and where its rest goes to, are not the same
             cash = facts.grants[event.origin].cash_book
+            funding = facts.grants[event.origin].funding_book
         fact = GrantFact(
-            tenant, event.asset, event.book, event.funding_book, cash, event.deferred_book,
-            event.price_asset,
-        )  # fmt: skip
+            tenant, event.asset, event.book, funding, cash, event.deferred_book, event.price_asset
+        )
         facts.grants[event.grant] = fact
         facts.value_books[event.book] = event.deferred_book, event.price_asset
         rollover = event.rollover
@@ -494,7 +500,7 @@ class Fold:
                 event.effective_at, event.expires_at or None, event.products, event.tags,
                 json_of(dict(event.attributes)), event.shared,
                 None if rollover is None else json_of(asdict(rollover)),
-                json_of(dict(event.metadata)), event.book, event.funding_book, cash or None,
+                json_of(dict(event.metadata)), event.book, funding, cash or None,
                 event.deferred_book or None, event.origin or None, self._recorded_at,
             )
         )  # fmt: skip
@@ -651,6 +657,68 @@ class Fold:
         change.voided += event.amount
         units = (event.amount, fact.funding_book)
         self._leave(fact, change, units, (event.refunded, event.cash_book))
+
+    # -- refunds, chargebacks, bills --------------------------------------------------------------
+
+    def _grant_refunded(self, _: int, event: GrantRefunded) -> None:
+        fact, change = self._grant_change(event.grant)
+        change.voided += event.amount
+        self._leave(
+            fact,
+            change,
+            (event.amount, fact.funding_book),
+            (event.refunded, event.cash_book),
+            (event.breakage, event.breakage_book),
+        )
+
+    def _grant_charged_back(self, _: int, event: GrantChargedBack) -> None:
+        """Units to where they came from, money out of cash; its price is owed from now on."""
+        now = self._recorded_at
+        line = 0
+        for part in event.parts:
+            fact, change = self._grant_change(part.grant)
+            if part.amount:
+                self._post(
+                    fact.tenant, line, fact.book, fact.funding_book, fact.asset, part.amount, now
+                )
+                line += 1
+            if part.value:
+                self._post(
+                    fact.tenant, line, fact.deferred_book, event.cash_book, fact.price_asset,
+                    part.value, now,
+                )  # fmt: skip
+                line += 1
+            change.voided += part.amount
+            change.returned += part.value
+            change.cash_book = event.receivable_book
+            self._facts.grants[part.grant] = fact._replace(cash_book=event.receivable_book)
+            if part.ends:
+                self._end_grant(change, c.GRANT_VOIDED)
+        if event.owed:
+            fact = self._facts.grants[event.grant]
+            self._post(
+                fact.tenant, line, event.receivable_book, event.cash_book, fact.price_asset,
+                event.owed, now,
+            )  # fmt: skip
+
+    def _billed(self, _: int, event: AccountBilled) -> None:
+        tenant, now = self._facts.tenants[event.account], self._recorded_at
+        for line, each in enumerate(event.lines):
+            self._post(tenant, line, each.debit, each.credit, each.asset, each.amount, now)
+
+    def _payment_recorded(self, _: int, event: PaymentRecorded) -> None:
+        self._receivable_lowered(event, event.cash_book)
+
+    def _credited(self, _: int, event: CreditNoteIssued | ReceivableWrittenOff) -> None:
+        self._receivable_lowered(event, event.book)
+
+    def _receivable_lowered(
+        self, event: PaymentRecorded | CreditNoteIssued | ReceivableWrittenOff, debit: int
+    ) -> None:
+        tenant = self._facts.tenants[event.account]
+        self._post(
+            tenant, 0, debit, event.receivable_book, event.asset, event.amount, self._recorded_at
+        )
 
     # -- recurring grants --------------------------------------------------------------------------
 
@@ -865,6 +933,12 @@ _HANDLERS: Final[dict[type, Callable[[Fold, int, Any], None]]] = {
     GrantVoided: Fold._grant_voided,
     GrantExpired: Fold._grant_expired,
     GrantReduced: Fold._grant_reduced,
+    GrantRefunded: Fold._grant_refunded,
+    GrantChargedBack: Fold._grant_charged_back,
+    AccountBilled: Fold._billed,
+    PaymentRecorded: Fold._payment_recorded,
+    CreditNoteIssued: Fold._credited,
+    ReceivableWrittenOff: Fold._credited,
     RecurringStarted: Fold._recurring_started,
     RecurringIssued: Fold._period_issued,
     RecurringChanged: Fold._recurring_changed,

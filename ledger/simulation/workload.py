@@ -19,17 +19,24 @@ from ledger.core.commands import (
     AmendUsage,
     ApplyConfiguration,
     AuthorizeHold,
+    BillAccount,
     CaptureHold,
     ChangeRecurring,
+    ChargeBack,
     CloseAccount,
+    ConfirmPayment,
     CreateAccount,
     EndRecurring,
     ExtendHold,
+    FailPayment,
     FreezeAccount,
+    IssueCreditNote,
     IssueGrant,
     LinkedUsage,
     PauseRecurring,
+    RecordPayment,
     RecordUsage,
+    RefundGrant,
     ReleaseHold,
     ReopenAccount,
     ResumeRecurring,
@@ -39,6 +46,7 @@ from ledger.core.commands import (
     UpdatePolicy,
     UpdateProfile,
     VoidGrant,
+    WriteOffReceivable,
 )
 from ledger.core.events import AccountPolicy, Comparator, Excess, GrantKind, Overage
 from ledger.core.limits import DAY_US, HOUR_US, MINUTE_US, SECOND_US
@@ -385,6 +393,14 @@ NOT_DRAWN: Final[frozenset[type]] = frozenset(
         EndRecurring,
         AmendUsage,
         AdjustBalance,
+        BillAccount,
+        ChargeBack,
+        ConfirmPayment,
+        FailPayment,
+        IssueCreditNote,
+        RecordPayment,
+        RefundGrant,
+        WriteOffReceivable,
     }
 )
 """Commands that no world draws: their own properties are in tests/core."""

@@ -103,6 +103,22 @@ class _MutationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mutation
     """CorrectionService.AdjustBalance."""
     MUTATION_KIND_EXTEND: _MutationKind.ValueType  # 44
     """DecisionService.Extend."""
+    MUTATION_KIND_REFUND: _MutationKind.ValueType  # 60
+    """PaymentService.Refund."""
+    MUTATION_KIND_CHARGEBACK: _MutationKind.ValueType  # 61
+    """PaymentService.Chargeback."""
+    MUTATION_KIND_BILL: _MutationKind.ValueType  # 62
+    """PaymentService.Bill; `resource` is the bill."""
+    MUTATION_KIND_RECORD_PAYMENT: _MutationKind.ValueType  # 63
+    """PaymentService.RecordPayment."""
+    MUTATION_KIND_ISSUE_CREDIT_NOTE: _MutationKind.ValueType  # 64
+    """PaymentService.IssueCreditNote."""
+    MUTATION_KIND_WRITE_OFF: _MutationKind.ValueType  # 65
+    """PaymentService.WriteOff."""
+    MUTATION_KIND_CONFIRM_PAYMENT: _MutationKind.ValueType  # 66
+    """PaymentService.Confirm."""
+    MUTATION_KIND_FAIL_PAYMENT: _MutationKind.ValueType  # 67
+    """PaymentService.Fail."""
 
 class MutationKind(_MutationKind, metaclass=_MutationKindEnumTypeWrapper):
     """The kind of a recorded call."""
@@ -153,6 +169,22 @@ MUTATION_KIND_ADJUST_BALANCE: MutationKind.ValueType  # 37
 """CorrectionService.AdjustBalance."""
 MUTATION_KIND_EXTEND: MutationKind.ValueType  # 44
 """DecisionService.Extend."""
+MUTATION_KIND_REFUND: MutationKind.ValueType  # 60
+"""PaymentService.Refund."""
+MUTATION_KIND_CHARGEBACK: MutationKind.ValueType  # 61
+"""PaymentService.Chargeback."""
+MUTATION_KIND_BILL: MutationKind.ValueType  # 62
+"""PaymentService.Bill; `resource` is the bill."""
+MUTATION_KIND_RECORD_PAYMENT: MutationKind.ValueType  # 63
+"""PaymentService.RecordPayment."""
+MUTATION_KIND_ISSUE_CREDIT_NOTE: MutationKind.ValueType  # 64
+"""PaymentService.IssueCreditNote."""
+MUTATION_KIND_WRITE_OFF: MutationKind.ValueType  # 65
+"""PaymentService.WriteOff."""
+MUTATION_KIND_CONFIRM_PAYMENT: MutationKind.ValueType  # 66
+"""PaymentService.Confirm."""
+MUTATION_KIND_FAIL_PAYMENT: MutationKind.ValueType  # 67
+"""PaymentService.Fail."""
 Global___MutationKind: _TypeAlias = MutationKind  # noqa: Y015
 
 @_typing.final
@@ -252,7 +284,7 @@ class GetOutcomeResponse(_message.Message):
     recorded_at_us: _builtins.int
     """When it was recorded or abandoned, in microseconds; 0 = not recorded."""
     resource: _builtins.str
-    """Id of what the call made or changed: hold, grant, recurring grant or account. Empty for usage, and where
+    """Id of what the call made or changed: hold, grant, recurring grant, bill or account. Empty for usage, and where
     nothing was made.
     """
     asset: _builtins.str

@@ -40,7 +40,8 @@ class HoldWatch:
                 self._overdue[number] = state.batch_seq
 
     def end(self, state: State) -> int:
-        """Compare what pends with what is held; returns how many holds are overdue."""
+        """Compare what pends with what is held or not paid for yet; returns how many holds are
+        overdue."""
         debits: Counter[int] = Counter()
         credits: Counter[int] = Counter()
         for hold in state.holds.values():
@@ -48,6 +49,11 @@ class HoldWatch:
                 assert hold.used is not None
                 debits[piece.book] += piece.amount
                 credits[hold.used.number] += piece.amount
+        for grant in state.grants.values():
+            if grant.unpaid:  # it waits for the rest of its price (rule F1)
+                paid = grant.amount * (grant.price_paid - grant.unpaid) // grant.price_paid
+                debits[grant.funding.number] += grant.amount - paid
+                credits[grant.book.number] += grant.amount - paid
         for number, book in state.books.accounts.items():
             compare = self._findings.compare
             compare(f"book {number}, held", debits[number], book.debits_pending)

@@ -13,6 +13,7 @@ from typing import Any, Final
 from ledger.core.books import Book
 from ledger.core.events import (
     OF_A_GRANT,
+    AccountBilled,
     AccountClosed,
     AccountClosedOut,
     AccountCreated,
@@ -26,10 +27,16 @@ from ledger.core.events import (
     BalanceAdjusted,
     BookKind,
     ConfigurationApplied,
+    CreditNoteIssued,
     Event,
+    GrantCancelled,
+    GrantChargedBack,
     GrantExpired,
     GrantIssued,
+    GrantKind,
     GrantReduced,
+    GrantRefunded,
+    GrantReleased,
     GrantRestored,
     GrantVoided,
     HoldAuthorized,
@@ -37,9 +44,11 @@ from ledger.core.events import (
     HoldExpired,
     HoldExtended,
     HoldReleased,
+    PaymentRecorded,
     PlanDeclared,
     Pot,
     Proration,
+    ReceivableWrittenOff,
     RecurringChanged,
     RecurringEnded,
     RecurringIssued,
@@ -64,6 +73,7 @@ from ledger.core.limits import (
 )
 from ledger.core.periods import prorated
 from ledger.core.state import (
+    GRANT_CANCELLED,
     GRANT_OPEN,
     GRANT_VOIDED,
     HOLD_EXPIRED,
@@ -295,7 +305,8 @@ class Rules:
             if units > grant.drawn:
                 self._wrong(state, f"given back of grant {number}", grant.drawn, units)
                 continue
-            keeps = grant.price_paid * (grant.drawn - units) // grant.amount
+            keeps = (grant.price_paid - grant.returned) * (grant.drawn - units)
+            keeps = keeps // grant.whole if grant.price_paid else 0
             self._equal(state, f"money of grant {number}", grant.recognised - keeps, money)
 
     def _adjusted(self, state: State, event: BalanceAdjusted) -> None:
@@ -325,7 +336,8 @@ class Rules:
             if grant_of is None or returned.amount > grant_of.drawn:
                 self._wrong(state, "given back by hand", "what was drawn", returned.amount)
                 continue
-            keeps = grant_of.price_paid * (grant_of.drawn - returned.amount) // grant_of.amount
+            keeps = (grant_of.price_paid - grant_of.returned) * (grant_of.drawn - returned.amount)
+            keeps = keeps // grant_of.whole if grant_of.price_paid else 0
             money = grant_of.recognised - keeps
             self._equal(state, f"money of grant {grant_of.number}", money, returned.value)
 
@@ -338,7 +350,7 @@ class Rules:
         onward = (
             book is grant.funding
             if grant.settled == GRANT_VOIDED
-            else book.kind == BookKind.FORFEITED
+            else book.kind in (BookKind.FORFEITED, BookKind.TRUE_UP)
         )
         if not ended or not (onward or book.grant is not None):
             self._wrong(state, f"book given back to for grant {grant.number}", "its own", number)
@@ -430,8 +442,9 @@ class Rules:
 
     def _voided(self, state: State, event: GrantVoided) -> None:
         grant = state.grants[event.grant]
-        expected = GRANT_OPEN if event.key else GRANT_VOIDED
-        self._equal(state, f"state of grant {event.grant}", expected, grant.settled)
+        expected = (GRANT_OPEN, GRANT_CANCELLED) if event.key else (GRANT_VOIDED,)
+        if grant.settled not in expected:
+            self._wrong(state, f"state of grant {event.grant}", expected, grant.settled)
         self._taken(state, event.grant, event.amount)
 
     def _grant_expired(self, state: State, event: GrantExpired) -> None:
@@ -453,6 +466,140 @@ class Rules:
             state, f"state of grant {event.grant}", GRANT_OPEN, state.grants[event.grant].settled
         )
         self._taken(state, event.grant, event.amount)
+
+    # -- money -------------------------------------------------------------------------------------
+
+    def _confirmed(self, state: State, event: GrantReleased) -> None:
+        """floor(A x paid / P) in all, never more than P, into the deferred of its own (rule F1)."""
+        grant = state.grants[event.grant]
+        what = f"grant {event.grant}"
+        self._equal(state, f"account of {what}", event.account, grant.account.number)
+        self._equal(state, f"state of {what}", GRANT_OPEN, grant.settled)
+        if not 0 < event.payment <= grant.unpaid:
+            self._wrong(state, f"payment of {what}", f"1 to {grant.unpaid}", event.payment)
+            return
+        paid = grant.price_paid - grant.unpaid + event.payment
+        share = grant.amount * paid // grant.price_paid
+        released = grant.amount - grant.pending
+        self._equal(state, f"units released of {what}", share - released, event.amount)
+        self._kind(state, event.cash_book, BookKind.CASH, grant.price_asset)
+
+    def _cancelled(self, state: State, event: GrantCancelled) -> None:
+        grant = state.grants[event.grant]
+        what = f"grant {event.grant}"
+        self._equal(state, f"what pends of {what}", grant.pending, event.amount)
+        self._equal(state, f"what is unpaid of {what}", grant.unpaid, event.unpaid)
+        if event.whole:
+            self._equal(
+                state, f"what is unpaid of {what}, which ends", grant.price_paid, event.unpaid
+            )
+
+    def _refunded(self, state: State, event: GrantRefunded) -> None:
+        """At most P x left / A, of a grant that was paid for, to its own cash (rule F2)."""
+        grant = state.grants[event.grant]
+        what = f"grant {event.grant}"
+        self._equal(state, f"state of {what}", GRANT_OPEN, grant.settled)
+        self._equal(state, f"kind of {what}", GrantKind.PREPAID, grant.kind)
+        self._taken(state, event.grant, event.amount)
+        most = (grant.price_paid - grant.returned) * event.amount // max(1, grant.whole)
+        self._equal(state, f"refund of {what}", most, event.refunded)
+        if event.refunded:
+            self._kind(state, event.cash_book, BookKind.CASH, grant.price_asset)
+            own = grant.cash.number if grant.cash is not None else 0
+            self._equal(state, f"cash of {what}", own, event.cash_book)
+        if event.breakage:
+            self._kind(state, event.breakage_book, BookKind.BREAKAGE, grant.price_asset)
+        deferred = grant.book.value_book
+        left = -deferred.owed if deferred is not None else 0
+        out = event.refunded + event.breakage
+        if not 0 <= out <= left or event.breakage < 0:
+            self._wrong(state, f"money taken from {what}", f"0 to {left}", out)
+
+    def _charged_back(self, state: State, event: GrantChargedBack) -> None:
+        """All that was paid and not refunded, once, out of what is left and what is owed (F3)."""
+        paid = state.grants[event.grant]
+        what = f"grant {event.grant}"
+        self._equal(state, f"account of {what}", event.account, paid.account.number)
+        self._equal(state, f"payment of {what}", paid.paid, event.payment)
+        cash = paid.cash.number if paid.cash is not None else 0
+        self._equal(state, f"cash of {what}", cash, event.cash_book)
+        self._kind(state, event.cash_book, BookKind.CASH, paid.price_asset)
+        self._kind(state, event.receivable_book, BookKind.RECEIVABLE, paid.price_asset)
+        out = sum([part.value for part in event.parts]) + event.owed
+        self._equal(state, f"sum taken back of {what}", event.payment, out)
+        if event.owed < 0 or event.payment <= 0:
+            self._wrong(state, f"money taken back of {what}", "above 0", event.payment)
+        family = [
+            each.number for each in paid.account.grants if each is paid or each.part_of is paid
+        ]
+        found = [part.grant for part in event.parts]
+        self._equal(state, f"parts of {what}", family, found)
+        for part in event.parts:
+            grant = state.grants[part.grant]
+            self._taken(state, part.grant, part.amount)
+            ends = grant.settled == GRANT_OPEN
+            self._equal(state, f"whether grant {part.grant} ends", ends, part.ends)
+            deferred = grant.book.value_book
+            left = -deferred.owed if deferred is not None else 0
+            if not 0 <= part.value <= left:
+                self._wrong(state, f"money of grant {part.grant}", f"0 to {left}", part.value)
+
+    def _billed(self, state: State, event: AccountBilled) -> None:
+        """Each line of a book of the account's own, never more than is owed in it (B3, B4)."""
+        account = state.accounts[event.account]
+        if not event.lines:
+            self._wrong(state, "lines of the bill", "some", "none")
+        owed: dict[int, int] = {}
+        for line in event.lines:
+            debit, credit = (state.books.accounts[book] for book in (line.debit, line.credit))
+            money = credit.kind == BookKind.UNBILLED
+            what = f"bill of book {credit.number}"
+            if credit.kind == BookKind.COMMITMENT:
+                owner = state.grants[credit.owner].account.number
+                self._equal(state, f"{what}, grant", credit.owner, line.grant)
+            else:
+                owner = credit.owner
+                if credit.kind not in (BookKind.UNBILLED, BookKind.OVERAGE):
+                    self._wrong(state, f"{what}, kind", "what is owed", credit.kind)
+            self._equal(state, f"{what}, owner", account.number, owner)
+            kind = BookKind.RECEIVABLE if money else BookKind.SETTLED
+            self._kind(state, debit.number, kind, line.asset)
+            self._equal(state, f"{what}, asset", line.asset, credit.asset)
+            if money:
+                self._equal(state, f"{what}, payer", account.number, debit.owner)
+            left = owed.setdefault(credit.number, credit.owed)
+            if not 0 < line.amount <= left:
+                self._wrong(state, what, f"1 to {left}", line.amount)
+            owed[credit.number] = left - line.amount
+
+    def _bill_paid(self, state: State, event: PaymentRecorded) -> None:
+        self._lowered(state, event, event.cash_book, BookKind.CASH)
+
+    def _credited(self, state: State, event: CreditNoteIssued) -> None:
+        self._lowered(state, event, event.book, BookKind.CREDIT_NOTE)
+
+    def _written_off(self, state: State, event: ReceivableWrittenOff) -> None:
+        self._lowered(state, event, event.book, BookKind.BAD_DEBT)
+
+    def _lowered(
+        self,
+        state: State,
+        event: PaymentRecorded | CreditNoteIssued | ReceivableWrittenOff,
+        debit: int,
+        kind: BookKind,
+    ) -> None:
+        """Never more than the account was billed and has not paid (rules B4, F4)."""
+        receivable = state.books.accounts[event.receivable_book]
+        self._kind(state, debit, kind, event.asset)
+        self._kind(state, event.receivable_book, BookKind.RECEIVABLE, event.asset)
+        self._equal(state, "owner of the receivable", event.account, receivable.owner)
+        if not 0 < event.amount <= receivable.owed:
+            most = f"1 to {receivable.owed}"
+            self._wrong(state, f"paid of book {receivable.number}", most, event.amount)
+
+    def _kind(self, state: State, number: int, kind: BookKind, asset: int) -> None:
+        book = state.books.accounts[number]
+        self._equal(state, f"book {number}", (kind, asset), (book.kind, book.asset))
 
     # -- recurring grants --------------------------------------------------------------------------
 
@@ -689,6 +836,14 @@ _JUDGES: Final[dict[type, Callable[[Rules, State, Any], None]]] = {
     GrantVoided: Rules._voided,
     GrantExpired: Rules._grant_expired,
     GrantReduced: Rules._reduced,
+    GrantReleased: Rules._confirmed,
+    GrantCancelled: Rules._cancelled,
+    GrantRefunded: Rules._refunded,
+    GrantChargedBack: Rules._charged_back,
+    AccountBilled: Rules._billed,
+    PaymentRecorded: Rules._bill_paid,
+    CreditNoteIssued: Rules._credited,
+    ReceivableWrittenOff: Rules._written_off,
     RecurringStarted: Rules._started,
     RecurringIssued: Rules._period_issued,
     RecurringChanged: Rules._recurring_changed,

@@ -28,6 +28,7 @@ from ledger.v1 import (
     grant_pb2,
     grant_pb2_grpc,
     journal_pb2_grpc,
+    payment_pb2_grpc,
     recurring_pb2_grpc,
     types_pb2,
     usage_pb2,
@@ -115,6 +116,7 @@ class Served:
         self.decisions = decision_pb2_grpc.DecisionServiceStub(self.channel)
         self.accounts = account_pb2_grpc.AccountServiceStub(self.channel)
         self.grants = grant_pb2_grpc.GrantServiceStub(self.channel)
+        self.payments = payment_pb2_grpc.PaymentServiceStub(self.channel)
         self.recurring = recurring_pb2_grpc.RecurringGrantServiceStub(self.channel)
         self.balances = balance_pb2_grpc.BalanceServiceStub(self.channel)
         self.corrections = correction_pb2_grpc.CorrectionServiceStub(self.channel)

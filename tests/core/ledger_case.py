@@ -6,6 +6,11 @@ One statement a line; `-> ...` says what must come of it (without it: anything b
     grant    NAME AMOUNT [as=GRANT] [paid=P] [free] [priority=N] [expires=TIME] [effective=TIME]
              [for=PRODUCT,...] [tags=TAG,...] [where=NAME:VALUE,...] [asset=usd] [key=EXTERNAL]
              [postpaid | allowance] [shared] [gated] [rolls=N/D] [most=N] [lasts=DURATION] [again]
+             [source=NAME]
+    confirm  GRANT [AMOUNT] [asset=credits]    fail GRANT
+    refund   GRANT [UNITS]                     chargeback GRANT
+    bill     NAME [AMOUNT] [asset=usd]         pay NAME AMOUNT [source=NAME] [asset=credits]
+    creditnote NAME AMOUNT                     writeoff NAME AMOUNT
     usage    NAME TOKENS [of=PRODUCT] [at=TIME] [id=ID] [input=N cached=N output=N]
     hold     NAME TOKENS as=HOLD [of=PRODUCT] [lifetime=DURATION] [input=N cached=N output=N]
     capture  HOLD TOKENS [open] [at=TIME] [input=N cached=N output=N]
@@ -24,7 +29,8 @@ One statement a line; `-> ...` says what must come of it (without it: anything b
     expect   ...            see `_expect`
 
 POLICY: overdraft=N overage=off|self|parent cap=N excess=owe|bill|absorb card=NAME holds=N
-grace=DURATION zone=ZONE holds_overdraft=no holds_overage=no.
+grace=DURATION zone=ZONE holds_overdraft=no holds_overage=no freeze=chargeback
+backfills=promotional.
 TERMS: every=NUNIT (1month, 2week) anchor=TIME zone=ZONE prorate=none|first|last|both lasts=DURATION
 paid=P free allowance shared for=PRODUCT,... priority=N rollover=N/N rolls=DURATION most=N again.
 TIME is relative to the clock (-1h, +30d) or absolute (2026-02-01, 2026-02-01T05:00, UTC). A grant
@@ -169,6 +175,7 @@ class LedgerCase:
             shared="shared" in flags,
             pending="gated" in flags,
             rollover=_rollover(options, "again" in flags),
+            source=options.get("source", ""),
         )
         outcome, told = self.execute(command)
         if isinstance(outcome, e.GrantIssued):
@@ -306,6 +313,55 @@ class LedgerCase:
         number = self.grants[grant]
         owner = self.core.state.grants[number].account.number
         return self.execute(c.VoidGrant(self._request(options), owner, number))[1]
+
+    def _confirm(self, options: dict[str, str], grant: str, amount: str = "0") -> str:
+        asset = _ASSETS[options["asset"]] if "asset" in options else 0
+        return self._of_grant(c.ConfirmPayment, options, grant, int(amount), asset)
+
+    def _fail(self, options: dict[str, str], grant: str) -> str:
+        return self._of_grant(c.FailPayment, options, grant)
+
+    def _refund(self, options: dict[str, str], grant: str, units: str = "0") -> str:
+        return self._of_grant(c.RefundGrant, options, grant, int(units))
+
+    def _chargeback(self, options: dict[str, str], grant: str) -> str:
+        return self._of_grant(c.ChargeBack, options, grant)
+
+    def _of_grant(
+        self, command: Callable[..., c.Command], options: dict[str, str], grant: str, *given: int
+    ) -> str:
+        number = self.grants.get(grant, 404)
+        found = self.core.state.grants.get(number)
+        owner = found.account.number if found is not None else 1
+        return self.execute(command(self._request(options), owner, number, *given))[1]
+
+    def _bill(self, options: dict[str, str], name: str, most: str = "0") -> str:
+        asset = _ASSETS[options["asset"]] if "asset" in options else 0
+        number = self.accounts.get(name, 404)
+        return self.execute(c.BillAccount(self._request(options), number, asset, int(most)))[1]
+
+    def _pay(self, options: dict[str, str], name: str, amount: str) -> str:
+        return self._of_receivable(
+            c.RecordPayment, options, name, amount, options.get("source", "")
+        )
+
+    def _creditnote(self, options: dict[str, str], name: str, amount: str) -> str:
+        return self._of_receivable(c.IssueCreditNote, options, name, amount)
+
+    def _writeoff(self, options: dict[str, str], name: str, amount: str) -> str:
+        return self._of_receivable(c.WriteOffReceivable, options, name, amount)
+
+    def _of_receivable(
+        self,
+        command: Callable[..., c.Command],
+        options: dict[str, str],
+        name: str,
+        amount: str,
+        *given: str,
+    ) -> str:
+        number, asset = self.accounts.get(name, 404), _ASSETS[options.get("asset", "usd")]
+        made = command(self._request(options), number, asset, int(amount), *given)
+        return self.execute(made)[1]
 
     def _close(self, options: dict[str, str], name: str, *flags: str) -> str:
         command = c.CloseAccount(
@@ -487,7 +543,19 @@ class LedgerCase:
             case e.GrantRolledOver():
                 return f"{self._called(event.grant)} rolled over {event.amount}"
             case e.GrantReleased():
-                return f"{self._called(event.grant)} released {event.amount}"
+                repaid = sum(part.amount for part in event.backfills)
+                more = f", repaid {repaid}" if repaid else ""
+                return f"{self._called(event.grant)} released {event.amount}{more}"
+            case e.GrantRefunded():
+                more = f", breakage {event.breakage}" if event.breakage else ""
+                return f"{event.amount} units back, refunded {event.refunded}{more}"
+            case e.GrantChargedBack():
+                parts = [f"{part.amount} of {self._called(part.grant)}" for part in event.parts]
+                return f"{event.payment} taken back, void {', '.join(parts)}, owed {event.owed}"
+            case e.AccountBilled():
+                return ", ".join([self._bill_line(line) for line in event.lines])
+            case e.AccountFrozen() if event.cause == e.FreezeCause.CHARGEBACK:
+                return "frozen"
             case e.GrantCancelled():
                 return f"{self._called(event.grant)} cancelled {event.amount}"
             case e.GrantVoided():
@@ -540,6 +608,10 @@ class LedgerCase:
             return f"{word} {each.amount} of {self._called(each.grant)}"
         return f"{each.kind.name.lower()} {each.amount} written off"
 
+    def _bill_line(self, line: e.BillLine) -> str:
+        of = f" of {self._called(line.grant)}" if line.grant else ""
+        return f"{line.amount} {e.BookKind(self._book(line.credit).kind).name.lower()}{of}"
+
     def _called(self, grant: int) -> str:
         for name, number in self.grants.items():
             if number == grant:
@@ -554,7 +626,8 @@ class LedgerCase:
     def _expect(self, text: str) -> None:
         """available NAME N [of=PRODUCT] | owed NAME N | overage NAME N | suspended NAME N |
         pending GRANT N | deferred GRANT N | unbilled NAME N | revenue PRODUCT N | lifetime NAME N |
-        money breakage N | money cash N |
+        receivable NAME N | paid GRANT N | commitment GRANT N | cash SOURCE N |
+        money breakage N | money cash N | money credit_note N | money bad_debt N |
         left GRANT N | held GRANT N | recognised GRANT N | used PRODUCT N | holds NAME N |
         frozen NAME 0 or 1 | reserved HOLD N
         """
@@ -604,6 +677,18 @@ class LedgerCase:
     def _seen_unbilled(self, name: str, product: str) -> int:
         return self.account(name).unbilled[USD].owed
 
+    def _seen_receivable(self, name: str, product: str) -> int:
+        return self.account(name).receivable[USD].owed
+
+    def _seen_paid(self, name: str, product: str) -> int:
+        return self.grant(name).paid
+
+    def _seen_commitment(self, name: str, product: str) -> int:
+        return self.grant(name).funding.owed
+
+    def _seen_cash(self, name: str, product: str) -> int:
+        return self._money(e.BookKind.CASH, name)
+
     def _seen_revenue(self, name: str, product: str) -> int:
         return self._money(e.BookKind.REVENUE, name)
 
@@ -616,7 +701,7 @@ class LedgerCase:
         book = self.core.state.house_book(TENANT, kind, USD, name)
         if book is None:
             return 0
-        return book.owed if kind == e.BookKind.CASH else -book.owed
+        return -book.owed if kind in (e.BookKind.REVENUE, e.BookKind.BREAKAGE) else book.owed
 
     def _seen_lifetime(self, name: str, product: str) -> int:
         return self.account(name).lifetime.get(USD, 0)
@@ -693,6 +778,7 @@ def _policy(options: dict[str, str]) -> e.AccountPolicy:
         holds_open_max=int(options.get("holds", 10_000)),
         comparator=e.Comparator[options.get("order", "inherited").upper()],
         promotional_backfills=options.get("backfills") == "promotional",
+        freeze_on_chargeback=options.get("freeze") == "chargeback",
         period_grace=duration_us(options.get("grace", "1d")),
         zone=options.get("zone", ""),
         holds_overdraft=options.get("holds_overdraft") != "no",

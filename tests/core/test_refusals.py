@@ -13,16 +13,22 @@ from ledger.core.commands import (
     AbandonRequest,
     ApplyConfiguration,
     AuthorizeHold,
+    BillAccount,
     CaptureHold,
     ChangeRecurring,
+    ChargeBack,
     CloseAccount,
     Command,
+    ConfirmPayment,
     CreateAccount,
     EndRecurring,
+    FailPayment,
     FreezeAccount,
     IssueGrant,
     PauseRecurring,
+    RecordPayment,
     RecordUsage,
+    RefundGrant,
     ReleaseHold,
     ReopenAccount,
     ResumeRecurring,
@@ -123,6 +129,32 @@ def changing(**changes: object) -> ChangeRecurring:
 GRANT = IssueGrant(
     NEW, ACME, GrantKind.PREPAID, CREDITS, 100, 0, USD, 0, 0, 0, (), b"", NO_NAMES, b""
 )
+
+
+def paid(core: Core, command: Callable[..., Command], *given: int, gated: bool = False) -> Command:
+    """About a grant that was paid for, or is to be."""
+    key = FAMILY.request("paid")
+    core.run(replace(GRANT, key=key, price_paid=10, pending=gated))
+    return command(NEW, ACME, core.state.next_grant - 1, *given)
+
+
+def paid_late(core: Core) -> Command:
+    command = paid(core, ConfirmPayment, gated=True)
+    core.run(FailPayment(FAMILY.request("fail"), ACME, core.state.next_grant - 1))
+    return command
+
+
+def charged_back(core: Core) -> Command:
+    command = paid(core, ChargeBack)
+    core.run(replace(command, key=FAMILY.request("first")))
+    return command
+
+
+def owing_dollars(core: Core) -> Command:
+    charged_back_later = paid(core, ChargeBack)
+    core.run(usage(core, ACME, 50))
+    core.run(replace(charged_back_later, key=FAMILY.request("first")))
+    return RecordPayment(FAMILY.request("other"), ACME, CREDITS, 1)
 
 
 def rolling(core: Core, rollover: Rollover, expires_at: int | None = None) -> Command:
@@ -381,6 +413,24 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
             "expires_at_us",
         ),
     ],
+    Reason.PAYMENT_LATE: [(paid_late, "grant_id")],
+    Reason.PAYMENT_NOT_AWAITED: [(lambda core: paid(core, ConfirmPayment), "grant_id")],
+    Reason.NOT_PAID: [
+        (lambda core: RefundGrant(NEW, HELD, 2), "grant_id"),
+        (lambda core: ChargeBack(NEW, HELD, 2), "grant_id"),
+        (lambda core: paid(core, ChargeBack, gated=True), "grant_id"),
+    ],
+    Reason.CHARGED_BACK: [(charged_back, "grant_id")],
+    Reason.CURRENCY_DIFFERS: [
+        (lambda core: paid(core, ConfirmPayment, 0, CREDITS, gated=True), "asset"),
+        (owing_dollars, "asset"),
+    ],
+    Reason.REFUND_TOO_LARGE: [(lambda core: paid(core, RefundGrant, 101), "units")],
+    Reason.AMOUNT_EXCEEDS_OWED: [
+        (lambda core: paid(core, ConfirmPayment, 11, gated=True), "amount"),
+        (lambda core: RecordPayment(NEW, ACME, USD, 1), "amount"),
+    ],
+    Reason.NOTHING_OWED: [(lambda core: BillAccount(NEW, ACME), "account")],
     Reason.RECURRING_UNKNOWN: [
         (lambda core: replace(CHANGE, recurring=99), "recurring_grant_id"),
         (lambda core: replace(CHANGE, account=ACME), "recurring_grant_id"),

@@ -6,6 +6,7 @@ from typing import get_args
 
 from ledger.core.digest import DIGEST_VERSION
 from ledger.core.events import (
+    AccountBilled,
     AccountClosedOut,
     AccountCreated,
     AccountFrozen,
@@ -15,11 +16,14 @@ from ledger.core.events import (
     AccountUnfrozen,
     AdjustmentNoted,
     BalanceAdjusted,
+    CreditNoteIssued,
     Event,
     GrantCancelled,
+    GrantChargedBack,
     GrantExpired,
     GrantIssued,
     GrantReduced,
+    GrantRefunded,
     GrantReleased,
     GrantRestored,
     GrantRolledOver,
@@ -28,6 +32,8 @@ from ledger.core.events import (
     HoldAuthorized,
     HoldCharged,
     HoldExtended,
+    PaymentRecorded,
+    ReceivableWrittenOff,
     RecurringChanged,
     RecurringEnded,
     RecurringIssued,
@@ -46,6 +52,12 @@ from tests.formats.registered import AS_WRITTEN
 
 RECORDED, REPLAYED = journal.read(FIXTURES)
 LATER = {  # classes that came after the first version
+    AccountBilled,
+    CreditNoteIssued,
+    GrantChargedBack,
+    GrantRefunded,
+    PaymentRecorded,
+    ReceivableWrittenOff,
     AccountCreated,
     AccountPolicyUpdated,
     AccountClosedOut,

@@ -26,6 +26,7 @@ from ledger.v1 import (
     decision_pb2,
     grant_pb2,
     journal_pb2,
+    payment_pb2,
     peer_pb2,
     recurring_pb2,
     types_pb2,
@@ -46,6 +47,7 @@ FILES: list[FileDescriptor] = [
         decision_pb2,
         grant_pb2,
         journal_pb2,
+        payment_pb2,
         peer_pb2,
         recurring_pb2,
         types_pb2,
@@ -74,6 +76,7 @@ WITHOUT_REQUEST_ID = {
     "ListChanges",
     "ListAliases",
     "GetHold",
+    "GetOwed",
     "ListHolds",
     "GetOutcome",
     "GetRouting",
@@ -233,7 +236,7 @@ def test_every_request_names_its_tenant_first():
 
 def test_every_mutation_takes_a_request_id_and_says_whether_it_was_replayed():
     mutations = [method for method in unary_methods() if method.name not in WITHOUT_REQUEST_ID]
-    assert len(mutations) == 25
+    assert len(mutations) == 33
     for method in mutations:
         field = method.input_type.fields_by_number.get(2)
         assert field is not None, method.full_name
