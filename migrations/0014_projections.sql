@@ -318,6 +318,60 @@ BEGIN
         (tenant, shard, recurring, period_start) WHERE cause = 1;
     CREATE INDEX recurring_issues_grant ON recurring_issues (tenant, shard, grant_number);
 
+    -- What accounts are committed to (rule D7); segments are grants, invoices stand apart.
+    CREATE TABLE commitments (
+        tenant        int     NOT NULL,
+        shard         int     NOT NULL,
+        number        bigint  NOT NULL,
+        account       bigint  NOT NULL,
+        terms         jsonb   NOT NULL,
+        created_at    bigint  NOT NULL,
+        PRIMARY KEY (tenant, shard, number)
+    );
+    CREATE INDEX commitments_account ON commitments (tenant, account, number);
+
+    CREATE TABLE commitment_segments (
+        tenant        int     NOT NULL,
+        shard         int     NOT NULL,
+        commitment    bigint  NOT NULL,
+        grant_number  bigint  NOT NULL,
+        starts_at     bigint  NOT NULL,
+        ends_at       bigint  NOT NULL CHECK (ends_at > starts_at),
+        amount        bigint  NOT NULL CHECK (amount > 0),
+        price         bigint  NOT NULL CHECK (price > 0),  -- of the whole amount
+        recorded_at   bigint  NOT NULL,
+        PRIMARY KEY (tenant, shard, grant_number)
+    );
+    CREATE INDEX commitment_segments_of ON commitment_segments (tenant, shard, commitment);
+
+    -- What is to be invoiced, and when.
+    CREATE TABLE commitment_invoices (
+        tenant        int     NOT NULL,
+        shard         int     NOT NULL,
+        entry_seq     bigint  NOT NULL,              -- of the entry that planned it
+        line          int     NOT NULL,
+        commitment    bigint  NOT NULL,
+        due_at        bigint  NOT NULL,
+        amount        bigint  NOT NULL CHECK (amount > 0),
+        PRIMARY KEY (tenant, shard, entry_seq, line)
+    );
+    CREATE INDEX commitment_invoices_of ON commitment_invoices (tenant, shard, commitment);
+
+    -- What was invoiced, and early ends.
+    CREATE TABLE commitment_entries (
+        tenant        int      NOT NULL,
+        shard         int      NOT NULL,
+        entry_seq     bigint   NOT NULL,
+        commitment    bigint   NOT NULL,
+        kind          smallint NOT NULL CHECK (kind IN (1, 2)),        -- invoiced, ended
+        ending        smallint,                      -- core's CommitmentEnding; NULL = invoiced
+        due_at        bigint,                        -- of the invoice
+        amount        bigint   NOT NULL CHECK (amount >= 0),  -- money invoiced, or trued up
+        recorded_at   bigint   NOT NULL,
+        PRIMARY KEY (tenant, shard, entry_seq)
+    );
+    CREATE INDEX commitment_entries_of ON commitment_entries (tenant, shard, commitment);
+
     -- Holds; their slices are the pending lines of entry `entry_seq`.
     CREATE TABLE holds (
         tenant         int      NOT NULL,
@@ -391,7 +445,10 @@ BEGIN
            b.value AS recognised,
            (SELECT i.recurring FROM recurring_issues i
             WHERE i.tenant = g.tenant AND i.shard = g.shard AND i.grant_number = g.number
-           ) AS recurring
+           ) AS recurring,
+           (SELECT s.commitment FROM commitment_segments s
+            WHERE s.tenant = g.tenant AND s.shard = g.shard AND s.grant_number = g.number
+           ) AS commitment
     FROM grants g JOIN books b USING (tenant, shard, book),
          LATERAL (SELECT b.debits_posted - g.voided - g.expired - g.rolled - g.given_back
                          AS drawn) d;

@@ -1,5 +1,4 @@
-"""Ids that the ledger mints, of holds, grants, recurring grants and bills: opaque, and checked at
-once.
+"""Ids that the ledger mints, of holds, grants and what issues them: opaque, and checked at once.
 
 An id embeds shard, account number and number, so any server finds its family without a table. Two
 check bytes catch what was cut or mistyped; they are no secret, and tenancy is checked apart.
@@ -22,15 +21,17 @@ HOLD: Final = "hold"
 GRANT: Final = "grant"
 RECURRING: Final = "recurring_grant"
 BILL: Final = "bill"
+COMMITMENT: Final = "commitment"
 _UNKNOWN: Final = {
     HOLD: "HOLD_UNKNOWN",
     GRANT: "GRANT_UNKNOWN",
     RECURRING: "RECURRING_UNKNOWN",
+    COMMITMENT: "COMMITMENT_UNKNOWN",
 }
 
 
 class MintedId(NamedTuple):
-    """Where a hold, grant or recurring grant lives."""
+    """Where what has the id lives."""
 
     shard: int
     account: int
@@ -38,7 +39,7 @@ class MintedId(NamedTuple):
 
 
 def mint(kind: str, shard: int, account: int, number: int) -> str:
-    """The id of a hold, grant, recurring grant or bill."""
+    """The id of something that the ledger numbers."""
     body = _PACKED.pack(shard, account, number)
     check = _CHECK.pack(crc32(body, crc32(kind.encode())) & 0xFFFF)
     return f"{kind}_{urlsafe_b64encode(body + check).rstrip(b'=').decode()}"

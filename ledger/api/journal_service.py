@@ -11,7 +11,7 @@ from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed, refused
 from ledger.api.forward import Forwarder
 from ledger.api.forward_all import gather_parts, read_owned
-from ledger.api.ids import GRANT, HOLD, RECURRING, mint
+from ledger.api.ids import COMMITMENT, GRANT, HOLD, RECURRING, mint
 from ledger.api.limits import Checked
 from ledger.api.payment_service import bill_id
 from ledger.api.positions import decode_position, encode_position, position_of
@@ -37,6 +37,8 @@ from ledger.core.events import (
     AccountUnfrozen,
     AuthorizeDenied,
     BalanceAdjusted,
+    CommitmentCreated,
+    CommitmentEnded,
     CreditNoteIssued,
     GrantCancelled,
     GrantChargedBack,
@@ -55,6 +57,7 @@ from ledger.core.events import (
     RecurringResumed,
     RecurringStarted,
     RequestAbandoned,
+    SegmentAdded,
     UsageCaptured,
     UsageQuarantined,
     UsageRecorded,
@@ -91,6 +94,9 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     RecurringPaused: pb.MUTATION_KIND_PAUSE_RECURRING_GRANT,
     RecurringResumed: pb.MUTATION_KIND_RESUME_RECURRING_GRANT,
     RecurringEnded: pb.MUTATION_KIND_END_RECURRING_GRANT,
+    CommitmentCreated: pb.MUTATION_KIND_CREATE_COMMITMENT,
+    SegmentAdded: pb.MUTATION_KIND_ADD_SEGMENT,
+    CommitmentEnded: pb.MUTATION_KIND_END_COMMITMENT,
     UsageReversed: pb.MUTATION_KIND_REVERSE_USAGE,  # an amendment where other usage stands for it
     BalanceAdjusted: pb.MUTATION_KIND_ADJUST_BALANCE,
     GrantReleased: pb.MUTATION_KIND_CONFIRM_PAYMENT,
@@ -252,6 +258,8 @@ class JournalService(ProofCalls):
                 | RecurringEnded()
             ):
                 response.resource = mint(RECURRING, entry.shard, event.account, event.recurring)
+            case CommitmentCreated() | SegmentAdded() | CommitmentEnded():
+                response.resource = mint(COMMITMENT, entry.shard, event.account, event.commitment)
             case _ if isinstance(event, _OF_ACCOUNTS):
                 response.resource = (await edge.names([event.account]))[event.account]
         return response

@@ -21,6 +21,7 @@ from ledger import loopback
 from ledger.api.account_service import AccountService
 from ledger.api.balance_service import BalanceService
 from ledger.api.calls import Calls
+from ledger.api.commitment_service import CommitmentService
 from ledger.api.correction_service import CorrectionService
 from ledger.api.decision_service import DecisionService
 from ledger.api.edge import Edge
@@ -44,6 +45,7 @@ from ledger.projections.as_of import History
 from ledger.v1 import (
     account_pb2,
     balance_pb2,
+    commitment_pb2,
     correction_pb2,
     decision_pb2,
     grant_pb2,
@@ -215,6 +217,10 @@ def services(
         ),
         (balance_pb2.DESCRIPTOR.services_by_name["BalanceService"], BalanceService(edge, history)),
         (payment_pb2.DESCRIPTOR.services_by_name["PaymentService"], PaymentService(edge)),
+        (
+            commitment_pb2.DESCRIPTOR.services_by_name["CommitmentService"],
+            CommitmentService(edge),
+        ),
         (
             journal_pb2.DESCRIPTOR.services_by_name["JournalService"],
             JournalService(edge, seals or MemorySealStore(), forwarder),

@@ -220,6 +220,7 @@ _CREDITS, _ADVANCE, _OVERAGE = "credits", "an advance", "unbilled overage"
 _DEFERRED = "money paid ahead"
 _UNBILLED, _RECEIVABLE = "money to be billed", "unpaid bills"
 _COMMITMENT = "a commitment to be billed"
+_COMMITTED = "commitments that go on"
 _PENDING = "grants that wait for their payment"
 _WAYS_OUT = {
     _HOLDS: "capture or release them first, or close with release_holds",
@@ -232,6 +233,7 @@ _WAYS_OUT = {
     _RECEIVABLE: "have them paid first, or close with write_off",
     _PENDING: "confirm or fail their payments, or void them",
     _RECURRING: "end them first",
+    _COMMITTED: "end them first",
     _CHILDREN: "close them first",
 }
 
@@ -259,6 +261,8 @@ def _still_open(account: Account, command: CloseAccount, now: int) -> str:
         return _PENDING
     if any(recurring.ends_at > now for recurring in account.recurring):
         return _RECURRING
+    if any(not commitment.is_over(now) for commitment in account.commitments):
+        return _COMMITTED
     if any(not child.closed_at for child in account.children):
         return _CHILDREN
     return ""

@@ -13,12 +13,16 @@ import msgspec
 
 from ledger.core.events import (
     AccountPolicy,
+    CommitmentEnding,
+    CommitmentTerms,
     EndedGrants,
     Event,
     GrantKind,
+    Invoice,
     PlanDeclared,
     RecurringTerms,
     Rollover,
+    Segment,
     Timing,
 )
 from ledger.core.shapes import Shape
@@ -278,6 +282,7 @@ class IssueGrant(msgspec.Struct, gc=False):
     pending: bool = False
     rollover: Rollover | None = None
     metadata: tuple[tuple[str, str], ...] = ()
+    to_bill: bool = False  # its price is still to be billed: no cash came in
 
 
 class VoidGrant(msgspec.Struct, gc=False):
@@ -448,6 +453,42 @@ class EndRecurring(msgspec.Struct, gc=False):
     trace: bytes = b""
 
 
+class CreateCommitment(msgspec.Struct, gc=False):
+    """Commit an account to segments, to be billed by a schedule of its own (rule D7)."""
+
+    key: bytes
+    account: int
+    terms: CommitmentTerms
+    segments: tuple[Segment, ...]
+    invoices: tuple[Invoice, ...]
+    external_key: bytes
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class AddSegment(msgspec.Struct, gc=False):
+    """An upsize: one more segment, which may run beside others."""
+
+    key: bytes
+    account: int
+    commitment: int
+    segment: Segment
+    invoices: tuple[Invoice, ...]
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class EndCommitment(msgspec.Struct, gc=False):
+    """End a commitment before its time."""
+
+    key: bytes
+    account: int
+    commitment: int
+    ending: CommitmentEnding
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
 class AbandonRequest(msgspec.Struct, gc=False):
     """Make 'not applied so far' final (rule I5)."""
 
@@ -500,6 +541,9 @@ Command: TypeAlias = (
     | PauseRecurring
     | ResumeRecurring
     | EndRecurring
+    | CreateCommitment
+    | AddSegment
+    | EndCommitment
     | AbandonRequest
     | ApplyConfiguration
 )

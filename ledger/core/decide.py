@@ -23,6 +23,7 @@ from ledger.core.accounts import (
 from ledger.core.adjustments import decide_adjust
 from ledger.core.commands import (
     AbandonRequest,
+    AddSegment,
     AdjustBalance,
     AmendUsage,
     ApplyConfiguration,
@@ -35,6 +36,8 @@ from ledger.core.commands import (
     Command,
     ConfirmPayment,
     CreateAccount,
+    CreateCommitment,
+    EndCommitment,
     EndRecurring,
     ExtendHold,
     FailPayment,
@@ -56,6 +59,12 @@ from ledger.core.commands import (
     UpdateProfile,
     VoidGrant,
     WriteOffReceivable,
+)
+from ledger.core.commitments import (
+    decide_add_segment,
+    decide_create_commitment,
+    decide_end_commitment,
+    post_invoice,
 )
 from ledger.core.corrections import decide_amend, decide_reverse
 from ledger.core.events import ConfigurationApplied, Event
@@ -94,7 +103,9 @@ from ledger.core.state import (
     TIMER_FAMILY,
     TIMER_GRANT,
     TIMER_HOLD,
+    TIMER_RECURRING,
     Account,
+    Commitment,
     Grant,
     Hold,
     RecurringGrant,
@@ -193,7 +204,7 @@ def settle_due(state: State, account: Account, batch: list[Event]) -> Refusal | 
 
 def _still_due(
     state: State, due: int, kind: int, number: int
-) -> Hold | Grant | RecurringGrant | None:
+) -> Hold | Grant | RecurringGrant | Commitment | None:
     """What a timer is of; None where it has no effect any more."""
     if kind == TIMER_HOLD:
         hold = state.holds.get(number)
@@ -203,16 +214,21 @@ def _still_due(
         if grant is None or not grant_is_due(grant, state.recorded_at):
             return None
         return grant
-    recurring = state.recurring.get(number)
-    return recurring if recurring is not None and recurring.due == due else None
+    found: RecurringGrant | Commitment | None
+    found = (state.recurring if kind == TIMER_RECURRING else state.commitments).get(number)
+    return found if found is not None and found.due == due else None
 
 
-def _post(state: State, found: Hold | Grant | RecurringGrant, out: list[Event]) -> None:
+def _post(
+    state: State, found: Hold | Grant | RecurringGrant | Commitment, out: list[Event]
+) -> None:
     """Append what time has made of it."""
     if isinstance(found, Hold):
         expire_hold(state, found, out)
     elif isinstance(found, Grant):
         settle_grant(state, found, out)
+    elif isinstance(found, Commitment):
+        post_invoice(state, found, out)
     else:
         issue_period(state, found, out)
 
@@ -287,7 +303,7 @@ def _decide_configuration(state: State, command: ApplyConfiguration, out: list[E
     return applied
 
 
-_MAKES_DUE = (StartRecurring, ResumeRecurring)
+_MAKES_DUE = (StartRecurring, ResumeRecurring, CreateCommitment, AddSegment)
 """Commands of which something may be due at once: it follows them as entries of their own."""
 
 _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
@@ -322,6 +338,9 @@ _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     PauseRecurring: decide_pause,
     ResumeRecurring: decide_resume,
     EndRecurring: decide_end,
+    CreateCommitment: decide_create_commitment,
+    AddSegment: decide_add_segment,
+    EndCommitment: decide_end_commitment,
     AbandonRequest: decide_abandon,
     ApplyConfiguration: _decide_configuration,
 }

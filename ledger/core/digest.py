@@ -19,6 +19,7 @@ from ledger.core.state import (
     HOLD_CAPTURED,
     HOLD_CHARGED,
     Account,
+    Commitment,
     Debt,
     Family,
     Grant,
@@ -69,6 +70,11 @@ def snapshot(state: State) -> dict[str, Any]:
         found["recurring"] = [
             state.next_recurring,
             [_recurring(each) for _, each in sorted(state.recurring.items())],
+        ]
+    if state.next_commitment > 1:
+        found["commitments"] = [
+            state.next_commitment,
+            [_commitment(each) for _, each in sorted(state.commitments.items())],
         ]
     return found
 
@@ -206,6 +212,21 @@ def _recurring(recurring: RecurringGrant) -> list[Any]:
         recurring.amount,
         recurring.price_paid,
         recurring.price_asset,
+    ]
+
+
+def _commitment(commitment: Commitment) -> list[Any]:
+    return [
+        commitment.number,
+        commitment.account.number,
+        commitment.external_key,
+        commitment.terms,
+        commitment.invoices,
+        commitment.created_at,
+        [grant.number for grant in commitment.grants],
+        commitment.invoiced,
+        commitment.ended_at,
+        commitment.ending,
     ]
 
 

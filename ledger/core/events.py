@@ -80,6 +80,13 @@ class Timing(IntEnum):
     NOW = 2
 
 
+class CommitmentEnding(IntEnum):
+    """What becomes of the rest of a commitment that ends early (rule D7)."""
+
+    TRUE_UP = 1  # of the segments that run: trued up now; of later ones: voided
+    WAIVE = 2  # voided, without money
+
+
 class Suspense(IntEnum):
     """Why a quantity could not be rated (rule B8)."""
 
@@ -1007,6 +1014,91 @@ class ReceivableWrittenOff(_Event, frozen=True, tag=65):
     trace: bytes = b""
 
 
+class CommitmentTerms(msgspec.Struct, frozen=True, array_like=True):
+    """What every segment of a commitment has in common (rule D7): it never changes."""
+
+    kind: GrantKind  # POSTPAID or PREPAID
+    asset: int
+    price_asset: int
+    priority: int
+    products: tuple[str, ...]
+    tags: tuple[str, ...] = ()
+    attributes: tuple[tuple[str, str], ...] = ()
+    shared: bool = False
+    metadata: tuple[tuple[str, str], ...] = ()
+
+
+class Segment(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A part of a commitment as it was asked for: a grant of its own (rule D7)."""
+
+    starts_at: int  # 0 = the writer's clock
+    ends_at: int
+    amount: int
+    price: int  # what the whole amount is billed at
+
+
+class Invoice(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Money of a commitment that is to be billed at an instant (rule D7)."""
+
+    at: int
+    amount: int
+
+
+class CommitmentCreated(_Event, frozen=True, tag=51):
+    """A commitment; the grants of its segments stand just before, in the segments' order."""
+
+    key: bytes
+    account: int
+    commitment: int
+    terms: CommitmentTerms
+    segments: tuple[Segment, ...]
+    invoices: tuple[Invoice, ...]
+    external_key: bytes
+    grants: tuple[int, ...]
+    trace: bytes = b""
+
+
+class SegmentAdded(_Event, frozen=True, tag=52):
+    """An upsize: one more segment, whose grant stands just before, and what is billed for it."""
+
+    key: bytes
+    account: int
+    commitment: int
+    segment: Segment
+    invoices: tuple[Invoice, ...]
+    grant: int
+    trace: bytes = b""
+
+
+class CommitmentEnded(_Event, frozen=True, tag=53):
+    """Nothing is drawn or invoiced from here on; what ends its grants follows, each by itself.
+
+    `true_up` units of the segments that run are trued up for `value` of money; those that a hold
+    still reserves follow when it is settled (rule D6).
+    """
+
+    key: bytes
+    account: int
+    commitment: int
+    ending: CommitmentEnding
+    true_up: int = 0
+    value: int = 0
+    trace: bytes = b""
+
+
+class InvoiceDue(_Event, frozen=True, tag=54):
+    """An invoice of a commitment, by the writer's clock, once: debit receivable, credit unbilled
+    (rules B4, D7)."""
+
+    account: int
+    commitment: int
+    at: int
+    asset: int
+    amount: int
+    receivable_book: int
+    unbilled_book: int
+
+
 Event: TypeAlias = (
     WriterOpened
     | ConfigurationApplied
@@ -1049,6 +1141,10 @@ Event: TypeAlias = (
     | RecurringResumed
     | RecurringEnded
     | GrantReduced
+    | CommitmentCreated
+    | SegmentAdded
+    | CommitmentEnded
+    | InvoiceDue
     | GrantRefunded
     | GrantChargedBack
     | AccountBilled

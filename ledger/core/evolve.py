@@ -33,6 +33,8 @@ from ledger.core.events import (
     BalanceAdjusted,
     BookKind,
     BookOpened,
+    CommitmentCreated,
+    CommitmentEnded,
     Comparator,
     ConfigurationApplied,
     CreditNoteIssued,
@@ -55,6 +57,7 @@ from ledger.core.events import (
     HoldExpiry,
     HoldExtended,
     HoldReleased,
+    InvoiceDue,
     LimitExceeded,
     PaymentRecorded,
     PlanDeclared,
@@ -67,6 +70,7 @@ from ledger.core.events import (
     RecurringResumed,
     RecurringStarted,
     RequestAbandoned,
+    SegmentAdded,
     Slice,
     Timing,
     UsageCaptured,
@@ -87,10 +91,12 @@ from ledger.core.state import (
     HOLD_EXPIRED,
     HOLD_RELEASED,
     NEVER,
+    TIMER_COMMITMENT,
     TIMER_GRANT,
     TIMER_HOLD,
     TIMER_RECURRING,
     Account,
+    Commitment,
     Corrected,
     Debt,
     Estimate,
@@ -511,6 +517,7 @@ def _grant_restored(state: State, event: GrantRestored) -> None:
     grant.paid = grant.unpaid = 0
     grant.repaid = {}
     grant.recurring = 0
+    grant.commitment = None
     grant.settled = GRANT_OPEN
     grant.after = None
     grant.book.grant = grant
@@ -957,6 +964,57 @@ def _set_recurring(state: State, recurring: RecurringGrant) -> None:
         _set_timer(state, recurring.account, due, TIMER_RECURRING, recurring.number)
 
 
+def _commitment_created(state: State, event: CommitmentCreated) -> None:
+    account = state.accounts[event.account]
+    commitment = Commitment(
+        event.commitment,
+        account,
+        event.external_key,
+        event.terms,
+        event.invoices,
+        state.recorded_at,
+    )
+    for grant in event.grants:
+        commitment.take(state.grants[grant])
+    state.commitments[event.commitment] = commitment
+    state.next_commitment = event.commitment + 1
+    account.commitments.append(commitment)
+    if event.external_key:
+        state.families[account.root].commitment_keys[event.external_key] = event.commitment
+    _set_commitment(state, commitment)
+    state.keys.add(event.key, state.locator)
+
+
+def _segment_added(state: State, event: SegmentAdded) -> None:
+    commitment = state.commitments[event.commitment]
+    commitment.take(state.grants[event.grant])
+    commitment.plan(event.invoices)
+    _set_commitment(state, commitment)
+    state.keys.add(event.key, state.locator)
+
+
+def _commitment_ended(state: State, event: CommitmentEnded) -> None:
+    commitment = state.commitments[event.commitment]
+    commitment.ended_at = state.recorded_at
+    commitment.ending = int(event.ending)
+    state.keys.add(event.key, state.locator)
+
+
+def _invoice_due(state: State, event: InvoiceDue) -> None:
+    books = state.books.accounts
+    receivable, unbilled = books[event.receivable_book], books[event.unbilled_book]
+    state.books.transfer(receivable, unbilled, event.amount)
+    commitment = state.commitments[event.commitment]
+    commitment.invoiced += 1
+    _set_commitment(state, commitment)
+
+
+def _set_commitment(state: State, commitment: Commitment) -> None:
+    due = commitment.due
+    if due != NEVER:
+        _set_timer(state, commitment.account, due, TIMER_COMMITMENT, commitment.number)
+
+
 def _plan_declared(state: State, event: PlanDeclared) -> None:
     state.vocabulary[event] = state.batch_length
     state.declared[state.batch_length] = event
@@ -1133,5 +1191,9 @@ _EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     PaymentRecorded: _payment_recorded,
     CreditNoteIssued: _receivable_lowered,
     ReceivableWrittenOff: _receivable_lowered,
+    CommitmentCreated: _commitment_created,
+    SegmentAdded: _segment_added,
+    CommitmentEnded: _commitment_ended,
+    InvoiceDue: _invoice_due,
 }
 """One function an event; a test asserts that every event has one."""

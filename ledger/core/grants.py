@@ -69,10 +69,11 @@ def issue(state: State, account: Account, command: IssueGrant, out: list[Event])
     """Append what issues a grant that was found to be in order."""
     now = state.recorded_at
     effective_at = command.effective_at or now
-    number = state.next_grant
+    before = sum([isinstance(event, GrantIssued) for event in out])  # in the same decision
+    number = state.next_grant + before
     tenant, asset, paid = account.tenant, command.asset, command.price_paid
-    funding = _funding(state, account, command, out)
-    cash, deferred = _money_books(state, account, command, out)
+    funding = _funding(state, account, command, number, out)
+    cash, deferred = _money_books(state, account, command, number, out)
     book = open_book(state, tenant, BookKind.GRANT, asset, number, "", out)
     backfills: tuple[Backfill, ...] = ()
     if effective_at <= now and not command.pending:
@@ -90,7 +91,7 @@ def issue(state: State, account: Account, command: IssueGrant, out: list[Event])
         command.key,
         account.number,
         number,
-        state.families[account.root].next_ordinal,
+        state.families[account.root].next_ordinal + before,
         command.kind,
         asset,
         command.amount,
@@ -122,11 +123,13 @@ def issue(state: State, account: Account, command: IssueGrant, out: list[Event])
     return issued
 
 
-def _funding(state: State, account: Account, command: IssueGrant, out: list[Event]) -> int:
+def _funding(
+    state: State, account: Account, command: IssueGrant, number: int, out: list[Event]
+) -> int:
     """The book that is debited with the units (rule B3)."""
     tenant, asset, kind = account.tenant, command.asset, command.kind
     if kind == GrantKind.POSTPAID:
-        return open_book(state, tenant, BookKind.COMMITMENT, asset, state.next_grant, "", out)
+        return open_book(state, tenant, BookKind.COMMITMENT, asset, number, "", out)
     if kind == GrantKind.PREPAID or command.price_paid:
         source = command.source or MANUAL
         return house_book(state, tenant, BookKind.FUNDING, asset, source, out)
@@ -134,10 +137,10 @@ def _funding(state: State, account: Account, command: IssueGrant, out: list[Even
 
 
 def _money_books(
-    state: State, account: Account, command: IssueGrant, out: list[Event]
+    state: State, account: Account, command: IssueGrant, number: int, out: list[Event]
 ) -> tuple[int, int]:
     """Where its price comes from and where it waits for being earned (rules B4, B5): cash and
-    deferred; unbilled and deferred for an allowance, whose fee is still to be billed; for a
+    deferred; unbilled and deferred where it is still to be billed, as an allowance's fee is; for a
     commitment, which is billed as it is drawn, none and unbilled. A gated one has no cash yet.
     """
     if command.price_paid == 0:
@@ -146,12 +149,12 @@ def _money_books(
     if command.kind == GrantKind.POSTPAID:
         return 0, owned_book(state, BookKind.UNBILLED, account.unbilled, account, money, out)
     cash = 0
-    if command.kind == GrantKind.ALLOWANCE:
+    if command.kind == GrantKind.ALLOWANCE or command.to_bill:
         cash = owned_book(state, BookKind.UNBILLED, account.unbilled, account, money, out)
     elif not command.pending:
         source = command.source or MANUAL
         cash = house_book(state, tenant, BookKind.CASH, money, source, out)
-    deferred = open_book(state, tenant, BookKind.DEFERRED, money, state.next_grant, "", out)
+    deferred = open_book(state, tenant, BookKind.DEFERRED, money, number, "", out)
     return cash, deferred
 
 
@@ -349,12 +352,12 @@ def decide_void(state: State, command: VoidGrant, out: list[Event]) -> Event | K
     if grant.pending:
         out.append(cancelled(grant, ends=False))  # the void that follows ends it
     amount = grant.book.available
-    voided = _void_of(state, grant, amount, command.key, command.forfeit, command.trace, out)
+    voided = void_of(state, grant, amount, command.key, command.forfeit, command.trace, out)
     out.append(voided)
     return voided
 
 
-def _void_of(
+def void_of(
     state: State,
     grant: Grant,
     amount: int,
@@ -438,7 +441,8 @@ def settle_grant(state: State, grant: Grant, out: list[Event]) -> None:
     elif grant.rollover is not None and not grant.rolled_over and grant.expires_at <= now:
         _roll_over(state, grant, grant.book.available, out)
     else:
-        _expire(state, grant, grant.book.available, out)
+        assert now >= grant.expires_at + PERIOD_GRACE_US, grant.number
+        expire(state, grant, grant.book.available, out)
 
 
 def _roll_over(state: State, grant: Grant, unheld: int, out: list[Event]) -> None:
@@ -498,11 +502,11 @@ def _roll_over(state: State, grant: Grant, unheld: int, out: list[Event]) -> Non
     )
 
 
-def _expire(
+def expire(
     state: State, grant: Grant, amount: int, out: list[Event], just: tuple[int, int] = (0, 0)
 ) -> None:
-    """Post the breakage of a grant whose grace has ended, or a commitment's true-up (T3, D7)."""
-    assert state.recorded_at >= grant.expires_at + PERIOD_GRACE_US
+    """Post the breakage of a grant, or a commitment's true-up: after its grace, or where its
+    commitment ends early (rules T3, D7)."""
     postpaid = grant.kind == GrantKind.POSTPAID
     kind = BookKind.TRUE_UP if postpaid else BookKind.FORFEITED
     forfeited = house_book(state, grant.account.tenant, kind, grant.asset, "", out)
@@ -532,9 +536,9 @@ def follow_up(
             if grant.rolled_over:
                 _roll_over(state, grant, amount, out)
         elif grant.settled == GRANT_EXPIRED:
-            _expire(state, grant, amount, out, just)
+            expire(state, grant, amount, out, just)
         else:
-            out.append(_void_of(state, grant, amount, b"", grant.forfeit, b"", out, just))
+            out.append(void_of(state, grant, amount, b"", grant.forfeit, b"", out, just))
 
 
 def returned_by(state: State, hold: Hold, taken: Sequence[int]) -> list[tuple[Grant, int]]:

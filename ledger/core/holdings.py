@@ -7,7 +7,16 @@ from fractions import Fraction
 from typing import TYPE_CHECKING, NamedTuple, TypeAlias
 
 from ledger.core.books import Book
-from ledger.core.events import GrantKind, PlanDeclared, Pot, RecurringTerms, Rollover, Slice
+from ledger.core.events import (
+    CommitmentTerms,
+    GrantKind,
+    Invoice,
+    PlanDeclared,
+    Pot,
+    RecurringTerms,
+    Rollover,
+    Slice,
+)
 from ledger.core.limits import INT64_MAX, PAYMENT_WAIT_US, PERIOD_GRACE_US
 
 if TYPE_CHECKING:
@@ -39,6 +48,7 @@ class Grant:
         "cancelled",
         "cash",
         "chained",
+        "commitment",
         "effective_at",
         "expires_at",
         "external_key",
@@ -139,6 +149,7 @@ class Grant:
         self.scheduled = False  # it has yet to take effect, by an entry of its own
         self.settled = GRANT_OPEN
         self.recurring = 0  # the recurring grant that issued it
+        self.commitment: Commitment | None = None  # whose segment it is (rule D7)
         self.forfeit = False  # it was voided without a refund
         self.chained = False  # whether it is among those of its account with units left
         self.order: GrantOrder | None = None  # where the account's comparator puts it
@@ -318,6 +329,73 @@ class RecurringGrant:
     def due(self) -> int:
         """When it next issues; NEVER = not as things stand."""
         return NEVER if self.paused or self.next_at >= self.ends_at else self.next_at
+
+
+class Commitment:
+    """What an account is committed to (rule D7). Its segments are grants, in the order added."""
+
+    __slots__ = (
+        "account",
+        "created_at",
+        "ended_at",
+        "ending",
+        "external_key",
+        "grants",
+        "invoiced",
+        "invoices",
+        "number",
+        "terms",
+    )
+
+    def __init__(
+        self,
+        number: int,
+        account: Account,
+        external_key: bytes,
+        terms: CommitmentTerms,
+        invoices: tuple[Invoice, ...],
+        created_at: int,
+    ) -> None:
+        self.number = number
+        self.account = account
+        self.external_key = external_key
+        self.terms = terms
+        self.invoices = invoices  # those that are due stand first, then by their time
+        self.created_at = created_at
+        self.grants: tuple[Grant, ...] = ()
+        self.invoiced = 0  # how many invoices were posted
+        self.ended_at = 0  # early; 0 = it was not
+        self.ending = 0
+
+    @property
+    def due(self) -> int:
+        """When its next invoice is posted; NEVER = none is to come."""
+        if self.ended_at or self.invoiced == len(self.invoices):
+            return NEVER
+        return self.invoices[self.invoiced].at
+
+    @property
+    def ends_at(self) -> int:
+        """When its last segment ends."""
+        return max(grant.expires_at for grant in self.grants)
+
+    def take(self, grant: Grant) -> None:
+        """One more segment."""
+        self.grants = (*self.grants, grant)
+        grant.commitment = self
+
+    def plan(self, invoices: tuple[Invoice, ...]) -> None:
+        """More invoices, in their place among those that are to come."""
+        to_come = sorted([*self.invoices[self.invoiced :], *invoices], key=_at)
+        self.invoices = (*self.invoices[: self.invoiced], *to_come)
+
+    def is_over(self, now: int) -> bool:
+        """Whether nothing may be asked of it any more."""
+        return self.ended_at > 0 or (self.ends_at <= now and self.due == NEVER)
+
+
+def _at(invoice: Invoice) -> int:
+    return invoice.at
 
 
 HOLD_CAPTURED = 1

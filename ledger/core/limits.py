@@ -51,6 +51,9 @@ RECURRING_AN_ACCOUNT_MAX: Final = 1_000  # recurring grants, ended ones too; x ~
 PERIOD_UNITS_MAX: Final = 120  # weeks, months, quarters or years of one period
 ANCHOR_MAX_US: Final = 7_258_118_400_000_000  # 1 January 2200, of anchors, starts and ends
 EXPIRES_AFTER_MAX_US: Final = 3_660 * DAY_US  # from a period's end to the expiry of its grant
+COMMITMENTS_AN_ACCOUNT_MAX: Final = 1_000  # ended ones too; x ~1 kB = 1 MB
+SEGMENTS_MAX: Final = 120  # of a commitment, each a grant; ten years of months
+INVOICES_MAX: Final = 240  # of a commitment
 TAGS_A_GRANT_MAX: Final = 100
 METADATA_MAX: Final = 16  # pairs of a grant, each as large as an attribute
 LINKED_MAX: Final = 64  # usage events that are recorded together; looked at twice, x ~20 us = 1 ms

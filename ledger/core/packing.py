@@ -19,7 +19,9 @@ from ledger.core.catalog import Catalog
 from ledger.core.events import (
     AccountPolicy,
     BookKind,
+    CommitmentTerms,
     GrantKind,
+    Invoice,
     PlanDeclared,
     RecurringTerms,
     Rollover,
@@ -38,6 +40,7 @@ from ledger.core.state import (
     GRANT_OPEN,
     NEVER,
     Account,
+    Commitment,
     Corrected,
     Debt,
     Estimate,
@@ -145,6 +148,21 @@ class PackedGrant(msgspec.Struct, array_like=True, gc=False):
     unpaid: int
 
 
+class PackedCommitment(msgspec.Struct, array_like=True, gc=False):
+    """A commitment, those that are over too."""
+
+    number: int
+    account: int
+    external_key: bytes
+    terms: CommitmentTerms
+    invoices: tuple[Invoice, ...]
+    created_at: int
+    grants: tuple[int, ...]
+    invoiced: int
+    ended_at: int
+    ending: int
+
+
 class PackedRecurring(msgspec.Struct, array_like=True, gc=False):
     """A recurring grant, ended ones too."""
 
@@ -239,6 +257,7 @@ class PackedFamily(msgspec.Struct, array_like=True, gc=False):
     settled: list[PackedSettled]
     corrected: list[PackedCorrected] = []
     recurring: list[PackedRecurring] = []
+    commitments: list[PackedCommitment] = []
 
 
 class PackedShard(msgspec.Struct, array_like=True, gc=False):
@@ -253,6 +272,7 @@ class PackedShard(msgspec.Struct, array_like=True, gc=False):
     next_grant: int
     next_hold: int
     next_recurring: int
+    next_commitment: int
     configuration: list[tuple[int, int]]
     totals: list[tuple[int, Wide, Wide, Wide, Wide]]
     house: list[PackedBook]
@@ -301,6 +321,7 @@ def pack_family(state: State, root: int, settled_before: int) -> bytes:
                 for locator, each in family.remembered(corrected_before(settled_before)).items()
             ],
             [_pack_recurring(each) for account in accounts for each in account.recurring],
+            [_pack_commitment(each) for account in accounts for each in account.commitments],
         )
     )
 
@@ -368,6 +389,8 @@ def unpack_family(state: State, body: bytes) -> int:
         )
     for recurring in packed.recurring:
         _unpack_recurring(state, family, recurring)
+    for commitment in packed.commitments:
+        _unpack_commitment(state, family, commitment)
     family.scheduled = state.paged_families.pop(root, NEVER)
     state.schedule(family, family_due(state, root))
     return root
@@ -400,8 +423,12 @@ def drop_family(state: State, root: int) -> None:
         account.grants = []
         for recurring in account.recurring:
             del state.recurring[recurring.number]
+        for commitment in account.commitments:
+            del state.commitments[commitment.number]
+            commitment.grants = ()  # no cycle is left for the collector
         account.holds = {}
         account.recurring = []
+        account.commitments = []
         account.lent = {}
         account.children = []
     family.settled = {}
@@ -735,6 +762,41 @@ def _unpack_recurring(state: State, family: Family, packed: PackedRecurring) -> 
         family.recurring_keys[recurring.external_key] = recurring.number
 
 
+def _pack_commitment(commitment: Commitment) -> PackedCommitment:
+    return PackedCommitment(
+        commitment.number,
+        commitment.account.number,
+        commitment.external_key,
+        commitment.terms,
+        commitment.invoices,
+        commitment.created_at,
+        tuple([grant.number for grant in commitment.grants]),
+        commitment.invoiced,
+        commitment.ended_at,
+        commitment.ending,
+    )
+
+
+def _unpack_commitment(state: State, family: Family, packed: PackedCommitment) -> None:
+    commitment = Commitment(
+        packed.number,
+        state.accounts[packed.account],
+        packed.external_key,
+        packed.terms,
+        packed.invoices,
+        packed.created_at,
+    )
+    for number in packed.grants:
+        commitment.take(state.grants[number])
+    commitment.invoiced = packed.invoiced
+    commitment.ended_at = packed.ended_at
+    commitment.ending = packed.ending
+    state.commitments[commitment.number] = commitment
+    commitment.account.commitments.append(commitment)
+    if commitment.external_key:
+        family.commitment_keys[commitment.external_key] = commitment.number
+
+
 def _pack_settled(hold: SettledHold) -> PackedSettled:
     return PackedSettled(
         hold.number,
@@ -791,6 +853,7 @@ def pack_shard(state: State, batch_seq: int, entry_seq: int, recorded_at: int) -
             state.next_grant,
             state.next_hold,
             state.next_recurring,
+            state.next_commitment,
             sorted(state.configuration.items()),
             [
                 (
@@ -831,6 +894,7 @@ def unpack_shard(body: bytes, catalog: Catalog) -> State:
     state.next_grant = packed.next_grant
     state.next_hold = packed.next_hold
     state.next_recurring = packed.next_recurring
+    state.next_commitment = packed.next_commitment
     state.configuration = dict(packed.configuration)
     state.books.numbered = [None] * packed.next_book
     for asset, *sides in packed.totals:

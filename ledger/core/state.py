@@ -22,6 +22,7 @@ from ledger.core.holdings import (
     HOLD_EXPIRED,
     HOLD_RELEASED,
     NEVER,
+    Commitment,
     Corrected,
     Debt,
     Estimate,
@@ -51,11 +52,13 @@ __all__ = [
     "HOLD_EXPIRED",
     "HOLD_RELEASED",
     "NEVER",
+    "TIMER_COMMITMENT",
     "TIMER_FAMILY",
     "TIMER_GRANT",
     "TIMER_HOLD",
     "TIMER_RECURRING",
     "Account",
+    "Commitment",
     "Corrected",
     "Debt",
     "Estimate",
@@ -72,6 +75,7 @@ TIMER_FAMILY = 0  # of a family that was paged out: before what it brings back a
 TIMER_HOLD = 1
 TIMER_GRANT = 2
 TIMER_RECURRING = 3
+TIMER_COMMITMENT = 4
 
 
 def corrected_before(settled_before: int) -> int:
@@ -87,6 +91,7 @@ class Account:
         "card_key",
         "children",
         "closed_at",
+        "commitments",
         "comparator",
         "created_at",
         "debt",
@@ -162,6 +167,7 @@ class Account:
         self.sharing = 0  # of those grants, how many are shared with what is below
         self.holds: dict[int, Hold] = {}
         self.recurring: list[RecurringGrant] = []
+        self.commitments: list[Commitment] = []
         self.lent: dict[int, Hold] = {}  # holds of those below that reserve units of its grants
         self.totals: dict[tuple[int, int], int] = {}  # (price row, period) -> quantity, rule R1
         self.advance: dict[int, Book] = {}  # asset -> book
@@ -218,7 +224,7 @@ class Account:
         self.next_due = due
 
     def timers(self) -> list[tuple[int, int, int]]:
-        """What is to fall due: (instant, hold or grant or recurring grant, its number)."""
+        """What is to fall due: (instant, what it is, its number)."""
         timers = [(hold.expires_at, TIMER_HOLD, hold.number) for hold in self.holds.values()]
         timers += [
             (due, TIMER_GRANT, grant.number) for grant in self.grants for due in grant.dues()
@@ -228,6 +234,11 @@ class Account:
             for recurring in self.recurring
             if recurring.due != NEVER
         ]
+        timers += [
+            (commitment.due, TIMER_COMMITMENT, commitment.number)
+            for commitment in self.commitments
+            if commitment.due != NEVER
+        ]
         return timers
 
 
@@ -235,6 +246,7 @@ class Family:
     """What the accounts under one root share."""
 
     __slots__ = (
+        "commitment_keys",
         "corrected",
         "grant_keys",
         "next_ordinal",
@@ -249,6 +261,7 @@ class Family:
         self.next_ordinal = 1
         self.grant_keys: dict[bytes, int] = {}  # permanent external keys -> grant (rule I5)
         self.recurring_keys: dict[bytes, int] = {}  # and those of recurring grants
+        self.commitment_keys: dict[bytes, int] = {}
         self.settled: dict[int, SettledHold] = {}  # for the dedupe window, first settled first
         self.corrected: dict[int, Corrected] = {}  # locator of usage -> what was given back of it
         self.scheduled: int = NEVER  # its own timer, for what has none since it was paged in
@@ -281,6 +294,7 @@ class State:
         "books",
         "card_keys",
         "catalog",
+        "commitments",
         "configuration",
         "declared",
         "epoch",
@@ -293,6 +307,7 @@ class State:
         "locator",
         "months",
         "next_book",
+        "next_commitment",
         "next_grant",
         "next_hold",
         "next_recurring",
@@ -326,12 +341,13 @@ class State:
         self.grants: dict[int, Grant] = {}
         self.holds: dict[int, Hold] = {}
         self.recurring: dict[int, RecurringGrant] = {}
+        self.commitments: dict[int, Commitment] = {}
         self.house: dict[tuple[int, int, int, str], Book] = {}  # tenant, kind, asset, name
         self.revenues: dict[tuple[int, str], dict[int, Book]] = {}  # tenant, product -> by asset
         self.configuration: dict[int, int] = {}  # tenant -> version
         self.card_keys: dict[tuple[int, str], tuple[int, str]] = {}  # one object for many accounts
         self.keys = KeyMap()
-        # Heap of (due, 0 family | 1 hold | 2 grant | 3 recurring grant, number).
+        # Heap of (due, 0 family | 1 hold | 2 grant | 3 recurring | 4 commitment, number).
         self.timers: list[tuple[int, int, int]] = []
         # Families that are packed elsewhere, not here: account -> root, root -> its timer.
         self.paged: dict[int, int] = {}
@@ -341,6 +357,7 @@ class State:
         self.next_grant = 1
         self.next_hold = 1
         self.next_recurring = 1
+        self.next_commitment = 1
         self.vocabulary: dict[PlanDeclared, int] = {}  # this batch's plans -> their index
         self.declared: dict[int, PlanDeclared] = {}  # and back
         self.used_books: dict[Bound, int] = {}  # numbers of used books, looked up in this batch
@@ -418,6 +435,11 @@ class State:
             (recurring.due, TIMER_RECURRING, recurring.number)
             for recurring in self.recurring.values()
             if recurring.due != NEVER
+        ]
+        live += [
+            (commitment.due, TIMER_COMMITMENT, commitment.number)
+            for commitment in self.commitments.values()
+            if commitment.due != NEVER
         ]
         live += [
             (due, TIMER_FAMILY, root) for root, due in self.paged_families.items() if due != NEVER

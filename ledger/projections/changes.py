@@ -63,6 +63,18 @@ RECURRING_ISSUES: Final = (
     "tenant", "shard", "entry_seq", "recurring", "cause", "version", "period_start", "period_end",
     "remaining", "whole", "grant_number", "amount", "price_paid", "recorded_at",
 )  # fmt: skip
+COMMITMENTS: Final = ("tenant", "shard", "number", "account", "terms", "created_at")
+COMMITMENT_SEGMENTS: Final = (
+    "tenant", "shard", "commitment", "grant_number", "starts_at", "ends_at", "amount", "price",
+    "recorded_at",
+)  # fmt: skip
+COMMITMENT_INVOICES: Final = (
+    "tenant", "shard", "entry_seq", "line", "commitment", "due_at", "amount",
+)  # fmt: skip
+COMMITMENT_ENTRIES: Final = (
+    "tenant", "shard", "entry_seq", "commitment", "kind", "ending", "due_at", "amount",
+    "recorded_at",
+)  # fmt: skip
 
 AMENDMENTS: Final = (
     "tenant", "shard", "entry_seq", "account", "reversal_entry", "original_entry",
@@ -78,6 +90,9 @@ RELEASED: Final = 3
 APPLIED: Final = 1
 SUSPENSE: Final = 2
 QUARANTINED: Final = 3
+
+INVOICED: Final = 1
+ENDED: Final = 2
 
 BY_PERIOD: Final = 1
 BY_CHANGE: Final = 2
@@ -240,6 +255,10 @@ class Changes:
         "changed_accounts",
         "changed_grants",
         "changed_holds",
+        "commitment_entries",
+        "commitment_invoices",
+        "commitment_segments",
+        "commitments",
         "denials",
         "events",
         "grants",
@@ -280,6 +299,10 @@ class Changes:
         self.manual: list[Row] = []
         # (tenant, number, of, ordinal, amount, price paid, expires at, book, issued at)
         self.restored: list[Row] = []
+        self.commitments: list[Row] = []
+        self.commitment_segments: list[Row] = []
+        self.commitment_invoices: list[Row] = []
+        self.commitment_entries: list[Row] = []
         self.new_recurring: set[int] = set()
         self.recurring: dict[int, RecurringRow] = {}  # what is new or changed, whole
         self.recurring_issues: list[Row] = []

@@ -8,7 +8,7 @@ from uuid import UUID
 
 import msgspec
 
-from ledger.core.events import AccountPolicy, PlanDeclared, RecurringTerms
+from ledger.core.events import AccountPolicy, CommitmentTerms, PlanDeclared, RecurringTerms
 from ledger.core.upcast import Policy
 from ledger.journal.codec import PrivateRecords
 from ledger.projections.changes import Row
@@ -72,12 +72,12 @@ def policy_fields(policy: AccountPolicy) -> dict[str, object]:
     return fields
 
 
-def terms_json(terms: RecurringTerms) -> str:
-    """Terms as the JSON object that `recurring_grants.terms` holds."""
+def terms_json(terms: RecurringTerms | CommitmentTerms) -> str:
+    """Terms as the JSON object that `recurring_grants.terms` and `commitments.terms` hold."""
     return _encode_json(terms_fields(terms)).decode()
 
 
-def terms_fields(terms: RecurringTerms) -> dict[str, object]:
+def terms_fields(terms: RecurringTerms | CommitmentTerms) -> dict[str, object]:
     """Their fields by name."""
     return msgspec.structs.asdict(terms)
 

@@ -30,6 +30,8 @@ from ledger.core.events import (
     BalanceAdjusted,
     BookKind,
     BookOpened,
+    CommitmentCreated,
+    CommitmentEnded,
     CreditNoteIssued,
     GivenBack,
     GrantCancelled,
@@ -48,6 +50,8 @@ from ledger.core.events import (
     HoldExpired,
     HoldExtended,
     HoldReleased,
+    Invoice,
+    InvoiceDue,
     PaymentRecorded,
     PlanDeclared,
     ReceivableWrittenOff,
@@ -57,6 +61,8 @@ from ledger.core.events import (
     RecurringPaused,
     RecurringResumed,
     RecurringStarted,
+    Segment,
+    SegmentAdded,
     Slice,
     Suspense,
     Timing,
@@ -777,6 +783,64 @@ class Fold:
     def _recurring_ended(self, _: int, event: RecurringEnded) -> None:
         self._recurring_row(event.recurring).ends_at = event.ends_at
 
+    # -- commitments -------------------------------------------------------------------------------
+
+    def _committed(self, _: int, event: CommitmentCreated) -> None:
+        tenant = self._facts.tenants[event.account]
+        self._changes.commitments.append(
+            (
+                tenant, self._shard, event.commitment, event.account, terms_json(event.terms),
+                self._recorded_at,
+            )
+        )  # fmt: skip
+        for segment, grant in zip(event.segments, event.grants, strict=True):
+            self._segment(tenant, event.commitment, segment, grant)
+        self._planned(tenant, event.commitment, event.invoices)
+
+    def _segment(self, tenant: int, commitment: int, segment: Segment, grant: int) -> None:
+        self._changes.commitment_segments.append(
+            (
+                tenant, self._shard, commitment, grant, segment.starts_at or self._recorded_at,
+                segment.ends_at, segment.amount, segment.price, self._recorded_at,
+            )
+        )  # fmt: skip
+
+    def _planned(self, tenant: int, commitment: int, invoices: tuple[Invoice, ...]) -> None:
+        for line, invoice in enumerate(invoices):
+            self._changes.commitment_invoices.append(
+                (
+                    tenant, self._shard, self._entry_seq, line, commitment, invoice.at,
+                    invoice.amount,
+                )
+            )  # fmt: skip
+
+    def _segment_added(self, _: int, event: SegmentAdded) -> None:
+        tenant = self._facts.tenants[event.account]
+        self._segment(tenant, event.commitment, event.segment, event.grant)
+        self._planned(tenant, event.commitment, event.invoices)
+
+    def _commitment_ended(self, _: int, event: CommitmentEnded) -> None:
+        self._changes.commitment_entries.append(
+            (
+                self._facts.tenants[event.account], self._shard, self._entry_seq,
+                event.commitment, c.ENDED, int(event.ending), None, event.value,
+                self._recorded_at,
+            )
+        )  # fmt: skip
+
+    def _invoice_due(self, _: int, event: InvoiceDue) -> None:
+        tenant = self._facts.tenants[event.account]
+        self._post(
+            tenant, 0, event.receivable_book, event.unbilled_book, event.asset, event.amount,
+            event.at,
+        )  # fmt: skip
+        self._changes.commitment_entries.append(
+            (
+                tenant, self._shard, self._entry_seq, event.commitment, c.INVOICED, None,
+                event.at, event.amount, self._recorded_at,
+            )
+        )  # fmt: skip
+
     # -- holds -------------------------------------------------------------------------------------
 
     def _hold_authorized(self, _: int, event: HoldAuthorized) -> None:
@@ -945,6 +1009,10 @@ _HANDLERS: Final[dict[type, Callable[[Fold, int, Any], None]]] = {
     RecurringPaused: Fold._recurring_paused,
     RecurringResumed: Fold._recurring_resumed,
     RecurringEnded: Fold._recurring_ended,
+    CommitmentCreated: Fold._committed,
+    SegmentAdded: Fold._segment_added,
+    CommitmentEnded: Fold._commitment_ended,
+    InvoiceDue: Fold._invoice_due,
     UsageQuarantined: Fold._quarantined,
     UsageReversed: Fold._reversed,
     AdjustmentNoted: Fold._adjustment,

@@ -150,6 +150,14 @@ class ProjectionStore:
         await self._write_holds(changes)
         await self._write_books(changes)
         await self._write_recurring(changes)
+        for table, columns, rows in (
+            ("commitments", c.COMMITMENTS, changes.commitments),
+            ("commitment_segments", c.COMMITMENT_SEGMENTS, changes.commitment_segments),
+            ("commitment_invoices", c.COMMITMENT_INVOICES, changes.commitment_invoices),
+            ("commitment_entries", c.COMMITMENT_ENTRIES, changes.commitment_entries),
+        ):
+            if rows:
+                await self._copy(table, columns, rows)
 
     async def advance(self, before: Position, last: JournalRow) -> None:
         """Move the checkpoint to the last batch whose rows were written."""

@@ -555,6 +555,9 @@ class ShardModel:
     def _recurring(self, event: e.Event) -> None:
         self._fail(Rule.GRANT_FIGURES, f"the workload starts no recurring grant: {event}")
 
+    def _commitment(self, event: e.Event) -> None:
+        self._fail(Rule.GRANT_FIGURES, f"the workload makes no commitment: {event}")
+
     def _usage_quarantined(self, event: e.UsageQuarantined) -> None:
         account = self._deciding(event.account)
         if event.effective_at >= self.recorded_at - WINDOW_US:
@@ -854,6 +857,10 @@ HANDLERS: Final[dict[type, Callable[[ShardModel, Any], None]]] = {
     e.RecurringResumed: ShardModel._recurring,
     e.RecurringEnded: ShardModel._recurring,
     e.GrantReduced: ShardModel._recurring,
+    e.CommitmentCreated: ShardModel._commitment,
+    e.SegmentAdded: ShardModel._commitment,
+    e.CommitmentEnded: ShardModel._commitment,
+    e.InvoiceDue: ShardModel._commitment,
     e.AdjustmentNoted: ShardModel._adjustment_noted,
     e.HoldAuthorized: ShardModel._hold_authorized,
     e.AuthorizeDenied: ShardModel._denied,

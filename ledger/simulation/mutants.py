@@ -411,7 +411,7 @@ _CORE: Final = (
     Mutant(
         "money of what expires stays deferred",
         _GRANTS,
-        "_expire",
+        "expire",
         "else grant.rest_of(amount, *just)",
         "else 0",
         "rule B4",

@@ -34,6 +34,10 @@ _LAST: Final = {
     "reversals": (0, 1, 2),
     "adjustments": (0, 1, 2),
     "recurring_issues": (0, 1, 2),
+    "commitments": (0, 1, 2),
+    "commitment_segments": (0, 1, 3),
+    "commitment_invoices": (0, 1, 2, 3),
+    "commitment_entries": (0, 1, 2),
     "amendments": (0, 1, 2),
     "manual": (0, 1, 2),
 }
@@ -256,6 +260,10 @@ class SimulatedTables:
             ("reversals", changes.reversals),
             ("adjustments", changes.adjustments),
             ("recurring_issues", changes.recurring_issues),
+            ("commitments", changes.commitments),
+            ("commitment_segments", changes.commitment_segments),
+            ("commitment_invoices", changes.commitment_invoices),
+            ("commitment_entries", changes.commitment_entries),
             ("amendments", changes.amendments),
             ("manual", changes.manual),
         ):

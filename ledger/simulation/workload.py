@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from ledger.core.catalog import asset_number
 from ledger.core.commands import (
     AbandonRequest,
+    AddSegment,
     AdjustBalance,
     AmendUsage,
     ApplyConfiguration,
@@ -26,6 +27,8 @@ from ledger.core.commands import (
     CloseAccount,
     ConfirmPayment,
     CreateAccount,
+    CreateCommitment,
+    EndCommitment,
     EndRecurring,
     ExtendHold,
     FailPayment,
@@ -391,6 +394,9 @@ NOT_DRAWN: Final[frozenset[type]] = frozenset(
         PauseRecurring,
         ResumeRecurring,
         EndRecurring,
+        CreateCommitment,
+        AddSegment,
+        EndCommitment,
         AmendUsage,
         AdjustBalance,
         BillAccount,

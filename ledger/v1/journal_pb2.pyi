@@ -97,6 +97,12 @@ class _MutationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mutation
     """It was resumed."""
     MUTATION_KIND_END_RECURRING_GRANT: _MutationKind.ValueType  # 74
     """It was ended."""
+    MUTATION_KIND_CREATE_COMMITMENT: _MutationKind.ValueType  # 57
+    """CommitmentService.Create; `resource` is the commitment."""
+    MUTATION_KIND_ADD_SEGMENT: _MutationKind.ValueType  # 58
+    """CommitmentService.AddSegment."""
+    MUTATION_KIND_END_COMMITMENT: _MutationKind.ValueType  # 59
+    """CommitmentService.End."""
     MUTATION_KIND_AMEND_USAGE: _MutationKind.ValueType  # 35
     """CorrectionService.AmendUsage."""
     MUTATION_KIND_ADJUST_BALANCE: _MutationKind.ValueType  # 37
@@ -163,6 +169,12 @@ MUTATION_KIND_RESUME_RECURRING_GRANT: MutationKind.ValueType  # 73
 """It was resumed."""
 MUTATION_KIND_END_RECURRING_GRANT: MutationKind.ValueType  # 74
 """It was ended."""
+MUTATION_KIND_CREATE_COMMITMENT: MutationKind.ValueType  # 57
+"""CommitmentService.Create; `resource` is the commitment."""
+MUTATION_KIND_ADD_SEGMENT: MutationKind.ValueType  # 58
+"""CommitmentService.AddSegment."""
+MUTATION_KIND_END_COMMITMENT: MutationKind.ValueType  # 59
+"""CommitmentService.End."""
 MUTATION_KIND_AMEND_USAGE: MutationKind.ValueType  # 35
 """CorrectionService.AmendUsage."""
 MUTATION_KIND_ADJUST_BALANCE: MutationKind.ValueType  # 37
@@ -284,8 +296,8 @@ class GetOutcomeResponse(_message.Message):
     recorded_at_us: _builtins.int
     """When it was recorded or abandoned, in microseconds; 0 = not recorded."""
     resource: _builtins.str
-    """Id of what the call made or changed: hold, grant, recurring grant, bill or account. Empty for usage, and where
-    nothing was made.
+    """Id of what the call made or changed: hold, grant, recurring grant, commitment, bill or
+    account. Empty for usage, and where nothing was made.
     """
     asset: _builtins.str
     """Code of the asset of `usage`; empty where nothing was charged."""

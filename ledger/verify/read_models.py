@@ -10,7 +10,7 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
-from ledger.core.events import RecurringTerms
+from ledger.core.events import CommitmentTerms, RecurringTerms
 from ledger.core.state import NEVER, State
 from ledger.journal.connection import Connection
 from ledger.projections.described import policy_fields, terms_fields
@@ -39,6 +39,7 @@ class ReadModels:
         self.grants: Facts = {}
         self.holds: Facts = {}
         self.recurring: Facts = {}
+        self.commitments: Facts = {}
         self.usage: dict[tuple[int, int, int], list[int]] = {}
         self.denials = 0
 
@@ -53,6 +54,7 @@ class ReadModels:
         _compare("grant", _grants_of(state), self.grants, findings)
         _compare("hold", _holds_of(state), self.holds, findings)
         _compare("recurring grant", _recurring_of(state), self.recurring, findings)
+        _compare("commitment", _commitments_of(state), self.commitments, findings)
         for place in sorted(tally.usage.keys() | self.usage.keys()):
             tenant, asset, outcome = place
             where = f"usage events of tenant {tenant} in asset {asset} with outcome {outcome}"
@@ -91,6 +93,10 @@ async def read_models(connection: Connection, shard: int) -> Reflection | None:
         for name in ("terms", "next_terms"):
             if found[name] is not None:
                 found[name] = msgspec.json.decode(found[name])
+    for row in await connection.fetch(_SQL["commitments"], shard):
+        number, *values = map(_plain, row)
+        found = models.commitments[number] = dict(zip(_COMMITMENT, values, strict=True))
+        found["terms"] = msgspec.json.decode(found["terms"])
     for tenant, asset, outcome, count, charge in await connection.fetch(_SQL["usage"], shard):
         models.usage[(tenant, asset, outcome)] = [count, int(charge)]
     models.denials = await connection.fetchval(_SQL["denials"], shard)
@@ -108,10 +114,15 @@ _GRANT: Final = (
     "price_asset", "priority", "effective_at", "expires_at", "products", "tags", "attributes",
     "shared", "book", "funding_book", "cash_book", "deferred_book", "origin", "drawn", "recognised",
     "held", "rolled", "cancelled", "returned", "recurring",
+    "commitment",
 )  # fmt: skip
 _RECURRING: Final = (
     "tenant", "account", "paused", "version", "terms", "next_terms", "starts_at", "ends_at",
     "next_at", "period_start", "period_end", "created_at", "grants",
+)  # fmt: skip
+_COMMITMENT: Final = (
+    "tenant", "account", "terms", "created_at", "grants", "planned", "to_invoice", "invoiced",
+    "invoiced_money", "ended_at", "ending",
 )  # fmt: skip
 _HOLD: Final = (
     "tenant", "account", "asset", "amount", "expires_at", "captured", "captures",
@@ -212,6 +223,7 @@ def _grants_of(state: State) -> Facts:
             "recognised": grant.recognised,
             "held": grant.book.debits_pending,
             "recurring": grant.recurring,
+            "commitment": grant.commitment.number if grant.commitment is not None else 0,
         }
         for grant in state.grants.values()
     }
@@ -257,7 +269,28 @@ def _recurring_of(state: State) -> Facts:
     }
 
 
-def _decoded(terms: RecurringTerms | None) -> object:
+def _commitments_of(state: State) -> Facts:
+    return {
+        commitment.number: {
+            "tenant": commitment.account.tenant,
+            "account": commitment.account.number,
+            "terms": _decoded(commitment.terms),
+            "created_at": commitment.created_at,
+            "grants": [grant.number for grant in commitment.grants],
+            "planned": sorted([invoice.at for invoice in commitment.invoices]),
+            "to_invoice": sum([invoice.amount for invoice in commitment.invoices]),
+            "invoiced": sorted([each.at for each in commitment.invoices[: commitment.invoiced]]),
+            "invoiced_money": sum(
+                [each.amount for each in commitment.invoices[: commitment.invoiced]]
+            ),
+            "ended_at": commitment.ended_at,
+            "ending": commitment.ending,
+        }
+        for commitment in state.commitments.values()
+    }
+
+
+def _decoded(terms: RecurringTerms | CommitmentTerms | None) -> object:
     """As it comes back from JSON."""
     if terms is None:
         return None

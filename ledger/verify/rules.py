@@ -26,6 +26,9 @@ from ledger.core.events import (
     AuthorizeDenied,
     BalanceAdjusted,
     BookKind,
+    CommitmentCreated,
+    CommitmentEnded,
+    CommitmentEnding,
     ConfigurationApplied,
     CreditNoteIssued,
     Event,
@@ -44,6 +47,8 @@ from ledger.core.events import (
     HoldExpired,
     HoldExtended,
     HoldReleased,
+    Invoice,
+    InvoiceDue,
     PaymentRecorded,
     PlanDeclared,
     Pot,
@@ -55,6 +60,8 @@ from ledger.core.events import (
     RecurringPaused,
     RecurringResumed,
     RecurringStarted,
+    Segment,
+    SegmentAdded,
     Slice,
     Timing,
     UsageCaptured,
@@ -79,6 +86,7 @@ from ledger.core.state import (
     HOLD_EXPIRED,
     NEVER,
     Account,
+    Commitment,
     Grant,
     Hold,
     RecurringGrant,
@@ -443,6 +451,8 @@ class Rules:
     def _voided(self, state: State, event: GrantVoided) -> None:
         grant = state.grants[event.grant]
         expected = (GRANT_OPEN, GRANT_CANCELLED) if event.key else (GRANT_VOIDED,)
+        if _ends_early(grant):
+            expected = (GRANT_OPEN, *expected)
         if grant.settled not in expected:
             self._wrong(state, f"state of grant {event.grant}", expected, grant.settled)
         self._taken(state, event.grant, event.amount)
@@ -451,8 +461,15 @@ class Rules:
         grant = state.grants[event.grant]
         if grant.settled == GRANT_VOIDED:
             self._wrong(state, f"state of grant {event.grant}", "not voided", "voided")
-        if grant.expires_at == NEVER or state.recorded_at < grant.expires_at + PERIOD_GRACE_US:
-            due = grant.expires_at + PERIOD_GRACE_US
+        due = grant.expires_at + PERIOD_GRACE_US
+        if _ends_early(grant):
+            self._equal(
+                state,
+                f"early end of grant {event.grant}",
+                CommitmentEnding.TRUE_UP,
+                grant.commitment.ending if grant.commitment is not None else 0,
+            )
+        elif grant.expires_at == NEVER or state.recorded_at < grant.expires_at + PERIOD_GRACE_US:
             self._wrong(state, f"breakage of grant {event.grant}", due, state.recorded_at)
         self._taken(state, event.grant, event.amount)
 
@@ -694,6 +711,98 @@ class Rules:
             self._wrong(state, what, "not ended", f"ended at {recurring.ends_at}")
         return recurring
 
+    # -- commitments -------------------------------------------------------------------------------
+
+    def _committed(self, state: State, event: CommitmentCreated) -> None:
+        """Segments follow each other, each is a grant; invoices stand in order (rule D7)."""
+        self._equal(state, "number of the commitment", state.next_commitment, event.commitment)
+        keys = state.families[state.accounts[event.account].root].commitment_keys
+        if event.external_key and event.external_key in keys:
+            self._wrong(state, "external key", "new in the family", event.external_key.hex())
+        self._equal(state, "grants of segments", len(event.segments), len(event.grants))
+        before = 0
+        for segment, grant in zip(event.segments, event.grants, strict=False):
+            self._segment(state, event.account, segment, grant, event.terms.kind)
+            if segment.starts_at < before:
+                what = f"start of the segment of grant {grant}"
+                self._wrong(state, what, f"{before} or later", segment.starts_at)
+            before = segment.ends_at
+        self._invoices(state, event.invoices)
+
+    def _segment(
+        self, state: State, account: int, segment: Segment, number: int, kind: int
+    ) -> None:
+        grant = state.grants[number]
+        starts_at = segment.starts_at or state.recorded_at
+        expected = (account, kind, starts_at, segment.ends_at, segment.amount, segment.price, None)
+        found = (
+            grant.account.number,
+            grant.kind,
+            grant.effective_at,
+            grant.expires_at,
+            grant.amount,
+            grant.price_paid,
+            grant.commitment,
+        )
+        self._equal(state, f"grant {number} of a segment", expected, found)
+
+    def _invoices(self, state: State, invoices: tuple[Invoice, ...]) -> None:
+        before = 1
+        for invoice in invoices:
+            if invoice.at < before or invoice.amount <= 0:
+                self._wrong(state, "invoice", f"some money at {before} or later", invoice)
+            before = invoice.at
+
+    def _segment_added(self, state: State, event: SegmentAdded) -> None:
+        commitment = self._goes_on(state, event.commitment, event.account)
+        kind = commitment.terms.kind
+        self._segment(state, event.account, event.segment, event.grant, kind)
+        self._invoices(state, event.invoices)
+
+    def _commitment_ended(self, state: State, event: CommitmentEnded) -> None:
+        """True-up is of what is left of the segments that run, at its price (rules B4, D7)."""
+        commitment = self._goes_on(state, event.commitment, event.account)
+        units = value = 0
+        if event.ending == CommitmentEnding.TRUE_UP:
+            for grant in commitment.grants:
+                runs = grant.effective_at <= state.recorded_at < grant.expires_at
+                if runs and grant.settled == GRANT_OPEN:
+                    units += grant.book.available
+                    value += grant.rest_of(grant.book.available)
+        self._equal(state, "true-up", (units, value), (event.true_up, event.value))
+
+    def _invoice_due(self, state: State, event: InvoiceDue) -> None:
+        """Once, in order, not before its time, between the books of who is committed."""
+        commitment = state.commitments[event.commitment]
+        if commitment.due > state.recorded_at:
+            what = f"invoice of commitment {event.commitment}"
+            self._wrong(state, what, f"due at {commitment.due}", state.recorded_at)
+            return
+        invoice = commitment.invoices[commitment.invoiced]
+        self._equal(
+            state,
+            f"invoice of commitment {event.commitment}",
+            (commitment.account.number, invoice.at, commitment.terms.price_asset, invoice.amount),
+            (event.account, event.at, event.asset, event.amount),
+        )
+        account = state.accounts[event.account]
+        money = commitment.terms.price_asset
+        for books, number in (
+            (account.receivable, event.receivable_book),
+            (account.unbilled, event.unbilled_book),
+        ):
+            book = books.get(money)
+            expected = book.number if book is not None else 0
+            self._equal(state, f"book of invoice at {event.at}", expected, number)
+
+    def _goes_on(self, state: State, number: int, account: int) -> Commitment:
+        commitment = state.commitments[number]
+        what = f"commitment {number}"
+        self._equal(state, f"account of {what}", commitment.account.number, account)
+        if commitment.is_over(state.recorded_at):
+            self._wrong(state, what, "not over", f"over at {commitment.ended_at}")
+        return commitment
+
     # -- accounts, configuration, writers ----------------------------------------------------------
 
     def _created(self, state: State, event: AccountCreated) -> None:
@@ -785,6 +894,12 @@ class Rules:
         self._equal(state, "epoch", state.epoch + 1, event.epoch)
 
 
+def _ends_early(grant: Grant) -> bool:
+    """Whether its commitment was ended before its segment was (rule D7)."""
+    commitment = grant.commitment
+    return commitment is not None and 0 < commitment.ended_at < grant.expires_at
+
+
 def sides_of(event: UsageRecorded | HoldAuthorized) -> tuple[int, int]:
     """(debited, credited) by one entry: equal, always (rule B7). What is unpriced is -1."""
     charged = 0
@@ -850,6 +965,10 @@ _JUDGES: Final[dict[type, Callable[[Rules, State, Any], None]]] = {
     RecurringPaused: Rules._recurring_paused,
     RecurringResumed: Rules._recurring_resumed,
     RecurringEnded: Rules._recurring_ended,
+    CommitmentCreated: Rules._committed,
+    SegmentAdded: Rules._segment_added,
+    CommitmentEnded: Rules._commitment_ended,
+    InvoiceDue: Rules._invoice_due,
     UsageRecorded: Rules._usage,
     UsageCaptured: Rules._captured,
     HoldCharged: Rules._charged,

@@ -22,6 +22,7 @@ from ledger.v1 import (
     account_pb2_grpc,
     balance_pb2,
     balance_pb2_grpc,
+    commitment_pb2_grpc,
     correction_pb2_grpc,
     decision_pb2,
     decision_pb2_grpc,
@@ -117,6 +118,7 @@ class Served:
         self.accounts = account_pb2_grpc.AccountServiceStub(self.channel)
         self.grants = grant_pb2_grpc.GrantServiceStub(self.channel)
         self.payments = payment_pb2_grpc.PaymentServiceStub(self.channel)
+        self.commitments = commitment_pb2_grpc.CommitmentServiceStub(self.channel)
         self.recurring = recurring_pb2_grpc.RecurringGrantServiceStub(self.channel)
         self.balances = balance_pb2_grpc.BalanceServiceStub(self.channel)
         self.corrections = correction_pb2_grpc.CorrectionServiceStub(self.channel)

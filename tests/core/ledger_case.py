@@ -22,6 +22,9 @@ One statement a line; `-> ...` says what must come of it (without it: anything b
     reverse  ID [TOKENS] [input=N cached=N output=N] [charged=N] [ended=onward]
     recurring NAME AMOUNT as=R [TERMS] [starts=TIME] [ends=TIME] [key=EXTERNAL]
     change   R AMOUNT [now] [TERMS] [version=N]    pause R    resume R    end R [now]
+    commit   NAME SEGMENT ... as=C [prepaid] [invoices=AMOUNT@TIME,...] [for=PRODUCT]
+             [priority=N] [shared] [key=EXTERNAL]
+    upsize   C SEGMENT [invoices=AMOUNT@TIME,...]    terminate C [waive]
     clock    +DURATION | TIME      moves time: a new batch, nothing is posted by it
     amend    ID TOKENS as=ID [of=PRODUCT] [at=TIME] [ended=onward]
     adjust   NAME AMOUNT [grant=GRANT] [as=GRANT] [expires=TIME] [asset=usd]
@@ -33,6 +36,7 @@ grace=DURATION zone=ZONE holds_overdraft=no holds_overage=no freeze=chargeback
 backfills=promotional.
 TERMS: every=NUNIT (1month, 2week) anchor=TIME zone=ZONE prorate=none|first|last|both lasts=DURATION
 paid=P free allowance shared for=PRODUCT,... priority=N rollover=N/N rolls=DURATION most=N again.
+SEGMENT: FROM..TO:AMOUNT/PRICE, FROM may be `now`; its grant is called C.1, C.2 and so on.
 TIME is relative to the clock (-1h, +30d) or absolute (2026-02-01, 2026-02-01T05:00, UTC). A grant
 is called after its account unless `as` names it; one of a recurring grant R, after R and where its
 period starts (R@2026-02-01), and what a change adds to it, R@2026-02-01+.
@@ -84,6 +88,7 @@ class LedgerCase:
         self.holds: dict[str, tuple[str, int]] = {}
         self.entries: dict[str, c.Original] = {}  # usage and reversals by their id
         self.recurring: dict[str, int] = {}
+        self.commitments: dict[str, int] = {}
         self._ids = 0
 
     # -- running -----------------------------------------------------------------------------------
@@ -468,6 +473,62 @@ class LedgerCase:
         command = c.EndRecurring(self._request(options), *self._place(name), timing)
         return self.execute(command)[1]
 
+    def _commit(self, options: dict[str, str], name: str, *words: str) -> str:
+        flags = tuple(word for word in words if ".." not in word)
+        kind = e.GrantKind.PREPAID if "prepaid" in flags else e.GrantKind.POSTPAID
+        command = c.CreateCommitment(
+            self._request(options),
+            self.accounts.get(name, 404),
+            e.CommitmentTerms(
+                _kind(flags) if {"free", "allowance"} & set(flags) else kind,
+                CREDITS,
+                USD,
+                int(options.get("priority", 0)),
+                tuple(options["for"].split(",")) if "for" in options else (),
+                shared="shared" in flags,
+            ),
+            tuple(self._segment(word) for word in words if ".." in word),
+            self._invoices(options),
+            FAMILY.external(options.get("key", "")),
+        )
+        self.commitments.setdefault(options["as"], self.core.state.next_commitment)
+        return self.execute(command)[1]
+
+    def _upsize(self, options: dict[str, str], name: str, segment: str) -> str:
+        command = c.AddSegment(
+            self._request(options),
+            *self._committed(name),
+            self._segment(segment),
+            self._invoices(options),
+        )
+        return self.execute(command)[1]
+
+    def _terminate(self, options: dict[str, str], name: str, *flags: str) -> str:
+        ending = e.CommitmentEnding.WAIVE if "waive" in flags else e.CommitmentEnding.TRUE_UP
+        command = c.EndCommitment(self._request(options), *self._committed(name), ending)
+        return self.execute(command)[1]
+
+    def _committed(self, name: str) -> tuple[int, int]:
+        number = self.commitments[name]
+        found = self.core.state.commitments.get(number)
+        return (found.account.number if found is not None else 404), number
+
+    def _segment(self, text: str) -> e.Segment:
+        starts_at, _, rest = text.partition("..")
+        ends_at, amount, price = rest.replace("/", ":").split(":")
+        start = 0 if starts_at == "now" else self._time(starts_at)
+        return e.Segment(start, self._time(ends_at), int(amount), int(price))
+
+    def _invoices(self, options: dict[str, str]) -> tuple[e.Invoice, ...]:
+        planned = [each.split("@") for each in options.get("invoices", "").split(",") if each]
+        return tuple(e.Invoice(self._time(at), int(amount)) for amount, at in planned)
+
+    def _called_segments(self, commitment: int, grants: tuple[int, ...]) -> None:
+        name = next(name for name, each in self.commitments.items() if each == commitment)
+        before = len(self.core.state.commitments[commitment].grants) - len(grants)
+        for place, grant in enumerate(grants, before + 1):
+            self.grants[f"{name}.{place}"] = grant
+
     def _place(self, name: str) -> tuple[int, int]:
         number = self.recurring[name]
         found = self.core.state.recurring.get(number)
@@ -522,6 +583,16 @@ class LedgerCase:
                 start = _instant(self.core.state.recurring[event.recurring].period_start)
                 self.grants[f"{name}@{start}+"] = event.grant
                 return f"changed, {event.amount} more"
+            case e.CommitmentCreated():
+                self._called_segments(event.commitment, event.grants)
+                return "committed"
+            case e.SegmentAdded():
+                self._called_segments(event.commitment, (event.grant,))
+                return "added"
+            case e.CommitmentEnded():
+                return f"ended, trued up {event.true_up} for {event.value}"
+            case e.InvoiceDue():
+                return f"invoiced {event.amount}"
             case e.RecurringStarted():
                 return "started"
             case e.RecurringEnded():
@@ -628,6 +699,7 @@ class LedgerCase:
         pending GRANT N | deferred GRANT N | unbilled NAME N | revenue PRODUCT N | lifetime NAME N |
         receivable NAME N | paid GRANT N | commitment GRANT N | cash SOURCE N |
         money breakage N | money cash N | money credit_note N | money bad_debt N |
+        credits true_up N | credits forfeited N |
         left GRANT N | held GRANT N | recognised GRANT N | used PRODUCT N | holds NAME N |
         frozen NAME 0 or 1 | reserved HOLD N
         """
@@ -678,7 +750,8 @@ class LedgerCase:
         return self.account(name).unbilled[USD].owed
 
     def _seen_receivable(self, name: str, product: str) -> int:
-        return self.account(name).receivable[USD].owed
+        book = self.account(name).receivable.get(USD)
+        return book.owed if book is not None else 0
 
     def _seen_paid(self, name: str, product: str) -> int:
         return self.grant(name).paid
@@ -688,6 +761,11 @@ class LedgerCase:
 
     def _seen_cash(self, name: str, product: str) -> int:
         return self._money(e.BookKind.CASH, name)
+
+    def _seen_credits(self, name: str, product: str) -> int:
+        """What is in one of the house's books of credits."""
+        book = self.core.state.house_book(TENANT, e.BookKind[name.upper()], CREDITS, "")
+        return book.credits_posted if book is not None else 0
 
     def _seen_revenue(self, name: str, product: str) -> int:
         return self._money(e.BookKind.REVENUE, name)

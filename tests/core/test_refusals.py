@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from ledger.core.commands import (
     NO_NAMES,
     AbandonRequest,
+    AddSegment,
     ApplyConfiguration,
     AuthorizeHold,
     BillAccount,
@@ -21,6 +22,8 @@ from ledger.core.commands import (
     Command,
     ConfirmPayment,
     CreateAccount,
+    CreateCommitment,
+    EndCommitment,
     EndRecurring,
     FailPayment,
     FreezeAccount,
@@ -42,27 +45,34 @@ from ledger.core.commands import (
 from ledger.core.digest import digest
 from ledger.core.events import (
     AccountPolicy,
+    CommitmentEnding,
+    CommitmentTerms,
     GrantKind,
     HoldAuthorized,
+    Invoice,
     PeriodUnit,
     Proration,
     RecurringStarted,
     RecurringTerms,
     Rollover,
+    Segment,
     Timing,
     UsageQuarantined,
 )
 from ledger.core.keys import KeyMap
 from ledger.core.limits import (
     ANCHOR_MAX_US,
+    COMMITMENTS_AN_ACCOUNT_MAX,
     CORRECTED_A_FAMILY_MAX,
     DAY_US,
     DEDUPE_WINDOW_US,
     EXPIRES_AFTER_MAX_US,
     HOUR_US,
     INT64_MAX,
+    INVOICES_MAX,
     RECURRING_AN_ACCOUNT_MAX,
     REOPENINGS_MAX,
+    SEGMENTS_MAX,
 )
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.state import Corrected
@@ -102,6 +112,43 @@ def world() -> Core:
     return core
 
 
+def committed(core: Core, command: Command) -> Command:
+    """With two commitments of the account HELD, of which the second is ended."""
+    for number, external_key in enumerate((b"taken", b""), start=1):
+        key = FAMILY.request(f"commit {number}")
+        core.run(replace(COMMIT, key=key, account=HELD, external_key=external_key))
+    core.run(EndCommitment(FAMILY.request("over"), HELD, 2, CommitmentEnding.WAIVE))
+    return command
+
+
+def overcommitted(core: Core) -> Command:
+    """One more than an account may have."""
+    for number in range(COMMITMENTS_AN_ACCOUNT_MAX):
+        core.run(replace(COMMIT, key=FAMILY.request(f"c{number}")))
+    return COMMIT
+
+
+def committing(*segments: Segment, invoices: tuple[Invoice, ...] = (), **terms: object) -> Command:
+    return replace(
+        COMMIT,
+        segments=segments or COMMIT.segments,
+        invoices=invoices,
+        terms=replace(COMMIT.terms, **terms),
+    )
+
+
+def full_of_segments(core: Core) -> Command:
+    core.run(replace(COMMIT, key=FAMILY.request("first"), segments=steps(SEGMENTS_MAX)))
+    return AddSegment(NEW, ACME, 1, SEGMENT, ())
+
+
+def steps(count: int) -> tuple[Segment, ...]:
+    return tuple(
+        Segment(START_US + day * DAY_US, START_US + (day + 1) * DAY_US, 1, 1)
+        for day in range(1, count + 1)
+    )
+
+
 def crowded(core: Core) -> StartRecurring:
     """One more than an account may have."""
     for number in range(RECURRING_AN_ACCOUNT_MAX):
@@ -111,6 +158,11 @@ def crowded(core: Core) -> StartRecurring:
 
 RUNNING, PAUSED, ENDED = 1, 2, 3  # recurring grants of the account HELD
 TOMORROW = START_US + DAY_US
+SEGMENT = Segment(0, START_US + 9 * DAY_US, 10, 5)
+COMMIT = CreateCommitment(
+    NEW, ACME, CommitmentTerms(GrantKind.POSTPAID, CREDITS, USD, 0, ()), (SEGMENT,), (), b""
+)
+ADD = AddSegment(NEW, HELD, 1, SEGMENT, ())
 TERMS = RecurringTerms(
     GrantKind.PREPAID, CREDITS, 100, 0, 0, 0, (), PeriodUnit.MONTH, 1, 0, "", Proration.NONE, 0
 )
@@ -454,6 +506,71 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
         (lambda core: replace(START, account=HELD, external_key=b"taken"), "external_key"),
     ],
     Reason.RECURRING_LIMIT: [(crowded, "account")],
+    Reason.COMMITMENT_UNKNOWN: [
+        (lambda core: committed(core, replace(ADD, commitment=99)), "commitment_id"),
+        (lambda core: committed(core, replace(ADD, account=ACME)), "commitment_id"),
+        (
+            lambda core: committed(core, EndCommitment(NEW, HELD, 9, CommitmentEnding.WAIVE)),
+            "commitment_id",
+        ),
+    ],
+    Reason.COMMITMENT_ENDED: [
+        (lambda core: committed(core, replace(ADD, commitment=2)), "commitment_id"),
+        (
+            lambda core: committed(core, EndCommitment(NEW, HELD, 2, CommitmentEnding.TRUE_UP)),
+            "commitment_id",
+        ),
+    ],
+    Reason.COMMITMENT_KEY_TAKEN: [
+        (
+            lambda core: committed(core, replace(COMMIT, account=HELD, external_key=b"taken")),
+            "external_key",
+        ),
+    ],
+    Reason.COMMITMENTS_LIMIT: [(overcommitted, "account")],
+    Reason.COMMITMENT_INVALID: [
+        (lambda core: committing(kind=GrantKind.PROMOTIONAL), "terms.kind"),
+        (lambda core: committing(kind=GrantKind.ALLOWANCE), "terms.kind"),
+    ],
+    Reason.SEGMENT_INVALID: [
+        (lambda core: replace(COMMIT, segments=()), "segments"),
+        (lambda core: replace(COMMIT, segments=steps(SEGMENTS_MAX + 1)), "segments"),
+        (full_of_segments, "segments"),
+        (lambda core: committing(replace(SEGMENT, starts_at=-1)), "segments[0].starts_at_us"),
+        (lambda core: committing(SEGMENT, SEGMENT), "segments[1].starts_at_us"),
+        (lambda core: committing(replace(SEGMENT, ends_at=core.now)), "segments[0].ends_at_us"),
+        (
+            lambda core: committing(replace(SEGMENT, starts_at=SEGMENT.ends_at)),
+            "segments[0].ends_at_us",
+        ),
+        (
+            lambda core: committing(replace(SEGMENT, ends_at=ANCHOR_MAX_US + 1)),
+            "segments[0].ends_at_us",
+        ),
+        (lambda core: committing(replace(SEGMENT, price=0)), "segments[0].price"),
+        (
+            lambda core: committed(core, replace(ADD, segment=replace(SEGMENT, price=0))),
+            "segment.price",
+        ),
+    ],
+    Reason.SEGMENTS_OVERLAP: [
+        (
+            lambda core: committing(
+                SEGMENT, replace(SEGMENT, starts_at=SEGMENT.ends_at - 1, ends_at=ANCHOR_MAX_US)
+            ),
+            "segments[1].starts_at_us",
+        ),
+    ],
+    Reason.INVOICES_INVALID: [
+        (lambda core: committing(invoices=(Invoice(9, 1), Invoice(8, 1))), "invoices[1].at_us"),
+        (lambda core: committing(invoices=(Invoice(0, 1),)), "invoices[0].at_us"),
+        (lambda core: committing(invoices=(Invoice(9, 0),)), "invoices[0].amount"),
+        (lambda core: committing(invoices=(Invoice(9, 1),) * (INVOICES_MAX + 1)), "invoices"),
+        (
+            lambda core: committed(core, replace(ADD, invoices=(Invoice(9, -1),))),
+            "invoices[0].amount",
+        ),
+    ],
     Reason.TERMS_FIXED: [
         (lambda core: changing(kind=GrantKind.PROMOTIONAL), "terms.kind"),
         (lambda core: changing(asset=USD), "terms.asset"),

@@ -20,6 +20,7 @@ from tests.crash.processes import ServerProcess
 README = Path(__file__).parents[2] / "README.md"
 TIME_MACHINE = README.parent / "docs" / "time-machine.md"
 CONCEPTS = README.parent / "docs" / "concepts.md"
+COMMITMENTS = README.parent / "docs" / "commitments.md"
 RECURRING = README.parent / "docs" / "recurring.md"
 HOLDS = README.parent / "docs" / "holds.md"
 GRANTS = README.parent / "docs" / "grants.md"
@@ -104,6 +105,29 @@ async def test_the_example_of_linked_events_runs(database: str, tmp_path: Path) 
             await names["example"](ledger)
             recorded = await ledger.get_usage("acme", "docs", "call-1/search")
             assert recorded.product == "search"
+    finally:
+        server.stop()
+
+
+async def test_the_example_of_a_commitment_runs(database: str, tmp_path: Path) -> None:
+    found = re.search(r"```python\n(.*?)```", COMMITMENTS.read_text(), re.DOTALL)
+    assert found is not None
+    names: dict[str, Any] = {}
+    body = textwrap.indent(found.group(1), "    ")
+    exec(compile(f"async def example(ledger):\n{body}", "commitments.md", "exec"), names)
+    server = ServerProcess(database, tmp_path / "server.log")
+    server.start()
+    try:
+        await server.ready()
+        async with DrawdownClient(server.address, tenant="default", source="docs") as ledger:
+            await ledger.create_account("acme")
+            await ledger.create_asset("credit", 6, ASSET_KIND_CREDIT)
+            await ledger.create_asset("USD", 2, ASSET_KIND_MONEY)
+            await names["example"](ledger)
+            [contract] = [each async for each in ledger.list_commitments("acme")]
+            assert [each.posted for each in contract.invoices] == [True, False]
+            shown = await ledger.get_commitment(contract.commitment_id)
+            assert shown.commitment == contract
     finally:
         server.stop()
 

@@ -22,6 +22,7 @@ from google.protobuf.descriptor import (
 from ledger.v1 import (
     account_pb2,
     balance_pb2,
+    commitment_pb2,
     correction_pb2,
     decision_pb2,
     grant_pb2,
@@ -43,6 +44,7 @@ FILES: list[FileDescriptor] = [
     for module in (
         account_pb2,
         balance_pb2,
+        commitment_pb2,
         correction_pb2,
         decision_pb2,
         grant_pb2,

@@ -37,7 +37,8 @@ FROM projection.accounts WHERE shard = $1
 SELECT number, tenant, account, ordinal, kind, state, asset, amount, price_paid, price_asset,
        priority, effective_at, expires_at, products, tags, attributes::text, shared, book,
        funding_book, coalesce(cash_book, 0), coalesce(deferred_book, 0), coalesce(origin, 0), drawn,
-       recognised, held, rolled, cancelled, returned, coalesce(recurring, 0)
+       recognised, held, rolled, cancelled, returned, coalesce(recurring, 0),
+       coalesce(commitment, 0)
 FROM projection.grant_balances WHERE shard = $1
 
 -- name: holds
@@ -54,6 +55,29 @@ SELECT r.number, r.tenant, r.account, r.paused, r.version, r.terms::text, r.next
              WHERE i.tenant = r.tenant AND i.shard = r.shard AND i.recurring = r.number
                AND i.grant_number IS NOT NULL ORDER BY i.grant_number)
 FROM projection.recurring_grants r WHERE r.shard = $1
+
+-- name: commitments
+-- Every commitment with its segments, what is planned and what was invoiced, and its early end.
+SELECT m.number, m.tenant, m.account, m.terms::text, m.created_at,
+       ARRAY(SELECT s.grant_number FROM projection.commitment_segments s
+             WHERE s.tenant = m.tenant AND s.shard = m.shard AND s.commitment = m.number
+             ORDER BY s.grant_number),
+       ARRAY(SELECT i.due_at FROM projection.commitment_invoices i
+             WHERE i.tenant = m.tenant AND i.shard = m.shard AND i.commitment = m.number
+             ORDER BY i.due_at),
+       coalesce((SELECT sum(i.amount) FROM projection.commitment_invoices i
+                 WHERE i.tenant = m.tenant AND i.shard = m.shard AND i.commitment = m.number), 0),
+       ARRAY(SELECT e.due_at FROM projection.commitment_entries e
+             WHERE e.tenant = m.tenant AND e.shard = m.shard AND e.commitment = m.number
+               AND e.kind = 1 ORDER BY e.due_at),
+       coalesce((SELECT sum(e.amount) FROM projection.commitment_entries e
+                 WHERE e.tenant = m.tenant AND e.shard = m.shard AND e.commitment = m.number
+                   AND e.kind = 1), 0),
+       coalesce(d.recorded_at, 0), coalesce(d.ending, 0)
+FROM projection.commitments m
+LEFT JOIN projection.commitment_entries d
+       ON d.tenant = m.tenant AND d.shard = m.shard AND d.commitment = m.number AND d.kind = 2
+WHERE m.shard = $1
 
 -- name: usage
 -- Usage events by asset and outcome.

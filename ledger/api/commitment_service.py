@@ -1,0 +1,279 @@
+"""CommitmentService: commitments with segments, and their invoices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, TypeVar
+
+from ledger.api.answers import Answer, answer_of, rendering
+from ledger.api.calls import Call
+from ledger.api.edge import Edge
+from ledger.api.errors import CallFailed, Fault
+from ledger.api.ids import COMMITMENT
+from ledger.api.limits import Checked
+from ledger.api.pages import page_after, page_token
+from ledger.api.positions import minimum, position_of
+from ledger.api.render_commitment import (
+    CommitmentView,
+    commitment_view,
+    find_view,
+    render_commitment,
+)
+from ledger.api.requests import asset_number, check_names, money_number
+from ledger.core.commands import AddSegment, Command, CreateCommitment, EndCommitment, Names
+from ledger.core.events import (
+    CommitmentEnded,
+    CommitmentEnding,
+    CommitmentTerms,
+    GrantKind,
+    Invoice,
+    Segment,
+)
+from ledger.core.limits import INVOICES_MAX, PRODUCTS_A_GRANT_MAX, SEGMENTS_MAX, TAGS_A_GRANT_MAX
+from ledger.core.state import State
+from ledger.journal.directory import Entry
+from ledger.v1 import commitment_pb2 as pb
+
+_KINDS: Final = {int(kind): kind for kind in (GrantKind.POSTPAID, GrantKind.PREPAID)}
+_ENDINGS: Final = {int(ending): ending for ending in CommitmentEnding}
+
+Reply = TypeVar(
+    "Reply",
+    pb.CommitmentServiceCreateResponse,
+    pb.AddSegmentResponse,
+    pb.CommitmentServiceEndResponse,
+)
+
+
+class CommitmentService:
+    """See ledger/v1/commitment.proto."""
+
+    def __init__(self, edge: Edge) -> None:
+        self._edge = edge
+
+    async def create(
+        self, request: pb.CommitmentServiceCreateRequest, call: Call
+    ) -> pb.CommitmentServiceCreateResponse:
+        """Commit an account."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        check = Checked()
+        check.ids(request_id=request.request_id)
+        check.optional(external_key=request.external_key)
+        check.given("terms", request.HasField("terms"))
+        if request.HasField("terms"):
+            _check_terms(check, request.terms)
+        _check_count(check, "segments", len(request.segments), SEGMENTS_MAX)
+        check.given("segments", len(request.segments) > 0)
+        for place, segment in enumerate(request.segments[:SEGMENTS_MAX]):
+            _check_segment(check, f"segments[{place}]", segment)
+        _check_invoices(check, request.invoices)
+        check.done()
+        entry = await edge.account(tenant, request.account)
+        edge.remember(entry)
+        family = edge.ledger.family(entry)
+        command = CreateCommitment(
+            family.request(request.request_id),
+            entry.number,
+            self._terms(request.terms, entry),
+            tuple(_segment(segment) for segment in request.segments),
+            _invoices(request.invoices),
+            family.external(request.external_key),
+            Names("", request.request_id),
+            call.trace,
+        )
+        given = {
+            "account": request.account,
+            "external_key": request.external_key,
+            "terms.asset": request.terms.asset,
+            "terms.price_asset": request.terms.price_asset,
+        }
+        answer = await self._ask(call, entry, command, given)
+        response = await self._answered(
+            pb.CommitmentServiceCreateResponse(), entry, answer, request.account
+        )
+        response.commitment.external_key = request.external_key
+        return response
+
+    async def add_segment(self, request: pb.AddSegmentRequest, call: Call) -> pb.AddSegmentResponse:
+        """Add a segment."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        check = Checked()
+        check.ids(request_id=request.request_id)
+        check.given("segment", request.HasField("segment"))
+        if request.HasField("segment"):
+            _check_segment(check, "segment", request.segment)
+        _check_invoices(check, request.invoices)
+        check.done()
+        minted, entry = await edge.minted(tenant, COMMITMENT, request.commitment_id)
+        command = AddSegment(
+            edge.ledger.family(entry).request(request.request_id),
+            entry.number,
+            minted.number,
+            _segment(request.segment),
+            _invoices(request.invoices),
+            Names("", request.request_id),
+            call.trace,
+        )
+        answer = await self._ask(call, entry, command, {"commitment_id": request.commitment_id})
+        return await self._answered(pb.AddSegmentResponse(), entry, answer, request.commitment_id)
+
+    async def end(
+        self, request: pb.CommitmentServiceEndRequest, call: Call
+    ) -> pb.CommitmentServiceEndResponse:
+        """End a commitment before its time."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        check = Checked()
+        check.ids(request_id=request.request_id)
+        check.one_of("ending", request.ending, _ENDINGS)
+        check.done()
+        minted, entry = await edge.minted(tenant, COMMITMENT, request.commitment_id)
+        command = EndCommitment(
+            edge.ledger.family(entry).request(request.request_id),
+            entry.number,
+            minted.number,
+            _ENDINGS[request.ending],
+            Names("", request.request_id),
+            call.trace,
+        )
+        answer = await self._ask(call, entry, command, {"commitment_id": request.commitment_id})
+        event = answer.event
+        assert isinstance(event, CommitmentEnded), event
+        response = await self._answered(
+            pb.CommitmentServiceEndResponse(), entry, answer, request.commitment_id
+        )
+        response.trued_up, response.value = event.true_up, event.value
+        return response
+
+    async def list(
+        self, request: pb.CommitmentServiceListRequest, call: Call
+    ) -> pb.CommitmentServiceListResponse:
+        """The commitments of an account in the order created."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        check = Checked()
+        size = check.page_size(request.page_size)
+        check.done()
+        entry = await edge.account(tenant, request.account)
+        listing = f"commitments/{entry.number}"
+        after = page_after(listing, request.page_token)
+
+        def page(state: State) -> list[CommitmentView]:
+            account = state.accounts.get(entry.number)
+            kept = account.commitments if account is not None else []
+            found = [each for each in kept if each.number > after]
+            return [commitment_view(each) for each in found[: size + 1]]
+
+        views, reached = await edge.writer(entry).read(
+            page, minimum(request.min_position, entry.shard), (entry.number,)
+        )
+        shown = views[:size]
+        return pb.CommitmentServiceListResponse(
+            commitments=[self._render(entry, view) for view in shown],
+            next_page_token=page_token(listing, shown[-1].number) if len(views) > size else "",
+            position=position_of(entry.shard, reached),
+        )
+
+    async def get(
+        self, request: pb.CommitmentServiceGetRequest, call: Call
+    ) -> pb.CommitmentServiceGetResponse:
+        """One commitment."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        minted, entry = await edge.minted(tenant, COMMITMENT, request.commitment_id)
+        least = minimum(request.min_position, entry.shard)
+        view, reached = await self._view(entry, minted.number, request.commitment_id, least)
+        return pb.CommitmentServiceGetResponse(
+            commitment=self._render(entry, view), position=position_of(entry.shard, reached)
+        )
+
+    # -- parts -----------------------------------------------------------------------------------
+
+    async def _ask(
+        self, call: Call, entry: Entry, command: Command, given: dict[str, str]
+    ) -> Answer:
+        ticket = await call.submit(self._edge.ledger, entry, command)
+        return answer_of(ticket, given)
+
+    async def _answered(self, response: Reply, entry: Entry, answer: Answer, asked: str) -> Reply:
+        """The reply to a mutation, with what it changed as it is at its position or later."""
+        number: int = answer.event.commitment  # type: ignore[union-attr]
+        with rendering(answer.position):
+            view, _ = await self._view(entry, number, asked)
+            response.commitment.CopyFrom(self._render(entry, view))
+        response.position, response.replayed = answer.position, answer.replayed
+        return response
+
+    async def _view(
+        self, entry: Entry, number: int, asked: str, min_entries: int = 0
+    ) -> tuple[CommitmentView, int]:
+        view, reached = await self._edge.writer(entry).read(
+            lambda state: find_view(state, entry.number, number), min_entries, (entry.number,)
+        )
+        if view is None:
+            raise CallFailed(
+                "COMMITMENT_UNKNOWN",
+                "the account has no such commitment",
+                field="commitment_id",
+                value=asked,
+            )
+        return view, reached
+
+    def _render(self, entry: Entry, view: CommitmentView) -> pb.Commitment:
+        edge = self._edge
+        now_us = edge.ledger.clock.now_us()
+        return render_commitment(edge.assets, view, entry.shard, entry.account_id, now_us)
+
+    def _terms(self, terms: pb.CommitmentTerms, entry: Entry) -> CommitmentTerms:
+        assets = self._edge.assets
+        return CommitmentTerms(
+            _KINDS[terms.kind],
+            asset_number(assets, "terms.asset", terms.asset, entry),
+            money_number(assets, "terms.price_asset", terms.price_asset, entry),
+            terms.priority,
+            tuple(sorted(terms.products)),
+            tuple(sorted(terms.tags)),
+            tuple(sorted(terms.attributes.items())),
+            terms.shared,
+            tuple(sorted(terms.metadata.items())),
+        )
+
+
+def _segment(segment: pb.CommitmentSegment) -> Segment:
+    return Segment(segment.starts_at_us, segment.ends_at_us, segment.amount, segment.price)
+
+
+def _invoices(invoices: Iterable[pb.CommitmentInvoice]) -> tuple[Invoice, ...]:
+    return tuple([Invoice(invoice.at_us, invoice.amount) for invoice in invoices])
+
+
+def _check_terms(check: Checked, terms: pb.CommitmentTerms) -> None:
+    check.one_of("terms.kind", terms.kind, _KINDS)
+    check.ids(**{"terms.asset": terms.asset, "terms.price_asset": terms.price_asset})
+    check_names(check, "terms.products", terms.products, PRODUCTS_A_GRANT_MAX)
+    check_names(check, "terms.tags", terms.tags, TAGS_A_GRANT_MAX)
+    check.attributes("terms.attributes", terms.attributes)
+    check.attributes("terms.metadata", terms.metadata)
+
+
+def _check_segment(check: Checked, where: str, segment: pb.CommitmentSegment) -> None:
+    check.instant(f"{where}.starts_at_us", segment.starts_at_us)
+    check.between(f"{where}.ends_at_us", segment.ends_at_us, 1)
+    check.between(f"{where}.amount", segment.amount, 1)
+    check.between(f"{where}.price", segment.price, 1)
+
+
+def _check_invoices(check: Checked, invoices: Iterable[pb.CommitmentInvoice]) -> None:
+    given = list(invoices)
+    _check_count(check, "invoices", len(given), INVOICES_MAX)
+    for place, invoice in enumerate(given[:INVOICES_MAX]):
+        check.between(f"invoices[{place}].at_us", invoice.at_us, 1)
+        check.between(f"invoices[{place}].amount", invoice.amount, 1)
+
+
+def _check_count(check: Checked, field: str, given: int, most: int) -> None:
+    if given > most:
+        message = f"{given} {field}; at most {most} allowed"
+        check.fault(Fault("TOO_MANY", field, str(given), message))
