@@ -148,6 +148,19 @@ def test_an_early_end_trues_up_what_runs_and_voids_what_is_to_come(case: LedgerC
 
 
 @ledger_case
+def test_an_early_true_up_takes_the_exact_rest(case: LedgerCase) -> None:
+    """
+    # Rules B4, D7: 3 units at 10 are billed at 3 and 7, whatever a unit's share rounds to.
+    account   acme
+    commit    acme now..+31d:3/10 as=C
+    usage     acme 1
+    terminate C                -> ended, trued up 2 for 7; C.1 expired 2
+    expect    unbilled acme 10
+    """
+    assert judged(case.core) == []
+
+
+@ledger_case
 def test_what_a_hold_keeps_of_an_ended_segment_is_trued_up_when_it_comes_back(
     case: LedgerCase,
 ) -> None:
