@@ -687,8 +687,16 @@ class ShardModel:
             self._fail(Rule.GRANT_FIGURES, f"{amount} back to ended grant {number}, then {event}")
         self._expect(Rule.GRANT_FIGURES, "grant", (number, amount), (event.grant, event.amount))
         grant = self.grants[number]
-        kinds = (BookKind.FORFEITED,) if settled == EXPIRED else (BookKind.FUNDING,)
-        self._take_back(grant, amount, *kinds)
+        money = grant.leaving(amount)
+        if isinstance(event, e.GrantExpired):
+            self._expect(Rule.GRANT_FIGURES, "breakage", sum(money), event.value)
+            self._take_back(grant, amount, BookKind.FORFEITED)
+            self._give_back(grant, event.value, event.breakage_book)
+            return
+        self._expect(Rule.GRANT_FIGURES, "money", money, (event.refunded, event.breakage))
+        self._take_back(grant, amount, BookKind.FUNDING)
+        for moved, book in zip(money, (event.cash_book, event.breakage_book), strict=True):
+            self._give_back(grant, moved, book)
 
     def _abandoned(self, event: e.RequestAbandoned) -> None:
         self._deciding(event.account)

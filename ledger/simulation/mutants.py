@@ -196,8 +196,8 @@ _CORE: Final = (
         "usual usage draws what a hold holds",
         _USUAL,
         "record_usual",
-        "book.debits_posted - book.debits_pending < total",
-        "book.debits_posted < total",
+        "book.credits_posted - book.debits_posted - book.debits_pending",
+        "book.credits_posted - book.debits_posted",
         "rule B6",
     ),
     Mutant(
@@ -212,8 +212,8 @@ _CORE: Final = (
         "usual usage paid by an expired grant",
         _USUAL,
         "record_usual",
-        "or not grant.effective_at <= at < grant.expires_at",
-        "or False",
+        "and grant.effective_at <= at < grant.expires_at",
+        "",
         "rule D2",
     ),
     Mutant(
@@ -412,8 +412,8 @@ _CORE: Final = (
         "money of what expires stays deferred",
         _GRANTS,
         "expire",
-        "else grant.rest_of(amount, *just)",
-        "else 0",
+        "value = grant.rest_of(amount, *just)",
+        "value = 0",
         "rule B4",
     ),
     Mutant(
