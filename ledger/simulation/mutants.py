@@ -781,7 +781,10 @@ MUTANTS: Final = (
 """All of them; names are unique."""
 
 SEEDS: Final[dict[str, int]] = {
-    "usual usage draws what a hold holds": 2,
+    "refund above its share": 2,
+    "newest debt repaid first": 5,
+    "money of what expires stays deferred": 2,
+    "usual usage draws what a hold holds": 18,
     "usual usage recorded again": 5,
     "usual usage paid by an expired grant": 1,
     "promotional after paid": 308,

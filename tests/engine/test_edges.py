@@ -71,21 +71,24 @@ async def test_a_capture_dated_into_another_month_asks_that_months_cap() -> None
         UpdatePolicy(
             digest.request("policy"),
             entry.number,
-            AccountPolicy(overage=Overage.SELF, overage_cap=100 * PRICE),
+            AccountPolicy(overage=Overage.SELF, overage_cap=100 * PRICE, period_grace=35 * DAY_US),
         ),
     )
     last_month = world.clock.now_us() - 30 * DAY_US
     over_limit = 0
+    holds = []
     for n in range(3):
         hold = await ledger.submit(
-            entry, AuthorizeHold(digest.request(f"h{n}"), entry.number, CHAT, (90,), 0)
+            entry, AuthorizeHold(digest.request(f"h{n}"), entry.number, CHAT, (30,), 0)
         )
         held = hold.outcomes[0]
         assert isinstance(held, HoldAuthorized)
+        holds.append(held.hold)
+    for n, number in enumerate(holds):
         capture = await ledger.submit(
             entry,
             CaptureHold(
-                digest.request(f"c{n}"), entry.number, held.hold, ("tokens",), (90,), last_month
+                digest.request(f"c{n}"), entry.number, number, ("tokens",), (60,), last_month
             ),
         )
         captured = capture.outcomes[0]
