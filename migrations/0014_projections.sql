@@ -372,6 +372,44 @@ BEGIN
     );
     CREATE INDEX commitment_entries_of ON commitment_entries (tenant, shard, commitment);
 
+    -- What accounts buy by themselves (rule H6): each version of a rule; the newest row of an account
+    -- and asset is the one in force.
+    CREATE TABLE top_up_rules (
+        tenant        int     NOT NULL,
+        shard         int     NOT NULL,
+        entry_seq     bigint  NOT NULL,
+        account       bigint  NOT NULL,
+        asset         bigint  NOT NULL,
+        version       bigint,                        -- NULL = it was removed, as is its rule
+        rule          jsonb,
+        recorded_at   bigint  NOT NULL,
+        PRIMARY KEY (tenant, shard, entry_seq)
+    );
+    CREATE INDEX top_up_rules_account ON top_up_rules (tenant, account, asset, entry_seq);
+
+    -- Charges that rules asked for, and what became of them.
+    CREATE TABLE top_ups (
+        tenant        int      NOT NULL,
+        shard         int      NOT NULL,
+        number        bigint   NOT NULL,
+        account       bigint   NOT NULL,
+        state         smallint NOT NULL CHECK (state BETWEEN 1 AND 4),  -- pending, confirmed, declined, expired
+        asset         bigint   NOT NULL,
+        amount        bigint   NOT NULL CHECK (amount > 0),
+        price_paid    bigint   NOT NULL CHECK (price_paid > 0),
+        price_asset   bigint   NOT NULL,
+        source        text     NOT NULL,
+        version       bigint   NOT NULL,             -- of the rule
+        available     numeric  NOT NULL,             -- when it was asked for
+        requested_at  bigint   NOT NULL,
+        expires_at    bigint   NOT NULL,
+        settled_at    bigint,
+        grant_number  bigint,                        -- that it was confirmed by
+        PRIMARY KEY (tenant, shard, number)
+    ) WITH (fillfactor = 80);
+    CREATE INDEX top_ups_account ON top_ups (tenant, account, number);
+    CREATE INDEX top_ups_pending ON top_ups (tenant, requested_at) WHERE state = 1;
+
     -- Holds; their slices are the pending lines of entry `entry_seq`.
     CREATE TABLE holds (
         tenant         int      NOT NULL,

@@ -12,7 +12,7 @@ from ledger.api.limits import Checked
 from ledger.api.past_balances import PastBalances
 from ledger.api.positions import minimum, position_of
 from ledger.api.render_grant import GrantView, grant_view, render_grant
-from ledger.core.drawdown import in_turn
+from ledger.core.drawdown import grace_ended, in_turn, overdraft_limit
 from ledger.core.holds import available_to
 from ledger.core.state import Account, State
 from ledger.journal.directory import Entry
@@ -120,11 +120,10 @@ def _balance(state: State, account: Account, asset: int, product: str, now_us: i
         if grant.asset == asset and grant.effective_at <= now_us < grant.expires_at
     ]
     use = state.catalog.card(account.card_key).use_at(product, now_us)
-    policy = account.policy
     advance = account.advance.get(asset)
     owed = advance.owed if advance is not None else 0
     pending_advance = advance.debits_pending if advance is not None else 0
-    limit = policy.overdraft_limit if policy.overdraft_asset == asset else 0
+    limit = 0 if grace_ended(account, asset, now_us) else overdraft_limit(account, asset)
     holds = [hold for hold in account.holds.values() if hold.asset == asset]
     return AssetView(
         asset=asset,

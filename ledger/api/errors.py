@@ -111,6 +111,10 @@ TABLE: Final[Mapping[str, Handling]] = {
     "SEGMENTS_OVERLAP": _INVALID,
     "INVOICES_INVALID": _INVALID,
     "TERMS_FIXED": _STATE,
+    "TOP_UP_RULE_UNKNOWN": _MISSING,
+    "TOP_UP_RULE_INVALID": _INVALID,
+    "TOP_UP_UNKNOWN": _MISSING,
+    "TOP_UP_SETTLED": _STATE,
     "START_INVALID": _INVALID,
     "END_INVALID": _INVALID,
     "PERIOD_INVALID": _INVALID,
@@ -126,6 +130,7 @@ TABLE: Final[Mapping[str, Handling]] = {
         StatusCode.FAILED_PRECONDITION, False, usage.INGEST_OUTCOME_LINKED_FAILED
     ),
     "HOLDS_LIMIT": Handling(StatusCode.RESOURCE_EXHAUSTED, False, usage.INGEST_OUTCOME_INVALID),
+    "GRACE_ENDED": _STATE,
     "INSUFFICIENT_CREDITS": _STATE,
     # What the writer could not take (ledger.engine.ticket.NotAppliedReason): safe to retry.
     "QUEUE_FULL": _RETRY,

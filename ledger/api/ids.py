@@ -1,4 +1,5 @@
-"""Ids that the ledger mints, of holds, grants and what issues them: opaque, and checked at once.
+"""Ids that the ledger mints, of holds, grants and what issues them, bills and top-ups: opaque, and
+checked at once.
 
 An id embeds shard, account number and number, so any server finds its family without a table. Two
 check bytes catch what was cut or mistyped; they are no secret, and tenancy is checked apart.
@@ -22,11 +23,13 @@ GRANT: Final = "grant"
 RECURRING: Final = "recurring_grant"
 BILL: Final = "bill"
 COMMITMENT: Final = "commitment"
+TOP_UP: Final = "top_up"
 _UNKNOWN: Final = {
     HOLD: "HOLD_UNKNOWN",
     GRANT: "GRANT_UNKNOWN",
     RECURRING: "RECURRING_UNKNOWN",
     COMMITMENT: "COMMITMENT_UNKNOWN",
+    TOP_UP: "TOP_UP_UNKNOWN",
 }
 
 

@@ -11,7 +11,7 @@ from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed, refused
 from ledger.api.forward import Forwarder
 from ledger.api.forward_all import gather_parts, read_owned
-from ledger.api.ids import COMMITMENT, GRANT, HOLD, RECURRING, mint
+from ledger.api.ids import COMMITMENT, GRANT, HOLD, RECURRING, TOP_UP, mint
 from ledger.api.limits import Checked
 from ledger.api.payment_service import bill_id
 from ledger.api.positions import decode_position, encode_position, position_of
@@ -58,6 +58,10 @@ from ledger.core.events import (
     RecurringStarted,
     RequestAbandoned,
     SegmentAdded,
+    TopUpConfirmed,
+    TopUpDeclined,
+    TopUpRuleRemoved,
+    TopUpRuleSet,
     UsageCaptured,
     UsageQuarantined,
     UsageRecorded,
@@ -97,6 +101,10 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     CommitmentCreated: pb.MUTATION_KIND_CREATE_COMMITMENT,
     SegmentAdded: pb.MUTATION_KIND_ADD_SEGMENT,
     CommitmentEnded: pb.MUTATION_KIND_END_COMMITMENT,
+    TopUpRuleSet: pb.MUTATION_KIND_SET_TOP_UP_RULE,
+    TopUpRuleRemoved: pb.MUTATION_KIND_REMOVE_TOP_UP_RULE,
+    TopUpConfirmed: pb.MUTATION_KIND_CONFIRM_TOP_UP,
+    TopUpDeclined: pb.MUTATION_KIND_DECLINE_TOP_UP,
     UsageReversed: pb.MUTATION_KIND_REVERSE_USAGE,  # an amendment where other usage stands for it
     BalanceAdjusted: pb.MUTATION_KIND_ADJUST_BALANCE,
     GrantReleased: pb.MUTATION_KIND_CONFIRM_PAYMENT,
@@ -239,6 +247,8 @@ class JournalService(ProofCalls):
                         replayed=True,
                     )
                 )
+            case TopUpDeclined():
+                response.resource = mint(TOP_UP, entry.shard, event.account, event.top_up)
             case AccountBilled():
                 response.resource = bill_id(answer, entry.shard, event.account)
             case (
@@ -248,6 +258,7 @@ class JournalService(ProofCalls):
                 | GrantCancelled()
                 | GrantRefunded()
                 | GrantChargedBack()
+                | TopUpConfirmed()
             ):
                 response.resource = mint(GRANT, entry.shard, event.account, event.grant)
             case (

@@ -37,6 +37,7 @@ from ledger.api.parking import Parking
 from ledger.api.payment_service import PaymentService
 from ledger.api.pricing_service import PricingService
 from ledger.api.recurring_service import RecurringGrantService
+from ledger.api.top_up_service import TopUpService
 from ledger.api.tracing import Telemetry
 from ledger.api.usage_service import UsageService
 from ledger.engine.ledger import Ledger
@@ -53,6 +54,7 @@ from ledger.v1 import (
     payment_pb2,
     peer_pb2,
     recurring_pb2,
+    top_up_pb2,
     usage_pb2,
 )
 from rating.v1 import pricing_pb2
@@ -215,6 +217,7 @@ def services(
             recurring_pb2.DESCRIPTOR.services_by_name["RecurringGrantService"],
             RecurringGrantService(edge),
         ),
+        (top_up_pb2.DESCRIPTOR.services_by_name["TopUpService"], TopUpService(edge)),
         (balance_pb2.DESCRIPTOR.services_by_name["BalanceService"], BalanceService(edge, history)),
         (payment_pb2.DESCRIPTOR.services_by_name["PaymentService"], PaymentService(edge)),
         (

@@ -33,6 +33,7 @@ from ledger.client.recurring import RecurringCalls
 from ledger.client.retry import RandRange, RetryPolicy
 from ledger.client.routing import Routing
 from ledger.client.sender import Sender
+from ledger.client.top_ups import TopUpCalls
 from ledger.client.transports import StreamTransport, UnaryTransport
 from ledger.v1 import journal_pb2
 from ledger.v1.journal_pb2_grpc import JournalServiceStub
@@ -50,6 +51,7 @@ class DrawdownClient(
     PricingCalls,
     ReadCalls,
     RecurringCalls,
+    TopUpCalls,
 ):
     """One tenant's client; share it between tasks.
 

@@ -17,6 +17,7 @@ from ledger.core.events import (
     AccountProfileUpdated,
     BookKind,
     Event,
+    OverdraftKind,
     RequestAbandoned,
 )
 from ledger.core.limits import (
@@ -124,6 +125,14 @@ def _invalid_policy(state: State, tenant: int, policy: AccountPolicy) -> Refusal
                 "policy.overdraft_asset",
                 str(policy.overdraft_asset),
                 "the tenant has no such asset",
+            )
+        if policy.overdraft_kind == OverdraftKind.PERCENT_OF_LIFETIME and asset.kind != "money":
+            return Refusal(
+                Reason.ASSET_KIND_INVALID,
+                "policy.overdraft_asset",
+                str(policy.overdraft_asset),
+                "lifetime value is counted in money, so its share is of an asset that is money; "
+                "name one, or give a fixed limit",
             )
     if not -1 <= policy.overage_cap <= INT64_MAX:
         return Refusal(

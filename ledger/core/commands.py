@@ -24,6 +24,7 @@ from ledger.core.events import (
     Rollover,
     Segment,
     Timing,
+    TopUpRule,
 )
 from ledger.core.shapes import Shape
 
@@ -489,6 +490,47 @@ class EndCommitment(msgspec.Struct, gc=False):
     trace: bytes = b""
 
 
+class SetTopUpRule(msgspec.Struct, gc=False):
+    """Give an account a rule for its asset, or another; `expected_version` 0 = whatever it is."""
+
+    key: bytes
+    account: int
+    rule: TopUpRule
+    expected_version: int = 0
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class RemoveTopUpRule(msgspec.Struct, gc=False):
+    """Buy no more units of the asset; what was requested stays."""
+
+    key: bytes
+    account: int
+    asset: int
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class ConfirmTopUp(msgspec.Struct, gc=False):
+    """The charge of a requested top-up was made."""
+
+    key: bytes
+    account: int
+    top_up: int
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class DeclineTopUp(msgspec.Struct, gc=False):
+    """The charge of a requested top-up was refused."""
+
+    key: bytes
+    account: int
+    top_up: int
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
 class AbandonRequest(msgspec.Struct, gc=False):
     """Make 'not applied so far' final (rule I5)."""
 
@@ -544,6 +586,10 @@ Command: TypeAlias = (
     | CreateCommitment
     | AddSegment
     | EndCommitment
+    | SetTopUpRule
+    | RemoveTopUpRule
+    | ConfirmTopUp
+    | DeclineTopUp
     | AbandonRequest
     | ApplyConfiguration
 )

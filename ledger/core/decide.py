@@ -35,8 +35,10 @@ from ledger.core.commands import (
     CloseAccount,
     Command,
     ConfirmPayment,
+    ConfirmTopUp,
     CreateAccount,
     CreateCommitment,
+    DeclineTopUp,
     EndCommitment,
     EndRecurring,
     ExtendHold,
@@ -50,9 +52,11 @@ from ledger.core.commands import (
     RecordUsage,
     RefundGrant,
     ReleaseHold,
+    RemoveTopUpRule,
     ReopenAccount,
     ResumeRecurring,
     ReverseUsage,
+    SetTopUpRule,
     StartRecurring,
     UnfreezeAccount,
     UpdatePolicy,
@@ -104,12 +108,23 @@ from ledger.core.state import (
     TIMER_GRANT,
     TIMER_HOLD,
     TIMER_RECURRING,
+    TIMER_TOP_UP,
+    TOP_UP_PENDING,
     Account,
     Commitment,
     Grant,
     Hold,
     RecurringGrant,
     State,
+    TopUp,
+)
+from ledger.core.top_ups import (
+    decide_confirm_top_up,
+    decide_decline_top_up,
+    decide_remove,
+    decide_rule,
+    expire_top_up,
+    request_top_ups,
 )
 from ledger.core.usage import decide_replacement, decide_usage
 
@@ -123,6 +138,7 @@ def decide(state: State, command: Command, out: list[Event]) -> Outcome:
 
 def execute(state: State, command: Command, batch: list[Event]) -> Outcome:
     """Decide a command and evolve the state by its events, which are appended to `batch`."""
+    before = len(batch)
     refusal = settle_touched(state, command, batch)
     if refusal is not None:
         return refusal
@@ -136,7 +152,19 @@ def execute(state: State, command: Command, batch: list[Event]) -> Outcome:
         replaced = decide_replacement(state, command.usage, out)
         assert not isinstance(replaced, Refusal), f"what was tried before is refused: {replaced}"
         _evolve_all(state, out, batch)
+    if len(batch) > before:
+        _top_up(state, state.accounts.get(command.account), batch)
     return outcome
+
+
+def _top_up(state: State, account: Account | None, batch: list[Event]) -> None:
+    """After its entries: what rules of the account and of those above it now ask for (rule H6)."""
+    while account is not None:
+        if account.watched:
+            out: list[Event] = []
+            request_top_ups(state, account, out)
+            _evolve_all(state, out, batch)
+        account = account.parent
 
 
 def settle_touched(state: State, command: Command, batch: list[Event]) -> Refusal | None:
@@ -204,7 +232,7 @@ def settle_due(state: State, account: Account, batch: list[Event]) -> Refusal | 
 
 def _still_due(
     state: State, due: int, kind: int, number: int
-) -> Hold | Grant | RecurringGrant | Commitment | None:
+) -> Hold | Grant | RecurringGrant | Commitment | TopUp | None:
     """What a timer is of; None where it has no effect any more."""
     if kind == TIMER_HOLD:
         hold = state.holds.get(number)
@@ -214,13 +242,16 @@ def _still_due(
         if grant is None or not grant_is_due(grant, state.recorded_at):
             return None
         return grant
+    if kind == TIMER_TOP_UP:
+        top_up = state.top_ups.get(number)
+        return top_up if top_up is not None and top_up.state == TOP_UP_PENDING else None
     found: RecurringGrant | Commitment | None
     found = (state.recurring if kind == TIMER_RECURRING else state.commitments).get(number)
     return found if found is not None and found.due == due else None
 
 
 def _post(
-    state: State, found: Hold | Grant | RecurringGrant | Commitment, out: list[Event]
+    state: State, found: Hold | Grant | RecurringGrant | Commitment | TopUp, out: list[Event]
 ) -> None:
     """Append what time has made of it."""
     if isinstance(found, Hold):
@@ -229,6 +260,8 @@ def _post(
         settle_grant(state, found, out)
     elif isinstance(found, Commitment):
         post_invoice(state, found, out)
+    elif isinstance(found, TopUp):
+        expire_top_up(found, out)
     else:
         issue_period(state, found, out)
 
@@ -259,6 +292,7 @@ def sweep(
         out: list[Event] = []
         _post(state, found, out)
         _evolve_all(state, out, batch)
+        _top_up(state, found.account, batch)
 
 
 def _family_due(state: State, root: int, due: int) -> None:
@@ -341,6 +375,10 @@ _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     CreateCommitment: decide_create_commitment,
     AddSegment: decide_add_segment,
     EndCommitment: decide_end_commitment,
+    SetTopUpRule: decide_rule,
+    RemoveTopUpRule: decide_remove,
+    ConfirmTopUp: decide_confirm_top_up,
+    DeclineTopUp: decide_decline_top_up,
     AbandonRequest: decide_abandon,
     ApplyConfiguration: _decide_configuration,
 }

@@ -27,6 +27,7 @@ from ledger.core.state import (
     RecurringGrant,
     SettledHold,
     State,
+    TopUp,
 )
 
 DIGEST_VERSION: Final = 2
@@ -66,6 +67,14 @@ def snapshot(state: State) -> dict[str, Any]:
         ],
         "keys": state.keys.snapshot(),
     }
+    found["top_ups"] = [
+        state.next_top_up,
+        [
+            _top_up(each)
+            for _, each in sorted(state.top_ups.items())
+            if each.remembered(state.settled_before)
+        ],
+    ]
     if state.next_recurring > 1:  # left out where there was none yet: old digests stay
         found["recurring"] = [
             state.next_recurring,
@@ -140,8 +149,12 @@ def _account(account: Account) -> list[Any]:
         account.freeze_cause,
         account.profile_version,
         account.profile_at,
-        [[asset, debt.run, _debt(debt)] for asset, debt in sorted(account.debt.items())],
+        [
+            [asset, debt.run, _debt(debt), debt.since]
+            for asset, debt in sorted(account.debt.items())
+        ],
         [[asset, str(value)] for asset, value in sorted(account.lifetime.items())],
+        [[asset, *standing] for asset, standing in sorted(account.top_up_rules.items())],
     ]
 
 
@@ -227,6 +240,25 @@ def _commitment(commitment: Commitment) -> list[Any]:
         commitment.invoiced,
         commitment.ended_at,
         commitment.ending,
+    ]
+
+
+def _top_up(top_up: TopUp) -> list[Any]:
+    return [
+        top_up.number,
+        top_up.account.number,
+        top_up.asset,
+        top_up.amount,
+        top_up.price_paid,
+        top_up.price_asset,
+        top_up.source,
+        top_up.version,
+        str(top_up.available),
+        top_up.requested_at,
+        top_up.expires_at,
+        top_up.state,
+        top_up.settled_at,
+        top_up.grant,
     ]
 
 

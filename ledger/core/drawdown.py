@@ -11,7 +11,18 @@ from typing import Final
 
 from ledger.core.books import Book
 from ledger.core.comparators import COMPARATORS, order_of
-from ledger.core.events import BookKind, BookOpened, Comparator, Event, Excess, Overage, Pot, Slice
+from ledger.core.events import (
+    BookKind,
+    BookOpened,
+    Comparator,
+    Event,
+    Excess,
+    Overage,
+    OverdraftKind,
+    Pot,
+    Slice,
+)
+from ledger.core.limits import BASIS_POINTS
 from ledger.core.shapes import Use
 from ledger.core.state import Account, Grant, State
 
@@ -149,15 +160,40 @@ def applicable(account: Account, asset: int, use: Use, at: int) -> int:
     )
 
 
+def overdraft_limit(account: Account, asset: int) -> int:
+    """Units that may be owed in advance: a fixed number, or a share of lifetime value, rounded
+    down, up to it (rules D4, H6)."""
+    policy = account.policy
+    most = policy.overdraft_limit
+    if most == 0 or policy.overdraft_asset != asset:
+        return 0
+    if policy.overdraft_kind == OverdraftKind.FIXED:
+        return most
+    lifetime = max(0, account.lifetime.get(asset, 0))
+    return min(most, lifetime * policy.overdraft_basis_points // BASIS_POINTS)
+
+
 def overdraft_headroom(account: Account, asset: int) -> int:
     """Units that the overdraft still affords, holds counted (rule D4)."""
-    policy = account.policy
-    if policy.overdraft_limit == 0 or policy.overdraft_asset != asset:
+    limit = overdraft_limit(account, asset)
+    if limit == 0:
         return 0
     advance = account.advance.get(asset)
     if advance is None:
-        return policy.overdraft_limit
-    return max(0, policy.overdraft_limit - advance.owed - advance.debits_pending)
+        return limit
+    return max(0, limit - advance.owed - advance.debits_pending)
+
+
+def grace_ended(account: Account, asset: int, now: int) -> bool:
+    """Whether the balance has been below zero for as long as the policy bears it (rule H6).
+
+    It is below zero while anything is owed in advance; nothing is authorised then.
+    """
+    grace = account.policy.overdraft_grace
+    if grace < 0:
+        return False
+    debt = account.debt.get(asset)
+    return debt is not None and debt.since > 0 and debt.since + grace <= now
 
 
 def overage_headroom(account: Account, asset: int, period: int) -> int | None:
@@ -232,7 +268,9 @@ def from_debt(
     """Take up to `amount` from overdraft and overage; returns what is left to find (D4, H3)."""
     left = amount
     policy = account.policy
-    headroom = overdraft_headroom(account, asset) if recorded or policy.holds_overdraft else 0
+    headroom = 0
+    if recorded or (policy.holds_overdraft and not grace_ended(account, asset, state.recorded_at)):
+        headroom = overdraft_headroom(account, asset)
     if headroom > 0:
         take = min(headroom, left)
         number = advance_book(state, account, asset, opened)

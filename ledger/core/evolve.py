@@ -73,6 +73,12 @@ from ledger.core.events import (
     SegmentAdded,
     Slice,
     Timing,
+    TopUpConfirmed,
+    TopUpDeclined,
+    TopUpExpired,
+    TopUpRequested,
+    TopUpRuleRemoved,
+    TopUpRuleSet,
     UsageCaptured,
     UsageQuarantined,
     UsageRecorded,
@@ -95,6 +101,10 @@ from ledger.core.state import (
     TIMER_GRANT,
     TIMER_HOLD,
     TIMER_RECURRING,
+    TIMER_TOP_UP,
+    TOP_UP_CONFIRMED,
+    TOP_UP_DECLINED,
+    TOP_UP_EXPIRED,
     Account,
     Commitment,
     Corrected,
@@ -106,6 +116,7 @@ from ledger.core.state import (
     RecurringGrant,
     SettledHold,
     State,
+    TopUp,
 )
 
 _DRAWDOWN: Final = int(Comparator.DRAWDOWN_1)
@@ -243,7 +254,7 @@ def _owe(state: State, product: str, slices: tuple[Slice, ...]) -> None:
     for piece in slices:
         book = state.books.accounts[piece.book]
         if book.kind == _ADVANCE:
-            _debt(state, book).add(product, piece.amount)
+            _debt(state, book).add(product, piece.amount, state.recorded_at)
 
 
 def _debt(state: State, advance: Book) -> Debt:
@@ -1143,6 +1154,67 @@ def _set_timer(state: State, account: Account, due: int, kind: int, number: int)
         account.next_due = due
 
 
+def _top_up_rule_set(state: State, event: TopUpRuleSet) -> None:
+    account = state.accounts[event.account]
+    account.top_up_rules[event.rule.asset] = (event.version, event.rule)
+    account.find_watched()
+    state.keys.add(event.key, state.locator)
+
+
+def _top_up_rule_removed(state: State, event: TopUpRuleRemoved) -> None:
+    account = state.accounts[event.account]
+    version, _ = account.top_up_rules[event.asset]
+    account.top_up_rules[event.asset] = (version, None)
+    account.find_watched()
+    state.keys.add(event.key, state.locator)
+
+
+def _top_up_requested(state: State, event: TopUpRequested) -> None:
+    account = state.accounts[event.account]
+    before = state.settled_before
+    for number in [each.number for each in account.top_ups.values() if not each.remembered(before)]:
+        del account.top_ups[number]
+        del state.top_ups[number]
+    top_up = TopUp(
+        event.top_up,
+        account,
+        event.asset,
+        event.amount,
+        event.price_paid,
+        event.price_asset,
+        event.source,
+        event.version,
+        int(event.available),
+        state.recorded_at,
+        event.expires_at,
+    )
+    account.top_ups[event.top_up] = state.top_ups[event.top_up] = top_up
+    state.next_top_up = event.top_up + 1
+    _set_timer(state, account, event.expires_at, TIMER_TOP_UP, event.top_up)
+
+
+def _top_up_confirmed(state: State, event: TopUpConfirmed) -> None:
+    top_up = _settle_top_up(state, event.top_up, TOP_UP_CONFIRMED)
+    top_up.grant = event.grant
+    state.keys.add(event.key, state.locator)
+
+
+def _top_up_declined(state: State, event: TopUpDeclined) -> None:
+    _settle_top_up(state, event.top_up, TOP_UP_DECLINED)
+    state.keys.add(event.key, state.locator)
+
+
+def _top_up_expired(state: State, event: TopUpExpired) -> None:
+    _settle_top_up(state, event.top_up, TOP_UP_EXPIRED)
+
+
+def _settle_top_up(state: State, number: int, settled: int) -> TopUp:
+    top_up = state.top_ups[number]
+    top_up.state = settled
+    top_up.settled_at = state.recorded_at
+    return top_up
+
+
 _EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     WriterOpened: _writer_opened,
     ConfigurationApplied: _configuration_applied,
@@ -1195,5 +1267,11 @@ _EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     SegmentAdded: _segment_added,
     CommitmentEnded: _commitment_ended,
     InvoiceDue: _invoice_due,
+    TopUpRuleSet: _top_up_rule_set,
+    TopUpRuleRemoved: _top_up_rule_removed,
+    TopUpRequested: _top_up_requested,
+    TopUpConfirmed: _top_up_confirmed,
+    TopUpDeclined: _top_up_declined,
+    TopUpExpired: _top_up_expired,
 }
 """One function an event; a test asserts that every event has one."""

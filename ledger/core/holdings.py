@@ -217,14 +217,17 @@ class Debt:
     run is repaid first; within a run and a product it is all one (rules B3, D3, H6).
     """
 
-    __slots__ = ("owed", "run")
+    __slots__ = ("owed", "run", "since")
 
     def __init__(self) -> None:
         self.run = 0  # that new debt adds to
+        self.since = 0  # when the balance fell below zero (rule H6); 0 = nothing is owed
         self.owed: dict[tuple[int, str], int] = {}  # (run, product) -> units, oldest first
 
-    def add(self, product: str, amount: int) -> None:
+    def add(self, product: str, amount: int, now: int) -> None:
         """More is owed."""
+        if not self.owed:
+            self.since = now
         part = (self.run, product)
         self.owed[part] = self.owed.get(part, 0) + amount
 
@@ -252,6 +255,8 @@ class Debt:
             self.owed[part] = left
         else:
             del self.owed[part]
+            if not self.owed:
+                self.since = 0
 
 
 class Corrected:
@@ -396,6 +401,66 @@ class Commitment:
 
 def _at(invoice: Invoice) -> int:
     return invoice.at
+
+
+TOP_UP_PENDING = 1
+TOP_UP_CONFIRMED = 2
+TOP_UP_DECLINED = 3
+TOP_UP_EXPIRED = 4
+
+
+class TopUp:
+    """A charge that was asked for (rule H6), and what became of it."""
+
+    __slots__ = (
+        "account",
+        "amount",
+        "asset",
+        "available",
+        "expires_at",
+        "grant",
+        "number",
+        "price_asset",
+        "price_paid",
+        "requested_at",
+        "settled_at",
+        "source",
+        "state",
+        "version",
+    )
+
+    def __init__(
+        self,
+        number: int,
+        account: Account,
+        asset: int,
+        amount: int,
+        price_paid: int,
+        price_asset: int,
+        source: str,
+        version: int,
+        available: int,
+        requested_at: int,
+        expires_at: int,
+    ) -> None:
+        self.number = number
+        self.account = account
+        self.asset = asset
+        self.amount = amount
+        self.price_paid = price_paid
+        self.price_asset = price_asset
+        self.source = source
+        self.version = version  # of the rule
+        self.available = available  # as it was asked for
+        self.requested_at = requested_at
+        self.expires_at = expires_at
+        self.state = TOP_UP_PENDING
+        self.settled_at = 0
+        self.grant = 0  # that it was confirmed by
+
+    def remembered(self, settled_before: int) -> bool:
+        """Whether it may still be asked for."""
+        return self.state == TOP_UP_PENDING or self.requested_at > settled_before
 
 
 HOLD_CAPTURED = 1

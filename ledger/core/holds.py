@@ -14,6 +14,7 @@ from ledger.core.drawdown import (
     applicable,
     draw,
     from_first_grant,
+    grace_ended,
     open_revenue,
     overdraft_headroom,
 )
@@ -114,11 +115,14 @@ def assess(
     if total > INT64_MAX:
         return overflow(state, bound, total)
     available = applicable(account, bound.asset, bound.use, now)
-    if account.policy.holds_overdraft:
+    ended = grace_ended(account, bound.asset, now)
+    if account.policy.holds_overdraft and not ended:
         available += overdraft_headroom(account, bound.asset)
     found = Assessment(bound, total, charges, available)
     if UNPRICED in charges:
         found.denied = Reason.UNPRICED
+    elif total and ended:
+        found.denied = Reason.GRACE_ENDED
     elif total:
         whole = from_first_grant(account, bound.asset, bound.use, total, now)
         if whole is not None:
@@ -137,7 +141,8 @@ def assess(
 
 def available_to(account: Account, asset: int, use: Use, now: int) -> int:
     """Units that such usage may draw now: applicable grants and overdraft headroom (rule B6)."""
-    return applicable(account, asset, use, now) + overdraft_headroom(account, asset)
+    headroom = 0 if grace_ended(account, asset, now) else overdraft_headroom(account, asset)
+    return applicable(account, asset, use, now) + headroom
 
 
 def decide_authorize(

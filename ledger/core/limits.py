@@ -27,11 +27,17 @@ CORRECTION_WINDOW_US: Final = 400 * DAY_US  # rule D3: older usage is adjusted b
 RESTORED_LIFETIME_US: Final = 30 * DAY_US  # rule D3: what a restored grant lasts at least
 CORRECTED_A_FAMILY_MAX: Final = 65_536
 """Usage events of one family that were corrected within the window; x ~300 B = 20 MB."""
+TOP_UP_LIFETIME_US: Final = DAY_US  # rule H6: how long a requested top-up counts as pending
+TOP_UP_BACK_OFF_US: Final = HOUR_US  # rule H6: after a decline
+TOP_UPS_A_WINDOW_MAX: Final = 24  # of the velocity cap; x 840 windows of 35 days x ~300 B = 6 MB
+TOP_UP_WINDOW_MIN_US: Final = HOUR_US
+TOP_UP_WINDOW_MAX_US: Final = DEDUPE_WINDOW_US  # settled top-ups are remembered as long
 PAYMENT_WAIT_US: Final = 7 * DAY_US  # rule F1: a pending grant is cancelled then
 
 HOLD_LIFETIME_DEFAULT_US: Final = 15 * MINUTE_US  # rule H1
 HOLD_LIFETIME_MAX_US: Final = DAY_US  # rule H1: from the authorisation, however often extended
 HOLD_LIFETIME_BATCH_MAX_US: Final = 35 * DAY_US  # rule H1: of products that are marked batch
+BASIS_POINTS: Final = 10_000  # hundredths of a percent in the whole
 OVERDRAFT_BASIS_POINTS_MAX: Final = 1_000_000  # 100 x lifetime value
 PERIOD_GRACE_MAX_US: Final = DEDUPE_WINDOW_US
 HOLDS_OPEN_MAX_DEFAULT: Final = 10_000  # an account; x ~600 B = 6 MB

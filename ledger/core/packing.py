@@ -26,6 +26,7 @@ from ledger.core.events import (
     RecurringTerms,
     Rollover,
     Slice,
+    TopUpRule,
 )
 from ledger.core.evolve import (
     activate,
@@ -39,6 +40,7 @@ from ledger.core.evolve import (
 from ledger.core.state import (
     GRANT_OPEN,
     NEVER,
+    TOP_UP_PENDING,
     Account,
     Commitment,
     Corrected,
@@ -50,6 +52,7 @@ from ledger.core.state import (
     RecurringGrant,
     SettledHold,
     State,
+    TopUp,
     corrected_before,
 )
 
@@ -89,8 +92,9 @@ class PackedAccount(msgspec.Struct, array_like=True, gc=False):
     freeze_cause: int
     profile_version: int
     profile_at: int
-    debt: list[tuple[int, int, list[tuple[int, str, Wide]]]]  # asset, its run, parts
+    debt: list[tuple[int, int, list[tuple[int, str, Wide]], int]]  # asset, run, parts, since
     lifetime: list[tuple[int, Wide]]  # by money asset
+    top_up_rules: list[tuple[int, int, TopUpRule | None]]  # asset, version, rule
 
 
 class PackedBook(msgspec.Struct, array_like=True, gc=False):
@@ -187,6 +191,25 @@ class PackedRecurring(msgspec.Struct, array_like=True, gc=False):
     price_asset: int
 
 
+class PackedTopUp(msgspec.Struct, array_like=True, gc=False):
+    """A top-up that pends or was requested within the dedupe window."""
+
+    number: int
+    account: int
+    asset: int
+    amount: int
+    price_paid: int
+    price_asset: int
+    source: str
+    version: int
+    available: Wide
+    requested_at: int
+    expires_at: int
+    state: int
+    settled_at: int
+    grant: int
+
+
 class PackedEstimate(msgspec.Struct, array_like=True, gc=False):
     """What the expiry of an open hold would charge, and by which price rows."""
 
@@ -258,6 +281,7 @@ class PackedFamily(msgspec.Struct, array_like=True, gc=False):
     corrected: list[PackedCorrected] = []
     recurring: list[PackedRecurring] = []
     commitments: list[PackedCommitment] = []
+    top_ups: list[PackedTopUp] = []
 
 
 class PackedShard(msgspec.Struct, array_like=True, gc=False):
@@ -273,6 +297,7 @@ class PackedShard(msgspec.Struct, array_like=True, gc=False):
     next_hold: int
     next_recurring: int
     next_commitment: int
+    next_top_up: int
     configuration: list[tuple[int, int]]
     totals: list[tuple[int, Wide, Wide, Wide, Wide]]
     house: list[PackedBook]
@@ -322,6 +347,12 @@ def pack_family(state: State, root: int, settled_before: int) -> bytes:
             ],
             [_pack_recurring(each) for account in accounts for each in account.recurring],
             [_pack_commitment(each) for account in accounts for each in account.commitments],
+            [
+                _pack_top_up(account.top_ups[number])
+                for account in accounts
+                for number in sorted(account.top_ups)
+                if account.top_ups[number].remembered(settled_before)
+            ],
         )
     )
 
@@ -352,10 +383,16 @@ def forget_settled(body: bytes, settled_before: int) -> bytes:
     kept = [hold for hold in packed.settled if hold.settled_at > settled_before]
     bound = corrected_before(settled_before)
     corrected = [each for each in packed.corrected if each.effective_at > bound]
+    top_ups = [
+        each
+        for each in packed.top_ups
+        if each.state == TOP_UP_PENDING or each.requested_at > settled_before
+    ]
     same = len(kept) == len(packed.settled) and len(corrected) == len(packed.corrected)
+    same = same and len(top_ups) == len(packed.top_ups)
     if same or _encode(packed) != body:
         return body
-    packed.settled, packed.corrected = kept, corrected
+    packed.settled, packed.corrected, packed.top_ups = kept, corrected, top_ups
     return _encode(packed)
 
 
@@ -391,6 +428,8 @@ def unpack_family(state: State, body: bytes) -> int:
         _unpack_recurring(state, family, recurring)
     for commitment in packed.commitments:
         _unpack_commitment(state, family, commitment)
+    for top_up in packed.top_ups:
+        _unpack_top_up(state, top_up)
     family.scheduled = state.paged_families.pop(root, NEVER)
     state.schedule(family, family_due(state, root))
     return root
@@ -426,6 +465,9 @@ def drop_family(state: State, root: int) -> None:
         for commitment in account.commitments:
             del state.commitments[commitment.number]
             commitment.grants = ()  # no cycle is left for the collector
+        for number in account.top_ups:
+            del state.top_ups[number]
+        account.top_ups = {}
         account.holds = {}
         account.recurring = []
         account.commitments = []
@@ -475,10 +517,16 @@ def _pack_account(account: Account) -> PackedAccount:
         account.profile_version,
         account.profile_at,
         [
-            (asset, debt.run, [(*part, _wide(owed)) for part, owed in debt.owed.items()])
+            (
+                asset,
+                debt.run,
+                [(*part, _wide(owed)) for part, owed in debt.owed.items()],
+                debt.since,
+            )
             for asset, debt in sorted(account.debt.items())
         ],
         [(asset, _wide(account.lifetime[asset])) for asset in sorted(account.lifetime)],
+        [(asset, *account.top_up_rules[asset]) for asset in sorted(account.top_up_rules)],
     )
 
 
@@ -508,12 +556,14 @@ def _unpack_account(state: State, root: int, packed: PackedAccount) -> None:
     account.frozen_at = packed.frozen_at
     account.frozen_by = packed.frozen_by
     account.freeze_cause = packed.freeze_cause
+    account.top_up_rules = {asset: (version, rule) for asset, version, rule in packed.top_up_rules}
+    account.find_watched()
     account.profile_version = packed.profile_version
     account.profile_at = packed.profile_at
     inherit_frozen(account)
-    for asset, run, owed in packed.debt:
+    for asset, run, owed, since in packed.debt:
         debt = account.debt[asset] = Debt()
-        debt.run = run
+        debt.run, debt.since = run, since
         debt.owed = {(each, product): int(units) for each, product, units in owed}
     account.lifetime = {asset: int(value) for asset, value in packed.lifetime}
     if parent is not None:
@@ -837,6 +887,47 @@ def _wide(value: int) -> Wide:
     return value if _INT64_MIN <= value <= _UINT64_MAX else str(value)
 
 
+def _pack_top_up(top_up: TopUp) -> PackedTopUp:
+    return PackedTopUp(
+        top_up.number,
+        top_up.account.number,
+        top_up.asset,
+        top_up.amount,
+        top_up.price_paid,
+        top_up.price_asset,
+        top_up.source,
+        top_up.version,
+        _wide(top_up.available),
+        top_up.requested_at,
+        top_up.expires_at,
+        top_up.state,
+        top_up.settled_at,
+        top_up.grant,
+    )
+
+
+def _unpack_top_up(state: State, packed: PackedTopUp) -> None:
+    account = state.accounts[packed.account]
+    top_up = TopUp(
+        packed.number,
+        account,
+        packed.asset,
+        packed.amount,
+        packed.price_paid,
+        packed.price_asset,
+        packed.source,
+        packed.version,
+        int(packed.available),
+        packed.requested_at,
+        packed.expires_at,
+    )
+    top_up.state = packed.state
+    top_up.settled_at = packed.settled_at
+    top_up.grant = packed.grant
+    if top_up.remembered(state.settled_before):
+        account.top_ups[packed.number] = state.top_ups[packed.number] = top_up
+
+
 # -- shards --------------------------------------------------------------------------------------
 
 
@@ -854,6 +945,7 @@ def pack_shard(state: State, batch_seq: int, entry_seq: int, recorded_at: int) -
             state.next_hold,
             state.next_recurring,
             state.next_commitment,
+            state.next_top_up,
             sorted(state.configuration.items()),
             [
                 (
@@ -895,6 +987,7 @@ def unpack_shard(body: bytes, catalog: Catalog) -> State:
     state.next_hold = packed.next_hold
     state.next_recurring = packed.next_recurring
     state.next_commitment = packed.next_commitment
+    state.next_top_up = packed.next_top_up
     state.configuration = dict(packed.configuration)
     state.books.numbered = [None] * packed.next_book
     for asset, *sides in packed.totals:

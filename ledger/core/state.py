@@ -11,7 +11,7 @@ from heapq import heappush
 
 from ledger.core.books import Book, Books
 from ledger.core.catalog import Bound, Catalog
-from ledger.core.events import AccountPolicy, BookKind, PlanDeclared
+from ledger.core.events import AccountPolicy, BookKind, PlanDeclared, TopUpRule
 from ledger.core.holdings import (
     GRANT_CANCELLED,
     GRANT_EXPIRED,
@@ -22,6 +22,10 @@ from ledger.core.holdings import (
     HOLD_EXPIRED,
     HOLD_RELEASED,
     NEVER,
+    TOP_UP_CONFIRMED,
+    TOP_UP_DECLINED,
+    TOP_UP_EXPIRED,
+    TOP_UP_PENDING,
     Commitment,
     Corrected,
     Debt,
@@ -31,6 +35,7 @@ from ledger.core.holdings import (
     Hold,
     RecurringGrant,
     SettledHold,
+    TopUp,
 )
 from ledger.core.keys import KeyMap
 from ledger.core.limits import (
@@ -57,6 +62,11 @@ __all__ = [
     "TIMER_GRANT",
     "TIMER_HOLD",
     "TIMER_RECURRING",
+    "TIMER_TOP_UP",
+    "TOP_UP_CONFIRMED",
+    "TOP_UP_DECLINED",
+    "TOP_UP_EXPIRED",
+    "TOP_UP_PENDING",
     "Account",
     "Commitment",
     "Corrected",
@@ -69,6 +79,7 @@ __all__ = [
     "RecurringGrant",
     "SettledHold",
     "State",
+    "TopUp",
 ]
 
 TIMER_FAMILY = 0  # of a family that was paged out: before what it brings back at that instant
@@ -76,6 +87,7 @@ TIMER_HOLD = 1
 TIMER_GRANT = 2
 TIMER_RECURRING = 3
 TIMER_COMMITMENT = 4
+TIMER_TOP_UP = 5
 
 
 def corrected_before(settled_before: int) -> int:
@@ -123,10 +135,13 @@ class Account:
         "sharing",
         "suspended",
         "tenant",
+        "top_up_rules",
+        "top_ups",
         "totals",
         "unbilled",
         "unordered",
         "version",
+        "watched",
         "written_off",
     )
 
@@ -168,6 +183,9 @@ class Account:
         self.holds: dict[int, Hold] = {}
         self.recurring: list[RecurringGrant] = []
         self.commitments: list[Commitment] = []
+        self.top_up_rules: dict[int, tuple[int, TopUpRule | None]] = {}  # asset -> version, rule
+        self.watched = False  # whether a rule looks at what is available after each entry
+        self.top_ups: dict[int, TopUp] = {}  # pending ones, and those of the dedupe window
         self.lent: dict[int, Hold] = {}  # holds of those below that reserve units of its grants
         self.totals: dict[tuple[int, int], int] = {}  # (price row, period) -> quantity, rule R1
         self.advance: dict[int, Book] = {}  # asset -> book
@@ -239,7 +257,17 @@ class Account:
             for commitment in self.commitments
             if commitment.due != NEVER
         ]
+        timers += [
+            (each.expires_at, TIMER_TOP_UP, each.number)
+            for each in self.top_ups.values()
+            if each.state == TOP_UP_PENDING
+        ]
         return timers
+
+    def find_watched(self) -> None:
+        """Look up anew whether a rule is in force."""
+        rules = self.top_up_rules.values()
+        self.watched = any(rule is not None and rule.enabled for _, rule in rules)
 
 
 class Family:
@@ -311,6 +339,7 @@ class State:
         "next_grant",
         "next_hold",
         "next_recurring",
+        "next_top_up",
         "overdue",
         "paged",
         "paged_families",
@@ -319,6 +348,7 @@ class State:
         "revenues",
         "shard",
         "timers",
+        "top_ups",
         "used_books",
         "vocabulary",
         "window_end",
@@ -342,12 +372,14 @@ class State:
         self.holds: dict[int, Hold] = {}
         self.recurring: dict[int, RecurringGrant] = {}
         self.commitments: dict[int, Commitment] = {}
+        self.top_ups: dict[int, TopUp] = {}
         self.house: dict[tuple[int, int, int, str], Book] = {}  # tenant, kind, asset, name
         self.revenues: dict[tuple[int, str], dict[int, Book]] = {}  # tenant, product -> by asset
         self.configuration: dict[int, int] = {}  # tenant -> version
         self.card_keys: dict[tuple[int, str], tuple[int, str]] = {}  # one object for many accounts
         self.keys = KeyMap()
-        # Heap of (due, 0 family | 1 hold | 2 grant | 3 recurring | 4 commitment, number).
+        # Heap of (due, what, number): 0 family | 1 hold | 2 grant | 3 recurring | 4 commitment |
+        # 5 top-up.
         self.timers: list[tuple[int, int, int]] = []
         # Families that are packed elsewhere, not here: account -> root, root -> its timer.
         self.paged: dict[int, int] = {}
@@ -358,6 +390,7 @@ class State:
         self.next_hold = 1
         self.next_recurring = 1
         self.next_commitment = 1
+        self.next_top_up = 1
         self.vocabulary: dict[PlanDeclared, int] = {}  # this batch's plans -> their index
         self.declared: dict[int, PlanDeclared] = {}  # and back
         self.used_books: dict[Bound, int] = {}  # numbers of used books, looked up in this batch
@@ -440,6 +473,11 @@ class State:
             (commitment.due, TIMER_COMMITMENT, commitment.number)
             for commitment in self.commitments.values()
             if commitment.due != NEVER
+        ]
+        live += [
+            (each.expires_at, TIMER_TOP_UP, each.number)
+            for each in self.top_ups.values()
+            if each.state == TOP_UP_PENDING
         ]
         live += [
             (due, TIMER_FAMILY, root) for root, due in self.paged_families.items() if due != NEVER

@@ -34,9 +34,9 @@ def record_usual(
     """Record the commands from `place` on; returns where the first stands that is not usual, of
     which nothing is done. Each adds the index in the batch of its entry.
 
-    Usual is: new, of this month, of an account that takes it and where nothing is due, no quantity
-    negative and each priced, and paid whole by the grant that is first in order, from books that
-    are open.
+    Usual is: new, of this month, of an account that takes it, where nothing is due and no
+    top-up rule watches, no quantity negative and each priced, and paid whole by the grant that is
+    first in order, from books that are open.
     """
     keys = state.keys
     newest, find_older = keys.newest, keys.find_older
@@ -62,6 +62,7 @@ def record_usual(
             or room <= 0
             or account is None
             or account.next_due <= now
+            or account.watched
             or at < account.open_from
             or not earliest <= at <= latest
             or not quantities

@@ -82,6 +82,13 @@ AMENDMENTS: Final = (
 MANUAL_ADJUSTMENTS: Final = (
     "tenant", "shard", "entry_seq", "account", "asset", "amount", "number", "recorded_at", "trace",
 )  # fmt: skip
+TOP_UP_RULES: Final = (
+    "tenant", "shard", "entry_seq", "account", "asset", "version", "rule", "recorded_at",
+)  # fmt: skip
+TOP_UPS: Final = (
+    "tenant", "shard", "number", "account", "state", "asset", "amount", "price_paid", "price_asset",
+    "source", "version", "available", "requested_at", "expires_at",
+)  # fmt: skip
 
 PENDING: Final = 1
 POSTED: Final = 2
@@ -273,6 +280,9 @@ class Changes:
         "restored",
         "reversals",
         "reversed_usage",
+        "top_up_ends",
+        "top_up_rules",
+        "top_ups",
         "transfers",
         "usage",
     )
@@ -306,3 +316,8 @@ class Changes:
         self.new_recurring: set[int] = set()
         self.recurring: dict[int, RecurringRow] = {}  # what is new or changed, whole
         self.recurring_issues: list[Row] = []
+        self.top_up_rules: list[Row] = []
+        self.top_ups: list[Row] = []
+        self.top_up_ends: dict[
+            int, Row
+        ] = {}  # number -> (tenant, number, state, settled at, grant)

@@ -8,7 +8,13 @@ from uuid import UUID
 
 import msgspec
 
-from ledger.core.events import AccountPolicy, CommitmentTerms, PlanDeclared, RecurringTerms
+from ledger.core.events import (
+    AccountPolicy,
+    CommitmentTerms,
+    PlanDeclared,
+    RecurringTerms,
+    TopUpRule,
+)
 from ledger.core.upcast import Policy
 from ledger.journal.codec import PrivateRecords
 from ledger.projections.changes import Row
@@ -80,6 +86,11 @@ def terms_json(terms: RecurringTerms | CommitmentTerms) -> str:
 def terms_fields(terms: RecurringTerms | CommitmentTerms) -> dict[str, object]:
     """Their fields by name."""
     return msgspec.structs.asdict(terms)
+
+
+def rule_json(rule: TopUpRule) -> str:
+    """A rule as the JSON object that `top_up_rules.rule` holds."""
+    return _encode_json(msgspec.structs.asdict(rule)).decode()
 
 
 def names_of(private: PrivateRecords) -> dict[int, Names]:

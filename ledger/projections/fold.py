@@ -66,6 +66,12 @@ from ledger.core.events import (
     Slice,
     Suspense,
     Timing,
+    TopUpConfirmed,
+    TopUpDeclined,
+    TopUpExpired,
+    TopUpRequested,
+    TopUpRuleRemoved,
+    TopUpRuleSet,
     UsageCaptured,
     UsageQuarantined,
     UsageRecorded,
@@ -73,6 +79,12 @@ from ledger.core.events import (
     WriteOffKind,
 )
 from ledger.core.holdings import taken_of
+from ledger.core.state import (
+    TOP_UP_CONFIRMED,
+    TOP_UP_DECLINED,
+    TOP_UP_EXPIRED,
+    TOP_UP_PENDING,
+)
 from ledger.journal.codec import PrivateRecords
 from ledger.projections import changes as c
 from ledger.projections.changes import (
@@ -90,6 +102,7 @@ from ledger.projections.described import (
     json_of,
     names_of,
     policy_json,
+    rule_json,
     terms_json,
 )
 from ledger.projections.facts import Facts, GrantFact, HoldFact, HoldLine
@@ -841,6 +854,46 @@ class Fold:
             )
         )  # fmt: skip
 
+    # -- top-ups -----------------------------------------------------------------------------------
+
+    def _top_up_rule_set(self, _: int, event: TopUpRuleSet) -> None:
+        rule = event.rule
+        self._top_up_rule(event.account, rule.asset, event.version, rule_json(rule))
+
+    def _top_up_rule_removed(self, _: int, event: TopUpRuleRemoved) -> None:
+        self._top_up_rule(event.account, event.asset, None, None)
+
+    def _top_up_rule(self, account: int, asset: int, version: int | None, rule: str | None) -> None:
+        self._changes.top_up_rules.append(
+            (
+                self._facts.tenants[account], self._shard, self._entry_seq, account, asset, version,
+                rule, self._recorded_at,
+            )
+        )  # fmt: skip
+
+    def _top_up_requested(self, _: int, event: TopUpRequested) -> None:
+        self._changes.top_ups.append(
+            (
+                self._facts.tenants[event.account], self._shard, event.top_up, event.account,
+                TOP_UP_PENDING, event.asset, event.amount, event.price_paid, event.price_asset,
+                event.source, event.version, int(event.available), self._recorded_at,
+                event.expires_at,
+            )
+        )  # fmt: skip
+
+    def _top_up_confirmed(self, _: int, event: TopUpConfirmed) -> None:
+        self._top_up_end(event.account, event.top_up, TOP_UP_CONFIRMED, event.grant)
+
+    def _top_up_declined(self, _: int, event: TopUpDeclined) -> None:
+        self._top_up_end(event.account, event.top_up, TOP_UP_DECLINED)
+
+    def _top_up_expired(self, _: int, event: TopUpExpired) -> None:
+        self._top_up_end(event.account, event.top_up, TOP_UP_EXPIRED)
+
+    def _top_up_end(self, account: int, number: int, state: int, grant: int | None = None) -> None:
+        tenant = self._facts.tenants[account]
+        self._changes.top_up_ends[number] = (tenant, number, state, self._recorded_at, grant)
+
     # -- holds -------------------------------------------------------------------------------------
 
     def _hold_authorized(self, _: int, event: HoldAuthorized) -> None:
@@ -1013,6 +1066,12 @@ _HANDLERS: Final[dict[type, Callable[[Fold, int, Any], None]]] = {
     SegmentAdded: Fold._segment_added,
     CommitmentEnded: Fold._commitment_ended,
     InvoiceDue: Fold._invoice_due,
+    TopUpRuleSet: Fold._top_up_rule_set,
+    TopUpRuleRemoved: Fold._top_up_rule_removed,
+    TopUpRequested: Fold._top_up_requested,
+    TopUpConfirmed: Fold._top_up_confirmed,
+    TopUpDeclined: Fold._top_up_declined,
+    TopUpExpired: Fold._top_up_expired,
     UsageQuarantined: Fold._quarantined,
     UsageReversed: Fold._reversed,
     AdjustmentNoted: Fold._adjustment,

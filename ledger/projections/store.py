@@ -158,6 +158,7 @@ class ProjectionStore:
         ):
             if rows:
                 await self._copy(table, columns, rows)
+        await self._write_top_ups(changes)
 
     async def advance(self, before: Position, last: JournalRow) -> None:
         """Move the checkpoint to the last batch whose rows were written."""
@@ -334,6 +335,14 @@ class ProjectionStore:
             )  # fmt: skip
         if changes.recurring_issues:
             await self._copy("recurring_issues", c.RECURRING_ISSUES, changes.recurring_issues)
+
+    async def _write_top_ups(self, changes: Changes) -> None:
+        if changes.top_up_rules:
+            await self._copy("top_up_rules", c.TOP_UP_RULES, changes.top_up_rules)
+        if changes.top_ups:
+            await self._copy("top_ups", c.TOP_UPS, changes.top_ups)
+        if changes.top_up_ends:
+            await self._update("end_top_ups", list(changes.top_up_ends.values()))
 
     # -- statements --------------------------------------------------------------------------------
 

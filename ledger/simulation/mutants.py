@@ -113,8 +113,8 @@ _WATERFALL: Final = (
         "overdraft limit off by one",
         _DRAWDOWN,
         "overdraft_headroom",
-        "return max(0, policy.overdraft_limit - advance.owed - advance.debits_pending)",
-        "return max(0, policy.overdraft_limit - advance.owed - advance.debits_pending + 1)",
+        "return max(0, limit - advance.owed - advance.debits_pending)",
+        "return max(0, limit - advance.owed - advance.debits_pending + 1)",
         "rule D4",
     ),
     Mutant(

@@ -40,6 +40,7 @@ _LAST: Final = {
     "commitment_entries": (0, 1, 2),
     "amendments": (0, 1, 2),
     "manual": (0, 1, 2),
+    "top_up_rules": (0, 1, 2),
 }
 """Tables whose rows never change, and the columns of their primary keys."""
 
@@ -57,6 +58,7 @@ class ShardTables:
         self.grants: dict[int, dict[str, Any]] = {}
         self.holds: dict[int, dict[str, Any]] = {}
         self.recurring: dict[int, tuple[Any, ...]] = {}
+        self.top_ups: dict[int, tuple[Any, ...]] = {}
 
     def copy(self) -> ShardTables:
         """What a transaction works on."""
@@ -69,6 +71,7 @@ class ShardTables:
         made.grants = {number: dict(row) for number, row in self.grants.items()}
         made.holds = {number: dict(row) for number, row in self.holds.items()}
         made.recurring = dict(self.recurring)
+        made.top_ups = dict(self.top_ups)
         return made
 
 
@@ -266,6 +269,7 @@ class SimulatedTables:
             ("commitment_entries", changes.commitment_entries),
             ("amendments", changes.amendments),
             ("manual", changes.manual),
+            ("top_up_rules", changes.top_up_rules),
         ):
             for row in rows:
                 key = (table, *(row[place] for place in _LAST[table]))
@@ -282,6 +286,12 @@ class SimulatedTables:
             else:
                 self._there(work.recurring, number)
             work.recurring[number] = recurring.row()
+        for row in changes.top_ups:
+            self._once(work.top_ups, row[2])
+            work.top_ups[row[2]] = row
+        for number, end in changes.top_up_ends.items():
+            row = self._there(work.top_ups, number)
+            work.top_ups[number] = (*row[:4], end[2], *row[5 : len(c.TOP_UPS)], *end[3:])
         await self._database.trip()
 
     def _write_books(self, work: ShardTables, changes: Changes) -> None:

@@ -346,11 +346,11 @@ class AccountPolicy(_message.Message):
     overdraft_basis_points: _builtins.int
     """Where `overdraft_kind` is PERCENT_OF_LIFETIME: the share of lifetime value (payments confirmed
     less refunds and chargebacks) that may be owed, in hundredths of a percent, 0 to 1,000,000;
-    `overdraft_limit` is the most.
+    `overdraft_limit` is the most. The asset is money then: credits have no lifetime value.
     """
     overdraft_grace_us: _builtins.int
-    """How long the balance may stay below zero before authorisation refuses, in microseconds, 0 to
-    2^63 - 1; unset = without end.
+    """How long anything may be owed in advance before authorisation refuses with GRACE_ENDED, in
+    microseconds, 0 to 2^63 - 1; unset = without end.
     """
     promotional_backfills: _builtins.bool
     """Whether promotional grants repay what is owed in advance; paid ones always do."""

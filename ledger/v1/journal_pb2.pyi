@@ -125,6 +125,14 @@ class _MutationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mutation
     """PaymentService.Confirm."""
     MUTATION_KIND_FAIL_PAYMENT: _MutationKind.ValueType  # 67
     """PaymentService.Fail."""
+    MUTATION_KIND_SET_TOP_UP_RULE: _MutationKind.ValueType  # 90
+    """TopUpService.SetRule."""
+    MUTATION_KIND_REMOVE_TOP_UP_RULE: _MutationKind.ValueType  # 91
+    """TopUpService.RemoveRule."""
+    MUTATION_KIND_CONFIRM_TOP_UP: _MutationKind.ValueType  # 93
+    """TopUpService.Confirm; `resource` is the grant."""
+    MUTATION_KIND_DECLINE_TOP_UP: _MutationKind.ValueType  # 94
+    """TopUpService.Decline; `resource` is the charge."""
 
 class MutationKind(_MutationKind, metaclass=_MutationKindEnumTypeWrapper):
     """The kind of a recorded call."""
@@ -197,6 +205,14 @@ MUTATION_KIND_CONFIRM_PAYMENT: MutationKind.ValueType  # 66
 """PaymentService.Confirm."""
 MUTATION_KIND_FAIL_PAYMENT: MutationKind.ValueType  # 67
 """PaymentService.Fail."""
+MUTATION_KIND_SET_TOP_UP_RULE: MutationKind.ValueType  # 90
+"""TopUpService.SetRule."""
+MUTATION_KIND_REMOVE_TOP_UP_RULE: MutationKind.ValueType  # 91
+"""TopUpService.RemoveRule."""
+MUTATION_KIND_CONFIRM_TOP_UP: MutationKind.ValueType  # 93
+"""TopUpService.Confirm; `resource` is the grant."""
+MUTATION_KIND_DECLINE_TOP_UP: MutationKind.ValueType  # 94
+"""TopUpService.Decline; `resource` is the charge."""
 Global___MutationKind: _TypeAlias = MutationKind  # noqa: Y015
 
 @_typing.final

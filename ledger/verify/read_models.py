@@ -11,7 +11,7 @@ import asyncpg
 import msgspec
 
 from ledger.core.events import CommitmentTerms, RecurringTerms
-from ledger.core.state import NEVER, State
+from ledger.core.state import NEVER, TOP_UP_PENDING, State
 from ledger.journal.connection import Connection
 from ledger.projections.described import policy_fields, terms_fields
 from ledger.projections.sql import load
@@ -40,6 +40,8 @@ class ReadModels:
         self.holds: Facts = {}
         self.recurring: Facts = {}
         self.commitments: Facts = {}
+        self.top_ups: Facts = {}
+        self.top_up_rules: Facts = {}
         self.usage: dict[tuple[int, int, int], list[int]] = {}
         self.denials = 0
 
@@ -55,6 +57,13 @@ class ReadModels:
         _compare("hold", _holds_of(state), self.holds, findings)
         _compare("recurring grant", _recurring_of(state), self.recurring, findings)
         _compare("commitment", _commitments_of(state), self.commitments, findings)
+        kept = {  # settled ones are forgotten, their rows stay
+            number: row
+            for number, row in self.top_ups.items()
+            if row["state"] == TOP_UP_PENDING or row["requested_at"] > state.settled_before
+        }
+        _compare("top-up", _top_ups_of(state), kept, findings)
+        _compare("top-up rules of account", _rules_of(state), self.top_up_rules, findings)
         for place in sorted(tally.usage.keys() | self.usage.keys()):
             tenant, asset, outcome = place
             where = f"usage events of tenant {tenant} in asset {asset} with outcome {outcome}"
@@ -97,6 +106,13 @@ async def read_models(connection: Connection, shard: int) -> Reflection | None:
         number, *values = map(_plain, row)
         found = models.commitments[number] = dict(zip(_COMMITMENT, values, strict=True))
         found["terms"] = msgspec.json.decode(found["terms"])
+    for row in await connection.fetch(_SQL["top_ups"], shard):
+        number, *values = row
+        models.top_ups[number] = dict(zip(_TOP_UP, values, strict=True))
+    for account, asset, rule in await connection.fetch(_SQL["top_up_rules"], shard):
+        if rule is not None:
+            kept = models.top_up_rules.setdefault(account, {})
+            kept[str(asset)] = msgspec.json.decode(rule)
     for tenant, asset, outcome, count, charge in await connection.fetch(_SQL["usage"], shard):
         models.usage[(tenant, asset, outcome)] = [count, int(charge)]
     models.denials = await connection.fetchval(_SQL["denials"], shard)
@@ -115,6 +131,10 @@ _GRANT: Final = (
     "shared", "book", "funding_book", "cash_book", "deferred_book", "origin", "drawn", "recognised",
     "held", "rolled", "cancelled", "returned", "recurring",
     "commitment",
+)  # fmt: skip
+_TOP_UP: Final = (
+    "tenant", "account", "state", "asset", "amount", "price_paid", "price_asset", "source",
+    "version", "available", "requested_at", "expires_at", "settled_at", "grant",
 )  # fmt: skip
 _RECURRING: Final = (
     "tenant", "account", "paused", "version", "terms", "next_terms", "starts_at", "ends_at",
@@ -288,6 +308,41 @@ def _commitments_of(state: State) -> Facts:
         }
         for commitment in state.commitments.values()
     }
+
+
+def _top_ups_of(state: State) -> Facts:
+    return {
+        each.number: {
+            "tenant": each.account.tenant,
+            "account": each.account.number,
+            "state": each.state,
+            "asset": each.asset,
+            "amount": each.amount,
+            "price_paid": each.price_paid,
+            "price_asset": each.price_asset,
+            "source": each.source,
+            "version": each.version,
+            "available": str(each.available),
+            "requested_at": each.requested_at,
+            "expires_at": each.expires_at,
+            "settled_at": each.settled_at or None,
+            "grant": each.grant or None,
+        }
+        for each in state.top_ups.values()
+        if each.remembered(state.settled_before)
+    }
+
+
+def _rules_of(state: State) -> Facts:
+    found: Facts = {}
+    for account in state.accounts.values():
+        for asset, (_, rule) in account.top_up_rules.items():
+            if rule is not None:
+                kept = found.setdefault(account.number, {})
+                kept[str(asset)] = msgspec.json.decode(
+                    msgspec.json.encode(msgspec.structs.asdict(rule))
+                )
+    return found
 
 
 def _decoded(terms: RecurringTerms | CommitmentTerms | None) -> object:

@@ -8,6 +8,7 @@ Changes nothing. What needs the rate card of the day (prices) is not judged: it 
 from __future__ import annotations
 
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any, Final
 
 from ledger.core.books import Book
@@ -49,6 +50,7 @@ from ledger.core.events import (
     HoldReleased,
     Invoice,
     InvoiceDue,
+    OverdraftKind,
     PaymentRecorded,
     PlanDeclared,
     Pot,
@@ -64,6 +66,11 @@ from ledger.core.events import (
     SegmentAdded,
     Slice,
     Timing,
+    TopUpConfirmed,
+    TopUpDeclined,
+    TopUpExpired,
+    TopUpRequested,
+    TopUpRuleSet,
     UsageCaptured,
     UsageQuarantined,
     UsageRecorded,
@@ -72,11 +79,15 @@ from ledger.core.events import (
     WriterOpened,
 )
 from ledger.core.limits import (
+    BASIS_POINTS,
     CORRECTION_WINDOW_US,
     HOLD_LIFETIME_BATCH_MAX_US,
     HOLD_LIFETIME_DEFAULT_US,
     HOLD_LIFETIME_MAX_US,
+    INT64_MAX,
     PERIOD_GRACE_US,
+    TOP_UP_BACK_OFF_US,
+    TOP_UP_LIFETIME_US,
 )
 from ledger.core.periods import prorated
 from ledger.core.state import (
@@ -85,6 +96,9 @@ from ledger.core.state import (
     GRANT_VOIDED,
     HOLD_EXPIRED,
     NEVER,
+    TOP_UP_CONFIRMED,
+    TOP_UP_DECLINED,
+    TOP_UP_PENDING,
     Account,
     Commitment,
     Grant,
@@ -267,6 +281,19 @@ class Rules:
                 self._wrong(state, f"kind of book {book.number}", piece.pot, book.kind)
             if not _pays_for(book, account):
                 self._wrong(state, f"owner of book {book.number}", "its own line", book.owner)
+            if piece.pot == Pot.OVERDRAFT and (isinstance(event, HoldAuthorized) or not event.hold):
+                self._in_advance(state, account, book, piece.amount)
+
+    def _in_advance(self, state: State, account: Account, book: Book, amount: int) -> None:
+        """Never beyond the limit that the policy in force gives (rules D4, H6)."""
+        policy = account.policy
+        most = policy.overdraft_limit if policy.overdraft_asset == book.asset else 0
+        if policy.overdraft_kind == OverdraftKind.PERCENT_OF_LIFETIME:
+            lifetime = max(0, account.lifetime.get(book.asset, 0))
+            most = min(most, lifetime * policy.overdraft_basis_points // BASIS_POINTS)
+        owed = book.owed + book.debits_pending + amount
+        if owed > most:
+            self._wrong(state, f"owed in advance by account {account.number}", most, owed)
 
     def _grant_in_time(self, state: State, piece: Slice, at: int) -> None:
         grant = state.books.accounts[piece.book].grant
@@ -395,7 +422,17 @@ class Rules:
         longest = (HOLD_LIFETIME_MAX_US, HOLD_LIFETIME_BATCH_MAX_US)
         if event.lifetime_max not in longest or event.lifetime > event.lifetime_max:
             self._wrong(state, "longest lifetime of the hold", longest, event.lifetime_max)
-        self._slices(state, state.accounts[event.account], event)
+        account = state.accounts[event.account]
+        self._slices(state, account, event)
+        self._equal(state, "version of the policy", account.version, event.policy_version)
+        asset = state.declared[event.plan].asset
+        debt, grace = account.debt.get(asset), account.policy.overdraft_grace
+        if event.slices and debt is not None and debt.owed:
+            below = state.recorded_at - debt.since
+            if 0 <= grace <= below:
+                self._wrong(state, "time below zero", f"less than {grace}", below)
+        if any(piece.pot == Pot.OVERDRAFT for piece in event.slices):
+            self._equal(state, "holds_overdraft", True, account.policy.holds_overdraft)
 
         self._takes(state, state.accounts[event.account], state.recorded_at, new=True)
 
@@ -803,6 +840,73 @@ class Rules:
             self._wrong(state, what, "not over", f"over at {commitment.ended_at}")
         return commitment
 
+    # -- top-ups -----------------------------------------------------------------------------------
+
+    def _rule_set(self, state: State, event: TopUpRuleSet) -> None:
+        version, _ = state.accounts[event.account].top_up_rules.get(event.rule.asset, (0, None))
+        self._equal(state, "version of the top-up rule", version + 1, event.version)
+
+    def _requested(self, state: State, event: TopUpRequested) -> None:
+        """One charge for the whole gap that nothing pending closes, by a rule in force, not within
+        an hour of a decline, nor beyond its velocity cap (rule H6)."""
+        account, now = state.accounts[event.account], state.recorded_at
+        self._equal(state, "number of the top-up", state.next_top_up, event.top_up)
+        version, rule = account.top_up_rules.get(event.asset, (0, None))
+        self._equal(state, "version of the top-up rule", version, event.version)
+        if rule is None or not rule.enabled or account.closed_at or account.frozen:
+            self._wrong(state, f"top-up {event.top_up}", "none", "requested")
+            return
+        available = 0
+        for grant in account.grants:
+            if grant.asset == event.asset and grant.effective_at <= now < grant.expires_at:
+                available += grant.book.available
+        advance = account.advance.get(event.asset)
+        if advance is not None:
+            available -= advance.owed + advance.debits_pending
+        self._equal(state, "available", str(available), event.available)
+        earlier = [each for each in account.top_ups.values() if each.asset == event.asset]
+        have = available + sum(each.amount for each in earlier if each.state == TOP_UP_PENDING)
+        if have >= rule.threshold:
+            self._wrong(state, "available and pending", f"below {rule.threshold}", have)
+        reached = have + event.amount
+        least, most = rule.threshold, rule.threshold + rule.amount - 1
+        if rule.target:
+            least = most = rule.target
+        fits = INT64_MAX * rule.price_denominator // rule.price_numerator - 1
+        if event.amount < min(fits, INT64_MAX) and not least <= reached <= most:
+            self._wrong(state, f"reached by top-up {event.top_up}", f"{least} to {most}", reached)
+        price = Fraction(event.amount * rule.price_numerator, rule.price_denominator)
+        self._equal(
+            state, f"price of top-up {event.top_up}", max(1, round(price)), event.price_paid
+        )
+        self._equal(state, "expiry of the top-up", now + TOP_UP_LIFETIME_US, event.expires_at)
+        declined = [each.settled_at for each in earlier if each.state == TOP_UP_DECLINED]
+        if declined and now < max(declined) + TOP_UP_BACK_OFF_US:
+            self._wrong(state, "time of the top-up", max(declined) + TOP_UP_BACK_OFF_US, now)
+        recent = sum(each.requested_at > now - rule.window for each in earlier)
+        if recent >= rule.requests_max:
+            self._wrong(state, "top-ups in the window", f"below {rule.requests_max}", recent)
+
+    def _top_up_confirmed(self, state: State, event: TopUpConfirmed) -> None:
+        top_up, grant = state.top_ups[event.top_up], state.grants[event.grant]
+        self._equal(state, f"account of top-up {top_up.number}", top_up.account, grant.account)
+        if top_up.state == TOP_UP_CONFIRMED:
+            self._wrong(state, f"top-up {top_up.number}", "not confirmed", "confirmed")
+        asked = (top_up.asset, top_up.amount, top_up.price_paid, top_up.price_asset)
+        issued = (grant.asset, grant.amount, grant.price_paid, grant.price_asset)
+        self._equal(state, f"grant of top-up {top_up.number}", asked, issued)
+
+    def _top_up_declined(self, state: State, event: TopUpDeclined) -> None:
+        found = state.top_ups[event.top_up]
+        self._equal(state, f"state of top-up {event.top_up}", TOP_UP_PENDING, found.state)
+        self._equal(state, "account of the top-up", found.account.number, event.account)
+
+    def _top_up_expired(self, state: State, event: TopUpExpired) -> None:
+        found = state.top_ups[event.top_up]
+        self._equal(state, f"state of top-up {event.top_up}", TOP_UP_PENDING, found.state)
+        if found.expires_at > state.recorded_at:
+            self._wrong(state, "expiry of the top-up", found.expires_at, state.recorded_at)
+
     # -- accounts, configuration, writers ----------------------------------------------------------
 
     def _created(self, state: State, event: AccountCreated) -> None:
@@ -969,6 +1073,11 @@ _JUDGES: Final[dict[type, Callable[[Rules, State, Any], None]]] = {
     SegmentAdded: Rules._segment_added,
     CommitmentEnded: Rules._commitment_ended,
     InvoiceDue: Rules._invoice_due,
+    TopUpRuleSet: Rules._rule_set,
+    TopUpRequested: Rules._requested,
+    TopUpConfirmed: Rules._top_up_confirmed,
+    TopUpDeclined: Rules._top_up_declined,
+    TopUpExpired: Rules._top_up_expired,
     UsageRecorded: Rules._usage,
     UsageCaptured: Rules._captured,
     HoldCharged: Rules._charged,

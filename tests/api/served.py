@@ -31,6 +31,7 @@ from ledger.v1 import (
     journal_pb2_grpc,
     payment_pb2_grpc,
     recurring_pb2_grpc,
+    top_up_pb2_grpc,
     types_pb2,
     usage_pb2,
     usage_pb2_grpc,
@@ -120,6 +121,7 @@ class Served:
         self.payments = payment_pb2_grpc.PaymentServiceStub(self.channel)
         self.commitments = commitment_pb2_grpc.CommitmentServiceStub(self.channel)
         self.recurring = recurring_pb2_grpc.RecurringGrantServiceStub(self.channel)
+        self.top_ups = top_up_pb2_grpc.TopUpServiceStub(self.channel)
         self.balances = balance_pb2_grpc.BalanceServiceStub(self.channel)
         self.corrections = correction_pb2_grpc.CorrectionServiceStub(self.channel)
         self.journal = journal_pb2_grpc.JournalServiceStub(self.channel)

@@ -28,12 +28,15 @@ One statement a line; `-> ...` says what must come of it (without it: anything b
     clock    +DURATION | TIME      moves time: a new batch, nothing is posted by it
     amend    ID TOKENS as=ID [of=PRODUCT] [at=TIME] [ended=onward]
     adjust   NAME AMOUNT [grant=GRANT] [as=GRANT] [expires=TIME] [asset=usd]
+    rule     NAME [below=N] [target=N | amount=N] [price=N/N] [cap=N/DURATION] [off] [asset=usd]
+             [version=N]                         unrule NAME
+    collect  N         decline  N    (the Nth top-up: `tops up N: UNITS for MONEY`)
     sweep                   posts what time has made due
     expect   ...            see `_expect`
 
-POLICY: overdraft=N overage=off|self|parent cap=N excess=owe|bill|absorb card=NAME holds=N
-grace=DURATION zone=ZONE holds_overdraft=no holds_overage=no freeze=chargeback
-backfills=promotional.
+POLICY: overdraft=N [in=usd] [percent=N] [bears=DURATION] overage=off|self|parent cap=N
+excess=owe|bill|absorb card=NAME holds=N grace=DURATION zone=ZONE
+holds_overdraft=no holds_overage=no freeze=chargeback backfills=promotional.
 TERMS: every=NUNIT (1month, 2week) anchor=TIME zone=ZONE prorate=none|first|last|both lasts=DURATION
 paid=P free allowance shared for=PRODUCT,... priority=N rollover=N/N rolls=DURATION most=N again.
 SEGMENT: FROM..TO:AMOUNT/PRICE, FROM may be `now`; its grant is called C.1, C.2 and so on.
@@ -534,6 +537,46 @@ class LedgerCase:
         found = self.core.state.recurring.get(number)
         return (found.account.number if found is not None else 404), number
 
+    def _rule(self, options: dict[str, str], name: str, *flags: str) -> str:
+        numerator, _, denominator = options.get("price", "1/1").partition("/")
+        most, _, window = options.get("cap", "5/1d").partition("/")
+        rule = e.TopUpRule(
+            _ASSETS[options.get("asset", "credits")],
+            int(options.get("below", 0)),
+            int(options.get("target", 0)),
+            int(options.get("amount", 0)),
+            int(numerator),
+            int(denominator or 1),
+            USD,
+            "card",
+            int(most),
+            duration_us(window),
+            "off" not in flags,
+        )
+        number, version = self.accounts.get(name, 404), int(options.get("version", 0))
+        command = c.SetTopUpRule(self._request(options), number, rule, version)
+        return self.execute(command)[1]
+
+    def _unrule(self, options: dict[str, str], name: str) -> str:
+        command = c.RemoveTopUpRule(self._request(options), self.accounts[name], CREDITS)
+        return self.execute(command)[1]
+
+    def _collect(self, options: dict[str, str], number: str) -> str:
+        return self._top_up(c.ConfirmTopUp, options, int(number))
+
+    def _decline(self, options: dict[str, str], number: str) -> str:
+        return self._top_up(c.DeclineTopUp, options, int(number))
+
+    def _top_up(
+        self, command: type[c.ConfirmTopUp | c.DeclineTopUp], options: dict[str, str], number: int
+    ) -> str:
+        found = self.core.state.top_ups.get(number)
+        account = found.account.number if found is not None else 1
+        outcome, told = self.execute(command(self._request(options), account, number))
+        if isinstance(outcome, e.TopUpConfirmed):
+            self.grants[f"top-up-{number}"] = outcome.grant
+        return told
+
     def _clock(self, options: dict[str, str], to: str) -> str:
         self.core.advance(self._time(to) - self.core.now)
         return "moved"
@@ -643,6 +686,12 @@ class LedgerCase:
                 parts = [f"{len(event.holds)} holds released"] if event.holds else []
                 parts += [self._write_off(each) for each in event.write_offs]
                 return ", ".join(parts) or "done"
+            case e.TopUpRuleSet():
+                return f"rule {event.version}"
+            case e.TopUpRequested():
+                return f"tops up {event.top_up}: {event.amount} for {event.price_paid}"
+            case e.TopUpConfirmed() | e.TopUpDeclined() | e.TopUpExpired():
+                return type(event).__name__.removeprefix("TopUp").lower()
             case e.BookOpened() | e.PlanDeclared():
                 return ""
         return "done"
@@ -848,7 +897,7 @@ def _pairs(text: str) -> tuple[tuple[str, str], ...]:
 def _policy(options: dict[str, str]) -> e.AccountPolicy:
     return e.AccountPolicy(
         rate_card=options.get("card", ""),
-        overdraft_asset=CREDITS if "overdraft" in options else 0,
+        overdraft_asset=_ASSETS[options.get("in", "credits")] if "overdraft" in options else 0,
         overdraft_limit=int(options.get("overdraft", 0)),
         overage=e.Overage[options.get("overage", "off").upper()],
         overage_cap=int(options.get("cap", -1)),
@@ -861,6 +910,11 @@ def _policy(options: dict[str, str]) -> e.AccountPolicy:
         zone=options.get("zone", ""),
         holds_overdraft=options.get("holds_overdraft") != "no",
         holds_overage=options.get("holds_overage") != "no",
+        overdraft_kind=e.OverdraftKind.PERCENT_OF_LIFETIME
+        if "percent" in options
+        else e.OverdraftKind.FIXED,
+        overdraft_basis_points=int(options.get("percent", 0)) * 100,
+        overdraft_grace=duration_us(options["bears"]) if "bears" in options else -1,
     )
 
 

@@ -15,7 +15,7 @@ from ledger.core import events as e
 from ledger.core.decide import Outcome
 from ledger.core.digest import digest
 from ledger.core.limits import DAY_US, HOUR_US, INT64_MAX, MINUTE_US
-from ledger.core.outcomes import Known, Refusal
+from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.state import Account, State
 
 PRODUCTS = ("chat", "image")
@@ -46,6 +46,7 @@ policies = st.builds(
     comparator=st.sampled_from(e.Comparator),
     holds_overdraft=st.booleans(),
     holds_overage=st.booleans(),
+    overdraft_grace=st.sampled_from([-1, 0, HOUR_US]),
 )
 steps = st.lists(
     st.one_of(
@@ -103,6 +104,9 @@ class Run:
         return account is not None and account.next_due > self.state.recorded_at
 
     def step(self, verb: str, *given: Any) -> None:
+        of_a_hold = verb in ("capture", "extend", "release")
+        if (of_a_hold and not self.model.holds) or (verb == "void" and not self.model.grants):
+            return  # there is none
         if verb != "clock":
             self.model.settle_due()
         getattr(self, verb)(*given)
@@ -161,6 +165,10 @@ class Run:
         shape = self.core.shape(product, "tokens")
         outcome = self.ask(c.AuthorizeHold, ACME, shape, (amount,), lifetime)
         slices, left = self.model.find(product, amount, self.core.now, recorded=False)
+        if self.model.grace_ended:
+            assert isinstance(outcome, e.AuthorizeDenied), outcome
+            assert outcome.reason == Reason.GRACE_ENDED
+            return
         if left:
             assert isinstance(outcome, e.AuthorizeDenied), outcome
             return
@@ -233,6 +241,7 @@ class Run:
         assert isinstance(self.ask(c.UpdatePolicy, ACME, policy), e.AccountPolicyUpdated)
         self.model.overdraft = policy.overdraft_limit
         self.model.overage, self.model.cap = policy.overage, policy.overage_cap
+        self.model.grace = policy.overdraft_grace
         self.model.excess, self.model.order = policy.excess, policy.comparator
         self.model.holds_draw = (policy.holds_overdraft, policy.holds_overage)
 

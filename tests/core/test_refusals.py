@@ -21,8 +21,10 @@ from ledger.core.commands import (
     CloseAccount,
     Command,
     ConfirmPayment,
+    ConfirmTopUp,
     CreateAccount,
     CreateCommitment,
+    DeclineTopUp,
     EndCommitment,
     EndRecurring,
     FailPayment,
@@ -33,9 +35,11 @@ from ledger.core.commands import (
     RecordUsage,
     RefundGrant,
     ReleaseHold,
+    RemoveTopUpRule,
     ReopenAccount,
     ResumeRecurring,
     ReverseUsage,
+    SetTopUpRule,
     StartRecurring,
     UnfreezeAccount,
     UpdatePolicy,
@@ -50,6 +54,7 @@ from ledger.core.events import (
     GrantKind,
     HoldAuthorized,
     Invoice,
+    OverdraftKind,
     PeriodUnit,
     Proration,
     RecurringStarted,
@@ -57,6 +62,7 @@ from ledger.core.events import (
     Rollover,
     Segment,
     Timing,
+    TopUpRule,
     UsageQuarantined,
 )
 from ledger.core.keys import KeyMap
@@ -149,6 +155,43 @@ def steps(count: int) -> tuple[Segment, ...]:
     )
 
 
+def topped_up(core: Core) -> None:
+    """A rule of ACME that has asked for one charge, which was confirmed."""
+    core.run(SetTopUpRule(FAMILY.request("rule"), ACME, TOP_UP_RULE))
+    core.run(ConfirmTopUp(FAMILY.request("confirm"), ACME, 1))
+
+
+def confirming(core: Core) -> Command:
+    topped_up(core)
+    return ConfirmTopUp(NEW, ACME, 1)
+
+
+def declining(core: Core) -> Command:
+    topped_up(core)
+    return DeclineTopUp(NEW, ACME, 1)
+
+
+def anothers(core: Core) -> Command:
+    topped_up(core)
+    return ConfirmTopUp(NEW, FULL, 1)
+
+
+def forgotten(core: Core) -> Command:
+    topped_up(core)
+    core.advance(2 * DEDUPE_WINDOW_US)
+    return ConfirmTopUp(NEW, ACME, 1)
+
+
+def closed_since(core: Core) -> Command:
+    core.run(SetTopUpRule(FAMILY.request("rule"), ACME, TOP_UP_RULE))
+    core.run(CloseAccount(FAMILY.request("shut"), ACME))
+    return ConfirmTopUp(NEW, ACME, 1)
+
+
+def ruling(account: int = 1, version: int = 0, **changes: object) -> Command:
+    return SetTopUpRule(NEW, account, replace(TOP_UP_RULE, **changes), version)
+
+
 def crowded(core: Core) -> StartRecurring:
     """One more than an account may have."""
     for number in range(RECURRING_AN_ACCOUNT_MAX):
@@ -178,6 +221,7 @@ def changing(**changes: object) -> ChangeRecurring:
     return replace(CHANGE, terms=replace(TERMS, **changes))
 
 
+TOP_UP_RULE = TopUpRule(CREDITS, 10, 20, 0, 1, 1, USD, "card", 1, DAY_US)
 GRANT = IssueGrant(
     NEW, ACME, GrantKind.PREPAID, CREDITS, 100, 0, USD, 0, 0, 0, (), b"", NO_NAMES, b""
 )
@@ -298,6 +342,10 @@ def exhausted(core: Core) -> Command:
 CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
     Reason.KEYS_EXHAUSTED: [(exhausted, "id")],
     Reason.ACCOUNT_UNKNOWN: [
+        (lambda core: ruling(9), "account"),
+        (lambda core: RemoveTopUpRule(NEW, 9, CREDITS), "account"),
+        (lambda core: ConfirmTopUp(NEW, 9, 1), "account"),
+        (lambda core: DeclineTopUp(NEW, 9, 1), "account"),
         (lambda core: replace(START, account=9), "account"),
         (lambda core: PauseRecurring(NEW, 9, RUNNING), "account"),
         (lambda core: usage(core, 9, 1), "account"),
@@ -321,6 +369,8 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
         (lambda core: CreateAccount(NEW, TENANT, 7, 99, 99, AccountPolicy()), "parent")
     ],
     Reason.ACCOUNT_CLOSED: [
+        (lambda core: ruling(CLOSED), "account"),
+        (closed_since, "account"),
         (lambda core: replace(START, account=CLOSED), "account"),
         (lambda core: usage(core, CLOSED, 1), "account"),
         (lambda core: hold(core, CLOSED, 1), "account"),
@@ -350,6 +400,7 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
     Reason.REOPENINGS_LIMIT: [(reopened, "account")],
     Reason.DEPTH_EXCEEDED: [(deep, "parent")],
     Reason.VERSION_MISMATCH: [
+        (lambda core: ruling(version=3), "expected_version"),
         (lambda core: replace(CHANGE, expected_version=2), "expected_version"),
         (lambda core: UpdatePolicy(NEW, ACME, AccountPolicy(), 2), "expected_version"),
         (lambda core: UpdateProfile(NEW, ACME, b"", 2), "expected_version"),
@@ -384,7 +435,34 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
         (lambda core: hold(core, ACME, 1, DAY_US + 1), "lifetime_us"),
     ],
     Reason.HOLDS_LIMIT: [(lambda core: hold(core, HELD, 1), "account")],
+    Reason.TOP_UP_RULE_UNKNOWN: [
+        (lambda core: RemoveTopUpRule(NEW, ACME, CREDITS), "asset"),
+    ],
+    Reason.TOP_UP_RULE_INVALID: [
+        (lambda core: ruling(threshold=-1), "rule.threshold"),
+        (lambda core: ruling(threshold=INT64_MAX + 1), "rule.threshold"),
+        (lambda core: ruling(amount=1), "rule.amount"),
+        (lambda core: ruling(target=0), "rule.amount"),
+        (lambda core: ruling(target=-1), "rule.target"),
+        (lambda core: ruling(target=9), "rule.target"),
+        (lambda core: ruling(target=INT64_MAX + 1), "rule.target"),
+        (lambda core: ruling(price_numerator=0), "rule.price_numerator"),
+        (lambda core: ruling(price_denominator=0), "rule.price_denominator"),
+        (lambda core: ruling(requests_max=0), "rule.requests_max"),
+        (lambda core: ruling(requests_max=25), "rule.requests_max"),
+        (lambda core: ruling(window=HOUR_US - 1), "rule.window_us"),
+        (lambda core: ruling(window=DEDUPE_WINDOW_US + 1), "rule.window_us"),
+    ],
+    Reason.TOP_UP_UNKNOWN: [
+        (lambda core: ConfirmTopUp(NEW, ACME, 1), "top_up_id"),
+        (lambda core: DeclineTopUp(NEW, ACME, 1), "top_up_id"),
+        (anothers, "top_up_id"),
+        (forgotten, "top_up_id"),
+    ],
+    Reason.TOP_UP_SETTLED: [(confirming, "top_up_id"), (declining, "top_up_id")],
     Reason.ASSET_UNKNOWN: [
+        (lambda core: ruling(asset=77), "rule.asset"),
+        (lambda core: ruling(price_asset=77), "rule.price_asset"),
         (lambda core: starting(asset=99), "terms.asset"),
         (lambda core: changing(price_paid=1, price_asset=99), "terms.price_asset"),
         (lambda core: replace(GRANT, asset=77), "asset"),
@@ -392,6 +470,21 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
         (
             lambda core: UpdatePolicy(
                 NEW, ACME, AccountPolicy(overdraft_asset=77, overdraft_limit=1)
+            ),
+            "policy.overdraft_asset",
+        ),
+    ],
+    Reason.ASSET_KIND_INVALID: [
+        (lambda core: ruling(price_asset=CREDITS), "rule.price_asset"),
+        (
+            lambda core: UpdatePolicy(
+                NEW,
+                ACME,
+                AccountPolicy(
+                    overdraft_asset=CREDITS,
+                    overdraft_limit=1,
+                    overdraft_kind=OverdraftKind.PERCENT_OF_LIFETIME,
+                ),
             ),
             "policy.overdraft_asset",
         ),
@@ -640,6 +733,7 @@ ELSEWHERE = {
     Reason.CONFLICT,
     Reason.ABANDONED,
     Reason.UNPRICED,
+    Reason.GRACE_ENDED,
     Reason.INSUFFICIENT_CREDITS,
     Reason.LINKED_FAILED,
     Reason.LINKED_FAMILIES,

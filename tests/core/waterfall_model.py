@@ -83,6 +83,8 @@ class Model:
     owing: list[tuple[str, int]] = field(default_factory=list)  # product, amount; in order
     overage_by_month: dict[int, int] = field(default_factory=dict)
     absorbed: int = 0
+    grace: int = -1
+    below_since: int = 0  # when it fell below zero; 0 = it is not
 
     def settle_due(self) -> None:
         for hold in sorted(self.holds, key=lambda hold: hold.expires_at):
@@ -115,6 +117,7 @@ class Model:
             repaid += take
             kept.append((product, owed - take))
         self.owing = kept
+        self._look_below()
         grant.left -= repaid
         grant.drawn += repaid
         return repaid
@@ -180,6 +183,15 @@ class Model:
                 self.overage_by_month[month] = self.overage_by_month.get(month, 0) + amount
             else:
                 self.absorbed += amount
+        self._look_below()
+
+    def _look_below(self) -> None:
+        self.below_since = (self.below_since or self.now) if self.owed else 0
+
+    @property
+    def grace_ended(self) -> bool:
+        """Nothing is authorised (rule H6)."""
+        return 0 <= self.grace <= self.now - self.below_since if self.below_since else False
 
     def hold(self, hold: ModelHold) -> None:
         self.holds.append(hold)

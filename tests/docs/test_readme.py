@@ -24,6 +24,7 @@ COMMITMENTS = README.parent / "docs" / "commitments.md"
 RECURRING = README.parent / "docs" / "recurring.md"
 HOLDS = README.parent / "docs" / "holds.md"
 GRANTS = README.parent / "docs" / "grants.md"
+OVERDRAFT = README.parent / "docs" / "overdraft.md"
 
 
 async def test_the_python_example_runs(
@@ -63,6 +64,34 @@ async def test_the_example_of_a_comparator_runs(database: str, tmp_path: Path) -
             assert policy.comparator == COMPARATOR_STRIPE_1
     finally:
         server.stop()
+
+
+async def test_the_examples_of_an_overdraft_and_a_top_up_run(
+    database: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    examples = re.findall(r"```python\n(.*?)```", OVERDRAFT.read_text(), re.DOTALL)
+    assert len(examples) == 2
+    server = ServerProcess(database, tmp_path / "server.log")
+    server.start()
+    try:
+        await server.ready()
+        async with DrawdownClient(server.address, tenant="default", source="docs") as ledger:
+            await ledger.create_account("acme")
+            await ledger.create_asset("USD", 9, ASSET_KIND_MONEY)
+            await ledger.create_asset("credit", 6, ASSET_KIND_CREDIT)
+            for example in examples:
+                names: dict[str, Any] = {}
+                body = textwrap.indent(example, "    ")
+                exec(compile(f"async def example(ledger):\n{body}", "overdraft.md", "exec"), names)
+                await names["example"](ledger)
+            policy = (await ledger.get_account("acme")).account.policy
+            assert policy.overdraft_basis_points == 2_000
+            [grant] = [each async for each in ledger.list_grants("acme")]
+            assert (grant.amount, grant.price_paid) == (20_000_000, 10_000_000_000)
+    finally:
+        server.stop()
+    said = re.findall(r"print\(.*\)  # (.*)", "".join(examples))
+    assert capsys.readouterr().out.splitlines() == said
 
 
 async def test_the_example_of_a_recurring_grant_runs(database: str, tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from ledger.api.ids import BILL, COMMITMENT, GRANT, HOLD, RECURRING, mint, unmint
+from ledger.api.ids import BILL, COMMITMENT, GRANT, HOLD, RECURRING, TOP_UP, mint, unmint
 from ledger.api.positions import decode_position, encode_position
 from ledger.core import events as e
 from ledger.core.catalog import asset_number
@@ -229,9 +229,8 @@ def _digest(inputs: tuple[bytes, str, tuple[Any, ...]]) -> bytes:
 
 
 def _unmint(text: str) -> tuple[str, int, int, int]:
-    kind = next(
-        kind for kind in (HOLD, GRANT, RECURRING, BILL, COMMITMENT) if text.startswith(f"{kind}_")
-    )
+    kinds = (HOLD, GRANT, RECURRING, BILL, COMMITMENT, TOP_UP)
+    kind = next(kind for kind in kinds if text.startswith(f"{kind}_"))
     return kind, *unmint(kind, text, 1 << 16)
 
 
@@ -313,6 +312,7 @@ FORMATS: tuple[Format, ...] = (
             "commitment": (COMMITMENT, 1, 6, 2**34 + 1),
             "recurring grant": (RECURRING, 2, 5, 2**33 + 1),
             "bill": (BILL, 3, 7, 2**40),
+            "top-up": (TOP_UP, 1, 6, 2**34 + 3),
         },
         lambda inputs: mint(*inputs),
         _unmint,

@@ -11,7 +11,7 @@ import pytest
 from msgspec.structs import replace
 
 from ledger.core import events as e
-from ledger.core.limits import DAY_US, HOLD_LIFETIME_DEFAULT_US, PERIOD_GRACE_US
+from ledger.core.limits import DAY_US, HOLD_LIFETIME_DEFAULT_US, HOUR_US, PERIOD_GRACE_US
 from ledger.integrity.ranges import BEGINNING
 from ledger.verify.report import Findings, ShardReport
 from ledger.verify.shard import ShardCheck
@@ -349,3 +349,95 @@ async def test_nothing_is_recorded_for_the_time_in_which_an_account_was_closed()
     assert await found(FIRST, closed, [PLAN, within], at=at) == ["entry 11, time of usage"]
     child = changed(ACCOUNT, key=key(22), account=13, parent=12, root=12)
     assert await found(FIRST, [child], closed, at={3: closed_us}) == ["entry 10, account 13 below"]
+
+
+RULE = e.TopUpRule(CREDIT, 50, 100, 0, 3, 2, 8, "card", 1, HOUR_US)
+RULED = e.TopUpRuleSet(key(30), 11, RULE, 1)
+REQUESTED = e.TopUpRequested(
+    11, 1, CREDIT, 60, 90, 8, "card", 1, "40", NOON_US + 3 + DAY_US
+)  # 70 are left, 30 of them held
+DECLINED = e.TopUpDeclined(key(31), 11, 1)
+AGAIN = changed(REQUESTED, top_up=2)
+
+
+@pytest.mark.parametrize(
+    ("entries", "what"),
+    [
+        ([changed(RULED, version=2), REQUESTED], "version of the top-up rule"),
+        ([changed(RULED, rule=changed(RULE, enabled=False)), REQUESTED], "top-up 1"),
+        ([changed(RULED, rule=changed(RULE, threshold=40)), REQUESTED], "available and pending"),
+        ([RULED, changed(REQUESTED, top_up=4)], "number of the top-up"),
+        ([RULED, changed(REQUESTED, available="41")], "available"),
+        ([RULED, changed(REQUESTED, amount=61, price_paid=92)], "reached by top-up 1"),
+        ([RULED, changed(REQUESTED, price_paid=91)], "price of top-up 1"),
+        ([RULED, changed(REQUESTED, expires_at=NOON_US)], "expiry of the top-up"),
+        ([RULED, REQUESTED, AGAIN], "available and pending"),
+        ([RULED, REQUESTED, DECLINED, AGAIN], "time of the top-up"),
+        ([RULED, REQUESTED, DECLINED, AGAIN], "top-ups in the window"),
+        ([RULED, REQUESTED, DECLINED, changed(DECLINED, key=key(32))], "state of top-up 1"),
+        ([RULED, REQUESTED, e.TopUpExpired(11, 1)], "expiry of the top-up"),
+        ([RULED, REQUESTED, e.TopUpConfirmed(key(33), 11, 1, 1)], "grant of top-up 1"),
+    ],
+)
+async def test_a_top_up_that_breaks_a_rule_is_named(entries: list[e.Event], what: str) -> None:
+    """Rule H6, said once more apart from the core."""
+    assert await found(*SOUND, [RULED, REQUESTED, DECLINED]) == []
+    whats = await found(*SOUND, entries)
+    assert any(each.endswith(f", {what}") for each in whats), whats
+
+
+POLICY = e.AccountPolicy(overdraft_asset=CREDIT, overdraft_limit=30, overdraft_grace=1)
+ADVANCED = changed(USAGE, key=key(40), slices=(e.Slice(e.Pot.OVERDRAFT, 5, 30),))
+
+
+@pytest.mark.parametrize(
+    ("policy", "batches", "what"),
+    [
+        (POLICY, [[PLAN, ADVANCED]], ""),
+        (changed(POLICY, overdraft_limit=29), [[PLAN, ADVANCED]], "owed in advance by account 11"),
+        (changed(POLICY, overdraft_asset=8), [[PLAN, ADVANCED]], "owed in advance by account 11"),
+        (
+            changed(
+                POLICY,
+                overdraft_kind=e.OverdraftKind.PERCENT_OF_LIFETIME,
+                overdraft_basis_points=10_000,
+            ),
+            [[PLAN, ADVANCED]],
+            "owed in advance by account 11",
+        ),
+        (
+            POLICY,
+            [
+                [PLAN, ADVANCED],
+                [PLAN, changed(HOLD, key=key(41), hold=2, policy_version=2)],
+            ],
+            "time below zero",
+        ),
+        (
+            changed(POLICY, holds_overdraft=False),
+            [
+                [
+                    PLAN,
+                    changed(
+                        HOLD,
+                        key=key(41),
+                        hold=2,
+                        policy_version=2,
+                        slices=(e.Slice(e.Pot.OVERDRAFT, 5, 30),),
+                    ),
+                ]
+            ],
+            "holds_overdraft",
+        ),
+        (POLICY, [[PLAN, changed(HOLD, key=key(41), hold=2)]], "version of the policy"),
+    ],
+)
+async def test_an_overdraft_beyond_its_policy_is_named(
+    policy: e.AccountPolicy, batches: list[list[e.Event]], what: str
+) -> None:
+    """Rules D4 and H6: the limit, its kind and the grace that stand in the policy."""
+    updated = e.AccountPolicyUpdated(key(42), 11, policy, 2)
+    whats = await found(*SOUND, [updated], *batches)
+    if not what:
+        assert whats == []
+    assert not what or any(each.endswith(f", {what}") for each in whats), whats

@@ -30,6 +30,7 @@ from ledger.v1 import (
     payment_pb2,
     peer_pb2,
     recurring_pb2,
+    top_up_pb2,
     types_pb2,
     usage_pb2,
 )
@@ -52,6 +53,7 @@ FILES: list[FileDescriptor] = [
         payment_pb2,
         peer_pb2,
         recurring_pb2,
+        top_up_pb2,
         types_pb2,
         usage_pb2,
         card_pb2,
@@ -79,6 +81,7 @@ WITHOUT_REQUEST_ID = {
     "ListAliases",
     "GetHold",
     "GetOwed",
+    "GetRules",
     "ListHolds",
     "GetOutcome",
     "GetRouting",
@@ -238,7 +241,7 @@ def test_every_request_names_its_tenant_first():
 
 def test_every_mutation_takes_a_request_id_and_says_whether_it_was_replayed():
     mutations = [method for method in unary_methods() if method.name not in WITHOUT_REQUEST_ID]
-    assert len(mutations) == 36
+    assert len(mutations) == 40
     for method in mutations:
         field = method.input_type.fields_by_number.get(2)
         assert field is not None, method.full_name
@@ -248,7 +251,7 @@ def test_every_mutation_takes_a_request_id_and_says_whether_it_was_replayed():
 
 def test_every_list_has_pages():
     lists = [method for method in unary_methods() if method.name.startswith("List")]
-    assert len(lists) == 10
+    assert len(lists) == 11
     for method in lists:
         assert {"page_size", "page_token"} <= set(method.input_type.fields_by_name.keys())
         assert "next_page_token" in method.output_type.fields_by_name

@@ -216,3 +216,11 @@ FROM unnest($2::int[], $3::bigint[], $4::boolean[], $5::bigint[], $6::text[], $7
      AS d (tenant, number, paused, version, terms, next_terms, ends_at, next_at, period_start,
            period_end)
 WHERE r.tenant = d.tenant AND r.shard = $1 AND r.number = d.number
+
+-- name: end_top_ups
+-- What became of charges that were asked for.
+UPDATE top_ups t
+SET state = d.state, settled_at = d.settled_at, grant_number = d.grant_number
+FROM unnest($2::int[], $3::bigint[], $4::smallint[], $5::bigint[], $6::bigint[])
+     AS d (tenant, number, state, settled_at, grant_number)
+WHERE t.tenant = d.tenant AND t.shard = $1 AND t.number = d.number

@@ -87,3 +87,14 @@ WHERE shard = $1 GROUP BY tenant, asset, outcome
 -- name: denials
 -- Denied authorisations.
 SELECT count(*) FROM projection.denials WHERE shard = $1
+
+-- name: top_ups
+-- Every charge that was asked for.
+SELECT number, tenant, account, state, asset, amount, price_paid, price_asset, source, version,
+       available::text, requested_at, expires_at, settled_at, grant_number
+FROM projection.top_ups WHERE shard = $1
+
+-- name: top_up_rules
+-- The newest rule of each account and asset; NULL = it was removed.
+SELECT DISTINCT ON (account, asset) account, asset, rule::text
+FROM projection.top_up_rules WHERE shard = $1 ORDER BY account, asset, entry_seq DESC
