@@ -7,7 +7,6 @@ computed here. Figures that contradict the books stop the writer (`BooksUnbalanc
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from copy import copy
 from heapq import heappush
 from typing import Any, Final
 
@@ -511,26 +510,32 @@ def _grant_issued(state: State, event: GrantIssued) -> None:
 def _grant_restored(state: State, event: GrantRestored) -> None:
     """Its terms are those of the grant that ended; its units come with the next entry."""
     ended = state.grants[event.of]
-    grant = copy(ended)
-    grant.number = event.grant
-    grant.ordinal = event.ordinal
-    grant.amount = event.amount
-    grant.price_paid = event.price_paid
-    grant.expires_at = event.expires_at or NEVER
-    grant.external_key = b""
-    grant.book = state.books.accounts[event.book]
-    grant.issued_at = state.recorded_at
-    grant.unused = grant.cancelled = grant.given_back = grant.rolled = 0
-    grant.returned = grant.recognised = 0
-    grant.rolled_over = grant.scheduled = grant.forfeit = grant.chained = False
-    grant.origin = event.of
+    grant = Grant(
+        event.grant,
+        event.ordinal,
+        ended.account,
+        ended.kind,
+        ended.asset,
+        event.amount,
+        event.price_paid,
+        ended.price_asset,
+        ended.priority,
+        ended.effective_at,
+        event.expires_at or NEVER,
+        ended.products,
+        b"",
+        state.books.accounts[event.book],
+        ended.funding,
+        state.recorded_at,
+        ended.tags,
+        ended.attributes,
+        ended.shared,
+        ended.rollover,
+        ended.metadata,
+        ended.cash,
+        event.of,
+    )
     grant.part_of = paid_for(ended)
-    grant.paid = grant.unpaid = 0
-    grant.repaid = {}
-    grant.recurring = 0
-    grant.commitment = None
-    grant.settled = GRANT_OPEN
-    grant.after = None
     grant.book.grant = grant
     if event.deferred_book:
         grant.book.value_book = state.books.accounts[event.deferred_book]
