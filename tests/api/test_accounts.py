@@ -32,13 +32,14 @@ def updating(account: str, expected_version: int, request_id: str = "update", **
 
 
 async def test_an_account_is_opened_with_its_policy_and_profile(priced: Served):
+    await priced.asset("USD", 9, pricing_pb2.ASSET_KIND_MONEY)
     request = creating(
         "acme",
         display_name="Acme & Söhne",
         metadata={"crm": "17"},
         policy=pb.AccountPolicy(
             rate_card="enterprise",
-            overdraft_asset="credit",
+            overdraft_asset="USD",
             overdraft_limit=500,
             overage=pb.OVERAGE_SELF,
             overage_cap=0,
