@@ -22,12 +22,14 @@ from ledger.api.render_commitment import (
 from ledger.api.requests import asset_number, check_names, money_number
 from ledger.core.commands import AddSegment, Command, CreateCommitment, EndCommitment, Names
 from ledger.core.events import (
+    CommitmentCreated,
     CommitmentEnded,
     CommitmentEnding,
     CommitmentTerms,
     GrantKind,
     Invoice,
     Segment,
+    SegmentAdded,
 )
 from ledger.core.limits import INVOICES_MAX, PRODUCTS_A_GRANT_MAX, SEGMENTS_MAX, TAGS_A_GRANT_MAX
 from ledger.core.state import State
@@ -199,7 +201,9 @@ class CommitmentService:
 
     async def _answered(self, response: Reply, entry: Entry, answer: Answer, asked: str) -> Reply:
         """The reply to a mutation, with what it changed as it is at its position or later."""
-        number: int = answer.event.commitment  # type: ignore[union-attr]
+        event = answer.event
+        assert isinstance(event, CommitmentCreated | SegmentAdded | CommitmentEnded), event
+        number = event.commitment
         with rendering(answer.position):
             view, _ = await self._view(entry, number, asked)
             response.commitment.CopyFrom(self._render(entry, view))

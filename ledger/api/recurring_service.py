@@ -40,6 +40,9 @@ from ledger.core.events import (
     Proration,
     RecurringChanged,
     RecurringEnded,
+    RecurringPaused,
+    RecurringResumed,
+    RecurringStarted,
     RecurringTerms,
     Timing,
 )
@@ -62,6 +65,13 @@ Reply = TypeVar(
     pb.RecurringGrantServicePauseResponse,
     pb.RecurringGrantServiceResumeResponse,
     pb.RecurringGrantServiceEndResponse,
+)
+_ANSWERS: Final = (
+    RecurringStarted,
+    RecurringChanged,
+    RecurringPaused,
+    RecurringResumed,
+    RecurringEnded,
 )
 
 
@@ -260,7 +270,16 @@ class RecurringGrantService:
 
     async def _answered(self, response: Reply, entry: Entry, answer: Answer, asked: str) -> Reply:
         """The reply to a mutation, with what it changed as it is at its position or later."""
-        number: int = answer.event.recurring  # type: ignore[union-attr]
+        event = answer.event
+        assert isinstance(
+            event,
+            RecurringStarted
+            | RecurringChanged
+            | RecurringPaused
+            | RecurringResumed
+            | RecurringEnded,
+        ), event
+        number = event.recurring
         with rendering(answer.position):
             view, _ = await self._view(entry, number, asked)
             response.recurring_grant.CopyFrom(self._render(entry, view))

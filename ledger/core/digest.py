@@ -13,11 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from ledger.core.books import Book
-from ledger.core.limits import HOLD_LIFETIME_MAX_US
-from ledger.core.periods import month_of
 from ledger.core.state import (
-    HOLD_CAPTURED,
-    HOLD_CHARGED,
     Account,
     Commitment,
     Debt,
@@ -37,13 +33,20 @@ DIGEST_VERSION: Final = 2
 def snapshot(state: State) -> dict[str, Any]:
     """Everything that evolve touches, as plain sorted lists. No family may be paged out."""
     assert not state.paged_families, "parts of this state are packed elsewhere: see whole()"
-    found = {
+    return {
         "shard": state.shard,
         "epoch": state.epoch,
         "batch_seq": state.batch_seq,
         "entry_seq": state.entry_seq,
         "recorded_at": state.recorded_at,
-        "next": [state.next_book, state.next_grant, state.next_hold],
+        "next": [
+            state.next_book,
+            state.next_grant,
+            state.next_hold,
+            state.next_recurring,
+            state.next_commitment,
+            state.next_top_up,
+        ],
         "configuration": sorted(state.configuration.items()),
         "books": [_book(book) for _, book in sorted(state.books.accounts.items())],
         "accounts": [_account(account) for _, account in sorted(state.accounts.items())],
@@ -52,7 +55,7 @@ def snapshot(state: State) -> dict[str, Any]:
                 family.root,
                 family.next_ordinal,
                 sorted(family.grant_keys.items()),
-                *_corrections(state, family),
+                _corrections(state, family),
             ]
             for _, family in sorted(state.families.items())
         ],
@@ -65,27 +68,15 @@ def snapshot(state: State) -> dict[str, Any]:
             )
             if hold.settled_at > state.settled_before
         ],
-        "keys": state.keys.snapshot(),
-    }
-    found["top_ups"] = [
-        state.next_top_up,
-        [
+        "recurring": [_recurring(each) for _, each in sorted(state.recurring.items())],
+        "commitments": [_commitment(each) for _, each in sorted(state.commitments.items())],
+        "top_ups": [
             _top_up(each)
             for _, each in sorted(state.top_ups.items())
             if each.remembered(state.settled_before)
         ],
-    ]
-    if state.next_recurring > 1:  # left out where there was none yet: old digests stay
-        found["recurring"] = [
-            state.next_recurring,
-            [_recurring(each) for _, each in sorted(state.recurring.items())],
-        ]
-    if state.next_commitment > 1:
-        found["commitments"] = [
-            state.next_commitment,
-            [_commitment(each) for _, each in sorted(state.commitments.items())],
-        ]
-    return found
+        "keys": state.keys.snapshot(),
+    }
 
 
 def digest(state: State) -> bytes:
@@ -263,9 +254,6 @@ def _top_up(top_up: TopUp) -> list[Any]:
 
 
 def _hold(hold: Hold) -> list[Any]:
-    """Without what every hold had before captures could leave one open, and products had terms."""
-    terms = (hold.lifetime_max, hold.period, hold.estimate, hold.captures)
-    as_ever = (HOLD_LIFETIME_MAX_US, month_of(hold.authorized_at)[0], None, 0)
     return [
         hold.number,
         hold.account.number,
@@ -276,13 +264,15 @@ def _hold(hold: Hold) -> list[Any]:
         hold.slices,
         hold.authorized_at,
         hold.expires_at,
-        *([] if terms == as_ever else [hold.amount, *terms]),
+        str(hold.amount),
+        hold.lifetime_max,
+        hold.period,
+        hold.estimate,
+        hold.captures,
     ]
 
 
 def _settled(hold: SettledHold) -> list[Any]:
-    """Without what was captured where that is told by how it ended: in one capture, or in none."""
-    as_ever = hold.captures == (hold.ended == HOLD_CAPTURED) and hold.ended != HOLD_CHARGED
     return [
         hold.number,
         hold.account.number,
@@ -293,5 +283,6 @@ def _settled(hold: SettledHold) -> list[Any]:
         hold.ended,
         hold.captured_late,
         hold.settled_at,
-        *([] if as_ever else [str(hold.captured), hold.captures]),
+        str(hold.captured),
+        hold.captures,
     ]

@@ -156,7 +156,9 @@ def _alone(account: Account, now: int) -> bool:
     and what is shared comes after its own."""
     above = account.parent
     while above is not None:
-        if above.next_due <= now or (above.sharing and account.comparator != _DRAWDOWN):
+        if above.next_due <= now or above.watched:
+            return False
+        if above.sharing and account.comparator != _DRAWDOWN:
             return False
         above = above.parent
     return True

@@ -301,7 +301,9 @@ def shifts(before: Past, after: Past) -> list[Shift]:
         was, now = earlier.get(number), later.get(number)
         amount = (was.kept_back if was else 0) - (now.kept_back if now else 0)
         if amount:
-            row = (now or was).row  # type: ignore[union-attr]
+            known = now or was
+            assert known is not None, number
+            row = known.row
             states = was.state if was else "", now.state if now else ""
             found.append(Shift(row.asset, amount, number, row.account, *states))
     for asset in sorted({before.overdraft[0], after.overdraft[0]} - {0}):

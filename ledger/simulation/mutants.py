@@ -345,6 +345,14 @@ _CORE: Final = (
         "rule H2",
     ),
     Mutant(
+        "decision on an overdue pot",
+        _DECIDE,
+        "settle_touched",
+        "if account.next_due <= state.recorded_at:",
+        "if False:",
+        "rules H2, T3",
+    ),
+    Mutant(
         "void leaves the units",
         _GRANTS,
         "decide_void",
@@ -773,6 +781,7 @@ MUTANTS: Final = (
 """All of them; names are unique."""
 
 SEEDS: Final[dict[str, int]] = {
+    "decision on an overdue pot": 101,
     "refund above its share": 2,
     "newest debt repaid first": 5,
     "money of what expires stays deferred": 2,
