@@ -29,6 +29,7 @@ from ledger.core.limits import (
     PAYMENT_WAIT_US,
     PERIOD_GRACE_US,
     PRODUCTS_A_GRANT_MAX,
+    ROLLOVER_AGAIN_MIN_US,
     TAGS_A_GRANT_MAX,
 )
 from ledger.core.outcomes import Known, Reason, Refusal
@@ -313,6 +314,13 @@ def _invalid_rollover(command: IssueGrant) -> Refusal | None:
             "rollover.again",
             "true",
             "what never expires never rolls over again",
+        ),
+        (
+            rollover.again and rollover.lifetime < ROLLOVER_AGAIN_MIN_US,
+            "rollover.lifetime_us",
+            str(rollover.lifetime),
+            f"what rolls over again lives for {ROLLOVER_AGAIN_MIN_US} us at least each time: every "
+            "rollover is an entry",
         ),
     )
     for wrong, field, value, message in faults:

@@ -32,6 +32,9 @@ TOP_UP_BACK_OFF_US: Final = HOUR_US  # rule H6: after a decline
 TOP_UPS_A_WINDOW_MAX: Final = 24  # of the velocity cap; x 840 windows of 35 days x ~300 B = 6 MB
 TOP_UP_WINDOW_MIN_US: Final = HOUR_US
 TOP_UP_WINDOW_MAX_US: Final = DEDUPE_WINDOW_US  # settled top-ups are remembered as long
+ROLLOVER_AGAIN_MIN_US: Final = HOUR_US
+"""What rolls over again and again lives so long each time: while nobody is there, 24 entries a day
+and grant fall due, not a million a second."""
 PAYMENT_WAIT_US: Final = 7 * DAY_US  # rule F1: a pending grant is cancelled then
 
 HOLD_LIFETIME_DEFAULT_US: Final = 15 * MINUTE_US  # rule H1

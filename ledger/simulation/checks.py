@@ -17,19 +17,22 @@ from ledger.core.upcast import UPCASTS
 from ledger.journal.codec import BatchCodec, decode_private
 from ledger.journal.configuration import ConfigurationEntry
 from ledger.journal.protocol import GENESIS_HASH, JournalRow
+from ledger.simulation.client import SOURCE
 from ledger.simulation.database import Database
 from ledger.simulation.messages import Record, Status
 from ledger.simulation.model import WINDOW_US, ShardModel
-from ledger.simulation.naive import MINUTE_US
+from ledger.simulation.naive_holdings import MINUTE_US
 from ledger.simulation.refusals import is_justified, same_body
 from ledger.simulation.rules import Rule, Violation
 from ledger.simulation.scenario import Scenario
-from ledger.simulation.server import SOURCE
 
 AHEAD_MAX_US: Final = 1_700_000
 """How far a recorded time may be ahead of the database's clock: 0.5 s at opening, 1 s later."""
 
 FUTURE_US: Final = 5 * MINUTE_US
+
+KNOWN: Final = frozenset({"CONFLICT", "ABANDONED", "LINKED_RECORDED", "LINKED_FAILED"})
+"""Reasons of what may stand under its identity already."""
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -51,6 +54,7 @@ class Recorded:
     entry_seq: int
     recorded_at: int
     event: Any
+    batch_seq: int = 0
     tenant: int = 0
     root: int = 0
     source: str = ""
@@ -130,16 +134,22 @@ class Judge:
         events = self._codec.decode(row.payload)
         if len(events) != row.event_count:
             raise Violation(Rule.CHAIN, f"batch {row.batch_seq} holds {len(events)} events")
-        model.begin(row.batch_seq, row.recorded_at_us)
+        asked = [getattr(events[index], "key", b"") for index in names]
+        model.begin(row.batch_seq, row.recorded_at_us, asked)
         for index, event in enumerate(events):
             self._take(model, event, row)
-            found = Recorded(row.shard, row.first_event + index, row.recorded_at_us, event)
+            found = Recorded(
+                row.shard, row.first_event + index, row.recorded_at_us, event, row.batch_seq
+            )
             self.entries[row.shard].append(found)
             if index in names:
                 found.source, found.identity = names[index]
                 account = event.account
                 found.tenant, found.root = self.tenants[account], self.roots[account]
                 self._count(found)
+                used = model.usage.get(row.batch_seq << 20 | index)
+                if used is not None:
+                    model.originals[found.tenant, found.source, found.identity] = used
             self._answer(row.shard, model)
         model.end()
 
@@ -194,7 +204,7 @@ class Judge:
         number = self.numbers.get((record.tenant, record.account))
         if number is None:
             return None
-        source = SOURCE if record.kind == "usage" else ""
+        source = SOURCE if record.kind in ("usage", "linked") else ""
         return record.tenant, self.roots[number], source, record.identity
 
     def standing(self, record: Record, position: int, at_us: int) -> Recorded | None:
@@ -234,7 +244,7 @@ def _question(judge: Judge, record: Record) -> Callable[[ShardModel], None]:
                     Rule.READ_AT_POSITION, f"{record}: expected {expected}, found {record.view}"
                 )
             return
-        known = record.reason in ("CONFLICT", "ABANDONED")  # keys may outlive the window
+        known = record.reason in KNOWN  # keys may outlive the window
         at_us = 0 if known else record.mark.recorded_at
         found = judge.standing(record, record.mark.position, at_us)
         if found is not None and not known:
@@ -315,6 +325,10 @@ def _check_recorded(judge: Judge, record: Record) -> None:
     field = same_body(record, found.event, number)
     if field:
         raise Violation(Rule.SAME_ANSWER, f"{record}: {field} differs from {found.event}")
+    if record.kind in ("reverse", "amend"):
+        original = entries[found.event.original_entry]
+        if (original.source, original.identity) != record.body["original"]:
+            raise Violation(Rule.SAME_ANSWER, f"{record}: it corrects {original}")
 
 
 def _check_read(record: Record) -> None:
@@ -352,6 +366,24 @@ def check_client_order(records: list[Record]) -> None:
         if before is not None and _overtaken(before, record):
             raise Violation(Rule.CLIENT_ORDER, f"{record} stands before {before}")
         last[place] = record
+
+
+def check_linked(judge: Judge, records: list[Record]) -> None:
+    """All of a group of linked events stand in one batch, or none of it was recorded by it."""
+    groups: dict[int, list[Record]] = {}
+    for record in records:
+        if record.kind == "linked":
+            groups.setdefault(record.operation, []).append(record)
+    for group in groups.values():
+        found = {
+            (mark.shard, judge.entries[mark.shard][mark.entry_seq].batch_seq)
+            for mark in (each.mark for each in group if each.status is Status.RECORDED)
+            if mark is not None
+        }
+        if found and not all(each.status is Status.RECORDED for each in group):
+            raise Violation(Rule.LINKED_TOGETHER, "; ".join(map(str, group)))
+        if len(found) > 1 and not any(each.replayed for each in group):
+            raise Violation(Rule.LINKED_TOGETHER, f"{found}: {'; '.join(map(str, group))}")
 
 
 def _overtaken(before: Record, after: Record) -> bool:

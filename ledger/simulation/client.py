@@ -17,15 +17,27 @@ from ledger.client.retry import Attempts, Failure, FailureKind, RetryPolicy
 from ledger.client.routing import Routing
 from ledger.client.sender import Sender
 from ledger.core.limits import SECOND_US
+from ledger.simulation.draws import TENANTS, At, Listed, Made, Ref
 from ledger.simulation.loop import US_A_SECOND
-from ledger.simulation.messages import Answer, Call, Mark, Record, Reply, Status, mark_of
+from ledger.simulation.messages import (
+    Answer,
+    Call,
+    Mark,
+    Record,
+    Reply,
+    Status,
+    UsageAnswer,
+    UsageCall,
+    mark_of,
+)
 from ledger.simulation.network import ATTEMPT_US, Network, SimulatedTransport
 from ledger.simulation.prices import PRODUCTS
 from ledger.simulation.processes import Process
 from ledger.simulation.scenario import Operation
-from ledger.simulation.workload import REQUESTS, TENANTS, At, Ref
+from ledger.simulation.workload import REQUESTS
 
 FRONT: Final = "front:1"
+SOURCE: Final = "sim"  # of every usage event
 LIMITS: Final = Limits(batch_events=6, linger_us=500, coalesce_us=5_000, in_flight=2)
 """Small batches, so that a handful of events makes several."""
 
@@ -44,6 +56,7 @@ class Shared:
     def __init__(self) -> None:
         self.numbers: dict[int, int] = {}  # operation -> the hold or grant that it got
         self.bodies: dict[int, dict[str, Any]] = {}  # operation -> fields as first sent
+        self.views: dict[tuple[int, str], dict[str, Any]] = {}  # the last that was read of each
         self.records: list[Record] = []
         self.uncertain: dict[tuple[int, str], None] = {}
         """(client, identity) of which an attempt ended with an unknown outcome."""
@@ -94,6 +107,8 @@ class SimulatedClient:
     async def _perform(self, operation: Operation) -> None:
         if operation.kind == "usage":
             await self._ingest(operation)
+        elif operation.kind == "linked":
+            await self._link(operation)
         else:
             await self._ask(operation)
 
@@ -112,6 +127,7 @@ class SimulatedClient:
                     body["account"],
                     quantities,
                     body["product"],
+                    dict(body.get("attributes", ())),
                     effective_at_us=body["effective_at"],
                 )
             )
@@ -148,6 +164,34 @@ class SimulatedClient:
             record.mark = mark_of(outcome.position)
             self._observe(record.mark)
 
+    async def _link(self, operation: Operation) -> None:
+        """Events that are recorded together: one call, sent again as a whole."""
+        if operation.same_as >= 0:
+            first = self._shared.bodies.get(operation.same_as)
+            if first is None:
+                return
+            events = first["events"]
+        else:
+            drawn = operation.fields["events"]
+            events = [self._event(operation, place, each) for place, each in enumerate(drawn)]
+        records = [
+            self._record(operation, place, body["account"], identity, body)
+            for place, (identity, body) in enumerate(events)
+        ]
+        items = tuple(
+            (identity, body["account"], body["product"], PRODUCTS[body["product"]],
+             body["quantities"], body["effective_at"], body.get("attributes", ()))
+            for identity, body in events
+        )  # fmt: skip
+        reply = await self._until_answered(
+            UsageCall(operation.tenant, items, linked=True), [identity for identity, _ in events]
+        )
+        for place, record in enumerate(records):
+            if isinstance(reply, UsageAnswer):
+                self._take_outcome(record, reply.outcomes[place])
+            else:
+                self._take(record, reply)
+
     # -- anything else -----------------------------------------------------------------------------
 
     async def _ask(self, operation: Operation) -> None:
@@ -156,22 +200,30 @@ class SimulatedClient:
             return
         record = self._record(operation, -1, operation.account, call.request_id, call.fields)
         record.min_position = call.min_position
+        self._take(record, await self._until_answered(call, [call.request_id]))
+
+    async def _until_answered(self, call: Call | UsageCall, identities: list[str]) -> Reply:
+        """Send until there is an answer, or until the client gives up."""
         clock = self.process.clock
         attempts = Attempts(self._policy, self._random.randrange, clock.monotonic_us())
         while True:
             reply = await self._attempt(call)
-            if isinstance(reply, Failure):
-                if reply.kind is FailureKind.UNKNOWN:
-                    self._unknown(call.request_id)
-                verdict = attempts.failed(reply, clock.monotonic_us())
-                if isinstance(verdict, int):
-                    await asyncio.sleep(verdict / US_A_SECOND)
-                    continue
-                reply = verdict
-            self._take(record, reply)
-            return
+            if isinstance(reply, UsageAnswer):
+                failure = _open_end(reply)
+                if failure is None:
+                    return reply
+                reply = failure
+            if not isinstance(reply, Failure):
+                return reply
+            if reply.kind is FailureKind.UNKNOWN:
+                for identity in identities:
+                    self._unknown(identity)
+            verdict = attempts.failed(reply, clock.monotonic_us())
+            if not isinstance(verdict, int):
+                return verdict
+            await asyncio.sleep(verdict / US_A_SECOND)
 
-    async def _attempt(self, call: Call) -> Reply:
+    async def _attempt(self, call: Call | UsageCall) -> Reply:
         answered: asyncio.Future[Reply] = asyncio.get_running_loop().create_future()
         self._network.call(self.process, call, answered.set_result)
         return await answered
@@ -190,7 +242,12 @@ class SimulatedClient:
             request_id = f"r{operation.same_as}"
             if kind == "capture" and len(fields["quantities"]) != len(fields["quantity_names"]):
                 fields["quantities"] = (9, 9)
-        body = {name: self._fixed(value) for name, value in fields.items()}
+        place = (operation.tenant, account)
+        body = {name: self._fixed(value, place) for name, value in fields.items()}
+        if operation.same_as < 0 and kind in ("reverse", "amend"):
+            body["original"] = self._original(*body["original"])
+        if operation.same_as < 0 and kind == "amend":
+            body["usage"] = f"e{operation.number}.0"
         if None in body.values():
             return None
         if kind == "abandon":
@@ -200,11 +257,29 @@ class SimulatedClient:
         positions = dict(self.positions) if kind == "read" else {}
         return Call(kind, operation.tenant, account, request_id, body, positions)
 
-    def _fixed(self, value: Any) -> Any:
+    def _original(self, operation: int, place: int) -> tuple[str, str] | None:
+        """(source, id) of usage that was sent before; "" is the source of a capture."""
+        body = self._shared.bodies.get(operation)
+        if body is None:
+            return None
+        if place < 0:
+            return "", f"r{operation}"
+        identity = body["usage"] if "usage" in body else body["events"][place][0]
+        return SOURCE, identity
+
+    def _fixed(self, value: Any, place: tuple[int, str] = (0, "")) -> Any:
+        """The value as it is sent; `place`: tenant and account that are asked about."""
         if isinstance(value, At):
             return self.process.clock.now_us() + value.offset_us
         if isinstance(value, Ref):
             return self._shared.numbers.get(value.operation)
+        if isinstance(value, Listed):
+            listed = sorted((self._shared.views.get(place) or {}).get(value.what, ()))
+            return listed[value.place % len(listed)] if listed else 1
+        if isinstance(value, Made):
+            return value.make(*[self._fixed(part, place) for part in value.parts])
+        if isinstance(value, tuple) and value and isinstance(value[0], Made):
+            return tuple([self._fixed(part, place) for part in value])
         return value
 
     def _take(self, record: Record, reply: Reply) -> None:
@@ -218,6 +293,8 @@ class SimulatedClient:
         assert isinstance(reply, Answer), reply
         record.status, record.mark, record.replayed = reply.status, reply.mark, reply.replayed
         record.reason, record.at_field, record.view = reply.reason, reply.at_field, reply.view
+        if record.kind == "read" and reply.view:
+            self._shared.views[record.tenant, record.account] = reply.view
         if record.kind == "publish":
             record.view = reply.number
         elif reply.number:
@@ -250,6 +327,16 @@ class SimulatedClient:
     def _observe(self, mark: Mark) -> None:
         reached = max(mark.position, mark.entry_seq + 1)
         self.positions[mark.shard] = max(self.positions.get(mark.shard, 0), reached)
+
+
+def _open_end(answer: UsageAnswer) -> Failure | None:
+    """The failure of a call some of whose events may or must be sent again."""
+    outcomes = {outcome.outcome for outcome in answer.outcomes}
+    if Outcome.UNKNOWN in outcomes:
+        return Failure(FailureKind.UNKNOWN, "UNKNOWN", "OUTCOME_UNKNOWN", "of an event")
+    if Outcome.RETRY in outcomes:
+        return Failure(FailureKind.RETRY, "UNAVAILABLE", "RETRY", "of an event")
+    return None
 
 
 def by_client(operations: tuple[Operation, ...], clients: int) -> list[list[Operation]]:

@@ -2,20 +2,36 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
+from typing import Any
+
+from msgspec.structs import astuple
+
 from ledger.core.digest import digest
 from ledger.core.events import Event, UsageQuarantined, UsageRecorded
-from ledger.core.state import State
+from ledger.core.state import (
+    TOP_UP_CONFIRMED,
+    TOP_UP_DECLINED,
+    TOP_UP_EXPIRED,
+    TOP_UP_PENDING,
+    State,
+)
 from ledger.core.upcast import UPCASTS
 from ledger.engine.configuration import Configurations
 from ledger.engine.recovery import Replayer
 from ledger.journal.codec import BatchCodec
+from ledger.journal.protocol import JournalRow
 from ledger.projections import changes as c
+from ledger.projections.changes import RecurringRow
 from ledger.simulation.checks import Judge
 from ledger.simulation.model import ShardModel
-from ledger.simulation.naive import DAY_US
-from ledger.simulation.projection import ProjectionDatabase
+from ledger.simulation.naive_holdings import DAY_US
+from ledger.simulation.projection import ProjectionDatabase, ShardTables
 from ledger.simulation.rules import Rule, Violation
-from ledger.simulation.server import SimulatedServer, view_of
+from ledger.simulation.server import SimulatedServer
+from ledger.simulation.views import view_of
+from ledger.verify.report import Findings, ShardReport
+from ledger.verify.shard import ShardCheck
 
 
 def check_states(judge: Judge, server: SimulatedServer) -> None:
@@ -38,6 +54,37 @@ def check_states(judge: Judge, server: SimulatedServer) -> None:
             each.begin_batch(each.batch_seq + 1, later)
         if digest(replayed) != digest(state):
             raise Violation(Rule.REPLAY_EQUALS_STATE, f"shard {writer.shard}")
+
+
+def check_verified(judge: Judge) -> None:
+    """`drawdown verify` says of what is left that nothing is wrong with it."""
+    published = {
+        (each.tenant, each.version): each.content_hash
+        for stream in judge.database.configuration._entries.values()
+        for each in stream
+    }
+    for shard in range(judge.database.shards):
+        report = ShardReport(shard)
+        findings = Findings(report)
+        check = ShardCheck(report, findings, published, ())
+        rows = judge.database.rows_of(shard, 0, len(judge.database.rows))
+        for row in rows:
+            check.take(row)
+        check.end()
+        _run(check.look_back(_Rows(rows)))
+        if findings.found:
+            raise Violation(Rule.VERIFY_FINDS_NOTHING, str(findings.found[0]))
+
+
+class _Rows:
+    """What `verify` reads again of a shard's journal."""
+
+    def __init__(self, rows: list[JournalRow]) -> None:
+        self._rows = {row.batch_seq: row for row in rows}
+
+    async def fetch(self, _: str, shard: int, batches: list[int]) -> list[tuple[Any, ...]]:
+        """The rows of these batches."""
+        return [astuple(self._rows[each]) for each in batches]
 
 
 def _check_books(model: ShardModel, state: State) -> None:
@@ -95,14 +142,49 @@ def check_projections(judge: Judge, projections: ProjectionDatabase) -> None:
         holds = {hold.number: _STATES[hold.ended] for hold in model.holds.values()}
         found = {number: row["state"] for number, row in tables.holds.items()}
         _same(shard, "holds", holds, found)
-        grants = {grant.number: (grant.settled, grant.unused) for grant in model.grants.values()}
+        grants = {
+            each.number: (
+                each.settled, each.unused - each.away, each.cancelled, each.given, each.returned,
+            )
+            for each in model.grants.values()
+        }  # fmt: skip
         ended = {
-            number: (row["state"], row["voided"] + row["expired"])
+            number: (
+                row["state"], row["voided"] + row["expired"] + row["rolled"], row["cancelled"],
+                row["given_back"], row["returned"],
+            )
             for number, row in tables.grants.items()
-        }
+        }  # fmt: skip
         _same(shard, "grants", grants, ended)
         versions = {each.number: each.version for each in model.accounts.values()}
+        _same_schedules(shard, model, tables)
         _same(shard, "accounts", versions, {n: r["version"] for n, r in tables.accounts.items()})
+
+
+def _same_schedules(shard: int, model: ShardModel, tables: ShardTables) -> None:
+    """Recurring grants and top-ups: where each stands."""
+    recurring = {
+        each.number: (each.version, each.paused, each.next_at) for each in model.recurring.values()
+    }
+    rows = {number: RecurringRow(*row) for number, row in tables.recurring.items()}
+    found = {number: (row.version, row.paused, row.next_at) for number, row in rows.items()}
+    _same(shard, "recurring grants", recurring, found)
+    top_ups = {each.number: _TOP_UPS[each.state] for each in model.top_ups.values()}
+    states = dict(zip(c.TOP_UPS, range(len(c.TOP_UPS)), strict=True))
+    _same(
+        shard,
+        "top-ups",
+        top_ups,
+        {number: row[states["state"]] for number, row in tables.top_ups.items()},
+    )
+
+
+_TOP_UPS = {
+    "pending": TOP_UP_PENDING,
+    "confirmed": TOP_UP_CONFIRMED,
+    "declined": TOP_UP_DECLINED,
+    "expired": TOP_UP_EXPIRED,
+}
 
 
 def _same(shard: int, what: str, expected: object, found: object) -> None:
@@ -117,6 +199,7 @@ _STATES = {
     "captured": c.HOLD_CAPTURED,
     "released": c.HOLD_RELEASED,
     "expired": c.HOLD_EXPIRED,
+    "charged": c.HOLD_CHARGED,
 }
 
 
@@ -134,9 +217,12 @@ def _configurations(judge: Judge) -> Configurations:
     return Configurations(judge.database.configuration)
 
 
-def _drive(replayer: Replayer, row: object) -> None:
+def _drive(replayer: Replayer, row: JournalRow) -> None:
+    _run(replayer.take(row))
+
+
+def _run(work: Coroutine[Any, Any, object]) -> None:
     """Run a coroutine that waits for nothing but its turn."""
-    work = replayer.take(row)  # type: ignore[arg-type]
     while True:
         try:
             work.send(None)

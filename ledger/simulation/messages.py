@@ -13,13 +13,18 @@ from typing import Any, TypeAlias
 from ledger.client.events import EventOutcome
 from ledger.client.retry import Failure
 
+Attributes: TypeAlias = tuple[tuple[str, str], ...]
+Item: TypeAlias = tuple[str, str, str, tuple[str, ...], tuple[int, ...], int, Attributes]
+"""(id, account, product, quantity names, quantities, effective_at, attributes)."""
+
 
 @dataclass(frozen=True, slots=True)
 class UsageCall:
-    """A batch of usage events: (id, account, product, quantity names, quantities, effective_at)."""
+    """A batch of usage events. Those that are `linked` are recorded together or not at all."""
 
     tenant: int
-    items: tuple[tuple[str, str, str, tuple[str, ...], tuple[int, ...], int], ...]
+    items: tuple[Item, ...]
+    linked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +93,7 @@ class Answer:
     replayed: bool = False
     reason: str = ""
     at_field: str = ""
-    number: int = 0  # of the hold or grant
+    number: int = 0  # of the hold, grant, recurring grant or commitment
     view: Any = None
 
 

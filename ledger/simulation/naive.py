@@ -1,158 +1,32 @@
 """The price and the waterfall as plainly as they can be written: what the core must agree with.
 
 Lists, loops and Fractions over everything; no indexes, no caches, nothing of the core's code.
-Written from the rules (R1, R3, R8, D1, D2, D4, B4). Reads the model, changes nothing.
+Written from the rules (R1, R3, R8, D1 to D4, H3, H6, B4). Reads the model, changes nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from fractions import Fraction
 from math import ceil
-from typing import Final, NamedTuple
+from typing import Final
 
-from ledger.core.events import AccountPolicy, Comparator, Excess, GrantKind, Overage, Pot
+from ledger.core.events import Comparator, Excess, Overage, OverdraftKind, Pot
+from ledger.simulation.naive_holdings import (
+    DAY_US,
+    NaiveAccount,
+    NaiveGrant,
+    NaiveHold,
+    Piece,
+    Place,
+    Use,
+)
 from ledger.simulation.prices import NAIVE, SUBSETS, Prices
 from rating.card import Rounding
 
-FOREVER: Final = 2**80
-DAY_US: Final = 86_400_000_000
-MINUTE_US: Final = 60_000_000
-
-Place = tuple[str, int]
-"""("grant", number) | ("advance", account) | ("overage", payer) | ("promotion", 0)."""
-
-
-class Piece(NamedTuple):
-    """One slice: what paid, where, how much, and the money that it recognises."""
-
-    pot: int
-    place: Place
-    amount: int
-    value: int
-
-
-ORDERS: Final = {
-    Comparator.DRAWDOWN_1: ("priority", "expiry", "cost", "products", "effective"),
-    Comparator.METRONOME_1: ("priority", "free first", "products", "expiry", "effective"),
-    Comparator.ORB_1: ("expiry", "cost"),
-    Comparator.STRIPE_1: ("priority", "expiry", "promotional first", "effective"),
-    Comparator.OPENMETER_1: ("priority", "expiry"),
-}
-
-
-@dataclass
-class NaiveGrant:
-    """A grant by its figures; `available` is what is left and not held."""
-
-    number: int
-    ordinal: int
-    account: int
-    kind: GrantKind
-    asset: int
-    amount: int
-    paid: int
-    priority: int
-    effective_at: int
-    expires_at: int
-    products: tuple[str, ...]
-    drawn: int = 0
-    held: int = 0
-    unused: int = 0
-    returned: int = 0
-    recognised: int = 0
-    settled: int = 0
-    scheduled: bool = False
-    books: tuple[int, int, int, int] = (0, 0, 0, 0)  # its own, funding, cash, deferred
-
-    @property
-    def available(self) -> int:
-        """Units that may be drawn or held."""
-        return self.amount - self.drawn - self.unused - self.held
-
-    def value_of(self, amount: int) -> int:
-        """Money recognised by drawing so much more (rule B4)."""
-        price, whole = self.paid - self.returned, self.amount - self.unused
-        return price * (self.drawn + amount) // whole - self.recognised
-
-    def leaving(self, amount: int, forfeit: bool = False) -> tuple[int, int]:
-        """(money that goes back, breakage) with units that leave undrawn (rules B4, F2)."""
-        if not self.paid:
-            return 0, 0
-        price, whole = self.paid - self.returned, self.amount - self.unused
-        share = price * amount // whole if amount else 0
-        rest = price - self.recognised if self.drawn + amount == whole else share
-        return (0, rest) if forfeit else (share, rest - share)
-
-    def rank(self, comparator: Comparator) -> tuple[object, ...]:
-        """Rule D2."""
-        facts: dict[str, object] = {
-            "priority": self.priority,
-            "expiry": self.expires_at or FOREVER,
-            "cost": Fraction(self.paid, self.amount),
-            "free first": self.paid > 0,
-            "promotional first": self.kind != GrantKind.PROMOTIONAL,
-            "products": len(self.products) or FOREVER,
-            "effective": self.effective_at,
-            "ordinal": self.ordinal,  # as the order of issue
-        }
-        return tuple(facts[key] for key in (*ORDERS[comparator], "ordinal"))
-
-    def may_pay(self, asset: int, product: str, at: int) -> bool:
-        """Rule D1."""
-        return (
-            not self.settled
-            and self.asset == asset
-            and self.effective_at <= at < (self.expires_at or FOREVER)
-            and (not self.products or product in self.products)
-            and self.available > 0
-        )
-
-
-@dataclass
-class NaiveHold:
-    """A hold: what it reserves, and how it ended ("" = open)."""
-
-    number: int
-    account: int
-    product: str
-    asset: int
-    pieces: list[Piece]
-    authorized_at: int
-    expires_at: int
-    books: list[tuple[int, int]]  # (debit, credit) of each piece
-    ended: str = ""
-    ended_at: int = 0
-    late: bool = False
-
-
-@dataclass
-class NaiveAccount:
-    """An account and all that it owes."""
-
-    number: int
-    tenant: int
-    parent: int
-    root: int
-    policy: AccountPolicy
-    version: int = 1
-    closed_at: int = 0
-    gaps: list[tuple[int, int]] = field(default_factory=list)  # [closed, reopened)
-    frozen_at: int = 0
-    profile_version: int = 1
-    suspended: int = 0
-    grants: list[NaiveGrant] = field(default_factory=list)
-    holds: dict[int, NaiveHold] = field(default_factory=dict)  # open ones
-    advance: dict[int, list[int]] = field(default_factory=dict)  # asset -> [owed, pending]
-    owing: dict[int, dict[tuple[int, str], int]] = field(default_factory=dict)
-    """Of it by asset: (repayments before it, product) -> units, oldest first."""
-    repayments: int = 0
-    overage: dict[int, list[int]] = field(default_factory=dict)  # what others put on it, too
-    overage_posted: dict[tuple[int, int], int] = field(default_factory=dict)  # its own usage's
-    overage_pending: dict[int, int] = field(default_factory=dict)
-    totals: dict[tuple[int, str, str, int], int] = field(default_factory=dict)
+_BASIS_POINTS: Final = 10_000
 
 
 @dataclass(frozen=True)
@@ -191,154 +65,216 @@ def month_of(at: int) -> int:
     return int(first.timestamp()) * 1_000_000
 
 
-def period_of(at: int, recorded_at: int) -> int:
-    """The month that usage counts in: its own until a day after its end, then the open one (T2)."""
+def period_of(at: int, recorded_at: int, grace: int = DAY_US) -> int:
+    """The month that usage counts in: its own until the grace after its end, then the open one
+    (rule T2)."""
     own = month_of(at)
     next_month = month_of(own + 32 * DAY_US)
-    return own if recorded_at < next_month + DAY_US else month_of(recorded_at)
+    return own if recorded_at < next_month + grace else month_of(recorded_at)
 
 
-def price(
-    account: NaiveAccount,
-    versions: Sequence[Version],
-    product: str,
-    names: tuple[str, ...],
-    quantities: tuple[int, ...],
-    at: int,
-    recorded_at: int,
-) -> Priced:
-    """The charge of one event at its effective time."""
+def own_quantities(names: tuple[str, ...], quantities: Sequence[int]) -> dict[str, int] | None:
+    """What each quantity is charged for: a whole without its parts; None where those exceed it."""
     own = dict(zip(names, quantities, strict=True))
     for part, whole in SUBSETS.items():
         if part in own and whole in own:
             own[whole] -= own[part]
             if own[whole] < 0:
-                return Priced(broken=True)
-    version = _version_for(versions, product, names, at)
+                return None
+    return own
+
+
+def price(
+    account: NaiveAccount,
+    version: Version | None,
+    product: str,
+    names: tuple[str, ...],
+    quantities: tuple[int, ...],
+    period: int,
+) -> Priced:
+    """The charge of one event by a version, in the period that it counts in."""
+    own = own_quantities(names, quantities)
+    if own is None:
+        return Priced(broken=True)
     if version is None:
-        charges = tuple(-1 if own[name] else 0 for name in names)
-        return Priced(0, 0, charges)
+        return Priced(0, 0, tuple(-1 if own[name] else 0 for name in names))
     found = Priced(version.number, version.asset)
-    charges_list = []
+    charges = []
     for name in names:
         unit = version.prices.rows.get((product, name))
         if unit is None:
-            charges_list.append(-1 if own[name] else 0)
+            charges.append(-1 if own[name] else 0)
             continue
         if unit.denominator == 1:
-            charges_list.append(int(unit * own[name]))
+            charges.append(int(unit * own[name]))
             continue
-        place = (version.number, product, name, period_of(at, recorded_at))
+        place = (version.number, product, name, period)
         before = account.totals.get(place, 0)
         if own[name]:
             found.moved[place] = own[name]
         mode = version.prices.rounding
-        charges_list.append(
-            _rounded(unit * (before + own[name]), mode) - _rounded(unit * before, mode)
-        )
-    found.charges = tuple(charges_list)
+        charges.append(rounded(unit * (before + own[name]), mode) - rounded(unit * before, mode))
+    found.charges = tuple(charges)
     return found
 
 
-def _version_for(
+def version_for(
     versions: Sequence[Version], product: str, names: tuple[str, ...], at: int
 ) -> Version | None:
     """The version in force, then back-dated ones that reach so far; the first that prices most."""
-    in_force = [each for each in versions if max(each.published_at, each.effective_from) <= at]
-    candidates = []
-    if in_force:
-        candidates.append(
-            max(in_force, key=lambda v: (max(v.published_at, v.effective_from), v.number))
-        )
-    back = [each for each in versions if each.effective_from <= at < each.published_at]
-    candidates += sorted(back, key=lambda each: (each.published_at, each.number))
     best: Version | None = None
     best_priced = -1
-    for each in candidates:
+    for each in candidates(versions, at):
         priced = sum((product, name) in each.prices.rows for name in names)
         if priced > best_priced:
             best, best_priced = each, priced
     return best
 
 
-def _rounded(exact: Fraction, mode: Rounding) -> int:
+def candidates(versions: Sequence[Version], at: int) -> list[Version]:
+    """Those that may price usage of that time, the one in force first (rule R3)."""
+    in_force = [each for each in versions if max(each.published_at, each.effective_from) <= at]
+    back = [each for each in versions if each.effective_from <= at < each.published_at]
+    found = sorted(back, key=lambda each: (each.published_at, each.number))
+    if in_force:
+        latest = max(in_force, key=lambda v: (max(v.published_at, v.effective_from), v.number))
+        found.insert(0, latest)
+    return found
+
+
+def rounded(exact: Fraction, mode: Rounding) -> int:
+    """A charge in whole minor units."""
     return ceil(exact) if mode is Rounding.UP else round(exact)
 
 
-def overdraft_left(account: NaiveAccount, asset: int) -> int:
-    """Rule D4: the limit less what is owed and held."""
-    policy = account.policy
-    if policy.overdraft_asset != asset:
-        return 0
-    owed, pending = account.advance.get(asset, [0, 0])
-    return max(0, policy.overdraft_limit - owed - pending)
+def prorated(amount: int, remaining: int, full: int) -> int:
+    """Rule S1: half to even, once."""
+    return round(Fraction(amount * remaining, full))
 
 
-def available(account: NaiveAccount, asset: int, product: str, at: int) -> int:
-    """Rule B6: grants that may pay, and the overdraft's headroom."""
-    grants = [each for each in account.grants if each.may_pay(asset, product, at)]
-    return sum(grant.available for grant in grants) + overdraft_left(account, asset)
+class Payers:
+    """Who may pay for an account's usage, as things stand."""
 
+    def __init__(
+        self,
+        account: NaiveAccount,
+        above: Sequence[NaiveAccount],
+        comparator: Comparator,
+        unpaid: Callable[[NaiveAccount, int], int],
+        now: int,
+    ) -> None:
+        """`above`: its ancestors, the nearest first. `unpaid(account, asset)` is the money that is
+        not billed or not paid."""
+        self.account = account
+        self.above = above
+        self._comparator = comparator
+        self._unpaid = unpaid
+        self._now = now
 
-def waterfall(
-    account: NaiveAccount,
-    parent: NaiveAccount | None,
-    comparator: Comparator,
-    asset: int,
-    product: str,
-    amount: int,
-    at: int,
-    is_money: bool,
-    recorded: bool,
-    recorded_at: int,
-) -> tuple[list[Piece], int, int]:
-    """(pieces, what nobody pays, what lands over every limit) of `amount` (rules D1, D2, D4)."""
-    pieces: list[Piece] = []
-    left = amount
-    for grant in sorted(account.grants, key=lambda grant: grant.rank(comparator)):
-        if left and grant.may_pay(asset, product, at):
-            take = min(left, grant.available)
-            pieces.append(Piece(Pot.GRANT, ("grant", grant.number), take, grant.value_of(take)))
-            left -= take
-    take = min(left, overdraft_left(account, asset))
-    if take:
-        pieces.append(Piece(Pot.OVERDRAFT, ("advance", account.number), take, 0))
-        left -= take
-    policy = account.policy
-    payer = parent if policy.overage == Overage.PARENT and parent is not None else account
-    if left and policy.overage != Overage.OFF:
-        room = left
-        if policy.overage_cap >= 0:
-            posted = account.overage_posted.get((asset, period_of(at, recorded_at)), 0)
-            pending = account.overage_pending.get(asset, 0)
-            room = max(0, policy.overage_cap - posted - pending)
-        take = min(left, room)
-        if take:
-            place = ("overage", payer.number)
-            pieces.append(Piece(Pot.OVERAGE, place, take, take if is_money else 0))
-            left -= take
-    if not left or not recorded:
-        return pieces, left, 0
-    match policy.excess:
-        case Excess.OWE:
-            pieces.append(Piece(Pot.EXCESS_OWED, ("advance", account.number), left, 0))
-        case Excess.BILL:
-            place, value = ("overage", payer.number), left if is_money else 0
-            pieces.append(Piece(Pot.EXCESS_BILLED, place, left, value))
-        case _:
-            pieces.append(Piece(Pot.ABSORBED, ("promotion", 0), left, 0))
-    return pieces, 0, left
+    def grants(self) -> list[NaiveGrant]:
+        """Its own and what its ancestors share, in the order in which they pay: the nearest pot
+        first by our own comparator, by rank alone by any other (rules D1, D2)."""
+
+        def rank(grant: NaiveGrant) -> tuple[object, ...]:
+            return grant.rank(self._comparator)
+
+        pots = [self.account.grants]
+        pots += [[grant for grant in each.grants if grant.shared] for each in self.above]
+        if self._comparator == Comparator.DRAWDOWN_1:
+            return [grant for pot in pots for grant in sorted(pot, key=rank)]
+        return sorted([grant for pot in pots for grant in pot], key=rank)
+
+    def overdraft_left(self, asset: int) -> int:
+        """Rules D4, H6: the limit less what is owed and held."""
+        policy = self.account.policy
+        if policy.overdraft_asset != asset:
+            return 0
+        limit = policy.overdraft_limit
+        if policy.overdraft_kind == OverdraftKind.PERCENT_OF_LIFETIME:
+            lifetime = max(0, self.account.lifetime.get(asset, 0))
+            limit = min(limit, lifetime * policy.overdraft_basis_points // _BASIS_POINTS)
+        owed, pending = self.account.advance.get(asset, [0, 0])
+        return max(0, limit - owed - pending)
+
+    def grace_ended(self, asset: int) -> bool:
+        """Rule H6: below zero for as long as the policy bears it."""
+        grace, since = self.account.policy.overdraft_grace, self.account.since.get(asset)
+        return grace >= 0 and since is not None and since + grace <= self._now
+
+    def available(self, asset: int, use: Use, at: int) -> int:
+        """Rule B6: grants that may pay, and the overdraft's headroom where a hold may draw it."""
+        units = sum(each.available for each in self.grants() if each.may_pay(asset, use, at))
+        if self.account.policy.holds_overdraft and not self.grace_ended(asset):
+            units += self.overdraft_left(asset)
+        return units
+
+    def overage_room(self, asset: int, period: int, wanted: int) -> int:
+        """Rule D4: what the cap leaves; unpaid money counts in it, of whatever period."""
+        policy = self.account.policy
+        if policy.overage == Overage.OFF:
+            return 0
+        if policy.overage_cap < 0:
+            return wanted
+        posted = self.account.overage_posted.get((asset, period), 0)
+        if policy.overage == Overage.SELF:
+            posted = max(posted, self._unpaid(self.account, asset))
+        pending = self.account.overage_pending.get(asset, 0)
+        return max(0, policy.overage_cap - posted - pending)
+
+    def waterfall(
+        self,
+        asset: int,
+        use: Use,
+        amount: int,
+        at: int,
+        period: int,
+        is_money: bool,
+        recorded: bool,
+    ) -> tuple[list[Piece], int, int]:
+        """(pieces, what nobody pays, what lands over every limit) of `amount` (D1 to D4, H3)."""
+        pieces: list[Piece] = []
+        left = amount
+        for grant in self.grants():
+            if left and grant.may_pay(asset, use, at):
+                take = min(left, grant.available)
+                pieces.append(Piece(Pot.GRANT, ("grant", grant.number), take, grant.value_of(take)))
+                left -= take
+        account, policy = self.account, self.account.policy
+        if recorded or (policy.holds_overdraft and not self.grace_ended(asset)):
+            take = min(left, self.overdraft_left(asset))
+            if take:
+                pieces.append(Piece(Pot.OVERDRAFT, ("advance", account.number), take, 0))
+                left -= take
+        payer = account
+        if policy.overage == Overage.PARENT and self.above:
+            payer = self.above[0]
+        place: Place = ("overage", payer.number)
+        if left and (recorded or policy.holds_overage):
+            take = min(left, self.overage_room(asset, period, left))
+            if take:
+                pieces.append(Piece(Pot.OVERAGE, place, take, take if is_money else 0))
+                left -= take
+        if not left or not recorded:
+            return pieces, left, 0
+        match policy.excess:
+            case Excess.OWE:
+                pieces.append(Piece(Pot.EXCESS_OWED, ("advance", account.number), left, 0))
+            case Excess.BILL:
+                pieces.append(Piece(Pot.EXCESS_BILLED, place, left, left if is_money else 0))
+            case _:
+                pieces.append(Piece(Pot.ABSORBED, ("promotion", 0), left, 0))
+        return pieces, 0, left
 
 
 def from_hold(
-    hold: NaiveHold, grants: dict[int, NaiveGrant], total: int, at: int, recorded_at: int
+    hold: NaiveHold, grants: dict[int, NaiveGrant], total: int, period: int
 ) -> tuple[list[Piece], int]:
     """(what the hold itself pays of a capture, what is left to find) (rule H1)."""
     pieces = []
     left = total
     for piece in hold.pieces:
-        other_month = period_of(at, recorded_at) != month_of(hold.authorized_at)
-        if left == 0 or (piece.pot == Pot.OVERAGE and other_month):
+        other_month = period != hold.period
+        if left == 0 or (piece.pot == Pot.OVERAGE and other_month) or not piece.amount:
             continue
         take = min(piece.amount, left)
         kind, number = piece.place

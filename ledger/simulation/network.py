@@ -192,6 +192,7 @@ class SimulatedTransport:
                 tuple(event.quantities),
                 tuple(event.quantities.values()),
                 event.effective_at_us,
+                tuple(sorted(event.attributes.items())),
             )
             for event in events
         )

@@ -10,7 +10,16 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Final
 
-from rating.card import Meter, PriceRow, RateCard, Rounding, canonical_bytes, content_hash
+from rating.card import (
+    ExpiryPolicy,
+    Meter,
+    PriceRow,
+    Product,
+    RateCard,
+    Rounding,
+    canonical_bytes,
+    content_hash,
+)
 
 CREDITS: Final = "credits"  # scale 0
 USD: Final = "USD"  # scale 2
@@ -35,6 +44,9 @@ class Prices:
 
     rows: dict[tuple[str, str], Fraction]
     rounding: Rounding
+    tags: dict[str, tuple[str, ...]]  # of products
+    charged: tuple[str, ...]  # products whose holds are charged when they expire (rule H2)
+    batch: tuple[str, ...]  # products whose holds may live for 35 days (rule H1)
 
 
 def _table(variant: int) -> dict[tuple[str, str], Fraction]:
@@ -53,18 +65,35 @@ def _rounding(variant: int) -> Rounding:
     return Rounding.UP if variant % 3 == 2 else Rounding.HALF_EVEN
 
 
+def _terms(variant: int) -> tuple[dict[str, tuple[str, ...]], tuple[str, ...], tuple[str, ...]]:
+    """Tags of products, whose holds are charged, whose live long: of every other variant."""
+    if variant % 2 == 0:
+        return {}, (), ()
+    return {"chat": ("text",), "gpt": ("text",), "half": ("work",)}, ("gpt", "half"), ("half",)
+
+
 def card(name: str, asset: str, scale: int, variant: int) -> RateCard:
     """The card to publish."""
     rows = tuple(
         PriceRow(product=product, quantity=quantity, price=str(price / 10**scale))
         for (product, quantity), price in _table(variant).items()
     )
+    tags, charged, batch = _terms(variant)
     return RateCard(
         name=name,
         asset=asset,
         asset_scale=scale,
         meters=METERS,
         rows=rows,
+        products=tuple(
+            Product(
+                product,
+                hold_expiry=ExpiryPolicy.CHARGE if product in charged else ExpiryPolicy.RELEASE,
+                batch=product in batch,
+                tags=tags[product],
+            )
+            for product in tags
+        ),
         rounding=_rounding(variant),
         prompt_quantity="input",
     )
@@ -73,7 +102,7 @@ def card(name: str, asset: str, scale: int, variant: int) -> RateCard:
 def _naive() -> dict[bytes, Prices]:
     return {
         content_hash(canonical_bytes(card(*named, variant))): Prices(
-            _table(variant), _rounding(variant)
+            _table(variant), _rounding(variant), *_terms(variant)
         )
         for named in CARDS
         for variant in range(VARIANTS + 1)

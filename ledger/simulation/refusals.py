@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from ledger.core.events import (
+    AccountBilled,
     AccountClosed,
     AccountClosedOut,
     AccountCreated,
@@ -18,24 +19,50 @@ from ledger.core.events import (
     AccountReopened,
     AccountUnfrozen,
     AuthorizeDenied,
+    BalanceAdjusted,
+    CommitmentCreated,
+    CommitmentEnded,
+    CreditNoteIssued,
+    GrantCancelled,
+    GrantChargedBack,
     GrantIssued,
+    GrantRefunded,
+    GrantReleased,
     GrantVoided,
     HoldAuthorized,
     HoldExtended,
     HoldReleased,
+    PaymentRecorded,
+    ReceivableWrittenOff,
+    RecurringChanged,
+    RecurringEnded,
+    RecurringPaused,
+    RecurringResumed,
+    RecurringStarted,
     RequestAbandoned,
+    SegmentAdded,
+    TopUpConfirmed,
+    TopUpDeclined,
+    TopUpRuleRemoved,
+    TopUpRuleSet,
+    UsageCaptured,
     UsageQuarantined,
     UsageRecorded,
+    UsageReversed,
 )
 from ledger.simulation.messages import Record
 from ledger.simulation.model import WINDOW_US, ShardModel
-from ledger.simulation.naive import MINUTE_US, NaiveAccount
+from ledger.simulation.model.accounts import goes_on, still_open
+from ledger.simulation.naive import own_quantities
+from ledger.simulation.naive_holdings import MINUTE_US, NaiveAccount
 from ledger.simulation.prices import PRODUCTS
+from ledger.simulation.refused_credits import CREDIT_REASONS
+from ledger.simulation.refused_credits import corrected as _corrected
 
 KINDS: Final[dict[str, tuple[type, ...]]] = {
     "usage": (UsageRecorded, UsageQuarantined),
     "authorize": (HoldAuthorized, AuthorizeDenied),
-    "capture": (UsageRecorded,),
+    "capture": (UsageRecorded, UsageCaptured),
     "extend": (HoldExtended,),
     "release": (HoldReleased,),
     "create": (AccountCreated,),
@@ -47,25 +74,69 @@ KINDS: Final[dict[str, tuple[type, ...]]] = {
     "reopen": (AccountReopened,),
     "issue": (GrantIssued,),
     "void": (GrantVoided,),
+    "linked": (UsageRecorded,),
+    "reverse": (UsageReversed,),
+    "amend": (UsageReversed,),
+    "adjust": (BalanceAdjusted,),
+    "confirm": (GrantReleased,),
+    "fail": (GrantCancelled,),
+    "refund": (GrantRefunded,),
+    "charge_back": (GrantChargedBack,),
+    "bill": (AccountBilled,),
+    "pay": (PaymentRecorded,),
+    "credit_note": (CreditNoteIssued,),
+    "write_off": (ReceivableWrittenOff,),
+    "start": (RecurringStarted,),
+    "change": (RecurringChanged,),
+    "pause": (RecurringPaused,),
+    "resume": (RecurringResumed,),
+    "end": (RecurringEnded,),
+    "commit": (CommitmentCreated,),
+    "segment": (SegmentAdded,),
+    "end_commitment": (CommitmentEnded,),
+    "rule": (TopUpRuleSet,),
+    "unrule": (TopUpRuleRemoved,),
+    "topped": (TopUpConfirmed,),
+    "declined": (TopUpDeclined,),
 }
 """Operation -> the events that may answer it."""
 
-NOT_IN_EVENT: Final = frozenset({"parent", "external_key", "product", "quantity_names", "account"})
+NOT_IN_EVENT: Final = frozenset(
+    {"parent", "external_key", "product", "attributes", "quantity_names", "account", "original"}
+)
+AMENDED: Final = frozenset({"usage", "product", "quantities", "effective_at"})
+"""Of an amendment: they are in the usage that follows its reversal."""
+
+SAID: Final[dict[tuple[str, str], Callable[[Any], Any]]] = {
+    ("confirm", "amount"): lambda event: 0 if event.rest else event.payment,
+    ("refund", "amount"): lambda event: 0 if event.rest else event.amount,
+    ("reverse", "quantities"): lambda event: () if event.whole else event.quantities,
+    ("adjust", "grant"): lambda event: event.grant if event.grant_given else 0,
+    ("start", "starts_at"): lambda event: event.start_given,
+    ("capture", "keep_open"): lambda event: isinstance(event, UsageCaptured),
+    ("close", "write_off"): lambda event: getattr(event, "write_off", False),
+    ("close", "release_holds"): lambda event: getattr(event, "release_holds", False),
+    ("close", "note"): lambda event: getattr(event, "note", b""),
+}
+"""(kind, field) -> what was asked, where the entry says it otherwise."""
 
 
 def same_body(record: Record, event: Any, number: int) -> str:
     """The first field in which an operation differs from an entry; "" = the same body."""
     if type(event) not in KINDS[record.kind]:
         return "request"
+    if record.kind in ("reverse", "amend") and (record.kind == "amend") != bool(event.replaced_by):
+        return "request"
     hold: int | None = getattr(event, "hold", None)
-    if record.kind == "usage" and hold:
+    if record.kind in ("usage", "linked") and hold:
         return "request"
     if event.account != number:
         return "account"
     for name, value in record.body.items():
-        if name in NOT_IN_EVENT:
+        if name in NOT_IN_EVENT or (record.kind == "amend" and name in AMENDED):
             continue
-        found: Any = getattr(event, name, value)
+        said = SAID.get((record.kind, name))
+        found: Any = said(event) if said is not None else getattr(event, name, value)
         if name == "effective_at" and getattr(event, "effective_given", True) == 0:
             found = 0
         if found != value:
@@ -77,6 +148,8 @@ def is_justified(model: ShardModel, record: Record, number: int, standing: Any) 
     """Why a refusal is wrong; "" where it is right. `standing`: what its identity stands for."""
     if record.reason.startswith(("NAME_", "DIRECTORY_", "CONFIGURATION_")):
         return ""
+    if record.reason.startswith("LINKED_"):
+        return _linked(model, record, standing)
     check = REASONS.get(record.reason)
     if check is None:
         return f"nobody expects the reason {record.reason}"
@@ -96,13 +169,29 @@ def _conflict(record: Record, number: int, standing: Any) -> str:
     if same_body(record, standing, number):
         return ""
     # The product stands in the plan, which the event only names.
-    in_plan = record.kind in ("usage", "authorize") and record.at_field in ("product", "quantities")
+    in_plan = record.kind in ("usage", "linked", "authorize") and record.at_field in IN_PLAN
     return "" if in_plan else "no field differs"
+
+
+IN_PLAN: Final = frozenset({"product", "quantities", "attributes"})
+
+
+def _linked(model: ShardModel, record: Record, standing: Any) -> str:
+    """Of a group it is known that it is one; what else failed is for the record that says so."""
+    if record.kind != "linked":
+        return "it is linked with nothing"
+    if record.reason == "LINKED_RECORDED":
+        return "" if standing is not None else "nothing stands under its identity"
+    if record.reason == "LINKED_TOO_OLD":
+        return "" if _at(record) < _now(record) - WINDOW_US else "it is not too old"
+    return "" if record.reason == "LINKED_FAILED" else f"nobody expects {record.reason}"
 
 
 def _closed(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
     if account is not None and account.gaps:
         return True
+    if record.kind == "reopen" and account is not None:
+        return any(each.closed_at for each in model.above(account))
     if record.kind == "create":
         parents = [each for each in model.accounts.values() if each.closed_at]
         return bool(parents)
@@ -123,10 +212,17 @@ def _hold_ended(model: ShardModel, record: Record, account: NaiveAccount | None)
     hold = model.holds.get(record.body["hold"])
     if hold is None or not hold.ended:
         return False
-    return bool(record.kind == "release" or hold.ended != "expired" or hold.late)
+    return bool(record.kind in ("release", "extend") or hold.ended != "expired" or hold.late)
 
 
-def _contradicts(record: Record) -> bool:
+def _contradicts(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
+    if record.kind == "reverse":
+        used = _corrected(model, record)
+        taken = record.body.get("quantities") or (used.left if used is not None else ())
+        if used is None:
+            return False
+        rest = [a - b for a, b in zip(used.left, taken, strict=True)]
+        return None in (own_quantities(used.names, taken), own_quantities(used.names, rest))
     names = record.body.get("quantity_names") or PRODUCTS[record.body["product"]]
     found = dict(zip(names, record.body["quantities"], strict=False))
     return bool(found.get("cached", 0) > found.get("input", 0))
@@ -136,6 +232,29 @@ def _asset_unknown(model: ShardModel, record: Record, account: NaiveAccount | No
     tenant = record.tenant
     applied = model.applied.get(tenant, 0)
     return applied < 2
+
+
+def _other_version(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
+    assert account is not None
+    match record.kind:
+        case "profile":
+            version = account.profile_version
+        case "change":
+            version = model.recurring[record.body["recurring"]].version
+        case "rule":
+            version, _ = account.rules.get(record.body["rule"].asset, (0, None))
+        case _:
+            version = account.version
+    return bool(version != record.body["expected_version"])
+
+
+def _not_empty(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
+    assert account is not None
+    if account.holds and not record.body.get("release_holds"):
+        return True
+    if record.body.get("write_off"):
+        return bool(goes_on(model, account))
+    return bool(still_open(model, account, holds=not record.body.get("release_holds")))
 
 
 REASONS: Final[dict[str, Callable[[ShardModel, Record, NaiveAccount | None], bool]]] = {
@@ -152,19 +271,8 @@ REASONS: Final[dict[str, Callable[[ShardModel, Record, NaiveAccount | None], boo
     "ACCOUNT_NOT_CLOSED": lambda model, record, account: (
         account is not None and not account.closed_at
     ),
-    "VERSION_MISMATCH": lambda model, record, account: (
-        account is not None and account.version != record.body["expected_version"]
-    ),
-    "ACCOUNT_NOT_EMPTY": lambda model, record, account: (
-        account is not None and bool(model.still_open(account))
-    ),
-    "GRANT_UNKNOWN": lambda model, record, account: record.body["grant"] not in model.grants,
-    "GRANT_SETTLED": lambda model, record, account: bool(
-        model.grants[record.body["grant"]].settled
-    ),
-    "GRANT_KEY_TAKEN": lambda model, record, account: (
-        account is not None and any(root == account.root for root, _ in model.external)
-    ),
+    "VERSION_MISMATCH": _other_version,
+    "ACCOUNT_NOT_EMPTY": _not_empty,
     "HOLD_UNKNOWN": lambda model, record, account: (
         record.body["hold"] not in model.holds
         or _now(record) - model.holds[record.body["hold"]].ended_at > WINDOW_US
@@ -178,8 +286,9 @@ REASONS: Final[dict[str, Callable[[ShardModel, Record, NaiveAccount | None], boo
         record.body["expires_at"] <= max(_now(record), _at(record))
     ),
     "QUANTITIES_ALL_ZERO": lambda model, record, account: not any(record.body["quantities"]),
-    "SUBSET_EXCEEDS_PARENT": lambda model, record, account: _contradicts(record),
+    "SUBSET_EXCEEDS_PARENT": _contradicts,
     "IN_FUTURE": lambda model, record, account: _at(record) > _now(record) + 5 * MINUTE_US,
     "TOO_OLD": lambda model, record, account: _at(record) < _now(record) - WINDOW_US,
+    **CREDIT_REASONS,
 }
 """Reason -> whether the model's state gives it."""

@@ -9,17 +9,25 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
 from ledger.client.events import EventOutcome, Outcome
 from ledger.client.retry import Failure, FailureKind
-from ledger.core.commands import AbandonRequest, Command, Names, RecordUsage
+from ledger.core.commands import (
+    AbandonRequest,
+    AmendUsage,
+    Command,
+    LinkedUsage,
+    Names,
+    RecordUsage,
+    ReverseUsage,
+)
 from ledger.core.events import Event, UsageQuarantined, UsageRecorded
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.shapes import Shape
-from ledger.core.state import Account, State
+from ledger.core.state import State
 from ledger.engine.ledger import Ledger, Storage
 from ledger.engine.ticket import NotApplied, OutcomeUnknown, PositionAhead, Replay, Ticket
 from ledger.engine.upkeep import Upkeep
@@ -28,14 +36,24 @@ from ledger.journal.configuration import ConfigurationRefused
 from ledger.journal.directory import Entry, Refused
 from ledger.journal.errors import JournalConflict, JournalError
 from ledger.journal.leases import Identity
-from ledger.simulation.messages import Answer, Call, Mark, Reply, Status, UsageAnswer, UsageCall
+from ledger.simulation.client import SOURCE
+from ledger.simulation.messages import (
+    Answer,
+    Attributes,
+    Call,
+    Mark,
+    Reply,
+    Status,
+    UsageAnswer,
+    UsageCall,
+)
 from ledger.simulation.network import Request
 from ledger.simulation.prices import PRODUCTS, card
 from ledger.simulation.processes import Process
 from ledger.simulation.rules import Rule
+from ledger.simulation.views import view_of
 from ledger.simulation.workload import ENTRIES
 
-SOURCE: Final = "sim"
 _OUTCOMES: Final = {
     Reason.CONFLICT: Outcome.CONFLICT,
     Reason.ACCOUNT_UNKNOWN: Outcome.ACCOUNT_UNKNOWN,
@@ -74,7 +92,7 @@ class SimulatedServer:
         self.ready = asyncio.Event()
         self.last_writers: list[Writer] = []  # those that `stop` found
         self.left: dict[int, State] = {}  # and the states that they left, whole
-        self._shapes: dict[tuple[str, tuple[str, ...]], Shape] = {}
+        self._shapes: dict[tuple[str, tuple[str, ...], Attributes], Shape] = {}
 
     async def start(self) -> None:
         """Open every shard, then serve."""
@@ -142,19 +160,23 @@ class SimulatedServer:
                 return self._check(entry)
             case "abandon":
                 return await self._outcome(call, entry)
-        command = self._command(call, entry)
+        command = await self._command(call, entry)
+        if command is None:
+            return Answer(Status.REFUSED, None, reason="NAME_USAGE_UNKNOWN")
         arrival = self._arrive()
         ticket = await self.ledger.submit(entry, command, deadline_us)
         self._check_arrival(arrival, ticket, {entry.number: entry.root})
         return _answer(ticket, 0)
 
-    def _command(self, call: Call, entry: Entry) -> Command:
+    async def _command(self, call: Call, entry: Entry) -> Command | None:
         """The command whose fields stand in the call, by their names."""
+        if call.kind in ("reverse", "amend"):
+            return await self._correction(call, entry)
         digest = self.ledger.family(entry)
         fields = dict(call.fields)
         if call.kind == "authorize":
-            product = fields.pop("product")
-            fields["shape"] = self._shape(product, PRODUCTS[product])
+            product, attributes = fields.pop("product"), fields.pop("attributes", ())
+            fields["shape"] = self._shape(product, PRODUCTS[product], attributes)
         if "external_key" in fields:
             fields["external_key"] = digest.external(fields["external_key"])
         command = ENTRIES[call.kind].command
@@ -167,10 +189,52 @@ class SimulatedServer:
         )
         return made
 
-    def _shape(self, product: str, names: tuple[str, ...]) -> Shape:
-        place = (product, names)
+    async def _correction(self, call: Call, entry: Entry) -> Command | None:
+        """With the entry to be corrected as the journal has it, as `api.correction_service` does
+        it; None where nothing stands under its identity."""
+        digest, fields = self.ledger.family(entry), call.fields
+        source, identity = fields["original"]
+        key = digest.usage(source, identity) if source else digest.request(identity)
+        [recorded] = await self.ledger.writers[entry.shard].recorded_all([key])
+        if recorded is None:
+            return None
+        key, names = digest.request(call.request_id), Names("", call.request_id)
+        if call.kind == "reverse":
+            return ReverseUsage(
+                key,
+                entry.number,
+                recorded.original,
+                fields.get("quantities", ()),
+                fields.get("as_charged", 0),
+                fields["ended"],
+                fields["texts"],
+                names,
+            )
+        product, usage_id = fields["product"], fields["usage"]
+        usage = RecordUsage(
+            digest.usage(SOURCE, usage_id),
+            entry.number,
+            self._shape(product, PRODUCTS[product]),
+            fields["quantities"],
+            fields["effective_at"],
+            Names(SOURCE, usage_id),
+        )
+        body = digest.pairs((("body", repr((product, usage.quantities, usage.effective_at))),))
+        return AmendUsage(
+            key,
+            entry.number,
+            recorded.original,
+            usage,
+            body,
+            fields["ended"],
+            fields["texts"],
+            names,
+        )
+
+    def _shape(self, product: str, names: tuple[str, ...], attributes: Attributes = ()) -> Shape:
+        place = (product, names, attributes)
         if place not in self._shapes:
-            self._shapes[place] = Shape(product, (), names)
+            self._shapes[place] = Shape(product, attributes, names)
         return self._shapes[place]
 
     async def _create(self, call: Call) -> Answer:
@@ -237,7 +301,8 @@ class SimulatedServer:
         outcomes: list[EventOutcome | None] = [None] * len(call.items)
         lanes: dict[int, tuple[list[int], list[Command]]] = {}
         entries: dict[str, Entry | None] = {}
-        for place, (event_id, account, product, names, quantities, at) in enumerate(call.items):
+        for place, item in enumerate(call.items):
+            event_id, account, product, names, quantities, at, attributes = item
             if account not in entries:
                 entries[account] = await self.ledger.resolve(call.tenant, account, at)
             entry = entries[account]
@@ -246,20 +311,27 @@ class SimulatedServer:
                 continue
             places, commands = lanes.setdefault(entry.shard, ([], []))
             places.append(place)
-            commands.append(
-                RecordUsage(
-                    self.ledger.family(entry).usage(SOURCE, event_id),
-                    entry.number,
-                    self._shape(product, names),
-                    quantities,
-                    at,
-                    Names(SOURCE, event_id),
-                )
+            figures = (
+                self.ledger.family(entry).usage(SOURCE, event_id),
+                entry.number,
+                self._shape(product, names, attributes),
+                quantities,
+                at,
+                Names(SOURCE, event_id),
             )
+            if call.linked:
+                follow = len(call.items) - 1 - place
+                commands.append(LinkedUsage(*figures, follow=follow))
+            else:
+                commands.append(RecordUsage(*figures))
+        if call.linked and any(outcomes):  # nothing of a group that names an unknown account
+            unknown = EventOutcome(Outcome.ACCOUNT_UNKNOWN, reason="NAME_UNKNOWN")
+            return UsageAnswer((unknown,) * len(call.items))
         submitted: list[tuple[int, list[int], Ticket | NotApplied]] = []
         for shard, (places, commands) in lanes.items():
-            for start in range(0, len(commands), self._part):
-                part = slice(start, start + self._part)
+            size = len(commands) if call.linked else self._part
+            for start in range(0, len(commands), size):
+                part = slice(start, start + size)
                 ticket = _accept(self.ledger.writers[shard], commands[part], deadline_us)
                 submitted.append((self._arrive(), places[part], ticket))
         waiting = [_answered(ticket) for _, _, ticket in submitted]
@@ -366,30 +438,6 @@ def _replayed(recorded: Replay, shard: int, position: int) -> Answer:
 
 
 def _recorded(event: Event, mark: Mark, replayed: bool) -> Answer:
-    number = getattr(event, "hold", 0) or getattr(event, "grant", 0)
+    numbers = [getattr(event, name, 0) for name in ("hold", "recurring", "commitment", "grant")]
+    number = next((number for number in numbers if number), 0)
     return Answer(Status.RECORDED, mark, replayed, number=number, view=event)
-
-
-def view_of(state: State, number: int) -> dict[str, Any] | None:
-    """All that is to be known of an account, in plain values; None where it is not open."""
-    account = state.accounts.get(number)
-    return None if account is None else _view(account)
-
-
-def _view(account: Account) -> dict[str, Any]:
-    return {
-        "version": account.version,
-        "closed": bool(account.closed_at),
-        "grants": {
-            grant.number: (grant.book.available, grant.book.debits_pending, grant.settled)
-            for grant in account.grants
-        },
-        "holds": {hold.number: hold.amount for hold in account.holds.values()},
-        "advance": {
-            asset: (book.owed, book.debits_pending) for asset, book in account.advance.items()
-        },
-        "overage": {
-            asset: (book.owed, book.debits_pending) for asset, book in account.overage.items()
-        },
-        "suspended": account.suspended,
-    }

@@ -27,7 +27,8 @@ def main() -> None:
 
 
 def _run_mutant(name: str, seeds: int) -> None:
-    from ledger.simulation.mutants import MUTANTS, SEEDS
+    from ledger.simulation.mutant_seeds import SEEDS
+    from ledger.simulation.mutants import MUTANTS
     from ledger.simulation.mutation import install
 
     [mutant] = [each for each in MUTANTS if each.name == name]

@@ -36,12 +36,14 @@ from ledger.simulation.checks import (
     Landed,
     ask_everything,
     check_client_order,
+    check_linked,
     check_order,
     check_published,
     check_records,
 )
 from ledger.simulation.client import Shared, SimulatedClient, by_client
 from ledger.simulation.database import Database, DiskFaults, SimulatedStorage
+from ledger.simulation.draws import CHILDREN, PARENTS, ROOTS, TENANTS
 from ledger.simulation.limits import limited
 from ledger.simulation.loop import NOBODY, US_A_SECOND, LoopHung, SimulatedLoop
 from ledger.simulation.messages import (
@@ -62,7 +64,6 @@ from ledger.simulation.rules import Rule, Violation
 from ledger.simulation.scenario import SECOND, SHARDS, Fault, FaultKind, NetworkFaults, Scenario
 from ledger.simulation.server import SimulatedServer
 from ledger.simulation.spoilt import Spoilt
-from ledger.simulation.workload import CHILDREN, PARENTS, ROOTS, TENANTS
 
 PARTS: Final = {False: 1_000, True: 2}  # events of a call that are submitted at once
 LISTS: Final = 20
@@ -590,6 +591,8 @@ class World:
         several = any(fault.kind in STALE for fault in self.scenario.faults)
         stale = several and (not self.scenario.leases or self.time.leapt_us > 0)
         check_order(judge, records, stale)
+        check_linked(judge, records)
+        final.check_verified(judge)
         final.check_states(judge, self.alive[-1])
         if self.scenario.projector:
             final.check_projections(judge, self.projections)

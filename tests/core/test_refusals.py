@@ -542,6 +542,7 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
         (lambda core: rolling(core, Rollover(1, 2, cap=-2)), "rollover.cap"),
         (lambda core: rolling(core, Rollover(1, 2, lifetime=-1)), "rollover.lifetime_us"),
         (lambda core: rolling(core, Rollover(1, 2, again=True)), "rollover.again"),
+        (lambda core: rolling(core, Rollover(1, 2, -1, HOUR_US - 1, True)), "rollover.lifetime_us"),
     ],
     Reason.ZONE_UNKNOWN: [
         (lambda core: starting(zone="Mars/Olympus"), "terms.zone"),

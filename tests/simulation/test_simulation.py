@@ -12,21 +12,23 @@ from typing import Any, get_args
 import pytest
 
 from ledger.core import commands, events
+from ledger.core.decide import _DECIDERS
 from ledger.engine import recovery
 from ledger.simulation import mutation
 from ledger.simulation.batches import run_mutants, run_seeds
 from ledger.simulation.model import HANDLERS
+from ledger.simulation.mutant_seeds import SEEDS as KNOWN_SEEDS
 from ledger.simulation.mutants import MUTANTS
-from ledger.simulation.mutants import SEEDS as KNOWN_SEEDS
 from ledger.simulation.mutation import Mutant, MutantStale, mutated, source_of
 from ledger.simulation.rules import Rule
 from ledger.simulation.scenario import SELDOM, SHARDS, FaultKind, calm, draw, hash_seed_of
 from ledger.simulation.shrink import Shrinker, told
 from ledger.simulation.spoilt import Spoilt
-from ledger.simulation.workload import ENTRIES, NOT_DRAWN
+from ledger.simulation.workload import ENTRIES
 from ledger.simulation.world import run
 
 SEEDS = 300
+DRAWN_WITHIN = 40
 JOBS = 2
 
 
@@ -104,9 +106,28 @@ def test_a_failing_history_is_shrunk_and_told(monkeypatch: pytest.MonkeyPatch) -
 def test_every_command_is_in_the_workload_and_every_event_in_the_model() -> None:
     """A new command needs an entry in workload.ENTRIES, a new event a method of the model."""
     drawn = {entry.command for entry in ENTRIES.values()} - {None}
-    assert drawn | NOT_DRAWN == set(get_args(commands.Command))
-    assert not drawn & NOT_DRAWN
+    assert drawn == set(get_args(commands.Command)) == set(_DECIDERS)
     assert set(HANDLERS) == set(get_args(events.Event))
+
+
+def test_every_command_is_drawn_within_the_first_worlds() -> None:
+    """Worlds draw the whole credit model: no command of the core is left to luck."""
+    drawn = {
+        ENTRIES[operation.kind].command
+        for scenario in map(draw, range(DRAWN_WITHIN))
+        for operation in scenario.operations
+    }
+    assert set(_DECIDERS) - drawn == set()
+
+
+def test_worlds_of_plain_usage_alone_are_left() -> None:
+    """What only much of plain usage shows has worlds of its own."""
+    plain = [
+        scenario
+        for scenario in map(draw, range(200))
+        if not any(ENTRIES[operation.kind].topic for operation in scenario.operations)
+    ]
+    assert 60 <= len(plain) <= 120
 
 
 def test_mutants_have_names_of_their_own_and_apply() -> None:

@@ -1,0 +1,135 @@
+"""The naive ledger of one shard: reads the journal entry by entry and judges each one.
+
+Plain dicts, nothing incremental but what the rules say is kept. It uses the event classes as data
+and none of the core's code. Raises Violation where an entry contradicts a rule. Read in this order:
+
+    shard        what is known, expectations, books, what must come next
+    accounts     openings, configuration, policies, standing, closing
+    grants       issued, repaying, voided, rolled over, expired
+    holds        authorised, denied, extended, settled
+    usage        priced and drawn; captures, charges of expired holds
+    money        payments, refunds, chargebacks, bills
+    corrections  usage given back, adjustments by hand
+    recurring, commitments, top_ups     what issues grants by itself
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, Final
+
+from ledger.core import events as e
+from ledger.simulation.model import (
+    accounts,
+    commitments,
+    corrections,
+    grants,
+    holds,
+    money,
+    recurring,
+    top_ups,
+    usage,
+)
+from ledger.simulation.model.shard import WINDOW_US, Shard
+from ledger.simulation.rules import Rule
+
+__all__ = ["HANDLERS", "WINDOW_US", "ShardModel"]
+
+_OPENINGS: Final = (e.BookOpened, e.PlanDeclared)
+
+
+class ShardModel(Shard):
+    """One shard: `begin` a batch, `take` its entries, `end` it."""
+
+    def begin(self, batch_seq: int, recorded_at: int, requests: Iterable[bytes] = ()) -> None:
+        """The next batch; `requests` are the keys of entries that somebody asked for by name."""
+        self.requests = set(requests)
+        self.batch_seq = batch_seq
+        self.recorded_at = recorded_at
+        self.plans = {}
+        self.index = 0
+        self.asked = {}
+
+    def take(self, event: Any) -> None:
+        """Judge and apply the next entry."""
+        handler = HANDLERS.get(type(event))
+        if handler is None:
+            self.fail(Rule.EVENT_KNOWN, f"{type(event).__name__} is not in the model")
+        if self.due and not isinstance(event, _OPENINGS):
+            _, judge = self.due.pop(0)
+            judge(event)
+        else:
+            handler(self, event)
+        self.index += 1
+        self.position += 1
+
+    def end(self) -> None:
+        """The batch is over: nothing may be owed to it, nothing unexplained."""
+        if self.due:
+            self.fail(Rule.HOLD_SETTLED_ONCE, f"the batch ends before {self.due[0][0]}")
+        if self.ahead:
+            self.fail(Rule.GRANT_FIGURES, f"nothing explains {self.ahead}")
+        top_ups.nothing_wanted(self)
+        self.check_balance()
+
+
+HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
+    e.WriterOpened: accounts.writer_opened,
+    e.ConfigurationApplied: accounts.configuration_applied,
+    e.BookOpened: accounts.book_opened,
+    e.AccountCreated: accounts.created,
+    e.AccountPolicyUpdated: accounts.policy_updated,
+    e.AccountClosed: accounts.closed,
+    e.AccountClosedOut: accounts.closed_out,
+    e.AccountReopened: accounts.reopened,
+    e.AccountFrozen: accounts.frozen,
+    e.AccountUnfrozen: accounts.unfrozen,
+    e.AccountProfileUpdated: accounts.profile_updated,
+    e.GrantIssued: grants.issued,
+    e.GrantStarted: grants.started,
+    e.GrantRolledOver: grants.rolled_over,
+    e.GrantReleased: money.confirmed,
+    e.GrantCancelled: grants.cancelled,
+    e.GrantRefunded: money.refunded,
+    e.GrantChargedBack: money.charged_back,
+    e.AccountBilled: money.billed,
+    e.PaymentRecorded: money.receivable_paid,
+    e.CreditNoteIssued: money.credited,
+    e.ReceivableWrittenOff: money.written_off,
+    e.GrantVoided: grants.voided,
+    e.GrantExpired: grants.expired,
+    e.GrantReduced: grants.reduced,
+    e.GrantRestored: grants.restored,
+    e.PlanDeclared: accounts.plan_declared,
+    e.UsageRecorded: usage.recorded,
+    e.UsageCaptured: usage.recorded,
+    e.HoldCharged: usage.charged,
+    e.UsageQuarantined: usage.quarantined,
+    e.LimitExceeded: usage.unexpected,
+    e.AdjustmentNoted: usage.unexpected,
+    e.UsageReversed: corrections.reversed_,
+    e.BalanceAdjusted: corrections.adjusted,
+    e.HoldAuthorized: holds.authorized,
+    e.AuthorizeDenied: holds.denied,
+    e.HoldExtended: holds.extended,
+    e.HoldReleased: holds.released,
+    e.HoldExpired: holds.expired,
+    e.RequestAbandoned: accounts.abandoned,
+    e.RecurringStarted: recurring.started,
+    e.RecurringIssued: recurring.issued,
+    e.RecurringChanged: recurring.changed,
+    e.RecurringPaused: recurring.paused,
+    e.RecurringResumed: recurring.resumed,
+    e.RecurringEnded: recurring.ended,
+    e.CommitmentCreated: commitments.created,
+    e.SegmentAdded: commitments.segment_added,
+    e.CommitmentEnded: commitments.ended,
+    e.InvoiceDue: commitments.invoice_due,
+    e.TopUpRuleSet: top_ups.rule_set,
+    e.TopUpRuleRemoved: top_ups.rule_removed,
+    e.TopUpRequested: top_ups.requested,
+    e.TopUpConfirmed: top_ups.confirmed,
+    e.TopUpDeclined: top_ups.declined,
+    e.TopUpExpired: top_ups.expired,
+}
+"""One function an event; a test asserts that every event has one."""

@@ -1,0 +1,252 @@
+"""Openings, configuration, books and accounts: their policies, their standing, how they close."""
+
+from __future__ import annotations
+
+from ledger.core import events as e
+from ledger.core.events import BookKind, WriteOffKind
+from ledger.journal.configuration import ConfigurationKind
+from ledger.simulation import naive
+from ledger.simulation.model.holds import end_hold, open_hold
+from ledger.simulation.model.shard import NaiveBook, Shard
+from ledger.simulation.naive import Version
+from ledger.simulation.naive_holdings import EXPIRED, NaiveAccount
+from ledger.simulation.rules import Rule
+
+
+def writer_opened(m: Shard, event: e.WriterOpened) -> None:
+    """Epochs count the openings."""
+    m.expect(Rule.CHAIN, "epoch", m.epoch + 1, event.epoch)
+    m.expect(Rule.CHAIN, "last batch", m.batch_seq - 1, event.last_batch_seq)
+    m.epoch = event.epoch
+
+
+def configuration_applied(m: Shard, event: e.ConfigurationApplied) -> None:
+    """In order, as it was published."""
+    before = m.applied.get(event.tenant, 0)
+    m.expect(Rule.CONFIGURATION_IN_ORDER, "version", before + 1, event.version)
+    m.applied[event.tenant] = event.version
+    entry = m.published(event.tenant, event.version)
+    if entry is None or entry.content_hash != event.content_hash:
+        m.fail(Rule.CONFIGURATION_IN_ORDER, f"{event} was never published")
+    if entry.kind == ConfigurationKind.ASSET:
+        if event.version == 2:
+            m.money.add(event.tenant << 32 | event.version)
+        return
+    prices = naive.prices_of(entry.content_hash)
+    assert prices is not None, "the world published a card that it does not know"
+    asset = event.tenant << 32 | (1 if entry.name == "default" else 2)
+    m.versions.setdefault(event.tenant, []).append(
+        Version(
+            event.version,
+            entry.name,
+            prices,
+            entry.published_at_us,
+            entry.effective_from_us,
+            asset,
+        )
+    )
+
+
+def book_opened(m: Shard, event: e.BookOpened) -> None:
+    """Books are numbered as they open, and each opens once."""
+    m.expect(Rule.BALANCED, "book number", len(m.books) + 1, event.book)
+    m.open_book(
+        event.book, NaiveBook(event.kind, event.tenant, event.asset, event.owner, event.name)
+    )
+
+
+def plan_declared(m: Shard, event: e.PlanDeclared) -> None:
+    """Entries after it name it by its index."""
+    m.plans[m.index] = event
+
+
+def created(m: Shard, event: e.AccountCreated) -> None:
+    """Once, below one that is open."""
+    rule = Rule.POLICY_VERSIONS
+    if event.account in m.accounts:
+        m.fail(rule, f"account {event.account} is created twice")
+    if event.parent:
+        parent = m.accounts.get(event.parent)
+        if parent is None or parent.closed_at or parent.root != event.root:
+            m.fail(rule, f"account {event.account} below {parent}")
+    m.accounts[event.account] = NaiveAccount(
+        event.account, event.tenant, event.parent, event.root, event.policy
+    )
+
+
+def policy_updated(m: Shard, event: e.AccountPolicyUpdated) -> None:
+    """Versions follow each other."""
+    account = m.deciding(event.account)
+    m.expect(Rule.POLICY_VERSIONS, "version", account.version + 1, event.version)
+    if event.expected_version:
+        m.expect(Rule.POLICY_VERSIONS, "expected", account.version, event.expected_version)
+    m.expect(Rule.CLOSED_TAKES_NOTHING, "policy of a closed account", 0, account.closed_at)
+    account.policy, account.version = event.policy, event.version
+
+
+def profile_updated(m: Shard, event: e.AccountProfileUpdated) -> None:
+    """The same of display name and metadata, also of a closed account."""
+    account = m.deciding(event.account)
+    version = account.profile_version
+    m.expect(Rule.POLICY_VERSIONS, "version of the metadata", version + 1, event.version)
+    if event.expected_version:
+        m.expect(Rule.POLICY_VERSIONS, "expected", version, event.expected_version)
+    account.profile_version = event.version
+
+
+def closed(m: Shard, event: e.AccountClosed) -> None:
+    """At zero."""
+    _close(m, m.deciding(event.account), event.closed_at)
+
+
+def closed_out(m: Shard, event: e.AccountClosedOut) -> None:
+    """Holds are given back, then every book that stands for the account is brought to zero."""
+    account = m.deciding(event.account)
+    rule = Rule.POLICY_VERSIONS
+    held = tuple(sorted(account.holds))
+    m.expect(rule, "holds given back", held if event.release_holds else (), event.holds)
+    if not event.write_off:
+        m.expect(rule, "written off", (), event.write_offs)
+    ended = [grant.number for grant in account.grants if grant.settled]
+    for number in event.holds:
+        end_hold(m, open_hold(m, number, account.number), "released", [])
+    for each in event.write_offs:
+        _write_off(m, account, each)
+    _close(m, account, event.closed_at, ended)
+
+
+def _write_off(m: Shard, account: NaiveAccount, each: e.WriteOff) -> None:
+    """One transfer of a closing (rules B3, B4, F4)."""
+    rule = Rule.POLICY_VERSIONS
+    debit, credit = m.books[each.debit], m.books[each.credit]
+    m.transfer(each.debit, each.credit, each.amount)
+    owner, tenant = account.number, account.tenant
+    if each.kind in (WriteOffKind.GRANT, WriteOffKind.BREAKAGE):
+        grant = m.grants[each.grant]
+        m.expect(rule, "owner of the grant", owner, grant.account)
+        if each.kind == WriteOffKind.GRANT:
+            m.expect(rule, f"rest of grant {grant.number}", grant.left, each.amount)
+            m.expect(rule, f"end of grant {grant.number}", 0, grant.settled)
+            m.expect(rule, "house", (grant.book, BookKind.FORFEITED), (each.debit, credit.kind))
+            grant.settled = EXPIRED
+            grant.unused += each.amount
+            return
+        rest = grant.price - grant.unpaid - grant.returned - grant.recognised
+        m.expect(rule, f"money of grant {grant.number}", rest, each.amount)
+        m.expect(rule, "house", (grant.deferred, BookKind.BREAKAGE), (each.debit, credit.kind))
+        grant.returned += each.amount
+        return
+    account.written_off = m.locator
+    kinds = {
+        WriteOffKind.ADVANCE: (BookKind.ADVANCE, BookKind.PROMOTION),
+        WriteOffKind.OVERAGE: (BookKind.OVERAGE, BookKind.SETTLED),
+        WriteOffKind.UNBILLED: (BookKind.UNBILLED, BookKind.BAD_DEBT),
+        WriteOffKind.RECEIVABLE: (BookKind.RECEIVABLE, BookKind.BAD_DEBT),
+        WriteOffKind.COMMITMENT: (BookKind.COMMITMENT, BookKind.SETTLED),
+    }[each.kind]
+    own, house = (credit, debit) if credit.kind == kinds[0] else (debit, credit)
+    m.expect(rule, "kinds of the write-off", kinds, (own.kind, house.kind))
+    m.expect(rule, f"left of {own}", 0, own.owed)
+    m.expect(rule, "tenant", tenant, own.tenant)
+    of = m.grants[own.owner].account if own.kind == BookKind.COMMITMENT else own.owner
+    m.expect(rule, "owner of the write-off", owner, of)
+    if each.kind == WriteOffKind.ADVANCE:
+        account.advance[each.asset][0] -= each.amount
+        account.owing.pop(each.asset, None)
+        account.since.pop(each.asset, None)
+        account.run[each.asset] = m.locator
+    elif each.kind == WriteOffKind.OVERAGE:
+        account.overage[each.asset][0] -= each.amount
+
+
+def _close(m: Shard, account: NaiveAccount, closed_at: int, ended: list[int] | None = None) -> None:
+    m.expect(Rule.POLICY_VERSIONS, "closed at", m.recorded_at, closed_at)
+    left = still_open(m, account, ended or [])
+    if left or account.closed_at:
+        m.fail(Rule.POLICY_VERSIONS, f"account {account.number} closes with {left}")
+    account.closed_at = closed_at
+
+
+def still_open(
+    m: Shard,
+    account: NaiveAccount,
+    ended: list[int] | tuple[int, ...] = (),
+    *,
+    holds: bool = True,
+) -> str:
+    """Why an account cannot be closed at zero; "" where it can. What a hold gives back to a grant
+    that had `ended` follows its rest; without `holds`, they are given back first."""
+    if account.holds and holds:
+        return "holds"
+    if any(grant.left and grant.number not in ended for grant in account.grants):
+        return "credits"
+    for book in m.books.values():
+        owner = book.owner
+        if book.kind in (BookKind.DEFERRED, BookKind.COMMITMENT):
+            grant = m.grants.get(owner)
+            if grant is None or (book.kind == BookKind.DEFERRED and grant.settled):
+                continue
+            owner = grant.account
+        elif book.kind not in _OWED:
+            continue
+        if owner == account.number and book.owed:
+            return f"{book.owed} in a book of kind {book.kind}"
+    return goes_on(m, account)
+
+
+_OWED = (BookKind.ADVANCE, BookKind.OVERAGE, BookKind.UNBILLED, BookKind.RECEIVABLE)
+
+
+def goes_on(m: Shard, account: NaiveAccount) -> str:
+    """What keeps an account open that nothing writes off."""
+    now = m.recorded_at
+    if any(grant.pending for grant in account.grants):
+        return "payments that are awaited"
+    if any(each.ends_at > now for each in account.recurring):
+        return "recurring grants"
+    for commitment in account.commitments:
+        last = max(m.grants[number].over for number in commitment.grants)
+        if not commitment.ended_at and (last > now or commitment.invoices):
+            return "commitments"
+    if any(a.parent == account.number and not a.closed_at for a in m.accounts.values()):
+        return "children"
+    return ""
+
+
+def reopened(m: Shard, event: e.AccountReopened) -> None:
+    """What it was closed for stays refused."""
+    account = m.deciding(event.account)
+    parent = m.accounts.get(account.parent)
+    if not account.closed_at or (parent is not None and parent.closed_at):
+        m.fail(Rule.POLICY_VERSIONS, f"account {account.number} is reopened: {account}, {parent}")
+    account.gaps.append((account.closed_at, m.recorded_at))
+    account.closed_at = 0
+
+
+def frozen(m: Shard, event: e.AccountFrozen) -> None:
+    """Once; without a key it follows from a chargeback (rule F3), which waits for it."""
+    if not event.key:
+        m.fail(Rule.CLOSED_TAKES_NOTHING, f"nobody asked for {event}")
+    account = m.deciding(event.account)
+    freeze(m, account, event)
+
+
+def freeze(m: Shard, account: NaiveAccount, event: e.AccountFrozen) -> None:
+    """Whoever caused it."""
+    m.expect(Rule.CLOSED_TAKES_NOTHING, "account that is frozen", account.number, event.account)
+    before = (account.frozen_at, account.closed_at)
+    m.expect(Rule.CLOSED_TAKES_NOTHING, "frozen or closed before", (0, 0), before)
+    account.frozen_at = m.recorded_at
+
+
+def unfrozen(m: Shard, event: e.AccountUnfrozen) -> None:
+    """Of the account itself."""
+    account = m.deciding(event.account)
+    if not account.frozen_at or account.closed_at:
+        m.fail(Rule.CLOSED_TAKES_NOTHING, f"account {account.number} is not frozen")
+    account.frozen_at = 0
+
+
+def abandoned(m: Shard, event: e.RequestAbandoned) -> None:
+    """A tombstone, whatever the account is like."""
+    m.deciding(event.account)

@@ -1,0 +1,190 @@
+"""Holds: authorised or denied, extended, released, expired; each settles once (H1 to H3)."""
+
+from __future__ import annotations
+
+from ledger.core import events as e
+from ledger.core.events import HoldExpiry
+from ledger.simulation import naive
+from ledger.simulation.model.grants import follow_up
+from ledger.simulation.model.shard import Shard
+from ledger.simulation.naive_holdings import (
+    DAY_US,
+    MINUTE_US,
+    NaiveAccount,
+    NaiveHold,
+    Piece,
+    Use,
+)
+from ledger.simulation.rules import Rule
+
+
+def priced(
+    m: Shard, account: NaiveAccount, plan: e.PlanDeclared, quantities: tuple[int, ...], at: int
+) -> tuple[naive.Priced, Use]:
+    """The naive price, which the plan must name."""
+    version = naive.version_for(m.versions_of(account), plan.product, plan.quantity_names, at)
+    period = m.period(account, at)
+    found = naive.price(account, version, plan.product, plan.quantity_names, quantities, period)
+    if found.broken:
+        m.fail(Rule.CHARGE, f"{quantities} contradict each other and are recorded")
+    named = (plan.rate_card, plan.card_version, plan.asset)
+    expected = (m.card_of(account), found.version, found.asset)
+    m.expect(Rule.CHARGE, "card, version and asset", expected, named)
+    return found, m.use(account.tenant, found.version, plan.product, plan.attributes)
+
+
+def authorized(m: Shard, event: e.HoldAuthorized) -> None:
+    """What is there is reserved, exactly."""
+    account = m.deciding(event.account)
+    plan = m.plans[event.plan]
+    m.expect(Rule.CLOSED_TAKES_NOTHING, "hold of a closed account", 0, account.closed_at)
+    m.expect(Rule.CLOSED_TAKES_NOTHING, "hold if frozen", False, m.frozen(account))
+    m.expect(Rule.POLICY_VERSIONS, "by policy", account.version, event.policy_version)
+    m.expect(Rule.WINDOW, "authorised at", m.recorded_at, event.effective_at)
+    lifetime = event.lifetime or 15 * MINUTE_US
+    m.expect(Rule.EXPIRED_IN_TIME, "expiry", m.recorded_at + lifetime, event.expires_at)
+    if len(account.holds) >= account.policy.holds_open_max:
+        m.fail(Rule.NO_OVERSPEND, f"one hold more than {account.policy.holds_open_max}")
+    price, use = priced(m, account, plan, event.quantities, m.recorded_at)
+    version = m.version(account.tenant, price.version)
+    charged = version is not None and plan.product in version.prices.charged
+    batch = version is not None and plan.product in version.prices.batch
+    month = naive.month_of(m.recorded_at)
+    terms = (
+        35 * DAY_US if batch else DAY_US,
+        HoldExpiry.CHARGE if charged else HoldExpiry.RELEASE,
+        month,
+    )
+    found = (event.lifetime_max, event.expiry, event.period)
+    m.expect(Rule.EXPIRED_IN_TIME, "terms of the hold", terms, found)
+    if lifetime > event.lifetime_max:
+        m.fail(Rule.EXPIRED_IN_TIME, f"a lifetime of {lifetime}, {event.lifetime_max} at most")
+    m.expect(Rule.CHARGE, "charges", price.charges, event.charges)
+    payers = m.payers(account)
+    expected, missing, _ = payers.waterfall(
+        price.asset, use, price.total, m.recorded_at, month, price.asset in m.money, False
+    )
+    if missing or -1 in price.charges or (price.total and payers.grace_ended(price.asset)):
+        m.fail(Rule.NO_OVERSPEND, f"hold {event.hold} of {price}, {missing} missing")
+    m.expect(Rule.WATERFALL, "slices", expected, m.pieces(event.slices))
+    m.expect(Rule.HOLD_SETTLED_ONCE, "number", len(m.holds) + 1, event.hold)
+    hold = NaiveHold(
+        event.hold,
+        account.number,
+        use,
+        price.asset,
+        expected,
+        m.recorded_at,
+        event.expires_at,
+        [(piece.book, event.used_book) for piece in event.slices],
+        event.lifetime_max,
+        event.period,
+        price.version,
+        dict(zip(plan.quantity_names, event.quantities, strict=True)) if charged else {},
+    )
+    m.holds[hold.number] = account.holds[hold.number] = hold
+    reserve(m, account, hold, 1)
+    for piece in event.slices:
+        m.books[piece.book].debits_pending += piece.amount
+        m.books[event.used_book].credits_pending += piece.amount
+
+
+def denied(m: Shard, event: e.AuthorizeDenied) -> None:
+    """A denial names what was really missing (rules B8, D4, H6)."""
+    rule = Rule.DENIAL_JUSTIFIED
+    account = m.deciding(event.account)
+    plan = m.plans[event.plan]
+    m.expect(Rule.POLICY_VERSIONS, "by policy", account.version, event.policy_version)
+    m.expect(Rule.CLOSED_TAKES_NOTHING, "closed or frozen", (0, False),
+             (account.closed_at, m.frozen(account)))  # fmt: skip
+    price, use = priced(m, account, plan, event.quantities, m.recorded_at)
+    m.expect(Rule.CHARGE, "charge", price.total, event.charge)
+    payers = m.payers(account)
+    _, missing, _ = payers.waterfall(
+        price.asset, use, price.total, m.recorded_at, naive.month_of(m.recorded_at),
+        price.asset in m.money, False,
+    )  # fmt: skip
+    left = payers.available(price.asset, use, m.recorded_at)
+    m.expect(rule, "available", left, event.available)
+    if -1 in price.charges:
+        m.expect(rule, "reason", "UNPRICED", event.reason)
+    elif price.total and payers.grace_ended(price.asset):
+        m.expect(rule, "reason", "GRACE_ENDED", event.reason)
+    elif missing:
+        m.expect(rule, "reason", "INSUFFICIENT_CREDITS", event.reason)
+    else:
+        m.fail(rule, f"denied {event.charge} with {left} there")
+
+
+def extended(m: Shard, event: e.HoldExtended) -> None:
+    """Never beyond the longest lifetime from the authorisation."""
+    account = m.deciding(event.account)
+    hold = open_hold(m, event.hold, account.number)
+    expires_at = m.recorded_at + (event.lifetime or 15 * MINUTE_US)
+    m.expect(Rule.EXPIRED_IN_TIME, "expiry", expires_at, event.expires_at)
+    if expires_at > hold.authorized_at + hold.lifetime_max:
+        m.fail(Rule.EXPIRED_IN_TIME, f"hold {hold.number} lives until {expires_at}")
+    hold.expires_at = expires_at
+
+
+def released(m: Shard, event: e.HoldReleased) -> None:
+    """Asked for."""
+    account = m.deciding(event.account)
+    end_hold(m, open_hold(m, event.hold, account.number), "released", [])
+
+
+def expired(m: Shard, event: e.HoldExpired) -> None:
+    """By the clock, and where nothing is to be charged (rule H2)."""
+    hold = due_hold(m, event.hold, event.account)
+    if any(hold.estimate.values()):
+        m.fail(Rule.EXPIRED_IN_TIME, f"hold {hold.number} expires without its charge")
+    end_hold(m, hold, "expired", [])
+
+
+def due_hold(m: Shard, number: int, account: int) -> NaiveHold:
+    """An open hold whose time has come."""
+    hold = open_hold(m, number, account)
+    if m.recorded_at < hold.expires_at:
+        m.fail(Rule.EXPIRED_IN_TIME, f"hold {hold.number} expires before its time")
+    m.touch(m.accounts[account])
+    return hold
+
+
+def open_hold(m: Shard, number: int, account: int) -> NaiveHold:
+    """An open hold of the account."""
+    hold = m.holds.get(number)
+    if hold is None or hold.ended or hold.account != account:
+        m.fail(Rule.HOLD_SETTLED_ONCE, f"hold {number} ends again: {hold}")
+    return hold
+
+
+def end_hold(m: Shard, hold: NaiveHold, ended: str, first: list[Piece]) -> None:
+    """Give everything back; what belongs to an ended grant must follow at once (rule D6). `first`
+    is what the hold itself paid of a capture."""
+    account = m.accounts[hold.account]
+    hold.ended, hold.ended_at = ended, m.recorded_at
+    del account.holds[hold.number]
+    reserve(m, account, hold, -1)
+    used = {(piece.pot, piece.place): piece.amount for piece in first}
+    for piece, (debit, credit) in zip(hold.pieces, hold.books, strict=True):
+        m.books[debit].debits_pending -= piece.amount
+        m.books[credit].credits_pending -= piece.amount
+        kind, number = piece.place
+        back = piece.amount - used.get((piece.pot, piece.place), 0)
+        if kind == "grant" and back:
+            follow_up(m, m.grants[number], back)
+
+
+def reserve(m: Shard, account: NaiveAccount, hold: NaiveHold, sign: int) -> None:
+    """Count what a hold reserves, or count it no more."""
+    for piece in hold.pieces:
+        kind, number = piece.place
+        amount = sign * piece.amount
+        if kind == "grant":
+            m.grants[number].held += amount
+        elif kind == "advance":
+            m.accounts[number].advance.setdefault(hold.asset, [0, 0])[1] += amount
+        elif kind == "overage":
+            m.accounts[number].overage.setdefault(hold.asset, [0, 0])[1] += amount
+            pending = account.overage_pending
+            pending[hold.asset] = pending.get(hold.asset, 0) + amount

@@ -1,0 +1,279 @@
+"""Deliberate faults of grants, accounts, payments, corrections and schedules.
+
+A part of the list in `mutants`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ledger.simulation.mutation import Mutant
+
+_DRAWDOWN: Final = "ledger.core.drawdown"
+_EVOLVE: Final = "ledger.core.evolve"
+_GRANTS: Final = "ledger.core.grants"
+_ACCOUNTS: Final = "ledger.core.accounts"
+_PAYMENTS: Final = "ledger.core.payments"
+_CORRECTIONS: Final = "ledger.core.corrections"
+
+GRANTS: Final = (
+    Mutant(
+        "void leaves the units",
+        _GRANTS,
+        "decide_void",
+        "grant.book.available",
+        "0",
+        "rule B3",
+    ),
+    Mutant(
+        "void takes what is held",
+        _GRANTS,
+        "decide_void",
+        "grant.book.available",
+        "grant.book.credits_posted - grant.book.debits_posted",
+        "rule D6",
+    ),
+    Mutant(
+        "what a hold returns to a voided grant stays there",
+        _GRANTS,
+        "follow_up",
+        "if amount == 0:",
+        "if True:",
+        "rule D6",
+    ),
+    Mutant(
+        "advance not repaid",
+        _GRANTS,
+        "issue",
+        "if effective_at <= now and not command.pending:",
+        "if False:",
+        "rule B3",
+    ),
+    Mutant(
+        "advance repaid by a gift",
+        _GRANTS,
+        "_backfills",
+        "kind == GrantKind.PROMOTIONAL and not account.policy.promotional_backfills",
+        "False",
+        "rule H6",
+    ),
+    Mutant(
+        "newest debt repaid first",
+        "ledger.core.holdings",
+        "Debt.parts",
+        "in self.owed.items()]",
+        "in reversed(self.owed.items())]",
+        "rule H6",
+    ),
+    Mutant(
+        "refund above its share",
+        "ledger.core.holdings",
+        "Grant.share_of",
+        "// self.whole",
+        "// self.whole + 1",
+        "rule F2",
+    ),
+    Mutant(
+        "money of what expires stays deferred",
+        _GRANTS,
+        "expire",
+        "value = grant.rest_of(amount, *just)",
+        "value = 0",
+        "rule B4",
+    ),
+    Mutant(
+        "external key taken twice",
+        _GRANTS,
+        "invalid_grant",
+        "if command.external_key and",
+        "if False and",
+        "rule I5",
+    ),
+    Mutant(
+        "expected version ignored",
+        _ACCOUNTS,
+        "decide_policy",
+        "if command.expected_version and",
+        "if False and",
+        "rule I5",
+    ),
+    Mutant(
+        "account closed with credits",
+        _ACCOUNTS,
+        "_still_open",
+        "if account.first is not None:",
+        "if False:",
+        "an account closes at zero",
+    ),
+    Mutant(
+        "child keeps its parent's old card",
+        _EVOLVE,
+        "_inherit",
+        "_inherit(state, child)",
+        "pass",
+        "rule D8",
+    ),
+)
+
+CREDITS: Final = (
+    Mutant(
+        "more rolls over than is there",
+        _GRANTS,
+        "_roll_over",
+        "unheld * terms.numerator // terms.denominator",
+        "-(-unheld * terms.numerator // terms.denominator)",
+        "rule T3",
+    ),
+    Mutant(
+        "cap of a rollover ignored",
+        _GRANTS,
+        "_roll_over",
+        "if terms.cap >= 0:",
+        "if False:",
+        "rule T3",
+    ),
+    Mutant(
+        "payment releases more than its share",
+        _PAYMENTS,
+        "decide_confirm",
+        "// grant.price_paid - released",
+        "// grant.price_paid - released + 1",
+        "rule F1",
+    ),
+    Mutant(
+        "refund of what a hold holds",
+        _PAYMENTS,
+        "decide_refund",
+        "left = grant.book.available",
+        "left = grant.book.credits_posted - grant.book.debits_posted",
+        "rule F2",
+    ),
+    Mutant(
+        "chargeback forgets what was used",
+        _PAYMENTS,
+        "decide_chargeback",
+        "payment - sum([part.value for part in parts])",
+        "0",
+        "rule F3",
+    ),
+    Mutant(
+        "bill of more than is owed",
+        _PAYMENTS,
+        "_bill",
+        "billed = min(owed, most or owed)",
+        "billed = most or owed",
+        "rule B4",
+    ),
+    Mutant(
+        "period of a recurring grant issued again",
+        _EVOLVE,
+        "_recurring_issued",
+        "recurring.next_at = event.end",
+        "recurring.next_at = event.start + 86_400_000_000",
+        "rule T1",
+    ),
+    Mutant(
+        "share of a period rounded up",
+        "ledger.core.periods",
+        "prorated",
+        "rounded(amount * remaining_us, full_us, ROUND_HALF_EVEN)",
+        "-(-amount * remaining_us // full_us)",
+        "rule S1",
+    ),
+    Mutant(
+        "invoice of a commitment posted again",
+        _EVOLVE,
+        "_invoice_due",
+        "commitment.invoiced += 1",
+        "commitment.invoiced += commitment.invoiced == 0",
+        "rule D7",
+    ),
+    Mutant(
+        "waived commitment trued up",
+        "ledger.core.commitments",
+        "decide_end_commitment",
+        "if command.ending == CommitmentEnding.TRUE_UP:",
+        "if True:",
+        "rule D7",
+    ),
+    Mutant(
+        "pending top-ups not counted",
+        "ledger.core.top_ups",
+        "wanted",
+        "have += each.amount",
+        "pass",
+        "rule H6",
+    ),
+    Mutant(
+        "top-up asked for again after a decline",
+        "ledger.core.top_ups",
+        "wanted",
+        "each.settled_at + TOP_UP_BACK_OFF_US > now",
+        "False",
+        "rule H6",
+    ),
+    Mutant(
+        "top-up confirmed twice",
+        "ledger.core.top_ups",
+        "decide_confirm_top_up",
+        "if found.state == TOP_UP_CONFIRMED:",
+        "if False:",
+        "rule H6",
+    ),
+    Mutant(
+        "first slice given back first",
+        _CORRECTIONS,
+        "_Unwinding.unwind",
+        "for piece in reversed(self._recorded.slices):",
+        "for piece in self._recorded.slices:",
+        "rule D3",
+    ),
+    Mutant(
+        "usage given back twice",
+        _EVOLVE,
+        "_correct",
+        "before.amount += amount",
+        "pass",
+        "rule D3",
+    ),
+    Mutant(
+        "running total kept by a reversal",
+        _EVOLVE,
+        "_usage_reversed",
+        "_move_back(account.totals, (row, event.period), quantity)",
+        "pass",
+        "rule R1",
+    ),
+    Mutant(
+        "frozen account takes usage",
+        _EVOLVE,
+        "inherit_frozen",
+        "account.frozen = account.frozen_at > 0 or (parent is not None and parent.frozen)",
+        "account.frozen = False",
+        "rule I2",
+    ),
+    Mutant(
+        "shared grant paid for usage of others",
+        _DRAWDOWN,
+        "_shared",
+        "[grant for grant in owner.with_units() if grant.shared]",
+        "list(owner.with_units())",
+        "rule D1",
+    ),
+    Mutant(
+        "linked events looked at one by one",
+        "ledger.core.linked",
+        "_refused",
+        "if isinstance(outcome, Refusal):\n        return outcome",
+        "if isinstance(outcome, Refusal):\n        return None",
+        "linked events are recorded together",
+    ),
+    Mutant(
+        "timer of a recurring grant taken for one of a grant",
+        "ledger.core.state",
+        "Account.timers",
+        "TIMER_RECURRING",
+        "TIMER_GRANT",
+        "rule T1",
+    ),
+)

@@ -1,0 +1,203 @@
+"""Deliberate faults of usage, identities and holds (rules B6, D4, H1, H2, I1 to I5, R1, T2).
+
+A part of the list in `mutants`.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ledger.simulation.mutation import Mutant
+
+_EVOLVE: Final = "ledger.core.evolve"
+_HOLDS: Final = "ledger.core.holds"
+_USAGE: Final = "ledger.core.usage"
+_USUAL: Final = "ledger.core.usual"
+_DECIDE: Final = "ledger.core.decide"
+
+USAGE: Final = (
+    Mutant(
+        "closed account accepts usage",
+        _USAGE,
+        "refuse_closed",
+        "return account_closed(account)",
+        "return None",
+        "rule T2",
+    ),
+    Mutant(
+        "usage older than the window charged",
+        _USAGE,
+        "decide_usage",
+        "if at < state.window_start:",
+        "if False:",
+        "rule I4",
+    ),
+    Mutant(
+        "usage of the future taken",
+        _USAGE,
+        "decide_usage",
+        "if at > state.window_end:",
+        "if False:",
+        "rule I4",
+    ),
+    Mutant(
+        "usual usage draws what a hold holds",
+        _USUAL,
+        "record_usual",
+        "book.credits_posted - book.debits_posted - book.debits_pending",
+        "book.credits_posted - book.debits_posted",
+        "rule B6",
+    ),
+    Mutant(
+        "usual usage recorded again",
+        _USUAL,
+        "record_usual",
+        "key in newest\n            or (older and find_older(key) is not None)",
+        "False",
+        "rule I1",
+    ),
+    Mutant(
+        "usual usage paid by an expired grant",
+        _USUAL,
+        "record_usual",
+        "and grant.effective_at <= at < grant.expires_at",
+        "",
+        "rule D2",
+    ),
+    Mutant(
+        "rounding total not advanced",
+        _EVOLVE,
+        "usage_recorded",
+        "position[place] = position.get(place, 0) + quantity",
+        "position[place] = quantity",
+        "rule R1",
+    ),
+    Mutant(
+        "usage key not remembered",
+        _EVOLVE,
+        "usage_recorded",
+        "state.keys.newest[event.key] = state.locator",
+        "pass",
+        "rule I1",
+    ),
+    Mutant(
+        "denials not replayed",
+        _EVOLVE,
+        "_authorize_denied",
+        "state.keys.add(event.key, state.locator)",
+        "pass",
+        "rule I2",
+    ),
+    Mutant(
+        "abandoned request not remembered",
+        _EVOLVE,
+        "_request_abandoned",
+        "state.keys.add(event.key, state.locator)",
+        "pass",
+        "rule I5",
+    ),
+    Mutant(
+        "older generations of keys not asked",
+        "ledger.core.keys",
+        "KeyMap.find",
+        "return self.find_older(key) if locator is None else locator",
+        "return self.found.get(key) if locator is None else locator",
+        "rule I4",
+    ),
+    Mutant(
+        "keys forgotten after a week",
+        "ledger.core.keys",
+        "KeyMap.rotate",
+        "self.forget(recorded_at)",
+        "self.forget(recorded_at + 30 * 86_400_000_000)",
+        "rule I4",
+    ),
+    Mutant(
+        "conflict not detected",
+        "ledger.core.identity",
+        "first_difference",
+        "if given != kept:",
+        "if False:",
+        "rule I1",
+    ),
+    Mutant(
+        "captured hold released again",
+        _EVOLVE,
+        "_settle",
+        "del state.holds[hold.number]",
+        "pass",
+        "rule H1",
+    ),
+    Mutant(
+        "hold's reservation not given back",
+        _EVOLVE,
+        "_settle",
+        "_unreserve(state, hold, piece, piece.amount)",
+        "pass",
+        "rule H1",
+    ),
+    Mutant(
+        "capture settles nothing",
+        _EVOLVE,
+        "_capture",
+        "_settle(state, hold, HOLD_CAPTURED, taken)",
+        "pass",
+        "rule H1",
+    ),
+    Mutant(
+        "late capture twice",
+        _HOLDS,
+        "decide_capture",
+        "if settled.ended != HOLD_EXPIRED or settled.captured_late:",
+        "if settled.ended != HOLD_EXPIRED:",
+        "rule H1",
+    ),
+    Mutant(
+        "released hold captured",
+        _HOLDS,
+        "decide_capture",
+        "if settled.ended != HOLD_EXPIRED or settled.captured_late:",
+        "if settled.captured_late:",
+        "rule H1",
+    ),
+    Mutant(
+        "capture beyond the hold is free",
+        _HOLDS,
+        "_charge",
+        "_from_hold(state, hold, total, period == hold.period, slices, taken)",
+        "_from_hold(state, hold, total, period == hold.period, slices, taken) and 0",
+        "rule H1",
+    ),
+    Mutant(
+        "partial hold granted",
+        _HOLDS,
+        "decide_authorize",
+        "if found.denied:",
+        "if found.denied and not found.slices:",
+        "rule D4",
+    ),
+    Mutant(
+        "one hold too many",
+        _HOLDS,
+        "_hold_refused",
+        "len(account.holds) >= account.policy.holds_open_max",
+        "len(account.holds) > account.policy.holds_open_max",
+        "rule H1",
+    ),
+    Mutant(
+        "hold expiry without entry",
+        _DECIDE,
+        "_post",
+        "expire_hold(state, found, out)",
+        "del state.holds[found.number], found.account.holds[found.number]",
+        "rule H2",
+    ),
+    Mutant(
+        "decision on an overdue pot",
+        _DECIDE,
+        "settle_touched",
+        "if account.next_due <= state.recorded_at:",
+        "if False:",
+        "rules H2, T3",
+    ),
+)

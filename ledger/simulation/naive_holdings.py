@@ -1,0 +1,362 @@
+"""What the naive model keeps of accounts, grants, holds and whatever issues grants: plain figures.
+
+Every figure of a grant is a number of its own, counted up by the entries; what is left follows from
+them each time it is asked for. Nothing of the core's code.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Final, NamedTuple
+
+from ledger.core.events import (
+    AccountPolicy,
+    CommitmentTerms,
+    Comparator,
+    GrantKind,
+    Invoice,
+    RecurringTerms,
+    Rollover,
+    TopUpRule,
+)
+
+FOREVER: Final = 2**80
+DAY_US: Final = 86_400_000_000
+MINUTE_US: Final = 60_000_000
+HOUR_US: Final = 60 * MINUTE_US
+
+OPEN: Final = 0
+VOIDED: Final = 1
+EXPIRED: Final = 2
+CANCELLED: Final = 3
+
+Place = tuple[str, int]
+"""("grant", number) | ("advance", account) | ("overage", payer) | ("promotion", 0)."""
+
+Part = tuple[int, str]
+"""Of what an account owes in advance: (the entry that repaid last before it, product)."""
+
+
+class Piece(NamedTuple):
+    """One slice: what paid, where, how much, and the money that it recognises."""
+
+    pot: int
+    place: Place
+    amount: int
+    value: int
+
+
+ORDERS: Final = {
+    Comparator.DRAWDOWN_1: (
+        "postpaid last", "priority", "expiry", "cost", "more attributes", "breadth", "effective",
+    ),
+    Comparator.METRONOME_1: (
+        "rolled first", "postpaid last", "priority", "free first", "breadth", "fewer attributes",
+        "expiry", "effective",
+    ),
+    Comparator.ORB_1: ("expiry", "cost"),
+    Comparator.STRIPE_1: ("priority", "expiry", "promotional first", "effective"),
+    Comparator.OPENMETER_1: ("priority", "expiry"),
+}  # fmt: skip
+
+
+@dataclass
+class NaiveGrant:
+    """A grant by its figures; `available` is what is left and not held."""
+
+    number: int
+    ordinal: int
+    account: int
+    kind: GrantKind
+    asset: int
+    amount: int
+    price: int
+    price_asset: int
+    priority: int
+    effective_at: int
+    expires_at: int  # 0 = never
+    products: tuple[str, ...]
+    tags: tuple[str, ...]
+    attributes: tuple[tuple[str, str], ...]
+    shared: bool
+    rollover: Rollover | None
+    origin: int
+    issued_at: int
+    book: int
+    funding: int  # the books of where units and price came from, and where the price waits
+    cash: int
+    deferred: int
+    scheduled: bool = False
+    drawn: int = 0
+    held: int = 0
+    unused: int = 0  # left undrawn
+    given: int = 0  # drawn, and given back
+    away: int = 0  # of those: to elsewhere
+    pending: int = 0  # waits for its payment
+    cancelled: int = 0  # was never paid for
+    unpaid: int = 0  # of the price
+    returned: int = 0  # of the price: left with units
+    recognised: int = 0
+    cash_in: int = 0  # what customers paid and were not paid back
+    part_of: int = 0  # the grant that was paid for, where it is a part of that
+    rolled: int = 0
+    rolled_over: bool = False
+    settled: int = OPEN
+    forfeit: bool = False
+    commitment: int = 0
+    recurring: int = 0
+    repaid: dict[Part, int] = field(default_factory=dict)
+
+    @property
+    def left(self) -> int:
+        """Units that were neither drawn nor taken back, held ones too."""
+        return self.amount - self.drawn - self.unused - self.cancelled - self.pending
+
+    @property
+    def available(self) -> int:
+        """Units that may be drawn or held."""
+        return self.left - self.held
+
+    @property
+    def over(self) -> int:
+        """When it expires."""
+        return self.expires_at or FOREVER
+
+    @property
+    def whole(self) -> int:
+        """Units that the rest of the price is for."""
+        return self.amount - self.unused - self.cancelled
+
+    def value_of(self, amount: int) -> int:
+        """Money recognised by drawing so much more (rule B4)."""
+        if not self.price:
+            return 0
+        return (self.price - self.returned) * (self.drawn + amount) // self.whole - self.recognised
+
+    def share_of(self, amount: int) -> int:
+        """Money that units take along that leave undrawn, rounded down (rules S1, F2, T3)."""
+        return (self.price - self.returned) * amount // self.whole if amount and self.price else 0
+
+    def rest_of(self, amount: int, drawn: int = 0, value: int = 0) -> int:
+        """The same, or all that is left of the price where no unit is left."""
+        if self.drawn + drawn + amount < self.whole - self.pending:
+            return self.share_of(amount)
+        return self.price - self.unpaid - self.returned - self.recognised - value
+
+    def rank(self, comparator: Comparator) -> tuple[object, ...]:
+        """Rule D2."""
+        facts: dict[str, object] = {
+            "postpaid last": self.kind == GrantKind.POSTPAID,
+            "rolled first": self.origin == 0,
+            "priority": self.priority,
+            "expiry": self.over,
+            "cost": Fraction(self.price, self.amount),
+            "free first": self.price > 0,
+            "promotional first": self.kind != GrantKind.PROMOTIONAL,
+            "breadth": FOREVER - 1 if self.tags else len(self.products) or FOREVER,
+            "more attributes": -len(self.attributes),
+            "fewer attributes": len(self.attributes),
+            "effective": self.effective_at,
+            "ordinal": self.ordinal,  # as the order of issue
+        }
+        return tuple(facts[key] for key in (*ORDERS[comparator], "ordinal"))
+
+    def applies(self, use: Use) -> bool:
+        """Rule D1, whatever the time."""
+        named = not self.products and not self.tags
+        named = named or use.product in self.products or bool(set(use.tags) & set(self.tags))
+        return named and set(self.attributes) <= set(use.attributes)
+
+    def may_pay(self, asset: int, use: Use, at: int) -> bool:
+        """Rule D1."""
+        return (
+            not self.settled
+            and self.asset == asset
+            and self.effective_at <= at < self.over
+            and self.applies(use)
+            and self.available > 0
+        )
+
+
+class Use(NamedTuple):
+    """What is to be paid: the product, what the usage bears, the product's tags."""
+
+    product: str
+    attributes: tuple[tuple[str, str], ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+@dataclass
+class NaiveHold:
+    """A hold: what it reserves, and how it ended ("" = open)."""
+
+    number: int
+    account: int
+    use: Use
+    asset: int
+    pieces: list[Piece]
+    authorized_at: int
+    expires_at: int
+    books: list[tuple[int, int]]  # (debit, credit) of each piece
+    lifetime_max: int
+    period: int
+    version: int  # of the card that it was priced by
+    estimate: dict[str, int]  # what an expiry charges; {} = it releases
+    ended: str = ""
+    ended_at: int = 0
+    late: bool = False
+
+    @property
+    def reserved(self) -> int:
+        """What it still reserves."""
+        return sum(piece.amount for piece in self.pieces)
+
+
+@dataclass
+class NaiveUsage:
+    """A recorded event, for whoever corrects it, and how much of it was given back."""
+
+    locator: int
+    account: int
+    entry: int
+    effective_at: int
+    period: int
+    use: Use
+    names: tuple[str, ...]
+    quantities: tuple[int, ...]
+    version: int
+    asset: int
+    used_book: int
+    pieces: list[Piece]
+    suspense: int
+    run: int  # of the advance that it added to
+    given_back: list[int] = field(default_factory=list)  # quantities
+    amount: int = 0  # of its own slices, from the last one on
+    as_charged: int = 0
+
+    @property
+    def charge(self) -> int:
+        """What its slices drew."""
+        return sum(piece.amount for piece in self.pieces)
+
+    @property
+    def left(self) -> tuple[int, ...]:
+        """Quantities that were not given back."""
+        gone = self.given_back or [0] * len(self.quantities)
+        return tuple(a - b for a, b in zip(self.quantities, gone, strict=True))
+
+
+@dataclass
+class NaiveRecurring:
+    """What an account is granted every period (rules T1, S1)."""
+
+    number: int
+    account: int
+    terms: RecurringTerms
+    starts_at: int
+    ends_at: int
+    next_at: int
+    next_terms: RecurringTerms | None = None
+    version: int = 1
+    paused: bool = False
+    fresh: bool = True
+    start: int = 0  # of the last period that was issued
+    end: int = 0
+    full: int = 0
+    grants: list[int] = field(default_factory=list)
+    amount: int = 0  # of the most generous terms that the period had
+    price: int = 0
+    price_asset: int = 0
+
+    @property
+    def due(self) -> int:
+        """When it next issues."""
+        return FOREVER if self.paused or self.next_at >= self.ends_at else self.next_at
+
+
+@dataclass
+class NaiveCommitment:
+    """What an account is committed to (rule D7)."""
+
+    number: int
+    account: int
+    terms: CommitmentTerms
+    grants: list[int]
+    invoices: list[Invoice]  # those that are to come
+    invoiced: int = 0
+    ended_at: int = 0
+
+    @property
+    def due(self) -> int:
+        """When its next invoice is posted."""
+        return FOREVER if self.ended_at or not self.invoices else self.invoices[0].at
+
+
+@dataclass
+class NaiveTopUp:
+    """A charge that was asked for (rule H6): pending, confirmed, declined or expired."""
+
+    number: int
+    account: int
+    asset: int
+    amount: int
+    price: int
+    price_asset: int
+    requested_at: int
+    expires_at: int
+    state: str = "pending"
+    settled_at: int = 0
+
+
+@dataclass
+class NaiveAccount:
+    """An account and all that it owes."""
+
+    number: int
+    tenant: int
+    parent: int
+    root: int
+    policy: AccountPolicy
+    version: int = 1
+    closed_at: int = 0
+    gaps: list[tuple[int, int]] = field(default_factory=list)  # [closed, reopened)
+    frozen_at: int = 0
+    profile_version: int = 1
+    suspended: int = 0
+    written_off: int = 0  # the entry up to which what it owed is owed no more
+    grants: list[NaiveGrant] = field(default_factory=list)
+    holds: dict[int, NaiveHold] = field(default_factory=dict)  # open ones
+    recurring: list[NaiveRecurring] = field(default_factory=list)
+    commitments: list[NaiveCommitment] = field(default_factory=list)
+    top_ups: list[NaiveTopUp] = field(default_factory=list)
+    rules: dict[int, tuple[int, TopUpRule | None]] = field(default_factory=dict)
+    advance: dict[int, list[int]] = field(default_factory=dict)  # asset -> [owed, pending]
+    owing: dict[int, dict[Part, int]] = field(default_factory=dict)
+    """Of it by asset: (the entry that repaid before it, product) -> units, oldest first."""
+    run: dict[int, int] = field(default_factory=dict)  # asset -> the entry that repaid last
+    since: dict[int, int] = field(default_factory=dict)  # asset -> when it fell below zero
+    overage: dict[int, list[int]] = field(default_factory=dict)  # what others put on it, too
+    overage_posted: dict[tuple[int, int], int] = field(default_factory=dict)  # its own usage's
+    overage_pending: dict[int, int] = field(default_factory=dict)
+    lifetime: dict[int, int] = field(default_factory=dict)  # money: paid less refunded
+    totals: dict[tuple[int, str, str, int], int] = field(default_factory=dict)
+
+    def owe(self, asset: int, product: str, amount: int, now: int) -> None:
+        """More is owed in advance."""
+        self.advance.setdefault(asset, [0, 0])[0] += amount
+        owing = self.owing.setdefault(asset, {})
+        if not owing:
+            self.since[asset] = now
+        part = (self.run.get(asset, 0), product)
+        owing[part] = owing.get(part, 0) + amount
+
+    def pay_off(self, asset: int, part: Part, amount: int) -> None:
+        """So much of a part is owed no more."""
+        self.advance[asset][0] -= amount
+        owing = self.owing[asset]
+        owing[part] -= amount
+        if not owing[part]:
+            del owing[part]
+        if not owing:
+            self.since.pop(asset, None)

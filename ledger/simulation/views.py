@@ -1,0 +1,54 @@
+"""An account as a read shows it: plain values, the same as the model's own view of it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from ledger.core.state import NEVER, TOP_UP_PENDING, Account, State
+from ledger.simulation.naive_holdings import FOREVER
+
+
+def view_of(state: State, number: int) -> dict[str, Any] | None:
+    """All that is to be known of an account; None where it is not open."""
+    account = state.accounts.get(number)
+    return None if account is None else _view(account)
+
+
+def _view(account: Account) -> dict[str, Any]:
+    return {
+        "version": account.version,
+        "closed": bool(account.closed_at),
+        "frozen": account.frozen,
+        "profile": account.profile_version,
+        "grants": {
+            grant.number: (
+                grant.book.available, grant.book.debits_pending, grant.settled, grant.pending,
+                grant.recognised, grant.returned,
+            )
+            for grant in account.grants
+        },
+        "holds": {hold.number: hold.left for hold in account.holds.values()},
+        "recurring": {
+            each.number: (
+                each.version, each.next_at, FOREVER if each.ends_at == NEVER else each.ends_at,
+                each.paused,
+            )
+            for each in account.recurring
+        },
+        "commitments": {
+            each.number: (each.invoiced, bool(each.ended_at)) for each in account.commitments
+        },
+        "top_ups": [
+            each.number for each in account.top_ups.values() if each.state == TOP_UP_PENDING
+        ],
+        "advance": {
+            asset: (book.owed, book.debits_pending) for asset, book in account.advance.items()
+        },
+        "overage": {
+            asset: (book.owed, book.debits_pending) for asset, book in account.overage.items()
+        },
+        "unbilled": {asset: book.owed for asset, book in account.unbilled.items()},
+        "receivable": {asset: book.owed for asset, book in account.receivable.items()},
+        "lifetime": {asset: paid for asset, paid in account.lifetime.items() if paid},
+        "suspended": account.suspended,
+    }  # fmt: skip
