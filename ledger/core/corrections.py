@@ -13,7 +13,7 @@ from msgspec.structs import replace
 from ledger.core.books import Book
 from ledger.core.commands import AmendUsage, ReverseUsage
 from ledger.core.comparators import order_of
-from ledger.core.drawdown import house_book, open_book
+from ledger.core.drawdown import applies, house_book, open_book
 from ledger.core.events import (
     AdjustmentNoted,
     BookKind,
@@ -550,15 +550,22 @@ class _Unwinding:
         self.kept += take
 
     def beyond(self, account: Account, declared: PlanDeclared, amount: int) -> int:
-        """What rounding had put on other events of the period: back to the account's grants, the
-        one that pays last first; returns how much. What none of them has drawn stays."""
+        """What rounding had put on other events of the period: back to the grants that may pay for
+        them, the one that pays last first (rule D1); returns how much. What none of them has drawn
+        stays."""
         left = amount
+        card = self._state.catalog.card((account.tenant, declared.rate_card))
+        use = card.use_of(declared.card_version, declared.product, declared.attributes)
         payer: Account | None = account
         while payer is not None and left:
-            grants = [grant for grant in payer.grants if grant.asset == declared.asset]
+            grants = [
+                grant
+                for grant in payer.grants
+                if grant.asset == declared.asset
+                and (payer is account or grant.shared)
+                and applies(grant, use)
+            ]
             for grant in sorted(grants, key=order_of, reverse=True):
-                if grant.products and declared.product not in grant.products:
-                    continue
                 part = min(left, grant.drawn - self._units.get(grant.number, 0))
                 if part > 0:
                     self._to_grant(grant, part, 0)

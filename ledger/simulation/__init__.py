@@ -8,7 +8,9 @@ small naive model. The same seed always runs the same way. Read in this order:
     loop         our event loop: virtual time, seeded order, no threads, no sockets
     processes    what a SIGKILL ends and a SIGSTOP stops: handles by process, clocks that jump
     scenario     a seed's operations and faults, drawn beforehand, so that they can be taken away
-    workload     one entry a command: how it is drawn
+    draws        chance, and what an operation is drawn of
+    draws_usage, draws_accounts, draws_money, draws_schedules     how each is drawn, by topic
+    workload     one entry a command: how often it comes, which worlds draw it
     prices       the assets and rate cards that the world publishes
     limits       limits of the engine so small that a world reaches them
     database     rows, commits that land late or never, stores a round trip away
@@ -18,14 +20,19 @@ small naive model. The same seed always runs the same way. Read in this order:
     server       requests -> commands -> the real ledger -> replies
     client       the real client core and its retries; writes the history
     projection   the real projector over simulated tables
+    views        an account as a read shows it
+    naive_holdings   accounts, grants, holds and schedules by their figures
+    naive        the naive price and the naive waterfall
     model        the naive ledger: plain dicts, Fractions; judges the journal entry by entry
-    naive        its price and its waterfall
-    checks       history and final state against the model
+    refusals, refused_credits     whether a refusal follows from the model's state
+    checks       history against the model
+    final        the states that are left against the model, a replay, read models and `verify`
     world        one scenario from start to verdict
     shrink       the shortest history that still breaks the same rule
     mutation     a deliberate fault in a copy of a module, by import hook
-    mutants      the list of deliberate faults
-    mutants_engine  ... of leases, checkpoints, exact dedupe and recovery
+    mutants      the list of deliberate faults, and mutant_seeds that catch them
+    mutants_waterfall, mutants_usage, mutants_credits     ... of the core
+    mutants_writer, mutants_engine     ... of the writer, leases, checkpoints and recovery
     batches      many seeds and mutants over worker processes
     results      the file that this and other tools write their figures into
 

@@ -179,7 +179,7 @@ def _too_old(model: ShardModel, record: Record, account: Account) -> bool:
     used = corrected(model, record)
     times = [record.body.get("effective_at", _now(record))]
     times += [used.effective_at] if used is not None else []
-    return min(times) < _now(record) - CORRECTION_US
+    return bool(min(times) < _now(record) - CORRECTION_US)
 
 
 def _too_large(model: ShardModel, record: Record, account: Account) -> bool:

@@ -439,7 +439,9 @@ class Rollover(_message.Message):
     lifetime_us: _builtins.int
     """How long the new grant lives from the old one's expiry on, in microseconds; 0 = without end."""
     again: _builtins.bool
-    """Whether the new grant rolls over in its turn, on the same terms; it needs a lifetime."""
+    """Whether the new grant rolls over in its turn, on the same terms; it needs a lifetime of an hour
+    (3,600,000,000 us) or more, since every rollover is an entry.
+    """
     def __init__(
         self,
         *,

@@ -141,6 +141,26 @@ def test_what_rounding_put_on_another_event_comes_back_too(case: LedgerCase) -> 
 
 
 @ledger_case
+def test_what_rounding_put_elsewhere_never_comes_back_to_a_grant_that_could_not_have_paid(
+    case: LedgerCase,
+) -> None:
+    """
+    # rule D1: neither what the parent keeps for itself nor what is for another tag pays for acme/a
+    account acme
+    grant   acme 100 as=P
+    usage   acme 10             -> drawn 10 from P
+    account acme/a parent=acme excess=absorb
+    grant   acme/a 10 as=T tags=text
+    adjust  acme/a -5 grant=T
+    usage   acme/a 1 of=half id=a -> free
+    usage   acme/a 1 of=half id=b -> absorbed 1; 1 over the limit
+    reverse a                   -> nothing
+    expect  left P 90
+    expect  left T 5
+    """
+
+
+@ledger_case
 def test_goodwill_gives_back_what_was_charged(case: LedgerCase) -> None:
     """
     account acme

@@ -5,7 +5,7 @@ from __future__ import annotations
 from ledger.core import events as e
 from ledger.core.events import BookKind, CommitmentEnding
 from ledger.simulation.model.grants import RULE, expire, take_key, void
-from ledger.simulation.model.shard import Shard
+from ledger.simulation.model.shard import Next, Shard
 from ledger.simulation.naive_holdings import NaiveCommitment, NaiveGrant
 from ledger.simulation.rules import Rule
 
@@ -86,7 +86,7 @@ def ended(m: Shard, event: e.CommitmentEnded) -> None:
         m.then(f"segment {grant.number} ends", _end_of(m, grant, grant in runs))
 
 
-def _end_of(m: Shard, grant: NaiveGrant, trued_up: bool):  # type: ignore[no-untyped-def]
+def _end_of(m: Shard, grant: NaiveGrant, trued_up: bool) -> Next:
     def end(event: e.GrantExpired | e.GrantVoided) -> None:
         if trued_up:
             m.expect_of_kind(event, e.GrantExpired)

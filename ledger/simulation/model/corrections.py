@@ -231,7 +231,7 @@ class Unwinding:
             order = self.m.payers(payer)
             ranked = [grant for grant in order.grants() if grant in grants]
             for grant in reversed(ranked):
-                if not left or (grant.products and self.used.use.product not in grant.products):
+                if not left or not grant.applies(self.used.use):
                     continue
                 part = min(left, grant.drawn - self.units.get(grant.number, 0))
                 if part > 0:

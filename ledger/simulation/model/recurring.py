@@ -217,8 +217,10 @@ def local_of(at: int, zone: ZoneInfo) -> datetime:
 def instant_of(local: datetime, zone: ZoneInfo) -> int:
     """The first instant at which they show it; of a time that is skipped, that of the skip."""
     found = (local.replace(tzinfo=zone, fold=0) - _EPOCH) // _US
-    while local_of(found, zone) != local:  # skipped: clocks leap by whole minutes
-        found -= 1 if local_of(found - 1, zone) >= local else found % 60_000_000 or 60_000_000
-        if local_of(found, zone) < local:
-            return found + 60_000_000
+    if local_of(found, zone) == local:
+        return found
+    early = found - 86_400_000_000  # before the skip, and it is less than a day
+    while found - early > 1:
+        middle = (early + found) // 2
+        early, found = (middle, found) if local_of(middle, zone) < local else (early, middle)
     return found
