@@ -231,6 +231,8 @@ class Facts:
                 elif kind is UsageReversed or kind is BalanceAdjusted:
                     drawn = {piece.drawn for piece in event.given_back}
                     needed.books.update(drawn - self.books.keys())
+                    if kind is BalanceAdjusted:
+                        drawn |= {piece.book for piece in event.slices if piece.value}
                     needed.drawn.update(drawn - value_books.keys())
                 elif kind is HoldAuthorized:
                     made_holds.add(event.hold)

@@ -125,6 +125,21 @@ async def test_adjustments_are_listed_by_period(database: str) -> None:
             await pool.close()
 
 
+async def test_a_debit_by_hand_is_projected_whatever_was_projected_before(database: str) -> None:
+    """A projector that begins at a debit from a paid grant finds where its money waits (rule B4)."""
+    async with open_books(database) as books:
+        team = await books.account("acme")
+        await books.grant(team, 10_000, paid=100)
+        await project(database)
+        debit = AdjustBalance(books.key(team), team.number, CREDIT, -700, 0)
+        [outcome] = await books.ask(team, debit)
+        assert not isinstance(outcome, Refusal), outcome
+        await project(database)  # another projector, which has seen nothing of the grant
+        async with looking(database) as connection:
+            [grant] = await connection.fetch("SELECT recognised FROM projection.grant_balances")
+            assert _number(grant["recognised"]) == 7
+
+
 async def test_amendments_and_adjustments_stand_in_the_tables(database: str) -> None:
     async with open_books(database) as books:
         team = await books.account("acme")
