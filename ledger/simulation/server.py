@@ -198,6 +198,9 @@ class SimulatedServer:
         [recorded] = await self.ledger.writers[entry.shard].recorded_all([key])
         if recorded is None:
             return None
+        counted = len(recorded.plan.quantity_names) if recorded.plan is not None else 0
+        if len(fields.get("quantities", ())) not in (0, counted) and call.kind == "reverse":
+            return None  # the edge refuses quantities that the event has not
         key, names = digest.request(call.request_id), Names("", call.request_id)
         if call.kind == "reverse":
             return ReverseUsage(
