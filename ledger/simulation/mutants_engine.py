@@ -400,14 +400,6 @@ RECOVERY: Final = (
 
 INTERLEAVINGS: Final = (
     Mutant(
-        "state dropped under a commit that is on its way",
-        _WRITER,
-        "Writer._serve",
-        "                if self._commit is None:\n                    raise self._failure",
-        "                raise self._failure",
-        "rule I6",
-    ),
-    Mutant(
         "family that a waiting ticket needs leaves memory",
         _WRITER,
         "Writer._may_leave",

@@ -74,7 +74,7 @@ KINDS: Final[dict[str, tuple[type, ...]]] = {
     "reopen": (AccountReopened,),
     "issue": (GrantIssued,),
     "void": (GrantVoided,),
-    "linked": (UsageRecorded,),
+    "linked": (UsageRecorded, UsageQuarantined),
     "reverse": (UsageReversed,),
     "amend": (UsageReversed,),
     "adjust": (BalanceAdjusted,),

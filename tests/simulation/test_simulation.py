@@ -47,7 +47,7 @@ def test_every_rule_holds_in_300_worlds() -> None:
 def test_every_deliberate_fault_is_caught() -> None:
     found = run_mutants(MUTANTS, JOBS, nobody)
     assert [each["mutant"] for each in found if not each["caught"]] == []
-    assert len(found) == len(MUTANTS) >= 160
+    assert len(found) == len(MUTANTS) >= 150
     assert len({each["rule"] for each in found}) > 15, "each by the rule that it breaks"
 
 
