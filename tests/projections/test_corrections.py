@@ -126,7 +126,7 @@ async def test_adjustments_are_listed_by_period(database: str) -> None:
 
 
 async def test_a_debit_by_hand_is_projected_whatever_was_projected_before(database: str) -> None:
-    """A projector that begins at a debit from a paid grant finds where its money waits (rule B4)."""
+    """A projector that begins at a debit of what was paid finds where its money waits (rule B4)."""
     async with open_books(database) as books:
         team = await books.account("acme")
         await books.grant(team, 10_000, paid=100)
