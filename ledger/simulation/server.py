@@ -327,7 +327,7 @@ class SimulatedServer:
                 commands.append(LinkedUsage(*figures, follow=follow))
             else:
                 commands.append(RecordUsage(*figures))
-        if call.linked and any(outcomes):  # nothing of a group that names an unknown account
+        if call.linked and (any(outcomes) or len(lanes) > 1):  # of one family, all of it known
             unknown = EventOutcome(Outcome.ACCOUNT_UNKNOWN, reason="NAME_UNKNOWN")
             return UsageAnswer((unknown,) * len(call.items))
         submitted: list[tuple[int, list[int], Ticket | NotApplied]] = []
