@@ -51,7 +51,7 @@ def price(
     slices: list[Slice] = []
     left = 0
     if found.charge:
-        period = state.months.start_of(at_us)
+        period = account.calendar.start_of(at_us)
         drawn = draw(state, account, bound.asset, bound.use, found.charge, at_us, period, [], False)
         slices, left = drawn.slices, drawn.left
     books = state.books.accounts

@@ -146,6 +146,8 @@ def _account(account: Account) -> list[Any]:
         ],
         [[asset, str(value)] for asset, value in sorted(account.lifetime.items())],
         [[asset, *standing] for asset, standing in sorted(account.top_up_rules.items())],
+        account.closed_until,
+        account.calendar.zones,
     ]
 
 

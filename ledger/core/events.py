@@ -223,7 +223,7 @@ class AccountPolicy(msgspec.Struct, frozen=True, array_like=True):
     overdraft_asset: int = 0
     overdraft_limit: int = 0
     overage: Overage = Overage.OFF
-    overage_cap: int = -1  # per calendar month; -1 = none
+    overage_cap: int = -1  # per calendar month in its zone; -1 = none
     excess: Excess = Excess.OWE
     holds_open_max: int = 10_000
     comparator: Comparator = Comparator.INHERITED
@@ -335,7 +335,12 @@ class AccountCreated(_Event, frozen=True, tag=13):
 
 
 class AccountPolicyUpdated(_Event, frozen=True, tag=14):
-    """The whole new policy; `version` counts from 1 at creation."""
+    """The whole new policy; `version` counts from 1 at creation.
+
+    Where another zone is to count for the account and those below it that inherit it: `zone_from`,
+    the end of the month that runs (0 = no other). `zone_from_below`: (account, the end of its own
+    month) of those where that is another instant (rule T1).
+    """
 
     key: bytes
     account: int
@@ -343,6 +348,8 @@ class AccountPolicyUpdated(_Event, frozen=True, tag=14):
     version: int
     expected_version: int = 0
     trace: bytes = b""
+    zone_from: int = 0
+    zone_from_below: tuple[tuple[int, int], ...] = ()
 
 
 class AccountClosed(_Event, frozen=True, tag=12):

@@ -86,6 +86,7 @@ from ledger.core.events import (
     WriterOpened,
 )
 from ledger.core.limits import CORRECTED_A_FAMILY_MAX
+from ledger.core.periods import Calendar, Zones, counting_from
 from ledger.core.state import (
     GRANT_CANCELLED,
     GRANT_EXPIRED,
@@ -116,6 +117,7 @@ from ledger.core.state import (
     SettledHold,
     State,
     TopUp,
+    inherited_zone,
 )
 
 _DRAWDOWN: Final = int(Comparator.DRAWDOWN_1)
@@ -321,6 +323,7 @@ def _account_created(state: State, event: AccountCreated) -> None:
         event.policy,
         inherited_card(state, event.tenant, parent, event.policy),
         inherited_comparator(parent, event.policy),
+        inherited_calendar(state, parent, event.policy),
         state.recorded_at,
     )
     account.profile_at = state.locator
@@ -348,6 +351,33 @@ def inherited_comparator(parent: Account | None, policy: AccountPolicy) -> int:
     return parent.comparator if parent is not None else _DRAWDOWN
 
 
+def inherited_calendar(state: State, parent: Account | None, policy: AccountPolicy) -> Calendar:
+    """The months of an account that is opened with this policy."""
+    if policy.zone or parent is None:
+        return state.calendar(((0, inherited_zone(parent, policy)),))
+    return parent.calendar
+
+
+def _change_zone(state: State, account: Account, event: AccountPolicyUpdated) -> None:
+    """Let the account's zone count for those that have it, from the instants in the event."""
+    zone = inherited_zone(account.parent, event.policy)
+    elsewhere = dict(event.zone_from_below)
+    calendars: dict[Zones, Calendar] = {}  # shared by those that count alike
+    for each in account.in_its_zone():
+        since = elsewhere.get(each.number, event.zone_from)
+        zones = counting_from(each.calendar.zones, zone, since)
+        if zones not in calendars:
+            calendars[zones] = state.calendar(zones)
+        each.calendar = calendars[zones]
+
+
+def _set_breakage(state: State, account: Account) -> None:
+    """Another grace ends at other instants: time the breakage of the account's grants (rule T3)."""
+    for grant in account.grants:
+        if grant.expires_at != NEVER and grant.settled == GRANT_OPEN:
+            _set_timer(state, account, grant.breaks_at, TIMER_GRANT, grant.number)
+
+
 def _inherit(state: State, account: Account) -> None:
     """Work out anew what the account and those below it inherit, as far down as it changes."""
     card_key = inherited_card(state, account.tenant, account.parent, account.policy)
@@ -365,9 +395,15 @@ def _inherit(state: State, account: Account) -> None:
 
 def _account_policy_updated(state: State, event: AccountPolicyUpdated) -> None:
     account = state.accounts[event.account]
+    closed_by, grace = account.closed_by(state.recorded_at), account.policy.period_grace
     account.policy = event.policy
     account.version = event.version
+    if event.policy.period_grace != grace:
+        account.closed_until = closed_by  # for ever, whatever the grace is now
+        _set_breakage(state, account)
     _inherit(state, account)
+    if event.zone_from:
+        _change_zone(state, account, event)
     state.keys.add(event.key, state.locator)
 
 

@@ -27,7 +27,6 @@ from ledger.core.limits import (
     INT64_MAX,
     METADATA_MAX,
     PAYMENT_WAIT_US,
-    PERIOD_GRACE_US,
     PRODUCTS_A_GRANT_MAX,
     TAGS_A_GRANT_MAX,
 )
@@ -441,7 +440,7 @@ def settle_grant(state: State, grant: Grant, out: list[Event]) -> None:
     elif grant.rollover is not None and not grant.rolled_over and grant.expires_at <= now:
         _roll_over(state, grant, grant.book.available, out)
     else:
-        assert now >= grant.expires_at + PERIOD_GRACE_US, grant.number
+        assert now >= grant.breaks_at, grant.number
         expire(state, grant, grant.book.available, out)
 
 

@@ -107,7 +107,7 @@ def assess(
     bound, plan = state.catalog.step(account.card_key, shape, now, quantities)
     totals = NO_TOTALS
     if not plan.whole:
-        totals = rounding_totals(account, plan, state.months.start_of(now))
+        totals = rounding_totals(account, plan, account.calendar.start_of(now))
     try:
         charges, total, _, _ = rate(plan, quantities, totals)
     except RatingFault as fault:
@@ -128,7 +128,7 @@ def assess(
         if whole is not None:
             found.slices = (whole,)
             return found
-        period = state.months.start_of(now)
+        period = account.calendar.start_of(now)
         drawn = draw(
             state, account, bound.asset, bound.use, total, now, period, found.opened, False
         )
@@ -195,7 +195,7 @@ def decide_authorize(
         command.lifetime,
         terms.lifetime_max,
         terms.expiry,
-        state.months.start_of(now),
+        account.calendar.start_of(now),
         account.version,
         command.trace,
     )

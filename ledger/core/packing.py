@@ -31,6 +31,7 @@ from ledger.core.events import (
 from ledger.core.evolve import (
     activate,
     inherit_frozen,
+    inherited_calendar,
     inherited_card,
     inherited_comparator,
     lend,
@@ -95,6 +96,8 @@ class PackedAccount(msgspec.Struct, array_like=True, gc=False):
     debt: list[tuple[int, int, list[tuple[int, str, Wide]], int]]  # asset, run, parts, since
     lifetime: list[tuple[int, Wide]]  # by money asset
     top_up_rules: list[tuple[int, int, TopUpRule | None]]  # asset, version, rule
+    closed_until: int
+    zones: list[tuple[int, str]]  # [] = as if it were opened today
 
 
 class PackedBook(msgspec.Struct, array_like=True, gc=False):
@@ -322,7 +325,7 @@ def pack_family(state: State, root: int, settled_before: int) -> bytes:
             root,
             family.next_ordinal,
             sorted(family.grant_keys.items()),
-            [_pack_account(account) for account in accounts],
+            [_pack_account(state, account) for account in accounts],
             [_pack_book(book) for book in books],
             [_pack_grant(grant) for account in accounts for grant in account.grants],
             [
@@ -486,7 +489,7 @@ def family_due(state: State, root: int) -> int:
     return due
 
 
-def _pack_account(account: Account) -> PackedAccount:
+def _pack_account(state: State, account: Account) -> PackedAccount:
     return PackedAccount(
         account.tenant,
         account.number,
@@ -527,7 +530,15 @@ def _pack_account(account: Account) -> PackedAccount:
         ],
         [(asset, _wide(account.lifetime[asset])) for asset in sorted(account.lifetime)],
         [(asset, *account.top_up_rules[asset]) for asset in sorted(account.top_up_rules)],
+        account.closed_until,
+        _pack_zones(state, account),
     )
+
+
+def _pack_zones(state: State, account: Account) -> list[tuple[int, str]]:
+    zones = account.calendar.zones
+    opened = inherited_calendar(state, account.parent, account.policy)
+    return [] if zones == opened.zones else list(zones)
 
 
 def _unpack_account(state: State, root: int, packed: PackedAccount) -> None:
@@ -540,8 +551,12 @@ def _unpack_account(state: State, root: int, packed: PackedAccount) -> None:
         packed.policy,
         inherited_card(state, packed.tenant, parent, packed.policy),
         inherited_comparator(parent, packed.policy),
+        inherited_calendar(state, parent, packed.policy),
         packed.created_at,
     )
+    if packed.zones:
+        account.calendar = state.calendar(tuple(packed.zones))
+    account.closed_until = packed.closed_until
     account.version = packed.version
     account.closed_at = packed.closed_at
     account.suspended = packed.suspended

@@ -43,7 +43,7 @@ from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.periods import Cycle, prorated
 from ledger.core.state import Account, RecurringGrant, State
 from ledger.core.usage import account_closed, recorded_before, unknown_account
-from ledger.core.zones import UTC_ZONE, is_zone
+from ledger.core.zones import is_zone
 
 _FIRST = (Proration.FIRST, Proration.BOTH)
 _LAST = (Proration.LAST, Proration.BOTH)
@@ -392,18 +392,8 @@ def cycle_of(recurring: RecurringGrant, terms: RecurringTerms) -> Cycle:
         terms.unit,
         terms.every,
         terms.anchor or recurring.starts_at,
-        terms.zone or zone_of(recurring.account),
+        terms.zone or recurring.account.calendar.zone,
     )
-
-
-def zone_of(account: Account) -> str:
-    """The zone of an account's periods: its own, else its nearest ancestor's, else UTC (T1)."""
-    found: Account | None = account
-    while found is not None:
-        if found.policy.zone:
-            return found.policy.zone
-        found = found.parent
-    return UTC_ZONE
 
 
 def has_ended(recurring: RecurringGrant, now: int) -> bool:

@@ -45,7 +45,8 @@ from ledger.core.limits import (
     KEYS_OUTLIVE_US,
 )
 from ledger.core.outcomes import LOCATOR_INDEX_MASK, locator_of
-from ledger.core.periods import Months
+from ledger.core.periods import Calendar, Zones
+from ledger.core.zones import UTC_ZONE
 
 __all__ = [
     "GRANT_CANCELLED",
@@ -80,6 +81,7 @@ __all__ = [
     "SettledHold",
     "State",
     "TopUp",
+    "inherited_zone",
 ]
 
 TIMER_FAMILY = 0  # of a family that was paged out: before what it brings back at that instant
@@ -100,9 +102,11 @@ class Account:
 
     __slots__ = (
         "advance",
+        "calendar",
         "card_key",
         "children",
         "closed_at",
+        "closed_until",
         "commitments",
         "comparator",
         "created_at",
@@ -154,6 +158,7 @@ class Account:
         policy: AccountPolicy,
         card_key: tuple[int, str],
         comparator: int,
+        calendar: Calendar,
         created_at: int,
     ) -> None:
         self.tenant = tenant
@@ -166,6 +171,7 @@ class Account:
         self.created_at = created_at
         self.closed_at = 0
         self.reopened_at = 0  # last
+        self.closed_until = 0  # what had ended by then is closed for ever, whatever its grace now
         self.written_off = 0  # locator of the last entry that wrote off what it owed
         self.gaps: tuple[tuple[int, int], ...] = ()  # [closed, reopened) within the window
         self.frozen_at = 0  # itself, whatever is above it
@@ -201,6 +207,7 @@ class Account:
         self.next_due: int = NEVER  # nothing of this account falls due before
         self.card_key: tuple[int, str] = card_key
         self.comparator = comparator  # its own, else its nearest ancestor's
+        self.calendar = calendar  # its months (rule T1)
 
     def find_open_from(self) -> None:
         """Work out anew from when on usage needs no look at what was closed or frozen."""
@@ -208,6 +215,17 @@ class Account:
             self.open_from = NEVER
         else:
             self.open_from = self.gaps[-1][1] if self.gaps else 0
+
+    def closed_by(self, now: int) -> int:
+        """What had ended by then takes late events no more, ever: its grace is over (rule T2)."""
+        return max(self.closed_until, now - self.policy.period_grace)
+
+    def in_its_zone(self) -> list[Account]:
+        """Itself and those below it that have its zone."""
+        found = [self]
+        for each in found:
+            found.extend([child for child in each.children if not child.policy.zone])
+        return found
 
     def freezer(self) -> Account | None:
         """The nearest of itself and those above it that is frozen; None = it takes new usage."""
@@ -270,6 +288,11 @@ class Account:
         self.watched = any(rule is not None and rule.enabled for _, rule in rules)
 
 
+def inherited_zone(parent: Account | None, policy: AccountPolicy) -> str:
+    """The zone of an account's months: its own, else its nearest ancestor's, else UTC (rule T1)."""
+    return policy.zone or (parent.calendar.zone if parent is not None else UTC_ZONE)
+
+
 class Family:
     """What the accounts under one root share."""
 
@@ -320,6 +343,7 @@ class State:
         "accounts",
         "batch_seq",
         "books",
+        "calendars",
         "card_keys",
         "catalog",
         "commitments",
@@ -333,7 +357,6 @@ class State:
         "house",
         "keys",
         "locator",
-        "months",
         "next_book",
         "next_commitment",
         "next_grant",
@@ -377,6 +400,7 @@ class State:
         self.revenues: dict[tuple[int, str], dict[int, Book]] = {}  # tenant, product -> by asset
         self.configuration: dict[int, int] = {}  # tenant -> version
         self.card_keys: dict[tuple[int, str], tuple[int, str]] = {}  # one object for many accounts
+        self.calendars: dict[str, Calendar] = {}  # zone -> that of whoever never had another
         self.keys = KeyMap()
         # Heap of (due, what, number): 0 family | 1 hold | 2 grant | 3 recurring | 4 commitment |
         # 5 top-up.
@@ -394,7 +418,6 @@ class State:
         self.vocabulary: dict[PlanDeclared, int] = {}  # this batch's plans -> their index
         self.declared: dict[int, PlanDeclared] = {}  # and back
         self.used_books: dict[Bound, int] = {}  # numbers of used books, looked up in this batch
-        self.months = Months()
 
     def begin_batch(self, batch_seq: int, recorded_at: int) -> None:
         """Move to the next batch: its entries share one recorded time (rule T5)."""
@@ -500,6 +523,16 @@ class State:
         """(tenant, name) of a rate card: the same object for every account that it prices."""
         key = (tenant, name)
         return self.card_keys.setdefault(key, key)
+
+    def calendar(self, zones: Zones) -> Calendar:
+        """The months in these zones: one object for all accounts that count in one zone."""
+        if len(zones) > 1:
+            return Calendar(zones)
+        zone = zones[0][1]
+        found = self.calendars.get(zone)
+        if found is None:
+            found = self.calendars[zone] = Calendar(zones)
+        return found
 
     def house_book(self, tenant: int, kind: BookKind, asset: int, name: str) -> Book | None:
         """A tenant's house account on this shard, if it is open (rule B7)."""

@@ -161,11 +161,11 @@ def _quarantine(
 def closed_period(state: State, account: Account, at: int) -> tuple[int | None, int]:
     """(the period of an instant if it is closed, the period that its charge belongs to): its own
     until its grace has ended, afterwards the one that is open now (rule T2)."""
-    months = state.months
-    period = months.start_of(at)
-    if state.recorded_at < months.end + account.policy.period_grace:
+    calendar = account.calendar
+    period = calendar.start_of(at)
+    if calendar.end > account.closed_by(state.recorded_at):
         return None, period
-    return period, months.start_of(state.recorded_at)
+    return period, calendar.start_of(state.recorded_at)
 
 
 def declare(state: State, bound: Bound, out: list[Event]) -> int:
@@ -241,7 +241,7 @@ def unknown_account(number: int) -> Refusal:
 
 def refuse_closed(state: State, account: Account, at: int) -> Refusal | None:
     """Closed for usage of that time: only what was before a closing, until grace ends (T2)."""
-    ungraced = state.recorded_at - account.policy.period_grace  # closings until then: grace is over
+    ungraced = account.closed_by(state.recorded_at)
     if account.closed_at and (at >= account.closed_at or account.closed_at <= ungraced):
         return account_closed(account)
     if at >= state.window_start:

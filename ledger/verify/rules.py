@@ -85,7 +85,6 @@ from ledger.core.limits import (
     HOLD_LIFETIME_DEFAULT_US,
     HOLD_LIFETIME_MAX_US,
     INT64_MAX,
-    PERIOD_GRACE_US,
     TOP_UP_BACK_OFF_US,
     TOP_UP_LIFETIME_US,
 )
@@ -498,7 +497,7 @@ class Rules:
         grant = state.grants[event.grant]
         if grant.settled == GRANT_VOIDED:
             self._wrong(state, f"state of grant {event.grant}", "not voided", "voided")
-        due = grant.expires_at + PERIOD_GRACE_US
+        due = grant.expires_at + grant.account.policy.period_grace
         if _ends_early(grant):
             self._equal(
                 state,
@@ -506,7 +505,7 @@ class Rules:
                 CommitmentEnding.TRUE_UP,
                 grant.commitment.ending if grant.commitment is not None else 0,
             )
-        elif grant.expires_at == NEVER or state.recorded_at < grant.expires_at + PERIOD_GRACE_US:
+        elif grant.expires_at == NEVER or state.recorded_at < due:
             self._wrong(state, f"breakage of grant {event.grant}", due, state.recorded_at)
         self._taken(state, event.grant, event.amount)
 
