@@ -1,8 +1,8 @@
 """Billing periods as instants, and shares of them (rules T1, S1).
 
-A `Cycle` cuts the time line into periods in a zone, from an anchor. Rounding positions, overage caps
-and late events go by calendar month in the account's zone (`Calendar`), which usage asks for at
-every event. `decide` computes the bounds and records them; `evolve` never does.
+A `Cycle` cuts the time line into periods in a zone, from an anchor. Rounding positions, caps of
+overage and late events go by calendar month in the account's zone (`Calendar`), which usage asks
+for at every event. `decide` computes the bounds and records them; `evolve` never does.
 """
 
 from __future__ import annotations

@@ -81,6 +81,7 @@ from ledger.core.events import (
 from ledger.core.limits import (
     BASIS_POINTS,
     CORRECTION_WINDOW_US,
+    DAY_US,
     HOLD_LIFETIME_BATCH_MAX_US,
     HOLD_LIFETIME_DEFAULT_US,
     HOLD_LIFETIME_MAX_US,
@@ -125,6 +126,8 @@ _SIDES_OF_WRITE_OFF: Final[dict[int, tuple[BookKind, BookKind]]] = {
     WriteOffKind.COMMITMENT: (BookKind.COMMITMENT, BookKind.SETTLED),
 }
 """The account's book and the house's."""
+_MONTH_MAX_US: Final = 33 * DAY_US
+"""Longer than any month: 31 days, and what is between two zones, 26 hours."""
 _OVER_LIMIT: Final[frozenset[int]] = frozenset({Pot.EXCESS_OWED, Pot.EXCESS_BILLED, Pot.ABSORBED})
 
 
@@ -192,9 +195,6 @@ class Rules:
             window = f"{start} to {state.window_end}"
             self._wrong(state, "effective time", window, event.effective_at)
         self._takes(state, account, event.effective_at, new=not event.hold or event.late == 1)
-        self._slices(state, account, event)
-        over = sum([piece.amount for piece in event.slices if piece.pot in _OVER_LIMIT])
-        self._equal(state, "over_limit", over, event.over_limit)
         self._drawn(state, account, event)
         if event.hold and event.late:
             settled = state.families[account.root].settled[event.hold]
@@ -214,14 +214,32 @@ class Rules:
         while new and above is not None:
             self._equal(state, f"frozen, account {above.number}", 0, above.frozen_at)
             above = above.parent
-        grace = account.policy.period_grace
+        over = _grace_over(state, account)
         for closed_at, reopened_at in (*account.gaps, (account.closed_at, NEVER)):
-            late = at < closed_at and state.recorded_at < closed_at + grace
+            late = at < closed_at and over < closed_at
             if closed_at and at < reopened_at and not late:
                 was = f"not in {closed_at} to {reopened_at}"
                 self._wrong(state, "time of usage", was, at)
 
+    def _month(self, state: State, account: Account, at: int, month: int) -> None:
+        """Usage counts in its own month while that takes late events, and then in the one that runs
+        (rule T2); no month goes on where another zone begins to count (rule T1). Which instants are
+        midnights is not judged: that takes the time zones of the day."""
+        counted = at
+        if month > at:  # its own is closed, and ended before
+            counted = state.recorded_at
+            if at >= _grace_over(state, account):
+                self._wrong(state, "month", f"that of {at}, which is open", month)
+        elif month + _MONTH_MAX_US <= _grace_over(state, account):
+            self._wrong(state, "month", "one that is not closed", month)
+        if not month <= counted < month + _MONTH_MAX_US:
+            self._wrong(state, "month", f"that of {counted}", month)
+        for since, zone in account.calendar.zones[1:]:
+            if month < since <= counted:
+                self._wrong(state, f"month in {zone}", f"from {since} on", month)
+
     def _drawn(self, state: State, account: Account, event: UsageRecorded) -> None:
+        self._month(state, account, event.effective_at, event.period)
         self._slices(state, account, event)
         over = sum([piece.amount for piece in event.slices if piece.pot in _OVER_LIMIT])
         self._equal(state, "over_limit", over, event.over_limit)
@@ -423,6 +441,7 @@ class Rules:
             self._wrong(state, "longest lifetime of the hold", longest, event.lifetime_max)
         account = state.accounts[event.account]
         self._slices(state, account, event)
+        self._month(state, account, event.effective_at, event.period)
         self._equal(state, "version of the policy", account.version, event.policy_version)
         asset = state.declared[event.plan].asset
         debt, grace = account.debt.get(asset), account.policy.overdraft_grace
@@ -919,8 +938,22 @@ class Rules:
         self._equal(state, "family", family, (event.tenant, event.root))
 
     def _updated(self, state: State, event: AccountPolicyUpdated) -> None:
-        version = state.accounts[event.account].version + 1
-        self._equal(state, "version of the policy", version, event.version)
+        account = state.accounts[event.account]
+        self._equal(state, "version of the policy", account.version + 1, event.version)
+        zone = event.policy.zone or (zone_of(account.parent) if account.parent else "UTC")
+        self._equal(state, "another zone", zone != zone_of(account), event.zone_from > 0)
+        inheriting = [each.number for each in account.in_its_zone()[1:]]
+        for number, since in event.zone_from_below:
+            if number not in inheriting or not event.zone_from:
+                self._wrong(state, "accounts of that zone", inheriting, number)
+            self._next_month(state, since)
+        if event.zone_from:
+            self._next_month(state, event.zone_from)
+
+    def _next_month(self, state: State, since: int) -> None:
+        """Another zone counts from the end of the month that runs (rule T1)."""
+        if not state.recorded_at < since <= state.recorded_at + _MONTH_MAX_US:
+            self._wrong(state, "end of the month", f"after {state.recorded_at}", since)
 
     def _profile(self, state: State, event: AccountProfileUpdated) -> None:
         version = state.accounts[event.account].profile_version + 1
@@ -1024,6 +1057,21 @@ def books_of(account: Account) -> list[Book]:
     for kept in (account.advance, account.overage, account.unbilled, account.receivable):
         books.extend(kept.values())
     return books
+
+
+def zone_of(account: Account) -> str:
+    """The zone of its policy, else of its nearest ancestor's, else UTC (rule T1)."""
+    above: Account | None = account
+    while above is not None:
+        if above.policy.zone:
+            return above.policy.zone
+        above = above.parent
+    return "UTC"
+
+
+def _grace_over(state: State, account: Account) -> int:
+    """What ended by then is closed, by the grace of now or of before (rule T2)."""
+    return max(account.closed_until, state.recorded_at - account.policy.period_grace)
 
 
 def _pays_for(book: Book, account: Account) -> bool:

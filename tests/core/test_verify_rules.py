@@ -6,7 +6,9 @@ from typing import Any
 
 from core_world import Core, replay
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_properties import Run, steps
+from test_usual import ZONES, Usage, moves
 
 from ledger.core import events as e
 from ledger.core.catalog import Catalog
@@ -42,4 +44,15 @@ def test_what_the_core_decides_breaks_no_rule(taken: list[tuple[Any, ...]]) -> N
     run = Run()
     for verb, *given_ in taken:
         run.step(verb, *given_)
+    assert judged(run.core) == []
+
+
+@given(moves, st.tuples(*[st.sampled_from(ZONES)] * 3))
+@settings(max_examples=150, deadline=None)
+def test_nor_do_months_of_many_zones(taken: list[tuple[str, Any]], zones: tuple[str, ...]) -> None:
+    """Late usage, closings, and changes of zone and grace (rules T1, T2)."""
+    run = Usage(plainly=False, zones=zones)
+    run.begin()
+    for verb, given_ in taken:
+        run.move(verb, given_)
     assert judged(run.core) == []
