@@ -14,6 +14,7 @@ from ledger.core import events as e
 from ledger.core.events import BookKind, GrantKind, Pot, WriteOffKind
 from ledger.journal.configuration import ConfigurationEntry, ConfigurationKind
 from ledger.simulation import naive
+from ledger.simulation.months import Months
 from ledger.simulation.naive import (
     DAY_US,
     MINUTE_US,
@@ -169,8 +170,15 @@ class ShardModel:
             if parent is None or parent.closed_at or parent.root != event.root:
                 self._fail(rule, f"account {event.account} below {parent}")
         self.accounts[event.account] = NaiveAccount(
-            event.account, event.tenant, event.parent, event.root, event.policy
+            event.account, event.tenant, event.parent, event.root, event.policy, self._months(event)
         )
+
+    def _months(self, event: e.AccountCreated) -> Months:
+        """Those of its zone, else all that its parent has (rule T1)."""
+        if event.policy.zone or not event.parent:
+            return Months(event.policy.zone or "UTC")
+        above = self.accounts[event.parent].months
+        return Months(above.zone, above.starts)
 
     def _policy_updated(self, event: e.AccountPolicyUpdated) -> None:
         account = self._deciding(event.account)
@@ -178,7 +186,36 @@ class ShardModel:
         if event.expected_version:
             self._expect(Rule.POLICY_VERSIONS, "expected", account.version, event.expected_version)
         self._expect(Rule.CLOSED_TAKES_NOTHING, "policy of a closed account", 0, account.closed_at)
+        if event.policy.period_grace != account.policy.period_grace:
+            account.closed_until = naive.closed_by(account, self.recorded_at)
         account.policy, account.version = event.policy, event.version
+        self._zone_changed(account, event)
+
+    def _zone_changed(self, account: NaiveAccount, event: e.AccountPolicyUpdated) -> None:
+        """Another zone counts from the end of each one's own month, here and below (rule T1)."""
+        zone = event.policy.zone
+        if not zone:
+            zone = self.accounts[account.parent].months.zone if account.parent else "UTC"
+        since, below = 0, {}
+        if zone != account.months.zone:
+            since = account.months.end_of(self.recorded_at)
+            for each in self._inheriting(account):
+                end = each.months.end_of(self.recorded_at)
+                if end != since:
+                    below[each.number] = end
+                each.months.count_in(zone, self.recorded_at)
+        found = (event.zone_from, dict(event.zone_from_below))
+        self._expect(Rule.POLICY_VERSIONS, "another zone from", (since, below), found)
+
+    def _inheriting(self, account: NaiveAccount) -> list[NaiveAccount]:
+        found = [account]
+        for each in found:
+            found += [
+                child
+                for child in self.accounts.values()
+                if child.parent == each.number and not child.policy.zone
+            ]
+        return found
 
     def _account_closed(self, event: e.AccountClosed) -> None:
         account = self._deciding(event.account)
@@ -380,7 +417,8 @@ class ShardModel:
 
     def _grant_expired(self, event: e.GrantExpired) -> None:
         grant = self._unsettled(event.grant, self.accounts[event.account])
-        if not grant.expires_at or self.recorded_at < grant.expires_at + DAY_US:
+        grace = self.accounts[event.account].policy.period_grace
+        if not grant.expires_at or self.recorded_at < grant.expires_at + grace:
             self._fail(Rule.EXPIRED_IN_TIME, f"grant {grant.number} is posted before its grace")
         self._expect(Rule.GRANT_FIGURES, "expired", grant.available, event.amount)
         grant.settled = EXPIRED
@@ -434,10 +472,13 @@ class ShardModel:
             self._fail(Rule.WINDOW, f"usage of {at} is charged at {self.recorded_at}")
         if account.closed_at and not self.takes_late(account, at):
             self._fail(Rule.CLOSED_TAKES_NOTHING, f"usage of {at}, closed at {account.closed_at}")
-        if any(start <= at < end for start, end in account.gaps):
+        over = naive.closed_by(account, self.recorded_at)
+        if any(at < end and (start <= at or start <= over) for start, end in account.gaps):
             self._fail(Rule.CLOSED_TAKES_NOTHING, f"usage of {at}, closed in {account.gaps}")
         if self.frozen(account) and (not event.hold or event.late):
             self._fail(Rule.CLOSED_TAKES_NOTHING, f"usage of frozen account {account.number}")
+        month = naive.period_of(account, at, self.recorded_at)
+        self._expect(Rule.CHARGE, "month", month, event.period)
         priced = self._priced(account, plan, event.quantities, at)
         self._expect(Rule.CHARGE, "charges", priced.charges, event.charges)
         self._expect(Rule.CHARGE, "in suspense", int(-1 in priced.charges), event.suspense)
@@ -445,7 +486,7 @@ class ShardModel:
         first: list[Piece] = []
         left = priced.total
         if hold is not None and hold.asset == priced.asset:
-            first, left = naive.from_hold(hold, self.grants, left, at, self.recorded_at)
+            first, left = naive.from_hold(account, hold, self.grants, left, at, self.recorded_at)
         more: list[Piece] = []
         over = 0
         if left:
@@ -466,7 +507,9 @@ class ShardModel:
 
     def takes_late(self, account: NaiveAccount, at: int) -> bool:
         """Whether a closed account takes usage of that time (rule T2)."""
-        return at < account.closed_at and self.recorded_at < account.closed_at + DAY_US
+        return at < account.closed_at and account.closed_at > naive.closed_by(
+            account, self.recorded_at
+        )
 
     def _captured(
         self, account: NaiveAccount, event: e.UsageRecorded, plan: e.PlanDeclared
@@ -534,7 +577,7 @@ class ShardModel:
                     ]
                     self._revenue(unbilled, product, piece.value)
                 self.accounts[number].overage.setdefault(asset, [0, 0])[0] += piece.amount
-                place = (asset, naive.period_of(event.effective_at, self.recorded_at))
+                place = (asset, naive.period_of(account, event.effective_at, self.recorded_at))
                 posted = account.overage_posted
                 posted[place] = posted.get(place, 0) + piece.amount
         charged = sum(charge for charge in event.charges if charge > 0)
@@ -545,8 +588,10 @@ class ShardModel:
         self._expect(Rule.WATERFALL, "over limit", expected, (event.account, event.amount))
 
     def _adjustment_noted(self, event: e.AdjustmentNoted) -> None:
-        self._expect(Rule.CHARGE, "open period", naive.month_of(self.recorded_at), event.period)
-        closed = naive.period_of(event.closed, self.recorded_at)
+        account = self.accounts[event.account]
+        runs = account.months.month_of(self.recorded_at)[0]
+        self._expect(Rule.CHARGE, "open period", runs, event.period)
+        closed = naive.period_of(account, event.closed, self.recorded_at)
         self._expect(Rule.CHARGE, "period of what belongs to a closed one", event.period, closed)
 
     def _correction(self, event: e.Event) -> None:
@@ -576,7 +621,7 @@ class ShardModel:
         self._expect(Rule.WINDOW, "authorised at", self.recorded_at, event.effective_at)
         lifetime = event.lifetime or 15 * MINUTE_US
         self._expect(Rule.EXPIRED_IN_TIME, "expiry", self.recorded_at + lifetime, event.expires_at)
-        terms = (DAY_US, e.HoldExpiry.RELEASE, naive.month_of(self.recorded_at))
+        terms = (DAY_US, e.HoldExpiry.RELEASE, account.months.month_of(self.recorded_at)[0])
         found = (event.lifetime_max, event.expiry, event.period)
         self._expect(Rule.EXPIRED_IN_TIME, "terms of the hold", terms, found)
         if len(account.holds) >= account.policy.holds_open_max:
@@ -597,6 +642,7 @@ class ShardModel:
             priced.asset,
             expected,
             self.recorded_at,
+            event.period,
             event.expires_at,
             [(piece.book, event.used_book) for piece in event.slices],
         )
@@ -713,7 +759,8 @@ class ShardModel:
             if hold.expires_at <= self.recorded_at:
                 self._fail(Rule.NOTHING_OVERDUE, f"hold {hold.number} is overdue")
         for grant in account.grants:
-            over = grant.expires_at and grant.expires_at + DAY_US <= self.recorded_at
+            grace = account.policy.period_grace
+            over = grant.expires_at and grant.expires_at + grace <= self.recorded_at
             if over and not grant.settled:
                 self._fail(Rule.NOTHING_OVERDUE, f"grant {grant.number} is overdue")
         return account

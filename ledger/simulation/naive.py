@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from fractions import Fraction
 from math import ceil
 from typing import Final, NamedTuple
 
 from ledger.core.events import AccountPolicy, Comparator, Excess, GrantKind, Overage, Pot
+from ledger.simulation.months import Months
 from ledger.simulation.prices import NAIVE, SUBSETS, Prices
 from rating.card import Rounding
 
@@ -121,6 +121,7 @@ class NaiveHold:
     asset: int
     pieces: list[Piece]
     authorized_at: int
+    month: int  # that its overage counts in
     expires_at: int
     books: list[tuple[int, int]]  # (debit, credit) of each piece
     ended: str = ""
@@ -137,6 +138,8 @@ class NaiveAccount:
     parent: int
     root: int
     policy: AccountPolicy
+    months: Months
+    closed_until: int = 0  # what had ended by then is closed, whatever the grace is now
     version: int = 1
     closed_at: int = 0
     gaps: list[tuple[int, int]] = field(default_factory=list)  # [closed, reopened)
@@ -183,19 +186,17 @@ class Priced:
         return sum(charge for charge in self.charges if charge > 0)
 
 
-def month_of(at: int) -> int:
-    """First microsecond of the calendar month in UTC."""
-    first = datetime.fromtimestamp(at // 1_000_000, UTC).replace(
-        day=1, hour=0, minute=0, second=0, microsecond=0
-    )
-    return int(first.timestamp()) * 1_000_000
+def closed_by(account: NaiveAccount, now: int) -> int:
+    """Of what had ended by then the grace is over, for ever (rule T2)."""
+    return max(account.closed_until, now - account.policy.period_grace)
 
 
-def period_of(at: int, recorded_at: int) -> int:
-    """The month that usage counts in: its own until a day after its end, then the open one (T2)."""
-    own = month_of(at)
-    next_month = month_of(own + 32 * DAY_US)
-    return own if recorded_at < next_month + DAY_US else month_of(recorded_at)
+def period_of(account: NaiveAccount, at: int, recorded_at: int) -> int:
+    """The month that usage counts in: its own until its grace is over, then the open one (T2)."""
+    start, end = account.months.month_of(at)
+    if end > closed_by(account, recorded_at):
+        return start
+    return account.months.month_of(recorded_at)[0]
 
 
 def price(
@@ -228,7 +229,7 @@ def price(
         if unit.denominator == 1:
             charges_list.append(int(unit * own[name]))
             continue
-        place = (version.number, product, name, period_of(at, recorded_at))
+        place = (version.number, product, name, period_of(account, at, recorded_at))
         before = account.totals.get(place, 0)
         if own[name]:
             found.moved[place] = own[name]
@@ -309,7 +310,7 @@ def waterfall(
     if left and policy.overage != Overage.OFF:
         room = left
         if policy.overage_cap >= 0:
-            posted = account.overage_posted.get((asset, period_of(at, recorded_at)), 0)
+            posted = account.overage_posted.get((asset, period_of(account, at, recorded_at)), 0)
             pending = account.overage_pending.get(asset, 0)
             room = max(0, policy.overage_cap - posted - pending)
         take = min(left, room)
@@ -331,13 +332,18 @@ def waterfall(
 
 
 def from_hold(
-    hold: NaiveHold, grants: dict[int, NaiveGrant], total: int, at: int, recorded_at: int
+    account: NaiveAccount,
+    hold: NaiveHold,
+    grants: dict[int, NaiveGrant],
+    total: int,
+    at: int,
+    recorded_at: int,
 ) -> tuple[list[Piece], int]:
     """(what the hold itself pays of a capture, what is left to find) (rule H1)."""
     pieces = []
     left = total
     for piece in hold.pieces:
-        other_month = period_of(at, recorded_at) != month_of(hold.authorized_at)
+        other_month = period_of(account, at, recorded_at) != hold.month
         if left == 0 or (piece.pot == Pot.OVERAGE and other_month):
             continue
         take = min(piece.amount, left)

@@ -57,6 +57,7 @@ from ledger.core.commands import (
 )
 from ledger.core.events import AccountPolicy, Comparator, Excess, GrantKind, Overage
 from ledger.core.limits import DAY_US, HOUR_US, MINUTE_US, SECOND_US
+from ledger.simulation.months import ZONES
 from ledger.simulation.prices import CARDS, PRODUCTS, VARIANTS
 from ledger.simulation.scenario import Operation
 
@@ -100,6 +101,8 @@ class Draw:
 
     def __init__(self, random: Random) -> None:
         self.random = random
+        self.later = Random()  # of what was added since: seeds that are known stay as they are
+        self.later.setstate(random.getstate())
         self.operations: list[Operation] = []
         self.focus = random.randrange(100) < 60  # whether nearly all happens on one account
         self.scarce = random.randrange(100) < 40  # whether grants are small, so that debt is made
@@ -259,6 +262,8 @@ def draw_policy_value(draw: Draw, tenant: int) -> AccountPolicy:
         excess=random.choice((Excess.OWE, Excess.BILL, Excess.ABSORB)),
         holds_open_max=random.choice((10_000, 10_000, 2)),
         comparator=random.choice((*[Comparator.INHERITED] * 4, *Comparator)),
+        zone=draw.later.choice(ZONES),
+        period_grace=draw.later.choice((DAY_US, DAY_US, 0, 2 * SECOND_US, 25 * DAY_US)),
     )
 
 
