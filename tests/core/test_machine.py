@@ -320,7 +320,10 @@ class CoreMachine(RuleBasedStateMachine):
         ),
     )
     def recurring(self, name: int, amount: int, more: str) -> None:
-        self.do(f"recurring {self.name(name)} {amount} as={self.fresh()} every=1week {more}")
+        called = self.fresh()
+        told = self.do(f"recurring {self.name(name)} {amount} as={called} every=1week {more}")
+        if told.startswith("refused"):
+            del self.case.recurring[called]
 
     @step(c.ChangeRecurring, recurring=which, amount=amounts, now=("", "now"))
     def change(self, recurring: int, amount: int, now: str) -> None:
@@ -358,7 +361,10 @@ class CoreMachine(RuleBasedStateMachine):
         ),
     )
     def commit(self, name: int, amount: int, more: str) -> None:
-        self.do(f"commit {self.name(name)} as={self.fresh()} {more.format(amount)}")
+        called = self.fresh()
+        told = self.do(f"commit {self.name(name)} as={called} {more.format(amount)}")
+        if told.startswith("refused"):
+            del self.case.commitments[called]
 
     @step(
         c.AddSegment,
