@@ -40,6 +40,8 @@ class Seen:
     paid: int = 0  # money that came into its deferred
     units: Counter[str] = field(default_factory=Counter)
     money: Counter[str] = field(default_factory=Counter)
+    root: int = 0  # the grant that was paid for, of what it became a part of
+    cash: int = 0  # of the root: what came into cash for it, less what went back out
 
     @property
     def left(self) -> int:
