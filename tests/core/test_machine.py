@@ -469,6 +469,15 @@ class CoreMachine(RuleBasedStateMachine):
         self.case.core.state.books.check()
 
     @invariant()
+    def units_and_money_never_mix(self) -> None:
+        """Each set of books balances by itself, whatever the asset (rule B2)."""
+        sums: dict[tuple[int, bool], int] = {}
+        for book in self.case.core.state.books.accounts.values():
+            place = (book.asset, book.kind >= BookKind.CASH)
+            sums[place] = sums.get(place, 0) + book.owed
+        assert not any(sums.values()), sums
+
+    @invariant()
     def posted_counters_only_grow(self) -> None:
         """Pending ones rise and fall, never below zero (rule B1)."""
         for book in self.case.core.state.books.accounts.values():
@@ -500,6 +509,7 @@ class CoreMachine(RuleBasedStateMachine):
         """deferred + recognised + breakage + refunded = paid (rules B4, F1 to F3)."""
         for number, seen in self.case.witness.grants.items():
             grant = self.case.core.state.grants[number]
+            assert grant.paid == seen.cash >= 0
             value_book = grant.book.value_book
             if value_book is None or value_book.kind != BookKind.DEFERRED:
                 continue

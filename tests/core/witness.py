@@ -77,6 +77,7 @@ class Witness:
             case e.GrantRestored():
                 of = self.grants[event.of]
                 seen = Seen(event.account, event.amount, funding=of.funding)
+                seen.root = of.root or event.of
                 seen.bills = event.deferred_book if of.bills else 0
                 seen.paid = event.price_paid if event.deferred_book else 0
                 self.grants[event.grant] = seen
@@ -114,6 +115,7 @@ class Witness:
         if event.origin:
             origin = self.grants[event.origin]
             seen.funding = origin.funding
+            seen.root = origin.root or event.origin
             origin.units["rolled"] += event.amount
             origin.money["rolled"] += event.price_paid if deferred is not None else 0
         elif self.books[event.funding_book].kind == BookKind.COMMITMENT:
@@ -121,7 +123,9 @@ class Witness:
         if event.pending:
             seen.units["pending"] += event.amount
         elif event.cash_book and not event.origin:
-            self._came(event.account, event.cash_book, "billed ahead", event.price_paid)
+            self._came(
+                event.account, event.cash_book, "billed ahead", event.price_paid, event.grant
+            )
         self._repaid(event.grant, event.backfills)
 
     def _repaid(self, grant: int, parts: Iterable[e.Backfill]) -> None:
@@ -173,7 +177,7 @@ class Witness:
             if to.kind == BookKind.COMMITMENT:
                 self._owe(piece.book, "given back", -piece.amount)
             if piece.money_book and piece.value:
-                self._went(payer, piece.money_book, "given back", piece.value)
+                self._went(payer, piece.money_book, "given back", piece.value, drawn.owner)
 
     def _ends(self, event: e.Event) -> None:
         """What leaves a grant undrawn, with its share of the price."""
@@ -182,7 +186,7 @@ class Witness:
                 seen = self.grants[event.grant]
                 seen.units["pending"] -= event.amount
                 seen.paid += event.payment
-                self._came(event.account, event.cash_book, "", event.payment)
+                self._came(event.account, event.cash_book, "", event.payment, event.grant)
                 self._repaid(event.grant, event.backfills)
             case e.GrantCancelled():
                 seen = self.grants[event.grant]
@@ -207,6 +211,7 @@ class Witness:
                     seen.units["charged back"] += part.amount
                     seen.money["charged back"] += part.value
                 self.lifetime[(event.account, self.books[event.cash_book].asset)] -= event.payment
+                self._root(event.grant).cash -= event.payment
                 self._owe(event.receivable_book, "charged back", event.owed)
 
     def _back(
@@ -220,7 +225,7 @@ class Witness:
             self._owe(seen.funding, why, -event.amount)
         if event.cash_book:
             seen.money["refunded"] += event.refunded
-            self._went(seen.account, event.cash_book, "refunded", event.refunded)
+            self._went(seen.account, event.cash_book, "refunded", event.refunded, event.grant)
         seen.money["breakage"] += breakage if not seen.bills else 0
 
     def _closed_out(self, event: e.AccountClosedOut) -> None:
@@ -261,19 +266,25 @@ class Witness:
         place = (opened.kind, opened.owner, opened.asset)
         self.owing.setdefault(place, Counter())[why] += amount
 
-    def _came(self, account: int, book: int, why: str, money: int) -> None:
+    def _root(self, grant: int) -> Seen:
+        return self.grants[self.grants[grant].root or grant]
+
+    def _came(self, account: int, book: int, why: str, money: int, grant: int = 0) -> None:
         """Money from a customer: into cash, or what is to be billed."""
         opened = self.books[book]
         if opened.kind == BookKind.CASH:
             self.lifetime[(account, opened.asset)] += money
+            if grant:
+                self._root(grant).cash += money
         else:
             self._owe(book, why, money)
 
-    def _went(self, account: int, book: int, why: str, money: int) -> None:
+    def _went(self, account: int, book: int, why: str, money: int, grant: int) -> None:
         """Money back: out of cash, off what is owed, or back into deferred or breakage."""
         opened = self.books[book]
         if opened.kind == BookKind.CASH:
             self.lifetime[(account, opened.asset)] -= money
+            self._root(grant).cash -= money
         elif opened.kind in OWED:
             self._owe(book, why, -money)
 
