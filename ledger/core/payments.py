@@ -201,8 +201,8 @@ def _not_paid(grant: Grant) -> Refusal | None:
             str(grant.number),
             "the bank took the payment back already",
         )
-    if grant.kind == GrantKind.PREPAID and grant.cash is not None:
-        return None
+    if grant.cash is not None and grant.cash.kind == BookKind.CASH:
+        return None  # a prepaid commitment's price is in no cash: it is owed until its bill is paid
     return Refusal(
         Reason.NOT_PAID,
         "grant_id",

@@ -15,8 +15,9 @@ One statement a line; `-> ...` says what must come of it (without it: anything b
     hold     NAME TOKENS as=HOLD [of=PRODUCT] [lifetime=DURATION] [input=N cached=N output=N]
     capture  HOLD TOKENS [open] [at=TIME] [input=N cached=N output=N]
     extend   HOLD [lifetime=DURATION]            release HOLD
-    void     GRANT          close NAME [release] [write-off] [for=REASON]
-    abandon  NAME id=ID
+    void     GRANT [forfeit]     close NAME [release] [write-off] [for=REASON]
+    abandon  NAME id=ID          configure VERSION
+    linked   NAME TOKENS NAME TOKENS ... [of=PRODUCT] [at=TIME] [id=ID]: ID.1, ID.2 and so on
     freeze   NAME [for=REASON]   unfreeze NAME [for=REASON]   reopen NAME [for=REASON]
     profile  NAME DISPLAY_NAME [version=N]
     reverse  ID [TOKENS] [input=N cached=N output=N] [charged=N] [ended=onward]
@@ -69,6 +70,7 @@ from ledger.core.books import Book
 from ledger.core.decide import Outcome
 from ledger.core.digest import digest
 from ledger.core.holds import available_to
+from ledger.core.linked import refuse_linked
 from ledger.core.outcomes import Known, Refusal
 from ledger.core.shapes import Use
 from ledger.core.state import Account, Grant, RecurringGrant
@@ -210,6 +212,33 @@ class LedgerCase:
         self._keep(event_id, FAMILY.usage("case", event_id))
         return told
 
+    def _linked(self, options: dict[str, str], *words: str) -> str:
+        group_id = options.get("id") or self._next_id()
+        shape = self.core.shape(options.get("of", "chat"), "tokens")
+        group: list[c.LinkedUsage] = []
+        for place, (name, tokens) in enumerate(zip(words[::2], words[1::2], strict=True), 1):
+            group.append(
+                c.LinkedUsage(
+                    FAMILY.usage("case", f"{group_id}.{place}"),
+                    self.accounts.get(name, 404),
+                    shape,
+                    (int(tokens),),
+                    self._time(options.get("at")),
+                    c.Names("case", f"{group_id}.{place}"),
+                    follow=len(words) // 2 - place,
+                )
+            )
+        refused = refuse_linked(self.core.state, group, self.core.batches[-1][1])
+        if refused is not None:
+            return "refused " + ", ".join(each.reason for each in refused)
+        told = [self.execute(command)[1] for command in group]
+        for place, command in enumerate(group, 1):
+            self._keep(f"{group_id}.{place}", command.key)
+        return "; ".join(told)
+
+    def _configure(self, options: dict[str, str], version: str) -> str:
+        return self.execute(c.ApplyConfiguration(TENANT, int(version), b"\x02" * 32))[1]
+
     def _keep(self, called: str, key: bytes) -> None:
         """Remember the entry of a key, as the journal has it."""
         locator = self.core.state.keys.find(key)
@@ -317,10 +346,11 @@ class LedgerCase:
         command = c.ReleaseHold(self._request(options), self.accounts[name], number)
         return self.execute(command)[1]
 
-    def _void(self, options: dict[str, str], grant: str) -> str:
+    def _void(self, options: dict[str, str], grant: str, *flags: str) -> str:
         number = self.grants[grant]
         owner = self.core.state.grants[number].account.number
-        return self.execute(c.VoidGrant(self._request(options), owner, number))[1]
+        request, forfeit = self._request(options), "forfeit" in flags
+        return self.execute(c.VoidGrant(request, owner, number, forfeit=forfeit))[1]
 
     def _confirm(self, options: dict[str, str], grant: str, amount: str = "0") -> str:
         asset = _ASSETS[options["asset"]] if "asset" in options else 0
