@@ -28,7 +28,13 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")  # tests start Postgr
 
 PREFIX = "drawdown-test-"
 TEMPLATE = "template_ledger"
+LONGEST_FIRST = ("simulation", "faults", "backup", "outages", "crash", "bench", "demo", "exports")
 T = TypeVar("T")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long begin first, so that no process is left alone with one at the end."""
+    items.sort(key=lambda item: item.path.parent.name not in LONGEST_FIRST)
 
 
 def run_apart(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
