@@ -203,7 +203,7 @@ def _record(
         given_back,
         period,
         command.expires_at,
-        command.texts,
+        command.note,
         command.trace,
     )
     out.append(adjusted)

@@ -136,7 +136,7 @@ class ReverseUsage(msgspec.Struct, gc=False):
     quantities: tuple[int, ...] = ()
     as_charged: int = 0
     ended: EndedGrants = EndedGrants.RESTORE
-    texts: bytes = b""
+    note: bytes = b""
     names: Names = NO_NAMES
     trace: bytes = b""
 
@@ -154,7 +154,7 @@ class AmendUsage(msgspec.Struct, gc=False):
     usage: RecordUsage
     body: bytes
     ended: EndedGrants = EndedGrants.RESTORE
-    texts: bytes = b""
+    note: bytes = b""
     names: Names = NO_NAMES
     trace: bytes = b""
 
@@ -172,7 +172,7 @@ class AdjustBalance(msgspec.Struct, gc=False):
     amount: int
     grant: int = 0
     expires_at: int = 0  # of a new grant; 0 = never
-    texts: bytes = b""
+    note: bytes = b""
     names: Names = NO_NAMES
     trace: bytes = b""
 

@@ -136,7 +136,7 @@ def decide_amend(state: State, command: AmendUsage, out: list[Event]) -> Event |
         (),
         0,
         command.ended,
-        command.texts,
+        command.note,
         command.names,
         command.trace,
     )
@@ -335,7 +335,7 @@ def _record(
         suspended,
         0 if command.quantities or command.as_charged else 1,
         command.ended,
-        command.texts,
+        command.note,
         trace=command.trace,
     )
     entry = state.batch_length + len(out)

@@ -660,7 +660,7 @@ class UsageReversed(_Event, frozen=True, tag=34):
     rounding had put on other events; `kept` is what its slices drew and was given back by hand
     before, so that it is not given twice. `moves` take rounding positions back, within the period
     that begins at `period`, where overage falls too. `suspended` = 1: it waits for a price no more.
-    `whole` = 1: all that was left was asked for. `texts` is the digest of reason and actor.
+    `whole` = 1: all that was left was asked for. `note` is the digest of reason and actor.
     `replaced_by` is the key of the usage event that stands in its place, `replacement` the digest
     of that event's body.
     """
@@ -683,7 +683,7 @@ class UsageReversed(_Event, frozen=True, tag=34):
     suspended: int = 0
     whole: int = 0
     ended: EndedGrants = EndedGrants.RESTORE
-    texts: bytes = b""
+    note: bytes = b""
     replaced_by: bytes = b""
     replacement: bytes = b""
     trace: bytes = b""
@@ -708,7 +708,7 @@ class GrantRestored(_Event, frozen=True, tag=35):
 
 
 class BalanceAdjusted(_Event, frozen=True, tag=37):
-    """Units credited or debited by hand; `texts` is the digest of why and by whom.
+    """Units credited or debited by hand; `note` is the digest of why and by whom.
 
     A credit to a new free grant names the grant that was issued before it, by an entry of its own
     (`grant`, no transfer here). One to a grant that units had been drawn from is in `given_back`:
@@ -727,7 +727,7 @@ class BalanceAdjusted(_Event, frozen=True, tag=37):
     given_back: tuple[GivenBack, ...] = ()
     period: int = 0
     expires_at: int = 0
-    texts: bytes = b""
+    note: bytes = b""
     trace: bytes = b""
 
 

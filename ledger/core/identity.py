@@ -156,9 +156,9 @@ class FamilyDigest:
 
 # command -> (the event that answers it, the fields that are its body)
 _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
-    AdjustBalance: ((BalanceAdjusted,), ("account", "asset", "amount", "expires_at", "texts")),
+    AdjustBalance: ((BalanceAdjusted,), ("account", "asset", "amount", "expires_at", "note")),
     AmendUsage: ((UsageReversed,), ()),
-    ReverseUsage: ((UsageReversed,), ("account", "original", "as_charged", "ended", "texts")),
+    ReverseUsage: ((UsageReversed,), ("account", "original", "as_charged", "ended", "note")),
     ReleaseHold: ((HoldReleased,), ("account", "hold")),
     CreateAccount: ((AccountCreated,), ("account", "parent", "policy", "profile")),
     UpdatePolicy: ((AccountPolicyUpdated,), ("account", "policy", "expected_version")),
@@ -314,7 +314,7 @@ def _reversal_differs(command: ReverseUsage | AmendUsage, recorded: UsageReverse
         ("original", command.original.locator, recorded.original),
         ("as_charged", as_charged, recorded.as_charged),
         ("ended_grants", command.ended, recorded.ended),
-        ("reason", command.texts, recorded.texts),
+        ("reason", command.note, recorded.note),
     ):
         if given != kept:
             return field
@@ -348,7 +348,6 @@ _WIRE_NAMES = {
     "expires_at": "expires_at_us",
     "personal": "personal_attributes",
     "profile": "metadata",
-    "texts": "reason",
     "note": "reason",
     "pending": "gated",
     "most": "amount",

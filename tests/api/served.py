@@ -288,7 +288,7 @@ async def served(
     """Open a ledger on this storage and serve it on a free port of loopback."""
     ledger = Ledger(storage, clock or SystemClock())
     ledger.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await ledger.opened()
     server = LedgerServer(ledger, **options)
     address = await server.start("127.0.0.1:0")

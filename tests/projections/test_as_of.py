@@ -19,8 +19,8 @@ from tests.projections.projecting import looking, project
 
 EVERY = 8
 STEP_EVENTS = 60
-POINTS = 150
-PAIRS = 40
+POINTS = 60
+PAIRS = 20
 
 
 @pytest.fixture
