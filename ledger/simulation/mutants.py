@@ -767,8 +767,52 @@ _CHECKPOINTS: Final = (
     ),
 )
 
+_MONTHS: Final = (
+    Mutant(
+        "another zone counts at once",
+        _EVOLVE,
+        "_change_zone",
+        "elsewhere.get(each.number, event.zone_from)",
+        "state.recorded_at",
+        "rule T1",
+    ),
+    Mutant(
+        "months of UTC in every zone",
+        "ledger.core.periods",
+        "_within",
+        "_month_in(at_us, zone)",
+        '_month_in(at_us, "UTC")',
+        "rule T1",
+    ),
+    Mutant(
+        "a longer grace opens what was closed",
+        "ledger.core.state",
+        "Account.closed_by",
+        "max(self.closed_until, now - self.policy.period_grace)",
+        "now - self.policy.period_grace",
+        "rule T2",
+    ),
+    Mutant(
+        "breakage after the grace of another policy",
+        "ledger.core.holdings",
+        "Grant.breaks_at",
+        "self.account.policy.period_grace",
+        "86_400_000_000",
+        "rule T3",
+    ),
+    Mutant(
+        "breakage not timed anew with the grace",
+        _EVOLVE,
+        "_account_policy_updated",
+        "_set_breakage(state, account)",
+        "pass",
+        "rule T3",
+    ),
+)
+
 MUTANTS: Final = (
     *_WATERFALL,
+    *_MONTHS,
     *_CORE,
     *_ENGINE,
     *_LEASES,
@@ -781,6 +825,11 @@ MUTANTS: Final = (
 """All of them; names are unique."""
 
 SEEDS: Final[dict[str, int]] = {
+    "another zone counts at once": 0,
+    "months of UTC in every zone": 0,
+    "a longer grace opens what was closed": 17,
+    "breakage after the grace of another policy": 1,
+    "breakage not timed anew with the grace": 1,
     "expired grant drawn": 1,
     "grant drawn before it takes effect": 0,
     "grant drawn for a product that it does not cover": 10,
