@@ -338,7 +338,8 @@ BEGIN
         starts_at     bigint  NOT NULL,
         ends_at       bigint  NOT NULL CHECK (ends_at > starts_at),
         amount        bigint  NOT NULL CHECK (amount > 0),
-        price         bigint  NOT NULL CHECK (price > 0),  -- of the whole amount
+        price         bigint  NOT NULL CHECK (price >= 0), -- of the whole amount
+        moved_from    bigint,                        -- the grant whose rest it is, by a transfer
         recorded_at   bigint  NOT NULL,
         PRIMARY KEY (tenant, shard, grant_number)
     );
@@ -365,8 +366,9 @@ BEGIN
         commitment    bigint   NOT NULL,
         kind          smallint NOT NULL CHECK (kind IN (1, 2)),        -- invoiced, ended
         ending        smallint,                      -- core's CommitmentEnding; NULL = invoiced
+        target        bigint,                        -- the commitment that took the rest
         due_at        bigint,                        -- of the invoice
-        amount        bigint   NOT NULL CHECK (amount >= 0),  -- money invoiced, or trued up
+        amount        bigint   NOT NULL CHECK (amount >= 0),  -- money invoiced, trued up or moved
         recorded_at   bigint   NOT NULL,
         PRIMARY KEY (tenant, shard, entry_seq)
     );

@@ -142,7 +142,7 @@ _RECURRING: Final = (
 )  # fmt: skip
 _COMMITMENT: Final = (
     "tenant", "account", "terms", "created_at", "grants", "planned", "to_invoice", "invoiced",
-    "invoiced_money", "ended_at", "ending",
+    "invoiced_money", "ended_at", "ending", "moved_to",
 )  # fmt: skip
 _HOLD: Final = (
     "tenant", "account", "asset", "amount", "expires_at", "captured", "captures",
@@ -305,6 +305,7 @@ def _commitments_of(state: State) -> Facts:
             ),
             "ended_at": commitment.ended_at,
             "ending": commitment.ending,
+            "moved_to": commitment.moved_to,
         }
         for commitment in state.commitments.values()
     }

@@ -153,7 +153,8 @@ async def test_the_example_of_a_commitment_runs(database: str, tmp_path: Path) -
             await ledger.create_asset("credit", 6, ASSET_KIND_CREDIT)
             await ledger.create_asset("USD", 2, ASSET_KIND_MONEY)
             await names["example"](ledger)
-            [contract] = [each async for each in ledger.list_commitments("acme")]
+            contract, *moved = [each async for each in ledger.list_commitments("acme")]
+            assert len(moved) == 2
             assert [each.posted for each in contract.invoices] == [True, False]
             shown = await ledger.get_commitment(contract.commitment_id)
             assert shown.commitment == contract

@@ -73,7 +73,7 @@ SELECT m.number, m.tenant, m.account, m.terms::text, m.created_at,
        coalesce((SELECT sum(e.amount) FROM projection.commitment_entries e
                  WHERE e.tenant = m.tenant AND e.shard = m.shard AND e.commitment = m.number
                    AND e.kind = 1), 0),
-       coalesce(d.recorded_at, 0), coalesce(d.ending, 0)
+       coalesce(d.recorded_at, 0), coalesce(d.ending, 0), coalesce(d.target, 0)
 FROM projection.commitments m
 LEFT JOIN projection.commitment_entries d
        ON d.tenant = m.tenant AND d.shard = m.shard AND d.commitment = m.number AND d.kind = 2
