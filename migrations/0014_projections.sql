@@ -209,6 +209,28 @@ BEGIN
         PRIMARY KEY (tenant, shard, book, recorded_at)
     );
 
+    -- What limits of the past rest on (rule H6), each as it stood once a batch was recorded: an
+    -- account's confirmed payments less refunds and chargebacks, and since when it has owed in
+    -- advance. The newest row until an instant is the one that counts.
+    CREATE TABLE lifetime_values (
+        tenant          int      NOT NULL,
+        shard           int      NOT NULL,
+        account         bigint   NOT NULL,
+        asset           bigint   NOT NULL,
+        recorded_at     bigint   NOT NULL,
+        value           numeric  NOT NULL,
+        PRIMARY KEY (tenant, shard, account, asset, recorded_at)
+    );
+    CREATE TABLE debts_since (
+        tenant          int      NOT NULL,
+        shard           int      NOT NULL,
+        account         bigint   NOT NULL,
+        asset           bigint   NOT NULL,
+        recorded_at     bigint   NOT NULL,
+        since           bigint,                      -- NULL = from then on it owes nothing
+        PRIMARY KEY (tenant, shard, account, asset, recorded_at)
+    );
+
     CREATE TABLE accounts (
         tenant      int    NOT NULL,
         shard       int    NOT NULL,

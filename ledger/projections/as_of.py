@@ -17,13 +17,16 @@ from ledger.core.limits import INT64_MAX
 from ledger.journal.connection import Connection, Pool, borrow
 from ledger.projections.past import (
     NO_COUNTERS,
+    NO_OVERDRAFT,
     NOTHING,
     Counters,
     DebtRow,
     GrantRow,
     Leg,
+    Overdraft,
     Past,
     Point,
+    overdraft_of,
     past_of,
 )
 from ledger.projections.snapshots import EVERY
@@ -122,7 +125,7 @@ class Look:
         self, point: Point, grants: list[GrantRow], debts: list[DebtRow], grant: int
     ) -> Past:
         if point == NOTHING:
-            return past_of(point, [], [], {}, {}, None)
+            return past_of(point, [], [], {}, {}, NO_OVERDRAFT)
         issued = [row.book for row in grants if row.issued_at <= point.known_at]
         books = [*issued, *(debt.book for debt in debts)]
         counters, returned = {}, {}
@@ -135,12 +138,19 @@ class Look:
                 _SQL["no_draws"], self._tenant, self._shard, issued, *point
             )
             returned = {row[0]: int(row[1]) for row in rows}
-        policy = None
-        if not grant:
-            policy = await self._connection.fetchval(
-                _SQL["policy"], self._tenant, self._shard, self._account, point.settled_at
-            )
-        return past_of(point, grants, debts, counters, returned, policy)
+        overdraft = NO_OVERDRAFT if grant else await self._overdraft(point)
+        return past_of(point, grants, debts, counters, returned, overdraft)
+
+    async def _overdraft(self, point: Point) -> Overdraft:
+        """The overdraft by the policy of then, with what its limit rested on."""
+        place = (self._tenant, self._shard, self._account)
+        fetchrow, at = self._connection.fetchrow, point.settled_at
+        policy = await self._connection.fetchval(_SQL["policy"], *place, at)
+        found = overdraft_of(policy)
+        if not found.asset:
+            return found
+        value, since = await fetchrow(_SQL["rests_on"], *place, found.asset, at)
+        return found._replace(lifetime=int(value or 0), since=since)
 
     async def legs(
         self,

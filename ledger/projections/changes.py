@@ -63,6 +63,7 @@ RECURRING_ISSUES: Final = (
     "tenant", "shard", "entry_seq", "recurring", "cause", "version", "period_start", "period_end",
     "remaining", "whole", "grant_number", "amount", "price_paid", "recorded_at",
 )  # fmt: skip
+DEBTS_SINCE: Final = ("tenant", "account", "asset", "recorded_at", "since", "shard")
 COMMITMENTS: Final = ("tenant", "shard", "number", "account", "terms", "created_at")
 COMMITMENT_SEGMENTS: Final = (
     "tenant", "shard", "commitment", "grant_number", "starts_at", "ends_at", "amount", "price",

@@ -15,6 +15,15 @@ SELECT policy::text FROM projection.account_policies
 WHERE tenant = $1 AND shard = $2 AND account = $3 AND recorded_at <= $4
 ORDER BY version DESC LIMIT 1
 
+-- name: rests_on
+-- What a limit in asset $4 rested on at an instant: lifetime value, and since when was owed.
+SELECT (SELECT v.value FROM projection.lifetime_values v
+        WHERE v.tenant = $1 AND v.shard = $2 AND v.account = $3 AND v.asset = $4
+          AND v.recorded_at <= $5 ORDER BY v.recorded_at DESC LIMIT 1),
+       (SELECT d.since FROM projection.debts_since d
+        WHERE d.tenant = $1 AND d.shard = $2 AND d.account = $3 AND d.asset = $4
+          AND d.recorded_at <= $5 ORDER BY d.recorded_at DESC LIMIT 1)
+
 -- name: grants
 -- The grants that an account may draw, as far as they were recorded by an instant: its own in the
 -- order of issue, then what its ancestors share; one of its own alone where $4 is not 0.
