@@ -112,7 +112,7 @@ BEGIN
         reversed_quantities bigint[],                -- NULL = none was
         PRIMARY KEY (tenant, shard, entry_seq)
     );
-    CREATE INDEX usage_events_id ON usage_events (tenant, account, event_id)
+    CREATE INDEX usage_events_id ON usage_events (tenant, event_id, account)
         WHERE event_id IS NOT NULL;
     CREATE INDEX usage_events_account ON usage_events (tenant, account, entry_seq);
     CREATE INDEX usage_events_waiting ON usage_events (tenant, shard, entry_seq) WHERE outcome > 1;
@@ -136,6 +136,7 @@ BEGIN
         PRIMARY KEY (tenant, shard, entry_seq)
     );
     CREATE INDEX reversals_original ON reversals (tenant, shard, original_entry);
+    CREATE INDEX reversals_account ON reversals (tenant, account, recorded_at, entry_seq);
 
     -- Usage that was recorded in the stead of other usage, with the reversal of that.
     CREATE TABLE amendments (
@@ -161,7 +162,8 @@ BEGIN
         trace        bytea,
         PRIMARY KEY (tenant, shard, entry_seq)
     );
-    CREATE INDEX manual_adjustments_account ON manual_adjustments (tenant, account, entry_seq);
+    CREATE INDEX manual_adjustments_account
+        ON manual_adjustments (tenant, account, recorded_at, entry_seq);
 
     -- Entries of a closed period that count in the open one (rule T2).
     CREATE TABLE adjustments (

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
 from ledger.core.events import OF_A_GRANT
-from ledger.core.limits import INT64_MAX
+from ledger.core.limits import INT64_MAX, PERIOD_GRACE_MAX_US
 from ledger.journal.connection import Connection, Pool, borrow
 from ledger.projections.past import (
     NO_COUNTERS,
@@ -53,6 +53,23 @@ class BookRow(NamedTuple):
     account: int
 
 
+class AdjustmentRow(NamedTuple):
+    """An entry that counts in a period, see the query."""
+
+    kind: int  # 1 = usage, 2 = a reversal, 3 = by hand
+    entry_seq: int
+    account: int
+    closed: int | None  # first instant of the period that it belongs to; None = to this one
+    recorded_at: int
+    effective_at: int
+    asset: int
+    charged: int
+    source: str | None
+    event_id: str | None
+    original_entry: int | None
+    grant: int | None
+
+
 class History:
     """Looks back, on the read models in PostgreSQL. Methods raise JournalUnavailable."""
 
@@ -73,6 +90,48 @@ class History:
             if found.entries >= entries or loop.time() >= until:
                 return found
             await asyncio.sleep(POLL_S)
+
+    async def usage_of_family(
+        self, tenant: int, shard: int, root: int, names: Sequence[tuple[str, str]]
+    ) -> list[int | None]:
+        """The newest entry of usage in a family by each (source, id), however old; None = none.
+
+        A source of "" is a capture's, whose id is its request's.
+        """
+        sources, ids = [name[0] for name in names], [name[1] for name in names]
+        async with borrow(self._pool) as connection:
+            rows = await connection.fetch(
+                _SQL["usage_of_family"], tenant, shard, root, sources, ids
+            )
+        return [row[0] for row in rows]
+
+    async def adjustments(
+        self,
+        tenant: int,
+        shard: int,
+        accounts: Sequence[int],
+        period: tuple[int, int],
+        beyond: tuple[int, int],
+        rows: int,
+    ) -> tuple[list[AdjustmentRow], Standing]:
+        """What of closed periods, of corrections and by hand counts in a period (rule T2), in
+        recorded order after `beyond` (entry, when it was recorded), with where it stands."""
+        async with (
+            borrow(self._pool) as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            standing = await _standing(connection, shard)
+            found = await connection.fetch(
+                _SQL["adjustments"],
+                tenant,
+                shard,
+                accounts,
+                *period,
+                *beyond,
+                PERIOD_GRACE_MAX_US,
+                rows,
+            )
+        return [AdjustmentRow(*row) for row in found], standing
 
     @asynccontextmanager
     async def look(self, tenant: int, shard: int, account: int) -> AsyncIterator[Look]:

@@ -24,7 +24,7 @@ async def test_the_examples_run(
     names: dict[str, Any] = {}
     body = textwrap.indent(code, "    ")
     exec(compile(f"async def example(ledger):\n{body}", PAGE.name, "exec"), names)
-    server = ServerProcess(database, tmp_path / "server.log")
+    server = ServerProcess(database, tmp_path / "server.log", projector=True)
     server.start()
     try:
         await server.ready()
