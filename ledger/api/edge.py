@@ -112,16 +112,18 @@ class Edge:
             )
         return entry
 
-    async def minted(self, tenant: int, kind: str, text: str) -> tuple[MintedId, Entry]:
-        """Where a hold or grant lives. Raises HOLD_UNKNOWN or GRANT_UNKNOWN."""
-        found = unmint(kind, text, self.ledger.directory.shards)
+    async def minted(
+        self, tenant: int, kind: str, text: str, field: str = ""
+    ) -> tuple[MintedId, Entry]:
+        """Where a hold or grant lives. Raises HOLD_UNKNOWN or GRANT_UNKNOWN, naming the `field`."""
+        found = unmint(kind, text, self.ledger.directory.shards, field)
         entry = self._entries.get(found.account) if self.ledger.names.fresh() else None
         entry = entry or await self._entry_of(tenant, found.account)
         if entry is None or entry.tenant != tenant or entry.shard != found.shard:
             raise CallFailed(
                 f"{kind.upper()}_UNKNOWN",
                 f"the tenant has no such {kind}",
-                field=f"{kind}_id",
+                field=field or f"{kind}_id",
                 value=text,
             )
         return found, entry

@@ -211,7 +211,7 @@ def services(
         (grant_pb2.DESCRIPTOR.services_by_name["GrantService"], GrantService(edge)),
         (
             correction_pb2.DESCRIPTOR.services_by_name["CorrectionService"],
-            CorrectionService(edge, forwarder),
+            CorrectionService(edge, forwarder, history),
         ),
         (
             recurring_pb2.DESCRIPTOR.services_by_name["RecurringGrantService"],

@@ -14,6 +14,7 @@ import click
 
 from ledger.cli import (
     account,
+    adjustments,
     balance,
     check_proof,
     demo,
@@ -84,6 +85,7 @@ for command in (
     balance.balance,
     account.account,
     balance.changes,
+    adjustments.adjustments,
     verify.verify,
     prove.prove,
     check_proof.check_proof,

@@ -11,7 +11,7 @@ Read in this order:
     catalog, shapes         the compiled configuration that decisions read
     comparators             which grant pays first
     drawdown                the waterfall: who pays
-    usage, holds, grants, recurring, corrections, adjustments,
+    usage, holds, grants, following, recurring, corrections, adjustments,
     closing, accounts, standing     one module a kind of decision
     evolve                  the only code that changes state
     decide                  the door: execute one command

@@ -17,7 +17,7 @@ from ledger.core.events import (
     WriteOff,
     WriteOffKind,
 )
-from ledger.core.grants import follow_up, returned_by
+from ledger.core.following import follow_up, returned_by
 from ledger.core.limits import INT64_MAX
 from ledger.core.state import Account, State
 

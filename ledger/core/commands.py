@@ -480,12 +480,14 @@ class AddSegment(msgspec.Struct, gc=False):
 
 
 class EndCommitment(msgspec.Struct, gc=False):
-    """End a commitment before its time."""
+    """End a commitment before its time. `target` of `target_account` takes what is transferred."""
 
     key: bytes
     account: int
     commitment: int
     ending: CommitmentEnding
+    target_account: int = 0
+    target: int = 0
     names: Names = NO_NAMES
     trace: bytes = b""
 

@@ -233,6 +233,7 @@ def _commitment(commitment: Commitment) -> list[Any]:
         commitment.invoiced,
         commitment.ended_at,
         commitment.ending,
+        commitment.moved_to,
     ]
 
 

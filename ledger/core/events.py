@@ -85,6 +85,7 @@ class CommitmentEnding(IntEnum):
 
     TRUE_UP = 1  # of the segments that run: trued up now; of later ones: voided
     WAIVE = 2  # voided, without money
+    TRANSFER = 3  # moved to another commitment, as segments of it
 
 
 class Suspense(IntEnum):
@@ -1087,7 +1088,12 @@ class CommitmentCreated(_Event, frozen=True, tag=51):
 
 
 class SegmentAdded(_Event, frozen=True, tag=52):
-    """An upsize: one more segment, whose grant stands just before, and what is billed for it."""
+    """An upsize: one more segment, whose grant stands just before, and what is billed for it.
+
+    With `of` it is what was left of the segment of that grant, of a commitment that was ended by
+    transfer: voided just before, with the same money. It follows that end, or the hold that gave
+    it back, and has no key.
+    """
 
     key: bytes
     account: int
@@ -1095,22 +1101,26 @@ class SegmentAdded(_Event, frozen=True, tag=52):
     segment: Segment
     invoices: tuple[Invoice, ...]
     grant: int
+    of: int = 0
     trace: bytes = b""
 
 
 class CommitmentEnded(_Event, frozen=True, tag=53):
     """Nothing is drawn or invoiced from here on; what ends its grants follows, each by itself.
 
-    `true_up` units of the segments that run are trued up for `value` of money; those that a hold
-    still reserves follow when it is settled (rule D6).
+    `units` of the segments that run are trued up for `value` of money, or so much of all that have
+    not ended moves to the commitment `target`, with the `invoices` that were to come; what a hold
+    still reserves follows when it is settled (rule D6).
     """
 
     key: bytes
     account: int
     commitment: int
     ending: CommitmentEnding
-    true_up: int = 0
+    units: int = 0
     value: int = 0
+    target: int = 0
+    invoices: tuple[Invoice, ...] = ()
     trace: bytes = b""
 
 

@@ -1042,13 +1042,19 @@ def _segment_added(state: State, event: SegmentAdded) -> None:
     commitment.take(state.grants[event.grant])
     commitment.plan(event.invoices)
     _set_commitment(state, commitment)
-    state.keys.add(event.key, state.locator)
+    if event.key:
+        state.keys.add(event.key, state.locator)
 
 
 def _commitment_ended(state: State, event: CommitmentEnded) -> None:
     commitment = state.commitments[event.commitment]
     commitment.ended_at = state.recorded_at
     commitment.ending = int(event.ending)
+    commitment.moved_to = event.target
+    if event.invoices:
+        target = state.commitments[event.target]
+        target.plan(event.invoices)
+        _set_commitment(state, target)
     state.keys.add(event.key, state.locator)
 
 

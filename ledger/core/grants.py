@@ -20,7 +20,6 @@ from ledger.core.events import (
     GrantRolledOver,
     GrantStarted,
     GrantVoided,
-    Slice,
 )
 from ledger.core.limits import (
     ATTRIBUTES_MAX,
@@ -32,7 +31,7 @@ from ledger.core.limits import (
 )
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.shapes import Use
-from ledger.core.state import GRANT_EXPIRED, GRANT_OPEN, Account, Grant, Hold, State
+from ledger.core.state import Account, Grant, State
 from ledger.core.usage import account_closed, recorded_before, unknown_account
 
 MANUAL = "manual"
@@ -68,7 +67,7 @@ def issue(state: State, account: Account, command: IssueGrant, out: list[Event])
     """Append what issues a grant that was found to be in order."""
     now = state.recorded_at
     effective_at = command.effective_at or now
-    before = sum([isinstance(event, GrantIssued) for event in out])  # in the same decision
+    before = issued_in(out)
     number = state.next_grant + before
     tenant, asset, paid = account.tenant, command.asset, command.price_paid
     funding = _funding(state, account, command, number, out)
@@ -84,6 +83,7 @@ def issue(state: State, account: Account, command: IssueGrant, out: list[Event])
             lambda use: _is_for(command, use),
             command.amount,
             lambda amount: paid * amount // command.amount,
+            out,
         )
         _open_revenues(state, tenant, command.price_asset if deferred else 0, backfills, out)
     issued = GrantIssued(
@@ -120,6 +120,11 @@ def issue(state: State, account: Account, command: IssueGrant, out: list[Event])
     )
     out.append(issued)
     return issued
+
+
+def issued_in(out: list[Event]) -> int:
+    """How many grants the same decision has issued before."""
+    return sum([isinstance(event, GrantIssued) for event in out])
 
 
 def _funding(
@@ -173,9 +178,11 @@ def _backfills(
     is_for: Callable[[Use], bool],
     amount: int,
     value_of: Callable[[int], int],
+    out: list[Event],
 ) -> tuple[Backfill, ...]:
     """What a grant of `amount` units repays of the advance, the oldest of its products first; free
-    ones only where the policy says so (rules B3, H6). `value_of` units drawn is money in all.
+    ones only where the policy says so (rules B3, H6). `value_of` units drawn is money in all; what
+    grants issued before in the same decision repay is owed no more.
     """
     advance = account.advance.get(asset)
     if advance is None or advance.owed <= 0:
@@ -185,8 +192,18 @@ def _backfills(
     card = state.catalog.card(account.card_key)
     repaid: dict[str, int] = {}
     left = amount
+    before: dict[str, int] = {}
+    for event in out:
+        if isinstance(event, GrantIssued):
+            for part in event.backfills:
+                if part.book == advance.number:
+                    before[part.product] = before.get(part.product, 0) + part.amount
     for product, owed in account.debt[asset].parts():
-        if left and is_for(card.use_at(product, state.recorded_at)):
+        gone = min(owed, before.get(product, 0))
+        if gone:
+            before[product] -= gone
+            owed -= gone
+        if left and owed and is_for(card.use_at(product, state.recorded_at)):
             take = min(owed, left)
             repaid[product] = repaid.get(product, 0) + take
             left -= take
@@ -218,6 +235,7 @@ def backfills_of(state: State, grant: Grant, amount: int, out: list[Event]) -> t
         lambda use: not grant.attributes and applies(grant, use),
         amount,
         lambda drawn: recognised + grant.value_of(drawn),
+        out,
     )
     money = grant.price_asset if grant.book.value_book is not None else 0
     _open_revenues(state, grant.account.tenant, money, parts, out)
@@ -438,13 +456,13 @@ def settle_grant(state: State, grant: Grant, out: list[Event]) -> None:
     elif grant.pending and grant.issued_at + PAYMENT_WAIT_US <= now:
         out.append(cancelled(grant))
     elif grant.rollover is not None and not grant.rolled_over and grant.expires_at <= now:
-        _roll_over(state, grant, grant.book.available, out)
+        roll_over(state, grant, grant.book.available, out)
     else:
         assert now >= grant.breaks_at, grant.number
         expire(state, grant, grant.book.available, out)
 
 
-def _roll_over(state: State, grant: Grant, unheld: int, out: list[Event]) -> None:
+def roll_over(state: State, grant: Grant, unheld: int, out: list[Event]) -> None:
     """min(unheld rest x fraction, cap), rounded down, is issued anew with its share of the price;
     it rolls over again only where the terms say so (rule T3)."""
     terms = grant.rollover
@@ -457,7 +475,8 @@ def _roll_over(state: State, grant: Grant, unheld: int, out: list[Event]) -> Non
     out.append(GrantRolledOver(account.number, grant.number, amount, value))
     if amount == 0:
         return
-    number = state.next_grant
+    before = issued_in(out)
+    number = state.next_grant + before
     old = grant.book
     deferred = cash = 0
     if grant.kind == GrantKind.POSTPAID:
@@ -472,7 +491,7 @@ def _roll_over(state: State, grant: Grant, unheld: int, out: list[Event]) -> Non
             b"",
             account.number,
             number,
-            state.families[account.root].next_ordinal,
+            state.families[account.root].next_ordinal + before,
             grant.kind,
             grant.asset,
             amount,
@@ -514,38 +533,3 @@ def expire(
         breakage_book(state, grant, out) if value and grant.book.value_book is not None else 0
     )
     out.append(GrantExpired(grant.account.number, grant.number, amount, forfeited, value, breakage))
-
-
-def follow_up(
-    state: State,
-    returned: list[tuple[Grant, int]],
-    out: list[Event],
-    slices: Sequence[Slice] = (),
-) -> None:
-    """What a hold gives back to a grant that ended meanwhile goes where its rest went (rule D6).
-
-    `slices` are drawn in the same decision, before.
-    """
-    drawn = {piece.book: (piece.amount, piece.value) for piece in slices}
-    for grant, amount in returned:
-        if amount == 0:
-            continue
-        just = drawn.get(grant.book.number, (0, 0))
-        if grant.settled == GRANT_OPEN:
-            if grant.rolled_over:
-                _roll_over(state, grant, amount, out)
-        elif grant.settled == GRANT_EXPIRED:
-            expire(state, grant, amount, out, just)
-        else:
-            out.append(void_of(state, grant, amount, b"", grant.forfeit, b"", out, just))
-
-
-def returned_by(state: State, hold: Hold, taken: Sequence[int]) -> list[tuple[Grant, int]]:
-    """What settling a hold gives back to each grant, where so much of each slice was drawn; () =
-    nothing was."""
-    returned: list[tuple[Grant, int]] = []
-    for place, piece in enumerate(hold.slices):
-        grant = state.books.accounts[piece.book].grant
-        if grant is not None:
-            returned.append((grant, piece.amount - (taken[place] if taken else 0)))
-    return returned

@@ -354,6 +354,7 @@ class Commitment:
         "grants",
         "invoiced",
         "invoices",
+        "moved_to",
         "number",
         "terms",
     )
@@ -377,6 +378,7 @@ class Commitment:
         self.invoiced = 0  # how many invoices were posted
         self.ended_at = 0  # early; 0 = it was not
         self.ending = 0
+        self.moved_to = 0  # the commitment that took its rest, where it was ended by transfer
 
     @property
     def due(self) -> int:

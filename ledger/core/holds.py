@@ -34,7 +34,7 @@ from ledger.core.events import (
     UsageCaptured,
     UsageRecorded,
 )
-from ledger.core.grants import follow_up, returned_by
+from ledger.core.following import follow_up, returned_by
 from ledger.core.holdings import Estimate
 from ledger.core.limits import (
     HOLD_LIFETIME_BATCH_MAX_US,

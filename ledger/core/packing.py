@@ -168,6 +168,7 @@ class PackedCommitment(msgspec.Struct, array_like=True, gc=False):
     invoiced: int
     ended_at: int
     ending: int
+    moved_to: int
 
 
 class PackedRecurring(msgspec.Struct, array_like=True, gc=False):
@@ -839,6 +840,7 @@ def _pack_commitment(commitment: Commitment) -> PackedCommitment:
         commitment.invoiced,
         commitment.ended_at,
         commitment.ending,
+        commitment.moved_to,
     )
 
 
@@ -856,6 +858,7 @@ def _unpack_commitment(state: State, family: Family, packed: PackedCommitment) -
     commitment.invoiced = packed.invoiced
     commitment.ended_at = packed.ended_at
     commitment.ending = packed.ending
+    commitment.moved_to = packed.moved_to
     state.commitments[commitment.number] = commitment
     commitment.account.commitments.append(commitment)
     if commitment.external_key:

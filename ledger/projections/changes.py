@@ -63,16 +63,17 @@ RECURRING_ISSUES: Final = (
     "tenant", "shard", "entry_seq", "recurring", "cause", "version", "period_start", "period_end",
     "remaining", "whole", "grant_number", "amount", "price_paid", "recorded_at",
 )  # fmt: skip
+DEBTS_SINCE: Final = ("tenant", "account", "asset", "recorded_at", "since", "shard")
 COMMITMENTS: Final = ("tenant", "shard", "number", "account", "terms", "created_at")
 COMMITMENT_SEGMENTS: Final = (
     "tenant", "shard", "commitment", "grant_number", "starts_at", "ends_at", "amount", "price",
-    "recorded_at",
+    "moved_from", "recorded_at",
 )  # fmt: skip
 COMMITMENT_INVOICES: Final = (
     "tenant", "shard", "entry_seq", "line", "commitment", "due_at", "amount",
 )  # fmt: skip
 COMMITMENT_ENTRIES: Final = (
-    "tenant", "shard", "entry_seq", "commitment", "kind", "ending", "due_at", "amount",
+    "tenant", "shard", "entry_seq", "commitment", "kind", "ending", "target", "due_at", "amount",
     "recorded_at",
 )  # fmt: skip
 

@@ -810,11 +810,13 @@ class Fold:
             self._segment(tenant, event.commitment, segment, grant)
         self._planned(tenant, event.commitment, event.invoices)
 
-    def _segment(self, tenant: int, commitment: int, segment: Segment, grant: int) -> None:
+    def _segment(
+        self, tenant: int, commitment: int, segment: Segment, grant: int, of: int = 0
+    ) -> None:
         self._changes.commitment_segments.append(
             (
                 tenant, self._shard, commitment, grant, segment.starts_at or self._recorded_at,
-                segment.ends_at, segment.amount, segment.price, self._recorded_at,
+                segment.ends_at, segment.amount, segment.price, of or None, self._recorded_at,
             )
         )  # fmt: skip
 
@@ -829,17 +831,18 @@ class Fold:
 
     def _segment_added(self, _: int, event: SegmentAdded) -> None:
         tenant = self._facts.tenants[event.account]
-        self._segment(tenant, event.commitment, event.segment, event.grant)
+        self._segment(tenant, event.commitment, event.segment, event.grant, event.of)
         self._planned(tenant, event.commitment, event.invoices)
 
     def _commitment_ended(self, _: int, event: CommitmentEnded) -> None:
+        tenant = self._facts.tenants[event.account]
         self._changes.commitment_entries.append(
             (
-                self._facts.tenants[event.account], self._shard, self._entry_seq,
-                event.commitment, c.ENDED, int(event.ending), None, event.value,
-                self._recorded_at,
+                tenant, self._shard, self._entry_seq, event.commitment, c.ENDED, int(event.ending),
+                event.target or None, None, event.value, self._recorded_at,
             )
         )  # fmt: skip
+        self._planned(tenant, event.target, event.invoices)
 
     def _invoice_due(self, _: int, event: InvoiceDue) -> None:
         tenant = self._facts.tenants[event.account]
@@ -849,7 +852,7 @@ class Fold:
         )  # fmt: skip
         self._changes.commitment_entries.append(
             (
-                tenant, self._shard, self._entry_seq, event.commitment, c.INVOICED, None,
+                tenant, self._shard, self._entry_seq, event.commitment, c.INVOICED, None, None,
                 event.at, event.amount, self._recorded_at,
             )
         )  # fmt: skip

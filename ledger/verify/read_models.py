@@ -40,6 +40,7 @@ class ReadModels:
         self.holds: Facts = {}
         self.recurring: Facts = {}
         self.commitments: Facts = {}
+        self.limits: dict[int, dict[str, int]] = {}  # see `_limits_of`
         self.top_ups: Facts = {}
         self.top_up_rules: Facts = {}
         self.usage: dict[tuple[int, int, int], list[int]] = {}
@@ -56,6 +57,10 @@ class ReadModels:
         _compare("grant", _grants_of(state), self.grants, findings)
         _compare("hold", _holds_of(state), self.holds, findings)
         _compare("recurring grant", _recurring_of(state), self.recurring, findings)
+        limits = _limits_of(state)
+        for account in sorted(limits.keys() | self.limits.keys()):
+            what = f"what the limit of account {account} rests on"
+            findings.compare(what, limits.get(account, {}), self.limits.get(account, {}))
         _compare("commitment", _commitments_of(state), self.commitments, findings)
         kept = {  # settled ones are forgotten, their rows stay
             number: row
@@ -102,6 +107,9 @@ async def read_models(connection: Connection, shard: int) -> Reflection | None:
         for name in ("terms", "next_terms"):
             if found[name] is not None:
                 found[name] = msgspec.json.decode(found[name])
+    for kind, account, asset, value in await connection.fetch(_SQL["limits"], shard):
+        what = "lifetime value" if kind == 1 else "owed since"
+        models.limits.setdefault(account, {})[f"{what}, asset {asset}"] = int(value)
     for row in await connection.fetch(_SQL["commitments"], shard):
         number, *values = map(_plain, row)
         found = models.commitments[number] = dict(zip(_COMMITMENT, values, strict=True))
@@ -142,7 +150,7 @@ _RECURRING: Final = (
 )  # fmt: skip
 _COMMITMENT: Final = (
     "tenant", "account", "terms", "created_at", "grants", "planned", "to_invoice", "invoiced",
-    "invoiced_money", "ended_at", "ending",
+    "invoiced_money", "ended_at", "ending", "moved_to",
 )  # fmt: skip
 _HOLD: Final = (
     "tenant", "account", "asset", "amount", "expires_at", "captured", "captures",
@@ -289,6 +297,24 @@ def _recurring_of(state: State) -> Facts:
     }
 
 
+def _limits_of(state: State) -> dict[int, dict[str, int]]:
+    """By account, what is not zero: lifetime values, and since when it owes (rule H6)."""
+    found: dict[int, dict[str, int]] = {}
+    for account in state.accounts.values():
+        rests_on = {
+            f"lifetime value, asset {asset}": value
+            for asset, value in account.lifetime.items()
+            if value
+        } | {
+            f"owed since, asset {asset}": debt.since
+            for asset, debt in account.debt.items()
+            if debt.since
+        }
+        if rests_on:
+            found[account.number] = rests_on
+    return found
+
+
 def _commitments_of(state: State) -> Facts:
     return {
         commitment.number: {
@@ -305,6 +331,7 @@ def _commitments_of(state: State) -> Facts:
             ),
             "ended_at": commitment.ended_at,
             "ending": commitment.ending,
+            "moved_to": commitment.moved_to,
         }
         for commitment in state.commitments.values()
     }

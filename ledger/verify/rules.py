@@ -27,6 +27,7 @@ from ledger.core.events import (
     AuthorizeDenied,
     BalanceAdjusted,
     BookKind,
+    BookOpened,
     CommitmentCreated,
     CommitmentEnded,
     CommitmentEnding,
@@ -107,6 +108,7 @@ from ledger.core.state import (
     State,
 )
 from ledger.verify.report import Findings
+from ledger.verify.transfers import goes_on_to, still_goes_on, was_moved
 
 _BOOK_OF_POT: Final[dict[int, BookKind]] = {
     Pot.GRANT: BookKind.GRANT,
@@ -137,10 +139,14 @@ class Rules:
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
         self._replacement = b""  # key of the usage that is to follow an amendment's reversal
+        # What a transfer has voided and is to add to another commitment: grant, units, money.
+        self._moving: tuple[int, int, int] | None = None
 
     def before(self, state: State, event: Event) -> None:
         """What the entry may not say, given what is there. May raise KeyError where the entry names
         what is not there."""
+        if self._moving is not None:
+            self._goes_on_moving(state, event)
         key = getattr(event, "key", b"")
         if key and state.keys.find(key) is not None:
             self._wrong(state, "identity", "once within the window", f"{key.hex()} again")
@@ -511,13 +517,23 @@ class Rules:
         if grant.settled not in expected:
             self._wrong(state, f"state of grant {event.grant}", expected, grant.settled)
         self._taken(state, event.grant, event.amount)
+        if was_moved(grant) and still_goes_on(state, grant):
+            money = grant.rest_of(event.amount)
+            self._equal(state, f"money of grant {grant.number}", money, event.refunded)
+            self._equal(state, f"breakage of grant {grant.number}", 0, event.breakage)
+            if event.amount:
+                self._moving = grant.number, event.amount, event.refunded
 
     def _grant_expired(self, state: State, event: GrantExpired) -> None:
         grant = state.grants[event.grant]
-        if grant.settled == GRANT_VOIDED:
+        moved = was_moved(grant)
+        if grant.settled == GRANT_VOIDED and not moved:
             self._wrong(state, f"state of grant {event.grant}", "not voided", "voided")
         due = grant.expires_at + grant.account.policy.period_grace
-        if _ends_early(grant):
+        if moved:
+            if still_goes_on(state, grant):
+                self._wrong(state, f"end of grant {event.grant}", "moved on", "expired")
+        elif _ends_early(grant):
             self._equal(
                 state,
                 f"early end of grant {event.grant}",
@@ -808,23 +824,63 @@ class Rules:
                 self._wrong(state, "invoice", f"some money at {before} or later", invoice)
             before = invoice.at
 
+    def _goes_on_moving(self, state: State, event: Event) -> None:
+        """What a transfer has voided is issued and added to its target by the next entries."""
+        assert self._moving is not None
+        if isinstance(event, BookOpened | GrantIssued):
+            return
+        moved, self._moving = self._moving, None
+        added: object = None
+        if isinstance(event, SegmentAdded):
+            added = (event.of, event.segment.amount, event.segment.price)
+        self._equal(state, "segment that a transfer adds", moved, added)
+        if isinstance(event, SegmentAdded):
+            old = state.grants[moved[0]]
+            target, what = goes_on_to(state, old).number, f"commitment that takes {old.number}"
+            self._equal(state, what, target, event.commitment)
+            starts_at = old.effective_at if old.effective_at > state.recorded_at else 0
+            expected = (starts_at, old.expires_at)
+            found = (event.segment.starts_at, event.segment.ends_at)
+            self._equal(state, f"time of what moves of grant {old.number}", expected, found)
+
     def _segment_added(self, state: State, event: SegmentAdded) -> None:
+        if bool(event.key) == bool(event.of):
+            self._wrong(state, "segment", "asked for, or of a transfer", event.of)
         commitment = self._goes_on(state, event.commitment, event.account)
         kind = commitment.terms.kind
         self._segment(state, event.account, event.segment, event.grant, kind)
         self._invoices(state, event.invoices)
 
     def _commitment_ended(self, state: State, event: CommitmentEnded) -> None:
-        """True-up is of what is left of the segments that run, at its price (rules B4, D7)."""
+        """True-up is of what is left of the segments that run, a transfer of all that have not
+        ended, at its price; a target is another of the same family and assets (B4, D7)."""
         commitment = self._goes_on(state, event.commitment, event.account)
+        transfer = event.ending == CommitmentEnding.TRANSFER
         units = value = 0
-        if event.ending == CommitmentEnding.TRUE_UP:
+        if event.ending != CommitmentEnding.WAIVE:
             for grant in commitment.grants:
-                runs = grant.effective_at <= state.recorded_at < grant.expires_at
-                if runs and grant.settled == GRANT_OPEN:
+                runs = transfer or grant.effective_at <= state.recorded_at
+                if runs and state.recorded_at < grant.expires_at and grant.settled == GRANT_OPEN:
                     units += grant.book.available
                     value += grant.rest_of(grant.book.available)
-        self._equal(state, "true-up", (units, value), (event.true_up, event.value))
+        what = "transfer" if transfer else "true-up"
+        self._equal(state, what, (units, value), (event.units, event.value))
+        to_come = commitment.invoices[commitment.invoiced :] if transfer else ()
+        self._equal(state, "invoices that move", to_come, event.invoices)
+        self._equal(state, "target of a transfer", transfer, event.target > 0)
+        if not event.target:
+            return
+        target = state.commitments[event.target]
+        self._goes_on(state, event.target, target.account.number)
+        if target is commitment:
+            self._wrong(state, "target of a transfer", "another commitment", event.target)
+        ours, theirs = commitment.terms, target.terms
+        self._equal(
+            state,
+            f"family and assets of commitment {event.target}",
+            (commitment.account.root, ours.asset, ours.price_asset),
+            (target.account.root, theirs.asset, theirs.price_asset),
+        )
 
     def _invoice_due(self, state: State, event: InvoiceDue) -> None:
         """Once, in order, not before its time, between the books of who is committed."""

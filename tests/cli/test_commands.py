@@ -101,6 +101,18 @@ def test_a_balance_for_scripts(server: Server, account: str) -> None:
     assert (balance["available"], balance["scale"]) == ("25000000000", 9)
 
 
+def test_the_adjustments_of_a_period(server: Server, account: str) -> None:
+    """Rule T2: what counts in a month and is no usage of its own time; here nothing does."""
+    address = ("--address", server.address)
+    done = drawdown("adjustments", account, "--subtree", *address)
+    assert done.returncode == 0, done.stderr
+    assert account in done.stdout
+    february = ("--period", "2026-02-10", "--json")
+    found = json.loads(drawdown("adjustments", account, *february, *address).stdout)
+    assert found["adjustments"] == []
+    assert int(found["period_end_us"]) - int(found["period_start_us"]) == 28 * 86_400_000_000
+
+
 def test_a_balance_of_the_past_and_what_made_the_difference(server: Server, account: str) -> None:
     address = ("--address", server.address)
     known = json.loads(drawdown("balance", account, "--json", *address).stdout)["as_of_us"]

@@ -25,7 +25,7 @@ One statement a line; `-> ...` says what must come of it (without it: anything b
     change   R AMOUNT [now] [TERMS] [version=N]    pause R    resume R    end R [now]
     commit   NAME SEGMENT ... as=C [prepaid] [invoices=AMOUNT@TIME,...] [for=PRODUCT]
              [priority=N] [shared] [key=EXTERNAL]
-    upsize   C SEGMENT [invoices=AMOUNT@TIME,...]    terminate C [waive]
+    upsize   C SEGMENT [invoices=AMOUNT@TIME,...]    terminate C [waive | to=C]
     clock    +DURATION | TIME      moves time: a new batch, nothing is posted by it
     amend    ID TOKENS as=ID [of=PRODUCT] [at=TIME] [ended=onward]
     adjust   NAME AMOUNT [grant=GRANT] [as=GRANT] [expires=TIME] [asset=usd]
@@ -538,7 +538,11 @@ class LedgerCase:
 
     def _terminate(self, options: dict[str, str], name: str, *flags: str) -> str:
         ending = e.CommitmentEnding.WAIVE if "waive" in flags else e.CommitmentEnding.TRUE_UP
-        command = c.EndCommitment(self._request(options), *self._committed(name), ending)
+        target = (0, 0)
+        if "to" in options:
+            ending = e.CommitmentEnding.TRANSFER
+            target = self._committed(options["to"])
+        command = c.EndCommitment(self._request(options), *self._committed(name), ending, *target)
         return self.execute(command)[1]
 
     def _committed(self, name: str) -> tuple[int, int]:
@@ -558,9 +562,9 @@ class LedgerCase:
 
     def _called_segments(self, commitment: int, grants: tuple[int, ...]) -> None:
         name = next(name for name, each in self.commitments.items() if each == commitment)
-        before = len(self.core.state.commitments[commitment].grants) - len(grants)
-        for place, grant in enumerate(grants, before + 1):
-            self.grants[f"{name}.{place}"] = grant
+        kept = [grant.number for grant in self.core.state.commitments[commitment].grants]
+        for grant in grants:
+            self.grants[f"{name}.{kept.index(grant) + 1}"] = grant
 
     def _place(self, name: str) -> tuple[int, int]:
         number = self.recurring[name]
@@ -663,7 +667,8 @@ class LedgerCase:
                 self._called_segments(event.commitment, (event.grant,))
                 return "added"
             case e.CommitmentEnded():
-                return f"ended, trued up {event.true_up} for {event.value}"
+                how = "moved" if event.target else "trued up"
+                return f"ended, {how} {event.units} for {event.value}"
             case e.InvoiceDue():
                 return f"invoiced {event.amount}"
             case e.RecurringStarted():

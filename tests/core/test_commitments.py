@@ -333,6 +333,6 @@ def test_the_rules_find_what_no_commitment_may_do() -> None:
     assert changed(e.InvoiceDue) == []
     assert "invoice of commitment 1" in told(e.InvoiceDue, amount=49)
     assert "grant 2 of a segment" in told(e.SegmentAdded, segment=segment)
-    assert "true-up" in told(e.CommitmentEnded, true_up=106)
+    assert "true-up" in told(e.CommitmentEnded, units=106)
     assert "early end of grant 1" in told(e.CommitmentEnded, ending=e.CommitmentEnding.WAIVE)
     assert "grant 1 of a segment" in told(e.CommitmentCreated, segments=(segment,))
