@@ -213,7 +213,7 @@ def decide_close(state: State, command: CloseAccount, out: list[Event]) -> Event
         return unknown_account(command.account)
     if account.closed_at:
         return account_closed(account)
-    open_part = _still_open(account, command, state.recorded_at)
+    open_part = _still_open(account, command, state.now)
     if open_part:
         return Refusal(
             Reason.ACCOUNT_NOT_EMPTY,

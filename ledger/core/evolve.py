@@ -32,6 +32,7 @@ from ledger.core.events import (
     BalanceAdjusted,
     BookKind,
     BookOpened,
+    ClockAdvanced,
     CommitmentCreated,
     CommitmentEnded,
     Comparator,
@@ -71,6 +72,7 @@ from ledger.core.events import (
     RequestAbandoned,
     SegmentAdded,
     Slice,
+    TimeShifted,
     Timing,
     TopUpConfirmed,
     TopUpDeclined,
@@ -253,7 +255,7 @@ def _owe(state: State, product: str, slices: tuple[Slice, ...]) -> None:
     for piece in slices:
         book = state.books.accounts[piece.book]
         if book.kind == _ADVANCE:
-            _debt(state, book).add(product, piece.amount, state.recorded_at)
+            _debt(state, book).add(product, piece.amount, state.now)
 
 
 def _debt(state: State, advance: Book) -> Debt:
@@ -276,6 +278,14 @@ def _writer_opened(state: State, event: WriterOpened) -> None:
 
 def _configuration_applied(state: State, event: ConfigurationApplied) -> None:
     state.configuration[event.tenant] = event.version
+
+
+def _clock_advanced(state: State, event: ClockAdvanced) -> None:
+    state.advance_clock(event.tenant, event.offset)
+
+
+def _time_shifted(state: State, event: TimeShifted) -> None:
+    state.record_at(event.offset)
 
 
 def _book_opened(state: State, event: BookOpened) -> None:
@@ -321,7 +331,7 @@ def _account_created(state: State, event: AccountCreated) -> None:
         event.policy,
         inherited_card(state, event.tenant, parent, event.policy),
         inherited_comparator(parent, event.policy),
-        state.recorded_at,
+        state.now,
     )
     account.profile_at = state.locator
     state.accounts[event.account] = account
@@ -405,8 +415,8 @@ def _account_reopened(state: State, event: AccountReopened) -> None:
     """What it was closed for stays refused; older usage than the window needs no look (rule I4)."""
     account = state.accounts[event.account]
     gaps = [gap for gap in account.gaps if gap[1] > state.window_start]
-    account.gaps = (*gaps, (account.closed_at, state.recorded_at))
-    account.reopened_at = state.recorded_at
+    account.gaps = (*gaps, (account.closed_at, state.now))
+    account.reopened_at = state.now
     account.closed_at = 0
     account.find_open_from()
     state.keys.add(event.key, state.locator)
@@ -414,7 +424,7 @@ def _account_reopened(state: State, event: AccountReopened) -> None:
 
 def _account_frozen(state: State, event: AccountFrozen) -> None:
     account = state.accounts[event.account]
-    account.frozen_at = state.recorded_at
+    account.frozen_at = state.now
     account.frozen_by = state.locator
     account.freeze_cause = int(event.cause)
     inherit_frozen(account)
@@ -468,7 +478,7 @@ def _grant_issued(state: State, event: GrantIssued) -> None:
         event.external_key,
         book,
         funding if origin is None else origin.funding,
-        state.recorded_at,
+        state.now,
         frozenset(event.tags),
         frozenset(event.attributes),
         event.shared,
@@ -526,7 +536,7 @@ def _grant_restored(state: State, event: GrantRestored) -> None:
         b"",
         state.books.accounts[event.book],
         ended.funding,
-        state.recorded_at,
+        state.now,
         ended.tags,
         ended.attributes,
         ended.shared,
@@ -906,7 +916,7 @@ def _recurring_started(state: State, event: RecurringStarted) -> None:
         event.terms,
         event.starts_at,
         event.ends_at or NEVER,
-        state.recorded_at,
+        state.now,
     )
     state.recurring[event.recurring] = recurring
     state.next_recurring = event.recurring + 1
@@ -988,7 +998,7 @@ def _commitment_created(state: State, event: CommitmentCreated) -> None:
         event.external_key,
         event.terms,
         event.invoices,
-        state.recorded_at,
+        state.now,
     )
     for grant in event.grants:
         commitment.take(state.grants[grant])
@@ -1011,7 +1021,7 @@ def _segment_added(state: State, event: SegmentAdded) -> None:
 
 def _commitment_ended(state: State, event: CommitmentEnded) -> None:
     commitment = state.commitments[event.commitment]
-    commitment.ended_at = state.recorded_at
+    commitment.ended_at = state.now
     commitment.ending = int(event.ending)
     state.keys.add(event.key, state.locator)
 
@@ -1128,7 +1138,7 @@ def _settle(state: State, hold: Hold, ended: int, taken: int = 0) -> None:
         hold.amount,
         ended,
         False,
-        state.recorded_at,
+        state.now,
         hold.amount - left + taken,
         hold.captures,
         hold.authorized_at,
@@ -1154,7 +1164,7 @@ def _request_abandoned(state: State, event: RequestAbandoned) -> None:
 
 
 def _set_timer(state: State, account: Account, due: int, kind: int, number: int) -> None:
-    heappush(state.timers, (due, kind, number))
+    heappush(state.timers, (state.timer_at(account.tenant, due), kind, number))
     if due < account.next_due:
         account.next_due = due
 
@@ -1190,7 +1200,7 @@ def _top_up_requested(state: State, event: TopUpRequested) -> None:
         event.source,
         event.version,
         int(event.available),
-        state.recorded_at,
+        state.now,
         event.expires_at,
     )
     account.top_ups[event.top_up] = state.top_ups[event.top_up] = top_up
@@ -1216,13 +1226,15 @@ def _top_up_expired(state: State, event: TopUpExpired) -> None:
 def _settle_top_up(state: State, number: int, settled: int) -> TopUp:
     top_up = state.top_ups[number]
     top_up.state = settled
-    top_up.settled_at = state.recorded_at
+    top_up.settled_at = state.now
     return top_up
 
 
 _EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     WriterOpened: _writer_opened,
     ConfigurationApplied: _configuration_applied,
+    ClockAdvanced: _clock_advanced,
+    TimeShifted: _time_shifted,
     BookOpened: _book_opened,
     AccountCreated: _account_created,
     AccountPolicyUpdated: _account_policy_updated,

@@ -53,7 +53,7 @@ def decide_issue(state: State, command: IssueGrant, out: list[Event]) -> Event |
     refusal = invalid_grant(state, account, command)
     if refusal is not None:
         return refusal
-    now = state.recorded_at
+    now = state.now
     effective_at = command.effective_at or now
     if command.expires_at and command.expires_at <= max(now, effective_at):
         return Refusal(
@@ -67,7 +67,7 @@ def decide_issue(state: State, command: IssueGrant, out: list[Event]) -> Event |
 
 def issue(state: State, account: Account, command: IssueGrant, out: list[Event]) -> GrantIssued:
     """Append what issues a grant that was found to be in order."""
-    now = state.recorded_at
+    now = state.now
     effective_at = command.effective_at or now
     before = sum([isinstance(event, GrantIssued) for event in out])  # in the same decision
     number = state.next_grant + before
@@ -187,7 +187,7 @@ def _backfills(
     repaid: dict[str, int] = {}
     left = amount
     for product, owed in account.debt[asset].parts():
-        if left and is_for(card.use_at(product, state.recorded_at)):
+        if left and is_for(card.use_at(product, state.now)):
             take = min(owed, left)
             repaid[product] = repaid.get(product, 0) + take
             left -= take
@@ -430,7 +430,7 @@ def grant_is_due(grant: Grant, now: int) -> bool:
 
 def settle_grant(state: State, grant: Grant, out: list[Event]) -> None:
     """Post the first that time has made due on a grant, as an entry of its own (rules F1, T3)."""
-    now = state.recorded_at
+    now = state.now
     if grant.scheduled and grant.effective_at <= now:
         gone = grant.settled or grant.expires_at <= now
         amount = 0 if gone else grant.book.available

@@ -187,7 +187,7 @@ class Rules:
         account = state.accounts[event.account]
         start = state.window_start
         if event.key == self._replacement:  # may be as old as what it stands for
-            start = state.recorded_at - CORRECTION_WINDOW_US
+            start = state.now - CORRECTION_WINDOW_US
         self._replacement = b""
         if not start <= event.effective_at <= state.window_end:
             window = f"{start} to {state.window_end}"
@@ -217,7 +217,7 @@ class Rules:
             above = above.parent
         grace = account.policy.period_grace
         for closed_at, reopened_at in (*account.gaps, (account.closed_at, NEVER)):
-            late = at < closed_at and state.recorded_at < closed_at + grace
+            late = at < closed_at and state.now < closed_at + grace
             if closed_at and at < reopened_at and not late:
                 was = f"not in {closed_at} to {reopened_at}"
                 self._wrong(state, "time of usage", was, at)
@@ -305,8 +305,8 @@ class Rules:
         """What can be said without the event that is corrected: see `reversals` for the rest."""
         self._replacement = event.replaced_by
         account = state.accounts[event.account]
-        if event.effective_at < state.recorded_at - CORRECTION_WINDOW_US:
-            limit = f"after {state.recorded_at - CORRECTION_WINDOW_US}"
+        if event.effective_at < state.now - CORRECTION_WINDOW_US:
+            limit = f"after {state.now - CORRECTION_WINDOW_US}"
             self._wrong(state, "effective time", limit, event.effective_at)
         if not event.original < state.locator:
             self._wrong(state, "original", "an earlier entry", event.original)
@@ -381,7 +381,7 @@ class Rules:
         if number == grant.book.number and grant.settled == GRANT_OPEN:
             return
         book = state.books.accounts[number]
-        ended = grant.settled != GRANT_OPEN or grant.expires_at <= state.recorded_at
+        ended = grant.settled != GRANT_OPEN or grant.expires_at <= state.now
         onward = (
             book is grant.funding
             if grant.settled == GRANT_VOIDED
@@ -396,7 +396,7 @@ class Rules:
         ordinal = state.families[grant.account.root].next_ordinal
         self._equal(state, "ordinal of the grant", ordinal, event.ordinal)
         self._equal(state, "account of the grant", grant.account.number, event.account)
-        if grant.settled == GRANT_OPEN and grant.expires_at > state.recorded_at:
+        if grant.settled == GRANT_OPEN and grant.expires_at > state.now:
             self._wrong(state, f"grant {event.of}", "ended", "open")
         if not 0 < event.amount <= grant.drawn:
             self._wrong(state, "amount restored", f"1 to {grant.drawn}", event.amount)
@@ -404,7 +404,7 @@ class Rules:
             self._wrong(state, "price restored", f"0 to {grant.recognised}", event.price_paid)
 
     def _noted(self, state: State, event: AdjustmentNoted) -> None:
-        if not event.closed < event.period <= state.recorded_at:
+        if not event.closed < event.period <= state.now:
             self._wrong(state, "periods", "closed before open", (event.closed, event.period))
         if not 0 <= event.entry < state.batch_length:
             self._wrong(state, "adjusted entry", f"before {state.batch_length}", event.entry)
@@ -416,7 +416,7 @@ class Rules:
 
     def _authorized(self, state: State, event: HoldAuthorized) -> None:
         self._equal(state, "number of the hold", state.next_hold, event.hold)
-        self._equal(state, "effective time", state.recorded_at, event.effective_at)
+        self._equal(state, "effective time", state.now, event.effective_at)
         expires_at = event.effective_at + (event.lifetime or HOLD_LIFETIME_DEFAULT_US)
         self._equal(state, "expiry of the hold", expires_at, event.expires_at)
         longest = (HOLD_LIFETIME_MAX_US, HOLD_LIFETIME_BATCH_MAX_US)
@@ -428,16 +428,16 @@ class Rules:
         asset = state.declared[event.plan].asset
         debt, grace = account.debt.get(asset), account.policy.overdraft_grace
         if event.slices and debt is not None and debt.owed:
-            below = state.recorded_at - debt.since
+            below = state.now - debt.since
             if 0 <= grace <= below:
                 self._wrong(state, "time below zero", f"less than {grace}", below)
         if any(piece.pot == Pot.OVERDRAFT for piece in event.slices):
             self._equal(state, "holds_overdraft", True, account.policy.holds_overdraft)
 
-        self._takes(state, state.accounts[event.account], state.recorded_at, new=True)
+        self._takes(state, state.accounts[event.account], state.now, new=True)
 
     def _denied(self, state: State, event: AuthorizeDenied) -> None:
-        self._takes(state, state.accounts[event.account], state.recorded_at, new=True)
+        self._takes(state, state.accounts[event.account], state.now, new=True)
 
     def _open_hold(self, state: State, number: int, account: int) -> None:
         """Open, of that account, and not overdue: what is overdue expires first (rule H2)."""
@@ -446,13 +446,13 @@ class Rules:
             self._wrong(state, f"hold {number}", "open", "settled or unknown")
             return
         self._equal(state, "account of the hold", hold.account.number, account)
-        if hold.expires_at <= state.recorded_at:
+        if hold.expires_at <= state.now:
             self._wrong(state, f"hold {number}", "expired first", f"due at {hold.expires_at}")
 
     def _extended(self, state: State, event: HoldExtended) -> None:
         """Open, and never beyond the longest lifetime from the authorisation (rule H1)."""
         self._open_hold(state, event.hold, event.account)
-        expires_at = state.recorded_at + (event.lifetime or HOLD_LIFETIME_DEFAULT_US)
+        expires_at = state.now + (event.lifetime or HOLD_LIFETIME_DEFAULT_US)
         self._equal(state, "expiry of the hold", expires_at, event.expires_at)
         hold = state.holds.get(event.hold)
         if hold is not None and event.expires_at > hold.authorized_at + hold.lifetime_max:
@@ -470,8 +470,8 @@ class Rules:
         hold = state.holds.get(number)
         if hold is None:
             self._wrong(state, f"hold {number}", "open", "settled or unknown")
-        elif hold.expires_at > state.recorded_at:
-            self._wrong(state, f"expiry of hold {number}", hold.expires_at, state.recorded_at)
+        elif hold.expires_at > state.now:
+            self._wrong(state, f"expiry of hold {number}", hold.expires_at, state.now)
         return hold
 
     # -- grants ------------------------------------------------------------------------------------
@@ -506,8 +506,8 @@ class Rules:
                 CommitmentEnding.TRUE_UP,
                 grant.commitment.ending if grant.commitment is not None else 0,
             )
-        elif grant.expires_at == NEVER or state.recorded_at < grant.expires_at + PERIOD_GRACE_US:
-            self._wrong(state, f"breakage of grant {event.grant}", due, state.recorded_at)
+        elif grant.expires_at == NEVER or state.now < grant.expires_at + PERIOD_GRACE_US:
+            self._wrong(state, f"breakage of grant {event.grant}", due, state.now)
         self._taken(state, event.grant, event.amount)
 
     def _taken(self, state: State, number: int, amount: int) -> None:
@@ -672,8 +672,8 @@ class Rules:
         what = f"period of recurring grant {event.recurring}"
         self._equal(state, f"start of the {what}", recurring.due, event.start)
         self._equal(state, f"version of the {what}", recurring.version, event.version)
-        if event.start > state.recorded_at:
-            self._wrong(state, what, f"due at {event.start}", state.recorded_at)
+        if event.start > state.now:
+            self._wrong(state, what, f"due at {event.start}", state.now)
         if not event.start < event.end <= recurring.ends_at:
             self._wrong(state, f"end of the {what}", recurring.ends_at, event.end)
         longest = event.end - event.start
@@ -718,7 +718,7 @@ class Rules:
         )
         if event.timing == Timing.NOW and event.full:
             self._equal(state, "full period", recurring.full, event.full)
-            remaining = recurring.period_end - state.recorded_at
+            remaining = recurring.period_end - state.now
             self._equal(state, "remaining time", remaining, event.remaining)
         elif event.full:
             self._wrong(state, "a share", "none before the next period", event.remaining)
@@ -731,20 +731,20 @@ class Rules:
     def _recurring_resumed(self, state: State, event: RecurringResumed) -> None:
         recurring = self._running(state, event.recurring, event.account)
         self._equal(state, f"recurring grant {event.recurring} paused", True, recurring.paused)
-        next_at = max(recurring.next_at, state.recorded_at)
+        next_at = max(recurring.next_at, state.now)
         self._equal(state, "start of the next period", next_at, event.next_at)
 
     def _recurring_ended(self, state: State, event: RecurringEnded) -> None:
         recurring = self._running(state, event.recurring, event.account)
-        if not state.recorded_at <= event.ends_at <= recurring.ends_at:
-            lasts = f"{state.recorded_at} to {recurring.ends_at}"
+        if not state.now <= event.ends_at <= recurring.ends_at:
+            lasts = f"{state.now} to {recurring.ends_at}"
             self._wrong(state, f"end of recurring grant {event.recurring}", lasts, event.ends_at)
 
     def _running(self, state: State, number: int, account: int) -> RecurringGrant:
         recurring = state.recurring[number]
         what = f"recurring grant {number}"
         self._equal(state, f"account of {what}", recurring.account.number, account)
-        if recurring.ends_at <= state.recorded_at:
+        if recurring.ends_at <= state.now:
             self._wrong(state, what, "not ended", f"ended at {recurring.ends_at}")
         return recurring
 
@@ -770,7 +770,7 @@ class Rules:
         self, state: State, account: int, segment: Segment, number: int, kind: int
     ) -> None:
         grant = state.grants[number]
-        starts_at = segment.starts_at or state.recorded_at
+        starts_at = segment.starts_at or state.now
         expected = (account, kind, starts_at, segment.ends_at, segment.amount, segment.price, None)
         found = (
             grant.account.number,
@@ -802,7 +802,7 @@ class Rules:
         units = value = 0
         if event.ending == CommitmentEnding.TRUE_UP:
             for grant in commitment.grants:
-                runs = grant.effective_at <= state.recorded_at < grant.expires_at
+                runs = grant.effective_at <= state.now < grant.expires_at
                 if runs and grant.settled == GRANT_OPEN:
                     units += grant.book.available
                     value += grant.rest_of(grant.book.available)
@@ -811,9 +811,9 @@ class Rules:
     def _invoice_due(self, state: State, event: InvoiceDue) -> None:
         """Once, in order, not before its time, between the books of who is committed."""
         commitment = state.commitments[event.commitment]
-        if commitment.due > state.recorded_at:
+        if commitment.due > state.now:
             what = f"invoice of commitment {event.commitment}"
-            self._wrong(state, what, f"due at {commitment.due}", state.recorded_at)
+            self._wrong(state, what, f"due at {commitment.due}", state.now)
             return
         invoice = commitment.invoices[commitment.invoiced]
         self._equal(
@@ -836,7 +836,7 @@ class Rules:
         commitment = state.commitments[number]
         what = f"commitment {number}"
         self._equal(state, f"account of {what}", commitment.account.number, account)
-        if commitment.is_over(state.recorded_at):
+        if commitment.is_over(state.now):
             self._wrong(state, what, "not over", f"over at {commitment.ended_at}")
         return commitment
 
@@ -849,7 +849,7 @@ class Rules:
     def _requested(self, state: State, event: TopUpRequested) -> None:
         """One charge for the whole gap that nothing pending closes, by a rule in force, not within
         an hour of a decline, nor beyond its velocity cap (rule H6)."""
-        account, now = state.accounts[event.account], state.recorded_at
+        account, now = state.accounts[event.account], state.now
         self._equal(state, "number of the top-up", state.next_top_up, event.top_up)
         version, rule = account.top_up_rules.get(event.asset, (0, None))
         self._equal(state, "version of the top-up rule", version, event.version)
@@ -904,8 +904,8 @@ class Rules:
     def _top_up_expired(self, state: State, event: TopUpExpired) -> None:
         found = state.top_ups[event.top_up]
         self._equal(state, f"state of top-up {event.top_up}", TOP_UP_PENDING, found.state)
-        if found.expires_at > state.recorded_at:
-            self._wrong(state, "expiry of the top-up", found.expires_at, state.recorded_at)
+        if found.expires_at > state.now:
+            self._wrong(state, "expiry of the top-up", found.expires_at, state.now)
 
     # -- accounts, configuration, writers ----------------------------------------------------------
 
@@ -939,7 +939,7 @@ class Rules:
     def _closing(self, state: State, account: Account, closed_at: int) -> None:
         """Once, now, and nothing below it is open."""
         self._equal(state, "closed before", 0, account.closed_at)
-        self._equal(state, "closed at", state.recorded_at, closed_at)
+        self._equal(state, "closed at", state.now, closed_at)
         for child in account.children:
             if not child.closed_at:
                 self._wrong(state, f"account {child.number} below", "closed", "open")

@@ -104,6 +104,8 @@ EDITS: list[Callable[[Any], Any]] = [
 def test_every_edit_of_every_event_is_noticed(edit: Callable[[Any], Any]) -> None:
     """Renamed, reordered, retyped, retagged, shortened, lengthened, another default."""
     for event_class in EVENTS:
+        if edit is _reordered and len(_fields(event_class)) == 1:
+            continue  # nothing to reorder
         others = [each for each in EVENTS if each is not event_class]
         found = differences(RELEASED, describe([*others, edit(event_class), *ROOTS[len(EVENTS) :]]))
         name = f"event-{event_class.__struct_config__.tag:03d}"
