@@ -187,12 +187,12 @@ async def test_decisions_and_answers_are_in_its_time(sandbox: Served) -> None:
         (packed,) = await client.ingest([UsageEvent("c", "acme", {"input_tokens": 1})])
     assert packed.outcome is Outcome.APPLIED
     held = await sandbox.authorize("acme")
-    assert held.hold.expires_at_us > now_us
+    assert held.expires_at_us > now_us
     await advance(sandbox, by_us=HOUR_US)
     hold = await sandbox.decisions.GetHold(
-        decision_pb2.GetHoldRequest(tenant=SANDBOX, hold_id=held.hold.hold_id)
+        decision_pb2.GetHoldRequest(tenant=SANDBOX, hold_id=held.hold_id)
     )
-    assert hold.hold.state == decision_pb2.HOLD_STATE_EXPIRED
+    assert hold.hold.state == types_pb2.HOLD_STATE_EXPIRED
     checked = await sandbox.check("acme")
     assert checked.decision == decision_pb2.DECISION_ALLOW
     await advance(sandbox, by_us=29 * DAY_US)
