@@ -35,7 +35,7 @@ CHECKED: Final = (
 )
 CHECKED_BY_REPLAY: Final = (
     "debits = credits per asset after every entry",
-    "rules of holds, grants, identities, accounts and configuration at every entry",
+    "rules of holds, grants, identities, accounts, configuration and clocks at every entry",
     "no hold leaked: what pends is what open holds reserve",
     "the replayed state against every claim (read models)",
 )
