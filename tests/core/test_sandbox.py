@@ -401,3 +401,21 @@ def test_a_tampered_time_is_found(
 ) -> None:
     """`verify` says apart from the core that each entry is of its tenant's time (rule T4)."""
     assert any(found in each for each in tampered(change)), tampered(change)
+
+
+@pytest.mark.parametrize(
+    ("offset", "found"),
+    [(DAY_US, ""), (HOUR_US, "clock of tenant 1"), (0, "clock of tenant 1")],
+    ids=["as published", "published otherwise", "never published"],
+)
+def test_a_clock_is_moved_by_what_was_published_and_nothing_else(offset: int, found: str) -> None:
+    core = world()
+    move_clock(core, TENANT, DAY_US)
+    core.run(usage(core, ACME, "a"))
+    findings = judged(core, published={(TENANT, 1): offset, (TENANT, 2): 2 * DAY_US})
+    assert [finding.what for finding in findings if found not in finding.what] == []
+    assert bool(findings) == bool(found)
+    move_clock(core, TENANT, -1)  # of a version that was published to move it
+    core.run(usage(core, ACME, "b"))
+    findings = judged(core, published={(TENANT, 1): DAY_US, (TENANT, 2): 2 * DAY_US})
+    assert "entry after configuration" in findings[0].what

@@ -12,16 +12,22 @@ from ledger.core import events as e
 from ledger.core.catalog import Catalog
 from ledger.core.evolve import evolve
 from ledger.core.state import State
-from ledger.verify.clocks import ClockWatch
+from ledger.verify.clocks import ClockWatch, PublishedClocks
 from ledger.verify.holds import HoldWatch
 from ledger.verify.report import Finding, Findings, ShardReport
 from ledger.verify.rules import Rules
 
 
-def judged(core: Core, replays: bool = True) -> list[Finding]:
+def judged(
+    core: Core, replays: bool = True, published: PublishedClocks | None = None
+) -> list[Finding]:
     """What the rules say to everything that the core recorded."""
     findings = Findings(ShardReport(0))
-    rules, holds, clocks = Rules(findings), HoldWatch(findings), ClockWatch(findings, {})
+    rules, holds, clocks = (
+        Rules(findings),
+        HoldWatch(findings),
+        ClockWatch(findings, published or {}),
+    )
     state = State(0, Catalog())
     for batch_seq, (recorded_at, events) in enumerate(core.batches, start=1):
         state.begin_batch(batch_seq, recorded_at)
