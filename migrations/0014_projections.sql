@@ -37,6 +37,15 @@ BEGIN
         measured_by   text   NOT NULL
     );
 
+    -- How far the clocks of sandbox tenants are ahead on each shard, microseconds (rule T4). What is
+    -- recorded of such a tenant is recorded by its own clock, in every table.
+    CREATE TABLE clocks (
+        tenant  int    NOT NULL,
+        shard   int    NOT NULL,
+        ahead   bigint NOT NULL CHECK (ahead > 0),
+        PRIMARY KEY (tenant, shard)
+    );
+
     -- One row a transfer (rule B1). A usage event's slices are its posted lines with a pot (B4).
     CREATE TABLE transfers (
         entry_seq     bigint   NOT NULL,

@@ -104,7 +104,7 @@ def _balances(
             field="account",
             value=entry.account_id,
         )
-    now_us = max(clock_us, state.recorded_at)
+    now_us = state.present(clock_us)
     assets = {grant.asset for grant in account.grants} | set(account.advance)
     assets |= {grant.asset for grant in in_turn(account)}
     assets |= set(account.overage) | {hold.asset for hold in account.holds.values()}

@@ -244,7 +244,7 @@ class CommitmentService:
 
     def _render(self, entry: Entry, view: CommitmentView) -> pb.Commitment:
         edge = self._edge
-        now_us = edge.ledger.clock.now_us()
+        now_us = edge.now_us(entry.tenant)
         return render_commitment(edge.assets, view, entry.shard, entry.account_id, now_us)
 
     def _terms(self, terms: pb.CommitmentTerms, entry: Entry) -> CommitmentTerms:

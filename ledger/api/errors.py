@@ -145,6 +145,9 @@ TABLE: Final[Mapping[str, Handling]] = {
     "OUTCOME_UNKNOWN": Handling(StatusCode.UNKNOWN, True, usage.INGEST_OUTCOME_UNKNOWN),
     # What the directory refuses (ledger.journal.directory.Reason).
     "TENANT_UNKNOWN": _MISSING,
+    "TENANT_NOT_SANDBOX": _STATE,
+    "CLOCK_BACKWARDS": _INVALID,
+    "CLOCK_TOO_FAR": _INVALID,
     "TENANT_EXISTS": _TAKEN,
     "ID_INVALID": _INVALID,
     "PARENT_DIFFERS": _TAKEN,

@@ -61,7 +61,7 @@ class UsageFinder:
             if replay is not None:
                 found.append(replay)
             elif place in known:
-                found.append(await self._unknown(writer, each.message))
+                found.append(await self._unknown(writer, each))
             else:
                 found.append(_unknown_entry(each.message))
         return found
@@ -99,15 +99,16 @@ class UsageFinder:
             return await writer.entry(root, message.entry.batch_seq, message.entry.entry_seq)
         return None if entry_seq is None else await writer.entry(root, 0, entry_seq)
 
-    async def _unknown(self, writer: Writer, message: Named) -> CallFailed:
+    async def _unknown(self, writer: Writer, sought: Sought) -> CallFailed:
         """There is no such usage, as far as the read models are."""
+        tenant, message = sought.entry.tenant, sought.message
         text = "no usage event of the account's family has this source and id"
         if self._history is None:
             text += "; one that was recorded more than 35 days ago is named by its entry"
         else:
             _, reached = await writer.read(_nothing)
-            standing = await self._history.standing(writer.shard)
-            window = self._edge.ledger.clock.now_us() - DEDUPE_WINDOW_US
+            standing = await self._history.standing(tenant, writer.shard)
+            window = self._edge.now_us(tenant) - DEDUPE_WINDOW_US
             if standing.entries < reached and standing.recorded_at < window:
                 at = position_of(writer.shard, standing.entries)
                 text += (

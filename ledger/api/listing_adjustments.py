@@ -37,7 +37,7 @@ class AdjustmentListing:
         check.instant("period_at_us", request.period_at_us)
         check.done()
         entry = await edge.account(tenant, request.account)
-        at = request.period_at_us or edge.ledger.clock.now_us()
+        at = request.period_at_us or edge.now_us(tenant)
         periods = await self._periods(entry, at, subtree=request.subtree)
         if not periods:
             raise CallFailed(
@@ -90,7 +90,10 @@ class AdjustmentListing:
                 "from",
             )
         least = minimum(min_position, entry.shard)
-        if least and (standing := await history.reach(entry.shard, least, WAIT_S)).entries < least:
+        if not least:
+            return history
+        standing = await history.reach(entry.tenant, entry.shard, least, WAIT_S)
+        if standing.entries < least:
             raise CallFailed(
                 "READ_MODELS_BEHIND",
                 f"the read models are {least - standing.entries} entries behind what is asked for; "

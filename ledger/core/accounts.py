@@ -115,7 +115,7 @@ def _zone_from(
 ) -> tuple[int, tuple[tuple[int, int], ...]]:
     """From when on another zone counts, for the account, and for those below it that inherit it
     where that differs: each ends the month that it is in (rule T1)."""
-    now = state.recorded_at
+    now = state.now
     if inherited_zone(account.parent, policy) == account.calendar.zone:
         return 0, ()
     since = account.calendar.end_of(now)
@@ -227,7 +227,7 @@ def decide_close(state: State, command: CloseAccount, out: list[Event]) -> Event
         return unknown_account(command.account)
     if account.closed_at:
         return account_closed(account)
-    open_part = _still_open(account, command, state.recorded_at)
+    open_part = _still_open(account, command, state.now)
     if open_part:
         return Refusal(
             Reason.ACCOUNT_NOT_EMPTY,

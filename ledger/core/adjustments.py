@@ -154,7 +154,7 @@ def _debit(
 ) -> Event | Refusal:
     """From the grant that is named, or by the waterfall of authorisation (rule D4)."""
     amount = -command.amount
-    now = state.recorded_at
+    now = state.now
     period = account.calendar.start_of(now)
     opened: list[Event] = []
     use = state.catalog.card(account.card_key).use_at(PRODUCT, now)

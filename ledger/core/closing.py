@@ -24,7 +24,7 @@ from ledger.core.state import Account, State
 
 def close(state: State, account: Account, command: CloseAccount, out: list[Event]) -> Event:
     """Append what closes an account that nothing keeps open."""
-    now = state.recorded_at
+    now = state.now
     if not (command.write_off or command.release_holds or command.note):
         closed = AccountClosed(command.key, account.number, now, command.trace)
         out.append(closed)

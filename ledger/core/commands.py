@@ -543,7 +543,10 @@ class AbandonRequest(msgspec.Struct, gc=False):
 
 
 class ApplyConfiguration(msgspec.Struct, gc=False):
-    """Import a published version of a tenant's configuration."""
+    """Import a published version of a tenant's configuration.
+
+    `offset`: of the tenant's clock, where the version moves it (rule T4); else -1.
+    """
 
     key: ClassVar[bytes] = b""  # it has no identity: the version that comes next comes once
     account: ClassVar[int] = 0
@@ -551,6 +554,7 @@ class ApplyConfiguration(msgspec.Struct, gc=False):
     tenant: int
     version: int
     content_hash: bytes
+    offset: int = -1
 
 
 Command: TypeAlias = (

@@ -140,7 +140,7 @@ def _invalid_segment(
     where: str,
     first: bool,
 ) -> Refusal | None:
-    now = state.recorded_at
+    now = state.now
     if not (0 if first else 1) <= segment.starts_at <= ANCHOR_MAX_US:
         return Refusal(
             Reason.SEGMENT_INVALID,
@@ -245,7 +245,7 @@ def decide_end_commitment(
     commitment = _find(state, command.account, command.commitment)
     if isinstance(commitment, Refusal):
         return commitment
-    now = state.recorded_at
+    now = state.now
     open_grants = [
         grant for grant in commitment.grants if not grant.settled and grant.expires_at > now
     ]
@@ -328,7 +328,7 @@ def _target_of(
 
 def post_invoice(state: State, commitment: Commitment, out: list[Event]) -> None:
     """Bill what is due: debit receivable, credit unbilled (rules B4, D7)."""
-    assert commitment.due <= state.recorded_at, (commitment.number, commitment.due)
+    assert commitment.due <= state.now, (commitment.number, commitment.due)
     account, money = commitment.account, commitment.terms.price_asset
     invoice = commitment.invoices[commitment.invoiced]
     receivable = owned_book(state, BookKind.RECEIVABLE, account.receivable, account, money, out)
@@ -358,7 +358,7 @@ def _find(state: State, account: int, number: int) -> Commitment | Refusal:
             str(number),
             "the account has no such commitment",
         )
-    if commitment.is_over(state.recorded_at):
+    if commitment.is_over(state.now):
         return Refusal(
             Reason.COMMITMENT_ENDED,
             "commitment_id",

@@ -39,6 +39,7 @@ def snapshot(state: State) -> dict[str, Any]:
         "batch_seq": state.batch_seq,
         "entry_seq": state.entry_seq,
         "recorded_at": state.recorded_at,
+        "offsets": sorted(state.offsets.items()),
         "next": [
             state.next_book,
             state.next_grant,

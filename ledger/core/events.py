@@ -310,6 +310,23 @@ class ConfigurationApplied(_Event, frozen=True, tag=2):
     content_hash: bytes
 
 
+class ClockAdvanced(_Event, frozen=True, tag=80):
+    """The clock of a sandbox tenant is `offset` microseconds ahead of the writer's from now on, in
+    total; it never falls (rule T4). Follows the configuration that says so."""
+
+    account: ClassVar[int] = 0  # of none
+    tenant: int
+    offset: int
+
+
+class TimeShifted(_Event, frozen=True, tag=81):
+    """The entries after this one, to the next such or the end of the batch, are recorded at the
+    batch's time + `offset`: that of the tenant that they are of (rules T4, T5)."""
+
+    account: ClassVar[int] = 0  # of none
+    offset: int
+
+
 class BookOpened(_Event, frozen=True, tag=3):
     """A book account came into being. `owner` is an account or grant, `name` a product."""
 
@@ -1202,6 +1219,8 @@ class TopUpExpired(_Event, frozen=True, tag=95):
 Event: TypeAlias = (
     WriterOpened
     | ConfigurationApplied
+    | ClockAdvanced
+    | TimeShifted
     | BookOpened
     | AccountCreated
     | AccountPolicyUpdated

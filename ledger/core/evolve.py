@@ -32,6 +32,7 @@ from ledger.core.events import (
     BalanceAdjusted,
     BookKind,
     BookOpened,
+    ClockAdvanced,
     CommitmentCreated,
     CommitmentEnded,
     Comparator,
@@ -71,6 +72,7 @@ from ledger.core.events import (
     RequestAbandoned,
     SegmentAdded,
     Slice,
+    TimeShifted,
     Timing,
     TopUpConfirmed,
     TopUpDeclined,
@@ -255,7 +257,7 @@ def _owe(state: State, product: str, slices: tuple[Slice, ...]) -> None:
     for piece in slices:
         book = state.books.accounts[piece.book]
         if book.kind == _ADVANCE:
-            _debt(state, book).add(product, piece.amount, state.recorded_at)
+            _debt(state, book).add(product, piece.amount, state.now)
 
 
 def _debt(state: State, advance: Book) -> Debt:
@@ -278,6 +280,14 @@ def _writer_opened(state: State, event: WriterOpened) -> None:
 
 def _configuration_applied(state: State, event: ConfigurationApplied) -> None:
     state.configuration[event.tenant] = event.version
+
+
+def _clock_advanced(state: State, event: ClockAdvanced) -> None:
+    state.advance_clock(event.tenant, event.offset)
+
+
+def _time_shifted(state: State, event: TimeShifted) -> None:
+    state.record_at(event.offset)
 
 
 def _book_opened(state: State, event: BookOpened) -> None:
@@ -324,7 +334,7 @@ def _account_created(state: State, event: AccountCreated) -> None:
         inherited_card(state, event.tenant, parent, event.policy),
         inherited_comparator(parent, event.policy),
         inherited_calendar(state, parent, event.policy),
-        state.recorded_at,
+        state.now,
     )
     account.profile_at = state.locator
     state.accounts[event.account] = account
@@ -395,7 +405,7 @@ def _inherit(state: State, account: Account) -> None:
 
 def _account_policy_updated(state: State, event: AccountPolicyUpdated) -> None:
     account = state.accounts[event.account]
-    closed_by, grace = account.closed_by(state.recorded_at), account.policy.period_grace
+    closed_by, grace = account.closed_by(state.now), account.policy.period_grace
     account.policy = event.policy
     account.version = event.version
     if event.policy.period_grace != grace:
@@ -441,8 +451,8 @@ def _account_reopened(state: State, event: AccountReopened) -> None:
     """What it was closed for stays refused; older usage than the window needs no look (rule I4)."""
     account = state.accounts[event.account]
     gaps = [gap for gap in account.gaps if gap[1] > state.window_start]
-    account.gaps = (*gaps, (account.closed_at, state.recorded_at))
-    account.reopened_at = state.recorded_at
+    account.gaps = (*gaps, (account.closed_at, state.now))
+    account.reopened_at = state.now
     account.closed_at = 0
     account.find_open_from()
     state.keys.add(event.key, state.locator)
@@ -450,7 +460,7 @@ def _account_reopened(state: State, event: AccountReopened) -> None:
 
 def _account_frozen(state: State, event: AccountFrozen) -> None:
     account = state.accounts[event.account]
-    account.frozen_at = state.recorded_at
+    account.frozen_at = state.now
     account.frozen_by = state.locator
     account.freeze_cause = int(event.cause)
     inherit_frozen(account)
@@ -504,7 +514,7 @@ def _grant_issued(state: State, event: GrantIssued) -> None:
         event.external_key,
         book,
         funding if origin is None else origin.funding,
-        state.recorded_at,
+        state.now,
         frozenset(event.tags),
         frozenset(event.attributes),
         event.shared,
@@ -562,7 +572,7 @@ def _grant_restored(state: State, event: GrantRestored) -> None:
         b"",
         state.books.accounts[event.book],
         ended.funding,
-        state.recorded_at,
+        state.now,
         ended.tags,
         ended.attributes,
         ended.shared,
@@ -942,7 +952,7 @@ def _recurring_started(state: State, event: RecurringStarted) -> None:
         event.terms,
         event.starts_at,
         event.ends_at or NEVER,
-        state.recorded_at,
+        state.now,
     )
     state.recurring[event.recurring] = recurring
     state.next_recurring = event.recurring + 1
@@ -1024,7 +1034,7 @@ def _commitment_created(state: State, event: CommitmentCreated) -> None:
         event.external_key,
         event.terms,
         event.invoices,
-        state.recorded_at,
+        state.now,
     )
     for grant in event.grants:
         commitment.take(state.grants[grant])
@@ -1048,7 +1058,7 @@ def _segment_added(state: State, event: SegmentAdded) -> None:
 
 def _commitment_ended(state: State, event: CommitmentEnded) -> None:
     commitment = state.commitments[event.commitment]
-    commitment.ended_at = state.recorded_at
+    commitment.ended_at = state.now
     commitment.ending = int(event.ending)
     commitment.moved_to = event.target
     if event.invoices:
@@ -1170,7 +1180,7 @@ def _settle(state: State, hold: Hold, ended: int, taken: int = 0) -> None:
         hold.amount,
         ended,
         False,
-        state.recorded_at,
+        state.now,
         hold.amount - left + taken,
         hold.captures,
         hold.authorized_at,
@@ -1196,7 +1206,7 @@ def _request_abandoned(state: State, event: RequestAbandoned) -> None:
 
 
 def _set_timer(state: State, account: Account, due: int, kind: int, number: int) -> None:
-    heappush(state.timers, (due, kind, number))
+    heappush(state.timers, (state.timer_at(account.tenant, due), kind, number))
     if due < account.next_due:
         account.next_due = due
 
@@ -1232,7 +1242,7 @@ def _top_up_requested(state: State, event: TopUpRequested) -> None:
         event.source,
         event.version,
         int(event.available),
-        state.recorded_at,
+        state.now,
         event.expires_at,
     )
     account.top_ups[event.top_up] = state.top_ups[event.top_up] = top_up
@@ -1258,13 +1268,15 @@ def _top_up_expired(state: State, event: TopUpExpired) -> None:
 def _settle_top_up(state: State, number: int, settled: int) -> TopUp:
     top_up = state.top_ups[number]
     top_up.state = settled
-    top_up.settled_at = state.recorded_at
+    top_up.settled_at = state.now
     return top_up
 
 
 _EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     WriterOpened: _writer_opened,
     ConfigurationApplied: _configuration_applied,
+    ClockAdvanced: _clock_advanced,
+    TimeShifted: _time_shifted,
     BookOpened: _book_opened,
     AccountCreated: _account_created,
     AccountPolicyUpdated: _account_policy_updated,

@@ -93,7 +93,7 @@ def _follow_transfer(
             out.append(void_of(state, grant, amount, b"", False, b"", out, just))
         else:
             expire(state, grant, amount, out, just)
-    elif grant.expires_at <= state.recorded_at:
+    elif grant.expires_at <= state.now:
         expire(state, grant, amount, out, just)
     else:
         move(state, grant, amount, target, out, just)
@@ -119,7 +119,7 @@ def move(
     out.append(GrantVoided(b"", grant.account.number, grant.number, amount, value, cash))
     if amount == 0:
         return
-    starts_at = grant.effective_at if grant.effective_at > state.recorded_at else 0
+    starts_at = grant.effective_at if grant.effective_at > state.now else 0
     segment = Segment(starts_at, grant.expires_at, amount, value)
     account = target.account
     added = issue(state, account, segment_grant(account, target.terms, segment), out)

@@ -51,7 +51,7 @@ def decide_issue(state: State, command: IssueGrant, out: list[Event]) -> Event |
     refusal = invalid_grant(state, account, command)
     if refusal is not None:
         return refusal
-    now = state.recorded_at
+    now = state.now
     effective_at = command.effective_at or now
     if command.expires_at and command.expires_at <= max(now, effective_at):
         return Refusal(
@@ -65,7 +65,7 @@ def decide_issue(state: State, command: IssueGrant, out: list[Event]) -> Event |
 
 def issue(state: State, account: Account, command: IssueGrant, out: list[Event]) -> GrantIssued:
     """Append what issues a grant that was found to be in order."""
-    now = state.recorded_at
+    now = state.now
     effective_at = command.effective_at or now
     before = issued_in(out)
     number = state.next_grant + before
@@ -203,7 +203,7 @@ def _backfills(
         if gone:
             before[product] -= gone
             owed -= gone
-        if left and owed and is_for(card.use_at(product, state.recorded_at)):
+        if left and owed and is_for(card.use_at(product, state.now)):
             take = min(owed, left)
             repaid[product] = repaid.get(product, 0) + take
             left -= take
@@ -447,7 +447,7 @@ def grant_is_due(grant: Grant, now: int) -> bool:
 
 def settle_grant(state: State, grant: Grant, out: list[Event]) -> None:
     """Post the first that time has made due on a grant, as an entry of its own (rules F1, T3)."""
-    now = state.recorded_at
+    now = state.now
     if grant.scheduled and grant.effective_at <= now:
         gone = grant.settled or grant.expires_at <= now
         amount = 0 if gone else grant.book.available

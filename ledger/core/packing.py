@@ -305,6 +305,7 @@ class PackedShard(msgspec.Struct, array_like=True, gc=False):
     configuration: list[tuple[int, int]]
     totals: list[tuple[int, Wide, Wide, Wide, Wide]]
     house: list[PackedBook]
+    offsets: list[tuple[int, int]] = []
 
 
 _decode_family: Final = msgspec.msgpack.Decoder(PackedFamily).decode
@@ -434,8 +435,9 @@ def unpack_family(state: State, body: bytes) -> int:
         _unpack_commitment(state, family, commitment)
     for top_up in packed.top_ups:
         _unpack_top_up(state, top_up)
-    family.scheduled = state.paged_families.pop(root, NEVER)
-    state.schedule(family, family_due(state, root))
+    family.scheduled = state.paged_families.pop(root, NEVER) or NEVER  # FETCHED: there is none
+    state.paged_tenants.pop(root, None)
+    state.schedule(family, state.timer_at(tenant, family_due(state, root)))
     return root
 
 
@@ -445,8 +447,10 @@ def drop_family(state: State, root: int) -> None:
     What the journal says of it from now on cannot be applied before it is unpacked again.
     """
     family = state.families[root]
-    state.schedule(family, family_due(state, root))
+    tenant = state.accounts[root].tenant
+    state.schedule(family, state.timer_at(tenant, family_due(state, root)))
     state.paged_families[root] = family.scheduled
+    state.paged_tenants[root] = tenant
     books = state.books
     for account in state.family_accounts(root):
         state.paged[account.number] = root
@@ -482,7 +486,8 @@ def drop_family(state: State, root: int) -> None:
 
 
 def family_due(state: State, root: int) -> int:
-    """When something of a family that is here next falls due; NEVER = nothing will."""
+    """When something of a family that is here next falls due, by its tenant's clock; NEVER =
+    nothing will."""
     due = NEVER
     for account in state.family_accounts(root):
         account.find_next_due()
@@ -987,6 +992,7 @@ def pack_shard(state: State, batch_seq: int, entry_seq: int, recorded_at: int) -
                 )
                 for _, book in sorted(state.house.items())
             ],
+            sorted(state.offsets.items()),
         )
     )
 
@@ -1007,6 +1013,7 @@ def unpack_shard(body: bytes, catalog: Catalog) -> State:
     state.next_commitment = packed.next_commitment
     state.next_top_up = packed.next_top_up
     state.configuration = dict(packed.configuration)
+    state.offsets = dict(packed.offsets)
     state.books.numbered = [None] * packed.next_book
     for asset, *sides in packed.totals:
         total = state.books.totals[asset] = AssetTotals()

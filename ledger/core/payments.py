@@ -70,7 +70,7 @@ def decide_confirm(
     source = grant.funding.name or MANUAL
     tenant = grant.account.tenant
     cash = house_book(state, tenant, BookKind.CASH, grant.price_asset, source, out)
-    takes_effect = not grant.scheduled and state.recorded_at < grant.expires_at
+    takes_effect = not grant.scheduled and state.now < grant.expires_at
     repaid = backfills_of(state, grant, amount if takes_effect else 0, out)
     confirmed = GrantReleased(
         command.key,

@@ -39,13 +39,15 @@ def record_usual(
     top-up rule watches, no quantity negative and each priced, and paid whole by the grant that is
     first in order, from books that are open.
     """
+    if state.offsets:
+        commands = commands[: _of_one_time(state, commands, place)]
     keys = state.keys
     newest, find_older = keys.newest, keys.find_older
     older = bool(keys.older or keys.found)
     room = keys.newest_max - len(newest)
     accounts, cards = state.accounts, state.catalog.cards
     used_books, plan_indexes = state.used_books, state.vocabulary
-    now = state.recorded_at
+    now = state.now
     calendar: Calendar | None = None
     period, earliest, latest = 0, 0, -1
     add, add_index = batch.append, recorded_at_index.append
@@ -156,6 +158,18 @@ def record_usual(
         room -= 1
         place += 1
     return place
+
+
+def _of_one_time(state: State, commands: Sequence[Command], place: int) -> int:
+    """Where those end that are of the time that the batch's entries are recorded at now (rule T4):
+    another tenant's time is an entry before them."""
+    state.record_at(state.offset)  # nothing that was looked at before is decided
+    offset, offsets, accounts = state.offset, state.offsets, state.accounts
+    for end in range(place, len(commands)):
+        account = accounts.get(commands[end].account)
+        if account is None or offsets.get(account.tenant, 0) != offset:
+            return end
+    return len(commands)
 
 
 def _alone(account: Account, now: int) -> bool:

@@ -38,7 +38,8 @@ _SQL: Final = load("as_of")
 
 
 class Standing(NamedTuple):
-    """How far a shard's read models are: `entries` projected, all that was recorded until then."""
+    """How far a shard's read models are: `entries` projected, all that was recorded until then, by
+    the clock of the tenant (rule T4)."""
 
     entries: int
     recorded_at: int
@@ -76,17 +77,17 @@ class History:
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def standing(self, shard: int) -> Standing:
+    async def standing(self, tenant: int, shard: int) -> Standing:
         """How far the read models are now."""
         async with borrow(self._pool) as connection:
-            return await _standing(connection, shard)
+            return await _standing(connection, tenant, shard)
 
-    async def reach(self, shard: int, entries: int, timeout_s: float) -> Standing:
+    async def reach(self, tenant: int, shard: int, entries: int, timeout_s: float) -> Standing:
         """The same once they have come so far, or as far as they are when the time is over."""
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout_s
         while True:
-            found = await self.standing(shard)
+            found = await self.standing(tenant, shard)
             if found.entries >= entries or loop.time() >= until:
                 return found
             await asyncio.sleep(POLL_S)
@@ -120,7 +121,7 @@ class History:
             borrow(self._pool) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            standing = await _standing(connection, shard)
+            standing = await _standing(connection, tenant, shard)
             found = await connection.fetch(
                 _SQL["adjustments"],
                 tenant,
@@ -140,7 +141,7 @@ class History:
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             await connection.execute(_SQL["session"])
-            standing = await _standing(connection, shard)
+            standing = await _standing(connection, tenant, shard)
             yield Look(connection, tenant, shard, account, standing)
 
 
@@ -249,8 +250,8 @@ class Look:
         return {row[0]: BookRow(*tuple(row)[1:]) for row in rows}
 
 
-async def _standing(connection: Connection, shard: int) -> Standing:
-    row = await connection.fetchrow(_SQL["standing"], shard)
+async def _standing(connection: Connection, tenant: int, shard: int) -> Standing:
+    row = await connection.fetchrow(_SQL["standing"], tenant, shard)
     return Standing(*row) if row is not None else Standing(0, 0)
 
 

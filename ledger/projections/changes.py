@@ -263,6 +263,7 @@ class Changes:
         "changed_accounts",
         "changed_grants",
         "changed_holds",
+        "clocks",
         "commitment_entries",
         "commitment_invoices",
         "commitment_segments",
@@ -290,6 +291,7 @@ class Changes:
 
     def __init__(self) -> None:
         self.events = 0
+        self.clocks: dict[int, int] = {}  # tenant -> how far its clock is ahead
         self.usage: list[Row] = []
         self.transfers: list[Row] = []
         self.plans: dict[tuple[int, Any], Row] = {}

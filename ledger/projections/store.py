@@ -161,6 +161,8 @@ class ProjectionStore:
                 await self._copy(table, columns, rows)
         await self._write_top_ups(changes)
         await self._write_lifetimes(changes, facts)
+        for tenant, ahead in changes.clocks.items():
+            await self._one("put_clock", tenant, ahead)
 
     async def advance(self, before: Position, last: JournalRow) -> None:
         """Move the checkpoint to the last batch whose rows were written."""
@@ -209,18 +211,19 @@ class ProjectionStore:
             if first:
                 await self._copy("book_snapshots", c.BOOK_SNAPSHOTS, first)
         if moved:
+            last = {row[0]: row[-1] for row in changes.transfers}  # by tenant: its own clock
             rows = [
-                (each.tenant, book, *_counters(each), counts[book]) for book, each in moved.items()
+                (each.tenant, book, *_counters(each), counts[book], last.get(each.tenant, 0))
+                for book, each in moved.items()
             ]
-            last = changes.transfers[-1][-1] if changes.transfers else 0
-            await self._move_books(rows, [each for each in taken if each.book in moved], last)
+            await self._move_books(rows, [each for each in taken if each.book in moved])
 
-    async def _move_books(self, rows: list[Row], taken: list[Snapshot], last: int) -> None:
-        """Add to the counters of books, and keep snapshots; `last` is when the last transfer was
-        recorded."""
+    async def _move_books(self, rows: list[Row], taken: list[Snapshot]) -> None:
+        """Add to the counters of books, and keep snapshots. A row ends with when the last transfer
+        of its tenant was recorded."""
         columns = [list(column) for column in zip(*rows, strict=True)]
         within = [list(column) for column in zip(*taken, strict=True)] or [[]] * 6
-        arguments = (self.shard, *columns, last, EVERY, *within)
+        arguments = (self.shard, *columns, EVERY, *within)
         try:
             done = await self.connection.fetchval(_SQL["move_books"], *arguments)
         except asyncpg.IntegrityConstraintViolationError as error:

@@ -62,7 +62,9 @@ class ShardModel:
         self.shard = shard
         self.position = 0
         self.batch_seq = 0
-        self.recorded_at = 0
+        self.batch_at = 0
+        self.recorded_at = 0  # of the next entry, by the clock of its tenant
+        self.offsets: dict[int, int] = {}
         self.epoch = 0
         self.accounts: dict[int, NaiveAccount] = {}
         self.grants: dict[int, NaiveGrant] = {}
@@ -83,12 +85,15 @@ class ShardModel:
     def begin(self, batch_seq: int, recorded_at: int) -> None:
         """The next batch."""
         self.batch_seq = batch_seq
-        self.recorded_at = recorded_at
+        self.batch_at = self.recorded_at = recorded_at
         self._plans = {}
         self._index = 0
 
     def take(self, event: Any) -> None:
         """Judge and apply the next entry."""
+        if event.account in self.accounts:  # rule T5: by the clock of its own tenant
+            ahead = self.offsets.get(self.accounts[event.account].tenant, 0)
+            self._expect(Rule.RECORDED_TIME, "ahead", ahead, self.recorded_at - self.batch_at)
         handler = HANDLERS.get(type(event))
         if handler is None:
             raise Violation(Rule.EVENT_KNOWN, f"{type(event).__name__} is not in the model")
@@ -132,6 +137,8 @@ class ShardModel:
         if entry is None or entry.content_hash != event.content_hash:
             self._fail(Rule.CONFIGURATION_IN_ORDER, f"{event} was never published")
             return
+        if entry.kind == ConfigurationKind.CLOCK:
+            return
         if entry.kind == ConfigurationKind.ASSET:
             if event.version == 2:
                 self._money.add(event.tenant << 32 | event.version)
@@ -149,6 +156,15 @@ class ShardModel:
                 asset,
             )
         )
+
+    def _clock_advanced(self, event: e.ClockAdvanced) -> None:
+        before = self.offsets.get(event.tenant, 0)
+        if event.offset <= before:
+            self._fail(Rule.RECORDED_TIME, f"{event} does not move the clock on from {before}")
+        self.offsets[event.tenant] = event.offset
+
+    def _time_shifted(self, event: e.TimeShifted) -> None:
+        self.recorded_at = self.batch_at + event.offset
 
     def _book_opened(self, event: e.BookOpened) -> None:
         self._expect(Rule.BALANCED, "book number", len(self.books) + 1, event.book)
@@ -874,6 +890,8 @@ def _left(grant: NaiveGrant) -> int:
 HANDLERS: Final[dict[type, Callable[[ShardModel, Any], None]]] = {
     e.WriterOpened: ShardModel._writer_opened,
     e.ConfigurationApplied: ShardModel._configuration_applied,
+    e.ClockAdvanced: ShardModel._clock_advanced,
+    e.TimeShifted: ShardModel._time_shifted,
     e.BookOpened: ShardModel._book_opened,
     e.AccountCreated: ShardModel._account_created,
     e.AccountPolicyUpdated: ShardModel._policy_updated,

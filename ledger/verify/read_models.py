@@ -44,6 +44,7 @@ class ReadModels:
         self.top_ups: Facts = {}
         self.top_up_rules: Facts = {}
         self.usage: dict[tuple[int, int, int], list[int]] = {}
+        self.clocks: dict[int, int] = {}
         self.denials = 0
 
     def compare(self, state: State, tally: Tally, head_hash: bytes, findings: Findings) -> None:
@@ -75,6 +76,9 @@ class ReadModels:
             expected, found = tally.usage.get(place, [0, 0]), self.usage.get(place, [0, 0])
             findings.compare(f"number of {where}", expected[0], found[0])
             findings.compare(f"sum of charges of {where}", expected[1], found[1])
+        for tenant in sorted(state.offsets.keys() | self.clocks.keys()):
+            ahead = self.clocks.get(tenant)
+            findings.compare(f"clock of tenant {tenant}", state.offsets.get(tenant), ahead)
         findings.compare("number of denials", tally.denials, self.denials)
 
 
@@ -123,6 +127,7 @@ async def read_models(connection: Connection, shard: int) -> Reflection | None:
             kept[str(asset)] = msgspec.json.decode(rule)
     for tenant, asset, outcome, count, charge in await connection.fetch(_SQL["usage"], shard):
         models.usage[(tenant, asset, outcome)] = [count, int(charge)]
+    models.clocks = dict(await connection.fetch(_SQL["clocks"], shard))
     models.denials = await connection.fetchval(_SQL["denials"], shard)
     return models
 

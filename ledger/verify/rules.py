@@ -195,7 +195,7 @@ class Rules:
         account = state.accounts[event.account]
         start = state.window_start
         if event.key == self._replacement:  # may be as old as what it stands for
-            start = state.recorded_at - CORRECTION_WINDOW_US
+            start = state.now - CORRECTION_WINDOW_US
         self._replacement = b""
         if not start <= event.effective_at <= state.window_end:
             window = f"{start} to {state.window_end}"
@@ -233,7 +233,7 @@ class Rules:
         midnights is not judged: that takes the time zones of the day."""
         counted = at
         if month > at:  # its own is closed, and ended before
-            counted = state.recorded_at
+            counted = state.now
             if at >= _grace_over(state, account):
                 self._wrong(state, "month", f"that of {at}, which is open", month)
         elif month + _MONTH_MAX_US <= _grace_over(state, account):
@@ -328,8 +328,8 @@ class Rules:
         """What can be said without the event that is corrected: see `reversals` for the rest."""
         self._replacement = event.replaced_by
         account = state.accounts[event.account]
-        if event.effective_at < state.recorded_at - CORRECTION_WINDOW_US:
-            limit = f"after {state.recorded_at - CORRECTION_WINDOW_US}"
+        if event.effective_at < state.now - CORRECTION_WINDOW_US:
+            limit = f"after {state.now - CORRECTION_WINDOW_US}"
             self._wrong(state, "effective time", limit, event.effective_at)
         if not event.original < state.locator:
             self._wrong(state, "original", "an earlier entry", event.original)
@@ -404,7 +404,7 @@ class Rules:
         if number == grant.book.number and grant.settled == GRANT_OPEN:
             return
         book = state.books.accounts[number]
-        ended = grant.settled != GRANT_OPEN or grant.expires_at <= state.recorded_at
+        ended = grant.settled != GRANT_OPEN or grant.expires_at <= state.now
         onward = (
             book is grant.funding
             if grant.settled == GRANT_VOIDED
@@ -419,7 +419,7 @@ class Rules:
         ordinal = state.families[grant.account.root].next_ordinal
         self._equal(state, "ordinal of the grant", ordinal, event.ordinal)
         self._equal(state, "account of the grant", grant.account.number, event.account)
-        if grant.settled == GRANT_OPEN and grant.expires_at > state.recorded_at:
+        if grant.settled == GRANT_OPEN and grant.expires_at > state.now:
             self._wrong(state, f"grant {event.of}", "ended", "open")
         if not 0 < event.amount <= grant.drawn:
             self._wrong(state, "amount restored", f"1 to {grant.drawn}", event.amount)
@@ -427,7 +427,7 @@ class Rules:
             self._wrong(state, "price restored", f"0 to {grant.recognised}", event.price_paid)
 
     def _noted(self, state: State, event: AdjustmentNoted) -> None:
-        if not event.closed < event.period <= state.recorded_at:
+        if not event.closed < event.period <= state.now:
             self._wrong(state, "periods", "closed before open", (event.closed, event.period))
         if not 0 <= event.entry < state.batch_length:
             self._wrong(state, "adjusted entry", f"before {state.batch_length}", event.entry)
@@ -439,7 +439,7 @@ class Rules:
 
     def _authorized(self, state: State, event: HoldAuthorized) -> None:
         self._equal(state, "number of the hold", state.next_hold, event.hold)
-        self._equal(state, "effective time", state.recorded_at, event.effective_at)
+        self._equal(state, "effective time", state.now, event.effective_at)
         expires_at = event.effective_at + (event.lifetime or HOLD_LIFETIME_DEFAULT_US)
         self._equal(state, "expiry of the hold", expires_at, event.expires_at)
         longest = (HOLD_LIFETIME_MAX_US, HOLD_LIFETIME_BATCH_MAX_US)
@@ -452,16 +452,16 @@ class Rules:
         asset = state.declared[event.plan].asset
         debt, grace = account.debt.get(asset), account.policy.overdraft_grace
         if event.slices and debt is not None and debt.owed:
-            below = state.recorded_at - debt.since
+            below = state.now - debt.since
             if 0 <= grace <= below:
                 self._wrong(state, "time below zero", f"less than {grace}", below)
         if any(piece.pot == Pot.OVERDRAFT for piece in event.slices):
             self._equal(state, "holds_overdraft", True, account.policy.holds_overdraft)
 
-        self._takes(state, state.accounts[event.account], state.recorded_at, new=True)
+        self._takes(state, state.accounts[event.account], state.now, new=True)
 
     def _denied(self, state: State, event: AuthorizeDenied) -> None:
-        self._takes(state, state.accounts[event.account], state.recorded_at, new=True)
+        self._takes(state, state.accounts[event.account], state.now, new=True)
 
     def _open_hold(self, state: State, number: int, account: int) -> None:
         """Open, of that account, and not overdue: what is overdue expires first (rule H2)."""
@@ -470,13 +470,13 @@ class Rules:
             self._wrong(state, f"hold {number}", "open", "settled or unknown")
             return
         self._equal(state, "account of the hold", hold.account.number, account)
-        if hold.expires_at <= state.recorded_at:
+        if hold.expires_at <= state.now:
             self._wrong(state, f"hold {number}", "expired first", f"due at {hold.expires_at}")
 
     def _extended(self, state: State, event: HoldExtended) -> None:
         """Open, and never beyond the longest lifetime from the authorisation (rule H1)."""
         self._open_hold(state, event.hold, event.account)
-        expires_at = state.recorded_at + (event.lifetime or HOLD_LIFETIME_DEFAULT_US)
+        expires_at = state.now + (event.lifetime or HOLD_LIFETIME_DEFAULT_US)
         self._equal(state, "expiry of the hold", expires_at, event.expires_at)
         hold = state.holds.get(event.hold)
         if hold is not None and event.expires_at > hold.authorized_at + hold.lifetime_max:
@@ -494,8 +494,8 @@ class Rules:
         hold = state.holds.get(number)
         if hold is None:
             self._wrong(state, f"hold {number}", "open", "settled or unknown")
-        elif hold.expires_at > state.recorded_at:
-            self._wrong(state, f"expiry of hold {number}", hold.expires_at, state.recorded_at)
+        elif hold.expires_at > state.now:
+            self._wrong(state, f"expiry of hold {number}", hold.expires_at, state.now)
         return hold
 
     # -- grants ------------------------------------------------------------------------------------
@@ -540,8 +540,8 @@ class Rules:
                 CommitmentEnding.TRUE_UP,
                 grant.commitment.ending if grant.commitment is not None else 0,
             )
-        elif grant.expires_at == NEVER or state.recorded_at < due:
-            self._wrong(state, f"breakage of grant {event.grant}", due, state.recorded_at)
+        elif grant.expires_at == NEVER or state.now < due:
+            self._wrong(state, f"breakage of grant {event.grant}", due, state.now)
         self._taken(state, event.grant, event.amount)
 
     def _taken(self, state: State, number: int, amount: int) -> None:
@@ -706,8 +706,8 @@ class Rules:
         what = f"period of recurring grant {event.recurring}"
         self._equal(state, f"start of the {what}", recurring.due, event.start)
         self._equal(state, f"version of the {what}", recurring.version, event.version)
-        if event.start > state.recorded_at:
-            self._wrong(state, what, f"due at {event.start}", state.recorded_at)
+        if event.start > state.now:
+            self._wrong(state, what, f"due at {event.start}", state.now)
         if not event.start < event.end <= recurring.ends_at:
             self._wrong(state, f"end of the {what}", recurring.ends_at, event.end)
         longest = event.end - event.start
@@ -752,7 +752,7 @@ class Rules:
         )
         if event.timing == Timing.NOW and event.full:
             self._equal(state, "full period", recurring.full, event.full)
-            remaining = recurring.period_end - state.recorded_at
+            remaining = recurring.period_end - state.now
             self._equal(state, "remaining time", remaining, event.remaining)
         elif event.full:
             self._wrong(state, "a share", "none before the next period", event.remaining)
@@ -765,20 +765,20 @@ class Rules:
     def _recurring_resumed(self, state: State, event: RecurringResumed) -> None:
         recurring = self._running(state, event.recurring, event.account)
         self._equal(state, f"recurring grant {event.recurring} paused", True, recurring.paused)
-        next_at = max(recurring.next_at, state.recorded_at)
+        next_at = max(recurring.next_at, state.now)
         self._equal(state, "start of the next period", next_at, event.next_at)
 
     def _recurring_ended(self, state: State, event: RecurringEnded) -> None:
         recurring = self._running(state, event.recurring, event.account)
-        if not state.recorded_at <= event.ends_at <= recurring.ends_at:
-            lasts = f"{state.recorded_at} to {recurring.ends_at}"
+        if not state.now <= event.ends_at <= recurring.ends_at:
+            lasts = f"{state.now} to {recurring.ends_at}"
             self._wrong(state, f"end of recurring grant {event.recurring}", lasts, event.ends_at)
 
     def _running(self, state: State, number: int, account: int) -> RecurringGrant:
         recurring = state.recurring[number]
         what = f"recurring grant {number}"
         self._equal(state, f"account of {what}", recurring.account.number, account)
-        if recurring.ends_at <= state.recorded_at:
+        if recurring.ends_at <= state.now:
             self._wrong(state, what, "not ended", f"ended at {recurring.ends_at}")
         return recurring
 
@@ -804,7 +804,7 @@ class Rules:
         self, state: State, account: int, segment: Segment, number: int, kind: int
     ) -> None:
         grant = state.grants[number]
-        starts_at = segment.starts_at or state.recorded_at
+        starts_at = segment.starts_at or state.now
         expected = (account, kind, starts_at, segment.ends_at, segment.amount, segment.price, None)
         found = (
             grant.account.number,
@@ -838,7 +838,7 @@ class Rules:
             old = state.grants[moved[0]]
             target, what = goes_on_to(state, old).number, f"commitment that takes {old.number}"
             self._equal(state, what, target, event.commitment)
-            starts_at = old.effective_at if old.effective_at > state.recorded_at else 0
+            starts_at = old.effective_at if old.effective_at > state.now else 0
             expected = (starts_at, old.expires_at)
             found = (event.segment.starts_at, event.segment.ends_at)
             self._equal(state, f"time of what moves of grant {old.number}", expected, found)
@@ -859,8 +859,8 @@ class Rules:
         units = value = 0
         if event.ending != CommitmentEnding.WAIVE:
             for grant in commitment.grants:
-                runs = transfer or grant.effective_at <= state.recorded_at
-                if runs and state.recorded_at < grant.expires_at and grant.settled == GRANT_OPEN:
+                runs = transfer or grant.effective_at <= state.now
+                if runs and state.now < grant.expires_at and grant.settled == GRANT_OPEN:
                     units += grant.book.available
                     value += grant.rest_of(grant.book.available)
         what = "transfer" if transfer else "true-up"
@@ -885,9 +885,9 @@ class Rules:
     def _invoice_due(self, state: State, event: InvoiceDue) -> None:
         """Once, in order, not before its time, between the books of who is committed."""
         commitment = state.commitments[event.commitment]
-        if commitment.due > state.recorded_at:
+        if commitment.due > state.now:
             what = f"invoice of commitment {event.commitment}"
-            self._wrong(state, what, f"due at {commitment.due}", state.recorded_at)
+            self._wrong(state, what, f"due at {commitment.due}", state.now)
             return
         invoice = commitment.invoices[commitment.invoiced]
         self._equal(
@@ -910,7 +910,7 @@ class Rules:
         commitment = state.commitments[number]
         what = f"commitment {number}"
         self._equal(state, f"account of {what}", commitment.account.number, account)
-        if commitment.is_over(state.recorded_at):
+        if commitment.is_over(state.now):
             self._wrong(state, what, "not over", f"over at {commitment.ended_at}")
         return commitment
 
@@ -923,7 +923,7 @@ class Rules:
     def _requested(self, state: State, event: TopUpRequested) -> None:
         """One charge for the whole gap that nothing pending closes, by a rule in force, not within
         an hour of a decline, nor beyond its velocity cap (rule H6)."""
-        account, now = state.accounts[event.account], state.recorded_at
+        account, now = state.accounts[event.account], state.now
         self._equal(state, "number of the top-up", state.next_top_up, event.top_up)
         version, rule = account.top_up_rules.get(event.asset, (0, None))
         self._equal(state, "version of the top-up rule", version, event.version)
@@ -978,8 +978,8 @@ class Rules:
     def _top_up_expired(self, state: State, event: TopUpExpired) -> None:
         found = state.top_ups[event.top_up]
         self._equal(state, f"state of top-up {event.top_up}", TOP_UP_PENDING, found.state)
-        if found.expires_at > state.recorded_at:
-            self._wrong(state, "expiry of the top-up", found.expires_at, state.recorded_at)
+        if found.expires_at > state.now:
+            self._wrong(state, "expiry of the top-up", found.expires_at, state.now)
 
     # -- accounts, configuration, writers ----------------------------------------------------------
 
@@ -1008,8 +1008,8 @@ class Rules:
 
     def _next_month(self, state: State, since: int) -> None:
         """Another zone counts from the end of the month that runs (rule T1)."""
-        if not state.recorded_at < since <= state.recorded_at + _MONTH_MAX_US:
-            self._wrong(state, "end of the month", f"after {state.recorded_at}", since)
+        if not state.now < since <= state.now + _MONTH_MAX_US:
+            self._wrong(state, "end of the month", f"after {state.now}", since)
 
     def _profile(self, state: State, event: AccountProfileUpdated) -> None:
         version = state.accounts[event.account].profile_version + 1
@@ -1027,7 +1027,7 @@ class Rules:
     def _closing(self, state: State, account: Account, closed_at: int) -> None:
         """Once, now, and nothing below it is open."""
         self._equal(state, "closed before", 0, account.closed_at)
-        self._equal(state, "closed at", state.recorded_at, closed_at)
+        self._equal(state, "closed at", state.now, closed_at)
         for child in account.children:
             if not child.closed_at:
                 self._wrong(state, f"account {child.number} below", "closed", "open")
@@ -1127,7 +1127,7 @@ def zone_of(account: Account) -> str:
 
 def _grace_over(state: State, account: Account) -> int:
     """What ended by then is closed, by the grace of now or of before (rule T2)."""
-    return max(account.closed_until, state.recorded_at - account.policy.period_grace)
+    return max(account.closed_until, state.now - account.policy.period_grace)
 
 
 def _pays_for(book: Book, account: Account) -> bool:

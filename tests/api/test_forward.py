@@ -21,6 +21,7 @@ from ledger.api.forward import HOP, Hop
 from ledger.api.forward_usage import part_of
 from ledger.api.replies import OUTCOMES
 from ledger.client.routing import family_shard
+from ledger.core.limits import DAY_US
 from ledger.engine.ledger import Storage
 from ledger.journal.leases import Identity
 from ledger.journal.storage import MemoryStorage, PostgresStorage
@@ -28,12 +29,14 @@ from ledger.settings import ServerSettings
 from ledger.v1 import (
     account_pb2,
     balance_pb2,
+    clock_pb2,
     correction_pb2,
     decision_pb2,
     grant_pb2,
     journal_pb2,
     peer_pb2,
     peer_pb2_grpc,
+    types_pb2,
     usage_pb2,
 )
 from rating.v1 import pricing_pb2
@@ -545,6 +548,34 @@ async def test_peers_settle_and_apply_for_their_own_shards(pair: Pair) -> None:
     assert list((await stub.Settle(peer_pb2.SettleRequest())).shards) == owned
     applied = await stub.ApplyPublished(peer_pb2.ApplyPublishedRequest(tenant=1))
     assert list(applied.shards) == owned
+
+
+@pytest.mark.parametrize("side", [0, 1])
+async def test_a_clock_is_moved_on_the_shards_of_every_server(pair: Pair, side: int) -> None:
+    """Whoever is asked, all that came due has happened everywhere by the answer (rule T4)."""
+    near = pair.sides[side]
+    near.tenant = "sandbox"
+    await near.priced()
+    names = [pair.name(owner, "sandbox") for owner in (0, 1)]
+    for name in names:  # whose shards these are is another tenant's hash: some on each server
+        await near.account(name)
+        now_us = near.ledger.clock.now_us()
+        await near.grant(name, 100, expires_at_us=now_us + DAY_US)
+    request = clock_pb2.AdvanceRequest(
+        tenant="sandbox", request_id=f"move-{side}", by_us=3 * DAY_US
+    )
+    while not (reply := await near.clock.Advance(request)).settled:
+        assert reply.accounts_left
+    for asked in pair.sides:
+        shown = await asked.clock.Get(clock_pb2.ClockServiceGetRequest(tenant="sandbox"))
+        assert shown.offset_us == 3 * DAY_US
+        offsets = [asked.ledger.writers[each].state.offsets for each in asked.ledger.owned]
+        assert offsets == [{2: 3 * DAY_US}] * len(asked.ledger.owned)
+        for name in names:
+            listed = await asked.grants.List(
+                grant_pb2.GrantServiceListRequest(tenant="sandbox", account=name)
+            )
+            assert [each.state for each in listed.grants] == [types_pb2.GRANT_STATE_EXPIRED]
 
 
 @pytest.mark.parametrize("side", [0, 1])

@@ -86,8 +86,8 @@ _POTS = {
 class LedgerCase:
     """Runs statements against a core and remembers what they called things."""
 
-    def __init__(self) -> None:
-        self.core = Core()
+    def __init__(self, core: Core | None = None) -> None:
+        self.core = core if core is not None else Core()
         self.accounts: dict[str, int] = {}
         self.grants: dict[str, int] = {}
         self.holds: dict[str, tuple[str, int]] = {}
@@ -727,7 +727,7 @@ class LedgerCase:
                 return f"tops up {event.top_up}: {event.amount} for {event.price_paid}"
             case e.TopUpConfirmed() | e.TopUpDeclined() | e.TopUpExpired():
                 return type(event).__name__.removeprefix("TopUp").lower()
-            case e.BookOpened() | e.PlanDeclared():
+            case e.BookOpened() | e.PlanDeclared() | e.TimeShifted():
                 return ""
         return "done"
 

@@ -14,27 +14,38 @@ from ledger.core import events as e
 from ledger.core.catalog import Catalog
 from ledger.core.evolve import evolve
 from ledger.core.state import State
+from ledger.verify.clocks import ClockWatch, PublishedClocks
 from ledger.verify.holds import HoldWatch
 from ledger.verify.report import Finding, Findings, ShardReport
 from ledger.verify.rules import Rules
 
 
-def judged(core: Core) -> list[Finding]:
+def judged(
+    core: Core, replays: bool = True, published: PublishedClocks | None = None
+) -> list[Finding]:
     """What the rules say to everything that the core recorded."""
     findings = Findings(ShardReport(0))
-    rules, holds = Rules(findings), HoldWatch(findings)
+    rules, holds, clocks = (
+        Rules(findings),
+        HoldWatch(findings),
+        ClockWatch(findings, published or {}),
+    )
     state = State(0, Catalog())
     for batch_seq, (recorded_at, events) in enumerate(core.batches, start=1):
         state.begin_batch(batch_seq, recorded_at)
         for event in events:
             rules.before(state, event)
+            clocks.before(state, event)
+            if isinstance(event, e.ClockAdvanced):
+                holds.advanced(state, event)
             evolve(state, event)
             rules.after(state, event)
             if isinstance(event, e.HoldAuthorized | e.HoldExtended):
-                holds.expires(event)
+                holds.expires(state, event)
+        clocks.batch(state)
         holds.batch(state)
     holds.end(state)
-    assert len(replay(core.journal()).holds) == len(state.holds)
+    assert not replays or len(replay(core.journal()).holds) == len(state.holds)
     return findings.found
 
 

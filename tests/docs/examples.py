@@ -49,11 +49,13 @@ async def serving(dsn: str, *, projector: bool = False) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def caller(dsn: str, *, projector: bool = False) -> AsyncIterator[DrawdownClient]:
+async def caller(
+    dsn: str, *, projector: bool = False, tenant: str = "default"
+) -> AsyncIterator[DrawdownClient]:
     """A client as the pages have it: `ledger`."""
     async with (
         serving(dsn, projector=projector) as address,
-        DrawdownClient(address, tenant="default", source="docs", product="chat") as ledger,
+        DrawdownClient(address, tenant=tenant, source="docs", product="chat") as ledger,
     ):
         yield ledger
 

@@ -25,6 +25,7 @@ async def nothing_more(ledger: DrawdownClient) -> None:
 class Page:
     """What is there before a page's examples begin, and what is to be there after."""
 
+    tenant: str = "default"
     accounts: tuple[str, ...] = ("acme",)
     money_scale: int = 9
     price: tuple[str, str] | None = ("input_tokens", MICRO)  # of a quantity, for `chat`
@@ -89,6 +90,7 @@ PAGES = {
     "overdraft": Page(after=the_overdraft_stands_and_the_top_up_is_a_grant),
     "pricing": Page(price=None, gift=("acme", "credit", 1_000_000)),
     "recurring": Page(after=it_ends_with_its_period),
+    "sandbox": Page(tenant="sandbox"),
     "time-machine": Page(price=("output_tokens", "0.002"), gift=("acme", "credit", 10_000_000)),
 }
 

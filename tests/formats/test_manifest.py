@@ -105,6 +105,8 @@ def test_every_edit_of_every_event_is_noticed(edit: Callable[[Any], Any]) -> Non
     """Renamed, reordered, retyped, retagged, shortened, lengthened, another default."""
     now = describe(ROOTS)
     for event_class in EVENTS:
+        if edit is _reordered and len(_fields(event_class)) == 1:
+            continue  # nothing to reorder
         name = f"event-{event_class.__struct_config__.tag:03d}"
         others = {each: said for each, said in now.items() if each != name}
         found = differences(RELEASED, others | describe([edit(event_class)]))

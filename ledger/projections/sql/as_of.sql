@@ -6,8 +6,12 @@ SET LOCAL enable_mergejoin = off;
 SET LOCAL jit = off
 
 -- name: standing
--- Where a shard's read models stand: all that was recorded until then is in them.
-SELECT entries, recorded_at FROM projection.checkpoint WHERE shard = $1
+-- Where a shard's read models stand: all that was recorded until then, by the clock of the tenant, is
+-- in them.
+SELECT s.entries, s.recorded_at + coalesce(c.ahead, 0)
+FROM projection.checkpoint s
+LEFT JOIN projection.clocks c ON c.tenant = $1 AND c.shard = s.shard
+WHERE s.shard = $2
 
 -- name: policy
 -- The policy that was in force at an instant.

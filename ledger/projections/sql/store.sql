@@ -135,8 +135,8 @@ WHERE b.tenant IN (SELECT number FROM ledger.tenant) AND b.shard = $1
 
 -- name: move_books
 -- Add what moved to the counters of books that stand already; where a book has come past the next
--- multiple of $11 transfers, keep its counters as they stand now, after all recorded until $10, and
--- as they stood in between.
+-- multiple of $11 transfers, keep its counters as they stand now, after all that was recorded of its
+-- tenant until `last`, and as they stood in between.
 WITH moved AS (
     UPDATE books b
     SET debits_posted = b.debits_posted + d.debits_posted,
@@ -146,18 +146,18 @@ WITH moved AS (
         value = b.value + d.value,
         transfers = b.transfers + d.transfers
     FROM unnest($2::int[], $3::bigint[], $4::numeric[], $5::numeric[], $6::numeric[],
-                $7::numeric[], $8::numeric[], $9::bigint[])
+                $7::numeric[], $8::numeric[], $9::bigint[], $10::bigint[])
          AS d (tenant, book, debits_posted, credits_posted, debits_pending, credits_pending,
-               value, transfers)
+               value, transfers, last)
     WHERE b.tenant = d.tenant AND b.shard = $1 AND b.book = d.book
-    RETURNING b.*, d.transfers AS added, b.debits_posted - d.debits_posted AS debits_posted_before,
+    RETURNING b.*, d.transfers AS added, d.last, b.debits_posted - d.debits_posted AS debits_posted_before,
         b.credits_posted - d.credits_posted AS credits_posted_before,
         b.debits_pending - d.debits_pending AS debits_pending_before,
         b.credits_pending - d.credits_pending AS credits_pending_before
 ), kept AS (
     INSERT INTO book_snapshots (tenant, shard, book, recorded_at, debits_posted, credits_posted,
                                 debits_pending, credits_pending)
-    SELECT tenant, shard, book, $10::bigint, debits_posted, credits_posted, debits_pending,
+    SELECT tenant, shard, book, last, debits_posted, credits_posted, debits_pending,
            credits_pending
     FROM moved WHERE transfers / $11::int > (transfers - added) / $11::int
     UNION ALL
@@ -170,6 +170,11 @@ WITH moved AS (
     JOIN moved m ON m.book = w.book
 )
 SELECT count(*) FROM moved
+
+-- name: put_clock
+-- How far the clock of a sandbox tenant is ahead by now.
+INSERT INTO clocks (shard, tenant, ahead) VALUES ($1, $2, $3)
+ON CONFLICT (tenant, shard) DO UPDATE SET ahead = excluded.ahead
 
 -- name: change_accounts
 -- New policies of accounts that stand already, and where they stand; 0 = open, not frozen.

@@ -108,3 +108,7 @@ FROM projection.top_ups WHERE shard = $1
 -- The newest rule of each account and asset; NULL = it was removed.
 SELECT DISTINCT ON (account, asset) account, asset, rule::text
 FROM projection.top_up_rules WHERE shard = $1 ORDER BY account, asset, entry_seq DESC
+
+-- name: clocks
+-- How far clocks of tenants are ahead.
+SELECT tenant, ahead FROM projection.clocks WHERE shard = $1
