@@ -658,7 +658,6 @@ def test_long_lives_meet_every_command_and_every_event() -> None:
         applied |= {type(command) for command, outcome in case.asked if not_refused(outcome)}
         written |= {type(event) for _, events in case.core.batches for event in events}
     assert applied == set(_DECIDERS)
-    opened_by_the_writer = {e.WriterOpened}
     assert written == set(_EVOLVERS) - opened_by_the_writer
 
 
