@@ -28,6 +28,7 @@ MODULES = (
     "ledger/core/decide.py",
     "ledger/core/drawdown.py",
     "ledger/core/evolve.py",
+    "ledger/core/following.py",
     "ledger/core/grants.py",
     "ledger/core/holdings.py",
     "ledger/core/holds.py",

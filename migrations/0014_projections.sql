@@ -37,6 +37,15 @@ BEGIN
         measured_by   text   NOT NULL
     );
 
+    -- How far the clocks of sandbox tenants are ahead on each shard, microseconds (rule T4). What is
+    -- recorded of such a tenant is recorded by its own clock, in every table.
+    CREATE TABLE clocks (
+        tenant  int    NOT NULL,
+        shard   int    NOT NULL,
+        ahead   bigint NOT NULL CHECK (ahead > 0),
+        PRIMARY KEY (tenant, shard)
+    );
+
     -- One row a transfer (rule B1). A usage event's slices are its posted lines with a pot (B4).
     CREATE TABLE transfers (
         entry_seq     bigint   NOT NULL,
@@ -112,7 +121,7 @@ BEGIN
         reversed_quantities bigint[],                -- NULL = none was
         PRIMARY KEY (tenant, shard, entry_seq)
     );
-    CREATE INDEX usage_events_id ON usage_events (tenant, account, event_id)
+    CREATE INDEX usage_events_id ON usage_events (tenant, event_id, account)
         WHERE event_id IS NOT NULL;
     CREATE INDEX usage_events_account ON usage_events (tenant, account, entry_seq);
     CREATE INDEX usage_events_waiting ON usage_events (tenant, shard, entry_seq) WHERE outcome > 1;
@@ -136,6 +145,7 @@ BEGIN
         PRIMARY KEY (tenant, shard, entry_seq)
     );
     CREATE INDEX reversals_original ON reversals (tenant, shard, original_entry);
+    CREATE INDEX reversals_account ON reversals (tenant, account, recorded_at, entry_seq);
 
     -- Usage that was recorded in the stead of other usage, with the reversal of that.
     CREATE TABLE amendments (
@@ -161,7 +171,8 @@ BEGIN
         trace        bytea,
         PRIMARY KEY (tenant, shard, entry_seq)
     );
-    CREATE INDEX manual_adjustments_account ON manual_adjustments (tenant, account, entry_seq);
+    CREATE INDEX manual_adjustments_account
+        ON manual_adjustments (tenant, account, recorded_at, entry_seq);
 
     -- Entries of a closed period that count in the open one (rule T2).
     CREATE TABLE adjustments (
@@ -207,6 +218,28 @@ BEGIN
         debits_pending  numeric  NOT NULL,
         credits_pending numeric  NOT NULL,
         PRIMARY KEY (tenant, shard, book, recorded_at)
+    );
+
+    -- What limits of the past rest on (rule H6), each as it stood once a batch was recorded: an
+    -- account's confirmed payments less refunds and chargebacks, and since when it has owed in
+    -- advance. The newest row until an instant is the one that counts.
+    CREATE TABLE lifetime_values (
+        tenant          int      NOT NULL,
+        shard           int      NOT NULL,
+        account         bigint   NOT NULL,
+        asset           bigint   NOT NULL,
+        recorded_at     bigint   NOT NULL,
+        value           numeric  NOT NULL,
+        PRIMARY KEY (tenant, shard, account, asset, recorded_at)
+    );
+    CREATE TABLE debts_since (
+        tenant          int      NOT NULL,
+        shard           int      NOT NULL,
+        account         bigint   NOT NULL,
+        asset           bigint   NOT NULL,
+        recorded_at     bigint   NOT NULL,
+        since           bigint,                      -- NULL = from then on it owes nothing
+        PRIMARY KEY (tenant, shard, account, asset, recorded_at)
     );
 
     CREATE TABLE accounts (
@@ -338,7 +371,8 @@ BEGIN
         starts_at     bigint  NOT NULL,
         ends_at       bigint  NOT NULL CHECK (ends_at > starts_at),
         amount        bigint  NOT NULL CHECK (amount > 0),
-        price         bigint  NOT NULL CHECK (price > 0),  -- of the whole amount
+        price         bigint  NOT NULL CHECK (price >= 0), -- of the whole amount
+        moved_from    bigint,                        -- the grant whose rest it is, by a transfer
         recorded_at   bigint  NOT NULL,
         PRIMARY KEY (tenant, shard, grant_number)
     );
@@ -365,8 +399,9 @@ BEGIN
         commitment    bigint   NOT NULL,
         kind          smallint NOT NULL CHECK (kind IN (1, 2)),        -- invoiced, ended
         ending        smallint,                      -- core's CommitmentEnding; NULL = invoiced
+        target        bigint,                        -- the commitment that took the rest
         due_at        bigint,                        -- of the invoice
-        amount        bigint   NOT NULL CHECK (amount >= 0),  -- money invoiced, or trued up
+        amount        bigint   NOT NULL CHECK (amount >= 0),  -- money invoiced, trued up or moved
         recorded_at   bigint   NOT NULL,
         PRIMARY KEY (tenant, shard, entry_seq)
     );

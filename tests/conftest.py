@@ -28,7 +28,13 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")  # tests start Postgr
 
 PREFIX = "drawdown-test-"
 TEMPLATE = "template_ledger"
+LONGEST_FIRST = ("simulation", "faults", "backup", "outages", "crash", "bench", "demo", "exports")
 T = TypeVar("T")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Files that take long begin first, so that no process is left alone with one at the end."""
+    items.sort(key=lambda item: item.path.parent.name not in LONGEST_FIRST)
 
 
 def run_apart(work: Callable[[], Coroutine[Any, Any, T]]) -> T:
@@ -59,10 +65,12 @@ def postgres_server() -> Iterator[EmbeddedPostgres]:
             orphan = EmbeddedPostgres(left)
             if orphan.reap():
                 shutil.rmtree(left, ignore_errors=True)
+    from tests.crash.processes import discard
+
     server = EmbeddedPostgres(root / f"{PREFIX}{secrets.token_hex(4)}", sync_initdb=False)
-    with server:
-        yield server
-    shutil.rmtree(server.data_dir, ignore_errors=True)
+    server.start()
+    yield server
+    discard(server)
 
 
 def database_dsn(server: EmbeddedPostgres, name: str) -> str:
@@ -79,11 +87,14 @@ async def _execute(dsn: str, *statements: str) -> None:
         await connection.close()
 
 
-def _fresh(server: EmbeddedPostgres, template: str) -> Iterator[str]:
+def copied(server: EmbeddedPostgres, template: str) -> Iterator[str]:
+    """The DSN of a copy of a database. It stays until the server goes: to drop one is to wait for
+    a checkpoint of everything. Nobody is connected to it any more."""
     name = f"test_{secrets.token_hex(6)}"
     run_apart(lambda: _execute(server.dsn, f"CREATE DATABASE {name} TEMPLATE {template}"))
     yield database_dsn(server, name)
-    run_apart(lambda: _execute(server.dsn, f"DROP DATABASE {name} WITH (FORCE)"))
+    ended = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}'"
+    run_apart(lambda: _execute(server.dsn, ended))
 
 
 @pytest.fixture(scope="session")
@@ -100,17 +111,17 @@ def template_database(postgres_server: EmbeddedPostgres) -> str:
 
 @pytest.fixture
 def database(postgres_server: EmbeddedPostgres, template_database: str) -> Iterator[str]:
-    """The DSN of a fresh migrated database, dropped after the test."""
-    yield from _fresh(postgres_server, template_database)
+    """The DSN of a fresh migrated database."""
+    yield from copied(postgres_server, template_database)
 
 
 @pytest.fixture(scope="module")
 def module_database(postgres_server: EmbeddedPostgres, template_database: str) -> Iterator[str]:
     """The same, shared by the tests of a module."""
-    yield from _fresh(postgres_server, template_database)
+    yield from copied(postgres_server, template_database)
 
 
 @pytest.fixture
 def empty_database(postgres_server: EmbeddedPostgres) -> Iterator[str]:
     """The DSN of a fresh database without a schema."""
-    yield from _fresh(postgres_server, "template1")
+    yield from copied(postgres_server, "template1")

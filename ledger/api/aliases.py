@@ -31,7 +31,7 @@ class Aliases(AccountParts):
         check.done()
         entry = await edge.own_account(tenant, request.account)
         await self._view(entry)
-        at_us = request.effective_from_us or edge.ledger.clock.now_us()
+        at_us = request.effective_from_us or edge.now_us(tenant)
         found = await self._alias(tenant, request.alias, request.account, at_us, ending=False)
         exact = request.effective_from_us != 0
         known = found is not None and (not exact or found.effective_from_us == at_us)
@@ -58,7 +58,7 @@ class Aliases(AccountParts):
         check.done()
         entry = await edge.own_account(tenant, request.account)
         edge.writer(entry)  # its owner knows what the alias meant until now
-        at_us = request.effective_to_us or edge.ledger.clock.now_us()
+        at_us = request.effective_to_us or edge.now_us(tenant)
         found = await self._alias(tenant, request.alias, request.account, at_us, ending=True)
         if found is None:
             raise CallFailed(

@@ -8,6 +8,7 @@ from ledger.api.answers import answer_of, rendering
 from ledger.api.calls import Call
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed, Fault
+from ledger.api.finding_usage import Named, UsageFinder
 from ledger.api.ids import GRANT, mint
 from ledger.api.limits import Checked, id_fault, text_fault
 from ledger.api.positions import position_of
@@ -19,7 +20,6 @@ from ledger.core.commands import AdjustBalance, AmendUsage, Names, RecordUsage
 from ledger.core.events import BalanceAdjusted, EndedGrants, UsageReversed
 from ledger.core.limits import ID_BYTES_MAX, INT64_MAX
 from ledger.engine.ticket import Replay
-from ledger.engine.writer import Writer
 from ledger.journal.directory import Entry
 from ledger.v1 import correction_pb2 as pb
 from ledger.v1 import usage_pb2
@@ -31,14 +31,12 @@ ENDED: Final = {
     int(pb.ENDED_GRANTS_ONWARD): EndedGrants.ONWARD,
 }
 
-Named = pb.Reversal | pb.AmendUsageRequest
-"""A message that names the usage to be corrected."""
-
 
 class AmendCalls:
     """Part of CorrectionService."""
 
     _edge: Edge
+    _finder: UsageFinder
 
     async def amend_usage(self, request: pb.AmendUsageRequest, call: Call) -> pb.AmendUsageResponse:
         """Give usage back and record other usage in its stead."""
@@ -53,7 +51,7 @@ class AmendCalls:
         entry = await edge.account(tenant, request.account)
         writer = edge.writer(entry)
         with edge.ledger.underway.working():
-            recorded = await recorded_of(edge, writer, entry, request)
+            recorded = await self._finder.one(writer, entry, request)
             command = self._amendment(request, entry, recorded, call)
             ticket = await call.submit(edge.ledger, entry, command)
             answer = answer_of(ticket, {"account": request.account})
@@ -270,38 +268,3 @@ def below_zero(field: str, value: int) -> Fault | None:
     if value >= 0:
         return None
     return Fault("NUMBER_OUT_OF_RANGE", field, str(value), "must be 0 or more")
-
-
-def key_of(edge: Edge, entry: Entry, event: pb.SourceAndId) -> bytes:
-    """The identity of usage; a capture's is that of its request."""
-    family = edge.ledger.family(entry)
-    return family.usage(event.source, event.id) if event.source else family.request(event.id)
-
-
-async def recorded_of(edge: Edge, writer: Writer, entry: Entry, message: Named) -> Replay:
-    """The entry that a message names. Raises CallFailed where it is not there."""
-    if message.HasField("event"):
-        found = await writer.recorded(key_of(edge, entry, message.event))
-    else:
-        found = await writer.entry(entry.root, message.entry.batch_seq, message.entry.entry_seq)
-    if found is None:
-        raise unknown_usage(message)
-    return found
-
-
-def unknown_usage(message: Named) -> CallFailed:
-    """There is no such usage."""
-    if message.WhichOneof("usage") == "event":
-        return CallFailed(
-            "USAGE_UNKNOWN",
-            "no usage event of the account's family has this source and id; one that was recorded "
-            "more than 35 days ago is named by its entry",
-            field="event.id",
-            value=message.event.id,
-        )
-    return CallFailed(
-        "ENTRY_UNKNOWN",
-        "the account's shard has no such entry",
-        field="entry.entry_seq",
-        value=str(message.entry.entry_seq),
-    )

@@ -104,7 +104,7 @@ def _balances(
             field="account",
             value=entry.account_id,
         )
-    now_us = max(clock_us, state.recorded_at)
+    now_us = state.present(clock_us)
     assets = {grant.asset for grant in account.grants} | set(account.advance)
     assets |= {grant.asset for grant in in_turn(account)}
     assets |= set(account.overage) | {hold.asset for hold in account.holds.values()}
@@ -132,6 +132,6 @@ def _balance(state: State, account: Account, asset: int, product: str, now_us: i
         granted=sum(grant.book.credits_posted - grant.book.debits_posted for grant in usable),
         pending=sum(hold.amount for hold in holds),
         advance=owed,
-        overage=account.overage_posted.get((asset, state.months.start_of(now_us)), 0),
+        overage=account.overage_posted.get((asset, account.calendar.start_of(now_us)), 0),
         grants=[grant_view(state, grant) for grant in usable[:GRANTS_SHOWN_MAX]],
     )

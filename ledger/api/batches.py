@@ -112,7 +112,7 @@ class Seats:
     def __init__(self, ledger: Ledger, cache: SeatCache, tenant: int) -> None:
         self._ledger = ledger
         self._tenant = tenant
-        self._now_us = ledger.clock.now_us()
+        self._now_us = ledger.sandboxes.now_us(tenant)
         self.by_id = cache.of(tenant) if ledger.names.fresh() else {}
         self._known: dict[tuple[str, int], Entry | None] = {}  # looked up; None = unknown
 

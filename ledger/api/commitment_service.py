@@ -37,6 +37,7 @@ from ledger.journal.directory import Entry
 from ledger.v1 import commitment_pb2 as pb
 
 _KINDS: Final = {int(kind): kind for kind in (GrantKind.POSTPAID, GrantKind.PREPAID)}
+_TARGET: Final = "target_commitment_id"
 _ENDINGS: Final = {int(ending): ending for ending in CommitmentEnding}
 
 Reply = TypeVar(
@@ -130,23 +131,39 @@ class CommitmentService:
         check = Checked()
         check.ids(request_id=request.request_id)
         check.one_of("ending", request.ending, _ENDINGS)
+        transfer = request.ending == pb.COMMITMENT_ENDING_TRANSFER
+        if request.target_commitment_id and not transfer:
+            message = "only an end by transfer has a target"
+            check.fault(Fault("TRANSFER_INVALID", _TARGET, request.target_commitment_id, message))
         check.done()
         minted, entry = await edge.minted(tenant, COMMITMENT, request.commitment_id)
+        target: tuple[int, int] = (0, 0)
+        if transfer:
+            there, taker = await edge.minted(
+                tenant, COMMITMENT, request.target_commitment_id, _TARGET
+            )
+            target = (taker.number, there.number)
         command = EndCommitment(
             edge.ledger.family(entry).request(request.request_id),
             entry.number,
             minted.number,
             _ENDINGS[request.ending],
+            *target,
             Names("", request.request_id),
             call.trace,
         )
-        answer = await self._ask(call, entry, command, {"commitment_id": request.commitment_id})
+        given = {"commitment_id": request.commitment_id, _TARGET: request.target_commitment_id}
+        answer = await self._ask(call, entry, command, given)
         event = answer.event
         assert isinstance(event, CommitmentEnded), event
         response = await self._answered(
             pb.CommitmentServiceEndResponse(), entry, answer, request.commitment_id
         )
-        response.trued_up, response.value = event.true_up, event.value
+        response.value = event.value
+        if event.ending == CommitmentEnding.TRANSFER:
+            response.transferred = event.units
+        else:
+            response.trued_up = event.units
         return response
 
     async def list(
@@ -166,7 +183,7 @@ class CommitmentService:
             account = state.accounts.get(entry.number)
             kept = account.commitments if account is not None else []
             found = [each for each in kept if each.number > after]
-            return [commitment_view(each) for each in found[: size + 1]]
+            return [commitment_view(state, each) for each in found[: size + 1]]
 
         views, reached = await edge.writer(entry).read(
             page, minimum(request.min_position, entry.shard), (entry.number,)
@@ -227,7 +244,7 @@ class CommitmentService:
 
     def _render(self, entry: Entry, view: CommitmentView) -> pb.Commitment:
         edge = self._edge
-        now_us = edge.ledger.clock.now_us()
+        now_us = edge.now_us(entry.tenant)
         return render_commitment(edge.assets, view, entry.shard, entry.account_id, now_us)
 
     def _terms(self, terms: pb.CommitmentTerms, entry: Entry) -> CommitmentTerms:

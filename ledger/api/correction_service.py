@@ -14,16 +14,16 @@ from ledger.api.amending import (
     ENDED,
     AmendCalls,
     below_zero,
-    key_of,
     named_faults,
     texts_of,
-    unknown_usage,
 )
 from ledger.api.calls import Call
 from ledger.api.edge import Edge
 from ledger.api.errors import TABLE, CallFailed, Fault, failure_of, refused
+from ledger.api.finding_usage import Sought, UsageFinder
 from ledger.api.forward import Forwarder, PassedOn
 from ledger.api.limits import id_fault
+from ledger.api.listing_adjustments import AdjustmentListing
 from ledger.api.positions import decode_position, encode_position
 from ledger.api.render_correction import Seen, owners_of, render_reversal, see
 from ledger.core.commands import Names, ReverseUsage
@@ -33,6 +33,7 @@ from ledger.engine.ticket import NotApplied, OutcomeUnknown, Replay, Ticket
 from ledger.engine.writer import Writer
 from ledger.journal.directory import Entry
 from ledger.journal.errors import JournalError
+from ledger.projections.as_of import History
 from ledger.v1 import correction_pb2 as pb
 
 REVERSALS_MAX: Final = 1_000  # of one call; each may read a row of the journal
@@ -62,9 +63,18 @@ class Decided(NamedTuple):
 class CorrectionService(AmendCalls):
     """See ledger/v1/correction.proto."""
 
-    def __init__(self, edge: Edge, forwarder: Forwarder) -> None:
+    def __init__(self, edge: Edge, forwarder: Forwarder, history: History | None = None) -> None:
+        """`history`: the read models, for ids out of the dedupe window and for listings."""
         self._edge = edge
         self._forwarder = forwarder
+        self._finder = UsageFinder(edge, history)
+        self._listing = AdjustmentListing(edge, history)
+
+    async def list_adjustments(
+        self, request: pb.ListAdjustmentsRequest, call: Call
+    ) -> pb.ListAdjustmentsResponse:
+        """What counts in a period and is no usage of its own time."""
+        return await self._listing.page(request)
 
     async def reverse_usage(
         self, request: pb.ReverseUsageRequest, call: Call
@@ -205,11 +215,12 @@ class CorrectionService(AmendCalls):
         self, writer: Writer, lane: Sequence[Asked], results: list[pb.ReversalResult], call: Call
     ) -> list[Decided]:
         """What the core is asked, with the entries to be corrected as the journal has them."""
-        found = await self._originals(writer, lane)
+        sought = [Sought(asked.entry, asked.reversal) for asked in lane]
+        found = await self._finder.all(writer, sought)
         decided: list[Decided] = []
         for asked, recorded in zip(lane, found, strict=True):
-            if recorded is None:
-                _fail(results[asked.place], unknown_usage(asked.reversal))
+            if isinstance(recorded, CallFailed):
+                _fail(results[asked.place], recorded)
                 continue
             command = self._command(asked, recorded, call)
             if isinstance(command, CallFailed):
@@ -217,22 +228,6 @@ class CorrectionService(AmendCalls):
             else:
                 decided.append(Decided(asked, command))
         return decided
-
-    async def _originals(self, writer: Writer, lane: Sequence[Asked]) -> list[Replay | None]:
-        by_key = [asked for asked in lane if asked.reversal.WhichOneof("usage") == "event"]
-        keyed = iter(
-            await writer.recorded_all(
-                [key_of(self._edge, asked.entry, asked.reversal.event) for asked in by_key]
-            )
-        )
-        found: list[Replay | None] = []
-        for asked in lane:
-            if asked.reversal.HasField("event"):
-                found.append(next(keyed))
-            else:
-                place = asked.reversal.entry
-                found.append(await writer.entry(asked.entry.root, place.batch_seq, place.entry_seq))
-        return found
 
     def _command(self, asked: Asked, recorded: Replay, call: Call) -> ReverseUsage | CallFailed:
         reversal, family = asked.reversal, self._edge.ledger.family(asked.entry)

@@ -53,7 +53,7 @@ class Advice(NamedTuple):
 
 
 def advise(
-    state: State, number: int, shape: Shape, values: tuple[int, ...], now_us: int
+    state: State, number: int, shape: Shape, values: tuple[int, ...], clock_us: int
 ) -> Advice | Refusal:
     """What Authorize would say now, by the speculative state; changes nothing."""
     account = state.accounts.get(number)
@@ -66,8 +66,9 @@ def advise(
             str(len(account.holds)),
             "the account has as many open holds as its policy allows; capture or release some",
         )
-    now_us = max(now_us, state.recorded_at)
-    found = assess(state, account, shape, values, now_us)
+    if state.offsets:
+        state.act_for(account.tenant)
+    found = assess(state, account, shape, values, state.present(clock_us))
     if isinstance(found, Refusal):
         return found
     return Advice(found, account.version, account.card_key[1] if found.card_version else "")
@@ -90,10 +91,10 @@ class DecisionService(HoldCalls):
             edge.keep_seat(entry)
             number, shard = entry.number, entry.shard
         writer = edge.ledger.writers[shard]
-        now_us = edge.ledger.clock.now_us()
+        clock_us = edge.ledger.clock.now_us()
         if number in writer.state.paged:
             await writer.bring_in((number,))
-        found = advise(writer.state, number, shape, values, now_us)
+        found = advise(writer.state, number, shape, values, clock_us)
         if isinstance(found, Refusal):
             raise refused(found, {"account": request.account})
         assessment = found.assessment

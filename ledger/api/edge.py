@@ -22,7 +22,7 @@ from ledger.engine.ledger import Ledger
 from ledger.engine.ticket import NotOwner
 from ledger.engine.writer import RETRY_AFTER_US, Writer
 from ledger.journal.codec import PrivateRecords, decode_private
-from ledger.journal.directory import Changed, Entry
+from ledger.journal.directory import Changed, Entry, TenantKind
 from ledger.journal.protocol import Journal
 
 NUMBERS_MAX: Final = 100_000  # entries by number; x ~300 B = 30 MB
@@ -39,6 +39,7 @@ class Edge:
         self.assets = Assets(ledger)
         self.closing = asyncio.Event()  # the server stops: what has no end of its own must end
         self._tenants: dict[str, int] = {}
+        self._sandboxes: set[int] = set()
         self._entries: dict[int, Entry] = {}
         self._journals: dict[int, Journal] = {}
         ledger.names.listen(self._forget_changed)
@@ -46,9 +47,12 @@ class Edge:
     # -- tenants ---------------------------------------------------------------------------------
 
     async def tenant(self, name: str) -> int:
-        """The number of a tenant. Raises CallFailed FIELD_REQUIRED, TENANT_UNKNOWN."""
+        """The number of a tenant; its clock is known then. Raises CallFailed FIELD_REQUIRED,
+        TENANT_UNKNOWN."""
         number = self._tenants.get(name)
         if number is not None:
+            if number in self._sandboxes:
+                await self.ledger.sandboxes.refresh(number)
             return number
         fault = id_fault("tenant", name)
         if fault is not None:
@@ -58,6 +62,9 @@ class Edge:
             raise CallFailed(
                 "TENANT_UNKNOWN", "there is no such tenant", field="tenant", value=name
             )
+        if found.kind is TenantKind.SANDBOX:
+            self._sandboxes.add(found.number)
+            await self.ledger.sandboxes.refresh(found.number)
         self._tenants[name] = found.number
         return found.number
 
@@ -67,6 +74,14 @@ class Edge:
             if tenant.number == number:
                 return tenant.name
         raise LookupError(f"no tenant has the number {number}")
+
+    def is_sandbox(self, tenant: int) -> bool:
+        """Whether a tenant that a call has named has a clock of its own."""
+        return tenant in self._sandboxes
+
+    def now_us(self, tenant: int) -> int:
+        """The present, by the clock of the tenant that the call has named (rule T4)."""
+        return self.ledger.sandboxes.now_us(tenant)
 
     # -- accounts --------------------------------------------------------------------------------
 
@@ -112,16 +127,18 @@ class Edge:
             )
         return entry
 
-    async def minted(self, tenant: int, kind: str, text: str) -> tuple[MintedId, Entry]:
-        """Where a hold or grant lives. Raises HOLD_UNKNOWN or GRANT_UNKNOWN."""
-        found = unmint(kind, text, self.ledger.directory.shards)
+    async def minted(
+        self, tenant: int, kind: str, text: str, field: str = ""
+    ) -> tuple[MintedId, Entry]:
+        """Where a hold or grant lives. Raises HOLD_UNKNOWN or GRANT_UNKNOWN, naming the `field`."""
+        found = unmint(kind, text, self.ledger.directory.shards, field)
         entry = self._entries.get(found.account) if self.ledger.names.fresh() else None
         entry = entry or await self._entry_of(tenant, found.account)
         if entry is None or entry.tenant != tenant or entry.shard != found.shard:
             raise CallFailed(
                 f"{kind.upper()}_UNKNOWN",
                 f"the tenant has no such {kind}",
-                field=f"{kind}_id",
+                field=field or f"{kind}_id",
                 value=text,
             )
         return found, entry

@@ -109,6 +109,7 @@ TABLE: Final[Mapping[str, Handling]] = {
     "COMMITMENT_INVALID": _INVALID,
     "SEGMENT_INVALID": _INVALID,
     "SEGMENTS_OVERLAP": _INVALID,
+    "TRANSFER_INVALID": _INVALID,
     "INVOICES_INVALID": _INVALID,
     "TERMS_FIXED": _STATE,
     "TOP_UP_RULE_UNKNOWN": _MISSING,
@@ -144,6 +145,9 @@ TABLE: Final[Mapping[str, Handling]] = {
     "OUTCOME_UNKNOWN": Handling(StatusCode.UNKNOWN, True, usage.INGEST_OUTCOME_UNKNOWN),
     # What the directory refuses (ledger.journal.directory.Reason).
     "TENANT_UNKNOWN": _MISSING,
+    "TENANT_NOT_SANDBOX": _STATE,
+    "CLOCK_BACKWARDS": _INVALID,
+    "CLOCK_TOO_FAR": _INVALID,
     "TENANT_EXISTS": _TAKEN,
     "ID_INVALID": _INVALID,
     "PARENT_DIFFERS": _TAKEN,

@@ -25,6 +25,7 @@ Reply = TypeVar("Reply", bound=Message)
 PEER_TIMEOUT_S: Final = 10
 _SERVICE: Final = pb.DESCRIPTOR.services_by_name["PeerService"].full_name
 _HOP: Final = Hop((), PEER_TIMEOUT_S)
+US_A_SECOND: Final = 1_000_000
 
 
 class NoCall:
@@ -60,6 +61,18 @@ class PeerCalls:
         request = pb.ApplyPublishedRequest(tenant=tenant)
         return await self._each("ApplyPublished", request, pb.ApplyPublishedResponse)
 
+    async def settle_clock(self, tenant: int, until: int, patience_us: int) -> dict[int, int]:
+        """See Peers."""
+        request = pb.SettleClockRequest(tenant=tenant, until_us=until, patience_us=patience_us)
+        hop = Hop((), PEER_TIMEOUT_S + patience_us // US_A_SECOND)
+        answers = await asyncio.gather(
+            *[
+                self._ask(address, "SettleClock", request, pb.SettleClockResponse, hop)
+                for address in self._forwarder.owners()
+            ]
+        )
+        return {each.shard: each.accounts for answer in answers for each in answer.shards}
+
     async def settle(self) -> None:
         """Return when what any process accepted before is durable, and erased names forgotten.
 
@@ -80,15 +93,18 @@ class PeerCalls:
     ) -> set[int]:
         shards: set[int] = set()
         for address in self._forwarder.owners():
-            try:
-                answer = await self._forwarder.ask(
-                    address, f"{_SERVICE}/{method}", request, reply, _HOP
-                )
-            except (PassedOn, CallFailed) as error:
-                message = f"{address} did not answer: {error}"
-                raise NotApplied(NotAppliedReason.NOT_OWNER, message, 200_000) from error
+            answer = await self._ask(address, method, request, reply, _HOP)
             shards.update(answer.shards)
         return shards
+
+    async def _ask(
+        self, address: str, method: str, request: Message, reply: type[Reply], hop: Hop
+    ) -> Reply:
+        try:
+            return await self._forwarder.ask(address, f"{_SERVICE}/{method}", request, reply, hop)
+        except (PassedOn, CallFailed) as error:
+            message = f"{address} did not answer: {error}"
+            raise NotApplied(NotAppliedReason.NOT_OWNER, message, 200_000) from error
 
 
 class PeerService:
@@ -111,6 +127,20 @@ class PeerService:
         """Settle our shards."""
         await _forget(self._ledger)
         return pb.SettleResponse(shards=sorted(await read_owned(self._ledger, _nothing)))
+
+    async def settle_clock(
+        self, request: pb.SettleClockRequest, call: object
+    ) -> pb.SettleClockResponse:
+        """Wait for what is due on our shards."""
+        try:
+            left = await self._ledger.sandboxes.settle_owned(
+                request.tenant, request.until_us, request.patience_us
+            )
+        except NotOwner as error:
+            raise nobody([error.shard]) from None
+        return pb.SettleClockResponse(
+            shards=[pb.ShardLeft(shard=shard, accounts=left[shard]) for shard in sorted(left)]
+        )
 
 
 async def _forget(ledger: Ledger) -> None:

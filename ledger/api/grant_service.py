@@ -142,7 +142,7 @@ class GrantService:
             page, minimum(request.min_position, entry.shard), (entry.number,)
         )
         more = len(views) > size
-        now_us = edge.ledger.clock.now_us()
+        now_us = edge.now_us(entry.tenant)
         shown = views[:size]
         return pb.GrantServiceListResponse(
             grants=[
@@ -189,7 +189,7 @@ class GrantService:
 
     async def _render(self, entry: Entry, view: GrantView) -> types_pb2.Grant:
         edge = self._edge
-        now_us = edge.ledger.clock.now_us()
+        now_us = edge.now_us(entry.tenant)
         return render_grant(edge.assets, view, entry.shard, entry.account_id, now_us)
 
     def _asset(self, field: str, code: str, entry: Entry) -> int:

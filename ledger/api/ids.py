@@ -48,9 +48,9 @@ def mint(kind: str, shard: int, account: int, number: int) -> str:
     return f"{kind}_{urlsafe_b64encode(body + check).rstrip(b'=').decode()}"
 
 
-def unmint(kind: str, text: str, shards: int) -> MintedId:
+def unmint(kind: str, text: str, shards: int, field: str = "") -> MintedId:
     """What an id embeds. Raises CallFailed: the kind's _UNKNOWN, or FIELD_REQUIRED."""
-    field = f"{kind}_id"
+    field = field or f"{kind}_id"
     if not text:
         raise CallFailed("FIELD_REQUIRED", f"{field} is required", field=field)
     tail = text[len(kind) + 1 :]

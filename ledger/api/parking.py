@@ -59,7 +59,7 @@ class Parking:
         store = self._edge.ledger.parked
         events = PlainEvents(request)
         wanted: set[tuple[str, int]] = set()
-        now_us = self._edge.ledger.clock.now_us()
+        now_us = self._edge.now_us(tenant)
         for place in sorted(parsed.unknown):
             name = parsed.unknown[place]
             event = events.at(place)
@@ -162,10 +162,11 @@ class Parking:
         A name whose events all stayed is tried again only when their number has changed.
         """
         ledger = self._edge.ledger
+        await ledger.sandboxes.refresh(tenant)
         after = ""
         while waiting := await ledger.parked.names(tenant, after=after):
             after = max(waiting)
-            now_us = ledger.clock.now_us()
+            now_us = ledger.sandboxes.now_us(tenant)
             known = await ledger.directory.resolve(tenant, [(name, now_us) for name in waiting])
             for name in sorted({name for name, _ in known}):
                 place, count = (tenant, name), waiting[name]

@@ -73,7 +73,7 @@ class PastBalances:
         tenant = await edge.tenant(request.tenant)
         check = Checked()
         check.optional(product=request.product)
-        self._instants(check, "", request.effective_at_us, request.known_at_us)
+        self._instants(check, tenant, "", request.effective_at_us, request.known_at_us)
         check.done()
         entry, grant = await self._meant(tenant, request)
         point = await self._point(
@@ -104,7 +104,7 @@ class PastBalances:
         size = check.page_size(request.page_size)
         for name in ("before", "after"):
             given = getattr(request, name)
-            self._instants(check, f"{name}.", given.effective_at_us, given.known_at_us)
+            self._instants(check, tenant, f"{name}.", given.effective_at_us, given.known_at_us)
         check.done()
         entry = await edge.account(tenant, request.account)
         place = _place(_listing(request, entry), request.page_token)
@@ -158,8 +158,10 @@ class PastBalances:
             raise _unknown_grant(request.grant_id)
         return entry, minted.number
 
-    def _instants(self, check: Checked, prefix: str, effective_at: int, known_at: int) -> None:
-        now_us = self._edge.ledger.clock.now_us()
+    def _instants(
+        self, check: Checked, tenant: int, prefix: str, effective_at: int, known_at: int
+    ) -> None:
+        now_us = self._edge.now_us(tenant)
         for name, value in (("effective_at_us", effective_at), ("known_at_us", known_at)):
             check.instant(prefix + name, value)
             if value > now_us:
@@ -188,12 +190,12 @@ class PastBalances:
         """
         history = self._there()
         least = minimum(min_position, entry.shard)
-        standing = await history.standing(entry.shard)
+        standing = await history.standing(entry.tenant, entry.shard)
         if known_at > standing.recorded_at:
             _, reached = await self._edge.writer(entry).read(_nothing)
             least = max(least, reached)
         if standing.entries < least:
-            standing = await history.reach(entry.shard, least, WAIT_S)
+            standing = await history.reach(entry.tenant, entry.shard, least, WAIT_S)
         if standing.entries < least:
             raise CallFailed(
                 "READ_MODELS_BEHIND",
@@ -203,7 +205,7 @@ class PastBalances:
                 value=str(known_at),
                 retry_after_us=RETRY_AFTER_US,
             )
-        now_us = self._edge.ledger.clock.now_us()
+        now_us = self._edge.now_us(entry.tenant)
         return Point(effective_at or known_at or now_us, known_at or standing.recorded_at)
 
     def _looking(self, entry: Entry) -> AbstractAsyncContextManager[Look]:

@@ -43,7 +43,7 @@ def price(
     account = state.accounts.get(number)
     if account is None:
         return Refusal(Reason.ACCOUNT_UNKNOWN, "account", "", "the account is not open yet")
-    at_us = effective_at_us or max(clock_us, state.recorded_at)
+    at_us = effective_at_us or state.present(clock_us)
     found = assess(state, account, shape, values, at_us)
     if isinstance(found, Refusal):
         return found
@@ -51,7 +51,7 @@ def price(
     slices: list[Slice] = []
     left = 0
     if found.charge:
-        period = state.months.start_of(at_us)
+        period = account.calendar.start_of(at_us)
         drawn = draw(state, account, bound.asset, bound.use, found.charge, at_us, period, [], False)
         slices, left = drawn.slices, drawn.left
     books = state.books.accounts

@@ -303,7 +303,7 @@ class RecurringGrantService:
 
     def _render(self, entry: Entry, view: RecurringView) -> pb.RecurringGrant:
         edge = self._edge
-        now_us = edge.ledger.clock.now_us()
+        now_us = edge.now_us(entry.tenant)
         return render_recurring(edge.assets, view, entry.shard, entry.account_id, now_us)
 
     def _terms(self, terms: pb.RecurringTerms, entry: Entry) -> RecurringTerms:

@@ -21,6 +21,7 @@ class SegmentView(NamedTuple):
     amount: int
     price: int
     drawn: int
+    left_undrawn: int
 
 
 class CommitmentView(NamedTuple):
@@ -34,11 +35,13 @@ class CommitmentView(NamedTuple):
     invoiced: int
     ended_at_us: int
     ending: int
+    moved_to: tuple[int, int] | None  # account, number
     created_at_us: int
 
 
-def commitment_view(commitment: Commitment) -> CommitmentView:
+def commitment_view(state: State, commitment: Commitment) -> CommitmentView:
     """The view of a commitment."""
+    target = state.commitments[commitment.moved_to] if commitment.moved_to else None
     segments = [
         SegmentView(
             grant.number,
@@ -47,6 +50,7 @@ def commitment_view(commitment: Commitment) -> CommitmentView:
             grant.amount,
             grant.price_paid,
             grant.drawn,
+            grant.unused,
         )
         for grant in commitment.grants
     ]
@@ -59,6 +63,7 @@ def commitment_view(commitment: Commitment) -> CommitmentView:
         commitment.invoiced,
         commitment.ended_at,
         commitment.ending,
+        (target.account.number, target.number) if target is not None else None,
         commitment.created_at,
     )
 
@@ -68,7 +73,7 @@ def find_view(state: State, account: int, number: int) -> CommitmentView | None:
     commitment = state.commitments.get(number)
     if commitment is None or commitment.account.number != account:
         return None
-    return commitment_view(commitment)
+    return commitment_view(state, commitment)
 
 
 def render_commitment(
@@ -87,6 +92,7 @@ def render_commitment(
                 price=segment.price,
                 grant_id=mint(GRANT, shard, view.account, segment.grant),
                 drawn=segment.drawn,
+                left_undrawn=segment.left_undrawn,
             )
             for segment in view.segments
         ],
@@ -100,6 +106,7 @@ def render_commitment(
         ended_at_us=view.ended_at_us,
         ending=pb.CommitmentEnding.ValueType(view.ending),
         created_at_us=view.created_at_us,
+        moved_to=mint(COMMITMENT, shard, *view.moved_to) if view.moved_to else "",
     )
 
 

@@ -21,6 +21,7 @@ from ledger import loopback
 from ledger.api.account_service import AccountService
 from ledger.api.balance_service import BalanceService
 from ledger.api.calls import Calls
+from ledger.api.clock_service import ClockService
 from ledger.api.commitment_service import CommitmentService
 from ledger.api.correction_service import CorrectionService
 from ledger.api.decision_service import DecisionService
@@ -46,6 +47,7 @@ from ledger.projections.as_of import History
 from ledger.v1 import (
     account_pb2,
     balance_pb2,
+    clock_pb2,
     commitment_pb2,
     correction_pb2,
     decision_pb2,
@@ -211,7 +213,7 @@ def services(
         (grant_pb2.DESCRIPTOR.services_by_name["GrantService"], GrantService(edge)),
         (
             correction_pb2.DESCRIPTOR.services_by_name["CorrectionService"],
-            CorrectionService(edge, forwarder),
+            CorrectionService(edge, forwarder, history),
         ),
         (
             recurring_pb2.DESCRIPTOR.services_by_name["RecurringGrantService"],
@@ -229,6 +231,7 @@ def services(
             JournalService(edge, seals or MemorySealStore(), forwarder),
         ),
         (peer_pb2.DESCRIPTOR.services_by_name["PeerService"], PeerService(edge.ledger)),
+        (clock_pb2.DESCRIPTOR.services_by_name["ClockService"], ClockService(edge)),
         (pricing_pb2.DESCRIPTOR.services_by_name["PricingService"], PricingService(edge)),
     ]
 

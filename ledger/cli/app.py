@@ -14,8 +14,10 @@ import click
 
 from ledger.cli import (
     account,
+    adjustments,
     balance,
     check_proof,
+    clock,
     demo,
     erase,
     export,
@@ -83,7 +85,9 @@ for command in (
     load.load,
     balance.balance,
     account.account,
+    clock.clock,
     balance.changes,
+    adjustments.adjustments,
     verify.verify,
     prove.prove,
     check_proof.check_proof,

@@ -19,6 +19,7 @@ import grpc
 from ledger.client.accounts import AccountCalls
 from ledger.client.calls import Caller, monotonic_us
 from ledger.client.channels import Channels
+from ledger.client.clocks import ClockCalls
 from ledger.client.commitments import CommitmentCalls
 from ledger.client.compact import Envelope, outcomes_of
 from ledger.client.core import IngestCore
@@ -44,6 +45,7 @@ GATHER_EVENTS: Final = 256  # events of a stream that are handed over at once
 
 class DrawdownClient(
     AccountCalls,
+    ClockCalls,
     CommitmentCalls,
     CorrectionCalls,
     DecisionCalls,

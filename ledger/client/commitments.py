@@ -61,14 +61,21 @@ class CommitmentCalls:
         )
 
     async def end_commitment(
-        self, commitment_id: str, ending: pb.CommitmentEnding.ValueType, *, request_id: str = ""
+        self,
+        commitment_id: str,
+        ending: pb.CommitmentEnding.ValueType,
+        *,
+        target: str = "",
+        request_id: str = "",
     ) -> pb.CommitmentServiceEndResponse:
-        """End a commitment before its time: true up what runs, or waive what is left."""
+        """End a commitment before its time: true up what runs, waive what is left, or transfer it
+        to the `target`."""
         request = pb.CommitmentServiceEndRequest(
             tenant=self._caller.tenant,
             request_id=request_id or self._caller.new_id(),
             commitment_id=commitment_id,
             ending=ending,
+            target_commitment_id=target,
         )
         return await self._caller.call(lambda channel: CommitmentServiceStub(channel).End, request)
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 
 from ledger.client.calls import Caller
 from ledger.v1 import correction_pb2 as pb
 from ledger.v1 import usage_pb2
 from ledger.v1.correction_pb2_grpc import CorrectionServiceStub
+
+PAGE_SIZE = 1_000
 
 
 class CorrectionCalls:
@@ -110,3 +112,32 @@ class CorrectionCalls:
             lambda channel: CorrectionServiceStub(channel).ReverseUsage, request, account
         )
         return list(reply.results)
+
+    async def adjustments(
+        self,
+        account: str,
+        period_at_us: int = 0,
+        *,
+        subtree: bool = False,
+        min_position: str | None = None,
+    ) -> AsyncIterator[pb.Adjustment]:
+        """What counts in a period and is no usage of its own time: late usage of closed periods,
+        reversals, manual adjustments. The period is the month in the zone of each account that
+        holds the instant; 0 = now."""
+        request = pb.ListAdjustmentsRequest(
+            tenant=self._caller.tenant,
+            account=account,
+            subtree=subtree,
+            period_at_us=period_at_us,
+            page_size=PAGE_SIZE,
+            min_position=self._caller.min_position(min_position),
+        )
+        while True:
+            page = await self._caller.call(
+                lambda channel: CorrectionServiceStub(channel).ListAdjustments, request, account
+            )
+            for each in page.adjustments:
+                yield each
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token

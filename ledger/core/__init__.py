@@ -5,13 +5,13 @@ Read in this order:
     limits, outcomes        what is bounded, and how a refusal looks
     events, commands        the facts of the journal, and what may be asked
     upcast                  retired events, and what each means today
-    zones, periods          local time, periods and shares of them
+    zones, periods          local time, periods, months, and shares of them
     books                   double entry: book accounts, four counters, transfers
     holdings, state         the fold of the events
     catalog, shapes         the compiled configuration that decisions read
     comparators             which grant pays first
     drawdown                the waterfall: who pays
-    usage, holds, grants, recurring, corrections, adjustments,
+    usage, holds, grants, following, recurring, corrections, adjustments,
     closing, accounts, standing     one module a kind of decision
     evolve                  the only code that changes state
     decide                  the door: execute one command

@@ -27,7 +27,7 @@ from ledger.core.limits import (
     PERIOD_GRACE_MAX_US,
 )
 from ledger.core.outcomes import Known, Reason, Refusal
-from ledger.core.state import Account, Grant, State
+from ledger.core.state import Account, Grant, State, inherited_zone
 from ledger.core.usage import account_closed, recorded_before, unknown_account
 from ledger.core.zones import is_zone
 
@@ -104,9 +104,23 @@ def decide_policy(state: State, command: UpdatePolicy, out: list[Event]) -> Even
         account.version + 1,
         command.expected_version,
         command.trace,
+        *_zone_from(state, account, command.policy),
     )
     out.append(updated)
     return updated
+
+
+def _zone_from(
+    state: State, account: Account, policy: AccountPolicy
+) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """From when on another zone counts, for the account, and for those below it that inherit it
+    where that differs: each ends the month that it is in (rule T1)."""
+    now = state.now
+    if inherited_zone(account.parent, policy) == account.calendar.zone:
+        return 0, ()
+    since = account.calendar.end_of(now)
+    ends = [(each.number, each.calendar.end_of(now)) for each in account.in_its_zone()]
+    return since, tuple([each for each in ends if each[1] != since])
 
 
 def _invalid_policy(state: State, tenant: int, policy: AccountPolicy) -> Refusal | None:
@@ -213,7 +227,7 @@ def decide_close(state: State, command: CloseAccount, out: list[Event]) -> Event
         return unknown_account(command.account)
     if account.closed_at:
         return account_closed(account)
-    open_part = _still_open(account, command, state.recorded_at)
+    open_part = _still_open(account, command, state.now)
     if open_part:
         return Refusal(
             Reason.ACCOUNT_NOT_EMPTY,

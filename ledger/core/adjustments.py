@@ -154,14 +154,16 @@ def _debit(
 ) -> Event | Refusal:
     """From the grant that is named, or by the waterfall of authorisation (rule D4)."""
     amount = -command.amount
-    now = state.recorded_at
-    period = state.months.start_of(now)
+    now = state.now
+    period = account.calendar.start_of(now)
     opened: list[Event] = []
     use = state.catalog.card(account.card_key).use_at(PRODUCT, now)
+    slices: list[Slice] = []
     if grant is not None:
         left = max(0, amount - grant.book.available)
-        value = grant.value_of(amount)
-        slices = [Slice(int(Pot.GRANT), grant.book.number, amount, value)]
+        if not left:  # of units that are not there nothing is known, nor what they cost
+            value = grant.value_of(amount)
+            slices = [Slice(int(Pot.GRANT), grant.book.number, amount, value)]
     else:
         drawn = draw(state, account, command.asset, use, amount, now, period, opened, False)
         slices, left = drawn.slices, drawn.left
@@ -201,7 +203,7 @@ def _record(
         given_back,
         period,
         command.expires_at,
-        command.texts,
+        command.note,
         command.trace,
     )
     out.append(adjusted)

@@ -17,14 +17,14 @@ from ledger.core.events import (
     WriteOff,
     WriteOffKind,
 )
-from ledger.core.grants import follow_up, returned_by
+from ledger.core.following import follow_up, returned_by
 from ledger.core.limits import INT64_MAX
 from ledger.core.state import Account, State
 
 
 def close(state: State, account: Account, command: CloseAccount, out: list[Event]) -> Event:
     """Append what closes an account that nothing keeps open."""
-    now = state.recorded_at
+    now = state.now
     if not (command.write_off or command.release_holds or command.note):
         closed = AccountClosed(command.key, account.number, now, command.trace)
         out.append(closed)

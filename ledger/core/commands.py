@@ -136,7 +136,7 @@ class ReverseUsage(msgspec.Struct, gc=False):
     quantities: tuple[int, ...] = ()
     as_charged: int = 0
     ended: EndedGrants = EndedGrants.RESTORE
-    texts: bytes = b""
+    note: bytes = b""
     names: Names = NO_NAMES
     trace: bytes = b""
 
@@ -154,7 +154,7 @@ class AmendUsage(msgspec.Struct, gc=False):
     usage: RecordUsage
     body: bytes
     ended: EndedGrants = EndedGrants.RESTORE
-    texts: bytes = b""
+    note: bytes = b""
     names: Names = NO_NAMES
     trace: bytes = b""
 
@@ -172,7 +172,7 @@ class AdjustBalance(msgspec.Struct, gc=False):
     amount: int
     grant: int = 0
     expires_at: int = 0  # of a new grant; 0 = never
-    texts: bytes = b""
+    note: bytes = b""
     names: Names = NO_NAMES
     trace: bytes = b""
 
@@ -480,12 +480,14 @@ class AddSegment(msgspec.Struct, gc=False):
 
 
 class EndCommitment(msgspec.Struct, gc=False):
-    """End a commitment before its time."""
+    """End a commitment before its time. `target` of `target_account` takes what is transferred."""
 
     key: bytes
     account: int
     commitment: int
     ending: CommitmentEnding
+    target_account: int = 0
+    target: int = 0
     names: Names = NO_NAMES
     trace: bytes = b""
 
@@ -541,7 +543,10 @@ class AbandonRequest(msgspec.Struct, gc=False):
 
 
 class ApplyConfiguration(msgspec.Struct, gc=False):
-    """Import a published version of a tenant's configuration."""
+    """Import a published version of a tenant's configuration.
+
+    `offset`: of the tenant's clock, where the version moves it (rule T4); else -1.
+    """
 
     key: ClassVar[bytes] = b""  # it has no identity: the version that comes next comes once
     account: ClassVar[int] = 0
@@ -549,6 +554,7 @@ class ApplyConfiguration(msgspec.Struct, gc=False):
     tenant: int
     version: int
     content_hash: bytes
+    offset: int = -1
 
 
 Command: TypeAlias = (

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from itertools import pairwise
 
-from ledger.core.commands import AddSegment, CreateCommitment, EndCommitment, IssueGrant
+from ledger.core.commands import AddSegment, CreateCommitment, EndCommitment
 from ledger.core.drawdown import owned_book
 from ledger.core.events import (
     BookKind,
@@ -23,6 +23,7 @@ from ledger.core.events import (
     Segment,
     SegmentAdded,
 )
+from ledger.core.following import move, segment_grant
 from ledger.core.grants import expire, invalid_grant, issue, void_of
 from ledger.core.limits import (
     ANCHOR_MAX_US,
@@ -56,7 +57,7 @@ def decide_create_commitment(
     if refusal is not None:
         return refusal
     grants = [
-        issue(state, account, _grant_of(account, command.terms, segment), out).grant
+        issue(state, account, segment_grant(account, command.terms, segment), out).grant
         for segment in command.segments
     ]
     created = CommitmentCreated(
@@ -139,7 +140,7 @@ def _invalid_segment(
     where: str,
     first: bool,
 ) -> Refusal | None:
-    now = state.recorded_at
+    now = state.now
     if not (0 if first else 1) <= segment.starts_at <= ANCHOR_MAX_US:
         return Refusal(
             Reason.SEGMENT_INVALID,
@@ -161,7 +162,7 @@ def _invalid_segment(
             str(segment.price),
             "a segment has a price, from 1 to 2^63 - 1: what its whole amount is billed at",
         )
-    refusal = invalid_grant(state, account, _grant_of(account, terms, segment))
+    refusal = invalid_grant(state, account, segment_grant(account, terms, segment))
     if refusal is None:
         return None
     field = f"{where}.amount" if refusal.field == "amount" else f"terms.{refusal.field}"
@@ -215,7 +216,8 @@ def decide_add_segment(
     ) or _invalid_invoices(command.invoices, len(commitment.invoices) + len(command.invoices))
     if refusal is not None:
         return refusal
-    grant = issue(state, account, _grant_of(account, commitment.terms, command.segment), out).grant
+    wanted = segment_grant(account, commitment.terms, command.segment)
+    grant = issue(state, account, wanted, out).grant
     added = SegmentAdded(
         command.key,
         account.number,
@@ -223,7 +225,7 @@ def decide_add_segment(
         command.segment,
         command.invoices,
         grant,
-        command.trace,
+        trace=command.trace,
     )
     out.append(added)
     return added
@@ -232,7 +234,8 @@ def decide_add_segment(
 def decide_end_commitment(
     state: State, command: EndCommitment, out: list[Event]
 ) -> Event | Known | Refusal:
-    """What is left of the segments that run is trued up or waived; later ones are voided (D7).
+    """What is left of the segments that run is trued up, waived or moved; later ones are voided, or
+    move too (rule D7).
 
     A segment that has ended keeps its own true-up, at the end of its grace.
     """
@@ -242,35 +245,90 @@ def decide_end_commitment(
     commitment = _find(state, command.account, command.commitment)
     if isinstance(commitment, Refusal):
         return commitment
-    now = state.recorded_at
+    now = state.now
     open_grants = [
         grant for grant in commitment.grants if not grant.settled and grant.expires_at > now
     ]
-    trued_up: list[Grant] = []
+    counted: list[Grant] = []
+    target: Commitment | None = None
+    invoices: tuple[Invoice, ...] = ()
     if command.ending == CommitmentEnding.TRUE_UP:
-        trued_up = [grant for grant in open_grants if grant.effective_at <= now]
+        counted = [grant for grant in open_grants if grant.effective_at <= now]
+    elif command.ending == CommitmentEnding.TRANSFER:
+        counted = open_grants
+        invoices = commitment.invoices[commitment.invoiced :]
+        moved = sum([grant.book.available > 0 for grant in open_grants])
+        found = _target_of(state, commitment, command, moved, len(invoices))
+        if isinstance(found, Refusal):
+            return found
+        target = found
     ended = CommitmentEnded(
         command.key,
         commitment.account.number,
         commitment.number,
         command.ending,
-        sum([grant.book.available for grant in trued_up]),
-        sum([grant.rest_of(grant.book.available) for grant in trued_up]),
+        sum([grant.book.available for grant in counted]),
+        sum([grant.rest_of(grant.book.available) for grant in counted]),
+        target.number if target is not None else 0,
+        invoices,
         command.trace,
     )
     out.append(ended)
     for grant in open_grants:
         amount = grant.book.available
-        if grant in trued_up:
+        if target is not None:
+            move(state, grant, amount, target, out)
+        elif grant in counted:
             expire(state, grant, amount, out)
         else:
             out.append(void_of(state, grant, amount, b"", False, b"", out))
     return ended
 
 
+def _target_of(
+    state: State, commitment: Commitment, command: EndCommitment, segments: int, invoices: int
+) -> Commitment | Refusal:
+    """The commitment that takes so many segments and invoices, or why it cannot (rule D7)."""
+    field = "target_commitment_id"
+    account = state.accounts.get(command.target_account)
+    if account is None or account.root != commitment.account.root:
+        return Refusal(
+            Reason.TRANSFER_INVALID,
+            field,
+            str(command.target),
+            "what is left moves within an account family: name a commitment of the same one",
+        )
+    found = _find(state, account.number, command.target)
+    if isinstance(found, Refusal):
+        return Refusal(found.reason, field, found.value, found.message)
+    ours, theirs = commitment.terms, found.terms
+    faults = (
+        (found is commitment, Reason.TRANSFER_INVALID, "the commitment cannot move to itself"),
+        (
+            (ours.asset, ours.price_asset) != (theirs.asset, theirs.price_asset),
+            Reason.TRANSFER_INVALID,
+            "it is of another asset, or billed in another: name one of the same two",
+        ),
+        (
+            len(found.grants) + segments > SEGMENTS_MAX,
+            Reason.SEGMENT_INVALID,
+            f"it would have more than {SEGMENTS_MAX} segments",
+        ),
+        (
+            len(found.invoices) + invoices > INVOICES_MAX,
+            Reason.INVOICES_INVALID,
+            f"it would have more than {INVOICES_MAX} invoices",
+        ),
+    )
+    for wrong, reason, message in faults:
+        if wrong:
+            return Refusal(reason, field, str(command.target), message)
+    return found
+
+
 def post_invoice(state: State, commitment: Commitment, out: list[Event]) -> None:
     """Bill what is due: debit receivable, credit unbilled (rules B4, D7)."""
-    assert commitment.due <= state.recorded_at, (commitment.number, commitment.due)
+    assert commitment.due <= state.now, (commitment.number, commitment.due)
     account, money = commitment.account, commitment.terms.price_asset
     invoice = commitment.invoices[commitment.invoiced]
     receivable = owned_book(state, BookKind.RECEIVABLE, account.receivable, account, money, out)
@@ -300,7 +358,7 @@ def _find(state: State, account: int, number: int) -> Commitment | Refusal:
             str(number),
             "the account has no such commitment",
         )
-    if commitment.is_over(state.recorded_at):
+    if commitment.is_over(state.now):
         return Refusal(
             Reason.COMMITMENT_ENDED,
             "commitment_id",
@@ -308,26 +366,3 @@ def _find(state: State, account: int, number: int) -> Commitment | Refusal:
             "the commitment ended at this instant; create another",
         )
     return commitment
-
-
-def _grant_of(account: Account, terms: CommitmentTerms, segment: Segment) -> IssueGrant:
-    """The grant that a segment is."""
-    return IssueGrant(
-        b"",
-        account.number,
-        terms.kind,
-        terms.asset,
-        segment.amount,
-        segment.price,
-        terms.price_asset,
-        terms.priority,
-        segment.starts_at,
-        segment.ends_at,
-        terms.products,
-        b"",
-        tags=terms.tags,
-        attributes=terms.attributes,
-        shared=terms.shared,
-        metadata=terms.metadata,
-        to_bill=terms.kind == GrantKind.PREPAID,
-    )

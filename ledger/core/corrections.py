@@ -136,7 +136,7 @@ def decide_amend(state: State, command: AmendUsage, out: list[Event]) -> Event |
         (),
         0,
         command.ended,
-        command.texts,
+        command.note,
         command.names,
         command.trace,
     )
@@ -167,7 +167,7 @@ def _refused(state: State, account: Account, command: ReverseUsage) -> Refusal |
         return Refusal(
             Reason.NOT_REVERSIBLE, "entry", entry, "the entry is no recorded usage of the account"
         )
-    if recorded.effective_at < state.recorded_at - CORRECTION_WINDOW_US:
+    if recorded.effective_at < state.now - CORRECTION_WINDOW_US:
         return Refusal(
             Reason.CORRECTION_TOO_OLD,
             "entry",
@@ -335,7 +335,7 @@ def _record(
         suspended,
         0 if command.quantities or command.as_charged else 1,
         command.ended,
-        command.texts,
+        command.note,
         trace=command.trace,
     )
     entry = state.batch_length + len(out)
@@ -449,7 +449,7 @@ class _Unwinding:
         take = room
         value = self._value_of(grant, take)
         ended = grant.settled != GRANT_OPEN or (
-            grant.expires_at <= state.recorded_at and self._command.ended == EndedGrants.RESTORE
+            grant.expires_at <= state.now and self._command.ended == EndedGrants.RESTORE
         )
         value_book = grant.book.value_book
         money = value_book.number if value and value_book is not None else 0
@@ -502,7 +502,7 @@ class _Unwinding:
         book = open_book(state, tenant, BookKind.GRANT, grant.asset, number, "", out)
         expires_at = 0
         if grant.expires_at != NEVER:
-            expires_at = max(grant.expires_at, state.recorded_at + RESTORED_LIFETIME_US)
+            expires_at = max(grant.expires_at, state.now + RESTORED_LIFETIME_US)
         out.append(
             GrantRestored(
                 grant.account.number,

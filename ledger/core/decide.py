@@ -71,7 +71,7 @@ from ledger.core.commitments import (
     post_invoice,
 )
 from ledger.core.corrections import decide_amend, decide_reverse
-from ledger.core.events import ConfigurationApplied, Event
+from ledger.core.events import ClockAdvanced, ConfigurationApplied, Event, TimeShifted
 from ledger.core.evolve import evolve
 from ledger.core.grants import decide_issue, decide_void, grant_is_due, settle_grant
 from ledger.core.holds import (
@@ -103,6 +103,7 @@ from ledger.core.recurring import (
 )
 from ledger.core.standing import decide_freeze, decide_reopen, decide_unfreeze
 from ledger.core.state import (
+    FETCHED,
     NEVER,
     TIMER_FAMILY,
     TIMER_GRANT,
@@ -132,7 +133,7 @@ Outcome: TypeAlias = Event | Known | Refusal
 
 
 def decide(state: State, command: Command, out: list[Event]) -> Outcome:
-    """Append to `out` the events that `command` causes; a Refusal or Known leaves it empty."""
+    """Append to `out` the events that `command` causes; a Refusal or Known leaves it as it was."""
     return _DECIDERS[type(command)](state, command, out)
 
 
@@ -142,12 +143,12 @@ def execute(state: State, command: Command, batch: list[Event]) -> Outcome:
     refusal = settle_touched(state, command, batch)
     if refusal is not None:
         return refusal
-    out: list[Event] = []
+    out = _in_time(state)
     outcome = decide(state, command, out)
-    _evolve_all(state, out, batch)
-    if type(command) in _MAKES_DUE and out:
+    changed = _evolve_all(state, out, batch)
+    if changed and type(command) in _MAKES_DUE:
         settle_touched(state, command, batch)  # what is too much for a batch is swept
-    if type(command) is AmendUsage and out:
+    if changed and type(command) is AmendUsage:
         out = []
         replaced = decide_replacement(state, command.usage, out)
         assert not isinstance(replaced, Refusal), f"what was tried before is refused: {replaced}"
@@ -161,19 +162,21 @@ def _top_up(state: State, account: Account | None, batch: list[Event]) -> None:
     """After its entries: what rules of the account and of those above it now ask for (rule H6)."""
     while account is not None:
         if account.watched:
-            out: list[Event] = []
+            out = _in_time(state)
             request_top_ups(state, account, out)
             _evolve_all(state, out, batch)
         account = account.parent
 
 
 def settle_touched(state: State, command: Command, batch: list[Event]) -> Refusal | None:
-    """Post what is overdue on the account that a command touches."""
+    """Post what is overdue on the account that a command touches, in the time of its tenant."""
+    if state.offsets:
+        state.act_for(_tenant_of(state, command))
     if isinstance(command, CreateAccount):
         return None
     account = state.accounts.get(command.account)
     while account is not None:  # and above, for what is shared with it
-        if account.next_due <= state.recorded_at:
+        if account.next_due <= state.now:
             refusal = settle_due(state, account, batch)
             if refusal is not None:
                 return refusal
@@ -187,13 +190,13 @@ def settle_due(state: State, account: Account, batch: list[Event]) -> Refusal | 
     Where that is more than one batch should hold, a part is posted and the command is refused, safe
     to retry: no decision sees an overdue pot.
     """
-    now = state.recorded_at
+    now = state.now
     reserving = [*account.holds.values(), *account.lent.values()]
     overdue = [hold for hold in reserving if hold.expires_at <= now]
     overdue.sort(key=lambda hold: (hold.expires_at, hold.number))  # as the sweep would
     if len(overdue) > SETTLED_A_TOUCH_MAX or len(batch) > BATCH_INDEX_MAX:
         for hold in overdue[: min(SETTLED_A_TOUCH_MAX, max(0, BATCH_INDEX_MAX - len(batch)))]:
-            out: list[Event] = []
+            out = _in_time(state)
             expire_hold(state, hold, out)
             _evolve_all(state, out, batch)
         return Refusal(
@@ -203,7 +206,7 @@ def settle_due(state: State, account: Account, batch: list[Event]) -> Refusal | 
             "more holds of the account have expired than one batch takes; send the same again",
         )
     for hold in overdue:
-        out = []
+        out = _in_time(state)
         expire_hold(state, hold, out)
         _evolve_all(state, out, batch)
     account.find_next_due()
@@ -221,33 +224,39 @@ def settle_due(state: State, account: Account, batch: list[Event]) -> Refusal | 
                     "more of the account is due since this instant than one batch takes; send the "
                     "same again",
                 )
-            found = _still_due(state, instant, kind, number)
-            if found is not None:
-                out = []
+            found = _timed(state, kind, number)
+            if found is not None and _is_due(state, found, instant):
+                out = _in_time(state)
                 _post(state, found, out)
                 _evolve_all(state, out, batch)
         account.find_next_due()
     return None
 
 
-def _still_due(
-    state: State, due: int, kind: int, number: int
+def _timed(
+    state: State, kind: int, number: int
 ) -> Hold | Grant | RecurringGrant | Commitment | TopUp | None:
-    """What a timer is of; None where it has no effect any more."""
+    """What a timer is of; None where it is there no more."""
     if kind == TIMER_HOLD:
-        hold = state.holds.get(number)
-        return hold if hold is not None and hold.expires_at <= state.recorded_at else None
+        return state.holds.get(number)
     if kind == TIMER_GRANT:
-        grant = state.grants.get(number)
-        if grant is None or not grant_is_due(grant, state.recorded_at):
-            return None
-        return grant
+        return state.grants.get(number)
     if kind == TIMER_TOP_UP:
-        top_up = state.top_ups.get(number)
-        return top_up if top_up is not None and top_up.state == TOP_UP_PENDING else None
-    found: RecurringGrant | Commitment | None
-    found = (state.recurring if kind == TIMER_RECURRING else state.commitments).get(number)
-    return found if found is not None and found.due == due else None
+        return state.top_ups.get(number)
+    return (state.recurring if kind == TIMER_RECURRING else state.commitments).get(number)
+
+
+def _is_due(
+    state: State, found: Hold | Grant | RecurringGrant | Commitment | TopUp, instant: int
+) -> bool:
+    """Whether the timer that was set for then still has an effect."""
+    if isinstance(found, Hold):
+        return found.expires_at <= state.now
+    if isinstance(found, Grant):
+        return grant_is_due(found, state.now)
+    if isinstance(found, TopUp):
+        return found.state == TOP_UP_PENDING
+    return found.due == instant
 
 
 def _post(
@@ -272,24 +281,30 @@ def sweep(
     batch: list[Event],
     touch: Callable[[int], None] | None = None,
 ) -> None:
-    """Post what time has made due, earliest first, about `entries_max` entries at most.
+    """Post what time has made due, earliest first by the writer's clock, about `entries_max`
+    entries at most; each in the time of its tenant.
 
     `touch(root)` is called before a family is changed. A paged family in which something is due is
     left in `state.overdue`: once it is here again, the next sweep finds it.
     """
     now = state.recorded_at
-    before = len(batch)
-    while state.timers and state.timers[0][0] <= now and len(batch) - before < entries_max:
+    room = entries_max + len(batch)
+    while state.timers and state.timers[0][0] <= now and len(batch) < room:
         due, kind, number = heappop(state.timers)
         if kind == TIMER_FAMILY:
             _family_due(state, number, due)
+            room -= 1  # a clock that is moved makes all families of a tenant due at once
             continue
-        found = _still_due(state, due, kind, number)
+        found = _timed(state, kind, number)
         if found is None:
+            continue
+        if state.offsets:
+            state.act_for(found.account.tenant)
+        if not _is_due(state, found, due + state.acting):
             continue
         if touch is not None:
             touch(found.account.root)
-        out: list[Event] = []
+        out = _in_time(state)
         _post(state, found, out)
         _evolve_all(state, out, batch)
         _top_up(state, found.account, batch)
@@ -300,7 +315,7 @@ def _family_due(state: State, root: int, due: int) -> None:
     family paged in first."""
     if root in state.paged_families:
         if state.paged_families[root] == due:
-            state.paged_families[root] = NEVER
+            state.paged_families[root] = FETCHED
             state.overdue.append(root)
         return
     family = state.families[root]
@@ -308,19 +323,39 @@ def _family_due(state: State, root: int, due: int) -> None:
         return
     family.scheduled = NEVER
     later = NEVER
+    tenant = state.accounts[root].tenant
     for account in state.family_accounts(root):
         for instant, kind, number in account.timers():
-            if instant <= state.recorded_at:
-                heappush(state.timers, (instant, kind, number))
+            at = state.timer_at(tenant, instant)
+            if at <= state.recorded_at:
+                heappush(state.timers, (at, kind, number))
             else:
-                later = min(later, instant)
+                later = min(later, at)
     state.schedule(family, later)
 
 
-def _evolve_all(state: State, out: list[Event], batch: list[Event]) -> None:
+def _tenant_of(state: State, command: Command) -> int:
+    """In whose name a command is decided; 0 = nobody's, by the writer's clock."""
+    if isinstance(command, CreateAccount):
+        return command.tenant
+    account = state.accounts.get(command.account)
+    return account.tenant if account is not None else 0
+
+
+def _in_time(state: State) -> list[Event]:
+    """Where the entries of a decision go: after the offset that they are recorded at, unless those
+    before them in the batch have it too (rule T4)."""
+    return [] if state.acting == state.offset else [TimeShifted(state.acting)]
+
+
+def _evolve_all(state: State, out: list[Event], batch: list[Event]) -> bool:
+    """Apply what was decided, if anything was; whether it was."""
+    if len(out) == 1 and type(out[0]) is TimeShifted:
+        return False
     for event in out:
         evolve(state, event)
         batch.append(event)
+    return bool(out)
 
 
 def _decide_configuration(state: State, command: ApplyConfiguration, out: list[Event]) -> Outcome:
@@ -334,6 +369,8 @@ def _decide_configuration(state: State, command: ApplyConfiguration, out: list[E
         )
     applied = ConfigurationApplied(command.tenant, command.version, command.content_hash)
     out.append(applied)
+    if command.offset > state.offsets.get(command.tenant, 0):
+        out.append(ClockAdvanced(command.tenant, command.offset))
     return applied
 
 

@@ -39,6 +39,7 @@ def snapshot(state: State) -> dict[str, Any]:
         "batch_seq": state.batch_seq,
         "entry_seq": state.entry_seq,
         "recorded_at": state.recorded_at,
+        "offsets": sorted(state.offsets.items()),
         "next": [
             state.next_book,
             state.next_grant,
@@ -146,6 +147,8 @@ def _account(account: Account) -> list[Any]:
         ],
         [[asset, str(value)] for asset, value in sorted(account.lifetime.items())],
         [[asset, *standing] for asset, standing in sorted(account.top_up_rules.items())],
+        account.closed_until,
+        account.calendar.zones,
     ]
 
 
@@ -231,6 +234,7 @@ def _commitment(commitment: Commitment) -> list[Any]:
         commitment.invoiced,
         commitment.ended_at,
         commitment.ending,
+        commitment.moved_to,
     ]
 
 

@@ -269,7 +269,7 @@ def from_debt(
     left = amount
     policy = account.policy
     headroom = 0
-    if recorded or (policy.holds_overdraft and not grace_ended(account, asset, state.recorded_at)):
+    if recorded or (policy.holds_overdraft and not grace_ended(account, asset, state.now)):
         headroom = overdraft_headroom(account, asset)
     if headroom > 0:
         take = min(headroom, left)

@@ -85,6 +85,7 @@ class CommitmentEnding(IntEnum):
 
     TRUE_UP = 1  # of the segments that run: trued up now; of later ones: voided
     WAIVE = 2  # voided, without money
+    TRANSFER = 3  # moved to another commitment, as segments of it
 
 
 class Suspense(IntEnum):
@@ -223,7 +224,7 @@ class AccountPolicy(msgspec.Struct, frozen=True, array_like=True):
     overdraft_asset: int = 0
     overdraft_limit: int = 0
     overage: Overage = Overage.OFF
-    overage_cap: int = -1  # per calendar month; -1 = none
+    overage_cap: int = -1  # per calendar month in its zone; -1 = none
     excess: Excess = Excess.OWE
     holds_open_max: int = 10_000
     comparator: Comparator = Comparator.INHERITED
@@ -309,6 +310,23 @@ class ConfigurationApplied(_Event, frozen=True, tag=2):
     content_hash: bytes
 
 
+class ClockAdvanced(_Event, frozen=True, tag=80):
+    """The clock of a sandbox tenant is `offset` microseconds ahead of the writer's from now on, in
+    total; it never falls (rule T4). Follows the configuration that says so."""
+
+    account: ClassVar[int] = 0  # of none
+    tenant: int
+    offset: int
+
+
+class TimeShifted(_Event, frozen=True, tag=81):
+    """The entries after this one, to the next such or the end of the batch, are recorded at the
+    batch's time + `offset`: that of the tenant that they are of (rules T4, T5)."""
+
+    account: ClassVar[int] = 0  # of none
+    offset: int
+
+
 class BookOpened(_Event, frozen=True, tag=3):
     """A book account came into being. `owner` is an account or grant, `name` a product."""
 
@@ -335,7 +353,12 @@ class AccountCreated(_Event, frozen=True, tag=13):
 
 
 class AccountPolicyUpdated(_Event, frozen=True, tag=14):
-    """The whole new policy; `version` counts from 1 at creation."""
+    """The whole new policy; `version` counts from 1 at creation.
+
+    Where another zone is to count for the account and those below it that inherit it: `zone_from`,
+    the end of the month that runs (0 = no other). `zone_from_below`: (account, the end of its own
+    month) of those where that is another instant (rule T1).
+    """
 
     key: bytes
     account: int
@@ -343,6 +366,8 @@ class AccountPolicyUpdated(_Event, frozen=True, tag=14):
     version: int
     expected_version: int = 0
     trace: bytes = b""
+    zone_from: int = 0
+    zone_from_below: tuple[tuple[int, int], ...] = ()
 
 
 class AccountClosed(_Event, frozen=True, tag=12):
@@ -653,7 +678,7 @@ class UsageReversed(_Event, frozen=True, tag=34):
     rounding had put on other events; `kept` is what its slices drew and was given back by hand
     before, so that it is not given twice. `moves` take rounding positions back, within the period
     that begins at `period`, where overage falls too. `suspended` = 1: it waits for a price no more.
-    `whole` = 1: all that was left was asked for. `texts` is the digest of reason and actor.
+    `whole` = 1: all that was left was asked for. `note` is the digest of reason and actor.
     `replaced_by` is the key of the usage event that stands in its place, `replacement` the digest
     of that event's body.
     """
@@ -676,7 +701,7 @@ class UsageReversed(_Event, frozen=True, tag=34):
     suspended: int = 0
     whole: int = 0
     ended: EndedGrants = EndedGrants.RESTORE
-    texts: bytes = b""
+    note: bytes = b""
     replaced_by: bytes = b""
     replacement: bytes = b""
     trace: bytes = b""
@@ -701,7 +726,7 @@ class GrantRestored(_Event, frozen=True, tag=35):
 
 
 class BalanceAdjusted(_Event, frozen=True, tag=37):
-    """Units credited or debited by hand; `texts` is the digest of why and by whom.
+    """Units credited or debited by hand; `note` is the digest of why and by whom.
 
     A credit to a new free grant names the grant that was issued before it, by an entry of its own
     (`grant`, no transfer here). One to a grant that units had been drawn from is in `given_back`:
@@ -720,7 +745,7 @@ class BalanceAdjusted(_Event, frozen=True, tag=37):
     given_back: tuple[GivenBack, ...] = ()
     period: int = 0
     expires_at: int = 0
-    texts: bytes = b""
+    note: bytes = b""
     trace: bytes = b""
 
 
@@ -1080,7 +1105,12 @@ class CommitmentCreated(_Event, frozen=True, tag=51):
 
 
 class SegmentAdded(_Event, frozen=True, tag=52):
-    """An upsize: one more segment, whose grant stands just before, and what is billed for it."""
+    """An upsize: one more segment, whose grant stands just before, and what is billed for it.
+
+    With `of` it is what was left of the segment of that grant, of a commitment that was ended by
+    transfer: voided just before, with the same money. It follows that end, or the hold that gave
+    it back, and has no key.
+    """
 
     key: bytes
     account: int
@@ -1088,22 +1118,26 @@ class SegmentAdded(_Event, frozen=True, tag=52):
     segment: Segment
     invoices: tuple[Invoice, ...]
     grant: int
+    of: int = 0
     trace: bytes = b""
 
 
 class CommitmentEnded(_Event, frozen=True, tag=53):
     """Nothing is drawn or invoiced from here on; what ends its grants follows, each by itself.
 
-    `true_up` units of the segments that run are trued up for `value` of money; those that a hold
-    still reserves follow when it is settled (rule D6).
+    `units` of the segments that run are trued up for `value` of money, or so much of all that have
+    not ended moves to the commitment `target`, with the `invoices` that were to come; what a hold
+    still reserves follows when it is settled (rule D6).
     """
 
     key: bytes
     account: int
     commitment: int
     ending: CommitmentEnding
-    true_up: int = 0
+    units: int = 0
     value: int = 0
+    target: int = 0
+    invoices: tuple[Invoice, ...] = ()
     trace: bytes = b""
 
 
@@ -1185,6 +1219,8 @@ class TopUpExpired(_Event, frozen=True, tag=95):
 Event: TypeAlias = (
     WriterOpened
     | ConfigurationApplied
+    | ClockAdvanced
+    | TimeShifted
     | BookOpened
     | AccountCreated
     | AccountPolicyUpdated

@@ -32,6 +32,7 @@ from ledger.core.events import (
     BalanceAdjusted,
     BookKind,
     BookOpened,
+    ClockAdvanced,
     CommitmentCreated,
     CommitmentEnded,
     Comparator,
@@ -71,6 +72,7 @@ from ledger.core.events import (
     RequestAbandoned,
     SegmentAdded,
     Slice,
+    TimeShifted,
     Timing,
     TopUpConfirmed,
     TopUpDeclined,
@@ -86,6 +88,7 @@ from ledger.core.events import (
     WriterOpened,
 )
 from ledger.core.limits import CORRECTED_A_FAMILY_MAX
+from ledger.core.periods import Calendar, Zones, counting_from
 from ledger.core.state import (
     GRANT_CANCELLED,
     GRANT_EXPIRED,
@@ -116,6 +119,7 @@ from ledger.core.state import (
     SettledHold,
     State,
     TopUp,
+    inherited_zone,
 )
 
 _DRAWDOWN: Final = int(Comparator.DRAWDOWN_1)
@@ -253,7 +257,7 @@ def _owe(state: State, product: str, slices: tuple[Slice, ...]) -> None:
     for piece in slices:
         book = state.books.accounts[piece.book]
         if book.kind == _ADVANCE:
-            _debt(state, book).add(product, piece.amount, state.recorded_at)
+            _debt(state, book).add(product, piece.amount, state.now)
 
 
 def _debt(state: State, advance: Book) -> Debt:
@@ -276,6 +280,14 @@ def _writer_opened(state: State, event: WriterOpened) -> None:
 
 def _configuration_applied(state: State, event: ConfigurationApplied) -> None:
     state.configuration[event.tenant] = event.version
+
+
+def _clock_advanced(state: State, event: ClockAdvanced) -> None:
+    state.advance_clock(event.tenant, event.offset)
+
+
+def _time_shifted(state: State, event: TimeShifted) -> None:
+    state.record_at(event.offset)
 
 
 def _book_opened(state: State, event: BookOpened) -> None:
@@ -321,7 +333,8 @@ def _account_created(state: State, event: AccountCreated) -> None:
         event.policy,
         inherited_card(state, event.tenant, parent, event.policy),
         inherited_comparator(parent, event.policy),
-        state.recorded_at,
+        inherited_calendar(state, parent, event.policy),
+        state.now,
     )
     account.profile_at = state.locator
     state.accounts[event.account] = account
@@ -348,6 +361,33 @@ def inherited_comparator(parent: Account | None, policy: AccountPolicy) -> int:
     return parent.comparator if parent is not None else _DRAWDOWN
 
 
+def inherited_calendar(state: State, parent: Account | None, policy: AccountPolicy) -> Calendar:
+    """The months of an account that is opened with this policy."""
+    if policy.zone or parent is None:
+        return state.calendar(((0, inherited_zone(parent, policy)),))
+    return parent.calendar
+
+
+def _change_zone(state: State, account: Account, event: AccountPolicyUpdated) -> None:
+    """Let the account's zone count for those that have it, from the instants in the event."""
+    zone = inherited_zone(account.parent, event.policy)
+    elsewhere = dict(event.zone_from_below)
+    calendars: dict[Zones, Calendar] = {}  # shared by those that count alike
+    for each in account.in_its_zone():
+        since = elsewhere.get(each.number, event.zone_from)
+        zones = counting_from(each.calendar.zones, zone, since)
+        if zones not in calendars:
+            calendars[zones] = state.calendar(zones)
+        each.calendar = calendars[zones]
+
+
+def _set_breakage(state: State, account: Account) -> None:
+    """Another grace ends at other instants: time the breakage of the account's grants (rule T3)."""
+    for grant in account.grants:
+        if grant.expires_at != NEVER and grant.settled == GRANT_OPEN:
+            _set_timer(state, account, grant.breaks_at, TIMER_GRANT, grant.number)
+
+
 def _inherit(state: State, account: Account) -> None:
     """Work out anew what the account and those below it inherit, as far down as it changes."""
     card_key = inherited_card(state, account.tenant, account.parent, account.policy)
@@ -365,9 +405,15 @@ def _inherit(state: State, account: Account) -> None:
 
 def _account_policy_updated(state: State, event: AccountPolicyUpdated) -> None:
     account = state.accounts[event.account]
+    closed_by, grace = account.closed_by(state.now), account.policy.period_grace
     account.policy = event.policy
     account.version = event.version
+    if event.policy.period_grace != grace:
+        account.closed_until = closed_by  # for ever, whatever the grace is now
+        _set_breakage(state, account)
     _inherit(state, account)
+    if event.zone_from:
+        _change_zone(state, account, event)
     state.keys.add(event.key, state.locator)
 
 
@@ -405,8 +451,8 @@ def _account_reopened(state: State, event: AccountReopened) -> None:
     """What it was closed for stays refused; older usage than the window needs no look (rule I4)."""
     account = state.accounts[event.account]
     gaps = [gap for gap in account.gaps if gap[1] > state.window_start]
-    account.gaps = (*gaps, (account.closed_at, state.recorded_at))
-    account.reopened_at = state.recorded_at
+    account.gaps = (*gaps, (account.closed_at, state.now))
+    account.reopened_at = state.now
     account.closed_at = 0
     account.find_open_from()
     state.keys.add(event.key, state.locator)
@@ -414,7 +460,7 @@ def _account_reopened(state: State, event: AccountReopened) -> None:
 
 def _account_frozen(state: State, event: AccountFrozen) -> None:
     account = state.accounts[event.account]
-    account.frozen_at = state.recorded_at
+    account.frozen_at = state.now
     account.frozen_by = state.locator
     account.freeze_cause = int(event.cause)
     inherit_frozen(account)
@@ -468,7 +514,7 @@ def _grant_issued(state: State, event: GrantIssued) -> None:
         event.external_key,
         book,
         funding if origin is None else origin.funding,
-        state.recorded_at,
+        state.now,
         frozenset(event.tags),
         frozenset(event.attributes),
         event.shared,
@@ -526,7 +572,7 @@ def _grant_restored(state: State, event: GrantRestored) -> None:
         b"",
         state.books.accounts[event.book],
         ended.funding,
-        state.recorded_at,
+        state.now,
         ended.tags,
         ended.attributes,
         ended.shared,
@@ -906,7 +952,7 @@ def _recurring_started(state: State, event: RecurringStarted) -> None:
         event.terms,
         event.starts_at,
         event.ends_at or NEVER,
-        state.recorded_at,
+        state.now,
     )
     state.recurring[event.recurring] = recurring
     state.next_recurring = event.recurring + 1
@@ -988,7 +1034,7 @@ def _commitment_created(state: State, event: CommitmentCreated) -> None:
         event.external_key,
         event.terms,
         event.invoices,
-        state.recorded_at,
+        state.now,
     )
     for grant in event.grants:
         commitment.take(state.grants[grant])
@@ -1006,13 +1052,19 @@ def _segment_added(state: State, event: SegmentAdded) -> None:
     commitment.take(state.grants[event.grant])
     commitment.plan(event.invoices)
     _set_commitment(state, commitment)
-    state.keys.add(event.key, state.locator)
+    if event.key:
+        state.keys.add(event.key, state.locator)
 
 
 def _commitment_ended(state: State, event: CommitmentEnded) -> None:
     commitment = state.commitments[event.commitment]
-    commitment.ended_at = state.recorded_at
+    commitment.ended_at = state.now
     commitment.ending = int(event.ending)
+    commitment.moved_to = event.target
+    if event.invoices:
+        target = state.commitments[event.target]
+        target.plan(event.invoices)
+        _set_commitment(state, target)
     state.keys.add(event.key, state.locator)
 
 
@@ -1128,7 +1180,7 @@ def _settle(state: State, hold: Hold, ended: int, taken: int = 0) -> None:
         hold.amount,
         ended,
         False,
-        state.recorded_at,
+        state.now,
         hold.amount - left + taken,
         hold.captures,
         hold.authorized_at,
@@ -1154,7 +1206,7 @@ def _request_abandoned(state: State, event: RequestAbandoned) -> None:
 
 
 def _set_timer(state: State, account: Account, due: int, kind: int, number: int) -> None:
-    heappush(state.timers, (due, kind, number))
+    heappush(state.timers, (state.timer_at(account.tenant, due), kind, number))
     if due < account.next_due:
         account.next_due = due
 
@@ -1190,7 +1242,7 @@ def _top_up_requested(state: State, event: TopUpRequested) -> None:
         event.source,
         event.version,
         int(event.available),
-        state.recorded_at,
+        state.now,
         event.expires_at,
     )
     account.top_ups[event.top_up] = state.top_ups[event.top_up] = top_up
@@ -1216,13 +1268,15 @@ def _top_up_expired(state: State, event: TopUpExpired) -> None:
 def _settle_top_up(state: State, number: int, settled: int) -> TopUp:
     top_up = state.top_ups[number]
     top_up.state = settled
-    top_up.settled_at = state.recorded_at
+    top_up.settled_at = state.now
     return top_up
 
 
 _EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     WriterOpened: _writer_opened,
     ConfigurationApplied: _configuration_applied,
+    ClockAdvanced: _clock_advanced,
+    TimeShifted: _time_shifted,
     BookOpened: _book_opened,
     AccountCreated: _account_created,
     AccountPolicyUpdated: _account_policy_updated,

@@ -20,21 +20,19 @@ from ledger.core.events import (
     GrantRolledOver,
     GrantStarted,
     GrantVoided,
-    Slice,
 )
 from ledger.core.limits import (
     ATTRIBUTES_MAX,
     INT64_MAX,
     METADATA_MAX,
     PAYMENT_WAIT_US,
-    PERIOD_GRACE_US,
     PRODUCTS_A_GRANT_MAX,
     ROLLOVER_AGAIN_MIN_US,
     TAGS_A_GRANT_MAX,
 )
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.shapes import Use
-from ledger.core.state import GRANT_EXPIRED, GRANT_OPEN, Account, Grant, Hold, State
+from ledger.core.state import Account, Grant, State
 from ledger.core.usage import account_closed, recorded_before, unknown_account
 
 MANUAL = "manual"
@@ -54,7 +52,7 @@ def decide_issue(state: State, command: IssueGrant, out: list[Event]) -> Event |
     refusal = invalid_grant(state, account, command)
     if refusal is not None:
         return refusal
-    now = state.recorded_at
+    now = state.now
     effective_at = command.effective_at or now
     if command.expires_at and command.expires_at <= max(now, effective_at):
         return Refusal(
@@ -68,9 +66,9 @@ def decide_issue(state: State, command: IssueGrant, out: list[Event]) -> Event |
 
 def issue(state: State, account: Account, command: IssueGrant, out: list[Event]) -> GrantIssued:
     """Append what issues a grant that was found to be in order."""
-    now = state.recorded_at
+    now = state.now
     effective_at = command.effective_at or now
-    before = sum([isinstance(event, GrantIssued) for event in out])  # in the same decision
+    before = issued_in(out)
     number = state.next_grant + before
     tenant, asset, paid = account.tenant, command.asset, command.price_paid
     funding = _funding(state, account, command, number, out)
@@ -86,6 +84,7 @@ def issue(state: State, account: Account, command: IssueGrant, out: list[Event])
             lambda use: _is_for(command, use),
             command.amount,
             lambda amount: paid * amount // command.amount,
+            out,
         )
         _open_revenues(state, tenant, command.price_asset if deferred else 0, backfills, out)
     issued = GrantIssued(
@@ -122,6 +121,11 @@ def issue(state: State, account: Account, command: IssueGrant, out: list[Event])
     )
     out.append(issued)
     return issued
+
+
+def issued_in(out: list[Event]) -> int:
+    """How many grants the same decision has issued before."""
+    return sum([isinstance(event, GrantIssued) for event in out])
 
 
 def _funding(
@@ -175,9 +179,11 @@ def _backfills(
     is_for: Callable[[Use], bool],
     amount: int,
     value_of: Callable[[int], int],
+    out: list[Event],
 ) -> tuple[Backfill, ...]:
     """What a grant of `amount` units repays of the advance, the oldest of its products first; free
-    ones only where the policy says so (rules B3, H6). `value_of` units drawn is money in all.
+    ones only where the policy says so (rules B3, H6). `value_of` units drawn is money in all; what
+    grants issued before in the same decision repay is owed no more.
     """
     advance = account.advance.get(asset)
     if advance is None or advance.owed <= 0:
@@ -187,8 +193,18 @@ def _backfills(
     card = state.catalog.card(account.card_key)
     repaid: dict[str, int] = {}
     left = amount
+    before: dict[str, int] = {}
+    for event in out:
+        if isinstance(event, GrantIssued):
+            for part in event.backfills:
+                if part.book == advance.number:
+                    before[part.product] = before.get(part.product, 0) + part.amount
     for product, owed in account.debt[asset].parts():
-        if left and is_for(card.use_at(product, state.recorded_at)):
+        gone = min(owed, before.get(product, 0))
+        if gone:
+            before[product] -= gone
+            owed -= gone
+        if left and owed and is_for(card.use_at(product, state.now)):
             take = min(owed, left)
             repaid[product] = repaid.get(product, 0) + take
             left -= take
@@ -220,6 +236,7 @@ def backfills_of(state: State, grant: Grant, amount: int, out: list[Event]) -> t
         lambda use: not grant.attributes and applies(grant, use),
         amount,
         lambda drawn: recognised + grant.value_of(drawn),
+        out,
     )
     money = grant.price_asset if grant.book.value_book is not None else 0
     _open_revenues(state, grant.account.tenant, money, parts, out)
@@ -438,7 +455,7 @@ def grant_is_due(grant: Grant, now: int) -> bool:
 
 def settle_grant(state: State, grant: Grant, out: list[Event]) -> None:
     """Post the first that time has made due on a grant, as an entry of its own (rules F1, T3)."""
-    now = state.recorded_at
+    now = state.now
     if grant.scheduled and grant.effective_at <= now:
         gone = grant.settled or grant.expires_at <= now
         amount = 0 if gone else grant.book.available
@@ -447,13 +464,13 @@ def settle_grant(state: State, grant: Grant, out: list[Event]) -> None:
     elif grant.pending and grant.issued_at + PAYMENT_WAIT_US <= now:
         out.append(cancelled(grant))
     elif grant.rollover is not None and not grant.rolled_over and grant.expires_at <= now:
-        _roll_over(state, grant, grant.book.available, out)
+        roll_over(state, grant, grant.book.available, out)
     else:
-        assert now >= grant.expires_at + PERIOD_GRACE_US, grant.number
+        assert now >= grant.breaks_at, grant.number
         expire(state, grant, grant.book.available, out)
 
 
-def _roll_over(state: State, grant: Grant, unheld: int, out: list[Event]) -> None:
+def roll_over(state: State, grant: Grant, unheld: int, out: list[Event]) -> None:
     """min(unheld rest x fraction, cap), rounded down, is issued anew with its share of the price;
     it rolls over again only where the terms say so (rule T3)."""
     terms = grant.rollover
@@ -466,7 +483,8 @@ def _roll_over(state: State, grant: Grant, unheld: int, out: list[Event]) -> Non
     out.append(GrantRolledOver(account.number, grant.number, amount, value))
     if amount == 0:
         return
-    number = state.next_grant
+    before = issued_in(out)
+    number = state.next_grant + before
     old = grant.book
     deferred = cash = 0
     if grant.kind == GrantKind.POSTPAID:
@@ -481,7 +499,7 @@ def _roll_over(state: State, grant: Grant, unheld: int, out: list[Event]) -> Non
             b"",
             account.number,
             number,
-            state.families[account.root].next_ordinal,
+            state.families[account.root].next_ordinal + before,
             grant.kind,
             grant.asset,
             amount,
@@ -523,38 +541,3 @@ def expire(
         breakage_book(state, grant, out) if value and grant.book.value_book is not None else 0
     )
     out.append(GrantExpired(grant.account.number, grant.number, amount, forfeited, value, breakage))
-
-
-def follow_up(
-    state: State,
-    returned: list[tuple[Grant, int]],
-    out: list[Event],
-    slices: Sequence[Slice] = (),
-) -> None:
-    """What a hold gives back to a grant that ended meanwhile goes where its rest went (rule D6).
-
-    `slices` are drawn in the same decision, before.
-    """
-    drawn = {piece.book: (piece.amount, piece.value) for piece in slices}
-    for grant, amount in returned:
-        if amount == 0:
-            continue
-        just = drawn.get(grant.book.number, (0, 0))
-        if grant.settled == GRANT_OPEN:
-            if grant.rolled_over:
-                _roll_over(state, grant, amount, out)
-        elif grant.settled == GRANT_EXPIRED:
-            expire(state, grant, amount, out, just)
-        else:
-            out.append(void_of(state, grant, amount, b"", grant.forfeit, b"", out, just))
-
-
-def returned_by(state: State, hold: Hold, taken: Sequence[int]) -> list[tuple[Grant, int]]:
-    """What settling a hold gives back to each grant, where so much of each slice was drawn; () =
-    nothing was."""
-    returned: list[tuple[Grant, int]] = []
-    for place, piece in enumerate(hold.slices):
-        grant = state.books.accounts[piece.book].grant
-        if grant is not None:
-            returned.append((grant, piece.amount - (taken[place] if taken else 0)))
-    return returned

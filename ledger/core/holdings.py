@@ -17,7 +17,7 @@ from ledger.core.events import (
     Rollover,
     Slice,
 )
-from ledger.core.limits import INT64_MAX, PAYMENT_WAIT_US, PERIOD_GRACE_US
+from ledger.core.limits import INT64_MAX, PAYMENT_WAIT_US
 
 if TYPE_CHECKING:
     from ledger.core.state import Account
@@ -205,8 +205,14 @@ class Grant:
         if self.expires_at != NEVER and not self.settled:
             if self.rollover is not None and not self.rolled_over:
                 dues.append(self.expires_at)
-            dues.append(self.expires_at + PERIOD_GRACE_US)
+            dues.append(self.breaks_at)
         return dues
+
+    @property
+    def breaks_at(self) -> int:
+        """When what is left of it is posted as breakage: after its expiry and the grace that its
+        account's policy gives late events (rules T2, T3)."""
+        return self.expires_at + self.account.policy.period_grace
 
 
 class Debt:
@@ -348,6 +354,7 @@ class Commitment:
         "grants",
         "invoiced",
         "invoices",
+        "moved_to",
         "number",
         "terms",
     )
@@ -371,6 +378,7 @@ class Commitment:
         self.invoiced = 0  # how many invoices were posted
         self.ended_at = 0  # early; 0 = it was not
         self.ending = 0
+        self.moved_to = 0  # the commitment that took its rest, where it was ended by transfer
 
     @property
     def due(self) -> int:

@@ -34,7 +34,7 @@ from ledger.core.events import (
     UsageCaptured,
     UsageRecorded,
 )
-from ledger.core.grants import follow_up, returned_by
+from ledger.core.following import follow_up, returned_by
 from ledger.core.holdings import Estimate
 from ledger.core.limits import (
     HOLD_LIFETIME_BATCH_MAX_US,
@@ -107,7 +107,7 @@ def assess(
     bound, plan = state.catalog.step(account.card_key, shape, now, quantities)
     totals = NO_TOTALS
     if not plan.whole:
-        totals = rounding_totals(account, plan, state.months.start_of(now))
+        totals = rounding_totals(account, plan, account.calendar.start_of(now))
     try:
         charges, total, _, _ = rate(plan, quantities, totals)
     except RatingFault as fault:
@@ -128,7 +128,7 @@ def assess(
         if whole is not None:
             found.slices = (whole,)
             return found
-        period = state.months.start_of(now)
+        period = account.calendar.start_of(now)
         drawn = draw(
             state, account, bound.asset, bound.use, total, now, period, found.opened, False
         )
@@ -158,7 +158,7 @@ def decide_authorize(
     refusal = _hold_refused(account, command.lifetime)
     if refusal is not None:
         return refusal
-    now = state.recorded_at
+    now = state.now
     found = assess(state, account, command.shape, command.quantities, now)
     if isinstance(found, Refusal):
         return found
@@ -195,7 +195,7 @@ def decide_authorize(
         command.lifetime,
         terms.lifetime_max,
         terms.expiry,
-        state.months.start_of(now),
+        account.calendar.start_of(now),
         account.version,
         command.trace,
     )
@@ -243,7 +243,7 @@ def decide_extend(state: State, command: ExtendHold, out: list[Event]) -> Event 
     hold = _open_hold(state, account, command.hold)
     if isinstance(hold, Refusal):
         return hold
-    now = state.recorded_at
+    now = state.now
     longest = hold.authorized_at + hold.lifetime_max - now
     lifetime = command.lifetime or HOLD_LIFETIME_DEFAULT_US
     if not 0 < lifetime <= longest:
@@ -301,7 +301,7 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
     if refusal is not None:
         return refusal
     shape = state.catalog.shape(product, attributes, command.quantity_names)
-    at = command.effective_at or state.recorded_at
+    at = command.effective_at or state.now
     bound, plan = state.catalog.step(account.card_key, shape, at, command.quantities)
     charge = _charge(state, account, hold, bound, plan, command.quantities, at, out)
     if isinstance(charge, Refusal):
@@ -343,7 +343,7 @@ def _capture_refused(
 ) -> Refusal | None:
     """A frozen account takes captures of open holds: that work was let go ahead. A late one is new
     usage (rules H1, I2)."""
-    at = command.effective_at or state.recorded_at
+    at = command.effective_at or state.now
     if at < account.open_from:
         refusal = refuse_closed(state, account, at) or (refuse_frozen(account) if late else None)
         if refusal is not None:
@@ -353,7 +353,7 @@ def _capture_refused(
         if refusal is not None:
             return refusal
     if at > state.window_end:
-        return in_future(at, state.recorded_at)
+        return in_future(at, state.now)
     if at < state.window_start:
         return Refusal(
             Reason.TOO_OLD,
@@ -502,7 +502,7 @@ def decide_release(state: State, command: ReleaseHold, out: list[Event]) -> Even
 def expire_hold(state: State, hold: Hold, out: list[Event]) -> None:
     """Post the expiry of an overdue hold as an entry of its own: it is released, or what was
     estimated and not captured is charged, as its product's policy was at its authorisation (H2)."""
-    assert state.recorded_at >= hold.expires_at, (state.recorded_at, hold.expires_at)
+    assert state.now >= hold.expires_at, (state.now, hold.expires_at)
     estimate = hold.estimate
     if estimate is not None and any(estimate.quantities):
         charged = _charge_estimate(state, hold, estimate, out)

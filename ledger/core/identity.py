@@ -156,9 +156,9 @@ class FamilyDigest:
 
 # command -> (the event that answers it, the fields that are its body)
 _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
-    AdjustBalance: ((BalanceAdjusted,), ("account", "asset", "amount", "expires_at", "texts")),
+    AdjustBalance: ((BalanceAdjusted,), ("account", "asset", "amount", "expires_at", "note")),
     AmendUsage: ((UsageReversed,), ()),
-    ReverseUsage: ((UsageReversed,), ("account", "original", "as_charged", "ended", "texts")),
+    ReverseUsage: ((UsageReversed,), ("account", "original", "as_charged", "ended", "note")),
     ReleaseHold: ((HoldReleased,), ("account", "hold")),
     CreateAccount: ((AccountCreated,), ("account", "parent", "policy", "profile")),
     UpdatePolicy: ((AccountPolicyUpdated,), ("account", "policy", "expected_version")),
@@ -217,7 +217,7 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
         ("account", "terms", "segments", "invoices", "external_key"),
     ),
     AddSegment: ((SegmentAdded,), ("account", "commitment", "segment", "invoices")),
-    EndCommitment: ((CommitmentEnded,), ("account", "commitment", "ending")),
+    EndCommitment: ((CommitmentEnded,), ("account", "commitment", "ending", "target")),
     SetTopUpRule: ((TopUpRuleSet,), ("account", "rule", "expected_version")),
     RemoveTopUpRule: ((TopUpRuleRemoved,), ("account", "asset")),
     ConfirmTopUp: ((TopUpConfirmed,), ("account", "top_up")),
@@ -314,7 +314,7 @@ def _reversal_differs(command: ReverseUsage | AmendUsage, recorded: UsageReverse
         ("original", command.original.locator, recorded.original),
         ("as_charged", as_charged, recorded.as_charged),
         ("ended_grants", command.ended, recorded.ended),
-        ("reason", command.texts, recorded.texts),
+        ("reason", command.note, recorded.note),
     ):
         if given != kept:
             return field
@@ -341,6 +341,7 @@ _WIRE_NAMES = {
     "ends_at": "ends_at_us",
     "recurring": "recurring_grant_id",
     "commitment": "commitment_id",
+    "target": "target_commitment_id",
     "top_up": "top_up_id",
     "hold": "hold_id",
     "grant": "grant_id",
@@ -348,7 +349,6 @@ _WIRE_NAMES = {
     "expires_at": "expires_at_us",
     "personal": "personal_attributes",
     "profile": "metadata",
-    "texts": "reason",
     "note": "reason",
     "pending": "gated",
     "most": "amount",

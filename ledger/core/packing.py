@@ -31,6 +31,7 @@ from ledger.core.events import (
 from ledger.core.evolve import (
     activate,
     inherit_frozen,
+    inherited_calendar,
     inherited_card,
     inherited_comparator,
     lend,
@@ -95,6 +96,8 @@ class PackedAccount(msgspec.Struct, array_like=True, gc=False):
     debt: list[tuple[int, int, list[tuple[int, str, Wide]], int]]  # asset, run, parts, since
     lifetime: list[tuple[int, Wide]]  # by money asset
     top_up_rules: list[tuple[int, int, TopUpRule | None]]  # asset, version, rule
+    closed_until: int
+    zones: list[tuple[int, str]]  # [] = as if it were opened today
 
 
 class PackedBook(msgspec.Struct, array_like=True, gc=False):
@@ -165,6 +168,7 @@ class PackedCommitment(msgspec.Struct, array_like=True, gc=False):
     invoiced: int
     ended_at: int
     ending: int
+    moved_to: int
 
 
 class PackedRecurring(msgspec.Struct, array_like=True, gc=False):
@@ -301,6 +305,7 @@ class PackedShard(msgspec.Struct, array_like=True, gc=False):
     configuration: list[tuple[int, int]]
     totals: list[tuple[int, Wide, Wide, Wide, Wide]]
     house: list[PackedBook]
+    offsets: list[tuple[int, int]] = []
 
 
 _decode_family: Final = msgspec.msgpack.Decoder(PackedFamily).decode
@@ -322,7 +327,7 @@ def pack_family(state: State, root: int, settled_before: int) -> bytes:
             root,
             family.next_ordinal,
             sorted(family.grant_keys.items()),
-            [_pack_account(account) for account in accounts],
+            [_pack_account(state, account) for account in accounts],
             [_pack_book(book) for book in books],
             [_pack_grant(grant) for account in accounts for grant in account.grants],
             [
@@ -430,8 +435,9 @@ def unpack_family(state: State, body: bytes) -> int:
         _unpack_commitment(state, family, commitment)
     for top_up in packed.top_ups:
         _unpack_top_up(state, top_up)
-    family.scheduled = state.paged_families.pop(root, NEVER)
-    state.schedule(family, family_due(state, root))
+    family.scheduled = state.paged_families.pop(root, NEVER) or NEVER  # FETCHED: there is none
+    state.paged_tenants.pop(root, None)
+    state.schedule(family, state.timer_at(tenant, family_due(state, root)))
     return root
 
 
@@ -441,8 +447,10 @@ def drop_family(state: State, root: int) -> None:
     What the journal says of it from now on cannot be applied before it is unpacked again.
     """
     family = state.families[root]
-    state.schedule(family, family_due(state, root))
+    tenant = state.accounts[root].tenant
+    state.schedule(family, state.timer_at(tenant, family_due(state, root)))
     state.paged_families[root] = family.scheduled
+    state.paged_tenants[root] = tenant
     books = state.books
     for account in state.family_accounts(root):
         state.paged[account.number] = root
@@ -478,7 +486,8 @@ def drop_family(state: State, root: int) -> None:
 
 
 def family_due(state: State, root: int) -> int:
-    """When something of a family that is here next falls due; NEVER = nothing will."""
+    """When something of a family that is here next falls due, by its tenant's clock; NEVER =
+    nothing will."""
     due = NEVER
     for account in state.family_accounts(root):
         account.find_next_due()
@@ -486,7 +495,7 @@ def family_due(state: State, root: int) -> int:
     return due
 
 
-def _pack_account(account: Account) -> PackedAccount:
+def _pack_account(state: State, account: Account) -> PackedAccount:
     return PackedAccount(
         account.tenant,
         account.number,
@@ -527,7 +536,15 @@ def _pack_account(account: Account) -> PackedAccount:
         ],
         [(asset, _wide(account.lifetime[asset])) for asset in sorted(account.lifetime)],
         [(asset, *account.top_up_rules[asset]) for asset in sorted(account.top_up_rules)],
+        account.closed_until,
+        _pack_zones(state, account),
     )
+
+
+def _pack_zones(state: State, account: Account) -> list[tuple[int, str]]:
+    zones = account.calendar.zones
+    opened = inherited_calendar(state, account.parent, account.policy)
+    return [] if zones == opened.zones else list(zones)
 
 
 def _unpack_account(state: State, root: int, packed: PackedAccount) -> None:
@@ -540,8 +557,12 @@ def _unpack_account(state: State, root: int, packed: PackedAccount) -> None:
         packed.policy,
         inherited_card(state, packed.tenant, parent, packed.policy),
         inherited_comparator(parent, packed.policy),
+        inherited_calendar(state, parent, packed.policy),
         packed.created_at,
     )
+    if packed.zones:
+        account.calendar = state.calendar(tuple(packed.zones))
+    account.closed_until = packed.closed_until
     account.version = packed.version
     account.closed_at = packed.closed_at
     account.suspended = packed.suspended
@@ -824,6 +845,7 @@ def _pack_commitment(commitment: Commitment) -> PackedCommitment:
         commitment.invoiced,
         commitment.ended_at,
         commitment.ending,
+        commitment.moved_to,
     )
 
 
@@ -841,6 +863,7 @@ def _unpack_commitment(state: State, family: Family, packed: PackedCommitment) -
     commitment.invoiced = packed.invoiced
     commitment.ended_at = packed.ended_at
     commitment.ending = packed.ending
+    commitment.moved_to = packed.moved_to
     state.commitments[commitment.number] = commitment
     commitment.account.commitments.append(commitment)
     if commitment.external_key:
@@ -969,6 +992,7 @@ def pack_shard(state: State, batch_seq: int, entry_seq: int, recorded_at: int) -
                 )
                 for _, book in sorted(state.house.items())
             ],
+            sorted(state.offsets.items()),
         )
     )
 
@@ -989,6 +1013,7 @@ def unpack_shard(body: bytes, catalog: Catalog) -> State:
     state.next_commitment = packed.next_commitment
     state.next_top_up = packed.next_top_up
     state.configuration = dict(packed.configuration)
+    state.offsets = dict(packed.offsets)
     state.books.numbered = [None] * packed.next_book
     for asset, *sides in packed.totals:
         total = state.books.totals[asset] = AssetTotals()

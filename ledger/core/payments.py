@@ -70,7 +70,7 @@ def decide_confirm(
     source = grant.funding.name or MANUAL
     tenant = grant.account.tenant
     cash = house_book(state, tenant, BookKind.CASH, grant.price_asset, source, out)
-    takes_effect = not grant.scheduled and state.recorded_at < grant.expires_at
+    takes_effect = not grant.scheduled and state.now < grant.expires_at
     repaid = backfills_of(state, grant, amount if takes_effect else 0, out)
     confirmed = GrantReleased(
         command.key,
@@ -201,8 +201,8 @@ def _not_paid(grant: Grant) -> Refusal | None:
             str(grant.number),
             "the bank took the payment back already",
         )
-    if grant.kind == GrantKind.PREPAID and grant.cash is not None:
-        return None
+    if grant.cash is not None and grant.cash.kind == BookKind.CASH:
+        return None  # a prepaid commitment's price is in no cash: it is owed until its bill is paid
     return Refusal(
         Reason.NOT_PAID,
         "grant_id",

@@ -1,24 +1,28 @@
 """Billing periods as instants, and shares of them (rules T1, S1).
 
-A `Cycle` cuts the time line into periods in a zone, from an anchor. Rounding positions and overage
-caps go by calendar month in UTC (`Months`), which usage asks for at every event. `decide` computes
-the bounds and records them; `evolve` never does.
+A `Cycle` cuts the time line into periods in a zone, from an anchor. Rounding positions, caps of
+overage and late events go by calendar month in the account's zone (`Calendar`), which usage asks
+for at every event. `decide` computes the bounds and records them; `evolve` never does.
 """
 
 from __future__ import annotations
 
 from calendar import monthrange
 from datetime import datetime, timedelta
-from typing import Final, NamedTuple
+from functools import cache
+from typing import Final, NamedTuple, TypeAlias
 
 from ledger.core.events import PeriodUnit
 from ledger.core.limits import DAY_US
-from ledger.core.zones import instant_of, local_of
+from ledger.core.zones import UTC_ZONE, instant_of, local_of
 from rating.compile import ROUND_HALF_EVEN
 from rating.price import rounded
 
 _MONTH_DAYS: Final = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _EPOCH_DAY: Final = 719_162  # days from 1 January of the year 1 to 1 January 1970
+
+_ZONES_APART_US: Final = 2 * DAY_US  # more than any two zones are at the same instant: 26 hours
+_ZONES_END_US: Final = (datetime(9000, 1, 1) - datetime(1970, 1, 1)) // timedelta(microseconds=1)
 
 _UNIT_MONTHS: Final = {PeriodUnit.MONTH: 1, PeriodUnit.QUARTER: 3, PeriodUnit.YEAR: 12}
 
@@ -83,20 +87,97 @@ def prorated(amount: int, remaining_us: int, full_us: int) -> int:
     return rounded(amount * remaining_us, full_us, ROUND_HALF_EVEN)
 
 
-class Months:
-    """The month that an instant falls in, remembered: neighbouring events share it."""
+Zones: TypeAlias = tuple[tuple[int, str], ...]
+"""(instant, zone), in order: the zones of an account's months, each from its instant on; the first
+was so ever before."""
 
-    __slots__ = ("end", "start")
 
-    def __init__(self) -> None:
+class Calendar:
+    """The months of the accounts that count in the same zones, of which most share one object.
+
+    The month that was asked for last is remembered: neighbouring events share it.
+    """
+
+    __slots__ = ("end", "first", "last", "now", "present", "start", "zones")
+
+    def __init__(self, zones: Zones) -> None:
+        self.zones = zones
         self.start = 0
         self.end = 0
+        self.now = -1  # the time that the rest is of
+        self.present = 0  # start of the month that holds it
+        self.first = 0  # instants of that month that usage may be of: from, to
+        self.last = -1
+
+    @property
+    def zone(self) -> str:
+        """The zone that counts, now or from the next month on."""
+        return self.zones[-1][1]
 
     def start_of(self, at_us: int) -> int:
         """First microsecond of the month of `at_us`, whatever the instant."""
         if not self.start <= at_us < self.end:
-            self.start, self.end = month_of(at_us)
+            self.start, self.end = _within(at_us, self.zones)
         return self.start
+
+    def end_of(self, at_us: int) -> int:
+        """First microsecond after the month of `at_us`."""
+        self.start_of(at_us)
+        return self.end
+
+    def stand_at(self, now: int, window_start: int, window_end: int) -> None:
+        """Move on to a batch's time and the times that its usage may be of (rule I4)."""
+        self.now = now
+        self.present = self.start_of(now)
+        self.first = max(window_start, self.present)
+        self.last = min(window_end, self.end - 1)
+
+
+def counting_from(zones: Zones, zone: str, since: int) -> Zones:
+    """The zones where another one counts from `since`, the end of a month in those of before.
+
+    What was to count from then on does not: within a month the last change holds (rule T1).
+    """
+    kept = [each for place, each in enumerate(zones) if place == 0 or each[0] < since]
+    if kept[-1][1] != zone:
+        kept.append((since, zone))
+    return tuple(kept)
+
+
+def _within(at_us: int, zones: Zones) -> tuple[int, int]:
+    """[start, end) of the month of an instant, cut where another zone begins to count.
+
+    What is left of a month in the new zone by then, hours, belongs to the first month there.
+    """
+    place = len(zones) - 1
+    while place > 0 and at_us < zones[place][0]:
+        place -= 1
+    since, zone = zones[place]
+    start, end = _month_in(at_us, zone)
+    if place:
+        _, first_end = _month_in(since + _ZONES_APART_US, zone)
+        if at_us < first_end:
+            start, end = since, first_end
+    if place + 1 < len(zones):
+        end = min(end, zones[place + 1][0])
+    return start, end
+
+
+def _month_in(at_us: int, zone: str) -> tuple[int, int]:
+    """[start, end) of the calendar month in a zone; before 1970 and after 8999 in UTC."""
+    if zone == UTC_ZONE or not 0 <= at_us < _ZONES_END_US:
+        start, end = month_of(at_us)
+        if zone != UTC_ZONE:
+            start, end = (max(start, _ZONES_END_US), end) if at_us > 0 else (start, min(end, 0))
+        return start, end
+    start, end = Cycle(PeriodUnit.MONTH, 1, _first_of_2000(zone), zone).period_of(at_us)
+    return max(start, 0), min(end, _ZONES_END_US)
+
+
+@cache
+def _first_of_2000(zone: str) -> int:
+    """An instant at which a month begins in the zone."""
+    return instant_of(datetime(2000, 1, 1), zone)
 
 
 def month_of(at_us: int) -> tuple[int, int]:

@@ -43,7 +43,7 @@ from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.periods import Cycle, prorated
 from ledger.core.state import Account, RecurringGrant, State
 from ledger.core.usage import account_closed, recorded_before, unknown_account
-from ledger.core.zones import UTC_ZONE, is_zone
+from ledger.core.zones import is_zone
 
 _FIRST = (Proration.FIRST, Proration.BOTH)
 _LAST = (Proration.LAST, Proration.BOTH)
@@ -72,7 +72,7 @@ def decide_start(
         state.next_recurring,
         command.terms,
         command.external_key,
-        command.starts_at or state.recorded_at,
+        command.starts_at or state.now,
         command.ends_at,
         command.starts_at,
         command.trace,
@@ -96,7 +96,7 @@ def _not_startable(state: State, account: Account, command: StartRecurring) -> R
             str(len(account.recurring)),
             f"an account has at most {RECURRING_AN_ACCOUNT_MAX} recurring grants, ended ones too",
         )
-    now = state.recorded_at
+    now = state.now
     starts_at = command.starts_at or now
     if not now - DEDUPE_WINDOW_US <= starts_at <= ANCHOR_MAX_US:
         return Refusal(
@@ -189,7 +189,7 @@ def decide_change(
             terms,
             more.amount,
             more.price_paid,
-            state.recorded_at,
+            state.now,
             recurring.period_end + terms.expires_after,
         )
         grant = issue(state, account, granted, out).grant
@@ -255,7 +255,7 @@ def _more_now(state: State, recurring: RecurringGrant, terms: RecurringTerms) ->
 
     So terms that go up and down and up again never give more than the largest of them.
     """
-    now = state.recorded_at
+    now = state.now
     if recurring.paused or not recurring.period_start <= now < recurring.period_end:
         return _NO_SHARE
     return _share(
@@ -310,7 +310,7 @@ def decide_resume(
         command.key,
         command.account,
         command.recurring,
-        max(recurring.next_at, state.recorded_at),
+        max(recurring.next_at, state.now),
         command.trace,
     )
     out.append(resumed)
@@ -326,7 +326,7 @@ def decide_end(state: State, command: EndRecurring, out: list[Event]) -> Event |
     recurring = _find(state, command.account, command.recurring)
     if isinstance(recurring, Refusal):
         return recurring
-    now = state.recorded_at
+    now = state.now
     ends_at = now
     if command.timing == Timing.NEXT_PERIOD:
         ends_at = min(max(now, recurring.period_end), recurring.ends_at)
@@ -340,7 +340,7 @@ def decide_end(state: State, command: EndRecurring, out: list[Event]) -> Event |
 
 
 def _take_back(state: State, recurring: RecurringGrant, out: list[Event]) -> None:
-    left = recurring.period_end - state.recorded_at
+    left = recurring.period_end - state.now
     if left <= 0:
         return
     for number in recurring.grants:
@@ -353,7 +353,7 @@ def _take_back(state: State, recurring: RecurringGrant, out: list[Event]) -> Non
 
 def issue_period(state: State, recurring: RecurringGrant, out: list[Event]) -> None:
     """Issue the period that is due (rules T1, S1)."""
-    assert recurring.due <= state.recorded_at, (recurring.number, recurring.due)
+    assert recurring.due <= state.now, (recurring.number, recurring.due)
     account = recurring.account
     terms = recurring.next_terms or recurring.terms
     start = recurring.next_at
@@ -392,18 +392,8 @@ def cycle_of(recurring: RecurringGrant, terms: RecurringTerms) -> Cycle:
         terms.unit,
         terms.every,
         terms.anchor or recurring.starts_at,
-        terms.zone or zone_of(recurring.account),
+        terms.zone or recurring.account.calendar.zone,
     )
-
-
-def zone_of(account: Account) -> str:
-    """The zone of an account's periods: its own, else its nearest ancestor's, else UTC (T1)."""
-    found: Account | None = account
-    while found is not None:
-        if found.policy.zone:
-            return found.policy.zone
-        found = found.parent
-    return UTC_ZONE
 
 
 def has_ended(recurring: RecurringGrant, now: int) -> bool:
@@ -423,7 +413,7 @@ def _find(state: State, account: int, number: int) -> RecurringGrant | Refusal:
             str(number),
             "the account has no such recurring grant",
         )
-    if has_ended(recurring, state.recorded_at):
+    if has_ended(recurring, state.now):
         return Refusal(
             Reason.RECURRING_ENDED,
             "recurring_grant_id",

@@ -45,9 +45,11 @@ from ledger.core.limits import (
     KEYS_OUTLIVE_US,
 )
 from ledger.core.outcomes import LOCATOR_INDEX_MASK, locator_of
-from ledger.core.periods import Months
+from ledger.core.periods import Calendar, Zones
+from ledger.core.zones import UTC_ZONE
 
 __all__ = [
+    "FETCHED",
     "GRANT_CANCELLED",
     "GRANT_EXPIRED",
     "GRANT_OPEN",
@@ -80,6 +82,7 @@ __all__ = [
     "SettledHold",
     "State",
     "TopUp",
+    "inherited_zone",
 ]
 
 TIMER_FAMILY = 0  # of a family that was paged out: before what it brings back at that instant
@@ -88,6 +91,9 @@ TIMER_GRANT = 2
 TIMER_RECURRING = 3
 TIMER_COMMITMENT = 4
 TIMER_TOP_UP = 5
+
+FETCHED = 0
+"""Stands for the timer of a paged family that is being fetched, for something of it is due."""
 
 
 def corrected_before(settled_before: int) -> int:
@@ -100,9 +106,11 @@ class Account:
 
     __slots__ = (
         "advance",
+        "calendar",
         "card_key",
         "children",
         "closed_at",
+        "closed_until",
         "commitments",
         "comparator",
         "created_at",
@@ -154,6 +162,7 @@ class Account:
         policy: AccountPolicy,
         card_key: tuple[int, str],
         comparator: int,
+        calendar: Calendar,
         created_at: int,
     ) -> None:
         self.tenant = tenant
@@ -166,6 +175,7 @@ class Account:
         self.created_at = created_at
         self.closed_at = 0
         self.reopened_at = 0  # last
+        self.closed_until = 0  # what had ended by then is closed for ever, whatever its grace now
         self.written_off = 0  # locator of the last entry that wrote off what it owed
         self.gaps: tuple[tuple[int, int], ...] = ()  # [closed, reopened) within the window
         self.frozen_at = 0  # itself, whatever is above it
@@ -201,6 +211,7 @@ class Account:
         self.next_due: int = NEVER  # nothing of this account falls due before
         self.card_key: tuple[int, str] = card_key
         self.comparator = comparator  # its own, else its nearest ancestor's
+        self.calendar = calendar  # its months (rule T1)
 
     def find_open_from(self) -> None:
         """Work out anew from when on usage needs no look at what was closed or frozen."""
@@ -208,6 +219,17 @@ class Account:
             self.open_from = NEVER
         else:
             self.open_from = self.gaps[-1][1] if self.gaps else 0
+
+    def closed_by(self, now: int) -> int:
+        """What had ended by then takes late events no more, ever: its grace is over (rule T2)."""
+        return max(self.closed_until, now - self.policy.period_grace)
+
+    def in_its_zone(self) -> list[Account]:
+        """Itself and those below it that have its zone."""
+        found = [self]
+        for each in found:
+            found.extend([child for child in each.children if not child.policy.zone])
+        return found
 
     def freezer(self) -> Account | None:
         """The nearest of itself and those above it that is frozen; None = it takes new usage."""
@@ -270,6 +292,11 @@ class Account:
         self.watched = any(rule is not None and rule.enabled for _, rule in rules)
 
 
+def inherited_zone(parent: Account | None, policy: AccountPolicy) -> str:
+    """The zone of an account's months: its own, else its nearest ancestor's, else UTC (rule T1)."""
+    return policy.zone or (parent.calendar.zone if parent is not None else UTC_ZONE)
+
+
 class Family:
     """What the accounts under one root share."""
 
@@ -292,7 +319,9 @@ class Family:
         self.commitment_keys: dict[bytes, int] = {}
         self.settled: dict[int, SettledHold] = {}  # for the dedupe window, first settled first
         self.corrected: dict[int, Corrected] = {}  # locator of usage -> what was given back of it
-        self.scheduled: int = NEVER  # its own timer, for what has none since it was paged in
+        self.scheduled: int = (
+            NEVER  # its own timer, by the writer's clock, for what has none since it was paged in
+        )
 
     def forget_settled(self, before: int) -> None:
         """Drop the holds that were settled then or earlier. Whoever looks compares the time too."""
@@ -318,8 +347,10 @@ class State:
 
     __slots__ = (
         "accounts",
+        "acting",
         "batch_seq",
         "books",
+        "calendars",
         "card_keys",
         "catalog",
         "commitments",
@@ -333,16 +364,19 @@ class State:
         "house",
         "keys",
         "locator",
-        "months",
         "next_book",
         "next_commitment",
         "next_grant",
         "next_hold",
         "next_recurring",
         "next_top_up",
+        "now",
+        "offset",
+        "offsets",
         "overdue",
         "paged",
         "paged_families",
+        "paged_tenants",
         "recorded_at",
         "recurring",
         "revenues",
@@ -362,7 +396,11 @@ class State:
         self.batch_seq = 0
         self.first_event = 0  # entries in all batches before this one
         self.locator = 0  # of the entry that comes next
-        self.recorded_at = 0
+        self.recorded_at = 0  # by the writer's clock
+        self.offsets: dict[int, int] = {}  # tenant -> how far its clock is ahead (rule T4)
+        self.offset = 0  # of the entries that come next, as the batch says
+        self.acting = 0  # of the tenant in whose name is decided
+        self.now = 0  # recorded_at + acting: what every decision goes by
         self.window_start = 0  # usage effective before is too old, after the end in the future
         self.window_end = 0
         self.books = Books()
@@ -377,13 +415,15 @@ class State:
         self.revenues: dict[tuple[int, str], dict[int, Book]] = {}  # tenant, product -> by asset
         self.configuration: dict[int, int] = {}  # tenant -> version
         self.card_keys: dict[tuple[int, str], tuple[int, str]] = {}  # one object for many accounts
+        self.calendars: dict[str, Calendar] = {}  # zone -> that of whoever never had another
         self.keys = KeyMap()
-        # Heap of (due, what, number): 0 family | 1 hold | 2 grant | 3 recurring | 4 commitment |
-        # 5 top-up.
+        # Heap of (due, what, number), due by the writer's clock: 0 family | 1 hold | 2 grant |
+        # 3 recurring | 4 commitment | 5 top-up.
         self.timers: list[tuple[int, int, int]] = []
         # Families that are packed elsewhere, not here: account -> root, root -> its timer.
         self.paged: dict[int, int] = {}
         self.paged_families: dict[int, int] = {}
+        self.paged_tenants: dict[int, int] = {}  # root -> tenant
         self.overdue: list[int] = []  # of them, those that are to be paged in: something is due
         self.next_book = 1
         self.next_grant = 1
@@ -394,7 +434,6 @@ class State:
         self.vocabulary: dict[PlanDeclared, int] = {}  # this batch's plans -> their index
         self.declared: dict[int, PlanDeclared] = {}  # and back
         self.used_books: dict[Bound, int] = {}  # numbers of used books, looked up in this batch
-        self.months = Months()
 
     def begin_batch(self, batch_seq: int, recorded_at: int) -> None:
         """Move to the next batch: its entries share one recorded time (rule T5)."""
@@ -424,14 +463,58 @@ class State:
     def _move_to(self, recorded_at: int) -> None:
         """Set the batch's time, and forget what is older than the dedupe window by then."""
         self.recorded_at = recorded_at
-        self.window_start = recorded_at - DEDUPE_WINDOW_US
-        self.window_end = recorded_at + FUTURE_TOLERANCE_US
+        self.offset = 0
+        self._act_at(0)
         self.keys.rotate(recorded_at)
+
+    # -- clocks of tenants (rule T4) ---------------------------------------------------------------
+
+    def act_for(self, tenant: int) -> None:
+        """Decide in the time of this tenant from now on: nothing of it is recorded yet."""
+        offset = self.offsets.get(tenant, 0)
+        if offset != self.acting:
+            self._act_at(offset)
+
+    def record_at(self, offset: int) -> None:
+        """The entries that come next are of this offset."""
+        self.offset = offset
+        self._act_at(offset)
+
+    def _act_at(self, offset: int) -> None:
+        self.acting = offset
+        self.now = now = self.recorded_at + offset
+        self.window_start = now - DEDUPE_WINDOW_US
+        self.window_end = now + FUTURE_TOLERANCE_US
+
+    def present(self, clock_us: int) -> int:
+        """What it is now for the tenant in whose name is looked, at that time by the clock."""
+        return max(clock_us, self.recorded_at) + self.acting
+
+    def timer_at(self, tenant: int, due: int) -> int:
+        """When something is due by the writer's clock that is due then by the tenant's."""
+        return due if due == NEVER else due - self.offsets.get(tenant, 0)
+
+    def advance_clock(self, tenant: int, offset: int) -> None:
+        """Move a tenant's clock: all that it makes due comes earlier by the writer's."""
+        moved = offset - self.offsets.get(tenant, 0)
+        self.offsets[tenant] = offset
+        for account in self.accounts.values():
+            if account.tenant == tenant:
+                due = self.timer_at(tenant, account.next_due)
+                self.schedule(self.families[account.root], due)
+        for root, owner in self.paged_tenants.items():
+            due = self.paged_families[root]
+            if owner == tenant and due not in (FETCHED, NEVER):
+                self.paged_families[root] = due - moved
+                heappush(self.timers, (due - moved, TIMER_FAMILY, root))
+
+    # -- what is remembered ------------------------------------------------------------------------
 
     @property
     def settled_before(self) -> int:
-        """Holds that were settled then or earlier are forgotten."""
-        return self.window_start - KEYS_OUTLIVE_US
+        """Holds that were settled then or earlier are forgotten; later ones by a tenant's clock, if
+        it is ahead."""
+        return self.recorded_at - DEDUPE_WINDOW_US - KEYS_OUTLIVE_US
 
     @property
     def corrected_before(self) -> int:
@@ -451,31 +534,34 @@ class State:
         return accounts
 
     def schedule(self, family: Family, due: int) -> None:
-        """Have a timer for the whole family at `due`, unless one stands earlier."""
+        """Have a timer for the whole family at `due` by the writer's clock, unless one stands
+        earlier."""
         if due < family.scheduled:
             family.scheduled = due
             heappush(self.timers, (due, TIMER_FAMILY, family.root))
 
     def rebuild_timers(self) -> None:
         """Forget the timers of what is settled: after a replay, before the first sweep."""
-        live = [(hold.expires_at, TIMER_HOLD, hold.number) for hold in self.holds.values()]
+        live = [
+            (self.timer_at(hold.account.tenant, hold.expires_at), TIMER_HOLD, hold.number)
+            for hold in self.holds.values()
+        ]
         live += [
-            (due, TIMER_GRANT, grant.number)
+            (self.timer_at(grant.account.tenant, due), TIMER_GRANT, grant.number)
             for grant in self.grants.values()
             for due in grant.dues()
         ]
         live += [
-            (recurring.due, TIMER_RECURRING, recurring.number)
-            for recurring in self.recurring.values()
+            (self.timer_at(recurring.account.tenant, recurring.due), kind, recurring.number)
+            for kind, every in (
+                (TIMER_RECURRING, self.recurring.values()),
+                (TIMER_COMMITMENT, self.commitments.values()),
+            )
+            for recurring in every
             if recurring.due != NEVER
         ]
         live += [
-            (commitment.due, TIMER_COMMITMENT, commitment.number)
-            for commitment in self.commitments.values()
-            if commitment.due != NEVER
-        ]
-        live += [
-            (each.expires_at, TIMER_TOP_UP, each.number)
+            (self.timer_at(each.account.tenant, each.expires_at), TIMER_TOP_UP, each.number)
             for each in self.top_ups.values()
             if each.state == TOP_UP_PENDING
         ]
@@ -500,6 +586,16 @@ class State:
         """(tenant, name) of a rate card: the same object for every account that it prices."""
         key = (tenant, name)
         return self.card_keys.setdefault(key, key)
+
+    def calendar(self, zones: Zones) -> Calendar:
+        """The months in these zones: one object for all accounts that count in one zone."""
+        if len(zones) > 1:
+            return Calendar(zones)
+        zone = zones[0][1]
+        found = self.calendars.get(zone)
+        if found is None:
+            found = self.calendars[zone] = Calendar(zones)
+        return found
 
     def house_book(self, tenant: int, kind: BookKind, asset: int, name: str) -> Book | None:
         """A tenant's house account on this shard, if it is open (rule B7)."""

@@ -236,16 +236,17 @@ def request_top_ups(state: State, account: Account, out: list[Event]) -> None:
     """Append what the account's rules ask for as things stand."""
     if account.closed_at or account.frozen:
         return
+    number = state.next_top_up
     for asset, (version, rule) in sorted(account.top_up_rules.items()):
         if rule is None or not rule.enabled:
             continue
-        available = available_of(account, asset, state.recorded_at)
-        amount = wanted(account, rule, available, state.recorded_at)
+        available = available_of(account, asset, state.now)
+        amount = wanted(account, rule, available, state.now)
         if amount:
             out.append(
                 TopUpRequested(
                     account.number,
-                    state.next_top_up + len(out),
+                    number,
                     asset,
                     amount,
                     price_of(rule, amount),
@@ -253,9 +254,10 @@ def request_top_ups(state: State, account: Account, out: list[Event]) -> None:
                     rule.source,
                     version,
                     str(available),
-                    state.recorded_at + TOP_UP_LIFETIME_US,
+                    state.now + TOP_UP_LIFETIME_US,
                 )
             )
+            number += 1
 
 
 def wanted(account: Account, rule: TopUpRule, available: int, now: int) -> int:

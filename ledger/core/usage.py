@@ -46,7 +46,7 @@ def decide_usage(state: State, command: RecordUsage, out: list[Event]) -> Event 
     account = state.accounts.get(command.account)
     if account is None:
         return unknown_account(command.account)
-    at = command.effective_at or state.recorded_at
+    at = command.effective_at or state.now
     if at < account.open_from:
         refusal = refuse_closed(state, account, at) or refuse_frozen(account)
         if refusal is not None:
@@ -56,7 +56,7 @@ def decide_usage(state: State, command: RecordUsage, out: list[Event]) -> Event 
     if refusal is not None:
         return refusal
     if at > state.window_end:
-        return in_future(at, state.recorded_at)
+        return in_future(at, state.now)
     if at < state.window_start:
         return _quarantine(state, account, command, at, out)
     return _rated(state, account, command, at, out)
@@ -76,8 +76,8 @@ def decide_replacement(
     if refusal is not None:
         return refusal
     if at > state.window_end:
-        return in_future(at, state.recorded_at)
-    if at < state.recorded_at - CORRECTION_WINDOW_US:
+        return in_future(at, state.now)
+    if at < state.now - CORRECTION_WINDOW_US:
         return Refusal(
             Reason.CORRECTION_TOO_OLD,
             "effective_at_us",
@@ -161,11 +161,11 @@ def _quarantine(
 def closed_period(state: State, account: Account, at: int) -> tuple[int | None, int]:
     """(the period of an instant if it is closed, the period that its charge belongs to): its own
     until its grace has ended, afterwards the one that is open now (rule T2)."""
-    months = state.months
-    period = months.start_of(at)
-    if state.recorded_at < months.end + account.policy.period_grace:
+    calendar = account.calendar
+    period = calendar.start_of(at)
+    if calendar.end > account.closed_by(state.now):
         return None, period
-    return period, months.start_of(state.recorded_at)
+    return period, calendar.start_of(state.now)
 
 
 def declare(state: State, bound: Bound, out: list[Event]) -> int:
@@ -241,7 +241,7 @@ def unknown_account(number: int) -> Refusal:
 
 def refuse_closed(state: State, account: Account, at: int) -> Refusal | None:
     """Closed for usage of that time: only what was before a closing, until grace ends (T2)."""
-    ungraced = state.recorded_at - account.policy.period_grace  # closings until then: grace is over
+    ungraced = account.closed_by(state.now)
     if account.closed_at and (at >= account.closed_at or account.closed_at <= ungraced):
         return account_closed(account)
     if at >= state.window_start:

@@ -15,6 +15,7 @@ from ledger.core.drawdown import applies
 from ledger.core.events import Comparator, Event, Pot, Slice, UsageRecorded
 from ledger.core.evolve import evolve, usage_recorded
 from ledger.core.limits import INT64_MAX
+from ledger.core.periods import Calendar
 from ledger.core.state import Account, State
 from ledger.core.usage import NO_TOTALS, rounding_totals
 from rating.price import UNPRICED, RatingFault, rate
@@ -38,29 +39,37 @@ def record_usual(
     top-up rule watches, no quantity negative and each priced, and paid whole by the grant that is
     first in order, from books that are open.
     """
+    if state.offsets:
+        commands = commands[: _of_one_time(state, commands, place)]
     keys = state.keys
     newest, find_older = keys.newest, keys.find_older
     older = bool(keys.older or keys.found)
     room = keys.newest_max - len(newest)
     accounts, cards = state.accounts, state.catalog.cards
     used_books, plan_indexes = state.used_books, state.vocabulary
-    now = state.recorded_at
-    period = state.months.start_of(now)  # an earlier one may be closed (rule T2)
-    earliest = max(state.window_start, period)
-    latest = min(state.window_end, state.months.end - 1)
+    now = state.now
+    calendar: Calendar | None = None
+    period, earliest, latest = 0, 0, -1
     add, add_index = batch.append, recorded_at_index.append
     for command in commands if place == 0 else commands[place:]:
         if type(command) is not RecordUsage:
             return place
         key = command.key
         account = accounts.get(command.account)
+        if account is None:
+            return place
+        if account.calendar is not calendar:  # of another zone than the one before
+            calendar = account.calendar
+            if calendar.now != now:
+                calendar.stand_at(now, state.window_start, state.window_end)
+            # An earlier month may be closed (rule T2).
+            period, earliest, latest = calendar.present, calendar.first, calendar.last
         at = command.effective_at or now
         quantities = command.quantities
         if (
             key in newest
             or (older and find_older(key) is not None)
             or room <= 0
-            or account is None
             or account.next_due <= now
             or account.watched
             or at < account.open_from
@@ -149,6 +158,18 @@ def record_usual(
         room -= 1
         place += 1
     return place
+
+
+def _of_one_time(state: State, commands: Sequence[Command], place: int) -> int:
+    """Where those end that are of the time that the batch's entries are recorded at now (rule T4):
+    another tenant's time is an entry before them."""
+    state.record_at(state.offset)  # nothing that was looked at before is decided
+    offset, offsets, accounts = state.offset, state.offsets, state.accounts
+    for end in range(place, len(commands)):
+        account = accounts.get(commands[end].account)
+        if account is None or offsets.get(account.tenant, 0) != offset:
+            return end
+    return len(commands)
 
 
 def _alone(account: Account, now: int) -> bool:

@@ -3,7 +3,7 @@
     clock           time as it is handed in, and the time that a writer may record
     ticket          commands on their way through, and what comes back
     recent          the last batches in memory, and how a recorded outcome is found again
-    configuration   published assets and rate cards, loaded once, installed in each shard's catalog
+    configuration   published assets, rate cards and clocks, loaded once, applied by each shard
     upkeep          limits of checkpoints and paging, and work in slices
     segments        identities beyond memory, and the filters that ask them
     paging          which families are in memory
@@ -18,6 +18,7 @@
     whole           a shard's state in one piece, for digests
     lease_share     who should have which shard; lease_keeper: renew, take, hand over
     shards          a writer for each shard that is this process's own, as long as it is
+    sandbox         clocks of sandbox tenants: moved, and waited for
     names           how long cached names may be used beside other processes
     underway        work between looking names up and handing commands to a writer
     ledger          one process: its shards, the directory, and what spans them

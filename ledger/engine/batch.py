@@ -7,7 +7,7 @@ from typing import Final
 
 from ledger.core.commands import Names
 from ledger.core.events import Event
-from ledger.engine.recent import RecordedBatch
+from ledger.engine.recent import RecordedBatch, shifts_in
 from ledger.engine.ticket import Ticket
 from ledger.journal.codec import BatchCodec, PrivateRecords, encode_private
 from ledger.journal.protocol import JournalRow, make_row
@@ -20,6 +20,7 @@ class Batch:
     """Everything decided between two commits of one shard."""
 
     __slots__ = (
+        "_looked_at",
         "batch_seq",
         "command_count",
         "courtesies",
@@ -29,6 +30,8 @@ class Batch:
         "names",
         "reads",
         "recorded_at",
+        "shifted",
+        "shifts",
         "tickets",
     )
 
@@ -36,6 +39,9 @@ class Batch:
         self.batch_seq = batch_seq
         self.first_event = first_event
         self.recorded_at = recorded_at
+        self.shifted = False  # whether entries may be of another time than the batch (rule T4)
+        self.shifts: list[tuple[int, int]] = []  # of those looked at: see RecordedBatch
+        self._looked_at = 0
         self.events: list[Event] = []
         self.command_count = 0
         self.courtesies = 0  # turns of the loop that it has waited for more
@@ -60,7 +66,12 @@ class Batch:
 
     def recorded(self) -> RecordedBatch:
         """The batch as retries of its ids will find it."""
-        return RecordedBatch(self.batch_seq, self.first_event, self.recorded_at, self.events)
+        if self.shifted:
+            self.shifts += shifts_in(self.events, self._looked_at)
+            self._looked_at = len(self.events)
+        return RecordedBatch(
+            self.batch_seq, self.first_event, self.recorded_at, self.events, self.shifts
+        )
 
     def row(self, shard: int, prev_hash: bytes, codec: BatchCodec[Event]) -> JournalRow:
         """The journal row that this batch becomes."""

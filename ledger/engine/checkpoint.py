@@ -286,7 +286,8 @@ class Checkpointer:
         before = capture.head.recorded_at - DEDUPE_WINDOW_US - KEYS_OUTLIVE_US
         body = pack_family(state, root, before)
         accounts = tuple([account.number for account in state.family_accounts(root)])
-        place = FamilyPlace(root, accounts, family_due(state, root), FORMAT)
+        tenant = state.accounts[root].tenant
+        place = FamilyPlace(root, accounts, family_due(state, root), FORMAT, tenant)
         capture.families.append(StoredFamily(place, body))
         capture.bytes += len(body)
 

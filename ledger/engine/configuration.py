@@ -1,4 +1,4 @@
-"""Published assets and rate cards: loaded once a process, installed in each shard's catalog.
+"""Published assets, rate cards and clocks: loaded once a process, applied by each shard.
 
 A shard uses a version only after its own journal has applied it, so every decision names a version
 that every replay finds. Bodies are immutable, found by version and checked by hash.
@@ -34,6 +34,17 @@ class AssetBody(msgspec.Struct, frozen=True):
     display_name: str = ""
 
 
+class ClockBody(msgspec.Struct, frozen=True):
+    """The body of a move of a sandbox tenant's clock (rule T4), as it was asked for: by so much,
+    or to an instant; the other is 0. Microseconds; `offset` in total, `reached` what it showed."""
+
+    request_id: str
+    offset: int
+    reached: int
+    by: int = 0
+    to: int = 0
+
+
 class ConfigurationMissing(Exception):
     """A shard's journal applied a version that the configuration tables do not hold."""
 
@@ -41,13 +52,14 @@ class ConfigurationMissing(Exception):
 class Configurations:
     """Loaded and compiled versions of every tenant, shared by the shards of a process."""
 
-    __slots__ = ("_entries", "_loaded", "_store", "assets")
+    __slots__ = ("_entries", "_loaded", "_store", "assets", "offsets")
 
     def __init__(self, store: ConfigurationStore) -> None:
         self.assets: dict[int, Asset] = {}  # every one that any shard here has applied, and more
+        self.offsets: dict[int, int] = {}  # tenant -> how far its clock is ahead, as published
         self._store = store
         self._entries: dict[tuple[int, int], ConfigurationEntry] = {}
-        self._loaded: dict[tuple[int, int], Asset | CardVersion] = {}
+        self._loaded: dict[tuple[int, int], Asset | CardVersion | ClockBody] = {}
 
     async def load(self, tenant: int, version: int) -> None:
         """Make a version ready to install. Raises ConfigurationMissing."""
@@ -79,8 +91,14 @@ class Configurations:
         for entry in await self._store.read(None):
             if entry.version > applied.get(entry.tenant, 0):
                 await self.take(entry)
-                commands.append(ApplyConfiguration(entry.tenant, entry.version, entry.content_hash))
+                commands.append(self.command(entry))
         return commands
+
+    def command(self, entry: ConfigurationEntry) -> ApplyConfiguration:
+        """What has a shard apply a version that was taken."""
+        loaded = self._loaded[(entry.tenant, entry.version)]
+        offset = loaded.offset if isinstance(loaded, ClockBody) else -1
+        return ApplyConfiguration(entry.tenant, entry.version, entry.content_hash, offset)
 
     async def take(self, entry: ConfigurationEntry) -> None:
         """Load and compile one published version."""
@@ -96,18 +114,26 @@ class Configurations:
             number = asset_number(entry.tenant, entry.version)
             loaded = Asset(number, entry.tenant, asset.code, asset.scale, asset.kind)
             self._loaded[place] = self.assets[number] = loaded
+        elif entry.kind == ConfigurationKind.CLOCK:
+            moved = msgspec.msgpack.decode(body, type=ClockBody)
+            self._loaded[place] = moved
+            self.note(entry.tenant, moved)
         else:
             card = CompiledCard(decode_card(body), entry.version)
             self._loaded[place] = CardVersion(
                 entry.version, entry.published_at_us, entry.effective_from_us, card
             )
 
+    def note(self, tenant: int, moved: ClockBody) -> None:
+        """The tenant's clock is at least so far ahead."""
+        self.offsets[tenant] = max(moved.offset, self.offsets.get(tenant, 0))
+
     def install(self, catalog: Catalog, tenant: int, version: int) -> None:
         """Put a loaded version into a shard's catalog, as its journal applies it."""
         loaded = self._loaded[(tenant, version)]
         if isinstance(loaded, Asset):
             catalog.add_asset(loaded)
-        else:
+        elif isinstance(loaded, CardVersion):
             catalog.add_card(tenant, self._entries[(tenant, version)].name, loaded)
 
 

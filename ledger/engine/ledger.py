@@ -15,7 +15,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from ledger.core.commands import ApplyConfiguration, Command, CreateAccount, Names
+from ledger.core.commands import Command, CreateAccount, Names
 from ledger.core.events import AccountPolicy, ConfigurationApplied
 from ledger.core.identity import FamilyDigest
 from ledger.core.outcomes import Refusal
@@ -26,6 +26,7 @@ from ledger.engine.names import NameWatch
 from ledger.engine.observer import Observer
 from ledger.engine.profiles import private_pairs, profile_pairs
 from ledger.engine.recovery import Progress
+from ledger.engine.sandbox import ClockMoved, ClockRefused, Sandboxes
 from ledger.engine.shards import Shards
 from ledger.engine.ticket import NotApplied, NotAppliedReason, NotOwner, OutcomeUnknown, Ticket
 from ledger.engine.underway import Underway
@@ -90,6 +91,10 @@ class Peers(Protocol):
         """
         ...
 
+    async def settle_clock(self, tenant: int, until: int, patience_us: int) -> dict[int, int]:
+        """Have every other process do what `Sandboxes.settle_owned` does, for its shards."""
+        ...
+
 
 class Ledger:
     """The shards of one process. `start`, then `opened`; `stop` finishes what was accepted.
@@ -133,6 +138,7 @@ class Ledger:
             terms=terms,
             upkeep=upkeep,
         )
+        self.sandboxes = Sandboxes(storage.configuration, self.configurations, self.shards, clock)
         self.underway = Underway()
         self.peers: Peers | None = None
         self._families: OrderedDict[bytes, FamilyDigest] = OrderedDict()
@@ -186,8 +192,9 @@ class Ledger:
         return digest
 
     async def resolve(self, tenant: int, name: str, at_us: int = 0) -> Entry | None:
-        """The account that an id or alias means at that time (rule I7); 0 = now."""
-        at_us = at_us or self.clock.now_us()
+        """The account that an id or alias means at that time (rule I7); 0 = now, by the clock of
+        the tenant."""
+        at_us = at_us or self.sandboxes.now_us(tenant)
         found = self.cached(tenant, name, at_us)
         if found is not None:
             return found
@@ -304,7 +311,13 @@ class Ledger:
         expected_version: int | None,
     ) -> ConfigurationEntry | ConfigurationRefused:
         entry = await self.configuration.publish(
-            tenant, kind, name, body, effective_from_us, expected_version
+            tenant,
+            kind,
+            name,
+            body,
+            effective_from_us,
+            expected_version,
+            self.sandboxes.offset(tenant),
         )
         if isinstance(entry, ConfigurationEntry):
             try:
@@ -315,6 +328,41 @@ class Ledger:
                     f"({error}): send the same again"
                 ) from error
         return entry
+
+    async def advance_clock(
+        self, tenant: int, request_id: str, by_us: int, to_us: int
+    ) -> ClockMoved | ClockRefused:
+        """Move the clock of a sandbox tenant (rule T4); returns when every shard goes by it.
+
+        See `Sandboxes.publish`; `settle_clock` waits for what it makes due. Raises OutcomeUnknown.
+        """
+        moved = await self.sandboxes.publish(tenant, request_id, by_us, to_us)
+        if isinstance(moved, ClockMoved):
+            try:
+                await self.apply_published(tenant)
+            except NotApplied as error:
+                raise OutcomeUnknown(
+                    f"the clock is moved, but not every shard goes by it ({error}): send the same "
+                    "again"
+                ) from error
+        return moved
+
+    async def settle_clock(self, tenant: int, until: int, patience_us: int) -> int:
+        """Wait for what was due by then, by the clock of the tenant, on every shard; returns how
+        many accounts have something of it left when patience has run out. Raises NotApplied."""
+        here, there = await asyncio.gather(
+            self.sandboxes.settle_owned(tenant, until, patience_us),
+            self._settle_elsewhere(tenant, until, patience_us),
+        )
+        missing = [s for s in range(len(self.writers)) if s not in here.keys() | there.keys()]
+        if missing:
+            raise _unserved(missing)
+        return sum((there | here).values())
+
+    async def _settle_elsewhere(self, tenant: int, until: int, patience_us: int) -> dict[int, int]:
+        return (
+            {} if self.peers is None else await self.peers.settle_clock(tenant, until, patience_us)
+        )
 
     async def apply_published(self, tenant: int) -> None:
         """Bring every shard to the last published version. Raises NotApplied, OutcomeUnknown."""
@@ -342,7 +390,7 @@ class Ledger:
         reached, _ = await writer.read(lambda state: state.configuration.get(tenant, 0))
         async for entry in self.configurations.published(tenant, reached):
             await self.configurations.take(entry)
-            command = ApplyConfiguration(tenant, entry.version, entry.content_hash)
+            command = self.configurations.command(entry)
             outcome = (await writer.submit([command])).outcomes[0]
             if isinstance(outcome, Refusal) and int(outcome.value) >= entry.version:
                 continue  # another process had the shard meanwhile, and applied it

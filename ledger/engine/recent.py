@@ -7,13 +7,13 @@ exact answer (rule I1). Nothing here is state; it may be dropped at any time.
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import msgspec
 
 from ledger.core.commands import Command
-from ledger.core.events import Event, PlanDeclared
+from ledger.core.events import Event, PlanDeclared, TimeShifted
 from ledger.core.identity import first_difference, is_abandoned
 from ledger.core.outcomes import Reason, Refusal, locator_of, split_locator
 from ledger.engine.ticket import Replay, TicketOutcome
@@ -41,6 +41,16 @@ class RecordedBatch(msgspec.Struct, frozen=True, gc=False):
     first_event: int
     recorded_at: int
     events: list[Event]
+    shifts: Sequence[tuple[int, int]] = ()  # (index, offset of the entries from there on): rule T4
+
+    def recorded_at_of(self, index: int) -> int:
+        """When an entry was recorded, by the clock of its tenant."""
+        offset = 0
+        for start, shift in self.shifts:
+            if start > index:
+                break
+            offset = shift
+        return self.recorded_at + offset
 
 
 class RecentBatches:
@@ -76,15 +86,22 @@ class RecentBatches:
             wanted.setdefault(batch_seq, []).append(index)
         found: dict[int, Replay] = {}
         for row in await self._journal.fetch(sorted(wanted), with_private=False):
+            events = self._codec.decode(row.payload)
             batch = RecordedBatch(
-                row.batch_seq,
-                row.first_event,
-                row.recorded_at_us,
-                self._codec.decode(row.payload),
+                row.batch_seq, row.first_event, row.recorded_at_us, events, shifts_in(events)
             )
             for index in wanted[row.batch_seq]:
                 found[locator_of(row.batch_seq, index)] = replay_of(batch, index)
         return found
+
+
+def shifts_in(events: Sequence[Event], start: int = 0) -> list[tuple[int, int]]:
+    """Where the entries of a batch, from `start` on, begin to be of another offset."""
+    return [
+        (index, event.offset)
+        for index, event in enumerate(events[start:], start)
+        if type(event) is TimeShifted
+    ]
 
 
 def replay_of(batch: RecordedBatch, index: int) -> Replay:
@@ -100,7 +117,7 @@ def replay_of(batch: RecordedBatch, index: int) -> Replay:
         plan,
         batch.batch_seq,
         batch.first_event + index,
-        batch.recorded_at,
+        batch.recorded_at_of(index),
         locator_of(batch.batch_seq, index),
     )
 

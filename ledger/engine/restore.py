@@ -105,7 +105,8 @@ async def _load(
     async for page in store.places():
         for place in page:
             _check_format(f"family {place.root}", place.format, FORMATS)
-            state.paged_families[place.root] = place.due_us
+            state.paged_families[place.root] = state.timer_at(place.tenant, place.due_us)
+            state.paged_tenants[place.root] = place.tenant
             for account in place.accounts:
                 state.paged[account] = place.root
         await asyncio.sleep(0)

@@ -208,7 +208,9 @@ class Writer:
     async def look(self, function: Callable[[State], T], accounts: Sequence[int]) -> T:
         """The same at what these accounts have: at once where their families are in memory."""
         await self.bring_in(accounts)
-        return function(self.state)
+        state = self.state
+        _act_for(state, accounts)
+        return function(state)
 
     async def bring_in(self, accounts: Sequence[int]) -> None:
         """Return when the families of these accounts are in memory. Raises NotApplied."""
@@ -518,6 +520,7 @@ class Writer:
                 state.postpone_batch(recorded_at)
                 batch.recorded_at = recorded_at
                 batch.command_count = 0
+        batch.shifted = batch.shifted or bool(state.offsets)
         return batch
 
     async def _decide(self, ticket: Ticket) -> None:
@@ -557,7 +560,7 @@ class Writer:
         ticket.events = batch.events
         ticket.first_event = batch.first_event
         ticket.batch_seq = batch.batch_seq
-        ticket.recorded_at = batch.recorded_at
+        ticket.recorded_at = self._speculative.now  # of its tenant, who was decided for last
         ticket.position = batch.first_event + len(batch.events)
         waits_for = batch if batch.events else self._committing
         if waits_for is None:
@@ -639,6 +642,7 @@ class Writer:
             ahead = PositionAhead(self.shard, read.min_position, state.entry_seq)
             self._answers.settle_while_ours(read.future, ahead)
             return
+        _act_for(state, read.accounts)
         try:
             value = read.function(state)
         except Exception as error:
@@ -791,6 +795,13 @@ def _end(commands: Sequence[Command], end: int) -> int:
         return len(commands)
     last = commands[end - 1]
     return end + last.follow if isinstance(last, LinkedUsage) else end
+
+
+def _act_for(state: State, accounts: Sequence[int]) -> None:
+    """What is looked at is looked at in the time of its tenant (rule T4)."""
+    if state.offsets:
+        account = state.accounts.get(accounts[0]) if accounts else None
+        state.act_for(account.tenant if account is not None else 0)
 
 
 def _nothing(_: State) -> None:

@@ -62,12 +62,14 @@ class Expected(Struct, frozen=True, gc=False):
 
 
 class FamilyPlace(Struct, frozen=True, gc=False):
-    """What stays in memory of a family that is not: its accounts, and when something falls due."""
+    """What stays in memory of a family that is not: its tenant and accounts, and when something
+    falls due, by the tenant's clock (rule T4)."""
 
     root: int
     accounts: tuple[int, ...]
     due_us: int
     format: int  # of its body
+    tenant: int
 
 
 class StoredFamily(Struct, frozen=True, gc=False):

@@ -64,8 +64,8 @@ class PostgresCheckpoints:
             if not rows:
                 return
             yield [
-                FamilyPlace(root, _numbers(accounts), due, format)
-                for root, accounts, due, format in rows
+                FamilyPlace(root, _numbers(accounts), due, format, tenant)
+                for root, accounts, due, format, tenant in rows
             ]
             after = rows[-1]["root"]
 
@@ -186,6 +186,7 @@ class PostgresCheckpoints:
             [_packed(family.place.accounts) for family in part],
             [family.place.due_us for family in part],
             [family.place.format for family in part],
+            [family.place.tenant for family in part],
             [family.body for family in part],
         )
 
@@ -239,11 +240,11 @@ async def family_page(connection: Connection, shard: int, after: int) -> list[St
 
 
 def family_of(row: Sequence[object]) -> StoredFamily:
-    """A stored family from (root, accounts, due, format, body)."""
-    root, accounts, due, format, body = row
+    """A stored family from (root, accounts, due, format, tenant, body)."""
+    root, accounts, due, format, tenant, body = row
     assert isinstance(root, int) and isinstance(accounts, bytes) and isinstance(due, int)
-    assert isinstance(format, int) and isinstance(body, bytes)
-    return StoredFamily(FamilyPlace(root, _numbers(accounts), due, format), body)
+    assert isinstance(format, int) and isinstance(tenant, int) and isinstance(body, bytes)
+    return StoredFamily(FamilyPlace(root, _numbers(accounts), due, format, tenant), body)
 
 
 def _numbers(accounts: bytes) -> tuple[int, ...]:

@@ -28,13 +28,15 @@ class ConfigurationKind(IntEnum):
 
     ASSET = 1
     RATE_CARD = 2
+    CLOCK = 3
 
 
 class ConfigurationEntry(Struct, frozen=True):
     """One published version. `version` is gapless per tenant from 1, over all kinds and names.
 
-    Times are microseconds UTC; `published_at_us` is the database's clock, never falling within a
-    tenant. `effective_from_us` stands as it was asked for, also when it lies before publication.
+    Times are microseconds UTC; `published_at_us` is the database's clock and the offset of the
+    tenant's (rule T4), never falling within a tenant. `effective_from_us` stands as it
+    was asked for, also when it lies before publication.
     """
 
     tenant: int
@@ -74,8 +76,11 @@ class ConfigurationStore(Protocol):
         body: bytes,
         effective_from_us: int | None = None,
         expected_version: int | None = None,
+        offset_us: int = 0,
     ) -> ConfigurationEntry | ConfigurationRefused:
         """Append a version to the tenant's stream.
+
+        `offset_us`: how far the tenant's clock is ahead.
 
         Without `effective_from_us` it takes effect at publication plus a margin in which every
         shard applies it. `expected_version` is the version that the caller believes to be the
@@ -172,6 +177,7 @@ class MemoryConfigurationStore:
         body: bytes,
         effective_from_us: int | None = None,
         expected_version: int | None = None,
+        offset_us: int = 0,
     ) -> ConfigurationEntry | ConfigurationRefused:
         """See `ConfigurationStore.publish`."""
         self._reachable()
@@ -186,7 +192,7 @@ class MemoryConfigurationStore:
         known = check_latest(latest, name, hashed, effective_from_us, expected_version)
         if known is not None:
             return known
-        now = max(self._clock(), stream[-1].published_at_us if stream else 0)
+        now = max(self._clock() + offset_us, stream[-1].published_at_us if stream else 0)
         effective = now + self._margin_us if effective_from_us is None else effective_from_us
         entry = ConfigurationEntry(tenant, len(stream) + 1, kind, name, hashed, now, effective)
         self._bodies[hashed] = body

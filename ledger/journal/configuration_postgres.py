@@ -50,6 +50,7 @@ class PostgresConfigurationStore:
         body: bytes,
         effective_from_us: int | None = None,
         expected_version: int | None = None,
+        offset_us: int = 0,
     ) -> ConfigurationEntry | ConfigurationRefused:
         """See `ConfigurationStore.publish`."""
         refusal = check_publication(name, body)
@@ -75,6 +76,7 @@ class PostgresConfigurationStore:
                 hashed,
                 effective_from_us,
                 self._margin_us,
+                offset_us,
             )
             assert record is not None, "the insert returns its row"
             reached("configuration.commit")

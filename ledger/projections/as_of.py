@@ -13,17 +13,20 @@ from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
 from ledger.core.events import OF_A_GRANT
-from ledger.core.limits import INT64_MAX
+from ledger.core.limits import INT64_MAX, PERIOD_GRACE_MAX_US
 from ledger.journal.connection import Connection, Pool, borrow
 from ledger.projections.past import (
     NO_COUNTERS,
+    NO_OVERDRAFT,
     NOTHING,
     Counters,
     DebtRow,
     GrantRow,
     Leg,
+    Overdraft,
     Past,
     Point,
+    overdraft_of,
     past_of,
 )
 from ledger.projections.snapshots import EVERY
@@ -35,7 +38,8 @@ _SQL: Final = load("as_of")
 
 
 class Standing(NamedTuple):
-    """How far a shard's read models are: `entries` projected, all that was recorded until then."""
+    """How far a shard's read models are: `entries` projected, all that was recorded until then, by
+    the clock of the tenant (rule T4)."""
 
     entries: int
     recorded_at: int
@@ -50,26 +54,84 @@ class BookRow(NamedTuple):
     account: int
 
 
+class AdjustmentRow(NamedTuple):
+    """An entry that counts in a period, see the query."""
+
+    kind: int  # 1 = usage, 2 = a reversal, 3 = by hand
+    entry_seq: int
+    account: int
+    closed: int | None  # first instant of the period that it belongs to; None = to this one
+    recorded_at: int
+    effective_at: int
+    asset: int
+    charged: int
+    source: str | None
+    event_id: str | None
+    original_entry: int | None
+    grant: int | None
+
+
 class History:
     """Looks back, on the read models in PostgreSQL. Methods raise JournalUnavailable."""
 
     def __init__(self, pool: Pool) -> None:
         self._pool = pool
 
-    async def standing(self, shard: int) -> Standing:
+    async def standing(self, tenant: int, shard: int) -> Standing:
         """How far the read models are now."""
         async with borrow(self._pool) as connection:
-            return await _standing(connection, shard)
+            return await _standing(connection, tenant, shard)
 
-    async def reach(self, shard: int, entries: int, timeout_s: float) -> Standing:
+    async def reach(self, tenant: int, shard: int, entries: int, timeout_s: float) -> Standing:
         """The same once they have come so far, or as far as they are when the time is over."""
         loop = asyncio.get_running_loop()
         until = loop.time() + timeout_s
         while True:
-            found = await self.standing(shard)
+            found = await self.standing(tenant, shard)
             if found.entries >= entries or loop.time() >= until:
                 return found
             await asyncio.sleep(POLL_S)
+
+    async def usage_of_family(
+        self, tenant: int, shard: int, root: int, names: Sequence[tuple[str, str]]
+    ) -> list[int | None]:
+        """The newest entry of usage in a family by each (source, id), however old; None = none.
+
+        A source of "" is a capture's, whose id is its request's.
+        """
+        sources, ids = [name[0] for name in names], [name[1] for name in names]
+        async with borrow(self._pool) as connection:
+            rows = await connection.fetch(
+                _SQL["usage_of_family"], tenant, shard, root, sources, ids
+            )
+        return [row[0] for row in rows]
+
+    async def adjustments(
+        self,
+        tenant: int,
+        shard: int,
+        periods: Sequence[tuple[int, int, int]],
+        beyond: tuple[int, int],
+        rows: int,
+    ) -> tuple[list[AdjustmentRow], Standing]:
+        """What of closed periods, of corrections and by hand counts in the periods (account, start,
+        end) of accounts (rule T2), in recorded order after `beyond` (entry, when it was recorded),
+        with where it stands."""
+        async with (
+            borrow(self._pool) as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            standing = await _standing(connection, tenant, shard)
+            found = await connection.fetch(
+                _SQL["adjustments"],
+                tenant,
+                shard,
+                *map(list, zip(*periods, strict=True)),
+                *beyond,
+                PERIOD_GRACE_MAX_US,
+                rows,
+            )
+        return [AdjustmentRow(*row) for row in found], standing
 
     @asynccontextmanager
     async def look(self, tenant: int, shard: int, account: int) -> AsyncIterator[Look]:
@@ -79,7 +141,7 @@ class History:
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             await connection.execute(_SQL["session"])
-            standing = await _standing(connection, shard)
+            standing = await _standing(connection, tenant, shard)
             yield Look(connection, tenant, shard, account, standing)
 
 
@@ -122,7 +184,7 @@ class Look:
         self, point: Point, grants: list[GrantRow], debts: list[DebtRow], grant: int
     ) -> Past:
         if point == NOTHING:
-            return past_of(point, [], [], {}, {}, None)
+            return past_of(point, [], [], {}, {}, NO_OVERDRAFT)
         issued = [row.book for row in grants if row.issued_at <= point.known_at]
         books = [*issued, *(debt.book for debt in debts)]
         counters, returned = {}, {}
@@ -135,12 +197,19 @@ class Look:
                 _SQL["no_draws"], self._tenant, self._shard, issued, *point
             )
             returned = {row[0]: int(row[1]) for row in rows}
-        policy = None
-        if not grant:
-            policy = await self._connection.fetchval(
-                _SQL["policy"], self._tenant, self._shard, self._account, point.settled_at
-            )
-        return past_of(point, grants, debts, counters, returned, policy)
+        overdraft = NO_OVERDRAFT if grant else await self._overdraft(point)
+        return past_of(point, grants, debts, counters, returned, overdraft)
+
+    async def _overdraft(self, point: Point) -> Overdraft:
+        """The overdraft by the policy of then, with what its limit rested on."""
+        place = (self._tenant, self._shard, self._account)
+        fetchrow, at = self._connection.fetchrow, point.settled_at
+        policy = await self._connection.fetchval(_SQL["policy"], *place, at)
+        found = overdraft_of(policy)
+        if not found.asset:
+            return found
+        value, since = await fetchrow(_SQL["rests_on"], *place, found.asset, at)
+        return found._replace(lifetime=int(value or 0), since=since)
 
     async def legs(
         self,
@@ -181,8 +250,8 @@ class Look:
         return {row[0]: BookRow(*tuple(row)[1:]) for row in rows}
 
 
-async def _standing(connection: Connection, shard: int) -> Standing:
-    row = await connection.fetchrow(_SQL["standing"], shard)
+async def _standing(connection: Connection, tenant: int, shard: int) -> Standing:
+    row = await connection.fetchrow(_SQL["standing"], tenant, shard)
     return Standing(*row) if row is not None else Standing(0, 0)
 
 

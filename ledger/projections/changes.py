@@ -63,16 +63,17 @@ RECURRING_ISSUES: Final = (
     "tenant", "shard", "entry_seq", "recurring", "cause", "version", "period_start", "period_end",
     "remaining", "whole", "grant_number", "amount", "price_paid", "recorded_at",
 )  # fmt: skip
+DEBTS_SINCE: Final = ("tenant", "account", "asset", "recorded_at", "since", "shard")
 COMMITMENTS: Final = ("tenant", "shard", "number", "account", "terms", "created_at")
 COMMITMENT_SEGMENTS: Final = (
     "tenant", "shard", "commitment", "grant_number", "starts_at", "ends_at", "amount", "price",
-    "recorded_at",
+    "moved_from", "recorded_at",
 )  # fmt: skip
 COMMITMENT_INVOICES: Final = (
     "tenant", "shard", "entry_seq", "line", "commitment", "due_at", "amount",
 )  # fmt: skip
 COMMITMENT_ENTRIES: Final = (
-    "tenant", "shard", "entry_seq", "commitment", "kind", "ending", "due_at", "amount",
+    "tenant", "shard", "entry_seq", "commitment", "kind", "ending", "target", "due_at", "amount",
     "recorded_at",
 )  # fmt: skip
 
@@ -262,6 +263,7 @@ class Changes:
         "changed_accounts",
         "changed_grants",
         "changed_holds",
+        "clocks",
         "commitment_entries",
         "commitment_invoices",
         "commitment_segments",
@@ -289,6 +291,7 @@ class Changes:
 
     def __init__(self) -> None:
         self.events = 0
+        self.clocks: dict[int, int] = {}  # tenant -> how far its clock is ahead
         self.usage: list[Row] = []
         self.transfers: list[Row] = []
         self.plans: dict[tuple[int, Any], Row] = {}

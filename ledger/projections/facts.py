@@ -41,6 +41,7 @@ from ledger.core.events import (
     UsageReversed,
 )
 from ledger.projections.changes import RecurringRow
+from ledger.projections.lifetimes import BookFact
 
 ACCOUNTS_MAX: Final = 1_000_000  # x ~110 B = 110 MB a shard
 GRANTS_MAX: Final = 100_000
@@ -144,6 +145,7 @@ class Facts:
         "books",
         "grants",
         "holds",
+        "kinds",
         "plans",
         "recurring",
         "revenues",
@@ -156,6 +158,7 @@ class Facts:
         self.tenants: dict[int, int] = {}  # account -> tenant
         self.books: dict[int, int] = {}  # book -> grant that owns it, 0 = none
         self.grants: dict[int, GrantFact] = {}
+        self.kinds: dict[int, BookFact] = {}  # of books that money or a repaid advance moved on
         self.holds: dict[int, HoldFact | None] = {}  # None = looked up, not open
         self.recurring: dict[int, RecurringRow] = {}
         self.plans: set[tuple[int, Any]] = set()  # (tenant, digest) that the table holds
@@ -173,6 +176,8 @@ class Facts:
             self.grants.clear()
         if len(self.books) > GRANTS_MAX:
             self.books.clear()
+        if len(self.kinds) > GRANTS_MAX:
+            self.kinds.clear()
         if len(self.holds) > HOLDS_MAX:
             self.holds.clear()
         if len(self.plans) > PLANS_MAX:

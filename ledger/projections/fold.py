@@ -30,6 +30,7 @@ from ledger.core.events import (
     BalanceAdjusted,
     BookKind,
     BookOpened,
+    ClockAdvanced,
     CommitmentCreated,
     CommitmentEnded,
     CreditNoteIssued,
@@ -65,6 +66,7 @@ from ledger.core.events import (
     SegmentAdded,
     Slice,
     Suspense,
+    TimeShifted,
     Timing,
     TopUpConfirmed,
     TopUpDeclined,
@@ -116,6 +118,7 @@ class Fold:
 
     __slots__ = (
         "_amended",
+        "_batch_at",
         "_changes",
         "_entry_seq",
         "_facts",
@@ -133,7 +136,8 @@ class Fold:
         self._amended: dict[bytes, tuple[int, int]] = {}  # key of usage -> reversal, original
         self._plans: dict[int, Plan] = {}
         self._names: dict[int, Names] = {}
-        self._recorded_at = 0
+        self._batch_at = 0
+        self._recorded_at = 0  # of the entry, by the clock of its tenant
         self._entry_seq = 0
         self._first_event = 0
 
@@ -148,7 +152,7 @@ class Fold:
         self._plans = {}
         self._names = names_of(private)
         self._amended = {}
-        self._recorded_at = recorded_at
+        self._batch_at = self._recorded_at = recorded_at
         self._first_event = first_event
         usage = self._usage
         handlers = _HANDLERS
@@ -163,6 +167,15 @@ class Fold:
         if self._amended:
             self._note_amendments(first_event, events)
         self._changes.events += len(events)
+
+    # -- time --------------------------------------------------------------------------------------
+
+    def _time_shifted(self, index: int, event: TimeShifted) -> None:
+        """The entries that follow are recorded by a clock that is so far ahead (rule T4)."""
+        self._recorded_at = self._batch_at + event.offset
+
+    def _clock_advanced(self, index: int, event: ClockAdvanced) -> None:
+        self._changes.clocks[event.tenant] = event.offset
 
     # -- usage -------------------------------------------------------------------------------------
 
@@ -810,11 +823,13 @@ class Fold:
             self._segment(tenant, event.commitment, segment, grant)
         self._planned(tenant, event.commitment, event.invoices)
 
-    def _segment(self, tenant: int, commitment: int, segment: Segment, grant: int) -> None:
+    def _segment(
+        self, tenant: int, commitment: int, segment: Segment, grant: int, of: int = 0
+    ) -> None:
         self._changes.commitment_segments.append(
             (
                 tenant, self._shard, commitment, grant, segment.starts_at or self._recorded_at,
-                segment.ends_at, segment.amount, segment.price, self._recorded_at,
+                segment.ends_at, segment.amount, segment.price, of or None, self._recorded_at,
             )
         )  # fmt: skip
 
@@ -829,17 +844,18 @@ class Fold:
 
     def _segment_added(self, _: int, event: SegmentAdded) -> None:
         tenant = self._facts.tenants[event.account]
-        self._segment(tenant, event.commitment, event.segment, event.grant)
+        self._segment(tenant, event.commitment, event.segment, event.grant, event.of)
         self._planned(tenant, event.commitment, event.invoices)
 
     def _commitment_ended(self, _: int, event: CommitmentEnded) -> None:
+        tenant = self._facts.tenants[event.account]
         self._changes.commitment_entries.append(
             (
-                self._facts.tenants[event.account], self._shard, self._entry_seq,
-                event.commitment, c.ENDED, int(event.ending), None, event.value,
-                self._recorded_at,
+                tenant, self._shard, self._entry_seq, event.commitment, c.ENDED, int(event.ending),
+                event.target or None, None, event.value, self._recorded_at,
             )
         )  # fmt: skip
+        self._planned(tenant, event.target, event.invoices)
 
     def _invoice_due(self, _: int, event: InvoiceDue) -> None:
         tenant = self._facts.tenants[event.account]
@@ -849,7 +865,7 @@ class Fold:
         )  # fmt: skip
         self._changes.commitment_entries.append(
             (
-                tenant, self._shard, self._entry_seq, event.commitment, c.INVOICED, None,
+                tenant, self._shard, self._entry_seq, event.commitment, c.INVOICED, None, None,
                 event.at, event.amount, self._recorded_at,
             )
         )  # fmt: skip
@@ -1072,6 +1088,8 @@ _HANDLERS: Final[dict[type, Callable[[Fold, int, Any], None]]] = {
     TopUpConfirmed: Fold._top_up_confirmed,
     TopUpDeclined: Fold._top_up_declined,
     TopUpExpired: Fold._top_up_expired,
+    TimeShifted: Fold._time_shifted,
+    ClockAdvanced: Fold._clock_advanced,
     UsageQuarantined: Fold._quarantined,
     UsageReversed: Fold._reversed,
     AdjustmentNoted: Fold._adjustment,

@@ -13,6 +13,8 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
+from ledger.core.events import OverdraftKind
+from ledger.core.limits import BASIS_POINTS
 from ledger.core.shapes import Use
 from ledger.projections.changes import GRANT_CANCELLED, GRANT_EXPIRED, GRANT_VOIDED
 
@@ -83,6 +85,28 @@ class DebtRow(NamedTuple):
     asset: int
 
 
+class Overdraft(NamedTuple):
+    """An overdraft by the policy of then, and what its limit rested on (rules D4, H6)."""
+
+    asset: int  # 0 = none
+    most: int
+    basis_points: int | None  # of lifetime value; None = the limit is fixed
+    grace: int  # -1 = without end
+    lifetime: int = 0
+    since: int | None = None  # when the balance fell below zero; None = it had not
+
+    def limit(self, at: int) -> int:
+        """Units that could be owed at an instant: none once the grace has ended."""
+        if self.since is not None and 0 <= self.grace <= at - self.since:
+            return 0
+        if self.basis_points is None:
+            return self.most
+        return min(self.most, max(0, self.lifetime) * self.basis_points // BASIS_POINTS)
+
+
+NO_OVERDRAFT: Final = Overdraft(0, 0, None, -1)
+
+
 class PastGrant(NamedTuple):
     """A grant at one point; `returned` is what left it other than by draws."""
 
@@ -145,18 +169,19 @@ class Past(NamedTuple):
     point: Point
     grants: list[PastGrant]
     debts: list[tuple[DebtRow, Counters]]
-    overdraft: tuple[int, int]  # asset, limit; (0, 0) = none
+    overdraft: Overdraft
 
     def limit(self, asset: int) -> int:
-        """The overdraft's limit in that asset by the policy in force then."""
-        return self.overdraft[1] if self.overdraft[0] == asset else 0
+        """The overdraft's limit in that asset as it was then."""
+        overdraft = self.overdraft
+        return overdraft.limit(self.point.effective_at) if overdraft.asset == asset else 0
 
     @property
     def assets(self) -> set[int]:
         """Every asset that the account had to do with."""
         found = {grant.row.asset for grant in self.grants}
         found |= {row.asset for row, counters in self.debts if counters != NO_COUNTERS}
-        return (found | {self.overdraft[0]}) - {0}
+        return (found | {self.overdraft.asset}) - {0}
 
     def balance(self, asset: int, use: Use | None) -> PastAsset:
         """The balance of one asset; `applicable` is to that use, 0 where none is named."""
@@ -219,9 +244,9 @@ def past_of(
     debts: Sequence[DebtRow],
     counters: Mapping[int, Counters],
     returned: Mapping[int, int],
-    policy: str | None,
+    overdraft: Overdraft,
 ) -> Past:
-    """Put together what was read for one point. `policy` is JSON; None = no account yet."""
+    """Put together what was read for one point."""
     found = []
     for row in grants:
         if row.issued_at > point.known_at:
@@ -238,13 +263,20 @@ def past_of(
         point,
         found,
         [(debt, counters.get(debt.book, NO_COUNTERS)) for debt in debts],
-        _overdraft(policy),
+        overdraft,
     )
 
 
-def _overdraft(policy: str | None) -> tuple[int, int]:
+def overdraft_of(policy: str | None) -> Overdraft:
+    """The overdraft that a policy gives. It is JSON; None = there was no account yet."""
     fields = json.loads(policy) if policy is not None else {}
-    return fields.get("overdraft_asset", 0), fields.get("overdraft_limit", 0)
+    share = fields.get("overdraft_kind") == OverdraftKind.PERCENT_OF_LIFETIME
+    return Overdraft(
+        fields.get("overdraft_asset", 0),
+        fields.get("overdraft_limit", 0),
+        fields.get("overdraft_basis_points", 0) if share else None,
+        fields.get("overdraft_grace", -1),
+    )
 
 
 def _sum(grants: Sequence[PastGrant]) -> int:
@@ -306,7 +338,7 @@ def shifts(before: Past, after: Past) -> list[Shift]:
             row = known.row
             states = was.state if was else "", now.state if now else ""
             found.append(Shift(row.asset, amount, number, row.account, *states))
-    for asset in sorted({before.overdraft[0], after.overdraft[0]} - {0}):
+    for asset in sorted({before.overdraft.asset, after.overdraft.asset} - {0}):
         amount = after.limit(asset) - before.limit(asset)
         if amount:
             found.append(

@@ -1,7 +1,7 @@
 """Where the counters of busy books stood within one transaction of the projector. Pure.
 
 Answers as of the past sum up what was recorded after a snapshot. A book that moves often within a
-transaction gets snapshots inside it too, at the ends of batches: what was recorded at one instant
+transaction gets snapshots inside it too, between batches: what was recorded at one instant
 is in a snapshot whole or not at all.
 """
 
@@ -44,39 +44,43 @@ def touched(transfers: Iterable[Row]) -> Counter[int]:
 
 
 def snapshots(transfers: Sequence[Row], counts: Counter[int], every: int) -> list[Snapshot]:
-    """Of the books with at least `every` of these transfers: at each end of a batch but the last
-    after which so many came since the snapshot before."""
-    busy = {book: [0, 0, 0, 0, 0] for book, count in counts.items() if count >= every}
+    """Of the books with at least `every` of these transfers: between two batches that move it,
+    where so many came since the snapshot before."""
+    busy = {book: _Busy(book) for book, count in counts.items() if count >= every}
     found: list[Snapshot] = []
     if not busy:
         return found
-    at = transfers[0][-1]
     for row in transfers:
-        if row[-1] != at:
-            found.extend(_take(busy, at, every))
-            at = row[-1]
         debit, credit = busy.get(row[_DEBIT]), busy.get(row[_CREDIT])
         if debit is not None:
-            _add(debit, 0, row)
+            debit.add(found, every, 0, row)
         if credit is not None:
-            _add(credit, 1, row)
+            credit.add(found, every, 1, row)
     return found
 
 
-def _add(sums: list[int], side: int, row: Row) -> None:
-    """`sums` are the four counters, debits first, and the transfers since the last snapshot."""
-    amount, phase = row[7], row[8]
-    sums[4] += 1
-    if phase == POSTED:
-        sums[side] += amount
-    else:
-        sums[2 + side] += amount if phase == PENDING else -amount
+class _Busy:
+    """A book's counters, debits first; transfers since its last snapshot; when the last of them was
+    recorded, by the clock of its tenant (rule T4)."""
 
+    __slots__ = ("at", "book", "count", "counters")
 
-def _take(busy: dict[int, list[int]], at: int, every: int) -> list[Snapshot]:
-    found = []
-    for book, sums in busy.items():
-        if sums[4] >= every:
-            found.append(Snapshot(book, at, *sums[:4]))
-            sums[4] = 0
-    return found
+    def __init__(self, book: int) -> None:
+        self.book = book
+        self.counters = [0, 0, 0, 0]
+        self.count = 0
+        self.at = 0
+
+    def add(self, found: list[Snapshot], every: int, side: int, row: Row) -> None:
+        """Count a transfer; where a batch has ended before it, a snapshot may be due."""
+        if row[-1] != self.at:
+            if self.count >= every:
+                found.append(Snapshot(self.book, self.at, *self.counters))
+                self.count = 0
+            self.at = row[-1]
+        amount, phase = row[7], row[8]
+        self.count += 1
+        if phase == POSTED:
+            self.counters[side] += amount
+        else:
+            self.counters[2 + side] += amount if phase == PENDING else -amount

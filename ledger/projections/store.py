@@ -26,6 +26,7 @@ from ledger.projections.changes import (
     Row,
 )
 from ledger.projections.facts import Facts, GrantFact, HoldFact, HoldLine, Needed
+from ledger.projections.lifetimes import BookFact, advances, debts, looked_at, payments
 from ledger.projections.snapshots import EVERY, Snapshot, snapshots, touched
 from ledger.projections.sql import load
 from ledger.projections.tables import Position, ProjectionDamaged
@@ -159,6 +160,9 @@ class ProjectionStore:
             if rows:
                 await self._copy(table, columns, rows)
         await self._write_top_ups(changes)
+        await self._write_lifetimes(changes, facts)
+        for tenant, ahead in changes.clocks.items():
+            await self._one("put_clock", tenant, ahead)
 
     async def advance(self, before: Position, last: JournalRow) -> None:
         """Move the checkpoint to the last batch whose rows were written."""
@@ -207,18 +211,19 @@ class ProjectionStore:
             if first:
                 await self._copy("book_snapshots", c.BOOK_SNAPSHOTS, first)
         if moved:
+            last = {row[0]: row[-1] for row in changes.transfers}  # by tenant: its own clock
             rows = [
-                (each.tenant, book, *_counters(each), counts[book]) for book, each in moved.items()
+                (each.tenant, book, *_counters(each), counts[book], last.get(each.tenant, 0))
+                for book, each in moved.items()
             ]
-            last = changes.transfers[-1][-1] if changes.transfers else 0
-            await self._move_books(rows, [each for each in taken if each.book in moved], last)
+            await self._move_books(rows, [each for each in taken if each.book in moved])
 
-    async def _move_books(self, rows: list[Row], taken: list[Snapshot], last: int) -> None:
-        """Add to the counters of books, and keep snapshots; `last` is when the last transfer was
-        recorded."""
+    async def _move_books(self, rows: list[Row], taken: list[Snapshot]) -> None:
+        """Add to the counters of books, and keep snapshots. A row ends with when the last transfer
+        of its tenant was recorded."""
         columns = [list(column) for column in zip(*rows, strict=True)]
         within = [list(column) for column in zip(*taken, strict=True)] or [[]] * 6
-        arguments = (self.shard, *columns, last, EVERY, *within)
+        arguments = (self.shard, *columns, EVERY, *within)
         try:
             done = await self.connection.fetchval(_SQL["move_books"], *arguments)
         except asyncpg.IntegrityConstraintViolationError as error:
@@ -343,6 +348,29 @@ class ProjectionStore:
             await self._copy("top_ups", c.TOP_UPS, changes.top_ups)
         if changes.top_up_ends:
             await self._update("end_top_ups", list(changes.top_up_ends.values()))
+
+    async def _write_lifetimes(self, changes: Changes, facts: Facts) -> None:
+        """Note what changed lifetime values, and since when accounts owe; all else is written."""
+        transfers, kinds = changes.transfers, facts.kinds
+        unknown = looked_at(transfers) - kinds.keys()
+        if unknown:
+            rows = await self.connection.fetch(_SQL["kinds_of"], self.shard, list(unknown))
+            kinds.update({row[0]: BookFact(row[1], row[2]) for row in rows})
+            self._complete("books", unknown, kinds)
+        paid = payments(transfers, kinds)
+        if paid:
+            columns = [list(column) for column in zip(*paid, strict=True)]
+            done = await self.connection.execute(_SQL["add_lifetimes"], self.shard, *columns)
+            self._expect("add_lifetimes", done, len(paid))
+        moved = advances(transfers, kinds)
+        if not moved:
+            return
+        rows = await self.connection.fetch(_SQL["debts_of"], self.shard, list(moved))
+        before = {row[0]: (int(row[1]) - moved[row[0]], row[2]) for row in rows}
+        self._complete("advances", set(moved), before)
+        changed = [(*each, self.shard) for each in debts(transfers, kinds, before)]
+        if changed:
+            await self._copy("debts_since", c.DEBTS_SINCE, changed)
 
     # -- statements --------------------------------------------------------------------------------
 

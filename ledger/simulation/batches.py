@@ -15,11 +15,12 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from ledger.simulation.mutation import Mutant
+from ledger.simulation.mutation import Mutant, swappable
 from ledger.simulation.scenario import SEEDS_A_HASH_SEED, hash_seed_of
 
 MUTANT_SEEDS_MAX: Final = 600  # a mutant that survives so many seeds was not caught
 MUTANT_HASH_SEED: Final = "0"
+MUTANTS_A_WORKER: Final = 8  # swapped in forks of one process
 LOST_RULES: Final = frozenset({"ACKNOWLEDGED_PRESENT", "REPLAY_EQUALS_STATE"})
 DOUBLE_RULES: Final = frozenset({"COUNTED_ONCE", "HOLD_SETTLED_ONCE", "ABANDONED_FINAL"})
 
@@ -91,11 +92,14 @@ def run_seeds(first: int, last: int, jobs: int, watch: Watch) -> Report:
     return report
 
 
-def run_mutants(mutants: Sequence[Mutant], jobs: int, watch: Watch) -> list[dict[str, Any]]:
-    """Run each mutant until a seed catches it. Raises WorkerFailed, also for a stale mutant."""
+def run_mutants(
+    mutants: Sequence[Mutant], jobs: int, watch: Watch, seeds_max: int = MUTANT_SEEDS_MAX
+) -> list[dict[str, Any]]:
+    """Run each mutant until a seed catches it: the one that is known to, else one of the first
+    `seeds_max`. Raises WorkerFailed, also for a stale mutant."""
     found: list[dict[str, Any]] = []
     with ThreadPoolExecutor(jobs) as pool:
-        waiting = [pool.submit(_mutant, mutant) for mutant in mutants]
+        waiting = [pool.submit(_mutants, seeds_max, *work) for work in _shared_out(mutants)]
         for each in _as_they_end(waiting):
             found += each
             watch(len(found), len(mutants))
@@ -128,8 +132,20 @@ def _seeds(start: int, count: int) -> list[dict[str, Any]]:
     return _work(str(hash_seed_of(start)), "seeds", str(start), str(count))
 
 
-def _mutant(mutant: Mutant) -> list[dict[str, Any]]:
-    return _work(MUTANT_HASH_SEED, "mutant", mutant.name, str(MUTANT_SEEDS_MAX))
+def _shared_out(mutants: Sequence[Mutant]) -> Iterator[tuple[str, list[str]]]:
+    """(kind of work, names) for one worker each."""
+    swapped = []
+    for mutant in mutants:
+        if swappable(mutant):
+            swapped.append(mutant.name)
+        else:
+            yield "mutant", [mutant.name]
+    for start in range(0, len(swapped), MUTANTS_A_WORKER):
+        yield "swapped", swapped[start : start + MUTANTS_A_WORKER]
+
+
+def _mutants(seeds_max: int, work: str, names: list[str]) -> list[dict[str, Any]]:
+    return _work(MUTANT_HASH_SEED, work, str(seeds_max), *names)
 
 
 def _work(hash_seed: str, *arguments: str) -> list[dict[str, Any]]:

@@ -71,7 +71,6 @@ class Judge:
     def __init__(self, database: Database, landed: dict[tuple[int, int], Landed]) -> None:
         """`landed`: when each row became durable."""
         self.database = database
-        self.models = [ShardModel(n, self._published) for n in range(database.shards)]
         self.entries: list[list[Recorded]] = [[] for _ in range(database.shards)]
         self.applied: dict[tuple[int, int, int], int] = {}
         """(shard, tenant, version) -> the step in which its row became durable."""
@@ -84,6 +83,7 @@ class Judge:
         self.numbers = {
             (each.entry.tenant, each.entry.account_id): number for number, each in profiles.items()
         }
+        self.models = [ShardModel(n, self._published, self.numbers) for n in range(database.shards)]
         self.roots = {number: each.entry.root for number, each in profiles.items()}
         self.tenants = {number: each.entry.tenant for number, each in profiles.items()}
 

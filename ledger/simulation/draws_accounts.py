@@ -8,6 +8,7 @@ from ledger.core.catalog import asset_number
 from ledger.core.events import AccountPolicy, Comparator, Excess, Overage, OverdraftKind
 from ledger.core.limits import DAY_US, HOUR_US, SECOND_US
 from ledger.simulation.draws import CHILDREN, LATER, PARENTS, SIZES, Draw, Drawn, again_of
+from ledger.simulation.months import ZONES
 from ledger.simulation.prices import CARDS, VARIANTS
 
 
@@ -34,6 +35,8 @@ def draw_policy_value(draw: Draw, tenant: int) -> AccountPolicy:
         excess=random.choice((Excess.OWE, Excess.BILL, Excess.ABSORB)),
         holds_open_max=random.choice((10_000, 10_000, 2)),
         comparator=random.choice((*[Comparator.INHERITED] * 4, *Comparator)),
+        zone=random.choice(ZONES),
+        period_grace=random.choice((DAY_US, DAY_US, 0, 2 * SECOND_US, HOUR_US, 25 * DAY_US)),
     )
     return _whole_policy(draw, tenant, policy) if draw.whole else policy
 
@@ -46,8 +49,6 @@ def _whole_policy(draw: Draw, tenant: int, policy: AccountPolicy) -> AccountPoli
         policy,
         holds_overdraft=draw.chance(80),
         holds_overage=draw.chance(80),
-        zone=random.choice(("", "", "Europe/Berlin", "America/New_York")),
-        period_grace=random.choice((DAY_US, DAY_US, HOUR_US, 20 * DAY_US)),
         overdraft_kind=OverdraftKind.PERCENT_OF_LIFETIME if share else OverdraftKind.FIXED,
         overdraft_basis_points=random.choice((100, 3_333, 20_000)) if share else 0,
         overdraft_grace=random.choice((-1, -1, 0, SECOND_US, HOUR_US)),

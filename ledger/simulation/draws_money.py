@@ -117,10 +117,10 @@ def draw_adjust(draw: Draw) -> Drawn | None:
         tenant, account = draw.account()
         expires_at = At(3 * SECOND_US) if amount > 0 and draw.chance(30) else 0
         fields = {"asset": draw.asset(tenant), "amount": amount, "expires_at": expires_at}
-        return Drawn(tenant, account, {"texts": b"", **fields})
+        return Drawn(tenant, account, {"note": b"", **fields})
     tenant, account, number = found
     named = {"asset": draw.asset(tenant), "amount": amount, "grant": number}
-    return Drawn(tenant, account, {"texts": b"", **named})
+    return Drawn(tenant, account, {"note": b"", **named})
 
 
 # -- payments --------------------------------------------------------------------------------------

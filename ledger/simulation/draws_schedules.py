@@ -20,6 +20,7 @@ from ledger.core.events import (
 from ledger.core.limits import DAY_US, HOUR_US, SECOND_US
 from ledger.simulation.draws import At, Draw, Drawn, Listed, Made, Ref, again_of
 from ledger.simulation.draws_money import draw_rollover
+from ledger.simulation.scenario import Operation
 
 WEEK_US: Final = 7 * DAY_US
 
@@ -182,14 +183,40 @@ def draw_segment(draw: Draw) -> Drawn | None:
 
 
 def draw_end_commitment(draw: Draw) -> Drawn | None:
-    """End it before its time."""
-    again = again_of(draw, "end_commitment", 12, {"ending": CommitmentEnding.WAIVE})
+    """End it before its time; often by transfer, to one that was made for the same account."""
+    other = {"ending": CommitmentEnding.WAIVE, "target": 0, "target_account": ""}
+    again = again_of(draw, "end_commitment", 12, other)
     found = draw.of("commit")
     if again is not None or found is None:
         return again
     ending = draw.random.choice(tuple(CommitmentEnding))
-    fields = {"commitment": found[1], "ending": ending}
+    fields: dict[str, Any] = {
+        "commitment": found[1], "ending": ending, "target": 0, "target_account": "",
+    }  # fmt: skip
+    if ending == CommitmentEnding.TRANSFER:
+        there = found[0] if draw.chance(3) else _to_move_to(draw, found[0])
+        if there is None:
+            return None
+        fields |= {"target": Ref(there.number), "target_account": there.account}
     return Drawn(found[0].tenant, found[0].account, fields)
+
+
+def _to_move_to(draw: Draw, ends: Operation) -> Operation | None:
+    """Another commitment of the tenant: of the same family and asset, for most."""
+    found = [
+        each
+        for each in draw.operations
+        if each.kind == "commit" and each.same_as < 0 and each.tenant == ends.tenant
+    ]
+    like = [
+        each
+        for each in found
+        if each.account.split("/")[0] == ends.account.split("/")[0]
+        and each.fields["terms"].asset == ends.fields["terms"].asset
+        and each is not ends
+    ]
+    found = like if like and draw.chance(90) else found
+    return draw.random.choice(found[-6:]) if found else None
 
 
 def draw_rule(draw: Draw) -> Drawn:

@@ -162,7 +162,7 @@ def _original(draw: Draw) -> tuple[int, str, Any, tuple[str, ...]] | None:
 
 def draw_reverse(draw: Draw) -> Drawn | None:
     """Give usage back: all, some, or a part of the charge."""
-    again = again_of(draw, "reverse", 12, {"texts": b"u" * 16})
+    again = again_of(draw, "reverse", 12, {"note": b"u" * 16})
     original = _original(draw)
     if again is not None or original is None:
         return again
@@ -173,12 +173,12 @@ def draw_reverse(draw: Draw) -> Drawn | None:
         fields["quantities"] = tuple(draw.random.choice((0, 1, 2, 3)) for _ in names)
     elif how < 5:
         fields["as_charged"] = draw.random.choice((1, 2, 7, 40))
-    return Drawn(tenant, account, {"texts": b"", **fields})
+    return Drawn(tenant, account, {"note": b"", **fields})
 
 
 def draw_amend(draw: Draw) -> Drawn | None:
     """Give usage back and record other usage in its stead."""
-    again = again_of(draw, "amend", 12, {"texts": b"u" * 16})
+    again = again_of(draw, "amend", 12, {"note": b"u" * 16})
     original = _original(draw)
     if again is not None or original is None:
         return again
@@ -187,7 +187,7 @@ def draw_amend(draw: Draw) -> Drawn | None:
     fields = {
         "original": place,
         "ended": draw.random.choice(_ENDED),
-        "texts": b"",
+        "note": b"",
         "product": product,
         "quantities": draw.quantities(product),
         "effective_at": At(-draw.random.randrange(MINUTE_US)),

@@ -10,6 +10,7 @@ from typing import Final
 
 from ledger.simulation.mutants_credits import CREDITS, GRANTS
 from ledger.simulation.mutants_engine import ENGINE_MUTANTS
+from ledger.simulation.mutants_months import MONTHS, TRANSFERS
 from ledger.simulation.mutants_usage import USAGE
 from ledger.simulation.mutants_waterfall import WATERFALL
 from ledger.simulation.mutants_writer import CLIENT, ENGINE, JOURNAL, LEASES, PAGING, PROJECTOR
@@ -17,6 +18,8 @@ from ledger.simulation.mutants_writer import CLIENT, ENGINE, JOURNAL, LEASES, PA
 MUTANTS: Final = (
     *WATERFALL,
     *USAGE,
+    *MONTHS,
+    *TRANSFERS,
     *GRANTS,
     *CREDITS,
     *ENGINE,

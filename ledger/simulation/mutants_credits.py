@@ -11,6 +11,7 @@ from ledger.simulation.mutation import Mutant
 
 _DRAWDOWN: Final = "ledger.core.drawdown"
 _EVOLVE: Final = "ledger.core.evolve"
+_FOLLOWING: Final = "ledger.core.following"
 _GRANTS: Final = "ledger.core.grants"
 _ACCOUNTS: Final = "ledger.core.accounts"
 _PAYMENTS: Final = "ledger.core.payments"
@@ -35,7 +36,7 @@ GRANTS: Final = (
     ),
     Mutant(
         "what a hold returns to a voided grant stays there",
-        _GRANTS,
+        _FOLLOWING,
         "follow_up",
         "if amount == 0:",
         "if True:",
@@ -119,7 +120,7 @@ CREDITS: Final = (
     Mutant(
         "more rolls over than is there",
         _GRANTS,
-        "_roll_over",
+        "roll_over",
         "unheld * terms.numerator // terms.denominator",
         "-(-unheld * terms.numerator // terms.denominator)",
         "rule T3",
@@ -127,7 +128,7 @@ CREDITS: Final = (
     Mutant(
         "cap of a rollover ignored",
         _GRANTS,
-        "_roll_over",
+        "roll_over",
         "if terms.cap >= 0:",
         "if False:",
         "rule T3",

@@ -309,7 +309,7 @@ CHECKPOINTS: Final = (
         "page-in loses the timer",
         _PACKING,
         "unpack_family",
-        "state.schedule(family, family_due(state, root))",
+        "state.schedule(family, state.timer_at(tenant, family_due(state, root)))",
         "pass",
         "rule H2",
     ),

@@ -196,7 +196,7 @@ USAGE: Final = (
         "decision on an overdue pot",
         _DECIDE,
         "settle_touched",
-        "if account.next_due <= state.recorded_at:",
+        "if account.next_due <= state.now:",
         "if False:",
         "rules H2, T3",
     ),

@@ -1,20 +1,29 @@
-"""One deliberate fault in a copy of a module, by import hook, in an interpreter of its own.
+"""One deliberate fault in a copy of a module, in a process of its own.
 
-Install before anything of the product is imported. A fault whose text does not stand exactly once
-in the function that it names fails loudly: a mutant that no longer applies proves nothing.
+`install` is an import hook, set before anything of the product is imported. `swap` exchanges the
+code of one function that has been imported, in a fork that is thrown away: most faults allow that,
+and it saves the imports. A fault whose text does not stand exactly once in the function that it
+names fails loudly: a mutant that no longer applies proves nothing.
 """
 
 from __future__ import annotations
 
 import ast
+import importlib
 import importlib.util
 import sys
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, ModuleType
+from typing import Any, Final
+
+PLAIN_DECORATORS: Final = frozenset({"property", "staticmethod", "classmethod"})
+"""Behind these stands the function itself."""
 
 
 @dataclass(frozen=True)
@@ -36,19 +45,28 @@ class MutantStale(Exception):
 
 def mutated(mutant: Mutant, source: str) -> str:
     """The module's source with the fault. Raises MutantStale."""
-    node = _find(ast.parse(source), mutant.function.split("."))
+    node, body = _faulty(mutant, source)
+    lines = source.splitlines(keepends=True)
+    return "".join(lines[: node.lineno - 1]) + body + "".join(lines[node.end_lineno :])
+
+
+def _faulty(mutant: Mutant, source: str) -> tuple[ast.stmt, str]:
+    """The function as it stands in the source, and its text with the fault."""
+    node = _find(_parsed(source), mutant.function.split("."))
     if node is None:
         raise MutantStale(f"{mutant.name}: {mutant.module} has no {mutant.function}")
-    assert node.end_lineno is not None
-    lines = source.splitlines(keepends=True)
-    body = "".join(lines[node.lineno - 1 : node.end_lineno])
+    body = "".join(source.splitlines(keepends=True)[node.lineno - 1 : node.end_lineno])
     if body.count(mutant.before) != 1:
         raise MutantStale(
             f"{mutant.name}: {mutant.before!r} stands {body.count(mutant.before)} times in "
             f"{mutant.module}.{mutant.function}, not once"
         )
-    body = body.replace(mutant.before, mutant.after)
-    return "".join(lines[: node.lineno - 1]) + body + "".join(lines[node.end_lineno :])
+    return node, body.replace(mutant.before, mutant.after)
+
+
+@cache
+def _parsed(source: str) -> ast.Module:
+    return ast.parse(source)
 
 
 def install(mutant: Mutant) -> None:
@@ -56,6 +74,33 @@ def install(mutant: Mutant) -> None:
     if mutant.module in sys.modules:
         raise MutantStale(f"{mutant.name}: {mutant.module} has been imported already")
     sys.meta_path.insert(0, _Finder(mutant))
+
+
+def swappable(mutant: Mutant) -> bool:
+    """Whether the fault lies in the code of one function alone, not in its signature or class."""
+    before, body = _faulty(mutant, source_of(mutant.module).read_text())
+    [after] = ast.parse(textwrap.dedent(body)).body
+    kinds = (ast.FunctionDef, ast.AsyncFunctionDef)
+    if not isinstance(before, kinds) or not isinstance(after, kinds):
+        return False
+    decorators = {ast.unparse(each) for each in before.decorator_list}
+    return ast.dump(before.args) == ast.dump(after.args) and decorators <= PLAIN_DECORATORS
+
+
+def swap(mutant: Mutant) -> None:
+    """From now on the function runs with the fault, wherever it is known. For what is `swappable`,
+    of a module that is Python source."""
+    target: Any = importlib.import_module(mutant.module)
+    file = source_of(mutant.module)
+    code = compile(mutated(mutant, file.read_text()), str(file), "exec", dont_inherit=True)
+    for name in mutant.function.split("."):
+        [code] = [
+            each for each in code.co_consts if isinstance(each, CodeType) and each.co_name == name
+        ]
+        target = vars(target)[name]
+    if isinstance(target, property):
+        target = target.fget
+    getattr(target, "__func__", target).__code__ = code
 
 
 def source_of(module: str) -> Path:

@@ -8,14 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from fractions import Fraction
 from math import ceil
 from typing import Final
 
 from ledger.core.events import Comparator, Excess, Overage, OverdraftKind, Pot
 from ledger.simulation.naive_holdings import (
-    DAY_US,
     NaiveAccount,
     NaiveGrant,
     NaiveHold,
@@ -57,20 +55,17 @@ class Priced:
         return sum(charge for charge in self.charges if charge > 0)
 
 
-def month_of(at: int) -> int:
-    """First microsecond of the calendar month in UTC."""
-    first = datetime.fromtimestamp(at // 1_000_000, UTC).replace(
-        day=1, hour=0, minute=0, second=0, microsecond=0
-    )
-    return int(first.timestamp()) * 1_000_000
+def closed_by(account: NaiveAccount, now: int) -> int:
+    """Of what had ended by then the grace is over, for ever (rule T2)."""
+    return max(account.closed_until, now - account.policy.period_grace)
 
 
-def period_of(at: int, recorded_at: int, grace: int = DAY_US) -> int:
-    """The month that usage counts in: its own until the grace after its end, then the open one
-    (rule T2)."""
-    own = month_of(at)
-    next_month = month_of(own + 32 * DAY_US)
-    return own if recorded_at < next_month + grace else month_of(recorded_at)
+def period_of(account: NaiveAccount, at: int, recorded_at: int) -> int:
+    """The month that usage counts in: its own until its grace is over, then the open one (T2)."""
+    start, end = account.months.month_of(at)
+    if end > closed_by(account, recorded_at):
+        return start
+    return account.months.month_of(recorded_at)[0]
 
 
 def own_quantities(names: tuple[str, ...], quantities: Sequence[int]) -> dict[str, int] | None:

@@ -20,6 +20,7 @@ from ledger.core.events import (
     Rollover,
     TopUpRule,
 )
+from ledger.simulation.months import Months
 
 FOREVER: Final = 2**80
 DAY_US: Final = 86_400_000_000
@@ -286,6 +287,8 @@ class NaiveCommitment:
     invoices: list[Invoice]  # those that are to come
     invoiced: int = 0
     ended_at: int = 0
+    ending: int = 0
+    moved_to: int = 0  # the commitment that took its rest
 
     @property
     def due(self) -> int:
@@ -318,6 +321,8 @@ class NaiveAccount:
     parent: int
     root: int
     policy: AccountPolicy
+    months: Months
+    closed_until: int = 0  # what had ended by then is closed, whatever the grace is now
     version: int = 1
     closed_at: int = 0
     gaps: list[tuple[int, int]] = field(default_factory=list)  # [closed, reopened)

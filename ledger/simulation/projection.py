@@ -59,6 +59,7 @@ class ShardTables:
         self.holds: dict[int, dict[str, Any]] = {}
         self.recurring: dict[int, tuple[Any, ...]] = {}
         self.top_ups: dict[int, tuple[Any, ...]] = {}
+        self.clocks: dict[int, int] = {}
 
     def copy(self) -> ShardTables:
         """What a transaction works on."""
@@ -72,6 +73,7 @@ class ShardTables:
         made.holds = {number: dict(row) for number, row in self.holds.items()}
         made.recurring = dict(self.recurring)
         made.top_ups = dict(self.top_ups)
+        made.clocks = dict(self.clocks)
         return made
 
 
@@ -286,6 +288,7 @@ class SimulatedTables:
             else:
                 self._there(work.recurring, number)
             work.recurring[number] = recurring.row()
+        work.clocks.update(changes.clocks)
         for row in changes.top_ups:
             self._once(work.top_ups, row[2])
             work.top_ups[row[2]] = row

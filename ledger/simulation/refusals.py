@@ -102,7 +102,16 @@ KINDS: Final[dict[str, tuple[type, ...]]] = {
 """Operation -> the events that may answer it."""
 
 NOT_IN_EVENT: Final = frozenset(
-    {"parent", "external_key", "product", "attributes", "quantity_names", "account", "original"}
+    {
+        "parent",
+        "external_key",
+        "product",
+        "attributes",
+        "quantity_names",
+        "account",
+        "original",
+        "target_account",
+    }
 )
 AMENDED: Final = frozenset({"usage", "product", "quantities", "effective_at"})
 """Of an amendment: they are in the usage that follows its reversal."""

@@ -12,11 +12,10 @@ from typing import Any, Final
 from ledger.core.events import BookKind
 from ledger.simulation.messages import Record
 from ledger.simulation.model import WINDOW_US, ShardModel
-from ledger.simulation.model.commitments import over
+from ledger.simulation.model.commitments import not_movable, over
 from ledger.simulation.model.corrections import PRODUCT, not_reversible
 from ledger.simulation.model.money import bill_of, was_paid
 from ledger.simulation.model.usage import CORRECTION_US
-from ledger.simulation.naive import month_of
 from ledger.simulation.naive_holdings import (
     DAY_US,
     HOUR_US,
@@ -119,6 +118,35 @@ def _unknown(what: str, field: str) -> Callable[[ShardModel, Record, Account], b
     return check
 
 
+def _commitment_unknown(model: ShardModel, record: Record, account: Account) -> bool:
+    if record.at_field != "target_commitment_id":
+        return _unknown("commitments", "commitment")(model, record, account)
+    found = model.commitments.get(record.body["target"])
+    return found is None or found.account != _target_account(model, record)
+
+
+def _target_account(model: ShardModel, record: Record) -> int:
+    """The number of the account of which the target is said to be; 0 where it has none."""
+    return model.numbers.get((record.tenant, record.body["target_account"]), 0)
+
+
+def _commitment_ended(model: ShardModel, record: Record, account: Account) -> bool:
+    field = "target" if record.at_field == "target_commitment_id" else "commitment"
+    found = model.commitments.get(record.body[field])
+    return found is not None and over(model, found)
+
+
+def _not_movable(model: ShardModel, record: Record, account: Account) -> bool:
+    """To itself, out of the family, or to another asset or money."""
+    assert account is not None
+    there = model.accounts.get(_target_account(model, record))
+    if there is None or there.root != account.root:
+        return True
+    found = model.commitments.get(record.body["commitment"])
+    target = model.commitments.get(record.body["target"])
+    return found is not None and target is not None and not_movable(model, found, target)
+
+
 def _segment_invalid(model: ShardModel, record: Record, account: Account) -> bool:
     segments = record.body.get("segments") or (record.body["segment"],)
     early = [each.starts_at for each in segments[1:] if each.starts_at < 1]
@@ -161,8 +189,8 @@ def _missing(model: ShardModel, record: Record, account: Account) -> bool:
         return grant is not None and amount > grant.available
     model.recorded_at, kept = _now(record), model.recorded_at
     _, missing, _ = model.payers(account).waterfall(
-        asset, Use(PRODUCT), amount, _now(record), month_of(_now(record)), asset in model.money,
-        False,
+        asset, Use(PRODUCT), amount, _now(record), model.month(account),
+        asset in model.money, False,
     )  # fmt: skip
     model.recorded_at = kept
     return missing > 0
@@ -250,10 +278,9 @@ CREDIT_REASONS: Final[dict[str, Callable[[ShardModel, Record, Account], bool]]] 
     "TERMS_FIXED": _of("recurring", "recurring", _terms_fixed),
     "START_INVALID": _start,
     "END_INVALID": _end,
-    "COMMITMENT_UNKNOWN": _unknown("commitments", "commitment"),
-    "COMMITMENT_ENDED": _of(
-        "commitments", "commitment", lambda model, record, found: over(model, found)
-    ),
+    "COMMITMENT_UNKNOWN": _commitment_unknown,
+    "COMMITMENT_ENDED": _commitment_ended,
+    "TRANSFER_INVALID": _not_movable,
     "COMMITMENT_KEY_TAKEN": _key_taken("commitment"),
     "SEGMENT_INVALID": _segment_invalid,
     "SEGMENTS_OVERLAP": _overlap,

@@ -177,6 +177,10 @@ class SimulatedServer:
         if call.kind == "authorize":
             product, attributes = fields.pop("product"), fields.pop("attributes", ())
             fields["shape"] = self._shape(product, PRODUCTS[product], attributes)
+        if call.kind == "end_commitment":
+            name = fields["target_account"]
+            there = await self.ledger.resolve(call.tenant, name) if name else None
+            fields["target_account"] = there.number if there is not None else 0
         if "external_key" in fields:
             fields["external_key"] = digest.external(fields["external_key"])
         command = ENTRIES[call.kind].command
@@ -210,7 +214,7 @@ class SimulatedServer:
                 fields.get("quantities", ()),
                 fields.get("as_charged", 0),
                 fields["ended"],
-                fields["texts"],
+                fields["note"],
                 names,
             )
         product, usage_id = fields["product"], fields["usage"]
@@ -230,7 +234,7 @@ class SimulatedServer:
             usage,
             body,
             fields["ended"],
-            fields["texts"],
+            fields["note"],
             names,
         )
 

@@ -316,8 +316,8 @@ class AccountPolicy(_message.Message):
     overage: Global___Overage.ValueType
     """Who is billed for usage beyond grants and overdraft."""
     overage_cap: _builtins.int
-    """Most overage in one period (a calendar month in UTC), in minor units of the charged asset, 0 to
-    2^63 - 1; unset = no cap.
+    """Most overage in one period (a calendar month in its zone), in minor units of the charged asset,
+    0 to 2^63 - 1; unset = no cap.
     """
     excess: Global___Excess.ValueType
     """Where recorded usage goes that no pot pays."""
@@ -335,11 +335,13 @@ class AccountPolicy(_message.Message):
     """Whether holds may draw overage; unset = true."""
     zone: _builtins.str
     """IANA name of the time zone of its periods, such as "Europe/Berlin", at most 64 bytes; empty =
-    the nearest ancestor's, else UTC.
+    the nearest ancestor's, else UTC. Caps of overage, rounding positions and late events go by
+    calendar month there. A new zone counts from the end of the month that runs.
     """
     period_grace_us: _builtins.int
-    """How long after its end a period still takes late events, in microseconds, 0 to 35 days; unset =
-    24 hours.
+    """How long after its end a period still takes late events, and how long after its expiry the rest
+    of a grant pays them before it is posted as breakage; in microseconds, 0 to 35 days; unset = 24
+    hours. What was closed stays closed under a longer one.
     """
     overdraft_kind: Global___OverdraftKind.ValueType
     """What the limit of the overdraft is."""

@@ -458,8 +458,8 @@ class AssetBalance(_message.Message):
     advance: _builtins.str
     """What is owed in advance (overdraft, and excess = owe)."""
     overage: _builtins.str
-    """Overage billed to the payer in the present period, a calendar month in UTC; empty in a balance
-    of the past: see `overage_posted`.
+    """Overage billed to the payer in the present period, a calendar month in the account's zone; empty
+    in a balance of the past: see `overage_posted`.
     """
     credits_posted: _builtins.str
     """Of a balance of the past: credits posted to the grants that had taken effect. `available` =

@@ -34,6 +34,10 @@ class _CommitmentEndingEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Comm
     """What is left is voided: postpaid, only what was drawn is billed; prepaid, the share of the price
     goes back to what is to be billed.
     """
+    COMMITMENT_ENDING_TRANSFER: _CommitmentEnding.ValueType  # 3
+    """What is left of every segment that has not ended moves to another commitment, with its share of
+    the price, as segments of that; invoices that are not due yet move too.
+    """
 
 class CommitmentEnding(_CommitmentEnding, metaclass=_CommitmentEndingEnumTypeWrapper):
     """What becomes of the rest of a commitment that ends early."""
@@ -45,6 +49,10 @@ COMMITMENT_ENDING_TRUE_UP: CommitmentEnding.ValueType  # 1
 COMMITMENT_ENDING_WAIVE: CommitmentEnding.ValueType  # 2
 """What is left is voided: postpaid, only what was drawn is billed; prepaid, the share of the price
 goes back to what is to be billed.
+"""
+COMMITMENT_ENDING_TRANSFER: CommitmentEnding.ValueType  # 3
+"""What is left of every segment that has not ended moves to another commitment, with its share of
+the price, as segments of that; invoices that are not due yet move too.
 """
 Global___CommitmentEnding: _TypeAlias = CommitmentEnding  # noqa: Y015
 
@@ -206,6 +214,7 @@ class CommitmentSegment(_message.Message):
     PRICE_FIELD_NUMBER: _builtins.int
     GRANT_ID_FIELD_NUMBER: _builtins.int
     DRAWN_FIELD_NUMBER: _builtins.int
+    LEFT_UNDRAWN_FIELD_NUMBER: _builtins.int
     starts_at_us: _builtins.int
     """It pays usage effective from this instant on, in microseconds, up to 7258118400000000 (the year
     2200); 0 = the writer's clock, of the first segment and of one that is added only.
@@ -220,6 +229,8 @@ class CommitmentSegment(_message.Message):
     """Its grant. Ignored in a request."""
     drawn: _builtins.int
     """What was drawn of it, in minor units of the asset. Ignored in a request."""
+    left_undrawn: _builtins.int
+    """What left it undrawn: trued up, voided or moved to another commitment. Ignored in a request."""
     def __init__(
         self,
         *,
@@ -229,10 +240,11 @@ class CommitmentSegment(_message.Message):
         price: _builtins.int = ...,
         grant_id: _builtins.str = ...,
         drawn: _builtins.int = ...,
+        left_undrawn: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "drawn", b"drawn", "ends_at_us", b"ends_at_us", "grant_id", b"grant_id", "price", b"price", "starts_at_us", b"starts_at_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "drawn", b"drawn", "ends_at_us", b"ends_at_us", "grant_id", b"grant_id", "left_undrawn", b"left_undrawn", "price", b"price", "starts_at_us", b"starts_at_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -284,6 +296,7 @@ class Commitment(_message.Message):
     ENDED_AT_US_FIELD_NUMBER: _builtins.int
     ENDING_FIELD_NUMBER: _builtins.int
     CREATED_AT_US_FIELD_NUMBER: _builtins.int
+    MOVED_TO_FIELD_NUMBER: _builtins.int
     commitment_id: _builtins.str
     """Id that the ledger gave it; embeds its shard, opaque."""
     account: _builtins.str
@@ -300,6 +313,8 @@ class Commitment(_message.Message):
     """How it was ended early."""
     created_at_us: _builtins.int
     """When the ledger recorded it, in microseconds."""
+    moved_to: _builtins.str
+    """The commitment that took its rest, where it was ended by transfer."""
     @_builtins.property
     def terms(self) -> Global___CommitmentTerms:
         """What all segments have in common."""
@@ -325,10 +340,11 @@ class Commitment(_message.Message):
         ended_at_us: _builtins.int = ...,
         ending: Global___CommitmentEnding.ValueType = ...,
         created_at_us: _builtins.int = ...,
+        moved_to: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "commitment_id", b"commitment_id", "created_at_us", b"created_at_us", "ended_at_us", b"ended_at_us", "ending", b"ending", "external_key", b"external_key", "invoices", b"invoices", "segments", b"segments", "state", b"state", "terms", b"terms"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "commitment_id", b"commitment_id", "created_at_us", b"created_at_us", "ended_at_us", b"ended_at_us", "ending", b"ending", "external_key", b"external_key", "invoices", b"invoices", "moved_to", b"moved_to", "segments", b"segments", "state", b"state", "terms", b"terms"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -502,6 +518,7 @@ class CommitmentServiceEndRequest(_message.Message):
     REQUEST_ID_FIELD_NUMBER: _builtins.int
     COMMITMENT_ID_FIELD_NUMBER: _builtins.int
     ENDING_FIELD_NUMBER: _builtins.int
+    TARGET_COMMITMENT_ID_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
@@ -510,6 +527,10 @@ class CommitmentServiceEndRequest(_message.Message):
     """The commitment, as Create gave it."""
     ending: Global___CommitmentEnding.ValueType
     """What becomes of the rest, required."""
+    target_commitment_id: _builtins.str
+    """The commitment that takes it, required for an end by transfer and refused otherwise: another one
+    of the same account family, of the same asset and billed in the same, that goes on.
+    """
     def __init__(
         self,
         *,
@@ -517,10 +538,11 @@ class CommitmentServiceEndRequest(_message.Message):
         request_id: _builtins.str = ...,
         commitment_id: _builtins.str = ...,
         ending: Global___CommitmentEnding.ValueType = ...,
+        target_commitment_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commitment_id", b"commitment_id", "ending", b"ending", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commitment_id", b"commitment_id", "ending", b"ending", "request_id", b"request_id", "target_commitment_id", b"target_commitment_id", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -537,16 +559,21 @@ class CommitmentServiceEndResponse(_message.Message):
     VALUE_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
+    TRANSFERRED_FIELD_NUMBER: _builtins.int
     trued_up: _builtins.int
     """Units that were trued up, in minor units of the asset. What a hold still reserves follows when
     the hold is settled.
     """
     value: _builtins.int
-    """The money of them, in minor units of `price_asset`."""
+    """The money of them, or of what was transferred, in minor units of `price_asset`."""
     position: _builtins.str
     """Where the end is recorded."""
     replayed: _builtins.bool
     """True: the request_id was recorded before with the same body."""
+    transferred: _builtins.int
+    """Units that moved to the target, in minor units of the asset. What a hold still reserves follows
+    when the hold is settled.
+    """
     @_builtins.property
     def commitment(self) -> Global___Commitment:
         """It, at the position of the reply or later."""
@@ -559,10 +586,11 @@ class CommitmentServiceEndResponse(_message.Message):
         value: _builtins.int = ...,
         position: _builtins.str = ...,
         replayed: _builtins.bool = ...,
+        transferred: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["commitment", b"commitment"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["commitment", b"commitment", "position", b"position", "replayed", b"replayed", "trued_up", b"trued_up", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["commitment", b"commitment", "position", b"position", "replayed", b"replayed", "transferred", b"transferred", "trued_up", b"trued_up", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -94,7 +94,8 @@ class CommitmentServiceServicer:
 
     def End(self, request, context):
         """Ends a commitment before its time. Segments that ended already keep their own true-up; invoices
-        that are not due yet are never posted. FAILED_PRECONDITION where the commitment is over.
+        that are not due yet are never posted, or move to the target of a transfer. FAILED_PRECONDITION
+        where the commitment or the target is over.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -49,7 +49,8 @@ class CommitmentServiceStub:
     """
     End: _grpc.UnaryUnaryMultiCallable[_commitment_pb2.CommitmentServiceEndRequest, _commitment_pb2.CommitmentServiceEndResponse]
     """Ends a commitment before its time. Segments that ended already keep their own true-up; invoices
-    that are not due yet are never posted. FAILED_PRECONDITION where the commitment is over.
+    that are not due yet are never posted, or move to the target of a transfer. FAILED_PRECONDITION
+    where the commitment or the target is over.
     """
     List: _grpc.UnaryUnaryMultiCallable[_commitment_pb2.CommitmentServiceListRequest, _commitment_pb2.CommitmentServiceListResponse]
     """Lists the commitments of an account in the order created, those that are over too."""
@@ -77,7 +78,8 @@ class CommitmentServiceAsyncStub(CommitmentServiceStub):
     """
     End: _aio.UnaryUnaryMultiCallable[_commitment_pb2.CommitmentServiceEndRequest, _commitment_pb2.CommitmentServiceEndResponse]  # type: ignore[assignment]
     """Ends a commitment before its time. Segments that ended already keep their own true-up; invoices
-    that are not due yet are never posted. FAILED_PRECONDITION where the commitment is over.
+    that are not due yet are never posted, or move to the target of a transfer. FAILED_PRECONDITION
+    where the commitment or the target is over.
     """
     List: _aio.UnaryUnaryMultiCallable[_commitment_pb2.CommitmentServiceListRequest, _commitment_pb2.CommitmentServiceListResponse]  # type: ignore[assignment]
     """Lists the commitments of an account in the order created, those that are over too."""
@@ -120,7 +122,8 @@ class CommitmentServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_commitment_pb2.CommitmentServiceEndResponse, _abc.Awaitable[_commitment_pb2.CommitmentServiceEndResponse]]:
         """Ends a commitment before its time. Segments that ended already keep their own true-up; invoices
-        that are not due yet are never posted. FAILED_PRECONDITION where the commitment is over.
+        that are not due yet are never posted, or move to the target of a transfer. FAILED_PRECONDITION
+        where the commitment or the target is over.
         """
 
     @_abc_1.abstractmethod

@@ -25,6 +25,34 @@ else:
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class _AdjustmentKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _AdjustmentKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_AdjustmentKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    ADJUSTMENT_KIND_UNSPECIFIED: _AdjustmentKind.ValueType  # 0
+    """Never sent."""
+    ADJUSTMENT_KIND_USAGE: _AdjustmentKind.ValueType  # 1
+    """Usage of a period that was closed as it came."""
+    ADJUSTMENT_KIND_REVERSAL: _AdjustmentKind.ValueType  # 2
+    """Usage given back, also as a part of an amendment."""
+    ADJUSTMENT_KIND_MANUAL: _AdjustmentKind.ValueType  # 3
+    """Units credited or debited by hand."""
+
+class AdjustmentKind(_AdjustmentKind, metaclass=_AdjustmentKindEnumTypeWrapper):
+    """What an adjustment is."""
+
+ADJUSTMENT_KIND_UNSPECIFIED: AdjustmentKind.ValueType  # 0
+"""Never sent."""
+ADJUSTMENT_KIND_USAGE: AdjustmentKind.ValueType  # 1
+"""Usage of a period that was closed as it came."""
+ADJUSTMENT_KIND_REVERSAL: AdjustmentKind.ValueType  # 2
+"""Usage given back, also as a part of an amendment."""
+ADJUSTMENT_KIND_MANUAL: AdjustmentKind.ValueType  # 3
+"""Units credited or debited by hand."""
+Global___AdjustmentKind: _TypeAlias = AdjustmentKind  # noqa: Y015
+
 class _CorrectionOutcome:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -190,7 +218,9 @@ class Reversal(_message.Message):
     """Who asked for it, at most 128 bytes; empty = not said. Kept like `reason`."""
     @_builtins.property
     def event(self) -> Global___SourceAndId:
-        """Found by source and id for 35 days after it was recorded."""
+        """Found by source and id: for 35 days after it was recorded by the writer, later by the read
+        models (the newest of that name). NOT_FOUND says how far those are, where they are behind.
+        """
 
     @_builtins.property
     def entry(self) -> Global___EntryRef:
@@ -463,7 +493,9 @@ class AmendUsageRequest(_message.Message):
     """Who asked for it, at most 128 bytes; empty = not said. Kept like `reason`."""
     @_builtins.property
     def event(self) -> Global___SourceAndId:
-        """Found by source and id for 35 days after it was recorded."""
+        """Found by source and id: for 35 days after it was recorded by the writer, later by the read
+        models (the newest of that name). NOT_FOUND says how far those are, where they are behind.
+        """
 
     @_builtins.property
     def entry(self) -> Global___EntryRef:
@@ -643,3 +675,165 @@ class AdjustBalanceResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AdjustBalanceResponse: _TypeAlias = AdjustBalanceResponse  # noqa: Y015
+
+@_typing.final
+class ListAdjustmentsRequest(_message.Message):
+    """Names a period of an account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    SUBTREE_FIELD_NUMBER: _builtins.int
+    PERIOD_AT_US_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    MIN_POSITION_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    account: _builtins.str
+    """Id or alias of the account, 1 to 128 bytes."""
+    subtree: _builtins.bool
+    """Also those of every account below it."""
+    period_at_us: _builtins.int
+    """Any instant of the period, a calendar month in the zone of each account, in microseconds; 0 = now."""
+    page_size: _builtins.int
+    """Adjustments a page: 0 = 100, at most 1,000."""
+    page_token: _builtins.str
+    """next_page_token of the page before; empty = the first page."""
+    min_position: _builtins.str
+    """Answer from this position or a later one; empty = from what the read models know."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        account: _builtins.str = ...,
+        subtree: _builtins.bool = ...,
+        period_at_us: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        min_position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "min_position", b"min_position", "page_size", b"page_size", "page_token", b"page_token", "period_at_us", b"period_at_us", "subtree", b"subtree", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAdjustmentsRequest: _TypeAlias = ListAdjustmentsRequest  # noqa: Y015
+
+@_typing.final
+class Adjustment(_message.Message):
+    """An entry that counts in a period."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    CLOSED_PERIOD_US_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    CHARGED_FIELD_NUMBER: _builtins.int
+    SHARD_FIELD_NUMBER: _builtins.int
+    ENTRY_SEQ_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
+    RECORDED_AT_US_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    USAGE_ID_FIELD_NUMBER: _builtins.int
+    ORIGINAL_ENTRY_SEQ_FIELD_NUMBER: _builtins.int
+    GRANT_ID_FIELD_NUMBER: _builtins.int
+    kind: Global___AdjustmentKind.ValueType
+    """What it is."""
+    account: _builtins.str
+    """Id of the account that it is charged to or given back to; empty where it was erased."""
+    closed_period_us: _builtins.int
+    """First instant of the closed period that it belongs to, in microseconds; 0 = to none: it is
+    of the period where it counts.
+    """
+    asset: _builtins.str
+    """Code of the asset; empty where nothing was charged."""
+    scale: _builtins.int
+    """Scale of `asset`, 0 to 18."""
+    charged: _builtins.int
+    """Units charged, in minor units of `asset`; below 0 what was given back, or credited by hand."""
+    shard: _builtins.int
+    """Shard of the account's family, from 0."""
+    entry_seq: _builtins.int
+    """Number of the entry in its shard."""
+    effective_at_us: _builtins.int
+    """When the usage happened, in microseconds; of an adjustment by hand, when it was recorded."""
+    recorded_at_us: _builtins.int
+    """When the entry was recorded, in microseconds."""
+    source: _builtins.str
+    """Source of the usage; empty of a capture, of what is no usage, and where it was erased."""
+    usage_id: _builtins.str
+    """Id of the usage; empty of what is no usage, and where it was erased."""
+    original_entry_seq: _builtins.int
+    """Of a reversal: number of the entry that it corrects, in the same shard."""
+    grant_id: _builtins.str
+    """Of an adjustment by hand: the grant that was named or issued; empty = none."""
+    def __init__(
+        self,
+        *,
+        kind: Global___AdjustmentKind.ValueType = ...,
+        account: _builtins.str = ...,
+        closed_period_us: _builtins.int = ...,
+        asset: _builtins.str = ...,
+        scale: _builtins.int = ...,
+        charged: _builtins.int = ...,
+        shard: _builtins.int = ...,
+        entry_seq: _builtins.int = ...,
+        effective_at_us: _builtins.int = ...,
+        recorded_at_us: _builtins.int = ...,
+        source: _builtins.str = ...,
+        usage_id: _builtins.str = ...,
+        original_entry_seq: _builtins.int = ...,
+        grant_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "asset", b"asset", "charged", b"charged", "closed_period_us", b"closed_period_us", "effective_at_us", b"effective_at_us", "entry_seq", b"entry_seq", "grant_id", b"grant_id", "kind", b"kind", "original_entry_seq", b"original_entry_seq", "recorded_at_us", b"recorded_at_us", "scale", b"scale", "shard", b"shard", "source", b"source", "usage_id", b"usage_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Adjustment: _TypeAlias = Adjustment  # noqa: Y015
+
+@_typing.final
+class ListAdjustmentsResponse(_message.Message):
+    """A page of adjustments."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ADJUSTMENTS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    PERIOD_START_US_FIELD_NUMBER: _builtins.int
+    PERIOD_END_US_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty = this is the last."""
+    period_start_us: _builtins.int
+    """First instant of the period, in microseconds."""
+    period_end_us: _builtins.int
+    """First instant of the next one, in microseconds."""
+    position: _builtins.str
+    """The position that the answer is as of."""
+    @_builtins.property
+    def adjustments(self) -> _containers.RepeatedCompositeFieldContainer[Global___Adjustment]:
+        """The adjustments in the order recorded."""
+
+    def __init__(
+        self,
+        *,
+        adjustments: _abc.Iterable[Global___Adjustment] | None = ...,
+        next_page_token: _builtins.str = ...,
+        period_start_us: _builtins.int = ...,
+        period_end_us: _builtins.int = ...,
+        position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["adjustments", b"adjustments", "next_page_token", b"next_page_token", "period_end_us", b"period_end_us", "period_start_us", b"period_start_us", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListAdjustmentsResponse: _TypeAlias = ListAdjustmentsResponse  # noqa: Y015

@@ -50,6 +50,11 @@ class CorrectionServiceStub:
                 request_serializer=ledger_dot_v1_dot_correction__pb2.AdjustBalanceRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_correction__pb2.AdjustBalanceResponse.FromString,
                 _registered_method=True)
+        self.ListAdjustments = channel.unary_unary(
+                '/ledger.v1.CorrectionService/ListAdjustments',
+                request_serializer=ledger_dot_v1_dot_correction__pb2.ListAdjustmentsRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_correction__pb2.ListAdjustmentsResponse.FromString,
+                _registered_method=True)
 
 
 class CorrectionServiceServicer:
@@ -81,6 +86,15 @@ class CorrectionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListAdjustments(self, request, context):
+        """Lists what counts in a period of an account and is no usage of its own time, in the order
+        recorded: usage that came after its own period was closed, reversals, manual adjustments. From
+        the read models: FAILED_PRECONDITION where there are none, UNAVAILABLE while they are behind.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_CorrectionServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -98,6 +112,11 @@ def add_CorrectionServiceServicer_to_server(servicer, server):
                     servicer.AdjustBalance,
                     request_deserializer=ledger_dot_v1_dot_correction__pb2.AdjustBalanceRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_correction__pb2.AdjustBalanceResponse.SerializeToString,
+            ),
+            'ListAdjustments': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListAdjustments,
+                    request_deserializer=ledger_dot_v1_dot_correction__pb2.ListAdjustmentsRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_correction__pb2.ListAdjustmentsResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -182,6 +201,33 @@ class CorrectionService:
             '/ledger.v1.CorrectionService/AdjustBalance',
             ledger_dot_v1_dot_correction__pb2.AdjustBalanceRequest.SerializeToString,
             ledger_dot_v1_dot_correction__pb2.AdjustBalanceResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListAdjustments(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.CorrectionService/ListAdjustments',
+            ledger_dot_v1_dot_correction__pb2.ListAdjustmentsRequest.SerializeToString,
+            ledger_dot_v1_dot_correction__pb2.ListAdjustmentsResponse.FromString,
             options,
             channel_credentials,
             insecure,

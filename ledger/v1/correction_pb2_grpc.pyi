@@ -50,6 +50,11 @@ class CorrectionServiceStub:
     """Credits units to an account by hand, or debits them, for what no correction can put right.
     FAILED_PRECONDITION where a debit is not afforded.
     """
+    ListAdjustments: _grpc.UnaryUnaryMultiCallable[_correction_pb2.ListAdjustmentsRequest, _correction_pb2.ListAdjustmentsResponse]
+    """Lists what counts in a period of an account and is no usage of its own time, in the order
+    recorded: usage that came after its own period was closed, reversals, manual adjustments. From
+    the read models: FAILED_PRECONDITION where there are none, UNAVAILABLE while they are behind.
+    """
 
 @_typing.type_check_only
 class CorrectionServiceAsyncStub(CorrectionServiceStub):
@@ -68,6 +73,11 @@ class CorrectionServiceAsyncStub(CorrectionServiceStub):
     AdjustBalance: _aio.UnaryUnaryMultiCallable[_correction_pb2.AdjustBalanceRequest, _correction_pb2.AdjustBalanceResponse]  # type: ignore[assignment]
     """Credits units to an account by hand, or debits them, for what no correction can put right.
     FAILED_PRECONDITION where a debit is not afforded.
+    """
+    ListAdjustments: _aio.UnaryUnaryMultiCallable[_correction_pb2.ListAdjustmentsRequest, _correction_pb2.ListAdjustmentsResponse]  # type: ignore[assignment]
+    """Lists what counts in a period of an account and is no usage of its own time, in the order
+    recorded: usage that came after its own period was closed, reversals, manual adjustments. From
+    the read models: FAILED_PRECONDITION where there are none, UNAVAILABLE while they are behind.
     """
 
 class CorrectionServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -102,6 +112,17 @@ class CorrectionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_correction_pb2.AdjustBalanceResponse, _abc.Awaitable[_correction_pb2.AdjustBalanceResponse]]:
         """Credits units to an account by hand, or debits them, for what no correction can put right.
         FAILED_PRECONDITION where a debit is not afforded.
+        """
+
+    @_abc_1.abstractmethod
+    def ListAdjustments(
+        self,
+        request: _correction_pb2.ListAdjustmentsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_correction_pb2.ListAdjustmentsResponse, _abc.Awaitable[_correction_pb2.ListAdjustmentsResponse]]:
+        """Lists what counts in a period of an account and is no usage of its own time, in the order
+        recorded: usage that came after its own period was closed, reversals, manual adjustments. From
+        the read models: FAILED_PRECONDITION where there are none, UNAVAILABLE while they are behind.
         """
 
 def add_CorrectionServiceServicer_to_server(servicer: CorrectionServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

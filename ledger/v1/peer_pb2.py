@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14ledger/v1/peer.proto\x12\tledger.v1\"\'\n\x15\x41pplyPublishedRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\x05\"(\n\x16\x41pplyPublishedResponse\x12\x0e\n\x06shards\x18\x01 \x03(\x05\"\x0f\n\rSettleRequest\" \n\x0eSettleResponse\x12\x0e\n\x06shards\x18\x01 \x03(\x05\x32\xa3\x01\n\x0bPeerService\x12U\n\x0e\x41pplyPublished\x12 .ledger.v1.ApplyPublishedRequest\x1a!.ledger.v1.ApplyPublishedResponse\x12=\n\x06Settle\x12\x18.ledger.v1.SettleRequest\x1a\x19.ledger.v1.SettleResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14ledger/v1/peer.proto\x12\tledger.v1\"\'\n\x15\x41pplyPublishedRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\x05\"(\n\x16\x41pplyPublishedResponse\x12\x0e\n\x06shards\x18\x01 \x03(\x05\"\x0f\n\rSettleRequest\" \n\x0eSettleResponse\x12\x0e\n\x06shards\x18\x01 \x03(\x05\"K\n\x12SettleClockRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\x05\x12\x10\n\x08until_us\x18\x02 \x01(\x03\x12\x13\n\x0bpatience_us\x18\x03 \x01(\x03\",\n\tShardLeft\x12\r\n\x05shard\x18\x01 \x01(\x05\x12\x10\n\x08\x61\x63\x63ounts\x18\x02 \x01(\x03\";\n\x13SettleClockResponse\x12$\n\x06shards\x18\x01 \x03(\x0b\x32\x14.ledger.v1.ShardLeft2\xf1\x01\n\x0bPeerService\x12U\n\x0e\x41pplyPublished\x12 .ledger.v1.ApplyPublishedRequest\x1a!.ledger.v1.ApplyPublishedResponse\x12=\n\x06Settle\x12\x18.ledger.v1.SettleRequest\x1a\x19.ledger.v1.SettleResponse\x12L\n\x0bSettleClock\x12\x1d.ledger.v1.SettleClockRequest\x1a\x1e.ledger.v1.SettleClockResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,6 +39,12 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_SETTLEREQUEST']._serialized_end=133
   _globals['_SETTLERESPONSE']._serialized_start=135
   _globals['_SETTLERESPONSE']._serialized_end=167
-  _globals['_PEERSERVICE']._serialized_start=170
-  _globals['_PEERSERVICE']._serialized_end=333
+  _globals['_SETTLECLOCKREQUEST']._serialized_start=169
+  _globals['_SETTLECLOCKREQUEST']._serialized_end=244
+  _globals['_SHARDLEFT']._serialized_start=246
+  _globals['_SHARDLEFT']._serialized_end=290
+  _globals['_SETTLECLOCKRESPONSE']._serialized_start=292
+  _globals['_SETTLECLOCKRESPONSE']._serialized_end=351
+  _globals['_PEERSERVICE']._serialized_start=354
+  _globals['_PEERSERVICE']._serialized_end=595
 # @@protoc_insertion_point(module_scope)

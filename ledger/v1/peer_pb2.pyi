@@ -106,3 +106,83 @@ class SettleResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SettleResponse: _TypeAlias = SettleResponse  # noqa: Y015
+
+@_typing.final
+class SettleClockRequest(_message.Message):
+    """Asks to wait for what is due."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    UNTIL_US_FIELD_NUMBER: _builtins.int
+    PATIENCE_US_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.int
+    """Number of the tenant, as the directory has it; 1 or more."""
+    until_us: _builtins.int
+    """By when it was due, by the clock of the tenant, in microseconds since 1970, UTC."""
+    patience_us: _builtins.int
+    """How long to wait at most, in microseconds."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.int = ...,
+        until_us: _builtins.int = ...,
+        patience_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["patience_us", b"patience_us", "tenant", b"tenant", "until_us", b"until_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SettleClockRequest: _TypeAlias = SettleClockRequest  # noqa: Y015
+
+@_typing.final
+class ShardLeft(_message.Message):
+    """What is left on one shard."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHARD_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    shard: _builtins.int
+    """The shard, from 0."""
+    accounts: _builtins.int
+    """Accounts with something left that was due; 0 = all of it is posted and durable."""
+    def __init__(
+        self,
+        *,
+        shard: _builtins.int = ...,
+        accounts: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "shard", b"shard"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ShardLeft: _TypeAlias = ShardLeft  # noqa: Y015
+
+@_typing.final
+class SettleClockResponse(_message.Message):
+    """What is left."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SHARDS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def shards(self) -> _containers.RepeatedCompositeFieldContainer[Global___ShardLeft]:
+        """One for each shard of the answering server, ascending."""
+
+    def __init__(
+        self,
+        *,
+        shards: _abc.Iterable[Global___ShardLeft] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["shards", b"shards"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SettleClockResponse: _TypeAlias = SettleClockResponse  # noqa: Y015

@@ -45,6 +45,11 @@ class PeerServiceStub:
                 request_serializer=ledger_dot_v1_dot_peer__pb2.SettleRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_peer__pb2.SettleResponse.FromString,
                 _registered_method=True)
+        self.SettleClock = channel.unary_unary(
+                '/ledger.v1.PeerService/SettleClock',
+                request_serializer=ledger_dot_v1_dot_peer__pb2.SettleClockRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_peer__pb2.SettleClockResponse.FromString,
+                _registered_method=True)
 
 
 class PeerServiceServicer:
@@ -66,6 +71,14 @@ class PeerServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SettleClock(self, request, context):
+        """Waits for what was due by an instant on the shards of the answering server, by the clock of a
+        tenant.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PeerServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -78,6 +91,11 @@ def add_PeerServiceServicer_to_server(servicer, server):
                     servicer.Settle,
                     request_deserializer=ledger_dot_v1_dot_peer__pb2.SettleRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_peer__pb2.SettleResponse.SerializeToString,
+            ),
+            'SettleClock': grpc.unary_unary_rpc_method_handler(
+                    servicer.SettleClock,
+                    request_deserializer=ledger_dot_v1_dot_peer__pb2.SettleClockRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_peer__pb2.SettleClockResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -135,6 +153,33 @@ class PeerService:
             '/ledger.v1.PeerService/Settle',
             ledger_dot_v1_dot_peer__pb2.SettleRequest.SerializeToString,
             ledger_dot_v1_dot_peer__pb2.SettleResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SettleClock(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.PeerService/SettleClock',
+            ledger_dot_v1_dot_peer__pb2.SettleClockRequest.SerializeToString,
+            ledger_dot_v1_dot_peer__pb2.SettleClockResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -41,6 +41,10 @@ class PeerServiceStub:
     """Forgets names that were erased, and returns when everything accepted before is durable on the
     shards of the answering server.
     """
+    SettleClock: _grpc.UnaryUnaryMultiCallable[_peer_pb2.SettleClockRequest, _peer_pb2.SettleClockResponse]
+    """Waits for what was due by an instant on the shards of the answering server, by the clock of a
+    tenant.
+    """
 
 @_typing.type_check_only
 class PeerServiceAsyncStub(PeerServiceStub):
@@ -52,6 +56,10 @@ class PeerServiceAsyncStub(PeerServiceStub):
     Settle: _aio.UnaryUnaryMultiCallable[_peer_pb2.SettleRequest, _peer_pb2.SettleResponse]  # type: ignore[assignment]
     """Forgets names that were erased, and returns when everything accepted before is durable on the
     shards of the answering server.
+    """
+    SettleClock: _aio.UnaryUnaryMultiCallable[_peer_pb2.SettleClockRequest, _peer_pb2.SettleClockResponse]  # type: ignore[assignment]
+    """Waits for what was due by an instant on the shards of the answering server, by the clock of a
+    tenant.
     """
 
 class PeerServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -73,6 +81,16 @@ class PeerServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_peer_pb2.SettleResponse, _abc.Awaitable[_peer_pb2.SettleResponse]]:
         """Forgets names that were erased, and returns when everything accepted before is durable on the
         shards of the answering server.
+        """
+
+    @_abc_1.abstractmethod
+    def SettleClock(
+        self,
+        request: _peer_pb2.SettleClockRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_peer_pb2.SettleClockResponse, _abc.Awaitable[_peer_pb2.SettleClockResponse]]:
+        """Waits for what was due by an instant on the shards of the answering server, by the clock of a
+        tenant.
         """
 
 def add_PeerServiceServicer_to_server(servicer: PeerServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -7,6 +7,7 @@
     checkpoints     the stored checkpoint as such a claim
     rules           what every entry must satisfy
     holds           no hold leaks
+    clocks          each entry is of its own tenant's time
     seals           signatures and Merkle roots over the rows
     shard           one shard: chain, decode, replay, rules, then the claims
     run             all shards: `verify`, or `verify_from` a mark

@@ -79,7 +79,8 @@ class Checkpoint:
                 findings.add(what, expected, "not stored" if family is None else "stored")
                 continue
             accounts = tuple([account.number for account in state.family_accounts(root)])
-            place = FamilyPlace(root, accounts, family_due(state, root), FORMAT)
+            tenant = state.accounts[root].tenant
+            place = FamilyPlace(root, accounts, family_due(state, root), FORMAT, tenant)
             findings.compare(f"place in the {what}", place, family.place)
             body = pack_family(state, root, state.settled_before)
             found = family.body

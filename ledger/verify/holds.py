@@ -10,7 +10,7 @@ from collections import Counter
 from heapq import heappop, heappush
 from typing import Final
 
-from ledger.core.events import HoldAuthorized, HoldExtended
+from ledger.core.events import ClockAdvanced, HoldAuthorized, HoldExtended
 from ledger.core.state import State
 from ledger.verify.report import Findings
 
@@ -24,19 +24,27 @@ class HoldWatch:
 
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
-        self._due: list[tuple[int, int]] = []  # heap of (expiry, hold)
+        self._due: list[tuple[int, int]] = []  # heap of (expiry by the writer's clock, hold)
         self._overdue: dict[int, int] = {}  # hold -> the batch at which it was due
 
-    def expires(self, event: HoldAuthorized | HoldExtended) -> None:
+    def expires(self, state: State, event: HoldAuthorized | HoldExtended) -> None:
         """A hold has a new expiry."""
-        heappush(self._due, (event.expires_at, event.hold))
+        heappush(self._due, (event.expires_at - state.offset, event.hold))
+
+    def advanced(self, state: State, event: ClockAdvanced) -> None:
+        """A tenant's clock moves, before it is applied: its holds expire earlier (rule T4)."""
+        for hold in state.holds.values():
+            if hold.account.tenant == event.tenant:
+                heappush(self._due, (hold.expires_at - event.offset, hold.number))
 
     def batch(self, state: State) -> None:
         """The batch is replayed: what is due by its time, and still open, is overdue."""
         while self._due and self._due[0][0] <= state.recorded_at:
             _, number = heappop(self._due)
             hold = state.holds.get(number)
-            if hold is not None and hold.expires_at <= state.recorded_at:
+            if hold is None:
+                continue
+            if state.timer_at(hold.account.tenant, hold.expires_at) <= state.recorded_at:
                 self._overdue[number] = state.batch_seq
 
     def end(self, state: State) -> int:

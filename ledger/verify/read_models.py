@@ -40,9 +40,11 @@ class ReadModels:
         self.holds: Facts = {}
         self.recurring: Facts = {}
         self.commitments: Facts = {}
+        self.limits: dict[int, dict[str, int]] = {}  # see `_limits_of`
         self.top_ups: Facts = {}
         self.top_up_rules: Facts = {}
         self.usage: dict[tuple[int, int, int], list[int]] = {}
+        self.clocks: dict[int, int] = {}
         self.denials = 0
 
     def compare(self, state: State, tally: Tally, head_hash: bytes, findings: Findings) -> None:
@@ -56,6 +58,10 @@ class ReadModels:
         _compare("grant", _grants_of(state), self.grants, findings)
         _compare("hold", _holds_of(state), self.holds, findings)
         _compare("recurring grant", _recurring_of(state), self.recurring, findings)
+        limits = _limits_of(state)
+        for account in sorted(limits.keys() | self.limits.keys()):
+            what = f"what the limit of account {account} rests on"
+            findings.compare(what, limits.get(account, {}), self.limits.get(account, {}))
         _compare("commitment", _commitments_of(state), self.commitments, findings)
         kept = {  # settled ones are forgotten, their rows stay
             number: row
@@ -70,6 +76,9 @@ class ReadModels:
             expected, found = tally.usage.get(place, [0, 0]), self.usage.get(place, [0, 0])
             findings.compare(f"number of {where}", expected[0], found[0])
             findings.compare(f"sum of charges of {where}", expected[1], found[1])
+        for tenant in sorted(state.offsets.keys() | self.clocks.keys()):
+            ahead = self.clocks.get(tenant)
+            findings.compare(f"clock of tenant {tenant}", state.offsets.get(tenant), ahead)
         findings.compare("number of denials", tally.denials, self.denials)
 
 
@@ -102,6 +111,9 @@ async def read_models(connection: Connection, shard: int) -> Reflection | None:
         for name in ("terms", "next_terms"):
             if found[name] is not None:
                 found[name] = msgspec.json.decode(found[name])
+    for kind, account, asset, value in await connection.fetch(_SQL["limits"], shard):
+        what = "lifetime value" if kind == 1 else "owed since"
+        models.limits.setdefault(account, {})[f"{what}, asset {asset}"] = int(value)
     for row in await connection.fetch(_SQL["commitments"], shard):
         number, *values = map(_plain, row)
         found = models.commitments[number] = dict(zip(_COMMITMENT, values, strict=True))
@@ -115,6 +127,7 @@ async def read_models(connection: Connection, shard: int) -> Reflection | None:
             kept[str(asset)] = msgspec.json.decode(rule)
     for tenant, asset, outcome, count, charge in await connection.fetch(_SQL["usage"], shard):
         models.usage[(tenant, asset, outcome)] = [count, int(charge)]
+    models.clocks = dict(await connection.fetch(_SQL["clocks"], shard))
     models.denials = await connection.fetchval(_SQL["denials"], shard)
     return models
 
@@ -142,7 +155,7 @@ _RECURRING: Final = (
 )  # fmt: skip
 _COMMITMENT: Final = (
     "tenant", "account", "terms", "created_at", "grants", "planned", "to_invoice", "invoiced",
-    "invoiced_money", "ended_at", "ending",
+    "invoiced_money", "ended_at", "ending", "moved_to",
 )  # fmt: skip
 _HOLD: Final = (
     "tenant", "account", "asset", "amount", "expires_at", "captured", "captures",
@@ -289,6 +302,24 @@ def _recurring_of(state: State) -> Facts:
     }
 
 
+def _limits_of(state: State) -> dict[int, dict[str, int]]:
+    """By account, what is not zero: lifetime values, and since when it owes (rule H6)."""
+    found: dict[int, dict[str, int]] = {}
+    for account in state.accounts.values():
+        rests_on = {
+            f"lifetime value, asset {asset}": value
+            for asset, value in account.lifetime.items()
+            if value
+        } | {
+            f"owed since, asset {asset}": debt.since
+            for asset, debt in account.debt.items()
+            if debt.since
+        }
+        if rests_on:
+            found[account.number] = rests_on
+    return found
+
+
 def _commitments_of(state: State) -> Facts:
     return {
         commitment.number: {
@@ -305,6 +336,7 @@ def _commitments_of(state: State) -> Facts:
             ),
             "ended_at": commitment.ended_at,
             "ending": commitment.ending,
+            "moved_to": commitment.moved_to,
         }
         for commitment in state.commitments.values()
     }

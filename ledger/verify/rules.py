@@ -27,6 +27,7 @@ from ledger.core.events import (
     AuthorizeDenied,
     BalanceAdjusted,
     BookKind,
+    BookOpened,
     CommitmentCreated,
     CommitmentEnded,
     CommitmentEnding,
@@ -81,11 +82,11 @@ from ledger.core.events import (
 from ledger.core.limits import (
     BASIS_POINTS,
     CORRECTION_WINDOW_US,
+    DAY_US,
     HOLD_LIFETIME_BATCH_MAX_US,
     HOLD_LIFETIME_DEFAULT_US,
     HOLD_LIFETIME_MAX_US,
     INT64_MAX,
-    PERIOD_GRACE_US,
     TOP_UP_BACK_OFF_US,
     TOP_UP_LIFETIME_US,
 )
@@ -107,6 +108,7 @@ from ledger.core.state import (
     State,
 )
 from ledger.verify.report import Findings
+from ledger.verify.transfers import goes_on_to, still_goes_on, was_moved
 
 _BOOK_OF_POT: Final[dict[int, BookKind]] = {
     Pot.GRANT: BookKind.GRANT,
@@ -126,6 +128,8 @@ _SIDES_OF_WRITE_OFF: Final[dict[int, tuple[BookKind, BookKind]]] = {
     WriteOffKind.COMMITMENT: (BookKind.COMMITMENT, BookKind.SETTLED),
 }
 """The account's book and the house's."""
+_MONTH_MAX_US: Final = 33 * DAY_US
+"""Longer than any month: 31 days, and what is between two zones, 26 hours."""
 _OVER_LIMIT: Final[frozenset[int]] = frozenset({Pot.EXCESS_OWED, Pot.EXCESS_BILLED, Pot.ABSORBED})
 
 
@@ -135,10 +139,14 @@ class Rules:
     def __init__(self, findings: Findings) -> None:
         self._findings = findings
         self._replacement = b""  # key of the usage that is to follow an amendment's reversal
+        # What a transfer has voided and is to add to another commitment: grant, units, money.
+        self._moving: tuple[int, int, int] | None = None
 
     def before(self, state: State, event: Event) -> None:
         """What the entry may not say, given what is there. May raise KeyError where the entry names
         what is not there."""
+        if self._moving is not None:
+            self._goes_on_moving(state, event)
         key = getattr(event, "key", b"")
         if key and state.keys.find(key) is not None:
             self._wrong(state, "identity", "once within the window", f"{key.hex()} again")
@@ -187,15 +195,12 @@ class Rules:
         account = state.accounts[event.account]
         start = state.window_start
         if event.key == self._replacement:  # may be as old as what it stands for
-            start = state.recorded_at - CORRECTION_WINDOW_US
+            start = state.now - CORRECTION_WINDOW_US
         self._replacement = b""
         if not start <= event.effective_at <= state.window_end:
             window = f"{start} to {state.window_end}"
             self._wrong(state, "effective time", window, event.effective_at)
         self._takes(state, account, event.effective_at, new=not event.hold or event.late == 1)
-        self._slices(state, account, event)
-        over = sum([piece.amount for piece in event.slices if piece.pot in _OVER_LIMIT])
-        self._equal(state, "over_limit", over, event.over_limit)
         self._drawn(state, account, event)
         if event.hold and event.late:
             settled = state.families[account.root].settled[event.hold]
@@ -215,14 +220,32 @@ class Rules:
         while new and above is not None:
             self._equal(state, f"frozen, account {above.number}", 0, above.frozen_at)
             above = above.parent
-        grace = account.policy.period_grace
+        over = _grace_over(state, account)
         for closed_at, reopened_at in (*account.gaps, (account.closed_at, NEVER)):
-            late = at < closed_at and state.recorded_at < closed_at + grace
+            late = at < closed_at and over < closed_at
             if closed_at and at < reopened_at and not late:
                 was = f"not in {closed_at} to {reopened_at}"
                 self._wrong(state, "time of usage", was, at)
 
+    def _month(self, state: State, account: Account, at: int, month: int) -> None:
+        """Usage counts in its own month while that takes late events, and then in the one that runs
+        (rule T2); no month goes on where another zone begins to count (rule T1). Which instants are
+        midnights is not judged: that takes the time zones of the day."""
+        counted = at
+        if month > at:  # its own is closed, and ended before
+            counted = state.now
+            if at >= _grace_over(state, account):
+                self._wrong(state, "month", f"that of {at}, which is open", month)
+        elif month + _MONTH_MAX_US <= _grace_over(state, account):
+            self._wrong(state, "month", "one that is not closed", month)
+        if not month <= counted < month + _MONTH_MAX_US:
+            self._wrong(state, "month", f"that of {counted}", month)
+        for since, zone in account.calendar.zones[1:]:
+            if month < since <= counted:
+                self._wrong(state, f"month in {zone}", f"from {since} on", month)
+
     def _drawn(self, state: State, account: Account, event: UsageRecorded) -> None:
+        self._month(state, account, event.effective_at, event.period)
         self._slices(state, account, event)
         over = sum([piece.amount for piece in event.slices if piece.pot in _OVER_LIMIT])
         self._equal(state, "over_limit", over, event.over_limit)
@@ -305,8 +328,8 @@ class Rules:
         """What can be said without the event that is corrected: see `reversals` for the rest."""
         self._replacement = event.replaced_by
         account = state.accounts[event.account]
-        if event.effective_at < state.recorded_at - CORRECTION_WINDOW_US:
-            limit = f"after {state.recorded_at - CORRECTION_WINDOW_US}"
+        if event.effective_at < state.now - CORRECTION_WINDOW_US:
+            limit = f"after {state.now - CORRECTION_WINDOW_US}"
             self._wrong(state, "effective time", limit, event.effective_at)
         if not event.original < state.locator:
             self._wrong(state, "original", "an earlier entry", event.original)
@@ -381,7 +404,7 @@ class Rules:
         if number == grant.book.number and grant.settled == GRANT_OPEN:
             return
         book = state.books.accounts[number]
-        ended = grant.settled != GRANT_OPEN or grant.expires_at <= state.recorded_at
+        ended = grant.settled != GRANT_OPEN or grant.expires_at <= state.now
         onward = (
             book is grant.funding
             if grant.settled == GRANT_VOIDED
@@ -396,7 +419,7 @@ class Rules:
         ordinal = state.families[grant.account.root].next_ordinal
         self._equal(state, "ordinal of the grant", ordinal, event.ordinal)
         self._equal(state, "account of the grant", grant.account.number, event.account)
-        if grant.settled == GRANT_OPEN and grant.expires_at > state.recorded_at:
+        if grant.settled == GRANT_OPEN and grant.expires_at > state.now:
             self._wrong(state, f"grant {event.of}", "ended", "open")
         if not 0 < event.amount <= grant.drawn:
             self._wrong(state, "amount restored", f"1 to {grant.drawn}", event.amount)
@@ -404,7 +427,7 @@ class Rules:
             self._wrong(state, "price restored", f"0 to {grant.recognised}", event.price_paid)
 
     def _noted(self, state: State, event: AdjustmentNoted) -> None:
-        if not event.closed < event.period <= state.recorded_at:
+        if not event.closed < event.period <= state.now:
             self._wrong(state, "periods", "closed before open", (event.closed, event.period))
         if not 0 <= event.entry < state.batch_length:
             self._wrong(state, "adjusted entry", f"before {state.batch_length}", event.entry)
@@ -416,7 +439,7 @@ class Rules:
 
     def _authorized(self, state: State, event: HoldAuthorized) -> None:
         self._equal(state, "number of the hold", state.next_hold, event.hold)
-        self._equal(state, "effective time", state.recorded_at, event.effective_at)
+        self._equal(state, "effective time", state.now, event.effective_at)
         expires_at = event.effective_at + (event.lifetime or HOLD_LIFETIME_DEFAULT_US)
         self._equal(state, "expiry of the hold", expires_at, event.expires_at)
         longest = (HOLD_LIFETIME_MAX_US, HOLD_LIFETIME_BATCH_MAX_US)
@@ -424,20 +447,21 @@ class Rules:
             self._wrong(state, "longest lifetime of the hold", longest, event.lifetime_max)
         account = state.accounts[event.account]
         self._slices(state, account, event)
+        self._month(state, account, event.effective_at, event.period)
         self._equal(state, "version of the policy", account.version, event.policy_version)
         asset = state.declared[event.plan].asset
         debt, grace = account.debt.get(asset), account.policy.overdraft_grace
         if event.slices and debt is not None and debt.owed:
-            below = state.recorded_at - debt.since
+            below = state.now - debt.since
             if 0 <= grace <= below:
                 self._wrong(state, "time below zero", f"less than {grace}", below)
         if any(piece.pot == Pot.OVERDRAFT for piece in event.slices):
             self._equal(state, "holds_overdraft", True, account.policy.holds_overdraft)
 
-        self._takes(state, state.accounts[event.account], state.recorded_at, new=True)
+        self._takes(state, state.accounts[event.account], state.now, new=True)
 
     def _denied(self, state: State, event: AuthorizeDenied) -> None:
-        self._takes(state, state.accounts[event.account], state.recorded_at, new=True)
+        self._takes(state, state.accounts[event.account], state.now, new=True)
 
     def _open_hold(self, state: State, number: int, account: int) -> None:
         """Open, of that account, and not overdue: what is overdue expires first (rule H2)."""
@@ -446,13 +470,13 @@ class Rules:
             self._wrong(state, f"hold {number}", "open", "settled or unknown")
             return
         self._equal(state, "account of the hold", hold.account.number, account)
-        if hold.expires_at <= state.recorded_at:
+        if hold.expires_at <= state.now:
             self._wrong(state, f"hold {number}", "expired first", f"due at {hold.expires_at}")
 
     def _extended(self, state: State, event: HoldExtended) -> None:
         """Open, and never beyond the longest lifetime from the authorisation (rule H1)."""
         self._open_hold(state, event.hold, event.account)
-        expires_at = state.recorded_at + (event.lifetime or HOLD_LIFETIME_DEFAULT_US)
+        expires_at = state.now + (event.lifetime or HOLD_LIFETIME_DEFAULT_US)
         self._equal(state, "expiry of the hold", expires_at, event.expires_at)
         hold = state.holds.get(event.hold)
         if hold is not None and event.expires_at > hold.authorized_at + hold.lifetime_max:
@@ -470,8 +494,8 @@ class Rules:
         hold = state.holds.get(number)
         if hold is None:
             self._wrong(state, f"hold {number}", "open", "settled or unknown")
-        elif hold.expires_at > state.recorded_at:
-            self._wrong(state, f"expiry of hold {number}", hold.expires_at, state.recorded_at)
+        elif hold.expires_at > state.now:
+            self._wrong(state, f"expiry of hold {number}", hold.expires_at, state.now)
         return hold
 
     # -- grants ------------------------------------------------------------------------------------
@@ -493,21 +517,31 @@ class Rules:
         if grant.settled not in expected:
             self._wrong(state, f"state of grant {event.grant}", expected, grant.settled)
         self._taken(state, event.grant, event.amount)
+        if was_moved(grant) and still_goes_on(state, grant):
+            money = grant.rest_of(event.amount)
+            self._equal(state, f"money of grant {grant.number}", money, event.refunded)
+            self._equal(state, f"breakage of grant {grant.number}", 0, event.breakage)
+            if event.amount:
+                self._moving = grant.number, event.amount, event.refunded
 
     def _grant_expired(self, state: State, event: GrantExpired) -> None:
         grant = state.grants[event.grant]
-        if grant.settled == GRANT_VOIDED:
+        moved = was_moved(grant)
+        if grant.settled == GRANT_VOIDED and not moved:
             self._wrong(state, f"state of grant {event.grant}", "not voided", "voided")
-        due = grant.expires_at + PERIOD_GRACE_US
-        if _ends_early(grant):
+        due = grant.expires_at + grant.account.policy.period_grace
+        if moved:
+            if still_goes_on(state, grant):
+                self._wrong(state, f"end of grant {event.grant}", "moved on", "expired")
+        elif _ends_early(grant):
             self._equal(
                 state,
                 f"early end of grant {event.grant}",
                 CommitmentEnding.TRUE_UP,
                 grant.commitment.ending if grant.commitment is not None else 0,
             )
-        elif grant.expires_at == NEVER or state.recorded_at < grant.expires_at + PERIOD_GRACE_US:
-            self._wrong(state, f"breakage of grant {event.grant}", due, state.recorded_at)
+        elif grant.expires_at == NEVER or state.now < due:
+            self._wrong(state, f"breakage of grant {event.grant}", due, state.now)
         self._taken(state, event.grant, event.amount)
 
     def _taken(self, state: State, number: int, amount: int) -> None:
@@ -672,8 +706,8 @@ class Rules:
         what = f"period of recurring grant {event.recurring}"
         self._equal(state, f"start of the {what}", recurring.due, event.start)
         self._equal(state, f"version of the {what}", recurring.version, event.version)
-        if event.start > state.recorded_at:
-            self._wrong(state, what, f"due at {event.start}", state.recorded_at)
+        if event.start > state.now:
+            self._wrong(state, what, f"due at {event.start}", state.now)
         if not event.start < event.end <= recurring.ends_at:
             self._wrong(state, f"end of the {what}", recurring.ends_at, event.end)
         longest = event.end - event.start
@@ -718,7 +752,7 @@ class Rules:
         )
         if event.timing == Timing.NOW and event.full:
             self._equal(state, "full period", recurring.full, event.full)
-            remaining = recurring.period_end - state.recorded_at
+            remaining = recurring.period_end - state.now
             self._equal(state, "remaining time", remaining, event.remaining)
         elif event.full:
             self._wrong(state, "a share", "none before the next period", event.remaining)
@@ -731,20 +765,20 @@ class Rules:
     def _recurring_resumed(self, state: State, event: RecurringResumed) -> None:
         recurring = self._running(state, event.recurring, event.account)
         self._equal(state, f"recurring grant {event.recurring} paused", True, recurring.paused)
-        next_at = max(recurring.next_at, state.recorded_at)
+        next_at = max(recurring.next_at, state.now)
         self._equal(state, "start of the next period", next_at, event.next_at)
 
     def _recurring_ended(self, state: State, event: RecurringEnded) -> None:
         recurring = self._running(state, event.recurring, event.account)
-        if not state.recorded_at <= event.ends_at <= recurring.ends_at:
-            lasts = f"{state.recorded_at} to {recurring.ends_at}"
+        if not state.now <= event.ends_at <= recurring.ends_at:
+            lasts = f"{state.now} to {recurring.ends_at}"
             self._wrong(state, f"end of recurring grant {event.recurring}", lasts, event.ends_at)
 
     def _running(self, state: State, number: int, account: int) -> RecurringGrant:
         recurring = state.recurring[number]
         what = f"recurring grant {number}"
         self._equal(state, f"account of {what}", recurring.account.number, account)
-        if recurring.ends_at <= state.recorded_at:
+        if recurring.ends_at <= state.now:
             self._wrong(state, what, "not ended", f"ended at {recurring.ends_at}")
         return recurring
 
@@ -770,7 +804,7 @@ class Rules:
         self, state: State, account: int, segment: Segment, number: int, kind: int
     ) -> None:
         grant = state.grants[number]
-        starts_at = segment.starts_at or state.recorded_at
+        starts_at = segment.starts_at or state.now
         expected = (account, kind, starts_at, segment.ends_at, segment.amount, segment.price, None)
         found = (
             grant.account.number,
@@ -790,30 +824,70 @@ class Rules:
                 self._wrong(state, "invoice", f"some money at {before} or later", invoice)
             before = invoice.at
 
+    def _goes_on_moving(self, state: State, event: Event) -> None:
+        """What a transfer has voided is issued and added to its target by the next entries."""
+        assert self._moving is not None
+        if isinstance(event, BookOpened | GrantIssued):
+            return
+        moved, self._moving = self._moving, None
+        added: object = None
+        if isinstance(event, SegmentAdded):
+            added = (event.of, event.segment.amount, event.segment.price)
+        self._equal(state, "segment that a transfer adds", moved, added)
+        if isinstance(event, SegmentAdded):
+            old = state.grants[moved[0]]
+            target, what = goes_on_to(state, old).number, f"commitment that takes {old.number}"
+            self._equal(state, what, target, event.commitment)
+            starts_at = old.effective_at if old.effective_at > state.now else 0
+            expected = (starts_at, old.expires_at)
+            found = (event.segment.starts_at, event.segment.ends_at)
+            self._equal(state, f"time of what moves of grant {old.number}", expected, found)
+
     def _segment_added(self, state: State, event: SegmentAdded) -> None:
+        if bool(event.key) == bool(event.of):
+            self._wrong(state, "segment", "asked for, or of a transfer", event.of)
         commitment = self._goes_on(state, event.commitment, event.account)
         kind = commitment.terms.kind
         self._segment(state, event.account, event.segment, event.grant, kind)
         self._invoices(state, event.invoices)
 
     def _commitment_ended(self, state: State, event: CommitmentEnded) -> None:
-        """True-up is of what is left of the segments that run, at its price (rules B4, D7)."""
+        """True-up is of what is left of the segments that run, a transfer of all that have not
+        ended, at its price; a target is another of the same family and assets (B4, D7)."""
         commitment = self._goes_on(state, event.commitment, event.account)
+        transfer = event.ending == CommitmentEnding.TRANSFER
         units = value = 0
-        if event.ending == CommitmentEnding.TRUE_UP:
+        if event.ending != CommitmentEnding.WAIVE:
             for grant in commitment.grants:
-                runs = grant.effective_at <= state.recorded_at < grant.expires_at
-                if runs and grant.settled == GRANT_OPEN:
+                runs = transfer or grant.effective_at <= state.now
+                if runs and state.now < grant.expires_at and grant.settled == GRANT_OPEN:
                     units += grant.book.available
                     value += grant.rest_of(grant.book.available)
-        self._equal(state, "true-up", (units, value), (event.true_up, event.value))
+        what = "transfer" if transfer else "true-up"
+        self._equal(state, what, (units, value), (event.units, event.value))
+        to_come = commitment.invoices[commitment.invoiced :] if transfer else ()
+        self._equal(state, "invoices that move", to_come, event.invoices)
+        self._equal(state, "target of a transfer", transfer, event.target > 0)
+        if not event.target:
+            return
+        target = state.commitments[event.target]
+        self._goes_on(state, event.target, target.account.number)
+        if target is commitment:
+            self._wrong(state, "target of a transfer", "another commitment", event.target)
+        ours, theirs = commitment.terms, target.terms
+        self._equal(
+            state,
+            f"family and assets of commitment {event.target}",
+            (commitment.account.root, ours.asset, ours.price_asset),
+            (target.account.root, theirs.asset, theirs.price_asset),
+        )
 
     def _invoice_due(self, state: State, event: InvoiceDue) -> None:
         """Once, in order, not before its time, between the books of who is committed."""
         commitment = state.commitments[event.commitment]
-        if commitment.due > state.recorded_at:
+        if commitment.due > state.now:
             what = f"invoice of commitment {event.commitment}"
-            self._wrong(state, what, f"due at {commitment.due}", state.recorded_at)
+            self._wrong(state, what, f"due at {commitment.due}", state.now)
             return
         invoice = commitment.invoices[commitment.invoiced]
         self._equal(
@@ -836,7 +910,7 @@ class Rules:
         commitment = state.commitments[number]
         what = f"commitment {number}"
         self._equal(state, f"account of {what}", commitment.account.number, account)
-        if commitment.is_over(state.recorded_at):
+        if commitment.is_over(state.now):
             self._wrong(state, what, "not over", f"over at {commitment.ended_at}")
         return commitment
 
@@ -849,7 +923,7 @@ class Rules:
     def _requested(self, state: State, event: TopUpRequested) -> None:
         """One charge for the whole gap that nothing pending closes, by a rule in force, not within
         an hour of a decline, nor beyond its velocity cap (rule H6)."""
-        account, now = state.accounts[event.account], state.recorded_at
+        account, now = state.accounts[event.account], state.now
         self._equal(state, "number of the top-up", state.next_top_up, event.top_up)
         version, rule = account.top_up_rules.get(event.asset, (0, None))
         self._equal(state, "version of the top-up rule", version, event.version)
@@ -904,8 +978,8 @@ class Rules:
     def _top_up_expired(self, state: State, event: TopUpExpired) -> None:
         found = state.top_ups[event.top_up]
         self._equal(state, f"state of top-up {event.top_up}", TOP_UP_PENDING, found.state)
-        if found.expires_at > state.recorded_at:
-            self._wrong(state, "expiry of the top-up", found.expires_at, state.recorded_at)
+        if found.expires_at > state.now:
+            self._wrong(state, "expiry of the top-up", found.expires_at, state.now)
 
     # -- accounts, configuration, writers ----------------------------------------------------------
 
@@ -920,8 +994,22 @@ class Rules:
         self._equal(state, "family", family, (event.tenant, event.root))
 
     def _updated(self, state: State, event: AccountPolicyUpdated) -> None:
-        version = state.accounts[event.account].version + 1
-        self._equal(state, "version of the policy", version, event.version)
+        account = state.accounts[event.account]
+        self._equal(state, "version of the policy", account.version + 1, event.version)
+        zone = event.policy.zone or (zone_of(account.parent) if account.parent else "UTC")
+        self._equal(state, "another zone", zone != zone_of(account), event.zone_from > 0)
+        inheriting = [each.number for each in account.in_its_zone()[1:]]
+        for number, since in event.zone_from_below:
+            if number not in inheriting or not event.zone_from:
+                self._wrong(state, "accounts of that zone", inheriting, number)
+            self._next_month(state, since)
+        if event.zone_from:
+            self._next_month(state, event.zone_from)
+
+    def _next_month(self, state: State, since: int) -> None:
+        """Another zone counts from the end of the month that runs (rule T1)."""
+        if not state.now < since <= state.now + _MONTH_MAX_US:
+            self._wrong(state, "end of the month", f"after {state.now}", since)
 
     def _profile(self, state: State, event: AccountProfileUpdated) -> None:
         version = state.accounts[event.account].profile_version + 1
@@ -939,7 +1027,7 @@ class Rules:
     def _closing(self, state: State, account: Account, closed_at: int) -> None:
         """Once, now, and nothing below it is open."""
         self._equal(state, "closed before", 0, account.closed_at)
-        self._equal(state, "closed at", state.recorded_at, closed_at)
+        self._equal(state, "closed at", state.now, closed_at)
         for child in account.children:
             if not child.closed_at:
                 self._wrong(state, f"account {child.number} below", "closed", "open")
@@ -1025,6 +1113,21 @@ def books_of(account: Account) -> list[Book]:
     for kept in (account.advance, account.overage, account.unbilled, account.receivable):
         books.extend(kept.values())
     return books
+
+
+def zone_of(account: Account) -> str:
+    """The zone of its policy, else of its nearest ancestor's, else UTC (rule T1)."""
+    above: Account | None = account
+    while above is not None:
+        if above.policy.zone:
+            return above.policy.zone
+        above = above.parent
+    return "UTC"
+
+
+def _grace_over(state: State, account: Account) -> int:
+    """What ended by then is closed, by the grace of now or of before (rule T2)."""
+    return max(account.closed_until, state.now - account.policy.period_grace)
 
 
 def _pays_for(book: Book, account: Account) -> bool:

@@ -6,11 +6,13 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 import asyncpg
+import msgspec
 from msgspec import Struct
 
+from ledger.engine.configuration import ClockBody
 from ledger.integrity.ranges import BEGINNING, Mark
 from ledger.integrity.seal import Seal, SealMalformed
-from ledger.journal.configuration import content_hash
+from ledger.journal.configuration import ConfigurationKind, content_hash
 from ledger.journal.connection import AWAY_ERRORS, CONNECT_ERRORS, Connection, connect, describe
 from ledger.journal.errors import JournalUnavailable
 from ledger.journal.migrate import read_settings
@@ -33,7 +35,7 @@ CHECKED: Final = (
 )
 CHECKED_BY_REPLAY: Final = (
     "debits = credits per asset after every entry",
-    "rules of holds, grants, identities, accounts and configuration at every entry",
+    "rules of holds, grants, identities, accounts, configuration and clocks at every entry",
     "no hold leaked: what pends is what open holds reserve",
     "the replayed state against every claim (read models)",
 )
@@ -122,7 +124,7 @@ class _Run:
         self._sources = sources if marks is None else ()
         self._anchors = anchors
         self._trust = KeyTrust({}, {}, bool(anchors), [])
-        self._bodies: dict[bytes, bool] = {}
+        self._bodies: dict[bytes, int] = {}
         self._progress = progress
         self._report = Report(True, [], [], "full" if marks is None else "incremental")
         self._reached: list[tuple[int, Mark, Seal | None]] = []
@@ -141,7 +143,7 @@ class _Run:
         last_batch: int = head["batch_seq"] if head is not None else 0
         total: int = head["first_event"] + head["event_count"] if head is not None else 0
         self._trust = await read_trust(connection, self._instance, self._anchors)
-        published = await _published(connection, self._bodies)
+        published, clocks = await _published(connection, self._bodies)
         if shard == 0:
             for fault in self._trust.faults:
                 findings.add("seal keys", "a chain of records that hold", fault)
@@ -157,6 +159,7 @@ class _Run:
             claims,
             start,
             recorded_at,
+            clocks,
         )
         through = newest.seal_seq if newest is not None else 0
         known = mark.seal_seq if mark is not None else 0
@@ -278,15 +281,24 @@ async def _claims(
     return claims
 
 
-async def _published(connection: Connection, good: dict[bytes, bool]) -> PublishedHashes:
-    """Published configuration whose body stands under its hash; `good` keeps what was read."""
+async def _published(
+    connection: Connection, good: dict[bytes, int]
+) -> tuple[PublishedHashes, dict[tuple[int, int], int]]:
+    """Published configuration whose body stands under its hash, and how far clocks are ahead by it;
+    `good` keeps what was read: -1 = not whole, else the offset of a clock."""
     published: PublishedHashes = {}
+    clocks: dict[tuple[int, int], int] = {}
     rows: list[asyncpg.Record] = await connection.fetch(_SQL["read_all"], 0)
     for row in rows:
         hashed = row["content_hash"]
         if hashed not in good:
             body = await connection.fetchval(_SQL["body"], hashed)
-            good[hashed] = body is not None and content_hash(body) == hashed
-        if good[hashed]:
+            good[hashed] = -1
+            if body is not None and content_hash(body) == hashed:
+                moves = row["kind"] == ConfigurationKind.CLOCK
+                good[hashed] = msgspec.msgpack.decode(body, type=ClockBody).offset if moves else 0
+        if good[hashed] >= 0:
             published[(row["tenant"], row["version"])] = hashed
-    return published
+            if row["kind"] == ConfigurationKind.CLOCK:
+                clocks[(row["tenant"], row["version"])] = good[hashed]
+    return published, clocks

@@ -14,6 +14,7 @@ from ledger.core.books import BooksUnbalanced
 from ledger.core.catalog import Catalog
 from ledger.core.events import (
     AuthorizeDenied,
+    ClockAdvanced,
     ConfigurationApplied,
     Event,
     HoldAuthorized,
@@ -33,6 +34,7 @@ from ledger.journal.errors import JournalCorrupt
 from ledger.journal.protocol import JournalRow, check_format, row_hash
 from ledger.journal.sql import load
 from ledger.projections.changes import APPLIED, QUARANTINED, SUSPENSE
+from ledger.verify.clocks import ClockWatch, PublishedClocks
 from ledger.verify.holds import HoldWatch
 from ledger.verify.reflections import Reflection, Tally
 from ledger.verify.report import Findings, ShardReport
@@ -58,6 +60,7 @@ class ShardCheck:
         claims: Sequence[Reflection],
         start: Mark = BEGINNING,
         recorded_at: int = 0,
+        clocks: PublishedClocks | None = None,
     ) -> None:
         """From a `start` other than the beginning there is no state to replay on: each row and
         entry is then judged by itself."""
@@ -69,6 +72,7 @@ class ShardCheck:
         self.replays = start == BEGINNING
         self._rules = Rules(findings)
         self._holds = HoldWatch(findings)
+        self._clocks = ClockWatch(findings, clocks or {})
         self._reversals = ReversalWatch(findings)
         self._published = published
         self._claims = sorted(claims, key=lambda claim: claim.batch_seq)
@@ -181,12 +185,14 @@ class ShardCheck:
             state.begin_batch(row.batch_seq, row.recorded_at_us)
             for event in events:
                 self._rules.before(state, event)
+                self._clocks.before(state, event)
                 if isinstance(event, UsageRecorded):
                     self._count(event)
                 else:
                     self._look_at(event)
                 evolve(state, event)
                 self._rules.after(state, event)
+            self._clocks.batch(state)
             self._holds.batch(state)
         except Exception as error:  # whatever a contradiction in the journal makes evolve raise
             what = f"{type(error).__name__}: {error}"
@@ -227,7 +233,9 @@ class ShardCheck:
         elif isinstance(event, AuthorizeDenied):
             self.tally.denials += 1
         elif isinstance(event, HoldAuthorized | HoldExtended):
-            self._holds.expires(event)
+            self._holds.expires(state, event)
+        elif isinstance(event, ClockAdvanced):
+            self._holds.advanced(state, event)
         elif isinstance(event, UsageReversed):
             self._reversals.reversed(state.entry_seq, event)
         elif isinstance(event, WriterOpened):

@@ -16,6 +16,7 @@ from ledger.journal.leases import Identity
 from tests.api.served import Served, SystemClock
 
 TERMS = Terms(1_000_000)
+HANGS_S = 60  # what takes longer has stopped for ever; a machine may be busy
 
 
 @asynccontextmanager
@@ -32,7 +33,7 @@ async def member(
     server = LedgerServer(ledger, **options)
     address = await server.listen(listen, credentials)
     ledger.start(address)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANGS_S):
         await ledger.opened()
     await server.serve()
     try:
@@ -75,6 +76,6 @@ def is_open(served: Served) -> bool:
 
 async def until(condition: Callable[[], bool]) -> None:
     """Return when it is so; servers change each other's mind without telling."""
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(HANGS_S):
         while not condition():
             await asyncio.sleep(0.01)

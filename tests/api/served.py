@@ -22,6 +22,7 @@ from ledger.v1 import (
     account_pb2_grpc,
     balance_pb2,
     balance_pb2_grpc,
+    clock_pb2_grpc,
     commitment_pb2_grpc,
     correction_pb2_grpc,
     decision_pb2,
@@ -112,6 +113,8 @@ class Served:
     ledger: Ledger
     channel: grpc.aio.Channel
     numbers: itertools.count = field(default_factory=lambda: itertools.count(1))
+    tenant: str = TENANT
+    address: str = ""
 
     def __post_init__(self) -> None:
         self.usage = usage_pb2_grpc.UsageServiceStub(self.channel)
@@ -121,6 +124,7 @@ class Served:
         self.payments = payment_pb2_grpc.PaymentServiceStub(self.channel)
         self.commitments = commitment_pb2_grpc.CommitmentServiceStub(self.channel)
         self.recurring = recurring_pb2_grpc.RecurringGrantServiceStub(self.channel)
+        self.clock = clock_pb2_grpc.ClockServiceStub(self.channel)
         self.top_ups = top_up_pb2_grpc.TopUpServiceStub(self.channel)
         self.balances = balance_pb2_grpc.BalanceServiceStub(self.channel)
         self.corrections = correction_pb2_grpc.CorrectionServiceStub(self.channel)
@@ -137,14 +141,14 @@ class Served:
         await self.asset("credit", 6, pricing_pb2.ASSET_KIND_CREDIT)
         await self.pricing.PublishRateCard(
             pricing_pb2.PublishRateCardRequest(
-                tenant=TENANT, request_id=self.new_id(), card=card(**changes)
+                tenant=self.tenant, request_id=self.new_id(), card=card(**changes)
             )
         )
 
     async def asset(self, code: str, scale: int, kind: int) -> pricing_pb2.CreateAssetResponse:
         return await self.pricing.CreateAsset(
             pricing_pb2.CreateAssetRequest(
-                tenant=TENANT,
+                tenant=self.tenant,
                 request_id=self.new_id(),
                 asset=pricing_pb2.Asset(asset=code, scale=scale, kind=kind),
             )
@@ -155,7 +159,7 @@ class Served:
     ) -> account_pb2.AccountServiceCreateResponse:
         return await self.accounts.Create(
             account_pb2.AccountServiceCreateRequest(
-                tenant=TENANT,
+                tenant=self.tenant,
                 request_id=self.new_id(),
                 account=name,
                 parent=parent,
@@ -167,7 +171,7 @@ class Served:
         self, account: str, amount: int, **changes: Any
     ) -> grant_pb2.GrantServiceIssueResponse:
         fields = {
-            "tenant": TENANT,
+            "tenant": self.tenant,
             "request_id": self.new_id(),
             "account": account,
             "asset": "credit",
@@ -180,7 +184,7 @@ class Served:
     async def ingest(
         self, *events: usage_pb2.UsageEvent, **changes: Any
     ) -> usage_pb2.IngestResponse:
-        return await self.usage.Ingest(plain(*events, **changes))
+        return await self.usage.Ingest(plain(*events, **{"tenant": self.tenant, **changes}))
 
     async def balance(
         self, account: str, product: str = "", min_position: str = ""
@@ -188,17 +192,24 @@ class Served:
         """The balance of the account's only asset."""
         reply = await self.balances.Get(
             balance_pb2.BalanceServiceGetRequest(
-                tenant=TENANT, account=account, product=product, min_position=min_position
+                tenant=self.tenant, account=account, product=product, min_position=min_position
             )
         )
         assert len(reply.balances) == 1, reply
         return reply.balances[0]
 
     async def check(self, account: str, **changes: Any) -> decision_pb2.CheckResponse:
-        return await self.decisions.Check(decision_pb2.CheckRequest(**{**work(account), **changes}))
+        return await self.decisions.Check(
+            decision_pb2.CheckRequest(**{**work(account), "tenant": self.tenant, **changes})
+        )
 
     async def authorize(self, account: str, **changes: Any) -> decision_pb2.AuthorizeResponse:
-        fields = {**work(account), "request_id": self.new_id(), **changes}
+        fields = {
+            **work(account),
+            "tenant": self.tenant,
+            "request_id": self.new_id(),
+            **changes,
+        }
         return await self.decisions.Authorize(decision_pb2.AuthorizeRequest(**fields))
 
 
@@ -288,13 +299,13 @@ async def served(
     """Open a ledger on this storage and serve it on a free port of loopback."""
     ledger = Ledger(storage, clock or SystemClock())
     ledger.start()
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await ledger.opened()
     server = LedgerServer(ledger, **options)
     address = await server.start("127.0.0.1:0")
     try:
         async with grpc.aio.insecure_channel(address) as channel:
-            yield Served(server, ledger, channel)
+            yield Served(server, ledger, channel, address=address)
     finally:
         await server.stop(0)
         await ledger.stop()

@@ -158,6 +158,52 @@ async def test_a_commitment_is_completed_and_listed(caller: Served, clock: Syste
     assert (await get(caller, first.commitment_id)).state == pb.COMMITMENT_STATE_COMPLETED
 
 
+async def test_a_commitment_ends_by_transfer(caller: Served, clock: SystemClock) -> None:
+    """Rule D7: what is left moves to another of the family, with its price and its invoices."""
+    first = (await caller.commitments.Create(asked(caller, clock))).commitment
+    second = (await caller.commitments.Create(asked(caller, clock, invoices=[]))).commitment
+    await caller.account("stranger")
+    other = (await caller.commitments.Create(asked(caller, clock, account="stranger"))).commitment
+    await caller.ingest(event("a", "acme"))
+    drawn = (await get(caller, first.commitment_id)).segments[0].drawn
+
+    def ending(target: str, **changes: Any) -> pb.CommitmentServiceEndRequest:
+        fields: dict[str, Any] = {
+            "tenant": TENANT,
+            "request_id": caller.new_id(),
+            "commitment_id": first.commitment_id,
+            "ending": pb.COMMITMENT_ENDING_TRANSFER,
+            "target_commitment_id": target,
+            **changes,
+        }
+        return pb.CommitmentServiceEndRequest(**fields)
+
+    field = "target_commitment_id"
+    waive = ending(second.commitment_id, ending=pb.COMMITMENT_ENDING_WAIVE)
+    for request, reason in (
+        (ending(""), "FIELD_REQUIRED"),
+        (ending("commitment_x"), "COMMITMENT_UNKNOWN"),
+        (ending(first.commitment_id), "TRANSFER_INVALID"),
+        (ending(other.commitment_id), "TRANSFER_INVALID"),
+        (waive, "TRANSFER_INVALID"),
+    ):
+        found = await refusal_of(caller.commitments.End(request))
+        assert (found.reason, found.metadata["field"]) == (reason, field), found
+    assert (await get(caller, first.commitment_id)).state == pb.COMMITMENT_STATE_ACTIVE
+
+    request = ending(second.commitment_id)
+    ended = await caller.commitments.End(request)
+    assert (ended.transferred, ended.trued_up) == (30_000 - drawn, 0)
+    assert ended.commitment.ending == pb.COMMITMENT_ENDING_TRANSFER
+    assert ended.commitment.moved_to == second.commitment_id
+    assert [each.left_undrawn for each in ended.commitment.segments] == [10_000 - drawn, 20_000]
+    assert (await caller.commitments.End(request)).replayed
+    took = await get(caller, second.commitment_id)
+    assert [each.amount for each in took.segments[2:]] == [10_000 - drawn, 20_000]
+    assert sum(each.price for each in took.segments[2:]) == ended.value
+    assert [each.amount for each in took.invoices] == [1_300]
+
+
 async def test_refusals_name_the_field(caller: Served, clock: SystemClock) -> None:
     now = clock.now_us()
 

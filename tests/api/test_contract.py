@@ -21,6 +21,7 @@ from ledger.core import limits
 from ledger.core.events import Excess, FreezeCause, GrantKind, Overage, Pot, WriteOffKind
 from ledger.core.outcomes import Reason
 from ledger.core.shapes import Shape
+from ledger.engine.sandbox import ClockReason
 from ledger.engine.ticket import NotAppliedReason
 from ledger.journal.configuration import ConfigurationReason
 from ledger.journal.directory import Reason as DirectoryReason
@@ -31,7 +32,7 @@ INT64 = st.integers(0, 2**63 - 1)
 
 
 @pytest.mark.parametrize(
-    "reasons", [Reason, NotAppliedReason, DirectoryReason, ConfigurationReason]
+    "reasons", [Reason, NotAppliedReason, DirectoryReason, ConfigurationReason, ClockReason]
 )
 def test_every_reason_of_every_part_has_a_row(reasons):
     assert [reason.value for reason in reasons if reason.value not in TABLE] == []
@@ -49,7 +50,13 @@ def test_every_reason_that_the_edge_names_has_a_row():
     assert sorted(named - TABLE.keys()) == []
     parts = {
         reason.value
-        for reasons in (Reason, NotAppliedReason, DirectoryReason, ConfigurationReason)
+        for reasons in (
+            Reason,
+            NotAppliedReason,
+            DirectoryReason,
+            ConfigurationReason,
+            ClockReason,
+        )
         for reason in reasons
     }
     errors = (ROOT / "ledger/api/errors.py").read_text(encoding="utf-8")

@@ -21,6 +21,7 @@ from ledger.api.forward import HOP, Hop
 from ledger.api.forward_usage import part_of
 from ledger.api.replies import OUTCOMES
 from ledger.client.routing import family_shard
+from ledger.core.limits import DAY_US
 from ledger.engine.ledger import Storage
 from ledger.journal.leases import Identity
 from ledger.journal.storage import MemoryStorage, PostgresStorage
@@ -28,12 +29,14 @@ from ledger.settings import ServerSettings
 from ledger.v1 import (
     account_pb2,
     balance_pb2,
+    clock_pb2,
     correction_pb2,
     decision_pb2,
     grant_pb2,
     journal_pb2,
     peer_pb2,
     peer_pb2_grpc,
+    types_pb2,
     usage_pb2,
 )
 from rating.v1 import pricing_pb2
@@ -548,6 +551,34 @@ async def test_peers_settle_and_apply_for_their_own_shards(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("side", [0, 1])
+async def test_a_clock_is_moved_on_the_shards_of_every_server(pair: Pair, side: int) -> None:
+    """Whoever is asked, all that came due has happened everywhere by the answer (rule T4)."""
+    near = pair.sides[side]
+    near.tenant = "sandbox"
+    await near.priced()
+    names = [pair.name(owner, "sandbox") for owner in (0, 1)]
+    for name in names:  # whose shards these are is another tenant's hash: some on each server
+        await near.account(name)
+        now_us = near.ledger.clock.now_us()
+        await near.grant(name, 100, expires_at_us=now_us + DAY_US)
+    request = clock_pb2.AdvanceRequest(
+        tenant="sandbox", request_id=f"move-{side}", by_us=3 * DAY_US
+    )
+    while not (reply := await near.clock.Advance(request)).settled:
+        assert reply.accounts_left
+    for asked in pair.sides:
+        shown = await asked.clock.Get(clock_pb2.ClockServiceGetRequest(tenant="sandbox"))
+        assert shown.offset_us == 3 * DAY_US
+        offsets = [asked.ledger.writers[each].state.offsets for each in asked.ledger.owned]
+        assert offsets == [{2: 3 * DAY_US}] * len(asked.ledger.owned)
+        for name in names:
+            listed = await asked.grants.List(
+                grant_pb2.GrantServiceListRequest(tenant="sandbox", account=name)
+            )
+            assert [each.state for each in listed.grants] == [types_pb2.GRANT_STATE_EXPIRED]
+
+
+@pytest.mark.parametrize("side", [0, 1])
 async def test_nobody_has_settled_while_a_call_carries_names_to_a_writer(
     pair: Pair, side: int
 ) -> None:
@@ -607,6 +638,7 @@ async def test_an_owner_that_is_gone_leaves_reads_to_be_retried_and_writes_unkno
             await sides[0].account(team)
         keeper = sides[1].ledger.shards.keeper
         keeper._task.cancel()  # it renews nothing any more
+        leave_to(first, keeper.identity.process, 600_000_000)
         await sides[1].server._server.stop(0)  # and answers nobody
         found = await refusal_of(sides[0].check(theirs))
         assert found.reason == "OWNER_UNREACHABLE"
@@ -616,11 +648,22 @@ async def test_an_owner_that_is_gone_leaves_reads_to_be_retried_and_writes_unkno
             usage_pb2.INGEST_OUTCOME_RETRY,
             usage_pb2.INGEST_OUTCOME_UNKNOWN,
         )
+        leave_to(first, keeper.identity.process, 0)
         await until(lambda: sides[0].ledger.owned == [0, 1, 2, 3])
         again = await sides[0].ingest(event("1", mine), event("2", theirs))
         assert [result.outcome for result in again.results] == [APPLIED] * 2
         assert [result.replayed for result in again.results] == [True, False]
         keeper._task = None
+
+
+def leave_to(storage: MemoryStorage, process: str, left_us: int) -> None:
+    """What is left of a process's leases: nobody takes its shards before, whatever the load."""
+    shared, expires = storage.leases.shared, SystemClock().now_us() + left_us
+    for shard, (epoch, owner, address, _) in list(shared.leases.items()):
+        if owner == process:
+            shared.leases[shard] = (epoch, owner, address, expires)
+    address, leaving, _ = shared.members[process]
+    shared.members[process] = (address, leaving, expires)
 
 
 @pytest.mark.parametrize(

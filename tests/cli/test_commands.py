@@ -101,6 +101,18 @@ def test_a_balance_for_scripts(server: Server, account: str) -> None:
     assert (balance["available"], balance["scale"]) == ("25000000000", 9)
 
 
+def test_the_adjustments_of_a_period(server: Server, account: str) -> None:
+    """Rule T2: what counts in a month and is no usage of its own time; here nothing does."""
+    address = ("--address", server.address)
+    done = drawdown("adjustments", account, "--subtree", *address)
+    assert done.returncode == 0, done.stderr
+    assert account in done.stdout
+    february = ("--period", "2026-02-10", "--json")
+    found = json.loads(drawdown("adjustments", account, *february, *address).stdout)
+    assert found["adjustments"] == []
+    assert int(found["period_end_us"]) - int(found["period_start_us"]) == 28 * 86_400_000_000
+
+
 def test_a_balance_of_the_past_and_what_made_the_difference(server: Server, account: str) -> None:
     address = ("--address", server.address)
     known = json.loads(drawdown("balance", account, "--json", *address).stdout)["as_of_us"]
@@ -130,6 +142,34 @@ def test_an_unknown_account_is_refused_with_its_reason(server: Server) -> None:
     assert "ACCOUNT_UNKNOWN" in done.stderr
     assert "nobody" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_the_clock_of_a_sandbox_is_moved_forward(server: Server) -> None:
+    """Shown and moved; a live tenant's, or backwards, is refused with what to do (rule T4)."""
+    where = ("--tenant", "sandbox", "--address", server.address)
+    before = json.loads(drawdown("clock", "show", "--json", *where).stdout)
+    assert (before["sandbox"], before["offset_us"]) == (True, "0")
+    moved = drawdown("clock", "advance", "--by", "31d", "--request-id", "month", *where)
+    assert moved.returncode == 0, moved.stderr
+    assert "all that was due by then has happened" in moved.stdout
+    assert "31 d ahead" in moved.stdout
+    again = drawdown("clock", "advance", "--by", "31d", "--request-id", "month", "--json", *where)
+    assert json.loads(again.stdout)["replayed"] is True
+    to = drawdown("clock", "advance", "--to", "2190-01-01T00:00:00Z", *where)
+    assert (to.returncode, "CLOCK_TOO_FAR" in to.stderr) == (1, True)
+    back = drawdown("clock", "advance", "--to", "2000-01-01", *where)
+    assert (back.returncode, "CLOCK_BACKWARDS" in back.stderr) == (1, True)
+    shown = drawdown("clock", "show", *where)
+    assert "sandbox" in shown.stdout and "31 d ahead" in shown.stdout
+    live = drawdown("clock", "advance", "--by", "1h", "--address", server.address)
+    assert (live.returncode, "TENANT_NOT_SANDBOX" in live.stderr) == (1, True)
+    assert "cannot be moved" in drawdown("clock", "show", "--address", server.address).stdout
+
+
+@pytest.mark.parametrize("arguments", [(), ("--by", "1d", "--to", "2030-01-01"), ("--by", "soon")])
+def test_how_far_is_said_once_and_clearly(server: Server, arguments: tuple[str, ...]) -> None:
+    done = drawdown("clock", "advance", *arguments, "--address", server.address)
+    assert done.returncode == 2 and "--by" in done.stderr
 
 
 def test_tenants_are_added_once(server: Server, data_dir: Path) -> None:

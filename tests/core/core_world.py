@@ -14,7 +14,7 @@ from collections.abc import Sequence
 import msgspec
 
 from ledger.core.catalog import Asset, Catalog, asset_number
-from ledger.core.commands import Command, Original
+from ledger.core.commands import ApplyConfiguration, Command, Original
 from ledger.core.decide import Outcome, execute, sweep
 from ledger.core.events import Event, PlanDeclared
 from ledger.core.evolve import evolve
@@ -104,6 +104,12 @@ def make_catalog() -> Catalog:
     return catalog
 
 
+def move_clock(core: Core, tenant: int, offset: int) -> Outcome:
+    """What a shard does with published configuration that moves a tenant's clock."""
+    version = core.state.configuration.get(tenant, 0) + 1
+    return core.run(ApplyConfiguration(tenant, version, b"clock", offset))
+
+
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[Event]).decode
 
@@ -179,6 +185,26 @@ class Core:
     def journal(self) -> list[tuple[int, bytes]]:
         """What a journal would hold: the time and the bytes of each batch."""
         return [(recorded_at, _encode(events)) for recorded_at, events in self.batches]
+
+
+class SandboxCore(Core):
+    """The same for a sandbox tenant (rule T4): time passes only as its clock is moved. Each batch
+    is a microsecond after the one before; `now` is what the tenant's clock shows."""
+
+    def begin_batch(self) -> None:
+        """Start the next batch at once."""
+        before = self.state.recorded_at
+        wall = before + 1 if before else self.now
+        self.state.begin_batch(self.state.batch_seq + 1, wall)
+        self.batches.append((wall, []))
+        self.now = wall + self.state.offsets.get(TENANT, 0)
+
+    def advance(self, by_us: int) -> None:
+        """Move the tenant's clock by so much."""
+        to = self.now + by_us
+        self.begin_batch()
+        move_clock(self, TENANT, to - self.state.recorded_at)
+        self.now = to
 
 
 def replay(journal: list[tuple[int, bytes]], catalog: Catalog | None = None) -> State:

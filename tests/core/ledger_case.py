@@ -15,8 +15,9 @@ One statement a line; `-> ...` says what must come of it (without it: anything b
     hold     NAME TOKENS as=HOLD [of=PRODUCT] [lifetime=DURATION] [input=N cached=N output=N]
     capture  HOLD TOKENS [open] [at=TIME] [input=N cached=N output=N]
     extend   HOLD [lifetime=DURATION]            release HOLD
-    void     GRANT          close NAME [release] [write-off] [for=REASON]
-    abandon  NAME id=ID
+    void     GRANT [forfeit]     close NAME [release] [write-off] [for=REASON]
+    abandon  NAME id=ID          configure VERSION
+    linked   NAME TOKENS NAME TOKENS ... [of=PRODUCT] [at=TIME] [id=ID]: ID.1, ID.2 and so on
     freeze   NAME [for=REASON]   unfreeze NAME [for=REASON]   reopen NAME [for=REASON]
     profile  NAME DISPLAY_NAME [version=N]
     reverse  ID [TOKENS] [input=N cached=N output=N] [charged=N] [ended=onward]
@@ -24,7 +25,7 @@ One statement a line; `-> ...` says what must come of it (without it: anything b
     change   R AMOUNT [now] [TERMS] [version=N]    pause R    resume R    end R [now]
     commit   NAME SEGMENT ... as=C [prepaid] [invoices=AMOUNT@TIME,...] [for=PRODUCT]
              [priority=N] [shared] [key=EXTERNAL]
-    upsize   C SEGMENT [invoices=AMOUNT@TIME,...]    terminate C [waive]
+    upsize   C SEGMENT [invoices=AMOUNT@TIME,...]    terminate C [waive | to=C]
     clock    +DURATION | TIME      moves time: a new batch, nothing is posted by it
     amend    ID TOKENS as=ID [of=PRODUCT] [at=TIME] [ended=onward]
     adjust   NAME AMOUNT [grant=GRANT] [as=GRANT] [expires=TIME] [asset=usd]
@@ -69,6 +70,7 @@ from ledger.core.books import Book
 from ledger.core.decide import Outcome
 from ledger.core.digest import digest
 from ledger.core.holds import available_to
+from ledger.core.linked import refuse_linked
 from ledger.core.outcomes import Known, Refusal
 from ledger.core.shapes import Use
 from ledger.core.state import Account, Grant, RecurringGrant
@@ -84,8 +86,8 @@ _POTS = {
 class LedgerCase:
     """Runs statements against a core and remembers what they called things."""
 
-    def __init__(self) -> None:
-        self.core = Core()
+    def __init__(self, core: Core | None = None) -> None:
+        self.core = core if core is not None else Core()
         self.accounts: dict[str, int] = {}
         self.grants: dict[str, int] = {}
         self.holds: dict[str, tuple[str, int]] = {}
@@ -210,6 +212,33 @@ class LedgerCase:
         self._keep(event_id, FAMILY.usage("case", event_id))
         return told
 
+    def _linked(self, options: dict[str, str], *words: str) -> str:
+        group_id = options.get("id") or self._next_id()
+        shape = self.core.shape(options.get("of", "chat"), "tokens")
+        group: list[c.LinkedUsage] = []
+        for place, (name, tokens) in enumerate(zip(words[::2], words[1::2], strict=True), 1):
+            group.append(
+                c.LinkedUsage(
+                    FAMILY.usage("case", f"{group_id}.{place}"),
+                    self.accounts.get(name, 404),
+                    shape,
+                    (int(tokens),),
+                    self._time(options.get("at")),
+                    c.Names("case", f"{group_id}.{place}"),
+                    follow=len(words) // 2 - place,
+                )
+            )
+        refused = refuse_linked(self.core.state, group, self.core.batches[-1][1])
+        if refused is not None:
+            return "refused " + ", ".join(each.reason for each in refused)
+        told = [self.execute(command)[1] for command in group]
+        for place, command in enumerate(group, 1):
+            self._keep(f"{group_id}.{place}", command.key)
+        return "; ".join(told)
+
+    def _configure(self, options: dict[str, str], version: str) -> str:
+        return self.execute(c.ApplyConfiguration(TENANT, int(version), b"\x02" * 32))[1]
+
     def _keep(self, called: str, key: bytes) -> None:
         """Remember the entry of a key, as the journal has it."""
         locator = self.core.state.keys.find(key)
@@ -317,10 +346,11 @@ class LedgerCase:
         command = c.ReleaseHold(self._request(options), self.accounts[name], number)
         return self.execute(command)[1]
 
-    def _void(self, options: dict[str, str], grant: str) -> str:
+    def _void(self, options: dict[str, str], grant: str, *flags: str) -> str:
         number = self.grants[grant]
         owner = self.core.state.grants[number].account.number
-        return self.execute(c.VoidGrant(self._request(options), owner, number))[1]
+        request, forfeit = self._request(options), "forfeit" in flags
+        return self.execute(c.VoidGrant(request, owner, number, forfeit=forfeit))[1]
 
     def _confirm(self, options: dict[str, str], grant: str, amount: str = "0") -> str:
         asset = _ASSETS[options["asset"]] if "asset" in options else 0
@@ -508,7 +538,11 @@ class LedgerCase:
 
     def _terminate(self, options: dict[str, str], name: str, *flags: str) -> str:
         ending = e.CommitmentEnding.WAIVE if "waive" in flags else e.CommitmentEnding.TRUE_UP
-        command = c.EndCommitment(self._request(options), *self._committed(name), ending)
+        target = (0, 0)
+        if "to" in options:
+            ending = e.CommitmentEnding.TRANSFER
+            target = self._committed(options["to"])
+        command = c.EndCommitment(self._request(options), *self._committed(name), ending, *target)
         return self.execute(command)[1]
 
     def _committed(self, name: str) -> tuple[int, int]:
@@ -528,9 +562,9 @@ class LedgerCase:
 
     def _called_segments(self, commitment: int, grants: tuple[int, ...]) -> None:
         name = next(name for name, each in self.commitments.items() if each == commitment)
-        before = len(self.core.state.commitments[commitment].grants) - len(grants)
-        for place, grant in enumerate(grants, before + 1):
-            self.grants[f"{name}.{place}"] = grant
+        kept = [grant.number for grant in self.core.state.commitments[commitment].grants]
+        for grant in grants:
+            self.grants[f"{name}.{kept.index(grant) + 1}"] = grant
 
     def _place(self, name: str) -> tuple[int, int]:
         number = self.recurring[name]
@@ -633,7 +667,8 @@ class LedgerCase:
                 self._called_segments(event.commitment, (event.grant,))
                 return "added"
             case e.CommitmentEnded():
-                return f"ended, trued up {event.true_up} for {event.value}"
+                how = "moved" if event.target else "trued up"
+                return f"ended, {how} {event.units} for {event.value}"
             case e.InvoiceDue():
                 return f"invoiced {event.amount}"
             case e.RecurringStarted():
@@ -692,7 +727,7 @@ class LedgerCase:
                 return f"tops up {event.top_up}: {event.amount} for {event.price_paid}"
             case e.TopUpConfirmed() | e.TopUpDeclined() | e.TopUpExpired():
                 return type(event).__name__.removeprefix("TopUp").lower()
-            case e.BookOpened() | e.PlanDeclared():
+            case e.BookOpened() | e.PlanDeclared() | e.TimeShifted():
                 return ""
         return "done"
 

@@ -105,6 +105,28 @@ def test_a_prepaid_commitment_is_deferred_and_to_be_billed(case: LedgerCase) -> 
 
 
 @ledger_case
+def test_what_was_billed_and_not_paid_for_is_not_refunded(case: LedgerCase) -> None:
+    """
+    # Rules D7, F2, F3: no cash came in for a prepaid segment, so none goes back: void or end it.
+    account acme
+    commit  acme now..2026-02-01:100/50 as=C prepaid invoices=50@2026-01-01
+            -> committed; invoiced 50
+    refund     C.1 10     -> refused NOT_PAID grant_id
+    refund     C.1        -> refused NOT_PAID grant_id
+    chargeback C.1        -> refused NOT_PAID grant_id
+    expect  left C.1 100
+    expect  deferred C.1 50
+    expect  unbilled acme 0
+    pay     acme 50
+    refund     C.1        -> refused NOT_PAID grant_id   # it was the bill that was paid
+    void    C.1           -> C.1 voided 100
+    expect  deferred C.1 0
+    expect  unbilled acme -50                            # a credit on what comes to be billed
+    """
+    assert judged(case.core) == []
+
+
+@ledger_case
 def test_an_upsize_is_a_new_segment_beside_those_that_run(case: LedgerCase) -> None:
     """
     # Rule D7: an upsize is a new segment, never an edit.
@@ -311,6 +333,6 @@ def test_the_rules_find_what_no_commitment_may_do() -> None:
     assert changed(e.InvoiceDue) == []
     assert "invoice of commitment 1" in told(e.InvoiceDue, amount=49)
     assert "grant 2 of a segment" in told(e.SegmentAdded, segment=segment)
-    assert "true-up" in told(e.CommitmentEnded, true_up=106)
+    assert "true-up" in told(e.CommitmentEnded, units=106)
     assert "early end of grant 1" in told(e.CommitmentEnded, ending=e.CommitmentEnding.WAIVE)
     assert "grant 1 of a segment" in told(e.CommitmentCreated, segments=(segment,))

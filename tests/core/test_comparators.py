@@ -93,6 +93,57 @@ def test_every_comparator_is_known() -> None:
 
 
 @ledger_case
+def test_drawdown(case: LedgerCase) -> None:
+    """
+    # Rule D2, ours: the pot; prepaid before postpaid; priority; soonest expiry, none last; lower
+    # cost; more attribute conditions, fewer products, then tag, then all; earlier effective.
+
+    account parent
+    account acme    parent=parent
+    clock   +3h
+    grant   parent  1  as=above    paid=1 priority=-9 expires=+1h shared
+    grant   acme    1  as=postpaid paid=1 priority=-9 postpaid
+    grant   acme    1  as=never    free
+    grant   acme    1  as=created  paid=5 expires=+9d effective=-1h
+    grant   acme    1  as=start    paid=5 expires=+9d effective=-2h
+    grant   acme    1  as=tag      paid=5 expires=+9d tags=media
+    grant   acme    1  as=two      paid=5 expires=+9d for=chat,image
+    grant   acme    1  as=one      paid=5 expires=+9d for=image
+    grant   acme    1  as=where    paid=5 expires=+9d where=region:eu
+    grant   acme    1  as=cheap    paid=4 expires=+9d
+    grant   acme    1  as=soon     paid=9 expires=+1d
+    grant   acme    1  as=urgent   paid=9 priority=-1
+    usage   acme    3  of=image with=region:eu
+            -> drawn 1 from urgent, drawn 1 from soon, drawn 1 from cheap
+    usage   acme    4  of=image with=region:eu
+            -> drawn 1 from where, drawn 1 from one, drawn 1 from two, drawn 1 from tag
+    usage   acme    3  of=image with=region:eu
+            -> drawn 1 from start, drawn 1 from created, drawn 1 from never
+    usage   acme    2  of=image with=region:eu -> drawn 1 from postpaid, drawn 1 from above
+    """
+
+
+@ledger_case
+def test_metronome_draws_rollovers_first_and_postpaid_last(case: LedgerCase) -> None:
+    """
+    # docs.metronome.com, "Understand prioritization rules": commits that were rolled over come
+    # before all others and postpaid ones after; between equals fewer specifiers come first.
+
+    account acme order=metronome_1
+    grant   acme  2  as=old       paid=8 expires=+1d rolls=1/2 lasts=30d priority=9
+    clock   +1d
+    sweep   -> old rolled over 1
+    grant   acme  1  as=postpaid  paid=1 priority=-9 postpaid
+    grant   acme  1  as=specified paid=5 where=region:eu
+    grant   acme  1  as=plain     paid=5
+    grant   acme  1  as=urgent    paid=9 priority=-1
+    usage   acme  2  with=region:eu -> drawn 1 from old+, drawn 1 from urgent
+    usage   acme  3  with=region:eu
+            -> drawn 1 from plain, drawn 1 from specified, drawn 1 from postpaid
+    """
+
+
+@ledger_case
 def test_metronome(case: LedgerCase) -> None:
     """
     # docs.metronome.com, "Understand prioritization rules", prepaid commits and credits: priority;

@@ -568,6 +568,18 @@ def test_a_debit_by_hand_is_drawn(case: LedgerCase) -> None:
 
 
 @ledger_case
+def test_nothing_is_debited_from_a_grant_that_was_refunded_whole(case: LedgerCase) -> None:
+    """
+    # Rules D4, F2: it is open still, but no unit of it is left that its price could be spread over.
+    account acme
+    grant   acme 10 paid=5
+    refund  acme      -> 10 units back, refunded 5
+    adjust  acme -3 grant=acme  -> refused INSUFFICIENT_CREDITS amount
+    adjust  acme -3             -> refused INSUFFICIENT_CREDITS amount
+    """
+
+
+@ledger_case
 def test_adjustments_that_make_no_sense_are_refused(case: LedgerCase) -> None:
     """
     account acme

@@ -129,8 +129,11 @@ def test_the_entries_are_the_same_bytes(taken: list[tuple[Any, ...]], moves: lis
 
 
 LIVED = """
-account acme      overdraft=20 overage=self
+account acme      overdraft=20 overage=self zone=Europe/Berlin
 account acme/team parent=acme
+account acme/own  parent=acme zone=Asia/Tokyo
+policy  acme/own  grace=2d
+policy  acme      overdraft=20 overage=self zone=America/New_York
 grant   acme      100  paid=7 expires=+30d as=a
 grant   acme/team 50   as=b of=chat
 usage   acme/team 30

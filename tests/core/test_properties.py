@@ -71,8 +71,10 @@ steps = st.lists(
 class Run:
     """The core and the model side by side; each step compares what they say."""
 
+    core_class: type[Core] = Core
+
     def __init__(self) -> None:
-        self.core = Core()
+        self.core = self.core_class()
         self.model = Model(self.core.now)
         self.requests = 0
         for number, parent in ((PARENT, 0), (ACME, PARENT)):
@@ -101,7 +103,7 @@ class Run:
 
     def account_is_settled(self) -> bool:
         account = self.state.accounts.get(ACME)
-        return account is not None and account.next_due > self.state.recorded_at
+        return account is not None and account.next_due > self.core.now
 
     def step(self, verb: str, *given: Any) -> None:
         of_a_hold = verb in ("capture", "extend", "release")

@@ -143,6 +143,18 @@ def committing(*segments: Segment, invoices: tuple[Invoice, ...] = (), **terms: 
     )
 
 
+def transferring(core: Core, **target: object) -> Command:
+    """The end of HELD's commitment by transfer to another that differs so; without: to itself."""
+    invoices = (Invoice(core.now + DAY_US, 1),)
+    core.run(replace(COMMIT, key=FAMILY.request("ends"), account=HELD, invoices=invoices))
+    if not target:
+        return TRANSFER
+    terms = {name: target.pop(name) for name in ("asset", "price_asset") if name in target}
+    command = replace(COMMIT, **{"key": FAMILY.request("takes"), "account": HELD, **target})
+    core.run(replace(command, terms=replace(command.terms, **terms)))
+    return replace(TRANSFER, target_account=command.account, target=2)
+
+
 def full_of_segments(core: Core) -> Command:
     core.run(replace(COMMIT, key=FAMILY.request("first"), segments=steps(SEGMENTS_MAX)))
     return AddSegment(NEW, ACME, 1, SEGMENT, ())
@@ -206,6 +218,7 @@ COMMIT = CreateCommitment(
     NEW, ACME, CommitmentTerms(GrantKind.POSTPAID, CREDITS, USD, 0, ()), (SEGMENT,), (), b""
 )
 ADD = AddSegment(NEW, HELD, 1, SEGMENT, ())
+TRANSFER = EndCommitment(NEW, HELD, 1, CommitmentEnding.TRANSFER, HELD, 1)
 TERMS = RecurringTerms(
     GrantKind.PREPAID, CREDITS, 100, 0, 0, 0, (), PeriodUnit.MONTH, 1, 0, "", Proration.NONE, 0
 )
@@ -607,8 +620,26 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
             lambda core: committed(core, EndCommitment(NEW, HELD, 9, CommitmentEnding.WAIVE)),
             "commitment_id",
         ),
+        (
+            lambda core: committed(core, replace(TRANSFER, target=99)),
+            "target_commitment_id",
+        ),
+    ],
+    Reason.TRANSFER_INVALID: [
+        (lambda core: transferring(core), "target_commitment_id"),  # to itself
+        (
+            lambda core: replace(transferring(core), target_account=404),
+            "target_commitment_id",
+        ),
+        (lambda core: transferring(core, asset=USD), "target_commitment_id"),
+        (lambda core: transferring(core, price_asset=CREDITS), "target_commitment_id"),
+        (lambda core: transferring(core, account=ACME), "target_commitment_id"),
     ],
     Reason.COMMITMENT_ENDED: [
+        (
+            lambda core: committed(core, replace(TRANSFER, target=2)),
+            "target_commitment_id",
+        ),
         (lambda core: committed(core, replace(ADD, commitment=2)), "commitment_id"),
         (
             lambda core: committed(core, EndCommitment(NEW, HELD, 2, CommitmentEnding.TRUE_UP)),
@@ -630,6 +661,10 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
         (lambda core: replace(COMMIT, segments=()), "segments"),
         (lambda core: replace(COMMIT, segments=steps(SEGMENTS_MAX + 1)), "segments"),
         (full_of_segments, "segments"),
+        (
+            lambda core: transferring(core, segments=steps(SEGMENTS_MAX)),
+            "target_commitment_id",
+        ),
         (lambda core: committing(replace(SEGMENT, starts_at=-1)), "segments[0].starts_at_us"),
         (lambda core: committing(SEGMENT, SEGMENT), "segments[1].starts_at_us"),
         (lambda core: committing(replace(SEGMENT, ends_at=core.now)), "segments[0].ends_at_us"),
@@ -660,6 +695,12 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
         (lambda core: committing(invoices=(Invoice(0, 1),)), "invoices[0].at_us"),
         (lambda core: committing(invoices=(Invoice(9, 0),)), "invoices[0].amount"),
         (lambda core: committing(invoices=(Invoice(9, 1),) * (INVOICES_MAX + 1)), "invoices"),
+        (
+            lambda core: transferring(
+                core, invoices=(Invoice(core.now + DAY_US, 1),) * INVOICES_MAX
+            ),
+            "target_commitment_id",
+        ),
         (
             lambda core: committed(core, replace(ADD, invoices=(Invoice(9, -1),))),
             "invoices[0].amount",

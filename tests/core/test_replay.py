@@ -13,13 +13,15 @@ import ledger.core.drawdown
 import ledger.core.holds
 import ledger.core.periods
 import ledger.core.usage
+import ledger.core.zones
 import rating.price
 from ledger.core.digest import digest
 from ledger.core.limits import DAY_US
 
 DAY = """
-account acme           overdraft=10 overage=self cap=20
+account acme           overdraft=10 overage=self cap=20 zone=Europe/Berlin
 account acme/a         parent=acme card=usd excess=absorb
+account acme/tokyo     parent=acme zone=Asia/Tokyo
 grant   acme      40   as=a  paid=99 priority=2 expires=+2d
 grant   acme      40   as=b  free    priority=1 for=chat
 usage   acme      30
@@ -40,7 +42,9 @@ sweep
 capture j         2
 usage   acme      200
 grant   acme      300  as=c
-policy  acme      card=usd
+policy  acme/tokyo overage=self
+policy  acme      card=usd zone=America/New_York grace=2d
+usage   acme/tokyo 7
 clock   +3d
 sweep
 account other
@@ -72,9 +76,15 @@ def nothing_may_be_computed(monkeypatch: pytest.MonkeyPatch) -> None:
         (ledger.core.drawdown, "order_of"),
         (ledger.core.comparators, "Fraction"),
         (ledger.core.periods, "month_of"),
+        (ledger.core.periods, "local_of"),
+        (ledger.core.periods, "instant_of"),
+        (ledger.core.zones, "local_of"),
+        (ledger.core.zones, "instant_of"),
+        (ledger.core.zones, "ZoneInfo"),
         (zoneinfo, "ZoneInfo"),
     ):
         monkeypatch.setattr(module, name, raises)
+    ledger.core.zones._zone.cache_clear()
 
 
 @pytest.mark.usefixtures("nothing_may_be_computed")

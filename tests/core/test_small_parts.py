@@ -16,7 +16,7 @@ from ledger.core.limits import (
     FUTURE_TOLERANCE_US,
 )
 from ledger.core.outcomes import LOCATOR_INDEX_MASK, locator_of, split_locator
-from ledger.core.periods import Months, month_of
+from ledger.core.periods import Calendar, month_of
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -28,7 +28,7 @@ def test_a_period_is_the_calendar_month_in_utc(at: datetime) -> None:
     expected = tuple((bound - EPOCH) // timedelta(microseconds=1) for bound in (first, after))
     at_us = (at - EPOCH) // timedelta(microseconds=1)
     assert month_of(at_us) == expected
-    assert Months().start_of(at_us) == expected[0]
+    assert Calendar(((0, "UTC"),)).start_of(at_us) == expected[0]
 
 
 @given(st.integers(-(2**63), 2**63 - 1))

@@ -20,6 +20,7 @@ from rating.compile import CompiledCard
 from rating.versions import CardVersion
 
 ACCOUNTS = (1, 2, 3)  # of one family, and 9 that nobody knows
+ZONES = ("", "America/New_York", "Pacific/Kiritimati")  # 10 h into January, these 5 and 24 h
 QUANTITIES = {
     "chat": ("tokens",),
     "half": ("tokens",),
@@ -59,6 +60,12 @@ moves = st.lists(
         st.tuples(st.just("grant"), grant),
         st.tuples(st.just("hold"), st.sampled_from(ACCOUNTS)),
         st.tuples(st.just("clock"), st.sampled_from([1, MINUTE_US, HOUR_US, 20 * DAY_US])),
+        st.tuples(
+            st.just("policy"),
+            st.tuples(
+                st.sampled_from(ACCOUNTS), st.sampled_from(ZONES), st.sampled_from([0, DAY_US])
+            ),
+        ),
         st.tuples(st.sampled_from([*STANDING]), st.sampled_from(ACCOUNTS)),
     ),
     min_size=5,
@@ -69,13 +76,14 @@ moves = st.lists(
 class Usage:
     """A family whose usage goes in batches."""
 
-    def __init__(self, *, plainly: bool) -> None:
+    def __init__(self, *, plainly: bool, zones: tuple[str, ...] = ("", "", "")) -> None:
         self.core = Core(START_US + 10 * HOUR_US)
         self.core.plainly = plainly
         self.requests = 0
-        for number in ACCOUNTS:
+        for number, zone in zip(ACCOUNTS, zones, strict=True):
             parent = ACCOUNTS[0] if number != ACCOUNTS[0] else 0
-            self.ask(c.CreateAccount, TENANT, number, parent, ACCOUNTS[0], e.AccountPolicy())
+            policy = e.AccountPolicy(zone=zone)
+            self.ask(c.CreateAccount, TENANT, number, parent, ACCOUNTS[0], policy)
 
     def begin(self) -> None:
         """Grants, and usage of most products."""
@@ -83,12 +91,16 @@ class Usage:
             (1, 60, 7, CREDITS, 0, ()),
             (2, 70_000, 0, CREDITS, 40 * DAY_US, ()),
             (3, 5_000, 3, USD, HOUR_US, ()),
+            (1, 90_000, 7, CREDITS, 50 * DAY_US, ()),
+            (3, 90_000, 7, CREDITS, 50 * DAY_US, ()),
         ):
             self.move("grant", terms)
         self.core.advance(HOUR_US)
         for number, product in enumerate(QUANTITIES):
             if product != "huge":
                 self.record([self.usage(2, product, [2, 2, 2], 0, 1_000 + number)])
+        for account in ACCOUNTS:  # puts its grants in order
+            self.record([self.usage(account, "chat", [1], 0, 2_000 + account)])
 
     def ask(self, command: Any, *fields: Any) -> None:
         self.requests += 1
@@ -107,6 +119,9 @@ class Usage:
             self.ask(c.AuthorizeHold, given_, self.core.shape("chat", "tokens"), (30,), MINUTE_US)
         elif verb in STANDING:
             self.ask(STANDING[verb], given_)
+        elif verb == "policy":
+            account, zone, grace = given_
+            self.ask(c.UpdatePolicy, account, e.AccountPolicy(zone=zone, period_grace=grace))
         else:
             self.core.advance(given_)
 
@@ -147,11 +162,12 @@ def test_one_at_a_time(taken: list[tuple[Any, ...]]) -> None:
     assert digest(usual.state) == digest(plain.state)
 
 
-@given(moves)
+@given(moves, st.one_of(st.just(("", "", "")), st.permutations(ZONES).map(tuple)))
 @settings(max_examples=200, deadline=None)
-def test_many_at_a_time(taken: list[tuple[str, Any]]) -> None:
-    """Whole and fractional prices, subsets, thresholds, suspense, repeats, refusals."""
-    usual, plain = Usage(plainly=False), Usage(plainly=True)
+def test_many_at_a_time(taken: list[tuple[str, Any]], zones: tuple[str, ...]) -> None:
+    """Whole and fractional prices, subsets, thresholds, suspense, repeats, refusals; months of the
+    accounts' zones, and changes of them (rule T1)."""
+    usual, plain = Usage(plainly=False, zones=zones), Usage(plainly=True, zones=zones)
     usual.begin()
     plain.begin()
     for verb, given_ in taken:
@@ -185,6 +201,27 @@ def test_most_usage_is_usual() -> None:
         )
     ]
     assert made.core.run_usual(events) == len(events)
+
+
+def test_usage_of_many_zones_is_usual() -> None:
+    """Neighbours in a batch may be of months that began at other instants (rule T1)."""
+    made = Usage(plainly=False, zones=("", "America/New_York", "Pacific/Kiritimati"))
+    for number in ACCOUNTS:
+        terms = (e.GrantKind.PREPAID, CREDITS, 1_000, 7, USD, 0, START_US - DAY_US, 0, (), b"")
+        made.ask(c.IssueGrant, number, *terms)
+        made.record([made.usage(number, "half", [20], 0, 100 + number)])
+    made.core.advance(1)
+    asked = [(1, -9), (2, -5), (3, -9), (3, -12), (1, 0), (3, -15)] * 4
+    events = [
+        made.usage(account, "half", [20], ago * HOUR_US, number)
+        for number, (account, ago) in enumerate(asked)
+    ]
+    assert made.core.run_usual(events) == len(events)
+    recorded = [each for each in made.core.batches[-1][1] if isinstance(each, e.UsageRecorded)]
+    began = {1: 0, 2: 5 * HOUR_US, 3: -14 * HOUR_US}
+    assert [each.period - START_US for each in recorded] == [began[who] for who, _ in asked]
+    late = made.usage(2, "half", [20], -6 * HOUR_US, 999)  # December in New York
+    assert made.core.run_usual([late]) == 0
 
 
 def test_a_plan_that_this_batch_has_not_declared_is_declared() -> None:

@@ -6,33 +6,46 @@ from typing import Any
 
 from core_world import Core, replay
 from hypothesis import given, settings
+from hypothesis import strategies as st
 from test_properties import Run, steps
+from test_usual import ZONES, Usage, moves
 
 from ledger.core import events as e
 from ledger.core.catalog import Catalog
 from ledger.core.evolve import evolve
 from ledger.core.state import State
+from ledger.verify.clocks import ClockWatch, PublishedClocks
 from ledger.verify.holds import HoldWatch
 from ledger.verify.report import Finding, Findings, ShardReport
 from ledger.verify.rules import Rules
 
 
-def judged(core: Core) -> list[Finding]:
+def judged(
+    core: Core, replays: bool = True, published: PublishedClocks | None = None
+) -> list[Finding]:
     """What the rules say to everything that the core recorded."""
     findings = Findings(ShardReport(0))
-    rules, holds = Rules(findings), HoldWatch(findings)
+    rules, holds, clocks = (
+        Rules(findings),
+        HoldWatch(findings),
+        ClockWatch(findings, published or {}),
+    )
     state = State(0, Catalog())
     for batch_seq, (recorded_at, events) in enumerate(core.batches, start=1):
         state.begin_batch(batch_seq, recorded_at)
         for event in events:
             rules.before(state, event)
+            clocks.before(state, event)
+            if isinstance(event, e.ClockAdvanced):
+                holds.advanced(state, event)
             evolve(state, event)
             rules.after(state, event)
             if isinstance(event, e.HoldAuthorized | e.HoldExtended):
-                holds.expires(event)
+                holds.expires(state, event)
+        clocks.batch(state)
         holds.batch(state)
     holds.end(state)
-    assert len(replay(core.journal()).holds) == len(state.holds)
+    assert not replays or len(replay(core.journal()).holds) == len(state.holds)
     return findings.found
 
 
@@ -42,4 +55,15 @@ def test_what_the_core_decides_breaks_no_rule(taken: list[tuple[Any, ...]]) -> N
     run = Run()
     for verb, *given_ in taken:
         run.step(verb, *given_)
+    assert judged(run.core) == []
+
+
+@given(moves, st.tuples(*[st.sampled_from(ZONES)] * 3))
+@settings(max_examples=150, deadline=None)
+def test_nor_do_months_of_many_zones(taken: list[tuple[str, Any]], zones: tuple[str, ...]) -> None:
+    """Late usage, closings, and changes of zone and grace (rules T1, T2)."""
+    run = Usage(plainly=False, zones=zones)
+    run.begin()
+    for verb, given_ in taken:
+        run.move(verb, given_)
     assert judged(run.core) == []

@@ -1,7 +1,8 @@
 """The waterfall as plainly as it can be written: what the core must agree with.
 
-One account with a parent, one asset, a price of 1. Lists and loops over everything, no books, no
-events, no indexes. Written from the rules (D1, D2, D4, D6, H1, H6, T3), not from the core.
+One account and what is shared with it from above, one asset, a price of 1. Lists and loops over
+everything, no books, no events, no indexes. Written from the rules (D1, D2, D4, D6, H1, H6, T3),
+not from the core.
 """
 
 from __future__ import annotations
@@ -14,8 +15,11 @@ from ledger.core.limits import DAY_US
 from ledger.core.periods import month_of
 
 Slices = list[tuple[Pot, int, int]]  # pot, number of the grant or of who is billed, amount
+Bears = tuple[frozenset[str], frozenset[tuple[str, str]]]  # tags and attributes of usage
+NOTHING: Bears = (frozenset(), frozenset())
 SELF, PARENT = 2, 1  # who is billed
 FOREVER = 2**64
+ALL, TAGGED = 2**64, 2**63  # products of a grant for every product, and of one for those of a tag
 
 
 @dataclass
@@ -33,12 +37,21 @@ class ModelGrant:
     drawn: int = 0
     started: bool = False
     over: bool = False  # voided, or expired and past its grace
+    distance: int = 0  # from who draws to whose it is
+    postpaid: bool = False
+    rolled: bool = False  # it is what was left of another
+    tags: frozenset[str] = frozenset()
+    attributes: frozenset[tuple[str, str]] = frozenset()
 
     def rank(self, order: Comparator) -> tuple[object, ...]:
-        cost, products = Fraction(self.paid, self.amount), len(self.products) or FOREVER
+        cost = Fraction(self.paid, self.amount)
+        products = TAGGED if self.tags else len(self.products) or ALL
+        specifiers = len(self.attributes)
+        keys: tuple[object, ...]
         match order:
             case Comparator.METRONOME_1:
-                keys = (self.priority, cost > 0, products, self.expires_at, self.effective_at)
+                keys = (not self.rolled, self.postpaid, self.priority, cost > 0, products)
+                keys += (specifiers, self.expires_at, self.effective_at)
             case Comparator.ORB_1:
                 keys = (self.expires_at, cost)
             case Comparator.STRIPE_1:
@@ -46,11 +59,15 @@ class ModelGrant:
             case Comparator.OPENMETER_1:
                 keys = (self.priority, self.expires_at)
             case _:
-                keys = (self.priority, self.expires_at, cost, products, self.effective_at)
+                keys = (self.distance, self.postpaid, self.priority, self.expires_at, cost)
+                keys += (-specifiers, products, self.effective_at)
         return (*keys, self.number)
 
-    def may_pay(self, product: str, at: int) -> bool:
-        applies = not self.products or product in self.products
+    def may_pay(self, product: str, at: int, bears: Bears = NOTHING) -> bool:
+        tags, attributes = bears
+        applies = not self.products and not self.tags
+        applies = applies or product in self.products or bool(self.tags & tags)
+        applies = applies and self.attributes <= attributes
         return self.effective_at <= at < self.expires_at and applies and self.left > self.held
 
 
@@ -85,6 +102,9 @@ class Model:
     absorbed: int = 0
     grace: int = -1
     below_since: int = 0  # when it fell below zero; 0 = it is not
+    unpaid: int = 0  # money that it owes, billed or not: counts against the cap (rule D4)
+    me: int = SELF
+    above: int = PARENT
 
     def settle_due(self) -> None:
         for hold in sorted(self.holds, key=lambda hold: hold.expires_at):
@@ -135,11 +155,13 @@ class Model:
         grant.over = True
         return gone
 
-    def find(self, product: str, amount: int, at: int, recorded: bool) -> tuple[Slices, int]:
+    def find(
+        self, product: str, amount: int, at: int, recorded: bool, bears: Bears = NOTHING
+    ) -> tuple[Slices, int]:
         """Slices for an amount, and what is left of it."""
         slices: Slices = []
         for grant in sorted(self.grants, key=lambda grant: grant.rank(self.order)):
-            if amount and grant.may_pay(product, at) and not grant.over:
+            if amount and grant.may_pay(product, at, bears) and not grant.over:
                 take = min(amount, grant.left - grant.held)
                 slices.append((Pot.GRANT, grant.number, take))
                 amount -= take
@@ -152,6 +174,8 @@ class Model:
             amount -= take
         if self.overage != Overage.OFF and may_bill:
             used = self.overage_by_month.get(month_of(at)[0], 0)
+            if self.overage == Overage.SELF:
+                used = max(used, self.unpaid)
             used += sum(p[2] for p in pending if p[0] == Pot.OVERAGE)
             take = amount if self.cap < 0 else min(amount, max(0, self.cap - used))
             if take:
@@ -168,7 +192,7 @@ class Model:
         return slices, amount
 
     def _payer(self) -> int:
-        return PARENT if self.overage == Overage.PARENT else SELF
+        return self.above if self.overage == Overage.PARENT else self.me
 
     def post(self, slices: Slices, at: int, product: str) -> None:
         month = month_of(at)[0]

@@ -17,7 +17,7 @@ import psutil
 from ledger.journal.embedded import EmbeddedPostgres
 from ledger.v1 import journal_pb2, journal_pb2_grpc
 
-READY_TIMEOUT_S = 30
+HANGS_S = 120  # what takes longer has stopped for ever; a machine may be busy
 
 
 def free_port() -> int:
@@ -90,7 +90,7 @@ class ServerProcess:
     async def ready(self) -> None:
         """Return when every shard answers a durable read."""
         async with (
-            asyncio.timeout(READY_TIMEOUT_S),
+            asyncio.timeout(HANGS_S),
             grpc.aio.insecure_channel(self.address) as channel,
         ):
             stub = journal_pb2_grpc.JournalServiceStub(channel)
@@ -122,7 +122,7 @@ class ServerProcess:
             return
         self._process.send_signal(signal.SIGTERM)
         try:
-            self._process.wait(20)
+            self._process.wait(HANGS_S)
         except subprocess.TimeoutExpired:
             self.kill()
             raise

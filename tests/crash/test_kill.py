@@ -1,6 +1,7 @@
 """SIGKILL of the server, and of PostgreSQL, at random moments under load.
 
-Promise: every event is counted exactly once, and whatever was acknowledged is there.
+Promise: every event is counted exactly once, and whatever was acknowledged is there. `make faults`
+kills hundreds of times.
 """
 
 from __future__ import annotations
@@ -39,11 +40,8 @@ async def _run(workload: Workload, chaos: Awaitable[None]) -> None:
         await asyncio.gather(*senders)
 
 
-@pytest.mark.parametrize("seed", [1, 2])
-async def test_the_server_is_killed_under_load(
-    database: str, throwaway_log: Path, seed: int
-) -> None:
-    chance = random.Random(seed)
+async def test_the_server_is_killed_under_load(database: str, throwaway_log: Path) -> None:
+    chance = random.Random(1)
     server = ServerProcess(database, throwaway_log, SHORT_TERM, projector=True)
     server.start()
     try:

@@ -10,8 +10,10 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
+from typing import TypeVar
 
 import grpc
 
@@ -32,6 +34,7 @@ TENANT = "default"
 ACCOUNTS = 12  # three families of four
 EVENTS_A_BATCH = 40
 GRANTED = 10**12
+HANGS_S = 120  # what takes longer has stopped for ever
 PRICE = 1_000  # minor units a token
 RECORDED = {usage_pb2.INGEST_OUTCOME_APPLIED, usage_pb2.INGEST_OUTCOME_SUSPENSE}
 AGAIN = {usage_pb2.INGEST_OUTCOME_RETRY, usage_pb2.INGEST_OUTCOME_UNKNOWN}
@@ -58,6 +61,22 @@ RETRIED_CODES = {grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.DEADLINE_EXCEEDED}
 def patient_channel(address: str) -> grpc.aio.Channel:
     """A channel whose calls are tried again while the server says UNAVAILABLE, as clients do."""
     return grpc.aio.insecure_channel(address, [("grpc.service_config", RETRIES)])
+
+
+Reply = TypeVar("Reply")
+
+
+async def insisting(call: Callable[[], Awaitable[Reply]]) -> Reply:
+    """The reply of a call that is safe to repeat, asked until there is one: a server on a busy
+    machine may be late with its lease for longer than a channel tries."""
+    async with asyncio.timeout(HANGS_S):
+        while True:
+            try:
+                return await call()
+            except grpc.aio.AioRpcError as error:
+                if error.code() not in RETRIED_CODES:
+                    raise
+                await asyncio.sleep(0.02)
 
 
 def account_name(number: int) -> str:
@@ -126,41 +145,34 @@ class Workload:
         """Assets, prices, accounts and grants."""
         async with patient_channel(self.address) as channel:
             pricing = pricing_pb2_grpc.PricingServiceStub(channel)
-            await pricing.CreateAsset(
-                pricing_pb2.CreateAssetRequest(
-                    tenant=TENANT,
-                    request_id="usd",
-                    asset=pricing_pb2.Asset(
-                        asset="USD", scale=9, kind=pricing_pb2.ASSET_KIND_MONEY
-                    ),
-                )
+            usd = pricing_pb2.Asset(asset="USD", scale=9, kind=pricing_pb2.ASSET_KIND_MONEY)
+            asset = pricing_pb2.CreateAssetRequest(tenant=TENANT, request_id="usd", asset=usd)
+            await insisting(partial(pricing.CreateAsset, asset))
+            card = pricing_pb2.PublishRateCardRequest(
+                tenant=TENANT, request_id="card", card=card_of()
             )
-            published = await pricing.PublishRateCard(
-                pricing_pb2.PublishRateCardRequest(tenant=TENANT, request_id="card", card=card_of())
-            )
+            published = await insisting(partial(pricing.PublishRateCard, card))
             assert not published.faults
             accounts = account_pb2_grpc.AccountServiceStub(channel)
             grants = grant_pb2_grpc.GrantServiceStub(channel)
             for number in range(ACCOUNTS):
                 name = account_name(number)
-                await accounts.Create(
-                    account_pb2.AccountServiceCreateRequest(
-                        tenant=TENANT,
-                        request_id=f"create-{number}",
-                        account=name,
-                        parent="" if number % 4 == 0 else name.split("/")[0],
-                    )
+                account = account_pb2.AccountServiceCreateRequest(
+                    tenant=TENANT,
+                    request_id=f"create-{number}",
+                    account=name,
+                    parent="" if number % 4 == 0 else name.split("/")[0],
                 )
-                await grants.Issue(
-                    grant_pb2.GrantServiceIssueRequest(
-                        tenant=TENANT,
-                        request_id=f"grant-{number}",
-                        account=name,
-                        asset="USD",
-                        amount=GRANTED,
-                        kind=types_pb2.GRANT_KIND_PREPAID,
-                    )
+                await insisting(partial(accounts.Create, account))
+                grant = grant_pb2.GrantServiceIssueRequest(
+                    tenant=TENANT,
+                    request_id=f"grant-{number}",
+                    account=name,
+                    asset="USD",
+                    amount=GRANTED,
+                    kind=types_pb2.GRANT_KIND_PREPAID,
                 )
+                await insisting(partial(grants.Issue, grant))
 
     async def sender(self) -> None:
         """Take the next batch and send it until every event of it is acknowledged."""
@@ -223,9 +235,8 @@ class Workload:
             balances = balance_pb2_grpc.BalanceServiceStub(channel)
             charged = self._charged()
             for name, expected in charged.items():
-                balance = await balances.Get(
-                    balance_pb2.BalanceServiceGetRequest(tenant=TENANT, account=name)
-                )
+                request = balance_pb2.BalanceServiceGetRequest(tenant=TENANT, account=name)
+                balance = await insisting(partial(balances.Get, request))
                 used = GRANTED - sum(int(asset.available) for asset in balance.balances)
                 found.compare(name, expected, used)
         assert sum(self.acknowledged.values()) == sum(charged.values()), "the wrong price"
@@ -264,7 +275,7 @@ async def answered(
     stub: usage_pb2_grpc.UsageServiceAsyncStub, request: usage_pb2.IngestRequest
 ) -> list[usage_pb2.IngestResult]:
     """A batch's results, sent again until each says what became of its event."""
-    async with asyncio.timeout(60):
+    async with asyncio.timeout(HANGS_S):
         while True:
             try:
                 reply = await stub.Ingest(request, timeout=20, wait_for_ready=True)

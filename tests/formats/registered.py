@@ -17,7 +17,7 @@ from ledger.core.identity import FamilyDigest
 from ledger.core.outcomes import locator_of, split_locator
 from ledger.core.packing import PackedFamily, PackedShard
 from ledger.core.upcast import UPCASTS, HoldAuthorized1
-from ledger.engine.configuration import AssetBody
+from ledger.engine.configuration import AssetBody, ClockBody
 from ledger.engine.segments import BUCKET_BITS_MIN, SegmentBuilder, bucket_of, key_number
 from ledger.integrity.keys import KeyRecord, key_id_of
 from ledger.integrity.leaves import Salts, batch_prefix, leaf
@@ -54,6 +54,7 @@ ROOTS: tuple[type, ...] = (
     e.Suspense,
     PrivateRecords,
     AssetBody,
+    ClockBody,
     RateCard,
     ConfigurationKind,
     Proof,
@@ -335,6 +336,15 @@ FORMATS: tuple[Format, ...] = (
         {"full": AssetBody("USD", 9, "money", "US dollar"), "minimal": AssetBody("C", 0, "credit")},
         msgspec.msgpack.encode,
         msgspec.msgpack.Decoder(AssetBody).decode,
+    ),
+    Format(
+        "clock-body",
+        {
+            "full": ClockBody("month-end", 2, 3, 4, 5),
+            "minimal": ClockBody("c", 1, 1_790_000_000_000_000),
+        },
+        msgspec.msgpack.encode,
+        msgspec.msgpack.Decoder(ClockBody).decode,
     ),
     Format(
         "rate-card",

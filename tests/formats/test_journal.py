@@ -16,6 +16,7 @@ from ledger.core.events import (
     AccountUnfrozen,
     AdjustmentNoted,
     BalanceAdjusted,
+    ClockAdvanced,
     CommitmentCreated,
     CommitmentEnded,
     CreditNoteIssued,
@@ -44,6 +45,7 @@ from ledger.core.events import (
     RecurringResumed,
     RecurringStarted,
     SegmentAdded,
+    TimeShifted,
     TopUpConfirmed,
     TopUpDeclined,
     TopUpExpired,
@@ -62,6 +64,8 @@ from tests.formats.registered import AS_WRITTEN
 
 RECORDED, REPLAYED = journal.read(FIXTURES)
 LATER = {  # classes that came after the first version
+    ClockAdvanced,
+    TimeShifted,
     AccountBilled,
     CreditNoteIssued,
     GrantChargedBack,

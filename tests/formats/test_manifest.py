@@ -103,10 +103,13 @@ EDITS: list[Callable[[Any], Any]] = [
 @pytest.mark.parametrize("edit", EDITS, ids=lambda edit: edit.__name__)
 def test_every_edit_of_every_event_is_noticed(edit: Callable[[Any], Any]) -> None:
     """Renamed, reordered, retyped, retagged, shortened, lengthened, another default."""
+    now = describe(ROOTS)
     for event_class in EVENTS:
-        others = [each for each in EVENTS if each is not event_class]
-        found = differences(RELEASED, describe([*others, edit(event_class), *ROOTS[len(EVENTS) :]]))
+        if edit is _reordered and len(_fields(event_class)) == 1:
+            continue  # nothing to reorder
         name = f"event-{event_class.__struct_config__.tag:03d}"
+        others = {each: said for each, said in now.items() if each != name}
+        found = differences(RELEASED, others | describe([edit(event_class)]))
         assert [each for each in found if each.startswith(name)], event_class
 
 

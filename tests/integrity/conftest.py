@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import secrets
-from collections.abc import AsyncIterator
+from collections.abc import Iterator
 
 import pytest
 
 from ledger.journal.embedded import EmbeddedPostgres
-from tests.conftest import database_dsn, run_apart
+from tests.conftest import copied, run_apart
 from tests.integrity.sealing import fill
-from tests.projections.projecting import looking
 
 
 @pytest.fixture(scope="module")
@@ -21,12 +19,6 @@ def sealed_database(module_database: str) -> str:
 
 
 @pytest.fixture
-async def dsn(sealed_database: str, postgres_server: EmbeddedPostgres) -> AsyncIterator[str]:
+def dsn(sealed_database: str, postgres_server: EmbeddedPostgres) -> Iterator[str]:
     """A copy of it for one test."""
-    name = f"test_{secrets.token_hex(6)}"
-    async with looking(sealed_database) as connection:
-        template = await connection.fetchval("SELECT current_database()")
-    async with looking(postgres_server.dsn) as connection:
-        await connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
-        yield database_dsn(postgres_server, name)
-        await connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    yield from copied(postgres_server, sealed_database.split("@/")[1].split("?")[0])

@@ -19,6 +19,7 @@ from tests.integrity.journals import NOON_US, SHARD, Written
 
 CREDIT = 7
 EXPIRY_US = NOON_US + HOLD_LIFETIME_DEFAULT_US
+ELSEWHERE = e.AccountPolicy(zone="Asia/Tokyo")
 PLAN = e.PlanDeclared("chat", (), ("tokens",), "default", 1, (2,), CREDIT)
 OPENED = e.WriterOpened(1, 0, bytes(32), "test")
 
@@ -268,6 +269,55 @@ async def test_breakage_waits_for_the_grace() -> None:
     assert await found(first, expired, at={2: NOON_US + 10 + PERIOD_GRACE_US}) == []
     whats = await found(first, expired, at={2: NOON_US + 9 + PERIOD_GRACE_US})
     assert whats == ["entry 9, breakage of grant 1"]
+
+
+async def test_breakage_waits_for_the_grace_of_the_policy() -> None:
+    """Rule T3: that of the account, as it stands when the breakage is posted."""
+    ends = changed(GRANT, expires_at=NOON_US + 10)
+    first = [each if each is not GRANT else ends for each in FIRST]
+    shorter = [e.AccountPolicyUpdated(key(20), 11, e.AccountPolicy(period_grace=0), 2)]
+    expired = [e.GrantExpired(11, 1, 100, 2)]
+    assert await found(first, shorter, expired, at={3: NOON_US + 10}) == []
+    whats = await found(first, shorter, expired, at={3: NOON_US + 9})
+    assert whats == ["entry 10, breakage of grant 1"]
+
+
+async def test_usage_counts_in_a_month_that_takes_it() -> None:
+    """Rules T1 and T2: its own while that is open, else the one that runs; on its side of a change
+    of zone."""
+    free = changed(USAGE, key=key(9), account=12, charges=(0,), used_book=0, slices=())
+    away = [e.AccountPolicyUpdated(key(20), 12, ELSEWHERE, 2, zone_from=NOON_US + DAY_US)]
+    at = {2: NOON_US + 1, 3: NOON_US + 3 * DAY_US}
+    before, after = NOON_US + DAY_US - 1, NOON_US + DAY_US
+    for effective_at, period, sound in (
+        (before, NOON_US, True),
+        (after, after, True),
+        (after, NOON_US, False),  # from the old zone into the new one
+        (before, after, True),  # closed a day after its end
+        (after + DAY_US, after + DAY_US + 1, False),  # closed while late usage is taken
+        (before, NOON_US - 40 * DAY_US, False),
+    ):
+        usage = changed(free, effective_at=effective_at, period=period)
+        whats = await found(FIRST, away, [PLAN, usage], at=at)
+        assert bool(whats) is not sound, (effective_at - NOON_US, period - NOON_US, whats)
+        assert all("month" in what for what in whats)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"zone_from": 0},  # another zone, from no instant
+        {"zone_from": NOON_US},  # not after the change
+        {"zone_from": NOON_US + 40 * DAY_US},  # no month is as long
+        {"policy": e.AccountPolicy()},  # no other zone
+        {"zone_from_below": ((11, NOON_US + DAY_US),)},  # not below it
+    ],
+)
+async def test_another_zone_counts_from_the_end_of_the_month(changes: dict[str, Any]) -> None:
+    """Rule T1."""
+    sound = e.AccountPolicyUpdated(key(20), 12, ELSEWHERE, 2, zone_from=NOON_US + DAY_US)
+    assert await found(FIRST, [sound]) == []
+    assert len(await found(FIRST, [changed(sound, **changes)])) == 1
 
 
 async def test_without_a_state_each_entry_s_own_balance_is_judged() -> None:

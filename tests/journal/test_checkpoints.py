@@ -74,7 +74,7 @@ async def stores(request: pytest.FixtureRequest) -> AsyncIterator[Stores]:
 
 
 def family(root: int, body: bytes = b"family", due: int = 5) -> StoredFamily:
-    return StoredFamily(FamilyPlace(root, (root, root + 1_000), due, 1), body)
+    return StoredFamily(FamilyPlace(root, (root, root + 1_000), due, 1, 2), body)
 
 
 def record(number: int) -> bytes:

@@ -84,8 +84,8 @@ class History:
     def go_on(self, steps: int) -> None:
         for _ in range(steps):
             verb = self.random.choices(
-                ("usage", "reverse", "grant", "hold", "end", "void", "policy", "clock"),
-                (40, 5, 6, 14, 14, 1, 2, 18),
+                ("usage", "reverse", "grant", "hold", "end", "void", "policy", "clock", "money"),
+                (40, 5, 6, 14, 14, 1, 3, 18, 3),
             )[0]
             getattr(self, verb)()
 
@@ -125,7 +125,7 @@ class History:
             e.GrantKind.PROMOTIONAL if free else e.GrantKind.PREPAID,
             CREDITS,
             pick.randint(1, 120),
-            0 if free else 7,
+            0 if free else pick.choice([7, 700]),
             USD,
             0,
             effective,
@@ -165,14 +165,30 @@ class History:
 
     def policy(self) -> None:
         pick = self.random
+        share = pick.random() < 0.4
         policy = e.AccountPolicy(
-            overdraft_asset=CREDITS,
-            overdraft_limit=pick.choice([0, 10, 25]),
+            overdraft_kind=e.OverdraftKind(1 + share),
+            overdraft_basis_points=pick.choice([500, 10_000]) if share else 0,
+            overdraft_grace=pick.choice([-1, -1, 0, HOUR_US, DAY_US]),
+            overdraft_asset=USD if share else CREDITS,
+            overdraft_limit=pick.choice([400, 2_000] if share else [0, 10, 25]),
             overage=pick.choice(list(e.Overage)),
             overage_cap=pick.choice([-1, 20]),
             excess=pick.choice(list(e.Excess)),
         )
         self.ask(c.UpdatePolicy, pick.choice(ACCOUNTS), policy, 0)
+
+    def money(self) -> None:
+        """A chargeback, a refund, or a bill that is paid."""
+        pick = self.random
+        what = pick.choice(("chargeback", "refund", "bill"))
+        if what == "bill":
+            account = pick.choice(ACCOUNTS)
+            self.ask(c.BillAccount, account)
+            self.ask(c.RecordPayment, account, USD, 1)
+        elif self.grants:
+            account, number = pick.choice(self.grants)
+            self.ask(c.ChargeBack if what == "chargeback" else c.RefundGrant, account, number)
 
     def clock(self) -> None:
         """The batch ends: what the balances are now, and on to the next one."""
@@ -188,18 +204,19 @@ class History:
         for number in ACCOUNTS:
             account = state.accounts.get(number)
             if account is not None:
-                view = _balance(state, account, CREDITS, "chat", now)
-                self.live.append(
-                    Live(
-                        number,
-                        CREDITS,
-                        now,
-                        view.available,
-                        view.granted,
-                        view.advance,
-                        view.applicable,
+                for asset in (CREDITS, USD):
+                    view = _balance(state, account, asset, "chat", now)
+                    self.live.append(
+                        Live(
+                            number,
+                            asset,
+                            now,
+                            view.available,
+                            view.granted,
+                            view.advance,
+                            view.applicable,
+                        )
                     )
-                )
 
     async def write(self, dsn: str) -> None:
         """Append every batch that holds something to shard 0 of a fresh database."""
@@ -255,6 +272,9 @@ class Truth:
         self.voided: dict[int, int] = {}
         self.policies: list[tuple[int, e.AccountPolicy, int]] = []
         self.advances: dict[int, int] = {}  # account -> book
+        self.cash: set[int] = set()
+        self.paid: list[tuple[int, int, int]] = []  # account, money, when it was recorded
+        self.owed: list[tuple[int, int, int]] = []  # advance book, units more, when
         self._holds: dict[int, tuple[int, list[e.Slice]]] = {}  # since when, what is left
         for recorded_at, events in batches:
             for event in CODEC.decode(CODEC.encode(events)) if events else ():
@@ -264,12 +284,15 @@ class Truth:
         match event:
             case e.BookOpened(kind=e.BookKind.ADVANCE):
                 self.advances[event.owner] = event.book
+            case e.BookOpened(kind=e.BookKind.CASH):
+                self.cash.add(event.book)
             case e.AccountCreated():
                 self.policies.append((event.account, event.policy, now))
             case e.AccountPolicyUpdated():
                 self.policies.append((event.account, event.policy, now))
             case e.GrantIssued():
                 self.grants[event.grant] = (event, now)
+                self._paid(event.account, event.cash_book, event.price_paid, now)
                 self._move(event.book, event.amount, 0, event.effective_at, now)
                 self._repay(event.book, event.backfills, now)
             case e.GrantStarted():
@@ -281,8 +304,22 @@ class Truth:
             case e.UsageReversed():
                 for piece in event.given_back:
                     self._move(piece.book, piece.amount, 0, event.effective_at, now)
+                    self.owed.append((piece.book, -piece.amount, now))
+            case e.GrantRefunded():
+                self._move(self.grants[event.grant][0].book, -event.amount, 0, now, now)
+                self._paid(event.account, event.cash_book, -event.refunded, now)
+            case e.GrantChargedBack():
+                taken = sum(part.value for part in event.parts)
+                self._paid(event.account, event.cash_book, -taken - event.owed, now)
+                for part in event.parts:
+                    self._move(self.grants[part.grant][0].book, -part.amount, 0, now, now)
+                    if part.ends:
+                        self.voided.setdefault(part.grant, now)
+            case e.PaymentRecorded():
+                self._paid(event.account, event.cash_book, event.amount, now)
             case e.GrantVoided():
                 self.voided.setdefault(event.grant, now)
+                self._paid(event.account, event.cash_book, -event.refunded, now)
                 self._move(self.grants[event.grant][0].book, -event.amount, 0, now, now)
             case e.GrantExpired():
                 self._move(self.grants[event.grant][0].book, -event.amount, 0, now, now)
@@ -298,16 +335,17 @@ class Truth:
                     self._release(event.hold, event.effective_at, now, taken)
                 for piece in event.slices:
                     self._move(piece.book, -piece.amount, 0, event.effective_at, now)
+                    self.owed.append((piece.book, piece.amount, now))
 
     def _repay(self, book: int, backfills: tuple[e.Backfill, ...], now: int) -> None:
         for part in backfills:
             self._move(book, -part.amount, 0, now, now)
             self._move(part.book, part.amount, 0, now, now)
+            self.owed.append((part.book, -part.amount, now))
 
-    def _release(self, number: int, at: int, now: int) -> None:
-        hold = self._holds.pop(number)
-        for piece in hold.slices:
-            self._move(piece.book, 0, -piece.amount, max(at, hold.effective_at), now)
+    def _paid(self, account: int, book: int, money: int, now: int) -> None:
+        if book in self.cash:
+            self.paid.append((account, money, now))
 
     def _release(
         self, number: int, at: int, now: int, taken: tuple[int, ...] | None = None
@@ -351,10 +389,7 @@ class Truth:
                 applicable += free if not issued.products or product in issued.products else 0
         advance = self.advances.get(account, 0)
         owed = -left.get(advance, 0)
-        limit = 0
-        for owner, policy, at in self.policies:
-            if owner == account and at <= point.settled_at:
-                limit = policy.overdraft_limit
+        limit = self.limit(account, CREDITS, point)
         headroom = limit - owed - held.get(advance, 0)
         return Balance(
             available + headroom,
@@ -363,6 +398,28 @@ class Truth:
             pending + held.get(advance, 0),
             applicable + max(0, headroom),
         )
+
+    def limit(self, account: int, asset: int, point: Point) -> int:
+        """By the policy in force, what was paid, and how long had been owed (rules D4, H6)."""
+        by = point.settled_at
+        policy = e.AccountPolicy()
+        for owner, each, at in self.policies:
+            if owner == account and at <= by:
+                policy = each
+        if policy.overdraft_asset != asset:
+            return 0
+        owed = since = 0
+        for book, more, at in self.owed:
+            if book == self.advances.get(account) and at <= by and asset == CREDITS:
+                since = since if owed else at
+                owed += more
+        if owed and 0 <= policy.overdraft_grace <= point.effective_at - since:
+            return 0
+        if policy.overdraft_kind == e.OverdraftKind.FIXED:
+            return policy.overdraft_limit
+        paid = sum(money for owner, money, at in self.paid if owner == account and at <= by)
+        share = max(0, paid) * policy.overdraft_basis_points // 10_000
+        return min(policy.overdraft_limit, share)
 
     def instants(self) -> list[int]:
         """Every instant at which something may change, and the moments just beside it."""

@@ -61,6 +61,47 @@ async def story(books: Books, database: str) -> None:
     await books.use(team, "second")
 
 
+async def test_a_transfer_in_tables(database: str) -> None:
+    """Rule D7: the tables say which commitment took the rest, and of which grant a segment is."""
+    async with open_books(database) as books:
+        team = await books.account("team")
+        start = books.clock.now_us()
+        terms = CommitmentTerms(GrantKind.PREPAID, CREDIT, MONEY, 0, ())
+        segment = Segment(0, start + 10 * DAY_US, 1_000_000, 700)
+        invoices = (Invoice(start + 5 * DAY_US, 700),)
+        for planned in (invoices, ()):
+            await books.ask(
+                team,
+                CreateCommitment(books.key(team), team.number, terms, (segment,), planned, b""),
+            )
+        await books.use(team, "first")
+        await project(database)
+        (ended,) = await books.ask(
+            team,
+            EndCommitment(
+                books.key(team), team.number, 1, CommitmentEnding.TRANSFER, team.number, 2
+            ),
+        )
+        assert not isinstance(ended, Refusal), ended
+        await project(database)
+        books.clock.ahead_us += 30 * DAY_US
+        await books.use(team, "second")
+        await project(database)
+    report = await verify(database)
+    assert report.ok, report.findings
+    async with looking(database) as connection:
+        moved = await connection.fetchrow(
+            "SELECT commitment, moved_from FROM projection.commitment_segments "
+            "WHERE moved_from IS NOT NULL"
+        )
+        assert tuple(moved) == (2, 1)
+        rows = await connection.fetch(
+            "SELECT commitment, kind, ending, target FROM projection.commitment_entries "
+            "ORDER BY entry_seq"
+        )
+        assert [tuple(row) for row in rows] == [(1, 2, 3, 2), (2, 1, None, None)]
+
+
 async def test_tables_of_commitments(database: str) -> None:
     async with open_books(database) as books:
         await story(books, database)

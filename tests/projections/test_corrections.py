@@ -154,7 +154,7 @@ async def test_amendments_and_adjustments_stand_in_the_tables(database: str) -> 
             recorded.original,
             books.usage(team, "b", (10, 2)),
             b"body",
-            texts=b"texts",
+            note=b"texts",
             names=Names("", "amend", personal=(("reason", "wrong"),)),
         )
         adjustments = [

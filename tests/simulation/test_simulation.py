@@ -1,4 +1,7 @@
-"""The whole ledger in a world that fails: 300 seeds hold, every deliberate fault is caught."""
+"""The whole ledger in a world that fails: rules hold, and deliberate faults are caught.
+
+`make simulate` runs 10,000 worlds, and searches for each fault until it is caught.
+"""
 
 from __future__ import annotations
 
@@ -19,7 +22,7 @@ from ledger.simulation.batches import run_mutants, run_seeds
 from ledger.simulation.model import HANDLERS
 from ledger.simulation.mutant_seeds import SEEDS as KNOWN_SEEDS
 from ledger.simulation.mutants import MUTANTS
-from ledger.simulation.mutation import Mutant, MutantStale, mutated, source_of
+from ledger.simulation.mutation import Mutant, MutantStale, mutated, source_of, swappable
 from ledger.simulation.rules import Rule
 from ledger.simulation.scenario import SELDOM, SHARDS, FaultKind, calm, draw, hash_seed_of
 from ledger.simulation.shrink import Shrinker, told
@@ -27,7 +30,7 @@ from ledger.simulation.spoilt import Spoilt
 from ledger.simulation.workload import ENTRIES
 from ledger.simulation.world import run
 
-SEEDS = 300
+SEEDS = 100
 DRAWN_WITHIN = 40
 JOBS = 2
 
@@ -36,7 +39,7 @@ def nobody(done: int, total: int) -> None:
     """Nobody watches."""
 
 
-def test_every_rule_holds_in_300_worlds() -> None:
+def test_every_rule_holds_in_100_worlds() -> None:
     report = run_seeds(0, SEEDS - 1, JOBS, nobody)
     assert report.failures == []
     assert report.seeds_run == SEEDS
@@ -45,8 +48,12 @@ def test_every_rule_holds_in_300_worlds() -> None:
 
 
 def test_every_deliberate_fault_is_caught() -> None:
-    found = run_mutants(MUTANTS, JOBS, nobody)
-    assert [each["mutant"] for each in found if not each["caught"]] == []
+    """Each by the seed that is known to. Worlds that are drawn otherwise than when the seeds were
+    written down let some pass: then find theirs anew (tests.simulation.seeds)."""
+    found = run_mutants(MUTANTS, JOBS, nobody, seeds_max=0)
+    assert [each["mutant"] for each in found if not each["caught"]] == [], (
+        "python -m tests.simulation.seeds"
+    )
     assert len(found) == len(MUTANTS) >= 150
     assert len({each["rule"] for each in found}) > 15, "each by the rule that it breaks"
 
@@ -128,6 +135,16 @@ def test_worlds_of_plain_usage_alone_are_left() -> None:
         if not any(ENTRIES[operation.kind].topic for operation in scenario.operations)
     ]
     assert 60 <= len(plain) <= 120
+
+
+def test_a_swapped_function_is_the_one_of_a_mutated_module() -> None:
+    """Whoever knows the function runs the fault; what is not within one function is not swapped."""
+    for mutant in MUTANTS:
+        assert swappable(mutant), "else it has an interpreter of its own, which takes seconds"
+    signature = Mutant("a", "ledger.core.books", "Books.transfer", "amount: int", "amount: str", "")
+    whole = Mutant("b", "ledger.core.books", "Books", "def check(self)", "def check(this)", "")
+    assert not swappable(signature)
+    assert not swappable(whole)
 
 
 def test_mutants_have_names_of_their_own_and_apply() -> None:

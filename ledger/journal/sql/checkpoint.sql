@@ -5,19 +5,20 @@ FROM ledger.checkpoint WHERE shard = $1
 
 -- name: places
 -- Families without their bodies, one page.
-SELECT root, accounts, due, format FROM ledger.checkpoint_family
+SELECT root, accounts, due, format, tenant FROM ledger.checkpoint_family
 WHERE shard = $1 AND root > $2 ORDER BY root LIMIT $3
 
 -- name: families
 -- Some families, and the checkpoint that they are of: one row without a family where there is none.
-SELECT c.epoch, c.batch_seq, f.root, f.accounts, f.due, f.format, f.body
+SELECT c.epoch, c.batch_seq, f.root, f.accounts, f.due, f.format, f.tenant,
+       f.body
 FROM ledger.checkpoint c
 LEFT JOIN ledger.checkpoint_family f ON f.shard = c.shard AND f.root = ANY($2::bigint[])
 WHERE c.shard = $1 ORDER BY f.root
 
 -- name: families_page
 -- Families with their bodies, one page.
-SELECT root, accounts, due, format, body FROM ledger.checkpoint_family
+SELECT root, accounts, due, format, tenant, body FROM ledger.checkpoint_family
 WHERE shard = $1 AND root > $2 ORDER BY root LIMIT $3
 
 -- name: segments
@@ -76,11 +77,12 @@ SELECT hash FROM ledger.journal WHERE shard = $1 AND batch_seq = $2
 
 -- name: put_families
 -- Families that changed.
-INSERT INTO ledger.checkpoint_family (shard, root, accounts, due, format, body)
-SELECT $1::int, * FROM unnest($2::bigint[], $3::bytea[], $4::bigint[], $5::smallint[], $6::bytea[])
+INSERT INTO ledger.checkpoint_family (shard, root, accounts, due, format, tenant, body)
+SELECT $1::int, * FROM unnest($2::bigint[], $3::bytea[], $4::bigint[], $5::smallint[], $6::int[],
+                              $7::bytea[])
 ON CONFLICT (shard, root) DO UPDATE
 SET accounts = excluded.accounts, due = excluded.due, format = excluded.format,
-    body = excluded.body
+    tenant = excluded.tenant, body = excluded.body
 
 -- name: put_segment
 -- A new key segment.

@@ -17,14 +17,15 @@ ORDER BY version DESC LIMIT 1
 INSERT INTO ledger.configuration_blob (hash, body) VALUES ($1, $2) ON CONFLICT (hash) DO NOTHING
 
 -- name: insert
--- The next version of the tenant's stream, at the database's clock, which may not fall back.
+-- The next version of the tenant's stream, at the database's clock + the tenant's offset,
+-- which may not fall back.
 INSERT INTO ledger.configuration
     (tenant, version, kind, name, content_hash, published_at, effective_from)
 SELECT $1::int, coalesce(t.version, 0) + 1, $2::smallint, $3::text, $4::bytea, c.now,
        coalesce($5::bigint, c.now + $6::bigint)
 FROM (SELECT max(version) AS version, max(published_at) AS published_at
       FROM ledger.configuration WHERE tenant = $1) t,
-LATERAL (SELECT greatest((extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
+LATERAL (SELECT greatest((extract(epoch FROM clock_timestamp()) * 1000000)::bigint + $7::bigint,
                          t.published_at) AS now) c
 RETURNING tenant, version, kind, name, content_hash, published_at, effective_from
 

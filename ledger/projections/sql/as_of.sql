@@ -6,14 +6,27 @@ SET LOCAL enable_mergejoin = off;
 SET LOCAL jit = off
 
 -- name: standing
--- Where a shard's read models stand: all that was recorded until then is in them.
-SELECT entries, recorded_at FROM projection.checkpoint WHERE shard = $1
+-- Where a shard's read models stand: all that was recorded until then, by the clock of the tenant, is
+-- in them.
+SELECT s.entries, s.recorded_at + coalesce(c.ahead, 0)
+FROM projection.checkpoint s
+LEFT JOIN projection.clocks c ON c.tenant = $1 AND c.shard = s.shard
+WHERE s.shard = $2
 
 -- name: policy
 -- The policy that was in force at an instant.
 SELECT policy::text FROM projection.account_policies
 WHERE tenant = $1 AND shard = $2 AND account = $3 AND recorded_at <= $4
 ORDER BY version DESC LIMIT 1
+
+-- name: rests_on
+-- What a limit in asset $4 rested on at an instant: lifetime value, and since when was owed.
+SELECT (SELECT v.value FROM projection.lifetime_values v
+        WHERE v.tenant = $1 AND v.shard = $2 AND v.account = $3 AND v.asset = $4
+          AND v.recorded_at <= $5 ORDER BY v.recorded_at DESC LIMIT 1),
+       (SELECT d.since FROM projection.debts_since d
+        WHERE d.tenant = $1 AND d.shard = $2 AND d.account = $3 AND d.asset = $4
+          AND d.recorded_at <= $5 ORDER BY d.recorded_at DESC LIMIT 1)
 
 -- name: grants
 -- The grants that an account may draw, as far as they were recorded by an instant: its own in the
@@ -173,3 +186,53 @@ FROM projection.books b
 LEFT JOIN projection.grants g
     ON b.kind = ANY($4::smallint[]) AND g.tenant = b.tenant AND g.shard = b.shard AND g.number = b.owner
 WHERE b.tenant = $1 AND b.shard = $2 AND b.book = ANY($3::bigint[])
+
+-- name: usage_of_family
+-- The newest entries of usage in a family by the names that it was sent with: by place in the lists.
+SELECT (SELECT u.entry_seq FROM projection.usage_events u
+        JOIN projection.accounts a ON a.tenant = $1 AND a.shard = $2 AND a.account = u.account
+        WHERE u.tenant = $1 AND u.event_id = w.event_id AND u.shard = $2 AND a.root = $3
+          AND coalesce(u.source, '') = w.source
+        ORDER BY u.entry_seq DESC LIMIT 1)
+FROM unnest($4::text[], $5::text[]) WITH ORDINALITY AS w (source, event_id, place)
+ORDER BY w.place
+
+-- name: adjustments
+-- What counts in a period of accounts, [$4, $5) of each, and is no usage of its own time: usage and
+-- reversals of a period that was closed (kinds 1, 2), reversals of this one, units adjusted by hand (3);
+-- after entry $6, which was recorded at $7, one page. What was charged is above 0, what was given back
+-- below. A reversal of this period was recorded in it or by the end of its grace, at most $8 later.
+SELECT x.* FROM unnest($3::bigint[], $4::bigint[], $5::bigint[]) AS w (account, starts_at, ends_at)
+CROSS JOIN LATERAL (
+    (SELECT CASE WHEN r.entry_seq IS NULL THEN 1 ELSE 2 END AS kind, n.entry_seq, n.account, n.closed,
+            n.recorded_at, coalesce(u.effective_at, r.effective_at) AS effective_at,
+            coalesce(u.asset, r.asset) AS asset, coalesce(u.charge, -r.amount) AS charged,
+            u.source, u.event_id, r.original_entry, NULL::bigint AS grant_number
+     FROM projection.adjustments n
+     LEFT JOIN projection.usage_events u
+         ON u.tenant = $1 AND u.shard = $2 AND u.entry_seq = n.entry_seq
+     LEFT JOIN projection.reversals r
+         ON r.tenant = $1 AND r.shard = $2 AND r.entry_seq = n.entry_seq
+     WHERE n.tenant = $1 AND n.shard = $2 AND n.account = w.account AND n.period = w.starts_at
+       AND n.entry_seq > $6
+     ORDER BY n.entry_seq LIMIT $9)
+    UNION ALL
+    (SELECT 2, r.entry_seq, r.account, NULL, r.recorded_at, r.effective_at, r.asset, -r.amount,
+            NULL, NULL, r.original_entry, NULL
+     FROM projection.reversals r
+     WHERE r.tenant = $1 AND r.shard = $2 AND r.account = w.account
+       AND r.effective_at >= w.starts_at AND r.effective_at < w.ends_at
+       AND (r.recorded_at, r.entry_seq) > (greatest(w.starts_at - 1, $7), $6) AND r.recorded_at < w.ends_at + $8
+       AND NOT EXISTS (SELECT FROM projection.adjustments n
+                       WHERE n.tenant = $1 AND n.shard = $2 AND n.entry_seq = r.entry_seq)
+     ORDER BY r.recorded_at, r.entry_seq LIMIT $9)
+    UNION ALL
+    (SELECT 3, m.entry_seq, m.account, NULL, m.recorded_at, m.recorded_at, m.asset, -m.amount,
+            NULL, NULL, NULL, m.number
+     FROM projection.manual_adjustments m
+     WHERE m.tenant = $1 AND m.shard = $2 AND m.account = w.account
+       AND m.recorded_at >= w.starts_at AND m.recorded_at < w.ends_at
+       AND (m.recorded_at, m.entry_seq) > (greatest(w.starts_at - 1, $7), $6)
+     ORDER BY m.recorded_at, m.entry_seq LIMIT $9)
+) x
+ORDER BY x.entry_seq LIMIT $9

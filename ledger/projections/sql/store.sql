@@ -98,10 +98,45 @@ INSERT INTO plans (tenant, shard, plan, product, attributes, quantity_names, rat
 VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)
 ON CONFLICT DO NOTHING
 
+-- name: kinds_of
+-- What these books are, and the account that each is of.
+SELECT b.book, b.kind, coalesce(g.account, b.owner)
+FROM books b
+LEFT JOIN grants g ON b.kind IN (1, 8, 12) AND g.tenant = b.tenant AND g.shard = b.shard
+                  AND g.number = b.owner
+WHERE b.tenant IN (SELECT number FROM ledger.tenant) AND b.shard = $1
+  AND b.book = ANY($2::bigint[])
+
+-- name: add_lifetimes
+-- Lifetime values after each of these batches.
+INSERT INTO lifetime_values (tenant, shard, account, asset, recorded_at, value)
+SELECT d.tenant, $1, d.account, d.asset, d.recorded_at,
+       coalesce(l.value, 0) + sum(d.amount) OVER (
+           PARTITION BY d.tenant, d.account, d.asset ORDER BY d.recorded_at)
+FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::numeric[])
+     AS d (tenant, account, asset, recorded_at, amount)
+LEFT JOIN LATERAL (
+    SELECT v.value FROM lifetime_values v
+    WHERE v.tenant = d.tenant AND v.shard = $1 AND v.account = d.account AND v.asset = d.asset
+    ORDER BY v.recorded_at DESC LIMIT 1
+) l ON true
+
+-- name: debts_of
+-- What these advance books owe, and since when they have.
+SELECT b.book, b.debits_posted - b.credits_posted, d.since
+FROM books b
+LEFT JOIN LATERAL (
+    SELECT s.since FROM debts_since s
+    WHERE s.tenant = b.tenant AND s.shard = b.shard AND s.account = b.owner AND s.asset = b.asset
+    ORDER BY s.recorded_at DESC LIMIT 1
+) d ON true
+WHERE b.tenant IN (SELECT number FROM ledger.tenant) AND b.shard = $1
+  AND b.book = ANY($2::bigint[])
+
 -- name: move_books
 -- Add what moved to the counters of books that stand already; where a book has come past the next
--- multiple of $11 transfers, keep its counters as they stand now, after all recorded until $10, and
--- as they stood in between.
+-- multiple of $11 transfers, keep its counters as they stand now, after all that was recorded of its
+-- tenant until `last`, and as they stood in between.
 WITH moved AS (
     UPDATE books b
     SET debits_posted = b.debits_posted + d.debits_posted,
@@ -111,18 +146,18 @@ WITH moved AS (
         value = b.value + d.value,
         transfers = b.transfers + d.transfers
     FROM unnest($2::int[], $3::bigint[], $4::numeric[], $5::numeric[], $6::numeric[],
-                $7::numeric[], $8::numeric[], $9::bigint[])
+                $7::numeric[], $8::numeric[], $9::bigint[], $10::bigint[])
          AS d (tenant, book, debits_posted, credits_posted, debits_pending, credits_pending,
-               value, transfers)
+               value, transfers, last)
     WHERE b.tenant = d.tenant AND b.shard = $1 AND b.book = d.book
-    RETURNING b.*, d.transfers AS added, b.debits_posted - d.debits_posted AS debits_posted_before,
+    RETURNING b.*, d.transfers AS added, d.last, b.debits_posted - d.debits_posted AS debits_posted_before,
         b.credits_posted - d.credits_posted AS credits_posted_before,
         b.debits_pending - d.debits_pending AS debits_pending_before,
         b.credits_pending - d.credits_pending AS credits_pending_before
 ), kept AS (
     INSERT INTO book_snapshots (tenant, shard, book, recorded_at, debits_posted, credits_posted,
                                 debits_pending, credits_pending)
-    SELECT tenant, shard, book, $10::bigint, debits_posted, credits_posted, debits_pending,
+    SELECT tenant, shard, book, last, debits_posted, credits_posted, debits_pending,
            credits_pending
     FROM moved WHERE transfers / $11::int > (transfers - added) / $11::int
     UNION ALL
@@ -135,6 +170,11 @@ WITH moved AS (
     JOIN moved m ON m.book = w.book
 )
 SELECT count(*) FROM moved
+
+-- name: put_clock
+-- How far the clock of a sandbox tenant is ahead by now.
+INSERT INTO clocks (shard, tenant, ahead) VALUES ($1, $2, $3)
+ON CONFLICT (tenant, shard) DO UPDATE SET ahead = excluded.ahead
 
 -- name: change_accounts
 -- New policies of accounts that stand already, and where they stand; 0 = open, not frozen.

@@ -32,6 +32,16 @@ SELECT account, tenant, coalesce(parent, 0), root, policy::text, version, create
        coalesce(closed_at, 0), coalesce(reopened_at, 0), coalesce(frozen_at, 0), profile_version
 FROM projection.accounts WHERE shard = $1
 
+-- name: limits
+-- What limits rest on by now: lifetime values, and since when accounts owe.
+SELECT 1, account, asset, value FROM (
+    SELECT DISTINCT ON (account, asset) account, asset, value FROM projection.lifetime_values
+    WHERE shard = $1 ORDER BY account, asset, recorded_at DESC) v WHERE value <> 0
+UNION ALL
+SELECT 2, account, asset, since FROM (
+    SELECT DISTINCT ON (account, asset) account, asset, since FROM projection.debts_since
+    WHERE shard = $1 ORDER BY account, asset, recorded_at DESC) d WHERE since IS NOT NULL
+
 -- name: grants
 -- Every grant with what its book says.
 SELECT number, tenant, account, ordinal, kind, state, asset, amount, price_paid, price_asset,
@@ -73,7 +83,7 @@ SELECT m.number, m.tenant, m.account, m.terms::text, m.created_at,
        coalesce((SELECT sum(e.amount) FROM projection.commitment_entries e
                  WHERE e.tenant = m.tenant AND e.shard = m.shard AND e.commitment = m.number
                    AND e.kind = 1), 0),
-       coalesce(d.recorded_at, 0), coalesce(d.ending, 0)
+       coalesce(d.recorded_at, 0), coalesce(d.ending, 0), coalesce(d.target, 0)
 FROM projection.commitments m
 LEFT JOIN projection.commitment_entries d
        ON d.tenant = m.tenant AND d.shard = m.shard AND d.commitment = m.number AND d.kind = 2
@@ -98,3 +108,7 @@ FROM projection.top_ups WHERE shard = $1
 -- The newest rule of each account and asset; NULL = it was removed.
 SELECT DISTINCT ON (account, asset) account, asset, rule::text
 FROM projection.top_up_rules WHERE shard = $1 ORDER BY account, asset, entry_seq DESC
+
+-- name: clocks
+-- How far clocks of tenants are ahead.
+SELECT tenant, ahead FROM projection.clocks WHERE shard = $1

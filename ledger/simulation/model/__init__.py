@@ -45,13 +45,16 @@ class ShardModel(Shard):
         """The next batch; `requests` are the keys of entries that somebody asked for by name."""
         self.requests = set(requests)
         self.batch_seq = batch_seq
-        self.recorded_at = recorded_at
+        self.batch_at = self.recorded_at = recorded_at
         self.plans = {}
         self.index = 0
         self.asked = {}
 
     def take(self, event: Any) -> None:
         """Judge and apply the next entry."""
+        if event.account in self.accounts:  # rule T5: by the clock of its own tenant
+            ahead = self.offsets.get(self.accounts[event.account].tenant, 0)
+            self.expect(Rule.RECORDED_TIME, "ahead", ahead, self.recorded_at - self.batch_at)
         handler = HANDLERS.get(type(event))
         if handler is None:
             self.fail(Rule.EVENT_KNOWN, f"{type(event).__name__} is not in the model")
@@ -76,6 +79,8 @@ class ShardModel(Shard):
 HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.WriterOpened: accounts.writer_opened,
     e.ConfigurationApplied: accounts.configuration_applied,
+    e.ClockAdvanced: accounts.clock_advanced,
+    e.TimeShifted: accounts.time_shifted,
     e.BookOpened: accounts.book_opened,
     e.AccountCreated: accounts.created,
     e.AccountPolicyUpdated: accounts.policy_updated,

@@ -8,6 +8,7 @@ from ledger.journal.configuration import ConfigurationKind
 from ledger.simulation import naive
 from ledger.simulation.model.holds import end_hold, open_hold
 from ledger.simulation.model.shard import NaiveBook, Shard
+from ledger.simulation.months import Months
 from ledger.simulation.naive import Version
 from ledger.simulation.naive_holdings import EXPIRED, NaiveAccount
 from ledger.simulation.rules import Rule
@@ -28,6 +29,8 @@ def configuration_applied(m: Shard, event: e.ConfigurationApplied) -> None:
     entry = m.published(event.tenant, event.version)
     if entry is None or entry.content_hash != event.content_hash:
         m.fail(Rule.CONFIGURATION_IN_ORDER, f"{event} was never published")
+    if entry.kind == ConfigurationKind.CLOCK:
+        return
     if entry.kind == ConfigurationKind.ASSET:
         if event.version == 2:
             m.money.add(event.tenant << 32 | event.version)
@@ -45,6 +48,19 @@ def configuration_applied(m: Shard, event: e.ConfigurationApplied) -> None:
             asset,
         )
     )
+
+
+def clock_advanced(m: Shard, event: e.ClockAdvanced) -> None:
+    """Forward only (rule T4)."""
+    before = m.offsets.get(event.tenant, 0)
+    if event.offset <= before:
+        m.fail(Rule.RECORDED_TIME, f"{event} does not move the clock on from {before}")
+    m.offsets[event.tenant] = event.offset
+
+
+def time_shifted(m: Shard, event: e.TimeShifted) -> None:
+    """What comes next is recorded by another tenant's clock."""
+    m.recorded_at = m.batch_at + event.offset
 
 
 def book_opened(m: Shard, event: e.BookOpened) -> None:
@@ -70,8 +86,16 @@ def created(m: Shard, event: e.AccountCreated) -> None:
         if parent is None or parent.closed_at or parent.root != event.root:
             m.fail(rule, f"account {event.account} below {parent}")
     m.accounts[event.account] = NaiveAccount(
-        event.account, event.tenant, event.parent, event.root, event.policy
+        event.account, event.tenant, event.parent, event.root, event.policy, _months(m, event)
     )
+
+
+def _months(m: Shard, event: e.AccountCreated) -> Months:
+    """Those of its zone, else all that its parent has (rule T1)."""
+    if event.policy.zone or not event.parent:
+        return Months(event.policy.zone or "UTC")
+    above = m.accounts[event.parent].months
+    return Months(above.zone, above.starts)
 
 
 def policy_updated(m: Shard, event: e.AccountPolicyUpdated) -> None:
@@ -81,7 +105,39 @@ def policy_updated(m: Shard, event: e.AccountPolicyUpdated) -> None:
     if event.expected_version:
         m.expect(Rule.POLICY_VERSIONS, "expected", account.version, event.expected_version)
     m.expect(Rule.CLOSED_TAKES_NOTHING, "policy of a closed account", 0, account.closed_at)
+    if event.policy.period_grace != account.policy.period_grace:
+        account.closed_until = naive.closed_by(account, m.recorded_at)
     account.policy, account.version = event.policy, event.version
+    _zone_changed(m, account, event)
+
+
+def _zone_changed(m: Shard, account: NaiveAccount, event: e.AccountPolicyUpdated) -> None:
+    """Another zone counts from the end of each one's own month, here and below (rule T1)."""
+    zone = event.policy.zone
+    if not zone:
+        zone = m.accounts[account.parent].months.zone if account.parent else "UTC"
+    since, below = 0, {}
+    if zone != account.months.zone:
+        since = account.months.end_of(m.recorded_at)
+        for each in _inheriting(m, account):
+            end = each.months.end_of(m.recorded_at)
+            if end != since:
+                below[each.number] = end
+            each.months.count_in(zone, m.recorded_at)
+    found = (event.zone_from, dict(event.zone_from_below))
+    m.expect(Rule.POLICY_VERSIONS, "another zone from", (since, below), found)
+
+
+def _inheriting(m: Shard, account: NaiveAccount) -> list[NaiveAccount]:
+    """The account and those below it that have its zone."""
+    found = [account]
+    for each in found:
+        found += [
+            child
+            for child in m.accounts.values()
+            if child.parent == each.number and not child.policy.zone
+        ]
+    return found
 
 
 def profile_updated(m: Shard, event: e.AccountProfileUpdated) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ledger.core import events as e
 from ledger.core.events import BookKind, CommitmentEnding
-from ledger.simulation.model.grants import RULE, expire, take_key, void
+from ledger.simulation.model.grants import RULE, expire, move, take_key, take_segment, void
 from ledger.simulation.model.shard import Next, Shard
 from ledger.simulation.naive_holdings import NaiveCommitment, NaiveGrant
 from ledger.simulation.rules import Rule
@@ -23,35 +23,16 @@ def created(m: Shard, event: e.CommitmentCreated) -> None:
         if segment.starts_at < before:
             m.fail(RULE, f"{segment} overlaps the one before")
         before = segment.ends_at
-        _segment(m, commitment, segment, grant)
+        take_segment(m, commitment, segment, grant)
     m.commitments[event.commitment] = commitment
     account.commitments.append(commitment)
     commitment.invoices = list(event.invoices)
 
 
-def _segment(m: Shard, commitment: NaiveCommitment, segment: e.Segment, number: int) -> None:
-    terms = commitment.terms
-    grant = m.explained(e.GrantIssued, number)
-    expected = {
-        "account": commitment.account, "kind": terms.kind, "asset": terms.asset,
-        "amount": segment.amount, "price_paid": segment.price, "price_asset": terms.price_asset,
-        "priority": terms.priority, "effective_at": segment.starts_at or m.recorded_at,
-        "expires_at": segment.ends_at, "products": terms.products, "tags": terms.tags,
-        "attributes": terms.attributes, "shared": terms.shared, "pending": False, "rollover": None,
-        "origin": 0,
-    }  # fmt: skip
-    for name, wanted in expected.items():
-        m.expect(RULE, f"{name} of the grant of a segment", wanted, getattr(grant, name))
-    if terms.kind == e.GrantKind.PREPAID:  # billed, not paid ahead
-        m.expect_book(grant.cash_book, BookKind.UNBILLED, terms.price_asset, commitment.account)
-    m.grants[number].commitment = commitment.number
-    commitment.grants.append(number)
-
-
 def segment_added(m: Shard, event: e.SegmentAdded) -> None:
     """One more, which may run beside others; nothing else changes."""
     commitment = _goes_on(m, event.commitment, event.account)
-    _segment(m, commitment, event.segment, event.grant)
+    take_segment(m, commitment, event.segment, event.grant)
     commitment.invoices = sorted([*commitment.invoices, *event.invoices], key=lambda i: i.at)
 
 
@@ -71,19 +52,55 @@ def _goes_on(m: Shard, number: int, account: int) -> NaiveCommitment:
 
 
 def ended(m: Shard, event: e.CommitmentEnded) -> None:
-    """What runs is trued up or waived, what is to come is voided, each by the next entries."""
+    """What runs is trued up or waived and what is to come voided, or all of it moves to another
+    commitment: each by the next entries."""
     commitment = _goes_on(m, event.commitment, event.account)
     now = m.recorded_at
     left = [m.grants[number] for number in commitment.grants]
     left = [grant for grant in left if not grant.settled and grant.over > now]
-    true_up = event.ending == CommitmentEnding.TRUE_UP
-    runs = [grant for grant in left if true_up and grant.effective_at <= now]
-    units = sum(grant.available for grant in runs)
-    value = sum(grant.rest_of(grant.available) for grant in runs)
-    m.expect(RULE, "true-up", (units, value), (event.true_up, event.value))
-    commitment.ended_at = now
+    target = _target(m, commitment, event)
+    counted: list[NaiveGrant] = []
+    if target is not None:
+        counted = left
+    elif event.ending == CommitmentEnding.TRUE_UP:
+        counted = [grant for grant in left if grant.effective_at <= now]
+    units = sum(grant.available for grant in counted)
+    value = sum(grant.rest_of(grant.available) for grant in counted)
+    m.expect(RULE, "trued up or moved", (units, value), (event.units, event.value))
+    invoices = commitment.invoices if target is not None else []
+    m.expect(RULE, "invoices that move", tuple(invoices), event.invoices)
+    commitment.ended_at, commitment.ending = now, event.ending
+    if target is not None:
+        commitment.moved_to = target.number
+        target.invoices = sorted([*target.invoices, *invoices], key=lambda i: i.at)
     for grant in left:
-        m.then(f"segment {grant.number} ends", _end_of(m, grant, grant in runs))
+        if target is not None:
+            move(m, grant, target, grant.available)
+        else:
+            m.then(f"segment {grant.number} ends", _end_of(m, grant, grant in counted))
+
+
+def _target(
+    m: Shard, commitment: NaiveCommitment, event: e.CommitmentEnded
+) -> NaiveCommitment | None:
+    """The commitment that takes what is left; None where it moves nowhere."""
+    if event.ending != CommitmentEnding.TRANSFER:
+        m.expect(RULE, "where what ends moves to", 0, event.target)
+        return None
+    target = m.commitments.get(event.target)
+    if target is None or not_movable(m, commitment, target) or over(m, target):
+        m.fail(RULE, f"{event} moves to {target}")
+    return target
+
+
+def not_movable(m: Shard, commitment: NaiveCommitment, target: NaiveCommitment) -> bool:
+    """Whether it is the same one, or of another family, asset or money (rule D7)."""
+    ours, theirs = commitment.terms, target.terms
+    return (
+        commitment is target
+        or m.accounts[commitment.account].root != m.accounts[target.account].root
+        or (ours.asset, ours.price_asset) != (theirs.asset, theirs.price_asset)
+    )
 
 
 def _end_of(m: Shard, grant: NaiveGrant, trued_up: bool) -> Next:

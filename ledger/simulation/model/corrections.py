@@ -373,7 +373,7 @@ def adjusted(m: Shard, event: e.BalanceAdjusted) -> None:
 
 
 def _debited(m: Shard, account: NaiveAccount, event: e.BalanceAdjusted) -> None:
-    amount, month = -event.amount, naive.month_of(m.recorded_at)
+    amount, month = -event.amount, m.month(account)
     use = Use(PRODUCT)
     m.expect_book(event.used_book, BookKind.USED, event.asset, 0, PRODUCT)
     if event.grant_given:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ledger.core import events as e
-from ledger.core.events import BookKind, GrantKind
+from ledger.core.events import BookKind, CommitmentEnding, GrantKind
 from ledger.simulation.model.shard import PAYMENT_WAIT_US, Shard
 from ledger.simulation.naive_holdings import (
     CANCELLED,
@@ -11,12 +11,14 @@ from ledger.simulation.naive_holdings import (
     EXPIRED,
     VOIDED,
     NaiveAccount,
+    NaiveCommitment,
     NaiveGrant,
     Part,
 )
 from ledger.simulation.rules import Rule
 
 RULE = Rule.GRANT_FIGURES
+MOVED = -1  # on to another commitment
 MANUAL = "manual"  # the source of funds where none is named
 
 
@@ -179,14 +181,15 @@ def voided(m: Shard, event: e.GrantVoided) -> None:
     grant.forfeit = event.forfeit
 
 
-def void(m: Shard, event: e.GrantVoided, grant: NaiveGrant) -> None:
-    """The issue reversed for what is left (rules B3, B4, F2)."""
+def void(m: Shard, event: e.GrantVoided, grant: NaiveGrant, moves: bool = False) -> None:
+    """The issue reversed for what is left (rules B3, B4, F2); what `moves` to another commitment
+    takes the exact rest of the price along (rule D7)."""
     m.expect(RULE, "grant", grant.number, event.grant)
     rest = grant.rest_of(event.amount)
     refunded = 0 if event.forfeit else grant.share_of(event.amount)
     breakage = rest - refunded
-    if grant.kind == GrantKind.POSTPAID:
-        refunded, breakage = rest, 0  # it was never paid
+    if moves or grant.kind == GrantKind.POSTPAID:
+        refunded, breakage = rest, 0  # a postpaid one was never paid
     m.expect(RULE, "money", (refunded, breakage), (event.refunded, event.breakage))
     grant.settled = VOIDED
     leave(m, grant, event.amount, grant.funding)
@@ -200,7 +203,7 @@ def expired(m: Shard, event: e.GrantExpired) -> None:
     """Posted by the clock, after the grace."""
     grant = m.grants[event.grant]
     unsettled(m, event.grant, m.accounts[event.account])
-    if m.recorded_at < grant.over + DAY_US:
+    if m.recorded_at < m.breaks_at(grant):
         m.fail(Rule.EXPIRED_IN_TIME, f"grant {grant.number} is posted before its grace")
     if grant.rollover is not None and not grant.rolled_over:
         m.fail(Rule.EXPIRED_IN_TIME, f"grant {grant.number} did not roll over before")
@@ -266,12 +269,88 @@ def follow_up(m: Shard, grant: NaiveGrant, amount: int) -> None:
         m.expect_of_kind(event, e.GrantRolledOver)
         roll_over(m, event, grant, amount)
 
-    if grant.settled == EXPIRED:
+    ends = _where_it_went(m, grant)
+    if ends == MOVED:
+        move(m, grant, goes_on_to(m, grant), amount)
+    elif ends == EXPIRED:
         m.then(f"{amount} back to expired grant {grant.number}", expiry)
-    elif grant.settled:
+    elif ends:
         m.then(f"{amount} back to voided grant {grant.number}", end)
     elif grant.rolled_over:
         m.then(f"{amount} back to rolled over grant {grant.number}", roll)
+
+
+def _where_it_went(m: Shard, grant: NaiveGrant) -> int:
+    """How the rest of a grant ended: of a segment that was moved, where it went to (rule D7)."""
+    target = goes_on_to(m, grant)
+    if target is None or target.number == grant.commitment:
+        return grant.settled
+    if 0 < target.ended_at < grant.over:
+        return VOIDED if target.ending == CommitmentEnding.WAIVE else EXPIRED
+    return EXPIRED if grant.over <= m.recorded_at else MOVED
+
+
+# -- what moves to another commitment --------------------------------------------------------------
+
+
+def goes_on_to(m: Shard, grant: NaiveGrant) -> NaiveCommitment | None:
+    """The commitment where a segment's rest is by now; None of what is no segment."""
+    found = m.commitments.get(grant.commitment)
+    while found is not None and found.moved_to and found.ended_at < grant.over:
+        found = m.commitments[found.moved_to]
+    return found
+
+
+def move(m: Shard, grant: NaiveGrant, target: NaiveCommitment | None, amount: int) -> None:
+    """Voided here, issued there and added as a segment: each by the next entries (rule D7)."""
+    assert target is not None
+    account, terms = m.accounts[target.account], target.terms
+
+    def leaves(event: e.GrantVoided) -> None:
+        m.expect_of_kind(event, e.GrantVoided)
+        m.expect(RULE, "moved", (amount, False), (event.amount, event.forfeit))
+        void(m, event, grant, moves=True)
+        said.append(event.refunded)
+
+    def comes(event: e.GrantIssued) -> None:
+        m.expect_of_kind(event, e.GrantIssued)
+        m.expect(RULE, "account of what moves", account.number, event.account)
+        issued(m, event)
+
+    def is_added(event: e.SegmentAdded) -> None:
+        m.expect_of_kind(event, e.SegmentAdded)
+        starts_at = grant.effective_at if grant.effective_at > m.recorded_at else 0
+        segment = e.Segment(starts_at, grant.expires_at, amount, said[0])
+        expected = (account.number, target.number, segment, (), grant.number)
+        found = (event.account, event.commitment, event.segment, event.invoices, event.of)
+        m.expect(RULE, "segment that moved", expected, found)
+        take_segment(m, target, event.segment, event.grant)
+
+    said: list[int] = []
+    m.then(f"grant {grant.number} moves to commitment {target.number}", leaves)
+    if amount:
+        m.then(f"{amount} of grant {grant.number} issued there", comes)
+        m.then(f"{amount} of grant {grant.number} added by terms {terms}", is_added)
+
+
+def take_segment(m: Shard, commitment: NaiveCommitment, segment: e.Segment, number: int) -> None:
+    """The grant before it is one of the commitment's, on its terms."""
+    terms = commitment.terms
+    grant = m.explained(e.GrantIssued, number)
+    expected = {
+        "account": commitment.account, "kind": terms.kind, "asset": terms.asset,
+        "amount": segment.amount, "price_paid": segment.price, "price_asset": terms.price_asset,
+        "priority": terms.priority, "effective_at": segment.starts_at or m.recorded_at,
+        "expires_at": segment.ends_at, "products": terms.products, "tags": terms.tags,
+        "attributes": terms.attributes, "shared": terms.shared, "pending": False, "rollover": None,
+        "origin": 0,
+    }  # fmt: skip
+    for name, wanted in expected.items():
+        m.expect(RULE, f"{name} of the grant of a segment", wanted, getattr(grant, name))
+    if terms.kind == GrantKind.PREPAID and segment.price:  # billed, not paid ahead
+        m.expect_book(grant.cash_book, BookKind.UNBILLED, terms.price_asset, commitment.account)
+    m.grants[number].commitment = commitment.number
+    commitment.grants.append(number)
 
 
 # -- what rolls over -------------------------------------------------------------------------------

@@ -49,7 +49,7 @@ def authorized(m: Shard, event: e.HoldAuthorized) -> None:
     version = m.version(account.tenant, price.version)
     charged = version is not None and plan.product in version.prices.charged
     batch = version is not None and plan.product in version.prices.batch
-    month = naive.month_of(m.recorded_at)
+    month = m.month(account)
     terms = (
         35 * DAY_US if batch else DAY_US,
         HoldExpiry.CHARGE if charged else HoldExpiry.RELEASE,
@@ -101,7 +101,7 @@ def denied(m: Shard, event: e.AuthorizeDenied) -> None:
     m.expect(Rule.CHARGE, "charge", price.total, event.charge)
     payers = m.payers(account)
     _, missing, _ = payers.waterfall(
-        price.asset, use, price.total, m.recorded_at, naive.month_of(m.recorded_at),
+        price.asset, use, price.total, m.recorded_at, m.month(account),
         price.asset in m.money, False,
     )  # fmt: skip
     left = payers.available(price.asset, use, m.recorded_at)

@@ -6,7 +6,7 @@ and what nobody may see overdue. Judges no entry by itself.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
@@ -69,13 +69,19 @@ class Shard:
     """What the model knows. Topics read and change it; see `model.HANDLERS`."""
 
     def __init__(
-        self, shard: int, published: Callable[[int, int], ConfigurationEntry | None]
+        self,
+        shard: int,
+        published: Callable[[int, int], ConfigurationEntry | None],
+        numbers: Mapping[tuple[int, str], int],
     ) -> None:
-        """`published(tenant, version)` is what stands in the configuration tables."""
+        """`published(tenant, version)` is what stands in the configuration tables; `numbers` are
+        those of accounts, by tenant and id."""
         self.shard = shard
         self.position = 0
         self.batch_seq = 0
-        self.recorded_at = 0
+        self.batch_at = 0
+        self.recorded_at = 0  # of the next entry, by the clock of its tenant
+        self.offsets: dict[int, int] = {}
         self.epoch = 0
         self.index = 0  # of the next entry in its batch
         self.accounts: dict[int, NaiveAccount] = {}
@@ -92,6 +98,7 @@ class Shard:
         self.applied: dict[int, int] = {}
         self.external: dict[tuple[str, int, bytes], int] = {}
         self.published = published
+        self.numbers = numbers
         self.plans: dict[int, e.PlanDeclared] = {}
         self.money: set[int] = set()  # assets that are money
         self.due: list[tuple[str, Next]] = []  # what must come next, in order
@@ -180,7 +187,7 @@ class Shard:
                 continue
             if grant.rollover is not None and not grant.rolled_over and grant.over <= now:
                 return f"the rollover of grant {grant.number}"
-            if grant.over + DAY_US <= now:
+            if self.breaks_at(grant) <= now:
                 return f"the expiry of grant {grant.number}"
         for recurring in account.recurring:
             if recurring.due <= now:
@@ -192,6 +199,10 @@ class Shard:
             if top_up.state == "pending" and top_up.expires_at <= now:
                 return f"top-up {top_up.number}"
         return ""
+
+    def breaks_at(self, grant: NaiveGrant) -> int:
+        """When what is left of it is breakage (rule T3)."""
+        return grant.over + self.accounts[grant.account].policy.period_grace
 
     def frozen(self, account: NaiveAccount | None) -> bool:
         """Whether it or one above it is frozen."""
@@ -252,7 +263,11 @@ class Shard:
 
     def period(self, account: NaiveAccount, at: int) -> int:
         """The month in which usage of that time counts (rule T2)."""
-        return naive.period_of(at, self.recorded_at, account.policy.period_grace)
+        return naive.period_of(account, at, self.recorded_at)
+
+    def month(self, account: NaiveAccount) -> int:
+        """The month of the account that runs."""
+        return account.months.month_of(self.recorded_at)[0]
 
     # -- books -------------------------------------------------------------------------------------
 

@@ -159,7 +159,7 @@ def _follows(m: Shard, account: NaiveAccount, event: e.UsageRecorded, asset: int
 
 def expect_noted(m: Shard, account: NaiveAccount, at: int) -> None:
     """What belongs to a closed period is noted (rule T2)."""
-    own, period, entry = naive.month_of(at), m.period(account, at), m.index
+    own, period, entry = account.months.month_of(at)[0], m.period(account, at), m.index
     if own == period:
         return
 
@@ -190,7 +190,7 @@ def closed_then(m: Shard, account: NaiveAccount, at: int) -> str:
 
 def takes_late(m: Shard, account: NaiveAccount, at: int, closed_at: int) -> bool:
     """Whether usage of that time comes within the grace of a closing (rule T2)."""
-    return at < closed_at and m.recorded_at < closed_at + account.policy.period_grace
+    return at < closed_at and closed_at > naive.closed_by(account, m.recorded_at)
 
 
 def quarantined(m: Shard, event: e.UsageQuarantined) -> None:
