@@ -245,7 +245,8 @@ def _question(judge: Judge, record: Record) -> Callable[[ShardModel], None]:
                 )
             return
         known = record.reason in KNOWN  # keys may outlive the window
-        at_us = 0 if known else record.mark.recorded_at
+        ahead = model.offsets.get(record.tenant, 0)
+        at_us = 0 if known else record.mark.recorded_at - ahead
         found = judge.standing(record, record.mark.position, at_us)
         if found is not None and not known:
             raise Violation(
@@ -293,7 +294,7 @@ def check_records(
                     raise Violation(Rule.OUTCOME_TRUE, f"{record}, but {found} stands")
             case Status.READ:
                 _check_read(record)
-            case Status.GAVE_UP if alone and record.kind not in ("abandon", "publish"):
+            case Status.GAVE_UP if alone and record.kind not in ("abandon", "publish", "clock"):
                 if judge.identity_of(record) in judge.by_identity:
                     raise Violation(Rule.NOT_APPLIED_ABSENT, f"{record}: it was recorded")
 
@@ -421,7 +422,7 @@ def check_order(judge: Judge, records: list[Record], stale_reads: bool) -> None:
             place += 1
         mark = record.mark
         assert mark is not None
-        if record.replayed or record.kind in ("check", "publish", "abandon"):
+        if record.replayed or record.kind in ("check", "publish", "clock", "abandon"):
             continue
         recorded = record.status is Status.RECORDED
         if not recorded and stale_reads:
@@ -438,7 +439,7 @@ def check_order(judge: Judge, records: list[Record], stale_reads: bool) -> None:
 def _reach(record: Record, reached: list[int], last: list[Record | None]) -> None:
     mark = record.mark
     assert mark is not None
-    if record.kind in ("check", "publish"):
+    if record.kind in ("check", "publish", "clock"):
         return
     low = mark.entry_seq + 1 if record.status is Status.RECORDED else mark.position
     if low > reached[mark.shard]:

@@ -56,6 +56,7 @@ class Shared:
     def __init__(self) -> None:
         self.numbers: dict[int, int] = {}  # operation -> the hold or grant that it got
         self.bodies: dict[int, dict[str, Any]] = {}  # operation -> fields as first sent
+        self.offsets: dict[int, int] = {}  # tenant -> how far its clock was moved, as answers say
         self.views: dict[tuple[int, str], dict[str, Any]] = {}  # the last that was read of each
         self.records: list[Record] = []
         self.uncertain: dict[tuple[int, str], None] = {}
@@ -139,7 +140,8 @@ class SimulatedClient:
         self, operation: Operation, place: int, drawn: dict[str, Any]
     ) -> tuple[str, dict[str, Any]]:
         """The identity and body of an event: its own, or an earlier one's again."""
-        body = {name: self._fixed(value) for name, value in drawn.items() if name != "same_as"}
+        at = (operation.tenant, "")
+        body = {name: self._fixed(value, at) for name, value in drawn.items() if name != "same_as"}
         identity = f"e{operation.number}.{place}"
         if drawn["same_as"] is not None:
             of, at_place, differs = drawn["same_as"]
@@ -270,7 +272,8 @@ class SimulatedClient:
     def _fixed(self, value: Any, place: tuple[int, str] = (0, "")) -> Any:
         """The value as it is sent; `place`: tenant and account that are asked about."""
         if isinstance(value, At):
-            return self.process.clock.now_us() + value.offset_us
+            ahead = self._shared.offsets.get(place[0], 0)
+            return self.process.clock.now_us() + ahead + value.offset_us
         if isinstance(value, Ref):
             return self._shared.numbers.get(value.operation)
         if isinstance(value, Listed):
@@ -297,6 +300,9 @@ class SimulatedClient:
             self._shared.views[record.tenant, record.account] = reply.view
         if record.kind == "publish":
             record.view = reply.number
+        elif record.kind == "clock":
+            known = self._shared.offsets.get(record.tenant, 0)
+            self._shared.offsets[record.tenant] = max(known, reply.number)
         elif reply.number:
             self._shared.numbers.setdefault(record.operation, reply.number)
         if reply.mark is not None:

@@ -17,6 +17,7 @@ from ledger.simulation.prices import PRODUCTS
 from ledger.simulation.scenario import Operation
 
 TENANTS: Final = (1, 2)
+SANDBOX: Final = 2  # the tenant whose clock may be moved
 ROOTS: Final = {1: ("acme", "bolt"), 2: ("acme",)}
 CHILDREN: Final = {1: ("acme/x", "bolt/x"), 2: ("acme/x",)}
 LATER: Final = {1: ("cargo", "acme/y", "acme/x/z"), 2: ("dune",)}
@@ -72,9 +73,11 @@ class Drawn(NamedTuple):
 class Draw:
     """Chance, and the operations so far."""
 
-    def __init__(self, random: Random, whole: bool = False) -> None:
-        """`whole`: whether all of the credit model is drawn, or usage, holds and grants alone."""
+    def __init__(self, random: Random, whole: bool = False, home: int = 1) -> None:
+        """`whole`: whether all of the credit model is drawn, or usage, holds and grants alone.
+        `home`: the tenant of which nearly everything is."""
         self.random = random
+        self.home = home
         self.whole = whole
         self.operations: list[Operation] = []
         self.requests: tuple[str, ...] = ()  # kinds whose identity is a request id
@@ -88,8 +91,8 @@ class Draw:
     def account(self) -> tuple[int, str]:
         """A tenant and one of its accounts; seldom one that may not exist."""
         if self.focus and self.chance(85 if self.whole else 70):
-            return 1, "acme"
-        tenant = 1 if self.chance(80) else 2
+            return self.home, "acme"
+        tenant = self.home if self.chance(80) else 3 - self.home
         names = ROOTS[tenant] + CHILDREN[tenant]
         return tenant, self.random.choice(names + LATER[tenant] if self.chance(15) else names)
 

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from ledger.core.catalog import asset_number
 from ledger.core.events import AccountPolicy, Comparator, Excess, Overage, OverdraftKind
 from ledger.core.limits import DAY_US, HOUR_US, SECOND_US
-from ledger.simulation.draws import CHILDREN, LATER, PARENTS, SIZES, Draw, Drawn, again_of
+from ledger.simulation.draws import CHILDREN, LATER, PARENTS, SANDBOX, SIZES, Draw, Drawn, again_of
 from ledger.simulation.months import ZONES
 from ledger.simulation.prices import CARDS, VARIANTS
 
@@ -132,6 +132,12 @@ def draw_publish(draw: Draw) -> Drawn:
     name, asset, scale = draw.random.choice(CARDS)
     fields = {"card": (name, asset, scale), "variant": draw.random.randrange(VARIANTS)}
     return Drawn(1 if draw.chance(80) else 2, "", fields)
+
+
+def draw_clock(draw: Draw) -> Drawn:
+    """Move the sandbox's clock on (rule T4)."""
+    by_us = draw.random.choice((SECOND_US, HOUR_US, 9 * DAY_US, 9 * DAY_US, 33 * DAY_US))
+    return Drawn(SANDBOX, "", {"by_us": by_us})
 
 
 def draw_read(draw: Draw) -> Drawn:

@@ -127,11 +127,12 @@ def draw_end(draw: Draw) -> Drawn | None:
 
 def _segment(draw: Draw, start_us: int) -> tuple[Made, int]:
     """A segment that begins so long from now, and when the next one may begin."""
-    lasts = draw.random.choice((SECOND_US, 2 * SECOND_US, DAY_US, 9 * DAY_US))
+    lasts = draw.random.choice((SECOND_US, 4 * SECOND_US, *[9 * DAY_US] * 3))
+    lasts = 9 * DAY_US if start_us < 0 else lasts
     amount, price = draw.random.choice((5, 60, 900)), draw.random.choice((1, 70, 5_000))
     starts_at = At(start_us) if start_us else 0
     segment = Made(Segment, (starts_at, At(start_us + lasts), amount, price))
-    return segment, start_us + lasts + draw.random.choice((0, 0, SECOND_US, -SECOND_US // 2))
+    return segment, start_us + lasts + draw.random.choice((*[0, SECOND_US] * 8, -SECOND_US // 2))
 
 
 def _invoices(draw: Draw) -> tuple[Made, ...]:
@@ -148,7 +149,7 @@ def draw_commit(draw: Draw) -> Drawn:
     random = draw.random
     tenant, account = draw.account()
     segments = []
-    start_us = random.choice((0, 0, -DAY_US, SECOND_US))
+    start_us = random.choice((0, 0, 0, SECOND_US, -DAY_US))
     for _ in range(random.choice((1, 2, 2, 3))):
         segment, start_us = _segment(draw, start_us)
         segments.append(segment)
@@ -183,40 +184,47 @@ def draw_segment(draw: Draw) -> Drawn | None:
 
 
 def draw_end_commitment(draw: Draw) -> Drawn | None:
-    """End it before its time; often by transfer, to one that was made for the same account."""
+    """End one before its time, that nobody was to end before; often by transfer to another."""
     other = {"ending": CommitmentEnding.WAIVE, "target": 0, "target_account": ""}
     again = again_of(draw, "end_commitment", 12, other)
-    found = draw.of("commit")
-    if again is not None or found is None:
+    going_on = _going_on(draw)
+    if again is not None or not going_on:
         return again
-    ending = draw.random.choice(tuple(CommitmentEnding))
+    ends, to = draw.random.choice(going_on), None
+    pairs = [(a, b) for a in going_on for b in going_on if a is not b and _alike(a, b)]
+    if pairs and draw.chance(70):
+        ends, to = draw.random.choice(pairs)
+    elif draw.chance(10):
+        to = draw.random.choice(going_on)  # to itself, or to one that cannot take it
+    ending = draw.random.choice((CommitmentEnding.TRUE_UP, CommitmentEnding.WAIVE))
     fields: dict[str, Any] = {
-        "commitment": found[1], "ending": ending, "target": 0, "target_account": "",
-    }  # fmt: skip
-    if ending == CommitmentEnding.TRANSFER:
-        there = found[0] if draw.chance(3) else _to_move_to(draw, found[0])
-        if there is None:
-            return None
-        fields |= {"target": Ref(there.number), "target_account": there.account}
-    return Drawn(found[0].tenant, found[0].account, fields)
+        "commitment": Ref(ends.number),
+        "ending": ending if to is None else CommitmentEnding.TRANSFER,
+        "target": 0 if to is None else Ref(to.number),
+        "target_account": "" if to is None else to.account,
+    }
+    return Drawn(ends.tenant, ends.account, fields)
 
 
-def _to_move_to(draw: Draw, ends: Operation) -> Operation | None:
-    """Another commitment of the tenant: of the same family and asset, for most."""
-    found = [
+def _going_on(draw: Draw) -> list[Operation]:
+    """The last commitments that no operation was to end; at times those as well."""
+    ended = {
+        each.fields["commitment"].operation
+        for each in draw.operations
+        if each.kind == "end_commitment" and each.same_as < 0
+    }
+    again = draw.chance(10)
+    return [
         each
         for each in draw.operations
-        if each.kind == "commit" and each.same_as < 0 and each.tenant == ends.tenant
-    ]
-    like = [
-        each
-        for each in found
-        if each.account.split("/")[0] == ends.account.split("/")[0]
-        and each.fields["terms"].asset == ends.fields["terms"].asset
-        and each is not ends
-    ]
-    found = like if like and draw.chance(90) else found
-    return draw.random.choice(found[-6:]) if found else None
+        if each.kind == "commit" and each.same_as < 0 and (again or each.number not in ended)
+    ][-8:]
+
+
+def _alike(ends: Operation, to: Operation) -> bool:
+    """Whether one may take what is left of the other: of the same family and asset."""
+    family = [(each.tenant, each.account.split("/")[0]) for each in (ends, to)]
+    return family[0] == family[1] and ends.fields["terms"].asset == to.fields["terms"].asset
 
 
 def draw_rule(draw: Draw) -> Drawn:

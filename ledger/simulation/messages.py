@@ -64,7 +64,7 @@ class Status(StrEnum):
 class Mark:
     """Where an answer stands: entries of the shard that it rests on, its own entry and its bytes.
 
-    `recorded_at` is the time of the batch in which it was decided.
+    `recorded_at` is the time of the batch in which it was decided, by the clock of the tenant.
     """
 
     shard: int

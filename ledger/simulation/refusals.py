@@ -157,6 +157,12 @@ def is_justified(model: ShardModel, record: Record, number: int, standing: Any) 
     """Why a refusal is wrong; "" where it is right. `standing`: what its identity stands for."""
     if record.reason.startswith(("NAME_", "DIRECTORY_", "CONFIGURATION_")):
         return ""
+    assert record.mark is not None
+    with model.at(record.mark.recorded_at):
+        return _judged(model, record, number, standing)
+
+
+def _judged(model: ShardModel, record: Record, number: int, standing: Any) -> str:
     if record.reason.startswith("LINKED_"):
         return _linked(model, record, standing)
     check = REASONS.get(record.reason)
@@ -192,7 +198,7 @@ def _linked(model: ShardModel, record: Record, standing: Any) -> str:
     if record.reason == "LINKED_RECORDED":
         return "" if standing is not None else "nothing stands under its identity"
     if record.reason == "LINKED_TOO_OLD":
-        return "" if _at(record) < _now(record) - WINDOW_US else "it is not too old"
+        return "" if _at(model, record) < model.recorded_at - WINDOW_US else "it is not too old"
     return "" if record.reason == "LINKED_FAILED" else f"nobody expects {record.reason}"
 
 
@@ -207,14 +213,9 @@ def _closed(model: ShardModel, record: Record, account: NaiveAccount | None) -> 
     return account is not None and account.closed_at > 0
 
 
-def _at(record: Record) -> int:
-    assert record.mark is not None
-    return record.body.get("effective_at", 0) or record.mark.recorded_at
-
-
-def _now(record: Record) -> int:
-    assert record.mark is not None
-    return record.mark.recorded_at
+def _at(model: ShardModel, record: Record) -> int:
+    at: int = record.body.get("effective_at", 0)
+    return at or model.recorded_at
 
 
 def _hold_ended(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
@@ -284,7 +285,7 @@ REASONS: Final[dict[str, Callable[[ShardModel, Record, NaiveAccount | None], boo
     "ACCOUNT_NOT_EMPTY": _not_empty,
     "HOLD_UNKNOWN": lambda model, record, account: (
         record.body["hold"] not in model.holds
-        or _now(record) - model.holds[record.body["hold"]].ended_at > WINDOW_US
+        or model.recorded_at - model.holds[record.body["hold"]].ended_at > WINDOW_US
     ),
     "HOLD_SETTLED": _hold_ended,
     "HOLDS_LIMIT": lambda model, record, account: (
@@ -292,12 +293,14 @@ REASONS: Final[dict[str, Callable[[ShardModel, Record, NaiveAccount | None], boo
     ),
     "ASSET_UNKNOWN": _asset_unknown,
     "EXPIRY_INVALID": lambda model, record, account: (
-        record.body["expires_at"] <= max(_now(record), _at(record))
+        record.body["expires_at"] <= max(model.recorded_at, _at(model, record))
     ),
     "QUANTITIES_ALL_ZERO": lambda model, record, account: not any(record.body["quantities"]),
     "SUBSET_EXCEEDS_PARENT": _contradicts,
-    "IN_FUTURE": lambda model, record, account: _at(record) > _now(record) + 5 * MINUTE_US,
-    "TOO_OLD": lambda model, record, account: _at(record) < _now(record) - WINDOW_US,
+    "IN_FUTURE": lambda model, record, account: (
+        _at(model, record) > model.recorded_at + 5 * MINUTE_US
+    ),
+    "TOO_OLD": lambda model, record, account: _at(model, record) < model.recorded_at - WINDOW_US,
     **CREDIT_REASONS,
 }
 """Reason -> whether the model's state gives it."""

@@ -34,11 +34,6 @@ def corrected(model: ShardModel, record: Record) -> NaiveUsage | None:
     return model.originals.get((record.tenant, *record.body["original"]))
 
 
-def _now(record: Record) -> int:
-    assert record.mark is not None
-    return record.mark.recorded_at
-
-
 def _grant(model: ShardModel, record: Record, account: Account) -> NaiveGrant | None:
     """The account's grant that is named."""
     grant = model.grants.get(record.body["grant"])
@@ -150,7 +145,9 @@ def _not_movable(model: ShardModel, record: Record, account: Account) -> bool:
 def _segment_invalid(model: ShardModel, record: Record, account: Account) -> bool:
     segments = record.body.get("segments") or (record.body["segment"],)
     early = [each.starts_at for each in segments[1:] if each.starts_at < 1]
-    late = [each.ends_at for each in segments if each.ends_at <= max(_now(record), each.starts_at)]
+    late = [
+        each.ends_at for each in segments if each.ends_at <= max(model.recorded_at, each.starts_at)
+    ]
     return bool(early or late)
 
 
@@ -169,7 +166,7 @@ def _lifetime(model: ShardModel, record: Record, account: Account) -> bool:
     if record.kind == "authorize":
         return bool(lifetime > DAY_US)
     hold = model.holds[record.body["hold"]]
-    return bool(_now(record) + lifetime > hold.authorized_at + hold.lifetime_max)
+    return bool(model.recorded_at + lifetime > hold.authorized_at + hold.lifetime_max)
 
 
 def _rollover(model: ShardModel, record: Record, account: Account) -> bool:
@@ -187,12 +184,10 @@ def _missing(model: ShardModel, record: Record, account: Account) -> bool:
     if record.body.get("grant"):
         grant = _grant(model, record, account)
         return grant is not None and amount > grant.available
-    model.recorded_at, kept = _now(record), model.recorded_at
     _, missing, _ = model.payers(account).waterfall(
-        asset, Use(PRODUCT), amount, _now(record), model.month(account),
+        asset, Use(PRODUCT), amount, model.recorded_at, model.month(account),
         asset in model.money, False,
     )  # fmt: skip
-    model.recorded_at = kept
     return missing > 0
 
 
@@ -205,9 +200,9 @@ def _not_reversible(model: ShardModel, record: Record, account: Account) -> bool
 
 def _too_old(model: ShardModel, record: Record, account: Account) -> bool:
     used = corrected(model, record)
-    times = [record.body.get("effective_at", _now(record))]
+    times = [record.body.get("effective_at", model.recorded_at)]
     times += [used.effective_at] if used is not None else []
-    return bool(min(times) < _now(record) - CORRECTION_US)
+    return bool(min(times) < model.recorded_at - CORRECTION_US)
 
 
 def _too_large(model: ShardModel, record: Record, account: Account) -> bool:
@@ -224,12 +219,12 @@ def _too_large(model: ShardModel, record: Record, account: Account) -> bool:
 
 
 def _start(model: ShardModel, record: Record, account: Account) -> bool:
-    return bool(record.body["starts_at"] < _now(record) - WINDOW_US)
+    return bool(record.body["starts_at"] < model.recorded_at - WINDOW_US)
 
 
 def _end(model: ShardModel, record: Record, account: Account) -> bool:
-    starts_at = record.body["starts_at"] or _now(record)
-    return bool(0 < record.body["ends_at"] <= max(_now(record), starts_at))
+    starts_at = record.body["starts_at"] or model.recorded_at
+    return bool(0 < record.body["ends_at"] <= max(model.recorded_at, starts_at))
 
 
 def _no_rule(model: ShardModel, record: Record, account: Account) -> bool:
@@ -241,7 +236,7 @@ def _top_up_unknown(model: ShardModel, record: Record, account: Account) -> bool
     found = model.top_ups.get(record.body["top_up"])
     if found is None or account is None or found.account != account.number:
         return True
-    return found.requested_at <= _now(record) - WINDOW_US
+    return found.requested_at <= model.recorded_at - WINDOW_US
 
 
 def _top_up_settled(model: ShardModel, record: Record, found: Any) -> bool:
@@ -268,7 +263,7 @@ CREDIT_REASONS: Final[dict[str, Callable[[ShardModel, Record, Account], bool]]] 
     "NOTHING_OWED": _nothing_owed,
     "RECURRING_UNKNOWN": _unknown("recurring", "recurring"),
     "RECURRING_ENDED": _of(
-        "recurring", "recurring", lambda model, record, found: found.ends_at <= _now(record)
+        "recurring", "recurring", lambda model, record, found: found.ends_at <= model.recorded_at
     ),
     "RECURRING_PAUSED": _of("recurring", "recurring", lambda model, record, found: found.paused),
     "RECURRING_NOT_PAUSED": _of(

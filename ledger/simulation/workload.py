@@ -7,9 +7,9 @@ as the command names them) in the module of its topic, `draws_*`, and put it int
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 from ledger.core.commands import (
     AbandonRequest,
@@ -53,10 +53,11 @@ from ledger.core.commands import (
     VoidGrant,
     WriteOffReceivable,
 )
-from ledger.simulation.draws import Draw, Drawn
+from ledger.simulation.draws import SANDBOX, TENANTS, Draw, Drawn, Ref
 from ledger.simulation.draws_accounts import (
     draw_abandon,
     draw_check,
+    draw_clock,
     draw_close,
     draw_create,
     draw_freeze,
@@ -157,11 +158,12 @@ ENTRIES: Final[dict[str, Entry]] = {
     "end": Entry(4, draw_end, EndRecurring, topic="recurring"),
     "commit": Entry(8, draw_commit, CreateCommitment, topic="commitments"),
     "segment": Entry(4, draw_segment, AddSegment, topic="commitments"),
-    "end_commitment": Entry(4, draw_end_commitment, EndCommitment, topic="commitments"),
+    "end_commitment": Entry(9, draw_end_commitment, EndCommitment, topic="commitments"),
     "rule": Entry(7, draw_rule, SetTopUpRule, topic="top-ups"),
     "unrule": Entry(2, draw_unrule, RemoveTopUpRule, topic="top-ups"),
     "topped": Entry(8, draw_topped, ConfirmTopUp, topic="top-ups"),
     "declined": Entry(4, draw_declined, DeclineTopUp, topic="top-ups"),
+    "clock": Entry(3, draw_clock, topic="sandbox", request=False),
 }
 """Every command of the core, and the reads."""
 
@@ -185,7 +187,7 @@ def draw_operations(
     random: Random, clients: int, span_us: int, topics: Sequence[str] = ()
 ) -> tuple[Operation, ...]:
     """The operations of a world, spread over about `span_us` by the clients' pauses."""
-    draw = Draw(random, bool(topics))
+    draw = Draw(random, bool(topics), SANDBOX if "sandbox" in topics else TENANTS[0])
     draw.requests = REQUESTS
     count = random.choice((20, 40, 70, 70) if topics else (8, 20, 40, 70))
     drawn_of = [kind for kind, entry in ENTRIES.items() if entry.topic in ("", *topics)]
@@ -193,7 +195,7 @@ def draw_operations(
     weights = [ENTRIES[kind].weight * random.choice((1, 1, 3)) for kind in kinds]
     for place, kind in enumerate(kinds):
         if ENTRIES[kind].topic:
-            weights[place] *= 2
+            weights[place] *= 3
         elif topics and kind in ("issue", "authorize", "capture", "release"):
             weights[place] = max(weights[place], 2 * ENTRIES[kind].weight)
     if draw.chance(30):
@@ -206,9 +208,13 @@ def draw_operations(
         drawn = ENTRIES[kind].draw(draw)
         if drawn is None:
             continue
+        client = random.randrange(clients)
+        named = _named(drawn.fields) if topics else -1
+        if named >= 0 and draw.chance(80):  # the client that has made it, once it knows its number
+            client = _waiting(draw, named)
         operation = Operation(
             number,
-            random.randrange(clients),
+            client,
             kind,
             drawn.tenant,
             drawn.account,
@@ -220,3 +226,17 @@ def draw_operations(
         )
         draw.operations.append(operation)
     return tuple(draw.operations)
+
+
+def _named(fields: dict[str, Any]) -> int:
+    """The operation whose number one of the fields refers to; -1 = none."""
+    return max([each.operation for each in fields.values() if isinstance(each, Ref)], default=-1)
+
+
+def _waiting(draw: Draw, number: int) -> int:
+    """Let the client of an earlier operation wait for its answer; returns the client."""
+    for place, each in enumerate(draw.operations):
+        if each.number == number:
+            draw.operations[place] = replace(each, waits=True)
+            return each.client
+    raise LookupError(number)

@@ -1,4 +1,4 @@
-"""Find for each mutant the seed that catches it, and write it down in ledger.simulation.mutant_seeds.
+"""Find for each mutant the seed that catches it, and write it down in `mutant_seeds`.
 
     python -m tests.simulation.seeds [--jobs 2]
 

@@ -41,7 +41,10 @@ def was_paid(m: Shard, grant: NaiveGrant) -> str:
     """Why no payment of a grant can go back; "" where one can (rules F2, F3)."""
     if grant.cash and m.books[grant.cash].kind == BookKind.RECEIVABLE:
         return "CHARGED_BACK"
-    return "" if grant.kind == GrantKind.PREPAID and grant.cash else "NOT_PAID"
+    paid = (
+        grant.cash and m.books[grant.cash].kind == BookKind.CASH
+    )  # else it is owed, billed or not
+    return "" if paid else "NOT_PAID"
 
 
 def refunded(m: Shard, event: e.GrantRefunded) -> None:

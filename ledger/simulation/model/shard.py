@@ -7,6 +7,7 @@ and what nobody may see overdue. Judges no entry by itself.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, Final, NoReturn
 
@@ -141,6 +142,14 @@ class Shard:
         """What follows from an entry is of that kind, and nobody asked for it."""
         if type(event) is not kind or getattr(event, "key", None):
             self.fail(Rule.GRANT_FIGURES, f"{kind.__name__} must follow, and {event} does")
+
+    @contextmanager
+    def at(self, now: int) -> Iterator[None]:
+        """Look at what stands here as of another time, by the clock of whoever asks."""
+        kept = self.recorded_at
+        self.recorded_at = now
+        yield
+        self.recorded_at = kept
 
     # -- accounts ----------------------------------------------------------------------------------
 
