@@ -21,6 +21,7 @@ small naive model. The same seed always runs the same way. Read in this order:
     client       the real client core and its retries; writes the history
     projection   the real projector over simulated tables
     views        an account as a read shows it
+    months       where each month of an account begins, in whatever zones
     naive_holdings   accounts, grants, holds and schedules by their figures
     naive        the naive price and the naive waterfall
     model        the naive ledger: plain dicts, Fractions; judges the journal entry by entry
@@ -29,9 +30,9 @@ small naive model. The same seed always runs the same way. Read in this order:
     final        the states that are left against the model, a replay, read models and `verify`
     world        one scenario from start to verdict
     shrink       the shortest history that still breaks the same rule
-    mutation     a deliberate fault in a copy of a module, by import hook
+    mutation     a deliberate fault in a copy of a module, or swapped into a function
     mutants      the list of deliberate faults, and mutant_seeds that catch them
-    mutants_waterfall, mutants_usage, mutants_credits     ... of the core
+    mutants_waterfall, mutants_usage, mutants_months, mutants_credits     ... of the core
     mutants_writer, mutants_engine     ... of the writer, leases, checkpoints and recovery
     batches      many seeds and mutants over worker processes
     results      the file that this and other tools write their figures into
