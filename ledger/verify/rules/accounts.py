@@ -16,13 +16,16 @@ from ledger.core.events import (
     AccountReopened,
     AccountUnfrozen,
     BookKind,
+    CommitmentEnding,
     ConfigurationApplied,
+    GrantKind,
     WriteOffKind,
     WriterOpened,
 )
-from ledger.core.state import Account, State
+from ledger.core.state import GRANT_VOIDED, Account, State
 from ledger.verify.rules.judge import Judge
 from ledger.verify.rules.usage import MONTH_MAX_US
+from ledger.verify.transfers import goes_on_to, still_goes_on, was_moved
 
 _SIDES_OF_WRITE_OFF: Final[dict[int, tuple[BookKind, BookKind]]] = {
     WriteOffKind.GRANT: (BookKind.GRANT, BookKind.FORFEITED),
@@ -93,8 +96,8 @@ def _closing(judge: Judge, state: State, account: Account, closed_at: int) -> No
 
 def account_closed_out(judge: Judge, state: State, event: AccountClosedOut) -> None:
     """Every hold is given back; each transfer is of the account's own books, by its kind, and
-    nothing is left in them, but what a hold gives back to a grant that ended before: that
-    follows its rest."""
+    nothing is left in them once what a hold gives back to a grant that ended before has followed
+    its rest. Older entries did not count in what follows: they stay good."""
     account = state.accounts[event.account]
     _closing(judge, state, account, event.closed_at)
     judge.equal(state, "holds given back", tuple(sorted(account.holds)), event.holds)
@@ -120,8 +123,39 @@ def account_closed_out(judge: Judge, state: State, event: AccountClosedOut) -> N
             left[ours.number] -= each.amount if ours is debit else -each.amount
         grant = ours.owner if ours.kind in OF_A_GRANT else 0
         judge.equal(state, f"{what}, grant", grant, each.grant)
+    following = _following(state, account)
     for number, amount in left.items():
-        judge.equal(state, f"left in book {number}", 0, amount)
+        if amount:
+            judge.equal(state, f"left in book {number}", following.get(number, 0), amount)
+
+
+def _following(state: State, account: Account) -> dict[int, int]:
+    """What is to be left in its books for what its holds give back to grants that ended before: a
+    commitment is credited with units that are voided or move, unbilled with the price of what was
+    paid ahead; a true-up debits unbilled (rules D6, D7, B4)."""
+    returned: dict[int, int] = {}
+    for hold in account.holds.values():
+        for piece in hold.slices:
+            grant = state.books.accounts[piece.book].grant
+            if grant is not None and grant.settled:
+                returned[grant.number] = returned.get(grant.number, 0) + piece.amount
+    following: dict[int, int] = {}
+    for number, units in returned.items():
+        grant = state.grants[number]
+        moves = was_moved(grant) and still_goes_on(state, grant)
+        voided = grant.settled == GRANT_VOIDED
+        if was_moved(grant) and not moves:
+            voided = goes_on_to(state, grant).ending == CommitmentEnding.WAIVE
+        book, amount = grant.book.value_book, grant.rest_of(units)
+        if voided:
+            book, amount = grant.cash, -(amount if moves else grant.share_of(units))
+            if grant.kind == GrantKind.POSTPAID:
+                book, amount = grant.funding, -units
+            elif grant.forfeit:
+                amount = 0
+        if book is not None:
+            following[book.number] = following.get(book.number, 0) + amount
+    return following
 
 
 def account_reopened(judge: Judge, state: State, event: AccountReopened) -> None:
