@@ -115,7 +115,7 @@ def balance_adjusted(state: State, event: BalanceAdjusted) -> None:
             if book.available <= 0:
                 exhausted(state, book.grant)
         elif book.kind == BookKind.OVERAGE:
-            add_overage(account, book.asset, event.period, piece.amount)
+            add_overage(state, account, book.asset, event.period, piece.amount)
     if event.slices:
         owe(state, books[event.used_book].name, event.slices)
     for back in event.given_back:

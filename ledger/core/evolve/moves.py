@@ -43,9 +43,23 @@ def debt_of(state: State, advance: Book) -> Debt:
     return debt
 
 
-def add_overage(account: Account, asset: int, period: int, amount: int) -> None:
-    posted = account.overage_posted
-    posted[(asset, period)] = posted.get((asset, period), 0) + amount
+def add_overage(state: State, account: Account, asset: int, period: int, amount: int) -> None:
+    count(state, account, account.overage_posted, (asset, period), amount)
+
+
+def count(
+    state: State,
+    account: Account,
+    counters: dict[tuple[int, int], int],
+    place: tuple[int, int],
+    more: int,
+) -> None:
+    """Raise a counter of a month; the first of its month makes room for it."""
+    before = counters.get(place)
+    if before is None:
+        account.forget_months(state.months_before)
+        before = 0
+    counters[place] = before + more
 
 
 def paid_for(grant: Grant | None) -> Grant | None:

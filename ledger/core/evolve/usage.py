@@ -10,6 +10,7 @@ from ledger.core.evolve.moves import (
     EXCESS_BILLED,
     OVERAGE,
     add_overage,
+    count,
     exhausted,
     owe,
     recognise,
@@ -45,7 +46,8 @@ def usage_recorded(state: State, event: UsageRecorded) -> None:
                 if book.debits_posted + book.debits_pending >= book.credits_posted:
                     exhausted(state, grant)
             elif piece.pot == OVERAGE or piece.pot == EXCESS_BILLED:
-                add_overage(state.accounts[event.account], book.asset, event.period, amount)
+                account = state.accounts[event.account]
+                add_overage(state, account, book.asset, event.period, amount)
                 if piece.value and book.value_book is not None:
                     recognise(book.value_book, used, piece.value)
             elif book.kind == ADVANCE:
@@ -65,10 +67,15 @@ def usage_recorded(state: State, event: UsageRecorded) -> None:
         if owes:
             owe(state, used.name, slices)
     if event.advances:
-        position = state.accounts[event.account].totals
+        account = state.accounts[event.account]
+        position = account.totals
         for row, quantity in event.advances:
             place = (row, event.period)
-            position[place] = position.get(place, 0) + quantity
+            before = position.get(place)
+            if before is None:
+                count(state, account, position, place, quantity)  # the first of its month
+            else:
+                position[place] = before + quantity
     if event.suspense:
         state.accounts[event.account].suspended += 1
     if event.key:  # an expiry that charges has none

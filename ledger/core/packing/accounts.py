@@ -48,7 +48,8 @@ class PackedAccount(msgspec.Struct, array_like=True, gc=False):
     zones: list[tuple[int, str]]  # [] = as if it were opened today
 
 
-def pack_account(state: State, account: Account) -> PackedAccount:
+def pack_account(state: State, account: Account, months_before: int) -> PackedAccount:
+    """What was counted in months that began by then is left out: it is forgotten."""
     return PackedAccount(
         account.tenant,
         account.number,
@@ -61,10 +62,12 @@ def pack_account(state: State, account: Account) -> PackedAccount:
         [
             (row, period, wide(account.totals[row, period]))
             for row, period in sorted(account.totals)
+            if period > months_before
         ],
         [
             (asset, period, wide(account.overage_posted[asset, period]))
             for asset, period in sorted(account.overage_posted)
+            if period > months_before
         ],
         [
             (asset, wide(account.overage_pending[asset]))
@@ -100,6 +103,26 @@ def _pack_zones(state: State, account: Account) -> list[tuple[int, str]]:
     return [] if zones == opened.zones else list(zones)
 
 
+def forget_months(packed: PackedAccount, before: int) -> bool:
+    """Drop what was counted in months that began then or earlier; whether there was any."""
+    totals = [each for each in packed.totals if each[1] > before]
+    posted = [each for each in packed.overage_posted if each[1] > before]
+    if len(totals) == len(packed.totals) and len(posted) == len(packed.overage_posted):
+        return False
+    packed.totals, packed.overage_posted = totals, posted
+    return True
+
+
+def _by_month(counters: list[tuple[int, int, Wide]]) -> dict[tuple[int, int], int]:
+    """(number, month) -> how much; the oldest months first, for they are forgotten first."""
+    ordered = sorted(counters, key=_month) if len(counters) > 1 else counters
+    return {(number, month): int(amount) for number, month, amount in ordered}
+
+
+def _month(counter: tuple[int, int, Wide]) -> int:
+    return counter[1]
+
+
 def unpack_account(state: State, root: int, packed: PackedAccount) -> None:
     parent = state.accounts[packed.parent] if packed.parent else None
     account = Account(
@@ -119,10 +142,8 @@ def unpack_account(state: State, root: int, packed: PackedAccount) -> None:
     account.version = packed.version
     account.closed_at = packed.closed_at
     account.suspended = packed.suspended
-    account.totals = {(row, period): int(quantity) for row, period, quantity in packed.totals}
-    account.overage_posted = {
-        (asset, period): int(posted) for asset, period, posted in packed.overage_posted
-    }
+    account.totals = _by_month(packed.totals)
+    account.overage_posted = _by_month(packed.overage_posted)
     account.overage_pending = {asset: int(pending) for asset, pending in packed.overage_pending}
     account.reopened_at = packed.reopened_at
     account.written_off = packed.written_off

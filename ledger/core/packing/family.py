@@ -9,7 +9,12 @@ import msgspec
 from ledger.core.books import Book
 from ledger.core.events import BookKind
 from ledger.core.evolve.books import place_book
-from ledger.core.packing.accounts import PackedAccount, pack_account, unpack_account
+from ledger.core.packing.accounts import (
+    PackedAccount,
+    forget_months,
+    pack_account,
+    unpack_account,
+)
 from ledger.core.packing.books import PackedBook, pack_book, unpack_book
 from ledger.core.packing.grants import PackedGrant, pack_grant, unpack_grant
 from ledger.core.packing.holds import (
@@ -40,6 +45,7 @@ from ledger.core.state import (
     Family,
     State,
     corrected_before,
+    months_before,
 )
 
 encode: Final = msgspec.msgpack.Encoder().encode
@@ -90,7 +96,7 @@ def pack_family(state: State, root: int, settled_before: int) -> bytes:
             root,
             family.next_ordinal,
             sorted(family.grant_keys.items()),
-            [pack_account(state, account) for account in accounts],
+            [pack_account(state, account, months_before(settled_before)) for account in accounts],
             [pack_book(book) for book in books],
             [pack_grant(grant) for account in accounts for grant in account.grants],
             [
@@ -143,7 +149,7 @@ def _books_of(account: Account) -> list[Book]:
 
 def forget_settled(body: bytes, settled_before: int) -> bytes:
     """A family that was packed long ago, without the holds that were settled then or earlier, and
-    without corrections of usage that is too old for more.
+    without corrections of usage that is too old for more and what was counted in its months.
 
     Bytes that are not just what its state packs into stay as they are. Raises msgspec.MsgspecError.
     """
@@ -158,7 +164,11 @@ def forget_settled(body: bytes, settled_before: int) -> bytes:
     ]
     same = len(kept) == len(packed.settled) and len(corrected) == len(packed.corrected)
     same = same and len(top_ups) == len(packed.top_ups)
-    if same or encode(packed) != body:
+    if encode(packed) != body:
+        return body
+    for account in packed.accounts:
+        same = not forget_months(account, months_before(settled_before)) and same
+    if same:
         return body
     packed.settled, packed.corrected, packed.top_ups = kept, corrected, top_ups
     return encode(packed)
