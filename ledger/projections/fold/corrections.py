@@ -69,6 +69,8 @@ def _give_back(
         return line + 1
     money = fold.facts.value_books[piece.drawn][1]
     revenue = fold.revenue(tenant, money, product)
+    if piece.book != piece.drawn:
+        fold.changes.drawn[fold.entry_seq, line + 1] = piece.drawn
     fold.post(tenant, line + 1, revenue, piece.money_book, money, piece.value, effective_at)
     return line + 2
 
