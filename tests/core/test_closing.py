@@ -326,6 +326,26 @@ def test_a_segment_does_not_move_to_a_commitment_that_is_over(case: LedgerCase) 
     assert judged(case.core) == []
 
 
+@ledger_case
+def test_an_amendment_does_not_reach_a_time_that_was_closed(case: LedgerCase) -> None:
+    """
+    # Rules T2, D3: what an account was closed for stays refused when it is open again, also for
+    # usage in the stead of other that is older than the dedupe window.
+    account acme
+    usage   acme 3 at=-2h id=u
+    usage   acme 3 id=v
+    clock   +1h
+    close   acme write-off
+    clock   +36d
+    reopen  acme
+    amend   u 4 as=w at=-36d   -> refused ACCOUNT_CLOSED account
+    clock   +36d
+    amend   u 4 as=w at=-37d   -> refused ACCOUNT_CLOSED account    # 35 days after the closing
+    amend   u 4 as=w at=-73d   -> refused ACCOUNT_CLOSED account    # its grace is over
+    """
+    assert judged(case.core) == []
+
+
 def test_more_than_one_transfer_takes_is_split() -> None:
     """Rule N1: one transfer fits int64, what is owed need not."""
     book = Core().state.books.open(1, TENANT, e.BookKind.ADVANCE, CREDITS, 1, "")

@@ -68,13 +68,15 @@ def usage_recorded(judge: Judge, state: State, event: UsageRecorded) -> None:
 
 def takes(judge: Judge, state: State, account: Account, at: int, *, new: bool) -> None:
     """Nothing new where it or one above it is frozen, nothing of a time in which it was closed
-    (rules I2, T2)."""
+    (rules I2, T2). Of usage before the dedupe window, as amendments bring, older writers did not
+    ask whether it was closed then and opened again."""
     above: Account | None = account
     while new and above is not None:
         judge.equal(state, f"frozen, account {above.number}", 0, above.frozen_at)
         above = above.parent
     over = _grace_over(state, account)
-    for closed_at, reopened_at in (*account.gaps, (account.closed_at, NEVER)):
+    gaps = account.gaps if at >= state.window_start else ()
+    for closed_at, reopened_at in (*gaps, (account.closed_at, NEVER)):
         late = at < closed_at and over < closed_at
         if closed_at and at < reopened_at and not late:
             was = f"not in {closed_at} to {reopened_at}"
