@@ -59,7 +59,7 @@ def grant_expired(judge: Judge, state: State, event: GrantExpired) -> None:
             CommitmentEnding.TRUE_UP,
             grant.commitment.ending if grant.commitment is not None else 0,
         )
-    elif grant.expires_at == NEVER or state.now < due:
+    elif grant.settled == GRANT_OPEN and (grant.expires_at == NEVER or state.now < due):
         judge.wrong(state, f"breakage of grant {event.grant}", due, state.now)
     look_at_taken(judge, state, event.grant, event.amount)
 
