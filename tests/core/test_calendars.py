@@ -571,7 +571,7 @@ def test_a_month_that_takes_late_usage_finds_what_expired_with_it(
 @ledger_case
 def test_what_comes_back_to_a_grant_that_ended_knows_no_longer_grace(case: LedgerCase) -> None:
     """
-    # Rules T3, D6: its rest became breakage under the grace of then; what a hold gives back follows.
+    # Rules T3, D6: its rest became breakage under the grace of then; what is held follows.
     account acme  grace=1h
     grant   acme  10  as=a  expires=+1h
     hold    acme  4   as=h  lifetime=20h
