@@ -15,7 +15,9 @@ Modules, in reading order:
 - ``model_lines``          the lines of rows with models
 - ``shares``               parts of a whole: minimums, the rest at list price, exact splits
 - ``versions``             which version of a card is in force at which time
-- ``explain``, ``wording``   why a line costs what it costs, as data and in words
+- ``explain``              why a line costs what it costs, as data
+- ``differences``          why one event cost more than another, as data
+- ``wording``              both in words
 - ``llm_prices``           the public map of LLM prices as a rate card
 
 This package holds no imports, because every import of ``rating.v1`` runs it.

@@ -255,7 +255,8 @@ def _validate_rows(card: RateCard) -> Iterator[CardFault]:
             yield CardFault(f"{path}.quantity", "QUANTITY_UNKNOWN", row.quantity, message)
         if row.model is None:
             yield from check_price(f"{path}.price", row.price)
-        yield from check_terms(path, row, card.asset_scale, scales)
+        if row.hours is not None or not is_plain(row):
+            yield from check_terms(path, row, card.asset_scale, scales)
         if row.attributes:
             yield from _attributes(f"{path}.attributes", row.attributes)
         yield from check_between(f"{path}.above_prompt", row.above_prompt, 0, ABOVE_PROMPT_MAX)
@@ -264,6 +265,17 @@ def _validate_rows(card: RateCard) -> Iterator[CardFault]:
         if seen.setdefault(selector, index) != index:
             message = f"the row says the same as rows[{seen[selector]}]; remove one of them"
             yield CardFault(path, "ROW_TIE", row.product, message)
+
+
+def is_plain(row: PriceRow) -> bool:
+    """Whether a row is one price for every unit and nothing else, as most are."""
+    return (
+        row.model is None
+        and not row.included
+        and not row.maximum
+        and not row.list_price
+        and row.scope is Scope.MONTH
+    )
 
 
 def selector_of(row: PriceRow) -> object:

@@ -10,7 +10,7 @@ mypyc as it stands.
 from collections.abc import Mapping
 from typing import Final
 
-from rating.card import ANY, PriceRow, Product, RateCard, Rounding, selector_of
+from rating.card import ANY, PriceRow, Product, RateCard, Rounding, is_plain, selector_of
 from rating.exact import parse_price, scaled
 from rating.functions import Function, Tiered
 from rating.hours import Windows
@@ -23,7 +23,7 @@ from rating.rounding import ROUND_DOWN as ROUND_DOWN
 from rating.rounding import ROUND_HALF_EVEN as ROUND_HALF_EVEN
 from rating.rounding import ROUND_HALF_UP as ROUND_HALF_UP
 from rating.rounding import ROUND_UP as ROUND_UP
-from rating.row_functions import function_of, is_plain, list_function
+from rating.row_functions import function_of, list_function
 
 PLANS_MAX: Final = 4_096  # shapes remembered a card, x ~1 kB = 4 MB
 

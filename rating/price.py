@@ -73,7 +73,7 @@ def refund(
     Of a ``modeled`` plan the totals are by ``plan.keys``; ``facts.costs`` are what the provider
     gives back with it. Where a part of a price belongs to the single event, ``standing`` is needed:
     all of an event gives back what it was charged, a part of it no more than what the rest would
-    not cost. The re-rate goes back apart: ``rerate`` over the totals after the moves, negated.
+    not cost. A re-rate goes back apart: what ``rerate`` says over the totals after the moves.
     """
     own = own_quantities(plan, quantities)
     if plan.modeled:

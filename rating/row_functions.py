@@ -68,17 +68,6 @@ class FormulaFunction(Function):
         return rounded(numerator, denominator, self.rounding)
 
 
-def is_plain(row: PriceRow) -> bool:
-    """Whether a row is one price for every unit and nothing else, as most are."""
-    return (
-        row.model is None
-        and not row.included
-        and not row.maximum
-        and not row.list_price
-        and row.scope is Scope.MONTH
-    )
-
-
 def function_of(
     row: PriceRow, asset_scale: int, scales: Mapping[str, int], rounding: int
 ) -> Function:

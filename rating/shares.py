@@ -5,6 +5,7 @@ functions of integers; when they are called, and with what, is for the ledger.
 """
 
 from collections.abc import Sequence
+from math import lcm
 
 from rating.rounding import ROUND_HALF_EVEN, rounded
 
@@ -16,8 +17,13 @@ def split(total: int, weights: Sequence[int]) -> tuple[int, ...]:
     """
     whole = sum(weights)
     assert total >= 0 and whole > 0 and min(weights) >= 0, (total, weights)
-    parts = [total * weight // whole for weight in weights]
-    rests = [total * weight % whole for weight in weights]
+    return _completed(total, [total * weight for weight in weights], whole)
+
+
+def _completed(total: int, numerators: Sequence[int], denominator: int) -> tuple[int, ...]:
+    """The ratios rounded down, and one more for the largest remainders until they add up."""
+    parts = [numerator // denominator for numerator in numerators]
+    rests = [numerator % denominator for numerator in numerators]
     missing = total - sum(parts)
     for index in sorted(range(len(parts)), key=lambda place: (-rests[place], place))[:missing]:
         parts[index] += 1
@@ -66,12 +72,9 @@ def rests_at_list(
     whole of its share and the largest remainders one more, so that the parts add up to the sum.
     """
     numerators: list[int] = []
-    denominator = 1
-    for commit in commits:
-        denominator *= max(commit, 1)
+    denominator = lcm(*[commit for commit in commits if commit])
     for commit, listed, part in zip(commits, lists, paid, strict=True):
         assert 0 <= part <= commit and listed >= 0, (commit, listed, part)
         numerators.append(listed * (commit - part) * (denominator // commit) if commit else 0)
-    if not any(numerators):
-        return (0,) * len(numerators)
-    return split(rounded(sum(numerators), denominator, rounding), numerators)
+    total = rounded(sum(numerators), denominator, rounding)
+    return _completed(total, numerators, denominator)
