@@ -81,7 +81,7 @@ def parse_formula(text: str) -> Node:
     FORMULA_TOO_LONG, FORMULA_MALFORMED, FORMULA_TOO_DEEP, FORMULA_TOO_LARGE,
     FORMULA_FUNCTION_UNKNOWN, FORMULA_ARGUMENTS.
     """
-    from lark.exceptions import UnexpectedInput
+    from lark.exceptions import UnexpectedCharacters, UnexpectedInput, UnexpectedToken
 
     if len(text) > FORMULA_CHARS_MAX:
         raise FormulaError(
@@ -92,9 +92,11 @@ def parse_formula(text: str) -> Node:
     try:
         tree: Node = _parser().parse(text)
     except UnexpectedInput as error:
-        place: int | None = error.pos_in_stream
-        if place is None or place < 0:  # at the end of the text
-            place = len(text)
+        place = len(text)
+        if isinstance(error, UnexpectedCharacters) or (
+            isinstance(error, UnexpectedToken) and error.token.type != "$END"
+        ):
+            place = error.pos_in_stream or 0
         message = f"the formula can't be read from character {place + 1} on: {text[place:][:20]!r}"
         raise FormulaError("FORMULA_MALFORMED", text[place:][:20], message) from None
     return tree

@@ -16,8 +16,8 @@ from rating.zones import instant_of, local_of
 DAY_US: Final = 86_400_000_000
 MIDNIGHT_MINUTES: Final = 1_440
 DAYS_MAX: Final = 1_024  # days of UTC remembered a card, x ~500 B = 0.5 MB
-EARLIEST_US: Final = -62_135_596_800_000_000 + 3 * DAY_US  # 0001-01-04
-LATEST_US: Final = 253_402_300_800_000_000 - 3 * DAY_US  # 9999-12-29
+EARLIEST_US: Final = -62_135_596_800_000_000 + 7 * DAY_US  # 0001-01-08: room for a window
+LATEST_US: Final = 253_402_300_800_000_000 - 7 * DAY_US  # 9999-12-25
 
 _CLOCK: Final = re.compile(r"([01][0-9]|2[0-4]):([0-5][0-9])", re.ASCII)
 

@@ -219,7 +219,7 @@ def _hours(path: str, hours: Hours) -> Iterator[CardFault]:
         if minutes is None or minutes > most:
             message = f'{text!r} is not a time of day such as "08:30"'
             yield CardFault(f"{path}.{name}", "CLOCK_MALFORMED", text, message)
-    if start is not None and start == end:
+    if start is not None and start == end != 1_440:
         message = "the window is empty; a whole day is 00:00 to 24:00"
         yield CardFault(f"{path}.end", "HOURS_EMPTY", hours.end, message)
     days = hours.weekdays

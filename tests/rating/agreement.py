@@ -267,7 +267,7 @@ class World:
         ]
         assert found == [(line.charge, line.rerate) for line in expected], (found, expected)
         for line in expected:
-            if line.key is not None:
+            if line.key is not None and line.measure:
                 self.slow_totals[line.key] -= line.measure
         self.charged -= sum(lines) + sum(moved.values())
         self.lines += len(lines)
