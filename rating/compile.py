@@ -147,17 +147,19 @@ class CompiledCard:
         other attributes leads to the same, remembered plan; and on the time class of the event,
         where the card has conditions of time of day.
         """
-        known = product if product in self._by_product else ANY
-        names = self._relevant.get(known)
+        known = product
+        names = self._relevant.get(product)
         if names is None:
-            names = self._relevant[known] = self._relevant_names(known)
-        key = (known, tuple([attributes.get(name) for name in names]), quantities, time_class)
-        plan = self._plans.pop(key, None)
+            known = product if product in self._by_product else ANY
+            names = self._relevant.get(known)
+            if names is None:
+                names = self._relevant[known] = self._relevant_names(known)
+        key = (known, tuple(map(attributes.get, names)), quantities, time_class)
+        plan = self._plans.get(key)
         if plan is None:
             if len(self._plans) >= PLANS_MAX:
                 del self._plans[next(iter(self._plans))]
-            plan = self._compile(known, attributes, quantities, time_class)
-        self._plans[key] = plan
+            plan = self._plans[key] = self._compile(known, attributes, quantities, time_class)
         return plan
 
     def _ordinals(self, product: str) -> list[int]:

@@ -85,7 +85,7 @@ def _unlike(kind: str, name: str, one: object, other: object) -> Iterator[Cause]
 
 
 def _row(line: ExplainedLine, version: int) -> str:
-    return "none" if line.ordinal is None else f"{version}.{line.ordinal}"
+    return "none" if line.ordinal is None else f"{line.ordinal} of version {version}"
 
 
 def _tiers(line: ExplainedLine) -> str:

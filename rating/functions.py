@@ -61,6 +61,7 @@ class Tiered(Function):
     __slots__ = (
         "bounds",
         "denominator",
+        "direct",
         "included",
         "intercepts",
         "maximum",
@@ -94,6 +95,7 @@ class Tiered(Function):
         self.included: int = included
         self.maximum: int = maximum
         self.size: int = size
+        self.direct: bool = included == 0 and size == 1  # every unit is priced as it is
 
     def total(self, running: int) -> int:
         """F: zero up to what is included, then by the tier that it reaches, capped."""
@@ -122,14 +124,15 @@ class Tiered(Function):
 
     def charge(self, before: int, more: int) -> int:
         """The line; where the whole is priced anew, at the tier that the whole reaches."""
-        units = self.units(before + more)
-        tier = bisect_left(self.bounds, units)
+        bounds = self.bounds
+        units = before + more if self.direct else self.units(before + more)
+        tier = bisect_left(bounds, units) if bounds else 0
         after = self.of(units, tier)
         if before == 0:
             return after
-        earlier = self.units(before)
-        if not self.rerates:
-            tier = bisect_left(self.bounds, earlier)
+        earlier = before if self.direct else self.units(before)
+        if tier and not self.rerates and earlier <= bounds[tier - 1]:
+            tier = bisect_left(bounds, earlier)
         return after - self.of(earlier, tier)
 
     def rerate(self, before: int, more: int) -> int:

@@ -31,8 +31,8 @@ class Plan:
     ``subsets`` (indexes of the quantities that are taken off it, rule R8; ``parents`` are those
     that have any). ``steps`` are the plans (N, plan) for prompts strictly above N, largest N
     first; ``prompt_index`` is where the prompt stands (-1 = the event has none). ``whole``: every
-    priced line has denominator 1, so that it rounds event by event (rule R1). ``flat``: whole,
-    nothing to subtract, all priced. ``simple``: flat, and no steps.
+    priced line has denominator 1, so that it rounds event by event (rule R1). ``straight``: whole,
+    and all priced. ``flat``: straight, and nothing to subtract. ``simple``: flat, and no steps.
 
     Where a row has a model the plan is ``modeled``, never whole, and has per quantity:
     ``functions`` (None = the row is plain), ``lists`` (at list price, rule R9), ``keys`` (under
@@ -62,6 +62,7 @@ class Plan:
         "scopes",
         "simple",
         "steps",
+        "straight",
         "subsets",
         "whole",
     )
@@ -110,7 +111,8 @@ class Plan:
         self.whole: bool = not functions and all(
             denominator == 1 for denominator in self.denominators
         )
-        self.flat: bool = self.whole and self.priced == self.count and not any(subsets)
+        self.straight: bool = self.whole and self.priced == self.count
+        self.flat: bool = self.straight and not any(subsets)
         self.simple: bool = self.flat and not steps
 
     def at(self, prompt: int) -> "Plan":

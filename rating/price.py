@@ -43,11 +43,16 @@ def rate(
             first = first_price * first_quantity
             second = second_price * second_quantity
             return (first, second), first + second, (), plan
+        if plan.count == 1:
+            (price,) = plan.numerators
+            (quantity,) = quantities
+            charge = price * quantity
+            return (charge,), charge, (), plan
         assert len(quantities) == plan.count
         charges = tuple(map(mul, plan.numerators, quantities))
         return charges, sum(charges), (), plan
-    own = own_quantities(plan, quantities)
-    if plan.whole and plan.priced == plan.count:
+    own = own_quantities(plan, quantities) if plan.parents else quantities
+    if plan.straight:
         charges = tuple(map(mul, plan.numerators, own))
         return charges, sum(charges), (), plan
     if plan.modeled:
