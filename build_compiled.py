@@ -22,6 +22,7 @@ GROUP = "drawdown_core"  # the shared library that the compiled modules are thin
 MODULES = (
     "rating/rounding.py",
     "rating/functions.py",
+    "rating/row_functions.py",
     "rating/plan.py",
     "rating/compile.py",
     "rating/model_lines.py",

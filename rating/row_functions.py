@@ -1,7 +1,8 @@
 """A price row made into its function: texts to integers over one common denominator, once a row.
 
 Owns the units: prices in major units become minor units of the asset for one minor unit of the
-meter. The row must have passed ``card.validate``. Must not round: see ``functions``.
+meter. The row must have passed ``card.validate``. Must not round: see ``functions``. Plain slotted
+classes only, so that it compiles with mypyc as it stands.
 """
 
 from collections.abc import Mapping
