@@ -17,7 +17,7 @@ from rating.faults import CardError as CardError
 from rating.faults import CardFault as CardFault
 from rating.faults import check_between, check_count, check_name, check_price
 from rating.model_faults import check_minimums, check_terms
-from rating.models import MINIMUMS_MAX, Hours, Minimum, Model, Scope
+from rating.models import FORMULAS_MAX, MINIMUMS_MAX, Formula, Hours, Minimum, Model, Scope
 
 ROWS_MAX = 65_536  # x ~100 B = 6.5 MB, under half of a 16 MiB message
 METERS_MAX = 1_024
@@ -246,6 +246,10 @@ def _validate_rows(card: RateCard) -> Iterator[CardFault]:
     scales = {meter.quantity: meter.scale for meter in card.meters}
     hours = {row.hours for row in card.rows if row.hours is not None}
     yield from check_count("rows.hours", len(hours), HOURS_MAX)
+    formulas = {row.model.expression for row in card.rows if isinstance(row.model, Formula)}
+    if len(formulas) > FORMULAS_MAX:  # nothing is parsed then
+        yield from check_count("rows.model.expression", len(formulas), FORMULAS_MAX)
+        return
     seen: dict[object, int] = {}
     for index, row in enumerate(card.rows[:ROWS_MAX]):
         path = f"rows[{index}]"

@@ -21,7 +21,8 @@ class Facts:
     """What an event says beside its quantities, for the models that read it.
 
     ``attributes`` are for formulas. ``costs`` is what the provider takes for each quantity, in
-    minor units of the card's asset and in the plan's order; empty where it is not known.
+    minor units of the card's asset and in the plan's order, as the charges of a card of costs are:
+    UNPRICED where one is not known; empty where none is.
     """
 
     __slots__ = ("attributes", "costs")
@@ -154,7 +155,7 @@ def _measured(
     """What runs on: the quantity, or what the provider takes for it."""
     if function.measure != MEASURE_COST:
         return quantity
-    if not costs:
+    if not costs or costs[index] == UNPRICED:
         name = plan.quantities[index]
         raise RatingFault(
             "COST_MISSING", f"{name} is priced by what the provider takes, which is not known", name

@@ -201,7 +201,8 @@ class World:
         )
         attributes = {"mode": "batch"} if rng.random() < 0.5 else {}
         attributes |= rng.choice([{}, {"size": "2.5"}, {"size": "-1"}, {"size": "big"}])
-        costs = tuple(rng.randrange(1000) for _ in names) if rng.random() < 0.9 else ()
+        costs = tuple(rng.randrange(1000) if rng.random() < 0.98 else -1 for _ in names)
+        costs = costs if rng.random() < 0.95 else ()
         event = Event(at, names, quantities, attributes, costs)
         plan = self.versions.plan_for(at, "api", attributes, names)
         assert plan is not None
@@ -249,7 +250,7 @@ class World:
             self.owns(card, event.names, left_of(recorded.quantities, back))
             if costs and not whole:  # the provider gives nothing back for nothing, all for all
                 costs = [
-                    cost if not kept else rng.randrange(cost + 1) if less else 0
+                    cost if cost < 0 or not kept else rng.randrange(cost + 1) if less else 0
                     for cost, less, kept in zip(costs, own, left, strict=True)
                 ]
             expected = self.slow_refund(card, recorded, own, stood, left, costs)
@@ -273,7 +274,10 @@ class World:
         self.lines += len(lines)
         recorded.quantities[:] = left_of(recorded.quantities, back)
         recorded.charges[:] = [c - line for c, line in zip(recorded.charges, lines, strict=True)]
-        recorded.costs[:] = left_of(recorded.costs, costs)
+        recorded.costs[:] = [
+            have - less if have >= 0 else have
+            for have, less in zip(recorded.costs, costs, strict=True)
+        ]
         if whole:
             self.history.remove(recorded)
 
@@ -351,7 +355,7 @@ class World:
     def measure(self, row: SlowRow, index: int, own: int, costs: tuple[int, ...]) -> int:
         if not isinstance(row.row.model, CostPlus):
             return own
-        if not costs:
+        if not costs or costs[index] == -1:
             raise Unpriceable("COST_MISSING")
         return costs[index]
 

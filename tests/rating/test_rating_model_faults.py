@@ -7,6 +7,7 @@ import pytest
 
 from rating.card import HOURS_MAX, Meter, PriceRow, RateCard, canonical_bytes, decode_card, validate
 from rating.models import (
+    FORMULAS_MAX,
     MINIMUMS_MAX,
     TIERS_MAX,
     UP_TO_MAX,
@@ -214,6 +215,14 @@ def test_limits_are_as_stated() -> None:
     more = (*most, Tier(TIERS_MAX, "1"), OPEN)
     assert [(f.path, f.reason, f.value) for f in validate(row(Graduated(more)))] == [
         ("rows[0].model.tiers", "TOO_MANY", "101")
+    ]
+    formulas = [
+        PriceRow("api", "calls", model=Formula(str(n)), scope=Scope.EVENT, priority=n)
+        for n in range(FORMULAS_MAX + 1)
+    ]
+    assert validate(card(*formulas[:FORMULAS_MAX])) == []
+    assert [(f.path, f.reason) for f in validate(card(*formulas))] == [
+        ("rows.model.expression", "TOO_MANY")
     ]
     names = [Minimum(MinimumScope.PRODUCT, "1", str(n)) for n in range(MINIMUMS_MAX + 1)]
     assert [f.path for f in validate(minimum(*names))] == ["minimums"]
