@@ -91,7 +91,7 @@ class PriceRow(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
 
     product: str
     quantity: str
-    price: str = ""
+    price: str
     attributes: dict[str, str] = {}
     above_prompt: int = 0
     priority: int = 0

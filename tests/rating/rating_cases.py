@@ -104,6 +104,7 @@ class Case:
             PriceRow(
                 product,
                 quantity,
+                "",
                 model=model,
                 scope=Scope(given.get("scope", "month")),
                 included=int(given.get("included", 0)),

@@ -42,14 +42,18 @@ CARD = RateCard(
     ),
     rows=(
         PriceRow("*", "calls", "0.05"),
-        PriceRow("api", "calls", model=Graduated((Tier(10, "0.10", "1"), Tier(None, "0.05", "2")))),
-        PriceRow("api", "calls", model=Volume((Tier(10, "0.10"), Tier(None, "0.05"))), priority=1),
+        PriceRow(
+            "api", "calls", "", model=Graduated((Tier(10, "0.10", "1"), Tier(None, "0.05", "2")))
+        ),
+        PriceRow(
+            "api", "calls", "", model=Volume((Tier(10, "0.10"), Tier(None, "0.05"))), priority=1
+        ),
         PriceRow("api", "calls", "0.01", {"mode": "batch"}),
         PriceRow("api", "hours", "0.333", scope=Scope.DAY, included=500),
-        PriceRow("api", "amount", model=Percentage("0.029", "0.30", 0, "0.50")),
-        PriceRow("pack", "calls", model=Package(100, "5")),
-        PriceRow("cost", "calls", model=CostPlus("1.2", "0.01")),
-        PriceRow("sum", "calls", model=Formula("calls / 3"), scope=Scope.EVENT),
+        PriceRow("api", "amount", "", model=Percentage("0.029", "0.30", 0, "0.50")),
+        PriceRow("pack", "calls", "", model=Package(100, "5")),
+        PriceRow("cost", "calls", "", model=CostPlus("1.2", "0.01")),
+        PriceRow("sum", "calls", "", model=Formula("calls / 3"), scope=Scope.EVENT),
         PriceRow("gpt", "input_tokens", "1/3"),
         PriceRow("gpt", "input_tokens", "1", above_prompt=100),
         PriceRow("gpt", "input_tokens", "2", hours=Hours("Europe/Berlin", "22:00", "06:00")),

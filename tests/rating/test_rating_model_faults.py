@@ -5,7 +5,16 @@ from __future__ import annotations
 import msgspec
 import pytest
 
-from rating.card import HOURS_MAX, Meter, PriceRow, RateCard, canonical_bytes, decode_card, validate
+from rating.card import (
+    HOURS_MAX,
+    Meter,
+    PriceRow,
+    RateCard,
+    canonical_bytes,
+    content_hash,
+    decode_card,
+    validate,
+)
 from rating.models import (
     FORMULAS_MAX,
     MINIMUMS_MAX,
@@ -217,7 +226,7 @@ def test_limits_are_as_stated() -> None:
         ("rows[0].model.tiers", "TOO_MANY", "101")
     ]
     formulas = [
-        PriceRow("api", "calls", model=Formula(str(n)), scope=Scope.EVENT, priority=n)
+        PriceRow("api", "calls", "", model=Formula(str(n)), scope=Scope.EVENT, priority=n)
         for n in range(FORMULAS_MAX + 1)
     ]
     assert validate(card(*formulas[:FORMULAS_MAX])) == []
@@ -237,7 +246,7 @@ def test_limits_are_as_stated() -> None:
 def test_rows_that_differ_in_their_terms_alone_tie() -> None:
     """What a row costs is no condition: hours are."""
     plain = PriceRow("api", "calls", "1")
-    model = PriceRow("api", "calls", model=Graduated(TIERS))
+    model = PriceRow("api", "calls", "", model=Graduated(TIERS))
     timed = PriceRow("api", "calls", "1", hours=Hours("UTC", "08:00", "09:00"))
     assert [(f.path, f.reason) for f in validate(card(plain, model))] == [("rows[1]", "ROW_TIE")]
     assert validate(card(plain, timed)) == []
@@ -252,3 +261,13 @@ def test_a_model_of_an_unknown_kind_is_not_decoded() -> None:
     later["rows"][0]["model"]["colour"] = "red"
     with pytest.raises(ValueError, match="colour"):
         decode_card(msgspec.msgpack.encode(later))
+
+
+def test_the_canonical_bytes_of_terms_never_change() -> None:
+    """A card with every model, hours and minimums keeps its name for ever."""
+    rows = [each for good in GOOD for each in good.rows]
+    minimums = [each for good in GOOD for each in good.minimums]
+    whole = card(*rows, minimums=tuple(minimums))
+    assert content_hash(canonical_bytes(whole)).hex() == (
+        "010ffceeb4db847e640755f242a0dafd7717628290f120206e3407da52ef7baf"
+    )
