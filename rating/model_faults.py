@@ -63,8 +63,8 @@ def check_terms(
             yield CardFault(f"{path}.maximum", "MAXIMUM_NOT_FOR_MODEL", row.maximum, message)
     if row.list_price:
         yield from check_price(f"{path}.list_price", row.list_price)
-        if isinstance(row.model, CostPlus | Formula):
-            message = "a list price is for units, and this price runs on something else"
+        if isinstance(row.model, CostPlus | Formula | Percentage):
+            message = "a list price is for units, and this price is not"
             yield CardFault(
                 f"{path}.list_price", "LIST_PRICE_NOT_FOR_MODEL", row.list_price, message
             )

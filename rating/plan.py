@@ -6,7 +6,7 @@ reads it). Plain slotted classes only, so that it compiles with mypyc as it stan
 
 from typing import Final
 
-from rating.functions import MEASURE_COST, SCOPE_MONTH, Function, Tiered
+from rating.functions import MEASURE_COST, SCOPE_EVENT, SCOPE_MONTH, Function, Tiered
 
 ROW_BITS: Final = 20  # rows of a card, 65,536 at most, with room to grow
 NO_ROW: Final = -1
@@ -38,7 +38,8 @@ class Plan:
     ``functions`` (None = the row is plain), ``lists`` (at list price, rule R9), ``keys`` (under
     which number the row's total runs: its series for a model, itself for a plain row, whose total
     carries nothing but rounding) and ``scopes`` (over what). All four are empty otherwise.
-    ``costed``: the provider's cost is needed; ``rerates``: see ``price.rerate``.
+    ``running``: (key, scope) of each total that pricing reads and moves, of any plan.
+    ``costed``: the provider's cost is needed. ``rerates``: see ``price.rerate``.
     """
 
     __slots__ = (
@@ -59,6 +60,7 @@ class Plan:
         "rerates",
         "rounding",
         "rows",
+        "running",
         "scopes",
         "simple",
         "steps",
@@ -104,6 +106,7 @@ class Plan:
         self.scopes: tuple[int, ...] = tuple(
             [SCOPE_MONTH if each is None else each.scope for each in functions]
         )
+        self.running: tuple[tuple[int, int], ...] = self._running()
         self.costed: bool = any(
             each is not None and each.measure == MEASURE_COST for each in functions
         )
@@ -114,6 +117,17 @@ class Plan:
         self.straight: bool = self.whole and self.priced == self.count
         self.flat: bool = self.straight and not any(subsets)
         self.simple: bool = self.flat and not steps
+
+    def _running(self) -> tuple[tuple[int, int], ...]:
+        found: list[tuple[int, int]] = []
+        for index, row in enumerate(self.rows):
+            function = self.functions[index] if self.modeled else None
+            if function is not None:
+                if function.scope != SCOPE_EVENT:
+                    found.append((self.keys[index], function.scope))
+            elif row != NO_ROW and self.denominators[index] != 1:
+                found.append((row, SCOPE_MONTH))
+        return tuple(found)
 
     def at(self, prompt: int) -> "Plan":
         """The plan for an event whose whole prompt, subsets included, is this large."""

@@ -99,11 +99,12 @@ def function_of(
 def list_function(
     row: PriceRow, asset_scale: int, scales: Mapping[str, int], rounding: int
 ) -> Tiered | None:
-    """The function of a row's list price (rule R9); None where it has none."""
+    """The function of a row's list price (rule R9), within the row's maximum; None without one."""
     if not row.list_price:
         return None
     unit = scaled(parse_price(row.list_price), asset_scale, scales[row.quantity])
-    return linear(unit, rounding, SCOPES[row.scope], row.included)
+    maximum = amount_of(row.maximum, asset_scale) if row.maximum else NO_MAXIMUM
+    return linear(unit, rounding, SCOPES[row.scope], row.included, maximum)
 
 
 def linear(

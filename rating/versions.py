@@ -13,6 +13,7 @@ from typing import Final, TypeVar
 from rating.compile import CompiledCard, Plan
 
 PLANS_MAX: Final = 16_384  # shapes remembered over all versions
+TIME_CLASSES_MAX: Final = 16  # remembered a card: windows come and go one after the other
 NEVER_US: Final = 2**63 - 1
 
 _K = TypeVar("_K")
@@ -61,7 +62,9 @@ class CardVersions:
         "_plans",
         "_regular",
         "_series",
+        "_settled_from_us",
         "_settled_plans",
+        "_timed_plans",
         "settled_from_us",
         "versions",
     )
@@ -82,8 +85,10 @@ class CardVersions:
         self.settled_from_us: int = (
             ordered[0].effective_from_us if len(ordered) == 1 else self._current_from_us
         )
+        self._settled_from_us: int = self.settled_from_us  # from here on by time class at most
         if self._current is not None and self._current.windows is not None:
             self.settled_from_us = NEVER_US
+        self._timed_plans: dict[int, dict[_Key, Plan]] = {}  # by time class
         self._settled_plans: dict[_Key, Plan] = {}
         self._plans: dict[tuple[tuple[tuple[int, int], ...], _Key], Plan] = {}
 
@@ -132,7 +137,25 @@ class CardVersions:
                 plan = self._current.match(product, dict(pairs), quantities)
                 _remember(self._settled_plans, key, plan)
             return plan
+        if effective_at_us >= self._settled_from_us:
+            return self._timed_plan(effective_at_us, key)
         return self._plan_among(self.candidates(effective_at_us), key, effective_at_us)
+
+    def _timed_plan(self, effective_at_us: int, key: _Key) -> Plan:
+        """The plan of the current card, which has conditions of time of day."""
+        assert self._current is not None
+        time_class = self._current.time_class(effective_at_us)
+        plans = self._timed_plans.get(time_class)
+        if plans is None:
+            if len(self._timed_plans) >= TIME_CLASSES_MAX:
+                self._timed_plans = {}
+            plans = self._timed_plans[time_class] = {}
+        plan = plans.get(key)
+        if plan is None:
+            product, pairs, quantities = key
+            plan = self._current.match(product, dict(pairs), quantities, time_class)
+            _remember(plans, key, plan)
+        return plan
 
     def _plan_among(
         self, cards: tuple[CompiledCard, ...], key: _Key, effective_at_us: int

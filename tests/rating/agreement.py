@@ -382,13 +382,7 @@ class World:
         return found
 
     def keys(self, plan: Plan) -> list[tuple[int, Scope]]:
-        if not plan.modeled:
-            return [(row, Scope.MONTH) for row in plan.rows]
-        return [
-            (key, SCOPE_CODES[scope])
-            for key, scope in zip(plan.keys, plan.scopes, strict=True)
-            if scope in SCOPE_CODES
-        ]
+        return [(key, SCOPE_CODES[scope]) for key, scope in plan.running]
 
     def move(self, plan: Plan, at: int, moves: tuple[tuple[int, int], ...], sign: int) -> None:
         scopes = dict(self.keys(plan))

@@ -165,6 +165,7 @@ def test_good_terms_have_no_faults_and_round_trip(good: RateCard) -> None:
         (row(Formula("1"), maximum="9"), "maximum", "MAXIMUM_NOT_FOR_MODEL", "9"),
         (row(list_price="free"), "list_price", "PRICE_MALFORMED", "free"),
         (row(CostPlus("1"), list_price="1"), "list_price", "LIST_PRICE_NOT_FOR_MODEL", "1"),
+        (row(Percentage("1"), list_price="1"), "list_price", "LIST_PRICE_NOT_FOR_MODEL", "1"),
         (row(hours=Hours("Mars/Base")), "hours.zone", "ZONE_UNKNOWN", "Mars/Base"),
         (row(hours=Hours("UTC", "24:00")), "hours.start", "CLOCK_MALFORMED", "24:00"),
         (row(hours=Hours("UTC", "8:00")), "hours.start", "CLOCK_MALFORMED", "8:00"),

@@ -17,6 +17,7 @@ from rating_evaluator import round_by
 
 from rating.card import Meter, PriceRow, RateCard, Rounding, validate
 from rating.compile import CompiledCard
+from rating.functions import SCOPE_MONTH
 from rating.model_lines import Facts, Standing
 from rating.plan import Plan
 from rating.price import listed, rate, refund, rerate
@@ -214,3 +215,13 @@ def test_a_list_price_is_charged_for_the_same_quantity() -> None:
     assert advances == ((plan.keys[0], 10),)
     assert listed(plan, (10, 1), {}) == (800, None)
     assert rest_at_list(500, 800, 200) == 480
+
+
+def test_what_is_included_and_the_maximum_hold_at_list_price_too() -> None:
+    row = PriceRow("api", "calls", "0.5", included=5, maximum="6", list_price="0.8")
+    card = RateCard(name="any", asset="USD", asset_scale=2, meters=(Meter("calls"),), rows=(row,))
+    plan = CompiledCard(card, version=1).match("api", {}, ("calls",))
+    (key,) = plan.keys
+    assert plan.running == ((key, SCOPE_MONTH),)
+    assert listed(plan, (10,), {}) == (400,)
+    assert listed(plan, (10,), {key: 10}) == (200,)
