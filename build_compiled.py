@@ -20,7 +20,12 @@ ROOT = Path(__file__).resolve().parent
 PACKAGES = ("ledger", "rating")
 GROUP = "drawdown_core"  # the shared library that the compiled modules are thin doors to
 MODULES = (
+    "rating/rounding.py",
+    "rating/functions.py",
+    "rating/row_functions.py",
+    "rating/plan.py",
     "rating/compile.py",
+    "rating/model_lines.py",
     "rating/price.py",
     "ledger/core/accounts.py",
     "ledger/core/books.py",
