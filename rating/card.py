@@ -17,6 +17,8 @@ ROWS_MAX = 65_536  # x ~100 B = 6.5 MB, under half of a 16 MiB message
 METERS_MAX = 1_024
 PRODUCTS_MAX = 65_536
 TAGS_MAX = 16  # a product
+FACTS_MAX = 128  # a product
+FACT_VALUE_BYTES_MAX = 1_024
 NAME_BYTES_MAX = 128
 ATTRIBUTES_MAX = 16
 ATTRIBUTE_NAME_BYTES_MAX = 64
@@ -60,6 +62,8 @@ class Product(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     """Something sold, with the name that people read, and the terms of holds for it.
 
     ``batch``: its holds may live for 35 days from their authorisation, others for one (rule H1).
+    ``facts`` are what a buyer asks beside the price (provider, context limit, latency class): they
+    stand on the price sheet and charge nothing.
     """
 
     product: str
@@ -67,6 +71,7 @@ class Product(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     hold_expiry: ExpiryPolicy = ExpiryPolicy.RELEASE
     batch: bool = False
     tags: tuple[str, ...] = ()  # grants may apply to products by tag
+    facts: dict[str, str] = {}
 
 
 class PriceRow(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -233,6 +238,8 @@ def _validate_products(card: RateCard) -> Iterator[CardFault]:
         if len(product.tags) > TAGS_MAX:
             message = f"a product bears at most {TAGS_MAX} tags"
             yield CardFault(f"products[{index}].tags", "TOO_MANY", str(len(product.tags)), message)
+        if product.facts:
+            yield from _facts(f"products[{index}].facts", product.facts)
         if product.product in seen:
             message = f"product {product.product!r} is declared twice"
             yield CardFault(path, "PRODUCT_DUPLICATE", product.product, message)
@@ -274,6 +281,13 @@ def _attributes(path: str, attributes: Mapping[str, str]) -> Iterator[CardFault]
     for name, value in attributes.items():
         yield from _name(f"{path}[{name!r}]", name, ATTRIBUTE_NAME_BYTES_MAX)
         yield from _name(f"{path}[{name!r}]", value, ATTRIBUTE_VALUE_BYTES_MAX, empty=True)
+
+
+def _facts(path: str, facts: Mapping[str, str]) -> Iterator[CardFault]:
+    yield from _count(path, len(facts), FACTS_MAX)
+    for name, value in facts.items():
+        yield from _name(f"{path}[{name!r}]", name)
+        yield from _name(f"{path}[{name!r}]", value, FACT_VALUE_BYTES_MAX, empty=True)
 
 
 def _name(

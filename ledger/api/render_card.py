@@ -67,6 +67,7 @@ def card_of(message: card_pb2.RateCard) -> RateCard | CardFault:
                     _EXPIRIES[product.hold_expiry],
                     product.batch,
                     tuple(product.tags),
+                    dict(product.facts),
                 )
                 for product in message.products
             ]
@@ -95,6 +96,7 @@ def render_card(card: RateCard) -> card_pb2.RateCard:
                 hold_expiry=_EXPIRY_NUMBERS[product.hold_expiry],
                 batch=product.batch,
                 tags=product.tags,
+                facts=product.facts,
             )
             for product in card.products
         ],
