@@ -10,6 +10,7 @@ import json
 from typing import Any, Final
 
 import msgspec
+from msgspec import Struct
 
 from rating.card import RateCard, canonical_bytes, content_hash
 
@@ -23,14 +24,7 @@ def price_sheet(card: RateCard, version: int) -> dict[str, Any]:
         "version": version,
         "content_hash": content_hash(canonical_bytes(card)).hex(),
     }
-    for name in card.__struct_fields__:
-        value = getattr(card, name)
-        sheet[name] = (
-            [_whole(part) for part in value]
-            if isinstance(value, tuple)
-            else msgspec.to_builtins(value)
-        )
-    return sheet
+    return sheet | {name: _value(getattr(card, name)) for name in card.__struct_fields__}
 
 
 def sheet_bytes(card: RateCard, version: int) -> bytes:
@@ -41,6 +35,10 @@ def sheet_bytes(card: RateCard, version: int) -> bytes:
     return text.encode() + b"\n"
 
 
-def _whole(part: Any) -> dict[str, Any]:
-    """A part of a card with its defaults."""
-    return {name: msgspec.to_builtins(getattr(part, name)) for name in part.__struct_fields__}
+def _value(value: Any) -> Any:
+    """A field of a card, its parts with their defaults."""
+    if isinstance(value, tuple):
+        return [_value(each) for each in value]
+    if isinstance(value, Struct):
+        return {name: _value(getattr(value, name)) for name in value.__struct_fields__}
+    return msgspec.to_builtins(value)
