@@ -27,6 +27,7 @@ SCALE_MAX = 18  # 10**18 is the last power of ten that fits int64
 ABOVE_PROMPT_MAX = 2**63 - 1
 PRIORITY_MAX = 2**31 - 1
 ANY = "*"
+PROMPT_QUANTITY = "input_tokens"
 
 
 class Rounding(StrEnum):
@@ -101,7 +102,7 @@ class RateCard(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     rows: tuple[PriceRow, ...]
     products: tuple[Product, ...] = ()
     rounding: Rounding = Rounding.HALF_EVEN
-    prompt_quantity: str = "input_tokens"
+    prompt_quantity: str = PROMPT_QUANTITY
 
 
 class CardFault(Struct, frozen=True):
@@ -127,6 +128,8 @@ _decoder = msgspec.msgpack.Decoder(RateCard)
 
 def canonical_bytes(card: RateCard) -> bytes:
     """The card as msgpack, the same bytes for the same card for ever (defaults left out)."""
+    if card.prompt_quantity == PROMPT_QUANTITY:  # msgspec knows a default text by identity alone
+        card = msgspec.structs.replace(card, prompt_quantity=PROMPT_QUANTITY)
     return _encoder.encode(card)
 
 

@@ -12,6 +12,7 @@ from ledger.cli.remote import Remote, connect, server_options
 
 if TYPE_CHECKING:
     from rating.card import RateCard
+    from rating.v1 import pricing_pb2
 
 
 @click.group(short_help="Compare published prices; print a price sheet.")
@@ -44,9 +45,10 @@ def diff(
     change = difference(before, after)
     large = large_moves(change, large_factor)
     if as_json:
-        print_json({"name": name, "from": first, "to": last, "diff": document(change, large)})
+        between = {"name": name, "from": first.version, "to": last.version}
+        print_json(between | {"diff": document(change, large)})
         return
-    click.echo(f"rate card {name}, version {first} to {last}: {summary(change)}")
+    click.echo(f"rate card {name}, version {first.version} to {last.version}: {summary(change)}")
     show_diff(change, large)
 
 
@@ -58,16 +60,16 @@ def sheet(name: str, version: int | None, tenant: str, remote: Remote) -> None:
     """Print a version of rate card NAME as canonical JSON (docs/price-sheet.schema.json)."""
     from rating.sheet import sheet_bytes
 
-    ((number, card),) = _versions(remote, tenant, name, [version or 0])
-    click.echo(sheet_bytes(card, number), nl=False)
+    ((found, card),) = _versions(remote, tenant, name, [version or 0])
+    click.echo(sheet_bytes(card, found.version, found.content_hash), nl=False)
 
 
 def _versions(
     remote: Remote, tenant: str, name: str, versions: list[int]
-) -> list[tuple[int, RateCard]]:
+) -> list[tuple[pricing_pb2.RateCardVersion, RateCard]]:
     from rating.v1.pricing_pb2_grpc import PricingServiceStub
 
-    found: list[tuple[int, RateCard]] = []
+    found = []
     with connect(remote) as channel:
         stub: Any = PricingServiceStub(channel)
         for version in versions:
@@ -76,5 +78,5 @@ def _versions(
                 raise Failed(
                     f"there is no rate card {name!r}", "publish one: `drawdown import-prices`"
                 )
-            found.append((each[0].version, each[1]))
+            found.append(each)
     return found

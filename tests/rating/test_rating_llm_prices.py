@@ -1,10 +1,12 @@
 """The public LLM price map: every price of the shipped map, and maps with faults."""
 
 import json
+import re
 from collections.abc import Iterator
 from decimal import ROUND_HALF_EVEN, Context, Decimal, localcontext
 from functools import cache
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -365,6 +367,22 @@ def test_the_report_says_what_every_field_became_that_speaks_of_money():
     assert not [field for field in became if became[field].startswith("not imported")]
 
 
+def test_the_docs_name_every_field_of_the_map_and_every_quantity_that_it_becomes():
+    """docs/pricing.md: fields by base and suffix, as the tables list them."""
+    page = (Path(__file__).parents[2] / "docs" / "pricing.md").read_text()
+    named = set(re.findall(r"`([^`]+)`", page))
+    for base, quantity in BASES.items():
+        assert {base, quantity} <= named
+        row = next(line for line in page.splitlines() if f"`{base}`" in line)
+        assert f"`{quantity}`" in row, base
+    suffix = re.compile(r"_(above_[0-9]+(k_tokens|hr|s_interval)|batches|priority|flex|1080p)$")
+    for field in shipped()[1].fields:
+        base = field.partition(".")[0]
+        while base not in named and suffix.search(base):
+            base = suffix.sub("", base)
+        assert base in named, f"{field} stands in no table"
+
+
 def test_a_threshold_is_crossed_strictly_above_it():
     for price in stated_prices():
         if price.above:
@@ -385,7 +403,7 @@ def test_the_largest_threshold_exceeded_prices_input_and_output():
     ]
 
 
-def test_what_is_no_token_has_its_price_too():
+def test_units_and_conditions_as_an_event_says_them():
     """
     dall-e-3 image_quality=hd image_size=1024x1792 input_pixels=1835008 -> 0.11999117312
     dall-e-3 input_images=2 -> 0.08
@@ -404,11 +422,15 @@ def test_what_is_no_token_has_its_price_too():
     mistral/mistral-ocr-latest ocr_pages=3 annotation_pages=2 -> 0.022
     reducto/parse-v3 ocr_credits=1500000 -> 0.0225
     perplexity/pplx-70b-online requests=1 -> 0.005
+    claude-opus-4-7 cache_ttl=5m cache_creation_tokens=1000 -> 0.00625
+    claude-opus-4-7 cache_ttl=1h cache_creation_tokens=1000 -> 0.01
     claude-opus-4-7 speed=fast processing_region=us input_tokens=1000 -> 0.033
     gpt-5.6 mode=batch processing_region=eu input_tokens=1000 -> 0.00275
     """
     declared = {meter.quantity for meter in METERS}
-    for line in (test_what_is_no_token_has_its_price_too.__doc__ or "").strip().splitlines():
+    for line in (
+        (test_units_and_conditions_as_an_event_says_them.__doc__ or "").strip().splitlines()
+    ):
         said, _, dollars = line.partition(" -> ")
         product, *pairs = said.split()
         given = dict(pair.split("=") for pair in pairs)
