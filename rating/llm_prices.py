@@ -25,7 +25,12 @@ from rating.exact import PRICE_CHARS_MAX, PriceError, parse_price, reduced, writ
 from rating.llm_fields import ALIASES, SEARCH, SPECIFIC, TIERS, FieldPrice
 from rating.llm_values import condition_of, fact_text, may_be_price, price_text, words
 
-NOT_PRODUCTS: Final = frozenset({"sample_spec", "last_updated", "fallback_generalizations"})
+NOT_PRODUCTS: Final = {
+    "sample_spec": "describes the fields",
+    "last_updated": "when the map was made",
+    "fallback_generalizations": "what models of a name are able to do, without prices",
+}
+"""Keys of the map that are no products, and what they are."""
 
 UNKNOWN: Final = "not imported: nobody knows this field"
 MULTIPLIES: Final = "multiplies token prices"
@@ -139,6 +144,10 @@ class _Import:
         keys.sort(key=lambda key: bool(llm_fields.variant(key)[1]))  # a product's own facts first
         for key in keys:
             self._take_entry(key, self._entries[key])
+        self._key = "fallback_generalizations"
+        for field, value in _members(self._entries.get(self._key)):
+            if may_be_price(field, value):
+                self._refuse(field, value, "FIELD_UNKNOWN")
         rows: list[PriceRow] = []
         for taken in self._products.values():
             rows += taken.rows
@@ -329,6 +338,19 @@ class _Import:
 
     def _count(self, field: str, became: str) -> None:
         self._fields.setdefault(field, FieldUse(became)).entries += 1
+
+
+def _members(value: Any) -> Iterator[tuple[str, Any]]:
+    """The fields of all objects within, however deep."""
+    if isinstance(value, list):
+        for each in value:
+            yield from _members(each)
+    elif isinstance(value, dict):
+        for field, inner in value.items():
+            if isinstance(inner, dict | list):
+                yield from _members(inner)
+            else:
+                yield field, inner
 
 
 def _with_alternatives(taken: _Product) -> dict[str, str]:

@@ -234,7 +234,7 @@ def _document(imported: _Imported, version: Any, result: str, whole: bool) -> di
 
 def _print(imported: _Imported, version: Any, result: str, whole: bool) -> None:
     from rating.diff_text import summary
-    from rating.llm_prices import OTHER_UNIT
+    from rating.llm_prices import NOT_PRODUCTS, OTHER_UNIT
 
     screen, card, report = console(), imported.card, imported.report
     number = f" version {version.version}" if version is not None else ""
@@ -279,7 +279,7 @@ def _print(imported: _Imported, version: Any, result: str, whole: bool) -> None:
                 for field, use in report.fields.items()
                 if use.became == OTHER_UNIT
             ],
-            "no products": list(report.skipped),
+            "no products": [f"{key}: {NOT_PRODUCTS[key]}" for key in report.skipped],
             "no price at all": list(report.without_prices),
         }
     )

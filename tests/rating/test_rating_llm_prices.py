@@ -597,6 +597,15 @@ def test_a_field_that_nobody_knows_and_that_speaks_of_money_is_reported(
     assert report.fields[field].became == "not imported: nobody knows this field"
 
 
+def test_a_price_among_the_rules_for_names_is_reported():
+    rules = {"rules": [{"pattern": "gpt", "model_info": {"input_cost_per_token": 1, "mode": "x"}}]}
+    _, report = import_price_map(json.dumps({"fallback_generalizations": rules}))
+    assert report.skipped == ("fallback_generalizations",)
+    assert [(each.product, each.field, each.reason) for each in report.not_imported] == [
+        ("fallback_generalizations", "input_cost_per_token", "FIELD_UNKNOWN")
+    ]
+
+
 def test_a_word_or_a_flag_is_a_fact_whatever_its_name():
     card, report = import_price_map('{"m": {"cost_model": "shared", "prices_vary": true}}')
     assert card.products[0].facts == {"cost_model": "shared", "prices_vary": "true"}
