@@ -22,7 +22,7 @@ from msgspec import Struct
 from rating import llm_fields
 from rating.card import FACT_VALUE_BYTES_MAX, FACTS_MAX, NAME_BYTES_MAX, PriceRow, Product, RateCard
 from rating.exact import PRICE_CHARS_MAX, PriceError, parse_price, reduced, written
-from rating.llm_fields import ALIASES, SEARCH, SPECIFIC, TIERS, FieldPrice
+from rating.llm_fields import ALIASES, SEARCH, TIERS, FieldPrice
 from rating.llm_values import condition_of, fact_text, may_be_price, price_text, words
 
 NOT_PRODUCTS: Final = {
@@ -267,15 +267,14 @@ class _Import:
             for name, inner in value.items():
                 self._take_other(f"{field}.{name}", inner)
             return
-        number = isinstance(value, int | Decimal) and not isinstance(value, bool)
         under = llm_fields.multiplier(field)
-        if number and under is not None:
+        if under is not None:
             self._take_multiplier(field, under, value)
         elif llm_fields.is_in_other_units(field):
             if llm_fields.is_price_like(field):
                 self._count(field, OTHER_UNIT)
             self._take_fact(field, value)
-        elif (number and field.startswith(f"{SPECIFIC}.")) or may_be_price(field, value):
+        elif may_be_price(field, value):
             self._refuse(field, value, "FIELD_UNKNOWN")
         elif value is not None:
             self._take_fact(field, value)

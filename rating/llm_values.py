@@ -13,15 +13,15 @@ from rating.llm_fields import FieldPrice
 
 
 def price_text(value: Any, per: int = 1) -> str:
-    """A JSON value as the text of the price of one unit, digit for digit. Raises PriceError.
+    """A JSON value as the text of the price of one unit, exact. Raises PriceError.
 
-    Numbers and numbers written as text are prices, of `per` units; null is PRICE_MISSING.
+    Numbers and numbers written as text are prices, of `per` units; null is PRICE_MISSING. However
+    the map spells a number, the text is the same: another spelling is no other price.
     """
     if value is None:
         raise PriceError("PRICE_MISSING", "the price is null")
     if isinstance(value, str):
         text = value
-        parse_price(text)
     elif isinstance(value, bool) or not isinstance(value, int | Decimal):
         raise PriceError("PRICE_MALFORMED", f"{value!r} is not a price")
     else:
@@ -29,13 +29,13 @@ def price_text(value: Any, per: int = 1) -> str:
         if abs(exact.adjusted()) > PRICE_EXPONENT_MAX:
             raise PriceError("PRICE_MALFORMED", f"{value} is beyond any price")
         text = _plain(exact)
+    numerator, denominator = parse_price(text)
+    price = written((numerator, denominator * per))
+    if len(price) <= PRICE_CHARS_MAX:
+        return price
     if per == 1:
         return text
-    numerator, denominator = parse_price(text)
-    divided = written((numerator, denominator * per))
-    if len(divided) > PRICE_CHARS_MAX:
-        raise PriceError("PRICE_MALFORMED", f"{value} for {per} has too many digits")
-    return divided
+    raise PriceError("PRICE_MALFORMED", f"{value} for {per} has too many digits")
 
 
 def fact_text(value: Any) -> str:
@@ -63,7 +63,8 @@ def words(meaning: FieldPrice, ranged: bool) -> str:
 
 def may_be_price(field: str, value: Any) -> bool:
     """Whether a field that nobody knows holds money: by its name, and it is no word or flag."""
-    if isinstance(value, bool) or not llm_fields.is_price_like(field):
+    named = llm_fields.is_price_like(field) or field.startswith(f"{llm_fields.SPECIFIC}.")
+    if isinstance(value, bool) or not named:
         return False
     try:
         return not isinstance(value, str) or bool(parse_price(value))

@@ -562,12 +562,17 @@ def imported_text(text: str) -> tuple[list[tuple[str, str, int]], ImportReport]:
         ("1e400", "PRICE_MALFORMED"),
     ],
 )
-def test_a_value_that_is_no_price_is_reported_with_its_place(value: str, reason: str) -> None:
-    text = f'{{"m": {{"input_cost_per_token": {value}, "output_cost_per_token": 1e-6}}}}'
+@pytest.mark.parametrize(
+    "field", ["input_cost_per_token", "regional_processing_uplift_multiplier_eu"]
+)
+def test_a_value_that_is_no_price_is_reported_with_its_place(
+    field: str, value: str, reason: str
+) -> None:
+    text = f'{{"m": {{"{field}": {value}, "output_cost_per_token": 1e-6}}}}'
     card, report = import_price_map(text)
     assert [row.quantity for row in card.rows] == ["output_tokens"]
     assert [(each.product, each.field, each.reason) for each in report.not_imported] == [
-        ("m", "input_cost_per_token", reason)
+        ("m", field, reason)
     ]
 
 
@@ -580,6 +585,7 @@ def test_a_value_that_is_no_price_is_reported_with_its_place(value: str, reason:
         ({"cost_per_smile": {"small": 1}}, "cost_per_smile.small"),
         ({"off_peak_pricing": [1]}, "off_peak_pricing"),
         ({"provider_specific_entry": {"slow": 2}}, "provider_specific_entry.slow"),
+        ({"provider_specific_entry": {"slow": "2"}}, "provider_specific_entry.slow"),
         ({"search_context_cost_per_query": {"large": 2}}, "search_context_cost_per_query.large"),
         ({"search_context_cost_per_query": 2}, "search_context_cost_per_query"),
         (
@@ -629,10 +635,31 @@ def test_two_fields_that_are_one_fact_may_not_differ():
     ]
 
 
-def test_a_price_written_as_text_is_taken_and_counted():
-    rows, report = imported({"input_cost_per_token": "2.5e-06"})
-    assert rows == [("input_tokens", "2.5e-06", 0)]
-    assert report.texts == 1
+@pytest.mark.parametrize(
+    "spelt", ["2.5e-06", '"2.5e-06"', '"0.00000250"', "0.0000025", '"1/400000"']
+)
+def test_another_spelling_is_no_other_price(spelt: str) -> None:
+    """A number written as text is taken, and counted; so a refresh differs only where it must."""
+    rows, report = imported_text(f'{{"m": {{"input_cost_per_token": {spelt}}}}}')
+    assert rows == [("input_tokens", "0.0000025", 0)]
+    assert report.texts == spelt.startswith('"')
+
+
+def test_a_price_of_too_many_digits_to_be_spelt_out_keeps_its_spelling():
+    spelt = f"1.{'3' * 50}e-30"
+    assert imported({"input_cost_per_token": spelt})[0] == [("input_tokens", spelt, 0)]
+
+
+def test_the_whole_map_spelt_as_text_is_the_same_card():
+    """Multipliers too: no price is lost to the way in which it is written."""
+    spelt = json.loads(price_map(), parse_float=str)
+    for entry in map(spelt.get, entries()):
+        for tier in entry.get("tiered_pricing", []):
+            if "range" in tier:
+                tier["range"] = [int(Decimal(bound)) for bound in tier["range"]]
+    card, report = import_price_map(json.dumps(spelt))
+    assert card.rows == shipped()[0].rows
+    assert (report.not_imported, report.multiplied) == ((), 540)
 
 
 def test_digits_are_kept_however_many():
