@@ -18,7 +18,10 @@ Modules, in reading order:
 - ``explain``              why a line costs what it costs, as data
 - ``differences``          why one event cost more than another, as data
 - ``wording``              both in words
-- ``llm_prices``           the public map of LLM prices as a rate card
+- ``diff``, ``diff_text``    what differs between two cards; in words and JSON
+- ``sheet``                a version as canonical JSON, for programs that choose and buy
+- ``llm_fields``, ``llm_values``  the vocabulary of the public map of LLM prices, and its values
+- ``llm_prices``           the map as a rate card
 
 This package holds no imports, because every import of ``rating.v1`` runs it.
 """

@@ -23,6 +23,8 @@ ROWS_MAX = 65_536  # x ~100 B = 6.5 MB, under half of a 16 MiB message
 METERS_MAX = 1_024
 PRODUCTS_MAX = 65_536
 TAGS_MAX = 16  # a product
+FACTS_MAX = 128  # a product
+FACT_VALUE_BYTES_MAX = 1_024
 ATTRIBUTES_MAX = 16
 ATTRIBUTE_NAME_BYTES_MAX = 64
 ATTRIBUTE_VALUE_BYTES_MAX = 128
@@ -31,6 +33,7 @@ SCALE_MAX = 18  # 10**18 is the last power of ten that fits int64
 ABOVE_PROMPT_MAX = 2**63 - 1
 PRIORITY_MAX = 2**31 - 1
 ANY = "*"
+PROMPT_QUANTITY = "input_tokens"
 
 
 class Rounding(StrEnum):
@@ -66,6 +69,8 @@ class Product(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     """Something sold, with the name that people read, and the terms of holds for it.
 
     ``batch``: its holds may live for 35 days from their authorisation, others for one (rule H1).
+    ``facts`` are what a buyer asks beside the price (provider, context limit, latency class): they
+    stand on the price sheet and charge nothing.
     """
 
     product: str
@@ -73,6 +78,7 @@ class Product(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     hold_expiry: ExpiryPolicy = ExpiryPolicy.RELEASE
     batch: bool = False
     tags: tuple[str, ...] = ()  # grants may apply to products by tag
+    facts: dict[str, str] = {}
 
 
 class PriceRow(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -113,7 +119,7 @@ class RateCard(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     rows: tuple[PriceRow, ...]
     products: tuple[Product, ...] = ()
     rounding: Rounding = Rounding.HALF_EVEN
-    prompt_quantity: str = "input_tokens"
+    prompt_quantity: str = PROMPT_QUANTITY
     minimums: tuple[Minimum, ...] = ()
 
 
@@ -123,6 +129,8 @@ _decoder = msgspec.msgpack.Decoder(RateCard)
 
 def canonical_bytes(card: RateCard) -> bytes:
     """The card as msgpack, the same bytes for the same card for ever (defaults left out)."""
+    if card.prompt_quantity == PROMPT_QUANTITY:  # msgspec knows a default text by identity alone
+        card = msgspec.structs.replace(card, prompt_quantity=PROMPT_QUANTITY)
     return _encoder.encode(card)
 
 
@@ -235,6 +243,8 @@ def _validate_products(card: RateCard) -> Iterator[CardFault]:
         if len(product.tags) > TAGS_MAX:
             message = f"a product bears at most {TAGS_MAX} tags"
             yield CardFault(f"products[{index}].tags", "TOO_MANY", str(len(product.tags)), message)
+        if product.facts:
+            yield from _facts(f"products[{index}].facts", product.facts)
         if product.product in seen:
             message = f"product {product.product!r} is declared twice"
             yield CardFault(path, "PRODUCT_DUPLICATE", product.product, message)
@@ -294,6 +304,13 @@ def _attributes(path: str, attributes: Mapping[str, str]) -> Iterator[CardFault]
     for name, value in attributes.items():
         yield from check_name(f"{path}[{name!r}]", name, ATTRIBUTE_NAME_BYTES_MAX)
         yield from check_name(f"{path}[{name!r}]", value, ATTRIBUTE_VALUE_BYTES_MAX, empty=True)
+
+
+def _facts(path: str, facts: Mapping[str, str]) -> Iterator[CardFault]:
+    yield from check_count(path, len(facts), FACTS_MAX)
+    for name, value in facts.items():
+        yield from check_name(f"{path}[{name!r}]", name)
+        yield from check_name(f"{path}[{name!r}]", value, FACT_VALUE_BYTES_MAX, empty=True)
 
 
 def _scale(path: str, value: int) -> Iterator[CardFault]:
