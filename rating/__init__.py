@@ -2,12 +2,26 @@
 
 Modules, in reading order:
 
-- ``exact``       exact prices: text to a reduced ratio of two integers
-- ``card``        rate cards as data: meters, products, price rows; validation and content hash
-- ``compile``     a card made ready: one plan of integer arithmetic for each shape of event
-- ``price``       the hot path: a plan and an event's quantities become charges
-- ``versions``    which version of a card is in force at which time
-- ``llm_prices``  the public map of LLM prices as a rate card
+- ``exact``, ``rounding``   exact prices as ratios of two integers; a ratio as whole minor units
+- ``models``               price models, hours and minimums as data
+- ``card``                 rate cards as data: meters, products, price rows; validation and hash
+- ``faults``, ``model_faults``  what is wrong with a card or an event, each with a stable reason
+- ``functions``            F: what a running total costs, in integers
+- ``formula``              expressions over an event, with their ``formula_grammar``
+- ``row_functions``        a row made into its F
+- ``hours``, ``zones``       which conditions of time of day hold at an instant
+- ``plan``, ``compile``      a card made ready: one plan for each shape of event
+- ``price``                the hot path: a plan and an event's quantities become charges
+- ``model_lines``          the lines of rows with models
+- ``shares``               parts of a whole: minimums, the rest at list price, exact splits
+- ``versions``             which version of a card is in force at which time
+- ``explain``              why a line costs what it costs, as data
+- ``differences``          why one event cost more than another, as data
+- ``wording``              both in words
+- ``diff``, ``diff_text``    what differs between two cards; in words and JSON
+- ``sheet``                a version as canonical JSON, for programs that choose and buy
+- ``llm_fields``, ``llm_values``  the vocabulary of the public map of LLM prices, and its values
+- ``llm_prices``           the map as a rate card
 
 This package holds no imports, because every import of ``rating.v1`` runs it.
 """

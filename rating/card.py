@@ -1,7 +1,8 @@
 """Rate cards as data: what is metered, what is sold, and what each costs.
 
 Owns the facts (meters, products, price rows), their canonical bytes and hash, and every check
-that a card passes before it may be published. Must not price anything: see ``compile``.
+that a card passes before it may be published; what models and hours say is checked by
+``model_faults``. Must not price anything: see ``compile``.
 """
 
 from collections.abc import Iterator, Mapping
@@ -11,20 +12,28 @@ from hashlib import blake2b
 import msgspec
 from msgspec import Struct
 
-from rating.exact import PriceError, parse_price
+from rating.faults import NAME_BYTES_MAX as NAME_BYTES_MAX
+from rating.faults import CardError as CardError
+from rating.faults import CardFault as CardFault
+from rating.faults import check_between, check_count, check_name, check_price
+from rating.model_faults import check_minimums, check_terms
+from rating.models import FORMULAS_MAX, MINIMUMS_MAX, Formula, Hours, Minimum, Model, Scope
 
 ROWS_MAX = 65_536  # x ~100 B = 6.5 MB, under half of a 16 MiB message
 METERS_MAX = 1_024
 PRODUCTS_MAX = 65_536
 TAGS_MAX = 16  # a product
-NAME_BYTES_MAX = 128
+FACTS_MAX = 128  # a product
+FACT_VALUE_BYTES_MAX = 1_024
 ATTRIBUTES_MAX = 16
 ATTRIBUTE_NAME_BYTES_MAX = 64
 ATTRIBUTE_VALUE_BYTES_MAX = 128
+HOURS_MAX = 64  # distinct conditions a card: bits of a time class
 SCALE_MAX = 18  # 10**18 is the last power of ten that fits int64
 ABOVE_PROMPT_MAX = 2**63 - 1
 PRIORITY_MAX = 2**31 - 1
 ANY = "*"
+PROMPT_QUANTITY = "input_tokens"
 
 
 class Rounding(StrEnum):
@@ -60,6 +69,8 @@ class Product(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     """Something sold, with the name that people read, and the terms of holds for it.
 
     ``batch``: its holds may live for 35 days from their authorisation, others for one (rule H1).
+    ``facts`` are what a buyer asks beside the price (provider, context limit, latency class): they
+    stand on the price sheet and charge nothing.
     """
 
     product: str
@@ -67,6 +78,7 @@ class Product(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     hold_expiry: ExpiryPolicy = ExpiryPolicy.RELEASE
     batch: bool = False
     tags: tuple[str, ...] = ()  # grants may apply to products by tag
+    facts: dict[str, str] = {}
 
 
 class PriceRow(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -76,6 +88,11 @@ class PriceRow(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     the attribute is present. ``above_prompt`` N > 0: only where the event's own prompt quantity,
     subsets included, is strictly above N. ``price`` is exact, "0.0000025" or "1/3": major units
     of the card's asset for one major unit of the meter. Zero is free, which is not unpriced.
+
+    ``model`` says something else than one price for every unit; ``price`` is then empty. Its total
+    runs over ``scope`` (rule R1); the first ``included`` minor units of the meter are free in it,
+    and no more than ``maximum`` is charged in it (rule R2). ``hours`` is a condition on the event's
+    time. ``list_price`` is what the rest costs that a commitment does not pay (rule R9).
     """
 
     product: str
@@ -84,6 +101,12 @@ class PriceRow(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     attributes: dict[str, str] = {}
     above_prompt: int = 0
     priority: int = 0
+    model: Model | None = None
+    scope: Scope = Scope.MONTH
+    included: int = 0
+    maximum: str = ""
+    list_price: str = ""
+    hours: Hours | None = None
 
 
 class RateCard(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -96,24 +119,8 @@ class RateCard(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     rows: tuple[PriceRow, ...]
     products: tuple[Product, ...] = ()
     rounding: Rounding = Rounding.HALF_EVEN
-    prompt_quantity: str = "input_tokens"
-
-
-class CardFault(Struct, frozen=True):
-    """One fault of a card: where, a stable reason, the value, and what to do about it."""
-
-    path: str
-    reason: str
-    value: str
-    message: str
-
-
-class CardError(ValueError):
-    """The card can't be used; ``faults`` says why, every one with its place."""
-
-    def __init__(self, faults: list[CardFault]) -> None:
-        super().__init__("; ".join(f"{f.path}: {f.message}" for f in faults[:5]))
-        self.faults = faults
+    prompt_quantity: str = PROMPT_QUANTITY
+    minimums: tuple[Minimum, ...] = ()
 
 
 _encoder = msgspec.msgpack.Encoder(order="deterministic")
@@ -122,6 +129,8 @@ _decoder = msgspec.msgpack.Decoder(RateCard)
 
 def canonical_bytes(card: RateCard) -> bytes:
     """The card as msgpack, the same bytes for the same card for ever (defaults left out)."""
+    if card.prompt_quantity == PROMPT_QUANTITY:  # msgspec knows a default text by identity alone
+        card = msgspec.structs.replace(card, prompt_quantity=PROMPT_QUANTITY)
     return _encoder.encode(card)
 
 
@@ -146,6 +155,7 @@ def validate(card: RateCard) -> list[CardFault]:
         *_validate_meters(card),
         *_validate_products(card),
         *_validate_rows(card),
+        *_validate_minimums(card),
     ]
 
 
@@ -171,8 +181,8 @@ def _scale_changed(path: str, value: int, before: int) -> CardFault:
 
 
 def _validate_head(card: RateCard) -> Iterator[CardFault]:
-    yield from _name("name", card.name)
-    yield from _name("asset", card.asset)
+    yield from check_name("name", card.name)
+    yield from check_name("asset", card.asset)
     yield from _scale("asset_scale", card.asset_scale)
     declared = {meter.quantity for meter in card.meters}
     if card.prompt_quantity not in declared and any(row.above_prompt > 0 for row in card.rows):
@@ -185,12 +195,12 @@ def _validate_head(card: RateCard) -> Iterator[CardFault]:
 
 
 def _validate_meters(card: RateCard) -> Iterator[CardFault]:
-    yield from _count("meters", len(card.meters), METERS_MAX)
+    yield from check_count("meters", len(card.meters), METERS_MAX)
     parents = {meter.quantity: meter.subset_of for meter in card.meters}
     seen: set[str] = set()
     for index, meter in enumerate(card.meters):
         path = f"meters[{index}]"
-        yield from _name(f"{path}.quantity", meter.quantity)
+        yield from check_name(f"{path}.quantity", meter.quantity)
         yield from _scale(f"{path}.scale", meter.scale)
         if meter.quantity in seen:
             message = f"meter {meter.quantity!r} is declared twice"
@@ -220,19 +230,21 @@ def _subset(
 
 
 def _validate_products(card: RateCard) -> Iterator[CardFault]:
-    yield from _count("products", len(card.products), PRODUCTS_MAX)
+    yield from check_count("products", len(card.products), PRODUCTS_MAX)
     seen: set[str] = set()
     for index, product in enumerate(card.products):
         path = f"products[{index}].product"
-        yield from _name(path, product.product)
+        yield from check_name(path, product.product)
         if product.product == ANY:
             message = 'the name "*" stands for any product in a price row; a product needs its own'
             yield CardFault(path, "NAME_RESERVED", ANY, message)
         for place, tag in enumerate(product.tags):
-            yield from _name(f"products[{index}].tags[{place}]", tag)
+            yield from check_name(f"products[{index}].tags[{place}]", tag)
         if len(product.tags) > TAGS_MAX:
             message = f"a product bears at most {TAGS_MAX} tags"
             yield CardFault(f"products[{index}].tags", "TOO_MANY", str(len(product.tags)), message)
+        if product.facts:
+            yield from _facts(f"products[{index}].facts", product.facts)
         if product.product in seen:
             message = f"product {product.product!r} is declared twice"
             yield CardFault(path, "PRODUCT_DUPLICATE", product.product, message)
@@ -240,55 +252,65 @@ def _validate_products(card: RateCard) -> Iterator[CardFault]:
 
 
 def _validate_rows(card: RateCard) -> Iterator[CardFault]:
-    yield from _count("rows", len(card.rows), ROWS_MAX)
-    declared = {meter.quantity for meter in card.meters}
+    yield from check_count("rows", len(card.rows), ROWS_MAX)
+    scales = {meter.quantity: meter.scale for meter in card.meters}
+    hours = {row.hours for row in card.rows if row.hours is not None}
+    yield from check_count("rows.hours", len(hours), HOURS_MAX)
+    formulas = {row.model.expression for row in card.rows if isinstance(row.model, Formula)}
+    if len(formulas) > FORMULAS_MAX:  # nothing is parsed then
+        yield from check_count("rows.model.expression", len(formulas), FORMULAS_MAX)
+        return
     seen: dict[object, int] = {}
     for index, row in enumerate(card.rows[:ROWS_MAX]):
         path = f"rows[{index}]"
-        yield from _name(f"{path}.product", row.product)
-        if row.quantity not in declared:
+        yield from check_name(f"{path}.product", row.product)
+        if row.quantity not in scales:
             message = f"{row.quantity!r} is not a meter of this card; declare it"
             yield CardFault(f"{path}.quantity", "QUANTITY_UNKNOWN", row.quantity, message)
-        try:
-            parse_price(row.price)
-        except PriceError as error:
-            yield CardFault(f"{path}.price", error.reason, row.price, str(error))
+        if row.model is None:
+            yield from check_price(f"{path}.price", row.price)
+        if row.hours is not None or not is_plain(row):
+            yield from check_terms(path, row, card.asset_scale, scales)
         if row.attributes:
             yield from _attributes(f"{path}.attributes", row.attributes)
-        yield from _between(f"{path}.above_prompt", row.above_prompt, 0, ABOVE_PROMPT_MAX)
-        yield from _between(f"{path}.priority", row.priority, -PRIORITY_MAX, PRIORITY_MAX)
-        selector = (
-            row.product,
-            row.quantity,
-            frozenset(row.attributes.items()),
-            row.above_prompt,
-            row.priority,
-        )
+        yield from check_between(f"{path}.above_prompt", row.above_prompt, 0, ABOVE_PROMPT_MAX)
+        yield from check_between(f"{path}.priority", row.priority, -PRIORITY_MAX, PRIORITY_MAX)
+        selector = selector_of(row)
         if seen.setdefault(selector, index) != index:
             message = f"the row says the same as rows[{seen[selector]}]; remove one of them"
             yield CardFault(path, "ROW_TIE", row.product, message)
 
 
+def is_plain(row: PriceRow) -> bool:
+    """Whether a row is one price for every unit and nothing else, as most are."""
+    return (
+        row.model is None
+        and not row.included
+        and not row.maximum
+        and not row.list_price
+        and row.scope is Scope.MONTH
+    )
+
+
+def selector_of(row: PriceRow) -> object:
+    """What a row applies to: no two rows of a card have the same, and those of later versions that
+    do go on with its running total."""
+    attributes = frozenset(row.attributes.items())
+    return (row.product, row.quantity, attributes, row.above_prompt, row.priority, row.hours)
+
+
 def _attributes(path: str, attributes: Mapping[str, str]) -> Iterator[CardFault]:
-    yield from _count(path, len(attributes), ATTRIBUTES_MAX)
+    yield from check_count(path, len(attributes), ATTRIBUTES_MAX)
     for name, value in attributes.items():
-        yield from _name(f"{path}[{name!r}]", name, ATTRIBUTE_NAME_BYTES_MAX)
-        yield from _name(f"{path}[{name!r}]", value, ATTRIBUTE_VALUE_BYTES_MAX, empty=True)
+        yield from check_name(f"{path}[{name!r}]", name, ATTRIBUTE_NAME_BYTES_MAX)
+        yield from check_name(f"{path}[{name!r}]", value, ATTRIBUTE_VALUE_BYTES_MAX, empty=True)
 
 
-def _name(
-    path: str, value: str, bytes_max: int = NAME_BYTES_MAX, *, empty: bool = False
-) -> Iterator[CardFault]:
-    try:
-        size = len(value.encode())
-    except UnicodeEncodeError:
-        yield CardFault(path, "NAME_NOT_UTF8", ascii(value), "the text is not valid UTF-8")
-        return
-    if size > bytes_max:
-        message = f"{size} bytes; at most {bytes_max} are allowed"
-        yield CardFault(path, "NAME_TOO_LONG", value[:bytes_max], message)
-    if not value and not empty:
-        yield CardFault(path, "NAME_EMPTY", value, "a name is needed here")
+def _facts(path: str, facts: Mapping[str, str]) -> Iterator[CardFault]:
+    yield from check_count(path, len(facts), FACTS_MAX)
+    for name, value in facts.items():
+        yield from check_name(f"{path}[{name!r}]", name)
+        yield from check_name(f"{path}[{name!r}]", value, FACT_VALUE_BYTES_MAX, empty=True)
 
 
 def _scale(path: str, value: int) -> Iterator[CardFault]:
@@ -297,12 +319,7 @@ def _scale(path: str, value: int) -> Iterator[CardFault]:
         yield CardFault(path, "SCALE_OUT_OF_RANGE", str(value), message)
 
 
-def _between(path: str, value: int, low: int, high: int) -> Iterator[CardFault]:
-    if not low <= value <= high:
-        message = f"{value} is not within {low} and {high}"
-        yield CardFault(path, "NUMBER_OUT_OF_RANGE", str(value), message)
-
-
-def _count(path: str, value: int, most: int) -> Iterator[CardFault]:
-    if value > most:
-        yield CardFault(path, "TOO_MANY", str(value), f"{value} entries; at most {most} allowed")
+def _validate_minimums(card: RateCard) -> Iterator[CardFault]:
+    yield from check_count("minimums", len(card.minimums), MINIMUMS_MAX)
+    if card.minimums:
+        yield from check_minimums(card.minimums, card.rows, card.asset_scale)

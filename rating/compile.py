@@ -2,24 +2,32 @@
 
 Owns the choice of the row (rule R3) and the units: a plan holds minor units of the asset for one
 minor unit of the meter, as whole ratios. Rows are parsed at their first match, so that a card of
-thousands of rows opens at once. Must not see an event's numbers: see ``price``. Plain slotted
-classes only, so that it compiles with mypyc as it stands.
+thousands of rows opens at once. Rows with a model bring their function (``row_functions``). Must
+not see an event's numbers: see ``price``. Plain slotted classes only, so that it compiles with
+mypyc as it stands.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
-from rating.card import ANY, PriceRow, Product, RateCard, Rounding
+from rating.card import ANY, PriceRow, Product, RateCard, Rounding, is_plain, selector_of
 from rating.exact import parse_price, scaled
+from rating.functions import Function, Tiered
+from rating.hours import Windows
+from rating.models import CostPlus, Hours
+from rating.plan import NO_ROW as NO_ROW
+from rating.plan import Plan as Plan
+from rating.plan import row_number as row_number
+from rating.plan import row_of as row_of
+from rating.rounding import ROUND_DOWN as ROUND_DOWN
+from rating.rounding import ROUND_HALF_EVEN as ROUND_HALF_EVEN
+from rating.rounding import ROUND_HALF_UP as ROUND_HALF_UP
+from rating.rounding import ROUND_UP as ROUND_UP
+from rating.row_functions import function_of, list_function
 
-ROW_BITS: Final = 20  # rows of a card, 65,536 at most, with room to grow
 PLANS_MAX: Final = 4_096  # shapes remembered a card, x ~1 kB = 4 MB
-NO_ROW: Final = -1
 
-ROUND_HALF_EVEN: Final = 0
-ROUND_HALF_UP: Final = 1
-ROUND_UP: Final = 2
-ROUND_DOWN: Final = 3
+Rank = tuple[int, int, int, int, int, int]
 
 _ROUNDING_CODES: Final[dict[str, int]] = {
     Rounding.HALF_EVEN.value: ROUND_HALF_EVEN,
@@ -27,85 +35,6 @@ _ROUNDING_CODES: Final[dict[str, int]] = {
     Rounding.UP.value: ROUND_UP,
     Rounding.DOWN.value: ROUND_DOWN,
 }
-
-
-def row_number(version: int, ordinal: int) -> int:
-    """The tenant-wide number of a row: its card's version and its place in the card."""
-    return version << ROW_BITS | ordinal
-
-
-def row_of(number: int) -> tuple[int, int]:
-    """(card version, ordinal of the row in the card) of a row number."""
-    return number >> ROW_BITS, number & ((1 << ROW_BITS) - 1)
-
-
-class Plan:
-    """How to price every event of one shape; see ``price.rate``. Treat as read-only.
-
-    Per quantity, in the order of ``quantities``: ``rows`` (row number, -1 = no price),
-    ``numerators`` and ``denominators`` (minor units of asset for one minor unit of meter) and
-    ``subsets`` (indexes of the quantities that are taken off it, rule R8; ``parents`` are those
-    that have any). ``steps`` are the plans (N, plan) for prompts strictly above N, largest N
-    first; ``prompt_index`` is where the prompt stands (-1 = the event has none). ``whole``: every
-    priced line has denominator 1, so that it rounds event by event (rule R1). ``flat``: whole,
-    nothing to subtract, all priced. ``simple``: flat, and no steps.
-    """
-
-    __slots__ = (
-        "card_version",
-        "count",
-        "denominators",
-        "flat",
-        "numerators",
-        "parents",
-        "priced",
-        "prompt_index",
-        "quantities",
-        "rounding",
-        "rows",
-        "simple",
-        "steps",
-        "subsets",
-        "whole",
-    )
-
-    def __init__(
-        self,
-        card_version: int,
-        quantities: tuple[str, ...],
-        rows: tuple[int, ...],
-        ratios: tuple[tuple[int, int], ...],
-        subsets: tuple[tuple[int, ...], ...],
-        prompt_index: int,
-        steps: tuple[tuple[int, "Plan"], ...],
-        rounding: int,
-    ) -> None:
-        assert len(quantities) == len(rows) == len(ratios) == len(subsets)
-        assert all(numerator >= 0 and denominator > 0 for numerator, denominator in ratios)
-        self.card_version: int = card_version
-        self.quantities: tuple[str, ...] = quantities
-        self.count: int = len(quantities)
-        self.rows: tuple[int, ...] = rows
-        self.numerators: tuple[int, ...] = tuple([ratio[0] for ratio in ratios])
-        self.denominators: tuple[int, ...] = tuple([ratio[1] for ratio in ratios])
-        self.subsets: tuple[tuple[int, ...], ...] = subsets
-        self.parents: tuple[tuple[int, tuple[int, ...]], ...] = tuple(
-            [(index, children) for index, children in enumerate(subsets) if children]
-        )
-        self.prompt_index: int = prompt_index
-        self.steps: tuple[tuple[int, Plan], ...] = steps
-        self.rounding: int = rounding
-        self.priced: int = sum([1 for row in rows if row != NO_ROW])
-        self.whole: bool = all(denominator == 1 for denominator in self.denominators)
-        self.flat: bool = self.whole and self.priced == self.count and not any(subsets)
-        self.simple: bool = self.flat and not steps
-
-    def at(self, prompt: int) -> "Plan":
-        """The plan for an event whose whole prompt, subsets included, is this large."""
-        for above, plan in self.steps:
-            if prompt > above:
-                return plan
-        return self
 
 
 class CompiledCard:
@@ -117,6 +46,8 @@ class CompiledCard:
 
     __slots__ = (
         "_by_product",
+        "_functions",
+        "_modeled",
         "_parents",
         "_plans",
         "_products",
@@ -124,10 +55,12 @@ class CompiledCard:
         "_relevant",
         "_rounding",
         "_scales",
+        "_series",
         "asset",
         "asset_scale",
         "card",
         "version",
+        "windows",
     )
 
     def __init__(self, card: RateCard, version: int) -> None:
@@ -140,12 +73,21 @@ class CompiledCard:
         self._scales: dict[str, int] = {meter.quantity: meter.scale for meter in card.meters}
         self._parents: dict[str, str] = {meter.quantity: meter.subset_of for meter in card.meters}
         self._by_product: dict[str, list[int]] = {}
+        self._modeled: list[int] = []
+        hours: dict[Hours, int] = {}
         for ordinal, row in enumerate(card.rows):
             self._by_product.setdefault(row.product, []).append(ordinal)
+            if not is_plain(row):
+                self._modeled.append(ordinal)
+            if row.hours is not None:
+                hours.setdefault(row.hours, len(hours))
+        self.windows: Windows | None = Windows(tuple(hours)) if hours else None
+        self._series: dict[int, int] = {}
+        self._functions: dict[int, tuple[Function, Tiered | None]] = {}
         self._products: dict[str, Product] = {each.product: each for each in card.products}
         self._ratios: dict[int, tuple[int, int]] = {}
         self._relevant: dict[str, tuple[str, ...]] = {}
-        self._plans: dict[tuple[str, tuple[str | None, ...], tuple[str, ...]], Plan] = {}
+        self._plans: dict[tuple[str, tuple[str | None, ...], tuple[str, ...], int], Plan] = {}
 
     def product(self, name: str) -> Product | None:
         """The product as the card declares it; None where it declares none of that name."""
@@ -155,25 +97,69 @@ class CompiledCard:
         """The row with this place in the card."""
         return self.card.rows[ordinal]
 
+    def time_class(self, at_us: int) -> int:
+        """Which conditions of time of day hold at an instant; 0 where the card has none.
+
+        Events of one shape and one time class have one plan.
+        """
+        return 0 if self.windows is None else self.windows.class_at(at_us)
+
+    def follow(self, series: dict[object, int]) -> None:
+        """Let rows with a model go on with the totals of rows of earlier versions (rule R1).
+
+        ``series`` has the number of the first row for each thing that a total runs on; what is new
+        here is added. To be called in the order of versions, before the card prices anything.
+        """
+        for ordinal in self._modeled:
+            row = self.card.rows[ordinal]
+            what = (selector_of(row), row.scope, isinstance(row.model, CostPlus))
+            number = series.setdefault(what, row_number(self.version, ordinal))
+            if self._series.get(ordinal) != number:
+                self._series[ordinal] = number
+                self._plans.clear()
+
+    def series(self, ordinal: int) -> int:
+        """The number under which a row's total runs: that of the first version of the row."""
+        return self._series.get(ordinal, row_number(self.version, ordinal))
+
+    def function(self, ordinal: int) -> tuple[Function, Tiered | None]:
+        """The function of a row that is not plain, and that of its list price."""
+        found = self._functions.get(ordinal)
+        if found is None:
+            row, scale = self.card.rows[ordinal], self.asset_scale
+            found = (
+                function_of(row, scale, self._scales, self._rounding),
+                list_function(row, scale, self._scales, self._rounding),
+            )
+            self._functions[ordinal] = found
+        return found
+
     def match(
-        self, product: str, attributes: Mapping[str, str], quantities: tuple[str, ...]
+        self,
+        product: str,
+        attributes: Mapping[str, str],
+        quantities: tuple[str, ...],
+        time_class: int = 0,
     ) -> Plan:
         """The plan for events of this shape; the quantities are distinct names (rule R3).
 
         The plan depends only on attributes that some row of the product names, so any number of
-        other attributes leads to the same, remembered plan.
+        other attributes leads to the same, remembered plan; and on the time class of the event,
+        where the card has conditions of time of day.
         """
-        known = product if product in self._by_product else ANY
-        names = self._relevant.get(known)
+        known = product
+        names = self._relevant.get(product)
         if names is None:
-            names = self._relevant[known] = self._relevant_names(known)
-        key = (known, tuple([attributes.get(name) for name in names]), quantities)
-        plan = self._plans.pop(key, None)
+            known = product if product in self._by_product else ANY
+            names = self._relevant.get(known)
+            if names is None:
+                names = self._relevant[known] = self._relevant_names(known)
+        key = (known, tuple(map(attributes.get, names)), quantities, time_class)
+        plan = self._plans.get(key)
         if plan is None:
             if len(self._plans) >= PLANS_MAX:
                 del self._plans[next(iter(self._plans))]
-            plan = self._compile(known, attributes, quantities)
-        self._plans[key] = plan
+            plan = self._plans[key] = self._compile(known, attributes, quantities, time_class)
         return plan
 
     def _ordinals(self, product: str) -> list[int]:
@@ -185,15 +171,34 @@ class CompiledCard:
         names = {name for ordinal in self._ordinals(product) for name in rows[ordinal].attributes}
         return tuple(sorted(names))
 
+    def candidates(
+        self, product: str, attributes: Mapping[str, str], time_class: int = 0
+    ) -> list[int]:
+        """The rows, of any quantity, whose product, attributes and hours fit; worse or better."""
+        known = product if product in self._by_product else ANY
+        rows = self.card.rows
+        return [
+            ordinal
+            for ordinal in self._ordinals(known)
+            if _accepts(rows[ordinal].attributes, attributes)
+            and self._in_hours(rows[ordinal].hours, time_class)
+        ]
+
+    def _in_hours(self, hours: Hours | None, time_class: int) -> bool:
+        if hours is None:
+            return True
+        assert self.windows is not None
+        return bool(time_class >> self.windows.conditions.index(hours) & 1)
+
     def _compile(
-        self, product: str, attributes: Mapping[str, str], quantities: tuple[str, ...]
+        self,
+        product: str,
+        attributes: Mapping[str, str],
+        quantities: tuple[str, ...],
+        time_class: int,
     ) -> Plan:
         assert len(set(quantities)) == len(quantities), "a shape names each quantity once"
-        candidates = [
-            ordinal
-            for ordinal in self._ordinals(product)
-            if _accepts(self.card.rows[ordinal].attributes, attributes)
-        ]
+        candidates = self.candidates(product, attributes, time_class)
         prompt = self.card.prompt_quantity
         prompt_index = quantities.index(prompt) if prompt in quantities else -1
         subsets = self._subsets(quantities)
@@ -221,14 +226,14 @@ class CompiledCard:
     def _select(self, candidates: list[int], quantities: tuple[str, ...], above: int) -> list[int]:
         """For each quantity the ordinal of the winning row where the prompt exceeds ``above``."""
         chosen = [NO_ROW] * len(quantities)
-        ranks: dict[str, tuple[int, int, int, int, int]] = {}
+        ranks: dict[str, Rank] = {}
         places = {quantity: index for index, quantity in enumerate(quantities)}
         for ordinal in candidates:
             row = self.card.rows[ordinal]
             place = places.get(row.quantity)
             if place is None or row.above_prompt > above:
                 continue
-            rank = _rank(row, ordinal)
+            rank = rank_of(row, ordinal)
             best = ranks.get(row.quantity)
             if best is None or rank > best:
                 ranks[row.quantity] = rank
@@ -255,15 +260,32 @@ class CompiledCard:
         prompt_index: int,
         steps: tuple[tuple[int, Plan], ...],
     ) -> Plan:
+        rows = tuple([NO_ROW if o == NO_ROW else row_number(self.version, o) for o in chosen])
+        ratios = tuple([self._ratio(ordinal) for ordinal in chosen])
+        rounding = self._rounding
+        modeled = [o != NO_ROW and not is_plain(self.card.rows[o]) for o in chosen]
+        if not any(modeled):
+            return Plan(
+                self.version, quantities, rows, ratios, subsets, prompt_index, steps, rounding
+            )
+        functions = [
+            self.function(o) if m else (None, None) for o, m in zip(chosen, modeled, strict=True)
+        ]
+        keys = [
+            self.series(o) if m else row for o, m, row in zip(chosen, modeled, rows, strict=True)
+        ]
         return Plan(
             self.version,
             quantities,
-            tuple([NO_ROW if o == NO_ROW else row_number(self.version, o) for o in chosen]),
-            tuple([self._ratio(ordinal) for ordinal in chosen]),
+            rows,
+            ratios,
             subsets,
             prompt_index,
             steps,
-            self._rounding,
+            rounding,
+            tuple([each[0] for each in functions]),
+            tuple([each[1] for each in functions]),
+            tuple(keys),
         )
 
     def _ratio(self, ordinal: int) -> tuple[int, int]:
@@ -272,7 +294,10 @@ class CompiledCard:
         ratio = self._ratios.get(ordinal)
         if ratio is None:
             row = self.card.rows[ordinal]
-            ratio = scaled(parse_price(row.price), self.asset_scale, self._scales[row.quantity])
+            if row.model is None:
+                ratio = scaled(parse_price(row.price), self.asset_scale, self._scales[row.quantity])
+            else:
+                ratio = (0, 1)  # what it costs is for its function to say
             self._ratios[ordinal] = ratio
         return ratio
 
@@ -285,7 +310,8 @@ def _accepts(wanted: Mapping[str, str], attributes: Mapping[str, str]) -> bool:
     return True
 
 
-def _rank(row: PriceRow, ordinal: int) -> tuple[int, int, int, int, int]:
-    """Greater wins: the product itself, attributes fixed, threshold, priority, later row."""
+def rank_of(row: PriceRow, ordinal: int) -> Rank:
+    """Greater wins: the product itself, attributes fixed, hours, threshold, priority, later row."""
     fixed = sum([1 for value in row.attributes.values() if value != ANY])
-    return (int(row.product != ANY), fixed, row.above_prompt, row.priority, ordinal)
+    timed = int(row.hours is not None)
+    return (int(row.product != ANY), fixed, timed, row.above_prompt, row.priority, ordinal)

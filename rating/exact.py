@@ -58,6 +58,24 @@ def reduced(numerator: int, denominator: int) -> tuple[int, int]:
     return numerator // common, denominator // common
 
 
+def written(ratio: tuple[int, int]) -> str:
+    """The ratio as the text of a price: a decimal where it ends, else "n/d" in lowest terms."""
+    numerator, denominator = reduced(*ratio)
+    digits = 0
+    rest = denominator
+    for prime in (2, 5):
+        count = 0
+        while rest % prime == 0:
+            rest, count = rest // prime, count + 1
+        digits = max(digits, count)
+    if rest != 1:
+        return f"{numerator}/{denominator}"
+    if not digits:
+        return str(numerator)
+    text = str(numerator * 10**digits // denominator).rjust(digits + 1, "0")
+    return f"{text[:-digits]}.{text[-digits:]}"
+
+
 def scaled(price: tuple[int, int], asset_scale: int, meter_scale: int) -> tuple[int, int]:
     """A price in major units as minor units of the asset for one minor unit of the meter."""
     numerator, denominator = price

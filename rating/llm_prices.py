@@ -1,101 +1,53 @@
 """The public map of LLM prices (LiteLLM's) as a rate card.
 
-Owns the reading of the map: which field prices which quantity, under which attributes and above
-which prompt. Every price is an exact decimal, never a float. What is not a price of tokens is
-reported, never dropped in silence. Pure: the map comes in as text.
+Owns the reading of the map: every price becomes a row, every multiplier the rows that it makes,
+everything else a fact of its product (see ``llm_fields`` for what is what). Every price is exact,
+never a float. What can't be taken is reported with its reason, never dropped in silence. Pure: the
+map comes in as text.
 
-Quantities, so that nothing is charged twice (rule R8); the subsets of one parent never overlap:
-
-    input_tokens                   the whole prompt, cached part included
-      cached_tokens                read from a cache, of any kind
-        cached_audio_tokens        of these, audio
-      cache_creation_tokens        written to a cache, of any kind
-        cache_creation_audio_tokens
-      input_audio_tokens           audio neither read from nor written to a cache; so also:
-      input_image_tokens, input_video_tokens
-    output_tokens                  everything generated
-      reasoning_tokens, output_audio_tokens, output_image_tokens, output_video_tokens
-    citation_tokens                billed beside the prompt
-
-Attributes: ``mode`` is batch, priority or flex; ``cache_ttl`` 1h is the one-hour cache. Where the
-map has no price for a mode, the plain one applies, being the row with fewer conditions. A price
-for a mode or a cache wins over a plain price above a prompt size (rule R3).
+Where the map has no price for a mode, the plain one applies, being the row with fewer conditions.
+A price for a mode or a cache wins over a plain price above a prompt size (rule R3). A price that
+the map states only under a condition (a search by the size of its context) has no row without it:
+an event that does not say which goes to suspense instead of being guessed at (rule B8).
 """
 
 import json
-import re
 from collections.abc import Iterator
 from decimal import Decimal
+from itertools import product as combinations
 from typing import Any, Final
 
 from msgspec import Struct
 
-from rating.card import Meter, PriceRow, Product, RateCard
-from rating.exact import PRICE_EXPONENT_MAX, PriceError, parse_price
+from rating import llm_fields
+from rating.card import FACT_VALUE_BYTES_MAX, FACTS_MAX, NAME_BYTES_MAX, PriceRow, Product, RateCard
+from rating.exact import PRICE_CHARS_MAX, PriceError, parse_price, reduced, written
+from rating.llm_fields import ALIASES, SEARCH, TIERS, FieldPrice
+from rating.llm_values import condition_of, fact_text, may_be_price, price_text, words
 
-NOT_PRODUCTS: Final = frozenset({"sample_spec", "last_updated", "fallback_generalizations"})
-
-METERS: Final = (
-    Meter("input_tokens"),
-    Meter("output_tokens"),
-    Meter("cached_tokens", subset_of="input_tokens"),
-    Meter("cached_audio_tokens", subset_of="cached_tokens"),
-    Meter("cache_creation_tokens", subset_of="input_tokens"),
-    Meter("cache_creation_audio_tokens", subset_of="cache_creation_tokens"),
-    Meter("input_audio_tokens", subset_of="input_tokens"),
-    Meter("input_image_tokens", subset_of="input_tokens"),
-    Meter("input_video_tokens", subset_of="input_tokens"),
-    Meter("reasoning_tokens", subset_of="output_tokens"),
-    Meter("output_audio_tokens", subset_of="output_tokens"),
-    Meter("output_image_tokens", subset_of="output_tokens"),
-    Meter("output_video_tokens", subset_of="output_tokens"),
-    Meter("citation_tokens"),
-)
-
-_QUANTITIES: Final = {
-    "input_cost_per_token": "input_tokens",
-    "output_cost_per_token": "output_tokens",
-    "cache_read_input_token_cost": "cached_tokens",
-    "cache_read_input_audio_token_cost": "cached_audio_tokens",
-    "cache_creation_input_token_cost": "cache_creation_tokens",
-    "cache_creation_input_audio_token_cost": "cache_creation_audio_tokens",
-    "input_cost_per_audio_token": "input_audio_tokens",
-    "input_cost_per_image_token": "input_image_tokens",
-    "input_cost_per_video_token": "input_video_tokens",
-    "output_cost_per_reasoning_token": "reasoning_tokens",
-    "output_cost_per_audio_token": "output_audio_tokens",
-    "output_cost_per_image_token": "output_image_tokens",
-    "output_cost_per_video_token": "output_video_tokens",
-    "citation_cost_per_token": "citation_tokens",
+NOT_PRODUCTS: Final = {
+    "sample_spec": "describes the fields",
+    "last_updated": "when the map was made",
+    "fallback_generalizations": "what models of a name are able to do, without prices",
 }
-CACHE_HIT: Final = "input_cost_per_token_cache_hit"  # some vendors' name for the cache read price
-TIERS: Final = "tiered_pricing"
+"""Keys of the map that are no products, and what they are."""
 
-_MODES: Final = {"batches": "batch", "priority": "priority", "flex": "flex"}
-_FIELD: Final = re.compile(
-    rf"(?P<base>{'|'.join(_QUANTITIES)}|{CACHE_HIT})"
-    r"(?P<hour>_above_1hr)?(?:_above_(?P<thousands>[0-9]{1,9})k_tokens)?"
-    r"(?:_(?P<mode>batches|priority|flex))?",
-    re.ASCII,
-)
-_PRICE_LIKE: Final = re.compile(r"cost|price|pricing|multiplier|provider_specific_entry")
+UNKNOWN: Final = "not imported: nobody knows this field"
+MULTIPLIES: Final = "multiplies token prices"
+OTHER_UNIT: Final = "in another unit: kept as a fact"
 
 
-class TokenPrice(Struct, frozen=True):
-    """What a field of the map prices."""
+class NotImported(Struct, frozen=True):
+    """A field of the map that no row and no fact holds: where, the value, and a stable reason.
 
-    quantity: str
-    attributes: dict[str, str]
-    above_prompt: int
-
-
-class FieldFault(Struct, frozen=True):
-    """A token price that could not be taken: its product, field and value, and why."""
+    FIELD_UNKNOWN, PRICE_MISSING, PRICE_MALFORMED, PRICE_NEGATIVE, RANGE_MALFORMED,
+    ENTRY_MALFORMED, FACT_TOO_LONG, FACTS_TOO_MANY, FACT_DIFFERS (one fact of two fields).
+    """
 
     product: str
     field: str
     value: str
-    reason: str  # PRICE_MISSING, PRICE_MALFORMED, PRICE_NEGATIVE, RANGE_MALFORMED, ENTRY_MALFORMED
+    reason: str
 
 
 class PriceConflict(Struct, frozen=True):
@@ -107,19 +59,33 @@ class PriceConflict(Struct, frozen=True):
     dropped: str
 
 
+class FieldUse(Struct):
+    """What a field that speaks of money became, and how many times the map states it."""
+
+    became: str
+    entries: int = 0
+
+
 class ImportReport(Struct, frozen=True):
-    """What became of the map: ``rows`` + ``repeated`` + faults + conflicts = its token prices."""
+    """What became of the map.
+
+    ``prices`` = rows less those multiplied + ``repeated`` + conflicts.
+    """
 
     entries: int  # all keys of the map
-    products: int  # with at least one row
+    products: int
     rows: int
+    prices: int  # stated by the map and taken or set aside
+    multiplied: int  # rows made by a multiplier of the product
     repeated: int  # the same price stated by two fields, taken once
     texts: int  # prices written as text, taken
-    without_token_prices: tuple[str, ...]  # products that the card does not have
+    variants: int  # keys that name size or quality of an image: rows of their product
+    facts: int
+    last_updated: str  # as the map says
     skipped: tuple[str, ...]  # keys that are no products
-    not_imported: dict[str, int]  # field that is no token price -> entries that have it
-    not_imported_by_product: dict[str, tuple[str, ...]]
-    faults: tuple[FieldFault, ...]
+    without_prices: tuple[str, ...]  # products of which the map has facts only
+    fields: dict[str, FieldUse]  # every field that speaks of money
+    not_imported: tuple[NotImported, ...]
     conflicts: tuple[PriceConflict, ...]
 
 
@@ -127,26 +93,12 @@ class PriceMapError(ValueError):
     """The text is not a price map at all."""
 
 
-def token_price(field: str) -> TokenPrice | None:
-    """What this field of the map prices; None where it is not a price of tokens in money."""
-    match = _FIELD.fullmatch(field)
-    if match is None:
-        return None
-    attributes = {}
-    if match["mode"]:
-        attributes["mode"] = _MODES[match["mode"]]
-    if match["hour"]:
-        attributes["cache_ttl"] = "1h"
-    base = "cache_read_input_token_cost" if match["base"] == CACHE_HIT else match["base"]
-    return TokenPrice(_QUANTITIES[base], attributes, int(match["thousands"] or 0) * 1_000)
-
-
 def import_price_map(
     text: str | bytes, name: str = "llm", asset: str = "USD", asset_scale: int = 9
 ) -> tuple[RateCard, ImportReport]:
-    """A rate card of every token price of the map, and a report of what is not in it.
+    """A rate card of every price of the map, and a report of what is not in it.
 
-    The prices of the map are in US dollars for one token. Raises PriceMapError.
+    The prices of the map are in US dollars for one unit. Raises PriceMapError.
     """
     return _Import(_parsed(text)).run(name, asset, asset_scale)
 
@@ -161,175 +113,249 @@ def _parsed(text: str | bytes) -> dict[str, Any]:
     return entries
 
 
+class _Product:
+    """What was taken for one product so far."""
+
+    def __init__(self) -> None:
+        self.rows: list[PriceRow] = []
+        self.exact: dict[object, tuple[int, int]] = {}  # of a selector
+        self.multipliers: dict[str, dict[str, tuple[int, int]]] = {}  # attribute -> value -> by
+        self.facts: dict[str, str] = {}
+        self.own_facts: bool = False  # of the key itself, not of a variant
+
+
 class _Import:
     """One pass over the map."""
 
     def __init__(self, entries: dict[str, Any]) -> None:
         self._entries = entries
-        self._rows: list[PriceRow] = []
-        self._faults: list[FieldFault] = []
+        self._products: dict[str, _Product] = {}
+        self._not_imported: list[NotImported] = []
         self._conflicts: list[PriceConflict] = []
-        self._not_imported: dict[str, tuple[str, ...]] = {}
-        self._repeated = 0
-        self._texts = 0
+        self._fields: dict[str, FieldUse] = {}
+        self._variants = self._prices = self._repeated = self._texts = 0
+        self._key = ""
+        self._product = ""
+        self._attributes: dict[str, str] = {}
+        self._taken = _Product()
 
     def run(self, name: str, asset: str, asset_scale: int) -> tuple[RateCard, ImportReport]:
-        skipped = tuple(key for key in self._entries if key in NOT_PRODUCTS)
-        products: list[str] = []
-        without: list[str] = []
-        for product, entry in self._entries.items():
-            if product in NOT_PRODUCTS:
-                continue
-            before = len(self._rows)
-            self._take_entry(product, entry)
-            (products if len(self._rows) > before else without).append(product)
+        keys = [key for key in self._entries if key not in NOT_PRODUCTS]
+        keys.sort(key=lambda key: bool(llm_fields.variant(key)[1]))  # a product's own facts first
+        for key in keys:
+            self._take_entry(key, self._entries[key])
+        self._key = "fallback_generalizations"
+        for field, value in _members(self._entries.get(self._key)):
+            if may_be_price(field, value):
+                self._refuse(field, value, "FIELD_UNKNOWN")
+        rows: list[PriceRow] = []
+        for taken in self._products.values():
+            rows += taken.rows
+            rows += self._multiplied(taken)
         card = RateCard(
             name=name,
             asset=asset,
             asset_scale=asset_scale,
-            meters=METERS,
-            products=tuple(Product(product) for product in products),
-            rows=tuple(self._rows),
+            meters=llm_fields.METERS,
+            products=tuple(
+                Product(product, facts=_with_alternatives(taken))
+                for product, taken in self._products.items()
+            ),
+            rows=tuple(rows),
         )
-        return card, self._report(len(products), tuple(without), skipped)
+        return card, self._report(card)
 
-    def _report(
-        self, products: int, without: tuple[str, ...], skipped: tuple[str, ...]
-    ) -> ImportReport:
-        counts: dict[str, int] = {}
-        for fields in self._not_imported.values():
-            for field in fields:
-                counts[field] = counts.get(field, 0) + 1
+    def _report(self, card: RateCard) -> ImportReport:
+        stated = sum(len(taken.rows) for taken in self._products.values())
         return ImportReport(
             entries=len(self._entries),
-            products=products,
-            rows=len(self._rows),
+            products=len(card.products),
+            rows=len(card.rows),
+            prices=self._prices,
+            multiplied=len(card.rows) - stated,
             repeated=self._repeated,
             texts=self._texts,
-            without_token_prices=without,
-            skipped=skipped,
-            not_imported=dict(sorted(counts.items())),
-            not_imported_by_product=self._not_imported,
-            faults=tuple(self._faults),
+            variants=self._variants,
+            facts=sum(len(product.facts) for product in card.products),
+            last_updated=str(self._entries.get("last_updated", "")),
+            skipped=tuple(key for key in self._entries if key in NOT_PRODUCTS),
+            without_prices=tuple(key for key, taken in self._products.items() if not taken.rows),
+            fields=dict(sorted(self._fields.items())),
+            not_imported=tuple(self._not_imported),
             conflicts=tuple(self._conflicts),
         )
 
-    def _take_entry(self, product: str, entry: Any) -> None:
+    def _take_entry(self, key: str, entry: Any) -> None:
+        self._key = key
         if not isinstance(entry, dict):
-            self._faults.append(FieldFault(product, "", str(entry), "ENTRY_MALFORMED"))
+            self._refuse("", entry, "ENTRY_MALFORMED")
             return
-        seen: dict[object, tuple[int, int]] = {}
-        others: dict[str, None] = {}  # an ordered set
-        for field, value in sorted(entry.items(), key=_aliases_last):
-            meaning = token_price(field)
-            if meaning is not None:
-                self._take_price(product, field, meaning, value, seen)
+        self._product, self._attributes = llm_fields.variant(key)
+        self._variants += bool(self._attributes)
+        self._taken = self._products.setdefault(self._product, _Product())
+        self._taken.own_facts |= not self._attributes
+        for field, value in sorted(entry.items(), key=lambda item: item[0] in ALIASES):
+            if field == SEARCH and isinstance(value, dict):
+                for size, price in value.items():
+                    self._take_price(f"{SEARCH}.{size}", llm_fields.search_price(size), price)
             elif field == TIERS:
-                others.update(dict.fromkeys(self._take_tiers(product, value, seen)))
-            elif _PRICE_LIKE.search(field):
-                others.update(dict.fromkeys(_leaves(field, value)))
-        if others:
-            self._not_imported[product] = tuple(sorted(others))
+                self._take_tiers(value)
+            else:
+                meaning = llm_fields.field_price(field)
+                if meaning is not None:
+                    self._take_price(field, meaning, value)
+                else:
+                    self._take_other(field, value)
 
-    def _take_tiers(
-        self, product: str, tiers: Any, seen: dict[object, tuple[int, int]]
-    ) -> Iterator[str]:
-        """Takes the token prices of each range of prompt sizes; yields what is none."""
+    def _take_tiers(self, tiers: Any) -> None:
+        """The prices of each range of prompt sizes, or of results asked for."""
         for index, tier in enumerate(tiers if isinstance(tiers, list) else [tiers]):
             place = f"{TIERS}[{index}]"
             if not isinstance(tier, dict):
-                self._faults.append(FieldFault(product, place, str(tier), "RANGE_MALFORMED"))
+                self._refuse(place, tier, "RANGE_MALFORMED")
                 continue
-            above = _lower_bound(tier.get("range"))
-            for field, value in sorted(tier.items(), key=_aliases_last):
-                meaning = token_price(field)
+            bounds = {name: tier[name] for name in ("range", "max_results_range") if name in tier}
+            condition = condition_of(bounds)
+            for field, value in sorted(tier.items(), key=lambda item: item[0] in ALIASES):
+                meaning = llm_fields.field_price(field)
+                if field in bounds:
+                    continue
                 if meaning is None:
-                    if _PRICE_LIKE.search(field):
-                        yield f"{TIERS}.{field}"
-                elif above is None:
-                    shown = str(tier.get("range"))
-                    self._faults.append(
-                        FieldFault(product, f"{place}.{field}", shown, "RANGE_MALFORMED")
-                    )
+                    self._refuse(f"{place}.{field}", value, "FIELD_UNKNOWN")
+                elif condition is None:
+                    self._refuse(f"{place}.{field}", bounds, "RANGE_MALFORMED")
                 else:
-                    bound = TokenPrice(
-                        meaning.quantity, meaning.attributes, max(above, meaning.above_prompt)
+                    above, attributes = condition
+                    bound = FieldPrice(
+                        meaning.quantity,
+                        meaning.attributes | attributes,
+                        max(above, meaning.above_prompt),
+                        meaning.per,
                     )
-                    self._take_price(product, f"{place}.{field}", bound, value, seen)
+                    self._take_price(f"{place}.{field}", bound, value, f"{TIERS}.{field}")
 
     def _take_price(
-        self,
-        product: str,
-        field: str,
-        meaning: TokenPrice,
-        value: Any,
-        seen: dict[object, tuple[int, int]],
+        self, field: str, meaning: FieldPrice | None, value: Any, name: str = ""
     ) -> None:
+        if meaning is None:
+            self._refuse(field, value, "FIELD_UNKNOWN")
+            return
         try:
-            price = price_text(value)
+            price = price_text(value, meaning.per)
             exact = parse_price(price)
         except PriceError as error:
-            self._faults.append(FieldFault(product, field, str(value), error.reason))
+            self._refuse(field, value, error.reason)
             return
+        self._count(name or field, words(meaning, bool(name)))
+        self._prices += 1
         self._texts += isinstance(value, str)
-        selector = (meaning.quantity, tuple(meaning.attributes.items()), meaning.above_prompt)
-        if selector in seen:
-            if seen[selector] == exact:
-                self._repeated += 1
-            else:
-                kept = "/".join(str(part) for part in seen[selector])
-                self._conflicts.append(PriceConflict(product, field, kept, price))
+        attributes = self._attributes | meaning.attributes
+        selector = (meaning.quantity, frozenset(attributes.items()), meaning.above_prompt)
+        known = self._taken.exact.get(selector)
+        if known is None:
+            self._taken.exact[selector] = exact
+            row = PriceRow(self._product, meaning.quantity, price, attributes, meaning.above_prompt)
+            self._taken.rows.append(row)
+        elif known == exact:
+            self._repeated += 1
+        else:
+            self._conflicts.append(PriceConflict(self._key, field, written(known), price))
+
+    def _take_other(self, field: str, value: Any) -> None:
+        """A multiplier, a fact, or something that speaks of money and that nobody knows."""
+        if isinstance(value, dict):
+            for name, inner in value.items():
+                self._take_other(f"{field}.{name}", inner)
             return
-        seen[selector] = exact
-        self._rows.append(
-            PriceRow(
-                product=product,
-                quantity=meaning.quantity,
-                price=price,
-                attributes=meaning.attributes,
-                above_prompt=meaning.above_prompt,
-            )
-        )
+        under = llm_fields.multiplier(field)
+        if under is not None:
+            self._take_multiplier(field, under, value)
+        elif llm_fields.is_in_other_units(field):
+            if llm_fields.is_price_like(field):
+                self._count(field, OTHER_UNIT)
+            self._take_fact(field, value)
+        elif may_be_price(field, value):
+            self._refuse(field, value, "FIELD_UNKNOWN")
+        elif value is not None:
+            self._take_fact(field, value)
+
+    def _take_multiplier(self, field: str, under: tuple[str, str], value: Any) -> None:
+        try:
+            by = parse_price(price_text(value))
+        except PriceError as error:
+            self._refuse(field, value, error.reason)
+            return
+        attribute, name = under
+        known = self._taken.multipliers.setdefault(attribute, {}).setdefault(name, by)
+        if known == by:
+            self._count(field, MULTIPLIES)
+        else:
+            self._conflicts.append(PriceConflict(self._key, field, written(known), str(value)))
+
+    def _multiplied(self, taken: _Product) -> Iterator[PriceRow]:
+        """The token prices under each combination of the product's multipliers."""
+        dimensions = [
+            [None, *((attribute, value, by) for value, by in sorted(choices.items()))]
+            for attribute, choices in sorted(taken.multipliers.items())
+        ]
+        for chosen in combinations(*dimensions):
+            factors = [each for each in chosen if each is not None]
+            for row in taken.rows:
+                if not factors or not llm_fields.is_multiplied(row.quantity):
+                    continue
+                numerator, denominator = parse_price(row.price)
+                attributes = dict(row.attributes)
+                for attribute, value, by in factors:
+                    numerator, denominator = reduced(numerator * by[0], denominator * by[1])
+                    attributes[attribute] = value
+                price = written((numerator, denominator))
+                if len(price) > PRICE_CHARS_MAX:
+                    self._key = row.product
+                    under = " and ".join(value for _, value, _ in factors)
+                    self._refuse(f"{row.quantity} under {under}", price, "PRICE_MALFORMED")
+                    continue
+                yield PriceRow(row.product, row.quantity, price, attributes, row.above_prompt)
+
+    def _take_fact(self, field: str, value: Any) -> None:
+        """What a key of a size or quality says otherwise than its product bears their names."""
+        name, text = llm_fields.FACT_NAMES.get(field, field), fact_text(value)
+        taken, variant = self._taken, sorted(self._attributes.items())
+        if variant and taken.facts.get(name, "" if taken.own_facts else text) != text:
+            name += "".join(f"[{attribute}={of}]" for attribute, of in variant)
+        size, most = len(text.encode(errors="replace")), FACT_VALUE_BYTES_MAX
+        if size > most or len(name.encode(errors="replace")) > NAME_BYTES_MAX:
+            self._refuse(field, text, "FACT_TOO_LONG")
+        elif len(taken.facts) >= FACTS_MAX - 1:  # one is left for `report_either`
+            self._refuse(field, text, "FACTS_TOO_MANY")
+        elif taken.facts.setdefault(name, text) != text:
+            self._refuse(field, text, "FACT_DIFFERS")
+
+    def _refuse(self, field: str, value: Any, reason: str) -> None:
+        if reason == "FIELD_UNKNOWN":
+            self._count(field, UNKNOWN)
+        self._not_imported.append(NotImported(self._key, field, fact_text(value), reason))
+
+    def _count(self, field: str, became: str) -> None:
+        self._fields.setdefault(field, FieldUse(became)).entries += 1
 
 
-def price_text(value: Any) -> str:
-    """A JSON value as the text of a price, digit for digit. Raises PriceError.
-
-    Numbers and numbers written as text are prices; null is PRICE_MISSING.
-    """
-    if value is None:
-        raise PriceError("PRICE_MISSING", "the price is null")
-    if isinstance(value, str):
-        parse_price(value)
-        return value
-    if isinstance(value, bool) or not isinstance(value, int | Decimal):
-        raise PriceError("PRICE_MALFORMED", f"{value!r} is not a price")
-    exact = Decimal(value)
-    if abs(exact.adjusted()) > PRICE_EXPONENT_MAX:
-        raise PriceError("PRICE_MALFORMED", f"{value} is beyond any price")
-    plain = format(exact, "f")
-    return (plain.rstrip("0").rstrip(".") or "0") if "." in plain else plain
+def _members(value: Any) -> Iterator[tuple[str, Any]]:
+    """The fields of all objects within, however deep."""
+    if isinstance(value, list):
+        for each in value:
+            yield from _members(each)
+    elif isinstance(value, dict):
+        for field, inner in value.items():
+            if isinstance(inner, dict | list):
+                yield from _members(inner)
+            else:
+                yield field, inner
 
 
-def _aliases_last(item: tuple[str, Any]) -> bool:
-    return item[0].startswith(CACHE_HIT)
-
-
-def _leaves(field: str, value: Any) -> Iterator[str]:
-    """The field, or the numeric fields inside it: settings beside prices are none."""
-    if not isinstance(value, dict):
-        yield field
-        return
-    for key, inner in value.items():
-        if isinstance(inner, int | Decimal) and not isinstance(inner, bool):
-            yield f"{field}.{key}"
-
-
-def _lower_bound(bounds: Any) -> int | None:
-    """The lower bound of a range of prompt sizes in tokens; None where it is no such range."""
-    if not isinstance(bounds, list) or not bounds or isinstance(bounds[0], bool):
-        return None
-    low = bounds[0]
-    if not isinstance(low, int | Decimal) or not 0 <= low < 2**63 or int(low) != low:
-        return None
-    return int(low)
+def _with_alternatives(taken: _Product) -> dict[str, str]:
+    """The facts, and which quantities of the product are one thing in several units."""
+    exact = taken.exact.values()
+    priced = {row.quantity for row, price in zip(taken.rows, exact, strict=True) if price[0]}
+    groups = [[each for each in group if each in priced] for group in llm_fields.ALTERNATIVES]
+    either = [" or ".join(group) for group in groups if len(group) > 1]
+    return taken.facts | ({"report_either": "; ".join(either)} if either else {})

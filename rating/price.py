@@ -1,17 +1,19 @@
 """The hot path of rating: a plan and an event's quantities become charges (rules R1 and R8).
 
-Owns the arithmetic and its rounding. Running totals are handed in and the advances handed back,
-so nothing is kept here. Plain integers throughout, of any size: it is for the ledger to say what
-fits (rule N1). Written to be fast in plain Python and to compile with mypyc unchanged.
+Owns the arithmetic of an event; the lines of models are for ``model_lines``. Running totals are
+handed in and the advances handed back, so nothing is kept here. Plain integers throughout, of any
+size: it is for the ledger to say what fits (rule N1). Written to be fast in plain Python and to
+compile with mypyc unchanged.
 """
 
 from collections.abc import Mapping, Sequence
 from operator import mul
-from typing import Final
 
-from rating.compile import NO_ROW, ROUND_DOWN, ROUND_HALF_EVEN, ROUND_UP, Plan
-
-UNPRICED: Final = -1
+from rating.faults import RatingFault as RatingFault
+from rating.model_lines import NO_FACTS, Facts, Standing, before_of, rate_models, refund_models
+from rating.plan import NO_ROW, Plan
+from rating.plan import UNPRICED as UNPRICED
+from rating.rounding import rounded as rounded
 
 # (charge per quantity in minor units, UNPRICED where no row applies to more than zero: nothing of
 #  a quantity that is zero, or wholly in its subsets, waits for a price;
@@ -21,26 +23,16 @@ UNPRICED: Final = -1
 Rated = tuple[tuple[int, ...], int, tuple[tuple[int, int], ...], Plan]
 
 
-class RatingFault(Exception):
-    """An event that no plan can price. ``reason`` is stable: SUBSET_EXCEEDS_PARENT (rule R8)."""
-
-    def __init__(self, reason: str, quantity: str, value: int, subset: int) -> None:
-        super().__init__(
-            f"{quantity} is {value}, but the quantities that are part of it add up to {subset}"
-        )
-        self.reason = reason
-        self.quantity = quantity
-        self.value = value
-        self.subset = subset
-
-
-def rate(plan: Plan, quantities: Sequence[int], totals: Mapping[int, int]) -> Rated:
+def rate(
+    plan: Plan, quantities: Sequence[int], totals: Mapping[int, int], facts: Facts = NO_FACTS
+) -> Rated:
     """Charges of one event: see ``Rated``.
 
     ``quantities`` are minor units in the order of ``plan.quantities``. ``totals`` maps a row
     number to what that row has priced so far in its period (absent = 0); it is read only for
     rows whose unit price is not whole: charge = F(Q + q) - F(Q), rounding included (rule R1).
-    Raises RatingFault where subsets exceed their parent.
+    Of a ``modeled`` plan the totals are by ``plan.keys``, each over its scope. A re-rate is not
+    among the charges: see ``rerate``. Raises RatingFault.
     """
     if plan.steps:
         plan = plan.at(quantities[plan.prompt_index])
@@ -51,18 +43,30 @@ def rate(plan: Plan, quantities: Sequence[int], totals: Mapping[int, int]) -> Ra
             first = first_price * first_quantity
             second = second_price * second_quantity
             return (first, second), first + second, (), plan
+        if plan.count == 1:
+            (price,) = plan.numerators
+            (quantity,) = quantities
+            charge = price * quantity
+            return (charge,), charge, (), plan
         assert len(quantities) == plan.count
         charges = tuple(map(mul, plan.numerators, quantities))
         return charges, sum(charges), (), plan
-    own = own_quantities(plan, quantities)
-    if plan.whole and plan.priced == plan.count:
+    own = own_quantities(plan, quantities) if plan.parents else quantities
+    if plan.straight:
         charges = tuple(map(mul, plan.numerators, own))
         return charges, sum(charges), (), plan
+    if plan.modeled:
+        charges, total, advances = rate_models(plan, own, totals, facts)
+        return charges, total, advances, plan
     return _rate_line_by_line(plan, own, totals)
 
 
 def refund(
-    plan: Plan, quantities: Sequence[int], totals: Mapping[int, int]
+    plan: Plan,
+    quantities: Sequence[int],
+    totals: Mapping[int, int],
+    facts: Facts = NO_FACTS,
+    standing: Standing | None = None,
 ) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
     """What ``quantities`` of a rated event cost less when they are given back (rule R1).
 
@@ -70,8 +74,16 @@ def refund(
     ``totals`` holds Q for rows whose unit price is not whole; 0 where no row matched. Beside the
     lines: (row number, quantity) for each total that moves back. Raises RatingFault where subsets
     exceed their parent.
+
+    Of a ``modeled`` plan the totals are by ``plan.keys``; ``facts.costs`` are what the provider
+    gives back with it. Where a part of a price belongs to the single event, ``standing`` is needed:
+    all of an event gives back what it was charged, a part of it no more than what the rest would
+    not cost. A re-rate goes back apart: what ``rerate`` says over the totals after the moves.
     """
     own = own_quantities(plan, quantities)
+    if plan.modeled:
+        stood = own if standing is None else own_quantities(plan, standing.quantities)
+        return refund_models(plan, own, stood, totals, facts, standing)
     lines: list[int] = []
     moves: list[tuple[int, int]] = []
     for index, row in enumerate(plan.rows):
@@ -107,7 +119,12 @@ def own_quantities(plan: Plan, quantities: Sequence[int]) -> Sequence[int]:
             part += quantities[child]
         whole = own[parent]
         if part > whole:
-            raise RatingFault("SUBSET_EXCEEDS_PARENT", plan.quantities[parent], whole, part)
+            name = plan.quantities[parent]
+            raise RatingFault(
+                "SUBSET_EXCEEDS_PARENT",
+                f"{name} is {whole}, but the quantities that are part of it add up to {part}",
+                name,
+            )
         own[parent] = whole - part
     return own
 
@@ -138,17 +155,38 @@ def _rate_line_by_line(plan: Plan, own: Sequence[int], totals: Mapping[int, int]
     return tuple(charges), total, tuple(advances), plan
 
 
-def rounded(numerator: int, denominator: int, rounding: int) -> int:
-    """The ratio, zero or more, as a whole number by one of the ROUND_ codes (rule N2)."""
-    assert numerator >= 0
-    whole, rest = divmod(numerator, denominator)
-    if rest == 0 or rounding == ROUND_DOWN:
-        return whole
-    if rounding == ROUND_UP:
-        return whole + 1
-    twice = rest + rest
-    if twice < denominator:
-        return whole
-    if twice == denominator and rounding == ROUND_HALF_EVEN:
-        return whole + (whole & 1)
-    return whole + 1
+def rerate(
+    plan: Plan, quantities: Sequence[int], totals: Mapping[int, int]
+) -> tuple[tuple[int, int], ...]:
+    """What earlier quantity costs more or less because of this event: (row number, amount) each.
+
+    Only volume prices do that, and only where a boundary is crossed; the amount may be negative.
+    It is an entry of its own beside the lines, so that F(Q + q) - F(Q) is the two together
+    (rule R1). The plan is the one that priced the event, its step included.
+    """
+    if not plan.rerates:
+        return ()
+    moved: list[tuple[int, int]] = []
+    own = own_quantities(plan, quantities)
+    for index, function in enumerate(plan.functions):
+        if function is not None and function.rerates and own[index]:
+            amount = function.rerate(before_of(function, totals, plan.keys[index]), own[index])
+            if amount:
+                moved.append((plan.rows[index], amount))
+    return tuple(moved)
+
+
+def listed(
+    plan: Plan, quantities: Sequence[int], totals: Mapping[int, int]
+) -> tuple[int | None, ...]:
+    """What each quantity costs at its row's list price (rule R9); None where it has none."""
+    own = own_quantities(plan, quantities)
+    lists = plan.lists or (None,) * plan.count
+    return tuple(
+        [
+            None
+            if each is None
+            else each.charge(before_of(each, totals, plan.keys[index]), own[index])
+            for index, each in enumerate(lists)
+        ]
+    )

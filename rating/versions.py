@@ -13,6 +13,8 @@ from typing import Final, TypeVar
 from rating.compile import CompiledCard, Plan
 
 PLANS_MAX: Final = 16_384  # shapes remembered over all versions
+TIME_CLASSES_MAX: Final = 16  # remembered a card: windows come and go one after the other
+NEVER_US: Final = 2**63 - 1
 
 _K = TypeVar("_K")
 Attributes = Mapping[str, str] | tuple[tuple[str, str], ...]
@@ -45,7 +47,11 @@ class CardVersions:
 
     ``settled_from_us``: from this time on the plan of a shape no longer depends on the time, so
     a caller may keep plans by shape alone for events at or after it. With one version that is
-    when it is meant from; with several, when the last of them came into force.
+    when it is meant from; with several, when the last of them came into force; never, where that
+    one has conditions of time of day.
+
+    A row with a model goes on with the running total of the same row of an earlier version: what
+    is the same is decided here, where all versions are known (``CompiledCard.follow``).
     """
 
     __slots__ = (
@@ -55,7 +61,10 @@ class CardVersions:
         "_current_from_us",
         "_plans",
         "_regular",
+        "_series",
+        "_settled_from_us",
         "_settled_plans",
+        "_timed_plans",
         "settled_from_us",
         "versions",
     )
@@ -67,14 +76,21 @@ class CardVersions:
         self._regular: tuple[CompiledCard, ...] = tuple([v.card for v in ordered])
         self._boundaries: list[int] = [v.in_force_from_us for v in ordered]
         back_dated = [version for version in ordered if version.back_dated]
+        self._series: dict[object, int] = {}
+        for version in sorted(ordered, key=_number):
+            version.card.follow(self._series)
         self._back_dated: tuple[CardVersion, ...] = tuple(sorted(back_dated, key=_published))
         self._current: CompiledCard | None = self._regular[-1] if ordered else None
         self._current_from_us: int = self._boundaries[-1] if ordered else 0
         self.settled_from_us: int = (
             ordered[0].effective_from_us if len(ordered) == 1 else self._current_from_us
         )
+        self._settled_from_us: int = self.settled_from_us  # from here on by time class at most
+        if self._current is not None and self._current.windows is not None:
+            self.settled_from_us = NEVER_US
+        self._timed_plans: dict[int, dict[_Key, Plan]] = {}  # by time class
         self._settled_plans: dict[_Key, Plan] = {}
-        self._plans: dict[tuple[tuple[int, ...], _Key], Plan] = {}
+        self._plans: dict[tuple[tuple[tuple[int, int], ...], _Key], Plan] = {}
 
     def adding(self, version: CardVersion) -> "CardVersions":
         """The same versions and one more."""
@@ -121,21 +137,43 @@ class CardVersions:
                 plan = self._current.match(product, dict(pairs), quantities)
                 _remember(self._settled_plans, key, plan)
             return plan
-        return self._plan_among(self.candidates(effective_at_us), key)
+        if effective_at_us >= self._settled_from_us:
+            return self._timed_plan(effective_at_us, key)
+        return self._plan_among(self.candidates(effective_at_us), key, effective_at_us)
 
-    def _plan_among(self, cards: tuple[CompiledCard, ...], key: _Key) -> Plan | None:
+    def _timed_plan(self, effective_at_us: int, key: _Key) -> Plan:
+        """The plan of the current card, which has conditions of time of day."""
+        assert self._current is not None
+        time_class = self._current.time_class(effective_at_us)
+        plans = self._timed_plans.get(time_class)
+        if plans is None:
+            if len(self._timed_plans) >= TIME_CLASSES_MAX:
+                self._timed_plans = {}
+            plans = self._timed_plans[time_class] = {}
+        plan = plans.get(key)
+        if plan is None:
+            product, pairs, quantities = key
+            plan = self._current.match(product, dict(pairs), quantities, time_class)
+            _remember(plans, key, plan)
+        return plan
+
+    def _plan_among(
+        self, cards: tuple[CompiledCard, ...], key: _Key, effective_at_us: int
+    ) -> Plan | None:
         if not cards:
             return None
-        whole_key = (tuple([card.version for card in cards]), key)
+        classes = [card.time_class(effective_at_us) for card in cards]
+        versions = [card.version for card in cards]
+        whole_key = (tuple(zip(versions, classes, strict=True)), key)
         plan = self._plans.get(whole_key)
         if plan is None:
             product, pairs, quantities = key
             attributes = dict(pairs)
-            plan = cards[0].match(product, attributes, quantities)
-            for card in cards[1:]:
+            plan = cards[0].match(product, attributes, quantities, classes[0])
+            for card, time_class in zip(cards[1:], classes[1:], strict=True):
                 if plan.priced == plan.count:
                     break
-                other = card.match(product, attributes, quantities)
+                other = card.match(product, attributes, quantities, time_class)
                 if other.priced > plan.priced:
                     plan = other
             _remember(self._plans, whole_key, plan)
@@ -150,6 +188,10 @@ def _remember(plans: dict[_K, Plan], key: _K, plan: Plan) -> None:
 
 def _in_force(version: CardVersion) -> tuple[int, int]:
     return version.in_force_from_us, version.version
+
+
+def _number(version: CardVersion) -> int:
+    return version.version
 
 
 def _published(version: CardVersion) -> tuple[int, int]:

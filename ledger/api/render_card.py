@@ -6,7 +6,16 @@ from typing import Final
 
 from ledger.api.errors import shown
 from ledger.journal.configuration import ConfigurationEntry
-from rating.card import CardFault, ExpiryPolicy, Meter, PriceRow, Product, RateCard, Rounding
+from rating.card import (
+    PROMPT_QUANTITY,
+    CardFault,
+    ExpiryPolicy,
+    Meter,
+    PriceRow,
+    Product,
+    RateCard,
+    Rounding,
+)
 from rating.v1 import card_pb2, pricing_pb2
 
 _ROUNDINGS: Final = {
@@ -25,7 +34,6 @@ _EXPIRY_NUMBERS: Final = {
     ExpiryPolicy.CHARGE: card_pb2.HOLD_EXPIRY_CHARGE,
 }
 _NUMBERS: Final = {rounding: number for number, rounding in _ROUNDINGS.items()}
-PROMPT_DEFAULT: Final = "input_tokens"
 
 
 def card_of(message: card_pb2.RateCard) -> RateCard | CardFault:
@@ -67,12 +75,13 @@ def card_of(message: card_pb2.RateCard) -> RateCard | CardFault:
                     _EXPIRIES[product.hold_expiry],
                     product.batch,
                     tuple(product.tags),
+                    dict(product.facts),
                 )
                 for product in message.products
             ]
         ),
         rounding=rounding,
-        prompt_quantity=message.prompt_quantity or PROMPT_DEFAULT,
+        prompt_quantity=message.prompt_quantity or PROMPT_QUANTITY,
     )
 
 
@@ -95,6 +104,7 @@ def render_card(card: RateCard) -> card_pb2.RateCard:
                 hold_expiry=_EXPIRY_NUMBERS[product.hold_expiry],
                 batch=product.batch,
                 tags=product.tags,
+                facts=product.facts,
             )
             for product in card.products
         ],

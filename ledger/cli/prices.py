@@ -1,28 +1,29 @@
 """`drawdown import-prices`: the public map of LLM prices as a rate card, in one command.
 
 Declares the asset where it is missing, publishes the card if it differs from the newest version,
-and says what of the map is not in it. Doing it again changes nothing.
+says what differs and what of the map is not in it. Doing it again changes nothing.
 """
 
 from __future__ import annotations
 
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import click
 import msgspec
 
+from ledger.cli.cards import SHOWN_MAX, large_option, published, show_diff, show_lists
 from ledger.cli.output import Failed, console, instant, json_option, print_json, say, table
 from ledger.cli.remote import TIMEOUT_S, Remote, connect, server_options
 
 if TYPE_CHECKING:
-    from rating.card import RateCard
+    from rating.card import PriceRow, RateCard
+    from rating.diff import CardDiff, Changed
     from rating.llm_prices import ImportReport
     from rating.v1 import pricing_pb2
 
 MONEY_SCALE: Final = 9
-SHOWN_MAX: Final = 12  # lines of each list for a person; --json has all of them
 
 
 @click.command("import-prices", short_help="Publish the public prices of about 3,000 AI models.")
@@ -36,7 +37,9 @@ SHOWN_MAX: Final = 12  # lines of each list for a person; --json has all of them
 @click.option(
     "--asset", default="USD", show_default=True, help="Asset to charge in; the map is in dollars."
 )
-@click.option("--dry-run", is_flag=True, help="Report and check the card; publish nothing.")
+@click.option("--dry-run", is_flag=True, help="Report, compare and check; publish nothing.")
+@large_option
+@click.option("--yes", is_flag=True, help="Publish also where a price moves by more than that.")
 @server_options
 @json_option
 def import_prices(
@@ -44,14 +47,18 @@ def import_prices(
     name: str,
     asset: str,
     dry_run: bool,
+    large_factor: str,
+    yes: bool,
     tenant: str,
     remote: Remote,
     as_json: bool,
 ) -> None:
     """Publish the public LLM price map (about 3,000 models) as a rate card.
 
-    Every token price is imported, cached, batch, priority, flex and long prompts included; the
-    report says what is not. Accounts that name no rate card use the one called "default".
+    Every price is imported: tokens, images, seconds, characters, pages, searches, sessions; the
+    report says what is not, and what differs from the newest version. A price that moves by more
+    than a factor of 10 needs --yes: a misread unit is how money is lost. Accounts that name no rate
+    card use the one called "default".
     """
     from rating.v1.pricing_pb2_grpc import PricingServiceStub
 
@@ -59,17 +66,58 @@ def import_prices(
         stub = PricingServiceStub(channel)
         scale = _asset_scale(stub, tenant, asset)
         card, report = _import(map_file, name, asset, MONEY_SCALE if scale is None else scale)
+        imported = _compared(stub, tenant, card, report, large_factor)
+        if imported.large and not (yes or dry_run):
+            raise _too_large(imported, large_factor)
         if scale is None and not dry_run:
             _create_asset(stub, tenant, asset)
         if dry_run and scale is None:
-            published = "not checked by the server: the asset does not exist there yet"
+            result = "not checked by the server: the asset does not exist there yet"
             version = None
         else:
-            version, published = _publish(stub, tenant, card, dry_run)
+            version, result = _publish(stub, tenant, card, imported.newest, dry_run)
     if as_json:
-        print_json(_document(report, card, version, published))
+        print_json(_document(imported, version, result, whole=dry_run))
     else:
-        _print(report, card, version, published)
+        _print(imported, version, result, whole=dry_run)
+
+
+class _Imported(NamedTuple):
+    """The card of the map beside the newest version of the same name."""
+
+    card: RateCard
+    report: ImportReport
+    newest: int  # 0 = none is published
+    change: CardDiff
+    large: list[Changed[PriceRow]]
+
+
+def _compared(
+    stub: Any, tenant: str, card: RateCard, report: ImportReport, large_factor: str
+) -> _Imported:
+    from rating.card import RateCard
+    from rating.diff import diff, large_moves
+
+    before = published(stub, tenant, card.name)
+    number, earlier = (before[0].version, before[1]) if before is not None else (0, None)
+    if earlier is None:
+        earlier = RateCard(card.name, card.asset, card.asset_scale, meters=(), rows=())
+    change = diff(earlier, card)
+    return _Imported(card, report, number, change, large_moves(change, large_factor))
+
+
+def _too_large(imported: _Imported, factor: str) -> Failed:
+    from rating.diff_text import lines
+
+    moves = lines(imported.change, imported.large)["large moves of a price"]
+    for line in moves[:SHOWN_MAX]:
+        say(f"  {line}")
+    count = f"{len(moves):,} prices move" if len(moves) > 1 else "1 price moves"
+    return Failed(
+        f"{count} by more than a factor of {factor} from version {imported.newest}; nothing was "
+        "published",
+        "see them all with --dry-run; if their units are right, publish with --yes",
+    )
 
 
 def _import(
@@ -132,26 +180,17 @@ def _create_asset(stub: Any, tenant: str, asset: str) -> None:
 
 
 def _publish(
-    stub: Any, tenant: str, card: RateCard, dry_run: bool
+    stub: Any, tenant: str, card: RateCard, expected: int, dry_run: bool
 ) -> tuple[pricing_pb2.RateCardVersion | None, str]:
+    from ledger.api.render_card import render_card
     from rating.card import canonical_bytes
     from rating.v1 import pricing_pb2
 
-    newest = next(
-        iter(
-            stub.ListRateCards(
-                pricing_pb2.ListRateCardsRequest(tenant=tenant, name=card.name, page_size=1),
-                timeout=TIMEOUT_S,
-            ).versions
-        ),
-        None,
-    )
-    expected = newest.version if newest is not None else 0
     reply = stub.PublishRateCard(
         pricing_pb2.PublishRateCardRequest(
             tenant=tenant,
             request_id=f"import-prices-{_digest(canonical_bytes(card))}-{expected}",
-            card=message_of(card),
+            card=render_card(card),
             expected_version=expected,
             validate_only=dry_run,
         ),
@@ -167,87 +206,80 @@ def _publish(
     return None, "checked, not published"
 
 
-def message_of(card: RateCard) -> Any:
-    """The rate card as PricingService takes it."""
-    from rating.v1 import card_pb2
-
-    return card_pb2.RateCard(
-        name=card.name,
-        asset=card.asset,
-        asset_scale=card.asset_scale,
-        rounding=card_pb2.Rounding.Value(f"ROUNDING_{card.rounding.value.upper()}"),
-        prompt_quantity=card.prompt_quantity,
-        meters=[card_pb2.Meter(**msgspec.to_builtins(meter)) for meter in card.meters],
-        products=[
-            card_pb2.Product(
-                product=each.product,
-                display_name=each.display_name,
-                hold_expiry=card_pb2.HoldExpiry.Value(f"HOLD_EXPIRY_{each.hold_expiry.upper()}"),
-                batch=each.batch,
-                tags=each.tags,
-            )
-            for each in card.products
-        ],
-        rows=[card_pb2.PriceRow(**msgspec.to_builtins(row)) for row in card.rows],
-    )
-
-
 def _digest(data: bytes) -> str:
     return blake2b(data, digest_size=16).hexdigest()
 
 
-def _document(report: ImportReport, card: RateCard, version: Any, published: str) -> dict[str, Any]:
+def _document(imported: _Imported, version: Any, result: str, whole: bool) -> dict[str, Any]:
+    from rating.diff_text import counts, document, summary
+
+    card, change = imported.card, imported.change
+    told = document(change, imported.large)
+    if not whole:
+        told = {"summary": summary(change), "counts": counts(change)} | {
+            "large_moves": told["large_moves"]
+        }
     return {
         "name": card.name,
         "asset": card.asset,
         "asset_scale": card.asset_scale,
         "version": version.version if version is not None else None,
         "effective_from_us": version.effective_from_us if version is not None else None,
-        "result": published,
-        "report": msgspec.to_builtins(report),
+        "result": result,
+        "against_version": imported.newest,
+        "diff": told,
+        "report": msgspec.to_builtins(imported.report),
     }
 
 
-def _print(report: ImportReport, card: RateCard, version: Any, published: str) -> None:
-    screen = console()
+def _print(imported: _Imported, version: Any, result: str, whole: bool) -> None:
+    from rating.diff_text import summary
+    from rating.llm_prices import NOT_PRODUCTS, OTHER_UNIT
+
+    screen, card, report = console(), imported.card, imported.report
     number = f" version {version.version}" if version is not None else ""
-    screen.print(f"[bold]rate card {card.name}{number}[/]: {published}")
+    screen.print(f"[bold]rate card {card.name}{number}[/]: {result}")
     if version is not None:
         always = version.effective_from_us <= 1
         since = "for usage of any time" if always else f"from {instant(version.effective_from_us)}"
         screen.print(f"in force {since}, charges in {card.asset}")
+    against = f"version {imported.newest}" if imported.newest else "nothing published yet"
+    screen.print(f"against {against}: {summary(imported.change)}")
+    if whole:
+        show_diff(imported.change, imported.large)
     figures = table("", "the map", "count", right=("count",))
     for name, count in (
         ("entries", report.entries),
-        ("products with prices", report.products),
+        ("products", report.products),
+        ("prices", report.prices),
         ("price rows", report.rows),
+        ("of them by a multiplier of the product (region, speed)", report.multiplied),
+        ("keys for a size or quality of images, rows of their product", report.variants),
         ("prices stated twice, taken once", report.repeated),
-        ("products without token prices, not imported", len(report.without_token_prices)),
-        ("kinds of price that are not for tokens, not imported", len(report.not_imported)),
-        ("prices that could not be read", len(report.faults)),
+        ("facts: limits, modes, providers, flags", report.facts),
+        ("products without any price, with facts only", len(report.without_prices)),
+        ("keys that are no products", len(report.skipped)),
+        ("not imported", len(report.not_imported)),
         ("prices that contradict an earlier one, dropped", len(report.conflicts)),
     ):
         figures.add_row(name, f"{count:,}")
     screen.print(figures)
-    lists = {
-        "not imported (field: products that have it)": [
-            f"{field}: {count:,}"
-            for field, count in sorted(report.not_imported.items(), key=lambda item: -item[1])
-        ],
-        "could not be read": [
-            f"{each.product} {each.field} = {each.value}: {each.reason}" for each in report.faults
-        ],
-        "contradictions": [
-            f"{each.product} {each.field}: kept {each.kept}, dropped {each.dropped}"
-            for each in report.conflicts
-        ],
-        "no token price at all": list(report.without_token_prices),
-    }
-    for title, lines in lists.items():
-        if lines:
-            more = len(lines) - SHOWN_MAX
-            screen.print(f"[bold]{title}[/]")
-            for line in lines[:SHOWN_MAX]:
-                screen.print(f"  {line}", markup=False)
-            if more > 0:
-                screen.print(f"  and {more:,} more; --json lists all")
+    show_lists(
+        {
+            "not imported": [
+                f"{each.product} {each.field} = {each.value}: {each.reason}"
+                for each in report.not_imported
+            ],
+            "contradictions": [
+                f"{each.product} {each.field}: kept {each.kept}, dropped {each.dropped}"
+                for each in report.conflicts
+            ],
+            "prices in another unit, kept as facts": [
+                f"{field}: {use.entries:,}"
+                for field, use in report.fields.items()
+                if use.became == OTHER_UNIT
+            ],
+            "no products": [f"{key}: {NOT_PRODUCTS[key]}" for key in report.skipped],
+            "no price at all": list(report.without_prices),
+        }
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.core.closing import close, commitments
+from ledger.core.closing import close, commitments, settling
 from ledger.core.commands import (
     AbandonRequest,
     CloseAccount,
@@ -227,7 +227,7 @@ def decide_close(state: State, command: CloseAccount, out: list[Event]) -> Event
         return unknown_account(command.account)
     if account.closed_at:
         return account_closed(account)
-    open_part = _still_open(account, command, state.now)
+    open_part = _still_open(state, account, command)
     if open_part:
         return Refusal(
             Reason.ACCOUNT_NOT_EMPTY,
@@ -261,8 +261,9 @@ _WAYS_OUT = {
 }
 
 
-def _still_open(account: Account, command: CloseAccount, now: int) -> str:
+def _still_open(state: State, account: Account, command: CloseAccount) -> str:
     """What keeps it from closing in the way that is asked for."""
+    now = state.now
     if account.holds and not command.release_holds:
         return _HOLDS
     if not command.write_off:
@@ -274,9 +275,10 @@ def _still_open(account: Account, command: CloseAccount, now: int) -> str:
             return _ADVANCE
         if any(book.owed != 0 for book in account.overage.values()):
             return _OVERAGE
-        if any(commitment.owed != 0 for commitment in commitments(account)):
+        more = settling(state, account)
+        if any(book.owed + more.get(book.number, 0) != 0 for book in commitments(account)):
             return _COMMITMENT
-        if any(book.owed != 0 for book in account.unbilled.values()):
+        if any(book.owed + more.get(book.number, 0) != 0 for book in account.unbilled.values()):
             return _UNBILLED
         if any(book.owed != 0 for book in account.receivable.values()):
             return _RECEIVABLE

@@ -50,7 +50,9 @@ def snapshot(state: State) -> dict[str, Any]:
         ],
         "configuration": sorted(state.configuration.items()),
         "books": [_book(book) for _, book in sorted(state.books.accounts.items())],
-        "accounts": [_account(account) for _, account in sorted(state.accounts.items())],
+        "accounts": [
+            _account(account, state.months_before) for _, account in sorted(state.accounts.items())
+        ],
         "families": [
             [
                 family.root,
@@ -113,7 +115,7 @@ def _book(book: Book) -> list[Any]:
     ]
 
 
-def _account(account: Account) -> list[Any]:
+def _account(account: Account, months_before: int) -> list[Any]:
     return [
         account.tenant,
         account.number,
@@ -126,10 +128,12 @@ def _account(account: Account) -> list[Any]:
         [
             [row, period, str(quantity)]
             for (row, period), quantity in sorted(account.totals.items())
+            if period > months_before
         ],
         [
             [asset, period, str(posted)]
             for (asset, period), posted in sorted(account.overage_posted.items())
+            if period > months_before
         ],
         [[asset, str(pending)] for asset, pending in sorted(account.overage_pending.items())],
         account.suspended,

@@ -88,8 +88,8 @@ def _follow_transfer(
     """A hold gives units back to a segment that was moved: they follow; where that commitment has
     ended since, or the segment's time is over, they end as they would have there."""
     target = goes_on_to(state, grant)
-    if 0 < target.ended_at < grant.expires_at:
-        if target.ending == CommitmentEnding.WAIVE:
+    if target.is_over(state.now):
+        if target.ending == CommitmentEnding.WAIVE and target.ended_at < grant.expires_at:
             out.append(void_of(state, grant, amount, b"", False, b"", out, just))
         else:
             expire(state, grant, amount, out, just)

@@ -25,6 +25,7 @@ KEYS_OUTLIVE_US: Final = DEDUPE_GENERATION_US + FUTURE_TOLERANCE_US
 
 CORRECTION_WINDOW_US: Final = 400 * DAY_US  # rule D3: older usage is adjusted by hand
 RESTORED_LIFETIME_US: Final = 30 * DAY_US  # rule D3: what a restored grant lasts at least
+MONTH_MAX_US: Final = 33 * DAY_US  # rule T1: the longest, where another zone begins to count
 CORRECTED_A_FAMILY_MAX: Final = 65_536
 """Usage events of one family that were corrected within the window; x ~300 B = 20 MB."""
 TOP_UP_LIFETIME_US: Final = DAY_US  # rule H6: how long a requested top-up counts as pending

@@ -43,6 +43,7 @@ from ledger.core.limits import (
     DEDUPE_WINDOW_US,
     FUTURE_TOLERANCE_US,
     KEYS_OUTLIVE_US,
+    MONTH_MAX_US,
 )
 from ledger.core.outcomes import LOCATOR_INDEX_MASK, locator_of
 from ledger.core.periods import Calendar, Zones
@@ -99,6 +100,12 @@ FETCHED = 0
 def corrected_before(settled_before: int) -> int:
     """The same bound for corrections, which are kept longer than settled holds."""
     return settled_before - (CORRECTION_WINDOW_US - DEDUPE_WINDOW_US)
+
+
+def months_before(settled_before: int) -> int:
+    """The same bound for what is counted by month: no usage that may be corrected is of a month
+    that began then or earlier (rules R1, D3)."""
+    return corrected_before(settled_before) - MONTH_MAX_US
 
 
 class Account:
@@ -223,6 +230,15 @@ class Account:
     def closed_by(self, now: int) -> int:
         """What had ended by then takes late events no more, ever: its grace is over (rule T2)."""
         return max(self.closed_until, now - self.policy.period_grace)
+
+    def forget_months(self, before: int) -> None:
+        """Drop what was counted in months that began then or earlier. No one looks there."""
+        for counters in (self.totals, self.overage_posted):
+            while counters:
+                oldest = next(iter(counters))  # about: a late one only stays longer
+                if oldest[1] > before:
+                    break
+                del counters[oldest]
 
     def in_its_zone(self) -> list[Account]:
         """Itself and those below it that have its zone."""
@@ -520,6 +536,11 @@ class State:
     def corrected_before(self) -> int:
         """Corrections of usage that was effective then or earlier are forgotten."""
         return corrected_before(self.settled_before)
+
+    @property
+    def months_before(self) -> int:
+        """What was counted in months that began then or earlier is forgotten."""
+        return months_before(self.settled_before)
 
     def settled_hold(self, account: Account, number: int) -> SettledHold | None:
         """A hold of the account's family that was settled within the dedupe window."""

@@ -69,7 +69,7 @@ def decide_replacement(
     account = state.accounts[command.account]
     at = command.effective_at
     if at < account.open_from:
-        refusal = refuse_closed(state, account, at) or refuse_frozen(account)
+        refusal = refuse_closed(state, account, at, old=True) or refuse_frozen(account)
         if refusal is not None:
             return refusal
     refusal = unusable(command.quantities)
@@ -239,12 +239,13 @@ def unknown_account(number: int) -> Refusal:
     return Refusal(Reason.ACCOUNT_UNKNOWN, "account", str(number), "the account does not exist")
 
 
-def refuse_closed(state: State, account: Account, at: int) -> Refusal | None:
-    """Closed for usage of that time: only what was before a closing, until grace ends (T2)."""
+def refuse_closed(state: State, account: Account, at: int, *, old: bool = False) -> Refusal | None:
+    """Closed for usage of that time: only what was before a closing, until grace ends (T2). Usage
+    before the dedupe window is not let in anyway, but where it is in the stead of `old` usage."""
     ungraced = account.closed_by(state.now)
     if account.closed_at and (at >= account.closed_at or account.closed_at <= ungraced):
         return account_closed(account)
-    if at >= state.window_start:
+    if old or at >= state.window_start:
         for closed_at, reopened_at in account.gaps:
             if at < reopened_at and (at >= closed_at or closed_at <= ungraced):
                 return _was_closed(closed_at, reopened_at)

@@ -13,7 +13,8 @@ from typing import Final
 from ledger.core.commands import Command, RecordUsage
 from ledger.core.drawdown import applies
 from ledger.core.events import Comparator, Event, Pot, Slice, UsageRecorded
-from ledger.core.evolve import evolve, usage_recorded
+from ledger.core.evolve import evolve
+from ledger.core.evolve.usage import usage_recorded
 from ledger.core.limits import INT64_MAX
 from ledger.core.periods import Calendar
 from ledger.core.state import Account, State

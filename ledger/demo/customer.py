@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ledger.cli.prices import message_of
+from ledger.api.render_card import render_card
 from ledger.client import DrawdownClient, Refused
 from ledger.demo.traces import TraceRequest
 from ledger.demo.workload import AGENTS, CHAT, CODE, Trace
@@ -83,7 +83,7 @@ async def publish_prices(client: DrawdownClient) -> Prices:
     if newest is None or newest.content_hash != content_hash(canonical_bytes(card)):
         expected = newest.version if newest is not None else 0
         newest = (
-            await client.publish_rate_card(message_of(card), expected_version=expected)
+            await client.publish_rate_card(render_card(card), expected_version=expected)
         ).version
     return Prices(card, newest.version, report.products, report.rows)
 

@@ -69,7 +69,9 @@ class _Stream:
         self.by_request: dict[str, ClockBody] = {}
 
     def add(self, version: int, body: ClockBody) -> None:
-        self.version, self.last = version, body
+        """Take in a move; callers read side by side, so that an older one may come after."""
+        if version > self.version:
+            self.version, self.last = version, body
         self.by_request[body.request_id] = body
 
 

@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
 from ledger.core.events import OF_A_GRANT
-from ledger.core.limits import INT64_MAX, PERIOD_GRACE_MAX_US
+from ledger.core.limits import FUTURE_TOLERANCE_US, INT64_MAX, PERIOD_GRACE_MAX_US
 from ledger.journal.connection import Connection, Pool, borrow
 from ledger.projections.past import (
     NO_COUNTERS,
@@ -130,6 +130,7 @@ class History:
                 *beyond,
                 PERIOD_GRACE_MAX_US,
                 rows,
+                FUTURE_TOLERANCE_US,
             )
         return [AdjustmentRow(*row) for row in found], standing
 

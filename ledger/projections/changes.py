@@ -269,6 +269,7 @@ class Changes:
         "commitment_segments",
         "commitments",
         "denials",
+        "drawn",
         "events",
         "grants",
         "holds",
@@ -292,6 +293,8 @@ class Changes:
     def __init__(self) -> None:
         self.events = 0
         self.clocks: dict[int, int] = {}  # tenant -> how far its clock is ahead
+        # (entry, line) of money that is given back to elsewhere -> the book that had been drawn.
+        self.drawn: dict[tuple[int, int], int] = {}
         self.usage: list[Row] = []
         self.transfers: list[Row] = []
         self.plans: dict[tuple[int, Any], Row] = {}

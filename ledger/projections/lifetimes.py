@@ -16,6 +16,8 @@ CASH: Final = 11
 _OWED_BY: Final = frozenset({2, 4})  # core's Pot: what draws an advance
 
 _TENANT: Final = 0  # places in a row of `transfers`
+_ENTRY: Final = 2
+_LINE: Final = 3
 _DEBIT: Final = 4
 _CREDIT: Final = 5
 _ASSET: Final = 6
@@ -52,9 +54,11 @@ class DebtSince(NamedTuple):
     since: int | None
 
 
-def looked_at(transfers: Iterable[Row]) -> set[int]:
-    """The books of which it matters whether they are cash or an advance."""
-    found: set[int] = set()
+def looked_at(transfers: Iterable[Row], drawn: Mapping[tuple[int, int], int]) -> set[int]:
+    """The books of which it matters whether they are cash or an advance, and whose they are.
+
+    `drawn`: by (entry, line) of money that is given back, the book that had been drawn."""
+    found = set(drawn.values())
     for row in transfers:
         if row[_PHASE] != POSTED:
             continue
@@ -66,8 +70,14 @@ def looked_at(transfers: Iterable[Row]) -> set[int]:
     return found
 
 
-def payments(transfers: Iterable[Row], kinds: Mapping[int, BookFact]) -> list[Payment]:
-    """Cash that came from customers, less what went back to them, by account, asset and batch."""
+def payments(
+    transfers: Iterable[Row],
+    kinds: Mapping[int, BookFact],
+    drawn: Mapping[tuple[int, int], int],
+) -> list[Payment]:
+    """Cash that came from customers, less what went back to them, by account, asset and batch.
+
+    What goes back out of revenue is of whoever has the grant that had been `drawn` (rule D3)."""
     found: dict[tuple[int, int, int, int], int] = {}
     for row in transfers:
         if row[_POT] or row[_PHASE] != POSTED:
@@ -76,6 +86,9 @@ def payments(transfers: Iterable[Row], kinds: Mapping[int, BookFact]) -> list[Pa
         paid = (debit.kind == CASH) - (credit.kind == CASH)
         if paid:
             payer = credit if paid > 0 else debit
+            given_back = drawn.get((row[_ENTRY], row[_LINE]))
+            if given_back is not None:
+                payer = kinds[given_back]
             place = (row[_TENANT], payer.account, row[_ASSET], row[_RECORDED_AT])
             found[place] = found.get(place, 0) + paid * row[_AMOUNT]
     return [Payment(*place, amount) for place, amount in found.items()]

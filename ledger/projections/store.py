@@ -352,12 +352,12 @@ class ProjectionStore:
     async def _write_lifetimes(self, changes: Changes, facts: Facts) -> None:
         """Note what changed lifetime values, and since when accounts owe; all else is written."""
         transfers, kinds = changes.transfers, facts.kinds
-        unknown = looked_at(transfers) - kinds.keys()
+        unknown = looked_at(transfers, changes.drawn) - kinds.keys()
         if unknown:
             rows = await self.connection.fetch(_SQL["kinds_of"], self.shard, list(unknown))
             kinds.update({row[0]: BookFact(row[1], row[2]) for row in rows})
             self._complete("books", unknown, kinds)
-        paid = payments(transfers, kinds)
+        paid = payments(transfers, kinds, changes.drawn)
         if paid:
             columns = [list(column) for column in zip(*paid, strict=True)]
             done = await self.connection.execute(_SQL["add_lifetimes"], self.shard, *columns)

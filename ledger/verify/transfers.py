@@ -29,8 +29,7 @@ def goes_on_to(state: State, grant: Grant) -> Commitment:
 
 def still_goes_on(state: State, grant: Grant) -> bool:
     """Whether what a hold gives back of it is to move on (rule D6)."""
-    target = goes_on_to(state, grant)
-    return not target.ended_at and state.now < grant.expires_at
+    return not goes_on_to(state, grant).is_over(state.now) and state.now < grant.expires_at
 
 
 def _moved(commitment: Commitment, ends_at: int) -> bool:

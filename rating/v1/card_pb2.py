@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14rating/v1/card.proto\x12\trating.v1\";\n\x05Meter\x12\x10\n\x08quantity\x18\x01 \x01(\t\x12\r\n\x05scale\x18\x02 \x01(\x05\x12\x11\n\tsubset_of\x18\x03 \x01(\t\"\xd0\x01\n\x08PriceRow\x12\x0f\n\x07product\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\t\x12\x37\n\nattributes\x18\x03 \x03(\x0b\x32#.rating.v1.PriceRow.AttributesEntry\x12\x14\n\x0c\x61\x62ove_prompt\x18\x04 \x01(\x03\x12\r\n\x05price\x18\x05 \x01(\t\x12\x10\n\x08priority\x18\x06 \x01(\x05\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"y\n\x07Product\x12\x0f\n\x07product\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12*\n\x0bhold_expiry\x18\x03 \x01(\x0e\x32\x15.rating.v1.HoldExpiry\x12\r\n\x05\x62\x61tch\x18\x04 \x01(\x08\x12\x0c\n\x04tags\x18\x05 \x03(\t\"\xe7\x01\n\x08RateCard\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x61sset\x18\x02 \x01(\t\x12\x13\n\x0b\x61sset_scale\x18\x03 \x01(\x05\x12%\n\x08rounding\x18\x04 \x01(\x0e\x32\x13.rating.v1.Rounding\x12\x17\n\x0fprompt_quantity\x18\x05 \x01(\t\x12 \n\x06meters\x18\x06 \x03(\x0b\x32\x10.rating.v1.Meter\x12$\n\x08products\x18\x07 \x03(\x0b\x32\x12.rating.v1.Product\x12!\n\x04rows\x18\x08 \x03(\x0b\x32\x13.rating.v1.PriceRow\"I\n\tCardFault\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t*v\n\x08Rounding\x12\x18\n\x14ROUNDING_UNSPECIFIED\x10\x00\x12\x16\n\x12ROUNDING_HALF_EVEN\x10\x01\x12\x14\n\x10ROUNDING_HALF_UP\x10\x02\x12\x0f\n\x0bROUNDING_UP\x10\x03\x12\x11\n\rROUNDING_DOWN\x10\x04*Z\n\nHoldExpiry\x12\x1b\n\x17HOLD_EXPIRY_UNSPECIFIED\x10\x00\x12\x17\n\x13HOLD_EXPIRY_RELEASE\x10\x01\x12\x16\n\x12HOLD_EXPIRY_CHARGE\x10\x02\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14rating/v1/card.proto\x12\trating.v1\";\n\x05Meter\x12\x10\n\x08quantity\x18\x01 \x01(\t\x12\r\n\x05scale\x18\x02 \x01(\x05\x12\x11\n\tsubset_of\x18\x03 \x01(\t\"\xd0\x01\n\x08PriceRow\x12\x0f\n\x07product\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\t\x12\x37\n\nattributes\x18\x03 \x03(\x0b\x32#.rating.v1.PriceRow.AttributesEntry\x12\x14\n\x0c\x61\x62ove_prompt\x18\x04 \x01(\x03\x12\r\n\x05price\x18\x05 \x01(\t\x12\x10\n\x08priority\x18\x06 \x01(\x05\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xd5\x01\n\x07Product\x12\x0f\n\x07product\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12*\n\x0bhold_expiry\x18\x03 \x01(\x0e\x32\x15.rating.v1.HoldExpiry\x12\r\n\x05\x62\x61tch\x18\x04 \x01(\x08\x12\x0c\n\x04tags\x18\x05 \x03(\t\x12,\n\x05\x66\x61\x63ts\x18\x06 \x03(\x0b\x32\x1d.rating.v1.Product.FactsEntry\x1a,\n\nFactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xe7\x01\n\x08RateCard\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x61sset\x18\x02 \x01(\t\x12\x13\n\x0b\x61sset_scale\x18\x03 \x01(\x05\x12%\n\x08rounding\x18\x04 \x01(\x0e\x32\x13.rating.v1.Rounding\x12\x17\n\x0fprompt_quantity\x18\x05 \x01(\t\x12 \n\x06meters\x18\x06 \x03(\x0b\x32\x10.rating.v1.Meter\x12$\n\x08products\x18\x07 \x03(\x0b\x32\x12.rating.v1.Product\x12!\n\x04rows\x18\x08 \x03(\x0b\x32\x13.rating.v1.PriceRow\"I\n\tCardFault\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t*v\n\x08Rounding\x12\x18\n\x14ROUNDING_UNSPECIFIED\x10\x00\x12\x16\n\x12ROUNDING_HALF_EVEN\x10\x01\x12\x14\n\x10ROUNDING_HALF_UP\x10\x02\x12\x0f\n\x0bROUNDING_UP\x10\x03\x12\x11\n\rROUNDING_DOWN\x10\x04*Z\n\nHoldExpiry\x12\x1b\n\x17HOLD_EXPIRY_UNSPECIFIED\x10\x00\x12\x17\n\x13HOLD_EXPIRY_RELEASE\x10\x01\x12\x16\n\x12HOLD_EXPIRY_CHARGE\x10\x02\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,20 +33,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PRICEROW_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_PRICEROW_ATTRIBUTESENTRY']._serialized_options = b'8\001'
-  _globals['_ROUNDING']._serialized_start=739
-  _globals['_ROUNDING']._serialized_end=857
-  _globals['_HOLDEXPIRY']._serialized_start=859
-  _globals['_HOLDEXPIRY']._serialized_end=949
+  _globals['_PRODUCT_FACTSENTRY']._loaded_options = None
+  _globals['_PRODUCT_FACTSENTRY']._serialized_options = b'8\001'
+  _globals['_ROUNDING']._serialized_start=832
+  _globals['_ROUNDING']._serialized_end=950
+  _globals['_HOLDEXPIRY']._serialized_start=952
+  _globals['_HOLDEXPIRY']._serialized_end=1042
   _globals['_METER']._serialized_start=35
   _globals['_METER']._serialized_end=94
   _globals['_PRICEROW']._serialized_start=97
   _globals['_PRICEROW']._serialized_end=305
   _globals['_PRICEROW_ATTRIBUTESENTRY']._serialized_start=256
   _globals['_PRICEROW_ATTRIBUTESENTRY']._serialized_end=305
-  _globals['_PRODUCT']._serialized_start=307
-  _globals['_PRODUCT']._serialized_end=428
-  _globals['_RATECARD']._serialized_start=431
-  _globals['_RATECARD']._serialized_end=662
-  _globals['_CARDFAULT']._serialized_start=664
-  _globals['_CARDFAULT']._serialized_end=737
+  _globals['_PRODUCT']._serialized_start=308
+  _globals['_PRODUCT']._serialized_end=521
+  _globals['_PRODUCT_FACTSENTRY']._serialized_start=477
+  _globals['_PRODUCT_FACTSENTRY']._serialized_end=521
+  _globals['_RATECARD']._serialized_start=524
+  _globals['_RATECARD']._serialized_end=755
+  _globals['_CARDFAULT']._serialized_start=757
+  _globals['_CARDFAULT']._serialized_end=830
 # @@protoc_insertion_point(module_scope)

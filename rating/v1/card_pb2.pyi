@@ -192,11 +192,32 @@ class Product(_message.Message):
 
     DESCRIPTOR: _descriptor.Descriptor
 
+    @_typing.final
+    class FactsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     PRODUCT_FIELD_NUMBER: _builtins.int
     DISPLAY_NAME_FIELD_NUMBER: _builtins.int
     HOLD_EXPIRY_FIELD_NUMBER: _builtins.int
     BATCH_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
+    FACTS_FIELD_NUMBER: _builtins.int
     product: _builtins.str
     """The product's code, unique in the card, 1 to 128 bytes."""
     display_name: _builtins.str
@@ -213,6 +234,12 @@ class Product(_message.Message):
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Tags, at most 16 of 1 to 128 bytes: grants may apply to products by tag."""
 
+    @_builtins.property
+    def facts(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What a buyer asks beside the price, for example provider, context_limit or latency_class: at
+        most 128 pairs of 128 + 1,024 bytes. They stand on the price sheet and charge nothing.
+        """
+
     def __init__(
         self,
         *,
@@ -221,10 +248,11 @@ class Product(_message.Message):
         hold_expiry: Global___HoldExpiry.ValueType = ...,
         batch: _builtins.bool = ...,
         tags: _abc.Iterable[_builtins.str] | None = ...,
+        facts: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "display_name", b"display_name", "hold_expiry", b"hold_expiry", "product", b"product", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "display_name", b"display_name", "facts", b"facts", "hold_expiry", b"hold_expiry", "product", b"product", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -5,7 +5,9 @@ from __future__ import annotations
 import grpc
 import pytest
 
+from ledger.api.render_card import card_of
 from ledger.v1 import usage_pb2
+from rating.card import RateCard, canonical_bytes, content_hash
 from rating.v1 import card_pb2
 from rating.v1 import pricing_pb2 as pb
 from tests.api.served import TENANT, Served, card, event, refusal_of, work
@@ -81,6 +83,30 @@ async def test_a_card_is_published_read_back_and_listed(priced: Served):
         pb.GetRateCardRequest(tenant=TENANT, name="default", version=2)
     )
     assert one == shown
+
+
+async def test_facts_of_products_are_kept_and_change_no_price(priced: Served):
+    """What a buyer asks beside the price: read back as published, named by the version's hash."""
+    products = [card_pb2.Product(product="chat", facts={"provider": "acme", "latency_class": "x"})]
+    published = await priced.pricing.PublishRateCard(
+        publishing(card(products=products), expected_version=2)
+    )
+    shown = await priced.pricing.GetRateCard(pb.GetRateCardRequest(tenant=TENANT, name="default"))
+    assert dict(shown.card.products[0].facts) == {"provider": "acme", "latency_class": "x"}
+    kept = card_of(shown.card)
+    assert isinstance(kept, RateCard)
+    assert content_hash(canonical_bytes(kept)) == published.version.content_hash
+    before = await priced.pricing.GetRateCard(
+        pb.GetRateCardRequest(tenant=TENANT, name="default", version=2)
+    )
+    assert before.card.rows == shown.card.rows
+    wrong = [card_pb2.Product(product="chat", facts={"n": "x" * 1_025})]
+    found = await refusal_of(
+        priced.pricing.PublishRateCard(
+            publishing(card(products=wrong), expected_version=published.version.version)
+        )
+    )
+    assert found.violations == [("card.products[0].facts['n']", "NAME_TOO_LONG")]
 
 
 async def test_publishing_again_publishes_nothing(priced: Served):

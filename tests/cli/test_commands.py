@@ -4,6 +4,7 @@ import json
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
@@ -14,10 +15,10 @@ from ledger.v1 import account_pb2, account_pb2_grpc, grant_pb2, grant_pb2_grpc, 
 
 
 @pytest.fixture(scope="module")
-def prices(server: Server) -> dict[str, object]:
+def prices(server: Server) -> dict[str, Any]:
     done = drawdown("import-prices", "--json", "--address", server.address)
     assert done.returncode == 0, done.stderr
-    document: dict[str, object] = json.loads(done.stdout)
+    document: dict[str, Any] = json.loads(done.stdout)
     return document
 
 
@@ -28,7 +29,7 @@ def channel(server: Server) -> Iterator[grpc.Channel]:
 
 
 @pytest.fixture(scope="module")
-def account(channel: grpc.Channel, prices: dict[str, object]) -> str:
+def account(channel: grpc.Channel, prices: dict[str, Any]) -> str:
     """An account with 25 dollars."""
     account_pb2_grpc.AccountServiceStub(channel).Create(
         account_pb2.AccountServiceCreateRequest(
@@ -48,23 +49,27 @@ def account(channel: grpc.Channel, prices: dict[str, object]) -> str:
     return "acme"
 
 
-def test_the_whole_price_map_is_imported_and_the_report_says_what_is_not(
-    prices: dict[str, object],
+def test_the_whole_price_map_is_imported_and_the_report_says_what_became_of_it(
+    prices: dict[str, Any],
 ) -> None:
     report = prices["report"]
-    assert isinstance(report, dict)
     assert prices["result"] == "published"
     assert report["products"] > 2_000
     assert report["rows"] > report["products"]
-    assert report["without_token_prices"]
-    assert report["not_imported"]
+    assert (report["not_imported"], report["conflicts"]) == ([], [])
+    assert report["fields"]["input_cost_per_second"]["became"] == "input_seconds"
+    assert report["without_prices"]
+    assert (prices["against_version"], prices["diff"]["counts"]["rows"]["added"]) == (
+        0,
+        report["rows"],
+    )
 
 
-def test_importing_again_changes_nothing(server: Server, prices: dict[str, object]) -> None:
+def test_importing_again_changes_nothing(server: Server, prices: dict[str, Any]) -> None:
     done = drawdown("import-prices", "--address", server.address)
     assert done.returncode == 0, done.stderr
     assert f"version {prices['version']}: unchanged" in done.stdout
-    assert "not imported" in done.stdout
+    assert f"against version {prices['version']}: no difference" in done.stdout
 
 
 def test_a_map_of_ones_own_is_tried_before_it_is_published(server: Server, tmp_path: Path) -> None:
@@ -77,6 +82,76 @@ def test_a_map_of_ones_own_is_tried_before_it_is_published(server: Server, tmp_p
     published = drawdown(*arguments, "--json")
     assert published.returncode == 0, published.stderr
     assert json.loads(published.stdout)["report"]["rows"] == 1
+
+
+def test_a_refreshed_map_says_what_differs_and_asks_about_large_moves(
+    server: Server, prices: dict[str, Any], tmp_path: Path
+) -> None:
+    """A price that moves by more than a factor of 10 needs --yes; a dry run shows everything."""
+    own = tmp_path / "prices.json"
+    arguments = ["import-prices", f"--map={own}", "--name=moved", "--address", server.address]
+    entry = '{"a": {"input_cost_per_token": %s, "max_input_tokens": %s}, "%s": {"cost_per_hug": 1}}'
+    own.write_text(entry % ("0.000001", "8", "b"))
+    first = json.loads(drawdown(*arguments, "--json").stdout)["version"]
+    own.write_text(entry % ("0.00002", "9", "c"))
+    tried = drawdown(*arguments, "--dry-run")
+    assert tried.returncode == 0, tried.stderr
+    for line in (
+        f"against version {first}: 1 row changed, 1 product added, 1 product removed, 1 product c",
+        "a input_tokens  0.000001 -> 0.00002  x 20",
+        "a context_limit: 8 -> 9",
+        "c cost_per_hug = 1: FIELD_UNKNOWN",
+    ):
+        assert line in tried.stdout
+    refused = drawdown(*arguments)
+    assert refused.returncode == 1
+    assert "a input_tokens  0.000001 -> 0.00002  x 20" in refused.stderr
+    assert "--yes" in refused.stderr
+    assert "nothing was published" in refused.stderr
+    again = json.loads(drawdown(*arguments, "--dry-run", "--json").stdout)
+    assert again["against_version"] == first
+    assert again["diff"]["large_moves"][0]["ratio"] == "20"
+    assert drawdown(*arguments, "--large-factor=0.5").returncode == 2
+    allowed = drawdown(*arguments, "--large-factor=20", "--json")
+    assert allowed.returncode == 0, allowed.stderr
+    own.write_text(entry % ("0.002", "9", "c"))
+    agreed = drawdown(*arguments, "--yes")
+    assert agreed.returncode == 0, agreed.stderr
+    assert "1 row changed" in agreed.stdout
+
+
+def test_two_published_versions_are_compared_and_one_is_printed_as_a_sheet(
+    server: Server, prices: dict[str, Any], tmp_path: Path
+) -> None:
+    own = tmp_path / "prices.json"
+    arguments = ["import-prices", f"--map={own}", "--name=sheet", "--json"]
+    arguments += ["--address", server.address]
+    versions = []
+    for price in ("0.000002", "0.000003"):
+        own.write_text(f'{{"a": {{"input_cost_per_token": {price}, "litellm_provider": "us"}}}}')
+        versions.append(json.loads(drawdown(*arguments).stdout)["version"])
+    at = ("--address", server.address)
+    between = ("--from", str(versions[0]), "--to", str(versions[1]))
+    done = drawdown("pricing", "diff", "sheet", *between, *at)
+    assert done.returncode == 0, done.stderr
+    told = f"rate card sheet, version {versions[0]} to {versions[1]}: 1 row changed"
+    assert done.stdout.startswith(told)
+    assert "a input_tokens  0.000002 -> 0.000003  x 1.5" in done.stdout
+    found = json.loads(drawdown("pricing", "diff", "sheet", *between[:2], "--json", *at).stdout)
+    assert (found["from"], found["to"]) == tuple(versions)
+    assert found["diff"]["rows"]["changed"][0]["ratio"] == "1.5"
+    printed = drawdown("pricing", "sheet", "sheet", *at)
+    assert printed.returncode == 0, printed.stderr
+    sheet = json.loads(printed.stdout)
+    assert (sheet["version"], sheet["rows"][0]["price"]) == (versions[1], "0.000003")
+    assert sheet["products"][0]["facts"] == {"provider": "us"}
+    earlier = drawdown("pricing", "sheet", "sheet", f"--version={versions[0]}", *at)
+    assert json.loads(earlier.stdout)["content_hash"] != sheet["content_hash"]
+    for wrong in (("nothing",), ("sheet", "--version=999999")):
+        refused = drawdown("pricing", "sheet", *wrong, *at)
+        assert refused.returncode == 1
+        assert "Traceback" not in refused.stderr
+        assert wrong[0] in refused.stderr
 
 
 def test_a_file_that_is_no_price_map_is_refused(server: Server, tmp_path: Path) -> None:
@@ -238,7 +313,7 @@ def test_read_models_are_rebuilt_beside_a_running_server(
 
 
 def test_an_account_is_frozen_closed_and_opened_again(
-    server: Server, channel: grpc.Channel, prices: dict[str, object]
+    server: Server, channel: grpc.Channel, prices: dict[str, Any]
 ) -> None:
     at = ("--address", server.address)
     account_pb2_grpc.AccountServiceStub(channel).Create(

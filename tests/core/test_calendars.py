@@ -11,6 +11,7 @@ from core_world import CREDITS, FAMILY, START_US, TENANT, USD, Core, replay
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_case import LedgerCase, ledger_case
+from test_verify_rules import judged
 from zone_files import first_shown, shown, utc
 
 from ledger.core import commands as c
@@ -565,3 +566,18 @@ def test_a_month_that_takes_late_usage_finds_what_expired_with_it(
             closed = grant.expires_at <= closed_by
             assert grant.settled == (GRANT_EXPIRED if closed else GRANT_OPEN)
     assert digest(replay(core.journal())) == digest(core.state)
+
+
+@ledger_case
+def test_what_comes_back_to_a_grant_that_ended_knows_no_longer_grace(case: LedgerCase) -> None:
+    """
+    # Rules T3, D6: its rest became breakage under the grace of then; what is held follows.
+    account acme  grace=1h
+    grant   acme  10  as=a  expires=+1h
+    hold    acme  4   as=h  lifetime=20h
+    clock   +3h
+    sweep                    -> a expired 6
+    policy  acme  grace=30d
+    release h                -> released; a expired 4
+    """
+    assert judged(case.core) == []

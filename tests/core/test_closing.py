@@ -199,15 +199,162 @@ def test_children_close_first_and_leave_their_parents_debt_to_it(case: LedgerCas
     """
 
 
+@ledger_case
+def test_several_holds_give_the_exact_rest_back(case: LedgerCase) -> None:
+    """
+    # Rules B4, N3: what several holds give back to one ended grant takes all of its money along.
+    account acme
+    grant   acme  10  as=a  paid=7
+    grant   acme  9   as=b  paid=5
+    hold    acme  6   as=h
+    hold    acme  6   as=i
+    hold    acme  6   as=j
+    void    a         -> a voided 1
+    void    b         -> b voided 0
+    close   acme  release write-off  -> 3 holds released; b voided 9; a voided 9
+    expect  deferred a 0
+    expect  deferred b 0
+    """
+    assert judged(case.core) == []
+
+
+@ledger_case
+def test_what_a_waived_commitment_gets_back_is_not_written_off(case: LedgerCase) -> None:
+    """
+    # Rules D6, B3: the commitment is credited with what its holds give back; the rest is settled.
+    account acme
+    commit  acme  now..+31d:100/50  as=C
+    usage   acme  10                 -> drawn 10 from C.1
+    hold    acme  30  as=h
+    hold    acme  30  as=i
+    terminate C waive                -> ended, trued up 0 for 0; C.1 voided 30
+    close   acme  release write-off
+            -> 2 holds released, commitment 10 of C.1, unbilled 5 written off; C.1 voided 60
+    """
+    assert all(book.owed == 0 for book in books_of(case.account("acme")))
+    assert judged(case.core) == []
+
+
+@ledger_case
+def test_a_true_up_that_closing_brings_is_written_off(case: LedgerCase) -> None:
+    """
+    # Rules D6, D7, F4: what holds give back to a segment that was trued up is trued up too.
+    account acme
+    commit  acme  now..+31d:100/51  as=C
+    hold    acme  33  as=h
+    hold    acme  33  as=i
+    terminate C                      -> ended, trued up 34 for 17; C.1 expired 34
+    close   acme  release write-off
+            -> 2 holds released, commitment 100 of C.1, unbilled 51 written off; C.1 expired 66
+    """
+    assert all(book.owed == 0 for book in books_of(case.account("acme")))
+    assert judged(case.core) == []
+
+
+@ledger_case
+def test_the_price_of_a_waived_segment_that_was_not_paid_is_not_written_off(
+    case: LedgerCase,
+) -> None:
+    """
+    # Rules B4, D6: paid ahead and still to be billed, it goes back to unbilled.
+    account acme
+    commit  acme  now..+31d:100/50  as=C prepaid
+    hold    acme  33  as=h
+    hold    acme  33  as=i
+    terminate C waive                -> ended, trued up 0 for 0; C.1 voided 34
+    close   acme  release write-off  -> 2 holds released; C.1 voided 66
+    expect  deferred C.1 0
+    """
+    assert all(book.owed == 0 for book in books_of(case.account("acme")))
+    assert judged(case.core) == []
+
+
+@ledger_case
+def test_what_closing_moves_on_is_not_written_off(case: LedgerCase) -> None:
+    """
+    # Rules D6, D7: to the commitment of another account, with its money.
+    account acme
+    account acme/eu  parent=acme
+    commit  acme     now..+31d:10/9    as=T for=image
+    commit  acme/eu  now..+31d:100/51  as=C
+    hold    acme/eu  33  as=h
+    hold    acme/eu  33  as=i
+    terminate C to=T                 -> ended, moved 34 for 17; C.1 voided 34; added
+    close   acme/eu  release         -> 2 holds released; C.1 voided 66; added
+    expect  left T.3 66
+    """
+    assert all(book.owed == 0 for book in books_of(case.account("acme/eu")))
+    assert judged(case.core) == []
+
+
+@ledger_case
+def test_a_grant_that_rolled_over_is_written_off_once(case: LedgerCase) -> None:
+    """
+    # Rules T3, D6: what its holds give back is forfeited with its rest; no grant is issued to an
+    # account that closes.
+    account acme
+    grant   acme  20  as=a  expires=+1h  rolls=1/2  paid=9
+    hold    acme  5   as=h  lifetime=20h
+    hold    acme  7   as=i  lifetime=20h
+    clock   +2h
+    sweep                            -> a rolled over 4
+    close   acme  release write-off
+    expect  left     a 0
+    expect  left     a+ 0
+    expect  deferred a 0
+    expect  deferred a+ 0
+    """
+    assert all(book.owed == 0 for book in books_of(case.account("acme")))
+    assert judged(case.core) == []
+
+
+@ledger_case
+def test_a_segment_does_not_move_to_a_commitment_that_is_over(case: LedgerCase) -> None:
+    """
+    # Rules D6, D7: its target ended by itself, and its account is closed: it is trued up instead.
+    account acme
+    account acme/eu  parent=acme
+    commit  acme     now..+31d:100/51  as=C
+    commit  acme/eu  now..+6h:10/9     as=T for=image
+    hold    acme     100  as=h  lifetime=1d
+    terminate C to=T                 -> ended, moved 0 for 0; C.1 voided 0
+    clock   +12h
+    close   acme/eu  write-off
+    release h                        -> released; C.1 expired 100
+    expect  unbilled acme 51
+    """
+    assert judged(case.core) == []
+
+
+@ledger_case
+def test_an_amendment_does_not_reach_a_time_that_was_closed(case: LedgerCase) -> None:
+    """
+    # Rules T2, D3: what an account was closed for stays refused when it is open again, also for
+    # usage in the stead of other that is older than the dedupe window.
+    account acme
+    usage   acme 3 at=-2h id=u
+    usage   acme 3 id=v
+    clock   +1h
+    close   acme write-off
+    clock   +36d
+    reopen  acme
+    amend   u 4 as=w at=-36d   -> refused ACCOUNT_CLOSED account
+    clock   +36d
+    amend   u 4 as=w at=-37d   -> refused ACCOUNT_CLOSED account    # 35 days after the closing
+    amend   u 4 as=w at=-73d   -> refused ACCOUNT_CLOSED account    # its grace is over
+    """
+    assert judged(case.core) == []
+
+
 def test_more_than_one_transfer_takes_is_split() -> None:
     """Rule N1: one transfer fits int64, what is owed need not."""
     book = Core().state.books.open(1, TENANT, e.BookKind.ADVANCE, CREDITS, 1, "")
     book.debits_posted = 2 * INT64_MAX + 5
-    parts = _owed(e.WriteOffKind.ADVANCE, book, 9)
+    parts = _owed(e.WriteOffKind.ADVANCE, book, book.owed, 9)
     assert [part.amount for part in parts] == [INT64_MAX, INT64_MAX, 5]
     assert {(part.debit, part.credit) for part in parts} == {(9, 1)}
     book.credits_posted = book.debits_posted + 3
-    (back,) = _owed(e.WriteOffKind.ADVANCE, book, 9)
+    (back,) = _owed(e.WriteOffKind.ADVANCE, book, book.owed, 9)
     assert (back.debit, back.credit, back.amount) == (1, 9, 3)
 
 

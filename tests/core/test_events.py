@@ -10,7 +10,7 @@ from core_world import Core
 from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.decide import _DECIDERS
-from ledger.core.evolve import _EVOLVERS
+from ledger.core.evolve import EVOLVERS
 
 EVENTS = get_args(e.Event)
 KEY = bytes(range(16))
@@ -29,7 +29,7 @@ def test_every_event_is_compact_and_frozen() -> None:
 
 
 def test_every_event_has_an_evolver_and_every_command_a_decision() -> None:
-    assert set(_EVOLVERS) == set(EVENTS)
+    assert set(EVOLVERS) == set(EVENTS)
     assert set(_DECIDERS) == set(get_args(c.Command))
 
 

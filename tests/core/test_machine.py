@@ -26,7 +26,7 @@ from ledger.core.decide import _DECIDERS
 from ledger.core.digest import digest
 from ledger.core.drawdown import in_turn
 from ledger.core.events import BookKind, Pot
-from ledger.core.evolve import _EVOLVERS
+from ledger.core.evolve import EVOLVERS
 from ledger.core.holds import available_to
 from ledger.core.linked import refuse_linked
 from ledger.core.outcomes import Known, Refusal
@@ -659,7 +659,7 @@ def test_long_lives_meet_every_command_and_every_event() -> None:
         written |= {type(event) for _, events in case.core.batches for event in events}
     assert applied == set(_DECIDERS)
     of_sandboxes = {e.ClockAdvanced, e.TimeShifted}  # test_sandbox has these stories told there
-    assert written == set(_EVOLVERS) - {e.WriterOpened} - of_sandboxes
+    assert written == set(EVOLVERS) - {e.WriterOpened} - of_sandboxes
 
 
 def not_refused(outcome: object) -> bool:

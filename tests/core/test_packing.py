@@ -15,12 +15,13 @@ from test_properties import PARENT, Run, steps
 from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.catalog import Catalog
-from ledger.core.digest import digest
+from ledger.core.digest import digest, snapshot
 from ledger.core.keys import KeyMap
 from ledger.core.limits import DAY_US, DEDUPE_GENERATION_US
 from ledger.core.outcomes import Known, Refusal
 from ledger.core.packing import (
     drop_family,
+    forget_settled,
     pack_family,
     pack_shard,
     unpack_family,
@@ -158,8 +159,8 @@ def test_what_is_wider_than_64_bits_survives() -> None:
     case = lived()
     state = case.core.state
     account = next(iter(state.accounts.values()))
-    account.totals[7, 0] = 2**70
-    account.overage_posted[CREDITS, 0] = 2**80
+    account.totals[7, START_US] = 2**70
+    account.overage_posted[CREDITS, START_US] = 2**80
     account.overage_pending[CREDITS] = 2**65
     before = digest(state)
     body = pack_family(state, account.root, state.settled_before)
@@ -241,6 +242,33 @@ def test_what_is_remembered_does_not_depend_on_when_runs_are_cut(
             cut.freeze()
         assert cut.snapshot() == whole_.snapshot()
         assert len(cut) == len(whole_)
+
+
+def test_months_that_no_correction_reaches_are_forgotten() -> None:
+    """Rules R1, D3, D4: rounding positions and posted overage are kept for as long as usage of
+    their month may be corrected, then forgotten by state, digest, packing and replay alike."""
+    case = LedgerCase()
+    case.run("account acme overage=self")
+    account, state = case.account("acme"), case.core.state
+    body = b""
+    for month in range(40):
+        case.run(f"usage acme 4 of=third id=u{month}\nclock +31d\nsweep")
+        case.run(f"reverse u{month - 11}" if month >= 12 and month % 4 == 0 else "")
+        if month == 2:
+            body = pack_family(state, 1, state.settled_before)
+        if month % 7 == 6:
+            packed, before = pack_family(state, 1, state.settled_before), digest(state)
+            drop_family(state, 1)
+            unpack_family(state, packed)
+            account = case.account("acme")
+            assert digest(state) == before
+        assert len(account.totals) <= 16 and len(account.overage_posted) <= 16
+        assert digest(replay(case.core.journal())) == digest(state)
+    assert len(snapshot(replay(case.core.journal()))["accounts"][0][8]) <= 16
+    assert len(pack_family(state, 1, state.settled_before)) < 4 * len(body)
+    kept = forget_settled(body, state.settled_before)
+    assert kept == forget_settled(kept, state.settled_before) and len(kept) < len(body)
+    case.finish()
 
 
 def test_a_key_that_was_handed_in_is_known_to_every_command() -> None:

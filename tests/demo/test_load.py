@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
+from ledger.api.render_card import render_card
 from ledger.api.server import LedgerServer
-from ledger.cli.prices import message_of
 from ledger.client import DrawdownClient
 from ledger.demo.load import LoadOptions, LoadRefused, LoadReport, describe_report, load
 from ledger.demo.tally import percentile
@@ -41,7 +41,7 @@ async def priced(address: str) -> str:
     card, _ = import_price_map(price_map(), "default", "USD", 9)
     async with DrawdownClient(address) as client:
         await client.create_asset("USD", 9, pricing_pb2.ASSET_KIND_MONEY)
-        await client.publish_rate_card(message_of(card))
+        await client.publish_rate_card(render_card(card))
     return address
 
 

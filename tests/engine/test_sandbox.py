@@ -23,6 +23,7 @@ from ledger.engine.sandbox import (
     ClockMoved,
     ClockReason,
     ClockRefused,
+    _Stream,
     overdue,
 )
 from ledger.engine.ticket import Replay
@@ -181,6 +182,17 @@ async def test_moves_at_once_come_one_after_the_other() -> None:
     assert offsets == [DAY_US * each for each in range(1, 6)]
     assert ledger.writers[0].state.offsets == {TENANT: 5 * DAY_US}
     await ledger.stop()
+
+
+def test_a_reader_that_is_slower_takes_no_move_back() -> None:
+    """Two calls read the moves side by side: whichever ends last, the newest is the last (rule T4);
+    the next move is published after that version, else it would be refused for ever."""
+    moves = [ClockBody(str(version), version * DAY_US, 0) for version in range(4)]
+    stream = _Stream()
+    for version in (1, 2, 3, 2):
+        stream.add(version, moves[version])
+    assert (stream.version, stream.last) == (3, moves[3])
+    assert stream.by_request == {str(version): moves[version] for version in (1, 2, 3)}
 
 
 async def test_what_is_refused_answers_in_the_time_of_the_tenant() -> None:

@@ -124,11 +124,16 @@ def _as_it_was(value: Any, recorded: Any) -> Any:
         return {
             field.name: _as_it_was(getattr(value, field.name), recorded.get(field.name))
             for field in msgspec.structs.fields(type(value))
-            if field.name in recorded or getattr(value, field.name) != field.default
+            if field.name in recorded or getattr(value, field.name) != _default(field)
         }
     if isinstance(value, list | tuple) and len(value) == len(recorded):
         return [_as_it_was(each, was) for each, was in zip(value, recorded, strict=True)]
     return plain(value)
+
+
+def _default(field: msgspec.structs.FieldInfo) -> Any:
+    made = field.default_factory is not msgspec.NODEFAULT
+    return field.default_factory() if made else field.default
 
 
 def filled(event_class: type, *, minimal: bool = False) -> Any:

@@ -168,6 +168,7 @@ CARD = RateCard(
     rounding=Rounding.UP,
     prompt_quantity="input_tokens",
 )
+FACTS = Product("chat", "Chat", facts={"provider": "acme", "context_limit": "8192"})
 SEAL = Seal(
     1,
     KEY,
@@ -348,7 +349,11 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         "rate-card",
-        {"full": CARD, "minimal": RateCard("default", "USD", 9, (), ())},
+        {
+            "full": CARD,
+            "minimal": RateCard("default", "USD", 9, (), ()),
+            "of facts": msgspec.structs.replace(CARD, products=(FACTS,)),
+        },
         rating_card.canonical_bytes,
         rating_card.decode_card,
     ),

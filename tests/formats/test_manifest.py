@@ -182,7 +182,7 @@ def test_the_generator_adds_to_the_manifest_and_changes_nothing(tmp_path: Path) 
     added = write_missing_entries(path)
     assert sorted(added) == [
         "manifest.json: Excess.ABSORB",
-        "manifest.json: PriceRow.priority",
+        "manifest.json: PriceRow.hours",
         "manifest.json: event-050",
     ]
     now = json.loads(path.read_text())

@@ -51,7 +51,7 @@ def test_every_event_is_projected_or_known_to_have_no_row() -> None:
         core_events.LimitExceeded,
         core_events.RequestAbandoned,
     }
-    named = {core_events.UsageRecorded, *fold._HANDLERS, *without_rows}
+    named = {core_events.UsageRecorded, *fold.HANDLERS, *without_rows}
     assert named == set(typing.get_args(core_events.Event))
 
 

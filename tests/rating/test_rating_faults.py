@@ -187,6 +187,13 @@ def test_the_canonical_bytes_of_a_card_never_change():
     )
 
 
+def test_a_default_that_was_said_gives_the_same_bytes_as_one_left_out():
+    """Text that came over the wire is equal to the default without being the same object."""
+    said = msgspec.structs.replace(GOOD, prompt_quantity="".join(["input_", "tokens"]))
+    assert said == GOOD
+    assert canonical_bytes(said) == canonical_bytes(GOOD)
+
+
 def test_the_order_of_attributes_does_not_matter_to_the_hash():
     one = row(attributes={"mode": "batch", "region": "eu"})
     other = row(attributes={"region": "eu", "mode": "batch"})

@@ -3,7 +3,9 @@
 import pytest
 
 from rating.card import Meter, PriceRow, RateCard
-from rating.compile import CompiledCard
+from rating.compile import CompiledCard, row_number
+from rating.models import CostPlus, Graduated, Model, Scope, Tier, Volume
+from rating.price import rate
 from rating.versions import CardVersion, CardVersions
 
 METERS = (Meter("input_tokens"), Meter("output_tokens"))
@@ -104,3 +106,81 @@ def test_adding_a_version_leaves_the_earlier_state_as_it_was():
     assert [in_force(before, 30), in_force(after, 30)] == [1, 2]
     with pytest.raises(AssertionError):
         after.adding(version(2, 30, 30))
+
+
+def tiered(number: int, *rows: tuple[str, Model | None, Scope], priority: int = 0) -> CardVersion:
+    made = tuple(
+        PriceRow("gpt", quantity, "" if model else "1", {}, 0, priority, model, scope)
+        for quantity, model, scope in rows
+    )
+    card = RateCard(name="llm", asset="USD", asset_scale=9, meters=METERS, rows=made)
+    return CardVersion(number, number * 10, number * 10, CompiledCard(card, number))
+
+
+def key_at(versions: CardVersions, at: int, quantity: str = "input_tokens") -> int:
+    plan = versions.plan_for(at, "gpt", {}, (quantity,))
+    assert plan is not None
+    return plan.keys[0]
+
+
+MONTH, DAY = Scope.MONTH, Scope.DAY
+CHEAP = Graduated((Tier(100, "0.000000010"), Tier(None, "0.000000001")))
+DEAR = Graduated((Tier(100, "0.000000020"), Tier(None, "0.000000002")))
+
+
+def test_a_row_goes_on_with_the_total_of_the_same_row_of_an_earlier_version():
+    """Rule R1: a price change within a month does not restart tiers, wherever the row stands."""
+    versions = CardVersions(
+        [
+            tiered(1, ("input_tokens", CHEAP, MONTH)),
+            tiered(2, ("output_tokens", CHEAP, MONTH), ("input_tokens", DEAR, MONTH)),
+            tiered(3, ("output_tokens", DEAR, MONTH)),
+            tiered(4, ("input_tokens", Volume(CHEAP.tiers), MONTH)),
+        ]
+    )
+    first = row_number(1, 0)
+    assert [key_at(versions, at) for at in (10, 20, 40)] == [first, first, first]
+    assert [key_at(versions, at, "output_tokens") for at in (20, 30)] == [row_number(2, 0)] * 2
+    plan = versions.plan_for(20, "gpt", {}, ("input_tokens",))
+    assert plan is not None
+    assert plan.rows == (row_number(2, 1),)
+    assert rate(plan, (10,), {first: 95})[:3] == ((5 * 20 + 5 * 2,), 110, ((first, 10),))
+
+
+def test_what_runs_on_something_else_is_not_the_same_row():
+    """Another scope, the provider's cost, or another condition: each has a total of its own."""
+    versions = CardVersions(
+        [
+            tiered(1, ("input_tokens", CHEAP, MONTH)),
+            tiered(2, ("input_tokens", CHEAP, DAY)),
+            tiered(3, ("input_tokens", CostPlus("1.2"), MONTH)),
+            tiered(4, ("input_tokens", CHEAP, MONTH), priority=1),
+            tiered(5, ("input_tokens", DEAR, DAY)),
+        ]
+    )
+    keys = [key_at(versions, at) for at in (10, 20, 30, 40, 50)]
+    numbers = [row_number(number, 0) for number in (1, 2, 3, 4)]
+    assert keys == [*numbers, numbers[1]]
+
+
+def test_series_do_not_depend_on_the_order_in_which_versions_are_given():
+    made = [tiered(number, ("input_tokens", CHEAP, MONTH)) for number in (3, 1, 2)]
+    together = CardVersions(made)
+    one_by_one = CardVersions()
+    for number in (1, 2, 3):
+        one_by_one = one_by_one.adding(tiered(number, ("input_tokens", DEAR, MONTH)))
+    for at in (10, 20, 30):
+        assert key_at(together, at) == key_at(one_by_one, at) == row_number(1, 0)
+
+
+def test_a_plain_row_keeps_its_own_number():
+    """Its total carries nothing but rounding."""
+    versions = CardVersions(
+        [
+            tiered(1, ("input_tokens", CHEAP, MONTH), ("output_tokens", None, MONTH)),
+            tiered(2, ("input_tokens", CHEAP, MONTH), ("output_tokens", None, MONTH)),
+        ]
+    )
+    plan = versions.plan_for(20, "gpt", {}, BOTH)
+    assert plan is not None
+    assert plan.keys == (row_number(1, 0), row_number(2, 1))

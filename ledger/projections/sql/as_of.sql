@@ -201,7 +201,8 @@ ORDER BY w.place
 -- What counts in a period of accounts, [$4, $5) of each, and is no usage of its own time: usage and
 -- reversals of a period that was closed (kinds 1, 2), reversals of this one, units adjusted by hand (3);
 -- after entry $6, which was recorded at $7, one page. What was charged is above 0, what was given back
--- below. A reversal of this period was recorded in it or by the end of its grace, at most $8 later.
+-- below. A reversal of this period was recorded in it or by the end of its grace, at most $8 later; or
+-- just before it, where its usage was of up to $10 later than its recording.
 SELECT x.* FROM unnest($3::bigint[], $4::bigint[], $5::bigint[]) AS w (account, starts_at, ends_at)
 CROSS JOIN LATERAL (
     (SELECT CASE WHEN r.entry_seq IS NULL THEN 1 ELSE 2 END AS kind, n.entry_seq, n.account, n.closed,
@@ -222,7 +223,7 @@ CROSS JOIN LATERAL (
      FROM projection.reversals r
      WHERE r.tenant = $1 AND r.shard = $2 AND r.account = w.account
        AND r.effective_at >= w.starts_at AND r.effective_at < w.ends_at
-       AND (r.recorded_at, r.entry_seq) > (greatest(w.starts_at - 1, $7), $6) AND r.recorded_at < w.ends_at + $8
+       AND (r.recorded_at, r.entry_seq) > (greatest(w.starts_at - $10, $7), $6) AND r.recorded_at < w.ends_at + $8
        AND NOT EXISTS (SELECT FROM projection.adjustments n
                        WHERE n.tenant = $1 AND n.shard = $2 AND n.entry_seq = r.entry_seq)
      ORDER BY r.recorded_at, r.entry_seq LIMIT $9)

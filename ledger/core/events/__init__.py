@@ -1,0 +1,275 @@
+"""The facts of the journal: what happened, in the past tense, versioned for ever.
+
+Every event is a tagged, array-like msgspec Struct. The tag is the format: a released event is
+never edited; a change is a new class with a new tag, and an upcaster from the old one. Events hold
+small internal integers and digests only. Names that could identify a person (account ids, event
+ids, operations, personal attributes) live in erasable side tables beside the journal.
+
+Amounts are minor units of the asset that is named; times are microseconds since the epoch, UTC.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from ledger.core.events.accounts import (
+    AccountClosed,
+    AccountClosedOut,
+    AccountCreated,
+    AccountFrozen,
+    AccountPolicyUpdated,
+    AccountProfileUpdated,
+    AccountReopened,
+    AccountUnfrozen,
+    FreezeCause,
+    WriteOff,
+    WriteOffKind,
+)
+from ledger.core.events.base import (
+    OF_A_GRANT,
+    OF_AN_ACCOUNT,
+    Backfill,
+    BookKind,
+    PeriodUnit,
+    Pot,
+    Slice,
+)
+from ledger.core.events.commitments import (
+    CommitmentCreated,
+    CommitmentEnded,
+    CommitmentEnding,
+    CommitmentTerms,
+    Invoice,
+    InvoiceDue,
+    Segment,
+    SegmentAdded,
+)
+from ledger.core.events.corrections import (
+    AdjustmentNoted,
+    BalanceAdjusted,
+    EndedGrants,
+    GivenBack,
+    GrantRestored,
+    UsageReversed,
+)
+from ledger.core.events.grants import (
+    GrantCancelled,
+    GrantExpired,
+    GrantIssued,
+    GrantKind,
+    GrantReduced,
+    GrantReleased,
+    GrantRolledOver,
+    GrantStarted,
+    GrantVoided,
+    Rollover,
+)
+from ledger.core.events.holds import (
+    AuthorizeDenied,
+    HoldAuthorized,
+    HoldCharged,
+    HoldExpired,
+    HoldExpiry,
+    HoldExtended,
+    HoldReleased,
+    UsageCaptured,
+)
+from ledger.core.events.payments import (
+    AccountBilled,
+    BillLine,
+    ChargedBackPart,
+    CreditNoteIssued,
+    GrantChargedBack,
+    GrantRefunded,
+    PaymentRecorded,
+    ReceivableWrittenOff,
+)
+from ledger.core.events.policy import AccountPolicy, Comparator, Excess, Overage, OverdraftKind
+from ledger.core.events.recurring import (
+    Proration,
+    RecurringChanged,
+    RecurringEnded,
+    RecurringIssued,
+    RecurringPaused,
+    RecurringResumed,
+    RecurringStarted,
+    RecurringTerms,
+    Timing,
+)
+from ledger.core.events.top_ups import (
+    TopUpConfirmed,
+    TopUpDeclined,
+    TopUpExpired,
+    TopUpRequested,
+    TopUpRule,
+    TopUpRuleRemoved,
+    TopUpRuleSet,
+)
+from ledger.core.events.usage import LimitExceeded, Suspense, UsageQuarantined, UsageRecorded
+from ledger.core.events.writing import (
+    BookOpened,
+    ClockAdvanced,
+    ConfigurationApplied,
+    PlanDeclared,
+    RequestAbandoned,
+    TimeShifted,
+    WriterOpened,
+)
+
+__all__ = [
+    "OF_AN_ACCOUNT",
+    "OF_A_GRANT",
+    "AccountBilled",
+    "AccountClosed",
+    "AccountClosedOut",
+    "AccountCreated",
+    "AccountFrozen",
+    "AccountPolicy",
+    "AccountPolicyUpdated",
+    "AccountProfileUpdated",
+    "AccountReopened",
+    "AccountUnfrozen",
+    "AdjustmentNoted",
+    "AuthorizeDenied",
+    "Backfill",
+    "BalanceAdjusted",
+    "BillLine",
+    "BookKind",
+    "BookOpened",
+    "ChargedBackPart",
+    "ClockAdvanced",
+    "CommitmentCreated",
+    "CommitmentEnded",
+    "CommitmentEnding",
+    "CommitmentTerms",
+    "Comparator",
+    "ConfigurationApplied",
+    "CreditNoteIssued",
+    "EndedGrants",
+    "Event",
+    "Excess",
+    "FreezeCause",
+    "GivenBack",
+    "GrantCancelled",
+    "GrantChargedBack",
+    "GrantExpired",
+    "GrantIssued",
+    "GrantKind",
+    "GrantReduced",
+    "GrantRefunded",
+    "GrantReleased",
+    "GrantRestored",
+    "GrantRolledOver",
+    "GrantStarted",
+    "GrantVoided",
+    "HoldAuthorized",
+    "HoldCharged",
+    "HoldExpired",
+    "HoldExpiry",
+    "HoldExtended",
+    "HoldReleased",
+    "Invoice",
+    "InvoiceDue",
+    "LimitExceeded",
+    "Overage",
+    "OverdraftKind",
+    "PaymentRecorded",
+    "PeriodUnit",
+    "PlanDeclared",
+    "Pot",
+    "Proration",
+    "ReceivableWrittenOff",
+    "RecurringChanged",
+    "RecurringEnded",
+    "RecurringIssued",
+    "RecurringPaused",
+    "RecurringResumed",
+    "RecurringStarted",
+    "RecurringTerms",
+    "RequestAbandoned",
+    "Rollover",
+    "Segment",
+    "SegmentAdded",
+    "Slice",
+    "Suspense",
+    "TimeShifted",
+    "Timing",
+    "TopUpConfirmed",
+    "TopUpDeclined",
+    "TopUpExpired",
+    "TopUpRequested",
+    "TopUpRule",
+    "TopUpRuleRemoved",
+    "TopUpRuleSet",
+    "UsageCaptured",
+    "UsageQuarantined",
+    "UsageRecorded",
+    "UsageReversed",
+    "WriteOff",
+    "WriteOffKind",
+    "WriterOpened",
+]
+
+
+Event: TypeAlias = (
+    WriterOpened
+    | ConfigurationApplied
+    | ClockAdvanced
+    | TimeShifted
+    | BookOpened
+    | AccountCreated
+    | AccountPolicyUpdated
+    | AccountClosed
+    | AccountFrozen
+    | AccountUnfrozen
+    | AccountClosedOut
+    | AccountReopened
+    | AccountProfileUpdated
+    | GrantIssued
+    | GrantStarted
+    | GrantRolledOver
+    | GrantReleased
+    | GrantCancelled
+    | GrantVoided
+    | GrantExpired
+    | PlanDeclared
+    | UsageRecorded
+    | UsageQuarantined
+    | LimitExceeded
+    | UsageReversed
+    | GrantRestored
+    | AdjustmentNoted
+    | BalanceAdjusted
+    | UsageCaptured
+    | HoldAuthorized
+    | HoldExtended
+    | HoldCharged
+    | AuthorizeDenied
+    | HoldReleased
+    | HoldExpired
+    | RequestAbandoned
+    | RecurringStarted
+    | RecurringIssued
+    | RecurringChanged
+    | RecurringPaused
+    | RecurringResumed
+    | RecurringEnded
+    | GrantReduced
+    | CommitmentCreated
+    | SegmentAdded
+    | CommitmentEnded
+    | InvoiceDue
+    | GrantRefunded
+    | GrantChargedBack
+    | AccountBilled
+    | PaymentRecorded
+    | CreditNoteIssued
+    | ReceivableWrittenOff
+    | TopUpRuleSet
+    | TopUpRuleRemoved
+    | TopUpRequested
+    | TopUpConfirmed
+    | TopUpDeclined
+    | TopUpExpired
+)
+"""Everything that a journal may hold."""

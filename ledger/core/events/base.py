@@ -1,0 +1,90 @@
+"""What every event is, and what several kinds of them hold."""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+import msgspec
+
+
+class Pot(IntEnum):
+    """What a slice was drawn from (rules D1, D4)."""
+
+    GRANT = 1
+    OVERDRAFT = 2
+    OVERAGE = 3
+    EXCESS_OWED = 4
+    EXCESS_BILLED = 5
+    ABSORBED = 6
+
+
+class PeriodUnit(IntEnum):
+    """What a period is counted in (rule T1)."""
+
+    WEEK = 1
+    MONTH = 2
+    QUARTER = 3
+    YEAR = 4
+
+
+class BookKind(IntEnum):
+    """The books of rule B2: those of units, then those of money."""
+
+    GRANT = 1
+    ADVANCE = 2
+    OVERAGE = 3
+    FUNDING = 4
+    PROMOTION = 5
+    USED = 6
+    FORFEITED = 7
+    COMMITMENT = 8
+    TRUE_UP = 9
+    SETTLED = 10
+    # The money books, never mixed with those above in one transfer.
+    CASH = 11
+    DEFERRED = 12
+    UNBILLED = 13
+    RECEIVABLE = 14
+    REVENUE = 15
+    BREAKAGE = 16
+    CREDIT_NOTE = 17
+    BAD_DEBT = 18
+
+
+OF_A_GRANT: Final = frozenset({BookKind.GRANT, BookKind.COMMITMENT, BookKind.DEFERRED})
+"""Books whose owner is a grant."""
+OF_AN_ACCOUNT: Final = frozenset(
+    {BookKind.ADVANCE, BookKind.OVERAGE, BookKind.UNBILLED, BookKind.RECEIVABLE}
+)
+"""Books whose owner is an account. All others are the house's."""
+
+
+class Slice(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """One transfer of a draw: debit `book`, credit the product's used book (rules B3, B4, D3).
+
+    `value` is the money recognised by this slice, `cost` the provider's cost, in minor units of
+    the money asset of the grant (or of the price, where no grant paid).
+    """
+
+    pot: int
+    book: int
+    amount: int
+    value: int = 0
+    cost: int = 0
+
+
+class Backfill(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A part of an advance that a grant repays: debit grant, credit `book` (rules B3, B4, H6).
+
+    `product` is what the advance was drawn for; "" = the oldest, whatever it was.
+    """
+
+    book: int
+    product: str
+    amount: int
+    value: int = 0  # money recognised by it
+
+
+class Fact(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """Base of all events. `gc=False`: events hold no reference cycles."""

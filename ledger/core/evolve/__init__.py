@@ -1,0 +1,236 @@
+"""The only code that changes state: live and in replay the same functions, which never judge.
+
+Each applies figures that stand in the event, and nothing else: no price, no clock, no order is
+computed here. Figures that contradict the books stop the writer (`BooksUnbalanced`, rule B7).
+
+    moves                                    what several do: pay, retire, owe, set a timer
+    books, usage, holds, accounts, grants, payments, corrections, recurring, commitments, top_ups
+                                             one module a kind of event
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ledger.core.events import (
+    AccountBilled,
+    AccountClosed,
+    AccountClosedOut,
+    AccountCreated,
+    AccountFrozen,
+    AccountPolicyUpdated,
+    AccountProfileUpdated,
+    AccountReopened,
+    AccountUnfrozen,
+    AdjustmentNoted,
+    AuthorizeDenied,
+    BalanceAdjusted,
+    BookOpened,
+    ClockAdvanced,
+    CommitmentCreated,
+    CommitmentEnded,
+    ConfigurationApplied,
+    CreditNoteIssued,
+    Event,
+    GrantCancelled,
+    GrantChargedBack,
+    GrantExpired,
+    GrantIssued,
+    GrantReduced,
+    GrantRefunded,
+    GrantReleased,
+    GrantRestored,
+    GrantRolledOver,
+    GrantStarted,
+    GrantVoided,
+    HoldAuthorized,
+    HoldCharged,
+    HoldExpired,
+    HoldExtended,
+    HoldReleased,
+    InvoiceDue,
+    LimitExceeded,
+    PaymentRecorded,
+    PlanDeclared,
+    ReceivableWrittenOff,
+    RecurringChanged,
+    RecurringEnded,
+    RecurringIssued,
+    RecurringPaused,
+    RecurringResumed,
+    RecurringStarted,
+    RequestAbandoned,
+    SegmentAdded,
+    TimeShifted,
+    TopUpConfirmed,
+    TopUpDeclined,
+    TopUpExpired,
+    TopUpRequested,
+    TopUpRuleRemoved,
+    TopUpRuleSet,
+    UsageCaptured,
+    UsageQuarantined,
+    UsageRecorded,
+    UsageReversed,
+    WriterOpened,
+)
+from ledger.core.evolve.accounts import (
+    account_closed,
+    account_closed_out,
+    account_created,
+    account_frozen,
+    account_policy_updated,
+    account_profile_updated,
+    account_reopened,
+    account_unfrozen,
+)
+from ledger.core.evolve.books import (
+    book_opened,
+    clock_advanced,
+    configuration_applied,
+    limit_exceeded,
+    plan_declared,
+    request_abandoned,
+    time_shifted,
+    usage_quarantined,
+    writer_opened,
+)
+from ledger.core.evolve.commitments import (
+    commitment_created,
+    commitment_ended,
+    invoice_due,
+    segment_added,
+)
+from ledger.core.evolve.corrections import adjustment_noted, balance_adjusted, usage_reversed
+from ledger.core.evolve.grants import (
+    grant_cancelled,
+    grant_expired,
+    grant_issued,
+    grant_released,
+    grant_restored,
+    grant_rolled_over,
+    grant_started,
+    grant_voided,
+)
+from ledger.core.evolve.holds import (
+    authorize_denied,
+    hold_authorized,
+    hold_expired,
+    hold_extended,
+    hold_released,
+)
+from ledger.core.evolve.payments import (
+    account_billed,
+    grant_charged_back,
+    grant_reduced,
+    grant_refunded,
+    payment_recorded,
+    receivable_lowered,
+)
+from ledger.core.evolve.recurring import (
+    recurring_changed,
+    recurring_ended,
+    recurring_issued,
+    recurring_paused,
+    recurring_resumed,
+    recurring_started,
+)
+from ledger.core.evolve.top_ups import (
+    top_up_confirmed,
+    top_up_declined,
+    top_up_expired,
+    top_up_requested,
+    top_up_rule_removed,
+    top_up_rule_set,
+)
+from ledger.core.evolve.usage import usage_recorded
+from ledger.core.state import State
+
+__all__ = [
+    "evolve",
+    "evolve_all",
+]
+
+
+def evolve(state: State, event: Event) -> None:
+    """Apply one event as the next entry of the current batch."""
+    if type(event) is UsageRecorded:
+        usage_recorded(state, event)
+    else:
+        EVOLVERS[type(event)](state, event)
+    state.locator += 1
+
+
+def evolve_all(state: State, events: Iterable[Event]) -> None:
+    """Apply events of one batch, in order: a replay."""
+    for event in events:
+        if type(event) is UsageRecorded:
+            usage_recorded(state, event)
+        else:
+            EVOLVERS[type(event)](state, event)
+        state.locator += 1
+
+
+EVOLVERS: dict[type, Callable[[State, Any], None]] = {
+    WriterOpened: writer_opened,
+    ConfigurationApplied: configuration_applied,
+    ClockAdvanced: clock_advanced,
+    TimeShifted: time_shifted,
+    BookOpened: book_opened,
+    AccountCreated: account_created,
+    AccountPolicyUpdated: account_policy_updated,
+    AccountClosed: account_closed,
+    AccountClosedOut: account_closed_out,
+    AccountFrozen: account_frozen,
+    AccountUnfrozen: account_unfrozen,
+    AccountReopened: account_reopened,
+    AccountProfileUpdated: account_profile_updated,
+    GrantIssued: grant_issued,
+    GrantStarted: grant_started,
+    GrantRolledOver: grant_rolled_over,
+    GrantReleased: grant_released,
+    GrantCancelled: grant_cancelled,
+    GrantVoided: grant_voided,
+    GrantExpired: grant_expired,
+    PlanDeclared: plan_declared,
+    UsageRecorded: usage_recorded,
+    UsageCaptured: usage_recorded,
+    HoldCharged: usage_recorded,
+    UsageQuarantined: usage_quarantined,
+    LimitExceeded: limit_exceeded,
+    UsageReversed: usage_reversed,
+    GrantRestored: grant_restored,
+    AdjustmentNoted: adjustment_noted,
+    BalanceAdjusted: balance_adjusted,
+    HoldAuthorized: hold_authorized,
+    AuthorizeDenied: authorize_denied,
+    HoldExtended: hold_extended,
+    HoldReleased: hold_released,
+    HoldExpired: hold_expired,
+    RequestAbandoned: request_abandoned,
+    RecurringStarted: recurring_started,
+    RecurringIssued: recurring_issued,
+    RecurringChanged: recurring_changed,
+    RecurringPaused: recurring_paused,
+    RecurringResumed: recurring_resumed,
+    RecurringEnded: recurring_ended,
+    GrantReduced: grant_reduced,
+    GrantRefunded: grant_refunded,
+    GrantChargedBack: grant_charged_back,
+    AccountBilled: account_billed,
+    PaymentRecorded: payment_recorded,
+    CreditNoteIssued: receivable_lowered,
+    ReceivableWrittenOff: receivable_lowered,
+    CommitmentCreated: commitment_created,
+    SegmentAdded: segment_added,
+    CommitmentEnded: commitment_ended,
+    InvoiceDue: invoice_due,
+    TopUpRuleSet: top_up_rule_set,
+    TopUpRuleRemoved: top_up_rule_removed,
+    TopUpRequested: top_up_requested,
+    TopUpConfirmed: top_up_confirmed,
+    TopUpDeclined: top_up_declined,
+    TopUpExpired: top_up_expired,
+}
+"""One function an event; a test asserts that every event has one."""

@@ -1,0 +1,204 @@
+"""Accounts: created, under another policy, closed, reopened, frozen."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ledger.core.events import (
+    AccountClosed,
+    AccountClosedOut,
+    AccountCreated,
+    AccountFrozen,
+    AccountPolicy,
+    AccountPolicyUpdated,
+    AccountProfileUpdated,
+    AccountReopened,
+    AccountUnfrozen,
+    Comparator,
+    WriteOffKind,
+)
+from ledger.core.evolve.holds import settle
+from ledger.core.evolve.moves import debt_of, retire, set_timer
+from ledger.core.periods import Calendar, Zones, counting_from
+from ledger.core.state import (
+    GRANT_EXPIRED,
+    GRANT_OPEN,
+    HOLD_RELEASED,
+    NEVER,
+    TIMER_GRANT,
+    Account,
+    Family,
+    State,
+    inherited_zone,
+)
+
+_DRAWDOWN: Final = int(Comparator.DRAWDOWN_1)
+
+
+def account_created(state: State, event: AccountCreated) -> None:
+    parent = state.accounts[event.parent] if event.parent else None
+    account = Account(
+        event.tenant,
+        event.account,
+        event.root,
+        parent,
+        event.policy,
+        inherited_card(state, event.tenant, parent, event.policy),
+        inherited_comparator(parent, event.policy),
+        inherited_calendar(state, parent, event.policy),
+        state.now,
+    )
+    account.profile_at = state.locator
+    state.accounts[event.account] = account
+    if parent is None:
+        state.families[event.root] = Family(event.root)
+    else:
+        parent.children.append(account)
+    state.keys.add(event.key, state.locator)
+
+
+def inherited_card(
+    state: State, tenant: int, parent: Account | None, policy: AccountPolicy
+) -> tuple[int, str]:
+    """A child is priced by its own card, else its nearest ancestor's (rule D8)."""
+    if policy.rate_card:
+        return state.card_key(tenant, policy.rate_card)
+    return parent.card_key if parent is not None else state.card_key(tenant, "default")
+
+
+def inherited_comparator(parent: Account | None, policy: AccountPolicy) -> int:
+    """A child's grants are ordered by its own comparator, else its nearest ancestor's (rule D2)."""
+    if policy.comparator:
+        return int(policy.comparator)
+    return parent.comparator if parent is not None else _DRAWDOWN
+
+
+def inherited_calendar(state: State, parent: Account | None, policy: AccountPolicy) -> Calendar:
+    """The months of an account that is opened with this policy."""
+    if policy.zone or parent is None:
+        return state.calendar(((0, inherited_zone(parent, policy)),))
+    return parent.calendar
+
+
+def _change_zone(state: State, account: Account, event: AccountPolicyUpdated) -> None:
+    """Let the account's zone count for those that have it, from the instants in the event."""
+    zone = inherited_zone(account.parent, event.policy)
+    elsewhere = dict(event.zone_from_below)
+    calendars: dict[Zones, Calendar] = {}  # shared by those that count alike
+    for each in account.in_its_zone():
+        since = elsewhere.get(each.number, event.zone_from)
+        zones = counting_from(each.calendar.zones, zone, since)
+        if zones not in calendars:
+            calendars[zones] = state.calendar(zones)
+        each.calendar = calendars[zones]
+
+
+def _set_breakage(state: State, account: Account) -> None:
+    """Another grace ends at other instants: time the breakage of the account's grants (rule T3)."""
+    for grant in account.grants:
+        if grant.expires_at != NEVER and grant.settled == GRANT_OPEN:
+            set_timer(state, account, grant.breaks_at, TIMER_GRANT, grant.number)
+
+
+def _inherit(state: State, account: Account) -> None:
+    """Work out anew what the account and those below it inherit, as far down as it changes."""
+    card_key = inherited_card(state, account.tenant, account.parent, account.policy)
+    comparator = inherited_comparator(account.parent, account.policy)
+    if card_key == account.card_key and comparator == account.comparator:
+        return
+    if comparator != account.comparator:
+        for grant in account.grants:
+            grant.order = None
+        account.unordered = True
+    account.card_key, account.comparator = card_key, comparator
+    for child in account.children:
+        _inherit(state, child)
+
+
+def account_policy_updated(state: State, event: AccountPolicyUpdated) -> None:
+    account = state.accounts[event.account]
+    closed_by, grace = account.closed_by(state.now), account.policy.period_grace
+    account.policy = event.policy
+    account.version = event.version
+    if event.policy.period_grace != grace:
+        account.closed_until = closed_by  # for ever, whatever the grace is now
+        _set_breakage(state, account)
+    _inherit(state, account)
+    if event.zone_from:
+        _change_zone(state, account, event)
+    state.keys.add(event.key, state.locator)
+
+
+def account_closed(state: State, event: AccountClosed) -> None:
+    account = state.accounts[event.account]
+    account.closed_at = event.closed_at
+    account.find_open_from()
+    state.keys.add(event.key, state.locator)
+
+
+def account_closed_out(state: State, event: AccountClosedOut) -> None:
+    account = state.accounts[event.account]
+    books = state.books.accounts
+    for number in event.holds:
+        settle(state, state.holds[number], HOLD_RELEASED)
+    for each in event.write_offs:
+        state.books.transfer(books[each.debit], books[each.credit], each.amount)
+        if each.kind == WriteOffKind.GRANT:
+            grant = state.grants[each.grant]
+            grant.settled = GRANT_EXPIRED
+            grant.unused += each.amount
+            retire(grant)
+        elif each.kind == WriteOffKind.BREAKAGE:
+            state.grants[each.grant].returned += each.amount
+        elif each.kind == WriteOffKind.ADVANCE:
+            debt_of(state, books[each.credit]).repay("", each.amount, state.locator)
+        if each.kind not in (WriteOffKind.GRANT, WriteOffKind.BREAKAGE):
+            account.written_off = state.locator
+    account.closed_at = event.closed_at
+    account.find_open_from()
+    state.keys.add(event.key, state.locator)
+
+
+def account_reopened(state: State, event: AccountReopened) -> None:
+    """What it was closed for stays refused; older usage than the window needs no look (rule I4)."""
+    account = state.accounts[event.account]
+    gaps = [gap for gap in account.gaps if gap[1] > state.window_start]
+    account.gaps = (*gaps, (account.closed_at, state.now))
+    account.reopened_at = state.now
+    account.closed_at = 0
+    account.find_open_from()
+    state.keys.add(event.key, state.locator)
+
+
+def account_frozen(state: State, event: AccountFrozen) -> None:
+    account = state.accounts[event.account]
+    account.frozen_at = state.now
+    account.frozen_by = state.locator
+    account.freeze_cause = int(event.cause)
+    inherit_frozen(account)
+    if event.key:
+        state.keys.add(event.key, state.locator)
+
+
+def account_unfrozen(state: State, event: AccountUnfrozen) -> None:
+    account = state.accounts[event.account]
+    account.frozen_at = account.frozen_by = account.freeze_cause = 0
+    inherit_frozen(account)
+    state.keys.add(event.key, state.locator)
+
+
+def inherit_frozen(account: Account) -> None:
+    """An account is frozen if it or one above it is (rule I2): as far down as that changes."""
+    parent = account.parent
+    account.frozen = account.frozen_at > 0 or (parent is not None and parent.frozen)
+    account.find_open_from()
+    for child in account.children:
+        if child.frozen != (child.frozen_at > 0 or account.frozen):
+            inherit_frozen(child)
+
+
+def account_profile_updated(state: State, event: AccountProfileUpdated) -> None:
+    account = state.accounts[event.account]
+    account.profile_version = event.version
+    account.profile_at = state.locator
+    state.keys.add(event.key, state.locator)

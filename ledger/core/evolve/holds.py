@@ -1,0 +1,170 @@
+"""Holds reserve slices, and settle exactly once (rules H1 to H3)."""
+
+from __future__ import annotations
+
+from msgspec.structs import replace
+
+from ledger.core.events import (
+    AuthorizeDenied,
+    HoldAuthorized,
+    HoldCharged,
+    HoldExpired,
+    HoldExpiry,
+    HoldExtended,
+    HoldReleased,
+    Slice,
+    UsageCaptured,
+    UsageRecorded,
+)
+from ledger.core.evolve.moves import OVERAGE, set_timer
+from ledger.core.state import (
+    HOLD_CAPTURED,
+    HOLD_CHARGED,
+    HOLD_EXPIRED,
+    HOLD_RELEASED,
+    TIMER_HOLD,
+    Estimate,
+    Hold,
+    SettledHold,
+    State,
+)
+
+
+def capture(state: State, event: UsageRecorded) -> None:
+    """Settle the hold that this usage is of, or take its part; or note that the last capture came
+    late (rules H1, H2)."""
+    kind = type(event)
+    if event.late:
+        if kind is UsageRecorded:
+            family = state.families[state.accounts[event.account].root]
+            family.settled[event.hold].captured_late = True
+        return
+    hold = state.holds[event.hold]
+    if isinstance(event, UsageCaptured):
+        _take(state, hold, event)
+        return
+    taken = sum(hold.taken_by(event.slices, event.period))
+    if kind is HoldCharged:
+        settle(state, hold, HOLD_CHARGED, taken)
+    else:
+        hold.captures += 1
+        settle(state, hold, HOLD_CAPTURED, taken)
+
+
+def _take(state: State, hold: Hold, event: UsageCaptured) -> None:
+    """A part of the hold is captured: it no longer pends, the rest stays held."""
+    rest = list(hold.slices)
+    for place, taken in enumerate(event.taken):
+        if taken:
+            _unreserve(state, hold, rest[place], taken)
+            rest[place] = replace(rest[place], amount=rest[place].amount - taken)
+    hold.slices = tuple(rest)
+    hold.captures += 1
+    if hold.estimate is not None:
+        names = state.declared[event.plan].quantity_names
+        hold.estimate = hold.estimate.without(names, event.quantities)
+
+
+def hold_authorized(state: State, event: HoldAuthorized) -> None:
+    account = state.accounts[event.account]
+    plan = state.declared[event.plan]
+    used = state.books.accounts[event.used_book] if event.used_book else None
+    hold = Hold(
+        event.hold,
+        account,
+        plan.product,
+        plan.attributes,
+        plan.asset,
+        used,
+        event.slices,
+        event.effective_at,
+        event.expires_at,
+        event.lifetime_max,
+        event.period,
+        Estimate(plan, event.quantities) if event.expiry == HoldExpiry.CHARGE else None,
+    )
+    state.holds[event.hold] = hold
+    state.next_hold = event.hold + 1
+    account.holds[event.hold] = hold
+    for piece in event.slices:
+        assert used is not None
+        state.books.reserve(state.books.accounts[piece.book], used, piece.amount)
+        if piece.pot == OVERAGE:
+            pending = account.overage_pending
+            pending[plan.asset] = pending.get(plan.asset, 0) + piece.amount
+    lend(state, hold)
+    set_timer(state, account, event.expires_at, TIMER_HOLD, event.hold)
+    state.keys.add(event.key, state.locator)
+
+
+def hold_extended(state: State, event: HoldExtended) -> None:
+    hold = state.holds[event.hold]
+    hold.expires_at = event.expires_at
+    set_timer(state, hold.account, event.expires_at, TIMER_HOLD, event.hold)
+    state.keys.add(event.key, state.locator)
+
+
+def lend(state: State, hold: Hold) -> None:
+    """Note with the owners of shared grants that a hold of an account below reserves units."""
+    for piece in hold.slices:
+        grant = state.books.accounts[piece.book].grant
+        if grant is not None and grant.account is not hold.account:
+            owner = grant.account
+            owner.lent[hold.number] = hold
+            owner.next_due = min(owner.next_due, hold.expires_at)
+
+
+def _unreserve(state: State, hold: Hold, piece: Slice, amount: int) -> None:
+    """So much of one of the hold's slices no longer pends."""
+    assert hold.used is not None
+    state.books.release(state.books.accounts[piece.book], hold.used, amount)
+    if piece.pot == OVERAGE:
+        hold.account.overage_pending[hold.asset] -= amount
+
+
+def settle(state: State, hold: Hold, ended: int, taken: int = 0) -> None:
+    """Take every pending slice back; every way out of a hold comes through here, once.
+
+    `taken` is what of it this way out drew, for whoever asks how much was captured.
+    """
+    account = hold.account
+    left = 0
+    for piece in hold.slices:
+        grant = state.books.accounts[piece.book].grant
+        if grant is not None:
+            grant.account.lent.pop(hold.number, None)
+        if piece.amount:
+            _unreserve(state, hold, piece, piece.amount)
+            left += piece.amount
+    del state.holds[hold.number]
+    del account.holds[hold.number]
+    family = state.families[account.root]
+    family.forget_settled(state.settled_before)
+    family.settled[hold.number] = SettledHold(
+        hold.number,
+        account,
+        hold.product,
+        hold.attributes,
+        hold.asset,
+        hold.amount,
+        ended,
+        False,
+        state.now,
+        hold.amount - left + taken,
+        hold.captures,
+        hold.authorized_at,
+        hold.expires_at,
+    )
+
+
+def authorize_denied(state: State, event: AuthorizeDenied) -> None:
+    state.keys.add(event.key, state.locator)
+
+
+def hold_released(state: State, event: HoldReleased) -> None:
+    settle(state, state.holds[event.hold], HOLD_RELEASED)
+    state.keys.add(event.key, state.locator)
+
+
+def hold_expired(state: State, event: HoldExpired) -> None:
+    settle(state, state.holds[event.hold], HOLD_EXPIRED)

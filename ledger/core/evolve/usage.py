@@ -1,0 +1,82 @@
+"""Usage that was recorded: its slices leave their pots, and what it used is credited."""
+
+from __future__ import annotations
+
+from ledger.core.books import BooksUnbalanced
+from ledger.core.events import UsageRecorded
+from ledger.core.evolve.holds import capture
+from ledger.core.evolve.moves import (
+    ADVANCE,
+    EXCESS_BILLED,
+    OVERAGE,
+    add_overage,
+    count,
+    exhausted,
+    owe,
+    recognise,
+)
+from ledger.core.state import State
+
+
+def usage_recorded(state: State, event: UsageRecorded) -> None:
+    """Apply a usage event, without moving on to the next entry: for `record_usual` too."""
+    if event.hold:
+        capture(state, event)
+    slices = event.slices
+    if slices:
+        books = state.books.numbered
+        used = books[event.used_book]
+        assert used is not None
+        totals = used.totals
+        debited = 0
+        owes = False
+        for piece in slices:
+            amount = piece.amount
+            book = books[piece.book]
+            if book is None or book.totals is not totals or amount <= 0:
+                raise BooksUnbalanced(f"entry {state.entry_seq}: no transfer {piece} to {used}")
+            book.debits_posted += amount
+            debited += amount
+            grant = book.grant
+            if grant is not None:
+                if piece.value:
+                    grant.recognised += piece.value
+                    if book.value_book is not None:
+                        recognise(book.value_book, used, piece.value)
+                if book.debits_posted + book.debits_pending >= book.credits_posted:
+                    exhausted(state, grant)
+            elif piece.pot == OVERAGE or piece.pot == EXCESS_BILLED:
+                account = state.accounts[event.account]
+                add_overage(state, account, book.asset, event.period, amount)
+                if piece.value and book.value_book is not None:
+                    recognise(book.value_book, used, piece.value)
+            elif book.kind == ADVANCE:
+                owes = True
+        credited = 0
+        for charge in event.charges:
+            if charge > 0:  # what is unpriced is -1
+                credited += charge
+        used.credits_posted += credited
+        totals.debits_posted += debited
+        totals.credits_posted += credited
+        if totals.debits_posted != totals.credits_posted:
+            raise BooksUnbalanced(
+                f"entry {state.entry_seq}, asset {used.asset}: debits {totals.debits_posted}, "
+                f"credits {totals.credits_posted}"
+            )
+        if owes:
+            owe(state, used.name, slices)
+    if event.advances:
+        account = state.accounts[event.account]
+        position = account.totals
+        for row, quantity in event.advances:
+            place = (row, event.period)
+            before = position.get(place)
+            if before is None:
+                count(state, account, position, place, quantity)  # the first of its month
+            else:
+                position[place] = before + quantity
+    if event.suspense:
+        state.accounts[event.account].suspended += 1
+    if event.key:  # an expiry that charges has none
+        state.keys.newest[event.key] = state.locator

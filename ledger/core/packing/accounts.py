@@ -1,0 +1,166 @@
+"""Accounts: their policy, and what is kept beside their grants."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ledger.core.events import AccountPolicy, TopUpRule
+from ledger.core.evolve.accounts import (
+    inherit_frozen,
+    inherited_calendar,
+    inherited_card,
+    inherited_comparator,
+)
+from ledger.core.packing.wide import Wide, wide
+from ledger.core.state import Account, Debt, State
+
+
+class PackedAccount(msgspec.Struct, array_like=True, gc=False):
+    """Totals, sorted: (price row, period, quantity), (asset, period, posted), (asset, pending).
+
+    `gaps`: [closed, reopened). `written_off`, `frozen_by`, `profile_at`: locators of
+    entries.
+    """
+
+    tenant: int
+    number: int
+    parent: int
+    policy: AccountPolicy
+    version: int
+    created_at: int
+    closed_at: int
+    suspended: int
+    totals: list[tuple[int, int, Wide]]
+    overage_posted: list[tuple[int, int, Wide]]
+    overage_pending: list[tuple[int, Wide]]
+    reopened_at: int
+    written_off: int
+    gaps: list[tuple[int, int]]
+    frozen_at: int
+    frozen_by: int
+    freeze_cause: int
+    profile_version: int
+    profile_at: int
+    debt: list[tuple[int, int, list[tuple[int, str, Wide]], int]]  # asset, run, parts, since
+    lifetime: list[tuple[int, Wide]]  # by money asset
+    top_up_rules: list[tuple[int, int, TopUpRule | None]]  # asset, version, rule
+    closed_until: int
+    zones: list[tuple[int, str]]  # [] = as if it were opened today
+
+
+def pack_account(state: State, account: Account, months_before: int) -> PackedAccount:
+    """What was counted in months that began by then is left out: it is forgotten."""
+    return PackedAccount(
+        account.tenant,
+        account.number,
+        account.parent.number if account.parent is not None else 0,
+        account.policy,
+        account.version,
+        account.created_at,
+        account.closed_at,
+        account.suspended,
+        [
+            (row, period, wide(account.totals[row, period]))
+            for row, period in sorted(account.totals)
+            if period > months_before
+        ],
+        [
+            (asset, period, wide(account.overage_posted[asset, period]))
+            for asset, period in sorted(account.overage_posted)
+            if period > months_before
+        ],
+        [
+            (asset, wide(account.overage_pending[asset]))
+            for asset in sorted(account.overage_pending)
+        ],
+        account.reopened_at,
+        account.written_off,
+        list(account.gaps),
+        account.frozen_at,
+        account.frozen_by,
+        account.freeze_cause,
+        account.profile_version,
+        account.profile_at,
+        [
+            (
+                asset,
+                debt.run,
+                [(*part, wide(owed)) for part, owed in debt.owed.items()],
+                debt.since,
+            )
+            for asset, debt in sorted(account.debt.items())
+        ],
+        [(asset, wide(account.lifetime[asset])) for asset in sorted(account.lifetime)],
+        [(asset, *account.top_up_rules[asset]) for asset in sorted(account.top_up_rules)],
+        account.closed_until,
+        _pack_zones(state, account),
+    )
+
+
+def _pack_zones(state: State, account: Account) -> list[tuple[int, str]]:
+    zones = account.calendar.zones
+    opened = inherited_calendar(state, account.parent, account.policy)
+    return [] if zones == opened.zones else list(zones)
+
+
+def forget_months(packed: PackedAccount, before: int) -> bool:
+    """Drop what was counted in months that began then or earlier; whether there was any."""
+    totals = [each for each in packed.totals if each[1] > before]
+    posted = [each for each in packed.overage_posted if each[1] > before]
+    if len(totals) == len(packed.totals) and len(posted) == len(packed.overage_posted):
+        return False
+    packed.totals, packed.overage_posted = totals, posted
+    return True
+
+
+def _by_month(counters: list[tuple[int, int, Wide]]) -> dict[tuple[int, int], int]:
+    """(number, month) -> how much; the oldest months first, for they are forgotten first."""
+    ordered = sorted(counters, key=_month) if len(counters) > 1 else counters
+    return {(number, month): int(amount) for number, month, amount in ordered}
+
+
+def _month(counter: tuple[int, int, Wide]) -> int:
+    return counter[1]
+
+
+def unpack_account(state: State, root: int, packed: PackedAccount) -> None:
+    parent = state.accounts[packed.parent] if packed.parent else None
+    account = Account(
+        packed.tenant,
+        packed.number,
+        root,
+        parent,
+        packed.policy,
+        inherited_card(state, packed.tenant, parent, packed.policy),
+        inherited_comparator(parent, packed.policy),
+        inherited_calendar(state, parent, packed.policy),
+        packed.created_at,
+    )
+    if packed.zones:
+        account.calendar = state.calendar(tuple(packed.zones))
+    account.closed_until = packed.closed_until
+    account.version = packed.version
+    account.closed_at = packed.closed_at
+    account.suspended = packed.suspended
+    account.totals = _by_month(packed.totals)
+    account.overage_posted = _by_month(packed.overage_posted)
+    account.overage_pending = {asset: int(pending) for asset, pending in packed.overage_pending}
+    account.reopened_at = packed.reopened_at
+    account.written_off = packed.written_off
+    account.gaps = tuple(packed.gaps)
+    account.frozen_at = packed.frozen_at
+    account.frozen_by = packed.frozen_by
+    account.freeze_cause = packed.freeze_cause
+    account.top_up_rules = {asset: (version, rule) for asset, version, rule in packed.top_up_rules}
+    account.find_watched()
+    account.profile_version = packed.profile_version
+    account.profile_at = packed.profile_at
+    inherit_frozen(account)
+    for asset, run, owed, since in packed.debt:
+        debt = account.debt[asset] = Debt()
+        debt.run, debt.since = run, since
+        debt.owed = {(each, product): int(units) for each, product, units in owed}
+    account.lifetime = {asset: int(value) for asset, value in packed.lifetime}
+    if parent is not None:
+        parent.children.append(account)
+    state.accounts[packed.number] = account

@@ -1,0 +1,155 @@
+"""Holds that are open, and what is remembered of settled ones."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ledger.core.events import PlanDeclared, Slice
+from ledger.core.evolve.holds import lend
+from ledger.core.packing.wide import Wide, wide
+from ledger.core.state import Estimate, Family, Hold, SettledHold, State
+
+
+class PackedEstimate(msgspec.Struct, array_like=True, gc=False):
+    """What the expiry of an open hold would charge, and by which price rows."""
+
+    quantity_names: tuple[str, ...]
+    rate_card: str
+    card_version: int
+    rows: tuple[int, ...]
+    quantities: tuple[int, ...]
+
+
+class PackedHold(msgspec.Struct, array_like=True, gc=False):
+    """An open hold."""
+
+    number: int
+    account: int
+    product: str
+    attributes: tuple[tuple[str, str], ...]
+    asset: int
+    used: int
+    slices: tuple[Slice, ...]
+    authorized_at: int
+    expires_at: int
+    amount: Wide
+    lifetime_max: int
+    period: int
+    captures: int
+    estimate: PackedEstimate | None
+
+
+class PackedSettled(msgspec.Struct, array_like=True, gc=False):
+    """A settled hold within the dedupe window, in the order of settling."""
+
+    number: int
+    account: int
+    product: str
+    attributes: tuple[tuple[str, str], ...]
+    asset: int
+    amount: Wide
+    ended: int
+    captured_late: bool
+    settled_at: int
+    captured: Wide
+    captures: int
+    authorized_at: int
+    expires_at: int
+
+
+def pack_hold(hold: Hold) -> PackedHold:
+    return PackedHold(
+        hold.number,
+        hold.account.number,
+        hold.product,
+        hold.attributes,
+        hold.asset,
+        hold.used.number if hold.used is not None else 0,
+        hold.slices,
+        hold.authorized_at,
+        hold.expires_at,
+        wide(hold.amount),
+        hold.lifetime_max,
+        hold.period,
+        hold.captures,
+        _pack_estimate(hold.estimate) if hold.estimate is not None else None,
+    )
+
+
+def _pack_estimate(estimate: Estimate) -> PackedEstimate:
+    plan = estimate.plan
+    return PackedEstimate(
+        plan.quantity_names, plan.rate_card, plan.card_version, plan.rows, estimate.quantities
+    )
+
+
+def _unpack_estimate(hold: PackedHold, packed: PackedEstimate) -> Estimate:
+    plan = PlanDeclared(
+        hold.product,
+        hold.attributes,
+        packed.quantity_names,
+        packed.rate_card,
+        packed.card_version,
+        packed.rows,
+        hold.asset,
+    )
+    return Estimate(plan, packed.quantities)
+
+
+def unpack_hold(state: State, packed: PackedHold) -> None:
+    account = state.accounts[packed.account]
+    hold = Hold(
+        packed.number,
+        account,
+        packed.product,
+        packed.attributes,
+        packed.asset,
+        state.books.accounts[packed.used] if packed.used else None,
+        packed.slices,
+        packed.authorized_at,
+        packed.expires_at,
+        packed.lifetime_max,
+        packed.period,
+        _unpack_estimate(packed, packed.estimate) if packed.estimate is not None else None,
+    )
+    hold.amount = int(packed.amount)
+    hold.captures = packed.captures
+    state.holds[packed.number] = hold
+    account.holds[packed.number] = hold
+    lend(state, hold)
+
+
+def pack_settled(hold: SettledHold) -> PackedSettled:
+    return PackedSettled(
+        hold.number,
+        hold.account.number,
+        hold.product,
+        hold.attributes,
+        hold.asset,
+        wide(hold.amount),
+        hold.ended,
+        hold.captured_late,
+        hold.settled_at,
+        wide(hold.captured),
+        hold.captures,
+        hold.authorized_at,
+        hold.expires_at,
+    )
+
+
+def unpack_settled(state: State, family: Family, packed: PackedSettled) -> None:
+    family.settled[packed.number] = SettledHold(
+        packed.number,
+        state.accounts[packed.account],
+        packed.product,
+        packed.attributes,
+        packed.asset,
+        int(packed.amount),
+        packed.ended,
+        packed.captured_late,
+        packed.settled_at,
+        int(packed.captured),
+        packed.captures,
+        packed.authorized_at,
+        packed.expires_at,
+    )

@@ -1,0 +1,95 @@
+"""Usage events: one row, a transfer a slice."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from ledger.core.events import HoldCharged, Suspense, UsageCaptured, UsageQuarantined, UsageRecorded
+from ledger.projections import changes as c
+from ledger.projections.changes import Moved
+from ledger.projections.described import NO_NAMES
+from ledger.projections.fold.folding import Folding
+from ledger.projections.fold.holds import captured
+
+_UNRATED: Final = -1  # a charge that waits for its price
+_REASONS: Final = {int(reason): reason.name for reason in Suspense}
+
+
+def usage_recorded(fold: Folding, index: int, entry_seq: int, event: UsageRecorded) -> None:
+    changes = fold.changes
+    tenant = fold.facts.tenants[event.account]
+    plan = fold.plans[event.plan]
+    if plan.tenant != tenant:
+        fold.write_plan(plan, tenant)
+    asset = plan.asset
+    effective_at = event.effective_at
+    recorded_at = fold.recorded_at
+    shard = fold.shard
+    line = 0
+    if event.hold and not event.late:
+        line = captured(fold, entry_seq, event)
+    charge = 0
+    valued = False
+    moved = changes.moved
+    if event.slices:
+        transfers = changes.transfers
+        used_book = event.used_book
+        for piece in event.slices:
+            book = piece.book
+            amount = piece.amount
+            charge += amount
+            counters = moved.get(book)
+            if counters is None:
+                counters = moved[book] = Moved(tenant)
+            counters.debits_posted += amount
+            if piece.value:
+                counters.value += piece.value
+                valued = True
+            transfers.append(
+                (
+                    tenant, shard, entry_seq, line, book, used_book, asset, amount,
+                    2, piece.pot, piece.value, piece.cost, effective_at, recorded_at,
+                )
+            )  # fmt: skip
+            line += 1
+        counters = moved.get(used_book)
+        if counters is None:
+            counters = moved[used_book] = Moved(tenant)
+        counters.credits_posted += charge
+        if valued:
+            fold.recognise(
+                tenant, entry_seq, line, event.slices, effective_at, plan.declared.product
+            )
+    charges: Sequence[int | None] = event.charges
+    outcome = 1
+    reason = None
+    if event.suspense:
+        outcome = c.SUSPENSE
+        reason = _REASONS[event.suspense]
+        charges = [None if each == _UNRATED else each for each in event.charges]
+    changes.usage.append(
+        (
+            tenant, shard, entry_seq, event.account, plan.digest, asset, effective_at,
+            recorded_at, outcome, reason, event.late == 1,
+            type(event) is HoldCharged, event.quantities, charges, charge,
+            event.over_limit or None, event.hold or None, event.trace or None,
+            *fold.names.get(index, NO_NAMES),
+        )
+    )  # fmt: skip
+
+
+def of_hold(fold: Folding, index: int, event: UsageCaptured | HoldCharged) -> None:
+    usage_recorded(fold, index, fold.entry_seq, event)
+
+
+def usage_quarantined(fold: Folding, index: int, event: UsageQuarantined) -> None:
+    tenant, plan = fold.place(event)
+    fold.changes.usage.append(
+        (
+            tenant, fold.shard, fold.entry_seq, event.account, plan.digest, plan.asset,
+            event.effective_at, fold.recorded_at, c.QUARANTINED, event.reason, False, False,
+            event.quantities, None, 0, None, None, event.trace or None,
+            *fold.names.get(index, NO_NAMES),
+        )
+    )  # fmt: skip

@@ -1,0 +1,235 @@
+"""What every entry must satisfy, judged from the entry and the state that it comes upon.
+
+The live ledger never judges in `evolve`, and `decide` is never replayed: so this says again, apart
+from both, what no entry may do. A figure that breaks a rule is a finding; the replay goes on.
+Changes nothing. What needs the rate card of the day (prices) is not judged: it is recorded.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from ledger.core.events import (
+    AccountBilled,
+    AccountClosed,
+    AccountClosedOut,
+    AccountCreated,
+    AccountFrozen,
+    AccountPolicyUpdated,
+    AccountProfileUpdated,
+    AccountReopened,
+    AccountUnfrozen,
+    AdjustmentNoted,
+    AuthorizeDenied,
+    BalanceAdjusted,
+    CommitmentCreated,
+    CommitmentEnded,
+    ConfigurationApplied,
+    CreditNoteIssued,
+    Event,
+    GrantCancelled,
+    GrantChargedBack,
+    GrantExpired,
+    GrantIssued,
+    GrantReduced,
+    GrantRefunded,
+    GrantReleased,
+    GrantRestored,
+    GrantVoided,
+    HoldAuthorized,
+    HoldCharged,
+    HoldExpired,
+    HoldExtended,
+    HoldReleased,
+    InvoiceDue,
+    PaymentRecorded,
+    ReceivableWrittenOff,
+    RecurringChanged,
+    RecurringEnded,
+    RecurringIssued,
+    RecurringPaused,
+    RecurringResumed,
+    RecurringStarted,
+    SegmentAdded,
+    TopUpConfirmed,
+    TopUpDeclined,
+    TopUpExpired,
+    TopUpRequested,
+    TopUpRuleSet,
+    UsageCaptured,
+    UsageQuarantined,
+    UsageRecorded,
+    UsageReversed,
+    WriterOpened,
+)
+from ledger.core.state import State
+from ledger.verify.rules.accounts import (
+    account_closed,
+    account_closed_out,
+    account_created,
+    account_frozen,
+    account_policy_updated,
+    account_profile_updated,
+    account_reopened,
+    account_unfrozen,
+    books_of,
+    configuration_applied,
+    writer_opened,
+)
+from ledger.verify.rules.commitments import (
+    commitment_created,
+    commitment_ended,
+    goes_on_moving,
+    invoice_due,
+    segment_added,
+)
+from ledger.verify.rules.corrections import (
+    adjustment_noted,
+    balance_adjusted,
+    grant_restored,
+    usage_reversed,
+)
+from ledger.verify.rules.grants import (
+    grant_cancelled,
+    grant_expired,
+    grant_issued,
+    grant_reduced,
+    grant_released,
+    grant_voided,
+)
+from ledger.verify.rules.holds import (
+    authorize_denied,
+    hold_authorized,
+    hold_expired,
+    hold_extended,
+    hold_released,
+)
+from ledger.verify.rules.judge import Judge
+from ledger.verify.rules.payments import (
+    account_billed,
+    credit_note_issued,
+    grant_charged_back,
+    grant_refunded,
+    payment_recorded,
+    receivable_written_off,
+)
+from ledger.verify.rules.recurring import (
+    recurring_changed,
+    recurring_ended,
+    recurring_issued,
+    recurring_paused,
+    recurring_resumed,
+    recurring_started,
+)
+from ledger.verify.rules.top_ups import (
+    top_up_confirmed,
+    top_up_declined,
+    top_up_expired,
+    top_up_requested,
+    top_up_rule_set,
+)
+from ledger.verify.rules.usage import (
+    hold_charged,
+    look_at_plan,
+    sides_of,
+    usage_captured,
+    usage_quarantined,
+    usage_recorded,
+)
+
+__all__ = [
+    "Rules",
+    "books_of",
+    "sides_of",
+]
+
+
+class Rules(Judge):
+    """Judges the entries of one shard: `before` each is applied, then `after`."""
+
+    def before(self, state: State, event: Event) -> None:
+        """What the entry may not say, given what is there. May raise KeyError where the entry names
+        what is not there."""
+        if self.moving is not None:
+            goes_on_moving(self, state, event)
+        key = getattr(event, "key", b"")
+        if key and state.keys.find(key) is not None:
+            self.wrong(state, "identity", "once within the window", f"{key.hex()} again")
+        plan = getattr(event, "plan", None)
+        if plan is not None:
+            look_at_plan(self, state, event, state.declared[plan])
+        judge = JUDGES.get(type(event))
+        if judge is not None:
+            judge(self, state, event)
+
+    def after(self, state: State, event: Event) -> None:
+        """What may not be so once the entry is applied (rules B6, B7)."""
+        for asset, totals in state.books.totals.items():
+            if not totals.balanced:
+                self.findings.add(
+                    f"entry {state.entry_seq - 1}, credits of asset {asset}",
+                    f"{totals.debits_posted} + {totals.debits_pending} pending",
+                    f"{totals.credits_posted} + {totals.credits_pending} pending",
+                )
+        if isinstance(event, UsageRecorded | HoldAuthorized):
+            for piece in event.slices:
+                book = state.books.accounts[piece.book]
+                if book.grant is not None and book.available < 0:
+                    what = f"units left of grant {book.grant.number}"
+                    what = f"entry {state.entry_seq - 1}, {what}"
+                    self.findings.add(what, "0 or more", book.available)
+
+
+JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
+    WriterOpened: writer_opened,
+    ConfigurationApplied: configuration_applied,
+    AccountCreated: account_created,
+    AccountPolicyUpdated: account_policy_updated,
+    AccountProfileUpdated: account_profile_updated,
+    AccountClosed: account_closed,
+    AccountClosedOut: account_closed_out,
+    AccountReopened: account_reopened,
+    AccountFrozen: account_frozen,
+    AccountUnfrozen: account_unfrozen,
+    GrantIssued: grant_issued,
+    GrantVoided: grant_voided,
+    GrantExpired: grant_expired,
+    GrantReduced: grant_reduced,
+    GrantReleased: grant_released,
+    GrantCancelled: grant_cancelled,
+    GrantRefunded: grant_refunded,
+    GrantChargedBack: grant_charged_back,
+    AccountBilled: account_billed,
+    PaymentRecorded: payment_recorded,
+    CreditNoteIssued: credit_note_issued,
+    ReceivableWrittenOff: receivable_written_off,
+    RecurringStarted: recurring_started,
+    RecurringIssued: recurring_issued,
+    RecurringChanged: recurring_changed,
+    RecurringPaused: recurring_paused,
+    RecurringResumed: recurring_resumed,
+    RecurringEnded: recurring_ended,
+    CommitmentCreated: commitment_created,
+    SegmentAdded: segment_added,
+    CommitmentEnded: commitment_ended,
+    InvoiceDue: invoice_due,
+    TopUpRuleSet: top_up_rule_set,
+    TopUpRequested: top_up_requested,
+    TopUpConfirmed: top_up_confirmed,
+    TopUpDeclined: top_up_declined,
+    TopUpExpired: top_up_expired,
+    UsageRecorded: usage_recorded,
+    UsageCaptured: usage_captured,
+    HoldCharged: hold_charged,
+    UsageQuarantined: usage_quarantined,
+    UsageReversed: usage_reversed,
+    GrantRestored: grant_restored,
+    AdjustmentNoted: adjustment_noted,
+    BalanceAdjusted: balance_adjusted,
+    HoldAuthorized: hold_authorized,
+    AuthorizeDenied: authorize_denied,
+    HoldExtended: hold_extended,
+    HoldReleased: hold_released,
+    HoldExpired: hold_expired,
+}

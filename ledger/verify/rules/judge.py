@@ -1,0 +1,37 @@
+"""What every rule says its findings to."""
+
+from __future__ import annotations
+
+from ledger.core.events import BookKind
+from ledger.core.state import State
+from ledger.verify.report import Findings
+
+
+class Judge:
+    """Writes down what is wrong with an entry, and what one says of the next."""
+
+    def __init__(self, findings: Findings) -> None:
+        self.findings = findings
+        self.replacement = b""  # key of the usage that is to follow an amendment's reversal
+        # What a transfer has voided and is to add to another commitment: grant, units, money.
+        self.moving: tuple[int, int, int] | None = None
+
+    def wrong(self, state: State, what: str, expected: object, found: object) -> None:
+        """Write down a finding about the entry."""
+        self.findings.add(f"entry {state.entry_seq}, {what}", expected, found)
+
+    def equal(self, state: State, what: str, expected: object, found: object) -> None:
+        """Two figures that have to be the same."""
+        if expected != found:
+            self.wrong(state, what, expected, found)
+
+
+def look_at_taken(judge: Judge, state: State, number: int, amount: int) -> None:
+    available = state.grants[number].book.available
+    if not 0 <= amount <= available:
+        judge.wrong(state, f"units taken from grant {number}", f"0 to {available}", amount)
+
+
+def look_at_kind(judge: Judge, state: State, number: int, kind: BookKind, asset: int) -> None:
+    book = state.books.accounts[number]
+    judge.equal(state, f"book {number}", (kind, asset), (book.kind, book.asset))

@@ -1,0 +1,241 @@
+"""Usage: in time, of an account that takes it, from books that may pay (rules I4, T2, D1, D4)."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from ledger.core.books import Book
+from ledger.core.events import (
+    BookKind,
+    HoldAuthorized,
+    HoldCharged,
+    OverdraftKind,
+    PlanDeclared,
+    Pot,
+    Slice,
+    UsageCaptured,
+    UsageQuarantined,
+    UsageRecorded,
+)
+from ledger.core.limits import BASIS_POINTS, CORRECTION_WINDOW_US, DAY_US
+from ledger.core.state import HOLD_EXPIRED, NEVER, Account, Hold, State
+from ledger.verify.rules.judge import Judge
+
+BOOK_OF_POT: Final[dict[int, BookKind]] = {
+    Pot.GRANT: BookKind.GRANT,
+    Pot.OVERDRAFT: BookKind.ADVANCE,
+    Pot.OVERAGE: BookKind.OVERAGE,
+    Pot.EXCESS_OWED: BookKind.ADVANCE,
+    Pot.EXCESS_BILLED: BookKind.OVERAGE,
+    Pot.ABSORBED: BookKind.PROMOTION,
+}
+MONTH_MAX_US: Final = 33 * DAY_US
+"""Longer than any month: 31 days, and what is between two zones, 26 hours."""
+_OVER_LIMIT: Final[frozenset[int]] = frozenset({Pot.EXCESS_OWED, Pot.EXCESS_BILLED, Pot.ABSORBED})
+
+
+def look_at_plan(judge: Judge, state: State, event: Any, plan: PlanDeclared) -> None:
+    names = len(plan.quantity_names)
+    if len(event.quantities) != names or len(plan.rows) != names:
+        found = f"{len(event.quantities)}, {len(plan.rows)} price rows"
+        judge.wrong(state, "number of quantities", names, found)
+    if len(getattr(event, "charges", plan.rows)) != names:
+        judge.wrong(state, "number of charges", names, len(event.charges))
+
+
+def usage_recorded(judge: Judge, state: State, event: UsageRecorded) -> None:
+    account = state.accounts[event.account]
+    start = state.window_start
+    if event.key == judge.replacement:  # may be as old as what it stands for
+        start = state.now - CORRECTION_WINDOW_US
+    judge.replacement = b""
+    if not start <= event.effective_at <= state.window_end:
+        window = f"{start} to {state.window_end}"
+        judge.wrong(state, "effective time", window, event.effective_at)
+    takes(judge, state, account, event.effective_at, new=not event.hold or event.late == 1)
+    _drawn(judge, state, account, event)
+    if event.hold and event.late:
+        settled = state.families[account.root].settled[event.hold]
+        judge.equal(state, "end of the hold", HOLD_EXPIRED, settled.ended)
+        judge.equal(state, "late captures before", False, settled.captured_late)
+        judge.equal(state, "account of the hold", settled.account.number, event.account)
+    elif event.hold:
+        open_hold(judge, state, event.hold, event.account)
+    else:
+        for piece in event.slices:
+            _grant_in_time(judge, state, piece, event.effective_at)
+
+
+def takes(judge: Judge, state: State, account: Account, at: int, *, new: bool) -> None:
+    """Nothing new where it or one above it is frozen, nothing of a time in which it was closed
+    (rules I2, T2). Of usage before the dedupe window, as amendments bring, older writers did not
+    ask whether it was closed then and opened again."""
+    above: Account | None = account
+    while new and above is not None:
+        judge.equal(state, f"frozen, account {above.number}", 0, above.frozen_at)
+        above = above.parent
+    over = _grace_over(state, account)
+    gaps = account.gaps if at >= state.window_start else ()
+    for closed_at, reopened_at in (*gaps, (account.closed_at, NEVER)):
+        late = at < closed_at and over < closed_at
+        if closed_at and at < reopened_at and not late:
+            was = f"not in {closed_at} to {reopened_at}"
+            judge.wrong(state, "time of usage", was, at)
+
+
+def look_at_month(judge: Judge, state: State, account: Account, at: int, month: int) -> None:
+    """Usage counts in its own month while that takes late events, and then in the one that runs
+    (rule T2); no month goes on where another zone begins to count (rule T1). Which instants are
+    midnights is not judged: that takes the time zones of the day."""
+    counted = at
+    if month > at:  # its own is closed, and ended before
+        counted = state.now
+        if at >= _grace_over(state, account):
+            judge.wrong(state, "month", f"that of {at}, which is open", month)
+    elif month + MONTH_MAX_US <= _grace_over(state, account):
+        judge.wrong(state, "month", "one that is not closed", month)
+    if not month <= counted < month + MONTH_MAX_US:
+        judge.wrong(state, "month", f"that of {counted}", month)
+    for since, zone in account.calendar.zones[1:]:
+        if month < since <= counted:
+            judge.wrong(state, f"month in {zone}", f"from {since} on", month)
+
+
+def _drawn(judge: Judge, state: State, account: Account, event: UsageRecorded) -> None:
+    look_at_month(judge, state, account, event.effective_at, event.period)
+    slices(judge, state, account, event)
+    over = sum([piece.amount for piece in event.slices if piece.pot in _OVER_LIMIT])
+    judge.equal(state, "over_limit", over, event.over_limit)
+
+
+def usage_captured(judge: Judge, state: State, event: UsageCaptured) -> None:
+    """A capture that leaves its hold open takes of its slices first (rule H1)."""
+    usage_recorded(judge, state, event)
+    hold = state.holds.get(event.hold)
+    if event.late or hold is None:
+        judge.equal(state, "taken of a hold that is not open", (), event.taken)
+        return
+    if not event.taken:  # priced in another asset than the hold
+        return
+    drawn = {(piece.pot, piece.book): piece.amount for piece in event.slices}
+    beyond = sum(drawn.values()) - sum(event.taken)
+    judge.equal(state, "slices taken of", len(hold.slices), len(event.taken))
+    for piece, taken in zip(hold.slices, event.taken, strict=False):
+        most = min(piece.amount, drawn.get((piece.pot, piece.book), 0))
+        if not 0 <= taken <= most:
+            what = f"taken of book {piece.book} of hold {hold.number}"
+            judge.wrong(state, what, f"0 to {most}", taken)
+        elsewhere = piece.pot == Pot.OVERAGE and event.period != hold.period
+        if beyond and taken < piece.amount and not elsewhere:
+            what = f"left of book {piece.book} of hold {hold.number} beside new usage"
+            judge.wrong(state, what, 0, piece.amount - taken)
+
+
+def hold_charged(judge: Judge, state: State, event: HoldCharged) -> None:
+    """By the policy of its authorisation, when it is due, never more than estimated (H2)."""
+    _drawn(judge, state, state.accounts[event.account], event)
+    hold = due_hold(judge, state, event.hold)
+    if hold is None:
+        return
+    judge.equal(state, "account of the hold", hold.account.number, event.account)
+    judge.equal(state, "effective time", hold.expires_at, event.effective_at)
+    if hold.estimate is None:
+        judge.wrong(state, f"end of hold {hold.number}", "released", "charged")
+        return
+    for quantity, left in zip(event.quantities, hold.estimate.quantities, strict=False):
+        if not 0 <= quantity <= left:
+            what = f"quantity charged of hold {hold.number}"
+            judge.wrong(state, what, f"0 to {left}", quantity)
+
+
+def slices(
+    judge: Judge, state: State, account: Account, event: UsageRecorded | HoldAuthorized
+) -> None:
+    """Debits = credits within the entry, and each slice from a book that may pay (D1, D4)."""
+    drawn, charged = sides_of(event)
+    if drawn != charged:
+        judge.wrong(state, "sum of slices", charged, drawn)
+    asset = state.declared[event.plan].asset
+    for piece in event.slices:
+        book = state.books.accounts[piece.book]
+        if book.asset != asset:
+            judge.wrong(state, f"asset of book {book.number}", asset, book.asset)
+        if book.kind != BOOK_OF_POT[piece.pot]:
+            judge.wrong(state, f"kind of book {book.number}", piece.pot, book.kind)
+        if not pays_for(book, account):
+            judge.wrong(state, f"owner of book {book.number}", "its own line", book.owner)
+        if piece.pot == Pot.OVERDRAFT and (isinstance(event, HoldAuthorized) or not event.hold):
+            _in_advance(judge, state, account, book, piece.amount)
+
+
+def _in_advance(judge: Judge, state: State, account: Account, book: Book, amount: int) -> None:
+    """Never beyond the limit that the policy in force gives (rules D4, H6)."""
+    policy = account.policy
+    most = policy.overdraft_limit if policy.overdraft_asset == book.asset else 0
+    if policy.overdraft_kind == OverdraftKind.PERCENT_OF_LIFETIME:
+        lifetime = max(0, account.lifetime.get(book.asset, 0))
+        most = min(most, lifetime * policy.overdraft_basis_points // BASIS_POINTS)
+    owed = book.owed + book.debits_pending + amount
+    if owed > most:
+        judge.wrong(state, f"owed in advance by account {account.number}", most, owed)
+
+
+def _grant_in_time(judge: Judge, state: State, piece: Slice, at: int) -> None:
+    grant = state.books.accounts[piece.book].grant
+    if grant is not None and not grant.effective_at <= at < grant.expires_at:
+        lasts = f"{grant.effective_at} to {grant.expires_at}"
+        judge.wrong(state, f"time that grant {grant.number} pays for", lasts, at)
+
+
+def usage_quarantined(judge: Judge, state: State, event: UsageQuarantined) -> None:
+    if event.reason == "TOO_OLD" and event.effective_at >= state.window_start:
+        limit = f"before {state.window_start}"
+        judge.wrong(state, "effective time", limit, event.effective_at)
+
+
+def open_hold(judge: Judge, state: State, number: int, account: int) -> None:
+    """Open, of that account, and not overdue: what is overdue expires first (rule H2)."""
+    hold = state.holds.get(number)
+    if hold is None:
+        judge.wrong(state, f"hold {number}", "open", "settled or unknown")
+        return
+    judge.equal(state, "account of the hold", hold.account.number, account)
+    if hold.expires_at <= state.now:
+        judge.wrong(state, f"hold {number}", "expired first", f"due at {hold.expires_at}")
+
+
+def due_hold(judge: Judge, state: State, number: int) -> Hold | None:
+    """Open, and due: an expiry comes once, and not before its time (rule H2)."""
+    hold = state.holds.get(number)
+    if hold is None:
+        judge.wrong(state, f"hold {number}", "open", "settled or unknown")
+    elif hold.expires_at > state.now:
+        judge.wrong(state, f"expiry of hold {number}", hold.expires_at, state.now)
+    return hold
+
+
+def sides_of(event: UsageRecorded | HoldAuthorized) -> tuple[int, int]:
+    """(debited, credited) by one entry: equal, always (rule B7). What is unpriced is -1."""
+    charged = 0
+    for charge in event.charges:
+        if charge > 0:
+            charged += charge
+    return sum([piece.amount for piece in event.slices]), charged
+
+
+def _grace_over(state: State, account: Account) -> int:
+    """What ended by then is closed, by the grace of now or of before (rule T2)."""
+    return max(account.closed_until, state.now - account.policy.period_grace)
+
+
+def pays_for(book: Book, account: Account) -> bool:
+    """Whether a book is the account's, an ancestor's, or the house's (rule D1)."""
+    if book.grant is None and not book.owner:
+        return True
+    owner = book.grant.account.number if book.grant is not None else book.owner
+    payer: Account | None = account
+    while payer is not None:
+        if payer.number == owner:
+            return True
+        payer = payer.parent
+    return False

@@ -1,0 +1,119 @@
+"""The difference of two rate cards for people and for programs: lines of text, and JSON values.
+
+Owns the words. Which moves are large is for the caller to say, once (see ``diff.large_moves``).
+"""
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import msgspec
+
+from rating.card import Meter, PriceRow, Product
+from rating.diff import CardDiff, Changed, Changes, ratio
+
+_LISTS = ("rows", "products", "meters")
+_KINDS = ("added", "removed", "changed", "moved")
+
+
+def counts(change: CardDiff) -> dict[str, dict[str, int]]:
+    """How many rows, products and meters were added, removed, changed and moved."""
+    return {
+        name: {kind: len(getattr(getattr(change, name), kind)) for kind in _KINDS}
+        for name in _LISTS
+    }
+
+
+def summary(change: CardDiff) -> str:
+    """One line: "3 rows added, 1 row changed, 2 products added"; "no difference"."""
+    said = [f"{each.field} changed" for each in change.head]
+    for name, kinds in counts(change).items():
+        for kind, count in kinds.items():
+            if count:
+                said.append(f"{count:,} {name if count > 1 else name[:-1]} {kind}")
+    return ", ".join(said) or "no difference"
+
+
+def lines(change: CardDiff, large: Sequence[Changed[PriceRow]] = ()) -> dict[str, list[str]]:
+    """Title -> lines, empty lists left out: first what costs most to overlook."""
+    said = {
+        "large moves of a price": [_moved_price(row) for row in large],
+        "prices changed": [_moved_price(row) for row in change.rows.changed],
+        "rows removed": [f"{_row(row)}  {row.price}" for row in change.rows.removed],
+        "rows added": [f"{_row(each.part)}  {each.part.price}" for each in change.rows.added],
+        "rows moved": [f"{_row(each.part)}  to {each.place}" for each in change.rows.moved],
+        "the card": [f"{each.field}: {each.before} -> {each.after}" for each in change.head],
+        "meters": list(_parts(change.meters)),
+        "products": list(_parts(change.products)),
+    }
+    return {title: found for title, found in said.items() if found}
+
+
+def document(change: CardDiff, large: Sequence[Changed[PriceRow]] = ()) -> dict[str, Any]:
+    """All of it as JSON values; prices and ratios are exact texts."""
+    return {
+        "summary": summary(change),
+        "counts": counts(change),
+        "large_moves": [_price_document(row) for row in large],
+        "card": _values(change.head),
+        "rows": _list_document(change.rows)
+        | {"changed": [_price_document(row) for row in change.rows.changed]},
+        "products": _list_document(change.products),
+        "meters": _list_document(change.meters),
+    }
+
+
+def _list_document(changes: Changes[Any]) -> dict[str, Any]:
+    document: dict[str, Any] = _values(changes)
+    return document
+
+
+def _price_document(row: Changed[PriceRow]) -> dict[str, Any]:
+    document: dict[str, Any] = _values(row)
+    return document | {"ratio": ratio(row.before.price, row.after.price)}
+
+
+def _values(part: Any) -> Any:
+    return msgspec.json.decode(msgspec.json.encode(part))
+
+
+def _row(row: PriceRow) -> str:
+    """What a row matches: "gpt-5 input_tokens mode=batch above_prompt=272000"."""
+    conditions = [f"{name}={value}" for name, value in sorted(row.attributes.items())]
+    for name, value in (("above_prompt", row.above_prompt), ("priority", row.priority)):
+        if value:
+            conditions.append(f"{name}={value}")
+    return " ".join((row.product, row.quantity, *conditions))
+
+
+def _moved_price(row: Changed[PriceRow]) -> str:
+    by = ratio(row.before.price, row.after.price)
+    times = f"x {by}" if by is not None else "was free"
+    return f"{_row(row.after)}  {row.before.price} -> {row.after.price}  {times}"
+
+
+def _parts(changes: Changes[Any]) -> Iterator[str]:
+    for part in changes.removed:
+        yield f"{_name(part)} removed"
+    for each in changes.added:
+        yield f"{_name(each.part)} added"
+    for change in changes.changed:
+        yield f"{_name(change.after)} {'; '.join(_fields(change))}"
+    for place in changes.moved:
+        yield f"{_name(place.part)} moved to {place.place}"
+
+
+def _name(part: Meter | Product) -> str:
+    return part.quantity if isinstance(part, Meter) else part.product
+
+
+def _fields(change: Changed[Any]) -> Iterator[str]:
+    """The fields that say another thing; of facts, each by its name."""
+    before, after = msgspec.structs.asdict(change.before), msgspec.structs.asdict(change.after)
+    for name in change.after.__struct_fields__:
+        old, new = before[name], after[name]
+        if isinstance(new, dict):
+            for key in sorted(old.keys() | new.keys()):
+                if old.get(key) != new.get(key):
+                    yield f"{key}: {old.get(key, 'unsaid')} -> {new.get(key, 'unsaid')}"
+        elif old != new:
+            yield f"{name}: {old} -> {new}"
