@@ -10,7 +10,6 @@ from typing import Final
 from ledger.simulation.mutation import Mutant
 
 _DRAWDOWN: Final = "ledger.core.drawdown"
-_EVOLVE: Final = "ledger.core.evolve"
 _FOLLOWING: Final = "ledger.core.following"
 _GRANTS: Final = "ledger.core.grants"
 _ACCOUNTS: Final = "ledger.core.accounts"
@@ -108,7 +107,7 @@ GRANTS: Final = (
     ),
     Mutant(
         "child keeps its parent's old card",
-        _EVOLVE,
+        "ledger.core.evolve.accounts",
         "_inherit",
         "_inherit(state, child)",
         "pass",
@@ -167,8 +166,8 @@ CREDITS: Final = (
     ),
     Mutant(
         "period of a recurring grant issued again",
-        _EVOLVE,
-        "_recurring_issued",
+        "ledger.core.evolve.recurring",
+        "recurring_issued",
         "recurring.next_at = event.end",
         "recurring.next_at = event.start + 86_400_000_000",
         "rule T1",
@@ -207,8 +206,8 @@ CREDITS: Final = (
     ),
     Mutant(
         "running total kept by a reversal",
-        _EVOLVE,
-        "_usage_reversed",
+        "ledger.core.evolve.corrections",
+        "usage_reversed",
         "_move_back(account.totals, (row, event.period), quantity)",
         "pass",
         "rule R1",

@@ -19,7 +19,6 @@ _RESTORE: Final = "ledger.engine.restore"
 _CHECKPOINT: Final = "ledger.engine.checkpoint"
 _SEGMENTS: Final = "ledger.engine.segments"
 _RESOLVE: Final = "ledger.engine.resolve"
-_PACKING: Final = "ledger.core.packing"
 
 TAKEOVERS: Final = (
     Mutant(
@@ -307,7 +306,7 @@ CHECKPOINTS: Final = (
     ),
     Mutant(
         "page-in loses the timer",
-        _PACKING,
+        "ledger.core.packing.family",
         "unpack_family",
         "state.schedule(family, state.timer_at(tenant, family_due(state, root)))",
         "pass",
@@ -315,7 +314,7 @@ CHECKPOINTS: Final = (
     ),
     Mutant(
         "page-out loses the timer",
-        _PACKING,
+        "ledger.core.packing.family",
         "drop_family",
         "state.paged_families[root] = family.scheduled",
         "from ledger.core.state import NEVER\n    state.paged_families[root] = NEVER",
@@ -331,7 +330,7 @@ CHECKPOINTS: Final = (
     ),
     Mutant(
         "settled holds left out of a packed family",
-        _PACKING,
+        "ledger.core.packing.family",
         "pack_family",
         "if hold.settled_at > settled_before",
         "if False",

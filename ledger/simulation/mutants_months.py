@@ -9,13 +9,12 @@ from typing import Final
 
 from ledger.simulation.mutation import Mutant
 
-_EVOLVE: Final = "ledger.core.evolve"
 _FOLLOWING: Final = "ledger.core.following"
 
 MONTHS: Final = (
     Mutant(
         "another zone counts at once",
-        _EVOLVE,
+        "ledger.core.evolve.accounts",
         "_change_zone",
         "elsewhere.get(each.number, event.zone_from)",
         "state.recorded_at",
@@ -47,8 +46,8 @@ MONTHS: Final = (
     ),
     Mutant(
         "breakage not timed anew with the grace",
-        _EVOLVE,
-        "_account_policy_updated",
+        "ledger.core.evolve.accounts",
+        "account_policy_updated",
         "_set_breakage(state, account)",
         "pass",
         "rule T3",
@@ -66,8 +65,8 @@ TRANSFERS: Final = (
     ),
     Mutant(
         "invoices to come do not move with a commitment",
-        _EVOLVE,
-        "_commitment_ended",
+        "ledger.core.evolve.commitments",
+        "commitment_ended",
         "target.plan(event.invoices)",
         "pass",
         "rule D7",

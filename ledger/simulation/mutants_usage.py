@@ -9,7 +9,6 @@ from typing import Final
 
 from ledger.simulation.mutation import Mutant
 
-_EVOLVE: Final = "ledger.core.evolve"
 _HOLDS: Final = "ledger.core.holds"
 _USAGE: Final = "ledger.core.usage"
 _USUAL: Final = "ledger.core.usual"
@@ -66,15 +65,15 @@ USAGE: Final = (
     ),
     Mutant(
         "rounding total not advanced",
-        _EVOLVE,
+        "ledger.core.evolve.usage",
         "usage_recorded",
-        "position[place] = position.get(place, 0) + quantity",
+        "position[place] = before + quantity",
         "position[place] = quantity",
         "rule R1",
     ),
     Mutant(
         "usage key not remembered",
-        _EVOLVE,
+        "ledger.core.evolve.usage",
         "usage_recorded",
         "state.keys.newest[event.key] = state.locator",
         "pass",
@@ -82,16 +81,16 @@ USAGE: Final = (
     ),
     Mutant(
         "denials not replayed",
-        _EVOLVE,
-        "_authorize_denied",
+        "ledger.core.evolve.holds",
+        "authorize_denied",
         "state.keys.add(event.key, state.locator)",
         "pass",
         "rule I2",
     ),
     Mutant(
         "abandoned request not remembered",
-        _EVOLVE,
-        "_request_abandoned",
+        "ledger.core.evolve.books",
+        "request_abandoned",
         "state.keys.add(event.key, state.locator)",
         "pass",
         "rule I5",
@@ -122,25 +121,25 @@ USAGE: Final = (
     ),
     Mutant(
         "captured hold released again",
-        _EVOLVE,
-        "_settle",
+        "ledger.core.evolve.holds",
+        "settle",
         "del state.holds[hold.number]",
         "pass",
         "rule H1",
     ),
     Mutant(
         "hold's reservation not given back",
-        _EVOLVE,
-        "_settle",
+        "ledger.core.evolve.holds",
+        "settle",
         "_unreserve(state, hold, piece, piece.amount)",
         "pass",
         "rule H1",
     ),
     Mutant(
         "capture settles nothing",
-        _EVOLVE,
-        "_capture",
-        "_settle(state, hold, HOLD_CAPTURED, taken)",
+        "ledger.core.evolve.holds",
+        "capture",
+        "settle(state, hold, HOLD_CAPTURED, taken)",
         "pass",
         "rule H1",
     ),

@@ -10,7 +10,6 @@ from typing import Final
 from ledger.simulation.mutation import Mutant
 
 _DRAWDOWN: Final = "ledger.core.drawdown"
-_EVOLVE: Final = "ledger.core.evolve"
 _COMPARATORS: Final = "ledger.core.comparators"
 
 WATERFALL: Final = (
@@ -56,7 +55,7 @@ WATERFALL: Final = (
     ),
     Mutant(
         "order of grants not renewed with the comparator",
-        _EVOLVE,
+        "ledger.core.evolve.accounts",
         "_inherit",
         "if comparator != account.comparator:",
         "if False:",
@@ -64,7 +63,7 @@ WATERFALL: Final = (
     ),
     Mutant(
         "own comparator not looked at",
-        _EVOLVE,
+        "ledger.core.evolve.accounts",
         "inherited_comparator",
         "if policy.comparator:",
         "if False:",
@@ -80,7 +79,7 @@ WATERFALL: Final = (
     ),
     Mutant(
         "order of grants not renewed after an issue",
-        _EVOLVE,
+        "ledger.core.evolve.moves",
         "activate",
         "account.unordered = True",
         "pass",

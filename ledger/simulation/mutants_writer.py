@@ -284,8 +284,8 @@ PROJECTOR: Final = (
     ),
     Mutant(
         "second end of a grant replaces the first",
-        "ledger.projections.fold",
-        "Fold._grant_voided",
+        "ledger.projections.fold.grants",
+        "grant_voided",
         "change.voided += event.amount",
         "change.voided = event.amount",
         "read models equal the journal",

@@ -236,7 +236,9 @@ def _top_up_unknown(model: ShardModel, record: Record, account: Account) -> bool
     found = model.top_ups.get(record.body["top_up"])
     if found is None or account is None or found.account != account.number:
         return True
-    return found.requested_at <= model.recorded_at - WINDOW_US
+    # Where something was due, a rule may have asked for it after it was found to be unknown.
+    now = model.recorded_at
+    return found.requested_at <= now - WINDOW_US or found.requested_at == now
 
 
 def _top_up_settled(model: ShardModel, record: Record, found: Any) -> bool:

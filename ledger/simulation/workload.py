@@ -53,6 +53,7 @@ from ledger.core.commands import (
     VoidGrant,
     WriteOffReceivable,
 )
+from ledger.core.limits import SECOND_US
 from ledger.simulation.draws import SANDBOX, TENANTS, Draw, Drawn, Ref
 from ledger.simulation.draws_accounts import (
     draw_abandon,
@@ -176,6 +177,10 @@ REQUESTS: Final = tuple(kind for kind, entry in ENTRIES.items() if entry.request
 """Kinds whose identity is a request id."""
 
 
+HELD_BEFORE_TRANSFERS: Final = (40, 3)
+FIRST_ADDED: Final = 10_000  # no drawn operation has such a number
+
+
 def draw_topics(random: Random) -> tuple[str, ...]:
     """What a world draws beside usage, holds and plain grants; () = nothing."""
     if random.randrange(100) >= WHOLE_PERCENT:
@@ -225,7 +230,23 @@ def draw_operations(
             drawn.identity,
         )
         draw.operations.append(operation)
-    return tuple(draw.operations)
+    return tuple(_held_before_transfers(draw.operations))
+
+
+def _held_before_transfers(operations: Sequence[Operation]) -> list[Operation]:
+    """The same, and just before each transfer of a commitment holds that reserve of it, for what
+    they give back has to follow (rule D7). Drawn of nothing: other worlds stay as they are."""
+    found = []
+    for each in operations:
+        if each.kind == "end_commitment" and isinstance(each.fields.get("target"), Ref):
+            for quantity in HELD_BEFORE_TRANSFERS:
+                fields = {"product": "chat", "quantities": (quantity,), "lifetime": 2 * SECOND_US}
+                number = len(operations) + len(found) + FIRST_ADDED
+                found.append(
+                    Operation(number, each.client, "authorize", each.tenant, each.account, fields)
+                )
+        found.append(each)
+    return found
 
 
 def _named(fields: dict[str, Any]) -> int:
