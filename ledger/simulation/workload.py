@@ -236,7 +236,7 @@ def draw_operations(
 def _held_before_transfers(operations: Sequence[Operation]) -> list[Operation]:
     """The same, and just before each transfer of a commitment holds that reserve of it, for what
     they give back has to follow (rule D7). Drawn of nothing: other worlds stay as they are."""
-    found = []
+    found: list[Operation] = []
     for each in operations:
         if each.kind == "end_commitment" and isinstance(each.fields.get("target"), Ref):
             for quantity in HELD_BEFORE_TRANSFERS:

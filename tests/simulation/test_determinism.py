@@ -16,12 +16,13 @@ import rating
 
 LEDGER = Path(ledger.__path__[0])
 SIMULATED = [
-    *sorted((LEDGER / "core").glob("*.py")),
-    *sorted((LEDGER / "engine").glob("*.py")),
+    *sorted((LEDGER / "core").rglob("*.py")),
+    *sorted((LEDGER / "engine").rglob("*.py")),
     *[
         LEDGER / "projections" / f"{name}.py"
-        for name in ("changes", "described", "facts", "fold", "lag", "shard", "tables")
+        for name in ("changes", "described", "facts", "lag", "shard", "tables")
     ],
+    *sorted((LEDGER / "projections" / "fold").rglob("*.py")),
     *[
         LEDGER / "client" / f"{name}.py"
         for name in ("core", "events", "limits", "parcels", "retry", "routing", "sender")
