@@ -4,7 +4,8 @@ Owns the form: the same version gives the same bytes for ever, and it bears the 
 the version is stored by (of the card's canonical bytes, see ``card.content_hash``), so that whoever
 holds both can tell that they belong together.
 docs/price-sheet.schema.json says the form as a JSON Schema. All that is left out when a card is
-stored (defaults) stands here, so that a reader needs no defaults of ours. Pure.
+stored (defaults) stands here, so that a reader needs no defaults of ours; but what only rows with a
+price model say, and minimums, stands where it is said. Pure.
 """
 
 import json
@@ -16,6 +17,9 @@ from msgspec import Struct
 from rating.card import RateCard
 
 FORMAT: Final = 1
+_WHERE_SAID: Final = frozenset(
+    {"hours", "included", "list_price", "maximum", "minimums", "model", "scope"}
+)
 
 
 def price_sheet(card: RateCard, version: int, content_hash: bytes) -> dict[str, Any]:
@@ -25,7 +29,7 @@ def price_sheet(card: RateCard, version: int, content_hash: bytes) -> dict[str, 
         "version": version,
         "content_hash": content_hash.hex(),
     }
-    return sheet | {name: _value(getattr(card, name)) for name in card.__struct_fields__}
+    return sheet | _fields(card)
 
 
 def sheet_bytes(card: RateCard, version: int, content_hash: bytes) -> bytes:
@@ -43,6 +47,13 @@ def _value(value: Any) -> Any:
     """A field of a card, its parts with their defaults."""
     if isinstance(value, tuple):
         return [_value(each) for each in value]
-    if isinstance(value, Struct):
-        return {name: _value(getattr(value, name)) for name in value.__struct_fields__}
-    return msgspec.to_builtins(value)
+    return _fields(value) if isinstance(value, Struct) else msgspec.to_builtins(value)
+
+
+def _fields(value: Struct) -> dict[str, Any]:
+    said = {}
+    for field in msgspec.structs.fields(value):
+        given = getattr(value, field.name)
+        if field.name not in _WHERE_SAID or given != field.default:
+            said[field.name] = _value(given)
+    return said

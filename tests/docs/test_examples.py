@@ -100,9 +100,8 @@ async def test_the_examples_of_a_page_run(
     database: str, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     page, path = PAGES[name], f"docs/{name}.md"
-    async with examples.caller(
-        database, projector=name in ("corrections", "time-machine")
-    ) as ledger:
+    projector = name in ("corrections", "time-machine")
+    async with examples.caller(database, projector=projector, tenant=page.tenant) as ledger:
         await ledger.create_asset("credit", 6, ASSET_KIND_CREDIT)
         await ledger.create_asset("USD", page.money_scale, ASSET_KIND_MONEY)
         if page.price is not None:

@@ -44,22 +44,10 @@ def debt_of(state: State, advance: Book) -> Debt:
 
 
 def add_overage(state: State, account: Account, asset: int, period: int, amount: int) -> None:
-    count(state, account, account.overage_posted, (asset, period), amount)
-
-
-def count(
-    state: State,
-    account: Account,
-    counters: dict[tuple[int, int], int],
-    place: tuple[int, int],
-    more: int,
-) -> None:
-    """Raise a counter of a month; the first of its month makes room for it."""
-    before = counters.get(place)
-    if before is None:
+    posted = account.overage_posted
+    if (asset, period) not in posted:  # the first of its month makes room for it
         account.forget_months(state.months_before)
-        before = 0
-    counters[place] = before + more
+    posted[(asset, period)] = posted.get((asset, period), 0) + amount
 
 
 def paid_for(grant: Grant | None) -> Grant | None:

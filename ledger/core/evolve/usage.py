@@ -10,7 +10,6 @@ from ledger.core.evolve.moves import (
     EXCESS_BILLED,
     OVERAGE,
     add_overage,
-    count,
     exhausted,
     owe,
     recognise,
@@ -71,11 +70,9 @@ def usage_recorded(state: State, event: UsageRecorded) -> None:
         position = account.totals
         for row, quantity in event.advances:
             place = (row, event.period)
-            before = position.get(place)
-            if before is None:
-                count(state, account, position, place, quantity)  # the first of its month
-            else:
-                position[place] = before + quantity
+            if place not in position:  # the first of its month makes room for it
+                account.forget_months(state.months_before)
+            position[place] = position.get(place, 0) + quantity
     if event.suspense:
         state.accounts[event.account].suspended += 1
     if event.key:  # an expiry that charges has none
