@@ -67,7 +67,7 @@ USAGE: Final = (
         "rounding total not advanced",
         "ledger.core.evolve.usage",
         "usage_recorded",
-        "position[place] = before + quantity",
+        "position[place] = position.get(place, 0) + quantity",
         "position[place] = quantity",
         "rule R1",
     ),
