@@ -1,7 +1,8 @@
 """Local time in the zones of the IANA database, read from the pinned tzdata package alone.
 
 Never from the machine, whose copy is of another day on every server. Pure in the sense that counts:
-the same package gives the same answer everywhere (rule T1).
+the same package gives the same answer everywhere (rule T1). The bounds that the ledger finds here
+are recorded, so that no replay depends on the database.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from importlib.resources import files
 from typing import Final
 from zoneinfo import ZoneInfo
 
+UTC_ZONE: Final = "UTC"
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND: Final = timedelta(microseconds=1)
 

@@ -5,7 +5,7 @@ Read in this order:
     limits, outcomes        what is bounded, and how a refusal looks
     events, commands        the facts of the journal, and what may be asked
     upcast                  retired events, and what each means today
-    zones, periods          local time, periods, months, and shares of them
+    periods                 periods and months in a zone, and shares of them
     books                   double entry: book accounts, four counters, transfers
     holdings, state         the fold of the events
     catalog, shapes         the compiled configuration that decisions read

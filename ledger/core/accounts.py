@@ -29,7 +29,7 @@ from ledger.core.limits import (
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.state import Account, Grant, State, inherited_zone
 from ledger.core.usage import account_closed, recorded_before, unknown_account
-from ledger.core.zones import is_zone
+from rating.zones import is_zone
 
 
 def decide_create(

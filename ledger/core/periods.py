@@ -14,9 +14,9 @@ from typing import Final, NamedTuple, TypeAlias
 
 from ledger.core.events import PeriodUnit
 from ledger.core.limits import DAY_US
-from ledger.core.zones import UTC_ZONE, instant_of, local_of
 from rating.compile import ROUND_HALF_EVEN
 from rating.price import rounded
+from rating.zones import UTC_ZONE, instant_of, local_of
 
 _MONTH_DAYS: Final = (31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31)
 _EPOCH_DAY: Final = 719_162  # days from 1 January of the year 1 to 1 January 1970

@@ -43,7 +43,7 @@ from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.periods import Cycle, prorated
 from ledger.core.state import Account, RecurringGrant, State
 from ledger.core.usage import account_closed, recorded_before, unknown_account
-from ledger.core.zones import is_zone
+from rating.zones import is_zone
 
 _FIRST = (Proration.FIRST, Proration.BOTH)
 _LAST = (Proration.LAST, Proration.BOTH)

@@ -47,7 +47,7 @@ from ledger.core.limits import (
 )
 from ledger.core.outcomes import LOCATOR_INDEX_MASK, locator_of
 from ledger.core.periods import Calendar, Zones
-from ledger.core.zones import UTC_ZONE
+from rating.zones import UTC_ZONE
 
 __all__ = [
     "FETCHED",

@@ -15,7 +15,7 @@ from zone_files import EPOCH, first_shown, offsets, shown, us, utc
 from ledger.core.events import PeriodUnit
 from ledger.core.limits import DAY_US, HOUR_US
 from ledger.core.periods import Cycle, prorated
-from ledger.core.zones import instant_of, is_zone, local_of
+from rating.zones import instant_of, is_zone, local_of
 
 ZONES = (
     "UTC",

@@ -13,8 +13,8 @@ import ledger.core.drawdown
 import ledger.core.holds
 import ledger.core.periods
 import ledger.core.usage
-import ledger.core.zones
 import rating.price
+import rating.zones
 from ledger.core.digest import digest
 from ledger.core.limits import DAY_US
 
@@ -78,13 +78,13 @@ def nothing_may_be_computed(monkeypatch: pytest.MonkeyPatch) -> None:
         (ledger.core.periods, "month_of"),
         (ledger.core.periods, "local_of"),
         (ledger.core.periods, "instant_of"),
-        (ledger.core.zones, "local_of"),
-        (ledger.core.zones, "instant_of"),
-        (ledger.core.zones, "ZoneInfo"),
+        (rating.zones, "local_of"),
+        (rating.zones, "instant_of"),
+        (rating.zones, "ZoneInfo"),
         (zoneinfo, "ZoneInfo"),
     ):
         monkeypatch.setattr(module, name, raises)
-    ledger.core.zones._zone.cache_clear()
+    rating.zones._zone.cache_clear()
 
 
 @pytest.mark.usefixtures("nothing_may_be_computed")
