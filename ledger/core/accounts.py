@@ -28,7 +28,13 @@ from ledger.core.limits import (
 )
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.state import Account, Grant, State, inherited_zone
-from ledger.core.usage import account_closed, recorded_before, unknown_account
+from ledger.core.usage import (
+    account_closed,
+    known_account,
+    open_account,
+    recorded_before,
+    unknown_account,
+)
 from rating.zones import is_zone
 
 
@@ -78,14 +84,9 @@ def decide_create(
 
 def decide_policy(state: State, command: UpdatePolicy, out: list[Event]) -> Event | Known | Refusal:
     """Replace an account's policy; decisions name the version that they used."""
-    known = recorded_before(state, command.key)
-    if known is not None:
-        return known
-    account = state.accounts.get(command.account)
-    if account is None:
-        return unknown_account(command.account)
-    if account.closed_at:
-        return account_closed(account)
+    account = open_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
     if command.expected_version and command.expected_version != account.version:
         return Refusal(
             Reason.VERSION_MISMATCH,
@@ -191,12 +192,9 @@ def decide_profile(
     state: State, command: UpdateProfile, out: list[Event]
 ) -> Event | Known | Refusal:
     """Note down that display name and metadata were replaced; also of a closed account."""
-    known = recorded_before(state, command.key)
-    if known is not None:
-        return known
-    account = state.accounts.get(command.account)
-    if account is None:
-        return unknown_account(command.account)
+    account = known_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
     version = account.profile_version
     if command.expected_version and command.expected_version != version:
         return Refusal(
@@ -219,14 +217,9 @@ def decide_profile(
 
 def decide_close(state: State, command: CloseAccount, out: list[Event]) -> Event | Known | Refusal:
     """Close at zero, or with what is left written off; never above an open child."""
-    known = recorded_before(state, command.key)
-    if known is not None:
-        return known
-    account = state.accounts.get(command.account)
-    if account is None:
-        return unknown_account(command.account)
-    if account.closed_at:
-        return account_closed(account)
+    account = open_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
     open_part = _still_open(state, account, command)
     if open_part:
         return Refusal(

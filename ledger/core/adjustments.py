@@ -29,7 +29,7 @@ from ledger.core.identity import KEY_BYTES
 from ledger.core.limits import INT64_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.state import GRANT_OPEN, Account, Grant, State
-from ledger.core.usage import account_closed, recorded_before, unknown_account
+from ledger.core.usage import open_account
 
 PRODUCT: Final = "adjustment"
 """What units are drawn as when they are debited by hand."""
@@ -39,14 +39,9 @@ def decide_adjust(
     state: State, command: AdjustBalance, out: list[Event]
 ) -> Event | Known | Refusal:
     """Credit or debit by hand; a debit that no pot affords is refused."""
-    known = recorded_before(state, command.key)
-    if known is not None:
-        return known
-    account = state.accounts.get(command.account)
-    if account is None:
-        return unknown_account(command.account)
-    if account.closed_at:
-        return account_closed(account)
+    account = open_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
     found = state.catalog.assets.get(command.asset)
     if found is None or found.tenant != account.tenant:
         return Refusal(

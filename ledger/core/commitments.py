@@ -34,21 +34,16 @@ from ledger.core.limits import (
 )
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.state import Account, Commitment, Grant, State
-from ledger.core.usage import account_closed, recorded_before, unknown_account
+from ledger.core.usage import open_account, recorded_before, unknown_account
 
 
 def decide_create_commitment(
     state: State, command: CreateCommitment, out: list[Event]
 ) -> Event | Known | Refusal:
     """Issue every segment at once; an invoice that is due already follows."""
-    known = recorded_before(state, command.key)
-    if known is not None:
-        return known
-    account = state.accounts.get(command.account)
-    if account is None:
-        return unknown_account(command.account)
-    if account.closed_at:
-        return account_closed(account)
+    account = open_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
     refusal = (
         _not_creatable(state, account, command)
         or _invalid_segments(state, account, command)

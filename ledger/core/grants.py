@@ -33,7 +33,10 @@ from ledger.core.limits import (
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.shapes import Use
 from ledger.core.state import Account, Grant, State
-from ledger.core.usage import account_closed, recorded_before, unknown_account
+from ledger.core.usage import (
+    known_account,
+    open_account,
+)
 
 MANUAL = "manual"
 """The source of funds where none is named."""
@@ -41,14 +44,9 @@ MANUAL = "manual"
 
 def decide_issue(state: State, command: IssueGrant, out: list[Event]) -> Event | Known | Refusal:
     """Credit units; what the account owes in that asset is repaid first (rule B3)."""
-    known = recorded_before(state, command.key)
-    if known is not None:
-        return known
-    account = state.accounts.get(command.account)
-    if account is None:
-        return unknown_account(command.account)
-    if account.closed_at:
-        return account_closed(account)
+    account = open_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
     refusal = invalid_grant(state, account, command)
     if refusal is not None:
         return refusal
@@ -365,12 +363,9 @@ def grant_of(state: State, account: int, number: int) -> Grant | Refusal:
 
 def decide_void(state: State, command: VoidGrant, out: list[Event]) -> Event | Known | Refusal:
     """Reverse the issue for what is left and not held, and what pends (rules B3, B4, D6)."""
-    known = recorded_before(state, command.key)
-    if known is not None:
-        return known
-    account = state.accounts.get(command.account)
-    if account is None:
-        return unknown_account(command.account)
+    account = known_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
     grant = grant_of(state, command.account, command.grant)
     if isinstance(grant, Refusal):
         return grant

@@ -49,14 +49,13 @@ from ledger.core.usage import (
     closed_period,
     declare,
     in_future,
+    known_account,
     overflow,
     rating_fault,
-    recorded_before,
     refuse_closed,
     refuse_frozen,
     refuse_new,
     rounding_totals,
-    unknown_account,
     unusable,
     used_book,
 )
@@ -149,12 +148,9 @@ def decide_authorize(
     state: State, command: AuthorizeHold, out: list[Event]
 ) -> Event | Known | Refusal:
     """Reserve the estimate's price, or record the denial: both replay (rules H1, I2)."""
-    known = recorded_before(state, command.key)
-    if known is not None:
-        return known
-    account = state.accounts.get(command.account)
-    if account is None:
-        return unknown_account(command.account)
+    account = known_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
     refusal = _hold_refused(account, command.lifetime)
     if refusal is not None:
         return refusal
@@ -234,12 +230,9 @@ def decide_extend(state: State, command: ExtendHold, out: list[Event]) -> Event 
 
     Never beyond the longest lifetime that its product had at the authorisation, counted from there.
     """
-    known = recorded_before(state, command.key)
-    if known is not None:
-        return known
-    account = state.accounts.get(command.account)
-    if account is None:
-        return unknown_account(command.account)
+    account = known_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
     hold = _open_hold(state, account, command.hold)
     if isinstance(hold, Refusal):
         return hold
@@ -280,12 +273,9 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
     then. After expiry the usage is recorded as plain usage, marked late, until the last capture. A
     captured, released or charged hold is refused.
     """
-    known = recorded_before(state, command.key)
-    if known is not None:
-        return known
-    account = state.accounts.get(command.account)
-    if account is None:
-        return unknown_account(command.account)
+    account = known_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
     hold = state.holds.get(command.hold)
     if hold is not None and hold.account is account:
         product, attributes = hold.product, hold.attributes
@@ -484,12 +474,9 @@ def _merged(state: State, first: list[Slice], more: list[Slice]) -> list[Slice]:
 
 def decide_release(state: State, command: ReleaseHold, out: list[Event]) -> Event | Known | Refusal:
     """Give a hold back; one that is settled already is refused by name."""
-    known = recorded_before(state, command.key)
-    if known is not None:
-        return known
-    account = state.accounts.get(command.account)
-    if account is None:
-        return unknown_account(command.account)
+    account = known_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
     hold = _open_hold(state, account, command.hold)
     if isinstance(hold, Refusal):
         return hold

@@ -45,7 +45,7 @@ from ledger.core.state import (
     Grant,
     State,
 )
-from ledger.core.usage import recorded_before, unknown_account
+from ledger.core.usage import known_account, recorded_before
 
 # -- gated grants (rule F1) ------------------------------------------------------------------------
 
@@ -282,12 +282,9 @@ def _paid_otherwise(grant: Grant) -> Refusal | None:
 
 def decide_bill(state: State, command: BillAccount, out: list[Event]) -> Event | Known | Refusal:
     """Bill what is owed by now: units are settled, money moves from unbilled to receivable."""
-    known = recorded_before(state, command.key)
-    if known is not None:
-        return known
-    account = state.accounts.get(command.account)
-    if account is None:
-        return unknown_account(command.account)
+    account = known_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
     found = state.catalog.assets.get(command.asset)
     if command.asset and (found is None or found.tenant != account.tenant):
         return Refusal(
@@ -459,12 +456,9 @@ def _receivable(
     state: State, command: RecordPayment | IssueCreditNote | WriteOffReceivable
 ) -> Book | Known | Refusal:
     """The book that so much is owed in, or why there is none."""
-    known = recorded_before(state, command.key)
-    if known is not None:
-        return known
-    account = state.accounts.get(command.account)
-    if account is None:
-        return unknown_account(command.account)
+    account = known_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
     found = state.catalog.assets.get(command.asset)
     if found is None or found.tenant != account.tenant:
         return Refusal(

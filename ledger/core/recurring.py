@@ -42,7 +42,7 @@ from ledger.core.limits import (
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.periods import Cycle, prorated
 from ledger.core.state import Account, RecurringGrant, State
-from ledger.core.usage import account_closed, recorded_before, unknown_account
+from ledger.core.usage import open_account, recorded_before, unknown_account
 from rating.zones import is_zone
 
 _FIRST = (Proration.FIRST, Proration.BOTH)
@@ -53,14 +53,9 @@ def decide_start(
     state: State, command: StartRecurring, out: list[Event]
 ) -> Event | Known | Refusal:
     """Have the account granted the same every period; the first follows if it is due already."""
-    known = recorded_before(state, command.key)
-    if known is not None:
-        return known
-    account = state.accounts.get(command.account)
-    if account is None:
-        return unknown_account(command.account)
-    if account.closed_at:
-        return account_closed(account)
+    account = open_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
     refusal = _not_startable(state, account, command)
     if refusal is None:
         refusal = _invalid_terms(state, account, command.terms)

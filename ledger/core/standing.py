@@ -16,22 +16,20 @@ from ledger.core.events import (
 )
 from ledger.core.limits import DAY_US, DEDUPE_WINDOW_US, REOPENINGS_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
-from ledger.core.state import State
-from ledger.core.usage import account_closed, recorded_before, unknown_account
+from ledger.core.state import Account, State
+from ledger.core.usage import (
+    known_account,
+    open_account,
+)
 
 
 def decide_freeze(
     state: State, command: FreezeAccount, out: list[Event]
 ) -> Event | Known | Refusal:
     """Freeze an account itself; one above it may be frozen already."""
-    known = recorded_before(state, command.key)
-    if known is not None:
-        return known
-    account = state.accounts.get(command.account)
-    if account is None:
-        return unknown_account(command.account)
-    if account.closed_at:
-        return account_closed(account)
+    account = open_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
     if account.frozen_at:
         return Refusal(
             Reason.ACCOUNT_FROZEN,
@@ -50,14 +48,9 @@ def decide_unfreeze(
     state: State, command: UnfreezeAccount, out: list[Event]
 ) -> Event | Known | Refusal:
     """Take back the freeze of the account itself."""
-    known = recorded_before(state, command.key)
-    if known is not None:
-        return known
-    account = state.accounts.get(command.account)
-    if account is None:
-        return unknown_account(command.account)
-    if account.closed_at:
-        return account_closed(account)
+    account = open_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
     if not account.frozen_at:
         above = "; one above it is: unfreeze that" if account.frozen else ""
         return Refusal(
@@ -75,12 +68,9 @@ def decide_reopen(
     state: State, command: ReopenAccount, out: list[Event]
 ) -> Event | Known | Refusal:
     """Let a closed account take work again, below an account that is open."""
-    known = recorded_before(state, command.key)
-    if known is not None:
-        return known
-    account = state.accounts.get(command.account)
-    if account is None:
-        return unknown_account(command.account)
+    account = known_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
     if not account.closed_at:
         return Refusal(
             Reason.ACCOUNT_NOT_CLOSED, "account", str(account.number), "the account is open"

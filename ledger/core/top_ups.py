@@ -46,19 +46,18 @@ from ledger.core.state import (
     State,
     TopUp,
 )
-from ledger.core.usage import account_closed, recorded_before, unknown_account
+from ledger.core.usage import (
+    account_closed,
+    known_account,
+    open_account,
+)
 
 
 def decide_rule(state: State, command: SetTopUpRule, out: list[Event]) -> Event | Known | Refusal:
     """Give an account a rule, or another for the same asset; it looks at the account at once."""
-    known = recorded_before(state, command.key)
-    if known is not None:
-        return known
-    account = state.accounts.get(command.account)
-    if account is None:
-        return unknown_account(command.account)
-    if account.closed_at:
-        return account_closed(account)
+    account = open_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
     version, _ = account.top_up_rules.get(command.rule.asset, (0, None))
     if command.expected_version and command.expected_version != version:
         return Refusal(
@@ -113,12 +112,9 @@ def decide_remove(
     state: State, command: RemoveTopUpRule, out: list[Event]
 ) -> Event | Known | Refusal:
     """Ask for nothing more; what pends may still be confirmed or declined."""
-    known = recorded_before(state, command.key)
-    if known is not None:
-        return known
-    account = state.accounts.get(command.account)
-    if account is None:
-        return unknown_account(command.account)
+    account = known_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
     _, rule = account.top_up_rules.get(command.asset, (0, None))
     if rule is None:
         return Refusal(
@@ -183,12 +179,9 @@ def decide_decline_top_up(
 
 
 def _meant(state: State, command: ConfirmTopUp | DeclineTopUp) -> TopUp | Known | Refusal:
-    known = recorded_before(state, command.key)
-    if known is not None:
-        return known
-    account = state.accounts.get(command.account)
-    if account is None:
-        return unknown_account(command.account)
+    account = known_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
     found = account.top_ups.get(command.top_up)
     if found is None or not found.remembered(state.settled_before):
         return Refusal(

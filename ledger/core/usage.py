@@ -199,6 +199,23 @@ def recorded_before(state: State, key: bytes) -> Known | Refusal | None:
     return None
 
 
+def known_account(state: State, key: bytes, number: int) -> Account | Known | Refusal:
+    """The account that a command of this key is for: what begins most decisions."""
+    known = recorded_before(state, key)
+    if known is not None:
+        return known
+    account = state.accounts.get(number)
+    return account if account is not None else unknown_account(number)
+
+
+def open_account(state: State, key: bytes, number: int) -> Account | Known | Refusal:
+    """The same for a command that a closed account does not take."""
+    account = known_account(state, key, number)
+    return (
+        account_closed(account) if isinstance(account, Account) and account.closed_at else account
+    )
+
+
 def keys_exhausted(state: State) -> Refusal:
     """No more identities may be remembered for now."""
     return Refusal(
