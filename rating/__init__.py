@@ -18,6 +18,7 @@ Modules, in reading order:
 - ``explain``              why a line costs what it costs, as data
 - ``differences``          why one event cost more than another, as data
 - ``wording``              both in words
+- ``compare``             which of several offers is best: constraints and an exact ranking
 - ``diff``, ``diff_text``    what differs between two cards; in words and JSON
 - ``sheet``                a version as canonical JSON, for programs that choose and buy
 - ``llm_fields``, ``llm_values``  the vocabulary of the public map of LLM prices, and its values

@@ -9,7 +9,7 @@
     forward_usage               a batch split by owner
     replies, answers            what the writers answered, on its way out
     parking, plain_events       usage for accounts that nobody knows yet
-    requests, render_*, quoting, published, erasing     parts of the services
+    requests, render_*, quoting, comparing, published, erasing     parts of the services
     *_service, aliases          one file a gRPC service: proto -> command -> engine -> proto
     server                      the listening server
 

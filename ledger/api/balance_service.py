@@ -12,8 +12,8 @@ from ledger.api.limits import Checked
 from ledger.api.past_balances import PastBalances
 from ledger.api.positions import minimum, position_of
 from ledger.api.render_grant import GrantView, grant_view, render_grant
-from ledger.core.drawdown import grace_ended, in_turn, overdraft_limit
-from ledger.core.holds import available_to
+from ledger.core.drawdown import in_turn
+from ledger.core.holds import available_in_all, available_to
 from ledger.core.state import Account, State
 from ledger.journal.directory import Entry
 from ledger.projections.as_of import History
@@ -121,17 +121,14 @@ def _balance(state: State, account: Account, asset: int, product: str, now_us: i
     ]
     use = state.catalog.card(account.card_key).use_at(product, now_us)
     advance = account.advance.get(asset)
-    owed = advance.owed if advance is not None else 0
-    pending_advance = advance.debits_pending if advance is not None else 0
-    limit = 0 if grace_ended(account, asset, now_us) else overdraft_limit(account, asset)
     holds = [hold for hold in account.holds.values() if hold.asset == asset]
     return AssetView(
         asset=asset,
-        available=sum(grant.book.available for grant in usable) + limit - owed - pending_advance,
+        available=available_in_all(account, asset, now_us),
         applicable=available_to(account, asset, use, now_us) if product else 0,
         granted=sum(grant.book.credits_posted - grant.book.debits_posted for grant in usable),
         pending=sum(hold.amount for hold in holds),
-        advance=owed,
+        advance=advance.owed if advance is not None else 0,
         overage=account.overage_posted.get((asset, account.calendar.start_of(now_us)), 0),
         grants=[grant_view(state, grant) for grant in usable[:GRANTS_SHOWN_MAX]],
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from ledger.api.calls import Call
+from ledger.api.comparing import options_of, price_all, render_comparison, wishes_of
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed, Fault, refused
 from ledger.api.limits import DISPLAY_NAME_BYTES_MAX, Checked
@@ -204,6 +205,25 @@ class PricingService:
         if isinstance(priced, Refusal):
             raise refused(priced, {"account": request.account})
         return render_quote(edge.assets, priced, values, entry.shard)
+
+    async def compare(self, request: pb.CompareRequest, call: Call) -> pb.CompareResponse:
+        """Price several offers of work and rank those that meet what is asked."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        options = options_of(edge.shapes, request.options)
+        wishes = wishes_of(request)
+        entry = await edge.account(tenant, request.account)
+        clock_us = edge.ledger.clock.now_us()
+        priced = await edge.writer(entry).look(
+            lambda state: price_all(
+                state, entry.number, options, request.effective_at_us, clock_us
+            ),
+            (entry.number,),
+        )
+        if isinstance(priced, Refusal):
+            raise refused(priced, {"account": request.account})
+        found, at_us = priced
+        return render_comparison(edge.assets, options, found, wishes, entry, at_us)
 
 
 def _is_again(latest: ConfigurationEntry, card: RateCard, effective_from_us: int) -> bool:

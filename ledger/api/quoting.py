@@ -10,7 +10,7 @@ from ledger.api.render_usage import unit_price
 from ledger.core.books import Book
 from ledger.core.drawdown import draw
 from ledger.core.events import PlanDeclared, Pot, Slice, Suspense
-from ledger.core.holds import Assessment, assess
+from ledger.core.holds import Assessment, assess, available_in_all, available_to
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.shapes import Shape
 from ledger.core.state import State
@@ -29,6 +29,8 @@ class Priced(NamedTuple):
     slices: tuple[tuple[Slice, tuple[int, int]], ...]  # with the account and number of its grant
     left: int
     at_us: int
+    available: int  # before it is paid, in all and to this very work
+    applicable: int
 
 
 def price(
@@ -60,7 +62,9 @@ def price(
         for piece in slices
     )
     own = tuple(own_quantities(plan, values))
-    return Priced(found, bound.declaration, plan, own, numbered, left, at_us)
+    available = available_in_all(account, bound.asset, at_us)
+    applicable = available_to(account, bound.asset, bound.use, at_us)
+    return Priced(found, bound.declaration, plan, own, numbered, left, at_us, available, applicable)
 
 
 def _grant_of(book: Book) -> tuple[int, int]:
@@ -104,4 +108,8 @@ def render_quote(
             response.overdraft += piece.amount
         else:
             response.overage += piece.amount
+    if declared.card_version:
+        paid = found.charge - response.overage - priced.left
+        response.available_after = str(priced.available - paid)
+        response.applicable_after = str(priced.applicable - paid)
     return response

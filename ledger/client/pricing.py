@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
 
 from ledger.client.calls import Caller
 from rating.v1 import card_pb2
@@ -113,4 +113,34 @@ class PricingCalls:
         )
         return await self._caller.call(
             lambda channel: PricingServiceStub(channel).Quote, request, account
+        )
+
+    async def compare(
+        self,
+        account: str,
+        options: Iterable[pb.CompareOption],
+        *,
+        charge_max: int | None = None,
+        one_of: Mapping[str, Iterable[str]] | None = None,
+        bounds: Iterable[pb.FactBounds] = (),
+        affordable: bool = False,
+        weights: Iterable[pb.CompareWeight] = (),
+        effective_at_us: int = 0,
+    ) -> pb.CompareResponse:
+        """Rank offers of work by what they cost and what is published of them; binds nobody."""
+        request = pb.CompareRequest(
+            tenant=self._caller.tenant,
+            account=account,
+            options=options,
+            charge_max=charge_max,
+            one_of=[
+                pb.FactOneOf(fact=fact, values=values) for fact, values in (one_of or {}).items()
+            ],
+            bounds=bounds,
+            affordable=affordable,
+            weights=weights,
+            effective_at_us=effective_at_us,
+        )
+        return await self._caller.call(
+            lambda channel: PricingServiceStub(channel).Compare, request, account
         )

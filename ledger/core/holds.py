@@ -15,8 +15,10 @@ from ledger.core.drawdown import (
     draw,
     from_first_grant,
     grace_ended,
+    in_turn,
     open_revenue,
     overdraft_headroom,
+    overdraft_limit,
 )
 from ledger.core.events import (
     AdjustmentNoted,
@@ -142,6 +144,21 @@ def available_to(account: Account, asset: int, use: Use, now: int) -> int:
     """Units that such usage may draw now: applicable grants and overdraft headroom (rule B6)."""
     headroom = 0 if grace_ended(account, asset, now) else overdraft_headroom(account, asset)
     return applicable(account, asset, use, now) + headroom
+
+
+def available_in_all(account: Account, asset: int, now: int) -> int:
+    """Units that the account may draw now for whatever it may, below zero where more is owed in
+    advance than the overdraft allows (rule B6)."""
+    advance = account.advance.get(asset)
+    limit = 0 if grace_ended(account, asset, now) else overdraft_limit(account, asset)
+    units = sum(
+        [
+            grant.book.available
+            for grant in in_turn(account)
+            if grant.asset == asset and grant.effective_at <= now < grant.expires_at
+        ]
+    )
+    return units + limit - (advance.owed + advance.debits_pending if advance is not None else 0)
 
 
 def decide_authorize(

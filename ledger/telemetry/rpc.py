@@ -34,6 +34,7 @@ RECORD_NOTHING: Final = frozenset(
         "ledger.v1.DecisionService/Check",
         "ledger.v1.BalanceService/Get",
         "rating.v1.PricingService/Quote",
+        "rating.v1.PricingService/Compare",
     }
 )
 """Quick calls without an entry: no trace id to store, so where no span can leave either the headers

@@ -642,6 +642,8 @@ class QuoteResponse(_message.Message):
     RATE_CARD_FIELD_NUMBER: _builtins.int
     RATE_CARD_VERSION_FIELD_NUMBER: _builtins.int
     EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
+    AVAILABLE_AFTER_FIELD_NUMBER: _builtins.int
+    APPLICABLE_AFTER_FIELD_NUMBER: _builtins.int
     charge: _builtins.int
     """Sum of the lines, in minor units of `asset`."""
     asset: _builtins.str
@@ -664,6 +666,13 @@ class QuoteResponse(_message.Message):
     """Version of that rate card, from 1; 0 where none applied."""
     effective_at_us: _builtins.int
     """Instant that the work was priced at, in microseconds."""
+    available_after: _builtins.str
+    """What is available in all (rule B6) once the grants and the overdraft above have paid, in minor
+    units of `asset`, decimal; below 0 where more is owed than the overdraft allows. Empty where no
+    rate card applied.
+    """
+    applicable_after: _builtins.str
+    """The same of what may pay for this very work, decimal. Empty where no rate card applied."""
     @_builtins.property
     def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuoteLine]:
         """One line a quantity, ascending by name."""
@@ -688,11 +697,385 @@ class QuoteResponse(_message.Message):
         rate_card: _builtins.str = ...,
         rate_card_version: _builtins.int = ...,
         effective_at_us: _builtins.int = ...,
+        available_after: _builtins.str = ...,
+        applicable_after: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "asset", b"asset", "charge", b"charge", "effective_at_us", b"effective_at_us", "grants", b"grants", "lines", b"lines", "overage", b"overage", "overdraft", b"overdraft", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "reason", b"reason", "scale", b"scale", "uncovered", b"uncovered"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "applicable_after", b"applicable_after", "asset", b"asset", "available_after", b"available_after", "charge", b"charge", "effective_at_us", b"effective_at_us", "grants", b"grants", "lines", b"lines", "overage", b"overage", "overdraft", b"overdraft", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "reason", b"reason", "scale", b"scale", "uncovered", b"uncovered"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___QuoteResponse: _TypeAlias = QuoteResponse  # noqa: Y015
+
+@_typing.final
+class CompareOption(_message.Message):
+    """One of several ways to have work done."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class QuantitiesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    LABEL_FIELD_NUMBER: _builtins.int
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    QUANTITIES_FIELD_NUMBER: _builtins.int
+    label: _builtins.str
+    """Its name in the reply, 1 to 128 bytes; each once."""
+    product: _builtins.str
+    """What would be used, 1 to 128 bytes."""
+    @_builtins.property
+    def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Attributes that prices may depend on; at most 16 pairs of 64 + 128 bytes."""
+
+    @_builtins.property
+    def quantities(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Name (1 to 128 bytes) to quantity in minor units of its meter, 0 to 2^63 - 1. 1 to 16
+        quantities, at least one above 0.
+        """
+
+    def __init__(
+        self,
+        *,
+        label: _builtins.str = ...,
+        product: _builtins.str = ...,
+        attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        quantities: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "label", b"label", "product", b"product", "quantities", b"quantities"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareOption: _TypeAlias = CompareOption  # noqa: Y015
+
+@_typing.final
+class FactOneOf(_message.Message):
+    """The product must say one of these of itself."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FACT_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
+    fact: _builtins.str
+    """Name of the fact, 1 to 128 bytes."""
+    @_builtins.property
+    def values(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Texts, compared byte for byte; 1 to 64 of at most 1,024 bytes."""
+
+    def __init__(
+        self,
+        *,
+        fact: _builtins.str = ...,
+        values: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fact", b"fact", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FactOneOf: _TypeAlias = FactOneOf  # noqa: Y015
+
+@_typing.final
+class FactBounds(_message.Message):
+    """The product must say a number of itself within these bounds, compared exactly."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FACT_FIELD_NUMBER: _builtins.int
+    AT_LEAST_FIELD_NUMBER: _builtins.int
+    AT_MOST_FIELD_NUMBER: _builtins.int
+    fact: _builtins.str
+    """Name of the fact, 1 to 128 bytes."""
+    at_least: _builtins.str
+    """At least this decimal, such as "-0.5" or "1e6", at most 80 bytes; empty = any. One of the two is
+    required.
+    """
+    at_most: _builtins.str
+    """At most this decimal, at most 80 bytes; empty = any."""
+    def __init__(
+        self,
+        *,
+        fact: _builtins.str = ...,
+        at_least: _builtins.str = ...,
+        at_most: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_least", b"at_least", "at_most", b"at_most", "fact", b"fact"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FactBounds: _TypeAlias = FactBounds  # noqa: Y015
+
+@_typing.final
+class CompareWeight(_message.Message):
+    """How much a measure counts in the score."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FACT_FIELD_NUMBER: _builtins.int
+    WEIGHT_FIELD_NUMBER: _builtins.int
+    HIGHER_IS_BETTER_FIELD_NUMBER: _builtins.int
+    fact: _builtins.str
+    """Name of a fact that is a number, at most 128 bytes; empty = the charge. Each once."""
+    weight: _builtins.int
+    """Weight, 1 to 1,000,000."""
+    higher_is_better: _builtins.bool
+    """True: more of it is better; false: less."""
+    def __init__(
+        self,
+        *,
+        fact: _builtins.str = ...,
+        weight: _builtins.int = ...,
+        higher_is_better: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fact", b"fact", "higher_is_better", b"higher_is_better", "weight", b"weight"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareWeight: _TypeAlias = CompareWeight  # noqa: Y015
+
+@_typing.final
+class CompareRequest(_message.Message):
+    """Offers of work for one account, and what is asked of them."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
+    CHARGE_MAX_FIELD_NUMBER: _builtins.int
+    ONE_OF_FIELD_NUMBER: _builtins.int
+    BOUNDS_FIELD_NUMBER: _builtins.int
+    AFFORDABLE_FIELD_NUMBER: _builtins.int
+    WEIGHTS_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    account: _builtins.str
+    """Id or alias of the account, 1 to 128 bytes."""
+    effective_at_us: _builtins.int
+    """When it would happen, in microseconds; 0 = the writer's clock."""
+    charge_max: _builtins.int
+    """Leaves out what costs more, in minor units of the rate card's asset; unset = no maximum."""
+    affordable: _builtins.bool
+    """True: leaves out what Authorize would refuse now."""
+    @_builtins.property
+    def options(self) -> _containers.RepeatedCompositeFieldContainer[Global___CompareOption]:
+        """The offers, 1 to 64."""
+
+    @_builtins.property
+    def one_of(self) -> _containers.RepeatedCompositeFieldContainer[Global___FactOneOf]:
+        """Leaves out what does not say one of these of itself; at most 16."""
+
+    @_builtins.property
+    def bounds(self) -> _containers.RepeatedCompositeFieldContainer[Global___FactBounds]:
+        """Leaves out what does not say a number within these bounds of itself; at most 16."""
+
+    @_builtins.property
+    def weights(self) -> _containers.RepeatedCompositeFieldContainer[Global___CompareWeight]:
+        """What counts, at most 16; empty = the charge alone. An offer that does not say a number of a fact
+        that counts is left out.
+        """
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        account: _builtins.str = ...,
+        options: _abc.Iterable[Global___CompareOption] | None = ...,
+        effective_at_us: _builtins.int = ...,
+        charge_max: _builtins.int | None = ...,
+        one_of: _abc.Iterable[Global___FactOneOf] | None = ...,
+        bounds: _abc.Iterable[Global___FactBounds] | None = ...,
+        affordable: _builtins.bool = ...,
+        weights: _abc.Iterable[Global___CompareWeight] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_charge_max", b"_charge_max", "charge_max", b"charge_max"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_charge_max", b"_charge_max", "account", b"account", "affordable", b"affordable", "bounds", b"bounds", "charge_max", b"charge_max", "effective_at_us", b"effective_at_us", "one_of", b"one_of", "options", b"options", "tenant", b"tenant", "weights", b"weights"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__charge_max: _TypeAlias = _typing.Literal["charge_max"]  # noqa: Y015
+    _WhichOneofArgType__charge_max: _TypeAlias = _typing.Literal["_charge_max", b"_charge_max"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__charge_max) -> _WhichOneofReturnType__charge_max | None: ...
+
+Global___CompareRequest: _TypeAlias = CompareRequest  # noqa: Y015
+
+@_typing.final
+class CompareFailure(_message.Message):
+    """A constraint that an offer broke."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONSTRAINT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    constraint: _builtins.str
+    """Path of the constraint in the request, for example bounds[0]; "quantities" and "price" where the
+    offer itself can't be priced.
+    """
+    reason: _builtins.str
+    """Stable code in UPPER_SNAKE_CASE, for example FACT_MISSING or CHARGE_ABOVE_MAXIMUM."""
+    value: _builtins.str
+    """The value that broke it; may be empty."""
+    message: _builtins.str
+    """What happened, for people."""
+    def __init__(
+        self,
+        *,
+        constraint: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        value: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["constraint", b"constraint", "message", b"message", "reason", b"reason", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareFailure: _TypeAlias = CompareFailure  # noqa: Y015
+
+@_typing.final
+class ComparedOption(_message.Message):
+    """An offer with its price and what became of it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class FactsEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    LABEL_FIELD_NUMBER: _builtins.int
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    RANK_FIELD_NUMBER: _builtins.int
+    SCORE_FIELD_NUMBER: _builtins.int
+    QUOTE_FIELD_NUMBER: _builtins.int
+    FACTS_FIELD_NUMBER: _builtins.int
+    FAILURES_FIELD_NUMBER: _builtins.int
+    label: _builtins.str
+    """Its label."""
+    product: _builtins.str
+    """Its product."""
+    rank: _builtins.int
+    """Its place, from 1; 0 = left out."""
+    score: _builtins.str
+    """Its score, 0 to 1, exact: an integer or "p/q" in lowest terms. Empty where left out."""
+    @_builtins.property
+    def quote(self) -> Global___QuoteResponse:
+        """Its price and who would pay, as Quote says it; unset where it can't be priced."""
+
+    @_builtins.property
+    def facts(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """What the rate card that prices it says of its product beside the price."""
+
+    @_builtins.property
+    def failures(self) -> _containers.RepeatedCompositeFieldContainer[Global___CompareFailure]:
+        """Every constraint that it broke, in the order of the request; empty = it is ranked."""
+
+    def __init__(
+        self,
+        *,
+        label: _builtins.str = ...,
+        product: _builtins.str = ...,
+        rank: _builtins.int = ...,
+        score: _builtins.str = ...,
+        quote: Global___QuoteResponse | None = ...,
+        facts: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        failures: _abc.Iterable[Global___CompareFailure] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quote", b"quote"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["facts", b"facts", "failures", b"failures", "label", b"label", "product", b"product", "quote", b"quote", "rank", b"rank", "score", b"score"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ComparedOption: _TypeAlias = ComparedOption  # noqa: Y015
+
+@_typing.final
+class CompareResponse(_message.Message):
+    """The offers, best first; then those that were left out, ascending by label."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    OPTIONS_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
+    effective_at_us: _builtins.int
+    """Instant that all were priced at, in microseconds."""
+    @_builtins.property
+    def options(self) -> _containers.RepeatedCompositeFieldContainer[Global___ComparedOption]:
+        """One for each of the request."""
+
+    def __init__(
+        self,
+        *,
+        options: _abc.Iterable[Global___ComparedOption] | None = ...,
+        effective_at_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["effective_at_us", b"effective_at_us", "options", b"options"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CompareResponse: _TypeAlias = CompareResponse  # noqa: Y015

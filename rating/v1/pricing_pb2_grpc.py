@@ -65,6 +65,11 @@ class PricingServiceStub:
                 request_serializer=rating_dot_v1_dot_pricing__pb2.QuoteRequest.SerializeToString,
                 response_deserializer=rating_dot_v1_dot_pricing__pb2.QuoteResponse.FromString,
                 _registered_method=True)
+        self.Compare = channel.unary_unary(
+                '/rating.v1.PricingService/Compare',
+                request_serializer=rating_dot_v1_dot_pricing__pb2.CompareRequest.SerializeToString,
+                response_deserializer=rating_dot_v1_dot_pricing__pb2.CompareResponse.FromString,
+                _registered_method=True)
 
 
 class PricingServiceServicer:
@@ -117,6 +122,14 @@ class PricingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Compare(self, request, context):
+        """Prices several offers of work and ranks those that meet what the caller asks. Binds nobody,
+        records nothing; all from one state, the newest, as Quote.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PricingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -149,6 +162,11 @@ def add_PricingServiceServicer_to_server(servicer, server):
                     servicer.Quote,
                     request_deserializer=rating_dot_v1_dot_pricing__pb2.QuoteRequest.FromString,
                     response_serializer=rating_dot_v1_dot_pricing__pb2.QuoteResponse.SerializeToString,
+            ),
+            'Compare': grpc.unary_unary_rpc_method_handler(
+                    servicer.Compare,
+                    request_deserializer=rating_dot_v1_dot_pricing__pb2.CompareRequest.FromString,
+                    response_serializer=rating_dot_v1_dot_pricing__pb2.CompareResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -314,6 +332,33 @@ class PricingService:
             '/rating.v1.PricingService/Quote',
             rating_dot_v1_dot_pricing__pb2.QuoteRequest.SerializeToString,
             rating_dot_v1_dot_pricing__pb2.QuoteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Compare(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rating.v1.PricingService/Compare',
+            rating_dot_v1_dot_pricing__pb2.CompareRequest.SerializeToString,
+            rating_dot_v1_dot_pricing__pb2.CompareResponse.FromString,
             options,
             channel_credentials,
             insecure,

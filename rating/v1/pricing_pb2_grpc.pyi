@@ -51,6 +51,10 @@ class PricingServiceStub:
     """Prices work without doing it. Binds nobody, records nothing; answers at once from the newest
     state, which may not be durable yet.
     """
+    Compare: _grpc.UnaryUnaryMultiCallable[_pricing_pb2.CompareRequest, _pricing_pb2.CompareResponse]
+    """Prices several offers of work and ranks those that meet what the caller asks. Binds nobody,
+    records nothing; all from one state, the newest, as Quote.
+    """
 
 @_typing.type_check_only
 class PricingServiceAsyncStub(PricingServiceStub):
@@ -74,6 +78,10 @@ class PricingServiceAsyncStub(PricingServiceStub):
     Quote: _aio.UnaryUnaryMultiCallable[_pricing_pb2.QuoteRequest, _pricing_pb2.QuoteResponse]  # type: ignore[assignment]
     """Prices work without doing it. Binds nobody, records nothing; answers at once from the newest
     state, which may not be durable yet.
+    """
+    Compare: _aio.UnaryUnaryMultiCallable[_pricing_pb2.CompareRequest, _pricing_pb2.CompareResponse]  # type: ignore[assignment]
+    """Prices several offers of work and ranks those that meet what the caller asks. Binds nobody,
+    records nothing; all from one state, the newest, as Quote.
     """
 
 class PricingServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -131,6 +139,16 @@ class PricingServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_pricing_pb2.QuoteResponse, _abc.Awaitable[_pricing_pb2.QuoteResponse]]:
         """Prices work without doing it. Binds nobody, records nothing; answers at once from the newest
         state, which may not be durable yet.
+        """
+
+    @_abc_1.abstractmethod
+    def Compare(
+        self,
+        request: _pricing_pb2.CompareRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pricing_pb2.CompareResponse, _abc.Awaitable[_pricing_pb2.CompareResponse]]:
+        """Prices several offers of work and ranks those that meet what the caller asks. Binds nobody,
+        records nothing; all from one state, the newest, as Quote.
         """
 
 def add_PricingServiceServicer_to_server(servicer: PricingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -6,7 +6,7 @@ import grpc
 import pytest
 
 from ledger.api.render_card import card_of
-from ledger.v1 import usage_pb2
+from ledger.v1 import account_pb2, usage_pb2
 from rating.card import RateCard, canonical_bytes, content_hash
 from rating.v1 import card_pb2
 from rating.v1 import pricing_pb2 as pb
@@ -264,6 +264,20 @@ async def test_a_quote_says_who_would_pay_and_binds_nobody(priced: Served):
     cheaper = await quote(priced, quantities={"output_tokens": 30})
     assert (cheaper.allowed, cheaper.overdraft, cheaper.uncovered) == (True, 50, 0)
     assert (await priced.balance("acme")).available == "550"
+    assert (found.available_after, found.applicable_after) == ("0", "0")
+    assert (cheaper.available_after, cheaper.applicable_after) == ("100", "100")
+
+
+async def test_a_quote_says_what_is_left_in_all_and_for_this_work(priced: Served):
+    """What other products may draw is available, not applicable (rule B6); overage leaves both."""
+    await priced.account("acme", overage=account_pb2.OVERAGE_SELF)
+    await priced.grant("acme", 1_000, products=["video"])
+    await priced.grant("acme", 700)
+    found = await quote(priced)
+    assert (found.charge, found.available_after, found.applicable_after) == (600, "1100", "100")
+    more = await quote(priced, quantities={"output_tokens": 60})
+    assert (more.charge, more.overage) == (900, 200)
+    assert (more.available_after, more.applicable_after) == ("1000", "0")
 
 
 async def test_a_quote_without_a_price(priced: Served):
@@ -271,3 +285,4 @@ async def test_a_quote_without_a_price(priced: Served):
     found = await quote(priced, product="video", quantities={"seconds": 3})
     assert (found.allowed, found.reason, found.charge) == (False, "UNPRICED", 0)
     assert [(line.price_row, line.unrated_reason) for line in found.lines] == [(-1, "UNPRICED")]
+    assert (found.available_after, found.applicable_after) == ("0", "0")

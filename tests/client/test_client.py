@@ -20,6 +20,7 @@ from ledger.client import (
     UsageEvent,
 )
 from ledger.v1 import account_pb2, decision_pb2, journal_pb2, types_pb2
+from rating.v1 import pricing_pb2
 from tests.client.conftest import PROMPT, SMALL, CuttingProxy
 
 
@@ -148,6 +149,17 @@ async def test_accounts_aliases_grants_and_prices(client: DrawdownClient) -> Non
     assert (await client.get_rate_card("default")).version == version
     quote = await client.quote("beta", "chat", {"input_tokens": 2})
     assert quote.charge == 6
+    compared = await client.compare(
+        "beta",
+        [
+            pricing_pb2.CompareOption(
+                label=str(size), product="chat", quantities={"input_tokens": size}
+            )
+            for size in (3, 2, 4)
+        ],
+        charge_max=9,
+    )
+    assert [(each.label, each.rank) for each in compared.options] == [("2", 1), ("3", 2), ("4", 0)]
     assert (await client.trial_balance()).balanced
     assert (await client.get_usage_outcome("acme", "test", "e-1")).state == (
         journal_pb2.OUTCOME_STATE_RECORDED

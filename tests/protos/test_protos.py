@@ -93,6 +93,7 @@ WITHOUT_REQUEST_ID = {
     "GetRateCard",
     "ListRateCards",
     "Quote",
+    "Compare",
     "GetProof",
     "ListSeals",
     "GetSealKeys",
