@@ -108,10 +108,17 @@ def ratio(before: str, after: str) -> str | None:
     return written((new * old_of, new_of * old)) if old else None
 
 
+def moved_by(row: Changed[PriceRow]) -> str | None:
+    """By what the price of a row was multiplied; None where it was free, or a model says it."""
+    if row.before.model is not None or row.after.model is not None:
+        return None
+    return ratio(row.before.price, row.after.price)
+
+
 def large_moves(change: CardDiff, factor: str = LARGE_FACTOR) -> list[Changed[PriceRow]]:
     """Rows whose price rose or fell by more than this factor, or to or from zero.
 
-    So too where more than the price differs: nothing says by how much.
+    So too where more than the price differs, a model for one: nothing says by how much.
     """
     most = Fraction(*parse_price(factor))
     return [row for row in change.rows.changed if _is_large(row, most)]
@@ -125,9 +132,10 @@ def _is_large(row: Changed[PriceRow], most: Fraction) -> bool:
 
 
 def row_key(row: PriceRow) -> tuple[Any, ...]:
-    """What a row matches: two rows of one card never have the same."""
+    """What a row matches, ``card.selector_of`` in an order: no two rows of a card have the same."""
     attributes = tuple(sorted(row.attributes.items()))
-    return row.product, row.quantity, attributes, row.above_prompt, row.priority
+    hours = () if row.hours is None else msgspec.structs.astuple(row.hours)
+    return row.product, row.quantity, attributes, row.above_prompt, row.priority, hours
 
 
 def _meter_key(meter: Meter) -> str:

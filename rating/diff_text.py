@@ -9,7 +9,8 @@ from typing import Any
 import msgspec
 
 from rating.card import Meter, PriceRow, Product
-from rating.diff import CardDiff, Changed, Changes, ratio
+from rating.diff import CardDiff, Changed, Changes, moved_by
+from rating.models import EACH_DAY, Hours
 
 _LISTS = ("rows", "products", "meters")
 _KINDS = ("added", "removed", "changed", "moved")
@@ -38,10 +39,12 @@ def lines(change: CardDiff, large: Sequence[Changed[PriceRow]] = ()) -> dict[str
     said = {
         "large moves of a price": [_moved_price(row) for row in large],
         "prices changed": [_moved_price(row) for row in change.rows.changed],
-        "rows removed": [f"{_row(row)}  {row.price}" for row in change.rows.removed],
-        "rows added": [f"{_row(each.part)}  {each.part.price}" for each in change.rows.added],
-        "rows moved": [f"{_row(each.part)}  to {each.place}" for each in change.rows.moved],
-        "the card": [f"{each.field}: {each.before} -> {each.after}" for each in change.head],
+        "rows removed": [f"{matched(row)}  {charged(row)}" for row in change.rows.removed],
+        "rows added": [f"{matched(each.part)}  {charged(each.part)}" for each in change.rows.added],
+        "rows moved": [f"{matched(each.part)}  to {each.place}" for each in change.rows.moved],
+        "the card": [
+            f"{each.field}: {shown(each.before)} -> {shown(each.after)}" for each in change.head
+        ],
         "meters": list(_parts(change.meters)),
         "products": list(_parts(change.products)),
     }
@@ -69,26 +72,61 @@ def _list_document(changes: Changes[Any]) -> dict[str, Any]:
 
 def _price_document(row: Changed[PriceRow]) -> dict[str, Any]:
     document: dict[str, Any] = _values(row)
-    return document | {"ratio": ratio(row.before.price, row.after.price)}
+    return document | {"ratio": moved_by(row)}
 
 
 def _values(part: Any) -> Any:
     return msgspec.json.decode(msgspec.json.encode(part))
 
 
-def _row(row: PriceRow) -> str:
+def matched(row: PriceRow) -> str:
     """What a row matches: "gpt-5 input_tokens mode=batch above_prompt=272000"."""
     conditions = [f"{name}={value}" for name, value in sorted(row.attributes.items())]
     for name, value in (("above_prompt", row.above_prompt), ("priority", row.priority)):
         if value:
             conditions.append(f"{name}={value}")
+    if row.hours is not None:
+        conditions.append(_hours(row.hours))
     return " ".join((row.product, row.quantity, *conditions))
 
 
+def _hours(hours: Hours) -> str:
+    """ "hours=22:00-06:00 Europe/Berlin days=1,2,3,4,5"."""
+    said = f"hours={hours.start}-{hours.end} {hours.zone}"
+    if hours.weekdays != EACH_DAY:
+        said += f" days={','.join(map(str, hours.weekdays))}"
+    return said
+
+
 def _moved_price(row: Changed[PriceRow]) -> str:
-    by = ratio(row.before.price, row.after.price)
-    times = f"x {by}" if by is not None else "was free"
-    return f"{_row(row.after)}  {row.before.price} -> {row.after.price}  {times}"
+    before, after = charged(row.before), charged(row.after)
+    by = moved_by(row)
+    if by is not None:
+        times = f"  x {by}"
+    else:
+        times = "  was free" if row.before.model is row.after.model is None else ""
+    return f"{matched(row.after)}  {before} -> {after}{times}"
+
+
+def charged(row: PriceRow) -> str:
+    """What a row charges for that: "0.10", "0.10 included=100", "package size=100 price=5"."""
+    said = [row.price] if row.model is None else _model(row)
+    fields = msgspec.to_builtins(row)
+    for name in ("scope", "included", "maximum", "list_price"):
+        if name in fields:
+            said.append(f"{name}={fields[name]}")
+    return " ".join(said)
+
+
+def _model(row: PriceRow) -> list[str]:
+    fields = msgspec.to_builtins(row.model)
+    kind = fields.pop("type")
+    return [kind, *(f"{name}={shown(value)}" for name, value in fields.items())]
+
+
+def shown(value: Any) -> str:
+    """A text as it is, everything else as JSON."""
+    return value if isinstance(value, str) else msgspec.json.encode(value).decode()
 
 
 def _parts(changes: Changes[Any]) -> Iterator[str]:

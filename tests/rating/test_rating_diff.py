@@ -15,13 +15,15 @@ from rating.card import (
     RateCard,
     Rounding,
     canonical_bytes,
+    selector_of,
     validate,
 )
 from rating.data import price_map
-from rating.diff import Changed, apply, diff, large_moves, ratio, row_key
+from rating.diff import Changed, apply, diff, large_moves, moved_by, ratio, row_key
 from rating.diff_text import counts, document, lines, summary
 from rating.exact import parse_price, reduced, written
 from rating.llm_prices import import_price_map
+from rating.models import Graduated, Hours, Minimum, MinimumScope, Package, Scope, Tier
 
 
 def card(*rows: PriceRow, **fields: object) -> RateCard:
@@ -51,19 +53,30 @@ PRODUCTS = st.lists(
     ),
     unique_by=lambda product: product.product,
 )
-ROWS = st.lists(
-    st.builds(
-        PriceRow,
-        NAMES,
-        NAMES,
-        st.sampled_from(["0", "1", "2", "1/3", "25"]),
-        st.dictionaries(NAMES, NAMES, max_size=2),
-        st.integers(0, 1),
-        st.integers(0, 1),
-    ),
-    unique_by=row_key,
-    max_size=12,
+NIGHT = Hours("Europe/Berlin", "22:00", "06:00", (1, 2, 3, 4, 5))
+TIERS = Graduated((Tier(100, "0.10"), Tier(None, "0.02")))
+HOURS = st.sampled_from([None, NIGHT, Hours("UTC"), Hours("UTC", "00:00", "12:00")])
+ROW = st.builds(
+    PriceRow,
+    NAMES,
+    NAMES,
+    st.sampled_from(["0", "1", "2", "1/3", "25"]),
+    st.dictionaries(NAMES, NAMES, max_size=2),
+    st.integers(0, 1),
+    st.integers(0, 1),
+    included=st.sampled_from([0, 0, 5]),
+    hours=HOURS,
 )
+MODELED = st.builds(
+    PriceRow,
+    NAMES,
+    NAMES,
+    st.just(""),
+    model=st.sampled_from([TIERS, Package(100, "5")]),
+    scope=st.sampled_from(Scope),
+    hours=HOURS,
+)
+ROWS = st.lists(st.one_of(ROW, MODELED), unique_by=selector_of, max_size=12)
 CARDS = st.builds(
     RateCard,
     name=NAMES,
@@ -109,6 +122,14 @@ def test_the_difference_is_data_that_lasts(earlier: RateCard, later: RateCard) -
     told = document(change, large_moves(change))
     assert json.loads(json.dumps(told), parse_float=pytest.fail) == told
     assert (told["summary"] == "no difference") == (earlier == later)
+
+
+@given(st.one_of(ROW, MODELED), st.one_of(ROW, MODELED))
+def test_rows_are_told_apart_by_what_they_match_and_by_nothing_else(
+    one: PriceRow, other: PriceRow
+) -> None:
+    """Hours too: a card may price the night beside the day (rule R3)."""
+    assert (row_key(one) == row_key(other)) == (selector_of(one) == selector_of(other))
 
 
 @given(st.permutations(range(8)))
@@ -182,6 +203,34 @@ def test_products_meters_and_the_card_itself() -> None:
         "1 meter added, 1 meter removed, 1 meter changed"
     )
     assert apply(change, earlier) == later
+
+
+def test_rows_with_models_say_their_terms_and_no_ratio() -> None:
+    """
+    gpt input_tokens: 0.000002 a unit, then in tiers: large, as nothing says by how much
+    gpt output_tokens at night: 100 are free now
+    """
+    night = PriceRow("gpt", "output_tokens", "0.00001", hours=NIGHT)
+    tiers = PriceRow("gpt", "input_tokens", "", model=TIERS, scope=Scope.DAY)
+    freer = msgspec.structs.replace(night, included=100)
+    change = diff(card(PLAIN, OUTPUT, night), card(tiers, OUTPUT, freer))
+    assert change.rows.changed == (Changed(PLAIN, tiers), Changed(night, freer))
+    assert [moved_by(row) for row in change.rows.changed] == [None, "1"]
+    assert large_moves(change) == list(change.rows.changed)
+    in_tiers = 'graduated tiers=[{"up_to":100,"price":"0.10"},{"price":"0.02"}] scope=day'
+    where = "hours=22:00-06:00 Europe/Berlin days=1,2,3,4,5"
+    assert lines(change)["prices changed"] == [
+        f"gpt input_tokens  0.000002 -> {in_tiers}",
+        f"gpt output_tokens {where}  0.00001 -> 0.00001 included=100  x 1",
+    ]
+    told = document(change)["rows"]["changed"]
+    assert [each["ratio"] for each in told] == [None, "1"]
+    assert told[0]["after"]["model"]["type"] == "graduated"
+    assert lines(diff(card(tiers), card()))["rows removed"] == [f"gpt input_tokens  {in_tiers}"]
+    bound = card(minimums=(Minimum(MinimumScope.ACCOUNT, "10"),))
+    assert lines(diff(card(), bound))["the card"] == [
+        'minimums: [] -> [{"scope":"account","amount":"10"}]'
+    ]
 
 
 def test_a_price_written_another_way_is_a_change_of_the_card_and_not_of_the_price() -> None:
