@@ -21,6 +21,7 @@ Modules, in reading order:
 - ``compare``             which of several offers is best: constraints and an exact ranking
 - ``diff``, ``diff_text``    what differs between two cards; in words and JSON
 - ``sheet``                a version as canonical JSON, for programs that choose and buy
+- ``card_file``            a card as people write it, in JSON or TOML
 - ``llm_fields``, ``llm_values``  the vocabulary of the public map of LLM prices, and its values
 - ``llm_prices``           the map as a rate card
 

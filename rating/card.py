@@ -17,7 +17,16 @@ from rating.faults import CardError as CardError
 from rating.faults import CardFault as CardFault
 from rating.faults import check_between, check_count, check_name, check_price
 from rating.model_faults import check_minimums, check_terms
-from rating.models import FORMULAS_MAX, MINIMUMS_MAX, Formula, Hours, Minimum, Model, Scope
+from rating.models import (
+    FORMULAS_MAX,
+    MINIMUMS_MAX,
+    Formula,
+    Hours,
+    Minimum,
+    Model,
+    Scope,
+    with_defaults,
+)
 
 ROWS_MAX = 65_536  # x ~100 B = 6.5 MB, under half of a 16 MiB message
 METERS_MAX = 1_024
@@ -131,7 +140,14 @@ def canonical_bytes(card: RateCard) -> bytes:
     """The card as msgpack, the same bytes for the same card for ever (defaults left out)."""
     if card.prompt_quantity == PROMPT_QUANTITY:  # msgspec knows a default text by identity alone
         card = msgspec.structs.replace(card, prompt_quantity=PROMPT_QUANTITY)
+    if any(row.hours is not None for row in card.rows):
+        card = msgspec.structs.replace(card, rows=tuple(map(_with_defaults, card.rows)))
     return _encoder.encode(card)
+
+
+def _with_defaults(row: PriceRow) -> PriceRow:
+    hours = row.hours
+    return row if hours is None else msgspec.structs.replace(row, hours=with_defaults(hours))
 
 
 def content_hash(body: bytes) -> bytes:

@@ -17,6 +17,8 @@ FORMULA_ATTRIBUTES_MAX = 16
 FORMULAS_MAX = 256  # distinct ones a card; x ~2 ms to parse = 0.5 s a publication
 MINIMUMS_MAX = 1_024
 EACH_DAY = (1, 2, 3, 4, 5, 6, 7)
+DAY_START = "00:00"
+DAY_END = "24:00"
 
 
 class Scope(StrEnum):
@@ -120,9 +122,20 @@ class Hours(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True)
     """
 
     zone: str
-    start: str = "00:00"
-    end: str = "24:00"
+    start: str = DAY_START
+    end: str = DAY_END
     weekdays: tuple[int, ...] = EACH_DAY
+
+
+def with_defaults(hours: Hours) -> Hours:
+    """The same hours, with our own object wherever they say what is the default: msgspec knows a
+    default by its identity alone, and the same hours shall be the same bytes."""
+    return Hours(
+        hours.zone,
+        DAY_START if hours.start == DAY_START else hours.start,
+        DAY_END if hours.end == DAY_END else hours.end,
+        EACH_DAY if hours.weekdays == EACH_DAY else hours.weekdays,
+    )
 
 
 class MinimumScope(StrEnum):

@@ -51,7 +51,10 @@ def _value(value: Any) -> Any:
 
 
 def _fields(value: Struct) -> dict[str, Any]:
-    said = {}
+    config = value.__struct_config__
+    said: dict[str, Any] = {}
+    if config.tag_field is not None:  # which model it is
+        said[config.tag_field] = config.tag
     for field in msgspec.structs.fields(value):
         given = getattr(value, field.name)
         if field.name not in _WHERE_SAID or given != field.default:

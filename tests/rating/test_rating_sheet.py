@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
+from model_strategies import monotone, plans, transactional, volumes
 
 from rating.card import (
     FACT_VALUE_BYTES_MAX,
@@ -23,8 +24,23 @@ from rating.card import (
     decode_card,
     validate,
 )
+from rating.card_file import read_card
 from rating.data import price_map
 from rating.llm_prices import import_price_map
+from rating.models import (
+    CostPlus,
+    Formula,
+    Graduated,
+    Hours,
+    Minimum,
+    MinimumScope,
+    Package,
+    Percentage,
+    Scope,
+    Stairstep,
+    Tier,
+    Volume,
+)
 from rating.sheet import price_sheet, sheet_bytes
 
 SCHEMA = Path(__file__).parents[2] / "docs" / "price-sheet.schema.json"
@@ -112,10 +128,52 @@ def test_a_sheet_says_all_of_its_card_whatever_the_order_of_its_maps(
     assert msgspec.convert(sheet, RateCard) == cards[0]
 
 
+TERMS = (
+    PriceRow("chat", "input_tokens", "0.1", scope=Scope.DAY, included=5, maximum="2"),
+    PriceRow("chat", "input_tokens", "0.1", list_price="0.2", hours=Hours("Europe/Berlin")),
+    PriceRow("chat", "input_tokens", "", model=Graduated((Tier(5, "1/3", "1"), Tier(None, "2")))),
+    PriceRow("chat", "input_tokens", "", model=Volume((Tier(None, "2"),))),
+    PriceRow("chat", "input_tokens", "", model=Stairstep((Tier(3, flat="0"), Tier(flat="5")))),
+    PriceRow("chat", "input_tokens", "", model=Package(100, "5")),
+    PriceRow("chat", "input_tokens", "", model=Percentage("0.029", "0.3", 7, "0.1", "9")),
+    PriceRow("chat", "input_tokens", "", model=Formula('attr("w") * 2', ("w",))),
+    PriceRow("chat", "input_tokens", "", model=CostPlus("1.2", "0.01")),
+)
+
+
+@pytest.mark.parametrize("row", TERMS, ids=lambda row: type(row.model).__name__)
+def test_the_sheet_says_every_term_of_a_row_and_which_model_it_is(row: PriceRow) -> None:
+    """By the schema; and a reader makes the same card of it, to the byte."""
+    card = msgspec.structs.replace(
+        SMALL, rows=(row,), minimums=(Minimum(MinimumScope.LINE, "1", "chat", "input_tokens"),)
+    )
+    sheet = sheet_bytes(card, 1, HASH)
+    validator().validate(json.loads(sheet))
+    assert canonical_bytes(read_card(sheet)) == canonical_bytes(card)
+
+
+@given(st.one_of(plans(monotone), plans(volumes), plans(transactional)))
+def test_the_sheet_of_any_model_is_valid(drawn: tuple[RateCard, Any]) -> None:
+    validator().validate(json.loads(sheet_bytes(drawn[0], 1, HASH)))
+
+
+@pytest.mark.parametrize("model", [{}, {"type": "guess"}, {"type": "package", "size": 0}, "none"])
+def test_the_schema_refuses_what_is_no_model(model: object) -> None:
+    card = msgspec.structs.replace(SMALL, rows=(TERMS[5],))
+    sheet = json.loads(sheet_bytes(card, 1, HASH))
+    assert validator().is_valid(sheet)
+    sheet["rows"][0]["price"] = "1"
+    assert not validator().is_valid(sheet), "a price beside a model"
+    sheet["rows"][0]["price"] = ""
+    sheet["rows"][0]["model"] = model
+    assert not validator().is_valid(sheet)
+
+
 @pytest.mark.parametrize(
     ("place", "value"),
     [
         (("rows", 0, "price"), 0),
+        (("rows", 0, "price"), ""),
         (("rows", 0, "price"), "-1"),
         (("rows", 0, "above_prompt"), "1"),
         (("rows", 0, "model"), "unheard of"),
