@@ -42,6 +42,24 @@ class CardVersion:
         return self.effective_from_us < self.published_at_us
 
 
+def version_at(versions: Iterable[tuple[int, int, int]], at_us: int) -> int | None:
+    """The version that is tried first for usage of that time, ``CardVersions.candidates``[0].
+
+    Of (version, published at, effective from), in microseconds. None where no version applies.
+    """
+    found: tuple[int, int] | None = None
+    reaching: tuple[int, int] | None = None
+    for version, published_at_us, effective_from_us in versions:
+        in_force = max(published_at_us, effective_from_us), version
+        if in_force[0] <= at_us:
+            found = in_force if found is None or in_force > found else found
+        elif effective_from_us <= at_us:
+            published = published_at_us, version
+            reaching = published if reaching is None or published < reaching else reaching
+    chosen = found or reaching
+    return None if chosen is None else chosen[1]
+
+
 class CardVersions:
     """All versions of one card, read-only; ``adding`` gives the next state.
 

@@ -71,7 +71,8 @@ def advise(
     found = assess(state, account, shape, values, state.present(clock_us))
     if isinstance(found, Refusal):
         return found
-    return Advice(found, account.version, account.card_key[1] if found.card_version else "")
+    card = found.bound.declaration.rate_card if found.card_version else ""
+    return Advice(found, account.version, card)
 
 
 class DecisionService(HoldCalls):

@@ -8,7 +8,7 @@ Read in this order:
     periods                 periods and months in a zone, and shares of them
     books                   double entry: book accounts, four counters, transfers
     holdings, state         the fold of the events
-    catalog, shapes         the compiled configuration that decisions read
+    catalog, shapes, aliases    the compiled configuration that decisions read
     comparators             which grant pays first
     drawdown                the waterfall: who pays
     usage, holds, grants, following, recurring, corrections, adjustments,

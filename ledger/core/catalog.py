@@ -76,6 +76,7 @@ class PricedCard:
     __slots__ = (
         "_bounds",
         "assets",
+        "followers",
         "name",
         "settled",
         "settled_from_us",
@@ -90,12 +91,19 @@ class PricedCard:
         self.assets: dict[int, int] = {}  # card version -> asset
         self.settled_from_us = 0
         self.settled: dict[Shape, Bound] = {}  # for events not earlier than settled_from_us
+        self.followers: list[PricedCard] = []  # aliases that mean it, now or once
         self._bounds: dict[tuple[Shape, Plan | None], Bound] = {}
 
     def add(self, version: CardVersion, asset: int) -> None:
         """Take a published version in; what was priced before is priced anew."""
         self.versions = self.versions.adding(version)
         self.assets[version.version] = asset
+        self.settle()
+        for alias in self.followers:
+            alias.settle()
+
+    def settle(self) -> None:
+        """What prices it has changed: nothing is settled yet."""
         self.settled_from_us = self.versions.settled_from_us
         self.settled = {}
 

@@ -3,7 +3,7 @@
     clock           time as it is handed in, and the time that a writer may record
     ticket          commands on their way through, and what comes back
     recent          the last batches in memory, and how a recorded outcome is found again
-    configuration   published assets, rate cards and clocks, loaded once, applied by each shard
+    configuration   published assets, cards, aliases and clocks, loaded once, applied by each shard
     upkeep          limits of checkpoints and paging, and work in slices
     segments        identities beyond memory, and the filters that ask them
     paging          which families are in memory

@@ -1,4 +1,4 @@
-"""Published assets, rate cards and clocks: loaded once a process, applied by each shard.
+"""Published assets, cards, aliases, clocks: loaded once a process, applied by each shard.
 
 A shard uses a version only after its own journal has applied it, so every decision names a version
 that every replay finds. Bodies are immutable, found by version and checked by hash.
@@ -11,6 +11,7 @@ from typing import Final
 
 import msgspec
 
+from ledger.core.aliases import CardAlias, point_alias
 from ledger.core.catalog import Asset, Catalog, asset_number
 from ledger.core.commands import ApplyConfiguration
 from ledger.journal.configuration import (
@@ -45,6 +46,12 @@ class ClockBody(msgspec.Struct, frozen=True):
     to: int = 0
 
 
+class AliasBody(msgspec.Struct, frozen=True):
+    """The body of a version of a rate card's alias: which card it means."""
+
+    card: str
+
+
 class ConfigurationMissing(Exception):
     """A shard's journal applied a version that the configuration tables do not hold."""
 
@@ -59,7 +66,7 @@ class Configurations:
         self.offsets: dict[int, int] = {}  # tenant -> how far its clock is ahead, as published
         self._store = store
         self._entries: dict[tuple[int, int], ConfigurationEntry] = {}
-        self._loaded: dict[tuple[int, int], Asset | CardVersion | ClockBody] = {}
+        self._loaded: dict[tuple[int, int], Asset | CardVersion | CardAlias | ClockBody] = {}
 
     async def load(self, tenant: int, version: int) -> None:
         """Make a version ready to install. Raises ConfigurationMissing."""
@@ -118,6 +125,11 @@ class Configurations:
             moved = msgspec.msgpack.decode(body, type=ClockBody)
             self._loaded[place] = moved
             self.note(entry.tenant, moved)
+        elif entry.kind == ConfigurationKind.RATE_CARD_ALIAS:
+            alias = msgspec.msgpack.decode(body, type=AliasBody)
+            self._loaded[place] = CardAlias(
+                entry.version, entry.published_at_us, entry.effective_from_us, alias.card
+            )
         else:
             card = CompiledCard(decode_card(body), entry.version)
             self._loaded[place] = CardVersion(
@@ -135,6 +147,8 @@ class Configurations:
             catalog.add_asset(loaded)
         elif isinstance(loaded, CardVersion):
             catalog.add_card(tenant, self._entries[(tenant, version)].name, loaded)
+        elif isinstance(loaded, CardAlias):
+            point_alias(catalog, tenant, self._entries[(tenant, version)].name, loaded)
 
 
 def _missing(tenant: int, version: int) -> ConfigurationMissing:

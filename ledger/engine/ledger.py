@@ -20,7 +20,7 @@ from ledger.core.events import AccountPolicy, ConfigurationApplied
 from ledger.core.identity import FamilyDigest
 from ledger.core.outcomes import Refusal
 from ledger.engine.clock import Clock
-from ledger.engine.configuration import AssetBody, Configurations
+from ledger.engine.configuration import AliasBody, AssetBody, Configurations
 from ledger.engine.lease import Terms
 from ledger.engine.names import NameWatch
 from ledger.engine.observer import Observer
@@ -284,20 +284,36 @@ class Ledger:
         (see rating.versions).
         """
         effective: int | None = effective_from_us or None
-        if effective is None and not await self._has_card(tenant, card.name):
+        kind = ConfigurationKind.RATE_CARD
+        if effective is None and not await self._has(tenant, kind, card.name):
             effective = ALWAYS_US
         return await self._publish(
             tenant,
-            ConfigurationKind.RATE_CARD,
+            kind,
             card.name,
             canonical_bytes(card),
             effective,
             expected_version,
         )
 
-    async def _has_card(self, tenant: int, name: str) -> bool:
+    async def publish_alias(
+        self,
+        tenant: int,
+        name: str,
+        card: str,
+        effective_from_us: int = 0,
+        expected_version: int | None = None,
+    ) -> ConfigurationEntry | ConfigurationRefused:
+        """Let a name mean a published rate card, from when on as for a version of a card."""
+        kind, effective = ConfigurationKind.RATE_CARD_ALIAS, effective_from_us or None
+        if effective is None and not await self._has(tenant, kind, name):
+            effective = ALWAYS_US
+        body = msgspec.msgpack.encode(AliasBody(card))
+        return await self._publish(tenant, kind, name, body, effective, expected_version)
+
+    async def _has(self, tenant: int, kind: ConfigurationKind, name: str) -> bool:
         async for entry in self.configurations.published(tenant):
-            if entry.kind == ConfigurationKind.RATE_CARD and entry.name == name:
+            if entry.kind == kind and entry.name == name:
                 return True
         return False
 

@@ -29,6 +29,14 @@ class ConfigurationKind(IntEnum):
     ASSET = 1
     RATE_CARD = 2
     CLOCK = 3
+    RATE_CARD_ALIAS = 4
+
+
+SHARE_NAMES: Final = {
+    ConfigurationKind.RATE_CARD: ConfigurationKind.RATE_CARD_ALIAS,
+    ConfigurationKind.RATE_CARD_ALIAS: ConfigurationKind.RATE_CARD,
+}
+"""Kinds of which a name may be one only."""
 
 
 class ConfigurationEntry(Struct, frozen=True):
@@ -55,6 +63,7 @@ class ConfigurationReason(StrEnum):
     NAME_INVALID = "NAME_INVALID"
     BODY_TOO_LARGE = "BODY_TOO_LARGE"
     VERSION_DIFFERS = "VERSION_DIFFERS"
+    CARD_NAME_TAKEN = "CARD_NAME_TAKEN"
 
 
 class ConfigurationRefused(Struct, frozen=True):
@@ -86,7 +95,8 @@ class ConfigurationStore(Protocol):
         shard applies it. `expected_version` is the version that the caller believes to be the
         latest of this kind and name (0 = there is none); None = any. The latest version again
         (same body, same effective time or none given) returns that entry: a retry adds nothing.
-        Refused: TENANT_UNKNOWN, NAME_INVALID, BODY_TOO_LARGE, VERSION_DIFFERS.
+        A rate card and an alias never have the same name.
+        Refused: TENANT_UNKNOWN, NAME_INVALID, BODY_TOO_LARGE, VERSION_DIFFERS, CARD_NAME_TAKEN.
         """
         ...
 
@@ -147,6 +157,13 @@ def check_latest(
     return None
 
 
+def name_taken(kind: ConfigurationKind, name: str) -> ConfigurationRefused:
+    """The name is one of the other kind."""
+    other = "a rate card" if kind is ConfigurationKind.RATE_CARD_ALIAS else "an alias"
+    message = f"{name!r} is the name of {other} already; use another"
+    return refused(ConfigurationReason.CARD_NAME_TAKEN, name, message)
+
+
 def refused(reason: ConfigurationReason, value: str, message: str) -> ConfigurationRefused:
     """A refusal."""
     return ConfigurationRefused(reason, value, message)
@@ -192,6 +209,9 @@ class MemoryConfigurationStore:
         known = check_latest(latest, name, hashed, effective_from_us, expected_version)
         if known is not None:
             return known
+        other = SHARE_NAMES.get(kind)
+        if any((found.kind, found.name) == (other, name) for found in stream):
+            return name_taken(kind, name)
         now = max(self._clock() + offset_us, stream[-1].published_at_us if stream else 0)
         effective = now + self._margin_us if effective_from_us is None else effective_from_us
         entry = ConfigurationEntry(tenant, len(stream) + 1, kind, name, hashed, now, effective)

@@ -10,12 +10,14 @@ from ledger.failpoints import reached
 from ledger.journal.configuration import (
     PAGE_ENTRIES_MAX,
     PUBLICATION_MARGIN_US,
+    SHARE_NAMES,
     ConfigurationEntry,
     ConfigurationKind,
     ConfigurationReason,
     ConfigurationRefused,
     check_latest,
     check_publication,
+    name_taken,
     refused,
 )
 from ledger.journal.configuration import content_hash as hash_of
@@ -67,6 +69,11 @@ class PostgresConfigurationStore:
             known = check_latest(latest, name, hashed, effective_from_us, expected_version)
             if known is not None:
                 return known
+            other = SHARE_NAMES.get(kind)
+            if other is not None and await connection.fetchrow(
+                _SQL["latest"], tenant, int(other), name
+            ):
+                return name_taken(kind, name)
             await connection.execute(_SQL["insert_blob"], hashed, body)
             record = await connection.fetchrow(
                 _SQL["insert"],

@@ -17,7 +17,7 @@ from ledger.core.identity import FamilyDigest
 from ledger.core.outcomes import locator_of, split_locator
 from ledger.core.packing import PackedFamily, PackedShard
 from ledger.core.upcast import UPCASTS, HoldAuthorized1
-from ledger.engine.configuration import AssetBody, ClockBody
+from ledger.engine.configuration import AliasBody, AssetBody, ClockBody
 from ledger.engine.segments import BUCKET_BITS_MIN, SegmentBuilder, bucket_of, key_number
 from ledger.integrity.keys import KeyRecord, key_id_of
 from ledger.integrity.leaves import Salts, batch_prefix, leaf
@@ -53,6 +53,7 @@ ROOTS: tuple[type, ...] = (
     e.Pot,
     e.Suspense,
     PrivateRecords,
+    AliasBody,
     AssetBody,
     ClockBody,
     RateCard,
@@ -337,6 +338,12 @@ FORMATS: tuple[Format, ...] = (
         {"full": AssetBody("USD", 9, "money", "US dollar"), "minimal": AssetBody("C", 0, "credit")},
         msgspec.msgpack.encode,
         msgspec.msgpack.Decoder(AssetBody).decode,
+    ),
+    Format(
+        "alias-body",
+        {"full": AliasBody("pro-2026")},
+        msgspec.msgpack.encode,
+        msgspec.msgpack.Decoder(AliasBody).decode,
     ),
     Format(
         "clock-body",

@@ -112,6 +112,19 @@ async def test_a_publication_names_the_version_it_replaces(
     assert published(await configuration.publish(1, CARD, "default", b"v2", None, 1)).version == 3
 
 
+async def test_a_name_is_a_rate_card_or_an_alias_of_one(configuration: ConfigurationStore) -> None:
+    """Never both, whoever comes first; the same name may be an asset, or belong to another tenant."""
+    alias = ConfigurationKind.RATE_CARD_ALIAS
+    published(await configuration.publish(1, CARD, "default", b"v1"))
+    published(await configuration.publish(1, alias, "pro", b"default"))
+    for kind, name in ((alias, "default"), (CARD, "pro")):
+        answer = await configuration.publish(1, kind, name, b"v2")
+        assert refusal(answer) is ConfigurationReason.CARD_NAME_TAKEN
+    assert len(await configuration.read(1)) == 2
+    published(await configuration.publish(1, ASSET, "pro", b"pro"))
+    published(await configuration.publish(2, CARD, "pro", b"v1"))
+
+
 async def test_what_cannot_be_published_is_refused(configuration: ConfigurationStore) -> None:
     reasons = ConfigurationReason
     for tenant, name, body, expected in (

@@ -1,12 +1,14 @@
 """Which version prices which time: never retroactively, but what was unpriced is caught up."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from rating.card import Meter, PriceRow, RateCard
 from rating.compile import CompiledCard, row_number
 from rating.models import CostPlus, Graduated, Model, Scope, Tier, Volume
 from rating.price import rate
-from rating.versions import CardVersion, CardVersions
+from rating.versions import CardVersion, CardVersions, version_at
 
 METERS = (Meter("input_tokens"), Meter("output_tokens"))
 BOTH = ("input_tokens", "output_tokens")
@@ -80,6 +82,19 @@ def test_of_two_back_dated_versions_the_one_published_first_had_it_already():
     versions = CardVersions([version(2, 200, 20), version(1, 100, 50)])
     assert tried(versions, 60) == [1, 2]
     assert [priced_by(versions, at) for at in (20, 60)] == [2, 1]
+
+
+TIMES = st.integers(0, 8)
+
+
+@given(st.lists(st.tuples(TIMES, TIMES), max_size=5), st.integers(0, 9))
+def test_the_version_at_an_instant_is_the_one_that_is_tried_first(
+    published: list[tuple[int, int]], at: int
+) -> None:
+    """Without the cards: whoever shows the prices of an instant shows those that are charged."""
+    times = [(number, *each) for number, each in enumerate(sorted(published), start=1)]
+    versions = CardVersions(version(*each) for each in times)
+    assert version_at(times, at) == next(iter(tried(versions, at)), None)
 
 
 def test_where_none_prices_everything_the_first_that_prices_most_wins():

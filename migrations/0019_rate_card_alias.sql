@@ -1,0 +1,5 @@
+-- Aliases of rate cards: an account's policy may name one instead of a card.
+
+ALTER TABLE ledger.configuration DROP CONSTRAINT configuration_kind_check;
+ALTER TABLE ledger.configuration ADD CONSTRAINT configuration_kind_check
+    CHECK (kind IN (1, 2, 3, 4));  -- 1 asset, 2 rate card, 3 clock, 4 alias of a rate card
