@@ -161,6 +161,7 @@ TABLE: Final[Mapping[str, Handling]] = {
     "NAME_INVALID": _INVALID,
     "BODY_TOO_LARGE": _INVALID,
     "VERSION_DIFFERS": _STALE,
+    "CARD_NAME_TAKEN": _TAKEN,
     # What the edge refuses before anybody sees it.
     "MALFORMED_REQUEST": _INVALID,
     "FIELD_REQUIRED": _INVALID,
@@ -185,6 +186,8 @@ TABLE: Final[Mapping[str, Handling]] = {
     "NOT_SEALED": Handling(StatusCode.FAILED_PRECONDITION, True, usage.INGEST_OUTCOME_INVALID),
     "RATE_CARD_UNKNOWN": _MISSING,
     "RATE_CARD_INVALID": _INVALID,
+    "FACTOR_INVALID": _INVALID,
+    "SHEET_TOO_LARGE": _STATE,
     "ASSET_EXISTS": _TAKEN,
     "ASSET_KIND_INVALID": _INVALID,
     "JOURNAL_UNAVAILABLE": _RETRY,

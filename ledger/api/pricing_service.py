@@ -1,22 +1,31 @@
-"""PricingService: assets, versions of rate cards, and quotes that bind nobody."""
+"""PricingService: assets, versions of rate cards and what differs, price sheets, and quotes."""
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Sequence
 from typing import Final
 
 from ledger.api.calls import Call
+from ledger.api.card_aliases import list_aliases, set_alias
+from ledger.api.card_difference import compared
 from ledger.api.comparing import options_of, price_all, render_comparison, wishes_of
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed, Fault, refused
 from ledger.api.limits import DISPLAY_NAME_BYTES_MAX, Checked
 from ledger.api.pages import page_after, page_token
+from ledger.api.price_sheets import price_sheet
 from ledger.api.published import Published
 from ledger.api.quoting import price, render_quote
 from ledger.api.render_card import card_of, render_card, render_fault, render_version
 from ledger.api.requests import shape_of
 from ledger.core.outcomes import Refusal
 from ledger.engine.configuration import AssetBody
-from ledger.journal.configuration import ConfigurationEntry, ConfigurationRefused
+from ledger.journal.configuration import (
+    ConfigurationEntry,
+    ConfigurationReason,
+    ConfigurationRefused,
+)
 from rating.card import (
     SCALE_MAX,
     CardFault,
@@ -26,6 +35,8 @@ from rating.card import (
     validate,
     validate_succession,
 )
+from rating.diff import LARGE_FACTOR
+from rating.exact import PriceError, parse_price
 from rating.v1 import pricing_pb2 as pb
 
 FAULTS_MAX: Final = 1_000  # in the answer to validate_only; x ~500 B = 500 kB
@@ -34,6 +45,10 @@ _KINDS: Final = {
     pb.ASSET_KIND_MONEY: "money",
     pb.ASSET_KIND_CREDIT: "credit",
     pb.ASSET_KIND_UNIT: "unit",
+}
+_REFUSED_FIELDS: Final = {
+    ConfigurationReason.VERSION_DIFFERS: "expected_version",
+    ConfigurationReason.CARD_NAME_TAKEN: "card.name",
 }
 _KIND_NUMBERS: Final = {kind: number for number, kind in _KINDS.items()}
 
@@ -118,7 +133,7 @@ class PricingService:
                 tenant, card, request.effective_from_us, request.expected_version
             )
             if isinstance(made, ConfigurationRefused):
-                field = "expected_version" if made.reason == "VERSION_DIFFERS" else "card"
+                field = _REFUSED_FIELDS.get(made.reason, "card")
                 raise CallFailed(made.reason.value, made.message, field=field, value=made.value)
             latest = made
         else:
@@ -135,18 +150,10 @@ class PricingService:
         check.ids(name=request.name)
         check.between("version", request.version, 0)
         check.done()
-        for entry in await self._published.versions(tenant, request.name):
-            if request.version in (0, entry.version):
-                card = await self._published.card(entry)
-                return pb.GetRateCardResponse(
-                    version=render_version(entry, card), card=render_card(card)
-                )
-        raise CallFailed(
-            "RATE_CARD_UNKNOWN",
-            "the tenant has no such version of a rate card",
-            field="name",
-            value=f"{request.name} version {request.version}" if request.version else request.name,
-        )
+        versions = await self._published.versions(tenant, request.name)
+        entry = _version_of(versions, request.name, request.version)
+        card = await self._published.card(entry)
+        return pb.GetRateCardResponse(version=render_version(entry, card), card=render_card(card))
 
     async def list_rate_cards(
         self, request: pb.ListRateCardsRequest, call: Call
@@ -166,6 +173,79 @@ class PricingService:
             versions=[render_version(entry, await self._published.card(entry)) for entry in page],
             next_page_token=page_token(listing, after + size) if more else "",
         )
+
+    async def diff_rate_cards(
+        self, request: pb.DiffRateCardsRequest, call: Call
+    ) -> pb.DiffRateCardsResponse:
+        """What a later version or a candidate says otherwise than an earlier version."""
+        tenant = await self._edge.tenant(request.tenant)
+        check = Checked()
+        check.ids(name=request.name)
+        check.between("from_version", request.from_version, 0)
+        check.between("to_version", request.to_version, 0)
+        asked = request.HasField("candidate")
+        if asked and request.to_version:
+            message = "the candidate is the later card; leave the version out"
+            value = str(request.to_version)
+            check.fault(Fault("FIELD_NOT_ALLOWED", "to_version", value, message))
+        if not asked and not request.from_version:
+            check.given("from_version", False)
+        check.fault(_factor_fault(request.large_factor))
+        check.done()
+        versions = await self._published.versions(tenant, request.name)
+        latest = versions[0] if versions else None
+        later: ConfigurationEntry | None = None
+        earlier: ConfigurationEntry | None = latest
+        if request.from_version or not asked:
+            earlier = _version_of(versions, request.name, request.from_version)
+        if asked:
+            after = await self._candidate(tenant, request, latest)
+        else:
+            later = _version_of(versions, request.name, request.to_version)
+            after = await self._published.card(later)
+        before = (
+            RateCard(after.name, after.asset, after.asset_scale, meters=(), rows=())
+            if earlier is None
+            else await self._published.card(earlier)
+        )
+        factor = request.large_factor or LARGE_FACTOR
+        reply = await asyncio.to_thread(compared, before, after, factor)  # writers go on
+        if earlier is not None:
+            reply.earlier.CopyFrom(render_version(earlier, before))
+        if later is not None:
+            reply.later.CopyFrom(render_version(later, after))
+        return reply
+
+    async def _candidate(
+        self, tenant: int, request: pb.DiffRateCardsRequest, latest: ConfigurationEntry | None
+    ) -> RateCard:
+        """The candidate, if it could be published."""
+        card = card_of(request.candidate)
+        faults = [card] if isinstance(card, CardFault) else await self._faults(tenant, card, latest)
+        if request.candidate.name != request.name:
+            message = f"the card compared is {request.name!r}"
+            faults.append(CardFault("name", "NAME_DIFFERS", request.candidate.name, message))
+        if faults or isinstance(card, CardFault):
+            raise _card_invalid(faults, "candidate")
+        return card
+
+    async def get_price_sheet(
+        self, request: pb.GetPriceSheetRequest, call: Call
+    ) -> pb.GetPriceSheetResponse:
+        """The version that prices usage of an instant, as canonical JSON."""
+        return await price_sheet(self._edge, self._published, request)
+
+    async def set_rate_card_alias(
+        self, request: pb.SetRateCardAliasRequest, call: Call
+    ) -> pb.SetRateCardAliasResponse:
+        """Let an alias mean a card from an instant on."""
+        return await set_alias(self._edge, self._published, request)
+
+    async def list_rate_card_aliases(
+        self, request: pb.ListRateCardAliasesRequest, call: Call
+    ) -> pb.ListRateCardAliasesResponse:
+        """Versions of aliases by name, newest first."""
+        return await list_aliases(self._edge, self._published, request)
 
     async def _faults(
         self, tenant: int, card: RateCard, latest: ConfigurationEntry | None
@@ -226,6 +306,33 @@ class PricingService:
         return render_comparison(edge.assets, options, found, wishes, entry, at_us)
 
 
+def _version_of(
+    versions: Sequence[ConfigurationEntry], name: str, version: int
+) -> ConfigurationEntry:
+    """That version of the versions of a card, newest first; 0 = the newest."""
+    for entry in versions:
+        if version in (0, entry.version):
+            return entry
+    raise CallFailed(
+        "RATE_CARD_UNKNOWN",
+        "the tenant has no such version of a rate card",
+        field="name",
+        value=f"{name} version {version}" if version else name,
+    )
+
+
+def _factor_fault(factor: str) -> Fault | None:
+    """What is wrong with the factor from which on a move is large."""
+    try:
+        numerator, denominator = parse_price(factor or LARGE_FACTOR)
+    except PriceError as error:
+        return Fault("FACTOR_INVALID", "large_factor", factor, str(error))
+    if numerator < denominator:
+        message = "a factor says how many times more or less; 1 or more"
+        return Fault("FACTOR_INVALID", "large_factor", factor, message)
+    return None
+
+
 def _is_again(latest: ConfigurationEntry, card: RateCard, effective_from_us: int) -> bool:
     """Whether the newest version is this very card: a retry of the call that published it."""
     same = latest.content_hash == content_hash(canonical_bytes(card))
@@ -252,16 +359,16 @@ def _asset_exists(known: AssetBody) -> CallFailed:
     )
 
 
-def _card_invalid(faults: list[CardFault]) -> CallFailed:
+def _card_invalid(faults: list[CardFault], field: str = "card") -> CallFailed:
     first = faults[0]
     return CallFailed(
         "RATE_CARD_INVALID",
         f"the rate card does not compile: {len(faults)} faults, of which validate_only lists "
         f"{FAULTS_MAX}; the first is {first.path}: {first.message}",
-        field=f"card.{first.path}",
+        field=f"{field}.{first.path}",
         value=first.value,
         faults=[
-            Fault(fault.reason, f"card.{fault.path}", fault.value, fault.message)
+            Fault(fault.reason, f"{field}.{fault.path}", fault.value, fault.message)
             for fault in faults
         ],
     )

@@ -1,4 +1,4 @@
-"""What a tenant has published, read from the configuration: assets and versions of rate cards.
+"""What a tenant has published, read from the configuration: assets, rate cards, their aliases.
 
 Bodies are immutable, so decoded ones are remembered by hash, a few of them: a card may be large.
 """
@@ -10,7 +10,7 @@ from typing import Final
 
 import msgspec
 
-from ledger.engine.configuration import AssetBody
+from ledger.engine.configuration import AliasBody, AssetBody
 from ledger.engine.ledger import Ledger
 from ledger.journal.configuration import ConfigurationEntry, ConfigurationKind
 from rating.card import RateCard, decode_card
@@ -25,7 +25,7 @@ class Published:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._bodies: OrderedDict[bytes, AssetBody | RateCard] = OrderedDict()
+        self._bodies: OrderedDict[bytes, AliasBody | AssetBody | RateCard] = OrderedDict()
 
     async def assets(self, tenant: int) -> list[ConfigurationEntry]:
         """The tenant's assets, ascending by code."""
@@ -45,6 +45,18 @@ class Published:
         wanted = [entry for entry in found if not name or entry.name == name]
         return sorted(wanted, key=lambda entry: (entry.name.encode(), -entry.version))
 
+    async def aliases(self, tenant: int, name: str = "") -> list[ConfigurationEntry]:
+        """Versions of aliases of rate cards, ascending by name, newest first; of one if named."""
+        found = await self._entries(tenant, ConfigurationKind.RATE_CARD_ALIAS)
+        wanted = [entry for entry in found if not name or entry.name == name]
+        return sorted(wanted, key=lambda entry: (entry.name.encode(), -entry.version))
+
+    async def alias_body(self, entry: ConfigurationEntry) -> AliasBody:
+        """The body of a version of an alias."""
+        body = await self._body(entry)
+        assert isinstance(body, AliasBody), entry
+        return body
+
     async def asset_body(self, entry: ConfigurationEntry) -> AssetBody:
         """The body of an asset."""
         body = await self._body(entry)
@@ -61,7 +73,7 @@ class Published:
         published = self._ledger.configurations.published(tenant)
         return [entry async for entry in published if entry.kind == kind]
 
-    async def _body(self, entry: ConfigurationEntry) -> AssetBody | RateCard:
+    async def _body(self, entry: ConfigurationEntry) -> AliasBody | AssetBody | RateCard:
         found = self._bodies.get(entry.content_hash)
         if found is not None:
             self._bodies.move_to_end(entry.content_hash)
@@ -70,6 +82,8 @@ class Published:
         assert data is not None, f"version {entry.version} of tenant {entry.tenant} has no body"
         if entry.kind == ConfigurationKind.ASSET:
             found = msgspec.msgpack.decode(data, type=AssetBody)
+        elif entry.kind == ConfigurationKind.RATE_CARD_ALIAS:
+            found = msgspec.msgpack.decode(data, type=AliasBody)
         else:
             found = decode_card(data)
         self._bodies[entry.content_hash] = found

@@ -15,6 +15,7 @@ from rating.card import (
     Product,
     RateCard,
     Rounding,
+    is_plain,
 )
 from rating.v1 import card_pb2, pricing_pb2
 
@@ -34,6 +35,29 @@ _EXPIRY_NUMBERS: Final = {
     ExpiryPolicy.CHARGE: card_pb2.HOLD_EXPIRY_CHARGE,
 }
 _NUMBERS: Final = {rounding: number for number, rounding in _ROUNDINGS.items()}
+
+
+_NO_PLACE: Final = ("model", "scope", "included", "maximum", "list_price", "hours")
+
+
+def left_out(card: RateCard) -> list[CardFault]:
+    """What the library can price and the ledger does not serve, so that no message may drop it."""
+    plain = PriceRow("", "", "")
+    faults = [
+        _not_served(f"rows[{index}].{name}", type(getattr(row, name)).__name__)
+        for index, row in enumerate(card.rows)
+        if row.hours is not None or not is_plain(row)
+        for name in _NO_PLACE
+        if getattr(row, name) != getattr(plain, name)
+    ]
+    if card.minimums:
+        faults.append(_not_served("minimums", str(len(card.minimums))))
+    return faults
+
+
+def _not_served(path: str, value: str) -> CardFault:
+    message = "the ledger does not price by this yet; leave it out"
+    return CardFault(path, "NOT_SERVED", value, message)
 
 
 def card_of(message: card_pb2.RateCard) -> RateCard | CardFault:
@@ -93,32 +117,38 @@ def render_card(card: RateCard) -> card_pb2.RateCard:
         asset_scale=card.asset_scale,
         rounding=_NUMBERS[card.rounding],
         prompt_quantity=card.prompt_quantity,
-        meters=[
-            card_pb2.Meter(quantity=meter.quantity, scale=meter.scale, subset_of=meter.subset_of)
-            for meter in card.meters
-        ],
-        products=[
-            card_pb2.Product(
-                product=product.product,
-                display_name=product.display_name,
-                hold_expiry=_EXPIRY_NUMBERS[product.hold_expiry],
-                batch=product.batch,
-                tags=product.tags,
-                facts=product.facts,
-            )
-            for product in card.products
-        ],
-        rows=[
-            card_pb2.PriceRow(
-                product=row.product,
-                quantity=row.quantity,
-                attributes=row.attributes,
-                above_prompt=row.above_prompt,
-                price=row.price,
-                priority=row.priority,
-            )
-            for row in card.rows
-        ],
+        meters=[render_meter(meter) for meter in card.meters],
+        products=[render_product(product) for product in card.products],
+        rows=[render_row(row) for row in card.rows],
+    )
+
+
+def render_meter(meter: Meter) -> card_pb2.Meter:
+    """The message of a meter."""
+    return card_pb2.Meter(quantity=meter.quantity, scale=meter.scale, subset_of=meter.subset_of)
+
+
+def render_product(product: Product) -> card_pb2.Product:
+    """The message of a product."""
+    return card_pb2.Product(
+        product=product.product,
+        display_name=product.display_name,
+        hold_expiry=_EXPIRY_NUMBERS[product.hold_expiry],
+        batch=product.batch,
+        tags=product.tags,
+        facts=product.facts,
+    )
+
+
+def render_row(row: PriceRow) -> card_pb2.PriceRow:
+    """The message of a price row."""
+    return card_pb2.PriceRow(
+        product=row.product,
+        quantity=row.quantity,
+        attributes=row.attributes,
+        above_prompt=row.above_prompt,
+        price=row.price,
+        priority=row.priority,
     )
 
 

@@ -1,17 +1,21 @@
-"""Published rate cards as the commands read them. Must not publish anything."""
+"""Rate cards as the commands read, compare and publish them."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from ledger.cli.output import Failed, say
 from ledger.cli.remote import TIMEOUT_S, reason_of
 
 if TYPE_CHECKING:
-    from rating.card import RateCard
+    from rating.card import PriceRow, RateCard
     from rating.diff import CardDiff, Changed
-    from rating.v1 import pricing_pb2
+    from rating.faults import CardFault
+    from rating.v1 import card_pb2, pricing_pb2
 
 SHOWN_MAX = 12  # lines of each list for a person; --json has all of them
 
@@ -38,6 +42,82 @@ def published(
     card = card_of(reply.card)
     assert isinstance(card, RateCard), "a published card has no faults"
     return reply.version, card
+
+
+class Compared(NamedTuple):
+    """A card beside the newest version of the same name."""
+
+    newest: int  # 0 = none is published
+    change: CardDiff
+    large: list[Changed[PriceRow]]
+
+
+def compared(stub: Any, tenant: str, card: RateCard, large_factor: str) -> Compared:
+    """What the card says otherwise than the newest version; all of it where there is none."""
+    from rating.card import RateCard
+    from rating.diff import diff, large_moves
+
+    before = published(stub, tenant, card.name)
+    number, earlier = (before[0].version, before[1]) if before is not None else (0, None)
+    if earlier is None:
+        earlier = RateCard(card.name, card.asset, card.asset_scale, meters=(), rows=())
+    change = diff(earlier, card)
+    return Compared(number, change, large_moves(change, large_factor))
+
+
+def publish(
+    stub: Any,
+    tenant: str,
+    card: RateCard,
+    expected: int,
+    *,
+    effective_from_us: int = 0,
+    dry_run: bool = False,
+) -> tuple[pricing_pb2.RateCardVersion | None, str]:
+    """The version, and what became of it. A dry run has the server check it. Raises Failed."""
+    from ledger.api.render_card import render_card
+    from rating.card import canonical_bytes
+    from rating.v1 import pricing_pb2
+
+    reply = stub.PublishRateCard(
+        pricing_pb2.PublishRateCardRequest(
+            tenant=tenant,
+            request_id=f"publish-{digest(canonical_bytes(card))}-{expected}-{effective_from_us}",
+            card=render_card(card),
+            expected_version=expected,
+            effective_from_us=effective_from_us,
+            validate_only=dry_run,
+        ),
+        timeout=TIMEOUT_S,
+    )
+    if not dry_run:
+        unchanged = "unchanged: this is the newest version already"
+        return reply.version, unchanged if reply.replayed else "published"
+    refuse_faults(reply.faults)
+    return None, "checked, not published"
+
+
+def refuse_faults(faults: Sequence[CardFault | card_pb2.CardFault]) -> None:
+    """Say every fault of a card with its place, on standard error. Raises Failed if there are."""
+    for fault in faults:
+        say(f"{fault.path}: {fault.reason} {fault.value!r}: {fault.message}")
+    if faults:
+        many = f"{len(faults):,} faults" if len(faults) > 1 else "1 fault"
+        raise Failed(f"the card does not compile: {many}")
+
+
+def in_force(version: pricing_pb2.RateCardVersion, asset: str) -> str:
+    """Since when a version prices what, for a person."""
+    from ledger.cli.output import instant
+
+    always = version.effective_from_us <= 1
+    since = "for usage of any time" if always else f"from {instant(version.effective_from_us)}"
+    return f"in force {since}, charges in {asset}"
+
+
+def digest(data: bytes) -> str:
+    """A short name for a content: a retry of a command has the request_id that it had."""
+    return blake2b(data, digest_size=16).hexdigest()
 
 
 class Factor(click.ParamType[str]):

@@ -6,22 +6,29 @@ says what differs and what of the map is not in it. Doing it again changes nothi
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 import msgspec
 
-from ledger.cli.cards import SHOWN_MAX, large_option, published, show_diff, show_lists
-from ledger.cli.output import Failed, console, instant, json_option, print_json, say, table
+from ledger.cli.cards import (
+    SHOWN_MAX,
+    Compared,
+    compared,
+    digest,
+    in_force,
+    large_option,
+    publish,
+    show_diff,
+    show_lists,
+)
+from ledger.cli.output import Failed, console, json_option, print_json, say, table
 from ledger.cli.remote import TIMEOUT_S, Remote, connect, server_options
 
 if TYPE_CHECKING:
-    from rating.card import PriceRow, RateCard
-    from rating.diff import CardDiff, Changed
+    from rating.card import RateCard
     from rating.llm_prices import ImportReport
-    from rating.v1 import pricing_pb2
 
 MONEY_SCALE: Final = 9
 
@@ -66,55 +73,31 @@ def import_prices(
         stub = PricingServiceStub(channel)
         scale = _asset_scale(stub, tenant, asset)
         card, report = _import(map_file, name, asset, MONEY_SCALE if scale is None else scale)
-        imported = _compared(stub, tenant, card, report, large_factor)
-        if imported.large and not (yes or dry_run):
-            raise _too_large(imported, large_factor)
+        found = compared(stub, tenant, card, large_factor)
+        if found.large and not (yes or dry_run):
+            raise _too_large(found, large_factor)
         if scale is None and not dry_run:
             _create_asset(stub, tenant, asset)
         if dry_run and scale is None:
             result = "not checked by the server: the asset does not exist there yet"
             version = None
         else:
-            version, result = _publish(stub, tenant, card, imported.newest, dry_run)
+            version, result = publish(stub, tenant, card, found.newest, dry_run=dry_run)
     if as_json:
-        print_json(_document(imported, version, result, whole=dry_run))
+        print_json(_document(card, report, found, version, result, whole=dry_run))
     else:
-        _print(imported, version, result, whole=dry_run)
+        _print(card, report, found, version, result, whole=dry_run)
 
 
-class _Imported(NamedTuple):
-    """The card of the map beside the newest version of the same name."""
-
-    card: RateCard
-    report: ImportReport
-    newest: int  # 0 = none is published
-    change: CardDiff
-    large: list[Changed[PriceRow]]
-
-
-def _compared(
-    stub: Any, tenant: str, card: RateCard, report: ImportReport, large_factor: str
-) -> _Imported:
-    from rating.card import RateCard
-    from rating.diff import diff, large_moves
-
-    before = published(stub, tenant, card.name)
-    number, earlier = (before[0].version, before[1]) if before is not None else (0, None)
-    if earlier is None:
-        earlier = RateCard(card.name, card.asset, card.asset_scale, meters=(), rows=())
-    change = diff(earlier, card)
-    return _Imported(card, report, number, change, large_moves(change, large_factor))
-
-
-def _too_large(imported: _Imported, factor: str) -> Failed:
+def _too_large(found: Compared, factor: str) -> Failed:
     from rating.diff_text import lines
 
-    moves = lines(imported.change, imported.large)["large moves of a price"]
+    moves = lines(found.change, found.large)["large moves of a price"]
     for line in moves[:SHOWN_MAX]:
         say(f"  {line}")
     count = f"{len(moves):,} prices move" if len(moves) > 1 else "1 price moves"
     return Failed(
-        f"{count} by more than a factor of {factor} from version {imported.newest}; nothing was "
+        f"{count} by more than a factor of {factor} from version {found.newest}; nothing was "
         "published",
         "see them all with --dry-run; if their units are right, publish with --yes",
     )
@@ -170,7 +153,7 @@ def _create_asset(stub: Any, tenant: str, asset: str) -> None:
     stub.CreateAsset(
         pricing_pb2.CreateAssetRequest(
             tenant=tenant,
-            request_id=f"import-prices-asset-{_digest(asset.encode())}",
+            request_id=f"import-prices-asset-{digest(asset.encode())}",
             asset=pricing_pb2.Asset(
                 asset=asset, scale=MONEY_SCALE, kind=pricing_pb2.ASSET_KIND_MONEY
             ),
@@ -179,42 +162,13 @@ def _create_asset(stub: Any, tenant: str, asset: str) -> None:
     )
 
 
-def _publish(
-    stub: Any, tenant: str, card: RateCard, expected: int, dry_run: bool
-) -> tuple[pricing_pb2.RateCardVersion | None, str]:
-    from ledger.api.render_card import render_card
-    from rating.card import canonical_bytes
-    from rating.v1 import pricing_pb2
-
-    reply = stub.PublishRateCard(
-        pricing_pb2.PublishRateCardRequest(
-            tenant=tenant,
-            request_id=f"import-prices-{_digest(canonical_bytes(card))}-{expected}",
-            card=render_card(card),
-            expected_version=expected,
-            validate_only=dry_run,
-        ),
-        timeout=TIMEOUT_S,
-    )
-    if not dry_run:
-        unchanged = "unchanged: this is the newest version already"
-        return reply.version, unchanged if reply.replayed else "published"
-    for fault in reply.faults:
-        say(f"{fault.path}: {fault.reason} {fault.value!r}: {fault.message}")
-    if reply.faults:
-        raise Failed(f"the card does not compile: {len(reply.faults)} faults")
-    return None, "checked, not published"
-
-
-def _digest(data: bytes) -> str:
-    return blake2b(data, digest_size=16).hexdigest()
-
-
-def _document(imported: _Imported, version: Any, result: str, whole: bool) -> dict[str, Any]:
+def _document(
+    card: RateCard, report: ImportReport, found: Compared, version: Any, result: str, whole: bool
+) -> dict[str, Any]:
     from rating.diff_text import counts, document, summary
 
-    card, change = imported.card, imported.change
-    told = document(change, imported.large)
+    change = found.change
+    told = document(change, found.large)
     if not whole:
         told = {"summary": summary(change), "counts": counts(change)} | {
             "large_moves": told["large_moves"]
@@ -226,27 +180,27 @@ def _document(imported: _Imported, version: Any, result: str, whole: bool) -> di
         "version": version.version if version is not None else None,
         "effective_from_us": version.effective_from_us if version is not None else None,
         "result": result,
-        "against_version": imported.newest,
+        "against_version": found.newest,
         "diff": told,
-        "report": msgspec.to_builtins(imported.report),
+        "report": msgspec.to_builtins(report),
     }
 
 
-def _print(imported: _Imported, version: Any, result: str, whole: bool) -> None:
+def _print(
+    card: RateCard, report: ImportReport, found: Compared, version: Any, result: str, whole: bool
+) -> None:
     from rating.diff_text import summary
     from rating.llm_prices import NOT_PRODUCTS, OTHER_UNIT
 
-    screen, card, report = console(), imported.card, imported.report
+    screen = console()
     number = f" version {version.version}" if version is not None else ""
     screen.print(f"[bold]rate card {card.name}{number}[/]: {result}")
     if version is not None:
-        always = version.effective_from_us <= 1
-        since = "for usage of any time" if always else f"from {instant(version.effective_from_us)}"
-        screen.print(f"in force {since}, charges in {card.asset}")
-    against = f"version {imported.newest}" if imported.newest else "nothing published yet"
-    screen.print(f"against {against}: {summary(imported.change)}")
+        screen.print(in_force(version, card.asset))
+    against = f"version {found.newest}" if found.newest else "nothing published yet"
+    screen.print(f"against {against}: {summary(found.change)}")
     if whole:
-        show_diff(imported.change, imported.large)
+        show_diff(found.change, found.large)
     figures = table("", "the map", "count", right=("count",))
     for name, count in (
         ("entries", report.entries),

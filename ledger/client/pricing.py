@@ -1,4 +1,7 @@
-"""Calls of PricingService: assets, rate cards, quotes. All go to the home address."""
+"""Calls of PricingService: assets, rate cards, price sheets, quotes.
+
+What names an account goes where that is, everything else to the home address.
+"""
 
 from __future__ import annotations
 
@@ -92,6 +95,91 @@ class PricingCalls:
             if not reply.next_page_token:
                 return
             request.page_token = reply.next_page_token
+
+    async def set_rate_card_alias(
+        self,
+        alias: str,
+        rate_card: str,
+        *,
+        expected_version: int = 0,
+        effective_from_us: int = 0,
+        request_id: str = "",
+    ) -> pb.SetRateCardAliasResponse:
+        """Let an alias mean a card, for usage effective from then on; 0 = now, at first ever."""
+        request = pb.SetRateCardAliasRequest(
+            tenant=self._caller.tenant,
+            request_id=request_id or self._caller.new_id(),
+            alias=alias,
+            rate_card=rate_card,
+            effective_from_us=effective_from_us,
+            expected_version=expected_version,
+        )
+        return await self._caller.call(
+            lambda channel: PricingServiceStub(channel).SetRateCardAlias, request
+        )
+
+    async def list_rate_card_aliases(self, alias: str = "") -> AsyncIterator[pb.RateCardAlias]:
+        """What aliases mean and meant, ascending by alias, newest first."""
+        request = pb.ListRateCardAliasesRequest(
+            tenant=self._caller.tenant, alias=alias, page_size=PAGE_SIZE
+        )
+        while True:
+            reply = await self._caller.call(
+                lambda channel: PricingServiceStub(channel).ListRateCardAliases, request
+            )
+            for found in reply.aliases:
+                yield found
+            if not reply.next_page_token:
+                return
+            request.page_token = reply.next_page_token
+
+    async def diff_rate_cards(
+        self,
+        name: str,
+        from_version: int = 0,
+        to_version: int = 0,
+        *,
+        candidate: card_pb2.RateCard | None = None,
+        large_factor: str = "",
+    ) -> pb.DiffRateCardsResponse:
+        """What a later version, or a candidate, says otherwise than an earlier version."""
+        request = pb.DiffRateCardsRequest(
+            tenant=self._caller.tenant,
+            name=name,
+            from_version=from_version,
+            to_version=to_version,
+            candidate=candidate,
+            large_factor=large_factor,
+        )
+        return await self._caller.call(
+            lambda channel: PricingServiceStub(channel).DiffRateCards, request
+        )
+
+    async def get_price_sheet(
+        self,
+        name: str = "",
+        *,
+        account: str = "",
+        version: int = 0,
+        at_us: int = 0,
+        if_none_match: bytes = b"",
+    ) -> pb.GetPriceSheetResponse:
+        """The prices in force now or at an instant, of a card or of an account, as canonical JSON.
+
+        `if_none_match`: the content_hash of the sheet that is there already; the reply then says
+        not_modified where it still holds.
+        """
+        request = pb.GetPriceSheetRequest(
+            tenant=self._caller.tenant,
+            name=name,
+            account=account,
+            version=version,
+            at_us=at_us,
+            if_none_match=if_none_match,
+        )
+        return await self._caller.call(
+            lambda channel: PricingServiceStub(channel).GetPriceSheet, request, account
+        )
 
     async def quote(
         self,

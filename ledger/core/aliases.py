@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from ledger.core.catalog import BOUNDS_MAX, Bound, Catalog, PricedCard
 from ledger.core.shapes import Shape, Use
+from rating.compile import CompiledCard
 from rating.versions import NEVER_US, version_at
 
 
@@ -84,6 +85,14 @@ class AliasedCard(PricedCard):
             if target.name == bound.declaration.rate_card:
                 return target.step(bound, shape, quantities)
         return bound
+
+    def card(self, version: int) -> CompiledCard | None:
+        """The version of that number of a card that it means or meant."""
+        for target in self._moves.values():
+            found = target.card(version)
+            if found is not None:
+                return found
+        return None
 
     def use_at(self, product: str, at: int) -> Use:
         """What usage of the product is for by the card that it means then."""

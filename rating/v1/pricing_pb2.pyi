@@ -48,6 +48,38 @@ ASSET_KIND_UNIT: AssetKind.ValueType  # 3
 """Another unit that is counted, for example tokens or hours."""
 Global___AssetKind: _TypeAlias = AssetKind  # noqa: Y015
 
+class _PartChange:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _PartChangeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_PartChange.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    PART_CHANGE_UNSPECIFIED: _PartChange.ValueType  # 0
+    """Never sent."""
+    PART_CHANGE_ADDED: _PartChange.ValueType  # 1
+    """It is in the later card only."""
+    PART_CHANGE_REMOVED: _PartChange.ValueType  # 2
+    """It is in the earlier card only."""
+    PART_CHANGE_CHANGED: _PartChange.ValueType  # 3
+    """It says something else."""
+    PART_CHANGE_MOVED: _PartChange.ValueType  # 4
+    """It stands at another place among the parts of both cards. One that also changed is there twice."""
+
+class PartChange(_PartChange, metaclass=_PartChangeEnumTypeWrapper):
+    """What became of a part of a rate card."""
+
+PART_CHANGE_UNSPECIFIED: PartChange.ValueType  # 0
+"""Never sent."""
+PART_CHANGE_ADDED: PartChange.ValueType  # 1
+"""It is in the later card only."""
+PART_CHANGE_REMOVED: PartChange.ValueType  # 2
+"""It is in the earlier card only."""
+PART_CHANGE_CHANGED: PartChange.ValueType  # 3
+"""It says something else."""
+PART_CHANGE_MOVED: PartChange.ValueType  # 4
+"""It stands at another place among the parts of both cards. One that also changed is there twice."""
+Global___PartChange: _TypeAlias = PartChange  # noqa: Y015
+
 @_typing.final
 class Asset(_message.Message):
     """Something that is counted in books: money, credits or another unit."""
@@ -458,6 +490,536 @@ class ListRateCardsResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListRateCardsResponse: _TypeAlias = ListRateCardsResponse  # noqa: Y015
+
+@_typing.final
+class RateCardAlias(_message.Message):
+    """Which rate card an alias means from an instant on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALIAS_FIELD_NUMBER: _builtins.int
+    RATE_CARD_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_FROM_US_FIELD_NUMBER: _builtins.int
+    PUBLISHED_AT_US_FIELD_NUMBER: _builtins.int
+    alias: _builtins.str
+    """The alias, 1 to 128 bytes; no rate card has that name."""
+    rate_card: _builtins.str
+    """Name of the card that it means, never of an alias."""
+    version: _builtins.int
+    """Version of the alias, from 1; numbered as those of rate cards."""
+    effective_from_us: _builtins.int
+    """Usage effective from this instant on is priced by that card, in microseconds, until a later
+    version of the alias means another.
+    """
+    published_at_us: _builtins.int
+    """When it was published, in microseconds."""
+    def __init__(
+        self,
+        *,
+        alias: _builtins.str = ...,
+        rate_card: _builtins.str = ...,
+        version: _builtins.int = ...,
+        effective_from_us: _builtins.int = ...,
+        published_at_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "effective_from_us", b"effective_from_us", "published_at_us", b"published_at_us", "rate_card", b"rate_card", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RateCardAlias: _TypeAlias = RateCardAlias  # noqa: Y015
+
+@_typing.final
+class SetRateCardAliasRequest(_message.Message):
+    """Lets an alias mean a rate card."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ALIAS_FIELD_NUMBER: _builtins.int
+    RATE_CARD_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_FROM_US_FIELD_NUMBER: _builtins.int
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    request_id: _builtins.str
+    """Identity of the call, 1 to 128 bytes, required. The call is idempotent by its content."""
+    alias: _builtins.str
+    """The alias, 1 to 128 bytes."""
+    rate_card: _builtins.str
+    """Name of the published card that it shall mean, 1 to 128 bytes."""
+    effective_from_us: _builtins.int
+    """For usage effective from this instant on, in microseconds; 0 = as soon as every shard has it,
+    and for an alias's first version from ever.
+    """
+    expected_version: _builtins.int
+    """The newest version of the alias; 0 = there is none yet."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        alias: _builtins.str = ...,
+        rate_card: _builtins.str = ...,
+        effective_from_us: _builtins.int = ...,
+        expected_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "effective_from_us", b"effective_from_us", "expected_version", b"expected_version", "rate_card", b"rate_card", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetRateCardAliasRequest: _TypeAlias = SetRateCardAliasRequest  # noqa: Y015
+
+@_typing.final
+class SetRateCardAliasResponse(_message.Message):
+    """What the alias means."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALIAS_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    replayed: _builtins.bool
+    """True: the newest version of the alias says this already."""
+    @_builtins.property
+    def alias(self) -> Global___RateCardAlias:
+        """The version."""
+
+    def __init__(
+        self,
+        *,
+        alias: Global___RateCardAlias | None = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SetRateCardAliasResponse: _TypeAlias = SetRateCardAliasResponse  # noqa: Y015
+
+@_typing.final
+class ListRateCardAliasesRequest(_message.Message):
+    """Names a page of versions of aliases."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    ALIAS_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    alias: _builtins.str
+    """Only this alias, at most 128 bytes; empty = all."""
+    page_size: _builtins.int
+    """Versions a page: 0 = 100, at most 1,000."""
+    page_token: _builtins.str
+    """next_page_token of the page before; empty = the first page."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        alias: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["alias", b"alias", "page_size", b"page_size", "page_token", b"page_token", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRateCardAliasesRequest: _TypeAlias = ListRateCardAliasesRequest  # noqa: Y015
+
+@_typing.final
+class ListRateCardAliasesResponse(_message.Message):
+    """A page of versions of aliases."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ALIASES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty = this is the last."""
+    @_builtins.property
+    def aliases(self) -> _containers.RepeatedCompositeFieldContainer[Global___RateCardAlias]:
+        """The versions, ascending by alias, newest first."""
+
+    def __init__(
+        self,
+        *,
+        aliases: _abc.Iterable[Global___RateCardAlias] | None = ...,
+        next_page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["aliases", b"aliases", "next_page_token", b"next_page_token"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListRateCardAliasesResponse: _TypeAlias = ListRateCardAliasesResponse  # noqa: Y015
+
+@_typing.final
+class DiffRateCardsRequest(_message.Message):
+    """Names two rate cards of one name."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    FROM_VERSION_FIELD_NUMBER: _builtins.int
+    TO_VERSION_FIELD_NUMBER: _builtins.int
+    CANDIDATE_FIELD_NUMBER: _builtins.int
+    LARGE_FACTOR_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    name: _builtins.str
+    """Name of the card, 1 to 128 bytes."""
+    from_version: _builtins.int
+    """The earlier version; 0 = the newest, for a candidate only. A candidate of a name that has no
+    version is compared with nothing: all of it is new.
+    """
+    to_version: _builtins.int
+    """The later version; 0 = the newest. Must be 0 with a candidate."""
+    large_factor: _builtins.str
+    """A price that rises or falls by more than this factor is large; exact, "10" or "3/2", 1 or more,
+    at most 80 bytes. Empty = "10".
+    """
+    @_builtins.property
+    def candidate(self) -> _card_pb2.RateCard:
+        """The later card where it is not published; its name must be `name`."""
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        name: _builtins.str = ...,
+        from_version: _builtins.int = ...,
+        to_version: _builtins.int = ...,
+        candidate: _card_pb2.RateCard | None = ...,
+        large_factor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["candidate", b"candidate", "from_version", b"from_version", "large_factor", b"large_factor", "name", b"name", "tenant", b"tenant", "to_version", b"to_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiffRateCardsRequest: _TypeAlias = DiffRateCardsRequest  # noqa: Y015
+
+@_typing.final
+class FieldDifference(_message.Message):
+    """A field of the card itself that differs: its asset, scale, rounding or prompt quantity."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FIELD_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    field: _builtins.str
+    """Name of the field."""
+    before: _builtins.str
+    """What the earlier card says, as text."""
+    after: _builtins.str
+    """What the later card says, as text."""
+    def __init__(
+        self,
+        *,
+        field: _builtins.str = ...,
+        before: _builtins.str = ...,
+        after: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "field", b"field"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FieldDifference: _TypeAlias = FieldDifference  # noqa: Y015
+
+@_typing.final
+class MeterDifference(_message.Message):
+    """What became of a meter."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGE_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
+    change: Global___PartChange.ValueType
+    """What became of it."""
+    place: _builtins.int
+    """Its place in the later card, from 0, where it was added or moved."""
+    @_builtins.property
+    def before(self) -> _card_pb2.Meter:
+        """The earlier one; unset where it was added or moved."""
+
+    @_builtins.property
+    def after(self) -> _card_pb2.Meter:
+        """The later one; unset where it was removed."""
+
+    def __init__(
+        self,
+        *,
+        change: Global___PartChange.ValueType = ...,
+        before: _card_pb2.Meter | None = ...,
+        after: _card_pb2.Meter | None = ...,
+        place: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "change", b"change", "place", b"place"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MeterDifference: _TypeAlias = MeterDifference  # noqa: Y015
+
+@_typing.final
+class ProductDifference(_message.Message):
+    """What became of a product."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGE_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
+    change: Global___PartChange.ValueType
+    """What became of it."""
+    place: _builtins.int
+    """Its place in the later card, from 0, where it was added or moved."""
+    @_builtins.property
+    def before(self) -> _card_pb2.Product:
+        """The earlier one; unset where it was added or moved."""
+
+    @_builtins.property
+    def after(self) -> _card_pb2.Product:
+        """The later one; unset where it was removed."""
+
+    def __init__(
+        self,
+        *,
+        change: Global___PartChange.ValueType = ...,
+        before: _card_pb2.Product | None = ...,
+        after: _card_pb2.Product | None = ...,
+        place: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "change", b"change", "place", b"place"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ProductDifference: _TypeAlias = ProductDifference  # noqa: Y015
+
+@_typing.final
+class RowDifference(_message.Message):
+    """What became of a price row. A row is the same where it matches the same: product, quantity,
+    attributes, threshold and priority.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CHANGE_FIELD_NUMBER: _builtins.int
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    PLACE_FIELD_NUMBER: _builtins.int
+    RATIO_FIELD_NUMBER: _builtins.int
+    LARGE_FIELD_NUMBER: _builtins.int
+    change: Global___PartChange.ValueType
+    """What became of it."""
+    place: _builtins.int
+    """Its place in the later card, from 0, where it was added or moved."""
+    ratio: _builtins.str
+    """Where it changed: the later price over the earlier one, exact, as "1.5" or "4/3". Empty where
+    the earlier is zero.
+    """
+    large: _builtins.bool
+    """True: the price moved by more than the large factor, or to or from zero, or to other terms."""
+    @_builtins.property
+    def before(self) -> _card_pb2.PriceRow:
+        """The earlier one; unset where it was added or moved."""
+
+    @_builtins.property
+    def after(self) -> _card_pb2.PriceRow:
+        """The later one; unset where it was removed."""
+
+    def __init__(
+        self,
+        *,
+        change: Global___PartChange.ValueType = ...,
+        before: _card_pb2.PriceRow | None = ...,
+        after: _card_pb2.PriceRow | None = ...,
+        place: _builtins.int = ...,
+        ratio: _builtins.str = ...,
+        large: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "change", b"change", "large", b"large", "place", b"place", "ratio", b"ratio"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___RowDifference: _TypeAlias = RowDifference  # noqa: Y015
+
+@_typing.final
+class DiffRateCardsResponse(_message.Message):
+    """The difference of two rate cards. Applying all of it to the earlier one gives the later one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EARLIER_FIELD_NUMBER: _builtins.int
+    LATER_FIELD_NUMBER: _builtins.int
+    SUMMARY_FIELD_NUMBER: _builtins.int
+    FIELDS_FIELD_NUMBER: _builtins.int
+    ROWS_FIELD_NUMBER: _builtins.int
+    PRODUCTS_FIELD_NUMBER: _builtins.int
+    METERS_FIELD_NUMBER: _builtins.int
+    OMITTED_FIELD_NUMBER: _builtins.int
+    summary: _builtins.str
+    """For a person, for example "1 row changed, 2 products added" or "no difference"."""
+    omitted: _builtins.int
+    """Parts at the end of these lists that had no room, as the reply ends at 12 MiB."""
+    @_builtins.property
+    def earlier(self) -> Global___RateCardVersion:
+        """The earlier version; unset where there is none."""
+
+    @_builtins.property
+    def later(self) -> Global___RateCardVersion:
+        """The later version; unset for a candidate."""
+
+    @_builtins.property
+    def fields(self) -> _containers.RepeatedCompositeFieldContainer[Global___FieldDifference]:
+        """The card itself."""
+
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___RowDifference]:
+        """Rows: large moves first, then changed, removed, added and moved ones, each by what they match."""
+
+    @_builtins.property
+    def products(self) -> _containers.RepeatedCompositeFieldContainer[Global___ProductDifference]:
+        """Products, in the order of the same kinds."""
+
+    @_builtins.property
+    def meters(self) -> _containers.RepeatedCompositeFieldContainer[Global___MeterDifference]:
+        """Meters, in the order of the same kinds."""
+
+    def __init__(
+        self,
+        *,
+        earlier: Global___RateCardVersion | None = ...,
+        later: Global___RateCardVersion | None = ...,
+        summary: _builtins.str = ...,
+        fields: _abc.Iterable[Global___FieldDifference] | None = ...,
+        rows: _abc.Iterable[Global___RowDifference] | None = ...,
+        products: _abc.Iterable[Global___ProductDifference] | None = ...,
+        meters: _abc.Iterable[Global___MeterDifference] | None = ...,
+        omitted: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["earlier", b"earlier", "later", b"later"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["earlier", b"earlier", "fields", b"fields", "later", b"later", "meters", b"meters", "omitted", b"omitted", "products", b"products", "rows", b"rows", "summary", b"summary"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DiffRateCardsResponse: _TypeAlias = DiffRateCardsResponse  # noqa: Y015
+
+@_typing.final
+class GetPriceSheetRequest(_message.Message):
+    """Names a price sheet: that of a rate card or what an alias means, or of an account's card."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    VERSION_FIELD_NUMBER: _builtins.int
+    AT_US_FIELD_NUMBER: _builtins.int
+    IF_NONE_MATCH_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    name: _builtins.str
+    """Name of the rate card, or an alias of one, at most 128 bytes. One of name and account is
+    required.
+    """
+    account: _builtins.str
+    """Id or alias of the account, at most 128 bytes."""
+    version: _builtins.int
+    """The version of the card; 0 = the one in force at `at_us`."""
+    at_us: _builtins.int
+    """The instant, in microseconds; 0 = now, by the clock of the tenant."""
+    if_none_match: _builtins.bytes
+    """The content_hash that the caller holds a sheet of, 32 bytes; empty = none. Where it is that of
+    the sheet asked for, the answer says so and leaves the sheet out.
+    """
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        name: _builtins.str = ...,
+        account: _builtins.str = ...,
+        version: _builtins.int = ...,
+        at_us: _builtins.int = ...,
+        if_none_match: _builtins.bytes = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "at_us", b"at_us", "if_none_match", b"if_none_match", "name", b"name", "tenant", b"tenant", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPriceSheetRequest: _TypeAlias = GetPriceSheetRequest  # noqa: Y015
+
+@_typing.final
+class GetPriceSheetResponse(_message.Message):
+    """A price sheet."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VERSION_FIELD_NUMBER: _builtins.int
+    SHEET_FIELD_NUMBER: _builtins.int
+    NOT_MODIFIED_FIELD_NUMBER: _builtins.int
+    AT_US_FIELD_NUMBER: _builtins.int
+    VALID_UNTIL_US_FIELD_NUMBER: _builtins.int
+    sheet: _builtins.bytes
+    """The sheet as canonical JSON, the same bytes for the same version for ever; at most 14 MiB, read
+    a larger one with GetRateCard. Empty where not_modified.
+    """
+    not_modified: _builtins.bool
+    """True: the caller has this content already."""
+    at_us: _builtins.int
+    """The instant that was asked for, in microseconds."""
+    valid_until_us: _builtins.int
+    """When another version comes into force, or the alias means another card, in microseconds, as far
+    as is published; 0 = never. What is published later may take effect earlier.
+    """
+    @_builtins.property
+    def version(self) -> Global___RateCardVersion:
+        """The version that the sheet is of."""
+
+    def __init__(
+        self,
+        *,
+        version: Global___RateCardVersion | None = ...,
+        sheet: _builtins.bytes = ...,
+        not_modified: _builtins.bool = ...,
+        at_us: _builtins.int = ...,
+        valid_until_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_us", b"at_us", "not_modified", b"not_modified", "sheet", b"sheet", "valid_until_us", b"valid_until_us", "version", b"version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetPriceSheetResponse: _TypeAlias = GetPriceSheetResponse  # noqa: Y015
 
 @_typing.final
 class QuoteRequest(_message.Message):

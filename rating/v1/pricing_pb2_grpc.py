@@ -60,6 +60,26 @@ class PricingServiceStub:
                 request_serializer=rating_dot_v1_dot_pricing__pb2.ListRateCardsRequest.SerializeToString,
                 response_deserializer=rating_dot_v1_dot_pricing__pb2.ListRateCardsResponse.FromString,
                 _registered_method=True)
+        self.SetRateCardAlias = channel.unary_unary(
+                '/rating.v1.PricingService/SetRateCardAlias',
+                request_serializer=rating_dot_v1_dot_pricing__pb2.SetRateCardAliasRequest.SerializeToString,
+                response_deserializer=rating_dot_v1_dot_pricing__pb2.SetRateCardAliasResponse.FromString,
+                _registered_method=True)
+        self.ListRateCardAliases = channel.unary_unary(
+                '/rating.v1.PricingService/ListRateCardAliases',
+                request_serializer=rating_dot_v1_dot_pricing__pb2.ListRateCardAliasesRequest.SerializeToString,
+                response_deserializer=rating_dot_v1_dot_pricing__pb2.ListRateCardAliasesResponse.FromString,
+                _registered_method=True)
+        self.DiffRateCards = channel.unary_unary(
+                '/rating.v1.PricingService/DiffRateCards',
+                request_serializer=rating_dot_v1_dot_pricing__pb2.DiffRateCardsRequest.SerializeToString,
+                response_deserializer=rating_dot_v1_dot_pricing__pb2.DiffRateCardsResponse.FromString,
+                _registered_method=True)
+        self.GetPriceSheet = channel.unary_unary(
+                '/rating.v1.PricingService/GetPriceSheet',
+                request_serializer=rating_dot_v1_dot_pricing__pb2.GetPriceSheetRequest.SerializeToString,
+                response_deserializer=rating_dot_v1_dot_pricing__pb2.GetPriceSheetResponse.FromString,
+                _registered_method=True)
         self.Quote = channel.unary_unary(
                 '/rating.v1.PricingService/Quote',
                 request_serializer=rating_dot_v1_dot_pricing__pb2.QuoteRequest.SerializeToString,
@@ -114,6 +134,40 @@ class PricingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetRateCardAlias(self, request, context):
+        """Lets an alias mean a rate card from an instant on; answers when every shard has it. A policy may
+        name an alias instead of a card, so that "pro" is moved from one card to another at once for
+        all. ABORTED where `expected_version` is not the present one, ALREADY_EXISTS where a rate card
+        has that name.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListRateCardAliases(self, request, context):
+        """Lists what aliases mean and from when on, ascending by alias, newest version first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def DiffRateCards(self, request, context):
+        """Says what a later rate card says otherwise than an earlier version: another version, or a card
+        that is not published. A candidate that does not compile is INVALID_ARGUMENT, as in
+        PublishRateCard.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPriceSheet(self, request, context):
+        """Gives the version that prices usage of an instant as a price sheet, for programs that choose
+        and buy: canonical JSON by docs/price-sheet.schema.json.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Quote(self, request, context):
         """Prices work without doing it. Binds nobody, records nothing; answers at once from the newest
         state, which may not be durable yet.
@@ -157,6 +211,26 @@ def add_PricingServiceServicer_to_server(servicer, server):
                     servicer.ListRateCards,
                     request_deserializer=rating_dot_v1_dot_pricing__pb2.ListRateCardsRequest.FromString,
                     response_serializer=rating_dot_v1_dot_pricing__pb2.ListRateCardsResponse.SerializeToString,
+            ),
+            'SetRateCardAlias': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetRateCardAlias,
+                    request_deserializer=rating_dot_v1_dot_pricing__pb2.SetRateCardAliasRequest.FromString,
+                    response_serializer=rating_dot_v1_dot_pricing__pb2.SetRateCardAliasResponse.SerializeToString,
+            ),
+            'ListRateCardAliases': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListRateCardAliases,
+                    request_deserializer=rating_dot_v1_dot_pricing__pb2.ListRateCardAliasesRequest.FromString,
+                    response_serializer=rating_dot_v1_dot_pricing__pb2.ListRateCardAliasesResponse.SerializeToString,
+            ),
+            'DiffRateCards': grpc.unary_unary_rpc_method_handler(
+                    servicer.DiffRateCards,
+                    request_deserializer=rating_dot_v1_dot_pricing__pb2.DiffRateCardsRequest.FromString,
+                    response_serializer=rating_dot_v1_dot_pricing__pb2.DiffRateCardsResponse.SerializeToString,
+            ),
+            'GetPriceSheet': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPriceSheet,
+                    request_deserializer=rating_dot_v1_dot_pricing__pb2.GetPriceSheetRequest.FromString,
+                    response_serializer=rating_dot_v1_dot_pricing__pb2.GetPriceSheetResponse.SerializeToString,
             ),
             'Quote': grpc.unary_unary_rpc_method_handler(
                     servicer.Quote,
@@ -305,6 +379,114 @@ class PricingService:
             '/rating.v1.PricingService/ListRateCards',
             rating_dot_v1_dot_pricing__pb2.ListRateCardsRequest.SerializeToString,
             rating_dot_v1_dot_pricing__pb2.ListRateCardsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetRateCardAlias(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rating.v1.PricingService/SetRateCardAlias',
+            rating_dot_v1_dot_pricing__pb2.SetRateCardAliasRequest.SerializeToString,
+            rating_dot_v1_dot_pricing__pb2.SetRateCardAliasResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListRateCardAliases(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rating.v1.PricingService/ListRateCardAliases',
+            rating_dot_v1_dot_pricing__pb2.ListRateCardAliasesRequest.SerializeToString,
+            rating_dot_v1_dot_pricing__pb2.ListRateCardAliasesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DiffRateCards(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rating.v1.PricingService/DiffRateCards',
+            rating_dot_v1_dot_pricing__pb2.DiffRateCardsRequest.SerializeToString,
+            rating_dot_v1_dot_pricing__pb2.DiffRateCardsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPriceSheet(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rating.v1.PricingService/GetPriceSheet',
+            rating_dot_v1_dot_pricing__pb2.GetPriceSheetRequest.SerializeToString,
+            rating_dot_v1_dot_pricing__pb2.GetPriceSheetResponse.FromString,
             options,
             channel_credentials,
             insecure,

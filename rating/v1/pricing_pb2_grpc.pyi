@@ -47,6 +47,23 @@ class PricingServiceStub:
     """Shows one version of a rate card."""
     ListRateCards: _grpc.UnaryUnaryMultiCallable[_pricing_pb2.ListRateCardsRequest, _pricing_pb2.ListRateCardsResponse]
     """Lists versions of rate cards without their rows, ascending by name, newest version first."""
+    SetRateCardAlias: _grpc.UnaryUnaryMultiCallable[_pricing_pb2.SetRateCardAliasRequest, _pricing_pb2.SetRateCardAliasResponse]
+    """Lets an alias mean a rate card from an instant on; answers when every shard has it. A policy may
+    name an alias instead of a card, so that "pro" is moved from one card to another at once for
+    all. ABORTED where `expected_version` is not the present one, ALREADY_EXISTS where a rate card
+    has that name.
+    """
+    ListRateCardAliases: _grpc.UnaryUnaryMultiCallable[_pricing_pb2.ListRateCardAliasesRequest, _pricing_pb2.ListRateCardAliasesResponse]
+    """Lists what aliases mean and from when on, ascending by alias, newest version first."""
+    DiffRateCards: _grpc.UnaryUnaryMultiCallable[_pricing_pb2.DiffRateCardsRequest, _pricing_pb2.DiffRateCardsResponse]
+    """Says what a later rate card says otherwise than an earlier version: another version, or a card
+    that is not published. A candidate that does not compile is INVALID_ARGUMENT, as in
+    PublishRateCard.
+    """
+    GetPriceSheet: _grpc.UnaryUnaryMultiCallable[_pricing_pb2.GetPriceSheetRequest, _pricing_pb2.GetPriceSheetResponse]
+    """Gives the version that prices usage of an instant as a price sheet, for programs that choose
+    and buy: canonical JSON by docs/price-sheet.schema.json.
+    """
     Quote: _grpc.UnaryUnaryMultiCallable[_pricing_pb2.QuoteRequest, _pricing_pb2.QuoteResponse]
     """Prices work without doing it. Binds nobody, records nothing; answers at once from the newest
     state, which may not be durable yet.
@@ -75,6 +92,23 @@ class PricingServiceAsyncStub(PricingServiceStub):
     """Shows one version of a rate card."""
     ListRateCards: _aio.UnaryUnaryMultiCallable[_pricing_pb2.ListRateCardsRequest, _pricing_pb2.ListRateCardsResponse]  # type: ignore[assignment]
     """Lists versions of rate cards without their rows, ascending by name, newest version first."""
+    SetRateCardAlias: _aio.UnaryUnaryMultiCallable[_pricing_pb2.SetRateCardAliasRequest, _pricing_pb2.SetRateCardAliasResponse]  # type: ignore[assignment]
+    """Lets an alias mean a rate card from an instant on; answers when every shard has it. A policy may
+    name an alias instead of a card, so that "pro" is moved from one card to another at once for
+    all. ABORTED where `expected_version` is not the present one, ALREADY_EXISTS where a rate card
+    has that name.
+    """
+    ListRateCardAliases: _aio.UnaryUnaryMultiCallable[_pricing_pb2.ListRateCardAliasesRequest, _pricing_pb2.ListRateCardAliasesResponse]  # type: ignore[assignment]
+    """Lists what aliases mean and from when on, ascending by alias, newest version first."""
+    DiffRateCards: _aio.UnaryUnaryMultiCallable[_pricing_pb2.DiffRateCardsRequest, _pricing_pb2.DiffRateCardsResponse]  # type: ignore[assignment]
+    """Says what a later rate card says otherwise than an earlier version: another version, or a card
+    that is not published. A candidate that does not compile is INVALID_ARGUMENT, as in
+    PublishRateCard.
+    """
+    GetPriceSheet: _aio.UnaryUnaryMultiCallable[_pricing_pb2.GetPriceSheetRequest, _pricing_pb2.GetPriceSheetResponse]  # type: ignore[assignment]
+    """Gives the version that prices usage of an instant as a price sheet, for programs that choose
+    and buy: canonical JSON by docs/price-sheet.schema.json.
+    """
     Quote: _aio.UnaryUnaryMultiCallable[_pricing_pb2.QuoteRequest, _pricing_pb2.QuoteResponse]  # type: ignore[assignment]
     """Prices work without doing it. Binds nobody, records nothing; answers at once from the newest
     state, which may not be durable yet.
@@ -130,6 +164,47 @@ class PricingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_pricing_pb2.ListRateCardsResponse, _abc.Awaitable[_pricing_pb2.ListRateCardsResponse]]:
         """Lists versions of rate cards without their rows, ascending by name, newest version first."""
+
+    @_abc_1.abstractmethod
+    def SetRateCardAlias(
+        self,
+        request: _pricing_pb2.SetRateCardAliasRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pricing_pb2.SetRateCardAliasResponse, _abc.Awaitable[_pricing_pb2.SetRateCardAliasResponse]]:
+        """Lets an alias mean a rate card from an instant on; answers when every shard has it. A policy may
+        name an alias instead of a card, so that "pro" is moved from one card to another at once for
+        all. ABORTED where `expected_version` is not the present one, ALREADY_EXISTS where a rate card
+        has that name.
+        """
+
+    @_abc_1.abstractmethod
+    def ListRateCardAliases(
+        self,
+        request: _pricing_pb2.ListRateCardAliasesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pricing_pb2.ListRateCardAliasesResponse, _abc.Awaitable[_pricing_pb2.ListRateCardAliasesResponse]]:
+        """Lists what aliases mean and from when on, ascending by alias, newest version first."""
+
+    @_abc_1.abstractmethod
+    def DiffRateCards(
+        self,
+        request: _pricing_pb2.DiffRateCardsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pricing_pb2.DiffRateCardsResponse, _abc.Awaitable[_pricing_pb2.DiffRateCardsResponse]]:
+        """Says what a later rate card says otherwise than an earlier version: another version, or a card
+        that is not published. A candidate that does not compile is INVALID_ARGUMENT, as in
+        PublishRateCard.
+        """
+
+    @_abc_1.abstractmethod
+    def GetPriceSheet(
+        self,
+        request: _pricing_pb2.GetPriceSheetRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pricing_pb2.GetPriceSheetResponse, _abc.Awaitable[_pricing_pb2.GetPriceSheetResponse]]:
+        """Gives the version that prices usage of an instant as a price sheet, for programs that choose
+        and buy: canonical JSON by docs/price-sheet.schema.json.
+        """
 
     @_abc_1.abstractmethod
     def Quote(

@@ -140,13 +140,18 @@ def test_two_published_versions_are_compared_and_one_is_printed_as_a_sheet(
     found = json.loads(drawdown("pricing", "diff", "sheet", *between[:2], "--json", *at).stdout)
     assert (found["from"], found["to"]) == tuple(versions)
     assert found["diff"]["rows"]["changed"][0]["ratio"] == "1.5"
-    printed = drawdown("pricing", "sheet", "sheet", *at)
+    printed = drawdown("pricing", "sheet", "sheet", f"--version={versions[1]}", *at)
     assert printed.returncode == 0, printed.stderr
     sheet = json.loads(printed.stdout)
     assert (sheet["version"], sheet["rows"][0]["price"]) == (versions[1], "0.000003")
     assert sheet["products"][0]["facts"] == {"provider": "us"}
     earlier = drawdown("pricing", "sheet", "sheet", f"--version={versions[0]}", *at)
     assert json.loads(earlier.stdout)["content_hash"] != sheet["content_hash"]
+    known = f"--if-none-match={sheet['content_hash']}"
+    kept = drawdown("pricing", "sheet", "sheet", f"--version={versions[1]}", known, *at)
+    assert (kept.returncode, kept.stdout) == (0, "")
+    then = drawdown("pricing", "sheet", "sheet", "--at=1971-01-01", *at)
+    assert json.loads(then.stdout)["version"] == versions[0]
     for wrong in (("nothing",), ("sheet", "--version=999999")):
         refused = drawdown("pricing", "sheet", *wrong, *at)
         assert refused.returncode == 1

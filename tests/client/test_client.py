@@ -147,6 +147,15 @@ async def test_accounts_aliases_grants_and_prices(client: DrawdownClient) -> Non
     assert [asset.asset async for asset in client.list_assets()] == ["credit"]
     [version] = [version async for version in client.list_rate_cards("default")]
     assert (await client.get_rate_card("default")).version == version
+    sheet = await client.get_price_sheet(account="beta")
+    assert (sheet.version, bool(sheet.sheet)) == (version, True)
+    assert (
+        await client.get_price_sheet("default", if_none_match=version.content_hash)
+    ).not_modified
+    alias = (await client.set_rate_card_alias("pro", "default")).alias
+    assert [each async for each in client.list_rate_card_aliases()] == [alias]
+    same = await client.diff_rate_cards("default", version.version)
+    assert same.summary == "no difference"
     quote = await client.quote("beta", "chat", {"input_tokens": 2})
     assert quote.charge == 6
     compared = await client.compare(

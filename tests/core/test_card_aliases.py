@@ -111,6 +111,8 @@ def test_large_prompts_and_tags_are_those_of_the_card_that_it_means():
     assert (bound.declaration.rate_card, plan.numerators) == (FIRST, (5,))
     aliased = catalog.card((TENANT, "pro"))
     assert [aliased.use_at("chat", at).tags for at in (5, 1_000)] == [{FIRST}, {SECOND}]
+    found = [aliased.card(version) for version in (1, 2, 3)]
+    assert [each.card.name if each is not None else "" for each in found] == [FIRST, SECOND, ""]
 
 
 TIMES = st.integers(1, 8)

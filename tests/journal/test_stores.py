@@ -113,7 +113,7 @@ async def test_a_publication_names_the_version_it_replaces(
 
 
 async def test_a_name_is_a_rate_card_or_an_alias_of_one(configuration: ConfigurationStore) -> None:
-    """Never both, whoever comes first; the same name may be an asset, or belong to another tenant."""
+    """Never both, whoever comes first; an asset or another tenant may use the name."""
     alias = ConfigurationKind.RATE_CARD_ALIAS
     published(await configuration.publish(1, CARD, "default", b"v1"))
     published(await configuration.publish(1, alias, "pro", b"default"))

@@ -1,0 +1,111 @@
+"""Price sheets: which version prices usage of an instant, and that version as canonical JSON."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Final
+
+from ledger.api.edge import Edge
+from ledger.api.errors import CallFailed, Fault
+from ledger.api.limits import Checked
+from ledger.api.published import Published
+from ledger.api.render_card import render_version
+from ledger.core.state import State
+from ledger.journal.configuration import CONTENT_HASH_BYTES, ConfigurationEntry
+from rating.sheet import sheet_bytes
+from rating.v1 import pricing_pb2 as pb
+from rating.versions import version_at
+
+SHEET_BYTES_MAX: Final = 14 << 20  # of a message of 16 MiB
+
+
+async def price_sheet(
+    edge: Edge, published: Published, request: pb.GetPriceSheetRequest
+) -> pb.GetPriceSheetResponse:
+    """The sheet asked for. Raises CallFailed."""
+    tenant = await edge.tenant(request.tenant)
+    check = Checked()
+    check.optional(account=request.account)
+    check.between("version", request.version, 0)
+    check.instant("at_us", request.at_us)
+    if len(request.if_none_match) not in (0, CONTENT_HASH_BYTES):
+        size = len(request.if_none_match)
+        check.between("if_none_match", size, CONTENT_HASH_BYTES, CONTENT_HASH_BYTES)
+    if request.name and request.account:
+        message = "name a rate card or an account, not both"
+        check.fault(Fault("FIELD_NOT_ALLOWED", "account", request.account, message))
+    elif not request.account:
+        check.ids(name=request.name)
+    check.done()
+    name = request.name or await _card_of(edge, tenant, request.account)
+    at_us = request.at_us or edge.now_us(tenant)
+    moves = await published.aliases(tenant, name)
+    meant = _in_force(moves, at_us)
+    card_name = (await published.alias_body(meant)).card if meant is not None else name
+    versions = await published.versions(tenant, card_name)
+    found = (
+        next((each for each in versions if each.version == request.version), None)
+        if request.version
+        else _in_force(versions, at_us)
+    )
+    if found is None:
+        raise CallFailed(
+            "RATE_CARD_UNKNOWN",
+            "the tenant has no such version of a rate card, or none that is in force then",
+            field="account" if request.account else "name",
+            value=f"{name} version {request.version}" if request.version else name,
+        )
+    card = await published.card(found)
+    reply = pb.GetPriceSheetResponse(
+        version=render_version(found, card),
+        not_modified=found.content_hash == request.if_none_match,
+        at_us=at_us,
+        valid_until_us=_next_change(moves, versions, at_us),
+    )
+    if not reply.not_modified:
+        # Beside the loop: a card of 65,536 rows takes most of a second, and writers go on.
+        reply.sheet = await asyncio.to_thread(sheet_bytes, card, found.version, found.content_hash)
+        if len(reply.sheet) > SHEET_BYTES_MAX:
+            raise CallFailed(
+                "SHEET_TOO_LARGE",
+                f"the sheet has {len(reply.sheet)} bytes, at most {SHEET_BYTES_MAX} fit a reply; "
+                "read the card with GetRateCard",
+                field="name",
+                value=name,
+            )
+    return reply
+
+
+async def _card_of(edge: Edge, tenant: int, account: str) -> str:
+    """The name of the card that prices the account's usage."""
+    entry = await edge.account(tenant, account)
+
+    def card(state: State) -> str:
+        return state.accounts[entry.number].card_key[1] if entry.number in state.accounts else ""
+
+    name = await edge.writer(entry).look(card, (entry.number,))
+    if not name:
+        raise CallFailed(
+            "ACCOUNT_UNKNOWN", "the account is not open yet", field="account", value=account
+        )
+    return name
+
+
+def _in_force(versions: Sequence[ConfigurationEntry], at_us: int) -> ConfigurationEntry | None:
+    """The version that usage of that time goes by, of a card or of an alias."""
+    times = [(each.version, each.published_at_us, each.effective_from_us) for each in versions]
+    number = version_at(times, at_us)
+    return next((each for each in versions if each.version == number), None)
+
+
+def _next_change(
+    moves: Sequence[ConfigurationEntry], versions: Sequence[ConfigurationEntry], at_us: int
+) -> int:
+    """When another of what is published prices usage than at that time; 0 = never."""
+    meant, found = _in_force(moves, at_us), _in_force(versions, at_us)
+    starts = {max(each.published_at_us, each.effective_from_us) for each in (*moves, *versions)}
+    for start in sorted(start for start in starts if start > at_us):
+        if _in_force(moves, start) != meant or _in_force(versions, start) != found:
+            return start
+    return 0
