@@ -16,7 +16,7 @@ from ledger.api.render_correction import owners_of, render_given_back, render_re
 from ledger.api.render_usage import render_slice
 from ledger.api.replies import Outcomes
 from ledger.api.requests import shape_of
-from ledger.core.commands import AdjustBalance, AmendUsage, Names, RecordUsage
+from ledger.core.commands import AdjustBalance, AmendUsage, Names, Original, RecordUsage
 from ledger.core.events import BalanceAdjusted, EndedGrants, UsageReversed
 from ledger.core.limits import ID_BYTES_MAX, INT64_MAX
 from ledger.engine.ticket import Replay
@@ -52,7 +52,8 @@ class AmendCalls:
         writer = edge.writer(entry)
         with edge.ledger.underway.working():
             recorded = await self._finder.one(writer, entry, request)
-            command = self._amendment(request, entry, recorded, call)
+            [rated] = await writer.ratings_of([recorded])
+            command = self._amendment(request, entry, recorded, rated, call)
             ticket = await call.submit(edge.ledger, entry, command)
             answer = answer_of(ticket, {"account": request.account})
             event, plan = answer.event, answer.plan
@@ -69,7 +70,12 @@ class AmendCalls:
         return response
 
     def _amendment(
-        self, request: pb.AmendUsageRequest, entry: Entry, recorded: Replay, call: Call
+        self,
+        request: pb.AmendUsageRequest,
+        entry: Entry,
+        recorded: Replay,
+        rated: tuple[Original, ...],
+        call: Call,
     ) -> AmendUsage:
         edge, family = self._edge, self._edge.ledger.family(entry)
         usage = usage_pb2.UsageEvent()
@@ -134,6 +140,7 @@ class AmendCalls:
             family.pairs(texts),
             Names("", request.request_id, personal=texts),
             call.trace,
+            rated,
         )
 
     def _render_both(

@@ -26,7 +26,7 @@ from ledger.api.limits import id_fault
 from ledger.api.listing_adjustments import AdjustmentListing
 from ledger.api.positions import decode_position, encode_position
 from ledger.api.render_correction import Seen, owners_of, render_reversal, see
-from ledger.core.commands import Names, ReverseUsage
+from ledger.core.commands import Names, Original, ReverseUsage
 from ledger.core.events import PlanDeclared, UsageReversed
 from ledger.core.outcomes import Refusal
 from ledger.engine.ticket import NotApplied, OutcomeUnknown, Replay, Ticket
@@ -217,19 +217,23 @@ class CorrectionService(AmendCalls):
         """What the core is asked, with the entries to be corrected as the journal has them."""
         sought = [Sought(asked.entry, asked.reversal) for asked in lane]
         found = await self._finder.all(writer, sought)
+        usage = [each for each in found if not isinstance(each, CallFailed)]
+        rated = iter(await writer.ratings_of(usage))
         decided: list[Decided] = []
         for asked, recorded in zip(lane, found, strict=True):
             if isinstance(recorded, CallFailed):
                 _fail(results[asked.place], recorded)
                 continue
-            command = self._command(asked, recorded, call)
+            command = self._command(asked, recorded, next(rated), call)
             if isinstance(command, CallFailed):
                 _fail(results[asked.place], command)
             else:
                 decided.append(Decided(asked, command))
         return decided
 
-    def _command(self, asked: Asked, recorded: Replay, call: Call) -> ReverseUsage | CallFailed:
+    def _command(
+        self, asked: Asked, recorded: Replay, rated: tuple[Original, ...], call: Call
+    ) -> ReverseUsage | CallFailed:
         reversal, family = asked.reversal, self._edge.ledger.family(asked.entry)
         names = recorded.plan.quantity_names if recorded.plan is not None else ()
         given = dict(reversal.quantities)
@@ -253,6 +257,7 @@ class CorrectionService(AmendCalls):
             family.pairs(texts),
             Names("", reversal.request_id, personal=texts),
             call.trace,
+            rated,
         )
 
     async def _render(

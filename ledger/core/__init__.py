@@ -7,11 +7,11 @@ Read in this order:
     upcast                  retired events, and what each means today
     periods                 periods and months in a zone, and shares of them
     books                   double entry: book accounts, four counters, transfers
-    holdings, state         the fold of the events
+    holdings, waiting, state    the fold of the events
     catalog, shapes, aliases    the compiled configuration that decisions read
     comparators             which grant pays first
     drawdown                the waterfall: who pays
-    usage, holds, grants, following, recurring, corrections, adjustments,
+    usage, suspense, holds, grants, following, recurring, corrections, adjustments,
     closing, accounts, standing     one module a kind of decision
     evolve                  the only code that changes state
     decide                  the door: execute one command

@@ -86,6 +86,17 @@ class AliasedCard(PricedCard):
                 return target.step(bound, shape, quantities)
         return bound
 
+    def reaching(
+        self,
+        shape: Shape,
+        effective_at: int,
+        quantities: tuple[int, ...],
+        places: tuple[int, ...],
+    ) -> Bound | None:
+        """What prices most of these places by the card that it means at that time (rule B8)."""
+        target = self.target_at(effective_at)
+        return target.reaching(shape, effective_at, quantities, places) if target else None
+
     def card(self, version: int) -> CompiledCard | None:
         """The version of that number of a card that it means or meant."""
         for target in self._moves.values():

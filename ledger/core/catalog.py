@@ -160,6 +160,31 @@ class PricedCard:
             self._bounds[(shape, known)] = bound
         return bound
 
+    def reaching(
+        self,
+        shape: Shape,
+        effective_at: int,
+        quantities: tuple[int, ...],
+        places: tuple[int, ...],
+    ) -> Bound | None:
+        """The shape as the version prices it that has prices for most of these places, of those
+        that may price an event of that time the first; None where none has any (rule B8)."""
+        best: Plan | None = None
+        most = 0
+        for card in self.versions.candidates(effective_at):
+            plan = card.match(
+                shape.product,
+                dict(shape.attributes),
+                shape.quantity_names,
+                card.time_class(effective_at),
+            )
+            if plan.steps:
+                plan = plan.at(quantities[plan.prompt_index])
+            priced = sum([1 for place in places if plan.rows[place] != NO_ROW])
+            if priced > most:
+                best, most = plan, priced
+        return self.bound(shape, best) if best is not None else None
+
     def use_of(
         self, version: int, product: str, attributes: tuple[tuple[str, str], ...] = ()
     ) -> Use:

@@ -139,6 +139,7 @@ class ReverseUsage(msgspec.Struct, gc=False):
     note: bytes = b""
     names: Names = NO_NAMES
     trace: bytes = b""
+    rated: tuple[Original, ...] = ()  # the entries that rated it after it had waited (rule B8)
 
 
 class AmendUsage(msgspec.Struct, gc=False):
@@ -157,6 +158,7 @@ class AmendUsage(msgspec.Struct, gc=False):
     note: bytes = b""
     names: Names = NO_NAMES
     trace: bytes = b""
+    rated: tuple[Original, ...] = ()
 
 
 class AdjustBalance(msgspec.Struct, gc=False):

@@ -6,12 +6,12 @@ the entry that is corrected comes with the command, as the journal has it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
 from ledger.core.books import Book
-from ledger.core.commands import AmendUsage, ReverseUsage
+from ledger.core.commands import AmendUsage, Original, ReverseUsage
 from ledger.core.comparators import order_of
 from ledger.core.drawdown import applies, house_book, open_book
 from ledger.core.events import (
@@ -25,6 +25,7 @@ from ledger.core.events import (
     PlanDeclared,
     Pot,
     Slice,
+    SuspenseRated,
     UsageQuarantined,
     UsageRecorded,
     UsageReversed,
@@ -43,6 +44,7 @@ from ledger.core.state import (
     NEVER,
     Account,
     Corrected,
+    Family,
     Grant,
     State,
 )
@@ -83,12 +85,10 @@ def _decide(
     refusal = _refused(state, account, command)
     if refusal is not None:
         return refusal
-    recorded = command.original.event
-    assert isinstance(recorded, UsageRecorded) and command.original.plan is not None
-    before = state.families[account.root].corrected.get(command.original.locator, _NOTHING)
+    parts = _parts(state, account, command, out)
     if command.as_charged:
-        return _as_charged(state, account, command, recorded, before, out)
-    made = _by_quantities(state, account, command, recorded, before, out)
+        return _as_charged(state, account, command, parts, out)
+    made = _by_quantities(state, account, command, parts, out)
     if isinstance(made, Refusal):
         return made
     if replaced_by:
@@ -139,6 +139,7 @@ def decide_amend(state: State, command: AmendUsage, out: list[Event]) -> Event |
         command.note,
         command.names,
         command.trace,
+        command.rated,
     )
     return _decide(state, reversal, out, command.usage.key, command.body)
 
@@ -161,6 +162,7 @@ def _refused(state: State, account: Account, command: ReverseUsage) -> Refusal |
         )
     if (
         not isinstance(recorded, UsageRecorded)
+        or isinstance(recorded, SuspenseRated)
         or recorded.account != command.account
         or command.original.plan is None
     ):
@@ -178,7 +180,11 @@ def _refused(state: State, account: Account, command: ReverseUsage) -> Refusal |
         refusal = refuse_closed(state, account, recorded.effective_at)
         if refusal is not None:
             return refusal
-    if _is_written_off(account, command.original.locator, recorded):
+    family = state.families[account.root]
+    refusal = _refused_as_rated(family, command, recorded)
+    if refusal is not None:
+        return refusal
+    if any(_is_written_off(account, each) for each in (command.original, *command.rated)):
         return Refusal(
             Reason.NOT_REVERSIBLE,
             "entry",
@@ -186,7 +192,6 @@ def _refused(state: State, account: Account, command: ReverseUsage) -> Refusal |
             "what was owed for the usage was written off as its account closed; make a manual "
             "adjustment instead",
         )
-    family = state.families[account.root]
     if (
         len(family.corrected) >= CORRECTED_A_FAMILY_MAX
         and command.original.locator not in family.corrected
@@ -202,8 +207,39 @@ def _refused(state: State, account: Account, command: ReverseUsage) -> Refusal |
     return None
 
 
-def _is_written_off(account: Account, locator: int, recorded: UsageRecorded) -> bool:
+def _refused_as_rated(
+    family: Family, command: ReverseUsage, recorded: UsageRecorded
+) -> Refusal | None:
+    """Why not, of usage that was rated after it had waited: what rated it is to come along."""
+    locator = command.original.locator
+    rated = family.rated.get(locator)
+    if tuple([part.locator for part in command.rated]) != (rated.entries if rated else ()):
+        return Refusal(
+            Reason.RATED_MEANWHILE,
+            "entry",
+            str(command.original.entry_seq),
+            "a price came for what waited of the usage; send the same again",
+        )
+    if (
+        recorded.suspense
+        and rated is None
+        and locator <= family.rated_forgotten
+        and locator not in family.waiting
+    ):
+        return Refusal(
+            Reason.NOT_REVERSIBLE,
+            "entry",
+            str(command.original.entry_seq),
+            "what rated the usage after it had waited is not remembered, for so many of the "
+            "family's were; make a manual adjustment instead",
+        )
+    return None
+
+
+def _is_written_off(account: Account, original: Original) -> bool:
     """Whether debt that the event drew is not owed any more, by the account or one above it."""
+    locator, recorded = original.locator, original.event
+    assert isinstance(recorded, UsageRecorded)
     if all(piece.pot in (Pot.GRANT, Pot.ABSORBED) for piece in recorded.slices):
         return False
     payer: Account | None = account
@@ -221,37 +257,43 @@ def _as_charged(
     state: State,
     account: Account,
     command: ReverseUsage,
-    recorded: UsageRecorded,
-    before: Corrected,
+    parts: list[_Part],
     out: list[Event],
 ) -> Event | Refusal:
     """Goodwill: some of the charge, the quantities stay (rule R1)."""
-    left = _charge(recorded) - before.amount
+    left = sum([part.left for part in parts])
     if command.as_charged > left:
         return _too_large("as_charged", left, "of the charge")
-    unwinding = _Unwinding(state, command, recorded, out)
-    unwinding.unwind(before.amount, command.as_charged)
-    return _record(
-        state,
-        account,
-        command,
-        recorded,
-        unwinding,
-        out,
-        quantities=(0,) * len(recorded.quantities),
-    )
+    due, apart = command.as_charged, 0
+    for part in parts:
+        own = min(due, part.left)
+        if own == 0 and part is not parts[-1]:
+            continue
+        part.unwinding.unwind(part.before.amount, own)
+        due -= own
+        made = _record(
+            state,
+            account,
+            part,
+            out,
+            quantities=(0,) * len(part.recorded.quantities),
+            as_charged=own,
+            apart=apart if part is parts[-1] else 0,
+        )
+        apart += own
+    return made
 
 
 def _by_quantities(
     state: State,
     account: Account,
     command: ReverseUsage,
-    recorded: UsageRecorded,
-    before: Corrected,
+    parts: list[_Part],
     out: list[Event],
 ) -> UsageReversed | Refusal:
     """F(Q) - F(Q - q) of each line, out of the event's slices, last first."""
-    left = _quantities_left(recorded, before)
+    usage = parts[-1]
+    left = _quantities_left(usage.recorded, usage.before)
     quantities = command.quantities or left
     if not any(left):
         return _too_large("quantities", 0, "of the quantities")
@@ -266,70 +308,60 @@ def _by_quantities(
         return Refusal(
             Reason.QUANTITIES_ALL_ZERO, "quantities", "0", "at least one quantity is above zero"
         )
-    declared = command.original.plan
-    assert declared is not None
-    plan = state.catalog.plan_of(account.tenant, declared, recorded.quantities)
-    refunds: tuple[int, ...] = (0,) * len(quantities)
-    moves: tuple[tuple[int, int], ...] = ()
-    if plan is not None:
-        assert plan.rows == declared.rows, (plan.rows, declared.rows)
-        try:
-            refunds, moves = refund(plan, quantities, _totals(account, declared, recorded.period))
-            own_quantities(plan, [a - b for a, b in zip(left, quantities, strict=True)])
-        except RatingFault as fault:
+    rest = tuple([a - b for a, b in zip(left, quantities, strict=True)])
+    for part in parts:
+        fault = part.price(quantities, rest)
+        if fault is not None:
             return rating_fault(fault)
-    due = sum(refunds)
-    drawn = _charge(recorded) - before.amount
-    unwinding = _Unwinding(state, command, recorded, out)
-    unwinding.unwind(before.amount, min(due, drawn))
-    beyond = 0
-    if due > drawn and not before.as_charged:
-        beyond = unwinding.beyond(account, declared, due - drawn)
-    return _record(
-        state,
-        account,
-        command,
-        recorded,
-        unwinding,
-        out,
-        quantities=quantities,
-        refunds=refunds,
-        moves=moves,
-        beyond=beyond,
-        suspended=1 if recorded.suspense and quantities == left else 0,
-    )
+    apart = 0
+    for part in parts:
+        due, drawn = sum(part.refunds), part.left
+        part.unwinding.unwind(part.before.amount, min(due, drawn))
+        beyond = 0
+        if due > drawn and not part.before.as_charged:
+            beyond = part.unwinding.beyond(account, part.declared, due - drawn)
+        if part is usage or part.refunds_any:
+            made = _record(
+                state,
+                account,
+                part,
+                out,
+                quantities=quantities,
+                beyond=beyond,
+                suspended=part.waits_no_more(),
+                apart=apart if part is usage else 0,
+            )
+        apart += sum([piece.amount for piece in part.unwinding.given_back])
+    return made
 
 
 def _record(
     state: State,
     account: Account,
-    command: ReverseUsage,
-    recorded: UsageRecorded,
-    unwinding: _Unwinding,
+    part: _Part,
     out: list[Event],
     *,
     quantities: tuple[int, ...],
-    refunds: tuple[int, ...] | None = None,
-    moves: tuple[tuple[int, int], ...] = (),
     beyond: int = 0,
     suspended: int = 0,
+    as_charged: int = 0,
+    apart: int = 0,
 ) -> UsageReversed:
-    declared = command.original.plan
-    assert declared is not None
+    command, recorded, unwinding = part.command, part.recorded, part.unwinding
     reversal = UsageReversed(
         command.key,
         account.number,
         command.original.locator,
         command.original.entry_seq,
         recorded.effective_at,
-        _declare_again(state, declared, out),
+        _declare_again(state, part.declared, out),
         quantities,
-        refunds if refunds is not None else (0,) * len(quantities),
+        part.refunds,
         unwinding.used_book,
         tuple(unwinding.given_back),
         recorded.period,
-        moves,
-        command.as_charged,
+        part.moves,
+        as_charged,
         beyond,
         unwinding.kept,
         suspended,
@@ -337,6 +369,7 @@ def _record(
         command.ended,
         command.note,
         trace=command.trace,
+        apart=apart,
     )
     entry = state.batch_length + len(out)
     out.append(reversal)
@@ -344,6 +377,92 @@ def _record(
     if closed is not None:
         out.append(AdjustmentNoted(account.number, entry, closed, period))
     return reversal
+
+
+class _Part:
+    """One entry that charged the usage: its own, or one that rated what had waited (rule B8)."""
+
+    def __init__(
+        self,
+        state: State,
+        account: Account,
+        command: ReverseUsage,
+        out: list[Event],
+        earlier: _Unwinding | None,
+    ) -> None:
+        """`command` names the entry; `earlier` is what this decision has given back already."""
+        recorded = command.original.event
+        declared = command.original.plan
+        assert isinstance(recorded, UsageRecorded) and declared is not None
+        family = state.families[account.root]
+        locator = command.original.locator
+        self.command = command
+        self.recorded = recorded
+        self.declared = declared
+        self.before = family.corrected.get(locator, _NOTHING)
+        self.left = _charge(recorded) - self.before.amount
+        self.unwinding = _Unwinding(state, command, recorded, out, earlier)
+        self.refunds: tuple[int, ...] = (0,) * len(recorded.quantities)
+        self.moves: tuple[tuple[int, int], ...] = ()
+        self._state = state
+        self._account = account
+        self._waiting = family.waiting.get(locator)
+        self._waits_no_more = False
+        self._places: tuple[int, ...] | None = None  # that it charged; None = all with a price
+        if isinstance(recorded, SuspenseRated):
+            self._places = recorded.rated
+
+    @property
+    def refunds_any(self) -> bool:
+        """Whether there is anything to be recorded of it."""
+        return bool(self.moves) or any(self.refunds)
+
+    def price(self, quantities: tuple[int, ...], rest: tuple[int, ...]) -> RatingFault | None:
+        """Work out what these quantities cost less where `rest` stays; or what is wrong."""
+        account, declared, recorded = self._account, self.declared, self.recorded
+        plan = self._state.catalog.plan_of(account.tenant, declared, recorded.quantities)
+        own: Sequence[int] = rest
+        if plan is not None:
+            assert plan.rows == declared.rows, (plan.rows, declared.rows)
+            try:
+                refunds, moves = refund(
+                    plan, quantities, _totals(account, declared, recorded.period)
+                )
+                own = own_quantities(plan, rest)
+            except RatingFault as fault:
+                return fault
+            if self._places is not None:
+                rows = [plan.rows[place] for place in self._places]
+                refunds = self.masked(refunds)
+                moves = tuple([(row, quantity) for row, quantity in moves if row in rows])
+            self.refunds, self.moves = refunds, moves
+        if self._waiting is not None:
+            self._waits_no_more = not any(own[place] for place in self._waiting.places)
+        return None
+
+    def masked(self, figures: tuple[int, ...]) -> tuple[int, ...]:
+        """Only those of the quantities that the entry charged."""
+        if self._places is None:
+            return figures
+        return tuple([each if place in self._places else 0 for place, each in enumerate(figures)])
+
+    def waits_no_more(self) -> int:
+        """1: nothing of what it put aside is left."""
+        return 1 if self._waits_no_more else 0
+
+
+def _parts(state: State, account: Account, command: ReverseUsage, out: list[Event]) -> list[_Part]:
+    """The entries that charged the usage, in the order in which they give back: the last first,
+    that of the usage itself at the end."""
+    parts: list[_Part] = []
+    earlier: _Unwinding | None = None
+    for rated in reversed(command.rated):
+        apart = replace(command, key=b"", original=rated)
+        part = _Part(state, account, apart, out, earlier)
+        earlier = part.unwinding
+        parts.append(part)
+    parts.append(_Part(state, account, command, out, earlier))
+    return parts
 
 
 def _declare_again(state: State, declared: PlanDeclared, out: list[Event]) -> int:
@@ -396,8 +515,14 @@ class _Unwinding:
     """Gives units of one event back, and knows what this decision has given already."""
 
     def __init__(
-        self, state: State, command: ReverseUsage, recorded: UsageRecorded, out: list[Event]
+        self,
+        state: State,
+        command: ReverseUsage,
+        recorded: UsageRecorded,
+        out: list[Event],
+        earlier: _Unwinding | None = None,
     ) -> None:
+        """`earlier`: of another entry in the same decision, which has taken from the same pots."""
         self.given_back: list[GivenBack] = []
         self.kept = 0  # given back by hand before
         self.used_book = recorded.used_book
@@ -410,6 +535,9 @@ class _Unwinding:
         self._units: dict[int, int] = {}  # grant -> taken off what is drawn from it
         self._money: dict[int, int] = {}  # ... and off what it has recognised
         self._debts: dict[tuple[int, int], int] = {}  # (book, run) -> taken off
+        if earlier is not None:
+            self._units, self._money = earlier._units, earlier._money
+            self._debts = earlier._debts
 
     def unwind(self, gone: int, amount: int) -> None:
         """`amount` units of the event's slices, the last first, after the `gone` ones."""

@@ -109,6 +109,7 @@ from ledger.core.state import (
     TIMER_GRANT,
     TIMER_HOLD,
     TIMER_RECURRING,
+    TIMER_SUSPENSE,
     TIMER_TOP_UP,
     TOP_UP_PENDING,
     Account,
@@ -119,6 +120,7 @@ from ledger.core.state import (
     State,
     TopUp,
 )
+from ledger.core.suspense import rate_waiting
 from ledger.core.top_ups import (
     decide_confirm_top_up,
     decide_decline_top_up,
@@ -174,7 +176,11 @@ def settle_touched(state: State, command: Command, batch: list[Event]) -> Refusa
         state.act_for(_tenant_of(state, command))
     if isinstance(command, CreateAccount):
         return None
-    account = state.accounts.get(command.account)
+    return _settle_line(state, state.accounts.get(command.account), batch)
+
+
+def _settle_line(state: State, account: Account | None, batch: list[Event]) -> Refusal | None:
+    """Post what is overdue on an account and on those above it."""
     while account is not None:  # and above, for what is shared with it
         if account.next_due <= state.now:
             refusal = settle_due(state, account, batch)
@@ -295,6 +301,9 @@ def sweep(
             _family_due(state, number, due)
             room -= 1  # a clock that is moved makes all families of a tenant due at once
             continue
+        if kind == TIMER_SUSPENSE:
+            room -= _try_suspended(state, number, room - len(batch), batch, touch)
+            continue
         found = _timed(state, kind, number)
         if found is None:
             continue
@@ -308,6 +317,48 @@ def sweep(
         _post(state, found, out)
         _evolve_all(state, out, batch)
         _top_up(state, found.account, batch)
+
+
+def _try_suspended(
+    state: State,
+    root: int,
+    tries_max: int,
+    batch: list[Event],
+    touch: Callable[[int], None] | None,
+) -> int:
+    """Rate what waits in a family for a price that is there now, in order of recording; what is too
+    much for one sweep comes with the next. Returns how many usage events were looked at."""
+    if root in state.paged_families:
+        if state.paged_families[root] != FETCHED:
+            state.paged_families[root] = FETCHED
+            state.overdue.append(root)
+        return 1
+    family = state.families[root]
+    if family.to_try is None:
+        family.to_try = list(reversed(family.waiting))
+    if state.offsets:
+        state.act_for(state.accounts[root].tenant)
+    if family.to_try and touch is not None:
+        touch(root)
+    tries = 0
+    while family.to_try and tries < tries_max:
+        tries += 1
+        waiting = family.waiting.get(family.to_try[-1])
+        if waiting is not None:  # not reversed since
+            account = state.accounts[waiting.account]
+            if _settle_line(state, account, batch) is not None:
+                tries = tries_max  # more is due there than this batch takes
+                break
+            out = _in_time(state)
+            rate_waiting(state, family.to_try[-1], waiting, out)
+            if _evolve_all(state, out, batch):
+                _top_up(state, account, batch)
+        family.to_try.pop()
+    if family.to_try:
+        heappush(state.timers, (state.recorded_at, TIMER_SUSPENSE, root))
+    else:
+        family.to_try = None
+    return max(tries, 1)
 
 
 def _family_due(state: State, root: int, due: int) -> None:

@@ -40,6 +40,7 @@ def snapshot(state: State) -> dict[str, Any]:
         "entry_seq": state.entry_seq,
         "recorded_at": state.recorded_at,
         "offsets": sorted(state.offsets.items()),
+        "suspended": sorted(state.suspended.items()),
         "next": [
             state.next_book,
             state.next_grant,
@@ -59,6 +60,7 @@ def snapshot(state: State) -> dict[str, Any]:
                 family.next_ordinal,
                 sorted(family.grant_keys.items()),
                 _corrections(state, family),
+                _suspense(state, family),
             ]
             for _, family in sorted(state.families.items())
         ],
@@ -91,6 +93,29 @@ def _corrections(state: State, family: Family) -> list[Any]:
     return [
         [locator, each.effective_at, each.quantities, str(each.amount), str(each.as_charged)]
         for locator, each in family.remembered(state.corrected_before).items()
+    ]
+
+
+def _suspense(state: State, family: Family) -> list[Any]:
+    """What waits for a price, and what rated usage that had waited (rule B8)."""
+    return [
+        [
+            [
+                locator,
+                each.account,
+                each.entry_seq,
+                each.effective_at,
+                each.described,
+                each.quantities,
+                each.places,
+            ]
+            for locator, each in family.waiting.items()
+        ],
+        [
+            [locator, each.effective_at, each.entries]
+            for locator, each in family.remembered_rated(state.corrected_before).items()
+        ],
+        family.rated_forgotten,
     ]
 
 

@@ -57,6 +57,7 @@ from ledger.core.usage import (
     refuse_closed,
     refuse_frozen,
     refuse_new,
+    refuse_suspense,
     rounding_totals,
     unusable,
     used_book,
@@ -408,6 +409,10 @@ def _charge(
         return rating_fault(fault)
     if total > INT64_MAX:
         return overflow(state, bound, total)
+    if UNPRICED in charges:
+        refusal = refuse_suspense(state, account)
+        if refusal is not None:
+            return refusal
     slices: list[Slice] = []
     taken: list[int] = []
     left = total

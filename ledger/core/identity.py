@@ -309,10 +309,12 @@ def _reversal_differs(command: ReverseUsage | AmendUsage, recorded: UsageReverse
     quantities, as_charged = (
         (command.quantities, command.as_charged) if isinstance(command, ReverseUsage) else ((), 0)
     )
+    goodwill = not any(recorded.quantities)  # then what stands apart was asked for with the rest
+    kept_charge = recorded.as_charged + recorded.apart if goodwill else recorded.as_charged
     for field, given, kept in (
         ("account", command.account, recorded.account),
         ("original", command.original.locator, recorded.original),
-        ("as_charged", as_charged, recorded.as_charged),
+        ("as_charged", as_charged, kept_charge),
         ("ended_grants", command.ended, recorded.ended),
         ("reason", command.note, recorded.note),
     ):

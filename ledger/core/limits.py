@@ -28,6 +28,12 @@ RESTORED_LIFETIME_US: Final = 30 * DAY_US  # rule D3: what a restored grant last
 MONTH_MAX_US: Final = 33 * DAY_US  # rule T1: the longest, where another zone begins to count
 CORRECTED_A_FAMILY_MAX: Final = 65_536
 """Usage events of one family that were corrected within the window; x ~300 B = 20 MB."""
+SUSPENDED_A_FAMILY_MAX: Final = 65_536
+"""Usage events of one family that wait for a price; x ~300 B = 20 MB. More are refused, safe to
+retry, until the price is there."""
+RATED_A_FAMILY_MAX: Final = 65_536
+"""Usage events of one family whose ratings from suspense are remembered for corrections, within
+their window; x ~250 B = 16 MB. What is rated beyond is not reversed, but adjusted by hand."""
 TOP_UP_LIFETIME_US: Final = DAY_US  # rule H6: how long a requested top-up counts as pending
 TOP_UP_BACK_OFF_US: Final = HOUR_US  # rule H6: after a decline
 TOP_UPS_A_WINDOW_MAX: Final = 24  # of the velocity cap; x 840 windows of 35 days x ~300 B = 6 MB

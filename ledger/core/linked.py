@@ -18,9 +18,9 @@ from ledger.core.events import Event, UsageQuarantined, UsageRecorded
 from ledger.core.limits import INT64_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.state import State
-from ledger.core.usage import decide_usage, keys_exhausted
+from ledger.core.usage import decide_usage, keys_exhausted, refuse_suspense
 
-_SAFE_TO_RETRY: Final = frozenset({Reason.BATCH_FULL, Reason.KEYS_EXHAUSTED})
+_SAFE_TO_RETRY: Final = frozenset({Reason.BATCH_FULL, Reason.KEYS_EXHAUSTED, Reason.SUSPENSE_FULL})
 
 
 def refuse_linked(
@@ -96,6 +96,10 @@ def _refused(
             "the effective time is before the dedupe window: alone it would be quarantined",
         )
     assert not isinstance(outcome, Known) and isinstance(outcome, UsageRecorded), outcome
+    if outcome.suspense and account is not None:
+        refusal = refuse_suspense(state, account, len(group))
+        if refusal is not None:
+            return refusal
     charge = sum([piece.amount for piece in outcome.slices])
     if charge > INT64_MAX - len(outcome.advances):
         return Refusal(

@@ -47,6 +47,7 @@ from ledger.core.limits import (
 )
 from ledger.core.outcomes import LOCATOR_INDEX_MASK, locator_of
 from ledger.core.periods import Calendar, Zones
+from ledger.core.waiting import Rated, Waiting
 from rating.zones import UTC_ZONE
 
 __all__ = [
@@ -65,6 +66,7 @@ __all__ = [
     "TIMER_GRANT",
     "TIMER_HOLD",
     "TIMER_RECURRING",
+    "TIMER_SUSPENSE",
     "TIMER_TOP_UP",
     "TOP_UP_CONFIRMED",
     "TOP_UP_DECLINED",
@@ -92,6 +94,7 @@ TIMER_GRANT = 2
 TIMER_RECURRING = 3
 TIMER_COMMITMENT = 4
 TIMER_TOP_UP = 5
+TIMER_SUSPENSE = 6  # of a family: what waits for a price is tried
 
 FETCHED = 0
 """Stands for the timer of a paged family that is being fetched, for something of it is due."""
@@ -321,10 +324,14 @@ class Family:
         "corrected",
         "grant_keys",
         "next_ordinal",
+        "rated",
+        "rated_forgotten",
         "recurring_keys",
         "root",
         "scheduled",
         "settled",
+        "to_try",
+        "waiting",
     )
 
     def __init__(self, root: int) -> None:
@@ -335,6 +342,10 @@ class Family:
         self.commitment_keys: dict[bytes, int] = {}
         self.settled: dict[int, SettledHold] = {}  # for the dedupe window, first settled first
         self.corrected: dict[int, Corrected] = {}  # locator of usage -> what was given back of it
+        self.waiting: dict[int, Waiting] = {}  # locator of usage -> what of it is not rated (B8)
+        self.to_try: list[int] | None = None  # of those, what is still to be tried, the last first
+        self.rated: dict[int, Rated] = {}  # locator of usage -> what rated it since
+        self.rated_forgotten = 0  # the last usage of which that is not kept, for lack of room
         self.scheduled: int = (
             NEVER  # its own timer, by the writer's clock, for what has none since it was paged in
         )
@@ -355,6 +366,15 @@ class Family:
             locator: corrected[locator]
             for locator in sorted(corrected)
             if corrected[locator].effective_at > before
+        }
+
+    def remembered_rated(self, before: int) -> dict[int, Rated]:
+        """What was rated after it had waited, in the same way."""
+        rated = self.rated
+        return {
+            locator: rated[locator]
+            for locator in sorted(rated)
+            if rated[locator].effective_at > before
         }
 
 
@@ -397,6 +417,7 @@ class State:
         "recurring",
         "revenues",
         "shard",
+        "suspended",
         "timers",
         "top_ups",
         "used_books",
@@ -430,11 +451,12 @@ class State:
         self.house: dict[tuple[int, int, int, str], Book] = {}  # tenant, kind, asset, name
         self.revenues: dict[tuple[int, str], dict[int, Book]] = {}  # tenant, product -> by asset
         self.configuration: dict[int, int] = {}  # tenant -> version
+        self.suspended: dict[int, int] = {}  # root -> usage events of the family that wait (B8)
         self.card_keys: dict[tuple[int, str], tuple[int, str]] = {}  # one object for many accounts
         self.calendars: dict[str, Calendar] = {}  # zone -> that of whoever never had another
         self.keys = KeyMap()
         # Heap of (due, what, number), due by the writer's clock: 0 family | 1 hold | 2 grant |
-        # 3 recurring | 4 commitment | 5 top-up.
+        # 3 recurring | 4 commitment | 5 top-up | 6 suspense of a family.
         self.timers: list[tuple[int, int, int]] = []
         # Families that are packed elsewhere, not here: account -> root, root -> its timer.
         self.paged: dict[int, int] = {}
@@ -561,6 +583,22 @@ class State:
             family.scheduled = due
             heappush(self.timers, (due, TIMER_FAMILY, family.root))
 
+    def try_suspended(self, root: int) -> None:
+        """Have what waits in a family tried from the first on: prices may have come (rule B8)."""
+        if root in self.suspended:
+            family = self.families.get(root)
+            if family is not None:
+                family.to_try = None
+            heappush(self.timers, (self.recorded_at, TIMER_SUSPENSE, root))
+
+    def try_suspended_of(self, tenant: int) -> None:
+        """The same for all families of a tenant, those too that are packed elsewhere."""
+        for root in self.suspended:
+            account = self.accounts.get(root)
+            owner = account.tenant if account is not None else self.paged_tenants[root]
+            if owner == tenant:
+                self.try_suspended(root)
+
     def rebuild_timers(self) -> None:
         """Forget the timers of what is settled: after a replay, before the first sweep."""
         live = [
@@ -586,6 +624,7 @@ class State:
             for each in self.top_ups.values()
             if each.state == TOP_UP_PENDING
         ]
+        live += [(self.recorded_at, TIMER_SUSPENSE, root) for root in self.suspended]
         live += [
             (due, TIMER_FAMILY, root) for root, due in self.paged_families.items() if due != NEVER
         ]

@@ -24,6 +24,7 @@ from ledger.core.limits import (
     CORRECTION_WINDOW_US,
     FUTURE_TOLERANCE_US,
     INT64_MAX,
+    SUSPENDED_A_FAMILY_MAX,
 )
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.state import NEVER, Account, State
@@ -102,6 +103,10 @@ def _rated(
         return rating_fault(fault)
     if total > INT64_MAX:
         return overflow(state, bound, total)
+    if UNPRICED in charges:
+        refusal = refuse_suspense(state, account)
+        if refusal is not None:
+            return refusal
     used = over_limit = 0
     slices = _NO_SLICES
     if total:
@@ -213,6 +218,19 @@ def open_account(state: State, key: bytes, number: int) -> Account | Known | Ref
     account = known_account(state, key, number)
     return (
         account_closed(account) if isinstance(account, Account) and account.closed_at else account
+    )
+
+
+def refuse_suspense(state: State, account: Account, events: int = 1) -> Refusal | None:
+    """Whether so much of the family waits for a price that not so many `events` more are taken."""
+    if len(state.families[account.root].waiting) + events <= SUSPENDED_A_FAMILY_MAX:
+        return None
+    return Refusal(
+        Reason.SUSPENSE_FULL,
+        "product",
+        str(SUSPENDED_A_FAMILY_MAX),
+        "so many usage events of the family wait for a price; publish it (or reverse them), then "
+        "send the same again",
     )
 
 

@@ -27,6 +27,7 @@ _PLANNED = (
     "UsageRecorded",
     "UsageCaptured",
     "HoldCharged",
+    "SuspenseRated",
     "UsageQuarantined",
     "UsageReversed",
     "HoldAuthorized",

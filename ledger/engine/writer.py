@@ -14,13 +14,14 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
-from ledger.core.commands import NO_NAMES, AmendUsage, Command, LinkedUsage
+from ledger.core.commands import NO_NAMES, AmendUsage, Command, LinkedUsage, Original
 from ledger.core.decide import execute, sweep
 from ledger.core.events import ConfigurationApplied, Event, UsageRecorded
 from ledger.core.limits import MILLISECOND_US, SWEEP_ENTRIES_MAX
 from ledger.core.linked import refuse_linked
 from ledger.core.outcomes import Known, Refusal
 from ledger.core.state import State
+from ledger.core.suspense import rated_by
 from ledger.core.upcast import UPCASTS
 from ledger.core.usual import record_usual
 from ledger.engine.answers import Answers, fail, refuse, unknown
@@ -261,6 +262,20 @@ class Writer:
         account = self._speculative.accounts.get(found.event.account)
         paged = self._speculative.paged.get(found.event.account, 0)
         return found if root == (account.root if account is not None else paged) else None
+
+    async def ratings_of(self, usage: Sequence[Replay]) -> list[tuple[Original, ...]]:
+        """The entries that rated each after it had waited for a price (rule B8): a correction takes
+        them along. Raises JournalError, and NotApplied while the shard is not open."""
+        accounts = sorted({each.event.account for each in usage if each.event.account})
+
+        def look(state: State) -> list[tuple[int, ...]]:
+            return [rated_by(state, each.event.account, each.locator) for each in usage]
+
+        entries, _ = await self.read(look, accounts=accounts)
+        if not any(entries):
+            return [()] * len(usage)
+        found = await self._answers.recorded([each for these in entries for each in these])
+        return [tuple([found[each].original for each in these]) for these in entries]
 
     # -- life ------------------------------------------------------------------------------------
 

@@ -72,6 +72,11 @@ COMMITMENT_SEGMENTS: Final = (
 COMMITMENT_INVOICES: Final = (
     "tenant", "shard", "entry_seq", "line", "commitment", "due_at", "amount",
 )  # fmt: skip
+WAITING: Final = (
+    "tenant", "shard", "entry_seq", "account", "plan", "effective_at", "recorded_at", "quantities",
+    "reasons",
+)  # fmt: skip
+RATINGS: Final = ("tenant", "shard", "original_entry", "entry_seq")
 COMMITMENT_ENTRIES: Final = (
     "tenant", "shard", "entry_seq", "commitment", "kind", "ending", "target", "due_at", "amount",
     "recorded_at",
@@ -98,6 +103,7 @@ RELEASED: Final = 3
 APPLIED: Final = 1
 SUSPENSE: Final = 2
 QUARANTINED: Final = 3
+RATED: Final = 4  # what waited of an event, by an entry of its own
 
 INVOICED: Final = 1
 ENDED: Final = 2
@@ -278,6 +284,8 @@ class Changes:
         "new_recurring",
         "plans",
         "policies",
+        "rated",
+        "ratings",
         "recurring",
         "recurring_issues",
         "restored",
@@ -288,6 +296,8 @@ class Changes:
         "top_ups",
         "transfers",
         "usage",
+        "waiting",
+        "waits_no_more",
     )
 
     def __init__(self) -> None:
@@ -310,6 +320,10 @@ class Changes:
         self.denials: list[Row] = []
         self.reversals: list[Row] = []
         self.reversed_usage: list[Row] = []  # (tenant, entry, amount, quantities), oldest first
+        self.waiting: list[Row] = []
+        self.ratings: list[Row] = []
+        self.rated: list[Row] = []  # (tenant, usage entry, places from 1 on): others still wait
+        self.waits_no_more: list[Row] = []  # (tenant, usage entry)
         self.adjustments: list[Row] = []
         self.amendments: list[Row] = []
         self.manual: list[Row] = []

@@ -144,8 +144,7 @@ class ProjectionStore:
             await self._copy("amendments", c.AMENDMENTS, changes.amendments)
         if changes.manual:
             await self._copy("manual_adjustments", c.MANUAL_ADJUSTMENTS, changes.manual)
-        for tenant, entry, amount, quantities in changes.reversed_usage:
-            await self._one("reverse_usage", tenant, entry, amount, quantities)
+        await self._write_waiting(changes)
         await self._write_accounts(changes)
         await self._write_grants(changes)
         await self._write_holds(changes)
@@ -229,6 +228,19 @@ class ProjectionStore:
         except asyncpg.IntegrityConstraintViolationError as error:
             raise self._damaged(f"move_books: {error}; {error.detail}") from error
         self._expect("move_books", f"UPDATE {done}", len(rows))
+
+    async def _write_waiting(self, changes: Changes) -> None:
+        """What waits for a price, and what is given back of usage, which waits for less then."""
+        if changes.waiting:
+            await self._copy("waiting", c.WAITING, changes.waiting)
+        if changes.ratings:
+            await self._copy("ratings", c.RATINGS, changes.ratings)
+        for tenant, entry, places in changes.rated:
+            await self._one("rate_waiting", tenant, entry, places)
+        for tenant, entry, amount, quantities in changes.reversed_usage:
+            await self._one("reverse_usage", tenant, entry, amount, quantities)
+        if changes.waits_no_more:
+            await self._update("end_waiting", changes.waits_no_more)
 
     async def _write_accounts(self, changes: Changes) -> None:
         changed = dict(changes.changed_accounts)

@@ -235,11 +235,19 @@ class NaiveUsage:
     given_back: list[int] = field(default_factory=list)  # quantities
     amount: int = 0  # of its own slices, from the last one on
     as_charged: int = 0
+    waits: list[int] = field(default_factory=list)  # places of quantities without a price (B8)
+    ratings: list[NaiveUsage] = field(default_factory=list)  # of what had waited, in order
+    rated: tuple[int, ...] | None = None  # of a rating: the places that it charged
 
     @property
     def charge(self) -> int:
         """What its slices drew."""
         return sum(piece.amount for piece in self.pieces)
+
+    @property
+    def refundable(self) -> int:
+        """What may be given back of all that was charged for it."""
+        return sum(each.charge - each.amount for each in (self, *self.ratings))
 
     @property
     def left(self) -> tuple[int, ...]:

@@ -41,6 +41,7 @@ _LAST: Final = {
     "amendments": (0, 1, 2),
     "manual": (0, 1, 2),
     "top_up_rules": (0, 1, 2),
+    "ratings": (0, 1, 2, 3),
 }
 """Tables whose rows never change, and the columns of their primary keys."""
 
@@ -59,6 +60,7 @@ class ShardTables:
         self.holds: dict[int, dict[str, Any]] = {}
         self.recurring: dict[int, tuple[Any, ...]] = {}
         self.top_ups: dict[int, tuple[Any, ...]] = {}
+        self.waiting: dict[int, dict[str, Any]] = {}
         self.clocks: dict[int, int] = {}
 
     def copy(self) -> ShardTables:
@@ -73,6 +75,7 @@ class ShardTables:
         made.holds = {number: dict(row) for number, row in self.holds.items()}
         made.recurring = dict(self.recurring)
         made.top_ups = dict(self.top_ups)
+        made.waiting = {entry: dict(row) for entry, row in self.waiting.items()}
         made.clocks = dict(self.clocks)
         return made
 
@@ -272,6 +275,7 @@ class SimulatedTables:
             ("amendments", changes.amendments),
             ("manual", changes.manual),
             ("top_up_rules", changes.top_up_rules),
+            ("ratings", changes.ratings),
         ):
             for row in rows:
                 key = (table, *(row[place] for place in _LAST[table]))
@@ -282,6 +286,7 @@ class SimulatedTables:
         self._write_grants(work, changes)
         self._write_holds(work, changes)
         self._write_books(work, changes)
+        self._write_waiting(work, changes)
         for number, recurring in changes.recurring.items():
             if number in changes.new_recurring:
                 self._once(work.recurring, number)
@@ -296,6 +301,25 @@ class SimulatedTables:
             row = self._there(work.top_ups, number)
             work.top_ups[number] = (*row[:4], end[2], *row[5 : len(c.TOP_UPS)], *end[3:])
         await self._database.trip()
+
+    def _write_waiting(self, work: ShardTables, changes: Changes) -> None:
+        for row in changes.waiting:
+            self._once(work.waiting, row[2])
+            work.waiting[row[2]] = dict(zip(c.WAITING, row, strict=True))
+        for _, entry, places in changes.rated:
+            waiting = self._there(work.waiting, entry)
+            waiting["reasons"] = [
+                None if place in places else reason
+                for place, reason in enumerate(waiting["reasons"], 1)
+            ]
+        for _, entry, _, quantities in changes.reversed_usage:
+            if entry in work.waiting:
+                waiting = work.waiting[entry]
+                pairs = zip(waiting["quantities"], quantities, strict=True)
+                waiting["quantities"] = [a - b for a, b in pairs]
+        for _, entry in changes.waits_no_more:
+            self._there(work.waiting, entry)
+            del work.waiting[entry]
 
     def _write_books(self, work: ShardTables, changes: Changes) -> None:
         for row in changes.books:

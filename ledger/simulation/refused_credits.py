@@ -195,7 +195,7 @@ def _not_reversible(model: ShardModel, record: Record, account: Account) -> bool
     used = corrected(model, record)
     if used is None or account is None or used.account != account.number:
         return True
-    return "written off" in not_reversible(model, account, used, used.locator)
+    return "written off" in not_reversible(model, account, used)
 
 
 def _too_old(model: ShardModel, record: Record, account: Account) -> bool:
@@ -213,7 +213,7 @@ def _too_large(model: ShardModel, record: Record, account: Account) -> bool:
     if used is None:
         return False
     if record.body.get("as_charged"):
-        return bool(record.body["as_charged"] > used.charge - used.amount)
+        return bool(record.body["as_charged"] > used.refundable)
     asked = record.body.get("quantities") or used.left
     return not any(used.left) or any(a > b for a, b in zip(asked, used.left, strict=True))
 

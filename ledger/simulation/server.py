@@ -64,6 +64,8 @@ _OUTCOMES: Final = {
     Reason.OVERFLOW: Outcome.OVERFLOW,
     Reason.KEYS_EXHAUSTED: Outcome.RETRY,
     Reason.BATCH_FULL: Outcome.RETRY,
+    Reason.SUSPENSE_FULL: Outcome.RETRY,
+    Reason.RATED_MEANWHILE: Outcome.RETRY,
 }
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -205,6 +207,7 @@ class SimulatedServer:
         [recorded] = await self.ledger.writers[entry.shard].recorded_all([key])
         if recorded is None:
             return None
+        [rated] = await self.ledger.writers[entry.shard].ratings_of([recorded])
         counted = len(recorded.plan.quantity_names) if recorded.plan is not None else 0
         if len(fields.get("quantities", ())) not in (0, counted) and call.kind == "reverse":
             return None  # the edge refuses quantities that the event has not
@@ -219,6 +222,7 @@ class SimulatedServer:
                 fields["ended"],
                 fields["note"],
                 names,
+                rated=rated,
             )
         product, usage_id = fields["product"], fields["usage"]
         usage = RecordUsage(
@@ -239,6 +243,7 @@ class SimulatedServer:
             fields["ended"],
             fields["note"],
             names,
+            rated=rated,
         )
 
     def _shape(self, product: str, names: tuple[str, ...], attributes: Attributes = ()) -> Shape:

@@ -44,6 +44,7 @@ class ReadModels:
         self.top_ups: Facts = {}
         self.top_up_rules: Facts = {}
         self.usage: dict[tuple[int, int, int], list[int]] = {}
+        self.waiting: Facts = {}
         self.clocks: dict[int, int] = {}
         self.denials = 0
 
@@ -70,6 +71,7 @@ class ReadModels:
         }
         _compare("top-up", _top_ups_of(state), kept, findings)
         _compare("top-up rules of account", _rules_of(state), self.top_up_rules, findings)
+        _compare("usage that waits,", _waiting_of(state), self.waiting, findings)
         for place in sorted(tally.usage.keys() | self.usage.keys()):
             tenant, asset, outcome = place
             where = f"usage events of tenant {tenant} in asset {asset} with outcome {outcome}"
@@ -127,6 +129,12 @@ async def read_models(connection: Connection, shard: int) -> Reflection | None:
             kept[str(asset)] = msgspec.json.decode(rule)
     for tenant, asset, outcome, count, charge in await connection.fetch(_SQL["usage"], shard):
         models.usage[(tenant, asset, outcome)] = [count, int(charge)]
+    for entry, tenant, account, at, quantities, reasons in await connection.fetch(
+        _SQL["waiting"], shard
+    ):
+        places = [place for place, reason in enumerate(reasons) if reason is not None]
+        values = (tenant, account, at, quantities, places)
+        models.waiting[entry] = dict(zip(_WAITING, values, strict=True))
     models.clocks = dict(await connection.fetch(_SQL["clocks"], shard))
     models.denials = await connection.fetchval(_SQL["denials"], shard)
     return models
@@ -157,6 +165,7 @@ _COMMITMENT: Final = (
     "tenant", "account", "terms", "created_at", "grants", "planned", "to_invoice", "invoiced",
     "invoiced_money", "ended_at", "ending", "moved_to",
 )  # fmt: skip
+_WAITING: Final = ("tenant", "account", "effective_at", "quantities", "places")
 _HOLD: Final = (
     "tenant", "account", "asset", "amount", "expires_at", "captured", "captures",
 )  # fmt: skip
@@ -362,6 +371,21 @@ def _top_ups_of(state: State) -> Facts:
         }
         for each in state.top_ups.values()
         if each.remembered(state.settled_before)
+    }
+
+
+def _waiting_of(state: State) -> Facts:
+    """By the number of the usage event's entry (rule B8)."""
+    return {
+        each.entry_seq: {
+            "tenant": state.accounts[each.account].tenant,
+            "account": each.account,
+            "effective_at": each.effective_at,
+            "quantities": list(each.quantities),
+            "places": list(each.places),
+        }
+        for family in state.families.values()
+        for each in family.waiting.values()
     }
 
 

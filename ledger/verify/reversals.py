@@ -38,7 +38,7 @@ class ReversalWatch:
         for index, reversals in self._of.pop(batch_seq).items():
             entry = reversals[0][0]
             recorded = events[index] if index < len(events) else None
-            if not isinstance(recorded, UsageRecorded):
+            if not isinstance(recorded, UsageRecorded):  # or what rated such after it had waited
                 self._wrong(entry, "original", "a usage event", type(recorded).__name__)
                 continue
             self._judge(first_event + index, recorded, reversals)

@@ -19,6 +19,7 @@ from ledger.core.events import (
     Event,
     HoldAuthorized,
     HoldExtended,
+    SuspenseRated,
     UsageQuarantined,
     UsageRecorded,
     UsageReversed,
@@ -33,7 +34,7 @@ from ledger.journal.connection import Connection
 from ledger.journal.errors import JournalCorrupt
 from ledger.journal.protocol import JournalRow, check_format, row_hash
 from ledger.journal.sql import load
-from ledger.projections.changes import APPLIED, QUARANTINED, SUSPENSE
+from ledger.projections.changes import APPLIED, QUARANTINED, RATED, SUSPENSE
 from ledger.verify.clocks import ClockWatch, PublishedClocks
 from ledger.verify.holds import HoldWatch
 from ledger.verify.reflections import Reflection, Tally
@@ -204,7 +205,8 @@ class ShardCheck:
             if isinstance(event, UsageRecorded | HoldAuthorized):
                 drawn, charged = sides_of(event)
                 self.findings.compare(f"entry {entry_seq}, sum of slices", charged, drawn)
-                self.report.usage_events += isinstance(event, UsageRecorded)
+                counts = isinstance(event, UsageRecorded) and type(event) is not SuspenseRated
+                self.report.usage_events += counts
             elif isinstance(event, WriterOpened):
                 self._opened_on(event)
 
@@ -220,6 +222,9 @@ class ShardCheck:
                 charge += each
         tenant = state.accounts[event.account].tenant
         asset = state.declared[event.plan].asset
+        if type(event) is SuspenseRated:
+            self.tally.add(tenant, asset, RATED, charge)
+            return
         self.tally.add(tenant, asset, SUSPENSE if event.suspense else APPLIED, charge)
         self.report.usage_events += 1
 

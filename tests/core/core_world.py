@@ -104,6 +104,31 @@ def make_catalog() -> Catalog:
     return catalog
 
 
+def publish(core: Core, prices: dict[str, str], name: str = "default", since: int = 0) -> Outcome:
+    """What a shard does with a published version of a card: its rows and `PRODUCT.QUANTITY` at
+    these prices, meant from `since` (0 = from now)."""
+    state = core.state
+    version = state.configuration.get(TENANT, 0) + 1
+    rows = {(row.product, row.quantity, row.above_prompt): row for row in ROWS}
+    for place, price in prices.items():
+        product, _, quantity = place.partition(".")
+        rows[product, quantity, 0] = _row(product, quantity, price)
+    made = card(name, "USD" if name == "usd" else "credits", tuple(rows.values()))
+    made = msgspec.structs.replace(
+        made, products=(*PRODUCTS, *(Product(each) for each in sorted(_new(prices))))
+    )
+    outcome = core.run(ApplyConfiguration(TENANT, version, b"card"))
+    number = 10 + version
+    compiled = CompiledCard(made, number)
+    state.catalog.add_card(TENANT, name, CardVersion(number, core.now, since or core.now, compiled))
+    return outcome
+
+
+def _new(prices: dict[str, str]) -> set[str]:
+    known = {product.product for product in PRODUCTS}
+    return {place.partition(".")[0] for place in prices} - known
+
+
 def move_clock(core: Core, tenant: int, offset: int) -> Outcome:
     """What a shard does with published configuration that moves a tenant's clock."""
     version = core.state.configuration.get(tenant, 0) + 1

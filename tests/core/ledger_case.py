@@ -32,7 +32,8 @@ One statement a line; `-> ...` says what must come of it (without it: anything b
     rule     NAME [below=N] [target=N | amount=N] [price=N/N] [cap=N/DURATION] [off] [asset=usd]
              [version=N]                         unrule NAME
     collect  N         decline  N    (the Nth top-up: `tops up N: UNITS for MONEY`)
-    sweep                   posts what time has made due
+    sweep                   posts what time has made due, and rates what waits for a price
+    publish  PRODUCT.QUANTITY=PRICE ... [card=NAME] [from=TIME]
     expect   ...            see `_expect`
 
 POLICY: overdraft=N [in=usd] [percent=N] [bears=DURATION] overage=off|self|parent cap=N
@@ -61,6 +62,7 @@ from core_world import (
     USD,
     Core,
     duration_us,
+    publish,
     replay,
 )
 
@@ -74,6 +76,7 @@ from ledger.core.linked import refuse_linked
 from ledger.core.outcomes import Known, Refusal
 from ledger.core.shapes import Use
 from ledger.core.state import Account, Grant, RecurringGrant
+from ledger.core.suspense import rated_by
 
 _ASSETS = {"credits": CREDITS, "usd": USD}
 _POTS = {
@@ -239,6 +242,16 @@ class LedgerCase:
     def _configure(self, options: dict[str, str], version: str) -> str:
         return self.execute(c.ApplyConfiguration(TENANT, int(version), b"\x02" * 32))[1]
 
+    def _publish(self, options: dict[str, str], *words: str) -> str:
+        name = options.pop("card", "default")
+        since = self._time(options.pop("from", None))
+        publish(self.core, options, name, since)
+        return "published"
+
+    def _rated(self, original: c.Original) -> tuple[c.Original, ...]:
+        entries = rated_by(self.core.state, original.event.account, original.locator)
+        return tuple(self.core.original(entry) for entry in entries)
+
     def _keep(self, called: str, key: bytes) -> None:
         """Remember the entry of a key, as the journal has it."""
         locator = self.core.state.keys.find(key)
@@ -260,6 +273,7 @@ class LedgerCase:
             quantities,
             int(options.get("charged", 0)),
             e.EndedGrants[options.get("ended", "restore").upper()],
+            rated=self._rated(original),
         )
         told = self.execute(command)[1]
         self._keep(request_id, FAMILY.request(request_id))
@@ -285,6 +299,7 @@ class LedgerCase:
             usage,
             FAMILY.pairs((("tokens", tokens), ("product", options.get("of", "chat")))),
             e.EndedGrants[options.get("ended", "restore").upper()],
+            rated=self._rated(original),
         )
         told = self.execute(command)[1]
         self._keep(event_id, usage.key)
@@ -626,9 +641,10 @@ class LedgerCase:
         match event:
             case e.UsageRecorded():
                 parts = ["late"] if event.late else []
+                parts += ["rated"] if isinstance(event, e.SuspenseRated) else []
                 parts += ["hold expired, charged"] if isinstance(event, e.HoldCharged) else []
                 parts += [self._slice(piece, "drawn") for piece in event.slices]
-                parts += ["suspense"] if event.suspense else []
+                parts += ["suspense"] if -1 in event.charges else []
                 return ", ".join(parts) or "free"
             case e.UsageReversed():
                 parts = [self._returned(piece) for piece in event.given_back]

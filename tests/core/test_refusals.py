@@ -79,9 +79,11 @@ from ledger.core.limits import (
     RECURRING_AN_ACCOUNT_MAX,
     REOPENINGS_MAX,
     SEGMENTS_MAX,
+    SUSPENDED_A_FAMILY_MAX,
 )
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.state import Corrected
+from ledger.core.waiting import Rated, Waiting
 
 ACME, CLOSED, FULL, HELD = 1, 2, 3, 4  # accounts: usual, closed, one with credits, one at its limit
 FROZEN, BELOW = 5, 6  # frozen, and an account below it
@@ -314,6 +316,20 @@ def corrected_too_often(core: Core) -> ReverseUsage:
     family = core.state.families[FULL]
     one = Corrected(core.now, (0,), 0, 0)
     family.corrected = dict.fromkeys(range(CORRECTED_A_FAMILY_MAX), one)
+    return command
+
+
+def waits_too_much(core: Core) -> Command:
+    one = Waiting(ACME, 1, core.now, "unknown", (), ("tokens",), (1,), (0,))
+    root = core.state.accounts[ACME].root
+    core.state.families[root].waiting = dict.fromkeys(range(SUSPENDED_A_FAMILY_MAX), one)
+    return usage(core, ACME, 1, of="unknown")
+
+
+def rated_meanwhile(core: Core) -> ReverseUsage:
+    command = reversal(core)
+    rated = Rated(core.now, (core.state.locator,))
+    core.state.families[FULL].rated[command.original.locator] = rated
     return command
 
 
@@ -763,6 +779,8 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
     Reason.SUBSET_EXCEEDS_PARENT: [
         (lambda core: usage(core, ACME, 2, 1, of="gpt"), "quantities"),
     ],
+    Reason.SUSPENSE_FULL: [(waits_too_much, "product")],
+    Reason.RATED_MEANWHILE: [(rated_meanwhile, "entry")],
     Reason.OVERFLOW: [
         (lambda core: usage(core, ACME, 4, of="huge"), "quantities"),
         (lambda core: hold(core, ACME, 4, of="huge"), "quantities"),

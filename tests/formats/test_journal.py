@@ -45,6 +45,7 @@ from ledger.core.events import (
     RecurringResumed,
     RecurringStarted,
     SegmentAdded,
+    SuspenseRated,
     TimeShifted,
     TopUpConfirmed,
     TopUpDeclined,
@@ -64,6 +65,7 @@ from tests.formats.registered import AS_WRITTEN
 
 RECORDED, REPLAYED = journal.read(FIXTURES)
 LATER = {  # classes that came after the first version
+    SuspenseRated,
     ClockAdvanced,
     TimeShifted,
     AccountBilled,

@@ -105,7 +105,13 @@ from ledger.core.events.top_ups import (
     TopUpRuleRemoved,
     TopUpRuleSet,
 )
-from ledger.core.events.usage import LimitExceeded, Suspense, UsageQuarantined, UsageRecorded
+from ledger.core.events.usage import (
+    LimitExceeded,
+    Suspense,
+    SuspenseRated,
+    UsageQuarantined,
+    UsageRecorded,
+)
 from ledger.core.events.writing import (
     BookOpened,
     ClockAdvanced,
@@ -192,6 +198,7 @@ __all__ = [
     "SegmentAdded",
     "Slice",
     "Suspense",
+    "SuspenseRated",
     "TimeShifted",
     "Timing",
     "TopUpConfirmed",
@@ -234,6 +241,7 @@ Event: TypeAlias = (
     | GrantExpired
     | PlanDeclared
     | UsageRecorded
+    | SuspenseRated
     | UsageQuarantined
     | LimitExceeded
     | UsageReversed

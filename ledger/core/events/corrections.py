@@ -47,7 +47,9 @@ class UsageReversed(Fact, frozen=True, tag=34):
     that begins at `period`, where overage falls too. `suspended` = 1: it waits for a price no more.
     `whole` = 1: all that was left was asked for. `note` is the digest of reason and actor.
     `replaced_by` is the key of the usage event that stands in its place, `replacement` the digest
-    of that event's body.
+    of that event's body. Of usage that was rated after it had waited, the entries that rated it are
+    given back first, each by an entry without a key before this one (rule B8); `apart` is what
+    those give back in all.
     """
 
     key: bytes
@@ -72,6 +74,7 @@ class UsageReversed(Fact, frozen=True, tag=34):
     replaced_by: bytes = b""
     replacement: bytes = b""
     trace: bytes = b""
+    apart: int = 0
 
 
 class GrantRestored(Fact, frozen=True, tag=35):

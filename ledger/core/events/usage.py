@@ -43,6 +43,21 @@ class UsageRecorded(Fact, frozen=True, tag=31):
     trace: bytes = b""
 
 
+class SuspenseRated(UsageRecorded, frozen=True, tag=48):
+    """What waited of a usage event for a price, rated now that it has one (rules B8, D5).
+
+    Nobody asked for it, so it has no key. `original` is the usage event, as batch << 20 | index and
+    as its number in the shard; `effective_at` is its time and `quantities` are all of it that were
+    not reversed by now. `rated` are the places of those that this entry charges; in `charges` the
+    others are 0, or -1 where they still wait. `settled` = 1: nothing of the event waits any more.
+    """
+
+    original: int = 0
+    original_entry: int = 0
+    rated: tuple[int, ...] = ()
+    settled: int = 1
+
+
 class UsageQuarantined(Fact, frozen=True, tag=32):
     """Older than the dedupe window: recorded and listed, never charged (rule I4)."""
 

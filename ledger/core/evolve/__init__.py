@@ -4,8 +4,8 @@ Each applies figures that stand in the event, and nothing else: no price, no clo
 computed here. Figures that contradict the books stop the writer (`BooksUnbalanced`, rule B7).
 
     moves                                    what several do: pay, retire, owe, set a timer
-    books, usage, holds, accounts, grants, payments, corrections, recurring, commitments, top_ups
-                                             one module a kind of event
+    books, usage, suspense, holds, accounts, grants, payments, corrections, recurring, commitments,
+    top_ups                                  one module a kind of event
 """
 
 from __future__ import annotations
@@ -62,6 +62,7 @@ from ledger.core.events import (
     RecurringStarted,
     RequestAbandoned,
     SegmentAdded,
+    SuspenseRated,
     TimeShifted,
     TopUpConfirmed,
     TopUpDeclined,
@@ -144,7 +145,7 @@ from ledger.core.evolve.top_ups import (
     top_up_rule_removed,
     top_up_rule_set,
 )
-from ledger.core.evolve.usage import usage_recorded
+from ledger.core.evolve.usage import suspense_rated, usage_recorded
 from ledger.core.state import State
 
 __all__ = [
@@ -197,6 +198,7 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     UsageRecorded: usage_recorded,
     UsageCaptured: usage_recorded,
     HoldCharged: usage_recorded,
+    SuspenseRated: suspense_rated,
     UsageQuarantined: usage_quarantined,
     LimitExceeded: limit_exceeded,
     UsageReversed: usage_reversed,

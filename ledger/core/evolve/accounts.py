@@ -123,7 +123,10 @@ def account_policy_updated(state: State, event: AccountPolicyUpdated) -> None:
     if event.policy.period_grace != grace:
         account.closed_until = closed_by  # for ever, whatever the grace is now
         _set_breakage(state, account)
+    card_key = account.card_key
     _inherit(state, account)
+    if account.card_key != card_key:
+        state.try_suspended(account.root)  # the other card may have prices (rule B8)
     if event.zone_from:
         _change_zone(state, account, event)
     state.keys.add(event.key, state.locator)
@@ -167,6 +170,7 @@ def account_reopened(state: State, event: AccountReopened) -> None:
     account.reopened_at = state.now
     account.closed_at = 0
     account.find_open_from()
+    state.try_suspended(account.root)
     state.keys.add(event.key, state.locator)
 
 

@@ -26,6 +26,8 @@ def writer_opened(state: State, event: WriterOpened) -> None:
 
 def configuration_applied(state: State, event: ConfigurationApplied) -> None:
     state.configuration[event.tenant] = event.version
+    if state.suspended:
+        state.try_suspended_of(event.tenant)
 
 
 def clock_advanced(state: State, event: ClockAdvanced) -> None:

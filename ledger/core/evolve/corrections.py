@@ -14,6 +14,7 @@ from ledger.core.evolve.moves import (
     pay,
     recognise,
 )
+from ledger.core.evolve.suspense import reversed_of
 from ledger.core.limits import CORRECTED_A_FAMILY_MAX
 from ledger.core.state import GRANT_OPEN, Account, Corrected, Family, State
 
@@ -33,9 +34,10 @@ def usage_reversed(state: State, event: UsageReversed) -> None:
             _move_back(account.overage_posted, (drawn.asset, event.period), piece.amount)
     for row, quantity in event.moves:
         _move_back(account.totals, (row, event.period), quantity)
-    account.suspended -= event.suspended
+    reversed_of(state, account, event)
     _correct(state, state.families[account.root], event, amount + event.kept - event.beyond)
-    state.keys.add(event.key, state.locator)
+    if event.key:  # the entry of a part that had waited has none
+        state.keys.add(event.key, state.locator)
 
 
 def _give_back(

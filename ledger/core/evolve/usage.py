@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ledger.core.books import BooksUnbalanced
-from ledger.core.events import UsageRecorded
+from ledger.core.events import SuspenseRated, UsageRecorded
 from ledger.core.evolve.holds import capture
 from ledger.core.evolve.moves import (
     ADVANCE,
@@ -14,6 +14,7 @@ from ledger.core.evolve.moves import (
     owe,
     recognise,
 )
+from ledger.core.evolve.suspense import rated, suspend
 from ledger.core.state import State
 
 
@@ -74,6 +75,12 @@ def usage_recorded(state: State, event: UsageRecorded) -> None:
                 account.forget_months(state.months_before)
             position[place] = position.get(place, 0) + quantity
     if event.suspense:
-        state.accounts[event.account].suspended += 1
+        suspend(state, event)
     if event.key:  # an expiry that charges has none
         state.keys.newest[event.key] = state.locator
+
+
+def suspense_rated(state: State, event: SuspenseRated) -> None:
+    """Post the charge as that of any usage; what was rated waits no more (rule B8)."""
+    usage_recorded(state, event)
+    rated(state, event)

@@ -25,6 +25,7 @@ from ledger.core.packing.holds import (
     unpack_hold,
     unpack_settled,
 )
+from ledger.core.packing.suspense import PackedSuspense, pack_suspense, unpack_suspense
 from ledger.core.packing.terms import (
     PackedCommitment,
     PackedRecurring,
@@ -72,6 +73,7 @@ class PackedFamily(msgspec.Struct, array_like=True, gc=False):
     grants: list[PackedGrant]
     holds: list[PackedHold]
     settled: list[PackedSettled]
+    suspense: PackedSuspense
     corrected: list[PackedCorrected] = []
     recurring: list[PackedRecurring] = []
     commitments: list[PackedCommitment] = []
@@ -109,6 +111,7 @@ def pack_family(state: State, root: int, settled_before: int) -> bytes:
                 for hold in family.settled.values()
                 if hold.settled_at > settled_before
             ],
+            pack_suspense(family, corrected_before(settled_before)),
             [
                 PackedCorrected(
                     locator,
@@ -164,6 +167,8 @@ def forget_settled(body: bytes, settled_before: int) -> bytes:
     ]
     same = len(kept) == len(packed.settled) and len(corrected) == len(packed.corrected)
     same = same and len(top_ups) == len(packed.top_ups)
+    rated = [each for each in packed.suspense.rated if each.effective_at > bound]
+    same = same and len(rated) == len(packed.suspense.rated)
     if encode(packed) != body:
         return body
     for account in packed.accounts:
@@ -171,6 +176,7 @@ def forget_settled(body: bytes, settled_before: int) -> bytes:
     if same:
         return body
     packed.settled, packed.corrected, packed.top_ups = kept, corrected, top_ups
+    packed.suspense.rated = rated
     return encode(packed)
 
 
@@ -202,6 +208,7 @@ def unpack_family(state: State, body: bytes) -> int:
         family.corrected[past.locator] = Corrected(
             past.effective_at, past.quantities, int(past.amount), int(past.as_charged)
         )
+    unpack_suspense(family, packed.suspense)
     for recurring in packed.recurring:
         unpack_recurring(state, family, recurring)
     for commitment in packed.commitments:
@@ -211,6 +218,7 @@ def unpack_family(state: State, body: bytes) -> int:
     family.scheduled = state.paged_families.pop(root, NEVER) or NEVER  # FETCHED: there is none
     state.paged_tenants.pop(root, None)
     state.schedule(family, state.timer_at(tenant, family_due(state, root)))
+    state.try_suspended(root)  # what was published meanwhile was not tried
     return root
 
 
@@ -255,6 +263,7 @@ def drop_family(state: State, root: int) -> None:
         account.lent = {}
         account.children = []
     family.settled = {}
+    family.waiting = {}
     del state.families[root]
 
 

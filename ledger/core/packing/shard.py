@@ -36,6 +36,7 @@ class PackedShard(msgspec.Struct, array_like=True, gc=False):
     configuration: list[tuple[int, int]]
     totals: list[tuple[int, Wide, Wide, Wide, Wide]]
     house: list[PackedBook]
+    suspended: list[tuple[int, int]]  # root -> usage events that wait for a price
     offsets: list[tuple[int, int]] = []
 
 
@@ -83,6 +84,7 @@ def pack_shard(state: State, batch_seq: int, entry_seq: int, recorded_at: int) -
                 )
                 for _, book in sorted(state.house.items())
             ],
+            sorted(state.suspended.items()),
             sorted(state.offsets.items()),
         )
     )
@@ -105,6 +107,7 @@ def unpack_shard(body: bytes, catalog: Catalog) -> State:
     state.next_top_up = packed.next_top_up
     state.configuration = dict(packed.configuration)
     state.offsets = dict(packed.offsets)
+    state.suspended = dict(packed.suspended)
     state.books.numbered = [None] * packed.next_book
     for asset, *sides in packed.totals:
         total = state.books.totals[asset] = AssetTotals()

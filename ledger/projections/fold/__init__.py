@@ -55,6 +55,7 @@ from ledger.core.events import (
     RecurringResumed,
     RecurringStarted,
     SegmentAdded,
+    SuspenseRated,
     TimeShifted,
     TopUpConfirmed,
     TopUpDeclined,
@@ -134,7 +135,12 @@ from ledger.projections.fold.top_ups import (
     top_up_rule_removed,
     top_up_rule_set,
 )
-from ledger.projections.fold.usage import of_hold, usage_quarantined, usage_recorded
+from ledger.projections.fold.usage import (
+    of_hold,
+    suspense_rated,
+    usage_quarantined,
+    usage_recorded,
+)
 
 __all__ = [
     "Fold",
@@ -222,6 +228,7 @@ HANDLERS: Final[dict[type, Callable[[Folding, int, Any], None]]] = {
     BalanceAdjusted: balance_adjusted,
     GrantRestored: grant_restored,
     HoldAuthorized: hold_authorized,
+    SuspenseRated: suspense_rated,
     UsageCaptured: of_hold,
     HoldCharged: of_hold,
     HoldExtended: hold_extended,

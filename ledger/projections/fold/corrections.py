@@ -39,6 +39,8 @@ def usage_reversed(fold: Folding, index: int, event: UsageReversed) -> None:
         )
     )  # fmt: skip
     changes.reversed_usage.append((tenant, event.original_entry, amount, event.quantities))
+    if event.suspended:
+        changes.waits_no_more.append((tenant, event.original_entry))
 
 
 def _give_back(

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-from ledger.core.events import HoldCharged, Suspense, UsageCaptured, UsageQuarantined, UsageRecorded
+from ledger.core.events import (
+    HoldCharged,
+    Suspense,
+    SuspenseRated,
+    UsageCaptured,
+    UsageQuarantined,
+    UsageRecorded,
+)
 from ledger.projections import changes as c
 from ledger.projections.changes import Moved
 from ledger.projections.described import NO_NAMES
@@ -68,6 +75,15 @@ def usage_recorded(fold: Folding, index: int, entry_seq: int, event: UsageRecord
         outcome = c.SUSPENSE
         reason = _REASONS[event.suspense]
         charges = [None if each == _UNRATED else each for each in event.charges]
+        changes.waiting.append(
+            (
+                tenant, shard, entry_seq, event.account, plan.digest, effective_at, recorded_at,
+                event.quantities, [reason if each is None else None for each in charges],
+            )
+        )  # fmt: skip
+    elif type(event) is SuspenseRated:
+        outcome = c.RATED
+        charges = [None if each == _UNRATED else each for each in event.charges]
     changes.usage.append(
         (
             tenant, shard, entry_seq, event.account, plan.digest, asset, effective_at,
@@ -81,6 +97,19 @@ def usage_recorded(fold: Folding, index: int, entry_seq: int, event: UsageRecord
 
 def of_hold(fold: Folding, index: int, event: UsageCaptured | HoldCharged) -> None:
     usage_recorded(fold, index, fold.entry_seq, event)
+
+
+def suspense_rated(fold: Folding, index: int, event: SuspenseRated) -> None:
+    """A row of its own, and the usage that it rates waits no more, or for less (rule B8)."""
+    usage_recorded(fold, index, fold.entry_seq, event)
+    tenant = fold.facts.tenants[event.account]
+    changes = fold.changes
+    changes.ratings.append((tenant, fold.shard, event.original_entry, fold.entry_seq))
+    if event.settled:
+        changes.waits_no_more.append((tenant, event.original_entry))
+    else:
+        places = [place + 1 for place in event.rated]
+        changes.rated.append((tenant, event.original_entry, places))
 
 
 def usage_quarantined(fold: Folding, index: int, event: UsageQuarantined) -> None:

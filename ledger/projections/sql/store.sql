@@ -217,7 +217,13 @@ SELECT (jsonb_populate_record(g, jsonb_build_object(
 FROM grants g WHERE g.tenant = $2 AND g.shard = $1 AND g.number = $4
 
 -- name: reverse_usage
--- What was given back of a usage event.
+-- What was given back of a usage event; what waits of it for a price is less.
+WITH less AS (
+    UPDATE waiting w
+    SET quantities = (SELECT array_agg(a - b ORDER BY i)
+                      FROM unnest(w.quantities, $5::bigint[]) WITH ORDINALITY AS d (a, b, i))
+    WHERE w.tenant = $2 AND w.shard = $1 AND w.entry_seq = $3
+)
 UPDATE usage_events u
 SET reversed = u.reversed + $4,
     reversed_quantities = (SELECT array_agg(a + b ORDER BY i)
@@ -225,6 +231,18 @@ SET reversed = u.reversed + $4,
                                                 array_fill(0::bigint, ARRAY[cardinality($5::bigint[])])),
                                        $5::bigint[]) WITH ORDINALITY AS d (a, b, i))
 WHERE u.tenant = $2 AND u.shard = $1 AND u.entry_seq = $3
+
+-- name: rate_waiting
+-- A part of what waited of a usage event has been rated, by place.
+UPDATE waiting w
+SET reasons = (SELECT array_agg(CASE WHEN i = ANY($4::int[]) THEN NULL ELSE r END ORDER BY i)
+               FROM unnest(w.reasons) WITH ORDINALITY AS d (r, i))
+WHERE w.tenant = $2 AND w.shard = $1 AND w.entry_seq = $3
+
+-- name: end_waiting
+-- Nothing of these usage events waits any more.
+DELETE FROM waiting w USING unnest($2::int[], $3::bigint[]) AS d (tenant, entry_seq)
+WHERE w.tenant = d.tenant AND w.shard = $1 AND w.entry_seq = d.entry_seq
 
 -- name: change_holds
 -- What became of holds that stand already and are open.

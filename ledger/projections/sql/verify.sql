@@ -94,6 +94,11 @@ WHERE m.shard = $1
 SELECT tenant, asset, outcome, count(*), sum(charge) FROM projection.usage_events
 WHERE shard = $1 GROUP BY tenant, asset, outcome
 
+-- name: waiting
+-- Usage events of which something waits for a price.
+SELECT entry_seq, tenant, account, effective_at, quantities, reasons
+FROM projection.waiting WHERE shard = $1
+
 -- name: denials
 -- Denied authorisations.
 SELECT count(*) FROM projection.denials WHERE shard = $1

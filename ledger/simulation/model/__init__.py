@@ -8,6 +8,7 @@ and none of the core's code. Raises Violation where an entry contradicts a rule.
     grants       issued, repaying, voided, rolled over, expired
     holds        authorised, denied, extended, settled
     usage        priced and drawn; captures, charges of expired holds
+    suspense     what waited for a price, rated
     money        payments, refunds, chargebacks, bills
     corrections  usage given back, adjustments by hand
     recurring, commitments, top_ups     what issues grants by itself
@@ -27,6 +28,7 @@ from ledger.simulation.model import (
     holds,
     money,
     recurring,
+    suspense,
     top_ups,
     usage,
 )
@@ -112,6 +114,7 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.UsageQuarantined: usage.quarantined,
     e.LimitExceeded: usage.unexpected,
     e.AdjustmentNoted: usage.unexpected,
+    e.SuspenseRated: suspense.rated,
     e.UsageReversed: corrections.reversed_,
     e.BalanceAdjusted: corrections.adjusted,
     e.HoldAuthorized: holds.authorized,

@@ -32,7 +32,7 @@ def reversed_(m: Shard, event: e.UsageReversed) -> None:
     facts = (used.account, used.entry, used.effective_at, used.period)
     said = (event.account, event.original_entry, event.effective_at, event.period)
     m.expect(RULE, "account, entry, time and period", facts, said)
-    complaint = not_reversible(m, account, used, event.original)
+    complaint = not_reversible(m, account, used)
     if complaint:
         m.fail(RULE, complaint)
     plan = m.plans[event.plan]
@@ -40,6 +40,8 @@ def reversed_(m: Shard, event: e.UsageReversed) -> None:
     declared = (plan.product, plan.attributes, plan.quantity_names, plan.card_version, plan.asset)
     m.expect(RULE, "plan", named, declared)
     due = _how_much(m, account, used, event)
+    if event.key:
+        _all_parts(m, account, used, event)
     unwinding = Unwinding(m, event, used)
     own = min(due, used.charge - used.amount)
     unwinding.slices(own)
@@ -52,24 +54,40 @@ def reversed_(m: Shard, event: e.UsageReversed) -> None:
     _apply(m, account, used, event, own)
 
 
-def not_reversible(m: Shard, account: NaiveAccount, used: NaiveUsage, original: int) -> str:
+def _all_parts(m: Shard, account: NaiveAccount, used: NaiveUsage, event: e.UsageReversed) -> None:
+    """What rated the usage after it had waited is given back by the entries before this one, the
+    last first."""
+    given = [part for part in m.parts if part.original in {each.locator for each in used.ratings}]
+    m.expect(RULE, "parts of other usage", len(m.parts), len(given))
+    order = [part.original for part in given]
+    m.expect(RULE, "order of the parts", sorted(order, reverse=True), order)
+    sums = [piece.amount for part in given for piece in part.given_back]
+    m.expect(RULE, "given back apart", sum(sums), event.apart)
+    for rating in used.ratings:
+        if rating.locator not in order and any(event.quantities):
+            lines, moved = refund(m, account, rating, event.quantities)
+            m.expect(RULE, "given back of a rating", (False, {}), (any(lines), moved))
+    m.parts = []
+
+
+def not_reversible(m: Shard, account: NaiveAccount, used: NaiveUsage) -> str:
     """Why usage is not given back, whatever is asked of it; "" where it is."""
     if used.effective_at < m.recorded_at - CORRECTION_US:
         return "it is older than 400 days"
     closed = closed_then(m, account, used.effective_at) if account.closed_at else ""
     if closed:
         return closed
-    if any(piece.pot not in (Pot.GRANT, Pot.ABSORBED) for piece in used.pieces) and any(
-        original < payer.written_off for payer in m.line(account)
-    ):
-        return "what was owed for it was written off"
+    for each in (used, *used.ratings):
+        owing = any(piece.pot not in (Pot.GRANT, Pot.ABSORBED) for piece in each.pieces)
+        if owing and any(each.locator < payer.written_off for payer in m.line(account)):
+            return "what was owed for it was written off"
     return ""
 
 
 def _how_much(m: Shard, account: NaiveAccount, used: NaiveUsage, event: e.UsageReversed) -> int:
     """F(Q) - F(Q - q) of each line, or a part of the charge (rule R1)."""
     none = (0,) * len(used.names)
-    if event.as_charged:
+    if event.as_charged or (event.apart and not any(event.quantities)):
         if event.as_charged > used.charge - used.amount:
             m.fail(RULE, f"{event.as_charged} given back of {used.charge} - {used.amount}")
         found = (event.quantities, event.refunds, event.moves, event.whole, event.suspended)
@@ -82,8 +100,10 @@ def _how_much(m: Shard, account: NaiveAccount, used: NaiveUsage, event: e.UsageR
         m.fail(RULE, f"{event.quantities} given back of {left}")
     if event.whole:
         m.expect(RULE, "all that is left", left, event.quantities)
-    waits = int(bool(used.suspense) and event.quantities == left)
-    m.expect(RULE, "suspended no more", waits, event.suspended)
+    rest = tuple(a - b for a, b in zip(left, event.quantities, strict=True))
+    own = naive.own_quantities(used.names, rest) or {}
+    waits = bool(used.waits) and not any(own[used.names[place]] for place in used.waits)
+    m.expect(RULE, "suspended no more", int(waits), event.suspended)
     refunds, moved = refund(m, account, used, event.quantities)
     m.expect(RULE, "refunds", refunds, event.refunds)
     m.expect(RULE, "rounding", sorted(moved.values()), sorted(q for _, q in event.moves))
@@ -104,9 +124,10 @@ def refund(
     if own is None or naive.own_quantities(used.names, rest) is None:
         m.fail(RULE, f"{quantities} of {used} contradict each other")
     lines, moved = [], {}
-    for name in used.names:
+    for each, name in enumerate(used.names):
         unit = version.prices.rows.get((used.use.product, name))
-        if unit is None or not own[name]:
+        elsewhere = used.rated is not None and each not in used.rated
+        if unit is None or not own[name] or elsewhere:
             lines.append(0)
         elif unit.denominator == 1:
             lines.append(int(unit * own[name]))
@@ -271,6 +292,10 @@ def _apply(
     used.amount += own
     used.as_charged += event.as_charged
     account.suspended -= event.suspended
+    if event.suspended:
+        used.waits = []
+    if not event.key:
+        m.parts.append(event)
     expect_noted(m, account, event.effective_at)
     if event.replaced_by:
 

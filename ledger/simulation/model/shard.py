@@ -105,6 +105,7 @@ class Shard:
         self.due: list[tuple[str, Next]] = []  # what must come next, in order
         self.requests: set[bytes] = set()  # keys of this batch under which somebody asked
         self.ahead: list[Any] = []  # entries that one after them must explain
+        self.parts: list[e.UsageReversed] = []  # of usage whose reversal is to follow
         self.asked: dict[int, None] = {}  # accounts that entries of this batch touched
         self._numbers: dict[tuple[int, int, int, int, str], int] = {}
 

@@ -43,7 +43,7 @@ def recorded(m: Shard, event: e.UsageRecorded, oldest_us: int = WINDOW_US) -> No
         _take_part(m, hold, event, first)
     elif hold is not None:
         end_hold(m, hold, "captured", first)
-    _follows(m, account, event, price.asset)
+    follows(m, account, event, price.asset)
 
 
 def charged(m: Shard, event: e.HoldCharged) -> None:
@@ -70,7 +70,7 @@ def charged(m: Shard, event: e.HoldCharged) -> None:
     price = naive.price(account, version, plan.product, names, quantities, period)
     first = _charge(m, account, event, price, hold.use, hold)
     end_hold(m, hold, "charged", first)
-    _follows(m, account, event, price.asset)
+    follows(m, account, event, price.asset)
 
 
 def _charge(
@@ -104,6 +104,7 @@ def _charge(
         m.locator, account.number, m.position, event.effective_at, period, use, plan.quantity_names,
         event.quantities, price.version, price.asset, event.used_book, expected, event.suspense,
         account.run.get(price.asset, 0),
+        waits=[place for place, charge in enumerate(price.charges) if charge == -1],
     )  # fmt: skip
     draw(m, account, event.slices, event.used_book, price.asset, use.product, period)
     used = sum(piece.amount for piece in event.slices)
@@ -142,7 +143,7 @@ def draw(
             posted[asset, period] = posted.get((asset, period), 0) + piece.amount
 
 
-def _follows(m: Shard, account: NaiveAccount, event: e.UsageRecorded, asset: int) -> None:
+def follows(m: Shard, account: NaiveAccount, event: e.UsageRecorded, asset: int) -> None:
     """What goes over the limits and what belongs to a closed period is said by the next entries."""
     if event.over_limit:
         excess = account.policy.excess

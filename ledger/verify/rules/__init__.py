@@ -52,6 +52,7 @@ from ledger.core.events import (
     RecurringResumed,
     RecurringStarted,
     SegmentAdded,
+    SuspenseRated,
     TopUpConfirmed,
     TopUpDeclined,
     TopUpExpired,
@@ -122,6 +123,7 @@ from ledger.verify.rules.recurring import (
     recurring_resumed,
     recurring_started,
 )
+from ledger.verify.rules.suspense import suspense_rated
 from ledger.verify.rules.top_ups import (
     top_up_confirmed,
     top_up_declined,
@@ -222,6 +224,7 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     UsageRecorded: usage_recorded,
     UsageCaptured: usage_captured,
     HoldCharged: hold_charged,
+    SuspenseRated: suspense_rated,
     UsageQuarantined: usage_quarantined,
     UsageReversed: usage_reversed,
     GrantRestored: grant_restored,

@@ -22,6 +22,7 @@ def usage_reversed(judge: Judge, state: State, event: UsageReversed) -> None:
     if event.effective_at < state.now - CORRECTION_WINDOW_US:
         limit = f"after {state.now - CORRECTION_WINDOW_US}"
         judge.wrong(state, "effective time", limit, event.effective_at)
+    _of_what_waits(judge, state, event)
     if not event.original < state.locator:
         judge.wrong(state, "original", "an earlier entry", event.original)
     if min(event.quantities, default=0) < 0 or min(event.refunds, default=0) < 0:
@@ -57,6 +58,20 @@ def usage_reversed(judge: Judge, state: State, event: UsageReversed) -> None:
         keeps = (grant.price_paid - grant.returned) * (grant.drawn - units)
         keeps = keeps // grant.whole if grant.price_paid else 0
         judge.equal(state, f"money of grant {number}", grant.recognised - keeps, money)
+
+
+def _of_what_waits(judge: Judge, state: State, event: UsageReversed) -> None:
+    """No more is settled than waits, and nothing goes on waiting that is reversed (rule B8)."""
+    waiting = state.families[state.accounts[event.account].root].waiting.get(event.original)
+    if waiting is None:
+        judge.equal(state, "settled suspense", 0, event.suspended)
+        return
+    if event.as_charged:
+        judge.equal(state, "settled suspense", 0, event.suspended)
+        return
+    left = [a - b for a, b in zip(waiting.quantities, event.quantities, strict=False)]
+    if not event.suspended and not any(left[place] for place in waiting.places):
+        judge.wrong(state, "settled suspense", 1, event.suspended)
 
 
 def balance_adjusted(judge: Judge, state: State, event: BalanceAdjusted) -> None:

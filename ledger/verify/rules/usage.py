@@ -53,7 +53,7 @@ def usage_recorded(judge: Judge, state: State, event: UsageRecorded) -> None:
         window = f"{start} to {state.window_end}"
         judge.wrong(state, "effective time", window, event.effective_at)
     takes(judge, state, account, event.effective_at, new=not event.hold or event.late == 1)
-    _drawn(judge, state, account, event)
+    drawn(judge, state, account, event)
     if event.hold and event.late:
         settled = state.families[account.root].settled[event.hold]
         judge.equal(state, "end of the hold", HOLD_EXPIRED, settled.ended)
@@ -62,8 +62,7 @@ def usage_recorded(judge: Judge, state: State, event: UsageRecorded) -> None:
     elif event.hold:
         open_hold(judge, state, event.hold, event.account)
     else:
-        for piece in event.slices:
-            _grant_in_time(judge, state, piece, event.effective_at)
+        grants_in_time(judge, state, event)
 
 
 def takes(judge: Judge, state: State, account: Account, at: int, *, new: bool) -> None:
@@ -101,7 +100,8 @@ def look_at_month(judge: Judge, state: State, account: Account, at: int, month: 
             judge.wrong(state, f"month in {zone}", f"from {since} on", month)
 
 
-def _drawn(judge: Judge, state: State, account: Account, event: UsageRecorded) -> None:
+def drawn(judge: Judge, state: State, account: Account, event: UsageRecorded) -> None:
+    """Its period, and its slices by their pots."""
     look_at_month(judge, state, account, event.effective_at, event.period)
     slices(judge, state, account, event)
     over = sum([piece.amount for piece in event.slices if piece.pot in _OVER_LIMIT])
@@ -133,7 +133,7 @@ def usage_captured(judge: Judge, state: State, event: UsageCaptured) -> None:
 
 def hold_charged(judge: Judge, state: State, event: HoldCharged) -> None:
     """By the policy of its authorisation, when it is due, never more than estimated (H2)."""
-    _drawn(judge, state, state.accounts[event.account], event)
+    drawn(judge, state, state.accounts[event.account], event)
     hold = due_hold(judge, state, event.hold)
     if hold is None:
         return
@@ -152,9 +152,9 @@ def slices(
     judge: Judge, state: State, account: Account, event: UsageRecorded | HoldAuthorized
 ) -> None:
     """Debits = credits within the entry, and each slice from a book that may pay (D1, D4)."""
-    drawn, charged = sides_of(event)
-    if drawn != charged:
-        judge.wrong(state, "sum of slices", charged, drawn)
+    debited, charged = sides_of(event)
+    if debited != charged:
+        judge.wrong(state, "sum of slices", charged, debited)
     asset = state.declared[event.plan].asset
     for piece in event.slices:
         book = state.books.accounts[piece.book]
@@ -178,6 +178,12 @@ def _in_advance(judge: Judge, state: State, account: Account, book: Book, amount
     owed = book.owed + book.debits_pending + amount
     if owed > most:
         judge.wrong(state, f"owed in advance by account {account.number}", most, owed)
+
+
+def grants_in_time(judge: Judge, state: State, event: UsageRecorded) -> None:
+    """Each grant that pays is in force at the usage's own time (rules D1, D5)."""
+    for piece in event.slices:
+        _grant_in_time(judge, state, piece, event.effective_at)
 
 
 def _grant_in_time(judge: Judge, state: State, piece: Slice, at: int) -> None:

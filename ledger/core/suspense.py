@@ -1,0 +1,96 @@
+"""Deciding what waited for a price: rate it at its effective time once it has one (B8, D5, T2).
+
+The door for the sweep: a family's usage events in order of recording, so that the earlier one draws
+first. Reads state, changes nothing. What has no price yet stays as it is.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ledger.core.drawdown import draw, open_revenue
+from ledger.core.events import (
+    AdjustmentNoted,
+    Event,
+    LimitExceeded,
+    Slice,
+    SuspenseRated,
+)
+from ledger.core.limits import INT64_MAX
+from ledger.core.state import State
+from ledger.core.usage import NO_TOTALS, closed_period, declare, rounding_totals, used_book
+from ledger.core.waiting import Waiting
+from rating.price import UNPRICED, RatingFault, rate
+
+_NO_SLICES: Final[tuple[Slice, ...]] = ()
+
+
+def rate_waiting(state: State, locator: int, waiting: Waiting, out: list[Event]) -> None:
+    """Append what rates a usage event as far as it now has prices, by the versions that apply at
+    its effective time; nothing where none has come."""
+    account = state.accounts[waiting.account]
+    if account.closed_at and account.closed_at <= account.closed_by(state.now):
+        return  # a closed account takes nothing once its grace has ended (rule T2)
+    at, quantities = waiting.effective_at, waiting.quantities
+    shape = state.catalog.shape(*waiting.described)
+    bound = state.catalog.card(account.card_key).reaching(shape, at, quantities, waiting.places)
+    if bound is None:
+        return
+    plan = bound.plan
+    closed, period = closed_period(state, account, at)
+    totals = NO_TOTALS if plan.whole else rounding_totals(account, plan, period)
+    try:
+        priced, _, moved, _ = rate(plan, quantities, totals)
+    except RatingFault:
+        return
+    rated = tuple([place for place in waiting.places if priced[place] != UNPRICED])
+    waits = tuple([place for place in waiting.places if priced[place] == UNPRICED])
+    charges = tuple(
+        [
+            priced[place] if place in rated else UNPRICED if place in waits else 0
+            for place in range(len(priced))
+        ]
+    )
+    total = sum([charges[place] for place in rated])
+    if not rated or total > INT64_MAX:
+        return
+    rows = [plan.rows[place] for place in rated]
+    used = over_limit = 0
+    slices = _NO_SLICES
+    if total:
+        used = used_book(state, bound, out)
+        drawn = draw(state, account, bound.asset, bound.use, total, at, period, out, True)
+        slices, over_limit = tuple(drawn.slices), drawn.over_limit
+        open_revenue(state, account.tenant, shape.product, slices, out)
+    index = declare(state, bound, out)
+    entry = state.batch_length + len(out)
+    out.append(
+        SuspenseRated(
+            b"",
+            account.number,
+            at,
+            index,
+            quantities,
+            charges,
+            used,
+            slices,
+            period,
+            tuple([(row, quantity) for row, quantity in moved if row in rows]),
+            over_limit,
+            original=locator,
+            original_entry=waiting.entry_seq,
+            rated=rated,
+            settled=0 if waits else 1,
+        )
+    )
+    if over_limit:
+        out.append(LimitExceeded(account.number, bound.asset, over_limit, account.policy.excess))
+    if closed is not None:
+        out.append(AdjustmentNoted(account.number, entry, closed, period))
+
+
+def rated_by(state: State, account: int, locator: int) -> tuple[int, ...]:
+    """The entries that rated a usage event of the account after it had waited; () = none did."""
+    found = state.accounts.get(account)
+    rated = state.families[found.root].rated.get(locator) if found is not None else None
+    return rated.entries if rated is not None else ()
