@@ -39,6 +39,7 @@ BEGIN
         entry_seq       bigint NOT NULL,             -- a row of usage_events
         PRIMARY KEY (tenant, shard, original_entry, entry_seq)
     );
+    CREATE UNIQUE INDEX ratings_entry ON ratings (tenant, shard, entry_seq);
 
     -- Quantities that wait for a price (rule B8).
     DROP VIEW suspense;

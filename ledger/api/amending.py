@@ -12,7 +12,13 @@ from ledger.api.finding_usage import Named, UsageFinder
 from ledger.api.ids import GRANT, mint
 from ledger.api.limits import Checked, id_fault, text_fault
 from ledger.api.positions import position_of
-from ledger.api.render_correction import owners_of, render_given_back, render_reversal, see
+from ledger.api.render_correction import (
+    owners_of,
+    pieces_of,
+    render_given_back,
+    render_reversal,
+    see,
+)
 from ledger.api.render_usage import render_slice
 from ledger.api.replies import Outcomes
 from ledger.api.requests import shape_of
@@ -52,7 +58,8 @@ class AmendCalls:
         writer = edge.writer(entry)
         with edge.ledger.underway.working():
             recorded = await self._finder.one(writer, entry, request)
-            [rated] = await writer.ratings_of([recorded])
+            [ratings] = await writer.ratings_of([recorded])
+            rated = tuple([each.original for each in ratings])
             command = self._amendment(request, entry, recorded, rated, call)
             ticket = await call.submit(edge.ledger, entry, command)
             answer = answer_of(ticket, {"account": request.account})
@@ -60,12 +67,16 @@ class AmendCalls:
             assert isinstance(event, UsageReversed) and plan is not None, event
             response = pb.AmendUsageResponse(replayed=answer.replayed)
             with rendering(answer.position):
+                both = await writer.recorded_all([command.key, command.usage.key])
+                assert both[0] is not None
+                parts = await writer.parts_of(both[0].locator, event)
                 seen, _ = await writer.read(
-                    lambda state: see(state, event.given_back), accounts=(event.account,)
+                    lambda state: see(state, pieces_of(event, parts)), accounts=(event.account,)
                 )
                 names = await edge.names({event.account, *owners_of(seen)})
-                render_reversal(edge, response.reversal, event, plan, seen, entry.shard, names)
-                both = await writer.recorded_all([command.key, command.usage.key])
+                render_reversal(
+                    edge, response.reversal, event, plan, seen, entry.shard, names, parts
+                )
             self._render_both(response, entry, *both)
         return response
 

@@ -25,10 +25,10 @@ from ledger.api.forward import Forwarder, PassedOn
 from ledger.api.limits import id_fault
 from ledger.api.listing_adjustments import AdjustmentListing
 from ledger.api.positions import decode_position, encode_position
-from ledger.api.render_correction import Seen, owners_of, render_reversal, see
+from ledger.api.render_correction import Seen, owners_of, pieces_of, render_reversal, see
 from ledger.core.commands import Names, Original, ReverseUsage
 from ledger.core.events import PlanDeclared, UsageReversed
-from ledger.core.outcomes import Refusal
+from ledger.core.outcomes import Refusal, locator_of
 from ledger.engine.ticket import NotApplied, OutcomeUnknown, Replay, Ticket
 from ledger.engine.writer import Writer
 from ledger.journal.directory import Entry
@@ -218,13 +218,14 @@ class CorrectionService(AmendCalls):
         sought = [Sought(asked.entry, asked.reversal) for asked in lane]
         found = await self._finder.all(writer, sought)
         usage = [each for each in found if not isinstance(each, CallFailed)]
-        rated = iter(await writer.ratings_of(usage))
+        ratings = iter(await writer.ratings_of(usage))
         decided: list[Decided] = []
         for asked, recorded in zip(lane, found, strict=True):
             if isinstance(recorded, CallFailed):
                 _fail(results[asked.place], recorded)
                 continue
-            command = self._command(asked, recorded, next(rated), call)
+            rated = tuple([each.original for each in next(ratings)])
+            command = self._command(asked, recorded, rated, call)
             if isinstance(command, CallFailed):
                 _fail(results[asked.place], command)
             else:
@@ -268,6 +269,7 @@ class CorrectionService(AmendCalls):
         results: list[pb.ReversalResult],
     ) -> None:
         answers: dict[int, tuple[UsageReversed, PlanDeclared, int, bool]] = {}
+        parts: dict[int, list[Replay]] = {}
         for place, (each, outcome) in enumerate(zip(decided, ticket.outcomes, strict=True)):
             result = results[each.asked.place]
             if isinstance(outcome, Refusal):
@@ -275,22 +277,31 @@ class CorrectionService(AmendCalls):
                 continue
             if isinstance(outcome, Replay):
                 event, plan, entry_seq = outcome.event, outcome.plan, outcome.entry_seq
+                locator = outcome.locator
             else:
                 event, plan = outcome, ticket.plan_of(outcome)
                 entry_seq = ticket.entry_seq(place)
+                locator = locator_of(ticket.batch_seq, entry_seq - ticket.first_event)
             assert isinstance(event, UsageReversed) and plan is not None
             answers[place] = (event, plan, entry_seq, isinstance(outcome, Replay))
+            parts[place] = await writer.parts_of(locator, event)
         events = [answer[0] for answer in answers.values()]
         accounts = sorted({event.account for event in events})
         if not events:
             return
-        pieces = [piece for event in events for piece in event.given_back]
+        pieces = [
+            piece
+            for place, answer in answers.items()
+            for piece in pieces_of(answer[0], parts[place])
+        ]
         seen: Seen
         seen, _ = await writer.read(lambda state: see(state, pieces), accounts=accounts)
         names = await self._edge.names({*accounts, *owners_of(seen)})
         for place, (event, plan, entry_seq, replayed) in answers.items():
             result = results[decided[place].asked.place]
-            render_reversal(self._edge, result, event, plan, seen, ticket.shard, names)
+            render_reversal(
+                self._edge, result, event, plan, seen, ticket.shard, names, parts[place]
+            )
             result.outcome = pb.CORRECTION_OUTCOME_APPLIED
             result.replayed = replayed
             result.entry_seq = entry_seq

@@ -17,6 +17,7 @@ from ledger.core.events import (
     UsageReversed,
 )
 from ledger.core.state import State
+from ledger.engine.ticket import Replay
 from ledger.v1 import correction_pb2 as pb
 
 Seen: TypeAlias = dict[int, BookView]
@@ -43,9 +44,11 @@ def render_reversal(
     seen: Seen,
     shard: int,
     names: dict[int, str],
+    parts: Sequence[Replay] = (),
 ) -> None:
-    """All but outcome, replay mark and place."""
-    result.amount = sum([piece.amount for piece in event.given_back])
+    """All but outcome, replay mark and place. `parts` stand before it: they give back what rated
+    the usage after it had waited for a price."""
+    result.amount = event.apart + sum([piece.amount for piece in event.given_back])
     result.shard = shard
     result.original_entry_seq = event.original_entry
     result.quantities.update(
@@ -55,11 +58,31 @@ def render_reversal(
             if quantity
         }
     )
+    for part in parts:
+        assert isinstance(part.event, UsageReversed) and part.plan is not None
+        _name_asset(edge, result, part.plan)
+        for piece in part.event.given_back:
+            result.given_back.append(
+                render_given_back(edge, piece, part.plan.asset, seen, shard, names)
+            )
+    _name_asset(edge, result, plan)
+    for piece in event.given_back:
+        result.given_back.append(render_given_back(edge, piece, plan.asset, seen, shard, names))
+
+
+def _name_asset(edge: Edge, result: pb.ReversalResult, plan: PlanDeclared) -> None:
     if plan.asset:
         asset = edge.assets.of(plan.asset)
         result.asset, result.scale = asset.code, asset.scale
-    for piece in event.given_back:
-        result.given_back.append(render_given_back(edge, piece, plan.asset, seen, shard, names))
+
+
+def pieces_of(event: UsageReversed, parts: Sequence[Replay]) -> list[GivenBack]:
+    """All that a reversal gives back."""
+    pieces = list(event.given_back)
+    for part in parts:
+        assert isinstance(part.event, UsageReversed)
+        pieces.extend(part.event.given_back)
+    return pieces
 
 
 def render_given_back(

@@ -22,6 +22,7 @@ from ledger.core.events import (
     Pot,
     Slice,
     Suspense,
+    SuspenseRated,
     UsageQuarantined,
     UsageRecorded,
 )
@@ -95,6 +96,33 @@ def book_view(book: Book, holder: int = 0) -> BookView:
         holder = book.grant.account.number
     value_book = book.value_book.number if book.value_book is not None else 0
     return BookView(book.kind, book.owner, book.name, price_asset, holder, value_book)
+
+
+async def render_rating(
+    edge: Edge, view: UsageView, recorded: Replay, shard: int
+) -> pb.UsageRating:
+    """What rated quantities of a usage event that had waited for a price (rule B8)."""
+    event, declared = recorded.event, recorded.plan
+    assert isinstance(event, SuspenseRated) and declared is not None
+    owners = {book.owner for book in view.books.values() if book.kind in OF_AN_ACCOUNT}
+    names = await edge.names({event.account, *owners})
+    entry = pb.UsageEntry()
+    _render_recorded(edge, entry, view, event, declared, shard, names)
+    return pb.UsageRating(
+        recorded_at_us=recorded.recorded_at,
+        lines=[entry.lines[place] for place in event.rated],
+        charge=entry.charge,
+        asset=entry.asset,
+        scale=entry.scale,
+        slices=entry.slices,
+        transfers=entry.transfers,
+        over_limit=entry.over_limit,
+        rate_card=declared.rate_card,
+        rate_card_version=declared.card_version,
+        batch_seq=recorded.batch_seq,
+        entry_seq=recorded.entry_seq,
+        reversed=entry.reversed,
+    )
 
 
 async def render_entry(edge: Edge, view: UsageView, recorded: Replay, shard: int) -> pb.UsageEntry:

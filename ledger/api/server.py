@@ -203,7 +203,7 @@ def services(
     return [
         (
             usage_pb2.DESCRIPTOR.services_by_name["UsageService"],
-            UsageService(edge, parking, spreader),
+            UsageService(edge, parking, spreader, history),
         ),
         (decision_pb2.DESCRIPTOR.services_by_name["DecisionService"], DecisionService(edge)),
         (

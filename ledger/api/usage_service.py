@@ -12,14 +12,16 @@ from ledger.api.errors import CallFailed
 from ledger.api.forward_usage import Spreader
 from ledger.api.limits import BATCH_EVENTS_MAX, Checked
 from ledger.api.linking import link, linked_places
+from ledger.api.listing_suspense import SuspenseListing
 from ledger.api.parking import Parking
 from ledger.api.parse_compact import parse_compact
 from ledger.api.parse_plain import parse_plain
 from ledger.api.positions import minimum, position_of
-from ledger.api.render_usage import render_entry, view_of
+from ledger.api.render_usage import render_entry, render_rating, view_of
 from ledger.api.replies import Outcomes
 from ledger.core.events import UsageQuarantined, UsageRecorded
 from ledger.engine.ticket import NotApplied
+from ledger.projections.as_of import History
 from ledger.v1 import usage_pb2 as pb
 
 RETRY_AFTER_US: Final = 50_000
@@ -36,8 +38,16 @@ class Turn(NamedTuple):
 class UsageService:
     """See ledger/v1/usage.proto."""
 
-    def __init__(self, edge: Edge, parking: Parking, spreader: Spreader) -> None:
+    def __init__(
+        self,
+        edge: Edge,
+        parking: Parking,
+        spreader: Spreader,
+        history: History | None = None,
+    ) -> None:
+        """`history`: the read models, for what waits for a price; None = there are none."""
         self._edge = edge
+        self._suspense = SuspenseListing(edge, history)
         self._parking = parking
         self._spreader = spreader
 
@@ -125,14 +135,24 @@ class UsageService:
                 field="id",
                 value=request.id,
             )
-        view, reached = await writer.read(
-            lambda state: view_of(state, recorded, tenant), accounts=(entry.number,)
+        [ratings] = await writer.ratings_of([recorded])
+        views, reached = await writer.read(
+            lambda state: [view_of(state, each, tenant) for each in (recorded, *ratings)],
+            accounts=(entry.number,),
         )
-        rendered = await render_entry(edge, view, recorded, entry.shard)
+        rendered = await render_entry(edge, views[0], recorded, entry.shard)
+        for view, rating in zip(views[1:], ratings, strict=True):
+            rendered.ratings.append(await render_rating(edge, view, rating, entry.shard))
         rendered.source, rendered.id = request.source, request.id
         return pb.UsageServiceGetResponse(
             entry=rendered, position=position_of(entry.shard, reached)
         )
+
+    async def list_suspense(
+        self, request: pb.ListSuspenseRequest, call: Call
+    ) -> pb.ListSuspenseResponse:
+        """Usage of which something waits for a price, from the read models."""
+        return await self._suspense.page(request)
 
     # -- recording -------------------------------------------------------------------------------
 

@@ -32,6 +32,7 @@ from ledger.cli import (
     seal_key,
     serve,
     simulate,
+    suspense,
     tenant,
     verify,
 )
@@ -90,6 +91,7 @@ for command in (
     clock.clock,
     balance.changes,
     adjustments.adjustments,
+    suspense.suspense,
     verify.verify,
     prove.prove,
     check_proof.check_proof,

@@ -5,11 +5,15 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+
 from ledger.client.calls import Caller
 from ledger.v1 import balance_pb2, journal_pb2, usage_pb2
 from ledger.v1.balance_pb2_grpc import BalanceServiceStub
 from ledger.v1.journal_pb2_grpc import JournalServiceStub
 from ledger.v1.usage_pb2_grpc import UsageServiceStub
+
+PAGE_SIZE = 1_000
 
 
 class ReadCalls:
@@ -106,6 +110,34 @@ class ReadCalls:
             tenant=self._caller.tenant, account=account, request_id=request_id, abandon=abandon
         )
         return await self._get_outcome(request)
+
+    async def suspense(
+        self,
+        account: str = "",
+        *,
+        product: str = "",
+        reason: str = "",
+        min_position: str | None = None,
+    ) -> AsyncIterator[usage_pb2.SuspendedUsage]:
+        """Usage that waits for a price, oldest first: of an account and those below it, or ("") of
+        the tenant; of a product, with a quantity that waits for a reason. From the read models."""
+        request = usage_pb2.ListSuspenseRequest(
+            tenant=self._caller.tenant,
+            account=account,
+            product=product,
+            reason=reason,
+            page_size=PAGE_SIZE,
+            min_position=self._caller.min_position(min_position),
+        )
+        while True:
+            page = await self._caller.call(
+                lambda channel: UsageServiceStub(channel).ListSuspense, request, account
+            )
+            for each in page.usage:
+                yield each
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
 
     async def get_usage_outcome(
         self, account: str, source: str, event_id: str, *, abandon: bool = False

@@ -418,6 +418,7 @@ class State:
         "revenues",
         "shard",
         "suspended",
+        "suspended_events",
         "timers",
         "top_ups",
         "used_books",
@@ -452,6 +453,7 @@ class State:
         self.revenues: dict[tuple[int, str], dict[int, Book]] = {}  # tenant, product -> by asset
         self.configuration: dict[int, int] = {}  # tenant -> version
         self.suspended: dict[int, int] = {}  # root -> usage events of the family that wait (B8)
+        self.suspended_events = 0  # in all of them
         self.card_keys: dict[tuple[int, str], tuple[int, str]] = {}  # one object for many accounts
         self.calendars: dict[str, Calendar] = {}  # zone -> that of whoever never had another
         self.keys = KeyMap()

@@ -54,6 +54,10 @@ class Observer(Protocol):
         """So many families are in memory, and so many are not."""
         ...
 
+    def suspense_changed(self, shard: int, waiting: int, rated: int) -> None:
+        """So many usage events wait for a price, and `rated` more entries rated such."""
+        ...
+
 
 class NoObserver:
     """Watches nothing."""
@@ -77,4 +81,7 @@ class NoObserver:
         """See Observer."""
 
     def families_changed(self, shard: int, resident: int, paged: int) -> None:
+        """See Observer."""
+
+    def suspense_changed(self, shard: int, waiting: int, rated: int) -> None:
         """See Observer."""

@@ -14,9 +14,15 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
-from ledger.core.commands import NO_NAMES, AmendUsage, Command, LinkedUsage, Original
+from ledger.core.commands import NO_NAMES, AmendUsage, Command, LinkedUsage
 from ledger.core.decide import execute, sweep
-from ledger.core.events import ConfigurationApplied, Event, UsageRecorded
+from ledger.core.events import (
+    ConfigurationApplied,
+    Event,
+    SuspenseRated,
+    UsageRecorded,
+    UsageReversed,
+)
 from ledger.core.limits import MILLISECOND_US, SWEEP_ENTRIES_MAX
 from ledger.core.linked import refuse_linked
 from ledger.core.outcomes import Known, Refusal
@@ -110,6 +116,7 @@ class Writer:
         self._asking_time = False  # whether the journal is being asked about a jump
         self._head_hash = b""
         self._batch: Batch | None = None  # being filled
+        self._suspended = -1  # usage events that waited for a price when the observer was last told
         self._committing: Batch | None = None  # in flight
         self._commit: asyncio.Task[None] | None = None
         self._checkpoints = checkpoints
@@ -263,7 +270,7 @@ class Writer:
         paged = self._speculative.paged.get(found.event.account, 0)
         return found if root == (account.root if account is not None else paged) else None
 
-    async def ratings_of(self, usage: Sequence[Replay]) -> list[tuple[Original, ...]]:
+    async def ratings_of(self, usage: Sequence[Replay]) -> list[tuple[Replay, ...]]:
         """The entries that rated each after it had waited for a price (rule B8): a correction takes
         them along. Raises JournalError, and NotApplied while the shard is not open."""
         accounts = sorted({each.event.account for each in usage if each.event.account})
@@ -275,7 +282,20 @@ class Writer:
         if not any(entries):
             return [()] * len(usage)
         found = await self._answers.recorded([each for these in entries for each in these])
-        return [tuple([found[each].original for each in these]) for these in entries]
+        return [tuple([found[each] for each in these]) for these in entries]
+
+    async def parts_of(self, locator: int, event: Event) -> list[Replay]:
+        """The entries before a reversal that give back what rated the usage after it had waited, in
+        order; () = none do. Raises JournalError."""
+        found: list[Replay] = []
+        left = event.apart if isinstance(event, UsageReversed) else 0
+        while left:
+            locator -= 1
+            replay = (await self._answers.recorded([locator]))[locator]
+            if isinstance(replay.event, UsageReversed):
+                found.append(replay)
+                left -= sum([piece.amount for piece in replay.event.given_back])
+        return found[::-1]
 
     # -- life ------------------------------------------------------------------------------------
 
@@ -365,6 +385,7 @@ class Writer:
         self._state = replayer.state
         self._open_upkeep(replayer)
         self._apply_first(unapplied)
+        self._tell_suspense()
         self.problem = ""
         self.opened.set()
         self._observer.shard_opened(
@@ -682,6 +703,8 @@ class Writer:
         self._batch = None
         self._committing = batch
         self._tend(batch, row)
+        if self._suspended != self._speculative.suspended_events:
+            self._tell_suspense()
         started = self._observer.batch_sealed(
             self.shard, batch.batch_seq, batch.tickets, len(batch.events), len(row.payload)
         )
@@ -719,10 +742,18 @@ class Writer:
         batch = self._open_batch()
         state = self._speculative
         entries_max = self._slice(SWEEP_ENTRIES_MAX)
+        before = len(batch.events)
         sweep(state, entries_max, batch.events, self._checkpointer.protect_family)
+        rated = sum([type(event) is SuspenseRated for event in batch.events[before:]])
+        if rated:
+            self._tell_suspense(rated)
         if state.overdue:
             self._resolver.want(state.overdue)
             state.overdue = []
+
+    def _tell_suspense(self, rated: int = 0) -> None:
+        self._suspended = self._speculative.suspended_events
+        self._observer.suspense_changed(self.shard, self._suspended, rated)
 
     # -- upkeep ------------------------------------------------------------------------------------
 

@@ -12,6 +12,8 @@ from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import Final, NamedTuple
 
+import msgspec
+
 from ledger.core.events import OF_A_GRANT
 from ledger.core.limits import FUTURE_TOLERANCE_US, INT64_MAX, PERIOD_GRACE_MAX_US
 from ledger.journal.connection import Connection, Pool, borrow
@@ -69,6 +71,23 @@ class AdjustmentRow(NamedTuple):
     event_id: str | None
     original_entry: int | None
     grant: int | None
+
+
+class WaitingRow(NamedTuple):
+    """A usage event of which something waits for a price; lists stand parallel to its plan."""
+
+    shard: int
+    entry_seq: int
+    account: int
+    source: str | None
+    event_id: str | None
+    product: str
+    attributes: dict[str, str]
+    effective_at: int
+    recorded_at: int
+    quantity_names: list[str]
+    quantities: list[int]
+    reasons: list[str | None]  # None = it does not wait
 
 
 class History:
@@ -133,6 +152,32 @@ class History:
                 FUTURE_TOLERANCE_US,
             )
         return [AdjustmentRow(*row) for row in found], standing
+
+    async def waiting(
+        self,
+        tenant: int,
+        account: int,
+        product: str,
+        reason: str,
+        after: tuple[int, int, int],
+        rows: int,
+    ) -> tuple[list[WaitingRow], dict[int, int]]:
+        """Usage that waits for a price, in recorded order after `after` (recorded at, shard,
+        entry), with the entries of each shard that the answer rests on. Of an account and those
+        below it (0 = of all), of a product, for a reason ("" = any)."""
+        async with (
+            borrow(self._pool) as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            reached = await connection.fetch(_SQL["reached"])
+            found = await connection.fetch(
+                _SQL["waiting"], tenant, account, product, reason, *after, rows
+            )
+        decode = msgspec.json.decode
+        return (
+            [WaitingRow._make((*row[:6], decode(row[6]), *row[7:])) for row in map(tuple, found)],
+            {row[0]: row[1] for row in reached if row[1]},
+        )
 
     @asynccontextmanager
     async def look(self, tenant: int, shard: int, account: int) -> AsyncIterator[Look]:

@@ -194,7 +194,7 @@ USAGE: Final = (
     Mutant(
         "decision on an overdue pot",
         _DECIDE,
-        "settle_touched",
+        "_settle_line",
         "if account.next_due <= state.now:",
         "if False:",
         "rules H2, T3",

@@ -207,7 +207,8 @@ class SimulatedServer:
         [recorded] = await self.ledger.writers[entry.shard].recorded_all([key])
         if recorded is None:
             return None
-        [rated] = await self.ledger.writers[entry.shard].ratings_of([recorded])
+        [ratings] = await self.ledger.writers[entry.shard].ratings_of([recorded])
+        rated = tuple([each.original for each in ratings])
         counted = len(recorded.plan.quantity_names) if recorded.plan is not None else 0
         if len(fields.get("quantities", ())) not in (0, counted) and call.kind == "reverse":
             return None  # the edge refuses quantities that the event has not

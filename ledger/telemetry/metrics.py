@@ -143,6 +143,7 @@ class TallyCollector(Collector):
             ("durable_entries", "Entries that are durable.", tallies.durable),
             ("replay_entries", "Entries replayed by the last opening.", tallies.replayed),
             ("replay_entries_expected", "Entries that it has to replay.", tallies.to_replay),
+            ("suspense_events", "Usage events that wait for a price.", tallies.suspended),
         ]
         for name, text, values in gauges:
             yield _gauge(f"drawdown_{name}", text, enumerate(values))
@@ -162,6 +163,10 @@ class TallyCollector(Collector):
             "drawdown_forwards", "Calls passed on to the owner of a shard, by result.",
             ["rpc_method", "result"],
             [(list(place), count) for place, count in list(tallies.forwards.items())],
+        )  # fmt: skip
+        yield _counter(
+            "drawdown_suspense_rated", "Entries that rated usage which had waited.", ["shard"],
+            [([str(shard)], count) for shard, count in enumerate(tallies.rated)],
         )  # fmt: skip
         yield _counter(
             "drawdown_shard_openings", "How often a shard was opened.", ["shard"],

@@ -99,6 +99,11 @@ class BatchObserver:
         self._tallies.resident[shard] = resident
         self._tallies.paged[shard] = paged
 
+    def suspense_changed(self, shard: int, waiting: int, rated: int) -> None:
+        """So many usage events wait for a price, and `rated` more entries rated such."""
+        self._tallies.suspended[shard] = waiting
+        self._tallies.rated[shard] += rated
+
     def replayed(self, shard: int, done: int, total: int) -> None:
         """How far a shard's replay is."""
         self._tallies.replayed[shard] = done

@@ -90,6 +90,8 @@ class Tallies:
         self.checkpoints = [CheckpointTallies() for _ in range(shards)]
         self.resident = [0] * shards  # families in memory
         self.paged = [0] * shards  # and not
+        self.suspended = [0] * shards  # usage events that wait for a price
+        self.rated = [0] * shards  # entries that rated such
         self.projected = [-1] * shards  # entries in the read models; -1 = not known
         self.projected_at_us = [0] * shards  # recorded time up to which they reach
 

@@ -921,6 +921,7 @@ class UsageEntry(_message.Message):
     TRACE_ID_FIELD_NUMBER: _builtins.int
     REVERSED_FIELD_NUMBER: _builtins.int
     REVERSED_QUANTITIES_FIELD_NUMBER: _builtins.int
+    RATINGS_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """Id of the account that used."""
     source: _builtins.str
@@ -989,6 +990,10 @@ class UsageEntry(_message.Message):
     def reversed_quantities(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Name to quantity that was given back since; empty where none was."""
 
+    @_builtins.property
+    def ratings(self) -> _containers.RepeatedCompositeFieldContainer[Global___UsageRating]:
+        """What rated quantities that had waited for a price, in order; `lines` stay as they were recorded."""
+
     def __init__(
         self,
         *,
@@ -1020,14 +1025,91 @@ class UsageEntry(_message.Message):
         trace_id: _builtins.str = ...,
         reversed: _builtins.int = ...,
         reversed_quantities: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        ratings: _abc.Iterable[Global___UsageRating] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "asset", b"asset", "attributes", b"attributes", "batch_seq", b"batch_seq", "charge", b"charge", "effective_at_us", b"effective_at_us", "entry_seq", b"entry_seq", "hold_id", b"hold_id", "id", b"id", "lines", b"lines", "operation", b"operation", "operation_parent", b"operation_parent", "outcome", b"outcome", "over_limit", b"over_limit", "personal_attributes", b"personal_attributes", "product", b"product", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "reason", b"reason", "recorded_at_us", b"recorded_at_us", "reversed", b"reversed", "reversed_quantities", b"reversed_quantities", "scale", b"scale", "shard", b"shard", "slices", b"slices", "source", b"source", "trace_id", b"trace_id", "transfers", b"transfers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "asset", b"asset", "attributes", b"attributes", "batch_seq", b"batch_seq", "charge", b"charge", "effective_at_us", b"effective_at_us", "entry_seq", b"entry_seq", "hold_id", b"hold_id", "id", b"id", "lines", b"lines", "operation", b"operation", "operation_parent", b"operation_parent", "outcome", b"outcome", "over_limit", b"over_limit", "personal_attributes", b"personal_attributes", "product", b"product", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "ratings", b"ratings", "reason", b"reason", "recorded_at_us", b"recorded_at_us", "reversed", b"reversed", "reversed_quantities", b"reversed_quantities", "scale", b"scale", "shard", b"shard", "slices", b"slices", "source", b"source", "trace_id", b"trace_id", "transfers", b"transfers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UsageEntry: _TypeAlias = UsageEntry  # noqa: Y015
+
+@_typing.final
+class UsageRating(_message.Message):
+    """What waited of a usage event for a price, rated by an entry of its own (rule B8)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RECORDED_AT_US_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    CHARGE_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    SLICES_FIELD_NUMBER: _builtins.int
+    TRANSFERS_FIELD_NUMBER: _builtins.int
+    OVER_LIMIT_FIELD_NUMBER: _builtins.int
+    RATE_CARD_FIELD_NUMBER: _builtins.int
+    RATE_CARD_VERSION_FIELD_NUMBER: _builtins.int
+    BATCH_SEQ_FIELD_NUMBER: _builtins.int
+    ENTRY_SEQ_FIELD_NUMBER: _builtins.int
+    REVERSED_FIELD_NUMBER: _builtins.int
+    recorded_at_us: _builtins.int
+    """When the writer recorded it, in microseconds."""
+    charge: _builtins.int
+    """Sum of the slices, in minor units of `asset`."""
+    asset: _builtins.str
+    """Code of the charged asset; empty where nothing was charged."""
+    scale: _builtins.int
+    """Scale of `asset`, 0 to 18."""
+    over_limit: _builtins.bool
+    """True: part of the charge went by the account's excess policy."""
+    rate_card: _builtins.str
+    """Name of the rate card that priced it."""
+    rate_card_version: _builtins.int
+    """Version of that rate card, from 1."""
+    batch_seq: _builtins.int
+    """Number of the journal batch in the shard of the usage event."""
+    entry_seq: _builtins.int
+    """Number of the entry in that shard."""
+    reversed: _builtins.int
+    """What of `charge` was given back since by reversals, in minor units of `asset`."""
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Line]:
+        """The quantities that it rated, ascending by name."""
+
+    @_builtins.property
+    def slices(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Slice]:
+        """The pots that paid, in the order drawn."""
+
+    @_builtins.property
+    def transfers(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Transfer]:
+        """The transfers posted, in order."""
+
+    def __init__(
+        self,
+        *,
+        recorded_at_us: _builtins.int = ...,
+        lines: _abc.Iterable[_types_pb2.Line] | None = ...,
+        charge: _builtins.int = ...,
+        asset: _builtins.str = ...,
+        scale: _builtins.int = ...,
+        slices: _abc.Iterable[_types_pb2.Slice] | None = ...,
+        transfers: _abc.Iterable[_types_pb2.Transfer] | None = ...,
+        over_limit: _builtins.bool = ...,
+        rate_card: _builtins.str = ...,
+        rate_card_version: _builtins.int = ...,
+        batch_seq: _builtins.int = ...,
+        entry_seq: _builtins.int = ...,
+        reversed: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "batch_seq", b"batch_seq", "charge", b"charge", "entry_seq", b"entry_seq", "lines", b"lines", "over_limit", b"over_limit", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "recorded_at_us", b"recorded_at_us", "reversed", b"reversed", "scale", b"scale", "slices", b"slices", "transfers", b"transfers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UsageRating: _TypeAlias = UsageRating  # noqa: Y015
 
 @_typing.final
 class UsageServiceGetResponse(_message.Message):
@@ -1056,3 +1138,193 @@ class UsageServiceGetResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UsageServiceGetResponse: _TypeAlias = UsageServiceGetResponse  # noqa: Y015
+
+@_typing.final
+class ListSuspenseRequest(_message.Message):
+    """Asks for usage that waits for a price."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    MIN_POSITION_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    account: _builtins.str
+    """Id or alias of an account: its usage and that of every account below it; empty = the tenant's."""
+    product: _builtins.str
+    """Only usage of this product, at most 128 bytes; empty = of any."""
+    reason: _builtins.str
+    """Only usage of which a quantity waits for this reason (UNPRICED); empty = for any."""
+    page_size: _builtins.int
+    """Usage events a page, 1 to 1,000; 0 = 100."""
+    page_token: _builtins.str
+    """`next_page_token` of the page before; empty = the first page."""
+    min_position: _builtins.str
+    """Answer once the read models are at this position; empty = from where they are."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        account: _builtins.str = ...,
+        product: _builtins.str = ...,
+        reason: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        min_position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "min_position", b"min_position", "page_size", b"page_size", "page_token", b"page_token", "product", b"product", "reason", b"reason", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSuspenseRequest: _TypeAlias = ListSuspenseRequest  # noqa: Y015
+
+@_typing.final
+class SuspendedQuantity(_message.Message):
+    """A quantity that waits for a price."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the quantity, 1 to 128 bytes."""
+    quantity: _builtins.int
+    """As far as it is not reversed, in minor units of its meter."""
+    reason: _builtins.str
+    """Stable code of why it is not rated: UNPRICED."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        quantity: _builtins.int = ...,
+        reason: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "quantity", b"quantity", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SuspendedQuantity: _TypeAlias = SuspendedQuantity  # noqa: Y015
+
+@_typing.final
+class SuspendedUsage(_message.Message):
+    """A usage event of which some quantities wait for a price."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
+    RECORDED_AT_US_FIELD_NUMBER: _builtins.int
+    QUANTITIES_FIELD_NUMBER: _builtins.int
+    SHARD_FIELD_NUMBER: _builtins.int
+    ENTRY_SEQ_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """Id of the account that used; empty where it was erased."""
+    source: _builtins.str
+    """Source of the event; empty = a capture."""
+    id: _builtins.str
+    """The event's id; empty where the account was erased."""
+    product: _builtins.str
+    """What was used."""
+    effective_at_us: _builtins.int
+    """When the usage happened, in microseconds: a price of that time rates it."""
+    recorded_at_us: _builtins.int
+    """When it was recorded, since when it waits, in microseconds."""
+    shard: _builtins.int
+    """Shard of the account's family, from 0."""
+    entry_seq: _builtins.int
+    """Number of the entry in its shard."""
+    @_builtins.property
+    def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Attributes of the event, at most 16."""
+
+    @_builtins.property
+    def quantities(self) -> _containers.RepeatedCompositeFieldContainer[Global___SuspendedQuantity]:
+        """What waits of it, at most 16, ascending by name."""
+
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        source: _builtins.str = ...,
+        id: _builtins.str = ...,
+        product: _builtins.str = ...,
+        attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        effective_at_us: _builtins.int = ...,
+        recorded_at_us: _builtins.int = ...,
+        quantities: _abc.Iterable[Global___SuspendedQuantity] | None = ...,
+        shard: _builtins.int = ...,
+        entry_seq: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attributes", b"attributes", "effective_at_us", b"effective_at_us", "entry_seq", b"entry_seq", "id", b"id", "product", b"product", "quantities", b"quantities", "recorded_at_us", b"recorded_at_us", "shard", b"shard", "source", b"source"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SuspendedUsage: _TypeAlias = SuspendedUsage  # noqa: Y015
+
+@_typing.final
+class ListSuspenseResponse(_message.Message):
+    """A page of usage that waits for a price."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    USAGE_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty = this is the last."""
+    position: _builtins.str
+    """The position that the answer is as of."""
+    @_builtins.property
+    def usage(self) -> _containers.RepeatedCompositeFieldContainer[Global___SuspendedUsage]:
+        """By when it was recorded, the oldest first; at most as many as were asked for."""
+
+    def __init__(
+        self,
+        *,
+        usage: _abc.Iterable[Global___SuspendedUsage] | None = ...,
+        next_page_token: _builtins.str = ...,
+        position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "position", b"position", "usage", b"usage"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListSuspenseResponse: _TypeAlias = ListSuspenseResponse  # noqa: Y015

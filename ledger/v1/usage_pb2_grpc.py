@@ -50,6 +50,11 @@ class UsageServiceStub:
                 request_serializer=ledger_dot_v1_dot_usage__pb2.UsageServiceGetRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_usage__pb2.UsageServiceGetResponse.FromString,
                 _registered_method=True)
+        self.ListSuspense = channel.unary_unary(
+                '/ledger.v1.UsageService/ListSuspense',
+                request_serializer=ledger_dot_v1_dot_usage__pb2.ListSuspenseRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_usage__pb2.ListSuspenseResponse.FromString,
+                _registered_method=True)
 
 
 class UsageServiceServicer:
@@ -84,6 +89,15 @@ class UsageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListSuspense(self, request, context):
+        """Lists usage of which some quantities wait for a price (rule B8), oldest first, from the read
+        models. Once a price that reaches so far back is published, or the account has another card,
+        they are rated in order and leave the list.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_UsageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -101,6 +115,11 @@ def add_UsageServiceServicer_to_server(servicer, server):
                     servicer.Get,
                     request_deserializer=ledger_dot_v1_dot_usage__pb2.UsageServiceGetRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_usage__pb2.UsageServiceGetResponse.SerializeToString,
+            ),
+            'ListSuspense': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListSuspense,
+                    request_deserializer=ledger_dot_v1_dot_usage__pb2.ListSuspenseRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_usage__pb2.ListSuspenseResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -185,6 +204,33 @@ class UsageService:
             '/ledger.v1.UsageService/Get',
             ledger_dot_v1_dot_usage__pb2.UsageServiceGetRequest.SerializeToString,
             ledger_dot_v1_dot_usage__pb2.UsageServiceGetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListSuspense(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.UsageService/ListSuspense',
+            ledger_dot_v1_dot_usage__pb2.ListSuspenseRequest.SerializeToString,
+            ledger_dot_v1_dot_usage__pb2.ListSuspenseResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -53,6 +53,11 @@ class UsageServiceStub:
     """Shows one recorded usage event: lines, price rows, slices, transfers, place in the journal.
     NOT_FOUND where the id is not recorded up to the reply's position.
     """
+    ListSuspense: _grpc.UnaryUnaryMultiCallable[_usage_pb2.ListSuspenseRequest, _usage_pb2.ListSuspenseResponse]
+    """Lists usage of which some quantities wait for a price (rule B8), oldest first, from the read
+    models. Once a price that reaches so far back is published, or the account has another card,
+    they are rated in order and leave the list.
+    """
 
 @_typing.type_check_only
 class UsageServiceAsyncStub(UsageServiceStub):
@@ -74,6 +79,11 @@ class UsageServiceAsyncStub(UsageServiceStub):
     Get: _aio.UnaryUnaryMultiCallable[_usage_pb2.UsageServiceGetRequest, _usage_pb2.UsageServiceGetResponse]  # type: ignore[assignment]
     """Shows one recorded usage event: lines, price rows, slices, transfers, place in the journal.
     NOT_FOUND where the id is not recorded up to the reply's position.
+    """
+    ListSuspense: _aio.UnaryUnaryMultiCallable[_usage_pb2.ListSuspenseRequest, _usage_pb2.ListSuspenseResponse]  # type: ignore[assignment]
+    """Lists usage of which some quantities wait for a price (rule B8), oldest first, from the read
+    models. Once a price that reaches so far back is published, or the account has another card,
+    they are rated in order and leave the list.
     """
 
 class UsageServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -111,6 +121,17 @@ class UsageServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_usage_pb2.UsageServiceGetResponse, _abc.Awaitable[_usage_pb2.UsageServiceGetResponse]]:
         """Shows one recorded usage event: lines, price rows, slices, transfers, place in the journal.
         NOT_FOUND where the id is not recorded up to the reply's position.
+        """
+
+    @_abc_1.abstractmethod
+    def ListSuspense(
+        self,
+        request: _usage_pb2.ListSuspenseRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_usage_pb2.ListSuspenseResponse, _abc.Awaitable[_usage_pb2.ListSuspenseResponse]]:
+        """Lists usage of which some quantities wait for a price (rule B8), oldest first, from the read
+        models. Once a price that reaches so far back is published, or the account has another card,
+        they are rated in order and leave the list.
         """
 
 def add_UsageServiceServicer_to_server(servicer: UsageServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -193,6 +193,16 @@ def test_the_adjustments_of_a_period(server: Server, account: str) -> None:
     assert int(found["period_end_us"]) - int(found["period_start_us"]) == 28 * 86_400_000_000
 
 
+def test_what_waits_for_a_price(server: Server, account: str) -> None:
+    """Rule B8: of an account or of all; here nothing does."""
+    address = ("--address", server.address)
+    done = drawdown("suspense", "list", account, "--product", "chat", *address)
+    assert done.returncode == 0, done.stderr
+    assert "nothing waits" in done.stdout
+    found = json.loads(drawdown("suspense", "list", "--json", *address).stdout)
+    assert found["usage"] == []
+
+
 def test_a_balance_of_the_past_and_what_made_the_difference(server: Server, account: str) -> None:
     address = ("--address", server.address)
     known = json.loads(drawdown("balance", account, "--json", *address).stdout)["as_of_us"]

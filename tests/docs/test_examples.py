@@ -92,6 +92,7 @@ PAGES = {
     "quotes": Page(price=None, gift=("acme", "credit", 1_000_000)),
     "recurring": Page(after=it_ends_with_its_period),
     "sandbox": Page(tenant="sandbox"),
+    "suspense": Page(gift=("acme", "credit", 1_000_000)),
     "time-machine": Page(price=("output_tokens", "0.002"), gift=("acme", "credit", 10_000_000)),
 }
 
@@ -101,7 +102,7 @@ async def test_the_examples_of_a_page_run(
     database: str, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     page, path = PAGES[name], f"docs/{name}.md"
-    projector = name in ("corrections", "time-machine")
+    projector = name in ("corrections", "suspense", "time-machine")
     async with examples.caller(database, projector=projector, tenant=page.tenant) as ledger:
         await ledger.create_asset("credit", 6, ASSET_KIND_CREDIT)
         await ledger.create_asset("USD", page.money_scale, ASSET_KIND_MONEY)

@@ -181,7 +181,7 @@ BUCKET = "ctid = (SELECT min(ctid) FROM ledger.key_bucket WHERE shard = 2)"
             "",
         ),
         (
-            "UPDATE ledger.checkpoint SET body = set_byte(body, octet_length(body) - 2, 1) "
+            "UPDATE ledger.checkpoint SET body = set_byte(body, octet_length(body) - 2, 9) "
             "WHERE shard = 2",
             "",
         ),

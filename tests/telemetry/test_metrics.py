@@ -122,6 +122,8 @@ def test_what_checkpoints_took_is_scraped(telemetry: Telemetry, side_port: SideP
     observer.checkpoint_written(1, CheckpointFigures(900, 2_000_000, 9_000, 3, 800, 50_000, 800, 1))
     observer.checkpoint_written(1, CheckpointFigures(990, 1_000_000, 4_000, 2, 90, 10_000, 890, 2))
     observer.families_changed(1, 7, 5)
+    observer.suspense_changed(1, 9, 0)
+    observer.suspense_changed(1, 4, 5)
     seen = samples(side_port)
     for name, expected in (
         ("checkpoints_total", 2),
@@ -136,5 +138,7 @@ def test_what_checkpoints_took_is_scraped(telemetry: Telemetry, side_port: SideP
         ("key_segment_keys", 890),
         ("families_resident", 7),
         ("families_paged", 5),
+        ("suspense_events", 4),
+        ("suspense_rated_total", 5),
     ):
         assert seen[f"drawdown_{name}", ("1",)] == expected, name

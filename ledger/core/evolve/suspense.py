@@ -26,12 +26,14 @@ def suspend(state: State, event: UsageRecorded) -> None:
     )
     account.suspended += 1
     state.suspended[account.root] = state.suspended.get(account.root, 0) + 1
+    state.suspended_events += 1
 
 
 def settle(state: State, account: Account, locator: int) -> None:
     """Nothing of a usage event waits any more."""
     del state.families[account.root].waiting[locator]
     account.suspended -= 1
+    state.suspended_events -= 1
     left = state.suspended[account.root] - 1
     if left:
         state.suspended[account.root] = left

@@ -108,6 +108,7 @@ def unpack_shard(body: bytes, catalog: Catalog) -> State:
     state.configuration = dict(packed.configuration)
     state.offsets = dict(packed.offsets)
     state.suspended = dict(packed.suspended)
+    state.suspended_events = sum(state.suspended.values())
     state.books.numbered = [None] * packed.next_book
     for asset, *sides in packed.totals:
         total = state.books.totals[asset] = AssetTotals()

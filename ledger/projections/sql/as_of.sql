@@ -208,12 +208,17 @@ CROSS JOIN LATERAL (
     (SELECT CASE WHEN r.entry_seq IS NULL THEN 1 ELSE 2 END AS kind, n.entry_seq, n.account, n.closed,
             n.recorded_at, coalesce(u.effective_at, r.effective_at) AS effective_at,
             coalesce(u.asset, r.asset) AS asset, coalesce(u.charge, -r.amount) AS charged,
-            u.source, u.event_id, r.original_entry, NULL::bigint AS grant_number
+            coalesce(u.source, o.source), coalesce(u.event_id, o.event_id),
+            coalesce(r.original_entry, g.original_entry), NULL::bigint AS grant_number
      FROM projection.adjustments n
      LEFT JOIN projection.usage_events u
          ON u.tenant = $1 AND u.shard = $2 AND u.entry_seq = n.entry_seq
      LEFT JOIN projection.reversals r
          ON r.tenant = $1 AND r.shard = $2 AND r.entry_seq = n.entry_seq
+     LEFT JOIN projection.ratings g
+         ON g.tenant = $1 AND g.shard = $2 AND g.entry_seq = n.entry_seq
+     LEFT JOIN projection.usage_events o
+         ON o.tenant = $1 AND o.shard = $2 AND o.entry_seq = g.original_entry
      WHERE n.tenant = $1 AND n.shard = $2 AND n.account = w.account AND n.period = w.starts_at
        AND n.entry_seq > $6
      ORDER BY n.entry_seq LIMIT $9)
@@ -237,3 +242,26 @@ CROSS JOIN LATERAL (
      ORDER BY m.recorded_at, m.entry_seq LIMIT $9)
 ) x
 ORDER BY x.entry_seq LIMIT $9
+
+-- name: reached
+-- How far every shard is.
+SELECT shard, entries FROM projection.checkpoint
+
+-- name: waiting
+-- Usage events that wait for a price, after one in recorded order: of the account $2 and those below
+-- it (0 = of all), of the product $3, with a quantity that waits for the reason $4 ('' = any).
+WITH RECURSIVE line AS (
+    SELECT a.account FROM projection.accounts a WHERE a.tenant = $1 AND a.account = $2
+    UNION ALL
+    SELECT a.account FROM projection.accounts a JOIN line l ON a.parent = l.account
+    WHERE a.tenant = $1
+)
+SELECT w.shard, w.entry_seq, w.account, u.source, u.event_id, p.product, p.attributes::text,
+       w.effective_at, w.recorded_at, p.quantity_names, w.quantities, w.reasons
+FROM projection.waiting w
+JOIN projection.plans p USING (tenant, shard, plan)
+JOIN projection.usage_events u USING (tenant, shard, entry_seq)
+WHERE w.tenant = $1 AND (w.recorded_at, w.shard, w.entry_seq) > ($5, $6, $7)
+  AND ($2 = 0 OR w.account IN (SELECT account FROM line))
+  AND ($3 = '' OR p.product = $3) AND ($4 = '' OR $4 = ANY(w.reasons))
+ORDER BY w.recorded_at, w.shard, w.entry_seq LIMIT $8
