@@ -28,6 +28,7 @@ MODULES = (
     "rating/model_lines.py",
     "rating/price.py",
     "ledger/core/accounts.py",
+    "ledger/core/aliases.py",
     "ledger/core/books.py",
     "ledger/core/catalog.py",
     "ledger/core/decide.py",
