@@ -6,6 +6,7 @@
     projections     SQL read models that anyone can rebuild from the journal
     integrity       seals, Merkle trees and proofs: that the journal is what it was
     verify          re-derive everything and compare
+    backtest        a range of the journal decided again under other prices
     api             gRPC services: proto -> command -> engine -> proto
     client          the SDK: a sans-I/O core under an async shell
     telemetry       traces and metrics, per batch

@@ -1,6 +1,7 @@
 """`drawdown pricing`: what is published, listed, shown, compared, and as a price sheet.
 
-See `publish` for a card of one's own, `card_aliases` for other names of cards.
+See `publish` for a card of one's own, `card_aliases` for other names of cards, `backtest` for one
+that is tried on what happened.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from ledger.cli.backtest import simulate
 from ledger.cli.card_aliases import alias, aliases
 from ledger.cli.cards import large_option, published, show_diff
 from ledger.cli.instants import Instant
@@ -24,12 +26,12 @@ if TYPE_CHECKING:
 ROWS_SHOWN_MAX = 100  # for a person; --json has all of them
 
 
-@click.group(short_help="Publish, show and compare rate cards; print a price sheet.")
+@click.group(short_help="Publish, show, compare and try rate cards; print a price sheet.")
 def pricing() -> None:
-    """Check and publish rate cards; list, show and compare them; print one as a price sheet."""
+    """Check, publish, list, show, compare and try rate cards; print one as a price sheet."""
 
 
-for command in (validate, publish_file, alias, aliases):
+for command in (validate, publish_file, alias, aliases, simulate):
     pricing.add_command(command)
 
 

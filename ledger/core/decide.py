@@ -156,11 +156,11 @@ def execute(state: State, command: Command, batch: list[Event]) -> Outcome:
         assert not isinstance(replaced, Refusal), f"what was tried before is refused: {replaced}"
         _evolve_all(state, out, batch)
     if len(batch) > before:
-        _top_up(state, state.accounts.get(command.account), batch)
+        ask_for_top_ups(state, state.accounts.get(command.account), batch)
     return outcome
 
 
-def _top_up(state: State, account: Account | None, batch: list[Event]) -> None:
+def ask_for_top_ups(state: State, account: Account | None, batch: list[Event]) -> None:
     """After its entries: what rules of the account and of those above it now ask for (rule H6)."""
     while account is not None:
         if account.watched:
@@ -286,14 +286,16 @@ def sweep(
     entries_max: int,
     batch: list[Event],
     touch: Callable[[int], None] | None = None,
+    until: int = NEVER,
 ) -> None:
     """Post what time has made due, earliest first by the writer's clock, about `entries_max`
-    entries at most; each in the time of its tenant.
+    entries at most; each in the time of its tenant. Only what was due by `until`, if that is
+    earlier.
 
     `touch(root)` is called before a family is changed. A paged family in which something is due is
     left in `state.overdue`: once it is here again, the next sweep finds it.
     """
-    now = state.recorded_at
+    now = min(state.recorded_at, until)
     room = entries_max + len(batch)
     while state.timers and state.timers[0][0] <= now and len(batch) < room:
         due, kind, number = heappop(state.timers)
@@ -316,7 +318,42 @@ def sweep(
         out = _in_time(state)
         _post(state, found, out)
         _evolve_all(state, out, batch)
-        _top_up(state, found.account, batch)
+        ask_for_top_ups(state, found.account, batch)
+
+
+def rate_one(state: State, number: int, locator: int, batch: list[Event]) -> None:
+    """Rate what waits of one usage event of an account, if anything does and has a price by now:
+    for whoever repeats a history, as below."""
+    account = state.accounts.get(number)
+    waiting = state.families[account.root].waiting.get(locator) if account is not None else None
+    if account is None or waiting is None:
+        return
+    if state.offsets:
+        state.act_for(account.tenant)
+    if _settle_line(state, account, batch) is None:
+        out = _in_time(state)
+        rate_waiting(state, locator, waiting, out)
+        _evolve_all(state, out, batch)
+
+
+def post_one(state: State, kind: int, number: int, batch: list[Event]) -> None:
+    """Post what time has made due of one thing alone, if anything: for whoever repeats a history,
+    in which that stands at its place."""
+    found = _timed(state, kind, number)
+    if found is None:
+        return
+    if state.offsets:
+        state.act_for(found.account.tenant)
+    if isinstance(found, TopUp):
+        instant = found.expires_at
+    elif isinstance(found, RecurringGrant | Commitment):
+        instant = found.due
+    else:
+        instant = 0  # what is due of these two is for `_is_due` to say
+    if instant <= state.now and _is_due(state, found, instant):
+        out = _in_time(state)
+        _post(state, found, out)
+        _evolve_all(state, out, batch)
 
 
 def _try_suspended(
@@ -352,7 +389,7 @@ def _try_suspended(
             out = _in_time(state)
             rate_waiting(state, family.to_try[-1], waiting, out)
             if _evolve_all(state, out, batch):
-                _top_up(state, account, batch)
+                ask_for_top_ups(state, account, batch)
         family.to_try.pop()
     if family.to_try:
         heappush(state.timers, (state.recorded_at, TIMER_SUSPENSE, root))

@@ -77,7 +77,7 @@ def record_usual(
             or not earliest <= at <= latest
             or not quantities
             or min(quantities) < 0
-            or (account.parent is not None and not _alone(account, now))
+            or (account.parent is not None and not alone(account, now))
         ):
             return place
         shape = command.shape
@@ -125,7 +125,7 @@ def record_usual(
                 return place
             used = used_books[bound] = used_book.number
         value = grant.value_of(total) if grant.price_paid else 0
-        if value and book.value_book is not None and not _earns(state, used, book.value_book.asset):
+        if value and book.value_book is not None and not earns(state, used, book.value_book.asset):
             return place
         index = plan_indexes.get(bound.declaration)
         if index is None:
@@ -173,7 +173,7 @@ def _of_one_time(state: State, commands: Sequence[Command], place: int) -> int:
     return len(commands)
 
 
-def _alone(account: Account, now: int) -> bool:
+def alone(account: Account, now: int) -> bool:
     """Whether nothing above a child has to do with what its own grants pay: nothing is due there,
     and what is shared comes after its own."""
     above = account.parent
@@ -186,7 +186,7 @@ def _alone(account: Account, now: int) -> bool:
     return True
 
 
-def _earns(state: State, used: int, asset: int) -> bool:
+def earns(state: State, used: int, asset: int) -> bool:
     """Whether the product of a used book has a revenue book in that money."""
     book = state.books.numbered[used]
     return book is not None and book.revenues is not None and asset in book.revenues

@@ -140,6 +140,13 @@ class Configurations:
         """The tenant's clock is at least so far ahead."""
         self.offsets[tenant] = max(moved.offset, self.offsets.get(tenant, 0))
 
+    def card(self, tenant: int, version: int) -> tuple[str, CardVersion] | None:
+        """The name and the card that a loaded version published; None where it published none."""
+        loaded = self._loaded[(tenant, version)]
+        if not isinstance(loaded, CardVersion):
+            return None
+        return self._entries[(tenant, version)].name, loaded
+
     def install(self, catalog: Catalog, tenant: int, version: int) -> None:
         """Put a loaded version into a shard's catalog, as its journal applies it."""
         loaded = self._loaded[(tenant, version)]

@@ -230,6 +230,14 @@ def decode_private(data: bytes) -> PrivateRecords:
         raise JournalCorrupt(f"private records are damaged: {error}") from error
 
 
+def unpack(payload: bytes) -> bytes:
+    """The msgpack array of a payload's events, for whoever reads of them what it needs alone.
+
+    Raises JournalCorrupt.
+    """
+    return _decompress(zstandard.ZstdDecompressor(), payload)
+
+
 def _tag(event_class: Any) -> object:
     return event_class.__struct_config__.tag
 

@@ -1,0 +1,21 @@
+"""Pricing simulation: a range of the journal decided again under a candidate card (row C8).
+
+What was asked for is a fact and stays: usage, authorisations, grants, payments, policies, billing.
+What the ledger made of it is decided again by the core's own functions, in a state of its own:
+prices, who pays, denials, expiry, rollover, backfill, true-up. Nothing is written, and nothing of
+the ledger that runs is touched. Read in this order:
+
+    asked           the command that an entry answered
+    candidate       the cards of a tenant with the candidate in their midst
+    figures         what both sides charged and earned: by account, by product
+    sides           what entries say of charges and money, on either side
+    originals       which entries are corrected later, found before they are replayed
+    numbers         grants and top-ups keep the numbers that the journal knows them by
+    usual           most usage, decided again in one loop
+    usage_entries, entries   what each kind of entry asks for
+    replay          entries -> commands -> the core -> figures
+    shard           one shard's rows: folded up to the range, replayed within it
+    job, worker     a process for some shards: a Job in, progress and Figures out
+    run             all shards, in processes of their own
+    report          the answer, as one document
+"""

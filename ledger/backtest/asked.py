@@ -1,0 +1,302 @@
+"""The command that an entry answered, as far as it can be read off the entry alone.
+
+The inverse of `decide`: what a caller gave, never what the ledger made of it. Usage,
+authorisations, corrections, closings and configuration need more than their entry; `replay` asks
+for those. An entry that nobody asked for has no command.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Final
+
+from ledger.core import commands as c
+from ledger.core import events as e
+
+
+def asked(event: e.Event) -> c.Command | None:
+    """The command, under the key of the entry; None where the entry alone does not tell."""
+    make = _ASKED.get(type(event))
+    return make(event) if make is not None else None
+
+
+def _issue(event: e.GrantIssued) -> c.Command:
+    return issue_of(event)
+
+
+def issue_of(event: e.GrantIssued, key: bytes | None = None) -> c.IssueGrant:
+    """What issues a grant on these terms, under its own key or another."""
+    return c.IssueGrant(
+        event.key if key is None else key,
+        event.account,
+        event.kind,
+        event.asset,
+        event.amount,
+        event.price_paid,
+        event.price_asset,
+        event.priority,
+        event.effective_at if event.effective_given else 0,
+        event.expires_at,
+        event.products,
+        event.external_key,
+        trace=event.trace,
+        source=event.source,
+        tags=event.tags,
+        attributes=event.attributes,
+        shared=event.shared,
+        pending=event.pending,
+        rollover=event.rollover,
+        metadata=event.metadata,
+    )
+
+
+def _create(event: e.AccountCreated) -> c.Command:
+    return c.CreateAccount(
+        event.key,
+        event.tenant,
+        event.account,
+        event.parent,
+        event.root,
+        event.policy,
+        event.profile,
+        trace=event.trace,
+    )
+
+
+def _policy(event: e.AccountPolicyUpdated) -> c.Command:
+    return c.UpdatePolicy(
+        event.key, event.account, event.policy, event.expected_version, trace=event.trace
+    )
+
+
+def _profile(event: e.AccountProfileUpdated) -> c.Command:
+    return c.UpdateProfile(
+        event.key, event.account, event.profile, event.expected_version, trace=event.trace
+    )
+
+
+def _freeze(event: e.AccountFrozen) -> c.Command | None:
+    if not event.key:
+        return None  # it follows from a chargeback
+    return c.FreezeAccount(event.key, event.account, event.note, trace=event.trace)
+
+
+def _unfreeze(event: e.AccountUnfrozen) -> c.Command:
+    return c.UnfreezeAccount(event.key, event.account, event.note, trace=event.trace)
+
+
+def _reopen(event: e.AccountReopened) -> c.Command:
+    return c.ReopenAccount(event.key, event.account, event.note, trace=event.trace)
+
+
+def _close(event: e.AccountClosed) -> c.Command:
+    return c.CloseAccount(event.key, event.account, trace=event.trace)
+
+
+def _close_out(event: e.AccountClosedOut) -> c.Command:
+    return c.CloseAccount(
+        event.key,
+        event.account,
+        trace=event.trace,
+        write_off=event.write_off,
+        release_holds=event.release_holds,
+        note=event.note,
+    )
+
+
+def _confirm(event: e.GrantReleased) -> c.Command:
+    amount = 0 if event.rest else event.payment
+    return c.ConfirmPayment(event.key, event.account, event.grant, amount, trace=event.trace)
+
+
+def _fail(event: e.GrantCancelled) -> c.Command | None:
+    if not event.key:
+        return None  # time did it
+    return c.FailPayment(event.key, event.account, event.grant, trace=event.trace)
+
+
+def _void(event: e.GrantVoided) -> c.Command | None:
+    if not event.key:
+        return None  # a hold gave it back, or its commitment ended
+    return c.VoidGrant(
+        event.key, event.account, event.grant, trace=event.trace, forfeit=event.forfeit
+    )
+
+
+def _refund(event: e.GrantRefunded) -> c.Command:
+    amount = 0 if event.rest else event.amount
+    return c.RefundGrant(
+        event.key, event.account, event.grant, amount, event.note, trace=event.trace
+    )
+
+
+def _charge_back(event: e.GrantChargedBack) -> c.Command:
+    return c.ChargeBack(event.key, event.account, event.grant, event.note, trace=event.trace)
+
+
+def _bill(event: e.AccountBilled) -> c.Command:
+    return c.BillAccount(
+        event.key, event.account, event.asset, event.most, event.note, trace=event.trace
+    )
+
+
+def _pay(event: e.PaymentRecorded) -> c.Command:
+    return c.RecordPayment(
+        event.key, event.account, event.asset, event.amount, event.source, event.note,
+        trace=event.trace,
+    )  # fmt: skip
+
+
+def _credit_note(event: e.CreditNoteIssued) -> c.Command:
+    return c.IssueCreditNote(
+        event.key, event.account, event.asset, event.amount, event.note, trace=event.trace
+    )
+
+
+def _write_off(event: e.ReceivableWrittenOff) -> c.Command:
+    return c.WriteOffReceivable(
+        event.key, event.account, event.asset, event.amount, event.note, trace=event.trace
+    )
+
+
+def _adjust(event: e.BalanceAdjusted) -> c.Command:
+    return c.AdjustBalance(
+        event.key,
+        event.account,
+        event.asset,
+        event.amount,
+        event.grant if event.grant_given else 0,
+        event.expires_at,
+        event.note,
+        trace=event.trace,
+    )
+
+
+def _extend(event: e.HoldExtended) -> c.Command:
+    return c.ExtendHold(event.key, event.account, event.hold, event.lifetime, trace=event.trace)
+
+
+def _release(event: e.HoldReleased) -> c.Command:
+    return c.ReleaseHold(event.key, event.account, event.hold, trace=event.trace)
+
+
+def _start(event: e.RecurringStarted) -> c.Command:
+    return c.StartRecurring(
+        event.key,
+        event.account,
+        event.terms,
+        event.external_key,
+        event.start_given,
+        event.ends_at,
+        trace=event.trace,
+    )
+
+
+def _change(event: e.RecurringChanged) -> c.Command:
+    return c.ChangeRecurring(
+        event.key,
+        event.account,
+        event.recurring,
+        event.terms,
+        event.timing,
+        event.expected_version,
+        trace=event.trace,
+    )
+
+
+def _pause(event: e.RecurringPaused) -> c.Command:
+    return c.PauseRecurring(event.key, event.account, event.recurring, trace=event.trace)
+
+
+def _resume(event: e.RecurringResumed) -> c.Command:
+    return c.ResumeRecurring(event.key, event.account, event.recurring, trace=event.trace)
+
+
+def _end(event: e.RecurringEnded) -> c.Command:
+    return c.EndRecurring(
+        event.key, event.account, event.recurring, event.timing, trace=event.trace
+    )
+
+
+def _commit(event: e.CommitmentCreated) -> c.Command:
+    return c.CreateCommitment(
+        event.key,
+        event.account,
+        event.terms,
+        event.segments,
+        event.invoices,
+        event.external_key,
+        trace=event.trace,
+    )
+
+
+def _add_segment(event: e.SegmentAdded) -> c.Command | None:
+    if not event.key:
+        return None  # moved there from another commitment
+    return c.AddSegment(
+        event.key,
+        event.account,
+        event.commitment,
+        event.segment,
+        event.invoices,
+        trace=event.trace,
+    )
+
+
+def _set_rule(event: e.TopUpRuleSet) -> c.Command:
+    return c.SetTopUpRule(
+        event.key, event.account, event.rule, event.expected_version, trace=event.trace
+    )
+
+
+def _remove_rule(event: e.TopUpRuleRemoved) -> c.Command:
+    return c.RemoveTopUpRule(event.key, event.account, event.asset, trace=event.trace)
+
+
+def _confirm_top_up(event: e.TopUpConfirmed) -> c.Command:
+    return c.ConfirmTopUp(event.key, event.account, event.top_up, trace=event.trace)
+
+
+def _decline_top_up(event: e.TopUpDeclined) -> c.Command:
+    return c.DeclineTopUp(event.key, event.account, event.top_up, trace=event.trace)
+
+
+def _abandon(event: e.RequestAbandoned) -> c.Command:
+    return c.AbandonRequest(event.key, event.account)
+
+
+_ASKED: Final[dict[type, Callable[[Any], c.Command | None]]] = {
+    e.GrantIssued: _issue,
+    e.AccountCreated: _create,
+    e.AccountPolicyUpdated: _policy,
+    e.AccountProfileUpdated: _profile,
+    e.AccountFrozen: _freeze,
+    e.AccountUnfrozen: _unfreeze,
+    e.AccountReopened: _reopen,
+    e.AccountClosed: _close,
+    e.AccountClosedOut: _close_out,
+    e.GrantReleased: _confirm,
+    e.GrantCancelled: _fail,
+    e.GrantVoided: _void,
+    e.GrantRefunded: _refund,
+    e.GrantChargedBack: _charge_back,
+    e.AccountBilled: _bill,
+    e.PaymentRecorded: _pay,
+    e.CreditNoteIssued: _credit_note,
+    e.ReceivableWrittenOff: _write_off,
+    e.BalanceAdjusted: _adjust,
+    e.HoldExtended: _extend,
+    e.HoldReleased: _release,
+    e.RecurringStarted: _start,
+    e.RecurringChanged: _change,
+    e.RecurringPaused: _pause,
+    e.RecurringResumed: _resume,
+    e.RecurringEnded: _end,
+    e.CommitmentCreated: _commit,
+    e.SegmentAdded: _add_segment,
+    e.TopUpRuleSet: _set_rule,
+    e.TopUpRuleRemoved: _remove_rule,
+    e.TopUpConfirmed: _confirm_top_up,
+    e.TopUpDeclined: _decline_top_up,
+    e.RequestAbandoned: _abandon,
+}

@@ -1,0 +1,213 @@
+"""What each kind of entry has a replay do: the command that it answered, or what time made due.
+
+A confirmed top-up brings its units, whether or not it was asked for here. Usage and authorisations
+stand in `usage_entries`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from ledger.backtest.asked import asked, issue_of
+from ledger.backtest.numbers import is_of_adjustment
+from ledger.backtest.usage_entries import USAGE
+from ledger.core import commands as c
+from ledger.core import events as e
+from ledger.core.evolve import evolve
+from ledger.core.state import (
+    TIMER_COMMITMENT,
+    TIMER_GRANT,
+    TIMER_HOLD,
+    TIMER_RECURRING,
+    TIMER_TOP_UP,
+)
+
+if TYPE_CHECKING:
+    from ledger.backtest.replay import Replay
+
+_Events = Sequence[e.Event]
+
+
+# -- what time made due ----------------------------------------------------------------------------
+
+
+def _hold_due(replay: Replay, events: _Events, index: int) -> None:
+    event = events[index]
+    assert isinstance(event, e.HoldExpired)
+    replay.post(TIMER_HOLD, event.hold, events, index)
+
+
+def _grant_due(replay: Replay, events: _Events, index: int) -> None:
+    event: Any = events[index]
+    replay.before.take(event, None)
+    replay.post(TIMER_GRANT, replay.numbers.grant(event.grant), events, index)
+
+
+def _cancelled(replay: Replay, events: _Events, index: int) -> None:
+    command = asked(events[index])
+    if command is None:
+        _grant_due(replay, events, index)
+    else:
+        replay.run(command, events, index)
+
+
+def _recurring_due(replay: Replay, events: _Events, index: int) -> None:
+    event = events[index]
+    assert isinstance(event, e.RecurringIssued)
+    replay.post(TIMER_RECURRING, event.recurring, events, index)
+
+
+def _invoice_due(replay: Replay, events: _Events, index: int) -> None:
+    event = events[index]
+    assert isinstance(event, e.InvoiceDue)
+    replay.post(TIMER_COMMITMENT, event.commitment, events, index)
+
+
+def _top_up_due(replay: Replay, events: _Events, index: int) -> None:
+    event = events[index]
+    assert isinstance(event, e.TopUpExpired)
+    replay.post(TIMER_TOP_UP, event.top_up, events, index)
+
+
+# -- grants, commitments, top-ups ------------------------------------------------------------------
+
+
+def _issued(replay: Replay, events: _Events, index: int) -> None:
+    event = events[index]
+    assert isinstance(event, e.GrantIssued)
+    replay.before.learn(event)
+    replay.before.take(event, None)
+    if event.key and not is_of_adjustment(events, index, event):
+        replay.run(issue_of(event), events, index, event.grant)
+    elif not event.origin:
+        replay.numbers.stands_ahead(event)
+
+
+def _restored(replay: Replay, events: _Events, index: int) -> None:
+    event = events[index]
+    assert isinstance(event, e.GrantRestored)
+    replay.before.learn(event)
+    replay.numbers.stands_ahead(event)
+
+
+def _started(replay: Replay, events: _Events, index: int) -> None:
+    event = events[index]
+    assert isinstance(event, e.RecurringStarted)
+    replay.state.next_recurring = event.recurring
+    _as_asked(replay, events, index)
+
+
+def _committed(replay: Replay, events: _Events, index: int) -> None:
+    event = events[index]
+    assert isinstance(event, e.CommitmentCreated)
+    replay.state.next_commitment = event.commitment
+    _as_asked(replay, events, index)
+
+
+def _commitment_ended(replay: Replay, events: _Events, index: int) -> None:
+    event = events[index]
+    assert isinstance(event, e.CommitmentEnded)
+    target = replay.state.commitments.get(event.target)
+    command = c.EndCommitment(
+        event.key,
+        event.account,
+        event.commitment,
+        event.ending,
+        target.account.number if target is not None else 0,
+        event.target,
+        trace=event.trace,
+    )
+    replay.run(command, events, index)
+
+
+def _requested(replay: Replay, events: _Events, index: int) -> None:
+    """A rule asked for a top-up; here it may have asked already, or have no need."""
+    event = events[index]
+    assert isinstance(event, e.TopUpRequested)
+    replay.before.take(event, None)
+    if event.top_up not in replay.state.top_ups:
+        replay.ask_for_top_ups(event.account, events, index)
+
+
+def _confirmed(replay: Replay, events: _Events, index: int) -> None:
+    event = events[index]
+    assert isinstance(event, e.TopUpConfirmed)
+    command = asked(event)
+    if event.top_up not in replay.state.top_ups:
+        issued = next(
+            each
+            for each in reversed(events[:index])
+            if isinstance(each, e.GrantIssued) and each.grant == event.grant
+        )
+        command = issue_of(issued, event.key)
+    assert command is not None
+    replay.run(command, events, index, event.grant)
+
+
+def _declined(replay: Replay, events: _Events, index: int) -> None:
+    event = events[index]
+    assert isinstance(event, e.TopUpDeclined)
+    if event.top_up in replay.state.top_ups:
+        _as_asked(replay, events, index)
+
+
+def _as_asked(replay: Replay, events: _Events, index: int) -> None:
+    command = asked(events[index])
+    assert command is not None
+    replay.run(command, events, index)
+
+
+# -- the shard's own -------------------------------------------------------------------------------
+
+
+def _configured(replay: Replay, events: _Events, index: int) -> None:
+    event = events[index]
+    assert isinstance(event, e.ConfigurationApplied)
+    moved = events[index + 1] if index + 1 < len(events) else None
+    offset = moved.offset if isinstance(moved, e.ClockAdvanced) else -1
+    replay.cards.apply(event.tenant, event.version)
+    replay.usual.forget_cards()
+    command = c.ApplyConfiguration(event.tenant, event.version, event.content_hash, offset)
+    replay.run(command, events, index)
+
+
+def _opened(replay: Replay, events: _Events, index: int) -> None:
+    evolve(replay.state, events[index])
+
+
+def _learn(replay: Replay, events: _Events, index: int) -> None:
+    replay.before.learn(events[index])
+
+
+def _nothing(_replay: Replay, _events: _Events, _index: int) -> None:
+    """It follows from another entry, or says what was said."""
+
+
+ENTRIES: Final[dict[type, Callable[[Any, _Events, int], None]]] = USAGE | {
+    e.HoldExpired: _hold_due,
+    e.GrantStarted: _grant_due,
+    e.GrantRolledOver: _grant_due,
+    e.GrantExpired: _grant_due,
+    e.GrantCancelled: _cancelled,
+    e.RecurringIssued: _recurring_due,
+    e.InvoiceDue: _invoice_due,
+    e.TopUpExpired: _top_up_due,
+    e.GrantIssued: _issued,
+    e.GrantRestored: _restored,
+    e.RecurringStarted: _started,
+    e.CommitmentCreated: _committed,
+    e.CommitmentEnded: _commitment_ended,
+    e.TopUpRequested: _requested,
+    e.TopUpConfirmed: _confirmed,
+    e.TopUpDeclined: _declined,
+    e.ConfigurationApplied: _configured,
+    e.WriterOpened: _opened,
+    e.BookOpened: _learn,
+    e.ClockAdvanced: _nothing,
+    e.TimeShifted: _nothing,
+    e.LimitExceeded: _nothing,
+    e.AdjustmentNoted: _nothing,
+    e.GrantReduced: _nothing,
+}
+"""Those that need more than `asked` knows of them, or have no command at all."""

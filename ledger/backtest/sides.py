@@ -1,0 +1,208 @@
+"""What entries say of charges and money, on either side: the journal's, and those decided again.
+
+One reading for both, so that what differs is what was decided. Only where a book's money is found
+is apart: the journal numbers its books without the replay.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from typing import Any, ClassVar, Final
+
+from ledger.backtest.figures import Figured, Pair
+from ledger.core.adjustments import PRODUCT
+from ledger.core.events import (
+    AuthorizeDenied,
+    Backfill,
+    BalanceAdjusted,
+    BookKind,
+    BookOpened,
+    Event,
+    GivenBack,
+    GrantIssued,
+    GrantReleased,
+    GrantRestored,
+    GrantStarted,
+    HoldAuthorized,
+    HoldCharged,
+    PlanDeclared,
+    Slice,
+    SuspenseRated,
+    TopUpRequested,
+    UsageCaptured,
+    UsageRecorded,
+    UsageReversed,
+)
+from ledger.core.state import State
+
+
+class Side:
+    """Takes entries into a book of figures; `plan` is the declaration that an entry names."""
+
+    new: ClassVar[bool]
+
+    def __init__(self, figured: Figured) -> None:
+        self._figured = figured
+
+    def take(self, event: Event, plan: PlanDeclared | None) -> None:
+        """Add what the entry says."""
+        taker = _TAKERS.get(type(event))
+        if taker is not None:
+            taker(self, event, plan)
+
+    def money_of_book(self, number: int) -> int:
+        """The asset of the money that a draw of the book recognises; 0 = none."""
+        raise NotImplementedError
+
+    def money_of_grant(self, number: int) -> int:
+        """The asset that a grant's price is in; 0 = it has none."""
+        raise NotImplementedError
+
+    def _add(self, pair: Pair, amount: int) -> None:
+        if self.new:
+            pair.new += amount
+        else:
+            pair.old += amount
+
+    def _usage(self, event: UsageRecorded, plan: PlanDeclared | None) -> None:
+        assert plan is not None
+        amount = sum([piece.amount for piece in event.slices])
+        self._charge(event.account, plan, amount)
+        if event.over_limit:
+            tally = self._figured.tally(event.account, plan.asset)
+            if self.new:
+                tally.over_limit_new += event.over_limit
+            else:
+                tally.over_limit_old += event.over_limit
+        if event.suspense:
+            self._add(self._figured.figures.suspense, 1)
+        self._earn(plan.product, event.slices)
+
+    def _rated(self, event: SuspenseRated, plan: PlanDeclared | None) -> None:
+        self._usage(event, plan)
+        self._add(self._figured.figures.suspense, -event.settled)
+
+    def _charge(self, account: int, plan: PlanDeclared, amount: int) -> None:
+        if amount:
+            tally = self._figured.tally(account, plan.asset)
+            if self.new:
+                tally.new += amount
+            else:
+                tally.old += amount
+            self._add(self._figured.burnt(plan.product, plan.asset), amount)
+
+    def _earn(self, product: str, slices: Iterable[Slice]) -> None:
+        for piece in slices:
+            if piece.value:
+                self._add(
+                    self._figured.earned(product, self.money_of_book(piece.book)), piece.value
+                )
+
+    def _give_back(self, product: str, given_back: Iterable[GivenBack]) -> None:
+        for piece in given_back:
+            if piece.value:
+                money = self.money_of_book(piece.drawn)
+                self._add(self._figured.earned(product, money), -piece.value)
+
+    def _reversed(self, event: UsageReversed, plan: PlanDeclared | None) -> None:
+        assert plan is not None
+        amount = sum([piece.amount for piece in event.given_back])
+        self._charge(event.account, plan, -amount)
+        if event.suspended:
+            self._add(self._figured.figures.suspense, -1)
+        self._give_back(plan.product, event.given_back)
+
+    def _adjusted(self, event: BalanceAdjusted, _plan: PlanDeclared | None) -> None:
+        self._earn(PRODUCT, event.slices)
+        self._give_back(PRODUCT, event.given_back)
+
+    def _issued(self, event: GrantIssued, _plan: PlanDeclared | None) -> None:
+        self._repaid(event.price_asset, event.backfills)
+
+    def _available(self, event: GrantStarted | GrantReleased, _plan: PlanDeclared | None) -> None:
+        self._repaid(self.money_of_grant(event.grant), event.backfills)
+
+    def _repaid(self, money: int, backfills: Iterable[Backfill]) -> None:
+        for part in backfills:
+            if part.value:
+                self._add(self._figured.earned(part.product, money), part.value)
+
+    def _authorized(self, _event: Event, _plan: PlanDeclared | None) -> None:
+        self._add(self._figured.figures.authorized, 1)
+
+    def _denied(self, _event: Event, _plan: PlanDeclared | None) -> None:
+        self._add(self._figured.figures.denied, 1)
+
+    def _asked_for(self, _event: Event, _plan: PlanDeclared | None) -> None:
+        self._add(self._figured.figures.top_ups, 1)
+
+
+_TAKERS: Final[dict[type, Callable[[Any, Any, PlanDeclared | None], None]]] = {
+    UsageRecorded: Side._usage,
+    UsageCaptured: Side._usage,
+    HoldCharged: Side._usage,
+    SuspenseRated: Side._rated,
+    UsageReversed: Side._reversed,
+    BalanceAdjusted: Side._adjusted,
+    GrantIssued: Side._issued,
+    GrantStarted: Side._available,
+    GrantReleased: Side._available,
+    HoldAuthorized: Side._authorized,
+    AuthorizeDenied: Side._denied,
+    TopUpRequested: Side._asked_for,
+}
+
+
+class ReplaySide(Side):
+    """What was decided again; its books stand in the state."""
+
+    new = True
+
+    def __init__(self, figured: Figured, state: State) -> None:
+        super().__init__(figured)
+        self._state = state
+
+    def money_of_book(self, number: int) -> int:
+        """See Side."""
+        book = self._state.books.accounts[number]
+        return book.grant.price_asset if book.grant is not None else book.asset
+
+    def money_of_grant(self, number: int) -> int:
+        """See Side."""
+        return self._state.grants[number].price_asset
+
+
+class JournalSide(Side):
+    """What the ledger had; of books that are opened in the range it learns as the journal says."""
+
+    new = False
+
+    def __init__(self, figured: Figured, state: State) -> None:
+        """`state` stands where the range begins."""
+        super().__init__(figured)
+        self.money: dict[int, int] = {}  # book -> the money of what is drawn from it
+        self._grants: dict[int, int] = {}  # grant -> the asset of its price
+        for each in state.books.accounts.values():
+            if each.kind == BookKind.OVERAGE:
+                self.money[each.number] = each.asset
+        for grant in state.grants.values():
+            self.money[grant.book.number] = grant.price_asset
+            self._grants[grant.number] = grant.price_asset
+
+    def learn(self, event: Event) -> None:
+        """Whose money a book is that the entry opens or names."""
+        if isinstance(event, BookOpened):
+            if event.kind == BookKind.OVERAGE:
+                self.money[event.book] = event.asset
+        elif isinstance(event, GrantIssued):
+            self.money[event.book] = self._grants[event.grant] = event.price_asset
+        elif isinstance(event, GrantRestored):
+            self.money[event.book] = self._grants[event.grant] = self._grants[event.of]
+
+    def money_of_book(self, number: int) -> int:
+        """See Side."""
+        return self.money.get(number, 0)
+
+    def money_of_grant(self, number: int) -> int:
+        """See Side."""
+        return self._grants.get(number, 0)

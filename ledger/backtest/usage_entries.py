@@ -1,0 +1,244 @@
+"""What usage, its corrections and authorisations have a replay do.
+
+Work of a hold that the candidate denies was never done: its captures charge nothing. An
+authorisation that was denied holds nothing where the candidate allows it, for what it would have
+used nobody knows: it is counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+from ledger.backtest.asked import asked
+from ledger.backtest.usual import Priced
+from ledger.core import commands as c
+from ledger.core import events as e
+from ledger.core.decide import Outcome
+from ledger.core.state import TIMER_HOLD
+
+if TYPE_CHECKING:
+    from ledger.backtest.replay import Replay
+
+_NEVER_RUN: Final = "NEVER_RUN"  # what it corrects was of a hold that is denied
+_Events = Sequence[e.Event]
+
+
+# -- usage -----------------------------------------------------------------------------------------
+
+
+def _plan(replay: Replay, events: _Events, index: int) -> None:
+    declared = events[index]
+    assert isinstance(declared, e.PlanDeclared)
+    replay.usual.plans[index] = Priced(declared, replay.shape(declared))
+
+
+def _usage(replay: Replay, events: _Events, index: int) -> None:
+    event: Any = events[index]
+    priced = replay.usual.plans[event.plan]
+    replay.before.take(event, priced.declared)
+    replay.figures.usage_events += 1
+    replacement = replay.replaced.get(event.key)
+    if replacement is not None:
+        replay.keep(index, replacement, waits=bool(event.suspense))  # its amendment has recorded it
+        return
+    outcome: Outcome | None
+    if isinstance(event, e.UsageRecorded) and event.hold:
+        outcome = _capture(replay, event, priced.declared, events, index)
+    else:
+        at = event.effective_at if getattr(event, "effective_given", 1) else 0
+        outcome = replay.run(_recorded(event, priced, at), events, index)
+    if isinstance(outcome, e.UsageRecorded):
+        replay.keep(index, replay.original(outcome), waits=bool(event.suspense))
+
+
+def _recorded(event: Any, priced: Priced, at: int) -> c.RecordUsage:
+    return c.RecordUsage(
+        event.key,
+        event.account,
+        priced.shape,
+        event.quantities,
+        at,
+        c.NO_NAMES,
+        event.operation,
+        event.personal,
+        event.trace,
+    )
+
+
+def _capture(
+    replay: Replay, event: e.UsageRecorded, plan: e.PlanDeclared, events: _Events, index: int
+) -> Outcome | None:
+    if event.hold in replay.denied_holds:
+        _not_run(replay, event, plan)
+        return None
+    command = c.CaptureHold(
+        event.key,
+        event.account,
+        event.hold,
+        plan.quantity_names,
+        event.quantities,
+        event.effective_at if event.effective_given else 0,
+        trace=event.trace,
+        keep_open=isinstance(event, e.UsageCaptured),
+    )
+    return replay.run(command, events, index)
+
+
+def _charged(replay: Replay, events: _Events, index: int) -> None:
+    """An expiry that charged its estimate."""
+    event = events[index]
+    assert isinstance(event, e.HoldCharged)
+    plan = replay.usual.plans[event.plan].declared
+    replay.before.take(event, plan)
+    replay.figures.usage_events += 1
+    if event.hold in replay.denied_holds:
+        _not_run(replay, event, plan)
+        return
+    replay.post(TIMER_HOLD, event.hold, events, index)
+    for made in replay.made:
+        if isinstance(made, e.HoldCharged):
+            replay.keep(index, replay.original(made), waits=bool(event.suspense))
+
+
+def _not_run(replay: Replay, event: e.UsageRecorded, plan: e.PlanDeclared) -> None:
+    charge = sum([piece.amount for piece in event.slices])
+    replay.figures.unrun_captures += 1
+    replay.figured.denials_of(event.account, plan.asset).unrun += charge
+
+
+def _rated(replay: Replay, events: _Events, index: int) -> None:
+    """A price came for what waited; here it may have had one at once, or have none yet."""
+    event = events[index]
+    assert isinstance(event, e.SuspenseRated)
+    replay.before.take(event, replay.usual.plans[event.plan].declared)
+    replay.rate(event.account, event.original, events, index)
+
+
+def _reversed(replay: Replay, events: _Events, index: int) -> None:
+    event = events[index]
+    assert isinstance(event, e.UsageReversed)
+    replay.before.take(event, replay.usual.plans[event.plan].declared)
+    if not event.key:
+        return  # it goes with the one of the usage that was rated after it had waited
+    original = replay.originals.get(event.original)
+    if original is None:
+        replay.refused(event, _NEVER_RUN)
+        return
+    if event.replaced_by:
+        _amended(replay, event, original, events, index)
+        return
+    goodwill = not any(event.quantities)
+    command = c.ReverseUsage(
+        event.key,
+        event.account,
+        original,
+        () if event.whole or goodwill else event.quantities,
+        event.as_charged + event.apart if goodwill else 0,
+        event.ended,
+        event.note,
+        trace=event.trace,
+        rated=replay.rated(event.account, original),
+    )
+    replay.run(command, events, index)
+
+
+def _amended(
+    replay: Replay, event: e.UsageReversed, original: c.Original, events: _Events, index: int
+) -> None:
+    """The reversal and what was recorded in its stead, which the same batch has."""
+    usage = next(
+        each
+        for each in events[index + 1 :]
+        if isinstance(each, e.UsageRecorded) and each.key == event.replaced_by
+    )
+    declared = events[usage.plan]
+    assert isinstance(declared, e.PlanDeclared)
+    priced = Priced(declared, replay.shape(declared))
+    command = c.AmendUsage(
+        event.key,
+        event.account,
+        original,
+        _recorded(usage, priced, usage.effective_at),
+        event.replacement,
+        event.ended,
+        event.note,
+        trace=event.trace,
+        rated=replay.rated(event.account, original),
+    )
+    replay.run(command, events, index)
+    for made in replay.made:
+        if isinstance(made, e.UsageRecorded) and made.key == usage.key:
+            replay.replaced[usage.key] = replay.original(made)
+            replay.usual.replaced.add(usage.key)
+
+
+# -- authorisations --------------------------------------------------------------------------------
+
+
+def _authorize(event: e.HoldAuthorized | e.AuthorizeDenied, priced: Priced) -> c.AuthorizeHold:
+    return c.AuthorizeHold(
+        event.key,
+        event.account,
+        priced.shape,
+        event.quantities,
+        event.lifetime,
+        trace=event.trace,
+    )
+
+
+def _authorized(replay: Replay, events: _Events, index: int) -> None:
+    event = events[index]
+    assert isinstance(event, e.HoldAuthorized)
+    priced = replay.usual.plans[event.plan]
+    replay.before.take(event, priced.declared)
+    replay.state.next_hold = event.hold
+    outcome = replay.run(_authorize(event, priced), events, index)
+    if isinstance(outcome, e.HoldAuthorized):
+        return
+    replay.denied_holds.add(event.hold)
+    if isinstance(outcome, e.AuthorizeDenied):
+        replay.figures.denied_now += 1
+        asset = replay.state.declared[outcome.plan].asset
+        denials = replay.figured.denials_of(event.account, asset)
+        denials.denied += 1
+        denials.charge += outcome.charge
+        denials.first_at_us = denials.first_at_us or replay.state.now
+
+
+def _denied(replay: Replay, events: _Events, index: int) -> None:
+    event = events[index]
+    assert isinstance(event, e.AuthorizeDenied)
+    priced = replay.usual.plans[event.plan]
+    replay.before.take(event, priced.declared)
+    command = _authorize(event, priced)
+    if replay.is_allowed(command, events, index):
+        replay.figures.allowed_now += 1
+        replay.figures.authorized.new += 1
+        replay.figured.denials_of(event.account, priced.asset).allowed += 1
+    else:
+        replay.run(command, events, index)
+
+
+def _of_a_hold(replay: Replay, events: _Events, index: int) -> None:
+    """A hold that was never granted here is neither extended nor given back."""
+    event = events[index]
+    assert isinstance(event, e.HoldExtended | e.HoldReleased)
+    command = asked(event)
+    if command is not None and event.hold not in replay.denied_holds:
+        replay.run(command, events, index)
+
+
+USAGE: Final[dict[type, Callable[[Any, _Events, int], None]]] = {
+    e.PlanDeclared: _plan,
+    e.UsageRecorded: _usage,
+    e.UsageCaptured: _usage,
+    e.UsageQuarantined: _usage,
+    e.HoldCharged: _charged,
+    e.SuspenseRated: _rated,
+    e.UsageReversed: _reversed,
+    e.HoldAuthorized: _authorized,
+    e.AuthorizeDenied: _denied,
+    e.HoldExtended: _of_a_hold,
+    e.HoldReleased: _of_a_hold,
+}

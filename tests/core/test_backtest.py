@@ -1,0 +1,285 @@
+"""Prices tried on what happened (row C8): the ledger to the unit where nothing is changed, and what
+it would have decided where something is."""
+
+from __future__ import annotations
+
+from collections import Counter
+from fractions import Fraction
+from random import Random
+
+import pytest
+from core_world import CREDITS, FAMILY, TENANT, USD, Core
+from ledger_case import LedgerCase
+from replaying import counters, replayed, totals, walked
+
+from ledger.backtest.asked import _ASKED
+from ledger.backtest.entries import ENTRIES
+from ledger.backtest.figures import Figures, Tally
+from ledger.backtest.replay import Replay
+from ledger.core import commands as c
+from ledger.core import events as e
+from ledger.core.evolve import EVOLVERS
+from ledger.core.limits import MINUTE_US
+
+TWICE, HALF, TENFOLD = Fraction(2), Fraction(1, 2), Fraction(10)
+UNCHANGED = Fraction(1)
+
+
+def core_of(text: str) -> Core:
+    case = LedgerCase()
+    case.run(text)
+    return case.core
+
+
+def assert_is_the_ledger(replay: Replay, core: Core) -> None:
+    """Every counter of every book, everything that accounts count, and every figure of both."""
+    assert counters(replay.state) == counters(core.state)
+    assert totals(replay.state) == totals(core.state)
+    found = replay.close(10)
+    assert found.shocks == found.denials == found.over_limit == found.not_repeated == []
+    for line in (*found.burn, *found.revenue):
+        assert line.old == line.new, line
+    for pair in (found.authorized, found.denied, found.suspense, found.top_ups):
+        assert pair.old == pair.new, found
+    assert (found.denied_now, found.allowed_now, found.unrun_captures) == (0, 0, 0)
+
+
+def book(replay: Replay, kind: e.BookKind, name: str = "") -> int:
+    """Credits less debits of a house book."""
+    return sum(
+        each.credits_posted - each.debits_posted
+        for each in replay.state.books.accounts.values()
+        if each.kind == kind and each.name == name
+    )
+
+
+def charge(found: Figures) -> tuple[int, int]:
+    """All that was charged in credits, and would be."""
+    lines = [line for line in found.burn if line.asset == CREDITS]
+    return sum(line.old for line in lines), sum(line.new for line in lines)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_unchanged_prices_make_the_journals_own_entries(seed: int) -> None:
+    """Whatever is asked, in whatever order: entry by entry what the ledger recorded, and so every
+    counter of every book and every total of every account; with the fast loop and without."""
+    core = walked(seed, 150)
+    assert_is_the_ledger(replayed(core, plainly=True, faithfully=True), core)
+    assert_is_the_ledger(replayed(core), core)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_range_goes_on_from_where_the_ledger_stood(seed: int) -> None:
+    """What was before the range is as it was, and is corrected, captured and settled from within it
+    like anything else."""
+    core = walked(seed + 20, 150)
+    for first in range(1, len(core.batches), 3):
+        replay = replayed(core, first=first)
+        assert counters(replay.state) == counters(core.state)
+        assert totals(replay.state) == totals(core.state)
+
+
+@pytest.mark.parametrize("product", ["chat", "half", "gpt"])
+def test_the_fast_loop_takes_most_usage_and_changes_nothing(product: str) -> None:
+    """Whole prices, prices that round over the month (rule R1), prices that step with the prompt:
+    thousands of events of paid and free grants that run out, and of a family; late ones too."""
+    core, random = Core(), Random(7)
+    for number, parent in ((1, 0), (2, 1), (3, 0)):
+        root = 1 if number < 3 else 3
+        core.run(c.CreateAccount(FAMILY.request(f"a{number}"), TENANT, number, parent, root,
+                                 e.AccountPolicy(excess=e.Excess.BILL)))  # fmt: skip
+    names = ("input", "cached", "output") if product == "gpt" else ("tokens",)
+    shape = core.shape(product, *names)
+    most = 2_000_000 if product == "gpt" else 60_000
+    for serial in range(3_000):
+        account = random.randint(1, 3)
+        if serial % 60 == 0:
+            paid = random.choice([0, 7, 3_001])
+            kind = e.GrantKind.PREPAID if paid else e.GrantKind.PROMOTIONAL
+            core.run(c.IssueGrant(FAMILY.request(f"g{serial}"), account, kind, CREDITS,
+                                  random.randint(50, most), paid, USD if paid else 0, 0, 0, 0, (),
+                                  b""))  # fmt: skip
+        quantities = (
+            (random.randint(1, 1_500), 0, 3) if len(names) > 1 else (random.randint(1, 50),)
+        )
+        at = core.now - random.choice([0, 1, MINUTE_US])
+        key = FAMILY.usage("s", str(serial))
+        core.run(c.RecordUsage(key, account, shape, quantities, at, c.NO_NAMES))
+        if serial % 400 == 0:
+            core.advance(MINUTE_US)
+    plainly, quickly = replayed(core, plainly=True, faithfully=True), replayed(core)
+    assert_is_the_ledger(plainly, core)
+    assert_is_the_ledger(quickly, core)
+    assert plainly.figures.usual == 0
+    assert quickly.figures.usual > 2_000
+    for factor in (TWICE, HALF, Fraction(1, 3)):
+        plainly, quickly = replayed(core, factor, plainly=True), replayed(core, factor)
+        assert counters(plainly.state) == counters(quickly.state)
+        assert totals(plainly.state) == totals(quickly.state)
+        slow, fast = plainly.close(10), quickly.close(10)
+        assert (slow.burn, slow.revenue, slow.shocks) == (fast.burn, fast.revenue, fast.shocks)
+
+
+def test_doubled_prices_double_what_is_earned_where_nothing_is_denied() -> None:
+    """Units and money alike, account by account."""
+    core = core_of("""
+        account acme
+        account beta
+        grant   acme 10000 paid=5000
+        grant   beta 10000 paid=10000
+        usage   acme 100 id=u1
+        usage   acme 40 of=image
+        usage   beta 70
+        reverse u1 30
+    """)
+    replay = replayed(core, TWICE)
+    found = replay.close(10)
+    revenue = {line.product: (line.old, line.new) for line in found.revenue}
+    assert revenue == {"chat": (35 + 70, 70 + 140), "image": (20, 40)}
+    assert charge(found) == (180, 360)
+    assert [(each.account, each.old, each.new) for each in found.shocks] == [
+        (1, 110, 220),
+        (2, 70, 140),
+    ]
+    assert not found.denials and not found.over_limit
+    assert (found.accounts, found.dearer, found.cheaper) == (2, 2, 0)
+
+
+def test_work_that_would_have_been_denied_charges_nothing() -> None:
+    """By hand: 60 at twice the price are 120, above 100; then 40 are 80, which there is."""
+    core = core_of("""
+        account acme
+        grant   acme 100 paid=50
+        hold    acme 60 as=h1
+        extend  h1
+        capture h1 60
+        hold    acme 40 as=h2
+        capture h2 40
+    """)
+    replay = replayed(core, TWICE)
+    found = replay.close(10)
+    (denials,) = found.denials
+    assert (denials.account, denials.denied, denials.charge, denials.unrun) == (1, 1, 120, 60)
+    assert denials.first_at_us == core.now
+    assert (found.denied_now, found.unrun_captures, found.authorized.new) == (1, 1, 1)
+    assert charge(found) == (100, 80)
+    assert [(line.old, line.new) for line in found.revenue] == [(50, 40)]
+    assert found.not_repeated == []
+
+
+def test_usage_that_happened_goes_over_the_limits() -> None:
+    """100 at twice the price: 100 of the grant, 20 of overdraft, 80 that no limit affords (D4)."""
+    core = core_of("""
+        account acme overdraft=20
+        grant   acme 100
+        usage   acme 100
+    """)
+    assert replayed(core).close(10).over_limit == []
+    assert replayed(core, TWICE).close(10).over_limit == [Tally(1, CREDITS, 100, 200, 0, 80)]
+
+
+def test_what_was_denied_and_would_be_allowed_is_counted_and_holds_nothing() -> None:
+    core = core_of("""
+        account acme
+        grant   acme 100
+        hold    acme 150 as=h1 -> denied INSUFFICIENT_CREDITS
+        hold    acme 90 as=h2
+        capture h2 90
+    """)
+    replay = replayed(core, HALF)
+    found = replay.close(10)
+    assert (found.allowed_now, found.denied_now) == (1, 0)
+    assert charge(found) == (90, 45)
+    assert not replay.state.holds
+
+
+def test_time_decides_again_what_is_left() -> None:
+    """Breakage and rollover are of what is left under the other prices, not of what was left."""
+    core = core_of("""
+        account acme
+        grant   acme 100 paid=100 expires=+1d rolls=1/2 as=g
+        usage   acme 30
+        clock   +1d
+        sweep
+        clock   +2d
+        sweep
+    """)
+    assert book(replayed(core), e.BookKind.FORFEITED) == 35
+    replay = replayed(core, TWICE)
+    assert book(replay, e.BookKind.FORFEITED) == 20
+    assert book(replay, e.BookKind.BREAKAGE) == 20
+    rolled = [grant for grant in replay.state.grants.values() if grant.origin]
+    assert [grant.book.available for grant in rolled] == [20]
+
+
+def test_a_debt_that_was_not_is_repaid_by_the_next_grant() -> None:
+    core = core_of("""
+        account acme overdraft=100
+        grant   acme 100 paid=50
+        usage   acme 80
+        grant   acme 200 paid=100 as=g2
+    """)
+    replay = replayed(core, TWICE)
+    found = replay.close(10)
+    second = replay.state.grants[2]
+    assert (second.drawn, second.recognised) == (60, 30)
+    assert [(line.old, line.new) for line in found.revenue] == [(40, 80)]
+
+
+def test_top_ups_that_were_paid_come_whether_or_not_they_are_asked_for() -> None:
+    """At half the price the rule never asks; the money that came is a fact."""
+    core = core_of("""
+        account acme
+        rule    acme below=50 target=100 price=1/1
+        collect 1
+        usage   acme 60
+        collect 2
+    """)
+    found = replayed(core, TWICE).close(10)
+    assert found.top_ups.old == found.top_ups.new == 2
+    replay = replayed(core, HALF)
+    found = replay.close(10)
+    assert (found.top_ups.old, found.top_ups.new) == (2, 1)
+    assert sum(grant.book.available for grant in replay.state.grants.values()) == 130
+
+
+def test_usage_without_a_price_is_counted_and_charges_nothing() -> None:
+    core = core_of("""
+        account acme
+        grant   acme 100
+        usage   acme 10 of=priceless
+        usage   acme 10
+    """)
+    found = replayed(core, TWICE).close(10)
+    assert (found.suspense.old, found.suspense.new) == (1, 1)
+    assert charge(found) == (10, 20)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_prices_are_tried_the_books_balance(seed: int) -> None:
+    """Debits equal credits, and the money of the figures is that of the books."""
+    core = walked(seed + 40, 150)
+    for factor in (TWICE, HALF, TENFOLD, Fraction(1, 3), Fraction(0)):
+        replay = replayed(core, factor)
+        earned: Counter[tuple[str, int]] = Counter()
+        for each in replay.state.books.accounts.values():
+            if each.kind == e.BookKind.REVENUE:
+                earned[each.name, each.asset] += each.credits_posted - each.debits_posted
+        figures = {(line.product, line.asset): line.new for line in replay.close(10).revenue}
+        assert Counter(figures) == earned
+
+
+def test_figures_of_shards_add_up() -> None:
+    first, second = Figures(), Figures()
+    first.shocks = [Tally(1, CREDITS, 10, 20), Tally(2, CREDITS, 10, 11)]
+    second.shocks = [Tally(3, CREDITS, 10, 50), Tally(4, USD, 1, 2)]
+    first.usage_events, second.usage_events = 5, 7
+    first.denied.old, second.denied.old = 1, 2
+    first.merge(second, 2)
+    assert [each.account for each in first.shocks] == [3, 1, 4]
+    assert (first.usage_events, first.denied.old) == (12, 3)
+
+
+def test_every_entry_is_read_as_something() -> None:
+    """An entry that nothing here knows would be left out in silence."""
+    assert set(EVOLVERS) == set(ENTRIES) | set(_ASKED)
