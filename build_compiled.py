@@ -43,6 +43,7 @@ MODULES = (
     "ledger/core/evolve/moves.py",
     "ledger/core/evolve/payments.py",
     "ledger/core/evolve/recurring.py",
+    "ledger/core/evolve/suspense.py",
     "ledger/core/evolve/top_ups.py",
     "ledger/core/evolve/usage.py",
     "ledger/core/following.py",
@@ -53,7 +54,9 @@ MODULES = (
     "ledger/core/periods.py",
     "ledger/core/shapes.py",
     "ledger/core/state.py",
+    "ledger/core/suspense.py",
     "ledger/core/usage.py",
+    "ledger/core/waiting.py",
 )
 
 

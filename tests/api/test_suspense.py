@@ -12,7 +12,7 @@ import pytest
 from ledger.core.limits import DAY_US, HOUR_US
 from ledger.journal.storage import PostgresStorage
 from ledger.projections.as_of import History
-from ledger.v1 import correction_pb2, types_pb2
+from ledger.v1 import balance_pb2, correction_pb2, types_pb2
 from ledger.v1 import usage_pb2 as pb
 from ledger.verify import verify
 from rating.v1 import card_pb2, pricing_pb2
@@ -122,6 +122,22 @@ async def test_it_is_listed_and_leaves_the_list_when_it_is_rated(
     assert await listed(caller) == []
     report = await verify(database)
     assert report.ok, report
+
+    # As of its own time: it counts once it was recorded, and did not before (rule T5).
+    known = [rating.recorded_at_us - 1, rating.recorded_at_us]
+    balances = [
+        await caller.balances.Get(
+            balance_pb2.BalanceServiceGetRequest(
+                tenant=TENANT,
+                account="acme",
+                effective_at_us=entry.effective_at_us,
+                known_at_us=known_at,
+            )
+        )
+        for known_at in known
+    ]
+    then, since = (int(each.balances[0].available) for each in balances)
+    assert then - since in (3_000, 6_000)  # of acme itself, or of acme/eu in the same batch too
 
 
 async def test_a_reversal_gives_back_what_rated_it_too(caller: Served, database: str) -> None:
