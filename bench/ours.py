@@ -34,7 +34,8 @@ from ledger.journal.connection import connect
 from ledger.journal.embedded import EmbeddedPostgres
 from ledger.journal.embedded_host import throwaway_root
 
-SERVE: Final = ("ledger.cli", "serve", "--json", "--listen=127.0.0.1:0", "--metrics-port=0")
+SERVE: Final = ("serve", "--json", "--listen=127.0.0.1:0", "--metrics-port=0")
+PAUSES: Final = "BENCH_PAUSES"  # see bench.watched
 PREFIX: Final = "drawdown-bench-"
 START_TIMEOUT_S: Final = 600  # with the replay of everything that a round recorded
 STOP_TIMEOUT_S: Final = 60
@@ -81,19 +82,21 @@ class Ours:
         self.start_ms = 0
         self._log = root / "server.log"
         self._options = options
-        self._environment = dict(os.environ)
+        self._pauses = root / "pauses"
+        self._environment = dict(os.environ) | {PAUSES: str(self._pauses)}
         if upkeep is not None:
             interval_s = upkeep.checkpoint_interval_us // 1_000_000
             self._environment["DRAWDOWN_CHECKPOINT_ENTRIES"] = str(upkeep.checkpoint_entries)
             self._environment["DRAWDOWN_CHECKPOINT_INTERVAL_S"] = str(interval_s)
         self._process: subprocess.Popen[bytes] | None = None
 
-    def start(self) -> None:
-        """Start the server; returns once it serves."""
+    def start(self, *, watched: bool = False) -> None:
+        """Start the server; returns once it serves. `watched`: for `longest_pause_ms`."""
         began_ns = time.monotonic_ns()
+        module = "bench.watched" if watched else "ledger.cli"
         with self._log.open("ab") as log:
             self._process = spawn(
-                [*SERVE, *self._options, "--data-dir", str(self.data_dir)],
+                [module, *SERVE, *self._options, "--data-dir", str(self.data_dir)],
                 stderr=log,
                 environment=self._environment,
             )
@@ -172,6 +175,17 @@ class Ours:
         return [
             sample.value for family in families for sample in family.samples if sample.name == name
         ]
+
+    def longest_pause_ms(self, from_ns: int, to_ns: int) -> tuple[float, float]:
+        """How long the watched server's loop stood still at most, between two instants of the
+        monotonic clock; 0 = not above a millisecond. And the CPU time of its longest turn, which
+        other work on the machine does not lengthen."""
+        late_us = longest_us = 0
+        for line in self._pauses.read_text().splitlines():
+            at_ns, late, cpu = map(int, line.split())
+            if from_ns <= at_ns <= to_ns:
+                late_us, longest_us = max(late_us, late), max(longest_us, cpu)
+        return round(late_us / 1_000, 3), round(longest_us / 1_000, 3)
 
     def lag(self) -> int:
         """Durable entries that the read models have not taken in yet."""

@@ -165,6 +165,7 @@ _WORKLOADS: Final[Mapping[str, Callable[[Sequence[Round]], Figures]]] = {
     "authorize_unary": _unary("authorize_unary", "echo_authorize"),
     "holds": lambda rounds: _medians(rounds, "holds"),
     "rate_scalar": _rate_scalar,
+    "price_change": lambda rounds: _medians(rounds, "price_change"),
     "recovery": _recovery,
     "history": _history,
     "decode_only": lambda rounds: _medians(rounds, "decode_only"),

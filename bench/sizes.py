@@ -29,6 +29,7 @@ class Sizes(Struct, frozen=True, kw_only=True):
     history_events: int  # of the past, in the workload `history`
     history_distinct: int  # a run's: enough for a checkpoint of every shard in it
     history_upkeep: Upkeep
+    card_rows: tuple[int, int]  # of the cards in the workload `price_change`
     in_flight: int = 8
     unary_callers: int = 64
     postgres_connections: int = 16
@@ -54,6 +55,7 @@ FULL: Final = Sizes(
     history_events=10_000_000,
     history_distinct=2_400_000,
     history_upkeep=Upkeep(),
+    card_rows=(3_000, 65_536),
 )
 
 QUICK: Final = Sizes(
@@ -71,6 +73,7 @@ QUICK: Final = Sizes(
     history_events=200_000,
     history_distinct=200_000,
     history_upkeep=Upkeep(checkpoint_entries=20_000),
+    card_rows=(3_000, 65_536),
 )
 
 TINY: Final = Sizes(
@@ -88,6 +91,7 @@ TINY: Final = Sizes(
     history_events=5_000,
     history_distinct=2_000,
     history_upkeep=Upkeep(checkpoint_entries=200),
+    card_rows=(30, 300),
 )
 
 BY_NAME: Final = {sizes.name: sizes for sizes in (FULL, QUICK, TINY)}

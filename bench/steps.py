@@ -15,6 +15,7 @@ from bench import batches, rating_scalar, workload
 from bench.callers import AUTHORIZE, CHECK, Plan
 from bench.history_steps import HISTORY_STEPS
 from bench.plain_postgres.plan import PostgresPlan
+from bench.price_change import price_change
 from bench.processes import call, call_postgres, reference
 from bench.report import Figures, batch_figures, call_figures
 from bench.sizes import Sizes
@@ -202,6 +203,7 @@ STEPS: Final[Mapping[str, Callable[[World], Figures]]] = {
     "authorize_unary_callers_1": _unary(AUTHORIZE, "authorize", 1),
     "holds": _holds,
     "rate_scalar": _rate_scalar,
+    "price_change": price_change,
     "recovery": _recovery,
     **HISTORY_STEPS,
 }
@@ -218,6 +220,7 @@ WORKLOADS: Final[Mapping[str, tuple[str, ...]]] = {
     "authorize_unary": tuple(name for name in STEPS if "authorize" in name),
     "holds": ("holds",),
     "rate_scalar": ("rate_scalar",),
+    "price_change": ("price_change",),
     "recovery": ("ingest_uniform", "recovery"),
     "history": tuple(HISTORY_STEPS),
 }

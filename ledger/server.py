@@ -22,6 +22,7 @@ from typing import Any, Final
 import grpc
 
 from ledger.api.server import LedgerServer
+from ledger.card_process import CardProcess
 from ledger.engine.lease import Terms
 from ledger.engine.ledger import Ledger
 from ledger.engine.recovery import Progress
@@ -184,6 +185,7 @@ class Server:
             _peer_credentials(settings),
             self._count_forward,
             History(self.storage.pool),
+            CardProcess(),
         )
         try:
             self.address = await self._front.listen(

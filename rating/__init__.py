@@ -11,6 +11,7 @@ Modules, in reading order:
 - ``row_functions``        a row made into its F
 - ``hours``, ``zones``       which conditions of time of day hold at an instant
 - ``plan``, ``compile``      a card made ready: one plan for each shape of event
+- ``opening``              the same from a card's bytes, in steps that are short
 - ``price``                the hot path: a plan and an event's quantities become charges
 - ``model_lines``          the lines of rows with models
 - ``shares``               parts of a whole: minimums, the rest at list price, exact splits

@@ -12,10 +12,11 @@ from hashlib import blake2b
 import msgspec
 from msgspec import Struct
 
+from rating.exact import is_plain_price
 from rating.faults import NAME_BYTES_MAX as NAME_BYTES_MAX
 from rating.faults import CardError as CardError
 from rating.faults import CardFault as CardFault
-from rating.faults import check_between, check_count, check_name, check_price
+from rating.faults import check_between, check_count, check_name, check_price, is_plain_name
 from rating.model_faults import check_minimums, check_terms
 from rating.models import (
     FORMULAS_MAX,
@@ -42,6 +43,7 @@ SCALE_MAX = 18  # 10**18 is the last power of ten that fits int64
 ABOVE_PROMPT_MAX = 2**63 - 1
 PRIORITY_MAX = 2**31 - 1
 ANY = "*"
+NO_ATTRIBUTES: frozenset[tuple[str, str]] = frozenset()
 PROMPT_QUANTITY = "input_tokens"
 
 
@@ -160,8 +162,13 @@ def decode_card(body: bytes) -> RateCard:
     try:
         return _decoder.decode(body)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        fault = CardFault("", "CARD_MALFORMED", "", f"these bytes are not a rate card: {error}")
-        raise CardError([fault]) from error
+        raise malformed(error) from error
+
+
+def malformed(error: Exception) -> CardError:
+    """What to raise where bytes are no card."""
+    fault = CardFault("", "CARD_MALFORMED", "", f"these bytes are not a rate card: {error}")
+    return CardError([fault])
 
 
 def validate(card: RateCard) -> list[CardFault]:
@@ -279,18 +286,21 @@ def _validate_rows(card: RateCard) -> Iterator[CardFault]:
     seen: dict[object, int] = {}
     for index, row in enumerate(card.rows[:ROWS_MAX]):
         path = f"rows[{index}]"
-        yield from check_name(f"{path}.product", row.product)
+        if not is_plain_name(row.product):
+            yield from check_name(f"{path}.product", row.product)
         if row.quantity not in scales:
             message = f"{row.quantity!r} is not a meter of this card; declare it"
             yield CardFault(f"{path}.quantity", "QUANTITY_UNKNOWN", row.quantity, message)
-        if row.model is None:
+        if row.model is None and not is_plain_price(row.price):
             yield from check_price(f"{path}.price", row.price)
         if row.hours is not None or not is_plain(row):
             yield from check_terms(path, row, card.asset_scale, scales)
         if row.attributes:
             yield from _attributes(f"{path}.attributes", row.attributes)
-        yield from check_between(f"{path}.above_prompt", row.above_prompt, 0, ABOVE_PROMPT_MAX)
-        yield from check_between(f"{path}.priority", row.priority, -PRIORITY_MAX, PRIORITY_MAX)
+        if row.above_prompt:
+            yield from check_between(f"{path}.above_prompt", row.above_prompt, 0, ABOVE_PROMPT_MAX)
+        if row.priority:
+            yield from check_between(f"{path}.priority", row.priority, -PRIORITY_MAX, PRIORITY_MAX)
         selector = selector_of(row)
         if seen.setdefault(selector, index) != index:
             message = f"the row says the same as rows[{seen[selector]}]; remove one of them"
@@ -311,15 +321,17 @@ def is_plain(row: PriceRow) -> bool:
 def selector_of(row: PriceRow) -> object:
     """What a row applies to: no two rows of a card have the same, and those of later versions that
     do go on with its running total."""
-    attributes = frozenset(row.attributes.items())
+    attributes = frozenset(row.attributes.items()) if row.attributes else NO_ATTRIBUTES
     return (row.product, row.quantity, attributes, row.above_prompt, row.priority, row.hours)
 
 
 def _attributes(path: str, attributes: Mapping[str, str]) -> Iterator[CardFault]:
     yield from check_count(path, len(attributes), ATTRIBUTES_MAX)
     for name, value in attributes.items():
-        yield from check_name(f"{path}[{name!r}]", name, ATTRIBUTE_NAME_BYTES_MAX)
-        yield from check_name(f"{path}[{name!r}]", value, ATTRIBUTE_VALUE_BYTES_MAX, empty=True)
+        if not is_plain_name(name):
+            yield from check_name(f"{path}[{name!r}]", name, ATTRIBUTE_NAME_BYTES_MAX)
+        if not is_plain_name(value):
+            yield from check_name(f"{path}[{name!r}]", value, ATTRIBUTE_VALUE_BYTES_MAX, empty=True)
 
 
 def _facts(path: str, facts: Mapping[str, str]) -> Iterator[CardFault]:

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from rating.card import ANY, PriceRow, Product, RateCard, Rounding, is_plain, selector_of
-from rating.exact import parse_price, scaled
+from rating.exact import scaled_price
 from rating.functions import Function, Tiered
 from rating.hours import Windows
 from rating.models import CostPlus, Hours
@@ -37,6 +37,34 @@ _ROUNDING_CODES: Final[dict[str, int]] = {
 }
 
 
+class CardIndex:
+    """Where the rows of a product stand, and what the card says of it; made row by row, so that
+    whoever must not stop for a large card makes it in slices (see ``opening``)."""
+
+    __slots__ = ("by_product", "hours", "products", "rows")
+
+    def __init__(self) -> None:
+        self.rows: int = 0
+        self.by_product: dict[str, list[int]] = {}
+        self.products: dict[str, Product] = {}
+        self.hours: dict[Hours, int] = {}  # in the order in which rows name them
+
+    def add(self, row: PriceRow) -> None:
+        """The next row of the card."""
+        ordinals = self.by_product.get(row.product)
+        if ordinals is None:
+            self.by_product[row.product] = [self.rows]
+        else:
+            ordinals.append(self.rows)
+        if row.hours is not None:
+            self.hours.setdefault(row.hours, len(self.hours))
+        self.rows += 1
+
+    def declare(self, product: Product) -> None:
+        """A product of the card."""
+        self.products[product.product] = product
+
+
 class CompiledCard:
     """One version of a rate card, ready to be matched.
 
@@ -45,9 +73,9 @@ class CompiledCard:
     """
 
     __slots__ = (
+        "_before",
         "_by_product",
         "_functions",
-        "_modeled",
         "_parents",
         "_plans",
         "_products",
@@ -55,6 +83,7 @@ class CompiledCard:
         "_relevant",
         "_rounding",
         "_scales",
+        "_selected",
         "_series",
         "asset",
         "asset_scale",
@@ -63,8 +92,16 @@ class CompiledCard:
         "windows",
     )
 
-    def __init__(self, card: RateCard, version: int) -> None:
+    def __init__(self, card: RateCard, version: int, index: CardIndex | None = None) -> None:
+        """`index` is the card's own, where it has been made already."""
         assert version >= 0
+        if index is None:
+            index = CardIndex()
+            for row in card.rows:
+                index.add(row)
+            for product in card.products:
+                index.declare(product)
+        assert index.rows == len(card.rows)
         self.card: RateCard = card
         self.version: int = version
         self.asset: str = card.asset
@@ -72,19 +109,13 @@ class CompiledCard:
         self._rounding: int = _ROUNDING_CODES[card.rounding.value]
         self._scales: dict[str, int] = {meter.quantity: meter.scale for meter in card.meters}
         self._parents: dict[str, str] = {meter.quantity: meter.subset_of for meter in card.meters}
-        self._by_product: dict[str, list[int]] = {}
-        self._modeled: list[int] = []
-        hours: dict[Hours, int] = {}
-        for ordinal, row in enumerate(card.rows):
-            self._by_product.setdefault(row.product, []).append(ordinal)
-            if not is_plain(row):
-                self._modeled.append(ordinal)
-            if row.hours is not None:
-                hours.setdefault(row.hours, len(hours))
-        self.windows: Windows | None = Windows(tuple(hours)) if hours else None
+        self._by_product: dict[str, list[int]] = index.by_product
+        self.windows: Windows | None = Windows(tuple(index.hours)) if index.hours else None
+        self._before: CompiledCard | None = None
+        self._selected: dict[str, dict[object, int]] = {}
         self._series: dict[int, int] = {}
         self._functions: dict[int, tuple[Function, Tiered | None]] = {}
-        self._products: dict[str, Product] = {each.product: each for each in card.products}
+        self._products: dict[str, Product] = index.products
         self._ratios: dict[int, tuple[int, int]] = {}
         self._relevant: dict[str, tuple[str, ...]] = {}
         self._plans: dict[tuple[str, tuple[str | None, ...], tuple[str, ...], int], Plan] = {}
@@ -104,23 +135,48 @@ class CompiledCard:
         """
         return 0 if self.windows is None else self.windows.class_at(at_us)
 
-    def follow(self, series: dict[object, int]) -> None:
+    def follow(self, before: "CompiledCard | None", anew: bool = False) -> bool:
         """Let rows with a model go on with the totals of rows of earlier versions (rule R1).
 
-        ``series`` has the number of the first row for each thing that a total runs on; what is new
-        here is added. To be called in the order of versions, before the card prices anything.
+        ``before`` is the version before this one. Which row goes on with which is looked up as
+        the row is first asked for; ``anew``: versions before it have changed. Returns whether
+        that has changed here. To be called before the card prices anything.
         """
-        for ordinal in self._modeled:
-            row = self.card.rows[ordinal]
-            what = (selector_of(row), row.scope, isinstance(row.model, CostPlus))
-            number = series.setdefault(what, row_number(self.version, ordinal))
-            if self._series.get(ordinal) != number:
-                self._series[ordinal] = number
-                self._plans.clear()
+        if before is self._before and not anew:
+            return False
+        self._before = before
+        self._series.clear()
+        self._plans.clear()
+        return True
 
     def series(self, ordinal: int) -> int:
         """The number under which a row's total runs: that of the first version of the row."""
-        return self._series.get(ordinal, row_number(self.version, ordinal))
+        number = self._series.get(ordinal)
+        if number is None:
+            number = row_number(self.version, ordinal)
+            row = self.card.rows[ordinal]
+            if not is_plain(row):
+                what = _runs_on(row)
+                card = self._before
+                while card is not None:
+                    place = card.selected(row.product).get(what, NO_ROW)
+                    if place != NO_ROW:
+                        number = row_number(card.version, place)
+                    card = card._before
+            self._series[ordinal] = number
+        return number
+
+    def selected(self, product: str) -> dict[object, int]:
+        """The rows of a product that have totals: by what their totals run on."""
+        found = self._selected.get(product)
+        if found is None:
+            found = {}
+            for ordinal in self._by_product.get(product, []):
+                row = self.card.rows[ordinal]
+                if not is_plain(row):
+                    found.setdefault(_runs_on(row), ordinal)
+            self._selected[product] = found
+        return found
 
     def function(self, ordinal: int) -> tuple[Function, Tiered | None]:
         """The function of a row that is not plain, and that of its list price."""
@@ -295,11 +351,16 @@ class CompiledCard:
         if ratio is None:
             row = self.card.rows[ordinal]
             if row.model is None:
-                ratio = scaled(parse_price(row.price), self.asset_scale, self._scales[row.quantity])
+                ratio = scaled_price(row.price, self.asset_scale, self._scales[row.quantity])
             else:
                 ratio = (0, 1)  # what it costs is for its function to say
             self._ratios[ordinal] = ratio
         return ratio
+
+
+def _runs_on(row: PriceRow) -> object:
+    """What the total of a row with a model runs on; rows of two versions that agree share it."""
+    return selector_of(row), row.scope, isinstance(row.model, CostPlus)
 
 
 def _accepts(wanted: Mapping[str, str], attributes: Mapping[str, str]) -> bool:

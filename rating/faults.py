@@ -8,9 +8,10 @@ from collections.abc import Iterator
 
 from msgspec import Struct
 
-from rating.exact import PriceError, parse_price
+from rating.exact import PriceError, is_plain_price, parse_price
 
 NAME_BYTES_MAX = 128
+PLAIN_NAME_BYTES_MAX = 64  # every limit of a name is at least this
 
 
 class CardFault(Struct, frozen=True):
@@ -28,6 +29,11 @@ class CardError(ValueError):
     def __init__(self, faults: list[CardFault]) -> None:
         super().__init__("; ".join(f"{f.path}: {f.message}" for f in faults[:5]))
         self.faults = faults
+
+
+def is_plain_name(value: str) -> bool:
+    """Whether a text is certainly a name of any length that is allowed, as nearly all are."""
+    return 0 < len(value) <= PLAIN_NAME_BYTES_MAX and value.isascii()
 
 
 def check_name(
@@ -61,6 +67,8 @@ def check_count(path: str, value: int, most: int) -> Iterator[CardFault]:
 
 def check_price(path: str, text: str) -> Iterator[CardFault]:
     """A text is an exact price, zero or more (rule N2)."""
+    if is_plain_price(text):
+        return
     try:
         parse_price(text)
     except PriceError as error:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING
 
-from rating.exact import PriceError, parse_price
+from rating.exact import PriceError, is_plain_price, parse_price
 from rating.faults import (
     CardFault,
     check_amount,
@@ -133,21 +133,23 @@ def _tiers(path: str, tiers: tuple[Tier, ...], *, stairs: bool) -> Iterator[Card
         return
     lower = 0
     for index, tier in enumerate(tiers[:TIERS_MAX]):
-        place = f"{path}[{index}]"
         last = index == len(tiers) - 1
         if tier.up_to is None:
             if not last:
                 message = "only the last tier is open; say up to where this one goes"
-                yield CardFault(f"{place}.up_to", "TIER_OPEN_NOT_LAST", "", message)
+                yield CardFault(f"{path}[{index}].up_to", "TIER_OPEN_NOT_LAST", "", message)
         else:
             if not lower < tier.up_to <= UP_TO_MAX:
                 message = f"the tier goes up to {tier.up_to}, and begins above {lower}"
-                yield CardFault(f"{place}.up_to", "TIERS_NOT_ASCENDING", str(tier.up_to), message)
+                place, value = f"{path}[{index}].up_to", str(tier.up_to)
+                yield CardFault(place, "TIERS_NOT_ASCENDING", value, message)
             if last:
                 message = "the last tier is open, so that every quantity has a price"
-                yield CardFault(f"{place}.up_to", "TIER_LAST_NOT_OPEN", str(tier.up_to), message)
+                place, value = f"{path}[{index}].up_to", str(tier.up_to)
+                yield CardFault(place, "TIER_LAST_NOT_OPEN", value, message)
             lower = max(lower, tier.up_to)
-        yield from _tier(place, tier, stairs=stairs)
+        if stairs or tier.flat or not is_plain_price(tier.price):  # else there is nothing to find
+            yield from _tier(f"{path}[{index}]", tier, stairs=stairs)
     if stairs:
         yield from _descending(path, tiers)
 

@@ -10,7 +10,7 @@ from math import lcm
 from typing import Final
 
 from rating.card import PriceRow
-from rating.exact import parse_price, scaled
+from rating.exact import parse_price, scaled_price
 from rating.formula import CompiledFormula
 from rating.functions import (
     MEASURE_COST,
@@ -76,12 +76,12 @@ def function_of(
     meter_scale, scope, model = scales[row.quantity], SCOPES[row.scope], row.model
     maximum = amount_of(row.maximum, asset_scale) if row.maximum else NO_MAXIMUM
     if model is None:
-        unit = scaled(parse_price(row.price), asset_scale, meter_scale)
+        unit = scaled_price(row.price, asset_scale, meter_scale)
         return linear(unit, rounding, scope, row.included, maximum)
     if isinstance(model, Formula):
         return FormulaFunction(CompiledFormula(model.expression, scales), asset_scale, rounding)
     if isinstance(model, Percentage):
-        rate = scaled(parse_price(model.rate), asset_scale, meter_scale)
+        rate = scaled_price(model.rate, asset_scale, meter_scale)
         share = linear(rate, rounding, scope, model.free, maximum)
         return _transaction(
             share, model.fixed, model.transaction_minimum, model.transaction_maximum, asset_scale
@@ -91,7 +91,7 @@ def function_of(
         share = linear(markup, rounding, scope, 0, maximum, measure=MEASURE_COST)
         return _transaction(share, model.fixed, "", "", asset_scale)
     if isinstance(model, Package):
-        price = scaled(parse_price(model.price), asset_scale, 0)
+        price = scaled_price(model.price, asset_scale, 0)
         return linear(price, rounding, scope, row.included, maximum, size=model.size)
     return _tiered(model, asset_scale, meter_scale, rounding, scope, row.included, maximum)
 
@@ -102,7 +102,7 @@ def list_function(
     """The function of a row's list price (rule R9), within the row's maximum; None without one."""
     if not row.list_price:
         return None
-    unit = scaled(parse_price(row.list_price), asset_scale, scales[row.quantity])
+    unit = scaled_price(row.list_price, asset_scale, scales[row.quantity])
     maximum = amount_of(row.maximum, asset_scale) if row.maximum else NO_MAXIMUM
     return linear(unit, rounding, SCOPES[row.scope], row.included, maximum)
 
@@ -125,7 +125,7 @@ def linear(
 
 def amount_of(text: str, asset_scale: int) -> int:
     """An amount of the asset that is whole in minor units."""
-    numerator, denominator = scaled(parse_price(text), asset_scale, 0)
+    numerator, denominator = scaled_price(text, asset_scale, 0)
     assert denominator == 1, text
     return numerator
 
@@ -186,4 +186,4 @@ def _graduated(tiers: tuple[Tier, ...], slopes: list[int], flats: list[int]) -> 
 
 
 def _ratio(text: str, asset_scale: int, meter_scale: int) -> Ratio:
-    return scaled(parse_price(text), asset_scale, meter_scale) if text else (0, 1)
+    return scaled_price(text, asset_scale, meter_scale) if text else (0, 1)

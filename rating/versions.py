@@ -79,7 +79,6 @@ class CardVersions:
         "_current_from_us",
         "_plans",
         "_regular",
-        "_series",
         "_settled_from_us",
         "_settled_plans",
         "_timed_plans",
@@ -94,9 +93,11 @@ class CardVersions:
         self._regular: tuple[CompiledCard, ...] = tuple([v.card for v in ordered])
         self._boundaries: list[int] = [v.in_force_from_us for v in ordered]
         back_dated = [version for version in ordered if version.back_dated]
-        self._series: dict[object, int] = {}
+        before: CompiledCard | None = None
+        anew = False
         for version in sorted(ordered, key=_number):
-            version.card.follow(self._series)
+            anew = version.card.follow(before, anew)
+            before = version.card
         self._back_dated: tuple[CardVersion, ...] = tuple(sorted(back_dated, key=_published))
         self._current: CompiledCard | None = self._regular[-1] if ordered else None
         self._current_from_us: int = self._boundaries[-1] if ordered else 0

@@ -10,6 +10,7 @@
     replies, answers            what the writers answered, on its way out
     parking, plain_events       usage for accounts that nobody knows yet
     requests, render_*, quoting, comparing, published, erasing     parts of the services
+    card_check                  what a rate card must pass, asked here or in another process
     price_sheets, card_aliases, card_difference         parts of PricingService
     *_service, aliases          one file a gRPC service: proto -> command -> engine -> proto
     server                      the listening server

@@ -245,7 +245,7 @@ class CallFailed(Exception):
         if self.value:
             metadata["value"] = shown(self.value)
         if len(self.faults) > 1:
-            metadata["faults"] = str(len(self.faults))
+            metadata.setdefault("faults", str(len(self.faults)))
         metadata["retryable"] = "true" if TABLE[self.reason].retryable else "false"
         info = error_details_pb2.ErrorInfo(reason=self.reason, domain=DOMAIN, metadata=metadata)
         status = status_pb2.Status(

@@ -8,6 +8,7 @@ from typing import Final
 
 from ledger.api.calls import Call
 from ledger.api.card_aliases import list_aliases, set_alias
+from ledger.api.card_check import FAULTS_MAX, CardChecker, CheckedCard
 from ledger.api.card_difference import compared
 from ledger.api.comparing import options_of, price_all, render_comparison, wishes_of
 from ledger.api.edge import Edge
@@ -17,7 +18,12 @@ from ledger.api.pages import page_after, page_token
 from ledger.api.price_sheets import price_sheet
 from ledger.api.published import Published
 from ledger.api.quoting import price, render_quote
-from ledger.api.render_card import card_of, render_card, render_fault, render_version
+from ledger.api.render_card import (
+    render_card,
+    render_fault,
+    render_published,
+    render_version,
+)
 from ledger.api.requests import shape_of
 from ledger.core.outcomes import Refusal
 from ledger.engine.configuration import AssetBody
@@ -26,20 +32,11 @@ from ledger.journal.configuration import (
     ConfigurationReason,
     ConfigurationRefused,
 )
-from rating.card import (
-    SCALE_MAX,
-    CardFault,
-    RateCard,
-    canonical_bytes,
-    content_hash,
-    validate,
-    validate_succession,
-)
+from rating.card import SCALE_MAX, CardFault, RateCard, decode_card
 from rating.diff import LARGE_FACTOR
 from rating.exact import PriceError, parse_price
+from rating.v1 import card_pb2
 from rating.v1 import pricing_pb2 as pb
-
-FAULTS_MAX: Final = 1_000  # in the answer to validate_only; x ~500 B = 500 kB
 
 _KINDS: Final = {
     pb.ASSET_KIND_MONEY: "money",
@@ -56,8 +53,9 @@ _KIND_NUMBERS: Final = {kind: number for number, kind in _KINDS.items()}
 class PricingService:
     """See rating/v1/pricing.proto."""
 
-    def __init__(self, edge: Edge) -> None:
+    def __init__(self, edge: Edge, checker: CardChecker) -> None:
         self._edge = edge
+        self._checker = checker
         self._published = Published(edge.ledger)
 
     # -- assets ----------------------------------------------------------------------------------
@@ -118,19 +116,19 @@ class PricingService:
         check.instant("effective_from_us", request.effective_from_us)
         check.between("expected_version", request.expected_version, 0)
         check.done()
-        card = card_of(request.card)
-        versions = await self._published.versions(tenant, request.card.name)
+        name = request.card.name
+        versions = await self._published.versions(tenant, name)
         latest = versions[0] if versions else None
-        faults = [card] if isinstance(card, CardFault) else await self._faults(tenant, card, latest)
+        card, faults, total = await self._checked(tenant, request.card, latest)
         if request.validate_only:
             shown = faults[:FAULTS_MAX]
             return pb.PublishRateCardResponse(faults=[render_fault(fault) for fault in shown])
-        if faults or isinstance(card, CardFault):
-            raise _card_invalid(faults)
+        if faults:
+            raise _card_invalid(faults, total)
         again = latest is not None and _is_again(latest, card, request.effective_from_us)
         if not again:
-            made = await edge.ledger.publish_card(
-                tenant, card, request.effective_from_us, request.expected_version
+            made = await edge.ledger.publish_card_body(
+                tenant, name, card.body, request.effective_from_us, request.expected_version
             )
             if isinstance(made, ConfigurationRefused):
                 field = _REFUSED_FIELDS.get(made.reason, "card")
@@ -139,7 +137,8 @@ class PricingService:
         else:
             await edge.ledger.apply_published(tenant)
         assert latest is not None
-        return pb.PublishRateCardResponse(version=render_version(latest, card), replayed=again)
+        version = render_published(latest, card.asset, card.asset_scale, card.rows)
+        return pb.PublishRateCardResponse(version=version, replayed=again)
 
     async def get_rate_card(
         self, request: pb.GetRateCardRequest, call: Call
@@ -220,14 +219,14 @@ class PricingService:
         self, tenant: int, request: pb.DiffRateCardsRequest, latest: ConfigurationEntry | None
     ) -> RateCard:
         """The candidate, if it could be published."""
-        card = card_of(request.candidate)
-        faults = [card] if isinstance(card, CardFault) else await self._faults(tenant, card, latest)
+        card, faults, total = await self._checked(tenant, request.candidate, latest)
         if request.candidate.name != request.name:
             message = f"the card compared is {request.name!r}"
             faults.append(CardFault("name", "NAME_DIFFERS", request.candidate.name, message))
-        if faults or isinstance(card, CardFault):
-            raise _card_invalid(faults, "candidate")
-        return card
+            total += 1
+        if faults:
+            raise _card_invalid(faults, total, "candidate")
+        return decode_card(card.body)
 
     async def get_price_sheet(
         self, request: pb.GetPriceSheetRequest, call: Call
@@ -247,11 +246,13 @@ class PricingService:
         """Versions of aliases by name, newest first."""
         return await list_aliases(self._edge, self._published, request)
 
-    async def _faults(
-        self, tenant: int, card: RateCard, latest: ConfigurationEntry | None
-    ) -> list[CardFault]:
-        """Everything that is wrong with a card, alone and beside what is published."""
-        faults = validate(card)
+    async def _checked(
+        self, tenant: int, sent: card_pb2.RateCard, latest: ConfigurationEntry | None
+    ) -> tuple[CheckedCard, list[CardFault], int]:
+        """The card; what is wrong with it, alone and beside what is published; and how much."""
+        before = await self._published.body(latest) if latest is not None else None
+        card = await self._checker.check(sent.SerializeToString(), before)
+        faults = []
         known = await self._published.asset(tenant, card.asset) if card.asset else None
         if known is None and card.asset:
             message = "the tenant has no such asset; create it first"
@@ -260,9 +261,8 @@ class PricingService:
             message = f"the asset {card.asset!r} has scale {known[1].scale}"
             value = str(card.asset_scale)
             faults.append(CardFault("asset_scale", "ASSET_SCALE_DIFFERS", value, message))
-        if latest is not None:
-            faults += validate_succession(await self._published.card(latest), card)
-        return faults
+        beside = [*faults, *card.succession]
+        return card, [*card.faults, *beside], card.faults_total + len(beside)
 
     # -- quotes ----------------------------------------------------------------------------------
 
@@ -333,9 +333,9 @@ def _factor_fault(factor: str) -> Fault | None:
     return None
 
 
-def _is_again(latest: ConfigurationEntry, card: RateCard, effective_from_us: int) -> bool:
+def _is_again(latest: ConfigurationEntry, card: CheckedCard, effective_from_us: int) -> bool:
     """Whether the newest version is this very card: a retry of the call that published it."""
-    same = latest.content_hash == content_hash(canonical_bytes(card))
+    same = latest.content_hash == card.content_hash
     return same and effective_from_us in (0, latest.effective_from_us)
 
 
@@ -359,14 +359,15 @@ def _asset_exists(known: AssetBody) -> CallFailed:
     )
 
 
-def _card_invalid(faults: list[CardFault], field: str = "card") -> CallFailed:
+def _card_invalid(faults: list[CardFault], total: int, field: str = "card") -> CallFailed:
     first = faults[0]
     return CallFailed(
         "RATE_CARD_INVALID",
-        f"the rate card does not compile: {len(faults)} faults, of which validate_only lists "
+        f"the rate card does not compile: {total} faults, of which validate_only lists "
         f"{FAULTS_MAX}; the first is {first.path}: {first.message}",
         field=f"{field}.{first.path}",
         value=first.value,
+        metadata={"faults": str(total)} if total > 1 else {},
         faults=[
             Fault(fault.reason, f"{field}.{fault.path}", fault.value, fault.message)
             for fault in faults

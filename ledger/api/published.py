@@ -63,6 +63,12 @@ class Published:
         assert isinstance(body, AssetBody), entry
         return body
 
+    async def body(self, entry: ConfigurationEntry) -> bytes:
+        """The body of a version, as it is stored."""
+        data = await self._ledger.configuration.body(entry.content_hash)
+        assert data is not None, f"version {entry.version} of tenant {entry.tenant} has no body"
+        return data
+
     async def card(self, entry: ConfigurationEntry) -> RateCard:
         """The body of a version of a rate card."""
         body = await self._body(entry)
@@ -78,8 +84,7 @@ class Published:
         if found is not None:
             self._bodies.move_to_end(entry.content_hash)
             return found
-        data = await self._ledger.configuration.body(entry.content_hash)
-        assert data is not None, f"version {entry.version} of tenant {entry.tenant} has no body"
+        data = await self.body(entry)
         if entry.kind == ConfigurationKind.ASSET:
             found = msgspec.msgpack.decode(data, type=AssetBody)
         elif entry.kind == ConfigurationKind.RATE_CARD_ALIAS:

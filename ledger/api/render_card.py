@@ -154,14 +154,21 @@ def render_row(row: PriceRow) -> card_pb2.PriceRow:
 
 def render_version(entry: ConfigurationEntry, card: RateCard) -> pricing_pb2.RateCardVersion:
     """A published version without its rows."""
+    return render_published(entry, card.asset, card.asset_scale, len(card.rows))
+
+
+def render_published(
+    entry: ConfigurationEntry, asset: str, asset_scale: int, rows: int
+) -> pricing_pb2.RateCardVersion:
+    """The same of a card that is not at hand."""
     return pricing_pb2.RateCardVersion(
         name=entry.name,
         version=entry.version,
         effective_from_us=entry.effective_from_us,
         published_at_us=entry.published_at_us,
-        asset=card.asset,
-        asset_scale=card.asset_scale,
-        rows=len(card.rows),
+        asset=asset,
+        asset_scale=asset_scale,
+        rows=rows,
         content_hash=entry.content_hash,
     )
 

@@ -21,6 +21,7 @@ from ledger import loopback
 from ledger.api.account_service import AccountService
 from ledger.api.balance_service import BalanceService
 from ledger.api.calls import Calls
+from ledger.api.card_check import CardChecker, CheckedHere
 from ledger.api.clock_service import ClockService
 from ledger.api.commitment_service import CommitmentService
 from ledger.api.correction_service import CorrectionService
@@ -92,11 +93,13 @@ class LedgerServer:
         peer_credentials: grpc.ChannelCredentials | None = None,
         count_forward: Callable[[str, str], None] = _uncounted,
         history: History | None = None,
+        checker: CardChecker | None = None,
     ) -> None:
         """`seals` is where the ledger's seals stand; None: nothing is sealed.
 
         `peer_credentials`: how to reach other servers of the same database; None = plain.
         `history`: the read models, to look back in; None: there are none.
+        `checker`: where rate cards are checked; None = here.
         """
         self.edge = Edge(ledger, telemetry)
         self.forwarder = Forwarder(ledger, peer_credentials, count_forward)
@@ -105,9 +108,17 @@ class LedgerServer:
         spreader = Spreader(ledger, self.forwarder)
         self.parking = Parking(self.edge, spreader)
         self.eraser = Eraser(ledger, peers)
+        self.checker = checker if checker is not None else CheckedHere()
         self._health = health.aio.HealthServicer()
         self._services = services(
-            self.edge, self.parking, self.eraser, self.forwarder, spreader, seals, history
+            self.edge,
+            self.parking,
+            self.eraser,
+            self.forwarder,
+            spreader,
+            self.checker,
+            seals,
+            history,
         )
         self._server: Server | None = None
 
@@ -181,6 +192,7 @@ class LedgerServer:
         await self.parking.stop()
         await self.eraser.stop()
         await self.forwarder.close()
+        await self.checker.stop()
 
     async def _go_on(self) -> None:
         """Take up what a predecessor left: parked usage and unfinished erasures."""
@@ -196,6 +208,7 @@ def services(
     eraser: Eraser,
     forwarder: Forwarder,
     spreader: Spreader,
+    checker: CardChecker,
     seals: SealStore | None = None,
     history: History | None = None,
 ) -> list[tuple[ServiceDescriptor, object]]:
@@ -232,7 +245,7 @@ def services(
         ),
         (peer_pb2.DESCRIPTOR.services_by_name["PeerService"], PeerService(edge.ledger)),
         (clock_pb2.DESCRIPTOR.services_by_name["ClockService"], ClockService(edge)),
-        (pricing_pb2.DESCRIPTOR.services_by_name["PricingService"], PricingService(edge)),
+        (pricing_pb2.DESCRIPTOR.services_by_name["PricingService"], PricingService(edge, checker)),
     ]
 
 

@@ -6,6 +6,7 @@ that every replay finds. Bodies are immutable, found by version and checked by h
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from typing import Final
 
@@ -19,8 +20,8 @@ from ledger.journal.configuration import (
     ConfigurationKind,
     ConfigurationStore,
 )
-from rating.card import decode_card
 from rating.compile import CompiledCard
+from rating.opening import CardOpening
 from rating.versions import CardVersion
 
 ASSET_KINDS: Final = ("money", "credit", "unit")
@@ -59,12 +60,13 @@ class ConfigurationMissing(Exception):
 class Configurations:
     """Loaded and compiled versions of every tenant, shared by the shards of a process."""
 
-    __slots__ = ("_entries", "_loaded", "_store", "assets", "offsets")
+    __slots__ = ("_entries", "_loaded", "_opening", "_store", "assets", "offsets")
 
     def __init__(self, store: ConfigurationStore) -> None:
         self.assets: dict[int, Asset] = {}  # every one that any shard here has applied, and more
         self.offsets: dict[int, int] = {}  # tenant -> how far its clock is ahead, as published
         self._store = store
+        self._opening = asyncio.Lock()  # shards ask for the same version at once: it opens once
         self._entries: dict[tuple[int, int], ConfigurationEntry] = {}
         self._loaded: dict[tuple[int, int], Asset | CardVersion | CardAlias | ClockBody] = {}
 
@@ -108,10 +110,16 @@ class Configurations:
         return ApplyConfiguration(entry.tenant, entry.version, entry.content_hash, offset)
 
     async def take(self, entry: ConfigurationEntry) -> None:
-        """Load and compile one published version."""
+        """Load and compile one published version. A large card takes many turns of the loop, each
+        a short one: writers go on between them."""
         place = (entry.tenant, entry.version)
         if place in self._loaded:
             return
+        async with self._opening:
+            if place not in self._loaded:
+                await self._take(place, entry)
+
+    async def _take(self, place: tuple[int, int], entry: ConfigurationEntry) -> None:
         body = await self._store.body(entry.content_hash)
         if body is None:
             raise _missing(entry.tenant, entry.version)
@@ -131,7 +139,7 @@ class Configurations:
                 entry.version, entry.published_at_us, entry.effective_from_us, alias.card
             )
         else:
-            card = CompiledCard(decode_card(body), entry.version)
+            card = await _opened(body, entry.version)
             self._loaded[place] = CardVersion(
                 entry.version, entry.published_at_us, entry.effective_from_us, card
             )
@@ -156,6 +164,15 @@ class Configurations:
             catalog.add_card(tenant, self._entries[(tenant, version)].name, loaded)
         elif isinstance(loaded, CardAlias):
             point_alias(catalog, tenant, self._entries[(tenant, version)].name, loaded)
+
+
+async def _opened(body: bytes, version: int) -> CompiledCard:
+    opening = CardOpening(body, version)
+    card = opening.step()
+    while card is None:
+        await asyncio.sleep(0)
+        card = opening.step()
+    return card
 
 
 def _missing(tenant: int, version: int) -> ConfigurationMissing:

@@ -276,7 +276,22 @@ class Ledger:
         effective_from_us: int = 0,
         expected_version: int | None = None,
     ) -> ConfigurationEntry | ConfigurationRefused:
-        """Publish a validated rate card; answers when every shard has applied it.
+        """Publish a validated rate card; see `publish_card_body`."""
+        body = canonical_bytes(card)
+        return await self.publish_card_body(
+            tenant, card.name, body, effective_from_us, expected_version
+        )
+
+    async def publish_card_body(
+        self,
+        tenant: int,
+        name: str,
+        body: bytes,
+        effective_from_us: int = 0,
+        expected_version: int | None = None,
+    ) -> ConfigurationEntry | ConfigurationRefused:
+        """Publish the canonical bytes of a validated rate card of that name; answers when every
+        shard has applied it.
 
         Without an effective time the first version of a card prices whatever came before it too,
         and a later one takes effect a margin after its publication, so that all shards switch at
@@ -285,16 +300,9 @@ class Ledger:
         """
         effective: int | None = effective_from_us or None
         kind = ConfigurationKind.RATE_CARD
-        if effective is None and not await self._has(tenant, kind, card.name):
+        if effective is None and not await self._has(tenant, kind, name):
             effective = ALWAYS_US
-        return await self._publish(
-            tenant,
-            kind,
-            card.name,
-            canonical_bytes(card),
-            effective,
-            expected_version,
-        )
+        return await self._publish(tenant, kind, name, body, effective, expected_version)
 
     async def publish_alias(
         self,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Final
 
 import asyncpg
@@ -26,6 +27,8 @@ from ledger.journal.errors import JournalCorrupt
 from ledger.journal.sql import load
 
 _SQL: Final = load("configuration")
+
+HASHED_AT_ONCE_BYTES: Final = 1 << 20  # x ~1 ns = 1 ms
 
 
 class PostgresConfigurationStore:
@@ -58,7 +61,7 @@ class PostgresConfigurationStore:
         refusal = check_publication(name, body)
         if refusal is not None:
             return refusal
-        hashed = hash_of(body)
+        hashed = await _hash_of(body)
         async with borrow(self._pool) as connection, connection.transaction():
             await connection.execute(_SQL["lock_tenant"], tenant)
             if not await connection.fetchval(_SQL["tenant_exists"], tenant):
@@ -106,13 +109,20 @@ class PostgresConfigurationStore:
         """See `ConfigurationStore.body`. Raises JournalCorrupt where the blob is not its hash's."""
         async with borrow(self._pool) as connection:
             body: bytes | None = await connection.fetchval(_SQL["body"], content_hash)
-        if body is not None and hash_of(body) != content_hash:
+        if body is not None and await _hash_of(body) != content_hash:
             raise JournalCorrupt(f"configuration blob {content_hash.hex()} has another hash")
         return body
 
     async def close(self) -> None:
         """See `ConfigurationStore.close`."""
         await self._pool.close()
+
+
+async def _hash_of(body: bytes) -> bytes:
+    """The hash of a body; of a large one without stopping the loop."""
+    if len(body) < HASHED_AT_ONCE_BYTES:
+        return hash_of(body)
+    return await asyncio.to_thread(hash_of, body)
 
 
 def _to_entry(record: asyncpg.Record) -> ConfigurationEntry:

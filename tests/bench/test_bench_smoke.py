@@ -31,6 +31,7 @@ CONTRACT = {
     "authorize_unary": ["calls_per_s", "p50_ms", "p99_ms", "ratio_to_empty_echo"],
     "holds": ["authorise_capture_per_s", "p50_ms", "p99_ms"],
     "rate_scalar": ["events_per_s"],
+    "price_change": ["rows", "publish_ms", "largest_rows", "largest_publish_ms", "batches"],
     "recovery": ["events_per_s"],
     "history": [
         "events",
@@ -81,6 +82,12 @@ def test_the_contract_has_every_key_with_a_figure(document, workload, key):
 @pytest.mark.parametrize("callers", ["callers_1", "callers_64"])
 def test_single_calls_are_measured_with_one_and_with_many_callers(document, workload, callers):
     assert document["runs"][workload][callers]["ratio_to_empty_echo"] > 0
+
+
+def test_the_longest_pause_for_a_price_change_is_measured(document):
+    """None above a millisecond is 0, so that it stands there is all that can be said."""
+    assert document["runs"]["price_change"]["longest_pause_ms"] >= 0
+    assert document["runs"]["price_change"]["longest_pause_largest_ms"] >= 0
 
 
 def test_the_disk_was_waited_for(document):

@@ -1,0 +1,82 @@
+"""Everything that a publication asks of a rate card before it is stored, in one pure function.
+
+A large card takes seconds, so a server has it asked in another process (`ledger.card_process`);
+bytes in and a small struct out. Without one it is asked in place: in tests, and where nothing else
+waits. Must not know the ledger: whether the tenant has the asset is for the service to say.
+"""
+
+from __future__ import annotations
+
+from typing import Final, Protocol
+
+import msgspec
+
+from ledger.api.render_card import card_of
+from rating.card import (
+    CardFault,
+    canonical_bytes,
+    content_hash,
+    decode_card,
+    validate,
+    validate_succession,
+)
+from rating.v1 import card_pb2
+
+FAULTS_MAX: Final = 1_000  # in an answer; x ~500 B = 500 kB
+
+
+class CheckedCard(msgspec.Struct, frozen=True):
+    """What became of the check. `body` is empty where the card has faults of its own."""
+
+    faults: tuple[CardFault, ...] = ()  # of the card alone, FAULTS_MAX of them
+    faults_total: int = 0
+    succession: tuple[CardFault, ...] = ()  # beside the latest version
+    asset: str = ""
+    asset_scale: int = 0
+    rows: int = 0
+    body: bytes = b""
+    content_hash: bytes = b""
+
+
+class CardChecker(Protocol):
+    """Who asks `check_card`, here or elsewhere."""
+
+    async def check(self, message: bytes, latest: bytes | None) -> CheckedCard:
+        """See `check_card`."""
+        ...
+
+    async def stop(self) -> None:
+        """End whatever runs for it."""
+        ...
+
+
+class CheckedHere:
+    """The check in the caller's own process, which stands still meanwhile."""
+
+    async def check(self, message: bytes, latest: bytes | None) -> CheckedCard:
+        """See `check_card`."""
+        return check_card(message, latest)
+
+    async def stop(self) -> None:
+        """Nothing runs."""
+
+
+def check_card(message: bytes, latest: bytes | None) -> CheckedCard:
+    """Check a card, a serialised `rating.v1.RateCard`, alone and beside the body of the latest
+    version, if there is one."""
+    card = card_of(card_pb2.RateCard.FromString(message))
+    if isinstance(card, CardFault):
+        return CheckedCard(faults=(card,), faults_total=1)
+    faults = validate(card)
+    succession = validate_succession(decode_card(latest), card) if latest is not None else []
+    body = b"" if faults else canonical_bytes(card)
+    return CheckedCard(
+        tuple(faults[:FAULTS_MAX]),
+        len(faults),
+        tuple(succession),
+        card.asset,
+        card.asset_scale,
+        len(card.rows),
+        body,
+        content_hash(body) if body else b"",
+    )
