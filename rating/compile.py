@@ -78,6 +78,7 @@ class CompiledCard:
         "_functions",
         "_parents",
         "_plans",
+        "_priced",
         "_products",
         "_ratios",
         "_relevant",
@@ -119,6 +120,7 @@ class CompiledCard:
         self._ratios: dict[int, tuple[int, int]] = {}
         self._relevant: dict[str, tuple[str, ...]] = {}
         self._plans: dict[tuple[str, tuple[str | None, ...], tuple[str, ...], int], Plan] = {}
+        self._priced: dict[tuple[tuple[str, ...], tuple[int, ...]], Plan] = {}
 
     def product(self, name: str) -> Product | None:
         """The product as the card declares it; None where it declares none of that name."""
@@ -147,6 +149,7 @@ class CompiledCard:
         self._before = before
         self._series.clear()
         self._plans.clear()
+        self._priced.clear()
         return True
 
     def series(self, ordinal: int) -> int:
@@ -216,6 +219,21 @@ class CompiledCard:
             if len(self._plans) >= PLANS_MAX:
                 del self._plans[next(iter(self._plans))]
             plan = self._plans[key] = self._compile(known, attributes, quantities, time_class)
+        return plan
+
+    def plan_of(self, quantities: tuple[str, ...], rows: tuple[int, ...]) -> Plan:
+        """The plan of these rows of the card, by which an event was priced: whatever its prompt
+        and its time were, it is without steps."""
+        key = (quantities, rows)
+        plan = self._priced.get(key)
+        if plan is None:
+            if len(self._priced) >= PLANS_MAX:
+                del self._priced[next(iter(self._priced))]
+            chosen = [NO_ROW if row == NO_ROW else row_of(row)[1] for row in rows]
+            prompt = self.card.prompt_quantity
+            prompt_index = quantities.index(prompt) if prompt in quantities else -1
+            subsets = self._subsets(quantities)
+            plan = self._priced[key] = self._plan(quantities, chosen, subsets, prompt_index, ())
         return plan
 
     def _ordinals(self, product: str) -> list[int]:

@@ -35,7 +35,10 @@ class Facts:
 
 
 class Standing:
-    """What still stands of an event that is given back: its quantities, lines and costs."""
+    """What still stands of an event that is given back: its quantities, lines and costs.
+
+    A line is UNPRICED where it waits for its price, so that nothing of it is to be given back.
+    """
 
     __slots__ = ("charges", "costs", "quantities")
 
@@ -56,14 +59,24 @@ def before_of(function: Function, totals: Mapping[int, int], key: int) -> int:
 
 
 def rate_models(
-    plan: Plan, own: Sequence[int], totals: Mapping[int, int], facts: Facts
+    plan: Plan,
+    own: Sequence[int],
+    totals: Mapping[int, int],
+    facts: Facts,
+    faults: list[str] | None = None,
 ) -> tuple[tuple[int, ...], int, Moves]:
-    """The lines of an event whose own quantities these are, their sum, and the advances."""
+    """The lines of an event whose own quantities these are, their sum, and the advances.
+
+    Where ``faults`` is given, a line that can't be priced is UNPRICED and its reason is added there
+    ("" for every other line); else its RatingFault is raised.
+    """
     charges: list[int] = []
     advances: list[tuple[int, int]] = []
     total = 0
     for index, row in enumerate(plan.rows):
         quantity = own[index]
+        if faults is not None:
+            faults.append("")
         if row == NO_ROW:
             charges.append(UNPRICED if quantity else 0)
             continue
@@ -76,11 +89,19 @@ def rate_models(
             if plan.denominators[index] != 1:
                 charge = _plain(plan, index, totals.get(key, 0), quantity)
                 advances.append((key, quantity))
-        elif isinstance(function, FormulaFunction):
-            charge = _formula(plan, function, index, own, facts)
         else:
-            more = _measured(plan, function, index, quantity, facts.costs)
-            charge = function.charge(before_of(function, totals, key), more)
+            try:
+                if isinstance(function, FormulaFunction):
+                    charge, more = _formula(plan, function, index, own, facts), 0
+                else:
+                    more = _measured(plan, function, index, quantity, facts.costs)
+                    charge = function.charge(before_of(function, totals, key), more)
+            except RatingFault as fault:
+                if faults is None:
+                    raise
+                faults[index] = fault.reason
+                charges.append(UNPRICED)
+                continue
             if function.scope != SCOPE_EVENT and more:
                 advances.append((key, more))
         assert charge >= 0, (row, charge)
@@ -97,7 +118,8 @@ def refund_models(
     facts: Facts,
     standing: Standing | None,
 ) -> tuple[tuple[int, ...], Moves]:
-    """What each quantity gives back of what ``stood``, and the totals that move back."""
+    """What each quantity gives back of what ``stood``, and the totals that move back; nothing
+    where ``standing`` says that the line was never priced."""
     lines: list[int] = []
     moves: list[tuple[int, int]] = []
     left = [before - back for before, back in zip(stood, own, strict=True)]
@@ -106,7 +128,7 @@ def refund_models(
         quantity = own[index]
         function = plan.functions[index]
         key = plan.keys[index]
-        if row == NO_ROW:
+        if row == NO_ROW or (standing is not None and standing.charges[index] == UNPRICED):
             lines.append(0)
         elif isinstance(function, FormulaFunction):
             charged = _charged(standing, index)

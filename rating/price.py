@@ -61,6 +61,24 @@ def rate(
     return _rate_line_by_line(plan, own, totals)
 
 
+def rate_apart(
+    plan: Plan, quantities: Sequence[int], totals: Mapping[int, int], facts: Facts = NO_FACTS
+) -> tuple[Rated, tuple[str, ...]]:
+    """The same line by line, for an event that ``rate`` has a fault with: what can't be priced is
+    UNPRICED and the other lines are charged (rule B8).
+
+    Beside it, the reason of the fault of each quantity ("" = none). Raises RatingFault where the
+    quantities contradict each other: that is of the whole event (rule R8).
+    """
+    if plan.steps:
+        plan = plan.at(quantities[plan.prompt_index])
+    assert plan.modeled, "only models have faults of a line"
+    faults: list[str] = []
+    own = own_quantities(plan, quantities)
+    charges, total, advances = rate_models(plan, own, totals, facts, faults)
+    return (charges, total, advances, plan), tuple(faults)
+
+
 def refund(
     plan: Plan,
     quantities: Sequence[int],

@@ -9,7 +9,7 @@ from ledger.api.ids import GRANT, mint
 from ledger.api.render_usage import unit_price
 from ledger.core.books import Book
 from ledger.core.drawdown import draw
-from ledger.core.events import PlanDeclared, Pot, Slice, Suspense
+from ledger.core.events import PlanDeclared, Pot, Slice
 from ledger.core.holds import Assessment, assess, available_in_all, available_to
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.shapes import Shape
@@ -99,7 +99,7 @@ def render_quote(
             price_row=declared.rows[place],
             unit_price=unit_price(priced.plan, place),
             charge=max(charge, 0),
-            unrated_reason=Suspense.UNPRICED.name if charge == UNPRICED else "",
+            unrated_reason=found.reasons[place] if charge == UNPRICED else "",
         )
     for piece, grant in priced.slices:
         if piece.pot == Pot.GRANT:

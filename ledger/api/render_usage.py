@@ -75,8 +75,7 @@ def view_of(state: State, recorded: Replay, tenant: int) -> UsageView:
             for asset, revenue in (book.revenues or {}).items():
                 revenues[asset] = revenue.number
                 books[revenue.number] = book_view(revenue)
-    quantities = event.quantities if isinstance(event, Recorded) else ()
-    plan = state.catalog.plan_of(tenant, declared, quantities)
+    plan = state.catalog.plan_of(tenant, declared)
     account = state.accounts.get(event.account)
     corrected = (
         state.families[account.root].corrected.get(recorded.locator)
@@ -154,7 +153,7 @@ async def render_entry(edge: Edge, view: UsageView, recorded: Replay, shard: int
     if isinstance(event, UsageQuarantined):
         entry.outcome, entry.reason = pb.INGEST_OUTCOME_QUARANTINED, event.reason
         unrated = (UNPRICED,) * len(event.quantities)
-        entry.lines.extend(render_lines(edge, declared, view.plan, event.quantities, unrated, ""))
+        entry.lines.extend(render_lines(edge, declared, view.plan, event.quantities, unrated))
         return entry
     _render_recorded(edge, entry, view, event, declared, shard, names)
     return entry
@@ -193,7 +192,7 @@ def _render_recorded(
             view.plan,
             event.quantities,
             event.charges,
-            Suspense.UNPRICED.name,
+            reasons_of(event),
         )
     )
     if not event.slices:
@@ -261,7 +260,7 @@ def render_lines(
     plan: Plan | None,
     quantities: tuple[int, ...],
     charges: tuple[int, ...],
-    unrated_reason: str,
+    reasons: Sequence[str] = (),
 ) -> list[types_pb2.Line]:
     """One line a quantity, ascending by name."""
     asset = edge.assets.of(declared.asset)
@@ -276,10 +275,23 @@ def render_lines(
             charge=max(charges[place], 0),
             asset=asset.code,
             scale=asset.scale,
-            unrated_reason=unrated_reason if charges[place] == UNPRICED else "",
+            unrated_reason=reasons[place] if reasons else "",
         )
         for place, name in enumerate(declared.quantity_names)
     ]
+
+
+def reasons_of(event: UsageRecorded) -> tuple[str, ...]:
+    """Why each quantity waits for its price, "" where it does not; () where none does (B8)."""
+    if not event.suspense:
+        return ()
+    of_all = event.reasons or (event.suspense,) * len(event.charges)
+    return tuple(
+        [
+            Suspense(reason).name if charge == UNPRICED else ""
+            for charge, reason in zip(event.charges, of_all, strict=True)
+        ]
+    )
 
 
 def _priced_quantities(plan: Plan | None, quantities: tuple[int, ...]) -> Sequence[int]:
@@ -297,8 +309,11 @@ def _priced_quantities(plan: Plan | None, quantities: tuple[int, ...]) -> Sequen
 
 
 def unit_price(plan: Plan | None, place: int) -> str:
-    """An integer or "p/q" in lowest terms; "" where no row matched."""
+    """An integer or "p/q" in lowest terms; "" where no row matched, or one that has no such price
+    but a model."""
     if plan is None or plan.rows[place] == NO_ROW:
+        return ""
+    if plan.modeled and plan.functions[place] is not None:
         return ""
     numerator, denominator = plan.numerators[place], plan.denominators[place]
     return str(numerator) if denominator == 1 else f"{numerator}/{denominator}"

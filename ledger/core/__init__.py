@@ -11,6 +11,8 @@ Read in this order:
     catalog, shapes, aliases    the compiled configuration that decisions read
     comparators             which grant pays first
     drawdown                the waterfall: who pays
+    pricing                 what an event costs: its plan over the totals that run on
+    unwinding, rerates      to whom units go back; what earlier usage costs anew
     usage, suspense, holds, grants, following, recurring, corrections, adjustments,
     closing, accounts, standing     one module a kind of decision
     evolve                  the only code that changes state

@@ -21,12 +21,14 @@ from ledger.core.events import (
     RequestAbandoned,
 )
 from ledger.core.limits import (
+    ANCHOR_MAX_US,
     DEPTH_MAX,
     INT64_MAX,
     OVERDRAFT_BASIS_POINTS_MAX,
     PERIOD_GRACE_MAX_US,
 )
 from ledger.core.outcomes import Known, Reason, Refusal
+from ledger.core.periods import billing_period
 from ledger.core.state import Account, Grant, State, inherited_zone
 from ledger.core.usage import (
     account_closed,
@@ -106,6 +108,7 @@ def decide_policy(state: State, command: UpdatePolicy, out: list[Event]) -> Even
         command.expected_version,
         command.trace,
         *_zone_from(state, account, command.policy),
+        _anchor_from(state, account, command.policy),
     )
     out.append(updated)
     return updated
@@ -122,6 +125,13 @@ def _zone_from(
     since = account.calendar.end_of(now)
     ends = [(each.number, each.calendar.end_of(now)) for each in account.in_its_zone()]
     return since, tuple([each for each in ends if each[1] != since])
+
+
+def _anchor_from(state: State, account: Account, policy: AccountPolicy) -> int:
+    """From when on another billing anchor counts: the period that runs ends first (rule T1)."""
+    if policy.billing_anchor == account.policy.billing_anchor:
+        return 0
+    return billing_period(state.now, account.anchors, account.calendar)[1]
 
 
 def _invalid_policy(state: State, tenant: int, policy: AccountPolicy) -> Refusal | None:
@@ -177,6 +187,13 @@ def _invalid_policy(state: State, tenant: int, policy: AccountPolicy) -> Refusal
             "policy.zone",
             policy.zone,
             "name a zone of the IANA time zone database, as Europe/Berlin, or none",
+        )
+    if not 0 <= policy.billing_anchor <= ANCHOR_MAX_US:
+        return Refusal(
+            Reason.ANCHOR_INVALID,
+            "policy.billing_anchor_us",
+            str(policy.billing_anchor),
+            f"an anchor is an instant from 1 to {ANCHOR_MAX_US}, or 0 for calendar months",
         )
     if not 0 <= policy.holds_open_max <= INT64_MAX:
         return Refusal(

@@ -13,7 +13,6 @@ from typing import Final
 
 from ledger.core.books import Book
 from ledger.core.commands import AdjustBalance, IssueGrant
-from ledger.core.corrections import value_given_back
 from ledger.core.drawdown import draw, house_book, open_revenue
 from ledger.core.events import (
     BalanceAdjusted,
@@ -29,6 +28,7 @@ from ledger.core.identity import KEY_BYTES
 from ledger.core.limits import INT64_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.state import GRANT_OPEN, Account, Grant, State
+from ledger.core.unwinding import value_given_back
 from ledger.core.usage import open_account
 
 PRODUCT: Final = "adjustment"

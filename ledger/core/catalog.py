@@ -13,6 +13,7 @@ from ledger.core.limits import HOLD_LIFETIME_BATCH_MAX_US, HOLD_LIFETIME_MAX_US
 from ledger.core.shapes import Shape, Use
 from rating.card import ExpiryPolicy
 from rating.compile import NO_ROW, CompiledCard, Plan
+from rating.model_lines import NO_FACTS, Facts
 from rating.versions import CardVersion, CardVersions
 
 BOUNDS_MAX = 65_536  # shapes priced and remembered a card; x ~500 B = 33 MB
@@ -51,7 +52,7 @@ USUAL_TERMS: Final = HoldTerms()
 class Bound:
     """A shape priced by one version of a card: what a usage event needs, looked up once."""
 
-    __slots__ = ("asset", "declaration", "plan", "terms", "use", "used_key")
+    __slots__ = ("asset", "declaration", "facts", "plan", "terms", "use", "used_key")
 
     def __init__(
         self,
@@ -64,6 +65,7 @@ class Bound:
     ) -> None:
         self.plan = plan
         self.declaration = declaration
+        self.facts = Facts(dict(declaration.attributes)) if plan.modeled else NO_FACTS
         self.asset = asset
         self.used_key = used_key
         self.use = use
@@ -209,11 +211,7 @@ class PricedCard:
         """The shape as a recorded declaration priced it: by the same rows of the same version."""
         card = self.card(declaration.card_version)
         assert card is not None, f"no version {declaration.card_version} of card {self.name!r}"
-        plan = card.match(shape.product, dict(shape.attributes), shape.quantity_names)
-        for step in (plan, *[step for _, step in plan.steps]):
-            if step.rows == declaration.rows:
-                return self.bound(shape, step)
-        raise AssertionError(f"version {card.version} of card {self.name!r} has no such rows")
+        return self.bound(shape, card.plan_of(shape.quantity_names, declaration.rows))
 
 
 def terms_of(card: CompiledCard | None, product: str) -> HoldTerms:
@@ -285,21 +283,14 @@ class Catalog:
             card = self.cards[card_key] = PricedCard(card_key[0], card_key[1])
         return card
 
-    def plan_of(
-        self, tenant: int, declared: PlanDeclared, quantities: tuple[int, ...]
-    ) -> Plan | None:
-        """The plan that priced an event, compiled again from its immutable version; None where no
-        version applied."""
-        card = self.cards.get((tenant, declared.rate_card))
-        if card is None or not declared.card_version:
+    def plan_of(self, tenant: int, declared: PlanDeclared) -> Plan | None:
+        """The plan that priced an event, made again of the rows that its declaration names in its
+        immutable version, whatever prompt and time chose them; None where no version applied."""
+        priced = self.cards.get((tenant, declared.rate_card))
+        if priced is None or not declared.card_version:
             return None
-        for version in card.versions.versions:
-            if version.version == declared.card_version:
-                plan = version.card.match(
-                    declared.product, dict(declared.attributes), declared.quantity_names
-                )
-                return plan.at(quantities[plan.prompt_index]) if plan.steps else plan
-        return None
+        card = priced.card(declared.card_version)
+        return card.plan_of(declared.quantity_names, declared.rows) if card is not None else None
 
     def shape(
         self,

@@ -10,21 +10,13 @@ from collections.abc import Mapping, Sequence
 
 from msgspec.structs import replace
 
-from ledger.core.books import Book
 from ledger.core.commands import AmendUsage, Original, ReverseUsage
-from ledger.core.comparators import order_of
-from ledger.core.drawdown import applies, house_book, open_book
 from ledger.core.events import (
     AdjustmentNoted,
-    BookKind,
-    EndedGrants,
     Event,
-    GivenBack,
-    GrantKind,
-    GrantRestored,
     PlanDeclared,
     Pot,
-    Slice,
+    ScopedAdvance,
     SuspenseRated,
     UsageQuarantined,
     UsageRecorded,
@@ -35,29 +27,22 @@ from ledger.core.limits import (
     CORRECTION_WINDOW_US,
     INT64_MAX,
     QUANTITIES_MAX,
-    RESTORED_LIFETIME_US,
 )
 from ledger.core.outcomes import Known, Reason, Refusal
-from ledger.core.state import (
-    GRANT_OPEN,
-    GRANT_VOIDED,
-    NEVER,
-    Account,
-    Corrected,
-    Family,
-    Grant,
-    State,
-)
+from ledger.core.pricing import closed_period, moves_of, rating_fault
+from ledger.core.state import Account, Corrected, Family, State
+from ledger.core.unwinding import Unwinding
 from ledger.core.usage import (
-    closed_period,
     decide_replacement,
     keys_exhausted,
-    rating_fault,
     recorded_before,
     refuse_closed,
     unknown_account,
 )
-from rating.price import RatingFault, own_quantities, refund
+from rating.functions import SCOPE_DAY, SCOPE_MONTH
+from rating.model_lines import Facts, Standing
+from rating.plan import UNPRICED, Plan
+from rating.price import RatingFault, own_quantities, refund, rerate
 
 _NOTHING = Corrected(0, (), 0, 0)
 
@@ -141,7 +126,15 @@ def decide_amend(state: State, command: AmendUsage, out: list[Event]) -> Event |
         command.trace,
         command.rated,
     )
-    return _decide(state, reversal, out, command.usage.key, command.body)
+    made = list(out)
+    reversed_ = _decide(state, reversal, made, command.usage.key, command.body)
+    if isinstance(reversed_, UsageReversed):  # what it takes off totals may make the other dearer
+        moved = {place: -by for place, by in moves_of(reversed_).items()}
+        again = decide_replacement(state, command.usage, [], moved)
+        if isinstance(again, Refusal):
+            return again
+    out[:] = made
+    return reversed_
 
 
 def _refused(state: State, account: Account, command: ReverseUsage) -> Refusal | None:
@@ -269,7 +262,8 @@ def _as_charged(
         own = min(due, part.left)
         if own == 0 and part is not parts[-1]:
             continue
-        part.unwinding.unwind(part.before.amount, own)
+        part.unwinding.unwind(part.recorded.slices, part.before.amount, own)
+        _lower_rows(account, part.recorded, part.unwinding, own)
         due -= own
         made = _record(
             state,
@@ -282,6 +276,24 @@ def _as_charged(
         )
         apart += own
     return made
+
+
+def _lower_rows(
+    account: Account,
+    recorded: UsageRecorded,
+    unwinding: Unwinding,
+    amount: int,
+) -> None:
+    """Goodwill is drawn no more by the rows of the event either, the last line first: it is not
+    given back again by a re-rate."""
+    drawn: dict[tuple[int, int, int], int] = {}
+    for each in recorded.draws:
+        place = (each.key, each.scope, each.start)
+        drawn[place] = drawn.get(place, 0) + each.amount
+    for place in reversed(list(drawn)):
+        part = min(amount, drawn[place])
+        unwinding.lower_row(account, place, part)
+        amount -= part
 
 
 def _by_quantities(
@@ -313,13 +325,16 @@ def _by_quantities(
         fault = part.price(quantities, rest)
         if fault is not None:
             return rating_fault(fault)
+        if part.costs.rerated > INT64_MAX:
+            return Refusal(
+                Reason.OVERFLOW,
+                "quantities",
+                str(part.costs.rerated),
+                "what earlier usage costs anew by it does not fit 64 bits; reverse it in parts",
+            )
     apart = 0
     for part in parts:
-        due, drawn = sum(part.refunds), part.left
-        part.unwinding.unwind(part.before.amount, min(due, drawn))
-        beyond = 0
-        if due > drawn and not part.before.as_charged:
-            beyond = part.unwinding.beyond(account, part.declared, due - drawn)
+        beyond = _unwind(account, part)
         if part is usage or part.refunds_any:
             made = _record(
                 state,
@@ -333,6 +348,107 @@ def _by_quantities(
             )
         apart += sum([piece.amount for piece in part.unwinding.given_back])
     return made
+
+
+def _unwind(account: Account, part: _Part) -> int:
+    """Give back what a part costs less: out of its own slices as far as it drew it itself; returns
+    what comes from other usage, of the same row for a line with a running total, else as rounding
+    does (rule R1)."""
+    unwinding, costs, before = part.unwinding, part.costs, part.before
+    of_rows = min(sum([own for _, _, own in costs.rows]), part.left)
+    due = sum(costs.lines) - sum([line for _, line, _ in costs.rows])
+    of_others = min(due, part.left - of_rows)
+    unwinding.unwind(part.recorded.slices, before.amount, of_rows + of_others)
+    for place, _, own in reversed(costs.rows):
+        unwinding.lower_row(account, place, min(own, of_rows))
+        of_rows -= min(own, of_rows)
+    beyond = 0
+    if not before.as_charged:
+        for place, line, own in reversed(costs.rows):
+            beyond += unwinding.from_row(account, place, line - own)
+        if due > of_others:
+            beyond += unwinding.beyond(account, part.declared, due - of_others)
+    return beyond
+
+
+class _Costs:
+    """What quantities cost less: each line, the totals that move back, and of the rows that have a
+    running total (whose, the line, what of it the event has drawn itself)."""
+
+    __slots__ = ("lines", "moves", "rerated", "rows", "scoped")
+
+    def __init__(self, count: int) -> None:
+        self.lines: tuple[int, ...] = (0,) * count
+        self.moves: tuple[tuple[int, int], ...] = ()
+        self.scoped: tuple[ScopedAdvance, ...] = ()
+        self.rows: list[tuple[tuple[int, int, int], int, int]] = []
+        self.rerated = 0  # what earlier quantity costs more or less by it
+
+
+def _modeled(
+    state: State,
+    account: Account,
+    plan: Plan,
+    declared: PlanDeclared,
+    recorded: UsageRecorded,
+    before: Corrected,
+    left: tuple[int, ...],
+    quantities: tuple[int, ...],
+    places: tuple[int, ...],
+) -> _Costs:
+    """The same where rows have models, by what still stands of the event and its scopes (rule R1).
+
+    Only of the quantities at `places`. A line whose day is forgotten gives back its share of what
+    it was charged, all of it with the last of its quantity.
+    """
+    costs = _Costs(len(quantities))
+    starts = {key: (SCOPE_MONTH, recorded.period) for key, _ in recorded.advances}
+    starts.update({each.key: (each.scope, each.start) for each in recorded.scoped})
+    charged = _charges_left(recorded, before)
+    forgotten = {
+        key
+        for key, (scope, start) in starts.items()
+        if scope == SCOPE_DAY and start <= state.days_before
+    }
+    stands = [
+        UNPRICED if index not in places or plan.keys[index] in forgotten else charge
+        for index, charge in enumerate(charged)
+    ]
+    totals = {key: account.total(key, *start) for key, start in starts.items()}
+    facts = Facts(dict(declared.attributes))
+    refunds, moves = refund(plan, quantities, totals, facts, Standing(left, stands))
+    lines = list(refunds)
+    own, stood = own_quantities(plan, quantities), own_quantities(plan, left)
+    for index, key in enumerate(plan.keys):
+        if index not in places:
+            continue
+        if key in forgotten and charged[index] > 0 and own[index]:
+            lines[index] = charged[index] * own[index] // stood[index]
+        elif lines[index] and plan.functions[index] is not None and key in starts:
+            drew = min(lines[index], charged[index])
+            costs.rows.append(((key, *starts[key]), lines[index], drew))
+    costs.lines = tuple(lines)
+    costs.moves = tuple([each for each in moves if starts[each[0]][0] == SCOPE_MONTH])
+    costs.scoped = tuple(
+        [
+            ScopedAdvance(key, *starts[key], quantity)
+            for key, quantity in moves
+            if starts[key][0] != SCOPE_MONTH
+        ]
+    )
+    after = {key: totals[key] - quantity for key, quantity in moves}
+    rerated = [abs(amount) for _, amount in rerate(plan, quantities, after)]
+    costs.rerated = sum(rerated)
+    return costs
+
+
+def _charges_left(recorded: UsageRecorded, before: Corrected) -> list[int]:
+    """What of each line was not given back, -1 where it waits for its price."""
+    refunds = before.refunds or (0,) * len(recorded.charges)
+    return [
+        charge if charge == UNPRICED else max(0, charge - refunded)
+        for charge, refunded in zip(recorded.charges, refunds, strict=True)
+    ]
 
 
 def _record(
@@ -356,11 +472,11 @@ def _record(
         recorded.effective_at,
         _declare_again(state, part.declared, out),
         quantities,
-        part.refunds,
+        part.costs.lines,
         unwinding.used_book,
         tuple(unwinding.given_back),
         recorded.period,
-        part.moves,
+        part.costs.moves,
         as_charged,
         beyond,
         unwinding.kept,
@@ -370,6 +486,8 @@ def _record(
         command.note,
         trace=command.trace,
         apart=apart,
+        scoped=part.costs.scoped,
+        draws=unwinding.draws,
     )
     entry = state.batch_length + len(out)
     out.append(reversal)
@@ -388,7 +506,7 @@ class _Part:
         account: Account,
         command: ReverseUsage,
         out: list[Event],
-        earlier: _Unwinding | None,
+        earlier: Unwinding | None,
     ) -> None:
         """`command` names the entry; `earlier` is what this decision has given back already."""
         recorded = command.original.event
@@ -401,9 +519,10 @@ class _Part:
         self.declared = declared
         self.before = family.corrected.get(locator, _NOTHING)
         self.left = _charge(recorded) - self.before.amount
-        self.unwinding = _Unwinding(state, command, recorded, out, earlier)
-        self.refunds: tuple[int, ...] = (0,) * len(recorded.quantities)
-        self.moves: tuple[tuple[int, int], ...] = ()
+        self.unwinding = Unwinding(
+            state, declared.product, recorded.used_book, command.ended, locator, out, earlier
+        )
+        self.costs = _Costs(len(recorded.quantities))
         self._state = state
         self._account = account
         self._waiting = family.waiting.get(locator)
@@ -415,36 +534,44 @@ class _Part:
     @property
     def refunds_any(self) -> bool:
         """Whether there is anything to be recorded of it."""
-        return bool(self.moves) or any(self.refunds)
+        return bool(self.costs.moves or self.costs.scoped) or any(self.costs.lines)
 
     def price(self, quantities: tuple[int, ...], rest: tuple[int, ...]) -> RatingFault | None:
         """Work out what these quantities cost less where `rest` stays; or what is wrong."""
         account, declared, recorded = self._account, self.declared, self.recorded
-        plan = self._state.catalog.plan_of(account.tenant, declared, recorded.quantities)
+        plan = self._state.catalog.plan_of(account.tenant, declared)
         own: Sequence[int] = rest
         if plan is not None:
             assert plan.rows == declared.rows, (plan.rows, declared.rows)
             try:
-                refunds, moves = refund(
-                    plan, quantities, _totals(account, declared, recorded.period)
-                )
                 own = own_quantities(plan, rest)
+                if plan.modeled:
+                    left = tuple([a + b for a, b in zip(rest, quantities, strict=True)])
+                    places = tuple(range(plan.count)) if self._places is None else self._places
+                    self.costs = _modeled(
+                        self._state, account, plan, declared, recorded, self.before, left,
+                        quantities, places,
+                    )  # fmt: skip
+                else:
+                    totals = _totals(account, plan, recorded.period)
+                    refunds, moves = refund(plan, quantities, totals)
+                    self._take(plan, refunds, moves)
             except RatingFault as fault:
                 return fault
-            if self._places is not None:
-                rows = [plan.rows[place] for place in self._places]
-                refunds = self.masked(refunds)
-                moves = tuple([(row, quantity) for row, quantity in moves if row in rows])
-            self.refunds, self.moves = refunds, moves
         if self._waiting is not None:
             self._waits_no_more = not any(own[place] for place in self._waiting.places)
         return None
 
-    def masked(self, figures: tuple[int, ...]) -> tuple[int, ...]:
+    def _take(
+        self, plan: Plan, refunds: tuple[int, ...], moves: tuple[tuple[int, int], ...]
+    ) -> None:
         """Only those of the quantities that the entry charged."""
-        if self._places is None:
-            return figures
-        return tuple([each if place in self._places else 0 for place, each in enumerate(figures)])
+        places = self._places
+        if places is not None:
+            rows = [plan.rows[place] for place in places]
+            refunds = tuple([each if at in places else 0 for at, each in enumerate(refunds)])
+            moves = tuple([(row, quantity) for row, quantity in moves if row in rows])
+        self.costs.lines, self.costs.moves = refunds, moves
 
     def waits_no_more(self) -> int:
         """1: nothing of what it put aside is left."""
@@ -455,7 +582,7 @@ def _parts(state: State, account: Account, command: ReverseUsage, out: list[Even
     """The entries that charged the usage, in the order in which they give back: the last first,
     that of the usage itself at the end."""
     parts: list[_Part] = []
-    earlier: _Unwinding | None = None
+    earlier: Unwinding | None = None
     for rated in reversed(command.rated):
         apart = replace(command, key=b"", original=rated)
         part = _Part(state, account, apart, out, earlier)
@@ -483,9 +610,9 @@ def _quantities_left(recorded: UsageRecorded, before: Corrected) -> tuple[int, .
     return tuple([a - b for a, b in zip(recorded.quantities, before.quantities, strict=True)])
 
 
-def _totals(account: Account, declared: PlanDeclared, period: int) -> Mapping[int, int]:
+def _totals(account: Account, plan: Plan, period: int) -> Mapping[int, int]:
     """Rounding positions of the event's period (rule R1)."""
-    return {row: account.totals.get((row, period), 0) for row in declared.rows}
+    return {row: account.totals.get((row, period), 0) for row, _ in plan.running}
 
 
 def _too_large(field: str, left: int, of_what: str) -> Refusal:
@@ -495,218 +622,3 @@ def _too_large(field: str, left: int, of_what: str) -> Refusal:
         str(left),
         f"more {of_what} would be given back than is left of the event",
     )
-
-
-# -- to whom -------------------------------------------------------------------------------------
-
-
-def value_given_back(grant: Grant, units: int, money: int = 0) -> int:
-    """Money that a grant recognises less when `units` go back: it keeps floor(P x drawn / A).
-
-    `money` of it has gone back already.
-    """
-    keeps = 0
-    if grant.price_paid:
-        keeps = (grant.price_paid - grant.returned) * (grant.drawn - units) // grant.whole
-    return grant.recognised - money - keeps
-
-
-class _Unwinding:
-    """Gives units of one event back, and knows what this decision has given already."""
-
-    def __init__(
-        self,
-        state: State,
-        command: ReverseUsage,
-        recorded: UsageRecorded,
-        out: list[Event],
-        earlier: _Unwinding | None = None,
-    ) -> None:
-        """`earlier`: of another entry in the same decision, which has taken from the same pots."""
-        self.given_back: list[GivenBack] = []
-        self.kept = 0  # given back by hand before
-        self.used_book = recorded.used_book
-        assert command.original.plan is not None
-        self._product = command.original.plan.product
-        self._state = state
-        self._command = command
-        self._recorded = recorded
-        self._out = out
-        self._units: dict[int, int] = {}  # grant -> taken off what is drawn from it
-        self._money: dict[int, int] = {}  # ... and off what it has recognised
-        self._debts: dict[tuple[int, int], int] = {}  # (book, run) -> taken off
-        if earlier is not None:
-            self._units, self._money = earlier._units, earlier._money
-            self._debts = earlier._debts
-
-    def unwind(self, gone: int, amount: int) -> None:
-        """`amount` units of the event's slices, the last first, after the `gone` ones."""
-        for piece in reversed(self._recorded.slices):
-            if amount == 0:
-                return
-            earlier = min(gone, piece.amount)
-            gone -= earlier
-            take = min(piece.amount - earlier, amount)
-            if take:
-                self._slice(piece, earlier, take)
-                amount -= take
-        assert amount == 0, amount
-
-    def _slice(self, piece: Slice, earlier: int, take: int) -> None:
-        book = self._state.books.accounts[piece.book]
-        cost = _share(piece.cost, earlier, take, piece.amount)
-        if book.grant is not None:
-            self._to_grant(book.grant, take, cost)
-        elif book.kind == BookKind.ADVANCE:
-            self._to_advance(book, take, cost)
-        else:
-            value = _share(piece.value, earlier, take, piece.amount)
-            money = book.value_book.number if value and book.value_book is not None else 0
-            self.given_back.append(
-                GivenBack(book.number, book.number, take, value, cost, money_book=money)
-            )
-
-    def _to_grant(self, grant: Grant, take: int, cost: int, debt: int = -1) -> None:
-        """To the grant itself, or, where it has ended, as the command says; never more than is
-        drawn from it still."""
-        state = self._state
-        room = min(take, grant.drawn - self._units.get(grant.number, 0))
-        self.kept += take - room
-        if room == 0:
-            return
-        take = room
-        value = self._value_of(grant, take)
-        ended = grant.settled != GRANT_OPEN or (
-            grant.expires_at <= state.now and self._command.ended == EndedGrants.RESTORE
-        )
-        value_book = grant.book.value_book
-        money = value_book.number if value and value_book is not None else 0
-        if value_book is not None and value:  # rounding may have put it on another product
-            house_book(
-                state, grant.account.tenant, BookKind.REVENUE, value_book.asset, self._product,
-                self._out,
-            )  # fmt: skip
-        if not ended:
-            to = grant.book.number
-        elif self._command.ended == EndedGrants.RESTORE:
-            to, money = self._restore(grant, take, value)
-        else:
-            to, money = self._onward(grant, money)
-        self.given_back.append(GivenBack(grant.book.number, to, take, value, cost, debt, money))
-
-    def _onward(self, grant: Grant, money: int) -> tuple[int, int]:
-        """Books of units and of money that the rest of an ended grant went to."""
-        state, tenant, out = self._state, grant.account.tenant, self._out
-        postpaid = grant.kind == GrantKind.POSTPAID
-        if grant.settled == GRANT_VOIDED:
-            if money and not postpaid:
-                money = grant.cash.number if grant.cash is not None else 0
-            return grant.funding.number, money
-        if money and not postpaid:
-            money = house_book(state, tenant, BookKind.BREAKAGE, grant.price_asset, "", out)
-        kind = BookKind.TRUE_UP if postpaid else BookKind.FORFEITED
-        return house_book(state, tenant, kind, grant.asset, "", out), money
-
-    def _value_of(self, grant: Grant, take: int) -> int:
-        """Money that the grant recognises less: what it keeps is floor(P x drawn / A) again."""
-        units = self._units.get(grant.number, 0) + take
-        money = self._money.get(grant.number, 0)
-        value = value_given_back(grant, units, money)
-        self._units[grant.number] = units
-        self._money[grant.number] = money + value
-        return value
-
-    def _restore(self, grant: Grant, amount: int, price_paid: int) -> tuple[int, int]:
-        """Open a grant on the terms of one that ended; returns its books of units and of money."""
-        state, out = self._state, self._out
-        before = sum([isinstance(event, GrantRestored) for event in out])
-        number = state.next_grant + before
-        tenant, money = grant.account.tenant, 0
-        if grant.book.value_book is not None and price_paid:
-            money = grant.book.value_book.number
-            if grant.kind != GrantKind.POSTPAID:
-                asset = grant.price_asset
-                money = open_book(state, tenant, BookKind.DEFERRED, asset, number, "", out)
-        book = open_book(state, tenant, BookKind.GRANT, grant.asset, number, "", out)
-        expires_at = 0
-        if grant.expires_at != NEVER:
-            expires_at = max(grant.expires_at, state.now + RESTORED_LIFETIME_US)
-        out.append(
-            GrantRestored(
-                grant.account.number,
-                number,
-                state.families[grant.account.root].next_ordinal + before,
-                grant.number,
-                amount,
-                price_paid,
-                expires_at,
-                book,
-                money,
-            )
-        )
-        return book, money
-
-    def _to_advance(self, book: Book, take: int, cost: int) -> None:
-        """What is still owed of the event's run of debt is owed no more; the rest goes to the
-        grants that repaid it, the last first."""
-        owner = self._state.accounts[book.owner]
-        owed = owner.debt[book.asset].owed
-        payers = [grant for grant in owner.grants if grant.asset == book.asset and grant.repaid]
-        runs = {run for run, _ in (*owed, *(part for grant in payers for part in grant.repaid))}
-        locator = self._command.original.locator
-        run = max([run for run in runs if run <= locator], default=0)
-        part_of = (run, self._product)
-        still = owed.get(part_of, 0) - self._debts.get((book.number, run), 0)
-        for source, most in [
-            (None, still),
-            *((grant, grant.repaid.get(part_of, 0)) for grant in reversed(payers)),
-        ]:
-            number = source.book.number if source is not None else book.number
-            if source is not None:
-                most -= self._debts.get((number, run), 0)
-            part = min(take, most)
-            if part <= 0:
-                continue
-            paid = _share(cost, 0, part, take)
-            self._debts[(number, run)] = self._debts.get((number, run), 0) + part
-            if source is None:
-                self.given_back.append(GivenBack(number, number, part, 0, paid, run))
-            else:
-                self._to_grant(source, part, paid, run)
-            take -= part
-            cost -= paid
-        self.kept += take
-
-    def beyond(self, account: Account, declared: PlanDeclared, amount: int) -> int:
-        """What rounding had put on other events of the period: back to the grants that may pay for
-        them, the one that pays last first (rule D1); returns how much. What none of them has drawn
-        stays."""
-        left = amount
-        card = self._state.catalog.card((account.tenant, declared.rate_card))
-        use = card.use_of(declared.card_version, declared.product, declared.attributes)
-        payer: Account | None = account
-        while payer is not None and left:
-            grants = [
-                grant
-                for grant in payer.grants
-                if grant.asset == declared.asset
-                and (payer is account or grant.shared)
-                and applies(grant, use)
-            ]
-            for grant in sorted(grants, key=order_of, reverse=True):
-                part = min(left, grant.drawn - self._units.get(grant.number, 0))
-                if part > 0:
-                    self._to_grant(grant, part, 0)
-                    left -= part
-            payer = payer.parent
-        if left < amount and not self.used_book:
-            self.used_book = house_book(
-                self._state, account.tenant, BookKind.USED, declared.asset, declared.product,
-                self._out,
-            )  # fmt: skip
-        return amount - left
-
-
-def _share(whole: int, earlier: int, take: int, amount: int) -> int:
-    """What `take` of `amount` units bear of a figure, after `earlier` ones: exact over all."""
-    return whole * (earlier + take) // amount - whole * earlier // amount

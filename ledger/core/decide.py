@@ -71,7 +71,14 @@ from ledger.core.commitments import (
     post_invoice,
 )
 from ledger.core.corrections import decide_amend, decide_reverse
-from ledger.core.events import ClockAdvanced, ConfigurationApplied, Event, TimeShifted
+from ledger.core.events import (
+    ClockAdvanced,
+    ConfigurationApplied,
+    Event,
+    TimeShifted,
+    UsageRecorded,
+    UsageReversed,
+)
 from ledger.core.evolve import evolve
 from ledger.core.grants import decide_issue, decide_void, grant_is_due, settle_grant
 from ledger.core.holds import (
@@ -101,6 +108,7 @@ from ledger.core.recurring import (
     decide_start,
     issue_period,
 )
+from ledger.core.rerates import decide_rerate, rerates_of
 from ledger.core.standing import decide_freeze, decide_reopen, decide_unfreeze
 from ledger.core.state import (
     FETCHED,
@@ -440,10 +448,31 @@ def _evolve_all(state: State, out: list[Event], batch: list[Event]) -> bool:
     """Apply what was decided, if anything was; whether it was."""
     if len(out) == 1 and type(out[0]) is TimeShifted:
         return False
+    first = state.batch_length
     for event in out:
         evolve(state, event)
         batch.append(event)
+    for place, event in enumerate(out):
+        if isinstance(event, UsageRecorded | UsageReversed):
+            _rerate(state, event, first + place, batch)
     return bool(out)
+
+
+def _rerate(
+    state: State, event: UsageRecorded | UsageReversed, entry: int, batch: list[Event]
+) -> None:
+    """After an entry that moved totals: what earlier usage costs less by it, then what more.
+
+    Two entries, so that the second sees what the first has given back (rule R1).
+    """
+    rerates = rerates_of(state, event)
+    less = tuple([each for each in rerates if each.amount < 0])
+    more = tuple([each for each in rerates if each.amount > 0])
+    for part in (less, more):
+        if part:
+            out = _in_time(state)
+            decide_rerate(state, event, entry, part, out)
+            _evolve_all(state, out, batch)
 
 
 def _decide_configuration(state: State, command: ApplyConfiguration, out: list[Event]) -> Outcome:

@@ -24,6 +24,7 @@ from ledger.core.state import (
     SettledHold,
     State,
     TopUp,
+    is_kept,
 )
 
 DIGEST_VERSION: Final = 2
@@ -52,7 +53,8 @@ def snapshot(state: State) -> dict[str, Any]:
         "configuration": sorted(state.configuration.items()),
         "books": [_book(book) for _, book in sorted(state.books.accounts.items())],
         "accounts": [
-            _account(account, state.months_before) for _, account in sorted(state.accounts.items())
+            _account(account, state.months_before, state.days_before)
+            for _, account in sorted(state.accounts.items())
         ],
         "families": [
             [
@@ -91,7 +93,14 @@ def digest(state: State) -> bytes:
 
 def _corrections(state: State, family: Family) -> list[Any]:
     return [
-        [locator, each.effective_at, each.quantities, str(each.amount), str(each.as_charged)]
+        [
+            locator,
+            each.effective_at,
+            each.quantities,
+            str(each.amount),
+            str(each.as_charged),
+            [str(refund) for refund in each.refunds],
+        ]
         for locator, each in family.remembered(state.corrected_before).items()
     ]
 
@@ -140,7 +149,7 @@ def _book(book: Book) -> list[Any]:
     ]
 
 
-def _account(account: Account, months_before: int) -> list[Any]:
+def _account(account: Account, months_before: int, days_before: int) -> list[Any]:
     return [
         account.tenant,
         account.number,
@@ -178,7 +187,22 @@ def _account(account: Account, months_before: int) -> list[Any]:
         [[asset, *standing] for asset, standing in sorted(account.top_up_rules.items())],
         account.closed_until,
         account.calendar.zones,
+        account.anchors,
+        [
+            [*place, str(quantity)]
+            for place, quantity in sorted(account.scoped.items())
+            if is_kept(place, days_before, months_before)
+        ],
+        [
+            [*place, [[*part, str(units)] for part, units in drawn.items()]]
+            for place, drawn in sorted(account.row_draws.items(), key=_place)
+            if is_kept(place, days_before, months_before)
+        ],
     ]
+
+
+def _place(draws: tuple[tuple[int, int, int], Any]) -> tuple[int, int, int]:
+    return draws[0]
 
 
 def _debt(debt: Debt) -> list[Any]:

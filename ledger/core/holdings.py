@@ -268,15 +268,21 @@ class Debt:
 class Corrected:
     """How much of one usage event was given back: kept as long as it may be corrected (rule D3)."""
 
-    __slots__ = ("amount", "as_charged", "effective_at", "quantities")
+    __slots__ = ("amount", "as_charged", "effective_at", "quantities", "refunds")
 
     def __init__(
-        self, effective_at: int, quantities: tuple[int, ...], amount: int, as_charged: int
+        self,
+        effective_at: int,
+        quantities: tuple[int, ...],
+        amount: int,
+        as_charged: int,
+        refunds: tuple[int, ...] = (),
     ) -> None:
         self.effective_at = effective_at  # of the event
         self.quantities = quantities  # in all, parallel to its plan
         self.amount = amount  # of what its slices drew, from the last one on
         self.as_charged = as_charged  # the part of it for which no quantity was given back
+        self.refunds = refunds  # of each line, parallel to the quantities
 
 
 class RecurringGrant:

@@ -31,9 +31,11 @@ from ledger.core.events import (
     HoldReleased,
     LimitExceeded,
     Pot,
+    RowDraw,
     Slice,
     Suspense,
     UsageCaptured,
+    UsageModeled,
     UsageRecorded,
 )
 from ledger.core.following import follow_up, returned_by
@@ -44,26 +46,22 @@ from ledger.core.limits import (
     INT64_MAX,
 )
 from ledger.core.outcomes import Known, Reason, Refusal
+from ledger.core.pricing import Priced, overflow, price
+from ledger.core.rerates import row_draws
 from ledger.core.shapes import Shape, Use
 from ledger.core.state import HOLD_EXPIRED, Account, Grant, Hold, State
 from ledger.core.usage import (
-    NO_TOTALS,
-    closed_period,
     declare,
     in_future,
     known_account,
-    overflow,
-    rating_fault,
     refuse_closed,
     refuse_frozen,
     refuse_new,
     refuse_suspense,
-    rounding_totals,
     unusable,
     used_book,
 )
 from rating.compile import Plan
-from rating.price import UNPRICED, RatingFault, rate
 
 
 class Assessment:
@@ -78,6 +76,7 @@ class Assessment:
         "charges",
         "denied",
         "opened",
+        "reasons",
         "slices",
         "uses_debt",
     )
@@ -90,6 +89,7 @@ class Assessment:
         self.charges = charges
         self.available = available
         self.denied = ""  # "" = allowed, else the reason
+        self.reasons: tuple[str, ...] = ()  # why each quantity has no price, where one has none
         self.uses_debt = False
         self.slices: tuple[Slice, ...] = ()  # what would be held
         self.opened: list[Event] = []  # books that a hold would open
@@ -107,13 +107,10 @@ def assess(
         if refusal is not None:
             return refusal
     bound, plan = state.catalog.step(account.card_key, shape, now, quantities)
-    totals = NO_TOTALS
-    if not plan.whole:
-        totals = rounding_totals(account, plan, account.calendar.start_of(now))
-    try:
-        charges, total, _, _ = rate(plan, quantities, totals)
-    except RatingFault as fault:
-        return rating_fault(fault)
+    priced = price(state, account, bound, quantities, now)
+    if isinstance(priced, Refusal):
+        return priced
+    charges, total = _estimated(plan, priced)
     if total > INT64_MAX:
         return overflow(state, bound, total)
     available = applicable(account, bound.asset, bound.use, now)
@@ -121,8 +118,10 @@ def assess(
     if account.policy.holds_overdraft and not ended:
         available += overdraft_headroom(account, bound.asset)
     found = Assessment(bound, total, charges, available)
-    if UNPRICED in charges:
-        found.denied = Reason.UNPRICED
+    if priced.suspense:
+        of_all = priced.reasons or (priced.suspense,) * len(charges)
+        found.denied = Reason[Suspense(priced.suspense).name]
+        found.reasons = tuple([Suspense(reason).name if reason else "" for reason in of_all])
     elif total and ended:
         found.denied = Reason.GRACE_ENDED
     elif total:
@@ -139,6 +138,18 @@ def assess(
         if drawn.left:
             found.denied = Reason.INSUFFICIENT_CREDITS
     return found
+
+
+def _estimated(plan: Plan, priced: Priced) -> tuple[tuple[int, ...], int]:
+    """The lines of an estimate and their sum: with what earlier usage would cost more by it, but
+    not less, for that is given back only once it is recorded (rule R1)."""
+    charges, total = priced.charges, priced.total
+    for row, amount in priced.rerates:
+        if amount > 0:
+            index = plan.rows.index(row)
+            charges = (*charges[:index], charges[index] + amount, *charges[index + 1 :])
+            total += amount
+    return charges, total
 
 
 def available_to(account: Account, asset: int, use: Use, now: int) -> int:
@@ -310,8 +321,8 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
         return refusal
     shape = state.catalog.shape(product, attributes, command.quantity_names)
     at = command.effective_at or state.now
-    bound, plan = state.catalog.step(account.card_key, shape, at, command.quantities)
-    charge = _charge(state, account, hold, bound, plan, command.quantities, at, out)
+    bound, _ = state.catalog.step(account.card_key, shape, at, command.quantities)
+    charge = _charge(state, account, hold, bound, command.quantities, at, out)
     if isinstance(charge, Refusal):
         return charge
     figures = (
@@ -320,13 +331,13 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
         at,
         declare(state, bound, out),
         command.quantities,
-        charge.charges,
+        charge.priced.charges,
         charge.used,
         charge.slices,
-        charge.period,
-        charge.advances,
+        charge.priced.period,
+        charge.priced.advances,
         charge.over_limit,
-        int(Suspense.UNPRICED if UNPRICED in charge.charges else Suspense.NONE),
+        charge.priced.suspense,
         1 if command.effective_at else 0,
         command.hold,
         1 if hold is None else 0,
@@ -334,9 +345,12 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
         b"",
         command.trace,
     )
+    modeled = (charge.priced.reasons, charge.priced.scoped, charge.draws)
     captured: UsageRecorded
     if command.keep_open:
-        captured = UsageCaptured(*figures, charge.taken)
+        captured = UsageCaptured(*figures, *modeled, charge.taken)
+    elif any(modeled):
+        captured = UsageModeled(*figures, *modeled)
     else:
         captured = UsageRecorded(*figures)
     returned: list[tuple[Grant, int]] = []
@@ -373,19 +387,14 @@ def _capture_refused(
 
 
 class Charge(NamedTuple):
-    """What usage of a hold costs and draws; `taken` of each of the hold's slices, () = of none.
+    """What usage of a hold costs and draws; `taken` of each of the hold's slices, () = of none."""
 
-    `closed` is the period that it would belong to, were that not closed (rule T2).
-    """
-
-    charges: tuple[int, ...]
-    advances: tuple[tuple[int, int], ...]
-    closed: int | None
-    period: int
+    priced: Priced
     used: int
     slices: tuple[Slice, ...]
     taken: tuple[int, ...]
     over_limit: int
+    draws: tuple[RowDraw, ...]
 
 
 def _charge(
@@ -393,7 +402,6 @@ def _charge(
     account: Account,
     hold: Hold | None,
     bound: Bound,
-    plan: Plan,
     quantities: tuple[int, ...],
     at: int,
     out: list[Event],
@@ -402,17 +410,14 @@ def _charge(
 
     Books that are to be opened are appended to `out`.
     """
-    closed, period = closed_period(state, account, at)
-    try:
-        charges, total, advances, _ = rate(plan, quantities, rounding_totals(account, plan, period))
-    except RatingFault as fault:
-        return rating_fault(fault)
-    if total > INT64_MAX:
-        return overflow(state, bound, total)
-    if UNPRICED in charges:
+    priced = price(state, account, bound, quantities, at)
+    if isinstance(priced, Refusal):
+        return priced
+    if priced.suspense:
         refusal = refuse_suspense(state, account)
         if refusal is not None:
             return refusal
+    total, period = priced.total, priced.period
     slices: list[Slice] = []
     taken: list[int] = []
     left = total
@@ -425,7 +430,8 @@ def _charge(
         slices = _merged(state, slices, found.slices)
         over_limit = found.over_limit
     open_revenue(state, account.tenant, bound.declaration.product, slices, out)
-    return Charge(charges, advances, closed, period, used, tuple(slices), tuple(taken), over_limit)
+    draws = row_draws(bound.plan, priced, used, slices)
+    return Charge(priced, used, tuple(slices), tuple(taken), over_limit, draws)
 
 
 def _post(
@@ -444,8 +450,9 @@ def _post(
     follow_up(state, returned, out, charge.slices)
     if charge.over_limit:
         out.append(LimitExceeded(account.number, asset, charge.over_limit, account.policy.excess))
-    if charge.closed is not None:
-        out.append(AdjustmentNoted(account.number, entry, charge.closed, charge.period))
+    priced = charge.priced
+    if priced.closed is not None:
+        out.append(AdjustmentNoted(account.number, entry, priced.closed, priced.period))
 
 
 def _from_hold(
@@ -533,7 +540,7 @@ def _charge_estimate(state: State, hold: Hold, estimate: Estimate, out: list[Eve
     bound = card.declared(shape, estimate.plan)
     quantities = _within_wholes(bound.plan, estimate.quantities)
     books: list[Event] = []
-    charge = _charge(state, account, hold, bound, bound.plan, quantities, at, books)
+    charge = _charge(state, account, hold, bound, quantities, at, books)
     if isinstance(charge, Refusal):
         return False
     out.extend(books)
@@ -543,13 +550,17 @@ def _charge_estimate(state: State, hold: Hold, estimate: Estimate, out: list[Eve
         at,
         declare(state, bound, out),
         quantities,
-        charge.charges,
+        charge.priced.charges,
         charge.used,
         charge.slices,
-        charge.period,
-        charge.advances,
+        charge.priced.period,
+        charge.priced.advances,
         charge.over_limit,
+        charge.priced.suspense,
         hold=hold.number,
+        reasons=charge.priced.reasons,
+        scoped=charge.priced.scoped,
+        draws=charge.draws,
     )
     returned = returned_by(state, hold, charge.taken)
     _post(state, account, bound.asset, charge, charged, returned, out)

@@ -26,6 +26,10 @@ KEYS_OUTLIVE_US: Final = DEDUPE_GENERATION_US + FUTURE_TOLERANCE_US
 CORRECTION_WINDOW_US: Final = 400 * DAY_US  # rule D3: older usage is adjusted by hand
 RESTORED_LIFETIME_US: Final = 30 * DAY_US  # rule D3: what a restored grant lasts at least
 MONTH_MAX_US: Final = 33 * DAY_US  # rule T1: the longest, where another zone begins to count
+DAY_TOTALS_KEPT_US: Final = 70 * DAY_US
+"""Rule R1: a running total of a day is kept while usage may count there: it is open as long as its
+month, 33 days and the longest grace of 35 in all, and a zone's 2 days. x ~250 B = 18 kB a price
+row. A reversal of older usage gives back its share of what its own line cost."""
 CORRECTED_A_FAMILY_MAX: Final = 65_536
 """Usage events of one family that were corrected within the window; x ~300 B = 20 MB."""
 SUSPENDED_A_FAMILY_MAX: Final = 65_536

@@ -2,9 +2,9 @@
 
 Evolving cannot be undone, so a group is looked at whole before any of it is recorded. Recorded
 usage is never refused for lack of credits (rule D4): what may refuse an event rests on itself, its
-account and its identity. Only rounding passes from one event of a group to the next, a minor unit
-a quantity; so much room is kept below the limit of a charge. Changes nothing but what time has made
-due.
+account and its identity. What passes from one event of a group to the next are running totals: each
+is priced over what those before it move; where only rounding runs on, a minor unit a quantity is
+kept below the limit of a charge. Changes nothing but what time has made due.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from ledger.core.decide import settle_touched
 from ledger.core.events import Event, UsageQuarantined, UsageRecorded
 from ledger.core.limits import INT64_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
+from ledger.core.pricing import Place, moves_of
 from ledger.core.state import State
 from ledger.core.usage import decide_usage, keys_exhausted, refuse_suspense
 
@@ -37,10 +38,11 @@ def refuse_linked(
         return None
     first: Refusal | None = None
     keys: set[bytes] = set()
+    moved: dict[int, dict[Place, int]] = {}  # account -> by those of the group before
     for place, command in enumerate(group):
         first = settle_touched(state, command, batch)
         if first is None:
-            first = _refused(state, group, command, known[place], keys)
+            first = _refused(state, group, command, known[place], keys, moved)
         if first is not None:
             break
         keys.add(command.key)
@@ -60,7 +62,12 @@ def refuse_linked(
 
 
 def _refused(
-    state: State, group: Sequence[LinkedUsage], command: LinkedUsage, known: bool, keys: set[bytes]
+    state: State,
+    group: Sequence[LinkedUsage],
+    command: LinkedUsage,
+    known: bool,
+    keys: set[bytes],
+    moved: dict[int, dict[Place, int]],
 ) -> Refusal | None:
     """Why one event of a group cannot be recorded with the others, if it cannot."""
     if known:
@@ -85,7 +92,8 @@ def _refused(
             "",
             "linked events belong to accounts of one family",
         )
-    outcome = decide_usage(state, command, [])
+    totals = moved.setdefault(command.account, {})
+    outcome = decide_usage(state, command, [], totals)
     if isinstance(outcome, Refusal):
         return outcome
     if isinstance(outcome, UsageQuarantined):
@@ -108,4 +116,6 @@ def _refused(
             str(charge),
             "the charge is too near to the end of 64 bits to be linked; split the event",
         )
+    for total, more in moves_of(outcome).items():
+        totals[total] = totals.get(total, 0) + more
     return None

@@ -24,6 +24,7 @@ _EPOCH_DAY: Final = 719_162  # days from 1 January of the year 1 to 1 January 19
 _ZONES_APART_US: Final = 2 * DAY_US  # more than any two zones are at the same instant: 26 hours
 _ZONES_END_US: Final = (datetime(9000, 1, 1) - datetime(1970, 1, 1)) // timedelta(microseconds=1)
 
+_A_DAY: Final = timedelta(days=1)
 _UNIT_MONTHS: Final = {PeriodUnit.MONTH: 1, PeriodUnit.QUARTER: 3, PeriodUnit.YEAR: 12}
 
 
@@ -98,12 +99,16 @@ class Calendar:
     The month that was asked for last is remembered: neighbouring events share it.
     """
 
-    __slots__ = ("end", "first", "last", "now", "present", "start", "zones")
+    __slots__ = (
+        "day_end", "day_start", "end", "first", "last", "now", "present", "start", "zones",
+    )  # fmt: skip
 
     def __init__(self, zones: Zones) -> None:
         self.zones = zones
         self.start = 0
         self.end = 0
+        self.day_start = 0  # the day that was asked for last
+        self.day_end = 0
         self.now = -1  # the time that the rest is of
         self.present = 0  # start of the month that holds it
         self.first = 0  # instants of that month that usage may be of: from, to
@@ -124,6 +129,12 @@ class Calendar:
         """First microsecond after the month of `at_us`."""
         self.start_of(at_us)
         return self.end
+
+    def day_of(self, at_us: int) -> int:
+        """First microsecond of the day of `at_us`, whatever the instant."""
+        if not self.day_start <= at_us < self.day_end:
+            self.day_start, self.day_end = _day_within(at_us, self.zones)
+        return self.day_start
 
     def stand_at(self, now: int, window_start: int, window_end: int) -> None:
         """Move on to a batch's time and the times that its usage may be of (rule I4)."""
@@ -149,9 +160,7 @@ def _within(at_us: int, zones: Zones) -> tuple[int, int]:
 
     What is left of a month in the new zone by then, hours, belongs to the first month there.
     """
-    place = len(zones) - 1
-    while place > 0 and at_us < zones[place][0]:
-        place -= 1
+    place = _place_of(at_us, zones)
     since, zone = zones[place]
     start, end = _month_in(at_us, zone)
     if place:
@@ -161,6 +170,87 @@ def _within(at_us: int, zones: Zones) -> tuple[int, int]:
     if place + 1 < len(zones):
         end = min(end, zones[place + 1][0])
     return start, end
+
+
+def _day_within(at_us: int, zones: Zones) -> tuple[int, int]:
+    """[start, end) of the day of an instant, cut where another zone begins to count."""
+    place = _place_of(at_us, zones)
+    since, zone = zones[place]
+    start, end = _day_in(at_us, zone)
+    if place:
+        start = max(start, since)
+    if place + 1 < len(zones):
+        end = min(end, zones[place + 1][0])
+    return start, end
+
+
+def _place_of(at_us: int, zones: Zones) -> int:
+    """Which of the zones counts at an instant."""
+    place = len(zones) - 1
+    while place > 0 and at_us < zones[place][0]:
+        place -= 1
+    return place
+
+
+def _day_in(at_us: int, zone: str) -> tuple[int, int]:
+    """[start, end) of the day in a zone; before 1970 and after 8999 in UTC."""
+    if zone == UTC_ZONE or not 0 <= at_us < _ZONES_END_US:
+        start = at_us - at_us % DAY_US
+        return start, start + DAY_US
+    midnight = local_of(at_us, zone).replace(hour=0, minute=0, second=0, microsecond=0)
+    start, end = instant_of(midnight, zone), instant_of(midnight + _A_DAY, zone)
+    while end <= at_us:  # clocks went back over midnight: the day that was begun goes on
+        midnight += _A_DAY
+        start, end = end, instant_of(midnight + _A_DAY, zone)
+    return start, end
+
+
+Anchors: TypeAlias = tuple[tuple[int, int], ...]
+"""(instant, anchor), in order: what an account's billing periods run from, each from its instant
+on; 0 = they are the months of its calendar."""
+
+CALENDAR_MONTHS: Final[Anchors] = ((0, 0),)
+
+
+def billing_period(at_us: int, anchors: Anchors, calendar: Calendar) -> tuple[int, int]:
+    """[start, end) of the billing period that holds an instant (rule T1): a month from the anchor,
+    cut where another anchor begins to count. One that began in another zone ends by that zone's
+    clocks."""
+    place = len(anchors) - 1
+    while place > 0 and at_us < anchors[place][0]:
+        place -= 1
+    since, anchor = anchors[place]
+    if anchor == 0:
+        start, end = _within(at_us, calendar.zones)
+    else:
+        start, end = _anchored(at_us, anchor, calendar.zones, _place_of(at_us, calendar.zones))
+    if place:
+        start = max(start, since)
+    if place + 1 < len(anchors):
+        end = min(end, anchors[place + 1][0])
+    return start, end
+
+
+def _anchored(at_us: int, anchor: int, zones: Zones, place: int) -> tuple[int, int]:
+    since, zone = zones[place]
+    start, end = Cycle(PeriodUnit.MONTH, 1, anchor, zone).period_of(at_us)
+    if place and start < since:
+        before, before_end = _anchored(since - 1, anchor, zones, place - 1)
+        if at_us < before_end:
+            return before, before_end
+        start = max(start, before_end)
+    return start, end
+
+
+def anchored_from(anchors: Anchors, anchor: int, since: int) -> Anchors:
+    """The anchors where another one counts from `since`, the end of a period by those of before.
+
+    What was to count from then on does not: within a period the last change holds (rule T1).
+    """
+    kept = [each for place, each in enumerate(anchors) if place == 0 or each[0] < since]
+    if kept[-1][1] != anchor:
+        kept.append((since, anchor))
+    return tuple(kept)
 
 
 def _month_in(at_us: int, zone: str) -> tuple[int, int]:

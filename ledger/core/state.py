@@ -40,14 +40,16 @@ from ledger.core.holdings import (
 from ledger.core.keys import KeyMap
 from ledger.core.limits import (
     CORRECTION_WINDOW_US,
+    DAY_TOTALS_KEPT_US,
     DEDUPE_WINDOW_US,
     FUTURE_TOLERANCE_US,
     KEYS_OUTLIVE_US,
     MONTH_MAX_US,
 )
 from ledger.core.outcomes import LOCATOR_INDEX_MASK, locator_of
-from ledger.core.periods import Calendar, Zones
+from ledger.core.periods import CALENDAR_MONTHS, Anchors, Calendar, Zones, billing_period
 from ledger.core.waiting import Rated, Waiting
+from rating.functions import SCOPE_DAY, SCOPE_MONTH
 from rating.zones import UTC_ZONE
 
 __all__ = [
@@ -111,11 +113,23 @@ def months_before(settled_before: int) -> int:
     return corrected_before(settled_before) - MONTH_MAX_US
 
 
+def days_before(settled_before: int) -> int:
+    """The same bound for what is counted by day: no usage counts in a day that began then or
+    earlier (rules R1, T2)."""
+    return settled_before - (DAY_TOTALS_KEPT_US - DEDUPE_WINDOW_US)
+
+
+RowDraws = dict[tuple[int, int, int], dict[tuple[int, int, int], int]]
+"""(key, scope, its start) of a running total -> (used book, book, month of overage) -> units that
+its usage drew there, first drawn first."""
+
+
 class Account:
     """One account of a family, with what its decisions need."""
 
     __slots__ = (
         "advance",
+        "anchors",
         "calendar",
         "card_key",
         "children",
@@ -143,6 +157,8 @@ class Account:
         "overage_pending",
         "overage_posted",
         "parent",
+        "period_end",
+        "period_start",
         "policy",
         "profile_at",
         "profile_version",
@@ -150,6 +166,8 @@ class Account:
         "recurring",
         "reopened_at",
         "root",
+        "row_draws",
+        "scoped",
         "sharing",
         "suspended",
         "tenant",
@@ -208,6 +226,9 @@ class Account:
         self.top_ups: dict[int, TopUp] = {}  # pending ones, and those of the dedupe window
         self.lent: dict[int, Hold] = {}  # holds of those below that reserve units of its grants
         self.totals: dict[tuple[int, int], int] = {}  # (price row, period) -> quantity, rule R1
+        # (key, scope, its start) -> quantity: totals of days and billing periods (rule R1).
+        self.scoped: dict[tuple[int, int, int], int] = {}
+        self.row_draws: RowDraws = {}
         self.advance: dict[int, Book] = {}  # asset -> book
         self.debt: dict[int, Debt] = {}  # asset -> whose debt that book holds
         self.overage: dict[int, Book] = {}  # asset -> book billed to this account
@@ -222,6 +243,9 @@ class Account:
         self.card_key: tuple[int, str] = card_key
         self.comparator = comparator  # its own, else its nearest ancestor's
         self.calendar = calendar  # its months (rule T1)
+        self.anchors: Anchors = opened_anchors(policy)  # of its billing periods
+        self.period_start = 0  # the billing period that was asked for last
+        self.period_end = 0
 
     def find_open_from(self) -> None:
         """Work out anew from when on usage needs no look at what was closed or frozen."""
@@ -233,6 +257,35 @@ class Account:
     def closed_by(self, now: int) -> int:
         """What had ended by then takes late events no more, ever: its grace is over (rule T2)."""
         return max(self.closed_until, now - self.policy.period_grace)
+
+    def billing_period_of(self, at_us: int) -> int:
+        """First microsecond of the account's billing period that holds an instant (rule T1)."""
+        if not self.period_start <= at_us < self.period_end:
+            period = billing_period(at_us, self.anchors, self.calendar)
+            self.period_start, self.period_end = period
+        return self.period_start
+
+    def count_periods(self, anchors: Anchors, calendar: Calendar) -> None:
+        """Let its months and billing periods go by these from now on."""
+        self.anchors, self.calendar = anchors, calendar
+        self.period_start = self.period_end = 0
+
+    def total(self, key: int, scope: int, start: int) -> int:
+        """A running total in its scope (rule R1)."""
+        if scope == SCOPE_MONTH:
+            return self.totals.get((key, start), 0)
+        return self.scoped.get((key, scope, start), 0)
+
+    def forget_scoped(self, days: int, months: int) -> None:
+        """Drop what was counted in days, and in months and periods, that began then or earlier."""
+        self.scoped = {
+            place: quantity
+            for place, quantity in self.scoped.items()
+            if is_kept(place, days, months)
+        }
+        self.row_draws = {
+            place: drawn for place, drawn in self.row_draws.items() if is_kept(place, days, months)
+        }
 
     def forget_months(self, before: int) -> None:
         """Drop what was counted in months that began then or earlier. No one looks there."""
@@ -309,6 +362,16 @@ class Account:
         """Look up anew whether a rule is in force."""
         rules = self.top_up_rules.values()
         self.watched = any(rule is not None and rule.enabled for _, rule in rules)
+
+
+def opened_anchors(policy: AccountPolicy) -> Anchors:
+    """What the billing periods of an account run from that is opened with this policy."""
+    return ((0, policy.billing_anchor),) if policy.billing_anchor else CALENDAR_MONTHS
+
+
+def is_kept(place: tuple[int, int, int], days: int, months: int) -> bool:
+    """Whether a total by (key, scope, start) is remembered, by the bounds of `forget_scoped`."""
+    return place[2] > (days if place[1] == SCOPE_DAY else months)
 
 
 def inherited_zone(parent: Account | None, policy: AccountPolicy) -> str:
@@ -565,6 +628,11 @@ class State:
     def months_before(self) -> int:
         """What was counted in months that began then or earlier is forgotten."""
         return months_before(self.settled_before)
+
+    @property
+    def days_before(self) -> int:
+        """What was counted in days that began then or earlier is forgotten."""
+        return days_before(self.settled_before)
 
     def settled_hold(self, account: Account, number: int) -> SettledHold | None:
         """A hold of the account's family that was settled within the dedupe window."""

@@ -16,11 +16,13 @@ from ledger.core.events import (
     Slice,
     SuspenseRated,
 )
-from ledger.core.limits import INT64_MAX
+from ledger.core.outcomes import Refusal
+from ledger.core.pricing import price
+from ledger.core.rerates import row_draws
 from ledger.core.state import State
-from ledger.core.usage import NO_TOTALS, closed_period, declare, rounding_totals, used_book
+from ledger.core.usage import declare, used_book
 from ledger.core.waiting import Waiting
-from rating.price import UNPRICED, RatingFault, rate
+from rating.price import UNPRICED
 
 _NO_SLICES: Final[tuple[Slice, ...]] = ()
 
@@ -36,25 +38,16 @@ def rate_waiting(state: State, locator: int, waiting: Waiting, out: list[Event])
     bound = state.catalog.card(account.card_key).reaching(shape, at, quantities, waiting.places)
     if bound is None:
         return
-    plan = bound.plan
-    closed, period = closed_period(state, account, at)
-    totals = NO_TOTALS if plan.whole else rounding_totals(account, plan, period)
-    try:
-        priced, _, moved, _ = rate(plan, quantities, totals)
-    except RatingFault:
+    priced = price(state, account, bound, quantities, at)
+    if isinstance(priced, Refusal):
         return
-    rated = tuple([place for place in waiting.places if priced[place] != UNPRICED])
-    waits = tuple([place for place in waiting.places if priced[place] == UNPRICED])
-    charges = tuple(
-        [
-            priced[place] if place in rated else UNPRICED if place in waits else 0
-            for place in range(len(priced))
-        ]
-    )
-    total = sum([charges[place] for place in rated])
-    if not rated or total > INT64_MAX:
+    whole = priced.charges
+    rated = tuple([place for place in waiting.places if whole[place] != UNPRICED])
+    waits = tuple([place for place in waiting.places if whole[place] == UNPRICED])
+    if not rated:
         return
-    rows = [plan.rows[place] for place in rated]
+    priced.keep(bound.plan, rated, waits)
+    total, period = priced.total, priced.period
     used = over_limit = 0
     slices = _NO_SLICES
     if total:
@@ -71,12 +64,14 @@ def rate_waiting(state: State, locator: int, waiting: Waiting, out: list[Event])
             at,
             index,
             quantities,
-            charges,
+            priced.charges,
             used,
             slices,
             period,
-            tuple([(row, quantity) for row, quantity in moved if row in rows]),
+            priced.advances,
             over_limit,
+            scoped=priced.scoped,
+            draws=row_draws(bound.plan, priced, used, slices),
             original=locator,
             original_entry=waiting.entry_seq,
             rated=rated,
@@ -85,8 +80,8 @@ def rate_waiting(state: State, locator: int, waiting: Waiting, out: list[Event])
     )
     if over_limit:
         out.append(LimitExceeded(account.number, bound.asset, over_limit, account.policy.excess))
-    if closed is not None:
-        out.append(AdjustmentNoted(account.number, entry, closed, period))
+    if priced.closed is not None:
+        out.append(AdjustmentNoted(account.number, entry, priced.closed, period))
 
 
 def rated_by(state: State, account: int, locator: int) -> tuple[int, ...]:

@@ -6,6 +6,7 @@ The path of `ingest`. Recorded usage has happened, so it is never refused for la
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from ledger.core.catalog import Bound
@@ -16,30 +17,33 @@ from ledger.core.events import (
     Event,
     LimitExceeded,
     Slice,
-    Suspense,
+    UsageModeled,
     UsageQuarantined,
     UsageRecorded,
 )
 from ledger.core.limits import (
     CORRECTION_WINDOW_US,
     FUTURE_TOLERANCE_US,
-    INT64_MAX,
     SUSPENDED_A_FAMILY_MAX,
 )
 from ledger.core.outcomes import Known, Reason, Refusal
+from ledger.core.pricing import NOTHING_MOVED, Place, price
+from ledger.core.rerates import row_draws
 from ledger.core.state import NEVER, Account, State
-from rating.compile import Plan
-from rating.price import UNPRICED, RatingFault, rate
 
-NO_TOTALS: Final[dict[int, int]] = {}
 _NO_SLICES: Final[tuple[Slice, ...]] = ()
-_UNPRICED: Final = int(Suspense.UNPRICED)
 
 
-def decide_usage(state: State, command: RecordUsage, out: list[Event]) -> Event | Known | Refusal:
+def decide_usage(
+    state: State,
+    command: RecordUsage,
+    out: list[Event],
+    moved: Mapping[Place, int] = NOTHING_MOVED,
+) -> Event | Known | Refusal:
     """Append the events of one usage event to `out` and return the one that answers it.
 
-    The plain version; `record_usual` does the same for most usage, many at a time.
+    The plain version; `record_usual` does the same for most usage, many at a time. `moved`: see
+    `price`.
     """
     known = recorded_before(state, command.key)
     if known is not None:
@@ -60,11 +64,14 @@ def decide_usage(state: State, command: RecordUsage, out: list[Event]) -> Event 
         return in_future(at, state.now)
     if at < state.window_start:
         return _quarantine(state, account, command, at, out)
-    return _rated(state, account, command, at, out)
+    return _rated(state, account, command, at, out, moved)
 
 
 def decide_replacement(
-    state: State, command: RecordUsage, out: list[Event]
+    state: State,
+    command: RecordUsage,
+    out: list[Event],
+    moved: Mapping[Place, int] = NOTHING_MOVED,
 ) -> UsageRecorded | Refusal:
     """Usage in the stead of other usage, which may be as old as that (rule D3); its key is new."""
     account = state.accounts[command.account]
@@ -85,28 +92,29 @@ def decide_replacement(
             str(at),
             "usage older than 400 days is not amended; make a manual adjustment instead",
         )
-    return _rated(state, account, command, at, out)
+    return _rated(state, account, command, at, out, moved)
 
 
 def _rated(
-    state: State, account: Account, command: RecordUsage, at: int, out: list[Event]
+    state: State,
+    account: Account,
+    command: RecordUsage,
+    at: int,
+    out: list[Event],
+    moved: Mapping[Place, int],
 ) -> UsageRecorded | Refusal:
     """Rate usage of that time, find who pays, and record it."""
     quantities = command.quantities
     shape = command.shape
     bound, plan = state.catalog.step(account.card_key, shape, at, quantities)
-    closed, period = closed_period(state, account, at)
-    totals = NO_TOTALS if plan.whole else rounding_totals(account, plan, period)
-    try:
-        charges, total, advances, _ = rate(plan, quantities, totals)
-    except RatingFault as fault:
-        return rating_fault(fault)
-    if total > INT64_MAX:
-        return overflow(state, bound, total)
-    if UNPRICED in charges:
+    priced = price(state, account, bound, quantities, at, moved)
+    if isinstance(priced, Refusal):
+        return priced
+    if priced.suspense:
         refusal = refuse_suspense(state, account)
         if refusal is not None:
             return refusal
+    total, period = priced.total, priced.period
     used = over_limit = 0
     slices = _NO_SLICES
     if total:
@@ -114,19 +122,19 @@ def _rated(
         drawn = draw(state, account, bound.asset, bound.use, total, at, period, out, True)
         slices, over_limit = tuple(drawn.slices), drawn.over_limit
         open_revenue(state, account.tenant, shape.product, slices, out)
-    recorded = UsageRecorded(
+    figures = (
         command.key,
         account.number,
         at,
         declare(state, bound, out),
         quantities,
-        charges,
+        priced.charges,
         used,
         slices,
         period,
-        advances,
+        priced.advances,
         over_limit,
-        _UNPRICED if UNPRICED in charges else 0,
+        priced.suspense,
         1 if command.effective_at else 0,
         0,
         0,
@@ -134,12 +142,18 @@ def _rated(
         command.personal,
         command.trace,
     )
+    draws = row_draws(plan, priced, used, slices)
+    recorded: UsageRecorded
+    if priced.reasons or priced.scoped or draws:
+        recorded = UsageModeled(*figures, priced.reasons, priced.scoped, draws)
+    else:
+        recorded = UsageRecorded(*figures)
     entry = state.batch_length + len(out)
     out.append(recorded)
     if over_limit:
         out.append(LimitExceeded(account.number, bound.asset, over_limit, account.policy.excess))
-    if closed is not None:
-        out.append(AdjustmentNoted(account.number, entry, closed, period))
+    if priced.closed is not None:
+        out.append(AdjustmentNoted(account.number, entry, priced.closed, period))
     return recorded
 
 
@@ -161,16 +175,6 @@ def _quarantine(
     )
     out.append(quarantined)
     return quarantined
-
-
-def closed_period(state: State, account: Account, at: int) -> tuple[int | None, int]:
-    """(the period of an instant if it is closed, the period that its charge belongs to): its own
-    until its grace has ended, afterwards the one that is open now (rule T2)."""
-    calendar = account.calendar
-    period = calendar.start_of(at)
-    if calendar.end > account.closed_by(state.now):
-        return None, period
-    return period, calendar.start_of(state.now)
 
 
 def declare(state: State, bound: Bound, out: list[Event]) -> int:
@@ -259,16 +263,6 @@ def unusable(quantities: tuple[int, ...]) -> Refusal | None:
     return None
 
 
-def rounding_totals(account: Account, plan: Plan, period: int) -> dict[int, int]:
-    """Quantities so far in the period of the plan's rows that round cumulatively (rule R1)."""
-    totals: dict[int, int] = {}
-    for row in plan.rows:
-        quantity = account.totals.get((row, period))
-        if quantity is not None:
-            totals[row] = quantity
-    return totals
-
-
 def unknown_account(number: int) -> Refusal:
     """No such account on this shard."""
     return Refusal(Reason.ACCOUNT_UNKNOWN, "account", str(number), "the account does not exist")
@@ -335,21 +329,4 @@ def in_future(at: int, now: int) -> Refusal:
         "effective_at_us",
         str(at),
         f"more than {FUTURE_TOLERANCE_US} us after the writer's clock, {now}",
-    )
-
-
-def rating_fault(fault: RatingFault) -> Refusal:
-    """The quantities contradict each other (rule R8)."""
-    return Refusal(Reason.SUBSET_EXCEEDS_PARENT, "quantities", str(fault), str(fault))
-
-
-def overflow(state: State, bound: Bound, total: int) -> Refusal:
-    """One transfer fits int64 (rule N1)."""
-    asset = state.catalog.assets.get(bound.asset)
-    name = f"{asset.code} with scale {asset.scale}" if asset is not None else str(bound.asset)
-    return Refusal(
-        Reason.OVERFLOW,
-        "quantities",
-        str(total),
-        f"the charge does not fit 64 bits in minor units of {name}; split the event",
     )

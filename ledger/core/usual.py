@@ -17,8 +17,8 @@ from ledger.core.evolve import evolve
 from ledger.core.evolve.usage import usage_recorded
 from ledger.core.limits import INT64_MAX
 from ledger.core.periods import Calendar
+from ledger.core.pricing import NO_TOTALS, rounding_totals
 from ledger.core.state import Account, State
-from ledger.core.usage import NO_TOTALS, rounding_totals
 from rating.price import UNPRICED, RatingFault, rate
 
 _GRANT: Final = int(Pot.GRANT)
@@ -37,8 +37,8 @@ def record_usual(
     which nothing is done. Each adds the index in the batch of its entry.
 
     Usual is: new, of this month, of an account that takes it, where nothing is due and no
-    top-up rule watches, no quantity negative and each priced, and paid whole by the grant that is
-    first in order, from books that are open.
+    top-up rule watches, no quantity negative and each priced by the unit, and paid whole by the
+    grant that is first in order, from books that are open.
     """
     if state.offsets:
         commands = commands[: _of_one_time(state, commands, place)]
@@ -97,6 +97,8 @@ def record_usual(
             if plan.steps:
                 bound = card.step(bound, shape, quantities)
                 plan = bound.plan
+            if plan.modeled:
+                return place
             totals = NO_TOTALS if plan.whole else rounding_totals(account, plan, period)
             try:
                 charges, total, advances, _ = rate(plan, quantities, totals)

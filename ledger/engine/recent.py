@@ -25,11 +25,13 @@ RECENT_EVENTS_MAX: Final = 65_536  # a shard; x ~800 B = 52 MB
 # Events that name their plan by its index in the batch.
 _PLANNED = (
     "UsageRecorded",
+    "UsageModeled",
     "UsageCaptured",
     "HoldCharged",
     "SuspenseRated",
     "UsageQuarantined",
     "UsageReversed",
+    "UsageRerated",
     "HoldAuthorized",
     "AuthorizeDenied",
 )

@@ -38,6 +38,7 @@ from ledger.core.events import (
     RecurringResumed,
     RecurringStarted,
     UsageRecorded,
+    UsageRerated,
     UsageReversed,
 )
 from ledger.projections.changes import RecurringRow
@@ -65,6 +66,7 @@ _OF_RECURRING: Final = frozenset(
 )
 
 
+_GIVES_BACK: Final = frozenset({UsageReversed, UsageRerated, BalanceAdjusted})
 _OF_HOLDS: Final = frozenset({HoldExtended, HoldReleased, HoldExpired})
 
 
@@ -233,10 +235,10 @@ class Facts:
                     made_grants.add(event.grant)
                     if event.of not in self.grants:
                         needed.grants.add(event.of)
-                elif kind is UsageReversed or kind is BalanceAdjusted:
+                elif kind in _GIVES_BACK:
                     drawn = {piece.drawn for piece in event.given_back}
                     needed.books.update(drawn - self.books.keys())
-                    if kind is BalanceAdjusted:
+                    if kind is not UsageReversed:
                         drawn |= {piece.book for piece in event.slices if piece.value}
                     needed.drawn.update(drawn - value_books.keys())
                 elif kind is HoldAuthorized:

@@ -14,7 +14,6 @@ _FOLLOWING: Final = "ledger.core.following"
 _GRANTS: Final = "ledger.core.grants"
 _ACCOUNTS: Final = "ledger.core.accounts"
 _PAYMENTS: Final = "ledger.core.payments"
-_CORRECTIONS: Final = "ledger.core.corrections"
 
 GRANTS: Final = (
     Mutant(
@@ -198,10 +197,10 @@ CREDITS: Final = (
     ),
     Mutant(
         "first slice given back first",
-        _CORRECTIONS,
-        "_Unwinding.unwind",
-        "for piece in reversed(self._recorded.slices):",
-        "for piece in self._recorded.slices:",
+        "ledger.core.unwinding",
+        "Unwinding.unwind",
+        "for piece in reversed(slices):",
+        "for piece in slices:",
         "rule D3",
     ),
     Mutant(

@@ -646,6 +646,10 @@ class LedgerCase:
                 parts += [self._slice(piece, "drawn") for piece in event.slices]
                 parts += ["suspense"] if -1 in event.charges else []
                 return ", ".join(parts) or "free"
+            case e.UsageRerated():
+                parts = [self._slice(piece, "drawn") for piece in event.slices]
+                parts += [self._returned(piece) for piece in event.given_back]
+                return f"re-rated {', '.join(parts) or 'nothing'}"
             case e.UsageReversed():
                 parts = [self._returned(piece) for piece in event.given_back]
                 return ", ".join(parts) or "nothing"
@@ -801,6 +805,7 @@ class LedgerCase:
         money breakage N | money cash N | money credit_note N | money bad_debt N |
         credits true_up N | credits forfeited N |
         left GRANT N | held GRANT N | recognised GRANT N | used PRODUCT N | holds NAME N |
+        spent PRODUCT N: used, less what was given back |
         frozen NAME 0 or 1 | reserved HOLD N
         """
         what, name, number, *rest = text.split()
@@ -887,6 +892,10 @@ class LedgerCase:
     def _seen_used(self, name: str, product: str) -> int:
         found = self.core.state.house_book(TENANT, e.BookKind.USED, CREDITS, name)
         return found.credits_posted if found is not None else 0
+
+    def _seen_spent(self, name: str, product: str) -> int:
+        found = self.core.state.house_book(TENANT, e.BookKind.USED, CREDITS, name)
+        return found.credits_posted - found.debits_posted if found is not None else 0
 
     def account(self, name: str) -> Account:
         return self.core.state.accounts[self.accounts[name]]
@@ -983,10 +992,17 @@ def _quantities(options: dict[str, str], tokens: str) -> tuple[tuple[str, ...], 
 
 def ledger_case(test: Callable[[LedgerCase], None]) -> Callable[[], None]:
     """Run the test's docstring as a ledger, then its body, then check what must always hold."""
+    return told_to(LedgerCase, test)
+
+
+def told_to(
+    make: Callable[[], LedgerCase], test: Callable[[LedgerCase], None]
+) -> Callable[[], None]:
+    """The same for another kind of ledger."""
 
     @functools.wraps(test)
     def run() -> None:
-        case = LedgerCase()
+        case = make()
         case.run(test.__doc__ or "")
         test(case)
         case.finish()

@@ -6,9 +6,9 @@ from core_world import FAMILY, TENANT, card
 from ledger_case import LedgerCase, ledger_case
 from test_correction_properties import look_at
 
-from ledger.core.corrections import _share
 from ledger.core.events import GrantKind, UsageRecorded, UsageReversed
 from ledger.core.limits import DAY_US
+from ledger.core.unwinding import share_of
 from rating.card import PriceRow
 from rating.compile import CompiledCard
 from rating.versions import CardVersion
@@ -545,9 +545,9 @@ def test_what_was_credited_by_hand_is_not_given_twice(case: LedgerCase) -> None:
 def test_what_goes_with_the_units_of_a_slice_goes_back_exactly() -> None:
     """The provider's cost, and the price of overage (rule B4): over all parts it is the whole."""
     for whole, amount in ((7, 10), (10, 7), (0, 3), (1, 9)):
-        parts = [_share(whole, earlier, 1, amount) for earlier in range(amount)]
+        parts = [share_of(whole, earlier, 1, amount) for earlier in range(amount)]
         assert sum(parts) == whole and min(parts) >= 0
-        assert _share(whole, 0, amount, amount) == whole
+        assert share_of(whole, 0, amount, amount) == whole
 
 
 @ledger_case

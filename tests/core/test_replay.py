@@ -10,9 +10,8 @@ from ledger_case import LedgerCase
 
 import ledger.core.comparators
 import ledger.core.drawdown
-import ledger.core.holds
 import ledger.core.periods
-import ledger.core.usage
+import ledger.core.pricing
 import rating.price
 import rating.zones
 from ledger.core.digest import digest
@@ -71,8 +70,8 @@ def nothing_may_be_computed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     for module, name in (
         (rating.price, "rate"),
-        (ledger.core.usage, "rate"),
-        (ledger.core.holds, "rate"),
+        (ledger.core.pricing, "rate"),
+        (ledger.core.pricing, "rerate"),
         (ledger.core.drawdown, "order_of"),
         (ledger.core.comparators, "Fraction"),
         (ledger.core.periods, "month_of"),

@@ -54,6 +54,8 @@ from ledger.core.events import (
     TopUpRuleRemoved,
     TopUpRuleSet,
     UsageCaptured,
+    UsageModeled,
+    UsageRerated,
     UsageReversed,
 )
 from ledger.core.upcast import UPCASTS
@@ -113,6 +115,8 @@ LATER = {  # classes that came after the first version
     HoldCharged,
     HoldExtended,
     UsageCaptured,
+    UsageModeled,
+    UsageRerated,
 }
 
 

@@ -32,6 +32,8 @@ from ledger.core.events.base import (
     BookKind,
     PeriodUnit,
     Pot,
+    RowDraw,
+    ScopedAdvance,
     Slice,
 )
 from ledger.core.events.commitments import (
@@ -96,6 +98,7 @@ from ledger.core.events.recurring import (
     RecurringTerms,
     Timing,
 )
+from ledger.core.events.rerates import Rerate, UsageRerated
 from ledger.core.events.top_ups import (
     TopUpConfirmed,
     TopUpDeclined,
@@ -109,6 +112,7 @@ from ledger.core.events.usage import (
     LimitExceeded,
     Suspense,
     SuspenseRated,
+    UsageModeled,
     UsageQuarantined,
     UsageRecorded,
 )
@@ -193,7 +197,10 @@ __all__ = [
     "RecurringStarted",
     "RecurringTerms",
     "RequestAbandoned",
+    "Rerate",
     "Rollover",
+    "RowDraw",
+    "ScopedAdvance",
     "Segment",
     "SegmentAdded",
     "Slice",
@@ -209,8 +216,10 @@ __all__ = [
     "TopUpRuleRemoved",
     "TopUpRuleSet",
     "UsageCaptured",
+    "UsageModeled",
     "UsageQuarantined",
     "UsageRecorded",
+    "UsageRerated",
     "UsageReversed",
     "WriteOff",
     "WriteOffKind",
@@ -241,10 +250,12 @@ Event: TypeAlias = (
     | GrantExpired
     | PlanDeclared
     | UsageRecorded
+    | UsageModeled
     | SuspenseRated
     | UsageQuarantined
     | LimitExceeded
     | UsageReversed
+    | UsageRerated
     | GrantRestored
     | AdjustmentNoted
     | BalanceAdjusted

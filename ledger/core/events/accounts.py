@@ -28,7 +28,8 @@ class AccountPolicyUpdated(Fact, frozen=True, tag=14):
 
     Where another zone is to count for the account and those below it that inherit it: `zone_from`,
     the end of the month that runs (0 = no other). `zone_from_below`: (account, the end of its own
-    month) of those where that is another instant (rule T1).
+    month) of those where that is another instant (rule T1). Where another billing anchor is to
+    count: `anchor_from`, the end of the billing period that runs (0 = no other).
     """
 
     key: bytes
@@ -39,6 +40,7 @@ class AccountPolicyUpdated(Fact, frozen=True, tag=14):
     trace: bytes = b""
     zone_from: int = 0
     zone_from_below: tuple[tuple[int, int], ...] = ()
+    anchor_from: int = 0
 
 
 class AccountClosed(Fact, frozen=True, tag=12):

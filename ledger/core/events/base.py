@@ -74,6 +74,33 @@ class Slice(msgspec.Struct, frozen=True, array_like=True, gc=False):
     cost: int = 0
 
 
+class ScopedAdvance(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """How far a running total of another scope than the month moves (rule R1): `key` says whose,
+    `scope` is 1 for the account's day and 3 for its billing period, which begins at `start`."""
+
+    key: int
+    scope: int
+    start: int
+    quantity: int
+
+
+class RowDraw(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What a price row with a running total drew in a scope from a book, or gave back (below 0).
+
+    It is what a re-rate, or a reversal that is due more than its own event drew, gives back from.
+    `used` is the book that was credited; `period` the month in which it counts as overage, 0 where
+    it is none. Key, scope and start as in the running total.
+    """
+
+    key: int
+    scope: int
+    start: int
+    used: int
+    book: int
+    period: int
+    amount: int
+
+
 class Backfill(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A part of an advance that a grant repays: debit grant, credit `book` (rules B3, B4, H6).
 

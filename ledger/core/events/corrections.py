@@ -6,7 +6,7 @@ from enum import IntEnum
 
 import msgspec
 
-from ledger.core.events.base import Fact, Slice
+from ledger.core.events.base import Fact, RowDraw, ScopedAdvance, Slice
 
 
 class GivenBack(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -16,7 +16,9 @@ class GivenBack(msgspec.Struct, frozen=True, array_like=True, gc=False):
     or a restored grant's, or where the rest of an ended grant went. `value` and `cost` are given
     back with them, the value by a debit of the product's revenue and a credit of `money_book` (0 =
     there is no money side). `debt` >= 0 is the run of an advance's debt that the units had been
-    part of.
+    part of. Units that other usage had drawn, of another product or month than the entry's, say so:
+    `used_book` is credited less, `revenue_book` has earned less, `period` is the month of overage
+    (0 = those of the entry).
     """
 
     drawn: int
@@ -26,6 +28,9 @@ class GivenBack(msgspec.Struct, frozen=True, array_like=True, gc=False):
     cost: int = 0
     debt: int = -1
     money_book: int = 0
+    used_book: int = 0
+    revenue_book: int = 0
+    period: int = 0
 
 
 class EndedGrants(IntEnum):
@@ -49,7 +54,8 @@ class UsageReversed(Fact, frozen=True, tag=34):
     `replaced_by` is the key of the usage event that stands in its place, `replacement` the digest
     of that event's body. Of usage that was rated after it had waited, the entries that rated it are
     given back first, each by an entry without a key before this one (rule B8); `apart` is what
-    those give back in all.
+    those give back in all. `scoped` takes back running totals of days and billing periods, and
+    `draws` is what the rows with a running total have drawn less (below 0).
     """
 
     key: bytes
@@ -75,6 +81,8 @@ class UsageReversed(Fact, frozen=True, tag=34):
     replacement: bytes = b""
     trace: bytes = b""
     apart: int = 0
+    scoped: tuple[ScopedAdvance, ...] = ()
+    draws: tuple[RowDraw, ...] = ()
 
 
 class GrantRestored(Fact, frozen=True, tag=35):

@@ -66,3 +66,4 @@ class AccountPolicy(msgspec.Struct, frozen=True, array_like=True):
     overdraft_grace: int = -1  # authorisation refuses so long below zero (rule H6); -1 = never
     promotional_backfills: bool = False  # whether free grants repay an advance (rule H6)
     freeze_on_chargeback: bool = False  # rule F3
+    billing_anchor: int = 0  # from which its billing periods of a month run (T1); 0 = its months

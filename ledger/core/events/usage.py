@@ -4,23 +4,32 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from ledger.core.events.base import Fact, Slice
+from ledger.core.events.base import Fact, RowDraw, ScopedAdvance, Slice
 from ledger.core.events.policy import Excess
 
 
 class Suspense(IntEnum):
-    """Why a quantity could not be rated (rule B8)."""
+    """Why a quantity could not be rated (rule B8). Never reused or renamed."""
 
     NONE = 0
     UNPRICED = 1
+    NOT_ENTITLED = 2
+    NO_CONTRACT = 3
+    ATTRIBUTE_MISSING = 4
+    ATTRIBUTE_NOT_NUMERIC = 5
+    FORMULA_DIVISION_BY_ZERO = 6
+    FORMULA_OVERFLOW = 7
+    FORMULA_NEGATIVE = 8
+    COST_MISSING = 9
 
 
 class UsageRecorded(Fact, frozen=True, tag=31):
     """One usage event: rated, drawn down, and where it landed (rules B3, D3, D4, R1).
 
-    `charges` stand parallel to the plan's quantities (-1 = in suspense). `advances` move rounding
-    positions: (price row, quantity), within the period that begins at `period`. `over_limit` is
+    `charges` stand parallel to the plan's quantities (-1 = in suspense). `advances` move running
+    totals: (price row, quantity), within the period that begins at `period`. `over_limit` is
     the part that landed by the policy's `excess`. `hold` was settled by this event, if not 0.
+    `suspense` says why the first quantity waits that does.
     """
 
     key: bytes
@@ -42,8 +51,36 @@ class UsageRecorded(Fact, frozen=True, tag=31):
     personal: bytes = b""
     trace: bytes = b""
 
+    @property
+    def reasons(self) -> tuple[int, ...]:
+        """Why each quantity waits, 0 = it does not; empty where all wait for the same reason."""
+        return ()
 
-class SuspenseRated(UsageRecorded, frozen=True, tag=48):
+    @property
+    def scoped(self) -> tuple[ScopedAdvance, ...]:
+        """How far running totals of days and billing periods move."""
+        return ()
+
+    @property
+    def draws(self) -> tuple[RowDraw, ...]:
+        """What rows with a running total drew: the parts of the slices that pay for their lines."""
+        return ()
+
+
+class UsageModeled(UsageRecorded, frozen=True, tag=39):
+    """Usage with what only price models say of it (rules R1, B8), in the stead of a UsageRecorded.
+
+    `reasons` stand parallel to the quantities: why each waits (0 = it does not), empty where all
+    wait for the same reason. `scoped` moves running totals of days and billing periods. `draws` are
+    the parts of the slices, in order, that pay for lines of rows with a running total.
+    """
+
+    reasons: tuple[int, ...] = ()
+    scoped: tuple[ScopedAdvance, ...] = ()
+    draws: tuple[RowDraw, ...] = ()
+
+
+class SuspenseRated(UsageModeled, frozen=True, tag=48):
     """What waited of a usage event for a price, rated now that it has one (rules B8, D5).
 
     Nobody asked for it, so it has no key. `original` is the usage event, as batch << 20 | index and

@@ -71,8 +71,10 @@ from ledger.core.events import (
     TopUpRuleRemoved,
     TopUpRuleSet,
     UsageCaptured,
+    UsageModeled,
     UsageQuarantined,
     UsageRecorded,
+    UsageRerated,
     UsageReversed,
     WriterOpened,
 )
@@ -145,7 +147,7 @@ from ledger.core.evolve.top_ups import (
     top_up_rule_removed,
     top_up_rule_set,
 )
-from ledger.core.evolve.usage import suspense_rated, usage_recorded
+from ledger.core.evolve.usage import suspense_rated, usage_recorded, usage_rerated
 from ledger.core.state import State
 
 __all__ = [
@@ -196,12 +198,14 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     GrantExpired: grant_expired,
     PlanDeclared: plan_declared,
     UsageRecorded: usage_recorded,
+    UsageModeled: usage_recorded,
     UsageCaptured: usage_recorded,
     HoldCharged: usage_recorded,
     SuspenseRated: suspense_rated,
     UsageQuarantined: usage_quarantined,
     LimitExceeded: limit_exceeded,
     UsageReversed: usage_reversed,
+    UsageRerated: usage_rerated,
     GrantRestored: grant_restored,
     AdjustmentNoted: adjustment_noted,
     BalanceAdjusted: balance_adjusted,

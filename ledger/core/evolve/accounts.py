@@ -19,7 +19,7 @@ from ledger.core.events import (
 )
 from ledger.core.evolve.holds import settle
 from ledger.core.evolve.moves import debt_of, retire, set_timer
-from ledger.core.periods import Calendar, Zones, counting_from
+from ledger.core.periods import Calendar, Zones, anchored_from, counting_from
 from ledger.core.state import (
     GRANT_EXPIRED,
     GRANT_OPEN,
@@ -90,7 +90,7 @@ def _change_zone(state: State, account: Account, event: AccountPolicyUpdated) ->
         zones = counting_from(each.calendar.zones, zone, since)
         if zones not in calendars:
             calendars[zones] = state.calendar(zones)
-        each.calendar = calendars[zones]
+        each.count_periods(each.anchors, calendars[zones])
 
 
 def _set_breakage(state: State, account: Account) -> None:
@@ -129,6 +129,9 @@ def account_policy_updated(state: State, event: AccountPolicyUpdated) -> None:
         state.try_suspended(account.root)  # the other card may have prices (rule B8)
     if event.zone_from:
         _change_zone(state, account, event)
+    if event.anchor_from:
+        anchors = anchored_from(account.anchors, event.policy.billing_anchor, event.anchor_from)
+        account.count_periods(anchors, account.calendar)
     state.keys.add(event.key, state.locator)
 
 
@@ -157,9 +160,25 @@ def account_closed_out(state: State, event: AccountClosedOut) -> None:
             debt_of(state, books[each.credit]).repay("", each.amount, state.locator)
         if each.kind not in (WriteOffKind.GRANT, WriteOffKind.BREAKAGE):
             account.written_off = state.locator
+    if account.written_off == state.locator:
+        _forget_written_off(account)
     account.closed_at = event.closed_at
     account.find_open_from()
     state.keys.add(event.key, state.locator)
+
+
+def _forget_written_off(account: Account) -> None:
+    """What is owed no more is not given back either, to the account or to those below that it is
+    billed for."""
+    debts = {book.number for book in (*account.advance.values(), *account.overage.values())}
+    below = [account]
+    for each in below:
+        below.extend(each.children)
+        rows = {
+            place: {part: units for part, units in drawn.items() if part[1] not in debts}
+            for place, drawn in each.row_draws.items()
+        }
+        each.row_draws = {place: drawn for place, drawn in rows.items() if drawn}
 
 
 def account_reopened(state: State, event: AccountReopened) -> None:

@@ -2,42 +2,49 @@
 
 from __future__ import annotations
 
+from typing import TypeVar
+
 from ledger.core.books import BooksUnbalanced
 from ledger.core.events import AdjustmentNoted, BalanceAdjusted, BookKind, GivenBack, UsageReversed
-from ledger.core.evolve.moves import (
-    ADVANCE,
-    activate,
-    add_overage,
-    debt_of,
-    exhausted,
-    owe,
-    pay,
-    recognise,
-)
+from ledger.core.evolve.moves import ADVANCE, activate, debt_of, draw_rows, pay, post_slices
 from ledger.core.evolve.suspense import reversed_of
 from ledger.core.limits import CORRECTED_A_FAMILY_MAX
 from ledger.core.state import GRANT_OPEN, Account, Corrected, Family, State
 
+_P = TypeVar("_P", bound=tuple[int, ...])
+
 
 def usage_reversed(state: State, event: UsageReversed) -> None:
     account = state.accounts[event.account]
-    books = state.books.accounts
-    product = state.declared[event.plan].product
-    amount = 0
-    for piece in event.given_back:
-        drawn = books[piece.drawn]
-        amount += piece.amount
-        _give_back(state, account, event.used_book, piece, product)
-        if drawn.kind == ADVANCE:
-            debt_of(state, drawn).take((piece.debt, product), piece.amount)
-        elif drawn.kind == BookKind.OVERAGE:
-            _move_back(account.overage_posted, (drawn.asset, event.period), piece.amount)
+    amount = sum([piece.amount for piece in event.given_back])
+    undraw(state, account, event.used_book, event.period, event.given_back)
     for row, quantity in event.moves:
         _move_back(account.totals, (row, event.period), quantity)
     reversed_of(state, account, event)
+    for each in event.scoped:
+        _move_back(account.scoped, (each.key, each.scope, each.start), each.quantity)
+    if event.draws:
+        draw_rows(state, account, event.draws)
     _correct(state, state.families[account.root], event, amount + event.kept - event.beyond)
     if event.key:  # the entry of a part that had waited has none
         state.keys.add(event.key, state.locator)
+
+
+def undraw(
+    state: State, account: Account, used_book: int, period: int, pieces: tuple[GivenBack, ...]
+) -> None:
+    """Give units of usage back, and let debt and overage of its month fall."""
+    books = state.books.accounts
+    for piece in pieces:
+        drawn = books[piece.drawn]
+        used = piece.used_book or used_book
+        product = books[used].name
+        _give_back(state, account, used, piece, product)
+        if drawn.kind == ADVANCE:
+            debt_of(state, drawn).take((piece.debt, product), piece.amount)
+        elif drawn.kind == BookKind.OVERAGE:
+            place = (drawn.asset, piece.period or period)
+            _move_back(account.overage_posted, place, piece.amount)
 
 
 def _give_back(
@@ -77,7 +84,7 @@ def _give_back(
             del source.repaid[part]
 
 
-def _move_back(counters: dict[tuple[int, int], int], place: tuple[int, int], by: int) -> None:
+def _move_back(counters: dict[_P, int], place: _P, by: int) -> None:
     """Lower a counter of a period; one that is zero is as none."""
     left = counters.get(place, 0) - by
     if left:
@@ -93,33 +100,20 @@ def _correct(state: State, family: Family, event: UsageReversed, amount: int) ->
     before = family.corrected.get(event.original)
     if before is None:
         family.corrected[event.original] = Corrected(
-            event.effective_at, event.quantities, amount, event.as_charged
+            event.effective_at, event.quantities, amount, event.as_charged, event.refunds
         )
         return
     before.quantities = tuple(
         [sum(each) for each in zip(before.quantities, event.quantities, strict=True)]
     )
+    before.refunds = tuple([sum(each) for each in zip(before.refunds, event.refunds, strict=True)])
     before.amount += amount
     before.as_charged += event.as_charged
 
 
 def balance_adjusted(state: State, event: BalanceAdjusted) -> None:
     account = state.accounts[event.account]
-    books = state.books.accounts
-    for piece in event.slices:
-        book = books[piece.book]
-        used = books[event.used_book]
-        state.books.transfer(book, used, piece.amount)
-        if piece.value and book.value_book is not None:
-            recognise(book.value_book, used, piece.value)
-        if book.grant is not None:
-            book.grant.recognised += piece.value
-            if book.available <= 0:
-                exhausted(state, book.grant)
-        elif book.kind == BookKind.OVERAGE:
-            add_overage(state, account, book.asset, event.period, piece.amount)
-    if event.slices:
-        owe(state, books[event.used_book].name, event.slices)
+    post_slices(state, account, event.used_book, event.period, event.slices)
     for back in event.given_back:
         _give_back(state, account, event.used_book, back, "")
     state.keys.add(event.key, state.locator)

@@ -35,7 +35,7 @@ def capture(state: State, event: UsageRecorded) -> None:
     late (rules H1, H2)."""
     kind = type(event)
     if event.late:
-        if kind is UsageRecorded:
+        if kind is not UsageCaptured:
             family = state.families[state.accounts[event.account].root]
             family.settled[event.hold].captured_late = True
         return

@@ -6,7 +6,7 @@ from heapq import heappush
 from typing import Final
 
 from ledger.core.books import Book, BooksUnbalanced
-from ledger.core.events import Backfill, BookKind, Pot, Slice
+from ledger.core.events import Backfill, BookKind, Pot, RowDraw, Slice
 from ledger.core.state import Account, Debt, Grant, State
 
 _GRANT: Final = int(Pot.GRANT)
@@ -34,6 +34,26 @@ def owe(state: State, product: str, slices: tuple[Slice, ...]) -> None:
             debt_of(state, book).add(product, piece.amount, state.now)
 
 
+def post_slices(
+    state: State, account: Account, used_book: int, period: int, slices: tuple[Slice, ...]
+) -> None:
+    """Post a draw: its slices leave their books, and what the product used is credited."""
+    books = state.books.accounts
+    for piece in slices:
+        book, used = books[piece.book], books[used_book]
+        state.books.transfer(book, used, piece.amount)
+        if piece.value and book.value_book is not None:
+            recognise(book.value_book, used, piece.value)
+        if book.grant is not None:
+            book.grant.recognised += piece.value
+            if book.available <= 0:
+                exhausted(state, book.grant)
+        elif book.kind == BookKind.OVERAGE:
+            add_overage(state, account, book.asset, period, piece.amount)
+    if slices:
+        owe(state, books[used_book].name, slices)
+
+
 def debt_of(state: State, advance: Book) -> Debt:
     """Whose debt an advance book holds."""
     debts = state.accounts[advance.owner].debt
@@ -48,6 +68,26 @@ def add_overage(state: State, account: Account, asset: int, period: int, amount:
     if (asset, period) not in posted:  # the first of its month makes room for it
         account.forget_months(state.months_before)
     posted[(asset, period)] = posted.get((asset, period), 0) + amount
+
+
+def draw_rows(state: State, account: Account, draws: tuple[RowDraw, ...]) -> None:
+    """Note what rows with a running total drew from each book in a scope, or have drawn less."""
+    rows = account.row_draws
+    for each in draws:
+        place = (each.key, each.scope, each.start)
+        drawn = rows.get(place)
+        if drawn is None:  # the first of its scope makes room for it
+            account.forget_scoped(state.days_before, state.months_before)
+            rows = account.row_draws
+            drawn = rows[place] = {}
+        part = (each.used, each.book, each.period)
+        left = drawn.get(part, 0) + each.amount
+        if each.amount > 0 or left <= 0:
+            drawn.pop(part, None)  # what is drawn stands last
+        if left > 0:
+            drawn[part] = left
+        if not drawn:
+            del rows[place]
 
 
 def paid_for(grant: Grant | None) -> Grant | None:

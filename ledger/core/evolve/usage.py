@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from ledger.core.books import BooksUnbalanced
-from ledger.core.events import SuspenseRated, UsageRecorded
+from ledger.core.events import SuspenseRated, UsageRecorded, UsageRerated
+from ledger.core.evolve.corrections import undraw
 from ledger.core.evolve.holds import capture
 from ledger.core.evolve.moves import (
     ADVANCE,
     EXCESS_BILLED,
     OVERAGE,
     add_overage,
+    draw_rows,
     exhausted,
     owe,
+    post_slices,
     recognise,
 )
 from ledger.core.evolve.suspense import rated, suspend
@@ -74,6 +77,8 @@ def usage_recorded(state: State, event: UsageRecorded) -> None:
             if place not in position:  # the first of its month makes room for it
                 account.forget_months(state.months_before)
             position[place] = position.get(place, 0) + quantity
+    if event.scoped or event.draws:
+        _count_scoped(state, event)
     if event.suspense:
         suspend(state, event)
     if event.key:  # an expiry that charges has none
@@ -84,3 +89,23 @@ def suspense_rated(state: State, event: SuspenseRated) -> None:
     """Post the charge as that of any usage; what was rated waits no more (rule B8)."""
     usage_recorded(state, event)
     rated(state, event)
+
+
+def _count_scoped(state: State, event: UsageRecorded) -> None:
+    """Move totals of days and billing periods on, and note what their rows drew (rule R1)."""
+    account = state.accounts[event.account]
+    for each in event.scoped:
+        place = (each.key, each.scope, each.start)
+        if place not in account.scoped:  # the first of its scope makes room for it
+            account.forget_scoped(state.days_before, state.months_before)
+        account.scoped[place] = account.scoped.get(place, 0) + each.quantity
+    if event.draws:
+        draw_rows(state, account, event.draws)
+
+
+def usage_rerated(state: State, event: UsageRerated) -> None:
+    """Earlier usage costs more, drawn as usage is, or less, given back (rule R1)."""
+    account = state.accounts[event.account]
+    post_slices(state, account, event.used_book, event.period, event.slices)
+    undraw(state, account, event.used_book, event.period, event.given_back)
+    draw_rows(state, account, event.draws)

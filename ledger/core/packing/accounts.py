@@ -12,7 +12,7 @@ from ledger.core.evolve.accounts import (
     inherited_comparator,
 )
 from ledger.core.packing.wide import Wide, wide
-from ledger.core.state import Account, Debt, State
+from ledger.core.state import Account, Debt, State, is_kept, opened_anchors
 
 
 class PackedAccount(msgspec.Struct, array_like=True, gc=False):
@@ -46,10 +46,16 @@ class PackedAccount(msgspec.Struct, array_like=True, gc=False):
     top_up_rules: list[tuple[int, int, TopUpRule | None]]  # asset, version, rule
     closed_until: int
     zones: list[tuple[int, str]]  # [] = as if it were opened today
+    anchors: list[tuple[int, int]]  # [] = as if it were opened today
+    scoped: list[tuple[int, int, int, Wide]]  # key, scope, start, quantity
+    # key, scope, start; then used book, book, month of overage, units: first drawn first.
+    row_draws: list[tuple[int, int, int, list[tuple[int, int, int, Wide]]]]
 
 
-def pack_account(state: State, account: Account, months_before: int) -> PackedAccount:
-    """What was counted in months that began by then is left out: it is forgotten."""
+def pack_account(
+    state: State, account: Account, months_before: int, days_before: int
+) -> PackedAccount:
+    """What was counted in months and days that began by then is left out: it is forgotten."""
     return PackedAccount(
         account.tenant,
         account.number,
@@ -94,6 +100,20 @@ def pack_account(state: State, account: Account, months_before: int) -> PackedAc
         [(asset, *account.top_up_rules[asset]) for asset in sorted(account.top_up_rules)],
         account.closed_until,
         _pack_zones(state, account),
+        [] if account.anchors == opened_anchors(account.policy) else list(account.anchors),
+        [
+            (*place, wide(account.scoped[place]))
+            for place in sorted(account.scoped)
+            if is_kept(place, days_before, months_before)
+        ],
+        [
+            (
+                *place,
+                [(*part, wide(units)) for part, units in account.row_draws[place].items()],
+            )
+            for place in sorted(account.row_draws)
+            if is_kept(place, days_before, months_before)
+        ],
     )
 
 
@@ -103,14 +123,18 @@ def _pack_zones(state: State, account: Account) -> list[tuple[int, str]]:
     return [] if zones == opened.zones else list(zones)
 
 
-def forget_months(packed: PackedAccount, before: int) -> bool:
-    """Drop what was counted in months that began then or earlier; whether there was any."""
-    totals = [each for each in packed.totals if each[1] > before]
-    posted = [each for each in packed.overage_posted if each[1] > before]
-    if len(totals) == len(packed.totals) and len(posted) == len(packed.overage_posted):
-        return False
-    packed.totals, packed.overage_posted = totals, posted
-    return True
+def forget_counted(packed: PackedAccount, months: int, days: int) -> bool:
+    """Drop what was counted in months, and in days, that began then or earlier; whether there was
+    any."""
+    totals = [each for each in packed.totals if each[1] > months]
+    posted = [each for each in packed.overage_posted if each[1] > months]
+    scoped = [each for each in packed.scoped if is_kept(each[:3], days, months)]
+    drawn = [each for each in packed.row_draws if is_kept(each[:3], days, months)]
+    before = (packed.totals, packed.overage_posted, packed.scoped, packed.row_draws)
+    packed.totals, packed.overage_posted, packed.scoped, packed.row_draws = (
+        totals, posted, scoped, drawn,
+    )  # fmt: skip
+    return (totals, posted, scoped, drawn) != before
 
 
 def _by_month(counters: list[tuple[int, int, Wide]]) -> dict[tuple[int, int], int]:
@@ -138,6 +162,17 @@ def unpack_account(state: State, root: int, packed: PackedAccount) -> None:
     )
     if packed.zones:
         account.calendar = state.calendar(tuple(packed.zones))
+    if packed.anchors:
+        account.anchors = tuple(packed.anchors)
+    account.scoped = {
+        (key, scope, start): int(quantity) for key, scope, start, quantity in packed.scoped
+    }
+    account.row_draws = {
+        (key, scope, start): {
+            (used, book, period): int(units) for used, book, period, units in drawn
+        }
+        for key, scope, start, drawn in packed.row_draws
+    }
     account.closed_until = packed.closed_until
     account.version = packed.version
     account.closed_at = packed.closed_at

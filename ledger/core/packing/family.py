@@ -11,7 +11,7 @@ from ledger.core.events import BookKind
 from ledger.core.evolve.books import place_book
 from ledger.core.packing.accounts import (
     PackedAccount,
-    forget_months,
+    forget_counted,
     pack_account,
     unpack_account,
 )
@@ -46,6 +46,7 @@ from ledger.core.state import (
     Family,
     State,
     corrected_before,
+    days_before,
     months_before,
 )
 
@@ -60,6 +61,7 @@ class PackedCorrected(msgspec.Struct, array_like=True, gc=False):
     quantities: tuple[int, ...]
     amount: Wide
     as_charged: Wide
+    refunds: tuple[Wide, ...]
 
 
 class PackedFamily(msgspec.Struct, array_like=True, gc=False):
@@ -98,7 +100,12 @@ def pack_family(state: State, root: int, settled_before: int) -> bytes:
             root,
             family.next_ordinal,
             sorted(family.grant_keys.items()),
-            [pack_account(state, account, months_before(settled_before)) for account in accounts],
+            [
+                pack_account(
+                    state, account, months_before(settled_before), days_before(settled_before)
+                )
+                for account in accounts
+            ],
             [pack_book(book) for book in books],
             [pack_grant(grant) for account in accounts for grant in account.grants],
             [
@@ -119,6 +126,7 @@ def pack_family(state: State, root: int, settled_before: int) -> bytes:
                     each.quantities,
                     wide(each.amount),
                     wide(each.as_charged),
+                    tuple([wide(refund) for refund in each.refunds]),
                 )
                 for locator, each in family.remembered(corrected_before(settled_before)).items()
             ],
@@ -172,7 +180,8 @@ def forget_settled(body: bytes, settled_before: int) -> bytes:
     if encode(packed) != body:
         return body
     for account in packed.accounts:
-        same = not forget_months(account, months_before(settled_before)) and same
+        months, days = months_before(settled_before), days_before(settled_before)
+        same = not forget_counted(account, months, days) and same
     if same:
         return body
     packed.settled, packed.corrected, packed.top_ups = kept, corrected, top_ups
@@ -206,7 +215,11 @@ def unpack_family(state: State, body: bytes) -> int:
             unpack_settled(state, family, settled)
     for past in packed.corrected:
         family.corrected[past.locator] = Corrected(
-            past.effective_at, past.quantities, int(past.amount), int(past.as_charged)
+            past.effective_at,
+            past.quantities,
+            int(past.amount),
+            int(past.as_charged),
+            tuple([int(refund) for refund in past.refunds]),
         )
     unpack_suspense(family, packed.suspense)
     for recurring in packed.recurring:

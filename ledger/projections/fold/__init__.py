@@ -64,8 +64,10 @@ from ledger.core.events import (
     TopUpRuleRemoved,
     TopUpRuleSet,
     UsageCaptured,
+    UsageModeled,
     UsageQuarantined,
     UsageRecorded,
+    UsageRerated,
     UsageReversed,
 )
 from ledger.journal.codec import PrivateRecords
@@ -91,6 +93,7 @@ from ledger.projections.fold.corrections import (
     adjustment_noted,
     balance_adjusted,
     note_amendments,
+    usage_rerated,
     usage_reversed,
 )
 from ledger.projections.fold.folding import Folding
@@ -136,7 +139,7 @@ from ledger.projections.fold.top_ups import (
     top_up_rule_set,
 )
 from ledger.projections.fold.usage import (
-    of_hold,
+    of_model,
     suspense_rated,
     usage_quarantined,
     usage_recorded,
@@ -224,13 +227,15 @@ HANDLERS: Final[dict[type, Callable[[Folding, int, Any], None]]] = {
     ClockAdvanced: clock_advanced,
     UsageQuarantined: usage_quarantined,
     UsageReversed: usage_reversed,
+    UsageRerated: usage_rerated,
     AdjustmentNoted: adjustment_noted,
     BalanceAdjusted: balance_adjusted,
     GrantRestored: grant_restored,
     HoldAuthorized: hold_authorized,
     SuspenseRated: suspense_rated,
-    UsageCaptured: of_hold,
-    HoldCharged: of_hold,
+    UsageModeled: of_model,
+    UsageCaptured: of_model,
+    HoldCharged: of_model,
     HoldExtended: hold_extended,
     HoldReleased: hold_released,
     HoldExpired: hold_expired,

@@ -11,6 +11,7 @@ from ledger.core.events import (
     BalanceAdjusted,
     GivenBack,
     UsageRecorded,
+    UsageRerated,
     UsageReversed,
 )
 from ledger.projections.changes import GrantChange
@@ -21,14 +22,13 @@ def usage_reversed(fold: Folding, index: int, event: UsageReversed) -> None:
     """Transfers back from the used book, and what the usage row and the grants have less."""
     tenant, plan = fold.place(event)
     changes = fold.changes
-    amount = 0
     line = 0
     for piece in event.given_back:
-        amount += piece.amount
         line = _give_back(fold,
             tenant, line, event.used_book, piece, plan.asset, event.effective_at,
             plan.declared.product,
         )  # fmt: skip
+    amount = sum([piece.amount for piece in event.given_back])
     if event.replaced_by:
         fold.amended[event.replaced_by] = (fold.entry_seq, event.original_entry)
     changes.reversals.append(
@@ -55,8 +55,8 @@ def _give_back(
 ) -> int:
     """Units that go back, and the money that they had recognised; returns the next line."""
     fold.post(
-        tenant, line, used, piece.book, asset, piece.amount, effective_at, -piece.value,
-        -piece.cost,
+        tenant, line, piece.used_book or used, piece.book, asset, piece.amount, effective_at,
+        -piece.value, -piece.cost,
     )  # fmt: skip
     fold.counters(piece.drawn, tenant).value -= piece.value
     grant = fold.facts.books[piece.drawn]
@@ -70,11 +70,33 @@ def _give_back(
     if not (piece.value and piece.money_book):
         return line + 1
     money = fold.facts.value_books[piece.drawn][1]
-    revenue = fold.revenue(tenant, money, product)
+    revenue = piece.revenue_book or fold.revenue(tenant, money, product)
     if piece.book != piece.drawn:
         fold.changes.drawn[fold.entry_seq, line + 1] = piece.drawn
     fold.post(tenant, line + 1, revenue, piece.money_book, money, piece.value, effective_at)
     return line + 2
+
+
+def usage_rerated(fold: Folding, _: int, event: UsageRerated) -> None:
+    """Transfers of what earlier usage costs more or less: an entry of its own (rule R1)."""
+    tenant, plan = fold.place(event)
+    product = plan.declared.product
+    line = 0
+    for piece in event.slices:
+        fold.post(
+            tenant, line, piece.book, event.used_book, plan.asset, piece.amount,
+            event.effective_at, piece.value, piece.cost, piece.pot,
+        )  # fmt: skip
+        fold.counters(piece.book, tenant).value += piece.value
+        line += 1
+    if any(piece.value for piece in event.slices):
+        line = fold.recognise(
+            tenant, fold.entry_seq, line, event.slices, event.effective_at, product
+        )
+    for back in event.given_back:
+        line = _give_back(
+            fold, tenant, line, event.used_book, back, plan.asset, event.effective_at, product
+        )
 
 
 def note_amendments(fold: Folding, first_event: int, events: Sequence[Any]) -> None:

@@ -9,7 +9,7 @@ from ledger.core.events import (
     HoldCharged,
     Suspense,
     SuspenseRated,
-    UsageCaptured,
+    UsageModeled,
     UsageQuarantined,
     UsageRecorded,
 )
@@ -95,7 +95,7 @@ def usage_recorded(fold: Folding, index: int, entry_seq: int, event: UsageRecord
     )  # fmt: skip
 
 
-def of_hold(fold: Folding, index: int, event: UsageCaptured | HoldCharged) -> None:
+def of_model(fold: Folding, index: int, event: UsageModeled) -> None:
     usage_recorded(fold, index, fold.entry_seq, event)
 
 

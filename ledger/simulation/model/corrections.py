@@ -23,6 +23,11 @@ RULE = Rule.GIVEN_BACK
 PRODUCT = "adjustment"  # what units are drawn as by hand
 
 
+def rerated(m: Shard, event: e.UsageRerated) -> None:
+    """The cards of the worlds price every unit alike: nothing is ever re-rated there."""
+    m.fail(RULE, f"{event} of a card without volume prices")
+
+
 def reversed_(m: Shard, event: e.UsageReversed) -> None:
     """So much is given back as the entry says, to whom it had been drawn from."""
     account = m.deciding(event.account)

@@ -59,8 +59,10 @@ from ledger.core.events import (
     TopUpRequested,
     TopUpRuleSet,
     UsageCaptured,
+    UsageModeled,
     UsageQuarantined,
     UsageRecorded,
+    UsageRerated,
     UsageReversed,
     WriterOpened,
 )
@@ -89,6 +91,7 @@ from ledger.verify.rules.corrections import (
     adjustment_noted,
     balance_adjusted,
     grant_restored,
+    usage_rerated,
     usage_reversed,
 )
 from ledger.verify.rules.grants import (
@@ -174,7 +177,7 @@ class Rules(Judge):
                     f"{totals.debits_posted} + {totals.debits_pending} pending",
                     f"{totals.credits_posted} + {totals.credits_pending} pending",
                 )
-        if isinstance(event, UsageRecorded | HoldAuthorized):
+        if isinstance(event, UsageRecorded | HoldAuthorized | UsageRerated):
             for piece in event.slices:
                 book = state.books.accounts[piece.book]
                 if book.grant is not None and book.available < 0:
@@ -222,11 +225,13 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     TopUpDeclined: top_up_declined,
     TopUpExpired: top_up_expired,
     UsageRecorded: usage_recorded,
+    UsageModeled: usage_recorded,
     UsageCaptured: usage_captured,
     HoldCharged: hold_charged,
     SuspenseRated: suspense_rated,
     UsageQuarantined: usage_quarantined,
     UsageReversed: usage_reversed,
+    UsageRerated: usage_rerated,
     GrantRestored: grant_restored,
     AdjustmentNoted: adjustment_noted,
     BalanceAdjusted: balance_adjusted,

@@ -62,6 +62,10 @@ def account_policy_updated(judge: Judge, state: State, event: AccountPolicyUpdat
         _next_month(judge, state, since)
     if event.zone_from:
         _next_month(judge, state, event.zone_from)
+    another = event.policy.billing_anchor != account.policy.billing_anchor
+    judge.equal(state, "another billing anchor", another, event.anchor_from > 0)
+    if event.anchor_from:
+        _next_month(judge, state, event.anchor_from)
 
 
 def _next_month(judge: Judge, state: State, since: int) -> None:

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ledger.core.events import (
     AdjustmentNoted,
     BalanceAdjusted,
     BookKind,
+    GivenBack,
     GrantRestored,
+    UsageRerated,
     UsageReversed,
 )
 from ledger.core.limits import CORRECTION_WINDOW_US
-from ledger.core.state import GRANT_OPEN, GRANT_VOIDED, Grant, State
+from ledger.core.state import GRANT_OPEN, GRANT_VOIDED, Account, Grant, State
 from ledger.verify.rules.judge import Judge
-from ledger.verify.rules.usage import BOOK_OF_POT, pays_for
+from ledger.verify.rules.scopes import taken_back
+from ledger.verify.rules.scopes import usage_rerated as rerated
+from ledger.verify.rules.usage import BOOK_OF_POT, from_books, pays_for
 
 
 def usage_reversed(judge: Judge, state: State, event: UsageReversed) -> None:
@@ -33,23 +39,39 @@ def usage_reversed(judge: Judge, state: State, event: UsageReversed) -> None:
         judge.wrong(state, "sum given back", most, amount)
     if event.as_charged and (any(event.quantities) or event.moves):
         judge.wrong(state, "quantities of goodwill", "none", event.quantities)
-    asset = state.declared[event.plan].asset
+    _given_back(judge, state, account, event.plan, event.given_back)
+    taken_back(judge, state, account, event)
+
+
+def usage_rerated(judge: Judge, state: State, event: UsageRerated) -> None:
+    """Drawn as usage is, given back as by a reversal."""
+    rerated(judge, state, event)
+    account = state.accounts[event.account]
+    from_books(judge, state, account, event)
+    _given_back(judge, state, account, event.plan, event.given_back)
+
+
+def _given_back(
+    judge: Judge, state: State, account: Account, plan: int, pieces: Sequence[GivenBack]
+) -> None:
+    """From books of its own line, back to where it came from, with the money of it."""
+    asset = state.declared[plan].asset
     recognised: dict[int, list[int]] = {}
-    for piece in event.given_back:
+    for piece in pieces:
         for number in {piece.book, piece.drawn}:
             book = state.books.accounts[number]
             if book.asset != asset:
                 judge.wrong(state, f"asset of book {number}", asset, book.asset)
-        drawn = state.books.accounts[piece.drawn]
-        if not pays_for(drawn, account):
-            judge.wrong(state, f"owner of book {piece.drawn}", "its own line", drawn.owner)
-        if drawn.grant is None:
+        source = state.books.accounts[piece.drawn]
+        if not pays_for(source, account):
+            judge.wrong(state, f"owner of book {piece.drawn}", "its own line", source.owner)
+        if source.grant is None:
             judge.equal(state, "book given back to", piece.drawn, piece.book)
             continue
-        taken = recognised.setdefault(drawn.grant.number, [0, 0])
+        taken = recognised.setdefault(source.grant.number, [0, 0])
         taken[0] += piece.amount
         taken[1] += piece.value
-        _returns_to(judge, state, drawn.grant, piece.book)
+        _returns_to(judge, state, source.grant, piece.book)
     for number, (units, money) in recognised.items():
         grant = state.grants[number]
         if units > grant.drawn:
@@ -77,7 +99,7 @@ def _of_what_waits(judge: Judge, state: State, event: UsageReversed) -> None:
 def balance_adjusted(judge: Judge, state: State, event: BalanceAdjusted) -> None:
     """Debited by slices, credited to a grant, or by the grant that was just issued."""
     account = state.accounts[event.account]
-    drawn = sum([piece.amount for piece in event.slices])
+    taken = sum([piece.amount for piece in event.slices])
     back = sum([piece.amount for piece in event.given_back])
     issued = 0
     if event.amount > 0 and not event.grant_given:
@@ -86,7 +108,7 @@ def balance_adjusted(judge: Judge, state: State, event: BalanceAdjusted) -> None
             judge.equal(state, "account of the grant", event.account, grant.account.number)
             judge.equal(state, "price of the grant", 0, grant.price_paid)
             issued = grant.amount
-    judge.equal(state, "sum adjusted", event.amount, back + issued - drawn)
+    judge.equal(state, "sum adjusted", event.amount, back + issued - taken)
     for piece in event.slices:
         book = state.books.accounts[piece.book]
         judge.equal(state, f"asset of book {book.number}", event.asset, book.asset)

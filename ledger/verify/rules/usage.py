@@ -14,12 +14,15 @@ from ledger.core.events import (
     Pot,
     Slice,
     UsageCaptured,
+    UsageModeled,
     UsageQuarantined,
     UsageRecorded,
+    UsageRerated,
 )
 from ledger.core.limits import BASIS_POINTS, CORRECTION_WINDOW_US, DAY_US
 from ledger.core.state import HOLD_EXPIRED, NEVER, Account, Hold, State
 from ledger.verify.rules.judge import Judge
+from ledger.verify.rules.scopes import modeled
 
 BOOK_OF_POT: Final[dict[int, BookKind]] = {
     Pot.GRANT: BookKind.GRANT,
@@ -35,6 +38,8 @@ _OVER_LIMIT: Final[frozenset[int]] = frozenset({Pot.EXCESS_OWED, Pot.EXCESS_BILL
 
 
 def look_at_plan(judge: Judge, state: State, event: Any, plan: PlanDeclared) -> None:
+    if isinstance(event, UsageRerated):  # it has none
+        return
     names = len(plan.quantity_names)
     if len(event.quantities) != names or len(plan.rows) != names:
         found = f"{len(event.quantities)}, {len(plan.rows)} price rows"
@@ -104,6 +109,13 @@ def drawn(judge: Judge, state: State, account: Account, event: UsageRecorded) ->
     """Its period, and its slices by their pots."""
     look_at_month(judge, state, account, event.effective_at, event.period)
     slices(judge, state, account, event)
+    over_limit(judge, state, event)
+    if event.suspense or isinstance(event, UsageModeled) or min(event.charges, default=0) < 0:
+        modeled(judge, state, account, event)
+
+
+def over_limit(judge: Judge, state: State, event: UsageRecorded | UsageRerated) -> None:
+    """What landed by the policy's excess is said (rule D4)."""
     over = sum([piece.amount for piece in event.slices if piece.pot in _OVER_LIMIT])
     judge.equal(state, "over_limit", over, event.over_limit)
 
@@ -152,9 +164,21 @@ def slices(
     judge: Judge, state: State, account: Account, event: UsageRecorded | HoldAuthorized
 ) -> None:
     """Debits = credits within the entry, and each slice from a book that may pay (D1, D4)."""
-    debited, charged = sides_of(event)
-    if debited != charged:
-        judge.wrong(state, "sum of slices", charged, debited)
+    taken, charged = sides_of(event)
+    if taken != charged:
+        judge.wrong(state, "sum of slices", charged, taken)
+    from_books(judge, state, account, event)
+
+
+def from_books(
+    judge: Judge,
+    state: State,
+    account: Account,
+    event: UsageRecorded | HoldAuthorized | UsageRerated,
+) -> None:
+    """Each slice from a book that may pay (rules D1, D4)."""
+    if isinstance(event, UsageRerated):
+        over_limit(judge, state, event)
     asset = state.declared[event.plan].asset
     for piece in event.slices:
         book = state.books.accounts[piece.book]
@@ -164,7 +188,8 @@ def slices(
             judge.wrong(state, f"kind of book {book.number}", piece.pot, book.kind)
         if not pays_for(book, account):
             judge.wrong(state, f"owner of book {book.number}", "its own line", book.owner)
-        if piece.pot == Pot.OVERDRAFT and (isinstance(event, HoldAuthorized) or not event.hold):
+        held = isinstance(event, UsageRecorded) and event.hold > 0
+        if piece.pot == Pot.OVERDRAFT and not held:
             _in_advance(judge, state, account, book, piece.amount)
 
 

@@ -1,0 +1,42 @@
+"""Re-rates: what earlier usage costs anew (rule R1)."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ledger.core.events.base import Fact, RowDraw, Slice
+from ledger.core.events.corrections import GivenBack
+
+
+class Rerate(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What the quantity before costs more, or less (below 0), by a price row: `key` is whose total
+    that is, in the scope that begins at `start`."""
+
+    row: int
+    key: int
+    scope: int
+    start: int
+    amount: int
+
+
+class UsageRerated(Fact, frozen=True, tag=38):
+    """Earlier usage costs more or less because of the entry before, whose index is `entry`: usage
+    or a reversal that took a total over a boundary of a volume price (rule R1).
+
+    What it costs more is drawn by `slices`, as usage of the product of `plan`; what it costs less
+    is in `given_back`, the last drawn first. `kept` is what was given back by hand before. `draws`
+    is what the rows have drawn more or less by it. Overage falls in the month `period`.
+    """
+
+    account: int
+    entry: int
+    effective_at: int
+    plan: int
+    rerates: tuple[Rerate, ...]
+    used_book: int = 0
+    slices: tuple[Slice, ...] = ()
+    given_back: tuple[GivenBack, ...] = ()
+    period: int = 0
+    over_limit: int = 0
+    kept: int = 0
+    draws: tuple[RowDraw, ...] = ()

@@ -1,0 +1,237 @@
+"""What an event costs an account: its plan over the totals that run on (rules R1, R8, B8).
+
+Owns which total a row reads: that of its scope, which is the day, the month or the billing period
+of the account, and which of them an event of a closed month counts in (rule T2). What a line cannot
+be priced for puts that quantity into suspense; only quantities that contradict each other make an
+event invalid. Reads state, changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from ledger.core.catalog import Bound
+from ledger.core.events import ScopedAdvance, Suspense, UsageRecorded, UsageReversed
+from ledger.core.limits import INT64_MAX
+from ledger.core.outcomes import Reason, Refusal
+from ledger.core.state import Account, State
+from rating.functions import SCOPE_DAY, SCOPE_MONTH
+from rating.plan import Plan
+from rating.price import UNPRICED, Rated, RatingFault, rate, rate_apart, rerate
+
+Place = tuple[int, int, int]
+"""(key, scope, its start) of a running total."""
+
+NOTHING_MOVED: Final[Mapping[Place, int]] = {}
+NO_TOTALS: Final[dict[int, int]] = {}
+_NO_SCOPED: Final[tuple[ScopedAdvance, ...]] = ()
+_NO_REASONS: Final[tuple[int, ...]] = ()
+_NO_MOVES: Final[tuple[tuple[int, int], ...]] = ()
+_NO_FAULTS: Final[tuple[str, ...]] = ()
+_UNPRICED: Final = int(Suspense.UNPRICED)
+_CONTRADICTS: Final = "SUBSET_EXCEEDS_PARENT"
+
+
+class Priced:
+    """The lines of an event in minor units of its plan's asset, and what they move on.
+
+    `closed` is the month that it would belong to, were that not closed; `period` the one that it
+    belongs to. `starts` has, for each total that its plan reads, where its scope starts. `rerates`:
+    (price row, amount) of what earlier quantity costs more or less from now on.
+    """
+
+    __slots__ = (
+        "advances",
+        "charges",
+        "closed",
+        "period",
+        "reasons",
+        "rerates",
+        "scoped",
+        "starts",
+        "suspense",
+        "total",
+    )
+
+    def __init__(self, closed: int | None, period: int) -> None:
+        self.closed = closed
+        self.period = period
+        self.charges: tuple[int, ...] = ()
+        self.total = 0
+        self.advances = _NO_MOVES
+        self.scoped = _NO_SCOPED
+        self.starts: dict[int, tuple[int, int]] = {}  # key -> scope, start
+        self.suspense = 0
+        self.reasons = _NO_REASONS
+        self.rerates = _NO_MOVES
+
+    def keep(self, plan: Plan, rated: Sequence[int], waits: Sequence[int]) -> None:
+        """Leave only the lines of the quantities at `rated`: the others are charged elsewhere, or
+        wait."""
+        self.charges = tuple(
+            [
+                charge if place in rated else UNPRICED if place in waits else 0
+                for place, charge in enumerate(self.charges)
+            ]
+        )
+        self.total = sum([self.charges[place] for place in rated])
+        numbers = plan.keys if plan.modeled else plan.rows
+        kept = [numbers[place] for place in rated]
+        self.advances = tuple([each for each in self.advances if each[0] in kept])
+        self.scoped = tuple([each for each in self.scoped if each.key in kept])
+
+
+def price(
+    state: State,
+    account: Account,
+    bound: Bound,
+    quantities: tuple[int, ...],
+    at: int,
+    moved: Mapping[Place, int] = NOTHING_MOVED,
+) -> Priced | Refusal:
+    """Price usage of that time: by its plan, over what ran on before it.
+
+    `moved`: what is decided to come before it and not applied yet moves totals so far.
+    """
+    plan = bound.plan
+    closed, period = closed_period(state, account, at)
+    priced = Priced(closed, period)
+    totals = NO_TOTALS
+    if plan.modeled:
+        priced.starts = scope_starts(account, plan, period, at if closed is None else state.now)
+        totals = _scoped_totals(account, priced.starts, moved)
+    elif not plan.whole:
+        totals = rounding_totals(account, plan, period)
+    faults = _NO_FAULTS
+    try:
+        rated = rate(plan, quantities, totals, bound.facts)
+    except RatingFault as fault:
+        if fault.reason == _CONTRADICTS:
+            return rating_fault(fault)
+        rated, faults = rate_apart(plan, quantities, totals, bound.facts)
+    _take(priced, plan, rated)
+    if UNPRICED in priced.charges:
+        priced.suspense, priced.reasons = _suspense(priced.charges, faults)
+    most = priced.total
+    if plan.rerates:
+        priced.rerates = rerate(plan, quantities, totals)
+        most = max(most, sum([abs(amount) for _, amount in priced.rerates]))
+    if most > INT64_MAX:
+        return overflow(state, bound, most)
+    return priced
+
+
+def _take(priced: Priced, plan: Plan, rated: Rated) -> None:
+    """Keep what was rated: advances of months apart from those of other scopes."""
+    priced.charges, priced.total, advances, _ = rated
+    if not plan.modeled:
+        priced.advances = advances
+        return
+    starts = priced.starts
+    months: list[tuple[int, int]] = []
+    scoped: list[ScopedAdvance] = []
+    for key, quantity in advances:
+        scope, start = starts[key]
+        if scope == SCOPE_MONTH:
+            months.append((key, quantity))
+        else:
+            scoped.append(ScopedAdvance(key, scope, start, quantity))
+    priced.advances, priced.scoped = tuple(months), tuple(scoped)
+
+
+def _suspense(charges: tuple[int, ...], faults: tuple[str, ...]) -> tuple[int, tuple[int, ...]]:
+    """Why the first quantity waits that does; and why each does, where they differ (rule B8)."""
+    if not faults:
+        return _UNPRICED, _NO_REASONS
+    reasons = tuple(
+        [
+            0 if charge != UNPRICED else int(Suspense[fault]) if fault else _UNPRICED
+            for charge, fault in zip(charges, faults, strict=True)
+        ]
+    )
+    waiting = [reason for reason in reasons if reason]
+    alike = len(set(waiting)) == 1
+    return waiting[0], _NO_REASONS if alike else reasons
+
+
+# -- totals that run on --------------------------------------------------------------------------
+
+
+def closed_period(state: State, account: Account, at: int) -> tuple[int | None, int]:
+    """(the period of an instant if it is closed, the period that its charge belongs to): its own
+    until its grace has ended, afterwards the one that is open now (rule T2)."""
+    calendar = account.calendar
+    period = calendar.start_of(at)
+    if calendar.end > account.closed_by(state.now):
+        return None, period
+    return period, calendar.start_of(state.now)
+
+
+def scope_starts(
+    account: Account, plan: Plan, period: int, counted: int
+) -> dict[int, tuple[int, int]]:
+    """(scope, its start) of each total that the plan reads, for usage that counts at an instant in
+    the month `period`: the day and the billing period that hold it."""
+    starts: dict[int, tuple[int, int]] = {}
+    for key, scope in plan.running:
+        if scope == SCOPE_MONTH:
+            starts[key] = scope, period
+        elif scope == SCOPE_DAY:
+            starts[key] = scope, account.calendar.day_of(counted)
+        else:
+            starts[key] = scope, account.billing_period_of(counted)
+    return starts
+
+
+def _scoped_totals(
+    account: Account, starts: Mapping[int, tuple[int, int]], moved: Mapping[Place, int]
+) -> dict[int, int]:
+    return {
+        key: account.total(key, scope, start) + moved.get((key, scope, start), 0)
+        for key, (scope, start) in starts.items()
+    }
+
+
+def months_of(event: UsageRecorded | UsageReversed) -> tuple[tuple[int, int], ...]:
+    """The same of months alone: (key, how far) each."""
+    return event.moves if isinstance(event, UsageReversed) else event.advances
+
+
+def moves_of(event: UsageRecorded | UsageReversed) -> dict[Place, int]:
+    """How far an entry moves running totals, to be added or, of a reversal, taken off."""
+    months = months_of(event)
+    moved: dict[Place, int] = {(key, SCOPE_MONTH, event.period): more for key, more in months}
+    for each in event.scoped:
+        moved[each.key, each.scope, each.start] = each.quantity
+    return moved
+
+
+def rounding_totals(account: Account, plan: Plan, period: int) -> dict[int, int]:
+    """Quantities so far in the month of the plan's rows whose totals run over months (rule R1)."""
+    totals: dict[int, int] = {}
+    for key, _ in plan.running:
+        quantity = account.totals.get((key, period))
+        if quantity is not None:
+            totals[key] = quantity
+    return totals
+
+
+# -- what cannot be priced -----------------------------------------------------------------------
+
+
+def rating_fault(fault: RatingFault) -> Refusal:
+    """The quantities contradict each other (rule R8), or what is left of them has no price."""
+    return Refusal(Reason(fault.reason), "quantities", fault.quantity or str(fault), str(fault))
+
+
+def overflow(state: State, bound: Bound, total: int) -> Refusal:
+    """One transfer fits int64 (rule N1)."""
+    asset = state.catalog.assets.get(bound.asset)
+    name = f"{asset.code} with scale {asset.scale}" if asset is not None else str(bound.asset)
+    return Refusal(
+        Reason.OVERFLOW,
+        "quantities",
+        str(total),
+        f"the charge does not fit 64 bits in minor units of {name}; split the event",
+    )

@@ -1,0 +1,328 @@
+"""Giving units of usage back to where they came from, the last drawn first (rule D3).
+
+Owns to whom: the grant that had paid, its child or where its rest went where it has ended, who
+repaid an advance since; and the money that goes with it. How much is for `corrections` and
+`rerates` to say. Reads state, changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ledger.core.books import Book
+from ledger.core.comparators import order_of
+from ledger.core.drawdown import applies, house_book, open_book
+from ledger.core.events import (
+    BookKind,
+    EndedGrants,
+    Event,
+    GivenBack,
+    GrantKind,
+    GrantRestored,
+    PlanDeclared,
+    RowDraw,
+    Slice,
+)
+from ledger.core.limits import RESTORED_LIFETIME_US
+from ledger.core.pricing import Place
+from ledger.core.state import GRANT_OPEN, GRANT_VOIDED, NEVER, Account, Grant, State
+
+
+def value_given_back(grant: Grant, units: int, money: int = 0) -> int:
+    """Money that a grant recognises less when `units` go back: it keeps floor(P x drawn / A).
+
+    `money` of it has gone back already.
+    """
+    keeps = 0
+    if grant.price_paid:
+        keeps = (grant.price_paid - grant.returned) * (grant.drawn - units) // grant.whole
+    return grant.recognised - money - keeps
+
+
+class _Taken:
+    """What one decision has taken off already, whatever entries it is of."""
+
+    __slots__ = ("debts", "money", "rows", "units")
+
+    def __init__(self) -> None:
+        self.units: dict[int, int] = {}  # grant -> off what is drawn from it
+        self.money: dict[int, int] = {}  # ... and off what it has recognised
+        self.debts: dict[tuple[int, int], int] = {}  # (book, run) -> off what is owed
+        self.rows: dict[tuple[Place, tuple[int, int, int]], int] = {}  # off what rows drew
+
+
+class Unwinding:
+    """Gives units of one entry back, and knows what this decision has given already.
+
+    `locator` is that of the usage, so that the debt is found that it was part of (-1 = of whatever
+    usage of the product).
+    """
+
+    def __init__(
+        self,
+        state: State,
+        product: str,
+        used_book: int,
+        ended: EndedGrants,
+        locator: int,
+        out: list[Event],
+        earlier: Unwinding | None = None,
+    ) -> None:
+        """`earlier`: of another entry in the same decision, which has taken from the same pots."""
+        self.given_back: list[GivenBack] = []
+        self.kept = 0  # given back by hand before
+        self.used_book = used_book
+        self._product = product
+        self._state = state
+        self._ended = ended
+        self._locator = locator
+        self._out = out
+        self._part = (0, 0)  # used book and month, where they are not the entry's
+        self._lowered: dict[tuple[Place, tuple[int, int, int]], int] = {}  # by this entry
+        self._taken: _Taken = earlier._taken if earlier is not None else _Taken()
+        self._units, self._money = self._taken.units, self._taken.money
+        self._debts, self._rows = self._taken.debts, self._taken.rows
+
+    def unwind(self, slices: Sequence[Slice], gone: int, amount: int) -> None:
+        """`amount` units of an event's slices, the last first, after the `gone` ones."""
+        for piece in reversed(slices):
+            if amount == 0:
+                return
+            earlier = min(gone, piece.amount)
+            gone -= earlier
+            take = min(piece.amount - earlier, amount)
+            if take:
+                self._slice(piece, earlier, take)
+                amount -= take
+        assert amount == 0, amount
+
+    def _slice(self, piece: Slice, earlier: int, take: int) -> None:
+        book = self._state.books.accounts[piece.book]
+        cost = share_of(piece.cost, earlier, take, piece.amount)
+        if book.grant is not None:
+            self._to_grant(book.grant, take, cost)
+        elif book.kind == BookKind.ADVANCE:
+            self._to_advance(book, take, cost)
+        else:
+            value = share_of(piece.value, earlier, take, piece.amount)
+            money = book.value_book.number if value and book.value_book is not None else 0
+            self._give(book.number, book.number, take, value, cost, -1, money)
+
+    def _give(
+        self, drawn: int, to: int, take: int, value: int, cost: int, debt: int, money: int
+    ) -> None:
+        used, period = self._part
+        revenue = 0
+        if used and value and money:
+            asset = self._state.books.accounts[money].asset
+            tenant = self._state.books.accounts[used].tenant
+            place = (tenant, BookKind.REVENUE, asset, self._product)
+            revenue = house_book(self._state, *place, self._out)
+        self.given_back.append(
+            GivenBack(drawn, to, take, value, cost, debt, money, used, revenue, period)
+        )
+
+    def _to_grant(self, grant: Grant, take: int, cost: int, debt: int = -1) -> None:
+        """To the grant itself, or, where it has ended, as the command says; never more than is
+        drawn from it still."""
+        state = self._state
+        room = min(take, grant.drawn - self._units.get(grant.number, 0))
+        self.kept += take - room
+        if room == 0:
+            return
+        take = room
+        value = self._value_of(grant, take)
+        ended = grant.settled != GRANT_OPEN or (
+            grant.expires_at <= state.now and self._ended == EndedGrants.RESTORE
+        )
+        value_book = grant.book.value_book
+        money = value_book.number if value and value_book is not None else 0
+        if value_book is not None and value:  # rounding may have put it on another product
+            house_book(
+                state, grant.account.tenant, BookKind.REVENUE, value_book.asset, self._product,
+                self._out,
+            )  # fmt: skip
+        if not ended:
+            to = grant.book.number
+        elif self._ended == EndedGrants.RESTORE:
+            to, money = self._restore(grant, take, value)
+        else:
+            to, money = self._onward(grant, money)
+        self._give(grant.book.number, to, take, value, cost, debt, money)
+
+    def _onward(self, grant: Grant, money: int) -> tuple[int, int]:
+        """Books of units and of money that the rest of an ended grant went to."""
+        state, tenant, out = self._state, grant.account.tenant, self._out
+        postpaid = grant.kind == GrantKind.POSTPAID
+        if grant.settled == GRANT_VOIDED:
+            if money and not postpaid:
+                money = grant.cash.number if grant.cash is not None else 0
+            return grant.funding.number, money
+        if money and not postpaid:
+            money = house_book(state, tenant, BookKind.BREAKAGE, grant.price_asset, "", out)
+        kind = BookKind.TRUE_UP if postpaid else BookKind.FORFEITED
+        return house_book(state, tenant, kind, grant.asset, "", out), money
+
+    def _value_of(self, grant: Grant, take: int) -> int:
+        """Money that the grant recognises less: what it keeps is floor(P x drawn / A) again."""
+        units = self._units.get(grant.number, 0) + take
+        money = self._money.get(grant.number, 0)
+        value = value_given_back(grant, units, money)
+        self._units[grant.number] = units
+        self._money[grant.number] = money + value
+        return value
+
+    def _restore(self, grant: Grant, amount: int, price_paid: int) -> tuple[int, int]:
+        """Open a grant on the terms of one that ended; returns its books of units and of money."""
+        state, out = self._state, self._out
+        before = sum([isinstance(event, GrantRestored) for event in out])
+        number = state.next_grant + before
+        tenant, money = grant.account.tenant, 0
+        if grant.book.value_book is not None and price_paid:
+            money = grant.book.value_book.number
+            if grant.kind != GrantKind.POSTPAID:
+                asset = grant.price_asset
+                money = open_book(state, tenant, BookKind.DEFERRED, asset, number, "", out)
+        book = open_book(state, tenant, BookKind.GRANT, grant.asset, number, "", out)
+        expires_at = 0
+        if grant.expires_at != NEVER:
+            expires_at = max(grant.expires_at, state.now + RESTORED_LIFETIME_US)
+        out.append(
+            GrantRestored(
+                grant.account.number,
+                number,
+                state.families[grant.account.root].next_ordinal + before,
+                grant.number,
+                amount,
+                price_paid,
+                expires_at,
+                book,
+                money,
+            )
+        )
+        return book, money
+
+    def _to_advance(self, book: Book, take: int, cost: int) -> None:
+        """What is still owed of the event's run of debt is owed no more; the rest goes to the
+        grants that repaid it, the last first."""
+        owner = self._state.accounts[book.owner]
+        owed = owner.debt[book.asset].owed
+        payers = [grant for grant in owner.grants if grant.asset == book.asset and grant.repaid]
+        runs = {run for run, _ in (*owed, *(part for grant in payers for part in grant.repaid))}
+        if self._locator < 0:
+            for run in sorted(runs, reverse=True):
+                take, cost = self._to_run(book, payers, run, take, cost)
+        else:
+            run = max([run for run in runs if run <= self._locator], default=0)
+            take, cost = self._to_run(book, payers, run, take, cost)
+        self.kept += take
+
+    def _to_run(
+        self, book: Book, payers: list[Grant], run: int, take: int, cost: int
+    ) -> tuple[int, int]:
+        """The same for one run of debt; returns what is left of the units and their cost."""
+        owed = self._state.accounts[book.owner].debt[book.asset].owed
+        part_of = (run, self._product)
+        still = owed.get(part_of, 0) - self._debts.get((book.number, run), 0)
+        for source, most in [
+            (None, still),
+            *((grant, grant.repaid.get(part_of, 0)) for grant in reversed(payers)),
+        ]:
+            number = source.book.number if source is not None else book.number
+            if source is not None:
+                most -= self._debts.get((number, run), 0)
+            part = min(take, most)
+            if part <= 0:
+                continue
+            paid = share_of(cost, 0, part, take)
+            self._debts[(number, run)] = self._debts.get((number, run), 0) + part
+            if source is None:
+                self._give(number, number, part, 0, paid, run, 0)
+            else:
+                self._to_grant(source, part, paid, run)
+            take -= part
+            cost -= paid
+        return take, cost
+
+    def from_row(self, account: Account, place: Place, amount: int) -> int:
+        """Up to `amount` of what a row with a running total drew in a scope, by whatever usage, the
+        last drawn first; returns how much."""
+        left = amount
+        own = (self._product, self._part)
+        for part, units in reversed(list(account.row_draws.get(place, {}).items())):
+            take = min(left, units - self._rows.get((place, part), 0))
+            if take > 0:
+                used, number, period = part
+                self._product = self._state.books.accounts[used].name
+                self._part = (used if used != self.used_book else 0, period)
+                self._lower(place, part, take)
+                self._of_book(self._state.books.accounts[number], take)
+                left -= take
+        self._product, self._part = own
+        return amount - left
+
+    def _of_book(self, book: Book, take: int) -> None:
+        if book.grant is not None:
+            self._to_grant(book.grant, take, 0)
+        elif book.kind == BookKind.ADVANCE:
+            self._to_advance(book, take, 0)
+        else:  # money is worth itself, other units nothing
+            money = book.value_book.number if book.value_book is not None else 0
+            self._give(book.number, book.number, take, take if money else 0, 0, -1, money)
+
+    def lower_row(self, account: Account, place: Place, amount: int) -> None:
+        """So much less is drawn by a row in a scope: of the books that were given back to, as far
+        as it drew there, else of the last."""
+        parts = account.row_draws.get(place, {})
+        books = {piece.drawn for piece in self.given_back}
+        for among in (True, False):
+            for part, units in reversed(list(parts.items())):
+                take = min(amount, units - self._rows.get((place, part), 0))
+                if take > 0 and (part[1] in books) == among:
+                    self._lower(place, part, take)
+                    amount -= take
+
+    def _lower(self, place: Place, part: tuple[int, int, int], units: int) -> None:
+        for counters in (self._rows, self._lowered):
+            counters[place, part] = counters.get((place, part), 0) + units
+
+    @property
+    def draws(self) -> tuple[RowDraw, ...]:
+        """What the rows have drawn less by it."""
+        return tuple(
+            [RowDraw(*place, *part, -units) for (place, part), units in self._lowered.items()]
+        )
+
+    def beyond(self, account: Account, declared: PlanDeclared, amount: int) -> int:
+        """What rounding had put on other events of the period: back to the grants that may pay for
+        them, the one that pays last first (rule D1); returns how much. What none of them has drawn
+        stays."""
+        left = amount
+        card = self._state.catalog.card((account.tenant, declared.rate_card))
+        use = card.use_of(declared.card_version, declared.product, declared.attributes)
+        payer: Account | None = account
+        while payer is not None and left:
+            grants = [
+                grant
+                for grant in payer.grants
+                if grant.asset == declared.asset
+                and (payer is account or grant.shared)
+                and applies(grant, use)
+            ]
+            for grant in sorted(grants, key=order_of, reverse=True):
+                part = min(left, grant.drawn - self._units.get(grant.number, 0))
+                if part > 0:
+                    self._to_grant(grant, part, 0)
+                    left -= part
+            payer = payer.parent
+        if left < amount and not self.used_book:
+            self.used_book = house_book(
+                self._state, account.tenant, BookKind.USED, declared.asset, declared.product,
+                self._out,
+            )  # fmt: skip
+        return amount - left
+
+
+def share_of(whole: int, earlier: int, take: int, amount: int) -> int:
+    """What `take` of `amount` units bear of a figure, after `earlier` ones: exact over all."""
+    return whole * (earlier + take) // amount - whole * earlier // amount
