@@ -52,6 +52,8 @@ MODULES = (
     "ledger/core/holds.py",
     "ledger/core/keys.py",
     "ledger/core/periods.py",
+    "ledger/core/pricing.py",
+    "ledger/core/rerates.py",
     "ledger/core/shapes.py",
     "ledger/core/state.py",
     "ledger/core/suspense.py",
