@@ -30,7 +30,9 @@ from ledger.core.events import (
     SuspenseRated,
     TopUpRequested,
     UsageCaptured,
+    UsageModeled,
     UsageRecorded,
+    UsageRerated,
     UsageReversed,
 )
 from ledger.core.state import State
@@ -112,6 +114,15 @@ class Side:
             self._add(self._figured.figures.suspense, -1)
         self._give_back(plan.product, event.given_back)
 
+    def _rerated(self, event: UsageRerated, plan: PlanDeclared | None) -> None:
+        """What earlier usage costs more or less counts where it came to be so (rule R1)."""
+        assert plan is not None
+        back = sum([piece.amount for piece in event.given_back])
+        amount = sum([piece.amount for piece in event.slices]) - back
+        self._charge(event.account, plan, amount)
+        self._earn(plan.product, event.slices)
+        self._give_back(plan.product, event.given_back)
+
     def _adjusted(self, event: BalanceAdjusted, _plan: PlanDeclared | None) -> None:
         self._earn(PRODUCT, event.slices)
         self._give_back(PRODUCT, event.given_back)
@@ -139,10 +150,12 @@ class Side:
 
 _TAKERS: Final[dict[type, Callable[[Any, Any, PlanDeclared | None], None]]] = {
     UsageRecorded: Side._usage,
+    UsageModeled: Side._usage,
     UsageCaptured: Side._usage,
     HoldCharged: Side._usage,
     SuspenseRated: Side._rated,
     UsageReversed: Side._reversed,
+    UsageRerated: Side._rerated,
     BalanceAdjusted: Side._adjusted,
     GrantIssued: Side._issued,
     GrantStarted: Side._available,

@@ -20,9 +20,9 @@ from ledger.core.evolve.moves import exhausted
 from ledger.core.evolve.usage import usage_recorded
 from ledger.core.limits import INT64_MAX
 from ledger.core.periods import Calendar
+from ledger.core.pricing import NO_TOTALS, rounding_totals
 from ledger.core.shapes import Shape
 from ledger.core.state import Account, State
-from ledger.core.usage import NO_TOTALS, rounding_totals
 from ledger.core.usual import alone
 from rating.plan import Plan
 from rating.price import UNPRICED, RatingFault, rate

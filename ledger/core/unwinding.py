@@ -248,7 +248,8 @@ class Unwinding:
         """Up to `amount` of what a row with a running total drew in a scope, by whatever usage, the
         last drawn first; returns how much."""
         left = amount
-        own = (self._product, self._part)
+        own = (self._product, self._part, self._locator)
+        self._locator = -1
         for part, units in reversed(list(account.row_draws.get(place, {}).items())):
             take = min(left, units - self._rows.get((place, part), 0))
             if take > 0:
@@ -258,7 +259,7 @@ class Unwinding:
                 self._lower(place, part, take)
                 self._of_book(self._state.books.accounts[number], take)
                 left -= take
-        self._product, self._part = own
+        self._product, self._part, self._locator = own
         return amount - left
 
     def _of_book(self, book: Book, take: int) -> None:

@@ -214,6 +214,20 @@ def test_repaid_debt_goes_back_to_who_repaid_it(case: LedgerCase) -> None:
 
 
 @model_case
+def test_debt_of_other_usage_is_found_whenever_it_was_drawn(case: LedgerCase) -> None:
+    """
+    # The first was free, the second was not: what is reversed of the first is owed no more.
+    account acme card=models overdraft=700
+    usage   acme 1 of=graduated          -> overdraft 3
+    usage   acme 51 of=included id=free  -> free
+    grant   acme 1                       -> issued, repaid 1
+    usage   acme 50 of=included          -> overdraft 1
+    reverse free 1                       -> 1 to advance
+    expect  spent included 0
+    """
+
+
+@model_case
 def test_goodwill_is_not_given_back_again(case: LedgerCase) -> None:
     """
     account acme card=models
