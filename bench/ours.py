@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import json
 import os
+import resource
 import secrets
 import shutil
 import signal
@@ -30,6 +31,7 @@ from bench.processes import end, spawn, wait_line
 from bench.seeding import seed, seed_more_grants
 from bench.sizes import Sizes
 from ledger.engine.upkeep import Upkeep
+from ledger.exports.amounts import instant_text
 from ledger.journal.connection import connect
 from ledger.journal.embedded import EmbeddedPostgres
 from ledger.journal.embedded_host import throwaway_root
@@ -258,6 +260,30 @@ class Ours:
             )
         took_ms = (time.monotonic_ns() - began) // 1_000_000
         return {"ok": True, "took_ms": took_ms, "report": json.loads(done.stdout)}
+
+    def simulate(self, card: dict[str, Any], from_us: int) -> tuple[int, int, dict[str, Any]]:
+        """`drawdown pricing simulate` of a card on the stopped ledger, from that instant on:
+        milliseconds that the whole command took, and of CPU time, and its document."""
+        path = self.data_dir.with_suffix(".card.json")
+        path.write_text(json.dumps(card))
+        command = [sys.executable, "-m", "ledger.cli", "pricing", "simulate", "--json"]
+        begin = f"--from={instant_text(from_us)}"
+        before = resource.getrusage(resource.RUSAGE_CHILDREN)
+        began = time.monotonic_ns()
+        done = subprocess.run(
+            [*command, f"--card={path}", begin, "--data-dir", str(self.data_dir)],
+            capture_output=True,
+            text=True,
+            timeout=VERIFY_TIMEOUT_S,
+            check=False,
+        )
+        took_ms = (time.monotonic_ns() - began) // 1_000_000
+        path.unlink()
+        if done.returncode != 0:
+            raise RuntimeError(f"drawdown pricing simulate: {done.returncode}\n{done.stderr}")
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        cpu = after.ru_utime - before.ru_utime + after.ru_stime - before.ru_stime
+        return took_ms, round(cpu * 1_000), json.loads(done.stdout)
 
 
 def _copy(source: Path, target: Path) -> None:

@@ -167,6 +167,7 @@ _WORKLOADS: Final[Mapping[str, Callable[[Sequence[Round]], Figures]]] = {
     "rate_scalar": _rate_scalar,
     "price_change": lambda rounds: _medians(rounds, "price_change"),
     "recovery": _recovery,
+    "simulate": lambda rounds: _medians(rounds, "simulate"),
     "history": _history,
     "decode_only": lambda rounds: _medians(rounds, "decode_only"),
     "decode_only_compact": lambda rounds: _medians(rounds, "decode_only_compact"),

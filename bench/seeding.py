@@ -52,6 +52,23 @@ def rate_card() -> card_pb2.RateCard:
     return card
 
 
+def candidate_card() -> dict[str, Any]:
+    """The same at twice the prices, as a file for `drawdown pricing simulate`."""
+    rows = [
+        {
+            "product": row.product,
+            "quantity": row.quantity,
+            "price": f"{Decimal(row.price) * 2:f}",
+            "attributes": dict(row.attributes),
+        }
+        for row in rate_card().rows
+    ]
+    meters = [{"quantity": quantity} for quantity in QUANTITIES]
+    return {
+        "name": CARD, "asset": ASSET, "asset_scale": ASSET_SCALE, "meters": meters, "rows": rows
+    }  # fmt: skip
+
+
 async def seed(target: str, sizes: Sizes, now_us: int) -> None:
     """Everything that the workload needs. Raises AioRpcError where the ledger refuses."""
     async with grpc.aio.insecure_channel(target) as channel:

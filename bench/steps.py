@@ -18,6 +18,7 @@ from bench.plain_postgres.plan import PostgresPlan
 from bench.price_change import price_change
 from bench.processes import call, call_postgres, reference
 from bench.report import Figures, batch_figures, call_figures
+from bench.seeding import candidate_card
 from bench.sizes import Sizes
 from bench.world import World, WrongAnswers, batch_plan, sound, with_
 
@@ -183,6 +184,25 @@ def _recovery(world: World) -> Figures:
     }
 
 
+def _simulate(world: World) -> Figures:
+    """Stop the ledger and try a card of twice the prices on its journal: each unit burnt is two."""
+    ledger = world.ledger
+    ledger.stop()
+    took_ms, cpu_ms, found = ledger.simulate(candidate_card(), world.opened_us)
+    ledger.start()
+    for line in found["burn"]:
+        if int(line["new"]) != 2 * int(line["old"]):
+            raise WrongAnswers(f"simulate: {line}")
+    events = found["usage_events"]
+    return {
+        "events_per_s": events * 1_000 // took_ms,
+        "usage_events": events,
+        "entries": found["entries"],
+        "took_ms": took_ms,
+        "cpu_us_per_event": round(cpu_ms * 1_000 / events, 1),
+    }
+
+
 STEPS: Final[Mapping[str, Callable[[World], Figures]]] = {
     "decode_only": _decode_only("plain"),
     "ingest_hot_account": _ingest("hot"),
@@ -205,6 +225,7 @@ STEPS: Final[Mapping[str, Callable[[World], Figures]]] = {
     "rate_scalar": _rate_scalar,
     "price_change": price_change,
     "recovery": _recovery,
+    "simulate": _simulate,
     **HISTORY_STEPS,
 }
 """In the order in which a round takes them: what is compared stands close together."""
@@ -222,6 +243,7 @@ WORKLOADS: Final[Mapping[str, tuple[str, ...]]] = {
     "rate_scalar": ("rate_scalar",),
     "price_change": ("price_change",),
     "recovery": ("ingest_uniform", "recovery"),
+    "simulate": ("ingest_uniform", "simulate"),
     "history": tuple(HISTORY_STEPS),
 }
 """Which steps a workload of the contract needs, its references included."""

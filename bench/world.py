@@ -46,6 +46,7 @@ class World:
         self.postgres = postgres
         self.history = history
         self.verified: list[dict[str, Any]] = []  # reports of ledgers that are gone
+        self.opened_us = 0  # when the accounts were all there
         self._recorded = False
         self._number = number
         self._runs = 0
@@ -62,6 +63,7 @@ class World:
         self.ledger.catch_up()
         self.ledger.stop()
         self.ledger.keep()
+        self.opened_us = time.time_ns() // 1_000
         self.ledger.start()
 
     def begin_anew(self) -> None:

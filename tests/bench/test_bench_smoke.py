@@ -33,6 +33,7 @@ CONTRACT = {
     "rate_scalar": ["events_per_s"],
     "price_change": ["rows", "publish_ms", "largest_rows", "largest_publish_ms", "batches"],
     "recovery": ["events_per_s"],
+    "simulate": ["events_per_s", "cpu_us_per_event"],
     "history": [
         "events",
         "events_per_s",
