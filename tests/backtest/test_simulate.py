@@ -15,13 +15,15 @@ from ledger.backtest.run import Asked, SimulationFailed, simulate
 from ledger.cli.output import instant
 from ledger.core.commands import AuthorizeHold, CaptureHold
 from ledger.core.events import HoldAuthorized, UsageRecorded
-from rating.card import PriceRow, RateCard
+from ledger.journal.configuration import ConfigurationEntry
+from rating.card import Meter, PriceRow, RateCard
 from rating.sheet import price_sheet
 from tests.conftest import run_apart
 from tests.exports.history import write_history
-from tests.projections.books import AGENT, CARD, TOKENS, Books, open_books
+from tests.projections.books import AGENT, CARD, DRAW, TOKENS, Books, open_books
 
 PUBLISHED = 3  # CARD is the tenant's third version, after two assets
+BATCHES_MAX = 200  # until what waited is rated
 SIX = replace(
     CARD,
     rows=tuple(PriceRow(product="agent", quantity=each, price="0.000006") for each in TOKENS),
@@ -139,6 +141,43 @@ def test_who_pays_more_and_who_would_have_been_denied(database: str, tmp_path: P
     assert shown.returncode == 0, shown.stderr
     assert "1 denied that were allowed" in shown.stdout
     assert "cost is unknown" in shown.stdout
+
+
+def test_what_waited_for_a_price_is_rated_here_too(database: str, tmp_path: Path) -> None:
+    """Usage had no price, then a version came that has one: rated at its time, and corrected since,
+    the ledger is reproduced; a candidate that knows the product has charged it at once."""
+    pictures = replace(
+        CARD, rows=(*CARD.rows, PriceRow(product="images", quantity="pictures", price="0.5")),
+        meters=(*CARD.meters, Meter(quantity="pictures")),
+    )  # fmt: skip
+
+    async def story() -> None:
+        async with open_books(database) as books:
+            acme = await books.account("acme")
+            await books.grant(acme, 10_000_000, paid=1_000)
+            drawn = [books.usage(acme, f"e{each}", (each,), DRAW) for each in (1, 2)]
+            assert len(await books.ask(acme, *drawn)) == 2
+            published = await books.ledger.publish_card(1, pictures, effective_from_us=1)
+            assert isinstance(published, ConfigurationEntry)
+            writer = books.ledger.writers[acme.shard]
+            for each in range(BATCHES_MAX):
+                await books.use(acme, f"later-{each}")  # each batch sweeps, too
+                waiting, _ = await writer.read(
+                    lambda state: len(state.families[acme.number].waiting),
+                    accounts=[acme.number],
+                )
+                if not waiting:
+                    return
+        raise AssertionError("what waited was not rated")
+
+    run_apart(story)
+    found = simulated(database)
+    assert found["reproduces_the_ledger"] is True
+    (images,) = [line for line in found["burn"] if line["product"] == "images"]
+    assert images["old"] == "1500000"
+    found = simulated(database, written(tmp_path, pictures))
+    assert found["unpriced_events"] == {"old": 0, "new": 0}
+    assert {line["product"]: line["new"] for line in found["burn"]}["images"] == "1500000"
 
 
 def test_what_cannot_be_tried_is_refused_with_what_to_do(books: str, tmp_path: Path) -> None:
