@@ -137,6 +137,21 @@ def test_rounding_goes_on_over_the_period(case: LedgerCase) -> None:
 
 
 @ledger_case
+def test_what_was_charged_before_counts_once(case: LedgerCase) -> None:
+    """
+    # rule R1: rating the other quantity moves no total of this one
+    account acme
+    grant   acme 100
+    publish tool.input=1/2 from=-1d
+    usage   acme of=tool input=1 output=1 -> suspense
+    publish tool.input=1/2 tool.output=1 from=-1d
+    sweep                                 -> rated, drawn 1 from acme
+    usage   acme of=tool input=1          -> free
+    usage   acme of=tool input=1          -> drawn 1 from acme
+    """
+
+
+@ledger_case
 def test_what_is_reversed_before_waits_no_more(case: LedgerCase) -> None:
     """
     # rule D3: the rest is rated
