@@ -92,10 +92,10 @@ class AliasedCard(PricedCard):
         effective_at: int,
         quantities: tuple[int, ...],
         places: tuple[int, ...],
-    ) -> Bound | None:
+    ) -> list[Bound]:
         """What prices most of these places by the card that it means at that time (rule B8)."""
         target = self.target_at(effective_at)
-        return target.reaching(shape, effective_at, quantities, places) if target else None
+        return target.reaching(shape, effective_at, quantities, places) if target else []
 
     def card(self, version: int) -> CompiledCard | None:
         """The version of that number of a card that it means or meant."""

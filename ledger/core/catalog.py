@@ -168,11 +168,10 @@ class PricedCard:
         effective_at: int,
         quantities: tuple[int, ...],
         places: tuple[int, ...],
-    ) -> Bound | None:
-        """The shape as the version prices it that has prices for most of these places, of those
-        that may price an event of that time the first; None where none has any (rule B8)."""
-        best: Plan | None = None
-        most = 0
+    ) -> list[Bound]:
+        """The shape as each version prices it that may price an event of that time and has prices
+        for some of these places: those for most of them first (rule B8)."""
+        found: list[tuple[int, int, Bound]] = []
         for card in self.versions.candidates(effective_at):
             plan = card.match(
                 shape.product,
@@ -183,9 +182,9 @@ class PricedCard:
             if plan.steps:
                 plan = plan.at(quantities[plan.prompt_index])
             priced = sum([1 for place in places if plan.rows[place] != NO_ROW])
-            if priced > most:
-                best, most = plan, priced
-        return self.bound(shape, best) if best is not None else None
+            if priced:
+                found.append((-priced, len(found), self.bound(shape, plan)))
+        return [bound for _, _, bound in sorted(found, key=_rank)]
 
     def use_of(
         self, version: int, product: str, attributes: tuple[tuple[str, str], ...] = ()
@@ -212,6 +211,10 @@ class PricedCard:
         card = self.card(declaration.card_version)
         assert card is not None, f"no version {declaration.card_version} of card {self.name!r}"
         return self.bound(shape, card.plan_of(shape.quantity_names, declaration.rows))
+
+
+def _rank(found: tuple[int, int, Bound]) -> tuple[int, int]:
+    return found[0], found[1]
 
 
 def terms_of(card: CompiledCard | None, product: str) -> HoldTerms:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ledger.core.catalog import Bound
 from ledger.core.drawdown import draw, open_revenue
 from ledger.core.events import (
     AdjustmentNoted,
@@ -17,9 +18,10 @@ from ledger.core.events import (
     SuspenseRated,
 )
 from ledger.core.outcomes import Refusal
-from ledger.core.pricing import price
+from ledger.core.pricing import Priced, price
 from ledger.core.rerates import row_draws
-from ledger.core.state import State
+from ledger.core.shapes import Shape
+from ledger.core.state import Account, State
 from ledger.core.usage import declare, used_book
 from ledger.core.waiting import Waiting
 from rating.price import UNPRICED
@@ -35,17 +37,11 @@ def rate_waiting(state: State, locator: int, waiting: Waiting, out: list[Event])
         return  # a closed account takes nothing once its grace has ended (rule T2)
     at, quantities = waiting.effective_at, waiting.quantities
     shape = state.catalog.shape(*waiting.described)
-    bound = state.catalog.card(account.card_key).reaching(shape, at, quantities, waiting.places)
-    if bound is None:
+    found = _first_price(state, account, shape, waiting)
+    if found is None:
         return
-    priced = price(state, account, bound, quantities, at)
-    if isinstance(priced, Refusal):
-        return
-    whole = priced.charges
-    rated = tuple([place for place in waiting.places if whole[place] != UNPRICED])
-    waits = tuple([place for place in waiting.places if whole[place] == UNPRICED])
-    if not rated:
-        return
+    bound, priced, rated = found
+    waits = tuple([place for place in waiting.places if place not in rated])
     priced.keep(bound.plan, rated, waits)
     total, period = priced.total, priced.period
     used = over_limit = 0
@@ -82,6 +78,21 @@ def rate_waiting(state: State, locator: int, waiting: Waiting, out: list[Event])
         out.append(LimitExceeded(account.number, bound.asset, over_limit, account.policy.excess))
     if priced.closed is not None:
         out.append(AdjustmentNoted(account.number, entry, priced.closed, period))
+
+
+def _first_price(
+    state: State, account: Account, shape: Shape, waiting: Waiting
+) -> tuple[Bound, Priced, tuple[int, ...]] | None:
+    """The first version that rates something of what waits, and what: one that is in force may have
+    a row for it and yet not be able to, where a price model lacks something."""
+    at, quantities, places = waiting.effective_at, waiting.quantities, waiting.places
+    for bound in state.catalog.card(account.card_key).reaching(shape, at, quantities, places):
+        priced = price(state, account, bound, quantities, at)
+        if not isinstance(priced, Refusal):
+            rated = tuple([place for place in places if priced.charges[place] != UNPRICED])
+            if rated:
+                return bound, priced, rated
+    return None
 
 
 def rated_by(state: State, account: int, locator: int) -> tuple[int, ...]:

@@ -1159,7 +1159,7 @@ class ListSuspenseRequest(_message.Message):
     product: _builtins.str
     """Only usage of this product, at most 128 bytes; empty = of any."""
     reason: _builtins.str
-    """Only usage of which a quantity waits for this reason (UNPRICED); empty = for any."""
+    """Only usage of which a quantity waits for this reason, as UNPRICED; empty = for any."""
     page_size: _builtins.int
     """Usage events a page, 1 to 1,000; 0 = 100."""
     page_token: _builtins.str
@@ -1199,7 +1199,7 @@ class SuspendedQuantity(_message.Message):
     quantity: _builtins.int
     """As far as it is not reversed, in minor units of its meter."""
     reason: _builtins.str
-    """Stable code of why it is not rated: UNPRICED."""
+    """Stable code of why it is not rated: UNPRICED, or what a price model lacks."""
     def __init__(
         self,
         *,

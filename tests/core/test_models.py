@@ -361,6 +361,19 @@ def test_what_a_formula_lacks_waits_and_the_rest_is_charged(case: LedgerCase) ->
 
 
 @model_case
+def test_what_a_formula_lacks_waits_for_a_version_without_it(case: LedgerCase) -> None:
+    """
+    # rule B8: the version in force has a row for it and cannot rate it; the next may
+    account acme card=models
+    grant   acme 100 effective=-1d
+    usage   acme 3 of=area    -> suspense
+    publish area.tokens=2 card=models from=-1d
+    sweep                     -> rated, drawn 6 from acme
+    expect  suspended acme 0
+    """
+
+
+@model_case
 def test_each_quantity_says_why_it_waits(case: LedgerCase) -> None:
     """
     # Where they wait for different reasons; where all wait for one, the event says it (rule B8).

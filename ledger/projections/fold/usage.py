@@ -78,7 +78,7 @@ def usage_recorded(fold: Folding, index: int, entry_seq: int, event: UsageRecord
         changes.waiting.append(
             (
                 tenant, shard, entry_seq, event.account, plan.digest, effective_at, recorded_at,
-                event.quantities, [reason if each is None else None for each in charges],
+                event.quantities, _reasons_of(event),
             )
         )  # fmt: skip
     elif type(event) is SuspenseRated:
@@ -93,6 +93,15 @@ def usage_recorded(fold: Folding, index: int, entry_seq: int, event: UsageRecord
             *fold.names.get(index, NO_NAMES),
         )
     )  # fmt: skip
+
+
+def _reasons_of(event: UsageRecorded) -> list[str | None]:
+    """Why each quantity waits; None where it does not."""
+    reasons = event.reasons or (event.suspense,) * len(event.charges)
+    return [
+        _REASONS[reason] if charge == _UNRATED else None
+        for charge, reason in zip(event.charges, reasons, strict=True)
+    ]
 
 
 def of_model(fold: Folding, index: int, event: UsageModeled) -> None:
