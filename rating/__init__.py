@@ -16,6 +16,9 @@ Modules, in reading order:
 - ``model_lines``          the lines of rows with models
 - ``shares``               parts of a whole: minimums, the rest at list price, exact splits
 - ``versions``             which version of a card is in force at which time
+- ``overrides``            what an account pays otherwise, and which override counts
+- ``override_faults``      what is wrong with a list of overrides
+- ``overridden``           overrides put into plans and versions
 - ``explain``              why a line costs what it costs, as data
 - ``differences``          why one event cost more than another, as data
 - ``wording``              both in words

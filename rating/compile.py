@@ -181,6 +181,14 @@ class CompiledCard:
             self._selected[product] = found
         return found
 
+    def scale_of(self, quantity: str) -> int:
+        """The scale of a meter that the card declares."""
+        return self._scales[quantity]
+
+    def function_for(self, row: PriceRow) -> Function:
+        """The function of a row that is not plain and stands in the place of one of the card's."""
+        return function_of(row, self.asset_scale, self._scales, self._rounding)
+
     def function(self, ordinal: int) -> tuple[Function, Tiered | None]:
         """The function of a row that is not plain, and that of its list price."""
         found = self._functions.get(ordinal)

@@ -7,6 +7,7 @@ reads it). Plain slotted classes only, so that it compiles with mypyc as it stan
 from typing import Final
 
 from rating.functions import MEASURE_COST, SCOPE_EVENT, SCOPE_MONTH, Function, Tiered
+from rating.overrides import NumberedOverride
 
 ROW_BITS: Final = 20  # rows of a card, 65,536 at most, with room to grow
 NO_ROW: Final = -1
@@ -40,6 +41,10 @@ class Plan:
     carries nothing but rounding) and ``scopes`` (over what). All four are empty otherwise.
     ``running``: (key, scope) of each total that pricing reads and moves, of any plan.
     ``costed``: the provider's cost is needed. ``rerates``: see ``price.rerate``.
+
+    ``overrides``: the one that prices each quantity in the place of its row or over it, None where
+    the row does (rule R4); empty where none does. What one prices where no row matched has a row
+    number below -1.
     """
 
     __slots__ = (
@@ -53,6 +58,7 @@ class Plan:
         "lists",
         "modeled",
         "numerators",
+        "overrides",
         "parents",
         "priced",
         "prompt_index",
@@ -82,6 +88,7 @@ class Plan:
         functions: tuple[Function | None, ...] = (),
         lists: tuple[Tiered | None, ...] = (),
         keys: tuple[int, ...] = (),
+        overrides: tuple[NumberedOverride | None, ...] = (),
     ) -> None:
         assert len(quantities) == len(rows) == len(ratios) == len(subsets)
         assert all(numerator >= 0 and denominator > 0 for numerator, denominator in ratios)
@@ -102,6 +109,7 @@ class Plan:
         self.functions: tuple[Function | None, ...] = functions
         self.lists: tuple[Tiered | None, ...] = lists
         self.keys: tuple[int, ...] = keys
+        self.overrides: tuple[NumberedOverride | None, ...] = overrides
         self.modeled: bool = bool(functions)
         self.scopes: tuple[int, ...] = tuple(
             [SCOPE_MONTH if each is None else each.scope for each in functions]
@@ -126,7 +134,7 @@ class Plan:
                 if function.scope != SCOPE_EVENT:
                     found.append((self.keys[index], function.scope))
             elif row != NO_ROW and self.denominators[index] != 1:
-                found.append((row, SCOPE_MONTH))
+                found.append((self.keys[index] if self.modeled else row, SCOPE_MONTH))
         return tuple(found)
 
     def at(self, prompt: int) -> "Plan":

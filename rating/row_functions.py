@@ -50,18 +50,18 @@ Ratio = tuple[int, int]
 class FormulaFunction(Function):
     """A formula over one event; its quantities and attributes are all that it sees."""
 
-    __slots__ = ("asset_unit", "formula", "rounding")
+    __slots__ = ("formula", "rounding", "unit")
 
-    def __init__(self, formula: CompiledFormula, asset_scale: int, rounding: int) -> None:
+    def __init__(self, formula: CompiledFormula, unit: Ratio, rounding: int) -> None:
         super().__init__(MEASURE_EVENT, SCOPE_EVENT, True, False)
         self.formula: CompiledFormula = formula
-        self.asset_unit: int = 10**asset_scale
+        self.unit: Ratio = unit  # minor units of the asset that a value of one costs
         self.rounding: int = rounding
 
     def exact(self, quantities: Mapping[str, int], attributes: Mapping[str, str]) -> Ratio:
         """Minor units of the asset before rounding. Raises RatingFault."""
         numerator, denominator = self.formula.value(quantities, attributes)
-        return numerator * self.asset_unit, denominator
+        return numerator * self.unit[0], denominator * self.unit[1]
 
     def price(self, quantities: Mapping[str, int], attributes: Mapping[str, str]) -> int:
         """Minor units of the asset. Raises RatingFault."""
@@ -79,7 +79,8 @@ def function_of(
         unit = scaled_price(row.price, asset_scale, meter_scale)
         return linear(unit, rounding, scope, row.included, maximum)
     if isinstance(model, Formula):
-        return FormulaFunction(CompiledFormula(model.expression, scales), asset_scale, rounding)
+        unit = (10**asset_scale, 1)
+        return FormulaFunction(CompiledFormula(model.expression, scales), unit, rounding)
     if isinstance(model, Percentage):
         rate = scaled_price(model.rate, asset_scale, meter_scale)
         share = linear(rate, rounding, scope, model.free, maximum)

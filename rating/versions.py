@@ -122,6 +122,13 @@ class CardVersions:
         index = bisect_right(self._boundaries, effective_at_us)
         return self._regular[index - 1] if index else None
 
+    def card(self, version: int) -> CompiledCard | None:
+        """The version of that number; None where there is none."""
+        for each in self.versions:
+            if each.version == version:
+                return each.card
+        return None
+
     def candidates(self, effective_at_us: int) -> tuple[CompiledCard, ...]:
         """The cards that may price an event of that time, in the order in which they are tried.
 

@@ -296,11 +296,11 @@ class World:
         own = self.owns(card, event.names, list(event.quantities))
         lines = []
         for index, name in enumerate(event.names):
-            ordinal = winner(card, "api", event.attributes, name, given)
-            if ordinal is None:
+            found = self.found(card, event, name, given)
+            if found is None:
                 lines.append(SlowLine(None if own[index] else 0, 0, None, 0))
                 continue
-            row = SlowRow(card, card.rows[ordinal])
+            row, same = found
             if own[index] == 0:
                 lines.append(SlowLine(0, 0, None, 0))
             elif isinstance(row.row.model, Formula):
@@ -308,7 +308,7 @@ class World:
                 lines.append(SlowLine(charge, 0, None, 0))
             else:
                 measure = self.measure(row, index, own[index], event.costs)
-                key = self.key(card, row, ordinal, event.at)
+                key = self.key(row, same, event.at)
                 charge, moved = row.line(self.slow_totals.get(key, 0) if key else 0, measure)
                 lines.append(SlowLine(charge, moved, key, measure))
         return lines
@@ -325,8 +325,7 @@ class World:
         event, lines = recorded.event, []
         given = dict(zip(event.names, event.quantities, strict=True))
         for index, name in enumerate(event.names):
-            ordinal = winner(card, "api", event.attributes, name, given)
-            row = SlowRow(card, card.rows[ordinal]) if ordinal is not None else None
+            row, same = self.found(card, event, name, given) or (None, None)
             if row is not None and isinstance(row.row.model, Formula):
                 rest = 0
                 if left[index]:
@@ -334,12 +333,12 @@ class World:
                 charged = recorded.charges[index]
                 lines.append(SlowLine(charged - min(rest, charged), 0, None, 0))
                 continue
-            if row is None or ordinal is None or own[index] == 0:
+            if row is None or own[index] == 0:
                 lines.append(SlowLine(0, 0, None, 0))
                 continue
             back = self.measure(row, index, own[index], tuple(costs))
             all_of_it = self.measure(row, index, stood[index], tuple(recorded.costs))
-            key = self.key(card, row, ordinal, event.at)
+            key = self.key(row, same, event.at)
             total = self.slow_totals.get(key, 0) if key else all_of_it
             if row.of_event or not row.running:
                 charged = recorded.charges[index]
@@ -359,16 +358,24 @@ class World:
             raise Unpriceable("COST_MISSING")
         return costs[index]
 
-    def key(self, card: RateCard, row: SlowRow, ordinal: int, at: int) -> object:
-        """What a total runs on: the row whatever its version, in a window of its scope."""
-        if not row.running:
+    def found(
+        self, card: RateCard, event: Event, name: str, given: dict[str, int]
+    ) -> tuple[SlowRow, object] | None:
+        """The row that prices a quantity, and what its total runs on: the row whatever its version;
+        of a plain row, whose total carries nothing but rounding, apart by version."""
+        ordinal = winner(card, "api", event.attributes, name, given)
+        if ordinal is None:
             return None
-        of_cost = isinstance(row.row.model, CostPlus)
-        same: object = (row.row.quantity, tuple(row.row.attributes), of_cost)
-        if is_plain(row.row):  # nothing but rounding: apart by version, and not if it is whole
-            if (row.minor_unit()).denominator == 1:
-                return None
-            same = (self.cards.index(card), ordinal)
+        row = card.rows[ordinal]
+        if is_plain(row):
+            return SlowRow(card, row), (self.cards.index(card), ordinal)
+        of_cost = isinstance(row.model, CostPlus)
+        return SlowRow(card, row), (row.quantity, tuple(row.attributes), of_cost)
+
+    def key(self, row: SlowRow, same: object, at: int) -> object:
+        """What a total runs on, in a window of its scope; None where none does."""
+        if not row.running or (is_plain(row.row) and row.minor_unit().denominator == 1):
+            return None
         return same, row.row.scope, at // WINDOWS_US[row.row.scope]
 
     # --- totals as the ledger keeps them

@@ -37,11 +37,12 @@ def amount(text: str) -> Fraction:
 
 
 class SlowRow:
-    """A row of a card in major units, until the last step."""
+    """A row of a card in major units, until the last step; all that it charges at a ratio."""
 
-    def __init__(self, card: RateCard, row: PriceRow) -> None:
+    def __init__(self, card: RateCard, row: PriceRow, ratio: Fraction = Fraction(1)) -> None:
         self.card = card
         self.row = row
+        self.ratio = ratio
         self.unit = Fraction(1, 10 ** self.scale_of(row.quantity))
 
     def scale_of(self, quantity: str) -> int:
@@ -49,10 +50,10 @@ class SlowRow:
 
     def minor_unit(self) -> Fraction:
         """Minor units of the asset for one minor unit of the meter, of a plain row."""
-        return Fraction(self.row.price) * self.unit * 10**self.card.asset_scale
+        return Fraction(self.row.price) * self.ratio * self.unit * 10**self.card.asset_scale
 
     def minor(self, major: Fraction) -> int:
-        return round_by(self.card.rounding, major * 10**self.card.asset_scale)
+        return round_by(self.card.rounding, major * self.ratio * 10**self.card.asset_scale)
 
     def cost_of(self, running: int) -> int:
         """F: what a whole running total costs in minor units, rounded and capped."""
