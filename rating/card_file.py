@@ -1,8 +1,9 @@
 """A rate card as people write it: a JSON or TOML document with the fields of ``card.RateCard``.
 
 Owns the form of the file: what is no such document, with the place of every part that is wrong.
-A price sheet (see ``sheet``) is such a document too. What a card of good form says wrong is for
-``card.validate``. Pure; no floats: prices are texts, and a number in the place of one is a fault.
+A price sheet (see ``sheet``) is such a document too, and a list of price overrides is another. What
+a card or a list of good form says wrong is for ``card.validate`` and ``override_faults``. Pure; no
+floats: prices are texts, and a number in the place of one is a fault.
 """
 
 import json
@@ -18,6 +19,7 @@ import msgspec
 from rating.card import Meter, PriceRow, Product, RateCard
 from rating.faults import CardError, CardFault
 from rating.models import Minimum
+from rating.overrides import Override
 
 _LISTS: Final[dict[str, type[msgspec.Struct]]] = {
     "meters": Meter,
@@ -59,6 +61,22 @@ def read_card(data: bytes, form: Form = Form.JSON) -> RateCard:
     if head is None or faults:
         raise CardError(faults)
     return msgspec.structs.replace(head, **{name: tuple(found) for name, found in parts.items()})
+
+
+def read_overrides(data: bytes, form: Form = Form.JSON) -> tuple[Override, ...]:
+    """The price overrides of a file, a document with the list ``overrides``. Raises CardError
+    (reason CARD_MALFORMED) with one fault a part."""
+    document = _parsed(data, form)
+    found = document.pop("overrides", None)
+    if document or not isinstance(found, list):
+        raise _malformed("the file is not a list of overrides: an object with overrides alone")
+    faults: list[CardFault] = []
+    parts = [
+        _part(f"overrides[{place}]", each, Override, faults) for place, each in enumerate(found)
+    ]
+    if faults:
+        raise CardError(faults)
+    return tuple(parts)
 
 
 def _parsed(data: bytes, form: Form) -> dict[str, Any]:

@@ -190,8 +190,17 @@ class OverriddenVersions:
         """The plan for events of this shape at that time; None where no card applies at all."""
         pairs = attributes if isinstance(attributes, tuple) else tuple(sorted(attributes.items()))
         plan = self.base.plan_for(effective_at_us, product, pairs, quantities)
-        if plan is None:
-            return None
+        return None if plan is None else self.over(effective_at_us, product, pairs, plan)
+
+    def over(
+        self,
+        effective_at_us: int,
+        product: str,
+        pairs: tuple[tuple[str, str], ...],
+        plan: Plan,
+    ) -> Plan:
+        """A plan of one of the versions for events of this shape, with the overrides of that time
+        over it."""
         stretch = self.overrides.stretch(effective_at_us)
         key = (plan, product, pairs, stretch)
         found = self._plans.get(key)

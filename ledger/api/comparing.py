@@ -12,7 +12,7 @@ from ledger.api.limits import Checked, id_fault
 from ledger.api.quoting import Priced, price, render_quote
 from ledger.api.requests import shape_of
 from ledger.api.shapes import ShapeCache
-from ledger.core.catalog import Catalog
+from ledger.core.catalog import CardKey, Catalog
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.shapes import Shape
 from ledger.core.state import State
@@ -179,7 +179,7 @@ def _offer(option: Option, found: Found) -> Offer:
 
 def _facts(
     catalog: Catalog,
-    card_key: tuple[int, str],
+    card_key: CardKey,
     shape: Shape,
     at_us: int,
     priced: Priced | Refusal,

@@ -92,6 +92,8 @@ TABLE: Final[Mapping[str, Handling]] = {
     "GATE_INVALID": _INVALID,
     "ROLLOVER_INVALID": _INVALID,
     "ZONE_UNKNOWN": _INVALID,
+    "OVERRIDES_INVALID": _INVALID,
+    "OVERRIDES_LIMIT": Handling(StatusCode.RESOURCE_EXHAUSTED, False, usage.INGEST_OUTCOME_INVALID),
     "GRANT_UNKNOWN": _MISSING,
     "GRANT_KEY_TAKEN": _TAKEN,
     "GRANT_SETTLED": _STATE,
@@ -313,6 +315,7 @@ def refused(refusal: Refusal, given: Mapping[str, str] | None = None) -> CallFai
         refusal.message,
         field=refusal.field,
         value=value,
+        faults=[Fault(each.reason, each.path, each.value, each.message) for each in refusal.faults],
         metadata=_named(given),
     )
 

@@ -50,6 +50,7 @@ from ledger.core.events import (
     HoldExtended,
     HoldReleased,
     PaymentRecorded,
+    PriceOverridesSet,
     ReceivableWrittenOff,
     RecurringChanged,
     RecurringEnded,
@@ -93,6 +94,7 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     AccountUnfrozen: pb.MUTATION_KIND_UNFREEZE_ACCOUNT,
     AccountReopened: pb.MUTATION_KIND_REOPEN_ACCOUNT,
     AccountProfileUpdated: pb.MUTATION_KIND_UPDATE_METADATA,
+    PriceOverridesSet: pb.MUTATION_KIND_SET_PRICE_OVERRIDES,
     GrantIssued: pb.MUTATION_KIND_ISSUE_GRANT,
     GrantVoided: pb.MUTATION_KIND_VOID_GRANT,
     RecurringStarted: pb.MUTATION_KIND_START_RECURRING_GRANT,
@@ -129,6 +131,7 @@ _OF_ACCOUNTS: Final = (
     AccountUnfrozen,
     AccountReopened,
     AccountProfileUpdated,
+    PriceOverridesSet,
 )
 
 TRIAL_BALANCE_METHOD: Final = (

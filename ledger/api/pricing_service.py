@@ -14,6 +14,7 @@ from ledger.api.comparing import options_of, price_all, render_comparison, wishe
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed, Fault, refused
 from ledger.api.limits import DISPLAY_NAME_BYTES_MAX, Checked
+from ledger.api.override_calls import OverrideCalls
 from ledger.api.pages import page_after, page_token
 from ledger.api.price_sheets import price_sheet
 from ledger.api.published import Published
@@ -50,7 +51,7 @@ _REFUSED_FIELDS: Final = {
 _KIND_NUMBERS: Final = {kind: number for number, kind in _KINDS.items()}
 
 
-class PricingService:
+class PricingService(OverrideCalls):
     """See rating/v1/pricing.proto."""
 
     def __init__(self, edge: Edge, checker: CardChecker) -> None:

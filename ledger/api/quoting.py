@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from ledger.api.assets import Assets
 from ledger.api.ids import GRANT, mint
-from ledger.api.render_usage import unit_price
+from ledger.api.render_usage import override_at, unit_price
 from ledger.core.books import Book
 from ledger.core.drawdown import draw
 from ledger.core.events import PlanDeclared, Pot, Slice
@@ -14,7 +14,7 @@ from ledger.core.holds import Assessment, assess, available_in_all, available_to
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.shapes import Shape
 from ledger.core.state import State
-from rating.compile import Plan
+from rating.compile import NO_ROW, Plan
 from rating.price import UNPRICED, own_quantities
 from rating.v1 import pricing_pb2 as pb
 
@@ -96,7 +96,8 @@ def render_quote(
             quantity_name=name,
             quantity=values[place],
             priced_quantity=priced.own[place],
-            price_row=declared.rows[place],
+            price_row=max(declared.rows[place], NO_ROW),
+            price_override=override_at(declared, place),
             unit_price=unit_price(priced.plan, place),
             charge=max(charge, 0),
             unrated_reason=found.reasons[place] if charge == UNPRICED else "",

@@ -270,7 +270,8 @@ def render_lines(
             quantity_name=name,
             quantity=quantities[place],
             priced_quantity=own[place],
-            price_row=declared.rows[place],
+            price_row=max(declared.rows[place], NO_ROW),
+            price_override=override_at(declared, place),
             unit_price=unit_price(plan, place),
             charge=max(charges[place], 0),
             asset=asset.code,
@@ -292,6 +293,12 @@ def reasons_of(event: UsageRecorded) -> tuple[str, ...]:
             for charge, reason in zip(event.charges, of_all, strict=True)
         ]
     )
+
+
+def override_at(declared: PlanDeclared, place: int) -> int:
+    """The number of the override that prices a quantity; 0 = none does."""
+    numbered = declared.overrides[place] if declared.overrides else None
+    return numbered.number if numbered is not None else 0
 
 
 def _priced_quantities(plan: Plan | None, quantities: tuple[int, ...]) -> Sequence[int]:

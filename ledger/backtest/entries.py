@@ -176,6 +176,14 @@ def _opened(replay: Replay, events: _Events, index: int) -> None:
     evolve(replay.state, events[index])
 
 
+def _overridden(replay: Replay, events: _Events, index: int) -> None:
+    """What an account pays otherwise is a fact; of a candidate that has no such thing it changes
+    nothing."""
+    event = events[index]
+    assert isinstance(event, e.PriceOverridesSet)
+    replay.fact(event)
+
+
 def _learn(replay: Replay, events: _Events, index: int) -> None:
     replay.before.learn(events[index])
 
@@ -203,6 +211,7 @@ ENTRIES: Final[dict[type, Callable[[Any, _Events, int], None]]] = USAGE | {
     e.TopUpDeclined: _declined,
     e.ConfigurationApplied: _configured,
     e.WriterOpened: _opened,
+    e.PriceOverridesSet: _overridden,
     e.BookOpened: _learn,
     e.ClockAdvanced: _nothing,
     e.TimeShifted: _nothing,

@@ -31,6 +31,7 @@ from ledger.core.decide import (
     settle_touched,
     sweep,
 )
+from ledger.core.evolve import evolve
 from ledger.core.holds import Assessment, assess
 from ledger.core.limits import BATCH_INDEX_MAX, HOUR_US
 from ledger.core.outcomes import LOCATOR_INDEX_MASK, Reason, Refusal, locator_of
@@ -177,6 +178,16 @@ class Replay:
                 break
         self._take()
         return outcome
+
+    def fact(self, event: e.PriceOverridesSet) -> None:
+        """Take an entry as it is: nothing of it depends on prices."""
+        state = self.state
+        state.act_for(state.accounts[event.account].tenant)
+        self.made = [] if state.acting == state.offset else [e.TimeShifted(state.acting)]
+        self.made.append(event)
+        for each in self.made:
+            evolve(state, each)
+        self._take()
 
     def _take(self) -> None:
         """What was made goes into the figures."""

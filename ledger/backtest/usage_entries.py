@@ -231,6 +231,7 @@ def _of_a_hold(replay: Replay, events: _Events, index: int) -> None:
 
 USAGE: Final[dict[type, Callable[[Any, _Events, int], None]]] = {
     e.PlanDeclared: _plan,
+    e.PlanOverridden: _plan,
     e.UsageRecorded: _usage,
     e.UsageModeled: _usage,
     e.UsageCaptured: _usage,

@@ -13,7 +13,7 @@ from typing import Final
 
 from ledger.backtest.figures import Figured, Tally
 from ledger.core.books import Book
-from ledger.core.catalog import Bound, PricedCard
+from ledger.core.catalog import Bound, CardKey, PricedCard
 from ledger.core.drawdown import applies, in_turn
 from ledger.core.events import Event, PlanDeclared, Pot, Slice, UsageRecorded
 from ledger.core.evolve.moves import exhausted
@@ -53,6 +53,7 @@ class Priced:
         "revenue",
         "second_price",
         "settled_from",
+        "settled_until",
         "shape",
         "used",
     )
@@ -61,12 +62,12 @@ class Priced:
         self.declared = declared
         self.shape = shape
         self.asset: int = declared.asset
-        self.card_key: tuple[int, str] | None = None  # whose accounts it is made ready for
+        self.card_key: CardKey | None = None  # whose accounts it is made ready for
         self.card: PricedCard | None = None
         self.bound: Bound | None = None
         self.plan: Plan | None = None
         self.used: Book | None = None
-        self.settled_from = 0
+        self.settled_from = self.settled_until = 0
         self.first_price = -1  # of plans of two whole prices
         self.second_price = 0
         self.money = 0  # the asset of what is earned
@@ -91,7 +92,7 @@ class Priced:
         if used is None or (self.used is not None and self.used is not used):
             return False
         self.card, self.bound, self.plan, self.used = card, bound, bound.plan, used
-        self.settled_from = card.settled_from_us
+        self.settled_from, self.settled_until = card.settled_from_us, card.settled_until_us
         self.first_price = -1
         if bound.plan.simple and bound.plan.count == 2:
             self.first_price, self.second_price = bound.plan.numerators
@@ -246,7 +247,7 @@ class Usual:
             priced = plans[event.plan]
             if priced.card_key is not account.card_key and not priced.make_ready(state, account):
                 break
-            if at < priced.settled_from:
+            if not priced.settled_from <= at < priced.settled_until:
                 break
             bound = priced.bound
             assert bound is not None

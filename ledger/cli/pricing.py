@@ -15,6 +15,7 @@ from ledger.cli.card_aliases import alias, aliases
 from ledger.cli.cards import large_option, published, show_diff
 from ledger.cli.instants import Instant
 from ledger.cli.output import Failed, console, instant, json_option, print_json, say, table
+from ledger.cli.overrides import override
 from ledger.cli.publish import publish_file, validate
 from ledger.cli.remote import TIMEOUT_S, Remote, connect, server_options
 
@@ -31,7 +32,7 @@ def pricing() -> None:
     """Check, publish, list, show, compare and try rate cards; print one as a price sheet."""
 
 
-for command in (validate, publish_file, alias, aliases, simulate):
+for command in (validate, publish_file, alias, aliases, override, simulate):
     pricing.add_command(command)
 
 

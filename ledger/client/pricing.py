@@ -1,14 +1,14 @@
-"""Calls of PricingService: assets, rate cards, price sheets, quotes.
+"""Calls of PricingService: assets, rate cards, price sheets, overrides of accounts, quotes.
 
 What names an account goes where that is, everything else to the home address.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 
 from ledger.client.calls import Caller
-from rating.v1 import card_pb2
+from rating.v1 import card_pb2, override_pb2
 from rating.v1 import pricing_pb2 as pb
 from rating.v1.pricing_pb2_grpc import PricingServiceStub
 
@@ -179,6 +179,43 @@ class PricingCalls:
         )
         return await self._caller.call(
             lambda channel: PricingServiceStub(channel).GetPriceSheet, request, account
+        )
+
+    async def set_price_overrides(
+        self,
+        account: str,
+        overrides: Sequence[override_pb2.PriceOverride],
+        *,
+        expected_version: int = 0,
+        reason: str = "",
+        actor: str = "",
+        request_id: str = "",
+    ) -> override_pb2.SetPriceOverridesResponse:
+        """Replace the whole list of an account; those below it inherit it."""
+        request = override_pb2.SetPriceOverridesRequest(
+            tenant=self._caller.tenant,
+            request_id=request_id or self._caller.new_id(),
+            account=account,
+            overrides=overrides,
+            expected_version=expected_version,
+            reason=reason,
+            actor=actor,
+        )
+        return await self._caller.call(
+            lambda channel: PricingServiceStub(channel).SetPriceOverrides, request, account
+        )
+
+    async def get_price_overrides(
+        self, account: str, *, min_position: str | None = None
+    ) -> override_pb2.GetPriceOverridesResponse:
+        """What stands for an account, its own and what it inherits."""
+        request = override_pb2.GetPriceOverridesRequest(
+            tenant=self._caller.tenant,
+            account=account,
+            min_position=self._caller.min_position(min_position),
+        )
+        return await self._caller.call(
+            lambda channel: PricingServiceStub(channel).GetPriceOverrides, request, account
         )
 
     async def quote(

@@ -14,7 +14,7 @@ Read in this order:
     pricing                 what an event costs: its plan over the totals that run on
     unwinding, rerates      to whom units go back; what earlier usage costs anew
     usage, suspense, holds, grants, following, recurring, corrections, adjustments,
-    closing, accounts, standing     one module a kind of decision
+    closing, accounts, standing, overrides     one module a kind of decision
     evolve                  the only code that changes state
     decide                  the door: execute one command
     usual                   most usage, decided and applied many at a time

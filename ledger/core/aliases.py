@@ -8,9 +8,10 @@ what is declared names the card itself, so that no replay depends on an alias.
 
 from __future__ import annotations
 
-from ledger.core.catalog import BOUNDS_MAX, Bound, Catalog, PricedCard
+from ledger.core.catalog import Bound, Catalog, PricedCard
 from ledger.core.shapes import Shape, Use
 from rating.compile import CompiledCard
+from rating.overrides import OverrideSet
 from rating.versions import NEVER_US, version_at
 
 
@@ -46,38 +47,38 @@ class AliasedCard(PricedCard):
             target.followers.append(self)
         self.settle()
 
-    def settle(self) -> None:
-        """Its moves, or the versions of a card that it means, have changed."""
-        self.settled = {}
-        self.settled_from_us = NEVER_US
+    def under(self, overrides: OverrideSet) -> PricedCard:
+        """The same moves, each to what it means with these overrides over it, as it is now."""
+        card = AliasedCard(self.tenant, self.name)
+        made: dict[PricedCard, PricedCard] = {}
+        for version, target in self._moves.items():
+            if target not in made:
+                made[target] = target.under(overrides)
+            card._moves[version] = made[target]
+        card._times = self._times
+        card.settle()
+        return card
+
+    def settled_at(self, at: int) -> tuple[int, int]:
+        """[from, until) about an instant, or after it, in which a shape has one price: that of the
+        card that it means in the end, once it means that."""
         last = self.target_at(NEVER_US - 1)
-        if last is not None:
-            starts = [max(published, effective) for _, published, effective in self._times]
-            alone = len(self._times) == 1
-            since = self._times[0][2] if alone else max(starts)
-            self.settled_from_us = max(since, last.settled_from_us)
+        if last is None:
+            return NEVER_US, NEVER_US
+        starts = [max(published, effective) for _, published, effective in self._times]
+        since = self._times[0][2] if len(starts) == 1 else max(starts)
+        settled_from, until = last.settled_at(at)
+        return max(since, settled_from), until
 
     def target_at(self, at: int) -> PricedCard | None:
         """The card that it means for usage of that time."""
         version = version_at(self._times, at)
         return self._moves[version] if version is not None else None
 
-    def bind(self, shape: Shape, effective_at: int) -> Bound:
+    def _bind(self, shape: Shape, at: int) -> Bound:
         """The shape priced at that time by the card that the alias means then."""
-        settled = effective_at >= self.settled_from_us
-        if settled:
-            known = self.settled.get(shape)
-            if known is not None:
-                return known
-        target = self.target_at(effective_at)
-        if target is None:
-            return self.bound(shape, None)
-        bound = target.bind(shape, effective_at)
-        if settled:
-            if len(self.settled) >= BOUNDS_MAX:
-                self.settled = {}
-            self.settled[shape] = bound
-        return bound
+        target = self.target_at(at)
+        return target.bind(shape, at) if target is not None else self.bound(shape, None)
 
     def step(self, bound: Bound, shape: Shape, quantities: tuple[int, ...]) -> Bound:
         """The same for an event whose prompt may be above a threshold of the card it means."""
@@ -119,3 +120,4 @@ def point_alias(catalog: Catalog, tenant: int, name: str, alias: CardAlias) -> N
         assert found is None or not found.assets, f"{name!r} is a card and an alias"
         found = catalog.cards[key] = AliasedCard(tenant, name)
     found.point(alias, catalog.card((tenant, alias.card)))
+    catalog.forget_overridden(tenant)

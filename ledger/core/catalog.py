@@ -6,17 +6,23 @@ decision names a version that every replay can find. Nothing here is state: evol
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
-from ledger.core.events import BookKind, HoldExpiry, PlanDeclared
+from ledger.core.events import BookKind, HoldExpiry, PlanDeclared, PlanOverridden
 from ledger.core.limits import HOLD_LIFETIME_BATCH_MAX_US, HOLD_LIFETIME_MAX_US
 from ledger.core.shapes import Shape, Use
 from rating.card import ExpiryPolicy
 from rating.compile import NO_ROW, CompiledCard, Plan
 from rating.model_lines import NO_FACTS, Facts
-from rating.versions import CardVersion, CardVersions
+from rating.overridden import OverriddenVersions, plan_again
+from rating.overrides import OverrideSet
+from rating.versions import NEVER_US, CardVersion, CardVersions
 
 BOUNDS_MAX = 65_536  # shapes priced and remembered a card; x ~500 B = 33 MB
+OVERRIDDEN_MAX = 4_096  # sets of overrides whose prices are remembered; x ~5 kB = 20 MB
+
+CardKey: TypeAlias = "tuple[int, str] | tuple[int, str, OverrideSet]"
+"""How an account is priced: tenant, name of the rate card, and the overrides over it, if any."""
 
 ASSET_VERSION_BITS = 32
 
@@ -73,15 +79,21 @@ class Bound:
 
 
 class PricedCard:
-    """A rate card's versions, with the shapes that they have priced."""
+    """A rate card's versions, with the shapes that they have priced.
+
+    `settled`: bounds by shape alone, for events from `settled_from_us` on and before
+    `settled_until_us`: with overrides, between two changes of them, where it was last asked.
+    """
 
     __slots__ = (
         "_bounds",
         "assets",
         "followers",
         "name",
+        "overridden",
         "settled",
         "settled_from_us",
+        "settled_until_us",
         "tenant",
         "versions",
     )
@@ -90,9 +102,11 @@ class PricedCard:
         self.tenant = tenant
         self.name = name
         self.versions = CardVersions()
+        self.overridden: OverriddenVersions | None = None
         self.assets: dict[int, int] = {}  # card version -> asset
         self.settled_from_us = 0
-        self.settled: dict[Shape, Bound] = {}  # for events not earlier than settled_from_us
+        self.settled_until_us = NEVER_US
+        self.settled: dict[Shape, Bound] = {}
         self.followers: list[PricedCard] = []  # aliases that mean it, now or once
         self._bounds: dict[tuple[Shape, Plan | None], Bound] = {}
 
@@ -104,27 +118,50 @@ class PricedCard:
         for alias in self.followers:
             alias.settle()
 
-    def settle(self) -> None:
-        """What prices it has changed: nothing is settled yet."""
-        self.settled_from_us = self.versions.settled_from_us
+    def settle(self, about_us: int = 0) -> None:
+        """What prices it has changed, or does by that time: nothing is settled yet."""
+        self.settled_from_us, self.settled_until_us = self.settled_at(about_us)
         self.settled = {}
+
+    def settled_at(self, at: int) -> tuple[int, int]:
+        """[from, until) about an instant, or after it, in which a shape has one price."""
+        if self.overridden is not None:
+            return self.overridden.settled_at(at)
+        return self.versions.settled_from_us, NEVER_US
+
+    def target_at(self, at: int) -> PricedCard | None:
+        """The card that prices usage of that time: it itself, unless it is an alias."""
+        return self
+
+    def under(self, overrides: OverrideSet) -> PricedCard:
+        """The same versions with these overrides over them, as they are now."""
+        card = PricedCard(self.tenant, self.name)
+        card.versions, card.assets = self.versions, self.assets
+        card.overridden = OverriddenVersions(self.versions, overrides)
+        card.settle()
+        return card
 
     def bind(self, shape: Shape, effective_at: int) -> Bound:
         """The shape priced at that time; every quantity unpriced where no version applies."""
-        settled = effective_at >= self.settled_from_us
+        if effective_at >= self.settled_until_us:
+            self.settle(effective_at)
+        settled = self.settled_from_us <= effective_at < self.settled_until_us
         if settled:
             bound = self.settled.get(shape)
             if bound is not None:
                 return bound
-        plan = self.versions.plan_for(
-            effective_at, shape.product, shape.attributes, shape.quantity_names
-        )
-        bound = self.bound(shape, plan)
+        bound = self._bind(shape, effective_at)
         if settled:
             if len(self.settled) >= BOUNDS_MAX:
                 self.settled = {}
             self.settled[shape] = bound
         return bound
+
+    def _bind(self, shape: Shape, at: int) -> Bound:
+        product, attributes, names = shape.product, shape.attributes, shape.quantity_names
+        if self.overridden is not None:
+            return self.bound(shape, self.overridden.plan_for(at, product, attributes, names))
+        return self.bound(shape, self.versions.plan_for(at, product, attributes, names))
 
     def step(self, bound: Bound, shape: Shape, quantities: tuple[int, ...]) -> Bound:
         """The shape with the plan for an event whose prompt may be above a threshold."""
@@ -145,21 +182,7 @@ class PricedCard:
             if len(self._bounds) >= BOUNDS_MAX:
                 self._bounds = {}
             plan = known if known is not None else _unpriced(shape)
-            asset = self.assets.get(plan.card_version, 0)
-            declaration = PlanDeclared(
-                shape.product,
-                shape.attributes,
-                shape.quantity_names,
-                self.name,
-                plan.card_version,
-                plan.rows,
-                asset,
-            )
-            used_key = (self.tenant, BookKind.USED, asset, shape.product)
-            use = self.use_of(plan.card_version, shape.product, shape.attributes)
-            terms = terms_of(self.card(plan.card_version), shape.product)
-            bound = Bound(plan, declaration, asset, used_key, use, terms)
-            self._bounds[(shape, known)] = bound
+            bound = self._bounds[(shape, known)] = self._bound(shape, plan)
         return bound
 
     def reaching(
@@ -179,12 +202,32 @@ class PricedCard:
                 shape.quantity_names,
                 card.time_class(effective_at),
             )
+            if self.overridden is not None:
+                plan = self.overridden.over(effective_at, shape.product, shape.attributes, plan)
             if plan.steps:
                 plan = plan.at(quantities[plan.prompt_index])
             priced = sum([1 for place in places if plan.rows[place] != NO_ROW])
             if priced:
                 found.append((-priced, len(found), self.bound(shape, plan)))
         return [bound for _, _, bound in sorted(found, key=_rank)]
+
+    def _bound(self, shape: Shape, plan: Plan) -> Bound:
+        asset = self.assets.get(plan.card_version, 0)
+        declared = (
+            shape.product,
+            shape.attributes,
+            shape.quantity_names,
+            self.name,
+            plan.card_version,
+            plan.rows,
+            asset,
+        )
+        overrides = plan.overrides
+        declaration = PlanOverridden(*declared, overrides) if overrides else PlanDeclared(*declared)
+        used_key = (self.tenant, BookKind.USED, asset, shape.product)
+        use = self.use_of(plan.card_version, shape.product, shape.attributes)
+        terms = terms_of(self.card(plan.card_version), shape.product)
+        return Bound(plan, declaration, asset, used_key, use, terms)
 
     def use_of(
         self, version: int, product: str, attributes: tuple[tuple[str, str], ...] = ()
@@ -201,16 +244,16 @@ class PricedCard:
 
     def card(self, version: int) -> CompiledCard | None:
         """The version of that number; None where there is none."""
-        for each in self.versions.versions:
-            if each.version == version:
-                return each.card
-        return None
+        return self.versions.card(version)
 
     def declared(self, shape: Shape, declaration: PlanDeclared) -> Bound:
-        """The shape as a recorded declaration priced it: by the same rows of the same version."""
+        """The shape as a recorded declaration priced it: by the same rows of the same version,
+        and the same overrides over them."""
         card = self.card(declaration.card_version)
         assert card is not None, f"no version {declaration.card_version} of card {self.name!r}"
-        return self.bound(shape, card.plan_of(shape.quantity_names, declaration.rows))
+        names, rows, overrides = shape.quantity_names, declaration.rows, declaration.overrides
+        plan = plan_again(card, names, rows, overrides)
+        return self._bound(shape, plan) if overrides else self.bound(shape, plan)
 
 
 def _rank(found: tuple[int, int, Bound]) -> tuple[int, int]:
@@ -239,11 +282,12 @@ def _unpriced(shape: Shape) -> Plan:
 class Catalog:
     """One shard's compiled configuration, as far as its journal has applied it."""
 
-    __slots__ = ("_asset_numbers", "_shapes", "assets", "cards")
+    __slots__ = ("_asset_numbers", "_overridden", "_shapes", "assets", "cards")
 
     def __init__(self) -> None:
         self.assets: dict[int, Asset] = {}
-        self.cards: dict[tuple[int, str], PricedCard] = {}
+        self.cards: dict[CardKey, PricedCard] = {}
+        self._overridden: dict[CardKey, None] = {}  # of them, those with overrides
         self._asset_numbers: dict[tuple[int, str], int] = {}
         self._shapes: dict[tuple[str, tuple[tuple[str, str], ...], tuple[str, ...]], Shape] = {}
 
@@ -262,14 +306,21 @@ class Catalog:
         asset = self.asset_of(tenant, version.card.asset)
         assert asset is not None, f"card {name!r} charges in the undefined {version.card.asset!r}"
         self.card((tenant, name)).add(version, asset.number)
+        self.forget_overridden(tenant)
 
-    def bind(self, card_key: tuple[int, str], shape: Shape, effective_at: int) -> Bound:
+    def forget_overridden(self, tenant: int) -> None:
+        """Cards or aliases of a tenant have changed: with overrides they are made anew, when they
+        are asked for."""
+        for key in [key for key in self._overridden if key[0] == tenant]:
+            del self.cards[key], self._overridden[key]
+
+    def bind(self, card_key: CardKey, shape: Shape, effective_at: int) -> Bound:
         """A shape priced by the card (tenant, name) at that time."""
         return self.card(card_key).bind(shape, effective_at)
 
     def step(
         self,
-        card_key: tuple[int, str],
+        card_key: CardKey,
         shape: Shape,
         effective_at: int,
         quantities: tuple[int, ...],
@@ -279,21 +330,34 @@ class Catalog:
         bound = card.step(card.bind(shape, effective_at), shape, quantities)
         return bound, bound.plan
 
-    def card(self, card_key: tuple[int, str]) -> PricedCard:
-        """The card (tenant, name); one that prices nothing where none is published yet."""
+    def card(self, card_key: CardKey) -> PricedCard:
+        """The card (tenant, name), under overrides where the key has any; one that prices nothing
+        where none is published yet."""
         card = self.cards.get(card_key)
         if card is None:
-            card = self.cards[card_key] = PricedCard(card_key[0], card_key[1])
+            card = self.cards[card_key] = self._opened(card_key)
         return card
 
+    def _opened(self, card_key: CardKey) -> PricedCard:
+        if len(card_key) == 2:
+            return PricedCard(card_key[0], card_key[1])
+        if len(self._overridden) >= OVERRIDDEN_MAX:  # no account may be priced so any more
+            oldest = next(iter(self._overridden))
+            del self.cards[oldest], self._overridden[oldest]
+        self._overridden[card_key] = None
+        return self.card((card_key[0], card_key[1])).under(card_key[2])
+
     def plan_of(self, tenant: int, declared: PlanDeclared) -> Plan | None:
-        """The plan that priced an event, made again of the rows that its declaration names in its
-        immutable version, whatever prompt and time chose them; None where no version applied."""
+        """The plan that priced an event, made again of the rows and overrides that its declaration
+        names, over its immutable version, whatever prompt and time chose them; None where no
+        version applied."""
         priced = self.cards.get((tenant, declared.rate_card))
         if priced is None or not declared.card_version:
             return None
         card = priced.card(declared.card_version)
-        return card.plan_of(declared.quantity_names, declared.rows) if card is not None else None
+        if card is None:
+            return None
+        return plan_again(card, declared.quantity_names, declared.rows, declared.overrides)
 
     def shape(
         self,

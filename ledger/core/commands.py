@@ -27,6 +27,7 @@ from ledger.core.events import (
     TopUpRule,
 )
 from ledger.core.shapes import Shape
+from rating.overrides import Override
 
 
 class Names(msgspec.Struct, frozen=True, gc=False):
@@ -242,6 +243,19 @@ class ReopenAccount(msgspec.Struct, gc=False):
 
     key: bytes
     account: int
+    note: bytes = b""
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class SetPriceOverrides(msgspec.Struct, gc=False):
+    """Replace the whole list of an account's price overrides; `expected_version` 0 = whatever it
+    is. `note`: digest of reason and actor."""
+
+    key: bytes
+    account: int
+    overrides: tuple[Override, ...]
+    expected_version: int = 0
     note: bytes = b""
     names: Names = NO_NAMES
     trace: bytes = b""
@@ -576,6 +590,7 @@ Command: TypeAlias = (
     | UnfreezeAccount
     | ReopenAccount
     | UpdateProfile
+    | SetPriceOverrides
     | IssueGrant
     | VoidGrant
     | ConfirmPayment

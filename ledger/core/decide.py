@@ -56,6 +56,7 @@ from ledger.core.commands import (
     ReopenAccount,
     ResumeRecurring,
     ReverseUsage,
+    SetPriceOverrides,
     SetTopUpRule,
     StartRecurring,
     UnfreezeAccount,
@@ -90,6 +91,7 @@ from ledger.core.holds import (
 )
 from ledger.core.limits import BATCH_INDEX_MAX, SETTLED_A_TOUCH_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
+from ledger.core.overrides import decide_overrides
 from ledger.core.payments import (
     decide_bill,
     decide_chargeback,
@@ -529,6 +531,7 @@ _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     CreateCommitment: decide_create_commitment,
     AddSegment: decide_add_segment,
     EndCommitment: decide_end_commitment,
+    SetPriceOverrides: decide_overrides,
     SetTopUpRule: decide_rule,
     RemoveTopUpRule: decide_remove,
     ConfirmTopUp: decide_confirm_top_up,

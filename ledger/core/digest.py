@@ -63,6 +63,7 @@ def snapshot(state: State) -> dict[str, Any]:
                 sorted(family.grant_keys.items()),
                 _corrections(state, family),
                 _suspense(state, family),
+                family.next_override,
             ]
             for _, family in sorted(state.families.items())
         ],
@@ -198,6 +199,8 @@ def _account(account: Account, months_before: int, days_before: int) -> list[Any
             for place, drawn in sorted(account.row_draws.items(), key=_place)
             if is_kept(place, days_before, months_before)
         ],
+        account.overrides,
+        account.overrides_version,
     ]
 
 

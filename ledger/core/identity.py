@@ -42,6 +42,7 @@ from ledger.core.commands import (
     ReopenAccount,
     ResumeRecurring,
     ReverseUsage,
+    SetPriceOverrides,
     SetTopUpRule,
     StartRecurring,
     UnfreezeAccount,
@@ -77,6 +78,7 @@ from ledger.core.events import (
     HoldReleased,
     PaymentRecorded,
     PlanDeclared,
+    PriceOverridesSet,
     ReceivableWrittenOff,
     RecurringChanged,
     RecurringEnded,
@@ -218,6 +220,7 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
     ),
     AddSegment: ((SegmentAdded,), ("account", "commitment", "segment", "invoices")),
     EndCommitment: ((CommitmentEnded,), ("account", "commitment", "ending", "target")),
+    SetPriceOverrides: ((PriceOverridesSet,), ("account", "expected_version", "note")),
     SetTopUpRule: ((TopUpRuleSet,), ("account", "rule", "expected_version")),
     RemoveTopUpRule: ((TopUpRuleRemoved,), ("account", "asset")),
     ConfirmTopUp: ((TopUpConfirmed,), ("account", "top_up")),
@@ -288,6 +291,10 @@ def first_difference(command: Command, recorded: Event, plan: PlanDeclared | Non
         assert isinstance(recorded, BalanceAdjusted)
         if command.grant != (recorded.grant if recorded.grant_given else 0):
             return "grant_id"
+    if isinstance(command, SetPriceOverrides):
+        assert isinstance(recorded, PriceOverridesSet)
+        if command.overrides != tuple([each.override for each in recorded.overrides]):
+            return "overrides"
     for field in fields:
         given = getattr(command, field)
         kept: Any = getattr(recorded, field, _UNSAID.get(field))

@@ -52,6 +52,8 @@ HOLD_LIFETIME_DEFAULT_US: Final = 15 * MINUTE_US  # rule H1
 HOLD_LIFETIME_MAX_US: Final = DAY_US  # rule H1: from the authorisation, however often extended
 HOLD_LIFETIME_BATCH_MAX_US: Final = 35 * DAY_US  # rule H1: of products that are marked batch
 BASIS_POINTS: Final = 10_000  # hundredths of a percent in the whole
+OVERRIDES_REMEMBERED_MAX: Final = 4_096
+"""Price overrides of an account with those of the correction window; x ~400 B = 1.6 MB."""
 OVERDRAFT_BASIS_POINTS_MAX: Final = 1_000_000  # 100 x lifetime value
 PERIOD_GRACE_MAX_US: Final = DEDUPE_WINDOW_US
 HOLDS_OPEN_MAX_DEFAULT: Final = 10_000  # an account; x ~600 B = 6 MB

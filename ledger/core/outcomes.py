@@ -11,6 +11,8 @@ from typing import Final
 
 import msgspec
 
+from rating.faults import CardFault
+
 
 class Reason(StrEnum):
     """Stable reason codes, in the order in which `decide` checks them. Never reused or renamed."""
@@ -76,6 +78,8 @@ class Reason(StrEnum):
     PERIOD_INVALID = "PERIOD_INVALID"
     ANCHOR_INVALID = "ANCHOR_INVALID"
     ZONE_UNKNOWN = "ZONE_UNKNOWN"
+    OVERRIDES_INVALID = "OVERRIDES_INVALID"
+    OVERRIDES_LIMIT = "OVERRIDES_LIMIT"
     QUANTITY_INVALID = "QUANTITY_INVALID"
     QUANTITIES_ALL_ZERO = "QUANTITIES_ALL_ZERO"
     IN_FUTURE = "IN_FUTURE"
@@ -104,12 +108,14 @@ class Reason(StrEnum):
 
 
 class Refusal(msgspec.Struct, frozen=True, gc=False):
-    """Nothing was recorded and nothing changed; `field` and `value` say what was wrong."""
+    """Nothing was recorded and nothing changed; `field` and `value` say what was wrong, `faults`
+    all of it where that is more than one thing."""
 
     reason: Reason
     field: str = ""
     value: str = ""
     message: str = ""
+    faults: tuple[CardFault, ...] = ()
 
 
 class Known(msgspec.Struct, frozen=True, gc=False):

@@ -10,7 +10,7 @@ from __future__ import annotations
 from heapq import heappush
 
 from ledger.core.books import Book, Books
-from ledger.core.catalog import Bound, Catalog
+from ledger.core.catalog import Bound, CardKey, Catalog
 from ledger.core.events import AccountPolicy, BookKind, PlanDeclared, TopUpRule
 from ledger.core.holdings import (
     GRANT_CANCELLED,
@@ -50,6 +50,7 @@ from ledger.core.outcomes import LOCATOR_INDEX_MASK, locator_of
 from ledger.core.periods import CALENDAR_MONTHS, Anchors, Calendar, Zones, billing_period
 from ledger.core.waiting import Rated, Waiting
 from rating.functions import SCOPE_DAY, SCOPE_MONTH
+from rating.overrides import Layer, OverrideSet
 from rating.zones import UTC_ZONE
 
 __all__ = [
@@ -156,6 +157,9 @@ class Account:
         "overage",
         "overage_pending",
         "overage_posted",
+        "override_set",
+        "overrides",
+        "overrides_version",
         "parent",
         "period_end",
         "period_start",
@@ -188,7 +192,7 @@ class Account:
         root: int,
         parent: Account | None,
         policy: AccountPolicy,
-        card_key: tuple[int, str],
+        card_key: CardKey,
         comparator: int,
         calendar: Calendar,
         created_at: int,
@@ -240,7 +244,12 @@ class Account:
         self.overage_pending: dict[int, int] = {}
         self.suspended = 0  # usage events with an unrated quantity
         self.next_due: int = NEVER  # nothing of this account falls due before
-        self.card_key: tuple[int, str] = card_key
+        self.overrides: Layer = ()  # its own: those taken back, then the list that stands (R4)
+        self.overrides_version = 0
+        self.override_set: OverrideSet | None = (
+            parent.override_set if parent is not None else None
+        )  # its own, then those of the accounts above it
+        self.card_key: CardKey = card_key
         self.comparator = comparator  # its own, else its nearest ancestor's
         self.calendar = calendar  # its months (rule T1)
         self.anchors: Anchors = opened_anchors(policy)  # of its billing periods
@@ -295,6 +304,10 @@ class Account:
                 if oldest[1] > before:
                     break
                 del counters[oldest]
+
+    def overrides_remembered(self, before: int) -> Layer:
+        """Its overrides without those taken back then or earlier: no usage needs them."""
+        return tuple([each for each in self.overrides if each.ended_at_us > before])
 
     def in_its_zone(self) -> list[Account]:
         """Itself and those below it that have its zone."""
@@ -387,6 +400,7 @@ class Family:
         "corrected",
         "grant_keys",
         "next_ordinal",
+        "next_override",
         "rated",
         "rated_forgotten",
         "recurring_keys",
@@ -400,6 +414,7 @@ class Family:
     def __init__(self, root: int) -> None:
         self.root = root
         self.next_ordinal = 1
+        self.next_override = 1
         self.grant_keys: dict[bytes, int] = {}  # permanent external keys -> grant (rule I5)
         self.recurring_keys: dict[bytes, int] = {}  # and those of recurring grants
         self.commitment_keys: dict[bytes, int] = {}

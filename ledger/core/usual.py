@@ -83,7 +83,9 @@ def record_usual(
         shape = command.shape
         card = cards.get(account.card_key)
         grant = account.first
-        if card is None or at < card.settled_from_us or grant is None or account.unordered:
+        if card is None or grant is None or account.unordered:
+            return place
+        if not card.settled_from_us <= at < card.settled_until_us:
             return place
         bound = card.settled.get(shape)
         if bound is None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from msgspec.structs import replace
 
 from ledger.core.catalog import asset_number
@@ -9,7 +11,8 @@ from ledger.core.events import AccountPolicy, Comparator, Excess, Overage, Overd
 from ledger.core.limits import DAY_US, HOUR_US, SECOND_US
 from ledger.simulation.draws import CHILDREN, LATER, PARENTS, SANDBOX, SIZES, Draw, Drawn, again_of
 from ledger.simulation.months import ZONES
-from ledger.simulation.prices import CARDS, VARIANTS
+from ledger.simulation.prices import CARDS, CREDITS, VARIANTS
+from rating.overrides import Multiplier, Override, Overwrite
 
 
 def draw_create(draw: Draw) -> Drawn:
@@ -66,6 +69,29 @@ def draw_policy(draw: Draw) -> Drawn:
     version = draw.random.randrange(1, 5) if draw.chance(30) else 0
     policy = draw_policy_value(draw, tenant)
     return Drawn(tenant, account, {"policy": policy, "expected_version": version})
+
+
+OVERRIDES: Final = (
+    Override("chat", "tokens", Overwrite(CREDITS, "3")),
+    Override("chat", "tokens", Overwrite(CREDITS, "2/3"), priority=1),
+    Override("half", "tokens", Overwrite(CREDITS, "5"), effective_from_us=1),
+    Override("*", "*", Multiplier("1/2")),
+    Override("gpt", "*", Multiplier("3/2"), priority=2),
+    Override("gpt", "input", Multiplier("2/3")),
+    Override("mystery", "tokens", Overwrite(CREDITS, "1/2"), effective_from_us=1),
+    Override("*", "tokens", Overwrite(CREDITS, "7"), {"region": "eu"}),
+    Override("chat", "tokens", Overwrite("USD", "0.05")),
+)
+
+
+def draw_override(draw: Draw) -> Drawn:
+    """Another list of price overrides, at times only if the version is the expected one."""
+    random = draw.random
+    chosen = tuple(random.sample(OVERRIDES, random.choice((0, 1, 1, 2, 3))))
+    version = random.randrange(1, 4) if draw.chance(20) else 0
+    note = random.choice((b"", b"n" * 16))
+    fields = {"overrides": chosen, "expected_version": version, "note": note}
+    return Drawn(*draw.account(), fields)
 
 
 def draw_close(draw: Draw) -> Drawn:

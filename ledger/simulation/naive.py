@@ -14,15 +14,18 @@ from typing import Final
 
 from ledger.core.events import Comparator, Excess, Overage, OverdraftKind, Pot
 from ledger.simulation.naive_holdings import (
+    Counter,
     NaiveAccount,
     NaiveGrant,
     NaiveHold,
+    NaiveOverride,
     Piece,
     Place,
     Use,
 )
-from ledger.simulation.prices import NAIVE, SUBSETS, Prices
+from ledger.simulation.prices import CARDS, NAIVE, SUBSETS, Prices
 from rating.card import Rounding
+from rating.overrides import Multiplier, Overwrite
 
 _BASIS_POINTS: Final = 10_000
 
@@ -47,6 +50,8 @@ class Priced:
     asset: int = 0
     charges: tuple[int, ...] = ()
     moved: dict[tuple[int, str, str, int], int] = field(default_factory=dict)
+    units: dict[str, tuple[Fraction, Counter]] = field(default_factory=dict)  # of what has a price
+    overrides: dict[str, NaiveOverride] = field(default_factory=dict)
     broken: bool = False
 
     @property
@@ -86,24 +91,26 @@ def price(
     names: tuple[str, ...],
     quantities: tuple[int, ...],
     period: int,
+    overrides: dict[str, NaiveOverride],
 ) -> Priced:
-    """The charge of one event by a version, in the period that it counts in."""
+    """The charge of one event by a version and the overrides that count for its quantities, in the
+    period that it counts in."""
     own = own_quantities(names, quantities)
     if own is None:
         return Priced(broken=True)
     if version is None:
         return Priced(0, 0, tuple(-1 if own[name] else 0 for name in names))
-    found = Priced(version.number, version.asset)
+    found = Priced(version.number, version.asset, overrides=overrides)
     charges = []
     for name in names:
-        unit = version.prices.rows.get((product, name))
-        if unit is None:
+        priced = _unit(version, product, name, period, overrides.get(name))
+        if priced is None:
             charges.append(-1 if own[name] else 0)
             continue
+        found.units[name] = unit, place = priced
         if unit.denominator == 1:
             charges.append(int(unit * own[name]))
             continue
-        place = (version.number, product, name, period)
         before = account.totals.get(place, 0)
         if own[name]:
             found.moved[place] = own[name]
@@ -111,6 +118,25 @@ def price(
         charges.append(rounded(unit * (before + own[name]), mode) - rounded(unit * before, mode))
     found.charges = tuple(charges)
     return found
+
+
+def _unit(
+    version: Version, product: str, name: str, period: int, counting: NaiveOverride | None
+) -> tuple[Fraction, Counter] | None:
+    """The price of one minor unit, and whose total its rounding runs on: its row's if it has one
+    (rules R1, R4). None where it has no price."""
+    row = version.prices.rows.get((product, name))
+    place = (version.number, product, name, period)
+    if counting is None:
+        return (row, place) if row is not None else None
+    change = counting.override.change
+    if isinstance(change, Multiplier):
+        assert row is not None
+        return row * Fraction(change.ratio), place
+    assert isinstance(change, Overwrite)
+    scale = next(scale for _, code, scale in CARDS if code == change.asset)
+    own = (-1 - counting.number, "", "", period)
+    return Fraction(change.price) * 10**scale, place if row is not None else own
 
 
 def version_for(

@@ -21,6 +21,7 @@ from ledger.core.events import (
     TopUpRule,
 )
 from ledger.simulation.months import Months
+from rating.overrides import Override
 
 FOREVER: Final = 2**80
 DAY_US: Final = 86_400_000_000
@@ -204,6 +205,7 @@ class NaiveHold:
     period: int
     version: int  # of the card that it was priced by
     estimate: dict[str, int]  # what an expiry charges; {} = it releases
+    overrides: dict[str, NaiveOverride]  # by quantity: what priced it
     ended: str = ""
     ended_at: int = 0
     late: bool = False
@@ -212,6 +214,21 @@ class NaiveHold:
     def reserved(self) -> int:
         """What it still reserves."""
         return sum(piece.amount for piece in self.pieces)
+
+
+@dataclass
+class NaiveOverride:
+    """A price override of an account (rule R4)."""
+
+    number: int
+    override: Override
+    set_at: int
+    ended_at: int = FOREVER
+
+
+Counter = tuple[int, str, str, int]
+"""Whose total: (version, product, quantity, month), or (-1 - number of an override, "", "", month).
+"""
 
 
 @dataclass
@@ -232,6 +249,7 @@ class NaiveUsage:
     pieces: list[Piece]
     suspense: int
     run: int  # of the advance that it added to
+    units: dict[str, tuple[Fraction, Counter]]  # by quantity that has a price
     given_back: list[int] = field(default_factory=list)  # quantities
     amount: int = 0  # of its own slices, from the last one on
     as_charged: int = 0
@@ -354,6 +372,8 @@ class NaiveAccount:
     overage_pending: dict[int, int] = field(default_factory=dict)
     lifetime: dict[int, int] = field(default_factory=dict)  # money: paid less refunded
     totals: dict[tuple[int, str, str, int], int] = field(default_factory=dict)
+    overrides: list[NaiveOverride] = field(default_factory=list)  # taken back ones, too
+    overrides_version: int = 0
 
     def owe(self, asset: int, product: str, amount: int, now: int) -> None:
         """More is owed in advance."""

@@ -33,6 +33,7 @@ from ledger.core.events import (
     HoldExtended,
     HoldReleased,
     PaymentRecorded,
+    PriceOverridesSet,
     ReceivableWrittenOff,
     RecurringChanged,
     RecurringEnded,
@@ -53,6 +54,7 @@ from ledger.core.events import (
 from ledger.simulation.messages import Record
 from ledger.simulation.model import WINDOW_US, ShardModel
 from ledger.simulation.model.accounts import goes_on, still_open
+from ledger.simulation.model.overrides import are_wrong
 from ledger.simulation.naive import own_quantities
 from ledger.simulation.naive_holdings import MINUTE_US, NaiveAccount
 from ledger.simulation.prices import PRODUCTS
@@ -98,6 +100,7 @@ KINDS: Final[dict[str, tuple[type, ...]]] = {
     "unrule": (TopUpRuleRemoved,),
     "topped": (TopUpConfirmed,),
     "declined": (TopUpDeclined,),
+    "override": (PriceOverridesSet,),
 }
 """Operation -> the events that may answer it."""
 
@@ -126,6 +129,7 @@ SAID: Final[dict[tuple[str, str], Callable[[Any], Any]]] = {
     ("close", "write_off"): lambda event: getattr(event, "write_off", False),
     ("close", "release_holds"): lambda event: getattr(event, "release_holds", False),
     ("close", "note"): lambda event: getattr(event, "note", b""),
+    ("override", "overrides"): lambda event: tuple(each.override for each in event.overrides),
 }
 """(kind, field) -> what was asked, where the entry says it otherwise."""
 
@@ -251,11 +255,17 @@ def _other_version(model: ShardModel, record: Record, account: NaiveAccount | No
             version = account.profile_version
         case "change":
             version = model.recurring[record.body["recurring"]].version
+        case "override":
+            version = account.overrides_version
         case "rule":
             version, _ = account.rules.get(record.body["rule"].asset, (0, None))
         case _:
             version = account.version
     return bool(version != record.body["expected_version"])
+
+
+def _overrides_wrong(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
+    return account is not None and are_wrong(model, account, record.body["overrides"])
 
 
 def _not_empty(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
@@ -283,6 +293,7 @@ REASONS: Final[dict[str, Callable[[ShardModel, Record, NaiveAccount | None], boo
     ),
     "VERSION_MISMATCH": _other_version,
     "ACCOUNT_NOT_EMPTY": _not_empty,
+    "OVERRIDES_INVALID": _overrides_wrong,
     "HOLD_UNKNOWN": lambda model, record, account: (
         record.body["hold"] not in model.holds
         or model.recorded_at - model.holds[record.body["hold"]].ended_at > WINDOW_US

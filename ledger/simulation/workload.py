@@ -45,6 +45,7 @@ from ledger.core.commands import (
     ReopenAccount,
     ResumeRecurring,
     ReverseUsage,
+    SetPriceOverrides,
     SetTopUpRule,
     StartRecurring,
     UnfreezeAccount,
@@ -62,6 +63,7 @@ from ledger.simulation.draws_accounts import (
     draw_close,
     draw_create,
     draw_freeze,
+    draw_override,
     draw_policy,
     draw_profile,
     draw_publish,
@@ -119,6 +121,7 @@ class Entry:
     generic: bool = True  # whether the server makes the command from the fields by their names
     topic: str = ""  # "" = of every world; else of those that draw the whole credit model, by topic
     request: bool = True  # whether its identity is a request id
+    added: bool = False  # to few worlds, by a stream of its own: the others stay as they are
 
 
 ENTRIES: Final[dict[str, Entry]] = {
@@ -165,10 +168,13 @@ ENTRIES: Final[dict[str, Entry]] = {
     "topped": Entry(8, draw_topped, ConfirmTopUp, topic="top-ups"),
     "declined": Entry(4, draw_declined, DeclineTopUp, topic="top-ups"),
     "clock": Entry(3, draw_clock, topic="sandbox", request=False),
+    "override": Entry(1, draw_override, SetPriceOverrides, topic="overrides", added=True),
 }
 """Every command of the core, and the reads."""
 
-TOPICS: Final = tuple(dict.fromkeys(each.topic for each in ENTRIES.values() if each.topic))
+TOPICS: Final = tuple(
+    dict.fromkeys(each.topic for each in ENTRIES.values() if each.topic and not each.added)
+)
 WHOLE_PERCENT: Final = 60
 """Worlds that draw the whole credit model, some topics each. The others are left to usage, holds
 and plain grants, so that what only much of those shows is found as well."""
@@ -179,6 +185,8 @@ REQUESTS: Final = tuple(kind for kind, entry in ENTRIES.items() if entry.request
 
 HELD_BEFORE_TRANSFERS: Final = (40, 3)
 FIRST_ADDED: Final = 10_000  # no drawn operation has such a number
+OVERRIDDEN_PERCENT: Final = 10
+"""Worlds in which accounts have price overrides."""
 
 
 def draw_topics(random: Random) -> tuple[str, ...]:
@@ -231,6 +239,32 @@ def draw_operations(
         )
         draw.operations.append(operation)
     return tuple(_held_before_transfers(draw.operations))
+
+
+def with_overrides(
+    random: Random, operations: Sequence[Operation], clients: int
+) -> tuple[Operation, ...]:
+    """The same, and in few worlds price overrides of the accounts that they are of."""
+    if random.randrange(100) >= OVERRIDDEN_PERCENT:
+        return tuple(operations)
+    draw = Draw(random)
+    found = list(operations)
+    for number in range(random.choice((3, 6, 10))):
+        of = random.choice(operations)
+        drawn = draw_override(draw)
+        place = random.randrange(len(found) // 2 if number < 2 else len(found))
+        found.insert(
+            place,
+            Operation(
+                2 * FIRST_ADDED + number,
+                random.randrange(clients),
+                "override",
+                of.tenant,
+                of.account,
+                drawn.fields,
+            ),
+        )
+    return tuple(found)
 
 
 def _held_before_transfers(operations: Sequence[Operation]) -> list[Operation]:

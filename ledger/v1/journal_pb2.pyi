@@ -75,6 +75,8 @@ class _MutationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mutation
     """AccountService.Close."""
     MUTATION_KIND_ISSUE_GRANT: _MutationKind.ValueType  # 8
     """GrantService.Issue."""
+    MUTATION_KIND_SET_PRICE_OVERRIDES: _MutationKind.ValueType  # 76
+    """PricingService.SetPriceOverrides."""
     MUTATION_KIND_VOID_GRANT: _MutationKind.ValueType  # 9
     """GrantService.Void."""
     MUTATION_KIND_FREEZE_ACCOUNT: _MutationKind.ValueType  # 50
@@ -155,6 +157,8 @@ MUTATION_KIND_CLOSE_ACCOUNT: MutationKind.ValueType  # 7
 """AccountService.Close."""
 MUTATION_KIND_ISSUE_GRANT: MutationKind.ValueType  # 8
 """GrantService.Issue."""
+MUTATION_KIND_SET_PRICE_OVERRIDES: MutationKind.ValueType  # 76
+"""PricingService.SetPriceOverrides."""
 MUTATION_KIND_VOID_GRANT: MutationKind.ValueType  # 9
 """GrantService.Void."""
 MUTATION_KIND_FREEZE_ACCOUNT: MutationKind.ValueType  # 50

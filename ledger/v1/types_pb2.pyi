@@ -260,6 +260,7 @@ class Line(_message.Message):
     ASSET_FIELD_NUMBER: _builtins.int
     SCALE_FIELD_NUMBER: _builtins.int
     UNRATED_REASON_FIELD_NUMBER: _builtins.int
+    PRICE_OVERRIDE_FIELD_NUMBER: _builtins.int
     quantity_name: _builtins.str
     """Name of the quantity, 1 to 128 bytes."""
     quantity: _builtins.int
@@ -284,6 +285,10 @@ class Line(_message.Message):
     """Why the quantity waits in suspense (rule B8): UNPRICED, NOT_ENTITLED or NO_CONTRACT.
     Empty where it is rated.
     """
+    price_override: _builtins.int
+    """Number of the price override that priced it over its row, or where no row matched (rule R4), as
+    GetPriceOverrides shows it; 0 = none.
+    """
     def __init__(
         self,
         *,
@@ -296,10 +301,11 @@ class Line(_message.Message):
         asset: _builtins.str = ...,
         scale: _builtins.int = ...,
         unrated_reason: _builtins.str = ...,
+        price_override: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "charge", b"charge", "price_row", b"price_row", "priced_quantity", b"priced_quantity", "quantity", b"quantity", "quantity_name", b"quantity_name", "scale", b"scale", "unit_price", b"unit_price", "unrated_reason", b"unrated_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "charge", b"charge", "price_override", b"price_override", "price_row", b"price_row", "priced_quantity", b"priced_quantity", "quantity", b"quantity", "quantity_name", b"quantity_name", "scale", b"scale", "unit_price", b"unit_price", "unrated_reason", b"unrated_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1122,6 +1122,7 @@ class QuoteLine(_message.Message):
     UNIT_PRICE_FIELD_NUMBER: _builtins.int
     CHARGE_FIELD_NUMBER: _builtins.int
     UNRATED_REASON_FIELD_NUMBER: _builtins.int
+    PRICE_OVERRIDE_FIELD_NUMBER: _builtins.int
     quantity_name: _builtins.str
     """Name of the quantity, 1 to 128 bytes."""
     quantity: _builtins.int
@@ -1140,6 +1141,10 @@ class QuoteLine(_message.Message):
     """Charge in minor units of the quote's asset, after the usage so far (rule R1); 0 where unrated."""
     unrated_reason: _builtins.str
     """Why the quantity has no price: UNPRICED, NOT_ENTITLED or NO_CONTRACT. Empty where it has."""
+    price_override: _builtins.int
+    """Number of the price override that would price it over its row, or where no row matched, as
+    GetPriceOverrides shows it; 0 = none.
+    """
     def __init__(
         self,
         *,
@@ -1150,10 +1155,11 @@ class QuoteLine(_message.Message):
         unit_price: _builtins.str = ...,
         charge: _builtins.int = ...,
         unrated_reason: _builtins.str = ...,
+        price_override: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge", b"charge", "price_row", b"price_row", "priced_quantity", b"priced_quantity", "quantity", b"quantity", "quantity_name", b"quantity_name", "unit_price", b"unit_price", "unrated_reason", b"unrated_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge", b"charge", "price_override", b"price_override", "price_row", b"price_row", "priced_quantity", b"priced_quantity", "quantity", b"quantity", "quantity_name", b"quantity_name", "unit_price", b"unit_price", "unrated_reason", b"unrated_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

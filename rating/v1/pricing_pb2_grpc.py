@@ -3,6 +3,7 @@
 import grpc
 import warnings
 
+from rating.v1 import override_pb2 as rating_dot_v1_dot_override__pb2
 from rating.v1 import pricing_pb2 as rating_dot_v1_dot_pricing__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
@@ -79,6 +80,16 @@ class PricingServiceStub:
                 '/rating.v1.PricingService/GetPriceSheet',
                 request_serializer=rating_dot_v1_dot_pricing__pb2.GetPriceSheetRequest.SerializeToString,
                 response_deserializer=rating_dot_v1_dot_pricing__pb2.GetPriceSheetResponse.FromString,
+                _registered_method=True)
+        self.SetPriceOverrides = channel.unary_unary(
+                '/rating.v1.PricingService/SetPriceOverrides',
+                request_serializer=rating_dot_v1_dot_override__pb2.SetPriceOverridesRequest.SerializeToString,
+                response_deserializer=rating_dot_v1_dot_override__pb2.SetPriceOverridesResponse.FromString,
+                _registered_method=True)
+        self.GetPriceOverrides = channel.unary_unary(
+                '/rating.v1.PricingService/GetPriceOverrides',
+                request_serializer=rating_dot_v1_dot_override__pb2.GetPriceOverridesRequest.SerializeToString,
+                response_deserializer=rating_dot_v1_dot_override__pb2.GetPriceOverridesResponse.FromString,
                 _registered_method=True)
         self.Quote = channel.unary_unary(
                 '/rating.v1.PricingService/Quote',
@@ -168,6 +179,22 @@ class PricingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def SetPriceOverrides(self, request, context):
+        """Replaces all price overrides of an account; those below it inherit them. A list that does not
+        do is INVALID_ARGUMENT with its faults as BadRequest violations, and nothing changes. ABORTED
+        where `expected_version` is not the present one.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPriceOverrides(self, request, context):
+        """Shows the price overrides that stand for an account, its own and those that it inherits.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Quote(self, request, context):
         """Prices work without doing it. Binds nobody, records nothing; answers at once from the newest
         state, which may not be durable yet.
@@ -231,6 +258,16 @@ def add_PricingServiceServicer_to_server(servicer, server):
                     servicer.GetPriceSheet,
                     request_deserializer=rating_dot_v1_dot_pricing__pb2.GetPriceSheetRequest.FromString,
                     response_serializer=rating_dot_v1_dot_pricing__pb2.GetPriceSheetResponse.SerializeToString,
+            ),
+            'SetPriceOverrides': grpc.unary_unary_rpc_method_handler(
+                    servicer.SetPriceOverrides,
+                    request_deserializer=rating_dot_v1_dot_override__pb2.SetPriceOverridesRequest.FromString,
+                    response_serializer=rating_dot_v1_dot_override__pb2.SetPriceOverridesResponse.SerializeToString,
+            ),
+            'GetPriceOverrides': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPriceOverrides,
+                    request_deserializer=rating_dot_v1_dot_override__pb2.GetPriceOverridesRequest.FromString,
+                    response_serializer=rating_dot_v1_dot_override__pb2.GetPriceOverridesResponse.SerializeToString,
             ),
             'Quote': grpc.unary_unary_rpc_method_handler(
                     servicer.Quote,
@@ -487,6 +524,60 @@ class PricingService:
             '/rating.v1.PricingService/GetPriceSheet',
             rating_dot_v1_dot_pricing__pb2.GetPriceSheetRequest.SerializeToString,
             rating_dot_v1_dot_pricing__pb2.GetPriceSheetResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def SetPriceOverrides(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rating.v1.PricingService/SetPriceOverrides',
+            rating_dot_v1_dot_override__pb2.SetPriceOverridesRequest.SerializeToString,
+            rating_dot_v1_dot_override__pb2.SetPriceOverridesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPriceOverrides(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rating.v1.PricingService/GetPriceOverrides',
+            rating_dot_v1_dot_override__pb2.GetPriceOverridesRequest.SerializeToString,
+            rating_dot_v1_dot_override__pb2.GetPriceOverridesResponse.FromString,
             options,
             channel_credentials,
             insecure,

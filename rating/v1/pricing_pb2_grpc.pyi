@@ -5,6 +5,7 @@ Assets, the publication of rate cards, and quotes. Configuration of a whole tena
 
 from collections import abc as _abc
 from grpc import aio as _aio
+from rating.v1 import override_pb2 as _override_pb2
 from rating.v1 import pricing_pb2 as _pricing_pb2
 import abc as _abc_1
 import grpc as _grpc
@@ -64,6 +65,13 @@ class PricingServiceStub:
     """Gives the version that prices usage of an instant as a price sheet, for programs that choose
     and buy: canonical JSON by docs/price-sheet.schema.json.
     """
+    SetPriceOverrides: _grpc.UnaryUnaryMultiCallable[_override_pb2.SetPriceOverridesRequest, _override_pb2.SetPriceOverridesResponse]
+    """Replaces all price overrides of an account; those below it inherit them. A list that does not
+    do is INVALID_ARGUMENT with its faults as BadRequest violations, and nothing changes. ABORTED
+    where `expected_version` is not the present one.
+    """
+    GetPriceOverrides: _grpc.UnaryUnaryMultiCallable[_override_pb2.GetPriceOverridesRequest, _override_pb2.GetPriceOverridesResponse]
+    """Shows the price overrides that stand for an account, its own and those that it inherits."""
     Quote: _grpc.UnaryUnaryMultiCallable[_pricing_pb2.QuoteRequest, _pricing_pb2.QuoteResponse]
     """Prices work without doing it. Binds nobody, records nothing; answers at once from the newest
     state, which may not be durable yet.
@@ -109,6 +117,13 @@ class PricingServiceAsyncStub(PricingServiceStub):
     """Gives the version that prices usage of an instant as a price sheet, for programs that choose
     and buy: canonical JSON by docs/price-sheet.schema.json.
     """
+    SetPriceOverrides: _aio.UnaryUnaryMultiCallable[_override_pb2.SetPriceOverridesRequest, _override_pb2.SetPriceOverridesResponse]  # type: ignore[assignment]
+    """Replaces all price overrides of an account; those below it inherit them. A list that does not
+    do is INVALID_ARGUMENT with its faults as BadRequest violations, and nothing changes. ABORTED
+    where `expected_version` is not the present one.
+    """
+    GetPriceOverrides: _aio.UnaryUnaryMultiCallable[_override_pb2.GetPriceOverridesRequest, _override_pb2.GetPriceOverridesResponse]  # type: ignore[assignment]
+    """Shows the price overrides that stand for an account, its own and those that it inherits."""
     Quote: _aio.UnaryUnaryMultiCallable[_pricing_pb2.QuoteRequest, _pricing_pb2.QuoteResponse]  # type: ignore[assignment]
     """Prices work without doing it. Binds nobody, records nothing; answers at once from the newest
     state, which may not be durable yet.
@@ -205,6 +220,25 @@ class PricingServiceServicer(metaclass=_abc_1.ABCMeta):
         """Gives the version that prices usage of an instant as a price sheet, for programs that choose
         and buy: canonical JSON by docs/price-sheet.schema.json.
         """
+
+    @_abc_1.abstractmethod
+    def SetPriceOverrides(
+        self,
+        request: _override_pb2.SetPriceOverridesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_override_pb2.SetPriceOverridesResponse, _abc.Awaitable[_override_pb2.SetPriceOverridesResponse]]:
+        """Replaces all price overrides of an account; those below it inherit them. A list that does not
+        do is INVALID_ARGUMENT with its faults as BadRequest violations, and nothing changes. ABORTED
+        where `expected_version` is not the present one.
+        """
+
+    @_abc_1.abstractmethod
+    def GetPriceOverrides(
+        self,
+        request: _override_pb2.GetPriceOverridesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_override_pb2.GetPriceOverridesResponse, _abc.Awaitable[_override_pb2.GetPriceOverridesResponse]]:
+        """Shows the price overrides that stand for an account, its own and those that it inherits."""
 
     @_abc_1.abstractmethod
     def Quote(

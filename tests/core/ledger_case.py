@@ -31,6 +31,7 @@ One statement a line; `-> ...` says what must come of it (without it: anything b
     adjust   NAME AMOUNT [grant=GRANT] [as=GRANT] [expires=TIME] [asset=usd]
     rule     NAME [below=N] [target=N | amount=N] [price=N/N] [cap=N/DURATION] [off] [asset=usd]
              [version=N]                         unrule NAME
+    override NAME [PRICE ...] [version=N] [asset=USD]     the whole list of its price overrides
     collect  N         decline  N    (the Nth top-up: `tops up N: UNITS for MONEY`)
     sweep                   posts what time has made due, and rates what waits for a price
     publish  PRODUCT.QUANTITY=PRICE ... [card=NAME] [from=TIME]
@@ -42,6 +43,7 @@ holds_overdraft=no holds_overage=no freeze=chargeback backfills=promotional.
 TERMS: every=NUNIT (1month, 2week) anchor=TIME zone=ZONE prorate=none|first|last|both lasts=DURATION
 paid=P free allowance shared for=PRODUCT,... priority=N rollover=N/N rolls=DURATION most=N again.
 SEGMENT: FROM..TO:AMOUNT/PRICE, FROM may be `now`; its grant is called C.1, C.2 and so on.
+PRICE: PRODUCT[/QUANTITY]:CHANGE[!PRIORITY][@FROM..UNTIL], CHANGE is a price or xRATIO.
 TIME is relative to the clock (-1h, +30d) or absolute (2026-02-01, 2026-02-01T05:00, UTC). A grant
 is called after its account unless `as` names it; one of a recurring grant R, after R and where its
 period starts (R@2026-02-01), and what a change adds to it, R@2026-02-01+.
@@ -77,6 +79,7 @@ from ledger.core.outcomes import Known, Refusal
 from ledger.core.shapes import Use
 from ledger.core.state import Account, Grant, RecurringGrant
 from ledger.core.suspense import rated_by
+from rating.overrides import Change, Multiplier, Override, Overwrite
 
 _ASSETS = {"credits": CREDITS, "usd": USD}
 _POTS = {
@@ -610,6 +613,30 @@ class LedgerCase:
         command = c.RemoveTopUpRule(self._request(options), self.accounts[name], CREDITS)
         return self.execute(command)[1]
 
+    def _override(self, options: dict[str, str], name: str, *prices: str) -> str:
+        made = tuple([self._price(each, options.get("asset", "credits")) for each in prices])
+        number, version = self.accounts.get(name, 404), int(options.get("version", 0))
+        command = c.SetPriceOverrides(self._request(options), number, made, version)
+        return self.execute(command)[1]
+
+    def _price(self, text: str, asset: str) -> Override:
+        text, _, times = text.partition("@")
+        text, _, priority = text.partition("!")
+        what, _, changed = text.partition(":")
+        product, _, quantity = what.partition("/")
+        since, _, until = times.partition("..")
+        change: Change = Overwrite(asset, changed)
+        if changed.startswith("x"):
+            change = Multiplier(changed[1:])
+        return Override(
+            product,
+            quantity or ("*" if changed.startswith("x") else "tokens"),
+            change,
+            priority=int(priority or 0),
+            effective_from_us=self._time(since) if since else 0,
+            effective_until_us=self._time(until) if until else 0,
+        )
+
     def _collect(self, options: dict[str, str], number: str) -> str:
         return self._top_up(c.ConfirmTopUp, options, int(number))
 
@@ -741,6 +768,8 @@ class LedgerCase:
                 parts = [f"{len(event.holds)} holds released"] if event.holds else []
                 parts += [self._write_off(each) for each in event.write_offs]
                 return ", ".join(parts) or "done"
+            case e.PriceOverridesSet():
+                return f"overrides {event.version}"
             case e.TopUpRuleSet():
                 return f"rule {event.version}"
             case e.TopUpRequested():

@@ -395,6 +395,15 @@ class CoreMachine(RuleBasedStateMachine):
     def top_up_rule(self, name: int, verb: str) -> None:
         self.do(verb.format(self.name(name)))
 
+    @step(
+        c.SetPriceOverrides,
+        name=which,
+        prices=("chat:2", "chat:x1/2 half:1/3!1", "*:x3/2@..+1d", "priceless:2@-2d..", ""),
+        version=("", "", "version=1"),
+    )
+    def override(self, name: int, prices: str, version: str) -> None:
+        self.do(f"override {self.name(name)} {prices} {version}")
+
     @step(c.ConfirmTopUp, c.DeclineTopUp, top_up=which, verb=("collect", "decline"))
     def top_up(self, top_up: int, verb: str) -> None:
         found = sorted(self.case.core.state.top_ups)
@@ -418,8 +427,10 @@ class CoreMachine(RuleBasedStateMachine):
         liked: dict[str, Callable[[Account], object]] = {
             "unfreeze": lambda each: each.frozen_at and not each.closed_at,
             "reopen": lambda each: each.closed_at,
+            "close": lambda each: not each.closed_at and not each.grants and not each.children,
         }
-        self.do(verb.format(self.name(name, liked.get(verb.split()[0], bool))))
+        like = liked.get(verb.removesuffix(" {}"), bool)
+        self.do(verb.format(self.name(name, like)))
 
     @step(c.AbandonRequest, name=which)
     def abandon(self, name: int) -> None:

@@ -39,6 +39,7 @@ from ledger.core.commands import (
     ReopenAccount,
     ResumeRecurring,
     ReverseUsage,
+    SetPriceOverrides,
     SetTopUpRule,
     StartRecurring,
     UnfreezeAccount,
@@ -76,6 +77,7 @@ from ledger.core.limits import (
     HOUR_US,
     INT64_MAX,
     INVOICES_MAX,
+    OVERRIDES_REMEMBERED_MAX,
     RECURRING_AN_ACCOUNT_MAX,
     REOPENINGS_MAX,
     SEGMENTS_MAX,
@@ -84,6 +86,7 @@ from ledger.core.limits import (
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.state import Corrected
 from ledger.core.waiting import Rated, Waiting
+from rating.overrides import OVERRIDES_MAX, Override, Overwrite
 
 ACME, CLOSED, FULL, HELD = 1, 2, 3, 4  # accounts: usual, closed, one with credits, one at its limit
 FROZEN, BELOW = 5, 6  # frozen, and an account below it
@@ -204,6 +207,24 @@ def closed_since(core: Core) -> Command:
 
 def ruling(account: int = 1, version: int = 0, **changes: object) -> Command:
     return SetTopUpRule(NEW, account, replace(TOP_UP_RULE, **changes), version)
+
+
+def override(price: str = "1", priority: int = 0) -> Override:
+    return Override("chat", "tokens", Overwrite("credits", price), priority=priority)
+
+
+def overriding(*overrides: Override) -> Command:
+    return SetPriceOverrides(NEW, ACME, overrides)
+
+
+def overridden_often(core: Core) -> Command:
+    """Every time others, so that one more is remembered than may be."""
+    for time in range(OVERRIDES_REMEMBERED_MAX // OVERRIDES_MAX + 1):
+        several = tuple(override(str(time), priority) for priority in range(OVERRIDES_MAX))
+        command = SetPriceOverrides(FAMILY.request(f"list {time}"), ACME, several)
+        if time < OVERRIDES_REMEMBERED_MAX // OVERRIDES_MAX:
+            core.run(command)
+    return command
 
 
 def crowded(core: Core) -> StartRecurring:
@@ -577,6 +598,11 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
         (lambda core: starting(zone="Mars/Olympus"), "terms.zone"),
         (lambda core: UpdatePolicy(NEW, ACME, AccountPolicy(zone="Mars/Olympus")), "policy.zone"),
     ],
+    Reason.OVERRIDES_INVALID: [
+        (lambda core: overriding(override(price="-1")), "overrides[0].change.price"),
+        (lambda core: overriding(override(), override()), "overrides[1]"),
+    ],
+    Reason.OVERRIDES_LIMIT: [(overridden_often, "overrides")],
     Reason.EXPIRY_INVALID: [
         (lambda core: starting(expires_after=-1), "terms.expires_after_us"),
         (lambda core: changing(expires_after=EXPIRES_AFTER_MAX_US + 1), "terms.expires_after_us"),

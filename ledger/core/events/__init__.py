@@ -76,6 +76,7 @@ from ledger.core.events.holds import (
     HoldReleased,
     UsageCaptured,
 )
+from ledger.core.events.overrides import PriceOverridesSet
 from ledger.core.events.payments import (
     AccountBilled,
     BillLine,
@@ -121,6 +122,7 @@ from ledger.core.events.writing import (
     ClockAdvanced,
     ConfigurationApplied,
     PlanDeclared,
+    PlanOverridden,
     RequestAbandoned,
     TimeShifted,
     WriterOpened,
@@ -186,7 +188,9 @@ __all__ = [
     "PaymentRecorded",
     "PeriodUnit",
     "PlanDeclared",
+    "PlanOverridden",
     "Pot",
+    "PriceOverridesSet",
     "Proration",
     "ReceivableWrittenOff",
     "RecurringChanged",
@@ -249,6 +253,7 @@ Event: TypeAlias = (
     | GrantVoided
     | GrantExpired
     | PlanDeclared
+    | PlanOverridden
     | UsageRecorded
     | UsageModeled
     | SuspenseRated
@@ -290,5 +295,6 @@ Event: TypeAlias = (
     | TopUpConfirmed
     | TopUpDeclined
     | TopUpExpired
+    | PriceOverridesSet
 )
 """Everything that a journal may hold."""

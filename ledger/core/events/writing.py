@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from ledger.core.events.base import BookKind, Fact
+from rating.overrides import NumberedOverride
 
 
 class WriterOpened(Fact, frozen=True, tag=1):
@@ -70,6 +71,19 @@ class PlanDeclared(Fact, frozen=True, tag=30, eq=False):
     card_version: int
     rows: tuple[int, ...]
     asset: int
+
+    @property
+    def overrides(self) -> tuple[NumberedOverride | None, ...]:
+        """What priced each quantity over its row, or where no row did; empty where nothing did."""
+        return ()
+
+
+class PlanOverridden(PlanDeclared, frozen=True, tag=56, eq=False):
+    """The same where price overrides apply (rule R4): `overrides` are parallel to the quantities.
+    What one prices where no row matched has a row below -1: -1 - its number.
+    """
+
+    overrides: tuple[NumberedOverride | None, ...] = ()
 
 
 class RequestAbandoned(Fact, frozen=True, tag=50):

@@ -53,6 +53,8 @@ from ledger.core.events import (
     LimitExceeded,
     PaymentRecorded,
     PlanDeclared,
+    PlanOverridden,
+    PriceOverridesSet,
     ReceivableWrittenOff,
     RecurringChanged,
     RecurringEnded,
@@ -123,6 +125,7 @@ from ledger.core.evolve.holds import (
     hold_extended,
     hold_released,
 )
+from ledger.core.evolve.overrides import price_overrides_set
 from ledger.core.evolve.payments import (
     account_billed,
     grant_charged_back,
@@ -197,6 +200,7 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     GrantVoided: grant_voided,
     GrantExpired: grant_expired,
     PlanDeclared: plan_declared,
+    PlanOverridden: plan_declared,
     UsageRecorded: usage_recorded,
     UsageModeled: usage_recorded,
     UsageCaptured: usage_recorded,
@@ -238,5 +242,6 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     TopUpConfirmed: top_up_confirmed,
     TopUpDeclined: top_up_declined,
     TopUpExpired: top_up_expired,
+    PriceOverridesSet: price_overrides_set,
 }
 """One function an event; a test asserts that every event has one."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ledger.core.catalog import CardKey
 from ledger.core.events import (
     AccountClosed,
     AccountClosedOut,
@@ -31,6 +32,7 @@ from ledger.core.state import (
     State,
     inherited_zone,
 )
+from rating.overrides import Layer, OverrideSet
 
 _DRAWDOWN: Final = int(Comparator.DRAWDOWN_1)
 
@@ -43,7 +45,7 @@ def account_created(state: State, event: AccountCreated) -> None:
         event.root,
         parent,
         event.policy,
-        inherited_card(state, event.tenant, parent, event.policy),
+        inherited_card(state, event.tenant, parent, event.policy, inherited_overrides(parent, ())),
         inherited_comparator(parent, event.policy),
         inherited_calendar(state, parent, event.policy),
         state.now,
@@ -58,12 +60,29 @@ def account_created(state: State, event: AccountCreated) -> None:
 
 
 def inherited_card(
-    state: State, tenant: int, parent: Account | None, policy: AccountPolicy
-) -> tuple[int, str]:
-    """A child is priced by its own card, else its nearest ancestor's (rule D8)."""
-    if policy.rate_card:
-        return state.card_key(tenant, policy.rate_card)
-    return parent.card_key if parent is not None else state.card_key(tenant, "default")
+    state: State,
+    tenant: int,
+    parent: Account | None,
+    policy: AccountPolicy,
+    overrides: OverrideSet | None,
+) -> CardKey:
+    """A child is priced by its own card, else its nearest ancestor's (rule D8), under the overrides
+    that count for it (rule R4)."""
+    above = parent.card_key if parent is not None else (tenant, "default")
+    name = policy.rate_card or above[1]
+    if overrides is None:
+        return state.card_key(tenant, name)
+    if parent is not None and overrides is parent.override_set and name == above[1]:
+        return above
+    return (tenant, name, overrides)
+
+
+def inherited_overrides(parent: Account | None, own: Layer) -> OverrideSet | None:
+    """An account's own overrides stand before those of its ancestors, the nearest first (R4)."""
+    above = parent.override_set if parent is not None else None
+    if not own:
+        return above
+    return OverrideSet((own, *above.layers) if above is not None else (own,))
 
 
 def inherited_comparator(parent: Account | None, policy: AccountPolicy) -> int:
@@ -100,9 +119,17 @@ def _set_breakage(state: State, account: Account) -> None:
             set_timer(state, account, grant.breaks_at, TIMER_GRANT, grant.number)
 
 
+def set_overrides(state: State, account: Account, own: Layer) -> None:
+    """Let the account have these overrides, and those below it inherit them."""
+    account.overrides = own
+    account.override_set = inherited_overrides(account.parent, own)
+    _inherit(state, account)
+
+
 def _inherit(state: State, account: Account) -> None:
     """Work out anew what the account and those below it inherit, as far down as it changes."""
-    card_key = inherited_card(state, account.tenant, account.parent, account.policy)
+    overrides = account.override_set
+    card_key = inherited_card(state, account.tenant, account.parent, account.policy, overrides)
     comparator = inherited_comparator(account.parent, account.policy)
     if card_key == account.card_key and comparator == account.comparator:
         return
@@ -112,6 +139,9 @@ def _inherit(state: State, account: Account) -> None:
         account.unordered = True
     account.card_key, account.comparator = card_key, comparator
     for child in account.children:
+        above = account.override_set
+        if child.override_set is not above:
+            child.override_set = inherited_overrides(account, child.overrides)
         _inherit(state, child)
 
 

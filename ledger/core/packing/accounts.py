@@ -10,9 +10,11 @@ from ledger.core.evolve.accounts import (
     inherited_calendar,
     inherited_card,
     inherited_comparator,
+    inherited_overrides,
 )
 from ledger.core.packing.wide import Wide, wide
 from ledger.core.state import Account, Debt, State, is_kept, opened_anchors
+from rating.overrides import Layer, SetOverride
 
 
 class PackedAccount(msgspec.Struct, array_like=True, gc=False):
@@ -50,6 +52,8 @@ class PackedAccount(msgspec.Struct, array_like=True, gc=False):
     scoped: list[tuple[int, int, int, Wide]]  # key, scope, start, quantity
     # key, scope, start; then used book, book, month of overage, units: first drawn first.
     row_draws: list[tuple[int, int, int, list[tuple[int, int, int, Wide]]]]
+    overrides: tuple[SetOverride, ...] = ()
+    overrides_version: int = 0
 
 
 def pack_account(
@@ -114,6 +118,8 @@ def pack_account(
             for place in sorted(account.row_draws)
             if is_kept(place, days_before, months_before)
         ],
+        account.overrides,
+        account.overrides_version,
     )
 
 
@@ -149,17 +155,21 @@ def _month(counter: tuple[int, int, Wide]) -> int:
 
 def unpack_account(state: State, root: int, packed: PackedAccount) -> None:
     parent = state.accounts[packed.parent] if packed.parent else None
+    own: Layer = packed.overrides
+    overrides = inherited_overrides(parent, own)
     account = Account(
         packed.tenant,
         packed.number,
         root,
         parent,
         packed.policy,
-        inherited_card(state, packed.tenant, parent, packed.policy),
+        inherited_card(state, packed.tenant, parent, packed.policy, overrides),
         inherited_comparator(parent, packed.policy),
         inherited_calendar(state, parent, packed.policy),
         packed.created_at,
     )
+    account.overrides, account.override_set = own, overrides
+    account.overrides_version = packed.overrides_version
     if packed.zones:
         account.calendar = state.calendar(tuple(packed.zones))
     if packed.anchors:

@@ -80,6 +80,7 @@ class PackedFamily(msgspec.Struct, array_like=True, gc=False):
     recurring: list[PackedRecurring] = []
     commitments: list[PackedCommitment] = []
     top_ups: list[PackedTopUp] = []
+    next_override: int = 1
 
 
 _decode_family: Final = msgspec.msgpack.Decoder(PackedFamily).decode
@@ -138,6 +139,7 @@ def pack_family(state: State, root: int, settled_before: int) -> bytes:
                 for number in sorted(account.top_ups)
                 if account.top_ups[number].remembered(settled_before)
             ],
+            family.next_override,
         )
     )
 
@@ -196,6 +198,7 @@ def unpack_family(state: State, body: bytes) -> int:
     assert root not in state.families, f"family {root} is here already"
     family = state.families[root] = Family(root)
     family.next_ordinal = packed.next_ordinal
+    family.next_override = packed.next_override
     family.grant_keys = dict(packed.grant_keys)
     for each in packed.accounts:
         unpack_account(state, root, each)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import msgspec
 
-from ledger.core.events import PlanDeclared, Slice
+from ledger.core.events import PlanDeclared, PlanOverridden, Slice
 from ledger.core.evolve.holds import lend
 from ledger.core.packing.wide import Wide, wide
 from ledger.core.state import Estimate, Family, Hold, SettledHold, State
+from rating.overrides import NumberedOverride
 
 
 class PackedEstimate(msgspec.Struct, array_like=True, gc=False):
@@ -18,6 +19,7 @@ class PackedEstimate(msgspec.Struct, array_like=True, gc=False):
     card_version: int
     rows: tuple[int, ...]
     quantities: tuple[int, ...]
+    overrides: tuple[NumberedOverride | None, ...] = ()
 
 
 class PackedHold(msgspec.Struct, array_like=True, gc=False):
@@ -79,12 +81,17 @@ def pack_hold(hold: Hold) -> PackedHold:
 def _pack_estimate(estimate: Estimate) -> PackedEstimate:
     plan = estimate.plan
     return PackedEstimate(
-        plan.quantity_names, plan.rate_card, plan.card_version, plan.rows, estimate.quantities
+        plan.quantity_names,
+        plan.rate_card,
+        plan.card_version,
+        plan.rows,
+        estimate.quantities,
+        plan.overrides,
     )
 
 
 def _unpack_estimate(hold: PackedHold, packed: PackedEstimate) -> Estimate:
-    plan = PlanDeclared(
+    declared = (
         hold.product,
         hold.attributes,
         packed.quantity_names,
@@ -93,6 +100,8 @@ def _unpack_estimate(hold: PackedHold, packed: PackedEstimate) -> Estimate:
         packed.rows,
         hold.asset,
     )
+    overrides = packed.overrides
+    plan = PlanOverridden(*declared, overrides) if overrides else PlanDeclared(*declared)
     return Estimate(plan, packed.quantities)
 
 

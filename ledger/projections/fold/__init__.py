@@ -47,6 +47,7 @@ from ledger.core.events import (
     InvoiceDue,
     PaymentRecorded,
     PlanDeclared,
+    PlanOverridden,
     ReceivableWrittenOff,
     RecurringChanged,
     RecurringEnded,
@@ -184,6 +185,7 @@ class Fold(Folding):
 
 HANDLERS: Final[dict[type, Callable[[Folding, int, Any], None]]] = {
     PlanDeclared: plan_declared,
+    PlanOverridden: plan_declared,
     BookOpened: book_opened,
     AccountCreated: account_created,
     AccountPolicyUpdated: account_policy_updated,

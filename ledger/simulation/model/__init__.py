@@ -6,6 +6,7 @@ and none of the core's code. Raises Violation where an entry contradicts a rule.
     shard        what is known, expectations, books, what must come next
     accounts     openings, configuration, policies, standing, closing
     grants       issued, repaying, voided, rolled over, expired
+    overrides    which price override counts
     holds        authorised, denied, extended, settled
     usage        priced and drawn; captures, charges of expired holds
     suspense     what waited for a price, rated
@@ -27,6 +28,7 @@ from ledger.simulation.model import (
     grants,
     holds,
     money,
+    overrides,
     recurring,
     suspense,
     top_ups,
@@ -108,6 +110,8 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.GrantReduced: grants.reduced,
     e.GrantRestored: grants.restored,
     e.PlanDeclared: accounts.plan_declared,
+    e.PlanOverridden: accounts.plan_declared,
+    e.PriceOverridesSet: overrides.overrides_set,
     e.UsageRecorded: usage.recorded,
     e.UsageModeled: usage.recorded,
     e.UsageCaptured: usage.recorded,

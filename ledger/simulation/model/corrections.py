@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from fractions import Fraction
 
 from ledger.core import events as e
 from ledger.core.events import BookKind, EndedGrants, GrantKind, Pot
@@ -124,21 +125,21 @@ def refund(
     version = m.version(account.tenant, used.version)
     if version is None:
         return (0,) * len(used.names), {}
+    mode = version.prices.rounding
     own = naive.own_quantities(used.names, quantities)
     rest = [a - b for a, b in zip(used.left, quantities, strict=True)]
     if own is None or naive.own_quantities(used.names, rest) is None:
         m.fail(RULE, f"{quantities} of {used} contradict each other")
     lines, moved = [], {}
     for each, name in enumerate(used.names):
-        unit = version.prices.rows.get((used.use.product, name))
+        unit, place = used.units.get(name, (Fraction(0), None))
         elsewhere = used.rated is not None and each not in used.rated
-        if unit is None or not own[name] or elsewhere:
+        if place is None or not own[name] or elsewhere:
             lines.append(0)
         elif unit.denominator == 1:
             lines.append(int(unit * own[name]))
         else:
-            place = (version.number, used.use.product, name, used.period)
-            before, mode = account.totals.get(place, 0), version.prices.rounding
+            before = account.totals.get(place, 0)
             after = unit * (before - own[name])
             lines.append(naive.rounded(unit * before, mode) - naive.rounded(after, mode))
             moved[place] = own[name]

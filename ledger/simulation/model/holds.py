@@ -6,6 +6,7 @@ from ledger.core import events as e
 from ledger.core.events import HoldExpiry
 from ledger.simulation import naive
 from ledger.simulation.model.grants import follow_up
+from ledger.simulation.model.overrides import counting, numbers_of
 from ledger.simulation.model.shard import Shard
 from ledger.simulation.naive_holdings import (
     DAY_US,
@@ -24,7 +25,10 @@ def priced(
     """The naive price, which the plan must name."""
     version = naive.version_for(m.versions_of(account), plan.product, plan.quantity_names, at)
     period = m.period(account, at)
-    found = naive.price(account, version, plan.product, plan.quantity_names, quantities, period)
+    names = plan.quantity_names
+    counts = counting(m, account, version, Use(plan.product, plan.attributes, ()), names, at)
+    found = naive.price(account, version, plan.product, names, quantities, period, counts)
+    m.expect(Rule.CHARGE, "overrides", *numbers_of(counts, plan))
     if found.broken:
         m.fail(Rule.CHARGE, f"{quantities} contradict each other and are recorded")
     named = (plan.rate_card, plan.card_version, plan.asset)
@@ -81,6 +85,7 @@ def authorized(m: Shard, event: e.HoldAuthorized) -> None:
         event.period,
         price.version,
         dict(zip(plan.quantity_names, event.quantities, strict=True)) if charged else {},
+        price.overrides,
     )
     m.holds[hold.number] = account.holds[hold.number] = hold
     reserve(m, account, hold, 1)

@@ -101,6 +101,7 @@ class Shard:
         self.published = published
         self.numbers = numbers
         self.plans: dict[int, e.PlanDeclared] = {}
+        self.next_override: dict[int, int] = {}  # by root
         self.money: set[int] = set()  # assets that are money
         self.due: list[tuple[str, Next]] = []  # what must come next, in order
         self.requests: set[bytes] = set()  # keys of this batch under which somebody asked

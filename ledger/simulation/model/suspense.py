@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from ledger.core import events as e
 from ledger.simulation import naive
+from ledger.simulation.model.overrides import counting, numbers_of
 from ledger.simulation.model.shard import Shard
 from ledger.simulation.model.usage import draw, follows
 from ledger.simulation.naive import Version
@@ -31,7 +32,10 @@ def rated(m: Shard, event: e.SuspenseRated) -> None:
         m.fail(RULE, f"{event} has no price")
     plan = m.plans[event.plan]
     period = m.period(account, used.effective_at)
-    price = naive.price(account, version, used.use.product, used.names, used.left, period)
+    counts = counting(m, account, version, used.use, used.names, used.effective_at)
+    product, names = used.use.product, used.names
+    price = naive.price(account, version, product, names, used.left, period, counts)
+    m.expect(RULE, "overrides", *numbers_of(counts, plan))
     named = (used.use.product, used.use.attributes, used.names, version.name, version.number)
     declared = (
         plan.product, plan.attributes, plan.quantity_names, plan.rate_card, plan.card_version,
@@ -73,13 +77,14 @@ def _pay(
     rating = NaiveUsage(
         m.locator, account.number, m.position, used.effective_at, event.period, use, used.names,
         used.left, version.number, version.asset, event.used_book, expected, 0,
-        account.run.get(version.asset, 0), rated=event.rated,
+        account.run.get(version.asset, 0), price.units, rated=event.rated,
     )  # fmt: skip
     m.usage[m.locator] = rating
     used.ratings.append(rating)
     draw(m, account, event.slices, event.used_book, version.asset, use.product, event.period)
+    moved = {price.units[name][1] for name in names if name in price.units}
     for place, quantity in price.moved.items():
-        if place[2] in names:
+        if place in moved:
             account.totals[place] = account.totals.get(place, 0) + quantity
     follows(m, account, event, version.asset)
 
@@ -88,9 +93,10 @@ def reaching(m: Shard, account: NaiveAccount, used: NaiveUsage) -> Version | Non
     """The version that has prices for most of what waits; None where none has any."""
     best, most = None, 0
     for each in naive.candidates(m.versions_of(account), used.effective_at):
-        priced = sum(
-            (used.use.product, used.names[place]) in each.prices.rows for place in used.waits
-        )
+        counts = counting(m, account, each, used.use, used.names, used.effective_at)
+        waiting = [used.names[place] for place in used.waits]
+        rows = each.prices.rows
+        priced = sum((used.use.product, name) in rows or name in counts for name in waiting)
         if priced > most:
             best, most = each, priced
     return best

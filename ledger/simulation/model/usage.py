@@ -67,7 +67,8 @@ def charged(m: Shard, event: e.HoldCharged) -> None:
     period = m.period(account, event.effective_at)
     version = m.version(account.tenant, hold.version)
     names = plan.quantity_names
-    price = naive.price(account, version, plan.product, names, quantities, period)
+    counts = hold.overrides
+    price = naive.price(account, version, plan.product, names, quantities, period, counts)
     first = _charge(m, account, event, price, hold.use, hold)
     end_hold(m, hold, "charged", first)
     follows(m, account, event, price.asset)
@@ -103,7 +104,7 @@ def _charge(
     m.usage[m.locator] = NaiveUsage(
         m.locator, account.number, m.position, event.effective_at, period, use, plan.quantity_names,
         event.quantities, price.version, price.asset, event.used_book, expected, event.suspense,
-        account.run.get(price.asset, 0),
+        account.run.get(price.asset, 0), price.units,
         waits=[place for place, charge in enumerate(price.charges) if charge == -1],
     )  # fmt: skip
     draw(m, account, event.slices, event.used_book, price.asset, use.product, period)

@@ -44,6 +44,7 @@ from ledger.core.events import (
     HoldReleased,
     InvoiceDue,
     PaymentRecorded,
+    PriceOverridesSet,
     ReceivableWrittenOff,
     RecurringChanged,
     RecurringEnded,
@@ -110,6 +111,7 @@ from ledger.verify.rules.holds import (
     hold_released,
 )
 from ledger.verify.rules.judge import Judge
+from ledger.verify.rules.overrides import price_overrides_set
 from ledger.verify.rules.payments import (
     account_billed,
     credit_note_issued,
@@ -192,6 +194,7 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     AccountCreated: account_created,
     AccountPolicyUpdated: account_policy_updated,
     AccountProfileUpdated: account_profile_updated,
+    PriceOverridesSet: price_overrides_set,
     AccountClosed: account_closed,
     AccountClosedOut: account_closed_out,
     AccountReopened: account_reopened,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ledger.core.events import SuspenseRated
 from ledger.core.state import State
 from ledger.verify.rules.judge import Judge
+from ledger.verify.rules.overrides import look_at_overrides
 from ledger.verify.rules.usage import drawn, grants_in_time
 
 _UNRATED = -1  # in the place of a charge
@@ -15,6 +16,7 @@ def suspense_rated(judge: Judge, state: State, event: SuspenseRated) -> None:
     account = state.accounts[event.account]
     drawn(judge, state, account, event)
     grants_in_time(judge, state, event)
+    look_at_overrides(judge, state, account, state.declared[event.plan], event.effective_at)
     judge.equal(state, "key of what nobody asked for", b"", event.key)
     judge.equal(state, "suspense of what is rated", 0, event.suspense)
     closed = account.closed_at and account.closed_at <= max(

@@ -22,6 +22,7 @@ from ledger.core.events import (
 from ledger.core.limits import BASIS_POINTS, CORRECTION_WINDOW_US, DAY_US
 from ledger.core.state import HOLD_EXPIRED, NEVER, Account, Hold, State
 from ledger.verify.rules.judge import Judge
+from ledger.verify.rules.overrides import look_at_overrides
 from ledger.verify.rules.scopes import modeled
 
 BOOK_OF_POT: Final[dict[int, BookKind]] = {
@@ -58,6 +59,7 @@ def usage_recorded(judge: Judge, state: State, event: UsageRecorded) -> None:
         window = f"{start} to {state.window_end}"
         judge.wrong(state, "effective time", window, event.effective_at)
     takes(judge, state, account, event.effective_at, new=not event.hold or event.late == 1)
+    look_at_overrides(judge, state, account, state.declared[event.plan], event.effective_at)
     drawn(judge, state, account, event)
     if event.hold and event.late:
         settled = state.families[account.root].settled[event.hold]

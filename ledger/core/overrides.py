@@ -1,0 +1,103 @@
+"""Deciding price overrides: the whole list of an account is replaced (rule R4). Changes nothing."""
+
+from __future__ import annotations
+
+from ledger.core.commands import SetPriceOverrides
+from ledger.core.events import Event, PriceOverridesSet
+from ledger.core.limits import OVERRIDES_REMEMBERED_MAX
+from ledger.core.outcomes import Known, Reason, Refusal
+from ledger.core.state import Account, State
+from ledger.core.usage import open_account
+from rating.card import RateCard
+from rating.faults import CardFault
+from rating.override_faults import override_faults
+from rating.overrides import NEVER_US, NumberedOverride, Override
+
+
+def decide_overrides(
+    state: State, command: SetPriceOverrides, out: list[Event]
+) -> Event | Known | Refusal:
+    """Replace the list; what stands in it as before goes on as it was."""
+    account = open_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
+    version = account.overrides_version
+    if command.expected_version and command.expected_version != version:
+        return Refusal(
+            Reason.VERSION_MISMATCH,
+            "expected_version",
+            str(version),
+            f"the overrides are at version {version}, not {command.expected_version}; "
+            "read them again",
+        )
+    faults = override_faults(command.overrides, newest_card(state, account))
+    if faults:
+        return _invalid(faults)
+    numbered = _numbered(state, account, command.overrides)
+    remembered = account.overrides_remembered(state.corrected_before)
+    standing = {each.number for each in numbered}
+    total = len(numbered) + sum([each.numbered.number not in standing for each in remembered])
+    if total > OVERRIDES_REMEMBERED_MAX:
+        return Refusal(
+            Reason.OVERRIDES_LIMIT,
+            "overrides",
+            str(total),
+            f"an account has at most {OVERRIDES_REMEMBERED_MAX} overrides with those of the last "
+            "400 days, which late usage may need; change them less often",
+        )
+    made = PriceOverridesSet(
+        command.key,
+        account.number,
+        numbered,
+        version + 1,
+        command.expected_version,
+        command.note,
+        command.trace,
+    )
+    out.append(made)
+    return made
+
+
+def newest_card(state: State, account: Account) -> RateCard | None:
+    """The version of the account's card that comes into force last, of what an alias means last;
+    None = none is published."""
+    key = account.card_key
+    card = state.catalog.card((key[0], key[1])).target_at(NEVER_US - 1)
+    if card is None or not card.versions.versions:
+        return None
+    return card.versions.versions[-1].card.card
+
+
+def _numbered(
+    state: State, account: Account, overrides: tuple[Override, ...]
+) -> tuple[NumberedOverride, ...]:
+    """The overrides with their numbers: as before where the same one stands already."""
+    before = [each.numbered for each in account.overrides if each.ended_at_us == NEVER_US]
+    found: list[NumberedOverride] = []
+    following = state.families[account.root].next_override
+    for override in overrides:
+        place = _place_of(before, override)
+        if place >= 0:
+            found.append(before.pop(place))
+        else:
+            found.append(NumberedOverride(following, override))
+            following += 1
+    return tuple(found)
+
+
+def _place_of(before: list[NumberedOverride], override: Override) -> int:
+    for place, each in enumerate(before):
+        if each.override == override:
+            return place
+    return -1
+
+
+def _invalid(faults: list[CardFault]) -> Refusal:
+    first = faults[0]
+    return Refusal(
+        Reason.OVERRIDES_INVALID,
+        first.path,
+        first.value,
+        f"{len(faults)} faults, the first is {first.path}: {first.message}",
+        tuple(faults),
+    )

@@ -1,0 +1,63 @@
+"""Price overrides: numbered once, and pricing only usage of their account and time (rule R4)."""
+
+from __future__ import annotations
+
+from ledger.core.events import PlanDeclared, PriceOverridesSet
+from ledger.core.state import Account, State
+from ledger.verify.rules.judge import Judge
+from rating.overrides import Multiplier, SetOverride
+
+
+def price_overrides_set(judge: Judge, state: State, event: PriceOverridesSet) -> None:
+    """Versions follow each other; what stood goes on, and everything else has a new number."""
+    account = state.accounts[event.account]
+    judge.equal(state, "overrides of a closed account", 0, account.closed_at)
+    judge.equal(state, "version of the overrides", account.overrides_version + 1, event.version)
+    if event.expected_version:
+        judge.equal(state, "expected version", account.overrides_version, event.expected_version)
+    before = {each.numbered.number: each for each in account.overrides}
+    following = state.families[account.root].next_override
+    seen: list[int] = []
+    for each in event.overrides:
+        found = before.get(each.number)
+        if found is None:
+            judge.equal(state, "number of an override", following, each.number)
+            following += 1
+        elif found.numbered != each or found.ended_at_us <= state.now:
+            judge.wrong(state, f"override {each.number}", "as it stands", each.override)
+        if each.number in seen:
+            judge.wrong(state, f"override {each.number}", "once", "again")
+        seen.append(each.number)
+
+
+def look_at_overrides(
+    judge: Judge, state: State, account: Account, plan: PlanDeclared, at: int
+) -> None:
+    """Each that priced a quantity is the account's or of one above it, and was meant for then."""
+    for row, numbered in zip(plan.rows, plan.overrides, strict=False):
+        if numbered is None:
+            continue
+        what = f"override {numbered.number}"
+        found = _of_its_line(account, numbered.number)
+        if found is None or found.numbered != numbered:
+            judge.wrong(state, what, "one of the account's line", numbered.override)
+            continue
+        back = found.reaches_back_us
+        in_force = found.from_us <= at < found.until_us
+        if not in_force and not (row < 0 and back[0] <= at < back[1]):
+            lasts = f"{found.from_us} to {found.until_us}"
+            judge.wrong(state, f"time that {what} is for", lasts, at)
+        if row < 0:
+            judge.equal(state, f"row of {what}", -1 - numbered.number, row)
+            if isinstance(numbered.override.change, Multiplier):
+                judge.wrong(state, f"row that {what} multiplies", "one of the card", row)
+
+
+def _of_its_line(account: Account, number: int) -> SetOverride | None:
+    above: Account | None = account
+    while above is not None:
+        for each in above.overrides:
+            if each.numbered.number == number:
+                return each
+        above = above.parent
+    return None
