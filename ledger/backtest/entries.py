@@ -216,7 +216,6 @@ ENTRIES: Final[dict[type, Callable[[Any, _Events, int], None]]] = USAGE | {
     e.ClockAdvanced: _nothing,
     e.TimeShifted: _nothing,
     e.LimitExceeded: _nothing,
-    e.UsageRerated: _nothing,
     e.AdjustmentNoted: _nothing,
     e.GrantReduced: _nothing,
 }

@@ -70,15 +70,18 @@ class Side:
         assert plan is not None
         amount = sum([piece.amount for piece in event.slices])
         self._charge(event.account, plan, amount)
-        if event.over_limit:
-            tally = self._figured.tally(event.account, plan.asset)
-            if self.new:
-                tally.over_limit_new += event.over_limit
-            else:
-                tally.over_limit_old += event.over_limit
+        self._over_limit(event.account, plan, event.over_limit)
         if event.suspense:
             self._add(self._figured.figures.suspense, 1)
         self._earn(plan.product, event.slices)
+
+    def _over_limit(self, account: int, plan: PlanDeclared, amount: int) -> None:
+        if amount:
+            tally = self._figured.tally(account, plan.asset)
+            if self.new:
+                tally.over_limit_new += amount
+            else:
+                tally.over_limit_old += amount
 
     def _rated(self, event: SuspenseRated, plan: PlanDeclared | None) -> None:
         self._usage(event, plan)
@@ -120,6 +123,7 @@ class Side:
         back = sum([piece.amount for piece in event.given_back])
         amount = sum([piece.amount for piece in event.slices]) - back
         self._charge(event.account, plan, amount)
+        self._over_limit(event.account, plan, event.over_limit)
         self._earn(plan.product, event.slices)
         self._give_back(plan.product, event.given_back)
 

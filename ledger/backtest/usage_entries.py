@@ -115,6 +115,13 @@ def _rated(replay: Replay, events: _Events, index: int) -> None:
     replay.rate(event.account, event.original, events, index)
 
 
+def _rerated(replay: Replay, events: _Events, index: int) -> None:
+    """What it says follows from the entry before, and is decided again with that."""
+    event = events[index]
+    assert isinstance(event, e.UsageRerated)
+    replay.before.take(event, replay.usual.plans[event.plan].declared)
+
+
 def _reversed(replay: Replay, events: _Events, index: int) -> None:
     event = events[index]
     assert isinstance(event, e.UsageReversed)
@@ -238,6 +245,7 @@ USAGE: Final[dict[type, Callable[[Any, _Events, int], None]]] = {
     e.UsageQuarantined: _usage,
     e.HoldCharged: _charged,
     e.SuspenseRated: _rated,
+    e.UsageRerated: _rerated,
     e.UsageReversed: _reversed,
     e.HoldAuthorized: _authorized,
     e.AuthorizeDenied: _denied,

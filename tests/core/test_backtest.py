@@ -10,6 +10,7 @@ from random import Random
 import pytest
 from core_world import CREDITS, FAMILY, TENANT, USD, Core
 from ledger_case import LedgerCase
+from model_world import ModelCase, ModelCore
 from replaying import counters, replayed, totals, walked
 
 from ledger.backtest.asked import _ASKED
@@ -22,7 +23,19 @@ from ledger.core.evolve import EVOLVERS
 from ledger.core.limits import MINUTE_US
 
 TWICE, HALF, TENFOLD = Fraction(2), Fraction(1, 2), Fraction(10)
-UNCHANGED = Fraction(1)
+MODELS = (
+    "graduated",
+    "volume",
+    "dearer",
+    "package",
+    "stairstep",
+    "share",
+    "included",
+    "daily",
+    "day-volume",
+    "billed-volume",
+    "power",
+)
 
 
 def core_of(text: str) -> Core:
@@ -278,6 +291,41 @@ def test_figures_of_shards_add_up() -> None:
     first.merge(second, 2)
     assert [each.account for each in first.shocks] == [3, 1, 4]
     assert (first.usage_events, first.denied.old) == (12, 3)
+
+
+def tried(case: LedgerCase, verb: str, *words: str, **options: str) -> None:
+    """A statement, whatever comes of it."""
+    getattr(case, f"_{verb}")(options, *words)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_every_price_model_gives_what_the_ledger_has(seed: int) -> None:
+    """Running totals by day, month and billing period, re-rates over the boundaries of volume
+    prices, holds, corrections: entry by entry, and with the fast loop (rule R1)."""
+    case, random = ModelCase(), Random(seed)
+    case.run("account acme card=models overdraft=500\naccount eu parent=acme card=models")
+    recorded: list[int] = []
+    for step in range(250):
+        name, product = random.choice(["acme", "eu"]), random.choice(MODELS)
+        tokens = str(random.randint(1, 70))
+        match random.randrange(10):
+            case 0:
+                tried(case, "grant", name, tokens + "0", "shared", paid="77", **{"as": f"g{step}"})
+            case 1:
+                tried(case, "hold", name, tokens, of=product, **{"as": f"h{step}"})
+            case 2 if recorded:
+                tried(case, "reverse", f"u{random.choice(recorded)}")
+            case 3:
+                case.run(f"clock +{random.choice(['1h', '20h', '3d'])}\nsweep")
+            case _:
+                case.run(f"usage {name} {tokens} of={product} id=u{step}")
+                recorded.append(step)
+    case.core.sweep(10_000)
+    core = case.core
+    assert any(isinstance(each, e.UsageRerated) for _, batch in core.batches for each in batch)
+    catalog = ModelCore().catalog
+    assert_is_the_ledger(replayed(core, catalog=catalog, plainly=True, faithfully=True), core)
+    assert_is_the_ledger(replayed(core, catalog=ModelCore().catalog), core)
 
 
 def test_every_entry_is_read_as_something() -> None:
