@@ -81,7 +81,8 @@ class Product(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
 
     ``batch``: its holds may live for 35 days from their authorisation, others for one (rule H1).
     ``facts`` are what a buyer asks beside the price (provider, context limit, latency class): they
-    stand on the price sheet and charge nothing.
+    stand on the price sheet and charge nothing. ``entitled``: sold to every account (rule P2);
+    one that is not is sold to accounts with an explicit entitlement alone.
     """
 
     product: str
@@ -90,6 +91,7 @@ class Product(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     batch: bool = False
     tags: tuple[str, ...] = ()  # grants may apply to products by tag
     facts: dict[str, str] = {}
+    entitled: bool = True
 
 
 class PriceRow(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -5,7 +5,7 @@ the version is stored by (of the card's canonical bytes, see ``card.content_hash
 holds both can tell that they belong together.
 docs/price-sheet.schema.json says the form as a JSON Schema. All that is left out when a card is
 stored (defaults) stands here, so that a reader needs no defaults of ours; but what only rows with a
-price model say, and minimums, stands where it is said. Pure.
+price model say, minimums, and products that are not sold to all, stand where they are said. Pure.
 """
 
 import json
@@ -18,7 +18,7 @@ from rating.card import RateCard
 
 FORMAT: Final = 1
 _WHERE_SAID: Final = frozenset(
-    {"hours", "included", "list_price", "maximum", "minimums", "model", "scope"}
+    {"entitled", "hours", "included", "list_price", "maximum", "minimums", "model", "scope"}
 )
 
 

@@ -12,6 +12,7 @@ from typing import Final, Protocol
 import msgspec
 
 from ledger.api.render_card import card_of
+from ledger.api.render_model import placed
 from rating.card import (
     CardFault,
     canonical_bytes,
@@ -64,10 +65,8 @@ class CheckedHere:
 def check_card(message: bytes, latest: bytes | None) -> CheckedCard:
     """Check a card, a serialised `rating.v1.RateCard`, alone and beside the body of the latest
     version, if there is one."""
-    card = card_of(card_pb2.RateCard.FromString(message))
-    if isinstance(card, CardFault):
-        return CheckedCard(faults=(card,), faults_total=1)
-    faults = validate(card)
+    card, faults = card_of(card_pb2.RateCard.FromString(message))
+    faults += placed(card, validate(card))
     succession = validate_succession(decode_card(latest), card) if latest is not None else []
     body = b"" if faults else canonical_bytes(card)
     return CheckedCard(

@@ -170,9 +170,9 @@ def _offer(option: Option, found: Found) -> Offer:
         failure = Failure("quantities", priced.reason, priced.value, priced.message)
         return Offer(option.label, 0, found.facts, (failure,))
     assessment = priced.assessment
-    if assessment.denied == Reason.UNPRICED:
-        message = "the rate card in force has no price for a quantity of this product"
-        failure = Failure("price", Reason.UNPRICED, option.shape.product, message)
+    if any(assessment.reasons):
+        message = "the rate card in force prices not every quantity of this product for the account"
+        failure = Failure("price", assessment.denied, option.shape.product, message)
         return Offer(option.label, assessment.charge, found.facts, (failure,))
     return Offer(option.label, assessment.charge, found.facts, (), assessment.denied)
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final, TypeVar
 
 from ledger.api.errors import shown
+from ledger.api.render_model import SCOPES, hours_of, model_of, render_terms
 from ledger.journal.configuration import ConfigurationEntry
 from rating.card import (
     PROMPT_QUANTITY,
@@ -17,9 +19,13 @@ from rating.card import (
     Rounding,
     is_plain,
 )
+from rating.models import CostPlus
 from rating.v1 import card_pb2, pricing_pb2
 
+T = TypeVar("T")
+
 _ROUNDINGS: Final = {
+    card_pb2.ROUNDING_UNSPECIFIED: Rounding.HALF_EVEN,
     card_pb2.ROUNDING_HALF_EVEN: Rounding.HALF_EVEN,
     card_pb2.ROUNDING_HALF_UP: Rounding.HALF_UP,
     card_pb2.ROUNDING_UP: Rounding.UP,
@@ -37,19 +43,14 @@ _EXPIRY_NUMBERS: Final = {
 _NUMBERS: Final = {rounding: number for number, rounding in _ROUNDINGS.items()}
 
 
-_NO_PLACE: Final = ("model", "scope", "included", "maximum", "list_price", "hours")
-
-
 def left_out(card: RateCard) -> list[CardFault]:
     """What the library can price and the ledger does not serve, so that no message may drop it."""
-    plain = PriceRow("", "", "")
-    faults = [
-        _not_served(f"rows[{index}].{name}", type(getattr(row, name)).__name__)
-        for index, row in enumerate(card.rows)
-        if row.hours is not None or not is_plain(row)
-        for name in _NO_PLACE
-        if getattr(row, name) != getattr(plain, name)
-    ]
+    faults = []
+    for index, row in enumerate(card.rows):
+        if row.list_price:
+            faults.append(_not_served(f"rows[{index}].list_price", row.list_price))
+        if isinstance(row.model, CostPlus):
+            faults.append(_not_served(f"rows[{index}].model", "cost_plus"))
     if card.minimums:
         faults.append(_not_served("minimums", str(len(card.minimums))))
     return faults
@@ -60,18 +61,20 @@ def _not_served(path: str, value: str) -> CardFault:
     return CardFault(path, "NOT_SERVED", value, message)
 
 
-def card_of(message: card_pb2.RateCard) -> RateCard | CardFault:
-    """The card of a message; enums that nobody knows are its only faults of form."""
-    rounding = _ROUNDINGS.get(message.rounding or card_pb2.ROUNDING_HALF_EVEN)
-    if rounding is None:
-        value = str(message.rounding)
-        return CardFault("rounding", "ROUNDING_UNKNOWN", value, "there is no such rounding")
-    for place, product in enumerate(message.products):
-        if product.hold_expiry not in _EXPIRIES:
-            value = str(product.hold_expiry)
-            path = f"products[{place}].hold_expiry"
-            return CardFault(path, "HOLD_EXPIRY_UNKNOWN", value, "there is no such hold expiry")
-    return RateCard(
+def card_of(message: card_pb2.RateCard) -> tuple[RateCard, list[CardFault]]:
+    """The card of a message, and its faults of form: enums that nobody knows, which the card says
+    as their defaults."""
+    faults: list[CardFault] = []
+
+    def known(path: str, kind: str, number: int, values: Mapping[Any, T]) -> T:
+        found = values.get(number)
+        if found is None:
+            reason = f"{kind.upper().replace(' ', '_')}_UNKNOWN"
+            faults.append(CardFault(path, reason, str(number), f"there is no such {kind}"))
+            return values[0]
+        return found
+
+    card = RateCard(
         name=message.name,
         asset=message.asset,
         asset_scale=message.asset_scale,
@@ -87,8 +90,14 @@ def card_of(message: card_pb2.RateCard) -> RateCard | CardFault:
                     dict(row.attributes),
                     row.above_prompt,
                     row.priority,
+                    model_of(row),
+                    known(f"rows[{place}].scope", "scope", row.scope, SCOPES),
+                    row.included,
+                    row.maximum,
+                    "",
+                    hours_of(row),
                 )
-                for row in message.rows
+                for place, row in enumerate(message.rows)
             ]
         ),
         products=tuple(
@@ -96,17 +105,24 @@ def card_of(message: card_pb2.RateCard) -> RateCard | CardFault:
                 Product(
                     product.product,
                     product.display_name,
-                    _EXPIRIES[product.hold_expiry],
+                    known(
+                        f"products[{place}].hold_expiry",
+                        "hold expiry",
+                        product.hold_expiry,
+                        _EXPIRIES,
+                    ),
                     product.batch,
                     tuple(product.tags),
                     dict(product.facts),
+                    not product.entitlement_required,
                 )
-                for product in message.products
+                for place, product in enumerate(message.products)
             ]
         ),
-        rounding=rounding,
+        rounding=known("rounding", "rounding", message.rounding, _ROUNDINGS),
         prompt_quantity=message.prompt_quantity or PROMPT_QUANTITY,
     )
+    return card, faults
 
 
 def render_card(card: RateCard) -> card_pb2.RateCard:
@@ -137,12 +153,13 @@ def render_product(product: Product) -> card_pb2.Product:
         batch=product.batch,
         tags=product.tags,
         facts=product.facts,
+        entitlement_required=not product.entitled,
     )
 
 
 def render_row(row: PriceRow) -> card_pb2.PriceRow:
     """The message of a price row."""
-    return card_pb2.PriceRow(
+    message = card_pb2.PriceRow(
         product=row.product,
         quantity=row.quantity,
         attributes=row.attributes,
@@ -150,6 +167,9 @@ def render_row(row: PriceRow) -> card_pb2.PriceRow:
         price=row.price,
         priority=row.priority,
     )
+    if row.hours is not None or not is_plain(row):
+        render_terms(row, message)
+    return message
 
 
 def render_version(entry: ConfigurationEntry, card: RateCard) -> pricing_pb2.RateCardVersion:

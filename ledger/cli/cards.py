@@ -27,7 +27,6 @@ def published(
     import grpc
 
     from ledger.api.render_card import card_of
-    from rating.card import RateCard
     from rating.v1 import pricing_pb2
 
     try:
@@ -39,8 +38,9 @@ def published(
         if not version and reason_of(error) == "RATE_CARD_UNKNOWN":
             return None
         raise
-    card = card_of(reply.card)
-    assert isinstance(card, RateCard), "a published card has no faults"
+    card, faults = card_of(reply.card)
+    if faults:
+        refuse_faults(faults)  # a server newer than this command
     return reply.version, card
 
 

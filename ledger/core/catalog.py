@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple, TypeAlias
 
-from ledger.core.events import BookKind, HoldExpiry, PlanDeclared, PlanOverridden
+from ledger.core.events import BookKind, HoldExpiry, PlanDeclared, PlanOverridden, Suspense
 from ledger.core.limits import HOLD_LIFETIME_BATCH_MAX_US, HOLD_LIFETIME_MAX_US
 from ledger.core.shapes import Shape, Use
 from rating.card import ExpiryPolicy
@@ -58,7 +58,7 @@ USUAL_TERMS: Final = HoldTerms()
 class Bound:
     """A shape priced by one version of a card: what a usage event needs, looked up once."""
 
-    __slots__ = ("asset", "declaration", "facts", "plan", "terms", "use", "used_key")
+    __slots__ = ("asset", "declaration", "facts", "plan", "terms", "use", "used_key", "waits")
 
     def __init__(
         self,
@@ -68,6 +68,7 @@ class Bound:
         used_key: tuple[int, BookKind, int, str],
         use: Use,
         terms: HoldTerms = USUAL_TERMS,
+        waits: Suspense = Suspense.UNPRICED,
     ) -> None:
         self.plan = plan
         self.declaration = declaration
@@ -76,6 +77,7 @@ class Bound:
         self.used_key = used_key
         self.use = use
         self.terms = terms  # of holds for the product
+        self.waits: int = int(waits)  # why what no row prices waits (rule B8)
 
 
 class PricedCard:
@@ -206,12 +208,18 @@ class PricedCard:
                 plan = self.overridden.over(effective_at, shape.product, shape.attributes, plan)
             if plan.steps:
                 plan = plan.at(quantities[plan.prompt_index])
-            priced = sum([1 for place in places if plan.rows[place] != NO_ROW])
+            bound = self.bound(shape, plan)
+            priced = sum([1 for place in places if bound.plan.rows[place] != NO_ROW])
             if priced:
-                found.append((-priced, len(found), self.bound(shape, plan)))
+                found.append((-priced, len(found), bound))
         return [bound for _, _, bound in sorted(found, key=_rank)]
 
     def _bound(self, shape: Shape, plan: Plan) -> Bound:
+        card = self.card(plan.card_version)
+        waits = Suspense.UNPRICED
+        if card is not None and not sold_to_all(card, shape.product):
+            plan = card.plan_of(shape.quantity_names, (NO_ROW,) * len(shape.quantity_names))
+            waits = Suspense.NOT_ENTITLED
         asset = self.assets.get(plan.card_version, 0)
         declared = (
             shape.product,
@@ -226,8 +234,8 @@ class PricedCard:
         declaration = PlanOverridden(*declared, overrides) if overrides else PlanDeclared(*declared)
         used_key = (self.tenant, BookKind.USED, asset, shape.product)
         use = self.use_of(plan.card_version, shape.product, shape.attributes)
-        terms = terms_of(self.card(plan.card_version), shape.product)
-        return Bound(plan, declaration, asset, used_key, use, terms)
+        terms = terms_of(card, shape.product)
+        return Bound(plan, declaration, asset, used_key, use, terms, waits)
 
     def use_of(
         self, version: int, product: str, attributes: tuple[tuple[str, str], ...] = ()
@@ -258,6 +266,12 @@ class PricedCard:
 
 def _rank(found: tuple[int, int, Bound]) -> tuple[int, int]:
     return found[0], found[1]
+
+
+def sold_to_all(card: CompiledCard, product: str) -> bool:
+    """Whether a version of a card sells the product to every account (rule P2)."""
+    declared = card.product(product)
+    return declared is None or declared.entitled
 
 
 def terms_of(card: CompiledCard | None, product: str) -> HoldTerms:

@@ -29,7 +29,6 @@ _NO_SCOPED: Final[tuple[ScopedAdvance, ...]] = ()
 _NO_REASONS: Final[tuple[int, ...]] = ()
 _NO_MOVES: Final[tuple[tuple[int, int], ...]] = ()
 _NO_FAULTS: Final[tuple[str, ...]] = ()
-_UNPRICED: Final = int(Suspense.UNPRICED)
 _CONTRADICTS: Final = "SUBSET_EXCEEDS_PARENT"
 
 
@@ -112,7 +111,7 @@ def price(
         rated, faults = rate_apart(plan, quantities, totals, bound.facts)
     _take(priced, plan, rated)
     if UNPRICED in priced.charges:
-        priced.suspense, priced.reasons = _suspense(priced.charges, faults)
+        priced.suspense, priced.reasons = _suspense(priced.charges, faults, bound.waits)
     most = priced.total
     if plan.rerates:
         priced.rerates = rerate(plan, quantities, totals)
@@ -140,13 +139,16 @@ def _take(priced: Priced, plan: Plan, rated: Rated) -> None:
     priced.advances, priced.scoped = tuple(months), tuple(scoped)
 
 
-def _suspense(charges: tuple[int, ...], faults: tuple[str, ...]) -> tuple[int, tuple[int, ...]]:
-    """Why the first quantity waits that does; and why each does, where they differ (rule B8)."""
+def _suspense(
+    charges: tuple[int, ...], faults: tuple[str, ...], waits: int
+) -> tuple[int, tuple[int, ...]]:
+    """Why the first quantity waits that does; and why each does, where they differ (rule B8).
+    `waits`: why those do that no row prices."""
     if not faults:
-        return _UNPRICED, _NO_REASONS
+        return waits, _NO_REASONS
     reasons = tuple(
         [
-            0 if charge != UNPRICED else int(Suspense[fault]) if fault else _UNPRICED
+            0 if charge != UNPRICED else int(Suspense[fault]) if fault else waits
             for charge, fault in zip(charges, faults, strict=True)
         ]
     )

@@ -56,6 +56,38 @@ ROUNDING_DOWN: Rounding.ValueType  # 4
 """Toward zero."""
 Global___Rounding: _TypeAlias = Rounding  # noqa: Y015
 
+class _RunningScope:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _RunningScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunningScope.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    RUNNING_SCOPE_UNSPECIFIED: _RunningScope.ValueType  # 0
+    """As MONTH."""
+    RUNNING_SCOPE_MONTH: _RunningScope.ValueType  # 1
+    """The calendar month."""
+    RUNNING_SCOPE_DAY: _RunningScope.ValueType  # 2
+    """The day."""
+    RUNNING_SCOPE_PERIOD: _RunningScope.ValueType  # 3
+    """The billing period of the account."""
+    RUNNING_SCOPE_EVENT: _RunningScope.ValueType  # 4
+    """No total: every event starts from zero."""
+
+class RunningScope(_RunningScope, metaclass=_RunningScopeEnumTypeWrapper):
+    """Over what a row's quantity runs on, in the zone of the account (rule R1)."""
+
+RUNNING_SCOPE_UNSPECIFIED: RunningScope.ValueType  # 0
+"""As MONTH."""
+RUNNING_SCOPE_MONTH: RunningScope.ValueType  # 1
+"""The calendar month."""
+RUNNING_SCOPE_DAY: RunningScope.ValueType  # 2
+"""The day."""
+RUNNING_SCOPE_PERIOD: RunningScope.ValueType  # 3
+"""The billing period of the account."""
+RUNNING_SCOPE_EVENT: RunningScope.ValueType  # 4
+"""No total: every event starts from zero."""
+Global___RunningScope: _TypeAlias = RunningScope  # noqa: Y015
+
 class _HoldExpiry:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -113,6 +145,250 @@ class Meter(_message.Message):
 Global___Meter: _TypeAlias = Meter  # noqa: Y015
 
 @_typing.final
+class Tier(_message.Message):
+    """A step of a running total."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UP_TO_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    FLAT_FIELD_NUMBER: _builtins.int
+    up_to: _builtins.int
+    """The last unit of the tier, in minor units of the row's meter, above that of the tier before;
+    0 = open, as the last one is and no other.
+    """
+    price: _builtins.str
+    """Price of one unit, written as PriceRow.price; empty = none."""
+    flat: _builtins.str
+    """Due once, as soon as anything is in the tier: major units of the card's asset, written as
+    PriceRow.price; empty = none. A tier has a price or a flat amount or both.
+    """
+    def __init__(
+        self,
+        *,
+        up_to: _builtins.int = ...,
+        price: _builtins.str = ...,
+        flat: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["flat", b"flat", "price", b"price", "up_to", b"up_to"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Tier: _TypeAlias = Tier  # noqa: Y015
+
+@_typing.final
+class GraduatedModel(_message.Message):
+    """Each unit is priced by the tier that it falls into."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def tiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tier]:
+        """1 to 100, ascending."""
+
+    def __init__(
+        self,
+        *,
+        tiers: _abc.Iterable[Global___Tier] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tiers", b"tiers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GraduatedModel: _TypeAlias = GraduatedModel  # noqa: Y015
+
+@_typing.final
+class VolumeModel(_message.Message):
+    """Every unit is priced by the tier that the total reaches; where a tier is crossed, an entry of its
+    own prices the earlier quantity anew.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def tiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tier]:
+        """1 to 100, ascending."""
+
+    def __init__(
+        self,
+        *,
+        tiers: _abc.Iterable[Global___Tier] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tiers", b"tiers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___VolumeModel: _TypeAlias = VolumeModel  # noqa: Y015
+
+@_typing.final
+class StairstepModel(_message.Message):
+    """The total costs the flat amount of the tier that it reaches."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TIERS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def tiers(self) -> _containers.RepeatedCompositeFieldContainer[Global___Tier]:
+        """1 to 100, ascending; they have flat amounts that never fall, and no prices."""
+
+    def __init__(
+        self,
+        *,
+        tiers: _abc.Iterable[Global___Tier] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["tiers", b"tiers"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___StairstepModel: _TypeAlias = StairstepModel  # noqa: Y015
+
+@_typing.final
+class PackageModel(_message.Message):
+    """An amount for every `size` units begun."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SIZE_FIELD_NUMBER: _builtins.int
+    PRICE_FIELD_NUMBER: _builtins.int
+    size: _builtins.int
+    """Minor units of the row's meter, 1 to 2^63 - 1."""
+    price: _builtins.str
+    """The amount, in major units of the card's asset, written as PriceRow.price."""
+    def __init__(
+        self,
+        *,
+        size: _builtins.int = ...,
+        price: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["price", b"price", "size", b"size"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PackageModel: _TypeAlias = PackageModel  # noqa: Y015
+
+@_typing.final
+class PercentageModel(_message.Message):
+    """A share of the quantity, which is an amount itself. An event that is not wholly free is a
+    transaction. Amounts are major units of the card's asset, whole in its minor units.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RATE_FIELD_NUMBER: _builtins.int
+    FIXED_FIELD_NUMBER: _builtins.int
+    FREE_FIELD_NUMBER: _builtins.int
+    TRANSACTION_MINIMUM_FIELD_NUMBER: _builtins.int
+    TRANSACTION_MAXIMUM_FIELD_NUMBER: _builtins.int
+    rate: _builtins.str
+    """The share, written as PriceRow.price: "0.029" is 2.9 %."""
+    fixed: _builtins.str
+    """Added for each transaction; empty = none."""
+    free: _builtins.int
+    """Minor units of the row's meter that cost nothing in the scope, 0 to 2^63 - 1."""
+    transaction_minimum: _builtins.str
+    """A transaction costs no less; empty = no limit."""
+    transaction_maximum: _builtins.str
+    """A transaction costs no more; empty = no limit."""
+    def __init__(
+        self,
+        *,
+        rate: _builtins.str = ...,
+        fixed: _builtins.str = ...,
+        free: _builtins.int = ...,
+        transaction_minimum: _builtins.str = ...,
+        transaction_maximum: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fixed", b"fixed", "free", b"free", "rate", b"rate", "transaction_maximum", b"transaction_maximum", "transaction_minimum", b"transaction_minimum"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PercentageModel: _TypeAlias = PercentageModel  # noqa: Y015
+
+@_typing.final
+class FormulaModel(_message.Message):
+    """An expression over the event's quantities and numeric attributes, worth major units of the card's
+    asset. The row's scope is EVENT.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EXPRESSION_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    expression: _builtins.str
+    """At most 1,000 characters; docs/pricing.md says the grammar."""
+    @_builtins.property
+    def attributes(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Attributes that it reads, at most 16 of 1 to 128 bytes."""
+
+    def __init__(
+        self,
+        *,
+        expression: _builtins.str = ...,
+        attributes: _abc.Iterable[_builtins.str] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "expression", b"expression"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___FormulaModel: _TypeAlias = FormulaModel  # noqa: Y015
+
+@_typing.final
+class Hours(_message.Message):
+    """When a row applies: on these days from `start` until `end` by the clocks of a zone. A window
+    belongs to the day on which it starts.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ZONE_FIELD_NUMBER: _builtins.int
+    START_FIELD_NUMBER: _builtins.int
+    END_FIELD_NUMBER: _builtins.int
+    WEEKDAYS_FIELD_NUMBER: _builtins.int
+    zone: _builtins.str
+    """Zone of the IANA database, for example "Europe/Berlin"."""
+    start: _builtins.str
+    """First minute, "00:00" to "23:59"; empty = "00:00"."""
+    end: _builtins.str
+    """Minute after the last, "00:00" to "24:00"; at or before `start` it is on the next day. Empty =
+    "24:00".
+    """
+    @_builtins.property
+    def weekdays(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """1 (Monday) to 7, ascending; none = each."""
+
+    def __init__(
+        self,
+        *,
+        zone: _builtins.str = ...,
+        start: _builtins.str = ...,
+        end: _builtins.str = ...,
+        weekdays: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["end", b"end", "start", b"start", "weekdays", b"weekdays", "zone", b"zone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Hours: _TypeAlias = Hours  # noqa: Y015
+
+@_typing.final
 class PriceRow(_message.Message):
     """The price of one quantity, where its conditions hold. The most specific row that matches wins
     (rule R3).
@@ -146,6 +422,16 @@ class PriceRow(_message.Message):
     ABOVE_PROMPT_FIELD_NUMBER: _builtins.int
     PRICE_FIELD_NUMBER: _builtins.int
     PRIORITY_FIELD_NUMBER: _builtins.int
+    GRADUATED_FIELD_NUMBER: _builtins.int
+    VOLUME_FIELD_NUMBER: _builtins.int
+    STAIRSTEP_FIELD_NUMBER: _builtins.int
+    PACKAGE_FIELD_NUMBER: _builtins.int
+    PERCENTAGE_FIELD_NUMBER: _builtins.int
+    FORMULA_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    INCLUDED_FIELD_NUMBER: _builtins.int
+    MAXIMUM_FIELD_NUMBER: _builtins.int
+    HOURS_FIELD_NUMBER: _builtins.int
     product: _builtins.str
     """The product, 1 to 128 bytes; "*" = any."""
     quantity: _builtins.str
@@ -157,16 +443,56 @@ class PriceRow(_message.Message):
     price: _builtins.str
     """Price of one unit (10^scale minor units) of the meter in major units of the card's asset,
     exact: a decimal ("0.00000125") or a fraction ("5/3"), 0 or more, at most 80 bytes. 0 = free.
+    Empty beside a model, which says it.
     """
     priority: _builtins.int
     """Decides between rows that are equally specific: the higher wins, then the later row. From
     -(2^31 - 1) to 2^31 - 1.
+    """
+    scope: Global___RunningScope.ValueType
+    """Over what the quantity runs on."""
+    included: _builtins.int
+    """Minor units of the meter that come first in the scope and are free, 0 to 2^63 - 1. Not with a
+    percentage or a formula.
+    """
+    maximum: _builtins.str
+    """No more than this is charged in the scope (rule R2): major units of the card's asset, whole in
+    its minor units. Empty = no limit. Not with a formula or with a percentage that has parts of a
+    transaction.
     """
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Attributes that the event must have, at most 16 pairs of 64 + 128 bytes; none = any event. The
         value "*" asks only for presence and makes the row no more specific.
         """
+
+    @_builtins.property
+    def graduated(self) -> Global___GraduatedModel:
+        """Each unit by its tier."""
+
+    @_builtins.property
+    def volume(self) -> Global___VolumeModel:
+        """Every unit by the tier of the total."""
+
+    @_builtins.property
+    def stairstep(self) -> Global___StairstepModel:
+        """An amount by the tier of the total."""
+
+    @_builtins.property
+    def package(self) -> Global___PackageModel:
+        """An amount for every so many units."""
+
+    @_builtins.property
+    def percentage(self) -> Global___PercentageModel:
+        """A share of an amount."""
+
+    @_builtins.property
+    def formula(self) -> Global___FormulaModel:
+        """An expression."""
+
+    @_builtins.property
+    def hours(self) -> Global___Hours:
+        """The row applies at these times only; unset = always. At most 64 different ones a card."""
 
     def __init__(
         self,
@@ -177,12 +503,24 @@ class PriceRow(_message.Message):
         above_prompt: _builtins.int = ...,
         price: _builtins.str = ...,
         priority: _builtins.int = ...,
+        graduated: Global___GraduatedModel | None = ...,
+        volume: Global___VolumeModel | None = ...,
+        stairstep: Global___StairstepModel | None = ...,
+        package: Global___PackageModel | None = ...,
+        percentage: Global___PercentageModel | None = ...,
+        formula: Global___FormulaModel | None = ...,
+        scope: Global___RunningScope.ValueType = ...,
+        included: _builtins.int = ...,
+        maximum: _builtins.str = ...,
+        hours: Global___Hours | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["formula", b"formula", "graduated", b"graduated", "hours", b"hours", "model", b"model", "package", b"package", "percentage", b"percentage", "stairstep", b"stairstep", "volume", b"volume"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["above_prompt", b"above_prompt", "attributes", b"attributes", "price", b"price", "priority", b"priority", "product", b"product", "quantity", b"quantity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["above_prompt", b"above_prompt", "attributes", b"attributes", "formula", b"formula", "graduated", b"graduated", "hours", b"hours", "included", b"included", "maximum", b"maximum", "model", b"model", "package", b"package", "percentage", b"percentage", "price", b"price", "priority", b"priority", "product", b"product", "quantity", b"quantity", "scope", b"scope", "stairstep", b"stairstep", "volume", b"volume"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_model: _TypeAlias = _typing.Literal["graduated", "volume", "stairstep", "package", "percentage", "formula"]  # noqa: Y015
+    _WhichOneofArgType_model: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_model) -> _WhichOneofReturnType_model | None: ...
 
 Global___PriceRow: _TypeAlias = PriceRow  # noqa: Y015
 
@@ -218,6 +556,7 @@ class Product(_message.Message):
     BATCH_FIELD_NUMBER: _builtins.int
     TAGS_FIELD_NUMBER: _builtins.int
     FACTS_FIELD_NUMBER: _builtins.int
+    ENTITLEMENT_REQUIRED_FIELD_NUMBER: _builtins.int
     product: _builtins.str
     """The product's code, unique in the card, 1 to 128 bytes."""
     display_name: _builtins.str
@@ -229,6 +568,10 @@ class Product(_message.Message):
     batch: _builtins.bool
     """True: its holds may live for 35 days from their authorisation, extensions included; false: for
     24 hours.
+    """
+    entitlement_required: _builtins.bool
+    """True: not sold to an account unless it is said so for it (rule P2), which nothing says yet: its
+    usage waits in suspense as NOT_ENTITLED, Authorize and Check deny it.
     """
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -249,10 +592,11 @@ class Product(_message.Message):
         batch: _builtins.bool = ...,
         tags: _abc.Iterable[_builtins.str] | None = ...,
         facts: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        entitlement_required: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "display_name", b"display_name", "facts", b"facts", "hold_expiry", b"hold_expiry", "product", b"product", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "display_name", b"display_name", "entitlement_required", b"entitlement_required", "facts", b"facts", "hold_expiry", b"hold_expiry", "product", b"product", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

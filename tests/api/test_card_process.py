@@ -18,7 +18,7 @@ from ledger.api.card_check import FAULTS_MAX, CheckedHere, check_card
 from ledger.api.render_card import card_of
 from ledger.card_process import CardProcess, CheckFailed
 from ledger.journal.storage import MemoryStorage
-from rating.card import RateCard, canonical_bytes
+from rating.card import canonical_bytes
 from rating.v1 import card_pb2
 from rating.v1 import pricing_pb2 as pb
 from tests.api.served import TENANT, SystemClock, card, event, served
@@ -27,8 +27,8 @@ ENDS_S = 30
 
 
 def body_of(message: card_pb2.RateCard) -> bytes:
-    made = card_of(message)
-    assert isinstance(made, RateCard)
+    made, faults = card_of(message)
+    assert not faults
     return canonical_bytes(made)
 
 

@@ -32,6 +32,18 @@ price = "0.5"
 """
 
 
+TIERS = """
+[[rows]]
+product = "api"
+quantity = "calls"
+scope = "day"
+hours = { zone = "Europe/Berlin", start = "22:00", end = "06:00" }
+[rows.model]
+type = "graduated"
+tiers = [{ up_to = 100, price = "0.10" }, { price = "0.02" }]
+"""
+
+
 @pytest.fixture(scope="module", autouse=True)
 def credit(server: Server) -> None:
     """The asset that the card charges in."""
@@ -92,6 +104,28 @@ def test_a_card_is_published_from_a_file_after_its_difference_is_shown(
     kept.write_text(drawdown("pricing", "show", "own-card", "--json", *at).stdout)
     same = publishing(server, kept)
     assert f"version {second['version']}: unchanged" in same.stdout, same.stderr
+
+
+def test_price_models_and_hours_go_from_a_file_to_the_server_and_back(
+    server: Server, tmp_path: Path
+) -> None:
+    """What is shown as JSON is the file again, to the byte of its version."""
+    file = tmp_path / "tiers.toml"
+    file.write_text(CARD.replace('"own-card"', '"tiers"') + TIERS)
+    published = publishing(server, file, "--yes", "--json")
+    assert published.returncode == 0, published.stderr
+    at = ("--address", server.address)
+    shown = json.loads(drawdown("pricing", "show", "tiers", "--json", *at).stdout)
+    assert shown["rows"][2]["model"]["type"] == "graduated"
+    hours = shown["rows"][2]["hours"]
+    assert (hours["zone"], hours["start"], hours["end"]) == ("Europe/Berlin", "22:00", "06:00")
+    kept = tmp_path / "kept.json"
+    kept.write_text(json.dumps(shown))
+    again = publishing(server, kept)
+    assert "unchanged" in again.stdout, again.stderr
+    table = drawdown("pricing", "show", "tiers", *at)
+    assert "graduated tiers=" in table.stdout
+    assert "hours=22:00-06:00 Europe/Berlin" in table.stdout
 
 
 def test_an_alias_is_moved_from_card_to_card(server: Server, tmp_path: Path) -> None:
@@ -158,9 +192,13 @@ def test_every_fault_of_a_file_is_said_with_its_place(tmp_path: Path) -> None:
 def test_what_the_ledger_does_not_serve_is_refused_and_not_dropped(tmp_path: Path) -> None:
     """A minimum that nobody posts would be a price that nobody pays."""
     file = tmp_path / "card.toml"
-    file.write_text(CARD + '\n[[minimums]]\nscope = "account"\namount = "10"\n')
+    plus = (
+        '[[rows]]\nproduct = "x"\nquantity = "calls"\nmodel = {type = "cost_plus", markup = "2"}\n'
+    )
+    file.write_text(CARD + plus + '\n[[minimums]]\nscope = "account"\namount = "10"\n')
     found = CliRunner().invoke(cli, ["pricing", "validate", str(file)])
     assert found.exit_code == 1
+    assert "rows[2].model: NOT_SERVED 'cost_plus'" in found.stderr
     assert "minimums: NOT_SERVED" in found.stderr
 
 

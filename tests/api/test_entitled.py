@@ -1,0 +1,99 @@
+"""A product that is not sold to every account (rule P2): it waits, is denied, and says why."""
+
+from __future__ import annotations
+
+from ledger.v1 import decision_pb2, usage_pb2
+from rating.v1 import card_pb2
+from rating.v1 import pricing_pb2 as pb
+from tests.api.served import TENANT, Served, card, event, work
+
+TOKENS = {"input_tokens": 10}
+
+
+def selling(required: bool) -> card_pb2.RateCard:
+    """`chat` for all, `beta` for whom it is said."""
+    rows = [
+        card_pb2.PriceRow(product=product, quantity="input_tokens", price="0.000003")
+        for product in ("chat", "beta")
+    ]
+    products = [
+        card_pb2.Product(product="chat"),
+        card_pb2.Product(product="beta", entitlement_required=required),
+    ]
+    return card(rows=rows, products=products)
+
+
+async def publish(caller: Served, required: bool, expected: int = 0, since: int = 0) -> int:
+    reply = await caller.pricing.PublishRateCard(
+        pb.PublishRateCardRequest(
+            tenant=TENANT,
+            request_id=caller.new_id(),
+            card=selling(required),
+            expected_version=expected,
+            effective_from_us=since,
+        )
+    )
+    return reply.version.version
+
+
+async def test_what_is_not_sold_to_an_account_waits_and_is_denied(served: Served):
+    """Rule B8: one reason for ingest, authorise, check and quote; another product is charged."""
+    await served.asset("credit", 6, pb.ASSET_KIND_CREDIT)
+    await publish(served, True)
+    await served.account("acme")
+    await served.grant("acme", 1_000)
+    sold, kept = (
+        await served.ingest(
+            event("a", "acme", quantities=TOKENS),
+            event("b", "acme", product="beta", quantities=TOKENS),
+        )
+    ).results
+    assert (sold.outcome, sold.charge) == (usage_pb2.INGEST_OUTCOME_APPLIED, 30)
+    assert (kept.outcome, kept.reason, kept.charge) == (
+        usage_pb2.INGEST_OUTCOME_SUSPENSE,
+        "NOT_ENTITLED",
+        0,
+    )
+    entry = (
+        await served.usage.Get(
+            usage_pb2.UsageServiceGetRequest(
+                tenant=TENANT, account="acme", source="gateway", id="b"
+            )
+        )
+    ).entry
+    assert [line.unrated_reason for line in entry.lines] == ["NOT_ENTITLED"]
+    for answer in (
+        await served.authorize("acme", product="beta", quantities=TOKENS),
+        await served.check("acme", product="beta", quantities=TOKENS),
+    ):
+        assert (answer.decision, answer.reason) == (decision_pb2.DECISION_DENY, "NOT_ENTITLED")
+    quote = await served.pricing.Quote(
+        pb.QuoteRequest(**{**work("acme"), "product": "beta", "quantities": TOKENS})
+    )
+    assert (quote.allowed, quote.reason, quote.charge) == (False, "NOT_ENTITLED", 0)
+    assert [line.unrated_reason for line in quote.lines] == ["NOT_ENTITLED"]
+    assert (await served.balance("acme")).available == "970"
+
+
+async def test_a_later_version_may_sell_it_to_all(served: Served):
+    await served.asset("credit", 6, pb.ASSET_KIND_CREDIT)
+    first = await publish(served, True)
+    await served.account("acme")
+    now = served.ledger.clock.now_us()
+    second = await publish(served, False, first, now)
+    shown = await served.pricing.GetRateCard(
+        pb.GetRateCardRequest(tenant=TENANT, name="default", version=second)
+    )
+    assert [product.entitlement_required for product in shown.card.products] == [False, False]
+    later = max(served.ledger.clock.now_us(), now)
+    quote = await served.pricing.Quote(
+        pb.QuoteRequest(
+            **{
+                **work("acme"),
+                "product": "beta",
+                "quantities": TOKENS,
+                "effective_at_us": later + 1_000_000,
+            }
+        )
+    )
+    assert (quote.charge, [line.unrated_reason for line in quote.lines]) == (30, [""])
