@@ -19,6 +19,7 @@ Modules, in reading order:
 - ``overrides``            what an account pays otherwise, and which override counts
 - ``override_faults``      what is wrong with a list of overrides
 - ``overridden``           overrides put into plans and versions
+- ``conversions``          what an asset is worth in another, from which time on
 - ``explain``              why a line costs what it costs, as data
 - ``differences``          why one event cost more than another, as data
 - ``wording``              both in words

@@ -10,12 +10,14 @@ from typing import Final
 
 import msgspec
 
-from ledger.engine.configuration import AliasBody, AssetBody
+from ledger.engine.configuration import AliasBody, AssetBody, ConversionBody
 from ledger.engine.ledger import Ledger
 from ledger.journal.configuration import ConfigurationEntry, ConfigurationKind
 from rating.card import RateCard, decode_card
 
 BODIES_MAX: Final = 64  # x ~1 MB for a card of a few thousand rows
+
+Body = AliasBody | AssetBody | ConversionBody | RateCard
 
 
 class Published:
@@ -25,7 +27,7 @@ class Published:
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
-        self._bodies: OrderedDict[bytes, AliasBody | AssetBody | RateCard] = OrderedDict()
+        self._bodies: OrderedDict[bytes, Body] = OrderedDict()
 
     async def assets(self, tenant: int) -> list[ConfigurationEntry]:
         """The tenant's assets, ascending by code."""
@@ -57,6 +59,15 @@ class Published:
         assert isinstance(body, AliasBody), entry
         return body
 
+    async def conversions(self, tenant: int) -> list[tuple[ConfigurationEntry, ConversionBody]]:
+        """Versions of rates between assets, ascending by source and target, newest first."""
+        found: list[tuple[ConfigurationEntry, ConversionBody]] = []
+        for entry in await self._entries(tenant, ConfigurationKind.CONVERSION):
+            body = await self._body(entry)
+            assert isinstance(body, ConversionBody), entry
+            found.append((entry, body))
+        return sorted(found, key=lambda each: (each[1].source, each[1].target, -each[0].version))
+
     async def asset_body(self, entry: ConfigurationEntry) -> AssetBody:
         """The body of an asset."""
         body = await self._body(entry)
@@ -79,7 +90,7 @@ class Published:
         published = self._ledger.configurations.published(tenant)
         return [entry async for entry in published if entry.kind == kind]
 
-    async def _body(self, entry: ConfigurationEntry) -> AliasBody | AssetBody | RateCard:
+    async def _body(self, entry: ConfigurationEntry) -> Body:
         found = self._bodies.get(entry.content_hash)
         if found is not None:
             self._bodies.move_to_end(entry.content_hash)
@@ -89,6 +100,8 @@ class Published:
             found = msgspec.msgpack.decode(data, type=AssetBody)
         elif entry.kind == ConfigurationKind.RATE_CARD_ALIAS:
             found = msgspec.msgpack.decode(data, type=AliasBody)
+        elif entry.kind == ConfigurationKind.CONVERSION:
+            found = msgspec.msgpack.decode(data, type=ConversionBody)
         else:
             found = decode_card(data)
         self._bodies[entry.content_hash] = found

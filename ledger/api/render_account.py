@@ -88,6 +88,7 @@ def policy_of(assets: Assets, tenant: int, shard: int, policy: pb.AccountPolicy)
     check = Checked()
     check.text("policy.rate_card", policy.rate_card, ID_BYTES_MAX)
     check.text("policy.overdraft_asset", policy.overdraft_asset, ID_BYTES_MAX)
+    check.text("policy.settlement_asset", policy.settlement_asset, ID_BYTES_MAX)
     check.between("policy.overdraft_limit", policy.overdraft_limit, 0)
     if policy.HasField("overage_cap"):
         check.between("policy.overage_cap", policy.overage_cap, 0)
@@ -108,14 +109,7 @@ def policy_of(assets: Assets, tenant: int, shard: int, policy: pb.AccountPolicy)
     if policy.overdraft_limit:
         check.given("policy.overdraft_asset", bool(policy.overdraft_asset))
     check.done()
-    asset = assets.number(tenant, policy.overdraft_asset, shard)
-    if asset < 0:
-        raise CallFailed(
-            "ASSET_UNKNOWN",
-            "the tenant has no such asset; create it first",
-            field="policy.overdraft_asset",
-            value=policy.overdraft_asset,
-        )
+    asset = _asset(assets, tenant, shard, "overdraft_asset", policy.overdraft_asset)
     return AccountPolicy(
         policy.rate_card,
         asset,
@@ -134,7 +128,21 @@ def policy_of(assets: Assets, tenant: int, shard: int, policy: pb.AccountPolicy)
         policy.overdraft_grace_us if policy.HasField("overdraft_grace_us") else -1,
         policy.promotional_backfills,
         policy.freeze_on_chargeback,
+        settlement_asset=_asset(assets, tenant, shard, "settlement_asset", policy.settlement_asset),
     )
+
+
+def _asset(assets: Assets, tenant: int, shard: int, field: str, code: str) -> int:
+    """The number of an asset that a policy names; 0 where it names none."""
+    number = assets.number(tenant, code, shard)
+    if number < 0:
+        raise CallFailed(
+            "ASSET_UNKNOWN",
+            "the tenant has no such asset; create it first",
+            field=f"policy.{field}",
+            value=code,
+        )
+    return number
 
 
 def render_policy(assets: Assets, policy: AccountPolicy, version: int) -> pb.AccountPolicy:
@@ -156,6 +164,7 @@ def render_policy(assets: Assets, policy: AccountPolicy, version: int) -> pb.Acc
         overdraft_basis_points=policy.overdraft_basis_points,
         promotional_backfills=policy.promotional_backfills,
         freeze_on_chargeback=policy.freeze_on_chargeback,
+        settlement_asset=assets.of(policy.settlement_asset).code,
     )
     if policy.overdraft_grace >= 0:
         rendered.overdraft_grace_us = policy.overdraft_grace

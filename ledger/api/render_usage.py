@@ -23,6 +23,7 @@ from ledger.core.events import (
     Slice,
     Suspense,
     SuspenseRated,
+    UsageConverted,
     UsageQuarantined,
     UsageRecorded,
 )
@@ -66,6 +67,9 @@ def view_of(state: State, recorded: Replay, tenant: int) -> UsageView:
     revenues: dict[int, int] = {}
     if isinstance(event, UsageRecorded):
         numbers = {piece.book for piece in event.slices} | ({event.used_book} - {0})
+        conversion = recorded.conversion
+        if conversion is not None:
+            numbers |= {conversion.book, *[piece.book for piece in conversion.slices]}
         found = [state.books.accounts[number] for number in numbers]
         for book in found:
             books[book.number] = book_view(book)
@@ -156,6 +160,8 @@ async def render_entry(edge: Edge, view: UsageView, recorded: Replay, shard: int
         entry.lines.extend(render_lines(edge, declared, view.plan, event.quantities, unrated))
         return entry
     _render_recorded(edge, entry, view, event, declared, shard, names)
+    if recorded.conversion is not None:
+        entry.conversion.CopyFrom(_render_conversion(edge, view, recorded.conversion, shard, names))
     return entry
 
 
@@ -199,33 +205,79 @@ def _render_recorded(
         return
     asset = edge.assets.of(declared.asset)
     entry.asset, entry.scale = asset.code, asset.scale
-    credit = book_name(view.books[event.used_book], shard, names)
-    for piece in event.slices:
-        book = view.books[piece.book]
-        entry.slices.append(
-            render_slice(edge, piece, book, declared.asset, shard, event.account, names)
-        )
-        entry.transfers.add(
-            debit_account=book_name(book, shard, names),
-            credit_account=credit,
+    entry.slices.extend(
+        [
+            render_slice(
+                edge, piece, view.books[piece.book], declared.asset, shard, event.account, names
+            )
+            for piece in event.slices
+        ]
+    )
+    entry.transfers.extend(
+        _transfers(edge, view, event.slices, event.used_book, declared.asset, shard, names)
+    )
+
+
+def _render_conversion(
+    edge: Edge, view: UsageView, event: UsageConverted, shard: int, names: dict[int, str]
+) -> pb.ConvertedCharge:
+    asset = edge.assets.of(event.target)
+    return pb.ConvertedCharge(
+        units=event.units,
+        amount=event.amount,
+        asset=asset.code,
+        scale=asset.scale,
+        rate=_ratio(event.numerator, event.denominator),
+        rate_version=event.version,
+        slices=[
+            render_slice(
+                edge, piece, view.books[piece.book], event.target, shard, event.account, names
+            )
+            for piece in event.slices
+        ],
+        transfers=_transfers(edge, view, event.slices, event.book, event.target, shard, names),
+        over_limit=event.over_limit > 0,
+    )
+
+
+def _transfers(
+    edge: Edge,
+    view: UsageView,
+    slices: Sequence[Slice],
+    credited: int,
+    charged: int,
+    shard: int,
+    names: dict[int, str],
+) -> list[types_pb2.Transfer]:
+    """What a draw posts: its units in the asset that is charged, then the money of its slices."""
+    asset = edge.assets.of(charged)
+    posted = [
+        types_pb2.Transfer(
+            debit_account=book_name(view.books[piece.book], shard, names),
+            credit_account=book_name(view.books[credited], shard, names),
             amount=piece.amount,
             asset=asset.code,
             scale=asset.scale,
             phase=types_pb2.TRANSFER_PHASE_POSTED,
         )
-    for piece in event.slices:
+        for piece in slices
+    ]
+    for piece in slices:
         book = view.books[piece.book]
         if piece.value and book.value_book:
-            money = _money_of(book, piece.pot, declared.asset, piece.value)
+            money = _money_of(book, piece.pot, charged, piece.value)
             value_asset = edge.assets.of(money)
-            entry.transfers.add(
-                debit_account=book_name(view.books[book.value_book], shard, names),
-                credit_account=book_name(view.books[view.revenues[money]], shard, names),
-                amount=piece.value,
-                asset=value_asset.code,
-                scale=value_asset.scale,
-                phase=types_pb2.TRANSFER_PHASE_POSTED,
+            posted.append(
+                types_pb2.Transfer(
+                    debit_account=book_name(view.books[book.value_book], shard, names),
+                    credit_account=book_name(view.books[view.revenues[money]], shard, names),
+                    amount=piece.value,
+                    asset=value_asset.code,
+                    scale=value_asset.scale,
+                    phase=types_pb2.TRANSFER_PHASE_POSTED,
+                )
             )
+    return posted
 
 
 def render_slice(
@@ -322,7 +374,10 @@ def unit_price(plan: Plan | None, place: int) -> str:
         return ""
     if plan.modeled and plan.functions[place] is not None:
         return ""
-    numerator, denominator = plan.numerators[place], plan.denominators[place]
+    return _ratio(plan.numerators[place], plan.denominators[place])
+
+
+def _ratio(numerator: int, denominator: int) -> str:
     return str(numerator) if denominator == 1 else f"{numerator}/{denominator}"
 
 

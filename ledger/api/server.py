@@ -24,10 +24,12 @@ from ledger.api.calls import Calls
 from ledger.api.card_check import CardChecker, CheckedHere
 from ledger.api.clock_service import ClockService
 from ledger.api.commitment_service import CommitmentService
+from ledger.api.conversion_service import ConversionService
 from ledger.api.correction_service import CorrectionService
 from ledger.api.decision_service import DecisionService
 from ledger.api.edge import Edge
 from ledger.api.erasing import Eraser
+from ledger.api.explain_service import ExplainService
 from ledger.api.forward import Forwarder
 from ledger.api.forward_all import PeerCalls, PeerService
 from ledger.api.forward_usage import Spreader
@@ -52,6 +54,7 @@ from ledger.v1 import (
     commitment_pb2,
     correction_pb2,
     decision_pb2,
+    explain_pb2,
     grant_pb2,
     journal_pb2,
     payment_pb2,
@@ -60,7 +63,7 @@ from ledger.v1 import (
     top_up_pb2,
     usage_pb2,
 )
-from rating.v1 import pricing_pb2
+from rating.v1 import conversion_pb2, pricing_pb2
 
 MINUTE_MS: Final = 60_000
 OPTIONS: Final[tuple[tuple[str, int], ...]] = (
@@ -218,6 +221,7 @@ def services(
             usage_pb2.DESCRIPTOR.services_by_name["UsageService"],
             UsageService(edge, parking, spreader, history),
         ),
+        (explain_pb2.DESCRIPTOR.services_by_name["ExplainService"], ExplainService(edge)),
         (decision_pb2.DESCRIPTOR.services_by_name["DecisionService"], DecisionService(edge)),
         (
             account_pb2.DESCRIPTOR.services_by_name["AccountService"],
@@ -246,6 +250,10 @@ def services(
         (peer_pb2.DESCRIPTOR.services_by_name["PeerService"], PeerService(edge.ledger)),
         (clock_pb2.DESCRIPTOR.services_by_name["ClockService"], ClockService(edge)),
         (pricing_pb2.DESCRIPTOR.services_by_name["PricingService"], PricingService(edge, checker)),
+        (
+            conversion_pb2.DESCRIPTOR.services_by_name["ConversionService"],
+            ConversionService(edge),
+        ),
     ]
 
 

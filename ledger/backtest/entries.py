@@ -184,6 +184,11 @@ def _overridden(replay: Replay, events: _Events, index: int) -> None:
     replay.fact(event)
 
 
+def _converted(replay: Replay, events: _Events, index: int) -> None:
+    """It goes with the usage before it, or its reversal; what it earned then is on the old side."""
+    replay.before.take(events[index], None)
+
+
 def _learn(replay: Replay, events: _Events, index: int) -> None:
     replay.before.learn(events[index])
 
@@ -216,6 +221,8 @@ ENTRIES: Final[dict[type, Callable[[Any, _Events, int], None]]] = USAGE | {
     e.ClockAdvanced: _nothing,
     e.TimeShifted: _nothing,
     e.LimitExceeded: _nothing,
+    e.UsageConverted: _converted,
+    e.ConversionReversed: _converted,
     e.AdjustmentNoted: _nothing,
     e.GrantReduced: _nothing,
 }

@@ -22,6 +22,7 @@ from ledger.backtest.sides import JournalSide, ReplaySide
 from ledger.backtest.usual import Usual
 from ledger.core import commands as c
 from ledger.core import events as e
+from ledger.core.conversion import conversion_behind
 from ledger.core.decide import (
     Outcome,
     ask_for_top_ups,
@@ -258,7 +259,8 @@ class Replay:
         place = next(place for place, each in enumerate(self.made) if each is event)
         locator = state.locator - (len(self.made) - place)
         entry_seq = state.first_event + (locator & LOCATOR_INDEX_MASK)
-        return c.Original(locator, entry_seq, event, state.declared[event.plan])
+        behind = conversion_behind(self.made, place)
+        return c.Original(locator, entry_seq, event, state.declared[event.plan], behind)
 
     def keep(self, index: int, original: c.Original, *, waits: bool = False) -> None:
         """Keep what stands here for the entry at `index`, if that is corrected or rated later."""

@@ -16,6 +16,7 @@ from ledger.backtest.originals import Corrected
 from ledger.backtest.replay import Replay
 from ledger.core.catalog import Catalog
 from ledger.core.commands import Original
+from ledger.core.conversion import conversion_behind
 from ledger.core.events import Event, PlanDeclared
 from ledger.core.evolve import evolve_all
 from ledger.core.outcomes import locator_of
@@ -100,7 +101,13 @@ class _Past:
             event = events[index]
             plan = events[getattr(event, "plan", index)]
             declared = plan if isinstance(plan, PlanDeclared) else None
-            self.originals[locator] = Original(locator, row.first_event + index, event, declared)
+            self.originals[locator] = Original(
+                locator,
+                row.first_event + index,
+                event,
+                declared,
+                conversion_behind(events, index),
+            )
 
 
 async def _entries_by(connection: Connection, shard: int, batch_seq: int) -> int:

@@ -17,6 +17,7 @@ from ledger.core.events import (
     BalanceAdjusted,
     BookKind,
     BookOpened,
+    ConversionReversed,
     Event,
     GivenBack,
     GrantIssued,
@@ -30,6 +31,7 @@ from ledger.core.events import (
     SuspenseRated,
     TopUpRequested,
     UsageCaptured,
+    UsageConverted,
     UsageModeled,
     UsageRecorded,
     UsageRerated,
@@ -127,6 +129,12 @@ class Side:
         self._earn(plan.product, event.slices)
         self._give_back(plan.product, event.given_back)
 
+    def _converted(self, event: UsageConverted, _plan: PlanDeclared | None) -> None:
+        self._earn(event.product, event.slices)
+
+    def _converted_back(self, event: ConversionReversed, _plan: PlanDeclared | None) -> None:
+        self._give_back(event.product, event.given_back)
+
     def _adjusted(self, event: BalanceAdjusted, _plan: PlanDeclared | None) -> None:
         self._earn(PRODUCT, event.slices)
         self._give_back(PRODUCT, event.given_back)
@@ -160,6 +168,8 @@ _TAKERS: Final[dict[type, Callable[[Any, Any, PlanDeclared | None], None]]] = {
     SuspenseRated: Side._rated,
     UsageReversed: Side._reversed,
     UsageRerated: Side._rerated,
+    UsageConverted: Side._converted,
+    ConversionReversed: Side._converted_back,
     BalanceAdjusted: Side._adjusted,
     GrantIssued: Side._issued,
     GrantStarted: Side._available,

@@ -22,10 +22,12 @@ from ledger.client.channels import Channels
 from ledger.client.clocks import ClockCalls
 from ledger.client.commitments import CommitmentCalls
 from ledger.client.compact import Envelope, outcomes_of
+from ledger.client.conversions import ConversionCalls
 from ledger.client.core import IngestCore
 from ledger.client.corrections import CorrectionCalls
 from ledger.client.decisions import DecisionCalls
 from ledger.client.events import EventOutcome, UsageEvent, event_bytes, shape_bytes, shape_key
+from ledger.client.explaining import ExplainCalls
 from ledger.client.limits import Limits
 from ledger.client.payments import PaymentCalls
 from ledger.client.pricing import PricingCalls
@@ -47,8 +49,10 @@ class DrawdownClient(
     AccountCalls,
     ClockCalls,
     CommitmentCalls,
+    ConversionCalls,
     CorrectionCalls,
     DecisionCalls,
+    ExplainCalls,
     PaymentCalls,
     PricingCalls,
     ReadCalls,

@@ -10,6 +10,7 @@ from ledger.core.commands import (
     UpdatePolicy,
     UpdateProfile,
 )
+from ledger.core.drawdown import settlement_asset
 from ledger.core.events import (
     AccountCreated,
     AccountPolicy,
@@ -97,7 +98,9 @@ def decide_policy(state: State, command: UpdatePolicy, out: list[Event]) -> Even
             f"the policy is at version {account.version}, not {command.expected_version}; "
             "read it again",
         )
-    refusal = _invalid_policy(state, account.tenant, command.policy)
+    refusal = _invalid_policy(state, account.tenant, command.policy) or _settles_otherwise(
+        account, command.policy
+    )
     if refusal is not None:
         return refusal
     updated = AccountPolicyUpdated(
@@ -134,6 +137,28 @@ def _anchor_from(state: State, account: Account, policy: AccountPolicy) -> int:
     return billing_period(state.now, account.anchors, account.calendar)[1]
 
 
+def _settles_otherwise(account: Account, policy: AccountPolicy) -> Refusal | None:
+    """Another settlement currency while anything is open in the present one (rule N6)."""
+    before = settlement_asset(account)
+    above = settlement_asset(account.parent) if account.parent is not None else 0
+    if before in (0, policy.settlement_asset or above):
+        return None
+    line = [account]
+    for each in line:
+        line += [child for child in each.children if not child.policy.settlement_asset]
+        books = (each.advance, each.overage, each.unbilled, each.receivable)
+        owed = [book[before] for book in books if before in book]
+        if any(book.owed or book.debits_pending for book in owed):
+            return Refusal(
+                Reason.SETTLEMENT_ASSET_OPEN,
+                "policy.settlement_asset",
+                str(policy.settlement_asset),
+                "something is owed or held in the present settlement currency, by the account or "
+                "one below it; settle it first",
+            )
+    return None
+
+
 def _invalid_policy(state: State, tenant: int, policy: AccountPolicy) -> Refusal | None:
     if not 0 <= policy.overdraft_limit <= INT64_MAX:
         return Refusal(
@@ -158,6 +183,15 @@ def _invalid_policy(state: State, tenant: int, policy: AccountPolicy) -> Refusal
                 str(policy.overdraft_asset),
                 "lifetime value is counted in money, so its share is of an asset that is money; "
                 "name one, or give a fixed limit",
+            )
+    if policy.settlement_asset:
+        asset = state.catalog.assets.get(policy.settlement_asset)
+        if asset is None or asset.tenant != tenant or asset.kind != "money":
+            return Refusal(
+                Reason.ASSET_KIND_INVALID,
+                "policy.settlement_asset",
+                str(policy.settlement_asset),
+                "what is left of a charge is settled in money; name an asset that is money",
             )
     if not -1 <= policy.overage_cap <= INT64_MAX:
         return Refusal(

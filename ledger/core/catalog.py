@@ -13,6 +13,7 @@ from ledger.core.limits import HOLD_LIFETIME_BATCH_MAX_US, HOLD_LIFETIME_MAX_US
 from ledger.core.shapes import Shape, Use
 from rating.card import ExpiryPolicy
 from rating.compile import NO_ROW, CompiledCard, Plan
+from rating.conversions import Rate, Rates
 from rating.model_lines import NO_FACTS, Facts
 from rating.overridden import OverriddenVersions, plan_again
 from rating.overrides import OverrideSet
@@ -296,11 +297,12 @@ def _unpriced(shape: Shape) -> Plan:
 class Catalog:
     """One shard's compiled configuration, as far as its journal has applied it."""
 
-    __slots__ = ("_asset_numbers", "_overridden", "_shapes", "assets", "cards")
+    __slots__ = ("_asset_numbers", "_overridden", "_shapes", "assets", "cards", "rates")
 
     def __init__(self) -> None:
         self.assets: dict[int, Asset] = {}
         self.cards: dict[CardKey, PricedCard] = {}
+        self.rates: dict[tuple[int, int], Rates] = {}  # source, target
         self._overridden: dict[CardKey, None] = {}  # of them, those with overrides
         self._asset_numbers: dict[tuple[int, str], int] = {}
         self._shapes: dict[tuple[str, tuple[tuple[str, str], ...], tuple[str, ...]], Shape] = {}
@@ -327,6 +329,15 @@ class Catalog:
         are asked for."""
         for key in [key for key in self._overridden if key[0] == tenant]:
             del self.cards[key], self._overridden[key]
+
+    def add_rate(self, source: int, target: int, rate: Rate) -> None:
+        """Take a version of the rate between two assets in."""
+        self.rates[source, target] = self.rates.get((source, target), Rates()).adding(rate)
+
+    def rate(self, source: int, target: int, at: int) -> Rate | None:
+        """What converts one asset to another for usage of that time (rule R5)."""
+        rates = self.rates.get((source, target))
+        return rates.at(at) if rates is not None else None
 
     def bind(self, card_key: CardKey, shape: Shape, effective_at: int) -> Bound:
         """A shape priced by the card (tenant, name) at that time."""

@@ -25,6 +25,7 @@ from ledger.core.events import (
     Segment,
     Timing,
     TopUpRule,
+    UsageConverted,
 )
 from ledger.core.shapes import Shape
 from rating.overrides import Override
@@ -115,13 +116,14 @@ class Original(msgspec.Struct, frozen=True, gc=False):
     """A recorded entry as the journal has it, which never changes: whoever asks reads it there.
 
     `locator` is batch << 20 | index, `entry_seq` its number in the shard, `plan` the declaration
-    that it names, if it names one.
+    that it names, if it names one, `conversion` what stands right behind usage that was converted.
     """
 
     locator: int
     entry_seq: int
     event: Event
     plan: PlanDeclared | None
+    conversion: UsageConverted | None = None
 
 
 class ReverseUsage(msgspec.Struct, gc=False):

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from msgspec.structs import replace
 
 from ledger.core.commands import AmendUsage, Original, ReverseUsage
+from ledger.core.conversion import give_back_converted
 from ledger.core.events import (
     AdjustmentNoted,
     Event,
@@ -44,6 +45,7 @@ from rating.model_lines import Facts, Standing
 from rating.plan import UNPRICED, Plan
 from rating.price import RatingFault, own_quantities, refund, rerate
 
+_OWED_BY_NOBODY = (Pot.GRANT, Pot.ABSORBED, Pot.CONVERTED)
 _NOTHING = Corrected(0, (), 0, 0)
 
 
@@ -233,7 +235,10 @@ def _is_written_off(account: Account, original: Original) -> bool:
     """Whether debt that the event drew is not owed any more, by the account or one above it."""
     locator, recorded = original.locator, original.event
     assert isinstance(recorded, UsageRecorded)
-    if all(piece.pot in (Pot.GRANT, Pot.ABSORBED) for piece in recorded.slices):
+    slices = recorded.slices
+    if original.conversion is not None:
+        slices += original.conversion.slices
+    if all(piece.pot in _OWED_BY_NOBODY for piece in slices):
         return False
     payer: Account | None = account
     while payer is not None:
@@ -491,6 +496,7 @@ def _record(
     )
     entry = state.batch_length + len(out)
     out.append(reversal)
+    give_back_converted(state, account, command, entry, unwinding.unwound, out)
     closed, period = closed_period(state, account, recorded.effective_at)
     if closed is not None:
         out.append(AdjustmentNoted(account.number, entry, closed, period))

@@ -22,23 +22,57 @@ from ledger.core.events import (
     Pot,
     Slice,
 )
-from ledger.core.limits import BASIS_POINTS
+from ledger.core.limits import BASIS_POINTS, INT64_MAX
 from ledger.core.shapes import Use
 from ledger.core.state import Account, Grant, State
+from rating.conversions import Rate
 
 _GRANT: Final = int(Pot.GRANT)
 _DRAWDOWN: Final = int(Comparator.DRAWDOWN_1)
 
 
+class Conversion:
+    """What is left of a charge, in the settlement currency (rule R5): `units` of `source` are
+    `amount` of `target`, which `slices` pay, `over_limit` of it by the policy's excess."""
+
+    __slots__ = ("amount", "over_limit", "rate", "slices", "source", "target", "units")
+
+    def __init__(self, source: int, target: int, rate: Rate, units: int) -> None:
+        self.source = source
+        self.target = target
+        self.rate = rate
+        self.units = units
+        self.amount = rate.converted(units)
+        self.slices: list[Slice] = []
+        self.over_limit = 0
+
+    @property
+    def units_over(self) -> int:
+        """Units of the charge that the part over the limit stands for: 0 only where that is 0."""
+        within = self.amount - self.over_limit
+        return self.units - self.units * within // self.amount if self.over_limit else 0
+
+
 class Draw:
-    """What a draw would take. `left` > 0 only where authorisation ran out of pots."""
+    """What a draw would take. `left` > 0 only where authorisation ran out of pots.
 
-    __slots__ = ("left", "over_limit", "slices")
+    `over_limit` is the part that landed by the policy's excess; `conversion`, where a part is paid
+    in the settlement currency, says how.
+    """
 
-    def __init__(self, slices: list[Slice], left: int, over_limit: int) -> None:
+    __slots__ = ("conversion", "left", "over_limit", "slices")
+
+    def __init__(
+        self,
+        slices: list[Slice],
+        left: int,
+        over_limit: int,
+        conversion: Conversion | None = None,
+    ) -> None:
         self.slices = slices
         self.left = left
         self.over_limit = over_limit
+        self.conversion = conversion
 
     @property
     def uses_debt(self) -> bool:
@@ -237,36 +271,91 @@ def draw(
     period: int,
     opened: list[Event],
     recorded: bool,
+    converts: bool = False,
 ) -> Draw:
     """Find `amount` > 0 of `asset`: grants, overdraft to its limit, overage to its cap (rule D4).
 
     `recorded` usage has happened: what every limit refuses lands by the policy's `excess`, marked
     over the limit. Otherwise it is to be held: debt only where the policy lets holds draw it (rule
-    H3). Books that a slice needs and that do not exist are appended to `opened`.
+    H3). `converts`: its rest may be paid in the settlement currency (rule R5). Books that a slice
+    needs and that do not exist are appended to `opened`.
     """
     slices: list[Slice] = []
     left = from_grants(account, asset, use, amount, at, slices)
     over_limit = 0
     if left:
-        left = from_debt(state, account, asset, left, period, opened, slices, recorded)
+        left = _from_overdraft(state, account, asset, left, opened, slices, recorded)
+    if left and converts:
+        conversion = _converted(state, account, asset, use, left, at, period, opened)
+        if conversion is not None:
+            kind = BookKind.CONVERSION
+            book = house_book(state, account.tenant, kind, asset, use.product, opened)
+            slices.append(Slice(Pot.CONVERTED, book, left))
+            return Draw(slices, 0, conversion.units_over, conversion)
+    if left:
+        left = _from_overage(state, account, asset, left, period, opened, slices, recorded)
     if left and recorded:
         slices.append(_excess(state, account, asset, left, opened))
         over_limit, left = left, 0
     return Draw(slices, left, over_limit)
 
 
-def from_debt(
+def _converted(
     state: State,
     account: Account,
     asset: int,
-    amount: int,
+    use: Use,
+    units: int,
+    at: int,
     period: int,
+    opened: list[Event],
+) -> Conversion | None:
+    """What is left of a charge, converted once at the rate of its time and drawn in the settlement
+    currency: grants, overdraft, overage, excess (rule R5). None where nothing converts it."""
+    target = settlement_asset(account)
+    if target in (0, asset):
+        return None
+    rate = state.catalog.rate(asset, target, at)
+    if rate is None:
+        return None
+    conversion = Conversion(asset, target, rate, units)
+    left = conversion.amount
+    if left > INT64_MAX:  # one transfer fits int64 (rule N1): what does not is billed as it is
+        return None
+    slices = conversion.slices
+    if left:
+        left = from_grants(account, target, use, left, at, slices)
+    if left:
+        left = _from_overdraft(state, account, target, left, opened, slices, True)
+    if left:
+        left = _from_overage(state, account, target, left, period, opened, slices, True)
+    if left:
+        slices.append(_excess(state, account, target, left, opened))
+        conversion.over_limit = left
+    return conversion
+
+
+def settlement_asset(account: Account) -> int:
+    """What the rest of a charge is converted to: the account's own, else its nearest ancestor's;
+    0 = it is not (rules N6, R5)."""
+    above: Account | None = account
+    while above is not None:
+        if above.policy.settlement_asset:
+            return above.policy.settlement_asset
+        above = above.parent
+    return 0
+
+
+def _from_overdraft(
+    state: State,
+    account: Account,
+    asset: int,
+    left: int,
     opened: list[Event],
     slices: list[Slice],
     recorded: bool,
 ) -> int:
-    """Take up to `amount` from overdraft and overage; returns what is left to find (D4, H3)."""
-    left = amount
+    """Take up to `left` from the overdraft; returns what is left to find (rules D4, H3)."""
     policy = account.policy
     headroom = 0
     if recorded or (policy.holds_overdraft and not grace_ended(account, asset, state.now)):
@@ -276,7 +365,21 @@ def from_debt(
         number = advance_book(state, account, asset, opened)
         slices.append(Slice(Pot.OVERDRAFT, number, take))
         left -= take
-    if left == 0 or not (recorded or policy.holds_overage):
+    return left
+
+
+def _from_overage(
+    state: State,
+    account: Account,
+    asset: int,
+    left: int,
+    period: int,
+    opened: list[Event],
+    slices: list[Slice],
+    recorded: bool,
+) -> int:
+    """Take up to `left` from overage; returns what is left to find (rules D4, H3)."""
+    if not (recorded or account.policy.holds_overage):
         return left
     cap = overage_headroom(account, asset, period)
     take = left if cap is None else min(cap, left)

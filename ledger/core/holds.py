@@ -10,7 +10,9 @@ from typing import NamedTuple
 
 from ledger.core.catalog import Bound
 from ledger.core.commands import AuthorizeHold, CaptureHold, ExtendHold, ReleaseHold
+from ledger.core.conversion import follow_conversion, open_conversion
 from ledger.core.drawdown import (
+    Conversion,
     applicable,
     draw,
     from_first_grant,
@@ -345,7 +347,8 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
         b"",
         command.trace,
     )
-    modeled = (charge.priced.reasons, charge.priced.scoped, charge.draws)
+    priced = charge.priced
+    modeled = (priced.reasons, priced.scoped, charge.draws, priced.totals_before)
     captured: UsageRecorded
     if command.keep_open:
         captured = UsageCaptured(*figures, *modeled, charge.taken)
@@ -356,7 +359,7 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
     returned: list[tuple[Grant, int]] = []
     if hold is not None and not command.keep_open:
         returned = returned_by(state, hold, charge.taken)
-    _post(state, account, bound.asset, charge, captured, returned, out)
+    _post(state, account, bound, charge, captured, returned, out)
     return captured
 
 
@@ -395,6 +398,7 @@ class Charge(NamedTuple):
     taken: tuple[int, ...]
     over_limit: int
     draws: tuple[RowDraw, ...]
+    conversion: Conversion | None
 
 
 def _charge(
@@ -424,20 +428,27 @@ def _charge(
     if hold is not None and hold.asset == bound.asset:
         left = _from_hold(state, hold, total, period == hold.period, slices, taken)
     over_limit = 0
+    conversion: Conversion | None = None
     used = used_book(state, bound, out) if total else 0
     if left:
-        found = draw(state, account, bound.asset, bound.use, left, at, period, out, True)
+        found = draw(
+            state, account, bound.asset, bound.use, left, at, period, out, True,
+            not bound.plan.modeled,
+        )  # fmt: skip
         slices = _merged(state, slices, found.slices)
         over_limit = found.over_limit
+        conversion = found.conversion
+        if conversion is not None:
+            open_conversion(state, account, conversion, bound.declaration.product, out)
     open_revenue(state, account.tenant, bound.declaration.product, slices, out)
     draws = row_draws(bound.plan, priced, used, slices)
-    return Charge(priced, used, tuple(slices), tuple(taken), over_limit, draws)
+    return Charge(priced, used, tuple(slices), tuple(taken), over_limit, draws, conversion)
 
 
 def _post(
     state: State,
     account: Account,
-    asset: int,
+    bound: Bound,
     charge: Charge,
     recorded: UsageRecorded,
     returned: list[tuple[Grant, int]],
@@ -447,10 +458,14 @@ def _post(
     limits, or belongs to a closed period."""
     entry = state.batch_length + len(out)
     out.append(recorded)
+    priced, conversion = charge.priced, charge.conversion
+    if conversion is not None:
+        product, at = bound.declaration.product, recorded.effective_at
+        follow_conversion(state, account, conversion, product, entry, at, priced.period, out)
     follow_up(state, returned, out, charge.slices)
-    if charge.over_limit:
-        out.append(LimitExceeded(account.number, asset, charge.over_limit, account.policy.excess))
-    priced = charge.priced
+    if charge.over_limit and conversion is None:
+        over, excess = charge.over_limit, account.policy.excess
+        out.append(LimitExceeded(account.number, bound.asset, over, excess))
     if priced.closed is not None:
         out.append(AdjustmentNoted(account.number, entry, priced.closed, priced.period))
 
@@ -558,12 +573,13 @@ def _charge_estimate(state: State, hold: Hold, estimate: Estimate, out: list[Eve
         charge.over_limit,
         charge.priced.suspense,
         hold=hold.number,
+        totals_before=charge.priced.totals_before,
         reasons=charge.priced.reasons,
         scoped=charge.priced.scoped,
         draws=charge.draws,
     )
     returned = returned_by(state, hold, charge.taken)
-    _post(state, account, bound.asset, charge, charged, returned, out)
+    _post(state, account, bound, charge, charged, returned, out)
     return True
 
 

@@ -51,6 +51,7 @@ class Priced:
         "starts",
         "suspense",
         "total",
+        "totals_before",
     )
 
     def __init__(self, closed: int | None, period: int) -> None:
@@ -64,6 +65,7 @@ class Priced:
         self.suspense = 0
         self.reasons = _NO_REASONS
         self.rerates = _NO_MOVES
+        self.totals_before: tuple[int, ...] = ()
 
     def keep(self, plan: Plan, rated: Sequence[int], waits: Sequence[int]) -> None:
         """Leave only the lines of the quantities at `rated`: the others are charged elsewhere, or
@@ -77,6 +79,10 @@ class Priced:
         self.total = sum([self.charges[place] for place in rated])
         numbers = plan.keys if plan.modeled else plan.rows
         kept = [numbers[place] for place in rated]
+        moved = [key for key, _ in self.advances] + [each.key for each in self.scoped]
+        if self.totals_before:
+            stood = zip(moved, self.totals_before, strict=True)
+            self.totals_before = tuple([total for key, total in stood if key in kept])
         self.advances = tuple([each for each in self.advances if each[0] in kept])
         self.scoped = tuple([each for each in self.scoped if each.key in kept])
 
@@ -109,7 +115,7 @@ def price(
         if fault.reason == _CONTRADICTS:
             return rating_fault(fault)
         rated, faults = rate_apart(plan, quantities, totals, bound.facts)
-    _take(priced, plan, rated)
+    _take(priced, plan, rated, totals)
     if UNPRICED in priced.charges:
         priced.suspense, priced.reasons = _suspense(priced.charges, faults, bound.waits)
     most = priced.total
@@ -121,7 +127,7 @@ def price(
     return priced
 
 
-def _take(priced: Priced, plan: Plan, rated: Rated) -> None:
+def _take(priced: Priced, plan: Plan, rated: Rated, totals: Mapping[int, int]) -> None:
     """Keep what was rated: advances of months apart from those of other scopes."""
     priced.charges, priced.total, advances, _ = rated
     if not plan.modeled:
@@ -137,6 +143,8 @@ def _take(priced: Priced, plan: Plan, rated: Rated) -> None:
         else:
             scoped.append(ScopedAdvance(key, scope, start, quantity))
     priced.advances, priced.scoped = tuple(months), tuple(scoped)
+    moved = [key for key, _ in months] + [each.key for each in scoped]
+    priced.totals_before = tuple([totals.get(key, 0) for key in moved])
 
 
 def _suspense(

@@ -68,6 +68,7 @@ def rate_waiting(state: State, locator: int, waiting: Waiting, out: list[Event])
             over_limit,
             scoped=priced.scoped,
             draws=row_draws(bound.plan, priced, used, slices),
+            totals_before=priced.totals_before,
             original=locator,
             original_entry=waiting.entry_seq,
             rated=rated,

@@ -71,6 +71,7 @@ class Unwinding:
         """`earlier`: of another entry in the same decision, which has taken from the same pots."""
         self.given_back: list[GivenBack] = []
         self.kept = 0  # given back by hand before
+        self.unwound = (0, 0)  # units of the entry's own slices: given back before, and now
         self.used_book = used_book
         self._product = product
         self._state = state
@@ -85,6 +86,7 @@ class Unwinding:
 
     def unwind(self, slices: Sequence[Slice], gone: int, amount: int) -> None:
         """`amount` units of an event's slices, the last first, after the `gone` ones."""
+        self.unwound = gone, amount
         for piece in reversed(slices):
             if amount == 0:
                 return

@@ -11,7 +11,8 @@ from typing import Final
 
 from ledger.core.catalog import Bound
 from ledger.core.commands import RecordUsage
-from ledger.core.drawdown import draw, house_book, open_revenue
+from ledger.core.conversion import follow_conversion, open_conversion
+from ledger.core.drawdown import Conversion, draw, house_book, open_revenue
 from ledger.core.events import (
     AdjustmentNoted,
     Event,
@@ -117,11 +118,17 @@ def _rated(
     total, period = priced.total, priced.period
     used = over_limit = 0
     slices = _NO_SLICES
+    conversion: Conversion | None = None
     if total:
         used = used_book(state, bound, out)
-        drawn = draw(state, account, bound.asset, bound.use, total, at, period, out, True)
+        drawn = draw(
+            state, account, bound.asset, bound.use, total, at, period, out, True, not plan.modeled
+        )
         slices, over_limit = tuple(drawn.slices), drawn.over_limit
         open_revenue(state, account.tenant, shape.product, slices, out)
+        conversion = drawn.conversion
+        if conversion is not None:
+            open_conversion(state, account, conversion, shape.product, out)
     figures = (
         command.key,
         account.number,
@@ -144,13 +151,16 @@ def _rated(
     )
     draws = row_draws(plan, priced, used, slices)
     recorded: UsageRecorded
-    if priced.reasons or priced.scoped or draws:
-        recorded = UsageModeled(*figures, priced.reasons, priced.scoped, draws)
+    if priced.reasons or priced.totals_before or draws:
+        before = priced.totals_before
+        recorded = UsageModeled(*figures, priced.reasons, priced.scoped, draws, before)
     else:
         recorded = UsageRecorded(*figures)
     entry = state.batch_length + len(out)
     out.append(recorded)
-    if over_limit:
+    if conversion is not None:
+        follow_conversion(state, account, conversion, shape.product, entry, at, period, out)
+    elif over_limit:
         out.append(LimitExceeded(account.number, bound.asset, over_limit, account.policy.excess))
     if priced.closed is not None:
         out.append(AdjustmentNoted(account.number, entry, priced.closed, period))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Mapping
+from hashlib import blake2b
 from typing import Final
 
 import msgspec
@@ -21,6 +22,7 @@ from ledger.journal.configuration import (
     ConfigurationStore,
 )
 from rating.compile import CompiledCard
+from rating.conversions import Rate, ratio_of
 from rating.opening import CardOpening
 from rating.versions import CardVersion
 
@@ -53,6 +55,23 @@ class AliasBody(msgspec.Struct, frozen=True):
     card: str
 
 
+class ConversionBody(msgspec.Struct, frozen=True):
+    """The body of a conversion rate: major units of `target` for one of `source` (rule R5)."""
+
+    source: str
+    target: str
+    rate: str
+
+
+def conversion_name(body: ConversionBody) -> str:
+    """The name of a rate in the stream: codes of two assets may be too long for one name."""
+    digest = blake2b(f"{len(body.source)}:{body.source}{body.target}".encode(), digest_size=16)
+    return digest.hexdigest()
+
+
+Loaded = Asset | CardVersion | CardAlias | ClockBody | ConversionBody
+
+
 class ConfigurationMissing(Exception):
     """A shard's journal applied a version that the configuration tables do not hold."""
 
@@ -68,7 +87,7 @@ class Configurations:
         self._store = store
         self._opening = asyncio.Lock()  # shards ask for the same version at once: it opens once
         self._entries: dict[tuple[int, int], ConfigurationEntry] = {}
-        self._loaded: dict[tuple[int, int], Asset | CardVersion | CardAlias | ClockBody] = {}
+        self._loaded: dict[tuple[int, int], Loaded] = {}
 
     async def load(self, tenant: int, version: int) -> None:
         """Make a version ready to install. Raises ConfigurationMissing."""
@@ -138,6 +157,8 @@ class Configurations:
             self._loaded[place] = CardAlias(
                 entry.version, entry.published_at_us, entry.effective_from_us, alias.card
             )
+        elif entry.kind == ConfigurationKind.CONVERSION:
+            self._loaded[place] = msgspec.msgpack.decode(body, type=ConversionBody)
         else:
             card = await _opened(body, entry.version)
             self._loaded[place] = CardVersion(
@@ -160,10 +181,22 @@ class Configurations:
         loaded = self._loaded[(tenant, version)]
         if isinstance(loaded, Asset):
             catalog.add_asset(loaded)
+        elif isinstance(loaded, ConversionBody):
+            self._install_rate(catalog, self._entries[(tenant, version)], loaded)
         elif isinstance(loaded, CardVersion):
             catalog.add_card(tenant, self._entries[(tenant, version)].name, loaded)
         elif isinstance(loaded, CardAlias):
             point_alias(catalog, tenant, self._entries[(tenant, version)].name, loaded)
+
+    def _install_rate(
+        self, catalog: Catalog, entry: ConfigurationEntry, body: ConversionBody
+    ) -> None:
+        source = catalog.asset_of(entry.tenant, body.source)
+        target = catalog.asset_of(entry.tenant, body.target)
+        assert source is not None and target is not None, body
+        ratio = ratio_of(body.rate, source.scale, target.scale)
+        rate = Rate(entry.version, entry.published_at_us, entry.effective_from_us, *ratio)
+        catalog.add_rate(source.number, target.number, rate)
 
 
 async def _opened(body: bytes, version: int) -> CompiledCard:

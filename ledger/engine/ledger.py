@@ -20,7 +20,13 @@ from ledger.core.events import AccountPolicy, ConfigurationApplied
 from ledger.core.identity import FamilyDigest
 from ledger.core.outcomes import Refusal
 from ledger.engine.clock import Clock
-from ledger.engine.configuration import AliasBody, AssetBody, Configurations
+from ledger.engine.configuration import (
+    AliasBody,
+    AssetBody,
+    Configurations,
+    ConversionBody,
+    conversion_name,
+)
 from ledger.engine.lease import Terms
 from ledger.engine.names import NameWatch
 from ledger.engine.observer import Observer
@@ -318,6 +324,21 @@ class Ledger:
             effective = ALWAYS_US
         body = msgspec.msgpack.encode(AliasBody(card))
         return await self._publish(tenant, kind, name, body, effective, expected_version)
+
+    async def publish_conversion(
+        self,
+        tenant: int,
+        body: ConversionBody,
+        effective_from_us: int = 0,
+        expected_version: int | None = None,
+    ) -> ConfigurationEntry | ConfigurationRefused:
+        """Publish what an asset is worth in another, from when on as for a version of a card."""
+        kind, name = ConfigurationKind.CONVERSION, conversion_name(body)
+        effective: int | None = effective_from_us or None
+        if effective is None and not await self._has(tenant, kind, name):
+            effective = ALWAYS_US
+        encoded = msgspec.msgpack.encode(body)
+        return await self._publish(tenant, kind, name, encoded, effective, expected_version)
 
     async def _has(self, tenant: int, kind: ConfigurationKind, name: str) -> bool:
         async for entry in self.configurations.published(tenant):

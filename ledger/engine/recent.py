@@ -13,6 +13,7 @@ from typing import Final
 import msgspec
 
 from ledger.core.commands import Command
+from ledger.core.conversion import conversion_behind
 from ledger.core.events import Event, PlanDeclared, TimeShifted
 from ledger.core.identity import first_difference, is_abandoned
 from ledger.core.outcomes import Reason, Refusal, locator_of, split_locator
@@ -122,6 +123,7 @@ def replay_of(batch: RecordedBatch, index: int) -> Replay:
         batch.first_event + index,
         batch.recorded_at_of(index),
         locator_of(batch.batch_seq, index),
+        conversion_behind(batch.events, index),
     )
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from ledger.core.commands import Command, Original
-from ledger.core.events import Event, PlanDeclared
+from ledger.core.events import Event, PlanDeclared, UsageConverted
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.state import State
 
@@ -79,11 +79,12 @@ class Replay(msgspec.Struct, frozen=True, gc=False):
     entry_seq: int
     recorded_at: int
     locator: int = 0
+    conversion: UsageConverted | None = None  # right behind usage of which a part was converted
 
     @property
     def original(self) -> Original:
         """The entry as a command that corrects it takes it."""
-        return Original(self.locator, self.entry_seq, self.event, self.plan)
+        return Original(self.locator, self.entry_seq, self.event, self.plan, self.conversion)
 
 
 TicketOutcome: TypeAlias = Event | Refusal | Replay

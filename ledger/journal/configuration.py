@@ -30,6 +30,7 @@ class ConfigurationKind(IntEnum):
     RATE_CARD = 2
     CLOCK = 3
     RATE_CARD_ALIAS = 4
+    CONVERSION = 5
 
 
 SHARE_NAMES: Final = {

@@ -16,6 +16,7 @@ from ledger.core.events import (
     BalanceAdjusted,
     BookKind,
     BookOpened,
+    ConversionReversed,
     GrantCancelled,
     GrantChargedBack,
     GrantExpired,
@@ -37,6 +38,7 @@ from ledger.core.events import (
     RecurringPaused,
     RecurringResumed,
     RecurringStarted,
+    UsageConverted,
     UsageRecorded,
     UsageRerated,
     UsageReversed,
@@ -66,7 +68,7 @@ _OF_RECURRING: Final = frozenset(
 )
 
 
-_GIVES_BACK: Final = frozenset({UsageReversed, UsageRerated, BalanceAdjusted})
+_GIVES_BACK: Final = frozenset({UsageReversed, UsageRerated, BalanceAdjusted, ConversionReversed})
 _OF_HOLDS: Final = frozenset({HoldExtended, HoldReleased, HoldExpired})
 
 
@@ -235,10 +237,13 @@ class Facts:
                     made_grants.add(event.grant)
                     if event.of not in self.grants:
                         needed.grants.add(event.of)
+                elif kind is UsageConverted:
+                    drawn = {piece.book for piece in event.slices if piece.value}
+                    needed.drawn.update(drawn - value_books.keys())
                 elif kind in _GIVES_BACK:
                     drawn = {piece.drawn for piece in event.given_back}
                     needed.books.update(drawn - self.books.keys())
-                    if kind is not UsageReversed:
+                    if kind is UsageRerated or kind is BalanceAdjusted:
                         drawn |= {piece.book for piece in event.slices if piece.value}
                     needed.drawn.update(drawn - value_books.keys())
                 elif kind is HoldAuthorized:

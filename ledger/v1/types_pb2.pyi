@@ -59,6 +59,8 @@ class _PotEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Pot.ValueType], _
     """What no pot could pay, billed as overage beyond its cap (excess = bill)."""
     POT_ABSORBED: _Pot.ValueType  # 6
     """What no pot could pay, never billed (excess = absorb)."""
+    POT_CONVERTED: _Pot.ValueType  # 7
+    """What was converted and paid in the settlement currency."""
 
 class Pot(_Pot, metaclass=_PotEnumTypeWrapper):
     """The pot that one slice of a charge was taken from."""
@@ -77,6 +79,8 @@ POT_EXCESS_BILLED: Pot.ValueType  # 5
 """What no pot could pay, billed as overage beyond its cap (excess = bill)."""
 POT_ABSORBED: Pot.ValueType  # 6
 """What no pot could pay, never billed (excess = absorb)."""
+POT_CONVERTED: Pot.ValueType  # 7
+"""What was converted and paid in the settlement currency."""
 Global___Pot: _TypeAlias = Pot  # noqa: Y015
 
 class _TransferPhase:

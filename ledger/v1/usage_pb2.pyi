@@ -921,6 +921,7 @@ class UsageEntry(_message.Message):
     TRACE_ID_FIELD_NUMBER: _builtins.int
     REVERSED_FIELD_NUMBER: _builtins.int
     REVERSED_QUANTITIES_FIELD_NUMBER: _builtins.int
+    CONVERSION_FIELD_NUMBER: _builtins.int
     RATINGS_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """Id of the account that used."""
@@ -991,6 +992,10 @@ class UsageEntry(_message.Message):
         """Name to quantity that was given back since; empty where none was."""
 
     @_builtins.property
+    def conversion(self) -> Global___ConvertedCharge:
+        """How the settlement currency paid the slice of the pot CONVERTED; unset where there is none."""
+
+    @_builtins.property
     def ratings(self) -> _containers.RepeatedCompositeFieldContainer[Global___UsageRating]:
         """What rated quantities that had waited for a price, in order; `lines` stay as they were recorded."""
 
@@ -1025,11 +1030,12 @@ class UsageEntry(_message.Message):
         trace_id: _builtins.str = ...,
         reversed: _builtins.int = ...,
         reversed_quantities: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        conversion: Global___ConvertedCharge | None = ...,
         ratings: _abc.Iterable[Global___UsageRating] | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["conversion", b"conversion"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "asset", b"asset", "attributes", b"attributes", "batch_seq", b"batch_seq", "charge", b"charge", "effective_at_us", b"effective_at_us", "entry_seq", b"entry_seq", "hold_id", b"hold_id", "id", b"id", "lines", b"lines", "operation", b"operation", "operation_parent", b"operation_parent", "outcome", b"outcome", "over_limit", b"over_limit", "personal_attributes", b"personal_attributes", "product", b"product", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "ratings", b"ratings", "reason", b"reason", "recorded_at_us", b"recorded_at_us", "reversed", b"reversed", "reversed_quantities", b"reversed_quantities", "scale", b"scale", "shard", b"shard", "slices", b"slices", "source", b"source", "trace_id", b"trace_id", "transfers", b"transfers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "asset", b"asset", "attributes", b"attributes", "batch_seq", b"batch_seq", "charge", b"charge", "conversion", b"conversion", "effective_at_us", b"effective_at_us", "entry_seq", b"entry_seq", "hold_id", b"hold_id", "id", b"id", "lines", b"lines", "operation", b"operation", "operation_parent", b"operation_parent", "outcome", b"outcome", "over_limit", b"over_limit", "personal_attributes", b"personal_attributes", "product", b"product", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "ratings", b"ratings", "reason", b"reason", "recorded_at_us", b"recorded_at_us", "reversed", b"reversed", "reversed_quantities", b"reversed_quantities", "scale", b"scale", "shard", b"shard", "slices", b"slices", "source", b"source", "trace_id", b"trace_id", "transfers", b"transfers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1110,6 +1116,64 @@ class UsageRating(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UsageRating: _TypeAlias = UsageRating  # noqa: Y015
+
+@_typing.final
+class ConvertedCharge(_message.Message):
+    """The part of a charge that was converted, once, and paid in the settlement currency (rule R5)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    UNITS_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    RATE_FIELD_NUMBER: _builtins.int
+    RATE_VERSION_FIELD_NUMBER: _builtins.int
+    SLICES_FIELD_NUMBER: _builtins.int
+    TRANSFERS_FIELD_NUMBER: _builtins.int
+    OVER_LIMIT_FIELD_NUMBER: _builtins.int
+    units: _builtins.int
+    """What was converted, in minor units of the entry's asset; that much is its CONVERTED slice."""
+    amount: _builtins.int
+    """What that is worth, in minor units of `asset`, rounded once, half to even."""
+    asset: _builtins.str
+    """Code of the settlement currency."""
+    scale: _builtins.int
+    """Scale of `asset`, 0 to 18."""
+    rate: _builtins.str
+    """The rate: minor units of `asset` for one minor unit of the entry's asset, exact, as "3/2" or "2"."""
+    rate_version: _builtins.int
+    """Version of the rate."""
+    over_limit: _builtins.bool
+    """True: part of it found no pot within the account's limits and went by its excess policy."""
+    @_builtins.property
+    def slices(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Slice]:
+        """The pots that paid, in the order drawn, in minor units of `asset`."""
+
+    @_builtins.property
+    def transfers(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Transfer]:
+        """The transfers posted, in order."""
+
+    def __init__(
+        self,
+        *,
+        units: _builtins.int = ...,
+        amount: _builtins.int = ...,
+        asset: _builtins.str = ...,
+        scale: _builtins.int = ...,
+        rate: _builtins.str = ...,
+        rate_version: _builtins.int = ...,
+        slices: _abc.Iterable[_types_pb2.Slice] | None = ...,
+        transfers: _abc.Iterable[_types_pb2.Transfer] | None = ...,
+        over_limit: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "asset", b"asset", "over_limit", b"over_limit", "rate", b"rate", "rate_version", b"rate_version", "scale", b"scale", "slices", b"slices", "transfers", b"transfers", "units", b"units"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ConvertedCharge: _TypeAlias = ConvertedCharge  # noqa: Y015
 
 @_typing.final
 class UsageServiceGetResponse(_message.Message):

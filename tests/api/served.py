@@ -27,6 +27,7 @@ from ledger.v1 import (
     correction_pb2_grpc,
     decision_pb2,
     decision_pb2_grpc,
+    explain_pb2_grpc,
     grant_pb2,
     grant_pb2_grpc,
     journal_pb2_grpc,
@@ -37,7 +38,7 @@ from ledger.v1 import (
     usage_pb2,
     usage_pb2_grpc,
 )
-from rating.v1 import card_pb2, pricing_pb2, pricing_pb2_grpc
+from rating.v1 import card_pb2, conversion_pb2_grpc, pricing_pb2, pricing_pb2_grpc
 
 TENANT = "default"
 PRODUCT = "chat"
@@ -120,6 +121,7 @@ class Served:
         self.usage = usage_pb2_grpc.UsageServiceStub(self.channel)
         self.decisions = decision_pb2_grpc.DecisionServiceStub(self.channel)
         self.accounts = account_pb2_grpc.AccountServiceStub(self.channel)
+        self.explaining = explain_pb2_grpc.ExplainServiceStub(self.channel)
         self.grants = grant_pb2_grpc.GrantServiceStub(self.channel)
         self.payments = payment_pb2_grpc.PaymentServiceStub(self.channel)
         self.commitments = commitment_pb2_grpc.CommitmentServiceStub(self.channel)
@@ -130,6 +132,7 @@ class Served:
         self.corrections = correction_pb2_grpc.CorrectionServiceStub(self.channel)
         self.journal = journal_pb2_grpc.JournalServiceStub(self.channel)
         self.pricing = pricing_pb2_grpc.PricingServiceStub(self.channel)
+        self.conversions = conversion_pb2_grpc.ConversionServiceStub(self.channel)
 
     def new_id(self, what: str = "request") -> str:
         return f"{what}-{next(self.numbers)}"

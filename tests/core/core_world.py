@@ -16,7 +16,7 @@ import msgspec
 from ledger.core.catalog import Asset, Catalog, asset_number
 from ledger.core.commands import ApplyConfiguration, Command, Original
 from ledger.core.decide import Outcome, execute, sweep
-from ledger.core.events import Event, PlanDeclared
+from ledger.core.events import Event, PlanDeclared, UsageConverted
 from ledger.core.evolve import evolve
 from ledger.core.identity import FamilyDigest, first_difference
 from ledger.core.limits import DAY_US, HOUR_US, MINUTE_US, SECOND_US
@@ -201,7 +201,9 @@ class Core:
         before = sum(len(events) for _, events in self.batches[: batch_seq - 1])
         events = _decode(_encode(self.batches[batch_seq - 1][1]))
         plan = events[events[index].plan] if hasattr(events[index], "plan") else None
-        return Original(locator, before + index, events[index], plan)
+        behind = events[index + 1] if index + 1 < len(events) else None
+        conversion = behind if isinstance(behind, UsageConverted) else None
+        return Original(locator, before + index, events[index], plan, conversion)
 
     def difference(self, command: Command, known: Known) -> str:
         """Field in which a command differs from what was recorded; "" = the same again."""

@@ -17,6 +17,7 @@ One statement a line; `-> ...` says what must come of it (without it: anything b
     extend   HOLD [lifetime=DURATION]            release HOLD
     void     GRANT [forfeit]     close NAME [release] [write-off] [for=REASON]
     abandon  NAME id=ID          configure VERSION
+    rate     SOURCE TARGET N/D [from=TIME]  publishes what one SOURCE is worth: credits usd
     linked   NAME TOKENS NAME TOKENS ... [of=PRODUCT] [at=TIME] [id=ID]: ID.1, ID.2 and so on
     freeze   NAME [for=REASON]   unfreeze NAME [for=REASON]   reopen NAME [for=REASON]
     profile  NAME DISPLAY_NAME [version=N]
@@ -39,7 +40,7 @@ One statement a line; `-> ...` says what must come of it (without it: anything b
 
 POLICY: overdraft=N [in=usd] [percent=N] [bears=DURATION] overage=off|self|parent cap=N
 excess=owe|bill|absorb card=NAME holds=N grace=DURATION zone=ZONE
-holds_overdraft=no holds_overage=no freeze=chargeback backfills=promotional.
+holds_overdraft=no holds_overage=no freeze=chargeback backfills=promotional settles=usd.
 TERMS: every=NUNIT (1month, 2week) anchor=TIME zone=ZONE prorate=none|first|last|both lasts=DURATION
 paid=P free allowance shared for=PRODUCT,... priority=N rollover=N/N rolls=DURATION most=N again.
 SEGMENT: FROM..TO:AMOUNT/PRICE, FROM may be `now`; its grant is called C.1, C.2 and so on.
@@ -79,6 +80,7 @@ from ledger.core.outcomes import Known, Refusal
 from ledger.core.shapes import Use
 from ledger.core.state import Account, Grant, RecurringGrant
 from ledger.core.suspense import rated_by
+from rating.conversions import Rate
 from rating.overrides import Change, Multiplier, Override, Overwrite
 
 _ASSETS = {"credits": CREDITS, "usd": USD}
@@ -86,6 +88,7 @@ _POTS = {
     e.Pot.OVERDRAFT: "overdraft",
     e.Pot.EXCESS_OWED: "owed",
     e.Pot.ABSORBED: "absorbed",
+    e.Pot.CONVERTED: "converted",
 }
 
 
@@ -101,6 +104,7 @@ class LedgerCase:
         self.recurring: dict[str, int] = {}
         self.commitments: dict[str, int] = {}
         self._ids = 0
+        self._rates = 0
 
     # -- running -----------------------------------------------------------------------------------
 
@@ -254,6 +258,14 @@ class LedgerCase:
     def _rated(self, original: c.Original) -> tuple[c.Original, ...]:
         entries = rated_by(self.core.state, original.event.account, original.locator)
         return tuple(self.core.original(entry) for entry in entries)
+
+    def _rate(self, options: dict[str, str], source: str, target: str, ratio: str) -> str:
+        numerator, denominator = ratio.split("/")
+        self._rates += 1
+        since = self._time(options.get("from"))
+        rate = Rate(100 + self._rates, self.core.now, since, int(numerator), int(denominator))
+        self.core.state.catalog.add_rate(_ASSETS[source], _ASSETS[target], rate)
+        return "published"
 
     def _keep(self, called: str, key: bytes) -> None:
         """Remember the entry of a key, as the journal has it."""
@@ -680,6 +692,12 @@ class LedgerCase:
             case e.UsageReversed():
                 parts = [self._returned(piece) for piece in event.given_back]
                 return ", ".join(parts) or "nothing"
+            case e.UsageConverted():
+                parts = [self._slice(piece, "drawn") for piece in event.slices]
+                return f"{event.units} worth {event.amount}: {', '.join(parts) or 'nothing'}"
+            case e.ConversionReversed():
+                parts = [self._returned(piece) for piece in event.given_back]
+                return f"{event.units} back: {', '.join(parts) or 'nothing'}"
             case e.BalanceAdjusted():
                 parts = [self._slice(piece, "drawn") for piece in event.slices]
                 parts += [self._returned(piece) for piece in event.given_back]
@@ -1004,6 +1022,7 @@ def _policy(options: dict[str, str]) -> e.AccountPolicy:
         else e.OverdraftKind.FIXED,
         overdraft_basis_points=int(options.get("percent", 0)) * 100,
         overdraft_grace=duration_us(options["bears"]) if "bears" in options else -1,
+        settlement_asset=_ASSETS[options["settles"]] if "settles" in options else 0,
     )
 
 

@@ -80,8 +80,10 @@ PAGES = {
     ),
     "commitments": Page(money_scale=2, after=two_invoices_stand),
     "concepts": Page(after=the_second_event_is_recorded),
+    "conversion": Page(price=("input_tokens", "0.000003")),
     "corrections": Page(price=("input_tokens", "0.000003")),
     "drawdown-order": Page(),
+    "explain": Page(price=("input_tokens", "0.000003")),
     "grants": Page(accounts=("acme", "acme/eu")),
     "holds": Page(
         price=("output_tokens", "0.00001"), asset=("USD", 9), gift=("acme", "USD", 10**9)

@@ -26,6 +26,7 @@ from ledger.v1 import (
     commitment_pb2,
     correction_pb2,
     decision_pb2,
+    explain_pb2,
     grant_pb2,
     journal_pb2,
     payment_pb2,
@@ -35,7 +36,7 @@ from ledger.v1 import (
     types_pb2,
     usage_pb2,
 )
-from rating.v1 import card_pb2, override_pb2, pricing_pb2
+from rating.v1 import card_pb2, conversion_pb2, override_pb2, pricing_pb2
 
 ROOT = Path(__file__).resolve().parents[2]
 PROTOS = ROOT / "protos"
@@ -50,6 +51,7 @@ FILES: list[FileDescriptor] = [
         commitment_pb2,
         correction_pb2,
         decision_pb2,
+        explain_pb2,
         grant_pb2,
         journal_pb2,
         payment_pb2,
@@ -59,6 +61,7 @@ FILES: list[FileDescriptor] = [
         types_pb2,
         usage_pb2,
         card_pb2,
+        conversion_pb2,
         override_pb2,
         pricing_pb2,
     )
@@ -92,6 +95,7 @@ WITHOUT_REQUEST_ID = {
     "GetRouting",
     "TrialBalance",
     "ListAssets",
+    "ListConversions",
     "GetRateCard",
     "ListRateCards",
     "ListRateCardAliases",
@@ -100,6 +104,8 @@ WITHOUT_REQUEST_ID = {
     "GetPriceOverrides",
     "Quote",
     "Compare",
+    "Explain",
+    "ExplainDifference",
     "GetProof",
     "ListSeals",
     "GetSealKeys",
@@ -254,7 +260,7 @@ def test_every_request_names_its_tenant_first():
 
 def test_every_mutation_takes_a_request_id_and_says_whether_it_was_replayed():
     mutations = [method for method in unary_methods() if method.name not in WITHOUT_REQUEST_ID]
-    assert len(mutations) == 43
+    assert len(mutations) == 44
     for method in mutations:
         field = method.input_type.fields_by_number.get(2)
         assert field is not None, method.full_name
@@ -264,7 +270,7 @@ def test_every_mutation_takes_a_request_id_and_says_whether_it_was_replayed():
 
 def test_every_list_has_pages():
     lists = [method for method in unary_methods() if method.name.startswith("List")]
-    assert len(lists) == 14
+    assert len(lists) == 15
     for method in lists:
         assert {"page_size", "page_token"} <= set(method.input_type.fields_by_name.keys())
         assert "next_page_token" in method.output_type.fields_by_name

@@ -46,6 +46,7 @@ from ledger.core.events.commitments import (
     Segment,
     SegmentAdded,
 )
+from ledger.core.events.conversions import ConversionReversed, UsageConverted
 from ledger.core.events.corrections import (
     AdjustmentNoted,
     BalanceAdjusted,
@@ -156,6 +157,7 @@ __all__ = [
     "CommitmentTerms",
     "Comparator",
     "ConfigurationApplied",
+    "ConversionReversed",
     "CreditNoteIssued",
     "EndedGrants",
     "Event",
@@ -220,6 +222,7 @@ __all__ = [
     "TopUpRuleRemoved",
     "TopUpRuleSet",
     "UsageCaptured",
+    "UsageConverted",
     "UsageModeled",
     "UsageQuarantined",
     "UsageRecorded",
@@ -296,5 +299,7 @@ Event: TypeAlias = (
     | TopUpDeclined
     | TopUpExpired
     | PriceOverridesSet
+    | UsageConverted
+    | ConversionReversed
 )
 """Everything that a journal may hold."""

@@ -17,6 +17,7 @@ class Pot(IntEnum):
     EXCESS_OWED = 4
     EXCESS_BILLED = 5
     ABSORBED = 6
+    CONVERTED = 7  # paid in the settlement currency (rule R5)
 
 
 class PeriodUnit(IntEnum):
@@ -41,6 +42,7 @@ class BookKind(IntEnum):
     COMMITMENT = 8
     TRUE_UP = 9
     SETTLED = 10
+    CONVERSION = 19
     # The money books, never mixed with those above in one transfer.
     CASH = 11
     DEFERRED = 12

@@ -66,6 +66,11 @@ class UsageRecorded(Fact, frozen=True, tag=31):
         """What rows with a running total drew: the parts of the slices that pay for their lines."""
         return ()
 
+    @property
+    def totals_before(self) -> tuple[int, ...]:
+        """Where the totals stood that it moves; empty where that is not said."""
+        return ()
+
 
 class UsageModeled(UsageRecorded, frozen=True, tag=39):
     """Usage with what only price models say of it (rules R1, B8), in the stead of a UsageRecorded.
@@ -73,11 +78,13 @@ class UsageModeled(UsageRecorded, frozen=True, tag=39):
     `reasons` stand parallel to the quantities: why each waits (0 = it does not), empty where all
     wait for the same reason. `scoped` moves running totals of days and billing periods. `draws` are
     the parts of the slices, in order, that pay for lines of rows with a running total.
+    `totals_before` is where each of them stood, those of `advances` first, then those of `scoped`.
     """
 
     reasons: tuple[int, ...] = ()
     scoped: tuple[ScopedAdvance, ...] = ()
     draws: tuple[RowDraw, ...] = ()
+    totals_before: tuple[int, ...] = ()
 
 
 class SuspenseRated(UsageModeled, frozen=True, tag=48):

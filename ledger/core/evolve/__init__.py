@@ -31,6 +31,7 @@ from ledger.core.events import (
     CommitmentCreated,
     CommitmentEnded,
     ConfigurationApplied,
+    ConversionReversed,
     CreditNoteIssued,
     Event,
     GrantCancelled,
@@ -73,6 +74,7 @@ from ledger.core.events import (
     TopUpRuleRemoved,
     TopUpRuleSet,
     UsageCaptured,
+    UsageConverted,
     UsageModeled,
     UsageQuarantined,
     UsageRecorded,
@@ -107,6 +109,7 @@ from ledger.core.evolve.commitments import (
     invoice_due,
     segment_added,
 )
+from ledger.core.evolve.conversions import conversion_reversed, usage_converted
 from ledger.core.evolve.corrections import adjustment_noted, balance_adjusted, usage_reversed
 from ledger.core.evolve.grants import (
     grant_cancelled,
@@ -210,6 +213,8 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     LimitExceeded: limit_exceeded,
     UsageReversed: usage_reversed,
     UsageRerated: usage_rerated,
+    UsageConverted: usage_converted,
+    ConversionReversed: conversion_reversed,
     GrantRestored: grant_restored,
     AdjustmentNoted: adjustment_noted,
     BalanceAdjusted: balance_adjusted,

@@ -53,12 +53,10 @@ def place_book(state: State, book: Book) -> None:
         return  # the grant names them
     if kind not in OF_AN_ACCOUNT:
         state.house[(book.tenant, kind, asset, book.name)] = book
-        if kind == BookKind.USED or kind == BookKind.REVENUE:
-            revenues = state.revenues.setdefault((book.tenant, book.name), {})
-            if kind == BookKind.USED:
-                book.revenues = revenues
-            else:
-                revenues[asset] = book
+        if kind == BookKind.REVENUE:
+            state.revenues.setdefault((book.tenant, book.name), {})[asset] = book
+        elif kind == BookKind.USED or kind == BookKind.CONVERSION:
+            book.revenues = state.revenues.setdefault((book.tenant, book.name), {})
         return
     account = state.accounts[book.owner]
     if kind == BookKind.ADVANCE:

@@ -27,6 +27,7 @@ from ledger.core.events import (
     ClockAdvanced,
     CommitmentCreated,
     CommitmentEnded,
+    ConversionReversed,
     CreditNoteIssued,
     GrantCancelled,
     GrantChargedBack,
@@ -65,6 +66,7 @@ from ledger.core.events import (
     TopUpRuleRemoved,
     TopUpRuleSet,
     UsageCaptured,
+    UsageConverted,
     UsageModeled,
     UsageQuarantined,
     UsageRecorded,
@@ -90,6 +92,7 @@ from ledger.projections.fold.commitments import (
     invoice_due,
     segment_added,
 )
+from ledger.projections.fold.conversions import conversion_reversed, usage_converted
 from ledger.projections.fold.corrections import (
     adjustment_noted,
     balance_adjusted,
@@ -230,6 +233,8 @@ HANDLERS: Final[dict[type, Callable[[Folding, int, Any], None]]] = {
     UsageQuarantined: usage_quarantined,
     UsageReversed: usage_reversed,
     UsageRerated: usage_rerated,
+    UsageConverted: usage_converted,
+    ConversionReversed: conversion_reversed,
     AdjustmentNoted: adjustment_noted,
     BalanceAdjusted: balance_adjusted,
     GrantRestored: grant_restored,

@@ -24,7 +24,7 @@ def usage_reversed(fold: Folding, index: int, event: UsageReversed) -> None:
     changes = fold.changes
     line = 0
     for piece in event.given_back:
-        line = _give_back(fold,
+        line = give_back(fold,
             tenant, line, event.used_book, piece, plan.asset, event.effective_at,
             plan.declared.product,
         )  # fmt: skip
@@ -43,7 +43,7 @@ def usage_reversed(fold: Folding, index: int, event: UsageReversed) -> None:
         changes.waits_no_more.append((tenant, event.original_entry))
 
 
-def _give_back(
+def give_back(
     fold: Folding,
     tenant: int,
     line: int,
@@ -94,7 +94,7 @@ def usage_rerated(fold: Folding, _: int, event: UsageRerated) -> None:
             tenant, fold.entry_seq, line, event.slices, event.effective_at, product
         )
     for back in event.given_back:
-        line = _give_back(
+        line = give_back(
             fold, tenant, line, event.used_book, back, plan.asset, event.effective_at, product
         )
 
@@ -121,7 +121,7 @@ def balance_adjusted(fold: Folding, _: int, event: BalanceAdjusted) -> None:
     if any(piece.value for piece in event.slices):
         line = fold.recognise(tenant, fold.entry_seq, line, event.slices, fold.recorded_at, PRODUCT)
     for back in event.given_back:
-        line = _give_back(
+        line = give_back(
             fold, tenant, line, event.used_book, back, event.asset, fold.recorded_at, PRODUCT
         )
     fold.changes.manual.append(

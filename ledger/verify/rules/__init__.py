@@ -26,6 +26,7 @@ from ledger.core.events import (
     CommitmentCreated,
     CommitmentEnded,
     ConfigurationApplied,
+    ConversionReversed,
     CreditNoteIssued,
     Event,
     GrantCancelled,
@@ -60,6 +61,7 @@ from ledger.core.events import (
     TopUpRequested,
     TopUpRuleSet,
     UsageCaptured,
+    UsageConverted,
     UsageModeled,
     UsageQuarantined,
     UsageRecorded,
@@ -87,6 +89,12 @@ from ledger.verify.rules.commitments import (
     goes_on_moving,
     invoice_due,
     segment_added,
+)
+from ledger.verify.rules.conversions import (
+    conversion_reversed,
+    converted_units,
+    goes_on_converting,
+    usage_converted,
 )
 from ledger.verify.rules.corrections import (
     adjustment_noted,
@@ -158,6 +166,8 @@ class Rules(Judge):
     def before(self, state: State, event: Event) -> None:
         """What the entry may not say, given what is there. May raise KeyError where the entry names
         what is not there."""
+        if self.converting is not None:
+            goes_on_converting(self, state, event)
         if self.moving is not None:
             goes_on_moving(self, state, event)
         key = getattr(event, "key", b"")
@@ -169,6 +179,9 @@ class Rules(Judge):
         judge = JUDGES.get(type(event))
         if judge is not None:
             judge(self, state, event)
+        if converted_units(event):
+            assert isinstance(event, UsageRecorded)
+            self.converting = event
 
     def after(self, state: State, event: Event) -> None:
         """What may not be so once the entry is applied (rules B6, B7)."""
@@ -233,6 +246,8 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     HoldCharged: hold_charged,
     SuspenseRated: suspense_rated,
     UsageQuarantined: usage_quarantined,
+    UsageConverted: usage_converted,
+    ConversionReversed: conversion_reversed,
     UsageReversed: usage_reversed,
     UsageRerated: usage_rerated,
     GrantRestored: grant_restored,

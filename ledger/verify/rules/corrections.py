@@ -39,7 +39,8 @@ def usage_reversed(judge: Judge, state: State, event: UsageReversed) -> None:
         judge.wrong(state, "sum given back", most, amount)
     if event.as_charged and (any(event.quantities) or event.moves):
         judge.wrong(state, "quantities of goodwill", "none", event.quantities)
-    _given_back(judge, state, account, event.plan, event.given_back)
+    asset = state.declared[event.plan].asset
+    look_at_given_back(judge, state, account, asset, event.given_back)
     taken_back(judge, state, account, event)
 
 
@@ -48,14 +49,14 @@ def usage_rerated(judge: Judge, state: State, event: UsageRerated) -> None:
     rerated(judge, state, event)
     account = state.accounts[event.account]
     from_books(judge, state, account, event)
-    _given_back(judge, state, account, event.plan, event.given_back)
+    asset = state.declared[event.plan].asset
+    look_at_given_back(judge, state, account, asset, event.given_back)
 
 
-def _given_back(
-    judge: Judge, state: State, account: Account, plan: int, pieces: Sequence[GivenBack]
+def look_at_given_back(
+    judge: Judge, state: State, account: Account, asset: int, pieces: Sequence[GivenBack]
 ) -> None:
-    """From books of its own line, back to where it came from, with the money of it."""
-    asset = state.declared[plan].asset
+    """From books of its own line, back to where it came from, with the money of it (D3, B4)."""
     recognised: dict[int, list[int]] = {}
     for piece in pieces:
         for number in {piece.book, piece.drawn}:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.core.events import BookKind
+from ledger.core.events import BookKind, UsageRecorded
 from ledger.core.state import State
 from ledger.verify.report import Findings
 
@@ -13,6 +13,7 @@ class Judge:
     def __init__(self, findings: Findings) -> None:
         self.findings = findings
         self.replacement = b""  # key of the usage that is to follow an amendment's reversal
+        self.converting: UsageRecorded | None = None  # usage of which a part is paid in money
         # What a transfer has voided and is to add to another commitment: grant, units, money.
         self.moving: tuple[int, int, int] | None = None
 

@@ -11,6 +11,7 @@ from ledger.core.events import (
     Pot,
     RowDraw,
     SuspenseRated,
+    UsageModeled,
     UsageRecorded,
     UsageRerated,
     UsageReversed,
@@ -44,6 +45,11 @@ def modeled(judge: Judge, state: State, account: Account, event: UsageRecorded) 
             judge.wrong(state, f"start of scope {each.scope}", f"that of {counted}", each.start)
         if each.quantity <= 0:
             judge.wrong(state, f"advance of total {each.key}", "above 0", each.quantity)
+    moved = [(key, _MONTH, event.period) for key, _ in event.advances]
+    moved += [(each.key, each.scope, each.start) for each in event.scoped]
+    if isinstance(event, UsageModeled):
+        stood = tuple([account.total(*place) for place in moved])
+        judge.equal(state, "totals before", stood, event.totals_before)
     left = {(piece.book, piece.pot in _OVERAGE): 0 for piece in event.slices}
     for piece in event.slices:
         left[piece.book, piece.pot in _OVERAGE] += piece.amount

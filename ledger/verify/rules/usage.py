@@ -32,6 +32,7 @@ BOOK_OF_POT: Final[dict[int, BookKind]] = {
     Pot.EXCESS_OWED: BookKind.ADVANCE,
     Pot.EXCESS_BILLED: BookKind.OVERAGE,
     Pot.ABSORBED: BookKind.PROMOTION,
+    Pot.CONVERTED: BookKind.CONVERSION,
 }
 MONTH_MAX_US: Final = 33 * DAY_US
 """Longer than any month: 31 days, and what is between two zones, 26 hours."""
@@ -118,8 +119,10 @@ def drawn(judge: Judge, state: State, account: Account, event: UsageRecorded) ->
 
 def over_limit(judge: Judge, state: State, event: UsageRecorded | UsageRerated) -> None:
     """What landed by the policy's excess is said (rule D4)."""
-    over = sum([piece.amount for piece in event.slices if piece.pot in _OVER_LIMIT])
-    judge.equal(state, "over_limit", over, event.over_limit)
+    over = over_limit_of(event.slices)
+    converted = sum([piece.amount for piece in event.slices if piece.pot == Pot.CONVERTED])
+    if not over <= event.over_limit <= over + converted:  # of what is converted it is a share
+        judge.wrong(state, "over_limit", f"{over} to {over + converted}", event.over_limit)
 
 
 def usage_captured(judge: Judge, state: State, event: UsageCaptured) -> None:
@@ -181,8 +184,28 @@ def from_books(
     """Each slice from a book that may pay (rules D1, D4)."""
     if isinstance(event, UsageRerated):
         over_limit(judge, state, event)
+    settles = isinstance(event, UsageRecorded) and event.hold > 0
     asset = state.declared[event.plan].asset
-    for piece in event.slices:
+    look_at_slices(judge, state, account, event.slices, asset, settles=settles)
+
+
+def over_limit_of(slices: tuple[Slice, ...]) -> int:
+    """What landed by the policy's excess."""
+    return sum([piece.amount for piece in slices if piece.pot in _OVER_LIMIT])
+
+
+def look_at_slices(
+    judge: Judge,
+    state: State,
+    account: Account,
+    slices: tuple[Slice, ...],
+    asset: int,
+    *,
+    settles: bool = False,
+) -> None:
+    """Each slice from a book of the asset that may pay (D1, D4). `settles`: a hold had reserved it,
+    within the limit of then."""
+    for piece in slices:
         book = state.books.accounts[piece.book]
         if book.asset != asset:
             judge.wrong(state, f"asset of book {book.number}", asset, book.asset)
@@ -190,8 +213,7 @@ def from_books(
             judge.wrong(state, f"kind of book {book.number}", piece.pot, book.kind)
         if not pays_for(book, account):
             judge.wrong(state, f"owner of book {book.number}", "its own line", book.owner)
-        held = isinstance(event, UsageRecorded) and event.hold > 0
-        if piece.pot == Pot.OVERDRAFT and not held:
+        if piece.pot == Pot.OVERDRAFT and not settles:
             _in_advance(judge, state, account, book, piece.amount)
 
 

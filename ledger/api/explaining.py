@@ -1,0 +1,255 @@
+"""The account of one recorded usage event: rated once more from what is recorded, never anew.
+
+The plan is that of the recorded rows, the totals are those that the event says it went on from; so
+the figures are the recorded ones, or, where an older event does not say, are left out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import msgspec
+from msgspec.structs import replace
+
+from ledger.api.assets import Assets
+from ledger.api.render_usage import UsageView, view_of
+from ledger.core.events import (
+    Comparator,
+    PlanDeclared,
+    Suspense,
+    UsageQuarantined,
+    UsageRecorded,
+)
+from ledger.core.state import State
+from ledger.engine.ticket import Replay
+from ledger.v1 import explain_pb2 as pb
+from ledger.v1 import types_pb2, usage_pb2
+from rating.compile import CompiledCard, row_number
+from rating.exact import reduced
+from rating.explain import ExplainedLine, Explanation, Ratio, explain
+from rating.model_lines import Facts
+from rating.price import UNPRICED, RatingFault
+from rating.wording import decimal, in_words
+
+_NOTHING: Ratio = (0, 1)
+
+
+class Account(msgspec.Struct, frozen=True):
+    """What explaining an event needs of the state, taken at one position."""
+
+    view: UsageView
+    event: UsageRecorded | UsageQuarantined
+    declared: PlanDeclared
+    explanation: Explanation | None  # None: no rate card priced it, or its totals are not known
+    comparator: str
+    asset_scale: int
+    totals_unknown: bool = False
+
+
+def account_of(state: State, recorded: Replay, tenant: int, assets: Assets) -> Account:
+    """Read from one shard's state what the account of a recorded event needs."""
+    event, declared = recorded.event, recorded.plan
+    assert isinstance(event, UsageRecorded | UsageQuarantined) and declared is not None
+    view = view_of(state, recorded, tenant)
+    account = state.accounts.get(event.account)
+    comparator = Comparator(account.comparator).name if account is not None else ""
+    card = state.catalog.card((tenant, declared.rate_card)).card(declared.card_version)
+    scale = assets.of(declared.asset).scale
+    if card is None or view.plan is None or isinstance(event, UsageQuarantined):
+        return Account(view, event, declared, None, comparator, scale)
+    totals = _totals(event)
+    known = totals is not None
+    explained = _explained(card, view, event, declared, totals or {}, known=known)
+    unknown = totals is None or explained is None
+    return Account(view, event, declared, explained, comparator, scale, unknown)
+
+
+def _totals(event: UsageRecorded) -> dict[int, int] | None:
+    """The totals that the event went on from, by the keys of its plan; None = it does not say."""
+    keys = [key for key, _ in event.advances] + [each.key for each in event.scoped]
+    if len(event.totals_before) != len(keys):
+        return None
+    return dict(zip(keys, event.totals_before, strict=True))
+
+
+def _explained(
+    card: CompiledCard,
+    view: UsageView,
+    event: UsageRecorded,
+    declared: PlanDeclared,
+    totals: dict[int, int],
+    *,
+    known: bool,
+) -> Explanation | None:
+    attributes = dict(declared.attributes)
+    assert view.plan is not None
+    try:
+        found = explain(
+            card,
+            view.plan,
+            declared.product,
+            attributes,
+            event.quantities,
+            totals,
+            Facts(attributes),
+            card.time_class(event.effective_at),
+        )
+    except RatingFault:
+        return None
+    lines = [
+        replace(line, charge=None if charge == UNPRICED else charge)
+        for line, charge in zip(found.lines, event.charges, strict=True)
+    ]
+    if not known:  # what rests on the totals is left out
+        blank = {"before": 0, "exact_before": _NOTHING, "exact_after": _NOTHING, "rerate": 0}
+        lines = [replace(line, **blank) for line in lines]
+    total = sum([max(charge, 0) for charge in event.charges])
+    return replace(found, lines=tuple(lines), total=total)
+
+
+def render_account(account: Account, entry: usage_pb2.UsageEntry) -> pb.Explanation:
+    """The account as a message, and in words."""
+    found = account.explanation
+    reasons = _reasons(account)
+    if found is None:
+        lines = [
+            pb.ExplainedLine(
+                quantity_name=line.quantity_name,
+                quantity=line.quantity,
+                priced_quantity=line.priced_quantity,
+                price_row=line.price_row,
+                charge=line.charge,
+                unrated_reason=line.unrated_reason,
+            )
+            for line in entry.lines
+        ]
+        words = [_head(entry)]
+    else:
+        rows = account.declared.rows
+        lines = [
+            _line(line, found, row, reason, known=not account.totals_unknown)
+            for line, row, reason in zip(found.lines, rows, reasons, strict=True)
+        ]
+        words = in_words(found).splitlines()
+    return pb.Explanation(
+        entry=entry,
+        rounding=found.rounding if found is not None else "",
+        lines=lines,
+        comparator=account.comparator,
+        totals_unknown=account.totals_unknown,
+        words=[*words, *_waiting(account, reasons), *_paid(entry)],
+    )
+
+
+def _reasons(account: Account) -> tuple[str, ...]:
+    """Why each quantity has no price; empty where it has."""
+    event = account.event
+    if isinstance(event, UsageQuarantined):
+        return (event.reason,) * len(event.quantities)
+    said = event.reasons or (event.suspense,) * len(event.charges)
+    return tuple(
+        [
+            Suspense(reason).name if charge == UNPRICED else ""
+            for charge, reason in zip(event.charges, said, strict=True)
+        ]
+    )
+
+
+def _line(
+    line: ExplainedLine, found: Explanation, row: int, reason: str, *, known: bool
+) -> pb.ExplainedLine:
+    if line.ordinal is None:
+        return pb.ExplainedLine(
+            quantity_name=line.quantity,
+            quantity=line.given,
+            priced_quantity=line.own,
+            price_row=-1,
+            unrated_reason=reason,
+        )
+    return pb.ExplainedLine(
+        quantity_name=line.quantity,
+        quantity=line.given,
+        priced_quantity=line.own,
+        price_row=row,
+        conditions=line.conditions,
+        beaten=[
+            pb.BeatenRow(price_row=row_number(found.version, each.ordinal), by=each.by)
+            for each in line.beaten
+        ],
+        model=line.model,
+        scope=line.scope,
+        total_before=str(line.before) if known else "",
+        measured=str(line.measured),
+        of_cost=line.of_cost,
+        included=str(line.free),
+        tiers=[
+            pb.ExplainedTier(
+                tier=each.tier,
+                lower=str(each.lower) if known else "",
+                upper=str(each.upper) if known else "",
+                unit_price=_ratio(each.unit_price),
+                flat=_ratio(each.flat),
+                amount=_ratio(each.amount),
+            )
+            for each in line.slices
+        ],
+        fixed=line.fixed,
+        exact_before=_ratio(line.exact_before) if known else "",
+        exact_after=_ratio(line.exact_after) if known else "",
+        limited_by=line.limited_by,
+        charge=max(line.charge or 0, 0),
+        rerate=line.rerate,
+        unrated_reason=reason,
+    )
+
+
+def _ratio(ratio: Ratio) -> str:
+    numerator, denominator = reduced(*ratio)
+    return str(numerator) if denominator == 1 else f"{numerator}/{denominator}"
+
+
+# -- in words --------------------------------------------------------------------------------------
+
+
+def _head(entry: usage_pb2.UsageEntry) -> str:
+    charge = _amount(entry.charge, entry.scale, entry.asset) if entry.asset else "nothing"
+    return f"{entry.product}: {charge}"
+
+
+def _waiting(account: Account, reasons: Sequence[str]) -> list[str]:
+    names = account.declared.quantity_names
+    return [
+        f"  {name} waits: {reason}" for name, reason in zip(names, reasons, strict=True) if reason
+    ]
+
+
+def _paid(entry: usage_pb2.UsageEntry) -> list[str]:
+    """Who paid, in the order drawn."""
+    said = [f"  {_pot(each)} paid {_slice(each)}" for each in entry.slices]
+    if entry.HasField("conversion"):
+        found = entry.conversion
+        worth = _amount(found.amount, found.scale, found.asset)
+        units = _amount(found.units, entry.scale, entry.asset)
+        said.append(f"  {units} was converted to {worth}, at version {found.rate_version}")
+        said += [f"    {_pot(each)} paid {_slice(each)}" for each in found.slices]
+    if entry.reversed:
+        said.append(f"  {_amount(entry.reversed, entry.scale, entry.asset)} was given back since")
+    return said
+
+
+def _pot(piece: types_pb2.Slice) -> str:
+    if piece.grant_id:
+        return f"grant {piece.grant_id}"
+    name = types_pb2.Pot.Name(piece.pot).removeprefix("POT_").lower().replace("_", " ")
+    return f"{name} of {piece.payer}" if piece.payer else name
+
+
+def _slice(piece: types_pb2.Slice) -> str:
+    paid = _amount(piece.amount, piece.scale, piece.asset)
+    if not piece.value:
+        return paid
+    return f"{paid}, worth {_amount(piece.value, piece.value_scale, piece.value_asset)}"
+
+
+def _amount(amount: int, scale: int, asset: str) -> str:
+    return f"{decimal((amount, 10**scale))} {asset}"

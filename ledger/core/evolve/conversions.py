@@ -1,0 +1,18 @@
+"""What the settlement currency paid of usage, and what of it went back (rules R5, D3)."""
+
+from __future__ import annotations
+
+from ledger.core.events import ConversionReversed, UsageConverted
+from ledger.core.evolve.corrections import undraw
+from ledger.core.evolve.moves import post_slices
+from ledger.core.state import State
+
+
+def usage_converted(state: State, event: UsageConverted) -> None:
+    account = state.accounts[event.account]
+    post_slices(state, account, event.book, event.period, event.slices)
+
+
+def conversion_reversed(state: State, event: ConversionReversed) -> None:
+    account = state.accounts[event.account]
+    undraw(state, account, event.book, event.period, event.given_back)
