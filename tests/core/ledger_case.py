@@ -44,7 +44,8 @@ holds_overdraft=no holds_overage=no freeze=chargeback backfills=promotional sett
 TERMS: every=NUNIT (1month, 2week) anchor=TIME zone=ZONE prorate=none|first|last|both lasts=DURATION
 paid=P free allowance shared for=PRODUCT,... priority=N rollover=N/N rolls=DURATION most=N again.
 SEGMENT: FROM..TO:AMOUNT/PRICE, FROM may be `now`; its grant is called C.1, C.2 and so on.
-PRICE: PRODUCT[/QUANTITY]:CHANGE[!PRIORITY][@FROM..UNTIL], CHANGE is a price or xRATIO.
+PRICE: PRODUCT[/QUANTITY]:CHANGE[!PRIORITY][@FROM..UNTIL], CHANGE is a price, xRATIO, or
+tiers by the unit or as a volume, tUP_TO/PRICE,...,PRICE and vUP_TO/PRICE,...,PRICE.
 TIME is relative to the clock (-1h, +30d) or absolute (2026-02-01, 2026-02-01T05:00, UTC). A grant
 is called after its account unless `as` names it; one of a recurring grant R, after R and where its
 period starts (R@2026-02-01), and what a change adds to it, R@2026-02-01+.
@@ -81,7 +82,8 @@ from ledger.core.shapes import Use
 from ledger.core.state import Account, Grant, RecurringGrant
 from ledger.core.suspense import rated_by
 from rating.conversions import Rate
-from rating.overrides import Change, Multiplier, Override, Overwrite
+from rating.models import Graduated, Tier, Volume
+from rating.overrides import Change, Multiplier, Override, Overwrite, Tiers
 
 _ASSETS = {"credits": CREDITS, "usd": USD}
 _POTS = {
@@ -640,6 +642,10 @@ class LedgerCase:
         change: Change = Overwrite(asset, changed)
         if changed.startswith("x"):
             change = Multiplier(changed[1:])
+        elif changed[0] in "tv":
+            bounds = [each.rpartition("/") for each in changed[1:].split(",")]
+            tiers = tuple([Tier(int(up) if up else None, price) for up, _, price in bounds])
+            change = Tiers(asset, Graduated(tiers) if changed[0] == "t" else Volume(tiers))
         return Override(
             product,
             quantity or ("*" if changed.startswith("x") else "tokens"),
