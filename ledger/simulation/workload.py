@@ -185,7 +185,7 @@ REQUESTS: Final = tuple(kind for kind, entry in ENTRIES.items() if entry.request
 
 HELD_BEFORE_TRANSFERS: Final = (40, 3)
 FIRST_ADDED: Final = 10_000  # no drawn operation has such a number
-OVERRIDDEN_PERCENT: Final = 10
+OVERRIDDEN_PERCENT: Final = 6
 """Worlds in which accounts have price overrides."""
 
 
