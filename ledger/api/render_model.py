@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import msgspec
 
@@ -50,8 +50,13 @@ _FIELDS: Final[dict[type, str]] = {
 _ROW_OF_MODEL: Final = re.compile(r"rows\[(\d+)\]\.model\b")
 
 
-def model_of(row: pb.PriceRow) -> Model | None:
-    """The model of a row's message; None where its price is one for every unit."""
+Terms: TypeAlias = Any
+"""A message with the terms of a price row, by the same names: `PriceRow`, `Overwrite`, `Tiers`."""
+
+
+def model_of(row: Terms) -> Model | None:
+    """The model of a row's message, or of one with its fields; None where its price is one for
+    every unit."""
     match row.WhichOneof("model"):
         case "graduated":
             return Graduated(_tiers_of(row.graduated.tiers))
@@ -88,7 +93,7 @@ def hours_of(row: pb.PriceRow) -> Hours | None:
     )
 
 
-def render_terms(row: PriceRow, message: pb.PriceRow) -> None:
+def render_terms(row: PriceRow, message: Terms) -> None:
     """Add to the message of a row what it says beside one price."""
     message.scope = _SCOPE_NUMBERS[row.scope]
     message.included = row.included

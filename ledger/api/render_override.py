@@ -6,7 +6,9 @@ from collections.abc import Iterable, Mapping
 from typing import NamedTuple
 
 from ledger.api.errors import Fault
+from ledger.api.render_model import SCOPES, model_of, render_terms
 from ledger.core.state import Account, State
+from rating.models import Graduated, Volume
 from rating.overrides import (
     NEVER_US,
     Change,
@@ -15,6 +17,8 @@ from rating.overrides import (
     Override,
     Overwrite,
     SetOverride,
+    Tiers,
+    row_for,
 )
 from rating.v1 import override_pb2 as pb
 
@@ -46,11 +50,21 @@ def _standing(account: Account) -> tuple[SetOverride, ...]:
 
 def override_faults_of(messages: Iterable[pb.PriceOverride]) -> list[Fault]:
     """What the form of the messages alone is missing."""
-    return [
-        Fault("FIELD_REQUIRED", f"overrides[{place}].change", "", "say what it changes")
-        for place, message in enumerate(messages)
-        if message.WhichOneof("change") is None
-    ]
+    found = []
+    for place, message in enumerate(messages):
+        path, which = f"overrides[{place}]", message.WhichOneof("change")
+        if which is None:
+            found.append(Fault("FIELD_REQUIRED", f"{path}.change", "", "say what it changes"))
+        elif which != "multiplier":
+            said = message.overwrite if which == "overwrite" else message.tiered
+            if which == "tiered" and said.WhichOneof("model") is None:
+                found.append(Fault("FIELD_REQUIRED", f"{path}.change.model", "", "say the tiers"))
+            if said.scope not in SCOPES:
+                text = "there is no such scope"
+                found.append(
+                    Fault("NUMBER_OUT_OF_RANGE", f"{path}.change.scope", str(said.scope), text)
+                )
+    return found
 
 
 def override_of(message: pb.PriceOverride) -> Override:
@@ -67,9 +81,23 @@ def override_of(message: pb.PriceOverride) -> Override:
 
 
 def _change_of(message: pb.PriceOverride) -> Change:
-    if message.WhichOneof("change") == "multiplier":
+    which = message.WhichOneof("change")
+    if which == "multiplier":
         return Multiplier(message.multiplier.ratio)
-    return Overwrite(message.overwrite.asset, message.overwrite.price)
+    if which == "tiered":
+        said = message.tiered
+        tiers = model_of(said)
+        assert isinstance(tiers, Graduated | Volume)
+        return Tiers(said.asset, tiers, SCOPES[said.scope], said.included, said.maximum)
+    other = message.overwrite
+    return Overwrite(
+        other.asset,
+        other.price,
+        model_of(other),
+        SCOPES[other.scope],
+        other.included,
+        other.maximum,
+    )
 
 
 def render_override(override: Override) -> pb.PriceOverride:
@@ -85,9 +113,12 @@ def render_override(override: Override) -> pb.PriceOverride:
     change = override.change
     if isinstance(change, Multiplier):
         message.multiplier.ratio = change.ratio
+    elif isinstance(change, Tiers):
+        message.tiered.asset = change.asset
+        render_terms(row_for(override), message.tiered)
     else:
-        assert isinstance(change, Overwrite)
         message.overwrite.asset, message.overwrite.price = change.asset, change.price
+        render_terms(row_for(override), message.overwrite)
     return message
 
 

@@ -37,6 +37,8 @@ def set_overrides(
     from ledger.api.render_override import render_override
     from rating.card_file import Form, read_overrides
     from rating.faults import CardError
+    from rating.models import CostPlus
+    from rating.overrides import Overwrite
     from rating.v1 import override_pb2
     from rating.v1.pricing_pb2_grpc import PricingServiceStub
 
@@ -46,6 +48,9 @@ def set_overrides(
     except CardError as error:
         faults = [f"{fault.path}: {fault.message}".lstrip(": ") for fault in error.faults]
         raise Failed(f"{file} has no price overrides: " + "; ".join(faults)) from error
+    for place, each in enumerate(overrides):
+        if isinstance(each.change, Overwrite) and isinstance(each.change.model, CostPlus):
+            raise Failed(f"overrides[{place}]: the ledger does not price by cost plus")
     with connect(remote) as channel:
         stub: Any = PricingServiceStub(channel)
         expected = _standing(stub, tenant, account).version
@@ -106,9 +111,12 @@ def _standing(stub: Any, tenant: str, account: str) -> override_pb2.GetPriceOver
 
 
 def _price(said: override_pb2.PriceOverride) -> str:
-    if said.WhichOneof("change") == "multiplier":
+    """In short: the ratio, the price, or the kind of model."""
+    which = said.WhichOneof("change")
+    if which == "multiplier":
         return f"x {said.multiplier.ratio}"
-    return f"{said.overwrite.price} {said.overwrite.asset}"
+    terms: Any = said.tiered if which == "tiered" else said.overwrite
+    return f"{terms.WhichOneof('model') or terms.price} {terms.asset}"
 
 
 def _usage_of(each: override_pb2.StandingOverride) -> str:

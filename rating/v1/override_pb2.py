@@ -22,9 +22,10 @@ _runtime_version.ValidateProtobufRuntimeVersion(
 _sym_db = _symbol_database.Default()
 
 
+from rating.v1 import card_pb2 as rating_dot_v1_dot_card__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18rating/v1/override.proto\x12\trating.v1\")\n\tOverwrite\x12\r\n\x05\x61sset\x18\x01 \x01(\t\x12\r\n\x05price\x18\x02 \x01(\t\"\x1b\n\nMultiplier\x12\r\n\x05ratio\x18\x01 \x01(\t\"\xce\x02\n\rPriceOverride\x12\x0f\n\x07product\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\t\x12<\n\nattributes\x18\x03 \x03(\x0b\x32(.rating.v1.PriceOverride.AttributesEntry\x12\x10\n\x08priority\x18\x04 \x01(\x05\x12\x19\n\x11\x65\x66\x66\x65\x63tive_from_us\x18\x05 \x01(\x03\x12\x1a\n\x12\x65\x66\x66\x65\x63tive_until_us\x18\x06 \x01(\x03\x12)\n\toverwrite\x18\x07 \x01(\x0b\x32\x14.rating.v1.OverwriteH\x00\x12+\n\nmultiplier\x18\x08 \x01(\x0b\x32\x15.rating.v1.MultiplierH\x00\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x08\n\x06\x63hange\"r\n\x10StandingOverride\x12*\n\x08override\x18\x01 \x01(\x0b\x32\x18.rating.v1.PriceOverride\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\x11\n\tset_at_us\x18\x03 \x01(\x03\x12\x0f\n\x07\x61\x63\x63ount\x18\x04 \x01(\t\"\xb5\x01\n\x18SetPriceOverridesRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\x12+\n\toverrides\x18\x04 \x03(\x0b\x32\x18.rating.v1.PriceOverride\x12\x18\n\x10\x65xpected_version\x18\x05 \x01(\x03\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x07 \x01(\t\"\x80\x01\n\x19SetPriceOverridesResponse\x12.\n\toverrides\x18\x01 \x03(\x0b\x32\x1b.rating.v1.StandingOverride\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x10\n\x08position\x18\x03 \x01(\t\x12\x10\n\x08replayed\x18\x04 \x01(\x08\"Q\n\x18GetPriceOverridesRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x14\n\x0cmin_position\x18\x03 \x01(\t\"\x9e\x01\n\x19GetPriceOverridesResponse\x12.\n\toverrides\x18\x01 \x03(\x0b\x32\x1b.rating.v1.StandingOverride\x12.\n\tinherited\x18\x02 \x03(\x0b\x32\x1b.rating.v1.StandingOverride\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x10\n\x08position\x18\x04 \x01(\tb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18rating/v1/override.proto\x12\trating.v1\x1a\x14rating/v1/card.proto\"\x91\x03\n\tOverwrite\x12\r\n\x05\x61sset\x18\x01 \x01(\t\x12\r\n\x05price\x18\x02 \x01(\t\x12.\n\tgraduated\x18\x07 \x01(\x0b\x32\x19.rating.v1.GraduatedModelH\x00\x12(\n\x06volume\x18\x08 \x01(\x0b\x32\x16.rating.v1.VolumeModelH\x00\x12.\n\tstairstep\x18\t \x01(\x0b\x32\x19.rating.v1.StairstepModelH\x00\x12*\n\x07package\x18\n \x01(\x0b\x32\x17.rating.v1.PackageModelH\x00\x12\x30\n\npercentage\x18\x0b \x01(\x0b\x32\x1a.rating.v1.PercentageModelH\x00\x12*\n\x07\x66ormula\x18\x0c \x01(\x0b\x32\x17.rating.v1.FormulaModelH\x00\x12&\n\x05scope\x18\r \x01(\x0e\x32\x17.rating.v1.RunningScope\x12\x10\n\x08included\x18\x0e \x01(\x03\x12\x0f\n\x07maximum\x18\x0f \x01(\tB\x07\n\x05model\"\xc4\x01\n\x05Tiers\x12\r\n\x05\x61sset\x18\x01 \x01(\t\x12.\n\tgraduated\x18\x07 \x01(\x0b\x32\x19.rating.v1.GraduatedModelH\x00\x12(\n\x06volume\x18\x08 \x01(\x0b\x32\x16.rating.v1.VolumeModelH\x00\x12&\n\x05scope\x18\r \x01(\x0e\x32\x17.rating.v1.RunningScope\x12\x10\n\x08included\x18\x0e \x01(\x03\x12\x0f\n\x07maximum\x18\x0f \x01(\tB\x07\n\x05model\"\x1b\n\nMultiplier\x12\r\n\x05ratio\x18\x01 \x01(\t\"\xf2\x02\n\rPriceOverride\x12\x0f\n\x07product\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\t\x12<\n\nattributes\x18\x03 \x03(\x0b\x32(.rating.v1.PriceOverride.AttributesEntry\x12\x10\n\x08priority\x18\x04 \x01(\x05\x12\x19\n\x11\x65\x66\x66\x65\x63tive_from_us\x18\x05 \x01(\x03\x12\x1a\n\x12\x65\x66\x66\x65\x63tive_until_us\x18\x06 \x01(\x03\x12)\n\toverwrite\x18\x07 \x01(\x0b\x32\x14.rating.v1.OverwriteH\x00\x12+\n\nmultiplier\x18\x08 \x01(\x0b\x32\x15.rating.v1.MultiplierH\x00\x12\"\n\x06tiered\x18\t \x01(\x0b\x32\x10.rating.v1.TiersH\x00\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x08\n\x06\x63hange\"r\n\x10StandingOverride\x12*\n\x08override\x18\x01 \x01(\x0b\x32\x18.rating.v1.PriceOverride\x12\x0e\n\x06number\x18\x02 \x01(\x03\x12\x11\n\tset_at_us\x18\x03 \x01(\x03\x12\x0f\n\x07\x61\x63\x63ount\x18\x04 \x01(\t\"\xb5\x01\n\x18SetPriceOverridesRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\x12+\n\toverrides\x18\x04 \x03(\x0b\x32\x18.rating.v1.PriceOverride\x12\x18\n\x10\x65xpected_version\x18\x05 \x01(\x03\x12\x0e\n\x06reason\x18\x06 \x01(\t\x12\r\n\x05\x61\x63tor\x18\x07 \x01(\t\"\x80\x01\n\x19SetPriceOverridesResponse\x12.\n\toverrides\x18\x01 \x03(\x0b\x32\x1b.rating.v1.StandingOverride\x12\x0f\n\x07version\x18\x02 \x01(\x03\x12\x10\n\x08position\x18\x03 \x01(\t\x12\x10\n\x08replayed\x18\x04 \x01(\x08\"Q\n\x18GetPriceOverridesRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x14\n\x0cmin_position\x18\x03 \x01(\t\"\x9e\x01\n\x19GetPriceOverridesResponse\x12.\n\toverrides\x18\x01 \x03(\x0b\x32\x1b.rating.v1.StandingOverride\x12.\n\tinherited\x18\x02 \x03(\x0b\x32\x1b.rating.v1.StandingOverride\x12\x0f\n\x07version\x18\x03 \x01(\x03\x12\x10\n\x08position\x18\x04 \x01(\tb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -33,22 +34,24 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PRICEOVERRIDE_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_PRICEOVERRIDE_ATTRIBUTESENTRY']._serialized_options = b'8\001'
-  _globals['_OVERWRITE']._serialized_start=39
-  _globals['_OVERWRITE']._serialized_end=80
-  _globals['_MULTIPLIER']._serialized_start=82
-  _globals['_MULTIPLIER']._serialized_end=109
-  _globals['_PRICEOVERRIDE']._serialized_start=112
-  _globals['_PRICEOVERRIDE']._serialized_end=446
-  _globals['_PRICEOVERRIDE_ATTRIBUTESENTRY']._serialized_start=387
-  _globals['_PRICEOVERRIDE_ATTRIBUTESENTRY']._serialized_end=436
-  _globals['_STANDINGOVERRIDE']._serialized_start=448
-  _globals['_STANDINGOVERRIDE']._serialized_end=562
-  _globals['_SETPRICEOVERRIDESREQUEST']._serialized_start=565
-  _globals['_SETPRICEOVERRIDESREQUEST']._serialized_end=746
-  _globals['_SETPRICEOVERRIDESRESPONSE']._serialized_start=749
-  _globals['_SETPRICEOVERRIDESRESPONSE']._serialized_end=877
-  _globals['_GETPRICEOVERRIDESREQUEST']._serialized_start=879
-  _globals['_GETPRICEOVERRIDESREQUEST']._serialized_end=960
-  _globals['_GETPRICEOVERRIDESRESPONSE']._serialized_start=963
-  _globals['_GETPRICEOVERRIDESRESPONSE']._serialized_end=1121
+  _globals['_OVERWRITE']._serialized_start=62
+  _globals['_OVERWRITE']._serialized_end=463
+  _globals['_TIERS']._serialized_start=466
+  _globals['_TIERS']._serialized_end=662
+  _globals['_MULTIPLIER']._serialized_start=664
+  _globals['_MULTIPLIER']._serialized_end=691
+  _globals['_PRICEOVERRIDE']._serialized_start=694
+  _globals['_PRICEOVERRIDE']._serialized_end=1064
+  _globals['_PRICEOVERRIDE_ATTRIBUTESENTRY']._serialized_start=1005
+  _globals['_PRICEOVERRIDE_ATTRIBUTESENTRY']._serialized_end=1054
+  _globals['_STANDINGOVERRIDE']._serialized_start=1066
+  _globals['_STANDINGOVERRIDE']._serialized_end=1180
+  _globals['_SETPRICEOVERRIDESREQUEST']._serialized_start=1183
+  _globals['_SETPRICEOVERRIDESREQUEST']._serialized_end=1364
+  _globals['_SETPRICEOVERRIDESRESPONSE']._serialized_start=1367
+  _globals['_SETPRICEOVERRIDESRESPONSE']._serialized_end=1495
+  _globals['_GETPRICEOVERRIDESREQUEST']._serialized_start=1497
+  _globals['_GETPRICEOVERRIDESREQUEST']._serialized_end=1578
+  _globals['_GETPRICEOVERRIDESRESPONSE']._serialized_start=1581
+  _globals['_GETPRICEOVERRIDESRESPONSE']._serialized_end=1739
 # @@protoc_insertion_point(module_scope)

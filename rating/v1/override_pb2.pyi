@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from rating.v1 import card_pb2 as _card_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -20,31 +21,139 @@ DESCRIPTOR: _descriptor.FileDescriptor
 
 @_typing.final
 class Overwrite(_message.Message):
-    """Another price, also for what the rate card does not price."""
+    """Another price or price model, also for what the rate card does not price. Its fields are those of
+    a price row.
+    """
 
     DESCRIPTOR: _descriptor.Descriptor
 
     ASSET_FIELD_NUMBER: _builtins.int
     PRICE_FIELD_NUMBER: _builtins.int
+    GRADUATED_FIELD_NUMBER: _builtins.int
+    VOLUME_FIELD_NUMBER: _builtins.int
+    STAIRSTEP_FIELD_NUMBER: _builtins.int
+    PACKAGE_FIELD_NUMBER: _builtins.int
+    PERCENTAGE_FIELD_NUMBER: _builtins.int
+    FORMULA_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    INCLUDED_FIELD_NUMBER: _builtins.int
+    MAXIMUM_FIELD_NUMBER: _builtins.int
     asset: _builtins.str
     """Code of the asset that the price is in: that of the account's rate card, required. By a card in
     another asset the override does not price.
     """
     price: _builtins.str
-    """Price of one unit of the meter in major units of `asset`, exact, as in a price row."""
+    """Price of one unit of the meter in major units of `asset`, exact, as in a price row. Empty beside
+    a model, which says it.
+    """
+    scope: _card_pb2.RunningScope.ValueType
+    """Over what the quantity runs on. Where the price row in whose place it stands runs on over the
+    same, its total goes on; else it begins with the override.
+    """
+    included: _builtins.int
+    """Minor units of the meter that come first in the scope and are free, 0 to 2^63 - 1."""
+    maximum: _builtins.str
+    """No more than this is charged in the scope: major units of `asset`, whole in its minor units.
+    Empty = no limit.
+    """
+    @_builtins.property
+    def graduated(self) -> _card_pb2.GraduatedModel:
+        """Each unit by its tier."""
+
+    @_builtins.property
+    def volume(self) -> _card_pb2.VolumeModel:
+        """Every unit by the tier of the total."""
+
+    @_builtins.property
+    def stairstep(self) -> _card_pb2.StairstepModel:
+        """An amount by the tier of the total."""
+
+    @_builtins.property
+    def package(self) -> _card_pb2.PackageModel:
+        """An amount for every so many units."""
+
+    @_builtins.property
+    def percentage(self) -> _card_pb2.PercentageModel:
+        """A share of an amount."""
+
+    @_builtins.property
+    def formula(self) -> _card_pb2.FormulaModel:
+        """An expression."""
+
     def __init__(
         self,
         *,
         asset: _builtins.str = ...,
         price: _builtins.str = ...,
+        graduated: _card_pb2.GraduatedModel | None = ...,
+        volume: _card_pb2.VolumeModel | None = ...,
+        stairstep: _card_pb2.StairstepModel | None = ...,
+        package: _card_pb2.PackageModel | None = ...,
+        percentage: _card_pb2.PercentageModel | None = ...,
+        formula: _card_pb2.FormulaModel | None = ...,
+        scope: _card_pb2.RunningScope.ValueType = ...,
+        included: _builtins.int = ...,
+        maximum: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["formula", b"formula", "graduated", b"graduated", "model", b"model", "package", b"package", "percentage", b"percentage", "stairstep", b"stairstep", "volume", b"volume"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "price", b"price"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "formula", b"formula", "graduated", b"graduated", "included", b"included", "maximum", b"maximum", "model", b"model", "package", b"package", "percentage", b"percentage", "price", b"price", "scope", b"scope", "stairstep", b"stairstep", "volume", b"volume"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType_model: _TypeAlias = _typing.Literal["graduated", "volume", "stairstep", "package", "percentage", "formula"]  # noqa: Y015
+    _WhichOneofArgType_model: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_model) -> _WhichOneofReturnType_model | None: ...
 
 Global___Overwrite: _TypeAlias = Overwrite  # noqa: Y015
+
+@_typing.final
+class Tiers(_message.Message):
+    """Tiers in the place of what the price row says. An overwrite counts before them, and so does a
+    multiplier of the same priority.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    GRADUATED_FIELD_NUMBER: _builtins.int
+    VOLUME_FIELD_NUMBER: _builtins.int
+    SCOPE_FIELD_NUMBER: _builtins.int
+    INCLUDED_FIELD_NUMBER: _builtins.int
+    MAXIMUM_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    """Code of the asset that the prices are in, as in an overwrite; required."""
+    scope: _card_pb2.RunningScope.ValueType
+    """As in an overwrite."""
+    included: _builtins.int
+    """As in an overwrite."""
+    maximum: _builtins.str
+    """As in an overwrite."""
+    @_builtins.property
+    def graduated(self) -> _card_pb2.GraduatedModel:
+        """Each unit by its tier."""
+
+    @_builtins.property
+    def volume(self) -> _card_pb2.VolumeModel:
+        """Every unit by the tier of the total."""
+
+    def __init__(
+        self,
+        *,
+        asset: _builtins.str = ...,
+        graduated: _card_pb2.GraduatedModel | None = ...,
+        volume: _card_pb2.VolumeModel | None = ...,
+        scope: _card_pb2.RunningScope.ValueType = ...,
+        included: _builtins.int = ...,
+        maximum: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["graduated", b"graduated", "model", b"model", "volume", b"volume"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "graduated", b"graduated", "included", b"included", "maximum", b"maximum", "model", b"model", "scope", b"scope", "volume", b"volume"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_model: _TypeAlias = _typing.Literal["graduated", "volume"]  # noqa: Y015
+    _WhichOneofArgType_model: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_model) -> _WhichOneofReturnType_model | None: ...
+
+Global___Tiers: _TypeAlias = Tiers  # noqa: Y015
 
 @_typing.final
 class Multiplier(_message.Message):
@@ -72,8 +181,8 @@ Global___Multiplier: _TypeAlias = Multiplier  # noqa: Y015
 class PriceOverride(_message.Message):
     """What is priced otherwise, how and when (rule R4). One override applies to a quantity of an event,
     they never stack: the account's own before those of the accounts above it, the nearest first;
-    then an overwrite; the higher priority; the lowest multiplier; the later effective_from_us; the
-    one that was set later.
+    then an overwrite; the higher priority; the lowest multiplier, then tiers; the later
+    effective_from_us; the one that was set later.
     """
 
     DESCRIPTOR: _descriptor.Descriptor
@@ -106,6 +215,7 @@ class PriceOverride(_message.Message):
     EFFECTIVE_UNTIL_US_FIELD_NUMBER: _builtins.int
     OVERWRITE_FIELD_NUMBER: _builtins.int
     MULTIPLIER_FIELD_NUMBER: _builtins.int
+    TIERED_FIELD_NUMBER: _builtins.int
     product: _builtins.str
     """The product, 1 to 128 bytes; "*" = any."""
     quantity: _builtins.str
@@ -132,6 +242,10 @@ class PriceOverride(_message.Message):
     def multiplier(self) -> Global___Multiplier:
         """A ratio of what the row charges."""
 
+    @_builtins.property
+    def tiered(self) -> Global___Tiers:
+        """Tiers instead of what the row says."""
+
     def __init__(
         self,
         *,
@@ -143,12 +257,13 @@ class PriceOverride(_message.Message):
         effective_until_us: _builtins.int = ...,
         overwrite: Global___Overwrite | None = ...,
         multiplier: Global___Multiplier | None = ...,
+        tiered: Global___Tiers | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "multiplier", b"multiplier", "overwrite", b"overwrite"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["change", b"change", "multiplier", b"multiplier", "overwrite", b"overwrite", "tiered", b"tiered"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "change", b"change", "effective_from_us", b"effective_from_us", "effective_until_us", b"effective_until_us", "multiplier", b"multiplier", "overwrite", b"overwrite", "priority", b"priority", "product", b"product", "quantity", b"quantity"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "change", b"change", "effective_from_us", b"effective_from_us", "effective_until_us", b"effective_until_us", "multiplier", b"multiplier", "overwrite", b"overwrite", "priority", b"priority", "product", b"product", "quantity", b"quantity", "tiered", b"tiered"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["overwrite", "multiplier"]  # noqa: Y015
+    _WhichOneofReturnType_change: _TypeAlias = _typing.Literal["overwrite", "multiplier", "tiered"]  # noqa: Y015
     _WhichOneofArgType_change: _TypeAlias = _typing.Literal["change", b"change"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_change) -> _WhichOneofReturnType_change | None: ...
 

@@ -8,8 +8,8 @@ import grpc
 import pytest
 
 from ledger.v1 import account_pb2, correction_pb2, journal_pb2, usage_pb2
+from rating.v1 import card_pb2, pricing_pb2
 from rating.v1 import override_pb2 as pb
-from rating.v1 import pricing_pb2
 from tests.api.served import PRODUCT, TENANT, Served, event, refusal_of, work
 
 
@@ -115,6 +115,82 @@ async def test_the_list_is_read_with_what_is_inherited(priced: Served):
     assert [(each.number, each.set_at_us) for each in kept.overrides] == [
         (3, made.overrides[1].set_at_us)
     ]
+
+
+MODELS = (
+    pb.PriceOverride(
+        product=PRODUCT,
+        quantity="input_tokens",
+        overwrite=pb.Overwrite(
+            asset="credit",
+            package=card_pb2.PackageModel(size=100, price="0.00025"),
+            scope=card_pb2.RUNNING_SCOPE_DAY,
+            included=100,
+            maximum="0.0004",
+        ),
+    ),
+    pb.PriceOverride(
+        product=PRODUCT,
+        quantity="output_tokens",
+        tiered=pb.Tiers(
+            asset="credit",
+            graduated=card_pb2.GraduatedModel(
+                tiers=[
+                    card_pb2.Tier(up_to=10, price="0.000020"),
+                    card_pb2.Tier(price="0.000001", flat="0.000005"),
+                ]
+            ),
+        ),
+    ),
+    pb.PriceOverride(
+        product=PRODUCT,
+        quantity="cached_tokens",
+        overwrite=pb.Overwrite(
+            asset="credit",
+            formula=card_pb2.FormulaModel(expression="cached_tokens * 0.000002"),
+            scope=card_pb2.RUNNING_SCOPE_EVENT,
+        ),
+    ),
+)
+
+
+async def test_price_models_override_and_come_back_the_same(priced: Served):
+    """100 of 100 inputs included, then packages; ten outputs at 20, then 5 and 10 at 1."""
+    await priced.account("acme")
+    await priced.grant("acme", 10_000)
+    made = await put(priced, "acme", *MODELS)
+    assert [each.override for each in made.overrides] == list(MODELS)
+    assert [each.override for each in (await got(priced, "acme")).overrides] == list(MODELS)
+    await priced.ingest(event("a", "acme"), event("b", "acme"), event("c", "acme"))
+    lines = [
+        [line.charge for line in (await entry_of(priced, "acme", each)).lines]
+        for each in ("a", "b", "c")
+    ]
+    assert lines == [[0, 215], [250, 20], [150, 20]]
+
+
+async def test_a_model_that_does_not_do_is_named(priced: Served):
+    await priced.account("acme")
+    tiers = pb.Tiers(asset="credit", volume=card_pb2.VolumeModel(tiers=[card_pb2.Tier(up_to=3)]))
+    wrong = pb.PriceOverride(product=PRODUCT, quantity="input_tokens", tiered=tiers)
+    found = await refusal_of(put(priced, "acme", wrong))
+    assert found.violations == [
+        ("overrides[0].change.model.tiers[0].up_to", "TIER_LAST_NOT_OPEN"),
+        ("overrides[0].change.model.tiers[0]", "TIER_WITHOUT_PRICE"),
+    ]
+    none = pb.PriceOverride(product=PRODUCT, quantity="input_tokens", tiered=pb.Tiers())
+    found = await refusal_of(put(priced, "acme", none))
+    assert (found.reason, found.metadata["field"]) == (
+        "FIELD_REQUIRED",
+        "overrides[0].change.model",
+    )
+    scoped = pb.PriceOverride(product=PRODUCT, quantity="input_tokens")
+    scoped.overwrite.scope = 9
+    found = await refusal_of(put(priced, "acme", scoped))
+    assert (found.reason, found.metadata["field"]) == (
+        "NUMBER_OUT_OF_RANGE",
+        "overrides[0].change.scope",
+    )
 
 
 async def test_the_same_call_again_is_answered_again(priced: Served):

@@ -24,6 +24,15 @@ change = { type = "multiplier", ratio = "4/5" }
 attributes = { region = "eu" }
 priority = 3
 """
+TIERED = """
+[[overrides]]
+product = "api"
+quantity = "calls"
+[overrides.change]
+type = "tiered"
+asset = "units"
+model = { type = "volume", tiers = [{ price = "2" }] }
+"""
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -75,10 +84,14 @@ def test_a_list_is_set_from_a_file_and_shown(server: Server, tmp_path: Path) -> 
     assert listed["version"] == 1
     assert [each["number"] for each in listed["overrides"]] == [1, 2]
     assert listed["overrides"][1]["override"]["multiplier"] == {"ratio": "4/5"}
+    file.write_text(TIERED)
+    tiers = drawdown("pricing", "override", "set", "overridden", str(file), "--json", *at)
+    [each] = json.loads(tiers.stdout)["overrides"]
+    assert each["override"]["tiered"]["volume"] == {"tiers": [{"price": "2"}]}
     empty = tmp_path / "none.json"
     empty.write_text('{"overrides": []}')
     gone = drawdown("pricing", "override", "set", "overridden", str(empty), "--json", *at)
-    assert json.loads(gone.stdout) == {"version": 2, "overrides": [], "inherited": []}
+    assert json.loads(gone.stdout) == {"version": 3, "overrides": [], "inherited": []}
 
 
 def test_a_file_that_is_none_is_refused_before_anything_is_asked(
