@@ -88,6 +88,7 @@ def policy_of(assets: Assets, tenant: int, shard: int, policy: pb.AccountPolicy)
     check = Checked()
     check.text("policy.rate_card", policy.rate_card, ID_BYTES_MAX)
     check.text("policy.overdraft_asset", policy.overdraft_asset, ID_BYTES_MAX)
+    check.instant("policy.billing_anchor_us", policy.billing_anchor_us)
     check.text("policy.settlement_asset", policy.settlement_asset, ID_BYTES_MAX)
     check.between("policy.overdraft_limit", policy.overdraft_limit, 0)
     if policy.HasField("overage_cap"):
@@ -128,6 +129,7 @@ def policy_of(assets: Assets, tenant: int, shard: int, policy: pb.AccountPolicy)
         policy.overdraft_grace_us if policy.HasField("overdraft_grace_us") else -1,
         policy.promotional_backfills,
         policy.freeze_on_chargeback,
+        billing_anchor=policy.billing_anchor_us,
         settlement_asset=_asset(assets, tenant, shard, "settlement_asset", policy.settlement_asset),
     )
 
@@ -164,6 +166,7 @@ def render_policy(assets: Assets, policy: AccountPolicy, version: int) -> pb.Acc
         overdraft_basis_points=policy.overdraft_basis_points,
         promotional_backfills=policy.promotional_backfills,
         freeze_on_chargeback=policy.freeze_on_chargeback,
+        billing_anchor_us=policy.billing_anchor,
         settlement_asset=assets.of(policy.settlement_asset).code,
     )
     if policy.overdraft_grace >= 0:

@@ -307,6 +307,7 @@ class AccountPolicy(_message.Message):
     OVERDRAFT_GRACE_US_FIELD_NUMBER: _builtins.int
     PROMOTIONAL_BACKFILLS_FIELD_NUMBER: _builtins.int
     FREEZE_ON_CHARGEBACK_FIELD_NUMBER: _builtins.int
+    BILLING_ANCHOR_US_FIELD_NUMBER: _builtins.int
     SETTLEMENT_ASSET_FIELD_NUMBER: _builtins.int
     rate_card: _builtins.str
     """Name of its rate card, at most 128 bytes; empty = the nearest ancestor's, else "default"."""
@@ -359,6 +360,11 @@ class AccountPolicy(_message.Message):
     """Whether promotional grants repay what is owed in advance; paid ones always do."""
     freeze_on_chargeback: _builtins.bool
     """Whether a chargeback freezes the account."""
+    billing_anchor_us: _builtins.int
+    """From which its billing periods run, a month each, in its zone: an instant in microseconds, 0 to
+    the year 2200; 0 = they are its calendar months. Price rows whose total runs over a period go by
+    it. Another anchor counts from the end of the period that runs.
+    """
     settlement_asset: _builtins.str
     """Code of the money that its grants of a price's asset leave a rest in, at most 128 bytes: what
     they do not pay is converted once, at the rate of the usage's time, and paid by grants,
@@ -386,11 +392,12 @@ class AccountPolicy(_message.Message):
         overdraft_grace_us: _builtins.int | None = ...,
         promotional_backfills: _builtins.bool = ...,
         freeze_on_chargeback: _builtins.bool = ...,
+        billing_anchor_us: _builtins.int = ...,
         settlement_asset: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_holds_overage", b"_holds_overage", "_holds_overdraft", b"_holds_overdraft", "_overage_cap", b"_overage_cap", "_overdraft_grace_us", b"_overdraft_grace_us", "_period_grace_us", b"_period_grace_us", "holds_overage", b"holds_overage", "holds_overdraft", b"holds_overdraft", "overage_cap", b"overage_cap", "overdraft_grace_us", b"overdraft_grace_us", "period_grace_us", b"period_grace_us"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_holds_overage", b"_holds_overage", "_holds_overdraft", b"_holds_overdraft", "_overage_cap", b"_overage_cap", "_overdraft_grace_us", b"_overdraft_grace_us", "_period_grace_us", b"_period_grace_us", "comparator", b"comparator", "excess", b"excess", "freeze_on_chargeback", b"freeze_on_chargeback", "holds_overage", b"holds_overage", "holds_overdraft", b"holds_overdraft", "max_open_holds", b"max_open_holds", "overage", b"overage", "overage_cap", b"overage_cap", "overdraft_asset", b"overdraft_asset", "overdraft_basis_points", b"overdraft_basis_points", "overdraft_grace_us", b"overdraft_grace_us", "overdraft_kind", b"overdraft_kind", "overdraft_limit", b"overdraft_limit", "period_grace_us", b"period_grace_us", "promotional_backfills", b"promotional_backfills", "rate_card", b"rate_card", "settlement_asset", b"settlement_asset", "version", b"version", "zone", b"zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_holds_overage", b"_holds_overage", "_holds_overdraft", b"_holds_overdraft", "_overage_cap", b"_overage_cap", "_overdraft_grace_us", b"_overdraft_grace_us", "_period_grace_us", b"_period_grace_us", "billing_anchor_us", b"billing_anchor_us", "comparator", b"comparator", "excess", b"excess", "freeze_on_chargeback", b"freeze_on_chargeback", "holds_overage", b"holds_overage", "holds_overdraft", b"holds_overdraft", "max_open_holds", b"max_open_holds", "overage", b"overage", "overage_cap", b"overage_cap", "overdraft_asset", b"overdraft_asset", "overdraft_basis_points", b"overdraft_basis_points", "overdraft_grace_us", b"overdraft_grace_us", "overdraft_kind", b"overdraft_kind", "overdraft_limit", b"overdraft_limit", "period_grace_us", b"period_grace_us", "promotional_backfills", b"promotional_backfills", "rate_card", b"rate_card", "settlement_asset", b"settlement_asset", "version", b"version", "zone", b"zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__holds_overage: _TypeAlias = _typing.Literal["holds_overage"]  # noqa: Y015
     _WhichOneofArgType__holds_overage: _TypeAlias = _typing.Literal["_holds_overage", b"_holds_overage"]  # noqa: Y015

@@ -55,6 +55,8 @@ async def test_an_account_is_opened_with_its_policy_and_profile(priced: Served):
             overdraft_grace_us=0,
             promotional_backfills=True,
             freeze_on_chargeback=True,
+            billing_anchor_us=1_767_225_600_000_000,
+            settlement_asset="USD",
         ),
     )
     made = await priced.accounts.Create(request)
