@@ -74,7 +74,7 @@ class Run:
     async def open(self, upkeep: Upkeep) -> float:
         started = time.perf_counter()
         self.storage = await PostgresStorage.open(self.dsn, 1)
-        self.ledger = Ledger(self.storage, SystemClock(), "bench", self.watch, None, upkeep)
+        self.ledger = Ledger(self.storage, SystemClock(), "bench", self.watch, upkeep=upkeep)
         gc.disable()
         self.ledger.start()
         await self.ledger.opened()
