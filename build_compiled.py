@@ -31,6 +31,7 @@ MODULES = (
     "ledger/core/aliases.py",
     "ledger/core/books.py",
     "ledger/core/catalog.py",
+    "ledger/core/costs.py",
     "ledger/core/decide.py",
     "ledger/core/drawdown.py",
     "ledger/core/evolve/__init__.py",

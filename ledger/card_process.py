@@ -13,6 +13,7 @@ import os
 import select
 import sys
 from asyncio.subprocess import PIPE, Process
+from collections.abc import Sequence
 from typing import IO, Final
 
 import msgspec
@@ -26,7 +27,9 @@ HEAD_BYTES: Final = 4  # of a frame: its length
 NICENESS: Final = 5  # beside a server on the same cores
 
 _encoder: Final = msgspec.msgpack.Encoder()
-_question: Final = msgspec.msgpack.Decoder(tuple[bytes, bytes | None])
+_question: Final = msgspec.msgpack.Decoder(
+    tuple[bytes, bytes | None, bytes | None, tuple[bytes, ...]]
+)
 _answer: Final = msgspec.msgpack.Decoder(CheckedCard)
 
 
@@ -49,12 +52,18 @@ class CardProcess:
         running = self._process is not None and self._process.returncode is None
         return self._process.pid if running and self._process is not None else None
 
-    async def check(self, message: bytes, latest: bytes | None) -> CheckedCard:
+    async def check(
+        self,
+        message: bytes,
+        latest: bytes | None,
+        costs: bytes | None = None,
+        namers: Sequence[bytes] = (),
+    ) -> CheckedCard:
         """See `check_card`. A caller that gives up leaves the exchange whole.
 
         Raises CheckFailed.
         """
-        task = asyncio.create_task(self._check(_encoder.encode((message, latest))))
+        task = asyncio.create_task(self._check(_encoder.encode((message, latest, costs, namers))))
         self._asked.add(task)
         task.add_done_callback(self._asked.discard)
         return await asyncio.shield(task)
@@ -129,8 +138,8 @@ def answer_all(questions: IO[bytes], answers: IO[bytes], idle_s: int) -> None:
         head = questions.read(HEAD_BYTES)
         if len(head) < HEAD_BYTES:
             return
-        message, latest = _question.decode(questions.read(int.from_bytes(head)))
-        answer = _encoder.encode(check_card(message, latest))
+        asked = _question.decode(questions.read(int.from_bytes(head)))
+        answer = _encoder.encode(check_card(*asked))
         answers.write(len(answer).to_bytes(HEAD_BYTES))
         answers.write(answer)
         answers.flush()

@@ -82,7 +82,8 @@ class Product(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     ``batch``: its holds may live for 35 days from their authorisation, others for one (rule H1).
     ``facts`` are what a buyer asks beside the price (provider, context limit, latency class): they
     stand on the price sheet and charge nothing. ``entitled``: sold to every account (rule P2);
-    one that is not is sold to accounts with an explicit entitlement alone.
+    one that is not is sold to accounts with an explicit entitlement alone. ``provider`` is who is
+    paid for it, where the card is one of costs; without one, whoever the card is named after (B4).
     """
 
     product: str
@@ -92,6 +93,7 @@ class Product(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     tags: tuple[str, ...] = ()  # grants may apply to products by tag
     facts: dict[str, str] = {}
     entitled: bool = True
+    provider: str = ""
 
 
 class PriceRow(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -123,7 +125,11 @@ class PriceRow(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
 
 
 class RateCard(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
-    """A whole rate card. Rows keep their order: a later one wins where all else is equal."""
+    """A whole rate card. Rows keep their order: a later one wins where all else is equal.
+
+    ``cost_card`` names the card of what the providers take for the same work (rule B4): one of the
+    same form, in the money that they are paid in. Empty = costs are not known.
+    """
 
     name: str
     asset: str
@@ -134,6 +140,7 @@ class RateCard(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     rounding: Rounding = Rounding.HALF_EVEN
     prompt_quantity: str = PROMPT_QUANTITY
     minimums: tuple[Minimum, ...] = ()
+    cost_card: str = ""
 
 
 _encoder = msgspec.msgpack.Encoder(order="deterministic")
@@ -209,6 +216,8 @@ def _validate_head(card: RateCard) -> Iterator[CardFault]:
     yield from check_name("name", card.name)
     yield from check_name("asset", card.asset)
     yield from _scale("asset_scale", card.asset_scale)
+    if card.cost_card:
+        yield from check_name("cost_card", card.cost_card)
     declared = {meter.quantity for meter in card.meters}
     if card.prompt_quantity not in declared and any(row.above_prompt > 0 for row in card.rows):
         yield CardFault(
@@ -268,6 +277,8 @@ def _validate_products(card: RateCard) -> Iterator[CardFault]:
         if len(product.tags) > TAGS_MAX:
             message = f"a product bears at most {TAGS_MAX} tags"
             yield CardFault(f"products[{index}].tags", "TOO_MANY", str(len(product.tags)), message)
+        if product.provider:
+            yield from check_name(f"products[{index}].provider", product.provider)
         if product.facts:
             yield from _facts(f"products[{index}].facts", product.facts)
         if product.product in seen:

@@ -259,6 +259,7 @@ class CorrectionService(AmendCalls):
             Names("", reversal.request_id, personal=texts),
             call.trace,
             rated,
+            reversal.refund_cost,
         )
 
     async def _render(
@@ -285,6 +286,13 @@ class CorrectionService(AmendCalls):
             assert isinstance(event, UsageReversed) and plan is not None
             answers[place] = (event, plan, entry_seq, isinstance(outcome, Replay))
             parts[place] = await writer.parts_of(locator, event)
+            cost_plan = (
+                outcome.cost_plan if isinstance(outcome, Replay) else ticket.cost_plan_of(event)
+            )
+            if event.cost is not None and cost_plan is not None:
+                asset = self._edge.assets.of(cost_plan.asset)
+                result.cost = event.cost.total
+                result.cost_asset, result.cost_scale = asset.code, asset.scale
         events = [answer[0] for answer in answers.values()]
         accounts = sorted({event.account for event in events})
         if not events:
@@ -319,6 +327,11 @@ def _fault(reversal: pb.Reversal) -> Fault | None:
     if reversal.as_charged and reversal.quantities:
         message = "give back either quantities or a part of the charge"
         faults.append(Fault("NUMBER_OUT_OF_RANGE", "as_charged", str(reversal.as_charged), message))
+    if reversal.as_charged and reversal.refund_cost:
+        message = (
+            "the quantities stay where a part of the charge is given back, and so does the cost"
+        )
+        faults.append(Fault("FIELD_NOT_ALLOWED", "refund_cost", "true", message))
     return next((fault for fault in faults if fault is not None), None)
 
 

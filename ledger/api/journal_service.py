@@ -64,6 +64,7 @@ from ledger.core.events import (
     TopUpRuleRemoved,
     TopUpRuleSet,
     UsageCaptured,
+    UsageCosted,
     UsageModeled,
     UsageQuarantined,
     UsageRecorded,
@@ -80,6 +81,7 @@ from ledger.v1.decision_pb2 import ExtendResponse
 _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     UsageRecorded: pb.MUTATION_KIND_USAGE,  # a capture where it settled a hold
     UsageModeled: pb.MUTATION_KIND_USAGE,
+    UsageCosted: pb.MUTATION_KIND_USAGE,
     UsageCaptured: pb.MUTATION_KIND_CAPTURE,
     UsageQuarantined: pb.MUTATION_KIND_USAGE,
     HoldAuthorized: pb.MUTATION_KIND_AUTHORIZE,

@@ -252,7 +252,8 @@ class PricingService(OverrideCalls):
     ) -> tuple[CheckedCard, list[CardFault], int]:
         """The card; what is wrong with it, alone and beside what is published; and how much."""
         before = await self._published.body(latest) if latest is not None else None
-        card = await self._checker.check(sent.SerializeToString(), before)
+        costs, namers = await self._cost_cards(tenant, sent)
+        card = await self._checker.check(sent.SerializeToString(), before, costs, namers)
         faults = []
         known = await self._published.asset(tenant, card.asset) if card.asset else None
         if known is None and card.asset:
@@ -262,8 +263,33 @@ class PricingService(OverrideCalls):
             message = f"the asset {card.asset!r} has scale {known[1].scale}"
             value = str(card.asset_scale)
             faults.append(CardFault("asset_scale", "ASSET_SCALE_DIFFERS", value, message))
-        beside = [*faults, *card.succession]
+        beside = [*faults, *card.succession, *card.costs, *await self._cost_money(tenant, card)]
         return card, [*card.faults, *beside], card.faults_total + len(beside)
+
+    async def _cost_cards(
+        self, tenant: int, sent: card_pb2.RateCard
+    ) -> tuple[bytes | None, list[bytes]]:
+        """The body of the card of costs that is named, and of the cards that name this one."""
+        if not sent.name:
+            return None, []
+        newest: dict[str, ConfigurationEntry] = {}
+        for entry in await self._published.versions(tenant):
+            newest.setdefault(entry.name, entry)
+        named = newest.get(sent.cost_card)
+        costs = await self._published.body(named) if named is not None else None
+        namers: list[bytes] = []
+        for name, entry in newest.items():
+            if name != sent.name and await self._published.cost_card(entry) == sent.name:
+                namers.append(await self._published.body(entry))
+        return costs, namers
+
+    async def _cost_money(self, tenant: int, card: CheckedCard) -> list[CardFault]:
+        """Providers are paid in money."""
+        known = await self._published.asset(tenant, card.cost_asset) if card.cost_asset else None
+        if known is None or known[1].kind == "money":
+            return []
+        message = f"the card of costs is in {card.cost_asset!r}, which is no money"
+        return [CardFault("cost_card", "COST_ASSET_NOT_MONEY", card.cost_asset, message)]
 
     # -- quotes ----------------------------------------------------------------------------------
 

@@ -15,19 +15,30 @@ from ledger.engine.ledger import Ledger
 from ledger.journal.configuration import ConfigurationEntry, ConfigurationKind
 from rating.card import RateCard, decode_card
 
+COST_CARDS_MAX: Final = 4_096  # names by hash; x ~150 B = 600 kB
 BODIES_MAX: Final = 64  # x ~1 MB for a card of a few thousand rows
 
 Body = AliasBody | AssetBody | ConversionBody | RateCard
 
 
+class _CostCard(msgspec.Struct):
+    """What of a rate card is read here."""
+
+    cost_card: str = ""
+
+
+_cost_card: Final = msgspec.msgpack.Decoder(_CostCard)
+
+
 class Published:
     """Reads the configuration of tenants."""
 
-    __slots__ = ("_bodies", "_ledger")
+    __slots__ = ("_bodies", "_cost_cards", "_ledger")
 
     def __init__(self, ledger: Ledger) -> None:
         self._ledger = ledger
         self._bodies: OrderedDict[bytes, Body] = OrderedDict()
+        self._cost_cards: dict[bytes, str] = {}
 
     async def assets(self, tenant: int) -> list[ConfigurationEntry]:
         """The tenant's assets, ascending by code."""
@@ -79,6 +90,17 @@ class Published:
         data = await self._ledger.configuration.body(entry.content_hash)
         assert data is not None, f"version {entry.version} of tenant {entry.tenant} has no body"
         return data
+
+    async def cost_card(self, entry: ConfigurationEntry) -> str:
+        """Name of the card of costs that a version of a rate card names; "" = none. A large card is
+        passed over for it, not opened."""
+        found = self._cost_cards.get(entry.content_hash)
+        if found is None:
+            if len(self._cost_cards) >= COST_CARDS_MAX:
+                self._cost_cards.clear()
+            body = _cost_card.decode(await self.body(entry))
+            found = self._cost_cards[entry.content_hash] = body.cost_card
+        return found
 
     async def card(self, entry: ConfigurationEntry) -> RateCard:
         """The body of a version of a rate card."""

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from ledger.api.assets import Assets
 from ledger.api.ids import GRANT, mint
 from ledger.api.render_usage import override_at, unit_price
 from ledger.core.books import Book
+from ledger.core.costs import Cost, cost_of
 from ledger.core.drawdown import draw
 from ledger.core.events import PlanDeclared, Pot, Slice
 from ledger.core.holds import Assessment, assess, available_in_all, available_to
@@ -31,6 +33,8 @@ class Priced(NamedTuple):
     at_us: int
     available: int  # before it is paid, in all and to this very work
     applicable: int
+    cost: Cost | None  # what the provider would take; None = the card names no costs
+    value: int  # what the slices would recognise of the money that the cost is in
 
 
 def price(
@@ -56,7 +60,11 @@ def price(
         period = account.calendar.start_of(at_us)
         drawn = draw(state, account, bound.asset, bound.use, found.charge, at_us, period, [], False)
         slices, left = drawn.slices, drawn.left
+    cost = cost_of(state, account, bound, shape, values, at_us)
+    if isinstance(cost, Refusal):
+        return cost
     books = state.books.accounts
+    value = _value_in(cost.bound.asset, books, slices) if cost is not None else 0
     numbered = tuple(
         (piece, _grant_of(books[piece.book]) if piece.pot == Pot.GRANT else (0, 0))
         for piece in slices
@@ -64,7 +72,30 @@ def price(
     own = tuple(own_quantities(plan, values))
     available = available_in_all(account, bound.asset, at_us)
     applicable = available_to(account, bound.asset, bound.use, at_us)
-    return Priced(found, bound.declaration, plan, own, numbered, left, at_us, available, applicable)
+    return Priced(
+        found,
+        bound.declaration,
+        plan,
+        own,
+        numbered,
+        left,
+        at_us,
+        available,
+        applicable,
+        cost,
+        value,
+    )
+
+
+def _value_in(money: int, books: Mapping[int, Book], slices: Sequence[Slice]) -> int:
+    """What slices would recognise in one money: by grants sold in it, and as overage in it."""
+    value = 0
+    for piece in slices:
+        book = books.get(piece.book)
+        grant = book.grant if book is not None else None
+        if piece.value and money == (grant.price_asset if grant is not None else money):
+            value += piece.value
+    return value
 
 
 def _grant_of(book: Book) -> tuple[int, int]:
@@ -101,6 +132,22 @@ def render_quote(
             unit_price=unit_price(priced.plan, place),
             charge=max(charge, 0),
             unrated_reason=found.reasons[place] if charge == UNPRICED else "",
+        )
+    if priced.cost is not None:
+        money = assets.of(priced.cost.bound.asset)
+        response.cost.CopyFrom(
+            pb.QuoteCost(
+                cost=priced.cost.total,
+                asset=money.code,
+                scale=money.scale,
+                unknown=[
+                    name
+                    for name, line in zip(declared.quantity_names, priced.cost.lines, strict=True)
+                    if line == UNPRICED
+                ],
+                value=priced.value,
+                margin=priced.value - priced.cost.total,
+            )
         )
     for piece, grant in priced.slices:
         if piece.pot == Pot.GRANT:

@@ -115,12 +115,14 @@ def card_of(message: card_pb2.RateCard) -> tuple[RateCard, list[CardFault]]:
                     tuple(product.tags),
                     dict(product.facts),
                     not product.entitlement_required,
+                    product.provider,
                 )
                 for place, product in enumerate(message.products)
             ]
         ),
         rounding=known("rounding", "rounding", message.rounding, _ROUNDINGS),
         prompt_quantity=message.prompt_quantity or PROMPT_QUANTITY,
+        cost_card=message.cost_card,
     )
     return card, faults
 
@@ -133,6 +135,7 @@ def render_card(card: RateCard) -> card_pb2.RateCard:
         asset_scale=card.asset_scale,
         rounding=_NUMBERS[card.rounding],
         prompt_quantity=card.prompt_quantity,
+        cost_card=card.cost_card,
         meters=[render_meter(meter) for meter in card.meters],
         products=[render_product(product) for product in card.products],
         rows=[render_row(row) for row in card.rows],
@@ -154,6 +157,7 @@ def render_product(product: Product) -> card_pb2.Product:
         tags=product.tags,
         facts=product.facts,
         entitlement_required=not product.entitled,
+        provider=product.provider,
     )
 
 

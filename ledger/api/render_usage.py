@@ -79,6 +79,10 @@ def view_of(state: State, recorded: Replay, tenant: int) -> UsageView:
             for asset, revenue in (book.revenues or {}).items():
                 revenues[asset] = revenue.number
                 books[revenue.number] = book_view(revenue)
+        cost = event.cost
+        if cost is not None and cost.total:
+            for number in (cost.cost_book, cost.payable_book):
+                books[number] = book_view(state.books.accounts[number])
     plan = state.catalog.plan_of(tenant, declared)
     account = state.accounts.get(event.account)
     corrected = (
@@ -162,6 +166,8 @@ async def render_entry(edge: Edge, view: UsageView, recorded: Replay, shard: int
     _render_recorded(edge, entry, view, event, declared, shard, names)
     if recorded.conversion is not None:
         entry.conversion.CopyFrom(_render_conversion(edge, view, recorded.conversion, shard, names))
+    if event.cost is not None:
+        _render_cost(edge, entry, view, recorded, event)
     return entry
 
 
@@ -278,6 +284,58 @@ def _transfers(
                 )
             )
     return posted
+
+
+def _render_cost(
+    edge: Edge,
+    entry: pb.UsageEntry,
+    view: UsageView,
+    recorded: Replay,
+    event: UsageRecorded,
+) -> None:
+    """What the provider takes, by line and by slice, its transfer, and what is left (rule B4)."""
+    cost, declared = event.cost, recorded.cost_plan
+    assert cost is not None and declared is not None
+    asset = edge.assets.of(declared.asset)
+    total = cost.total
+    charged = recorded.plan.asset if recorded.plan is not None else 0
+    value = sum(
+        [
+            piece.value
+            for piece in event.slices
+            if _money_of(view.books[piece.book], piece.pot, charged, piece.value) == declared.asset
+        ]
+    )
+    entry.cost.CopyFrom(
+        types_pb2.ProviderCost(
+            cost=total,
+            asset=asset.code,
+            scale=asset.scale,
+            unknown=[
+                name
+                for name, line in zip(declared.quantity_names, cost.lines, strict=True)
+                if line == UNPRICED
+            ],
+            cost_card=declared.rate_card,
+            cost_card_version=declared.card_version,
+            value=value,
+            margin=value - total,
+        )
+    )
+    for shown, line in zip(entry.lines, cost.lines, strict=True):
+        if line != UNPRICED:
+            shown.cost = line
+    for piece in entry.slices:
+        piece.cost_asset, piece.cost_scale = asset.code, asset.scale
+    if total:
+        entry.transfers.add(
+            debit_account=book_name(view.books[cost.cost_book], entry.shard, {}),
+            credit_account=book_name(view.books[cost.payable_book], entry.shard, {}),
+            amount=total,
+            asset=asset.code,
+            scale=asset.scale,
+            phase=types_pb2.TRANSFER_PHASE_POSTED,
+        )
 
 
 def render_slice(

@@ -87,7 +87,7 @@ class Outcomes:
         charges, asset_index = self.charges, self.asset_index
         places_of_plan: dict[int, int] = {}
         for place, outcome in zip(lane.places, ticket.outcomes, strict=True):
-            if type(outcome) is UsageRecorded:
+            if isinstance(outcome, UsageRecorded):
                 slices = outcome.slices
                 if slices:
                     charges[place] = (

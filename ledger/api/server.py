@@ -41,6 +41,7 @@ from ledger.api.parking import Parking
 from ledger.api.payment_service import PaymentService
 from ledger.api.pricing_service import PricingService
 from ledger.api.recurring_service import RecurringGrantService
+from ledger.api.report_service import ReportService
 from ledger.api.top_up_service import TopUpService
 from ledger.api.tracing import Telemetry
 from ledger.api.usage_service import UsageService
@@ -60,6 +61,7 @@ from ledger.v1 import (
     payment_pb2,
     peer_pb2,
     recurring_pb2,
+    report_pb2,
     top_up_pb2,
     usage_pb2,
 )
@@ -246,6 +248,10 @@ def services(
         (
             journal_pb2.DESCRIPTOR.services_by_name["JournalService"],
             JournalService(edge, seals or MemorySealStore(), forwarder),
+        ),
+        (
+            report_pb2.DESCRIPTOR.services_by_name["ReportService"],
+            ReportService(edge, history),
         ),
         (peer_pb2.DESCRIPTOR.services_by_name["PeerService"], PeerService(edge.ledger)),
         (clock_pb2.DESCRIPTOR.services_by_name["ClockService"], ClockService(edge)),

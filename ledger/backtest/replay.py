@@ -260,7 +260,9 @@ class Replay:
         locator = state.locator - (len(self.made) - place)
         entry_seq = state.first_event + (locator & LOCATOR_INDEX_MASK)
         behind = conversion_behind(self.made, place)
-        return c.Original(locator, entry_seq, event, state.declared[event.plan], behind)
+        cost_plan = state.declared[event.cost.plan] if event.cost is not None else None
+        declared = state.declared[event.plan]
+        return c.Original(locator, entry_seq, event, declared, behind, cost_plan)
 
     def keep(self, index: int, original: c.Original, *, waits: bool = False) -> None:
         """Keep what stands here for the entry at `index`, if that is corrected or rated later."""

@@ -32,6 +32,7 @@ from ledger.core.events import (
     TopUpRequested,
     UsageCaptured,
     UsageConverted,
+    UsageCosted,
     UsageModeled,
     UsageRecorded,
     UsageRerated,
@@ -163,6 +164,7 @@ class Side:
 _TAKERS: Final[dict[type, Callable[[Any, Any, PlanDeclared | None], None]]] = {
     UsageRecorded: Side._usage,
     UsageModeled: Side._usage,
+    UsageCosted: Side._usage,
     UsageCaptured: Side._usage,
     HoldCharged: Side._usage,
     SuspenseRated: Side._rated,

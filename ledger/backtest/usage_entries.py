@@ -146,6 +146,7 @@ def _reversed(replay: Replay, events: _Events, index: int) -> None:
         event.note,
         trace=event.trace,
         rated=replay.rated(event.account, original),
+        refund_cost=bool(event.refund_cost),
     )
     replay.run(command, events, index)
 
@@ -241,6 +242,7 @@ USAGE: Final[dict[type, Callable[[Any, _Events, int], None]]] = {
     e.PlanOverridden: _plan,
     e.UsageRecorded: _usage,
     e.UsageModeled: _usage,
+    e.UsageCosted: _usage,
     e.UsageCaptured: _usage,
     e.UsageQuarantined: _usage,
     e.HoldCharged: _charged,

@@ -33,6 +33,7 @@ from ledger.client.payments import PaymentCalls
 from ledger.client.pricing import PricingCalls
 from ledger.client.reads import ReadCalls
 from ledger.client.recurring import RecurringCalls
+from ledger.client.reports import ReportCalls
 from ledger.client.retry import RandRange, RetryPolicy
 from ledger.client.routing import Routing
 from ledger.client.sender import Sender
@@ -57,6 +58,7 @@ class DrawdownClient(
     PricingCalls,
     ReadCalls,
     RecurringCalls,
+    ReportCalls,
     TopUpCalls,
 ):
     """One tenant's client; share it between tasks.

@@ -25,6 +25,7 @@ class CorrectionCalls:
         quantities: Mapping[str, int] | None = None,
         *,
         as_charged: int = 0,
+        refund_cost: bool = False,
         ended_grants: pb.EndedGrants.ValueType = pb.ENDED_GRANTS_RESTORE,
         reason: str = "",
         actor: str = "",
@@ -32,7 +33,8 @@ class CorrectionCalls:
     ) -> pb.ReversalResult:
         """Give one usage event back: all that is left, some quantities, or some of the charge.
 
-        The result says whether it was applied, and why not.
+        What the provider takes stays, unless `refund_cost` says that it takes it back. The result
+        says whether it was applied, and why not.
         """
         reversal = pb.Reversal(
             request_id=request_id,
@@ -40,6 +42,7 @@ class CorrectionCalls:
             event=pb.SourceAndId(source=source, id=event_id),
             quantities=dict(quantities or {}),
             as_charged=as_charged,
+            refund_cost=refund_cost,
             ended_grants=ended_grants,
             reason=reason,
             actor=actor,

@@ -11,6 +11,7 @@ Read in this order:
     catalog, shapes, aliases    the compiled configuration that decisions read
     comparators             which grant pays first
     drawdown                the waterfall: who pays
+    costs, cost_refunds     what the provider takes beside it, and takes less when it is given back
     pricing                 what an event costs: its plan over the totals that run on
     unwinding, rerates      to whom units go back; what earlier usage costs anew
     usage, suspense, holds, grants, following, recurring, corrections, adjustments,

@@ -59,7 +59,18 @@ USUAL_TERMS: Final = HoldTerms()
 class Bound:
     """A shape priced by one version of a card: what a usage event needs, looked up once."""
 
-    __slots__ = ("asset", "declaration", "facts", "plan", "terms", "use", "used_key", "waits")
+    __slots__ = (
+        "asset",
+        "cost_card",
+        "declaration",
+        "facts",
+        "plan",
+        "provider",
+        "terms",
+        "use",
+        "used_key",
+        "waits",
+    )
 
     def __init__(
         self,
@@ -70,6 +81,8 @@ class Bound:
         use: Use,
         terms: HoldTerms = USUAL_TERMS,
         waits: Suspense = Suspense.UNPRICED,
+        cost_card: tuple[int, str] | None = None,
+        provider: str = "",
     ) -> None:
         self.plan = plan
         self.declaration = declaration
@@ -79,6 +92,8 @@ class Bound:
         self.use = use
         self.terms = terms  # of holds for the product
         self.waits: int = int(waits)  # why what no row prices waits (rule B8)
+        self.cost_card = cost_card  # what the provider takes stands there; None = not known
+        self.provider = provider  # who is paid, where the card is one of costs
 
 
 class PricedCard:
@@ -236,7 +251,17 @@ class PricedCard:
         used_key = (self.tenant, BookKind.USED, asset, shape.product)
         use = self.use_of(plan.card_version, shape.product, shape.attributes)
         terms = terms_of(card, shape.product)
-        return Bound(plan, declaration, asset, used_key, use, terms, waits)
+        costs = card.card.cost_card if card is not None else ""
+        cost_card = (self.tenant, costs) if costs else None
+        provider = self.provider(plan.card_version, shape.product)
+        return Bound(plan, declaration, asset, used_key, use, terms, waits, cost_card, provider)
+
+    def provider(self, version: int, product: str) -> str:
+        """Who is paid by a version of a card of costs: whom it names for the product, else who it
+        is named after (rule B4)."""
+        card = self.card(version)
+        declared = card.product(product) if card is not None else None
+        return declared.provider if declared is not None and declared.provider else self.name
 
     def use_of(
         self, version: int, product: str, attributes: tuple[tuple[str, str], ...] = ()

@@ -116,7 +116,8 @@ class Original(msgspec.Struct, frozen=True, gc=False):
     """A recorded entry as the journal has it, which never changes: whoever asks reads it there.
 
     `locator` is batch << 20 | index, `entry_seq` its number in the shard, `plan` the declaration
-    that it names, if it names one, `conversion` what stands right behind usage that was converted.
+    that it names, if it names one, `conversion` what stands right behind usage that was converted,
+    `cost_plan` the declaration of its cost card.
     """
 
     locator: int
@@ -124,13 +125,15 @@ class Original(msgspec.Struct, frozen=True, gc=False):
     event: Event
     plan: PlanDeclared | None
     conversion: UsageConverted | None = None
+    cost_plan: PlanDeclared | None = None
 
 
 class ReverseUsage(msgspec.Struct, gc=False):
     """Give recorded usage back: all that is left of it, some quantities, or some of the charge.
 
     `quantities` stand parallel to the original's plan, () = all that is left; `as_charged` > 0
-    instead of them gives back so much of the charge (rules D3, R1).
+    instead of them gives back so much of the charge (rules D3, R1). What the provider takes stays,
+    for the work was done, unless `refund_cost` says that it takes it back (rule B4).
     """
 
     key: bytes
@@ -143,6 +146,7 @@ class ReverseUsage(msgspec.Struct, gc=False):
     names: Names = NO_NAMES
     trace: bytes = b""
     rated: tuple[Original, ...] = ()  # the entries that rated it after it had waited (rule B8)
+    refund_cost: bool = False
 
 
 class AmendUsage(msgspec.Struct, gc=False):

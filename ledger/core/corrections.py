@@ -12,6 +12,14 @@ from msgspec.structs import replace
 
 from ledger.core.commands import AmendUsage, Original, ReverseUsage
 from ledger.core.conversion import give_back_converted
+from ledger.core.cost_refunds import (
+    bearing_nothing,
+    cost_given_back,
+    cost_shares,
+    given_back_with,
+    open_for,
+)
+from ledger.core.costs import declare_again
 from ledger.core.events import (
     AdjustmentNoted,
     Event,
@@ -40,7 +48,7 @@ from ledger.core.usage import (
     refuse_closed,
     unknown_account,
 )
-from rating.functions import SCOPE_DAY, SCOPE_MONTH
+from rating.functions import MEASURE_COST, SCOPE_DAY, SCOPE_MONTH
 from rating.model_lines import Facts, Standing
 from rating.plan import UNPRICED, Plan
 from rating.price import RatingFault, own_quantities, refund, rerate
@@ -72,12 +80,29 @@ def _decide(
     refusal = _refused(state, account, command)
     if refusal is not None:
         return refusal
+    began = len(out)
+    cost_plan = command.original.cost_plan if command.refund_cost or replaced_by else None
+    if command.as_charged:
+        cost_plan = None  # the quantities stay
+    cost_index = 0
+    if cost_plan is not None:
+        cost_index = declare_again(state, cost_plan, out)
+        open_for(state, account, command.original, out)
     parts = _parts(state, account, command, out)
     if command.as_charged:
         return _as_charged(state, account, command, parts, out)
     made = _by_quantities(state, account, command, parts, out)
     if isinstance(made, Refusal):
+        del out[began:]
         return made
+    if cost_plan is not None:
+        left = _quantities_left(parts[-1].recorded, parts[-1].before)
+        cost = cost_given_back(
+            state, account, command.original, left, made.quantities, cost_index, out
+        )
+        place = out.index(made)
+        returned = given_back_with(made.given_back, cost.total)
+        made = out[place] = replace(made, cost=cost, given_back=returned)
     if replaced_by:
         place = out.index(made)
         made = replace(made, replaced_by=replaced_by, replacement=replacement)
@@ -109,6 +134,8 @@ def decide_amend(state: State, command: AmendUsage, out: list[Event]) -> Event |
     if isinstance(refusal, Refusal):
         return refusal
     charge = sum([piece.amount for piece in refusal.slices])
+    if refusal.cost is not None:
+        charge = max(charge, refusal.cost.total)
     if charge > INT64_MAX - QUANTITIES_MAX:  # rounding may add 1 a line once the other is reversed
         return Refusal(
             Reason.OVERFLOW,
@@ -403,8 +430,9 @@ def _modeled(
 ) -> _Costs:
     """The same where rows have models, by what still stands of the event and its scopes (rule R1).
 
-    Only of the quantities at `places`. A line whose day is forgotten gives back its share of what
-    it was charged, all of it with the last of its quantity.
+    Only of the quantities at `places`. A line whose day is forgotten, or that rests on a cost that
+    its entry does not know, gives back its share of what it was charged, all of it with the last of
+    its quantity.
     """
     costs = _Costs(len(quantities))
     starts = {key: (SCOPE_MONTH, recorded.period) for key, _ in recorded.advances}
@@ -415,19 +443,31 @@ def _modeled(
         for key, (scope, start) in starts.items()
         if scope == SCOPE_DAY and start <= state.days_before
     }
+    back, stood_costs = cost_shares(recorded, left, quantities)
+    by_share = {
+        index
+        for index, function in enumerate(plan.functions)
+        if plan.keys[index] in forgotten
+        or (
+            function is not None
+            and function.measure == MEASURE_COST
+            and (not back or back[index] == UNPRICED)
+        )
+    }
     stands = [
-        UNPRICED if index not in places or plan.keys[index] in forgotten else charge
+        UNPRICED if index not in places or index in by_share else charge
         for index, charge in enumerate(charged)
     ]
     totals = {key: account.total(key, *start) for key, start in starts.items()}
-    facts = Facts(dict(declared.attributes))
-    refunds, moves = refund(plan, quantities, totals, facts, Standing(left, stands))
+    facts = Facts(dict(declared.attributes), back)
+    standing = Standing(left, stands, stood_costs)
+    refunds, moves = refund(plan, quantities, totals, facts, standing)
     lines = list(refunds)
     own, stood = own_quantities(plan, quantities), own_quantities(plan, left)
     for index, key in enumerate(plan.keys):
         if index not in places:
             continue
-        if key in forgotten and charged[index] > 0 and own[index]:
+        if index in by_share and charged[index] > 0 and own[index]:
             lines[index] = charged[index] * own[index] // stood[index]
         elif lines[index] and plan.functions[index] is not None and key in starts:
             drew = min(lines[index], charged[index])
@@ -475,7 +515,7 @@ def _record(
         command.original.locator,
         command.original.entry_seq,
         recorded.effective_at,
-        _declare_again(state, part.declared, out),
+        declare_again(state, part.declared, out),
         quantities,
         part.costs.lines,
         unwinding.used_book,
@@ -493,6 +533,7 @@ def _record(
         apart=apart,
         scoped=part.costs.scoped,
         draws=unwinding.draws,
+        refund_cost=int(command.refund_cost),
     )
     entry = state.batch_length + len(out)
     out.append(reversal)
@@ -520,6 +561,8 @@ class _Part:
         assert isinstance(recorded, UsageRecorded) and declared is not None
         family = state.families[account.root]
         locator = command.original.locator
+        if recorded.cost is not None:  # it goes back apart, where it does
+            recorded = replace(recorded, slices=bearing_nothing(recorded.slices))
         self.command = command
         self.recorded = recorded
         self.declared = declared

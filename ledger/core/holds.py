@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ledger.core.catalog import Bound
 from ledger.core.commands import AuthorizeHold, CaptureHold, ExtendHold, ReleaseHold
 from ledger.core.conversion import follow_conversion, open_conversion
+from ledger.core.costs import bearing, cost_of, costs_for, provider_cost
 from ledger.core.drawdown import (
     Conversion,
     applicable,
@@ -33,10 +34,12 @@ from ledger.core.events import (
     HoldReleased,
     LimitExceeded,
     Pot,
+    ProviderCost,
     RowDraw,
     Slice,
     Suspense,
     UsageCaptured,
+    UsageCosted,
     UsageModeled,
     UsageRecorded,
 )
@@ -109,7 +112,10 @@ def assess(
         if refusal is not None:
             return refusal
     bound, plan = state.catalog.step(account.card_key, shape, now, quantities)
-    priced = price(state, account, bound, quantities, now)
+    costs = costs_for(state, account, bound, shape, quantities, now)
+    if isinstance(costs, Refusal):
+        return costs
+    priced = price(state, account, bound, quantities, now, costs=costs)
     if isinstance(priced, Refusal):
         return priced
     charges, total = _estimated(plan, priced)
@@ -324,7 +330,7 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
     shape = state.catalog.shape(product, attributes, command.quantity_names)
     at = command.effective_at or state.now
     bound, _ = state.catalog.step(account.card_key, shape, at, command.quantities)
-    charge = _charge(state, account, hold, bound, command.quantities, at, out)
+    charge = _charge(state, account, hold, bound, shape, command.quantities, at, out)
     if isinstance(charge, Refusal):
         return charge
     figures = (
@@ -349,9 +355,12 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
     )
     priced = charge.priced
     modeled = (priced.reasons, priced.scoped, charge.draws, priced.totals_before)
+    cost = charge.cost
     captured: UsageRecorded
     if command.keep_open:
-        captured = UsageCaptured(*figures, *modeled, charge.taken)
+        captured = UsageCaptured(*figures, *modeled, cost, charge.taken)
+    elif cost is not None:
+        captured = UsageCosted(*figures, *modeled, cost)
     elif any(modeled):
         captured = UsageModeled(*figures, *modeled)
     else:
@@ -399,6 +408,7 @@ class Charge(NamedTuple):
     over_limit: int
     draws: tuple[RowDraw, ...]
     conversion: Conversion | None
+    cost: ProviderCost | None
 
 
 def _charge(
@@ -406,6 +416,7 @@ def _charge(
     account: Account,
     hold: Hold | None,
     bound: Bound,
+    shape: Shape,
     quantities: tuple[int, ...],
     at: int,
     out: list[Event],
@@ -414,7 +425,11 @@ def _charge(
 
     Books that are to be opened are appended to `out`.
     """
-    priced = price(state, account, bound, quantities, at)
+    cost = cost_of(state, account, bound, shape, quantities, at)
+    if isinstance(cost, Refusal):
+        return cost
+    lines = cost.lines if cost is not None else ()
+    priced = price(state, account, bound, quantities, at, costs=lines)
     if isinstance(priced, Refusal):
         return priced
     if priced.suspense:
@@ -442,7 +457,9 @@ def _charge(
             open_conversion(state, account, conversion, bound.declaration.product, out)
     open_revenue(state, account.tenant, bound.declaration.product, slices, out)
     draws = row_draws(bound.plan, priced, used, slices)
-    return Charge(priced, used, tuple(slices), tuple(taken), over_limit, draws, conversion)
+    provider = provider_cost(state, account, cost, out) if cost is not None else None
+    borne = bearing(slices, cost.total if cost is not None else 0)
+    return Charge(priced, used, borne, tuple(taken), over_limit, draws, conversion, provider)
 
 
 def _post(
@@ -555,7 +572,7 @@ def _charge_estimate(state: State, hold: Hold, estimate: Estimate, out: list[Eve
     bound = card.declared(shape, estimate.plan)
     quantities = _within_wholes(bound.plan, estimate.quantities)
     books: list[Event] = []
-    charge = _charge(state, account, hold, bound, quantities, at, books)
+    charge = _charge(state, account, hold, bound, shape, quantities, at, books)
     if isinstance(charge, Refusal):
         return False
     out.extend(books)
@@ -577,6 +594,7 @@ def _charge_estimate(state: State, hold: Hold, estimate: Estimate, out: list[Eve
         reasons=charge.priced.reasons,
         scoped=charge.priced.scoped,
         draws=charge.draws,
+        cost=charge.cost,
     )
     returned = returned_by(state, hold, charge.taken)
     _post(state, account, bound, charge, charged, returned, out)

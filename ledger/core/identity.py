@@ -324,6 +324,11 @@ def _reversal_differs(command: ReverseUsage | AmendUsage, recorded: UsageReverse
         ("as_charged", as_charged, kept_charge),
         ("ended_grants", command.ended, recorded.ended),
         ("reason", command.note, recorded.note),
+        (
+            "refund_cost",
+            isinstance(command, ReverseUsage) and command.refund_cost,
+            bool(recorded.refund_cost),
+        ),
     ):
         if given != kept:
             return field

@@ -109,7 +109,9 @@ def _refused(
         if refusal is not None:
             return refusal
     charge = sum([piece.amount for piece in outcome.slices])
-    if charge > INT64_MAX - len(outcome.advances):
+    if outcome.cost is not None:
+        charge = max(charge, outcome.cost.total)
+    if charge > INT64_MAX - len(outcome.quantities):
         return Refusal(
             Reason.OVERFLOW,
             "quantities",

@@ -17,6 +17,7 @@ from ledger.core.limits import INT64_MAX
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.state import Account, State
 from rating.functions import SCOPE_DAY, SCOPE_MONTH
+from rating.model_lines import Facts
 from rating.plan import Plan
 from rating.price import UNPRICED, Rated, RatingFault, rate, rate_apart, rerate
 
@@ -94,12 +95,15 @@ def price(
     quantities: tuple[int, ...],
     at: int,
     moved: Mapping[Place, int] = NOTHING_MOVED,
+    costs: tuple[int, ...] = (),
 ) -> Priced | Refusal:
     """Price usage of that time: by its plan, over what ran on before it.
 
-    `moved`: what is decided to come before it and not applied yet moves totals so far.
+    `moved`: what is decided to come before it and not applied yet moves totals so far. `costs` is
+    what the provider takes for each quantity, for prices that rest on it.
     """
     plan = bound.plan
+    facts = bound.facts if not plan.costed else Facts(bound.facts.attributes, costs)
     closed, period = closed_period(state, account, at)
     priced = Priced(closed, period)
     totals = NO_TOTALS
@@ -110,11 +114,11 @@ def price(
         totals = rounding_totals(account, plan, period)
     faults = _NO_FAULTS
     try:
-        rated = rate(plan, quantities, totals, bound.facts)
+        rated = rate(plan, quantities, totals, facts)
     except RatingFault as fault:
         if fault.reason == _CONTRADICTS:
             return rating_fault(fault)
-        rated, faults = rate_apart(plan, quantities, totals, bound.facts)
+        rated, faults = rate_apart(plan, quantities, totals, facts)
     _take(priced, plan, rated, totals)
     if UNPRICED in priced.charges:
         priced.suspense, priced.reasons = _suspense(priced.charges, faults, bound.waits)

@@ -469,6 +469,7 @@ class State:
         "catalog",
         "commitments",
         "configuration",
+        "cost_books",
         "declared",
         "epoch",
         "families",
@@ -552,6 +553,7 @@ class State:
         self.vocabulary: dict[PlanDeclared, int] = {}  # this batch's plans -> their index
         self.declared: dict[int, PlanDeclared] = {}  # and back
         self.used_books: dict[Bound, int] = {}  # numbers of used books, looked up in this batch
+        self.cost_books: dict[Bound, tuple[int, int]] = {}  # and of cost and payable books
 
     def begin_batch(self, batch_seq: int, recorded_at: int) -> None:
         """Move to the next batch: its entries share one recorded time (rule T5)."""
@@ -563,6 +565,7 @@ class State:
         self.vocabulary = {}
         self.declared = {}
         self.used_books = {}
+        self.cost_books = {}
         self._move_to(recorded_at)
 
     def stand_at(self, batch_seq: int, entry_seq: int, recorded_at: int) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from ledger.core.catalog import Bound
+from ledger.core.costs import costs_for
 from ledger.core.drawdown import draw, open_revenue
 from ledger.core.events import (
     AdjustmentNoted,
@@ -88,7 +89,10 @@ def _first_price(
     a row for it and yet not be able to, where a price model lacks something."""
     at, quantities, places = waiting.effective_at, waiting.quantities, waiting.places
     for bound in state.catalog.card(account.card_key).reaching(shape, at, quantities, places):
-        priced = price(state, account, bound, quantities, at)
+        costs = costs_for(state, account, bound, shape, quantities, at)
+        if isinstance(costs, Refusal):
+            continue
+        priced = price(state, account, bound, quantities, at, costs=costs)
         if not isinstance(priced, Refusal):
             rated = tuple([place for place in places if priced.charges[place] != UNPRICED])
             if rated:

@@ -12,12 +12,14 @@ from typing import Final
 from ledger.core.catalog import Bound
 from ledger.core.commands import RecordUsage
 from ledger.core.conversion import follow_conversion, open_conversion
+from ledger.core.costs import bearing, cost_of, provider_cost
 from ledger.core.drawdown import Conversion, draw, house_book, open_revenue
 from ledger.core.events import (
     AdjustmentNoted,
     Event,
     LimitExceeded,
     Slice,
+    UsageCosted,
     UsageModeled,
     UsageQuarantined,
     UsageRecorded,
@@ -108,7 +110,11 @@ def _rated(
     quantities = command.quantities
     shape = command.shape
     bound, plan = state.catalog.step(account.card_key, shape, at, quantities)
-    priced = price(state, account, bound, quantities, at, moved)
+    cost = cost_of(state, account, bound, shape, quantities, at)
+    if isinstance(cost, Refusal):
+        return cost
+    lines = cost.lines if cost is not None else ()
+    priced = price(state, account, bound, quantities, at, moved, lines)
     if isinstance(priced, Refusal):
         return priced
     if priced.suspense:
@@ -125,6 +131,8 @@ def _rated(
             state, account, bound.asset, bound.use, total, at, period, out, True, not plan.modeled
         )
         slices, over_limit = tuple(drawn.slices), drawn.over_limit
+        if cost is not None:
+            slices = bearing(slices, cost.total)
         open_revenue(state, account.tenant, shape.product, slices, out)
         conversion = drawn.conversion
         if conversion is not None:
@@ -151,9 +159,11 @@ def _rated(
     )
     draws = row_draws(plan, priced, used, slices)
     recorded: UsageRecorded
-    if priced.reasons or priced.totals_before or draws:
-        before = priced.totals_before
-        recorded = UsageModeled(*figures, priced.reasons, priced.scoped, draws, before)
+    modeled = (priced.reasons, priced.scoped, draws, priced.totals_before)
+    if cost is not None:
+        recorded = UsageCosted(*figures, *modeled, provider_cost(state, account, cost, out))
+    elif priced.reasons or priced.totals_before or draws:
+        recorded = UsageModeled(*figures, *modeled)
     else:
         recorded = UsageRecorded(*figures)
     entry = state.batch_length + len(out)

@@ -11,10 +11,11 @@ from operator import mul
 from typing import Final
 
 from ledger.core.commands import Command, RecordUsage
+from ledger.core.costs import costed, provider_cost, usual_cost
 from ledger.core.drawdown import applies
 from ledger.core.events import Comparator, Event, Pot, Slice, UsageRecorded
 from ledger.core.evolve import evolve
-from ledger.core.evolve.usage import usage_recorded
+from ledger.core.evolve.usage import usage_costed, usage_recorded
 from ledger.core.limits import INT64_MAX
 from ledger.core.periods import Calendar
 from ledger.core.pricing import NO_TOTALS, rounding_totals
@@ -131,6 +132,13 @@ def record_usual(
         value = grant.value_of(total) if grant.price_paid else 0
         if value and book.value_book is not None and not earns(state, used, book.value_book.asset):
             return place
+        cost = None
+        cost_total = 0
+        if bound.cost_card is not None:
+            cost = usual_cost(state, account, bound.cost_card, shape, quantities, at, period)
+            if cost is None:
+                return place
+            cost_total = cost.total
         index = plan_indexes.get(bound.declaration)
         if index is None:
             index = state.batch_length
@@ -144,7 +152,7 @@ def record_usual(
             quantities,
             charges,
             used,
-            (Slice(_GRANT, book.number, total, value),),
+            (Slice(_GRANT, book.number, total, value, cost_total),),
             period,
             advances,
             0,
@@ -156,8 +164,18 @@ def record_usual(
             command.personal,
             command.trace,
         )
-        add_index(len(batch))
-        usage_recorded(state, recorded)
+        if cost is None:
+            add_index(len(batch))
+            usage_recorded(state, recorded)
+        else:
+            declaration = cost.bound.declaration
+            if declaration not in plan_indexes:
+                evolve(state, declaration)
+                add(declaration)
+            taken = provider_cost(state, account, cost, [])
+            add_index(len(batch))
+            recorded = costed(recorded, taken)
+            usage_costed(state, recorded)
         state.locator += 1
         add(recorded)
         room -= 1

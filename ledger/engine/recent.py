@@ -27,6 +27,7 @@ RECENT_EVENTS_MAX: Final = 65_536  # a shard; x ~800 B = 52 MB
 _PLANNED = (
     "UsageRecorded",
     "UsageModeled",
+    "UsageCosted",
     "UsageCaptured",
     "HoldCharged",
     "SuspenseRated",
@@ -124,7 +125,17 @@ def replay_of(batch: RecordedBatch, index: int) -> Replay:
         batch.recorded_at_of(index),
         locator_of(batch.batch_seq, index),
         conversion_behind(batch.events, index),
+        _cost_plan(batch, event),
     )
+
+
+def _cost_plan(batch: RecordedBatch, event: Event) -> PlanDeclared | None:
+    cost = getattr(event, "cost", None)
+    if cost is None:
+        return None
+    declared = batch.events[cost.plan]
+    assert isinstance(declared, PlanDeclared)
+    return declared
 
 
 def answer_again(command: Command, recorded: Replay) -> TicketOutcome:

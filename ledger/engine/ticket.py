@@ -17,7 +17,13 @@ from typing import Any, Final, TypeAlias
 import msgspec
 
 from ledger.core.commands import Command, Original
-from ledger.core.events import Event, PlanDeclared, UsageConverted
+from ledger.core.events import (
+    Event,
+    PlanDeclared,
+    UsageConverted,
+    UsageRecorded,
+    UsageReversed,
+)
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.state import State
 
@@ -80,11 +86,14 @@ class Replay(msgspec.Struct, frozen=True, gc=False):
     recorded_at: int
     locator: int = 0
     conversion: UsageConverted | None = None  # right behind usage of which a part was converted
+    cost_plan: PlanDeclared | None = None
 
     @property
     def original(self) -> Original:
         """The entry as a command that corrects it takes it."""
-        return Original(self.locator, self.entry_seq, self.event, self.plan, self.conversion)
+        return Original(
+            self.locator, self.entry_seq, self.event, self.plan, self.conversion, self.cost_plan
+        )
 
 
 TicketOutcome: TypeAlias = Event | Refusal | Replay
@@ -161,6 +170,14 @@ class Ticket:
     def plan_of(self, event: Event) -> PlanDeclared:
         """The declaration that a usage or hold event of this ticket's batch names."""
         plan = self.events[event.plan]  # type: ignore[union-attr]
+        assert isinstance(plan, PlanDeclared)
+        return plan
+
+    def cost_plan_of(self, event: UsageRecorded | UsageReversed) -> PlanDeclared | None:
+        """The declaration that its cost names; None where it says nothing of costs."""
+        if event.cost is None:
+            return None
+        plan = self.events[event.cost.plan]
         assert isinstance(plan, PlanDeclared)
         return plan
 

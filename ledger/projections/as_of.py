@@ -94,7 +94,7 @@ class History:
     """Looks back, on the read models in PostgreSQL. Methods raise JournalUnavailable."""
 
     def __init__(self, pool: Pool) -> None:
-        self._pool = pool
+        self.pool = self._pool = pool
 
     async def standing(self, tenant: int, shard: int) -> Standing:
         """How far the read models are now."""

@@ -48,6 +48,13 @@ DENIALS: Final = (
     "reason", "recorded_at", "trace",
 )  # fmt: skip
 
+USAGE_COSTS: Final = (
+    "tenant", "shard", "entry_seq", "account", "plan", "asset", "cost", "lines",
+)  # fmt: skip
+USAGE_OPERATIONS: Final = ("tenant", "shard", "entry_seq", "account", "operation", "parent")
+BACKFILLED: Final = (
+    "tenant", "shard", "entry_seq", "line", "account", "product", "asset", "value", "recorded_at",
+)  # fmt: skip
 REVERSALS: Final = (
     "tenant", "shard", "entry_seq", "account", "original_entry", "plan", "asset", "effective_at",
     "recorded_at", "quantities", "refunds", "amount", "as_charged", "trace",
@@ -265,6 +272,7 @@ class Changes:
         "accounts",
         "adjustments",
         "amendments",
+        "backfilled",
         "books",
         "changed_accounts",
         "changed_grants",
@@ -274,6 +282,7 @@ class Changes:
         "commitment_invoices",
         "commitment_segments",
         "commitments",
+        "costs",
         "denials",
         "drawn",
         "events",
@@ -282,6 +291,7 @@ class Changes:
         "manual",
         "moved",
         "new_recurring",
+        "operations",
         "plans",
         "policies",
         "rated",
@@ -290,6 +300,7 @@ class Changes:
         "recurring_issues",
         "restored",
         "reversals",
+        "reversed_costs",
         "reversed_usage",
         "top_up_ends",
         "top_up_rules",
@@ -306,6 +317,10 @@ class Changes:
         # (entry, line) of money that is given back to elsewhere -> the book that had been drawn.
         self.drawn: dict[tuple[int, int], int] = {}
         self.usage: list[Row] = []
+        self.costs: list[Row] = []
+        self.operations: list[Row] = []
+        self.backfilled: list[Row] = []
+        self.reversed_costs: list[Row] = []  # (tenant, entry of the usage, cost)
         self.transfers: list[Row] = []
         self.plans: dict[tuple[int, Any], Row] = {}
         self.books: list[Row] = []  # up to `name`; the counters are what moved

@@ -131,6 +131,12 @@ class ProjectionStore:
             await self._copy("usage_events", c.USAGE_EVENTS, changes.usage)
         if changes.transfers:
             await self._copy("transfers", c.TRANSFERS, changes.transfers)
+        if changes.costs:
+            await self._copy("usage_costs", c.USAGE_COSTS, changes.costs)
+        if changes.operations:
+            await self._copy("usage_operations", c.USAGE_OPERATIONS, changes.operations)
+        if changes.backfilled:
+            await self._copy("backfilled", c.BACKFILLED, changes.backfilled)
         if changes.plans:
             await self.connection.executemany(_SQL["insert_plan"], changes.plans.values())
             facts.plans.update(changes.plans)
@@ -145,6 +151,8 @@ class ProjectionStore:
         if changes.manual:
             await self._copy("manual_adjustments", c.MANUAL_ADJUSTMENTS, changes.manual)
         await self._write_waiting(changes)
+        for tenant, entry, cost in changes.reversed_costs:
+            await self._one("reverse_cost", tenant, entry, cost)
         await self._write_accounts(changes)
         await self._write_grants(changes)
         await self._write_holds(changes)

@@ -42,6 +42,9 @@ _LAST: Final = {
     "manual": (0, 1, 2),
     "top_up_rules": (0, 1, 2),
     "ratings": (0, 1, 2, 3),
+    "costs": (0, 1, 2),
+    "operations": (0, 1, 2),
+    "backfilled": (0, 1, 2, 3),
 }
 """Tables whose rows never change, and the columns of their primary keys."""
 
@@ -276,6 +279,9 @@ class SimulatedTables:
             ("manual", changes.manual),
             ("top_up_rules", changes.top_up_rules),
             ("ratings", changes.ratings),
+            ("costs", changes.costs),
+            ("operations", changes.operations),
+            ("backfilled", changes.backfilled),
         ):
             for row in rows:
                 key = (table, *(row[place] for place in _LAST[table]))

@@ -26,7 +26,7 @@ from ledger.v1 import types_pb2 as ledger_dot_v1_dot_types__pb2
 from ledger.v1 import usage_pb2 as ledger_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aledger/v1/correction.proto\x12\tledger.v1\x1a\x15ledger/v1/types.proto\x1a\x15ledger/v1/usage.proto\"0\n\x08\x45ntryRef\x12\x11\n\tbatch_seq\x18\x01 \x01(\x03\x12\x11\n\tentry_seq\x18\x02 \x01(\x03\")\n\x0bSourceAndId\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\"\xd4\x02\n\x08Reversal\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\'\n\x05\x65vent\x18\x03 \x01(\x0b\x32\x16.ledger.v1.SourceAndIdH\x00\x12$\n\x05\x65ntry\x18\x04 \x01(\x0b\x32\x13.ledger.v1.EntryRefH\x00\x12\x37\n\nquantities\x18\x05 \x03(\x0b\x32#.ledger.v1.Reversal.QuantitiesEntry\x12\x12\n\nas_charged\x18\x06 \x01(\x03\x12,\n\x0c\x65nded_grants\x18\x07 \x01(\x0e\x32\x16.ledger.v1.EndedGrants\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\r\n\x05\x61\x63tor\x18\t \x01(\t\x1a\x31\n\x0fQuantitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x42\x07\n\x05usage\"M\n\x13ReverseUsageRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12&\n\treversals\x18\x02 \x03(\x0b\x32\x13.ledger.v1.Reversal\"\xaf\x01\n\tGivenBack\x12\x12\n\ndrawn_from\x18\x01 \x01(\t\x12\x13\n\x0b\x63redited_to\x18\x02 \x01(\t\x12\x10\n\x08grant_id\x18\x03 \x01(\t\x12\x10\n\x08restored\x18\x04 \x01(\x08\x12\x0e\n\x06\x61mount\x18\x05 \x01(\x03\x12\r\n\x05value\x18\x06 \x01(\x03\x12\x13\n\x0bvalue_asset\x18\x07 \x01(\t\x12\x13\n\x0bvalue_scale\x18\x08 \x01(\x05\x12\x0c\n\x04\x63ost\x18\t \x01(\x03\"\x9b\x03\n\x0eReversalResult\x12-\n\x07outcome\x18\x01 \x01(\x0e\x32\x1c.ledger.v1.CorrectionOutcome\x12\x10\n\x08replayed\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x0e\n\x06\x61mount\x18\x06 \x01(\x03\x12\r\n\x05\x61sset\x18\x07 \x01(\t\x12\r\n\x05scale\x18\x08 \x01(\x05\x12(\n\ngiven_back\x18\t \x03(\x0b\x32\x14.ledger.v1.GivenBack\x12=\n\nquantities\x18\n \x03(\x0b\x32).ledger.v1.ReversalResult.QuantitiesEntry\x12\x10\n\x08position\x18\x0b \x01(\t\x12\r\n\x05shard\x18\x0c \x01(\x05\x12\x11\n\tentry_seq\x18\r \x01(\x03\x12\x1a\n\x12original_entry_seq\x18\x0e \x01(\x03\x1a\x31\n\x0fQuantitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"T\n\x14ReverseUsageResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.ledger.v1.ReversalResult\x12\x10\n\x08position\x18\x02 \x01(\t\"\x99\x02\n\x11\x41mendUsageRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\x12\'\n\x05\x65vent\x18\x04 \x01(\x0b\x32\x16.ledger.v1.SourceAndIdH\x00\x12$\n\x05\x65ntry\x18\x05 \x01(\x0b\x32\x13.ledger.v1.EntryRefH\x00\x12*\n\x0breplacement\x18\x06 \x01(\x0b\x32\x15.ledger.v1.UsageEvent\x12,\n\x0c\x65nded_grants\x18\x07 \x01(\x0e\x32\x16.ledger.v1.EndedGrants\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\r\n\x05\x61\x63tor\x18\t \x01(\tB\x07\n\x05usage\"\xab\x01\n\x12\x41mendUsageResponse\x12+\n\x08reversal\x18\x01 \x01(\x0b\x32\x19.ledger.v1.ReversalResult\x12&\n\x05usage\x18\x02 \x01(\x0b\x32\x17.ledger.v1.IngestResult\x12\r\n\x05\x61sset\x18\x03 \x01(\t\x12\r\n\x05scale\x18\x04 \x01(\x05\x12\x10\n\x08position\x18\x05 \x01(\t\x12\x10\n\x08replayed\x18\x06 \x01(\x08\"\xb2\x01\n\x14\x41\x64justBalanceRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\x12\r\n\x05\x61sset\x18\x04 \x01(\t\x12\x0e\n\x06\x61mount\x18\x05 \x01(\x03\x12\x10\n\x08grant_id\x18\x06 \x01(\t\x12\x15\n\rexpires_at_us\x18\x07 \x01(\x03\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\r\n\x05\x61\x63tor\x18\t \x01(\t\"\x99\x01\n\x15\x41\x64justBalanceResponse\x12\x10\n\x08grant_id\x18\x01 \x01(\t\x12 \n\x06slices\x18\x02 \x03(\x0b\x32\x10.ledger.v1.Slice\x12(\n\ngiven_back\x18\x03 \x03(\x0b\x32\x14.ledger.v1.GivenBack\x12\x10\n\x08position\x18\x04 \x01(\t\x12\x10\n\x08replayed\x18\x05 \x01(\x08\"\x9d\x01\n\x16ListAdjustmentsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x0f\n\x07subtree\x18\x03 \x01(\x08\x12\x14\n\x0cperiod_at_us\x18\x04 \x01(\x03\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12\x14\n\x0cmin_position\x18\x07 \x01(\t\"\xb2\x02\n\nAdjustment\x12\'\n\x04kind\x18\x01 \x01(\x0e\x32\x19.ledger.v1.AdjustmentKind\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x18\n\x10\x63losed_period_us\x18\x03 \x01(\x03\x12\r\n\x05\x61sset\x18\x04 \x01(\t\x12\r\n\x05scale\x18\x05 \x01(\x05\x12\x0f\n\x07\x63harged\x18\x06 \x01(\x03\x12\r\n\x05shard\x18\x07 \x01(\x05\x12\x11\n\tentry_seq\x18\x08 \x01(\x03\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_at_us\x18\t \x01(\x03\x12\x16\n\x0erecorded_at_us\x18\n \x01(\x03\x12\x0e\n\x06source\x18\x0b \x01(\t\x12\x10\n\x08usage_id\x18\x0c \x01(\t\x12\x1a\n\x12original_entry_seq\x18\r \x01(\x03\x12\x10\n\x08grant_id\x18\x0e \x01(\t\"\xa0\x01\n\x17ListAdjustmentsResponse\x12*\n\x0b\x61\x64justments\x18\x01 \x03(\x0b\x32\x15.ledger.v1.Adjustment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x17\n\x0fperiod_start_us\x18\x03 \x01(\x03\x12\x15\n\rperiod_end_us\x18\x04 \x01(\x03\x12\x10\n\x08position\x18\x05 \x01(\t*\x86\x01\n\x0e\x41\x64justmentKind\x12\x1f\n\x1b\x41\x44JUSTMENT_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41\x44JUSTMENT_KIND_USAGE\x10\x01\x12\x1c\n\x18\x41\x44JUSTMENT_KIND_REVERSAL\x10\x02\x12\x1a\n\x16\x41\x44JUSTMENT_KIND_MANUAL\x10\x03*\xb5\x01\n\x11\x43orrectionOutcome\x12\"\n\x1e\x43ORRECTION_OUTCOME_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x43ORRECTION_OUTCOME_APPLIED\x10\x01\x12\x1e\n\x1a\x43ORRECTION_OUTCOME_REFUSED\x10\x02\x12\x1c\n\x18\x43ORRECTION_OUTCOME_RETRY\x10\x03\x12\x1e\n\x1a\x43ORRECTION_OUTCOME_UNKNOWN\x10\x04*^\n\x0b\x45ndedGrants\x12\x1c\n\x18\x45NDED_GRANTS_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45NDED_GRANTS_RESTORE\x10\x01\x12\x17\n\x13\x45NDED_GRANTS_ONWARD\x10\x02\x32\xdd\x02\n\x11\x43orrectionService\x12O\n\x0cReverseUsage\x12\x1e.ledger.v1.ReverseUsageRequest\x1a\x1f.ledger.v1.ReverseUsageResponse\x12I\n\nAmendUsage\x12\x1c.ledger.v1.AmendUsageRequest\x1a\x1d.ledger.v1.AmendUsageResponse\x12R\n\rAdjustBalance\x12\x1f.ledger.v1.AdjustBalanceRequest\x1a .ledger.v1.AdjustBalanceResponse\x12X\n\x0fListAdjustments\x12!.ledger.v1.ListAdjustmentsRequest\x1a\".ledger.v1.ListAdjustmentsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1aledger/v1/correction.proto\x12\tledger.v1\x1a\x15ledger/v1/types.proto\x1a\x15ledger/v1/usage.proto\"0\n\x08\x45ntryRef\x12\x11\n\tbatch_seq\x18\x01 \x01(\x03\x12\x11\n\tentry_seq\x18\x02 \x01(\x03\")\n\x0bSourceAndId\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\n\n\x02id\x18\x02 \x01(\t\"\xe9\x02\n\x08Reversal\x12\x12\n\nrequest_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\'\n\x05\x65vent\x18\x03 \x01(\x0b\x32\x16.ledger.v1.SourceAndIdH\x00\x12$\n\x05\x65ntry\x18\x04 \x01(\x0b\x32\x13.ledger.v1.EntryRefH\x00\x12\x37\n\nquantities\x18\x05 \x03(\x0b\x32#.ledger.v1.Reversal.QuantitiesEntry\x12\x12\n\nas_charged\x18\x06 \x01(\x03\x12,\n\x0c\x65nded_grants\x18\x07 \x01(\x0e\x32\x16.ledger.v1.EndedGrants\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\r\n\x05\x61\x63tor\x18\t \x01(\t\x12\x13\n\x0brefund_cost\x18\n \x01(\x08\x1a\x31\n\x0fQuantitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\x42\x07\n\x05usage\"M\n\x13ReverseUsageRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12&\n\treversals\x18\x02 \x03(\x0b\x32\x13.ledger.v1.Reversal\"\xaf\x01\n\tGivenBack\x12\x12\n\ndrawn_from\x18\x01 \x01(\t\x12\x13\n\x0b\x63redited_to\x18\x02 \x01(\t\x12\x10\n\x08grant_id\x18\x03 \x01(\t\x12\x10\n\x08restored\x18\x04 \x01(\x08\x12\x0e\n\x06\x61mount\x18\x05 \x01(\x03\x12\r\n\x05value\x18\x06 \x01(\x03\x12\x13\n\x0bvalue_asset\x18\x07 \x01(\t\x12\x13\n\x0bvalue_scale\x18\x08 \x01(\x05\x12\x0c\n\x04\x63ost\x18\t \x01(\x03\"\xd1\x03\n\x0eReversalResult\x12-\n\x07outcome\x18\x01 \x01(\x0e\x32\x1c.ledger.v1.CorrectionOutcome\x12\x10\n\x08replayed\x18\x02 \x01(\x08\x12\x0e\n\x06reason\x18\x03 \x01(\t\x12\r\n\x05\x66ield\x18\x04 \x01(\t\x12\x0f\n\x07message\x18\x05 \x01(\t\x12\x0e\n\x06\x61mount\x18\x06 \x01(\x03\x12\r\n\x05\x61sset\x18\x07 \x01(\t\x12\r\n\x05scale\x18\x08 \x01(\x05\x12(\n\ngiven_back\x18\t \x03(\x0b\x32\x14.ledger.v1.GivenBack\x12=\n\nquantities\x18\n \x03(\x0b\x32).ledger.v1.ReversalResult.QuantitiesEntry\x12\x10\n\x08position\x18\x0b \x01(\t\x12\r\n\x05shard\x18\x0c \x01(\x05\x12\x11\n\tentry_seq\x18\r \x01(\x03\x12\x1a\n\x12original_entry_seq\x18\x0e \x01(\x03\x12\x0c\n\x04\x63ost\x18\x0f \x01(\x03\x12\x12\n\ncost_asset\x18\x10 \x01(\t\x12\x12\n\ncost_scale\x18\x11 \x01(\x05\x1a\x31\n\x0fQuantitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"T\n\x14ReverseUsageResponse\x12*\n\x07results\x18\x01 \x03(\x0b\x32\x19.ledger.v1.ReversalResult\x12\x10\n\x08position\x18\x02 \x01(\t\"\x99\x02\n\x11\x41mendUsageRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\x12\'\n\x05\x65vent\x18\x04 \x01(\x0b\x32\x16.ledger.v1.SourceAndIdH\x00\x12$\n\x05\x65ntry\x18\x05 \x01(\x0b\x32\x13.ledger.v1.EntryRefH\x00\x12*\n\x0breplacement\x18\x06 \x01(\x0b\x32\x15.ledger.v1.UsageEvent\x12,\n\x0c\x65nded_grants\x18\x07 \x01(\x0e\x32\x16.ledger.v1.EndedGrants\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\r\n\x05\x61\x63tor\x18\t \x01(\tB\x07\n\x05usage\"\xab\x01\n\x12\x41mendUsageResponse\x12+\n\x08reversal\x18\x01 \x01(\x0b\x32\x19.ledger.v1.ReversalResult\x12&\n\x05usage\x18\x02 \x01(\x0b\x32\x17.ledger.v1.IngestResult\x12\r\n\x05\x61sset\x18\x03 \x01(\t\x12\r\n\x05scale\x18\x04 \x01(\x05\x12\x10\n\x08position\x18\x05 \x01(\t\x12\x10\n\x08replayed\x18\x06 \x01(\x08\"\xb2\x01\n\x14\x41\x64justBalanceRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\x12\r\n\x05\x61sset\x18\x04 \x01(\t\x12\x0e\n\x06\x61mount\x18\x05 \x01(\x03\x12\x10\n\x08grant_id\x18\x06 \x01(\t\x12\x15\n\rexpires_at_us\x18\x07 \x01(\x03\x12\x0e\n\x06reason\x18\x08 \x01(\t\x12\r\n\x05\x61\x63tor\x18\t \x01(\t\"\x99\x01\n\x15\x41\x64justBalanceResponse\x12\x10\n\x08grant_id\x18\x01 \x01(\t\x12 \n\x06slices\x18\x02 \x03(\x0b\x32\x10.ledger.v1.Slice\x12(\n\ngiven_back\x18\x03 \x03(\x0b\x32\x14.ledger.v1.GivenBack\x12\x10\n\x08position\x18\x04 \x01(\t\x12\x10\n\x08replayed\x18\x05 \x01(\x08\"\x9d\x01\n\x16ListAdjustmentsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x0f\n\x07subtree\x18\x03 \x01(\x08\x12\x14\n\x0cperiod_at_us\x18\x04 \x01(\x03\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12\x14\n\x0cmin_position\x18\x07 \x01(\t\"\xb2\x02\n\nAdjustment\x12\'\n\x04kind\x18\x01 \x01(\x0e\x32\x19.ledger.v1.AdjustmentKind\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x18\n\x10\x63losed_period_us\x18\x03 \x01(\x03\x12\r\n\x05\x61sset\x18\x04 \x01(\t\x12\r\n\x05scale\x18\x05 \x01(\x05\x12\x0f\n\x07\x63harged\x18\x06 \x01(\x03\x12\r\n\x05shard\x18\x07 \x01(\x05\x12\x11\n\tentry_seq\x18\x08 \x01(\x03\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_at_us\x18\t \x01(\x03\x12\x16\n\x0erecorded_at_us\x18\n \x01(\x03\x12\x0e\n\x06source\x18\x0b \x01(\t\x12\x10\n\x08usage_id\x18\x0c \x01(\t\x12\x1a\n\x12original_entry_seq\x18\r \x01(\x03\x12\x10\n\x08grant_id\x18\x0e \x01(\t\"\xa0\x01\n\x17ListAdjustmentsResponse\x12*\n\x0b\x61\x64justments\x18\x01 \x03(\x0b\x32\x15.ledger.v1.Adjustment\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x17\n\x0fperiod_start_us\x18\x03 \x01(\x03\x12\x15\n\rperiod_end_us\x18\x04 \x01(\x03\x12\x10\n\x08position\x18\x05 \x01(\t*\x86\x01\n\x0e\x41\x64justmentKind\x12\x1f\n\x1b\x41\x44JUSTMENT_KIND_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41\x44JUSTMENT_KIND_USAGE\x10\x01\x12\x1c\n\x18\x41\x44JUSTMENT_KIND_REVERSAL\x10\x02\x12\x1a\n\x16\x41\x44JUSTMENT_KIND_MANUAL\x10\x03*\xb5\x01\n\x11\x43orrectionOutcome\x12\"\n\x1e\x43ORRECTION_OUTCOME_UNSPECIFIED\x10\x00\x12\x1e\n\x1a\x43ORRECTION_OUTCOME_APPLIED\x10\x01\x12\x1e\n\x1a\x43ORRECTION_OUTCOME_REFUSED\x10\x02\x12\x1c\n\x18\x43ORRECTION_OUTCOME_RETRY\x10\x03\x12\x1e\n\x1a\x43ORRECTION_OUTCOME_UNKNOWN\x10\x04*^\n\x0b\x45ndedGrants\x12\x1c\n\x18\x45NDED_GRANTS_UNSPECIFIED\x10\x00\x12\x18\n\x14\x45NDED_GRANTS_RESTORE\x10\x01\x12\x17\n\x13\x45NDED_GRANTS_ONWARD\x10\x02\x32\xdd\x02\n\x11\x43orrectionService\x12O\n\x0cReverseUsage\x12\x1e.ledger.v1.ReverseUsageRequest\x1a\x1f.ledger.v1.ReverseUsageResponse\x12I\n\nAmendUsage\x12\x1c.ledger.v1.AmendUsageRequest\x1a\x1d.ledger.v1.AmendUsageResponse\x12R\n\rAdjustBalance\x12\x1f.ledger.v1.AdjustBalanceRequest\x1a .ledger.v1.AdjustBalanceResponse\x12X\n\x0fListAdjustments\x12!.ledger.v1.ListAdjustmentsRequest\x1a\".ledger.v1.ListAdjustmentsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -37,44 +37,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_REVERSAL_QUANTITIESENTRY']._serialized_options = b'8\001'
   _globals['_REVERSALRESULT_QUANTITIESENTRY']._loaded_options = None
   _globals['_REVERSALRESULT_QUANTITIESENTRY']._serialized_options = b'8\001'
-  _globals['_ADJUSTMENTKIND']._serialized_start=2708
-  _globals['_ADJUSTMENTKIND']._serialized_end=2842
-  _globals['_CORRECTIONOUTCOME']._serialized_start=2845
-  _globals['_CORRECTIONOUTCOME']._serialized_end=3026
-  _globals['_ENDEDGRANTS']._serialized_start=3028
-  _globals['_ENDEDGRANTS']._serialized_end=3122
+  _globals['_ADJUSTMENTKIND']._serialized_start=2783
+  _globals['_ADJUSTMENTKIND']._serialized_end=2917
+  _globals['_CORRECTIONOUTCOME']._serialized_start=2920
+  _globals['_CORRECTIONOUTCOME']._serialized_end=3101
+  _globals['_ENDEDGRANTS']._serialized_start=3103
+  _globals['_ENDEDGRANTS']._serialized_end=3197
   _globals['_ENTRYREF']._serialized_start=87
   _globals['_ENTRYREF']._serialized_end=135
   _globals['_SOURCEANDID']._serialized_start=137
   _globals['_SOURCEANDID']._serialized_end=178
   _globals['_REVERSAL']._serialized_start=181
-  _globals['_REVERSAL']._serialized_end=521
-  _globals['_REVERSAL_QUANTITIESENTRY']._serialized_start=463
-  _globals['_REVERSAL_QUANTITIESENTRY']._serialized_end=512
-  _globals['_REVERSEUSAGEREQUEST']._serialized_start=523
-  _globals['_REVERSEUSAGEREQUEST']._serialized_end=600
-  _globals['_GIVENBACK']._serialized_start=603
-  _globals['_GIVENBACK']._serialized_end=778
-  _globals['_REVERSALRESULT']._serialized_start=781
-  _globals['_REVERSALRESULT']._serialized_end=1192
-  _globals['_REVERSALRESULT_QUANTITIESENTRY']._serialized_start=463
-  _globals['_REVERSALRESULT_QUANTITIESENTRY']._serialized_end=512
-  _globals['_REVERSEUSAGERESPONSE']._serialized_start=1194
-  _globals['_REVERSEUSAGERESPONSE']._serialized_end=1278
-  _globals['_AMENDUSAGEREQUEST']._serialized_start=1281
-  _globals['_AMENDUSAGEREQUEST']._serialized_end=1562
-  _globals['_AMENDUSAGERESPONSE']._serialized_start=1565
-  _globals['_AMENDUSAGERESPONSE']._serialized_end=1736
-  _globals['_ADJUSTBALANCEREQUEST']._serialized_start=1739
-  _globals['_ADJUSTBALANCEREQUEST']._serialized_end=1917
-  _globals['_ADJUSTBALANCERESPONSE']._serialized_start=1920
-  _globals['_ADJUSTBALANCERESPONSE']._serialized_end=2073
-  _globals['_LISTADJUSTMENTSREQUEST']._serialized_start=2076
-  _globals['_LISTADJUSTMENTSREQUEST']._serialized_end=2233
-  _globals['_ADJUSTMENT']._serialized_start=2236
-  _globals['_ADJUSTMENT']._serialized_end=2542
-  _globals['_LISTADJUSTMENTSRESPONSE']._serialized_start=2545
-  _globals['_LISTADJUSTMENTSRESPONSE']._serialized_end=2705
-  _globals['_CORRECTIONSERVICE']._serialized_start=3125
-  _globals['_CORRECTIONSERVICE']._serialized_end=3474
+  _globals['_REVERSAL']._serialized_end=542
+  _globals['_REVERSAL_QUANTITIESENTRY']._serialized_start=484
+  _globals['_REVERSAL_QUANTITIESENTRY']._serialized_end=533
+  _globals['_REVERSEUSAGEREQUEST']._serialized_start=544
+  _globals['_REVERSEUSAGEREQUEST']._serialized_end=621
+  _globals['_GIVENBACK']._serialized_start=624
+  _globals['_GIVENBACK']._serialized_end=799
+  _globals['_REVERSALRESULT']._serialized_start=802
+  _globals['_REVERSALRESULT']._serialized_end=1267
+  _globals['_REVERSALRESULT_QUANTITIESENTRY']._serialized_start=484
+  _globals['_REVERSALRESULT_QUANTITIESENTRY']._serialized_end=533
+  _globals['_REVERSEUSAGERESPONSE']._serialized_start=1269
+  _globals['_REVERSEUSAGERESPONSE']._serialized_end=1353
+  _globals['_AMENDUSAGEREQUEST']._serialized_start=1356
+  _globals['_AMENDUSAGEREQUEST']._serialized_end=1637
+  _globals['_AMENDUSAGERESPONSE']._serialized_start=1640
+  _globals['_AMENDUSAGERESPONSE']._serialized_end=1811
+  _globals['_ADJUSTBALANCEREQUEST']._serialized_start=1814
+  _globals['_ADJUSTBALANCEREQUEST']._serialized_end=1992
+  _globals['_ADJUSTBALANCERESPONSE']._serialized_start=1995
+  _globals['_ADJUSTBALANCERESPONSE']._serialized_end=2148
+  _globals['_LISTADJUSTMENTSREQUEST']._serialized_start=2151
+  _globals['_LISTADJUSTMENTSREQUEST']._serialized_end=2308
+  _globals['_ADJUSTMENT']._serialized_start=2311
+  _globals['_ADJUSTMENT']._serialized_end=2617
+  _globals['_LISTADJUSTMENTSRESPONSE']._serialized_start=2620
+  _globals['_LISTADJUSTMENTSRESPONSE']._serialized_end=2780
+  _globals['_CORRECTIONSERVICE']._serialized_start=3200
+  _globals['_CORRECTIONSERVICE']._serialized_end=3549
 # @@protoc_insertion_point(module_scope)

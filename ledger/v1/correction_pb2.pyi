@@ -202,6 +202,7 @@ class Reversal(_message.Message):
     ENDED_GRANTS_FIELD_NUMBER: _builtins.int
     REASON_FIELD_NUMBER: _builtins.int
     ACTOR_FIELD_NUMBER: _builtins.int
+    REFUND_COST_FIELD_NUMBER: _builtins.int
     request_id: _builtins.str
     """Identity of the reversal in the account's family for 35 days, 1 to 128 bytes, required."""
     account: _builtins.str
@@ -216,6 +217,10 @@ class Reversal(_message.Message):
     """Why, at most 1,024 bytes; empty = not said. Kept erasable, apart from the hash chain."""
     actor: _builtins.str
     """Who asked for it, at most 128 bytes; empty = not said. Kept like `reason`."""
+    refund_cost: _builtins.bool
+    """True: the provider takes what it took for the quantities back, too. False: it stays, for the work
+    was done (rule B4). Not with `as_charged`.
+    """
     @_builtins.property
     def event(self) -> Global___SourceAndId:
         """Found by source and id: for 35 days after it was recorded by the writer, later by the read
@@ -245,10 +250,11 @@ class Reversal(_message.Message):
         ended_grants: Global___EndedGrants.ValueType = ...,
         reason: _builtins.str = ...,
         actor: _builtins.str = ...,
+        refund_cost: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "event", b"event", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "actor", b"actor", "as_charged", b"as_charged", "ended_grants", b"ended_grants", "entry", b"entry", "event", b"event", "quantities", b"quantities", "reason", b"reason", "request_id", b"request_id", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "actor", b"actor", "as_charged", b"as_charged", "ended_grants", b"ended_grants", "entry", b"entry", "event", b"event", "quantities", b"quantities", "reason", b"reason", "refund_cost", b"refund_cost", "request_id", b"request_id", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_usage: _TypeAlias = _typing.Literal["event", "entry"]  # noqa: Y015
     _WhichOneofArgType_usage: _TypeAlias = _typing.Literal["usage", b"usage"]  # noqa: Y015
@@ -378,6 +384,9 @@ class ReversalResult(_message.Message):
     SHARD_FIELD_NUMBER: _builtins.int
     ENTRY_SEQ_FIELD_NUMBER: _builtins.int
     ORIGINAL_ENTRY_SEQ_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
+    COST_ASSET_FIELD_NUMBER: _builtins.int
+    COST_SCALE_FIELD_NUMBER: _builtins.int
     outcome: Global___CorrectionOutcome.ValueType
     """The outcome."""
     replayed: _builtins.bool
@@ -402,6 +411,12 @@ class ReversalResult(_message.Message):
     """Number of the reversal's entry in its shard; 0 where nothing is recorded."""
     original_entry_seq: _builtins.int
     """Number of the corrected entry in its shard; 0 where nothing is recorded."""
+    cost: _builtins.int
+    """What the provider takes less by it, in minor units of `cost_asset`; 0 where the cost stays."""
+    cost_asset: _builtins.str
+    """Code of the money that `cost` is in; empty where it stays."""
+    cost_scale: _builtins.int
+    """Scale of `cost_asset`, 0 to 18."""
     @_builtins.property
     def given_back(self) -> _containers.RepeatedCompositeFieldContainer[Global___GivenBack]:
         """The transfers, in order: the last slice of the event first."""
@@ -427,10 +442,13 @@ class ReversalResult(_message.Message):
         shard: _builtins.int = ...,
         entry_seq: _builtins.int = ...,
         original_entry_seq: _builtins.int = ...,
+        cost: _builtins.int = ...,
+        cost_asset: _builtins.str = ...,
+        cost_scale: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "asset", b"asset", "entry_seq", b"entry_seq", "field", b"field", "given_back", b"given_back", "message", b"message", "original_entry_seq", b"original_entry_seq", "outcome", b"outcome", "position", b"position", "quantities", b"quantities", "reason", b"reason", "replayed", b"replayed", "scale", b"scale", "shard", b"shard"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "asset", b"asset", "cost", b"cost", "cost_asset", b"cost_asset", "cost_scale", b"cost_scale", "entry_seq", b"entry_seq", "field", b"field", "given_back", b"given_back", "message", b"message", "original_entry_seq", b"original_entry_seq", "outcome", b"outcome", "position", b"position", "quantities", b"quantities", "reason", b"reason", "replayed", b"replayed", "scale", b"scale", "shard", b"shard"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

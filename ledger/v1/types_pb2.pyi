@@ -264,6 +264,7 @@ class Line(_message.Message):
     ASSET_FIELD_NUMBER: _builtins.int
     SCALE_FIELD_NUMBER: _builtins.int
     UNRATED_REASON_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
     PRICE_OVERRIDE_FIELD_NUMBER: _builtins.int
     quantity_name: _builtins.str
     """Name of the quantity, 1 to 128 bytes."""
@@ -289,6 +290,10 @@ class Line(_message.Message):
     """Why the quantity waits in suspense (rule B8): UNPRICED, NOT_ENTITLED or NO_CONTRACT.
     Empty where it is rated.
     """
+    cost: _builtins.int
+    """What the provider takes for the quantity (rule B4), in minor units of the money that the entry
+    names; absent where that is not known.
+    """
     price_override: _builtins.int
     """Number of the price override that priced it over its row, or where no row matched (rule R4), as
     GetPriceOverrides shows it; 0 = none.
@@ -305,15 +310,70 @@ class Line(_message.Message):
         asset: _builtins.str = ...,
         scale: _builtins.int = ...,
         unrated_reason: _builtins.str = ...,
+        cost: _builtins.int | None = ...,
         price_override: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "cost", b"cost"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "asset", b"asset", "charge", b"charge", "cost", b"cost", "price_override", b"price_override", "price_row", b"price_row", "priced_quantity", b"priced_quantity", "quantity", b"quantity", "quantity_name", b"quantity_name", "scale", b"scale", "unit_price", b"unit_price", "unrated_reason", b"unrated_reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cost: _TypeAlias = _typing.Literal["cost"]  # noqa: Y015
+    _WhichOneofArgType__cost: _TypeAlias = _typing.Literal["_cost", b"_cost"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cost) -> _WhichOneofReturnType__cost | None: ...
+
+Global___Line: _TypeAlias = Line  # noqa: Y015
+
+@_typing.final
+class ProviderCost(_message.Message):
+    """What the provider takes for usage, beside what it earned (rule B4)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COST_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    UNKNOWN_FIELD_NUMBER: _builtins.int
+    COST_CARD_FIELD_NUMBER: _builtins.int
+    COST_CARD_VERSION_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    MARGIN_FIELD_NUMBER: _builtins.int
+    cost: _builtins.int
+    """Sum of the lines whose cost is known, in minor units of `asset`."""
+    asset: _builtins.str
+    """Code of the money that providers are paid in."""
+    scale: _builtins.int
+    """Scale of `asset`, 0 to 18."""
+    cost_card: _builtins.str
+    """Name of the card of costs."""
+    cost_card_version: _builtins.int
+    """Version of that card, from 1; 0 where none was in force."""
+    value: _builtins.int
+    """Money that the slices recognise, as far as it is in `asset`."""
+    margin: _builtins.int
+    """value - cost. It says nothing of what was drawn in advance or is free."""
+    @_builtins.property
+    def unknown(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of quantities whose cost is not known, ascending."""
+
+    def __init__(
+        self,
+        *,
+        cost: _builtins.int = ...,
+        asset: _builtins.str = ...,
+        scale: _builtins.int = ...,
+        unknown: _abc.Iterable[_builtins.str] | None = ...,
+        cost_card: _builtins.str = ...,
+        cost_card_version: _builtins.int = ...,
+        value: _builtins.int = ...,
+        margin: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "charge", b"charge", "price_override", b"price_override", "price_row", b"price_row", "priced_quantity", b"priced_quantity", "quantity", b"quantity", "quantity_name", b"quantity_name", "scale", b"scale", "unit_price", b"unit_price", "unrated_reason", b"unrated_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "cost", b"cost", "cost_card", b"cost_card", "cost_card_version", b"cost_card_version", "margin", b"margin", "scale", b"scale", "unknown", b"unknown", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
-Global___Line: _TypeAlias = Line  # noqa: Y015
+Global___ProviderCost: _TypeAlias = ProviderCost  # noqa: Y015
 
 @_typing.final
 class Slice(_message.Message):

@@ -923,6 +923,7 @@ class UsageEntry(_message.Message):
     REVERSED_QUANTITIES_FIELD_NUMBER: _builtins.int
     CONVERSION_FIELD_NUMBER: _builtins.int
     RATINGS_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """Id of the account that used."""
     source: _builtins.str
@@ -999,6 +1000,10 @@ class UsageEntry(_message.Message):
     def ratings(self) -> _containers.RepeatedCompositeFieldContainer[Global___UsageRating]:
         """What rated quantities that had waited for a price, in order; `lines` stay as they were recorded."""
 
+    @_builtins.property
+    def cost(self) -> _types_pb2.ProviderCost:
+        """What the provider takes; absent where the rate card names no card of costs."""
+
     def __init__(
         self,
         *,
@@ -1032,10 +1037,11 @@ class UsageEntry(_message.Message):
         reversed_quantities: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         conversion: Global___ConvertedCharge | None = ...,
         ratings: _abc.Iterable[Global___UsageRating] | None = ...,
+        cost: _types_pb2.ProviderCost | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["conversion", b"conversion"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["conversion", b"conversion", "cost", b"cost"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "asset", b"asset", "attributes", b"attributes", "batch_seq", b"batch_seq", "charge", b"charge", "conversion", b"conversion", "effective_at_us", b"effective_at_us", "entry_seq", b"entry_seq", "hold_id", b"hold_id", "id", b"id", "lines", b"lines", "operation", b"operation", "operation_parent", b"operation_parent", "outcome", b"outcome", "over_limit", b"over_limit", "personal_attributes", b"personal_attributes", "product", b"product", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "ratings", b"ratings", "reason", b"reason", "recorded_at_us", b"recorded_at_us", "reversed", b"reversed", "reversed_quantities", b"reversed_quantities", "scale", b"scale", "shard", b"shard", "slices", b"slices", "source", b"source", "trace_id", b"trace_id", "transfers", b"transfers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "asset", b"asset", "attributes", b"attributes", "batch_seq", b"batch_seq", "charge", b"charge", "conversion", b"conversion", "cost", b"cost", "effective_at_us", b"effective_at_us", "entry_seq", b"entry_seq", "hold_id", b"hold_id", "id", b"id", "lines", b"lines", "operation", b"operation", "operation_parent", b"operation_parent", "outcome", b"outcome", "over_limit", b"over_limit", "personal_attributes", b"personal_attributes", "product", b"product", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "ratings", b"ratings", "reason", b"reason", "recorded_at_us", b"recorded_at_us", "reversed", b"reversed", "reversed_quantities", b"reversed_quantities", "scale", b"scale", "shard", b"shard", "slices", b"slices", "source", b"source", "trace_id", b"trace_id", "transfers", b"transfers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
-from ledger.core.events import CommitmentTerms, RecurringTerms
+from ledger.core.events import BookKind, CommitmentTerms, RecurringTerms
 from ledger.core.state import NEVER, TOP_UP_PENDING, State
 from ledger.journal.connection import Connection
 from ledger.projections.described import policy_fields, terms_fields
@@ -45,6 +45,7 @@ class ReadModels:
         self.top_up_rules: Facts = {}
         self.usage: dict[tuple[int, int, int], list[int]] = {}
         self.waiting: Facts = {}
+        self.costs: dict[tuple[int, int], list[int]] = {}
         self.clocks: dict[int, int] = {}
         self.denials = 0
 
@@ -78,6 +79,11 @@ class ReadModels:
             expected, found = tally.usage.get(place, [0, 0]), self.usage.get(place, [0, 0])
             findings.compare(f"number of {where}", expected[0], found[0])
             findings.compare(f"sum of charges of {where}", expected[1], found[1])
+        costs = _costs_of(state)
+        for tenant, asset in sorted(costs.keys() | self.costs.keys()):
+            what = f"costs of usage of tenant {tenant} in asset {asset}, and what was taken off"
+            expected, found = (each.get((tenant, asset), [0, 0]) for each in (costs, self.costs))
+            findings.compare(what, expected, found)
         for tenant in sorted(state.offsets.keys() | self.clocks.keys()):
             ahead = self.clocks.get(tenant)
             findings.compare(f"clock of tenant {tenant}", state.offsets.get(tenant), ahead)
@@ -135,6 +141,9 @@ async def read_models(connection: Connection, shard: int) -> Reflection | None:
         places = [place for place, reason in enumerate(reasons) if reason is not None]
         values = (tenant, account, at, quantities, places)
         models.waiting[entry] = dict(zip(_WAITING, values, strict=True))
+    for tenant, asset, cost, given_back in await connection.fetch(_SQL["costs"], shard):
+        if cost:
+            models.costs[tenant, asset] = [int(cost), int(given_back)]
     models.clocks = dict(await connection.fetch(_SQL["clocks"], shard))
     models.denials = await connection.fetchval(_SQL["denials"], shard)
     return models
@@ -184,6 +193,17 @@ def _plain(value: Any) -> Any:
     if value is None or isinstance(value, int | str | list):
         return value
     return int(value)
+
+
+def _costs_of(state: State) -> dict[tuple[int, int], list[int]]:
+    """What the cost books were debited and credited, by tenant and asset (rule B4)."""
+    costs: dict[tuple[int, int], list[int]] = {}
+    for book in state.house.values():
+        if book.kind == BookKind.COST:
+            sums = costs.setdefault((book.tenant, book.asset), [0, 0])
+            sums[0] += book.debits_posted
+            sums[1] += book.credits_posted
+    return costs
 
 
 def _compare(what: str, expected: Facts, found: Facts, findings: Findings) -> None:

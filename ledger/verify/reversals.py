@@ -70,6 +70,7 @@ class ReversalWatch:
             if own != due and not (event.draws and 0 <= own <= due):
                 self._wrong(entry, "sum given back of its own", due, own)
             self._in_order(entry, recorded, gone, own, event)
+            self._look_at_cost(entry, recorded, event)
             gone += own
             suspended += event.suspended
             for place, quantity in enumerate(event.quantities[: len(quantities)]):
@@ -78,6 +79,24 @@ class ReversalWatch:
                 self._wrong(entry, "quantities given back", recorded.quantities, quantities)
             if suspended > bool(recorded.suspense):
                 self._wrong(entry, "settled suspense", int(bool(recorded.suspense)), suspended)
+
+    def _look_at_cost(self, entry: int, recorded: UsageRecorded, event: UsageReversed) -> None:
+        """The provider takes less only of what it took, from the books that it was taken to."""
+        back, cost = event.cost, recorded.cost
+        if back is None or not back.total:
+            return
+        if cost is None:
+            self._wrong(entry, "cost taken less", "none: it had no cost", back.total)
+            return
+        for what, expected, found in (
+            ("cost book", cost.cost_book, back.cost_book),
+            ("payable book", cost.payable_book, back.payable_book),
+        ):
+            if expected and expected != found:  # rounding may open them
+                self._wrong(entry, what, expected, found)
+        for place, (taken, less) in enumerate(zip(cost.lines, back.lines, strict=False)):
+            if taken == -1 and less:
+                self._wrong(entry, f"cost taken less, line {place}", "0: it was not known", less)
 
     def _in_order(
         self, entry: int, recorded: UsageRecorded, gone: int, own: int, event: UsageReversed

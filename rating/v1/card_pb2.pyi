@@ -557,6 +557,7 @@ class Product(_message.Message):
     TAGS_FIELD_NUMBER: _builtins.int
     FACTS_FIELD_NUMBER: _builtins.int
     ENTITLEMENT_REQUIRED_FIELD_NUMBER: _builtins.int
+    PROVIDER_FIELD_NUMBER: _builtins.int
     product: _builtins.str
     """The product's code, unique in the card, 1 to 128 bytes."""
     display_name: _builtins.str
@@ -572,6 +573,10 @@ class Product(_message.Message):
     entitlement_required: _builtins.bool
     """True: not sold to an account unless it is said so for it (rule P2), which nothing says yet: its
     usage waits in suspense as NOT_ENTITLED, Authorize and Check deny it.
+    """
+    provider: _builtins.str
+    """Who is paid for it, where the card is one of costs, at most 128 bytes: names the books
+    "cost/{provider}" and "payable/{provider}" (rule B4). Empty = the card's own name.
     """
     @_builtins.property
     def tags(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
@@ -593,10 +598,11 @@ class Product(_message.Message):
         tags: _abc.Iterable[_builtins.str] | None = ...,
         facts: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         entitlement_required: _builtins.bool = ...,
+        provider: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "display_name", b"display_name", "entitlement_required", b"entitlement_required", "facts", b"facts", "hold_expiry", b"hold_expiry", "product", b"product", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "display_name", b"display_name", "entitlement_required", b"entitlement_required", "facts", b"facts", "hold_expiry", b"hold_expiry", "product", b"product", "provider", b"provider", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -616,6 +622,7 @@ class RateCard(_message.Message):
     METERS_FIELD_NUMBER: _builtins.int
     PRODUCTS_FIELD_NUMBER: _builtins.int
     ROWS_FIELD_NUMBER: _builtins.int
+    COST_CARD_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name, 1 to 128 bytes. Accounts that name none use "default"."""
     asset: _builtins.str
@@ -626,6 +633,12 @@ class RateCard(_message.Message):
     """How charges are rounded."""
     prompt_quantity: _builtins.str
     """The quantity that `above_prompt` conditions look at, at most 128 bytes; empty = "input_tokens"."""
+    cost_card: _builtins.str
+    """Name of the card of what providers take for the same work, at most 128 bytes: a card of the same
+    form, in the money that they are paid in, published before this one (rule B4). Usage is priced by
+    it too, by the version in force at its effective time. Its meters have the scales of this card's;
+    it has no volume prices. Empty = costs are not known.
+    """
     @_builtins.property
     def meters(self) -> _containers.RepeatedCompositeFieldContainer[Global___Meter]:
         """Quantities, 1 to 1,024."""
@@ -649,10 +662,11 @@ class RateCard(_message.Message):
         meters: _abc.Iterable[Global___Meter] | None = ...,
         products: _abc.Iterable[Global___Product] | None = ...,
         rows: _abc.Iterable[Global___PriceRow] | None = ...,
+        cost_card: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "asset_scale", b"asset_scale", "meters", b"meters", "name", b"name", "products", b"products", "prompt_quantity", b"prompt_quantity", "rounding", b"rounding", "rows", b"rows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "asset_scale", b"asset_scale", "cost_card", b"cost_card", "meters", b"meters", "name", b"name", "products", b"products", "prompt_quantity", b"prompt_quantity", "rounding", b"rounding", "rows", b"rows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -1212,6 +1212,7 @@ class QuoteResponse(_message.Message):
     EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
     AVAILABLE_AFTER_FIELD_NUMBER: _builtins.int
     APPLICABLE_AFTER_FIELD_NUMBER: _builtins.int
+    COST_FIELD_NUMBER: _builtins.int
     charge: _builtins.int
     """Sum of the lines, in minor units of `asset`."""
     asset: _builtins.str
@@ -1249,6 +1250,10 @@ class QuoteResponse(_message.Message):
     def grants(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuoteDraw]:
         """The grants that would pay, in the order drawn."""
 
+    @_builtins.property
+    def cost(self) -> Global___QuoteCost:
+        """What the provider would take; absent where the rate card names no card of costs."""
+
     def __init__(
         self,
         *,
@@ -1267,14 +1272,59 @@ class QuoteResponse(_message.Message):
         effective_at_us: _builtins.int = ...,
         available_after: _builtins.str = ...,
         applicable_after: _builtins.str = ...,
+        cost: Global___QuoteCost | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cost", b"cost"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "applicable_after", b"applicable_after", "asset", b"asset", "available_after", b"available_after", "charge", b"charge", "effective_at_us", b"effective_at_us", "grants", b"grants", "lines", b"lines", "overage", b"overage", "overdraft", b"overdraft", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "reason", b"reason", "scale", b"scale", "uncovered", b"uncovered"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed", b"allowed", "applicable_after", b"applicable_after", "asset", b"asset", "available_after", b"available_after", "charge", b"charge", "cost", b"cost", "effective_at_us", b"effective_at_us", "grants", b"grants", "lines", b"lines", "overage", b"overage", "overdraft", b"overdraft", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "reason", b"reason", "scale", b"scale", "uncovered", b"uncovered"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___QuoteResponse: _TypeAlias = QuoteResponse  # noqa: Y015
+
+@_typing.final
+class QuoteCost(_message.Message):
+    """What the provider would take for work, beside what it would earn (rule B4)."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    COST_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    UNKNOWN_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    MARGIN_FIELD_NUMBER: _builtins.int
+    cost: _builtins.int
+    """Sum of what is known, in minor units of `asset`."""
+    asset: _builtins.str
+    """Code of the money that providers are paid in."""
+    scale: _builtins.int
+    """Scale of `asset`, 0 to 18."""
+    value: _builtins.int
+    """Money that the pots above would recognise, as far as it is in `asset`."""
+    margin: _builtins.int
+    """value - cost. It says nothing of what would be drawn in advance or is free."""
+    @_builtins.property
+    def unknown(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of quantities whose cost is not known, ascending."""
+
+    def __init__(
+        self,
+        *,
+        cost: _builtins.int = ...,
+        asset: _builtins.str = ...,
+        scale: _builtins.int = ...,
+        unknown: _abc.Iterable[_builtins.str] | None = ...,
+        value: _builtins.int = ...,
+        margin: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "cost", b"cost", "margin", b"margin", "scale", b"scale", "unknown", b"unknown", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuoteCost: _TypeAlias = QuoteCost  # noqa: Y015
 
 @_typing.final
 class CompareOption(_message.Message):

@@ -33,6 +33,7 @@ from ledger.v1 import (
     journal_pb2_grpc,
     payment_pb2_grpc,
     recurring_pb2_grpc,
+    report_pb2_grpc,
     top_up_pb2_grpc,
     types_pb2,
     usage_pb2,
@@ -130,6 +131,7 @@ class Served:
         self.top_ups = top_up_pb2_grpc.TopUpServiceStub(self.channel)
         self.balances = balance_pb2_grpc.BalanceServiceStub(self.channel)
         self.corrections = correction_pb2_grpc.CorrectionServiceStub(self.channel)
+        self.reports = report_pb2_grpc.ReportServiceStub(self.channel)
         self.journal = journal_pb2_grpc.JournalServiceStub(self.channel)
         self.pricing = pricing_pb2_grpc.PricingServiceStub(self.channel)
         self.conversions = conversion_pb2_grpc.ConversionServiceStub(self.channel)

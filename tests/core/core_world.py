@@ -4,7 +4,10 @@ One credit is one minor unit (scale 0), so that the tests read without zeros. Pr
 chat, image 1; half 1/2; free 0; huge 2^61; gpt: input 2, cached (part of input) 1, output 3, and
 4 and 6 above a prompt of 1,000; batch 1; agent as gpt, third 1/3; anything else has no price. Holds
 for agent and third are charged when they expire; those for batch and agent may live for 35 days.
-Card `usd` prices chat at 1 in money.
+Card `usd` prices chat at 1 in money. Card `resold` is the same as the default one and names a card
+of costs, `supplier`, in money: chat 3 (to acme-ai), half 1/3, free 2; gpt: input 1, cached 1/2,
+output 2, and above a prompt of 1,000 input 2; for the rest the supplier has no price. Card
+`marked_up` prices chat and image at 1.5 times that cost, in money.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from ledger.core.state import State
 from ledger.core.usual import record_usual
 from rating.card import ExpiryPolicy, Meter, PriceRow, Product, RateCard
 from rating.compile import CompiledCard
+from rating.models import CostPlus, Scope
 from rating.versions import CardVersion
 
 TENANT = 1
@@ -44,6 +48,7 @@ PRODUCTS = (
     Product("agent", hold_expiry=ExpiryPolicy.CHARGE, batch=True),
     Product("third", hold_expiry=ExpiryPolicy.CHARGE),
 )
+SUPPLIED = (Product("chat", provider="acme-ai"), *PRODUCTS[1:])
 FAMILY = FamilyDigest(b"\x01" * 32)
 
 METERS = (
@@ -80,15 +85,33 @@ ROWS = (
 )
 
 
-def card(name: str, asset: str, rows: tuple[PriceRow, ...]) -> RateCard:
+SUPPLIER = (
+    _row("chat", "tokens", "3"),
+    _row("half", "tokens", "1/3"),
+    _row("free", "tokens", "2"),
+    _row("gpt", "input", "1"),
+    _row("gpt", "cached", "1/2"),
+    _row("gpt", "output", "2"),
+    _row("gpt", "input", "2", 1_000),
+)
+MARKED_UP = tuple(
+    [
+        PriceRow(product, "tokens", "", model=CostPlus("3/2"), scope=Scope.MONTH)
+        for product in ("chat", "image")
+    ]
+)
+
+
+def card(name: str, asset: str, rows: tuple[PriceRow, ...], cost_card: str = "") -> RateCard:
     return RateCard(
         name=name,
         asset=asset,
         asset_scale=0,
         prompt_quantity="input",
         meters=METERS,
-        products=PRODUCTS,
+        products=SUPPLIED if rows is SUPPLIER else PRODUCTS,
         rows=rows,
+        cost_card=cost_card,
     )
 
 
@@ -97,7 +120,14 @@ def make_catalog() -> Catalog:
     catalog.add_asset(Asset(CREDITS, TENANT, "credits", 0, "credit"))
     catalog.add_asset(Asset(USD, TENANT, "USD", 0, "money"))
     for number, made in enumerate(
-        (card("default", "credits", ROWS), card("usd", "USD", ROWS[:1])), start=3
+        (
+            card("default", "credits", ROWS),
+            card("usd", "USD", ROWS[:1]),
+            card("resold", "credits", ROWS, "supplier"),
+            card("supplier", "USD", SUPPLIER),
+            card("marked_up", "USD", MARKED_UP, "supplier"),
+        ),
+        start=3,
     ):
         compiled = CompiledCard(made, number)
         catalog.add_card(TENANT, made.name, CardVersion(number, 0, 0, compiled))
@@ -200,10 +230,13 @@ class Core:
         batch_seq, index = split_locator(locator)
         before = sum(len(events) for _, events in self.batches[: batch_seq - 1])
         events = _decode(_encode(self.batches[batch_seq - 1][1]))
-        plan = events[events[index].plan] if hasattr(events[index], "plan") else None
+        event = events[index]
+        plan = events[event.plan] if hasattr(event, "plan") else None
         behind = events[index + 1] if index + 1 < len(events) else None
         conversion = behind if isinstance(behind, UsageConverted) else None
-        return Original(locator, before + index, events[index], plan, conversion)
+        cost = getattr(event, "cost", None)
+        cost_plan = events[cost.plan] if cost is not None else None
+        return Original(locator, before + index, event, plan, conversion, cost_plan)
 
     def difference(self, command: Command, known: Known) -> str:
         """Field in which a command differs from what was recorded; "" = the same again."""

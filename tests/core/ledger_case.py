@@ -21,7 +21,7 @@ One statement a line; `-> ...` says what must come of it (without it: anything b
     linked   NAME TOKENS NAME TOKENS ... [of=PRODUCT] [at=TIME] [id=ID]: ID.1, ID.2 and so on
     freeze   NAME [for=REASON]   unfreeze NAME [for=REASON]   reopen NAME [for=REASON]
     profile  NAME DISPLAY_NAME [version=N]
-    reverse  ID [TOKENS] [input=N cached=N output=N] [charged=N] [ended=onward]
+    reverse  ID [TOKENS] [input=N cached=N output=N] [charged=N] [ended=onward] [cost=back]
     recurring NAME AMOUNT as=R [TERMS] [starts=TIME] [ends=TIME] [key=EXTERNAL]
     change   R AMOUNT [now] [TERMS] [version=N]    pause R    resume R    end R [now]
     commit   NAME SEGMENT ... as=C [prepaid] [invoices=AMOUNT@TIME,...] [for=PRODUCT]
@@ -291,6 +291,7 @@ class LedgerCase:
             int(options.get("charged", 0)),
             e.EndedGrants[options.get("ended", "restore").upper()],
             rated=self._rated(original),
+            refund_cost="cost" in options,
         )
         told = self.execute(command)[1]
         self._keep(request_id, FAMILY.request(request_id))
@@ -690,14 +691,19 @@ class LedgerCase:
                 parts += ["hold expired, charged"] if isinstance(event, e.HoldCharged) else []
                 parts += [self._slice(piece, "drawn") for piece in event.slices]
                 parts += ["suspense"] if -1 in event.charges else []
-                return ", ".join(parts) or "free"
+                parts = parts or ["free"]
+                if event.cost is not None:
+                    parts.append(f"cost {event.cost.total}")
+                    parts += ["cost unknown"] if -1 in event.cost.lines else []
+                return ", ".join(parts)
             case e.UsageRerated():
                 parts = [self._slice(piece, "drawn") for piece in event.slices]
                 parts += [self._returned(piece) for piece in event.given_back]
                 return f"re-rated {', '.join(parts) or 'nothing'}"
             case e.UsageReversed():
-                parts = [self._returned(piece) for piece in event.given_back]
-                return ", ".join(parts) or "nothing"
+                parts = [self._returned(piece) for piece in event.given_back] or ["nothing"]
+                parts += [f"cost -{event.cost.total}"] if event.cost is not None else []
+                return ", ".join(parts)
             case e.UsageConverted():
                 parts = [self._slice(piece, "drawn") for piece in event.slices]
                 return f"{event.units} worth {event.amount}: {', '.join(parts) or 'nothing'}"
@@ -855,6 +861,7 @@ class LedgerCase:
         """available NAME N [of=PRODUCT] | owed NAME N | overage NAME N | suspended NAME N |
         pending GRANT N | deferred GRANT N | unbilled NAME N | revenue PRODUCT N | lifetime NAME N |
         receivable NAME N | paid GRANT N | commitment GRANT N | cash SOURCE N |
+        cost PROVIDER N | payable PROVIDER N |
         money breakage N | money cash N | money credit_note N | money bad_debt N |
         credits true_up N | credits forfeited N |
         left GRANT N | held GRANT N | recognised GRANT N | used PRODUCT N | holds NAME N |
@@ -919,6 +926,12 @@ class LedgerCase:
 
     def _seen_cash(self, name: str, product: str) -> int:
         return self._money(e.BookKind.CASH, name)
+
+    def _seen_cost(self, name: str, product: str) -> int:
+        return self._money(e.BookKind.COST, name)
+
+    def _seen_payable(self, name: str, product: str) -> int:
+        return -self._money(e.BookKind.PAYABLE, name)
 
     def _seen_credits(self, name: str, product: str) -> int:
         """What is in one of the house's books of credits."""

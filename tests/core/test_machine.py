@@ -96,7 +96,7 @@ WORLDS = (
     usage     eu   12 id=u1
     """,
     """
-    policy    acme overdraft=20
+    policy    acme overdraft=20 card=resold
     commit    acme now..+9d:40/80 +9d..+20d:60/90 as=C invoices=50@+1d,60@+12d
     commit    eu   now..+9d:40/80 as=D prepaid shared
     rule      sales below=10 target=30 price=3/2

@@ -76,13 +76,16 @@ moves = st.lists(
 class Usage:
     """A family whose usage goes in batches."""
 
-    def __init__(self, *, plainly: bool, zones: tuple[str, ...] = ("", "", "")) -> None:
+    def __init__(
+        self, *, plainly: bool, zones: tuple[str, ...] = ("", "", ""), rate_card: str = "default"
+    ) -> None:
         self.core = Core(START_US + 10 * HOUR_US)
         self.core.plainly = plainly
         self.requests = 0
+        self.rate_card = rate_card
         for number, zone in zip(ACCOUNTS, zones, strict=True):
             parent = ACCOUNTS[0] if number != ACCOUNTS[0] else 0
-            policy = e.AccountPolicy(zone=zone)
+            policy = e.AccountPolicy(zone=zone, rate_card=rate_card)
             self.ask(c.CreateAccount, TENANT, number, parent, ACCOUNTS[0], policy)
 
     def begin(self) -> None:
@@ -121,7 +124,8 @@ class Usage:
             self.ask(STANDING[verb], given_)
         elif verb == "policy":
             account, zone, grace = given_
-            self.ask(c.UpdatePolicy, account, e.AccountPolicy(zone=zone, period_grace=grace))
+            policy = e.AccountPolicy(zone=zone, period_grace=grace, rate_card=self.rate_card)
+            self.ask(c.UpdatePolicy, account, policy)
         else:
             self.core.advance(given_)
 
@@ -162,12 +166,19 @@ def test_one_at_a_time(taken: list[tuple[Any, ...]]) -> None:
     assert digest(usual.state) == digest(plain.state)
 
 
-@given(moves, st.one_of(st.just(("", "", "")), st.permutations(ZONES).map(tuple)))
+@given(
+    moves,
+    st.one_of(st.just(("", "", "")), st.permutations(ZONES).map(tuple)),
+    st.sampled_from(["default", "resold"]),
+)
 @settings(max_examples=200, deadline=None)
-def test_many_at_a_time(taken: list[tuple[str, Any]], zones: tuple[str, ...]) -> None:
+def test_many_at_a_time(
+    taken: list[tuple[str, Any]], zones: tuple[str, ...], rate_card: str
+) -> None:
     """Whole and fractional prices, subsets, thresholds, suspense, repeats, refusals; months of the
-    accounts' zones, and changes of them (rule T1)."""
-    usual, plain = Usage(plainly=False, zones=zones), Usage(plainly=True, zones=zones)
+    accounts' zones, and changes of them (rule T1); with and without what the provider takes."""
+    usual = Usage(plainly=False, zones=zones, rate_card=rate_card)
+    plain = Usage(plainly=True, zones=zones, rate_card=rate_card)
     usual.begin()
     plain.begin()
     for verb, given_ in taken:
@@ -178,9 +189,9 @@ def test_many_at_a_time(taken: list[tuple[str, Any]], zones: tuple[str, ...]) ->
     assert digest(replay(usual.core.journal())) == digest(usual.core.state)
 
 
-def paid_for() -> Usage:
+def paid_for(rate_card: str = "default") -> Usage:
     """A family with a grant since the month before, that has used most products in this batch."""
-    made = Usage(plainly=False)
+    made = Usage(plainly=False, rate_card=rate_card)
     since = made.core.now - 2 * DAY_US
     terms = (e.GrantKind.PREPAID, CREDITS, 1_000_000, 7, USD, 0, since, 0, (), b"")
     made.ask(c.IssueGrant, 1, *terms)
@@ -189,9 +200,10 @@ def paid_for() -> Usage:
     return made
 
 
-def test_most_usage_is_usual() -> None:
+@pytest.mark.parametrize("rate_card", ["default", "resold"])
+def test_most_usage_is_usual(rate_card: str) -> None:
     """What comes in numbers is taken at once: no condition quietly turns the fast path off."""
-    made = paid_for()
+    made = paid_for(rate_card)
     made.core.advance(HOUR_US)
     made.record([made.usage(1, "chat", [1], 0, 90)])
     events = [

@@ -82,6 +82,7 @@ PAGES = {
     "concepts": Page(after=the_second_event_is_recorded),
     "conversion": Page(price=("input_tokens", "0.000003")),
     "corrections": Page(price=("input_tokens", "0.000003")),
+    "costs": Page(price=None),
     "drawdown-order": Page(),
     "explain": Page(price=("input_tokens", "0.000003")),
     "grants": Page(accounts=("acme", "acme/eu")),
@@ -104,7 +105,7 @@ async def test_the_examples_of_a_page_run(
     database: str, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     page, path = PAGES[name], f"docs/{name}.md"
-    projector = name in ("corrections", "suspense", "time-machine")
+    projector = name in ("corrections", "costs", "suspense", "time-machine")
     async with examples.caller(database, projector=projector, tenant=page.tenant) as ledger:
         await ledger.create_asset("credit", 6, ASSET_KIND_CREDIT)
         await ledger.create_asset("USD", page.money_scale, ASSET_KIND_MONEY)

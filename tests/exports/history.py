@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ledger.core.catalog import asset_number
-from ledger.core.commands import IssueGrant, VoidGrant
+from ledger.core.commands import IssueGrant, ReverseUsage, VoidGrant
 from ledger.core.events import AccountPolicy, GrantIssued, GrantKind, Overage
 from ledger.core.limits import DAY_US, INT64_MAX, PERIOD_GRACE_US
 from ledger.core.shapes import Shape
@@ -13,6 +13,7 @@ from rating.card import Meter, PriceRow, RateCard
 from tests.projections.books import MONEY, Books, open_books
 from tests.projections.projecting import project
 from tests.projections.test_corrections import reverse
+from tests.projections.test_costs import resell
 
 ODD_IDS = (
     "acme/search",
@@ -62,6 +63,7 @@ async def write_history(dsn: str) -> None:
         await _odd_assets(books)
         await _odd_names(books)
         await _days(books)
+        await _costs(books)
         await books.ledger.directory.erase(TENANT_DEFAULT, ERASED)
     await project(dsn)
 
@@ -133,3 +135,16 @@ async def _days(books: Books) -> None:
     books.clock.ahead_us += DAY_US + PERIOD_GRACE_US + 1
     await books.ask(team, books.usage(team, "after the expiry"))
     await books.hold(team)
+
+
+async def _costs(books: Books) -> None:
+    """What a provider takes for usage, and takes less for what is given back."""
+    await resell(books)
+    team = await books.account("reseller", policy=AccountPolicy(rate_card="resold"))
+    await books.grant(team, 5_000, paid=70_000)
+    await books.use(team, "resold 1", "resold 2")
+    writer = books.ledger.writers[team.shard]
+    recorded = await writer.recorded(books.ledger.family(team).usage("app", "resold 2"))
+    assert recorded is not None
+    back = ReverseUsage(books.key(team), team.number, recorded.original, (30, 0), refund_cost=True)
+    await books.ask(team, back)

@@ -84,7 +84,9 @@ def _lengthened(event_class: Any) -> Any:
 def _made_optional(event_class: Any) -> Any:
     *others, last = _fields(event_class)
     name, kind, *default = last
-    other = {int: 77, bytes: b"77", str: "77"}.get(kind)
+    other: Any = {int: 77, bytes: b"77", str: "77"}.get(kind)
+    if default == [None]:
+        other = 77
     assert [other] != default
     return _edited(event_class, [*others, (name, kind, other)])
 

@@ -32,6 +32,7 @@ from ledger.core.events.base import (
     BookKind,
     PeriodUnit,
     Pot,
+    ProviderCost,
     RowDraw,
     ScopedAdvance,
     Slice,
@@ -114,6 +115,7 @@ from ledger.core.events.usage import (
     LimitExceeded,
     Suspense,
     SuspenseRated,
+    UsageCosted,
     UsageModeled,
     UsageQuarantined,
     UsageRecorded,
@@ -194,6 +196,7 @@ __all__ = [
     "Pot",
     "PriceOverridesSet",
     "Proration",
+    "ProviderCost",
     "ReceivableWrittenOff",
     "RecurringChanged",
     "RecurringEnded",
@@ -223,6 +226,7 @@ __all__ = [
     "TopUpRuleSet",
     "UsageCaptured",
     "UsageConverted",
+    "UsageCosted",
     "UsageModeled",
     "UsageQuarantined",
     "UsageRecorded",
@@ -260,6 +264,7 @@ Event: TypeAlias = (
     | UsageRecorded
     | UsageModeled
     | SuspenseRated
+    | UsageCosted
     | UsageQuarantined
     | LimitExceeded
     | UsageReversed

@@ -52,6 +52,8 @@ class BookKind(IntEnum):
     BREAKAGE = 16
     CREDIT_NOTE = 17
     BAD_DEBT = 18
+    COST = 20
+    PAYABLE = 21
 
 
 OF_A_GRANT: Final = frozenset({BookKind.GRANT, BookKind.COMMITMENT, BookKind.DEFERRED})
@@ -65,8 +67,9 @@ OF_AN_ACCOUNT: Final = frozenset(
 class Slice(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """One transfer of a draw: debit `book`, credit the product's used book (rules B3, B4, D3).
 
-    `value` is the money recognised by this slice, `cost` the provider's cost, in minor units of
-    the money asset of the grant (or of the price, where no grant paid).
+    `value` is the money recognised by this slice, in minor units of the money asset of the grant
+    (or of the price, where no grant paid); `cost` its part of what the provider takes, in those of
+    the asset of the entry's cost card (rule N3).
     """
 
     pot: int
@@ -101,6 +104,28 @@ class RowDraw(msgspec.Struct, frozen=True, array_like=True, gc=False):
     book: int
     period: int
     amount: int
+
+
+class ProviderCost(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What the provider takes for usage, or takes no more where it is given back (rule B4).
+
+    `lines` stand parallel to the quantities, -1 where the cost card has no price; `plan` is the
+    cost card's declaration, by its index in the batch, whose asset is the money that they are in.
+    Debit `cost_book`, credit `payable_book`, or the other way round; both 0 where nothing is due.
+    `advances` and `scoped` move the card's own running totals, as those of prices do (rule R1).
+    """
+
+    lines: tuple[int, ...]
+    plan: int
+    cost_book: int = 0
+    payable_book: int = 0
+    advances: tuple[tuple[int, int], ...] = ()
+    scoped: tuple[ScopedAdvance, ...] = ()
+
+    @property
+    def total(self) -> int:
+        """The sum of the lines that are known."""
+        return sum([line for line in self.lines if line > 0])
 
 
 class Backfill(msgspec.Struct, frozen=True, array_like=True, gc=False):

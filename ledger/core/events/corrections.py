@@ -6,7 +6,7 @@ from enum import IntEnum
 
 import msgspec
 
-from ledger.core.events.base import Fact, RowDraw, ScopedAdvance, Slice
+from ledger.core.events.base import Fact, ProviderCost, RowDraw, ScopedAdvance, Slice
 
 
 class GivenBack(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -55,7 +55,9 @@ class UsageReversed(Fact, frozen=True, tag=34):
     of that event's body. Of usage that was rated after it had waited, the entries that rated it are
     given back first, each by an entry without a key before this one (rule B8); `apart` is what
     those give back in all. `scoped` takes back running totals of days and billing periods, and
-    `draws` is what the rows with a running total have drawn less (below 0).
+    `draws` is what the rows with a running total have drawn less (below 0). `cost` is what the
+    provider takes less by it, which `refund_cost` = 1 asks for; otherwise the work was done and its
+    cost stays.
     """
 
     key: bytes
@@ -83,6 +85,8 @@ class UsageReversed(Fact, frozen=True, tag=34):
     apart: int = 0
     scoped: tuple[ScopedAdvance, ...] = ()
     draws: tuple[RowDraw, ...] = ()
+    cost: ProviderCost | None = None
+    refund_cost: int = 0
 
 
 class GrantRestored(Fact, frozen=True, tag=35):

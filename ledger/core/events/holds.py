@@ -5,7 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 
 from ledger.core.events.base import Fact, Slice
-from ledger.core.events.usage import UsageModeled
+from ledger.core.events.usage import UsageCosted
 
 
 class HoldExpiry(IntEnum):
@@ -15,7 +15,7 @@ class HoldExpiry(IntEnum):
     CHARGE = 2  # its estimate, as far as it was not captured
 
 
-class UsageCaptured(UsageModeled, frozen=True, tag=44):
+class UsageCaptured(UsageCosted, frozen=True, tag=44):
     """A capture that leaves its hold open (rule H1); the last one is a UsageRecorded.
 
     `taken` is what it drew of each of the hold's slices, in the order in which they were held;
@@ -25,7 +25,7 @@ class UsageCaptured(UsageModeled, frozen=True, tag=44):
     taken: tuple[int, ...] = ()
 
 
-class HoldCharged(UsageModeled, frozen=True, tag=46):
+class HoldCharged(UsageCosted, frozen=True, tag=46):
     """An expiry that charges what was estimated and not captured, and settles the hold (rule H2).
 
     Nobody asked for it, so it has no key; it is effective at the hold's expiry.

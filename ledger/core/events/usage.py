@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from ledger.core.events.base import Fact, RowDraw, ScopedAdvance, Slice
+from ledger.core.events.base import Fact, ProviderCost, RowDraw, ScopedAdvance, Slice
 from ledger.core.events.policy import Excess
 
 
@@ -71,6 +71,11 @@ class UsageRecorded(Fact, frozen=True, tag=31):
         """Where the totals stood that it moves; empty where that is not said."""
         return ()
 
+    @property
+    def cost(self) -> ProviderCost | None:
+        """What the provider takes for it; None where its rate card names no card of costs."""
+        return None
+
 
 class UsageModeled(UsageRecorded, frozen=True, tag=39):
     """Usage with what only price models say of it (rules R1, B8), in the stead of a UsageRecorded.
@@ -100,6 +105,16 @@ class SuspenseRated(UsageModeled, frozen=True, tag=48):
     original_entry: int = 0
     rated: tuple[int, ...] = ()
     settled: int = 1
+
+
+class UsageCosted(UsageModeled, frozen=True, tag=66):
+    """Usage with what the provider takes for it, in the stead of the other two (rules B4, N3).
+
+    The slices bear its known lines in proportion to their amounts. A charge of zero has no slices:
+    its cost stands here alone.
+    """
+
+    cost: ProviderCost | None = None
 
 
 class UsageQuarantined(Fact, frozen=True, tag=32):

@@ -75,6 +75,7 @@ from ledger.core.events import (
     TopUpRuleSet,
     UsageCaptured,
     UsageConverted,
+    UsageCosted,
     UsageModeled,
     UsageQuarantined,
     UsageRecorded,
@@ -153,7 +154,12 @@ from ledger.core.evolve.top_ups import (
     top_up_rule_removed,
     top_up_rule_set,
 )
-from ledger.core.evolve.usage import suspense_rated, usage_recorded, usage_rerated
+from ledger.core.evolve.usage import (
+    suspense_rated,
+    usage_costed,
+    usage_recorded,
+    usage_rerated,
+)
 from ledger.core.state import State
 
 __all__ = [
@@ -206,8 +212,9 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     PlanOverridden: plan_declared,
     UsageRecorded: usage_recorded,
     UsageModeled: usage_recorded,
-    UsageCaptured: usage_recorded,
-    HoldCharged: usage_recorded,
+    UsageCosted: usage_costed,
+    UsageCaptured: usage_costed,
+    HoldCharged: usage_costed,
     SuspenseRated: suspense_rated,
     UsageQuarantined: usage_quarantined,
     LimitExceeded: limit_exceeded,

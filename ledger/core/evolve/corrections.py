@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import TypeVar
 
 from ledger.core.books import BooksUnbalanced
-from ledger.core.events import AdjustmentNoted, BalanceAdjusted, BookKind, GivenBack, UsageReversed
+from ledger.core.events import (
+    AdjustmentNoted,
+    BalanceAdjusted,
+    BookKind,
+    GivenBack,
+    ProviderCost,
+    UsageReversed,
+)
 from ledger.core.evolve.moves import ADVANCE, activate, debt_of, draw_rows, pay, post_slices
 from ledger.core.evolve.suspense import reversed_of
 from ledger.core.limits import CORRECTED_A_FAMILY_MAX
@@ -25,9 +32,22 @@ def usage_reversed(state: State, event: UsageReversed) -> None:
         _move_back(account.scoped, (each.key, each.scope, each.start), each.quantity)
     if event.draws:
         draw_rows(state, account, event.draws)
+    if event.cost is not None:
+        _take_less(state, account, event.cost, event.period)
     _correct(state, state.families[account.root], event, amount + event.kept - event.beyond)
     if event.key:  # the entry of a part that had waited has none
         state.keys.add(event.key, state.locator)
+
+
+def _take_less(state: State, account: Account, cost: ProviderCost, period: int) -> None:
+    """The provider takes less: debit payable, credit cost, and its totals move back (rule B4)."""
+    books = state.books.accounts
+    if cost.total:
+        state.books.transfer(books[cost.payable_book], books[cost.cost_book], cost.total)
+    for row, quantity in cost.advances:
+        _move_back(account.totals, (~row, period), quantity)
+    for each in cost.scoped:
+        _move_back(account.scoped, (~each.key, each.scope, each.start), each.quantity)
 
 
 def undraw(

@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from ledger.core.books import BooksUnbalanced
-from ledger.core.events import SuspenseRated, UsageRecorded, UsageRerated
+from ledger.core.events import (
+    ProviderCost,
+    SuspenseRated,
+    UsageCosted,
+    UsageRecorded,
+    UsageRerated,
+)
 from ledger.core.evolve.corrections import undraw
 from ledger.core.evolve.holds import capture
 from ledger.core.evolve.moves import (
@@ -89,6 +95,46 @@ def suspense_rated(state: State, event: SuspenseRated) -> None:
     """Post the charge as that of any usage; what was rated waits no more (rule B8)."""
     usage_recorded(state, event)
     rated(state, event)
+
+
+def usage_costed(state: State, event: UsageCosted) -> None:
+    """Usage with what the provider takes for it: debit cost, credit payable (rule B4)."""
+    usage_recorded(state, event)
+    cost = event.cost
+    if cost is None:
+        return
+    total = 0
+    for line in cost.lines:
+        if line > 0:  # what is not known is -1
+            total += line
+    if total:
+        books = state.books.numbered
+        debit, credit = books[cost.cost_book], books[cost.payable_book]
+        if debit is None or credit is None or debit.totals is not credit.totals:
+            raise BooksUnbalanced(f"entry {state.entry_seq}: no transfer of cost {cost}")
+        debit.debits_posted += total
+        credit.credits_posted += total
+        debit.totals.debits_posted += total
+        debit.totals.credits_posted += total
+    if cost.advances or cost.scoped:
+        _count_cost(state, event, cost)
+
+
+def _count_cost(state: State, event: UsageRecorded, cost: ProviderCost) -> None:
+    """Move the running totals of the cost card on; they stand under ~key (rule R1)."""
+    account = state.accounts[event.account]
+    period = event.period
+    for row, quantity in cost.advances:
+        position = account.totals
+        place = (~row, period)
+        if place not in position:  # the first of its month makes room for it
+            account.forget_months(state.months_before)
+        position[place] = position.get(place, 0) + quantity
+    for each in cost.scoped:
+        scope = (~each.key, each.scope, each.start)
+        if scope not in account.scoped:
+            account.forget_scoped(state.days_before, state.months_before)
+        account.scoped[scope] = account.scoped.get(scope, 0) + each.quantity
 
 
 def _count_scoped(state: State, event: UsageRecorded) -> None:

@@ -67,6 +67,7 @@ from ledger.core.events import (
     TopUpRuleSet,
     UsageCaptured,
     UsageConverted,
+    UsageCosted,
     UsageModeled,
     UsageQuarantined,
     UsageRecorded,
@@ -145,6 +146,7 @@ from ledger.projections.fold.top_ups import (
 from ledger.projections.fold.usage import (
     of_model,
     suspense_rated,
+    usage_costed,
     usage_quarantined,
     usage_recorded,
 )
@@ -241,8 +243,9 @@ HANDLERS: Final[dict[type, Callable[[Folding, int, Any], None]]] = {
     HoldAuthorized: hold_authorized,
     SuspenseRated: suspense_rated,
     UsageModeled: of_model,
-    UsageCaptured: of_model,
-    HoldCharged: of_model,
+    UsageCosted: usage_costed,
+    UsageCaptured: usage_costed,
+    HoldCharged: usage_costed,
     HoldExtended: hold_extended,
     HoldReleased: hold_released,
     HoldExpired: hold_expired,

@@ -41,6 +41,13 @@ def usage_reversed(fold: Folding, index: int, event: UsageReversed) -> None:
     changes.reversed_usage.append((tenant, event.original_entry, amount, event.quantities))
     if event.suspended:
         changes.waits_no_more.append((tenant, event.original_entry))
+    cost = event.cost
+    if cost is not None and cost.total:
+        money = fold.plans[cost.plan].asset
+        fold.post(
+            tenant, line, cost.payable_book, cost.cost_book, money, cost.total, event.effective_at
+        )
+        changes.reversed_costs.append((tenant, event.original_entry, cost.total))
 
 
 def give_back(

@@ -56,11 +56,16 @@ def grant_issued(fold: Folding, _: int, event: GrantIssued) -> None:
         money, paid = event.price_asset, event.price_paid
         fold.post(tenant, 1, event.cash_book, event.deferred_book, money, paid, at)
         line = 2
-    _backfilled(fold, event.grant, fact, line, event.backfills)
+    _backfilled(fold, event.grant, event.account, fact, line, event.backfills)
 
 
 def _backfilled(
-    fold: Folding, number: int, fact: GrantFact, line: int, backfills: tuple[Backfill, ...]
+    fold: Folding,
+    number: int,
+    account: int,
+    fact: GrantFact,
+    line: int,
+    backfills: tuple[Backfill, ...],
 ) -> None:
     """Repaid parts of an advance, and the money that they recognise (rules B3, B4)."""
     now = fold.recorded_at
@@ -74,6 +79,12 @@ def _backfilled(
             fold.post(
                 fact.tenant, line, fact.deferred_book, revenue, fact.price_asset, part.value,
                 now,
+            )  # fmt: skip
+            fold.changes.backfilled.append(
+                (
+                    fact.tenant, fold.shard, fold.entry_seq, line, account, part.product,
+                    fact.price_asset, part.value, now,
+                )
             )  # fmt: skip
             line += 1
 
@@ -95,7 +106,7 @@ def _pend(
 
 def grant_started(fold: Folding, _: int, event: GrantStarted) -> None:
     fact, _change = grant_change(fold, event.grant)
-    _backfilled(fold, event.grant, fact, 0, event.backfills)
+    _backfilled(fold, event.grant, event.account, fact, 0, event.backfills)
 
 
 def grant_rolled_over(fold: Folding, _: int, event: GrantRolledOver) -> None:
@@ -118,7 +129,7 @@ def grant_released(fold: Folding, _: int, event: GrantReleased) -> None:
         line = 3
     change.cash_book = event.cash_book
     fold.facts.grants[event.grant] = fact._replace(cash_book=event.cash_book)
-    _backfilled(fold, event.grant, fact, line, event.backfills)
+    _backfilled(fold, event.grant, event.account, fact, line, event.backfills)
 
 
 def grant_cancelled(fold: Folding, _: int, event: GrantCancelled) -> None:

@@ -9,10 +9,12 @@ from ledger.core.events import (
     HoldCharged,
     Suspense,
     SuspenseRated,
+    UsageCosted,
     UsageModeled,
     UsageQuarantined,
     UsageRecorded,
 )
+from ledger.core.identity import KEY_BYTES
 from ledger.projections import changes as c
 from ledger.projections.changes import Moved
 from ledger.projections.described import NO_NAMES
@@ -23,7 +25,8 @@ _UNRATED: Final = -1  # a charge that waits for its price
 _REASONS: Final = {int(reason): reason.name for reason in Suspense}
 
 
-def usage_recorded(fold: Folding, index: int, entry_seq: int, event: UsageRecorded) -> None:
+def usage_recorded(fold: Folding, index: int, entry_seq: int, event: UsageRecorded) -> int:
+    """The rows of a usage event; returns the next line of its entry."""
     changes = fold.changes
     tenant = fold.facts.tenants[event.account]
     plan = fold.plans[event.plan]
@@ -65,7 +68,7 @@ def usage_recorded(fold: Folding, index: int, entry_seq: int, event: UsageRecord
             counters = moved[used_book] = Moved(tenant)
         counters.credits_posted += charge
         if valued:
-            fold.recognise(
+            line = fold.recognise(
                 tenant, entry_seq, line, event.slices, effective_at, plan.declared.product
             )
     charges: Sequence[int | None] = event.charges
@@ -93,6 +96,10 @@ def usage_recorded(fold: Folding, index: int, entry_seq: int, event: UsageRecord
             *fold.names.get(index, NO_NAMES),
         )
     )  # fmt: skip
+    if event.operation:
+        operation, parent = event.operation[:KEY_BYTES], event.operation[KEY_BYTES:] or None
+        changes.operations.append((tenant, shard, entry_seq, event.account, operation, parent))
+    return line
 
 
 def _reasons_of(event: UsageRecorded) -> list[str | None]:
@@ -119,6 +126,30 @@ def suspense_rated(fold: Folding, index: int, event: SuspenseRated) -> None:
     else:
         places = [place + 1 for place in event.rated]
         changes.rated.append((tenant, event.original_entry, places))
+
+
+def usage_costed(fold: Folding, index: int, event: UsageCosted) -> None:
+    """A usage event, and what the provider takes for it (rule B4)."""
+    line = usage_recorded(fold, index, fold.entry_seq, event)
+    cost = event.cost
+    if cost is None:
+        return
+    tenant = fold.facts.tenants[event.account]
+    plan = fold.plans[cost.plan]
+    if plan.tenant != tenant:
+        fold.write_plan(plan, tenant)
+    total = cost.total
+    if total:
+        fold.post(
+            tenant, line, cost.cost_book, cost.payable_book, plan.asset, total, event.effective_at
+        )
+    lines = [None if each == _UNRATED else each for each in cost.lines]
+    fold.changes.costs.append(
+        (
+            tenant, fold.shard, fold.entry_seq, event.account, plan.digest, plan.asset, total,
+            lines,
+        )
+    )  # fmt: skip
 
 
 def usage_quarantined(fold: Folding, index: int, event: UsageQuarantined) -> None:

@@ -244,6 +244,11 @@ WHERE w.tenant = $2 AND w.shard = $1 AND w.entry_seq = $3
 DELETE FROM waiting w USING unnest($2::int[], $3::bigint[]) AS d (tenant, entry_seq)
 WHERE w.tenant = d.tenant AND w.shard = $1 AND w.entry_seq = d.entry_seq
 
+-- name: reverse_cost
+-- What the provider takes less for a usage event.
+UPDATE usage_costs SET given_back = given_back + $4
+WHERE tenant = $2 AND shard = $1 AND entry_seq = $3
+
 -- name: change_holds
 -- What became of holds that stand already and are open.
 UPDATE holds h

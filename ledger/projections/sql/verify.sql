@@ -99,6 +99,11 @@ WHERE shard = $1 GROUP BY tenant, asset, outcome
 SELECT entry_seq, tenant, account, effective_at, quantities, reasons
 FROM projection.waiting WHERE shard = $1
 
+-- name: costs
+-- What providers took, and took less since, by the asset of the money.
+SELECT tenant, asset, sum(cost), sum(given_back) FROM projection.usage_costs
+WHERE shard = $1 GROUP BY tenant, asset
+
 -- name: denials
 -- Denied authorisations.
 SELECT count(*) FROM projection.denials WHERE shard = $1

@@ -114,6 +114,7 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.PriceOverridesSet: overrides.overrides_set,
     e.UsageRecorded: usage.recorded,
     e.UsageModeled: usage.recorded,
+    e.UsageCosted: usage.unexpected,
     e.UsageCaptured: usage.recorded,
     e.HoldCharged: usage.charged,
     e.UsageQuarantined: usage.quarantined,

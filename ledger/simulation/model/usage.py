@@ -84,6 +84,7 @@ def _charge(
 ) -> list[Piece]:
     """Judge charges and slices, draw them; returns what the hold itself paid."""
     m.expect(Rule.CHARGE, "charges", price.charges, event.charges)
+    m.expect(Rule.CHARGE, "cost", None, event.cost)
     m.expect(Rule.CHARGE, "in suspense", int(-1 in price.charges), event.suspense)
     period = m.period(account, event.effective_at)
     m.expect(Rule.CHARGE, "period", period, event.period)

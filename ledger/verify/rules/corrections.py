@@ -15,6 +15,7 @@ from ledger.core.events import (
 )
 from ledger.core.limits import CORRECTION_WINDOW_US
 from ledger.core.state import GRANT_OPEN, GRANT_VOIDED, Account, Grant, State
+from ledger.verify.rules.costs import look_at_cost_taken_less
 from ledger.verify.rules.judge import Judge
 from ledger.verify.rules.scopes import taken_back
 from ledger.verify.rules.scopes import usage_rerated as rerated
@@ -39,6 +40,7 @@ def usage_reversed(judge: Judge, state: State, event: UsageReversed) -> None:
         judge.wrong(state, "sum given back", most, amount)
     if event.as_charged and (any(event.quantities) or event.moves):
         judge.wrong(state, "quantities of goodwill", "none", event.quantities)
+    look_at_cost_taken_less(judge, state, account, event)
     asset = state.declared[event.plan].asset
     look_at_given_back(judge, state, account, asset, event.given_back)
     taken_back(judge, state, account, event)

@@ -21,6 +21,7 @@ from ledger.core.events import (
 )
 from ledger.core.limits import BASIS_POINTS, CORRECTION_WINDOW_US, DAY_US
 from ledger.core.state import HOLD_EXPIRED, NEVER, Account, Hold, State
+from ledger.verify.rules.costs import look_at_cost
 from ledger.verify.rules.judge import Judge
 from ledger.verify.rules.overrides import look_at_overrides
 from ledger.verify.rules.scopes import modeled
@@ -112,6 +113,7 @@ def drawn(judge: Judge, state: State, account: Account, event: UsageRecorded) ->
     """Its period, and its slices by their pots."""
     look_at_month(judge, state, account, event.effective_at, event.period)
     slices(judge, state, account, event)
+    look_at_cost(judge, state, event)
     over_limit(judge, state, event)
     if event.suspense or isinstance(event, UsageModeled) or min(event.charges, default=0) < 0:
         modeled(judge, state, account, event)

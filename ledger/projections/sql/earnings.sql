@@ -1,0 +1,106 @@
+-- name: reached
+-- Where every shard stands.
+SELECT shard, entries FROM projection.checkpoint ORDER BY shard
+
+-- name: margin
+-- What usage of a span of time earned and cost, one page of groups: of one account, of it and those
+-- below it, or of all of a tenant. A group is "=" and its name; "" = usage that has none.
+WITH RECURSIVE wanted AS (
+    SELECT a.account FROM projection.accounts a
+    WHERE a.tenant = $1 AND a.account = $2::bigint
+    UNION
+    SELECT a.account FROM wanted w JOIN projection.accounts a ON a.parent = w.account
+    WHERE a.tenant = $1 AND $3::boolean
+), used AS MATERIALIZED (
+    SELECT u.tenant, u.shard, u.entry_seq, u.outcome, c.lines,
+           coalesce('=' || CASE $6::int
+               WHEN 1 THEN p.product
+               WHEN 2 THEN u.account::text
+               WHEN 3 THEN encode(o.operation, 'hex')
+               WHEN 4 THEN p.attributes ->> $7::text
+           END, '') AS grouped
+    FROM projection.usage_events u
+    JOIN projection.plans p USING (tenant, shard, plan)
+    LEFT JOIN projection.usage_operations o USING (tenant, shard, entry_seq)
+    LEFT JOIN projection.usage_costs c USING (tenant, shard, entry_seq)
+    WHERE u.tenant = $1 AND u.outcome < 3 AND u.effective_at >= $4 AND u.effective_at < $5
+      AND ($2::bigint IS NULL OR u.account IN (SELECT account FROM wanted))
+), repaid AS (
+    SELECT '=' || CASE $6::int WHEN 1 THEN b.product ELSE b.account::text END AS grouped,
+           b.asset, sum(b.value) AS amount
+    FROM projection.backfilled b
+    WHERE $6::int IN (1, 2) AND b.tenant = $1 AND b.recorded_at >= $4 AND b.recorded_at < $5
+      AND ($2::bigint IS NULL OR b.account IN (SELECT account FROM wanted))
+    GROUP BY 1, 2
+), page AS (
+    SELECT g.grouped, coalesce(sum(g.calls), 0) AS calls, coalesce(sum(g.unrated), 0) AS unrated,
+           coalesce(sum(g.unknown), 0) AS unknown
+    FROM (SELECT grouped, count(*) AS calls, count(*) FILTER (WHERE outcome = 2) AS unrated,
+                 count(*) FILTER (WHERE lines IS NULL OR array_position(lines, NULL) IS NOT NULL)
+                     AS unknown
+          FROM used GROUP BY grouped
+          UNION ALL
+          SELECT grouped, 0, 0, 0 FROM repaid) g
+    GROUP BY g.grouped ORDER BY g.grouped COLLATE "C" OFFSET $8::int LIMIT $9::int
+)
+SELECT g.grouped, g.calls, g.unrated, g.unknown, f.kind, f.asset, f.amount
+FROM page g LEFT JOIN (
+    SELECT u.grouped, m.kind, m.asset, sum(m.amount) AS amount
+    FROM page p JOIN used u USING (grouped)
+    JOIN projection.usage_figures m USING (tenant, shard, entry_seq)
+    GROUP BY u.grouped, m.kind, m.asset
+    UNION ALL
+    SELECT grouped, 5, asset, amount FROM repaid
+) f ON f.grouped = g.grouped
+ORDER BY g.grouped COLLATE "C", f.kind, f.asset
+
+-- name: operations
+-- An operation and those below it, each once, nearest first, with what they are called if it is still
+-- known.
+WITH RECURSIVE below AS (
+    SELECT $2::bytea AS operation, NULL::bytea AS parent, 0 AS depth
+    UNION
+    SELECT o.operation, o.parent, b.depth + 1
+    FROM below b JOIN projection.usage_operations o ON o.tenant = $1 AND o.parent = b.operation
+    WHERE b.depth < $3::int
+), nearest AS (
+    SELECT DISTINCT ON (operation) operation, parent, depth FROM below ORDER BY operation, depth
+)
+SELECT n.operation, n.parent, n.depth,
+       (SELECT u.operation FROM projection.usage_operations o
+        JOIN projection.usage_events u USING (tenant, shard, entry_seq)
+        WHERE o.tenant = $1 AND o.operation = n.operation AND u.operation IS NOT NULL LIMIT 1)
+FROM nearest n
+WHERE EXISTS (SELECT FROM projection.usage_operations o
+              WHERE o.tenant = $1 AND (o.operation = n.operation OR o.parent = n.operation))
+ORDER BY n.depth, n.operation LIMIT $4::int
+
+-- name: parents
+-- What caused an operation.
+SELECT o.parent, max(u.operation_parent)
+FROM projection.usage_operations o
+JOIN projection.usage_events u USING (tenant, shard, entry_seq)
+WHERE o.tenant = $1 AND o.operation = $2::bytea AND o.parent IS NOT NULL
+GROUP BY o.parent ORDER BY o.parent
+
+-- name: of_operations
+-- What usage of these operations earned and cost.
+WITH used AS MATERIALIZED (
+    SELECT o.operation, o.tenant, o.shard, o.entry_seq, u.outcome, u.effective_at, c.lines
+    FROM projection.usage_operations o
+    JOIN projection.usage_events u USING (tenant, shard, entry_seq)
+    LEFT JOIN projection.usage_costs c USING (tenant, shard, entry_seq)
+    WHERE o.tenant = $1 AND o.operation = ANY($2::bytea[]) AND u.outcome < 3
+), counted AS (
+    SELECT operation, count(*) AS calls, count(*) FILTER (WHERE outcome = 2) AS unrated,
+           count(*) FILTER (WHERE lines IS NULL OR array_position(lines, NULL) IS NOT NULL)
+               AS unknown
+    FROM used GROUP BY operation
+)
+SELECT c.operation, c.calls, c.unrated, c.unknown, f.kind, f.asset, f.amount
+FROM counted c LEFT JOIN (
+    SELECT u.operation, m.kind, m.asset, sum(m.amount) AS amount
+    FROM used u JOIN projection.usage_figures m USING (tenant, shard, entry_seq)
+    GROUP BY u.operation, m.kind, m.asset
+) f USING (operation)
+ORDER BY c.operation, f.kind, f.asset
