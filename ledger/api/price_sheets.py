@@ -11,9 +11,11 @@ from ledger.api.errors import CallFailed, Fault
 from ledger.api.limits import Checked
 from ledger.api.published import Published
 from ledger.api.render_card import render_version
+from ledger.api.render_override import OverridesView, overrides_view, render_standing
 from ledger.core.state import State
 from ledger.journal.configuration import CONTENT_HASH_BYTES, ConfigurationEntry
 from rating.sheet import sheet_bytes
+from rating.v1 import override_pb2
 from rating.v1 import pricing_pb2 as pb
 from rating.versions import version_at
 
@@ -38,7 +40,10 @@ async def price_sheet(
     elif not request.account:
         check.ids(name=request.name)
     check.done()
-    name = request.name or await _card_of(edge, tenant, request.account)
+    name = request.name
+    overrides: list[override_pb2.StandingOverride] = []
+    if request.account:
+        name, overrides = await _of_account(edge, tenant, request.account)
     at_us = request.at_us or edge.now_us(tenant)
     moves = await published.aliases(tenant, name)
     meant = _in_force(moves, at_us)
@@ -62,6 +67,7 @@ async def price_sheet(
         not_modified=found.content_hash == request.if_none_match,
         at_us=at_us,
         valid_until_us=_next_change(moves, versions, at_us),
+        overrides=overrides,
     )
     if not reply.not_modified:
         # Beside the loop: a card of 65,536 rows takes most of a second, and writers go on.
@@ -77,19 +83,27 @@ async def price_sheet(
     return reply
 
 
-async def _card_of(edge: Edge, tenant: int, account: str) -> str:
-    """The name of the card that prices the account's usage."""
+async def _of_account(
+    edge: Edge, tenant: int, account: str
+) -> tuple[str, list[override_pb2.StandingOverride]]:
+    """The name of the card that prices the account's usage, and what stands over its prices."""
     entry = await edge.account(tenant, account)
 
-    def card(state: State) -> str:
-        return state.accounts[entry.number].card_key[1] if entry.number in state.accounts else ""
+    def look(state: State) -> tuple[str, OverridesView] | None:
+        view = overrides_view(state, entry.number)
+        return (state.accounts[entry.number].card_key[1], view) if view is not None else None
 
-    name = await edge.writer(entry).look(card, (entry.number,))
-    if not name:
+    found = await edge.writer(entry).look(look, (entry.number,))
+    if found is None:
         raise CallFailed(
             "ACCOUNT_UNKNOWN", "the account is not open yet", field="account", value=account
         )
-    return name
+    name, view = found
+    names = await edge.names({entry.number, *[number for number, _ in view.inherited]})
+    standing = [(entry.number, each) for each in view.own] + list(view.inherited)
+    return name, [
+        render_standing(each.numbered, each.set_at_us, number, names) for number, each in standing
+    ]
 
 
 def _in_force(versions: Sequence[ConfigurationEntry], at_us: int) -> ConfigurationEntry | None:

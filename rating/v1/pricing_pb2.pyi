@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from rating.v1 import card_pb2 as _card_pb2
+from rating.v1 import override_pb2 as _override_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -988,6 +989,7 @@ class GetPriceSheetResponse(_message.Message):
     NOT_MODIFIED_FIELD_NUMBER: _builtins.int
     AT_US_FIELD_NUMBER: _builtins.int
     VALID_UNTIL_US_FIELD_NUMBER: _builtins.int
+    OVERRIDES_FIELD_NUMBER: _builtins.int
     sheet: _builtins.bytes
     """The sheet as canonical JSON, the same bytes for the same version for ever; at most 14 MiB, read
     a larger one with GetRateCard. Empty where not_modified.
@@ -1004,6 +1006,12 @@ class GetPriceSheetResponse(_message.Message):
     def version(self) -> Global___RateCardVersion:
         """The version that the sheet is of."""
 
+    @_builtins.property
+    def overrides(self) -> _containers.RepeatedCompositeFieldContainer[_override_pb2.StandingOverride]:
+        """Where an account was asked for: the price overrides that stand for it over these prices, its own
+        first, then those of the accounts above it; also where not_modified.
+        """
+
     def __init__(
         self,
         *,
@@ -1012,10 +1020,11 @@ class GetPriceSheetResponse(_message.Message):
         not_modified: _builtins.bool = ...,
         at_us: _builtins.int = ...,
         valid_until_us: _builtins.int = ...,
+        overrides: _abc.Iterable[_override_pb2.StandingOverride] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["version", b"version"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_us", b"at_us", "not_modified", b"not_modified", "sheet", b"sheet", "valid_until_us", b"valid_until_us", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["at_us", b"at_us", "not_modified", b"not_modified", "overrides", b"overrides", "sheet", b"sheet", "valid_until_us", b"valid_until_us", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

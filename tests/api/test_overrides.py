@@ -276,6 +276,27 @@ async def test_a_list_follows_an_alias_of_a_card(priced: Served):
     assert (entry.charge, entry.rate_card) == (300, "default")
 
 
+async def test_a_price_sheet_of_an_account_says_what_stands_over_it(priced: Served):
+    await priced.account("acme")
+    await priced.account("acme/a", parent="acme")
+    await put(priced, "acme", cheaper())
+    await put(priced, "acme/a", another("1"))
+    sheet = await priced.pricing.GetPriceSheet(
+        pricing_pb2.GetPriceSheetRequest(tenant=TENANT, account="acme/a")
+    )
+    assert [(each.number, each.account) for each in sheet.overrides] == [(2, "acme/a"), (1, "acme")]
+    again = await priced.pricing.GetPriceSheet(
+        pricing_pb2.GetPriceSheetRequest(
+            tenant=TENANT, account="acme/a", if_none_match=sheet.version.content_hash
+        )
+    )
+    assert again.not_modified and again.overrides == sheet.overrides
+    card = await priced.pricing.GetPriceSheet(
+        pricing_pb2.GetPriceSheetRequest(tenant=TENANT, name="default")
+    )
+    assert not card.overrides
+
+
 async def test_a_closed_account_takes_none(priced: Served):
     await priced.account("acme")
     await priced.accounts.Close(
