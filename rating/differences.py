@@ -85,6 +85,8 @@ def _unlike(kind: str, name: str, one: object, other: object) -> Iterator[Cause]
 
 
 def _row(line: ExplainedLine, version: int) -> str:
+    if line.override:
+        return f"override {line.override} of version {version}"
     return "none" if line.ordinal is None else f"{line.ordinal} of version {version}"
 
 

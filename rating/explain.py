@@ -9,12 +9,14 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from rating.card import ANY, PriceRow
 from rating.compile import CompiledCard, rank_of
 from rating.functions import MEASURE_COST, Function, Tiered, Transaction
 from rating.model_lines import NO_FACTS, Facts, before_of
 from rating.models import Scope
+from rating.overrides import Multiplier, row_for
 from rating.plan import NO_ROW, UNPRICED, Plan, row_of
 from rating.price import own_quantities, rate, rerate
 from rating.row_functions import FormulaFunction
@@ -48,7 +50,8 @@ class TierSlice(Struct, frozen=True):
 
 
 class ExplainedLine(Struct, frozen=True):
-    """One quantity of an event; ``ordinal`` is that of its row, None where none applies.
+    """One quantity of an event; ``ordinal`` is that of its row, None where none applies; where an
+    ``override`` gives another price, conditions and model are that one's.
 
     ``measured`` is what runs on (``own``, or its cost), from ``before`` on, in ``scope``; of it
     ``free`` is included. ``exact_before`` and ``exact_after`` are F before rounding, without
@@ -76,6 +79,7 @@ class ExplainedLine(Struct, frozen=True):
     limited_by: str = ""
     charge: int | None = None  # None waits for a price
     rerate: int = 0
+    override: int = 0  # number of the one that counts (rule R4); 0 = none does
 
 
 class Explanation(Struct, frozen=True):
@@ -119,14 +123,31 @@ def explain(
     for index, name in enumerate(used.quantities):
         given, scale = quantities[index], scales.get(name, 0)
         charge = None if charges[index] == UNPRICED else charges[index]
-        if used.rows[index] == NO_ROW:
+        numbered = used.overrides[index] if used.overrides else None
+        if used.rows[index] == NO_ROW and numbered is None:
             lines.append(ExplainedLine(name, scale, given, own[index], None, charge=charge))
             continue
-        ordinal = row_of(used.rows[index])[1]
-        row = card.row(ordinal)
-        beaten = _beaten(card, row, ordinal, candidates, prompt)
+        ordinal: int | None = None
+        row: PriceRow | None = None
+        beaten: tuple[Beaten, ...] = ()
+        if used.rows[index] > NO_ROW:
+            ordinal = row_of(used.rows[index])[1]
+            row = card.row(ordinal)
+            beaten = _beaten(card, row, ordinal, candidates, prompt)
+        if numbered is not None and not isinstance(numbered.override.change, Multiplier):
+            instead = row_for(numbered.override)  # it stands in the row's place
+            row = replace(instead, attributes=numbered.override.attributes)
+        assert row is not None
         line = ExplainedLine(
-            name, scale, given, own[index], ordinal, _conditions(row), beaten, charge=charge
+            name,
+            scale,
+            given,
+            own[index],
+            ordinal,
+            _conditions(row),
+            beaten,
+            charge=charge,
+            override=numbered.number if numbered is not None else 0,
         )
         rerated = moved.get(used.rows[index], 0)
         lines.append(_priced(line, row, used, index, own, totals, facts, rerated))

@@ -82,13 +82,13 @@ def _line(line: ExplainedLine, account: Explanation) -> list[str]:
     quantity = f"{_units(line.own, line)} {line.quantity}"
     if line.own != line.given:
         quantity += f" (of {_units(line.given, line)}, the rest is charged as its parts)"
-    if line.ordinal is None:
+    if line.ordinal is None and not line.override:
         what = "nothing to charge" if line.charge == 0 else "no row prices it; it waits"
         return [f"  {quantity}: {what}"]
     assert line.charge is not None
     said = [
         f"  {quantity}: {_money(line.charge, account)}",
-        f"    row {line.ordinal} ({', '.join(line.conditions)}), {line.model}",
+        f"    {_row(line)} ({', '.join(line.conditions)}), {line.model}",
     ]
     for beaten in line.beaten:
         said.append(f"    before row {beaten.ordinal}, as {_BEATEN_BY[beaten.by]}")
@@ -109,6 +109,13 @@ def _line(line: ExplainedLine, account: Explanation) -> list[str]:
     if line.rerate:
         said.append(f"    earlier quantity priced anew: {_money(line.rerate, account)}, apart")
     return said
+
+
+def _row(line: ExplainedLine) -> str:
+    if not line.override:
+        return f"row {line.ordinal}"
+    instead = f" of row {line.ordinal}" if line.ordinal is not None else ""
+    return f"override {line.override}{instead}"
 
 
 def _slice(piece: TierSlice, line: ExplainedLine, account: Explanation) -> str:

@@ -158,7 +158,7 @@ def _reasons(account: Account) -> tuple[str, ...]:
 def _line(
     line: ExplainedLine, found: Explanation, row: int, reason: str, *, known: bool
 ) -> pb.ExplainedLine:
-    if line.ordinal is None:
+    if line.ordinal is None and not line.override:
         return pb.ExplainedLine(
             quantity_name=line.quantity,
             quantity=line.given,
@@ -170,7 +170,8 @@ def _line(
         quantity_name=line.quantity,
         quantity=line.given,
         priced_quantity=line.own,
-        price_row=row,
+        price_row=max(row, -1),
+        price_override=line.override,
         conditions=line.conditions,
         beaten=[
             pb.BeatenRow(price_row=row_number(found.version, each.ordinal), by=each.by)

@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from ledger.v1 import usage_pb2 as ledger_dot_v1_dot_usage__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17ledger/v1/explain.proto\x12\tledger.v1\x1a\x15ledger/v1/usage.proto\"c\n\x0e\x45xplainRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\n\n\x02id\x18\x04 \x01(\t\x12\x14\n\x0cmin_position\x18\x05 \x01(\t\"*\n\tBeatenRow\x12\x11\n\tprice_row\x18\x01 \x01(\x03\x12\n\n\x02\x62y\x18\x02 \x01(\t\"m\n\rExplainedTier\x12\x0c\n\x04tier\x18\x01 \x01(\x05\x12\r\n\x05lower\x18\x02 \x01(\t\x12\r\n\x05upper\x18\x03 \x01(\t\x12\x12\n\nunit_price\x18\x04 \x01(\t\x12\x0c\n\x04\x66lat\x18\x05 \x01(\t\x12\x0e\n\x06\x61mount\x18\x06 \x01(\t\"\xb6\x03\n\rExplainedLine\x12\x15\n\rquantity_name\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\x03\x12\x17\n\x0fpriced_quantity\x18\x03 \x01(\x03\x12\x11\n\tprice_row\x18\x04 \x01(\x03\x12\x12\n\nconditions\x18\x05 \x03(\t\x12$\n\x06\x62\x65\x61ten\x18\x06 \x03(\x0b\x32\x14.ledger.v1.BeatenRow\x12\r\n\x05model\x18\x07 \x01(\t\x12\r\n\x05scope\x18\x08 \x01(\t\x12\x14\n\x0ctotal_before\x18\t \x01(\t\x12\x10\n\x08measured\x18\n \x01(\t\x12\x0f\n\x07of_cost\x18\x0b \x01(\x08\x12\x10\n\x08included\x18\x0c \x01(\t\x12\'\n\x05tiers\x18\r \x03(\x0b\x32\x18.ledger.v1.ExplainedTier\x12\r\n\x05\x66ixed\x18\x0e \x01(\x03\x12\x14\n\x0c\x65xact_before\x18\x0f \x01(\t\x12\x13\n\x0b\x65xact_after\x18\x10 \x01(\t\x12\x12\n\nlimited_by\x18\x11 \x01(\t\x12\x0e\n\x06\x63harge\x18\x12 \x01(\x03\x12\x0e\n\x06rerate\x18\x13 \x01(\x03\x12\x16\n\x0eunrated_reason\x18\x14 \x01(\t\"\xa9\x01\n\x0b\x45xplanation\x12$\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x15.ledger.v1.UsageEntry\x12\x10\n\x08rounding\x18\x02 \x01(\t\x12\'\n\x05lines\x18\x03 \x03(\x0b\x32\x18.ledger.v1.ExplainedLine\x12\x12\n\ncomparator\x18\x04 \x01(\t\x12\x16\n\x0etotals_unknown\x18\x05 \x01(\x08\x12\r\n\x05words\x18\x06 \x03(\t\"P\n\x0f\x45xplainResponse\x12+\n\x0b\x65xplanation\x18\x01 \x01(\x0b\x32\x16.ledger.v1.Explanation\x12\x10\n\x08position\x18\x02 \x01(\t\"|\n\x18\x45xplainDifferenceRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12&\n\x03one\x18\x02 \x01(\x0b\x32\x19.ledger.v1.ExplainRequest\x12(\n\x05other\x18\x03 \x01(\x0b\x32\x19.ledger.v1.ExplainRequest\"`\n\x0f\x44ifferenceCause\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x15\n\rquantity_name\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0b\n\x03one\x18\x04 \x01(\t\x12\r\n\x05other\x18\x05 \x01(\t\"\xb8\x01\n\x19\x45xplainDifferenceResponse\x12#\n\x03one\x18\x01 \x01(\x0b\x32\x16.ledger.v1.Explanation\x12%\n\x05other\x18\x02 \x01(\x0b\x32\x16.ledger.v1.Explanation\x12\x14\n\x0c\x63harged_more\x18\x03 \x01(\x03\x12*\n\x06\x63\x61uses\x18\x04 \x03(\x0b\x32\x1a.ledger.v1.DifferenceCause\x12\r\n\x05words\x18\x05 \x03(\t2\xb2\x01\n\x0e\x45xplainService\x12@\n\x07\x45xplain\x12\x19.ledger.v1.ExplainRequest\x1a\x1a.ledger.v1.ExplainResponse\x12^\n\x11\x45xplainDifference\x12#.ledger.v1.ExplainDifferenceRequest\x1a$.ledger.v1.ExplainDifferenceResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x17ledger/v1/explain.proto\x12\tledger.v1\x1a\x15ledger/v1/usage.proto\"c\n\x0e\x45xplainRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x0e\n\x06source\x18\x03 \x01(\t\x12\n\n\x02id\x18\x04 \x01(\t\x12\x14\n\x0cmin_position\x18\x05 \x01(\t\"*\n\tBeatenRow\x12\x11\n\tprice_row\x18\x01 \x01(\x03\x12\n\n\x02\x62y\x18\x02 \x01(\t\"m\n\rExplainedTier\x12\x0c\n\x04tier\x18\x01 \x01(\x05\x12\r\n\x05lower\x18\x02 \x01(\t\x12\r\n\x05upper\x18\x03 \x01(\t\x12\x12\n\nunit_price\x18\x04 \x01(\t\x12\x0c\n\x04\x66lat\x18\x05 \x01(\t\x12\x0e\n\x06\x61mount\x18\x06 \x01(\t\"\xce\x03\n\rExplainedLine\x12\x15\n\rquantity_name\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\x03\x12\x17\n\x0fpriced_quantity\x18\x03 \x01(\x03\x12\x11\n\tprice_row\x18\x04 \x01(\x03\x12\x12\n\nconditions\x18\x05 \x03(\t\x12$\n\x06\x62\x65\x61ten\x18\x06 \x03(\x0b\x32\x14.ledger.v1.BeatenRow\x12\r\n\x05model\x18\x07 \x01(\t\x12\r\n\x05scope\x18\x08 \x01(\t\x12\x14\n\x0ctotal_before\x18\t \x01(\t\x12\x10\n\x08measured\x18\n \x01(\t\x12\x0f\n\x07of_cost\x18\x0b \x01(\x08\x12\x10\n\x08included\x18\x0c \x01(\t\x12\'\n\x05tiers\x18\r \x03(\x0b\x32\x18.ledger.v1.ExplainedTier\x12\r\n\x05\x66ixed\x18\x0e \x01(\x03\x12\x14\n\x0c\x65xact_before\x18\x0f \x01(\t\x12\x13\n\x0b\x65xact_after\x18\x10 \x01(\t\x12\x12\n\nlimited_by\x18\x11 \x01(\t\x12\x0e\n\x06\x63harge\x18\x12 \x01(\x03\x12\x0e\n\x06rerate\x18\x13 \x01(\x03\x12\x16\n\x0eunrated_reason\x18\x14 \x01(\t\x12\x16\n\x0eprice_override\x18\x15 \x01(\x03\"\xa9\x01\n\x0b\x45xplanation\x12$\n\x05\x65ntry\x18\x01 \x01(\x0b\x32\x15.ledger.v1.UsageEntry\x12\x10\n\x08rounding\x18\x02 \x01(\t\x12\'\n\x05lines\x18\x03 \x03(\x0b\x32\x18.ledger.v1.ExplainedLine\x12\x12\n\ncomparator\x18\x04 \x01(\t\x12\x16\n\x0etotals_unknown\x18\x05 \x01(\x08\x12\r\n\x05words\x18\x06 \x03(\t\"P\n\x0f\x45xplainResponse\x12+\n\x0b\x65xplanation\x18\x01 \x01(\x0b\x32\x16.ledger.v1.Explanation\x12\x10\n\x08position\x18\x02 \x01(\t\"|\n\x18\x45xplainDifferenceRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12&\n\x03one\x18\x02 \x01(\x0b\x32\x19.ledger.v1.ExplainRequest\x12(\n\x05other\x18\x03 \x01(\x0b\x32\x19.ledger.v1.ExplainRequest\"`\n\x0f\x44ifferenceCause\x12\x0c\n\x04kind\x18\x01 \x01(\t\x12\x15\n\rquantity_name\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x0b\n\x03one\x18\x04 \x01(\t\x12\r\n\x05other\x18\x05 \x01(\t\"\xb8\x01\n\x19\x45xplainDifferenceResponse\x12#\n\x03one\x18\x01 \x01(\x0b\x32\x16.ledger.v1.Explanation\x12%\n\x05other\x18\x02 \x01(\x0b\x32\x16.ledger.v1.Explanation\x12\x14\n\x0c\x63harged_more\x18\x03 \x01(\x03\x12*\n\x06\x63\x61uses\x18\x04 \x03(\x0b\x32\x1a.ledger.v1.DifferenceCause\x12\r\n\x05words\x18\x05 \x03(\t2\xb2\x01\n\x0e\x45xplainService\x12@\n\x07\x45xplain\x12\x19.ledger.v1.ExplainRequest\x1a\x1a.ledger.v1.ExplainResponse\x12^\n\x11\x45xplainDifference\x12#.ledger.v1.ExplainDifferenceRequest\x1a$.ledger.v1.ExplainDifferenceResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -39,17 +39,17 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_EXPLAINEDTIER']._serialized_start=206
   _globals['_EXPLAINEDTIER']._serialized_end=315
   _globals['_EXPLAINEDLINE']._serialized_start=318
-  _globals['_EXPLAINEDLINE']._serialized_end=756
-  _globals['_EXPLANATION']._serialized_start=759
-  _globals['_EXPLANATION']._serialized_end=928
-  _globals['_EXPLAINRESPONSE']._serialized_start=930
-  _globals['_EXPLAINRESPONSE']._serialized_end=1010
-  _globals['_EXPLAINDIFFERENCEREQUEST']._serialized_start=1012
-  _globals['_EXPLAINDIFFERENCEREQUEST']._serialized_end=1136
-  _globals['_DIFFERENCECAUSE']._serialized_start=1138
-  _globals['_DIFFERENCECAUSE']._serialized_end=1234
-  _globals['_EXPLAINDIFFERENCERESPONSE']._serialized_start=1237
-  _globals['_EXPLAINDIFFERENCERESPONSE']._serialized_end=1421
-  _globals['_EXPLAINSERVICE']._serialized_start=1424
-  _globals['_EXPLAINSERVICE']._serialized_end=1602
+  _globals['_EXPLAINEDLINE']._serialized_end=780
+  _globals['_EXPLANATION']._serialized_start=783
+  _globals['_EXPLANATION']._serialized_end=952
+  _globals['_EXPLAINRESPONSE']._serialized_start=954
+  _globals['_EXPLAINRESPONSE']._serialized_end=1034
+  _globals['_EXPLAINDIFFERENCEREQUEST']._serialized_start=1036
+  _globals['_EXPLAINDIFFERENCEREQUEST']._serialized_end=1160
+  _globals['_DIFFERENCECAUSE']._serialized_start=1162
+  _globals['_DIFFERENCECAUSE']._serialized_end=1258
+  _globals['_EXPLAINDIFFERENCERESPONSE']._serialized_start=1261
+  _globals['_EXPLAINDIFFERENCERESPONSE']._serialized_end=1445
+  _globals['_EXPLAINSERVICE']._serialized_start=1448
+  _globals['_EXPLAINSERVICE']._serialized_end=1626
 # @@protoc_insertion_point(module_scope)

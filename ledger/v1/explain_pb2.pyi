@@ -153,6 +153,7 @@ class ExplainedLine(_message.Message):
     CHARGE_FIELD_NUMBER: _builtins.int
     RERATE_FIELD_NUMBER: _builtins.int
     UNRATED_REASON_FIELD_NUMBER: _builtins.int
+    PRICE_OVERRIDE_FIELD_NUMBER: _builtins.int
     quantity_name: _builtins.str
     """Name of the quantity, 1 to 128 bytes."""
     quantity: _builtins.int
@@ -191,6 +192,10 @@ class ExplainedLine(_message.Message):
     """What earlier quantity costs more or less because of the event, beside the charge."""
     unrated_reason: _builtins.str
     """Why it has no price: a stable code; empty where it has."""
+    price_override: _builtins.int
+    """Number of the price override that counts (rule R4); 0 = none does. Where it gives another price,
+    the conditions and the model are its own.
+    """
     @_builtins.property
     def conditions(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """What the row asks of an event, each fulfilled by this one."""
@@ -226,10 +231,11 @@ class ExplainedLine(_message.Message):
         charge: _builtins.int = ...,
         rerate: _builtins.int = ...,
         unrated_reason: _builtins.str = ...,
+        price_override: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["beaten", b"beaten", "charge", b"charge", "conditions", b"conditions", "exact_after", b"exact_after", "exact_before", b"exact_before", "fixed", b"fixed", "included", b"included", "limited_by", b"limited_by", "measured", b"measured", "model", b"model", "of_cost", b"of_cost", "price_row", b"price_row", "priced_quantity", b"priced_quantity", "quantity", b"quantity", "quantity_name", b"quantity_name", "rerate", b"rerate", "scope", b"scope", "tiers", b"tiers", "total_before", b"total_before", "unrated_reason", b"unrated_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["beaten", b"beaten", "charge", b"charge", "conditions", b"conditions", "exact_after", b"exact_after", "exact_before", b"exact_before", "fixed", b"fixed", "included", b"included", "limited_by", b"limited_by", "measured", b"measured", "model", b"model", "of_cost", b"of_cost", "price_override", b"price_override", "price_row", b"price_row", "priced_quantity", b"priced_quantity", "quantity", b"quantity", "quantity_name", b"quantity_name", "rerate", b"rerate", "scope", b"scope", "tiers", b"tiers", "total_before", b"total_before", "unrated_reason", b"unrated_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

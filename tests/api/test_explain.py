@@ -10,7 +10,7 @@ import pytest
 from ledger.v1 import account_pb2, explain_pb2
 from rating.card import Meter, PriceRow, RateCard
 from rating.models import Graduated, Package, Percentage, Scope, Stairstep, Tier, Volume
-from rating.v1 import card_pb2, conversion_pb2, pricing_pb2
+from rating.v1 import card_pb2, conversion_pb2, override_pb2, pricing_pb2
 from tests.api.served import TENANT, Served, card, event, refusal_of
 
 TIERS = (Tier(100, "0.0001"), Tier(None, "0.00005"))
@@ -167,3 +167,32 @@ async def test_what_cannot_be_explained_is_said(priced: Served):
     half = explain_pb2.ExplainDifferenceRequest(tenant=TENANT, one=named("u"))
     found = await refusal_of(priced.explaining.ExplainDifference(half))
     assert (found.reason, found.metadata["field"]) == ("FIELD_REQUIRED", "other")
+
+
+async def test_an_override_says_that_it_counts(priced: Served):
+    """Half the price of a row, another price in its place, and one where no row has any (R4)."""
+    await priced.account("acme")
+    kept = {"product": "chat", "attributes": {}}
+    overrides = [
+        override_pb2.PriceOverride(
+            multiplier=override_pb2.Multiplier(ratio="0.5"), quantity="input_tokens", **kept
+        ),
+        override_pb2.PriceOverride(
+            overwrite=override_pb2.Overwrite(asset="credit", price="0.000002"),
+            quantity="output_tokens",
+            **kept,
+        ),
+    ]
+    await priced.pricing.SetPriceOverrides(
+        override_pb2.SetPriceOverridesRequest(
+            tenant=TENANT, request_id="o", account="acme", overrides=overrides
+        )
+    )
+    await priced.ingest(event("u", "acme"))
+    found = await explained(priced, "u")
+    half, other = found.lines
+    assert (half.charge, half.price_override > 0, half.price_row >= 0) == (150, True, True)
+    assert half.tiers[0].unit_price == "3/2"
+    assert (other.charge, other.price_override > 0) == (40, True)
+    assert [each.unit_price for each in other.tiers] == ["2"]
+    assert f"    override {other.price_override} of row 1 (product chat), per_unit" in found.words
