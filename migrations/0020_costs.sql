@@ -35,6 +35,18 @@ BEGIN
     CREATE INDEX usage_operations_of ON usage_operations (tenant, operation);
     CREATE INDEX usage_operations_parent ON usage_operations (tenant, parent) WHERE parent IS NOT NULL;
 
+    -- Entries that follow usage and belong to it: what rated it after it had waited, re-rates that it
+    -- caused, its conversion, and what of that went back.
+    CREATE TABLE usage_follow_ups (
+        tenant          int      NOT NULL,
+        shard           int      NOT NULL,
+        entry_seq       bigint   NOT NULL,
+        original_entry  bigint   NOT NULL,           -- the usage
+        rerated         boolean  NOT NULL,
+        PRIMARY KEY (tenant, shard, entry_seq)
+    );
+    CREATE INDEX usage_follow_ups_of ON usage_follow_ups (tenant, shard, original_entry);
+
     -- Money that a grant recognised as it repaid an advance, by the product it was drawn for (B4).
     CREATE TABLE backfilled (
         tenant       int      NOT NULL,
@@ -53,11 +65,33 @@ BEGIN
     CREATE INDEX usage_events_effective ON usage_events USING brin (effective_at)
         WITH (autosummarize = on);
 
-    -- What usage burnt (kind 1, units), earned (2) and cost (3, money), and what of the burnt units was
-    -- drawn in advance (4), by asset, what was given back since taken off.
+    -- What entries of usage burnt (kind 1, units), earned (2) and cost (3, money), and what of the burnt
+    -- units was drawn in advance (4), by asset, what reversals of them gave back since taken off.
     CREATE VIEW usage_figures AS
     SELECT u.tenant, u.shard, u.entry_seq, 1 AS kind, u.asset, u.charge - u.reversed AS amount
     FROM usage_events u WHERE u.charge > 0
+    UNION ALL
+    SELECT f.tenant, f.shard, f.entry_seq, 1, t.asset, t.amount
+    FROM usage_follow_ups f JOIN transfers t ON t.tenant = f.tenant AND t.shard = f.shard
+                                            AND t.entry_seq = f.entry_seq AND t.pot > 0
+    WHERE f.rerated
+    UNION ALL
+    SELECT f.tenant, f.shard, f.entry_seq, 1, t.asset, -t.amount
+    FROM usage_follow_ups f JOIN transfers t ON t.tenant = f.tenant AND t.shard = f.shard
+                                            AND t.entry_seq = f.entry_seq AND t.pot = 0
+    JOIN books b ON b.tenant = t.tenant AND b.shard = t.shard AND b.book = t.debit_book
+                AND b.kind = 6
+    WHERE f.rerated
+    UNION ALL
+    SELECT t.tenant, t.shard, t.entry_seq, 2, t.asset, -t.amount
+    FROM transfers t JOIN books b ON b.tenant = t.tenant AND b.shard = t.shard
+                                 AND b.book = t.debit_book AND b.kind = 15
+    WHERE t.phase = 2 AND t.pot = 0
+    UNION ALL
+    SELECT t.tenant, t.shard, t.entry_seq, 4, t.asset, -t.amount
+    FROM transfers t JOIN books b ON b.tenant = t.tenant AND b.shard = t.shard
+                                 AND b.book = t.credit_book AND b.kind = 2
+    WHERE t.phase = 2 AND t.pot = 0
     UNION ALL
     SELECT t.tenant, t.shard, t.entry_seq, 2, t.asset, t.amount
     FROM transfers t JOIN books b ON b.tenant = t.tenant AND b.shard = t.shard

@@ -95,7 +95,7 @@ def check_card(
         tuple(faults[:FAULTS_MAX]),
         len(faults),
         tuple(succession),
-        tuple(beside),
+        tuple(placed(card, beside)),
         card.asset,
         card.asset_scale,
         cost_card.asset if cost_card is not None else "",

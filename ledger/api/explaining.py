@@ -91,7 +91,7 @@ def _explained(
             attributes,
             event.quantities,
             totals,
-            Facts(attributes),
+            Facts(attributes, event.cost.lines if event.cost is not None else ()),
             card.time_class(event.effective_at),
         )
     except RatingFault:

@@ -19,7 +19,6 @@ from rating.card import (
     Rounding,
     is_plain,
 )
-from rating.models import CostPlus
 from rating.v1 import card_pb2, pricing_pb2
 
 T = TypeVar("T")
@@ -49,8 +48,6 @@ def left_out(card: RateCard) -> list[CardFault]:
     for index, row in enumerate(card.rows):
         if row.list_price:
             faults.append(_not_served(f"rows[{index}].list_price", row.list_price))
-        if isinstance(row.model, CostPlus):
-            faults.append(_not_served(f"rows[{index}].model", "cost_plus"))
     if card.minimums:
         faults.append(_not_served("minimums", str(len(card.minimums))))
     return faults

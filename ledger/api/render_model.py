@@ -13,6 +13,7 @@ from rating.models import (
     DAY_END,
     DAY_START,
     EACH_DAY,
+    CostPlus,
     Formula,
     Graduated,
     Hours,
@@ -46,6 +47,7 @@ _FIELDS: Final[dict[type, str]] = {
     Package: "package",
     Percentage: "percentage",
     Formula: "formula",
+    CostPlus: "cost_plus",
 }
 _ROW_OF_MODEL: Final = re.compile(r"rows\[(\d+)\]\.model\b")
 
@@ -77,6 +79,8 @@ def model_of(row: Terms) -> Model | None:
             )
         case "formula":
             return Formula(row.formula.expression, tuple(row.formula.attributes))
+        case "cost_plus":
+            return CostPlus(row.cost_plus.markup, row.cost_plus.fixed)
     return None
 
 
@@ -115,6 +119,8 @@ def render_terms(row: PriceRow, message: Terms) -> None:
             message.percentage.CopyFrom(pb.PercentageModel(**fields))
         case Formula(expression, attributes):
             message.formula.CopyFrom(pb.FormulaModel(expression=expression, attributes=attributes))
+        case CostPlus(markup, fixed):
+            message.cost_plus.CopyFrom(pb.CostPlusModel(markup=markup, fixed=fixed))
 
 
 def placed(card: RateCard, faults: Sequence[CardFault]) -> list[CardFault]:

@@ -52,6 +52,7 @@ USAGE_COSTS: Final = (
     "tenant", "shard", "entry_seq", "account", "plan", "asset", "cost", "lines",
 )  # fmt: skip
 USAGE_OPERATIONS: Final = ("tenant", "shard", "entry_seq", "account", "operation", "parent")
+USAGE_FOLLOW_UPS: Final = ("tenant", "shard", "entry_seq", "original_entry", "rerated")
 BACKFILLED: Final = (
     "tenant", "shard", "entry_seq", "line", "account", "product", "asset", "value", "recorded_at",
 )  # fmt: skip
@@ -286,6 +287,7 @@ class Changes:
         "denials",
         "drawn",
         "events",
+        "follow_ups",
         "grants",
         "holds",
         "manual",
@@ -319,6 +321,7 @@ class Changes:
         self.usage: list[Row] = []
         self.costs: list[Row] = []
         self.operations: list[Row] = []
+        self.follow_ups: list[Row] = []
         self.backfilled: list[Row] = []
         self.reversed_costs: list[Row] = []  # (tenant, entry of the usage, cost)
         self.transfers: list[Row] = []

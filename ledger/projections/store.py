@@ -135,6 +135,8 @@ class ProjectionStore:
             await self._copy("usage_costs", c.USAGE_COSTS, changes.costs)
         if changes.operations:
             await self._copy("usage_operations", c.USAGE_OPERATIONS, changes.operations)
+        if changes.follow_ups:
+            await self._copy("usage_follow_ups", c.USAGE_FOLLOW_UPS, changes.follow_ups)
         if changes.backfilled:
             await self._copy("backfilled", c.BACKFILLED, changes.backfilled)
         if changes.plans:

@@ -44,6 +44,7 @@ _LAST: Final = {
     "ratings": (0, 1, 2, 3),
     "costs": (0, 1, 2),
     "operations": (0, 1, 2),
+    "follow_ups": (0, 1, 2),
     "backfilled": (0, 1, 2, 3),
 }
 """Tables whose rows never change, and the columns of their primary keys."""
@@ -281,6 +282,7 @@ class SimulatedTables:
             ("ratings", changes.ratings),
             ("costs", changes.costs),
             ("operations", changes.operations),
+            ("follow_ups", changes.follow_ups),
             ("backfilled", changes.backfilled),
         ):
             for row in rows:

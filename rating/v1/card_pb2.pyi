@@ -349,6 +349,36 @@ class FormulaModel(_message.Message):
 Global___FormulaModel: _TypeAlias = FormulaModel  # noqa: Y015
 
 @_typing.final
+class CostPlusModel(_message.Message):
+    """What the provider takes for the line, marked up. The card names a card of costs in its own money;
+    where the cost of a line is not known, the line waits for its price (COST_MISSING).
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    MARKUP_FIELD_NUMBER: _builtins.int
+    FIXED_FIELD_NUMBER: _builtins.int
+    markup: _builtins.str
+    """Times the cost, written as PriceRow.price: "1.2" is 20 % on top."""
+    fixed: _builtins.str
+    """Beside it for each event: major units of the card's asset, written as PriceRow.price; empty =
+    none.
+    """
+    def __init__(
+        self,
+        *,
+        markup: _builtins.str = ...,
+        fixed: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["fixed", b"fixed", "markup", b"markup"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CostPlusModel: _TypeAlias = CostPlusModel  # noqa: Y015
+
+@_typing.final
 class Hours(_message.Message):
     """When a row applies: on these days from `start` until `end` by the clocks of a zone. A window
     belongs to the day on which it starts.
@@ -428,6 +458,7 @@ class PriceRow(_message.Message):
     PACKAGE_FIELD_NUMBER: _builtins.int
     PERCENTAGE_FIELD_NUMBER: _builtins.int
     FORMULA_FIELD_NUMBER: _builtins.int
+    COST_PLUS_FIELD_NUMBER: _builtins.int
     SCOPE_FIELD_NUMBER: _builtins.int
     INCLUDED_FIELD_NUMBER: _builtins.int
     MAXIMUM_FIELD_NUMBER: _builtins.int
@@ -491,6 +522,10 @@ class PriceRow(_message.Message):
         """An expression."""
 
     @_builtins.property
+    def cost_plus(self) -> Global___CostPlusModel:
+        """What the provider takes, marked up."""
+
+    @_builtins.property
     def hours(self) -> Global___Hours:
         """The row applies at these times only; unset = always. At most 64 different ones a card."""
 
@@ -509,16 +544,17 @@ class PriceRow(_message.Message):
         package: Global___PackageModel | None = ...,
         percentage: Global___PercentageModel | None = ...,
         formula: Global___FormulaModel | None = ...,
+        cost_plus: Global___CostPlusModel | None = ...,
         scope: Global___RunningScope.ValueType = ...,
         included: _builtins.int = ...,
         maximum: _builtins.str = ...,
         hours: Global___Hours | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["formula", b"formula", "graduated", b"graduated", "hours", b"hours", "model", b"model", "package", b"package", "percentage", b"percentage", "stairstep", b"stairstep", "volume", b"volume"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["cost_plus", b"cost_plus", "formula", b"formula", "graduated", b"graduated", "hours", b"hours", "model", b"model", "package", b"package", "percentage", b"percentage", "stairstep", b"stairstep", "volume", b"volume"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["above_prompt", b"above_prompt", "attributes", b"attributes", "formula", b"formula", "graduated", b"graduated", "hours", b"hours", "included", b"included", "maximum", b"maximum", "model", b"model", "package", b"package", "percentage", b"percentage", "price", b"price", "priority", b"priority", "product", b"product", "quantity", b"quantity", "scope", b"scope", "stairstep", b"stairstep", "volume", b"volume"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["above_prompt", b"above_prompt", "attributes", b"attributes", "cost_plus", b"cost_plus", "formula", b"formula", "graduated", b"graduated", "hours", b"hours", "included", b"included", "maximum", b"maximum", "model", b"model", "package", b"package", "percentage", b"percentage", "price", b"price", "priority", b"priority", "product", b"product", "quantity", b"quantity", "scope", b"scope", "stairstep", b"stairstep", "volume", b"volume"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_model: _TypeAlias = _typing.Literal["graduated", "volume", "stairstep", "package", "percentage", "formula"]  # noqa: Y015
+    _WhichOneofReturnType_model: _TypeAlias = _typing.Literal["graduated", "volume", "stairstep", "package", "percentage", "formula", "cost_plus"]  # noqa: Y015
     _WhichOneofArgType_model: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_model) -> _WhichOneofReturnType_model | None: ...
 

@@ -224,3 +224,27 @@ async def test_a_card_of_costs_stays_one_for_those_that_name_it(priced: Served) 
     faults = (await publish(priced, supplier(meters=meters), validate_only=True)).faults
     assert [fault.reason for fault in faults] == ["COST_SCALE_DIFFERS"]
     assert "'other' names this card" in faults[0].message
+
+
+async def test_a_price_on_top_of_the_cost(priced: Served) -> None:
+    """1.5 times the provider's 100,000 and 40,000 nano-dollars, and a cent for each line."""
+    await priced.asset("USD", 9, pricing_pb2.ASSET_KIND_MONEY)
+    await publish(priced, supplier())
+    model = card_pb2.CostPlusModel(markup="1.5", fixed="0.01")
+    rows = [
+        card_pb2.PriceRow(product=PRODUCT, quantity=name, cost_plus=model)
+        for name in ("input_tokens", "output_tokens")
+    ]
+    plus = card(name="plus", asset="USD", asset_scale=9, rows=rows)
+    faults = (await publish(priced, plus, validate_only=True)).faults
+    assert {fault.reason for fault in faults} == {"COST_CARD_MISSING"}
+    plus.cost_card = "supplier"
+    await publish(priced, plus)
+    await priced.account("acme", rate_card="plus")
+    await priced.ingest(event("u", "acme"))
+    entry = await shown(priced, "u")
+    assert [line.charge for line in entry.lines] == [10_150_000, 10_060_000]
+    assert (entry.charge, entry.cost.cost) == (20_210_000, COST)
+    in_credits = card(name="odd", cost_card="supplier", rows=rows)
+    faults = (await publish(priced, in_credits, validate_only=True)).faults
+    assert {fault.reason for fault in faults} == {"COST_ASSET_DIFFERS"}

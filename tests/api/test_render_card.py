@@ -62,7 +62,7 @@ def cards(draw: st.DrawFn) -> RateCard:
     """Valid cards of a few rows of any kind that are served."""
     card, _ = draw(st.one_of(plans(monotone), plans(volumes), plans(transactional)))
     [row] = card.rows
-    rows = [] if isinstance(row.model, CostPlus) else [row]
+    rows = [row]
     rows += draw(st.lists(FORMULAS, max_size=1))
     rows = [
         msgspec.structs.replace(
@@ -93,7 +93,7 @@ def test_a_card_comes_back_from_its_message_to_the_byte(card: RateCard) -> None:
 
 
 def test_what_is_not_served_is_named_and_never_dropped() -> None:
-    """Costs, list prices and minimums are in the library; nothing posts them yet."""
+    """List prices and minimums are in the library; nothing posts them yet."""
     card = RateCard(
         "default",
         "USD",
@@ -108,9 +108,23 @@ def test_what_is_not_served_is_named_and_never_dropped() -> None:
     assert validate(card) == []
     assert [(fault.path, fault.reason) for fault in left_out(card)] == [
         ("rows[0].list_price", "NOT_SERVED"),
-        ("rows[1].model", "NOT_SERVED"),
         ("minimums", "NOT_SERVED"),
     ]
+
+
+def test_a_card_that_names_its_costs_comes_back() -> None:
+    """With who is paid for a product, and a price that rests on the cost (rule B4)."""
+    card = RateCard(
+        "resold",
+        "USD",
+        9,
+        meters=(Meter("calls"),),
+        rows=(PriceRow("a", "calls", "", model=CostPlus("1.2", "0.01")),),
+        products=(Product("a", provider="acme-ai"),),
+        cost_card="supplier",
+    )
+    back, faults = card_of(pb.RateCard.FromString(render_card(card).SerializeToString()))
+    assert (back, faults) == (card, [])
 
 
 def test_what_is_left_out_of_a_message_has_its_default() -> None:

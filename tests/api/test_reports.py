@@ -9,7 +9,9 @@ import grpc
 from ledger.projections.rebuild import rebuild
 from ledger.v1 import account_pb2, correction_pb2
 from ledger.v1 import report_pb2 as pb
+from rating.v1 import pricing_pb2
 from tests.api.served import TENANT, Served, event, refusal_of
+from tests.api.test_conversions import publish as publish_conversion
 from tests.api.test_costs import COST, resell
 from tests.projections.projecting import project
 
@@ -98,6 +100,36 @@ async def test_what_is_given_back_and_repaid_counts(stored: Served, database: st
     before = [await margins(stored, by) for by in ("PRODUCT", "ACCOUNT", "OPERATION")]
     await rebuild(database)
     assert [await margins(stored, by) for by in ("PRODUCT", "ACCOUNT", "OPERATION")] == before
+
+
+async def test_what_is_paid_in_the_settlement_currency_is_earned_by_its_usage(
+    stored: Served, database: str
+) -> None:
+    """500 of 600 units at a cent a credit are 5,000 nano-dollars (rule R5); all of it goes back."""
+    await stored.asset("USD", 9, pricing_pb2.ASSET_KIND_MONEY)
+    await publish_conversion(stored)
+    await stored.account("acme", settlement_asset="USD", overage=account_pb2.OVERAGE_SELF)
+    await stored.grant("acme", 100)
+    await stored.ingest(event("u", "acme"))
+    await project(database)
+    [row] = await margins(stored)
+    assert money(row.earnings) == [("USD", 5_000, 0, 0, 5_000)]
+    assert [(each.asset, each.amount) for each in row.earnings.burnt] == [("credit", "600")]
+    await stored.corrections.ReverseUsage(
+        correction_pb2.ReverseUsageRequest(
+            tenant=TENANT,
+            reversals=[
+                correction_pb2.Reversal(
+                    request_id="r",
+                    account="acme",
+                    event=correction_pb2.SourceAndId(source="gateway", id="u"),
+                )
+            ],
+        )
+    )
+    await project(database)
+    [row] = await margins(stored)
+    assert money(row.earnings) == [("USD", 0, 0, 0, 0)]
 
 
 async def test_pages_and_spans(stored: Served, database: str) -> None:

@@ -6,12 +6,15 @@ from msgspec.structs import replace
 
 from ledger.core.commands import ReverseUsage
 from ledger.core.events import AccountPolicy, UsageCosted, UsageReversed
+from ledger.core.limits import INT64_MAX
 from ledger.journal.configuration import ConfigurationEntry
+from ledger.journal.connection import open_pool
 from ledger.journal.directory import TENANT_DEFAULT
+from ledger.projections.earnings import Earnings, Figure, GroupBy
 from ledger.projections.rebuild import rebuild
 from ledger.verify import verify
 from rating.card import Meter, PriceRow, Product, RateCard
-from tests.projections.books import CARD, Books, open_books
+from tests.projections.books import CARD, CREDIT, DRAW, MONEY, Books, open_books
 from tests.projections.projecting import everything, looking, project
 
 SUPPLIER = RateCard(
@@ -94,3 +97,40 @@ async def test_verify_finds_a_cost_that_somebody_changed(database: str) -> None:
         await connection.execute("UPDATE projection.usage_costs SET cost = cost - 1")
     report = await verify(database)
     assert [each.what[:14] for each in report.findings] == ["costs of usage"]
+
+
+async def test_what_follows_usage_belongs_to_it(database: str) -> None:
+    """Pictures had no price; what rates them later earns for the usage, and is no call of its own
+    (rule B8)."""
+    async with open_books(database) as books:
+        team = await books.account("acme")
+        await books.grant(team, 5_000_000, paid=1_000_000)
+        await books.ask(team, books.usage(team, "wait", (3,), DRAW))
+        await project(database)
+        pool = await open_pool(database, application_name="tests")
+        try:
+            earnings = Earnings(pool)
+            span = (TENANT_DEFAULT, None, False, 0, INT64_MAX, GroupBy.PRODUCT, "", 0, 10)
+            [(product, waiting)], _ = await earnings.margin(*span)
+            assert (product, waiting.calls, waiting.unrated) == ("images", 1, 1)
+            assert waiting.of(Figure.BURNT) == {}
+            row = PriceRow(product="images", quantity="pictures", price="1")
+            meters = (*CARD.meters, Meter(quantity="pictures"))
+            later = replace(CARD, meters=meters, rows=(*CARD.rows, row))
+            made = await books.ledger.publish_card(TENANT_DEFAULT, later, effective_from_us=1)
+            assert isinstance(made, ConfigurationEntry), made
+            writer = books.ledger.writers[team.shard]
+            while await writer.look(
+                lambda state: len(state.families[state.accounts[team.number].root].waiting),
+                (team.number,),
+            ):
+                pass
+            await project(database)
+            [(_, rated)], _ = await earnings.margin(*span)
+            assert (rated.calls, rated.unrated) == (1, 0)
+            assert rated.of(Figure.BURNT) == {CREDIT: 3_000_000}
+            assert rated.of(Figure.EARNED) == {MONEY: 600_000}
+        finally:
+            await pool.close()
+    report = await verify(database)
+    assert report.ok, report.findings

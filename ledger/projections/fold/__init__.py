@@ -172,6 +172,7 @@ class Fold(Folding):
         self.plans = {}
         self.names = names_of(private)
         self.amended = {}
+        self.reversed = {}
         self.batch_at = self.recorded_at = recorded_at
         self.first_event = first_event
         handlers = HANDLERS

@@ -10,6 +10,7 @@ from ledger.projections.fold.folding import Folding
 def usage_converted(fold: Folding, _: int, event: UsageConverted) -> None:
     """Its draws as transfers, as those of usage are, in the other asset."""
     tenant = fold.facts.tenants[event.account]
+    fold.follow_up(tenant, event.entry)
     line = 0
     for piece in event.slices:
         fold.post(
@@ -23,6 +24,7 @@ def usage_converted(fold: Folding, _: int, event: UsageConverted) -> None:
 
 def conversion_reversed(fold: Folding, _: int, event: ConversionReversed) -> None:
     tenant = fold.facts.tenants[event.account]
+    fold.follow_up(tenant, event.entry)
     asset = event.target
     line = 0
     for piece in event.given_back:

@@ -29,6 +29,7 @@ def usage_reversed(fold: Folding, index: int, event: UsageReversed) -> None:
             plan.declared.product,
         )  # fmt: skip
     amount = sum([piece.amount for piece in event.given_back])
+    fold.reversed[fold.entry_seq - fold.first_event] = event.original_entry
     if event.replaced_by:
         fold.amended[event.replaced_by] = (fold.entry_seq, event.original_entry)
     changes.reversals.append(
@@ -88,6 +89,7 @@ def usage_rerated(fold: Folding, _: int, event: UsageRerated) -> None:
     """Transfers of what earlier usage costs more or less: an entry of its own (rule R1)."""
     tenant, plan = fold.place(event)
     product = plan.declared.product
+    fold.follow_up(tenant, event.entry, rerated=True)
     line = 0
     for piece in event.slices:
         fold.post(

@@ -24,6 +24,7 @@ class Folding:
         "names",
         "plans",
         "recorded_at",
+        "reversed",
         "shard",
     )
 
@@ -32,6 +33,7 @@ class Folding:
         self.facts = facts
         self.changes = changes
         self.amended: dict[bytes, tuple[int, int]] = {}  # key of usage -> reversal, original
+        self.reversed: dict[int, int] = {}  # index of a reversal -> entry of what it corrects
         self.plans: dict[int, Plan] = {}
         self.names: dict[int, Names] = {}
         self.batch_at = 0
@@ -54,6 +56,12 @@ class Folding:
         if place in self.facts.plans:
             return
         self.changes.plans[place] = plan.row(tenant, self.shard)
+
+    def follow_up(self, tenant: int, entry: int, *, rerated: bool = False) -> None:
+        """The entry belongs to usage: that at `entry` of the batch, or what a reversal there
+        corrects."""
+        original = self.reversed.get(entry, self.first_event + entry)
+        self.changes.follow_ups.append((tenant, self.shard, self.entry_seq, original, rerated))
 
     def counters(self, book: int, tenant: int) -> Moved:
         """How far the counters of a book move."""

@@ -121,6 +121,7 @@ def suspense_rated(fold: Folding, index: int, event: SuspenseRated) -> None:
     tenant = fold.facts.tenants[event.account]
     changes = fold.changes
     changes.ratings.append((tenant, fold.shard, event.original_entry, fold.entry_seq))
+    changes.follow_ups.append((tenant, fold.shard, fold.entry_seq, event.original_entry, False))
     if event.settled:
         changes.waits_no_more.append((tenant, event.original_entry))
     else:

@@ -12,7 +12,7 @@ WITH RECURSIVE wanted AS (
     SELECT a.account FROM wanted w JOIN projection.accounts a ON a.parent = w.account
     WHERE a.tenant = $1 AND $3::boolean
 ), used AS MATERIALIZED (
-    SELECT u.tenant, u.shard, u.entry_seq, u.outcome, c.lines,
+    SELECT u.tenant, u.shard, u.entry_seq, w.entry_seq AS waits, c.lines,
            coalesce('=' || CASE $6::int
                WHEN 1 THEN p.product
                WHEN 2 THEN u.account::text
@@ -23,6 +23,7 @@ WITH RECURSIVE wanted AS (
     JOIN projection.plans p USING (tenant, shard, plan)
     LEFT JOIN projection.usage_operations o USING (tenant, shard, entry_seq)
     LEFT JOIN projection.usage_costs c USING (tenant, shard, entry_seq)
+    LEFT JOIN projection.waiting w USING (tenant, shard, entry_seq)
     WHERE u.tenant = $1 AND u.outcome < 3 AND u.effective_at >= $4 AND u.effective_at < $5
       AND ($2::bigint IS NULL OR u.account IN (SELECT account FROM wanted))
 ), repaid AS (
@@ -35,7 +36,7 @@ WITH RECURSIVE wanted AS (
 ), page AS (
     SELECT g.grouped, coalesce(sum(g.calls), 0) AS calls, coalesce(sum(g.unrated), 0) AS unrated,
            coalesce(sum(g.unknown), 0) AS unknown
-    FROM (SELECT grouped, count(*) AS calls, count(*) FILTER (WHERE outcome = 2) AS unrated,
+    FROM (SELECT grouped, count(*) AS calls, count(waits) AS unrated,
                  count(*) FILTER (WHERE lines IS NULL OR array_position(lines, NULL) IS NOT NULL)
                      AS unknown
           FROM used GROUP BY grouped
@@ -46,7 +47,13 @@ WITH RECURSIVE wanted AS (
 SELECT g.grouped, g.calls, g.unrated, g.unknown, f.kind, f.asset, f.amount
 FROM page g LEFT JOIN (
     SELECT u.grouped, m.kind, m.asset, sum(m.amount) AS amount
-    FROM page p JOIN used u USING (grouped)
+    FROM page p JOIN (
+        SELECT grouped, tenant, shard, entry_seq FROM used
+        UNION ALL
+        SELECT u.grouped, u.tenant, u.shard, f.entry_seq
+        FROM used u JOIN projection.usage_follow_ups f
+            ON f.tenant = u.tenant AND f.shard = u.shard AND f.original_entry = u.entry_seq
+    ) u USING (grouped)
     JOIN projection.usage_figures m USING (tenant, shard, entry_seq)
     GROUP BY u.grouped, m.kind, m.asset
     UNION ALL
@@ -86,13 +93,14 @@ GROUP BY o.parent ORDER BY o.parent
 -- name: of_operations
 -- What usage of these operations earned and cost.
 WITH used AS MATERIALIZED (
-    SELECT o.operation, o.tenant, o.shard, o.entry_seq, u.outcome, u.effective_at, c.lines
+    SELECT o.operation, o.tenant, o.shard, o.entry_seq, w.entry_seq AS waits, c.lines
     FROM projection.usage_operations o
     JOIN projection.usage_events u USING (tenant, shard, entry_seq)
     LEFT JOIN projection.usage_costs c USING (tenant, shard, entry_seq)
+    LEFT JOIN projection.waiting w USING (tenant, shard, entry_seq)
     WHERE o.tenant = $1 AND o.operation = ANY($2::bytea[]) AND u.outcome < 3
 ), counted AS (
-    SELECT operation, count(*) AS calls, count(*) FILTER (WHERE outcome = 2) AS unrated,
+    SELECT operation, count(*) AS calls, count(waits) AS unrated,
            count(*) FILTER (WHERE lines IS NULL OR array_position(lines, NULL) IS NOT NULL)
                AS unknown
     FROM used GROUP BY operation
@@ -100,7 +108,14 @@ WITH used AS MATERIALIZED (
 SELECT c.operation, c.calls, c.unrated, c.unknown, f.kind, f.asset, f.amount
 FROM counted c LEFT JOIN (
     SELECT u.operation, m.kind, m.asset, sum(m.amount) AS amount
-    FROM used u JOIN projection.usage_figures m USING (tenant, shard, entry_seq)
+    FROM (
+        SELECT operation, tenant, shard, entry_seq FROM used
+        UNION ALL
+        SELECT u.operation, u.tenant, u.shard, f.entry_seq
+        FROM used u JOIN projection.usage_follow_ups f
+            ON f.tenant = u.tenant AND f.shard = u.shard AND f.original_entry = u.entry_seq
+    ) u
+    JOIN projection.usage_figures m USING (tenant, shard, entry_seq)
     GROUP BY u.operation, m.kind, m.asset
 ) f USING (operation)
 ORDER BY c.operation, f.kind, f.asset
