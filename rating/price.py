@@ -52,6 +52,14 @@ def rate(
         charges = tuple(map(mul, plan.numerators, quantities))
         return charges, sum(charges), (), plan
     own = own_quantities(plan, quantities) if plan.parents else quantities
+    return rate_own(plan, own, totals, facts)
+
+
+def rate_own(
+    plan: Plan, own: Sequence[int], totals: Mapping[int, int], facts: Facts = NO_FACTS
+) -> Rated:
+    """The same of quantities without their subsets, by this very plan, whatever their prompt is:
+    for a part of an event (rule H9)."""
     if plan.straight:
         charges = tuple(map(mul, plan.numerators, own))
         return charges, sum(charges), (), plan
@@ -99,8 +107,20 @@ def refund(
     not cost. A re-rate goes back apart: what ``rerate`` says over the totals after the moves.
     """
     own = own_quantities(plan, quantities)
+    stood = own if standing is None else own_quantities(plan, standing.quantities)
+    return refund_own(plan, own, stood, totals, facts, standing)
+
+
+def refund_own(
+    plan: Plan,
+    own: Sequence[int],
+    stood: Sequence[int],
+    totals: Mapping[int, int],
+    facts: Facts = NO_FACTS,
+    standing: Standing | None = None,
+) -> tuple[tuple[int, ...], tuple[tuple[int, int], ...]]:
+    """The same of quantities without their subsets, of which ``stood`` still stand."""
     if plan.modeled:
-        stood = own if standing is None else own_quantities(plan, standing.quantities)
         return refund_models(plan, own, stood, totals, facts, standing)
     lines: list[int] = []
     moves: list[tuple[int, int]] = []

@@ -9,9 +9,9 @@
     forward_usage               a batch split by owner
     replies, answers            what the writers answered, on its way out
     parking, plain_events       usage for accounts that nobody knows yet
-    requests, render_*, quoting, comparing, published, erasing     parts of the services
+    requests, render_*, published, erasing     parts of the services
     card_check                  what a rate card must pass, asked here or in another process
-    price_sheets, card_aliases, card_difference         parts of PricingService
+    price_sheets, card_aliases, card_difference, quoting, comparing, quote_calls     those of prices
     *_service, aliases          one file a gRPC service: proto -> command -> engine -> proto
     server                      the listening server
 

@@ -113,6 +113,9 @@ class AmendCalls:
         if usage.account and usage.account != request.account:
             message = "usage is amended within its account; leave it empty"
             check.fault(Fault("FIELD_NOT_ALLOWED", "replacement.account", usage.account, message))
+        if usage.quote_id:
+            message = "a quote prices one piece of work as it happens; leave it empty"
+            check.fault(Fault("FIELD_NOT_ALLOWED", "replacement.quote_id", usage.quote_id, message))
         check.done()
         shape, quantities = shape_of(edge.shapes, usage)
         personal = tuple(sorted(usage.personal_attributes.items()))

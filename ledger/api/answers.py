@@ -13,6 +13,7 @@ from ledger.core.events import (
     Event,
     HoldAuthorized,
     PlanDeclared,
+    QuoteMade,
     UsageQuarantined,
     UsageRecorded,
     UsageReversed,
@@ -21,7 +22,14 @@ from ledger.core.outcomes import Refusal
 from ledger.engine.ticket import NotApplied, NotOwner, OutcomeUnknown, Replay, Ticket
 from ledger.journal.errors import JournalError
 
-_PLANNED = (UsageRecorded, UsageQuarantined, UsageReversed, HoldAuthorized, AuthorizeDenied)
+_PLANNED = (
+    UsageRecorded,
+    UsageQuarantined,
+    UsageReversed,
+    HoldAuthorized,
+    AuthorizeDenied,
+    QuoteMade,
+)
 
 
 class Answer(NamedTuple):

@@ -11,9 +11,9 @@ from typing import NamedTuple
 from ledger.api.answers import Answer, answer_of, rendering
 from ledger.api.calls import Call
 from ledger.api.edge import Edge
-from ledger.api.errors import refused
+from ledger.api.errors import CallFailed, Fault, refused
 from ledger.api.hold_calls import HoldCalls
-from ledger.api.ids import HOLD
+from ledger.api.ids import HOLD, quote_number
 from ledger.api.limits import Checked, id_fault
 from ledger.api.parse_plain import effective_at_fault
 from ledger.api.positions import position_of
@@ -128,6 +128,12 @@ class DecisionService(HoldCalls):
         check.done()
         entry = await edge.account(tenant, request.account)
         edge.remember(entry)
+        quote = 0
+        if request.quote_id:
+            found = quote_number(request.quote_id, entry.number, len(edge.ledger.writers))
+            if isinstance(found, Fault):
+                raise CallFailed(found.reason, found.message, field=found.field, value=found.value)
+            quote = found
         command = AuthorizeHold(
             edge.ledger.family(entry).request(request.request_id),
             entry.number,
@@ -136,9 +142,11 @@ class DecisionService(HoldCalls):
             request.lifetime_us,
             Names("", request.request_id),
             call.trace,
+            quote,
         )
         ticket = await call.submit(edge.ledger, entry, command)
-        answer = answer_of(ticket, {"account": request.account})
+        given = {"account": request.account, "quote_id": request.quote_id}
+        answer = answer_of(ticket, given)
         event, plan = answer.event, answer.plan
         assert isinstance(event, HoldAuthorized | AuthorizeDenied) and plan is not None, event
         response = render_authorize(edge.assets, event, plan, entry.shard)

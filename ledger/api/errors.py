@@ -143,6 +143,17 @@ TABLE: Final[Mapping[str, Handling]] = {
         StatusCode.FAILED_PRECONDITION, False, usage.INGEST_OUTCOME_LINKED_FAILED
     ),
     "HOLDS_LIMIT": Handling(StatusCode.RESOURCE_EXHAUSTED, False, usage.INGEST_OUTCOME_INVALID),
+    "QUOTE_UNKNOWN": _MISSING,
+    "QUOTE_OTHER_WORK": _STATE,
+    "QUOTE_EXPIRED": _STATE,
+    "QUOTE_USED": _STATE,
+    "QUOTE_HELD": _STATE,
+    "QUOTE_SINGLE_USE": _STATE,
+    "QUOTE_LIFETIME_INVALID": _INVALID,
+    "QUOTE_TOLERANCE_INVALID": _INVALID,
+    "QUOTE_MODELED": _STATE,
+    "USAGE_QUOTED": _STATE,  # of a call that explains it
+    "QUOTES_LIMIT": Handling(StatusCode.RESOURCE_EXHAUSTED, False, usage.INGEST_OUTCOME_INVALID),
     "GRACE_ENDED": _STATE,
     "INSUFFICIENT_CREDITS": _STATE,
     # What the writer could not take (ledger.engine.ticket.NotAppliedReason): safe to retry.

@@ -12,12 +12,14 @@ import msgspec
 from msgspec.structs import replace
 
 from ledger.api.assets import Assets
+from ledger.api.errors import CallFailed
 from ledger.api.render_usage import UsageView, view_of
 from ledger.core.events import (
     Comparator,
     PlanDeclared,
     Suspense,
     UsageQuarantined,
+    UsageQuoted,
     UsageRecorded,
 )
 from ledger.core.state import State
@@ -50,6 +52,12 @@ def account_of(state: State, recorded: Replay, tenant: int, assets: Assets) -> A
     """Read from one shard's state what the account of a recorded event needs."""
     event, declared = recorded.event, recorded.plan
     assert isinstance(event, UsageRecorded | UsageQuarantined) and declared is not None
+    if isinstance(event, UsageQuoted) and event.part is not None:
+        raise CallFailed(
+            "USAGE_QUOTED",
+            "a quote priced it, from where totals stood then; Get shows what of each line that was",
+            field="id",
+        )
     view = view_of(state, recorded, tenant)
     account = state.accounts.get(event.account)
     comparator = Comparator(account.comparator).name if account is not None else ""

@@ -186,6 +186,9 @@ def _fill_columns(part: pb.CompactBatch, batch: pb.CompactBatch, places: Sequenc
     for personal in batch.personal:
         if personal.event in moved:
             part.personal.add(event=moved[personal.event], attributes=personal.attributes)
+    for quote in batch.quotes:
+        if quote.event in moved:
+            part.quotes.add(event=moved[quote.event], quote_id=quote.quote_id)
 
 
 async def _settled(work: Awaitable[T]) -> T | Exception:

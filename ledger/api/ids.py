@@ -12,7 +12,7 @@ from struct import Struct
 from typing import Final, NamedTuple
 from zlib import crc32
 
-from ledger.api.errors import CallFailed
+from ledger.api.errors import CallFailed, Fault
 
 _PACKED: Final = Struct(">HQQ")
 _CHECK: Final = Struct(">H")
@@ -24,12 +24,14 @@ RECURRING: Final = "recurring_grant"
 BILL: Final = "bill"
 COMMITMENT: Final = "commitment"
 TOP_UP: Final = "top_up"
+QUOTE: Final = "quote"
 _UNKNOWN: Final = {
     HOLD: "HOLD_UNKNOWN",
     GRANT: "GRANT_UNKNOWN",
     RECURRING: "RECURRING_UNKNOWN",
     COMMITMENT: "COMMITMENT_UNKNOWN",
     TOP_UP: "TOP_UP_UNKNOWN",
+    QUOTE: "QUOTE_UNKNOWN",
 }
 
 
@@ -69,3 +71,15 @@ def unmint(kind: str, text: str, shards: int, field: str = "") -> MintedId:
         field=field,
         value=text,
     )
+
+
+def quote_number(text: str, account: int, shards: int) -> int | Fault:
+    """The number of a quote that usage of this account names, or why it can be none of it."""
+    try:
+        minted = unmint(QUOTE, text, shards)
+    except CallFailed as failed:
+        return Fault(failed.reason, failed.field, failed.value, failed.message)
+    if minted.account != account:
+        message = "the quote is another account's; name one of the account that uses"
+        return Fault("QUOTE_UNKNOWN", "quote_id", text, message)
+    return minted.number

@@ -11,7 +11,7 @@ from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed, refused
 from ledger.api.forward import Forwarder
 from ledger.api.forward_all import gather_parts, read_owned
-from ledger.api.ids import COMMITMENT, GRANT, HOLD, RECURRING, TOP_UP, mint
+from ledger.api.ids import COMMITMENT, GRANT, HOLD, QUOTE, RECURRING, TOP_UP, mint
 from ledger.api.limits import Checked
 from ledger.api.payment_service import bill_id
 from ledger.api.positions import decode_position, encode_position, position_of
@@ -51,6 +51,7 @@ from ledger.core.events import (
     HoldReleased,
     PaymentRecorded,
     PriceOverridesSet,
+    QuoteMade,
     ReceivableWrittenOff,
     RecurringChanged,
     RecurringEnded,
@@ -67,6 +68,7 @@ from ledger.core.events import (
     UsageCosted,
     UsageModeled,
     UsageQuarantined,
+    UsageQuoted,
     UsageRecorded,
     UsageReversed,
 )
@@ -83,6 +85,8 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     UsageModeled: pb.MUTATION_KIND_USAGE,
     UsageCosted: pb.MUTATION_KIND_USAGE,
     UsageCaptured: pb.MUTATION_KIND_CAPTURE,
+    UsageQuoted: pb.MUTATION_KIND_USAGE,  # likewise
+    QuoteMade: pb.MUTATION_KIND_CREATE_QUOTE,
     UsageQuarantined: pb.MUTATION_KIND_USAGE,
     HoldAuthorized: pb.MUTATION_KIND_AUTHORIZE,
     AuthorizeDenied: pb.MUTATION_KIND_AUTHORIZE,
@@ -237,6 +241,8 @@ class JournalService(ProofCalls):
                 self._usage(response, recorded)
             case HoldAuthorized() | AuthorizeDenied():
                 await self._authorize(response, answer, event, entry)
+            case QuoteMade():
+                response.resource = mint(QUOTE, entry.shard, event.account, event.quote)
             case HoldReleased():
                 response.resource = mint(HOLD, entry.shard, event.account, event.hold)
                 hold = await hold_of(edge.writer(entry), event.account, event.hold)

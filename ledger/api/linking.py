@@ -111,5 +111,6 @@ def _link(lane: Lane | None, places: range) -> None:
             command.operation,
             command.personal,
             command.trace,
+            command.quote,
             start + len(places) - 1 - at,
         )

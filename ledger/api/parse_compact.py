@@ -24,7 +24,7 @@ from ledger.api.batches import (
 )
 from ledger.api.errors import CallFailed, Fault
 from ledger.api.limits import BATCH_EVENTS_MAX, id_fault
-from ledger.api.parse_plain import effective_at_fault, extras
+from ledger.api.parse_plain import by_quote, effective_at_fault, extras
 from ledger.api.shapes import ShapeCache, quantities_fault
 from ledger.core.commands import Names, RecordUsage
 from ledger.core.identity import source_prefix
@@ -81,6 +81,7 @@ async def parse_compact(
     column = await _seat_column(seats, list(batch.accounts), account_index, times, parsed)
     _check_events(parsed, described, shape_index, ids, times, rows, min(quantities, default=0) > 0)
     names = _names_of_extras(batch, count, parsed, described, shape_index, ids)
+    quotes = {ref.event: ref.quote_id for ref in batch.quotes}
     kinds = [(entry.shape, entry.source, source_prefix(entry.source)) for entry in described]
     lines = zip(
         range(count),
@@ -111,19 +112,24 @@ async def parse_compact(
                 )
             else:
                 extra, operation, personal = Names(source, event_id), b"", b""
-            add_command(
-                RecordUsage(
-                    usage_key(prefix, event_id),
-                    number,
-                    shape,
-                    values,
-                    at,
-                    extra,
-                    operation,
-                    personal,
-                    trace,
-                )
+            command = RecordUsage(
+                usage_key(prefix, event_id),
+                number,
+                shape,
+                values,
+                at,
+                extra,
+                operation,
+                personal,
+                trace,
             )
+            if quotes and place in quotes:
+                quoted = by_quote(command, quotes[place], parsed)
+                if isinstance(quoted, Fault):
+                    faults[place] = quoted
+                    continue
+                command = quoted
+            add_command(command)
             add_place(place)
     return parsed
 
@@ -281,7 +287,11 @@ def _names_of_extras(
     """Names of the events that have an operation or personal data."""
     operations = {ref.event: (ref.operation, ref.operation_parent) for ref in batch.operations}
     personal = {ref.event: dict(ref.attributes) for ref in batch.personal}
-    for field, table in (("operations", batch.operations), ("personal", batch.personal)):
+    for field, table in (
+        ("operations", batch.operations),
+        ("personal", batch.personal),
+        ("quotes", batch.quotes),
+    ):
         places = [ref.event for ref in table]
         if places and (places[0] < 0 or places[-1] >= count or not _ascending(places)):
             raise CallFailed(

@@ -10,6 +10,8 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
+from msgspec.structs import astuple
+
 from ledger.api.batches import (
     LOOK_UP,
     PARSE_SLICE,
@@ -19,9 +21,10 @@ from ledger.api.batches import (
     Seats,
 )
 from ledger.api.errors import Fault
+from ledger.api.ids import quote_number
 from ledger.api.limits import attributes_fault, id_fault, text_fault
 from ledger.api.shapes import ShapeCache, quantities_fault
-from ledger.core.commands import Names, RecordUsage
+from ledger.core.commands import Names, QuotedUsage, RecordUsage
 from ledger.core.identity import source_prefix
 from ledger.core.limits import ID_BYTES_MAX
 from ledger.engine.ledger import Ledger
@@ -148,19 +151,24 @@ class _Run:
                 continue
             number, usage_key, _, shard = seat
             add_command, add_place = adders[shard]
-            add_command(
-                RecordUsage(
-                    usage_key(prefix, event_id),
-                    number,
-                    shape,
-                    values,
-                    at,
-                    extra,
-                    operation_key,
-                    personal_key,
-                    trace,
-                )
+            command = RecordUsage(
+                usage_key(prefix, event_id),
+                number,
+                shape,
+                values,
+                at,
+                extra,
+                operation_key,
+                personal_key,
+                trace,
             )
+            if quote_id := event.quote_id:
+                quoted = by_quote(command, quote_id, self.parsed)
+                if isinstance(quoted, Fault):
+                    faults[place] = quoted
+                    continue
+                command = quoted
+            add_command(command)
             add_place(place)
         return place + 1
 
@@ -177,6 +185,15 @@ def extras(
     if fault is not None:
         return fault
     return Names(source, event_id, operation, operation_parent, tuple(sorted(personal.items())))
+
+
+def by_quote(command: RecordUsage, quote_id: str, parsed: Parsed) -> QuotedUsage | Fault:
+    """The same usage, to be priced by a quote of its account (rule H9)."""
+    quote = quote_number(quote_id, command.account, len(parsed.lanes))
+    if isinstance(quote, Fault):
+        return quote
+    figures = (*astuple(command)[:-1], quote)
+    return QuotedUsage(*figures)
 
 
 def _event_fault(

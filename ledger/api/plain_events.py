@@ -10,7 +10,7 @@ from ledger.v1 import usage_pb2 as pb
 class PlainEvents:
     """Views one batch; each event is made when it is asked for."""
 
-    __slots__ = ("_operations", "_personal", "_request", "_starts")
+    __slots__ = ("_operations", "_personal", "_quotes", "_request", "_starts")
 
     def __init__(self, request: pb.IngestRequest) -> None:
         self._request = request
@@ -19,6 +19,7 @@ class PlainEvents:
         self._starts = list(accumulate([widths[index] for index in batch.shape_index], initial=0))
         self._operations = {ref.event: ref for ref in batch.operations}
         self._personal = {ref.event: ref for ref in batch.personal}
+        self._quotes = {ref.event: ref.quote_id for ref in batch.quotes}
 
     def at(self, place: int) -> pb.UsageEvent:
         """The event at a place of the batch."""
@@ -44,6 +45,7 @@ class PlainEvents:
             attributes=shape.attributes,
             quantities=dict(zip(shape.quantity_names, quantities, strict=True)),
             source=shape.source,
+            quote_id=self._quotes.get(place, ""),
         )
         operation = self._operations.get(place)
         if operation is not None:

@@ -18,6 +18,7 @@ from ledger.api.override_calls import OverrideCalls
 from ledger.api.pages import page_after, page_token
 from ledger.api.price_sheets import price_sheet
 from ledger.api.published import Published
+from ledger.api.quote_calls import QuoteCalls
 from ledger.api.quoting import price, render_quote
 from ledger.api.render_card import (
     render_card,
@@ -51,7 +52,7 @@ _REFUSED_FIELDS: Final = {
 _KIND_NUMBERS: Final = {kind: number for number, kind in _KINDS.items()}
 
 
-class PricingService(OverrideCalls):
+class PricingService(OverrideCalls, QuoteCalls):
     """See rating/v1/pricing.proto."""
 
     def __init__(self, edge: Edge, checker: CardChecker) -> None:

@@ -14,6 +14,7 @@ from ledger.core.events import (
     Pot,
     Suspense,
     UsageCaptured,
+    UsageQuoted,
     UsageRecorded,
 )
 from ledger.core.state import HOLD_CAPTURED, HOLD_CHARGED, HOLD_EXPIRED, HOLD_RELEASED, State
@@ -101,6 +102,8 @@ def render_capture(
     outcome = usage_pb2.INGEST_OUTCOME_APPLIED
     if event.suspense:
         outcome, reason = usage_pb2.INGEST_OUTCOME_SUSPENSE, Suspense(event.suspense).name
+    elif isinstance(event, UsageQuoted) and event.unused:
+        reason = event.unused.name
     stays = isinstance(event, UsageCaptured)
     return pb.CaptureResponse(
         outcome=outcome,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple
 
 from ledger.api.assets import Assets
-from ledger.api.ids import GRANT, HOLD, mint
+from ledger.api.ids import GRANT, HOLD, QUOTE, mint
 from ledger.api.render_decision import ENDED, HOLD_STATE_OPEN, HoldState
 from ledger.core.events import HoldExpiry, Pot
 from ledger.core.state import Account, Hold, SettledHold, State
@@ -46,6 +46,7 @@ class HoldDetails(NamedTuple):
     hold_expiry: int
     settled_at_us: int
     slices: tuple[HeldView, ...]
+    quote: int = 0
 
 
 class HoldPage(NamedTuple):
@@ -115,6 +116,7 @@ def _open(state: State, hold: Hold) -> HoldDetails:
         int(expiry),
         0,
         tuple([_held(state, hold, piece.pot, piece.book, piece.amount) for piece in hold.slices]),
+        hold.quote,
     )
 
 
@@ -166,6 +168,7 @@ def render_hold(assets: Assets, hold: HoldDetails, shard: int, names: Mapping[in
         extendable_to_us=hold.extendable_to_us,
         hold_expiry=card_pb2.HoldExpiry.ValueType(hold.hold_expiry),
         settled_at_us=hold.settled_at_us,
+        quote_id=mint(QUOTE, shard, hold.account, hold.quote) if hold.quote else "",
         slices=[
             pb.HeldSlice(
                 pot=types_pb2.Pot.ValueType(piece.pot),

@@ -12,7 +12,7 @@ from typing import TypeAlias
 import msgspec
 
 from ledger.api.edge import Edge
-from ledger.api.ids import GRANT, HOLD, mint
+from ledger.api.ids import GRANT, HOLD, QUOTE, mint
 from ledger.core.books import Book
 from ledger.core.events import (
     OF_A_GRANT,
@@ -25,6 +25,7 @@ from ledger.core.events import (
     SuspenseRated,
     UsageConverted,
     UsageQuarantined,
+    UsageQuoted,
     UsageRecorded,
 )
 from ledger.core.state import State
@@ -32,6 +33,7 @@ from ledger.engine.ticket import Replay
 from ledger.v1 import types_pb2
 from ledger.v1 import usage_pb2 as pb
 from rating.compile import NO_ROW, Plan
+from rating.overridden import plan_again
 from rating.price import UNPRICED, RatingFault, own_quantities
 
 Recorded: TypeAlias = UsageRecorded | UsageQuarantined
@@ -56,6 +58,7 @@ class UsageView(msgspec.Struct, frozen=True):
     plan: Plan | None  # None: no version of a rate card applied
     corrected: int = 0  # units given back since
     corrected_quantities: tuple[int, ...] = ()
+    quoted: Plan | None = None  # by whose rows a quote priced a part
 
 
 def view_of(state: State, recorded: Replay, tenant: int) -> UsageView:
@@ -84,6 +87,12 @@ def view_of(state: State, recorded: Replay, tenant: int) -> UsageView:
             for number in (cost.cost_book, cost.payable_book):
                 books[number] = book_view(state.books.accounts[number])
     plan = state.catalog.plan_of(tenant, declared)
+    quoted: Plan | None = None
+    if isinstance(event, UsageQuoted) and event.part is not None:
+        part = event.part
+        card = state.catalog.card((tenant, part.rate_card)).card(part.card_version)
+        if card is not None:
+            quoted = plan_again(card, declared.quantity_names, part.rows, part.overrides)
     account = state.accounts.get(event.account)
     corrected = (
         state.families[account.root].corrected.get(recorded.locator)
@@ -91,9 +100,9 @@ def view_of(state: State, recorded: Replay, tenant: int) -> UsageView:
         else None
     )
     if corrected is None:
-        return UsageView(books, revenues, plan)
+        return UsageView(books, revenues, plan, quoted=quoted)
     given_back = tuple(corrected.quantities)
-    return UsageView(books, revenues, plan, corrected.amount, given_back)
+    return UsageView(books, revenues, plan, corrected.amount, given_back, quoted)
 
 
 def book_view(book: Book, holder: int = 0) -> BookView:
@@ -207,6 +216,8 @@ def _render_recorded(
             reasons_of(event),
         )
     )
+    if isinstance(event, UsageQuoted):
+        _render_quoted(entry, view.quoted, event, shard)
     if not event.slices:
         return
     asset = edge.assets.of(declared.asset)
@@ -336,6 +347,21 @@ def _render_cost(
             scale=asset.scale,
             phase=types_pb2.TRANSFER_PHASE_POSTED,
         )
+
+
+def _render_quoted(entry: pb.UsageEntry, plan: Plan | None, event: UsageQuoted, shard: int) -> None:
+    """The quote that it names, and what of each line that priced (rule H9)."""
+    entry.quote_id = mint(QUOTE, shard, event.account, event.quote)
+    part = event.part
+    if part is None:
+        entry.quote_reason = event.unused.name
+        return
+    for place, line in enumerate(entry.lines):
+        if part.quantities[place]:
+            line.quoted_quantity = part.quantities[place]
+            line.quoted_charge = part.charges[place]
+            line.quoted_price_row = part.rows[place]
+            line.quoted_unit_price = unit_price(plan, place)
 
 
 def render_slice(

@@ -13,7 +13,14 @@ from ledger.api.assets import Assets
 from ledger.api.batches import Lane
 from ledger.api.errors import TABLE, CallFailed, Fault, described, shown
 from ledger.api.positions import decode_position, encode_position, position_of
-from ledger.core.events import Event, PlanDeclared, Suspense, UsageQuarantined, UsageRecorded
+from ledger.core.events import (
+    Event,
+    PlanDeclared,
+    Suspense,
+    UsageQuarantined,
+    UsageQuoted,
+    UsageRecorded,
+)
 from ledger.core.outcomes import Refusal
 from ledger.engine.ticket import Replay, Ticket
 from ledger.v1 import types_pb2
@@ -104,13 +111,15 @@ class Outcomes:
                         self.over_limit.add(place)
                 if outcome.suspense:
                     self._in_suspense(place, outcome.suspense)
+                elif type(outcome) is UsageQuoted:
+                    self._by_quote(place, outcome)
             elif type(outcome) is Refusal:
                 self.fail(place, _fault_of(outcome))
             elif type(outcome) is Replay:
                 self.replayed[place] = position_of(shard, outcome.entry_seq + 1)
                 self.recorded(place, outcome.event, outcome.plan)
             else:
-                self.recorded(place, outcome, None)  # type: ignore[arg-type]
+                self.recorded(place, outcome, ticket.plan_of(outcome))  # type: ignore[arg-type]
 
     def merge(self, places: Sequence[int], part: pb.IngestResponse) -> None:
         """What another process answered to the events of these places, in their order."""
@@ -169,6 +178,13 @@ class Outcomes:
             self.over_limit.add(place)
         if event.suspense:
             self._in_suspense(place, event.suspense)
+        elif isinstance(event, UsageQuoted):
+            self._by_quote(place, event)
+
+    def _by_quote(self, place: int, event: UsageQuoted) -> None:
+        if event.unused:
+            message = "the quote did not price it, so that it is charged as any usage"
+            self.details[place] = Fault(event.unused.name, "quote_id", "", message)
 
     def _in_suspense(self, place: int, suspense: int) -> None:
         self.outcomes[place] = _SUSPENSE

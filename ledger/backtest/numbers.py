@@ -17,6 +17,7 @@ from ledger.core.events import (
     GrantRestored,
     HoldCharged,
     HoldExpired,
+    QuoteExpired,
     TimeShifted,
     TopUpRequested,
     WriterOpened,
@@ -24,7 +25,14 @@ from ledger.core.events import (
 from ledger.core.state import State
 
 UNKNOWN_TO_THE_JOURNAL: Final = 1 << 44
-_BEGINS: Final = (ConfigurationApplied, HoldExpired, HoldCharged, TimeShifted, WriterOpened)
+_BEGINS: Final = (
+    ConfigurationApplied,
+    HoldExpired,
+    HoldCharged,
+    QuoteExpired,
+    TimeShifted,
+    WriterOpened,
+)
 """Entries without a key that follow from none before them."""
 
 

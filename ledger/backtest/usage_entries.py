@@ -15,7 +15,8 @@ from ledger.backtest.usual import Priced
 from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.decide import Outcome
-from ledger.core.state import TIMER_HOLD
+from ledger.core.outcomes import Refusal
+from ledger.core.state import TIMER_HOLD, TIMER_QUOTE
 
 if TYPE_CHECKING:
     from ledger.backtest.replay import Replay
@@ -53,7 +54,9 @@ def _usage(replay: Replay, events: _Events, index: int) -> None:
 
 
 def _recorded(event: Any, priced: Priced, at: int) -> c.RecordUsage:
-    return c.RecordUsage(
+    quote = getattr(event, "quote", 0)
+    kind = c.QuotedUsage if quote else c.RecordUsage
+    return kind(
         event.key,
         event.account,
         priced.shape,
@@ -63,6 +66,7 @@ def _recorded(event: Any, priced: Priced, at: int) -> c.RecordUsage:
         event.operation,
         event.personal,
         event.trace,
+        quote,
     )
 
 
@@ -181,6 +185,36 @@ def _amended(
             replay.usual.replaced.add(usage.key)
 
 
+# -- quotes ----------------------------------------------------------------------------------------
+
+
+def _quoted(replay: Replay, events: _Events, index: int) -> None:
+    """A price was promised: here it is the candidate's."""
+    event = events[index]
+    assert isinstance(event, e.QuoteMade)
+    replay.state.next_quote = event.quote
+    if event.hold:
+        replay.state.next_hold = event.hold
+    command = c.CreateQuote(
+        event.key,
+        event.account,
+        replay.usual.plans[event.plan].shape,
+        event.quantities,
+        event.lifetime,
+        event.tolerance_given,
+        event.hold > 0,
+        trace=event.trace,
+    )
+    if isinstance(replay.run(command, events, index), Refusal) and event.hold:
+        replay.denied_holds.add(event.hold)
+
+
+def _quote_due(replay: Replay, events: _Events, index: int) -> None:
+    event = events[index]
+    assert isinstance(event, e.QuoteExpired)
+    replay.post(TIMER_QUOTE, event.quote, events, index)
+
+
 # -- authorisations --------------------------------------------------------------------------------
 
 
@@ -192,6 +226,7 @@ def _authorize(event: e.HoldAuthorized | e.AuthorizeDenied, priced: Priced) -> c
         event.quantities,
         event.lifetime,
         trace=event.trace,
+        quote=getattr(event, "quote", 0),
     )
 
 
@@ -200,6 +235,8 @@ def _authorized(replay: Replay, events: _Events, index: int) -> None:
     assert isinstance(event, e.HoldAuthorized)
     priced = replay.usual.plans[event.plan]
     replay.before.take(event, priced.declared)
+    if not event.key:
+        return  # it was made with its quote
     replay.state.next_hold = event.hold
     outcome = replay.run(_authorize(event, priced), events, index)
     if isinstance(outcome, e.HoldAuthorized):
@@ -246,6 +283,9 @@ USAGE: Final[dict[type, Callable[[Any, _Events, int], None]]] = {
     e.UsageCaptured: _usage,
     e.UsageQuarantined: _usage,
     e.HoldCharged: _charged,
+    e.UsageQuoted: _usage,
+    e.QuoteMade: _quoted,
+    e.QuoteExpired: _quote_due,
     e.SuspenseRated: _rated,
     e.UsageRerated: _rerated,
     e.UsageReversed: _reversed,

@@ -62,6 +62,7 @@ def compact_batch(items: Sequence[Pending]) -> pb.CompactBatch:
     quantities: list[int] = []
     operations: list[pb.OperationRef] = []
     personal: list[pb.PersonalAttributes] = []
+    quotes: list[pb.QuoteRef] = []
     for place, item in enumerate(items):
         event = item.event
         ids.append(event.id)
@@ -80,6 +81,8 @@ def compact_batch(items: Sequence[Pending]) -> pb.CompactBatch:
         if event.personal_attributes:
             attributes = dict(event.personal_attributes)
             personal.append(pb.PersonalAttributes(event=place, attributes=attributes))
+        if event.quote_id:
+            quotes.append(pb.QuoteRef(event=place, quote_id=event.quote_id))
     return pb.CompactBatch(
         shapes=[
             pb.Shape(product=product, source=source, attributes=dict(pairs), quantity_names=names)
@@ -93,6 +96,7 @@ def compact_batch(items: Sequence[Pending]) -> pb.CompactBatch:
         quantities=quantities,
         operations=operations,
         personal=personal,
+        quotes=quotes,
     )
 
 
@@ -108,6 +112,7 @@ def _plain(event: UsageEvent) -> pb.UsageEvent:
         operation=event.operation,
         operation_parent=event.operation_parent,
         personal_attributes=dict(event.personal_attributes),
+        quote_id=event.quote_id,
     )
 
 

@@ -46,9 +46,11 @@ class DecisionCalls:
         attributes: Mapping[str, str] | None = None,
         *,
         lifetime_us: int = 0,
+        quote_id: str = "",
         request_id: str = "",
     ) -> pb.AuthorizeResponse:
-        """Decide and hold the credits, durably. `lifetime_us` 0 = 15 minutes."""
+        """Decide and hold the credits, durably. `lifetime_us` 0 = 15 minutes. `quote_id`: a quote
+        that prices it and its capture."""
         request = pb.AuthorizeRequest(
             tenant=self._caller.tenant,
             request_id=request_id or self._caller.new_id(),
@@ -57,6 +59,7 @@ class DecisionCalls:
             attributes=dict(attributes or {}),
             quantities=dict(quantities),
             lifetime_us=lifetime_us,
+            quote_id=quote_id,
         )
         return await self._caller.call(
             lambda channel: DecisionServiceStub(channel).Authorize, request, account

@@ -25,7 +25,8 @@ class UsageEvent:
 
     `quantities`: name to quantity in minor units of its meter. `effective_at_us`: microseconds
     since 1970-01-01T00:00Z; 0 = the writer's clock. `source` and `product`: "" = the client's.
-    `personal_attributes` are kept erasable and are never priced.
+    `personal_attributes` are kept erasable and are never priced. `quote_id`: a quote of the account
+    that is to price it; where it does not, the outcome's reason says why.
     """
 
     id: str
@@ -38,6 +39,7 @@ class UsageEvent:
     operation: str = ""
     operation_parent: str = ""
     personal_attributes: Mapping[str, str] = field(default_factory=lambda: _NONE)
+    quote_id: str = ""
 
 
 class Outcome(IntEnum):
@@ -121,6 +123,8 @@ def event_bytes(event: UsageEvent) -> int:
     if event.operation or event.operation_parent:
         size += 24 + text_bytes("operation", event.operation)
         size += text_bytes("operation_parent", event.operation_parent)
+    if event.quote_id:
+        size += 12 + text_bytes("quote_id", event.quote_id)
     for name, value in event.personal_attributes.items():
         size += 12 + text_bytes("personal_attributes", name)
         size += text_bytes("personal_attributes", value)

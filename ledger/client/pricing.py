@@ -269,3 +269,63 @@ class PricingCalls:
         return await self._caller.call(
             lambda channel: PricingServiceStub(channel).Compare, request, account
         )
+
+    async def create_quote(
+        self,
+        account: str,
+        product: str,
+        quantities: Mapping[str, int],
+        attributes: Mapping[str, str] | None = None,
+        *,
+        lifetime_us: int = 0,
+        hold: bool = False,
+        tolerance_basis_points: int = 0,
+        request_id: str = "",
+    ) -> pb.CreateQuoteResponse:
+        """Have a price promised for one use, durably; with `hold` reserved too. 0 = the default."""
+        request = pb.CreateQuoteRequest(
+            tenant=self._caller.tenant,
+            request_id=request_id or self._caller.new_id(),
+            account=account,
+            product=product,
+            attributes=dict(attributes or {}),
+            quantities=dict(quantities),
+            lifetime_us=lifetime_us,
+            hold=hold,
+            tolerance_basis_points=tolerance_basis_points,
+        )
+        return await self._caller.call(
+            lambda channel: PricingServiceStub(channel).CreateQuote, request, account
+        )
+
+    async def get_quote(self, quote_id: str, *, min_position: str | None = None) -> pb.BindingQuote:
+        """One quote that binds, open or settled within 35 days."""
+        request = pb.GetQuoteRequest(
+            tenant=self._caller.tenant,
+            quote_id=quote_id,
+            min_position=self._caller.min_position(min_position),
+        )
+        reply = await self._caller.call(
+            lambda channel: PricingServiceStub(channel).GetQuote, request
+        )
+        return reply.quote
+
+    async def list_quotes(
+        self, account: str, *, min_position: str | None = None
+    ) -> AsyncIterator[pb.BindingQuote]:
+        """The account's open quotes, first made first."""
+        request = pb.ListQuotesRequest(
+            tenant=self._caller.tenant,
+            account=account,
+            page_size=PAGE_SIZE,
+            min_position=self._caller.min_position(min_position),
+        )
+        while True:
+            reply = await self._caller.call(
+                lambda channel: PricingServiceStub(channel).ListQuotes, request, account
+            )
+            for quote in reply.quotes:
+                yield quote
+            if not reply.next_page_token:
+                return
+            request.page_token = reply.next_page_token

@@ -56,6 +56,11 @@ class RecordUsage(msgspec.Struct, gc=False):
     operation: bytes = b""
     personal: bytes = b""
     trace: bytes = b""
+    quote: int = 0  # that is to price it; only of the two below
+
+
+class QuotedUsage(RecordUsage, gc=False):
+    """Usage that names a quote (rule H9): of a kind of its own, for it is never usual."""
 
 
 class LinkedUsage(RecordUsage, gc=False):
@@ -72,6 +77,21 @@ class AuthorizeHold(msgspec.Struct, gc=False):
     shape: Shape
     quantities: tuple[int, ...]
     lifetime: int  # microseconds; 0 = the default
+    names: Names = NO_NAMES
+    trace: bytes = b""
+    quote: int = 0  # that is to price it
+
+
+class CreateQuote(msgspec.Struct, gc=False):
+    """Promise the price of work for one use (rule H9); with `held` reserve it too, or refuse."""
+
+    key: bytes
+    account: int
+    shape: Shape
+    quantities: tuple[int, ...]
+    lifetime: int  # microseconds; 0 = the default
+    tolerance: int  # basis points of each quantity that it prices; 0 = the default
+    held: bool
     names: Names = NO_NAMES
     trace: bytes = b""
 
@@ -581,7 +601,9 @@ class ApplyConfiguration(msgspec.Struct, gc=False):
 
 Command: TypeAlias = (
     RecordUsage
+    | QuotedUsage
     | LinkedUsage
+    | CreateQuote
     | AuthorizeHold
     | ExtendHold
     | CaptureHold

@@ -6,7 +6,7 @@ the entry that is corrected comes with the command, as the journal has it.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 
 from msgspec.structs import replace
 
@@ -28,6 +28,7 @@ from ledger.core.events import (
     ScopedAdvance,
     SuspenseRated,
     UsageQuarantined,
+    UsageQuoted,
     UsageRecorded,
     UsageReversed,
 )
@@ -39,6 +40,7 @@ from ledger.core.limits import (
 )
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.pricing import closed_period, moves_of, rating_fault
+from ledger.core.quoted import refund_quoted
 from ledger.core.state import Account, Corrected, Family, State
 from ledger.core.unwinding import Unwinding
 from ledger.core.usage import (
@@ -603,7 +605,12 @@ class _Part:
                     )  # fmt: skip
                 else:
                     totals = _totals(account, plan, recorded.period)
-                    refunds, moves = refund(plan, quantities, totals)
+                    if isinstance(recorded, UsageQuoted) and recorded.part is not None:
+                        refunds, moves = refund_quoted(
+                            self._state, account, plan, recorded, quantities, rest, totals
+                        )
+                    else:
+                        refunds, moves = refund(plan, quantities, totals)
                     self._take(plan, refunds, moves)
             except RatingFault as fault:
                 return fault
@@ -659,7 +666,7 @@ def _quantities_left(recorded: UsageRecorded, before: Corrected) -> tuple[int, .
     return tuple([a - b for a, b in zip(recorded.quantities, before.quantities, strict=True)])
 
 
-def _totals(account: Account, plan: Plan, period: int) -> Mapping[int, int]:
+def _totals(account: Account, plan: Plan, period: int) -> dict[int, int]:
     """Rounding positions of the event's period (rule R1)."""
     return {row: account.totals.get((row, period), 0) for row, _ in plan.running}
 

@@ -38,6 +38,7 @@ from ledger.core.commands import (
     ConfirmTopUp,
     CreateAccount,
     CreateCommitment,
+    CreateQuote,
     DeclineTopUp,
     EndCommitment,
     EndRecurring,
@@ -48,6 +49,7 @@ from ledger.core.commands import (
     IssueGrant,
     LinkedUsage,
     PauseRecurring,
+    QuotedUsage,
     RecordPayment,
     RecordUsage,
     RefundGrant,
@@ -102,6 +104,7 @@ from ledger.core.payments import (
     decide_refund,
     decide_write_off,
 )
+from ledger.core.quoting import decide_quote, expire_quote
 from ledger.core.recurring import (
     decide_change,
     decide_end,
@@ -118,6 +121,7 @@ from ledger.core.state import (
     TIMER_FAMILY,
     TIMER_GRANT,
     TIMER_HOLD,
+    TIMER_QUOTE,
     TIMER_RECURRING,
     TIMER_SUSPENSE,
     TIMER_TOP_UP,
@@ -126,6 +130,7 @@ from ledger.core.state import (
     Commitment,
     Grant,
     Hold,
+    Quote,
     RecurringGrant,
     State,
     TopUp,
@@ -142,6 +147,7 @@ from ledger.core.top_ups import (
 from ledger.core.usage import decide_replacement, decide_usage
 
 Outcome: TypeAlias = Event | Known | Refusal
+Timed: TypeAlias = Hold | Grant | RecurringGrant | Commitment | TopUp | Quote
 
 
 def decide(state: State, command: Command, out: list[Event]) -> Outcome:
@@ -249,9 +255,7 @@ def settle_due(state: State, account: Account, batch: list[Event]) -> Refusal | 
     return None
 
 
-def _timed(
-    state: State, kind: int, number: int
-) -> Hold | Grant | RecurringGrant | Commitment | TopUp | None:
+def _timed(state: State, kind: int, number: int) -> Timed | None:
     """What a timer is of; None where it is there no more."""
     if kind == TIMER_HOLD:
         return state.holds.get(number)
@@ -259,14 +263,14 @@ def _timed(
         return state.grants.get(number)
     if kind == TIMER_TOP_UP:
         return state.top_ups.get(number)
+    if kind == TIMER_QUOTE:
+        return state.quotes.get(number)
     return (state.recurring if kind == TIMER_RECURRING else state.commitments).get(number)
 
 
-def _is_due(
-    state: State, found: Hold | Grant | RecurringGrant | Commitment | TopUp, instant: int
-) -> bool:
+def _is_due(state: State, found: Timed, instant: int) -> bool:
     """Whether the timer that was set for then still has an effect."""
-    if isinstance(found, Hold):
+    if isinstance(found, Hold | Quote):
         return found.expires_at <= state.now
     if isinstance(found, Grant):
         return grant_is_due(found, state.now)
@@ -275,9 +279,7 @@ def _is_due(
     return found.due == instant
 
 
-def _post(
-    state: State, found: Hold | Grant | RecurringGrant | Commitment | TopUp, out: list[Event]
-) -> None:
+def _post(state: State, found: Timed, out: list[Event]) -> None:
     """Append what time has made of it."""
     if isinstance(found, Hold):
         expire_hold(state, found, out)
@@ -287,6 +289,8 @@ def _post(
         post_invoice(state, found, out)
     elif isinstance(found, TopUp):
         expire_top_up(found, out)
+    elif isinstance(found, Quote):
+        expire_quote(found, out)
     else:
         issue_period(state, found, out)
 
@@ -498,7 +502,9 @@ _MAKES_DUE = (StartRecurring, ResumeRecurring, CreateCommitment, AddSegment)
 
 _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     RecordUsage: decide_usage,
+    QuotedUsage: decide_usage,
     LinkedUsage: decide_usage,
+    CreateQuote: decide_quote,
     AuthorizeHold: decide_authorize,
     ExtendHold: decide_extend,
     CaptureHold: decide_capture,

@@ -20,6 +20,7 @@ from ledger.core.state import (
     Family,
     Grant,
     Hold,
+    Quote,
     RecurringGrant,
     SettledHold,
     State,
@@ -49,6 +50,7 @@ def snapshot(state: State) -> dict[str, Any]:
             state.next_recurring,
             state.next_commitment,
             state.next_top_up,
+            state.next_quote,
         ],
         "configuration": sorted(state.configuration.items()),
         "books": [_book(book) for _, book in sorted(state.books.accounts.items())],
@@ -82,6 +84,14 @@ def snapshot(state: State) -> dict[str, Any]:
             _top_up(each)
             for _, each in sorted(state.top_ups.items())
             if each.remembered(state.settled_before)
+        ],
+        "quotes": [_quote(quote) for _, quote in sorted(state.quotes.items())],
+        "settled_quotes": [
+            _quote(quote)
+            for _, quote in sorted(
+                pair for family in state.families.values() for pair in family.settled_quotes.items()
+            )
+            if quote.settled_at > state.settled_before
         ],
         "keys": state.keys.snapshot(),
     }
@@ -329,6 +339,25 @@ def _hold(hold: Hold) -> list[Any]:
         hold.period,
         hold.estimate,
         hold.captures,
+        hold.quote,
+    ]
+
+
+def _quote(quote: Quote) -> list[Any]:
+    return [
+        quote.number,
+        quote.account.number,
+        quote.plan,
+        quote.quantities,
+        quote.own,
+        quote.charges,
+        [[row, str(quantity)] for row, quantity in quote.positions],
+        quote.tolerance,
+        quote.made_at,
+        quote.expires_at,
+        quote.hold,
+        quote.state,
+        quote.settled_at,
     ]
 
 

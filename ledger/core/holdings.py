@@ -535,6 +535,7 @@ class Hold:
         "number",
         "period",
         "product",
+        "quote",
         "slices",
         "used",
     )
@@ -568,6 +569,7 @@ class Hold:
         self.period = period  # in which its overage counts
         self.estimate = estimate
         self.captures = 0  # so far, each of which left it open
+        self.quote = 0  # that prices its capture
 
     @property
     def left(self) -> int:

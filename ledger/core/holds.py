@@ -52,9 +52,10 @@ from ledger.core.limits import (
 )
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.pricing import Priced, overflow, price
+from ledger.core.quoted import ByQuote, price_by_quote, quote_refused
 from ledger.core.rerates import row_draws
 from ledger.core.shapes import Shape, Use
-from ledger.core.state import HOLD_EXPIRED, Account, Grant, Hold, State
+from ledger.core.state import HOLD_EXPIRED, QUOTE_OPEN, Account, Grant, Hold, State
 from ledger.core.usage import (
     declare,
     in_future,
@@ -101,9 +102,15 @@ class Assessment:
 
 
 def assess(
-    state: State, account: Account, shape: Shape, quantities: tuple[int, ...], now: int
+    state: State,
+    account: Account,
+    shape: Shape,
+    quantities: tuple[int, ...],
+    now: int,
+    quote: int = 0,
 ) -> Assessment | Refusal:
-    """Decide without recording: advisory (rules D4, B8). Used by Check and Quote."""
+    """Decide without recording: advisory (rules D4, B8). Used by Check and Quote. `quote` is to
+    price it, if not 0 (rule H9)."""
     refusal = refuse_new(account)
     if refusal is not None:
         return refusal
@@ -111,14 +118,28 @@ def assess(
         refusal = unusable(quantities)
         if refusal is not None:
             return refusal
-    bound, plan = state.catalog.step(account.card_key, shape, now, quantities)
+    if quote:
+        by = price_by_quote(state, account, quote, shape, quantities, now)
+        if isinstance(by, Refusal):
+            return by
+        if by.unused:
+            return quote_refused(by.unused, quote)
+        return _assess(state, account, by.bound, by.priced, now)
+    bound, _ = state.catalog.step(account.card_key, shape, now, quantities)
     costs = costs_for(state, account, bound, shape, quantities, now)
     if isinstance(costs, Refusal):
         return costs
     priced = price(state, account, bound, quantities, now, costs=costs)
     if isinstance(priced, Refusal):
         return priced
-    charges, total = _estimated(plan, priced)
+    return _assess(state, account, bound, priced, now)
+
+
+def _assess(
+    state: State, account: Account, bound: Bound, priced: Priced, now: int
+) -> Assessment | Refusal:
+    """Who would pay what was priced."""
+    charges, total = _estimated(bound.plan, priced)
     if total > INT64_MAX:
         return overflow(state, bound, total)
     available = applicable(account, bound.asset, bound.use, now)
@@ -188,11 +209,11 @@ def decide_authorize(
     account = known_account(state, command.key, command.account)
     if not isinstance(account, Account):
         return account
-    refusal = _hold_refused(account, command.lifetime)
+    refusal = hold_refused(account, command.lifetime)
     if refusal is not None:
         return refusal
     now = state.now
-    found = assess(state, account, command.shape, command.quantities, now)
+    found = assess(state, account, command.shape, command.quantities, now, command.quote)
     if isinstance(found, Refusal):
         return found
     terms = found.bound.terms
@@ -213,30 +234,59 @@ def decide_authorize(
         )
         out.append(denied)
         return denied
-    out.extend(found.opened)
-    authorized = HoldAuthorized(
+    return authorized(
+        state,
+        account,
+        found,
+        command.quantities,
+        command.lifetime,
+        out,
         command.key,
+        command.trace,
+        command.quote,
+    )
+
+
+def authorized(
+    state: State,
+    account: Account,
+    found: Assessment,
+    quantities: tuple[int, ...],
+    lifetime: int,
+    out: list[Event],
+    key: bytes = b"",
+    trace: bytes = b"",
+    quote: int = 0,
+) -> HoldAuthorized:
+    """Append the hold of what was found, with the books that it opens."""
+    out.extend(found.opened)
+    now = state.now
+    terms = found.bound.terms
+    hold = HoldAuthorized(
+        key,
         account.number,
         state.next_hold,
         declare(state, found.bound, out),
-        command.quantities,
+        quantities,
         found.charges,
         used_book(state, found.bound, out) if found.charge else 0,
         found.slices,
         now,
-        now + (command.lifetime or HOLD_LIFETIME_DEFAULT_US),
-        command.lifetime,
+        now + (lifetime or HOLD_LIFETIME_DEFAULT_US),
+        lifetime,
         terms.lifetime_max,
         terms.expiry,
         account.calendar.start_of(now),
         account.version,
-        command.trace,
+        trace,
+        quote,
     )
-    out.append(authorized)
-    return authorized
+    out.append(hold)
+    return hold
 
 
-def _hold_refused(account: Account, lifetime: int) -> Refusal | None:
+def hold_refused(account: Account, lifetime: int) -> Refusal | None:
+    """Why the account may not have another hold of that lifetime, if it may not."""
     refusal = refuse_new(account)
     if refusal is not None:
         return refusal
@@ -329,23 +379,32 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
         return refusal
     shape = state.catalog.shape(product, attributes, command.quantity_names)
     at = command.effective_at or state.now
-    bound, _ = state.catalog.step(account.card_key, shape, at, command.quantities)
-    charge = _charge(state, account, hold, bound, shape, command.quantities, at, out)
+    by: ByQuote | None = None
+    if hold is not None and hold.quote:
+        found = _by_quote(state, hold, command, shape, at)
+        if isinstance(found, Refusal):
+            return found
+        by, bound = found, found.bound
+    else:
+        bound, _ = state.catalog.step(account.card_key, shape, at, command.quantities)
+    quoted = by.priced if by is not None else None
+    charge = _charge(state, account, hold, bound, shape, command.quantities, at, out, quoted)
     if isinstance(charge, Refusal):
         return charge
+    priced = charge.priced
     figures = (
         command.key,
         account.number,
         at,
         declare(state, bound, out),
         command.quantities,
-        charge.priced.charges,
+        priced.charges,
         charge.used,
         charge.slices,
-        charge.priced.period,
-        charge.priced.advances,
+        priced.period,
+        priced.advances,
         charge.over_limit,
-        charge.priced.suspense,
+        priced.suspense,
         1 if command.effective_at else 0,
         command.hold,
         1 if hold is None else 0,
@@ -353,7 +412,6 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
         b"",
         command.trace,
     )
-    priced = charge.priced
     modeled = (priced.reasons, priced.scoped, charge.draws, priced.totals_before)
     cost = charge.cost
     captured: UsageRecorded
@@ -365,11 +423,31 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
         captured = UsageModeled(*figures, *modeled)
     else:
         captured = UsageRecorded(*figures)
+    if by is not None and not command.keep_open:
+        captured = by.of(captured)
     returned: list[tuple[Grant, int]] = []
     if hold is not None and not command.keep_open:
         returned = returned_by(state, hold, charge.taken)
     _post(state, account, bound, charge, captured, returned, out)
     return captured
+
+
+def _by_quote(
+    state: State, hold: Hold, command: CaptureHold, shape: Shape, at: int
+) -> ByQuote | Refusal:
+    """Price the capture of a hold that was made with a quote. It is used once, so that the hold is
+    captured at once while it stands (rule H9)."""
+    quote = state.quote_of(hold.account, hold.quote)
+    if command.keep_open and quote is not None and quote.state == QUOTE_OPEN:
+        return Refusal(
+            Reason.QUOTE_SINGLE_USE,
+            "keep_open",
+            "true",
+            "the hold was made with a quote, which prices one capture; capture it at once",
+        )
+    return price_by_quote(
+        state, hold.account, hold.quote, shape, command.quantities, at, hold.number
+    )
 
 
 def _capture_refused(
@@ -420,8 +498,10 @@ def _charge(
     quantities: tuple[int, ...],
     at: int,
     out: list[Event],
+    quoted: Priced | None = None,
 ) -> Charge | Refusal:
-    """Price usage effective at `at` and draw it: from the hold first, then as any usage.
+    """Price usage effective at `at`, unless it is `quoted`, and draw it: from the hold first, then
+    as any usage.
 
     Books that are to be opened are appended to `out`.
     """
@@ -429,7 +509,7 @@ def _charge(
     if isinstance(cost, Refusal):
         return cost
     lines = cost.lines if cost is not None else ()
-    priced = price(state, account, bound, quantities, at, costs=lines)
+    priced = quoted or price(state, account, bound, quantities, at, costs=lines)
     if isinstance(priced, Refusal):
         return priced
     if priced.suspense:

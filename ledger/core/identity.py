@@ -24,6 +24,7 @@ from ledger.core.commands import (
     ConfirmTopUp,
     CreateAccount,
     CreateCommitment,
+    CreateQuote,
     DeclineTopUp,
     EndCommitment,
     EndRecurring,
@@ -34,6 +35,7 @@ from ledger.core.commands import (
     IssueGrant,
     LinkedUsage,
     PauseRecurring,
+    QuotedUsage,
     RecordPayment,
     RecordUsage,
     RefundGrant,
@@ -79,6 +81,7 @@ from ledger.core.events import (
     PaymentRecorded,
     PlanDeclared,
     PriceOverridesSet,
+    QuoteMade,
     ReceivableWrittenOff,
     RecurringChanged,
     RecurringEnded,
@@ -225,10 +228,18 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
     RemoveTopUpRule: ((TopUpRuleRemoved,), ("account", "asset")),
     ConfirmTopUp: ((TopUpConfirmed,), ("account", "top_up")),
     DeclineTopUp: ((TopUpDeclined,), ("account", "top_up")),
-    AuthorizeHold: ((HoldAuthorized, AuthorizeDenied), ("account", "quantities", "lifetime")),
+    AuthorizeHold: (
+        (HoldAuthorized, AuthorizeDenied),
+        ("account", "quantities", "lifetime"),
+    ),
+    CreateQuote: ((QuoteMade,), ("account", "quantities", "lifetime")),
     ExtendHold: ((HoldExtended,), ("account", "hold", "lifetime")),
     CaptureHold: ((UsageRecorded,), ("account", "hold", "quantities")),
     RecordUsage: (
+        (UsageRecorded, UsageQuarantined),
+        ("account", "quantities", "operation", "personal"),
+    ),
+    QuotedUsage: (
         (UsageRecorded, UsageQuarantined),
         ("account", "quantities", "operation", "personal"),
     ),
@@ -254,7 +265,7 @@ def first_difference(command: Command, recorded: Event, plan: PlanDeclared | Non
         return _reversal_differs(command, recorded)
     if isinstance(command, RecordUsage) and isinstance(recorded, UsageRecorded) and recorded.hold:
         return "request"
-    if isinstance(command, RecordUsage | AuthorizeHold):
+    if isinstance(command, RecordUsage | AuthorizeHold | CreateQuote):
         shape = command.shape
         assert plan is not None
         if shape.product != plan.product:
@@ -279,6 +290,18 @@ def first_difference(command: Command, recorded: Event, plan: PlanDeclared | Non
         and command.starts_at != recorded.start_given
     ):
         return "starts_at_us"
+    if (
+        isinstance(command, RecordUsage | AuthorizeHold)
+        and not isinstance(recorded, UsageQuarantined | AuthorizeDenied)  # they keep no quote
+        and command.quote != getattr(recorded, "quote", 0)
+    ):
+        return "quote_id"
+    if isinstance(command, CreateQuote):
+        assert isinstance(recorded, QuoteMade)
+        if command.tolerance != recorded.tolerance_given:
+            return "tolerance_basis_points"
+        if command.held != bool(recorded.hold):
+            return "hold"
     if isinstance(command, ConfirmPayment):
         assert isinstance(recorded, GrantReleased)
         if command.amount != (0 if recorded.rest else recorded.payment):

@@ -48,6 +48,7 @@ from ledger.core.limits import (
 )
 from ledger.core.outcomes import LOCATOR_INDEX_MASK, locator_of
 from ledger.core.periods import CALENDAR_MONTHS, Anchors, Calendar, Zones, billing_period
+from ledger.core.quotes import QUOTE_EXPIRED, QUOTE_OPEN, QUOTE_USED, Quote
 from ledger.core.waiting import Rated, Waiting
 from rating.functions import SCOPE_DAY, SCOPE_MONTH
 from rating.overrides import Layer, OverrideSet
@@ -64,10 +65,14 @@ __all__ = [
     "HOLD_EXPIRED",
     "HOLD_RELEASED",
     "NEVER",
+    "QUOTE_EXPIRED",
+    "QUOTE_OPEN",
+    "QUOTE_USED",
     "TIMER_COMMITMENT",
     "TIMER_FAMILY",
     "TIMER_GRANT",
     "TIMER_HOLD",
+    "TIMER_QUOTE",
     "TIMER_RECURRING",
     "TIMER_SUSPENSE",
     "TIMER_TOP_UP",
@@ -84,6 +89,7 @@ __all__ = [
     "Grant",
     "GrantOrder",
     "Hold",
+    "Quote",
     "RecurringGrant",
     "SettledHold",
     "State",
@@ -98,6 +104,7 @@ TIMER_RECURRING = 3
 TIMER_COMMITMENT = 4
 TIMER_TOP_UP = 5
 TIMER_SUSPENSE = 6  # of a family: what waits for a price is tried
+TIMER_QUOTE = 7
 
 FETCHED = 0
 """Stands for the timer of a paged family that is being fetched, for something of it is due."""
@@ -166,6 +173,7 @@ class Account:
         "policy",
         "profile_at",
         "profile_version",
+        "quotes",
         "receivable",
         "recurring",
         "reopened_at",
@@ -223,6 +231,7 @@ class Account:
         self.unordered = False  # whether the comparator has yet to order the chain
         self.sharing = 0  # of those grants, how many are shared with what is below
         self.holds: dict[int, Hold] = {}
+        self.quotes: dict[int, Quote] = {}  # open ones
         self.recurring: list[RecurringGrant] = []
         self.commitments: list[Commitment] = []
         self.top_up_rules: dict[int, tuple[int, TopUpRule | None]] = {}  # asset -> version, rule
@@ -369,6 +378,7 @@ class Account:
             for each in self.top_ups.values()
             if each.state == TOP_UP_PENDING
         ]
+        timers += [(each.expires_at, TIMER_QUOTE, each.number) for each in self.quotes.values()]
         return timers
 
     def find_watched(self) -> None:
@@ -407,6 +417,7 @@ class Family:
         "root",
         "scheduled",
         "settled",
+        "settled_quotes",
         "to_try",
         "waiting",
     )
@@ -419,6 +430,7 @@ class Family:
         self.recurring_keys: dict[bytes, int] = {}  # and those of recurring grants
         self.commitment_keys: dict[bytes, int] = {}
         self.settled: dict[int, SettledHold] = {}  # for the dedupe window, first settled first
+        self.settled_quotes: dict[int, Quote] = {}  # used and expired ones, likewise
         self.corrected: dict[int, Corrected] = {}  # locator of usage -> what was given back of it
         self.waiting: dict[int, Waiting] = {}  # locator of usage -> what of it is not rated (B8)
         self.to_try: list[int] | None = None  # of those, what is still to be tried, the last first
@@ -431,6 +443,15 @@ class Family:
     def forget_settled(self, before: int) -> None:
         """Drop the holds that were settled then or earlier. Whoever looks compares the time too."""
         settled = self.settled
+        while settled:
+            oldest = next(iter(settled))
+            if settled[oldest].settled_at > before:
+                return
+            del settled[oldest]
+
+    def forget_quotes(self, before: int) -> None:
+        """The same of quotes."""
+        settled = self.settled_quotes
         while settled:
             oldest = next(iter(settled))
             if settled[oldest].settled_at > before:
@@ -483,6 +504,7 @@ class State:
         "next_commitment",
         "next_grant",
         "next_hold",
+        "next_quote",
         "next_recurring",
         "next_top_up",
         "now",
@@ -492,6 +514,7 @@ class State:
         "paged",
         "paged_families",
         "paged_tenants",
+        "quotes",
         "recorded_at",
         "recurring",
         "revenues",
@@ -528,6 +551,7 @@ class State:
         self.recurring: dict[int, RecurringGrant] = {}
         self.commitments: dict[int, Commitment] = {}
         self.top_ups: dict[int, TopUp] = {}
+        self.quotes: dict[int, Quote] = {}  # open ones
         self.house: dict[tuple[int, int, int, str], Book] = {}  # tenant, kind, asset, name
         self.revenues: dict[tuple[int, str], dict[int, Book]] = {}  # tenant, product -> by asset
         self.configuration: dict[int, int] = {}  # tenant -> version
@@ -537,7 +561,7 @@ class State:
         self.calendars: dict[str, Calendar] = {}  # zone -> that of whoever never had another
         self.keys = KeyMap()
         # Heap of (due, what, number), due by the writer's clock: 0 family | 1 hold | 2 grant |
-        # 3 recurring | 4 commitment | 5 top-up | 6 suspense of a family.
+        # 3 recurring | 4 commitment | 5 top-up | 6 suspense of a family | 7 quote.
         self.timers: list[tuple[int, int, int]] = []
         # Families that are packed elsewhere, not here: account -> root, root -> its timer.
         self.paged: dict[int, int] = {}
@@ -550,6 +574,7 @@ class State:
         self.next_recurring = 1
         self.next_commitment = 1
         self.next_top_up = 1
+        self.next_quote = 1
         self.vocabulary: dict[PlanDeclared, int] = {}  # this batch's plans -> their index
         self.declared: dict[int, PlanDeclared] = {}  # and back
         self.used_books: dict[Bound, int] = {}  # numbers of used books, looked up in this batch
@@ -657,6 +682,16 @@ class State:
         hold = self.families[account.root].settled.get(number)
         return hold if hold is not None and hold.settled_at > self.settled_before else None
 
+    def quote_of(self, account: Account, number: int) -> Quote | None:
+        """A quote of the account, open or settled within the dedupe window."""
+        quote = account.quotes.get(number)
+        if quote is not None:
+            return quote
+        settled = self.families[account.root].settled_quotes.get(number)
+        if settled is None or settled.account is not account:
+            return None
+        return settled if settled.settled_at > self.settled_before else None
+
     def family_accounts(self, root: int) -> list[Account]:
         """The accounts of a family that is here, parents before their children."""
         accounts = [self.accounts[root]]
@@ -713,6 +748,10 @@ class State:
             if each.state == TOP_UP_PENDING
         ]
         live += [(self.recorded_at, TIMER_SUSPENSE, root) for root in self.suspended]
+        live += [
+            (self.timer_at(each.account.tenant, each.expires_at), TIMER_QUOTE, each.number)
+            for each in self.quotes.values()
+        ]
         live += [
             (due, TIMER_FAMILY, root) for root, due in self.paged_families.items() if due != NEVER
         ]

@@ -31,6 +31,7 @@ from ledger.core.limits import (
 )
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.pricing import NOTHING_MOVED, Place, price
+from ledger.core.quoted import ByQuote, price_by_quote
 from ledger.core.rerates import row_draws
 from ledger.core.state import NEVER, Account, State
 
@@ -109,14 +110,25 @@ def _rated(
     """Rate usage of that time, find who pays, and record it."""
     quantities = command.quantities
     shape = command.shape
-    bound, plan = state.catalog.step(account.card_key, shape, at, quantities)
+    by: ByQuote | None = None
+    if command.quote:
+        found = price_by_quote(state, account, command.quote, shape, quantities, at)
+        if isinstance(found, Refusal):
+            return found
+        by, bound = found, found.bound
+    else:
+        bound, _ = state.catalog.step(account.card_key, shape, at, quantities)
     cost = cost_of(state, account, bound, shape, quantities, at)
     if isinstance(cost, Refusal):
         return cost
-    lines = cost.lines if cost is not None else ()
-    priced = price(state, account, bound, quantities, at, moved, lines)
-    if isinstance(priced, Refusal):
-        return priced
+    if by is not None:
+        priced = by.priced
+    else:
+        lines = cost.lines if cost is not None else ()
+        alone = price(state, account, bound, quantities, at, moved, lines)
+        if isinstance(alone, Refusal):
+            return alone
+        priced = alone
     if priced.suspense:
         refusal = refuse_suspense(state, account)
         if refusal is not None:
@@ -128,7 +140,16 @@ def _rated(
     if total:
         used = used_book(state, bound, out)
         drawn = draw(
-            state, account, bound.asset, bound.use, total, at, period, out, True, not plan.modeled
+            state,
+            account,
+            bound.asset,
+            bound.use,
+            total,
+            at,
+            period,
+            out,
+            True,
+            not bound.plan.modeled,
         )
         slices, over_limit = tuple(drawn.slices), drawn.over_limit
         if cost is not None:
@@ -157,7 +178,7 @@ def _rated(
         command.personal,
         command.trace,
     )
-    draws = row_draws(plan, priced, used, slices)
+    draws = row_draws(bound.plan, priced, used, slices)
     recorded: UsageRecorded
     modeled = (priced.reasons, priced.scoped, draws, priced.totals_before)
     if cost is not None:
@@ -166,6 +187,8 @@ def _rated(
         recorded = UsageModeled(*figures, *modeled)
     else:
         recorded = UsageRecorded(*figures)
+    if by is not None:
+        recorded = by.of(recorded)
     entry = state.batch_length + len(out)
     out.append(recorded)
     if conversion is not None:

@@ -31,6 +31,8 @@ _PLANNED = (
     "UsageCaptured",
     "HoldCharged",
     "SuspenseRated",
+    "UsageQuoted",
+    "QuoteMade",
     "UsageQuarantined",
     "UsageReversed",
     "UsageRerated",

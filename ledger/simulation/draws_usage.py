@@ -146,9 +146,16 @@ _ENDED: Final = (EndedGrants.RESTORE, EndedGrants.RESTORE, EndedGrants.ONWARD)
 
 def _original(draw: Draw) -> tuple[int, str, Any, tuple[str, ...]] | None:
     """(tenant, account, place of a recorded event or capture, its product's quantities)."""
-    first = draw.earlier("usage", "usage", "capture", "linked", "amend")
+    first = draw.earlier("usage", "usage", "capture", "linked", "amend", "quoted")
     if first is None:
         return None
+    if first.kind == "quoted":
+        return (
+            first.tenant,
+            first.account,
+            (first.number, -1),
+            PRODUCTS[first.fields["product"]],
+        )
     if first.kind == "capture":
         return first.tenant, first.account, (first.number, -1), first.fields["quantity_names"]
     place = 0

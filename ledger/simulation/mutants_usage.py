@@ -178,7 +178,7 @@ USAGE: Final = (
     Mutant(
         "one hold too many",
         _HOLDS,
-        "_hold_refused",
+        "hold_refused",
         "len(account.holds) >= account.policy.holds_open_max",
         "len(account.holds) > account.policy.holds_open_max",
         "rule H1",

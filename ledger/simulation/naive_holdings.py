@@ -209,6 +209,7 @@ class NaiveHold:
     ended: str = ""
     ended_at: int = 0
     late: bool = False
+    quote: int = 0  # that prices its capture
 
     @property
     def reserved(self) -> int:
@@ -229,6 +230,25 @@ class NaiveOverride:
 Counter = tuple[int, str, str, int]
 """Whose total: (version, product, quantity, month), or (-1 - number of an override, "", "", month).
 """
+
+
+@dataclass
+class NaiveQuote:
+    """A price that was promised, and how that ended ("" = open). `own`: quantities without their
+    parts; `starts`: where their totals stood."""
+
+    number: int
+    account: int
+    product: str
+    attributes: tuple[tuple[str, str], ...]
+    own: dict[str, int]
+    version: int
+    starts: dict[str, int]
+    tolerance: int
+    expires_at: int
+    hold: int = 0  # that reserves it now
+    ended: str = ""
+    ended_at: int = 0
 
 
 @dataclass
@@ -256,6 +276,8 @@ class NaiveUsage:
     waits: list[int] = field(default_factory=list)  # places of quantities without a price (B8)
     ratings: list[NaiveUsage] = field(default_factory=list)  # of what had waited, in order
     rated: tuple[int, ...] | None = None  # of a rating: the places that it charged
+    quote: NaiveQuote | None = None  # that priced so much of each quantity:
+    covered: dict[str, int] = field(default_factory=dict)
 
     @property
     def charge(self) -> int:

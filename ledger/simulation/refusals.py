@@ -34,6 +34,7 @@ from ledger.core.events import (
     HoldReleased,
     PaymentRecorded,
     PriceOverridesSet,
+    QuoteMade,
     ReceivableWrittenOff,
     RecurringChanged,
     RecurringEnded,
@@ -48,9 +49,11 @@ from ledger.core.events import (
     TopUpRuleSet,
     UsageCaptured,
     UsageQuarantined,
+    UsageQuoted,
     UsageRecorded,
     UsageReversed,
 )
+from ledger.simulation import naive
 from ledger.simulation.messages import Record
 from ledger.simulation.model import WINDOW_US, ShardModel
 from ledger.simulation.model.accounts import goes_on, still_open
@@ -101,6 +104,8 @@ KINDS: Final[dict[str, tuple[type, ...]]] = {
     "topped": (TopUpConfirmed,),
     "declined": (TopUpDeclined,),
     "override": (PriceOverridesSet,),
+    "quote": (QuoteMade,),
+    "quoted": (UsageQuoted, UsageQuarantined),
 }
 """Operation -> the events that may answer it."""
 
@@ -130,6 +135,8 @@ SAID: Final[dict[tuple[str, str], Callable[[Any], Any]]] = {
     ("close", "release_holds"): lambda event: getattr(event, "release_holds", False),
     ("close", "note"): lambda event: getattr(event, "note", b""),
     ("override", "overrides"): lambda event: tuple(each.override for each in event.overrides),
+    ("quote", "tolerance"): lambda event: event.tolerance_given,
+    ("quote", "held"): lambda event: event.hold > 0,
 }
 """(kind, field) -> what was asked, where the entry says it otherwise."""
 
@@ -188,10 +195,11 @@ def _conflict(record: Record, number: int, standing: Any) -> str:
     if same_body(record, standing, number):
         return ""
     # The product stands in the plan, which the event only names.
-    in_plan = record.kind in ("usage", "linked", "authorize") and record.at_field in IN_PLAN
+    in_plan = record.kind in PRICED and record.at_field in IN_PLAN
     return "" if in_plan else "no field differs"
 
 
+PRICED: Final = ("usage", "linked", "authorize", "quote", "quoted")
 IN_PLAN: Final = frozenset({"product", "quantities", "attributes"})
 
 
@@ -240,6 +248,26 @@ def _contradicts(model: ShardModel, record: Record, account: NaiveAccount | None
     names = record.body.get("quantity_names") or PRODUCTS[record.body["product"]]
     found = dict(zip(names, record.body["quantities"], strict=False))
     return bool(found.get("cached", 0) > found.get("input", 0))
+
+
+def _denied(model: ShardModel, record: Record, account: NaiveAccount | None) -> str:
+    """Why a quote is not made: it has no price, or cannot be reserved."""
+    if account is None or record.kind != "quote":
+        return ""
+    product, now = record.body["product"], model.recorded_at
+    names, month = PRODUCTS[product], model.month(account)
+    version = naive.version_for(model.versions_of(account), product, names, now)
+    price = naive.price(account, version, product, names, record.body["quantities"], month, {})
+    if -1 in price.charges:
+        return "UNPRICED"
+    payers = model.payers(account)
+    if price.total and payers.grace_ended(price.asset):
+        return "GRACE_ENDED"
+    use = model.use(account.tenant, price.version, product, record.body.get("attributes", ()))
+    _, missing, _ = payers.waterfall(
+        price.asset, use, price.total, now, month, price.asset in model.money, False
+    )
+    return "INSUFFICIENT_CREDITS" if missing and record.body["held"] else ""
 
 
 def _asset_unknown(model: ShardModel, record: Record, account: NaiveAccount | None) -> bool:
@@ -313,5 +341,12 @@ REASONS: Final[dict[str, Callable[[ShardModel, Record, NaiveAccount | None], boo
     ),
     "TOO_OLD": lambda model, record, account: _at(model, record) < model.recorded_at - WINDOW_US,
     **CREDIT_REASONS,
+    "INSUFFICIENT_CREDITS": lambda model, record, account: (
+        _denied(model, record, account) == "INSUFFICIENT_CREDITS"
+        if record.kind == "quote"
+        else CREDIT_REASONS["INSUFFICIENT_CREDITS"](model, record, account)
+    ),
+    "GRACE_ENDED": lambda model, record, account: _denied(model, record, account) == "GRACE_ENDED",
+    "UNPRICED": lambda model, record, account: _denied(model, record, account) == "UNPRICED",
 }
 """Reason -> whether the model's state gives it."""

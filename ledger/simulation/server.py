@@ -24,7 +24,7 @@ from ledger.core.commands import (
     RecordUsage,
     ReverseUsage,
 )
-from ledger.core.events import Event, UsageQuarantined, UsageRecorded
+from ledger.core.events import Event, QuoteMade, UsageQuarantined, UsageRecorded
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.shapes import Shape
 from ledger.core.state import State
@@ -179,7 +179,7 @@ class SimulatedServer:
             return await self._correction(call, entry)
         digest = self.ledger.family(entry)
         fields = dict(call.fields)
-        if call.kind == "authorize":
+        if call.kind in ("authorize", "quote", "quoted"):
             product, attributes = fields.pop("product"), fields.pop("attributes", ())
             fields["shape"] = self._shape(product, PRODUCTS[product], attributes)
         if call.kind == "end_commitment":
@@ -463,6 +463,9 @@ def _replayed(recorded: Replay, shard: int, position: int) -> Answer:
 
 
 def _recorded(event: Event, mark: Mark, replayed: bool) -> Answer:
-    numbers = [getattr(event, name, 0) for name in ("hold", "recurring", "commitment", "grant")]
+    names: tuple[str, ...] = ("hold", "recurring", "commitment", "grant")
+    if isinstance(event, QuoteMade):
+        names = ("quote",)
+    numbers = [getattr(event, name, 0) for name in names]
     number = next((number for number in numbers if number), 0)
     return Answer(Status.RECORDED, mark, replayed, number=number, view=event)

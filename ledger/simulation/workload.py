@@ -27,6 +27,7 @@ from ledger.core.commands import (
     ConfirmTopUp,
     CreateAccount,
     CreateCommitment,
+    CreateQuote,
     DeclineTopUp,
     EndCommitment,
     EndRecurring,
@@ -37,6 +38,7 @@ from ledger.core.commands import (
     IssueGrant,
     LinkedUsage,
     PauseRecurring,
+    QuotedUsage,
     RecordPayment,
     RecordUsage,
     RefundGrant,
@@ -83,6 +85,12 @@ from ledger.simulation.draws_money import (
     draw_refund,
     draw_void,
     draw_write_off,
+)
+from ledger.simulation.draws_quotes import (
+    QUOTED_WORLD,
+    QUOTED_WORLDS,
+    draw_quote,
+    draw_quoted,
 )
 from ledger.simulation.draws_schedules import (
     draw_change,
@@ -169,9 +177,12 @@ ENTRIES: Final[dict[str, Entry]] = {
     "declined": Entry(4, draw_declined, DeclineTopUp, topic="top-ups"),
     "clock": Entry(3, draw_clock, topic="sandbox", request=False),
     "override": Entry(1, draw_override, SetPriceOverrides, topic="overrides", added=True),
+    "quote": Entry(12, draw_quote, CreateQuote, topic="quotes", added=True),
+    "quoted": Entry(16, draw_quoted, QuotedUsage, topic="quotes", added=True),
 }
 """Every command of the core, and the reads."""
 
+QUOTES: Final = "quotes"
 TOPICS: Final = tuple(
     dict.fromkeys(each.topic for each in ENTRIES.values() if each.topic and not each.added)
 )
@@ -189,11 +200,12 @@ OVERRIDDEN_PERCENT: Final = 6
 """Worlds in which accounts have price overrides."""
 
 
-def draw_topics(random: Random) -> tuple[str, ...]:
+def draw_topics(seed: int, random: Random) -> tuple[str, ...]:
     """What a world draws beside usage, holds and plain grants; () = nothing."""
-    if random.randrange(100) >= WHOLE_PERCENT:
-        return ()
-    return tuple(random.sample(TOPICS, random.choice((1, 2, 3))))
+    topics: tuple[str, ...] = ()
+    if random.randrange(100) < WHOLE_PERCENT:
+        topics = tuple(random.sample(TOPICS, random.choice((1, 2, 3))))
+    return (*topics, QUOTES) if seed % QUOTED_WORLDS == QUOTED_WORLD else topics
 
 
 def draw_operations(
@@ -204,7 +216,8 @@ def draw_operations(
     draw.requests = REQUESTS
     count = random.choice((20, 40, 70, 70) if topics else (8, 20, 40, 70))
     drawn_of = [kind for kind, entry in ENTRIES.items() if entry.topic in ("", *topics)]
-    kinds = [kind for kind in drawn_of if kind in ("usage", "read") or draw.chance(80)]
+    always = ("usage", "read", "quote", "quoted")
+    kinds = [kind for kind in drawn_of if kind in always or draw.chance(80)]
     weights = [ENTRIES[kind].weight * random.choice((1, 1, 3)) for kind in kinds]
     for place, kind in enumerate(kinds):
         if ENTRIES[kind].topic:

@@ -278,6 +278,7 @@ class AuthorizeRequest(_message.Message):
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     QUANTITIES_FIELD_NUMBER: _builtins.int
     LIFETIME_US_FIELD_NUMBER: _builtins.int
+    QUOTE_ID_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
@@ -289,6 +290,11 @@ class AuthorizeRequest(_message.Message):
     lifetime_us: _builtins.int
     """Lifetime of the hold in microseconds, at most 24 hours, 35 days where the product is marked
     batch; 0 = 15 minutes.
+    """
+    quote_id: _builtins.str
+    """A quote of the account that is to price it and its capture, as PricingService.CreateQuote gave
+    it; empty = none. FAILED_PRECONDITION where it does not: QUOTE_EXPIRED, QUOTE_USED,
+    QUOTE_OTHER_WORK, QUOTE_HELD.
     """
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -312,10 +318,11 @@ class AuthorizeRequest(_message.Message):
         attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         quantities: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         lifetime_us: _builtins.int = ...,
+        quote_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attributes", b"attributes", "lifetime_us", b"lifetime_us", "product", b"product", "quantities", b"quantities", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attributes", b"attributes", "lifetime_us", b"lifetime_us", "product", b"product", "quantities", b"quantities", "quote_id", b"quote_id", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -567,8 +574,8 @@ class CaptureResponse(_message.Message):
     outcome: _usage_pb2.IngestOutcome.ValueType
     """APPLIED, or SUSPENSE where a quantity is unrated; anything else is an error status."""
     reason: _builtins.str
-    """Stable code: HOLD_EXPIRED where late, UNPRICED where in suspense; empty where applied and in
-    time.
+    """Stable code: HOLD_EXPIRED where late, UNPRICED where in suspense, QUOTE_EXPIRED or another where
+    the hold's quote did not price it; empty where applied and in time.
     """
     late: _builtins.bool
     """True: the hold was no longer open, so the usage was recorded without it."""
@@ -765,6 +772,7 @@ class Hold(_message.Message):
     HOLD_EXPIRY_FIELD_NUMBER: _builtins.int
     SETTLED_AT_US_FIELD_NUMBER: _builtins.int
     SLICES_FIELD_NUMBER: _builtins.int
+    QUOTE_ID_FIELD_NUMBER: _builtins.int
     hold_id: _builtins.str
     """Its id."""
     account: _builtins.str
@@ -795,6 +803,8 @@ class Hold(_message.Message):
     """What becomes of it at its expiry; UNSPECIFIED where it is not open."""
     settled_at_us: _builtins.int
     """When it was settled, in microseconds; 0 where it is open."""
+    quote_id: _builtins.str
+    """Quote that is to price its capture; empty = none, or it is not open."""
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Attributes that prices depend on, at most 16."""
@@ -823,10 +833,11 @@ class Hold(_message.Message):
         hold_expiry: _card_pb2.HoldExpiry.ValueType = ...,
         settled_at_us: _builtins.int = ...,
         slices: _abc.Iterable[Global___HeldSlice] | None = ...,
+        quote_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount", b"amount", "asset", b"asset", "attributes", b"attributes", "authorized_at_us", b"authorized_at_us", "captured", b"captured", "captures", b"captures", "expires_at_us", b"expires_at_us", "extendable_to_us", b"extendable_to_us", "hold_expiry", b"hold_expiry", "hold_id", b"hold_id", "left", b"left", "product", b"product", "scale", b"scale", "settled_at_us", b"settled_at_us", "slices", b"slices", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount", b"amount", "asset", b"asset", "attributes", b"attributes", "authorized_at_us", b"authorized_at_us", "captured", b"captured", "captures", b"captures", "expires_at_us", b"expires_at_us", "extendable_to_us", b"extendable_to_us", "hold_expiry", b"hold_expiry", "hold_id", b"hold_id", "left", b"left", "product", b"product", "quote_id", b"quote_id", "scale", b"scale", "settled_at_us", b"settled_at_us", "slices", b"slices", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

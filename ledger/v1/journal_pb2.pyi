@@ -131,6 +131,8 @@ class _MutationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mutation
     """TopUpService.SetRule."""
     MUTATION_KIND_REMOVE_TOP_UP_RULE: _MutationKind.ValueType  # 91
     """TopUpService.RemoveRule."""
+    MUTATION_KIND_CREATE_QUOTE: _MutationKind.ValueType  # 100
+    """PricingService.CreateQuote."""
     MUTATION_KIND_CONFIRM_TOP_UP: _MutationKind.ValueType  # 93
     """TopUpService.Confirm; `resource` is the grant."""
     MUTATION_KIND_DECLINE_TOP_UP: _MutationKind.ValueType  # 94
@@ -213,6 +215,8 @@ MUTATION_KIND_SET_TOP_UP_RULE: MutationKind.ValueType  # 90
 """TopUpService.SetRule."""
 MUTATION_KIND_REMOVE_TOP_UP_RULE: MutationKind.ValueType  # 91
 """TopUpService.RemoveRule."""
+MUTATION_KIND_CREATE_QUOTE: MutationKind.ValueType  # 100
+"""PricingService.CreateQuote."""
 MUTATION_KIND_CONFIRM_TOP_UP: MutationKind.ValueType  # 93
 """TopUpService.Confirm; `resource` is the grant."""
 MUTATION_KIND_DECLINE_TOP_UP: MutationKind.ValueType  # 94

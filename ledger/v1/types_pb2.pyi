@@ -266,6 +266,10 @@ class Line(_message.Message):
     UNRATED_REASON_FIELD_NUMBER: _builtins.int
     COST_FIELD_NUMBER: _builtins.int
     PRICE_OVERRIDE_FIELD_NUMBER: _builtins.int
+    QUOTED_QUANTITY_FIELD_NUMBER: _builtins.int
+    QUOTED_CHARGE_FIELD_NUMBER: _builtins.int
+    QUOTED_PRICE_ROW_FIELD_NUMBER: _builtins.int
+    QUOTED_UNIT_PRICE_FIELD_NUMBER: _builtins.int
     quantity_name: _builtins.str
     """Name of the quantity, 1 to 128 bytes."""
     quantity: _builtins.int
@@ -298,6 +302,14 @@ class Line(_message.Message):
     """Number of the price override that priced it over its row, or where no row matched (rule R4), as
     GetPriceOverrides shows it; 0 = none.
     """
+    quoted_quantity: _builtins.int
+    """What of `priced_quantity` a quote priced (rule H9), same unit; the rest is priced by `price_row`."""
+    quoted_charge: _builtins.int
+    """What of `charge` that was, in minor units of `asset`."""
+    quoted_price_row: _builtins.int
+    """The quoted price row, numbered like `price_row`; 0 where no quote priced it."""
+    quoted_unit_price: _builtins.str
+    """Its price, written like `unit_price`; empty where no quote priced it."""
     def __init__(
         self,
         *,
@@ -312,10 +324,14 @@ class Line(_message.Message):
         unrated_reason: _builtins.str = ...,
         cost: _builtins.int | None = ...,
         price_override: _builtins.int = ...,
+        quoted_quantity: _builtins.int = ...,
+        quoted_charge: _builtins.int = ...,
+        quoted_price_row: _builtins.int = ...,
+        quoted_unit_price: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "cost", b"cost"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "asset", b"asset", "charge", b"charge", "cost", b"cost", "price_override", b"price_override", "price_row", b"price_row", "priced_quantity", b"priced_quantity", "quantity", b"quantity", "quantity_name", b"quantity_name", "scale", b"scale", "unit_price", b"unit_price", "unrated_reason", b"unrated_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "asset", b"asset", "charge", b"charge", "cost", b"cost", "price_override", b"price_override", "price_row", b"price_row", "priced_quantity", b"priced_quantity", "quantity", b"quantity", "quantity_name", b"quantity_name", "quoted_charge", b"quoted_charge", "quoted_price_row", b"quoted_price_row", "quoted_quantity", b"quoted_quantity", "quoted_unit_price", b"quoted_unit_price", "scale", b"scale", "unit_price", b"unit_price", "unrated_reason", b"unrated_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost: _TypeAlias = _typing.Literal["cost"]  # noqa: Y015
     _WhichOneofArgType__cost: _TypeAlias = _typing.Literal["_cost", b"_cost"]  # noqa: Y015

@@ -188,6 +188,7 @@ class UsageEvent(_message.Message):
     OPERATION_FIELD_NUMBER: _builtins.int
     OPERATION_PARENT_FIELD_NUMBER: _builtins.int
     PERSONAL_ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    QUOTE_ID_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The event's id, 1 to 128 bytes. With tenant, account family and source it is its identity."""
     account: _builtins.str
@@ -204,6 +205,11 @@ class UsageEvent(_message.Message):
     """Groups the fan-out of one user action, at most 128 bytes; empty = none."""
     operation_parent: _builtins.str
     """The operation that caused `operation`, at most 128 bytes; empty = none."""
+    quote_id: _builtins.str
+    """A quote of the account that is to price it, as PricingService.CreateQuote gave it; empty = none.
+    Usage has happened: where the quote does not price it, it is priced as any usage, and the
+    outcome's reason says why.
+    """
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Attributes that prices may depend on; at most 16 pairs of 64 + 128 bytes."""
@@ -233,10 +239,11 @@ class UsageEvent(_message.Message):
         operation: _builtins.str = ...,
         operation_parent: _builtins.str = ...,
         personal_attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        quote_id: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attributes", b"attributes", "effective_at_us", b"effective_at_us", "id", b"id", "operation", b"operation", "operation_parent", b"operation_parent", "personal_attributes", b"personal_attributes", "product", b"product", "quantities", b"quantities", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attributes", b"attributes", "effective_at_us", b"effective_at_us", "id", b"id", "operation", b"operation", "operation_parent", b"operation_parent", "personal_attributes", b"personal_attributes", "product", b"product", "quantities", b"quantities", "quote_id", b"quote_id", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -381,13 +388,39 @@ class PersonalAttributes(_message.Message):
 Global___PersonalAttributes: _TypeAlias = PersonalAttributes  # noqa: Y015
 
 @_typing.final
+class QuoteRef(_message.Message):
+    """The quote of one event of a compact batch."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    EVENT_FIELD_NUMBER: _builtins.int
+    QUOTE_ID_FIELD_NUMBER: _builtins.int
+    event: _builtins.int
+    """Index of the event in the batch, from 0; each event at most once."""
+    quote_id: _builtins.str
+    """As UsageEvent.quote_id, required."""
+    def __init__(
+        self,
+        *,
+        event: _builtins.int = ...,
+        quote_id: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["event", b"event", "quote_id", b"quote_id"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuoteRef: _TypeAlias = QuoteRef  # noqa: Y015
+
+@_typing.final
 class CompactBatch(_message.Message):
     """A batch in columns. With n = the number of `ids`, 1 to 8,192:
       - `account_index` and `shape_index` have n values; `effective_at_us` has n or none;
       - account_index[i] is in [0, len(accounts)), shape_index[i] in [0, len(shapes));
       - event i takes the next len(shapes[shape_index[i]].quantity_names) values of `quantities`, and
         none are left over;
-      - every index in `operations` and `personal` is in [0, n), ascending.
+      - every index in `operations`, `personal` and `quotes` is in [0, n), ascending.
     A batch that breaks one of these is INVALID_ARGUMENT as a whole. Everything else (a bad id, a
     negative quantity, an unknown account) is an outcome of its event.
     """
@@ -403,6 +436,7 @@ class CompactBatch(_message.Message):
     QUANTITIES_FIELD_NUMBER: _builtins.int
     OPERATIONS_FIELD_NUMBER: _builtins.int
     PERSONAL_FIELD_NUMBER: _builtins.int
+    QUOTES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def shapes(self) -> _containers.RepeatedCompositeFieldContainer[Global___Shape]:
         """Table of distinct shapes, 1 to n."""
@@ -443,6 +477,10 @@ class CompactBatch(_message.Message):
     def personal(self) -> _containers.RepeatedCompositeFieldContainer[Global___PersonalAttributes]:
         """Personal data of the events that have any, ascending by event."""
 
+    @_builtins.property
+    def quotes(self) -> _containers.RepeatedCompositeFieldContainer[Global___QuoteRef]:
+        """Quotes of the events that name one, ascending by event."""
+
     def __init__(
         self,
         *,
@@ -455,10 +493,11 @@ class CompactBatch(_message.Message):
         quantities: _abc.Iterable[_builtins.int] | None = ...,
         operations: _abc.Iterable[Global___OperationRef] | None = ...,
         personal: _abc.Iterable[Global___PersonalAttributes] | None = ...,
+        quotes: _abc.Iterable[Global___QuoteRef] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_index", b"account_index", "accounts", b"accounts", "effective_at_us", b"effective_at_us", "ids", b"ids", "operations", b"operations", "personal", b"personal", "quantities", b"quantities", "shape_index", b"shape_index", "shapes", b"shapes"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account_index", b"account_index", "accounts", b"accounts", "effective_at_us", b"effective_at_us", "ids", b"ids", "operations", b"operations", "personal", b"personal", "quantities", b"quantities", "quotes", b"quotes", "shape_index", b"shape_index", "shapes", b"shapes"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -569,7 +608,9 @@ class IngestResult(_message.Message):
     replayed: _builtins.bool
     """True: the id was recorded before with the same body, and this is its first outcome."""
     reason: _builtins.str
-    """Stable code in UPPER_SNAKE_CASE; empty where the event was applied."""
+    """Stable code in UPPER_SNAKE_CASE; empty where the event was applied, unless it names a quote that
+    does not price it: QUOTE_EXPIRED, QUOTE_USED, QUOTE_OTHER_WORK, QUOTE_HELD or QUOTE_UNKNOWN.
+    """
     field: _builtins.str
     """The field that is invalid, or the first that differs in a conflict; else empty."""
     message: _builtins.str
@@ -671,7 +712,9 @@ class CompactResults(_message.Message):
 
     @_builtins.property
     def details(self) -> _containers.RepeatedCompositeFieldContainer[Global___IndexedResult]:
-        """Reason, field and message of every event whose outcome is not APPLIED, ascending."""
+        """Reason, field and message of every event whose outcome is not APPLIED, or whose quote did not
+        price it, ascending.
+        """
 
     def __init__(
         self,
@@ -924,6 +967,8 @@ class UsageEntry(_message.Message):
     CONVERSION_FIELD_NUMBER: _builtins.int
     RATINGS_FIELD_NUMBER: _builtins.int
     COST_FIELD_NUMBER: _builtins.int
+    QUOTE_ID_FIELD_NUMBER: _builtins.int
+    QUOTE_REASON_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """Id of the account that used."""
     source: _builtins.str
@@ -968,6 +1013,10 @@ class UsageEntry(_message.Message):
     """W3C trace id of the request that recorded it, 32 hexadecimal digits; empty = not traced."""
     reversed: _builtins.int
     """What of `charge` was given back since by reversals, in minor units of `asset`."""
+    quote_id: _builtins.str
+    """Quote that it names; empty = none."""
+    quote_reason: _builtins.str
+    """Stable code of why that quote did not price it, for example QUOTE_EXPIRED; empty where it did."""
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Attributes of the event, at most 16."""
@@ -1038,10 +1087,12 @@ class UsageEntry(_message.Message):
         conversion: Global___ConvertedCharge | None = ...,
         ratings: _abc.Iterable[Global___UsageRating] | None = ...,
         cost: _types_pb2.ProviderCost | None = ...,
+        quote_id: _builtins.str = ...,
+        quote_reason: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["conversion", b"conversion", "cost", b"cost"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "asset", b"asset", "attributes", b"attributes", "batch_seq", b"batch_seq", "charge", b"charge", "conversion", b"conversion", "cost", b"cost", "effective_at_us", b"effective_at_us", "entry_seq", b"entry_seq", "hold_id", b"hold_id", "id", b"id", "lines", b"lines", "operation", b"operation", "operation_parent", b"operation_parent", "outcome", b"outcome", "over_limit", b"over_limit", "personal_attributes", b"personal_attributes", "product", b"product", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "ratings", b"ratings", "reason", b"reason", "recorded_at_us", b"recorded_at_us", "reversed", b"reversed", "reversed_quantities", b"reversed_quantities", "scale", b"scale", "shard", b"shard", "slices", b"slices", "source", b"source", "trace_id", b"trace_id", "transfers", b"transfers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "asset", b"asset", "attributes", b"attributes", "batch_seq", b"batch_seq", "charge", b"charge", "conversion", b"conversion", "cost", b"cost", "effective_at_us", b"effective_at_us", "entry_seq", b"entry_seq", "hold_id", b"hold_id", "id", b"id", "lines", b"lines", "operation", b"operation", "operation_parent", b"operation_parent", "outcome", b"outcome", "over_limit", b"over_limit", "personal_attributes", b"personal_attributes", "product", b"product", "quote_id", b"quote_id", "quote_reason", b"quote_reason", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "ratings", b"ratings", "reason", b"reason", "recorded_at_us", b"recorded_at_us", "reversed", b"reversed", "reversed_quantities", b"reversed_quantities", "scale", b"scale", "shard", b"shard", "slices", b"slices", "source", b"source", "trace_id", b"trace_id", "transfers", b"transfers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -81,6 +81,34 @@ PART_CHANGE_MOVED: PartChange.ValueType  # 4
 """It stands at another place among the parts of both cards. One that also changed is there twice."""
 Global___PartChange: _TypeAlias = PartChange  # noqa: Y015
 
+class _QuoteState:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _QuoteStateEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_QuoteState.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    QUOTE_STATE_UNSPECIFIED: _QuoteState.ValueType  # 0
+    """No longer remembered: it was settled more than 35 days ago. Refused in a request."""
+    QUOTE_STATE_OPEN: _QuoteState.ValueType  # 1
+    """It prices the first usage of its work that names it."""
+    QUOTE_STATE_USED: _QuoteState.ValueType  # 2
+    """It has priced usage."""
+    QUOTE_STATE_EXPIRED: _QuoteState.ValueType  # 3
+    """Nobody used it in time."""
+
+class QuoteState(_QuoteState, metaclass=_QuoteStateEnumTypeWrapper):
+    """What a quote that binds is at present."""
+
+QUOTE_STATE_UNSPECIFIED: QuoteState.ValueType  # 0
+"""No longer remembered: it was settled more than 35 days ago. Refused in a request."""
+QUOTE_STATE_OPEN: QuoteState.ValueType  # 1
+"""It prices the first usage of its work that names it."""
+QUOTE_STATE_USED: QuoteState.ValueType  # 2
+"""It has priced usage."""
+QUOTE_STATE_EXPIRED: QuoteState.ValueType  # 3
+"""Nobody used it in time."""
+Global___QuoteState: _TypeAlias = QuoteState  # noqa: Y015
+
 @_typing.final
 class Asset(_message.Message):
     """Something that is counted in books: money, credits or another unit."""
@@ -1706,3 +1734,425 @@ class CompareResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CompareResponse: _TypeAlias = CompareResponse  # noqa: Y015
+
+@_typing.final
+class CreateQuoteRequest(_message.Message):
+    """Work whose price is to be promised."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class QuantitiesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    QUANTITIES_FIELD_NUMBER: _builtins.int
+    LIFETIME_US_FIELD_NUMBER: _builtins.int
+    HOLD_FIELD_NUMBER: _builtins.int
+    TOLERANCE_BASIS_POINTS_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    request_id: _builtins.str
+    """Identity of the call in the account's family for 35 days, 1 to 128 bytes, required."""
+    account: _builtins.str
+    """Id or alias of the account, 1 to 128 bytes."""
+    product: _builtins.str
+    """What will be used, 1 to 128 bytes."""
+    lifetime_us: _builtins.int
+    """Lifetime in microseconds, at most 24 hours, 35 days where the product is marked batch; 0 = 15
+    minutes.
+    """
+    hold: _builtins.bool
+    """True: the charge is reserved by a hold of the same lifetime."""
+    tolerance_basis_points: _builtins.int
+    """How much of each quantity it prices, in hundredths of a percent of what is quoted, 10,000 to
+    20,000; 0 = 12,000.
+    """
+    @_builtins.property
+    def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Attributes that prices may depend on; at most 16 pairs of 64 + 128 bytes. The usage must bear the
+        same.
+        """
+
+    @_builtins.property
+    def quantities(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Name (1 to 128 bytes) to quantity in minor units of its meter, 0 to 2^63 - 1. 1 to 16
+        quantities, at least one above 0.
+        """
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        account: _builtins.str = ...,
+        product: _builtins.str = ...,
+        attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        quantities: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        lifetime_us: _builtins.int = ...,
+        hold: _builtins.bool = ...,
+        tolerance_basis_points: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attributes", b"attributes", "hold", b"hold", "lifetime_us", b"lifetime_us", "product", b"product", "quantities", b"quantities", "request_id", b"request_id", "tenant", b"tenant", "tolerance_basis_points", b"tolerance_basis_points"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateQuoteRequest: _TypeAlias = CreateQuoteRequest  # noqa: Y015
+
+@_typing.final
+class CreateQuoteResponse(_message.Message):
+    """The promise as it was recorded."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUOTE_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    position: _builtins.str
+    """Where it is recorded."""
+    replayed: _builtins.bool
+    """True: the request_id was recorded before with the same body, and this is its outcome."""
+    @_builtins.property
+    def quote(self) -> Global___BindingQuote:
+        """The quote."""
+
+    def __init__(
+        self,
+        *,
+        quote: Global___BindingQuote | None = ...,
+        position: _builtins.str = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quote", b"quote"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "quote", b"quote", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CreateQuoteResponse: _TypeAlias = CreateQuoteResponse  # noqa: Y015
+
+@_typing.final
+class BindingQuoteLine(_message.Message):
+    """One quantity of a quote that binds."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUANTITY_NAME_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    PRICED_QUANTITY_FIELD_NUMBER: _builtins.int
+    QUANTITY_MAX_FIELD_NUMBER: _builtins.int
+    PRICE_ROW_FIELD_NUMBER: _builtins.int
+    UNIT_PRICE_FIELD_NUMBER: _builtins.int
+    CHARGE_FIELD_NUMBER: _builtins.int
+    quantity_name: _builtins.str
+    """Name of the quantity, 1 to 128 bytes."""
+    quantity: _builtins.int
+    """The quantity quoted, in minor units of its meter."""
+    priced_quantity: _builtins.int
+    """The quantity priced: quoted minus its subsets (rule R8), same unit."""
+    quantity_max: _builtins.int
+    """How much of the priced quantity it prices at most, same unit: more costs the live price."""
+    price_row: _builtins.int
+    """Number of the price row, unique in the tenant: card version × 2^20 + the row's place in its
+    card, from 0.
+    """
+    unit_price: _builtins.str
+    """Price of one minor unit of the meter in minor units of the quote's asset, exact: an integer or
+    "p/q" in lowest terms.
+    """
+    charge: _builtins.int
+    """Charge in minor units of the quote's asset, after the usage so far (rule R1)."""
+    def __init__(
+        self,
+        *,
+        quantity_name: _builtins.str = ...,
+        quantity: _builtins.int = ...,
+        priced_quantity: _builtins.int = ...,
+        quantity_max: _builtins.int = ...,
+        price_row: _builtins.int = ...,
+        unit_price: _builtins.str = ...,
+        charge: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charge", b"charge", "price_row", b"price_row", "priced_quantity", b"priced_quantity", "quantity", b"quantity", "quantity_max", b"quantity_max", "quantity_name", b"quantity_name", "unit_price", b"unit_price"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BindingQuoteLine: _TypeAlias = BindingQuoteLine  # noqa: Y015
+
+@_typing.final
+class BindingQuote(_message.Message):
+    """A price that is promised for one use."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    QUOTE_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    CHARGE_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    RATE_CARD_FIELD_NUMBER: _builtins.int
+    RATE_CARD_VERSION_FIELD_NUMBER: _builtins.int
+    TOLERANCE_BASIS_POINTS_FIELD_NUMBER: _builtins.int
+    MADE_AT_US_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_US_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    HOLD_ID_FIELD_NUMBER: _builtins.int
+    SETTLED_AT_US_FIELD_NUMBER: _builtins.int
+    quote_id: _builtins.str
+    """Its id; embeds its shard, opaque."""
+    account: _builtins.str
+    """Id of the account."""
+    product: _builtins.str
+    """What it is for."""
+    charge: _builtins.int
+    """Sum of the lines, in minor units of `asset`: what the quoted quantity costs."""
+    asset: _builtins.str
+    """Code of the asset."""
+    scale: _builtins.int
+    """Scale of `asset`, 0 to 18."""
+    rate_card: _builtins.str
+    """Name of the rate card."""
+    rate_card_version: _builtins.int
+    """Version of that rate card, from 1."""
+    tolerance_basis_points: _builtins.int
+    """How much of each quantity it prices, in hundredths of a percent of what is quoted."""
+    made_at_us: _builtins.int
+    """When it was made, in microseconds."""
+    expires_at_us: _builtins.int
+    """Its expiry by the writer's clock, in microseconds."""
+    state: Global___QuoteState.ValueType
+    """Its present state."""
+    hold_id: _builtins.str
+    """The hold that reserves it at present; empty = none."""
+    settled_at_us: _builtins.int
+    """When it was used or expired, in microseconds; 0 where it is open."""
+    @_builtins.property
+    def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Attributes that the usage must bear, at most 16."""
+
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___BindingQuoteLine]:
+        """One line a quantity, ascending by name."""
+
+    def __init__(
+        self,
+        *,
+        quote_id: _builtins.str = ...,
+        account: _builtins.str = ...,
+        product: _builtins.str = ...,
+        attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        lines: _abc.Iterable[Global___BindingQuoteLine] | None = ...,
+        charge: _builtins.int = ...,
+        asset: _builtins.str = ...,
+        scale: _builtins.int = ...,
+        rate_card: _builtins.str = ...,
+        rate_card_version: _builtins.int = ...,
+        tolerance_basis_points: _builtins.int = ...,
+        made_at_us: _builtins.int = ...,
+        expires_at_us: _builtins.int = ...,
+        state: Global___QuoteState.ValueType = ...,
+        hold_id: _builtins.str = ...,
+        settled_at_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "asset", b"asset", "attributes", b"attributes", "charge", b"charge", "expires_at_us", b"expires_at_us", "hold_id", b"hold_id", "lines", b"lines", "made_at_us", b"made_at_us", "product", b"product", "quote_id", b"quote_id", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "scale", b"scale", "settled_at_us", b"settled_at_us", "state", b"state", "tolerance_basis_points", b"tolerance_basis_points"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BindingQuote: _TypeAlias = BindingQuote  # noqa: Y015
+
+@_typing.final
+class GetQuoteRequest(_message.Message):
+    """Names one quote."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    QUOTE_ID_FIELD_NUMBER: _builtins.int
+    MIN_POSITION_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    quote_id: _builtins.str
+    """The quote, as CreateQuote gave it."""
+    min_position: _builtins.str
+    """Answer from this position or a later one; empty = from what is durable."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        quote_id: _builtins.str = ...,
+        min_position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["min_position", b"min_position", "quote_id", b"quote_id", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetQuoteRequest: _TypeAlias = GetQuoteRequest  # noqa: Y015
+
+@_typing.final
+class GetQuoteResponse(_message.Message):
+    """One quote."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUOTE_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    position: _builtins.str
+    """The position that the answer is as of."""
+    @_builtins.property
+    def quote(self) -> Global___BindingQuote:
+        """The quote."""
+
+    def __init__(
+        self,
+        *,
+        quote: Global___BindingQuote | None = ...,
+        position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["quote", b"quote"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "quote", b"quote"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetQuoteResponse: _TypeAlias = GetQuoteResponse  # noqa: Y015
+
+@_typing.final
+class ListQuotesRequest(_message.Message):
+    """Names a page of an account's open quotes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    MIN_POSITION_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    account: _builtins.str
+    """Id or alias of the account, 1 to 128 bytes."""
+    page_size: _builtins.int
+    """Quotes a page: 0 = 100, at most 1,000."""
+    page_token: _builtins.str
+    """next_page_token of the page before; empty = the first page."""
+    min_position: _builtins.str
+    """Answer from this position or a later one; empty = from what is durable."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        account: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        min_position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "min_position", b"min_position", "page_size", b"page_size", "page_token", b"page_token", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListQuotesRequest: _TypeAlias = ListQuotesRequest  # noqa: Y015
+
+@_typing.final
+class ListQuotesResponse(_message.Message):
+    """A page of open quotes."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUOTES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty = this is the last."""
+    position: _builtins.str
+    """The position that the answer is as of."""
+    @_builtins.property
+    def quotes(self) -> _containers.RepeatedCompositeFieldContainer[Global___BindingQuote]:
+        """The quotes, first made first."""
+
+    def __init__(
+        self,
+        *,
+        quotes: _abc.Iterable[Global___BindingQuote] | None = ...,
+        next_page_token: _builtins.str = ...,
+        position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "position", b"position", "quotes", b"quotes"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListQuotesResponse: _TypeAlias = ListQuotesResponse  # noqa: Y015

@@ -101,6 +101,21 @@ class PricingServiceStub:
                 request_serializer=rating_dot_v1_dot_pricing__pb2.CompareRequest.SerializeToString,
                 response_deserializer=rating_dot_v1_dot_pricing__pb2.CompareResponse.FromString,
                 _registered_method=True)
+        self.CreateQuote = channel.unary_unary(
+                '/rating.v1.PricingService/CreateQuote',
+                request_serializer=rating_dot_v1_dot_pricing__pb2.CreateQuoteRequest.SerializeToString,
+                response_deserializer=rating_dot_v1_dot_pricing__pb2.CreateQuoteResponse.FromString,
+                _registered_method=True)
+        self.GetQuote = channel.unary_unary(
+                '/rating.v1.PricingService/GetQuote',
+                request_serializer=rating_dot_v1_dot_pricing__pb2.GetQuoteRequest.SerializeToString,
+                response_deserializer=rating_dot_v1_dot_pricing__pb2.GetQuoteResponse.FromString,
+                _registered_method=True)
+        self.ListQuotes = channel.unary_unary(
+                '/rating.v1.PricingService/ListQuotes',
+                request_serializer=rating_dot_v1_dot_pricing__pb2.ListQuotesRequest.SerializeToString,
+                response_deserializer=rating_dot_v1_dot_pricing__pb2.ListQuotesResponse.FromString,
+                _registered_method=True)
 
 
 class PricingServiceServicer:
@@ -211,6 +226,29 @@ class PricingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def CreateQuote(self, request, context):
+        """Promises the price of work for one use: rows, attributes and rate, not quantity (rule H9). With
+        `hold` it is reserved in the same decision. Nothing is made where it can't be priced or, with
+        `hold`, can't be paid: FAILED_PRECONDITION with UNPRICED, INSUFFICIENT_CREDITS or GRACE_ENDED.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetQuote(self, request, context):
+        """Shows one quote that binds, open or settled within 35 days.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListQuotes(self, request, context):
+        """Lists the open quotes of an account, first made first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PricingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -278,6 +316,21 @@ def add_PricingServiceServicer_to_server(servicer, server):
                     servicer.Compare,
                     request_deserializer=rating_dot_v1_dot_pricing__pb2.CompareRequest.FromString,
                     response_serializer=rating_dot_v1_dot_pricing__pb2.CompareResponse.SerializeToString,
+            ),
+            'CreateQuote': grpc.unary_unary_rpc_method_handler(
+                    servicer.CreateQuote,
+                    request_deserializer=rating_dot_v1_dot_pricing__pb2.CreateQuoteRequest.FromString,
+                    response_serializer=rating_dot_v1_dot_pricing__pb2.CreateQuoteResponse.SerializeToString,
+            ),
+            'GetQuote': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetQuote,
+                    request_deserializer=rating_dot_v1_dot_pricing__pb2.GetQuoteRequest.FromString,
+                    response_serializer=rating_dot_v1_dot_pricing__pb2.GetQuoteResponse.SerializeToString,
+            ),
+            'ListQuotes': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListQuotes,
+                    request_deserializer=rating_dot_v1_dot_pricing__pb2.ListQuotesRequest.FromString,
+                    response_serializer=rating_dot_v1_dot_pricing__pb2.ListQuotesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -632,6 +685,87 @@ class PricingService:
             '/rating.v1.PricingService/Compare',
             rating_dot_v1_dot_pricing__pb2.CompareRequest.SerializeToString,
             rating_dot_v1_dot_pricing__pb2.CompareResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CreateQuote(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rating.v1.PricingService/CreateQuote',
+            rating_dot_v1_dot_pricing__pb2.CreateQuoteRequest.SerializeToString,
+            rating_dot_v1_dot_pricing__pb2.CreateQuoteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetQuote(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rating.v1.PricingService/GetQuote',
+            rating_dot_v1_dot_pricing__pb2.GetQuoteRequest.SerializeToString,
+            rating_dot_v1_dot_pricing__pb2.GetQuoteResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListQuotes(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rating.v1.PricingService/ListQuotes',
+            rating_dot_v1_dot_pricing__pb2.ListQuotesRequest.SerializeToString,
+            rating_dot_v1_dot_pricing__pb2.ListQuotesResponse.FromString,
             options,
             channel_credentials,
             insecure,

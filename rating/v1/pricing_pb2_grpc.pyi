@@ -80,6 +80,15 @@ class PricingServiceStub:
     """Prices several offers of work and ranks those that meet what the caller asks. Binds nobody,
     records nothing; all from one state, the newest, as Quote.
     """
+    CreateQuote: _grpc.UnaryUnaryMultiCallable[_pricing_pb2.CreateQuoteRequest, _pricing_pb2.CreateQuoteResponse]
+    """Promises the price of work for one use: rows, attributes and rate, not quantity (rule H9). With
+    `hold` it is reserved in the same decision. Nothing is made where it can't be priced or, with
+    `hold`, can't be paid: FAILED_PRECONDITION with UNPRICED, INSUFFICIENT_CREDITS or GRACE_ENDED.
+    """
+    GetQuote: _grpc.UnaryUnaryMultiCallable[_pricing_pb2.GetQuoteRequest, _pricing_pb2.GetQuoteResponse]
+    """Shows one quote that binds, open or settled within 35 days."""
+    ListQuotes: _grpc.UnaryUnaryMultiCallable[_pricing_pb2.ListQuotesRequest, _pricing_pb2.ListQuotesResponse]
+    """Lists the open quotes of an account, first made first."""
 
 @_typing.type_check_only
 class PricingServiceAsyncStub(PricingServiceStub):
@@ -132,6 +141,15 @@ class PricingServiceAsyncStub(PricingServiceStub):
     """Prices several offers of work and ranks those that meet what the caller asks. Binds nobody,
     records nothing; all from one state, the newest, as Quote.
     """
+    CreateQuote: _aio.UnaryUnaryMultiCallable[_pricing_pb2.CreateQuoteRequest, _pricing_pb2.CreateQuoteResponse]  # type: ignore[assignment]
+    """Promises the price of work for one use: rows, attributes and rate, not quantity (rule H9). With
+    `hold` it is reserved in the same decision. Nothing is made where it can't be priced or, with
+    `hold`, can't be paid: FAILED_PRECONDITION with UNPRICED, INSUFFICIENT_CREDITS or GRACE_ENDED.
+    """
+    GetQuote: _aio.UnaryUnaryMultiCallable[_pricing_pb2.GetQuoteRequest, _pricing_pb2.GetQuoteResponse]  # type: ignore[assignment]
+    """Shows one quote that binds, open or settled within 35 days."""
+    ListQuotes: _aio.UnaryUnaryMultiCallable[_pricing_pb2.ListQuotesRequest, _pricing_pb2.ListQuotesResponse]  # type: ignore[assignment]
+    """Lists the open quotes of an account, first made first."""
 
 class PricingServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps a tenant's prices."""
@@ -259,5 +277,32 @@ class PricingServiceServicer(metaclass=_abc_1.ABCMeta):
         """Prices several offers of work and ranks those that meet what the caller asks. Binds nobody,
         records nothing; all from one state, the newest, as Quote.
         """
+
+    @_abc_1.abstractmethod
+    def CreateQuote(
+        self,
+        request: _pricing_pb2.CreateQuoteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pricing_pb2.CreateQuoteResponse, _abc.Awaitable[_pricing_pb2.CreateQuoteResponse]]:
+        """Promises the price of work for one use: rows, attributes and rate, not quantity (rule H9). With
+        `hold` it is reserved in the same decision. Nothing is made where it can't be priced or, with
+        `hold`, can't be paid: FAILED_PRECONDITION with UNPRICED, INSUFFICIENT_CREDITS or GRACE_ENDED.
+        """
+
+    @_abc_1.abstractmethod
+    def GetQuote(
+        self,
+        request: _pricing_pb2.GetQuoteRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pricing_pb2.GetQuoteResponse, _abc.Awaitable[_pricing_pb2.GetQuoteResponse]]:
+        """Shows one quote that binds, open or settled within 35 days."""
+
+    @_abc_1.abstractmethod
+    def ListQuotes(
+        self,
+        request: _pricing_pb2.ListQuotesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_pricing_pb2.ListQuotesResponse, _abc.Awaitable[_pricing_pb2.ListQuotesResponse]]:
+        """Lists the open quotes of an account, first made first."""
 
 def add_PricingServiceServicer_to_server(servicer: PricingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

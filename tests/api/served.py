@@ -292,6 +292,8 @@ def compact(*events: usage_pb2.UsageEvent, **changes: Any) -> usage_pb2.IngestRe
             )
         if each.personal_attributes:
             batch.personal.add(event=place, attributes=each.personal_attributes)
+        if each.quote_id:
+            batch.quotes.add(event=place, quote_id=each.quote_id)
     batch.accounts.extend(accounts)
     fields = {"tenant": TENANT, "source": "gateway", "compact": batch, **changes}
     return usage_pb2.IngestRequest(**fields)

@@ -169,6 +169,21 @@ async def test_accounts_aliases_grants_and_prices(client: DrawdownClient) -> Non
         charge_max=9,
     )
     assert [(each.label, each.rank) for each in compared.options] == [("2", 1), ("3", 2), ("4", 0)]
+    made = await client.create_quote("beta", "chat", {"input_tokens": 2}, hold=True)
+    assert (made.quote.charge, made.quote.lines[0].quantity_max) == (6, 2)
+    assert [each async for each in client.list_quotes("beta")] == [made.quote]
+    assert (await client.capture(made.quote.hold_id, {"input_tokens": 2})).charge == 6
+    used = await client.get_quote(made.quote.quote_id)
+    assert used.state == pricing_pb2.QUOTE_STATE_USED
+    other = (await client.create_quote("beta", "chat", {"input_tokens": 2})).quote
+    held = await client.authorize("beta", "chat", {"input_tokens": 2}, quote_id=other.quote_id)
+    await client.release(held.hold_id)
+    for event_id, reason in (("quoted", ""), ("again", "QUOTE_USED")):
+        usage = UsageEvent(
+            event_id, "beta", {"input_tokens": 2}, product="chat", quote_id=other.quote_id
+        )
+        [outcome] = await client.ingest([usage])
+        assert (outcome.outcome, outcome.charge, outcome.reason) == (Outcome.APPLIED, 6, reason)
     assert (await client.trial_balance()).balanced
     assert (await client.get_usage_outcome("acme", "test", "e-1")).state == (
         journal_pb2.OUTCOME_STATE_RECORDED

@@ -178,6 +178,8 @@ class Core:
         self.now = now
         self.batches: list[tuple[int, list[Event]]] = []
         self.plainly = False  # record nothing as usual usage
+        self.rows = ROWS
+        self.versions = 4
         self._shapes: dict[tuple[object, ...], Shape] = {}
         self.begin_batch()
 
@@ -207,6 +209,23 @@ class Core:
         before = len(batch)
         sweep(self.state, entries_max, batch)
         return batch[before:]
+
+    def reprice(self, product: str, quantity: str, price: str) -> None:
+        """A version of the card `default` in force from now on, with another price in its rows;
+        "-" = without them."""
+        rows = tuple(
+            [
+                msgspec.structs.replace(row, price=price)
+                if (row.product, row.quantity) == (product, quantity)
+                else row
+                for row in self.rows
+                if price != "-" or (row.product, row.quantity) != (product, quantity)
+            ]
+        )
+        self.rows, self.versions = rows, self.versions + 1
+        compiled = CompiledCard(card("default", "credits", rows), self.versions)
+        version = CardVersion(self.versions, self.now, self.now, compiled)
+        self.catalog.add_card(TENANT, "default", version)
 
     def shape(
         self, product: str, *names: str, attributes: tuple[tuple[str, str], ...] = ()

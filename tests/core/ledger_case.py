@@ -11,8 +11,10 @@ One statement a line; `-> ...` says what must come of it (without it: anything b
     refund   GRANT [UNITS]                     chargeback GRANT
     bill     NAME [AMOUNT] [asset=usd]         pay NAME AMOUNT [source=NAME] [asset=credits]
     creditnote NAME AMOUNT                     writeoff NAME AMOUNT
-    usage    NAME TOKENS [of=PRODUCT] [at=TIME] [id=ID] [input=N cached=N output=N]
-    hold     NAME TOKENS as=HOLD [of=PRODUCT] [lifetime=DURATION] [input=N cached=N output=N]
+    usage    NAME TOKENS [of=PRODUCT] [at=TIME] [id=ID] [quote=Q] [input=N cached=N output=N]
+    hold     NAME TOKENS as=HOLD [of=PRODUCT] [lifetime=DURATION] [quote=Q] [input=N ...]
+    quote    NAME TOKENS as=Q [of=PRODUCT] [lifetime=DURATION] [tolerance=BASIS_POINTS] [hold=HOLD]
+    reprice  PRODUCT PRICE [of=QUANTITY]: a version of the card from now on; `-` = no price
     capture  HOLD TOKENS [open] [at=TIME] [input=N cached=N output=N]
     extend   HOLD [lifetime=DURATION]            release HOLD
     void     GRANT [forfeit]     close NAME [release] [write-off] [for=REASON]
@@ -102,6 +104,7 @@ class LedgerCase:
         self.accounts: dict[str, int] = {}
         self.grants: dict[str, int] = {}
         self.holds: dict[str, tuple[str, int]] = {}
+        self.quotes: dict[str, int] = {}
         self.entries: dict[str, c.Original] = {}  # usage and reversals by their id
         self.recurring: dict[str, int] = {}
         self.commitments: dict[str, int] = {}
@@ -211,14 +214,16 @@ class LedgerCase:
         attributes = _pairs(options.get("with", ""))
         shape = self.core.shape(options.get("of", "chat"), *names, attributes=attributes)
         event_id = options.get("id") or self._next_id()
+        kind = c.QuotedUsage if "quote" in options else c.RecordUsage
         told = self.execute(
-            c.RecordUsage(
+            kind(
                 FAMILY.usage("case", event_id),
                 self.accounts.get(name, 404),
                 shape,
                 quantities,
                 self._time(options.get("at")),
                 c.NO_NAMES,
+                quote=self._quoted(options),
             )
         )[1]
         self._keep(event_id, FAMILY.usage("case", event_id))
@@ -347,11 +352,39 @@ class LedgerCase:
             self.core.shape(options.get("of", "chat"), *names),
             quantities,
             duration_us(options["lifetime"]) if "lifetime" in options else 0,
+            quote=self._quoted(options),
         )
         outcome, told = self.execute(command)
         if isinstance(outcome, e.HoldAuthorized):
             self.holds[options["as"]] = (name, outcome.hold)
         return told
+
+    def _quote(self, options: dict[str, str], name: str, tokens: str = "") -> str:
+        names, quantities = _quantities(options, tokens)
+        command = c.CreateQuote(
+            self._request(options),
+            self.accounts.get(name, 404),
+            self.core.shape(
+                options.get("of", "chat"), *names, attributes=_pairs(options.get("with", ""))
+            ),
+            quantities,
+            duration_us(options["lifetime"]) if "lifetime" in options else 0,
+            int(options.get("tolerance", 0)),
+            "hold" in options,
+        )
+        outcome, told = self.execute(command)
+        if isinstance(outcome, e.QuoteMade):
+            self.quotes[options["as"]] = outcome.quote
+            if outcome.hold:
+                self.holds[options["hold"]] = (name, outcome.hold)
+        return told
+
+    def _quoted(self, options: dict[str, str]) -> int:
+        return self.quotes.get(options["quote"], 404) if "quote" in options else 0
+
+    def _reprice(self, options: dict[str, str], product: str, price: str) -> str:
+        self.core.reprice(product, options.get("of", "tokens"), price)
+        return "published"
 
     def _capture(self, options: dict[str, str], hold: str, *words: str) -> str:
         name, number = self.holds[hold]
@@ -695,6 +728,12 @@ class LedgerCase:
                 if event.cost is not None:
                     parts.append(f"cost {event.cost.total}")
                     parts += ["cost unknown"] if -1 in event.cost.lines else []
+                if isinstance(event, e.UsageQuoted) and event.unused:
+                    parts.append(event.unused.name)
+                elif isinstance(event, e.UsageQuoted) and event.part is not None:
+                    if parts == ["free"]:
+                        parts = []
+                    parts.append(f"{sum(event.part.charges)} quoted")
                 return ", ".join(parts)
             case e.UsageRerated():
                 parts = [self._slice(piece, "drawn") for piece in event.slices]
@@ -721,6 +760,10 @@ class LedgerCase:
                 return "adjustment"
             case e.HoldAuthorized():
                 return ", ".join([self._slice(piece, "held") for piece in event.slices]) or "free"
+            case e.QuoteMade():
+                return f"quoted {sum(event.charges)}"
+            case e.QuoteExpired():
+                return "quote expired"
             case e.AuthorizeDenied():
                 return f"denied {event.reason}"
             case e.UsageQuarantined():

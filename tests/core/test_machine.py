@@ -126,6 +126,7 @@ class CoreMachine(RuleBasedStateMachine):
         self.case = WatchedCase()
         self.case.run("account acme\naccount eu parent=acme\naccount sales parent=eu")
         self.called = 0
+        self.promised: dict[str, tuple[str, str]] = {}  # quote -> its account, its product
         self.counters: dict[int, tuple[int, int]] = {}
 
     @initialize(world=st.sampled_from(WORLDS))
@@ -208,6 +209,41 @@ class CoreMachine(RuleBasedStateMachine):
     @step(c.AuthorizeHold, name=which, amount=amounts, product=("chat", "third", "agent"))
     def hold(self, name: int, amount: int, product: str) -> None:
         self.do(f"hold {self.name(name)} {amount} as={self.fresh()} of={product}")
+
+    @step(
+        c.CreateQuote,
+        name=which,
+        amount=amounts,
+        product=("chat", "third", "agent"),
+        how=("", "hold", "lifetime=8d", "lifetime=5h tolerance=10000"),
+    )
+    def quote(self, name: int, amount: int, product: str, how: str) -> None:
+        called, account = self.fresh(), self.name(name)
+        how = f"hold={self.fresh()}" if how == "hold" else how
+        self.promised[called] = (account, product)
+        self.do(f"quote {account} {amount} as={called} of={product} {how}")
+
+    @step(
+        c.QuotedUsage,
+        c.AuthorizeHold,
+        quote=which,
+        amount=amounts,
+        how=("usage", "usage", "at=-1h", "image", "hold"),
+    )
+    def quoted(self, quote: int, amount: int, how: str) -> None:
+        case = self.case
+        if not case.quotes:
+            return
+        called = self.one(
+            case.quotes, quote, lambda name: case.quotes[name] in case.core.state.quotes
+        )
+        account, product = self.promised[called]
+        product = "image" if how == "image" else product
+        at = how if how.startswith("at=") else ""
+        if how == "hold":
+            self.do(f"hold {account} {amount} as={self.fresh()} of={product} quote={called}")
+        else:
+            self.do(f"usage {account} {amount} of={product} id={self.fresh()} quote={called} {at}")
 
     @step(c.CaptureHold, hold=which, amount=amounts, how=("", "open", "at=-2h"))
     def capture(self, hold: int, amount: int, how: str) -> None:

@@ -813,7 +813,8 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
     ],
 }
 
-# What the engine answers after it has looked a key up, and what is recorded, not refused.
+# What the engine answers after it has looked a key up, what is recorded, not refused, and what
+# test_quotes tells of quotes.
 ELSEWHERE = {
     Reason.BATCH_FULL,
     Reason.CONFLICT,
@@ -831,6 +832,16 @@ ELSEWHERE = {
     Reason.FORMULA_OVERFLOW,
     Reason.FORMULA_NEGATIVE,
     Reason.COST_MISSING,
+    Reason.QUOTE_UNKNOWN,
+    Reason.QUOTE_OTHER_WORK,
+    Reason.QUOTE_EXPIRED,
+    Reason.QUOTE_USED,
+    Reason.QUOTE_HELD,
+    Reason.QUOTE_SINGLE_USE,
+    Reason.QUOTE_LIFETIME_INVALID,
+    Reason.QUOTE_TOLERANCE_INVALID,
+    Reason.QUOTES_LIMIT,
+    Reason.QUOTE_MODELED,
 }
 
 

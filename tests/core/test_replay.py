@@ -12,6 +12,7 @@ import ledger.core.comparators
 import ledger.core.drawdown
 import ledger.core.periods
 import ledger.core.pricing
+import ledger.core.quoted
 import rating.price
 import rating.zones
 from ledger.core.digest import digest
@@ -72,6 +73,7 @@ def nothing_may_be_computed(monkeypatch: pytest.MonkeyPatch) -> None:
         (rating.price, "rate"),
         (ledger.core.pricing, "rate"),
         (ledger.core.pricing, "rerate"),
+        (ledger.core.quoted, "rate_own"),
         (ledger.core.drawdown, "order_of"),
         (ledger.core.comparators, "Fraction"),
         (ledger.core.periods, "month_of"),

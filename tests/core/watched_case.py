@@ -86,7 +86,12 @@ class WatchedCase(LedgerCase):
         account = self.core.state.accounts.get(command.account)
         if account is None or (isinstance(command, c.AdjustBalance) and command.grant):
             return None
-        return self.model_of(account, _asset_of(account, command))
+        asset = _asset_of(account, command)
+        if isinstance(command, c.RecordUsage | c.AuthorizeHold) and command.quote:
+            quote = self.core.state.quotes.get(command.quote)
+            if quote is not None and quote.plan.asset != asset:  # whether it prices it is not known
+                return None
+        return self.model_of(account, asset)
 
     def model_of(self, account: Account, asset: int) -> Model:
         """What may pay for an account: from its policies, terms, and sums of the entries."""

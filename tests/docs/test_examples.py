@@ -92,7 +92,7 @@ PAGES = {
     "money": Page(money_scale=2),
     "overdraft": Page(after=the_overdraft_stands_and_the_top_up_is_a_grant),
     "pricing": Page(price=None, gift=("acme", "credit", 1_000_000)),
-    "quotes": Page(price=None, gift=("acme", "credit", 1_000_000)),
+    "quotes": Page(tenant="sandbox", price=None, gift=("acme", "credit", 1_000_000)),
     "recurring": Page(after=it_ends_with_its_period),
     "sandbox": Page(tenant="sandbox"),
     "suspense": Page(gift=("acme", "credit", 1_000_000)),

@@ -40,6 +40,8 @@ from ledger.core.events import (
     PaymentRecorded,
     PlanOverridden,
     PriceOverridesSet,
+    QuoteExpired,
+    QuoteMade,
     ReceivableWrittenOff,
     RecurringChanged,
     RecurringEnded,
@@ -60,6 +62,7 @@ from ledger.core.events import (
     UsageConverted,
     UsageCosted,
     UsageModeled,
+    UsageQuoted,
     UsageRerated,
     UsageReversed,
 )
@@ -73,6 +76,9 @@ from tests.formats.registered import AS_WRITTEN
 RECORDED, REPLAYED = journal.read(FIXTURES)
 LATER = {  # classes that came after the first version
     SuspenseRated,
+    QuoteMade,
+    QuoteExpired,
+    UsageQuoted,
     ClockAdvanced,
     TimeShifted,
     AccountBilled,

@@ -110,6 +110,8 @@ WITHOUT_REQUEST_ID = {
     "Compare",
     "Explain",
     "ExplainDifference",
+    "GetQuote",
+    "ListQuotes",
     "GetProof",
     "ListSeals",
     "GetSealKeys",
@@ -264,7 +266,7 @@ def test_every_request_names_its_tenant_first():
 
 def test_every_mutation_takes_a_request_id_and_says_whether_it_was_replayed():
     mutations = [method for method in unary_methods() if method.name not in WITHOUT_REQUEST_ID]
-    assert len(mutations) == 44
+    assert len(mutations) == 45
     for method in mutations:
         field = method.input_type.fields_by_number.get(2)
         assert field is not None, method.full_name
@@ -274,7 +276,7 @@ def test_every_mutation_takes_a_request_id_and_says_whether_it_was_replayed():
 
 def test_every_list_has_pages():
     lists = [method for method in unary_methods() if method.name.startswith("List")]
-    assert len(lists) == 15
+    assert len(lists) == 16
     for method in lists:
         assert {"page_size", "page_token"} <= set(method.input_type.fields_by_name.keys())
         assert "next_page_token" in method.output_type.fields_by_name

@@ -90,6 +90,13 @@ from ledger.core.events.payments import (
     ReceivableWrittenOff,
 )
 from ledger.core.events.policy import AccountPolicy, Comparator, Excess, Overage, OverdraftKind
+from ledger.core.events.quotes import (
+    QuotedPart,
+    QuoteExpired,
+    QuoteMade,
+    QuoteUnused,
+    UsageQuoted,
+)
 from ledger.core.events.recurring import (
     Proration,
     RecurringChanged,
@@ -197,6 +204,10 @@ __all__ = [
     "PriceOverridesSet",
     "Proration",
     "ProviderCost",
+    "QuoteExpired",
+    "QuoteMade",
+    "QuoteUnused",
+    "QuotedPart",
     "ReceivableWrittenOff",
     "RecurringChanged",
     "RecurringEnded",
@@ -229,6 +240,7 @@ __all__ = [
     "UsageCosted",
     "UsageModeled",
     "UsageQuarantined",
+    "UsageQuoted",
     "UsageRecorded",
     "UsageRerated",
     "UsageReversed",
@@ -273,6 +285,9 @@ Event: TypeAlias = (
     | AdjustmentNoted
     | BalanceAdjusted
     | UsageCaptured
+    | UsageQuoted
+    | QuoteMade
+    | QuoteExpired
     | HoldAuthorized
     | HoldExtended
     | HoldCharged

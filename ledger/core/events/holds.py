@@ -36,7 +36,8 @@ class HoldAuthorized(Fact, frozen=True, tag=45):
     """Exact slices reserved as pending debits until `expires_at` (rule H1).
 
     `expiry` and `lifetime_max`, the longest that extending may make it live from here, are those
-    of the product then. Its overage counts in the period that begins at `period`.
+    of the product then. Its overage counts in the period that begins at `period`. `quote` prices
+    its capture, if not 0; a hold that was made with its quote follows that entry, without a key.
     """
 
     key: bytes
@@ -55,6 +56,7 @@ class HoldAuthorized(Fact, frozen=True, tag=45):
     period: int
     policy_version: int
     trace: bytes = b""
+    quote: int = 0
 
 
 class HoldExtended(Fact, frozen=True, tag=47):

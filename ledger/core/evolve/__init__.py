@@ -4,8 +4,8 @@ Each applies figures that stand in the event, and nothing else: no price, no clo
 computed here. Figures that contradict the books stop the writer (`BooksUnbalanced`, rule B7).
 
     moves                                    what several do: pay, retire, owe, set a timer
-    books, usage, suspense, holds, accounts, grants, payments, corrections, recurring, commitments,
-    top_ups                                  one module a kind of event
+    books, usage, suspense, holds, quotes, accounts, grants, payments, corrections, recurring,
+    commitments, top_ups                     one module a kind of event
 """
 
 from __future__ import annotations
@@ -56,6 +56,8 @@ from ledger.core.events import (
     PlanDeclared,
     PlanOverridden,
     PriceOverridesSet,
+    QuoteExpired,
+    QuoteMade,
     ReceivableWrittenOff,
     RecurringChanged,
     RecurringEnded,
@@ -78,6 +80,7 @@ from ledger.core.events import (
     UsageCosted,
     UsageModeled,
     UsageQuarantined,
+    UsageQuoted,
     UsageRecorded,
     UsageRerated,
     UsageReversed,
@@ -138,6 +141,7 @@ from ledger.core.evolve.payments import (
     payment_recorded,
     receivable_lowered,
 )
+from ledger.core.evolve.quotes import quote_expired, quote_made, usage_quoted
 from ledger.core.evolve.recurring import (
     recurring_changed,
     recurring_ended,
@@ -216,6 +220,9 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     UsageCaptured: usage_costed,
     HoldCharged: usage_costed,
     SuspenseRated: suspense_rated,
+    UsageQuoted: usage_quoted,
+    QuoteMade: quote_made,
+    QuoteExpired: quote_expired,
     UsageQuarantined: usage_quarantined,
     LimitExceeded: limit_exceeded,
     UsageReversed: usage_reversed,

@@ -22,6 +22,7 @@ from ledger.core.state import (
     HOLD_CHARGED,
     HOLD_EXPIRED,
     HOLD_RELEASED,
+    QUOTE_USED,
     TIMER_HOLD,
     Estimate,
     Hold,
@@ -33,9 +34,8 @@ from ledger.core.state import (
 def capture(state: State, event: UsageRecorded) -> None:
     """Settle the hold that this usage is of, or take its part; or note that the last capture came
     late (rules H1, H2)."""
-    kind = type(event)
     if event.late:
-        if kind is not UsageCaptured:
+        if not isinstance(event, UsageCaptured):
             family = state.families[state.accounts[event.account].root]
             family.settled[event.hold].captured_late = True
         return
@@ -44,7 +44,7 @@ def capture(state: State, event: UsageRecorded) -> None:
         _take(state, hold, event)
         return
     taken = sum(hold.taken_by(event.slices, event.period))
-    if kind is HoldCharged:
+    if isinstance(event, HoldCharged):
         settle(state, hold, HOLD_CHARGED, taken)
     else:
         hold.captures += 1
@@ -94,7 +94,11 @@ def hold_authorized(state: State, event: HoldAuthorized) -> None:
             pending[plan.asset] = pending.get(plan.asset, 0) + piece.amount
     lend(state, hold)
     set_timer(state, account, event.expires_at, TIMER_HOLD, event.hold)
-    state.keys.add(event.key, state.locator)
+    if event.quote:
+        hold.quote = event.quote
+        state.quotes[event.quote].hold = event.hold
+    if event.key:  # one that follows its quote has none
+        state.keys.add(event.key, state.locator)
 
 
 def hold_extended(state: State, event: HoldExtended) -> None:
@@ -138,6 +142,10 @@ def settle(state: State, hold: Hold, ended: int, taken: int = 0) -> None:
             left += piece.amount
     del state.holds[hold.number]
     del account.holds[hold.number]
+    if hold.quote in state.quotes:
+        state.quotes[hold.quote].hold = 0
+        if ended == HOLD_CHARGED:
+            settle_quote(state, hold.quote, QUOTE_USED)
     family = state.families[account.root]
     family.forget_settled(state.settled_before)
     family.settled[hold.number] = SettledHold(
@@ -155,6 +163,17 @@ def settle(state: State, hold: Hold, ended: int, taken: int = 0) -> None:
         hold.authorized_at,
         hold.expires_at,
     )
+
+
+def settle_quote(state: State, number: int, settled: int) -> None:
+    """A quote is used, or expires: once (rule H9)."""
+    quote = state.quotes.pop(number)
+    del quote.account.quotes[number]
+    quote.state = settled
+    quote.settled_at = state.now
+    family = state.families[quote.account.root]
+    family.forget_quotes(state.settled_before)
+    family.settled_quotes[number] = quote
 
 
 def authorize_denied(state: State, event: AuthorizeDenied) -> None:

@@ -25,6 +25,7 @@ from ledger.core.packing.holds import (
     unpack_hold,
     unpack_settled,
 )
+from ledger.core.packing.quotes import PackedQuote, pack_quote, unpack_quote
 from ledger.core.packing.suspense import PackedSuspense, pack_suspense, unpack_suspense
 from ledger.core.packing.terms import (
     PackedCommitment,
@@ -40,6 +41,7 @@ from ledger.core.packing.terms import (
 from ledger.core.packing.wide import Wide, wide
 from ledger.core.state import (
     NEVER,
+    QUOTE_OPEN,
     TOP_UP_PENDING,
     Account,
     Corrected,
@@ -81,6 +83,7 @@ class PackedFamily(msgspec.Struct, array_like=True, gc=False):
     commitments: list[PackedCommitment] = []
     top_ups: list[PackedTopUp] = []
     next_override: int = 1
+    quotes: list[PackedQuote] = []
 
 
 _decode_family: Final = msgspec.msgpack.Decoder(PackedFamily).decode
@@ -140,6 +143,18 @@ def pack_family(state: State, root: int, settled_before: int) -> bytes:
                 if account.top_ups[number].remembered(settled_before)
             ],
             family.next_override,
+            [
+                *[
+                    pack_quote(account.quotes[number])
+                    for account in accounts
+                    for number in sorted(account.quotes)
+                ],
+                *[
+                    pack_quote(quote)
+                    for quote in family.settled_quotes.values()
+                    if quote.settled_at > settled_before
+                ],
+            ],
         )
     )
 
@@ -161,8 +176,9 @@ def _books_of(account: Account) -> list[Book]:
 
 
 def forget_settled(body: bytes, settled_before: int) -> bytes:
-    """A family that was packed long ago, without the holds that were settled then or earlier, and
-    without corrections of usage that is too old for more and what was counted in its months.
+    """A family that was packed long ago, without the holds and quotes that were settled then or
+    earlier, and without corrections of usage that is too old for more and what was counted in its
+    months.
 
     Bytes that are not just what its state packs into stay as they are. Raises msgspec.MsgspecError.
     """
@@ -179,6 +195,12 @@ def forget_settled(body: bytes, settled_before: int) -> bytes:
     same = same and len(top_ups) == len(packed.top_ups)
     rated = [each for each in packed.suspense.rated if each.effective_at > bound]
     same = same and len(rated) == len(packed.suspense.rated)
+    quotes = [
+        each
+        for each in packed.quotes
+        if each.state == QUOTE_OPEN or each.settled_at > settled_before
+    ]
+    same = same and len(quotes) == len(packed.quotes)
     if encode(packed) != body:
         return body
     for account in packed.accounts:
@@ -188,6 +210,7 @@ def forget_settled(body: bytes, settled_before: int) -> bytes:
         return body
     packed.settled, packed.corrected, packed.top_ups = kept, corrected, top_ups
     packed.suspense.rated = rated
+    packed.quotes = quotes
     return encode(packed)
 
 
@@ -231,6 +254,9 @@ def unpack_family(state: State, body: bytes) -> int:
         unpack_commitment(state, family, commitment)
     for top_up in packed.top_ups:
         unpack_top_up(state, top_up)
+    for quote in packed.quotes:
+        if quote.state == QUOTE_OPEN or quote.settled_at > state.settled_before:
+            unpack_quote(state, family, quote)
     family.scheduled = state.paged_families.pop(root, NEVER) or NEVER  # FETCHED: there is none
     state.paged_tenants.pop(root, None)
     state.schedule(family, state.timer_at(tenant, family_due(state, root)))
@@ -273,6 +299,9 @@ def drop_family(state: State, root: int) -> None:
         for number in account.top_ups:
             del state.top_ups[number]
         account.top_ups = {}
+        for number in account.quotes:
+            del state.quotes[number]
+        account.quotes = {}
         account.holds = {}
         account.recurring = []
         account.commitments = []
@@ -280,6 +309,7 @@ def drop_family(state: State, root: int) -> None:
         account.children = []
     family.settled = {}
     family.waiting = {}
+    family.settled_quotes = {}
     del state.families[root]
 
 

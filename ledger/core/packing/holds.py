@@ -39,6 +39,7 @@ class PackedHold(msgspec.Struct, array_like=True, gc=False):
     period: int
     captures: int
     estimate: PackedEstimate | None
+    quote: int = 0
 
 
 class PackedSettled(msgspec.Struct, array_like=True, gc=False):
@@ -75,6 +76,7 @@ def pack_hold(hold: Hold) -> PackedHold:
         hold.period,
         hold.captures,
         _pack_estimate(hold.estimate) if hold.estimate is not None else None,
+        hold.quote,
     )
 
 
@@ -123,6 +125,7 @@ def unpack_hold(state: State, packed: PackedHold) -> None:
     )
     hold.amount = int(packed.amount)
     hold.captures = packed.captures
+    hold.quote = packed.quote
     state.holds[packed.number] = hold
     account.holds[packed.number] = hold
     lend(state, hold)

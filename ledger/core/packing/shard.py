@@ -38,6 +38,7 @@ class PackedShard(msgspec.Struct, array_like=True, gc=False):
     house: list[PackedBook]
     suspended: list[tuple[int, int]]  # root -> usage events that wait for a price
     offsets: list[tuple[int, int]] = []
+    next_quote: int = 1
 
 
 _decode_shard: Final = msgspec.msgpack.Decoder(PackedShard).decode
@@ -86,6 +87,7 @@ def pack_shard(state: State, batch_seq: int, entry_seq: int, recorded_at: int) -
             ],
             sorted(state.suspended.items()),
             sorted(state.offsets.items()),
+            state.next_quote,
         )
     )
 
@@ -109,6 +111,7 @@ def unpack_shard(body: bytes, catalog: Catalog) -> State:
     state.offsets = dict(packed.offsets)
     state.suspended = dict(packed.suspended)
     state.suspended_events = sum(state.suspended.values())
+    state.next_quote = packed.next_quote
     state.books.numbered = [None] * packed.next_book
     for asset, *sides in packed.totals:
         total = state.books.totals[asset] = AssetTotals()

@@ -70,6 +70,7 @@ from ledger.core.events import (
     UsageCosted,
     UsageModeled,
     UsageQuarantined,
+    UsageQuoted,
     UsageRecorded,
     UsageRerated,
     UsageReversed,
@@ -247,10 +248,12 @@ HANDLERS: Final[dict[type, Callable[[Folding, int, Any], None]]] = {
     UsageCosted: usage_costed,
     UsageCaptured: usage_costed,
     HoldCharged: usage_costed,
+    UsageQuoted: usage_costed,
     HoldExtended: hold_extended,
     HoldReleased: hold_released,
     HoldExpired: hold_expired,
     AuthorizeDenied: authorize_denied,
 }
 """Usage apart. Events without rows: openings, configuration, LimitExceeded (its usage event says
-it), abandoned requests. A test asserts that every event is named."""
+it), quotes (what they price is a usage event's), abandoned requests. A test asserts that every
+event is named."""

@@ -7,7 +7,9 @@ and none of the core's code. Raises Violation where an entry contradicts a rule.
     accounts     openings, configuration, policies, standing, closing
     grants       issued, repaying, voided, rolled over, expired
     overrides    which price override counts
+    priced       what usage costs, by a card or by a quote
     holds        authorised, denied, extended, settled
+    quotes       promised, used, expired
     usage        priced and drawn; captures, charges of expired holds
     suspense     what waited for a price, rated
     money        payments, refunds, chargebacks, bills
@@ -29,6 +31,7 @@ from ledger.simulation.model import (
     holds,
     money,
     overrides,
+    quotes,
     recurring,
     suspense,
     top_ups,
@@ -117,6 +120,9 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.UsageCosted: usage.unexpected,
     e.UsageCaptured: usage.recorded,
     e.HoldCharged: usage.charged,
+    e.UsageQuoted: usage.recorded,
+    e.QuoteMade: quotes.made,
+    e.QuoteExpired: quotes.expired,
     e.UsageQuarantined: usage.quarantined,
     e.LimitExceeded: usage.unexpected,
     e.AdjustmentNoted: usage.unexpected,

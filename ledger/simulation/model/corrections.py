@@ -8,6 +8,7 @@ from fractions import Fraction
 from ledger.core import events as e
 from ledger.core.events import BookKind, EndedGrants, GrantKind, Pot
 from ledger.simulation import naive
+from ledger.simulation.model.priced import refund_quoted
 from ledger.simulation.model.shard import Shard
 from ledger.simulation.model.usage import CORRECTION_US, closed_then, draw, expect_noted, recorded
 from ledger.simulation.naive_holdings import (
@@ -130,6 +131,10 @@ def refund(
     rest = [a - b for a, b in zip(used.left, quantities, strict=True)]
     if own is None or naive.own_quantities(used.names, rest) is None:
         m.fail(RULE, f"{quantities} of {used} contradict each other")
+    if used.quote is not None:
+        left = naive.own_quantities(used.names, used.left)
+        assert left is not None
+        return refund_quoted(m, account, used, own, left)
     lines, moved = [], {}
     for each, name in enumerate(used.names):
         unit, place = used.units.get(name, (Fraction(0), None))

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from ledger.core import events as e
 from ledger.core.events import HoldExpiry
-from ledger.simulation import naive
 from ledger.simulation.model.grants import follow_up
-from ledger.simulation.model.overrides import counting, numbers_of
+from ledger.simulation.model.priced import by_quote, priced
 from ledger.simulation.model.shard import Shard
 from ledger.simulation.naive_holdings import (
     DAY_US,
@@ -14,27 +13,8 @@ from ledger.simulation.naive_holdings import (
     NaiveAccount,
     NaiveHold,
     Piece,
-    Use,
 )
 from ledger.simulation.rules import Rule
-
-
-def priced(
-    m: Shard, account: NaiveAccount, plan: e.PlanDeclared, quantities: tuple[int, ...], at: int
-) -> tuple[naive.Priced, Use]:
-    """The naive price, which the plan must name."""
-    version = naive.version_for(m.versions_of(account), plan.product, plan.quantity_names, at)
-    period = m.period(account, at)
-    names = plan.quantity_names
-    counts = counting(m, account, version, Use(plan.product, plan.attributes, ()), names, at)
-    found = naive.price(account, version, plan.product, names, quantities, period, counts)
-    m.expect(Rule.CHARGE, "overrides", *numbers_of(counts, plan))
-    if found.broken:
-        m.fail(Rule.CHARGE, f"{quantities} contradict each other and are recorded")
-    named = (plan.rate_card, plan.card_version, plan.asset)
-    expected = (m.card_of(account), found.version, found.asset)
-    m.expect(Rule.CHARGE, "card, version and asset", expected, named)
-    return found, m.use(account.tenant, found.version, plan.product, plan.attributes)
 
 
 def authorized(m: Shard, event: e.HoldAuthorized) -> None:
@@ -49,7 +29,12 @@ def authorized(m: Shard, event: e.HoldAuthorized) -> None:
     m.expect(Rule.EXPIRED_IN_TIME, "expiry", m.recorded_at + lifetime, event.expires_at)
     if len(account.holds) >= account.policy.holds_open_max:
         m.fail(Rule.NO_OVERSPEND, f"one hold more than {account.policy.holds_open_max}")
-    price, use = priced(m, account, plan, event.quantities, m.recorded_at)
+    if event.quote:
+        quoted = by_quote(m, account, event.quote, plan, event.quantities, m.recorded_at)
+        m.expect(Rule.QUOTED, "why its quote is unused", 0, quoted.unused)
+        price, use = quoted.price, quoted.use
+    else:
+        price, use = priced(m, account, plan, event.quantities, m.recorded_at)
     version = m.version(account.tenant, price.version)
     charged = version is not None and plan.product in version.prices.charged
     batch = version is not None and plan.product in version.prices.batch
@@ -88,6 +73,8 @@ def authorized(m: Shard, event: e.HoldAuthorized) -> None:
         price.overrides,
     )
     m.holds[hold.number] = account.holds[hold.number] = hold
+    if event.quote:
+        hold.quote, m.quotes[event.quote].hold = event.quote, hold.number
     reserve(m, account, hold, 1)
     for piece in event.slices:
         m.books[piece.book].debits_pending += piece.amount
@@ -169,6 +156,11 @@ def end_hold(m: Shard, hold: NaiveHold, ended: str, first: list[Piece]) -> None:
     account = m.accounts[hold.account]
     hold.ended, hold.ended_at = ended, m.recorded_at
     del account.holds[hold.number]
+    quote = m.quotes.get(hold.quote)
+    if quote is not None and not quote.ended:
+        quote.hold = 0
+        if ended == "charged":
+            quote.ended, quote.ended_at = "used", m.recorded_at
     reserve(m, account, hold, -1)
     used = {(piece.pot, piece.place): piece.amount for piece in first}
     for piece, (debit, credit) in zip(hold.pieces, hold.books, strict=True):

@@ -23,6 +23,7 @@ from ledger.simulation.naive_holdings import (
     NaiveCommitment,
     NaiveGrant,
     NaiveHold,
+    NaiveQuote,
     NaiveRecurring,
     NaiveTopUp,
     NaiveUsage,
@@ -88,6 +89,7 @@ class Shard:
         self.accounts: dict[int, NaiveAccount] = {}
         self.grants: dict[int, NaiveGrant] = {}
         self.holds: dict[int, NaiveHold] = {}
+        self.quotes: dict[int, NaiveQuote] = {}
         self.recurring: dict[int, NaiveRecurring] = {}
         self.commitments: dict[int, NaiveCommitment] = {}
         self.top_ups: dict[int, NaiveTopUp] = {}
@@ -189,6 +191,9 @@ class Shard:
         for hold in account.holds.values():
             if hold.expires_at <= now:
                 return f"hold {hold.number}"
+        for quote in self.quotes.values():
+            if quote.account == account.number and not quote.ended and quote.expires_at <= now:
+                return f"quote {quote.number}"
         for grant in account.grants:
             if grant.scheduled and grant.effective_at <= now:
                 return f"the start of grant {grant.number}"

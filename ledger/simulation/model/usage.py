@@ -5,7 +5,9 @@ from __future__ import annotations
 from ledger.core import events as e
 from ledger.core.events import BookKind
 from ledger.simulation import naive
-from ledger.simulation.model.holds import due_hold, end_hold, priced, reserve
+from ledger.simulation.model.holds import due_hold, end_hold, reserve
+from ledger.simulation.model.priced import by_quote, priced
+from ledger.simulation.model.quotes import used
 from ledger.simulation.model.shard import WINDOW_US, Shard
 from ledger.simulation.naive_holdings import (
     DAY_US,
@@ -36,9 +38,20 @@ def recorded(m: Shard, event: e.UsageRecorded, oldest_us: int = WINDOW_US) -> No
         m.fail(Rule.CLOSED_TAKES_NOTHING, f"usage of {at}, {complaint}")
     if m.frozen(account) and (not event.hold or event.late):
         m.fail(Rule.CLOSED_TAKES_NOTHING, f"usage of frozen account {account.number}")
-    price, use = priced(m, account, plan, event.quantities, at)
     hold = _captured(m, account, event, plan)
+    quoted = None
+    if isinstance(event, e.UsageQuoted):
+        number = hold.number if hold is not None else 0
+        quoted = by_quote(m, account, event.quote, plan, event.quantities, at, number)
+        price, use = quoted.price, quoted.use
+    else:
+        price, use = priced(m, account, plan, event.quantities, at)
     first = _charge(m, account, event, price, use, hold)
+    if quoted is not None and isinstance(event, e.UsageQuoted):
+        used(m, event, quoted)
+        if not quoted.unused:
+            m.usage[m.locator].quote = m.quotes[event.quote]
+            m.usage[m.locator].covered = quoted.covered
     if hold is not None and isinstance(event, e.UsageCaptured):
         _take_part(m, hold, event, first)
     elif hold is not None:

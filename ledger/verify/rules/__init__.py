@@ -46,6 +46,8 @@ from ledger.core.events import (
     InvoiceDue,
     PaymentRecorded,
     PriceOverridesSet,
+    QuoteExpired,
+    QuoteMade,
     ReceivableWrittenOff,
     RecurringChanged,
     RecurringEnded,
@@ -65,6 +67,7 @@ from ledger.core.events import (
     UsageCosted,
     UsageModeled,
     UsageQuarantined,
+    UsageQuoted,
     UsageRecorded,
     UsageRerated,
     UsageReversed,
@@ -129,6 +132,7 @@ from ledger.verify.rules.payments import (
     payment_recorded,
     receivable_written_off,
 )
+from ledger.verify.rules.quotes import quote_expired, quote_made, usage_quoted
 from ledger.verify.rules.recurring import (
     recurring_changed,
     recurring_ended,
@@ -247,6 +251,9 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     UsageCaptured: usage_captured,
     HoldCharged: hold_charged,
     SuspenseRated: suspense_rated,
+    UsageQuoted: usage_quoted,
+    QuoteMade: quote_made,
+    QuoteExpired: quote_expired,
     UsageQuarantined: usage_quarantined,
     UsageConverted: usage_converted,
     ConversionReversed: conversion_reversed,

@@ -17,6 +17,7 @@ from ledger.core.limits import (
 )
 from ledger.core.state import State
 from ledger.verify.rules.judge import Judge
+from ledger.verify.rules.quotes import hold_of_quote
 from ledger.verify.rules.usage import due_hold, look_at_month, open_hold, slices, takes
 
 
@@ -42,6 +43,8 @@ def hold_authorized(judge: Judge, state: State, event: HoldAuthorized) -> None:
         judge.equal(state, "holds_overdraft", True, account.policy.holds_overdraft)
 
     takes(judge, state, state.accounts[event.account], state.now, new=True)
+    if event.quote:
+        hold_of_quote(judge, state, event)
 
 
 def authorize_denied(judge: Judge, state: State, event: AuthorizeDenied) -> None:
