@@ -137,7 +137,16 @@ def price_by_quote(
     priced = price(state, account, live, quantities, at, costs=costs)
     if isinstance(priced, Refusal):
         return priced
+    if not live.plan.modeled:
+        _note_before(account, priced)
     return ByQuote(number, live, priced, None, quote)
+
+
+def _note_before(account: Account, priced: Priced) -> None:
+    """Where the totals of plain rows stand before the event."""
+    priced.totals_before = tuple(
+        [account.totals.get((row, priced.period), 0) for row, _ in priced.advances]
+    )
 
 
 def _pinned(state: State, account: Account, shape: Shape, quote: Quote) -> Bound:
@@ -205,9 +214,7 @@ def _price(
     )
     priced.total = quoted_total + total
     priced.advances = _both(quoted_moves, moves)
-    priced.totals_before = tuple(
-        [account.totals.get((row, period), 0) for row, _ in priced.advances]
-    )
+    _note_before(account, priced)
     if UNPRICED in priced.charges:
         priced.suspense = int(Suspense.UNPRICED)
     if priced.total > INT64_MAX:
