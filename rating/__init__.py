@@ -29,7 +29,7 @@ Modules, in reading order:
 - ``sheet``                a version as canonical JSON, for programs that choose and buy
 - ``card_file``            a card as people write it, in JSON or TOML
 - ``llm_fields``, ``llm_values``  the vocabulary of the public map of LLM prices, and its values
-- ``llm_prices``           the map as a rate card
+- ``llm_prices``, ``llm_costs``  the map as a rate card, and as what providers take
 
 This package holds no imports, because every import of ``rating.v1`` runs it.
 """

@@ -40,7 +40,23 @@ MONEY_SCALE: Final = 9
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="A price map of your own (JSON, or .zst of it), instead of the one that is shipped.",
 )
-@click.option("--name", default="default", show_default=True, help="Name of the rate card.")
+@click.option(
+    "--as",
+    "used_as",
+    type=click.Choice(["price", "cost"]),
+    default="price",
+    show_default=True,
+    help="What customers pay, or what the providers take (a card of costs).",
+)
+@click.option("--name", help="Name of the rate card.  [default: default, or costs]")
+@click.option(
+    "--times",
+    default="1",
+    show_default=True,
+    metavar="FACTOR",
+    help="With --as cost: every price times this, exact: 0.7 or 7/10.",
+)
+@click.option("--cost-card", default="", help="The card of costs that the card names.")
 @click.option(
     "--asset", default="USD", show_default=True, help="Asset to charge in; the map is in dollars."
 )
@@ -51,7 +67,10 @@ MONEY_SCALE: Final = 9
 @json_option
 def import_prices(
     map_file: Path | None,
-    name: str,
+    used_as: str,
+    name: str | None,
+    times: str,
+    cost_card: str,
     asset: str,
     dry_run: bool,
     large_factor: str,
@@ -65,14 +84,28 @@ def import_prices(
     Every price is imported: tokens, images, seconds, characters, pages, searches, sessions; the
     report says what is not, and what differs from the newest version. A price that moves by more
     than a factor of 10 needs --yes: a misread unit is how money is lost. Accounts that name no rate
-    card use the one called "default".
+    card use the one called "default". With costs, margins are known:
+
+    \b
+    drawdown import-prices --as cost --times 0.7
+    drawdown import-prices --cost-card costs
     """
     from rating.v1.pricing_pb2_grpc import PricingServiceStub
+
+    costs = used_as == "cost"
+    if costs and cost_card:
+        raise click.UsageError("a card of costs names no card of costs")
+    if times != "1" and not costs:
+        raise click.UsageError("--times goes with --as cost")
+    name = name or ("costs" if costs else "default")
 
     with connect(remote) as channel:
         stub = PricingServiceStub(channel)
         scale = _asset_scale(stub, tenant, asset)
         card, report = _import(map_file, name, asset, MONEY_SCALE if scale is None else scale)
+        card = (
+            _as_costs(card, times) if costs else msgspec.structs.replace(card, cost_card=cost_card)
+        )
         found = compared(stub, tenant, card, large_factor)
         if found.large and not (yes or dry_run):
             raise _too_large(found, large_factor)
@@ -112,6 +145,16 @@ def _import(
         return import_price_map(_read_map(map_file), name, asset, scale)
     except PriceMapError as error:
         raise Failed(f"{map_file or 'the shipped map'}: {error}") from error
+
+
+def _as_costs(card: RateCard, times: str) -> RateCard:
+    from rating.exact import PriceError
+    from rating.llm_costs import as_costs
+
+    try:
+        return as_costs(card, times)
+    except PriceError as error:
+        raise Failed(f"--times {times}: {error}") from error
 
 
 def _read_map(map_file: Path | None) -> bytes:

@@ -8,13 +8,14 @@ from time import time_ns
 from typing import Final
 
 from ledger.client import UsageEvent
-from ledger.demo.customer import CREDIT, Prices, open_rich, rounded
+from ledger.demo.customer import CREDIT, DISCOUNT, MONEY, Prices, open_rich, rounded
 from ledger.demo.explain import document_of, show_event
 from ledger.demo.load import LoadOptions, load
 from ledger.demo.playing import Player
 from ledger.demo.screen import credits
 from ledger.demo.stage import Stage
 from ledger.demo.workload import CHAT, SOURCE, TRACES
+from ledger.v1.report_pb2 import MARGIN_GROUP_ACCOUNT
 
 UNPRICED_CACHE: Final = "groq/llama-3.3-70b-versatile"  # the map prices no cached tokens for it
 FLAT_OUT_FAMILIES: Final = 8
@@ -89,6 +90,39 @@ async def balances(stage: Stage, root: str) -> bool:
     if overdrawn:
         stage.screen.line(f"OVERDRAWN grants: {', '.join(overdrawn)}", "bold red")
     return not overdrawn
+
+
+async def margins(stage: Stage, root: str) -> bool:
+    """What each team earned and cost; whether any of it has a cost that nobody knows."""
+    stage.screen.section("Margin", "revenue recognised and what the providers take, to the unit")
+    await stage.ledger.caught_up()
+    rows, document = [], []
+    by_account = stage.client.get_margin(MARGIN_GROUP_ACCOUNT, account=root, subtree=True)
+    async for row in by_account:
+        for each in row.earnings.money:
+            figures = (each.earned, each.repaid, each.cost, each.margin)
+            rows.append(
+                (row.group, f"{row.earnings.calls:,}", *[credits(each) for each in figures])
+            )
+            document.append(
+                {
+                    "account": row.group,
+                    "calls": row.earnings.calls,
+                    "unknown_cost_calls": row.earnings.unknown_cost_calls,
+                    "asset": each.asset,
+                    "earned": each.earned,
+                    "repaid": each.repaid,
+                    "cost": each.cost,
+                    "margin": each.margin,
+                }
+            )
+    columns = ("calls", "earned", "earned by repaid advances", "cost", "margin")
+    stage.screen.table(("account", *columns), rows, right=columns)
+    stage.screen.line(
+        f"in {MONEY}: the providers take {DISCOUNT} of the list price; free grants earn nothing"
+    )
+    stage.sections["margin"] = document
+    return bool(document)
 
 
 async def trial_balance(stage: Stage) -> bool:

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from msgspec.structs import replace
+
 from ledger.api.render_card import render_card
 from ledger.client import DrawdownClient, Refused
 from ledger.demo.traces import TraceRequest
@@ -18,11 +20,14 @@ from ledger.v1 import account_pb2, types_pb2
 from rating.card import RateCard, canonical_bytes, content_hash
 from rating.compile import CompiledCard
 from rating.data import price_map
+from rating.llm_costs import as_costs
 from rating.llm_prices import import_price_map
 from rating.price import rate
 from rating.v1 import pricing_pb2
 
 CARD: Final = "llm-list-prices"
+COSTS: Final = "llm-costs"
+DISCOUNT: Final = "0.6"  # of the list price is what the demo pays the providers
 CREDIT: Final = "credit"
 MONEY: Final = "USD"
 SCALE: Final = 9
@@ -67,8 +72,10 @@ class PlannedGrant:
 
 
 async def publish_prices(client: DrawdownClient) -> Prices:
-    """Import the public price map as a rate card that charges credits: 1 credit = 1 US dollar."""
-    card, report = import_price_map(price_map(), CARD, CREDIT, SCALE)
+    """Import the public price map as a rate card that charges credits, 1 credit = 1 US dollar, and
+    as the card of what the providers take, in dollars."""
+    imported, report = import_price_map(price_map(), CARD, CREDIT, SCALE)
+    card = replace(imported, cost_card=COSTS)
     for asset, kind in (
         (CREDIT, pricing_pb2.ASSET_KIND_CREDIT),
         (MONEY, pricing_pb2.ASSET_KIND_MONEY),
@@ -78,14 +85,21 @@ async def publish_prices(client: DrawdownClient) -> Prices:
         except Refused as refused:
             if refused.reason != "ASSET_EXISTS":
                 raise
-    versions = [version async for version in client.list_rate_cards(CARD)]
+    await _publish(client, as_costs(replace(imported, name=COSTS, asset=MONEY), DISCOUNT))
+    version = await _publish(client, card)
+    return Prices(card, version, report.products, report.rows)
+
+
+async def _publish(client: DrawdownClient, card: RateCard) -> int:
+    """The version of a card: the newest, if that is this very card, else a new one."""
+    versions = [version async for version in client.list_rate_cards(card.name)]
     newest = versions[0] if versions else None
     if newest is None or newest.content_hash != content_hash(canonical_bytes(card)):
         expected = newest.version if newest is not None else 0
         newest = (
             await client.publish_rate_card(render_card(card), expected_version=expected)
         ).version
-    return Prices(card, newest.version, report.products, report.rows)
+    return newest.version
 
 
 async def open_family(client: DrawdownClient, agents_cost: int) -> str:

@@ -70,12 +70,13 @@ async def _play(stage: Stage) -> bool:
     exact = summarise(stage, player, story, sum(costs.values()))
     waits = await closing.suspense(stage, root)
     solvent = await closing.balances(stage, root)
+    earned = await closing.margins(stage, root)
     balanced = await closing.trial_balance(stage)
     await closing.one_event(stage, player, prices, root, costs)
     if stage.options.flat_out:
         await closing.flat_out(stage, len(workload.scheduled))
     verified = await closing.verify(stage)
-    return all((exact, story.complete, waits, solvent, balanced, verified))
+    return all((exact, story.complete, waits, solvent, earned, balanced, verified))
 
 
 def _call_that_failed(error: Exception) -> DrawdownError | None:
