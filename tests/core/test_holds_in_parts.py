@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ledger_case import LedgerCase, ledger_case
+from test_verify_rules import judged
 
 from ledger.core import commands as c
 from ledger.core import events as e
@@ -416,7 +417,10 @@ def test_what_is_charged_at_expiry_goes_on_from_the_running_totals(case: LedgerC
     clock   +15m
     sweep    -> hold expired, charged; hold expired, charged, drawn 1 from acme; hold expired, charged
     usage   acme  3  of=third  -> drawn 1 from acme
+    hold    acme  4  as=d  of=third  -> held 1 from acme
+    capture d  2  open               -> drawn 1 from acme
     """  # noqa: E501
+    assert judged(case.core) == []
 
 
 @ledger_case

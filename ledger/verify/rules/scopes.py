@@ -12,6 +12,7 @@ from ledger.core.events import (
     RowDraw,
     SuspenseRated,
     UsageModeled,
+    UsageQuoted,
     UsageRecorded,
     UsageRerated,
     UsageReversed,
@@ -26,6 +27,8 @@ _PERIOD: Final = 3
 _LONGEST: Final = {_DAY: 2 * DAY_US, _PERIOD: 2 * MONTH_MAX_US}
 """Longer than any: a day that clocks stretch, a period in whose course another zone counts."""
 _OVERAGE: Final = frozenset({Pot.OVERAGE, Pot.EXCESS_BILLED})
+_SAYS_TOTALS: Final = (UsageModeled, UsageQuoted)
+"""Entries that always say where totals stood; of the others only those that models priced do."""
 
 
 def modeled(judge: Judge, state: State, account: Account, event: UsageRecorded) -> None:
@@ -47,7 +50,8 @@ def modeled(judge: Judge, state: State, account: Account, event: UsageRecorded) 
             judge.wrong(state, f"advance of total {each.key}", "above 0", each.quantity)
     moved = [(key, _MONTH, event.period) for key, _ in event.advances]
     moved += [(each.key, each.scope, each.start) for each in event.scoped]
-    if isinstance(event, UsageModeled):
+    says = event.totals_before or event.scoped or event.draws
+    if says or type(event) in _SAYS_TOTALS:
         stood = tuple([account.total(*place) for place in moved])
         judge.equal(state, "totals before", stood, event.totals_before)
     left = {(piece.book, piece.pot in _OVERAGE): 0 for piece in event.slices}
