@@ -75,6 +75,26 @@ def test_the_tolerance_is_chosen_within_its_bounds_and_rounds_down(case: LedgerC
 
 
 @ledger_case
+def test_its_usage_costs_what_the_provider_takes(case: LedgerCase) -> None:
+    """
+    # In the books as any usage's (rule B4): by the quote, beyond it, without it, and of a capture.
+    account acme card=resold
+    grant   acme  1000
+    quote   acme  10  as=q
+    quote   acme  1   as=r  of=half  hold=h
+    usage   acme  13  quote=q  id=a   -> drawn 13 from acme, cost 39, 12 quoted
+    usage   acme  1   quote=q         -> drawn 1 from acme, cost 3, QUOTE_USED
+    capture h     5                   -> drawn 2 from acme, cost 2, 0 quoted
+    expect  cost acme-ai 42
+    expect  payable acme-ai 42
+    expect  cost supplier 2
+    reverse a cost=back               -> 13 to acme, cost -39
+    expect  cost acme-ai 3
+    """
+    assert judged(case.core) == []
+
+
+@ledger_case
 def test_a_cheaper_live_price_does_not_change_a_promise(case: LedgerCase) -> None:
     """
     account acme

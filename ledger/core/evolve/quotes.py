@@ -5,7 +5,7 @@ from __future__ import annotations
 from ledger.core.events import QuoteExpired, QuoteMade, UsageQuoted
 from ledger.core.evolve.holds import settle_quote
 from ledger.core.evolve.moves import set_timer
-from ledger.core.evolve.usage import usage_recorded
+from ledger.core.evolve.usage import usage_costed
 from ledger.core.quotes import QUOTE_EXPIRED, QUOTE_USED, Quote
 from ledger.core.state import TIMER_QUOTE, State
 
@@ -35,7 +35,7 @@ def quote_expired(state: State, event: QuoteExpired) -> None:
 
 
 def usage_quoted(state: State, event: UsageQuoted) -> None:
-    """As any usage, and the quote that prices it is used."""
-    usage_recorded(state, event)
+    """As any usage with its cost, and the quote that prices it is used."""
+    usage_costed(state, event)
     if event.part is not None:
         settle_quote(state, event.quote, QUOTE_USED)
