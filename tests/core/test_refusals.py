@@ -55,6 +55,7 @@ from ledger.core.events import (
     GrantKind,
     HoldAuthorized,
     Invoice,
+    Overage,
     OverdraftKind,
     PeriodUnit,
     Proration,
@@ -352,6 +353,13 @@ def rated_meanwhile(core: Core) -> ReverseUsage:
     rated = Rated(core.now, (core.state.locator,))
     core.state.families[FULL].rated[command.original.locator] = rated
     return command
+
+
+def settles_otherwise(core: Core) -> Command:
+    policy = AccountPolicy("usd", overage=Overage.SELF, settlement_asset=USD)
+    core.run(CreateAccount(FAMILY.request("settles"), TENANT, 201, 0, 201, policy))
+    core.run(usage(core, 201, 1))
+    return UpdatePolicy(FAMILY.request("otherwise"), 201, AccountPolicy())
 
 
 def deep(core: Core) -> Command:
@@ -805,6 +813,7 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
     Reason.SUBSET_EXCEEDS_PARENT: [
         (lambda core: usage(core, ACME, 2, 1, of="gpt"), "quantities"),
     ],
+    Reason.SETTLEMENT_ASSET_OPEN: [(settles_otherwise, "policy.settlement_asset")],
     Reason.SUSPENSE_FULL: [(waits_too_much, "product")],
     Reason.RATED_MEANWHILE: [(rated_meanwhile, "entry")],
     Reason.OVERFLOW: [
@@ -820,6 +829,7 @@ ELSEWHERE = {
     Reason.CONFLICT,
     Reason.ABANDONED,
     Reason.UNPRICED,
+    Reason.NOT_ENTITLED,
     Reason.GRACE_ENDED,
     Reason.INSUFFICIENT_CREDITS,
     Reason.LINKED_FAILED,

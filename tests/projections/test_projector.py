@@ -46,6 +46,7 @@ async def agrees(dsn: str) -> None:
 
 def test_every_event_is_projected_or_known_to_have_no_row() -> None:
     without_rows = {
+        core_events.PriceOverridesSet,
         core_events.WriterOpened,
         core_events.ConfigurationApplied,
         core_events.LimitExceeded,

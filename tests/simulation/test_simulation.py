@@ -31,7 +31,7 @@ from ledger.simulation.workload import ENTRIES
 from ledger.simulation.world import run
 
 SEEDS = 100
-DRAWN_WITHIN = 40
+DRAWN_WITHIN = 50
 JOBS = 2
 
 

@@ -118,6 +118,8 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.UsageRecorded: usage.recorded,
     e.UsageModeled: usage.recorded,
     e.UsageCosted: usage.unexpected,
+    e.UsageConverted: usage.unexpected,
+    e.ConversionReversed: usage.unexpected,
     e.UsageCaptured: usage.recorded,
     e.HoldCharged: usage.charged,
     e.UsageQuoted: usage.recorded,
