@@ -14,6 +14,7 @@ Read in this order:
     costs, cost_refunds     what the provider takes beside it, and takes less when it is given back
     pricing                 what an event costs: its plan over the totals that run on
     unwinding, rerates      to whom units go back; what earlier usage costs anew
+    conversion              what the settlement currency pays, and is given back
     quotes, quoted, quoting     promised prices: as state, for usage that names one, made
     usage, suspense, holds, grants, following, recurring, corrections, adjustments,
     closing, accounts, standing, overrides     one module a kind of decision
