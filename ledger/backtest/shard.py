@@ -17,6 +17,7 @@ from ledger.backtest.replay import Replay
 from ledger.core.catalog import Catalog
 from ledger.core.commands import Original
 from ledger.core.conversion import conversion_behind
+from ledger.core.costs import cost_plan_of
 from ledger.core.events import Event, PlanDeclared
 from ledger.core.evolve import evolve_all
 from ledger.core.outcomes import locator_of
@@ -107,6 +108,7 @@ class _Past:
                 event,
                 declared,
                 conversion_behind(events, index),
+                cost_plan_of(events, index),
             )
 
 

@@ -26,6 +26,7 @@ from ledger.core.events import (
     UsageCosted,
     UsageModeled,
     UsageRecorded,
+    UsageReversed,
 )
 from ledger.core.limits import INT64_MAX
 from ledger.core.outcomes import Refusal
@@ -239,6 +240,17 @@ def house_books(
         house_book(state, tenant, BookKind.COST, asset, provider, out),
         house_book(state, tenant, BookKind.PAYABLE, asset, provider, out),
     )
+
+
+def cost_plan_of(events: Sequence[Event], index: int) -> PlanDeclared | None:
+    """The declaration that the cost of an entry of a batch names; None where it says none."""
+    event = events[index]
+    cost = event.cost if isinstance(event, UsageRecorded | UsageReversed) else None
+    if cost is None:
+        return None
+    declared = events[cost.plan]
+    assert isinstance(declared, PlanDeclared)
+    return declared
 
 
 def declare_again(state: State, declared: PlanDeclared, out: list[Event]) -> int:

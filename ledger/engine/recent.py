@@ -14,6 +14,7 @@ import msgspec
 
 from ledger.core.commands import Command
 from ledger.core.conversion import conversion_behind
+from ledger.core.costs import cost_plan_of
 from ledger.core.events import Event, PlanDeclared, TimeShifted
 from ledger.core.identity import first_difference, is_abandoned
 from ledger.core.outcomes import Reason, Refusal, locator_of, split_locator
@@ -127,17 +128,8 @@ def replay_of(batch: RecordedBatch, index: int) -> Replay:
         batch.recorded_at_of(index),
         locator_of(batch.batch_seq, index),
         conversion_behind(batch.events, index),
-        _cost_plan(batch, event),
+        cost_plan_of(batch.events, index),
     )
-
-
-def _cost_plan(batch: RecordedBatch, event: Event) -> PlanDeclared | None:
-    cost = getattr(event, "cost", None)
-    if cost is None:
-        return None
-    declared = batch.events[cost.plan]
-    assert isinstance(declared, PlanDeclared)
-    return declared
 
 
 def answer_again(command: Command, recorded: Replay) -> TicketOutcome:

@@ -8,7 +8,7 @@ from random import Random
 from typing import Any
 
 import msgspec
-from core_world import CREDITS, ROWS, TENANT, USD, Core, card
+from core_world import CREDITS, ROWS, SUPPLIER, TENANT, USD, Core, card
 from msgspec.structs import asdict, replace
 from test_machine import STEPS, WORLDS, CoreMachine
 
@@ -17,6 +17,8 @@ from ledger.backtest.replay import Replay
 from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.catalog import Asset, Catalog
+from ledger.core.conversion import conversion_behind
+from ledger.core.costs import cost_plan_of
 from ledger.core.evolve import evolve_all
 from ledger.core.outcomes import locator_of
 from ledger.core.state import State
@@ -54,7 +56,13 @@ def catalog_at(factor: Fraction = Fraction(1)) -> Catalog:
     catalog.add_asset(Asset(USD, TENANT, "USD", 0, "money"))
     rows = tuple(replace(row, price=str(Fraction(row.price) * factor)) for row in ROWS)
     for number, made in enumerate(
-        (card("default", "credits", rows), card("usd", "USD", rows[:1])), start=3
+        (
+            card("default", "credits", rows),
+            card("usd", "USD", rows[:1]),
+            card("resold", "credits", rows, "supplier"),
+            card("supplier", "USD", SUPPLIER),
+        ),
+        start=3,
     ):
         compiled = CompiledCard(made, number)
         catalog.add_card(TENANT, made.name, CardVersion(number, 0, 0, compiled))
@@ -88,7 +96,14 @@ def replayed(
             assert isinstance(event, e.UsageRecorded)
             plan = events[event.plan]
             assert isinstance(plan, e.PlanDeclared)
-            originals[locator] = c.Original(locator, before + index, event, plan)
+            originals[locator] = c.Original(
+                locator,
+                before + index,
+                event,
+                plan,
+                conversion_behind(events, index),
+                cost_plan_of(events, index),
+            )
         before += len(events)
     replay = Watched(state, NoCards(), originals, corrected.places, 0, plainly)
     for batch_seq, (recorded_at, events) in enumerate(batches[first:], start=first + 1):
@@ -107,6 +122,8 @@ def said(events: list[e.Event]) -> list[tuple[str, dict[str, Any]]]:
     for event in events:
         if not isinstance(event, e.PlanDeclared | e.WriterOpened):
             fields = {k: v for k, v in asdict(event).items() if k not in ELSEWHERE}
+            if fields.get("cost") is not None:
+                fields["cost"] = replace(fields["cost"], plan=0)
             if isinstance(event, e.UsageReversed | e.UsageRerated):
                 fields["given_back"] = [replace(part, debt=0) for part in event.given_back]
             found.append((type(event).__name__, fields))
