@@ -14,6 +14,7 @@ from ledger.projections.earnings import Earnings, Figure, GroupBy
 from ledger.projections.rebuild import rebuild
 from ledger.verify import verify
 from rating.card import Meter, PriceRow, Product, RateCard
+from rating.models import Tier, Volume
 from tests.projections.books import CARD, CREDIT, DRAW, MONEY, Books, open_books
 from tests.projections.projecting import everything, looking, project
 
@@ -130,6 +131,43 @@ async def test_what_follows_usage_belongs_to_it(database: str) -> None:
             assert (rated.calls, rated.unrated) == (1, 0)
             assert rated.of(Figure.BURNT) == {CREDIT: 3_000_000}
             assert rated.of(Figure.EARNED) == {MONEY: 600_000}
+        finally:
+            await pool.close()
+    report = await verify(database)
+    assert report.ok, report.findings
+
+
+async def test_a_re_rate_by_what_had_waited_belongs_to_that_usage(database: str) -> None:
+    """Ten pictures cost 2 each, from the eleventh on all cost 1: what is drawn in the end is what
+    the usage burnt, also after one of the two is given back (rules R1, B8)."""
+    async with open_books(database) as books:
+        team = await books.account("acme")
+        await books.grant(team, 50_000_000, paid=50_000)
+        await books.ask(team, books.usage(team, "a", (8,), DRAW))
+        await books.ask(team, books.usage(team, "b", (8,), DRAW))
+        volume = PriceRow("images", "pictures", "", model=Volume((Tier(10, "2"), Tier(None, "1"))))
+        meters = (*CARD.meters, Meter(quantity="pictures"))
+        later = replace(CARD, meters=meters, rows=(*CARD.rows, volume))
+        made = await books.ledger.publish_card(TENANT_DEFAULT, later, effective_from_us=1)
+        assert isinstance(made, ConfigurationEntry), made
+        writer = books.ledger.writers[team.shard]
+        while await writer.look(
+            lambda state: len(state.families[state.accounts[team.number].root].waiting),
+            (team.number,),
+        ):
+            pass
+        await project(database)
+        pool = await open_pool(database, application_name="tests")
+        try:
+            earnings = Earnings(pool)
+            span = (TENANT_DEFAULT, None, False, 0, INT64_MAX, GroupBy.PRODUCT, "", 0, 10)
+            [(_, both)], _ = await earnings.margin(*span)
+            assert both.of(Figure.BURNT) == {CREDIT: 16_000_000}
+            assert both.of(Figure.EARNED) == {MONEY: 16_000}
+            tree = await earnings.operation(
+                TENANT_DEFAULT, books.ledger.family(team).operation("answer")
+            )
+            assert tree.operations[0].own.of(Figure.BURNT) == {CREDIT: 16_000_000}
         finally:
             await pool.close()
     report = await verify(database)

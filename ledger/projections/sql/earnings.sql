@@ -53,6 +53,12 @@ FROM page g LEFT JOIN (
         SELECT u.grouped, u.tenant, u.shard, f.entry_seq
         FROM used u JOIN projection.usage_follow_ups f
             ON f.tenant = u.tenant AND f.shard = u.shard AND f.original_entry = u.entry_seq
+        UNION ALL  -- what follows its rating after it had waited
+        SELECT u.grouped, u.tenant, u.shard, g.entry_seq
+        FROM used u JOIN projection.usage_follow_ups f
+            ON f.tenant = u.tenant AND f.shard = u.shard AND f.original_entry = u.entry_seq
+        JOIN projection.usage_follow_ups g
+            ON g.tenant = f.tenant AND g.shard = f.shard AND g.original_entry = f.entry_seq
     ) u USING (grouped)
     JOIN projection.usage_figures m USING (tenant, shard, entry_seq)
     GROUP BY u.grouped, m.kind, m.asset
@@ -114,6 +120,12 @@ FROM counted c LEFT JOIN (
         SELECT u.operation, u.tenant, u.shard, f.entry_seq
         FROM used u JOIN projection.usage_follow_ups f
             ON f.tenant = u.tenant AND f.shard = u.shard AND f.original_entry = u.entry_seq
+        UNION ALL
+        SELECT u.operation, u.tenant, u.shard, g.entry_seq
+        FROM used u JOIN projection.usage_follow_ups f
+            ON f.tenant = u.tenant AND f.shard = u.shard AND f.original_entry = u.entry_seq
+        JOIN projection.usage_follow_ups g
+            ON g.tenant = f.tenant AND g.shard = f.shard AND g.original_entry = f.entry_seq
     ) u
     JOIN projection.usage_figures m USING (tenant, shard, entry_seq)
     GROUP BY u.operation, m.kind, m.asset
