@@ -651,11 +651,11 @@ def _charge_estimate(state: State, hold: Hold, estimate: Estimate, out: list[Eve
     card = state.catalog.card((account.tenant, estimate.plan.rate_card))
     bound = card.declared(shape, estimate.plan)
     quantities = _within_wholes(bound.plan, estimate.quantities)
-    books: list[Event] = []
-    charge = _charge(state, account, hold, bound, shape, quantities, at, books)
+    began = len(out)  # the plan of a cost is named by its place in the batch
+    charge = _charge(state, account, hold, bound, shape, quantities, at, out)
     if isinstance(charge, Refusal):
+        del out[began:]
         return False
-    out.extend(books)
     charged = HoldCharged(
         b"",
         account.number,

@@ -47,6 +47,7 @@ MODULES = (
     "test_grants",
     "test_grant_kinds",
     "test_holds",
+    "test_costs",
     "test_holds_in_parts",
     "test_commitments",
     "test_overdraft",
