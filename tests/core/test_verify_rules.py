@@ -7,6 +7,7 @@ from typing import Any
 from core_world import Core, replay
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from ledger_case import LedgerCase
 from test_properties import Run, steps
 from test_usual import ZONES, Usage, moves
 
@@ -67,3 +68,25 @@ def test_nor_do_months_of_many_zones(taken: list[tuple[str, Any]], zones: tuple[
     for verb, given_ in taken:
         run.move(verb, given_)
     assert judged(run.core) == []
+
+
+def test_plain_rows_need_not_say_where_their_totals_stood() -> None:
+    """A capture that leaves its hold open, what had waited, and usage with a cost: each may be of
+    rows that round over a month and have no price model (rules B8, H1, R1)."""
+    case = LedgerCase()
+    case.run(
+        """
+        account  acme
+        grant    acme 100
+        hold     acme 10 as=h of=third
+        capture  h 4 open
+        usage    acme 10 of=priceless
+        override acme priceless:1/3@-2d..
+        sweep
+        policy   acme card=resold
+        usage    acme 10 of=half
+        """
+    )
+    written = {type(event) for _, events in case.core.batches for event in events}
+    assert written >= {e.UsageCaptured, e.SuspenseRated, e.UsageCosted}
+    assert judged(case.core) == []
