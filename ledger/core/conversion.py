@@ -79,23 +79,25 @@ def give_back_converted(
     account: Account,
     command: ReverseUsage,
     entry: int,
-    unwound: tuple[int, int],
+    reversal: Unwinding,
     out: list[Event],
 ) -> None:
     """Append what a reversal, at `entry` of the batch, gives back in the settlement currency: of
-    the units of the usage's slices that went back before and go back now (`unwound`), those that
-    were converted, at the recorded rate, the last slice first (rules D3, R5)."""
+    the units of the usage's slices that went back before and go back now, those that were
+    converted, at the recorded rate, the last slice first (rules D3, R5). The other entries of the
+    usage may have given back to the same grants."""
     recorded, conversion = command.original.event, command.original.conversion
     if conversion is None:
         return
     assert isinstance(recorded, UsageRecorded)
-    earlier, units = _converted_of(recorded, *unwound)
+    earlier, units = _converted_of(recorded, *reversal.unwound)
     if units == 0:
         return
     worth, whole = conversion.amount, conversion.units
     unwinding = Unwinding(
-        state, conversion.product, conversion.book, command.ended, command.original.locator, out
-    )
+        state, conversion.product, conversion.book, command.ended, command.original.locator, out,
+        reversal,
+    )  # fmt: skip
     unwinding.unwind(
         conversion.slices,
         share_of(worth, 0, earlier, whole),

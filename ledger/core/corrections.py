@@ -39,7 +39,7 @@ from ledger.core.limits import (
     QUANTITIES_MAX,
 )
 from ledger.core.outcomes import Known, Reason, Refusal
-from ledger.core.pricing import closed_period, moves_of, rating_fault
+from ledger.core.pricing import Place, closed_period, moves_of, rating_fault
 from ledger.core.quoted import refund_quoted
 from ledger.core.state import Account, Corrected, Family, State
 from ledger.core.unwinding import Unwinding
@@ -53,7 +53,7 @@ from ledger.core.usage import (
 from rating.functions import MEASURE_COST, SCOPE_DAY, SCOPE_MONTH
 from rating.model_lines import Facts, Standing
 from rating.plan import UNPRICED, Plan
-from rating.price import RatingFault, own_quantities, refund, rerate
+from rating.price import RatingFault, own_quantities, refund, refund_own, rerate
 
 _OWED_BY_NOBODY = (Pot.GRANT, Pot.ABSORBED, Pot.CONVERTED)
 _NOTHING = Corrected(0, (), 0, 0)
@@ -288,12 +288,15 @@ def _as_charged(
     out: list[Event],
 ) -> Event | Refusal:
     """Goodwill: some of the charge, the quantities stay (rule R1)."""
-    left = sum([part.left for part in parts])
+    usage = parts[-1]
+    stands = any(_quantities_left(usage.recorded, usage.before))
+    most = [_stands(account, part, stands=stands) for part in parts]
+    left = sum(most)
     if command.as_charged > left:
         return _too_large("as_charged", left, "of the charge")
     due, apart = command.as_charged, 0
-    for part in parts:
-        own = min(due, part.left)
+    for part, may in zip(parts, most, strict=True):
+        own = min(due, may)
         if own == 0 and part is not parts[-1]:
             continue
         part.unwinding.unwind(part.recorded.slices, part.before.amount, own)
@@ -312,6 +315,20 @@ def _as_charged(
     return made
 
 
+def _stands(account: Account, part: _Part, *, stands: bool) -> int:
+    """What is left of a part's charge: of rows with a running total no more than they have drawn
+    still, as re-rates give back of it too; none once all `stands` no more."""
+    draws = part.recorded.draws
+    if not draws:
+        return part.left
+    if not stands:
+        return 0
+    places = list({(each.key, each.scope, each.start): None for each in draws})
+    drawn = sum(part.unwinding.drawn_by_rows(account, places, part.recorded.period).values())
+    apart = _charge(part.recorded) - sum([each.amount for each in draws])
+    return min(part.left, apart + drawn)
+
+
 def _lower_rows(
     account: Account,
     recorded: UsageRecorded,
@@ -326,7 +343,7 @@ def _lower_rows(
         drawn[place] = drawn.get(place, 0) + each.amount
     for place in reversed(list(drawn)):
         part = min(amount, drawn[place])
-        unwinding.lower_row(account, place, part)
+        unwinding.lower_row(account, place, part, recorded.period)
         amount -= part
 
 
@@ -359,12 +376,14 @@ def _by_quantities(
         fault = part.price(quantities, rest)
         if fault is not None:
             return rating_fault(fault)
-        if part.costs.rerated > INT64_MAX:
+        most = max(part.costs.rerated, sum([abs(line) for line in part.costs.lines]))
+        if most > INT64_MAX:  # tiers may give back more than the event was charged
             return Refusal(
                 Reason.OVERFLOW,
                 "quantities",
-                str(part.costs.rerated),
-                "what earlier usage costs anew by it does not fit 64 bits; reverse it in parts",
+                str(most),
+                "what it gives back, or what earlier usage costs anew by it, does not fit 64 bits; "
+                "reverse it in parts",
             )
     apart = 0
     for part in parts:
@@ -392,16 +411,28 @@ def _unwind(account: Account, part: _Part) -> int:
     of_rows = min(sum([own for _, _, own in costs.rows]), part.left)
     due = sum(costs.lines) - sum([line for _, line, _ in costs.rows])
     of_others = min(due, part.left - of_rows)
-    unwinding.unwind(part.recorded.slices, before.amount, of_rows + of_others)
-    for place, _, own in reversed(costs.rows):
-        unwinding.lower_row(account, place, min(own, of_rows))
-        of_rows -= min(own, of_rows)
+    drawn: dict[int, int] | None = None
+    if costs.rows:  # re-rates have given back of what it drew itself, and have drawn elsewhere
+        places = [place for place, _, _ in costs.rows]
+        drawn = unwinding.drawn_by_rows(account, places, part.recorded.period)
+        if of_others:
+            for piece in part.recorded.slices:
+                drawn[piece.book] = drawn.get(piece.book, 0) + of_others
+    missed = unwinding.unwind(part.recorded.slices, before.amount, of_rows + of_others, drawn)
+    of_rows -= min(missed, of_rows)
+    elsewhere: list[tuple[Place, int]] = []
+    for place, line, own in reversed(costs.rows):
+        taken = min(own, of_rows)
+        unwinding.lower_row(account, place, taken, part.recorded.period)
+        of_rows -= taken
+        more = min(own - taken, missed)
+        missed -= more
+        elsewhere.append((place, more if before.as_charged else line - own + more))
     beyond = 0
-    if not before.as_charged:
-        for place, line, own in reversed(costs.rows):
-            beyond += unwinding.from_row(account, place, line - own)
-        if due > of_others:
-            beyond += unwinding.beyond(account, part.declared, due - of_others)
+    for place, more in elsewhere:
+        beyond += unwinding.from_row(account, place, more)
+    if due > of_others and not before.as_charged:
+        beyond += unwinding.beyond(account, part.declared, due - of_others)
     return beyond
 
 
@@ -539,7 +570,7 @@ def _record(
     )
     entry = state.batch_length + len(out)
     out.append(reversal)
-    give_back_converted(state, account, command, entry, unwinding.unwound, out)
+    give_back_converted(state, account, command, entry, unwinding, out)
     closed, period = closed_period(state, account, recorded.effective_at)
     if closed is not None:
         out.append(AdjustmentNoted(account.number, entry, closed, period))
@@ -610,24 +641,21 @@ class _Part:
                             self._state, account, plan, recorded, quantities, rest, totals
                         )
                     else:
-                        refunds, moves = refund(plan, quantities, totals)
-                    self._take(plan, refunds, moves)
+                        back = self._charged_here(own_quantities(plan, quantities))
+                        refunds, moves = refund_own(plan, back, back, totals)
+                    self.costs.lines, self.costs.moves = refunds, moves
             except RatingFault as fault:
                 return fault
         if self._waiting is not None:
             self._waits_no_more = not any(own[place] for place in self._waiting.places)
         return None
 
-    def _take(
-        self, plan: Plan, refunds: tuple[int, ...], moves: tuple[tuple[int, int], ...]
-    ) -> None:
-        """Only those of the quantities that the entry charged."""
+    def _charged_here(self, own: Sequence[int]) -> Sequence[int]:
+        """Only those of the quantities that the entry charged: others never moved its totals."""
         places = self._places
-        if places is not None:
-            rows = [plan.rows[place] for place in places]
-            refunds = tuple([each if at in places else 0 for at, each in enumerate(refunds)])
-            moves = tuple([(row, quantity) for row, quantity in moves if row in rows])
-        self.costs.lines, self.costs.moves = refunds, moves
+        if places is None:
+            return own
+        return [quantity if at in places else 0 for at, quantity in enumerate(own)]
 
     def waits_no_more(self) -> int:
         """1: nothing of what it put aside is left."""

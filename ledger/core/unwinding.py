@@ -78,25 +78,38 @@ class Unwinding:
         self._ended = ended
         self._locator = locator
         self._out = out
+        self._sliced: dict[int, int] = {}  # book -> what of the entry's own slices was unwound
         self._part = (0, 0)  # used book and month, where they are not the entry's
         self._lowered: dict[tuple[Place, tuple[int, int, int]], int] = {}  # by this entry
         self._taken: _Taken = earlier._taken if earlier is not None else _Taken()
         self._units, self._money = self._taken.units, self._taken.money
         self._debts, self._rows = self._taken.debts, self._taken.rows
 
-    def unwind(self, slices: Sequence[Slice], gone: int, amount: int) -> None:
-        """`amount` units of an event's slices, the last first, after the `gone` ones."""
+    def unwind(
+        self,
+        slices: Sequence[Slice],
+        gone: int,
+        amount: int,
+        drawn: dict[int, int] | None = None,
+    ) -> int:
+        """`amount` units of an event's slices, the last first, after the `gone` ones; of each book
+        no more than is `drawn` from it still, where that is given: returns what is left then."""
         self.unwound = gone, amount
         for piece in reversed(slices):
             if amount == 0:
-                return
+                return 0
             earlier = min(gone, piece.amount)
             gone -= earlier
             take = min(piece.amount - earlier, amount)
+            if drawn is not None:
+                take = min(take, drawn.get(piece.book, 0))
+                drawn[piece.book] = drawn.get(piece.book, 0) - take
             if take:
+                self._sliced[piece.book] = self._sliced.get(piece.book, 0) + take
                 self._slice(piece, earlier, take)
                 amount -= take
-        assert amount == 0, amount
+        assert amount == 0 or drawn is not None, amount
+        return amount
 
     def _slice(self, piece: Slice, earlier: int, take: int) -> None:
         book = self._state.books.accounts[piece.book]
@@ -273,17 +286,38 @@ class Unwinding:
             money = book.value_book.number if book.value_book is not None else 0
             self._give(book.number, book.number, take, take if money else 0, 0, -1, money)
 
-    def lower_row(self, account: Account, place: Place, amount: int) -> None:
-        """So much less is drawn by a row in a scope: of the books that were given back to, as far
-        as it drew there, else of the last."""
-        parts = account.row_draws.get(place, {})
-        books = {piece.drawn for piece in self.given_back}
-        for among in (True, False):
-            for part, units in reversed(list(parts.items())):
-                take = min(amount, units - self._rows.get((place, part), 0))
-                if take > 0 and (part[1] in books) == among:
+    def drawn_by_rows(
+        self, account: Account, places: Sequence[Place], period: int
+    ) -> dict[int, int]:
+        """Units that rows with a running total have drawn still in their scopes, by book: by usage
+        of the entry's product, and of overage in its month `period`."""
+        found: dict[int, int] = {}
+        for place in places:
+            for part, units in account.row_draws.get(place, {}).items():
+                used, book, month = part
+                if used == self.used_book and month in (0, period):
+                    units -= self._rows.get((place, part), 0)
+                    found[book] = found.get(book, 0) + units
+        return found
+
+    def lower_row(self, account: Account, place: Place, amount: int, period: int) -> None:
+        """So much less is drawn by a row in a scope: of what the entry's own slices had drawn and
+        was unwound, as far as it still is, else of the last."""
+        parts = list(account.row_draws.get(place, {}).items())
+        for part, units in reversed(parts):
+            used, book, month = part
+            if used == self.used_book and month in (0, period):
+                still = units - self._rows.get((place, part), 0)
+                take = min(amount, still, self._sliced.get(book, 0))
+                if take > 0:
                     self._lower(place, part, take)
+                    self._sliced[book] -= take
                     amount -= take
+        for part, units in reversed(parts):
+            take = min(amount, units - self._rows.get((place, part), 0))
+            if take > 0:
+                self._lower(place, part, take)
+                amount -= take
 
     def _lower(self, place: Place, part: tuple[int, int, int], units: int) -> None:
         for counters in (self._rows, self._lowered):

@@ -540,3 +540,79 @@ def test_a_card_of_models_is_found_by_the_rows_of_a_declaration() -> None:
         assert again.plan.numerators == bound.plan.numerators
         assert core.catalog.plan_of(TENANT, bound.declaration) is again.plan
     assert Reason("COST_MISSING") is Reason.COST_MISSING
+
+
+@model_case
+def test_a_reversal_takes_of_its_own_slices_what_its_row_has_drawn_still(case: LedgerCase) -> None:
+    """
+    # Of a, 695 stand after the re-rate: of b's price 200 more is drawn as a goes, from y. What b
+    # drew itself was repaid by y, but for 7 that the re-rate of a gave back.
+    account acme card=models
+    grant   acme 7 as=x
+    usage   acme 99 of=volume id=a   -> drawn 7 from x, owed 983; 983 over the limit
+    usage   acme 40 of=volume id=b   -> owed 200; 200 over the limit; re-rated 495 to advance
+    grant   acme 5000 as=y           -> issued, repaid 688
+    reverse a                        -> 495 to y; re-rated drawn 200 from y
+    reverse b                        -> 193 to y, 200 to y, 7 to x
+    expect  spent volume 0
+    expect  left x 7
+    expect  left y 5000
+    """
+
+
+@model_case
+def test_no_pot_gets_back_more_than_was_drawn_from_it(case: LedgerCase) -> None:
+    """
+    account acme card=models overage=self
+    grant   acme 18 as=x
+    usage   acme 99 of=volume id=a   -> drawn 18 from x, overage 972 on acme
+    usage   acme 40 of=volume id=b   -> overage 200 on acme; re-rated 495 to overage
+    policy  acme card=models
+    reverse a                        -> 495 to overage; re-rated owed 200; 200 over the limit
+    reverse b                        -> 182 to overage, 200 to advance, 18 to x
+    expect  overage acme 0
+    expect  owed acme 0
+    expect  left x 18
+    """
+
+
+@model_case
+def test_goodwill_is_no_more_than_what_stands_of_a_row(case: LedgerCase) -> None:
+    """
+    # A re-rate has given back of the charge too; of what is reversed nothing stands.
+    account acme card=models overage=self
+    usage   acme 99 of=volume id=a
+    usage   acme 40 of=volume id=b   -> overage 200 on acme; re-rated 495 to overage
+    reverse a charged=696            -> refused CORRECTION_TOO_LARGE as_charged
+    reverse a                        -> 495 to overage; re-rated overage 200 on acme
+    reverse a charged=1              -> refused CORRECTION_TOO_LARGE as_charged
+    reverse b                        -> 200 to overage, 200 to overage
+    expect  overage acme 0
+    """
+
+
+@model_case
+def test_what_tiers_give_back_beyond_64_bits_is_refused(case: LedgerCase) -> None:
+    """
+    # 14 tokens cost 2^60 each and the others nothing: all of b would cost 14 of them less.
+    account acme card=models overage=self
+    usage   acme 7 of=falling id=a
+    usage   acme 40 of=falling id=b
+    reverse a                        -> nothing
+    reverse b                        -> refused OVERFLOW quantities
+    reverse b 33                     -> 8070450532247928832 to overage
+    reverse b                        -> 8070450532247928832 to overage
+    expect  overage acme 0
+    """
+
+
+@model_case
+def test_a_row_has_drawn_less_of_the_pots_that_were_given_back_to(case: LedgerCase) -> None:
+    """
+    account acme card=models overdraft=700
+    grant   acme 1
+    usage   acme 102 of=included id=a -> drawn 1 from acme, overdraft 1
+    usage   acme 1 of=included        -> overdraft 1
+    reverse a 7                       -> 1 to advance, 1 to acme, 1 to advance
+    expect  spent included 0
+    """

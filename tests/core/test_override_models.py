@@ -117,3 +117,19 @@ def test_a_hold_expires_at_the_price_of_its_authorisation(case: LedgerCase) -> N
     clock    +1h
     sweep                                 -> hold expired, charged, drawn 250 from acme
     """
+
+
+@model_case
+def test_what_was_rated_later_gives_back_its_own_quantities_alone(case: LedgerCase) -> None:
+    """
+    # The first card prices what is cached, the second one, later, the rest: at prices of which
+    # each runs on a total of its own. What is cached never moved one there.
+    account  acme card=models
+    grant    acme 10000
+    override acme *:x3/2
+    usage    acme of=gpt id=u input=283 cached=20 output=192 -> drawn 300 from acme, suspense
+    policy   acme
+    sweep    -> rated, drawn 1653 from acme
+    reverse  u -> 1653 to acme; 300 to acme
+    expect   left acme 10000
+    """
