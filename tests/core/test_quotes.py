@@ -405,6 +405,21 @@ def test_a_price_override_is_promised_with_its_row(case: LedgerCase) -> None:
     assert digest(state) == before
 
 
+@ledger_case
+def test_an_override_of_the_quote_prices_usage_of_before_it_too(case: LedgerCase) -> None:
+    """
+    # The account has another currency by now, so that the quote prices all of it.
+    account  acme
+    grant    acme  9000
+    clock    +2h
+    override acme  chat:x1/2
+    quote    acme  10  as=q              -> quoted 5
+    policy   acme  card=usd
+    usage    acme  10  quote=q  at=-1h   -> drawn 5 from acme, 5 quoted
+    """
+    assert judged(case.core) == []
+
+
 @model_case
 def test_what_depends_on_other_usage_is_not_promised(case: LedgerCase) -> None:
     """

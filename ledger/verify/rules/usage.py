@@ -16,6 +16,7 @@ from ledger.core.events import (
     UsageCaptured,
     UsageModeled,
     UsageQuarantined,
+    UsageQuoted,
     UsageRecorded,
     UsageRerated,
 )
@@ -61,7 +62,8 @@ def usage_recorded(judge: Judge, state: State, event: UsageRecorded) -> None:
         window = f"{start} to {state.window_end}"
         judge.wrong(state, "effective time", window, event.effective_at)
     takes(judge, state, account, event.effective_at, new=not event.hold or event.late == 1)
-    look_at_overrides(judge, state, account, state.declared[event.plan], event.effective_at)
+    plan = state.declared[event.plan]
+    look_at_overrides(judge, state, account, plan, _priced_at(state, event, plan))
     drawn(judge, state, account, event)
     if event.hold and event.late:
         settled = state.families[account.root].settled[event.hold]
@@ -117,6 +119,15 @@ def drawn(judge: Judge, state: State, account: Account, event: UsageRecorded) ->
     over_limit(judge, state, event)
     if event.suspense or isinstance(event, UsageModeled) or min(event.charges, default=0) < 0:
         modeled(judge, state, account, event)
+
+
+def _priced_at(state: State, event: UsageRecorded, plan: PlanDeclared) -> int:
+    """By the overrides of when: where a quote prices all of it, of when that was made (rule H9)."""
+    if isinstance(event, UsageQuoted) and event.part is not None:
+        quote, part = state.quotes.get(event.quote), event.part
+        if quote is not None and (plan.rows, plan.overrides) == (part.rows, part.overrides):
+            return quote.made_at
+    return event.effective_at
 
 
 def over_limit(judge: Judge, state: State, event: UsageRecorded | UsageRerated) -> None:
