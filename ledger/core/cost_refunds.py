@@ -66,7 +66,7 @@ def cost_given_back(
     shares = [stood - stays for stood, stays in zip(stands, after, strict=True)]
     starts = {key: (SCOPE_MONTH, recorded.period) for key, _ in cost.advances}
     starts.update({each.key: (each.scope, each.start) for each in cost.scoped})
-    plan = state.catalog.plan_of(account.tenant, declared)
+    plan = _plan_of(state, account, original, declared)
     moved: tuple[tuple[int, int], ...] = ()
     lines = shares
     if plan is not None:
@@ -84,6 +84,18 @@ def cost_given_back(
     if any(known) and not debit:
         debit, credit = _books_of(state, account, declared, out)
     return ProviderCost(tuple(known), plan_index, debit, credit, months, scoped)
+
+
+def _plan_of(
+    state: State, account: Account, original: Original, declared: PlanDeclared
+) -> Plan | None:
+    """The plan of the cost; None = shares of what was recorded: no plan is known, or quantities are
+    parts of others there alone (rule R8), so that what goes back need not keep to that."""
+    plan = state.catalog.plan_of(account.tenant, declared)
+    if plan is None or not plan.parents or original.plan is None:
+        return plan
+    priced = state.catalog.plan_of(account.tenant, original.plan)
+    return plan if priced is not None and priced.parents == plan.parents else None
 
 
 def open_for(state: State, account: Account, original: Original, out: list[Event]) -> None:

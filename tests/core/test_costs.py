@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from core_world import FAMILY, TENANT, USD, Core, card, replay
+from core_world import FAMILY, METERS, ROWS, TENANT, USD, Core, card, replay
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_case import LedgerCase, ledger_case
+from msgspec.structs import replace
 from test_verify_rules import judged
 
 from ledger.core import commands as c
@@ -145,6 +146,28 @@ def test_an_amendment_takes_the_cost_of_what_it_replaces(case: LedgerCase) -> No
     amend   a 7 as=b         -> 10 to acme, cost -30; drawn 7 from acme, cost 21
     expect  cost acme-ai 21
     """
+
+
+def test_parts_that_the_supplier_alone_counts_as_such_go_back_by_their_shares() -> None:
+    """Cached input is part of the input for the supplier only, so that it may go back without: what
+    the provider takes less is never more than it took (rules R8, B4)."""
+    case = LedgerCase()
+    meters = tuple([replace(each, subset_of="") for each in METERS])
+    made = replace(card("apart", "credits", ROWS, "supplier"), meters=meters)
+    version = CardVersion(9, 0, 0, CompiledCard(made, 9))
+    case.core.catalog.add_card(TENANT, "apart", version)
+    case.run(
+        """
+        account acme card=apart
+        grant   acme 100
+        usage   acme of=gpt input=2 cached=2 output=1 id=a  -> drawn 9 from acme, cost 3
+        reverse a cached=2                                  -> 2 to acme
+        reverse a cost=back                                 -> 7 to acme, cost -2
+        expect  cost supplier 1
+        """
+    )
+    assert judged(case.core) == []
+    case.finish()
 
 
 @ledger_case
