@@ -9,8 +9,9 @@ from __future__ import annotations
 from typing import Final
 
 from ledger.core.catalog import Bound
+from ledger.core.conversion import follow_conversion, open_conversion
 from ledger.core.costs import costs_for
-from ledger.core.drawdown import draw, open_revenue
+from ledger.core.drawdown import Conversion, draw, open_revenue
 from ledger.core.events import (
     AdjustmentNoted,
     Event,
@@ -47,11 +48,18 @@ def rate_waiting(state: State, locator: int, waiting: Waiting, out: list[Event])
     total, period = priced.total, priced.period
     used = over_limit = 0
     slices = _NO_SLICES
+    conversion: Conversion | None = None
     if total:
         used = used_book(state, bound, out)
-        drawn = draw(state, account, bound.asset, bound.use, total, at, period, out, True)
+        drawn = draw(
+            state, account, bound.asset, bound.use, total, at, period, out, True,
+            not bound.plan.modeled,
+        )  # fmt: skip
         slices, over_limit = tuple(drawn.slices), drawn.over_limit
         open_revenue(state, account.tenant, shape.product, slices, out)
+        conversion = drawn.conversion
+        if conversion is not None:
+            open_conversion(state, account, conversion, shape.product, out)
     index = declare(state, bound, out)
     entry = state.batch_length + len(out)
     out.append(
@@ -76,7 +84,9 @@ def rate_waiting(state: State, locator: int, waiting: Waiting, out: list[Event])
             settled=0 if waits else 1,
         )
     )
-    if over_limit:
+    if conversion is not None:
+        follow_conversion(state, account, conversion, shape.product, entry, at, period, out)
+    elif over_limit:
         out.append(LimitExceeded(account.number, bound.asset, over_limit, account.policy.excess))
     if priced.closed is not None:
         out.append(AdjustmentNoted(account.number, entry, priced.closed, period))

@@ -267,3 +267,46 @@ def test_whatever_is_reversed_each_asset_balances_and_nothing_is_left(
         assert case.grant(f"c{number}").book.available == amount
     for number, amount in enumerate(money):
         assert case.grant(f"m{number}").book.available == amount
+
+
+@ledger_case
+def test_what_waited_for_a_price_is_converted_when_it_is_rated(case: LedgerCase) -> None:
+    """
+    # At the rate of its effective time; a part that goes back does so in both assets.
+    account  acme  settles=usd overage=self
+    rate     credits usd 3/1
+    grant    acme 4
+    grant    acme 20 asset=usd paid=7 as=money
+    usage    acme 10 of=priceless id=u
+    clock    +1h
+    rate     credits usd 9/1
+    override acme priceless:1@-2d..
+    sweep    -> rated, drawn 4 from acme, converted 6; 6 worth 18: drawn 18 from money
+    expect   left money 2
+    reverse  u 3
+    expect   left money 11
+    reverse  u
+    expect   left money 20
+    expect   left acme 4
+    expect   spent priceless 0
+    expect   revenue priceless 0
+    """
+
+
+@ledger_case
+def test_entries_of_one_usage_round_the_money_of_one_grant_together(case: LedgerCase) -> None:
+    """
+    # Rules B4, D3: both parts were drawn from `money`, which has recognised floor(50 x 2 / 90) = 1.
+    account  acme  settles=usd
+    rate     credits usd 1/1
+    grant    acme 90 asset=usd paid=50 as=money
+    override acme priceless/input:1
+    usage    acme of=priceless id=u input=1 cached=0 output=1
+             -> converted 1, suspense; 1 worth 1: drawn 1 from money
+    override acme priceless/input:1 priceless/output:1@-2d..
+    sweep    -> rated, converted 1; 1 worth 1: drawn 1 from money
+    expect   recognised money 1
+    reverse  u
+    expect   recognised money 0
+    expect   left money 90
+    """
