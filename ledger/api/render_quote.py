@@ -11,7 +11,7 @@ from ledger.core.events import PlanDeclared, QuoteMade
 from ledger.core.limits import BASIS_POINTS
 from ledger.core.quotes import QUOTE_EXPIRED, QUOTE_OPEN, QUOTE_USED, Quote
 from ledger.core.state import Account, State
-from rating.plan import Plan
+from rating.plan import NO_ROW, Plan
 from rating.v1 import pricing_pb2 as pb
 
 STATES: Final = {
@@ -121,7 +121,7 @@ def render_binding(
                 quantity=quote.quantities[place],
                 priced_quantity=quote.own[place],
                 quantity_max=quote.own[place] * quote.tolerance // BASIS_POINTS,
-                price_row=declared.rows[place],
+                price_row=max(declared.rows[place], NO_ROW),
                 unit_price=unit_price(quote.plan, place),
                 charge=quote.charges[place],
             )

@@ -360,7 +360,7 @@ def _render_quoted(entry: pb.UsageEntry, plan: Plan | None, event: UsageQuoted, 
         if part.quantities[place]:
             line.quoted_quantity = part.quantities[place]
             line.quoted_charge = part.charges[place]
-            line.quoted_price_row = part.rows[place]
+            line.quoted_price_row = max(part.rows[place], NO_ROW)
             line.quoted_unit_price = unit_price(plan, place)
 
 

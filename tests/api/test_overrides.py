@@ -52,6 +52,21 @@ async def entry_of(caller: Served, account: str, event_id: str) -> usage_pb2.Usa
     return found.entry
 
 
+async def test_a_quote_of_what_an_override_alone_prices_names_no_row(priced: Served):
+    """-1 as everywhere: the number of the override is no row's (rules H9, R4)."""
+    await priced.account("acme")
+    await priced.grant("acme", 1_000)
+    await put(priced, "acme", another("0.000004", product="song"))
+    songs: dict[str, Any] = {"product": "song", "quantities": {"output_tokens": 5}}
+    made = await priced.pricing.CreateQuote(
+        pricing_pb2.CreateQuoteRequest(**{**work("acme"), **songs}, request_id=priced.new_id())
+    )
+    assert [(line.price_row, line.charge) for line in made.quote.lines] == [(-1, 20)]
+    await priced.ingest(event("a", "acme", quote_id=made.quote.quote_id, **songs))
+    [line] = (await entry_of(priced, "acme", "a")).lines
+    assert (line.price_row, line.quoted_price_row, line.quoted_charge) == (-1, -1, 20)
+
+
 async def test_usage_quotes_and_reversals_go_by_the_override(priced: Served):
     """100 x 3 and 20 x 15 at half the price, then outputs at 4: who priced a line is shown."""
     await priced.account("acme")
