@@ -25,7 +25,10 @@ EVENTS_FORMAT: Final = 1  # an event is a msgpack array: tag, then fields
 PROOF_BYTES_MAX: Final = 1 << 20
 
 PLAN_TAG: Final = 30
-PLAN_FIELD: Final = {31: 4, 32: 4, 34: 6, 40: 4, 41: 3, 44: 4, 45: 4, 46: 4}
+PLAN_TAGS: Final = (PLAN_TAG, 56)  # 56: with the overrides that count
+PLAN_FIELD: Final = {
+    31: 4, 32: 4, 34: 6, 38: 4, 39: 4, 40: 4, 41: 3, 44: 4, 45: 4, 46: 4, 48: 4, 57: 4, 59: 4, 66: 4,
+}  # fmt: skip
 """Tag of an event that names a plan -> where in its array the plan's index in the batch stands."""
 
 
@@ -162,7 +165,7 @@ def _faults_of_plan(proof: Proof) -> list[str]:
         faults.append("is of another batch")
     if plan.entry_seq != entry.first_event + field_of(entry.event, place):
         faults.append("is not the one that the event names")
-    if tag_of(plan.event) != PLAN_TAG:
+    if tag_of(plan.event) not in PLAN_TAGS:
         faults.append("declares none")
     return [f"plan: {fault}" for fault in faults]
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import pytest
 from core_world import FAMILY, START_US, TENANT, Core, publish, replay
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,10 +12,11 @@ from ledger_case import LedgerCase, ledger_case
 from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.digest import digest
-from ledger.core.limits import HOUR_US
+from ledger.core.limits import HOUR_US, RATED_A_FAMILY_MAX, SUSPENDED_A_FAMILY_MAX
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.packing import drop_family, pack_family, pack_shard, unpack_family, unpack_shard
 from ledger.core.state import TIMER_SUSPENSE, State
+from ledger.core.waiting import Rated, Waiting
 
 
 @ledger_case
@@ -310,17 +310,16 @@ def test_a_sweep_takes_so_many_and_the_next_goes_on(case: LedgerCase) -> None:
     assert [event.quantities for event in second if isinstance(event, e.SuspenseRated)] == [(3,)]
 
 
-def test_more_than_the_limit_is_refused_until_the_price_is_there(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_more_than_the_limit_is_refused_until_the_price_is_there() -> None:
     """Nothing is lost: what is refused may be sent again, and no group is torn apart."""
-    monkeypatch.setattr("ledger.core.usage.SUSPENDED_A_FAMILY_MAX", 2)
     case = LedgerCase()
+    case.run("account acme\ngrant acme 100\nhold acme 1 as=h")
+    account = case.account("acme")
+    one = Waiting(account.number, 1, case.core.now, "other", (), ("tokens",), (1,), (0,))
+    family = case.core.state.families[account.root]
+    family.waiting = dict.fromkeys(range(SUSPENDED_A_FAMILY_MAX - 2), one)
     case.run(
         """
-        account acme
-        grant   acme 100
-        hold    acme 1 as=h
         usage   acme 1 of=new  -> suspense
         linked  acme 1 acme 1 of=new -> refused SUSPENSE_FULL, SUSPENSE_FULL
         usage   acme 1 of=new id=a -> suspense
@@ -329,22 +328,20 @@ def test_more_than_the_limit_is_refused_until_the_price_is_there(
         usage   acme 1             -> drawn 1 from acme
         publish new.tokens=1 from=-1d
         usage   acme 1 of=new id=b -> drawn 1 from acme
-        sweep                      -> rated, drawn 1 from acme; rated, drawn 1 from acme
         """
     )
-    case.finish()
+    case.core.state.books.check()
 
 
-def test_ratings_beyond_what_is_remembered_are_adjusted_by_hand(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_ratings_beyond_what_is_remembered_are_adjusted_by_hand() -> None:
     """A clear refusal instead of a reversal that gives half of it back (rule D3)."""
-    monkeypatch.setattr("ledger.core.evolve.suspense.RATED_A_FAMILY_MAX", 1)
     case = LedgerCase()
+    case.run("account acme\ngrant acme 100")
+    family = case.core.state.families[case.account("acme").root]
+    remembered = Rated(case.core.now, (0,))
+    family.rated = dict.fromkeys(range(1 - RATED_A_FAMILY_MAX, 0), remembered)
     case.run(
         """
-        account acme
-        grant   acme 100
         usage   acme 1 of=new id=a -> suspense
         usage   acme 1 of=new id=b -> suspense
         publish new.tokens=1 from=-1d
@@ -353,7 +350,7 @@ def test_ratings_beyond_what_is_remembered_are_adjusted_by_hand(
         reverse b                  -> refused NOT_REVERSIBLE entry
         """
     )
-    case.finish()
+    case.core.state.books.check()
 
 
 # -- memory and restarts ---------------------------------------------------------------------------

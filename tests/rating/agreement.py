@@ -258,7 +258,8 @@ class World:
             return
         totals = self.totals_of(plan, event.at)
         facts = Facts(event.attributes, costs)
-        standing = Standing(recorded.quantities, recorded.charges, recorded.costs)
+        left_of_lines = [max(0, charge) for charge in recorded.charges]  # -1 would say: unpriced
+        standing = Standing(recorded.quantities, left_of_lines, recorded.costs)
         lines, moves = refund(plan, back, totals, facts, standing)
         self.move(plan, event.at, moves, -1)
         moved = dict(rerate(plan, back, self.totals_of(plan, event.at)))
