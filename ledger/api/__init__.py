@@ -11,6 +11,7 @@
     parking, plain_events       usage for accounts that nobody knows yet
     requests, render_*, published, erasing     parts of the services
     card_check                  what a rate card must pass, asked here or in another process
+    showing_usage               one recorded event, with what rated it since
     explaining                  why an event cost what it cost, made of what is recorded
     price_sheets, card_aliases, card_difference, quoting, comparing, quote_calls     those of prices
     *_service, aliases          one file a gRPC service: proto -> command -> engine -> proto

@@ -7,9 +7,8 @@ from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed
 from ledger.api.explaining import Account, account_of, render_account
 from ledger.api.limits import Checked
-from ledger.api.positions import minimum, position_of
-from ledger.api.render_usage import render_entry
-from ledger.core.events import UsageQuarantined, UsageRecorded
+from ledger.api.positions import position_of
+from ledger.api.showing_usage import find_usage, show_usage
 from ledger.v1 import explain_pb2 as pb
 from rating.differences import Cause, difference
 from rating.wording import difference_in_words
@@ -70,35 +69,18 @@ class ExplainService:
     async def _one(
         self, tenant: int, request: pb.ExplainRequest, prefix: str
     ) -> tuple[Account, pb.Explanation, str]:
-        edge = self._edge
-        check = Checked()
-        check.ids(**{f"{prefix}id": request.id})
-        check.optional(**{f"{prefix}source": request.source})
-        check.done()
-        entry = await edge.account(tenant, request.account)
-        writer, family = edge.writer(entry), edge.ledger.family(entry)
-        key = (
-            family.usage(request.source, request.id)
-            if request.source
-            else family.request(request.id)
+        found = await find_usage(self._edge, tenant, request, prefix)
+        assets = self._edge.assets
+        (account, views), reached = await found.writer.read(
+            lambda state: (
+                account_of(state, found.recorded, tenant, assets),
+                found.views(state),
+            ),
+            accounts=(found.account,),
         )
-        _, reached = await writer.read(lambda _: None, minimum(request.min_position, entry.shard))
-        recorded = await writer.recorded(key)
-        if recorded is None or not isinstance(recorded.event, UsageRecorded | UsageQuarantined):
-            raise CallFailed(
-                "USAGE_UNKNOWN",
-                "no usage event of the account's family has this source and id, up to position "
-                f"{position_of(entry.shard, reached)}",
-                field=f"{prefix}id",
-                value=request.id,
-            )
-        account, reached = await writer.read(
-            lambda state: account_of(state, recorded, tenant, edge.assets),
-            accounts=(entry.number,),
-        )
-        usage = await render_entry(edge, account.view, recorded, entry.shard)
-        usage.source, usage.id = request.source, request.id
-        return account, render_account(account, usage), position_of(entry.shard, reached)
+        usage = await show_usage(self._edge, found, views, request)
+        position = position_of(found.writer.shard, reached)
+        return account, render_account(account, usage), position
 
 
 def _cause(cause: Cause, quantity: str) -> pb.DifferenceCause:

@@ -6,7 +6,7 @@ the figures are the recorded ones, or, where an older event does not say, are le
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import msgspec
 from msgspec.structs import replace
@@ -145,7 +145,7 @@ def render_account(account: Account, entry: usage_pb2.UsageEntry) -> pb.Explanat
         lines=lines,
         comparator=account.comparator,
         totals_unknown=account.totals_unknown,
-        words=[*words, *_waiting(account, reasons), *_paid(entry)],
+        words=[*words, *_waiting(account, reasons, _ratings(entry)), *_paid(entry)],
     )
 
 
@@ -225,15 +225,40 @@ def _head(entry: usage_pb2.UsageEntry) -> str:
     return f"{entry.product}: {charge}"
 
 
-def _waiting(account: Account, reasons: Sequence[str]) -> list[str]:
+def _waiting(account: Account, reasons: Sequence[str], rated: Mapping[str, str]) -> list[str]:
+    """What had no price when it was recorded, and whether it has been rated since (rule B8)."""
     names = account.declared.quantity_names
-    return [
-        f"  {name} waits: {reason}" for name, reason in zip(names, reasons, strict=True) if reason
-    ]
+    said = []
+    for name, reason in zip(names, reasons, strict=True):
+        if name in rated:
+            said.append(f"  {name} waited: {reason}; {rated[name]}")
+        elif reason:
+            said.append(f"  {name} waits: {reason}")
+    return said
+
+
+def _ratings(entry: usage_pb2.UsageEntry) -> dict[str, str]:
+    """What became of quantities that had waited for a price, by name."""
+    said = {}
+    for rating in entry.ratings:
+        by = f"by {rating.rate_card} version {rating.rate_card_version}"
+        for line in rating.lines:
+            charge = _amount(line.charge, rating.scale, rating.asset) if line.charge else "nothing"
+            said[line.quantity_name] = f"rated since, {charge} {by}"
+    return said
 
 
 def _paid(entry: usage_pb2.UsageEntry) -> list[str]:
-    """Who paid, in the order drawn."""
+    """Who paid, in the order drawn: for the event, then for what was rated since."""
+    said = _drawn(entry)
+    for rating in entry.ratings:
+        said += _drawn(rating)
+    if entry.reversed:
+        said.append(f"  {_amount(entry.reversed, entry.scale, entry.asset)} was given back since")
+    return said
+
+
+def _drawn(entry: usage_pb2.UsageEntry | usage_pb2.UsageRating) -> list[str]:
     said = [f"  {_pot(each)} paid {_slice(each)}" for each in entry.slices]
     if entry.HasField("conversion"):
         found = entry.conversion
@@ -241,8 +266,6 @@ def _paid(entry: usage_pb2.UsageEntry) -> list[str]:
         units = _amount(found.units, entry.scale, entry.asset)
         said.append(f"  {units} was converted to {worth}, at version {found.rate_version}")
         said += [f"    {_pot(each)} paid {_slice(each)}" for each in found.slices]
-    if entry.reversed:
-        said.append(f"  {_amount(entry.reversed, entry.scale, entry.asset)} was given back since")
     return said
 
 

@@ -124,7 +124,7 @@ async def render_rating(
     names = await edge.names({event.account, *owners})
     entry = pb.UsageEntry()
     _render_recorded(edge, entry, view, event, declared, shard, names)
-    return pb.UsageRating(
+    rating = pb.UsageRating(
         recorded_at_us=recorded.recorded_at,
         lines=[entry.lines[place] for place in event.rated],
         charge=entry.charge,
@@ -139,6 +139,10 @@ async def render_rating(
         entry_seq=recorded.entry_seq,
         reversed=entry.reversed,
     )
+    if recorded.conversion is not None:
+        conversion = _render_conversion(edge, view, recorded.conversion, shard, names)
+        rating.conversion.CopyFrom(conversion)
+    return rating
 
 
 async def render_entry(edge: Edge, view: UsageView, recorded: Replay, shard: int) -> pb.UsageEntry:

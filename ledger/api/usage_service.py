@@ -10,16 +10,15 @@ from ledger.api.calls import Call
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed
 from ledger.api.forward_usage import Spreader
-from ledger.api.limits import BATCH_EVENTS_MAX, Checked
+from ledger.api.limits import BATCH_EVENTS_MAX
 from ledger.api.linking import link, linked_places
 from ledger.api.listing_suspense import SuspenseListing
 from ledger.api.parking import Parking
 from ledger.api.parse_compact import parse_compact
 from ledger.api.parse_plain import parse_plain
-from ledger.api.positions import minimum, position_of
-from ledger.api.render_usage import render_entry, render_rating, view_of
+from ledger.api.positions import position_of
 from ledger.api.replies import Outcomes
-from ledger.core.events import UsageQuarantined, UsageRecorded
+from ledger.api.showing_usage import find_usage, show_usage
 from ledger.engine.ticket import NotApplied
 from ledger.projections.as_of import History
 from ledger.v1 import usage_pb2 as pb
@@ -111,41 +110,12 @@ class UsageService:
         self, request: pb.UsageServiceGetRequest, call: Call
     ) -> pb.UsageServiceGetResponse:
         """One recorded event with lines, rows, slices and transfers."""
-        edge = self._edge
-        tenant = await edge.tenant(request.tenant)
-        check = Checked()
-        check.ids(id=request.id)
-        check.optional(source=request.source)
-        check.done()
-        entry = await edge.account(tenant, request.account)
-        family = edge.ledger.family(entry)
-        writer = edge.writer(entry)
-        key = (
-            family.usage(request.source, request.id)
-            if request.source
-            else family.request(request.id)
-        )
-        _, reached = await writer.read(_nothing, minimum(request.min_position, entry.shard))
-        recorded = await writer.recorded(key)
-        if recorded is None or not isinstance(recorded.event, UsageRecorded | UsageQuarantined):
-            raise CallFailed(
-                "USAGE_UNKNOWN",
-                f"no usage event of the account's family has this source and id, up to position "
-                f"{position_of(entry.shard, reached)}",
-                field="id",
-                value=request.id,
-            )
-        [ratings] = await writer.ratings_of([recorded])
-        views, reached = await writer.read(
-            lambda state: [view_of(state, each, tenant) for each in (recorded, *ratings)],
-            accounts=(entry.number,),
-        )
-        rendered = await render_entry(edge, views[0], recorded, entry.shard)
-        for view, rating in zip(views[1:], ratings, strict=True):
-            rendered.ratings.append(await render_rating(edge, view, rating, entry.shard))
-        rendered.source, rendered.id = request.source, request.id
+        tenant = await self._edge.tenant(request.tenant)
+        found = await find_usage(self._edge, tenant, request)
+        views, reached = await found.writer.read(found.views, accounts=(found.account,))
         return pb.UsageServiceGetResponse(
-            entry=rendered, position=position_of(entry.shard, reached)
+            entry=await show_usage(self._edge, found, views, request),
+            position=position_of(found.writer.shard, reached),
         )
 
     async def list_suspense(
@@ -236,7 +206,3 @@ def _id_at(request: pb.IngestRequest, place: int) -> str:
     if request.HasField("compact"):
         return request.compact.ids[place]
     return request.events[place].id
-
-
-def _nothing(_: object) -> None:
-    """Only the position is asked for."""

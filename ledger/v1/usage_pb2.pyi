@@ -1117,6 +1117,7 @@ class UsageRating(_message.Message):
     BATCH_SEQ_FIELD_NUMBER: _builtins.int
     ENTRY_SEQ_FIELD_NUMBER: _builtins.int
     REVERSED_FIELD_NUMBER: _builtins.int
+    CONVERSION_FIELD_NUMBER: _builtins.int
     recorded_at_us: _builtins.int
     """When the writer recorded it, in microseconds."""
     charge: _builtins.int
@@ -1149,6 +1150,10 @@ class UsageRating(_message.Message):
     def transfers(self) -> _containers.RepeatedCompositeFieldContainer[_types_pb2.Transfer]:
         """The transfers posted, in order."""
 
+    @_builtins.property
+    def conversion(self) -> Global___ConvertedCharge:
+        """How the settlement currency paid the slice of the pot CONVERTED; unset where there is none."""
+
     def __init__(
         self,
         *,
@@ -1165,10 +1170,11 @@ class UsageRating(_message.Message):
         batch_seq: _builtins.int = ...,
         entry_seq: _builtins.int = ...,
         reversed: _builtins.int = ...,
+        conversion: Global___ConvertedCharge | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["conversion", b"conversion"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "batch_seq", b"batch_seq", "charge", b"charge", "entry_seq", b"entry_seq", "lines", b"lines", "over_limit", b"over_limit", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "recorded_at_us", b"recorded_at_us", "reversed", b"reversed", "scale", b"scale", "slices", b"slices", "transfers", b"transfers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "batch_seq", b"batch_seq", "charge", b"charge", "conversion", b"conversion", "entry_seq", b"entry_seq", "lines", b"lines", "over_limit", b"over_limit", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "recorded_at_us", b"recorded_at_us", "reversed", b"reversed", "scale", b"scale", "slices", b"slices", "transfers", b"transfers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 import pytest
 
-from ledger.v1 import account_pb2, explain_pb2
+from ledger.v1 import account_pb2, explain_pb2, types_pb2
 from rating.card import Meter, PriceRow, RateCard
 from rating.models import Graduated, Package, Percentage, Scope, Stairstep, Tier, Volume
 from rating.v1 import card_pb2, conversion_pb2, override_pb2, pricing_pb2
@@ -196,3 +196,45 @@ async def test_an_override_says_that_it_counts(priced: Served):
     assert (other.charge, other.price_override > 0) == (40, True)
     assert [each.unit_price for each in other.tiers] == ["2"]
     assert f"    override {other.price_override} of row 1 (product chat), per_unit" in found.words
+
+
+async def test_what_was_rated_since_is_told_and_how_the_rest_was_converted(priced: Served):
+    """Usage whose images had no price when it was recorded, of an account without credits."""
+    await priced.asset("USD", 9, pricing_pb2.ASSET_KIND_MONEY)
+    await priced.conversions.PublishConversion(
+        conversion_pb2.PublishConversionRequest(
+            tenant=TENANT,
+            request_id="rate",
+            conversion=conversion_pb2.Conversion(source="credit", target="USD", rate="0.01"),
+        )
+    )
+    overage = account_pb2.OVERAGE_SELF
+    await priced.account("acme", settlement_asset="USD", overage=overage)
+    await priced.ingest(event("u", "acme", quantities={"input_tokens": 5, "images": 2}))
+    assert "  images waits: UNPRICED" in (await explained(priced, "u")).words
+    later = card()
+    later.meters.append(card_pb2.Meter(quantity="images"))
+    row = card_pb2.PriceRow(product="chat", quantity="images", price="0.001")
+    later.rows.append(row)
+    await priced.pricing.PublishRateCard(
+        pricing_pb2.PublishRateCardRequest(
+            tenant=TENANT, request_id="later", card=later, expected_version=2, effective_from_us=1
+        )
+    )
+    found = await explained(priced, "u")
+    [rating] = found.entry.ratings
+    assert (rating.charge, rating.conversion.amount, rating.conversion.rate) == (
+        2_000,
+        20_000,
+        "10",
+    )
+    assert [each.pot for each in rating.conversion.slices] == [types_pb2.POT_OVERAGE]
+    assert list(found.words[-7:]) == [
+        "  images waited: UNPRICED; rated since, 0.002 credit by default version 5",
+        "  converted paid 0.000015 credit",
+        "  0.000015 credit was converted to 0.00000015 USD, at version 4",
+        "    overage paid 0.00000015 USD, worth 0.00000015 USD",
+        "  converted paid 0.002 credit",
+        "  0.002 credit was converted to 0.00002 USD, at version 4",
+        "    overage paid 0.00002 USD, worth 0.00002 USD",
+    ]
