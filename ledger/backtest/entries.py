@@ -79,7 +79,9 @@ def _issued(replay: Replay, events: _Events, index: int) -> None:
     replay.before.learn(event)
     replay.before.take(event, None)
     if event.key and not is_of_adjustment(events, index, event):
-        replay.run(issue_of(event), events, index, event.grant)
+        command = replay.trying.issue(issue_of(event))
+        if command is not None:
+            replay.run(command, events, index, event.grant)
     elif not event.origin:
         replay.numbers.stands_ahead(event)
 
@@ -95,7 +97,14 @@ def _started(replay: Replay, events: _Events, index: int) -> None:
     event = events[index]
     assert isinstance(event, e.RecurringStarted)
     replay.state.next_recurring = event.recurring
-    _as_asked(replay, events, index)
+    _recurring_terms(replay, events, index)
+
+
+def _recurring_terms(replay: Replay, events: _Events, index: int) -> None:
+    command = asked(events[index])
+    assert isinstance(command, c.StartRecurring | c.ChangeRecurring)
+    command.terms = replay.trying.recurring(command.account, command.terms)
+    replay.run(command, events, index)
 
 
 def _committed(replay: Replay, events: _Events, index: int) -> None:
@@ -158,6 +167,21 @@ def _as_asked(replay: Replay, events: _Events, index: int) -> None:
     replay.run(command, events, index)
 
 
+# -- accounts --------------------------------------------------------------------------------------
+
+
+def _opened_account(replay: Replay, events: _Events, index: int) -> None:
+    _policy(replay, events, index)
+    replay.trying.opened(events[index].account)
+
+
+def _policy(replay: Replay, events: _Events, index: int) -> None:
+    command = asked(events[index])
+    assert isinstance(command, c.CreateAccount | c.UpdatePolicy)
+    command.policy = replay.trying.policy(command.account, command.policy)
+    replay.run(command, events, index)
+
+
 # -- the shard's own -------------------------------------------------------------------------------
 
 
@@ -209,6 +233,9 @@ ENTRIES: Final[dict[type, Callable[[Any, _Events, int], None]]] = USAGE | {
     e.GrantIssued: _issued,
     e.GrantRestored: _restored,
     e.RecurringStarted: _started,
+    e.RecurringChanged: _recurring_terms,
+    e.AccountCreated: _opened_account,
+    e.AccountPolicyUpdated: _policy,
     e.CommitmentCreated: _committed,
     e.CommitmentEnded: _commitment_ended,
     e.TopUpRequested: _requested,

@@ -39,6 +39,20 @@ class Tally(msgspec.Struct):
     over_limit_new: int = 0
 
 
+class Earnings(msgspec.Struct):
+    """One account in one money: what its usage earned, and what providers took for it (rule B4)."""
+
+    account: int
+    asset: int
+    revenue: Pair = msgspec.field(default_factory=Pair)
+    cost: Pair = msgspec.field(default_factory=Pair)
+
+    @property
+    def margin(self) -> Pair:
+        """What is left."""
+        return Pair(self.revenue.old - self.cost.old, self.revenue.new - self.cost.new)
+
+
 class Denials(msgspec.Struct):
     """Authorisations of one account, in one asset, that are decided otherwise.
 
@@ -89,14 +103,24 @@ class Figures(msgspec.Struct):
     denied_now: int = 0  # that had been allowed
     allowed_now: int = 0  # that had been denied
     unrun_captures: int = 0
+    granted: int = 0  # grants of the terms that were issued
+    scaled: int = 0  # grants and terms of recurring ones that were made larger or smaller
+    limited: int = 0  # policies that the terms changed
     suspense: Pair = msgspec.field(default_factory=Pair)
     top_ups: Pair = msgspec.field(default_factory=Pair)
+    costed: Pair = msgspec.field(default_factory=Pair)  # usage events with a cost
+    cost_unknown: Pair = msgspec.field(default_factory=Pair)  # of which a quantity's is not known
+    losing: Pair = msgspec.field(default_factory=Pair)  # accounts that cost more than they earn
     burn: list[ProductLine] = []
     revenue: list[ProductLine] = []
+    cost: list[ProductLine] = []
+    unrun_cost: list[ProductLine] = []  # of captures of work that would not have run: `old` alone
     shocks: list[Tally] = []
+    margins: list[Earnings] = []  # of accounts whose usage has a cost
     over_limit: list[Tally] = []
     denials: list[Denials] = []
     not_repeated: list[NotRepeated] = []
+    not_tried: list[NotRepeated] = []  # terms, by their place
 
     def merge(self, other: Figures, accounts_max: int) -> None:
         """Add another shard's, and keep so many accounts of each list and asset."""
@@ -107,19 +131,28 @@ class Figures(msgspec.Struct):
             (self.denied, other.denied),
             (self.suspense, other.suspense),
             (self.top_ups, other.top_ups),
+            (self.costed, other.costed),
+            (self.cost_unknown, other.cost_unknown),
+            (self.losing, other.losing),
         ):
             pair.add(more)
-        self.burn = _together([*self.burn, *other.burn])
-        self.revenue = _together([*self.revenue, *other.revenue])
-        counted = Counter[tuple[str, str]]()
-        for each in (*self.not_repeated, *other.not_repeated):
-            counted[(each.entry, each.reason)] += each.count
-        self.not_repeated = [NotRepeated(*place, count) for place, count in sorted(counted.items())]
+        for lines in _LINES:
+            setattr(self, lines, _together([*getattr(self, lines), *getattr(other, lines)]))
+        self.not_repeated = _counted_together(self.not_repeated, other.not_repeated)
+        self.not_tried = _counted_together(self.not_tried, other.not_tried)
         self.shocks = worst([*self.shocks, *other.shocks], shock, accounts_max)
         self.over_limit = worst([*self.over_limit, *other.over_limit], over_limit, accounts_max)
         self.denials = worst([*self.denials, *other.denials], denied, accounts_max)
+        self.margins = worst([*self.margins, *other.margins], loss, accounts_max)
+
+    @property
+    def margin(self) -> list[ProductLine]:
+        """What is left of the revenue by product and money."""
+        less = [ProductLine(each.product, each.asset, -each.old, -each.new) for each in self.cost]
+        return _together([*self.revenue, *less])
 
 
+_LINES = ("burn", "revenue", "cost", "unrun_cost")
 _COUNTS = (
     "entries",
     "usage_events",
@@ -133,6 +166,9 @@ _COUNTS = (
     "denied_now",
     "allowed_now",
     "unrun_captures",
+    "granted",
+    "scaled",
+    "limited",
 )
 
 
@@ -149,6 +185,11 @@ def over_limit(tally: Tally) -> int:
 def denied(denials: Denials) -> int:
     """How many of its authorisations are denied that had been allowed."""
     return denials.denied
+
+
+def loss(earnings: Earnings) -> int:
+    """How much more it would cost than it would earn."""
+    return -earnings.margin.new
 
 
 def worst(lines: Iterable[_S], measure: Callable[[_S], int], most: int) -> list[_S]:
@@ -174,10 +215,33 @@ def _together(lines: Iterable[ProductLine]) -> list[ProductLine]:
     return [ProductLine(*place, pair.old, pair.new) for place, pair in sorted(sums.items())]
 
 
+def _counted_together(*lists: Iterable[NotRepeated]) -> list[NotRepeated]:
+    counted = Counter[tuple[str, str]]()
+    for each in lists:
+        for line in each:
+            counted[(line.entry, line.reason)] += line.count
+    return _counted(counted)
+
+
+def _counted(counted: Counter[tuple[str, str]]) -> list[NotRepeated]:
+    return [NotRepeated(*place, count) for place, count in sorted(counted.items())]
+
+
 class Figured:
     """The figures of one shard in the making."""
 
-    __slots__ = ("burn", "denials", "figures", "refused", "revenue", "tallies")
+    __slots__ = (
+        "burn",
+        "cost",
+        "denials",
+        "earnings",
+        "figures",
+        "not_tried",
+        "refused",
+        "revenue",
+        "tallies",
+        "unrun_cost",
+    )
 
     def __init__(self) -> None:
         self.figures = Figures()
@@ -185,7 +249,11 @@ class Figured:
         self.denials: dict[tuple[int, int], Denials] = {}
         self.burn: dict[tuple[str, int], Pair] = {}  # (product, asset)
         self.revenue: dict[tuple[str, int], Pair] = {}  # (product, money)
+        self.cost: dict[tuple[str, int], Pair] = {}
+        self.unrun_cost: dict[tuple[str, int], Pair] = {}
+        self.earnings: dict[tuple[int, int], Earnings] = {}  # (account, money)
         self.refused: Counter[tuple[str, str]] = Counter()  # (entry, reason)
+        self.not_tried: Counter[tuple[str, str]] = Counter()  # (place, reason)
 
     def tally(self, account: int, asset: int) -> Tally:
         """The account's in that asset."""
@@ -209,6 +277,21 @@ class Figured:
         """Money that it recognised, less what was given back (rule B4)."""
         return _pair(self.revenue, (product, money))
 
+    def cost_of(self, product: str, money: int) -> Pair:
+        """Money that providers took for it, less what they gave back."""
+        return _pair(self.cost, (product, money))
+
+    def unrun_cost_of(self, product: str, money: int) -> Pair:
+        """What providers took for captures of work that would not have run."""
+        return _pair(self.unrun_cost, (product, money))
+
+    def earnings_of(self, account: int, money: int) -> Earnings:
+        """The account's in that money."""
+        found = self.earnings.get((account, money))
+        if found is None:
+            found = self.earnings[(account, money)] = Earnings(account, money)
+        return found
+
     def close(self, accounts_max: int) -> Figures:
         """Everything, with so many accounts in each list."""
         figures, tallies = self.figures, list(self.tallies.values())
@@ -220,13 +303,19 @@ class Figured:
         figures.denied_accounts = sum([each.denied > 0 for each in self.denials.values()])
         figures.burn = _lines(self.burn)
         figures.revenue = _lines(self.revenue)
+        figures.cost = _lines(self.cost)
+        figures.unrun_cost = _lines(self.unrun_cost)
+        margins = [each.margin for each in self.earnings.values()]
+        figures.losing.old = sum([each.old < 0 for each in margins])
+        figures.losing.new = sum([each.new < 0 for each in margins])
+        costly = [each for each in self.earnings.values() if each.cost.old or each.cost.new]
+        figures.margins = worst(costly, loss, accounts_max)
         moved = [each for each in tallies if each.new != each.old]
         figures.shocks = worst(moved, shock, accounts_max)
         figures.over_limit = worst(further, over_limit, accounts_max)
         figures.denials = worst(self.denials.values(), denied, accounts_max)
-        figures.not_repeated = [
-            NotRepeated(*place, count) for place, count in sorted(self.refused.items())
-        ]
+        figures.not_repeated = _counted(self.refused)
+        figures.not_tried = _counted(self.not_tried)
         return figures
 
 

@@ -6,6 +6,7 @@ import msgspec
 
 from ledger.backtest.candidate import Candidate
 from ledger.backtest.figures import Figures
+from ledger.backtest.terms import Terms
 
 
 class Job(msgspec.Struct, frozen=True, kw_only=True):
@@ -16,6 +17,8 @@ class Job(msgspec.Struct, frozen=True, kw_only=True):
     from_us: int | None
     to_us: int | None
     candidate: Candidate
+    terms: Terms
+    niceness: int = 0
     accounts_max: int
 
 

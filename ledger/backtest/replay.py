@@ -19,6 +19,8 @@ from ledger.backtest.entries import ENTRIES
 from ledger.backtest.figures import Figured, Figures
 from ledger.backtest.numbers import Numbers
 from ledger.backtest.sides import JournalSide, ReplaySide
+from ledger.backtest.terms import NO_TERMS, Terms
+from ledger.backtest.trying import Trying
 from ledger.backtest.usual import Usual
 from ledger.core import commands as c
 from ledger.core import events as e
@@ -60,12 +62,15 @@ class Replay:
         corrected: Mapping[int, frozenset[int]],
         tenant: int = 0,
         plainly: bool = False,
+        terms: Terms = NO_TERMS,
+        began_us: int | None = None,
     ) -> None:
         """`state` stands at the entry before, with the catalog that `cards` installs in.
 
         `originals`: what is corrected in the range and was recorded before it, by locator;
         `corrected`: batch -> indexes of what is corrected. `tenant`: whose entries are decided
-        again; 0 = everybody's. `plainly`: nothing in the fast loop.
+        again; 0 = everybody's. `plainly`: nothing in the fast loop. `terms`: what is tried beside
+        the cards, from `began_us` on, where the range begins (None = with the journal).
         """
         self.state = state
         self.cards = cards
@@ -84,6 +89,7 @@ class Replay:
         self._corrected = corrected
         self._tenant = tenant
         self._plainly = plainly
+        self.trying = Trying(self, terms, began_us, tenant)
         self._batches = 0
         self._due_by = 0
         for published_by, version in sorted(state.configuration.items()):
@@ -97,7 +103,9 @@ class Replay:
         state.keys.newest.clear()  # an identity comes once in a journal
         state.begin_batch(batch_seq, recorded_at)
         usual.begin_batch(self._corrected.get(batch_seq, frozenset()))
+        self.before.plans = {}
         self.replaced = {}
+        self.trying.begin_batch()
         place, end = 0, len(events)
         while place < end:
             if not self._plainly:
@@ -171,6 +179,11 @@ class Replay:
             self.refused(events[index], outcome.reason)
         return outcome
 
+    def run_anew(self, command: c.Command) -> Outcome:
+        """Decide what the journal does not have."""
+        self.numbers.prepare_anew()
+        return self._execute(command)
+
     def _execute(self, command: c.Command) -> Outcome:
         self.made = []
         for _ in range(_TRIES_MAX):
@@ -208,6 +221,10 @@ class Replay:
     def refused(self, event: e.Event, reason: str) -> None:
         """Count an entry that is not repeated."""
         self.figured.refused[(type(event).__name__, reason)] += 1
+
+    def not_tried(self, place: str, reason: str) -> None:
+        """Count a part of the terms that came to nothing."""
+        self.figured.not_tried[(place, reason)] += 1
 
     def post(self, kind: int, number: int, events: Sequence[e.Event], index: int) -> None:
         """Time made something due; whether it did so here too is decided again."""
@@ -248,7 +265,9 @@ class Replay:
         account = self.state.accounts.get(command.account)
         if refusal is not None or account is None:
             return False
-        found = assess(self.state, account, command.shape, command.quantities, self.state.now)
+        found = assess(
+            self.state, account, command.shape, command.quantities, self.state.now, command.quote
+        )
         return isinstance(found, Assessment) and not found.denied
 
     # -- what is corrected later -------------------------------------------------------------------

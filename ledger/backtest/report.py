@@ -1,20 +1,19 @@
 """What a simulation found, as one document: amounts as decimal texts in minor units, never floats.
 
-Margin is not in it: what providers cost is not known, and a zero would say that it is.
+Costs are those of usage whose rate card names a card of costs; how much usage has one, and of how
+much a part is not known, is said beside them.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any
 
 import msgspec
 
-from ledger.backtest.figures import Denials, Figures, Pair, ProductLine, Tally
+from ledger.backtest.figures import Denials, Earnings, Figures, Pair, ProductLine, Tally
 from ledger.core.catalog import Asset
 from ledger.exports.amounts import instant_text
-
-COST_UNKNOWN: Final = "unknown"
 
 
 class Trial(msgspec.Struct, frozen=True):
@@ -45,7 +44,9 @@ class Report(msgspec.Struct, frozen=True):
             and not figures.not_repeated
             and not figures.denied_now
             and not figures.allowed_now
-            and all(line.old == line.new for line in (*figures.burn, *figures.revenue))
+            and all(
+                line.old == line.new for line in (*figures.burn, *figures.revenue, *figures.cost)
+            )
         )
 
     def document(self) -> dict[str, Any]:
@@ -61,14 +62,19 @@ class Report(msgspec.Struct, frozen=True):
             "reproduces_the_ledger": self.reproduces,
             "revenue": self._lines(figures.revenue),
             "burn": self._lines(figures.burn),
-            "cost": COST_UNKNOWN,
+            "cost": self._lines(figures.cost),
+            "margin": self._lines(figures.margin),
+            "costed_events": _pair(figures.costed),
+            "cost_unknown_events": _pair(figures.cost_unknown),
             "accounts": {
                 "charged": figures.accounts,
                 "dearer": figures.dearer,
                 "cheaper": figures.cheaper,
                 "over_limit": figures.over_limit_accounts,
                 "denied": figures.denied_accounts,
+                "losing": _pair(figures.losing),
             },
+            "account_margins": [self._earnings(each) for each in figures.margins],
             "bill_shock": [self._tally(each) for each in figures.shocks],
             "authorisations": {
                 "allowed": _pair(figures.authorized),
@@ -76,6 +82,10 @@ class Report(msgspec.Struct, frozen=True):
                 "now_denied": figures.denied_now,
                 "now_allowed": figures.allowed_now,
                 "captures_not_run": figures.unrun_captures,
+                "cost_not_run": [
+                    {"product": line.product} | self._amounts(line.asset, cost=line.old)
+                    for line in figures.unrun_cost
+                ],
                 "accounts": [self._denials(each) for each in figures.denials],
             },
             "over_limit": [self._over_limit(each) for each in figures.over_limit],
@@ -117,6 +127,18 @@ class Report(msgspec.Struct, frozen=True):
             tally.asset, old=tally.old, new=tally.new, difference=tally.new - tally.old
         )
 
+    def _earnings(self, earnings: Earnings) -> dict[str, Any]:
+        revenue, cost, margin = earnings.revenue, earnings.cost, earnings.margin
+        code, scale = self.asset(earnings.asset)
+        return {
+            "account": self.name(earnings.account),
+            "asset": code,
+            "scale": scale,
+            "revenue": _texts(revenue),
+            "cost": _texts(cost),
+            "margin": _texts(margin),
+        }
+
     def _over_limit(self, tally: Tally) -> dict[str, Any]:
         return {"account": self.name(tally.account)} | self._amounts(
             tally.asset, old=tally.over_limit_old, new=tally.over_limit_new
@@ -133,3 +155,7 @@ class Report(msgspec.Struct, frozen=True):
 
 def _pair(pair: Pair) -> dict[str, int]:
     return {"old": pair.old, "new": pair.new}
+
+
+def _texts(pair: Pair) -> dict[str, str]:
+    return {"old": str(pair.old), "new": str(pair.new)}

@@ -19,6 +19,7 @@ from ledger.backtest.candidate import Candidate
 from ledger.backtest.figures import Figures
 from ledger.backtest.job import Job, Said
 from ledger.backtest.report import Report, Trial
+from ledger.backtest.terms import NO_TERMS
 from ledger.core.catalog import Asset, asset_number
 from ledger.engine.configuration import AssetBody
 from ledger.journal.configuration import ConfigurationKind
@@ -77,6 +78,7 @@ async def simulate(dsn: str, asked: Asked, watch: Watch) -> Report:
         figures = await _replay(dsn, range(settings.shards), candidate, asked, watch)
         named = {each.account for each in (*figures.shocks, *figures.over_limit)}
         named |= {each.account for each in figures.denials}
+        named |= {each.account for each in figures.margins}
         rows = await connection.fetch(_SQL["names"], sorted(named))
     finally:
         connection.terminate()
@@ -169,6 +171,7 @@ async def _replay(
             from_us=asked.from_us,
             to_us=asked.to_us,
             candidate=candidate,
+            terms=NO_TERMS,
             accounts_max=asked.accounts_max,
         )
         for first in range(count)

@@ -14,6 +14,7 @@ from ledger.backtest.candidate import Candidate, Cards
 from ledger.backtest.figures import Figures
 from ledger.backtest.originals import Corrected
 from ledger.backtest.replay import Replay
+from ledger.backtest.terms import Terms
 from ledger.core.catalog import Catalog
 from ledger.core.commands import Original
 from ledger.core.conversion import conversion_behind
@@ -42,6 +43,7 @@ async def replay_shard(
     from_us: int | None,
     to_us: int | None,
     candidate: Candidate,
+    terms: Terms,
     configurations: Configurations,
     accounts_max: int,
     progress: Progress,
@@ -70,6 +72,8 @@ async def replay_shard(
         past.originals,
         corrected.places,
         candidate.tenant,
+        terms=terms,
+        began_us=from_us,
     )
     codec: BatchCodec[Event] = BatchCodec(Event, UPCASTS)
     async for row in read_rows(connection, shard, first, last):

@@ -27,6 +27,8 @@ from ledger.core.events import (
     HoldAuthorized,
     HoldCharged,
     PlanDeclared,
+    ProviderCost,
+    QuotedDenied,
     Slice,
     SuspenseRated,
     TopUpRequested,
@@ -40,6 +42,7 @@ from ledger.core.events import (
     UsageReversed,
 )
 from ledger.core.state import State
+from rating.plan import UNPRICED
 
 
 class Side:
@@ -64,6 +67,10 @@ class Side:
         """The asset that a grant's price is in; 0 = it has none."""
         raise NotImplementedError
 
+    def plan(self, index: int) -> PlanDeclared:
+        """The declaration at a place of the batch."""
+        raise NotImplementedError
+
     def _add(self, pair: Pair, amount: int) -> None:
         if self.new:
             pair.new += amount
@@ -77,7 +84,20 @@ class Side:
         self._over_limit(event.account, plan, event.over_limit)
         if event.suspense:
             self._add(self._figured.figures.suspense, 1)
-        self._earn(plan.product, event.slices)
+        self._earn(event.account, plan.product, event.slices)
+        cost = event.cost
+        if cost is not None:
+            self._add(self._figured.figures.costed, 1)
+            if UNPRICED in cost.lines:
+                self._add(self._figured.figures.cost_unknown, 1)
+            self._cost(event.account, plan.product, cost, cost.total)
+
+    def _cost(self, account: int, product: str, cost: ProviderCost, amount: int) -> None:
+        """What the provider takes, or takes less, in the money of its card (rule B4)."""
+        if amount:
+            money = self.plan(cost.plan).asset
+            self._add(self._figured.cost_of(product, money), amount)
+            self._add(self._figured.earnings_of(account, money).cost, amount)
 
     def _over_limit(self, account: int, plan: PlanDeclared, amount: int) -> None:
         if amount:
@@ -100,18 +120,19 @@ class Side:
                 tally.old += amount
             self._add(self._figured.burnt(plan.product, plan.asset), amount)
 
-    def _earn(self, product: str, slices: Iterable[Slice]) -> None:
+    def _earn(self, account: int, product: str, slices: Iterable[Slice]) -> None:
         for piece in slices:
             if piece.value:
-                self._add(
-                    self._figured.earned(product, self.money_of_book(piece.book)), piece.value
-                )
+                self._revenue(account, product, self.money_of_book(piece.book), piece.value)
 
-    def _give_back(self, product: str, given_back: Iterable[GivenBack]) -> None:
+    def _give_back(self, account: int, product: str, given_back: Iterable[GivenBack]) -> None:
         for piece in given_back:
             if piece.value:
-                money = self.money_of_book(piece.drawn)
-                self._add(self._figured.earned(product, money), -piece.value)
+                self._revenue(account, product, self.money_of_book(piece.drawn), -piece.value)
+
+    def _revenue(self, account: int, product: str, money: int, amount: int) -> None:
+        self._add(self._figured.earned(product, money), amount)
+        self._add(self._figured.earnings_of(account, money).revenue, amount)
 
     def _reversed(self, event: UsageReversed, plan: PlanDeclared | None) -> None:
         assert plan is not None
@@ -119,7 +140,9 @@ class Side:
         self._charge(event.account, plan, -amount)
         if event.suspended:
             self._add(self._figured.figures.suspense, -1)
-        self._give_back(plan.product, event.given_back)
+        self._give_back(event.account, plan.product, event.given_back)
+        if event.cost is not None:
+            self._cost(event.account, plan.product, event.cost, -event.cost.total)
 
     def _rerated(self, event: UsageRerated, plan: PlanDeclared | None) -> None:
         """What earlier usage costs more or less counts where it came to be so (rule R1)."""
@@ -128,29 +151,29 @@ class Side:
         amount = sum([piece.amount for piece in event.slices]) - back
         self._charge(event.account, plan, amount)
         self._over_limit(event.account, plan, event.over_limit)
-        self._earn(plan.product, event.slices)
-        self._give_back(plan.product, event.given_back)
+        self._earn(event.account, plan.product, event.slices)
+        self._give_back(event.account, plan.product, event.given_back)
 
     def _converted(self, event: UsageConverted, _plan: PlanDeclared | None) -> None:
-        self._earn(event.product, event.slices)
+        self._earn(event.account, event.product, event.slices)
 
     def _converted_back(self, event: ConversionReversed, _plan: PlanDeclared | None) -> None:
-        self._give_back(event.product, event.given_back)
+        self._give_back(event.account, event.product, event.given_back)
 
     def _adjusted(self, event: BalanceAdjusted, _plan: PlanDeclared | None) -> None:
-        self._earn(PRODUCT, event.slices)
-        self._give_back(PRODUCT, event.given_back)
+        self._earn(event.account, PRODUCT, event.slices)
+        self._give_back(event.account, PRODUCT, event.given_back)
 
     def _issued(self, event: GrantIssued, _plan: PlanDeclared | None) -> None:
-        self._repaid(event.price_asset, event.backfills)
+        self._repaid(event.account, event.price_asset, event.backfills)
 
     def _available(self, event: GrantStarted | GrantReleased, _plan: PlanDeclared | None) -> None:
-        self._repaid(self.money_of_grant(event.grant), event.backfills)
+        self._repaid(event.account, self.money_of_grant(event.grant), event.backfills)
 
-    def _repaid(self, money: int, backfills: Iterable[Backfill]) -> None:
+    def _repaid(self, account: int, money: int, backfills: Iterable[Backfill]) -> None:
         for part in backfills:
             if part.value:
-                self._add(self._figured.earned(part.product, money), part.value)
+                self._revenue(account, part.product, money, part.value)
 
     def _authorized(self, _event: Event, _plan: PlanDeclared | None) -> None:
         self._add(self._figured.figures.authorized, 1)
@@ -180,6 +203,7 @@ _TAKERS: Final[dict[type, Callable[[Any, Any, PlanDeclared | None], None]]] = {
     GrantReleased: Side._available,
     HoldAuthorized: Side._authorized,
     AuthorizeDenied: Side._denied,
+    QuotedDenied: Side._denied,
     TopUpRequested: Side._asked_for,
 }
 
@@ -202,6 +226,10 @@ class ReplaySide(Side):
         """See Side."""
         return self._state.grants[number].price_asset
 
+    def plan(self, index: int) -> PlanDeclared:
+        """See Side."""
+        return self._state.declared[index]
+
 
 class JournalSide(Side):
     """What the ledger had; of books that are opened in the range it learns as the journal says."""
@@ -212,6 +240,7 @@ class JournalSide(Side):
         """`state` stands where the range begins."""
         super().__init__(figured)
         self.money: dict[int, int] = {}  # book -> the money of what is drawn from it
+        self.plans: dict[int, PlanDeclared] = {}  # of the batch, by index
         self._grants: dict[int, int] = {}  # grant -> the asset of its price
         for each in state.books.accounts.values():
             if each.kind == BookKind.OVERAGE:
@@ -237,3 +266,7 @@ class JournalSide(Side):
     def money_of_grant(self, number: int) -> int:
         """See Side."""
         return self._grants.get(number, 0)
+
+    def plan(self, index: int) -> PlanDeclared:
+        """See Side."""
+        return self.plans[index]

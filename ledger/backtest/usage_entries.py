@@ -32,6 +32,7 @@ def _plan(replay: Replay, events: _Events, index: int) -> None:
     declared = events[index]
     assert isinstance(declared, e.PlanDeclared)
     replay.usual.plans[index] = Priced(declared, replay.shape(declared))
+    replay.before.plans[index] = declared
 
 
 def _usage(replay: Replay, events: _Events, index: int) -> None:
@@ -109,6 +110,10 @@ def _not_run(replay: Replay, event: e.UsageRecorded, plan: e.PlanDeclared) -> No
     charge = sum([piece.amount for piece in event.slices])
     replay.figures.unrun_captures += 1
     replay.figured.denials_of(event.account, plan.asset).unrun += charge
+    cost = event.cost
+    if cost is not None and cost.total:
+        money = replay.before.plan(cost.plan).asset
+        replay.figured.unrun_cost_of(plan.product, money).old += cost.total
 
 
 def _rated(replay: Replay, events: _Events, index: int) -> None:
@@ -291,6 +296,7 @@ USAGE: Final[dict[type, Callable[[Any, _Events, int], None]]] = {
     e.UsageReversed: _reversed,
     e.HoldAuthorized: _authorized,
     e.AuthorizeDenied: _denied,
+    e.QuotedDenied: _denied,
     e.HoldExtended: _of_a_hold,
     e.HoldReleased: _of_a_hold,
 }

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from operator import mul
 from typing import Final
 
-from ledger.backtest.figures import Figured, Tally
+from ledger.backtest.figures import Earnings, Figured, Tally
 from ledger.core.books import Book
 from ledger.core.catalog import Bound, CardKey, PricedCard
 from ledger.core.drawdown import applies, in_turn
@@ -111,9 +111,20 @@ class Priced:
 
 
 class Seat:
-    """An account of those that are replayed, and its sums in the asset that it used last."""
+    """An account of those that are replayed, and its sums in the asset that it used last and in the
+    money that it earned last."""
 
-    __slots__ = ("account", "asset", "new", "old", "tally")
+    __slots__ = (
+        "account",
+        "asset",
+        "earned",
+        "earnings",
+        "money",
+        "new",
+        "old",
+        "old_earned",
+        "tally",
+    )
 
     def __init__(self, account: Account) -> None:
         self.account = account
@@ -121,6 +132,10 @@ class Seat:
         self.tally: Tally | None = None
         self.old = 0
         self.new = 0
+        self.money = -1
+        self.earnings: Earnings | None = None
+        self.old_earned = 0
+        self.earned = 0
 
     def close(self) -> None:
         """Put the sums where they belong."""
@@ -128,6 +143,15 @@ class Seat:
             self.tally.old += self.old
             self.tally.new += self.new
         self.old = self.new = 0
+        self.earn_in(-1, None)
+
+    def earn_in(self, money: int, earnings: Earnings | None) -> None:
+        """Put what it earned where that belongs, and go on in this money."""
+        if self.earnings is not None:
+            self.earnings.revenue.old += self.old_earned
+            self.earnings.revenue.new += self.earned
+        self.money, self.earnings = money, earnings
+        self.old_earned = self.earned = 0
 
 
 class Usual:
@@ -342,6 +366,14 @@ class Usual:
                     priced.old_earned = worth
                 else:
                     self.figured.earned(priced.declared.product, money).old += worth
+                if money != seat.money:
+                    seat.earn_in(money, self.figured.earnings_of(account.number, money))
+                seat.old_earned += worth
+            if value:
+                money = priced.money
+                if money != seat.money:
+                    seat.earn_in(money, self.figured.earnings_of(account.number, money))
+                seat.earned += value
             place += 1
         state.locator += place - began
         return place

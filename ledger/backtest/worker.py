@@ -61,6 +61,7 @@ async def work(job: Job) -> Figures:
                     job.from_us,
                     job.to_us,
                     job.candidate,
+                    job.terms,
                     configurations,
                     job.accounts_max,
                     progress,
@@ -86,6 +87,7 @@ def main() -> None:
     job = msgspec.json.decode(sys.stdin.buffer.readline(), type=Job)
     threading.Thread(target=_end_with_input, daemon=True).start()
     gc.set_threshold(*GC_THRESHOLDS)
+    os.nice(job.niceness)
     try:
         figures = asyncio.run(work(job))
     except (JournalUnavailable, JournalCorrupt, ConfigurationMissing) as error:

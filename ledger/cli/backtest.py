@@ -141,7 +141,7 @@ def _show(report: Report) -> None:
     click.echo(f"{figures.usage_events:,} usage events of {figures.entries:,} entries")
     _show_products(report, "Revenue", figures.revenue)
     _show_products(report, "Burn", figures.burn)
-    click.echo("margin: not shown, for what providers cost is unknown")
+    _show_costs(report)
     click.echo(
         f"accounts: {figures.accounts:,} charged, {figures.dearer:,} dearer, "
         f"{figures.cheaper:,} cheaper"
@@ -178,6 +178,37 @@ def _show_products(report: Report, title: str, lines: Iterable[ProductLine]) -> 
         shown.add_row("all", code, amount(pair.old, scale), amount(pair.new, scale))
     if found:
         console().print(shown)
+
+
+def _show_costs(report: Report) -> None:
+    """What providers took, and what is left of the revenue."""
+    figures = report.figures
+    if not (figures.costed.old or figures.costed.new):
+        click.echo("margin: all of the revenue, for no usage names a card of costs")
+        return
+    _show_products(report, "What providers take", figures.cost)
+    _show_products(report, "Margin", figures.margin)
+    click.echo(
+        f"usage events with a cost: {figures.costed.old:,} -> {figures.costed.new:,}, a part "
+        f"unknown: {figures.cost_unknown.old:,} -> {figures.cost_unknown.new:,}"
+    )
+    columns = ("account", "asset", "margin was", "would be", "of revenue", "less cost")
+    shown = table("Margins by account, the worst first", *columns, right=columns[2:])
+    for each in figures.margins:
+        code, scale = report.asset(each.asset)
+        found = (each.margin.old, each.margin.new, each.revenue.new, each.cost.new)
+        shown.add_row(report.name(each.account), code, *[amount(f, scale) for f in found])
+    if shown.row_count:
+        console().print(shown)
+    click.echo(
+        f"accounts that cost more than they earn: {figures.losing.old:,} -> {figures.losing.new:,}"
+    )
+    for line in figures.unrun_cost:
+        code, scale = report.asset(line.asset)
+        click.echo(
+            f"captures of work that would not have run, {line.product}: providers took "
+            f"{amount(line.old, scale)} {code}"
+        )
 
 
 def _show_tallies(report: Report, tallies: Iterable[Tally]) -> None:

@@ -35,6 +35,7 @@ from ledger.core.events import (
     LimitExceeded,
     Pot,
     ProviderCost,
+    QuotedDenied,
     RowDraw,
     Slice,
     Suspense,
@@ -220,7 +221,7 @@ def decide_authorize(
     if command.lifetime > terms.lifetime_max:
         return _lifetime_invalid(command.lifetime, terms.lifetime_max)
     if found.denied:
-        denied = AuthorizeDenied(
+        figures = (
             command.key,
             account.number,
             declare(state, found.bound, out),
@@ -232,6 +233,8 @@ def decide_authorize(
             account.version,
             command.trace,
         )
+        quote = command.quote
+        denied = QuotedDenied(*figures, quote) if quote else AuthorizeDenied(*figures)
         out.append(denied)
         return denied
     return authorized(

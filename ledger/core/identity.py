@@ -292,7 +292,7 @@ def first_difference(command: Command, recorded: Event, plan: PlanDeclared | Non
         return "starts_at_us"
     if (
         isinstance(command, RecordUsage | AuthorizeHold)
-        and not isinstance(recorded, UsageQuarantined | AuthorizeDenied)  # they keep no quote
+        and not isinstance(recorded, UsageQuarantined)  # it keeps no quote
         and command.quote != getattr(recorded, "quote", 0)
     ):
         return "quote_id"

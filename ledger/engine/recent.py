@@ -39,6 +39,7 @@ _PLANNED = (
     "UsageRerated",
     "HoldAuthorized",
     "AuthorizeDenied",
+    "QuotedDenied",
 )
 
 

@@ -34,6 +34,7 @@ from ledger.core.events import (
     HoldReleased,
     PaymentRecorded,
     PriceOverridesSet,
+    QuotedDenied,
     QuoteMade,
     ReceivableWrittenOff,
     RecurringChanged,
@@ -66,7 +67,7 @@ from ledger.simulation.refused_credits import corrected as _corrected
 
 KINDS: Final[dict[str, tuple[type, ...]]] = {
     "usage": (UsageRecorded, UsageQuarantined),
-    "authorize": (HoldAuthorized, AuthorizeDenied),
+    "authorize": (HoldAuthorized, AuthorizeDenied, QuotedDenied),
     "capture": (UsageRecorded, UsageCaptured),
     "extend": (HoldExtended,),
     "release": (HoldReleased,),

@@ -53,13 +53,22 @@ def written(folder: Path, card: RateCard, *, sheet: bool = False) -> str:
 
 def test_cards_as_they_were_published_give_what_the_ledger_has(books: str) -> None:
     """Nothing differs: no bill, no denial, nothing earned; and nothing that could not be repeated.
-    What providers cost is not known, so no margin is shown."""
+    Usage that names a card of costs has its margin shown."""
     found = simulated(books)
     assert found["reproduces_the_ledger"] is True
     assert found["not_repeated"] == found["bill_shock"] == []
     assert found["usage_events"] > 100
-    assert found["cost"] == "unknown"
-    assert "margin" not in found
+    sums = {}
+    for name in ("revenue", "cost", "margin"):
+        for line in found[name]:
+            place = (name, line["product"], line["asset"])
+            sums[place] = int(line["old"])
+            assert line["old"] == line["new"], line
+    margins = {place[1:]: amount for place, amount in sums.items() if place[0] == "margin"}
+    assert margins
+    for (product, asset), amount in margins.items():
+        earned = sums.get(("revenue", product, asset), 0)
+        assert amount == earned - sums.get(("cost", product, asset), 0)
 
 
 def test_a_published_version_prices_the_range_that_it_priced(books: str) -> None:
@@ -140,7 +149,7 @@ def test_who_pays_more_and_who_would_have_been_denied(database: str, tmp_path: P
     shown = drawdown("pricing", "simulate", written(tmp_path, SIX), DATABASE_URL=database)
     assert shown.returncode == 0, shown.stderr
     assert "1 denied that were allowed" in shown.stdout
-    assert "cost is unknown" in shown.stdout
+    assert "no usage names a card of costs" in shown.stdout
 
 
 def test_what_waited_for_a_price_is_rated_here_too(database: str, tmp_path: Path) -> None:

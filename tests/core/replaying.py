@@ -14,6 +14,7 @@ from test_machine import STEPS, WORLDS, CoreMachine
 
 from ledger.backtest.originals import Corrected
 from ledger.backtest.replay import Replay
+from ledger.backtest.terms import NO_TERMS, Terms
 from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.catalog import Asset, Catalog
@@ -77,10 +78,11 @@ def replayed(
     first: int = 0,
     plainly: bool = False,
     faithfully: bool = False,
+    terms: Terms = NO_TERMS,
 ) -> Replay:
     """The journal after its `first` batches, decided again, at prices times `factor` or by another
-    catalog. `faithfully`: each batch must make the
-    journal's own entries."""
+    catalog, with `terms` beside them. `faithfully`: each batch must make the journal's own
+    entries."""
     batches = [(recorded_at, _decode(payload)) for recorded_at, payload in core.journal()]
     corrected = Corrected()
     for _, events in batches[first:]:
@@ -105,7 +107,17 @@ def replayed(
                 cost_plan_of(events, index),
             )
         before += len(events)
-    replay = Watched(state, NoCards(), originals, corrected.places, 0, plainly)
+    began_us = batches[first][0] if first else None
+    replay = Watched(
+        state,
+        NoCards(),
+        originals,
+        corrected.places,
+        0,
+        plainly,
+        terms=terms,
+        began_us=began_us,
+    )
     for batch_seq, (recorded_at, events) in enumerate(batches[first:], start=first + 1):
         replay.kept = []
         replay.batch(batch_seq, recorded_at, events)

@@ -8,19 +8,22 @@ from fractions import Fraction
 from random import Random
 
 import pytest
-from core_world import CREDITS, FAMILY, TENANT, USD, Core
+from core_world import CREDITS, FAMILY, SUPPLIER, TENANT, USD, Core, card
 from ledger_case import LedgerCase
 from model_world import ModelCase, ModelCore
-from replaying import counters, replayed, totals, walked
+from msgspec.structs import replace
+from replaying import catalog_at, counters, replayed, totals, walked
 
 from ledger.backtest.asked import _ASKED
 from ledger.backtest.entries import ENTRIES
-from ledger.backtest.figures import Figures, Tally
+from ledger.backtest.figures import Figures, Pair, Tally
 from ledger.backtest.replay import Replay
 from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.evolve import EVOLVERS
 from ledger.core.limits import MINUTE_US
+from rating.compile import CompiledCard
+from rating.versions import CardVersion
 
 TWICE, HALF, TENFOLD = Fraction(2), Fraction(1, 2), Fraction(10)
 MODELS = (
@@ -50,9 +53,13 @@ def assert_is_the_ledger(replay: Replay, core: Core) -> None:
     assert totals(replay.state) == totals(core.state)
     found = replay.close(10)
     assert found.shocks == found.denials == found.over_limit == found.not_repeated == []
-    for line in (*found.burn, *found.revenue):
+    for line in (*found.burn, *found.revenue, *found.cost, *found.margin):
         assert line.old == line.new, line
-    for pair in (found.authorized, found.denied, found.suspense, found.top_ups):
+    for each in found.margins:
+        assert each.revenue.old == each.revenue.new
+        assert each.cost.old == each.cost.new
+    for pair in (found.authorized, found.denied, found.suspense, found.top_ups, found.costed,
+                 found.cost_unknown, found.losing):  # fmt: skip
         assert pair.old == pair.new, found
     assert (found.denied_now, found.allowed_now, found.unrun_captures) == (0, 0, 0)
 
@@ -280,6 +287,111 @@ def test_whatever_prices_are_tried_the_books_balance(seed: int) -> None:
                 earned[each.name, each.asset] += each.credits_posted - each.debits_posted
         figures = {(line.product, line.asset): line.new for line in replay.close(10).revenue}
         assert Counter(figures) == earned
+
+
+def test_margins_are_of_what_is_earned_and_what_providers_take() -> None:
+    """By hand: a token is sold for one credit, half a USD, and costs three. At twice the price 100
+    tokens earn 100 for the same 300; a hold that is denied costs nothing; the unknown cost of
+    images is counted, and what is given back with its cost is taken off."""
+    core = core_of("""
+        account acme card=resold
+        account beta card=resold
+        grant   acme 1000 paid=500
+        grant   beta 100 paid=50
+        usage   acme 100 id=u1
+        usage   acme 10 of=image
+        usage   acme 20 id=u2
+        reverse u2 cost=yes
+        hold    beta 60 as=h1
+        capture h1 60
+    """)
+    found = replayed(core).close(10)
+    assert [(each.product, each.old, each.new) for each in found.cost] == [("chat", 480, 480)]
+    found = replayed(core, TWICE).close(10)
+    assert [(each.product, each.old, each.new) for each in found.cost] == [("chat", 480, 300)]
+    assert {each.product: (each.old, each.new) for each in found.margin} == {
+        "chat": (50 + 30 - 480, 100 - 300),
+        "image": (5, 10),
+    }
+    assert [(each.product, each.asset, each.old) for each in found.unrun_cost] == [
+        ("chat", USD, 180)
+    ]
+    assert [(each.account, each.margin) for each in found.margins] == [
+        (1, Pair(55 - 300, 110 - 300)),
+        (2, Pair(30 - 180, 0)),
+    ]
+    assert (found.costed, found.cost_unknown) == (Pair(4, 3), Pair(1, 1))
+    assert found.losing == Pair(2, 1)
+
+
+def test_another_card_of_costs_is_tried_as_any_card() -> None:
+    """The supplier takes half: what is charged stays, the margin rises by what it takes less."""
+    core = core_of("""
+        account acme card=resold
+        grant   acme 1000 paid=1000
+        usage   acme 100
+        usage   acme 50 of=half
+    """)
+    catalog = catalog_at()
+    halved = tuple(replace(row, price=str(Fraction(row.price) / 2)) for row in SUPPLIER)
+    cheaper = CompiledCard(card("supplier", "USD", halved), 9)
+    catalog.add_card(TENANT, "supplier", CardVersion(9, 0, 0, cheaper))
+    found = replayed(core, catalog=catalog).close(10)
+    assert found.shocks == []
+    assert {each.product: (each.old, each.new) for each in found.cost} == {
+        "chat": (300, 150),
+        "half": (17, 8),
+    }
+
+
+@pytest.mark.parametrize("seed", range(2))
+def test_margins_are_those_of_the_books(seed: int) -> None:
+    """Whatever prices are tried: what the figures say of costs is in the books, and accounts and
+    products add up to the same."""
+    core = walked(seed + 60, 150)
+    for factor in (Fraction(1), TWICE, HALF):
+        replay = replayed(core, factor)
+        taken: Counter[int] = Counter()
+        for each in replay.state.books.accounts.values():
+            if each.kind == e.BookKind.COST:
+                taken[each.asset] += each.debits_posted - each.credits_posted
+        by_account = [*replay.figured.earnings.values()]
+        earned, cost = Counter[int](), Counter[int]()
+        found = replay.close(10_000)
+        for line in found.cost:
+            cost[line.asset] += line.new
+        for line in found.revenue:
+            earned[line.asset] += line.new
+        assert +cost == +taken
+        for asset in {each.asset for each in by_account}:
+            of_asset = [each for each in by_account if each.asset == asset]
+            assert sum(each.cost.new for each in of_asset) == cost[asset]
+            assert sum(each.revenue.new for each in of_asset) == earned[asset]
+
+
+def test_a_hold_that_its_quote_denied_is_denied_again() -> None:
+    """The quote was dearer than the price has become: by that there would have been enough."""
+    case = LedgerCase()
+    case.run("""
+        account acme
+        grant   acme 100
+        quote   acme 120 as=q
+        hold    acme 120 as=h1 quote=q -> denied INSUFFICIENT_CREDITS
+        hold    acme 120 as=h2 -> denied INSUFFICIENT_CREDITS
+    """)
+    found = replayed(case.core, HALF).close(10)
+    assert found.allowed_now == 2  # the candidate promises half as well
+    case = LedgerCase()
+    case.run("""
+        account acme
+        grant   acme 100
+        reprice chat 3
+        quote   acme 50 as=q
+        clock   +1m
+        reprice chat 1
+        hold    acme 50 as=h1 quote=q -> denied INSUFFICIENT_CREDITS
+    """)
+    assert_is_the_ledger(replayed(case.core, catalog=case.core.state.catalog), case.core)
 
 
 def test_figures_of_shards_add_up() -> None:

@@ -707,8 +707,9 @@ def test_long_lives_meet_every_command_and_every_event() -> None:
     assert applied == set(_DECIDERS)
     of_sandboxes = {e.ClockAdvanced, e.TimeShifted}  # test_sandbox has these stories told there
     of_models = {e.UsageModeled, e.UsageRerated}  # and test_models
+    of_quotes = {e.QuotedDenied}  # and test_quotes
     of_conversions = {e.UsageConverted, e.ConversionReversed}  # and test_conversions
-    elsewhere = of_sandboxes | of_models | of_conversions
+    elsewhere = of_sandboxes | of_models | of_conversions | of_quotes
     assert written == set(EVOLVERS) - {e.WriterOpened} - elsewhere
 
 

@@ -795,3 +795,30 @@ def test_a_refused_quote_changes_nothing() -> None:
     command = c.CreateQuote(FAMILY.request("r"), 1, shape, (10,), 0, 0, True)
     assert isinstance(core.run(command), Refusal)
     assert digest(core.state) == before
+
+
+@ledger_case
+def test_a_denial_says_which_quote_priced_it(case: LedgerCase) -> None:
+    """
+    account acme
+    grant   acme  100
+    reprice chat  3
+    quote   acme  50  as=q
+    clock   +1m
+    reprice chat  1
+    hold    acme  50  as=h  id=one  quote=q  -> denied INSUFFICIENT_CREDITS
+    hold    acme  50  as=h  id=one  quote=q  -> replayed: denied INSUFFICIENT_CREDITS
+    hold    acme  50  as=h  id=one           -> refused CONFLICT quote_id
+    hold    acme  150 as=h  id=two           -> denied INSUFFICIENT_CREDITS
+    hold    acme  150 as=h  id=two  quote=q  -> refused CONFLICT quote_id
+    """
+    denied = [
+        event
+        for _, batch in case.core.batches
+        for event in batch
+        if isinstance(event, e.AuthorizeDenied)
+    ]
+    assert [(type(each), each.charge) for each in denied] == [
+        (e.QuotedDenied, 150),
+        (e.AuthorizeDenied, 150),
+    ]

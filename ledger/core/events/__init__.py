@@ -76,6 +76,7 @@ from ledger.core.events.holds import (
     HoldExpiry,
     HoldExtended,
     HoldReleased,
+    QuotedDenied,
     UsageCaptured,
 )
 from ledger.core.events.overrides import PriceOverridesSet
@@ -207,6 +208,7 @@ __all__ = [
     "QuoteExpired",
     "QuoteMade",
     "QuoteUnused",
+    "QuotedDenied",
     "QuotedPart",
     "ReceivableWrittenOff",
     "RecurringChanged",
@@ -292,6 +294,7 @@ Event: TypeAlias = (
     | HoldExtended
     | HoldCharged
     | AuthorizeDenied
+    | QuotedDenied
     | HoldReleased
     | HoldExpired
     | RequestAbandoned

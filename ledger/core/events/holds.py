@@ -85,6 +85,12 @@ class AuthorizeDenied(Fact, frozen=True, tag=41):
     trace: bytes = b""
 
 
+class QuotedDenied(AuthorizeDenied, frozen=True, tag=96):
+    """A denial of what a quote prices (rule H9): `charge` is by the quote."""
+
+    quote: int = 0
+
+
 class HoldReleased(Fact, frozen=True, tag=42):
     """Every slice of the hold given back."""
 

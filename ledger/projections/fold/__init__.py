@@ -49,6 +49,7 @@ from ledger.core.events import (
     PaymentRecorded,
     PlanDeclared,
     PlanOverridden,
+    QuotedDenied,
     ReceivableWrittenOff,
     RecurringChanged,
     RecurringEnded,
@@ -253,6 +254,7 @@ HANDLERS: Final[dict[type, Callable[[Folding, int, Any], None]]] = {
     HoldReleased: hold_released,
     HoldExpired: hold_expired,
     AuthorizeDenied: authorize_denied,
+    QuotedDenied: authorize_denied,
 }
 """Usage apart. Events without rows: openings, configuration, LimitExceeded (its usage event says
 it), quotes (what they price is a usage event's), abandoned requests. A test asserts that every

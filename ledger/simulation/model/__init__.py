@@ -134,6 +134,7 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.BalanceAdjusted: corrections.adjusted,
     e.HoldAuthorized: holds.authorized,
     e.AuthorizeDenied: holds.denied,
+    e.QuotedDenied: holds.denied,
     e.HoldExtended: holds.extended,
     e.HoldReleased: holds.released,
     e.HoldExpired: holds.expired,

@@ -89,7 +89,12 @@ def denied(m: Shard, event: e.AuthorizeDenied) -> None:
     m.expect(Rule.POLICY_VERSIONS, "by policy", account.version, event.policy_version)
     m.expect(Rule.CLOSED_TAKES_NOTHING, "closed or frozen", (0, False),
              (account.closed_at, m.frozen(account)))  # fmt: skip
-    price, use = priced(m, account, plan, event.quantities, m.recorded_at)
+    if isinstance(event, e.QuotedDenied):
+        quoted = by_quote(m, account, event.quote, plan, event.quantities, m.recorded_at)
+        m.expect(Rule.QUOTED, "why its quote is unused", 0, quoted.unused)
+        price, use = quoted.price, quoted.use
+    else:
+        price, use = priced(m, account, plan, event.quantities, m.recorded_at)
     m.expect(Rule.CHARGE, "charge", price.total, event.charge)
     payers = m.payers(account)
     _, missing, _ = payers.waterfall(
