@@ -10,12 +10,15 @@ Read in this order:
     holdings, waiting, state    the fold of the events
     catalog, shapes, aliases    the compiled configuration that decisions read
     comparators             which grant pays first
-    drawdown                the waterfall: who pays
+    opening                 what an entry needs before it: books, a plan's declaration
+    drawdown                the waterfall: which pots pay
     costs, cost_refunds     what the provider takes beside it, and takes less when it is given back
     pricing                 what an event costs: its plan over the totals that run on
     unwinding, rerates      to whom units go back; what earlier usage costs anew
     conversion              what the settlement currency pays, and is given back
+    paying                  one path from a price to slices and what follows them
     quotes, quoted, quoting     promised prices: as state, for usage that names one, made
+    admission               whether a command is let in: its key, its account, its time
     usage, suspense, holds, grants, following, recurring, corrections, adjustments,
     closing, accounts, standing, overrides     one module a kind of decision
     evolve                  the only code that changes state

@@ -2,6 +2,13 @@
 
 from __future__ import annotations
 
+from ledger.core.admission import (
+    account_closed,
+    known_account,
+    open_account,
+    recorded_before,
+    unknown_account,
+)
 from ledger.core.closing import close, commitments, settling
 from ledger.core.commands import (
     AbandonRequest,
@@ -31,13 +38,6 @@ from ledger.core.limits import (
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.periods import billing_period
 from ledger.core.state import Account, Grant, State, inherited_zone
-from ledger.core.usage import (
-    account_closed,
-    known_account,
-    open_account,
-    recorded_before,
-    unknown_account,
-)
 from rating.zones import is_zone
 
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 from hashlib import blake2b
 from typing import Final
 
+from ledger.core.admission import open_account
 from ledger.core.books import Book
 from ledger.core.commands import AdjustBalance, IssueGrant
-from ledger.core.drawdown import draw, house_book, open_revenue
+from ledger.core.drawdown import draw
 from ledger.core.events import (
     BalanceAdjusted,
     BookKind,
@@ -26,10 +27,10 @@ from ledger.core.events import (
 from ledger.core.grants import decide_issue
 from ledger.core.identity import KEY_BYTES
 from ledger.core.limits import INT64_MAX
+from ledger.core.opening import house_book, open_revenue
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.state import GRANT_OPEN, Account, Grant, State
 from ledger.core.unwinding import value_given_back
-from ledger.core.usage import open_account
 
 PRODUCT: Final = "adjustment"
 """What units are drawn as when they are debited by hand."""

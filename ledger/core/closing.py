@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from ledger.core.books import Book
 from ledger.core.commands import CloseAccount
-from ledger.core.drawdown import house_book
 from ledger.core.events import (
     AccountClosed,
     AccountClosedOut,
@@ -21,6 +20,7 @@ from ledger.core.events import (
 )
 from ledger.core.following import follow_up, returned_by
 from ledger.core.limits import INT64_MAX
+from ledger.core.opening import house_book
 from ledger.core.state import GRANT_OPEN, Account, Grant, State
 
 

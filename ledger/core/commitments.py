@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from ledger.core.admission import open_account, recorded_before, unknown_account
 from ledger.core.commands import AddSegment, CreateCommitment, EndCommitment
-from ledger.core.drawdown import owned_book
 from ledger.core.events import (
     BookKind,
     CommitmentCreated,
@@ -32,9 +32,9 @@ from ledger.core.limits import (
     INVOICES_MAX,
     SEGMENTS_MAX,
 )
+from ledger.core.opening import owned_book
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.state import Account, Commitment, Grant, State
-from ledger.core.usage import open_account, recorded_before, unknown_account
 
 
 def decide_create_commitment(

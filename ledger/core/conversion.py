@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ledger.core.commands import ReverseUsage
-from ledger.core.drawdown import Conversion, house_book, open_revenue
+from ledger.core.drawdown import Conversion
 from ledger.core.events import (
     BookKind,
     ConversionReversed,
@@ -19,6 +19,7 @@ from ledger.core.events import (
     UsageConverted,
     UsageRecorded,
 )
+from ledger.core.opening import house_book, open_revenue
 from ledger.core.state import Account, State
 from ledger.core.unwinding import Unwinding, share_of
 

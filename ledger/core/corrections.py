@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from msgspec.structs import replace
 
+from ledger.core.admission import keys_exhausted, recorded_before, refuse_closed, unknown_account
 from ledger.core.commands import AmendUsage, Original, ReverseUsage
 from ledger.core.conversion import give_back_converted
 from ledger.core.cost_refunds import (
@@ -19,7 +20,6 @@ from ledger.core.cost_refunds import (
     given_back_with,
     open_for,
 )
-from ledger.core.costs import declare_again
 from ledger.core.events import (
     AdjustmentNoted,
     Event,
@@ -38,18 +38,13 @@ from ledger.core.limits import (
     INT64_MAX,
     QUANTITIES_MAX,
 )
+from ledger.core.opening import declare
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.pricing import Place, closed_period, moves_of, rating_fault
 from ledger.core.quoted import refund_quoted
 from ledger.core.state import Account, Corrected, Family, State
 from ledger.core.unwinding import Unwinding
-from ledger.core.usage import (
-    decide_replacement,
-    keys_exhausted,
-    recorded_before,
-    refuse_closed,
-    unknown_account,
-)
+from ledger.core.usage import decide_replacement
 from rating.functions import MEASURE_COST, SCOPE_DAY, SCOPE_MONTH
 from rating.model_lines import Facts, Standing
 from rating.plan import UNPRICED, Plan
@@ -88,7 +83,7 @@ def _decide(
         cost_plan = None  # the quantities stay
     cost_index = 0
     if cost_plan is not None:
-        cost_index = declare_again(state, cost_plan, out)
+        cost_index = declare(state, cost_plan, out)
         open_for(state, account, command.original, out)
     parts = _parts(state, account, command, out)
     if command.as_charged:
@@ -548,7 +543,7 @@ def _record(
         command.original.locator,
         command.original.entry_seq,
         recorded.effective_at,
-        declare_again(state, part.declared, out),
+        declare(state, part.declared, out),
         quantities,
         part.costs.lines,
         unwinding.used_book,
@@ -676,7 +671,7 @@ def _parts(state: State, account: Account, command: ReverseUsage, out: list[Even
     return parts
 
 
-def _declare_again(state: State, declared: PlanDeclared, out: list[Event]) -> int:
+def _declare(state: State, declared: PlanDeclared, out: list[Event]) -> int:
     index = state.vocabulary.get(declared)
     if index is None:
         index = state.batch_length + len(out)

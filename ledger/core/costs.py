@@ -15,7 +15,6 @@ from typing import Final
 from msgspec.structs import astuple, replace
 
 from ledger.core.catalog import Bound
-from ledger.core.drawdown import house_book
 from ledger.core.events import (
     BookKind,
     Event,
@@ -29,6 +28,7 @@ from ledger.core.events import (
     UsageReversed,
 )
 from ledger.core.limits import INT64_MAX
+from ledger.core.opening import declare, house_book
 from ledger.core.outcomes import Refusal
 from ledger.core.pricing import closed_period, overflow, scope_starts
 from ledger.core.shapes import Shape
@@ -222,7 +222,7 @@ def provider_cost(state: State, account: Account, cost: Cost, out: list[Event]) 
         debit, credit = _books(state, bound)
         if not debit:
             debit, credit = house_books(state, account.tenant, bound.asset, bound.provider, out)
-    plan = declare_again(state, bound.declaration, out)
+    plan = declare(state, bound.declaration, out)
     return ProviderCost(cost.lines, plan, debit, credit, cost.advances, cost.scoped)
 
 
@@ -251,12 +251,3 @@ def cost_plan_of(events: Sequence[Event], index: int) -> PlanDeclared | None:
     declared = events[cost.plan]
     assert isinstance(declared, PlanDeclared)
     return declared
-
-
-def declare_again(state: State, declared: PlanDeclared, out: list[Event]) -> int:
-    """Index in the batch of a declaration, said once a batch."""
-    index = state.vocabulary.get(declared)
-    if index is None:
-        index = state.batch_length + len(out)
-        out.append(declared)
-    return index

@@ -6,14 +6,12 @@ change of priorities or policies rewrites them (rule D3).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from typing import Final
 
-from ledger.core.books import Book
 from ledger.core.comparators import COMPARATORS, order_of
 from ledger.core.events import (
     BookKind,
-    BookOpened,
     Comparator,
     Event,
     Excess,
@@ -23,6 +21,7 @@ from ledger.core.events import (
     Slice,
 )
 from ledger.core.limits import BASIS_POINTS, INT64_MAX
+from ledger.core.opening import advance_book, house_book, money_value, overage_book
 from ledger.core.shapes import Use
 from ledger.core.state import Account, Grant, State
 from rating.conversions import Rate
@@ -254,13 +253,6 @@ def unpaid(account: Account, asset: int) -> int:
     return sum([book.owed for book in books if book is not None])
 
 
-def overage_payer(account: Account) -> Account:
-    """Who is billed: the account itself, or its parent (rule D1)."""
-    if account.policy.overage == Overage.PARENT and account.parent is not None:
-        return account.parent
-    return account
-
-
 def draw(
     state: State,
     account: Account,
@@ -400,90 +392,3 @@ def _excess(state: State, account: Account, asset: int, amount: int, opened: lis
         return Slice(Pot.EXCESS_BILLED, number, amount, money_value(state, asset, amount))
     number = house_book(state, account.tenant, BookKind.PROMOTION, asset, "", opened)
     return Slice(Pot.ABSORBED, number, amount)
-
-
-def money_value(state: State, asset: int, amount: int) -> int:
-    """The price in money of overage (rule B4): the amount itself where the asset is money."""
-    found = state.catalog.assets.get(asset)
-    return amount if found is not None and found.kind == "money" else 0
-
-
-def advance_book(state: State, account: Account, asset: int, opened: list[Event]) -> int:
-    """Number of the account's advance book, to be opened if it has none."""
-    return owned_book(state, BookKind.ADVANCE, account.advance, account, asset, opened)
-
-
-def overage_book(state: State, account: Account, asset: int, opened: list[Event]) -> int:
-    """Number of the payer's overage book, to be opened if it has none."""
-    payer = overage_payer(account)
-    if asset not in payer.overage and money_value(state, asset, 1):
-        owned_book(state, BookKind.UNBILLED, payer.unbilled, payer, asset, opened)
-    return owned_book(state, BookKind.OVERAGE, payer.overage, payer, asset, opened)
-
-
-def open_revenue(
-    state: State, tenant: int, product: str, slices: Sequence[Slice], opened: list[Event]
-) -> None:
-    """Open the product's revenue books that the money of these slices goes to (rule B4)."""
-    for piece in slices:
-        if piece.value:
-            book = state.books.accounts.get(piece.book)
-            if book is None:  # overage in money, whose books this decision opens
-                for event in opened:
-                    if isinstance(event, BookOpened) and event.book == piece.book:
-                        house_book(state, tenant, BookKind.REVENUE, event.asset, product, opened)
-                        break
-            elif book.value_book is not None:
-                asset = book.value_book.asset
-                house_book(state, tenant, BookKind.REVENUE, asset, product, opened)
-
-
-def owned_book(
-    state: State,
-    kind: BookKind,
-    books: dict[int, Book],
-    owner: Account,
-    asset: int,
-    opened: list[Event],
-) -> int:
-    """Number of an account's book, which is kept in `books`; to be opened if it has none."""
-    book = books.get(asset)
-    if book is not None:
-        return book.number
-    return open_book(state, owner.tenant, kind, asset, owner.number, "", opened)
-
-
-def house_book(
-    state: State, tenant: int, kind: BookKind, asset: int, name: str, opened: list[Event]
-) -> int:
-    """Number of a tenant's house book on this shard, to be opened if there is none (rule B7)."""
-    book = state.house.get((tenant, kind, asset, name))
-    if book is not None:
-        return book.number
-    return open_book(state, tenant, kind, asset, 0, name, opened)
-
-
-def open_book(
-    state: State,
-    tenant: int,
-    kind: BookKind,
-    asset: int,
-    owner: int,
-    name: str,
-    opened: list[Event],
-) -> int:
-    """Number of a book that this decision opens: the same one if it needs it twice."""
-    number = state.next_book
-    for event in opened:
-        if isinstance(event, BookOpened):
-            if (event.kind, event.owner, event.asset, event.name, event.tenant) == (
-                kind,
-                owner,
-                asset,
-                name,
-                tenant,
-            ):
-                return event.book
-            number += 1
-    opened.append(BookOpened(number, tenant, kind, asset, owner, name))
-    return number

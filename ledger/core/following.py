@@ -25,7 +25,7 @@ from ledger.core.state import GRANT_EXPIRED, GRANT_OPEN, Account, Commitment, Gr
 
 def follow_up(
     state: State,
-    returned: list[tuple[Grant, int]],
+    returned: Sequence[tuple[Grant, int]],
     out: list[Event],
     slices: Sequence[Slice] = (),
 ) -> None:

@@ -6,8 +6,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 
+from ledger.core.admission import known_account, open_account
 from ledger.core.commands import IssueGrant, VoidGrant
-from ledger.core.drawdown import applies, house_book, open_book, owned_book
+from ledger.core.drawdown import applies
 from ledger.core.events import (
     Backfill,
     BookKind,
@@ -30,13 +31,10 @@ from ledger.core.limits import (
     ROLLOVER_AGAIN_MIN_US,
     TAGS_A_GRANT_MAX,
 )
+from ledger.core.opening import house_book, open_book, owned_book
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.shapes import Use
 from ledger.core.state import Account, Grant, State
-from ledger.core.usage import (
-    known_account,
-    open_account,
-)
 
 MANUAL = "manual"
 """The source of funds where none is named."""

@@ -8,23 +8,28 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ledger.core.admission import (
+    in_future,
+    known_account,
+    refuse_closed,
+    refuse_frozen,
+    refuse_new,
+    refuse_suspense,
+    unusable,
+)
 from ledger.core.catalog import Bound
 from ledger.core.commands import AuthorizeHold, CaptureHold, ExtendHold, ReleaseHold
-from ledger.core.conversion import follow_conversion, open_conversion
-from ledger.core.costs import bearing, cost_of, costs_for, provider_cost
+from ledger.core.costs import cost_of, costs_for, provider_cost
 from ledger.core.drawdown import (
-    Conversion,
     applicable,
     draw,
     from_first_grant,
     grace_ended,
     in_turn,
-    open_revenue,
     overdraft_headroom,
     overdraft_limit,
 )
 from ledger.core.events import (
-    AdjustmentNoted,
     AuthorizeDenied,
     Event,
     HoldAuthorized,
@@ -32,7 +37,6 @@ from ledger.core.events import (
     HoldExpired,
     HoldExtended,
     HoldReleased,
-    LimitExceeded,
     Pot,
     ProviderCost,
     QuotedDenied,
@@ -51,23 +55,14 @@ from ledger.core.limits import (
     HOLD_LIFETIME_DEFAULT_US,
     INT64_MAX,
 )
+from ledger.core.opening import declare, used_book
 from ledger.core.outcomes import Known, Reason, Refusal
+from ledger.core.paying import Payment, pay, post
 from ledger.core.pricing import Priced, overflow, price
 from ledger.core.quoted import ByQuote, price_by_quote, quote_refused
 from ledger.core.rerates import row_draws
 from ledger.core.shapes import Shape, Use
 from ledger.core.state import HOLD_EXPIRED, QUOTE_OPEN, Account, Grant, Hold, State
-from ledger.core.usage import (
-    declare,
-    in_future,
-    known_account,
-    refuse_closed,
-    refuse_frozen,
-    refuse_new,
-    refuse_suspense,
-    unusable,
-    used_book,
-)
 from rating.compile import Plan
 
 
@@ -224,7 +219,7 @@ def decide_authorize(
         figures = (
             command.key,
             account.number,
-            declare(state, found.bound, out),
+            declare(state, found.bound.declaration, out),
             command.quantities,
             found.charge,
             min(found.available, INT64_MAX),  # a sum of grants may not fit (rule N1)
@@ -269,7 +264,7 @@ def authorized(
         key,
         account.number,
         state.next_hold,
-        declare(state, found.bound, out),
+        declare(state, found.bound.declaration, out),
         quantities,
         found.charges,
         used_book(state, found.bound, out) if found.charge else 0,
@@ -394,19 +389,19 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
     charge = _charge(state, account, hold, bound, shape, command.quantities, at, out, quoted)
     if isinstance(charge, Refusal):
         return charge
-    priced = charge.priced
+    priced, payment = charge.priced, charge.payment
     figures = (
         command.key,
         account.number,
         at,
-        declare(state, bound, out),
+        declare(state, bound.declaration, out),
         command.quantities,
         priced.charges,
-        charge.used,
-        charge.slices,
+        payment.used,
+        payment.slices,
         priced.period,
         priced.advances,
-        charge.over_limit,
+        payment.over_limit,
         priced.suspense,
         1 if command.effective_at else 0,
         command.hold,
@@ -431,7 +426,7 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
     returned: list[tuple[Grant, int]] = []
     if hold is not None and not command.keep_open:
         returned = returned_by(state, hold, charge.taken)
-    _post(state, account, bound, charge, captured, returned, out)
+    post(state, account, bound, priced, payment, captured, out, returned)
     return captured
 
 
@@ -483,12 +478,9 @@ class Charge(NamedTuple):
     """What usage of a hold costs and draws; `taken` of each of the hold's slices, () = of none."""
 
     priced: Priced
-    used: int
-    slices: tuple[Slice, ...]
+    payment: Payment
     taken: tuple[int, ...]
-    over_limit: int
     draws: tuple[RowDraw, ...]
-    conversion: Conversion | None
     cost: ProviderCost | None
 
 
@@ -519,75 +511,34 @@ def _charge(
         refusal = refuse_suspense(state, account)
         if refusal is not None:
             return refusal
-    total, period = priced.total, priced.period
-    slices: list[Slice] = []
+    held: list[Slice] = []
     taken: list[int] = []
-    left = total
     if hold is not None and hold.asset == bound.asset:
-        left = _from_hold(state, hold, total, period == hold.period, slices, taken)
-    over_limit = 0
-    conversion: Conversion | None = None
-    used = used_book(state, bound, out) if total else 0
-    if left:
-        found = draw(
-            state, account, bound.asset, bound.use, left, at, period, out, True,
-            not bound.plan.modeled,
-        )  # fmt: skip
-        slices = _merged(state, slices, found.slices)
-        over_limit = found.over_limit
-        conversion = found.conversion
-        if conversion is not None:
-            open_conversion(state, account, conversion, bound.declaration.product, out)
-    open_revenue(state, account.tenant, bound.declaration.product, slices, out)
-    draws = row_draws(bound.plan, priced, used, slices)
+        _from_hold(state, hold, priced, held, taken)
+    borne = cost.total if cost is not None else 0
+    payment = pay(state, account, bound, priced, at, out, held=held, cost=borne)
+    draws = row_draws(bound.plan, priced, payment.used, payment.slices)
     provider = provider_cost(state, account, cost, out) if cost is not None else None
-    borne = bearing(slices, cost.total if cost is not None else 0)
-    return Charge(priced, used, borne, tuple(taken), over_limit, draws, conversion, provider)
-
-
-def _post(
-    state: State,
-    account: Account,
-    bound: Bound,
-    charge: Charge,
-    recorded: UsageRecorded,
-    returned: list[tuple[Grant, int]],
-    out: list[Event],
-) -> None:
-    """Append a charge and what follows from it: what goes back to ended grants, goes over the
-    limits, or belongs to a closed period."""
-    entry = state.batch_length + len(out)
-    out.append(recorded)
-    priced, conversion = charge.priced, charge.conversion
-    if conversion is not None:
-        product, at = bound.declaration.product, recorded.effective_at
-        follow_conversion(state, account, conversion, product, entry, at, priced.period, out)
-    follow_up(state, returned, out, charge.slices)
-    if charge.over_limit and conversion is None:
-        over, excess = charge.over_limit, account.policy.excess
-        out.append(LimitExceeded(account.number, bound.asset, over, excess))
-    if priced.closed is not None:
-        out.append(AdjustmentNoted(account.number, entry, priced.closed, priced.period))
+    return Charge(priced, payment, tuple(taken), draws, provider)
 
 
 def _from_hold(
     state: State,
     hold: Hold,
-    total: int,
-    same_period: bool,
+    priced: Priced,
     slices: list[Slice],
     taken: list[int],
-) -> int:
-    """Pay from what is left of the hold's own slices, in their order; returns what they do not
-    cover. `taken` gets what each of them gives.
+) -> None:
+    """Pay from what is left of the hold's own slices, in their order; `taken` gets what each of
+    them gives.
 
     Overage was held against the cap of the month of the authorisation: usage of another month asks
     that month's cap anew (rule D4).
     """
-    left = total
+    left = priced.total
     for piece in hold.slices:
         take = min(piece.amount, left)
-        if piece.pot == Pot.OVERAGE and not same_period:
+        if piece.pot == Pot.OVERAGE and priced.period != hold.period:
             take = 0
         taken.append(take)
         if take == 0:
@@ -597,23 +548,6 @@ def _from_hold(
         value = grant.value_of(take) if grant is not None else take if piece.value else 0
         slices.append(Slice(piece.pot, piece.book, take, value))
         left -= take
-    return left
-
-
-def _merged(state: State, first: list[Slice], more: list[Slice]) -> list[Slice]:
-    """Slices of the hold followed by those of the excess, one slice a book and pot (rule D3)."""
-    merged: dict[tuple[int, int], Slice] = {(piece.pot, piece.book): piece for piece in first}
-    for piece in more:
-        place = (piece.pot, piece.book)
-        before = merged.get(place)
-        if before is None:
-            merged[place] = piece
-            continue
-        amount = before.amount + piece.amount
-        grant = state.books.accounts[piece.book].grant
-        value = grant.value_of(amount) if grant is not None else before.value + piece.value
-        merged[place] = Slice(piece.pot, piece.book, amount, value, before.cost + piece.cost)
-    return list(merged.values())
 
 
 def decide_release(state: State, command: ReleaseHold, out: list[Event]) -> Event | Known | Refusal:
@@ -659,28 +593,29 @@ def _charge_estimate(state: State, hold: Hold, estimate: Estimate, out: list[Eve
     if isinstance(charge, Refusal):
         del out[began:]
         return False
+    priced, payment = charge.priced, charge.payment
     charged = HoldCharged(
         b"",
         account.number,
         at,
-        declare(state, bound, out),
+        declare(state, bound.declaration, out),
         quantities,
-        charge.priced.charges,
-        charge.used,
-        charge.slices,
-        charge.priced.period,
-        charge.priced.advances,
-        charge.over_limit,
-        charge.priced.suspense,
+        priced.charges,
+        payment.used,
+        payment.slices,
+        priced.period,
+        priced.advances,
+        payment.over_limit,
+        priced.suspense,
         hold=hold.number,
-        totals_before=charge.priced.totals_before,
-        reasons=charge.priced.reasons,
-        scoped=charge.priced.scoped,
+        totals_before=priced.totals_before,
+        reasons=priced.reasons,
+        scoped=priced.scoped,
         draws=charge.draws,
         cost=charge.cost,
     )
     returned = returned_by(state, hold, charge.taken)
-    _post(state, account, bound, charge, charged, returned, out)
+    post(state, account, bound, priced, payment, charged, out, returned)
     return True
 
 

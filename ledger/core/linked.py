@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from ledger.core.admission import keys_exhausted, refuse_suspense
 from ledger.core.commands import LinkedUsage
 from ledger.core.decide import settle_touched
 from ledger.core.events import Event, UsageQuarantined, UsageRecorded
@@ -19,7 +20,7 @@ from ledger.core.limits import INT64_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.pricing import Place, moves_of
 from ledger.core.state import State
-from ledger.core.usage import decide_usage, keys_exhausted, refuse_suspense
+from ledger.core.usage import decide_usage
 
 _SAFE_TO_RETRY: Final = frozenset({Reason.BATCH_FULL, Reason.KEYS_EXHAUSTED, Reason.SUSPENSE_FULL})
 

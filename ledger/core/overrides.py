@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+from ledger.core.admission import open_account
 from ledger.core.commands import SetPriceOverrides
 from ledger.core.events import Event, PriceOverridesSet
 from ledger.core.limits import OVERRIDES_REMEMBERED_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.state import Account, State
-from ledger.core.usage import open_account
 from rating.card import RateCard
 from rating.faults import CardFault
 from rating.override_faults import override_faults

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ledger.core.admission import known_account, recorded_before
 from ledger.core.books import Book
 from ledger.core.commands import (
     BillAccount,
@@ -19,7 +20,6 @@ from ledger.core.commands import (
     RefundGrant,
     WriteOffReceivable,
 )
-from ledger.core.drawdown import house_book, owned_book
 from ledger.core.events import (
     AccountBilled,
     AccountFrozen,
@@ -38,6 +38,7 @@ from ledger.core.events import (
 )
 from ledger.core.grants import MANUAL, backfills_of, breakage_book, cancelled, grant_of
 from ledger.core.limits import INT64_MAX
+from ledger.core.opening import house_book, owned_book
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.state import (
     GRANT_OPEN,
@@ -45,7 +46,6 @@ from ledger.core.state import (
     Grant,
     State,
 )
-from ledger.core.usage import known_account, recorded_before
 
 # -- gated grants (rule F1) ------------------------------------------------------------------------
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from ledger.core.admission import known_account, refuse_new
 from ledger.core.commands import CreateQuote
 from ledger.core.events import Event, QuoteExpired, QuoteMade
 from ledger.core.holds import Assessment, assess, authorized, hold_refused
@@ -19,11 +20,11 @@ from ledger.core.limits import (
     QUOTE_TOLERANCE_MAX,
     QUOTES_OPEN_MAX,
 )
+from ledger.core.opening import declare
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.pricing import rounding_totals
 from ledger.core.quotes import Quote
 from ledger.core.state import Account, State
-from ledger.core.usage import declare, known_account, refuse_new
 from rating.price import UNPRICED, own_quantities
 
 _DENIED: Final = {
@@ -60,7 +61,7 @@ def decide_quote(state: State, command: CreateQuote, out: list[Event]) -> Event 
         return _denied(found)
     totals = rounding_totals(account, found.bound.plan, account.calendar.start_of(now))
     lifetime = command.lifetime or HOLD_LIFETIME_DEFAULT_US
-    plan = declare(state, found.bound, out)
+    plan = declare(state, found.bound.declaration, out)
     made = QuoteMade(
         command.key,
         account.number,

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ledger.core.admission import open_account, recorded_before, unknown_account
 from ledger.core.commands import (
     ChangeRecurring,
     EndRecurring,
@@ -42,7 +43,6 @@ from ledger.core.limits import (
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.periods import Cycle, prorated
 from ledger.core.state import Account, RecurringGrant, State
-from ledger.core.usage import open_account, recorded_before, unknown_account
 from rating.zones import is_zone
 
 _FIRST = (Proration.FIRST, Proration.BOTH)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from ledger.core.drawdown import draw, house_book, open_revenue
+from ledger.core.drawdown import draw
 from ledger.core.events import (
     BookKind,
     EndedGrants,
@@ -22,6 +22,7 @@ from ledger.core.events import (
     UsageRerated,
     UsageReversed,
 )
+from ledger.core.opening import house_book, open_revenue
 from ledger.core.pricing import Place, Priced, closed_period, months_of, moves_of
 from ledger.core.state import State
 from ledger.core.unwinding import Unwinding

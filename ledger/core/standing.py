@@ -6,6 +6,7 @@ that were granted before are captured and released, grants are issued, voided an
 
 from __future__ import annotations
 
+from ledger.core.admission import known_account, open_account
 from ledger.core.commands import FreezeAccount, ReopenAccount, UnfreezeAccount
 from ledger.core.events import (
     AccountFrozen,
@@ -17,10 +18,6 @@ from ledger.core.events import (
 from ledger.core.limits import DAY_US, DEDUPE_WINDOW_US, REOPENINGS_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.state import Account, State
-from ledger.core.usage import (
-    known_account,
-    open_account,
-)
 
 
 def decide_freeze(

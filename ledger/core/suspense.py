@@ -6,29 +6,18 @@ first. Reads state, changes nothing. What has no price yet stays as it is.
 
 from __future__ import annotations
 
-from typing import Final
-
 from ledger.core.catalog import Bound
-from ledger.core.conversion import follow_conversion, open_conversion
 from ledger.core.costs import costs_for
-from ledger.core.drawdown import Conversion, draw, open_revenue
-from ledger.core.events import (
-    AdjustmentNoted,
-    Event,
-    LimitExceeded,
-    Slice,
-    SuspenseRated,
-)
+from ledger.core.events import Event, SuspenseRated
+from ledger.core.opening import declare
 from ledger.core.outcomes import Refusal
+from ledger.core.paying import pay, post
 from ledger.core.pricing import Priced, price
 from ledger.core.rerates import row_draws
 from ledger.core.shapes import Shape
 from ledger.core.state import Account, State
-from ledger.core.usage import declare, used_book
 from ledger.core.waiting import Waiting
 from rating.price import UNPRICED
-
-_NO_SLICES: Final[tuple[Slice, ...]] = ()
 
 
 def rate_waiting(state: State, locator: int, waiting: Waiting, out: list[Event]) -> None:
@@ -45,51 +34,28 @@ def rate_waiting(state: State, locator: int, waiting: Waiting, out: list[Event])
     bound, priced, rated = found
     waits = tuple([place for place in waiting.places if place not in rated])
     priced.keep(bound.plan, rated, waits)
-    total, period = priced.total, priced.period
-    used = over_limit = 0
-    slices = _NO_SLICES
-    conversion: Conversion | None = None
-    if total:
-        used = used_book(state, bound, out)
-        drawn = draw(
-            state, account, bound.asset, bound.use, total, at, period, out, True,
-            not bound.plan.modeled,
-        )  # fmt: skip
-        slices, over_limit = tuple(drawn.slices), drawn.over_limit
-        open_revenue(state, account.tenant, shape.product, slices, out)
-        conversion = drawn.conversion
-        if conversion is not None:
-            open_conversion(state, account, conversion, shape.product, out)
-    index = declare(state, bound, out)
-    entry = state.batch_length + len(out)
-    out.append(
-        SuspenseRated(
-            b"",
-            account.number,
-            at,
-            index,
-            quantities,
-            priced.charges,
-            used,
-            slices,
-            period,
-            priced.advances,
-            over_limit,
-            scoped=priced.scoped,
-            draws=row_draws(bound.plan, priced, used, slices),
-            totals_before=priced.totals_before,
-            original=locator,
-            original_entry=waiting.entry_seq,
-            rated=rated,
-            settled=0 if waits else 1,
-        )
+    payment = pay(state, account, bound, priced, at, out)
+    recorded = SuspenseRated(
+        b"",
+        account.number,
+        at,
+        declare(state, bound.declaration, out),
+        quantities,
+        priced.charges,
+        payment.used,
+        payment.slices,
+        priced.period,
+        priced.advances,
+        payment.over_limit,
+        scoped=priced.scoped,
+        draws=row_draws(bound.plan, priced, payment.used, payment.slices),
+        totals_before=priced.totals_before,
+        original=locator,
+        original_entry=waiting.entry_seq,
+        rated=rated,
+        settled=0 if waits else 1,
     )
-    if conversion is not None:
-        follow_conversion(state, account, conversion, shape.product, entry, at, period, out)
-    elif over_limit:
-        out.append(LimitExceeded(account.number, bound.asset, over_limit, account.policy.excess))
-    if priced.closed is not None:
-        out.append(AdjustmentNoted(account.number, entry, priced.closed, period))
+    post(state, account, bound, priced, payment, recorded, out)
 
 
 def _first_price(

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from fractions import Fraction
 
+from ledger.core.admission import account_closed, known_account, open_account
 from ledger.core.commands import (
     ConfirmTopUp,
     DeclineTopUp,
@@ -45,11 +46,6 @@ from ledger.core.state import (
     Account,
     State,
     TopUp,
-)
-from ledger.core.usage import (
-    account_closed,
-    known_account,
-    open_account,
 )
 
 

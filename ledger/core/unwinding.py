@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from ledger.core.books import Book
 from ledger.core.comparators import order_of
-from ledger.core.drawdown import applies, house_book, open_book
+from ledger.core.drawdown import applies
 from ledger.core.events import (
     BookKind,
     EndedGrants,
@@ -24,6 +24,7 @@ from ledger.core.events import (
     Slice,
 )
 from ledger.core.limits import RESTORED_LIFETIME_US
+from ledger.core.opening import house_book, open_book
 from ledger.core.pricing import Place
 from ledger.core.state import GRANT_OPEN, GRANT_VOIDED, NEVER, Account, Grant, State
 

@@ -163,8 +163,9 @@ USAGE: Final = (
         "capture beyond the hold is free",
         _HOLDS,
         "_charge",
-        "_from_hold(state, hold, total, period == hold.period, slices, taken)",
-        "_from_hold(state, hold, total, period == hold.period, slices, taken) and 0",
+        "held=held, cost=borne)",
+        "held=held, cost=borne) if not held else Payment(used_book(state, bound, out), "
+        "tuple(held), 0, None)",
         "rule H1",
     ),
     Mutant(

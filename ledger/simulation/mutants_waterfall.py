@@ -11,6 +11,7 @@ from ledger.simulation.mutation import Mutant
 
 _DRAWDOWN: Final = "ledger.core.drawdown"
 _COMPARATORS: Final = "ledger.core.comparators"
+_OPENING: Final = "ledger.core.opening"
 
 WATERFALL: Final = (
     Mutant(
@@ -127,7 +128,7 @@ WATERFALL: Final = (
     ),
     Mutant(
         "overage billed to the child",
-        _DRAWDOWN,
+        _OPENING,
         "overage_payer",
         "== Overage.PARENT",
         "== Overage.OFF",
