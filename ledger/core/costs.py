@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from operator import mul
 from typing import Final
 
-from msgspec.structs import astuple, replace
+from msgspec.structs import replace
 
 from ledger.core.catalog import Bound
 from ledger.core.events import (
@@ -22,8 +22,6 @@ from ledger.core.events import (
     ProviderCost,
     ScopedAdvance,
     Slice,
-    UsageCosted,
-    UsageModeled,
     UsageRecorded,
     UsageReversed,
 )
@@ -42,9 +40,6 @@ Starts = Mapping[int, tuple[int, int]]
 """Key of a running total -> its scope, and where that starts."""
 
 _NO_TOTALS: Final[dict[int, int]] = {}
-_NOTHING_OF_MODELS: Final[tuple[tuple[int, ...], ...]] = ((),) * (
-    len(UsageModeled.__struct_fields__) - len(UsageRecorded.__struct_fields__)
-)
 _NO_ADVANCES: Final[tuple[tuple[int, int], ...]] = ()
 
 
@@ -224,12 +219,6 @@ def provider_cost(state: State, account: Account, cost: Cost, out: list[Event]) 
             debit, credit = house_books(state, account.tenant, bound.asset, bound.provider, out)
     plan = declare(state, bound.declaration, out)
     return ProviderCost(cost.lines, plan, debit, credit, cost.advances, cost.scoped)
-
-
-def costed(recorded: UsageRecorded, cost: ProviderCost) -> UsageCosted:
-    """Usage that says nothing of models, with its cost."""
-    figures = (*astuple(recorded), *_NOTHING_OF_MODELS, cost)
-    return UsageCosted(*figures)
 
 
 def house_books(

@@ -514,6 +514,7 @@ class State:
         "paged",
         "paged_families",
         "paged_tenants",
+        "plan_indexes",
         "quotes",
         "recorded_at",
         "recurring",
@@ -577,6 +578,7 @@ class State:
         self.next_quote = 1
         self.vocabulary: dict[PlanDeclared, int] = {}  # this batch's plans -> their index
         self.declared: dict[int, PlanDeclared] = {}  # and back
+        self.plan_indexes: dict[Bound, int] = {}  # the same by what they price
         self.used_books: dict[Bound, int] = {}  # numbers of used books, looked up in this batch
         self.cost_books: dict[Bound, tuple[int, int]] = {}  # and of cost and payable books
 
@@ -589,6 +591,7 @@ class State:
         self.locator = locator_of(batch_seq, 0)
         self.vocabulary = {}
         self.declared = {}
+        self.plan_indexes = {}
         self.used_books = {}
         self.cost_books = {}
         self._move_to(recorded_at)

@@ -6,14 +6,23 @@ the whole; anything else is left to them. A property test compares the two.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from operator import mul
 from typing import Final
 
 from ledger.core.commands import Command, RecordUsage
-from ledger.core.costs import costed, provider_cost, usual_cost
+from ledger.core.costs import usual_cost
 from ledger.core.drawdown import applies
-from ledger.core.events import Comparator, Event, Pot, Slice, UsageRecorded
+from ledger.core.events import (
+    Comparator,
+    Event,
+    PlanDeclared,
+    Pot,
+    ProviderCost,
+    Slice,
+    UsageCosted,
+    UsageRecorded,
+)
 from ledger.core.evolve import evolve
 from ledger.core.evolve.usage import usage_costed, usage_recorded
 from ledger.core.limits import INT64_MAX
@@ -25,6 +34,7 @@ from rating.price import UNPRICED, RatingFault, rate
 _GRANT: Final = int(Pot.GRANT)
 _DRAWDOWN: Final = int(Comparator.DRAWDOWN_1)
 _NO_ADVANCES: Final[tuple[tuple[int, int], ...]] = ()
+_NO_BOOKS: Final = (0, 0)
 
 
 def record_usual(
@@ -48,7 +58,7 @@ def record_usual(
     older = bool(keys.older or keys.found)
     room = keys.newest_max - len(newest)
     accounts, cards = state.accounts, state.catalog.cards
-    used_books, plan_indexes = state.used_books, state.vocabulary
+    used_books, plan_indexes = state.used_books, state.plan_indexes
     now = state.now
     calendar: Calendar | None = None
     period, earliest, latest = 0, 0, -1
@@ -133,54 +143,80 @@ def record_usual(
         if value and book.value_book is not None and not earns(state, used, book.value_book.asset):
             return place
         cost = None
-        cost_total = 0
         if bound.cost_card is not None:
             cost = usual_cost(state, account, bound.cost_card, shape, quantities, at, period)
             if cost is None:
                 return place
-            cost_total = cost.total
-        index = plan_indexes.get(bound.declaration)
+        index = plan_indexes.get(bound)
         if index is None:
-            index = state.batch_length
-            evolve(state, bound.declaration)
-            add(bound.declaration)
-        recorded = UsageRecorded(
-            key,
-            account.number,
-            at,
-            index,
-            quantities,
-            charges,
-            used,
-            (Slice(_GRANT, book.number, total, value, cost_total),),
-            period,
-            advances,
-            0,
-            0,
-            1 if command.effective_at else 0,
-            0,
-            0,
-            command.operation,
-            command.personal,
-            command.trace,
-        )
+            index = plan_indexes[bound] = _declared(state, bound.declaration, add)
         if cost is None:
+            recorded = UsageRecorded(
+                key,
+                account.number,
+                at,
+                index,
+                quantities,
+                charges,
+                used,
+                (Slice(_GRANT, book.number, total, value),),
+                period,
+                advances,
+                0,
+                0,
+                1 if command.effective_at else 0,
+                0,
+                0,
+                command.operation,
+                command.personal,
+                command.trace,
+            )
             add_index(len(batch))
             usage_recorded(state, recorded)
         else:
-            declaration = cost.bound.declaration
-            if declaration not in plan_indexes:
-                evolve(state, declaration)
-                add(declaration)
-            taken = provider_cost(state, account, cost, [])
+            priced = cost.bound
+            cost_plan = plan_indexes.get(priced)
+            if cost_plan is None:
+                cost_plan = plan_indexes[priced] = _declared(state, priced.declaration, add)
+            debit, credit = state.cost_books[priced] if cost.total else _NO_BOOKS
+            recorded = UsageCosted(
+                key,
+                account.number,
+                at,
+                index,
+                quantities,
+                charges,
+                used,
+                (Slice(_GRANT, book.number, total, value, cost.total),),
+                period,
+                advances,
+                0,
+                0,
+                1 if command.effective_at else 0,
+                0,
+                0,
+                command.operation,
+                command.personal,
+                command.trace,
+                cost=ProviderCost(cost.lines, cost_plan, debit, credit, cost.advances),
+            )
             add_index(len(batch))
-            recorded = costed(recorded, taken)
             usage_costed(state, recorded)
         state.locator += 1
         add(recorded)
         room -= 1
         place += 1
     return place
+
+
+def _declared(state: State, declared: PlanDeclared, add: Callable[[Event], None]) -> int:
+    """Index in the batch of a plan's declaration, said once a batch."""
+    index = state.vocabulary.get(declared)
+    if index is None:
+        index = state.batch_length
+        evolve(state, declared)
+        add(declared)
+    return index
 
 
 def _of_one_time(state: State, commands: Sequence[Command], place: int) -> int:
