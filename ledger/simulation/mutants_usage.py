@@ -10,6 +10,7 @@ from typing import Final
 from ledger.simulation.mutation import Mutant
 
 _HOLDS: Final = "ledger.core.holds"
+_ADMISSION: Final = "ledger.core.admission"
 _USAGE: Final = "ledger.core.usage"
 _USUAL: Final = "ledger.core.usual"
 _DECIDE: Final = "ledger.core.decide"
@@ -17,7 +18,7 @@ _DECIDE: Final = "ledger.core.decide"
 USAGE: Final = (
     Mutant(
         "closed account accepts usage",
-        _USAGE,
+        _ADMISSION,
         "refuse_closed",
         "return account_closed(account)",
         "return None",
