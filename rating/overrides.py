@@ -107,6 +107,12 @@ class SetOverride(Struct, frozen=True, array_like=True):
         return min(self.numbered.override.effective_until_us or NEVER_US, self.ended_at_us)
 
     @property
+    def as_meant(self) -> "SetOverride":
+        """The same as if it had been set when it is meant from: for a re-rate (rule R7)."""
+        meant = self.numbered.override.effective_from_us or self.set_at_us
+        return SetOverride(self.numbered, min(self.set_at_us, meant), self.ended_at_us)
+
+    @property
     def reaches_back_us(self) -> tuple[int, int]:
         """[from, until) of before it was set: there it prices what has no price otherwise."""
         override = self.numbered.override
@@ -172,7 +178,7 @@ class OverrideSet:
     Time is cut into stretches in which the same overrides are in force.
     """
 
-    __slots__ = ("_back", "_boundaries", "_in_force", "_ranked", "layers")
+    __slots__ = ("_back", "_boundaries", "_in_force", "_meant", "_ranked", "layers")
 
     def __init__(self, layers: tuple[Layer, ...]) -> None:
         self.layers: tuple[Layer, ...] = layers
@@ -189,6 +195,14 @@ class OverrideSet:
         self._boundaries: list[int] = sorted(instants - {NEVER_US})
         self._in_force: dict[int, tuple[NumberedOverride, ...]] = {}
         self._back: dict[int, tuple[NumberedOverride, ...]] = {}
+        self._meant: OverrideSet | None = None
+
+    def as_meant(self) -> "OverrideSet":
+        """The same set where each counts from when it is meant, whenever it was set (rule R7)."""
+        if self._meant is None:
+            layers = [tuple([each.as_meant for each in layer]) for layer in self.layers]
+            self._meant = OverrideSet(tuple(layers))
+        return self._meant
 
     def stretch(self, at_us: int) -> int:
         """The number of the stretch of time that an instant is in."""

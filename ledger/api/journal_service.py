@@ -71,6 +71,7 @@ from ledger.core.events import (
     UsageQuarantined,
     UsageQuoted,
     UsageRecorded,
+    UsageRepriced,
     UsageReversed,
 )
 from ledger.core.outcomes import Reason, Refusal
@@ -87,6 +88,7 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     UsageCosted: pb.MUTATION_KIND_USAGE,
     UsageCaptured: pb.MUTATION_KIND_CAPTURE,
     UsageQuoted: pb.MUTATION_KIND_USAGE,  # likewise
+    UsageRepriced: pb.MUTATION_KIND_USAGE,
     QuoteMade: pb.MUTATION_KIND_CREATE_QUOTE,
     UsageQuarantined: pb.MUTATION_KIND_USAGE,
     HoldAuthorized: pb.MUTATION_KIND_AUTHORIZE,

@@ -38,6 +38,7 @@ from ledger.core.events import (
     UsageModeled,
     UsageQuoted,
     UsageRecorded,
+    UsageRepriced,
     UsageRerated,
     UsageReversed,
 )
@@ -192,6 +193,7 @@ _TAKERS: Final[dict[type, Callable[[Any, Any, PlanDeclared | None], None]]] = {
     UsageCaptured: Side._usage,
     HoldCharged: Side._usage,
     UsageQuoted: Side._usage,
+    UsageRepriced: Side._usage,
     SuspenseRated: Side._rated,
     UsageReversed: Side._reversed,
     UsageRerated: Side._rerated,

@@ -21,6 +21,7 @@ from ledger.core.state import TIMER_HOLD, TIMER_QUOTE
 if TYPE_CHECKING:
     from ledger.backtest.replay import Replay
 
+_TAKEN: Final = b"given back by it"  # stands for the key of any reversal of a job
 _NEVER_RUN: Final = "NEVER_RUN"  # what it corrects was of a hold that is denied
 _Events = Sequence[e.Event]
 
@@ -141,7 +142,7 @@ def _reversed(replay: Replay, events: _Events, index: int) -> None:
     if original is None:
         replay.refused(event, _NEVER_RUN)
         return
-    if event.replaced_by:
+    if event.replaced_by and _replacement(event, events, index) is not None:
         _amended(replay, event, original, events, index)
         return
     goodwill = not any(event.quantities)
@@ -156,19 +157,62 @@ def _reversed(replay: Replay, events: _Events, index: int) -> None:
         trace=event.trace,
         rated=replay.rated(event.account, original),
         refund_cost=bool(event.refund_cost),
+        replaced_by=event.replaced_by,
+        replacement=event.replacement,
     )
     replay.run(command, events, index)
+
+
+def _replacement(event: e.UsageReversed, events: _Events, index: int) -> e.UsageRecorded | None:
+    """What an amendment has recorded in the stead of what it gave back; None: a job gave it back,
+    which records it again by an entry of its own."""
+    for each in events[index + 1 :]:
+        if isinstance(each, e.UsageRecorded) and each.key == event.replaced_by:
+            return None if isinstance(each, e.UsageRepriced) else each
+    return None
+
+
+def _repriced(replay: Replay, events: _Events, index: int) -> None:
+    """A job has rated usage again, by a version that it named: that is a fact, whatever candidate
+    is tried (rule R7)."""
+    event = events[index]
+    assert isinstance(event, e.UsageRepriced)
+    priced = replay.usual.plans[event.plan]
+    replay.before.take(event, priced.declared)
+    replay.figures.usage_events += 1
+    if event.original not in replay.originals:
+        replay.refused(event, _NEVER_RUN)
+        return
+    keys, locator = replay.state.keys.newest, replay.state.locator
+    keys[_TAKEN] = locator  # identities of the batches before are not kept here
+    command = c.RepriceUsage(
+        event.key,
+        event.account,
+        priced.shape,
+        event.quantities,
+        event.effective_at,
+        c.NO_NAMES,
+        event.operation,
+        event.personal,
+        event.trace,
+        rate_card=priced.declared.rate_card,
+        card_version=priced.declared.card_version,
+        job=event.job,
+        original=event.original,
+        original_entry=event.original_entry,
+        taken=_TAKEN,
+    )
+    outcome = replay.run(command, events, index)
+    if isinstance(outcome, e.UsageRecorded):
+        replay.keep(index, replay.original(outcome), waits=False)
 
 
 def _amended(
     replay: Replay, event: e.UsageReversed, original: c.Original, events: _Events, index: int
 ) -> None:
     """The reversal and what was recorded in its stead, which the same batch has."""
-    usage = next(
-        each
-        for each in events[index + 1 :]
-        if isinstance(each, e.UsageRecorded) and each.key == event.replaced_by
-    )
+    usage = _replacement(event, events, index)
+    assert usage is not None
     declared = events[usage.plan]
     assert isinstance(declared, e.PlanDeclared)
     priced = Priced(declared, replay.shape(declared))
@@ -289,6 +333,7 @@ USAGE: Final[dict[type, Callable[[Any, _Events, int], None]]] = {
     e.UsageQuarantined: _usage,
     e.HoldCharged: _charged,
     e.UsageQuoted: _usage,
+    e.UsageRepriced: _repriced,
     e.QuoteMade: _quoted,
     e.QuoteExpired: _quote_due,
     e.SuspenseRated: _rated,

@@ -19,6 +19,7 @@ Read in this order:
     paying                  one path from a price to slices and what follows them
     quotes, quoted, quoting     promised prices: as state, for usage that names one, made
     admission               whether a command is let in: its key, its account, its time
+    repriced, repricing     usage rated again by a job: its price, and what comes of it
     usage, suspense, holds, grants, following, recurring, corrections, adjustments,
     closing, accounts, standing, overrides     one module a kind of decision
     evolve                  the only code that changes state

@@ -69,6 +69,23 @@ class LinkedUsage(RecordUsage, gc=False):
     follow: int = 0  # how many of the group follow
 
 
+class RepriceUsage(RecordUsage, gc=False):
+    """Record usage again that a job has given back, by a version of a card that the job names,
+    whatever version is in force at its time (rule R7): same quantities, attributes and time.
+
+    `taken` is the key of the reversal, without which nothing is recorded, `reversal_entry` its
+    number where it stands in an earlier batch.
+    """
+
+    rate_card: str = ""
+    card_version: int = 0
+    job: str = ""
+    original: int = 0  # batch << 20 | index
+    original_entry: int = 0
+    taken: bytes = b""
+    reversal_entry: int = 0
+
+
 class AuthorizeHold(msgspec.Struct, gc=False):
     """Reserve the price of an estimate, or deny (rules H1, H3, D4)."""
 
@@ -167,6 +184,8 @@ class ReverseUsage(msgspec.Struct, gc=False):
     trace: bytes = b""
     rated: tuple[Original, ...] = ()  # the entries that rated it after it had waited (rule B8)
     refund_cost: bool = False
+    replaced_by: bytes = b""  # key of the usage that a job records again (rule R7); b"" = by none
+    replacement: bytes = b""  # digest of what it is priced by
 
 
 class AmendUsage(msgspec.Struct, gc=False):
@@ -603,6 +622,7 @@ Command: TypeAlias = (
     RecordUsage
     | QuotedUsage
     | LinkedUsage
+    | RepriceUsage
     | CreateQuote
     | AuthorizeHold
     | ExtendHold

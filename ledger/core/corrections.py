@@ -6,7 +6,8 @@ the entry that is corrected comes with the command, as the journal has it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 from msgspec.structs import replace
 
@@ -40,7 +41,7 @@ from ledger.core.limits import (
 )
 from ledger.core.opening import declare
 from ledger.core.outcomes import Known, Reason, Refusal
-from ledger.core.pricing import Place, closed_period, moves_of, rating_fault
+from ledger.core.pricing import NOTHING_MOVED, Place, closed_period, moves_of, rating_fault
 from ledger.core.quoted import refund_quoted
 from ledger.core.state import Account, Corrected, Family, State
 from ledger.core.unwinding import Unwinding
@@ -49,6 +50,17 @@ from rating.functions import MEASURE_COST, SCOPE_DAY, SCOPE_MONTH
 from rating.model_lines import Facts, Standing
 from rating.plan import UNPRICED, Plan
 from rating.price import RatingFault, own_quantities, refund, refund_own, rerate
+
+
+class WholeRefund(NamedTuple):
+    """What giving all that is left of an event back is to be: its quantities and lines, all that is
+    given back with what earlier usage costs less by it, and how far totals move back."""
+
+    quantities: tuple[int, ...]
+    lines: tuple[int, ...]
+    amount: int
+    moves: Mapping[Place, int]
+
 
 _OWED_BY_NOBODY = (Pot.GRANT, Pot.ABSORBED, Pot.CONVERTED)
 _NOTHING = Corrected(0, (), 0, 0)
@@ -63,7 +75,7 @@ def decide_reverse(
         return known
     if command.account not in state.accounts:
         return unknown_account(command.account)
-    return _decide(state, command, out)
+    return _decide(state, command, out, command.replaced_by, command.replacement)
 
 
 def _decide(
@@ -435,7 +447,7 @@ class _Costs:
     """What quantities cost less: each line, the totals that move back, and of the rows that have a
     running total (whose, the line, what of it the event has drawn itself)."""
 
-    __slots__ = ("lines", "moves", "rerated", "rows", "scoped")
+    __slots__ = ("lines", "moves", "rerated", "rerates", "rows", "scoped")
 
     def __init__(self, count: int) -> None:
         self.lines: tuple[int, ...] = (0,) * count
@@ -443,6 +455,7 @@ class _Costs:
         self.scoped: tuple[ScopedAdvance, ...] = ()
         self.rows: list[tuple[tuple[int, int, int], int, int]] = []
         self.rerated = 0  # what earlier quantity costs more or less by it
+        self.rerates = 0  # ... and that as a sum with its signs, above 0 where it costs less
 
 
 def _modeled(
@@ -455,6 +468,7 @@ def _modeled(
     left: tuple[int, ...],
     quantities: tuple[int, ...],
     places: tuple[int, ...],
+    moved: Mapping[Place, int],
 ) -> _Costs:
     """The same where rows have models, by what still stands of the event and its scopes (rule R1).
 
@@ -486,7 +500,10 @@ def _modeled(
         UNPRICED if index not in places or index in by_share else charge
         for index, charge in enumerate(charged)
     ]
-    totals = {key: account.total(key, *start) for key, start in starts.items()}
+    totals = {
+        key: account.total(key, *start) + moved.get((key, *start), 0)
+        for key, start in starts.items()
+    }
     facts = Facts(dict(declared.attributes), back)
     standing = Standing(left, stands, stood_costs)
     refunds, moves = refund(plan, quantities, totals, facts, standing)
@@ -510,8 +527,9 @@ def _modeled(
         ]
     )
     after = {key: totals[key] - quantity for key, quantity in moves}
-    rerated = [abs(amount) for _, amount in rerate(plan, quantities, after)]
-    costs.rerated = sum(rerated)
+    rerated = [amount for _, amount in rerate(plan, quantities, after)]
+    costs.rerated = sum([abs(amount) for amount in rerated])
+    costs.rerates = sum(rerated)
     return costs
 
 
@@ -613,8 +631,14 @@ class _Part:
         """Whether there is anything to be recorded of it."""
         return bool(self.costs.moves or self.costs.scoped) or any(self.costs.lines)
 
-    def price(self, quantities: tuple[int, ...], rest: tuple[int, ...]) -> RatingFault | None:
-        """Work out what these quantities cost less where `rest` stays; or what is wrong."""
+    def price(
+        self,
+        quantities: tuple[int, ...],
+        rest: tuple[int, ...],
+        moved: Mapping[Place, int] = NOTHING_MOVED,
+    ) -> RatingFault | None:
+        """Work out what these quantities cost less where `rest` stays; or what is wrong. `moved`:
+        see `ledger.core.pricing.price`."""
         account, declared, recorded = self._account, self.declared, self.recorded
         plan = self._state.catalog.plan_of(account.tenant, declared)
         own: Sequence[int] = rest
@@ -627,10 +651,10 @@ class _Part:
                     places = tuple(range(plan.count)) if self._places is None else self._places
                     self.costs = _modeled(
                         self._state, account, plan, declared, recorded, self.before, left,
-                        quantities, places,
+                        quantities, places, moved,
                     )  # fmt: skip
                 else:
-                    totals = _totals(account, plan, recorded.period)
+                    totals = _totals(account, plan, recorded.period, moved)
                     if isinstance(recorded, UsageQuoted) and recorded.part is not None:
                         refunds, moves = refund_quoted(
                             self._state, account, plan, recorded, quantities, rest, totals
@@ -671,12 +695,21 @@ def _parts(state: State, account: Account, command: ReverseUsage, out: list[Even
     return parts
 
 
-def _declare(state: State, declared: PlanDeclared, out: list[Event]) -> int:
-    index = state.vocabulary.get(declared)
-    if index is None:
-        index = state.batch_length + len(out)
-        out.append(declared)
-    return index
+def whole_refund(
+    state: State, account: Account, original: Original, moved: Mapping[Place, int]
+) -> WholeRefund | RatingFault:
+    """What giving all that is left of an event back is to be, without doing it: what is decided to
+    come before has `moved` totals so far. Of usage that was rated at once."""
+    part = _Part(state, account, ReverseUsage(b"", account.number, original), [], None)
+    left = _quantities_left(part.recorded, part.before)
+    fault = part.price(left, (0,) * len(left), moved)
+    if fault is not None:
+        return fault
+    costs, period = part.costs, part.recorded.period
+    moves: dict[Place, int] = {(key, SCOPE_MONTH, period): by for key, by in costs.moves}
+    for each in costs.scoped:
+        moves[each.key, each.scope, each.start] = each.quantity
+    return WholeRefund(left, costs.lines, sum(costs.lines) + costs.rerates, moves)
 
 
 def _charge(recorded: UsageRecorded) -> int:
@@ -689,9 +722,14 @@ def _quantities_left(recorded: UsageRecorded, before: Corrected) -> tuple[int, .
     return tuple([a - b for a, b in zip(recorded.quantities, before.quantities, strict=True)])
 
 
-def _totals(account: Account, plan: Plan, period: int) -> dict[int, int]:
+def _totals(
+    account: Account, plan: Plan, period: int, moved: Mapping[Place, int]
+) -> dict[int, int]:
     """Rounding positions of the event's period (rule R1)."""
-    return {row: account.totals.get((row, period), 0) for row, _ in plan.running}
+    return {
+        row: account.totals.get((row, period), 0) + moved.get((row, SCOPE_MONTH, period), 0)
+        for row, _ in plan.running
+    }
 
 
 def _too_large(field: str, left: int, of_what: str) -> Refusal:

@@ -56,6 +56,7 @@ from ledger.core.commands import (
     ReleaseHold,
     RemoveTopUpRule,
     ReopenAccount,
+    RepriceUsage,
     ResumeRecurring,
     ReverseUsage,
     SetPriceOverrides,
@@ -113,6 +114,7 @@ from ledger.core.recurring import (
     decide_start,
     issue_period,
 )
+from ledger.core.repricing import decide_reprice
 from ledger.core.rerates import decide_rerate, rerates_of
 from ledger.core.standing import decide_freeze, decide_reopen, decide_unfreeze
 from ledger.core.state import (
@@ -504,6 +506,7 @@ _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     RecordUsage: decide_usage,
     QuotedUsage: decide_usage,
     LinkedUsage: decide_usage,
+    RepriceUsage: decide_reprice,
     CreateQuote: decide_quote,
     AuthorizeHold: decide_authorize,
     ExtendHold: decide_extend,

@@ -42,6 +42,7 @@ from ledger.core.commands import (
     ReleaseHold,
     RemoveTopUpRule,
     ReopenAccount,
+    RepriceUsage,
     ResumeRecurring,
     ReverseUsage,
     SetPriceOverrides,
@@ -97,6 +98,7 @@ from ledger.core.events import (
     UsageCaptured,
     UsageQuarantined,
     UsageRecorded,
+    UsageRepriced,
     UsageReversed,
 )
 
@@ -247,6 +249,10 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
         (UsageRecorded, UsageQuarantined),
         ("account", "quantities", "operation", "personal"),
     ),
+    RepriceUsage: (
+        (UsageRepriced,),
+        ("account", "quantities", "operation", "personal", "job", "original"),
+    ),
 }
 
 
@@ -329,7 +335,12 @@ def first_difference(command: Command, recorded: Event, plan: PlanDeclared | Non
 
 
 def _reversal_differs(command: ReverseUsage | AmendUsage, recorded: UsageReversed) -> str:
-    if isinstance(command, ReverseUsage) == bool(recorded.replaced_by):
+    if isinstance(command, ReverseUsage):
+        if command.replaced_by != recorded.replaced_by:
+            return "request"
+        if command.replacement != recorded.replacement:
+            return "version"
+    elif not recorded.replaced_by:
         return "request"
     if isinstance(command, AmendUsage):
         if command.usage.key != recorded.replaced_by:

@@ -112,6 +112,9 @@ def price(
         totals = _scoped_totals(account, priced.starts, moved)
     elif not plan.whole:
         totals = rounding_totals(account, plan, period)
+        for key, _ in plan.running if moved else ():
+            by = moved.get((key, SCOPE_MONTH, period), 0)
+            totals[key] = totals.get(key, 0) + by
     faults = _NO_FAULTS
     try:
         rated = rate(plan, quantities, totals, facts)

@@ -17,7 +17,7 @@ from ledger.core.admission import (
     unknown_account,
     unusable,
 )
-from ledger.core.commands import RecordUsage
+from ledger.core.commands import RecordUsage, RepriceUsage
 from ledger.core.costs import cost_of, provider_cost
 from ledger.core.events import Event, UsageCosted, UsageModeled, UsageQuarantined, UsageRecorded
 from ledger.core.limits import CORRECTION_WINDOW_US
@@ -26,6 +26,7 @@ from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.paying import pay, post
 from ledger.core.pricing import NOTHING_MOVED, Place, price
 from ledger.core.quoted import ByQuote, price_by_quote
+from ledger.core.repriced import bound_by, of_job
 from ledger.core.rerates import row_draws
 from ledger.core.state import Account, State
 
@@ -108,6 +109,13 @@ def _rated(
         if isinstance(found, Refusal):
             return found
         by, bound = found, found.bound
+    elif isinstance(command, RepriceUsage):
+        named = bound_by(
+            state, account, command.rate_card, command.card_version, shape, quantities, at
+        )
+        if isinstance(named, Refusal):
+            return named
+        bound = named
     else:
         bound, _ = state.catalog.step(account.card_key, shape, at, quantities)
     cost = cost_of(state, account, bound, shape, quantities, at)
@@ -158,6 +166,8 @@ def _rated(
         recorded = UsageRecorded(*figures)
     if by is not None:
         recorded = by.of(recorded)
+    elif isinstance(command, RepriceUsage):
+        recorded = of_job(state, command, recorded)
     post(state, account, bound, priced, payment, recorded, out)
     return recorded
 

@@ -33,6 +33,7 @@ _PLANNED = (
     "HoldCharged",
     "SuspenseRated",
     "UsageQuoted",
+    "UsageRepriced",
     "QuoteMade",
     "UsageQuarantined",
     "UsageReversed",

@@ -64,6 +64,7 @@ from ledger.core.events import (
     UsageCosted,
     UsageModeled,
     UsageQuoted,
+    UsageRepriced,
     UsageRerated,
     UsageReversed,
 )
@@ -134,6 +135,7 @@ LATER = {  # classes that came after the first version
     UsageCosted,
     ConversionReversed,
     UsageModeled,
+    UsageRepriced,
     UsageRerated,
 }
 

@@ -109,7 +109,7 @@ from ledger.core.events.recurring import (
     RecurringTerms,
     Timing,
 )
-from ledger.core.events.rerates import Rerate, UsageRerated
+from ledger.core.events.rerates import Rerate, UsageRepriced, UsageRerated
 from ledger.core.events.top_ups import (
     TopUpConfirmed,
     TopUpDeclined,
@@ -244,6 +244,7 @@ __all__ = [
     "UsageQuarantined",
     "UsageQuoted",
     "UsageRecorded",
+    "UsageRepriced",
     "UsageRerated",
     "UsageReversed",
     "WriteOff",
@@ -283,6 +284,7 @@ Event: TypeAlias = (
     | LimitExceeded
     | UsageReversed
     | UsageRerated
+    | UsageRepriced
     | GrantRestored
     | AdjustmentNoted
     | BalanceAdjusted

@@ -1,4 +1,4 @@
-"""Re-rates: what earlier usage costs anew (rule R1)."""
+"""Re-rates: what earlier usage costs anew, by its own total (rule R1) or by a job (rule R7)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import msgspec
 
 from ledger.core.events.base import Fact, RowDraw, Slice
 from ledger.core.events.corrections import GivenBack
+from ledger.core.events.usage import UsageCosted
 
 
 class Rerate(msgspec.Struct, frozen=True, array_like=True, gc=False):
@@ -40,3 +41,17 @@ class UsageRerated(Fact, frozen=True, tag=38):
     over_limit: int = 0
     kept: int = 0
     draws: tuple[RowDraw, ...] = ()
+
+
+class UsageRepriced(UsageCosted, frozen=True, tag=77):
+    """Usage that a job rated again, by the version of a card that its plan names (rule R7).
+
+    It stands in the stead of the usage at entry `original_entry`, `original` as batch << 20 |
+    index, which the job has given back at entry `reversal_entry`: same quantities, attributes and
+    time. `job` is the job's own name.
+    """
+
+    job: str = ""
+    original: int = 0
+    original_entry: int = 0
+    reversal_entry: int = 0

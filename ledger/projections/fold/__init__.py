@@ -73,6 +73,7 @@ from ledger.core.events import (
     UsageQuarantined,
     UsageQuoted,
     UsageRecorded,
+    UsageRepriced,
     UsageRerated,
     UsageReversed,
 )
@@ -151,6 +152,7 @@ from ledger.projections.fold.usage import (
     usage_costed,
     usage_quarantined,
     usage_recorded,
+    usage_repriced,
 )
 
 __all__ = [
@@ -250,6 +252,7 @@ HANDLERS: Final[dict[type, Callable[[Folding, int, Any], None]]] = {
     UsageCaptured: usage_costed,
     HoldCharged: usage_costed,
     UsageQuoted: usage_costed,
+    UsageRepriced: usage_repriced,
     HoldExtended: hold_extended,
     HoldReleased: hold_released,
     HoldExpired: hold_expired,

@@ -13,6 +13,7 @@ from ledger.core.events import (
     UsageModeled,
     UsageQuarantined,
     UsageRecorded,
+    UsageRepriced,
 )
 from ledger.core.identity import KEY_BYTES
 from ledger.projections import changes as c
@@ -149,6 +150,19 @@ def usage_costed(fold: Folding, index: int, event: UsageCosted) -> None:
         (
             tenant, fold.shard, fold.entry_seq, event.account, plan.digest, plan.asset, total,
             lines,
+        )
+    )  # fmt: skip
+
+
+def usage_repriced(fold: Folding, index: int, event: UsageRepriced) -> None:
+    """As any usage with its cost; what it stands for may have been given back in an earlier batch,
+    so it says itself which that is (rule R7)."""
+    usage_costed(fold, index, event)
+    fold.amended.pop(event.key, None)
+    fold.changes.amendments.append(
+        (
+            fold.facts.tenants[event.account], fold.shard, fold.entry_seq, event.account,
+            event.reversal_entry, event.original_entry,
         )
     )  # fmt: skip
 

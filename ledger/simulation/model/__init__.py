@@ -131,6 +131,7 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.SuspenseRated: suspense.rated,
     e.UsageReversed: corrections.reversed_,
     e.UsageRerated: corrections.rerated,
+    e.UsageRepriced: usage.unexpected,  # jobs are of tests/core/test_repricing
     e.BalanceAdjusted: corrections.adjusted,
     e.HoldAuthorized: holds.authorized,
     e.AuthorizeDenied: holds.denied,

@@ -70,6 +70,7 @@ from ledger.core.events import (
     UsageQuarantined,
     UsageQuoted,
     UsageRecorded,
+    UsageRepriced,
     UsageRerated,
     UsageReversed,
     WriterOpened,
@@ -157,6 +158,7 @@ from ledger.verify.rules.usage import (
     usage_captured,
     usage_quarantined,
     usage_recorded,
+    usage_repriced,
 )
 
 __all__ = [
@@ -253,6 +255,7 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     HoldCharged: hold_charged,
     SuspenseRated: suspense_rated,
     UsageQuoted: usage_quoted,
+    UsageRepriced: usage_repriced,
     QuoteMade: quote_made,
     QuoteExpired: quote_expired,
     UsageQuarantined: usage_quarantined,

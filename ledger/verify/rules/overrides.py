@@ -31,9 +31,10 @@ def price_overrides_set(judge: Judge, state: State, event: PriceOverridesSet) ->
 
 
 def look_at_overrides(
-    judge: Judge, state: State, account: Account, plan: PlanDeclared, at: int
+    judge: Judge, state: State, account: Account, plan: PlanDeclared, at: int, *, late: bool = False
 ) -> None:
-    """Each that priced a quantity is the account's or of one above it, and was meant for then."""
+    """Each that priced a quantity is the account's or of one above it, and was meant for then;
+    `late`: also where it was set later and the card had a price."""
     for row, numbered in zip(plan.rows, plan.overrides, strict=False):
         if numbered is None:
             continue
@@ -44,7 +45,7 @@ def look_at_overrides(
             continue
         back = found.reaches_back_us
         in_force = found.from_us <= at < found.until_us
-        if not in_force and not (row < 0 and back[0] <= at < back[1]):
+        if not in_force and not ((row < 0 or late) and back[0] <= at < back[1]):
             lasts = f"{found.from_us} to {found.until_us}"
             judge.wrong(state, f"time that {what} is for", lasts, at)
         if row < 0:

@@ -18,6 +18,7 @@ from ledger.core.events import (
     UsageQuarantined,
     UsageQuoted,
     UsageRecorded,
+    UsageRepriced,
     UsageRerated,
 )
 from ledger.core.limits import BASIS_POINTS, CORRECTION_WINDOW_US, DAY_US
@@ -63,7 +64,8 @@ def usage_recorded(judge: Judge, state: State, event: UsageRecorded) -> None:
         judge.wrong(state, "effective time", window, event.effective_at)
     takes(judge, state, account, event.effective_at, new=not event.hold or event.late == 1)
     plan = state.declared[event.plan]
-    look_at_overrides(judge, state, account, plan, _priced_at(state, event, plan))
+    late = isinstance(event, UsageRepriced)  # by overrides as they are meant, whenever set (R7)
+    look_at_overrides(judge, state, account, plan, _priced_at(state, event, plan), late=late)
     drawn(judge, state, account, event)
     if event.hold and event.late:
         settled = state.families[account.root].settled[event.hold]
@@ -74,6 +76,26 @@ def usage_recorded(judge: Judge, state: State, event: UsageRecorded) -> None:
         open_hold(judge, state, event.hold, event.account)
     else:
         grants_in_time(judge, state, event)
+
+
+def usage_repriced(judge: Judge, state: State, event: UsageRepriced) -> None:
+    """As any usage, as old as what it stands for, which was given back whole before (rule R7)."""
+    judge.replacement = event.key
+    usage_recorded(judge, state, event)
+    if not event.job:
+        judge.wrong(state, "job", "its name", event.job)
+    if not event.original_entry < event.reversal_entry < state.entry_seq:
+        between = f"after {event.original_entry}, before {state.entry_seq}"
+        judge.wrong(state, "entry that gave it back", between, event.reversal_entry)
+    judge.equal(state, "suspense of usage rated again", 0, event.suspense)
+    family = state.families[state.accounts[event.account].root]
+    given_back = family.corrected.get(event.original)
+    if given_back is None or any(
+        left < quantity
+        for left, quantity in zip(given_back.quantities, event.quantities, strict=False)
+    ):
+        what = f"given back of entry {event.original_entry}"
+        judge.wrong(state, what, event.quantities, given_back and given_back.quantities)
 
 
 def takes(judge: Judge, state: State, account: Account, at: int, *, new: bool) -> None:
