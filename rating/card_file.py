@@ -29,6 +29,7 @@ _LISTS: Final[dict[str, type[msgspec.Struct]]] = {
 }
 _OF_A_SHEET: Final = ("format", "version", "content_hash")
 _PLACED: Final = re.compile(r"(.*) - at `\$(.*)`", re.DOTALL)
+_CARD: Final = "a rate card: an object with name, asset, meters, rows"
 _WRITTEN: Final = " (texts: prices and amounts; whole numbers: quantities, scales, priorities)"
 
 
@@ -45,7 +46,7 @@ def read_card(data: bytes, form: Form = Form.JSON) -> RateCard:
     A row with a model may leave its own price out. What only a price sheet says (its format,
     version and hash) is passed over.
     """
-    document = _parsed(data, form)
+    document = document_of(data, form, _CARD)
     for name in _OF_A_SHEET:
         document.pop(name, None)
     lists = {name: document[name] for name in _LISTS if isinstance(document.get(name), list)}
@@ -66,7 +67,7 @@ def read_card(data: bytes, form: Form = Form.JSON) -> RateCard:
 def read_overrides(data: bytes, form: Form = Form.JSON) -> tuple[Override, ...]:
     """The price overrides of a file, a document with the list ``overrides``. Raises CardError
     (reason CARD_MALFORMED) with one fault a part."""
-    document = _parsed(data, form)
+    document = document_of(data, form, _CARD)
     found = document.pop("overrides", None)
     if document or not isinstance(found, list):
         raise _malformed("the file is not a list of overrides: an object with overrides alone")
@@ -79,7 +80,9 @@ def read_overrides(data: bytes, form: Form = Form.JSON) -> tuple[Override, ...]:
     return tuple(parts)
 
 
-def _parsed(data: bytes, form: Form) -> dict[str, Any]:
+def document_of(data: bytes, form: Form, what: str) -> dict[str, Any]:
+    """The object that a file is, without floats; `what` says what was to be in it. Raises CardError
+    (reason CARD_MALFORMED)."""
     try:
         text = data.decode()
         document = (
@@ -93,7 +96,7 @@ def _parsed(data: bytes, form: Form) -> dict[str, Any]:
     except (ValueError, RecursionError) as error:
         raise _malformed(f"the file is not {form.name}: {error}") from error
     if not isinstance(document, dict):
-        raise _malformed("the file is not a rate card: an object with name, asset, meters, rows")
+        raise _malformed(f"the file is not {what}")
     return document
 
 

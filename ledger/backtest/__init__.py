@@ -7,15 +7,18 @@ the ledger that runs is touched. Read in this order:
 
     asked           the command that an entry answered
     candidate       the cards of a tenant with the candidate in their midst
-    figures         what both sides charged and earned: by account, by product
+    terms, terms_file, terms_part    extra grants, scaled grants, other limits; as people write them
+    figures         what both sides charged, earned and cost: by account, by product
     sides           what entries say of charges and money, on either side
     originals       which entries are corrected later, found before they are replayed
     numbers         grants and top-ups keep the numbers that the journal knows them by
     usual           most usage, decided again in one loop
     usage_entries, entries   what each kind of entry asks for
+    trying          what terms do in a replay
     replay          entries -> commands -> the core -> figures
     shard           one shard's rows: folded up to the range, replayed within it
     job, worker     a process for some shards: a Job in, progress and Figures out
-    run             all shards, in processes of their own
+    processes       all shards, over as many processes as there are cores
+    run             from the database alone: what is asked for, checked; what was found, named
     report          the answer, as one document
 """

@@ -25,10 +25,12 @@ class Trial(msgspec.Struct, frozen=True):
 
 
 class Report(msgspec.Struct, frozen=True):
-    """Figures with the names that people know. `trial` None = cards as they were published."""
+    """Figures with the names that people know. `trial` None = cards as they were published; `terms`
+    as they were given."""
 
     tenant: str
     trial: Trial | None
+    terms: Mapping[str, Any]
     from_us: int | None
     to_us: int | None
     figures: Figures
@@ -55,6 +57,16 @@ class Report(msgspec.Struct, frozen=True):
         return {
             "tenant": self.tenant,
             "candidate": None if self.trial is None else msgspec.to_builtins(self.trial),
+            "terms": msgspec.to_builtins(self.terms),
+            "terms_applied": {
+                "grants_issued": figures.granted,
+                "grants_scaled": figures.scaled,
+                "policies_changed": figures.limited,
+                "not_applied": [
+                    {"place": each.entry, "reason": each.reason, "count": each.count}
+                    for each in figures.not_tried
+                ],
+            },
             "from": None if self.from_us is None else instant_text(self.from_us),
             "to": None if self.to_us is None else instant_text(self.to_us),
             "entries": figures.entries,

@@ -1,57 +1,56 @@
-"""A simulation of a tenant's prices: every shard, in processes of their own, with progress.
+"""A simulation of a tenant's prices from the database alone: no server is needed for it.
 
-Reads the journal and the published configuration, and writes nothing. A server may go on: what it
-records meanwhile is not in the range.
+Checks what is to be tried, has every shard replayed in processes of their own, and names what was
+found. Reads the journal and the published configuration, and writes nothing. A server may go on:
+what it records meanwhile is not in the range.
 """
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
-import os
-import sys
-from asyncio.subprocess import PIPE
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
 
 import msgspec
 
 from ledger.backtest.candidate import Candidate
-from ledger.backtest.figures import Figures
-from ledger.backtest.job import Job, Said
+from ledger.backtest.processes import Watch, Work, replay_all
 from ledger.backtest.report import Report, Trial
-from ledger.backtest.terms import NO_TERMS
+from ledger.backtest.terms import Terms
+from ledger.backtest.terms_file import accounts_named, read_terms
 from ledger.core.catalog import Asset, asset_number
 from ledger.engine.configuration import AssetBody
-from ledger.journal.configuration import ConfigurationKind
+from ledger.journal.configuration import ConfigurationEntry, ConfigurationKind
 from ledger.journal.configuration_postgres import PostgresConfigurationStore
 from ledger.journal.connection import Connection, connect, open_pool
 from ledger.journal.migrate import read_settings
 from ledger.journal.sql import load
-from rating.card import RateCard, canonical_bytes, content_hash, decode_card, validate
+from rating.card import (
+    CardFault,
+    RateCard,
+    canonical_bytes,
+    content_hash,
+    decode_card,
+    validate,
+)
+from rating.cost_faults import check_cost_card, named_by
 
-LINE_BYTES_MAX = 64 << 20  # of one answer: the accounts that are asked for
 _SQL = load("directory")
-
-Watch = Callable[[str, int, int], None]
-"""Called with ("shard N", entries done, entries to do) as it goes on."""
 
 
 class SimulationRefused(Exception):
-    """It cannot be tried. `advice` says what to do."""
+    """It cannot be tried. `advice` says what to do; `faults` are those of the card or the terms."""
 
-    def __init__(self, message: str, advice: str) -> None:
+    def __init__(self, message: str, advice: str, faults: Sequence[CardFault] = ()) -> None:
         super().__init__(message)
         self.message = message
         self.advice = advice
-
-
-class SimulationFailed(Exception):
-    """A process could not read what it was to replay."""
+        self.faults = tuple(faults)
 
 
 class Asked(msgspec.Struct, frozen=True, kw_only=True):
     """What to try: a card, or a published version of one (`name`, `version`), in [from, to) by
-    recorded time; None = everything. Without either, the cards as they were published."""
+    recorded time; None = everything. Without either, the cards as they were published. `terms` is a
+    document as `terms_file` reads it."""
 
     tenant: str
     card: RateCard | None = None
@@ -60,6 +59,7 @@ class Asked(msgspec.Struct, frozen=True, kw_only=True):
     from_us: int | None = None
     to_us: int | None = None
     accounts_max: int = 20
+    terms: dict[str, Any] = {}
 
 
 async def simulate(dsn: str, asked: Asked, watch: Watch) -> Report:
@@ -75,7 +75,14 @@ async def simulate(dsn: str, asked: Asked, watch: Watch) -> Report:
     try:
         tenant = await _tenant(connection, asked.tenant)
         candidate, trial, assets = await _candidate(dsn, tenant, asked)
-        figures = await _replay(dsn, range(settings.shards), candidate, asked, watch)
+        work = Work(
+            candidate=candidate,
+            terms=await _terms(connection, tenant, asked, assets),
+            from_us=asked.from_us,
+            to_us=asked.to_us,
+            accounts_max=asked.accounts_max,
+        )
+        figures = await replay_all(dsn, settings.shards, work, watch)
         named = {each.account for each in (*figures.shocks, *figures.over_limit)}
         named |= {each.account for each in figures.denials}
         named |= {each.account for each in figures.margins}
@@ -83,7 +90,21 @@ async def simulate(dsn: str, asked: Asked, watch: Watch) -> Report:
     finally:
         connection.terminate()
     names = {row["number"]: row["account_id"] or "" for row in rows}
-    return Report(asked.tenant, trial, asked.from_us, asked.to_us, figures, assets, names)
+    return Report(
+        asked.tenant, trial, asked.terms, asked.from_us, asked.to_us, figures, assets, names
+    )
+
+
+async def _terms(
+    connection: Connection, tenant: int, asked: Asked, assets: Mapping[int, Asset]
+) -> Terms:
+    names = sorted(accounts_named(asked.terms))
+    rows = await connection.fetch(_SQL["by_names"], tenant, names) if names else []
+    accounts = {row["account_id"]: row["number"] for row in rows}
+    terms, faults = read_terms(asked.terms, accounts, assets.values(), asked.from_us, asked.to_us)
+    if faults:
+        raise SimulationRefused("the terms cannot be tried", "correct them", faults)
+    return terms
 
 
 async def _tenant(connection: Connection, name: str) -> int:
@@ -115,6 +136,7 @@ async def _candidate(
         cards = [each for each in entries if each.kind == ConfigurationKind.RATE_CARD]
         if asked.card is not None:
             _check(asked.card, {each.name for each in cards}, assets.values())
+            await _check_costs(store, asked.card, cards)
             body_bytes = canonical_bytes(asked.card)
             trial = Trial(asked.card.name, 0, content_hash(body_bytes).hex())
             return Candidate(tenant, asked.card.name, body_bytes), trial, assets
@@ -140,8 +162,7 @@ def _check(card: RateCard, published: set[str], assets: Iterable[Asset]) -> None
     """Whether the card can price what was recorded."""
     faults = validate(card)
     if faults:
-        said = "; ".join(str(fault) for fault in faults[:3])
-        raise SimulationRefused(f"the rate card has {len(faults)} faults: {said}", "correct them")
+        raise SimulationRefused("the rate card does not compile", "correct it", faults)
     if card.name not in published:
         raise SimulationRefused(
             f"no usage was priced by a rate card {card.name!r}",
@@ -157,58 +178,20 @@ def _check(card: RateCard, published: set[str], assets: Iterable[Asset]) -> None
         )
 
 
-async def _replay(
-    dsn: str, shards: Iterable[int], candidate: Candidate, asked: Asked, watch: Watch
-) -> Figures:
-    """Shards over as many processes as there are cores; the first that fails ends them all."""
-    every = list(shards)
-    count = min(len(every), len(os.sched_getaffinity(0)))
-    figures = Figures()
-    jobs = [
-        Job(
-            dsn=dsn,
-            shards=every[first::count],
-            from_us=asked.from_us,
-            to_us=asked.to_us,
-            candidate=candidate,
-            terms=NO_TERMS,
-            accounts_max=asked.accounts_max,
-        )
-        for first in range(count)
-    ]
-    try:
-        async with asyncio.TaskGroup() as group:
-            tasks = [group.create_task(_process(job, watch)) for job in jobs]
-    except ExceptionGroup as failed:
-        raise failed.exceptions[0] from failed
-    for task in tasks:
-        figures.merge(task.result(), asked.accounts_max)
-    return figures
-
-
-async def _process(job: Job, watch: Watch) -> Figures:
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "ledger.backtest.worker",
-        stdin=PIPE,
-        stdout=PIPE,
-        limit=LINE_BYTES_MAX,
-    )
-    assert process.stdin is not None and process.stdout is not None
-    try:
-        process.stdin.write(msgspec.json.encode(job) + b"\n")
-        async for line in process.stdout:
-            said = msgspec.json.decode(line, type=Said)
-            if said.figures is not None:
-                return said.figures
-            if said.fault:
-                raise SimulationFailed(said.fault)
-            watch(f"shard {said.shard}", said.done, said.total)
-        raise SimulationFailed(
-            f"the process that replays shards {job.shards} ended with code {await process.wait()}"
-        )
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            process.kill()
-        await process.wait()
+async def _check_costs(
+    store: PostgresConfigurationStore, card: RateCard, cards: Sequence[ConfigurationEntry]
+) -> None:
+    """Whether it goes with its card of costs, and with the cards that name it as theirs."""
+    newest = {entry.name: entry for entry in cards}  # ascending by version
+    newest.pop(card.name, None)
+    beside = {}
+    for name, entry in newest.items():
+        body = await store.body(entry.content_hash)
+        assert body is not None
+        beside[name] = decode_card(body)
+    faults = [*check_cost_card(card, beside.get(card.cost_card))]
+    for other in beside.values():
+        if other.cost_card == card.name:
+            faults += named_by(other, card)
+    if faults:
+        raise SimulationRefused("the rate card does not go with its costs", "correct it", faults)

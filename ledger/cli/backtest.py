@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import click
 
@@ -17,6 +17,7 @@ from ledger.cli.output import (
     json_option,
     print_json,
     progress,
+    say,
     table,
 )
 from ledger.cli.publish import card_of_file
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 
 ACCOUNTS: Final = 20
 ACCOUNTS_MAX: Final = 10_000
+TERMS: Final = ("grants", "scale", "policies")
 
 
 @click.command(short_help="Try a rate card on what was recorded.")
@@ -39,6 +41,13 @@ ACCOUNTS_MAX: Final = 10_000
     help="A file with a card or a price sheet (JSON, or TOML where its name ends so), or "
     "NAME@VERSION of a published one.  "
     "[default: the cards as they were published, which must give what the ledger has]",
+)
+@click.option(
+    "--terms",
+    "terms_file",
+    type=click.Path(path_type=Path, exists=True, dir_okay=False),
+    help="A file with extra grants, scaled grants and other limits (JSON, or TOML where its name "
+    "ends so; see docs/pricing.md).",
 )
 @click.option("--tenant", default="default", show_default=True, help="Whose usage.")
 @click.option("--from", "from_us", type=Instant(), help="Begin here.  [default: the beginning]")
@@ -55,6 +64,7 @@ ACCOUNTS_MAX: Final = 10_000
 @json_option
 def simulate(
     candidate: str | None,
+    terms_file: Path | None,
     tenant: str,
     from_us: int | None,
     to_us: int | None,
@@ -63,25 +73,29 @@ def simulate(
     data_dir: Path | None,
     as_json: bool,
 ) -> None:
-    """Decide what was recorded again under another rate card, with its grants and limits.
+    """Decide what was recorded again under another rate card, other grants, other limits.
 
     \b
     drawdown pricing simulate --card next.json --from 2026-11-01 --to 2026-12-01
-    drawdown pricing simulate --card default@7 --json
+    drawdown pricing simulate --card default@7 --terms trial.toml --json
 
     Says what would have been earned and burnt, whose bill would have changed and by how much, and
-    what would have been denied. Times are those at which entries were recorded. Changes nothing and
-    runs beside a server, in processes of its own.
+    what would have been denied. Times are those at which entries were recorded. Reads the database
+    itself and changes nothing: a server may run beside it, and need not.
     """
-    from ledger.backtest.run import SimulationFailed, SimulationRefused
+    from ledger.backtest.processes import SimulationFailed
+    from ledger.backtest.run import SimulationRefused
     from ledger.backtest.run import simulate as run_simulation
     from ledger.journal.migrate import read_settings
     from ledger.settings import DatabaseSettings, load_settings
 
     settings = load_settings(DatabaseSettings, database_url=database_url, data_dir=data_dir)
-    asked = _asked(candidate, tenant, from_us, to_us, accounts_max)
+    asked = _asked(candidate, terms_file, tenant, from_us, to_us, accounts_max)
     try:
-        with database(settings) as books, progress("entries") as watch:
+        with database(settings) as books, progress("entries") as said:
+
+            def watch(shard: int, done: int, total: int) -> None:
+                said(f"shard {shard}", done, total)
 
             async def run() -> Report:
                 await with_patience(settings, lambda: read_settings(books.dsn))
@@ -89,6 +103,8 @@ def simulate(
 
             found = asyncio.run(run())
     except SimulationRefused as refused:
+        for fault in refused.faults:
+            say(f"{fault.path}: {fault.reason} {fault.value!r}: {fault.message}".lstrip(": "))
         raise Failed(refused.message, refused.advice) from refused
     except SimulationFailed as failed:
         raise Failed(
@@ -101,7 +117,12 @@ def simulate(
 
 
 def _asked(
-    candidate: str | None, tenant: str, from_us: int | None, to_us: int | None, accounts_max: int
+    candidate: str | None,
+    terms_file: Path | None,
+    tenant: str,
+    from_us: int | None,
+    to_us: int | None,
+    accounts_max: int,
 ) -> Asked:
     from ledger.backtest.run import Asked
 
@@ -124,7 +145,19 @@ def _asked(
         from_us=from_us,
         to_us=to_us,
         accounts_max=accounts_max,
+        terms=_document(terms_file) if terms_file is not None else {},
     )
+
+
+def _document(file: Path) -> dict[str, Any]:
+    from rating.card_file import Form, document_of
+    from rating.faults import CardError
+
+    form = Form.TOML if file.suffix == ".toml" else Form.JSON
+    try:
+        return document_of(file.read_bytes(), form, "terms: an object with grants, scale, policies")
+    except CardError as error:
+        raise Failed(f"{file}: {error.faults[0].message}", "see docs/pricing.md") from error
 
 
 # -- for people ------------------------------------------------------------------------------------
@@ -138,6 +171,14 @@ def _show(report: Report) -> None:
     else:
         which = f"version {trial.version}" if trial.version else "not published"
         click.echo(f"rate card {trial.card}, {which}, in the place of what priced the range")
+    if report.terms:
+        said = [f"{len(report.terms.get(name, ())):,} {name}" for name in TERMS]
+        click.echo(
+            f"terms ({', '.join(said)}): {figures.granted:,} grants issued, {figures.scaled:,} "
+            f"scaled, {figures.limited:,} policies changed"
+        )
+    for each in figures.not_tried:
+        click.echo(f"not tried: {each.entry}, {each.count:,} x {each.reason}")
     click.echo(f"{figures.usage_events:,} usage events of {figures.entries:,} entries")
     _show_products(report, "Revenue", figures.revenue)
     _show_products(report, "Burn", figures.burn)

@@ -11,7 +11,8 @@ import pytest
 from cli.processes import drawdown
 from msgspec.structs import replace
 
-from ledger.backtest.run import Asked, SimulationFailed, simulate
+from ledger.backtest.processes import SimulationFailed
+from ledger.backtest.run import Asked, simulate
 from ledger.cli.output import instant
 from ledger.core.commands import AuthorizeHold, CaptureHold
 from ledger.core.events import HoldAuthorized, UsageRecorded
@@ -187,6 +188,68 @@ def test_what_waited_for_a_price_is_rated_here_too(database: str, tmp_path: Path
     found = simulated(database, written(tmp_path, pictures))
     assert found["unpriced_events"] == {"old": 0, "new": 0}
     assert {line["product"]: line["new"] for line in found["burn"]}["images"] == "1500000"
+
+
+def test_other_grants_and_limits_are_tried(database: str, tmp_path: Path) -> None:
+    """By hand. 900 tokens cost acme 2,700 of its 3,000 in two holds: of half of them the first hold
+    takes more than there is, and the second 900 of the 1,500; with 1,200 more both fit."""
+    run_apart(lambda: _two_customers(database))
+    terms = tmp_path / "terms.toml"
+    terms.write_text("""
+        [[scale]]
+        account = "acme"
+        asset = "CREDIT"
+        by = "1/2"
+    """)
+    found = simulated(database, f"--terms={terms}")
+    assert found["terms"] == {"scale": [{"account": "acme", "asset": "CREDIT", "by": "1/2"}]}
+    assert found["terms_applied"]["grants_scaled"] == 1
+    (denied,) = found["authorisations"]["accounts"]
+    assert (denied["account"], denied["now_denied"], denied["captured"]) == ("acme", 1, "1800")
+    terms.write_text(
+        terms.read_text()
+        + """
+        [[grants]]
+        account = "acme"
+        asset = "CREDIT"
+        amount = 1_200
+        [[policies]]
+        excess = "absorb"
+    """
+    )
+    found = simulated(database, f"--terms={terms}", f"--card=default@{PUBLISHED}")
+    assert found["terms_applied"] == {
+        "grants_issued": 1, "grants_scaled": 1, "policies_changed": 2, "not_applied": [],
+    }  # fmt: skip
+    assert found["authorisations"]["now_denied"] == 0
+    shown = drawdown("pricing", "simulate", f"--terms={terms}", DATABASE_URL=database)
+    assert "1 grants issued, 1 scaled, 2 policies changed" in shown.stdout
+    unchanged = tmp_path / "unchanged.json"
+    unchanged.write_text('{"policies": [{"overage": "off"}]}')
+    assert simulated(database, f"--terms={unchanged}")["reproduces_the_ledger"] is True
+
+
+def test_every_fault_of_terms_is_listed_and_nothing_runs(database: str, tmp_path: Path) -> None:
+    run_apart(lambda: _two_customers(database))
+    terms = tmp_path / "terms.json"
+    terms.write_text('{"grants": [{"asset": "gold", "amount": 0}], "scale": [{"by": "x"}]}')
+    done = drawdown("pricing", "simulate", f"--terms={terms}", DATABASE_URL=database)
+    assert done.returncode == 1
+    places = ("grants[0].asset: ASSET_UNKNOWN 'gold'", "grants[0].amount", "scale[0].by")
+    assert all(place in done.stderr for place in places), done.stderr
+    assert "the terms cannot be tried" in done.stderr
+    terms.write_text("grants = 3")
+    done = drawdown("pricing", "simulate", f"--terms={terms}", DATABASE_URL=database)
+    assert "not JSON" in done.stderr
+
+
+def test_a_candidate_goes_with_the_cards_of_costs(database: str, tmp_path: Path) -> None:
+    """It names one that is published, as at its publication."""
+    run_apart(lambda: _two_customers(database))
+    other = written(tmp_path, replace(CARD, cost_card="nowhere"))
+    done = drawdown("pricing", "simulate", other, DATABASE_URL=database)
+    assert done.returncode == 1
+    assert "COST_CARD_UNKNOWN 'nowhere'" in done.stderr
 
 
 def test_what_cannot_be_tried_is_refused_with_what_to_do(books: str, tmp_path: Path) -> None:
