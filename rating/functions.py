@@ -18,6 +18,7 @@ SCOPE_EVENT: Final = 0  # no running total
 SCOPE_DAY: Final = 1
 SCOPE_MONTH: Final = 2
 SCOPE_PERIOD: Final = 3
+SCOPE_MINIMUM: Final = 4  # of a card's minimum: what was charged in the billing period
 
 NO_MAXIMUM: Final = -1
 

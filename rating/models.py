@@ -15,7 +15,7 @@ UP_TO_MAX = 2**63 - 1  # a running total above it is in the last tier
 FORMULA_CHARS_MAX = 1_000
 FORMULA_ATTRIBUTES_MAX = 16
 FORMULAS_MAX = 256  # distinct ones a card; x ~2 ms to parse = 0.5 s a publication
-MINIMUMS_MAX = 1_024
+MINIMUMS_MAX = 64  # a card; x 4 entries = 256 where a period is settled
 EACH_DAY = (1, 2, 3, 4, 5, 6, 7)
 DAY_START = "00:00"
 DAY_END = "24:00"

@@ -19,6 +19,7 @@ from ledger.core.state import (
     TIMER_COMMITMENT,
     TIMER_GRANT,
     TIMER_HOLD,
+    TIMER_MINIMUMS,
     TIMER_RECURRING,
     TIMER_TOP_UP,
 )
@@ -68,6 +69,15 @@ def _top_up_due(replay: Replay, events: _Events, index: int) -> None:
     event = events[index]
     assert isinstance(event, e.TopUpExpired)
     replay.post(TIMER_TOP_UP, event.top_up, events, index)
+
+
+def _minimums_due(replay: Replay, events: _Events, index: int) -> None:
+    """All of a period's minimums are settled at once: with the last of them."""
+    event = events[index]
+    assert isinstance(event, e.MinimumCharged)
+    replay.before.take(event, None)
+    if event.last:
+        replay.post(TIMER_MINIMUMS, event.account, events, index)
 
 
 # -- grants, commitments, top-ups ------------------------------------------------------------------
@@ -188,11 +198,14 @@ def _policy(replay: Replay, events: _Events, index: int) -> None:
 def _configured(replay: Replay, events: _Events, index: int) -> None:
     event = events[index]
     assert isinstance(event, e.ConfigurationApplied)
-    moved = events[index + 1] if index + 1 < len(events) else None
-    offset = moved.offset if isinstance(moved, e.ClockAdvanced) else -1
+    behind = events[index + 1] if index + 1 < len(events) else None
+    offset = behind.offset if isinstance(behind, e.ClockAdvanced) else -1
+    minimums = isinstance(behind, e.MinimumsAwaited)
     replay.cards.apply(event.tenant, event.version)
     replay.usual.forget_cards()
-    command = c.ApplyConfiguration(event.tenant, event.version, event.content_hash, offset)
+    command = c.ApplyConfiguration(
+        event.tenant, event.version, event.content_hash, offset, minimums
+    )
     replay.run(command, events, index)
 
 
@@ -230,6 +243,7 @@ ENTRIES: Final[dict[type, Callable[[Any, _Events, int], None]]] = USAGE | {
     e.RecurringIssued: _recurring_due,
     e.InvoiceDue: _invoice_due,
     e.TopUpExpired: _top_up_due,
+    e.MinimumCharged: _minimums_due,
     e.GrantIssued: _issued,
     e.GrantRestored: _restored,
     e.RecurringStarted: _started,
@@ -246,6 +260,7 @@ ENTRIES: Final[dict[type, Callable[[Any, _Events, int], None]]] = USAGE | {
     e.PriceOverridesSet: _overridden,
     e.BookOpened: _learn,
     e.ClockAdvanced: _nothing,
+    e.MinimumsAwaited: _nothing,
     e.TimeShifted: _nothing,
     e.LimitExceeded: _nothing,
     e.UsageConverted: _converted,

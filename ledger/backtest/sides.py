@@ -26,6 +26,7 @@ from ledger.core.events import (
     GrantStarted,
     HoldAuthorized,
     HoldCharged,
+    MinimumCharged,
     PlanDeclared,
     ProviderCost,
     QuotedDenied,
@@ -42,6 +43,7 @@ from ledger.core.events import (
     UsageRerated,
     UsageReversed,
 )
+from ledger.core.minimums import PRODUCT as MINIMUM_PRODUCT
 from ledger.core.state import State
 from rating.plan import UNPRICED
 
@@ -161,6 +163,20 @@ class Side:
     def _converted_back(self, event: ConversionReversed, _plan: PlanDeclared | None) -> None:
         self._give_back(event.account, event.product, event.given_back)
 
+    def _minimum(self, event: MinimumCharged, _plan: PlanDeclared | None) -> None:
+        product = event.product or MINIMUM_PRODUCT
+        amount = sum([piece.amount for piece in event.slices])
+        if amount:
+            tally = self._figured.tally(event.account, event.asset)
+            if self.new:
+                tally.new += amount
+                tally.over_limit_new += event.over_limit
+            else:
+                tally.old += amount
+                tally.over_limit_old += event.over_limit
+            self._add(self._figured.burnt(product, event.asset), amount)
+        self._earn(product, event.slices)
+
     def _adjusted(self, event: BalanceAdjusted, _plan: PlanDeclared | None) -> None:
         self._earn(event.account, PRODUCT, event.slices)
         self._give_back(event.account, PRODUCT, event.given_back)
@@ -200,6 +216,7 @@ _TAKERS: Final[dict[type, Callable[[Any, Any, PlanDeclared | None], None]]] = {
     UsageConverted: Side._converted,
     ConversionReversed: Side._converted_back,
     BalanceAdjusted: Side._adjusted,
+    MinimumCharged: Side._minimum,
     GrantIssued: Side._issued,
     GrantStarted: Side._available,
     GrantReleased: Side._available,

@@ -47,6 +47,13 @@ class AliasedCard(PricedCard):
             target.followers.append(self)
         self.settle()
 
+    def changes(self) -> list[int]:
+        """The instants at which it means another card, or that card another version."""
+        found = [max(published, effective) for _, published, effective in self._times]
+        for target in self._moves.values():
+            found += target.changes()
+        return found
+
     def under(self, overrides: OverrideSet) -> PricedCard:
         """The same moves, each to what it means with these overrides over it, as it is now."""
         card = AliasedCard(self.tenant, self.name)

@@ -14,6 +14,7 @@ from ledger.core.shapes import Shape, Use
 from rating.card import ExpiryPolicy
 from rating.compile import NO_ROW, CompiledCard, Plan
 from rating.conversions import Rate, Rates
+from rating.minimums import Counted, counted_in
 from rating.model_lines import NO_FACTS, Facts
 from rating.overridden import OverriddenVersions, plan_again
 from rating.overrides import OverrideSet
@@ -54,6 +55,7 @@ class HoldTerms(NamedTuple):
 
 
 USUAL_TERMS: Final = HoldTerms()
+NO_MINIMUMS: Final[tuple[Counted, ...]] = ()
 
 
 class Bound:
@@ -64,6 +66,7 @@ class Bound:
         "cost_card",
         "declaration",
         "facts",
+        "minimums",
         "plan",
         "provider",
         "terms",
@@ -83,6 +86,7 @@ class Bound:
         waits: Suspense = Suspense.UNPRICED,
         cost_card: tuple[int, str] | None = None,
         provider: str = "",
+        minimums: tuple[Counted, ...] = (),
     ) -> None:
         self.plan = plan
         self.declaration = declaration
@@ -94,6 +98,7 @@ class Bound:
         self.waits: int = int(waits)  # why what no row prices waits (rule B8)
         self.cost_card = cost_card  # what the provider takes stands there; None = not known
         self.provider = provider  # who is paid, where the card is one of costs
+        self.minimums = minimums  # of the card, in which its lines count (rule R2)
 
 
 class PricedCard:
@@ -150,6 +155,10 @@ class PricedCard:
     def target_at(self, at: int) -> PricedCard | None:
         """The card that prices usage of that time: it itself, unless it is an alias."""
         return self
+
+    def changes(self) -> list[int]:
+        """The instants at which another version comes into force."""
+        return [version.in_force_from_us for version in self.versions.versions]
 
     def under(self, overrides: OverrideSet) -> PricedCard:
         """The same versions with these overrides over them, as they are now."""
@@ -254,7 +263,12 @@ class PricedCard:
         costs = card.card.cost_card if card is not None else ""
         cost_card = (self.tenant, costs) if costs else None
         provider = self.provider(plan.card_version, shape.product)
-        return Bound(plan, declaration, asset, used_key, use, terms, waits, cost_card, provider)
+        minimums = NO_MINIMUMS
+        if card is not None and card.card.minimums:
+            minimums = counted_in(self.name, card.card.minimums, shape.product, plan.quantities)
+        return Bound(
+            plan, declaration, asset, used_key, use, terms, waits, cost_card, provider, minimums
+        )  # fmt: skip
 
     def provider(self, version: int, product: str) -> str:
         """Who is paid by a version of a card of costs: whom it names for the product, else who it
@@ -408,6 +422,15 @@ class Catalog:
         if card is None:
             return None
         return plan_again(card, declared.quantity_names, declared.rows, declared.overrides)
+
+    def minimums_of(self, tenant: int, declared: PlanDeclared) -> tuple[Counted, ...]:
+        """The minimums in which lines of a recorded plan count, by its version (rule R2)."""
+        priced = self.cards.get((tenant, declared.rate_card))
+        card = priced.card(declared.card_version) if priced is not None else None
+        if card is None or not card.card.minimums:
+            return NO_MINIMUMS
+        names = declared.quantity_names
+        return counted_in(declared.rate_card, card.card.minimums, declared.product, names)
 
     def shape(
         self,

@@ -606,7 +606,8 @@ class AbandonRequest(msgspec.Struct, gc=False):
 class ApplyConfiguration(msgspec.Struct, gc=False):
     """Import a published version of a tenant's configuration.
 
-    `offset`: of the tenant's clock, where the version moves it (rule T4); else -1.
+    `offset`: of the tenant's clock, where the version moves it (rule T4); else -1. `minimums`: the
+    version is of a rate card that has some (rule R2).
     """
 
     key: ClassVar[bytes] = b""  # it has no identity: the version that comes next comes once
@@ -616,6 +617,7 @@ class ApplyConfiguration(msgspec.Struct, gc=False):
     version: int
     content_hash: bytes
     offset: int = -1
+    minimums: bool = False
 
 
 Command: TypeAlias = (

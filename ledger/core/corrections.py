@@ -41,7 +41,14 @@ from ledger.core.limits import (
 )
 from ledger.core.opening import declare
 from ledger.core.outcomes import Known, Reason, Refusal
-from ledger.core.pricing import NOTHING_MOVED, Place, closed_period, moves_of, rating_fault
+from ledger.core.pricing import (
+    NOTHING_MOVED,
+    Place,
+    closed_period,
+    minimums_moved,
+    moves_of,
+    rating_fault,
+)
 from ledger.core.quoted import refund_quoted
 from ledger.core.state import Account, Corrected, Family, State
 from ledger.core.unwinding import Unwinding
@@ -555,6 +562,12 @@ def _record(
     apart: int = 0,
 ) -> UsageReversed:
     command, recorded, unwinding = part.command, part.recorded, part.unwinding
+    scoped = part.costs.scoped
+    minimums = state.catalog.minimums_of(account.tenant, part.declared)
+    if minimums:
+        back = sum([piece.amount for piece in unwinding.given_back]) + unwinding.kept
+        lines = recorded.charges if as_charged else part.costs.lines
+        scoped += minimums_moved(minimums, recorded.scoped, back, lines)
     reversal = UsageReversed(
         command.key,
         account.number,
@@ -577,7 +590,7 @@ def _record(
         command.note,
         trace=command.trace,
         apart=apart,
-        scoped=part.costs.scoped,
+        scoped=scoped,
         draws=unwinding.draws,
         refund_cost=int(command.refund_cost),
     )

@@ -79,6 +79,8 @@ from ledger.core.events import (
     ClockAdvanced,
     ConfigurationApplied,
     Event,
+    MinimumCharged,
+    MinimumsAwaited,
     TimeShifted,
     UsageRecorded,
     UsageReversed,
@@ -93,6 +95,7 @@ from ledger.core.holds import (
     expire_hold,
 )
 from ledger.core.limits import BATCH_INDEX_MAX, SETTLED_A_TOUCH_MAX
+from ledger.core.minimums import post_minimums
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.overrides import decide_overrides
 from ledger.core.payments import (
@@ -123,6 +126,7 @@ from ledger.core.state import (
     TIMER_FAMILY,
     TIMER_GRANT,
     TIMER_HOLD,
+    TIMER_MINIMUMS,
     TIMER_QUOTE,
     TIMER_RECURRING,
     TIMER_SUSPENSE,
@@ -149,7 +153,7 @@ from ledger.core.top_ups import (
 from ledger.core.usage import decide_replacement, decide_usage
 
 Outcome: TypeAlias = Event | Known | Refusal
-Timed: TypeAlias = Hold | Grant | RecurringGrant | Commitment | TopUp | Quote
+Timed: TypeAlias = Hold | Grant | RecurringGrant | Commitment | TopUp | Quote | Account
 
 
 def decide(state: State, command: Command, out: list[Event]) -> Outcome:
@@ -267,7 +271,13 @@ def _timed(state: State, kind: int, number: int) -> Timed | None:
         return state.top_ups.get(number)
     if kind == TIMER_QUOTE:
         return state.quotes.get(number)
+    if kind == TIMER_MINIMUMS:
+        return state.accounts.get(number)
     return (state.recurring if kind == TIMER_RECURRING else state.commitments).get(number)
+
+
+def _account_of(found: Timed) -> Account:
+    return found if isinstance(found, Account) else found.account
 
 
 def _is_due(state: State, found: Timed, instant: int) -> bool:
@@ -278,6 +288,8 @@ def _is_due(state: State, found: Timed, instant: int) -> bool:
         return grant_is_due(found, state.now)
     if isinstance(found, TopUp):
         return found.state == TOP_UP_PENDING
+    if isinstance(found, Account):
+        return found.minimums_due == instant
     return found.due == instant
 
 
@@ -293,6 +305,11 @@ def _post(state: State, found: Timed, out: list[Event]) -> None:
         expire_top_up(found, out)
     elif isinstance(found, Quote):
         expire_quote(found, out)
+    elif isinstance(found, Account):
+        settled = post_minimums(state, found, out)
+        if not any(isinstance(each, MinimumCharged) for each in out):
+            found.minimums_looked = settled  # nothing to be recorded: the next period is awaited
+            state.await_minimums(found)
     else:
         issue_period(state, found, out)
 
@@ -325,16 +342,19 @@ def sweep(
         found = _timed(state, kind, number)
         if found is None:
             continue
+        account = _account_of(found)
         if state.offsets:
-            state.act_for(found.account.tenant)
+            state.act_for(account.tenant)
         if not _is_due(state, found, due + state.acting):
             continue
         if touch is not None:
-            touch(found.account.root)
+            touch(account.root)
         out = _in_time(state)
         _post(state, found, out)
         _evolve_all(state, out, batch)
-        ask_for_top_ups(state, found.account, batch)
+        ask_for_top_ups(state, account, batch)
+        if found is account:
+            room -= 1  # a month ends for all accounts of a tenant at once, and most lack nothing
 
 
 def rate_one(state: State, number: int, locator: int, batch: list[Event]) -> None:
@@ -359,9 +379,11 @@ def post_one(state: State, kind: int, number: int, batch: list[Event]) -> None:
     if found is None:
         return
     if state.offsets:
-        state.act_for(found.account.tenant)
+        state.act_for(_account_of(found).tenant)
     if isinstance(found, TopUp):
         instant = found.expires_at
+    elif isinstance(found, Account):
+        instant = found.minimums_due
     elif isinstance(found, RecurringGrant | Commitment):
         instant = found.due
     else:
@@ -496,6 +518,9 @@ def _decide_configuration(state: State, command: ApplyConfiguration, out: list[E
     out.append(applied)
     if command.offset > state.offsets.get(command.tenant, 0):
         out.append(ClockAdvanced(command.tenant, command.offset))
+    if command.minimums and command.tenant not in state.minimums_from:
+        offset = state.offsets.get(command.tenant, 0)
+        out.append(MinimumsAwaited(command.tenant, state.recorded_at + offset))
     return applied
 
 

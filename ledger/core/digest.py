@@ -53,6 +53,7 @@ def snapshot(state: State) -> dict[str, Any]:
             state.next_quote,
         ],
         "configuration": sorted(state.configuration.items()),
+        "minimums_from": sorted(state.minimums_from.items()),
         "books": [_book(book) for _, book in sorted(state.books.accounts.items())],
         "accounts": [
             _account(account, state.months_before, state.days_before)
@@ -211,6 +212,8 @@ def _account(account: Account, months_before: int, days_before: int) -> list[Any
         ],
         account.overrides,
         account.overrides_version,
+        account.minimums_until,
+        account.cards_before,
     ]
 
 

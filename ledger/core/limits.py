@@ -26,6 +26,10 @@ KEYS_OUTLIVE_US: Final = DEDUPE_GENERATION_US + FUTURE_TOLERANCE_US
 CORRECTION_WINDOW_US: Final = 400 * DAY_US  # rule D3: older usage is adjusted by hand
 RESTORED_LIFETIME_US: Final = 30 * DAY_US  # rule D3: what a restored grant lasts at least
 MONTH_MAX_US: Final = 33 * DAY_US  # rule T1: the longest, where another zone begins to count
+CARDS_KEPT_US: Final = 2 * MONTH_MAX_US + DEDUPE_WINDOW_US
+"""Rule R2: how long an account's earlier card may count for the minimums of a period: the one that
+runs, the one before, and the longest grace."""
+CARDS_BEFORE_MAX: Final = 32  # of them, an account; x ~100 B = 3 kB
 DAY_TOTALS_KEPT_US: Final = 70 * DAY_US
 """Rule R1: a running total of a day is kept while usage may count there: it is open as long as its
 month, 33 days and the longest grace of 35 in all, and a zone's 2 days. x ~250 B = 18 kB a price

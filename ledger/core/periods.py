@@ -231,6 +231,19 @@ def billing_period(at_us: int, anchors: Anchors, calendar: Calendar) -> tuple[in
     return start, end
 
 
+def full_period(at_us: int, anchors: Anchors, calendar: Calendar) -> tuple[int, int]:
+    """[start, end) of the whole month that an instant's billing period is, or is a part of, where
+    another anchor or zone cuts it (rule S1)."""
+    place = len(anchors) - 1
+    while place > 0 and at_us < anchors[place][0]:
+        place -= 1
+    anchor = anchors[place][1]
+    zone = calendar.zones[_place_of(at_us, calendar.zones)][1]
+    if anchor == 0:
+        return _month_in(at_us, zone)
+    return Cycle(PeriodUnit.MONTH, 1, anchor, zone).period_of(at_us)
+
+
 def _anchored(at_us: int, anchor: int, zones: Zones, place: int) -> tuple[int, int]:
     since, zone = zones[place]
     start, end = Cycle(PeriodUnit.MONTH, 1, anchor, zone).period_of(at_us)

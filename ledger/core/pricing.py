@@ -15,12 +15,16 @@ from ledger.core.catalog import Bound
 from ledger.core.events import ScopedAdvance, Suspense, UsageRecorded, UsageReversed
 from ledger.core.limits import INT64_MAX
 from ledger.core.outcomes import Reason, Refusal
-from ledger.core.state import Account, State
-from rating.functions import SCOPE_DAY, SCOPE_MONTH
+from ledger.core.state import Account, State, pays_minimums
+from rating.functions import SCOPE_DAY, SCOPE_MINIMUM, SCOPE_MONTH
+from rating.minimums import ALL_LINES, Counted
 from rating.model_lines import Facts
 from rating.plan import Plan
 from rating.price import UNPRICED, Rated, RatingFault, rate, rate_apart, rerate
+from rating.shares import split
 
+Minimal = tuple[int, int, int, int]
+"""(key, place of its line, start of its period, where it stands): what a minimum counts."""
 Place = tuple[int, int, int]
 """(key, scope, its start) of a running total."""
 
@@ -45,6 +49,7 @@ class Priced:
         "advances",
         "charges",
         "closed",
+        "minimums",
         "period",
         "reasons",
         "rerates",
@@ -66,6 +71,7 @@ class Priced:
         self.suspense = 0
         self.reasons = _NO_REASONS
         self.rerates = _NO_MOVES
+        self.minimums: tuple[Minimal, ...] = ()  # what its lines add to, rule R2
         self.totals_before: tuple[int, ...] = ()
 
     def keep(self, plan: Plan, rated: Sequence[int], waits: Sequence[int]) -> None:
@@ -86,6 +92,15 @@ class Priced:
             self.totals_before = tuple([total for key, total in stood if key in kept])
         self.advances = tuple([each for each in self.advances if each[0] in kept])
         self.scoped = tuple([each for each in self.scoped if each.key in kept])
+        self.count_minimums()
+
+    def count_minimums(self) -> None:
+        """Let the lines that are charged move what was charged for minimums on."""
+        for key, place, start, stood in self.minimums:
+            charged = minimum_share(self.charges, place)
+            if charged:
+                self.scoped += (ScopedAdvance(key, SCOPE_MINIMUM, start, charged),)
+                self.totals_before += (stood,)
 
 
 def price(
@@ -123,6 +138,11 @@ def price(
             return rating_fault(fault)
         rated, faults = rate_apart(plan, quantities, totals, facts)
     _take(priced, plan, rated, totals)
+    if bound.minimums:
+        if not plan.modeled:
+            priced.totals_before = tuple([totals.get(key, 0) for key, _ in priced.advances])
+        priced.minimums = minimums_of(state, account, bound.minimums, at, closed, moved)
+        priced.count_minimums()
     if UNPRICED in priced.charges:
         priced.suspense, priced.reasons = _suspense(priced.charges, faults, bound.waits)
     most = priced.total
@@ -232,6 +252,68 @@ def rounding_totals(account: Account, plan: Plan, period: int) -> dict[int, int]
         if quantity is not None:
             totals[key] = quantity
     return totals
+
+
+# -- what was charged for minimums (rule R2) -------------------------------------------------------
+
+
+def minimums_of(
+    state: State,
+    account: Account,
+    minimums: Sequence[Counted],
+    at: int,
+    closed: int | None,
+    moved: Mapping[Place, int] = NOTHING_MOVED,
+) -> tuple[Minimal, ...]:
+    """The totals in which usage of that time counts: of the billing period, of whoever pays the
+    card's minimums, that it is of; of the one that runs where that is settled (rule T2)."""
+    payer = account
+    while payer.parent is not None and not pays_minimums(payer):
+        payer = payer.parent
+    start = payer.billing_period_of(state.now if closed is not None else at)
+    if payer.period_end <= payer.closed_by(state.now):
+        start = payer.billing_period_of(state.now)
+    return tuple(
+        [
+            (
+                key,
+                place,
+                start,
+                account.total(key, SCOPE_MINIMUM, start)
+                + moved.get((key, SCOPE_MINIMUM, start), 0),
+            )
+            for key, place in minimums
+        ]
+    )
+
+
+def minimum_share(lines: Sequence[int], place: int) -> int:
+    """What lines add to a total of a minimum: one of them, or each; -1 is none."""
+    if place == ALL_LINES:
+        return sum([line for line in lines if line > 0])
+    return max(0, lines[place])
+
+
+def minimums_moved(
+    minimums: Sequence[Counted],
+    scoped: Sequence[ScopedAdvance],
+    amount: int,
+    lines: Sequence[int],
+) -> tuple[ScopedAdvance, ...]:
+    """How far an amount moves the totals in which an entry has counted, which those lines share by
+    weight where it is not just their sum (rule N3)."""
+    weights = [max(0, line) for line in lines]
+    if sum(weights) not in (0, amount):
+        weights = list(split(amount, weights))
+    places = dict(minimums)
+    moves: list[ScopedAdvance] = []
+    for each in scoped:
+        if each.scope == SCOPE_MINIMUM and each.key in places:
+            place = places[each.key]
+            by = amount if place == ALL_LINES else weights[place]
+            if by:
+                moves.append(ScopedAdvance(each.key, SCOPE_MINIMUM, each.start, by))
+    return tuple(moves)
 
 
 # -- what cannot be priced -----------------------------------------------------------------------

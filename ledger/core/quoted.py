@@ -32,6 +32,7 @@ from ledger.core.outcomes import Reason, Refusal
 from ledger.core.pricing import (
     Priced,
     closed_period,
+    minimums_of,
     overflow,
     price,
     rating_fault,
@@ -144,9 +145,9 @@ def price_by_quote(
 
 def _note_before(account: Account, priced: Priced) -> None:
     """Where the totals of plain rows stand before the event."""
-    priced.totals_before = tuple(
-        [account.totals.get((row, priced.period), 0) for row, _ in priced.advances]
-    )
+    stood = [account.totals.get((row, priced.period), 0) for row, _ in priced.advances]
+    stood += [account.total(each.key, each.scope, each.start) for each in priced.scoped]
+    priced.totals_before = tuple(stood)
 
 
 def _pinned(state: State, account: Account, shape: Shape, quote: Quote) -> Bound:
@@ -214,6 +215,9 @@ def _price(
     )
     priced.total = quoted_total + total
     priced.advances = _both(quoted_moves, moves)
+    if beyond.minimums:
+        priced.minimums = minimums_of(state, account, beyond.minimums, at, closed)
+        priced.count_minimums()
     _note_before(account, priced)
     if UNPRICED in priced.charges:
         priced.suspense = int(Suspense.UNPRICED)

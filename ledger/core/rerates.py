@@ -13,19 +13,30 @@ from ledger.core.events import (
     BookKind,
     EndedGrants,
     Event,
+    GivenBack,
     LimitExceeded,
     Pot,
     Rerate,
     RowDraw,
+    ScopedAdvance,
     Slice,
     UsageRecorded,
     UsageRerated,
     UsageReversed,
 )
 from ledger.core.opening import house_book, open_revenue
-from ledger.core.pricing import Place, Priced, closed_period, months_of, moves_of
+from ledger.core.pricing import (
+    Place,
+    Priced,
+    closed_period,
+    minimums_moved,
+    minimums_of,
+    months_of,
+    moves_of,
+)
 from ledger.core.state import State
 from ledger.core.unwinding import Unwinding
+from rating.functions import SCOPE_MINIMUM
 from rating.plan import Plan
 from rating.price import rerate
 
@@ -119,11 +130,42 @@ def decide_rerate(
             over_limit,
             kept,
             draws,
+            _counted(state, event, rerates, slices, given_back, kept),
         )
     )
     if over_limit:
         excess = account.policy.excess
         out.append(LimitExceeded(account.number, declared.asset, over_limit, excess))
+
+
+def _counted(
+    state: State,
+    event: UsageRecorded | UsageReversed,
+    rerates: tuple[Rerate, ...],
+    slices: tuple[Slice, ...],
+    given_back: tuple[GivenBack, ...],
+    kept: int,
+) -> tuple[ScopedAdvance, ...]:
+    """How far it moves what was charged for minimums: up, or down (below 0; rule R2)."""
+    account = state.accounts[event.account]
+    declared = state.declared[event.plan]
+    minimums = state.catalog.minimums_of(account.tenant, declared)
+    if not minimums:
+        return ()
+    scoped = [each for each in event.scoped if each.scope == SCOPE_MINIMUM]
+    if not scoped:  # the entry itself has charged nothing
+        closed, _ = closed_period(state, account, event.effective_at)
+        found = minimums_of(state, account, minimums, event.effective_at, closed)
+        scoped = [ScopedAdvance(key, SCOPE_MINIMUM, start, 0) for key, _, start, _ in found]
+    amount = sum([piece.amount for piece in slices])
+    amount -= sum([piece.amount for piece in given_back]) + kept
+    lines = [0] * len(declared.rows)
+    for each in rerates:
+        lines[declared.rows.index(each.row)] += abs(each.amount)
+    moved = minimums_moved(minimums, scoped, abs(amount), lines)
+    if amount > 0:
+        return moved
+    return tuple([ScopedAdvance(m.key, m.scope, m.start, -m.quantity) for m in moved])
 
 
 def rerates_of(state: State, event: UsageRecorded | UsageReversed) -> tuple[Rerate, ...]:

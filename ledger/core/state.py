@@ -72,6 +72,7 @@ __all__ = [
     "TIMER_FAMILY",
     "TIMER_GRANT",
     "TIMER_HOLD",
+    "TIMER_MINIMUMS",
     "TIMER_QUOTE",
     "TIMER_RECURRING",
     "TIMER_SUSPENSE",
@@ -95,16 +96,18 @@ __all__ = [
     "State",
     "TopUp",
     "inherited_zone",
+    "pays_minimums",
 ]
 
 TIMER_FAMILY = 0  # of a family that was paged out: before what it brings back at that instant
 TIMER_HOLD = 1
-TIMER_GRANT = 2
-TIMER_RECURRING = 3
-TIMER_COMMITMENT = 4
-TIMER_TOP_UP = 5
-TIMER_SUSPENSE = 6  # of a family: what waits for a price is tried
-TIMER_QUOTE = 7
+TIMER_MINIMUMS = 2  # of an account: before what is left of grants at that instant is forfeited
+TIMER_GRANT = 3
+TIMER_RECURRING = 4
+TIMER_COMMITMENT = 5
+TIMER_TOP_UP = 6
+TIMER_SUSPENSE = 7  # of a family: what waits for a price is tried
+TIMER_QUOTE = 8
 
 FETCHED = 0
 """Stands for the timer of a paged family that is being fetched, for something of it is due."""
@@ -140,6 +143,7 @@ class Account:
         "anchors",
         "calendar",
         "card_key",
+        "cards_before",
         "children",
         "closed_at",
         "closed_until",
@@ -158,6 +162,9 @@ class Account:
         "holds",
         "lent",
         "lifetime",
+        "minimums_due",
+        "minimums_looked",
+        "minimums_until",
         "next_due",
         "number",
         "open_from",
@@ -259,6 +266,11 @@ class Account:
             parent.override_set if parent is not None else None
         )  # its own, then those of the accounts above it
         self.card_key: CardKey = card_key
+        # (until, name) of the cards that it had before, of periods that may not be settled (R2).
+        self.cards_before: tuple[tuple[int, str], ...] = ()
+        self.minimums_until = 0  # end of the last billing period of which minimums are settled
+        self.minimums_looked = 0  # the same where none was in force, which is derived
+        self.minimums_due: int = NEVER  # when those of the next are
         self.comparator = comparator  # its own, else its nearest ancestor's
         self.calendar = calendar  # its months (rule T1)
         self.anchors: Anchors = opened_anchors(policy)  # of its billing periods
@@ -379,6 +391,8 @@ class Account:
             if each.state == TOP_UP_PENDING
         ]
         timers += [(each.expires_at, TIMER_QUOTE, each.number) for each in self.quotes.values()]
+        if self.minimums_due != NEVER:
+            timers.append((self.minimums_due, TIMER_MINIMUMS, self.number))
         return timers
 
     def find_watched(self) -> None:
@@ -395,6 +409,11 @@ def opened_anchors(policy: AccountPolicy) -> Anchors:
 def is_kept(place: tuple[int, int, int], days: int, months: int) -> bool:
     """Whether a total by (key, scope, start) is remembered, by the bounds of `forget_scoped`."""
     return place[2] > (days if place[1] == SCOPE_DAY else months)
+
+
+def pays_minimums(account: Account) -> bool:
+    """Whether the minimums of its card are its own: not where it inherits the card (rule R2)."""
+    return account.parent is None or bool(account.policy.rate_card)
 
 
 def inherited_zone(parent: Account | None, policy: AccountPolicy) -> str:
@@ -500,6 +519,7 @@ class State:
         "house",
         "keys",
         "locator",
+        "minimums_from",
         "next_book",
         "next_commitment",
         "next_grant",
@@ -539,6 +559,7 @@ class State:
         self.locator = 0  # of the entry that comes next
         self.recorded_at = 0  # by the writer's clock
         self.offsets: dict[int, int] = {}  # tenant -> how far its clock is ahead (rule T4)
+        self.minimums_from: dict[int, int] = {}  # tenant -> since when cards have minimums (R2)
         self.offset = 0  # of the entries that come next, as the batch says
         self.acting = 0  # of the tenant in whose name is decided
         self.now = 0  # recorded_at + acting: what every decision goes by
@@ -561,8 +582,7 @@ class State:
         self.card_keys: dict[tuple[int, str], tuple[int, str]] = {}  # one object for many accounts
         self.calendars: dict[str, Calendar] = {}  # zone -> that of whoever never had another
         self.keys = KeyMap()
-        # Heap of (due, what, number), due by the writer's clock: 0 family | 1 hold | 2 grant |
-        # 3 recurring | 4 commitment | 5 top-up | 6 suspense of a family | 7 quote.
+        # Heap of (due, what, number), due by the writer's clock; what is one of TIMER_ above.
         self.timers: list[tuple[int, int, int]] = []
         # Families that are packed elsewhere, not here: account -> root, root -> its timer.
         self.paged: dict[int, int] = {}
@@ -656,6 +676,49 @@ class State:
             if owner == tenant and due not in (FETCHED, NEVER):
                 self.paged_families[root] = due - moved
                 heappush(self.timers, (due - moved, TIMER_FAMILY, root))
+
+    # -- minimums (rule R2) ------------------------------------------------------------------------
+
+    def minimums_period(self, account: Account) -> tuple[int, int]:
+        """[start, end) of the billing period of which minimums are to be settled next."""
+        since = max(
+            self.minimums_from.get(account.tenant, 0),
+            account.created_at,
+            account.minimums_until,
+            account.minimums_looked,
+        )
+        return billing_period(since, account.anchors, account.calendar)
+
+    def find_minimums_due(self, account: Account) -> None:
+        """Work out anew when the account's minimums are settled next."""
+        account.minimums_due = NEVER
+        pays = account.tenant in self.minimums_from and pays_minimums(account)
+        if pays and not account.closed_at:
+            _, end = self.minimums_period(account)
+            account.minimums_due = end + account.policy.period_grace
+
+    def await_minimums(self, account: Account) -> None:
+        """The same, with a timer."""
+        before = account.minimums_due
+        self.find_minimums_due(account)
+        due = account.minimums_due
+        if due not in (before, NEVER):
+            at = self.timer_at(account.tenant, due)
+            heappush(self.timers, (at, TIMER_MINIMUMS, account.number))
+            account.next_due = min(account.next_due, due)
+
+    def begin_minimums(self, tenant: int, since: int) -> None:
+        """Cards of a tenant have minimums from now on: families that are packed elsewhere are due
+        at once, so that each is read in its turn."""
+        self.minimums_from[tenant] = since
+        for account in self.accounts.values():
+            if account.tenant == tenant:
+                self.await_minimums(account)
+        for root, owner in self.paged_tenants.items():
+            due = self.paged_families[root]
+            if owner == tenant and due != FETCHED and due > self.recorded_at:
+                self.paged_families[root] = self.recorded_at
+                heappush(self.timers, (self.recorded_at, TIMER_FAMILY, root))
 
     # -- what is remembered ------------------------------------------------------------------------
 
@@ -751,6 +814,11 @@ class State:
             if each.state == TOP_UP_PENDING
         ]
         live += [(self.recorded_at, TIMER_SUSPENSE, root) for root in self.suspended]
+        live += [
+            (self.timer_at(each.tenant, each.minimums_due), TIMER_MINIMUMS, each.number)
+            for each in self.accounts.values()
+            if each.minimums_due != NEVER
+        ]
         live += [
             (self.timer_at(each.account.tenant, each.expires_at), TIMER_QUOTE, each.number)
             for each in self.quotes.values()

@@ -99,7 +99,7 @@ def record_usual(
         if not card.settled_from_us <= at < card.settled_until_us:
             return place
         bound = card.settled.get(shape)
-        if bound is None:
+        if bound is None or bound.minimums:
             return place
         plan = bound.plan
         advances = _NO_ADVANCES

@@ -126,7 +126,8 @@ class Configurations:
         """What has a shard apply a version that was taken."""
         loaded = self._loaded[(entry.tenant, entry.version)]
         offset = loaded.offset if isinstance(loaded, ClockBody) else -1
-        return ApplyConfiguration(entry.tenant, entry.version, entry.content_hash, offset)
+        minimums = isinstance(loaded, CardVersion) and bool(loaded.card.card.minimums)
+        return ApplyConfiguration(entry.tenant, entry.version, entry.content_hash, offset, minimums)
 
     async def take(self, entry: ConfigurationEntry) -> None:
         """Load and compile one published version. A large card takes many turns of the loop, each

@@ -32,6 +32,7 @@ from ledger.core.events import (
     HoldExpired,
     HoldExtended,
     HoldReleased,
+    MinimumCharged,
     RecurringChanged,
     RecurringEnded,
     RecurringIssued,
@@ -237,7 +238,7 @@ class Facts:
                     made_grants.add(event.grant)
                     if event.of not in self.grants:
                         needed.grants.add(event.of)
-                elif kind is UsageConverted:
+                elif kind is UsageConverted or kind is MinimumCharged:
                     drawn = {piece.book for piece in event.slices if piece.value}
                     needed.drawn.update(drawn - value_books.keys())
                 elif kind in _GIVES_BACK:

@@ -849,7 +849,11 @@ class LedgerCase:
                 return f"tops up {event.top_up}: {event.amount} for {event.price_paid}"
             case e.TopUpConfirmed() | e.TopUpDeclined() | e.TopUpExpired():
                 return type(event).__name__.removeprefix("TopUp").lower()
-            case e.BookOpened() | e.PlanDeclared() | e.TimeShifted():
+            case e.MinimumCharged():
+                of = ".".join([each for each in (event.product, event.quantity) if each]) or "all"
+                parts = [f"minimum {of} {event.charged} of {event.minimum}"]
+                return ", ".join(parts + [self._slice(piece, "drawn") for piece in event.slices])
+            case e.BookOpened() | e.PlanDeclared() | e.TimeShifted() | e.MinimumsAwaited():
                 return ""
         return "done"
 

@@ -711,7 +711,8 @@ def test_long_lives_meet_every_command_and_every_event() -> None:
     of_quotes = {e.QuotedDenied}  # and test_quotes
     of_conversions = {e.UsageConverted, e.ConversionReversed}  # and test_conversions
     of_jobs = {e.UsageRepriced}  # and test_repricing
-    elsewhere = of_sandboxes | of_models | of_conversions | of_quotes | of_jobs
+    of_minimums = {e.MinimumsAwaited, e.MinimumCharged}  # and test_minimums
+    elsewhere = of_sandboxes | of_models | of_conversions | of_quotes | of_jobs | of_minimums
     assert written == set(EVOLVERS) - {e.WriterOpened} - elsewhere
 
 

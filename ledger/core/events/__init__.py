@@ -79,6 +79,7 @@ from ledger.core.events.holds import (
     QuotedDenied,
     UsageCaptured,
 )
+from ledger.core.events.minimums import MinimumCharged, MinimumsAwaited
 from ledger.core.events.overrides import PriceOverridesSet
 from ledger.core.events.payments import (
     AccountBilled,
@@ -195,6 +196,8 @@ __all__ = [
     "Invoice",
     "InvoiceDue",
     "LimitExceeded",
+    "MinimumCharged",
+    "MinimumsAwaited",
     "Overage",
     "OverdraftKind",
     "PaymentRecorded",
@@ -326,5 +329,7 @@ Event: TypeAlias = (
     | PriceOverridesSet
     | UsageConverted
     | ConversionReversed
+    | MinimumsAwaited
+    | MinimumCharged
 )
 """Everything that a journal may hold."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ledger.core.events.base import Fact, RowDraw, Slice
+from ledger.core.events.base import Fact, RowDraw, ScopedAdvance, Slice
 from ledger.core.events.corrections import GivenBack
 from ledger.core.events.usage import UsageCosted
 
@@ -26,7 +26,8 @@ class UsageRerated(Fact, frozen=True, tag=38):
 
     What it costs more is drawn by `slices`, as usage of the product of `plan`; what it costs less
     is in `given_back`, the last drawn first. `kept` is what was given back by hand before. `draws`
-    is what the rows have drawn more or less by it. Overage falls in the month `period`.
+    is what the rows have drawn more or less by it. Overage falls in the month `period`. `scoped`
+    moves what was charged for minimums, up or down (rule R2).
     """
 
     account: int
@@ -41,6 +42,7 @@ class UsageRerated(Fact, frozen=True, tag=38):
     over_limit: int = 0
     kept: int = 0
     draws: tuple[RowDraw, ...] = ()
+    scoped: tuple[ScopedAdvance, ...] = ()
 
 
 class UsageRepriced(UsageCosted, frozen=True, tag=77):

@@ -5,7 +5,7 @@ computed here. Figures that contradict the books stop the writer (`BooksUnbalanc
 
     moves                                    what several do: pay, retire, owe, set a timer
     books, usage, suspense, holds, quotes, accounts, grants, payments, corrections, recurring,
-    commitments, top_ups                     one module a kind of event
+    commitments, top_ups, minimums                     one module a kind of event
 """
 
 from __future__ import annotations
@@ -52,6 +52,8 @@ from ledger.core.events import (
     HoldReleased,
     InvoiceDue,
     LimitExceeded,
+    MinimumCharged,
+    MinimumsAwaited,
     PaymentRecorded,
     PlanDeclared,
     PlanOverridden,
@@ -134,6 +136,7 @@ from ledger.core.evolve.holds import (
     hold_extended,
     hold_released,
 )
+from ledger.core.evolve.minimums import minimum_charged, minimums_awaited
 from ledger.core.evolve.overrides import price_overrides_set
 from ledger.core.evolve.payments import (
     account_billed,
@@ -266,5 +269,7 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     TopUpDeclined: top_up_declined,
     TopUpExpired: top_up_expired,
     PriceOverridesSet: price_overrides_set,
+    MinimumsAwaited: minimums_awaited,
+    MinimumCharged: minimum_charged,
 }
 """One function an event; a test asserts that every event has one."""

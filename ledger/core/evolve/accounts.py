@@ -20,6 +20,7 @@ from ledger.core.events import (
 )
 from ledger.core.evolve.holds import settle
 from ledger.core.evolve.moves import debt_of, retire, set_timer
+from ledger.core.limits import CARDS_BEFORE_MAX, CARDS_KEPT_US
 from ledger.core.periods import Calendar, Zones, anchored_from, counting_from
 from ledger.core.state import (
     GRANT_EXPIRED,
@@ -57,6 +58,8 @@ def account_created(state: State, event: AccountCreated) -> None:
     else:
         parent.children.append(account)
     state.keys.add(event.key, state.locator)
+    if event.tenant in state.minimums_from:
+        state.await_minimums(account)
 
 
 def inherited_card(
@@ -137,12 +140,23 @@ def _inherit(state: State, account: Account) -> None:
         for grant in account.grants:
             grant.order = None
         account.unordered = True
+    if card_key[1] != account.card_key[1] and account.tenant in state.minimums_from:
+        _note_card(state, account)
     account.card_key, account.comparator = card_key, comparator
     for child in account.children:
         above = account.override_set
         if child.override_set is not above:
             child.override_set = inherited_overrides(account, child.overrides)
         _inherit(state, child)
+
+
+def _note_card(state: State, account: Account) -> None:
+    """It has another card from now on: minimums of what runs, and of what ended and is not settled,
+    go by the time that it had each (rules R2, S1)."""
+    kept = [each for each in account.cards_before if each[0] > state.now - CARDS_KEPT_US]
+    if not kept or kept[-1][0] < state.now:
+        kept.append((state.now, account.card_key[1]))
+    account.cards_before = tuple(kept[-CARDS_BEFORE_MAX:])
 
 
 def account_policy_updated(state: State, event: AccountPolicyUpdated) -> None:
@@ -162,12 +176,15 @@ def account_policy_updated(state: State, event: AccountPolicyUpdated) -> None:
     if event.anchor_from:
         anchors = anchored_from(account.anchors, event.policy.billing_anchor, event.anchor_from)
         account.count_periods(anchors, account.calendar)
+    if account.tenant in state.minimums_from:
+        state.await_minimums(account)
     state.keys.add(event.key, state.locator)
 
 
 def account_closed(state: State, event: AccountClosed) -> None:
     account = state.accounts[event.account]
     account.closed_at = event.closed_at
+    account.minimums_due = NEVER  # of open accounts alone
     account.find_open_from()
     state.keys.add(event.key, state.locator)
 
@@ -193,6 +210,7 @@ def account_closed_out(state: State, event: AccountClosedOut) -> None:
     if account.written_off == state.locator:
         _forget_written_off(account)
     account.closed_at = event.closed_at
+    account.minimums_due = NEVER
     account.find_open_from()
     state.keys.add(event.key, state.locator)
 
@@ -219,6 +237,8 @@ def account_reopened(state: State, event: AccountReopened) -> None:
     account.reopened_at = state.now
     account.closed_at = 0
     account.find_open_from()
+    if account.tenant in state.minimums_from:
+        state.await_minimums(account)
     state.try_suspended(account.root)
     state.keys.add(event.key, state.locator)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ledger.core.books import BooksUnbalanced
 from ledger.core.events import (
     ProviderCost,
+    ScopedAdvance,
     SuspenseRated,
     UsageCosted,
     UsageRecorded,
@@ -24,7 +25,7 @@ from ledger.core.evolve.moves import (
     recognise,
 )
 from ledger.core.evolve.suspense import rated, suspend
-from ledger.core.state import State
+from ledger.core.state import Account, State
 
 
 def usage_recorded(state: State, event: UsageRecorded) -> None:
@@ -141,12 +142,21 @@ def _count_scoped(state: State, event: UsageRecorded) -> None:
     """Move totals of days and billing periods on, and note what their rows drew (rule R1)."""
     account = state.accounts[event.account]
     for each in event.scoped:
-        place = (each.key, each.scope, each.start)
-        if place not in account.scoped:  # the first of its scope makes room for it
-            account.forget_scoped(state.days_before, state.months_before)
-        account.scoped[place] = account.scoped.get(place, 0) + each.quantity
+        move_on(state, account, each)
     if event.draws:
         draw_rows(state, account, event.draws)
+
+
+def move_on(state: State, account: Account, moved: ScopedAdvance) -> None:
+    """Move a total of a day, a billing period or a minimum on; one that is zero is as none."""
+    place = (moved.key, moved.scope, moved.start)
+    if place not in account.scoped:  # the first of its scope makes room for it
+        account.forget_scoped(state.days_before, state.months_before)
+    total = account.scoped.get(place, 0) + moved.quantity
+    if total:
+        account.scoped[place] = total
+    else:
+        account.scoped.pop(place, None)
 
 
 def usage_rerated(state: State, event: UsageRerated) -> None:
@@ -155,3 +165,5 @@ def usage_rerated(state: State, event: UsageRerated) -> None:
     post_slices(state, account, event.used_book, event.period, event.slices)
     undraw(state, account, event.used_book, event.period, event.given_back)
     draw_rows(state, account, event.draws)
+    for each in event.scoped:
+        move_on(state, account, each)

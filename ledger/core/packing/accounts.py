@@ -54,6 +54,8 @@ class PackedAccount(msgspec.Struct, array_like=True, gc=False):
     row_draws: list[tuple[int, int, int, list[tuple[int, int, int, Wide]]]]
     overrides: tuple[SetOverride, ...] = ()
     overrides_version: int = 0
+    minimums_until: int = 0
+    cards_before: list[tuple[int, str]] = []
 
 
 def pack_account(
@@ -120,6 +122,8 @@ def pack_account(
         ],
         account.overrides,
         account.overrides_version,
+        account.minimums_until,
+        list(account.cards_before),
     )
 
 
@@ -170,6 +174,8 @@ def unpack_account(state: State, root: int, packed: PackedAccount) -> None:
     )
     account.overrides, account.override_set = own, overrides
     account.overrides_version = packed.overrides_version
+    account.minimums_until = packed.minimums_until
+    account.cards_before = tuple(packed.cards_before)
     if packed.zones:
         account.calendar = state.calendar(tuple(packed.zones))
     if packed.anchors:

@@ -227,6 +227,8 @@ def unpack_family(state: State, body: bytes) -> int:
         unpack_account(state, root, each)
         state.paged.pop(each.number, None)
     tenant = packed.accounts[0].tenant
+    for account in state.family_accounts(root):
+        state.find_minimums_due(account)
     for book in packed.books:
         place_book(state, unpack_book(state, book, tenant))
     for book in packed.books:

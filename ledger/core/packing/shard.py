@@ -39,6 +39,7 @@ class PackedShard(msgspec.Struct, array_like=True, gc=False):
     suspended: list[tuple[int, int]]  # root -> usage events that wait for a price
     offsets: list[tuple[int, int]] = []
     next_quote: int = 1
+    minimums_from: list[tuple[int, int]] = []  # tenant -> since when its cards have minimums
 
 
 _decode_shard: Final = msgspec.msgpack.Decoder(PackedShard).decode
@@ -88,6 +89,7 @@ def pack_shard(state: State, batch_seq: int, entry_seq: int, recorded_at: int) -
             sorted(state.suspended.items()),
             sorted(state.offsets.items()),
             state.next_quote,
+            sorted(state.minimums_from.items()),
         )
     )
 
@@ -112,6 +114,7 @@ def unpack_shard(body: bytes, catalog: Catalog) -> State:
     state.suspended = dict(packed.suspended)
     state.suspended_events = sum(state.suspended.values())
     state.next_quote = packed.next_quote
+    state.minimums_from = dict(packed.minimums_from)
     state.books.numbered = [None] * packed.next_book
     for asset, *sides in packed.totals:
         total = state.books.totals[asset] = AssetTotals()

@@ -46,6 +46,7 @@ from ledger.core.events import (
     HoldExtended,
     HoldReleased,
     InvoiceDue,
+    MinimumCharged,
     PaymentRecorded,
     PlanDeclared,
     PlanOverridden,
@@ -122,6 +123,7 @@ from ledger.projections.fold.holds import (
     hold_extended,
     hold_released,
 )
+from ledger.projections.fold.minimums import minimum_charged
 from ledger.projections.fold.payments import (
     account_billed,
     credited,
@@ -258,6 +260,7 @@ HANDLERS: Final[dict[type, Callable[[Folding, int, Any], None]]] = {
     HoldExpired: hold_expired,
     AuthorizeDenied: authorize_denied,
     QuotedDenied: authorize_denied,
+    MinimumCharged: minimum_charged,
 }
 """Usage apart. Events without rows: openings, configuration, LimitExceeded (its usage event says
 it), quotes (what they price is a usage event's), abandoned requests. A test asserts that every

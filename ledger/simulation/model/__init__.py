@@ -156,5 +156,7 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.TopUpConfirmed: top_ups.confirmed,
     e.TopUpDeclined: top_ups.declined,
     e.TopUpExpired: top_ups.expired,
+    e.MinimumsAwaited: usage.unexpected,
+    e.MinimumCharged: usage.unexpected,
 }
 """One function an event; a test asserts that every event has one."""

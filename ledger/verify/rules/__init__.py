@@ -44,6 +44,8 @@ from ledger.core.events import (
     HoldExtended,
     HoldReleased,
     InvoiceDue,
+    MinimumCharged,
+    MinimumsAwaited,
     PaymentRecorded,
     PriceOverridesSet,
     QuotedDenied,
@@ -125,6 +127,7 @@ from ledger.verify.rules.holds import (
     hold_released,
 )
 from ledger.verify.rules.judge import Judge
+from ledger.verify.rules.minimums import minimum_charged, minimums_awaited
 from ledger.verify.rules.overrides import price_overrides_set
 from ledger.verify.rules.payments import (
     account_billed,
@@ -200,7 +203,7 @@ class Rules(Judge):
                     f"{totals.debits_posted} + {totals.debits_pending} pending",
                     f"{totals.credits_posted} + {totals.credits_pending} pending",
                 )
-        if isinstance(event, UsageRecorded | HoldAuthorized | UsageRerated):
+        if isinstance(event, UsageRecorded | HoldAuthorized | UsageRerated | MinimumCharged):
             for piece in event.slices:
                 book = state.books.accounts[piece.book]
                 if book.grant is not None and book.available < 0:
@@ -272,4 +275,6 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     HoldExtended: hold_extended,
     HoldReleased: hold_released,
     HoldExpired: hold_expired,
+    MinimumsAwaited: minimums_awaited,
+    MinimumCharged: minimum_charged,
 }

@@ -24,7 +24,8 @@ from ledger.verify.rules.judge import Judge
 _DAY: Final = 1
 _MONTH: Final = 2
 _PERIOD: Final = 3
-_LONGEST: Final = {_DAY: 2 * DAY_US, _PERIOD: 2 * MONTH_MAX_US}
+_MINIMUM: Final = 4
+_LONGEST: Final = {_DAY: 2 * DAY_US, _PERIOD: 2 * MONTH_MAX_US, _MINIMUM: 2 * MONTH_MAX_US}
 """Longer than any: a day that clocks stretch, a period in whose course another zone counts."""
 _OVERAGE: Final = frozenset({Pot.OVERAGE, Pot.EXCESS_BILLED})
 _SAYS_TOTALS: Final = (UsageModeled, UsageQuoted)
@@ -44,7 +45,9 @@ def modeled(judge: Judge, state: State, account: Account, event: UsageRecorded) 
     counted = state.now if event.period > event.effective_at else event.effective_at
     for each in event.scoped:
         longest = _LONGEST.get(each.scope, 0)
-        if not each.start <= counted < each.start + longest:
+        late = each.scope == _MINIMUM and each.start > event.effective_at  # its own is settled
+        instant = state.now if late else counted
+        if not each.start <= instant < each.start + longest:
             judge.wrong(state, f"start of scope {each.scope}", f"that of {counted}", each.start)
         if each.quantity <= 0:
             judge.wrong(state, f"advance of total {each.key}", "above 0", each.quantity)

@@ -1,0 +1,186 @@
+"""Deciding minimums: once a billing period has ended and its grace too, what it lacks (R2, S1, T2).
+
+An account whose policy names its card, or that is the root of its family, pays the card's minimums;
+what accounts below it were charged by the card that they inherit counts for it. A period is settled
+by one entry a minimum of the card in force at its last instant, inner scopes first, each prorated
+to the time in which the account was open and had that minimum. Which periods are next to be settled
+is derived from the last that was; nothing here is asked of an account of a tenant without minimums.
+Reads state, changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+from ledger.core.drawdown import draw, house_book, money_value, open_revenue, overage_book
+from ledger.core.events import BookKind, Event, LimitExceeded, MinimumCharged, Pot, Slice
+from ledger.core.periods import full_period
+from ledger.core.shapes import Use
+from ledger.core.state import NEVER, Account, State
+from rating.compile import CompiledCard
+from rating.functions import SCOPE_MINIMUM
+from rating.minimums import SCOPE_NUMBERS, in_turn, includes, minimum_key
+from rating.models import Minimum
+from rating.rounding import ROUND_HALF_EVEN, rounded
+from rating.row_functions import amount_of
+
+PRODUCT: Final = "minimum"
+"""What the shortfall of a whole account is drawn as."""
+
+
+class Stretch(NamedTuple):
+    """A part of a period in which an account was open under one version of a card."""
+
+    length: int
+    card: CompiledCard | None
+
+
+def post_minimums(state: State, account: Account, out: list[Event]) -> int:
+    """Append what settles the account's next period, nothing where its card asks for nothing;
+    returns the end of that period."""
+    start, end = state.minimums_period(account)
+    assert end + account.policy.period_grace <= state.now, (account.number, end)
+    card = _in_force(state, account, end - 1)
+    minimums = in_turn(card.card.minimums) if card is not None else []
+    if not minimums:
+        return end
+    assert card is not None
+    stretches = _stretches(state, account, start, end)
+    asset = state.catalog.asset_of(account.tenant, card.asset)
+    assert asset is not None, card.asset
+    full_start, full_end = full_period(start, account.anchors, account.calendar)
+    added: list[tuple[Minimum, int]] = []
+    for place, minimum in enumerate(minimums):
+        parts = _parts(minimum, card, stretches)
+        full = max(full_end - full_start, sum([length for _, length in parts]))
+        least = rounded(sum([most * us for most, us in parts]), full, ROUND_HALF_EVEN)
+        charged = _charged(account, minimum_key(card.card.name, minimum), start)
+        charged += sum([more for inner, more in added if includes(minimum, inner)])
+        short = max(0, least - charged)
+        added.append((minimum, short))
+        slices, used, over_limit, period = _draw(
+            state, account, card, minimum, asset.number, short, end - 1, out
+        )
+        out.append(
+            MinimumCharged(
+                account.number,
+                card.card.name,
+                card.version,
+                SCOPE_NUMBERS[minimum.scope],
+                minimum.product,
+                minimum.quantity,
+                asset.number,
+                start,
+                end,
+                full,
+                parts,
+                least,
+                charged,
+                used,
+                slices,
+                end - 1,
+                period,
+                over_limit,
+                int(minimum.cash_only),
+                int(place == len(minimums) - 1),
+            )
+        )
+        if over_limit:
+            excess = account.policy.excess
+            out.append(LimitExceeded(account.number, asset.number, over_limit, excess))
+    return end
+
+
+def _draw(
+    state: State,
+    account: Account,
+    card: CompiledCard,
+    minimum: Minimum,
+    asset: int,
+    short: int,
+    at: int,
+    out: list[Event],
+) -> tuple[tuple[Slice, ...], int, int, int]:
+    """(slices, used book, what of it is over the limits, month of overage) of a shortfall, drawn
+    like usage of the period's last instant, or billed."""
+    period = account.calendar.start_of(at)
+    if short == 0:
+        return (), 0, 0, period
+    product = minimum.product or PRODUCT
+    used = house_book(state, account.tenant, BookKind.USED, asset, product, out)
+    slices: tuple[Slice, ...]
+    if minimum.cash_only:
+        book = overage_book(state, account, asset, out)
+        slices = (Slice(Pot.OVERAGE, book, short, money_value(state, asset, short)),)
+        over_limit = 0
+    else:
+        declared = card.product(minimum.product) if minimum.product else None
+        use = Use(product, (), declared.tags if declared is not None else ())
+        drawn = draw(state, account, asset, use, short, at, period, out, True)
+        slices, over_limit = tuple(drawn.slices), drawn.over_limit
+    open_revenue(state, account.tenant, product, slices, out)
+    return slices, used, over_limit, period
+
+
+def _charged(account: Account, key: int, start: int) -> int:
+    """What the account, and those below it that inherit its card, were charged for a minimum."""
+    total = account.scoped.get((key, SCOPE_MINIMUM, start), 0)
+    for child in account.children:
+        if not child.policy.rate_card:
+            total += _charged(child, key, start)
+    return total
+
+
+# -- when which card was in force ------------------------------------------------------------------
+
+
+def _in_force(state: State, account: Account, at: int) -> CompiledCard | None:
+    """The version in force at an instant of the card that the account had then."""
+    name = account.card_key[1]
+    for until, before in account.cards_before:
+        if at < until:
+            name = before
+            break
+    card = state.catalog.card((account.tenant, name)).target_at(at)
+    return card.versions.at(at) if card is not None else None
+
+
+def _stretches(state: State, account: Account, start: int, end: int) -> list[Stretch]:
+    """The parts of a period in which the account was open, each with what was in force."""
+    bounds = {start, end, account.created_at}
+    closings = (*account.gaps, (account.closed_at or NEVER, NEVER))
+    for closed_at, reopened_at in closings:
+        bounds |= {closed_at, reopened_at}
+    names = [account.card_key[1]]
+    for until, name in account.cards_before:
+        bounds.add(until)
+        names.append(name)
+    for name in names:
+        bounds |= set(state.catalog.card((account.tenant, name)).changes())
+    instants = sorted([each for each in bounds if start <= each <= end])
+    found: list[Stretch] = []
+    for place, at in enumerate(instants[:-1]):
+        if at < account.created_at or any(a <= at < b for a, b in closings):
+            continue
+        found.append(Stretch(instants[place + 1] - at, _in_force(state, account, at)))
+    return found
+
+
+def _parts(
+    minimum: Minimum, card: CompiledCard, stretches: list[Stretch]
+) -> tuple[tuple[int, int], ...]:
+    """(minimum, microseconds) of what was in force for its scope, by any version of the card; those
+    of one amount that follow each other as one."""
+    names = (minimum.scope, minimum.product, minimum.quantity)
+    parts: list[tuple[int, int]] = []
+    for length, version in stretches:
+        if version is None or version.card.name != card.card.name:
+            continue
+        for each in version.card.minimums:
+            if (each.scope, each.product, each.quantity) == names:
+                most = amount_of(each.amount, version.asset_scale)
+                if parts and parts[-1][0] == most:
+                    parts[-1] = most, parts[-1][1] + length
+                else:
+                    parts.append((most, length))
+    return tuple(parts)
