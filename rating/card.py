@@ -363,4 +363,5 @@ def _scale(path: str, value: int) -> Iterator[CardFault]:
 def _validate_minimums(card: RateCard) -> Iterator[CardFault]:
     yield from check_count("minimums", len(card.minimums), MINIMUMS_MAX)
     if card.minimums:
-        yield from check_minimums(card.minimums, card.rows, card.asset_scale)
+        quantities = {meter.quantity for meter in card.meters}
+        yield from check_minimums(card.minimums, card.rows, card.asset_scale, quantities)

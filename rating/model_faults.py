@@ -6,7 +6,7 @@ without an error, and its lines are never below zero.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from typing import TYPE_CHECKING
 
 from rating.exact import PriceError, is_plain_price, parse_price
@@ -73,17 +73,29 @@ def check_terms(
 
 
 def check_minimums(
-    minimums: tuple[Minimum, ...], rows: tuple[PriceRow, ...], asset_scale: int
+    minimums: tuple[Minimum, ...],
+    rows: tuple[PriceRow, ...],
+    asset_scale: int,
+    quantities: Collection[str],
 ) -> Iterator[CardFault]:
     """Faults of a card's minimums (rule R2)."""
     seen: dict[object, int] = {}
     for index, minimum in enumerate(minimums):
         path = f"minimums[{index}]"
         yield from check_amount(f"{path}.amount", minimum.amount, asset_scale)
+        if _too_large(minimum.amount, asset_scale):
+            message = f"{minimum.amount} does not fit 64 bits in minor units of the card's asset"
+            yield CardFault(f"{path}.amount", "AMOUNT_TOO_LARGE", minimum.amount, message)
         of_line = minimum.scope is MinimumScope.LINE
         named = of_line or minimum.scope is MinimumScope.PRODUCT
         yield from _named(f"{path}.product", minimum.product, minimum.scope, needed=named)
         yield from _named(f"{path}.quantity", minimum.quantity, minimum.scope, needed=of_line)
+        if named and minimum.product == "*":
+            message = "a minimum is for one product; for all of them, for the account"
+            yield CardFault(f"{path}.product", "MINIMUM_SCOPE", minimum.product, message)
+        if of_line and minimum.quantity and minimum.quantity not in quantities:
+            message = f"{minimum.quantity!r} is not a meter of this card; declare it"
+            yield CardFault(f"{path}.quantity", "QUANTITY_UNKNOWN", minimum.quantity, message)
         key = (minimum.scope, minimum.product, minimum.quantity)
         if seen.setdefault(key, index) != index:
             message = f"there is a minimum for this already, minimums[{seen[key]}]; remove one"
@@ -91,6 +103,15 @@ def check_minimums(
         for row in rows if of_line else ():
             if (row.product, row.quantity) == (minimum.product, minimum.quantity) and row.maximum:
                 yield from _above(f"{path}.amount", minimum.amount, row.maximum)
+
+
+def _too_large(text: str, asset_scale: int) -> bool:
+    amount = _parsed(text)
+    return (
+        amount is not None
+        and asset_scale >= 0
+        and amount[0] * 10**asset_scale > amount[1] * UP_TO_MAX
+    )
 
 
 def _named(path: str, name: str, scope: MinimumScope, *, needed: bool) -> Iterator[CardFault]:

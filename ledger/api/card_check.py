@@ -16,6 +16,7 @@ from ledger.api.render_card import card_of
 from ledger.api.render_model import placed
 from rating.card import (
     CardFault,
+    RateCard,
     canonical_bytes,
     content_hash,
     decode_card,
@@ -39,6 +40,7 @@ class CheckedCard(msgspec.Struct, frozen=True):
     asset_scale: int = 0
     cost_asset: str = ""  # that its card of costs is in
     rows: int = 0
+    cash_only: int = -1  # place of the first minimum that is for cash only; -1 = none is
     body: bytes = b""
     content_hash: bytes = b""
 
@@ -100,6 +102,14 @@ def check_card(
         card.asset_scale,
         cost_card.asset if cost_card is not None else "",
         len(card.rows),
+        _cash_only(card),
         body,
         content_hash(body) if body else b"",
     )
+
+
+def _cash_only(card: RateCard) -> int:
+    for place, minimum in enumerate(card.minimums):
+        if minimum.cash_only:
+            return place
+    return -1

@@ -264,6 +264,10 @@ class PricingService(OverrideCalls, QuoteCalls):
             message = f"the asset {card.asset!r} has scale {known[1].scale}"
             value = str(card.asset_scale)
             faults.append(CardFault("asset_scale", "ASSET_SCALE_DIFFERS", value, message))
+        if known is not None and known[1].kind != "money" and card.cash_only >= 0:
+            path = f"minimums[{card.cash_only}].cash_only"
+            message = f"what is for cash only is billed in money, which {card.asset!r} is not"
+            faults.append(CardFault(path, "MINIMUM_ASSET_NOT_MONEY", card.asset, message))
         beside = [*faults, *card.succession, *card.costs, *await self._cost_money(tenant, card)]
         return card, [*card.faults, *beside], card.faults_total + len(beside)
 

@@ -19,6 +19,7 @@ from rating.card import (
     Rounding,
     is_plain,
 )
+from rating.models import Minimum, MinimumScope
 from rating.v1 import card_pb2, pricing_pb2
 
 T = TypeVar("T")
@@ -39,6 +40,12 @@ _EXPIRY_NUMBERS: Final = {
     ExpiryPolicy.RELEASE: card_pb2.HOLD_EXPIRY_UNSPECIFIED,
     ExpiryPolicy.CHARGE: card_pb2.HOLD_EXPIRY_CHARGE,
 }
+_MINIMUM_SCOPES: Final = {
+    card_pb2.MINIMUM_SCOPE_LINE: MinimumScope.LINE,
+    card_pb2.MINIMUM_SCOPE_PRODUCT: MinimumScope.PRODUCT,
+    card_pb2.MINIMUM_SCOPE_ACCOUNT: MinimumScope.ACCOUNT,
+}
+_MINIMUM_NUMBERS: Final = {scope: number for number, scope in _MINIMUM_SCOPES.items()}
 _NUMBERS: Final = {rounding: number for number, rounding in _ROUNDINGS.items()}
 
 
@@ -48,8 +55,9 @@ def left_out(card: RateCard) -> list[CardFault]:
     for index, row in enumerate(card.rows):
         if row.list_price:
             faults.append(_not_served(f"rows[{index}].list_price", row.list_price))
-    if card.minimums:
-        faults.append(_not_served("minimums", str(len(card.minimums))))
+    for index, minimum in enumerate(card.minimums):
+        if minimum.scope is MinimumScope.CONTRACT:
+            faults.append(_not_served(f"minimums[{index}].scope", minimum.scope))
     return faults
 
 
@@ -68,7 +76,7 @@ def card_of(message: card_pb2.RateCard) -> tuple[RateCard, list[CardFault]]:
         if found is None:
             reason = f"{kind.upper().replace(' ', '_')}_UNKNOWN"
             faults.append(CardFault(path, reason, str(number), f"there is no such {kind}"))
-            return values[0]
+            return next(iter(values.values()))
         return found
 
     card = RateCard(
@@ -119,6 +127,18 @@ def card_of(message: card_pb2.RateCard) -> tuple[RateCard, list[CardFault]]:
         ),
         rounding=known("rounding", "rounding", message.rounding, _ROUNDINGS),
         prompt_quantity=message.prompt_quantity or PROMPT_QUANTITY,
+        minimums=tuple(
+            [
+                Minimum(
+                    known(f"minimums[{place}].scope", "scope", minimum.scope, _MINIMUM_SCOPES),
+                    minimum.amount,
+                    minimum.product,
+                    minimum.quantity,
+                    minimum.cash_only,
+                )
+                for place, minimum in enumerate(message.minimums)
+            ]
+        ),
         cost_card=message.cost_card,
     )
     return card, faults
@@ -136,6 +156,7 @@ def render_card(card: RateCard) -> card_pb2.RateCard:
         meters=[render_meter(meter) for meter in card.meters],
         products=[render_product(product) for product in card.products],
         rows=[render_row(row) for row in card.rows],
+        minimums=[render_minimum(minimum) for minimum in card.minimums],
     )
 
 
@@ -155,6 +176,17 @@ def render_product(product: Product) -> card_pb2.Product:
         facts=product.facts,
         entitlement_required=not product.entitled,
         provider=product.provider,
+    )
+
+
+def render_minimum(minimum: Minimum) -> card_pb2.Minimum:
+    """The message of a minimum."""
+    return card_pb2.Minimum(
+        scope=_MINIMUM_NUMBERS[minimum.scope],
+        amount=minimum.amount,
+        product=minimum.product,
+        quantity=minimum.quantity,
+        cash_only=minimum.cash_only,
     )
 
 

@@ -112,6 +112,34 @@ HOLD_EXPIRY_CHARGE: HoldExpiry.ValueType  # 2
 """What was estimated and not captured is charged, at the price rows of the authorisation."""
 Global___HoldExpiry: _TypeAlias = HoldExpiry  # noqa: Y015
 
+class _MinimumScope:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _MinimumScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MinimumScope.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    MINIMUM_SCOPE_UNSPECIFIED: _MinimumScope.ValueType  # 0
+    """Not allowed."""
+    MINIMUM_SCOPE_LINE: _MinimumScope.ValueType  # 1
+    """One quantity of one product."""
+    MINIMUM_SCOPE_PRODUCT: _MinimumScope.ValueType  # 2
+    """One product."""
+    MINIMUM_SCOPE_ACCOUNT: _MinimumScope.ValueType  # 3
+    """All that is charged by the card."""
+
+class MinimumScope(_MinimumScope, metaclass=_MinimumScopeEnumTypeWrapper):
+    """For what a minimum is."""
+
+MINIMUM_SCOPE_UNSPECIFIED: MinimumScope.ValueType  # 0
+"""Not allowed."""
+MINIMUM_SCOPE_LINE: MinimumScope.ValueType  # 1
+"""One quantity of one product."""
+MINIMUM_SCOPE_PRODUCT: MinimumScope.ValueType  # 2
+"""One product."""
+MINIMUM_SCOPE_ACCOUNT: MinimumScope.ValueType  # 3
+"""All that is charged by the card."""
+Global___MinimumScope: _TypeAlias = MinimumScope  # noqa: Y015
+
 @_typing.final
 class Meter(_message.Message):
     """A quantity that usage may report."""
@@ -645,6 +673,52 @@ class Product(_message.Message):
 Global___Product: _TypeAlias = Product  # noqa: Y015
 
 @_typing.final
+class Minimum(_message.Message):
+    """What is due at the end of a billing period if less was charged in it (rule R2), once its grace is
+    over. It is paid by each account whose policy names the card, or that is the root of its family;
+    accounts below it that inherit the card count for it. Prorated to the time in which the account was
+    open and the card had it.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    SCOPE_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    CASH_ONLY_FIELD_NUMBER: _builtins.int
+    scope: Global___MinimumScope.ValueType
+    """What is added up."""
+    amount: _builtins.str
+    """Major units of the card's asset, whole in its minor units, written as PriceRow.price; at most
+    2^63 - 1 minor units.
+    """
+    product: _builtins.str
+    """The product, for LINE and PRODUCT, 1 to 128 bytes; not "*"."""
+    quantity: _builtins.str
+    """The quantity, one of the card's meters, for LINE."""
+    cash_only: _builtins.bool
+    """True: the shortfall is billed as overage in money, and no grant pays it; the card's asset is
+    money. False: it is drawn like usage.
+    """
+    def __init__(
+        self,
+        *,
+        scope: Global___MinimumScope.ValueType = ...,
+        amount: _builtins.str = ...,
+        product: _builtins.str = ...,
+        quantity: _builtins.str = ...,
+        cash_only: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "cash_only", b"cash_only", "product", b"product", "quantity", b"quantity", "scope", b"scope"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Minimum: _TypeAlias = Minimum  # noqa: Y015
+
+@_typing.final
 class RateCard(_message.Message):
     """A rate card; a version of it never changes."""
 
@@ -659,6 +733,7 @@ class RateCard(_message.Message):
     PRODUCTS_FIELD_NUMBER: _builtins.int
     ROWS_FIELD_NUMBER: _builtins.int
     COST_CARD_FIELD_NUMBER: _builtins.int
+    MINIMUMS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name, 1 to 128 bytes. Accounts that name none use "default"."""
     asset: _builtins.str
@@ -687,6 +762,10 @@ class RateCard(_message.Message):
     def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___PriceRow]:
         """Prices, at most 65,536 and within one message of 16 MiB."""
 
+    @_builtins.property
+    def minimums(self) -> _containers.RepeatedCompositeFieldContainer[Global___Minimum]:
+        """Minimums, at most 64, one for each scope, product and quantity."""
+
     def __init__(
         self,
         *,
@@ -699,10 +778,11 @@ class RateCard(_message.Message):
         products: _abc.Iterable[Global___Product] | None = ...,
         rows: _abc.Iterable[Global___PriceRow] | None = ...,
         cost_card: _builtins.str = ...,
+        minimums: _abc.Iterable[Global___Minimum] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "asset_scale", b"asset_scale", "cost_card", b"cost_card", "meters", b"meters", "name", b"name", "products", b"products", "prompt_quantity", b"prompt_quantity", "rounding", b"rounding", "rows", b"rows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "asset_scale", b"asset_scale", "cost_card", b"cost_card", "meters", b"meters", "minimums", b"minimums", "name", b"name", "products", b"products", "prompt_quantity", b"prompt_quantity", "rounding", b"rounding", "rows", b"rows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -55,6 +55,15 @@ PRODUCTS = st.lists(
     unique_by=lambda product: product.product,
     max_size=3,
 ).map(tuple)
+MINIMUMS = st.one_of(
+    st.builds(Minimum, st.just(MinimumScope.ACCOUNT), st.just("10"), cash_only=st.booleans()),
+    st.builds(Minimum, st.just(MinimumScope.PRODUCT), st.just("0"), st.just("api")),
+    st.builds(Minimum, st.just(MinimumScope.LINE), st.just("5"), st.just("a"), st.just("calls")),
+)
+
+
+def scope_of(minimum: Minimum) -> MinimumScope:
+    return minimum.scope
 
 
 @st.composite
@@ -75,7 +84,13 @@ def cards(draw: st.DrawFn) -> RateCard:
         for number, each in enumerate(rows)
     ]
     meters = (*card.meters, Meter("input_tokens"))
-    card = msgspec.structs.replace(card, rows=tuple(rows), meters=meters, products=draw(PRODUCTS))
+    card = msgspec.structs.replace(
+        card,
+        rows=tuple(rows),
+        meters=meters,
+        products=draw(PRODUCTS),
+        minimums=tuple(draw(st.lists(MINIMUMS, unique_by=scope_of, max_size=2))),
+    )
     assert validate(card) == []
     return card
 
@@ -93,7 +108,7 @@ def test_a_card_comes_back_from_its_message_to_the_byte(card: RateCard) -> None:
 
 
 def test_what_is_not_served_is_named_and_never_dropped() -> None:
-    """List prices and minimums are in the library; nothing posts them yet."""
+    """List prices are in the library, and there are no contracts yet."""
     card = RateCard(
         "default",
         "USD",
@@ -103,12 +118,12 @@ def test_what_is_not_served_is_named_and_never_dropped() -> None:
             PriceRow("a", "calls", "1", list_price="2"),
             PriceRow("b", "calls", "", model=CostPlus("1.2")),
         ),
-        minimums=(Minimum(MinimumScope.ACCOUNT, "10"),),
+        minimums=(Minimum(MinimumScope.ACCOUNT, "10"), Minimum(MinimumScope.CONTRACT, "10")),
     )
     assert validate(card) == []
     assert [(fault.path, fault.reason) for fault in left_out(card)] == [
         ("rows[0].list_price", "NOT_SERVED"),
-        ("minimums", "NOT_SERVED"),
+        ("minimums[1].scope", "NOT_SERVED"),
     ]
 
 

@@ -80,8 +80,8 @@ def test_late_usage_counts_in_its_own_period_until_the_grace_is_over(case: Ledge
 @minimum_case
 def test_inner_minimums_come_first_and_count_in_the_outer_ones(case: LedgerCase) -> None:
     """
-    # The line lacks 50 - 20 = 30; with it the product has 20 + 30 + 9 = 59 of 80, and lacks 21; with
-    # both the account has 29 + 51 + 7 = 87 of 100, and lacks 13.
+    # The line lacks 50 - 20 = 30; with it the product has 20 + 30 + 9 = 59 of 80, and lacks 21;
+    # with both the account has 29 + 51 + 7 = 87 of 100, and lacks 13.
     minimums plan gpt.input=50 gpt=80 all=100
     account acme card=plan
     grant   acme 1000
