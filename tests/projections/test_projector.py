@@ -53,6 +53,7 @@ def test_every_event_is_projected_or_known_to_have_no_row() -> None:
         core_events.RequestAbandoned,
         core_events.QuoteMade,
         core_events.QuoteExpired,
+        core_events.MinimumsAwaited,
     }
     named = {core_events.UsageRecorded, *fold.HANDLERS, *without_rows}
     assert named == set(typing.get_args(core_events.Event))
