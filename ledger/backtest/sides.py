@@ -175,7 +175,7 @@ class Side:
                 tally.old += amount
                 tally.over_limit_old += event.over_limit
             self._add(self._figured.burnt(product, event.asset), amount)
-        self._earn(product, event.slices)
+        self._earn(event.account, product, event.slices)
 
     def _adjusted(self, event: BalanceAdjusted, _plan: PlanDeclared | None) -> None:
         self._earn(event.account, PRODUCT, event.slices)

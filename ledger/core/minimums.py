@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
-from ledger.core.drawdown import draw, house_book, money_value, open_revenue, overage_book
+from ledger.core.drawdown import draw
 from ledger.core.events import BookKind, Event, LimitExceeded, MinimumCharged, Pot, Slice
+from ledger.core.opening import house_book, money_value, open_revenue, overage_book
 from ledger.core.periods import full_period
 from ledger.core.shapes import Use
 from ledger.core.state import NEVER, Account, State
