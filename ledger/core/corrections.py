@@ -446,7 +446,8 @@ def _unwind(account: Account, part: _Part) -> int:
     for place, more in elsewhere:
         beyond += unwinding.from_row(account, place, more)
     if due > of_others and not before.as_charged:
-        beyond += unwinding.beyond(account, part.declared, due - of_others)
+        more, period = due - of_others, part.recorded.period
+        beyond += unwinding.beyond(account, part.declared, more, period)
     return beyond
 
 

@@ -43,12 +43,13 @@ def value_given_back(grant: Grant, units: int, money: int = 0) -> int:
 class _Taken:
     """What one decision has taken off already, whatever entries it is of."""
 
-    __slots__ = ("debts", "money", "rows", "units")
+    __slots__ = ("debts", "money", "others", "rows", "units")
 
     def __init__(self) -> None:
         self.units: dict[int, int] = {}  # grant -> off what is drawn from it
         self.money: dict[int, int] = {}  # ... and off what it has recognised
         self.debts: dict[tuple[int, int], int] = {}  # (book, run) -> off what is owed
+        self.others: dict[int, int] = {}  # book -> off what was drawn from it, if not from a grant
         self.rows: dict[tuple[Place, tuple[int, int, int]], int] = {}  # off what rows drew
 
 
@@ -134,6 +135,8 @@ class Unwinding:
             tenant = self._state.books.accounts[used].tenant
             place = (tenant, BookKind.REVENUE, asset, self._product)
             revenue = house_book(self._state, *place, self._out)
+        others = self._taken.others
+        others[drawn] = others.get(drawn, 0) + take
         self.given_back.append(
             GivenBack(drawn, to, take, value, cost, debt, money, used, revenue, period)
         )
@@ -221,17 +224,29 @@ class Unwinding:
     def _to_advance(self, book: Book, take: int, cost: int) -> None:
         """What is still owed of the event's run of debt is owed no more; the rest goes to the
         grants that repaid it, the last first."""
+        if self._locator < 0:
+            self.kept += self._to_debts(book, take, cost)
+            return
+        payers, runs = self._debts_of(book)
+        run = max([run for run in runs if run <= self._locator], default=0)
+        take, _ = self._to_run(book, payers, run, take, cost)
+        self.kept += take
+
+    def _to_debts(self, book: Book, take: int, cost: int = 0) -> int:
+        """The same of the debt of whatever usage of the product, the last run first; returns what
+        none of it takes."""
+        payers, runs = self._debts_of(book)
+        for run in sorted(runs, reverse=True):
+            take, cost = self._to_run(book, payers, run, take, cost)
+        return take
+
+    def _debts_of(self, book: Book) -> tuple[list[Grant], set[int]]:
+        """Who repaid what was owed there, and which runs of debt there were."""
         owner = self._state.accounts[book.owner]
         owed = owner.debt[book.asset].owed
         payers = [grant for grant in owner.grants if grant.asset == book.asset and grant.repaid]
         runs = {run for run, _ in (*owed, *(part for grant in payers for part in grant.repaid))}
-        if self._locator < 0:
-            for run in sorted(runs, reverse=True):
-                take, cost = self._to_run(book, payers, run, take, cost)
-        else:
-            run = max([run for run in runs if run <= self._locator], default=0)
-            take, cost = self._to_run(book, payers, run, take, cost)
-        self.kept += take
+        return payers, runs
 
     def _to_run(
         self, book: Book, payers: list[Grant], run: int, take: int, cost: int
@@ -331,10 +346,10 @@ class Unwinding:
             [RowDraw(*place, *part, -units) for (place, part), units in self._lowered.items()]
         )
 
-    def beyond(self, account: Account, declared: PlanDeclared, amount: int) -> int:
+    def beyond(self, account: Account, declared: PlanDeclared, amount: int, period: int) -> int:
         """What rounding had put on other events of the period: back to the grants that may pay for
-        them, the one that pays last first (rule D1); returns how much. What none of them has drawn
-        stays."""
+        them, the one that pays last first (rule D1), then to the account's overage and overdraft;
+        returns how much. What none of them has drawn stays."""
         left = amount
         card = self._state.catalog.card((account.tenant, declared.rate_card))
         use = card.use_of(declared.card_version, declared.product, declared.attributes)
@@ -353,12 +368,40 @@ class Unwinding:
                     self._to_grant(grant, part, 0)
                     left -= part
             payer = payer.parent
+        if left:
+            left = self._to_overage(account, declared.asset, period, left)
+        advance = account.advance.get(declared.asset)
+        if left and advance is not None:
+            locator, self._locator = self._locator, -1
+            left = self._to_debts(advance, left)
+            self._locator = locator
         if left < amount and not self.used_book:
             self.used_book = house_book(
                 self._state, account.tenant, BookKind.USED, declared.asset, declared.product,
                 self._out,
             )  # fmt: skip
         return amount - left
+
+    def _to_overage(self, account: Account, asset: int, period: int, amount: int) -> int:
+        """To what the account's usage of the month has drawn of overage, whoever is billed;
+        returns what is left."""
+        posted = account.overage_posted.get((asset, period), 0)
+        payer: Account | None = account
+        while payer is not None and amount:
+            book = payer.overage.get(asset)
+            if book is not None:
+                gone = self._taken.others.get(book.number, 0)
+                part = min(amount, posted - gone, book.owed - gone)
+                if part > 0:
+                    if book.value_book is not None:
+                        tenant, money = account.tenant, book.value_book.asset
+                        place = (tenant, BookKind.REVENUE, money, self._product)
+                        house_book(self._state, *place, self._out)
+                    self._of_book(book, part)
+                    amount -= part
+                    posted -= part
+            payer = payer.parent
+        return amount
 
 
 def share_of(whole: int, earlier: int, take: int, amount: int) -> int:

@@ -161,6 +161,29 @@ def test_what_rounding_put_elsewhere_never_comes_back_to_a_grant_that_could_not_
 
 
 @ledger_case
+def test_what_rounding_put_on_overage_or_overdraft_comes_back_from_there(case: LedgerCase) -> None:
+    """
+    # no grant paid for it: the month's overage takes it back, else what is owed in advance
+    account acme overage=self
+    usage   acme 1 of=half id=a -> free
+    usage   acme 1 of=half id=b -> overage 1 on acme
+    reverse a                   -> 1 to overage
+    reverse b                   -> nothing
+    account bolt overdraft=20
+    usage   bolt 1 of=half id=c -> free
+    usage   bolt 1 of=half id=d -> overdraft 1
+    reverse c                   -> 1 to advance
+    reverse d                   -> nothing
+    publish card=usd half=1/2
+    account cent overage=self card=usd
+    usage   cent 1 of=half id=e -> free
+    usage   cent 1 of=half id=f -> overage 1 on cent
+    reverse e                   -> 1 to overage worth 1
+    reverse f                   -> nothing
+    """
+
+
+@ledger_case
 def test_goodwill_gives_back_what_was_charged(case: LedgerCase) -> None:
     """
     account acme

@@ -227,9 +227,13 @@ class Unwinding:
     def to_advance(self, owner: int, take: int) -> None:
         """What is still owed of it is owed no more; the rest goes to who repaid it, the last first
         (rule D3)."""
+        self.kept += self.to_run(owner, self.used.run, take)
+
+    def to_run(self, owner: int, run: int, take: int) -> int:
+        """The same for one run of debt; returns what is left."""
         m, asset = self.m, self.used.asset
         account = m.accounts[owner]
-        part = (self.used.run, self.used.use.product)
+        part = (run, self.used.use.product)
         earlier = sum(r.amount for r in self.returned if r.debt == part[0] and self._is_debt(r))
         still = account.owing.get(asset, {}).get(part, 0) - earlier
         of_debt = min(take, still)
@@ -245,14 +249,14 @@ class Unwinding:
             if most > 0:
                 self.to_grant(grant, most, part[0])
                 take -= most
-        self.kept += take
+        return take
 
     def _is_debt(self, returned: Returned) -> bool:
         return self.m.books[returned.drawn].kind == BookKind.ADVANCE
 
     def beyond(self, account: NaiveAccount, amount: int) -> int:
         """What rounding had put on other events: to the grants that may pay for the account, the
-        one that pays last first."""
+        one that pays last first; then to its overage of the month, and to what it owes."""
         left = amount
         for payer in self.m.line(account):
             grants = [
@@ -269,7 +273,39 @@ class Unwinding:
                 if part > 0:
                     self.to_grant(grant, part)
                     left -= part
+        left -= self.to_overage(account, left)
+        return amount - self.to_debts(account, left)
+
+    def to_overage(self, account: NaiveAccount, amount: int) -> int:
+        """As much as is posted of the account's own usage, and still owed by who is billed."""
+        m, asset = self.m, self.used.asset
+        gone = sum(r.amount for r in self.returned if m.books[r.drawn].kind == BookKind.OVERAGE)
+        posted = account.overage_posted.get((asset, self.used.period), 0) - gone
+        left = amount
+        for payer in m.line(account):
+            if asset not in payer.overage:
+                continue
+            book = self._book(("overage", payer.number))
+            gone = sum(r.amount for r in self.returned if r.drawn == book)
+            part = min(left, posted, payer.overage[asset][0] - gone)
+            if part > 0:
+                money = part if asset in m.money else 0
+                self.returned.append(Returned(book, "own", part, money))
+                left -= part
+                posted -= part
         return amount - left
+
+    def to_debts(self, account: NaiveAccount, amount: int) -> int:
+        """To what is, or was, owed for the product, whatever usage drew it, the last run first;
+        returns what is left."""
+        if self.used.asset not in account.advance:
+            return amount
+        grants = [grant for grant in account.grants if grant.asset == self.used.asset]
+        parts = {*account.owing.get(self.used.asset, {})}
+        parts.update(part for grant in grants for part in grant.repaid)
+        for run in sorted({run for run, _ in parts}, reverse=True):
+            amount = self.to_run(account.number, run, amount)
+        return amount
 
     def compare(self) -> None:
         """The transfers of the entry are these."""
