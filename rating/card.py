@@ -45,6 +45,8 @@ PRIORITY_MAX = 2**31 - 1
 ANY = "*"
 NO_ATTRIBUTES: frozenset[tuple[str, str]] = frozenset()
 PROMPT_QUANTITY = "input_tokens"
+OUTCOME_WAIT_MAX_US = 365 * 86_400 * 1_000_000
+"""With the 35 days that a report may be late, what confirms itself may still be corrected."""
 
 
 class Rounding(StrEnum):
@@ -76,6 +78,24 @@ class ExpiryPolicy(StrEnum):
     CHARGE = "charge"  # what was estimated and not captured is charged
 
 
+class OutcomeTimeout(StrEnum):
+    """What becomes of a reported outcome that nobody confirms or rejects in time."""
+
+    CONFIRM = "confirm"  # it is charged
+    CANCEL = "cancel"  # it is rejected, and nothing is charged
+
+
+class Outcome(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
+    """That a product is sold by result: its work pends until somebody confirms the result.
+
+    ``confirm_after_us``: how long from its report, in microseconds, until ``on_timeout`` says what
+    becomes of it; 0 = it pends until somebody says.
+    """
+
+    confirm_after_us: int = 0
+    on_timeout: OutcomeTimeout = OutcomeTimeout.CONFIRM
+
+
 class Product(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
     """Something sold, with the name that people read, and the terms of holds for it.
 
@@ -84,6 +104,7 @@ class Product(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     stand on the price sheet and charge nothing. ``entitled``: sold to every account (rule P2);
     one that is not is sold to accounts with an explicit entitlement alone. ``provider`` is who is
     paid for it, where the card is one of costs; without one, whoever the card is named after (B4).
+    ``outcome``: it is sold by result; its work is reported, and charged once that is confirmed.
     """
 
     product: str
@@ -94,6 +115,7 @@ class Product(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tru
     facts: dict[str, str] = {}
     entitled: bool = True
     provider: str = ""
+    outcome: Outcome | None = None
 
 
 class PriceRow(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -279,6 +301,10 @@ def _validate_products(card: RateCard) -> Iterator[CardFault]:
             yield CardFault(f"products[{index}].tags", "TOO_MANY", str(len(product.tags)), message)
         if product.provider:
             yield from check_name(f"products[{index}].provider", product.provider)
+        if product.outcome is not None:
+            path_of_wait = f"products[{index}].outcome.confirm_after_us"
+            wait = product.outcome.confirm_after_us
+            yield from check_between(path_of_wait, wait, 0, OUTCOME_WAIT_MAX_US)
         if product.facts:
             yield from _facts(f"products[{index}].facts", product.facts)
         if product.product in seen:

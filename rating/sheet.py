@@ -5,8 +5,8 @@ the version is stored by (of the card's canonical bytes, see ``card.content_hash
 holds both can tell that they belong together.
 docs/price-sheet.schema.json says the form as a JSON Schema. All that is left out when a card is
 stored (defaults) stands here, so that a reader needs no defaults of ours; but what only rows with a
-price model say, minimums, products that are not sold to all, and the card of costs stand where they
-are said. Pure.
+price model say, minimums, products that are not sold to all or sold by result, and the card of
+costs stand where they are said. Pure.
 """
 
 import json
@@ -28,6 +28,7 @@ _WHERE_SAID: Final = frozenset(
         "maximum",
         "minimums",
         "model",
+        "outcome",
         "provider",
         "scope",
     }

@@ -59,11 +59,11 @@ def advise(
     account = state.accounts.get(number)
     if account is None:
         return Refusal(Reason.ACCOUNT_UNKNOWN, "account", "", "the account is not open yet")
-    if len(account.holds) >= account.policy.holds_open_max:
+    if len(account.holds) - account.outcomes >= account.policy.holds_open_max:
         return Refusal(
             Reason.HOLDS_LIMIT,
             "account",
-            str(len(account.holds)),
+            str(len(account.holds) - account.outcomes),
             "the account has as many open holds as its policy allows; capture or release some",
         )
     if state.offsets:

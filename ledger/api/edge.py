@@ -13,7 +13,7 @@ from typing import Final
 from ledger.api.assets import Assets
 from ledger.api.batches import SeatCache
 from ledger.api.errors import CallFailed
-from ledger.api.ids import MintedId, unmint
+from ledger.api.ids import UNKNOWN, MintedId, unmint
 from ledger.api.limits import id_fault
 from ledger.api.shapes import ShapeCache
 from ledger.api.tracing import NoTelemetry, Telemetry
@@ -130,13 +130,13 @@ class Edge:
     async def minted(
         self, tenant: int, kind: str, text: str, field: str = ""
     ) -> tuple[MintedId, Entry]:
-        """Where a hold or grant lives. Raises HOLD_UNKNOWN or GRANT_UNKNOWN, naming the `field`."""
+        """Where a hold or grant lives. Raises the kind's in UNKNOWN, naming the `field`."""
         found = unmint(kind, text, self.ledger.directory.shards, field)
         entry = self._entries.get(found.account) if self.ledger.names.fresh() else None
         entry = entry or await self._entry_of(tenant, found.account)
         if entry is None or entry.tenant != tenant or entry.shard != found.shard:
             raise CallFailed(
-                f"{kind.upper()}_UNKNOWN",
+                UNKNOWN[kind],
                 f"the tenant has no such {kind}",
                 field=field or f"{kind}_id",
                 value=text,

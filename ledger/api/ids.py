@@ -25,14 +25,18 @@ BILL: Final = "bill"
 COMMITMENT: Final = "commitment"
 TOP_UP: Final = "top_up"
 QUOTE: Final = "quote"
-_UNKNOWN: Final = {
+OUTCOME: Final = "outcome"
+UNKNOWN: Final = {
     HOLD: "HOLD_UNKNOWN",
     GRANT: "GRANT_UNKNOWN",
     RECURRING: "RECURRING_UNKNOWN",
     COMMITMENT: "COMMITMENT_UNKNOWN",
     TOP_UP: "TOP_UP_UNKNOWN",
     QUOTE: "QUOTE_UNKNOWN",
+    OUTCOME: "NO_SUCH_OUTCOME",
 }
+
+"""Reason of an id of which there is nothing."""
 
 
 class MintedId(NamedTuple):
@@ -51,7 +55,7 @@ def mint(kind: str, shard: int, account: int, number: int) -> str:
 
 
 def unmint(kind: str, text: str, shards: int, field: str = "") -> MintedId:
-    """What an id embeds. Raises CallFailed: the kind's _UNKNOWN, or FIELD_REQUIRED."""
+    """What an id embeds. Raises CallFailed: the kind's in UNKNOWN, or FIELD_REQUIRED."""
     field = field or f"{kind}_id"
     if not text:
         raise CallFailed("FIELD_REQUIRED", f"{field} is required", field=field)
@@ -66,7 +70,7 @@ def unmint(kind: str, text: str, shards: int, field: str = "") -> MintedId:
             if found.shard < shards and mint(kind, *found) == text:
                 return found
     raise CallFailed(
-        _UNKNOWN[kind],
+        UNKNOWN[kind],
         f"this is no id of a {kind.replace('_', ' ')}; hand it back unchanged",
         field=field,
         value=text,

@@ -11,7 +11,7 @@ from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed, refused
 from ledger.api.forward import Forwarder
 from ledger.api.forward_all import gather_parts, read_owned
-from ledger.api.ids import COMMITMENT, GRANT, HOLD, QUOTE, RECURRING, TOP_UP, mint
+from ledger.api.ids import COMMITMENT, GRANT, HOLD, OUTCOME, QUOTE, RECURRING, TOP_UP, mint
 from ledger.api.limits import Checked
 from ledger.api.payment_service import bill_id
 from ledger.api.positions import decode_position, encode_position, position_of
@@ -49,6 +49,9 @@ from ledger.core.events import (
     HoldAuthorized,
     HoldExtended,
     HoldReleased,
+    OutcomeConfirmed,
+    OutcomeRejected,
+    OutcomeReported,
     PaymentRecorded,
     PriceOverridesSet,
     QuotedDenied,
@@ -95,6 +98,9 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     AuthorizeDenied: pb.MUTATION_KIND_AUTHORIZE,
     QuotedDenied: pb.MUTATION_KIND_AUTHORIZE,
     HoldReleased: pb.MUTATION_KIND_RELEASE,
+    OutcomeReported: pb.MUTATION_KIND_REPORT_OUTCOME,
+    OutcomeConfirmed: pb.MUTATION_KIND_CONFIRM_OUTCOME,
+    OutcomeRejected: pb.MUTATION_KIND_REJECT_OUTCOME,
     HoldExtended: pb.MUTATION_KIND_EXTEND,
     AccountCreated: pb.MUTATION_KIND_CREATE_ACCOUNT,
     AccountPolicyUpdated: pb.MUTATION_KIND_UPDATE_POLICY,
@@ -238,6 +244,8 @@ class JournalService(ProofCalls):
         match event:
             case UsageReversed() if event.replaced_by:
                 response.kind = pb.MUTATION_KIND_AMEND_USAGE
+            case OutcomeReported() | OutcomeConfirmed() | OutcomeRejected():
+                response.resource = mint(OUTCOME, entry.shard, event.account, event.hold)
             case UsageRecorded() if event.hold:
                 response.kind = pb.MUTATION_KIND_CAPTURE
                 await self._capture(response, answer, event, entry)

@@ -13,6 +13,8 @@ from rating.card import (
     CardFault,
     ExpiryPolicy,
     Meter,
+    Outcome,
+    OutcomeTimeout,
     PriceRow,
     Product,
     RateCard,
@@ -35,6 +37,15 @@ _EXPIRIES: Final = {
     card_pb2.HOLD_EXPIRY_UNSPECIFIED: ExpiryPolicy.RELEASE,
     card_pb2.HOLD_EXPIRY_RELEASE: ExpiryPolicy.RELEASE,
     card_pb2.HOLD_EXPIRY_CHARGE: ExpiryPolicy.CHARGE,
+}
+_TIMEOUTS: Final = {
+    card_pb2.OUTCOME_TIMEOUT_UNSPECIFIED: OutcomeTimeout.CONFIRM,
+    card_pb2.OUTCOME_TIMEOUT_CONFIRM: OutcomeTimeout.CONFIRM,
+    card_pb2.OUTCOME_TIMEOUT_CANCEL: OutcomeTimeout.CANCEL,
+}
+TIMEOUT_NUMBERS: Final = {
+    OutcomeTimeout.CONFIRM: card_pb2.OUTCOME_TIMEOUT_CONFIRM,
+    OutcomeTimeout.CANCEL: card_pb2.OUTCOME_TIMEOUT_CANCEL,
 }
 _EXPIRY_NUMBERS: Final = {
     ExpiryPolicy.RELEASE: card_pb2.HOLD_EXPIRY_UNSPECIFIED,
@@ -121,6 +132,17 @@ def card_of(message: card_pb2.RateCard) -> tuple[RateCard, list[CardFault]]:
                     dict(product.facts),
                     not product.entitlement_required,
                     product.provider,
+                    Outcome(
+                        product.outcome.confirm_after_us,
+                        known(
+                            f"products[{place}].outcome.on_timeout",
+                            "outcome timeout",
+                            product.outcome.on_timeout,
+                            _TIMEOUTS,
+                        ),
+                    )
+                    if product.HasField("outcome")
+                    else None,
                 )
                 for place, product in enumerate(message.products)
             ]
@@ -176,6 +198,12 @@ def render_product(product: Product) -> card_pb2.Product:
         facts=product.facts,
         entitlement_required=not product.entitled,
         provider=product.provider,
+        outcome=card_pb2.OutcomeTerms(
+            confirm_after_us=product.outcome.confirm_after_us,
+            on_timeout=TIMEOUT_NUMBERS[product.outcome.on_timeout],
+        )
+        if product.outcome is not None
+        else None,
     )
 
 

@@ -63,15 +63,18 @@ def find_hold(state: State, account: int, number: int) -> HoldDetails | None:
         return None
     hold = owner.holds.get(number)
     if hold is not None:
-        return _open(state, hold)
+        return _open(state, hold) if hold.outcome is None else None
     settled = state.settled_hold(owner, number)
-    return _settled(settled) if settled is not None and settled.account is owner else None
+    if settled is None or settled.account is not owner or settled.outcome is not None:
+        return None
+    return _settled(settled)
 
 
 def open_holds(state: State, account: Account | None, after: int, size: int) -> HoldPage:
     """The account's open holds with a number above `after`, ascending."""
     holds = account.holds if account is not None else {}
-    numbers = [number for number in holds if number > after]  # in order: they were added in it
+    # In order: they were added in it.
+    numbers = [number for number, hold in holds.items() if number > after and hold.outcome is None]
     page = [_open(state, holds[number]) for number in numbers[:size]]
     return HoldPage(page, page[-1].number if len(numbers) > size else 0)
 
@@ -91,7 +94,7 @@ def settled_holds(state: State, account: Account | None, after: int, size: int) 
         if len(page) == size or looked_at == SETTLED_SCAN_MAX:
             return HoldPage(page, last)
         last, looked_at = hold.number, looked_at + 1
-        if hold.account is account:
+        if hold.account is account and hold.outcome is None:
             page.append(_settled(hold))
     return HoldPage(page, 0)
 
@@ -115,9 +118,14 @@ def _open(state: State, hold: Hold) -> HoldDetails:
         hold.authorized_at + hold.lifetime_max,
         int(expiry),
         0,
-        tuple([_held(state, hold, piece.pot, piece.book, piece.amount) for piece in hold.slices]),
+        held_slices(state, hold),
         hold.quote,
     )
+
+
+def held_slices(state: State, hold: Hold) -> tuple[HeldView, ...]:
+    """What it reserves of each pot, and whose that is."""
+    return tuple([_held(state, hold, piece.pot, piece.book, piece.amount) for piece in hold.slices])
 
 
 def _held(state: State, hold: Hold, pot: int, number: int, left: int) -> HeldView:

@@ -37,6 +37,7 @@ from ledger.api.grant_service import GrantService
 from ledger.api.journal_service import JournalService
 from ledger.api.limits import MESSAGE_BYTES_MAX
 from ledger.api.malformed import deserialiser
+from ledger.api.outcome_service import OutcomeService
 from ledger.api.parking import Parking
 from ledger.api.payment_service import PaymentService
 from ledger.api.pricing_service import PricingService
@@ -58,6 +59,7 @@ from ledger.v1 import (
     explain_pb2,
     grant_pb2,
     journal_pb2,
+    outcome_pb2,
     payment_pb2,
     peer_pb2,
     recurring_pb2,
@@ -225,6 +227,7 @@ def services(
         ),
         (explain_pb2.DESCRIPTOR.services_by_name["ExplainService"], ExplainService(edge)),
         (decision_pb2.DESCRIPTOR.services_by_name["DecisionService"], DecisionService(edge)),
+        (outcome_pb2.DESCRIPTOR.services_by_name["OutcomeService"], OutcomeService(edge)),
         (
             account_pb2.DESCRIPTOR.services_by_name["AccountService"],
             AccountService(edge, parking, eraser, forwarder),

@@ -323,6 +323,63 @@ def _of_a_hold(replay: Replay, events: _Events, index: int) -> None:
         replay.run(command, events, index)
 
 
+# -- outcomes --------------------------------------------------------------------------------------
+
+
+def _reported(replay: Replay, events: _Events, index: int) -> None:
+    """Work whose charge waits for its result. What the candidate does not sell so is counted as
+    refused, and charges nothing once it is confirmed."""
+    event = events[index]
+    assert isinstance(event, e.OutcomeReported)
+    replay.state.next_hold = event.hold
+    command = c.ReportOutcome(
+        event.key,
+        event.account,
+        replay.usual.plans[event.plan].shape,
+        event.quantities,
+        event.effective_at if event.effective_given else 0,
+        event.evidence,
+        trace=event.trace,
+    )
+    if isinstance(replay.run(command, events, index), Refusal):
+        replay.denied_holds.add(event.hold)
+
+
+def _confirmed(replay: Replay, events: _Events, index: int) -> None:
+    event = events[index]
+    assert isinstance(event, e.OutcomeConfirmed)
+    plan = replay.usual.plans[event.plan].declared
+    replay.before.take(event, plan)
+    replay.figures.usage_events += 1
+    if event.hold in replay.denied_holds:
+        _not_run(replay, event, plan)
+        return
+    if event.by_time:
+        replay.post(TIMER_HOLD, event.hold, events, index)
+    else:
+        command = c.ConfirmOutcome(
+            event.key, event.account, event.hold, event.personal, trace=event.trace
+        )
+        replay.run(command, events, index)
+    for made in replay.made:
+        if isinstance(made, e.OutcomeConfirmed):
+            replay.keep(index, replay.original(made), waits=bool(event.suspense))
+
+
+def _rejected(replay: Replay, events: _Events, index: int) -> None:
+    event = events[index]
+    assert isinstance(event, e.OutcomeRejected)
+    if event.hold in replay.denied_holds:
+        return
+    if event.by_time:
+        replay.post(TIMER_HOLD, event.hold, events, index)
+    else:
+        command = c.RejectOutcome(
+            event.key, event.account, event.hold, event.note, trace=event.trace
+        )
+        replay.run(command, events, index)
+
+
 USAGE: Final[dict[type, Callable[[Any, _Events, int], None]]] = {
     e.PlanDeclared: _plan,
     e.PlanOverridden: _plan,
@@ -344,4 +401,7 @@ USAGE: Final[dict[type, Callable[[Any, _Events, int], None]]] = {
     e.QuotedDenied: _denied,
     e.HoldExtended: _of_a_hold,
     e.HoldReleased: _of_a_hold,
+    e.OutcomeReported: _reported,
+    e.OutcomeConfirmed: _confirmed,
+    e.OutcomeRejected: _rejected,
 }

@@ -136,6 +136,17 @@ def refuse_new(account: Account) -> Refusal | None:
     return account_closed(account) if account.closed_at else refuse_frozen(account)
 
 
+def outcome_expected(product: str) -> Refusal:
+    """The product is sold by result, so work is not charged as it is done."""
+    return Refusal(
+        Reason.OUTCOME_EXPECTED,
+        "product",
+        product,
+        "the product is sold by result; report its work as an outcome, which is charged once it is "
+        "confirmed",
+    )
+
+
 def in_future(at: int, now: int) -> Refusal:
     """Further ahead of the writer's clock than rule I4 allows."""
     return Refusal(

@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, TypeAlias
 from ledger.core.events import BookKind, HoldExpiry, PlanDeclared, PlanOverridden, Suspense
 from ledger.core.limits import HOLD_LIFETIME_BATCH_MAX_US, HOLD_LIFETIME_MAX_US
 from ledger.core.shapes import Shape, Use
-from rating.card import ExpiryPolicy
+from rating.card import ExpiryPolicy, OutcomeTimeout
 from rating.compile import NO_ROW, CompiledCard, Plan
 from rating.conversions import Rate, Rates
 from rating.minimums import Counted, counted_in
@@ -47,11 +47,20 @@ def asset_number(tenant: int, version: int) -> int:
     return tenant << ASSET_VERSION_BITS | version
 
 
+class OutcomeTerms(NamedTuple):
+    """How long an outcome pends, 0 = for ever, and whether it is charged then or given back."""
+
+    confirm_after: int
+    confirms: bool
+
+
 class HoldTerms(NamedTuple):
-    """How holds for a product end, and how long they may live (rules H1, H2)."""
+    """How holds for a product end, and how long they may live (rules H1, H2); what is sold by
+    result is reported instead, and pends by the terms of its `outcome`."""
 
     expiry: HoldExpiry = HoldExpiry.RELEASE
     lifetime_max: int = HOLD_LIFETIME_MAX_US
+    outcome: OutcomeTerms | None = None
 
 
 USUAL_TERMS: Final = HoldTerms()
@@ -178,7 +187,7 @@ class PricedCard:
             if bound is not None:
                 return bound
         bound = self._bind(shape, effective_at)
-        if settled:
+        if settled and bound.terms.outcome is None:  # what is reported is never usual
             if len(self.settled) >= BOUNDS_MAX:
                 self.settled = {}
             self.settled[shape] = bound
@@ -320,9 +329,13 @@ def terms_of(card: CompiledCard | None, product: str) -> HoldTerms:
     if declared is None:
         return USUAL_TERMS
     charges = declared.hold_expiry == ExpiryPolicy.CHARGE
+    by_result = declared.outcome
     return HoldTerms(
         HoldExpiry.CHARGE if charges else HoldExpiry.RELEASE,
         HOLD_LIFETIME_BATCH_MAX_US if declared.batch else HOLD_LIFETIME_MAX_US,
+        OutcomeTerms(by_result.confirm_after_us, by_result.on_timeout == OutcomeTimeout.CONFIRM)
+        if by_result is not None
+        else None,
     )
 
 

@@ -149,6 +149,43 @@ class ReleaseHold(msgspec.Struct, gc=False):
     trace: bytes = b""
 
 
+class ReportOutcome(msgspec.Struct, gc=False):
+    """Record work that is charged once its result is confirmed. `evidence`: digest of what is given
+    for it, here and below."""
+
+    key: bytes
+    account: int
+    shape: Shape
+    quantities: tuple[int, ...]
+    effective_at: int  # 0 = the writer's clock
+    evidence: bytes = b""
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class ConfirmOutcome(msgspec.Struct, gc=False):
+    """The result is there: charge the work."""
+
+    key: bytes
+    account: int
+    outcome: int
+    evidence: bytes = b""
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class RejectOutcome(msgspec.Struct, gc=False):
+    """There is no result: give back what the outcome reserves. `note`: digest of reason and
+    evidence."""
+
+    key: bytes
+    account: int
+    outcome: int
+    note: bytes = b""
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
 class Original(msgspec.Struct, frozen=True, gc=False):
     """A recorded entry as the journal has it, which never changes: whoever asks reads it there.
 
@@ -630,6 +667,9 @@ Command: TypeAlias = (
     | ExtendHold
     | CaptureHold
     | ReleaseHold
+    | ReportOutcome
+    | ConfirmOutcome
+    | RejectOutcome
     | ReverseUsage
     | AmendUsage
     | AdjustBalance

@@ -34,6 +34,7 @@ from ledger.core.commands import (
     ChargeBack,
     CloseAccount,
     Command,
+    ConfirmOutcome,
     ConfirmPayment,
     ConfirmTopUp,
     CreateAccount,
@@ -53,10 +54,12 @@ from ledger.core.commands import (
     RecordPayment,
     RecordUsage,
     RefundGrant,
+    RejectOutcome,
     ReleaseHold,
     RemoveTopUpRule,
     ReopenAccount,
     RepriceUsage,
+    ReportOutcome,
     ResumeRecurring,
     ReverseUsage,
     SetPriceOverrides,
@@ -92,10 +95,15 @@ from ledger.core.holds import (
     decide_capture,
     decide_extend,
     decide_release,
-    expire_hold,
 )
 from ledger.core.limits import BATCH_INDEX_MAX, SETTLED_A_TOUCH_MAX
 from ledger.core.minimums import post_minimums
+from ledger.core.outcome_charges import (
+    decide_confirm_outcome,
+    decide_reject_outcome,
+    decide_report,
+    end_in_time,
+)
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.overrides import decide_overrides
 from ledger.core.payments import (
@@ -225,7 +233,7 @@ def settle_due(state: State, account: Account, batch: list[Event]) -> Refusal | 
     if len(overdue) > SETTLED_A_TOUCH_MAX or len(batch) > BATCH_INDEX_MAX:
         for hold in overdue[: min(SETTLED_A_TOUCH_MAX, max(0, BATCH_INDEX_MAX - len(batch)))]:
             out = _in_time(state)
-            expire_hold(state, hold, out)
+            end_in_time(state, hold, out)
             _evolve_all(state, out, batch)
         return Refusal(
             Reason.BATCH_FULL,
@@ -235,7 +243,7 @@ def settle_due(state: State, account: Account, batch: list[Event]) -> Refusal | 
         )
     for hold in overdue:
         out = _in_time(state)
-        expire_hold(state, hold, out)
+        end_in_time(state, hold, out)
         _evolve_all(state, out, batch)
     account.find_next_due()
     posted = len(batch)
@@ -296,7 +304,7 @@ def _is_due(state: State, found: Timed, instant: int) -> bool:
 def _post(state: State, found: Timed, out: list[Event]) -> None:
     """Append what time has made of it."""
     if isinstance(found, Hold):
-        expire_hold(state, found, out)
+        end_in_time(state, found, out)
     elif isinstance(found, Grant):
         settle_grant(state, found, out)
     elif isinstance(found, Commitment):
@@ -537,6 +545,9 @@ _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     ExtendHold: decide_extend,
     CaptureHold: decide_capture,
     ReleaseHold: decide_release,
+    ReportOutcome: decide_report,
+    ConfirmOutcome: decide_confirm_outcome,
+    RejectOutcome: decide_reject_outcome,
     ReverseUsage: decide_reverse,
     AmendUsage: decide_amend,
     AdjustBalance: decide_adjust,

@@ -343,6 +343,7 @@ def _hold(hold: Hold) -> list[Any]:
         hold.estimate,
         hold.captures,
         hold.quote,
+        hold.outcome,
     ]
 
 
@@ -377,4 +378,5 @@ def _settled(hold: SettledHold) -> list[Any]:
         hold.settled_at,
         str(hold.captured),
         hold.captures,
+        hold.outcome,
     ]

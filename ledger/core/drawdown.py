@@ -28,6 +28,8 @@ from rating.conversions import Rate
 
 _GRANT: Final = int(Pot.GRANT)
 _DRAWDOWN: Final = int(Comparator.DRAWDOWN_1)
+BEYOND_LIMITS: Final = (int(Pot.EXCESS_OWED), int(Pot.EXCESS_BILLED), int(Pot.ABSORBED))
+"""Where recorded usage lands that every limit refuses (rule D4)."""
 
 
 class Conversion:

@@ -499,6 +499,28 @@ class Estimate(NamedTuple):
         return Estimate(self.plan, tuple(left))
 
 
+class Outcome(NamedTuple):
+    """What makes a hold an outcome: work that was done at the hold's `authorized_at`, reported
+    then, by the entry at that locator. It is charged as estimated, by the plan of the report, once
+    it is confirmed; `confirms`: the clock does so at the hold's expiry, else it rejects it."""
+
+    estimate: Estimate
+    confirms: bool
+    reported_at: int
+    reported_by: int
+
+
+class SettledOutcome(NamedTuple):
+    """What is remembered of one that was confirmed or rejected, by the entry at a locator."""
+
+    reported_at: int
+    reported_by: int
+    settled_by: int
+    charge: int  # 0 where it was rejected
+    quantity_names: tuple[str, ...]
+    quantities: tuple[int, ...]
+
+
 def taken_of(
     held: Iterable[tuple[int, int, int]], drawn: Sequence[Slice], same_period: bool
 ) -> tuple[int, ...]:
@@ -533,6 +555,7 @@ class Hold:
         "expires_at",
         "lifetime_max",
         "number",
+        "outcome",
         "period",
         "product",
         "quote",
@@ -570,6 +593,7 @@ class Hold:
         self.estimate = estimate
         self.captures = 0  # so far, each of which left it open
         self.quote = 0  # that prices its capture
+        self.outcome: Outcome | None = None  # of work that is charged by its result
 
     @property
     def left(self) -> int:
@@ -599,6 +623,7 @@ class SettledHold:
         "ended",
         "expires_at",
         "number",
+        "outcome",
         "product",
         "settled_at",
     )
@@ -618,6 +643,7 @@ class SettledHold:
         captures: int,
         authorized_at: int,
         expires_at: int,
+        outcome: SettledOutcome | None = None,
     ) -> None:
         self.number = number
         self.account = account
@@ -632,3 +658,4 @@ class SettledHold:
         self.captures = captures  # while it was open
         self.authorized_at = authorized_at
         self.expires_at = expires_at
+        self.outcome = outcome  # None = it was a hold

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ledger.core.admission import (
     in_future,
     known_account,
+    outcome_expected,
     refuse_closed,
     refuse_frozen,
     refuse_new,
@@ -135,7 +136,7 @@ def _assess(
     state: State, account: Account, bound: Bound, priced: Priced, now: int
 ) -> Assessment | Refusal:
     """Who would pay what was priced."""
-    charges, total = _estimated(bound.plan, priced)
+    charges, total = estimated(bound.plan, priced)
     if total > INT64_MAX:
         return overflow(state, bound, total)
     available = applicable(account, bound.asset, bound.use, now)
@@ -165,7 +166,7 @@ def _assess(
     return found
 
 
-def _estimated(plan: Plan, priced: Priced) -> tuple[tuple[int, ...], int]:
+def estimated(plan: Plan, priced: Priced) -> tuple[tuple[int, ...], int]:
     """The lines of an estimate and their sum: with what earlier usage would cost more by it, but
     not less, for that is given back only once it is recorded (rule R1)."""
     charges, total = priced.charges, priced.total
@@ -213,6 +214,8 @@ def decide_authorize(
     if isinstance(found, Refusal):
         return found
     terms = found.bound.terms
+    if terms.outcome is not None:
+        return outcome_expected(command.shape.product)
     if command.lifetime > terms.lifetime_max:
         return _lifetime_invalid(command.lifetime, terms.lifetime_max)
     if found.denied:
@@ -290,11 +293,11 @@ def hold_refused(account: Account, lifetime: int) -> Refusal | None:
         return refusal
     if not 0 <= lifetime <= HOLD_LIFETIME_BATCH_MAX_US:
         return _lifetime_invalid(lifetime, HOLD_LIFETIME_BATCH_MAX_US)
-    if len(account.holds) >= account.policy.holds_open_max:
+    if len(account.holds) - account.outcomes >= account.policy.holds_open_max:
         return Refusal(
             Reason.HOLDS_LIMIT,
             "account",
-            str(len(account.holds)),
+            str(len(account.holds) - account.outcomes),
             "the account has as many open holds as its policy allows; capture or release some",
         )
     return None
@@ -342,10 +345,10 @@ def decide_extend(state: State, command: ExtendHold, out: list[Event]) -> Event 
 def _open_hold(state: State, account: Account, number: int) -> Hold | Refusal:
     """The account's hold if it is open, else why it is not."""
     hold = state.holds.get(number)
-    if hold is not None and hold.account is account:
+    if hold is not None and hold.account is account and hold.outcome is None:
         return hold
     settled = state.settled_hold(account, number)
-    if settled is None or settled.account is not account:
+    if settled is None or settled.account is not account or settled.outcome is not None:
         return unknown_hold(number)
     return hold_settled(number, settled.settled_at)
 
@@ -362,12 +365,12 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
     if not isinstance(account, Account):
         return account
     hold = state.holds.get(command.hold)
-    if hold is not None and hold.account is account:
+    if hold is not None and hold.account is account and hold.outcome is None:
         product, attributes = hold.product, hold.attributes
     else:
         hold = None
         settled = state.settled_hold(account, command.hold)
-        if settled is None or settled.account is not account:
+        if settled is None or settled.account is not account or settled.outcome is not None:
             return unknown_hold(command.hold)
         if settled.ended != HOLD_EXPIRED or settled.captured_late:
             return hold_settled(command.hold, settled.settled_at)
@@ -386,7 +389,7 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
     else:
         bound, _ = state.catalog.step(account.card_key, shape, at, command.quantities)
     quoted = by.priced if by is not None else None
-    charge = _charge(state, account, hold, bound, shape, command.quantities, at, out, quoted)
+    charge = charge_usage(state, account, hold, bound, shape, command.quantities, at, out, quoted)
     if isinstance(charge, Refusal):
         return charge
     priced, payment = charge.priced, charge.payment
@@ -484,7 +487,7 @@ class Charge(NamedTuple):
     cost: ProviderCost | None
 
 
-def _charge(
+def charge_usage(
     state: State,
     account: Account,
     hold: Hold | None,
@@ -507,7 +510,8 @@ def _charge(
     priced = quoted or price(state, account, bound, quantities, at, costs=lines)
     if isinstance(priced, Refusal):
         return priced
-    if priced.suspense:
+    reported = hold is not None and hold.outcome is not None  # there was room as it was
+    if priced.suspense and not reported:
         refusal = refuse_suspense(state, account)
         if refusal is not None:
             return refusal
@@ -589,7 +593,7 @@ def _charge_estimate(state: State, hold: Hold, estimate: Estimate, out: list[Eve
     bound = card.declared(shape, estimate.plan)
     quantities = _within_wholes(bound.plan, estimate.quantities)
     began = len(out)  # the plan of a cost is named by its place in the batch
-    charge = _charge(state, account, hold, bound, shape, quantities, at, out)
+    charge = charge_usage(state, account, hold, bound, shape, quantities, at, out)
     if isinstance(charge, Refusal):
         del out[began:]
         return False

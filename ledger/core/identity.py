@@ -20,6 +20,7 @@ from ledger.core.commands import (
     ChargeBack,
     CloseAccount,
     Command,
+    ConfirmOutcome,
     ConfirmPayment,
     ConfirmTopUp,
     CreateAccount,
@@ -39,10 +40,12 @@ from ledger.core.commands import (
     RecordPayment,
     RecordUsage,
     RefundGrant,
+    RejectOutcome,
     ReleaseHold,
     RemoveTopUpRule,
     ReopenAccount,
     RepriceUsage,
+    ReportOutcome,
     ResumeRecurring,
     ReverseUsage,
     SetPriceOverrides,
@@ -79,6 +82,9 @@ from ledger.core.events import (
     HoldAuthorized,
     HoldExtended,
     HoldReleased,
+    OutcomeConfirmed,
+    OutcomeRejected,
+    OutcomeReported,
     PaymentRecorded,
     PlanDeclared,
     PriceOverridesSet,
@@ -237,6 +243,9 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
     CreateQuote: ((QuoteMade,), ("account", "quantities", "lifetime")),
     ExtendHold: ((HoldExtended,), ("account", "hold", "lifetime")),
     CaptureHold: ((UsageRecorded,), ("account", "hold", "quantities")),
+    ReportOutcome: ((OutcomeReported,), ("account", "quantities", "evidence")),
+    ConfirmOutcome: ((OutcomeConfirmed,), ("account",)),
+    RejectOutcome: ((OutcomeRejected,), ("account", "note")),
     RecordUsage: (
         (UsageRecorded, UsageQuarantined),
         ("account", "quantities", "operation", "personal"),
@@ -271,7 +280,9 @@ def first_difference(command: Command, recorded: Event, plan: PlanDeclared | Non
         return _reversal_differs(command, recorded)
     if isinstance(command, RecordUsage) and isinstance(recorded, UsageRecorded) and recorded.hold:
         return "request"
-    if isinstance(command, RecordUsage | AuthorizeHold | CreateQuote):
+    if isinstance(command, CaptureHold) and isinstance(recorded, OutcomeConfirmed):
+        return "request"
+    if isinstance(command, RecordUsage | AuthorizeHold | CreateQuote | ReportOutcome):
         shape = command.shape
         assert plan is not None
         if shape.product != plan.product:
@@ -287,7 +298,7 @@ def first_difference(command: Command, recorded: Event, plan: PlanDeclared | Non
         if command.keep_open != isinstance(recorded, UsageCaptured):
             return "keep_open"
     if isinstance(
-        command, RecordUsage | CaptureHold | IssueGrant
+        command, RecordUsage | CaptureHold | IssueGrant | ReportOutcome
     ) and command.effective_at != _effective_at_given(recorded):
         return "effective_at_us"
     if (
@@ -302,6 +313,16 @@ def first_difference(command: Command, recorded: Event, plan: PlanDeclared | Non
         and command.quote != getattr(recorded, "quote", 0)
     ):
         return "quote_id"
+    if isinstance(command, ConfirmOutcome):
+        assert isinstance(recorded, OutcomeConfirmed)
+        if command.outcome != recorded.hold:
+            return "outcome_id"
+        if command.evidence != recorded.personal:
+            return "evidence"
+    if isinstance(command, RejectOutcome):
+        assert isinstance(recorded, OutcomeRejected)
+        if command.outcome != recorded.hold:
+            return "outcome_id"
     if isinstance(command, CreateQuote):
         assert isinstance(recorded, QuoteMade)
         if command.tolerance != recorded.tolerance_given:
@@ -376,7 +397,7 @@ def _reversal_differs(command: ReverseUsage | AmendUsage, recorded: UsageReverse
 
 def _effective_at_given(recorded: Event) -> int:
     """The effective time that the caller gave; 0 = it was left to the writer."""
-    if isinstance(recorded, UsageRecorded | GrantIssued):
+    if isinstance(recorded, UsageRecorded | GrantIssued | OutcomeReported):
         return recorded.effective_at if recorded.effective_given else 0
     assert isinstance(recorded, UsageQuarantined), recorded
     return recorded.effective_at

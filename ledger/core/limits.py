@@ -55,6 +55,7 @@ PAYMENT_WAIT_US: Final = 7 * DAY_US  # rule F1: a pending grant is cancelled the
 HOLD_LIFETIME_DEFAULT_US: Final = 15 * MINUTE_US  # rule H1
 HOLD_LIFETIME_MAX_US: Final = DAY_US  # rule H1: from the authorisation, however often extended
 HOLD_LIFETIME_BATCH_MAX_US: Final = 35 * DAY_US  # rule H1: of products that are marked batch
+OUTCOMES_PENDING_MAX: Final = 10_000  # an account; x ~800 B = 8 MB
 QUOTE_TOLERANCE_DEFAULT: Final = 12_000  # rule H9: basis points of each quoted quantity
 QUOTE_TOLERANCE_MAX: Final = 20_000
 QUOTES_OPEN_MAX: Final = 1_000  # an account; x ~600 B = 0.6 MB

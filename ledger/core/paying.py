@@ -12,7 +12,7 @@ from typing import Final
 from ledger.core.catalog import Bound
 from ledger.core.conversion import follow_conversion, open_conversion
 from ledger.core.costs import bearing
-from ledger.core.drawdown import Conversion, draw
+from ledger.core.drawdown import BEYOND_LIMITS, Conversion, draw
 from ledger.core.events import AdjustmentNoted, Event, LimitExceeded, Slice, UsageRecorded
 from ledger.core.following import follow_up
 from ledger.core.opening import open_revenue, used_book
@@ -66,7 +66,7 @@ def pay(
     used = used_book(state, bound, out)
     left = total - sum([piece.amount for piece in held]) if held else total
     slices: Sequence[Slice] = held
-    over_limit = 0
+    over_limit = sum([piece.amount for piece in held if piece.pot in BEYOND_LIMITS]) if held else 0
     conversion: Conversion | None = None
     if left:
         drawn = draw(
@@ -82,7 +82,8 @@ def pay(
             not bound.plan.modeled,
         )
         slices = _merged(state, held, drawn.slices) if held else drawn.slices
-        over_limit, conversion = drawn.over_limit, drawn.conversion
+        over_limit += drawn.over_limit
+        conversion = drawn.conversion
     product = bound.declaration.product
     open_revenue(state, account.tenant, product, slices, out)
     if conversion is not None:

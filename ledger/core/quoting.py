@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from ledger.core.admission import known_account, refuse_new
+from ledger.core.admission import known_account, outcome_expected, refuse_new
 from ledger.core.commands import CreateQuote
 from ledger.core.events import Event, QuoteExpired, QuoteMade
 from ledger.core.holds import Assessment, assess, authorized, hold_refused
@@ -53,6 +53,8 @@ def decide_quote(state: State, command: CreateQuote, out: list[Event]) -> Event 
     found = assess(state, account, command.shape, command.quantities, now)
     if isinstance(found, Refusal):
         return found
+    if found.bound.terms.outcome is not None:
+        return outcome_expected(command.shape.product)
     if command.lifetime > found.bound.terms.lifetime_max:
         return _lifetime_invalid(command.lifetime, found.bound.terms.lifetime_max)
     if found.bound.plan.modeled:

@@ -33,8 +33,10 @@ from ledger.core.holdings import (
     Grant,
     GrantOrder,
     Hold,
+    Outcome,
     RecurringGrant,
     SettledHold,
+    SettledOutcome,
     TopUp,
 )
 from ledger.core.keys import KeyMap
@@ -90,9 +92,11 @@ __all__ = [
     "Grant",
     "GrantOrder",
     "Hold",
+    "Outcome",
     "Quote",
     "RecurringGrant",
     "SettledHold",
+    "SettledOutcome",
     "State",
     "TopUp",
     "inherited_zone",
@@ -168,6 +172,7 @@ class Account:
         "next_due",
         "number",
         "open_from",
+        "outcomes",
         "overage",
         "overage_pending",
         "overage_posted",
@@ -238,6 +243,7 @@ class Account:
         self.unordered = False  # whether the comparator has yet to order the chain
         self.sharing = 0  # of those grants, how many are shared with what is below
         self.holds: dict[int, Hold] = {}
+        self.outcomes = 0  # how many of them are outcomes that pend
         self.quotes: dict[int, Quote] = {}  # open ones
         self.recurring: list[RecurringGrant] = []
         self.commitments: list[Commitment] = []
@@ -371,7 +377,11 @@ class Account:
 
     def timers(self) -> list[tuple[int, int, int]]:
         """What is to fall due: (instant, what it is, its number)."""
-        timers = [(hold.expires_at, TIMER_HOLD, hold.number) for hold in self.holds.values()]
+        timers = [
+            (hold.expires_at, TIMER_HOLD, hold.number)
+            for hold in self.holds.values()
+            if hold.expires_at != NEVER
+        ]
         timers += [
             (due, TIMER_GRANT, grant.number) for grant in self.grants for due in grant.dues()
         ]
@@ -793,6 +803,7 @@ class State:
         live = [
             (self.timer_at(hold.account.tenant, hold.expires_at), TIMER_HOLD, hold.number)
             for hold in self.holds.values()
+            if hold.expires_at != NEVER
         ]
         live += [
             (self.timer_at(grant.account.tenant, due), TIMER_GRANT, grant.number)

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from ledger.core.admission import (
     in_future,
+    outcome_expected,
     recorded_before,
     refuse_closed,
     refuse_frozen,
@@ -118,6 +119,8 @@ def _rated(
         bound = named
     else:
         bound, _ = state.catalog.step(account.card_key, shape, at, quantities)
+        if bound.terms.outcome is not None:
+            return outcome_expected(shape.product)
     cost = cost_of(state, account, bound, shape, quantities, at)
     if isinstance(cost, Refusal):
         return cost

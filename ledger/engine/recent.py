@@ -39,6 +39,8 @@ _PLANNED = (
     "UsageReversed",
     "UsageRerated",
     "HoldAuthorized",
+    "OutcomeReported",
+    "OutcomeConfirmed",
     "AuthorizeDenied",
     "QuotedDenied",
 )

@@ -40,8 +40,8 @@ GRANTS: Final = (
 )  # fmt: skip
 HOLDS: Final = (
     "tenant", "shard", "number", "entry_seq", "account", "plan", "asset", "amount", "quantities",
-    "authorized_at", "expires_at", "lifetime_max", "expiry", "period", "trace", "state",
-    "settled_at", "settled_by", "reserved", "captured", "captures",
+    "authorized_at", "expires_at", "lifetime_max", "expiry", "period", "trace", "reported_at",
+    "state", "settled_at", "settled_by", "reserved", "captured", "captures",
 )  # fmt: skip
 DENIALS: Final = (
     "tenant", "shard", "entry_seq", "account", "plan", "asset", "quantities", "charge", "available",
@@ -333,7 +333,7 @@ class Changes:
         self.policies: list[Row] = []
         self.grants: list[Row] = []  # up to `issued_at`
         self.changed_grants: dict[int, GrantChange] = {}
-        self.holds: list[Row] = []  # up to `trace`
+        self.holds: list[Row] = []  # up to `reported_at`
         self.changed_holds: dict[int, HoldChange] = {}
         self.denials: list[Row] = []
         self.reversals: list[Row] = []

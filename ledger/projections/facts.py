@@ -33,6 +33,8 @@ from ledger.core.events import (
     HoldExtended,
     HoldReleased,
     MinimumCharged,
+    OutcomeRejected,
+    OutcomeReported,
     RecurringChanged,
     RecurringEnded,
     RecurringIssued,
@@ -70,7 +72,7 @@ _OF_RECURRING: Final = frozenset(
 
 
 _GIVES_BACK: Final = frozenset({UsageReversed, UsageRerated, BalanceAdjusted, ConversionReversed})
-_OF_HOLDS: Final = frozenset({HoldExtended, HoldReleased, HoldExpired})
+_OF_HOLDS: Final = frozenset({HoldExtended, HoldReleased, HoldExpired, OutcomeRejected})
 
 
 class GrantFact(NamedTuple):
@@ -247,7 +249,7 @@ class Facts:
                     if kind is UsageRerated or kind is BalanceAdjusted:
                         drawn |= {piece.book for piece in event.slices if piece.value}
                     needed.drawn.update(drawn - value_books.keys())
-                elif kind is HoldAuthorized:
+                elif kind is HoldAuthorized or kind is OutcomeReported:
                     made_holds.add(event.hold)
                 elif kind in _OF_RECURRING:
                     if event.recurring not in self.recurring:

@@ -181,8 +181,8 @@ USAGE: Final = (
         "one hold too many",
         _HOLDS,
         "hold_refused",
-        "len(account.holds) >= account.policy.holds_open_max",
-        "len(account.holds) > account.policy.holds_open_max",
+        "len(account.holds) - account.outcomes >= account.policy.holds_open_max",
+        "len(account.holds) - account.outcomes > account.policy.holds_open_max",
         "rule H1",
     ),
     Mutant(

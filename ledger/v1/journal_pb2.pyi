@@ -137,6 +137,12 @@ class _MutationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mutation
     """TopUpService.Confirm; `resource` is the grant."""
     MUTATION_KIND_DECLINE_TOP_UP: _MutationKind.ValueType  # 94
     """TopUpService.Decline; `resource` is the charge."""
+    MUTATION_KIND_REPORT_OUTCOME: _MutationKind.ValueType  # 110
+    """OutcomeService.Report; `resource` is the outcome."""
+    MUTATION_KIND_CONFIRM_OUTCOME: _MutationKind.ValueType  # 111
+    """OutcomeService.Confirm; `resource` is the outcome."""
+    MUTATION_KIND_REJECT_OUTCOME: _MutationKind.ValueType  # 112
+    """OutcomeService.Reject; `resource` is the outcome."""
 
 class MutationKind(_MutationKind, metaclass=_MutationKindEnumTypeWrapper):
     """The kind of a recorded call."""
@@ -221,6 +227,12 @@ MUTATION_KIND_CONFIRM_TOP_UP: MutationKind.ValueType  # 93
 """TopUpService.Confirm; `resource` is the grant."""
 MUTATION_KIND_DECLINE_TOP_UP: MutationKind.ValueType  # 94
 """TopUpService.Decline; `resource` is the charge."""
+MUTATION_KIND_REPORT_OUTCOME: MutationKind.ValueType  # 110
+"""OutcomeService.Report; `resource` is the outcome."""
+MUTATION_KIND_CONFIRM_OUTCOME: MutationKind.ValueType  # 111
+"""OutcomeService.Confirm; `resource` is the outcome."""
+MUTATION_KIND_REJECT_OUTCOME: MutationKind.ValueType  # 112
+"""OutcomeService.Reject; `resource` is the outcome."""
 Global___MutationKind: _TypeAlias = MutationKind  # noqa: Y015
 
 @_typing.final
@@ -320,8 +332,8 @@ class GetOutcomeResponse(_message.Message):
     recorded_at_us: _builtins.int
     """When it was recorded or abandoned, in microseconds; 0 = not recorded."""
     resource: _builtins.str
-    """Id of what the call made or changed: hold, grant, recurring grant, commitment, bill or
-    account. Empty for usage, and where nothing was made.
+    """Id of what the call made or changed: hold, outcome, grant, recurring grant, commitment,
+    bill or account. Empty for usage, and where nothing was made.
     """
     asset: _builtins.str
     """Code of the asset of `usage`; empty where nothing was charged."""

@@ -177,6 +177,7 @@ _COMMITMENT: Final = (
 _WAITING: Final = ("tenant", "account", "effective_at", "quantities", "places")
 _HOLD: Final = (
     "tenant", "account", "asset", "amount", "expires_at", "captured", "captures",
+    "reported_at",
 )  # fmt: skip
 
 
@@ -301,6 +302,7 @@ def _holds_of(state: State) -> Facts:
             "expires_at": hold.expires_at,
             "captured": hold.amount - hold.left,
             "captures": hold.captures,
+            "reported_at": hold.outcome.reported_at if hold.outcome is not None else None,
         }
         for hold in state.holds.values()
     }

@@ -88,6 +88,30 @@ RUNNING_SCOPE_EVENT: RunningScope.ValueType  # 4
 """No total: every event starts from zero."""
 Global___RunningScope: _TypeAlias = RunningScope  # noqa: Y015
 
+class _OutcomeTimeout:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OutcomeTimeoutEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OutcomeTimeout.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OUTCOME_TIMEOUT_UNSPECIFIED: _OutcomeTimeout.ValueType  # 0
+    """As CONFIRM."""
+    OUTCOME_TIMEOUT_CONFIRM: _OutcomeTimeout.ValueType  # 1
+    """It is charged."""
+    OUTCOME_TIMEOUT_CANCEL: _OutcomeTimeout.ValueType  # 2
+    """It is rejected, and nothing is charged."""
+
+class OutcomeTimeout(_OutcomeTimeout, metaclass=_OutcomeTimeoutEnumTypeWrapper):
+    """What becomes of an outcome that nobody settles in time."""
+
+OUTCOME_TIMEOUT_UNSPECIFIED: OutcomeTimeout.ValueType  # 0
+"""As CONFIRM."""
+OUTCOME_TIMEOUT_CONFIRM: OutcomeTimeout.ValueType  # 1
+"""It is charged."""
+OUTCOME_TIMEOUT_CANCEL: OutcomeTimeout.ValueType  # 2
+"""It is rejected, and nothing is charged."""
+Global___OutcomeTimeout: _TypeAlias = OutcomeTimeout  # noqa: Y015
+
 class _HoldExpiry:
     ValueType = _typing.NewType("ValueType", _builtins.int)
     V: _TypeAlias = ValueType  # noqa: Y015
@@ -622,6 +646,7 @@ class Product(_message.Message):
     FACTS_FIELD_NUMBER: _builtins.int
     ENTITLEMENT_REQUIRED_FIELD_NUMBER: _builtins.int
     PROVIDER_FIELD_NUMBER: _builtins.int
+    OUTCOME_FIELD_NUMBER: _builtins.int
     product: _builtins.str
     """The product's code, unique in the card, 1 to 128 bytes."""
     display_name: _builtins.str
@@ -652,6 +677,12 @@ class Product(_message.Message):
         most 128 pairs of 128 + 1,024 bytes. They stand on the price sheet and charge nothing.
         """
 
+    @_builtins.property
+    def outcome(self) -> Global___OutcomeTerms:
+        """Set: it is sold by result. Its usage is reported by OutcomeService, and charged once that is
+        confirmed; it is neither ingested nor held for.
+        """
+
     def __init__(
         self,
         *,
@@ -663,14 +694,44 @@ class Product(_message.Message):
         facts: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         entitlement_required: _builtins.bool = ...,
         provider: _builtins.str = ...,
+        outcome: Global___OutcomeTerms | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["outcome", b"outcome"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "display_name", b"display_name", "entitlement_required", b"entitlement_required", "facts", b"facts", "hold_expiry", b"hold_expiry", "product", b"product", "provider", b"provider", "tags", b"tags"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["batch", b"batch", "display_name", b"display_name", "entitlement_required", b"entitlement_required", "facts", b"facts", "hold_expiry", b"hold_expiry", "outcome", b"outcome", "product", b"product", "provider", b"provider", "tags", b"tags"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Product: _TypeAlias = Product  # noqa: Y015
+
+@_typing.final
+class OutcomeTerms(_message.Message):
+    """How long the work of a product that is sold by result may pend."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    CONFIRM_AFTER_US_FIELD_NUMBER: _builtins.int
+    ON_TIMEOUT_FIELD_NUMBER: _builtins.int
+    confirm_after_us: _builtins.int
+    """From the report until `on_timeout` says what becomes of it, in microseconds, at most 365 days;
+    0 = it pends until somebody confirms or rejects it. An outcome keeps what was in force at the
+    time of its work.
+    """
+    on_timeout: Global___OutcomeTimeout.ValueType
+    """What becomes of it then; UNSPECIFIED = CONFIRM."""
+    def __init__(
+        self,
+        *,
+        confirm_after_us: _builtins.int = ...,
+        on_timeout: Global___OutcomeTimeout.ValueType = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["confirm_after_us", b"confirm_after_us", "on_timeout", b"on_timeout"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OutcomeTerms: _TypeAlias = OutcomeTerms  # noqa: Y015
 
 @_typing.final
 class Minimum(_message.Message):

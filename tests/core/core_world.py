@@ -4,6 +4,8 @@ One credit is one minor unit (scale 0), so that the tests read without zeros. Pr
 chat, image 1; half 1/2; free 0; huge 2^61; gpt: input 2, cached (part of input) 1, output 3, and
 4 and 6 above a prompt of 1,000; batch 1; agent as gpt, third 1/3; anything else has no price. Holds
 for agent and third are charged when they expire; those for batch and agent may live for 35 days.
+Sold by result: case, lead and deal 1, sixth 1/6; an outcome of case and sixth confirms itself after
+two days, one of lead is cancelled then.
 Card `usd` prices chat at 1 in money. Card `resold` is the same as the default one and names a card
 of costs, `supplier`, in money: chat 3 (to acme-ai), half 1/3, free 2; gpt: input 1, cached 1/2,
 output 2, and above a prompt of 1,000 input 2; for the rest the supplier has no price. Card
@@ -16,9 +18,10 @@ from collections.abc import Sequence
 
 import msgspec
 
+from ledger.core import decide
 from ledger.core.catalog import Asset, Catalog, asset_number
 from ledger.core.commands import ApplyConfiguration, Command, Original
-from ledger.core.decide import Outcome, execute, sweep
+from ledger.core.decide import execute, sweep
 from ledger.core.events import Event, PlanDeclared, UsageConverted
 from ledger.core.evolve import evolve
 from ledger.core.identity import FamilyDigest, first_difference
@@ -27,7 +30,7 @@ from ledger.core.outcomes import Known, split_locator
 from ledger.core.shapes import Shape
 from ledger.core.state import State
 from ledger.core.usual import record_usual
-from rating.card import ExpiryPolicy, Meter, PriceRow, Product, RateCard
+from rating.card import ExpiryPolicy, Meter, Outcome, OutcomeTimeout, PriceRow, Product, RateCard
 from rating.compile import CompiledCard
 from rating.models import CostPlus, Scope
 from rating.versions import CardVersion
@@ -47,6 +50,10 @@ PRODUCTS = (
     Product("batch", batch=True),
     Product("agent", hold_expiry=ExpiryPolicy.CHARGE, batch=True),
     Product("third", hold_expiry=ExpiryPolicy.CHARGE),
+    Product("case", outcome=Outcome(2 * DAY_US)),
+    Product("lead", outcome=Outcome(2 * DAY_US, OutcomeTimeout.CANCEL)),
+    Product("deal", outcome=Outcome()),
+    Product("sixth", outcome=Outcome(2 * DAY_US)),
 )
 SUPPLIED = (Product("chat", provider="acme-ai"), *PRODUCTS[1:])
 FAMILY = FamilyDigest(b"\x01" * 32)
@@ -82,6 +89,11 @@ ROWS = (
     _row("agent", "input", "4", 1_000),
     _row("agent", "output", "6", 1_000),
     _row("third", "tokens", "1/3"),
+    _row("case", "tokens", "1"),
+    _row("case", "output", "3"),
+    _row("lead", "tokens", "1"),
+    _row("deal", "tokens", "1"),
+    _row("sixth", "tokens", "1/6"),
 )
 
 
@@ -134,7 +146,9 @@ def make_catalog() -> Catalog:
     return catalog
 
 
-def publish(core: Core, prices: dict[str, str], name: str = "default", since: int = 0) -> Outcome:
+def publish(
+    core: Core, prices: dict[str, str], name: str = "default", since: int = 0
+) -> decide.Outcome:
     """What a shard does with a published version of a card: its rows and `PRODUCT.QUANTITY` at
     these prices, meant from `since` (0 = from now)."""
     state = core.state
@@ -159,7 +173,7 @@ def _new(prices: dict[str, str]) -> set[str]:
     return {place.partition(".")[0] for place in prices} - known
 
 
-def move_clock(core: Core, tenant: int, offset: int) -> Outcome:
+def move_clock(core: Core, tenant: int, offset: int) -> decide.Outcome:
     """What a shard does with published configuration that moves a tenant's clock."""
     version = core.state.configuration.get(tenant, 0) + 1
     return core.run(ApplyConfiguration(tenant, version, b"clock", offset))
@@ -193,7 +207,7 @@ class Core:
         self.now += by_us
         self.begin_batch()
 
-    def run(self, command: Command) -> Outcome:
+    def run(self, command: Command) -> decide.Outcome:
         """What a writer does with one command."""
         batch = self.batches[-1][1]
         if not self.plainly and self.run_usual([command]):

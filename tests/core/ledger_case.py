@@ -15,6 +15,8 @@ One statement a line; `-> ...` says what must come of it (without it: anything b
     hold     NAME TOKENS as=HOLD [of=PRODUCT] [lifetime=DURATION] [quote=Q] [input=N ...]
     quote    NAME TOKENS as=Q [of=PRODUCT] [lifetime=DURATION] [tolerance=BASIS_POINTS] [hold=HOLD]
     reprice  PRODUCT PRICE [of=QUANTITY]: a version of the card from now on; `-` = no price
+    report   NAME TOKENS as=OUTCOME [of=PRODUCT] [at=TIME] [says=EVIDENCE] [input=N ...]
+    accept   OUTCOME [says=EVIDENCE]             reject OUTCOME [for=REASON]
     capture  HOLD TOKENS [open] [at=TIME] [input=N cached=N output=N]
     extend   HOLD [lifetime=DURATION]            release HOLD
     void     GRANT [forfeit]     close NAME [release] [write-off] [for=REASON]
@@ -382,6 +384,36 @@ class LedgerCase:
     def _quoted(self, options: dict[str, str]) -> int:
         return self.quotes.get(options["quote"], 404) if "quote" in options else 0
 
+    def _report(self, options: dict[str, str], name: str, tokens: str = "") -> str:
+        names, quantities = _quantities(options, tokens)
+        command = c.ReportOutcome(
+            self._request(options),
+            self.accounts.get(name, 404),
+            self.core.shape(options.get("of", "case"), *names),
+            quantities,
+            self._time(options.get("at")),
+            FAMILY.pairs((("seen", options["says"]),)) if "says" in options else b"",
+        )
+        outcome, told = self.execute(command)
+        if isinstance(outcome, e.OutcomeReported):
+            self.holds[options["as"]] = (name, outcome.hold)
+        return told
+
+    def _accept(self, options: dict[str, str], called: str) -> str:
+        name, number = self.holds[called]
+        evidence = FAMILY.pairs((("seen", options["says"]),)) if "says" in options else b""
+        request_id = options.get("id") or self._next_id()
+        key = FAMILY.request(request_id)
+        told = self.execute(c.ConfirmOutcome(key, self.accounts[name], number, evidence))[1]
+        self._keep(called, key)
+        return told
+
+    def _reject(self, options: dict[str, str], called: str) -> str:
+        name, number = self.holds[called]
+        note = FAMILY.pairs((("", options["for"]),)) if "for" in options else b""
+        command = c.RejectOutcome(self._request(options), self.accounts[name], number, note)
+        return self.execute(command)[1]
+
     def _reprice(self, options: dict[str, str], product: str, price: str) -> str:
         self.core.reprice(product, options.get("of", "tokens"), price)
         return "published"
@@ -721,6 +753,8 @@ class LedgerCase:
             case e.UsageRecorded():
                 parts = ["late"] if event.late else []
                 parts += ["rated"] if isinstance(event, e.SuspenseRated) else []
+                confirms = isinstance(event, e.OutcomeConfirmed)
+                parts += ["confirmed by time"] if confirms and event.by_time else []
                 parts += ["hold expired, charged"] if isinstance(event, e.HoldCharged) else []
                 parts += [self._slice(piece, "drawn") for piece in event.slices]
                 parts += ["suspense"] if -1 in event.charges else []
@@ -758,6 +792,12 @@ class LedgerCase:
                 return ""
             case e.AdjustmentNoted():
                 return "adjustment"
+            case e.OutcomeReported():
+                parts = [self._slice(piece, "pending") for piece in event.slices]
+                parts += ["suspense"] if event.suspense else []
+                return ", ".join(parts) or "free"
+            case e.OutcomeRejected():
+                return "rejected by time" if event.by_time else "rejected"
             case e.HoldAuthorized():
                 return ", ".join([self._slice(piece, "held") for piece in event.slices]) or "free"
             case e.QuoteMade():

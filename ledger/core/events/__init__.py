@@ -80,6 +80,11 @@ from ledger.core.events.holds import (
     UsageCaptured,
 )
 from ledger.core.events.minimums import MinimumCharged, MinimumsAwaited
+from ledger.core.events.outcome_charges import (
+    OutcomeConfirmed,
+    OutcomeRejected,
+    OutcomeReported,
+)
 from ledger.core.events.overrides import PriceOverridesSet
 from ledger.core.events.payments import (
     AccountBilled,
@@ -198,6 +203,9 @@ __all__ = [
     "LimitExceeded",
     "MinimumCharged",
     "MinimumsAwaited",
+    "OutcomeConfirmed",
+    "OutcomeRejected",
+    "OutcomeReported",
     "Overage",
     "OverdraftKind",
     "PaymentRecorded",
@@ -331,5 +339,8 @@ Event: TypeAlias = (
     | ConversionReversed
     | MinimumsAwaited
     | MinimumCharged
+    | OutcomeReported
+    | OutcomeConfirmed
+    | OutcomeRejected
 )
 """Everything that a journal may hold."""

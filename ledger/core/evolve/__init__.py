@@ -54,6 +54,9 @@ from ledger.core.events import (
     LimitExceeded,
     MinimumCharged,
     MinimumsAwaited,
+    OutcomeConfirmed,
+    OutcomeRejected,
+    OutcomeReported,
     PaymentRecorded,
     PlanDeclared,
     PlanOverridden,
@@ -135,6 +138,8 @@ from ledger.core.evolve.holds import (
     hold_expired,
     hold_extended,
     hold_released,
+    outcome_rejected,
+    outcome_reported,
 )
 from ledger.core.evolve.minimums import minimum_charged, minimums_awaited
 from ledger.core.evolve.overrides import price_overrides_set
@@ -244,6 +249,9 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     HoldExtended: hold_extended,
     HoldReleased: hold_released,
     HoldExpired: hold_expired,
+    OutcomeReported: outcome_reported,
+    OutcomeConfirmed: usage_costed,
+    OutcomeRejected: outcome_rejected,
     RequestAbandoned: request_abandoned,
     RecurringStarted: recurring_started,
     RecurringIssued: recurring_issued,

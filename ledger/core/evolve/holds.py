@@ -12,6 +12,9 @@ from ledger.core.events import (
     HoldExpiry,
     HoldExtended,
     HoldReleased,
+    OutcomeConfirmed,
+    OutcomeRejected,
+    OutcomeReported,
     Slice,
     UsageCaptured,
     UsageRecorded,
@@ -22,11 +25,14 @@ from ledger.core.state import (
     HOLD_CHARGED,
     HOLD_EXPIRED,
     HOLD_RELEASED,
+    NEVER,
     QUOTE_USED,
     TIMER_HOLD,
     Estimate,
     Hold,
+    Outcome,
     SettledHold,
+    SettledOutcome,
     State,
 )
 
@@ -46,8 +52,12 @@ def capture(state: State, event: UsageRecorded) -> None:
     taken = sum(hold.taken_by(event.slices, event.period))
     if isinstance(event, HoldCharged):
         settle(state, hold, HOLD_CHARGED, taken)
+        return
+    hold.captures += 1
+    if isinstance(event, OutcomeConfirmed):
+        charge = sum([piece.amount for piece in event.slices])
+        settle(state, hold, HOLD_CHARGED if event.by_time else HOLD_CAPTURED, taken, charge)
     else:
-        hold.captures += 1
         settle(state, hold, HOLD_CAPTURED, taken)
 
 
@@ -93,11 +103,32 @@ def hold_authorized(state: State, event: HoldAuthorized) -> None:
             pending = account.overage_pending
             pending[plan.asset] = pending.get(plan.asset, 0) + piece.amount
     lend(state, hold)
-    set_timer(state, account, event.expires_at, TIMER_HOLD, event.hold)
+    if event.expires_at != NEVER:  # an outcome may pend until somebody says
+        set_timer(state, account, event.expires_at, TIMER_HOLD, event.hold)
     if event.quote:
         hold.quote = event.quote
         state.quotes[event.quote].hold = event.hold
     if event.key:  # one that follows its quote has none
+        state.keys.add(event.key, state.locator)
+
+
+def outcome_reported(state: State, event: OutcomeReported) -> None:
+    """Reserve as for a hold, and remember what is charged once the outcome is confirmed."""
+    hold_authorized(state, event)
+    hold = state.holds[event.hold]
+    hold.outcome = Outcome(
+        Estimate(state.declared[event.plan], event.quantities),
+        hold.estimate is not None,
+        state.now,
+        state.locator,
+    )
+    hold.estimate = None
+    hold.account.outcomes += 1
+
+
+def outcome_rejected(state: State, event: OutcomeRejected) -> None:
+    settle(state, state.holds[event.hold], HOLD_EXPIRED if event.by_time else HOLD_RELEASED)
+    if event.key:  # the clock has none
         state.keys.add(event.key, state.locator)
 
 
@@ -126,10 +157,11 @@ def _unreserve(state: State, hold: Hold, piece: Slice, amount: int) -> None:
         hold.account.overage_pending[hold.asset] -= amount
 
 
-def settle(state: State, hold: Hold, ended: int, taken: int = 0) -> None:
+def settle(state: State, hold: Hold, ended: int, taken: int = 0, charge: int = 0) -> None:
     """Take every pending slice back; every way out of a hold comes through here, once.
 
-    `taken` is what of it this way out drew, for whoever asks how much was captured.
+    `taken` is what of it this way out drew, for whoever asks how much was captured; `charge` what
+    an outcome was charged.
     """
     account = hold.account
     left = 0
@@ -146,6 +178,18 @@ def settle(state: State, hold: Hold, ended: int, taken: int = 0) -> None:
         state.quotes[hold.quote].hold = 0
         if ended == HOLD_CHARGED:
             settle_quote(state, hold.quote, QUOTE_USED)
+    outcome = hold.outcome
+    settled = None
+    if outcome is not None:
+        account.outcomes -= 1
+        settled = SettledOutcome(
+            outcome.reported_at,
+            outcome.reported_by,
+            state.locator,
+            charge,
+            outcome.estimate.plan.quantity_names,
+            outcome.estimate.quantities,
+        )
     family = state.families[account.root]
     family.forget_settled(state.settled_before)
     family.settled[hold.number] = SettledHold(
@@ -162,6 +206,7 @@ def settle(state: State, hold: Hold, ended: int, taken: int = 0) -> None:
         hold.captures,
         hold.authorized_at,
         hold.expires_at,
+        settled,
     )
 
 

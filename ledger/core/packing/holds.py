@@ -7,7 +7,15 @@ import msgspec
 from ledger.core.events import PlanDeclared, PlanOverridden, Slice
 from ledger.core.evolve.holds import lend
 from ledger.core.packing.wide import Wide, wide
-from ledger.core.state import Estimate, Family, Hold, SettledHold, State
+from ledger.core.state import (
+    Estimate,
+    Family,
+    Hold,
+    Outcome,
+    SettledHold,
+    SettledOutcome,
+    State,
+)
 from rating.overrides import NumberedOverride
 
 
@@ -20,6 +28,15 @@ class PackedEstimate(msgspec.Struct, array_like=True, gc=False):
     rows: tuple[int, ...]
     quantities: tuple[int, ...]
     overrides: tuple[NumberedOverride | None, ...] = ()
+
+
+class PackedOutcome(msgspec.Struct, array_like=True, gc=False):
+    """What makes a hold an outcome that pends."""
+
+    estimate: PackedEstimate
+    confirms: bool
+    reported_at: int
+    reported_by: int
 
 
 class PackedHold(msgspec.Struct, array_like=True, gc=False):
@@ -40,6 +57,7 @@ class PackedHold(msgspec.Struct, array_like=True, gc=False):
     captures: int
     estimate: PackedEstimate | None
     quote: int = 0
+    outcome: PackedOutcome | None = None
 
 
 class PackedSettled(msgspec.Struct, array_like=True, gc=False):
@@ -58,6 +76,7 @@ class PackedSettled(msgspec.Struct, array_like=True, gc=False):
     captures: int
     authorized_at: int
     expires_at: int
+    outcome: SettledOutcome | None = None
 
 
 def pack_hold(hold: Hold) -> PackedHold:
@@ -77,7 +96,13 @@ def pack_hold(hold: Hold) -> PackedHold:
         hold.captures,
         _pack_estimate(hold.estimate) if hold.estimate is not None else None,
         hold.quote,
+        _pack_outcome(hold.outcome) if hold.outcome is not None else None,
     )
+
+
+def _pack_outcome(outcome: Outcome) -> PackedOutcome:
+    estimate = _pack_estimate(outcome.estimate)
+    return PackedOutcome(estimate, outcome.confirms, outcome.reported_at, outcome.reported_by)
 
 
 def _pack_estimate(estimate: Estimate) -> PackedEstimate:
@@ -126,6 +151,15 @@ def unpack_hold(state: State, packed: PackedHold) -> None:
     hold.amount = int(packed.amount)
     hold.captures = packed.captures
     hold.quote = packed.quote
+    if packed.outcome is not None:
+        pends = packed.outcome
+        hold.outcome = Outcome(
+            _unpack_estimate(packed, pends.estimate),
+            pends.confirms,
+            pends.reported_at,
+            pends.reported_by,
+        )
+        account.outcomes += 1
     state.holds[packed.number] = hold
     account.holds[packed.number] = hold
     lend(state, hold)
@@ -146,6 +180,7 @@ def pack_settled(hold: SettledHold) -> PackedSettled:
         hold.captures,
         hold.authorized_at,
         hold.expires_at,
+        hold.outcome,
     )
 
 
@@ -164,4 +199,5 @@ def unpack_settled(state: State, family: Family, packed: PackedSettled) -> None:
         packed.captures,
         packed.authorized_at,
         packed.expires_at,
+        packed.outcome,
     )

@@ -47,6 +47,9 @@ from ledger.core.events import (
     HoldReleased,
     InvoiceDue,
     MinimumCharged,
+    OutcomeConfirmed,
+    OutcomeRejected,
+    OutcomeReported,
     PaymentRecorded,
     PlanDeclared,
     PlanOverridden,
@@ -122,6 +125,8 @@ from ledger.projections.fold.holds import (
     hold_expired,
     hold_extended,
     hold_released,
+    outcome_rejected,
+    outcome_reported,
 )
 from ledger.projections.fold.minimums import minimum_charged
 from ledger.projections.fold.payments import (
@@ -258,6 +263,9 @@ HANDLERS: Final[dict[type, Callable[[Folding, int, Any], None]]] = {
     HoldExtended: hold_extended,
     HoldReleased: hold_released,
     HoldExpired: hold_expired,
+    OutcomeReported: outcome_reported,
+    OutcomeConfirmed: usage_costed,
+    OutcomeRejected: outcome_rejected,
     AuthorizeDenied: authorize_denied,
     QuotedDenied: authorize_denied,
     MinimumCharged: minimum_charged,

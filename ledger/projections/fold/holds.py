@@ -11,6 +11,9 @@ from ledger.core.events import (
     HoldExpired,
     HoldExtended,
     HoldReleased,
+    OutcomeConfirmed,
+    OutcomeRejected,
+    OutcomeReported,
     UsageCaptured,
     UsageRecorded,
 )
@@ -22,6 +25,14 @@ from ledger.projections.fold.folding import Folding
 
 
 def hold_authorized(fold: Folding, _: int, event: HoldAuthorized) -> None:
+    _reserve(fold, event, None)
+
+
+def outcome_reported(fold: Folding, _: int, event: OutcomeReported) -> None:
+    _reserve(fold, event, fold.recorded_at)
+
+
+def _reserve(fold: Folding, event: HoldAuthorized, reported_at: int | None) -> None:
     tenant, plan = fold.place(event)
     amount = 0
     for line, piece in enumerate(event.slices):
@@ -41,6 +52,7 @@ def hold_authorized(fold: Folding, _: int, event: HoldAuthorized) -> None:
             tenant, fold.shard, event.hold, fold.entry_seq, event.account, plan.digest,
             plan.asset, amount, event.quantities, event.effective_at, event.expires_at,
             event.lifetime_max, int(event.expiry), event.period, event.trace or None,
+            reported_at,
         )
     )  # fmt: skip
     lines = [
@@ -66,6 +78,8 @@ def captured(fold: Folding, entry_seq: int, event: UsageRecorded) -> int:
     if isinstance(event, HoldCharged):
         return end_hold(fold, event.hold, entry_seq, c.HOLD_CHARGED, event.effective_at)
     change.captures += 1
+    if isinstance(event, OutcomeConfirmed) and event.by_time:
+        return end_hold(fold, event.hold, entry_seq, c.HOLD_CHARGED, event.effective_at)
     return end_hold(fold, event.hold, entry_seq, c.HOLD_CAPTURED, event.effective_at)
 
 
@@ -153,6 +167,11 @@ def hold_released(fold: Folding, _: int, event: HoldReleased) -> None:
 
 def hold_expired(fold: Folding, _: int, event: HoldExpired) -> None:
     end_hold(fold, event.hold, fold.entry_seq, c.HOLD_EXPIRED, fold.recorded_at)
+
+
+def outcome_rejected(fold: Folding, _: int, event: OutcomeRejected) -> None:
+    state = c.HOLD_EXPIRED if event.by_time else c.HOLD_RELEASED
+    end_hold(fold, event.hold, fold.entry_seq, state, fold.recorded_at)
 
 
 def authorize_denied(fold: Folding, _: int, event: AuthorizeDenied) -> None:

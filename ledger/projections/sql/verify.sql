@@ -53,7 +53,7 @@ FROM projection.grant_balances WHERE shard = $1
 
 -- name: holds
 -- Every open hold.
-SELECT number, tenant, account, asset, amount, expires_at, captured, captures
+SELECT number, tenant, account, asset, amount, expires_at, captured, captures, reported_at
 FROM projection.holds
 WHERE shard = $1 AND state = 0
 

@@ -46,6 +46,9 @@ from ledger.core.events import (
     InvoiceDue,
     MinimumCharged,
     MinimumsAwaited,
+    OutcomeConfirmed,
+    OutcomeRejected,
+    OutcomeReported,
     PaymentRecorded,
     PriceOverridesSet,
     QuotedDenied,
@@ -128,6 +131,11 @@ from ledger.verify.rules.holds import (
 )
 from ledger.verify.rules.judge import Judge
 from ledger.verify.rules.minimums import minimum_charged, minimums_awaited
+from ledger.verify.rules.outcome_charges import (
+    outcome_confirmed,
+    outcome_rejected,
+    outcome_reported,
+)
 from ledger.verify.rules.overrides import price_overrides_set
 from ledger.verify.rules.payments import (
     account_billed,
@@ -277,4 +285,7 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     HoldExpired: hold_expired,
     MinimumsAwaited: minimums_awaited,
     MinimumCharged: minimum_charged,
+    OutcomeReported: outcome_reported,
+    OutcomeConfirmed: outcome_confirmed,
+    OutcomeRejected: outcome_rejected,
 }

@@ -264,7 +264,7 @@ def _in_advance(judge: Judge, state: State, account: Account, book: Book, amount
         judge.wrong(state, f"owed in advance by account {account.number}", most, owed)
 
 
-def grants_in_time(judge: Judge, state: State, event: UsageRecorded) -> None:
+def grants_in_time(judge: Judge, state: State, event: UsageRecorded | HoldAuthorized) -> None:
     """Each grant that pays is in force at the usage's own time (rules D1, D5)."""
     for piece in event.slices:
         _grant_in_time(judge, state, piece, event.effective_at)
@@ -283,23 +283,28 @@ def usage_quarantined(judge: Judge, state: State, event: UsageQuarantined) -> No
         judge.wrong(state, "effective time", limit, event.effective_at)
 
 
-def open_hold(judge: Judge, state: State, number: int, account: int) -> None:
+def open_hold(
+    judge: Judge, state: State, number: int, account: int, *, outcome: bool = False
+) -> None:
     """Open, of that account, and not overdue: what is overdue expires first (rule H2)."""
     hold = state.holds.get(number)
     if hold is None:
         judge.wrong(state, f"hold {number}", "open", "settled or unknown")
         return
+    judge.equal(state, f"whether {number} is an outcome", outcome, hold.outcome is not None)
     judge.equal(state, "account of the hold", hold.account.number, account)
     if hold.expires_at <= state.now:
         judge.wrong(state, f"hold {number}", "expired first", f"due at {hold.expires_at}")
 
 
-def due_hold(judge: Judge, state: State, number: int) -> Hold | None:
+def due_hold(judge: Judge, state: State, number: int, *, outcome: bool = False) -> Hold | None:
     """Open, and due: an expiry comes once, and not before its time (rule H2)."""
     hold = state.holds.get(number)
     if hold is None:
         judge.wrong(state, f"hold {number}", "open", "settled or unknown")
-    elif hold.expires_at > state.now:
+        return None
+    judge.equal(state, f"whether {number} is an outcome", outcome, hold.outcome is not None)
+    if hold.expires_at > state.now:
         judge.wrong(state, f"expiry of hold {number}", hold.expires_at, state.now)
     return hold
 
