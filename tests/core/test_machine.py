@@ -256,6 +256,28 @@ class CoreMachine(RuleBasedStateMachine):
         if self.case.holds:
             self.do(f"{verb} {self.open_hold(hold)}")
 
+    @step(
+        c.ReportOutcome,
+        name=which,
+        amount=amounts,
+        product=("case", "case", "lead", "deal", "sixth", "chat"),
+        how=("", "", "at=-1h", "at=-3d"),
+    )
+    def report(self, name: int, amount: int, product: str, how: str) -> None:
+        called = self.fresh()
+        self.do(f"report {self.name(name)} {amount} as={called} of={product} {how}")
+
+    @step(c.ConfirmOutcome, c.RejectOutcome, hold=which, verb=("accept", "accept", "reject"))
+    def outcome(self, hold: int, verb: str) -> None:
+        if self.case.holds:
+            self.do(f"{verb} {self.pending_outcome(hold)}")
+
+    def pending_outcome(self, place: int) -> str:
+        """One of the holds, mostly one that is an outcome."""
+        holds, still = self.case.holds, self.case.core.state.holds
+        pending = {number for number, hold in still.items() if hold.outcome is not None}
+        return self.one(holds, place, lambda name: holds[name][1] in pending)
+
     def open_hold(self, place: int) -> str:
         """One of the holds."""
         holds, still = self.case.holds, self.case.core.state.holds
@@ -701,7 +723,7 @@ def test_long_lives_meet_every_command_and_every_event() -> None:
     is applied, and each entry written that a command or the clock can cause."""
     applied: set[type] = set()
     written: set[type] = set()
-    for seed in range(12):
+    for seed in range(14):
         case = walk(seed, 200).case
         applied |= {type(command) for command, outcome in case.asked if not_refused(outcome)}
         written |= {type(event) for _, events in case.core.batches for event in events}

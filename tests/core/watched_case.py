@@ -26,7 +26,7 @@ from ledger.core.state import NEVER, Account, Grant, State
 NAMED = (Pot.GRANT, Pot.OVERAGE, Pot.EXCESS_BILLED)  # pots of which there are several
 TAGS = {"image": frozenset({"media"})}
 
-Draws: TypeAlias = c.RecordUsage | c.AuthorizeHold | c.AdjustBalance
+Draws: TypeAlias = c.RecordUsage | c.ReportOutcome | c.AuthorizeHold | c.AdjustBalance
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[e.Event]).decode
@@ -51,7 +51,7 @@ class WatchedCase(LedgerCase):
         self.read()
         if model is not None and isinstance(command, Draws):
             self._compare(model, command, outcome)
-        if isinstance(outcome, e.HoldAuthorized):
+        if isinstance(outcome, e.HoldAuthorized) and not isinstance(outcome, e.OutcomeReported):
             self._within_its_limits(outcome)
         return outcome, told
 
@@ -125,7 +125,7 @@ class WatchedCase(LedgerCase):
             distance, owner = distance + 1, owner.parent
         for hold in account.holds.values():
             if hold.asset == asset:
-                held = [(Pot(piece.pot), 0, piece.amount) for piece in hold.slices]
+                held = [(_held_as(piece.pot), 0, piece.amount) for piece in hold.slices]
                 model.holds.append(ModelHold("", held, hold.expires_at, hold.authorized_at))
         return model
 
@@ -178,7 +178,7 @@ class WatchedCase(LedgerCase):
                 assert found == (self.told(outcome.slices), 0)
             return
         product = command.shape.product
-        if isinstance(outcome, e.UsageRecorded):
+        if isinstance(outcome, e.UsageRecorded | e.OutcomeReported):
             amount = sum(piece.amount for piece in outcome.slices)
             at, period = outcome.effective_at, outcome.period
             found = self._find(model, command, product, amount, at, period)
@@ -204,7 +204,8 @@ class WatchedCase(LedgerCase):
         if not isinstance(command, c.AdjustBalance):
             attributes = frozenset(command.shape.attributes)
         bears: Bears = (TAGS.get(product, frozenset()), attributes)
-        return model.find(product, amount, at, isinstance(command, c.RecordUsage), bears)
+        recorded = isinstance(command, c.RecordUsage | c.ReportOutcome)
+        return model.find(product, amount, at, recorded, bears)
 
     def told(self, slices: tuple[e.Slice, ...]) -> Slices:
         """Slices as the model says them."""
@@ -249,6 +250,11 @@ class WatchedCase(LedgerCase):
             assert policy.holds_overage and policy.overage != e.Overage.OFF
             posted = witness.overage[(account.number, asset, hold.period)]
             assert policy.overage_cap < 0 or posted + held[Pot.OVERAGE] <= policy.overage_cap
+
+
+def _held_as(pot: int) -> Pot:
+    """What an outcome reserves beyond every limit is owed in advance like the rest (rule D4)."""
+    return Pot.OVERDRAFT if pot == Pot.EXCESS_OWED else Pot(pot)
 
 
 def _asset_of(account: Account, command: Draws) -> int:
