@@ -29,6 +29,7 @@ from ledger.client.decisions import DecisionCalls
 from ledger.client.events import EventOutcome, UsageEvent, event_bytes, shape_bytes, shape_key
 from ledger.client.explaining import ExplainCalls
 from ledger.client.limits import Limits
+from ledger.client.outcomes import OutcomeCalls
 from ledger.client.payments import PaymentCalls
 from ledger.client.pricing import PricingCalls
 from ledger.client.reads import ReadCalls
@@ -54,6 +55,7 @@ class DrawdownClient(
     CorrectionCalls,
     DecisionCalls,
     ExplainCalls,
+    OutcomeCalls,
     PaymentCalls,
     PricingCalls,
     ReadCalls,

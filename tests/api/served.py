@@ -31,6 +31,7 @@ from ledger.v1 import (
     grant_pb2,
     grant_pb2_grpc,
     journal_pb2_grpc,
+    outcome_pb2_grpc,
     payment_pb2_grpc,
     recurring_pb2_grpc,
     report_pb2_grpc,
@@ -132,6 +133,7 @@ class Served:
         self.balances = balance_pb2_grpc.BalanceServiceStub(self.channel)
         self.corrections = correction_pb2_grpc.CorrectionServiceStub(self.channel)
         self.reports = report_pb2_grpc.ReportServiceStub(self.channel)
+        self.outcomes = outcome_pb2_grpc.OutcomeServiceStub(self.channel)
         self.journal = journal_pb2_grpc.JournalServiceStub(self.channel)
         self.pricing = pricing_pb2_grpc.PricingServiceStub(self.channel)
         self.conversions = conversion_pb2_grpc.ConversionServiceStub(self.channel)
