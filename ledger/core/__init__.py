@@ -20,6 +20,7 @@ Read in this order:
     quotes, quoted, quoting     promised prices: as state, for usage that names one, made
     admission               whether a command is let in: its key, its account, its time
     repriced, repricing     usage rated again by a job: its price, and what comes of it
+    outcome_charges         work that is charged once its result is confirmed
     usage, suspense, holds, grants, following, recurring, corrections, adjustments,
     closing, accounts, standing, overrides     one module a kind of decision
     evolve                  the only code that changes state

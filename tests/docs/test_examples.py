@@ -90,6 +90,7 @@ PAGES = {
         price=("output_tokens", "0.00001"), asset=("USD", 9), gift=("acme", "USD", 10**9)
     ),
     "money": Page(money_scale=2),
+    "outcomes": Page(tenant="sandbox", price=None, gift=("acme", "credit", 10_000_000)),
     "overdraft": Page(after=the_overdraft_stands_and_the_top_up_is_a_grant),
     "pricing": Page(price=None, gift=("acme", "credit", 1_000_000)),
     "quotes": Page(tenant="sandbox", price=None, gift=("acme", "credit", 1_000_000)),
