@@ -12,12 +12,13 @@ from typing import TypeAlias
 import msgspec
 
 from ledger.api.edge import Edge
-from ledger.api.ids import GRANT, HOLD, QUOTE, mint
+from ledger.api.ids import GRANT, HOLD, OUTCOME, QUOTE, mint
 from ledger.core.books import Book
 from ledger.core.events import (
     OF_A_GRANT,
     OF_AN_ACCOUNT,
     BookKind,
+    OutcomeConfirmed,
     PlanDeclared,
     Pot,
     Slice,
@@ -208,7 +209,9 @@ def _render_recorded(
             if quantity
         }
     )
-    if event.hold:
+    if isinstance(event, OutcomeConfirmed):
+        entry.outcome_id = mint(OUTCOME, shard, event.account, event.hold)
+    elif event.hold:
         entry.hold_id = mint(HOLD, shard, event.account, event.hold)
     entry.lines.extend(
         render_lines(

@@ -90,7 +90,7 @@ def decide_replacement(
             str(at),
             "usage older than 400 days is not amended; make a manual adjustment instead",
         )
-    return _rated(state, account, command, at, out, moved)
+    return _rated(state, account, command, at, out, moved, replaces=True)
 
 
 def _rated(
@@ -100,8 +100,10 @@ def _rated(
     at: int,
     out: list[Event],
     moved: Mapping[Place, int],
+    replaces: bool = False,
 ) -> UsageRecorded | Refusal:
-    """Rate usage of that time, find who pays, and record it."""
+    """Rate usage of that time, find who pays, and record it. Work that is sold by result is charged
+    here only where it `replaces` what was charged."""
     quantities = command.quantities
     shape = command.shape
     by: ByQuote | None = None
@@ -119,7 +121,7 @@ def _rated(
         bound = named
     else:
         bound, _ = state.catalog.step(account.card_key, shape, at, quantities)
-        if bound.terms.outcome is not None:
+        if bound.terms.outcome is not None and not replaces:
             return outcome_expected(shape.product)
     cost = cost_of(state, account, bound, shape, quantities, at)
     if isinstance(cost, Refusal):

@@ -157,7 +157,7 @@ async def test_a_report_reserves_and_a_confirmation_charges(sold: Served):
     assert [(each.pot, each.amount, each.payer) for each in pends.slices] == [
         (types_pb2.POT_GRANT, 6_000_000, "")
     ]
-    done = await confirm(sold, made.outcome_id, evidence={"survey": "solved"})
+    done = await confirm(sold, made.outcome_id, request_id="confirm", evidence={"survey": "solved"})
     assert (done.charge, done.asset, done.status) == (
         6_000_000,
         "credit",
@@ -175,6 +175,11 @@ async def test_a_report_reserves_and_a_confirmation_charges(sold: Served):
         {"survey": "solved"},
     )
     assert found.usage.entry_seq == done.usage.entry_seq
+    used = await sold.usage.Get(
+        usage_pb2.UsageServiceGetRequest(tenant=TENANT, account="acme", id="confirm")
+    )
+    assert (used.entry.outcome_id, used.entry.hold_id) == (made.outcome_id, "")
+    assert (used.entry.charge, used.entry.entry_seq) == (6_000_000, found.usage.entry_seq)
     reversed_ = await sold.corrections.ReverseUsage(
         correction_pb2.ReverseUsageRequest(
             tenant=TENANT,

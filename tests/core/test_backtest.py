@@ -232,6 +232,26 @@ def test_time_decides_again_what_is_left() -> None:
     assert [grant.book.available for grant in rolled] == [20]
 
 
+def test_outcomes_are_settled_again_at_the_other_prices() -> None:
+    """As they were: confirmed by somebody or by time, rejected, or pending still."""
+    core = core_of("""
+        account acme
+        grant   acme 100
+        report  acme 10 as=o
+        report  acme 5 as=p
+        report  acme 7 as=q of=lead
+        report  acme 9 as=r of=deal
+        accept  o
+        clock   +2d
+        sweep
+    """)
+    replay = replayed(core, TWICE)
+    assert book(replay, e.BookKind.USED, "case") == 30
+    assert book(replay, e.BookKind.USED, "lead") == 0
+    assert charge(replay.close(10)) == (15, 30)
+    assert [hold.left for hold in replay.state.holds.values()] == [18]
+
+
 def test_a_debt_that_was_not_is_repaid_by_the_next_grant() -> None:
     core = core_of("""
         account acme overdraft=100

@@ -232,6 +232,10 @@ def test_after_its_confirmation_it_is_usage_that_is_corrected(case: LedgerCase) 
     reverse  o             -> refused CORRECTION_TOO_LARGE quantities
     expect   left acme 100
     expect   revenue case 0
+    report   acme 30 as=p
+    accept   p
+    amend    p 20 as=q of=case  -> 30 to acme worth 30; drawn 20 from acme
+    expect   left acme 80
     """
 
 
@@ -260,8 +264,6 @@ def test_only_what_is_sold_by_result_is_reported_and_it_alone(case: LedgerCase) 
     usage    acme 1 of=case          -> refused OUTCOME_EXPECTED product
     hold     acme 1 as=h of=case     -> refused OUTCOME_EXPECTED product
     quote    acme 1 as=q of=case     -> refused OUTCOME_EXPECTED product
-    usage    acme 1 id=u
-    amend    u 1 as=v of=case        -> refused OUTCOME_EXPECTED product
     report   acme 0 as=o             -> refused QUANTITIES_ALL_ZERO quantities
     report   acme 1 as=o at=+6m      -> refused IN_FUTURE effective_at_us
     report   acme 1 as=o at=-36d     -> refused TOO_OLD effective_at_us
