@@ -27,6 +27,7 @@ from ledger.api.render_card import (
     render_version,
 )
 from ledger.api.requests import shape_of
+from ledger.api.rerate_calls import RerateCalls
 from ledger.core.outcomes import Refusal
 from ledger.engine.configuration import AssetBody
 from ledger.journal.configuration import (
@@ -34,6 +35,7 @@ from ledger.journal.configuration import (
     ConfigurationReason,
     ConfigurationRefused,
 )
+from ledger.projections.as_of import History
 from rating.card import SCALE_MAX, CardFault, RateCard, decode_card
 from rating.diff import LARGE_FACTOR
 from rating.exact import PriceError, parse_price
@@ -52,11 +54,13 @@ _REFUSED_FIELDS: Final = {
 _KIND_NUMBERS: Final = {kind: number for number, kind in _KINDS.items()}
 
 
-class PricingService(OverrideCalls, QuoteCalls):
+class PricingService(OverrideCalls, QuoteCalls, RerateCalls):
     """See rating/v1/pricing.proto."""
 
-    def __init__(self, edge: Edge, checker: CardChecker) -> None:
+    def __init__(self, edge: Edge, checker: CardChecker, history: History | None = None) -> None:
+        """`history`: the read models, to find usage in that is rated again."""
         self._edge = edge
+        self._history = history
         self._checker = checker
         self._published = Published(edge.ledger)
 

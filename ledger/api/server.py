@@ -258,7 +258,10 @@ def services(
         ),
         (peer_pb2.DESCRIPTOR.services_by_name["PeerService"], PeerService(edge.ledger)),
         (clock_pb2.DESCRIPTOR.services_by_name["ClockService"], ClockService(edge)),
-        (pricing_pb2.DESCRIPTOR.services_by_name["PricingService"], PricingService(edge, checker)),
+        (
+            pricing_pb2.DESCRIPTOR.services_by_name["PricingService"],
+            PricingService(edge, checker, history),
+        ),
         (
             conversion_pb2.DESCRIPTOR.services_by_name["ConversionService"],
             ConversionService(edge),

@@ -1,7 +1,7 @@
 """`drawdown pricing`: what is published, listed, shown, compared, and as a price sheet.
 
 See `publish` for a card of one's own, `card_aliases` for other names of cards, `backtest` for one
-that is tried on what happened.
+that is tried on what happened, `rerate` for usage that is charged again.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from ledger.cli.output import Failed, console, instant, json_option, print_json,
 from ledger.cli.overrides import override
 from ledger.cli.publish import publish_file, validate
 from ledger.cli.remote import TIMEOUT_S, Remote, connect, server_options
+from ledger.cli.rerate import rerate
 
 if TYPE_CHECKING:
     from rating.card import RateCard
@@ -32,7 +33,7 @@ def pricing() -> None:
     """Check, publish, list, show, compare and try rate cards; print one as a price sheet."""
 
 
-for command in (validate, publish_file, alias, aliases, override, simulate):
+for command in (validate, publish_file, alias, aliases, override, simulate, rerate):
     pricing.add_command(command)
 
 

@@ -35,6 +35,7 @@ from ledger.client.pricing import PricingCalls
 from ledger.client.reads import ReadCalls
 from ledger.client.recurring import RecurringCalls
 from ledger.client.reports import ReportCalls
+from ledger.client.rerating import RerateCalls
 from ledger.client.retry import RandRange, RetryPolicy
 from ledger.client.routing import Routing
 from ledger.client.sender import Sender
@@ -58,6 +59,7 @@ class DrawdownClient(
     OutcomeCalls,
     PaymentCalls,
     PricingCalls,
+    RerateCalls,
     ReadCalls,
     RecurringCalls,
     ReportCalls,

@@ -62,10 +62,16 @@ class LeftAlone(StrEnum):
 class Touched:
     """Usage that is to be rated again, and by what."""
 
-    __slots__ = ("account", "at", "bound", "closed", "original", "period", "shape")
+    __slots__ = ("account", "at", "bound", "closed", "original", "period", "quantities", "shape")
 
     def __init__(
-        self, account: Account, original: Original, shape: Shape, bound: Bound, closed: bool
+        self,
+        account: Account,
+        original: Original,
+        shape: Shape,
+        bound: Bound,
+        quantities: tuple[int, ...],
+        closed: bool = False,
     ) -> None:
         recorded = original.event
         assert isinstance(recorded, UsageRecorded)
@@ -75,6 +81,7 @@ class Touched:
         self.bound = bound
         self.at = recorded.effective_at
         self.period = recorded.period
+        self.quantities = quantities  # all that is left of it
         self.closed = closed  # the period that it was charged in is closed
 
     @property
@@ -226,7 +233,7 @@ def consider(
     if closed:
         if old.rerates:
             return LeftAlone.CLOSED_VOLUME.value
-        return Touched(account, original, shape, bound, closed)
+        return Touched(account, original, shape, bound, left, True)
     refusal = refuse_closed(state, account, at, old=True) or refuse_frozen(account)
     if refusal is not None:
         return refusal.reason.value
@@ -246,7 +253,22 @@ def consider(
     runs_on = old.running or bound.plan.running or old.rerates
     if not runs_on and bound.asset == declared.asset and priced.charges == refund.lines:
         return None
-    return Touched(account, original, shape, bound, closed)
+    return Touched(account, original, shape, bound, left)
+
+
+def touched_again(
+    state: State, original: Original, job: Job, quantities: tuple[int, ...]
+) -> Touched | str:
+    """Usage that the job has given back before it was stopped, to be recorded again; or why not."""
+    recorded, declared = original.event, original.plan
+    assert isinstance(recorded, UsageRecorded) and declared is not None
+    account = state.accounts[recorded.account]
+    shape = state.catalog.shape(declared.product, declared.attributes, declared.quantity_names)
+    at, version = recorded.effective_at, job.card_version
+    bound = bound_by(state, account, job.rate_card, version, shape, quantities, at)
+    if isinstance(bound, Refusal):
+        return bound.reason.value
+    return Touched(account, original, shape, bound, quantities)
 
 
 def _is_closed(state: State, account: Account, period: int) -> bool:

@@ -270,6 +270,11 @@ class Writer:
         paged = self._speculative.paged.get(found.event.account, 0)
         return found if root == (account.root if account is not None else paged) else None
 
+    async def recorded_at(self, locators: Sequence[int]) -> list[Replay]:
+        """The durable entries at these locators. Raises JournalError."""
+        found = await self._answers.recorded(locators)
+        return [found[locator] for locator in locators]
+
     async def ratings_of(self, usage: Sequence[Replay]) -> list[tuple[Replay, ...]]:
         """The entries that rated each after it had waited for a price (rule B8): a correction takes
         them along. Raises JournalError, and NotApplied while the shard is not open."""

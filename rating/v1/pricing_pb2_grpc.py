@@ -5,6 +5,7 @@ import warnings
 
 from rating.v1 import override_pb2 as rating_dot_v1_dot_override__pb2
 from rating.v1 import pricing_pb2 as rating_dot_v1_dot_pricing__pb2
+from rating.v1 import rerate_pb2 as rating_dot_v1_dot_rerate__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -115,6 +116,11 @@ class PricingServiceStub:
                 '/rating.v1.PricingService/ListQuotes',
                 request_serializer=rating_dot_v1_dot_pricing__pb2.ListQuotesRequest.SerializeToString,
                 response_deserializer=rating_dot_v1_dot_pricing__pb2.ListQuotesResponse.FromString,
+                _registered_method=True)
+        self.Rerate = channel.unary_unary(
+                '/rating.v1.PricingService/Rerate',
+                request_serializer=rating_dot_v1_dot_rerate__pb2.RerateRequest.SerializeToString,
+                response_deserializer=rating_dot_v1_dot_rerate__pb2.RerateResponse.FromString,
                 _registered_method=True)
 
 
@@ -249,6 +255,16 @@ class PricingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Rerate(self, request, context):
+        """Rates usage again that was charged, by a version that the job names, a few accounts a page: each
+        event is given back and recorded anew in order; of closed periods the difference is adjusted, one
+        entry a product and period (rule R7). May be asked again and goes on; see `dry_run`. From the
+        read models: FAILED_PRECONDITION where there are none, UNAVAILABLE while they are behind.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PricingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -331,6 +347,11 @@ def add_PricingServiceServicer_to_server(servicer, server):
                     servicer.ListQuotes,
                     request_deserializer=rating_dot_v1_dot_pricing__pb2.ListQuotesRequest.FromString,
                     response_serializer=rating_dot_v1_dot_pricing__pb2.ListQuotesResponse.SerializeToString,
+            ),
+            'Rerate': grpc.unary_unary_rpc_method_handler(
+                    servicer.Rerate,
+                    request_deserializer=rating_dot_v1_dot_rerate__pb2.RerateRequest.FromString,
+                    response_serializer=rating_dot_v1_dot_rerate__pb2.RerateResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -766,6 +787,33 @@ class PricingService:
             '/rating.v1.PricingService/ListQuotes',
             rating_dot_v1_dot_pricing__pb2.ListQuotesRequest.SerializeToString,
             rating_dot_v1_dot_pricing__pb2.ListQuotesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Rerate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/rating.v1.PricingService/Rerate',
+            rating_dot_v1_dot_rerate__pb2.RerateRequest.SerializeToString,
+            rating_dot_v1_dot_rerate__pb2.RerateResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from grpc import aio as _aio
 from rating.v1 import override_pb2 as _override_pb2
 from rating.v1 import pricing_pb2 as _pricing_pb2
+from rating.v1 import rerate_pb2 as _rerate_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -89,6 +90,12 @@ class PricingServiceStub:
     """Shows one quote that binds, open or settled within 35 days."""
     ListQuotes: _grpc.UnaryUnaryMultiCallable[_pricing_pb2.ListQuotesRequest, _pricing_pb2.ListQuotesResponse]
     """Lists the open quotes of an account, first made first."""
+    Rerate: _grpc.UnaryUnaryMultiCallable[_rerate_pb2.RerateRequest, _rerate_pb2.RerateResponse]
+    """Rates usage again that was charged, by a version that the job names, a few accounts a page: each
+    event is given back and recorded anew in order; of closed periods the difference is adjusted, one
+    entry a product and period (rule R7). May be asked again and goes on; see `dry_run`. From the
+    read models: FAILED_PRECONDITION where there are none, UNAVAILABLE while they are behind.
+    """
 
 @_typing.type_check_only
 class PricingServiceAsyncStub(PricingServiceStub):
@@ -150,6 +157,12 @@ class PricingServiceAsyncStub(PricingServiceStub):
     """Shows one quote that binds, open or settled within 35 days."""
     ListQuotes: _aio.UnaryUnaryMultiCallable[_pricing_pb2.ListQuotesRequest, _pricing_pb2.ListQuotesResponse]  # type: ignore[assignment]
     """Lists the open quotes of an account, first made first."""
+    Rerate: _aio.UnaryUnaryMultiCallable[_rerate_pb2.RerateRequest, _rerate_pb2.RerateResponse]  # type: ignore[assignment]
+    """Rates usage again that was charged, by a version that the job names, a few accounts a page: each
+    event is given back and recorded anew in order; of closed periods the difference is adjusted, one
+    entry a product and period (rule R7). May be asked again and goes on; see `dry_run`. From the
+    read models: FAILED_PRECONDITION where there are none, UNAVAILABLE while they are behind.
+    """
 
 class PricingServiceServicer(metaclass=_abc_1.ABCMeta):
     """Keeps a tenant's prices."""
@@ -304,5 +317,17 @@ class PricingServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_pricing_pb2.ListQuotesResponse, _abc.Awaitable[_pricing_pb2.ListQuotesResponse]]:
         """Lists the open quotes of an account, first made first."""
+
+    @_abc_1.abstractmethod
+    def Rerate(
+        self,
+        request: _rerate_pb2.RerateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_rerate_pb2.RerateResponse, _abc.Awaitable[_rerate_pb2.RerateResponse]]:
+        """Rates usage again that was charged, by a version that the job names, a few accounts a page: each
+        event is given back and recorded anew in order; of closed periods the difference is adjusted, one
+        entry a product and period (rule R7). May be asked again and goes on; see `dry_run`. From the
+        read models: FAILED_PRECONDITION where there are none, UNAVAILABLE while they are behind.
+        """
 
 def add_PricingServiceServicer_to_server(servicer: PricingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -38,7 +38,7 @@ from ledger.v1 import (
     types_pb2,
     usage_pb2,
 )
-from rating.v1 import card_pb2, conversion_pb2, override_pb2, pricing_pb2
+from rating.v1 import card_pb2, conversion_pb2, override_pb2, pricing_pb2, rerate_pb2
 
 ROOT = Path(__file__).resolve().parents[2]
 PROTOS = ROOT / "protos"
@@ -68,6 +68,7 @@ FILES: list[FileDescriptor] = [
         conversion_pb2,
         override_pb2,
         pricing_pb2,
+        rerate_pb2,
     )
 ]
 ALLOWED_TYPES = {
@@ -110,6 +111,7 @@ WITHOUT_REQUEST_ID = {
     "GetPriceOverrides",
     "Quote",
     "Compare",
+    "Rerate",  # `job` is its identity
     "Explain",
     "ExplainDifference",
     "GetQuote",
