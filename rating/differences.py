@@ -14,7 +14,8 @@ from rating.explain import ExplainedLine, Explanation
 class Cause(Struct, frozen=True):
     """Something that is not the same for both; ``one`` and ``other`` are its values."""
 
-    kind: str  # version, product, attribute, time_class; row, quantity, running_total, tier, cost
+    kind: str  # version, product, attribute, time_class, quote; or of a line: row, quantity,
+    # running_total, tier, cost
     name: str  # of the attribute
     one: str
     other: str
@@ -46,11 +47,18 @@ def difference(one: Explanation, other: Explanation) -> Difference:
     for quantity in [*ours, *(name for name in theirs if name not in ours)]:
         left, right = ours.get(quantity), theirs.get(quantity)
         causes = tuple(_of_line(left, right, one.version, other.version))
-        first = None if left is None else left.charge
-        second = None if right is None else right.charge
+        first, second = _charged(one, left), _charged(other, right)
         if first != second or (left is None) != (right is None):
             lines.append(LineDifference(quantity, first, second, causes))
-    return Difference(other.total - one.total, tuple(_of_event(one, other)), tuple(lines))
+    return Difference(other.charged - one.charged, tuple(_of_event(one, other)), tuple(lines))
+
+
+def _charged(account: Explanation, line: ExplainedLine | None) -> int | None:
+    """What a quantity costs, with what a quote priced of it."""
+    if line is None or line.charge is None or account.quoted is None:
+        return None if line is None else line.charge
+    quoted = next(each for each in account.quoted.lines if each.quantity == line.quantity)
+    return line.charge + (quoted.charge or 0)
 
 
 def _of_event(one: Explanation, other: Explanation) -> Iterator[Cause]:
@@ -61,6 +69,16 @@ def _of_event(one: Explanation, other: Explanation) -> Iterator[Cause]:
         given = (each.attributes.get(name, "") for each in (one, other))
         yield from _unlike("attribute", name, *given)
     yield from _unlike("time_class", "", one.time_class, other.time_class)
+    yield from _unlike("quote", "", _quote(one), _quote(other))
+
+
+def _quote(account: Explanation) -> str:
+    """How much a quote priced, and by which version."""
+    quoted = account.quoted
+    if quoted is None:
+        return ""
+    units = " + ".join(f"{line.own} {line.quantity}" for line in quoted.lines if line.own)
+    return f"{units} by {quoted.card} {quoted.version}"
 
 
 def _of_line(

@@ -18,7 +18,7 @@ from rating.model_lines import NO_FACTS, Facts, before_of
 from rating.models import Scope
 from rating.overrides import Multiplier, row_for
 from rating.plan import NO_ROW, UNPRICED, Plan, row_of
-from rating.price import own_quantities, rate, rerate
+from rating.price import own_quantities, rate, rate_own, rerate
 from rating.row_functions import FormulaFunction
 
 Ratio = tuple[int, int]
@@ -83,7 +83,11 @@ class ExplainedLine(Struct, frozen=True):
 
 
 class Explanation(Struct, frozen=True):
-    """An event, priced; ``total`` is the sum of the lines, re-rates apart."""
+    """An event, priced; ``total`` is the sum of the lines, re-rates apart.
+
+    ``quoted`` is what a quote priced of the event, by its own rows and from its own totals on: the
+    lines are what is beyond it.
+    """
 
     card: str
     version: int
@@ -96,6 +100,12 @@ class Explanation(Struct, frozen=True):
     lines: tuple[ExplainedLine, ...]
     total: int
     rerates: int
+    quoted: "Explanation | None" = None
+
+    @property
+    def charged(self) -> int:
+        """What the whole event costs, re-rates apart."""
+        return self.total + (self.quoted.total if self.quoted is not None else 0)
 
 
 def explain(
@@ -107,14 +117,19 @@ def explain(
     totals: Mapping[int, int],
     facts: Facts = NO_FACTS,
     time_class: int = 0,
+    part: Sequence[int] = (),
 ) -> Explanation:
     """The account of one event that ``plan``, a plan of ``card``, prices. Raises RatingFault.
 
     ``totals`` and ``facts`` are what ``price.rate`` was given, ``time_class`` what
-    ``card.time_class`` says of the event's time.
+    ``card.time_class`` says of the event's time. ``part``: what the plan prices of each quantity
+    without its subsets, where something else prices the rest.
     """
-    charges, total, _, used = rate(plan, quantities, totals, facts)
-    own = own_quantities(used, quantities)
+    if part:
+        charges, total, _, used = rate_own(plan, part, totals, facts)
+    else:
+        charges, total, _, used = rate(plan, quantities, totals, facts)
+    own = part or own_quantities(used, quantities)
     moved = dict(rerate(used, quantities, totals))
     prompt = quantities[used.prompt_index] if used.prompt_index >= 0 else 0
     candidates = card.candidates(product, attributes, time_class)

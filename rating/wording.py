@@ -25,6 +25,7 @@ _CAUSES = {
     "version": "the rate card",
     "product": "the product",
     "time_class": "the time of day",
+    "quote": "the quote",
     "row": "the row",
     "quantity": "the quantity",
     "running_total": "what ran before it",
@@ -55,12 +56,19 @@ def decimal(ratio: Ratio) -> str:
 
 def in_words(account: Explanation) -> str:
     """The account of an event, line by line, in major units."""
-    head = f"{account.product}: {_money(account.total, account)} by {account.card} version "
+    head = f"{account.product}: {_money(account.charged, account)} by {account.card} version "
     said = [f"{head}{account.version}"]
+    quoted = account.quoted
+    if quoted is not None:
+        said.append(f"  a quote priced by {quoted.card} version {quoted.version}:")
+        for line in quoted.lines:
+            said += _line(line, quoted, part=True) if line.own else []
+        said.append("  what is beyond it:")
     if account.rerates:
         said.append(f"  earlier quantity priced anew: {_money(account.rerates, account)}, apart")
     for line in account.lines:
-        said += _line(line, account)
+        if line.own or quoted is None:
+            said += _line(line, account, part=quoted is not None)
     return "\n".join(said)
 
 
@@ -78,9 +86,9 @@ def difference_in_words(found: Difference, one: Explanation, other: Explanation)
     return "\n".join(said)
 
 
-def _line(line: ExplainedLine, account: Explanation) -> list[str]:
+def _line(line: ExplainedLine, account: Explanation, *, part: bool = False) -> list[str]:
     quantity = f"{_units(line.own, line)} {line.quantity}"
-    if line.own != line.given:
+    if line.own != line.given and not part:
         quantity += f" (of {_units(line.given, line)}, the rest is charged as its parts)"
     if line.ordinal is None and not line.override:
         what = "nothing to charge" if line.charge == 0 else "no row prices it; it waits"

@@ -158,7 +158,6 @@ TABLE: Final[Mapping[str, Handling]] = {
     "QUOTE_LIFETIME_INVALID": _INVALID,
     "QUOTE_TOLERANCE_INVALID": _INVALID,
     "QUOTE_MODELED": _STATE,
-    "USAGE_QUOTED": _STATE,  # of a call that explains it
     "QUOTES_LIMIT": Handling(StatusCode.RESOURCE_EXHAUSTED, False, usage.INGEST_OUTCOME_INVALID),
     "GRACE_ENDED": _STATE,
     "INSUFFICIENT_CREDITS": _STATE,

@@ -12,11 +12,11 @@ import msgspec
 from msgspec.structs import replace
 
 from ledger.api.assets import Assets
-from ledger.api.errors import CallFailed
 from ledger.api.render_usage import UsageView, view_of
 from ledger.core.events import (
     Comparator,
     PlanDeclared,
+    QuotedPart,
     Suspense,
     UsageQuarantined,
     UsageQuoted,
@@ -30,7 +30,7 @@ from rating.compile import CompiledCard, row_number
 from rating.exact import reduced
 from rating.explain import ExplainedLine, Explanation, Ratio, explain
 from rating.model_lines import Facts
-from rating.price import UNPRICED, RatingFault
+from rating.price import UNPRICED, RatingFault, own_quantities, rate_own
 from rating.wording import decimal, in_words
 
 _NOTHING: Ratio = (0, 1)
@@ -52,12 +52,6 @@ def account_of(state: State, recorded: Replay, tenant: int, assets: Assets) -> A
     """Read from one shard's state what the account of a recorded event needs."""
     event, declared = recorded.event, recorded.plan
     assert isinstance(event, UsageRecorded | UsageQuarantined) and declared is not None
-    if isinstance(event, UsageQuoted) and event.part is not None:
-        raise CallFailed(
-            "USAGE_QUOTED",
-            "a quote priced it, from where totals stood then; Get shows what of each line that was",
-            field="id",
-        )
     view = view_of(state, recorded, tenant)
     account = state.accounts.get(event.account)
     comparator = Comparator(account.comparator).name if account is not None else ""
@@ -67,7 +61,14 @@ def account_of(state: State, recorded: Replay, tenant: int, assets: Assets) -> A
         return Account(view, event, declared, None, comparator, scale)
     totals = _totals(event)
     known = totals is not None
-    explained = _explained(card, view, event, declared, totals or {}, known=known)
+    explained: Explanation | None
+    if isinstance(event, UsageQuoted) and event.part is not None:
+        part = event.part
+        by = state.catalog.card((tenant, part.rate_card)).card(part.card_version)
+        assert by is not None, part
+        explained = _explained_apart(card, by, view, event, part, declared, totals or {})
+    else:
+        explained = _explained(card, view, event, declared, totals or {}, known=known)
     unknown = totals is None or explained is None
     return Account(view, event, declared, explained, comparator, scale, unknown)
 
@@ -115,10 +116,45 @@ def _explained(
     return replace(found, lines=tuple(lines), total=total)
 
 
+def _explained_apart(
+    card: CompiledCard,
+    by: CompiledCard,
+    view: UsageView,
+    event: UsageQuoted,
+    part: QuotedPart,
+    declared: PlanDeclared,
+    totals: dict[int, int],
+) -> Explanation:
+    """What a quote priced goes on from where totals stood then; what is beyond it, from those
+    before the event and after what the quote priced (rule H9)."""
+    assert view.plan is not None and view.quoted is not None
+    attributes = dict(declared.attributes)
+    about = (declared.product, attributes, event.quantities)
+    stood = dict(part.positions)
+    quoted = explain(by, view.quoted, *about, stood, part=part.quantities)
+    _, _, moves, _ = rate_own(view.quoted, part.quantities, stood)
+    for row, quantity in moves:
+        totals[row] = totals.get(row, 0) + quantity
+    own = own_quantities(view.plan, event.quantities)
+    rest = [whole - less for whole, less in zip(own, part.quantities, strict=True)]
+    found = explain(
+        card, view.plan, *about, totals, time_class=card.time_class(event.effective_at), part=rest
+    )
+    lines = tuple(
+        [
+            replace(line, charge=None if charge == UNPRICED else charge - less)
+            for line, charge, less in zip(found.lines, event.charges, part.charges, strict=True)
+        ]
+    )
+    total = sum([line.charge for line in lines if line.charge is not None])
+    return replace(found, lines=lines, total=total, quoted=quoted)
+
+
 def render_account(account: Account, entry: usage_pb2.UsageEntry) -> pb.Explanation:
     """The account as a message, and in words."""
     found = account.explanation
     reasons = _reasons(account)
+    quoted: pb.QuotedExplanation | None = None
     if found is None:
         lines = [
             pb.ExplainedLine(
@@ -139,12 +175,14 @@ def render_account(account: Account, entry: usage_pb2.UsageEntry) -> pb.Explanat
             for line, row, reason in zip(found.lines, rows, reasons, strict=True)
         ]
         words = in_words(found).splitlines()
+        quoted = _quoted(account, found)
     return pb.Explanation(
         entry=entry,
         rounding=found.rounding if found is not None else "",
         lines=lines,
         comparator=account.comparator,
         totals_unknown=account.totals_unknown,
+        quoted=quoted,
         words=[*words, *_waiting(account, reasons, _ratings(entry)), *_paid(entry)],
     )
 
@@ -160,6 +198,23 @@ def _reasons(account: Account) -> tuple[str, ...]:
             Suspense(reason).name if charge == UNPRICED else ""
             for charge, reason in zip(event.charges, said, strict=True)
         ]
+    )
+
+
+def _quoted(account: Account, found: Explanation) -> pb.QuotedExplanation | None:
+    """What a quote priced of it."""
+    event, quoted = account.event, found.quoted
+    if quoted is None:
+        return None
+    assert isinstance(event, UsageQuoted) and event.part is not None
+    return pb.QuotedExplanation(
+        rate_card=quoted.card,
+        rate_card_version=quoted.version,
+        rounding=quoted.rounding,
+        lines=[
+            _line(line, quoted, row, "", known=True)
+            for line, row in zip(quoted.lines, event.part.rows, strict=True)
+        ],
     )
 
 

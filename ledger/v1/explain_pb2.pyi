@@ -253,6 +253,7 @@ class Explanation(_message.Message):
     COMPARATOR_FIELD_NUMBER: _builtins.int
     TOTALS_UNKNOWN_FIELD_NUMBER: _builtins.int
     WORDS_FIELD_NUMBER: _builtins.int
+    QUOTED_FIELD_NUMBER: _builtins.int
     rounding: _builtins.str
     """How the card rounds: half_even, half_up, up or down."""
     comparator: _builtins.str
@@ -273,6 +274,12 @@ class Explanation(_message.Message):
     def words(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The same in words, a sentence or a step each."""
 
+    @_builtins.property
+    def quoted(self) -> Global___QuotedExplanation:
+        """What a quote priced of it (rule H9); not set where none did. Then `lines` are what is beyond
+        the quote, and a quantity's charge is the sum of both.
+        """
+
     def __init__(
         self,
         *,
@@ -282,14 +289,51 @@ class Explanation(_message.Message):
         comparator: _builtins.str = ...,
         totals_unknown: _builtins.bool = ...,
         words: _abc.Iterable[_builtins.str] | None = ...,
+        quoted: Global___QuotedExplanation | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entry", b"entry", "quoted", b"quoted"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["comparator", b"comparator", "entry", b"entry", "lines", b"lines", "rounding", b"rounding", "totals_unknown", b"totals_unknown", "words", b"words"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["comparator", b"comparator", "entry", b"entry", "lines", b"lines", "quoted", b"quoted", "rounding", b"rounding", "totals_unknown", b"totals_unknown", "words", b"words"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Explanation: _TypeAlias = Explanation  # noqa: Y015
+
+@_typing.final
+class QuotedExplanation(_message.Message):
+    """What a quote priced of an event: as much as was quoted, and its tolerance."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RATE_CARD_FIELD_NUMBER: _builtins.int
+    RATE_CARD_VERSION_FIELD_NUMBER: _builtins.int
+    ROUNDING_FIELD_NUMBER: _builtins.int
+    LINES_FIELD_NUMBER: _builtins.int
+    rate_card: _builtins.str
+    """The rate card that the quote pinned."""
+    rate_card_version: _builtins.int
+    """Its version."""
+    rounding: _builtins.str
+    """How that card rounds."""
+    @_builtins.property
+    def lines(self) -> _containers.RepeatedCompositeFieldContainer[Global___ExplainedLine]:
+        """One line a quantity, ascending by name; totals are those that the quote was made from."""
+
+    def __init__(
+        self,
+        *,
+        rate_card: _builtins.str = ...,
+        rate_card_version: _builtins.int = ...,
+        rounding: _builtins.str = ...,
+        lines: _abc.Iterable[Global___ExplainedLine] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["lines", b"lines", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "rounding", b"rounding"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___QuotedExplanation: _TypeAlias = QuotedExplanation  # noqa: Y015
 
 @_typing.final
 class ExplainResponse(_message.Message):
@@ -365,8 +409,8 @@ class DifferenceCause(_message.Message):
     ONE_FIELD_NUMBER: _builtins.int
     OTHER_FIELD_NUMBER: _builtins.int
     kind: _builtins.str
-    """What differs: version, product, attribute, time_class, row, quantity, running_total, tier or
-    cost.
+    """What differs: version, product, attribute, time_class, quote, row, quantity, running_total,
+    tier or cost.
     """
     quantity_name: _builtins.str
     """Of which quantity; empty where it is of the event."""

@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from ledger.journal.storage import MemoryStorage
-from ledger.v1 import correction_pb2, decision_pb2, journal_pb2, usage_pb2
+from ledger.v1 import correction_pb2, decision_pb2, explain_pb2, journal_pb2, usage_pb2
 from rating.v1 import card_pb2
 from rating.v1 import pricing_pb2 as pb
 from tests.api.served import (
@@ -98,6 +98,40 @@ async def test_a_quote_says_what_it_pins(priced: Served):
     assert await find(priced, found.quote_id) == found
     assert list((await listed(priced)).quotes) == [found]
     assert (await priced.balance("acme")).available == "100000"
+
+
+async def test_explain_tells_what_the_quote_priced_from_what_is_beyond_it(priced: Served):
+    """Each by its own rows; and why usage without the quote costs more (rule H9)."""
+    await account(priced, 1_000_000)
+    made = (await quote(priced)).quote
+    await reprice(priced)
+    await priced.ingest(event("one", "acme", 121, 24, quote_id=made.quote_id))
+    await priced.ingest(event("two", "acme", 121, 24))
+    named = [
+        explain_pb2.ExplainRequest(tenant=TENANT, account="acme", source="gateway", id=each)
+        for each in ("one", "two")
+    ]
+    reply = await priced.explaining.ExplainDifference(
+        explain_pb2.ExplainDifferenceRequest(tenant=TENANT, one=named[0], other=named[1])
+    )
+    found = reply.one
+    quoted, beyond = found.quoted.lines, found.lines
+    assert (found.quoted.rate_card, found.quoted.rate_card_version) == ("default", 2)
+    assert [(line.priced_quantity, line.charge) for line in quoted] == [(120, 360), (24, 360)]
+    assert [(line.priced_quantity, line.charge) for line in beyond] == [(1, 1_000), (0, 0)]
+    assert found.words[:6] == [
+        "chat: 0.00172 credit by default version 3",
+        "  a quote priced by default version 2:",
+        "  120 input_tokens: 0.00036 credit",
+        "    row 0 (product chat), per_unit",
+        "    tier 1: 120 x 0.000003 = 0.00036",
+        "  24 output_tokens: 0.00036 credit",
+    ]
+    assert "  what is beyond it:" in found.words
+    assert not reply.other.HasField("quoted")
+    assert reply.charged_more == 145_000 - 1_720
+    [cause] = [each for each in reply.causes if each.kind == "quote"]
+    assert (cause.one, cause.other) == ("120 input_tokens + 24 output_tokens by default 2", "")
 
 
 @pytest.mark.parametrize("form", [plain, compact])
