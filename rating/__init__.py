@@ -5,6 +5,7 @@ Modules, in reading order:
 - ``exact``, ``rounding``   exact prices as ratios of two integers; a ratio as whole minor units
 - ``models``               price models, hours and minimums as data
 - ``card``                 rate cards as data: meters, products, price rows; validation and hash
+- ``meters``, ``metering``  rules that make events into quantities; an event metered
 - ``cost_faults``           what is wrong with a card beside its card of costs
 - ``faults``, ``model_faults``  what is wrong with a card or an event, each with a stable reason
 - ``functions``            F: what a running total costs, in integers

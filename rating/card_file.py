@@ -1,7 +1,7 @@
 """A rate card as people write it: a JSON or TOML document with the fields of ``card.RateCard``.
 
 Owns the form of the file: what is no such document, with the place of every part that is wrong.
-A price sheet (see ``sheet``) is such a document too, and a list of price overrides is another. What
+A price sheet (see ``sheet``) is such a document too; price overrides and meters are others. What
 a card or a list of good form says wrong is for ``card.validate`` and ``override_faults``. Pure; no
 floats: prices are texts, and a number in the place of one is a fault.
 """
@@ -18,6 +18,7 @@ import msgspec
 
 from rating.card import Meter, PriceRow, Product, RateCard
 from rating.faults import CardError, CardFault
+from rating.meters import MeterRule, MeterSet
 from rating.models import Minimum
 from rating.overrides import Override
 
@@ -78,6 +79,20 @@ def read_overrides(data: bytes, form: Form = Form.JSON) -> tuple[Override, ...]:
     if faults:
         raise CardError(faults)
     return tuple(parts)
+
+
+def read_meters(data: bytes, form: Form = Form.JSON) -> MeterSet:
+    """The meters of a file, a document with the list ``rules``. Raises CardError (reason
+    CARD_MALFORMED) with one fault a part."""
+    document = document_of(data, form, "a set of meters: an object with rules")
+    found = document.pop("rules", None)
+    if document or not isinstance(found, list):
+        raise _malformed("the file is not a set of meters: an object with rules alone")
+    faults: list[CardFault] = []
+    parts = [_part(f"rules[{place}]", each, MeterRule, faults) for place, each in enumerate(found)]
+    if faults:
+        raise CardError(faults)
+    return MeterSet(tuple(parts))
 
 
 def document_of(data: bytes, form: Form, what: str) -> dict[str, Any]:

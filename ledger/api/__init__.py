@@ -5,6 +5,7 @@
     tracing, malformed, calls   what every call goes through: trace, deadline, status
     forward, forward_all        calls of other processes' shards, and of every shard
     edge, assets                who and what is meant; the caches that servicers share
+    metering                    events of a type, which meters make usage of
     shapes, batches, parse_plain, parse_compact     usage on its way in, the hot path
     forward_usage               a batch split by owner
     replies, answers            what the writers answered, on its way out

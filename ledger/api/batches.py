@@ -107,18 +107,18 @@ class SeatCache:
 class Seats:
     """Name -> seat, for one batch. What an alias means depends on the time of the event."""
 
-    __slots__ = ("_known", "_ledger", "_now_us", "_tenant", "by_id")
+    __slots__ = ("_known", "_ledger", "_tenant", "by_id", "now_us")
 
     def __init__(self, ledger: Ledger, cache: SeatCache, tenant: int) -> None:
         self._ledger = ledger
         self._tenant = tenant
-        self._now_us = ledger.sandboxes.now_us(tenant)
+        self.now_us = ledger.sandboxes.now_us(tenant)
         self.by_id = cache.of(tenant) if ledger.names.fresh() else {}
         self._known: dict[tuple[str, int], Entry | None] = {}  # looked up; None = unknown
 
     def find(self, name: str, at_us: int) -> Seat:
         """The seat of a name at a time (0 = now), or UNKNOWN, or LOOK_UP."""
-        at_us = at_us or self._now_us
+        at_us = at_us or self.now_us
         entry = self._ledger.cached(self._tenant, name, at_us)
         lasting = entry is not None
         if entry is None:
@@ -136,7 +136,7 @@ class Seats:
 
     async def look_up(self, names: Iterable[tuple[str, int]]) -> None:
         """Look these (name, time) up in one query; `find` then knows them all."""
-        wanted = list({(name, at_us or self._now_us) for name, at_us in names})
+        wanted = list({(name, at_us or self.now_us) for name, at_us in names})
         for place in wanted:
             self._known[place] = None
         self._known.update(await self._ledger.directory.resolve(self._tenant, wanted))

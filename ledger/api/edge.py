@@ -15,6 +15,7 @@ from ledger.api.batches import SeatCache
 from ledger.api.errors import CallFailed
 from ledger.api.ids import UNKNOWN, MintedId, unmint
 from ledger.api.limits import id_fault
+from ledger.api.metering import Meters
 from ledger.api.shapes import ShapeCache
 from ledger.api.tracing import NoTelemetry, Telemetry
 from ledger.engine.lease import NEVER_OURS
@@ -37,6 +38,7 @@ class Edge:
         self.shapes = ShapeCache()
         self.seats = SeatCache()
         self.assets = Assets(ledger)
+        self.meters = Meters(ledger)
         self.closing = asyncio.Event()  # the server stops: what has no end of its own must end
         self._tenants: dict[str, int] = {}
         self._sandboxes: set[int] = set()

@@ -62,11 +62,19 @@ def _refuse(places: range, parsed: Parsed, id_at: Callable[[int], str]) -> bool:
     else:
         lane = _lane_of(places[0], parsed)
         strangers = [place for place in places if _lane_of(place, parsed) is not lane]
-        if not strangers:
+        if strangers:
+            first = strangers[0]
+            message = "linked events belong to accounts of one family"
+            parsed.faults[first] = Fault("LINKED_FAMILIES", "account", "", message)
+        elif levelled := [place for place in places if _command_at(place, lane).levels]:
+            first = levelled[0]
+            message = (
+                "what this event counts rests on those before it, which is not known of linked "
+                "events; send it by itself"
+            )
+            parsed.faults[first] = Fault("METERS_LINKED", "type", "", message)
+        else:
             return False
-        first = strangers[0]
-        message = "linked events belong to accounts of one family"
-        parsed.faults[first] = Fault("LINKED_FAMILIES", "account", "", message)
     reason = parsed.faults[first].reason
     message = (
         f"an event that it is linked with was refused ({reason}); nothing of the group is recorded"
@@ -84,6 +92,13 @@ def _lane_of(place: int, parsed: Parsed) -> Lane | None:
         if at < len(lane.places) and lane.places[at] == place:
             return lane
     return None
+
+
+def _command_at(place: int, lane: Lane | None) -> RecordUsage:
+    assert lane is not None, place
+    command = lane.commands[bisect_left(lane.places, place)]
+    assert isinstance(command, RecordUsage), command
+    return command
 
 
 def _drop(lane: Lane, places: set[int]) -> None:
@@ -112,5 +127,5 @@ def _link(lane: Lane | None, places: range) -> None:
             command.personal,
             command.trace,
             command.quote,
-            start + len(places) - 1 - at,
+            follow=start + len(places) - 1 - at,
         )

@@ -136,7 +136,9 @@ class Parking:
         request = pb.IngestRequest(
             tenant=await edge.tenant_name(tenant), events=[_event_of(parked) for parked in waiting]
         )
-        parsed = await parse_plain(edge.ledger, edge.shapes, edge.seats, tenant, request)
+        parsed = await parse_plain(
+            edge.ledger, edge.shapes, edge.seats, edge.meters, tenant, request
+        )
         outcomes = Outcomes(parsed.count, edge.assets)
         for place, fault in parsed.faults.items():
             outcomes.fail(place, fault)

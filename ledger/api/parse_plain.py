@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from msgspec.structs import astuple
+from msgspec.structs import asdict
 
 from ledger.api.batches import (
     LOOK_UP,
@@ -23,12 +23,14 @@ from ledger.api.batches import (
 from ledger.api.errors import Fault
 from ledger.api.ids import quote_number
 from ledger.api.limits import attributes_fault, id_fault, text_fault
+from ledger.api.metering import Meters, meter, over_levels
 from ledger.api.shapes import ShapeCache, quantities_fault
 from ledger.core.commands import Names, QuotedUsage, RecordUsage
 from ledger.core.identity import source_prefix
 from ledger.core.limits import ID_BYTES_MAX
 from ledger.engine.ledger import Ledger
 from ledger.v1 import usage_pb2 as pb
+from rating.metering import Metered, MeterVersions
 
 NO_SOURCE: Final = "\0"  # equals no source that passes a check
 
@@ -37,13 +39,15 @@ async def parse_plain(
     ledger: Ledger,
     shapes: ShapeCache,
     cache: SeatCache,
+    meters: Meters,
     tenant: int,
     request: pb.IngestRequest,
     trace: bytes = b"",
 ) -> Parsed:
     """The commands of a batch's events, in order; what is wrong with an event is its own outcome.
 
-    The number of events was checked. Yields to the loop between slices.
+    The number of events was checked. Yields to the loop between slices. `meters` are asked for
+    once a batch, where it has an event of a type.
     """
     events = list(request.events)
     parsed = Parsed(len(events), ledger.directory.shards)
@@ -54,7 +58,10 @@ async def parse_plain(
             await asyncio.sleep(0)
         stop = min(place + PARSE_SLICE, len(events))
         reached = run.parse(events[place:stop], place)
-        if reached < stop:
+        if run.wants_meters:
+            run.meters = await meters.of(tenant)
+            run.wants_meters = False
+        elif reached < stop:
             await run.seats.look_up([(e.account, e.effective_at_us) for e in events[reached:]])
         place = reached
     return parsed
@@ -63,7 +70,16 @@ async def parse_plain(
 class _Run:
     """What the events of one batch share."""
 
-    __slots__ = ("parsed", "product", "seats", "shapes", "source", "trace")
+    __slots__ = (
+        "meters",
+        "parsed",
+        "product",
+        "seats",
+        "shapes",
+        "source",
+        "trace",
+        "wants_meters",
+    )
 
     def __init__(
         self,
@@ -79,6 +95,8 @@ class _Run:
         self.product = request.product
         self.trace = trace
         self.parsed = parsed
+        self.meters: MeterVersions | None = None
+        self.wants_meters = False
 
     def parse(self, events: Sequence[pb.UsageEvent], place: int) -> int:
         """Parse events from `place` on; returns the place of the first name to be looked up."""
@@ -100,15 +118,27 @@ class _Run:
                     continue
                 if seat is LOOK_UP:
                     return place
-            attributes = event.attributes
             quantities = event.quantities
-            names = (*attributes,)
-            written = (
-                event.product or batch_product,
-                names,
-                tuple(map(attributes.__getitem__, names)) if names else names,
-                (*quantities,),
-            )
+            metered: Metered | None = None
+            if event.type:
+                if self.meters is None:
+                    self.wants_meters = True
+                    return place
+                found = meter(self.meters, event, seats.now_us)
+                if isinstance(found, Fault):
+                    faults[place] = found
+                    continue
+                metered = found
+                written = metered.written
+            else:
+                attributes = event.attributes
+                names = (*attributes,)
+                written = (
+                    event.product or batch_product,
+                    names,
+                    tuple(map(attributes.__getitem__, names)) if names else names,
+                    (*quantities,),
+                )
             shape = find_shape(written)
             if shape is None:
                 interned = self.shapes.intern(written)
@@ -117,7 +147,10 @@ class _Run:
                     faults[place] = interned
                     continue
                 shape = interned
-            values = tuple(map(quantities.__getitem__, shape.quantity_names))
+            if metered is None:
+                values = tuple(map(quantities.__getitem__, shape.quantity_names))
+            else:
+                values = metered.quantities
             event_id = event.id
             source = event.source or batch_source
             if source != checked_source:
@@ -162,6 +195,8 @@ class _Run:
                 personal_key,
                 trace,
             )
+            if metered is not None:
+                command = over_levels(command, metered, seat[2])
             if quote_id := event.quote_id:
                 quoted = by_quote(command, quote_id, self.parsed)
                 if isinstance(quoted, Fault):
@@ -192,8 +227,7 @@ def by_quote(command: RecordUsage, quote_id: str, parsed: Parsed) -> QuotedUsage
     quote = quote_number(quote_id, command.account, len(parsed.lanes))
     if isinstance(quote, Fault):
         return quote
-    figures = (*astuple(command)[:-1], quote)
-    return QuotedUsage(*figures)
+    return QuotedUsage(**{**asdict(command), "quote": quote})
 
 
 def _event_fault(

@@ -1,4 +1,4 @@
-"""What a tenant has published, read from the configuration: assets, rate cards, their aliases.
+"""What a tenant has published, read from the configuration: assets, rate cards, meters and more.
 
 Bodies are immutable, so decoded ones are remembered by hash, a few of them: a card may be large.
 """
@@ -14,11 +14,12 @@ from ledger.engine.configuration import AliasBody, AssetBody, ConversionBody
 from ledger.engine.ledger import Ledger
 from ledger.journal.configuration import ConfigurationEntry, ConfigurationKind
 from rating.card import RateCard, decode_card
+from rating.meters import MeterSet, decode_meters
 
 COST_CARDS_MAX: Final = 4_096  # names by hash; x ~150 B = 600 kB
 BODIES_MAX: Final = 64  # x ~1 MB for a card of a few thousand rows
 
-Body = AliasBody | AssetBody | ConversionBody | RateCard
+Body = AliasBody | AssetBody | ConversionBody | MeterSet | RateCard
 
 
 class _CostCard(msgspec.Struct):
@@ -79,6 +80,15 @@ class Published:
             found.append((entry, body))
         return sorted(found, key=lambda each: (each[1].source, each[1].target, -each[0].version))
 
+    async def meters(self, tenant: int) -> list[tuple[ConfigurationEntry, MeterSet]]:
+        """Versions of the tenant's meters, newest first."""
+        found: list[tuple[ConfigurationEntry, MeterSet]] = []
+        for entry in await self._entries(tenant, ConfigurationKind.METERS):
+            body = await self._body(entry)
+            assert isinstance(body, MeterSet), entry
+            found.append((entry, body))
+        return found[::-1]
+
     async def asset_body(self, entry: ConfigurationEntry) -> AssetBody:
         """The body of an asset."""
         body = await self._body(entry)
@@ -124,6 +134,8 @@ class Published:
             found = msgspec.msgpack.decode(data, type=AliasBody)
         elif entry.kind == ConfigurationKind.CONVERSION:
             found = msgspec.msgpack.decode(data, type=ConversionBody)
+        elif entry.kind == ConfigurationKind.METERS:
+            found = decode_meters(data)
         else:
             found = decode_card(data)
         self._bodies[entry.content_hash] = found

@@ -37,6 +37,7 @@ from ledger.api.grant_service import GrantService
 from ledger.api.journal_service import JournalService
 from ledger.api.limits import MESSAGE_BYTES_MAX
 from ledger.api.malformed import deserialiser
+from ledger.api.meter_service import MeterService
 from ledger.api.outcome_service import OutcomeService
 from ledger.api.parking import Parking
 from ledger.api.payment_service import PaymentService
@@ -67,7 +68,7 @@ from ledger.v1 import (
     top_up_pb2,
     usage_pb2,
 )
-from rating.v1 import conversion_pb2, pricing_pb2
+from rating.v1 import conversion_pb2, meter_pb2, pricing_pb2
 
 MINUTE_MS: Final = 60_000
 OPTIONS: Final[tuple[tuple[str, int], ...]] = (
@@ -266,6 +267,7 @@ def services(
             conversion_pb2.DESCRIPTOR.services_by_name["ConversionService"],
             ConversionService(edge),
         ),
+        (meter_pb2.DESCRIPTOR.services_by_name["MeterService"], MeterService(edge)),
     ]
 
 

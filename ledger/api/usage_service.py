@@ -150,8 +150,11 @@ class UsageService:
         tenant = await edge.tenant(request.tenant)
         compact = _form_of(request)
         groups = linked_places(request, _count_of(request)) if request.linked else []
-        parse = parse_compact if compact else parse_plain
-        parsed = await parse(edge.ledger, edge.shapes, edge.seats, tenant, request, call.trace)
+        known = edge.ledger, edge.shapes, edge.seats
+        if compact:
+            parsed = await parse_compact(*known, tenant, request, call.trace)
+        else:
+            parsed = await parse_plain(*known, edge.meters, tenant, request, call.trace)
         if groups:
             link(groups, parsed, lambda place: _id_at(request, place))
         if turn is not None:

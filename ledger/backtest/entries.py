@@ -221,6 +221,13 @@ def _overridden(replay: Replay, events: _Events, index: int) -> None:
     replay.fact(event)
 
 
+def _metered(replay: Replay, events: _Events, index: int) -> None:
+    """What meters count is a fact: no price changes it."""
+    event = events[index]
+    assert isinstance(event, e.UsageMetered | e.MetersReversed)
+    replay.fact(event)
+
+
 def _converted(replay: Replay, events: _Events, index: int) -> None:
     """It goes with the usage before it, or its reversal; what it earned then is on the old side."""
     replay.before.take(events[index], None)
@@ -265,6 +272,8 @@ ENTRIES: Final[dict[type, Callable[[Any, _Events, int], None]]] = USAGE | {
     e.LimitExceeded: _nothing,
     e.UsageConverted: _converted,
     e.ConversionReversed: _converted,
+    e.UsageMetered: _metered,
+    e.MetersReversed: _metered,
     e.AdjustmentNoted: _nothing,
     e.GrantReduced: _nothing,
 }

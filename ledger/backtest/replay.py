@@ -193,7 +193,7 @@ class Replay:
         self._take()
         return outcome
 
-    def fact(self, event: e.PriceOverridesSet) -> None:
+    def fact(self, event: e.PriceOverridesSet | e.UsageMetered | e.MetersReversed) -> None:
         """Take an entry as it is: nothing of it depends on prices."""
         state = self.state
         state.act_for(state.accounts[event.account].tenant)

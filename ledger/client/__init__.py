@@ -1,7 +1,7 @@
 """The SDK: `DrawdownClient` over a pure core. Read in this order:
 
     errors          what calls raise
-    events          usage events and their outcomes
+    events          usage events and their outcomes; raw_events: those that meters make usage of
     core            which events go into which batch, and when; parcels: what it keeps
     retry, routing, positions, compact      the core's parts, all pure
     aio             the client; sender, transports, calls, channels: its shell
@@ -24,6 +24,7 @@ from ledger.client.errors import (
 )
 from ledger.client.events import EventOutcome, Outcome, UsageEvent
 from ledger.client.limits import Limits
+from ledger.client.raw_events import RawEvent
 from ledger.client.retry import RetryPolicy
 
 __all__ = [
@@ -39,6 +40,7 @@ __all__ = [
     "NotApplied",
     "Outcome",
     "OutcomeUnknown",
+    "RawEvent",
     "Refused",
     "RetryPolicy",
     "UsageEvent",

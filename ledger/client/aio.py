@@ -29,9 +29,11 @@ from ledger.client.decisions import DecisionCalls
 from ledger.client.events import EventOutcome, UsageEvent, event_bytes, shape_bytes, shape_key
 from ledger.client.explaining import ExplainCalls
 from ledger.client.limits import Limits
+from ledger.client.meters import MeterCalls
 from ledger.client.outcomes import OutcomeCalls
 from ledger.client.payments import PaymentCalls
 from ledger.client.pricing import PricingCalls
+from ledger.client.raw_events import RawEvent
 from ledger.client.reads import ReadCalls
 from ledger.client.recurring import RecurringCalls
 from ledger.client.reports import ReportCalls
@@ -45,6 +47,7 @@ from ledger.v1 import journal_pb2
 from ledger.v1.journal_pb2_grpc import JournalServiceStub
 from ledger.v1.usage_pb2_grpc import UsageServiceStub
 
+RAW_EVENTS: Final = 1_000  # a call
 GATHER_EVENTS: Final = 256  # events of a stream that are handed over at once
 
 
@@ -57,6 +60,7 @@ class DrawdownClient(
     DecisionCalls,
     ExplainCalls,
     OutcomeCalls,
+    MeterCalls,
     PaymentCalls,
     PricingCalls,
     RerateCalls,
@@ -191,6 +195,22 @@ class DrawdownClient(
         )
         return outcomes_of(reply)
 
+    async def ingest_raw(self, events: Sequence[RawEvent]) -> list[EventOutcome]:
+        """Record events of a type, which the tenant's meters make usage of; one outcome an event.
+
+        In the plain form, RAW_EVENTS a call. An event whose outcome is RETRY or UNKNOWN is the
+        caller's to send again. Raises InvalidEvent, Refused, NotApplied, OutcomeUnknown,
+        ClientClosed.
+        """
+        sent = [self._envelope.raw(events[at : at + RAW_EVENTS]) for at in _starts(len(events))]
+        outcomes: list[EventOutcome] = []
+        for request in sent:
+            reply = await self._caller.call(
+                lambda channel: UsageServiceStub(channel).Ingest, request, request.events[0].account
+            )
+            outcomes += outcomes_of(reply)
+        return outcomes
+
     async def submit(self, events: Iterable[UsageEvent]) -> asyncio.Future[list[EventOutcome]]:
         """The same without waiting for the outcomes, and with a little patience for company.
 
@@ -244,6 +264,10 @@ class DrawdownClient(
 
     def _senders(self) -> list[Sender]:
         return [sender for sender in (self._unary, self._stream) if sender is not None]
+
+
+def _starts(count: int) -> range:
+    return range(0, count, RAW_EVENTS)
 
 
 async def _groups(

@@ -11,6 +11,7 @@ from typing import Final
 
 from ledger.client.events import EventOutcome, Outcome, ShapeKey, UsageEvent
 from ledger.client.parcels import Pending
+from ledger.client.raw_events import RawEvent, flattened
 from ledger.v1 import usage_pb2 as pb
 
 _OUTCOMES: Final[Mapping[int, Outcome]] = {int(outcome): outcome for outcome in Outcome}
@@ -48,6 +49,15 @@ class Envelope:
             product=self.product,
             events=[_plain(event) for event in events],
             linked=[pb.LinkedEvents(first=0, count=len(events))],
+        )
+
+    def raw(self, events: Sequence[RawEvent]) -> pb.IngestRequest:
+        """The message of events of a type. Raises InvalidEvent."""
+        return pb.IngestRequest(
+            tenant=self.tenant,
+            source=self.source,
+            park_unknown=self.park_unknown,
+            events=[_raw(event) for event in events],
         )
 
 
@@ -108,6 +118,21 @@ def _plain(event: UsageEvent) -> pb.UsageEvent:
         product=event.product,
         attributes=dict(event.attributes),
         quantities=dict(event.quantities),
+        source=event.source,
+        operation=event.operation,
+        operation_parent=event.operation_parent,
+        personal_attributes=dict(event.personal_attributes),
+        quote_id=event.quote_id,
+    )
+
+
+def _raw(event: RawEvent) -> pb.UsageEvent:
+    return pb.UsageEvent(
+        id=event.id,
+        account=event.account,
+        type=event.type,
+        properties=flattened(event.properties),
+        effective_at_us=event.effective_at_us,
         source=event.source,
         operation=event.operation,
         operation_parent=event.operation_parent,

@@ -26,7 +26,7 @@ class DrawdownError(Exception):
 class InvalidEvent(DrawdownError, ValueError):
     """The event cannot be put in a message: `field` holds `value`, and `reason` says why not.
 
-    Reasons: TEXT_INVALID, NUMBER_OUT_OF_RANGE, EVENT_TOO_LARGE.
+    Reasons: TEXT_INVALID, NUMBER_OUT_OF_RANGE, NUMBER_INEXACT, EVENT_TOO_LARGE.
     """
 
     def __init__(self, reason: str, field: str, value: object, message: str) -> None:

@@ -21,6 +21,7 @@ Read in this order:
     admission               whether a command is let in: its key, its account, its time
     repriced, repricing     usage rated again by a job: its price, and what comes of it
     outcome_charges         work that is charged once its result is confirmed
+    levels                  what meters count over what counts already
     usage, suspense, holds, grants, following, recurring, corrections, adjustments,
     closing, accounts, standing, overrides     one module a kind of decision
     evolve                  the only code that changes state

@@ -26,6 +26,7 @@ from ledger.core.events import (
     Timing,
     TopUpRule,
     UsageConverted,
+    UsageMetered,
 )
 from ledger.core.shapes import Shape
 from rating.overrides import Override
@@ -44,6 +45,18 @@ class Names(msgspec.Struct, frozen=True, gc=False):
 NO_NAMES = Names("", "")
 
 
+class Level(msgspec.Struct, frozen=True, gc=False):
+    """A quantity that counts what is above a level: the most that counts already in a scope.
+
+    `place` is that of the quantity, which says what was reported; `key` a digest that says whose
+    level it is within the account; `scope` as of running totals (rating.functions).
+    """
+
+    place: int
+    key: int
+    scope: int
+
+
 class RecordUsage(msgspec.Struct, gc=False):
     """Record usage that has happened: it is never refused for lack of credits (rule D4)."""
 
@@ -56,7 +69,12 @@ class RecordUsage(msgspec.Struct, gc=False):
     operation: bytes = b""
     personal: bytes = b""
     trace: bytes = b""
-    quote: int = 0  # that is to price it; only of the two below
+    quote: int = 0  # that is to price it; only of the kinds below, as are
+    levels: tuple[Level, ...] = ()  # over which its meters count
+
+
+class MeteredUsage(RecordUsage, gc=False):
+    """Usage whose meters count over levels (rules N4, R1)."""
 
 
 class QuotedUsage(RecordUsage, gc=False):
@@ -84,6 +102,7 @@ class RepriceUsage(RecordUsage, gc=False):
     original_entry: int = 0
     taken: bytes = b""
     reversal_entry: int = 0
+    metered: UsageMetered | None = None  # what the usage before had counted over levels
 
 
 class AuthorizeHold(msgspec.Struct, gc=False):
@@ -191,7 +210,7 @@ class Original(msgspec.Struct, frozen=True, gc=False):
 
     `locator` is batch << 20 | index, `entry_seq` its number in the shard, `plan` the declaration
     that it names, if it names one, `conversion` what stands right behind usage that was converted,
-    `cost_plan` the declaration of its cost card.
+    `cost_plan` the declaration of its cost card, `metered` what its meters counted over levels.
     """
 
     locator: int
@@ -200,6 +219,7 @@ class Original(msgspec.Struct, frozen=True, gc=False):
     plan: PlanDeclared | None
     conversion: UsageConverted | None = None
     cost_plan: PlanDeclared | None = None
+    metered: UsageMetered | None = None
 
 
 class ReverseUsage(msgspec.Struct, gc=False):
@@ -659,6 +679,7 @@ class ApplyConfiguration(msgspec.Struct, gc=False):
 
 Command: TypeAlias = (
     RecordUsage
+    | MeteredUsage
     | QuotedUsage
     | LinkedUsage
     | RepriceUsage

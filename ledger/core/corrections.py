@@ -33,6 +33,7 @@ from ledger.core.events import (
     UsageRecorded,
     UsageReversed,
 )
+from ledger.core.levels import give_back_levels
 from ledger.core.limits import (
     CORRECTED_A_FAMILY_MAX,
     CORRECTION_WINDOW_US,
@@ -598,6 +599,8 @@ def _record(
     entry = state.batch_length + len(out)
     out.append(reversal)
     give_back_converted(state, account, command, entry, unwinding, out)
+    if not isinstance(recorded, SuspenseRated):
+        give_back_levels(state, account, command, quantities, entry, out)
     closed, period = closed_period(state, account, recorded.effective_at)
     if closed is not None:
         out.append(AdjustmentNoted(account.number, entry, closed, period))

@@ -49,6 +49,7 @@ from ledger.core.commands import (
     IssueCreditNote,
     IssueGrant,
     LinkedUsage,
+    MeteredUsage,
     PauseRecurring,
     QuotedUsage,
     RecordPayment,
@@ -537,6 +538,7 @@ _MAKES_DUE = (StartRecurring, ResumeRecurring, CreateCommitment, AddSegment)
 
 _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     RecordUsage: decide_usage,
+    MeteredUsage: decide_usage,
     QuotedUsage: decide_usage,
     LinkedUsage: decide_usage,
     RepriceUsage: decide_reprice,

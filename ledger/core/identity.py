@@ -35,6 +35,7 @@ from ledger.core.commands import (
     IssueCreditNote,
     IssueGrant,
     LinkedUsage,
+    MeteredUsage,
     PauseRecurring,
     QuotedUsage,
     RecordPayment,
@@ -102,11 +103,13 @@ from ledger.core.events import (
     TopUpRuleRemoved,
     TopUpRuleSet,
     UsageCaptured,
+    UsageMetered,
     UsageQuarantined,
     UsageRecorded,
     UsageRepriced,
     UsageReversed,
 )
+from ledger.core.levels import reported_of
 
 KEY_BYTES = 16
 
@@ -138,6 +141,12 @@ class FamilyDigest:
     def request(self, request_id: str) -> bytes:
         """Key of a request id (rule I5): its scope is tenant and family."""
         return self._text(b"r", request_id)
+
+    def level(self, named: bytes) -> int:
+        """Key of a level of a meter, apart from those of price rows: 62 bits and the one above."""
+        digest = self._base.copy()
+        digest.update(b"m" + named)
+        return int.from_bytes(digest.digest()[:8], "big") >> 2 | 1 << 62
 
     def external(self, external_key: str) -> bytes:
         """Digest of a grant's permanent key; b"" where it has none."""
@@ -250,6 +259,10 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
         (UsageRecorded, UsageQuarantined),
         ("account", "quantities", "operation", "personal"),
     ),
+    MeteredUsage: (
+        (UsageRecorded, UsageQuarantined),
+        ("account", "quantities", "operation", "personal"),
+    ),
     QuotedUsage: (
         (UsageRecorded, UsageQuarantined),
         ("account", "quantities", "operation", "personal"),
@@ -265,10 +278,16 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
 }
 
 
-def first_difference(command: Command, recorded: Event, plan: PlanDeclared | None) -> str:
+def first_difference(
+    command: Command,
+    recorded: Event,
+    plan: PlanDeclared | None,
+    metered: UsageMetered | None = None,
+) -> str:
     """Name of the first field in which `command` differs from what was recorded under its key.
 
-    "" = the same body. `plan` is the declaration that the recorded event names, if it names one.
+    "" = the same body. `plan` is the declaration that the recorded event names, if it names one;
+    `metered` what its meters counted over levels, if they have any.
     """
     if isinstance(command, AbandonRequest):
         return ""
@@ -345,9 +364,22 @@ def first_difference(command: Command, recorded: Event, plan: PlanDeclared | Non
         assert isinstance(recorded, PriceOverridesSet)
         if command.overrides != tuple([each.override for each in recorded.overrides]):
             return "overrides"
+    reported: tuple[int, ...] | None = None
+    if (
+        isinstance(command, RecordUsage)
+        and isinstance(recorded, UsageRecorded)
+        and not isinstance(command, RepriceUsage)
+    ):
+        levels = tuple([(each.place, each.key) for each in command.levels])
+        if levels != tuple([(each.place, each.key) for each in metered.moves] if metered else ()):
+            return "properties"
+        if metered is not None:
+            reported = reported_of(recorded.quantities, metered)
     for field in fields:
         given = getattr(command, field)
         kept: Any = getattr(recorded, field, _UNSAID.get(field))
+        if field == "quantities" and reported is not None:
+            kept = reported
         if given != kept:
             if field == "operation" and given[:KEY_BYTES] == kept[:KEY_BYTES]:
                 return "operation_parent"

@@ -39,6 +39,9 @@ CORRECTED_A_FAMILY_MAX: Final = 65_536
 SUSPENDED_A_FAMILY_MAX: Final = 65_536
 """Usage events of one family that wait for a price; x ~300 B = 20 MB. More are refused, safe to
 retry, until the price is there."""
+LEVELS_AN_ACCOUNT_MAX: Final = 16_384
+"""Running totals of days and periods of an account beyond which no new level of a meter is begun;
+x ~200 B = 3 MB, and packed in 8 ms. A report that would begin one counts nothing."""
 RATED_A_FAMILY_MAX: Final = 65_536
 """Usage events of one family whose ratings from suspense are remembered for corrections, within
 their window; x ~250 B = 16 MB. What is rated beyond is not reversed, but adjusted by hand."""

@@ -184,6 +184,7 @@ class Job(NamedTuple):
             original_entry=original.entry_seq,
             taken=taken,
             reversal_entry=reversal_entry,
+            metered=original.metered,
         )
         return take, put
 

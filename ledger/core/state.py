@@ -8,6 +8,7 @@ the compiled configuration that the engine installs, the second lasts for one ba
 from __future__ import annotations
 
 from heapq import heappush
+from typing import Final
 
 from ledger.core.books import Book, Books
 from ledger.core.catalog import Bound, CardKey, Catalog
@@ -133,6 +134,10 @@ def days_before(settled_before: int) -> int:
     earlier (rules R1, T2)."""
     return settled_before - (DAY_TOTALS_KEPT_US - DEDUPE_WINDOW_US)
 
+
+LEVEL_SCOPE: Final = SCOPE_DAY
+"""Where levels of meters stand among the running totals by scope: no report counts in a scope that
+began as long ago as days are forgotten, and keys of price rows are below 2^62."""
 
 RowDraws = dict[tuple[int, int, int], dict[tuple[int, int, int], int]]
 """(key, scope, its start) of a running total -> (used book, book, month of overage) -> units that

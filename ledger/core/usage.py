@@ -20,7 +20,14 @@ from ledger.core.admission import (
 )
 from ledger.core.commands import RecordUsage, RepriceUsage
 from ledger.core.costs import cost_of, provider_cost
-from ledger.core.events import Event, UsageCosted, UsageModeled, UsageQuarantined, UsageRecorded
+from ledger.core.events import (
+    Event,
+    UsageCosted,
+    UsageModeled,
+    UsageQuarantined,
+    UsageRecorded,
+)
+from ledger.core.levels import count_levels, counted_of
 from ledger.core.limits import CORRECTION_WINDOW_US
 from ledger.core.opening import declare
 from ledger.core.outcomes import Known, Reason, Refusal
@@ -105,6 +112,9 @@ def _rated(
     """Rate usage of that time, find who pays, and record it. Work that is sold by result is charged
     here only where it `replaces` what was charged."""
     quantities = command.quantities
+    metered = count_levels(state, account, command, at)
+    if metered is not None:
+        quantities = counted_of(quantities, metered)
     shape = command.shape
     by: ByQuote | None = None
     if command.quote:
@@ -173,6 +183,8 @@ def _rated(
         recorded = by.of(recorded)
     elif isinstance(command, RepriceUsage):
         recorded = of_job(state, command, recorded)
+    if metered is not None:
+        out.append(metered)
     post(state, account, bound, priced, payment, recorded, out)
     return recorded
 

@@ -1,4 +1,4 @@
-"""Published assets, cards, aliases, clocks: loaded once a process, applied by each shard.
+"""Published assets, cards, aliases, meters, clocks: loaded once a process, applied by each shard.
 
 A shard uses a version only after its own journal has applied it, so every decision names a version
 that every replay finds. Bodies are immutable, found by version and checked by hash.
@@ -23,6 +23,8 @@ from ledger.journal.configuration import (
 )
 from rating.compile import CompiledCard
 from rating.conversions import Rate, ratio_of
+from rating.metering import CompiledMeters, MeterVersion, MeterVersions
+from rating.meters import decode_meters
 from rating.opening import CardOpening
 from rating.versions import CardVersion
 
@@ -69,7 +71,11 @@ def conversion_name(body: ConversionBody) -> str:
     return digest.hexdigest()
 
 
-Loaded = Asset | CardVersion | CardAlias | ClockBody | ConversionBody
+METERS_NAME: Final = "meters"
+"""The name in the stream of a tenant's meters: there is one set of them."""
+NO_METERS: Final = MeterVersions()
+
+Loaded = Asset | CardVersion | CardAlias | ClockBody | ConversionBody | MeterVersion
 
 
 class ConfigurationMissing(Exception):
@@ -79,10 +85,11 @@ class ConfigurationMissing(Exception):
 class Configurations:
     """Loaded and compiled versions of every tenant, shared by the shards of a process."""
 
-    __slots__ = ("_entries", "_loaded", "_opening", "_store", "assets", "offsets")
+    __slots__ = ("_entries", "_loaded", "_opening", "_store", "assets", "meters", "offsets")
 
     def __init__(self, store: ConfigurationStore) -> None:
         self.assets: dict[int, Asset] = {}  # every one that any shard here has applied, and more
+        self.meters: dict[int, MeterVersions] = {}  # tenant -> what was taken here
         self.offsets: dict[int, int] = {}  # tenant -> how far its clock is ahead, as published
         self._store = store
         self._opening = asyncio.Lock()  # shards ask for the same version at once: it opens once
@@ -160,6 +167,15 @@ class Configurations:
             )
         elif entry.kind == ConfigurationKind.CONVERSION:
             self._loaded[place] = msgspec.msgpack.decode(body, type=ConversionBody)
+        elif entry.kind == ConfigurationKind.METERS:
+            meters = MeterVersion(
+                entry.version,
+                entry.published_at_us,
+                entry.effective_from_us,
+                CompiledMeters(decode_meters(body)),
+            )
+            self._loaded[place] = meters
+            self.meters[entry.tenant] = self.meters.get(entry.tenant, NO_METERS).adding(meters)
         else:
             card = await _opened(body, entry.version)
             self._loaded[place] = CardVersion(

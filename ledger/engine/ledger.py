@@ -21,6 +21,7 @@ from ledger.core.identity import FamilyDigest
 from ledger.core.outcomes import Refusal
 from ledger.engine.clock import Clock
 from ledger.engine.configuration import (
+    METERS_NAME,
     AliasBody,
     AssetBody,
     Configurations,
@@ -50,6 +51,8 @@ from ledger.journal.leases import Identity, LeaseStore
 from ledger.journal.parked import ParkedStore
 from ledger.journal.protocol import Journal
 from rating.card import RateCard, canonical_bytes
+from rating.meters import MeterSet
+from rating.meters import canonical_bytes as meter_bytes
 
 FAMILIES_CACHED_MAX: Final = 100_000  # digest objects; x ~600 B = 60 MB
 UNSERVED_RETRY_US: Final = 200_000
@@ -339,6 +342,20 @@ class Ledger:
             effective = ALWAYS_US
         encoded = msgspec.msgpack.encode(body)
         return await self._publish(tenant, kind, name, encoded, effective, expected_version)
+
+    async def publish_meters(
+        self,
+        tenant: int,
+        meters: MeterSet,
+        effective_from_us: int = 0,
+        expected_version: int | None = None,
+    ) -> ConfigurationEntry | ConfigurationRefused:
+        """Publish a validated set of meters, from when on as for a version of a card."""
+        kind, effective = ConfigurationKind.METERS, effective_from_us or None
+        if effective is None and not await self._has(tenant, kind, METERS_NAME):
+            effective = ALWAYS_US
+        body = meter_bytes(meters)
+        return await self._publish(tenant, kind, METERS_NAME, body, effective, expected_version)
 
     async def _has(self, tenant: int, kind: ConfigurationKind, name: str) -> bool:
         async for entry in self.configurations.published(tenant):

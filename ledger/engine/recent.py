@@ -17,6 +17,7 @@ from ledger.core.conversion import conversion_behind
 from ledger.core.costs import cost_plan_of
 from ledger.core.events import Event, PlanDeclared, TimeShifted
 from ledger.core.identity import first_difference, is_abandoned
+from ledger.core.levels import metered_before
 from ledger.core.outcomes import Reason, Refusal, locator_of, split_locator
 from ledger.engine.ticket import Replay, TicketOutcome
 from ledger.journal.codec import BatchCodec
@@ -133,6 +134,7 @@ def replay_of(batch: RecordedBatch, index: int) -> Replay:
         locator_of(batch.batch_seq, index),
         conversion_behind(batch.events, index),
         cost_plan_of(batch.events, index),
+        metered_before(batch.events, index),
     )
 
 
@@ -145,7 +147,7 @@ def answer_again(command: Command, recorded: Replay) -> TicketOutcome:
             "",
             "the id was abandoned through GetOutcome and will never be applied; use a new one",
         )
-    field = first_difference(command, recorded.event, recorded.plan)
+    field = first_difference(command, recorded.event, recorded.plan, recorded.metered)
     if field:
         return Refusal(
             Reason.CONFLICT,

@@ -21,6 +21,7 @@ from ledger.core.events import (
     Event,
     PlanDeclared,
     UsageConverted,
+    UsageMetered,
     UsageRecorded,
     UsageReversed,
 )
@@ -87,12 +88,19 @@ class Replay(msgspec.Struct, frozen=True, gc=False):
     locator: int = 0
     conversion: UsageConverted | None = None  # right behind usage of which a part was converted
     cost_plan: PlanDeclared | None = None
+    metered: UsageMetered | None = None  # right before usage whose meters count over levels
 
     @property
     def original(self) -> Original:
         """The entry as a command that corrects it takes it."""
         return Original(
-            self.locator, self.entry_seq, self.event, self.plan, self.conversion, self.cost_plan
+            self.locator,
+            self.entry_seq,
+            self.event,
+            self.plan,
+            self.conversion,
+            self.cost_plan,
+            self.metered,
         )
 
 

@@ -31,6 +31,7 @@ class ConfigurationKind(IntEnum):
     CLOCK = 3
     RATE_CARD_ALIAS = 4
     CONVERSION = 5
+    METERS = 6
 
 
 SHARE_NAMES: Final = {

@@ -178,6 +178,26 @@ class UsageEvent(_message.Message):
         def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
         def WhichOneof(self, oneof_group: _Never) -> None: ...
 
+    @_typing.final
+    class PropertiesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
     ID_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
     EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
@@ -189,6 +209,8 @@ class UsageEvent(_message.Message):
     OPERATION_PARENT_FIELD_NUMBER: _builtins.int
     PERSONAL_ATTRIBUTES_FIELD_NUMBER: _builtins.int
     QUOTE_ID_FIELD_NUMBER: _builtins.int
+    TYPE_FIELD_NUMBER: _builtins.int
+    PROPERTIES_FIELD_NUMBER: _builtins.int
     id: _builtins.str
     """The event's id, 1 to 128 bytes. With tenant, account family and source it is its identity."""
     account: _builtins.str
@@ -210,6 +232,10 @@ class UsageEvent(_message.Message):
     Usage has happened: where the quote does not price it, it is priced as any usage, and the
     outcome's reason says why.
     """
+    type: _builtins.str
+    """Type of the event, at most 128 bytes, in the stead of product, attributes and quantities: the
+    tenant's meters of its effective time make them of `properties` (MeterService). Empty = none.
+    """
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Attributes that prices may depend on; at most 16 pairs of 64 + 128 bytes."""
@@ -226,6 +252,12 @@ class UsageEvent(_message.Message):
         event's identity. At most 16 pairs of 64 + 128 bytes.
         """
 
+    @_builtins.property
+    def properties(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Properties of an event of a type, at most 64: names of 1 to 128 bytes, values of at most 1,024;
+        numbers as decimals in text. What no meter reads is not part of the event.
+        """
+
     def __init__(
         self,
         *,
@@ -240,10 +272,12 @@ class UsageEvent(_message.Message):
         operation_parent: _builtins.str = ...,
         personal_attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         quote_id: _builtins.str = ...,
+        type: _builtins.str = ...,
+        properties: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attributes", b"attributes", "effective_at_us", b"effective_at_us", "id", b"id", "operation", b"operation", "operation_parent", b"operation_parent", "personal_attributes", b"personal_attributes", "product", b"product", "quantities", b"quantities", "quote_id", b"quote_id", "source", b"source"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attributes", b"attributes", "effective_at_us", b"effective_at_us", "id", b"id", "operation", b"operation", "operation_parent", b"operation_parent", "personal_attributes", b"personal_attributes", "product", b"product", "properties", b"properties", "quantities", b"quantities", "quote_id", b"quote_id", "source", b"source", "type", b"type"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

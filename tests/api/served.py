@@ -40,7 +40,13 @@ from ledger.v1 import (
     usage_pb2,
     usage_pb2_grpc,
 )
-from rating.v1 import card_pb2, conversion_pb2_grpc, pricing_pb2, pricing_pb2_grpc
+from rating.v1 import (
+    card_pb2,
+    conversion_pb2_grpc,
+    meter_pb2_grpc,
+    pricing_pb2,
+    pricing_pb2_grpc,
+)
 
 TENANT = "default"
 PRODUCT = "chat"
@@ -137,6 +143,7 @@ class Served:
         self.journal = journal_pb2_grpc.JournalServiceStub(self.channel)
         self.pricing = pricing_pb2_grpc.PricingServiceStub(self.channel)
         self.conversions = conversion_pb2_grpc.ConversionServiceStub(self.channel)
+        self.meters = meter_pb2_grpc.MeterServiceStub(self.channel)
 
     def new_id(self, what: str = "request") -> str:
         return f"{what}-{next(self.numbers)}"

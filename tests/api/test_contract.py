@@ -26,6 +26,7 @@ from ledger.engine.ticket import NotAppliedReason
 from ledger.journal.configuration import ConfigurationReason
 from ledger.journal.directory import Reason as DirectoryReason
 from ledger.v1 import account_pb2, types_pb2, usage_pb2
+from rating.metering import MeterReason
 
 ROOT = Path(__file__).resolve().parents[2]
 INT64 = st.integers(0, 2**63 - 1)
@@ -56,6 +57,7 @@ def test_every_reason_that_the_edge_names_has_a_row():
             DirectoryReason,
             ConfigurationReason,
             ClockReason,
+            MeterReason,
         )
         for reason in reasons
     }

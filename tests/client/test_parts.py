@@ -36,6 +36,7 @@ PUBLIC = [
     "NotApplied",
     "Outcome",
     "OutcomeUnknown",
+    "RawEvent",
     "Refused",
     "RetryPolicy",
     "UsageEvent",

@@ -25,6 +25,7 @@ from ledger.core.decide import execute, sweep
 from ledger.core.events import Event, PlanDeclared, UsageConverted
 from ledger.core.evolve import evolve
 from ledger.core.identity import FamilyDigest, first_difference
+from ledger.core.levels import metered_before
 from ledger.core.limits import DAY_US, HOUR_US, MINUTE_US, SECOND_US
 from ledger.core.outcomes import Known, split_locator
 from ledger.core.shapes import Shape
@@ -269,11 +270,14 @@ class Core:
         conversion = behind if isinstance(behind, UsageConverted) else None
         cost = getattr(event, "cost", None)
         cost_plan = events[cost.plan] if cost is not None else None
-        return Original(locator, before + index, event, plan, conversion, cost_plan)
+        metered = metered_before(events, index)
+        return Original(locator, before + index, event, plan, conversion, cost_plan, metered)
 
     def difference(self, command: Command, known: Known) -> str:
         """Field in which a command differs from what was recorded; "" = the same again."""
-        return first_difference(command, *self.recorded(known))
+        batch_seq, index = split_locator(known.locator)
+        metered = metered_before(self.batches[batch_seq - 1][1], index)
+        return first_difference(command, *self.recorded(known), metered)
 
     def journal(self) -> list[tuple[int, bytes]]:
         """What a journal would hold: the time and the bytes of each batch."""

@@ -89,6 +89,7 @@ PAGES = {
     "holds": Page(
         price=("output_tokens", "0.00001"), asset=("USD", 9), gift=("acme", "USD", 10**9)
     ),
+    "metering": Page(price=None, gift=("acme", "credit", 1_000_000_000)),
     "money": Page(money_scale=2),
     "outcomes": Page(tenant="sandbox", price=None, gift=("acme", "credit", 10_000_000)),
     "overdraft": Page(after=the_overdraft_stands_and_the_top_up_is_a_grant),

@@ -43,6 +43,17 @@ from ledger.verify.marks import MARK_FORMAT, Marks, ShardMark
 from rating import card as rating_card
 from rating.card import Meter, PriceRow, Product, RateCard, Rounding
 from rating.compile import row_number, row_of
+from rating.meters import (
+    Aggregation,
+    Filter,
+    MeteredAttribute,
+    MeteredQuantity,
+    MeterRule,
+    MeterSet,
+    decode_meters,
+)
+from rating.meters import canonical_bytes as meter_bytes
+from rating.models import Scope
 from tests.formats.formats import Format, filled
 
 EVENTS: tuple[Any, ...] = (*get_args(e.Event), *UPCASTS)
@@ -57,6 +68,7 @@ ROOTS: tuple[type, ...] = (
     AssetBody,
     ClockBody,
     RateCard,
+    MeterSet,
     ConfigurationKind,
     Proof,
     KeyRecord,
@@ -152,6 +164,23 @@ PRIVATE = PrivateRecords()
 PRIVATE.add(0, 7, "api", "event-1")
 PRIVATE.add(2, 8, "api", "event-2", "task-9", "task-1", {"email": "person@example.test"})
 
+METERS = MeterSet(
+    (
+        MeterRule(
+            "gpu",
+            "gpu.job",
+            (
+                MeteredQuantity("gpu_milliseconds", Aggregation.SUM, "seconds", 3, optional=True),
+                MeteredQuantity("users", Aggregation.UNIQUE, "user", scope=Scope.DAY),
+                MeteredQuantity("jobs"),
+            ),
+            "",
+            "gpu",
+            (Filter("status", ("done", "failed")), Filter("node")),
+            (MeteredAttribute("region", "where"), MeteredAttribute("node")),
+        ),
+    )
+)
 CARD = RateCard(
     name="default",
     asset="USD",
@@ -363,6 +392,12 @@ FORMATS: tuple[Format, ...] = (
         },
         rating_card.canonical_bytes,
         rating_card.decode_card,
+    ),
+    Format(
+        "meters",
+        {"full": METERS, "minimal": MeterSet((MeterRule("r", "t", (MeteredQuantity("q"),)),))},
+        meter_bytes,
+        decode_meters,
     ),
     Format("content-hash", {"of bytes": b"body", "of nothing": b""}, content_hash),
     Format("asset-number", {"of a tenant": (7, 12)}, lambda inputs: asset_number(*inputs)),

@@ -50,6 +50,8 @@ def test_every_event_is_projected_or_known_to_have_no_row() -> None:
         core_events.WriterOpened,
         core_events.ConfigurationApplied,
         core_events.LimitExceeded,
+        core_events.UsageMetered,
+        core_events.MetersReversed,
         core_events.RequestAbandoned,
         core_events.QuoteMade,
         core_events.QuoteExpired,

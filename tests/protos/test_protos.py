@@ -38,7 +38,14 @@ from ledger.v1 import (
     types_pb2,
     usage_pb2,
 )
-from rating.v1 import card_pb2, conversion_pb2, override_pb2, pricing_pb2, rerate_pb2
+from rating.v1 import (
+    card_pb2,
+    conversion_pb2,
+    meter_pb2,
+    override_pb2,
+    pricing_pb2,
+    rerate_pb2,
+)
 
 ROOT = Path(__file__).resolve().parents[2]
 PROTOS = ROOT / "protos"
@@ -66,6 +73,7 @@ FILES: list[FileDescriptor] = [
         usage_pb2,
         card_pb2,
         conversion_pb2,
+        meter_pb2,
         override_pb2,
         pricing_pb2,
         rerate_pb2,
@@ -103,6 +111,7 @@ WITHOUT_REQUEST_ID = {
     "TrialBalance",
     "ListAssets",
     "ListConversions",
+    "ListMeters",
     "GetRateCard",
     "ListRateCards",
     "ListRateCardAliases",
@@ -270,7 +279,7 @@ def test_every_request_names_its_tenant_first():
 
 def test_every_mutation_takes_a_request_id_and_says_whether_it_was_replayed():
     mutations = [method for method in unary_methods() if method.name not in WITHOUT_REQUEST_ID]
-    assert len(mutations) == 48
+    assert len(mutations) == 49
     for method in mutations:
         field = method.input_type.fields_by_number.get(2)
         assert field is not None, method.full_name
@@ -280,7 +289,7 @@ def test_every_mutation_takes_a_request_id_and_says_whether_it_was_replayed():
 
 def test_every_list_has_pages():
     lists = [method for method in unary_methods() if method.name.startswith("List")]
-    assert len(lists) == 17
+    assert len(lists) == 18
     for method in lists:
         assert {"page_size", "page_token"} <= set(method.input_type.fields_by_name.keys())
         assert "next_page_token" in method.output_type.fields_by_name

@@ -79,6 +79,7 @@ from ledger.core.events.holds import (
     QuotedDenied,
     UsageCaptured,
 )
+from ledger.core.events.metering import LevelBack, LevelMove, MetersReversed, UsageMetered
 from ledger.core.events.minimums import MinimumCharged, MinimumsAwaited
 from ledger.core.events.outcome_charges import (
     OutcomeConfirmed,
@@ -200,7 +201,10 @@ __all__ = [
     "HoldReleased",
     "Invoice",
     "InvoiceDue",
+    "LevelBack",
+    "LevelMove",
     "LimitExceeded",
+    "MetersReversed",
     "MinimumCharged",
     "MinimumsAwaited",
     "OutcomeConfirmed",
@@ -251,6 +255,7 @@ __all__ = [
     "UsageCaptured",
     "UsageConverted",
     "UsageCosted",
+    "UsageMetered",
     "UsageModeled",
     "UsageQuarantined",
     "UsageQuoted",
@@ -342,5 +347,7 @@ Event: TypeAlias = (
     | OutcomeReported
     | OutcomeConfirmed
     | OutcomeRejected
+    | UsageMetered
+    | MetersReversed
 )
 """Everything that a journal may hold."""

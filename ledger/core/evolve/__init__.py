@@ -52,6 +52,7 @@ from ledger.core.events import (
     HoldReleased,
     InvoiceDue,
     LimitExceeded,
+    MetersReversed,
     MinimumCharged,
     MinimumsAwaited,
     OutcomeConfirmed,
@@ -84,6 +85,7 @@ from ledger.core.events import (
     UsageCaptured,
     UsageConverted,
     UsageCosted,
+    UsageMetered,
     UsageModeled,
     UsageQuarantined,
     UsageQuoted,
@@ -141,6 +143,7 @@ from ledger.core.evolve.holds import (
     outcome_rejected,
     outcome_reported,
 )
+from ledger.core.evolve.metering import meters_reversed, usage_metered
 from ledger.core.evolve.minimums import minimum_charged, minimums_awaited
 from ledger.core.evolve.overrides import price_overrides_set
 from ledger.core.evolve.payments import (
@@ -240,6 +243,8 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     UsageRerated: usage_rerated,
     UsageConverted: usage_converted,
     ConversionReversed: conversion_reversed,
+    UsageMetered: usage_metered,
+    MetersReversed: meters_reversed,
     GrantRestored: grant_restored,
     AdjustmentNoted: adjustment_noted,
     BalanceAdjusted: balance_adjusted,

@@ -271,5 +271,5 @@ HANDLERS: Final[dict[type, Callable[[Folding, int, Any], None]]] = {
     MinimumCharged: minimum_charged,
 }
 """Usage apart. Events without rows: openings, configuration, LimitExceeded (its usage event says
-it), quotes (what they price is a usage event's), abandoned requests. A test asserts that every
-event is named."""
+it), meters and quotes (what they count and price is a usage event's), abandoned requests. A test
+asserts that every event is named."""

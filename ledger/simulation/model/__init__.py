@@ -123,6 +123,8 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.OutcomeReported: usage.unexpected,
     e.OutcomeConfirmed: usage.unexpected,
     e.OutcomeRejected: usage.unexpected,
+    e.UsageMetered: usage.unexpected,
+    e.MetersReversed: usage.unexpected,
     e.UsageCaptured: usage.recorded,
     e.HoldCharged: usage.charged,
     e.UsageQuoted: usage.recorded,

@@ -44,6 +44,7 @@ from ledger.core.events import (
     HoldExtended,
     HoldReleased,
     InvoiceDue,
+    MetersReversed,
     MinimumCharged,
     MinimumsAwaited,
     OutcomeConfirmed,
@@ -71,6 +72,7 @@ from ledger.core.events import (
     UsageCaptured,
     UsageConverted,
     UsageCosted,
+    UsageMetered,
     UsageModeled,
     UsageQuarantined,
     UsageQuoted,
@@ -130,6 +132,7 @@ from ledger.verify.rules.holds import (
     hold_released,
 )
 from ledger.verify.rules.judge import Judge
+from ledger.verify.rules.metering import goes_on_metering, meters_reversed, usage_metered
 from ledger.verify.rules.minimums import minimum_charged, minimums_awaited
 from ledger.verify.rules.outcome_charges import (
     outcome_confirmed,
@@ -187,6 +190,8 @@ class Rules(Judge):
         what is not there."""
         if self.converting is not None:
             goes_on_converting(self, state, event)
+        if self.metering is not None:
+            goes_on_metering(self, state, event)
         if self.moving is not None:
             goes_on_moving(self, state, event)
         key = getattr(event, "key", b"")
@@ -272,6 +277,8 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     UsageQuarantined: usage_quarantined,
     UsageConverted: usage_converted,
     ConversionReversed: conversion_reversed,
+    UsageMetered: usage_metered,
+    MetersReversed: meters_reversed,
     UsageReversed: usage_reversed,
     UsageRerated: usage_rerated,
     GrantRestored: grant_restored,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.core.events import BookKind, UsageRecorded
+from ledger.core.events import BookKind, UsageMetered, UsageRecorded
 from ledger.core.state import State
 from ledger.verify.report import Findings
 
@@ -14,6 +14,7 @@ class Judge:
         self.findings = findings
         self.replacement = b""  # key of the usage that is to follow an amendment's reversal
         self.converting: UsageRecorded | None = None  # usage of which a part is paid in money
+        self.metering: UsageMetered | None = None  # of the usage that is to follow
         # What a transfer has voided and is to add to another commitment: grant, units, money.
         self.moving: tuple[int, int, int] | None = None
 
