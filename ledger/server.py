@@ -22,6 +22,7 @@ from typing import Any, Final
 import grpc
 
 from ledger.api.server import LedgerServer
+from ledger.backtest.simulator import Simulator
 from ledger.card_process import CardProcess
 from ledger.engine.lease import Terms
 from ledger.engine.ledger import Ledger
@@ -80,6 +81,7 @@ class Server:
     ) -> None:
         """Raises TelemetryInvalid, SamplerUnknown, OSError (the side port is taken)."""
         self.settings = settings
+        self._dsn = dsn
         self.storage = storage
         self.seals = seals
         self.telemetry = Telemetry(storage.shards, os.environ, settings.slow_call_ms * 1_000)
@@ -186,6 +188,7 @@ class Server:
             self._count_forward,
             History(self.storage.pool),
             CardProcess(),
+            Simulator(self._dsn, self.storage.shards),
         )
         try:
             self.address = await self._front.listen(

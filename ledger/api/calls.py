@@ -8,8 +8,9 @@ service.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from typing import Any, Final, NoReturn, TypeVar, cast
 
 from google.protobuf.message import Message
@@ -151,17 +152,43 @@ class Calls:
             ) from error
         raise error
 
+    def server_stream(
+        self,
+        method: str,
+        behaviour: Callable[[Request, Call], AsyncGenerator[Reply, None]],
+    ) -> Callable[[Any, Any], AsyncGenerator[Reply, None]]:
+        """The handler of a method that answers one request by many messages."""
+
+        async def replies(
+            requests: AsyncIterator[Request], call: Call
+        ) -> AsyncGenerator[Reply, None]:
+            async for request in requests:
+                async with contextlib.aclosing(behaviour(request, call)) as said:
+                    async for reply in said:
+                        yield reply
+
+        handle = self.stream(method, replies)
+
+        async def of_one(
+            request: Any, context: ServicerContext[Any, Any]
+        ) -> AsyncGenerator[Reply, None]:
+            async with contextlib.aclosing(handle(_alone(request), context)) as said:
+                async for reply in said:
+                    yield reply
+
+        return of_one
+
     def stream(
         self,
         method: str,
         behaviour: Callable[[AsyncIterator[Request], Call], AsyncIterator[Reply]],
-    ) -> Callable[[Any, Any], AsyncIterator[Reply]]:
+    ) -> Callable[[Any, Any], AsyncGenerator[Reply, None]]:
         """The handler of a bidirectional stream."""
         clock, telemetry = self._clock, self._telemetry
 
         async def handle(
             requests: AsyncIterator[Any], context: ServicerContext[Any, Any]
-        ) -> AsyncIterator[Reply]:
+        ) -> AsyncGenerator[Reply, None]:
             started_us = clock.monotonic_us()
             span = telemetry.rpc_started(method, context)
             code = "OK"
@@ -188,6 +215,10 @@ async def abort(context: ServicerContext[Any, Any], failure: CallFailed | Passed
     )
     await context.abort(failure.code, failure.message, ((STATUS_DETAILS, details),))
     raise AssertionError("abort returned")
+
+
+async def _alone(request: Any) -> AsyncIterator[Any]:
+    yield request
 
 
 async def _decoded(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:

@@ -234,6 +234,11 @@ TABLE: Final[Mapping[str, Handling]] = {
     "OWNER_UNREACHABLE": _RETRY,
     "READ_MODELS_BEHIND": _RETRY,
     "READ_MODELS_ABSENT": _STATE,
+    # What a simulation of prices answers.
+    "TERMS_INVALID": _INVALID,
+    "SIMULATION_ABSENT": _STATE,
+    "SIMULATION_RUNNING": Handling(StatusCode.RESOURCE_EXHAUSTED, True, usage.INGEST_OUTCOME_RETRY),
+    "SIMULATION_FAILED": _STATE,
     "INTERNAL": Handling(StatusCode.INTERNAL, False, usage.INGEST_OUTCOME_UNKNOWN),
 }
 

@@ -1,9 +1,11 @@
-"""PricingService: assets, versions of rate cards and what differs, price sheets, and quotes."""
+"""PricingService: assets, versions of rate cards and what differs, price sheets, quotes, and prices
+tried on what happened."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import contextlib
+from collections.abc import AsyncGenerator, Sequence
 from typing import Final
 
 from ledger.api.calls import Call
@@ -28,6 +30,7 @@ from ledger.api.render_card import (
 )
 from ledger.api.requests import shape_of
 from ledger.api.rerate_calls import RerateCalls
+from ledger.api.simulating import Simulator, simulate
 from ledger.core.outcomes import Refusal
 from ledger.engine.configuration import AssetBody
 from ledger.journal.configuration import (
@@ -39,7 +42,7 @@ from ledger.projections.as_of import History
 from rating.card import SCALE_MAX, CardFault, RateCard, decode_card
 from rating.diff import LARGE_FACTOR
 from rating.exact import PriceError, parse_price
-from rating.v1 import card_pb2
+from rating.v1 import card_pb2, simulation_pb2
 from rating.v1 import pricing_pb2 as pb
 
 _KINDS: Final = {
@@ -57,11 +60,19 @@ _KIND_NUMBERS: Final = {kind: number for number, kind in _KINDS.items()}
 class PricingService(OverrideCalls, QuoteCalls, RerateCalls):
     """See rating/v1/pricing.proto."""
 
-    def __init__(self, edge: Edge, checker: CardChecker, history: History | None = None) -> None:
-        """`history`: the read models, to find usage in that is rated again."""
+    def __init__(
+        self,
+        edge: Edge,
+        checker: CardChecker,
+        history: History | None = None,
+        simulator: Simulator | None = None,
+    ) -> None:
+        """`history`: the read models, to find usage in that is rated again; `simulator`: who tries
+        prices on the journal."""
         self._edge = edge
         self._history = history
         self._checker = checker
+        self._simulator = simulator
         self._published = Published(edge.ledger)
 
     # -- assets ----------------------------------------------------------------------------------
@@ -299,6 +310,27 @@ class PricingService(OverrideCalls, QuoteCalls, RerateCalls):
             return []
         message = f"the card of costs is in {card.cost_asset!r}, which is no money"
         return [CardFault("cost_card", "COST_ASSET_NOT_MONEY", card.cost_asset, message)]
+
+    # -- simulations -----------------------------------------------------------------------------
+
+    async def simulate(
+        self, request: simulation_pb2.SimulateRequest, call: Call
+    ) -> AsyncGenerator[simulation_pb2.SimulateResponse, None]:
+        """What was recorded, decided again under other prices and terms."""
+        said = simulate(self._edge, self._published, self._candidate_card, self._simulator, request)
+        async with contextlib.aclosing(said):
+            async for message in said:
+                yield message
+
+    async def _candidate_card(
+        self, tenant: int, request: simulation_pb2.SimulateRequest
+    ) -> CheckedCard:
+        """The card of a simulation, if it could be published as the first of its name: it is tried
+        on the whole range, so that what stands before it does not matter."""
+        card, faults, total = await self._checked(tenant, request.card, None)
+        if faults:
+            raise _card_invalid(faults, total)
+        return card
 
     # -- quotes ----------------------------------------------------------------------------------
 

@@ -44,6 +44,7 @@ from ledger.api.payment_service import PaymentService
 from ledger.api.pricing_service import PricingService
 from ledger.api.recurring_service import RecurringGrantService
 from ledger.api.report_service import ReportService
+from ledger.api.simulating import Simulator
 from ledger.api.top_up_service import TopUpService
 from ledger.api.tracing import Telemetry
 from ledger.api.usage_service import UsageService
@@ -102,12 +103,14 @@ class LedgerServer:
         count_forward: Callable[[str, str], None] = _uncounted,
         history: History | None = None,
         checker: CardChecker | None = None,
+        simulator: Simulator | None = None,
     ) -> None:
         """`seals` is where the ledger's seals stand; None: nothing is sealed.
 
         `peer_credentials`: how to reach other servers of the same database; None = plain.
         `history`: the read models, to look back in; None: there are none.
         `checker`: where rate cards are checked; None = here.
+        `simulator`: who tries prices on the journal; None: nobody does.
         """
         self.edge = Edge(ledger, telemetry)
         self.forwarder = Forwarder(ledger, peer_credentials, count_forward)
@@ -127,6 +130,7 @@ class LedgerServer:
             self.checker,
             seals,
             history,
+            simulator,
         )
         self._server: Server | None = None
 
@@ -219,6 +223,7 @@ def services(
     checker: CardChecker,
     seals: SealStore | None = None,
     history: History | None = None,
+    simulator: Simulator | None = None,
 ) -> list[tuple[ServiceDescriptor, object]]:
     """Every service of the contract with its servicer."""
     return [
@@ -261,7 +266,7 @@ def services(
         (clock_pb2.DESCRIPTOR.services_by_name["ClockService"], ClockService(edge)),
         (
             pricing_pb2.DESCRIPTOR.services_by_name["PricingService"],
-            PricingService(edge, checker, history),
+            PricingService(edge, checker, history, simulator),
         ),
         (
             conversion_pb2.DESCRIPTOR.services_by_name["ConversionService"],
@@ -298,6 +303,12 @@ def _handler(
     if method.client_streaming:
         return grpc.stream_stream_rpc_method_handler(
             calls.stream(full_name, behaviour),
+            request_deserializer=deserialiser(request),
+            response_serializer=reply.SerializeToString,
+        )
+    if method.server_streaming:
+        return grpc.unary_stream_rpc_method_handler(
+            calls.server_stream(full_name, behaviour),
             request_deserializer=deserialiser(request),
             response_serializer=reply.SerializeToString,
         )

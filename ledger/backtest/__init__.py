@@ -19,6 +19,7 @@ the ledger that runs is touched. Read in this order:
     shard           one shard's rows: folded up to the range, replayed within it
     job, worker     a process for some shards: a Job in, progress and Figures out
     processes       all shards, over as many processes as there are cores
+    simulator       the same for callers of a server, one at a time
     run             from the database alone: what is asked for, checked; what was found, named
     report          the answer, as one document
 """

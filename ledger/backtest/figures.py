@@ -146,6 +146,17 @@ class Figures(msgspec.Struct):
         self.margins = worst([*self.margins, *other.margins], loss, accounts_max)
 
     @property
+    def reproduces(self) -> bool:
+        """Whether nothing differs from what the ledger has."""
+        return (
+            not self.shocks
+            and not self.not_repeated
+            and not self.denied_now
+            and not self.allowed_now
+            and all(line.old == line.new for line in (*self.burn, *self.revenue, *self.cost))
+        )
+
+    @property
     def margin(self) -> list[ProductLine]:
         """What is left of the revenue by product and money."""
         less = [ProductLine(each.product, each.asset, -each.old, -each.new) for each in self.cost]

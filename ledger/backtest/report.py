@@ -40,16 +40,7 @@ class Report(msgspec.Struct, frozen=True):
     @property
     def reproduces(self) -> bool:
         """Whether nothing differs from what the ledger has."""
-        figures = self.figures
-        return (
-            not figures.shocks
-            and not figures.not_repeated
-            and not figures.denied_now
-            and not figures.allowed_now
-            and all(
-                line.old == line.new for line in (*figures.burn, *figures.revenue, *figures.cost)
-            )
-        )
+        return self.figures.reproduces
 
     def document(self) -> dict[str, Any]:
         """All of it, for scripts."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Final, TypeVar
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 RequestT = TypeVar("RequestT", bound="Message")
 ReplyT = TypeVar("ReplyT", bound="Message")
 Method = Callable[[grpc.aio.Channel], "grpc.aio.UnaryUnaryMultiCallable[RequestT, ReplyT]"]
+Stream = Callable[[grpc.aio.Channel], "grpc.aio.UnaryStreamMultiCallable[RequestT, ReplyT]"]
 _US: Final = 1_000_000
 
 
@@ -90,6 +91,23 @@ class Caller:
             position = getattr(reply, "position", "")
             self.positions.observe(position)
             return reply
+
+    async def stream(
+        self, method: Stream[RequestT, ReplyT], request: RequestT
+    ) -> AsyncIterator[ReplyT]:
+        """Send once, to the home address, and give every message of the answer. Nothing is sent
+        again by itself. Raises Refused, NotApplied, OutcomeUnknown, ClientClosed."""
+        if self.closed:
+            raise ClientClosed("the client is closed")
+        address = self.routing.address_of("")
+        call = method(self._channels.to(address))(request, metadata=self._channels.metadata)
+        try:
+            async for reply in call:
+                yield reply
+        except grpc.aio.AioRpcError as error:
+            raise error_of(failure_of(error)) from error
+        finally:
+            call.cancel()
 
 
 def monotonic_us() -> int:

@@ -1,14 +1,15 @@
-"""Calls of PricingService: assets, rate cards, price sheets, overrides of accounts, quotes.
+"""Calls of PricingService: assets, rate cards, price sheets, overrides, quotes, simulations.
 
 What names an account goes where that is, everything else to the home address.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+import json
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
 from ledger.client.calls import Caller
-from rating.v1 import card_pb2, override_pb2
+from rating.v1 import card_pb2, override_pb2, simulation_pb2
 from rating.v1 import pricing_pb2 as pb
 from rating.v1.pricing_pb2_grpc import PricingServiceStub
 
@@ -217,6 +218,38 @@ class PricingCalls:
         return await self._caller.call(
             lambda channel: PricingServiceStub(channel).GetPriceOverrides, request, account
         )
+
+    async def simulate(
+        self,
+        *,
+        card: card_pb2.RateCard | None = None,
+        name: str = "",
+        version: int = 0,
+        terms: Mapping[str, object] | None = None,
+        from_us: int = 0,
+        to_us: int = 0,
+        accounts_max: int = 0,
+        progress: Callable[[simulation_pb2.SimulationProgress], None] | None = None,
+    ) -> simulation_pb2.SimulationReport:
+        """What was recorded, decided again under a card, a published version or neither, and under
+        other terms (docs/pricing.md). Has no deadline; a call that is given up ends it."""
+        request = simulation_pb2.SimulateRequest(
+            tenant=self._caller.tenant,
+            card=card,
+            name=name,
+            version=version,
+            terms=json.dumps(terms) if terms else "",
+            from_us=from_us,
+            to_us=to_us,
+            accounts_max=accounts_max,
+        )
+        said = self._caller.stream(lambda channel: PricingServiceStub(channel).Simulate, request)
+        async for message in said:
+            if message.HasField("report"):
+                return message.report
+            if progress is not None:
+                progress(message.progress)
+        raise AssertionError("the server ended a simulation without a report")
 
     async def quote(
         self,

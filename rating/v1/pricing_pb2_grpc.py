@@ -6,6 +6,7 @@ import warnings
 from rating.v1 import override_pb2 as rating_dot_v1_dot_override__pb2
 from rating.v1 import pricing_pb2 as rating_dot_v1_dot_pricing__pb2
 from rating.v1 import rerate_pb2 as rating_dot_v1_dot_rerate__pb2
+from rating.v1 import simulation_pb2 as rating_dot_v1_dot_simulation__pb2
 
 GRPC_GENERATED_VERSION = '1.85.1'
 GRPC_VERSION = grpc.__version__
@@ -121,6 +122,11 @@ class PricingServiceStub:
                 '/rating.v1.PricingService/Rerate',
                 request_serializer=rating_dot_v1_dot_rerate__pb2.RerateRequest.SerializeToString,
                 response_deserializer=rating_dot_v1_dot_rerate__pb2.RerateResponse.FromString,
+                _registered_method=True)
+        self.Simulate = channel.unary_stream(
+                '/rating.v1.PricingService/Simulate',
+                request_serializer=rating_dot_v1_dot_simulation__pb2.SimulateRequest.SerializeToString,
+                response_deserializer=rating_dot_v1_dot_simulation__pb2.SimulateResponse.FromString,
                 _registered_method=True)
 
 
@@ -265,6 +271,16 @@ class PricingServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Simulate(self, request, context):
+        """Decides what was recorded again under another card, other grants and other limits, and says
+        what would have been otherwise. Changes nothing; runs in processes beside the server, one
+        simulation at a time: RESOURCE_EXHAUSTED with SIMULATION_RUNNING meanwhile. Ends with the call.
+        A card or terms with faults are INVALID_ARGUMENT with them as BadRequest violations.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_PricingServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -352,6 +368,11 @@ def add_PricingServiceServicer_to_server(servicer, server):
                     servicer.Rerate,
                     request_deserializer=rating_dot_v1_dot_rerate__pb2.RerateRequest.FromString,
                     response_serializer=rating_dot_v1_dot_rerate__pb2.RerateResponse.SerializeToString,
+            ),
+            'Simulate': grpc.unary_stream_rpc_method_handler(
+                    servicer.Simulate,
+                    request_deserializer=rating_dot_v1_dot_simulation__pb2.SimulateRequest.FromString,
+                    response_serializer=rating_dot_v1_dot_simulation__pb2.SimulateResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -814,6 +835,33 @@ class PricingService:
             '/rating.v1.PricingService/Rerate',
             rating_dot_v1_dot_rerate__pb2.RerateRequest.SerializeToString,
             rating_dot_v1_dot_rerate__pb2.RerateResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Simulate(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/rating.v1.PricingService/Simulate',
+            rating_dot_v1_dot_simulation__pb2.SimulateRequest.SerializeToString,
+            rating_dot_v1_dot_simulation__pb2.SimulateResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -8,6 +8,7 @@ from grpc import aio as _aio
 from rating.v1 import override_pb2 as _override_pb2
 from rating.v1 import pricing_pb2 as _pricing_pb2
 from rating.v1 import rerate_pb2 as _rerate_pb2
+from rating.v1 import simulation_pb2 as _simulation_pb2
 import abc as _abc_1
 import grpc as _grpc
 import sys
@@ -96,6 +97,12 @@ class PricingServiceStub:
     entry a product and period (rule R7). May be asked again and goes on; see `dry_run`. From the
     read models: FAILED_PRECONDITION where there are none, UNAVAILABLE while they are behind.
     """
+    Simulate: _grpc.UnaryStreamMultiCallable[_simulation_pb2.SimulateRequest, _simulation_pb2.SimulateResponse]
+    """Decides what was recorded again under another card, other grants and other limits, and says
+    what would have been otherwise. Changes nothing; runs in processes beside the server, one
+    simulation at a time: RESOURCE_EXHAUSTED with SIMULATION_RUNNING meanwhile. Ends with the call.
+    A card or terms with faults are INVALID_ARGUMENT with them as BadRequest violations.
+    """
 
 @_typing.type_check_only
 class PricingServiceAsyncStub(PricingServiceStub):
@@ -162,6 +169,12 @@ class PricingServiceAsyncStub(PricingServiceStub):
     event is given back and recorded anew in order; of closed periods the difference is adjusted, one
     entry a product and period (rule R7). May be asked again and goes on; see `dry_run`. From the
     read models: FAILED_PRECONDITION where there are none, UNAVAILABLE while they are behind.
+    """
+    Simulate: _aio.UnaryStreamMultiCallable[_simulation_pb2.SimulateRequest, _simulation_pb2.SimulateResponse]  # type: ignore[assignment]
+    """Decides what was recorded again under another card, other grants and other limits, and says
+    what would have been otherwise. Changes nothing; runs in processes beside the server, one
+    simulation at a time: RESOURCE_EXHAUSTED with SIMULATION_RUNNING meanwhile. Ends with the call.
+    A card or terms with faults are INVALID_ARGUMENT with them as BadRequest violations.
     """
 
 class PricingServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -328,6 +341,18 @@ class PricingServiceServicer(metaclass=_abc_1.ABCMeta):
         event is given back and recorded anew in order; of closed periods the difference is adjusted, one
         entry a product and period (rule R7). May be asked again and goes on; see `dry_run`. From the
         read models: FAILED_PRECONDITION where there are none, UNAVAILABLE while they are behind.
+        """
+
+    @_abc_1.abstractmethod
+    def Simulate(
+        self,
+        request: _simulation_pb2.SimulateRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_simulation_pb2.SimulateResponse], _abc.AsyncIterator[_simulation_pb2.SimulateResponse]]:
+        """Decides what was recorded again under another card, other grants and other limits, and says
+        what would have been otherwise. Changes nothing; runs in processes beside the server, one
+        simulation at a time: RESOURCE_EXHAUSTED with SIMULATION_RUNNING meanwhile. Ends with the call.
+        A card or terms with faults are INVALID_ARGUMENT with them as BadRequest violations.
         """
 
 def add_PricingServiceServicer_to_server(servicer: PricingServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

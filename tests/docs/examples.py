@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from ledger.api.server import LedgerServer
+from ledger.backtest.simulator import Simulator
 from ledger.client import DrawdownClient, UsageEvent
 from ledger.engine.ledger import Ledger
 from ledger.journal.storage import PostgresStorage
@@ -34,7 +35,7 @@ async def serving(dsn: str, *, projector: bool = False) -> AsyncIterator[str]:
     ledger = Ledger(storage, SystemClock())
     ledger.start()
     await ledger.opened()
-    server = LedgerServer(ledger, history=History(storage.pool))
+    server = LedgerServer(ledger, history=History(storage.pool), simulator=Simulator(dsn, SHARDS))
     stop = asyncio.Event()
     beside = asyncio.create_task(run_projector(dsn, stop=stop)) if projector else None
     try:

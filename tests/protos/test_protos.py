@@ -45,6 +45,7 @@ from rating.v1 import (
     override_pb2,
     pricing_pb2,
     rerate_pb2,
+    simulation_pb2,
 )
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,6 +78,7 @@ FILES: list[FileDescriptor] = [
         override_pb2,
         pricing_pb2,
         rerate_pb2,
+        simulation_pb2,
     )
 ]
 ALLOWED_TYPES = {
@@ -119,6 +121,7 @@ WITHOUT_REQUEST_ID = {
     "GetPriceSheet",
     "GetPriceOverrides",
     "Quote",
+    "Simulate",
     "Compare",
     "Rerate",  # `job` is its identity
     "Explain",
