@@ -6,7 +6,8 @@ Prices a token. graduated: 3 to 100, 2 to 1,000, then 1. volume: 10 to 100, then
 day-volume and billed-volume: as volume, by day and by billing period. area: tokens x the attribute
 `width`. divided: 100 / tokens. cost: what the provider takes. power: 3, at night in Berlin 2.
 steep: 2^60 after 100. falling: 2^60 to 14, then free. many: input by volume, output 1, cached by
-the attribute `width`. Any other product: as volume, on `cached`. Holds for power and volume are
+the attribute `width`. Sold by result: tiers as
+graduated, bulk as volume. Any other product: as volume, on `cached`. Holds for power and volume are
 charged when they expire.
 """
 
@@ -20,7 +21,7 @@ from test_verify_rules import judged
 
 from ledger.core.digest import digest
 from ledger.core.packing import drop_family, pack_family, unpack_family
-from rating.card import ExpiryPolicy, Meter, PriceRow, Product, RateCard, validate
+from rating.card import ExpiryPolicy, Meter, Outcome, PriceRow, Product, RateCard, validate
 from rating.compile import CompiledCard
 from rating.models import (
     CostPlus,
@@ -67,11 +68,15 @@ ROWS = (
     _row("many", VOLUME, "input"),
     PriceRow("many", "output", "1"),
     _row("many", Formula('cached * attr("width")', WIDTH), "cached", scope=Scope.EVENT),
+    _row("tiers", GRADUATED),
+    _row("bulk", VOLUME),
     _row("*", VOLUME, "cached"),
 )
 PRODUCTS = (
     Product("power", hold_expiry=ExpiryPolicy.CHARGE),
     Product("volume", hold_expiry=ExpiryPolicy.CHARGE),
+    Product("tiers", outcome=Outcome()),
+    Product("bulk", outcome=Outcome()),
 )
 METERS = (Meter("tokens"), Meter("input"), Meter("cached"), Meter("output"))
 

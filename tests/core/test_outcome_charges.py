@@ -10,6 +10,7 @@ from core_world import FAMILY, TENANT, Core, replay
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_case import LedgerCase, ledger_case
+from model_world import model_case
 from msgspec.structs import replace as changed
 from test_verify_rules import judged
 
@@ -354,6 +355,37 @@ def test_what_the_provider_takes_is_booked_as_it_is_confirmed(case: LedgerCase) 
     report   acme 2 as=o of=case
     expect   left acme 100
     accept   o             -> drawn 2 from acme, cost 0, cost unknown
+    """
+
+
+@model_case
+def test_tiers_are_those_of_the_confirmation(case: LedgerCase) -> None:
+    """
+    # Rule R1: 3 to 100, 2 to 1,000. Each alone would be in the first tier, and reserves so; what is
+    # confirmed second is in the next one, and the rest goes back.
+    account  acme  card=models
+    grant    acme 1000
+    report   acme 100 as=a of=tiers  -> pending 300 from acme
+    report   acme 100 as=b of=tiers  -> pending 300 from acme
+    accept   b                       -> drawn 300 from acme
+    accept   a                       -> drawn 200 from acme
+    expect   left acme 500
+    expect   held acme 0
+    reverse  a                       -> 200 to acme
+    """
+
+
+@model_case
+def test_volume_prices_are_rated_again_by_a_confirmation(case: LedgerCase) -> None:
+    """
+    # 10 to 100, then 5 for all: the second costs 5 each, and the first is given 5 each back.
+    account  acme  card=models
+    grant    acme 2000
+    report   acme 100 as=a of=bulk  -> pending 1000 from acme
+    accept   a                      -> drawn 1000 from acme
+    report   acme 20 as=b of=bulk   -> pending 100 from acme
+    accept   b                      -> drawn 100 from acme; re-rated 500 to acme
+    expect   left acme 1400
     """
 
 
