@@ -42,6 +42,8 @@ class Plan:
     ``running``: (key, scope) of each total that pricing reads and moves, of any plan.
     ``costed``: the provider's cost is needed. ``rerates``: see ``price.rerate``.
 
+    ``listed``: a row has a list price (rule R9).
+
     ``overrides``: the one that prices each quantity in the place of its row or over it, None where
     the row does (rule R4); empty where none does. What one prices where no row matched has a row
     number below -1.
@@ -55,6 +57,7 @@ class Plan:
         "flat",
         "functions",
         "keys",
+        "listed",
         "lists",
         "modeled",
         "numerators",
@@ -108,6 +111,7 @@ class Plan:
         self.priced: int = sum([1 for row in rows if row != NO_ROW])
         self.functions: tuple[Function | None, ...] = functions
         self.lists: tuple[Tiered | None, ...] = lists
+        self.listed: bool = any(each is not None for each in lists)
         self.keys: tuple[int, ...] = keys
         self.overrides: tuple[NumberedOverride | None, ...] = overrides
         self.modeled: bool = bool(functions)

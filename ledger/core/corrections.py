@@ -58,6 +58,7 @@ from rating.functions import MEASURE_COST, SCOPE_DAY, SCOPE_MONTH
 from rating.model_lines import Facts, Standing
 from rating.plan import UNPRICED, Plan
 from rating.price import RatingFault, own_quantities, refund, refund_own, rerate
+from rating.rounding import rounded
 
 
 class WholeRefund(NamedTuple):
@@ -521,7 +522,10 @@ def _modeled(
     for index, key in enumerate(plan.keys):
         if index not in places:
             continue
-        if index in by_share and charged[index] > 0 and own[index]:
+        if plan.lists[index] is not None and own[index]:
+            stays = stood[index] - own[index]
+            lines[index] = _listed_refund(plan, recorded, index, stays, charged[index])
+        elif index in by_share and charged[index] > 0 and own[index]:
             lines[index] = charged[index] * own[index] // stood[index]
         elif lines[index] and plan.functions[index] is not None and key in starts:
             drew = min(lines[index], charged[index])
@@ -540,6 +544,23 @@ def _modeled(
     costs.rerated = sum([abs(amount) for amount in rerated])
     costs.rerates = sum(rerated)
     return costs
+
+
+def _listed_refund(plan: Plan, recorded: UsageRecorded, index: int, stays: int, left: int) -> int:
+    """What a line with a list price costs less where `stays` of its quantity is left: commitments
+    pay what they did, as far as that costs so much at commit rate, and the rest stays at list
+    (rules R9, D3). So parts that are given back add up to what was charged."""
+    if left <= 0:
+        return 0
+    line = next((each for each in recorded.listed if each.place == index), None)
+    if line is None or stays <= 0:
+        return left
+    whole = own_quantities(plan, recorded.quantities)[index]
+    paid = min(line.paid, line.commit * stays // whole)
+    rest = rounded(
+        line.listed * (line.commit * stays - paid * whole), line.commit * whole, plan.rounding
+    )
+    return max(0, left - paid - rest)
 
 
 def _charges_left(recorded: UsageRecorded, before: Corrected) -> list[int]:

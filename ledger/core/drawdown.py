@@ -15,6 +15,7 @@ from ledger.core.events import (
     Comparator,
     Event,
     Excess,
+    GrantKind,
     Overage,
     OverdraftKind,
     Pot,
@@ -175,6 +176,48 @@ def from_grants(
     return amount
 
 
+def is_commitment(grant: Grant) -> bool:
+    """Whether units of a grant are committed to: a commitment's segment, or billed later (R9)."""
+    return grant.commitment is not None or grant.kind == GrantKind.POSTPAID
+
+
+def committed_units(account: Account, asset: int, use: Use, at: int) -> int:
+    """Units of the commitments that may pay for such usage at `at` (rule R9)."""
+    return sum(
+        [
+            max(0, grant.book.available)
+            for grant in in_turn(account)
+            if is_commitment(grant) and may_pay(grant, asset, use, at)
+        ]
+    )
+
+
+def _committed_first(
+    account: Account,
+    asset: int,
+    use: Use,
+    amount: int,
+    committed: int,
+    at: int,
+    slices: list[Slice],
+) -> int:
+    """The same where commitments pay `committed` of it first, in their turn (rule R9)."""
+    grants = [grant for grant in in_turn(account) if may_pay(grant, asset, use, at)]
+    taken: dict[Grant, int] = {}
+    for first in (True, False):
+        left = min(committed, amount) if first else amount
+        for grant in grants:
+            units = grant.book.available - taken.get(grant, 0)
+            if left and units > 0 and (is_commitment(grant) or not first):
+                take = min(units, left)
+                taken[grant] = taken.get(grant, 0) + take
+                left -= take
+                amount -= take
+    for grant, units in taken.items():
+        slices.append(Slice(_GRANT, grant.book.number, units, grant.value_of(units)))
+    return amount
+
+
 def from_first_grant(account: Account, asset: int, use: Use, amount: int, at: int) -> Slice | None:
     """The one slice of a draw that the grant first in order pays alone, as most are; else None."""
     grant = account.first if not account.unordered else _first(account)
@@ -266,16 +309,21 @@ def draw(
     opened: list[Event],
     recorded: bool,
     converts: bool = False,
+    committed: int = 0,
 ) -> Draw:
     """Find `amount` > 0 of `asset`: grants, overdraft to its limit, overage to its cap (rule D4).
 
     `recorded` usage has happened: what every limit refuses lands by the policy's `excess`, marked
     over the limit. Otherwise it is to be held: debt only where the policy lets holds draw it (rule
-    H3). `converts`: its rest may be paid in the settlement currency (rule R5). Books that a slice
-    needs and that do not exist are appended to `opened`.
+    H3). `converts`: its rest may be paid in the settlement currency (rule R5). `committed` units of
+    it are for commitments, which pay them first (rule R9). Books that a slice needs and that do not
+    exist are appended to `opened`.
     """
     slices: list[Slice] = []
-    left = from_grants(account, asset, use, amount, at, slices)
+    if committed:
+        left = _committed_first(account, asset, use, amount, committed, at, slices)
+    else:
+        left = from_grants(account, asset, use, amount, at, slices)
     over_limit = 0
     if left:
         left = _from_overdraft(state, account, asset, left, opened, slices, recorded)

@@ -6,6 +6,7 @@ it exactly once. Reads state, changes nothing.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ledger.core.admission import (
@@ -27,6 +28,7 @@ from ledger.core.drawdown import (
     from_first_grant,
     grace_ended,
     in_turn,
+    is_commitment,
     overdraft_headroom,
     overdraft_limit,
 )
@@ -151,14 +153,17 @@ def _assess(
     elif total and ended:
         found.denied = Reason.GRACE_ENDED
     elif total:
-        whole = from_first_grant(account, bound.asset, bound.use, total, now)
+        whole = None
+        if not bound.plan.listed:
+            whole = from_first_grant(account, bound.asset, bound.use, total, now)
         if whole is not None:
             found.slices = (whole,)
             return found
         period = account.calendar.start_of(now)
         drawn = draw(
-            state, account, bound.asset, bound.use, total, now, period, found.opened, False
-        )
+            state, account, bound.asset, bound.use, total, now, period, found.opened, False,
+            committed=priced.committed,
+        )  # fmt: skip
         found.uses_debt = drawn.uses_debt
         found.slices = tuple(drawn.slices)
         if drawn.left:
@@ -413,7 +418,9 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
         b"",
         command.trace,
     )
-    modeled = (priced.reasons, priced.scoped, charge.draws, priced.totals_before)
+    modeled = (
+        priced.reasons, priced.scoped, charge.draws, priced.totals_before, priced.listed,
+    )  # fmt: skip
     cost = charge.cost
     captured: UsageRecorded
     if command.keep_open:
@@ -507,7 +514,10 @@ def charge_usage(
     if isinstance(cost, Refusal):
         return cost
     lines = cost.lines if cost is not None else ()
-    priced = quoted or price(state, account, bound, quantities, at, costs=lines)
+    reserved: Sequence[Slice] = hold.slices if hold is not None else ()
+    if hold is not None and hold.asset != bound.asset:
+        reserved = ()
+    priced = quoted or price(state, account, bound, quantities, at, costs=lines, reserved=reserved)
     if isinstance(priced, Refusal):
         return priced
     reported = hold is not None and hold.outcome is not None  # there was room as it was
@@ -540,8 +550,17 @@ def _from_hold(
     that month's cap anew (rule D4).
     """
     left = priced.total
+    listed = bool(priced.listed)
+    committed = priced.committed  # units that commitments are to pay, and no more (rule R9)
     for piece in hold.slices:
-        take = min(piece.amount, left)
+        most = left
+        if listed:
+            grant = state.books.accounts[piece.book].grant
+            of_commitment = grant is not None and is_commitment(grant)
+            most = committed if of_commitment else left - committed
+        take = min(piece.amount, most)
+        if listed and of_commitment:
+            committed -= take
         if piece.pot == Pot.OVERAGE and priced.period != hold.period:
             take = 0
         taken.append(take)
@@ -613,6 +632,7 @@ def _charge_estimate(state: State, hold: Hold, estimate: Estimate, out: list[Eve
         priced.suspense,
         hold=hold.number,
         totals_before=priced.totals_before,
+        listed=priced.listed,
         reasons=priced.reasons,
         scoped=priced.scoped,
         draws=charge.draws,

@@ -12,7 +12,7 @@ from typing import Final
 from ledger.core.catalog import Bound
 from ledger.core.conversion import follow_conversion, open_conversion
 from ledger.core.costs import bearing
-from ledger.core.drawdown import BEYOND_LIMITS, Conversion, draw
+from ledger.core.drawdown import BEYOND_LIMITS, Conversion, draw, is_commitment
 from ledger.core.events import AdjustmentNoted, Event, LimitExceeded, Slice, UsageRecorded
 from ledger.core.following import follow_up
 from ledger.core.opening import open_revenue, used_book
@@ -80,6 +80,7 @@ def pay(
             out,
             True,
             not bound.plan.modeled,
+            priced.committed - _paid_by_commitments(state, held) if priced.committed else 0,
         )
         slices = _merged(state, held, drawn.slices) if held else drawn.slices
         over_limit += drawn.over_limit
@@ -116,6 +117,15 @@ def post(
         out.append(LimitExceeded(account.number, bound.asset, over, excess))
     if priced.closed is not None:
         out.append(AdjustmentNoted(account.number, entry, priced.closed, priced.period))
+
+
+def _paid_by_commitments(state: State, pieces: Sequence[Slice]) -> int:
+    paid = 0
+    for piece in pieces:
+        grant = state.books.accounts[piece.book].grant
+        if grant is not None and is_commitment(grant):
+            paid += piece.amount
+    return paid
 
 
 def _merged(state: State, first: Sequence[Slice], more: Sequence[Slice]) -> list[Slice]:

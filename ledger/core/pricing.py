@@ -12,7 +12,15 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from ledger.core.catalog import Bound
-from ledger.core.events import ScopedAdvance, Suspense, UsageRecorded, UsageReversed
+from ledger.core.drawdown import committed_units, is_commitment
+from ledger.core.events import (
+    ListedLine,
+    ScopedAdvance,
+    Slice,
+    Suspense,
+    UsageRecorded,
+    UsageReversed,
+)
 from ledger.core.limits import INT64_MAX
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.state import Account, State, pays_minimums
@@ -20,8 +28,8 @@ from rating.functions import SCOPE_DAY, SCOPE_MINIMUM, SCOPE_MONTH
 from rating.minimums import ALL_LINES, Counted
 from rating.model_lines import Facts
 from rating.plan import Plan
-from rating.price import UNPRICED, Rated, RatingFault, rate, rate_apart, rerate
-from rating.shares import split
+from rating.price import UNPRICED, Rated, RatingFault, listed, rate, rate_apart, rerate
+from rating.shares import rests_at_list, split
 
 Minimal = tuple[int, int, int, int]
 """(key, place of its line, start of its period, where it stands): what a minimum counts."""
@@ -33,6 +41,7 @@ NO_TOTALS: Final[dict[int, int]] = {}
 _NO_SCOPED: Final[tuple[ScopedAdvance, ...]] = ()
 _NO_REASONS: Final[tuple[int, ...]] = ()
 _NO_MOVES: Final[tuple[tuple[int, int], ...]] = ()
+_NO_LISTED: Final[tuple[ListedLine, ...]] = ()
 _NO_FAULTS: Final[tuple[str, ...]] = ()
 _CONTRADICTS: Final = "SUBSET_EXCEEDS_PARENT"
 
@@ -47,8 +56,13 @@ class Priced:
 
     __slots__ = (
         "advances",
+        "available",
         "charges",
         "closed",
+        "commits",
+        "committed",
+        "listed",
+        "lists",
         "minimums",
         "period",
         "reasons",
@@ -73,6 +87,37 @@ class Priced:
         self.rerates = _NO_MOVES
         self.minimums: tuple[Minimal, ...] = ()  # what its lines add to, rule R2
         self.totals_before: tuple[int, ...] = ()
+        self.lists: tuple[int | None, ...] = ()  # lines at list price (rule R9)
+        self.commits: tuple[int, ...] = ()  # and at commit rate
+        self.available = 0  # units of commitments
+        self.listed = _NO_LISTED
+        self.committed = 0  # units that commitments are to pay, first
+
+    def at_list(self, rounding: int) -> None:
+        """Charge at list price what commitments do not pay of lines that have one: they pay for the
+        lines in order (rule R9)."""
+        places = [
+            place
+            for place, listed in enumerate(self.lists)
+            if listed is not None and self.commits[place] > 0 and self.charges[place] > 0
+        ]
+        commits = [self.commits[place] for place in places]
+        lists = [self.lists[place] or 0 for place in places]
+        paid: list[int] = []
+        left = self.available
+        for commit in commits:
+            paid.append(min(commit, left))
+            left -= paid[-1]
+        rests = rests_at_list(commits, lists, paid, rounding)
+        charges = list(self.charges)
+        for place, part, rest in zip(places, paid, rests, strict=True):
+            charges[place] = part + rest
+        self.charges = tuple(charges)
+        self.total = sum([charge for charge in charges if charge > 0])
+        self.committed = sum(paid)
+        self.listed = tuple(
+            [ListedLine(*line) for line in zip(places, commits, lists, paid, strict=True)]
+        )
 
     def keep(self, plan: Plan, rated: Sequence[int], waits: Sequence[int]) -> None:
         """Leave only the lines of the quantities at `rated`: the others are charged elsewhere, or
@@ -84,6 +129,8 @@ class Priced:
             ]
         )
         self.total = sum([self.charges[place] for place in rated])
+        if self.lists:
+            self.at_list(plan.rounding)
         numbers = plan.keys if plan.modeled else plan.rows
         kept = [numbers[place] for place in rated]
         moved = [key for key, _ in self.advances] + [each.key for each in self.scoped]
@@ -111,11 +158,13 @@ def price(
     at: int,
     moved: Mapping[Place, int] = NOTHING_MOVED,
     costs: tuple[int, ...] = (),
+    reserved: Sequence[Slice] = (),
 ) -> Priced | Refusal:
     """Price usage of that time: by its plan, over what ran on before it.
 
     `moved`: what is decided to come before it and not applied yet moves totals so far. `costs` is
-    what the provider takes for each quantity, for prices that rest on it.
+    what the provider takes for each quantity, for prices that rest on it. `reserved`: slices of a
+    hold that is to pay for it.
     """
     plan = bound.plan
     facts = bound.facts if not plan.costed else Facts(bound.facts.attributes, costs)
@@ -138,6 +187,14 @@ def price(
             return rating_fault(fault)
         rated, faults = rate_apart(plan, quantities, totals, facts)
     _take(priced, plan, rated, totals)
+    if plan.listed:
+        priced.lists, priced.commits = listed(plan, quantities, totals), priced.charges
+        priced.available = committed_units(account, bound.asset, bound.use, at)
+        for piece in reserved:
+            grant = state.books.accounts[piece.book].grant
+            if grant is not None and is_commitment(grant):
+                priced.available += piece.amount
+        priced.at_list(plan.rounding)
     if bound.minimums:
         if not plan.modeled:
             priced.totals_before = tuple([totals.get(key, 0) for key, _ in priced.advances])

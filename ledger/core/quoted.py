@@ -65,7 +65,7 @@ class ByQuote(NamedTuple):
         """The same entry as usage that names a quote."""
         figures = astuple(recorded)
         if not isinstance(recorded, UsageModeled):
-            figures = (*figures, (), (), (), ())
+            figures = (*figures, (), (), (), (), ())
         if not isinstance(recorded, UsageCosted):
             figures = (*figures, None)
         figures = (*figures, self.quote, self.part, self.unused)

@@ -18,7 +18,7 @@ from ledger.core.outcomes import LOCATOR_INDEX_MASK, Reason, Refusal, split_loca
 from ledger.core.shapes import Shape
 from ledger.core.state import Account, State
 
-_NOTHING_OF_MODELS: Final[tuple[tuple[int, ...], ...]] = ((), (), (), ())
+_NOTHING_OF_MODELS: Final[tuple[tuple[int, ...], ...]] = ((), (), (), (), ())
 
 
 def bound_by(

@@ -55,6 +55,7 @@ def row_draws(
     for index, charge in enumerate(priced.charges):
         key = plan.keys[index]
         scoped = plan.functions[index] is not None and key in priced.starts
+        scoped = scoped and plan.lists[index] is None  # what goes back of that is its own (R9)
         wanted.append(((key, *priced.starts[key]) if scoped else None, max(charge, 0)))
     return split_draws(wanted, used, slices, priced.period)
 

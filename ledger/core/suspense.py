@@ -50,6 +50,7 @@ def rate_waiting(state: State, locator: int, waiting: Waiting, out: list[Event])
         scoped=priced.scoped,
         draws=row_draws(bound.plan, priced, payment.used, payment.slices),
         totals_before=priced.totals_before,
+        listed=priced.listed,
         original=locator,
         original_entry=waiting.entry_seq,
         rated=rated,

@@ -172,7 +172,7 @@ def _rated(
     )
     draws = row_draws(bound.plan, priced, payment.used, payment.slices)
     recorded: UsageRecorded
-    modeled = (priced.reasons, priced.scoped, draws, priced.totals_before)
+    modeled = (priced.reasons, priced.scoped, draws, priced.totals_before, priced.listed)
     if cost is not None:
         recorded = UsageCosted(*figures, *modeled, provider_cost(state, account, cost, out))
     elif priced.reasons or priced.totals_before or draws:

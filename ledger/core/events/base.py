@@ -106,6 +106,17 @@ class RowDraw(msgspec.Struct, frozen=True, array_like=True, gc=False):
     amount: int
 
 
+class ListedLine(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """A line whose row has a list price (rule R9): of `commit`, its charge at commit rate, `paid`
+    is what commitments paid, first; the rest was charged at list price, of which all is `listed`:
+    listed x (commit - paid) / commit. `place` is that of its quantity."""
+
+    place: int
+    commit: int
+    listed: int
+    paid: int
+
+
 class ProviderCost(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """What the provider takes for usage, or takes no more where it is given back (rule B4).
 

@@ -4,7 +4,14 @@ from __future__ import annotations
 
 from enum import IntEnum
 
-from ledger.core.events.base import Fact, ProviderCost, RowDraw, ScopedAdvance, Slice
+from ledger.core.events.base import (
+    Fact,
+    ListedLine,
+    ProviderCost,
+    RowDraw,
+    ScopedAdvance,
+    Slice,
+)
 from ledger.core.events.policy import Excess
 
 
@@ -72,6 +79,11 @@ class UsageRecorded(Fact, frozen=True, tag=31):
         return ()
 
     @property
+    def listed(self) -> tuple[ListedLine, ...]:
+        """Lines of rows with a list price."""
+        return ()
+
+    @property
     def cost(self) -> ProviderCost | None:
         """What the provider takes for it; None where its rate card names no card of costs."""
         return None
@@ -84,12 +96,14 @@ class UsageModeled(UsageRecorded, frozen=True, tag=39):
     wait for the same reason. `scoped` moves running totals of days and billing periods. `draws` are
     the parts of the slices, in order, that pay for lines of rows with a running total.
     `totals_before` is where each of them stood, those of `advances` first, then those of `scoped`.
+    `listed` are the lines with a list price: commitments pay for them first (rule R9).
     """
 
     reasons: tuple[int, ...] = ()
     scoped: tuple[ScopedAdvance, ...] = ()
     draws: tuple[RowDraw, ...] = ()
     totals_before: tuple[int, ...] = ()
+    listed: tuple[ListedLine, ...] = ()
 
 
 class SuspenseRated(UsageModeled, frozen=True, tag=48):
