@@ -12,7 +12,7 @@ from typing import Final, Protocol
 
 import msgspec
 
-from ledger.api.render_card import card_of
+from ledger.api.render_card import card_of, left_out
 from ledger.api.render_model import placed
 from rating.card import (
     CardFault,
@@ -86,7 +86,7 @@ def check_card(
     """Check a card, a serialised `rating.v1.RateCard`, alone and beside bodies that are published:
     the latest version, its card of costs, and the cards that name it as theirs."""
     card, faults = card_of(card_pb2.RateCard.FromString(message))
-    faults += placed(card, validate(card))
+    faults += placed(card, [*validate(card), *left_out(card)])
     succession = validate_succession(decode_card(latest), card) if latest is not None else []
     cost_card = decode_card(costs) if costs is not None else None
     beside = list(check_cost_card(card, cost_card))

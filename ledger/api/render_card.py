@@ -61,10 +61,10 @@ _NUMBERS: Final = {rounding: number for number, rounding in _ROUNDINGS.items()}
 
 
 def left_out(card: RateCard) -> list[CardFault]:
-    """What the library can price and the ledger does not serve, so that no message may drop it."""
+    """What the library can price and the ledger does not serve."""
     faults = []
     for index, row in enumerate(card.rows):
-        if row.list_price:
+        if row.list_price and (row.model is not None or row.included or row.maximum):
             faults.append(_not_served(f"rows[{index}].list_price", row.list_price))
     for index, minimum in enumerate(card.minimums):
         if minimum.scope is MinimumScope.CONTRACT:
@@ -110,7 +110,7 @@ def card_of(message: card_pb2.RateCard) -> tuple[RateCard, list[CardFault]]:
                     known(f"rows[{place}].scope", "scope", row.scope, SCOPES),
                     row.included,
                     row.maximum,
-                    "",
+                    row.list_price,
                     hours_of(row),
                 )
                 for place, row in enumerate(message.rows)

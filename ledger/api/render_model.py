@@ -102,6 +102,8 @@ def render_terms(row: PriceRow, message: Terms) -> None:
     message.scope = _SCOPE_NUMBERS[row.scope]
     message.included = row.included
     message.maximum = row.maximum
+    if row.list_price:
+        message.list_price = row.list_price
     if row.hours is not None:
         fields: dict[str, Any] = msgspec.structs.asdict(row.hours)
         message.hours.CopyFrom(pb.Hours(**fields))

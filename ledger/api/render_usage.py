@@ -223,6 +223,10 @@ def _render_recorded(
             reasons_of(event),
         )
     )
+    for listed in event.listed:
+        line = entry.lines[listed.place]
+        line.commit_charge, line.list_charge = listed.commit, listed.listed
+        line.committed = listed.paid
     if isinstance(event, UsageQuoted):
         _render_quoted(entry, view.quoted, event, shard)
     if not event.slices:

@@ -76,8 +76,9 @@ def decide_report(
     if total:
         used = used_book(state, bound, out)
         drawn = draw(
-            state, account, bound.asset, bound.use, total, at, priced.period, out, recorded=True
-        )
+            state, account, bound.asset, bound.use, total, at, priced.period, out, True,
+            committed=priced.committed,
+        )  # fmt: skip
         slices = tuple(drawn.slices)
     waits = terms.confirm_after
     reported = OutcomeReported(
@@ -237,6 +238,7 @@ def _confirm(
         scoped=priced.scoped,
         draws=charge.draws,
         totals_before=priced.totals_before,
+        listed=priced.listed,
         cost=charge.cost,
         by_time=by_time,
     )

@@ -270,6 +270,9 @@ class Line(_message.Message):
     QUOTED_CHARGE_FIELD_NUMBER: _builtins.int
     QUOTED_PRICE_ROW_FIELD_NUMBER: _builtins.int
     QUOTED_UNIT_PRICE_FIELD_NUMBER: _builtins.int
+    COMMIT_CHARGE_FIELD_NUMBER: _builtins.int
+    LIST_CHARGE_FIELD_NUMBER: _builtins.int
+    COMMITTED_FIELD_NUMBER: _builtins.int
     quantity_name: _builtins.str
     """Name of the quantity, 1 to 128 bytes."""
     quantity: _builtins.int
@@ -310,6 +313,16 @@ class Line(_message.Message):
     """The quoted price row, numbered like `price_row`; 0 where no quote priced it."""
     quoted_unit_price: _builtins.str
     """Its price, written like `unit_price`; empty where no quote priced it."""
+    commit_charge: _builtins.int
+    """Where the row has a list price (rule R9): what the line costs at commit rate, in minor units of
+    `asset`; 0 where it has none.
+    """
+    list_charge: _builtins.int
+    """What it costs at list price."""
+    committed: _builtins.int
+    """What of `commit_charge` commitments paid; the rest of it was charged at list price, so `charge` is
+    this + list_charge x (commit_charge - this) / commit_charge.
+    """
     def __init__(
         self,
         *,
@@ -328,10 +341,13 @@ class Line(_message.Message):
         quoted_charge: _builtins.int = ...,
         quoted_price_row: _builtins.int = ...,
         quoted_unit_price: _builtins.str = ...,
+        commit_charge: _builtins.int = ...,
+        list_charge: _builtins.int = ...,
+        committed: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "cost", b"cost"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "asset", b"asset", "charge", b"charge", "cost", b"cost", "price_override", b"price_override", "price_row", b"price_row", "priced_quantity", b"priced_quantity", "quantity", b"quantity", "quantity_name", b"quantity_name", "quoted_charge", b"quoted_charge", "quoted_price_row", b"quoted_price_row", "quoted_quantity", b"quoted_quantity", "quoted_unit_price", b"quoted_unit_price", "scale", b"scale", "unit_price", b"unit_price", "unrated_reason", b"unrated_reason"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cost", b"_cost", "asset", b"asset", "charge", b"charge", "commit_charge", b"commit_charge", "committed", b"committed", "cost", b"cost", "list_charge", b"list_charge", "price_override", b"price_override", "price_row", b"price_row", "priced_quantity", b"priced_quantity", "quantity", b"quantity", "quantity_name", b"quantity_name", "quoted_charge", b"quoted_charge", "quoted_price_row", b"quoted_price_row", "quoted_quantity", b"quoted_quantity", "quoted_unit_price", b"quoted_unit_price", "scale", b"scale", "unit_price", b"unit_price", "unrated_reason", b"unrated_reason"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__cost: _TypeAlias = _typing.Literal["cost"]  # noqa: Y015
     _WhichOneofArgType__cost: _TypeAlias = _typing.Literal["_cost", b"_cost"]  # noqa: Y015

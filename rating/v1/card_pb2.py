@@ -24,7 +24,7 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14rating/v1/card.proto\x12\trating.v1\";\n\x05Meter\x12\x10\n\x08quantity\x18\x01 \x01(\t\x12\r\n\x05scale\x18\x02 \x01(\x05\x12\x11\n\tsubset_of\x18\x03 \x01(\t\"2\n\x04Tier\x12\r\n\x05up_to\x18\x01 \x01(\x03\x12\r\n\x05price\x18\x02 \x01(\t\x12\x0c\n\x04\x66lat\x18\x03 \x01(\t\"0\n\x0eGraduatedModel\x12\x1e\n\x05tiers\x18\x01 \x03(\x0b\x32\x0f.rating.v1.Tier\"-\n\x0bVolumeModel\x12\x1e\n\x05tiers\x18\x01 \x03(\x0b\x32\x0f.rating.v1.Tier\"0\n\x0eStairstepModel\x12\x1e\n\x05tiers\x18\x01 \x03(\x0b\x32\x0f.rating.v1.Tier\"+\n\x0cPackageModel\x12\x0c\n\x04size\x18\x01 \x01(\x03\x12\r\n\x05price\x18\x02 \x01(\t\"v\n\x0fPercentageModel\x12\x0c\n\x04rate\x18\x01 \x01(\t\x12\r\n\x05\x66ixed\x18\x02 \x01(\t\x12\x0c\n\x04\x66ree\x18\x03 \x01(\x03\x12\x1b\n\x13transaction_minimum\x18\x04 \x01(\t\x12\x1b\n\x13transaction_maximum\x18\x05 \x01(\t\"6\n\x0c\x46ormulaModel\x12\x12\n\nexpression\x18\x01 \x01(\t\x12\x12\n\nattributes\x18\x02 \x03(\t\".\n\rCostPlusModel\x12\x0e\n\x06markup\x18\x01 \x01(\t\x12\r\n\x05\x66ixed\x18\x02 \x01(\t\"C\n\x05Hours\x12\x0c\n\x04zone\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\t\x12\x0b\n\x03\x65nd\x18\x03 \x01(\t\x12\x10\n\x08weekdays\x18\x04 \x03(\x05\"\x88\x05\n\x08PriceRow\x12\x0f\n\x07product\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\t\x12\x37\n\nattributes\x18\x03 \x03(\x0b\x32#.rating.v1.PriceRow.AttributesEntry\x12\x14\n\x0c\x61\x62ove_prompt\x18\x04 \x01(\x03\x12\r\n\x05price\x18\x05 \x01(\t\x12\x10\n\x08priority\x18\x06 \x01(\x05\x12.\n\tgraduated\x18\x07 \x01(\x0b\x32\x19.rating.v1.GraduatedModelH\x00\x12(\n\x06volume\x18\x08 \x01(\x0b\x32\x16.rating.v1.VolumeModelH\x00\x12.\n\tstairstep\x18\t \x01(\x0b\x32\x19.rating.v1.StairstepModelH\x00\x12*\n\x07package\x18\n \x01(\x0b\x32\x17.rating.v1.PackageModelH\x00\x12\x30\n\npercentage\x18\x0b \x01(\x0b\x32\x1a.rating.v1.PercentageModelH\x00\x12*\n\x07\x66ormula\x18\x0c \x01(\x0b\x32\x17.rating.v1.FormulaModelH\x00\x12-\n\tcost_plus\x18\x11 \x01(\x0b\x32\x18.rating.v1.CostPlusModelH\x00\x12&\n\x05scope\x18\r \x01(\x0e\x32\x17.rating.v1.RunningScope\x12\x10\n\x08included\x18\x0e \x01(\x03\x12\x0f\n\x07maximum\x18\x0f \x01(\t\x12\x1f\n\x05hours\x18\x10 \x01(\x0b\x32\x10.rating.v1.Hours\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05model\"\xaf\x02\n\x07Product\x12\x0f\n\x07product\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12*\n\x0bhold_expiry\x18\x03 \x01(\x0e\x32\x15.rating.v1.HoldExpiry\x12\r\n\x05\x62\x61tch\x18\x04 \x01(\x08\x12\x0c\n\x04tags\x18\x05 \x03(\t\x12,\n\x05\x66\x61\x63ts\x18\x06 \x03(\x0b\x32\x1d.rating.v1.Product.FactsEntry\x12\x1c\n\x14\x65ntitlement_required\x18\x07 \x01(\x08\x12\x10\n\x08provider\x18\x08 \x01(\t\x12(\n\x07outcome\x18\t \x01(\x0b\x32\x17.rating.v1.OutcomeTerms\x1a,\n\nFactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"W\n\x0cOutcomeTerms\x12\x18\n\x10\x63onfirm_after_us\x18\x01 \x01(\x03\x12-\n\non_timeout\x18\x02 \x01(\x0e\x32\x19.rating.v1.OutcomeTimeout\"w\n\x07Minimum\x12&\n\x05scope\x18\x01 \x01(\x0e\x32\x17.rating.v1.MinimumScope\x12\x0e\n\x06\x61mount\x18\x02 \x01(\t\x12\x0f\n\x07product\x18\x03 \x01(\t\x12\x10\n\x08quantity\x18\x04 \x01(\t\x12\x11\n\tcash_only\x18\x05 \x01(\x08\"\xa0\x02\n\x08RateCard\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x61sset\x18\x02 \x01(\t\x12\x13\n\x0b\x61sset_scale\x18\x03 \x01(\x05\x12%\n\x08rounding\x18\x04 \x01(\x0e\x32\x13.rating.v1.Rounding\x12\x17\n\x0fprompt_quantity\x18\x05 \x01(\t\x12 \n\x06meters\x18\x06 \x03(\x0b\x32\x10.rating.v1.Meter\x12$\n\x08products\x18\x07 \x03(\x0b\x32\x12.rating.v1.Product\x12!\n\x04rows\x18\x08 \x03(\x0b\x32\x13.rating.v1.PriceRow\x12\x11\n\tcost_card\x18\t \x01(\t\x12$\n\x08minimums\x18\n \x03(\x0b\x32\x12.rating.v1.Minimum\"I\n\tCardFault\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t*v\n\x08Rounding\x12\x18\n\x14ROUNDING_UNSPECIFIED\x10\x00\x12\x16\n\x12ROUNDING_HALF_EVEN\x10\x01\x12\x14\n\x10ROUNDING_HALF_UP\x10\x02\x12\x0f\n\x0bROUNDING_UP\x10\x03\x12\x11\n\rROUNDING_DOWN\x10\x04*\x90\x01\n\x0cRunningScope\x12\x1d\n\x19RUNNING_SCOPE_UNSPECIFIED\x10\x00\x12\x17\n\x13RUNNING_SCOPE_MONTH\x10\x01\x12\x15\n\x11RUNNING_SCOPE_DAY\x10\x02\x12\x18\n\x14RUNNING_SCOPE_PERIOD\x10\x03\x12\x17\n\x13RUNNING_SCOPE_EVENT\x10\x04*j\n\x0eOutcomeTimeout\x12\x1f\n\x1bOUTCOME_TIMEOUT_UNSPECIFIED\x10\x00\x12\x1b\n\x17OUTCOME_TIMEOUT_CONFIRM\x10\x01\x12\x1a\n\x16OUTCOME_TIMEOUT_CANCEL\x10\x02*Z\n\nHoldExpiry\x12\x1b\n\x17HOLD_EXPIRY_UNSPECIFIED\x10\x00\x12\x17\n\x13HOLD_EXPIRY_RELEASE\x10\x01\x12\x16\n\x12HOLD_EXPIRY_CHARGE\x10\x02*{\n\x0cMinimumScope\x12\x1d\n\x19MINIMUM_SCOPE_UNSPECIFIED\x10\x00\x12\x16\n\x12MINIMUM_SCOPE_LINE\x10\x01\x12\x19\n\x15MINIMUM_SCOPE_PRODUCT\x10\x02\x12\x19\n\x15MINIMUM_SCOPE_ACCOUNT\x10\x03\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x14rating/v1/card.proto\x12\trating.v1\";\n\x05Meter\x12\x10\n\x08quantity\x18\x01 \x01(\t\x12\r\n\x05scale\x18\x02 \x01(\x05\x12\x11\n\tsubset_of\x18\x03 \x01(\t\"2\n\x04Tier\x12\r\n\x05up_to\x18\x01 \x01(\x03\x12\r\n\x05price\x18\x02 \x01(\t\x12\x0c\n\x04\x66lat\x18\x03 \x01(\t\"0\n\x0eGraduatedModel\x12\x1e\n\x05tiers\x18\x01 \x03(\x0b\x32\x0f.rating.v1.Tier\"-\n\x0bVolumeModel\x12\x1e\n\x05tiers\x18\x01 \x03(\x0b\x32\x0f.rating.v1.Tier\"0\n\x0eStairstepModel\x12\x1e\n\x05tiers\x18\x01 \x03(\x0b\x32\x0f.rating.v1.Tier\"+\n\x0cPackageModel\x12\x0c\n\x04size\x18\x01 \x01(\x03\x12\r\n\x05price\x18\x02 \x01(\t\"v\n\x0fPercentageModel\x12\x0c\n\x04rate\x18\x01 \x01(\t\x12\r\n\x05\x66ixed\x18\x02 \x01(\t\x12\x0c\n\x04\x66ree\x18\x03 \x01(\x03\x12\x1b\n\x13transaction_minimum\x18\x04 \x01(\t\x12\x1b\n\x13transaction_maximum\x18\x05 \x01(\t\"6\n\x0c\x46ormulaModel\x12\x12\n\nexpression\x18\x01 \x01(\t\x12\x12\n\nattributes\x18\x02 \x03(\t\".\n\rCostPlusModel\x12\x0e\n\x06markup\x18\x01 \x01(\t\x12\r\n\x05\x66ixed\x18\x02 \x01(\t\"C\n\x05Hours\x12\x0c\n\x04zone\x18\x01 \x01(\t\x12\r\n\x05start\x18\x02 \x01(\t\x12\x0b\n\x03\x65nd\x18\x03 \x01(\t\x12\x10\n\x08weekdays\x18\x04 \x03(\x05\"\x9c\x05\n\x08PriceRow\x12\x0f\n\x07product\x18\x01 \x01(\t\x12\x10\n\x08quantity\x18\x02 \x01(\t\x12\x37\n\nattributes\x18\x03 \x03(\x0b\x32#.rating.v1.PriceRow.AttributesEntry\x12\x14\n\x0c\x61\x62ove_prompt\x18\x04 \x01(\x03\x12\r\n\x05price\x18\x05 \x01(\t\x12\x10\n\x08priority\x18\x06 \x01(\x05\x12.\n\tgraduated\x18\x07 \x01(\x0b\x32\x19.rating.v1.GraduatedModelH\x00\x12(\n\x06volume\x18\x08 \x01(\x0b\x32\x16.rating.v1.VolumeModelH\x00\x12.\n\tstairstep\x18\t \x01(\x0b\x32\x19.rating.v1.StairstepModelH\x00\x12*\n\x07package\x18\n \x01(\x0b\x32\x17.rating.v1.PackageModelH\x00\x12\x30\n\npercentage\x18\x0b \x01(\x0b\x32\x1a.rating.v1.PercentageModelH\x00\x12*\n\x07\x66ormula\x18\x0c \x01(\x0b\x32\x17.rating.v1.FormulaModelH\x00\x12-\n\tcost_plus\x18\x11 \x01(\x0b\x32\x18.rating.v1.CostPlusModelH\x00\x12&\n\x05scope\x18\r \x01(\x0e\x32\x17.rating.v1.RunningScope\x12\x10\n\x08included\x18\x0e \x01(\x03\x12\x0f\n\x07maximum\x18\x0f \x01(\t\x12\x1f\n\x05hours\x18\x10 \x01(\x0b\x32\x10.rating.v1.Hours\x12\x12\n\nlist_price\x18\x12 \x01(\t\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x42\x07\n\x05model\"\xaf\x02\n\x07Product\x12\x0f\n\x07product\x18\x01 \x01(\t\x12\x14\n\x0c\x64isplay_name\x18\x02 \x01(\t\x12*\n\x0bhold_expiry\x18\x03 \x01(\x0e\x32\x15.rating.v1.HoldExpiry\x12\r\n\x05\x62\x61tch\x18\x04 \x01(\x08\x12\x0c\n\x04tags\x18\x05 \x03(\t\x12,\n\x05\x66\x61\x63ts\x18\x06 \x03(\x0b\x32\x1d.rating.v1.Product.FactsEntry\x12\x1c\n\x14\x65ntitlement_required\x18\x07 \x01(\x08\x12\x10\n\x08provider\x18\x08 \x01(\t\x12(\n\x07outcome\x18\t \x01(\x0b\x32\x17.rating.v1.OutcomeTerms\x1a,\n\nFactsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"W\n\x0cOutcomeTerms\x12\x18\n\x10\x63onfirm_after_us\x18\x01 \x01(\x03\x12-\n\non_timeout\x18\x02 \x01(\x0e\x32\x19.rating.v1.OutcomeTimeout\"w\n\x07Minimum\x12&\n\x05scope\x18\x01 \x01(\x0e\x32\x17.rating.v1.MinimumScope\x12\x0e\n\x06\x61mount\x18\x02 \x01(\t\x12\x0f\n\x07product\x18\x03 \x01(\t\x12\x10\n\x08quantity\x18\x04 \x01(\t\x12\x11\n\tcash_only\x18\x05 \x01(\x08\"\xa0\x02\n\x08RateCard\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\r\n\x05\x61sset\x18\x02 \x01(\t\x12\x13\n\x0b\x61sset_scale\x18\x03 \x01(\x05\x12%\n\x08rounding\x18\x04 \x01(\x0e\x32\x13.rating.v1.Rounding\x12\x17\n\x0fprompt_quantity\x18\x05 \x01(\t\x12 \n\x06meters\x18\x06 \x03(\x0b\x32\x10.rating.v1.Meter\x12$\n\x08products\x18\x07 \x03(\x0b\x32\x12.rating.v1.Product\x12!\n\x04rows\x18\x08 \x03(\x0b\x32\x13.rating.v1.PriceRow\x12\x11\n\tcost_card\x18\t \x01(\t\x12$\n\x08minimums\x18\n \x03(\x0b\x32\x12.rating.v1.Minimum\"I\n\tCardFault\x12\x0c\n\x04path\x18\x01 \x01(\t\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\t\x12\x0f\n\x07message\x18\x04 \x01(\t*v\n\x08Rounding\x12\x18\n\x14ROUNDING_UNSPECIFIED\x10\x00\x12\x16\n\x12ROUNDING_HALF_EVEN\x10\x01\x12\x14\n\x10ROUNDING_HALF_UP\x10\x02\x12\x0f\n\x0bROUNDING_UP\x10\x03\x12\x11\n\rROUNDING_DOWN\x10\x04*\x90\x01\n\x0cRunningScope\x12\x1d\n\x19RUNNING_SCOPE_UNSPECIFIED\x10\x00\x12\x17\n\x13RUNNING_SCOPE_MONTH\x10\x01\x12\x15\n\x11RUNNING_SCOPE_DAY\x10\x02\x12\x18\n\x14RUNNING_SCOPE_PERIOD\x10\x03\x12\x17\n\x13RUNNING_SCOPE_EVENT\x10\x04*j\n\x0eOutcomeTimeout\x12\x1f\n\x1bOUTCOME_TIMEOUT_UNSPECIFIED\x10\x00\x12\x1b\n\x17OUTCOME_TIMEOUT_CONFIRM\x10\x01\x12\x1a\n\x16OUTCOME_TIMEOUT_CANCEL\x10\x02*Z\n\nHoldExpiry\x12\x1b\n\x17HOLD_EXPIRY_UNSPECIFIED\x10\x00\x12\x17\n\x13HOLD_EXPIRY_RELEASE\x10\x01\x12\x16\n\x12HOLD_EXPIRY_CHARGE\x10\x02*{\n\x0cMinimumScope\x12\x1d\n\x19MINIMUM_SCOPE_UNSPECIFIED\x10\x00\x12\x16\n\x12MINIMUM_SCOPE_LINE\x10\x01\x12\x19\n\x15MINIMUM_SCOPE_PRODUCT\x10\x02\x12\x19\n\x15MINIMUM_SCOPE_ACCOUNT\x10\x03\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -35,16 +35,16 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_PRICEROW_ATTRIBUTESENTRY']._serialized_options = b'8\001'
   _globals['_PRODUCT_FACTSENTRY']._loaded_options = None
   _globals['_PRODUCT_FACTSENTRY']._serialized_options = b'8\001'
-  _globals['_ROUNDING']._serialized_start=2166
-  _globals['_ROUNDING']._serialized_end=2284
-  _globals['_RUNNINGSCOPE']._serialized_start=2287
-  _globals['_RUNNINGSCOPE']._serialized_end=2431
-  _globals['_OUTCOMETIMEOUT']._serialized_start=2433
-  _globals['_OUTCOMETIMEOUT']._serialized_end=2539
-  _globals['_HOLDEXPIRY']._serialized_start=2541
-  _globals['_HOLDEXPIRY']._serialized_end=2631
-  _globals['_MINIMUMSCOPE']._serialized_start=2633
-  _globals['_MINIMUMSCOPE']._serialized_end=2756
+  _globals['_ROUNDING']._serialized_start=2186
+  _globals['_ROUNDING']._serialized_end=2304
+  _globals['_RUNNINGSCOPE']._serialized_start=2307
+  _globals['_RUNNINGSCOPE']._serialized_end=2451
+  _globals['_OUTCOMETIMEOUT']._serialized_start=2453
+  _globals['_OUTCOMETIMEOUT']._serialized_end=2559
+  _globals['_HOLDEXPIRY']._serialized_start=2561
+  _globals['_HOLDEXPIRY']._serialized_end=2651
+  _globals['_MINIMUMSCOPE']._serialized_start=2653
+  _globals['_MINIMUMSCOPE']._serialized_end=2776
   _globals['_METER']._serialized_start=35
   _globals['_METER']._serialized_end=94
   _globals['_TIER']._serialized_start=96
@@ -66,19 +66,19 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_HOURS']._serialized_start=564
   _globals['_HOURS']._serialized_end=631
   _globals['_PRICEROW']._serialized_start=634
-  _globals['_PRICEROW']._serialized_end=1282
-  _globals['_PRICEROW_ATTRIBUTESENTRY']._serialized_start=1224
-  _globals['_PRICEROW_ATTRIBUTESENTRY']._serialized_end=1273
-  _globals['_PRODUCT']._serialized_start=1285
-  _globals['_PRODUCT']._serialized_end=1588
-  _globals['_PRODUCT_FACTSENTRY']._serialized_start=1544
-  _globals['_PRODUCT_FACTSENTRY']._serialized_end=1588
-  _globals['_OUTCOMETERMS']._serialized_start=1590
-  _globals['_OUTCOMETERMS']._serialized_end=1677
-  _globals['_MINIMUM']._serialized_start=1679
-  _globals['_MINIMUM']._serialized_end=1798
-  _globals['_RATECARD']._serialized_start=1801
-  _globals['_RATECARD']._serialized_end=2089
-  _globals['_CARDFAULT']._serialized_start=2091
-  _globals['_CARDFAULT']._serialized_end=2164
+  _globals['_PRICEROW']._serialized_end=1302
+  _globals['_PRICEROW_ATTRIBUTESENTRY']._serialized_start=1244
+  _globals['_PRICEROW_ATTRIBUTESENTRY']._serialized_end=1293
+  _globals['_PRODUCT']._serialized_start=1305
+  _globals['_PRODUCT']._serialized_end=1608
+  _globals['_PRODUCT_FACTSENTRY']._serialized_start=1564
+  _globals['_PRODUCT_FACTSENTRY']._serialized_end=1608
+  _globals['_OUTCOMETERMS']._serialized_start=1610
+  _globals['_OUTCOMETERMS']._serialized_end=1697
+  _globals['_MINIMUM']._serialized_start=1699
+  _globals['_MINIMUM']._serialized_end=1818
+  _globals['_RATECARD']._serialized_start=1821
+  _globals['_RATECARD']._serialized_end=2109
+  _globals['_CARDFAULT']._serialized_start=2111
+  _globals['_CARDFAULT']._serialized_end=2184
 # @@protoc_insertion_point(module_scope)

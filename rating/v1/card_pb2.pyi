@@ -515,6 +515,7 @@ class PriceRow(_message.Message):
     INCLUDED_FIELD_NUMBER: _builtins.int
     MAXIMUM_FIELD_NUMBER: _builtins.int
     HOURS_FIELD_NUMBER: _builtins.int
+    LIST_PRICE_FIELD_NUMBER: _builtins.int
     product: _builtins.str
     """The product, 1 to 128 bytes; "*" = any."""
     quantity: _builtins.str
@@ -542,6 +543,11 @@ class PriceRow(_message.Message):
     """No more than this is charged in the scope (rule R2): major units of the card's asset, whole in
     its minor units. Empty = no limit. Not with a formula or with a percentage that has parts of a
     transaction.
+    """
+    list_price: _builtins.str
+    """Price of what commitments do not pay, written as `price`, which is then the commit rate (rule
+    R9): units of a commitment's segments, and of postpaid grants, pay at commit rate, first; the
+    rest is charged at this. Empty = none. Only beside a `price`, without included units and maximum.
     """
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
@@ -601,10 +607,11 @@ class PriceRow(_message.Message):
         included: _builtins.int = ...,
         maximum: _builtins.str = ...,
         hours: Global___Hours | None = ...,
+        list_price: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["cost_plus", b"cost_plus", "formula", b"formula", "graduated", b"graduated", "hours", b"hours", "model", b"model", "package", b"package", "percentage", b"percentage", "stairstep", b"stairstep", "volume", b"volume"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["above_prompt", b"above_prompt", "attributes", b"attributes", "cost_plus", b"cost_plus", "formula", b"formula", "graduated", b"graduated", "hours", b"hours", "included", b"included", "maximum", b"maximum", "model", b"model", "package", b"package", "percentage", b"percentage", "price", b"price", "priority", b"priority", "product", b"product", "quantity", b"quantity", "scope", b"scope", "stairstep", b"stairstep", "volume", b"volume"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["above_prompt", b"above_prompt", "attributes", b"attributes", "cost_plus", b"cost_plus", "formula", b"formula", "graduated", b"graduated", "hours", b"hours", "included", b"included", "list_price", b"list_price", "maximum", b"maximum", "model", b"model", "package", b"package", "percentage", b"percentage", "price", b"price", "priority", b"priority", "product", b"product", "quantity", b"quantity", "scope", b"scope", "stairstep", b"stairstep", "volume", b"volume"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_model: _TypeAlias = _typing.Literal["graduated", "volume", "stairstep", "package", "percentage", "formula", "cost_plus"]  # noqa: Y015
     _WhichOneofArgType_model: _TypeAlias = _typing.Literal["model", b"model"]  # noqa: Y015

@@ -108,14 +108,15 @@ def test_a_card_comes_back_from_its_message_to_the_byte(card: RateCard) -> None:
 
 
 def test_what_is_not_served_is_named_and_never_dropped() -> None:
-    """List prices are in the library, and there are no contracts yet."""
+    """A list price beside a model is in the library, and there are no contracts yet."""
     card = RateCard(
         "default",
         "USD",
         2,
         meters=(Meter("calls"),),
         rows=(
-            PriceRow("a", "calls", "1", list_price="2"),
+            PriceRow("a", "calls", "1", included=5, list_price="2"),
+            PriceRow("c", "calls", "1", list_price="2"),
             PriceRow("b", "calls", "", model=CostPlus("1.2")),
         ),
         minimums=(Minimum(MinimumScope.ACCOUNT, "10"), Minimum(MinimumScope.CONTRACT, "10")),

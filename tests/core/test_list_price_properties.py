@@ -32,8 +32,7 @@ class Told:
         self.holds: list[str] = []
         self.count = 0
         self.case.run(
-            "account acme card=listed\ngrant acme 300\n"
-            "commit acme now..+30d:60/60 as=c priority=5"
+            "account acme card=listed\ngrant acme 300\ncommit acme now..+30d:60/60 as=c priority=5"
         )
 
     def step(self, what: str, first: int, second: int) -> None:

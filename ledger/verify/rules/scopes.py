@@ -20,6 +20,7 @@ from ledger.core.events import (
 from ledger.core.limits import DAY_US, MONTH_MAX_US
 from ledger.core.state import Account, State
 from ledger.verify.rules.judge import Judge
+from ledger.verify.rules.listed import look_at_listed
 
 _DAY: Final = 1
 _MONTH: Final = 2
@@ -57,6 +58,7 @@ def modeled(judge: Judge, state: State, account: Account, event: UsageRecorded) 
     if says or type(event) in _SAYS_TOTALS:
         stood = tuple([account.total(*place) for place in moved])
         judge.equal(state, "totals before", stood, event.totals_before)
+    look_at_listed(judge, state, event)
     left = {(piece.book, piece.pot in _OVERAGE): 0 for piece in event.slices}
     for piece in event.slices:
         left[piece.book, piece.pot in _OVERAGE] += piece.amount
