@@ -6,6 +6,7 @@ Read in this order:
     events, commands        the facts of the journal, and what may be asked
     upcast                  retired events, and what each means today
     periods                 periods and months in a zone, and shares of them
+    windows                 what is counted together: windows and their counters
     books                   double entry: book accounts, four counters, transfers
     holdings, waiting, state    the fold of the events
     catalog, shapes, aliases    the compiled configuration that decisions read

@@ -45,6 +45,11 @@ x ~200 B = 3 MB, and packed in 8 ms. A report that would begin one counts nothin
 RATED_A_FAMILY_MAX: Final = 65_536
 """Usage events of one family whose ratings from suspense are remembered for corrections, within
 their window; x ~250 B = 16 MB. What is rated beyond is not reversed, but adjusted by hand."""
+WINDOW_BUCKETS: Final = 60  # rule H5: of a sliding window; x ~150 B = 9 kB a counter
+WINDOW_LENGTH_MIN_US: Final = 10 * MINUTE_US
+"""Of a fixed or sliding window: usage may be 5 minutes ahead, so that at most 30 buckets more are
+kept; limits of a shorter time are for a gateway."""
+WINDOW_LENGTH_MAX_US: Final = 366 * DAY_US
 TOP_UP_LIFETIME_US: Final = DAY_US  # rule H6: how long a requested top-up counts as pending
 TOP_UP_BACK_OFF_US: Final = HOUR_US  # rule H6: after a decline
 TOP_UPS_A_WINDOW_MAX: Final = 24  # of the velocity cap; x 840 windows of 35 days x ~300 B = 6 MB

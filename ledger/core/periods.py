@@ -176,7 +176,7 @@ def _day_within(at_us: int, zones: Zones) -> tuple[int, int]:
     """[start, end) of the day of an instant, cut where another zone begins to count."""
     place = _place_of(at_us, zones)
     since, zone = zones[place]
-    start, end = _day_in(at_us, zone)
+    start, end = day_in(at_us, zone)
     if place:
         start = max(start, since)
     if place + 1 < len(zones):
@@ -192,7 +192,7 @@ def _place_of(at_us: int, zones: Zones) -> int:
     return place
 
 
-def _day_in(at_us: int, zone: str) -> tuple[int, int]:
+def day_in(at_us: int, zone: str) -> tuple[int, int]:
     """[start, end) of the day in a zone; before 1970 and after 8999 in UTC."""
     if zone == UTC_ZONE or not 0 <= at_us < _ZONES_END_US:
         start = at_us - at_us % DAY_US

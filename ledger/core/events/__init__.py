@@ -136,6 +136,7 @@ from ledger.core.events.usage import (
     UsageQuarantined,
     UsageRecorded,
 )
+from ledger.core.events.windows import Window, WindowKind, WindowUnit
 from ledger.core.events.writing import (
     BookOpened,
     ClockAdvanced,
@@ -265,6 +266,9 @@ __all__ = [
     "UsageRepriced",
     "UsageRerated",
     "UsageReversed",
+    "Window",
+    "WindowKind",
+    "WindowUnit",
     "WriteOff",
     "WriteOffKind",
     "WriterOpened",
