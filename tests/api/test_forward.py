@@ -39,7 +39,7 @@ from ledger.v1 import (
     types_pb2,
     usage_pb2,
 )
-from rating.v1 import pricing_pb2
+from rating.v1 import meter_pb2, pricing_pb2
 from tests.api.cluster import cluster, is_open, member, until
 from tests.api.served import (
     TENANT,
@@ -450,6 +450,42 @@ async def test_a_price_is_in_force_on_every_shard_when_its_publication_is_answer
             catalog = served.ledger.writers[shard].state.catalog
             assert catalog.asset_of(1, "EUR") is not None
             assert catalog.asset_of(1, "USD") is not None
+
+
+async def test_meters_are_known_to_every_server_when_their_publication_is_answered(
+    stored: Pair,
+) -> None:
+    """An event of a type is metered by whoever takes it, and by its owner again: alike."""
+    far, near = stored.sides
+    team = stored.name(1)
+    await far.account(team)
+    refused = await far.ingest(_of_a_type("before", team))
+    assert refused.results[0].reason == "NO_METER"
+    assert (await near.ingest(_of_a_type("before", team))).results[0].reason == "NO_METER"
+    quantity = meter_pb2.MeteredQuantity(
+        quantity="input_tokens", aggregation=meter_pb2.AGGREGATION_MAX, property="tokens"
+    )
+    rule = meter_pb2.MeterRule(
+        name="calls", event_type="call", product="chat", quantities=[quantity]
+    )
+    await near.meters.PublishMeters(
+        meter_pb2.PublishMetersRequest(
+            tenant=TENANT, request_id="meters", meters=meter_pb2.MeterSet(rules=[rule])
+        )
+    )
+    charged = [
+        (await side.ingest(_of_a_type(event_id, team, tokens))).results[0].charge
+        for side, event_id, tokens in ((far, "a", "100"), (near, "b", "150"), (far, "c", "120"))
+    ]
+    assert charged == [100 * 3, 50 * 3, 0]
+    again = (await near.ingest(_of_a_type("a", team, "100"))).results[0]
+    assert (again.replayed, again.charge) == (True, 300)
+
+
+def _of_a_type(event_id: str, account: str, tokens: str = "1") -> usage_pb2.UsageEvent:
+    return usage_pb2.UsageEvent(
+        id=event_id, account=account, type="call", properties={"tokens": tokens}
+    )
 
 
 async def test_parked_usage_of_another_servers_family_is_brought_in(stored: Pair) -> None:
