@@ -207,7 +207,7 @@ CREDITS: Final = (
         "running total kept by a reversal",
         "ledger.core.evolve.corrections",
         "usage_reversed",
-        "_move_back(account.totals, (row, event.period), quantity)",
+        "move_back(account.totals, (row, event.period), quantity)",
         "pass",
         "rule R1",
     ),

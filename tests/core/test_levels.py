@@ -10,6 +10,7 @@ import pytest
 from core_world import FAMILY, START_US, TENANT, Core, replay
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from replaying import replayed
 from test_verify_rules import judged
 
@@ -333,3 +334,63 @@ def test_usage_that_is_rated_again_keeps_what_it_counted(world: World) -> None:
     assert isinstance(world.core.run(command), e.UsageReversed)
     assert world.level("seats") == 7
     world.check()
+
+
+STEPS = st.lists(
+    st.tuples(st.sampled_from(["seats", "disks"]), st.integers(1, 9), st.integers(0, 9)),
+    max_size=14,
+)
+
+
+@settings(max_examples=60, deadline=None)
+@given(STEPS)
+def test_a_level_is_what_stands_of_what_was_counted(steps: list[tuple[str, int, int]]) -> None:
+    """Reports and reversals of parts of them, in any order: a report counts what is above what
+    stands of its meter, and never more than that is given back."""
+    world = World()
+    standing: dict[str, dict[str, int]] = {"seats": {}, "disks": {}}
+    for number, (named, value, undone) in enumerate(steps):
+        events = standing[named]
+        left = [each for each, units in events.items() if units]
+        if undone and left:
+            event_id = left[undone % len(left)]
+            part = min(value, events[event_id])
+            world.reverse(event_id, part)
+            events[event_id] -= part
+        else:
+            event_id = f"{named} {number}"
+            level = sum(events.values())
+            events[event_id] = world.report(value, named=named, id=event_id)
+            assert events[event_id] == max(0, value - level)
+        assert world.level(named) == sum(events.values())
+    world.check()
+
+
+def _changed(event: e.Event, kind: type, **changes: Any) -> e.Event:
+    return replace(event, **changes) if isinstance(event, kind) else event
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "found"),
+    [
+        (e.UsageMetered, {"moves": (e.LevelMove(0, KEYS(b"seats"), START_US, 9, 3),)}, "counted"),
+        (e.UsageMetered, {"moves": ()}, "taken off a level"),
+        (e.UsageMetered, {"account": BETA}, "account that is metered"),
+        (e.UsageMetered, {"carried": 1}, "usage rated again"),
+        (
+            e.MetersReversed,
+            {"moves": (e.LevelBack(KEYS(b"seats"), START_US, 9),)},
+            "taken off a level",
+        ),
+    ],
+)
+def test_verify_holds_what_was_counted_to_what_stands(
+    world: World, kind: type, changes: dict[str, Any], found: str
+) -> None:
+    """A journal that says otherwise than its usage, or than the level, is found out."""
+    world.report(5, id="a")
+    world.reverse("a", 2)
+    for place, (at, events) in enumerate(world.core.batches):
+        changed = [_changed(event, kind, **changes) for event in events]
+        world.core.batches[place] = (at, changed)
+    assert any(found in finding.what for finding in judged(world.core, replays=False))

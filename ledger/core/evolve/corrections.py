@@ -26,10 +26,10 @@ def usage_reversed(state: State, event: UsageReversed) -> None:
     amount = sum([piece.amount for piece in event.given_back])
     undraw(state, account, event.used_book, event.period, event.given_back)
     for row, quantity in event.moves:
-        _move_back(account.totals, (row, event.period), quantity)
+        move_back(account.totals, (row, event.period), quantity)
     reversed_of(state, account, event)
     for each in event.scoped:
-        _move_back(account.scoped, (each.key, each.scope, each.start), each.quantity)
+        move_back(account.scoped, (each.key, each.scope, each.start), each.quantity)
     if event.draws:
         draw_rows(state, account, event.draws)
     if event.cost is not None:
@@ -45,9 +45,9 @@ def _take_less(state: State, account: Account, cost: ProviderCost, period: int) 
     if cost.total:
         state.books.transfer(books[cost.payable_book], books[cost.cost_book], cost.total)
     for row, quantity in cost.advances:
-        _move_back(account.totals, (~row, period), quantity)
+        move_back(account.totals, (~row, period), quantity)
     for each in cost.scoped:
-        _move_back(account.scoped, (~each.key, each.scope, each.start), each.quantity)
+        move_back(account.scoped, (~each.key, each.scope, each.start), each.quantity)
 
 
 def undraw(
@@ -64,7 +64,7 @@ def undraw(
             debt_of(state, drawn).take((piece.debt, product), piece.amount)
         elif drawn.kind == BookKind.OVERAGE:
             place = (drawn.asset, piece.period or period)
-            _move_back(account.overage_posted, place, piece.amount)
+            move_back(account.overage_posted, place, piece.amount)
 
 
 def _give_back(
@@ -104,7 +104,7 @@ def _give_back(
             del source.repaid[part]
 
 
-def _move_back(counters: dict[_P, int], place: _P, by: int) -> None:
+def move_back(counters: dict[_P, int], place: _P, by: int) -> None:
     """Lower a counter of a period; one that is zero is as none."""
     left = counters.get(place, 0) - by
     if left:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from ledger.core.events import MetersReversed, UsageMetered
+from ledger.core.evolve.corrections import move_back
 from ledger.core.limits import LEVELS_AN_ACCOUNT_MAX
 from ledger.core.state import LEVEL_SCOPE, State
 
@@ -20,9 +21,4 @@ def usage_metered(state: State, event: UsageMetered) -> None:
 def meters_reversed(state: State, event: MetersReversed) -> None:
     levels = state.accounts[event.account].scoped
     for each in event.moves:
-        place = (each.key, LEVEL_SCOPE, each.start)
-        left = levels[place] - each.quantity
-        if left:
-            levels[place] = left
-        else:
-            del levels[place]
+        move_back(levels, (each.key, LEVEL_SCOPE, each.start), each.quantity)
