@@ -83,7 +83,6 @@ from ledger.core.events import (
     ClockAdvanced,
     ConfigurationApplied,
     Event,
-    MinimumCharged,
     MinimumsAwaited,
     TimeShifted,
     UsageRecorded,
@@ -98,7 +97,7 @@ from ledger.core.holds import (
     decide_release,
 )
 from ledger.core.limits import BATCH_INDEX_MAX, SETTLED_A_TOUCH_MAX
-from ledger.core.minimums import post_minimums
+from ledger.core.minimums import post_minimum, settlement_of
 from ledger.core.outcome_charges import (
     decide_confirm_outcome,
     decide_reject_outcome,
@@ -263,9 +262,7 @@ def settle_due(state: State, account: Account, batch: list[Event]) -> Refusal | 
                 )
             found = _timed(state, kind, number)
             if found is not None and _is_due(state, found, instant):
-                out = _in_time(state)
-                _post(state, found, out)
-                _evolve_all(state, out, batch)
+                _post_now(state, found, batch)
         account.find_next_due()
     return None
 
@@ -302,6 +299,30 @@ def _is_due(state: State, found: Timed, instant: int) -> bool:
     return found.due == instant
 
 
+def _post_now(state: State, found: Timed, batch: list[Event]) -> None:
+    """Post what time has made of it."""
+    if isinstance(found, Account):
+        _settle_minimums(state, found, batch)
+        return
+    out = _in_time(state)
+    _post(state, found, out)
+    _evolve_all(state, out, batch)
+
+
+def _settle_minimums(state: State, account: Account, batch: list[Event]) -> None:
+    """Settle a period's minimums, each upon what the one before has left; of a period without any
+    nothing is recorded, and the next one is awaited."""
+    end, settlement = settlement_of(state, account)
+    if settlement is None:
+        account.minimums_looked = end
+        state.await_minimums(account)
+        return
+    for place in range(len(settlement.minimums)):
+        out = _in_time(state)
+        post_minimum(state, settlement, place, out)
+        _evolve_all(state, out, batch)
+
+
 def _post(state: State, found: Timed, out: list[Event]) -> None:
     """Append what time has made of it."""
     if isinstance(found, Hold):
@@ -314,12 +335,8 @@ def _post(state: State, found: Timed, out: list[Event]) -> None:
         expire_top_up(found, out)
     elif isinstance(found, Quote):
         expire_quote(found, out)
-    elif isinstance(found, Account):
-        settled = post_minimums(state, found, out)
-        if not any(isinstance(each, MinimumCharged) for each in out):
-            found.minimums_looked = settled  # nothing to be recorded: the next period is awaited
-            state.await_minimums(found)
     else:
+        assert isinstance(found, RecurringGrant)
         issue_period(state, found, out)
 
 
@@ -358,9 +375,7 @@ def sweep(
             continue
         if touch is not None:
             touch(account.root)
-        out = _in_time(state)
-        _post(state, found, out)
-        _evolve_all(state, out, batch)
+        _post_now(state, found, batch)
         ask_for_top_ups(state, account, batch)
         if found is account:
             room -= 1  # a month ends for all accounts of a tenant at once, and most lack nothing
@@ -398,9 +413,7 @@ def post_one(state: State, kind: int, number: int, batch: list[Event]) -> None:
     else:
         instant = 0  # what is due of these two is for `_is_due` to say
     if instant <= state.now and _is_due(state, found, instant):
-        out = _in_time(state)
-        _post(state, found, out)
-        _evolve_all(state, out, batch)
+        _post_now(state, found, batch)
 
 
 def _try_suspended(

@@ -36,60 +36,101 @@ class Stretch(NamedTuple):
     card: CompiledCard | None
 
 
-def post_minimums(state: State, account: Account, out: list[Event]) -> int:
-    """Append what settles the account's next period, nothing where its card asks for nothing;
-    returns the end of that period."""
+class Settlement:
+    """A period that is to be settled: its minimums in turn, and what each of them has added."""
+
+    __slots__ = (
+        "account",
+        "added",
+        "asset",
+        "card",
+        "end",
+        "full",
+        "minimums",
+        "start",
+        "stretches",
+    )
+
+    def __init__(
+        self,
+        account: Account,
+        start: int,
+        end: int,
+        full: int,
+        card: CompiledCard,
+        asset: int,
+        stretches: list[Stretch],
+    ) -> None:
+        self.account = account
+        self.start = start
+        self.end = end
+        self.full = full
+        self.card = card
+        self.asset = asset
+        self.stretches = stretches
+        self.minimums = in_turn(card.card.minimums)
+        self.added: list[tuple[Minimum, int]] = []
+
+
+def settlement_of(state: State, account: Account) -> tuple[int, Settlement | None]:
+    """The end of the account's next period, and how it is to be settled; None where the card of its
+    last instant asks for nothing."""
     start, end = state.minimums_period(account)
     assert end + account.policy.period_grace <= state.now, (account.number, end)
     card = _in_force(state, account, end - 1)
-    minimums = in_turn(card.card.minimums) if card is not None else []
-    if not minimums:
-        return end
-    assert card is not None
-    stretches = _stretches(state, account, start, end)
+    if card is None or not card.card.minimums:
+        return end, None
     asset = state.catalog.asset_of(account.tenant, card.asset)
     assert asset is not None, card.asset
     full_start, full_end = full_period(start, account.anchors, account.calendar)
-    added: list[tuple[Minimum, int]] = []
-    for place, minimum in enumerate(minimums):
-        parts = _parts(minimum, card, stretches)
-        full = max(full_end - full_start, sum([length for _, length in parts]))
-        least = rounded(sum([most * us for most, us in parts]), full, ROUND_HALF_EVEN)
-        charged = _charged(account, minimum_key(card.card.name, minimum), start)
-        charged += sum([more for inner, more in added if includes(minimum, inner)])
-        short = max(0, least - charged)
-        added.append((minimum, short))
-        slices, used, over_limit, period = _draw(
-            state, account, card, minimum, asset.number, short, end - 1, out
+    stretches = _stretches(state, account, start, end)
+    full = full_end - full_start
+    return end, Settlement(account, start, end, full, card, asset.number, stretches)
+
+
+def post_minimum(state: State, settlement: Settlement, place: int, out: list[Event]) -> None:
+    """Append the entry of one of its minimums, upon what those before it have left in the pots."""
+    account, card, start, end = (
+        settlement.account, settlement.card, settlement.start, settlement.end,
+    )  # fmt: skip
+    minimum = settlement.minimums[place]
+    parts = _parts(minimum, card, settlement.stretches)
+    full = max(settlement.full, sum([length for _, length in parts]))
+    least = rounded(sum([most * us for most, us in parts]), full, ROUND_HALF_EVEN)
+    charged = _charged(account, minimum_key(card.card.name, minimum), start)
+    charged += sum([more for inner, more in settlement.added if includes(minimum, inner)])
+    short = max(0, least - charged)
+    settlement.added.append((minimum, short))
+    slices, used, over_limit, period = _draw(
+        state, account, card, minimum, settlement.asset, short, end - 1, out
+    )
+    out.append(
+        MinimumCharged(
+            account.number,
+            card.card.name,
+            card.version,
+            SCOPE_NUMBERS[minimum.scope],
+            minimum.product,
+            minimum.quantity,
+            settlement.asset,
+            start,
+            end,
+            full,
+            parts,
+            least,
+            charged,
+            used,
+            slices,
+            end - 1,
+            period,
+            over_limit,
+            int(minimum.cash_only),
+            int(place == len(settlement.minimums) - 1),
         )
-        out.append(
-            MinimumCharged(
-                account.number,
-                card.card.name,
-                card.version,
-                SCOPE_NUMBERS[minimum.scope],
-                minimum.product,
-                minimum.quantity,
-                asset.number,
-                start,
-                end,
-                full,
-                parts,
-                least,
-                charged,
-                used,
-                slices,
-                end - 1,
-                period,
-                over_limit,
-                int(minimum.cash_only),
-                int(place == len(minimums) - 1),
-            )
-        )
-        if over_limit:
-            excess = account.policy.excess
-            out.append(LimitExceeded(account.number, asset.number, over_limit, excess))
-    return end
+    )
+    if over_limit:
+        excess = account.policy.excess
+        out.append(LimitExceeded(account.number, settlement.asset, over_limit, excess))
 
 
 def _draw(

@@ -25,6 +25,7 @@ STEPS = st.one_of(
     st.tuples(st.just("goodwill"), st.just(""), st.integers(0, 30)),
     st.tuples(st.just("days"), st.just(""), DAYS),
     st.tuples(st.just("minimums"), st.just(""), st.integers(1, 90)),
+    st.tuples(st.just("grant"), st.just("acme"), st.integers(1, 150)),
     st.tuples(st.just("sweep"), st.just(""), st.just(0)),
 )
 
@@ -45,6 +46,8 @@ class Told:
         case, called = self.case, f"u{len(self.events)}"
         if what == "days":
             case.run(f"clock +{amount}d")
+        elif what == "grant":
+            case.run(f"grant acme {amount} shared as=g{len(case.grants)}")
         elif what == "sweep":
             case.run("sweep")
         elif what == "minimums":

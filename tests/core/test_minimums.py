@@ -6,7 +6,15 @@ from collections.abc import Callable
 
 from core_world import TENANT
 from ledger_case import LedgerCase, told_to
-from minimum_world import SandboxMinimumCase, minimum_case, minimum_of, publish_minimums
+from minimum_world import (
+    MinimumCase,
+    SandboxMinimumCase,
+    minimum_case,
+    minimum_of,
+    publish_minimums,
+)
+from replaying import replayed
+from test_backtest import assert_is_the_ledger
 
 from ledger.core import events as e
 
@@ -208,6 +216,18 @@ def test_a_shortfall_goes_down_the_waterfall_of_recorded_usage(case: LedgerCase)
 
 
 @minimum_case
+def test_each_minimum_draws_what_the_one_before_has_left(case: LedgerCase) -> None:
+    """
+    minimums plan chat=50 all=80
+    account acme card=plan overage=self
+    grant   acme 60
+    clock   2026-02-02
+    sweep   -> minimum chat 0 of 50, drawn 50 from acme;
+               minimum all 50 of 80, drawn 10 from acme, overage 20 on acme
+    """
+
+
+@minimum_case
 def test_an_allowance_of_the_period_pays_before_it_is_forfeited(case: LedgerCase) -> None:
     """
     minimums plan all=100
@@ -387,3 +407,32 @@ def test_a_sweep_settles_no_more_than_it_may() -> None:
         settled += [each.account for each in made if isinstance(each, e.MinimumCharged)]
     assert sorted(settled) == sorted(case.accounts[f"a{number}"] for number in range(40))
     assert case.core.state.minimums_from.keys() == {TENANT}
+
+
+def test_a_history_with_minimums_is_decided_again_to_the_unit() -> None:
+    """Under the card as it was, a replay settles the same periods with the same entries."""
+    case = MinimumCase()
+    case.run(
+        """
+        minimums plan gpt.input=50 gpt=80 all=100
+        account acme card=plan overage=self
+        account heir parent=acme
+        grant   acme 300
+        usage   acme 0 of=gpt input=10 output=3 id=a
+        usage   heir 7
+        clock   2026-01-20
+        minimums plan gpt.input=50 gpt=80 all=200
+        usage   acme 50 of=volume
+        reverse a
+        clock   2026-02-02
+        sweep
+        usage   acme 60 of=volume
+        clock   2026-03-05
+        usage   acme 1
+        clock   2026-04-05
+        sweep
+        """
+    )
+    again = replayed(case.core, catalog=case.core.catalog, plainly=True, faithfully=True)
+    assert_is_the_ledger(again, case.core)
+    case.finish()
