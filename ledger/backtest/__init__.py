@@ -12,7 +12,7 @@ the ledger that runs is touched. Read in this order:
     sides           what entries say of charges and money, on either side
     originals       which entries are corrected later, found before they are replayed
     numbers         grants and top-ups keep the numbers that the journal knows them by
-    usual           most usage, decided again in one loop
+    usual, usual_parts, usual_costs    most usage, decided again in one loop
     usage_entries, entries   what each kind of entry asks for
     trying          what terms do in a replay
     replay          entries -> commands -> the core -> figures

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from ledger.backtest.asked import asked
-from ledger.backtest.usual import Priced
+from ledger.backtest.usual_parts import Priced
 from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.decide import Outcome

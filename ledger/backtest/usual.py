@@ -11,153 +11,39 @@ from collections.abc import Sequence
 from operator import mul
 from typing import Final
 
-from ledger.backtest.figures import Earnings, Figured, Tally
-from ledger.core.books import Book
-from ledger.core.catalog import Bound, CardKey, PricedCard
+from ledger.backtest.figures import Figured
+from ledger.backtest.usual_costs import UsualCosts, is_modeled
+from ledger.backtest.usual_parts import Priced, Seat
+from ledger.core.costs import usual_cost
 from ledger.core.drawdown import applies, in_turn
-from ledger.core.events import Event, PlanDeclared, Pot, Slice, UsageRecorded
+from ledger.core.events import Event, Pot, Slice, UsageCosted, UsageRecorded
 from ledger.core.evolve.moves import exhausted
 from ledger.core.evolve.usage import usage_recorded
 from ledger.core.limits import INT64_MAX
 from ledger.core.periods import Calendar
 from ledger.core.pricing import NO_TOTALS, rounding_totals
-from ledger.core.shapes import Shape
-from ledger.core.state import Account, State
+from ledger.core.state import State
 from ledger.core.usual import alone
-from rating.plan import Plan
 from rating.price import UNPRICED, RatingFault, rate
 
 _GRANT: Final = int(Pot.GRANT)
 _NO_ADVANCES: Final[tuple[tuple[int, int], ...]] = ()
 
 
-class Priced:
-    """A plan that a batch declared: how its events were described and are priced now, and sums of
-    them that are posted at the batch's end."""
-
-    __slots__ = (
-        "asset",
-        "bound",
-        "card",
-        "card_key",
-        "charged",
-        "declared",
-        "drawn",
-        "earned",
-        "first_price",
-        "money",
-        "old",
-        "old_earned",
-        "old_money",
-        "plan",
-        "revenue",
-        "second_price",
-        "settled_from",
-        "settled_until",
-        "shape",
-        "used",
-    )
-
-    def __init__(self, declared: PlanDeclared, shape: Shape) -> None:
-        self.declared = declared
-        self.shape = shape
-        self.asset: int = declared.asset
-        self.card_key: CardKey | None = None  # whose accounts it is made ready for
-        self.card: PricedCard | None = None
-        self.bound: Bound | None = None
-        self.plan: Plan | None = None
-        self.used: Book | None = None
-        self.settled_from = self.settled_until = 0
-        self.first_price = -1  # of plans of two whole prices
-        self.second_price = 0
-        self.money = 0  # the asset of what is earned
-        self.revenue: Book | None = None
-        self.old_money = 0
-        self.old = 0  # charged by the ledger
-        self.old_earned = 0
-        self.drawn = 0  # charged now, and not yet posted
-        self.charged = 0  # and posted already, with its entry
-        self.earned = 0
-
-    def make_ready(self, state: State, account: Account) -> bool:
-        """Look up what its events need from accounts of this card; whether all of that is there."""
-        self.card_key = None
-        card = state.catalog.cards.get(account.card_key)
-        if card is None:
-            return False
-        bound = card.settled.get(self.shape)
-        if bound is None or bound.asset != self.asset or bound.plan.modeled or bound.cost_card:
-            return False
-        used = state.house.get(bound.used_key)
-        if used is None or (self.used is not None and self.used is not used):
-            return False
-        self.card, self.bound, self.plan, self.used = card, bound, bound.plan, used
-        self.settled_from, self.settled_until = card.settled_from_us, card.settled_until_us
-        self.first_price = -1
-        if bound.plan.simple and bound.plan.count == 2:
-            self.first_price, self.second_price = bound.plan.numerators
-        self.card_key = account.card_key
-        return True
-
-    def earns(self, asset: int) -> bool:
-        """Whether there is a revenue book for this money; all of a batch's is one."""
-        if self.revenue is not None:
-            return self.money == asset
-        used = self.used
-        if used is None or used.revenues is None or asset not in used.revenues:
-            return False
-        self.money, self.revenue = asset, used.revenues[asset]
-        return True
-
-
-class Seat:
-    """An account of those that are replayed, and its sums in the asset that it used last and in the
-    money that it earned last."""
-
-    __slots__ = (
-        "account",
-        "asset",
-        "earned",
-        "earnings",
-        "money",
-        "new",
-        "old",
-        "old_earned",
-        "tally",
-    )
-
-    def __init__(self, account: Account) -> None:
-        self.account = account
-        self.asset = -1
-        self.tally: Tally | None = None
-        self.old = 0
-        self.new = 0
-        self.money = -1
-        self.earnings: Earnings | None = None
-        self.old_earned = 0
-        self.earned = 0
-
-    def close(self) -> None:
-        """Put the sums where they belong."""
-        if self.tally is not None:
-            self.tally.old += self.old
-            self.tally.new += self.new
-        self.old = self.new = 0
-        self.earn_in(-1, None)
-
-    def earn_in(self, money: int, earnings: Earnings | None) -> None:
-        """Put what it earned where that belongs, and go on in this money."""
-        if self.earnings is not None:
-            self.earnings.revenue.old += self.old_earned
-            self.earnings.revenue.new += self.earned
-        self.money, self.earnings = money, earnings
-        self.old_earned = self.earned = 0
-
-
 class Usual:
     """What the loop works on; the replay of which it is a part sets the batch's."""
 
-    __slots__ = ("corrected", "figured", "money", "plans", "replaced", "seats", "state", "tenant")
+    __slots__ = (
+        "corrected",
+        "costs",
+        "figured",
+        "money",
+        "plans",
+        "replaced",
+        "seats",
+        "state",
+        "tenant",
+    )
 
     def __init__(self, state: State, figured: Figured, money: dict[int, int], tenant: int) -> None:
         self.state = state
@@ -168,6 +54,7 @@ class Usual:
         self.plans: dict[int, Priced] = {}  # of the batch, by index
         self.corrected: frozenset[int] = frozenset()  # of the batch: what is corrected later
         self.replaced: set[bytes] = set()  # of the batch: what amendments have recorded
+        self.costs = UsualCosts(state, figured)
 
     def begin_batch(self, corrected: frozenset[int]) -> None:
         """Nothing is declared yet."""
@@ -203,6 +90,8 @@ class Usual:
                 earned = self.figured.earned(priced.declared.product, priced.old_money)
                 earned.old += priced.old_earned
 
+        self.costs.post()
+
     def close(self) -> None:
         """Put the sums of all accounts where they belong."""
         for seat in self.seats.values():
@@ -233,8 +122,10 @@ class Usual:
         period, earliest, latest = 0, 0, -1
         began = place
         for event in events if place == 0 else events[place:]:
-            if type(event) is not UsageRecorded:
+            kind = type(event)
+            if kind is not UsageRecorded and (kind is not UsageCosted or is_modeled(event)):
                 break
+            assert isinstance(event, UsageRecorded)
             seat = seats.get(event.account)
             if seat is None:
                 seat = self.seat(event.account)
@@ -319,6 +210,17 @@ class Usual:
                 value = grant.value_of(total)
                 if value and (pays is None or not priced.earns(pays.asset)):
                     break
+            if priced.cost_card is not None:
+                cost = usual_cost(
+                    state, account, priced.cost_card, priced.shape, quantities, at, period
+                )
+                if cost is None:
+                    break
+                self.costs.takes(priced.declared.product, account, period, cost)
+            if kind is UsageCosted:
+                was = event.cost
+                assert was is not None
+                self.costs.took(priced.declared.product, account, was, plans[was.plan].asset)
             if advances:
                 used = priced.used
                 assert used is not None

@@ -8,7 +8,7 @@ from fractions import Fraction
 from random import Random
 
 import pytest
-from core_world import CREDITS, FAMILY, SUPPLIER, TENANT, USD, Core, card
+from core_world import CREDITS, FAMILY, ROWS, SUPPLIER, TENANT, USD, Core, card
 from ledger_case import LedgerCase
 from model_world import ModelCase, ModelCore
 from msgspec.structs import replace
@@ -99,15 +99,17 @@ def test_a_range_goes_on_from_where_the_ledger_stood(seed: int) -> None:
         assert totals(replay.state) == totals(core.state)
 
 
+@pytest.mark.parametrize("rate_card", ["", "resold"])
 @pytest.mark.parametrize("product", ["chat", "half", "gpt"])
-def test_the_fast_loop_takes_most_usage_and_changes_nothing(product: str) -> None:
-    """Whole prices, prices that round over the month (rule R1), prices that step with the prompt:
-    thousands of events of paid and free grants that run out, and of a family; late ones too."""
+def test_the_fast_loop_takes_most_usage_and_changes_nothing(product: str, rate_card: str) -> None:
+    """Whole prices, prices that round over the month (rule R1), prices that step with the prompt,
+    with what the provider takes and without: thousands of events of paid and free grants that run
+    out, and of a family; late ones too."""
     core, random = Core(), Random(7)
     for number, parent in ((1, 0), (2, 1), (3, 0)):
         root = 1 if number < 3 else 3
         core.run(c.CreateAccount(FAMILY.request(f"a{number}"), TENANT, number, parent, root,
-                                 e.AccountPolicy(excess=e.Excess.BILL)))  # fmt: skip
+                                 e.AccountPolicy(rate_card, excess=e.Excess.BILL)))  # fmt: skip
     names = ("input", "cached", "output") if product == "gpt" else ("tokens",)
     shape = core.shape(product, *names)
     most = 2_000_000 if product == "gpt" else 60_000
@@ -138,6 +140,20 @@ def test_the_fast_loop_takes_most_usage_and_changes_nothing(product: str) -> Non
         assert totals(plainly.state) == totals(quickly.state)
         slow, fast = plainly.close(10), quickly.close(10)
         assert (slow.burn, slow.revenue, slow.shocks) == (fast.burn, fast.revenue, fast.shocks)
+        assert (slow.cost, slow.margins, slow.losing) == (fast.cost, fast.margins, fast.losing)
+        assert (slow.costed, slow.cost_unknown) == (fast.costed, fast.cost_unknown)
+        assert bool(fast.cost) == bool(rate_card)
+    other = catalog_at()  # the candidate names a card of costs where there was none, or no more
+    rows = tuple(replace(row) for row in ROWS)
+    named = card(rate_card or "default", "credits", rows, "" if rate_card else "supplier")
+    other.add_card(TENANT, named.name, CardVersion(9, 0, 0, CompiledCard(named, 9)))
+    plainly = replayed(core, catalog=other, plainly=True)
+    quickly = replayed(core, catalog=other)
+    assert counters(plainly.state) == counters(quickly.state)
+    slow, fast = plainly.close(10), quickly.close(10)
+    assert (slow.cost, slow.margins, slow.costed) == (fast.cost, fast.margins, fast.costed)
+    assert fast.usual > 2_000
+    assert any(line.new for line in fast.cost) != bool(rate_card)
 
 
 def test_doubled_prices_double_what_is_earned_where_nothing_is_denied() -> None:
