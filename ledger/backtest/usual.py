@@ -20,7 +20,6 @@ from ledger.core.events import Event, Pot, Slice, UsageCosted, UsageRecorded
 from ledger.core.evolve.moves import exhausted
 from ledger.core.evolve.usage import usage_recorded
 from ledger.core.limits import INT64_MAX
-from ledger.core.periods import Calendar
 from ledger.core.pricing import NO_TOTALS, rounding_totals
 from ledger.core.state import State
 from ledger.core.usual import alone
@@ -37,6 +36,7 @@ class Usual:
         "corrected",
         "costs",
         "figured",
+        "looks",
         "money",
         "plans",
         "replaced",
@@ -51,6 +51,7 @@ class Usual:
         self.money = money  # journal's book -> the asset of what it pays in money
         self.tenant = tenant
         self.seats: dict[int, Seat] = {}
+        self.looks = 0  # runs of usual usage so far
         self.plans: dict[int, Priced] = {}  # of the batch, by index
         self.corrected: frozenset[int] = frozenset()  # of the batch: what is corrected later
         self.replaced: set[bytes] = set()  # of the batch: what amendments have recorded
@@ -105,6 +106,29 @@ class Usual:
         seat = self.seats[number] = Seat(account)
         return seat
 
+    def _takes(self, seat: Seat, look: int) -> bool:
+        """Whether the account takes usual usage, until an entry that is otherwise: usual usage
+        changes nothing of what is looked at here."""
+        state, account = self.state, seat.account
+        now = state.now
+        if account.unordered:
+            next(in_turn(account), None)  # whoever looks has them put in order
+        if (
+            account.next_due <= now
+            or account.watched
+            or account.unordered
+            or (account.parent is not None and not alone(account, now))
+            or (state.offsets and state.offsets.get(account.tenant))
+        ):
+            return False
+        calendar = account.calendar
+        if calendar.now != now:
+            calendar.stand_at(now, state.window_start, state.window_end)
+        seat.period, seat.latest = calendar.present, calendar.last
+        seat.earliest = max(calendar.first, account.open_from)
+        seat.looked_at = look
+        return True
+
     def take(self, events: Sequence[Event], place: int) -> int:
         """Decide the entries from `place` on again; returns where the first stands that is not
         usual, of which nothing is done.
@@ -115,11 +139,11 @@ class Usual:
         offsets = state.offsets
         if offsets:
             state.record_at(0)  # those with a clock of their own are not usual
-        corrected, replaced = self.corrected, self.replaced
+        replaced = self.replaced
+        apart = bool(self.corrected or replaced)
         plans, seats, money_of = self.plans, self.seats, self.money
-        now = state.now
-        calendar: Calendar | None = None
-        period, earliest, latest = 0, 0, -1
+        self.looks += 1
+        look = self.looks
         began = place
         for event in events if place == 0 else events[place:]:
             kind = type(event)
@@ -132,15 +156,10 @@ class Usual:
                 if seat is None:
                     break
             account = seat.account
-            if account.calendar is not calendar:
-                calendar = account.calendar
-                if calendar.now != now:
-                    calendar.stand_at(now, state.window_start, state.window_end)
-                period, earliest, latest = calendar.present, calendar.first, calendar.last
+            if seat.looked_at != look and not self._takes(seat, look):
+                break
             at = event.effective_at
             slices = event.slices
-            if account.unordered:
-                next(in_turn(account), None)  # whoever looks has them put in order
             grant = account.first
             if (
                 len(slices) != 1
@@ -148,15 +167,8 @@ class Usual:
                 or event.over_limit
                 or event.suspense
                 or grant is None
-                or account.next_due <= now
-                or account.watched
-                or account.unordered
-                or at < account.open_from
-                or not earliest <= at <= latest
-                or (account.parent is not None and not alone(account, now))
-                or (corrected and place in corrected)
-                or (offsets and offsets.get(account.tenant))
-                or (replaced and event.key in replaced)
+                or not seat.earliest <= at <= seat.latest
+                or (apart and (place in self.corrected or (replaced and event.key in replaced)))
             ):
                 break
             priced = plans[event.plan]
@@ -183,7 +195,9 @@ class Usual:
                         plan = bound.plan
                         if plan.modeled:
                             break
-                    totals = NO_TOTALS if plan.whole else rounding_totals(account, plan, period)
+                    totals = (
+                        NO_TOTALS if plan.whole else rounding_totals(account, plan, seat.period)
+                    )
                     try:
                         charges, total, advances, _ = rate(plan, quantities, totals)
                     except RatingFault:
@@ -212,11 +226,11 @@ class Usual:
                     break
             if priced.cost_card is not None:
                 cost = usual_cost(
-                    state, account, priced.cost_card, priced.shape, quantities, at, period
+                    state, account, priced.cost_card, priced.shape, quantities, at, seat.period
                 )
                 if cost is None:
                     break
-                self.costs.takes(priced.declared.product, account, period, cost)
+                self.costs.takes(priced.declared.product, account, seat.period, cost)
             if kind is UsageCosted:
                 was = event.cost
                 assert was is not None
@@ -233,7 +247,7 @@ class Usual:
                     tuple(charges),
                     used.number,
                     (Slice(_GRANT, book.number, total, value),),
-                    period,
+                    seat.period,
                     advances,
                 )
                 usage_recorded(state, recorded)

@@ -100,12 +100,16 @@ class Seat:
     __slots__ = (
         "account",
         "asset",
+        "earliest",
         "earned",
         "earnings",
+        "latest",
+        "looked_at",
         "money",
         "new",
         "old",
         "old_earned",
+        "period",
         "tally",
     )
 
@@ -115,6 +119,8 @@ class Seat:
         self.tally: Tally | None = None
         self.old = 0
         self.new = 0
+        self.looked_at = 0  # the run of usual usage for which it takes some, and which times
+        self.earliest, self.latest, self.period = 0, -1, 0
         self.money = -1
         self.earnings: Earnings | None = None
         self.old_earned = 0
