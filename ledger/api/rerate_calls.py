@@ -170,6 +170,7 @@ class _Page:
             if len(usage) < EVENTS_A_QUERY:
                 break
             after = usage[-1].entry_seq
+        job.join()
         if self._request.dry_run:
             await job.try_out()
         else:

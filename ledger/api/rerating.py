@@ -26,6 +26,7 @@ from ledger.core.repricing import (
     Trial,
     consider,
     touched_again,
+    whole_scopes,
 )
 from ledger.core.state import State
 from ledger.engine.ticket import Replay, Ticket
@@ -79,6 +80,7 @@ class AccountJob:
         self._job = job
         self._call = call
         self._items: list[Item] = []
+        self._same: dict[int, Item] = {}  # entry -> usage that is priced so already
         self._trial = Trial()
 
     async def look_at(self, usage: Sequence[Charged]) -> None:
@@ -99,6 +101,16 @@ class AccountJob:
                     self.left.setdefault(each, []).append(replay.entry_seq)
                 elif each is not None:
                     await self._keep(replay, each, again.get(replay.entry_seq))
+
+    def join(self) -> None:
+        """All is looked at: take in what shares totals with usage that is to be given back."""
+        touched = [each.touched for each in self._items if not each.reversal_entry]
+        items = {each.touched.original.entry_seq: each for each in self._items}
+        for each in whole_scopes(touched, [item.touched for item in self._same.values()]):
+            entry = each.original.entry_seq
+            if each.same:
+                items[entry] = self._same[entry]
+        self._items = [items[entry] for entry in sorted(items)]
 
     async def try_out(self) -> None:
         """What it would come to, by the same steps; nothing is recorded."""
@@ -231,6 +243,8 @@ class AccountJob:
         found = consider(state, original, job.rate_card, job.card_version, amended=amended)
         if not isinstance(found, Touched) or not found.closed:
             return found
+        if found.same and not any(place in self._trial.totals for place in found.places):
+            return None
         result = self._trial.put_closed(state, found)
         if isinstance(result, str):
             return result
@@ -249,7 +263,9 @@ class AccountJob:
         names = NO_NAMES
         if recorded.operation or recorded.personal:
             names = await self._names_of(replay)
-        if again is not None:
+        if touched.same:
+            self._same[replay.entry_seq] = Item(touched, touched.quantities, names, 0)
+        elif again is not None:
             self._items.append(Item(touched, again[1:], names, again[0]))
         else:
             self._items.append(Item(touched, touched.quantities, names, 0))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
@@ -20,7 +21,7 @@ from ledger.cli.output import (
     progress,
     table,
 )
-from ledger.cli.remote import Remote, connect, server_options
+from ledger.cli.remote import Remote, connect, reason_of, server_options
 
 if TYPE_CHECKING:
     import grpc
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from rating.v1 import rerate_pb2
 
 ACCOUNTS_SHOWN: Final = 20  # for a person, the worst first; --json has all of them
+BEHIND_MAX_S: Final = 120  # read models are at most a minute behind writers that need the machine
 PAGE_TIMEOUT_S: Final = 600  # an account is a page at least, however much it has used
 DIGITS: Final = 12  # of the digest in the name of a job
 
@@ -135,7 +137,7 @@ def _run(
         for account in accounts or ("",):
             request.account, request.page_token, request.min_position = account, "", ""
             while True:
-                page = stub.Rerate(request, timeout=PAGE_TIMEOUT_S)
+                page = _page(stub, request)
                 found += page.accounts
                 events += page.events
                 watch(request.job, events, 0)
@@ -143,6 +145,21 @@ def _run(
                     break
                 request.page_token, request.min_position = page.next_page_token, page.position
     return sorted(found, key=_worst)
+
+
+def _page(stub: Any, request: rerate_pb2.RerateRequest) -> rerate_pb2.RerateResponse:
+    """One page; while the read models have not come so far it is asked for again."""
+    import grpc
+
+    until = time.monotonic() + BEHIND_MAX_S
+    while True:
+        try:
+            page: rerate_pb2.RerateResponse = stub.Rerate(request, timeout=PAGE_TIMEOUT_S)
+        except grpc.RpcError as error:
+            if reason_of(error) != "READ_MODELS_BEHIND" or time.monotonic() > until:
+                raise
+        else:
+            return page
 
 
 def _worst(account: rerate_pb2.RerateAccount) -> tuple[int, str]:

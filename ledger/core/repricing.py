@@ -9,6 +9,7 @@ nothing is given back that could not be recorded again. Reads state, changes not
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import StrEnum
 from typing import Final, NamedTuple
 
@@ -62,7 +63,17 @@ class LeftAlone(StrEnum):
 class Touched:
     """Usage that is to be rated again, and by what."""
 
-    __slots__ = ("account", "at", "bound", "closed", "original", "period", "quantities", "shape")
+    __slots__ = (
+        "account",
+        "at",
+        "bound",
+        "closed",
+        "original",
+        "period",
+        "quantities",
+        "same",
+        "shape",
+    )
 
     def __init__(
         self,
@@ -72,6 +83,7 @@ class Touched:
         bound: Bound,
         quantities: tuple[int, ...],
         closed: bool = False,
+        same: bool = False,
     ) -> None:
         recorded = original.event
         assert isinstance(recorded, UsageRecorded)
@@ -83,15 +95,22 @@ class Touched:
         self.period = recorded.period
         self.quantities = quantities  # all that is left of it
         self.closed = closed  # the period that it was charged in is closed
+        self.same = same  # it was priced so already, over totals that may be touched
 
     @property
     def shares_totals(self) -> bool:
         """Whether the new price goes on with totals that the old one moved: then all usage of a
         scope is given back before any is recorded again."""
+        keys = {place[0] for place in self.places}
+        return any(key in keys for key, _ in self.bound.plan.running)
+
+    @property
+    def places(self) -> list[Place]:
+        """The totals that it moved."""
         recorded = self.original.event
         assert isinstance(recorded, UsageRecorded)
-        keys = {key for key, _ in recorded.advances} | {each.key for each in recorded.scoped}
-        return any(key in keys for key, _ in self.bound.plan.running)
+        places: list[Place] = [(key, SCOPE_MONTH, recorded.period) for key, _ in recorded.advances]
+        return places + [(each.key, each.scope, each.start) for each in recorded.scoped]
 
 
 def decide_reprice(
@@ -196,6 +215,7 @@ def consider(
     state: State, original: Original, rate_card: str, version: int, *, amended: bool
 ) -> Touched | str | None:
     """Usage that costs otherwise by the version, or why it is left alone; None = it costs the same.
+    Where the price is the same over totals that run on, it is for `whole_scopes` to say.
 
     `amended`: it stands in the stead of other usage. Whatever else a reversal is refused for is
     found when it is tried.
@@ -219,42 +239,87 @@ def consider(
     if isinstance(bound, Refusal):
         return bound.reason.value
     old = state.catalog.plan_of(account.tenant, declared)
-    if old is None or _is_same(state, account, declared, old, bound):
+    if old is None:
         return None
+    closed = _is_closed(state, account, recorded.period)
+    same = _is_same(state, account, declared, old, bound)
+    touched = Touched(account, original, shape, bound, left, closed, same)
+    if same and not touched.shares_totals:
+        return None
+    reason = _left_alone(state, touched, old, before, amended=amended)
+    if not reason and not closed:
+        tried = _tried(state, touched)
+        if isinstance(tried, str):
+            reason = tried
+        elif not (same or old.running or bound.plan.running or old.rerates):
+            refund, priced = tried
+            if bound.asset == declared.asset and priced.charges == refund.lines:
+                return None
+    if reason:
+        return None if same else reason
+    return touched
+
+
+def _left_alone(
+    state: State, touched: Touched, old: Plan, before: Corrected, *, amended: bool
+) -> str:
+    """Why usage is left alone whose price differs; "" = it is not."""
+    recorded, account, at = touched.original.event, touched.account, touched.at
     if isinstance(recorded, UsageQuoted) and recorded.part is not None:
         return LeftAlone.QUOTED.value
     if before.as_charged or (amended and not isinstance(recorded, UsageRepriced)):
         return LeftAlone.AMENDED.value
     if at < state.now - CORRECTION_WINDOW_US:
         return LeftAlone.TOO_OLD.value
-    rows = bound.plan.rows
-    if any(quantity and row == NO_ROW for quantity, row in zip(left, rows, strict=True)):
+    rows = zip(touched.quantities, touched.bound.plan.rows, strict=True)
+    if any(quantity and row == NO_ROW for quantity, row in rows):
         return LeftAlone.UNPRICED.value
-    closed = _is_closed(state, account, recorded.period)
-    if closed:
-        if old.rerates:
-            return LeftAlone.CLOSED_VOLUME.value
-        return Touched(account, original, shape, bound, left, True)
+    if touched.closed:
+        return LeftAlone.CLOSED_VOLUME.value if old.rerates else ""
     refusal = refuse_closed(state, account, at, old=True) or refuse_frozen(account)
-    if refusal is not None:
-        return refusal.reason.value
-    refund = whole_refund(state, account, original, {})
+    return refusal.reason.value if refusal is not None else ""
+
+
+def _tried(state: State, touched: Touched) -> tuple[WholeRefund, Priced] | str:
+    """What it gives back and costs as things stand; or why one of the two is not possible."""
+    account, bound, left, at = touched.account, touched.bound, touched.quantities, touched.at
+    refund = whole_refund(state, account, touched.original, {})
     if isinstance(refund, RatingFault):
         return refund.reason
-    costs = costs_for(state, account, bound, shape, left, at)
-    priced: Priced | Refusal | None = None
-    if not isinstance(costs, Refusal):
-        priced = price(state, account, bound, left, at, costs=costs)
-    if priced is None or isinstance(priced, Refusal):
-        return Reason.OVERFLOW.value if priced is None else priced.reason.value
+    costs = costs_for(state, account, bound, touched.shape, left, at)
+    if isinstance(costs, Refusal):
+        return costs.reason.value
+    priced = price(state, account, bound, left, at, costs=costs)
+    if isinstance(priced, Refusal):
+        return priced.reason.value
     if priced.suspense:
         return LeftAlone.UNPRICED.value
     if max(priced.total, refund.amount) > INT64_MAX - QUANTITIES_MAX:
         return Reason.OVERFLOW.value
-    runs_on = old.running or bound.plan.running or old.rerates
-    if not runs_on and bound.asset == declared.asset and priced.charges == refund.lines:
-        return None
-    return Touched(account, original, shape, bound, left)
+    return refund, priced
+
+
+def whole_scopes(touched: Sequence[Touched], same: Sequence[Touched]) -> list[Touched]:
+    """What is to be rated again so that running totals come out: with usage that costs otherwise
+    also what came later over totals that it shares with the new price, in the order recorded."""
+    since: dict[Place, int] = {}
+    for each in touched:
+        if each.shares_totals:
+            for place in each.places:
+                entry = each.original.entry_seq
+                since[place] = min(since.get(place, entry), entry)
+    joined = list(touched)
+    for each in sorted(same, key=_entry):
+        entry, places = each.original.entry_seq, each.places
+        if any(since.get(place, entry) < entry for place in places):
+            joined.append(each)
+            for place in places:
+                since.setdefault(place, entry)
+    return sorted(joined, key=_entry)
+
+
+def _entry(touched: Touched) -> int:
+    return touched.original.entry_seq
 
 
 def touched_again(

@@ -16,6 +16,7 @@ from ledger.v1 import correction_pb2, usage_pb2
 from ledger.verify import verify
 from rating.v1 import card_pb2, pricing_pb2
 from rating.v1 import rerate_pb2 as pb
+from tests.api.cluster import cluster
 from tests.api.served import TENANT, Served, SystemClock, card, event, refusal_of, served
 from tests.projections.projecting import project
 
@@ -137,13 +138,14 @@ async def test_a_job_that_was_stopped_goes_on(
     for quantity in ("input_tokens", "output_tokens"):
         made.rows.add(product="chat", quantity=quantity, graduated=tiers[0])
     await publish(caller, made)
-    await caller.ingest(*[event(f"a{number}", "acme") for number in range(7)])
+    await caller.ingest(*[event(f"a{number}", "acme") for number in range(5)])
     dear = card_pb2.RateCard()
     dear.CopyFrom(made)
     del dear.rows[:]
     for quantity in ("input_tokens", "output_tokens"):
         dear.rows.add(product="chat", quantity=quantity, graduated=tiers[1])
     version = await publish(caller, dear)
+    await caller.ingest(*[event(f"a{number}", "acme") for number in range(5, 7)])
     await project(database)
     before = await available(caller)
     [said] = await job(caller, version, dry_run=True)
@@ -165,6 +167,8 @@ async def test_a_job_that_was_stopped_goes_on(
     [rest] = await job(caller, version)
     assert rest.done_before == 2
     assert await available(caller) == before - difference(said)
+    inputs, outputs = 250 * 6 + 450 * 1, 140 * 6
+    assert 1_000_000 - await available(caller) == inputs + outputs, "as from the start"
     await project(database)
     report = await verify(database)
     assert report.ok, report.findings
@@ -240,6 +244,30 @@ async def test_usage_rated_again_keeps_its_names_and_is_corrected_by_its_own(
     [result] = (await caller.corrections.ReverseUsage(reversal)).results
     assert result.outcome == correction_pb2.CORRECTION_OUTCOME_APPLIED
     assert result.amount == 2 * CHARGE
+
+
+async def test_a_job_goes_over_the_shards_of_every_server(database: str) -> None:
+    """Asked of one of two servers, pages of the other's shards are its own to do (row C14)."""
+    storages = [await PostgresStorage.open(database, 4) for _ in range(2)]
+    async with cluster(list(storages), history=History(storages[0].pool)) as servers:
+        near, far = servers
+        await near.priced()
+        accounts = [f"team-{number}" for number in range(12)]
+        for account in accounts:
+            await near.account(account)
+            await near.grant(account, 10_000)
+            await near.ingest(event(account, account))
+        version = await dearer(near)
+        await project(database)
+        done = await job(far, version, from_us=1)
+        assert sorted(each.account for each in done) == sorted(accounts)
+        assert {each.shard for each in done} > set(far.ledger.owned), "some are of the other"
+        for account in accounts:
+            assert await available(near, account) == 10_000 - 2 * CHARGE
+    for storage in storages:
+        await storage.close()
+    report = await verify(database)
+    assert report.ok, report.findings
 
 
 @pytest.mark.parametrize(

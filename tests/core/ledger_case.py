@@ -82,6 +82,7 @@ from ledger.core.digest import digest
 from ledger.core.holds import available_to
 from ledger.core.linked import refuse_linked
 from ledger.core.outcomes import Known, Refusal
+from ledger.core.repricing import Job, Touched, consider
 from ledger.core.shapes import Use
 from ledger.core.state import Account, Grant, RecurringGrant
 from ledger.core.suspense import rated_by
@@ -329,6 +330,24 @@ class LedgerCase:
         told = self.execute(command)[1]
         self._keep(event_id, usage.key)
         self._keep(request_id, command.key)
+        return told
+
+    def _rerate(self, options: dict[str, str], called: str) -> str:
+        """One usage event, by the newest version of a card (`by`), as a job does."""
+        state, original = self.core.state, self.entries[called]
+        name = options.get("by", "default")
+        version = state.catalog.card((TENANT, name)).versions.versions[-1].version
+        job = Job(options.get("job", "job"), name, version)
+        replaced = "amended" in options
+        found = consider(state, original, name, version, amended=replaced)
+        if not isinstance(found, Touched) or found.closed or found.same:
+            return "closed or the same" if isinstance(found, Touched) else f"left alone {found}"
+        take, put = job.commands_of(FAMILY, original, found.shape, found.quantities)
+        outcome, told = self.execute(take)
+        if isinstance(outcome, Refusal):
+            return told
+        told = f"{told}; {self.execute(put)[1]}"
+        self._keep(options.get("as", f"{called}'"), put.key)
         return told
 
     def _adjust(self, options: dict[str, str], name: str, amount: str) -> str:

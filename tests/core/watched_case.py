@@ -261,6 +261,8 @@ def _asset_of(account: Account, command: Draws) -> int:
     """What the command is paid in: the asset of the nearest rate card above (rule D8)."""
     if isinstance(command, c.AdjustBalance):
         return command.asset
+    if isinstance(command, c.RepriceUsage):
+        return USD if command.rate_card == "usd" else CREDITS
     priced: Account | None = account
     while priced is not None and not priced.policy.rate_card:
         priced = priced.parent
