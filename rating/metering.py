@@ -15,6 +15,7 @@ from typing import Final, NoReturn
 from rating.exact import PriceError, parse_price
 from rating.meters import (
     OF_A_SCOPE,
+    OF_NUMBERS,
     Aggregation,
     MeteredQuantity,
     MeterRule,
@@ -23,6 +24,7 @@ from rating.meters import (
 from rating.models import Scope
 
 INT64_MAX: Final = 9_223_372_036_854_775_807
+PLAIN_DIGITS_MAX: Final = 18  # of a whole number that certainly fits
 _SIZE: Final = 8  # of a length in what names a level
 
 
@@ -120,6 +122,32 @@ class CompiledMeters:
         raise MeterFault(MeterReason.NO_METER, "type", event_type, message)
 
 
+class _Quantity:
+    """A quantity of a rule, its aggregation as what it asks of an event."""
+
+    __slots__ = ("given", "levelled", "numeric", "optional", "property", "scale", "unique")
+
+    def __init__(self, given: MeteredQuantity) -> None:
+        self.given = given
+        self.property: str = given.property
+        self.scale: int = given.scale
+        self.optional: bool = given.optional
+        self.numeric: bool = given.aggregation in OF_NUMBERS
+        self.levelled: bool = given.aggregation in OF_A_SCOPE
+        self.unique: bool = given.aggregation is Aggregation.UNIQUE
+
+    def of(self, properties: Mapping[str, str]) -> int:
+        """What an event reports of it."""
+        if not self.property:
+            return 1  # it is counted
+        text = properties.get(self.property)
+        if text is None:
+            if self.optional:
+                return 0
+            _missing(self.property)
+        return exact(self.property, text, self.scale) if self.numeric else 1
+
+
 class _Rule:
     __slots__ = ("_attributes", "_filters", "_names", "_quantities", "_rule")
 
@@ -131,8 +159,9 @@ class _Rule:
         self._attributes: list[tuple[str, str]] = sorted(
             [(each.attribute, each.property or each.attribute) for each in rule.attributes]
         )
-        self._quantities: list[MeteredQuantity] = sorted(rule.quantities, key=_name_of)
-        self._names: tuple[str, ...] = tuple([each.quantity for each in self._quantities])
+        ordered = sorted(rule.quantities, key=_name_of)
+        self._quantities: list[_Quantity] = [_Quantity(each) for each in ordered]
+        self._names: tuple[str, ...] = tuple([each.quantity for each in ordered])
 
     def takes(self, properties: Mapping[str, str]) -> bool:
         for name, values in self._filters:
@@ -150,12 +179,12 @@ class _Rule:
         values: list[int] = []
         levelled: list[Levelled] = []
         for place, each in enumerate(self._quantities):
-            value = _value_of(each, properties)
+            value = each.of(properties)
             values.append(value)
-            if value and each.aggregation in OF_A_SCOPE:
-                seen = properties[each.property] if each.aggregation is Aggregation.UNIQUE else ""
-                named = _named(rule.name, each, product, attributes, seen)
-                levelled.append(Levelled(place, each.scope, named))
+            if value and each.levelled:
+                seen = properties[each.property] if each.unique else ""
+                named = _named(rule.name, each.given, product, attributes, seen)
+                levelled.append(Levelled(place, each.given.scope, named))
         return Metered(rule.name, product, attributes, self._names, tuple(values), tuple(levelled))
 
 
@@ -169,21 +198,10 @@ def _name_of(each: MeteredQuantity) -> str:
     return each.quantity
 
 
-def _value_of(each: MeteredQuantity, properties: Mapping[str, str]) -> int:
-    if each.aggregation is Aggregation.COUNT:
-        return 1
-    text = properties.get(each.property)
-    if text is None:
-        if each.optional:
-            return 0
-        _missing(each.property)
-    if each.aggregation is Aggregation.UNIQUE:
-        return 1
-    return exact(each.property, text, each.scale)
-
-
 def exact(name: str, text: str, scale: int) -> int:
     """A decimal in text as whole units of 10^-scale. Raises MeterFault."""
+    if not scale and len(text) <= PLAIN_DIGITS_MAX and text.isascii() and text.isdigit():
+        return int(text)  # as most are
     try:
         if "/" in text:
             raise PriceError("", "a number is a decimal")
