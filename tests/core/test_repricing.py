@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import Random
+from typing import Any
 
 import hypothesis.strategies as st
 import pytest
 from core_world import CREDITS, FAMILY, TENANT, USD, Core
 from hypothesis import given, settings
 from ledger_case import LedgerCase
+from msgspec.structs import replace
 from test_verify_rules import judged
 
 from ledger.core import commands as c
 from ledger.core import events as e
+from ledger.core.catalog import Catalog
+from ledger.core.evolve import evolve
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.repricing import Job, LeftAlone, Touched, Trial, consider, whole_scopes
-from ledger.core.state import Account
+from ledger.core.state import Account, State
+from ledger.verify.report import Findings, ShardReport
+from ledger.verify.rules import Rules
 from rating.card import Meter, PriceRow, Product, RateCard
 from rating.compile import CompiledCard
 from rating.models import Graduated, Model, Scope, Tier, Volume
@@ -410,3 +416,52 @@ def test_a_closed_period_is_worked_out_as_one_figure(case: Rerating) -> None:
     found = [trial.put_closed(case.core.state, each) for each in touched]
     assert found == [(120, 160), (120, 40 + 30), (9, 27)]
     assert USD and case.spent() == 249, "nothing was done"
+
+
+def test_what_the_provider_takes_goes_by_the_card_that_prices() -> None:
+    """Rule B4: a card names its card of costs; the cost goes back with the charge, and is taken
+    anew where the version names one."""
+    case = LedgerCase()
+    case.run(
+        """
+        account acme card=resold overage=self
+        grant   acme 4
+        usage   acme 10 id=u                -> drawn 4 from acme, overage 6 on acme, cost 30
+        rerate  u by=usd as=v job=one       -> 6 to overage, 4 to acme, cost -30; overage 10 on acme
+        rerate  v by=resold as=w job=two
+            -> 10 to overage worth 10; drawn 4 from acme, overage 6 on acme, cost 30
+        reverse w                           -> 6 to overage, 4 to acme
+        """
+    )
+    case.finish()
+    assert judged(case.core) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"job": ""}, "job"),
+        ({"original_entry": 10_000}, "entry that gave it back"),
+        ({"reversal_entry": 10_000}, "entry that gave it back"),
+        ({"original": 5}, "given back of entry"),
+        ({"quantities": (11,)}, "given back of entry"),
+        ({"effective_at": 1}, "effective time"),
+    ],
+    ids=str,
+)
+def test_an_entry_that_breaks_a_rule_is_named(
+    case: Rerating, changes: dict[str, Any], what: str
+) -> None:
+    """`verify` says once more what usage that was rated again may say (rule R7)."""
+    case.run("usage acme 10")
+    case.contract()
+    case.rerate()
+    findings = Findings(ShardReport(0))
+    rules, state = Rules(findings), State(0, Catalog())
+    for batch_seq, (recorded_at, entries) in enumerate(case.core.batches, start=1):
+        state.begin_batch(batch_seq, recorded_at)
+        for event in entries:
+            if isinstance(event, e.UsageRepriced):
+                rules.before(state, replace(event, **changes))
+            evolve(state, event)
+    assert any(what in finding.what for finding in findings.found), findings.found
