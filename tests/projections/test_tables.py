@@ -216,7 +216,7 @@ def hold() -> Changes:
     made = Changes()
     made.holds = [
         (TENANT, SHARD, HOLD, 9, ACCOUNT, PLAN, CREDITS, 12, [12], LONG_AGO_US, LONG_AGO_US, 60, 1,
-         5, None)
+         5, None, None)
     ]  # fmt: skip
     made.transfers = [transfer(1, amount=5), transfer(0), transfer(2, c.POSTED)]
     return made
