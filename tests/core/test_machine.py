@@ -35,8 +35,8 @@ from ledger.core.shapes import Use
 from ledger.core.state import Account, Grant
 
 T = TypeVar("T", bound=Callable[..., None])
-DRAWN: set[type] = set()
 OF_METERS = {c.MeteredUsage}  # test_levels draws it
+DRAWN: set[type] = set()
 """The commands that rules say they draw; a step that runs another one fails."""
 STEPS: dict[str, dict[str, Sequence[Any]]] = {}
 """Each rule by name, and what its arguments are drawn from."""
