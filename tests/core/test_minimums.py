@@ -17,6 +17,7 @@ from replaying import replayed
 from test_backtest import assert_is_the_ledger
 
 from ledger.core import events as e
+from ledger.core.packing import drop_family, pack_family, unpack_family
 
 
 @minimum_case
@@ -436,3 +437,34 @@ def test_a_history_with_minimums_is_decided_again_to_the_unit() -> None:
     again = replayed(case.core, catalog=case.core.catalog, plainly=True, faithfully=True)
     assert_is_the_ledger(again, case.core)
     case.finish()
+
+
+def test_families_that_are_packed_elsewhere_settle_too() -> None:
+    """A first minimum makes each of them due at once, so that it is read and has a timer; packed
+    again it wakes when its grace is over; a restart finds the same timers."""
+    case = MinimumCase()
+    case.run("account acme card=plan\ngrant acme 500")
+    state = case.core.state
+    root = case.accounts["acme"]
+    body = pack_family(state, root, state.settled_before)
+    drop_family(state, root)
+    case.run("clock +1h\nminimums plan all=31\nclock +1h")
+    assert case.core.sweep() == []
+    assert state.overdue == [root]
+    state.overdue = []
+    unpack_family(state, body)
+    assert case.core.sweep() == []
+    due = state.accounts[root].minimums_due
+    body = pack_family(state, root, state.settled_before)
+    drop_family(state, root)
+    assert state.paged_families[root] == due
+    case.run("clock 2026-02-02")
+    assert case.core.sweep() == []
+    assert state.overdue == [root]
+    state.overdue = []
+    unpack_family(state, body)
+    state.rebuild_timers()
+    charged = [each for each in case.core.sweep() if isinstance(each, e.MinimumCharged)]
+    assert [(each.account, each.minimum, each.last) for each in charged] == [(root, 31, 1)]
+    state.rebuild_timers()
+    assert case.core.sweep() == []
