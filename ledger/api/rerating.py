@@ -9,6 +9,7 @@ and the account has more, all is given back first. What is recorded already is k
 from __future__ import annotations
 
 import asyncio
+from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Final, NamedTuple
 
@@ -31,6 +32,7 @@ from ledger.core.repricing import (
 from ledger.core.state import State
 from ledger.engine.ticket import Replay, Ticket
 from ledger.engine.writer import Writer
+from ledger.journal.codec import PrivateRecords
 from ledger.journal.directory import Entry
 from ledger.projections.charged import Charged
 from rating.v1 import rerate_pb2 as pb
@@ -82,25 +84,34 @@ class AccountJob:
         self._items: list[Item] = []
         self._same: dict[int, Item] = {}  # entry -> usage that is priced so already
         self._trial = Trial()
+        self._private = (0, PrivateRecords())  # names beside the entries of one batch
+        self._private_of = 0
 
     async def look_at(self, usage: Sequence[Charged]) -> None:
         """Sort out some of the account's usage; in the order recorded."""
         self.events += len(usage)
-        for replays, some in await self._read(usage):
-            originals = [each.original for each in replays]
-            again = await self._given_back(originals)
-            found, _ = await self._writer.read(
-                lambda state, some=some, originals=originals, again=again: [  # type: ignore[misc]
-                    self._consider(state, original, charged.amended, again.get(original.entry_seq))
-                    for original, charged in zip(originals, some, strict=True)
-                ],
-                accounts=(self._entry.number,),
+        replays = await self._read(usage)
+        for start in range(0, len(usage), self.step):
+            await self._sort_out(
+                replays[start : start + self.step], usage[start : start + self.step]
             )
-            for replay, each in zip(replays, found, strict=True):
-                if isinstance(each, str):
-                    self.left.setdefault(each, []).append(replay.entry_seq)
-                elif each is not None:
-                    await self._keep(replay, each, again.get(replay.entry_seq))
+
+    async def _sort_out(self, replays: Sequence[Replay], usage: Sequence[Charged]) -> None:
+        originals = [each.original for each in replays]
+        again = await self._given_back(originals)
+
+        def look(state: State) -> list[Touched | str | None]:
+            return [
+                self._consider(state, original, charged.amended, again.get(original.entry_seq))
+                for original, charged in zip(originals, usage, strict=True)
+            ]
+
+        found, _ = await self._writer.read(look, accounts=(self._entry.number,))
+        for replay, each in zip(replays, found, strict=True):
+            if isinstance(each, str):
+                self.left.setdefault(each, []).append(replay.entry_seq)
+            elif each is not None:
+                await self._keep(replay, each, again.get(replay.entry_seq))
 
     def join(self) -> None:
         """All is looked at: take in what shares totals with usage that is to be given back."""
@@ -192,26 +203,19 @@ class AccountJob:
 
     # -- what there is -----------------------------------------------------------------------------
 
-    async def _read(self, usage: Sequence[Charged]) -> list[tuple[list[Replay], Sequence[Charged]]]:
+    async def _read(self, usage: Sequence[Charged]) -> list[Replay]:
         """What the journal says of the usage, a few batches at a time."""
-        found: list[tuple[list[Replay], Sequence[Charged]]] = []
-        start = 0
-        while start < len(usage):
-            batches: dict[int, None] = {}
-            end = start
-            while end < len(usage):
-                batches[usage[end].batch_seq] = None
-                if len(batches) > BATCHES_AT_ONCE:
-                    break
-                end += 1
-            some = usage[start:end]
-            locators = [
-                locator_of(each.batch_seq, each.entry_seq - each.first_event) for each in some
-            ]
-            found.append((await self._writer.recorded_at(locators), some))
-            await asyncio.sleep(0)
-            start = end
-        return found
+        found: list[Replay] = []
+        locators: list[int] = []
+        batches: dict[int, None] = {}
+        for each in usage:
+            batches[each.batch_seq] = None
+            if len(batches) > BATCHES_AT_ONCE:
+                found += await self._writer.recorded_at(locators)
+                await asyncio.sleep(0)
+                locators, batches = [], {each.batch_seq: None}
+            locators.append(locator_of(each.batch_seq, each.entry_seq - each.first_event))
+        return found + await self._writer.recorded_at(locators)
 
     async def _given_back(self, originals: Sequence[Original]) -> dict[int, tuple[int, ...]]:
         """Which of them the job has given back before, by entry: (entry that did, quantities); and
@@ -272,11 +276,14 @@ class AccountJob:
 
     async def _names_of(self, replay: Replay) -> Names:
         """Operation and personal attributes, as they stand beside the entry."""
-        first, private = await self._edge.private(self._entry.shard, replay.batch_seq)
+        if replay.batch_seq != self._private_of:  # its neighbours come next
+            self._private = await self._edge.private(self._entry.shard, replay.batch_seq)
+            self._private_of = replay.batch_seq
+        first, private = self._private
         index = replay.entry_seq - first
-        if index not in private.indexes:
+        place = bisect_left(private.indexes, index)
+        if place == len(private.indexes) or private.indexes[place] != index:
             return NO_NAMES
-        place = private.indexes.index(index)
         personal = private.personal.get(index, {})
         return Names(
             "",
