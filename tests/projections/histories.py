@@ -28,6 +28,7 @@ from tests.core.core_world import CREDITS, FAMILY, TENANT, USD, Core
 PARENT, CHILD, LONER = 11, 12, 13
 ACCOUNTS = (PARENT, CHILD, LONER)
 PRODUCTS = ("chat", "image")
+BY_RESULT = ("case", "lead", "deal")  # what their outcomes come to by themselves, see core_world
 CODEC: BatchCodec[e.Event] = BatchCodec(e.Event, UPCASTS)
 NO_NAMES = encode_private(PrivateRecords([], [], [], [], [], []))
 AGES = (
@@ -63,6 +64,7 @@ class History:
     core: Core = field(default_factory=Core)
     requests: int = 0
     holds: list[tuple[int, int]] = field(default_factory=list)  # account, number
+    outcomes: list[tuple[int, int]] = field(default_factory=list)
     grants: list[tuple[int, int]] = field(default_factory=list)
     used: list[c.Original] = field(default_factory=list)
     live: list[Live] = field(default_factory=list)
@@ -84,8 +86,20 @@ class History:
     def go_on(self, steps: int) -> None:
         for _ in range(steps):
             verb = self.random.choices(
-                ("usage", "reverse", "grant", "hold", "end", "void", "policy", "clock", "money"),
-                (40, 5, 6, 14, 14, 1, 3, 18, 3),
+                (
+                    "usage",
+                    "reverse",
+                    "grant",
+                    "hold",
+                    "end",
+                    "void",
+                    "policy",
+                    "clock",
+                    "money",
+                    "report",
+                    "settle",
+                ),
+                (40, 5, 6, 14, 14, 1, 3, 18, 3, 8, 5),
             )[0]
             getattr(self, verb)()
 
@@ -157,6 +171,21 @@ class History:
             self.holds.append((account, number))
         used = (pick.randint(1, 15 if keep else 40),)
         self.ask(c.CaptureHold, account, number, ("tokens",), used, at, c.NO_NAMES, b"", keep)
+
+    def report(self) -> None:
+        """Work that is charged by its result, of now or of long ago."""
+        pick, account = self.random, self.random.choice(ACCOUNTS)
+        shape = self.core.shape(pick.choice(BY_RESULT), "tokens")
+        at = pick.choice([0, *[self.core.now - age for age in AGES], self.core.now + MINUTE_US])
+        reported = self.ask(c.ReportOutcome, account, shape, (pick.randint(1, 20),), at)
+        if isinstance(reported, e.OutcomeReported):
+            self.outcomes.append((account, reported.hold))
+
+    def settle(self) -> None:
+        if self.outcomes:
+            pick = self.random
+            account, number = self.outcomes.pop(pick.randrange(len(self.outcomes)))
+            self.ask(pick.choice((c.ConfirmOutcome, c.RejectOutcome)), account, number)
 
     def void(self) -> None:
         if self.grants:
@@ -323,6 +352,12 @@ class Truth:
                 self._move(self.grants[event.grant][0].book, -event.amount, 0, now, now)
             case e.GrantExpired():
                 self._move(self.grants[event.grant][0].book, -event.amount, 0, now, now)
+            case e.OutcomeReported():
+                self._holds[event.hold] = (event.effective_at, list(event.slices))
+                for piece in event.slices:
+                    self._move(piece.book, 0, piece.amount, event.effective_at, now)
+            case e.OutcomeRejected():
+                self._release(event.hold, now, now)
             case e.HoldAuthorized():
                 self._holds[event.hold] = (event.effective_at, list(event.slices))
                 for piece in event.slices:
