@@ -163,7 +163,7 @@ USAGE: Final = (
     Mutant(
         "capture beyond the hold is free",
         _HOLDS,
-        "_charge",
+        "charge_usage",
         "held=held, cost=borne)",
         "held=held, cost=borne) if not held else Payment(used_book(state, bound, out), "
         "tuple(held), 0, None)",
@@ -189,7 +189,7 @@ USAGE: Final = (
         "hold expiry without entry",
         _DECIDE,
         "_post",
-        "expire_hold(state, found, out)",
+        "end_in_time(state, found, out)",
         "del state.holds[found.number], found.account.holds[found.number]",
         "rule H2",
     ),

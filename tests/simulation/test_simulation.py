@@ -31,6 +31,8 @@ from ledger.simulation.workload import ENTRIES
 from ledger.simulation.world import run
 
 OF_METERS = {commands.MeteredUsage}  # tests/core/test_levels draws it
+OF_OUTCOMES = {commands.ReportOutcome, commands.ConfirmOutcome, commands.RejectOutcome}
+"""tests/core/test_machine and test_outcome_charges draw them."""
 OF_JOBS = {commands.RepriceUsage}  # a job's; tests/core/test_repricing draws it
 SEEDS = 100
 DRAWN_WITHIN = 50
@@ -115,7 +117,8 @@ def test_a_failing_history_is_shrunk_and_told(monkeypatch: pytest.MonkeyPatch) -
 def test_every_command_is_in_the_workload_and_every_event_in_the_model() -> None:
     """A new command needs an entry in workload.ENTRIES, a new event a method of the model."""
     drawn = {entry.command for entry in ENTRIES.values()} - {None}
-    assert drawn | OF_JOBS | OF_METERS == set(get_args(commands.Command)) == set(_DECIDERS)
+    elsewhere = OF_JOBS | OF_METERS | OF_OUTCOMES
+    assert drawn | elsewhere == set(get_args(commands.Command)) == set(_DECIDERS)
     assert set(HANDLERS) == set(get_args(events.Event))
 
 
@@ -126,7 +129,7 @@ def test_every_command_is_drawn_within_the_first_worlds() -> None:
         for scenario in map(draw, range(DRAWN_WITHIN))
         for operation in scenario.operations
     }
-    assert set(_DECIDERS) - drawn == OF_JOBS | OF_METERS
+    assert set(_DECIDERS) - drawn == OF_JOBS | OF_METERS | OF_OUTCOMES
 
 
 def test_worlds_of_plain_usage_alone_are_left() -> None:
