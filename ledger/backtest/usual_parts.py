@@ -68,7 +68,7 @@ class Priced:
         if card is None:
             return False
         bound = card.settled.get(self.shape)
-        if bound is None or bound.asset != self.asset or bound.plan.modeled:
+        if bound is None or bound.asset != self.asset or bound.plan.modeled or bound.minimums:
             return False
         used = state.house.get(bound.used_key)
         if used is None or (self.used is not None and self.used is not used):

@@ -436,6 +436,7 @@ def test_a_history_with_minimums_is_decided_again_to_the_unit() -> None:
     )
     again = replayed(case.core, catalog=case.core.catalog, plainly=True, faithfully=True)
     assert_is_the_ledger(again, case.core)
+    assert_is_the_ledger(replayed(case.core, catalog=case.core.catalog), case.core)
     case.finish()
 
 
