@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
+import pytest
 from ledger_case import LedgerCase
-from listed_world import listed_case
+from listed_world import ListedCase, listed_case
+from test_verify_rules import judged
+
+from ledger.core import events as e
 
 
 @listed_case
@@ -241,3 +246,28 @@ def test_an_override_of_the_price_stands_beside_the_list_price(case: LedgerCase)
     override acme api:3
     usage   acme 10 of=api   -> drawn 30 from acme
     """
+
+
+@pytest.mark.parametrize(
+    ("line", "what"),
+    [
+        (e.ListedLine(0, 50, 80, 51), "paid of line 0"),
+        (e.ListedLine(0, 50, 80, 30), "rest at list price of line 0"),
+        (e.ListedLine(0, 50, 90, 20), "rest at list price of line 0"),
+        (e.ListedLine(0, 68, 68, 21), "drawn from commitments"),
+    ],
+)
+def test_verify_says_what_a_listed_line_may_not_say(line: e.ListedLine, what: str) -> None:
+    """Ten at 5 or 8, of which a commitment paid 20: no other figures stand (rule R9)."""
+    case = ListedCase()
+    case.run(
+        "account acme card=listed\ncommit acme now..+30d:20/20 as=c\ngrant acme 1000\n"
+        "usage acme 10 of=api"
+    )
+    batch = case.core.batches[-1][1]
+    event = batch[-1]
+    assert isinstance(event, e.UsageModeled)
+    assert event.listed == (e.ListedLine(0, 50, 80, 20),)
+    batch[-1] = msgspec.structs.replace(event, listed=(line,))
+    found = judged(case.core)
+    assert any(f", {what}" in each for each in map(str, found)), found

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import msgspec
+import pytest
 from core_world import TENANT
 from ledger_case import LedgerCase, told_to
 from minimum_world import (
@@ -15,6 +17,7 @@ from minimum_world import (
 )
 from replaying import replayed
 from test_backtest import assert_is_the_ledger
+from test_verify_rules import judged
 
 from ledger.core import events as e
 from ledger.core.packing import drop_family, pack_family, unpack_family
@@ -469,3 +472,31 @@ def test_families_that_are_packed_elsewhere_settle_too() -> None:
     assert [(each.account, each.minimum, each.last) for each in charged] == [(root, 31, 1)]
     state.rebuild_timers()
     assert case.core.sweep() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "what"),
+    [
+        ({"minimum": 99}, "minimum"),
+        ({"charged": 29}, "charged"),
+        ({"parts": ((100, 1),)}, "minimum"),
+        ({"full": 1}, "time that it was in force"),
+        ({"effective_at": 0}, "effective time"),
+        ({"end": 2**60}, "period"),
+        ({"cash_only": 1}, "slices of what is billed in money"),
+        ({"over_limit": 1}, "over_limit"),
+        ({"slices": ()}, "sum of slices"),
+    ],
+)
+def test_verify_says_what_no_minimum_may_say(changes: dict[str, object], what: str) -> None:
+    """Said once more, apart from what decides (rules R2, S1)."""
+    case = MinimumCase()
+    case.run(
+        "minimums plan all=100\naccount acme card=plan\ngrant acme 500\nusage acme 30\n"
+        "clock 2026-02-02\nsweep"
+    )
+    batch = case.core.batches[-1][1]
+    (place,) = [at for at, each in enumerate(batch) if isinstance(each, e.MinimumCharged)]
+    batch[place] = msgspec.structs.replace(batch[place], **changes)
+    found = judged(case.core)
+    assert any(f", {what}" in each for each in map(str, found)), found
