@@ -15,6 +15,7 @@
     showing_usage               one recorded event, with what rated it since
     explaining                  why an event cost what it cost, made of what is recorded
     price_sheets, card_aliases, card_difference, quoting, comparing, quote_calls     those of prices
+    charged_usage, rerating, rerate_calls      usage that was charged, rated again by a job
     simulating                  prices tried on the journal, in processes beside the server
     *_service, aliases          one file a gRPC service: proto -> command -> engine -> proto
     server                      the listening server

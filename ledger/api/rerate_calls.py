@@ -178,7 +178,7 @@ class _Page:
                 await job.run()
                 await job.adjust(self._request.actor)
         self.response.events += job.events
-        shown = job.render(entry.account_id, dry_run=self._request.dry_run)
+        shown = job.render(dry_run=self._request.dry_run)
         if shown.totals or shown.adjustments or shown.left_alone or shown.done_before:
             self.response.accounts.append(shown)
 

@@ -8,49 +8,28 @@ and the account has more, all is given back first. What is recorded already is k
 
 from __future__ import annotations
 
-import asyncio
-from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from typing import ClassVar, Final, NamedTuple
 
 from ledger.api.answers import answer_of
 from ledger.api.calls import Call
+from ledger.api.charged_usage import ChargedUsage
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed
+from ledger.api.render_rerate import Sums, render_left, render_total
 from ledger.core.commands import NO_NAMES, AdjustBalance, Names, Original
 from ledger.core.events import UsageRecorded, UsageRepriced, UsageRerated, UsageReversed
-from ledger.core.outcomes import Refusal, locator_of
-from ledger.core.repricing import (
-    REPRICED_A_DECISION_MAX,
-    Job,
-    Touched,
-    Trial,
-    consider,
-    touched_again,
-    whole_scopes,
-)
+from ledger.core.outcomes import Refusal
+from ledger.core.repricing import REPRICED_A_DECISION_MAX, Job, Trial
 from ledger.core.state import State
+from ledger.core.touched import Touched, consider, touched_again, whole_scopes
 from ledger.engine.ticket import Replay, Ticket
 from ledger.engine.writer import Writer
-from ledger.journal.codec import PrivateRecords
 from ledger.journal.directory import Entry
 from ledger.projections.charged import Charged
 from rating.v1 import rerate_pb2 as pb
 
-LEFT_LISTED_MAX: Final = 100  # entries a reason
-BATCHES_AT_ONCE: Final = 4  # read and decoded between two yields; x 12 ms
 ASSET_DIFFERS: Final = "ASSET_DIFFERS"  # of a closed period: no one figure says what is due
-
-
-class Sums:
-    """What usage was charged, and is charged now, in one asset."""
-
-    __slots__ = ("charged", "events", "recharged")
-
-    def __init__(self) -> None:
-        self.events = 0
-        self.charged = 0
-        self.recharged = 0
 
 
 class Item(NamedTuple):
@@ -84,13 +63,12 @@ class AccountJob:
         self._items: list[Item] = []
         self._same: dict[int, Item] = {}  # entry -> usage that is priced so already
         self._trial = Trial()
-        self._private = (0, PrivateRecords())  # names beside the entries of one batch
-        self._private_of = 0
+        self._journal = ChargedUsage(edge, writer, self._family)
 
     async def look_at(self, usage: Sequence[Charged]) -> None:
         """Sort out some of the account's usage; in the order recorded."""
         self.events += len(usage)
-        replays = await self._read(usage)
+        replays = await self._journal.usage(usage)
         for start in range(0, len(usage), self.step):
             await self._sort_out(
                 replays[start : start + self.step], usage[start : start + self.step]
@@ -98,7 +76,7 @@ class AccountJob:
 
     async def _sort_out(self, replays: Sequence[Replay], usage: Sequence[Charged]) -> None:
         originals = [each.original for each in replays]
-        again = await self._given_back(originals)
+        again = await self._journal.given_back(self._job, originals)
 
         def look(state: State) -> list[Touched | str | None]:
             return [
@@ -203,38 +181,6 @@ class AccountJob:
 
     # -- what there is -----------------------------------------------------------------------------
 
-    async def _read(self, usage: Sequence[Charged]) -> list[Replay]:
-        """What the journal says of the usage, a few batches at a time."""
-        found: list[Replay] = []
-        locators: list[int] = []
-        batches: dict[int, None] = {}
-        for each in usage:
-            batches[each.batch_seq] = None
-            if len(batches) > BATCHES_AT_ONCE:
-                found += await self._writer.recorded_at(locators)
-                await asyncio.sleep(0)
-                locators, batches = [], {each.batch_seq: None}
-            locators.append(locator_of(each.batch_seq, each.entry_seq - each.first_event))
-        return found + await self._writer.recorded_at(locators)
-
-    async def _given_back(self, originals: Sequence[Original]) -> dict[int, tuple[int, ...]]:
-        """Which of them the job has given back before, by entry: (entry that did, quantities); and
-        () where it has recorded them again, too."""
-        keys = [self._job.keys_of(self._family, each.entry_seq) for each in originals]
-        taken = await self._writer.recorded_all([each[0] for each in keys])
-        again: dict[int, tuple[int, ...]] = {}
-        places = [place for place, replay in enumerate(taken) if replay is not None]
-        put = await self._writer.recorded_all([keys[place][1] for place in places])
-        for place, recorded in zip(places, put, strict=True):
-            replay = taken[place]
-            assert replay is not None
-            event = replay.event
-            if isinstance(event, UsageReversed):
-                done = recorded is not None
-                entry = originals[place].entry_seq
-                again[entry] = () if done else (replay.entry_seq, *event.quantities)
-        return again
-
     def _consider(
         self, state: State, original: Original, amended: bool, again: tuple[int, ...] | None
     ) -> Touched | str | None:
@@ -242,7 +188,9 @@ class AccountJob:
             self.done_before += 1
             return None
         if again is not None:
-            return touched_again(state, original, self._job, again[1:])
+            return touched_again(
+                state, original, self._job.rate_card, self._job.card_version, again[1:]
+            )
         job = self._job
         found = consider(state, original, job.rate_card, job.card_version, amended=amended)
         if not isinstance(found, Touched) or not found.closed:
@@ -266,32 +214,13 @@ class AccountJob:
         assert isinstance(recorded, UsageRecorded)
         names = NO_NAMES
         if recorded.operation or recorded.personal:
-            names = await self._names_of(replay)
+            names = await self._journal.names_of(replay)
         if touched.same:
             self._same[replay.entry_seq] = Item(touched, touched.quantities, names, 0)
         elif again is not None:
             self._items.append(Item(touched, again[1:], names, again[0]))
         else:
             self._items.append(Item(touched, touched.quantities, names, 0))
-
-    async def _names_of(self, replay: Replay) -> Names:
-        """Operation and personal attributes, as they stand beside the entry."""
-        if replay.batch_seq != self._private_of:  # its neighbours come next
-            self._private = await self._edge.private(self._entry.shard, replay.batch_seq)
-            self._private_of = replay.batch_seq
-        first, private = self._private
-        index = replay.entry_seq - first
-        place = bisect_left(private.indexes, index)
-        if place == len(private.indexes) or private.indexes[place] != index:
-            return NO_NAMES
-        personal = private.personal.get(index, {})
-        return Names(
-            "",
-            "",
-            private.operations[place],
-            private.operation_parents[place],
-            tuple(sorted(personal.items())),
-        )
 
     async def _in_steps(
         self, step: Callable[[State, Sequence[int]], None], places: Sequence[int]
@@ -368,41 +297,29 @@ class AccountJob:
 
     # -- what came of it ---------------------------------------------------------------------------
 
-    def render(self, name: str, *, dry_run: bool) -> pb.RerateAccount:
+    def render(self, *, dry_run: bool) -> pb.RerateAccount:
         """As the answer says it."""
+        assets = self._edge.assets
         account = pb.RerateAccount(
-            account=name, shard=self._entry.shard, done_before=self.done_before
+            account=self._entry.account_id,
+            shard=self._entry.shard,
+            done_before=self.done_before,
+            left_alone=render_left(self.left),
         )
         for (product, asset), sums in sorted(self.totals.items()):
-            account.totals.append(self._total(product, asset, sums))
+            account.totals.append(render_total(assets, product, asset, sums))
         for (period, product, asset), sums in sorted(self.closed.items()):
             reason = self.adjusted.get((period, product, asset))
             due = sums.charged != sums.recharged
             account.adjustments.append(
                 pb.RerateAdjustment(
                     period_us=period,
-                    total=self._total(product, asset, sums),
+                    total=render_total(assets, product, asset, sums),
                     applied=due and not dry_run and reason == "",
                     reason=reason or "",
                 )
             )
-        for reason, entries in sorted(self.left.items()):
-            shown = sorted(entries)[:LEFT_LISTED_MAX]
-            account.left_alone.append(
-                pb.RerateLeftAlone(reason=reason, events=len(entries), entry_seqs=shown)
-            )
         return account
-
-    def _total(self, product: str, asset: int, sums: Sums) -> pb.RerateTotal:
-        found = self._edge.assets.of(asset)
-        return pb.RerateTotal(
-            product=product,
-            asset=found.code,
-            scale=found.scale,
-            events=sums.events,
-            charged=str(sums.charged),
-            recharged=str(sums.recharged),
-        )
 
 
 def _old(touched: Touched) -> tuple[str, int]:

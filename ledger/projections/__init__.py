@@ -10,7 +10,7 @@
     projector       the same on PostgreSQL; all shards of a process
     rebuild         a shadow schema, then a swap
     scrub           what an erasure does here
-    lag, reads, earnings    what others ask
+    lag, reads, earnings, charged    what others ask
 
 Nothing here is truth: every table can be dropped and built again from the journal. The engine
 never waits for it and never reads it.
