@@ -60,6 +60,17 @@ class PackedHold(msgspec.Struct, array_like=True, gc=False):
     outcome: PackedOutcome | None = None
 
 
+class PackedSettledOutcome(msgspec.Struct, array_like=True, gc=False):
+    """What is remembered of an outcome that was settled."""
+
+    reported_at: int
+    reported_by: int
+    settled_by: int
+    charge: Wide
+    quantity_names: tuple[str, ...]
+    quantities: tuple[int, ...]
+
+
 class PackedSettled(msgspec.Struct, array_like=True, gc=False):
     """A settled hold within the dedupe window, in the order of settling."""
 
@@ -76,7 +87,7 @@ class PackedSettled(msgspec.Struct, array_like=True, gc=False):
     captures: int
     authorized_at: int
     expires_at: int
-    outcome: SettledOutcome | None = None
+    outcome: PackedSettledOutcome | None = None
 
 
 def pack_hold(hold: Hold) -> PackedHold:
@@ -180,7 +191,18 @@ def pack_settled(hold: SettledHold) -> PackedSettled:
         hold.captures,
         hold.authorized_at,
         hold.expires_at,
-        hold.outcome,
+        _pack_settled_outcome(hold.outcome) if hold.outcome is not None else None,
+    )
+
+
+def _pack_settled_outcome(outcome: SettledOutcome) -> PackedSettledOutcome:
+    return PackedSettledOutcome(
+        outcome.reported_at,
+        outcome.reported_by,
+        outcome.settled_by,
+        wide(outcome.charge),
+        outcome.quantity_names,
+        outcome.quantities,
     )
 
 
@@ -199,5 +221,16 @@ def unpack_settled(state: State, family: Family, packed: PackedSettled) -> None:
         packed.captures,
         packed.authorized_at,
         packed.expires_at,
-        packed.outcome,
+        _unpack_settled_outcome(packed.outcome) if packed.outcome is not None else None,
+    )
+
+
+def _unpack_settled_outcome(packed: PackedSettledOutcome) -> SettledOutcome:
+    return SettledOutcome(
+        packed.reported_at,
+        packed.reported_by,
+        packed.settled_by,
+        int(packed.charge),
+        packed.quantity_names,
+        packed.quantities,
     )
