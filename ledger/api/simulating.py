@@ -199,7 +199,7 @@ async def _terms(
     accounts = {}
     for name in sorted(accounts_named(document)):
         entry = await edge.ledger.resolve(tenant, name)
-        if entry is not None:
+        if entry is not None and entry.account_id == name:  # an alias means what it means now
             accounts[name] = entry.number
     terms, faults = read_terms(
         document, accounts, assets.values(), request.from_us or None, request.to_us or None
