@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from ledger.api.batches import PARSE_SLICE, Parsed, SeatCache
 from ledger.api.errors import Fault
+from ledger.api.metering import Meters
 from ledger.api.parse_compact import parse_compact
 from ledger.api.parse_plain import parse_plain
 from ledger.api.plain_events import PlainEvents
@@ -47,9 +48,11 @@ async def a_ledger() -> Ledger:
 
 
 async def parsed_as(form: Any, batch: list[Any], shapes: ShapeCache, **defaults: Any) -> Parsed:
-    parse = parse_compact if form is compact else parse_plain
     request = form(*batch, **{"product": "default", **defaults})
-    return await parse(await a_ledger(), shapes, SeatCache(), 1, request)
+    ledger = await a_ledger()
+    if form is compact:
+        return await parse_compact(ledger, shapes, SeatCache(), 1, request)
+    return await parse_plain(ledger, shapes, SeatCache(), Meters(ledger), 1, request)
 
 
 def meaning(parsed: Parsed) -> tuple[Any, ...]:
