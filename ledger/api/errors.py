@@ -124,6 +124,10 @@ TABLE: Final[Mapping[str, Handling]] = {
     "TRANSFER_INVALID": _INVALID,
     "INVOICES_INVALID": _INVALID,
     "TERMS_FIXED": _STATE,
+    "BUDGET_UNKNOWN": _MISSING,
+    "BUDGET_INVALID": _INVALID,
+    "BUDGET_FIXED": _STATE,
+    "BUDGETS_LIMIT": Handling(StatusCode.RESOURCE_EXHAUSTED, False, usage.INGEST_OUTCOME_INVALID),
     "TOP_UP_RULE_UNKNOWN": _MISSING,
     "TOP_UP_RULE_INVALID": _INVALID,
     "TOP_UP_UNKNOWN": _MISSING,
@@ -160,6 +164,7 @@ TABLE: Final[Mapping[str, Handling]] = {
     "QUOTE_MODELED": _STATE,
     "QUOTES_LIMIT": Handling(StatusCode.RESOURCE_EXHAUSTED, False, usage.INGEST_OUTCOME_INVALID),
     "GRACE_ENDED": _STATE,
+    "BUDGET_EXCEEDED": _STATE,
     "INSUFFICIENT_CREDITS": _STATE,
     # What the writer could not take (ledger.engine.ticket.NotAppliedReason): safe to retry.
     "QUEUE_FULL": _RETRY,

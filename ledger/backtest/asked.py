@@ -243,6 +243,21 @@ def _add_segment(event: e.SegmentAdded) -> c.Command | None:
     )
 
 
+def _set_budget(event: e.BudgetSet) -> c.Command:
+    return c.SetBudget(
+        event.key,
+        event.account,
+        event.name,
+        event.terms,
+        event.expected_version,
+        trace=event.trace,
+    )
+
+
+def _remove_budget(event: e.BudgetRemoved) -> c.Command:
+    return c.RemoveBudget(event.key, event.account, event.name, trace=event.trace)
+
+
 def _set_rule(event: e.TopUpRuleSet) -> c.Command:
     return c.SetTopUpRule(
         event.key, event.account, event.rule, event.expected_version, trace=event.trace
@@ -294,6 +309,8 @@ _ASKED: Final[dict[type, Callable[[Any], c.Command | None]]] = {
     e.RecurringEnded: _end,
     e.CommitmentCreated: _commit,
     e.SegmentAdded: _add_segment,
+    e.BudgetSet: _set_budget,
+    e.BudgetRemoved: _remove_budget,
     e.TopUpRuleSet: _set_rule,
     e.TopUpRuleRemoved: _remove_rule,
     e.TopUpConfirmed: _confirm_top_up,

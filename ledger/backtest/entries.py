@@ -270,6 +270,8 @@ ENTRIES: Final[dict[type, Callable[[Any, _Events, int], None]]] = USAGE | {
     e.MinimumsAwaited: _nothing,
     e.TimeShifted: _nothing,
     e.LimitExceeded: _nothing,
+    e.BudgetsCounted: _nothing,
+    e.BudgetCrossed: _nothing,
     e.UsageConverted: _converted,
     e.ConversionReversed: _converted,
     e.UsageMetered: _metered,

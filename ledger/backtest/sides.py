@@ -17,6 +17,7 @@ from ledger.core.events import (
     BalanceAdjusted,
     BookKind,
     BookOpened,
+    BudgetDenied,
     ConversionReversed,
     Event,
     GivenBack,
@@ -225,6 +226,7 @@ _TAKERS: Final[dict[type, Callable[[Any, Any, PlanDeclared | None], None]]] = {
     HoldAuthorized: Side._authorized,
     AuthorizeDenied: Side._denied,
     QuotedDenied: Side._denied,
+    BudgetDenied: Side._denied,
     TopUpRequested: Side._asked_for,
 }
 

@@ -399,6 +399,7 @@ USAGE: Final[dict[type, Callable[[Any, _Events, int], None]]] = {
     e.HoldAuthorized: _authorized,
     e.AuthorizeDenied: _denied,
     e.QuotedDenied: _denied,
+    e.BudgetDenied: _denied,
     e.HoldExtended: _of_a_hold,
     e.HoldReleased: _of_a_hold,
     e.OutcomeReported: _reported,

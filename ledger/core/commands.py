@@ -13,6 +13,7 @@ import msgspec
 
 from ledger.core.events import (
     AccountPolicy,
+    BudgetTerms,
     CommitmentEnding,
     CommitmentTerms,
     EndedGrants,
@@ -610,6 +611,29 @@ class EndCommitment(msgspec.Struct, gc=False):
     trace: bytes = b""
 
 
+class SetBudget(msgspec.Struct, gc=False):
+    """Give an account a budget of that name, or one that has it another limit, hardness or other
+    thresholds; `expected_version` 0 = whatever it is (rule H4)."""
+
+    key: bytes
+    account: int
+    name: str
+    terms: BudgetTerms
+    expected_version: int = 0
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class RemoveBudget(msgspec.Struct, gc=False):
+    """Count and refuse by the budget no more; holds that pend in it go on."""
+
+    key: bytes
+    account: int
+    name: str
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
 class SetTopUpRule(msgspec.Struct, gc=False):
     """Give an account a rule for its asset, or another; `expected_version` 0 = whatever it is."""
 
@@ -720,6 +744,8 @@ Command: TypeAlias = (
     | CreateCommitment
     | AddSegment
     | EndCommitment
+    | SetBudget
+    | RemoveBudget
     | SetTopUpRule
     | RemoveTopUpRule
     | ConfirmTopUp

@@ -21,6 +21,8 @@ from ledger.core.accounts import (
     decide_profile,
 )
 from ledger.core.adjustments import decide_adjust
+from ledger.core.budget_counts import COUNTED, count_budgets, cross_budgets
+from ledger.core.budgeting import decide_remove_budget, decide_set_budget
 from ledger.core.commands import (
     AbandonRequest,
     AddSegment,
@@ -57,12 +59,14 @@ from ledger.core.commands import (
     RefundGrant,
     RejectOutcome,
     ReleaseHold,
+    RemoveBudget,
     RemoveTopUpRule,
     ReopenAccount,
     ReportOutcome,
     RepriceUsage,
     ResumeRecurring,
     ReverseUsage,
+    SetBudget,
     SetPriceOverrides,
     SetTopUpRule,
     StartRecurring,
@@ -80,6 +84,7 @@ from ledger.core.commitments import (
 )
 from ledger.core.corrections import decide_amend, decide_reverse
 from ledger.core.events import (
+    BudgetsCounted,
     ClockAdvanced,
     ConfigurationApplied,
     Event,
@@ -177,7 +182,7 @@ def execute(state: State, command: Command, batch: list[Event]) -> Outcome:
         return refusal
     out = _in_time(state)
     outcome = decide(state, command, out)
-    changed = _evolve_all(state, out, batch)
+    changed = _evolve_all(state, out, batch, command)
     if changed and type(command) in _MAKES_DUE:
         settle_touched(state, command, batch)  # what is too much for a batch is swept
     if changed and type(command) is AmendUsage:
@@ -188,6 +193,28 @@ def execute(state: State, command: Command, batch: list[Event]) -> Outcome:
     if len(batch) > before:
         ask_for_top_ups(state, state.accounts.get(command.account), batch)
     return outcome
+
+
+def _count(
+    state: State, event: Event, entry: int, command: Command | None, batch: list[Event]
+) -> None:
+    """After an entry that was applied: what it counts in budgets, and what that crosses (H4)."""
+    out = _in_time(state)
+    count_budgets(state, event, entry, _captured_of(command), out)
+    _evolve_all(state, out, batch)
+    for counted in out:
+        if isinstance(counted, BudgetsCounted):
+            crossed = _in_time(state)
+            cross_budgets(state, counted, crossed)
+            _evolve_all(state, crossed, batch)
+
+
+def _captured_of(command: Command | None) -> int:
+    """The hold that the usage was captured of which is given back; 0 = of none."""
+    if not isinstance(command, ReverseUsage | AmendUsage):
+        return 0
+    original = command.original.event
+    return original.hold if isinstance(original, UsageRecorded) and not original.late else 0
 
 
 def ask_for_top_ups(state: State, account: Account | None, batch: list[Event]) -> None:
@@ -496,7 +523,9 @@ def _in_time(state: State) -> list[Event]:
     return [] if state.acting == state.offset else [TimeShifted(state.acting)]
 
 
-def _evolve_all(state: State, out: list[Event], batch: list[Event]) -> bool:
+def _evolve_all(
+    state: State, out: list[Event], batch: list[Event], command: Command | None = None
+) -> bool:
     """Apply what was decided, if anything was; whether it was."""
     if len(out) == 1 and type(out[0]) is TimeShifted:
         return False
@@ -505,6 +534,8 @@ def _evolve_all(state: State, out: list[Event], batch: list[Event]) -> bool:
         evolve(state, event)
         batch.append(event)
     for place, event in enumerate(out):
+        if isinstance(event, COUNTED):
+            _count(state, event, first + place, command, batch)
         if isinstance(event, UsageRecorded | UsageReversed):
             _rerate(state, event, first + place, batch)
     return bool(out)
@@ -592,6 +623,8 @@ _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     AddSegment: decide_add_segment,
     EndCommitment: decide_end_commitment,
     SetPriceOverrides: decide_overrides,
+    SetBudget: decide_set_budget,
+    RemoveBudget: decide_remove_budget,
     SetTopUpRule: decide_rule,
     RemoveTopUpRule: decide_remove,
     ConfirmTopUp: decide_confirm_top_up,

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from ledger.core.books import Book
+from ledger.core.budgets import Budget
 from ledger.core.state import (
     Account,
     Commitment,
@@ -51,6 +52,7 @@ def snapshot(state: State) -> dict[str, Any]:
             state.next_commitment,
             state.next_top_up,
             state.next_quote,
+            state.next_budget,
         ],
         "configuration": sorted(state.configuration.items()),
         "minimums_from": sorted(state.minimums_from.items()),
@@ -67,6 +69,7 @@ def snapshot(state: State) -> dict[str, Any]:
                 _corrections(state, family),
                 _suspense(state, family),
                 family.next_override,
+                [_budget(family.budgets[number]) for number in sorted(family.budgets)],
             ]
             for _, family in sorted(state.families.items())
         ],
@@ -362,6 +365,21 @@ def _quote(quote: Quote) -> list[Any]:
         quote.hold,
         quote.state,
         quote.settled_at,
+    ]
+
+
+def _budget(budget: Budget) -> list[Any]:
+    return [
+        budget.number,
+        budget.account.number,
+        budget.name,
+        budget.version,
+        budget.created_at,
+        budget.created_by,
+        budget.terms,
+        budget.counter.pack(),
+        sorted(budget.held.items()),
+        sorted(budget.crossed.items()),
     ]
 
 

@@ -19,6 +19,7 @@ from ledger.core.admission import (
     refuse_suspense,
     unusable,
 )
+from ledger.core.budgeting import Exceeded, first_exceeded
 from ledger.core.catalog import Bound
 from ledger.core.commands import AuthorizeHold, CaptureHold, ExtendHold, ReleaseHold
 from ledger.core.costs import cost_of, costs_for, provider_cost
@@ -34,6 +35,7 @@ from ledger.core.drawdown import (
 )
 from ledger.core.events import (
     AuthorizeDenied,
+    BudgetDenied,
     Event,
     HoldAuthorized,
     HoldCharged,
@@ -76,6 +78,7 @@ class Assessment:
         "asset",
         "available",
         "bound",
+        "budget",
         "card_version",
         "charge",
         "charges",
@@ -94,6 +97,7 @@ class Assessment:
         self.charges = charges
         self.available = available
         self.denied = ""  # "" = allowed, else the reason
+        self.budget: Exceeded | None = None  # the budget that does not allow it, where one does not
         self.reasons: tuple[str, ...] = ()  # why each quantity has no price, where one has none
         self.uses_debt = False
         self.slices: tuple[Slice, ...] = ()  # what would be held
@@ -123,7 +127,7 @@ def assess(
             return by
         if by.unused:
             return quote_refused(by.unused, quote)
-        return _assess(state, account, by.bound, by.priced, now)
+        return _assess(state, account, by.bound, shape, quantities, by.priced, now)
     bound, _ = state.catalog.step(account.card_key, shape, now, quantities)
     costs = costs_for(state, account, bound, shape, quantities, now)
     if isinstance(costs, Refusal):
@@ -131,10 +135,33 @@ def assess(
     priced = price(state, account, bound, quantities, now, costs=costs)
     if isinstance(priced, Refusal):
         return priced
-    return _assess(state, account, bound, priced, now)
+    return _assess(state, account, bound, shape, quantities, priced, now)
 
 
 def _assess(
+    state: State,
+    account: Account,
+    bound: Bound,
+    shape: Shape,
+    quantities: tuple[int, ...],
+    priced: Priced,
+    now: int,
+) -> Assessment | Refusal:
+    """Who would pay what was priced, and whether all budgets allow it (rules D4, H4)."""
+    found = _payable(state, account, bound, priced, now)
+    if isinstance(found, Refusal) or found.denied or not state.families[account.root].budgets:
+        return found
+    exceeded = first_exceeded(
+        state, account, bound, shape, quantities, found.charge, found.slices, now
+    )
+    if exceeded is not None:
+        found.denied = Reason.BUDGET_EXCEEDED
+        found.budget = exceeded
+        found.slices, found.opened = (), []
+    return found
+
+
+def _payable(
     state: State, account: Account, bound: Bound, priced: Priced, now: int
 ) -> Assessment | Refusal:
     """Who would pay what was priced."""
@@ -237,7 +264,20 @@ def decide_authorize(
             command.trace,
         )
         quote = command.quote
-        denied = QuotedDenied(*figures, quote) if quote else AuthorizeDenied(*figures)
+        denied: AuthorizeDenied
+        if found.budget is not None:
+            budget = found.budget.budget
+            denied = BudgetDenied(
+                *figures,
+                quote,
+                budget.number,
+                budget.account.number,
+                budget.name,
+                found.budget.left,
+                found.budget.resets_at,
+            )
+        else:
+            denied = QuotedDenied(*figures, quote) if quote else AuthorizeDenied(*figures)
         out.append(denied)
         return denied
     return authorized(

@@ -45,6 +45,11 @@ x ~200 B = 3 MB, and packed in 8 ms. A report that would begin one counts nothin
 RATED_A_FAMILY_MAX: Final = 65_536
 """Usage events of one family whose ratings from suspense are remembered for corrections, within
 their window; x ~250 B = 16 MB. What is rated beyond is not reversed, but adjusted by hand."""
+BUDGETS_A_LINE_MAX: Final = 64
+"""Budgets that apply to an account: its own, and those of the accounts above it. Each is asked by
+every authorisation, x ~1 us, and counts every entry."""
+BUDGET_THRESHOLDS_MAX: Final = 10
+BUDGET_THRESHOLD_MAX: Final = 1_000  # percent of the limit, which recorded usage may exceed
 WINDOW_BUCKETS: Final = 60  # rule H5: of a sliding window; x ~150 B = 9 kB a counter
 WINDOW_LENGTH_MIN_US: Final = 10 * MINUTE_US
 """Of a fixed or sliding window: usage may be 5 minutes ahead, so that at most 30 buckets more are

@@ -127,6 +127,16 @@ def _lifetime_invalid(lifetime: int, longest: int) -> Refusal:
 def _denied(found: Assessment) -> Refusal:
     """Why the work may not be promised, or not be reserved."""
     reason = Reason(found.denied)
+    if found.budget is not None:
+        exceeded = found.budget
+        resets = f"until it resets at {exceeded.resets_at}" if exceeded.resets_at else "for good"
+        return Refusal(
+            reason,
+            "budget",
+            exceeded.budget.name,
+            f"this budget of the account or of one above it has {exceeded.left} left {resets}, "
+            "which is less than the estimate, so no hold reserves it",
+        )
     message = _DENIED.get(reason, "a quantity of this work has no price")
     return Refusal(reason, "quantities", str(found.charge), message)
 

@@ -11,6 +11,7 @@ from heapq import heappush
 from typing import Final
 
 from ledger.core.books import Book, Books
+from ledger.core.budgets import Budget
 from ledger.core.catalog import Bound, CardKey, Catalog
 from ledger.core.events import AccountPolicy, BookKind, PlanDeclared, TopUpRule
 from ledger.core.holdings import (
@@ -150,6 +151,7 @@ class Account:
     __slots__ = (
         "advance",
         "anchors",
+        "budgets",
         "calendar",
         "card_key",
         "cards_before",
@@ -253,7 +255,7 @@ class Account:
         self.recurring: list[RecurringGrant] = []
         self.commitments: list[Commitment] = []
         self.top_up_rules: dict[int, tuple[int, TopUpRule | None]] = {}  # asset -> version, rule
-        self.watched = False  # whether a rule looks at what is available after each entry
+        self.watched = False  # whether a top-up rule or a budget looks at each of its entries
         self.top_ups: dict[int, TopUp] = {}  # pending ones, and those of the dedupe window
         self.lent: dict[int, Hold] = {}  # holds of those below that reserve units of its grants
         self.totals: dict[tuple[int, int], int] = {}  # (price row, period) -> quantity, rule R1
@@ -270,6 +272,7 @@ class Account:
         self.overage_posted: dict[tuple[int, int], int] = {}
         self.overage_pending: dict[int, int] = {}
         self.suspended = 0  # usage events with an unrated quantity
+        self.budgets: list[Budget] = []  # its own; they bind those below it too (rule H4)
         self.next_due: int = NEVER  # nothing of this account falls due before
         self.overrides: Layer = ()  # its own: those taken back, then the list that stands (R4)
         self.overrides_version = 0
@@ -411,9 +414,10 @@ class Account:
         return timers
 
     def find_watched(self) -> None:
-        """Look up anew whether a rule is in force."""
+        """Look up anew whether a top-up rule or a budget is in force."""
         rules = self.top_up_rules.values()
-        self.watched = any(rule is not None and rule.enabled for _, rule in rules)
+        ruled = any(rule is not None and rule.enabled for _, rule in rules)
+        self.watched = ruled or bool(self.budgets)
 
 
 def opened_anchors(policy: AccountPolicy) -> Anchors:
@@ -440,6 +444,8 @@ class Family:
     """What the accounts under one root share."""
 
     __slots__ = (
+        "budgeted_holds",
+        "budgets",
         "commitment_keys",
         "corrected",
         "grant_keys",
@@ -460,6 +466,8 @@ class Family:
         self.root = root
         self.next_ordinal = 1
         self.next_override = 1
+        self.budgets: dict[int, Budget] = {}  # of all its accounts
+        self.budgeted_holds: dict[int, list[int]] = {}  # hold -> budgets in which it pends
         self.grant_keys: dict[bytes, int] = {}  # permanent external keys -> grant (rule I5)
         self.recurring_keys: dict[bytes, int] = {}  # and those of recurring grants
         self.commitment_keys: dict[bytes, int] = {}
@@ -473,6 +481,19 @@ class Family:
         self.scheduled: int = (
             NEVER  # its own timer, by the writer's clock, for what has none since it was paged in
         )
+
+    def pend(self, hold: int, budget: int) -> None:
+        """Note that a hold pends in a budget."""
+        budgets = self.budgeted_holds.setdefault(hold, [])
+        if budget not in budgets:
+            budgets.append(budget)
+
+    def unpend(self, hold: int, budget: int) -> None:
+        """Note that it does no more."""
+        budgets = self.budgeted_holds[hold]
+        budgets.remove(budget)
+        if not budgets:
+            del self.budgeted_holds[hold]
 
     def forget_settled(self, before: int) -> None:
         """Drop the holds that were settled then or earlier. Whoever looks compares the time too."""
@@ -536,6 +557,7 @@ class State:
         "locator",
         "minimums_from",
         "next_book",
+        "next_budget",
         "next_commitment",
         "next_grant",
         "next_hold",
@@ -611,6 +633,7 @@ class State:
         self.next_commitment = 1
         self.next_top_up = 1
         self.next_quote = 1
+        self.next_budget = 1
         self.vocabulary: dict[PlanDeclared, int] = {}  # this batch's plans -> their index
         self.declared: dict[int, PlanDeclared] = {}  # and back
         self.plan_indexes: dict[Bound, int] = {}  # the same by what they price

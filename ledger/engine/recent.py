@@ -44,6 +44,7 @@ _PLANNED = (
     "OutcomeConfirmed",
     "AuthorizeDenied",
     "QuotedDenied",
+    "BudgetDenied",
 )
 
 

@@ -96,6 +96,12 @@ AMENDMENTS: Final = (
 MANUAL_ADJUSTMENTS: Final = (
     "tenant", "shard", "entry_seq", "account", "asset", "amount", "number", "recorded_at", "trace",
 )  # fmt: skip
+BUDGETS: Final = (
+    "tenant", "shard", "entry_seq", "account", "number", "name", "version", "terms", "recorded_at",
+)  # fmt: skip
+BUDGET_CROSSINGS: Final = (
+    "tenant", "shard", "entry_seq", "account", "number", "threshold", "used", "most", "recorded_at",
+)  # fmt: skip
 TOP_UP_RULES: Final = (
     "tenant", "shard", "entry_seq", "account", "asset", "version", "rule", "recorded_at",
 )  # fmt: skip
@@ -275,6 +281,9 @@ class Changes:
         "amendments",
         "backfilled",
         "books",
+        "budget_crossings",
+        "budget_windows",
+        "budgets",
         "changed_accounts",
         "changed_grants",
         "changed_holds",
@@ -354,6 +363,10 @@ class Changes:
         self.new_recurring: set[int] = set()
         self.recurring: dict[int, RecurringRow] = {}  # what is new or changed, whole
         self.recurring_issues: list[Row] = []
+        self.budgets: list[Row] = []
+        # (tenant, budget, since, until) -> what is posted and pends there more, or less.
+        self.budget_windows: dict[tuple[int, int, int, int], tuple[int, int]] = {}
+        self.budget_crossings: list[Row] = []
         self.top_up_rules: list[Row] = []
         self.top_ups: list[Row] = []
         self.top_up_ends: dict[

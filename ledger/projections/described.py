@@ -10,6 +10,7 @@ import msgspec
 
 from ledger.core.events import (
     AccountPolicy,
+    BudgetTerms,
     CommitmentTerms,
     PlanDeclared,
     RecurringTerms,
@@ -86,6 +87,11 @@ def terms_json(terms: RecurringTerms | CommitmentTerms) -> str:
 def terms_fields(terms: RecurringTerms | CommitmentTerms) -> dict[str, object]:
     """Their fields by name."""
     return msgspec.structs.asdict(terms)
+
+
+def budget_json(terms: BudgetTerms) -> str:
+    """A budget's terms as the JSON object that `budgets.terms` holds."""
+    return _encode_json(msgspec.structs.asdict(terms)).decode()
 
 
 def rule_json(rule: TopUpRule) -> str:

@@ -8,6 +8,7 @@ never papered over (`ProjectionDamaged`: rebuild it).
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
 import asyncpg
@@ -169,6 +170,7 @@ class ProjectionStore:
             if rows:
                 await self._copy(table, columns, rows)
         await self._write_top_ups(changes)
+        await self._write_budgets(changes)
         await self._write_lifetimes(changes, facts)
         for tenant, ahead in changes.clocks.items():
             await self._one("put_clock", tenant, ahead)
@@ -370,6 +372,18 @@ class ProjectionStore:
             await self._copy("top_ups", c.TOP_UPS, changes.top_ups)
         if changes.top_up_ends:
             await self._update("end_top_ups", list(changes.top_up_ends.values()))
+
+    async def _write_budgets(self, changes: Changes) -> None:
+        if changes.budgets:
+            await self._copy("budgets", c.BUDGETS, changes.budgets)
+        if changes.budget_crossings:
+            await self._copy("budget_crossings", c.BUDGET_CROSSINGS, changes.budget_crossings)
+        if changes.budget_windows:
+            rows = [
+                (*place, Decimal(posted), Decimal(pending))
+                for place, (posted, pending) in changes.budget_windows.items()
+            ]
+            await self._update("move_budget_windows", rows)
 
     async def _write_lifetimes(self, changes: Changes, facts: Facts) -> None:
         """Note what changed lifetime values, and since when accounts owe; all else is written."""

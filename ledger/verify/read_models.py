@@ -43,6 +43,7 @@ class ReadModels:
         self.limits: dict[int, dict[str, int]] = {}  # see `_limits_of`
         self.top_ups: Facts = {}
         self.top_up_rules: Facts = {}
+        self.budgets: Facts = {}
         self.usage: dict[tuple[int, int, int], list[int]] = {}
         self.waiting: Facts = {}
         self.costs: dict[tuple[int, int], list[int]] = {}
@@ -72,6 +73,7 @@ class ReadModels:
         }
         _compare("top-up", _top_ups_of(state), kept, findings)
         _compare("top-up rules of account", _rules_of(state), self.top_up_rules, findings)
+        _compare("budget", _budgets_of(state), _of_budgets(state, self.budgets), findings)
         _compare("usage that waits,", _waiting_of(state), self.waiting, findings)
         for place in sorted(tally.usage.keys() | self.usage.keys()):
             tenant, asset, outcome = place
@@ -133,6 +135,28 @@ async def read_models(connection: Connection, shard: int) -> Reflection | None:
         if rule is not None:
             kept = models.top_up_rules.setdefault(account, {})
             kept[str(asset)] = msgspec.json.decode(rule)
+    for number, tenant, account, name, version, terms in await connection.fetch(
+        _SQL["budgets"], shard
+    ):
+        if terms is not None:
+            models.budgets[number] = {
+                "tenant": tenant,
+                "account": account,
+                "name": name,
+                "version": version,
+                "terms": msgspec.json.decode(terms),
+                "posted": 0,
+                "pending": 0,
+                "windows": {},
+            }
+    for number, since, until, posted, pending in await connection.fetch(
+        _SQL["budget_windows"], shard
+    ):
+        if number in models.budgets:
+            budget = models.budgets[number]
+            budget["posted"] += int(posted)
+            budget["pending"] += int(pending)
+            budget["windows"][since, until] = (int(posted), int(pending))
     for tenant, asset, outcome, count, charge in await connection.fetch(_SQL["usage"], shard):
         models.usage[(tenant, asset, outcome)] = [count, int(charge)]
     for entry, tenant, account, at, quantities, reasons in await connection.fetch(
@@ -393,6 +417,42 @@ def _top_ups_of(state: State) -> Facts:
         }
         for each in state.top_ups.values()
         if each.remembered(state.settled_before)
+    }
+
+
+def _budgets_of(state: State) -> Facts:
+    """By number: terms, totals, and what is counted in the windows that the state keeps (H5)."""
+    return {
+        budget.number: {
+            "tenant": budget.account.tenant,
+            "account": budget.account.number,
+            "name": budget.name,
+            "version": budget.version,
+            "terms": msgspec.json.decode(msgspec.json.encode(msgspec.structs.asdict(budget.terms))),
+            "posted": budget.counter.posted,
+            "pending": budget.counter.pending,
+            "windows": {
+                (cell.since, cell.end): (cell.posted, cell.pending) for cell in budget.counter.cells
+            },
+        }
+        for family in state.families.values()
+        for budget in family.budgets.values()
+    }
+
+
+def _of_budgets(state: State, rows: Facts) -> Facts:
+    """The rows without windows that the state has forgotten."""
+    kept = _budgets_of(state)
+    return {
+        number: {
+            **row,
+            "windows": {
+                place: figures
+                for place, figures in row["windows"].items()
+                if number in kept and place in kept[number]["windows"]
+            },
+        }
+        for number, row in rows.items()
     }
 
 

@@ -35,10 +35,12 @@ from ledger.core.commands import (
     RecordUsage,
     RefundGrant,
     ReleaseHold,
+    RemoveBudget,
     RemoveTopUpRule,
     ReopenAccount,
     ResumeRecurring,
     ReverseUsage,
+    SetBudget,
     SetPriceOverrides,
     SetTopUpRule,
     StartRecurring,
@@ -50,6 +52,8 @@ from ledger.core.commands import (
 from ledger.core.digest import digest
 from ledger.core.events import (
     AccountPolicy,
+    BudgetMeasure,
+    BudgetTerms,
     CommitmentEnding,
     CommitmentTerms,
     GrantKind,
@@ -66,6 +70,8 @@ from ledger.core.events import (
     Timing,
     TopUpRule,
     UsageQuarantined,
+    Window,
+    WindowKind,
 )
 from ledger.core.keys import KeyMap
 from ledger.core.limits import (
@@ -204,6 +210,12 @@ def closed_since(core: Core) -> Command:
     core.run(SetTopUpRule(FAMILY.request("rule"), ACME, TOP_UP_RULE))
     core.run(CloseAccount(FAMILY.request("shut"), ACME))
     return ConfirmTopUp(NEW, ACME, 1)
+
+
+def budget(**changed: object) -> Command:
+    """Set a budget of 100 credits, but for what is said."""
+    terms = replace(BudgetTerms(BudgetMeasure.CHARGE, 100, CREDITS), **changed)
+    return SetBudget(NEW, ACME, "all", terms)
 
 
 def ruling(account: int = 1, version: int = 0, **changes: object) -> Command:
@@ -493,6 +505,21 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
         (lambda core: hold(core, ACME, 1, DAY_US + 1), "lifetime_us"),
     ],
     Reason.HOLDS_LIMIT: [(lambda core: hold(core, HELD, 1), "account")],
+    Reason.BUDGET_UNKNOWN: [(lambda core: RemoveBudget(NEW, ACME, "none"), "name")],
+    Reason.BUDGET_INVALID: [
+        (lambda core: budget(limit=-1), "budget.limit"),
+        (lambda core: budget(limit=INT64_MAX + 1), "budget.limit"),
+        (lambda core: budget(quantity="tokens"), "budget.quantity"),
+        (lambda core: budget(measure=BudgetMeasure.REQUESTS), "budget.asset"),
+        (lambda core: budget(thresholds=tuple(range(1, 12))), "budget.thresholds"),
+        (lambda core: budget(thresholds=(80, 80)), "budget.thresholds"),
+        (lambda core: budget(thresholds=(1_001,)), "budget.thresholds"),
+        (lambda core: budget(window=Window(WindowKind.FIXED)), "budget.window.length_us"),
+        (lambda core: budget(window=Window(WindowKind.BILLING, 1)), "budget.window.unit"),
+        (lambda core: budget(products=("p",) * 101), "budget.products"),
+        (lambda core: budget(tags=("t",) * 101), "budget.tags"),
+        (lambda core: budget(attributes=(("a", "b"),) * 17), "budget.attributes"),
+    ],
     Reason.TOP_UP_RULE_UNKNOWN: [
         (lambda core: RemoveTopUpRule(NEW, ACME, CREDITS), "asset"),
     ],
@@ -825,6 +852,9 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
 # What the engine answers after it has looked a key up, what is recorded, not refused, and what
 # test_quotes tells of quotes.
 ELSEWHERE = {
+    Reason.BUDGET_EXCEEDED,  # these of test_budgets
+    Reason.BUDGETS_LIMIT,
+    Reason.BUDGET_FIXED,
     Reason.BATCH_FULL,
     Reason.CONFLICT,
     Reason.ABANDONED,

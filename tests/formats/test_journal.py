@@ -16,6 +16,11 @@ from ledger.core.events import (
     AccountUnfrozen,
     AdjustmentNoted,
     BalanceAdjusted,
+    BudgetCrossed,
+    BudgetDenied,
+    BudgetRemoved,
+    BudgetsCounted,
+    BudgetSet,
     ClockAdvanced,
     CommitmentCreated,
     CommitmentEnded,
@@ -84,6 +89,11 @@ from tests.formats.registered import AS_WRITTEN
 
 RECORDED, REPLAYED = journal.read(FIXTURES)
 LATER = {  # classes that came after the first version
+    BudgetSet,
+    BudgetRemoved,
+    BudgetsCounted,
+    BudgetCrossed,
+    BudgetDenied,
     SuspenseRated,
     QuoteMade,
     QuoteExpired,

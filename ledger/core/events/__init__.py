@@ -38,6 +38,16 @@ from ledger.core.events.base import (
     ScopedAdvance,
     Slice,
 )
+from ledger.core.events.budgets import (
+    BudgetCrossed,
+    BudgetDenied,
+    BudgetMeasure,
+    BudgetMove,
+    BudgetRemoved,
+    BudgetsCounted,
+    BudgetSet,
+    BudgetTerms,
+)
 from ledger.core.events.commitments import (
     CommitmentCreated,
     CommitmentEnded,
@@ -168,6 +178,14 @@ __all__ = [
     "BillLine",
     "BookKind",
     "BookOpened",
+    "BudgetCrossed",
+    "BudgetDenied",
+    "BudgetMeasure",
+    "BudgetMove",
+    "BudgetRemoved",
+    "BudgetSet",
+    "BudgetTerms",
+    "BudgetsCounted",
     "ChargedBackPart",
     "ClockAdvanced",
     "CommitmentCreated",
@@ -339,6 +357,11 @@ Event: TypeAlias = (
     | PaymentRecorded
     | CreditNoteIssued
     | ReceivableWrittenOff
+    | BudgetSet
+    | BudgetRemoved
+    | BudgetsCounted
+    | BudgetCrossed
+    | BudgetDenied
     | TopUpRuleSet
     | TopUpRuleRemoved
     | TopUpRequested

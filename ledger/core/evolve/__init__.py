@@ -27,6 +27,11 @@ from ledger.core.events import (
     AuthorizeDenied,
     BalanceAdjusted,
     BookOpened,
+    BudgetCrossed,
+    BudgetDenied,
+    BudgetRemoved,
+    BudgetsCounted,
+    BudgetSet,
     ClockAdvanced,
     CommitmentCreated,
     CommitmentEnded,
@@ -115,6 +120,12 @@ from ledger.core.evolve.books import (
     time_shifted,
     usage_quarantined,
     writer_opened,
+)
+from ledger.core.evolve.budgets import (
+    budget_crossed,
+    budget_removed,
+    budget_set,
+    budgets_counted,
 )
 from ledger.core.evolve.commitments import (
     commitment_created,
@@ -251,6 +262,11 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     HoldAuthorized: hold_authorized,
     AuthorizeDenied: authorize_denied,
     QuotedDenied: authorize_denied,
+    BudgetDenied: authorize_denied,
+    BudgetSet: budget_set,
+    BudgetRemoved: budget_removed,
+    BudgetsCounted: budgets_counted,
+    BudgetCrossed: budget_crossed,
     HoldExtended: hold_extended,
     HoldReleased: hold_released,
     HoldExpired: hold_expired,

@@ -16,6 +16,7 @@ from ledger.core.packing.accounts import (
     unpack_account,
 )
 from ledger.core.packing.books import PackedBook, pack_book, unpack_book
+from ledger.core.packing.budgets import PackedBudget, pack_budget, unpack_budget
 from ledger.core.packing.grants import PackedGrant, pack_grant, unpack_grant
 from ledger.core.packing.holds import (
     PackedHold,
@@ -84,6 +85,7 @@ class PackedFamily(msgspec.Struct, array_like=True, gc=False):
     top_ups: list[PackedTopUp] = []
     next_override: int = 1
     quotes: list[PackedQuote] = []
+    budgets: list[PackedBudget] = []
 
 
 _decode_family: Final = msgspec.msgpack.Decoder(PackedFamily).decode
@@ -155,6 +157,7 @@ def pack_family(state: State, root: int, settled_before: int) -> bytes:
                     if quote.settled_at > settled_before
                 ],
             ],
+            [pack_budget(family.budgets[number]) for number in sorted(family.budgets)],
         )
     )
 
@@ -259,6 +262,8 @@ def unpack_family(state: State, body: bytes) -> int:
     for quote in packed.quotes:
         if quote.state == QUOTE_OPEN or quote.settled_at > state.settled_before:
             unpack_quote(state, family, quote)
+    for budget in packed.budgets:
+        unpack_budget(state, family, budget)
     family.scheduled = state.paged_families.pop(root, NEVER) or NEVER  # FETCHED: there is none
     state.paged_tenants.pop(root, None)
     state.schedule(family, state.timer_at(tenant, family_due(state, root)))
@@ -308,10 +313,12 @@ def drop_family(state: State, root: int) -> None:
         account.recurring = []
         account.commitments = []
         account.lent = {}
+        account.budgets = []  # no cycle is left for the collector
         account.children = []
     family.settled = {}
     family.waiting = {}
     family.settled_quotes = {}
+    family.budgets = {}
     del state.families[root]
 
 

@@ -40,6 +40,7 @@ class PackedShard(msgspec.Struct, array_like=True, gc=False):
     offsets: list[tuple[int, int]] = []
     next_quote: int = 1
     minimums_from: list[tuple[int, int]] = []  # tenant -> since when its cards have minimums
+    next_budget: int = 1
 
 
 _decode_shard: Final = msgspec.msgpack.Decoder(PackedShard).decode
@@ -90,6 +91,7 @@ def pack_shard(state: State, batch_seq: int, entry_seq: int, recorded_at: int) -
             sorted(state.offsets.items()),
             state.next_quote,
             sorted(state.minimums_from.items()),
+            state.next_budget,
         )
     )
 
@@ -115,6 +117,7 @@ def unpack_shard(body: bytes, catalog: Catalog) -> State:
     state.suspended_events = sum(state.suspended.values())
     state.next_quote = packed.next_quote
     state.minimums_from = dict(packed.minimums_from)
+    state.next_budget = packed.next_budget
     state.books.numbered = [None] * packed.next_book
     for asset, *sides in packed.totals:
         total = state.books.totals[asset] = AssetTotals()

@@ -24,6 +24,11 @@ from ledger.core.events import (
     AuthorizeDenied,
     BalanceAdjusted,
     BookOpened,
+    BudgetCrossed,
+    BudgetDenied,
+    BudgetRemoved,
+    BudgetsCounted,
+    BudgetSet,
     ClockAdvanced,
     CommitmentCreated,
     CommitmentEnded,
@@ -94,6 +99,12 @@ from ledger.projections.fold.accounts import (
     account_unfrozen,
 )
 from ledger.projections.fold.books import book_opened, clock_advanced, plan_declared, time_shifted
+from ledger.projections.fold.budgets import (
+    budget_crossed,
+    budget_removed,
+    budget_set,
+    budgets_counted,
+)
 from ledger.projections.fold.commitments import (
     commitment_created,
     commitment_ended,
@@ -268,6 +279,11 @@ HANDLERS: Final[dict[type, Callable[[Folding, int, Any], None]]] = {
     OutcomeRejected: outcome_rejected,
     AuthorizeDenied: authorize_denied,
     QuotedDenied: authorize_denied,
+    BudgetDenied: authorize_denied,
+    BudgetSet: budget_set,
+    BudgetRemoved: budget_removed,
+    BudgetsCounted: budgets_counted,
+    BudgetCrossed: budget_crossed,
     MinimumCharged: minimum_charged,
 }
 """Usage apart. Events without rows: openings, configuration, LimitExceeded (its usage event says

@@ -287,3 +287,12 @@ SET state = d.state, settled_at = d.settled_at, grant_number = d.grant_number
 FROM unnest($2::int[], $3::bigint[], $4::smallint[], $5::bigint[], $6::bigint[])
      AS d (tenant, number, state, settled_at, grant_number)
 WHERE t.tenant = d.tenant AND t.shard = $1 AND t.number = d.number
+
+-- name: move_budget_windows
+-- What budgets count more, or less, in windows; the first that counts in one opens it.
+INSERT INTO budget_windows AS w (tenant, shard, number, since, until, posted, pending)
+SELECT d.tenant, $1, d.number, d.since, d.until, d.posted, d.pending
+FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::numeric[], $7::numeric[])
+     AS d (tenant, number, since, until, posted, pending)
+ON CONFLICT (tenant, shard, number, since, until) DO UPDATE
+SET posted = w.posted + excluded.posted, pending = w.pending + excluded.pending

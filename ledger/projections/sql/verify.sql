@@ -122,3 +122,13 @@ FROM projection.top_up_rules WHERE shard = $1 ORDER BY account, asset, entry_seq
 -- name: clocks
 -- How far clocks of tenants are ahead.
 SELECT tenant, ahead FROM projection.clocks WHERE shard = $1
+
+-- name: budgets
+-- The newest terms of each budget; NULL = it was removed.
+SELECT DISTINCT ON (number) number, tenant, account, name, version, terms::text
+FROM projection.budgets WHERE shard = $1 ORDER BY number, entry_seq DESC
+
+-- name: budget_windows
+-- What budgets have counted, by window.
+SELECT number, since, until, posted::text, pending::text
+FROM projection.budget_windows WHERE shard = $1

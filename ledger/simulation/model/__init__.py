@@ -161,6 +161,11 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.TopUpConfirmed: top_ups.confirmed,
     e.TopUpDeclined: top_ups.declined,
     e.TopUpExpired: top_ups.expired,
+    e.BudgetSet: usage.unexpected,  # budgets are of tests/core/test_budget_properties
+    e.BudgetRemoved: usage.unexpected,
+    e.BudgetsCounted: usage.unexpected,
+    e.BudgetCrossed: usage.unexpected,
+    e.BudgetDenied: usage.unexpected,
     e.MinimumsAwaited: usage.unexpected,
     e.MinimumCharged: usage.unexpected,
 }

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any, Final
 
+from ledger.core.budget_counts import COUNTED
 from ledger.core.events import (
     AccountBilled,
     AccountClosed,
@@ -23,6 +24,11 @@ from ledger.core.events import (
     AdjustmentNoted,
     AuthorizeDenied,
     BalanceAdjusted,
+    BudgetCrossed,
+    BudgetDenied,
+    BudgetRemoved,
+    BudgetsCounted,
+    BudgetSet,
     CommitmentCreated,
     CommitmentEnded,
     ConfigurationApplied,
@@ -95,6 +101,14 @@ from ledger.verify.rules.accounts import (
     books_of,
     configuration_applied,
     writer_opened,
+)
+from ledger.verify.rules.budgets import (
+    budget_crossed,
+    budget_denied,
+    budget_removed,
+    budget_set,
+    budgets_counted,
+    note_counted,
 )
 from ledger.verify.rules.commitments import (
     commitment_created,
@@ -200,6 +214,8 @@ class Rules(Judge):
         plan = getattr(event, "plan", None)
         if plan is not None:
             look_at_plan(self, state, event, state.declared[plan])
+        if isinstance(event, COUNTED):
+            note_counted(self, state, event)
         judge = JUDGES.get(type(event))
         if judge is not None:
             judge(self, state, event)
@@ -287,6 +303,11 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     HoldAuthorized: hold_authorized,
     AuthorizeDenied: authorize_denied,
     QuotedDenied: authorize_denied,
+    BudgetDenied: budget_denied,
+    BudgetSet: budget_set,
+    BudgetRemoved: budget_removed,
+    BudgetsCounted: budgets_counted,
+    BudgetCrossed: budget_crossed,
     HoldExtended: hold_extended,
     HoldReleased: hold_released,
     HoldExpired: hold_expired,

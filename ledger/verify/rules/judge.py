@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from ledger.core.events import BookKind, UsageMetered, UsageRecorded
 from ledger.core.state import State
 from ledger.verify.report import Findings
@@ -15,6 +17,9 @@ class Judge:
         self.replacement = b""  # key of the usage that is to follow an amendment's reversal
         self.converting: UsageRecorded | None = None  # usage of which a part is paid in money
         self.metering: UsageMetered | None = None  # of the usage that is to follow
+        # Index in batch `counted_in` of entries that budgets count -> the entry, what each posts.
+        self.counted_in = 0
+        self.to_count: dict[int, tuple[Any, dict[int, int]]] = {}
         # What a transfer has voided and is to add to another commitment: grant, units, money.
         self.moving: tuple[int, int, int] | None = None
 

@@ -1,0 +1,299 @@
+"""What entries count in budgets: usage, holds and what becomes of either (rules H4, H5).
+
+The counts follow the entry as one of their own, `BudgetsCounted`: usage is of many kinds, all of
+which count alike, and where no budget applies, which is usual, it costs no byte and one look-up.
+Usage, captures, ratings from suspense and re-rates count what they charge; reversals take back what
+they give back, in the window of their event. A hold pends with its estimate in the window of its
+authorisation, where its captures count too. A budget counts from its own entry on: what was
+recorded before is neither counted nor taken back. Reads state, changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from ledger.core.budgeting import estimate_of, is_promotional, net_of, quantity_of
+from ledger.core.budgets import Budget
+from ledger.core.events import (
+    AccountClosedOut,
+    BudgetCrossed,
+    BudgetMeasure,
+    BudgetMove,
+    BudgetsCounted,
+    Event,
+    GivenBack,
+    HoldAuthorized,
+    HoldExpired,
+    HoldReleased,
+    OutcomeRejected,
+    PlanDeclared,
+    SuspenseRated,
+    UsageCaptured,
+    UsageRecorded,
+    UsageRerated,
+    UsageReversed,
+    WindowKind,
+)
+from ledger.core.limits import INT64_MAX
+from ledger.core.shapes import Use
+from ledger.core.state import Account, State
+from ledger.core.windows import OF_NO_WINDOW, Span, showing, span_at
+
+COUNTED: Final = (
+    UsageRecorded,
+    UsageReversed,
+    UsageRerated,
+    HoldAuthorized,
+    HoldReleased,
+    HoldExpired,
+    OutcomeRejected,
+    AccountClosedOut,
+)
+"""The events that move budgets, and whatever derives from them."""
+
+
+def count_budgets(state: State, event: Event, entry: int, hold: int, out: list[Event]) -> None:
+    """Append what an entry that was just applied counts, if any budget applies to it. `hold`: what
+    a reversal gives back had been captured of it, 0 = of none."""
+    account = state.accounts[event.account]
+    family = state.families[account.root]
+    if not family.budgets:
+        return
+    moves: list[BudgetMove] = []
+    number = 0
+    if isinstance(event, AccountClosedOut):
+        for each in event.holds:
+            _given_up(state, account, entry, each, out)
+    elif isinstance(event, HoldReleased | HoldExpired | OutcomeRejected):
+        _given_up(state, account, entry, event.hold, out)
+    elif isinstance(event, HoldAuthorized):
+        number = event.hold
+        _hold(state, account, event, moves)
+    elif isinstance(event, UsageRecorded):
+        number = event.hold if not event.late else 0
+        _usage(state, account, event, number, moves)
+    elif isinstance(event, UsageReversed | UsageRerated):
+        _correction(state, account, event, hold, moves)
+    if moves:
+        out.append(BudgetsCounted(account.number, entry, tuple(moves), number))
+
+
+def cross_budgets(state: State, counted: BudgetsCounted, out: list[Event]) -> None:
+    """Append the thresholds that the present window has reached by it: each once a window, in a
+    sliding one once in its length (rule H4)."""
+    family = state.families[state.accounts[counted.account].root]
+    now = state.now
+    for move in counted.moves:
+        budget = family.budgets[move.budget]
+        terms = budget.terms
+        if move.posted <= 0 or not terms.thresholds:
+            continue
+        used, _ = budget.counter.within(terms.window, now)
+        for threshold in terms.thresholds:
+            if used <= 0 or used * 100 < threshold * terms.limit:
+                break
+            if budget.crossed.get(threshold, 0) <= now:
+                until = _told_until(budget, now)
+                out.append(
+                    BudgetCrossed(
+                        budget.account.number,
+                        budget.number,
+                        threshold,
+                        str(used),
+                        terms.limit,
+                        until,
+                    )
+                )
+
+
+def _told_until(budget: Budget, now: int) -> int:
+    window = budget.terms.window
+    if window.kind == WindowKind.LIFETIME:
+        return INT64_MAX
+    if window.kind == WindowKind.SLIDING:
+        return now + window.length
+    account = budget.account
+    return showing(window, budget.counter, now, account.anchors, account.calendar)[1]
+
+
+def _given_up(state: State, account: Account, entry: int, hold: int, out: list[Event]) -> None:
+    """A hold of which nothing more is captured pends no more."""
+    family = state.families[account.root]
+    moves: list[BudgetMove] = []
+    for number in family.budgeted_holds.get(hold, ()):
+        budget = family.budgets[number]
+        span, pending = budget.held[hold]
+        moves.append(BudgetMove(number, *_kept(state, budget, span), 0, -pending))
+    if moves:
+        out.append(BudgetsCounted(account.number, entry, tuple(moves), hold))
+
+
+# -- what each kind counts -------------------------------------------------------------------------
+
+
+def _applying(state: State, account: Account, plan: PlanDeclared) -> list[Budget]:
+    """Budgets of the account and of those above it that are for what a plan describes."""
+    card = state.catalog.card((account.tenant, plan.rate_card))
+    use: Use = card.use_of(plan.card_version, plan.product, plan.attributes)
+    found: list[Budget] = []
+    node: Account | None = account
+    while node is not None:
+        found.extend([each for each in node.budgets if each.applies(use)])
+        node = node.parent
+    return found
+
+
+def _hold(state: State, account: Account, event: HoldAuthorized, moves: list[BudgetMove]) -> None:
+    """Its estimate pends in the window of its authorisation."""
+    plan = state.declared[event.plan]
+    budgets = _applying(state, account, plan)
+    if not budgets:
+        return
+    shape = state.catalog.shape(plan.product, plan.attributes, plan.quantity_names)
+    bound = state.catalog.card((account.tenant, plan.rate_card)).declared(shape, plan)
+    charge = sum([each for each in event.charges if each > 0])
+    for budget in budgets:
+        terms = budget.terms
+        amount = estimate_of(
+            state, account, terms, bound, shape, event.quantities, charge, event.slices,
+            event.effective_at,
+        )  # fmt: skip
+        if amount > 0:
+            span = _span(state, budget, event.effective_at)
+            moves.append(BudgetMove(budget.number, *span, 0, amount))
+
+
+def _usage(
+    state: State, account: Account, event: UsageRecorded, hold: int, moves: list[BudgetMove]
+) -> None:
+    """What it charges, costs or takes; of a hold, in the stead of what pended of it."""
+    family = state.families[account.root]
+    plan = state.declared[event.plan]
+    pending_in = list(family.budgeted_holds.get(hold, ())) if hold else []
+    for budget in _applying(state, account, plan):
+        posted = _posted(state, budget, event, plan)
+        number = budget.number
+        if number in pending_in:
+            pending_in.remove(number)
+            span, pending = budget.held[hold]
+            span = _kept(state, budget, span)
+            if isinstance(event, UsageCaptured):
+                pending = min(pending, max(0, posted))
+        else:
+            span = _span_of_hold(state, account, budget, hold, event.effective_at)
+            pending = 0
+        if posted or pending:
+            moves.append(BudgetMove(number, *span, posted, -pending))
+    if not isinstance(event, UsageCaptured):  # one that stood above it then, and does no more
+        for number in pending_in:
+            budget = family.budgets[number]
+            span, pending = budget.held[hold]
+            moves.append(BudgetMove(number, *_kept(state, budget, span), 0, -pending))
+
+
+def _posted(state: State, budget: Budget, event: UsageRecorded, plan: PlanDeclared) -> int:
+    terms = budget.terms
+    measure = terms.measure
+    if measure == BudgetMeasure.COST:
+        cost = event.cost
+        if cost is None or state.declared[cost.plan].asset != terms.asset:
+            return 0
+        return cost.total
+    again = isinstance(event, SuspenseRated)  # of usage that has counted as it was recorded
+    if measure == BudgetMeasure.REQUESTS:
+        return 0 if again else 1
+    if measure == BudgetMeasure.QUANTITY:
+        return 0 if again else quantity_of(terms.quantity, plan.quantity_names, event.quantities)
+    if plan.asset != terms.asset:
+        return 0
+    if measure == BudgetMeasure.NET_CHARGE:
+        return net_of(state, event.slices)
+    return sum([each for each in event.charges if each > 0])
+
+
+def _correction(
+    state: State,
+    account: Account,
+    event: UsageReversed | UsageRerated,
+    hold: int,
+    moves: list[BudgetMove],
+) -> None:
+    """What is given back lowers the window of its event; a re-rate counts as it is posted."""
+    plan = state.declared[event.plan]
+    for budget in _applying(state, account, plan):
+        if isinstance(event, UsageReversed):
+            if event.original < budget.created_by:  # it was not counted
+                continue
+            posted = -_given_back(state, budget, event, plan)
+        elif plan.asset == budget.terms.asset:
+            posted = _units(state, budget, event.given_back, event)
+        else:
+            posted = 0
+        if posted:
+            span = _span_of_hold(state, account, budget, hold, event.effective_at)
+            moves.append(BudgetMove(budget.number, *span, posted))
+
+
+def _given_back(state: State, budget: Budget, event: UsageReversed, plan: PlanDeclared) -> int:
+    terms = budget.terms
+    measure = terms.measure
+    if measure == BudgetMeasure.COST:
+        cost = event.cost
+        if cost is None or state.declared[cost.plan].asset != terms.asset:
+            return 0
+        return cost.total
+    if measure == BudgetMeasure.REQUESTS:
+        return event.whole if event.key else 0
+    if measure == BudgetMeasure.QUANTITY:
+        if not event.key:  # of a part that was rated later: the whole is said by the one with a key
+            return 0
+        return quantity_of(terms.quantity, plan.quantity_names, event.quantities)
+    if plan.asset != terms.asset:
+        return 0
+    return -_units(state, budget, event.given_back, None)
+
+
+def _units(
+    state: State, budget: Budget, given_back: Sequence[GivenBack], drawn: UsageRerated | None
+) -> int:
+    """Units drawn less those given back, by the measure of a charge."""
+    measure = budget.terms.measure
+    if measure == BudgetMeasure.NET_CHARGE:
+        units = net_of(state, drawn.slices) if drawn is not None else 0
+        return units - sum(
+            [each.amount for each in given_back if not is_promotional(state, each.drawn)]
+        )
+    if measure == BudgetMeasure.CHARGE:
+        units = sum([piece.amount for piece in drawn.slices]) if drawn is not None else 0
+        return units - sum([each.amount for each in given_back])
+    return 0
+
+
+# -- where it counts -------------------------------------------------------------------------------
+
+
+def _span(state: State, budget: Budget, at: int) -> Span:
+    account = budget.account
+    return span_at(
+        budget.terms.window, budget.counter, at, state.now, account.anchors, account.calendar
+    )
+
+
+def _span_of_hold(state: State, account: Account, budget: Budget, hold: int, at: int) -> Span:
+    """That of the authorisation where it was captured of a hold which the budget may have known."""
+    if hold:
+        found = state.holds.get(hold) or state.settled_hold(account, hold)
+        if found is not None and found.authorized_at >= budget.created_at:
+            at = found.authorized_at
+    return _span(state, budget, at)
+
+
+def _kept(state: State, budget: Budget, span: Span) -> Span:
+    """Where a hold pends, if that window is kept; else it counts in the lifetime alone."""
+    if span[1] == 0 or span[1] > state.now:
+        return span
+    for cell in budget.counter.cells:
+        if cell.since == span[0]:
+            return span
+    return OF_NO_WINDOW

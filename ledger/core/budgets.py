@@ -1,0 +1,82 @@
+"""Budgets as state: terms, the counter of their windows, and the holds that pend in them (H4, H5).
+
+Set, counted and asked in `budgeting`. They stand with their account and bind its whole subtree;
+a number is one of the shard.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from ledger.core.events import BudgetTerms
+from ledger.core.shapes import Use
+from ledger.core.windows import Counter, Span
+
+if TYPE_CHECKING:
+    from ledger.core.state import Account
+
+
+class Budget:
+    """One budget of an account."""
+
+    __slots__ = (
+        "account",
+        "attributes",
+        "counter",
+        "created_at",
+        "created_by",
+        "crossed",
+        "held",
+        "name",
+        "number",
+        "products",
+        "tags",
+        "terms",
+        "version",
+    )
+
+    def __init__(
+        self,
+        number: int,
+        account: Account,
+        name: str,
+        terms: BudgetTerms,
+        version: int,
+        created_at: int,
+        created_by: int,
+    ) -> None:
+        self.number = number
+        self.account = account
+        self.name = name
+        self.version = version
+        self.created_at = created_at
+        self.created_by = created_by  # locator of its entry: what was recorded before is not in it
+        self.counter = Counter()
+        self.held: dict[int, tuple[Span, int]] = {}  # hold -> where it pends, and how much
+        self.crossed: dict[int, int] = {}  # threshold -> until when it is not told again
+        self.terms: BudgetTerms = terms
+        self.products = frozenset(terms.products)
+        self.tags = frozenset(terms.tags)
+        self.attributes = frozenset(terms.attributes)
+
+    def applies(self, use: Use) -> bool:
+        """Whether it is for such usage, whoever's of the subtree."""
+        named = not self.products and not self.tags
+        named = named or use.product in self.products or not self.tags.isdisjoint(use.tags)
+        return named and self.attributes <= use.attributes
+
+    def change(self, terms: BudgetTerms, version: int) -> None:
+        """Another limit, hardness or other thresholds; what it counts stays what it is."""
+        self.terms = terms
+        self.version = version
+        self.crossed = {
+            each: self.crossed[each] for each in sorted(self.crossed) if each in terms.thresholds
+        }
+
+    def pend(self, hold: int, span: Span, amount: int) -> None:
+        """So much more of a hold pends, or less; whoever looks may ask whether any does."""
+        where, before = self.held.get(hold, (span, 0))
+        if before + amount:
+            self.held[hold] = (where, before + amount)
+        else:
+            self.held.pop(hold, None)

@@ -1,0 +1,64 @@
+"""Budgets: set, counted, crossed, removed (rules H4, H5)."""
+
+from __future__ import annotations
+
+from ledger.core.budgets import Budget
+from ledger.core.events import BudgetCrossed, BudgetRemoved, BudgetsCounted, BudgetSet
+from ledger.core.state import State
+
+
+def budget_set(state: State, event: BudgetSet) -> None:
+    """A new budget, or another limit of one that goes on counting as it did."""
+    account = state.accounts[event.account]
+    family = state.families[account.root]
+    budget = family.budgets.get(event.budget)
+    if budget is None:
+        budget = Budget(
+            event.budget,
+            account,
+            event.name,
+            event.terms,
+            event.version,
+            state.now,
+            state.locator,
+        )
+        family.budgets[event.budget] = budget
+        state.next_budget = event.budget + 1
+        account.budgets.append(budget)
+        account.find_watched()
+    else:
+        budget.change(event.terms, event.version)
+    state.keys.add(event.key, state.locator)
+
+
+def budget_removed(state: State, event: BudgetRemoved) -> None:
+    """It goes with its counter; holds that pended in it go on."""
+    account = state.accounts[event.account]
+    family = state.families[account.root]
+    budget = family.budgets.pop(event.budget)
+    account.budgets.remove(budget)
+    for hold in budget.held:
+        family.unpend(hold, event.budget)
+    account.find_watched()
+    state.keys.add(event.key, state.locator)
+
+
+def budgets_counted(state: State, event: BudgetsCounted) -> None:
+    """Each move where the entry says; what pends is kept by its hold."""
+    family = state.families[state.accounts[event.account].root]
+    for move in event.moves:
+        budget = family.budgets[move.budget]
+        span = (move.since, move.end)
+        window = budget.terms.window
+        budget.counter.count(window, *span, move.posted, move.pending, state.now)
+        if event.hold and move.pending:
+            budget.pend(event.hold, span, move.pending)
+            if event.hold in budget.held:
+                family.pend(event.hold, move.budget)
+            else:
+                family.unpend(event.hold, move.budget)
+
+
+def budget_crossed(state: State, event: BudgetCrossed) -> None:
+    family = state.families[state.accounts[event.account].root]
+    family.budgets[event.budget].crossed[event.threshold] = event.until

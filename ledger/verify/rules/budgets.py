@@ -1,0 +1,257 @@
+"""Budgets: each entry counts once, what it says, and none hard is exceeded by a hold (H4, H5)."""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from ledger.core.budgets import Budget
+from ledger.core.events import (
+    AccountClosedOut,
+    BudgetCrossed,
+    BudgetDenied,
+    BudgetMeasure,
+    BudgetMove,
+    BudgetRemoved,
+    BudgetsCounted,
+    BudgetSet,
+    BudgetTerms,
+    GrantKind,
+    HoldAuthorized,
+    HoldExpired,
+    HoldReleased,
+    OutcomeRejected,
+    OutcomeReported,
+    PlanDeclared,
+    SuspenseRated,
+    UsageCaptured,
+    UsageRecorded,
+    UsageRerated,
+    UsageReversed,
+    WindowKind,
+)
+from ledger.core.limits import BUDGET_THRESHOLDS_MAX, INT64_MAX
+from ledger.core.state import Account, State
+from ledger.core.windows import window_fault
+from ledger.verify.rules.holds import authorize_denied
+from ledger.verify.rules.judge import Judge
+
+Moving: TypeAlias = (
+    UsageRecorded
+    | UsageReversed
+    | UsageRerated
+    | HoldAuthorized
+    | HoldReleased
+    | HoldExpired
+    | OutcomeRejected
+    | AccountClosedOut
+)
+_FIXED = ("measure", "asset", "quantity", "window", "products", "tags", "attributes")
+
+
+def budget_set(judge: Judge, state: State, event: BudgetSet) -> None:
+    account, terms = state.accounts[event.account], event.terms
+    judge.equal(state, "closed", 0, account.closed_at)
+    named = [each for each in account.budgets if each.name == event.name]
+    if named:
+        budget = named[0]
+        judge.equal(state, "number of the budget", budget.number, event.budget)
+        judge.equal(state, "version of the budget", budget.version + 1, event.version)
+        for field in _FIXED:
+            expected, found = getattr(budget.terms, field), getattr(terms, field)
+            judge.equal(state, f"{field} of the budget", expected, found)
+    else:
+        judge.equal(state, "number of the budget", state.next_budget, event.budget)
+        judge.equal(state, "version of the budget", 1, event.version)
+    if window_fault(terms.window) is not None:
+        judge.wrong(state, "window of the budget", "a window", terms.window)
+    if not 0 <= terms.limit <= INT64_MAX:
+        judge.wrong(state, "limit of the budget", f"0 to {INT64_MAX}", terms.limit)
+    rising = sorted(set(terms.thresholds))
+    if list(terms.thresholds) != rising or len(rising) > BUDGET_THRESHOLDS_MAX:
+        judge.wrong(state, "thresholds of the budget", rising, terms.thresholds)
+
+
+def budget_removed(judge: Judge, state: State, event: BudgetRemoved) -> None:
+    budget = state.families[state.accounts[event.account].root].budgets[event.budget]
+    of_account = (event.account, event.name)
+    judge.equal(state, "budget", of_account, (budget.account.number, budget.name))
+
+
+def budget_denied(judge: Judge, state: State, event: BudgetDenied) -> None:
+    """A hard budget on the account's line denies, with what it had left."""
+    authorize_denied(judge, state, event)
+    account = state.accounts[event.account]
+    budget = state.families[account.root].budgets[event.budget]
+    judge.equal(state, "reason", "BUDGET_EXCEEDED", event.reason)
+    if not budget.terms.hard or budget.account not in _line(account):
+        judge.wrong(state, "budget", "a hard one that applies", event.budget)
+    of_account = (budget.account.number, budget.name)
+    judge.equal(state, "budget", of_account, (event.budget_account, event.budget_name))
+    posted, pending = budget.counter.within(budget.terms.window, state.now)
+    judge.equal(state, "left", max(0, budget.terms.limit - posted - pending), event.left)
+
+
+def budget_crossed(judge: Judge, state: State, event: BudgetCrossed) -> None:
+    budget = state.families[state.accounts[event.account].root].budgets[event.budget]
+    terms = budget.terms
+    judge.equal(state, "account of the budget", budget.account.number, event.account)
+    used, _ = budget.counter.within(terms.window, state.now)
+    judge.equal(state, "used", str(used), event.used)
+    judge.equal(state, "limit", terms.limit, event.limit)
+    if event.threshold not in terms.thresholds or used * 100 < event.threshold * terms.limit:
+        judge.wrong(state, "threshold", "one that is reached", event.threshold)
+    if budget.crossed.get(event.threshold, 0) > state.now or event.until <= state.now:
+        judge.wrong(state, "threshold", "told once a window", event.threshold)
+
+
+def note_counted(judge: Judge, state: State, event: Moving) -> None:
+    """An entry that budgets count: the counts are to follow within the batch."""
+    if judge.counted_in != state.batch_seq:
+        look_for_uncounted(judge, state)
+        judge.counted_in = state.batch_seq
+    account = state.accounts[event.account]
+    if state.families[account.root].budgets:
+        judge.to_count[state.batch_length] = (event, _expected(state, account, event))
+
+
+def look_for_uncounted(judge: Judge, state: State) -> None:
+    """Entries of the batch before that no budget has counted, where one should."""
+    for index, (event, expected) in judge.to_count.items():
+        if any(posted for posted in expected.values()):
+            what = f"budgets of {type(event).__name__} at {index} of batch {judge.counted_in}"
+            judge.wrong(state, what, expected, "nothing")
+    judge.to_count = {}
+
+
+def budgets_counted(judge: Judge, state: State, event: BudgetsCounted) -> None:
+    """What it moves is what the entry charges, takes, reserves or gives back."""
+    account = state.accounts[event.account]
+    budgets = state.families[account.root].budgets
+    of, expected = judge.to_count.pop(event.entry, (None, {}))
+    if isinstance(of, AccountClosedOut):  # one for each hold that was given back
+        judge.to_count[event.entry] = (of, expected)
+    if of is None or of.account != event.account:
+        judge.wrong(state, "counted entry", "one of the account, once", event.entry)
+        return
+    held = isinstance(of, HoldAuthorized)
+    for move in event.moves:
+        budget = budgets[move.budget]
+        pends = budget.held.get(event.hold, ((0, 0), 0))[1]
+        _look_at_span(judge, state, budget, move)
+        if not pends and budget.account not in _line(account):
+            judge.wrong(state, "budget", "one on the account's line", move.budget)
+        if not budget.terms.tags:
+            posted = expected.get(move.budget, 0)
+            judge.equal(state, f"posted in budget {move.budget}", posted, move.posted)
+        if held:
+            if move.pending <= 0 or move.posted:
+                judge.wrong(state, f"pending in budget {move.budget}", "above 0", move.pending)
+            _look_at_limit(judge, state, budget, move, of)
+        elif not 0 <= -move.pending <= pends:
+            judge.wrong(state, f"pending in budget {move.budget}", f"-{pends} to 0", move.pending)
+        elif move.pending != -pends and not isinstance(of, UsageCaptured):
+            judge.wrong(state, f"pending in budget {move.budget}", -pends, move.pending)
+    moved = {move.budget for move in event.moves}
+    for number, posted in expected.items():
+        if posted and number not in moved:
+            judge.wrong(state, f"posted in budget {number}", posted, "nothing")
+
+
+def _look_at_limit(
+    judge: Judge, state: State, budget: Budget, move: BudgetMove, of: HoldAuthorized
+) -> None:
+    """A hold is within what is left of a hard budget; reported work has happened."""
+    terms = budget.terms
+    if terms.hard and not isinstance(of, OutcomeReported) and move.end > state.now:
+        posted, pending = budget.counter.within(terms.window, state.now)
+        if posted + pending + move.pending > terms.limit:
+            left = terms.limit - posted - pending
+            judge.wrong(state, f"held of budget {budget.number}", f"up to {left}", move.pending)
+
+
+def _look_at_span(judge: Judge, state: State, budget: Budget, move: BudgetMove) -> None:
+    window, length = budget.terms.window, move.end - move.since
+    if move.end == 0:
+        right = move.since == 0 and window.kind != WindowKind.LIFETIME
+    elif window.kind == WindowKind.LIFETIME:
+        right = (move.since, move.end) == (0, INT64_MAX)
+    elif window.kind == WindowKind.SLIDING:
+        right = 59 * length >= window.length > 59 * (length - 1) and move.since % length == 0
+    elif window.kind == WindowKind.FIXED:
+        right = window.length <= length <= 2 * window.length
+    else:
+        right = length > 0
+    if not right:
+        judge.wrong(state, f"window of budget {move.budget}", window, (move.since, move.end))
+
+
+def _line(account: Account) -> list[Account]:
+    line = [account]
+    while line[-1].parent is not None:
+        line.append(line[-1].parent)
+    return line
+
+
+# -- what an entry should count --------------------------------------------------------------------
+
+
+def _expected(state: State, account: Account, event: Moving) -> dict[int, int]:
+    """Budget -> what it should post of the entry. Tags are those of a card, which nobody here has:
+    a budget that names some is taken at its word."""
+    if not isinstance(event, UsageRecorded | UsageReversed | UsageRerated):
+        return {}
+    plan = state.declared[event.plan]
+    found = {}
+    for each in _line(account):
+        for budget in each.budgets:
+            terms = budget.terms
+            named = not terms.products or plan.product in terms.products
+            of_work = named and not terms.tags and set(terms.attributes) <= set(plan.attributes)
+            before = isinstance(event, UsageReversed) and event.original < budget.created_by
+            if of_work and not before:
+                found[budget.number] = _amount(state, terms, event, plan)
+    return found
+
+
+def _amount(
+    state: State,
+    terms: BudgetTerms,
+    event: UsageRecorded | UsageReversed | UsageRerated,
+    plan: PlanDeclared,
+) -> int:
+    sign = -1 if isinstance(event, UsageReversed) else 1
+    if terms.measure == BudgetMeasure.COST:
+        cost = event.cost if not isinstance(event, UsageRerated) else None
+        of_asset = cost is not None and state.declared[cost.plan].asset == terms.asset
+        return sign * cost.total if cost is not None and of_asset else 0
+    if terms.measure in (BudgetMeasure.REQUESTS, BudgetMeasure.QUANTITY):
+        if isinstance(event, SuspenseRated | UsageRerated):
+            return 0
+        if isinstance(event, UsageReversed) and not event.key:
+            return 0
+        if terms.measure == BudgetMeasure.REQUESTS:
+            return -event.whole if isinstance(event, UsageReversed) else 1
+        pairs = zip(plan.quantity_names, event.quantities, strict=False)
+        return sign * sum([amount for name, amount in pairs if name == terms.quantity])
+    if plan.asset != terms.asset:
+        return 0
+    drawn = [] if isinstance(event, UsageReversed) else [
+        (piece.book, piece.amount) for piece in event.slices
+    ]  # fmt: skip
+    back = [] if isinstance(event, UsageRecorded) else [
+        (piece.drawn, -piece.amount) for piece in event.given_back
+    ]  # fmt: skip
+    return sum(
+        [
+            amount
+            for number, amount in (*drawn, *back)
+            if terms.measure == BudgetMeasure.CHARGE or not _free(state, number)
+        ]
+    )
+
+
+def _free(state: State, number: int) -> bool:
+    book = state.books.accounts.get(number)
+    return (
+        book is not None and book.grant is not None and (book.grant.kind == GrantKind.PROMOTIONAL)
+    )
