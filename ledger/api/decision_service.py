@@ -31,6 +31,7 @@ from ledger.api.requests import quantities_of, raise_first, shape_of
 from ledger.core.commands import AuthorizeHold, CaptureHold, Names, ReleaseHold
 from ledger.core.events import (
     AuthorizeDenied,
+    BudgetDenied,
     HoldAuthorized,
     HoldReleased,
     UsageRecorded,
@@ -104,7 +105,7 @@ class DecisionService(HoldCalls):
         if assessment.denied:
             decision = pb.DECISION_DENY
         edge.telemetry.decided("Check", DECISIONS[decision])
-        return pb.CheckResponse(
+        response = pb.CheckResponse(
             decision=decision,
             reason=assessment.denied,
             available=str(assessment.available),
@@ -116,6 +117,14 @@ class DecisionService(HoldCalls):
             rate_card_version=assessment.card_version,
             position=position_of(shard, writer.durable_position),
         )
+        if assessment.budget is not None:
+            exceeded = assessment.budget
+            owner = exceeded.budget.account.number
+            response.budget_exceeded.name = exceeded.budget.name
+            response.budget_exceeded.left = exceeded.left
+            response.budget_exceeded.resets_at_us = exceeded.resets_at
+            response.budget_exceeded.account = (await edge.names([owner]))[owner]
+        return response
 
     async def authorize(self, request: pb.AuthorizeRequest, call: Call) -> pb.AuthorizeResponse:
         """Decide and hold, in one durable step."""
@@ -151,6 +160,9 @@ class DecisionService(HoldCalls):
         assert isinstance(event, HoldAuthorized | AuthorizeDenied) and plan is not None, event
         response = render_authorize(edge.assets, event, plan, entry.shard)
         response.position, response.replayed = answer.position, answer.replayed
+        if isinstance(event, BudgetDenied):
+            names = await edge.names([event.budget_account])
+            response.budget_exceeded.account = names[event.budget_account]
         if isinstance(event, HoldAuthorized):
             with rendering(answer.position):
                 response.hold_state = await self._hold_state(entry, event.hold, answer)

@@ -37,6 +37,9 @@ from ledger.core.events import (
     AccountUnfrozen,
     AuthorizeDenied,
     BalanceAdjusted,
+    BudgetDenied,
+    BudgetRemoved,
+    BudgetSet,
     CommitmentCreated,
     CommitmentEnded,
     CreditNoteIssued,
@@ -97,6 +100,9 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     HoldAuthorized: pb.MUTATION_KIND_AUTHORIZE,
     AuthorizeDenied: pb.MUTATION_KIND_AUTHORIZE,
     QuotedDenied: pb.MUTATION_KIND_AUTHORIZE,
+    BudgetDenied: pb.MUTATION_KIND_AUTHORIZE,
+    BudgetSet: pb.MUTATION_KIND_SET_BUDGET,
+    BudgetRemoved: pb.MUTATION_KIND_REMOVE_BUDGET,
     HoldReleased: pb.MUTATION_KIND_RELEASE,
     OutcomeReported: pb.MUTATION_KIND_REPORT_OUTCOME,
     OutcomeConfirmed: pb.MUTATION_KIND_CONFIRM_OUTCOME,
@@ -332,6 +338,9 @@ class JournalService(ProofCalls):
         decided = response.authorize
         decided.CopyFrom(render_authorize(edge.assets, event, answer.plan, entry.shard))
         decided.position, decided.replayed = answer.position, True
+        if isinstance(event, BudgetDenied):
+            names = await edge.names([event.budget_account])
+            decided.budget_exceeded.account = names[event.budget_account]
         if isinstance(event, HoldAuthorized):
             number = event.hold
             view, _ = await edge.writer(entry).read(

@@ -9,6 +9,7 @@ from ledger.api.assets import Assets
 from ledger.api.ids import HOLD, mint
 from ledger.core.events import (
     AuthorizeDenied,
+    BudgetDenied,
     HoldAuthorized,
     PlanDeclared,
     Pot,
@@ -68,7 +69,7 @@ async def hold_of(writer: Writer, account: int, number: int) -> HoldView:
 def render_authorize(
     assets: Assets, event: HoldAuthorized | AuthorizeDenied, plan: PlanDeclared, shard: int
 ) -> pb.AuthorizeResponse:
-    """All but position, replay mark and state of the hold."""
+    """All but position, replay mark, state of the hold and account of a budget."""
     asset = assets.of(plan.asset)
     response = pb.AuthorizeResponse(
         asset=asset.code,
@@ -82,6 +83,10 @@ def render_authorize(
         response.reason = event.reason
         response.amount = event.charge
         response.available = str(event.available)
+        if isinstance(event, BudgetDenied):
+            exceeded = response.budget_exceeded
+            exceeded.name, exceeded.left = event.budget_name, event.left
+            exceeded.resets_at_us = event.resets_at
         return response
     uses_debt = any(piece.pot != Pot.GRANT for piece in event.slices)
     response.decision = pb.DECISION_ALLOW_OVERDRAFT if uses_debt else pb.DECISION_ALLOW

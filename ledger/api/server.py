@@ -20,6 +20,7 @@ from grpc_reflection.v1alpha import reflection
 from ledger import loopback
 from ledger.api.account_service import AccountService
 from ledger.api.balance_service import BalanceService
+from ledger.api.budget_service import BudgetService
 from ledger.api.calls import Calls
 from ledger.api.card_check import CardChecker, CheckedHere
 from ledger.api.clock_service import ClockService
@@ -54,6 +55,7 @@ from ledger.projections.as_of import History
 from ledger.v1 import (
     account_pb2,
     balance_pb2,
+    budget_pb2,
     clock_pb2,
     commitment_pb2,
     correction_pb2,
@@ -247,6 +249,7 @@ def services(
             recurring_pb2.DESCRIPTOR.services_by_name["RecurringGrantService"],
             RecurringGrantService(edge),
         ),
+        (budget_pb2.DESCRIPTOR.services_by_name["BudgetService"], BudgetService(edge)),
         (top_up_pb2.DESCRIPTOR.services_by_name["TopUpService"], TopUpService(edge)),
         (balance_pb2.DESCRIPTOR.services_by_name["BalanceService"], BalanceService(edge, history)),
         (payment_pb2.DESCRIPTOR.services_by_name["PaymentService"], PaymentService(edge)),

@@ -17,6 +17,7 @@ from typing import Final, Self
 import grpc
 
 from ledger.client.accounts import AccountCalls
+from ledger.client.budgets import BudgetCalls
 from ledger.client.calls import Caller, monotonic_us
 from ledger.client.channels import Channels
 from ledger.client.clocks import ClockCalls
@@ -59,6 +60,7 @@ class DrawdownClient(
     CorrectionCalls,
     DecisionCalls,
     ExplainCalls,
+    BudgetCalls,
     OutcomeCalls,
     MeterCalls,
     PaymentCalls,

@@ -177,6 +177,7 @@ class CheckResponse(_message.Message):
     RATE_CARD_FIELD_NUMBER: _builtins.int
     RATE_CARD_VERSION_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
+    BUDGET_EXCEEDED_FIELD_NUMBER: _builtins.int
     decision: Global___Decision.ValueType
     """The decision."""
     reason: _builtins.str
@@ -203,6 +204,10 @@ class CheckResponse(_message.Message):
     """Durable position at the time of the answer, which may rest on later state. Empty = nothing is
     durable yet.
     """
+    @_builtins.property
+    def budget_exceeded(self) -> Global___BudgetExceeded:
+        """The first budget that does not allow it; only where the reason is BUDGET_EXCEEDED."""
+
     def __init__(
         self,
         *,
@@ -216,14 +221,49 @@ class CheckResponse(_message.Message):
         rate_card: _builtins.str = ...,
         rate_card_version: _builtins.int = ...,
         position: _builtins.str = ...,
+        budget_exceeded: Global___BudgetExceeded | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["budget_exceeded", b"budget_exceeded"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "available", b"available", "charge", b"charge", "decision", b"decision", "policy_version", b"policy_version", "position", b"position", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "reason", b"reason", "scale", b"scale"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "available", b"available", "budget_exceeded", b"budget_exceeded", "charge", b"charge", "decision", b"decision", "policy_version", b"policy_version", "position", b"position", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "reason", b"reason", "scale", b"scale"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CheckResponse: _TypeAlias = CheckResponse  # noqa: Y015
+
+@_typing.final
+class BudgetExceeded(_message.Message):
+    """A hard budget that does not allow what was asked for."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    RESETS_AT_US_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """Id of the account that the budget is of: the one that was asked for, or one above it."""
+    name: _builtins.str
+    """Name of the budget."""
+    left: _builtins.int
+    """What was left of it in its window, in what it counts."""
+    resets_at_us: _builtins.int
+    """When its window resets, in microseconds; 0 = it does not."""
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        name: _builtins.str = ...,
+        left: _builtins.int = ...,
+        resets_at_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "left", b"left", "name", b"name", "resets_at_us", b"resets_at_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BudgetExceeded: _TypeAlias = BudgetExceeded  # noqa: Y015
 
 @_typing.final
 class AuthorizeRequest(_message.Message):
@@ -349,6 +389,7 @@ class AuthorizeResponse(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     REPLAYED_FIELD_NUMBER: _builtins.int
     HOLD_EXPIRY_FIELD_NUMBER: _builtins.int
+    BUDGET_EXCEEDED_FIELD_NUMBER: _builtins.int
     decision: Global___Decision.ValueType
     """The decision."""
     reason: _builtins.str
@@ -383,6 +424,10 @@ class AuthorizeResponse(_message.Message):
     """True: the request_id was recorded before with the same body, and this is its decision."""
     hold_expiry: _card_pb2.HoldExpiry.ValueType
     """What becomes of the hold at its expiry, as its product says now; UNSPECIFIED where denied."""
+    @_builtins.property
+    def budget_exceeded(self) -> Global___BudgetExceeded:
+        """The first budget that does not allow it; only where the reason is BUDGET_EXCEEDED."""
+
     def __init__(
         self,
         *,
@@ -401,10 +446,11 @@ class AuthorizeResponse(_message.Message):
         position: _builtins.str = ...,
         replayed: _builtins.bool = ...,
         hold_expiry: _card_pb2.HoldExpiry.ValueType = ...,
+        budget_exceeded: Global___BudgetExceeded | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["budget_exceeded", b"budget_exceeded"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "asset", b"asset", "available", b"available", "decision", b"decision", "expires_at_us", b"expires_at_us", "hold_expiry", b"hold_expiry", "hold_id", b"hold_id", "hold_state", b"hold_state", "policy_version", b"policy_version", "position", b"position", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "reason", b"reason", "replayed", b"replayed", "scale", b"scale"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "asset", b"asset", "available", b"available", "budget_exceeded", b"budget_exceeded", "decision", b"decision", "expires_at_us", b"expires_at_us", "hold_expiry", b"hold_expiry", "hold_id", b"hold_id", "hold_state", b"hold_state", "policy_version", b"policy_version", "position", b"position", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "reason", b"reason", "replayed", b"replayed", "scale", b"scale"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -143,6 +143,10 @@ class _MutationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mutation
     """OutcomeService.Confirm; `resource` is the outcome."""
     MUTATION_KIND_REJECT_OUTCOME: _MutationKind.ValueType  # 112
     """OutcomeService.Reject; `resource` is the outcome."""
+    MUTATION_KIND_SET_BUDGET: _MutationKind.ValueType  # 200
+    """BudgetService.Set."""
+    MUTATION_KIND_REMOVE_BUDGET: _MutationKind.ValueType  # 201
+    """BudgetService.Remove."""
 
 class MutationKind(_MutationKind, metaclass=_MutationKindEnumTypeWrapper):
     """The kind of a recorded call."""
@@ -233,6 +237,10 @@ MUTATION_KIND_CONFIRM_OUTCOME: MutationKind.ValueType  # 111
 """OutcomeService.Confirm; `resource` is the outcome."""
 MUTATION_KIND_REJECT_OUTCOME: MutationKind.ValueType  # 112
 """OutcomeService.Reject; `resource` is the outcome."""
+MUTATION_KIND_SET_BUDGET: MutationKind.ValueType  # 200
+"""BudgetService.Set."""
+MUTATION_KIND_REMOVE_BUDGET: MutationKind.ValueType  # 201
+"""BudgetService.Remove."""
 Global___MutationKind: _TypeAlias = MutationKind  # noqa: Y015
 
 @_typing.final

@@ -223,6 +223,78 @@ HOLD_STATE_CHARGED: HoldState.ValueType  # 5
 """Its lifetime ran out, and what was estimated and not captured was charged, as its product says."""
 Global___HoldState: _TypeAlias = HoldState  # noqa: Y015
 
+class _WindowKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WindowKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WindowKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WINDOW_KIND_UNSPECIFIED: _WindowKind.ValueType  # 0
+    """As LIFETIME."""
+    WINDOW_KIND_LIFETIME: _WindowKind.ValueType  # 1
+    """Not at all."""
+    WINDOW_KIND_CALENDAR: _WindowKind.ValueType  # 2
+    """Units of the calendar, in a zone."""
+    WINDOW_KIND_BILLING: _WindowKind.ValueType  # 3
+    """The account's billing periods."""
+    WINDOW_KIND_FIXED: _WindowKind.ValueType  # 4
+    """A length from first use, and again from the first use after it."""
+    WINDOW_KIND_SLIDING: _WindowKind.ValueType  # 5
+    """The length before each instant, in 60 buckets of which the oldest counts whole."""
+
+class WindowKind(_WindowKind, metaclass=_WindowKindEnumTypeWrapper):
+    """How time is cut for a counter."""
+
+WINDOW_KIND_UNSPECIFIED: WindowKind.ValueType  # 0
+"""As LIFETIME."""
+WINDOW_KIND_LIFETIME: WindowKind.ValueType  # 1
+"""Not at all."""
+WINDOW_KIND_CALENDAR: WindowKind.ValueType  # 2
+"""Units of the calendar, in a zone."""
+WINDOW_KIND_BILLING: WindowKind.ValueType  # 3
+"""The account's billing periods."""
+WINDOW_KIND_FIXED: WindowKind.ValueType  # 4
+"""A length from first use, and again from the first use after it."""
+WINDOW_KIND_SLIDING: WindowKind.ValueType  # 5
+"""The length before each instant, in 60 buckets of which the oldest counts whole."""
+Global___WindowKind: _TypeAlias = WindowKind  # noqa: Y015
+
+class _WindowUnit:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _WindowUnitEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_WindowUnit.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    WINDOW_UNIT_UNSPECIFIED: _WindowUnit.ValueType  # 0
+    """None: the window is of another kind."""
+    WINDOW_UNIT_DAY: _WindowUnit.ValueType  # 1
+    """From midnight."""
+    WINDOW_UNIT_WEEK: _WindowUnit.ValueType  # 2
+    """From Monday."""
+    WINDOW_UNIT_MONTH: _WindowUnit.ValueType  # 3
+    """From the first of the month."""
+    WINDOW_UNIT_QUARTER: _WindowUnit.ValueType  # 4
+    """From 1 January, April, July or October."""
+    WINDOW_UNIT_YEAR: _WindowUnit.ValueType  # 5
+    """From 1 January."""
+
+class WindowUnit(_WindowUnit, metaclass=_WindowUnitEnumTypeWrapper):
+    """Units of the calendar."""
+
+WINDOW_UNIT_UNSPECIFIED: WindowUnit.ValueType  # 0
+"""None: the window is of another kind."""
+WINDOW_UNIT_DAY: WindowUnit.ValueType  # 1
+"""From midnight."""
+WINDOW_UNIT_WEEK: WindowUnit.ValueType  # 2
+"""From Monday."""
+WINDOW_UNIT_MONTH: WindowUnit.ValueType  # 3
+"""From the first of the month."""
+WINDOW_UNIT_QUARTER: WindowUnit.ValueType  # 4
+"""From 1 January, April, July or October."""
+WINDOW_UNIT_YEAR: WindowUnit.ValueType  # 5
+"""From 1 January."""
+Global___WindowUnit: _TypeAlias = WindowUnit  # noqa: Y015
+
 @_typing.final
 class AssetScale(_message.Message):
     """An asset and the scale of its minor unit."""
@@ -743,3 +815,37 @@ class Grant(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Grant: _TypeAlias = Grant  # noqa: Y015
+
+@_typing.final
+class Window(_message.Message):
+    """What is counted together."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    UNIT_FIELD_NUMBER: _builtins.int
+    ZONE_FIELD_NUMBER: _builtins.int
+    LENGTH_US_FIELD_NUMBER: _builtins.int
+    kind: Global___WindowKind.ValueType
+    """How time is cut."""
+    unit: Global___WindowUnit.ValueType
+    """Unit of a calendar window."""
+    zone: _builtins.str
+    """Zone of a calendar window by its IANA name, at most 64 bytes; empty = UTC."""
+    length_us: _builtins.int
+    """Length of a fixed or sliding window in microseconds, from 10 minutes to 366 days."""
+    def __init__(
+        self,
+        *,
+        kind: Global___WindowKind.ValueType = ...,
+        unit: Global___WindowUnit.ValueType = ...,
+        zone: _builtins.str = ...,
+        length_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["kind", b"kind", "length_us", b"length_us", "unit", b"unit", "zone", b"zone"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Window: _TypeAlias = Window  # noqa: Y015

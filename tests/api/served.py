@@ -22,6 +22,7 @@ from ledger.v1 import (
     account_pb2_grpc,
     balance_pb2,
     balance_pb2_grpc,
+    budget_pb2_grpc,
     clock_pb2_grpc,
     commitment_pb2_grpc,
     correction_pb2_grpc,
@@ -139,6 +140,7 @@ class Served:
         self.balances = balance_pb2_grpc.BalanceServiceStub(self.channel)
         self.corrections = correction_pb2_grpc.CorrectionServiceStub(self.channel)
         self.reports = report_pb2_grpc.ReportServiceStub(self.channel)
+        self.budgets = budget_pb2_grpc.BudgetServiceStub(self.channel)
         self.outcomes = outcome_pb2_grpc.OutcomeServiceStub(self.channel)
         self.journal = journal_pb2_grpc.JournalServiceStub(self.channel)
         self.pricing = pricing_pb2_grpc.PricingServiceStub(self.channel)

@@ -1,4 +1,4 @@
-"""Budgets, their windows and the thresholds that were reached, in tables, over restarts (H4, H5)."""
+"""Budgets, their windows and the thresholds that were reached, in tables (rules H4, H5)."""
 
 from __future__ import annotations
 

@@ -1,0 +1,59 @@
+"""`drawdown budget`: what an account may use in a window, from a shell."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import grpc
+import pytest
+
+from cli.processes import Server, drawdown
+from ledger.v1 import account_pb2, account_pb2_grpc
+from rating.v1 import pricing_pb2, pricing_pb2_grpc
+
+TENANT = "sandbox"
+
+
+@pytest.fixture(scope="module")
+def opened(server: Server) -> Server:
+    with grpc.insecure_channel(server.address) as channel:
+        asset = pricing_pb2.Asset(asset="coin", scale=2, kind=pricing_pb2.ASSET_KIND_CREDIT)
+        pricing_pb2_grpc.PricingServiceStub(channel).CreateAsset(
+            pricing_pb2.CreateAssetRequest(tenant=TENANT, request_id="coin", asset=asset)
+        )
+        account_pb2_grpc.AccountServiceStub(channel).Create(
+            account_pb2.AccountServiceCreateRequest(
+                tenant=TENANT, request_id="spender", account="spender"
+            )
+        )
+    return server
+
+
+def run(server: Server, *arguments: str) -> Any:
+    done = drawdown("budget", *arguments, "--tenant", TENANT, "--address", server.address, "--json")
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+def test_budgets_are_set_listed_and_removed(opened: Server) -> None:
+    where = ("--tenant", TENANT, "--address", opened.address)
+    made = run(
+        opened, "set", "spender", "monthly", "50000", "--asset", "coin", "--window", "month",
+        "--zone", "Europe/Berlin", "--threshold", "80",
+    )  # fmt: skip
+    assert made["budget"]["window"]["kind"] == "WINDOW_KIND_CALENDAR"
+    run(opened, "set", "spender", "calls", "5", "--measure", "requests", "--window", "sliding:7d")
+    listed = run(opened, "list", "spender", "--above")["budgets"]
+    assert [(each["budget"]["name"], each["left"]) for each in listed] == [
+        ("monthly", "50000"),
+        ("calls", "5"),
+    ]
+    assert listed[1]["budget"]["window"]["length_us"] == str(7 * 86_400_000_000)
+    shown = drawdown("budget", "list", "spender", *where)
+    assert shown.returncode == 0, shown.stderr
+    assert "monthly" in shown.stdout and "500" in shown.stdout
+    run(opened, "remove", "spender", "calls")
+    assert len(run(opened, "list", "spender")["budgets"]) == 1
+    wrong = drawdown("budget", "set", "spender", "x", "1", "--window", "hour", *where)
+    assert wrong.returncode != 0 and "sliding:7d" in wrong.stderr
