@@ -11,6 +11,7 @@ Read in this order:
     holdings, waiting, state    the fold of the events
     catalog, shapes, aliases    the compiled configuration that decisions read
     comparators             which grant pays first
+    budgets, budgeting, budget_counts   limits in windows: as state, set and asked, counted
     opening                 what an entry needs before it: books, a plan's declaration
     drawdown                the waterfall: which pots pay
     costs, cost_refunds     what the provider takes beside it, and takes less when it is given back

@@ -82,6 +82,7 @@ PAGES = {
     "concepts": Page(after=the_second_event_is_recorded),
     "conversion": Page(price=("input_tokens", "0.000003")),
     "corrections": Page(price=("input_tokens", "0.000003")),
+    "budgets": Page(gift=("acme", "credit", 1_000_000)),
     "costs": Page(price=None),
     "drawdown-order": Page(),
     "explain": Page(price=("input_tokens", "0.000003")),
