@@ -38,6 +38,7 @@ ORDERLESS = frozenset({"list", "tuple", "iter", "enumerate", "zip", "map", "next
 ALLOWED = {
     ("projections/described.py", "uuid"),  # the class, made of bytes that are given
     ("core/periods.py", "datetime"),  # arithmetic of the calendar; it asks no clock
+    ("core/windows.py", "datetime"),  # the same
     ("rating/hours.py", "datetime"),  # the same
     ("rating/zones.py", "datetime"),  # the same
     ("rating/llm_prices.py", "datetime"),  # reads a price list's date; not on any path of a shard
