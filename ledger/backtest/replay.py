@@ -250,10 +250,13 @@ class Replay:
         return tuple(found)
 
     def ask_for_top_ups(self, account: int, events: Sequence[e.Event], index: int) -> None:
-        """What rules of the account ask for as things stand here."""
+        """What rules of the account ask for as things stand here, in the time of its tenant."""
         self.numbers.prepare(events, index)
         self.made = []
-        ask_for_top_ups(self.state, self.state.accounts.get(account), self.made)
+        asking = self.state.accounts.get(account)
+        if asking is not None:
+            self.state.act_for(asking.tenant)
+        ask_for_top_ups(self.state, asking, self.made)
         self._take()
 
     def is_allowed(self, command: c.AuthorizeHold, events: Sequence[e.Event], index: int) -> bool:

@@ -8,7 +8,7 @@ from fractions import Fraction
 from random import Random
 
 import pytest
-from core_world import CREDITS, FAMILY, ROWS, SUPPLIER, TENANT, USD, Core, card
+from core_world import CREDITS, FAMILY, ROWS, SUPPLIER, TENANT, USD, Core, SandboxCore, card
 from ledger_case import LedgerCase
 from model_world import ModelCase, ModelCore
 from msgspec.structs import replace
@@ -479,3 +479,20 @@ def test_every_price_model_gives_what_the_ledger_has(seed: int) -> None:
 def test_every_entry_is_read_as_something() -> None:
     """An entry that nothing here knows would be left out in silence."""
     assert set(EVOLVERS) == set(ENTRIES) | set(_ASKED)
+
+
+def test_a_sandbox_asks_for_its_top_ups_by_its_own_clock() -> None:
+    """What a rule asks for anew once nobody has answered waits a day of the tenant's time, not of
+    the writer's: it has not expired when the account is next asked for something (rules H6, T4)."""
+    case = LedgerCase(SandboxCore())
+    case.run(
+        """
+        account acme
+        rule    acme below=10 target=30   -> rule 1; tops up 1: 30 for 30
+        clock   +3d
+        sweep                             -> expired; tops up 2: 30 for 30
+        clock   +1h
+        rule    acme below=10 target=40   -> rule 2
+        """
+    )
+    assert_is_the_ledger(replayed(case.core), case.core)
