@@ -45,6 +45,9 @@ def _usage(replay: Replay, events: _Events, index: int) -> None:
     if replacement is not None:
         replay.keep(index, replacement, waits=bool(event.suspense))  # its amendment has recorded it
         return
+    if isinstance(event, e.UsageRecorded) and not event.hold and not any(event.quantities):
+        replay.now.take(event, priced.declared)  # a report that counted nothing more: no price does
+        return
     outcome: Outcome | None
     if isinstance(event, e.UsageRecorded) and event.hold:
         outcome = _capture(replay, event, priced.declared, events, index)

@@ -11,7 +11,7 @@ from core_world import FAMILY, START_US, TENANT, Core, replay
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
-from replaying import replayed
+from replaying import replayed, totals
 from test_verify_rules import judged
 
 from ledger.core import commands as c
@@ -309,6 +309,23 @@ def test_prices_tried_on_reports_keep_what_they_counted(world: World) -> None:
     world.report(12)
     again = replayed(world.core, faithfully=True).state.accounts[ACME]
     assert again.scoped == world.core.state.accounts[ACME].scoped != {}
+
+
+@pytest.mark.parametrize("rate_card", ["", "resold"])
+@pytest.mark.parametrize("plainly", [True, False])
+def test_a_report_that_counts_nothing_more_is_repeated(rate_card: str, plainly: bool) -> None:
+    """It is no usage of nothing, which a caller is refused: it stands on both sides, whatever is
+    tried (row C8), with what its provider takes too."""
+    world = World()
+    policy = e.AccountPolicy(rate_card, overage=e.Overage.SELF)
+    world.core.run(c.UpdatePolicy(FAMILY.request("card"), ACME, policy))
+    for value in (4, 4, 3):
+        world.report(value)
+    replay = replayed(world.core, plainly=plainly)
+    assert totals(replay.state) == totals(world.core.state)
+    found = replay.close(10)
+    assert found.not_repeated == [] and found.usage_events == 3
+    assert found.costed.old == found.costed.new == (3 if rate_card else 0)
 
 
 def test_usage_that_is_rated_again_keeps_what_it_counted(world: World) -> None:
