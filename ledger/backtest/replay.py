@@ -37,7 +37,7 @@ from ledger.core.decide import (
 from ledger.core.evolve import evolve
 from ledger.core.holds import Assessment, assess
 from ledger.core.limits import BATCH_INDEX_MAX, HOUR_US
-from ledger.core.outcomes import LOCATOR_INDEX_MASK, Reason, Refusal, locator_of
+from ledger.core.outcomes import LOCATOR_INDEX_MASK, Reason, Refusal, locator_of, split_locator
 from ledger.core.shapes import Shape
 from ledger.core.state import State
 from ledger.core.suspense import rated_by
@@ -87,6 +87,7 @@ class Replay:
         self._waits: dict[int, int] = {}  # what the journal says waits -> where that stands here
         self._ratings: dict[int, c.Original] = {}  # that rated what had waited, by locator here
         self._corrected = corrected
+        self._first = state.batch_seq + 1  # batch of the range
         self._tenant = tenant
         self._plainly = plainly
         self.trying = Trying(self, terms, began_us, tenant)
@@ -285,6 +286,12 @@ class Replay:
         cost_plan = state.declared[event.cost.plan] if event.cost is not None else None
         declared = state.declared[event.plan]
         return c.Original(locator, entry_seq, event, declared, behind, cost_plan)
+
+    def never_run(self, locator: int) -> bool:
+        """Whether an entry that was corrected has none in its stead here: it is of the range, and
+        of a hold that is denied."""
+        batch_seq, _ = split_locator(locator)
+        return batch_seq >= self._first and locator not in self.originals
 
     def keep(self, index: int, original: c.Original, *, waits: bool = False) -> None:
         """Keep what stands here for the entry at `index`, if that is corrected or rated later."""

@@ -183,7 +183,7 @@ def _repriced(replay: Replay, events: _Events, index: int) -> None:
     priced = replay.usual.plans[event.plan]
     replay.before.take(event, priced.declared)
     replay.figures.usage_events += 1
-    if event.original not in replay.originals:
+    if replay.never_run(event.original):
         replay.refused(event, _NEVER_RUN)
         return
     keys, locator = replay.state.keys.newest, replay.state.locator

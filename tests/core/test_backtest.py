@@ -22,6 +22,7 @@ from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.evolve import EVOLVERS
 from ledger.core.limits import MINUTE_US
+from ledger.core.repricing import Job
 from rating.compile import CompiledCard
 from rating.versions import CardVersion
 
@@ -496,3 +497,23 @@ def test_a_sandbox_asks_for_its_top_ups_by_its_own_clock() -> None:
         """
     )
     assert_is_the_ledger(replayed(case.core), case.core)
+
+
+def test_a_range_may_begin_within_a_job_that_rates_again() -> None:
+    """What was given back before it is recorded again in it: the original is of no use for that,
+    and its work was done (rule R7)."""
+    case = LedgerCase()
+    case.run("account acme overage=self\n usage acme 40 id=a\n clock +1h")
+    core = case.core
+    core.reprice("chat", "tokens", "1/2")
+    job = Job("contract", "default", core.versions)
+    shape = core.shape("chat", "tokens")
+    take, put = job.commands_of(FAMILY, case.entries["a"], shape, (40,))
+    core.run(take)
+    core.advance(1)
+    put.reversal_entry = case.core.original(core.state.keys.find(take.key) or 0).entry_seq
+    core.run(put)
+    for first in range(3):
+        replay = replayed(core, catalog=core.catalog, first=first)
+        assert counters(replay.state) == counters(core.state)
+        assert replay.close(10).not_repeated == []
