@@ -28,8 +28,9 @@ from ledger.core.events import (
     UsageRerated,
     UsageReversed,
     WindowKind,
+    WindowUnit,
 )
-from ledger.core.limits import BUDGET_THRESHOLDS_MAX, INT64_MAX
+from ledger.core.limits import BUDGET_THRESHOLDS_MAX, DAY_US, INT64_MAX, MONTH_MAX_US
 from ledger.core.state import Account, State
 from ledger.core.windows import window_fault
 from ledger.verify.rules.holds import authorize_denied
@@ -45,6 +46,15 @@ Moving: TypeAlias = (
     | OutcomeRejected
     | AccountClosedOut
 )
+_LONGEST = {
+    WindowUnit.DAY: 2 * DAY_US,
+    WindowUnit.WEEK: 9 * DAY_US,
+    WindowUnit.MONTH: MONTH_MAX_US,
+    WindowUnit.QUARTER: 94 * DAY_US,
+    WindowUnit.YEAR: 368 * DAY_US,
+    0: 2 * MONTH_MAX_US,  # a billing period in whose course another zone or anchor counts
+}
+"""Longer than any, by more than clocks are turned."""
 _FIXED = ("measure", "asset", "quantity", "window", "products", "tags", "attributes")
 
 
@@ -180,7 +190,7 @@ def _look_at_span(judge: Judge, state: State, budget: Budget, move: BudgetMove) 
     elif window.kind == WindowKind.FIXED:
         right = window.length <= length <= 2 * window.length
     else:
-        right = length > 0
+        right = 0 < length <= _LONGEST[window.unit]
     if not right:
         judge.wrong(state, f"window of budget {move.budget}", window, (move.since, move.end))
 
