@@ -31,6 +31,9 @@ MODULES = (
     "ledger/core/admission.py",
     "ledger/core/aliases.py",
     "ledger/core/books.py",
+    "ledger/core/budget_counts.py",
+    "ledger/core/budgeting.py",
+    "ledger/core/budgets.py",
     "ledger/core/catalog.py",
     "ledger/core/costs.py",
     "ledger/core/decide.py",
@@ -38,6 +41,7 @@ MODULES = (
     "ledger/core/evolve/__init__.py",
     "ledger/core/evolve/accounts.py",
     "ledger/core/evolve/books.py",
+    "ledger/core/evolve/budgets.py",
     "ledger/core/evolve/commitments.py",
     "ledger/core/evolve/corrections.py",
     "ledger/core/evolve/grants.py",
@@ -65,6 +69,7 @@ MODULES = (
     "ledger/core/suspense.py",
     "ledger/core/usage.py",
     "ledger/core/waiting.py",
+    "ledger/core/windows.py",
 )
 
 

@@ -134,12 +134,18 @@ def _given_up(state: State, account: Account, entry: int, hold: int, out: list[E
 
 def _applying(state: State, account: Account, plan: PlanDeclared) -> list[Budget]:
     """Budgets of the account and of those above it that are for what a plan describes."""
-    card = state.catalog.card((account.tenant, plan.rate_card))
-    use: Use = card.use_of(plan.card_version, plan.product, plan.attributes)
+    use: Use | None = None
     found: list[Budget] = []
     node: Account | None = account
     while node is not None:
-        found.extend([each for each in node.budgets if each.applies(use)])
+        for budget in node.budgets:
+            if not budget.for_all:
+                if use is None:
+                    card = state.catalog.card((account.tenant, plan.rate_card))
+                    use = card.use_of(plan.card_version, plan.product, plan.attributes)
+                if not budget.applies(use):
+                    continue
+            found.append(budget)
         node = node.parent
     return found
 

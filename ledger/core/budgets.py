@@ -26,6 +26,7 @@ class Budget:
         "created_at",
         "created_by",
         "crossed",
+        "for_all",
         "held",
         "name",
         "number",
@@ -58,6 +59,7 @@ class Budget:
         self.products = frozenset(terms.products)
         self.tags = frozenset(terms.tags)
         self.attributes = frozenset(terms.attributes)
+        self.for_all = not terms.products and not terms.tags and not terms.attributes
 
     def applies(self, use: Use) -> bool:
         """Whether it is for such usage, whoever's of the subtree."""
