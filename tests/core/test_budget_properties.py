@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from budget_case import BudgetCase
-from core_world import replay
+from core_world import SandboxCore, replay
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_windows import Listed
@@ -40,8 +40,8 @@ STEPS = st.one_of(
 class Told:
     """Runs steps, and remembers by itself what each of them counts, and when."""
 
-    def __init__(self, windows: list[tuple[str, str, int, bool]]) -> None:
-        case = self.case = BudgetCase()
+    def __init__(self, windows: list[tuple[str, str, int, bool]], sandbox: bool) -> None:
+        case = self.case = BudgetCase(SandboxCore() if sandbox else None)
         case.run(
             "account acme\naccount dev parent=acme\naccount bot parent=dev\n"
             "account side parent=acme\ngrant acme 1000000 shared effective=-40d"
@@ -165,15 +165,17 @@ class Told:
         st.tuples(WHO, WINDOWS, st.integers(0, 150), st.booleans()), min_size=1, max_size=5
     ),
     steps=st.lists(STEPS, max_size=25),
+    sandbox=st.booleans(),
 )
 def test_at_any_interleaving_budgets_count_and_refuse_as_a_list_says(
-    windows: list[tuple[str, str, int, bool]], steps: list[tuple[str, str, int]]
+    windows: list[tuple[str, str, int, bool]], steps: list[tuple[str, str, int]], sandbox: bool
 ) -> None:
     """Holds, captures, usage on time and late, reversals, limits changed amid holds, windows that
     pass: what is authorised never exceeds a hard budget of the account or of one above it, the
     first that refuses is named with what is left, and each counter is what a list of all use gives.
-    A replay, and families packed and back, are the same (rules H4, H5)."""
-    told = Told(windows)
+    A replay, and families packed and back, are the same, in a sandbox too, whose clock runs ahead
+    (rules H4, H5, T4)."""
+    told = Told(windows, sandbox)
     for step in steps:
         told.step(*step)
         told.expire()

@@ -8,6 +8,7 @@ import pytest
 from budget_case import BudgetCase
 from core_world import DAY_US, replay
 from msgspec.structs import replace
+from replaying import counters, replayed
 from test_verify_rules import judged
 
 from ledger.core import events as e
@@ -145,3 +146,15 @@ def test_a_replay_and_a_family_packed_and_back_are_the_same() -> None:
     case.run("release H9")
     assert case.budget("acme/all").counter.pending == 0
     assert state.families[root].budgeted_holds == {}
+
+
+def test_a_simulation_of_unchanged_prices_counts_and_denies_alike() -> None:
+    """Budgets are asked again by whoever tries other prices; with the same ones every entry is what
+    the ledger recorded (rule H4)."""
+    core = of_every_kind().core
+    for plainly in (True, False):
+        again = replayed(core, plainly=plainly, faithfully=plainly)
+        assert counters(again.state) == counters(core.state)
+        found = again.close(10)
+        assert (found.denied.old, found.denied.new) == (1, 1)
+        assert (found.denied_now, found.allowed_now, found.unrun_captures) == (0, 0, 0)
