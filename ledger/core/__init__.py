@@ -26,6 +26,8 @@ Read in this order:
     levels                  what meters count over what counts already
     usage, suspense, holds, grants, following, recurring, corrections, adjustments,
     closing, accounts, standing, overrides     one module a kind of decision
+    packaged, subscriptions     what a package says; what an account has of one
+    package_policy, subscribing     what it sets of a policy; begun, changed, carried on, ended
     evolve                  the only code that changes state
     decide                  the door: execute one command
     usual                   most usage, decided and applied many at a time

@@ -98,9 +98,7 @@ def decide_policy(state: State, command: UpdatePolicy, out: list[Event]) -> Even
             f"the policy is at version {account.version}, not {command.expected_version}; "
             "read it again",
         )
-    refusal = _invalid_policy(state, account.tenant, command.policy) or _settles_otherwise(
-        account, command.policy
-    )
+    refusal = invalid_policy(state, account, command.policy)
     if refusal is not None:
         return refusal
     updated = AccountPolicyUpdated(
@@ -115,6 +113,11 @@ def decide_policy(state: State, command: UpdatePolicy, out: list[Event]) -> Even
     )
     out.append(updated)
     return updated
+
+
+def invalid_policy(state: State, account: Account, policy: AccountPolicy) -> Refusal | None:
+    """Why an account that there is may not have this policy."""
+    return _invalid_policy(state, account.tenant, policy) or _settles_otherwise(account, policy)
 
 
 def _zone_from(
@@ -283,6 +286,7 @@ def decide_close(state: State, command: CloseAccount, out: list[Event]) -> Event
 
 
 _HOLDS, _RECURRING, _CHILDREN = "open holds", "recurring grants", "open children"
+_SUBSCRIPTION = "a subscription"
 _CREDITS, _ADVANCE, _OVERAGE = "credits", "an advance", "unbilled overage"
 _DEFERRED = "money paid ahead"
 _UNBILLED, _RECEIVABLE = "money to be billed", "unpaid bills"
@@ -300,6 +304,7 @@ _WAYS_OUT = {
     _RECEIVABLE: "have them paid first, or close with write_off",
     _PENDING: "confirm or fail their payments, or void them",
     _RECURRING: "end them first",
+    _SUBSCRIPTION: "cancel it first",
     _COMMITTED: "end them first",
     _CHILDREN: "close them first",
 }
@@ -332,6 +337,8 @@ def _still_open(state: State, account: Account, command: CloseAccount) -> str:
         return _RECURRING
     if any(not commitment.is_over(now) for commitment in account.commitments):
         return _COMMITTED
+    if account.subscription is not None and not account.subscription.over:
+        return _SUBSCRIPTION
     if any(not child.closed_at for child in account.children):
         return _CHILDREN
     return ""

@@ -10,6 +10,7 @@ from typing import Final, NamedTuple, TypeAlias
 
 from ledger.core.events import BookKind, HoldExpiry, PlanDeclared, PlanOverridden, Suspense
 from ledger.core.limits import HOLD_LIFETIME_BATCH_MAX_US, HOLD_LIFETIME_MAX_US
+from ledger.core.packaged import PackageVersion
 from ledger.core.shapes import Shape, Use
 from rating.card import ExpiryPolicy, OutcomeTimeout
 from rating.compile import NO_ROW, CompiledCard, Plan
@@ -349,12 +350,21 @@ def _unpriced(shape: Shape) -> Plan:
 class Catalog:
     """One shard's compiled configuration, as far as its journal has applied it."""
 
-    __slots__ = ("_asset_numbers", "_overridden", "_shapes", "assets", "cards", "rates")
+    __slots__ = (
+        "_asset_numbers",
+        "_overridden",
+        "_shapes",
+        "assets",
+        "cards",
+        "packages",
+        "rates",
+    )
 
     def __init__(self) -> None:
         self.assets: dict[int, Asset] = {}
         self.cards: dict[CardKey, PricedCard] = {}
         self.rates: dict[tuple[int, int], Rates] = {}  # source, target
+        self.packages: dict[tuple[int, str], list[PackageVersion]] = {}  # as published
         self._overridden: dict[CardKey, None] = {}  # of them, those with overrides
         self._asset_numbers: dict[tuple[int, str], int] = {}
         self._shapes: dict[tuple[str, tuple[tuple[str, str], ...], tuple[str, ...]], Shape] = {}
@@ -375,6 +385,10 @@ class Catalog:
         assert asset is not None, f"card {name!r} charges in the undefined {version.card.asset!r}"
         self.card((tenant, name)).add(version, asset.number)
         self.forget_overridden(tenant)
+
+    def add_package(self, tenant: int, name: str, version: PackageVersion) -> None:
+        """Take a version of a package in."""
+        self.packages.setdefault((tenant, name), []).append(version)
 
     def forget_overridden(self, tenant: int) -> None:
         """Cards or aliases of a tenant have changed: with overrides they are made anew, when they

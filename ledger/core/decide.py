@@ -31,7 +31,9 @@ from ledger.core.commands import (
     ApplyConfiguration,
     AuthorizeHold,
     BillAccount,
+    CancelSubscription,
     CaptureHold,
+    ChangePackage,
     ChangeRecurring,
     ChargeBack,
     CloseAccount,
@@ -70,6 +72,7 @@ from ledger.core.commands import (
     SetPriceOverrides,
     SetTopUpRule,
     StartRecurring,
+    Subscribe,
     UnfreezeAccount,
     UpdatePolicy,
     UpdateProfile,
@@ -140,6 +143,7 @@ from ledger.core.state import (
     TIMER_GRANT,
     TIMER_HOLD,
     TIMER_MINIMUMS,
+    TIMER_PACKAGE,
     TIMER_QUOTE,
     TIMER_RECURRING,
     TIMER_SUSPENSE,
@@ -154,6 +158,13 @@ from ledger.core.state import (
     State,
     TopUp,
 )
+from ledger.core.subscribing import (
+    carry_on,
+    decide_cancel_subscription,
+    decide_change_package,
+    decide_subscribe,
+)
+from ledger.core.subscriptions import Subscription
 from ledger.core.suspense import rate_waiting
 from ledger.core.top_ups import (
     decide_confirm_top_up,
@@ -166,7 +177,9 @@ from ledger.core.top_ups import (
 from ledger.core.usage import decide_replacement, decide_usage
 
 Outcome: TypeAlias = Event | Known | Refusal
-Timed: TypeAlias = Hold | Grant | RecurringGrant | Commitment | TopUp | Quote | Account
+Timed: TypeAlias = (
+    Hold | Grant | RecurringGrant | Commitment | TopUp | Quote | Subscription | Account
+)
 
 
 def decide(state: State, command: Command, out: list[Event]) -> Outcome:
@@ -306,6 +319,9 @@ def _timed(state: State, kind: int, number: int) -> Timed | None:
         return state.quotes.get(number)
     if kind == TIMER_MINIMUMS:
         return state.accounts.get(number)
+    if kind == TIMER_PACKAGE:
+        account = state.accounts.get(number)
+        return account.subscription if account is not None else None
     return (state.recurring if kind == TIMER_RECURRING else state.commitments).get(number)
 
 
@@ -362,6 +378,8 @@ def _post(state: State, found: Timed, out: list[Event]) -> None:
         expire_top_up(found, out)
     elif isinstance(found, Quote):
         expire_quote(found, out)
+    elif isinstance(found, Subscription):
+        carry_on(state, found, out)
     else:
         assert isinstance(found, RecurringGrant)
         issue_period(state, found, out)
@@ -435,7 +453,7 @@ def post_one(state: State, kind: int, number: int, batch: list[Event]) -> None:
         instant = found.expires_at
     elif isinstance(found, Account):
         instant = found.minimums_due
-    elif isinstance(found, RecurringGrant | Commitment):
+    elif isinstance(found, RecurringGrant | Commitment | Subscription):
         instant = found.due
     else:
         instant = 0  # what is due of these two is for `_is_due` to say
@@ -619,6 +637,9 @@ _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     PauseRecurring: decide_pause,
     ResumeRecurring: decide_resume,
     EndRecurring: decide_end,
+    Subscribe: decide_subscribe,
+    ChangePackage: decide_change_package,
+    CancelSubscription: decide_cancel_subscription,
     CreateCommitment: decide_create_commitment,
     AddSegment: decide_add_segment,
     EndCommitment: decide_end_commitment,

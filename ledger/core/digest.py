@@ -28,6 +28,7 @@ from ledger.core.state import (
     TopUp,
     is_kept,
 )
+from ledger.core.subscriptions import Subscription
 
 DIGEST_VERSION: Final = 2
 """The form of these bytes. Whatever changes the digest of an old journal is a new version."""
@@ -217,6 +218,31 @@ def _account(account: Account, months_before: int, days_before: int) -> list[Any
         account.overrides_version,
         account.minimums_until,
         account.cards_before,
+        _subscription(account.subscription),
+    ]
+
+
+def _subscription(subscription: Subscription | None) -> list[Any]:
+    if subscription is None:
+        return []
+    return [
+        subscription.subscribed_at,
+        subscription.package,
+        subscription.version,
+        subscription.follow,
+        subscription.locked_until,
+        subscription.revision,
+        subscription.anchor,
+        subscription.period_start,
+        subscription.period_end,
+        subscription.full,
+        subscription.grants,
+        subscription.issues,
+        subscription.minted,
+        subscription.policy,
+        subscription.scheduled,
+        subscription.ends_at,
+        subscription.over,
     ]
 
 

@@ -53,6 +53,7 @@ from ledger.core.limits import (
 from ledger.core.outcomes import LOCATOR_INDEX_MASK, locator_of
 from ledger.core.periods import CALENDAR_MONTHS, Anchors, Calendar, Zones, billing_period
 from ledger.core.quotes import QUOTE_EXPIRED, QUOTE_OPEN, QUOTE_USED, Quote
+from ledger.core.subscriptions import Subscription
 from ledger.core.waiting import Rated, Waiting
 from rating.functions import SCOPE_DAY, SCOPE_MONTH
 from rating.overrides import Layer, OverrideSet
@@ -77,6 +78,7 @@ __all__ = [
     "TIMER_GRANT",
     "TIMER_HOLD",
     "TIMER_MINIMUMS",
+    "TIMER_PACKAGE",
     "TIMER_QUOTE",
     "TIMER_RECURRING",
     "TIMER_SUSPENSE",
@@ -114,6 +116,7 @@ TIMER_COMMITMENT = 5
 TIMER_TOP_UP = 6
 TIMER_SUSPENSE = 7  # of a family: what waits for a price is tried
 TIMER_QUOTE = 8
+TIMER_PACKAGE = 12  # of an account: the next period of its subscription
 
 FETCHED = 0
 """Stands for the timer of a paged family that is being fetched, for something of it is due."""
@@ -200,6 +203,7 @@ class Account:
         "row_draws",
         "scoped",
         "sharing",
+        "subscription",
         "suspended",
         "tenant",
         "top_up_rules",
@@ -254,6 +258,7 @@ class Account:
         self.quotes: dict[int, Quote] = {}  # open ones
         self.recurring: list[RecurringGrant] = []
         self.commitments: list[Commitment] = []
+        self.subscription: Subscription | None = None
         self.top_up_rules: dict[int, tuple[int, TopUpRule | None]] = {}  # asset -> version, rule
         self.watched = False  # whether a top-up rule or a budget looks at each of its entries
         self.top_ups: dict[int, TopUp] = {}  # pending ones, and those of the dedupe window
@@ -409,6 +414,8 @@ class Account:
             if each.state == TOP_UP_PENDING
         ]
         timers += [(each.expires_at, TIMER_QUOTE, each.number) for each in self.quotes.values()]
+        if self.subscription is not None and not self.subscription.over:
+            timers.append((self.subscription.due, TIMER_PACKAGE, self.number))
         if self.minimums_due != NEVER:
             timers.append((self.minimums_due, TIMER_MINIMUMS, self.number))
         return timers
@@ -857,6 +864,11 @@ class State:
             (self.timer_at(each.tenant, each.minimums_due), TIMER_MINIMUMS, each.number)
             for each in self.accounts.values()
             if each.minimums_due != NEVER
+        ]
+        live += [
+            (self.timer_at(each.tenant, each.subscription.due), TIMER_PACKAGE, each.number)
+            for each in self.accounts.values()
+            if each.subscription is not None and not each.subscription.over
         ]
         live += [
             (self.timer_at(each.account.tenant, each.expires_at), TIMER_QUOTE, each.number)

@@ -98,6 +98,20 @@ from ledger.core.events.outcome_charges import (
     OutcomeReported,
 )
 from ledger.core.events.overrides import PriceOverridesSet
+from ledger.core.events.packages import (
+    Follow,
+    Minted,
+    OldGrants,
+    PackageChanged,
+    PackageIssue,
+    PackagePeriodBegun,
+    PackageTerm,
+    PolicyPart,
+    Subscribed,
+    SubscriptionCancelled,
+    SubscriptionEnded,
+    TakenBack,
+)
 from ledger.core.events.payments import (
     AccountBilled,
     BillLine,
@@ -199,6 +213,7 @@ __all__ = [
     "EndedGrants",
     "Event",
     "Excess",
+    "Follow",
     "FreezeCause",
     "GivenBack",
     "GrantCancelled",
@@ -228,15 +243,22 @@ __all__ = [
     "MetersReversed",
     "MinimumCharged",
     "MinimumsAwaited",
+    "Minted",
+    "OldGrants",
     "OutcomeConfirmed",
     "OutcomeRejected",
     "OutcomeReported",
     "Overage",
     "OverdraftKind",
+    "PackageChanged",
+    "PackageIssue",
+    "PackagePeriodBegun",
+    "PackageTerm",
     "PaymentRecorded",
     "PeriodUnit",
     "PlanDeclared",
     "PlanOverridden",
+    "PolicyPart",
     "Pot",
     "PriceOverridesSet",
     "Proration",
@@ -262,8 +284,12 @@ __all__ = [
     "Segment",
     "SegmentAdded",
     "Slice",
+    "Subscribed",
+    "SubscriptionCancelled",
+    "SubscriptionEnded",
     "Suspense",
     "SuspenseRated",
+    "TakenBack",
     "TimeShifted",
     "Timing",
     "TopUpConfirmed",
@@ -378,5 +404,10 @@ Event: TypeAlias = (
     | OutcomeRejected
     | UsageMetered
     | MetersReversed
+    | Subscribed
+    | PackageChanged
+    | PackagePeriodBegun
+    | SubscriptionCancelled
+    | SubscriptionEnded
 )
 """Everything that a journal may hold."""

@@ -5,7 +5,7 @@ computed here. Figures that contradict the books stop the writer (`BooksUnbalanc
 
     moves                                    what several do: pay, retire, owe, set a timer
     books, usage, suspense, holds, quotes, accounts, grants, payments, corrections, recurring,
-    commitments, top_ups, minimums                     one module a kind of event
+    commitments, top_ups, minimums, packages                     one module a kind of event
 """
 
 from __future__ import annotations
@@ -63,6 +63,8 @@ from ledger.core.events import (
     OutcomeConfirmed,
     OutcomeRejected,
     OutcomeReported,
+    PackageChanged,
+    PackagePeriodBegun,
     PaymentRecorded,
     PlanDeclared,
     PlanOverridden,
@@ -79,6 +81,9 @@ from ledger.core.events import (
     RecurringStarted,
     RequestAbandoned,
     SegmentAdded,
+    Subscribed,
+    SubscriptionCancelled,
+    SubscriptionEnded,
     SuspenseRated,
     TimeShifted,
     TopUpConfirmed,
@@ -157,6 +162,13 @@ from ledger.core.evolve.holds import (
 from ledger.core.evolve.metering import meters_reversed, usage_metered
 from ledger.core.evolve.minimums import minimum_charged, minimums_awaited
 from ledger.core.evolve.overrides import price_overrides_set
+from ledger.core.evolve.packages import (
+    package_changed,
+    package_period_begun,
+    subscribed,
+    subscription_cancelled,
+    subscription_ended,
+)
 from ledger.core.evolve.payments import (
     account_billed,
     grant_charged_back,
@@ -298,6 +310,11 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     TopUpDeclined: top_up_declined,
     TopUpExpired: top_up_expired,
     PriceOverridesSet: price_overrides_set,
+    Subscribed: subscribed,
+    PackageChanged: package_changed,
+    PackagePeriodBegun: package_period_begun,
+    SubscriptionCancelled: subscription_cancelled,
+    SubscriptionEnded: subscription_ended,
     MinimumsAwaited: minimums_awaited,
     MinimumCharged: minimum_charged,
 }

@@ -178,7 +178,8 @@ def account_policy_updated(state: State, event: AccountPolicyUpdated) -> None:
         account.count_periods(anchors, account.calendar)
     if account.tenant in state.minimums_from:
         state.await_minimums(account)
-    state.keys.add(event.key, state.locator)
+    if event.key:  # not where it follows from a package
+        state.keys.add(event.key, state.locator)
 
 
 def account_closed(state: State, event: AccountClosed) -> None:

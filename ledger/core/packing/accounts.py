@@ -12,6 +12,11 @@ from ledger.core.evolve.accounts import (
     inherited_comparator,
     inherited_overrides,
 )
+from ledger.core.packing.packages import (
+    PackedSubscription,
+    pack_subscription,
+    unpack_subscription,
+)
 from ledger.core.packing.wide import Wide, wide
 from ledger.core.state import Account, Debt, State, is_kept, opened_anchors
 from rating.overrides import Layer, SetOverride
@@ -56,6 +61,7 @@ class PackedAccount(msgspec.Struct, array_like=True, gc=False):
     overrides_version: int = 0
     minimums_until: int = 0
     cards_before: list[tuple[int, str]] = []
+    subscription: PackedSubscription | None = None
 
 
 def pack_account(
@@ -124,6 +130,7 @@ def pack_account(
         account.overrides_version,
         account.minimums_until,
         list(account.cards_before),
+        pack_subscription(account.subscription),
     )
 
 
@@ -176,6 +183,7 @@ def unpack_account(state: State, root: int, packed: PackedAccount) -> None:
     account.overrides_version = packed.overrides_version
     account.minimums_until = packed.minimums_until
     account.cards_before = tuple(packed.cards_before)
+    account.subscription = unpack_subscription(account, packed.subscription)
     if packed.zones:
         account.calendar = state.calendar(tuple(packed.zones))
     if packed.anchors:

@@ -56,6 +56,8 @@ from ledger.core.events import (
     OutcomeConfirmed,
     OutcomeRejected,
     OutcomeReported,
+    PackageChanged,
+    PackagePeriodBegun,
     PaymentRecorded,
     PriceOverridesSet,
     QuotedDenied,
@@ -69,6 +71,9 @@ from ledger.core.events import (
     RecurringResumed,
     RecurringStarted,
     SegmentAdded,
+    Subscribed,
+    SubscriptionCancelled,
+    SubscriptionEnded,
     SuspenseRated,
     TopUpConfirmed,
     TopUpDeclined,
@@ -154,6 +159,13 @@ from ledger.verify.rules.outcome_charges import (
     outcome_reported,
 )
 from ledger.verify.rules.overrides import price_overrides_set
+from ledger.verify.rules.packages import (
+    package_changed,
+    package_period_begun,
+    subscribed,
+    subscription_cancelled,
+    subscription_ended,
+)
 from ledger.verify.rules.payments import (
     account_billed,
     credit_note_issued,
@@ -316,4 +328,9 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     OutcomeReported: outcome_reported,
     OutcomeConfirmed: outcome_confirmed,
     OutcomeRejected: outcome_rejected,
+    Subscribed: subscribed,
+    PackageChanged: package_changed,
+    PackagePeriodBegun: package_period_begun,
+    SubscriptionCancelled: subscription_cancelled,
+    SubscriptionEnded: subscription_ended,
 }

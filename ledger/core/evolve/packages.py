@@ -1,0 +1,99 @@
+"""Subscriptions to packages (rules P1, P3)."""
+
+from __future__ import annotations
+
+from ledger.core.events import (
+    PackageChanged,
+    PackagePeriodBegun,
+    PackageTerm,
+    Subscribed,
+    SubscriptionCancelled,
+    SubscriptionEnded,
+    Timing,
+)
+from ledger.core.evolve.moves import set_timer
+from ledger.core.state import NEVER, TIMER_PACKAGE, State
+from ledger.core.subscriptions import NextPackage, Subscription
+
+
+def subscribed(state: State, event: Subscribed) -> None:
+    account = state.accounts[event.account]
+    before = account.subscription
+    subscription = account.subscription = Subscription(account, state.now)
+    goes_on = before is not None and event.term.end == before.period_end
+    if before is not None and goes_on:
+        subscription.grants = before.grants
+    subscription.follow = event.follow
+    subscription.locked_until = event.locked_until
+    subscription.revision = event.revision
+    _begin(state, subscription, event.term, goes_on=goes_on)
+    state.keys.add(event.key, state.locator)
+
+
+def package_changed(state: State, event: PackageChanged) -> None:
+    subscription = _of(state, event.account)
+    subscription.revision = event.revision
+    subscription.ends_at = NEVER
+    if event.term is None:
+        subscription.scheduled = NextPackage(
+            event.package, event.follow, event.version, event.locked_until
+        )
+    else:
+        subscription.scheduled = None
+        subscription.follow = event.follow
+        subscription.locked_until = event.locked_until
+        _begin(state, subscription, event.term, goes_on=True)
+    state.keys.add(event.key, state.locator)
+
+
+def package_period_begun(state: State, event: PackagePeriodBegun) -> None:
+    subscription = _of(state, event.account)
+    following = subscription.scheduled
+    if following is not None:
+        subscription.follow = following.follow
+        subscription.locked_until = following.locked_until
+        subscription.scheduled = None
+    _begin(state, subscription, event.term, goes_on=False)
+
+
+def subscription_cancelled(state: State, event: SubscriptionCancelled) -> None:
+    subscription = _of(state, event.account)
+    subscription.revision = event.revision
+    subscription.ends_at = event.ends_at
+    subscription.scheduled = None
+    if event.timing == Timing.NOW:
+        subscription.minted = event.minted
+        _end(subscription)
+    state.keys.add(event.key, state.locator)
+
+
+def subscription_ended(state: State, event: SubscriptionEnded) -> None:
+    _end(_of(state, event.account))
+
+
+def _of(state: State, account: int) -> Subscription:
+    subscription = state.accounts[account].subscription
+    assert subscription is not None, account
+    return subscription
+
+
+def _end(subscription: Subscription) -> None:
+    subscription.over = True
+    subscription.issues = ()
+    subscription.policy = ()
+
+
+def _begin(state: State, subscription: Subscription, term: PackageTerm, *, goes_on: bool) -> None:
+    """Stand in that period; `goes_on`: it was begun before, and has granted something."""
+    issued = tuple([each.grant for each in term.issues if each.grant])
+    subscription.package = term.package
+    subscription.version = term.version
+    subscription.anchor = term.anchor
+    subscription.period_start = term.start
+    subscription.period_end = term.end
+    subscription.full = term.full
+    subscription.issues = term.issues
+    subscription.grants = (*subscription.grants, *issued) if goes_on else issued
+    subscription.minted = term.minted
+    subscription.policy = term.policy
+    set_timer(state, subscription.account, term.end, TIMER_PACKAGE, subscription.account.number)

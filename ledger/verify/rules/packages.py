@@ -1,0 +1,144 @@
+"""Subscriptions to packages: one an account, each period once, nothing minted twice (P1, P3)."""
+
+from __future__ import annotations
+
+from ledger.core.events import (
+    Minted,
+    PackageChanged,
+    PackagePeriodBegun,
+    PackageTerm,
+    Subscribed,
+    SubscriptionCancelled,
+    SubscriptionEnded,
+    TakenBack,
+    Timing,
+)
+from ledger.core.state import NEVER, Account, State
+from ledger.core.subscriptions import Subscription
+from ledger.verify.rules.judge import Judge
+
+
+def subscribed(judge: Judge, state: State, event: Subscribed) -> None:
+    """Of an open account without one; within the period of an earlier one it is its rest."""
+    account = state.accounts[event.account]
+    before = account.subscription
+    judge.equal(state, "subscription of a closed account", 0, account.closed_at)
+    judge.equal(state, "start of the subscription", state.now, event.term.start)
+    revision, minted = 1, ()
+    if before is not None:
+        revision = before.revision + 1
+        judge.equal(state, "earlier subscription over", True, before.over)
+        if state.now < before.period_end:
+            judge.equal(state, "end of the period", before.period_end, event.term.end)
+            minted = before.minted
+    judge.equal(state, "version of the subscription", revision, event.revision)
+    _look_at_term(judge, state, account, event.term, minted)
+
+
+def package_changed(judge: Judge, state: State, event: PackageChanged) -> None:
+    subscription = _running(judge, state, event.account, event.revision)
+    judge.equal(state, "change now", event.timing == Timing.NOW, event.term is not None)
+    if subscription is None or event.term is None:
+        judge.equal(state, "taken back", (), event.taken)
+        return
+    judge.equal(state, "start of the rest", state.now, event.term.start)
+    judge.equal(state, "end of the period", subscription.period_end, event.term.end)
+    judge.equal(state, "length of the period", subscription.full, event.term.full)
+    minted = _without(judge, state, subscription, event.taken)
+    _look_at_term(judge, state, subscription.account, event.term, minted)
+
+
+def package_period_begun(judge: Judge, state: State, event: PackagePeriodBegun) -> None:
+    """Follows the period before without gap, once it is due, unless the subscription ends."""
+    subscription = state.accounts[event.account].subscription
+    if subscription is None or subscription.over or subscription.ends_at != NEVER:
+        judge.wrong(state, "period of a package", "of a subscription that goes on", event.term)
+        return
+    judge.equal(state, "start of the package's period", subscription.period_end, event.term.start)
+    if event.term.start > state.now:
+        judge.wrong(state, "package's period", f"due at {event.term.start}", state.now)
+    _look_at_term(judge, state, subscription.account, event.term, ())
+
+
+def subscription_cancelled(judge: Judge, state: State, event: SubscriptionCancelled) -> None:
+    subscription = _running(judge, state, event.account, event.revision)
+    if subscription is None:
+        return
+    now = event.timing == Timing.NOW
+    ends_at = state.now if now else subscription.period_end
+    judge.equal(state, "end of the subscription", ends_at, event.ends_at)
+    if now:
+        minted = _without(judge, state, subscription, event.taken)
+        judge.equal(state, "granted by the period", minted, event.minted)
+
+
+def subscription_ended(judge: Judge, state: State, event: SubscriptionEnded) -> None:
+    subscription = state.accounts[event.account].subscription
+    if subscription is None or subscription.over:
+        judge.wrong(state, "end of a subscription", "of one that runs", event.ends_at)
+        return
+    judge.equal(state, "end of the subscription", subscription.ends_at, event.ends_at)
+    if event.ends_at > state.now:
+        judge.wrong(state, "end of a subscription", f"due at {event.ends_at}", state.now)
+
+
+def _running(judge: Judge, state: State, number: int, revision: int) -> Subscription | None:
+    subscription = state.accounts[number].subscription
+    if subscription is None or subscription.over:
+        judge.wrong(state, "subscription", "one that runs", "none")
+        return None
+    judge.equal(state, "version of the subscription", subscription.revision + 1, revision)
+    return subscription
+
+
+def _without(
+    judge: Judge, state: State, subscription: Subscription, taken: tuple[TakenBack, ...]
+) -> tuple[Minted, ...]:
+    """What the period has granted without what was taken back, of its own grants."""
+    released = {each.asset: each.released for each in subscription.minted}
+    for each in taken:
+        if each.grant not in subscription.grants or each.amount <= 0:
+            judge.wrong(state, "units taken back", "of a grant of the period", each)
+            continue
+        released[state.grants[each.grant].asset] -= each.amount
+    return tuple(
+        [Minted(each.asset, released[each.asset], each.largest) for each in subscription.minted]
+    )
+
+
+def _look_at_term(
+    judge: Judge, state: State, account: Account, term: PackageTerm, before: tuple[Minted, ...]
+) -> None:
+    """A share of the time, grants that are there, and of no asset more than the largest package of
+    the period gives (rules S1, P3)."""
+    if not term.start < term.end:
+        judge.wrong(state, "package's period", f"after {term.start}", term.end)
+    if not 0 < term.remaining <= term.full:
+        judge.wrong(state, "share of the package's period", f"1 to {term.full}", term.remaining)
+    judge.equal(state, "rest of the package's period", term.end - term.start, term.remaining)
+    released = {each.asset: each.released for each in before}
+    for issued in term.issues:
+        if not issued.grant:
+            judge.equal(state, f"amount of {issued.name!r}", 0, issued.amount)
+            continue
+        grant = state.grants[issued.grant]
+        judge.equal(
+            state,
+            f"grant {issued.grant}",
+            (account.number, issued.amount, issued.price_paid, term.start),
+            (grant.account.number, grant.amount, grant.price_paid, grant.effective_at),
+        )
+        released[grant.asset] = released.get(grant.asset, 0) + issued.amount
+    largest = {each.asset: each.largest for each in before}
+    found = {each.asset: each.released for each in term.minted}
+    judge.equal(
+        state,
+        "granted by the period",
+        {asset: units for asset, units in sorted(released.items()) if units},
+        {asset: units for asset, units in sorted(found.items()) if units},
+    )
+    for each in term.minted:
+        if not 0 <= each.released <= each.largest:
+            judge.wrong(state, f"asset {each.asset}", f"{each.largest} at most", each.released)
+        if each.largest < largest.get(each.asset, 0):
+            judge.wrong(state, "largest package", largest[each.asset], each.largest)
