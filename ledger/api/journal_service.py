@@ -55,6 +55,7 @@ from ledger.core.events import (
     OutcomeConfirmed,
     OutcomeRejected,
     OutcomeReported,
+    PackageChanged,
     PaymentRecorded,
     PriceOverridesSet,
     QuotedDenied,
@@ -67,6 +68,8 @@ from ledger.core.events import (
     RecurringStarted,
     RequestAbandoned,
     SegmentAdded,
+    Subscribed,
+    SubscriptionCancelled,
     TopUpConfirmed,
     TopUpDeclined,
     TopUpRuleRemoved,
@@ -127,6 +130,9 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     CommitmentCreated: pb.MUTATION_KIND_CREATE_COMMITMENT,
     SegmentAdded: pb.MUTATION_KIND_ADD_SEGMENT,
     CommitmentEnded: pb.MUTATION_KIND_END_COMMITMENT,
+    Subscribed: pb.MUTATION_KIND_SUBSCRIBE,
+    PackageChanged: pb.MUTATION_KIND_CHANGE_PACKAGE,
+    SubscriptionCancelled: pb.MUTATION_KIND_CANCEL_SUBSCRIPTION,
     TopUpRuleSet: pb.MUTATION_KIND_SET_TOP_UP_RULE,
     TopUpRuleRemoved: pb.MUTATION_KIND_REMOVE_TOP_UP_RULE,
     TopUpConfirmed: pb.MUTATION_KIND_CONFIRM_TOP_UP,
@@ -154,6 +160,9 @@ _OF_ACCOUNTS: Final = (
     AccountReopened,
     AccountProfileUpdated,
     PriceOverridesSet,
+    Subscribed,
+    PackageChanged,
+    SubscriptionCancelled,
 )
 
 TRIAL_BALANCE_METHOD: Final = (

@@ -218,6 +218,44 @@ def _end(event: e.RecurringEnded) -> c.Command:
     )
 
 
+def _subscribe(event: e.Subscribed) -> c.Command:
+    return c.Subscribe(
+        event.key,
+        event.account,
+        event.package,
+        event.follow,
+        event.version,
+        event.locked_until,
+        trace=event.trace,
+    )
+
+
+def _change_package(event: e.PackageChanged) -> c.Command:
+    return c.ChangePackage(
+        event.key,
+        event.account,
+        event.package,
+        event.timing,
+        event.follow,
+        event.version,
+        event.locked_until,
+        event.old_grants,
+        event.expected_version,
+        trace=event.trace,
+    )
+
+
+def _cancel(event: e.SubscriptionCancelled) -> c.Command:
+    return c.CancelSubscription(
+        event.key,
+        event.account,
+        event.timing,
+        event.old_grants,
+        event.expected_version,
+        trace=event.trace,
+    )
+
+
 def _commit(event: e.CommitmentCreated) -> c.Command:
     return c.CreateCommitment(
         event.key,
@@ -307,6 +345,9 @@ _ASKED: Final[dict[type, Callable[[Any], c.Command | None]]] = {
     e.RecurringPaused: _pause,
     e.RecurringResumed: _resume,
     e.RecurringEnded: _end,
+    e.Subscribed: _subscribe,
+    e.PackageChanged: _change_package,
+    e.SubscriptionCancelled: _cancel,
     e.CommitmentCreated: _commit,
     e.SegmentAdded: _add_segment,
     e.BudgetSet: _set_budget,

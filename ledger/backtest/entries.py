@@ -20,6 +20,7 @@ from ledger.core.state import (
     TIMER_GRANT,
     TIMER_HOLD,
     TIMER_MINIMUMS,
+    TIMER_PACKAGE,
     TIMER_RECURRING,
     TIMER_TOP_UP,
 )
@@ -57,6 +58,12 @@ def _recurring_due(replay: Replay, events: _Events, index: int) -> None:
     event = events[index]
     assert isinstance(event, e.RecurringIssued)
     replay.post(TIMER_RECURRING, event.recurring, events, index)
+
+
+def _package_due(replay: Replay, events: _Events, index: int) -> None:
+    event = events[index]
+    assert isinstance(event, e.PackagePeriodBegun | e.SubscriptionEnded)
+    replay.post(TIMER_PACKAGE, event.account, events, index)
 
 
 def _invoice_due(replay: Replay, events: _Events, index: int) -> None:
@@ -186,7 +193,10 @@ def _opened_account(replay: Replay, events: _Events, index: int) -> None:
 
 
 def _policy(replay: Replay, events: _Events, index: int) -> None:
-    command = asked(events[index])
+    event = events[index]
+    if isinstance(event, e.AccountPolicyUpdated) and not event.key:
+        return  # it follows from a package
+    command = asked(event)
     assert isinstance(command, c.CreateAccount | c.UpdatePolicy)
     command.policy = replay.trying.policy(command.account, command.policy)
     replay.run(command, events, index)
@@ -248,6 +258,8 @@ ENTRIES: Final[dict[type, Callable[[Any, _Events, int], None]]] = USAGE | {
     e.GrantExpired: _grant_due,
     e.GrantCancelled: _cancelled,
     e.RecurringIssued: _recurring_due,
+    e.PackagePeriodBegun: _package_due,
+    e.SubscriptionEnded: _package_due,
     e.InvoiceDue: _invoice_due,
     e.TopUpExpired: _top_up_due,
     e.MinimumCharged: _minimums_due,

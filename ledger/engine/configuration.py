@@ -1,4 +1,4 @@
-"""Published assets, cards, aliases, meters, clocks: loaded once a process, applied by each shard.
+"""What tenants published, of every kind: loaded once a process, applied by each shard.
 
 A shard uses a version only after its own journal has applied it, so every decision names a version
 that every replay finds. Bodies are immutable, found by version and checked by hash.
@@ -16,6 +16,7 @@ import msgspec
 from ledger.core.aliases import CardAlias, point_alias
 from ledger.core.catalog import Asset, Catalog, asset_number
 from ledger.core.commands import ApplyConfiguration
+from ledger.core.packaged import PackageVersion, decode_package
 from ledger.journal.configuration import (
     ConfigurationEntry,
     ConfigurationKind,
@@ -75,7 +76,9 @@ METERS_NAME: Final = "meters"
 """The name in the stream of a tenant's meters: there is one set of them."""
 NO_METERS: Final = MeterVersions()
 
-Loaded = Asset | CardVersion | CardAlias | ClockBody | ConversionBody | MeterVersion
+Loaded = (
+    Asset | CardVersion | CardAlias | ClockBody | ConversionBody | MeterVersion | PackageVersion
+)
 
 
 class ConfigurationMissing(Exception):
@@ -176,6 +179,13 @@ class Configurations:
             )
             self._loaded[place] = meters
             self.meters[entry.tenant] = self.meters.get(entry.tenant, NO_METERS).adding(meters)
+        elif entry.kind == ConfigurationKind.PACKAGE:
+            self._loaded[place] = PackageVersion(
+                entry.version,
+                entry.published_at_us,
+                entry.effective_from_us,
+                decode_package(body),
+            )
         else:
             card = await _opened(body, entry.version)
             self._loaded[place] = CardVersion(
@@ -202,6 +212,8 @@ class Configurations:
             self._install_rate(catalog, self._entries[(tenant, version)], loaded)
         elif isinstance(loaded, CardVersion):
             catalog.add_card(tenant, self._entries[(tenant, version)].name, loaded)
+        elif isinstance(loaded, PackageVersion):
+            catalog.add_package(tenant, self._entries[(tenant, version)].name, loaded)
         elif isinstance(loaded, CardAlias):
             point_alias(catalog, tenant, self._entries[(tenant, version)].name, loaded)
 

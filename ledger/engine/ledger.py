@@ -19,6 +19,8 @@ from ledger.core.commands import Command, CreateAccount, Names
 from ledger.core.events import AccountPolicy, ConfigurationApplied
 from ledger.core.identity import FamilyDigest
 from ledger.core.outcomes import Refusal
+from ledger.core.packaged import Package
+from ledger.core.packaged import canonical_bytes as package_bytes
 from ledger.engine.clock import Clock
 from ledger.engine.configuration import (
     METERS_NAME,
@@ -356,6 +358,21 @@ class Ledger:
             effective = ALWAYS_US
         body = meter_bytes(meters)
         return await self._publish(tenant, kind, METERS_NAME, body, effective, expected_version)
+
+    async def publish_package(
+        self,
+        tenant: int,
+        name: str,
+        package: Package,
+        effective_from_us: int = 0,
+        expected_version: int | None = None,
+    ) -> ConfigurationEntry | ConfigurationRefused:
+        """Publish a validated version of a package, from when on as for a version of a card."""
+        kind, effective = ConfigurationKind.PACKAGE, effective_from_us or None
+        if effective is None and not await self._has(tenant, kind, name):
+            effective = ALWAYS_US
+        body = package_bytes(package)
+        return await self._publish(tenant, kind, name, body, effective, expected_version)
 
     async def _has(self, tenant: int, kind: ConfigurationKind, name: str) -> bool:
         async for entry in self.configurations.published(tenant):

@@ -32,6 +32,7 @@ class ConfigurationKind(IntEnum):
     RATE_CARD_ALIAS = 4
     CONVERSION = 5
     METERS = 6
+    PACKAGE = 7
 
 
 SHARE_NAMES: Final = {

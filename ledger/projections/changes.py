@@ -105,6 +105,17 @@ BUDGET_CROSSINGS: Final = (
 TOP_UP_RULES: Final = (
     "tenant", "shard", "entry_seq", "account", "asset", "version", "rule", "recorded_at",
 )  # fmt: skip
+SUBSCRIPTION_ENTRIES: Final = (
+    "tenant", "shard", "entry_seq", "account", "change", "package", "version", "follow",
+    "locked_until", "period_start", "period_end", "ends_at", "recorded_at",
+)  # fmt: skip
+SUBSCRIBED: Final = 1
+CHANGED_NOW: Final = 2
+TO_CHANGE: Final = 3
+PERIOD_BEGUN: Final = 4
+CANCELLED_NOW: Final = 5
+TO_CANCEL: Final = 6
+SUBSCRIPTION_OVER: Final = 7
 TOP_UPS: Final = (
     "tenant", "shard", "number", "account", "state", "asset", "amount", "price_paid", "price_asset",
     "source", "version", "available", "requested_at", "expires_at",
@@ -313,6 +324,7 @@ class Changes:
         "reversals",
         "reversed_costs",
         "reversed_usage",
+        "subscription_entries",
         "top_up_ends",
         "top_up_rules",
         "top_ups",
@@ -368,6 +380,7 @@ class Changes:
         self.budget_windows: dict[tuple[int, int, int, int], tuple[int, int]] = {}
         self.budget_crossings: list[Row] = []
         self.top_up_rules: list[Row] = []
+        self.subscription_entries: list[Row] = []
         self.top_ups: list[Row] = []
         self.top_up_ends: dict[
             int, Row

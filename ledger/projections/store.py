@@ -368,6 +368,10 @@ class ProjectionStore:
     async def _write_top_ups(self, changes: Changes) -> None:
         if changes.top_up_rules:
             await self._copy("top_up_rules", c.TOP_UP_RULES, changes.top_up_rules)
+        if changes.subscription_entries:
+            await self._copy(
+                "subscription_entries", c.SUBSCRIPTION_ENTRIES, changes.subscription_entries
+            )
         if changes.top_ups:
             await self._copy("top_ups", c.TOP_UPS, changes.top_ups)
         if changes.top_up_ends:

@@ -147,6 +147,12 @@ class _MutationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mutation
     """BudgetService.Set."""
     MUTATION_KIND_REMOVE_BUDGET: _MutationKind.ValueType  # 201
     """BudgetService.Remove."""
+    MUTATION_KIND_SUBSCRIBE: _MutationKind.ValueType  # 220
+    """PackageService.Subscribe."""
+    MUTATION_KIND_CHANGE_PACKAGE: _MutationKind.ValueType  # 221
+    """PackageService.Change."""
+    MUTATION_KIND_CANCEL_SUBSCRIPTION: _MutationKind.ValueType  # 222
+    """PackageService.Cancel."""
 
 class MutationKind(_MutationKind, metaclass=_MutationKindEnumTypeWrapper):
     """The kind of a recorded call."""
@@ -241,6 +247,12 @@ MUTATION_KIND_SET_BUDGET: MutationKind.ValueType  # 200
 """BudgetService.Set."""
 MUTATION_KIND_REMOVE_BUDGET: MutationKind.ValueType  # 201
 """BudgetService.Remove."""
+MUTATION_KIND_SUBSCRIBE: MutationKind.ValueType  # 220
+"""PackageService.Subscribe."""
+MUTATION_KIND_CHANGE_PACKAGE: MutationKind.ValueType  # 221
+"""PackageService.Change."""
+MUTATION_KIND_CANCEL_SUBSCRIPTION: MutationKind.ValueType  # 222
+"""PackageService.Cancel."""
 Global___MutationKind: _TypeAlias = MutationKind  # noqa: Y015
 
 @_typing.final

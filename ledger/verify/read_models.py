@@ -43,6 +43,7 @@ class ReadModels:
         self.limits: dict[int, dict[str, int]] = {}  # see `_limits_of`
         self.top_ups: Facts = {}
         self.top_up_rules: Facts = {}
+        self.subscriptions: Facts = {}
         self.budgets: Facts = {}
         self.usage: dict[tuple[int, int, int], list[int]] = {}
         self.waiting: Facts = {}
@@ -74,6 +75,7 @@ class ReadModels:
         _compare("top-up", _top_ups_of(state), kept, findings)
         _compare("top-up rules of account", _rules_of(state), self.top_up_rules, findings)
         _compare("budget", _budgets_of(state), _of_budgets(state, self.budgets), findings)
+        _compare("subscription of account", _subscriptions_of(state), self.subscriptions, findings)
         _compare("usage that waits,", _waiting_of(state), self.waiting, findings)
         for place in sorted(tally.usage.keys() | self.usage.keys()):
             tenant, asset, outcome = place
@@ -157,6 +159,9 @@ async def read_models(connection: Connection, shard: int) -> Reflection | None:
             budget["posted"] += int(posted)
             budget["pending"] += int(pending)
             budget["windows"][since, until] = (int(posted), int(pending))
+    for row in await connection.fetch(_SQL["subscriptions"], shard):
+        account, *values = row
+        models.subscriptions[account] = dict(zip(_SUBSCRIPTION, values, strict=True))
     for tenant, asset, outcome, count, charge in await connection.fetch(_SQL["usage"], shard):
         models.usage[(tenant, asset, outcome)] = [count, int(charge)]
     for entry, tenant, account, at, quantities, reasons in await connection.fetch(
@@ -481,6 +486,24 @@ def _rules_of(state: State) -> Facts:
                     msgspec.json.encode(msgspec.structs.asdict(rule))
                 )
     return found
+
+
+_SUBSCRIPTION = ("tenant", "package", "version", "period_start", "period_end", "over")
+
+
+def _subscriptions_of(state: State) -> Facts:
+    return {
+        account.number: {
+            "tenant": account.tenant,
+            "package": account.subscription.package,
+            "version": account.subscription.version,
+            "period_start": account.subscription.period_start,
+            "period_end": account.subscription.period_end,
+            "over": account.subscription.over,
+        }
+        for account in state.accounts.values()
+        if account.subscription is not None
+    }
 
 
 def _decoded(terms: RecurringTerms | CommitmentTerms | None) -> object:

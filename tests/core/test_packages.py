@@ -8,7 +8,7 @@ import pytest
 from core_world import CREDITS, FAMILY, START_US, TENANT, Core, replay
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from replaying import judged
+from test_verify_rules import judged
 
 from ledger.core import commands as c
 from ledger.core import events as e

@@ -852,6 +852,12 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
 # What the engine answers after it has looked a key up, what is recorded, not refused, and what
 # test_quotes tells of quotes.
 ELSEWHERE = {
+    Reason.PACKAGE_UNKNOWN,  # these of test_packages
+    Reason.PACKAGE_VERSION_UNKNOWN,
+    Reason.PACKAGE_PERIOD_DIFFERS,
+    Reason.LOCK_INVALID,
+    Reason.SUBSCRIBED_ALREADY,
+    Reason.NOT_SUBSCRIBED,
     Reason.BUDGET_EXCEEDED,  # these of test_budgets
     Reason.BUDGETS_LIMIT,
     Reason.BUDGET_FIXED,

@@ -15,6 +15,21 @@ from ledger.core import events as e
 from ledger.core.catalog import asset_number
 from ledger.core.identity import FamilyDigest
 from ledger.core.outcomes import locator_of, split_locator
+from ledger.core.packaged import (
+    Entitlement,
+    EntitlementKind,
+    Package,
+    PackagedComparator,
+    PackagedExcess,
+    PackagedGrant,
+    PackagedKind,
+    PackagedOverage,
+    PackagedPolicy,
+    PackagedRollover,
+    PackagedUnit,
+    decode_package,
+)
+from ledger.core.packaged import canonical_bytes as package_bytes
 from ledger.core.packing import PackedFamily, PackedShard
 from ledger.core.upcast import UPCASTS, HoldAuthorized1
 from ledger.engine.configuration import AliasBody, AssetBody, ClockBody
@@ -69,6 +84,7 @@ ROOTS: tuple[type, ...] = (
     ClockBody,
     RateCard,
     MeterSet,
+    Package,
     ConfigurationKind,
     Proof,
     KeyRecord,
@@ -164,6 +180,38 @@ PRIVATE = PrivateRecords()
 PRIVATE.add(0, 7, "api", "event-1")
 PRIVATE.add(2, 8, "api", "event-2", "task-9", "task-1", {"email": "person@example.test"})
 
+PACKAGE = Package(
+    PackagedUnit.QUARTER,
+    2,
+    "Pro",
+    (
+        PackagedGrant(
+            "credits",
+            "credits",
+            1_000,
+            PackagedKind.PREPAID,
+            20,
+            "USD",
+            -1,
+            ("chat",),
+            ("media",),
+            True,
+            60,
+            PackagedRollover(1, 2, 100, 7, True),
+        ),
+    ),
+    PackagedPolicy(
+        "resold",
+        "credits",
+        5,
+        PackagedOverage.SELF,
+        9,
+        PackagedExcess.ABSORB,
+        PackagedComparator.ORB_1,
+        "USD",
+    ),
+    (Entitlement("region", EntitlementKind.STATIC, "eu"), Entitlement("x", grant="credits")),
+)
 METERS = MeterSet(
     (
         MeterRule(
@@ -398,6 +446,12 @@ FORMATS: tuple[Format, ...] = (
         {"full": METERS, "minimal": MeterSet((MeterRule("r", "t", (MeteredQuantity("q"),)),))},
         meter_bytes,
         decode_meters,
+    ),
+    Format(
+        "package",
+        {"full": PACKAGE, "minimal": Package()},
+        package_bytes,
+        decode_package,
     ),
     Format("content-hash", {"of bytes": b"body", "of nothing": b""}, content_hash),
     Format("asset-number", {"of a tenant": (7, 12)}, lambda inputs: asset_number(*inputs)),

@@ -55,6 +55,8 @@ from ledger.core.events import (
     OutcomeConfirmed,
     OutcomeRejected,
     OutcomeReported,
+    PackageChanged,
+    PackagePeriodBegun,
     PaymentRecorded,
     PlanDeclared,
     PlanOverridden,
@@ -67,6 +69,9 @@ from ledger.core.events import (
     RecurringResumed,
     RecurringStarted,
     SegmentAdded,
+    Subscribed,
+    SubscriptionCancelled,
+    SubscriptionEnded,
     SuspenseRated,
     TimeShifted,
     TopUpConfirmed,
@@ -140,6 +145,13 @@ from ledger.projections.fold.holds import (
     outcome_reported,
 )
 from ledger.projections.fold.minimums import minimum_charged
+from ledger.projections.fold.packages import (
+    package_changed,
+    package_period_begun,
+    subscribed,
+    subscription_cancelled,
+    subscription_ended,
+)
 from ledger.projections.fold.payments import (
     account_billed,
     credited,
@@ -285,6 +297,11 @@ HANDLERS: Final[dict[type, Callable[[Folding, int, Any], None]]] = {
     BudgetsCounted: budgets_counted,
     BudgetCrossed: budget_crossed,
     MinimumCharged: minimum_charged,
+    Subscribed: subscribed,
+    PackageChanged: package_changed,
+    PackagePeriodBegun: package_period_begun,
+    SubscriptionCancelled: subscription_cancelled,
+    SubscriptionEnded: subscription_ended,
 }
 """Usage apart. Events without rows: openings, configuration, LimitExceeded (its usage event says
 it), meters and quotes (what they count and price is a usage event's), abandoned requests. A test

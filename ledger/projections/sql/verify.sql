@@ -119,6 +119,11 @@ FROM projection.top_ups WHERE shard = $1
 SELECT DISTINCT ON (account, asset) account, asset, rule::text
 FROM projection.top_up_rules WHERE shard = $1 ORDER BY account, asset, entry_seq DESC
 
+-- name: subscriptions
+-- The subscription of each account as it is.
+SELECT account, tenant, package, version, period_start, period_end, over
+FROM projection.subscriptions WHERE shard = $1
+
 -- name: clocks
 -- How far clocks of tenants are ahead.
 SELECT tenant, ahead FROM projection.clocks WHERE shard = $1

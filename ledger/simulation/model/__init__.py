@@ -166,6 +166,11 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.BudgetsCounted: usage.unexpected,
     e.BudgetCrossed: usage.unexpected,
     e.BudgetDenied: usage.unexpected,
+    e.Subscribed: usage.unexpected,  # packages are of tests/core/test_packages
+    e.PackageChanged: usage.unexpected,
+    e.PackagePeriodBegun: usage.unexpected,
+    e.SubscriptionCancelled: usage.unexpected,
+    e.SubscriptionEnded: usage.unexpected,
     e.MinimumsAwaited: usage.unexpected,
     e.MinimumCharged: usage.unexpected,
 }

@@ -30,8 +30,10 @@ def grant_issued(judge: Judge, state: State, event: GrantIssued) -> None:
 def grant_voided(judge: Judge, state: State, event: GrantVoided) -> None:
     grant = state.grants[event.grant]
     expected = (GRANT_OPEN, GRANT_CANCELLED) if event.key else (GRANT_VOIDED,)
-    if _ends_early(grant):
-        expected = (GRANT_OPEN, *expected)
+    subscription = grant.account.subscription
+    of_a_package = subscription is not None and grant.number in subscription.grants
+    if _ends_early(grant) or (of_a_package and not event.key and event.forfeit):
+        expected = (GRANT_OPEN, *expected)  # forfeited as the package changes (rule P3)
     if grant.settled not in expected:
         judge.wrong(state, f"state of grant {event.grant}", expected, grant.settled)
     look_at_taken(judge, state, event.grant, event.amount)

@@ -24,7 +24,8 @@ def subscribed(judge: Judge, state: State, event: Subscribed) -> None:
     before = account.subscription
     judge.equal(state, "subscription of a closed account", 0, account.closed_at)
     judge.equal(state, "start of the subscription", state.now, event.term.start)
-    revision, minted = 1, ()
+    revision = 1
+    minted: tuple[Minted, ...] = ()
     if before is not None:
         revision = before.revision + 1
         judge.equal(state, "earlier subscription over", True, before.over)
