@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Any
 
 import pytest
@@ -173,3 +174,29 @@ async def test_what_is_no_budget_is_refused_by_its_field(
     refused = await refusal_of(setting(funded, **changes))
     fields = [field for field, *_ in refused.violations] or [refused.metadata["field"]]
     assert field in fields
+
+
+async def test_many_at_once_never_exceed_a_hard_budget(funded: Served):
+    """However many ask at the same time, on whichever account below: no more is allowed than the
+    budget above them all has (rule H4)."""
+    for number in range(4):
+        await funded.account(f"bot-{number}", parent="team")
+    await setting(funded, limit=600 * 7 + 599)
+    replies = await asyncio.gather(
+        *[authorize(funded, f"bot-{number % 4}") for number in range(40)]
+    )
+    allowed = [each for each in replies if each.decision == decision_pb2.DECISION_ALLOW]
+    assert len(allowed) == 7
+    denied = [each for each in replies if each.decision == decision_pb2.DECISION_DENY]
+    assert {(each.reason, each.budget_exceeded.left) for each in denied} == {
+        ("BUDGET_EXCEEDED", 599)
+    }
+    standing = await shown(funded)
+    assert (standing.pending, standing.left) == ("4200", "599")
+    await funded.decisions.Release(
+        decision_pb2.ReleaseRequest(
+            tenant=TENANT, request_id=funded.new_id(), hold_id=allowed[0].hold_id
+        )
+    )
+    again = await asyncio.gather(*[authorize(funded, "bot-1") for _ in range(3)])
+    assert [each.decision for each in again].count(decision_pb2.DECISION_ALLOW) == 1

@@ -55,4 +55,9 @@ async def test_tables_of_budgets(database: str) -> None:
         assert [int(row["posted"]) for row in windows] == [2 * each, each]
         assert {row["length"] for row in windows} == {DAY_US}
         crossed = await connection.fetch("SELECT threshold, used FROM projection.budget_crossings")
-        assert all(row["threshold"] == 100 for row in crossed)
+        assert [(row["threshold"], int(row["used"])) for row in crossed] == [(100, each)] * 2
+        await connection.execute(
+            "UPDATE projection.budget_windows SET posted = posted + 1 WHERE number = 1"
+        )
+    damaged = await verify(database)
+    assert {found.what.partition(",")[0] for found in damaged.findings} == {"budget 1"}
