@@ -19,7 +19,6 @@ from ledger.core.state import (
     TIMER_COMMITMENT,
     TIMER_GRANT,
     TIMER_HOLD,
-    TIMER_MINIMUMS,
     TIMER_PACKAGE,
     TIMER_RECURRING,
     TIMER_TOP_UP,
@@ -84,7 +83,7 @@ def _minimums_due(replay: Replay, events: _Events, index: int) -> None:
     assert isinstance(event, e.MinimumCharged)
     replay.before.take(event, None)
     if event.last:
-        replay.post(TIMER_MINIMUMS, event.account, events, index)
+        replay.settle_minimums(event.account, event.end, events, index)
 
 
 # -- grants, commitments, top-ups ------------------------------------------------------------------

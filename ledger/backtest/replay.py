@@ -39,7 +39,7 @@ from ledger.core.holds import Assessment, assess
 from ledger.core.limits import BATCH_INDEX_MAX, HOUR_US
 from ledger.core.outcomes import LOCATOR_INDEX_MASK, Reason, Refusal, locator_of, split_locator
 from ledger.core.shapes import Shape
-from ledger.core.state import State
+from ledger.core.state import TIMER_MINIMUMS, State
 from ledger.core.suspense import rated_by
 
 UNSWEPT_US: Final = HOUR_US
@@ -233,6 +233,16 @@ class Replay:
         self.made = []
         post_one(self.state, kind, number, self.made)
         self._take()
+
+    def settle_minimums(self, number: int, end: int, events: Sequence[e.Event], index: int) -> None:
+        """A period's minimums were settled: here those of the periods before come first, of which
+        the journal says nothing where they had none."""
+        account = self.state.accounts.get(number)
+        while account is not None and self.state.minimums_period(account)[1] <= end:
+            due = account.minimums_due
+            self.post(TIMER_MINIMUMS, number, events, index)
+            if account.minimums_due == due:
+                break
 
     def rate(self, account: int, usage: int, events: Sequence[e.Event], index: int) -> None:
         """A price came for what waited of a usage event, which the journal has at `usage`."""

@@ -443,6 +443,27 @@ def test_a_history_with_minimums_is_decided_again_to_the_unit() -> None:
     case.finish()
 
 
+def test_a_replay_passes_periods_that_had_none() -> None:
+    """The journal says nothing of them; the one that was settled after them is all the same."""
+    case = MinimumCase()
+    case.run(
+        """
+        minimums plan
+        minimums other all=10
+        account acme card=plan overage=self
+        clock 2026-03-05
+        sweep -> nothing
+        minimums plan all=50
+        clock 2026-04-05
+        sweep -> minimum all 0 of 44, overage 44 on acme
+        """
+    )
+    for plainly in (True, False):
+        again = replayed(case.core, catalog=case.core.catalog, plainly=plainly)
+        assert_is_the_ledger(again, case.core)
+    case.finish()
+
+
 def test_families_that_are_packed_elsewhere_settle_too() -> None:
     """A first minimum makes each of them due at once, so that it is read and has a timer; packed
     again it wakes when its grace is over; a restart finds the same timers."""
