@@ -116,6 +116,9 @@ class AmendCalls:
         if usage.quote_id:
             message = "a quote prices one piece of work as it happens; leave it empty"
             check.fault(Fault("FIELD_NOT_ALLOWED", "replacement.quote_id", usage.quote_id, message))
+        if usage.type or usage.properties:
+            message = "usage is amended by its product and quantities, which no meter makes"
+            check.fault(Fault("FIELD_NOT_ALLOWED", "replacement.type", usage.type, message))
         check.done()
         shape, quantities = shape_of(edge.shapes, usage)
         personal = tuple(sorted(usage.personal_attributes.items()))

@@ -230,6 +230,26 @@ async def test_levels_are_not_for_linked_events(metered: Served) -> None:
     assert {each.outcome for each in reply.results} == {usage_pb2.INGEST_OUTCOME_APPLIED}
 
 
+async def test_a_replacement_names_its_quantities_itself(metered: Served) -> None:
+    """Meters count work as it happens: an amendment that asks for them is refused."""
+    await metered.ingest(raw("a", "seats", count="3"))
+    replacement = raw("b", "seats", count="5")
+    replacement.account = ""
+    replacement.quantities["seats"] = 1
+    refusal = await refusal_of(
+        metered.corrections.AmendUsage(
+            correction_pb2.AmendUsageRequest(
+                tenant=TENANT,
+                request_id=metered.new_id(),
+                account="acme",
+                event=correction_pb2.SourceAndId(source="gateway", id="a"),
+                replacement=replacement,
+            )
+        )
+    )
+    assert refusal.violations == [("replacement.type", "FIELD_NOT_ALLOWED")]
+
+
 async def test_usage_for_an_unknown_account_is_parked_as_it_came(metered: Served) -> None:
     event = call("parked")
     event.account = "later"
