@@ -2,16 +2,36 @@
 
 from __future__ import annotations
 
+from random import Random
+
+import pytest
+import test_machine as machine
 from budget_case import BudgetCase
-from core_world import SandboxCore, replay
+from core_world import CREDITS, DAY_US, FAMILY, USD, SandboxCore, replay
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_windows import Listed
 
 from ledger.core import events as e
+from ledger.core.commands import SetBudget
 from ledger.core.digest import digest
 from ledger.core.limits import HOUR_US, MINUTE_US
 
+EVERY_MEASURE = (
+    (e.BudgetMeasure.CHARGE, CREDITS, ""),
+    (e.BudgetMeasure.NET_CHARGE, CREDITS, ""),
+    (e.BudgetMeasure.COST, USD, ""),
+    (e.BudgetMeasure.QUANTITY, 0, "tokens"),
+    (e.BudgetMeasure.REQUESTS, 0, ""),
+    (e.BudgetMeasure.CHARGE, USD, ""),
+)
+EVERY_WINDOW = (
+    e.Window(),
+    e.Window(e.WindowKind.CALENDAR, e.WindowUnit.DAY, "Europe/Berlin"),
+    e.Window(e.WindowKind.SLIDING, length=DAY_US),
+    e.Window(e.WindowKind.BILLING),
+    e.Window(e.WindowKind.FIXED, length=HOUR_US),
+)
 ACCOUNTS = ("acme", "dev", "bot", "side")
 LINES = {
     "acme": ("acme",),
@@ -182,3 +202,32 @@ def test_at_any_interleaving_budgets_count_and_refuse_as_a_list_says(
         told.look()
     told.case.finish()
     assert digest(replay(told.case.core.journal())) == digest(told.case.core.state)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_is_asked_counts_in_budgets_of_every_measure(seed: int) -> None:
+    """Each account has a soft budget of each measure, each in another kind of window, and whatever
+    the ledger can be asked is asked in some order: what they count is what `verify` says, books
+    balance, and a replay and packed families are the same (rules H4, H5)."""
+    walked, drawn = machine.CoreMachine(), Random(seed)
+    walked.begin(machine.WORLDS[seed % len(machine.WORLDS)])
+    core = walked.case.core
+    for account in list(core.state.accounts):
+        for place, (measure, asset, quantity) in enumerate(EVERY_MEASURE):
+            terms = e.BudgetTerms(
+                measure, 50, asset, quantity, False, EVERY_WINDOW[place % len(EVERY_WINDOW)],
+                thresholds=(50, 100),
+            )  # fmt: skip
+            key = FAMILY.request(f"budget {account} {place}")
+            assert isinstance(core.run(SetBudget(key, account, f"b{place}", terms)), e.BudgetSet)
+    walked.case.read()
+    names = sorted(machine.STEPS)
+    for _ in range(150):
+        name = drawn.choice(names)
+        arguments = {each: drawn.choice(domain) for each, domain in machine.STEPS[name].items()}
+        getattr(walked, name)(**arguments)
+        for invariant in walked.invariants:
+            invariant.function(walked)
+    counted = [each for _, events in core.batches for each in events]
+    assert any(isinstance(each, e.BudgetsCounted) for each in counted)
+    walked.teardown()
