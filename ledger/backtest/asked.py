@@ -81,6 +81,17 @@ def _freeze(event: e.AccountFrozen) -> c.Command | None:
     return c.FreezeAccount(event.key, event.account, event.note, trace=event.trace)
 
 
+def _move(event: e.AccountMoved) -> c.Command:
+    return c.MoveAccount(
+        event.key,
+        event.account,
+        event.parent,
+        event.expected_version,
+        event.note,
+        trace=event.trace,
+    )
+
+
 def _unfreeze(event: e.AccountUnfrozen) -> c.Command:
     return c.UnfreezeAccount(event.key, event.account, event.note, trace=event.trace)
 
@@ -324,6 +335,7 @@ _ASKED: Final[dict[type, Callable[[Any], c.Command | None]]] = {
     e.AccountPolicyUpdated: _policy,
     e.AccountProfileUpdated: _profile,
     e.AccountFrozen: _freeze,
+    e.AccountMoved: _move,
     e.AccountUnfrozen: _unfreeze,
     e.AccountReopened: _reopen,
     e.AccountClosed: _close,

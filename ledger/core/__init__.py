@@ -28,6 +28,7 @@ Read in this order:
     closing, accounts, standing, overrides     one module a kind of decision
     packaged, subscriptions     what a package says; what an account has of one
     package_policy, subscribing     what it sets of a policy; begun, changed, carried on, ended
+    closing, accounts, moving, standing, overrides     one module a kind of decision
     evolve                  the only code that changes state
     decide                  the door: execute one command
     usual                   most usage, decided and applied many at a time

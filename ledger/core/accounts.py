@@ -99,6 +99,10 @@ def decide_policy(state: State, command: UpdatePolicy, out: list[Event]) -> Even
             "read it again",
         )
     refusal = invalid_policy(state, account, command.policy)
+    above = settlement_asset(account.parent) if account.parent is not None else 0
+    refusal = _invalid_policy(state, account.tenant, command.policy) or settles_otherwise(
+        account, command.policy.settlement_asset or above, "policy.settlement_asset"
+    )
     if refusal is not None:
         return refusal
     updated = AccountPolicyUpdated(
@@ -108,7 +112,7 @@ def decide_policy(state: State, command: UpdatePolicy, out: list[Event]) -> Even
         account.version + 1,
         command.expected_version,
         command.trace,
-        *_zone_from(state, account, command.policy),
+        *zone_from(state, account, inherited_zone(account.parent, command.policy)),
         _anchor_from(state, account, command.policy),
     )
     out.append(updated)
@@ -125,8 +129,13 @@ def _zone_from(
 ) -> tuple[int, tuple[tuple[int, int], ...]]:
     """From when on another zone counts, for the account, and for those below it that inherit it
     where that differs: each ends the month that it is in (rule T1)."""
+
+
+def zone_from(state: State, account: Account, zone: str) -> tuple[int, tuple[tuple[int, int], ...]]:
+    """From when on this zone counts, if it is another, for the account, and for those below it that
+    inherit it where that differs: each ends the month that it is in (rule T1)."""
     now = state.now
-    if inherited_zone(account.parent, policy) == account.calendar.zone:
+    if zone == account.calendar.zone:
         return 0, ()
     since = account.calendar.end_of(now)
     ends = [(each.number, each.calendar.end_of(now)) for each in account.in_its_zone()]
@@ -140,11 +149,10 @@ def _anchor_from(state: State, account: Account, policy: AccountPolicy) -> int:
     return billing_period(state.now, account.anchors, account.calendar)[1]
 
 
-def _settles_otherwise(account: Account, policy: AccountPolicy) -> Refusal | None:
+def settles_otherwise(account: Account, asset: int, field: str) -> Refusal | None:
     """Another settlement currency while anything is open in the present one (rule N6)."""
     before = settlement_asset(account)
-    above = settlement_asset(account.parent) if account.parent is not None else 0
-    if before in (0, policy.settlement_asset or above):
+    if before in (0, asset):
         return None
     line = [account]
     for each in line:
@@ -154,8 +162,8 @@ def _settles_otherwise(account: Account, policy: AccountPolicy) -> Refusal | Non
         if any(book.owed or book.debits_pending for book in owed):
             return Refusal(
                 Reason.SETTLEMENT_ASSET_OPEN,
-                "policy.settlement_asset",
-                str(policy.settlement_asset),
+                field,
+                str(asset),
                 "something is owed or held in the present settlement currency, by the account or "
                 "one below it; settle it first",
             )

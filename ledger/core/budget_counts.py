@@ -135,6 +135,17 @@ def _given_up(state: State, account: Account, entry: int, hold: int, out: list[E
 def _applying(state: State, account: Account, plan: PlanDeclared) -> list[Budget]:
     """Budgets of the account and of those above it that are for what a plan describes."""
     use: Use | None = None
+
+
+def _applying(
+    state: State, account: Account, plan: PlanDeclared, line: list[Account] | None = None
+) -> list[Budget]:
+    """Budgets of the account and of those above it that are for what a plan describes; `line`: of
+    those that were above it before a move."""
+    card = state.catalog.card((account.tenant, plan.rate_card))
+    use: Use = card.use_of(plan.card_version, plan.product, plan.attributes)
+    if line is not None:
+        return [each for node in line for each in node.budgets if each.applies(use)]
     found: list[Budget] = []
     node: Account | None = account
     while node is not None:
@@ -227,7 +238,8 @@ def _correction(
 ) -> None:
     """What is given back lowers the window of its event; a re-rate counts as it is posted."""
     plan = state.declared[event.plan]
-    for budget in _applying(state, account, plan):
+    line = state.line_at(account, event.original) if isinstance(event, UsageReversed) else None
+    for budget in _applying(state, account, plan, line):
         if isinstance(event, UsageReversed):
             if event.original < budget.created_by:  # it was not counted
                 continue

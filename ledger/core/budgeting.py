@@ -177,8 +177,10 @@ def _no_room(state: State, account: Account) -> Refusal | None:
     most = _on_line(account)
     for number in sorted({each.account.number for each in _below(state, account)}):
         most = max(most, _on_line(state.accounts[number]))
-    if most < BUDGETS_A_LINE_MAX:
-        return None
+    return _too_many(most) if most >= BUDGETS_A_LINE_MAX else None
+
+
+def _too_many(most: int) -> Refusal:
     return Refusal(
         Reason.BUDGETS_LIMIT,
         "account",
@@ -198,6 +200,15 @@ def _below(state: State, account: Account) -> list[Budget]:
         if above is account:
             found.append(budget)
     return found
+
+
+def refuse_moved_budgets(state: State, account: Account, parent: Account) -> Refusal | None:
+    """Whether more budgets than may be would apply, to the account or below, under that parent."""
+    most = len(account.budgets)
+    for budget in _below(state, account):
+        most = max(most, _on_line(budget.account) - _on_line(account) + len(account.budgets))
+    most += _on_line(parent)
+    return _too_many(most) if most > BUDGETS_A_LINE_MAX else None
 
 
 def _on_line(account: Account) -> int:

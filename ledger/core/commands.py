@@ -323,6 +323,21 @@ class CloseAccount(msgspec.Struct, gc=False):
     note: bytes = b""
 
 
+class MoveAccount(msgspec.Struct, gc=False):
+    """Put an account with all below it under another parent of its family.
+
+    `expected_version` is of its place, from 1; 0 = whatever it is.
+    """
+
+    key: bytes
+    account: int
+    parent: int
+    expected_version: int = 0
+    note: bytes = b""
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
 class FreezeAccount(msgspec.Struct, gc=False):
     """Let an account and those below it take no new usage. `note`: digest of reason and actor."""
 
@@ -767,6 +782,7 @@ Command: TypeAlias = (
     | UpdatePolicy
     | CloseAccount
     | FreezeAccount
+    | MoveAccount
     | UnfreezeAccount
     | ReopenAccount
     | UpdateProfile

@@ -224,7 +224,7 @@ def _refused(state: State, account: Account, command: ReverseUsage) -> Refusal |
     refusal = _refused_as_rated(family, command, recorded)
     if refusal is not None:
         return refusal
-    if any(_is_written_off(account, each) for each in (command.original, *command.rated)):
+    if any(_is_written_off(state, account, each) for each in (command.original, *command.rated)):
         return Refusal(
             Reason.NOT_REVERSIBLE,
             "entry",
@@ -276,7 +276,7 @@ def _refused_as_rated(
     return None
 
 
-def _is_written_off(account: Account, original: Original) -> bool:
+def _is_written_off(state: State, account: Account, original: Original) -> bool:
     """Whether debt that the event drew is not owed any more, by the account or one above it."""
     locator, recorded = original.locator, original.event
     assert isinstance(recorded, UsageRecorded)
@@ -285,12 +285,8 @@ def _is_written_off(account: Account, original: Original) -> bool:
         slices += original.conversion.slices
     if all(piece.pot in _OWED_BY_NOBODY for piece in slices):
         return False
-    payer: Account | None = account
-    while payer is not None:
-        if locator < payer.written_off:
-            return True
-        payer = payer.parent
-    return False
+    payers = (account, *state.ever_above(account))
+    return any(locator < payer.written_off for payer in payers)
 
 
 # -- how much ------------------------------------------------------------------------------------

@@ -54,6 +54,7 @@ from ledger.core.commands import (
     IssueGrant,
     LinkedUsage,
     MeteredUsage,
+    MoveAccount,
     PauseRecurring,
     QuotedUsage,
     RecordPayment,
@@ -106,6 +107,7 @@ from ledger.core.holds import (
 )
 from ledger.core.limits import BATCH_INDEX_MAX, SETTLED_A_TOUCH_MAX
 from ledger.core.minimums import post_minimum, settlement_of
+from ledger.core.moving import decide_move
 from ledger.core.outcome_charges import (
     decide_confirm_outcome,
     decide_reject_outcome,
@@ -620,6 +622,7 @@ _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     UpdateProfile: decide_profile,
     CloseAccount: decide_close,
     FreezeAccount: decide_freeze,
+    MoveAccount: decide_move,
     UnfreezeAccount: decide_unfreeze,
     ReopenAccount: decide_reopen,
     IssueGrant: decide_issue,

@@ -243,6 +243,8 @@ def _subscription(subscription: Subscription | None) -> list[Any]:
         subscription.scheduled,
         subscription.ends_at,
         subscription.over,
+        account.place_version,
+        account.parents_before,
     ]
 
 

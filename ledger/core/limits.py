@@ -101,6 +101,9 @@ TAGS_A_GRANT_MAX: Final = 100
 METADATA_MAX: Final = 16  # pairs of a grant, each as large as an attribute
 LINKED_MAX: Final = 64  # usage events that are recorded together; looked at twice, x ~20 us = 1 ms
 DEPTH_MAX: Final = 16  # accounts from a root to its deepest descendant
+MOVES_REMEMBERED_MAX: Final = 100
+"""Moves of an account within the correction window; x ~100 B = 10 kB. What it drew or had billed
+where it stood before is given back there."""
 
 KEYS_IN_MEMORY_MAX: Final = 2_000_000  # x ~190 B = 380 MB of memory
 """Identities of one shard that no checkpoint holds yet: four checkpoints' worth. A full map refuses

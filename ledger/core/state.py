@@ -190,8 +190,10 @@ class Account:
         "overrides",
         "overrides_version",
         "parent",
+        "parents_before",
         "period_end",
         "period_start",
+        "place_version",
         "policy",
         "profile_at",
         "profile_version",
@@ -249,6 +251,9 @@ class Account:
         self.profile_version = 1
         self.profile_at = 0  # locator of the entry that its display name and metadata stand beside
         self.children: list[Account] = []
+        self.place_version = 1  # one more with each move
+        # Of its moves, oldest first: (when, locator of the entry, number of the parent until then).
+        self.parents_before: tuple[tuple[int, int, int], ...] = ()
         self.grants: list[Grant] = []
         self.first: Grant | None = None  # of its grants with units left, chained by `after`
         self.unordered = False  # whether the comparator has yet to order the chain
@@ -349,11 +354,22 @@ class Account:
         """Its overrides without those taken back then or earlier: no usage needs them."""
         return tuple([each for each in self.overrides if each.ended_at_us > before])
 
+    def moves_remembered(self, before: int) -> tuple[tuple[int, int, int], ...]:
+        """Its moves but those of then or earlier: no usage needs them."""
+        return tuple([each for each in self.parents_before if each[0] > before])
+
     def in_its_zone(self) -> list[Account]:
         """Itself and those below it that have its zone."""
         found = [self]
         for each in found:
             found.extend([child for child in each.children if not child.policy.zone])
+        return found
+
+    def below(self) -> list[Account]:
+        """Itself and all below it, parents before their children."""
+        found = [self]
+        for each in found:
+            found.extend(each.children)
         return found
 
     def freezer(self) -> Account | None:
@@ -805,10 +821,40 @@ class State:
 
     def family_accounts(self, root: int) -> list[Account]:
         """The accounts of a family that is here, parents before their children."""
-        accounts = [self.accounts[root]]
-        for account in accounts:
-            accounts.extend(account.children)
-        return accounts
+        return self.accounts[root].below()
+
+    def line_at(self, account: Account, locator: int) -> list[Account]:
+        """An account and those that were above it when that entry was recorded, nearest first."""
+        line: list[Account] = []
+        node: Account | None = account
+        while node is not None:
+            line.append(node)
+            above = node.parent
+            for _, moved_by, number in reversed(node.parents_before):
+                if moved_by < locator:
+                    break
+                above = self.accounts[number]
+            node = above
+        return line
+
+    def ever_above(self, account: Account) -> list[Account]:
+        """The accounts that may have paid for one, or been billed for it: those above it, the
+        nearest first, then those that were before a move (rules D1, D3)."""
+        found: list[Account] = []
+        above = account.parent
+        while above is not None:
+            found.append(above)
+            above = above.parent
+        moved = [each for each in (account, *found) if each.parents_before]
+        for each in moved:  # and what was above those
+            for _, _, number in each.parents_before:
+                before: Account | None = self.accounts[number]
+                while before is not None and before not in found and before is not account:
+                    found.append(before)
+                    if before.parents_before:
+                        moved.append(before)
+                    before = before.parent
+        return found
 
     def schedule(self, family: Family, due: int) -> None:
         """Have a timer for the whole family at `due` by the writer's clock, unless one stands

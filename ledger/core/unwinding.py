@@ -353,8 +353,9 @@ class Unwinding:
         left = amount
         card = self._state.catalog.card((account.tenant, declared.rate_card))
         use = card.use_of(declared.card_version, declared.product, declared.attributes)
-        payer: Account | None = account
-        while payer is not None and left:
+        for payer in (account, *self._state.ever_above(account)):
+            if not left:
+                break
             grants = [
                 grant
                 for grant in payer.grants
@@ -367,7 +368,6 @@ class Unwinding:
                 if part > 0:
                     self._to_grant(grant, part, 0)
                     left -= part
-            payer = payer.parent
         if left:
             left = self._to_overage(account, declared.asset, period, left)
         advance = account.advance.get(declared.asset)
@@ -386,8 +386,9 @@ class Unwinding:
         """To what the account's usage of the month has drawn of overage, whoever is billed;
         returns what is left."""
         posted = account.overage_posted.get((asset, period), 0)
-        payer: Account | None = account
-        while payer is not None and amount:
+        for payer in (account, *self._state.ever_above(account)):
+            if not amount:
+                break
             book = payer.overage.get(asset)
             if book is not None:
                 gone = self._taken.others.get(book.number, 0)
@@ -400,7 +401,6 @@ class Unwinding:
                     self._of_book(book, part)
                     amount -= part
                     posted -= part
-            payer = payer.parent
         return amount
 
 

@@ -206,32 +206,50 @@ class Look:
     async def knows(self, grant: int) -> bool:
         """Whether the account was ever issued that grant, as far as the read models are."""
         rows = await self._connection.fetch(
-            _SQL["grants"], self._tenant, self._account, INT64_MAX, grant, self._shard
+            _SQL["grants"], self._tenant, self._account, INT64_MAX, grant, self._shard, INT64_MAX
         )
         return bool(rows)
 
     async def past(self, points: Sequence[Point], grant: int = 0) -> list[Past]:
         """The account's books at some points; of one grant alone where `grant` is not 0."""
         fetch = self._connection.fetch
-        known_at = max(point.known_at for point in points)
-        grants = [
-            GrantRow(*row)
-            for row in await fetch(
-                _SQL["grants"], self._tenant, self._account, known_at, grant, self._shard
-            )
-        ]
         debts = []
         if not grant:
             rows = await fetch(_SQL["debts"], self._tenant, self._shard, self._account)
             debts = [DebtRow(*row) for row in rows]
-        return [await self._past(point, grants, debts, grant) for point in points]
+        lines = [await self._grants(point, grant) for point in points]
+        every = {row.number: row for line in lines for row in line}
+        found = []
+        for point, line in zip(points, lines, strict=True):
+            numbers = {row.number for row in line}
+            beyond = [row for number, row in every.items() if number not in numbers]
+            found.append(await self._past(point, line, debts, grant, beyond))
+        return found
+
+    async def _grants(self, point: Point, grant: int) -> list[GrantRow]:
+        """What the account might draw by a point, under the parents that it had then."""
+        rows = await self._connection.fetch(
+            _SQL["grants"],
+            self._tenant,
+            self._account,
+            point.known_at,
+            grant,
+            self._shard,
+            point.settled_at,
+        )
+        return [GrantRow(*row) for row in rows]
 
     async def _past(
-        self, point: Point, grants: list[GrantRow], debts: list[DebtRow], grant: int
+        self,
+        point: Point,
+        grants: list[GrantRow],
+        debts: list[DebtRow],
+        grant: int,
+        beyond: list[GrantRow],
     ) -> Past:
         if point == NOTHING:
             return past_of(point, [], [], {}, {}, NO_OVERDRAFT)
-        issued = [row.book for row in grants if row.issued_at <= point.known_at]
+        issued = [row.book for row in (*grants, *beyond) if row.issued_at <= point.known_at]
         books = [*issued, *(debt.book for debt in debts)]
         counters, returned = {}, {}
         if books:
@@ -244,7 +262,7 @@ class Look:
             )
             returned = {row[0]: int(row[1]) for row in rows}
         overdraft = NO_OVERDRAFT if grant else await self._overdraft(point)
-        return past_of(point, grants, debts, counters, returned, overdraft)
+        return past_of(point, grants, debts, counters, returned, overdraft, beyond)
 
     async def _overdraft(self, point: Point) -> Overdraft:
         """The overdraft by the policy of then, with what its limit rested on."""

@@ -28,7 +28,7 @@ BOOK_SNAPSHOTS: Final = (
 )  # fmt: skip
 ACCOUNTS: Final = (
     "tenant", "shard", "account", "parent", "root", "policy", "version", "created_at", "closed_at",
-    "reopened_at", "frozen_at", "profile_version",
+    "reopened_at", "frozen_at", "profile_version", "placed_seq",
 )  # fmt: skip
 ACCOUNT_POLICIES: Final = ("tenant", "shard", "account", "version", "policy", "recorded_at")
 GRANTS: Final = (
@@ -237,6 +237,8 @@ class AccountChange:
     __slots__ = (
         "closed_at",
         "frozen_at",
+        "parent",
+        "placed_seq",
         "policy",
         "profile_version",
         "reopened_at",
@@ -252,6 +254,8 @@ class AccountChange:
         self.reopened_at: int | None = None
         self.frozen_at: int | None = None
         self.profile_version: int | None = None
+        self.parent: int | None = None
+        self.placed_seq: int | None = None
 
 
 class RecurringRow:
@@ -312,6 +316,7 @@ class Changes:
         "holds",
         "manual",
         "moved",
+        "moves",
         "new_recurring",
         "operations",
         "plans",
@@ -351,6 +356,7 @@ class Changes:
         self.moved: dict[int, Moved] = {}
         self.accounts: list[Row] = []  # up to `created_at`
         self.changed_accounts: dict[int, AccountChange] = {}
+        self.moves: list[Row] = []  # (tenant, account, version, before, parent, at, entry)
         self.policies: list[Row] = []
         self.grants: list[Row] = []  # up to `issued_at`
         self.changed_grants: dict[int, GrantChange] = {}

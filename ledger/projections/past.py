@@ -19,6 +19,7 @@ from ledger.core.shapes import Use
 from ledger.projections.changes import GRANT_CANCELLED, GRANT_EXPIRED, GRANT_VOIDED
 
 SCHEDULED: Final = "SCHEDULED"
+ELSEWHERE: Final = ""  # another account's, whose parent's it was or will be
 ACTIVE: Final = "ACTIVE"
 EXPIRED: Final = "EXPIRED"
 VOIDED: Final = "VOIDED"
@@ -186,7 +187,7 @@ class Past(NamedTuple):
     def balance(self, asset: int, use: Use | None) -> PastAsset:
         """The balance of one asset; `applicable` is to that use, 0 where none is named."""
         grants = [grant for grant in self.grants if grant.row.asset == asset]
-        begun = [grant for grant in grants if grant.state != SCHEDULED]
+        begun = [grant for grant in grants if grant.state not in (SCHEDULED, ELSEWHERE)]
         usable = [grant for grant in grants if grant.counts]
         advance = self._debt(ADVANCE, asset)
         owed = advance.debits_posted - advance.credits_posted
@@ -245,8 +246,10 @@ def past_of(
     counters: Mapping[int, Counters],
     returned: Mapping[int, int],
     overdraft: Overdraft,
+    elsewhere: Sequence[GrantRow] = (),
 ) -> Past:
-    """Put together what was read for one point."""
+    """Put together what was read for one point; `elsewhere`: grants that the account may draw at
+    another point that is compared with this one, from before or after a move."""
     found = []
     for row in grants:
         if row.issued_at > point.known_at:
@@ -259,6 +262,10 @@ def past_of(
                 returned.get(row.book, 0),
             )
         )
+    found += [
+        PastGrant(row, ELSEWHERE, counters.get(row.book, NO_COUNTERS), returned.get(row.book, 0))
+        for row in elsewhere
+    ]
     return Past(
         point,
         found,

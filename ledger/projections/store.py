@@ -260,10 +260,13 @@ class ProjectionStore:
             new: list[Row] = []
             for row in changes.accounts:
                 change = changed.pop(row[2], None)
-                *fixed, policy, version, created_at = row
+                *place, parent, root, policy, version, created_at = row
                 if change is not None and change.policy is not None:
                     policy, version = change.policy, change.version
-                new.append((*fixed, policy, version, created_at, *_standing(change)))
+                if change is not None and change.parent is not None:
+                    parent = change.parent
+                standing = _standing(change)
+                new.append((*place, parent, root, policy, version, created_at, *standing))
             await self._copy("accounts", c.ACCOUNTS, new)
         if changes.policies:
             await self._copy("account_policies", c.ACCOUNT_POLICIES, changes.policies)
@@ -280,10 +283,14 @@ class ProjectionStore:
                         each.reopened_at,
                         each.frozen_at,
                         each.profile_version,
+                        each.parent,
+                        each.placed_seq,
                     )
                     for account, each in changed.items()
                 ],
             )
+        for move in changes.moves:  # in order: each begins where the one before ends
+            await self._one("insert_move", *move)
 
     async def _write_grants(self, changes: Changes) -> None:
         changed = dict(changes.changed_grants)
@@ -450,14 +457,15 @@ class ProjectionStore:
 
 
 def _standing(change: AccountChange | None) -> Row:
-    """closed_at, reopened_at, frozen_at and profile_version of an account that is new."""
+    """closed_at, reopened_at, frozen_at, profile_version and placed_seq of one that is new."""
     if change is None:
-        return (None, None, None, 1)
+        return (None, None, None, 1, 0)
     return (
         change.closed_at or None,
         change.reopened_at,
         change.frozen_at or None,
         change.profile_version or 1,
+        change.placed_seq or 0,
     )
 
 

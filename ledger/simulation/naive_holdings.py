@@ -372,6 +372,8 @@ class NaiveAccount:
     months: Months
     closed_until: int = 0  # what had ended by then is closed, whatever the grace is now
     version: int = 1
+    place_version: int = 1
+    before: list[int] = field(default_factory=list)  # parents that it had
     closed_at: int = 0
     gaps: list[tuple[int, int]] = field(default_factory=list)  # [closed, reopened)
     frozen_at: int = 0

@@ -352,6 +352,8 @@ class SimulatedTables:
             account = self._there(work.accounts, number)
             if change.policy is not None:
                 account["policy"], account["version"] = change.policy, change.version
+            if change.parent is not None:
+                account["parent"] = change.parent
             if change.closed_at is not None:
                 account["closed_at"] = change.closed_at or None
             if change.frozen_at is not None:

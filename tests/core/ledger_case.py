@@ -24,6 +24,7 @@ One statement a line; `-> ...` says what must come of it (without it: anything b
     rate     SOURCE TARGET N/D [from=TIME]  publishes what one SOURCE is worth: credits usd
     linked   NAME TOKENS NAME TOKENS ... [of=PRODUCT] [at=TIME] [id=ID]: ID.1, ID.2 and so on
     freeze   NAME [for=REASON]   unfreeze NAME [for=REASON]   reopen NAME [for=REASON]
+    move     NAME PARENT [version=N] [for=REASON]
     profile  NAME DISPLAY_NAME [version=N]
     reverse  ID [TOKENS] [input=N cached=N output=N] [charged=N] [ended=onward] [cost=back]
     recurring NAME AMOUNT as=R [TERMS] [starts=TIME] [ends=TIME] [key=EXTERNAL]
@@ -546,6 +547,16 @@ class LedgerCase:
     ) -> str:
         number, note = self.accounts.get(name, 404), _note(options)
         return self.execute(command(self._request(options), number, note))[1]
+
+    def _move(self, options: dict[str, str], name: str, parent: str) -> str:
+        command = c.MoveAccount(
+            self._request(options),
+            self.accounts.get(name, 404),
+            self.accounts.get(parent, 404),
+            int(options.get("version", 0)),
+            _note(options),
+        )
+        return self.execute(command)[1]
 
     def _profile(self, options: dict[str, str], name: str, display_name: str) -> str:
         command = c.UpdateProfile(

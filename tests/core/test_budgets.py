@@ -480,3 +480,27 @@ def test_one_of_a_subtree_knows_nothing_of_its_siblings(case: BudgetCase) -> Non
     expect  spent dev/all  0
     hold    dev  10 as=H2
     """
+
+
+@budget_case
+def test_a_reversal_falls_where_its_usage_counted_before_a_move(case: BudgetCase) -> None:
+    """
+    # Rules H4, D1: the window of its event, in the budgets that had counted it.
+    account acme
+    account eu   parent=acme
+    account us   parent=acme
+    account ann  parent=eu
+    grant   ann  100
+    budget  eu/all  50
+    budget  us/all  50
+    usage   ann  10 id=u
+    hold    ann  5 as=H
+    move    ann  us
+    usage   ann  20
+    reverse u
+    expect  spent eu/all  0
+    expect  pends eu/all  5
+    release H
+    expect  pends eu/all  0
+    expect  spent us/all  20
+    """

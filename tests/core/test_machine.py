@@ -504,6 +504,11 @@ class CoreMachine(RuleBasedStateMachine):
         like = liked.get(verb.removesuffix(" {}"), bool)
         self.do(verb.format(self.name(name, like)))
 
+    @step(c.MoveAccount, name=which, parent=which, version=("", "", "version=1"))
+    def move(self, name: int, parent: int, version: str) -> None:
+        below = self.name(name, lambda each: each.parent is not None)
+        self.do(f"move {below} {self.name(parent)} {version}")
+
     @step(c.AbandonRequest, name=which)
     def abandon(self, name: int) -> None:
         self.do(f"abandon {self.name(name)} id={self.fresh()}")

@@ -208,6 +208,34 @@ def test_what_accounts_below_are_charged_by_the_same_card_counts(case: LedgerCas
 
 
 @minimum_case
+def test_an_account_that_counts_for_a_minimum_moves_once_that_is_settled(case: LedgerCase) -> None:
+    """
+    # Rules R2, D1: what `search` was charged is not taken from the minimum of eu by a move.
+    minimums plan all=100
+    account acme card=plan
+    account eu parent=acme card=plan
+    account us parent=acme card=plan
+    account team parent=eu
+    account search parent=team
+    grant   acme 1000 shared
+    usage   search 30
+    move    search us  -> refused MINIMUMS_OPEN account
+    move    team us  -> refused MINIMUMS_OPEN account
+    move    search eu
+    clock   2026-02-02
+    sweep   -> minimum all 0 of 100, drawn 100 from acme;
+              minimum all 30 of 100, drawn 70 from acme;
+              minimum all 0 of 100, drawn 100 from acme
+    move    search us
+    usage   search 20
+    clock   2026-03-02
+    sweep   -> minimum all 0 of 100, drawn 100 from acme;
+              minimum all 0 of 100, drawn 100 from acme;
+              minimum all 20 of 100, drawn 80 from acme
+    """
+
+
+@minimum_case
 def test_a_shortfall_goes_down_the_waterfall_of_recorded_usage(case: LedgerCase) -> None:
     """
     minimums plan all=100

@@ -287,6 +287,7 @@ def test_a_key_that_was_handed_in_is_known_to_every_command() -> None:
         c.UpdatePolicy(key, number, e.AccountPolicy()),
         c.AbandonRequest(key, number),
         c.FreezeAccount(key, number),
+        c.MoveAccount(key, number, number),
         c.UnfreezeAccount(key, number),
         c.ReopenAccount(key, number),
         c.UpdateProfile(key, number, b""),

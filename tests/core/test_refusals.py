@@ -30,6 +30,7 @@ from ledger.core.commands import (
     FailPayment,
     FreezeAccount,
     IssueGrant,
+    MoveAccount,
     PauseRecurring,
     RecordPayment,
     RecordUsage,
@@ -431,13 +432,19 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
         (lambda core: FreezeAccount(NEW, 9), "account"),
         (lambda core: UnfreezeAccount(NEW, 9), "account"),
         (lambda core: ReopenAccount(NEW, 9), "account"),
+        (lambda core: MoveAccount(NEW, 9, ACME), "account"),
     ],
     Reason.ACCOUNT_EXISTS: [
         (lambda core: CreateAccount(NEW, TENANT, ACME, 0, ACME, AccountPolicy()), "account")
     ],
     Reason.PARENT_UNKNOWN: [
-        (lambda core: CreateAccount(NEW, TENANT, 7, 99, 99, AccountPolicy()), "parent")
+        (lambda core: CreateAccount(NEW, TENANT, 7, 99, 99, AccountPolicy()), "parent"),
+        (lambda core: MoveAccount(NEW, BELOW, 99), "parent"),
     ],
+    Reason.ACCOUNT_IS_ROOT: [(lambda core: MoveAccount(NEW, ACME, FULL), "account")],
+    Reason.PARENT_BELOW: [(lambda core: MoveAccount(NEW, BELOW, BELOW), "parent")],
+    Reason.PARENT_ELSEWHERE: [(lambda core: MoveAccount(NEW, BELOW, ACME), "parent")],
+    Reason.PARENT_SAME: [(lambda core: MoveAccount(NEW, BELOW, FROZEN), "parent")],
     Reason.ACCOUNT_CLOSED: [
         (lambda core: ruling(CLOSED), "account"),
         (closed_since, "account"),
@@ -449,6 +456,7 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
         (lambda core: replace(GRANT, account=CLOSED), "account"),
         (lambda core: CreateAccount(NEW, TENANT, 7, CLOSED, CLOSED, AccountPolicy()), "account"),
         (lambda core: FreezeAccount(NEW, CLOSED), "account"),
+        (lambda core: MoveAccount(NEW, CLOSED, ACME), "account"),
         (lambda core: UnfreezeAccount(NEW, CLOSED), "account"),
     ],
     Reason.ACCOUNT_FROZEN: [
@@ -474,6 +482,7 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
         (lambda core: replace(CHANGE, expected_version=2), "expected_version"),
         (lambda core: UpdatePolicy(NEW, ACME, AccountPolicy(), 2), "expected_version"),
         (lambda core: UpdateProfile(NEW, ACME, b"", 2), "expected_version"),
+        (lambda core: MoveAccount(NEW, BELOW, ACME, 2), "expected_version"),
         (lambda core: ApplyConfiguration(TENANT, 2, b""), "version"),
     ],
     Reason.ACCOUNT_NOT_EMPTY: [
@@ -861,6 +870,8 @@ ELSEWHERE = {
     Reason.BUDGET_EXCEEDED,  # these of test_budgets
     Reason.BUDGETS_LIMIT,
     Reason.BUDGET_FIXED,
+    Reason.MOVES_LIMIT,
+    Reason.MINIMUMS_OPEN,
     Reason.BATCH_FULL,
     Reason.CONFLICT,
     Reason.ABANDONED,

@@ -17,6 +17,7 @@ from ledger.core.events.accounts import (
     AccountClosedOut,
     AccountCreated,
     AccountFrozen,
+    AccountMoved,
     AccountPolicyUpdated,
     AccountProfileUpdated,
     AccountReopened,
@@ -180,6 +181,7 @@ __all__ = [
     "AccountClosedOut",
     "AccountCreated",
     "AccountFrozen",
+    "AccountMoved",
     "AccountPolicy",
     "AccountPolicyUpdated",
     "AccountProfileUpdated",
@@ -329,6 +331,7 @@ Event: TypeAlias = (
     | AccountPolicyUpdated
     | AccountClosed
     | AccountFrozen
+    | AccountMoved
     | AccountUnfrozen
     | AccountClosedOut
     | AccountReopened

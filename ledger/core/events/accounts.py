@@ -82,6 +82,27 @@ class AccountUnfrozen(Fact, frozen=True, tag=16):
     trace: bytes = b""
 
 
+class AccountMoved(Fact, frozen=True, tag=109):
+    """An account stands below another parent of its family, with everything below it, from now on.
+
+    What it inherits counts anew; holds, slices and counters stay where they are. `version` counts
+    its places, from 1 where it was opened; `before` is the parent that it had. Where another zone
+    is to count: `zone_from` and `zone_from_below`, as of AccountPolicyUpdated (rule T1). `note` is
+    the digest of the reason and of who asked.
+    """
+
+    key: bytes
+    account: int
+    parent: int
+    before: int
+    version: int
+    expected_version: int = 0
+    note: bytes = b""
+    trace: bytes = b""
+    zone_from: int = 0
+    zone_from_below: tuple[tuple[int, int], ...] = ()
+
+
 class WriteOffKind(IntEnum):
     """What is written off as an account closes."""
 

@@ -19,6 +19,7 @@ from ledger.core.events import (
     AccountClosedOut,
     AccountCreated,
     AccountFrozen,
+    AccountMoved,
     AccountPolicyUpdated,
     AccountProfileUpdated,
     AccountReopened,
@@ -194,6 +195,7 @@ from ledger.core.evolve.top_ups import (
     top_up_rule_removed,
     top_up_rule_set,
 )
+from ledger.core.evolve.tree import account_moved
 from ledger.core.evolve.usage import (
     suspense_rated,
     usage_costed,
@@ -238,6 +240,7 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     AccountClosed: account_closed,
     AccountClosedOut: account_closed_out,
     AccountFrozen: account_frozen,
+    AccountMoved: account_moved,
     AccountUnfrozen: account_unfrozen,
     AccountReopened: account_reopened,
     AccountProfileUpdated: account_profile_updated,

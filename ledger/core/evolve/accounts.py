@@ -10,6 +10,7 @@ from ledger.core.events import (
     AccountClosedOut,
     AccountCreated,
     AccountFrozen,
+    AccountMoved,
     AccountPolicy,
     AccountPolicyUpdated,
     AccountProfileUpdated,
@@ -102,9 +103,9 @@ def inherited_calendar(state: State, parent: Account | None, policy: AccountPoli
     return parent.calendar
 
 
-def _change_zone(state: State, account: Account, event: AccountPolicyUpdated) -> None:
+def change_zone(state: State, account: Account, event: AccountPolicyUpdated | AccountMoved) -> None:
     """Let the account's zone count for those that have it, from the instants in the event."""
-    zone = inherited_zone(account.parent, event.policy)
+    zone = inherited_zone(account.parent, account.policy)
     elsewhere = dict(event.zone_from_below)
     calendars: dict[Zones, Calendar] = {}  # shared by those that count alike
     for each in account.in_its_zone():
@@ -126,10 +127,10 @@ def set_overrides(state: State, account: Account, own: Layer) -> None:
     """Let the account have these overrides, and those below it inherit them."""
     account.overrides = own
     account.override_set = inherited_overrides(account.parent, own)
-    _inherit(state, account)
+    inherit(state, account)
 
 
-def _inherit(state: State, account: Account) -> None:
+def inherit(state: State, account: Account) -> None:
     """Work out anew what the account and those below it inherit, as far down as it changes."""
     overrides = account.override_set
     card_key = inherited_card(state, account.tenant, account.parent, account.policy, overrides)
@@ -147,7 +148,7 @@ def _inherit(state: State, account: Account) -> None:
         above = account.override_set
         if child.override_set is not above:
             child.override_set = inherited_overrides(account, child.overrides)
-        _inherit(state, child)
+        inherit(state, child)
 
 
 def _note_card(state: State, account: Account) -> None:
@@ -168,11 +169,11 @@ def account_policy_updated(state: State, event: AccountPolicyUpdated) -> None:
         account.closed_until = closed_by  # for ever, whatever the grace is now
         _set_breakage(state, account)
     card_key = account.card_key
-    _inherit(state, account)
+    inherit(state, account)
     if account.card_key != card_key:
         state.try_suspended(account.root)  # the other card may have prices (rule B8)
     if event.zone_from:
-        _change_zone(state, account, event)
+        change_zone(state, account, event)
     if event.anchor_from:
         anchors = anchored_from(account.anchors, event.policy.billing_anchor, event.anchor_from)
         account.count_periods(anchors, account.calendar)

@@ -62,6 +62,8 @@ class PackedAccount(msgspec.Struct, array_like=True, gc=False):
     minimums_until: int = 0
     cards_before: list[tuple[int, str]] = []
     subscription: PackedSubscription | None = None
+    place_version: int = 1
+    parents_before: tuple[tuple[int, int, int], ...] = ()  # when, locator, parent until then
 
 
 def pack_account(
@@ -131,6 +133,8 @@ def pack_account(
         account.minimums_until,
         list(account.cards_before),
         pack_subscription(account.subscription),
+        account.place_version,
+        account.parents_before,
     )
 
 
@@ -184,6 +188,8 @@ def unpack_account(state: State, root: int, packed: PackedAccount) -> None:
     account.minimums_until = packed.minimums_until
     account.cards_before = tuple(packed.cards_before)
     account.subscription = unpack_subscription(account, packed.subscription)
+    account.place_version = packed.place_version
+    account.parents_before = packed.parents_before
     if packed.zones:
         account.calendar = state.calendar(tuple(packed.zones))
     if packed.anchors:

@@ -7,6 +7,7 @@ from ledger.core.events import (
     AccountClosedOut,
     AccountCreated,
     AccountFrozen,
+    AccountMoved,
     AccountPolicy,
     AccountPolicyUpdated,
     AccountProfileUpdated,
@@ -81,6 +82,18 @@ def account_frozen(fold: Folding, _: int, event: AccountFrozen) -> None:
 
 def account_unfrozen(fold: Folding, _: int, event: AccountUnfrozen) -> None:
     _account_change(fold, event.account).frozen_at = 0
+
+
+def account_moved(fold: Folding, _: int, event: AccountMoved) -> None:
+    """It stands there from now on; where it stood until now is kept beside."""
+    change = _account_change(fold, event.account)
+    change.parent, change.placed_seq = event.parent, fold.entry_seq
+    fold.changes.moves.append(
+        (
+            change.tenant, event.account, event.version, event.before, event.parent,
+            fold.recorded_at, fold.entry_seq,
+        )
+    )  # fmt: skip
 
 
 def account_profile_updated(fold: Folding, _: int, event: AccountProfileUpdated) -> None:

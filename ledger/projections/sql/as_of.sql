@@ -30,11 +30,15 @@ SELECT (SELECT v.value FROM projection.lifetime_values v
 
 -- name: grants
 -- The grants that an account may draw, as far as they were recorded by an instant: its own in the
--- order of issue, then what its ancestors share; one of its own alone where $4 is not 0.
+-- order of issue, then what its ancestors share, those that were above it at $6; one of its own
+-- alone where $4 is not 0.
 WITH RECURSIVE holders (account, above) AS (
     SELECT $2::bigint, 0
     UNION ALL
-    SELECT a.parent, h.above + 1 FROM holders h
+    SELECT coalesce((SELECT m.before FROM projection.account_moves m
+                     WHERE m.tenant = $1 AND m.shard = $5 AND m.account = h.account
+                       AND m.moved_at > $6 ORDER BY m.version LIMIT 1), a.parent), h.above + 1
+    FROM holders h
     JOIN projection.accounts a ON a.tenant = $1 AND a.shard = $5 AND a.account = h.account
     WHERE a.parent IS NOT NULL AND $4::bigint = 0
 )

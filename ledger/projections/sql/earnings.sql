@@ -4,13 +4,15 @@ SELECT shard, entries FROM projection.checkpoint ORDER BY shard
 
 -- name: margin
 -- What usage of a span of time earned and cost, one page of groups: of one account, of it and those
--- below it, or of all of a tenant. A group is "=" and its name; "" = usage that has none.
-WITH RECURSIVE wanted AS (
-    SELECT a.account FROM projection.accounts a
+-- below it as it was recorded, or of all of a tenant. A group is "=" and its name; "" = usage that
+-- has none.
+WITH RECURSIVE wanted (account, since, until) AS (
+    SELECT a.account, 0::bigint, 9223372036854775807 FROM projection.accounts a
     WHERE a.tenant = $1 AND a.account = $2::bigint
     UNION
-    SELECT a.account FROM wanted w JOIN projection.accounts a ON a.parent = w.account
-    WHERE a.tenant = $1 AND $3::boolean
+    SELECT p.account, greatest(w.since, p.since), least(w.until, p.until)
+    FROM wanted w JOIN projection.account_places p ON p.parent = w.account
+    WHERE p.tenant = $1 AND $3::boolean AND p.since < w.until AND w.since < p.until
 ), used AS MATERIALIZED (
     SELECT u.tenant, u.shard, u.entry_seq, w.entry_seq AS waits, c.lines,
            coalesce('=' || CASE $6::int
@@ -25,13 +27,17 @@ WITH RECURSIVE wanted AS (
     LEFT JOIN projection.usage_costs c USING (tenant, shard, entry_seq)
     LEFT JOIN projection.waiting w USING (tenant, shard, entry_seq)
     WHERE u.tenant = $1 AND u.outcome < 3 AND u.effective_at >= $4 AND u.effective_at < $5
-      AND ($2::bigint IS NULL OR u.account IN (SELECT account FROM wanted))
+      AND ($2::bigint IS NULL OR EXISTS (
+               SELECT FROM wanted w
+               WHERE w.account = u.account AND w.since <= u.entry_seq AND u.entry_seq < w.until))
 ), repaid AS (
     SELECT '=' || CASE $6::int WHEN 1 THEN b.product ELSE b.account::text END AS grouped,
            b.asset, sum(b.value) AS amount
     FROM projection.backfilled b
     WHERE $6::int IN (1, 2) AND b.tenant = $1 AND b.recorded_at >= $4 AND b.recorded_at < $5
-      AND ($2::bigint IS NULL OR b.account IN (SELECT account FROM wanted))
+      AND ($2::bigint IS NULL OR EXISTS (
+               SELECT FROM wanted w
+               WHERE w.account = b.account AND w.since <= b.entry_seq AND b.entry_seq < w.until))
     GROUP BY 1, 2
 ), page AS (
     SELECT g.grouped, coalesce(sum(g.calls), 0) AS calls, coalesce(sum(g.unrated), 0) AS unrated,

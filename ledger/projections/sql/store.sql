@@ -184,11 +184,20 @@ SET policy = coalesce(d.policy::jsonb, a.policy),
     closed_at = nullif(coalesce(d.closed_at, a.closed_at), 0),
     reopened_at = coalesce(d.reopened_at, a.reopened_at),
     frozen_at = nullif(coalesce(d.frozen_at, a.frozen_at), 0),
-    profile_version = coalesce(d.profile_version, a.profile_version)
+    profile_version = coalesce(d.profile_version, a.profile_version),
+    parent = coalesce(d.parent, a.parent), placed_seq = coalesce(d.placed_seq, a.placed_seq)
 FROM unnest($2::int[], $3::bigint[], $4::text[], $5::bigint[], $6::bigint[], $7::bigint[],
-            $8::bigint[], $9::bigint[])
-     AS d (tenant, account, policy, version, closed_at, reopened_at, frozen_at, profile_version)
+            $8::bigint[], $9::bigint[], $10::bigint[], $11::bigint[])
+     AS d (tenant, account, policy, version, closed_at, reopened_at, frozen_at, profile_version,
+           parent, placed_seq)
 WHERE a.tenant = d.tenant AND a.shard = $1 AND a.account = d.account
+
+-- name: insert_move
+-- An account went to another parent: where it was until then, since the move before.
+INSERT INTO account_moves (tenant, shard, account, version, before, since, parent, moved_at, entry_seq)
+VALUES ($2, $1, $3, $4, $5, coalesce(
+            (SELECT max(m.entry_seq) FROM account_moves m
+             WHERE m.tenant = $2 AND m.shard = $1 AND m.account = $3), 0), $6, $7, $8)
 
 -- name: change_grants
 -- What happened to grants that stand already: units that left undrawn, their money, their end.

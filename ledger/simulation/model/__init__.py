@@ -95,6 +95,7 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.AccountClosedOut: accounts.closed_out,
     e.AccountReopened: accounts.reopened,
     e.AccountFrozen: accounts.frozen,
+    e.AccountMoved: accounts.moved,
     e.AccountUnfrozen: accounts.unfrozen,
     e.AccountProfileUpdated: accounts.profile_updated,
     e.GrantIssued: grants.issued,

@@ -111,9 +111,28 @@ def policy_updated(m: Shard, event: e.AccountPolicyUpdated) -> None:
     _zone_changed(m, account, event)
 
 
-def _zone_changed(m: Shard, account: NaiveAccount, event: e.AccountPolicyUpdated) -> None:
+def moved(m: Shard, event: e.AccountMoved) -> None:
+    """To an open parent of its family that is not below it; what it drew stays where it was."""
+    rule = Rule.POLICY_VERSIONS
+    account, parent = m.deciding(event.account), m.accounts.get(event.parent)
+    m.expect(rule, "version of the place", account.place_version + 1, event.version)
+    if event.expected_version:
+        m.expect(rule, "expected", account.place_version, event.expected_version)
+    m.expect(rule, "parent before", account.parent, event.before)
+    if parent is None or parent.closed_at or parent.root != account.root or account.closed_at:
+        m.fail(rule, f"account {account.number} moves below {parent}")
+    if account in list(m.line(parent)) or parent.number == account.parent:
+        m.fail(rule, f"account {account.number} moves below {parent.number}")
+    account.before.append(account.parent)
+    account.parent, account.place_version = parent.number, event.version
+    _zone_changed(m, account, event)
+
+
+def _zone_changed(
+    m: Shard, account: NaiveAccount, event: e.AccountPolicyUpdated | e.AccountMoved
+) -> None:
     """Another zone counts from the end of each one's own month, here and below (rule T1)."""
-    zone = event.policy.zone
+    zone = account.policy.zone
     if not zone:
         zone = m.accounts[account.parent].months.zone if account.parent else "UTC"
     since, below = 0, {}

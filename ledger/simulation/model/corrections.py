@@ -86,7 +86,7 @@ def not_reversible(m: Shard, account: NaiveAccount, used: NaiveUsage) -> str:
         return closed
     for each in (used, *used.ratings):
         owing = any(piece.pot not in (Pot.GRANT, Pot.ABSORBED) for piece in each.pieces)
-        if owing and any(each.locator < payer.written_off for payer in m.line(account)):
+        if owing and any(each.locator < payer.written_off for payer in m.ever_line(account)):
             return "what was owed for it was written off"
     return ""
 
@@ -258,7 +258,7 @@ class Unwinding:
         """What rounding had put on other events: to the grants that may pay for the account, the
         one that pays last first; then to its overage of the month, and to what it owes."""
         left = amount
-        for payer in self.m.line(account):
+        for payer in self.m.ever_line(account):
             grants = [
                 grant
                 for grant in payer.grants
@@ -282,7 +282,7 @@ class Unwinding:
         gone = sum(r.amount for r in self.returned if m.books[r.drawn].kind == BookKind.OVERAGE)
         posted = account.overage_posted.get((asset, self.used.period), 0) - gone
         left = amount
-        for payer in m.line(account):
+        for payer in m.ever_line(account):
             if asset not in payer.overage:
                 continue
             book = self._book(("overage", payer.number))

@@ -181,6 +181,14 @@ class Shard:
             yield found
             found = self.accounts.get(found.parent)
 
+    def ever_line(self, account: NaiveAccount) -> list[NaiveAccount]:
+        """The same, then those that were above it before a move."""
+        found = list(self.line(account))
+        for each in found:
+            for number in each.before:
+                found += [more for more in self.line(self.accounts[number]) if more not in found]
+        return found
+
     def above(self, account: NaiveAccount) -> list[NaiveAccount]:
         """Its ancestors, the nearest first."""
         return list(self.line(account))[1:]

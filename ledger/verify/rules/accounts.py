@@ -11,6 +11,7 @@ from ledger.core.events import (
     AccountClosedOut,
     AccountCreated,
     AccountFrozen,
+    AccountMoved,
     AccountPolicyUpdated,
     AccountProfileUpdated,
     AccountReopened,
@@ -22,6 +23,7 @@ from ledger.core.events import (
     WriteOffKind,
     WriterOpened,
 )
+from ledger.core.limits import DEPTH_MAX
 from ledger.core.state import GRANT_VOIDED, Account, State
 from ledger.verify.rules.judge import Judge
 from ledger.verify.rules.usage import MONTH_MAX_US
@@ -55,6 +57,43 @@ def account_policy_updated(judge: Judge, state: State, event: AccountPolicyUpdat
     judge.equal(state, "version of the policy", account.version + 1, event.version)
     zone = event.policy.zone or (zone_of(account.parent) if account.parent else "UTC")
     judge.equal(state, "another zone", zone != zone_of(account), event.zone_from > 0)
+    _zones_below(judge, state, account, event)
+    another = event.policy.billing_anchor != account.policy.billing_anchor
+    judge.equal(state, "another billing anchor", another, event.anchor_from > 0)
+    if event.anchor_from:
+        _next_month(judge, state, event.anchor_from)
+
+
+def account_moved(judge: Judge, state: State, event: AccountMoved) -> None:
+    """Within its family, not below itself, and never too deep; another zone as ever (D1, T1)."""
+    account, parent = state.accounts[event.account], state.accounts[event.parent]
+    judge.equal(state, "version of the place", account.place_version + 1, event.version)
+    before = account.parent.number if account.parent is not None else 0
+    judge.equal(state, "parent before", before, event.before)
+    judge.equal(state, "family", account.root, parent.root)
+    judge.equal(state, "closed, its parent", 0, parent.closed_at)
+    if event.parent == event.before:
+        judge.wrong(state, "parent", f"another than {event.before}", event.parent)
+    line, above = [parent.number], parent.parent
+    while above is not None:
+        line.append(above.number)
+        above = above.parent
+    if account.number in line:
+        judge.wrong(state, "accounts above it", "without itself", line)
+        return
+    levels, deep = [account], len(line)
+    while levels:
+        levels, deep = [child for each in levels for child in each.children], deep + 1
+    if deep - 1 > DEPTH_MAX:
+        judge.wrong(state, "depth", f"at most {DEPTH_MAX}", deep - 1)
+    zone = account.policy.zone or zone_of(parent)
+    judge.equal(state, "another zone", zone != zone_of(account), event.zone_from > 0)
+    _zones_below(judge, state, account, event)
+
+
+def _zones_below(
+    judge: Judge, state: State, account: Account, event: AccountPolicyUpdated | AccountMoved
+) -> None:
     inheriting = [each.number for each in account.in_its_zone()[1:]]
     for number, since in event.zone_from_below:
         if number not in inheriting or not event.zone_from:
@@ -62,10 +101,6 @@ def account_policy_updated(judge: Judge, state: State, event: AccountPolicyUpdat
         _next_month(judge, state, since)
     if event.zone_from:
         _next_month(judge, state, event.zone_from)
-    another = event.policy.billing_anchor != account.policy.billing_anchor
-    judge.equal(state, "another billing anchor", another, event.anchor_from > 0)
-    if event.anchor_from:
-        _next_month(judge, state, event.anchor_from)
 
 
 def _next_month(judge: Judge, state: State, since: int) -> None:

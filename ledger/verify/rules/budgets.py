@@ -93,7 +93,7 @@ def budget_denied(judge: Judge, state: State, event: BudgetDenied) -> None:
     account = state.accounts[event.account]
     budget = state.families[account.root].budgets[event.budget]
     judge.equal(state, "reason", "BUDGET_EXCEEDED", event.reason)
-    if not budget.terms.hard or budget.account not in _line(account):
+    if not budget.terms.hard or budget.account not in _line(state, account, None):
         judge.wrong(state, "budget", "a hard one that applies", event.budget)
     of_account = (budget.account.number, budget.name)
     judge.equal(state, "budget", of_account, (event.budget_account, event.budget_name))
@@ -148,7 +148,7 @@ def budgets_counted(judge: Judge, state: State, event: BudgetsCounted) -> None:
         budget = budgets[move.budget]
         pends = budget.held.get(event.hold, ((0, 0), 0))[1]
         _look_at_span(judge, state, budget, move)
-        if not pends and budget.account not in _line(account):
+        if not pends and budget.account not in _line(state, account, of):
             judge.wrong(state, "budget", "one on the account's line", move.budget)
         if not budget.terms.tags:
             posted = expected.get(move.budget, 0)
@@ -195,7 +195,10 @@ def _look_at_span(judge: Judge, state: State, budget: Budget, move: BudgetMove) 
         judge.wrong(state, f"window of budget {move.budget}", window, (move.since, move.end))
 
 
-def _line(account: Account) -> list[Account]:
+def _line(state: State, account: Account, event: Moving | None) -> list[Account]:
+    """The account and those above it; what is given back counts where it had counted."""
+    if isinstance(event, UsageReversed):
+        return state.line_at(account, event.original)
     line = [account]
     while line[-1].parent is not None:
         line.append(line[-1].parent)
@@ -212,7 +215,7 @@ def _expected(state: State, account: Account, event: Moving) -> dict[int, int]:
         return {}
     plan = state.declared[event.plan]
     found = {}
-    for each in _line(account):
+    for each in _line(state, account, event):
         for budget in each.budgets:
             terms = budget.terms
             named = not terms.products or plan.product in terms.products

@@ -66,7 +66,7 @@ def look_at_given_back(
             if book.asset != asset:
                 judge.wrong(state, f"asset of book {number}", asset, book.asset)
         source = state.books.accounts[piece.drawn]
-        if not pays_for(source, account):
+        if not pays_for(state, source, account, earlier=True):
             judge.wrong(state, f"owner of book {piece.drawn}", "its own line", source.owner)
         if source.grant is None:
             judge.equal(state, "book given back to", piece.drawn, piece.book)
@@ -116,7 +116,7 @@ def balance_adjusted(judge: Judge, state: State, event: BalanceAdjusted) -> None
         book = state.books.accounts[piece.book]
         judge.equal(state, f"asset of book {book.number}", event.asset, book.asset)
         judge.equal(state, f"kind of book {book.number}", BOOK_OF_POT[piece.pot], book.kind)
-        if not pays_for(book, account):
+        if not pays_for(state, book, account, earlier=False):
             judge.wrong(state, f"owner of book {book.number}", "its own line", book.owner)
     for returned in event.given_back:
         book = state.books.accounts[returned.book]

@@ -246,7 +246,7 @@ def look_at_slices(
             judge.wrong(state, f"asset of book {book.number}", asset, book.asset)
         if book.kind != BOOK_OF_POT[piece.pot]:
             judge.wrong(state, f"kind of book {book.number}", piece.pot, book.kind)
-        if not pays_for(book, account):
+        if not pays_for(state, book, account, earlier=settles):
             judge.wrong(state, f"owner of book {book.number}", "its own line", book.owner)
         if piece.pot == Pot.OVERDRAFT and not settles:
             _in_advance(judge, state, account, book, piece.amount)
@@ -323,14 +323,16 @@ def _grace_over(state: State, account: Account) -> int:
     return max(account.closed_until, state.now - account.policy.period_grace)
 
 
-def pays_for(book: Book, account: Account) -> bool:
-    """Whether a book is the account's, an ancestor's, or the house's (rule D1)."""
+def pays_for(state: State, book: Book, account: Account, *, earlier: bool) -> bool:
+    """Whether a book is the account's, an ancestor's, or the house's (rule D1); `earlier`: or of an
+    ancestor before a move, as of what was held then, or is given back."""
     if book.grant is None and not book.owner:
         return True
     owner = book.grant.account.number if book.grant is not None else book.owner
-    payer: Account | None = account
-    while payer is not None:
-        if payer.number == owner:
-            return True
-        payer = payer.parent
-    return False
+    above, payers = account.parent, {account.number}
+    while above is not None:
+        payers.add(above.number)
+        above = above.parent
+    if earlier and owner not in payers:
+        payers.update([each.number for each in state.ever_above(account)])
+    return owner in payers
