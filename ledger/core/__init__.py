@@ -24,10 +24,9 @@ Read in this order:
     repriced, touched, repricing    usage rated again by a job: its price, which, what comes of it
     outcome_charges         work that is charged once its result is confirmed
     levels                  what meters count over what counts already
-    usage, suspense, holds, grants, following, recurring, corrections, adjustments,
-    closing, accounts, standing, overrides     one module a kind of decision
     packaged, subscriptions     what a package says; what an account has of one
     package_policy, subscribing     what it sets of a policy; begun, changed, carried on, ended
+    usage, suspense, holds, grants, following, recurring, corrections, adjustments,
     closing, accounts, moving, standing, overrides     one module a kind of decision
     evolve                  the only code that changes state
     decide                  the door: execute one command

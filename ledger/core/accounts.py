@@ -99,10 +99,6 @@ def decide_policy(state: State, command: UpdatePolicy, out: list[Event]) -> Even
             "read it again",
         )
     refusal = invalid_policy(state, account, command.policy)
-    above = settlement_asset(account.parent) if account.parent is not None else 0
-    refusal = _invalid_policy(state, account.tenant, command.policy) or settles_otherwise(
-        account, command.policy.settlement_asset or above, "policy.settlement_asset"
-    )
     if refusal is not None:
         return refusal
     updated = AccountPolicyUpdated(
@@ -121,14 +117,10 @@ def decide_policy(state: State, command: UpdatePolicy, out: list[Event]) -> Even
 
 def invalid_policy(state: State, account: Account, policy: AccountPolicy) -> Refusal | None:
     """Why an account that there is may not have this policy."""
-    return _invalid_policy(state, account.tenant, policy) or _settles_otherwise(account, policy)
-
-
-def _zone_from(
-    state: State, account: Account, policy: AccountPolicy
-) -> tuple[int, tuple[tuple[int, int], ...]]:
-    """From when on another zone counts, for the account, and for those below it that inherit it
-    where that differs: each ends the month that it is in (rule T1)."""
+    above = settlement_asset(account.parent) if account.parent is not None else 0
+    return _invalid_policy(state, account.tenant, policy) or settles_otherwise(
+        account, policy.settlement_asset or above, "policy.settlement_asset"
+    )
 
 
 def zone_from(state: State, account: Account, zone: str) -> tuple[int, tuple[tuple[int, int], ...]]:

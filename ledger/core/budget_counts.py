@@ -132,23 +132,14 @@ def _given_up(state: State, account: Account, entry: int, hold: int, out: list[E
 # -- what each kind counts -------------------------------------------------------------------------
 
 
-def _applying(state: State, account: Account, plan: PlanDeclared) -> list[Budget]:
-    """Budgets of the account and of those above it that are for what a plan describes."""
-    use: Use | None = None
-
-
 def _applying(
     state: State, account: Account, plan: PlanDeclared, line: list[Account] | None = None
 ) -> list[Budget]:
     """Budgets of the account and of those above it that are for what a plan describes; `line`: of
     those that were above it before a move."""
-    card = state.catalog.card((account.tenant, plan.rate_card))
-    use: Use = card.use_of(plan.card_version, plan.product, plan.attributes)
-    if line is not None:
-        return [each for node in line for each in node.budgets if each.applies(use)]
+    use: Use | None = None
     found: list[Budget] = []
-    node: Account | None = account
-    while node is not None:
+    for node in account.line() if line is None else line:
         for budget in node.budgets:
             if not budget.for_all:
                 if use is None:
@@ -157,7 +148,6 @@ def _applying(
                 if not budget.applies(use):
                     continue
             found.append(budget)
-        node = node.parent
     return found
 
 

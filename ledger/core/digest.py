@@ -219,6 +219,8 @@ def _account(account: Account, months_before: int, days_before: int) -> list[Any
         account.minimums_until,
         account.cards_before,
         _subscription(account.subscription),
+        account.place_version,
+        account.parents_before,
     ]
 
 
@@ -243,8 +245,6 @@ def _subscription(subscription: Subscription | None) -> list[Any]:
         subscription.scheduled,
         subscription.ends_at,
         subscription.over,
-        account.place_version,
-        account.parents_before,
     ]
 
 

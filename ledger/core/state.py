@@ -365,6 +365,15 @@ class Account:
             found.extend([child for child in each.children if not child.policy.zone])
         return found
 
+    def line(self) -> list[Account]:
+        """Itself and those above it, the nearest first."""
+        found = []
+        node: Account | None = self
+        while node is not None:
+            found.append(node)
+            node = node.parent
+        return found
+
     def below(self) -> list[Account]:
         """Itself and all below it, parents before their children."""
         found = [self]
