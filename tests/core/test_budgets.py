@@ -504,3 +504,30 @@ def test_a_reversal_falls_where_its_usage_counted_before_a_move(case: BudgetCase
     expect  pends eu/all  0
     expect  spent us/all  20
     """
+
+
+@budget_case
+def test_an_account_that_moves_counts_where_it_stands(case: BudgetCase) -> None:
+    """
+    # What its holds pended where it stood is given back there; what it uses counts where it is.
+    account acme
+    account dev  parent=acme
+    account ops  parent=acme
+    account bot  parent=dev
+    grant   acme 1000 shared
+    budget  acme/all  100
+    budget  dev/all   100
+    budget  ops/all   30
+    usage   bot  10 id=u1
+    hold    bot  20 as=H1
+    hold    bot  5 as=H2
+    move    bot ops
+    expect  pends dev/all  25
+    capture H1  15
+    release H2
+    expect  spent dev/all  10
+    expect  pends dev/all  0
+    expect  spent ops/all  15
+    expect  spent acme/all  25
+    hold    bot  16 as=H3  -> denied by ops/all, 15 left
+    """
