@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 from ledger.core.books import Book
 from ledger.core.comparators import order_of
-from ledger.core.drawdown import applies
+from ledger.core.drawdown import applies, settlement_asset
 from ledger.core.events import (
     BookKind,
     EndedGrants,
@@ -368,13 +368,13 @@ class Unwinding:
                 if part > 0:
                     self._to_grant(grant, part, 0)
                     left -= part
-        if left:
+        if left and not settlement_asset(account):  # else it was converted, which no debt was
             left = self._to_overage(account, declared.asset, period, left)
-        advance = account.advance.get(declared.asset)
-        if left and advance is not None:
-            locator, self._locator = self._locator, -1
-            left = self._to_debts(advance, left)
-            self._locator = locator
+            advance = account.advance.get(declared.asset)
+            if left and advance is not None:
+                locator, self._locator = self._locator, -1
+                left = self._to_debts(advance, left)
+                self._locator = locator
         if left < amount and not self.used_book:
             self.used_book = house_book(
                 self._state, account.tenant, BookKind.USED, declared.asset, declared.product,
