@@ -167,6 +167,7 @@ class Usual:
                 or event.over_limit
                 or event.suspense
                 or grant is None
+                or grant.aside
                 or not seat.earliest <= at <= seat.latest
                 or (apart and (place in self.corrected or (replaced and event.key in replaced)))
             ):

@@ -37,6 +37,7 @@ from ledger.core.limits import (
 )
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.periods import billing_period
+from ledger.core.sharing import labels_fault
 from ledger.core.state import Account, Grant, State, inherited_zone
 from rating.zones import is_zone
 
@@ -232,6 +233,13 @@ def _invalid_policy(state: State, tenant: int, policy: AccountPolicy) -> Refusal
             str(policy.billing_anchor),
             f"an anchor is an instant from 1 to {ANCHOR_MAX_US}, or 0 for calendar months",
         )
+    if labels_fault(policy.labels):
+        return Refusal(
+            Reason.SHARING_INVALID,
+            "policy.labels",
+            ", ".join(policy.labels),
+            labels_fault(policy.labels),
+        )
     if not 0 <= policy.holds_open_max <= INT64_MAX:
         return Refusal(
             Reason.AMOUNT_INVALID,
@@ -293,6 +301,7 @@ _UNBILLED, _RECEIVABLE = "money to be billed", "unpaid bills"
 _COMMITMENT = "a commitment to be billed"
 _COMMITTED = "commitments that go on"
 _PENDING = "grants that wait for their payment"
+_RESERVED = "units set aside for it"
 _WAYS_OUT = {
     _HOLDS: "capture or release them first, or close with release_holds",
     _CREDITS: "void them first, or close with write_off",
@@ -307,6 +316,7 @@ _WAYS_OUT = {
     _SUBSCRIPTION: "cancel it first",
     _COMMITTED: "end them first",
     _CHILDREN: "close them first",
+    _RESERVED: "remove its caps that reserve units, or set them without a reserve",
 }
 
 
@@ -341,6 +351,8 @@ def _still_open(state: State, account: Account, command: CloseAccount) -> str:
         return _SUBSCRIPTION
     if any(not child.closed_at for child in account.children):
         return _CHILDREN
+    if any(cap.terms.reserved for cap in account.caps):
+        return _RESERVED
     return ""
 
 

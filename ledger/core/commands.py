@@ -14,6 +14,7 @@ import msgspec
 from ledger.core.events import (
     AccountPolicy,
     BudgetTerms,
+    CapTerms,
     CommitmentEnding,
     CommitmentTerms,
     EndedGrants,
@@ -26,6 +27,7 @@ from ledger.core.events import (
     RecurringTerms,
     Rollover,
     Segment,
+    Sharing,
     Timing,
     TopUpRule,
     UsageConverted,
@@ -420,6 +422,46 @@ class IssueGrant(msgspec.Struct, gc=False):
     rollover: Rollover | None = None
     metadata: tuple[tuple[str, str], ...] = ()
     to_bill: bool = False  # its price is still to be billed: no cash came in
+    sharing: Sharing | None = None  # where it is shared with some only: of what is issued anew
+
+
+class UpdateSharing(msgspec.Struct, gc=False):
+    """Share a grant otherwise from now on; `expected_version` 0 = whatever it is."""
+
+    key: bytes
+    account: int
+    grant: int
+    sharing: Sharing
+    expected_version: int = 0
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class SetCap(msgspec.Struct, gc=False):
+    """Set how much an account `below` may draw of what this one shares of an asset, or of one
+    `grant`. `cap` 0 = a new one; of one that stands only limit, fraction and reserve may change."""
+
+    key: bytes
+    account: int
+    below: int
+    asset: int
+    grant: int
+    terms: CapTerms
+    cap: int = 0
+    expected_version: int = 0
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class RemoveCap(msgspec.Struct, gc=False):
+    """Let a cap bind no more."""
+
+    key: bytes
+    account: int
+    cap: int
+    expected_version: int = 0
+    names: Names = NO_NAMES
+    trace: bytes = b""
 
 
 class VoidGrant(msgspec.Struct, gc=False):
@@ -788,6 +830,9 @@ Command: TypeAlias = (
     | UpdateProfile
     | SetPriceOverrides
     | IssueGrant
+    | UpdateSharing
+    | SetCap
+    | RemoveCap
     | VoidGrant
     | ConfirmPayment
     | FailPayment

@@ -211,7 +211,7 @@ def decide_add_segment(
     ) or _invalid_invoices(command.invoices, len(commitment.invoices) + len(command.invoices))
     if refusal is not None:
         return refusal
-    wanted = segment_grant(account, commitment.terms, command.segment)
+    wanted = segment_grant(account, commitment.terms, command.segment, commitment.sharing)
     grant = issue(state, account, wanted, out).grant
     added = SegmentAdded(
         command.key,

@@ -612,6 +612,7 @@ def _record(
         scoped=scoped,
         draws=unwinding.draws,
         refund_cost=int(command.refund_cost),
+        counted_at=_counted_at(state, account, recorded),
     )
     entry = state.batch_length + len(out)
     out.append(reversal)
@@ -622,6 +623,18 @@ def _record(
     if closed is not None:
         out.append(AdjustmentNoted(account.number, entry, closed, period))
     return reversal
+
+
+def _counted_at(state: State, account: Account, recorded: UsageRecorded) -> int:
+    """When the usage of a child counts towards caps, where it captured a hold that is remembered
+    (rule H5)."""
+    if not recorded.hold or recorded.late or account.parent is None:
+        return 0
+    hold = state.holds.get(recorded.hold)
+    if hold is not None:
+        return hold.authorized_at
+    settled = state.settled_hold(account, recorded.hold)
+    return settled.authorized_at if settled is not None else 0
 
 
 class _Part:

@@ -63,6 +63,7 @@ from ledger.core.commands import (
     RejectOutcome,
     ReleaseHold,
     RemoveBudget,
+    RemoveCap,
     RemoveTopUpRule,
     ReopenAccount,
     ReportOutcome,
@@ -70,6 +71,7 @@ from ledger.core.commands import (
     ResumeRecurring,
     ReverseUsage,
     SetBudget,
+    SetCap,
     SetPriceOverrides,
     SetTopUpRule,
     StartRecurring,
@@ -77,6 +79,7 @@ from ledger.core.commands import (
     UnfreezeAccount,
     UpdatePolicy,
     UpdateProfile,
+    UpdateSharing,
     VoidGrant,
     WriteOffReceivable,
 )
@@ -137,6 +140,7 @@ from ledger.core.recurring import (
 )
 from ledger.core.repricing import decide_reprice
 from ledger.core.rerates import decide_rerate, rerates_of
+from ledger.core.sharing import decide_remove_cap, decide_set_cap, decide_sharing
 from ledger.core.standing import decide_freeze, decide_reopen, decide_unfreeze
 from ledger.core.state import (
     FETCHED,
@@ -626,6 +630,9 @@ _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     UnfreezeAccount: decide_unfreeze,
     ReopenAccount: decide_reopen,
     IssueGrant: decide_issue,
+    UpdateSharing: decide_sharing,
+    SetCap: decide_set_cap,
+    RemoveCap: decide_remove_cap,
     VoidGrant: decide_void,
     ConfirmPayment: decide_confirm,
     FailPayment: decide_fail,

@@ -14,6 +14,7 @@ import msgspec
 
 from ledger.core.books import Book
 from ledger.core.budgets import Budget
+from ledger.core.caps import Cap
 from ledger.core.state import (
     Account,
     Commitment,
@@ -71,6 +72,7 @@ def snapshot(state: State) -> dict[str, Any]:
                 _suspense(state, family),
                 family.next_override,
                 [_budget(family.budgets[number]) for number in sorted(family.budgets)],
+                family.next_cap,
             ]
             for _, family in sorted(state.families.items())
         ],
@@ -85,6 +87,11 @@ def snapshot(state: State) -> dict[str, Any]:
         ],
         "recurring": [_recurring(each) for _, each in sorted(state.recurring.items())],
         "commitments": [_commitment(each) for _, each in sorted(state.commitments.items())],
+        "caps": [
+            _cap(cap)
+            for _, account in sorted(state.accounts.items())
+            for _, cap in sorted(account.caps_given.items())
+        ],
         "top_ups": [
             _top_up(each)
             for _, each in sorted(state.top_ups.items())
@@ -295,6 +302,8 @@ def _grant(grant: Grant) -> list[Any]:
         grant.recurring,
         grant.paid,
         grant.unpaid,
+        grant.shared_with,
+        grant.sharing_version,
     ]
 
 
@@ -319,6 +328,7 @@ def _recurring(recurring: RecurringGrant) -> list[Any]:
         recurring.amount,
         recurring.price_paid,
         recurring.price_asset,
+        recurring.sharing,
     ]
 
 
@@ -335,6 +345,21 @@ def _commitment(commitment: Commitment) -> list[Any]:
         commitment.ended_at,
         commitment.ending,
         commitment.moved_to,
+        commitment.sharing,
+    ]
+
+
+def _cap(cap: Cap) -> list[Any]:
+    return [
+        cap.number,
+        cap.owner.number,
+        cap.below.number,
+        cap.asset,
+        cap.grant.number if cap.grant is not None else 0,
+        cap.terms,
+        cap.version,
+        cap.created_at,
+        cap.counter.pack(),
     ]
 
 

@@ -6,12 +6,14 @@ change of priorities or policies rewrites them (rule D3).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Final
 
+from ledger.core.caps import Rooms, capping, covers
 from ledger.core.comparators import COMPARATORS, order_of
 from ledger.core.events import (
     BookKind,
+    CapWindowOpened,
     Comparator,
     Event,
     Excess,
@@ -25,6 +27,7 @@ from ledger.core.limits import BASIS_POINTS, INT64_MAX
 from ledger.core.opening import advance_book, house_book, money_value, overage_book
 from ledger.core.shapes import Use
 from ledger.core.state import Account, Grant, State
+from ledger.core.windows import span_at
 from rating.conversions import Rate
 
 _GRANT: Final = int(Pot.GRANT)
@@ -96,7 +99,7 @@ def in_turn(account: Account) -> Iterator[Grant]:
     above = account.parent
     while above is not None:
         if above.sharing:
-            yield from _shared(above, account.comparator)
+            yield from _shared(above, account)
         above = above.parent
 
 
@@ -117,16 +120,18 @@ def _shared_above(account: Account) -> Iterator[Grant]:
     above = account.parent
     while above is not None:
         if above.sharing:
-            yield from [grant for grant in above.with_units() if grant.shared]
+            for grant in above.with_units():
+                if grant.shared and covers(grant, account):
+                    yield grant
         above = above.parent
 
 
-def _shared(owner: Account, comparator: int) -> list[Grant]:
-    """What an account shares with those below, ordered by the comparator of who draws."""
+def _shared(owner: Account, account: Account) -> list[Grant]:
+    """What an account shares with one below, ordered by the comparator of who draws."""
     _first(owner)
-    grants = [grant for grant in owner.with_units() if grant.shared]
-    if owner.comparator != comparator:
-        grants.sort(key=COMPARATORS[comparator])
+    grants = [grant for grant in owner.with_units() if grant.shared and covers(grant, account)]
+    if owner.comparator != account.comparator:
+        grants.sort(key=COMPARATORS[account.comparator])
     return grants
 
 
@@ -160,13 +165,27 @@ def applies(grant: Grant, use: Use) -> bool:
 
 
 def from_grants(
-    account: Account, asset: int, use: Use, amount: int, at: int, slices: list[Slice]
+    account: Account,
+    asset: int,
+    use: Use,
+    amount: int,
+    at: int,
+    slices: list[Slice],
+    counted_at: int = 0,
 ) -> int:
-    """Take up to `amount` from grants that may pay at `at`; returns what is left to find."""
+    """Take up to `amount` from grants that may pay at `at`; returns what is left to find. Caps are
+    those of `counted_at`, where that is another time (rules D8, H5)."""
+    rooms: Rooms | None = None
     for grant in in_turn(account):
         if may_pay(grant, asset, use, at):
             book = grant.book
             left = book.credits_posted - book.debits_posted - book.debits_pending
+            if left > 0 and (grant.aside or grant.account.caps_given):
+                if rooms is None:
+                    rooms = Rooms(account, counted_at or at)
+                left = rooms.of(grant)
+                if left > 0:
+                    rooms.take(grant, left if left < amount else amount)
             if left > 0:
                 take = left if left < amount else amount
                 slices.append(Slice(_GRANT, book.number, take, grant.value_of(take)))
@@ -183,13 +202,9 @@ def is_commitment(grant: Grant) -> bool:
 
 def committed_units(account: Account, asset: int, use: Use, at: int) -> int:
     """Units of the commitments that may pay for such usage at `at` (rule R9)."""
-    return sum(
-        [
-            max(0, grant.book.available)
-            for grant in in_turn(account)
-            if is_commitment(grant) and may_pay(grant, asset, use, at)
-        ]
-    )
+    rooms = Rooms(account, at)
+    grants = [grant for grant in in_turn(account) if may_pay(grant, asset, use, at)]
+    return rooms.of_all([grant for grant in grants if is_commitment(grant)])
 
 
 def _committed_first(
@@ -200,16 +215,19 @@ def _committed_first(
     committed: int,
     at: int,
     slices: list[Slice],
+    counted_at: int = 0,
 ) -> int:
     """The same where commitments pay `committed` of it first, in their turn (rule R9)."""
     grants = [grant for grant in in_turn(account) if may_pay(grant, asset, use, at)]
     taken: dict[Grant, int] = {}
+    rooms = Rooms(account, counted_at or at)
     for first in (True, False):
         left = min(committed, amount) if first else amount
         for grant in grants:
-            units = grant.book.available - taken.get(grant, 0)
+            units = rooms.of(grant)
             if left and units > 0 and (is_commitment(grant) or not first):
                 take = min(units, left)
+                rooms.take(grant, take)
                 taken[grant] = taken.get(grant, 0) + take
                 left -= take
                 amount -= take
@@ -218,12 +236,34 @@ def _committed_first(
     return amount
 
 
+def first_shared(account: Account, asset: int, use: Use, at: int) -> Grant | None:
+    """The grant that pays first of those that accounts above share, once the account's own pay no
+    more; None = there is none, or it takes more than a look: what usual usage asks."""
+    above = account.parent
+    while above is not None:
+        if above.sharing:
+            if above.unordered or above.comparator != _DRAWDOWN:
+                return None
+            grant = above.first
+            while grant is not None:
+                if grant.shared and may_pay(grant, asset, use, at):
+                    book = grant.book
+                    if book.credits_posted > book.debits_posted + book.debits_pending and (
+                        grant.shared_with is None or covers(grant, account)
+                    ):
+                        return grant
+                grant = grant.after
+        above = above.parent
+    return None
+
+
 def from_first_grant(account: Account, asset: int, use: Use, amount: int, at: int) -> Slice | None:
     """The one slice of a draw that the grant first in order pays alone, as most are; else None."""
     grant = account.first if not account.unordered else _first(account)
     if (
         grant is None
         or not may_pay(grant, asset, use, at)
+        or grant.aside
         or grant.book.available < amount
         or (account.parent is not None and _merges(account))
     ):
@@ -232,10 +272,9 @@ def from_first_grant(account: Account, asset: int, use: Use, amount: int, at: in
 
 
 def applicable(account: Account, asset: int, use: Use, at: int) -> int:
-    """Units of the grants that may pay for such usage at `at`, whatever the order (rule D1)."""
-    return sum(
-        [grant.book.available for grant in in_turn(account) if may_pay(grant, asset, use, at)]
-    )
+    """Units that grants may pay for such usage at `at`, within caps and reserves (D1, D8)."""
+    grants = [grant for grant in in_turn(account) if may_pay(grant, asset, use, at)]
+    return Rooms(account, at).of_all(grants)
 
 
 def overdraft_limit(account: Account, asset: int) -> int:
@@ -310,20 +349,24 @@ def draw(
     recorded: bool,
     converts: bool = False,
     committed: int = 0,
+    counted_at: int = 0,
 ) -> Draw:
     """Find `amount` > 0 of `asset`: grants, overdraft to its limit, overage to its cap (rule D4).
 
     `recorded` usage has happened: what every limit refuses lands by the policy's `excess`, marked
     over the limit. Otherwise it is to be held: debt only where the policy lets holds draw it (rule
     H3). `converts`: its rest may be paid in the settlement currency (rule R5). `committed` units of
-    it are for commitments, which pay them first (rule R9). Books that a slice needs and that do not
-    exist are appended to `opened`.
+    it are for commitments, which pay them first (rule R9). `counted_at`: when it counts towards
+    caps, where that is another time (rule H5). Books and windows of caps that a slice needs and
+    that do not exist are appended to `opened`.
     """
     slices: list[Slice] = []
     if committed:
-        left = _committed_first(account, asset, use, amount, committed, at, slices)
+        left = _committed_first(account, asset, use, amount, committed, at, slices, counted_at)
     else:
-        left = from_grants(account, asset, use, amount, at, slices)
+        left = from_grants(account, asset, use, amount, at, slices, counted_at)
+    if account.parent is not None:
+        open_windows(state, account, slices, counted_at or at, opened)
     over_limit = 0
     if left:
         left = _from_overdraft(state, account, asset, left, opened, slices, recorded)
@@ -340,6 +383,26 @@ def draw(
         slices.append(_excess(state, account, asset, left, opened))
         over_limit, left = left, 0
     return Draw(slices, left, over_limit)
+
+
+def open_windows(
+    state: State, account: Account, slices: Sequence[Slice], at: int, opened: list[Event]
+) -> None:
+    """Append the windows in which a draw is the first to count, of caps on what it draws."""
+    for piece in slices:
+        book = state.books.accounts.get(piece.book)
+        grant = book.grant if book is not None else None
+        if grant is None or not grant.account.caps_given or grant.account is account:
+            continue
+        for cap in capping(account, grant):
+            if cap.windowed and cap.cell(at) is None:
+                owner = grant.account
+                since, end = span_at(
+                    cap.terms.window, cap.counter, at, state.now, owner.anchors, owner.calendar
+                )
+                window = CapWindowOpened(owner.number, cap.number, since, end)
+                if end and window not in opened:
+                    opened.append(window)
 
 
 def _converted(
@@ -367,6 +430,8 @@ def _converted(
     slices = conversion.slices
     if left:
         left = from_grants(account, target, use, left, at, slices)
+        if account.parent is not None:
+            open_windows(state, account, slices, at, opened)
     if left:
         left = _from_overdraft(state, account, target, left, opened, slices, True)
     if left:

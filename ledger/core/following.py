@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ledger.core.caps import shared_as
 from ledger.core.commands import IssueGrant
 from ledger.core.events import (
     CommitmentEnding,
@@ -17,6 +18,7 @@ from ledger.core.events import (
     GrantVoided,
     Segment,
     SegmentAdded,
+    Sharing,
     Slice,
 )
 from ledger.core.grants import expire, issue, roll_over, void_of
@@ -122,14 +124,22 @@ def move(
     starts_at = grant.effective_at if grant.effective_at > state.now else 0
     segment = Segment(starts_at, grant.expires_at, amount, value)
     account = target.account
-    added = issue(state, account, segment_grant(account, target.terms, segment), out)
+    added = issue(
+        state, account, segment_grant(account, target.terms, segment, target.sharing), out
+    )
     out.append(
         SegmentAdded(b"", account.number, target.number, segment, (), added.grant, grant.number)
     )
 
 
-def segment_grant(account: Account, terms: CommitmentTerms, segment: Segment) -> IssueGrant:
-    """The grant that a segment is."""
+def segment_grant(
+    account: Account,
+    terms: CommitmentTerms,
+    segment: Segment,
+    since: Sharing | None = None,
+) -> IssueGrant:
+    """The grant that a segment is, of a commitment that is shared otherwise `since`."""
+    shared, sharing = shared_as(terms.shared, since)
     return IssueGrant(
         b"",
         account.number,
@@ -145,7 +155,8 @@ def segment_grant(account: Account, terms: CommitmentTerms, segment: Segment) ->
         b"",
         tags=terms.tags,
         attributes=terms.attributes,
-        shared=terms.shared,
+        shared=shared,
+        sharing=sharing,
         metadata=terms.metadata,
         to_bill=terms.kind == GrantKind.PREPAID,
     )

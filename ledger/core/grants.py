@@ -114,6 +114,7 @@ def issue(state: State, account: Account, command: IssueGrant, out: list[Event])
         0,
         command.source,
         command.trace,
+        command.sharing,
     )
     out.append(issued)
     return issued
@@ -517,6 +518,7 @@ def roll_over(state: State, grant: Grant, unheld: int, out: list[Event]) -> None
             cash,
             deferred,
             grant.number,
+            sharing=grant.shared_with,
         )
     )
 

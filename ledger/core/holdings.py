@@ -15,6 +15,7 @@ from ledger.core.events import (
     Pot,
     RecurringTerms,
     Rollover,
+    Sharing,
     Slice,
 )
 from ledger.core.limits import INT64_MAX, PAYMENT_WAIT_US
@@ -42,6 +43,7 @@ class Grant:
         "account",
         "after",
         "amount",
+        "aside",
         "asset",
         "attributes",
         "book",
@@ -79,6 +81,8 @@ class Grant:
         "scheduled",
         "settled",
         "shared",
+        "shared_with",
+        "sharing_version",
         "tags",
         "unpaid",
         "unused",
@@ -125,7 +129,10 @@ class Grant:
         self.tags = tags
         self.attributes = attributes  # that usage must bear
         self.limited = bool(products or tags or attributes)
-        self.shared = shared  # with the account's whole subtree
+        self.shared = shared  # with accounts below its own: all, or those that `shared_with` says
+        self.shared_with: Sharing | None = None
+        self.sharing_version = 1
+        self.aside = 0  # units that caps reserve for accounts below, and those have not drawn
         self.rollover = rollover
         self.metadata = metadata
         self.cash = cash  # the money book that its price came from; None = it has no money side
@@ -305,6 +312,7 @@ class RecurringGrant:
         "period_start",
         "price_asset",
         "price_paid",
+        "sharing",
         "starts_at",
         "terms",
         "version",
@@ -341,6 +349,7 @@ class RecurringGrant:
         self.amount = 0
         self.price_paid = 0
         self.price_asset = 0
+        self.sharing: Sharing | None = None  # of its grants; None = as its terms say
 
     @property
     def due(self) -> int:
@@ -362,6 +371,7 @@ class Commitment:
         "invoices",
         "moved_to",
         "number",
+        "sharing",
         "terms",
     )
 
@@ -385,6 +395,7 @@ class Commitment:
         self.ended_at = 0  # early; 0 = it was not
         self.ending = 0
         self.moved_to = 0  # the commitment that took its rest, where it was ended by transfer
+        self.sharing: Sharing | None = None  # of its segments; None = as its terms say
 
     @property
     def due(self) -> int:

@@ -20,6 +20,7 @@ from ledger.core.admission import (
     unusable,
 )
 from ledger.core.budgeting import Exceeded, first_exceeded
+from ledger.core.caps import Rooms
 from ledger.core.catalog import Bound
 from ledger.core.commands import AuthorizeHold, CaptureHold, ExtendHold, ReleaseHold
 from ledger.core.costs import cost_of, costs_for, provider_cost
@@ -221,13 +222,12 @@ def available_in_all(account: Account, asset: int, now: int) -> int:
     advance than the overdraft allows (rule B6)."""
     advance = account.advance.get(asset)
     limit = 0 if grace_ended(account, asset, now) else overdraft_limit(account, asset)
-    units = sum(
-        [
-            grant.book.available
-            for grant in in_turn(account)
-            if grant.asset == asset and grant.effective_at <= now < grant.expires_at
-        ]
-    )
+    grants = [
+        grant
+        for grant in in_turn(account)
+        if grant.asset == asset and grant.effective_at <= now < grant.expires_at
+    ]
+    units = Rooms(account, now).of_all(grants)
     return units + limit - (advance.owed + advance.debits_pending if advance is not None else 0)
 
 
@@ -570,7 +570,8 @@ def charge_usage(
     if hold is not None and hold.asset == bound.asset:
         _from_hold(state, hold, priced, held, taken)
     borne = cost.total if cost is not None else 0
-    payment = pay(state, account, bound, priced, at, out, held=held, cost=borne)
+    since = hold.authorized_at if hold is not None else 0
+    payment = pay(state, account, bound, priced, at, out, held=held, cost=borne, counted_at=since)
     draws = row_draws(bound.plan, priced, payment.used, payment.slices)
     provider = provider_cost(state, account, cost, out) if cost is not None else None
     return Charge(priced, payment, tuple(taken), draws, provider)

@@ -47,6 +47,7 @@ from ledger.core.commands import (
     RejectOutcome,
     ReleaseHold,
     RemoveBudget,
+    RemoveCap,
     RemoveTopUpRule,
     ReopenAccount,
     ReportOutcome,
@@ -54,6 +55,7 @@ from ledger.core.commands import (
     ResumeRecurring,
     ReverseUsage,
     SetBudget,
+    SetCap,
     SetPriceOverrides,
     SetTopUpRule,
     StartRecurring,
@@ -61,6 +63,7 @@ from ledger.core.commands import (
     UnfreezeAccount,
     UpdatePolicy,
     UpdateProfile,
+    UpdateSharing,
     VoidGrant,
     WriteOffReceivable,
 )
@@ -79,6 +82,8 @@ from ledger.core.events import (
     BalanceAdjusted,
     BudgetRemoved,
     BudgetSet,
+    CapRemoved,
+    CapSet,
     CommitmentCreated,
     CommitmentEnded,
     CreditNoteIssued,
@@ -108,6 +113,7 @@ from ledger.core.events import (
     RecurringStarted,
     RequestAbandoned,
     SegmentAdded,
+    SharingUpdated,
     Subscribed,
     SubscriptionCancelled,
     TopUpConfirmed,
@@ -227,6 +233,9 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
             "metadata",
         ),
     ),
+    UpdateSharing: ((SharingUpdated,), ("account", "grant", "sharing", "expected_version")),
+    SetCap: ((CapSet,), ()),
+    RemoveCap: ((CapRemoved,), ("account", "cap", "expected_version")),
     VoidGrant: ((GrantVoided,), ("account", "grant", "forfeit")),
     ConfirmPayment: ((GrantReleased,), ("account", "grant")),
     FailPayment: ((GrantCancelled,), ("account", "grant")),
@@ -397,6 +406,9 @@ def first_difference(
         assert isinstance(recorded, PriceOverridesSet)
         if command.overrides != tuple([each.override for each in recorded.overrides]):
             return "overrides"
+    if isinstance(command, SetCap):
+        assert isinstance(recorded, CapSet)
+        return _cap_differs(command, recorded)
     reported: tuple[int, ...] | None = None
     if (
         isinstance(command, RecordUsage)
@@ -457,6 +469,27 @@ def _reversal_differs(command: ReverseUsage | AmendUsage, recorded: UsageReverse
         return "quantities"
     if quantities and quantities != recorded.quantities:
         return "quantities"
+    return ""
+
+
+def _cap_differs(command: SetCap, recorded: CapSet) -> str:
+    """What a change of a cap does not name is as it stands; a new one of a grant, of its asset."""
+    named = (
+        ("cap_id", command.cap, recorded.cap if recorded.version > 1 else 0),
+        ("terms", command.terms, recorded.terms),
+        ("expected_version", command.expected_version, recorded.expected_version),
+        ("account", command.account, recorded.account),
+    )
+    for field, given, kept in named:
+        if given != kept:
+            return field
+    for field, asked, stands in (
+        ("below", command.below, recorded.below),
+        ("asset", command.asset, recorded.asset),
+        ("grant_id", command.grant, recorded.grant),
+    ):
+        if asked != stands and (asked or not command.cap) and (field != "asset" or asked):
+            return field
     return ""
 
 

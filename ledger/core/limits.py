@@ -94,6 +94,11 @@ RECURRING_AN_ACCOUNT_MAX: Final = 1_000  # recurring grants, ended ones too; x ~
 PERIOD_UNITS_MAX: Final = 120  # weeks, months, quarters or years of one period
 ANCHOR_MAX_US: Final = 7_258_118_400_000_000  # 1 January 2200, of anchors, starts and ends
 EXPIRES_AFTER_MAX_US: Final = 3_660 * DAY_US  # from a period's end to the expiry of its grant
+CAPS_ON_AN_ACCOUNT_MAX: Final = 16  # by whatever accounts above; looked at with every draw
+CAPS_OF_AN_ACCOUNT_MAX: Final = 20_000  # on those below it; x ~500 B = 10 MB
+SHARED_WITH_MAX: Final = 1_000  # accounts or labels that a grant is shared with
+LABELS_MAX: Final = 16  # of an account
+LABEL_MAX: Final = 64  # characters of a label
 COMMITMENTS_AN_ACCOUNT_MAX: Final = 1_000  # ended ones too; x ~1 kB = 1 MB
 SEGMENTS_MAX: Final = 120  # of a commitment, each a grant; ten years of months
 INVOICES_MAX: Final = 240  # of a commitment

@@ -55,8 +55,10 @@ def pay(
     *,
     held: Sequence[Slice] = _NO_SLICES,
     cost: int = 0,
+    counted_at: int = 0,
 ) -> Payment:
-    """Who pays for what was priced: what a hold `held` for it, then as any usage.
+    """Who pays for what was priced: what a hold `held` for it, then as any usage, which counts
+    towards caps when the hold does (`counted_at`).
 
     The slices bear the provider's `cost`. Books that are to be opened are appended to `out`.
     """
@@ -81,6 +83,7 @@ def pay(
             True,
             not bound.plan.modeled,
             priced.committed - _paid_by_commitments(state, held) if priced.committed else 0,
+            counted_at,
         )
         slices = _merged(state, held, drawn.slices) if held else drawn.slices
         over_limit += drawn.over_limit

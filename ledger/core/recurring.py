@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ledger.core.admission import open_account, recorded_before, unknown_account
+from ledger.core.caps import shared_as
 from ledger.core.commands import (
     ChangeRecurring,
     EndRecurring,
@@ -30,6 +31,7 @@ from ledger.core.events import (
     RecurringResumed,
     RecurringStarted,
     RecurringTerms,
+    Sharing,
     Timing,
 )
 from ledger.core.grants import invalid_grant, issue, reduced
@@ -186,6 +188,7 @@ def decide_change(
             more.price_paid,
             state.now,
             recurring.period_end + terms.expires_after,
+            recurring.sharing,
         )
         grant = issue(state, account, granted, out).grant
     changed = RecurringChanged(
@@ -362,7 +365,13 @@ def issue_period(state: State, recurring: RecurringGrant, out: list[Event]) -> N
     grant = 0
     if share.amount:
         granted = _grant_of(
-            account, terms, share.amount, share.price_paid, start, end + terms.expires_after
+            account,
+            terms,
+            share.amount,
+            share.price_paid,
+            start,
+            end + terms.expires_after,
+            recurring.sharing,
         )
         grant = issue(state, account, granted, out).grant
     out.append(
@@ -425,8 +434,10 @@ def _grant_of(
     price_paid: int,
     effective_at: int,
     expires_at: int,
+    since: Sharing | None = None,
 ) -> IssueGrant:
-    """The grant that one issue asks for."""
+    """The grant that one issue asks for, of what is shared otherwise `since`."""
+    shared, sharing = shared_as(terms.shared, since)
     return IssueGrant(
         b"",
         account.number,
@@ -443,7 +454,8 @@ def _grant_of(
         source=terms.source,
         tags=terms.tags,
         attributes=terms.attributes,
-        shared=terms.shared,
+        shared=shared,
+        sharing=sharing,
         rollover=terms.rollover,
         metadata=terms.metadata,
     )

@@ -12,6 +12,7 @@ from typing import Final
 
 from ledger.core.books import Book, Books
 from ledger.core.budgets import Budget
+from ledger.core.caps import Cap
 from ledger.core.catalog import Bound, CardKey, Catalog
 from ledger.core.events import AccountPolicy, BookKind, PlanDeclared, TopUpRule
 from ledger.core.holdings import (
@@ -156,6 +157,8 @@ class Account:
         "anchors",
         "budgets",
         "calendar",
+        "caps",
+        "caps_given",
         "card_key",
         "cards_before",
         "children",
@@ -258,6 +261,8 @@ class Account:
         self.first: Grant | None = None  # of its grants with units left, chained by `after`
         self.unordered = False  # whether the comparator has yet to order the chain
         self.sharing = 0  # of those grants, how many are shared with what is below
+        self.caps: tuple[Cap, ...] = ()  # on what accounts above share with it (rule D8)
+        self.caps_given: dict[int, Cap] = {}  # on what it shares with those below
         self.holds: dict[int, Hold] = {}
         self.outcomes = 0  # how many of them are outcomes that pend
         self.quotes: dict[int, Quote] = {}  # open ones
@@ -481,6 +486,7 @@ class Family:
         "commitment_keys",
         "corrected",
         "grant_keys",
+        "next_cap",
         "next_ordinal",
         "next_override",
         "rated",
@@ -500,6 +506,7 @@ class Family:
         self.next_override = 1
         self.budgets: dict[int, Budget] = {}  # of all its accounts
         self.budgeted_holds: dict[int, list[int]] = {}  # hold -> budgets in which it pends
+        self.next_cap = 1
         self.grant_keys: dict[bytes, int] = {}  # permanent external keys -> grant (rule I5)
         self.recurring_keys: dict[bytes, int] = {}  # and those of recurring grants
         self.commitment_keys: dict[bytes, int] = {}

@@ -1,7 +1,7 @@
 """Usage as most of it is, decided and applied in one loop: the hot path of `ingest`.
 
-It records entry by entry what `decide_usage` and `evolve` would record where the first grant pays
-the whole; anything else is left to them. A property test compares the two.
+It records entry by entry what `decide_usage` and `evolve` would record where the first grant that
+may pay, its own or one shared with it, pays the whole; anything else is left to them. A property test compares the two.
 """
 
 from __future__ import annotations
@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from operator import mul
 from typing import Final
 
+from ledger.core.caps import leaves_room
 from ledger.core.commands import Command, RecordUsage
 from ledger.core.costs import usual_cost
-from ledger.core.drawdown import applies
+from ledger.core.drawdown import applies, first_shared
 from ledger.core.events import (
     Comparator,
     Event,
@@ -49,7 +50,7 @@ def record_usual(
 
     Usual is: new, of this month, of an account that takes it, where nothing is due and no
     top-up rule watches, no quantity negative and each priced by the unit, and paid whole by the
-    grant that is first in order, from books that are open.
+    grant that is first in order, within caps whose windows are open, from books that are open.
     """
     if state.offsets:
         commands = commands[: _of_one_time(state, commands, place)]
@@ -94,7 +95,7 @@ def record_usual(
         shape = command.shape
         card = cards.get(account.card_key)
         grant = account.first
-        if card is None or grant is None or account.unordered:
+        if card is None or account.unordered:
             return place
         if not card.settled_from_us <= at < card.settled_until_us:
             return place
@@ -131,7 +132,17 @@ def record_usual(
                 if left > 0:
                     break
             grant = grant.after
-        if grant is None or not 0 < total <= INT64_MAX or left < total:
+        if grant is None:
+            if account.parent is None:
+                return place
+            grant = first_shared(account, bound.asset, bound.use, at)
+            if grant is None or (
+                grant.account.caps_given and not leaves_room(account, grant, total, at)
+            ):
+                return place
+            book = grant.book
+            left = book.credits_posted - book.debits_posted - book.debits_pending
+        if not 0 < total <= INT64_MAX or left < total or grant.aside:
             return place
         used = used_books.get(bound)
         if used is None:  # the first of its plan in this batch
@@ -232,8 +243,8 @@ def _of_one_time(state: State, commands: Sequence[Command], place: int) -> int:
 
 
 def alone(account: Account, now: int) -> bool:
-    """Whether nothing above a child has to do with what its own grants pay: nothing is due there,
-    and what is shared comes after its own."""
+    """Whether what is above a child pays after its own grants, and is as it stands: nothing is due
+    there, no rule watches."""
     above = account.parent
     while above is not None:
         if above.next_due <= now or above.watched:

@@ -45,7 +45,8 @@ One statement a line; `-> ...` says what must come of it (without it: anything b
 
 POLICY: overdraft=N [in=usd] [percent=N] [bears=DURATION] overage=off|self|parent cap=N
 excess=owe|bill|absorb card=NAME holds=N grace=DURATION zone=ZONE
-holds_overdraft=no holds_overage=no freeze=chargeback backfills=promotional settles=usd.
+holds_overdraft=no holds_overage=no freeze=chargeback backfills=promotional settles=usd
+labels=LABEL,....
 TERMS: every=NUNIT (1month, 2week) anchor=TIME zone=ZONE prorate=none|first|last|both lasts=DURATION
 paid=P free allowance shared for=PRODUCT,... priority=N rollover=N/N rolls=DURATION most=N again.
 SEGMENT: FROM..TO:AMOUNT/PRICE, FROM may be `now`; its grant is called C.1, C.2 and so on.
@@ -1160,6 +1161,7 @@ def _policy(options: dict[str, str]) -> e.AccountPolicy:
         overdraft_basis_points=int(options.get("percent", 0)) * 100,
         overdraft_grace=duration_us(options["bears"]) if "bears" in options else -1,
         settlement_asset=_ASSETS[options["settles"]] if "settles" in options else 0,
+        labels=tuple(options["labels"].split(",")) if "labels" in options else (),
     )
 
 

@@ -49,6 +49,15 @@ from ledger.core.events.budgets import (
     BudgetSet,
     BudgetTerms,
 )
+from ledger.core.events.caps import (
+    CapRemoved,
+    CapSet,
+    CapTerms,
+    CapWindowOpened,
+    Sharing,
+    SharingMode,
+    SharingUpdated,
+)
 from ledger.core.events.commitments import (
     CommitmentCreated,
     CommitmentEnded,
@@ -202,6 +211,10 @@ __all__ = [
     "BudgetSet",
     "BudgetTerms",
     "BudgetsCounted",
+    "CapRemoved",
+    "CapSet",
+    "CapTerms",
+    "CapWindowOpened",
     "ChargedBackPart",
     "ClockAdvanced",
     "CommitmentCreated",
@@ -285,6 +298,9 @@ __all__ = [
     "ScopedAdvance",
     "Segment",
     "SegmentAdded",
+    "Sharing",
+    "SharingMode",
+    "SharingUpdated",
     "Slice",
     "Subscribed",
     "SubscriptionCancelled",
@@ -337,6 +353,10 @@ Event: TypeAlias = (
     | AccountReopened
     | AccountProfileUpdated
     | GrantIssued
+    | SharingUpdated
+    | CapSet
+    | CapRemoved
+    | CapWindowOpened
     | GrantStarted
     | GrantRolledOver
     | GrantReleased

@@ -87,6 +87,7 @@ class UsageReversed(Fact, frozen=True, tag=34):
     draws: tuple[RowDraw, ...] = ()
     cost: ProviderCost | None = None
     refund_cost: int = 0
+    counted_at: int = 0  # when the hold was authorised that it captured; 0 = at `effective_at`
 
 
 class GrantRestored(Fact, frozen=True, tag=35):

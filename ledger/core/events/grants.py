@@ -7,6 +7,7 @@ from enum import IntEnum
 import msgspec
 
 from ledger.core.events.base import Backfill, Fact
+from ledger.core.events.caps import Sharing
 
 
 class GrantKind(IntEnum):
@@ -68,6 +69,7 @@ class GrantIssued(Fact, frozen=True, tag=23):
     origin: int = 0
     source: str = ""  # as the caller named it
     trace: bytes = b""
+    sharing: Sharing | None = None  # where it is shared with some only; None = as `shared` says
 
 
 class GrantStarted(Fact, frozen=True, tag=29):

@@ -68,3 +68,4 @@ class AccountPolicy(msgspec.Struct, frozen=True, array_like=True):
     freeze_on_chargeback: bool = False  # rule F3
     billing_anchor: int = 0  # from which its billing periods of a month run (T1); 0 = its months
     settlement_asset: int = 0  # what is left is converted to (rules R5, N6); 0 = as above it
+    labels: tuple[str, ...] = ()  # by which grants above are shared with it (rule D1)

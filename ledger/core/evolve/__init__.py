@@ -4,7 +4,7 @@ Each applies figures that stand in the event, and nothing else: no price, no clo
 computed here. Figures that contradict the books stop the writer (`BooksUnbalanced`, rule B7).
 
     moves                                    what several do: pay, retire, owe, set a timer
-    books, usage, suspense, holds, quotes, accounts, grants, payments, corrections, recurring,
+    books, usage, suspense, holds, quotes, accounts, grants, caps, payments, corrections, recurring,
     commitments, top_ups, minimums, packages                     one module a kind of event
 """
 
@@ -33,6 +33,9 @@ from ledger.core.events import (
     BudgetRemoved,
     BudgetsCounted,
     BudgetSet,
+    CapRemoved,
+    CapSet,
+    CapWindowOpened,
     ClockAdvanced,
     CommitmentCreated,
     CommitmentEnded,
@@ -82,6 +85,7 @@ from ledger.core.events import (
     RecurringStarted,
     RequestAbandoned,
     SegmentAdded,
+    SharingUpdated,
     Subscribed,
     SubscriptionCancelled,
     SubscriptionEnded,
@@ -133,6 +137,7 @@ from ledger.core.evolve.budgets import (
     budget_set,
     budgets_counted,
 )
+from ledger.core.evolve.caps import cap_removed, cap_set, cap_window_opened, sharing_updated
 from ledger.core.evolve.commitments import (
     commitment_created,
     commitment_ended,
@@ -245,6 +250,10 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     AccountReopened: account_reopened,
     AccountProfileUpdated: account_profile_updated,
     GrantIssued: grant_issued,
+    SharingUpdated: sharing_updated,
+    CapSet: cap_set,
+    CapRemoved: cap_removed,
+    CapWindowOpened: cap_window_opened,
     GrantStarted: grant_started,
     GrantRolledOver: grant_rolled_over,
     GrantReleased: grant_released,

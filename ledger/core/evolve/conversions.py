@@ -10,9 +10,11 @@ from ledger.core.state import State
 
 def usage_converted(state: State, event: UsageConverted) -> None:
     account = state.accounts[event.account]
-    post_slices(state, account, event.book, event.period, event.slices)
+    at = event.effective_at
+    post_slices(state, account, event.book, event.period, event.slices, at)
 
 
 def conversion_reversed(state: State, event: ConversionReversed) -> None:
     account = state.accounts[event.account]
-    undraw(state, account, event.book, event.period, event.given_back)
+    at = event.effective_at
+    undraw(state, account, event.book, event.period, event.given_back, at)

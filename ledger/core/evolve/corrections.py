@@ -13,6 +13,7 @@ from ledger.core.events import (
     ProviderCost,
     UsageReversed,
 )
+from ledger.core.evolve.caps import count_draw
 from ledger.core.evolve.moves import ADVANCE, activate, debt_of, draw_rows, pay, post_slices
 from ledger.core.evolve.suspense import reversed_of
 from ledger.core.limits import CORRECTED_A_FAMILY_MAX
@@ -24,7 +25,8 @@ _P = TypeVar("_P", bound=tuple[int, ...])
 def usage_reversed(state: State, event: UsageReversed) -> None:
     account = state.accounts[event.account]
     amount = sum([piece.amount for piece in event.given_back])
-    undraw(state, account, event.used_book, event.period, event.given_back)
+    at = event.counted_at or event.effective_at
+    undraw(state, account, event.used_book, event.period, event.given_back, at)
     for row, quantity in event.moves:
         move_back(account.totals, (row, event.period), quantity)
     reversed_of(state, account, event)
@@ -51,15 +53,23 @@ def _take_less(state: State, account: Account, cost: ProviderCost, period: int) 
 
 
 def undraw(
-    state: State, account: Account, used_book: int, period: int, pieces: tuple[GivenBack, ...]
+    state: State,
+    account: Account,
+    used_book: int,
+    period: int,
+    pieces: tuple[GivenBack, ...],
+    at: int,
 ) -> None:
-    """Give units of usage back, and let debt and overage of its month fall."""
+    """Give units of usage back, and let debt and overage of its month fall, and what counts towards
+    caps in the window of `at`."""
     books = state.books.accounts
     for piece in pieces:
         drawn = books[piece.drawn]
         used = piece.used_book or used_book
         product = books[used].name
         _give_back(state, account, used, piece, product)
+        if drawn.grant is not None and drawn.grant.account.caps_given:
+            count_draw(account, drawn.grant, at, -piece.amount, 0)
         if drawn.kind == ADVANCE:
             debt_of(state, drawn).take((piece.debt, product), piece.amount)
         elif drawn.kind == BookKind.OVERAGE:
@@ -133,9 +143,13 @@ def _correct(state: State, family: Family, event: UsageReversed, amount: int) ->
 
 def balance_adjusted(state: State, event: BalanceAdjusted) -> None:
     account = state.accounts[event.account]
-    post_slices(state, account, event.used_book, event.period, event.slices)
+    now = state.now
+    post_slices(state, account, event.used_book, event.period, event.slices, now)
     for back in event.given_back:
         _give_back(state, account, event.used_book, back, "")
+        drawn = state.books.accounts[back.drawn].grant
+        if drawn is not None and drawn.account.caps_given:
+            count_draw(account, drawn, now, -back.amount, 0)
     state.keys.add(event.key, state.locator)
 
 

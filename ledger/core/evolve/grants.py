@@ -55,6 +55,7 @@ def grant_issued(state: State, event: GrantIssued) -> None:
         cash if origin is None else origin.cash,
         event.origin,
     )
+    grant.shared_with = event.sharing
     grant.scheduled = event.scheduled
     grant.unpaid = event.price_paid if event.pending else 0
     grant.part_of = paid_for(origin)
@@ -114,6 +115,7 @@ def grant_restored(state: State, event: GrantRestored) -> None:
         event.of,
     )
     grant.part_of = paid_for(ended)
+    grant.shared_with = ended.shared_with
     grant.book.grant = grant
     if event.deferred_book:
         grant.book.value_book = state.books.accounts[event.deferred_book]

@@ -19,6 +19,7 @@ from ledger.core.events import (
     UsageCaptured,
     UsageRecorded,
 )
+from ledger.core.evolve.caps import count_draw
 from ledger.core.evolve.moves import OVERAGE, set_timer
 from ledger.core.state import (
     HOLD_CAPTURED,
@@ -37,28 +38,29 @@ from ledger.core.state import (
 )
 
 
-def capture(state: State, event: UsageRecorded) -> None:
+def capture(state: State, event: UsageRecorded) -> int:
     """Settle the hold that this usage is of, or take its part; or note that the last capture came
-    late (rules H1, H2)."""
+    late (rules H1, H2). Returns when it counts towards caps: when the hold was authorised (H5)."""
     if event.late:
         if not isinstance(event, UsageCaptured):
             family = state.families[state.accounts[event.account].root]
             family.settled[event.hold].captured_late = True
-        return
+        return event.effective_at
     hold = state.holds[event.hold]
     if isinstance(event, UsageCaptured):
         _take(state, hold, event)
-        return
+        return hold.authorized_at
     taken = sum(hold.taken_by(event.slices, event.period))
     if isinstance(event, HoldCharged):
         settle(state, hold, HOLD_CHARGED, taken)
-        return
+        return hold.authorized_at
     hold.captures += 1
     if isinstance(event, OutcomeConfirmed):
         charge = sum([piece.amount for piece in event.slices])
         settle(state, hold, HOLD_CHARGED if event.by_time else HOLD_CAPTURED, taken, charge)
     else:
         settle(state, hold, HOLD_CAPTURED, taken)
+    return hold.authorized_at
 
 
 def _take(state: State, hold: Hold, event: UsageCaptured) -> None:
@@ -98,7 +100,10 @@ def hold_authorized(state: State, event: HoldAuthorized) -> None:
     account.holds[event.hold] = hold
     for piece in event.slices:
         assert used is not None
-        state.books.reserve(state.books.accounts[piece.book], used, piece.amount)
+        book = state.books.accounts[piece.book]
+        state.books.reserve(book, used, piece.amount)
+        if book.grant is not None and book.grant.account.caps_given:
+            count_draw(account, book.grant, event.effective_at, 0, piece.amount)
         if piece.pot == OVERAGE:
             pending = account.overage_pending
             pending[plan.asset] = pending.get(plan.asset, 0) + piece.amount
@@ -152,7 +157,10 @@ def lend(state: State, hold: Hold) -> None:
 def _unreserve(state: State, hold: Hold, piece: Slice, amount: int) -> None:
     """So much of one of the hold's slices no longer pends."""
     assert hold.used is not None
-    state.books.release(state.books.accounts[piece.book], hold.used, amount)
+    book = state.books.accounts[piece.book]
+    state.books.release(book, hold.used, amount)
+    if book.grant is not None and book.grant.account.caps_given:
+        count_draw(hold.account, book.grant, hold.authorized_at, 0, -amount)
     if piece.pot == OVERAGE:
         hold.account.overage_pending[hold.asset] -= amount
 

@@ -14,7 +14,7 @@ def minimums_awaited(state: State, event: MinimumsAwaited) -> None:
 def minimum_charged(state: State, event: MinimumCharged) -> None:
     """Post what the period lacked as usage is; with the last of them it is settled."""
     account = state.accounts[event.account]
-    post_slices(state, account, event.used_book, event.period, event.slices)
+    post_slices(state, account, event.used_book, event.period, event.slices, event.effective_at)
     if event.last:
         account.minimums_until = event.end
         account.cards_before = tuple([each for each in account.cards_before if each[0] > event.end])

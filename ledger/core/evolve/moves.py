@@ -7,6 +7,7 @@ from typing import Final
 
 from ledger.core.books import Book, BooksUnbalanced
 from ledger.core.events import Backfill, BookKind, Pot, RowDraw, Slice
+from ledger.core.evolve.caps import count_draw
 from ledger.core.state import Account, Debt, Grant, State
 
 _GRANT: Final = int(Pot.GRANT)
@@ -35,9 +36,15 @@ def owe(state: State, product: str, slices: tuple[Slice, ...]) -> None:
 
 
 def post_slices(
-    state: State, account: Account, used_book: int, period: int, slices: tuple[Slice, ...]
+    state: State,
+    account: Account,
+    used_book: int,
+    period: int,
+    slices: tuple[Slice, ...],
+    at: int,
 ) -> None:
-    """Post a draw: its slices leave their books, and what the product used is credited."""
+    """Post a draw: its slices leave their books, and what the product used is credited. `at`: when
+    it counts towards caps."""
     books = state.books.accounts
     for piece in slices:
         book, used = books[piece.book], books[used_book]
@@ -46,6 +53,8 @@ def post_slices(
             recognise(book.value_book, used, piece.value)
         if book.grant is not None:
             book.grant.recognised += piece.value
+            if book.grant.account.caps_given:
+                count_draw(account, book.grant, at, piece.amount, 0)
             if book.available <= 0:
                 exhausted(state, book.grant)
         elif book.kind == BookKind.OVERAGE:

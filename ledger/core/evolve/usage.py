@@ -11,6 +11,7 @@ from ledger.core.events import (
     UsageRecorded,
     UsageRerated,
 )
+from ledger.core.evolve.caps import count_draw
 from ledger.core.evolve.corrections import undraw
 from ledger.core.evolve.holds import capture
 from ledger.core.evolve.moves import (
@@ -30,8 +31,7 @@ from ledger.core.state import Account, State
 
 def usage_recorded(state: State, event: UsageRecorded) -> None:
     """Apply a usage event, without moving on to the next entry: for `record_usual` too."""
-    if event.hold:
-        capture(state, event)
+    at = capture(state, event) if event.hold else event.effective_at
     slices = event.slices
     if slices:
         books = state.books.numbered
@@ -53,6 +53,8 @@ def usage_recorded(state: State, event: UsageRecorded) -> None:
                     grant.recognised += piece.value
                     if book.value_book is not None:
                         recognise(book.value_book, used, piece.value)
+                if grant.account.caps_given:
+                    count_draw(state.accounts[event.account], grant, at, amount, 0)
                 if book.debits_posted + book.debits_pending >= book.credits_posted:
                     exhausted(state, grant)
             elif piece.pot == OVERAGE or piece.pot == EXCESS_BILLED:
@@ -162,8 +164,9 @@ def move_on(state: State, account: Account, moved: ScopedAdvance) -> None:
 def usage_rerated(state: State, event: UsageRerated) -> None:
     """Earlier usage costs more, drawn as usage is, or less, given back (rule R1)."""
     account = state.accounts[event.account]
-    post_slices(state, account, event.used_book, event.period, event.slices)
-    undraw(state, account, event.used_book, event.period, event.given_back)
+    at = event.effective_at
+    post_slices(state, account, event.used_book, event.period, event.slices, at)
+    undraw(state, account, event.used_book, event.period, event.given_back, at)
     draw_rows(state, account, event.draws)
     for each in event.scoped:
         move_on(state, account, each)

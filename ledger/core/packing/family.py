@@ -17,6 +17,7 @@ from ledger.core.packing.accounts import (
 )
 from ledger.core.packing.books import PackedBook, pack_book, unpack_book
 from ledger.core.packing.budgets import PackedBudget, pack_budget, unpack_budget
+from ledger.core.packing.caps import PackedCap, pack_cap, unpack_cap
 from ledger.core.packing.grants import PackedGrant, pack_grant, unpack_grant
 from ledger.core.packing.holds import (
     PackedHold,
@@ -86,6 +87,8 @@ class PackedFamily(msgspec.Struct, array_like=True, gc=False):
     next_override: int = 1
     quotes: list[PackedQuote] = []
     budgets: list[PackedBudget] = []
+    caps: list[PackedCap] = []
+    next_cap: int = 1
 
 
 _decode_family: Final = msgspec.msgpack.Decoder(PackedFamily).decode
@@ -158,6 +161,12 @@ def pack_family(state: State, root: int, settled_before: int) -> bytes:
                 ],
             ],
             [pack_budget(family.budgets[number]) for number in sorted(family.budgets)],
+            [
+                pack_cap(account.caps_given[number])
+                for account in accounts
+                for number in sorted(account.caps_given)
+            ],
+            family.next_cap,
         )
     )
 
@@ -225,6 +234,7 @@ def unpack_family(state: State, body: bytes) -> int:
     family = state.families[root] = Family(root)
     family.next_ordinal = packed.next_ordinal
     family.next_override = packed.next_override
+    family.next_cap = packed.next_cap
     family.grant_keys = dict(packed.grant_keys)
     for each in packed.accounts:
         unpack_account(state, root, each)
@@ -239,6 +249,8 @@ def unpack_family(state: State, body: bytes) -> int:
         state.books.accounts[book.number].value_book = value_book
     for grant in packed.grants:
         unpack_grant(state, grant)
+    for cap in packed.caps:
+        unpack_cap(state, cap)
     for hold in packed.holds:
         unpack_hold(state, hold)
     for settled in packed.settled:
@@ -314,6 +326,8 @@ def drop_family(state: State, root: int) -> None:
         account.commitments = []
         account.lent = {}
         account.budgets = []  # no cycle is left for the collector
+        account.caps = ()
+        account.caps_given = {}  # no cycle is left for the collector
         account.children = []
     family.settled = {}
     family.waiting = {}

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ledger.core.events import GrantKind, Rollover
+from ledger.core.events import GrantKind, Rollover, Sharing
 from ledger.core.evolve.moves import activate, paid_for
 from ledger.core.state import GRANT_OPEN, Grant, State
 
@@ -49,6 +49,8 @@ class PackedGrant(msgspec.Struct, array_like=True, gc=False):
     recurring: int
     paid: int
     unpaid: int
+    shared_with: Sharing | None = None
+    sharing_version: int = 1
 
 
 def pack_grant(grant: Grant) -> PackedGrant:
@@ -90,6 +92,8 @@ def pack_grant(grant: Grant) -> PackedGrant:
         grant.recurring,
         grant.paid,
         grant.unpaid,
+        grant.shared_with,
+        grant.sharing_version,
     )
 
 
@@ -135,6 +139,8 @@ def unpack_grant(state: State, packed: PackedGrant) -> None:
     grant.recurring = packed.recurring
     grant.paid = packed.paid
     grant.unpaid = packed.unpaid
+    grant.shared_with = packed.shared_with
+    grant.sharing_version = packed.sharing_version
     grant.part_of = paid_for(state.grants.get(packed.origin))
     book.grant = grant
     state.grants[packed.number] = grant

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
-from ledger.core.events import CommitmentTerms, Invoice, RecurringTerms
+from ledger.core.events import CommitmentTerms, Invoice, RecurringTerms, Sharing
 from ledger.core.packing.wide import Wide, wide
 from ledger.core.state import Commitment, Family, RecurringGrant, State, TopUp
 
@@ -23,6 +23,7 @@ class PackedCommitment(msgspec.Struct, array_like=True, gc=False):
     ended_at: int
     ending: int
     moved_to: int
+    sharing: Sharing | None = None
 
 
 class PackedRecurring(msgspec.Struct, array_like=True, gc=False):
@@ -47,6 +48,7 @@ class PackedRecurring(msgspec.Struct, array_like=True, gc=False):
     amount: int
     price_paid: int
     price_asset: int
+    sharing: Sharing | None = None
 
 
 class PackedTopUp(msgspec.Struct, array_like=True, gc=False):
@@ -89,6 +91,7 @@ def pack_recurring(recurring: RecurringGrant) -> PackedRecurring:
         recurring.amount,
         recurring.price_paid,
         recurring.price_asset,
+        recurring.sharing,
     )
 
 
@@ -114,6 +117,7 @@ def unpack_recurring(state: State, family: Family, packed: PackedRecurring) -> N
     recurring.amount = packed.amount
     recurring.price_paid = packed.price_paid
     recurring.price_asset = packed.price_asset
+    recurring.sharing = packed.sharing
     state.recurring[recurring.number] = recurring
     recurring.account.recurring.append(recurring)
     if recurring.external_key:
@@ -133,6 +137,7 @@ def pack_commitment(commitment: Commitment) -> PackedCommitment:
         commitment.ended_at,
         commitment.ending,
         commitment.moved_to,
+        commitment.sharing,
     )
 
 
@@ -151,6 +156,7 @@ def unpack_commitment(state: State, family: Family, packed: PackedCommitment) ->
     commitment.ended_at = packed.ended_at
     commitment.ending = packed.ending
     commitment.moved_to = packed.moved_to
+    commitment.sharing = packed.sharing
     state.commitments[commitment.number] = commitment
     commitment.account.commitments.append(commitment)
     if commitment.external_key:

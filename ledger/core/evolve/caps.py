@@ -1,0 +1,122 @@
+"""Sharing and caps: set, removed, and what is drawn and held counted towards them (rule D8)."""
+
+from __future__ import annotations
+
+from ledger.core.caps import Cap, is_at_or_below
+from ledger.core.events import (
+    CapRemoved,
+    CapSet,
+    CapWindowOpened,
+    Sharing,
+    SharingMode,
+    SharingUpdated,
+)
+from ledger.core.state import Account, Grant, State
+
+
+def sharing_updated(state: State, event: SharingUpdated) -> None:
+    grant = state.grants[event.grant]
+    account = grant.account
+    alike = [grant]
+    if grant.commitment is not None:
+        grant.commitment.sharing = event.sharing
+        alike = list(grant.commitment.grants)
+    elif grant.recurring:
+        state.recurring[grant.recurring].sharing = event.sharing
+        alike = [each for each in account.grants if each.recurring == grant.recurring]
+    for each in alike:
+        share(each, event.sharing)
+        each.sharing_version = event.version
+    state.keys.add(event.key, state.locator)
+
+
+def share(grant: Grant, sharing: Sharing) -> None:
+    """Let a grant be shared so, and its account know."""
+    before = grant.shared
+    grant.shared = sharing.mode != SharingMode.NONE
+    narrow = sharing.mode in (SharingMode.LISTED, SharingMode.MATCHING)
+    grant.shared_with = sharing if narrow else None
+    if grant.chained:
+        grant.account.sharing += grant.shared - before
+
+
+def cap_set(state: State, event: CapSet) -> None:
+    owner = state.accounts[event.account]
+    cap = owner.caps_given.get(event.cap)
+    if cap is None:
+        grant = state.grants[event.grant] if event.grant else None
+        below = state.accounts[event.below]
+        cap = Cap(event.cap, owner, below, event.asset, grant, event.terms, state.now)
+        attach(cap)
+        for since, end in event.spans:
+            cap.counter.count(event.terms.window, since, end, 0, 0, state.now)
+        for hold in [owner.lent[number] for number in sorted(owner.lent)]:
+            if is_at_or_below(hold.account, below):
+                for piece in hold.slices:
+                    source = state.books.accounts[piece.book].grant
+                    if piece.amount and source is not None and cap.binds(source):
+                        _count(cap, hold.authorized_at, 0, piece.amount)
+        state.families[owner.root].next_cap = event.cap + 1
+    else:
+        before = cap.aside
+        cap.terms = event.terms
+        cap.version = event.version
+        if cap.grant is not None:
+            cap.grant.aside += cap.aside - before
+    state.keys.add(event.key, state.locator)
+
+
+def attach(cap: Cap) -> None:
+    """Let a cap bind."""
+    cap.owner.caps_given[cap.number] = cap
+    cap.below.caps = tuple(sorted([*cap.below.caps, cap], key=_number))
+    if cap.grant is not None:
+        cap.grant.aside += cap.aside
+
+
+def _number(cap: Cap) -> int:
+    return cap.number
+
+
+def cap_removed(state: State, event: CapRemoved) -> None:
+    owner = state.accounts[event.account]
+    cap = owner.caps_given.pop(event.cap)
+    cap.below.caps = tuple([each for each in cap.below.caps if each is not cap])
+    if cap.grant is not None:
+        cap.grant.aside -= cap.aside
+    state.keys.add(event.key, state.locator)
+
+
+def cap_window_opened(state: State, event: CapWindowOpened) -> None:
+    cap = state.accounts[event.account].caps_given[event.cap]
+    cap.counter.count(cap.terms.window, event.since, event.end, 0, 0, state.now)
+
+
+def count_draw(account: Account, grant: Grant, at: int, posted: int, pending: int) -> None:
+    """A draw by an account from a grant whose owner caps some: it counts for each capped account on
+    the way up. `at`: whose window it is."""
+    owner = grant.account
+    each: Account | None = account
+    while each is not None and each is not owner:
+        for cap in each.caps:
+            if cap.grant is grant or (
+                cap.grant is None and cap.owner is owner and cap.asset == grant.asset
+            ):
+                _count(cap, at, posted, pending)
+        each = each.parent
+
+
+def _count(cap: Cap, at: int, posted: int, pending: int) -> None:
+    before = cap.aside
+    counter = cap.counter
+    counter.posted += posted
+    counter.pending += pending
+    if cap.windowed:
+        cell = cap.cell(at)
+        if cell is None:
+            counter.late += posted
+        else:
+            cell.posted += posted
+            cell.pending += pending
+    if cap.terms.reserved and cap.grant is not None:
+        cap.grant.aside += cap.aside - before
