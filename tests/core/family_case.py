@@ -1,12 +1,12 @@
 """Ledgers as in `ledger_case`, of families that share:
 
-    share    GRANT none | all | NAME ... | labels=LABEL,... [version=N]
-    cap      NAME BELOW [LIMIT] [as=CAP] [of=N/D] [grant=GRANT] [asset=usd] [reserve=N]
-             [window=day | week | month | billing | fixed/DURATION | sliding/DURATION] [zone=ZONE]
-    recap    CAP [LIMIT] [of=N/D] [reserve=N] [version=N]        uncap CAP [version=N]
-    expect   counted CAP N: drawn and held in the window of now
-    expect   total CAP N: drawn and held since it was set
-    expect   room CAP N: what may still be drawn      expect aside GRANT N
+share    GRANT none | all | NAME ... | labels=LABEL,... [version=N]
+cap      NAME BELOW [LIMIT] [as=CAP] [of=N/D] [grant=GRANT] [asset=usd] [reserve=N]
+         [window=day | week | month | billing | fixed/DURATION | sliding/DURATION] [zone=ZONE]
+recap    CAP [LIMIT] [of=N/D] [reserve=N] [version=N]        uncap CAP [version=N]
+expect   counted CAP N: drawn and held in the window of now
+expect   total CAP N: drawn and held since it was set
+expect   room CAP N: what may still be drawn      expect aside GRANT N
 """
 
 from __future__ import annotations
@@ -52,9 +52,7 @@ class FamilyCase(LedgerCase):
         asset = 0 if grant else _ASSETS[options.get("asset", "credits")]
         terms = self._ceiling(options, limit, _window(options))
         number = self.accounts.get(below, 404)
-        command = c.SetCap(
-            self._request(options), self.accounts[name], number, asset, grant, terms
-        )
+        command = c.SetCap(self._request(options), self.accounts[name], number, asset, grant, terms)
         outcome, told = self.execute(command)
         if isinstance(outcome, e.CapSet):
             self.caps[options.get("as", below)] = name, outcome.cap
