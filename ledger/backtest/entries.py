@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
+from msgspec.structs import replace
+
 from ledger.backtest.asked import asked, issue_of
 from ledger.backtest.numbers import is_of_adjustment
 from ledger.backtest.usage_entries import USAGE
@@ -230,6 +232,32 @@ def _overridden(replay: Replay, events: _Events, index: int) -> None:
     replay.fact(event)
 
 
+def _shared(replay: Replay, events: _Events, index: int) -> None:
+    """With whom a grant is shared is a fact, where the replay has that grant."""
+    event = events[index]
+    assert isinstance(event, e.SharingUpdated)
+    grants = replay.state.grants
+    grant = replay.numbers.grant(event.grant)
+    alike = [replay.numbers.grant(each) for each in event.alike]
+    if grant in grants:
+        kept = tuple([each for each in alike if each in grants])
+        replay.fact(replace(event, grant=grant, alike=kept))
+
+
+def _capped(replay: Replay, events: _Events, index: int) -> None:
+    """So is who may draw how much of it; windows are opened as it is drawn."""
+    event = events[index]
+    assert isinstance(event, e.CapSet | e.CapRemoved)
+    if isinstance(event, e.CapSet) and event.grant:
+        grant = replay.numbers.grant(event.grant)
+        if grant not in replay.state.grants:
+            return
+        event = replace(event, grant=grant)
+    given = replay.state.accounts[event.account].caps_given
+    if isinstance(event, e.CapSet) or event.cap in given:
+        replay.fact(event)
+
+
 def _metered(replay: Replay, events: _Events, index: int) -> None:
     """What meters count is a fact: no price changes it."""
     event = events[index]
@@ -281,6 +309,10 @@ ENTRIES: Final[dict[type, Callable[[Any, _Events, int], None]]] = USAGE | {
     e.MinimumsAwaited: _nothing,
     e.TimeShifted: _nothing,
     e.LimitExceeded: _nothing,
+    e.SharingUpdated: _shared,
+    e.CapSet: _capped,
+    e.CapRemoved: _capped,
+    e.CapWindowOpened: _nothing,
     e.BudgetsCounted: _nothing,
     e.BudgetCrossed: _nothing,
     e.UsageConverted: _converted,

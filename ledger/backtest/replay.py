@@ -194,7 +194,15 @@ class Replay:
         self._take()
         return outcome
 
-    def fact(self, event: e.PriceOverridesSet | e.UsageMetered | e.MetersReversed) -> None:
+    def fact(
+        self,
+        event: e.PriceOverridesSet
+        | e.UsageMetered
+        | e.MetersReversed
+        | e.SharingUpdated
+        | e.CapSet
+        | e.CapRemoved,
+    ) -> None:
         """Take an entry as it is: nothing of it depends on prices."""
         state = self.state
         state.act_for(state.accounts[event.account].tenant)

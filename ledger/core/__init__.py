@@ -13,6 +13,7 @@ Read in this order:
     comparators             which grant pays first
     budgets, budgeting, budget_counts   limits in windows: as state, set and asked, counted
     opening                 what an entry needs before it: books, a plan's declaration
+    caps                    what an account may draw of the grants above it
     drawdown                the waterfall: which pots pay
     costs, cost_refunds     what the provider takes beside it, and takes less when it is given back
     pricing                 what an event costs: its plan over the totals that run on
@@ -27,7 +28,7 @@ Read in this order:
     packaged, subscriptions     what a package says; what an account has of one
     package_policy, subscribing     what it sets of a policy; begun, changed, carried on, ended
     usage, suspense, holds, grants, following, recurring, corrections, adjustments,
-    closing, accounts, moving, standing, overrides     one module a kind of decision
+    closing, accounts, moving, standing, overrides, sharing     one module a kind of decision
     evolve                  the only code that changes state
     decide                  the door: execute one command
     usual                   most usage, decided and applied many at a time

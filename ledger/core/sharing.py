@@ -51,11 +51,28 @@ def decide_sharing(
         grant.number,
         command.sharing,
         grant.sharing_version + 1,
+        _alike(grant),
         command.expected_version,
         command.trace,
     )
     out.append(updated)
     return updated
+
+
+def _alike(grant: Grant) -> tuple[int, ...]:
+    """The other grants that were issued with it, and have not ended."""
+    return tuple(
+        [
+            each.number
+            for each in grant.account.grants
+            if each is not grant
+            and each.settled == GRANT_OPEN
+            and (
+                (grant.commitment is not None and each.commitment is grant.commitment)
+                or (grant.recurring > 0 and each.recurring == grant.recurring)
+            )
+        ]
+    )
 
 
 def _invalid_sharing(state: State, account: Account, command: UpdateSharing) -> Refusal | None:

@@ -1,7 +1,8 @@
 """Usage as most of it is, decided and applied in one loop: the hot path of `ingest`.
 
 It records entry by entry what `decide_usage` and `evolve` would record where the first grant that
-may pay, its own or one shared with it, pays the whole; anything else is left to them. A property test compares the two.
+may pay, its own or one shared with it, pays the whole; anything else is left to them. A property
+test compares the two.
 """
 
 from __future__ import annotations

@@ -96,6 +96,14 @@ AMENDMENTS: Final = (
 MANUAL_ADJUSTMENTS: Final = (
     "tenant", "shard", "entry_seq", "account", "asset", "amount", "number", "recorded_at", "trace",
 )  # fmt: skip
+GRANT_SHARINGS: Final = (
+    "tenant", "shard", "entry_seq", "account", "grants", "version", "mode", "accounts", "labels",
+    "recorded_at",
+)  # fmt: skip
+CAPS: Final = (
+    "tenant", "shard", "entry_seq", "account", "number", "below", "asset", "grant_number",
+    "version", "terms", "recorded_at",
+)  # fmt: skip
 BUDGETS: Final = (
     "tenant", "shard", "entry_seq", "account", "number", "name", "version", "terms", "recorded_at",
 )  # fmt: skip
@@ -299,6 +307,7 @@ class Changes:
         "budget_crossings",
         "budget_windows",
         "budgets",
+        "caps",
         "changed_accounts",
         "changed_grants",
         "changed_holds",
@@ -329,6 +338,8 @@ class Changes:
         "reversals",
         "reversed_costs",
         "reversed_usage",
+        "shared",
+        "sharings",
         "subscription_entries",
         "top_up_ends",
         "top_up_rules",
@@ -382,6 +393,9 @@ class Changes:
         self.recurring: dict[int, RecurringRow] = {}  # what is new or changed, whole
         self.recurring_issues: list[Row] = []
         self.budgets: list[Row] = []
+        self.sharings: list[Row] = []
+        self.shared: dict[int, tuple[int, bool]] = {}  # grant -> tenant, whether it is now
+        self.caps: list[Row] = []
         # (tenant, budget, since, until) -> what is posted and pends there more, or less.
         self.budget_windows: dict[tuple[int, int, int, int], tuple[int, int]] = {}
         self.budget_crossings: list[Row] = []

@@ -11,6 +11,7 @@ import msgspec
 from ledger.core.events import (
     AccountPolicy,
     BudgetTerms,
+    CapTerms,
     CommitmentTerms,
     PlanDeclared,
     RecurringTerms,
@@ -87,6 +88,11 @@ def terms_json(terms: RecurringTerms | CommitmentTerms) -> str:
 def terms_fields(terms: RecurringTerms | CommitmentTerms) -> dict[str, object]:
     """Their fields by name."""
     return msgspec.structs.asdict(terms)
+
+
+def cap_json(terms: CapTerms) -> str:
+    """A cap's terms as the JSON object that `caps.terms` holds."""
+    return _encode_json(msgspec.structs.asdict(terms)).decode()
 
 
 def budget_json(terms: BudgetTerms) -> str:

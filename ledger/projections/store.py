@@ -158,6 +158,7 @@ class ProjectionStore:
             await self._one("reverse_cost", tenant, entry, cost)
         await self._write_accounts(changes)
         await self._write_grants(changes)
+        await self._write_sharing(changes)
         await self._write_holds(changes)
         await self._write_books(changes)
         await self._write_recurring(changes)
@@ -383,6 +384,14 @@ class ProjectionStore:
             await self._copy("top_ups", c.TOP_UPS, changes.top_ups)
         if changes.top_up_ends:
             await self._update("end_top_ups", list(changes.top_up_ends.values()))
+
+    async def _write_sharing(self, changes: Changes) -> None:
+        if changes.sharings:
+            await self._copy("grant_sharings", c.GRANT_SHARINGS, changes.sharings)
+            rows = [(tenant, grant, shared) for grant, (tenant, shared) in changes.shared.items()]
+            await self._update("share_grants", rows)
+        if changes.caps:
+            await self._copy("caps", c.CAPS, changes.caps)
 
     async def _write_budgets(self, changes: Changes) -> None:
         if changes.budgets:

@@ -15,6 +15,7 @@ import pytest
 from core_world import CREDITS, FAMILY, START_US, TENANT, USD, Core, replay
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from test_verify_rules import judged
 
 from ledger.core import commands as c
 from ledger.core import events as e
@@ -384,6 +385,7 @@ def both(taken: list[tuple[Any, ...]]) -> None:
     assert digest(replay(usual.core.journal())) == digest(state)
     assert digest(whole(state, {})) == digest(state)
     state.books.check()
+    assert judged(usual.core) == []
 
 
 @given(steps)

@@ -37,6 +37,7 @@ from ledger.core.state import Account, Grant
 T = TypeVar("T", bound=Callable[..., None])
 OF_BUDGETS = {c.SetBudget, c.RemoveBudget}  # test_budget_properties draws them
 OF_PACKAGES = {c.Subscribe, c.ChangePackage, c.CancelSubscription}  # and test_packages these
+OF_CAPS = {c.UpdateSharing, c.SetCap, c.RemoveCap}  # and test_cap_properties these
 OF_METERS = {c.MeteredUsage}  # test_levels draws it
 DRAWN: set[type] = set()
 """The commands that rules say they draw; a step that runs another one fails."""
@@ -718,7 +719,7 @@ test_whatever_is_asked_in_whatever_order = CoreMachine.TestCase
 
 def test_every_command_is_drawn() -> None:
     """A command that no rule of the machine draws is one that nothing here holds for."""
-    assert set(_DECIDERS) - OF_METERS - OF_BUDGETS - OF_PACKAGES == DRAWN
+    assert set(_DECIDERS) - OF_METERS - OF_BUDGETS - OF_PACKAGES - OF_CAPS == DRAWN
 
 
 def walk(seed: int, length: int) -> CoreMachine:
@@ -745,12 +746,13 @@ def test_long_lives_meet_every_command_and_every_event() -> None:
         case = walk(seed, 200).case
         applied |= {type(command) for command, outcome in case.asked if not_refused(outcome)}
         written |= {type(event) for _, events in case.core.batches for event in events}
-    assert applied == set(_DECIDERS) - OF_METERS - OF_BUDGETS - OF_PACKAGES
+    assert applied == set(_DECIDERS) - OF_METERS - OF_BUDGETS - OF_PACKAGES - OF_CAPS
     of_sandboxes = {e.ClockAdvanced, e.TimeShifted}  # test_sandbox has these stories told there
     of_models = {e.UsageModeled, e.UsageRerated}  # and test_models
     of_quotes = {e.QuotedDenied}  # and test_quotes
     of_conversions = {e.UsageConverted, e.ConversionReversed}  # and test_conversions
     of_minimums = {e.MinimumsAwaited, e.MinimumCharged}  # and test_minimums
+    of_caps = {e.SharingUpdated, e.CapSet, e.CapRemoved, e.CapWindowOpened}
     of_budgets = {  # and test_budget_properties
         e.BudgetSet,
         e.BudgetRemoved,
@@ -768,6 +770,7 @@ def test_long_lives_meet_every_command_and_every_event() -> None:
         e.SubscriptionCancelled,
         e.SubscriptionEnded,
     }
+    elsewhere |= of_budgets | of_caps
     assert written | elsewhere == set(EVOLVERS) - {e.WriterOpened}
 
 

@@ -872,6 +872,12 @@ ELSEWHERE = {
     Reason.BUDGET_FIXED,
     Reason.MOVES_LIMIT,
     Reason.MINIMUMS_OPEN,
+    Reason.SHARING_INVALID,  # these of test_caps
+    Reason.NOT_BELOW,
+    Reason.CAP_UNKNOWN,
+    Reason.CAP_INVALID,
+    Reason.CAPS_LIMIT,
+    Reason.RESERVE_EXCEEDS,
     Reason.BATCH_FULL,
     Reason.CONFLICT,
     Reason.ABANDONED,

@@ -22,6 +22,9 @@ from ledger.core.events import (
     BudgetRemoved,
     BudgetsCounted,
     BudgetSet,
+    CapRemoved,
+    CapSet,
+    CapWindowOpened,
     ClockAdvanced,
     CommitmentCreated,
     CommitmentEnded,
@@ -65,6 +68,7 @@ from ledger.core.events import (
     RecurringResumed,
     RecurringStarted,
     SegmentAdded,
+    SharingUpdated,
     Subscribed,
     SubscriptionCancelled,
     SubscriptionEnded,
@@ -96,6 +100,10 @@ from tests.formats.registered import AS_WRITTEN
 RECORDED, REPLAYED = journal.read(FIXTURES)
 LATER = {  # classes that came after the first version
     BudgetSet,
+    CapRemoved,
+    CapSet,
+    CapWindowOpened,
+    SharingUpdated,
     BudgetRemoved,
     BudgetsCounted,
     BudgetCrossed,

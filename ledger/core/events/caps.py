@@ -44,7 +44,8 @@ class CapTerms(msgspec.Struct, frozen=True, array_like=True, gc=False):
 class SharingUpdated(Fact, frozen=True, tag=105):
     """A grant is shared otherwise from now on; slices drawn before stay (rules D1, D3).
 
-    Of a grant that a commitment or a recurring grant issued, so are all that it issued, and will.
+    Of a grant that a commitment or a recurring grant issued, so are all that it issued (`alike`),
+    and will.
     """
 
     key: bytes
@@ -52,6 +53,7 @@ class SharingUpdated(Fact, frozen=True, tag=105):
     grant: int
     sharing: Sharing
     version: int
+    alike: tuple[int, ...] = ()
     expected_version: int = 0
     trace: bytes = b""
 

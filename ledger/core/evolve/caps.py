@@ -16,15 +16,11 @@ from ledger.core.state import Account, Grant, State
 
 def sharing_updated(state: State, event: SharingUpdated) -> None:
     grant = state.grants[event.grant]
-    account = grant.account
-    alike = [grant]
     if grant.commitment is not None:
         grant.commitment.sharing = event.sharing
-        alike = list(grant.commitment.grants)
     elif grant.recurring:
         state.recurring[grant.recurring].sharing = event.sharing
-        alike = [each for each in account.grants if each.recurring == grant.recurring]
-    for each in alike:
+    for each in [grant, *[state.grants[number] for number in event.alike]]:
         share(each, event.sharing)
         each.sharing_version = event.version
     state.keys.add(event.key, state.locator)

@@ -30,6 +30,8 @@ from ledger.core.events import (
     BudgetRemoved,
     BudgetsCounted,
     BudgetSet,
+    CapRemoved,
+    CapSet,
     ClockAdvanced,
     CommitmentCreated,
     CommitmentEnded,
@@ -70,6 +72,7 @@ from ledger.core.events import (
     RecurringResumed,
     RecurringStarted,
     SegmentAdded,
+    SharingUpdated,
     Subscribed,
     SubscriptionCancelled,
     SubscriptionEnded,
@@ -112,6 +115,7 @@ from ledger.projections.fold.budgets import (
     budget_set,
     budgets_counted,
 )
+from ledger.projections.fold.caps import cap_removed, cap_set, sharing_updated
 from ledger.projections.fold.commitments import (
     commitment_created,
     commitment_ended,
@@ -295,6 +299,9 @@ HANDLERS: Final[dict[type, Callable[[Folding, int, Any], None]]] = {
     AuthorizeDenied: authorize_denied,
     QuotedDenied: authorize_denied,
     BudgetDenied: authorize_denied,
+    SharingUpdated: sharing_updated,
+    CapSet: cap_set,
+    CapRemoved: cap_removed,
     BudgetSet: budget_set,
     BudgetRemoved: budget_removed,
     BudgetsCounted: budgets_counted,

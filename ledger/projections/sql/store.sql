@@ -297,6 +297,11 @@ FROM unnest($2::int[], $3::bigint[], $4::smallint[], $5::bigint[], $6::bigint[])
      AS d (tenant, number, state, settled_at, grant_number)
 WHERE t.tenant = d.tenant AND t.shard = $1 AND t.number = d.number
 
+-- name: share_grants
+UPDATE grants AS g SET shared = n.shared
+FROM unnest($2::int[], $3::bigint[], $4::bool[]) AS n (tenant, number, shared)
+WHERE g.tenant = n.tenant AND g.shard = $1 AND g.number = n.number
+
 -- name: move_budget_windows
 -- What budgets count more, or less, in windows; the first that counts in one opens it.
 INSERT INTO budget_windows AS w (tenant, shard, number, since, until, posted, pending)

@@ -162,6 +162,10 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.TopUpConfirmed: top_ups.confirmed,
     e.TopUpDeclined: top_ups.declined,
     e.TopUpExpired: top_ups.expired,
+    e.SharingUpdated: usage.unexpected,  # these of tests/core/test_cap_properties
+    e.CapSet: usage.unexpected,
+    e.CapRemoved: usage.unexpected,
+    e.CapWindowOpened: usage.unexpected,
     e.BudgetSet: usage.unexpected,  # budgets are of tests/core/test_budget_properties
     e.BudgetRemoved: usage.unexpected,
     e.BudgetsCounted: usage.unexpected,

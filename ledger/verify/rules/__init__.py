@@ -30,6 +30,9 @@ from ledger.core.events import (
     BudgetRemoved,
     BudgetsCounted,
     BudgetSet,
+    CapRemoved,
+    CapSet,
+    CapWindowOpened,
     CommitmentCreated,
     CommitmentEnded,
     ConfigurationApplied,
@@ -72,6 +75,7 @@ from ledger.core.events import (
     RecurringResumed,
     RecurringStarted,
     SegmentAdded,
+    SharingUpdated,
     Subscribed,
     SubscriptionCancelled,
     SubscriptionEnded,
@@ -116,6 +120,12 @@ from ledger.verify.rules.budgets import (
     budget_set,
     budgets_counted,
     note_counted,
+)
+from ledger.verify.rules.caps import (
+    cap_removed,
+    cap_set,
+    cap_window_opened,
+    sharing_updated,
 )
 from ledger.verify.rules.commitments import (
     commitment_created,
@@ -319,6 +329,10 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     AuthorizeDenied: authorize_denied,
     QuotedDenied: authorize_denied,
     BudgetDenied: budget_denied,
+    SharingUpdated: sharing_updated,
+    CapSet: cap_set,
+    CapRemoved: cap_removed,
+    CapWindowOpened: cap_window_opened,
     BudgetSet: budget_set,
     BudgetRemoved: budget_removed,
     BudgetsCounted: budgets_counted,

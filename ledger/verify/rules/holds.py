@@ -16,6 +16,7 @@ from ledger.core.limits import (
     HOLD_LIFETIME_MAX_US,
 )
 from ledger.core.state import State
+from ledger.verify.rules.caps import look_at_shares
 from ledger.verify.rules.judge import Judge
 from ledger.verify.rules.quotes import hold_of_quote
 from ledger.verify.rules.usage import due_hold, look_at_month, open_hold, slices, takes
@@ -31,6 +32,7 @@ def hold_authorized(judge: Judge, state: State, event: HoldAuthorized) -> None:
         judge.wrong(state, "longest lifetime of the hold", longest, event.lifetime_max)
     account = state.accounts[event.account]
     slices(judge, state, account, event)
+    look_at_shares(judge, state, account, event.slices, event.effective_at)
     look_at_month(judge, state, account, event.effective_at, event.period)
     judge.equal(state, "version of the policy", account.version, event.policy_version)
     asset = state.declared[event.plan].asset

@@ -23,6 +23,7 @@ from ledger.core.events import (
 )
 from ledger.core.limits import BASIS_POINTS, CORRECTION_WINDOW_US, DAY_US
 from ledger.core.state import HOLD_EXPIRED, NEVER, Account, Hold, State
+from ledger.verify.rules.caps import look_at_shares
 from ledger.verify.rules.costs import look_at_cost
 from ledger.verify.rules.judge import Judge
 from ledger.verify.rules.overrides import look_at_overrides
@@ -67,6 +68,8 @@ def usage_recorded(judge: Judge, state: State, event: UsageRecorded) -> None:
     late = isinstance(event, UsageRepriced)  # by overrides as they are meant, whenever set (R7)
     look_at_overrides(judge, state, account, plan, _priced_at(state, event, plan), late=late)
     drawn(judge, state, account, event)
+    if not event.hold or event.late:
+        look_at_shares(judge, state, account, event.slices, event.effective_at)
     if event.hold and event.late:
         settled = state.families[account.root].settled[event.hold]
         judge.equal(state, "end of the hold", HOLD_EXPIRED, settled.ended)
