@@ -17,6 +17,7 @@ from ledger.core.drawdown import settlement_asset
 from ledger.core.events import AccountMoved, Event
 from ledger.core.limits import DEPTH_MAX, MOVES_REMEMBERED_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
+from ledger.core.sharing import refuse_moved_caps
 from ledger.core.state import Account, State, inherited_zone, pays_minimums
 from rating.functions import SCOPE_MINIMUM
 
@@ -116,7 +117,11 @@ def _refuse_place(
             f"an account moves at most {MOVES_REMEMBERED_MAX} times while its usage may be "
             "corrected",
         )
-    return _refuse_minimums(account, before, parent) or refuse_moved_budgets(state, account, parent)
+    return (
+        _refuse_minimums(account, before, parent)
+        or refuse_moved_budgets(state, account, parent)
+        or refuse_moved_caps(account, before, parent)
+    )
 
 
 def parent_elsewhere(parent: str) -> Refusal:

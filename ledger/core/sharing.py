@@ -286,6 +286,45 @@ def _spans(state: State, owner: Account, below: Account, terms: CapTerms) -> tup
     return tuple(spans)
 
 
+def refuse_moved_caps(account: Account, before: Account, parent: Account) -> Refusal | None:
+    """Whether a move would leave a cap without the account that set it above, or what holds reserve
+    counted where it is not looked for."""
+    new = _line(parent)
+    old = _line(before)
+    for each in account.below():
+        for cap in each.caps:
+            if cap.owner in old and cap.owner not in new:
+                return _caps_stand(cap, "remove it first, and set it there")
+        for hold in each.holds.values():
+            for piece in hold.slices:
+                for node in (*old, *new):
+                    for cap in node.caps:
+                        if piece.book in _books_of(cap):
+                            return _caps_stand(cap, "settle holds that draw on what it is of first")
+    return None
+
+
+def _caps_stand(cap: Cap, message: str) -> Refusal:
+    return Refusal(
+        Reason.CAPS_STAND,
+        "parent",
+        str(cap.number),
+        f"this cap of an account above would count otherwise from then on; {message}",
+    )
+
+
+def _books_of(cap: Cap) -> set[int]:
+    return {grant.book.number for grant in cap.owner.grants if cap.binds(grant)}
+
+
+def _line(account: Account) -> list[Account]:
+    """An account and those above it."""
+    line = [account]
+    while line[-1].parent is not None:
+        line.append(line[-1].parent)
+    return line
+
+
 def decide_remove_cap(
     state: State, command: RemoveCap, out: list[Event]
 ) -> Event | Known | Refusal:

@@ -348,3 +348,31 @@ def test_caps_come_back_as_they_were_packed(case: LedgerCase) -> None:
     assert isinstance(case, FamilyCase)
     state = case.core.state
     assert digest(whole(state, {})) == digest(state)
+
+
+@family_case
+def test_a_move_leaves_what_counts_where_it_counted(case: LedgerCase) -> None:
+    """
+    # Rules D1, D8: a move is refused while a cap would lose who set it, or holds would count
+    # elsewhere; what is given back counts less where it was drawn.
+    account acme
+    account eu     parent=acme
+    account us     parent=acme
+    account team   parent=eu
+    grant   acme   100 shared
+    grant   eu     9   as=eu shared for=image
+    cap     acme   eu 30 as=eu
+    cap     acme   us 30 as=us
+    cap     eu     team 5 as=team
+    move    team   us -> refused CAPS_STAND parent
+    uncap   team
+    usage   team   20 id=u -> drawn 20 from acme
+    hold    team   5  as=h
+    move    team   us -> refused CAPS_STAND parent
+    release h
+    move    team   us -> done
+    reverse u      15 -> 15 to acme
+    expect  counted eu 5
+    expect  counted us 0
+    usage   team   40 -> drawn 30 from acme, owed 10; 10 over the limit
+    """

@@ -877,6 +877,7 @@ ELSEWHERE = {
     Reason.CAP_UNKNOWN,
     Reason.CAP_INVALID,
     Reason.CAPS_LIMIT,
+    Reason.CAPS_STAND,
     Reason.RESERVE_EXCEEDS,
     Reason.BATCH_FULL,
     Reason.CONFLICT,

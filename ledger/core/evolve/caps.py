@@ -102,6 +102,17 @@ def count_draw(account: Account, grant: Grant, at: int, posted: int, pending: in
         each = each.parent
 
 
+def count_back(line: list[Account], grant: Grant, at: int, units: int) -> None:
+    """Units are given back of a draw: they count less where they counted, for the accounts that
+    were above then (`line`)."""
+    for each in line:
+        if each is grant.account:
+            return
+        for cap in each.caps:
+            if cap.binds(grant):
+                _count(cap, at, -units, 0)
+
+
 def _count(cap: Cap, at: int, posted: int, pending: int) -> None:
     before = cap.aside
     counter = cap.counter

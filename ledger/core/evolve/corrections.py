@@ -13,7 +13,7 @@ from ledger.core.events import (
     ProviderCost,
     UsageReversed,
 )
-from ledger.core.evolve.caps import count_draw
+from ledger.core.evolve.caps import count_back, count_draw
 from ledger.core.evolve.moves import ADVANCE, activate, debt_of, draw_rows, pay, post_slices
 from ledger.core.evolve.suspense import reversed_of
 from ledger.core.limits import CORRECTED_A_FAMILY_MAX
@@ -26,7 +26,7 @@ def usage_reversed(state: State, event: UsageReversed) -> None:
     account = state.accounts[event.account]
     amount = sum([piece.amount for piece in event.given_back])
     at = event.counted_at or event.effective_at
-    undraw(state, account, event.used_book, event.period, event.given_back, at)
+    undraw(state, account, event.used_book, event.period, event.given_back, at, event.original)
     for row, quantity in event.moves:
         move_back(account.totals, (row, event.period), quantity)
     reversed_of(state, account, event)
@@ -59,9 +59,10 @@ def undraw(
     period: int,
     pieces: tuple[GivenBack, ...],
     at: int,
+    original: int = -1,
 ) -> None:
     """Give units of usage back, and let debt and overage of its month fall, and what counts towards
-    caps in the window of `at`."""
+    caps in the window of `at`: of those that were above at the entry `original`; -1 = are now."""
     books = state.books.accounts
     for piece in pieces:
         drawn = books[piece.drawn]
@@ -69,7 +70,9 @@ def undraw(
         product = books[used].name
         _give_back(state, account, used, piece, product)
         if drawn.grant is not None and drawn.grant.account.caps_given:
-            count_draw(account, drawn.grant, at, -piece.amount, 0)
+            locator = original if original >= 0 else state.locator
+            line = state.line_at(account, locator)
+            count_back(line, drawn.grant, at, piece.amount)
         if drawn.kind == ADVANCE:
             debt_of(state, drawn).take((piece.debt, product), piece.amount)
         elif drawn.kind == BookKind.OVERAGE:
