@@ -12,7 +12,7 @@ import tomllib
 from collections.abc import Sequence
 from decimal import Decimal
 from enum import Enum
-from typing import Any, Final
+from typing import Any, Final, TypeVar, cast
 
 import msgspec
 
@@ -21,6 +21,8 @@ from rating.faults import CardError, CardFault
 from rating.meters import MeterRule, MeterSet
 from rating.models import Minimum
 from rating.overrides import Override
+
+Part = TypeVar("Part", bound=msgspec.Struct)
 
 _LISTS: Final[dict[str, type[msgspec.Struct]]] = {
     "meters": Meter,
@@ -93,6 +95,15 @@ def read_meters(data: bytes, form: Form = Form.JSON) -> MeterSet:
     if faults:
         raise CardError(faults)
     return MeterSet(tuple(parts))
+
+
+def converted(document: dict[str, Any], kind: type[Part]) -> Part:
+    """A document as a struct. Raises CardError (reason CARD_MALFORMED) with its first fault."""
+    faults: list[CardFault] = []
+    found = _part("", document, kind, faults)
+    if faults:
+        raise CardError(faults)
+    return cast(Part, found)
 
 
 def document_of(data: bytes, form: Form, what: str) -> dict[str, Any]:

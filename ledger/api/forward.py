@@ -33,7 +33,9 @@ OPTIONS: Final = (
     ("grpc.initial_reconnect_backoff_ms", 50),
     ("grpc.max_reconnect_backoff_ms", 500),
 )
-READS: Final = ("Get", "List", "Check", "Quote", "Compare", "TrialBalance")
+READS: Final = (
+    "Get", "List", "Check", "Quote", "Compare", "TrialBalance", "Preview", "Resolve"
+)  # fmt: skip
 """Beginnings of the names of methods that record nothing."""
 NO_READS: Final = frozenset({"GetOutcome"})  # but these do: it may abandon what it asks about
 

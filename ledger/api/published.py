@@ -10,6 +10,7 @@ from typing import Final
 
 import msgspec
 
+from ledger.core.packaged import Package, decode_package
 from ledger.engine.configuration import AliasBody, AssetBody, ConversionBody
 from ledger.engine.ledger import Ledger
 from ledger.journal.configuration import ConfigurationEntry, ConfigurationKind
@@ -19,7 +20,7 @@ from rating.meters import MeterSet, decode_meters
 COST_CARDS_MAX: Final = 4_096  # names by hash; x ~150 B = 600 kB
 BODIES_MAX: Final = 64  # x ~1 MB for a card of a few thousand rows
 
-Body = AliasBody | AssetBody | ConversionBody | MeterSet | RateCard
+Body = AliasBody | AssetBody | ConversionBody | MeterSet | Package | RateCard
 
 
 class _CostCard(msgspec.Struct):
@@ -89,6 +90,18 @@ class Published:
             found.append((entry, body))
         return found[::-1]
 
+    async def packages(
+        self, tenant: int, name: str = ""
+    ) -> list[tuple[ConfigurationEntry, Package]]:
+        """Versions of packages, ascending by name, newest first; of one where named."""
+        found: list[tuple[ConfigurationEntry, Package]] = []
+        for entry in await self._entries(tenant, ConfigurationKind.PACKAGE):
+            if not name or entry.name == name:
+                body = await self._body(entry)
+                assert isinstance(body, Package), entry
+                found.append((entry, body))
+        return sorted(found, key=lambda each: (each[0].name.encode(), -each[0].version))
+
     async def asset_body(self, entry: ConfigurationEntry) -> AssetBody:
         """The body of an asset."""
         body = await self._body(entry)
@@ -136,6 +149,8 @@ class Published:
             found = msgspec.msgpack.decode(data, type=ConversionBody)
         elif entry.kind == ConfigurationKind.METERS:
             found = decode_meters(data)
+        elif entry.kind == ConfigurationKind.PACKAGE:
+            found = decode_package(data)
         else:
             found = decode_card(data)
         self._bodies[entry.content_hash] = found

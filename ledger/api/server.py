@@ -40,6 +40,7 @@ from ledger.api.limits import MESSAGE_BYTES_MAX
 from ledger.api.malformed import deserialiser
 from ledger.api.meter_service import MeterService
 from ledger.api.outcome_service import OutcomeService
+from ledger.api.package_service import PackageService
 from ledger.api.parking import Parking
 from ledger.api.payment_service import PaymentService
 from ledger.api.pricing_service import PricingService
@@ -64,6 +65,7 @@ from ledger.v1 import (
     grant_pb2,
     journal_pb2,
     outcome_pb2,
+    package_pb2,
     payment_pb2,
     peer_pb2,
     recurring_pb2,
@@ -276,6 +278,7 @@ def services(
             ConversionService(edge),
         ),
         (meter_pb2.DESCRIPTOR.services_by_name["MeterService"], MeterService(edge)),
+        (package_pb2.DESCRIPTOR.services_by_name["PackageService"], PackageService(edge)),
     ]
 
 

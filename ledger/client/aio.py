@@ -32,6 +32,7 @@ from ledger.client.explaining import ExplainCalls
 from ledger.client.limits import Limits
 from ledger.client.meters import MeterCalls
 from ledger.client.outcomes import OutcomeCalls
+from ledger.client.packages import PackageCalls
 from ledger.client.payments import PaymentCalls
 from ledger.client.pricing import PricingCalls
 from ledger.client.raw_events import RawEvent
@@ -62,6 +63,7 @@ class DrawdownClient(
     ExplainCalls,
     BudgetCalls,
     OutcomeCalls,
+    PackageCalls,
     MeterCalls,
     PaymentCalls,
     PricingCalls,

@@ -274,7 +274,7 @@ def _asked(
     if command.version and command.follow == Follow.FOLLOW:
         return Refusal(
             Reason.LOCK_INVALID,
-            "version",
+            "package_version",
             str(command.version),
             "whoever follows goes by the newest version; pin this one, or follow after an instant",
         )
@@ -290,7 +290,7 @@ def _asked(
         found = version_of(versions, command.version)
         known = ", ".join([str(each.version) for each in versions[-10:]])
         message = f"the package has no such version; its last ones are {known}"
-        field, value = "version", str(command.version)
+        field, value = "package_version", str(command.version)
     else:
         found = newest_at(versions, now)
         message = f"no version of the package is in force before {versions[0].effective_from_us}"

@@ -33,6 +33,7 @@ from ledger.v1 import (
     grant_pb2_grpc,
     journal_pb2_grpc,
     outcome_pb2_grpc,
+    package_pb2_grpc,
     payment_pb2_grpc,
     recurring_pb2_grpc,
     report_pb2_grpc,
@@ -146,6 +147,7 @@ class Served:
         self.pricing = pricing_pb2_grpc.PricingServiceStub(self.channel)
         self.conversions = conversion_pb2_grpc.ConversionServiceStub(self.channel)
         self.meters = meter_pb2_grpc.MeterServiceStub(self.channel)
+        self.packages = package_pb2_grpc.PackageServiceStub(self.channel)
 
     def new_id(self, what: str = "request") -> str:
         return f"{what}-{next(self.numbers)}"

@@ -356,10 +356,10 @@ def test_what_cannot_be_is_refused(world: World) -> None:
 
     assert found(package="none") == ("PACKAGE_UNKNOWN", "package", "none")
     assert found(version=99, follow=e.Follow.PIN) == (
-        "PACKAGE_VERSION_UNKNOWN", "version", "99",
+        "PACKAGE_VERSION_UNKNOWN", "package_version", "99",
     )  # fmt: skip
     assert found(package="later") == ("PACKAGE_VERSION_UNKNOWN", "package", "later")
-    assert found(version=later) == ("LOCK_INVALID", "version", str(later))
+    assert found(version=later) == ("LOCK_INVALID", "package_version", str(later))
     assert found(follow=e.Follow.FOLLOW_AFTER) == ("LOCK_INVALID", "locked_until_us", "0")
     assert found(locked_until=FEBRUARY)[0] == "LOCK_INVALID"
     assert found(package="strange") == ("ASSET_UNKNOWN", "grants[0].asset", "0")

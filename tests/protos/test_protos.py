@@ -31,6 +31,7 @@ from ledger.v1 import (
     grant_pb2,
     journal_pb2,
     outcome_pb2,
+    package_pb2,
     payment_pb2,
     peer_pb2,
     recurring_pb2,
@@ -67,6 +68,7 @@ FILES: list[FileDescriptor] = [
         grant_pb2,
         journal_pb2,
         outcome_pb2,
+        package_pb2,
         payment_pb2,
         peer_pb2,
         recurring_pb2,
@@ -116,6 +118,9 @@ WITHOUT_REQUEST_ID = {
     "ListAssets",
     "ListConversions",
     "ListMeters",
+    "Preview",
+    "ResolveEntitlements",
+    "GetSubscription",
     "GetRateCard",
     "ListRateCards",
     "ListRateCardAliases",
@@ -284,7 +289,7 @@ def test_every_request_names_its_tenant_first():
 
 def test_every_mutation_takes_a_request_id_and_says_whether_it_was_replayed():
     mutations = [method for method in unary_methods() if method.name not in WITHOUT_REQUEST_ID]
-    assert len(mutations) == 51
+    assert len(mutations) == 55
     for method in mutations:
         field = method.input_type.fields_by_number.get(2)
         assert field is not None, method.full_name
@@ -294,7 +299,7 @@ def test_every_mutation_takes_a_request_id_and_says_whether_it_was_replayed():
 
 def test_every_list_has_pages():
     lists = [method for method in unary_methods() if method.name.startswith("List")]
-    assert len(lists) == 19
+    assert len(lists) == 20
     for method in lists:
         assert {"page_size", "page_token"} <= set(method.input_type.fields_by_name.keys())
         assert "next_page_token" in method.output_type.fields_by_name

@@ -1,0 +1,303 @@
+"""Packages over gRPC: published, subscribed to, changed, cancelled, resolved (rules P1 to P3)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+
+from ledger.core.limits import DAY_US
+from ledger.journal.storage import MemoryStorage
+from ledger.v1 import journal_pb2, recurring_pb2, types_pb2
+from ledger.v1 import package_pb2 as pb
+from tests.api.served import TENANT, Served, SystemClock, event, refusal_of, served
+
+NOW = recurring_pb2.RECURRING_TIMING_NOW
+WEEK = recurring_pb2.PERIOD_UNIT_WEEK
+
+
+@pytest.fixture
+def clock() -> SystemClock:
+    return SystemClock()
+
+
+@pytest.fixture
+async def caller(clock: SystemClock) -> AsyncIterator[Served]:
+    """One account, with a price, and two packages."""
+    async with served(MemoryStorage(clock.now_us, 4), clock) as made:
+        await made.priced()
+        await made.account("acme")
+        await publish(made, "starter", 10_000)
+        await publish(made, "pro", 30_000)
+        yield made
+
+
+def package(name: str, amount: int, **changes: Any) -> pb.PackageVersion:
+    fields: dict[str, Any] = {
+        "name": name,
+        "unit": WEEK,
+        "grants": [
+            pb.PackageGrant(
+                name="credits",
+                asset="credit",
+                amount=amount,
+                kind=types_pb2.GRANT_KIND_PROMOTIONAL,
+            )
+        ],
+        "entitlements": [
+            pb.PackageEntitlement(feature="sso"),
+            pb.PackageEntitlement(
+                feature="region", kind=pb.ENTITLEMENT_KIND_STATIC, value=f"of {name}"
+            ),
+            pb.PackageEntitlement(
+                feature="tokens", kind=pb.ENTITLEMENT_KIND_METERED, grant="credits"
+            ),
+        ],
+        **changes,
+    }
+    return pb.PackageVersion(**fields)
+
+
+async def publish(
+    caller: Served, name: str, amount: int, expected_version: int = 0, **changes: Any
+) -> pb.PackageVersion:
+    reply = await caller.packages.Publish(
+        pb.PackageServicePublishRequest(
+            tenant=TENANT,
+            request_id=caller.new_id(),
+            package=package(name, amount, **changes),
+            expected_version=expected_version,
+        )
+    )
+    return reply.package
+
+
+def asked(caller: Served, **changes: Any) -> dict[str, Any]:
+    return {"tenant": TENANT, "request_id": caller.new_id(), "account": "acme", **changes}
+
+
+async def subscribe(caller: Served, **changes: Any) -> pb.PackageServiceSubscribeResponse:
+    return await caller.packages.Subscribe(
+        pb.PackageServiceSubscribeRequest(**asked(caller, **changes))
+    )
+
+
+async def change(caller: Served, **changes: Any) -> pb.PackageServiceChangeResponse:
+    return await caller.packages.Change(pb.PackageServiceChangeRequest(**asked(caller, **changes)))
+
+
+async def cancel(caller: Served, **changes: Any) -> pb.PackageServiceCancelResponse:
+    return await caller.packages.Cancel(pb.PackageServiceCancelRequest(**asked(caller, **changes)))
+
+
+async def shown(caller: Served) -> pb.Subscription:
+    reply = await caller.packages.GetSubscription(
+        pb.PackageServiceGetSubscriptionRequest(tenant=TENANT, account="acme")
+    )
+    return reply.subscription
+
+
+async def features(caller: Served) -> pb.PackageServiceResolveEntitlementsResponse:
+    return await caller.packages.ResolveEntitlements(
+        pb.PackageServiceResolveEntitlementsRequest(tenant=TENANT, account="acme")
+    )
+
+
+async def available(caller: Served) -> int:
+    return int((await caller.balance("acme")).available)
+
+
+async def test_a_plan_is_subscribed_to_changed_and_cancelled(
+    caller: Served, clock: SystemClock
+) -> None:
+    """Rules P1, P3, S1: with the next period, then now, then with the period."""
+    begun = await subscribe(caller, package="starter")
+    assert [(each.name, each.amount) for each in begun.term.issues] == [("credits", 10_000)]
+    assert begun.term.end_us - begun.term.start_us == 7 * DAY_US
+    assert await available(caller) == 10_000
+    later = await change(caller, package="pro")
+    assert not later.HasField("term")
+    assert (await shown(caller)).next_package == "pro"
+    clock.ahead_us += begun.term.end_us - clock.now_us()
+    while (await shown(caller)).package != "pro":
+        await asyncio.sleep(0)
+    assert await available(caller) == 30_000
+    half = begun.term.end_us + 7 * DAY_US // 2
+    clock.ahead_us += half - clock.now_us()
+    changed = await change(
+        caller, package="starter", timing=NOW, old_grants=pb.OLD_GRANTS_FORFEIT_UNUSED
+    )
+    assert [each.amount for each in changed.taken_back] == [30_000]
+    assert 4_900 < changed.term.issues[0].amount <= 5_000
+    assert await available(caller) == changed.term.issues[0].amount
+    ended = await cancel(caller)
+    assert ended.ends_at_us == begun.term.end_us + 7 * DAY_US
+    assert (await shown(caller)).ends_at_us == ended.ends_at_us
+    clock.ahead_us += ended.ends_at_us - clock.now_us()
+    while not (await shown(caller)).over:
+        await asyncio.sleep(0)
+    assert len((await features(caller)).entitlements) == 0
+
+
+async def test_followers_get_a_version_with_their_next_period(
+    caller: Served, clock: SystemClock
+) -> None:
+    """Rule P1; what is pinned stays."""
+    await caller.account("kept")
+    begun = await subscribe(caller, package="pro")
+    await subscribe(caller, account="kept", package="pro", follow=pb.PACKAGE_FOLLOW_PIN)
+    version = (await publish(caller, "pro", 50_000, begun.term.package_version)).version
+    assert version > begun.term.package_version
+    clock.ahead_us += begun.term.end_us - clock.now_us()
+    while (await shown(caller)).package_version != version:
+        await asyncio.sleep(0)
+    assert await available(caller) == 50_000
+    clock.ahead_us += DAY_US
+    kept = await caller.packages.GetSubscription(
+        pb.PackageServiceGetSubscriptionRequest(tenant=TENANT, account="kept")
+    )
+    assert kept.subscription.package_version == begun.term.package_version
+
+
+async def test_all_features_of_an_account_in_one_call(caller: Served) -> None:
+    """With where each comes from, and what is left of what is metered."""
+    assert len((await features(caller)).entitlements) == 0
+    begun = await subscribe(caller, package="pro")
+    await caller.ingest(event("one", account="acme"))
+    left = await available(caller)
+    found = await features(caller)
+    sso, region, tokens = found.entitlements
+    assert (sso.feature, sso.kind) == ("sso", pb.ENTITLEMENT_KIND_BOOLEAN)
+    assert (region.value, region.package) == ("of pro", "pro")
+    assert region.package_version == begun.term.package_version
+    assert (tokens.granted, tokens.available, tokens.asset) == (30_000, left, "credit")
+    assert found.period_end_us == begun.term.end_us
+    assert 0 < left < 30_000
+
+
+async def test_a_preview_says_what_the_change_does_and_records_nothing(
+    caller: Served, clock: SystemClock
+) -> None:
+    """The same figures as the change right after, but for the time between."""
+    ask = {"tenant": TENANT, "account": "acme"}
+    first = await caller.packages.Preview(pb.PackageServicePreviewRequest(**ask, package="starter"))
+    assert [each.amount for each in first.term.issues] == [10_000]
+    assert (await refusal_of(shown(caller))).reason == "SUBSCRIPTION_UNKNOWN"
+    begun = await subscribe(caller, package="starter")
+    clock.ahead_us += 7 * DAY_US // 2
+    preview = await caller.packages.Preview(
+        pb.PackageServicePreviewRequest(**ask, package="pro", old_grants=pb.OLD_GRANTS_PRORATE)
+    )
+    made = await change(caller, package="pro", timing=NOW, old_grants=pb.OLD_GRANTS_PRORATE)
+    assert preview.taken_back[0].grant_id == begun.term.issues[0].grant_id
+    assert abs(preview.taken_back[0].amount - made.taken_back[0].amount) <= 1
+    assert abs(preview.term.issues[0].amount - made.term.issues[0].amount) <= 1
+    assert preview.term.issues[0].grant_id == ""
+    refusal = await refusal_of(
+        caller.packages.Preview(pb.PackageServicePreviewRequest(**ask, package="none"))
+    )
+    assert refusal.reason == "PACKAGE_UNKNOWN"
+
+
+async def test_the_same_call_again_is_the_same_subscription(caller: Served) -> None:
+    """Rule I5; GetOutcome knows it."""
+    begun = await subscribe(caller, request_id="once", package="pro")
+    again = await subscribe(caller, request_id="once", package="pro")
+    assert again.replayed and again.term == begun.term
+    refusal = await refusal_of(subscribe(caller, request_id="once", package="starter"))
+    assert (refusal.reason, refusal.metadata["field"]) == ("CONFLICT", "package")
+    outcome = await caller.journal.GetOutcome(
+        journal_pb2.GetOutcomeRequest(tenant=TENANT, account="acme", request_id="once")
+    )
+    assert (outcome.kind, outcome.resource) == (journal_pb2.MUTATION_KIND_SUBSCRIBE, "acme")
+
+
+async def test_a_version_is_published_once_and_listed(caller: Served) -> None:
+    """The newest version again adds nothing; a stale expectation is refused."""
+    first = await publish(caller, "team", 5)
+    assert (await publish(caller, "team", 5)).version == first.version
+    refusal = await refusal_of(publish(caller, "team", 6))
+    assert (refusal.reason, refusal.metadata["field"]) == ("VERSION_DIFFERS", "expected_version")
+    await publish(caller, "team", 6, first.version)
+    reply = await caller.packages.List(
+        pb.PackageServiceListRequest(tenant=TENANT, name="team", page_size=1)
+    )
+    assert [each.grants[0].amount for each in reply.packages] == [6]
+    rest = await caller.packages.List(
+        pb.PackageServiceListRequest(
+            tenant=TENANT, name="team", page_size=1, page_token=reply.next_page_token
+        )
+    )
+    assert [each.grants[0].amount for each in rest.packages] == [5]
+    assert rest.next_page_token == ""
+
+
+async def test_every_fault_of_a_version_is_listed_with_its_place(caller: Served) -> None:
+    """And the same are said where it is only checked."""
+    wrong = package(
+        "wrong",
+        0,
+        every=1_000,
+        policy=pb.PackagePolicy(rate_card="none", excess="sometimes", overdraft_limit=5),
+        entitlements=[
+            pb.PackageEntitlement(feature="a", kind=pb.ENTITLEMENT_KIND_METERED, grant="x"),
+            pb.PackageEntitlement(feature="a", value="v"),
+        ],
+    )
+    wrong.grants[0].asset = "gold"
+    ask = pb.PackageServicePublishRequest(
+        tenant=TENANT, request_id="wrong", package=wrong, validate_only=True
+    )
+    reply = await caller.packages.Publish(ask)
+    assert {(each.path, each.reason) for each in reply.faults} == {
+        ("policy.excess", "VALUE_UNKNOWN"),
+        ("every", "NUMBER_OUT_OF_RANGE"),
+        ("grants[0].amount", "NUMBER_OUT_OF_RANGE"),
+        ("grants[0].asset", "ASSET_UNKNOWN"),
+        ("policy.overdraft_asset", "OVERDRAFT_INVALID"),
+        ("policy.rate_card", "RATE_CARD_UNKNOWN"),
+        ("entitlements[0].grant", "GRANT_UNKNOWN"),
+        ("entitlements[1].value", "VALUE_INVALID"),
+        ("entitlements[1].feature", "NAME_REPEATED"),
+    }
+    ask.validate_only = False
+    refusal = await refusal_of(caller.packages.Publish(ask))
+    assert refusal.reason == "PACKAGE_INVALID"
+    listed = await caller.packages.List(pb.PackageServiceListRequest(tenant=TENANT, name="wrong"))
+    assert len(listed.packages) == 0
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason", "field"),
+    [
+        ({"package": "none"}, "PACKAGE_UNKNOWN", "package"),
+        (
+            {"package": "pro", "follow": pb.PACKAGE_FOLLOW_PIN, "package_version": 999},
+            "PACKAGE_VERSION_UNKNOWN",
+            "package_version",
+        ),
+        ({"package": "pro", "package_version": 5}, "LOCK_INVALID", "package_version"),
+        ({"package": "pro", "locked_until_us": 5}, "LOCK_INVALID", "locked_until_us"),
+        ({"package": ""}, "FIELD_REQUIRED", "package"),
+        ({"package": "pro", "account": "nobody"}, "ACCOUNT_UNKNOWN", "account"),
+    ],
+)
+async def test_what_cannot_be_subscribed_to(
+    caller: Served, changes: dict[str, Any], reason: str, field: str
+) -> None:
+    """A reason and a field."""
+    refusal = await refusal_of(subscribe(caller, **changes))
+    assert (refusal.reason, refusal.metadata["field"]) == (reason, field)
+
+
+async def test_one_package_at_a_time(caller: Served) -> None:
+    """Overlapping subscriptions are refused, and what there is none of is not changed."""
+    assert (await refusal_of(change(caller, package="pro"))).reason == "NOT_SUBSCRIBED"
+    assert (await refusal_of(cancel(caller))).reason == "NOT_SUBSCRIBED"
+    assert (await refusal_of(shown(caller))).reason == "SUBSCRIPTION_UNKNOWN"
+    await subscribe(caller, package="pro")
+    assert (await refusal_of(subscribe(caller, package="starter"))).reason == "SUBSCRIBED_ALREADY"
+    refusal = await refusal_of(change(caller, package="starter", expected_version=9))
+    assert (refusal.reason, refusal.metadata["field"]) == ("VERSION_MISMATCH", "expected_version")
