@@ -110,7 +110,11 @@ class Cap:
 
     def cell(self, at: int) -> Cell | None:
         """Where usage of an instant counts, beside in all; None = in no window."""
-        for cell in reversed(self.counter.cells):
+        cells = self.counter.cells
+        place = len(cells)
+        while place > 0:  # mostly the last
+            place -= 1
+            cell = cells[place]
             if cell.since <= at < cell.end:
                 return cell
         return None
@@ -257,7 +261,10 @@ def leaves_room(account: Account, grant: Grant, amount: int, at: int) -> bool:
                 cell = cap.cell(at)
                 if cell is None:
                     return False
-                drawn, held = cap.counted(at)
+                if cap.terms.window.kind == _SLIDING:
+                    drawn, held = cap.counted(at)
+                else:
+                    drawn, held = cell.posted, cell.pending
                 if most >= 0 and drawn + held + amount > most:
                     return False
         each = each.parent

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import pytest
 from family_case import FamilyCase, family_case
 from ledger_case import LedgerCase
+from msgspec.structs import replace
+from test_verify_rules import judged
 
+from ledger.core import events as e
 from ledger.core.digest import digest
 from ledger.core.packing import whole
 
@@ -376,3 +382,35 @@ def test_a_move_leaves_what_counts_where_it_counted(case: LedgerCase) -> None:
     expect  counted us 0
     usage   team   40 -> drawn 30 from acme, owed 10; 10 over the limit
     """
+
+
+@pytest.mark.parametrize(
+    ("kind", "changed", "what"),
+    [
+        (e.CapSet, {"terms": e.CapTerms(10)}, "drawn within cap 1"),
+        (e.CapSet, {"cap": 7}, "number of the cap"),
+        (e.SharingUpdated, {"sharing": e.Sharing(e.SharingMode.NONE)}, "who draws grant 1"),
+        (e.SharingUpdated, {"version": 9}, "version of the sharing"),
+    ],
+)
+def test_verify_finds_what_was_not_decided_so(
+    kind: type[e.Event], changed: dict[str, Any], what: str
+) -> None:
+    """An entry that says otherwise than what followed is found apart from the core."""
+    case = FamilyCase()
+    case.run(
+        """
+        account acme
+        account a      parent=acme
+        grant   acme   100
+        share   acme   all
+        cap     acme   a 30
+        usage   a      20 -> drawn 20 from acme
+        """
+    )
+    for _, events in case.core.batches:
+        for place, event in enumerate(events):
+            if isinstance(event, kind):
+                events[place] = replace(event, **changed)
+    found = judged(case.core, replays=False)
+    assert any(what in each.what for each in found), found

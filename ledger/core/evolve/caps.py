@@ -114,7 +114,8 @@ def count_back(line: list[Account], grant: Grant, at: int, units: int) -> None:
 
 
 def _count(cap: Cap, at: int, posted: int, pending: int) -> None:
-    before = cap.aside
+    reserved = cap.grant if cap.terms.reserved else None
+    before = cap.aside if reserved is not None else 0
     counter = cap.counter
     counter.posted += posted
     counter.pending += pending
@@ -125,5 +126,5 @@ def _count(cap: Cap, at: int, posted: int, pending: int) -> None:
         else:
             cell.posted += posted
             cell.pending += pending
-    if cap.terms.reserved and cap.grant is not None:
-        cap.grant.aside += cap.aside - before
+    if reserved is not None:
+        reserved.aside += cap.aside - before
