@@ -40,6 +40,16 @@ class AccountParts:
             )
         return view, reached
 
+    async def _parent(self, tenant: int, name: str) -> Entry:
+        try:
+            return await self._edge.own_account(tenant, name)
+        except CallFailed as failure:
+            if failure.reason != "ACCOUNT_UNKNOWN":
+                raise
+            raise CallFailed(
+                "PARENT_UNKNOWN", "there is no such account", field="parent", value=name
+            ) from failure
+
     def _durable(self, entry: Entry) -> str:
         return position_of(entry.shard, self._edge.writer(entry).durable_position)
 
@@ -70,7 +80,11 @@ class AccountParts:
         return (said.get("reason", ""), said.get("actor", "")) if said is not None else NO_NOTE
 
     async def _current(self, profile: AccountProfile, view: AccountView) -> AccountProfile:
-        """The profile in the version that the journal has reached."""
+        """The profile in the version that the journal has reached, below the parent of now."""
+        if profile.place_version < view.place_version:
+            profile = await self._edge.ledger.directory.place(
+                profile, view.parent, view.place_version
+            )
         if profile.version >= view.profile_version or profile.erased_at_us:
             return profile
         said = await self._beside(profile.entry.shard, view.profile_at)

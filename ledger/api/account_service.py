@@ -103,16 +103,6 @@ class AccountService(Aliases, StandingCalls):
             replayed=answer.replayed,
         )
 
-    async def _parent(self, tenant: int, name: str) -> Entry:
-        try:
-            return await self._edge.own_account(tenant, name)
-        except CallFailed as failure:
-            if failure.reason != "ACCOUNT_UNKNOWN":
-                raise
-            raise CallFailed(
-                "PARENT_UNKNOWN", "there is no such account", field="parent", value=name
-            ) from failure
-
     async def _foresee(self, tenant: int, parent: Entry, policy: AccountPolicy) -> None:
         """Ask the core before an id is claimed for an account that it would refuse."""
         command = CreateAccount(b"", tenant, 0, parent.number, parent.root, policy)

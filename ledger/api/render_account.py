@@ -52,6 +52,8 @@ class AccountView(NamedTuple):
     above: FreezeView | None = None  # the nearest above it
     profile_version: int = 1
     profile_at: int = 0  # locator of the entry that the profile stands beside
+    parent: int = 0
+    place_version: int = 1
 
     @property
     def freeze(self) -> FreezeView | None:
@@ -74,6 +76,8 @@ def account_view(state: State, number: int) -> AccountView | None:
         _freeze_view(account.parent.freezer()) if account.parent is not None else None,
         account.profile_version,
         account.profile_at,
+        account.parent.number if account.parent is not None else 0,
+        account.place_version,
     )
 
 
@@ -212,6 +216,7 @@ def render_account(
         reopened_at_us=view.reopened_at_us,
         metadata_version=view.profile_version,
         erased_at_us=profile.erased_at_us,
+        place_version=view.place_version,
     )
 
 

@@ -14,13 +14,14 @@ from msgspec.structs import replace
 from ledger.api.account_parts import AccountParts
 from ledger.api.answers import Answer, answer_of, rendering
 from ledger.api.calls import Call
-from ledger.api.errors import directory_refused
+from ledger.api.errors import directory_refused, refused
 from ledger.api.ids import HOLD, mint
 from ledger.api.limits import DISPLAY_NAME_BYTES_MAX, REASON_BYTES_MAX, Checked
 from ledger.api.render_account import FreezeView, render_write_off
 from ledger.core.commands import (
     CloseAccount,
     FreezeAccount,
+    MoveAccount,
     Names,
     ReopenAccount,
     UnfreezeAccount,
@@ -30,15 +31,17 @@ from ledger.core.events import (
     AccountClosed,
     AccountClosedOut,
     AccountFrozen,
+    AccountMoved,
     AccountProfileUpdated,
     AccountReopened,
     AccountUnfrozen,
 )
+from ledger.core.moving import parent_elsewhere
 from ledger.engine.profiles import private_pairs, profile_pairs
 from ledger.journal.directory import Entry, Refused
 from ledger.v1 import account_pb2 as pb
 
-Standing: TypeAlias = CloseAccount | FreezeAccount | UnfreezeAccount | ReopenAccount
+Standing: TypeAlias = CloseAccount | FreezeAccount | MoveAccount | UnfreezeAccount | ReopenAccount
 
 
 class Noted(Protocol):
@@ -99,6 +102,32 @@ class StandingCalls(AccountParts):
         return pb.UnfreezeResponse(
             account=account, position=answer.position, replayed=answer.replayed
         )
+
+    async def move(self, request: pb.MoveRequest, call: Call) -> pb.MoveResponse:
+        """Put an account under another parent: recorded first, then written to the directory."""
+        check = Checked()
+        check.ids(parent=request.parent)
+        check.between("expected_version", request.expected_version, 1)
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        moved = await edge.own_account(tenant, request.account)
+        parent = await self._parent(tenant, request.parent)
+        if parent.root != moved.root:
+            raise refused(parent_elsewhere(request.parent))
+        entry, answer = await self._ask(
+            lambda key, account, note, names, trace: MoveAccount(
+                key, account, parent.number, request.expected_version, note, names, trace
+            ),
+            request,
+            check,
+            call,
+        )
+        event = answer.event
+        assert isinstance(event, AccountMoved), event
+        with rendering(answer.position):
+            view, _ = await self._view(entry)
+            account = await self._render(entry, view)
+        return pb.MoveResponse(account=account, position=answer.position, replayed=answer.replayed)
 
     async def close(
         self, request: pb.AccountServiceCloseRequest, call: Call

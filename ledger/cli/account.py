@@ -120,6 +120,59 @@ def reopen(**noted: str) -> tuple[str, Any]:
     return "Reopen", account_pb2.ReopenRequest(**noted)
 
 
+@account.command()
+@click.option("--to", "parent", required=True, help="Its parent from now on, of the same family.")
+@click.option(
+    "--expected-version",
+    type=click.IntRange(1),
+    required=True,
+    help="Version of its place, which `show` tells: 1 before the first move.",
+)
+@_changing
+@_call
+def move(parent: str, expected_version: int, **noted: str) -> tuple[str, Any]:
+    """Put ACCOUNT, with everything below it, under another parent."""
+    from ledger.v1 import account_pb2
+
+    return "Move", account_pb2.MoveRequest(
+        parent=parent, expected_version=expected_version, **noted
+    )
+
+
+@account.command()
+@click.argument("name", metavar="ACCOUNT")
+@server_options
+@json_option
+def tree(name: str, tenant: str, remote: Remote, as_json: bool) -> None:
+    """List ACCOUNT and everything below it, parents before their children."""
+    from ledger.v1 import account_pb2
+    from ledger.v1.account_pb2_grpc import AccountServiceStub
+
+    found: list[dict[str, Any]] = []
+    with connect(remote) as channel:
+        stub = AccountServiceStub(channel)
+
+        def visit(account: str, depth: int) -> None:
+            if as_json:
+                found.append({"account": account, "depth": depth})
+            else:
+                click.echo("  " * depth + account)
+            request = account_pb2.AccountServiceListRequest(
+                tenant=tenant, parent=account, page_size=1_000
+            )
+            while True:
+                page = stub.List(request, timeout=TIMEOUT_S)
+                for child in page.accounts:
+                    visit(child.account, depth + 1)
+                if not page.next_page_token:
+                    return
+                request.page_token = page.next_page_token
+
+        visit(name, 0)
+    if as_json:
+        print_json(found)
+
+
 def _document(reply: Any) -> dict[str, Any]:
     from google.protobuf.json_format import MessageToDict
 
@@ -140,6 +193,8 @@ def _show(found: account_pb2.Account) -> None:
         click.echo(
             f"frozen since {instant(freeze.frozen_at_us)}, {freeze.account}  {said}".rstrip()
         )
+    if found.parent:
+        click.echo(f"below {found.parent}, version {found.place_version} of its place")
     for what, at_us in (
         ("closed", found.closed_at_us),
         ("reopened", found.reopened_at_us),

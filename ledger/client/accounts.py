@@ -182,6 +182,31 @@ class AccountCalls:
             lambda channel: AccountServiceStub(channel).Close, request, account
         )
 
+    async def move_account(
+        self,
+        account: str,
+        parent: str,
+        expected_version: int,
+        *,
+        reason: str = "",
+        actor: str = "",
+        request_id: str = "",
+    ) -> pb.MoveResponse:
+        """Put an account, with all below it, under another parent of its family. Refused (ABORTED)
+        if it moved meanwhile: `expected_version` is the account's `place_version`."""
+        request = pb.MoveRequest(
+            tenant=self._caller.tenant,
+            request_id=request_id or self._caller.new_id(),
+            account=account,
+            parent=parent,
+            expected_version=expected_version,
+            reason=reason,
+            actor=actor,
+        )
+        return await self._caller.call(
+            lambda channel: AccountServiceStub(channel).Move, request, account
+        )
+
     async def reopen_account(
         self, account: str, *, reason: str = "", actor: str = "", request_id: str = ""
     ) -> pb.ReopenResponse:

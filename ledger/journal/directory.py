@@ -78,7 +78,8 @@ class TenantEntry(Struct, frozen=True):
 
 
 class Entry(Struct, frozen=True):
-    """Where an account lives. `family_key` is the root's 32 random bytes, b"" once erased."""
+    """Where an account lives. `parent` is the one that it was opened under. `family_key` is the
+    root's 32 random bytes, b"" once erased."""
 
     tenant: int
     number: int
@@ -91,7 +92,8 @@ class Entry(Struct, frozen=True):
 
 
 class AccountProfile(Struct, frozen=True):
-    """An entry with what people call it, in which version. `parent_id` is None for a root.
+    """An entry with what people call it, in which version. `parent_id` is of the parent that it has
+    now, None for a root.
 
     `version` counts as the journal does, which may be ahead; 0 = its opening is not confirmed.
     """
@@ -103,6 +105,7 @@ class AccountProfile(Struct, frozen=True):
     created_at_us: int
     version: int = 0
     erased_at_us: int = 0  # 0 = it was not
+    place_version: int = 1  # of its place, as the journal counts, which may be ahead
 
 
 class AccountPage(Struct, frozen=True):
@@ -228,6 +231,11 @@ class Directory(Protocol):
 
         Refused: ACCOUNT_UNKNOWN.
         """
+        ...
+
+    async def place(self, profile: AccountProfile, parent: int, version: int) -> AccountProfile:
+        """Note below which parent an account stands, unless that version or a later one is noted;
+        returns the profile as it is then."""
         ...
 
     async def erase(self, tenant: int, account_id: str) -> Erasure | Refused:

@@ -46,6 +46,7 @@ class MemoryDirectory:
         self._clock = clock
         self._by_name: dict[tuple[int, str], int] = {}
         self._profiles: dict[int, d.AccountProfile] = {}
+        self._placed: dict[int, int] = {}  # account -> its parent, where that is another by now
         self._pseudonyms: dict[tuple[int, str], int] = {}
         self._aliases: dict[tuple[int, str], list[tuple[d.AliasRange, int]]] = {}
         self._pending: dict[int, d.Erasure] = {}
@@ -207,7 +208,7 @@ class MemoryDirectory:
         )
         profiles = [self._profiles[self._by_name[tenant, name]] for name in names]
         if parent is not None:
-            profiles = [found for found in profiles if found.entry.parent == parent.number]
+            profiles = [found for found in profiles if self._above(found.entry) == parent.number]
         return rules.make_page(profiles[: rows + 1], rows)
 
     async def names(self, numbers: Sequence[int]) -> dict[int, str]:
@@ -237,6 +238,21 @@ class MemoryDirectory:
         self._profiles[profile.entry.number] = changed
         return changed
 
+    async def place(self, profile: d.AccountProfile, parent: int, version: int) -> d.AccountProfile:
+        """See `Directory.place`."""
+        self._reachable()
+        number = profile.entry.number
+        found = self._profiles[number]
+        if found.place_version < version:
+            self._placed[number] = parent
+            above = self._profiles[parent].entry.account_id
+            found = replace(found, parent_id=above, place_version=version)
+            self._profiles[number] = found
+        return found
+
+    def _above(self, entry: d.Entry) -> int | None:
+        return self._placed.get(entry.number, entry.parent)
+
     async def erase(self, tenant: int, account_id: str) -> d.Erasure | d.Refused:
         """See `Directory.erase`."""
         self._reachable()
@@ -259,7 +275,7 @@ class MemoryDirectory:
         for member in family:
             if family_erased:
                 self._change(member.number, family_key=b"")
-        for child in [p for p in self._profiles.values() if p.entry.parent == number]:
+        for child in [p for p in self._profiles.values() if self._above(p.entry) == number]:
             self._profiles[child.entry.number] = replace(child, parent_id=pseudonym)
         erasure = d.Erasure(tenant, number, entry.root, entry.shard, pseudonym, family_erased)
         self._pending[number] = erasure

@@ -209,6 +209,14 @@ class PostgresDirectory:
                 )
         return await self.get_account(tenant, account_id)
 
+    async def place(self, profile: d.AccountProfile, parent: int, version: int) -> d.AccountProfile:
+        """See `Directory.place`."""
+        entry = profile.entry
+        async with borrow(self._pool) as connection:
+            await connection.execute(SQL["place"], entry.number, parent, version)
+            record = await connection.fetchrow(SQL["profile"], entry.tenant, entry.account_id, True)
+        return to_profile(record) if record is not None else profile
+
     async def assign_alias(
         self,
         tenant: int,

@@ -40,6 +40,7 @@ def to_profile(record: asyncpg.Record) -> d.AccountProfile:
         record["created_at_us"],
         record["profile_version"],
         record["erased_at_us"],
+        record["place_version"],
     )
 
 

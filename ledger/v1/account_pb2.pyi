@@ -462,6 +462,7 @@ class Account(_message.Message):
     REOPENED_AT_US_FIELD_NUMBER: _builtins.int
     METADATA_VERSION_FIELD_NUMBER: _builtins.int
     ERASED_AT_US_FIELD_NUMBER: _builtins.int
+    PLACE_VERSION_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """The customer's own id, unique in the tenant, 1 to 128 bytes."""
     parent: _builtins.str
@@ -484,6 +485,8 @@ class Account(_message.Message):
     """Version of display name and metadata, from 1, one more with each update."""
     erased_at_us: _builtins.int
     """When its personal data was erased, in microseconds; 0 = it was not. `account` is a pseudonym then."""
+    place_version: _builtins.int
+    """Version of its place below its parent, from 1, one more with each move."""
     @_builtins.property
     def policy(self) -> Global___AccountPolicy:
         """Its policy."""
@@ -513,10 +516,11 @@ class Account(_message.Message):
         reopened_at_us: _builtins.int = ...,
         metadata_version: _builtins.int = ...,
         erased_at_us: _builtins.int = ...,
+        place_version: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["freeze", b"freeze", "policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "closed_at_us", b"closed_at_us", "created_at_us", b"created_at_us", "display_name", b"display_name", "erased_at_us", b"erased_at_us", "freeze", b"freeze", "metadata", b"metadata", "metadata_version", b"metadata_version", "parent", b"parent", "policy", b"policy", "reopened_at_us", b"reopened_at_us", "root", b"root", "shard", b"shard", "state", b"state"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "closed_at_us", b"closed_at_us", "created_at_us", b"created_at_us", "display_name", b"display_name", "erased_at_us", b"erased_at_us", "freeze", b"freeze", "metadata", b"metadata", "metadata_version", b"metadata_version", "parent", b"parent", "place_version", b"place_version", "policy", b"policy", "reopened_at_us", b"reopened_at_us", "root", b"root", "shard", b"shard", "state", b"state"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -597,7 +601,7 @@ class AccountServiceCreateRequest(_message.Message):
     """The customer's own id, unique in the tenant, 1 to 128 bytes. Must be no alias in force."""
     parent: _builtins.str
     """Id of its parent, which must be open and at most 15 levels below its root;
-    empty = a root of a new family. Never changes.
+    empty = a root of a new family. Changes by Move alone.
     """
     display_name: _builtins.str
     """Name for people, at most 256 bytes. Kept erasable."""
@@ -1165,6 +1169,84 @@ class UpdateMetadataResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___UpdateMetadataResponse: _TypeAlias = UpdateMetadataResponse  # noqa: Y015
+
+@_typing.final
+class MoveRequest(_message.Message):
+    """Puts an account under another parent."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    PARENT_FIELD_NUMBER: _builtins.int
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    request_id: _builtins.str
+    """Identity of the call in the account's family for 35 days, 1 to 128 bytes, required."""
+    account: _builtins.str
+    """Id of the account, 1 to 128 bytes; not an alias."""
+    parent: _builtins.str
+    """Id of its parent from now on, of the same family, 1 to 128 bytes; not an alias."""
+    expected_version: _builtins.int
+    """Version of its place that this replaces, from 1, required."""
+    reason: _builtins.str
+    """Why, for people, at most 256 bytes. Kept erasable."""
+    actor: _builtins.str
+    """Who asks for it, at most 128 bytes. Kept erasable."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        account: _builtins.str = ...,
+        parent: _builtins.str = ...,
+        expected_version: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        actor: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "actor", b"actor", "expected_version", b"expected_version", "parent", b"parent", "reason", b"reason", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MoveRequest: _TypeAlias = MoveRequest  # noqa: Y015
+
+@_typing.final
+class MoveResponse(_message.Message):
+    """The account that was moved."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    position: _builtins.str
+    """Where the move is recorded."""
+    replayed: _builtins.bool
+    """True: the request_id was recorded before with the same body."""
+    @_builtins.property
+    def account(self) -> Global___Account:
+        """The account after the move."""
+
+    def __init__(
+        self,
+        *,
+        account: Global___Account | None = ...,
+        position: _builtins.str = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["account", b"account"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "position", b"position", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___MoveResponse: _TypeAlias = MoveResponse  # noqa: Y015
 
 @_typing.final
 class AccountServiceCloseRequest(_message.Message):

@@ -75,6 +75,11 @@ class AccountServiceStub:
                 request_serializer=ledger_dot_v1_dot_account__pb2.ReopenRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_account__pb2.ReopenResponse.FromString,
                 _registered_method=True)
+        self.Move = channel.unary_unary(
+                '/ledger.v1.AccountService/Move',
+                request_serializer=ledger_dot_v1_dot_account__pb2.MoveRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_account__pb2.MoveResponse.FromString,
+                _registered_method=True)
         self.Close = channel.unary_unary(
                 '/ledger.v1.AccountService/Close',
                 request_serializer=ledger_dot_v1_dot_account__pb2.AccountServiceCloseRequest.SerializeToString,
@@ -171,6 +176,23 @@ class AccountServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Move(self, request, context):
+        """Puts an account, with everything below it, under another parent of its family, from the entry on:
+        what it inherits (rate card, overrides, comparator, zone, settlement asset, freezes, grants that
+        are shared with it) counts anew, another zone from the end of the month that runs. Its holds stay
+        as they are; what was drawn before, and what is given back of it, stays where it was. ABORTED where
+        `expected_version` is not the present one. FAILED_PRECONDITION for the root of a family
+        (ACCOUNT_IS_ROOT), a parent of another family (PARENT_ELSEWHERE), the account itself or one below
+        it (PARENT_BELOW), the parent that it has (PARENT_SAME), more than 16 levels (DEPTH_EXCEEDED), a
+        freeze that the move would lift, another settlement asset while anything is owed in the present one
+        (SETTLEMENT_ASSET_OPEN), or charges that count for another account's minimum in a period that is not
+        settled (MINIMUMS_OPEN). RESOURCE_EXHAUSTED after 100 moves in the 400 days in which usage may be
+        corrected (MOVES_LIMIT).
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def Close(self, request, context):
         """Closes an account. With `write_off` what it still has goes in the same entry: credits are
         forfeited, an advance is absorbed, overage is settled; with `release_holds` its holds are given
@@ -255,6 +277,11 @@ def add_AccountServiceServicer_to_server(servicer, server):
                     servicer.Reopen,
                     request_deserializer=ledger_dot_v1_dot_account__pb2.ReopenRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_account__pb2.ReopenResponse.SerializeToString,
+            ),
+            'Move': grpc.unary_unary_rpc_method_handler(
+                    servicer.Move,
+                    request_deserializer=ledger_dot_v1_dot_account__pb2.MoveRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_account__pb2.MoveResponse.SerializeToString,
             ),
             'Close': grpc.unary_unary_rpc_method_handler(
                     servicer.Close,
@@ -499,6 +526,33 @@ class AccountService:
             '/ledger.v1.AccountService/Reopen',
             ledger_dot_v1_dot_account__pb2.ReopenRequest.SerializeToString,
             ledger_dot_v1_dot_account__pb2.ReopenResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Move(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.AccountService/Move',
+            ledger_dot_v1_dot_account__pb2.MoveRequest.SerializeToString,
+            ledger_dot_v1_dot_account__pb2.MoveResponse.FromString,
             options,
             channel_credentials,
             insecure,

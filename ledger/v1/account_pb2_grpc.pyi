@@ -63,6 +63,19 @@ class AccountServiceStub:
     closing ends. FAILED_PRECONDITION where it is open or its parent is closed; RESOURCE_EXHAUSTED
     after 100 reopenings in 35 days.
     """
+    Move: _grpc.UnaryUnaryMultiCallable[_account_pb2.MoveRequest, _account_pb2.MoveResponse]
+    """Puts an account, with everything below it, under another parent of its family, from the entry on:
+    what it inherits (rate card, overrides, comparator, zone, settlement asset, freezes, grants that
+    are shared with it) counts anew, another zone from the end of the month that runs. Its holds stay
+    as they are; what was drawn before, and what is given back of it, stays where it was. ABORTED where
+    `expected_version` is not the present one. FAILED_PRECONDITION for the root of a family
+    (ACCOUNT_IS_ROOT), a parent of another family (PARENT_ELSEWHERE), the account itself or one below
+    it (PARENT_BELOW), the parent that it has (PARENT_SAME), more than 16 levels (DEPTH_EXCEEDED), a
+    freeze that the move would lift, another settlement asset while anything is owed in the present one
+    (SETTLEMENT_ASSET_OPEN), or charges that count for another account's minimum in a period that is not
+    settled (MINIMUMS_OPEN). RESOURCE_EXHAUSTED after 100 moves in the 400 days in which usage may be
+    corrected (MOVES_LIMIT).
+    """
     Close: _grpc.UnaryUnaryMultiCallable[_account_pb2.AccountServiceCloseRequest, _account_pb2.AccountServiceCloseResponse]
     """Closes an account. With `write_off` what it still has goes in the same entry: credits are
     forfeited, an advance is absorbed, overage is settled; with `release_holds` its holds are given
@@ -119,6 +132,19 @@ class AccountServiceAsyncStub(AccountServiceStub):
     Usage effective while it was closed stays refused; earlier usage is taken until the grace of the
     closing ends. FAILED_PRECONDITION where it is open or its parent is closed; RESOURCE_EXHAUSTED
     after 100 reopenings in 35 days.
+    """
+    Move: _aio.UnaryUnaryMultiCallable[_account_pb2.MoveRequest, _account_pb2.MoveResponse]  # type: ignore[assignment]
+    """Puts an account, with everything below it, under another parent of its family, from the entry on:
+    what it inherits (rate card, overrides, comparator, zone, settlement asset, freezes, grants that
+    are shared with it) counts anew, another zone from the end of the month that runs. Its holds stay
+    as they are; what was drawn before, and what is given back of it, stays where it was. ABORTED where
+    `expected_version` is not the present one. FAILED_PRECONDITION for the root of a family
+    (ACCOUNT_IS_ROOT), a parent of another family (PARENT_ELSEWHERE), the account itself or one below
+    it (PARENT_BELOW), the parent that it has (PARENT_SAME), more than 16 levels (DEPTH_EXCEEDED), a
+    freeze that the move would lift, another settlement asset while anything is owed in the present one
+    (SETTLEMENT_ASSET_OPEN), or charges that count for another account's minimum in a period that is not
+    settled (MINIMUMS_OPEN). RESOURCE_EXHAUSTED after 100 moves in the 400 days in which usage may be
+    corrected (MOVES_LIMIT).
     """
     Close: _aio.UnaryUnaryMultiCallable[_account_pb2.AccountServiceCloseRequest, _account_pb2.AccountServiceCloseResponse]  # type: ignore[assignment]
     """Closes an account. With `write_off` what it still has goes in the same entry: credits are
@@ -221,6 +247,25 @@ class AccountServiceServicer(metaclass=_abc_1.ABCMeta):
         Usage effective while it was closed stays refused; earlier usage is taken until the grace of the
         closing ends. FAILED_PRECONDITION where it is open or its parent is closed; RESOURCE_EXHAUSTED
         after 100 reopenings in 35 days.
+        """
+
+    @_abc_1.abstractmethod
+    def Move(
+        self,
+        request: _account_pb2.MoveRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_account_pb2.MoveResponse, _abc.Awaitable[_account_pb2.MoveResponse]]:
+        """Puts an account, with everything below it, under another parent of its family, from the entry on:
+        what it inherits (rate card, overrides, comparator, zone, settlement asset, freezes, grants that
+        are shared with it) counts anew, another zone from the end of the month that runs. Its holds stay
+        as they are; what was drawn before, and what is given back of it, stays where it was. ABORTED where
+        `expected_version` is not the present one. FAILED_PRECONDITION for the root of a family
+        (ACCOUNT_IS_ROOT), a parent of another family (PARENT_ELSEWHERE), the account itself or one below
+        it (PARENT_BELOW), the parent that it has (PARENT_SAME), more than 16 levels (DEPTH_EXCEEDED), a
+        freeze that the move would lift, another settlement asset while anything is owed in the present one
+        (SETTLEMENT_ASSET_OPEN), or charges that count for another account's minimum in a period that is not
+        settled (MINIMUMS_OPEN). RESOURCE_EXHAUSTED after 100 moves in the 400 days in which usage may be
+        corrected (MOVES_LIMIT).
         """
 
     @_abc_1.abstractmethod

@@ -85,6 +85,8 @@ class _MutationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mutation
     """AccountService.Unfreeze."""
     MUTATION_KIND_REOPEN_ACCOUNT: _MutationKind.ValueType  # 52
     """AccountService.Reopen."""
+    MUTATION_KIND_MOVE_ACCOUNT: _MutationKind.ValueType  # 109
+    """AccountService.Move."""
     MUTATION_KIND_UPDATE_METADATA: _MutationKind.ValueType  # 53
     """AccountService.UpdateMetadata."""
     MUTATION_KIND_REVERSE_USAGE: _MutationKind.ValueType  # 34
@@ -185,6 +187,8 @@ MUTATION_KIND_UNFREEZE_ACCOUNT: MutationKind.ValueType  # 51
 """AccountService.Unfreeze."""
 MUTATION_KIND_REOPEN_ACCOUNT: MutationKind.ValueType  # 52
 """AccountService.Reopen."""
+MUTATION_KIND_MOVE_ACCOUNT: MutationKind.ValueType  # 109
+"""AccountService.Move."""
 MUTATION_KIND_UPDATE_METADATA: MutationKind.ValueType  # 53
 """AccountService.UpdateMetadata."""
 MUTATION_KIND_REVERSE_USAGE: MutationKind.ValueType  # 34

@@ -4,7 +4,7 @@ SELECT pg_advisory_xact_lock(hashtextextended($1::int || '/' || $2::text, 1))
 
 -- name: by_names
 -- Accounts by id.
-SELECT a.tenant, a.number, a.account_id, a.parent, a.root, a.shard,
+SELECT a.tenant, a.number, a.account_id, coalesce(a.opened_under, a.parent) AS parent, a.root, a.shard,
        coalesce(r.family_key, ''::bytea) AS family_key, a.state
 FROM ledger.account_directory a
 JOIN ledger.account_directory r ON r.number = a.root
@@ -12,7 +12,7 @@ WHERE a.tenant = $1 AND a.account_id = ANY($2::text[]) AND a.state <> 3
 
 -- name: by_number
 -- One account by number.
-SELECT a.tenant, a.number, a.account_id, a.parent, a.root, a.shard,
+SELECT a.tenant, a.number, a.account_id, coalesce(a.opened_under, a.parent) AS parent, a.root, a.shard,
        coalesce(r.family_key, ''::bytea) AS family_key, a.state
 FROM ledger.account_directory a
 JOIN ledger.account_directory r ON r.number = a.root
@@ -77,10 +77,10 @@ WHERE tenant = $1 AND alias = $2 AND effective_from = $3
 
 -- name: profile
 -- One account with its profile; with $3 also an erased one, by its pseudonym.
-SELECT a.tenant, a.number, a.account_id, a.parent, a.root, a.shard,
+SELECT a.tenant, a.number, a.account_id, coalesce(a.opened_under, a.parent) AS parent, a.root, a.shard,
        coalesce(r.family_key, ''::bytea) AS family_key, a.state,
        p.account_id AS parent_id, a.display_name, a.metadata::text AS metadata,
-       (extract(epoch FROM a.created_at) * 1000000)::bigint AS created_at_us, a.profile_version,
+       (extract(epoch FROM a.created_at) * 1000000)::bigint AS created_at_us, a.profile_version, a.place_version,
        coalesce(extract(epoch FROM a.erased_at) * 1000000, 0)::bigint AS erased_at_us
 FROM ledger.account_directory a
 JOIN ledger.account_directory r ON r.number = a.root
@@ -89,10 +89,10 @@ WHERE a.tenant = $1 AND a.account_id = $2 AND (a.state <> 3 OR $3)
 
 -- name: list_all
 -- Accounts of a tenant by id, one page.
-SELECT a.tenant, a.number, a.account_id, a.parent, a.root, a.shard,
+SELECT a.tenant, a.number, a.account_id, coalesce(a.opened_under, a.parent) AS parent, a.root, a.shard,
        coalesce(r.family_key, ''::bytea) AS family_key, a.state,
        p.account_id AS parent_id, a.display_name, a.metadata::text AS metadata,
-       (extract(epoch FROM a.created_at) * 1000000)::bigint AS created_at_us, a.profile_version,
+       (extract(epoch FROM a.created_at) * 1000000)::bigint AS created_at_us, a.profile_version, a.place_version,
        coalesce(extract(epoch FROM a.erased_at) * 1000000, 0)::bigint AS erased_at_us
 FROM ledger.account_directory a
 JOIN ledger.account_directory r ON r.number = a.root
@@ -102,10 +102,10 @@ ORDER BY a.account_id LIMIT $3
 
 -- name: list_children
 -- Children of an account by id, one page.
-SELECT a.tenant, a.number, a.account_id, a.parent, a.root, a.shard,
+SELECT a.tenant, a.number, a.account_id, coalesce(a.opened_under, a.parent) AS parent, a.root, a.shard,
        coalesce(r.family_key, ''::bytea) AS family_key, a.state,
        p.account_id AS parent_id, a.display_name, a.metadata::text AS metadata,
-       (extract(epoch FROM a.created_at) * 1000000)::bigint AS created_at_us, a.profile_version,
+       (extract(epoch FROM a.created_at) * 1000000)::bigint AS created_at_us, a.profile_version, a.place_version,
        coalesce(extract(epoch FROM a.erased_at) * 1000000, 0)::bigint AS erased_at_us
 FROM ledger.account_directory a
 JOIN ledger.account_directory r ON r.number = a.root
@@ -123,6 +123,12 @@ UPDATE ledger.account_directory
 SET display_name = coalesce($3, display_name), metadata = coalesce($4::text::jsonb, metadata),
     profile_version = $5
 WHERE tenant = $1 AND account_id = $2 AND state <> 3 AND profile_version < $5
+
+-- name: place
+-- An account stands below another parent, unless that version or a later one stands there.
+UPDATE ledger.account_directory
+SET opened_under = coalesce(opened_under, parent), parent = $2, place_version = $3
+WHERE number = $1 AND place_version < $3
 
 -- name: lock_account
 -- Hold an account for erasure.
