@@ -8,6 +8,7 @@ import pytest
 from core_world import CREDITS, FAMILY, START_US, TENANT, Core, replay
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from test_verify_rules import judged
 
 from ledger.core import commands as c
@@ -449,3 +450,64 @@ def test_flipping_plans_never_mints_more_than_the_larger_one(steps: list[tuple[A
             (CREDITS, net - base)
         ]
     world.finish()
+
+
+# -- what verify finds -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "what"),
+    [
+        (e.Subscribed, {"revision": 4}, "version of the subscription"),
+        (e.PackageChanged, {"revision": 9}, "version of the subscription"),
+        (e.PackageChanged, {"taken": (e.TakenBack(99, 1),)}, "units taken back"),
+        (e.PackageChanged, {"term": None}, "change now"),
+        (e.SubscriptionCancelled, {"ends_at": START_US}, "end of the subscription"),
+        (e.SubscriptionEnded, {"ends_at": START_US}, "end of the subscription"),
+    ],
+)
+def test_verify_finds_what_no_entry_may_say(
+    world: World, kind: type, changes: dict[str, Any], what: str
+) -> None:
+    """Rules P1, P3: each sound entry, broken once."""
+    found = _broken(world, kind, lambda event: replace(event, **changes))
+    assert any(what in each.what for each in found), found
+
+
+@pytest.mark.parametrize(
+    ("kind", "changes", "what"),
+    [
+        (e.PackagePeriodBegun, {"start": START_US}, "start of the package's period"),
+        (e.PackagePeriodBegun, {"remaining": MONTH}, "rest of the package's period"),
+        (e.PackageChanged, {"end": FEBRUARY + 1}, "end of the period"),
+        (e.PackageChanged, {"minted": (e.Minted(CREDITS, 250, 200),)}, "asset"),
+        (e.PackageChanged, {"minted": (e.Minted(CREDITS, 1, 300),)}, "granted by the period"),
+        (e.Subscribed, {"issues": ()}, "granted by the period"),
+    ],
+)
+def test_verify_finds_what_no_period_may_say(
+    world: World, kind: type, changes: dict[str, Any], what: str
+) -> None:
+    """Rules P3, S1, T1: figures of a period that do not follow from its entries."""
+    found = _broken(world, kind, lambda event: replace(event, term=replace(event.term, **changes)))
+    assert any(what in each.what for each in found), found
+
+
+def _broken(world: World, kind: type, change: Any) -> list[Any]:
+    """What verify finds where the first entry of that kind says something else."""
+    world.subscribe("starter")
+    world.to(HALF)
+    world.change("pro")
+    world.to(FEBRUARY)
+    world.cancel(e.Timing.NEXT_PERIOD)
+    world.to(START_US + 59 * DAY_US)
+    batches = world.core.batches
+    for place, (at, events) in enumerate(batches):
+        for index, event in enumerate(events):
+            if type(event) is kind:
+                told = [*events[:index], change(event), *events[index + 1 :]]
+                world.core.batches = [*batches[:place], (at, told), *batches[place + 1 :]]
+                found = judged(world.core, replays=False)
+                world.core.batches = batches
+                return found
+    raise AssertionError(kind)
