@@ -6,10 +6,18 @@ import random
 from typing import Final
 
 import pytest
-from core_world import replay
+from core_world import CREDITS, FAMILY, TENANT, USD, Core, replay
 from ledger_case import LedgerCase, ledger_case
 
+from ledger.core.commands import (
+    NO_NAMES,
+    CreateAccount,
+    IssueGrant,
+    MoveAccount,
+    RecordUsage,
+)
 from ledger.core.digest import digest
+from ledger.core.events import AccountMoved, AccountPolicy, GrantKind, UsageRecorded
 from ledger.core.limits import DEPTH_MAX, MOVES_REMEMBERED_MAX
 from ledger.core.packing import drop_family, pack_family, unpack_family
 from ledger.core.state import Account
@@ -265,3 +273,29 @@ def test_random_moves_keep_the_tree_whole(seed: int) -> None:
         assert each.parent is not None and each.depth == each.parent.depth + 1
     assert digest(replay(case.core.journal())) == digest(state)
     case.finish()
+
+
+def test_ten_thousand_children_under_a_parent_are_a_family_like_any_other() -> None:
+    """They draw what is shared, move one by one and with all that is below, and are packed whole."""
+    core, children = Core(), 10_000
+    policy = AccountPolicy()
+    for number in range(1, children + 4):
+        parent = min(number - 1, 3)  # 1, below it 2, below it 3, and the rest below that
+        core.run(CreateAccount(FAMILY.request(f"a{number}"), TENANT, number, parent, 1, policy))
+    grant = IssueGrant(
+        FAMILY.request("g"), 1, GrantKind.PREPAID, CREDITS, 10**6, 0, USD, 0, 0, 0, (), b"",
+        shared=True,
+    )  # fmt: skip
+    core.run(grant)
+    shape = core.shape("chat", "tokens")
+    for number in range(4, 104):
+        used = RecordUsage(FAMILY.request(f"u{number}"), number, shape, (1,), 0, NO_NAMES)
+        assert isinstance(core.run(used), UsageRecorded)
+    assert isinstance(core.run(MoveAccount(FAMILY.request("one"), children + 3, 1)), AccountMoved)
+    assert isinstance(core.run(MoveAccount(FAMILY.request("all"), 3, 1)), AccountMoved)
+    state = core.state
+    assert state.accounts[4].depth == 3 and len(state.accounts[3].children) == children - 1
+    packed, was = pack_family(state, 1, state.settled_before), digest(state)
+    drop_family(state, 1)
+    unpack_family(state, packed)
+    assert digest(state) == was
