@@ -276,7 +276,7 @@ def test_random_moves_keep_the_tree_whole(seed: int) -> None:
 
 
 def test_ten_thousand_children_under_a_parent_are_a_family_like_any_other() -> None:
-    """They draw what is shared, move one by one and with all that is below, and are packed whole."""
+    """They draw what is shared, move alone and with all that is below, and are packed whole."""
     core, children = Core(), 10_000
     policy = AccountPolicy()
     for number in range(1, children + 4):
