@@ -107,7 +107,7 @@ GRANTS: Final = (
     Mutant(
         "child keeps its parent's old card",
         "ledger.core.evolve.accounts",
-        "_inherit",
+        "inherit",
         "_inherit(state, child)",
         "pass",
         "rule D8",

@@ -15,7 +15,7 @@ MONTHS: Final = (
     Mutant(
         "another zone counts at once",
         "ledger.core.evolve.accounts",
-        "_change_zone",
+        "change_zone",
         "elsewhere.get(each.number, event.zone_from)",
         "state.recorded_at",
         "rule T1",

@@ -57,7 +57,7 @@ WATERFALL: Final = (
     Mutant(
         "order of grants not renewed with the comparator",
         "ledger.core.evolve.accounts",
-        "_inherit",
+        "inherit",
         "if comparator != account.comparator:",
         "if False:",
         "rule D2",
