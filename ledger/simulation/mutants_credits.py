@@ -108,7 +108,7 @@ GRANTS: Final = (
         "child keeps its parent's old card",
         "ledger.core.evolve.accounts",
         "inherit",
-        "_inherit(state, child)",
+        "inherit(state, child)",
         "pass",
         "rule D8",
     ),
