@@ -215,7 +215,7 @@ CREDITS: Final = (
         "shared grant paid for usage of others",
         _DRAWDOWN,
         "_shared",
-        "[grant for grant in owner.with_units() if grant.shared]",
+        "[grant for grant in owner.with_units() if grant.shared and covers(grant, account)]",
         "list(owner.with_units())",
         "rule D1",
     ),

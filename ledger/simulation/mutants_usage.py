@@ -44,8 +44,8 @@ USAGE: Final = (
         "usual usage draws what a hold holds",
         _USUAL,
         "record_usual",
-        "book.credits_posted - book.debits_posted - book.debits_pending",
-        "book.credits_posted - book.debits_posted",
+        "book.debits_posted - book.debits_pending\n                if left > 0",
+        "book.debits_posted\n                if left > 0",
         "rule B6",
     ),
     Mutant(
@@ -164,8 +164,8 @@ USAGE: Final = (
         "capture beyond the hold is free",
         _HOLDS,
         "charge_usage",
-        "held=held, cost=borne)",
-        "held=held, cost=borne) if not held else Payment(used_book(state, bound, out), "
+        "held=held, cost=borne, counted_at=since)",
+        "held=held, cost=borne, counted_at=since) if not held else Payment(used_book(state, bound, out), "
         "tuple(held), 0, None)",
         "rule H1",
     ),
