@@ -165,8 +165,8 @@ USAGE: Final = (
         _HOLDS,
         "charge_usage",
         "held=held, cost=borne, counted_at=since)",
-        "held=held, cost=borne, counted_at=since) if not held else Payment(used_book(state, bound, out), "
-        "tuple(held), 0, None)",
+        "held=held, cost=borne, counted_at=since) if not held else "
+        "Payment(used_book(state, bound, out), tuple(held), 0, None)",
         "rule H1",
     ),
     Mutant(

@@ -34,9 +34,16 @@ OF_METERS = {commands.MeteredUsage}  # tests/core/test_levels draws it
 OF_OUTCOMES = {commands.ReportOutcome, commands.ConfirmOutcome, commands.RejectOutcome}
 """tests/core/test_machine and test_outcome_charges draw them."""
 OF_TREES = {commands.MoveAccount}  # tests/core/test_machine and test_moving draw it
+OF_BUDGETS = {commands.SetBudget, commands.RemoveBudget}  # tests/core/test_machine draws them
+OF_CAPS = {commands.UpdateSharing, commands.SetCap, commands.RemoveCap}
+"""tests/core/test_cap_properties draws them."""
+OF_PACKAGES = {commands.Subscribe, commands.ChangePackage, commands.CancelSubscription}
+"""tests/core/test_packages draws them."""
 OF_JOBS = {commands.RepriceUsage}  # a job's; tests/core/test_repricing draws it
 SEEDS = 100
 DRAWN_WITHIN = 50
+ELSEWHERE = OF_METERS | OF_OUTCOMES | OF_TREES | OF_BUDGETS | OF_CAPS | OF_PACKAGES | OF_JOBS
+"""What worlds do not draw."""
 JOBS = 2
 
 
@@ -118,8 +125,7 @@ def test_a_failing_history_is_shrunk_and_told(monkeypatch: pytest.MonkeyPatch) -
 def test_every_command_is_in_the_workload_and_every_event_in_the_model() -> None:
     """A new command needs an entry in workload.ENTRIES, a new event a method of the model."""
     drawn = {entry.command for entry in ENTRIES.values()} - {None}
-    elsewhere = OF_JOBS | OF_METERS | OF_OUTCOMES | OF_TREES
-    assert drawn | elsewhere == set(get_args(commands.Command)) == set(_DECIDERS)
+    assert drawn | ELSEWHERE == set(get_args(commands.Command)) == set(_DECIDERS)
     assert set(HANDLERS) == set(get_args(events.Event))
 
 
@@ -130,7 +136,7 @@ def test_every_command_is_drawn_within_the_first_worlds() -> None:
         for scenario in map(draw, range(DRAWN_WITHIN))
         for operation in scenario.operations
     }
-    assert set(_DECIDERS) - drawn == OF_JOBS | OF_METERS | OF_OUTCOMES | OF_TREES
+    assert set(_DECIDERS) - drawn == ELSEWHERE
 
 
 def test_worlds_of_plain_usage_alone_are_left() -> None:
