@@ -18,12 +18,15 @@ from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
 import asyncpg
+import hypothesis
 import pytest
 
 from ledger.journal.embedded import DATABASE, EmbeddedPostgres
 from ledger.journal.embedded_host import throwaway_root
 from ledger.journal.migrate import migrate
 
+hypothesis.settings.register_profile("unhurried", deadline=None)  # speed is never asserted
+hypothesis.settings.load_profile("unhurried")
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")  # tests start PostgreSQL by fork
 
 PREFIX = "drawdown-test-"

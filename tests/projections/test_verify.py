@@ -175,9 +175,9 @@ BUCKET = "ctid = (SELECT min(ctid) FROM ledger.key_bucket WHERE shard = 2)"
             "checkpoint of family",
         ),
         (
-            # an account's policy version: the byte behind its policy
-            "UPDATE ledger.checkpoint_family SET body = set_byte(body, octet_length(body) - 1, 1) "
-            f"WHERE {FAMILY}",
+            # the last figure of the family
+            "UPDATE ledger.checkpoint_family SET body = set_byte(body, octet_length(body) - 1, "
+            f"get_byte(body, octet_length(body) - 1) # 1) WHERE {FAMILY}",
             "",
         ),
         (
