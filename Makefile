@@ -32,7 +32,7 @@ serve: $(RUNTIME) ## Serve on 127.0.0.1:8433 with a PostgreSQL of its own (or wi
 test: $(DEVELOPMENT) ## Run the whole suite, against a real PostgreSQL, in JOBS processes (2)
 	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile
 
-check: check-static ## Format, lint, strict types and the fast tests, in under a minute
+check: check-static ## Format, lint, strict types and the fast tests, in a few minutes
 	$(BIN)/python -m pytest $(FAST_TESTS)
 
 check-static: $(DEVELOPMENT) ## Format, lint and strict types

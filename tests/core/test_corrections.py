@@ -184,6 +184,20 @@ def test_what_rounding_put_on_overage_or_overdraft_comes_back_from_there(case: L
 
 
 @ledger_case
+def test_what_rounding_put_on_a_conversion_never_comes_back_from_overage(case: LedgerCase) -> None:
+    """
+    # b alone drew the overage: it would fall below zero, had the reversal of a taken of it
+    account acme overage=self settles=usd
+    usage   acme 1 of=half id=a -> free
+    usage   acme 1 of=half id=b -> overage 1 on acme
+    rate    credits usd 3/1
+    usage   acme 1 of=half id=c
+    reverse a                   -> nothing
+    reverse b                   -> 1 to overage
+    """
+
+
+@ledger_case
 def test_goodwill_gives_back_what_was_charged(case: LedgerCase) -> None:
     """
     account acme
