@@ -674,6 +674,7 @@ async def test_an_owner_that_is_gone_leaves_reads_to_be_retried_and_writes_unkno
             await sides[0].account(team)
         keeper = sides[1].ledger.shards.keeper
         keeper._task.cancel()  # it renews nothing any more
+        keeper._task = None
         leave_to(first, keeper.identity.process, 600_000_000)
         await sides[1].server._server.stop(0)  # and answers nobody
         found = await refusal_of(sides[0].check(theirs))
@@ -685,11 +686,10 @@ async def test_an_owner_that_is_gone_leaves_reads_to_be_retried_and_writes_unkno
             usage_pb2.INGEST_OUTCOME_UNKNOWN,
         )
         leave_to(first, keeper.identity.process, 0)
-        await until(lambda: sides[0].ledger.owned == [0, 1, 2, 3])
+        await until(lambda: sides[0].ledger.owned == [0, 1, 2, 3] and is_open(sides[0]))
         again = await sides[0].ingest(event("1", mine), event("2", theirs))
         assert [result.outcome for result in again.results] == [APPLIED] * 2
         assert [result.replayed for result in again.results] == [True, False]
-        keeper._task = None
 
 
 def leave_to(storage: MemoryStorage, process: str, left_us: int) -> None:
