@@ -1,0 +1,187 @@
+"""What may be asked of the core, in the imperative. Parsed once, at the edge; valid in form.
+
+Time and identity come in with the command: `key` is the 16-byte digest of rule I1 (family, source,
+id) or of a request id (rule I5). External names travel beside the command (`Names`), only to be
+written to the erasable side table; `decide` never reads them.
+"""
+
+from __future__ import annotations
+
+from typing import TypeAlias
+
+from ledger.core.commands.accounts import (
+    CloseAccount,
+    CreateAccount,
+    FreezeAccount,
+    MoveAccount,
+    ReopenAccount,
+    SetPriceOverrides,
+    UnfreezeAccount,
+    UpdatePolicy,
+    UpdateProfile,
+)
+from ledger.core.commands.base import NO_NAMES, Level, Names
+from ledger.core.commands.budgets import RemoveBudget, SetBudget
+from ledger.core.commands.commitments import AddSegment, CreateCommitment, EndCommitment
+from ledger.core.commands.corrections import AdjustBalance, AmendUsage, Original, ReverseUsage
+from ledger.core.commands.families import RemoveCap, SetCap, UpdateSharing
+from ledger.core.commands.grants import IssueGrant, RefundGrant, VoidGrant
+from ledger.core.commands.holds import (
+    AuthorizeHold,
+    CaptureHold,
+    CreateQuote,
+    ExtendHold,
+    ReleaseHold,
+)
+from ledger.core.commands.outcomes import ConfirmOutcome, RejectOutcome, ReportOutcome
+from ledger.core.commands.packages import CancelSubscription, ChangePackage, Subscribe
+from ledger.core.commands.payments import (
+    BillAccount,
+    ChargeBack,
+    ConfirmPayment,
+    FailPayment,
+    IssueCreditNote,
+    RecordPayment,
+    WriteOffReceivable,
+)
+from ledger.core.commands.recurring import (
+    ChangeRecurring,
+    EndRecurring,
+    PauseRecurring,
+    ResumeRecurring,
+    StartRecurring,
+)
+from ledger.core.commands.top_ups import ConfirmTopUp, DeclineTopUp, RemoveTopUpRule, SetTopUpRule
+from ledger.core.commands.usage import (
+    LinkedUsage,
+    MeteredUsage,
+    QuotedUsage,
+    RecordUsage,
+    RepriceUsage,
+)
+from ledger.core.commands.writing import AbandonRequest, ApplyConfiguration
+
+__all__ = [
+    "NO_NAMES",
+    "AbandonRequest",
+    "AddSegment",
+    "AdjustBalance",
+    "AmendUsage",
+    "ApplyConfiguration",
+    "AuthorizeHold",
+    "BillAccount",
+    "CancelSubscription",
+    "CaptureHold",
+    "ChangePackage",
+    "ChangeRecurring",
+    "ChargeBack",
+    "CloseAccount",
+    "Command",
+    "ConfirmOutcome",
+    "ConfirmPayment",
+    "ConfirmTopUp",
+    "CreateAccount",
+    "CreateCommitment",
+    "CreateQuote",
+    "DeclineTopUp",
+    "EndCommitment",
+    "EndRecurring",
+    "ExtendHold",
+    "FailPayment",
+    "FreezeAccount",
+    "IssueCreditNote",
+    "IssueGrant",
+    "Level",
+    "LinkedUsage",
+    "MeteredUsage",
+    "MoveAccount",
+    "Names",
+    "Original",
+    "PauseRecurring",
+    "QuotedUsage",
+    "RecordPayment",
+    "RecordUsage",
+    "RefundGrant",
+    "RejectOutcome",
+    "ReleaseHold",
+    "RemoveBudget",
+    "RemoveCap",
+    "RemoveTopUpRule",
+    "ReopenAccount",
+    "ReportOutcome",
+    "RepriceUsage",
+    "ResumeRecurring",
+    "ReverseUsage",
+    "SetBudget",
+    "SetCap",
+    "SetPriceOverrides",
+    "SetTopUpRule",
+    "StartRecurring",
+    "Subscribe",
+    "UnfreezeAccount",
+    "UpdatePolicy",
+    "UpdateProfile",
+    "UpdateSharing",
+    "VoidGrant",
+    "WriteOffReceivable",
+]
+
+Command: TypeAlias = (
+    RecordUsage
+    | MeteredUsage
+    | QuotedUsage
+    | LinkedUsage
+    | RepriceUsage
+    | CreateQuote
+    | AuthorizeHold
+    | ExtendHold
+    | CaptureHold
+    | ReleaseHold
+    | ReportOutcome
+    | ConfirmOutcome
+    | RejectOutcome
+    | ReverseUsage
+    | AmendUsage
+    | AdjustBalance
+    | CreateAccount
+    | UpdatePolicy
+    | CloseAccount
+    | FreezeAccount
+    | MoveAccount
+    | UnfreezeAccount
+    | ReopenAccount
+    | UpdateProfile
+    | SetPriceOverrides
+    | IssueGrant
+    | UpdateSharing
+    | SetCap
+    | RemoveCap
+    | VoidGrant
+    | ConfirmPayment
+    | FailPayment
+    | RefundGrant
+    | ChargeBack
+    | BillAccount
+    | RecordPayment
+    | IssueCreditNote
+    | WriteOffReceivable
+    | StartRecurring
+    | ChangeRecurring
+    | PauseRecurring
+    | ResumeRecurring
+    | EndRecurring
+    | Subscribe
+    | ChangePackage
+    | CancelSubscription
+    | CreateCommitment
+    | AddSegment
+    | EndCommitment
+    | SetBudget
+    | RemoveBudget
+    | SetTopUpRule
+    | RemoveTopUpRule
+    | ConfirmTopUp
+    | DeclineTopUp
+    | AbandonRequest
+    | ApplyConfiguration
+)

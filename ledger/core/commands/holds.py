@@ -1,0 +1,71 @@
+"""Holds and quotes: what is decided before the work."""
+
+from __future__ import annotations
+
+import msgspec
+
+from ledger.core.commands.base import NO_NAMES, Names
+from ledger.core.shapes import Shape
+
+
+class AuthorizeHold(msgspec.Struct, gc=False):
+    """Reserve the price of an estimate, or deny (rules H1, H3, D4)."""
+
+    key: bytes
+    account: int
+    shape: Shape
+    quantities: tuple[int, ...]
+    lifetime: int  # microseconds; 0 = the default
+    names: Names = NO_NAMES
+    trace: bytes = b""
+    quote: int = 0  # that is to price it
+
+
+class CreateQuote(msgspec.Struct, gc=False):
+    """Promise the price of work for one use (rule H9); with `held` reserve it too, or refuse."""
+
+    key: bytes
+    account: int
+    shape: Shape
+    quantities: tuple[int, ...]
+    lifetime: int  # microseconds; 0 = the default
+    tolerance: int  # basis points of each quantity that it prices; 0 = the default
+    held: bool
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class ExtendHold(msgspec.Struct, gc=False):
+    """Move an open hold's expiry to `lifetime` from now, later or earlier (rule H1)."""
+
+    key: bytes
+    account: int
+    hold: int
+    lifetime: int  # microseconds; 0 = the default
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
+class CaptureHold(msgspec.Struct, gc=False):
+    """Charge a hold with the actual quantities (rule H1): the rest goes back, or stays held where
+    `keep_open` says that more captures follow."""
+
+    key: bytes
+    account: int
+    hold: int
+    quantity_names: tuple[str, ...]
+    quantities: tuple[int, ...]
+    effective_at: int  # 0 = the writer's clock
+    names: Names = NO_NAMES
+    trace: bytes = b""
+    keep_open: bool = False
+
+
+class ReleaseHold(msgspec.Struct, gc=False):
+    """Give a hold back."""
+
+    key: bytes
+    account: int
+    hold: int
+    names: Names = NO_NAMES
+    trace: bytes = b""
