@@ -26,6 +26,7 @@ COMMITMENT: Final = "commitment"
 TOP_UP: Final = "top_up"
 QUOTE: Final = "quote"
 OUTCOME: Final = "outcome"
+CAP: Final = "cap"
 UNKNOWN: Final = {
     HOLD: "HOLD_UNKNOWN",
     GRANT: "GRANT_UNKNOWN",
@@ -34,6 +35,7 @@ UNKNOWN: Final = {
     TOP_UP: "TOP_UP_UNKNOWN",
     QUOTE: "QUOTE_UNKNOWN",
     OUTCOME: "NO_SUCH_OUTCOME",
+    CAP: "CAP_UNKNOWN",
 }
 
 """Reason of an id of which there is nothing."""

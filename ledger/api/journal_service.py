@@ -11,7 +11,7 @@ from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed, refused
 from ledger.api.forward import Forwarder
 from ledger.api.forward_all import gather_parts, read_owned
-from ledger.api.ids import COMMITMENT, GRANT, HOLD, OUTCOME, QUOTE, RECURRING, TOP_UP, mint
+from ledger.api.ids import CAP, COMMITMENT, GRANT, HOLD, OUTCOME, QUOTE, RECURRING, TOP_UP, mint
 from ledger.api.limits import Checked
 from ledger.api.payment_service import bill_id
 from ledger.api.positions import decode_position, encode_position, position_of
@@ -41,6 +41,8 @@ from ledger.core.events import (
     BudgetDenied,
     BudgetRemoved,
     BudgetSet,
+    CapRemoved,
+    CapSet,
     CommitmentCreated,
     CommitmentEnded,
     CreditNoteIssued,
@@ -69,6 +71,7 @@ from ledger.core.events import (
     RecurringStarted,
     RequestAbandoned,
     SegmentAdded,
+    SharingUpdated,
     Subscribed,
     SubscriptionCancelled,
     TopUpConfirmed,
@@ -107,6 +110,9 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     BudgetDenied: pb.MUTATION_KIND_AUTHORIZE,
     BudgetSet: pb.MUTATION_KIND_SET_BUDGET,
     BudgetRemoved: pb.MUTATION_KIND_REMOVE_BUDGET,
+    SharingUpdated: pb.MUTATION_KIND_UPDATE_SHARING,
+    CapSet: pb.MUTATION_KIND_SET_CAP,
+    CapRemoved: pb.MUTATION_KIND_REMOVE_CAP,
     HoldReleased: pb.MUTATION_KIND_RELEASE,
     OutcomeReported: pb.MUTATION_KIND_REPORT_OUTCOME,
     OutcomeConfirmed: pb.MUTATION_KIND_CONFIRM_OUTCOME,
@@ -302,6 +308,7 @@ class JournalService(ProofCalls):
                 | GrantRefunded()
                 | GrantChargedBack()
                 | TopUpConfirmed()
+                | SharingUpdated()
             ):
                 response.resource = mint(GRANT, entry.shard, event.account, event.grant)
             case (
@@ -312,6 +319,8 @@ class JournalService(ProofCalls):
                 | RecurringEnded()
             ):
                 response.resource = mint(RECURRING, entry.shard, event.account, event.recurring)
+            case CapSet() | CapRemoved():
+                response.resource = mint(CAP, entry.shard, event.account, event.cap)
             case CommitmentCreated() | SegmentAdded() | CommitmentEnded():
                 response.resource = mint(COMMITMENT, entry.shard, event.account, event.commitment)
             case _ if isinstance(event, _OF_ACCOUNTS):

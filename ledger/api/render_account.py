@@ -135,6 +135,7 @@ def policy_of(assets: Assets, tenant: int, shard: int, policy: pb.AccountPolicy)
         policy.freeze_on_chargeback,
         billing_anchor=policy.billing_anchor_us,
         settlement_asset=_asset(assets, tenant, shard, "settlement_asset", policy.settlement_asset),
+        labels=tuple(policy.labels),
     )
 
 
@@ -172,6 +173,7 @@ def render_policy(assets: Assets, policy: AccountPolicy, version: int) -> pb.Acc
         freeze_on_chargeback=policy.freeze_on_chargeback,
         billing_anchor_us=policy.billing_anchor,
         settlement_asset=assets.of(policy.settlement_asset).code,
+        labels=policy.labels,
     )
     if policy.overdraft_grace >= 0:
         rendered.overdraft_grace_us = policy.overdraft_grace

@@ -31,6 +31,7 @@ from ledger.api.decision_service import DecisionService
 from ledger.api.edge import Edge
 from ledger.api.erasing import Eraser
 from ledger.api.explain_service import ExplainService
+from ledger.api.family_service import FamilyService
 from ledger.api.forward import Forwarder
 from ledger.api.forward_all import PeerCalls, PeerService
 from ledger.api.forward_usage import Spreader
@@ -62,6 +63,7 @@ from ledger.v1 import (
     correction_pb2,
     decision_pb2,
     explain_pb2,
+    family_pb2,
     grant_pb2,
     journal_pb2,
     outcome_pb2,
@@ -252,6 +254,7 @@ def services(
             RecurringGrantService(edge),
         ),
         (budget_pb2.DESCRIPTOR.services_by_name["BudgetService"], BudgetService(edge)),
+        (family_pb2.DESCRIPTOR.services_by_name["FamilyService"], FamilyService(edge)),
         (top_up_pb2.DESCRIPTOR.services_by_name["TopUpService"], TopUpService(edge)),
         (balance_pb2.DESCRIPTOR.services_by_name["BalanceService"], BalanceService(edge, history)),
         (payment_pb2.DESCRIPTOR.services_by_name["PaymentService"], PaymentService(edge)),

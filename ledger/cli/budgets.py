@@ -93,7 +93,7 @@ def set_(
             asset=asset,
             quantity=quantity,
             soft=soft,
-            window=_window(window, zone),
+            window=window_of(window, zone),
             products=products,
             tags=tags,
             attributes=_pairs(attributes),
@@ -170,7 +170,7 @@ def remove(
         click.echo(f"budget {name} of {account} is removed")
 
 
-def _window(text: str, zone: str) -> types_pb2.Window:
+def window_of(text: str, zone: str) -> types_pb2.Window:
     """`lifetime`, `billing`, a unit of the calendar, `fixed:24h` or `sliding:7d`."""
     from ledger.v1 import types_pb2
 

@@ -29,6 +29,7 @@ from ledger.client.corrections import CorrectionCalls
 from ledger.client.decisions import DecisionCalls
 from ledger.client.events import EventOutcome, UsageEvent, event_bytes, shape_bytes, shape_key
 from ledger.client.explaining import ExplainCalls
+from ledger.client.families import FamilyCalls
 from ledger.client.limits import Limits
 from ledger.client.meters import MeterCalls
 from ledger.client.outcomes import OutcomeCalls
@@ -62,6 +63,7 @@ class DrawdownClient(
     DecisionCalls,
     ExplainCalls,
     BudgetCalls,
+    FamilyCalls,
     OutcomeCalls,
     PackageCalls,
     MeterCalls,

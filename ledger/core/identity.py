@@ -475,20 +475,20 @@ def _reversal_differs(command: ReverseUsage | AmendUsage, recorded: UsageReverse
 def _cap_differs(command: SetCap, recorded: CapSet) -> str:
     """What a change of a cap does not name is as it stands; a new one of a grant, of its asset."""
     named = (
-        ("cap_id", command.cap, recorded.cap if recorded.version > 1 else 0),
-        ("terms", command.terms, recorded.terms),
+        ("cap.cap_id", command.cap, recorded.cap if recorded.version > 1 else 0),
+        ("cap", command.terms, recorded.terms),
         ("expected_version", command.expected_version, recorded.expected_version),
-        ("account", command.account, recorded.account),
+        ("cap.account", command.account, recorded.account),
     )
     for field, given, kept in named:
         if given != kept:
             return field
     for field, asked, stands in (
-        ("below", command.below, recorded.below),
-        ("asset", command.asset, recorded.asset),
-        ("grant_id", command.grant, recorded.grant),
+        ("cap.below", command.below, recorded.below),
+        ("cap.asset", command.asset, recorded.asset),
+        ("cap.grant_id", command.grant, recorded.grant),
     ):
-        if asked != stands and (asked or not command.cap) and (field != "asset" or asked):
+        if asked != stands and (asked or not command.cap) and (field != "cap.asset" or asked):
             return field
     return ""
 

@@ -15,6 +15,7 @@ from ledger.core.events import (
     Event,
     SharingMode,
     SharingUpdated,
+    Window,
     WindowKind,
 )
 from ledger.core.limits import (
@@ -37,7 +38,7 @@ def decide_sharing(
     account = open_account(state, command.key, command.account)
     if not isinstance(account, Account):
         return account
-    grant = _grant_of(state, account, command.grant)
+    grant = _grant_of(state, account, command.grant, "grant_id")
     if isinstance(grant, Refusal):
         return grant
     if command.expected_version and command.expected_version != grant.sharing_version:
@@ -164,7 +165,7 @@ def decide_set_cap(state: State, command: SetCap, out: list[Event]) -> Event | K
 
 def _new(state: State, account: Account, command: SetCap) -> tuple[Grant | None, Account] | Refusal:
     """Of which grant, and on whom, a new cap is."""
-    refusal = _not_below(state, account, command.below, "below")
+    refusal = _not_below(state, account, command.below, "cap.below")
     if refusal is not None:
         return refusal
     below = state.accounts[command.below]
@@ -172,24 +173,24 @@ def _new(state: State, account: Account, command: SetCap) -> tuple[Grant | None,
         return account_closed(below)
     grant: Grant | None = None
     if command.grant:
-        found = _grant_of(state, account, command.grant)
+        found = _grant_of(state, account, command.grant, "cap.grant_id")
         if isinstance(found, Refusal):
             return found
         grant = found
         if command.asset not in (0, grant.asset):
             message = "the grant is of another asset; name none, or that of the grant"
-            return Refusal(Reason.CAP_INVALID, "asset", str(command.asset), message)
+            return Refusal(Reason.CAP_INVALID, "cap.asset", str(command.asset), message)
     else:
         asset = state.catalog.assets.get(command.asset)
         if asset is None or asset.tenant != account.tenant:
             message = "the tenant has no such asset"
-            return Refusal(Reason.ASSET_UNKNOWN, "asset", str(command.asset), message)
+            return Refusal(Reason.ASSET_UNKNOWN, "cap.asset", str(command.asset), message)
     if len(below.caps) >= CAPS_ON_AN_ACCOUNT_MAX:
         message = f"an account has at most {CAPS_ON_AN_ACCOUNT_MAX} caps; remove some"
-        return Refusal(Reason.CAPS_LIMIT, "below", str(len(below.caps)), message)
+        return Refusal(Reason.CAPS_LIMIT, "cap.below", str(len(below.caps)), message)
     if len(account.caps_given) >= CAPS_OF_AN_ACCOUNT_MAX:
         message = f"an account sets at most {CAPS_OF_AN_ACCOUNT_MAX} caps on those below it"
-        return Refusal(Reason.CAPS_LIMIT, "account", str(len(account.caps_given)), message)
+        return Refusal(Reason.CAPS_LIMIT, "cap.account", str(len(account.caps_given)), message)
     return grant, below
 
 
@@ -199,41 +200,47 @@ def _fixed(cap: Cap, command: SetCap) -> Refusal | None:
     for field, given, stands in (
         ("below", command.below or cap.below.number, cap.below.number),
         ("asset", command.asset or cap.asset, cap.asset),
-        ("grant", command.grant or grant, grant),
+        ("grant_id", command.grant or grant, grant),
         ("window", command.terms.window, cap.terms.window),
     ):
         if given != stands:
             message = f"the {field} of a cap is fixed; remove it and set another"
-            return Refusal(Reason.CAP_INVALID, field, str(given), message)
+            value = given.kind.name if isinstance(given, Window) else str(given)
+            return Refusal(Reason.CAP_INVALID, f"cap.{field}", value, message)
     return None
 
 
 def _invalid_terms(terms: CapTerms, grant: Grant | None) -> Refusal | None:
     fault = window_fault(terms.window)
     if fault is not None:
-        return Refusal(Reason.CAP_INVALID, fault.field, fault.value, fault.message)
+        return Refusal(Reason.CAP_INVALID, f"cap.{fault.field}", fault.value, fault.message)
     if not -1 <= terms.limit <= INT64_MAX:
         message = "a limit is from 0 to 2^63 - 1, or absent"
-        return Refusal(Reason.CAP_INVALID, "limit", str(terms.limit), message)
+        return Refusal(Reason.CAP_INVALID, "cap.limit", str(terms.limit), message)
     part = (terms.numerator, terms.denominator)
     if part != (0, 0) and not 0 <= terms.numerator <= terms.denominator <= INT64_MAX:
         message = "a fraction is from 0 to 1: numerator / denominator, the latter above 0"
-        return Refusal(Reason.CAP_INVALID, "fraction", f"{part[0]}/{part[1]}", message)
+        return Refusal(Reason.CAP_INVALID, "cap.fraction", f"{part[0]}/{part[1]}", message)
     if terms.denominator and terms.limit >= 0:
         message = "a cap is a limit or a fraction; give one of the two"
-        return Refusal(Reason.CAP_INVALID, "limit", str(terms.limit), message)
+        return Refusal(Reason.CAP_INVALID, "cap.limit", str(terms.limit), message)
     if not 0 <= terms.reserved <= INT64_MAX:
         message = "a reserve is from 0 to 2^63 - 1"
-        return Refusal(Reason.CAP_INVALID, "reserved", str(terms.reserved), message)
+        return Refusal(Reason.CAP_INVALID, "cap.reserved", str(terms.reserved), message)
     if terms.reserved and (grant is None or terms.window.kind != WindowKind.LIFETIME):
         message = "units of one grant are reserved, in total: name it, and no window"
-        return Refusal(Reason.CAP_INVALID, "reserved", str(terms.reserved), message)
+        return Refusal(Reason.CAP_INVALID, "cap.reserved", str(terms.reserved), message)
     if terms.limit < 0 and not terms.denominator and not terms.reserved:
         message = "give a limit, a fraction or a reserve"
-        return Refusal(Reason.CAP_INVALID, "limit", str(terms.limit), message)
+        return Refusal(Reason.CAP_INVALID, "cap.limit", str(terms.limit), message)
     if terms.reserved > terms.limit >= 0:
         message = "no more is reserved than the limit lets the account draw"
-        return Refusal(Reason.CAP_INVALID, "reserved", str(terms.reserved), message)
+        return Refusal(Reason.CAP_INVALID, "cap.reserved", str(terms.reserved), message)
+    if terms.reserved and grant is not None and terms.denominator:
+        most = grant.amount * terms.numerator // terms.denominator
+        if terms.reserved > most:
+            message = f"no more is reserved than the fraction lets the account draw: {most} units"
+            return Refusal(Reason.CAP_INVALID, "cap.reserved", str(terms.reserved), message)
     return None
 
 
@@ -251,7 +258,7 @@ def _over_reserved(
     if grant.settled != GRANT_OPEN or wanted > free:
         return Refusal(
             Reason.RESERVE_EXCEEDS,
-            "reserved",
+            "cap.reserved",
             str(terms.reserved),
             f"{max(0, free)} units of the grant are there and not set aside for others",
         )
@@ -261,7 +268,7 @@ def _over_reserved(
         if is_at_or_below(cap.below, below) or is_at_or_below(below, cap.below):
             return Refusal(
                 Reason.CAP_INVALID,
-                "reserved",
+                "cap_id",
                 str(cap.number),
                 "this cap reserves units of the grant for the account, or for one above or below "
                 "it; set that one",
@@ -344,15 +351,15 @@ def decide_remove_cap(
     return removed
 
 
-def _grant_of(state: State, account: Account, number: int) -> Grant | Refusal:
+def _grant_of(state: State, account: Account, number: int, field: str) -> Grant | Refusal:
     """A grant of the account that has not ended."""
     grant = state.grants.get(number)
     if grant is None or grant.account is not account:
         message = "the account has no such grant"
-        return Refusal(Reason.GRANT_UNKNOWN, "grant_id", str(number), message)
+        return Refusal(Reason.GRANT_UNKNOWN, field, str(number), message)
     if grant.settled != GRANT_OPEN:
         message = "the grant has ended"
-        return Refusal(Reason.GRANT_SETTLED, "grant_id", str(number), message)
+        return Refusal(Reason.GRANT_SETTLED, field, str(number), message)
     return grant
 
 

@@ -309,6 +309,7 @@ class AccountPolicy(_message.Message):
     FREEZE_ON_CHARGEBACK_FIELD_NUMBER: _builtins.int
     BILLING_ANCHOR_US_FIELD_NUMBER: _builtins.int
     SETTLEMENT_ASSET_FIELD_NUMBER: _builtins.int
+    LABELS_FIELD_NUMBER: _builtins.int
     rate_card: _builtins.str
     """Name of its rate card, at most 128 bytes; empty = the nearest ancestor's, else "default"."""
     overdraft_asset: _builtins.str
@@ -371,6 +372,13 @@ class AccountPolicy(_message.Message):
     overdraft and overage in this asset. Empty = the nearest ancestor's, else nothing is converted.
     Fixed while anything is owed or held in it.
     """
+    @_builtins.property
+    def labels(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """By which grants of the accounts above are shared with it and all below it, at most 16, of 1 to 64
+        printable characters each, each once (FamilyService.UpdateSharing). Its own alone: no package
+        sets them.
+        """
+
     def __init__(
         self,
         *,
@@ -394,10 +402,11 @@ class AccountPolicy(_message.Message):
         freeze_on_chargeback: _builtins.bool = ...,
         billing_anchor_us: _builtins.int = ...,
         settlement_asset: _builtins.str = ...,
+        labels: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_holds_overage", b"_holds_overage", "_holds_overdraft", b"_holds_overdraft", "_overage_cap", b"_overage_cap", "_overdraft_grace_us", b"_overdraft_grace_us", "_period_grace_us", b"_period_grace_us", "holds_overage", b"holds_overage", "holds_overdraft", b"holds_overdraft", "overage_cap", b"overage_cap", "overdraft_grace_us", b"overdraft_grace_us", "period_grace_us", b"period_grace_us"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_holds_overage", b"_holds_overage", "_holds_overdraft", b"_holds_overdraft", "_overage_cap", b"_overage_cap", "_overdraft_grace_us", b"_overdraft_grace_us", "_period_grace_us", b"_period_grace_us", "billing_anchor_us", b"billing_anchor_us", "comparator", b"comparator", "excess", b"excess", "freeze_on_chargeback", b"freeze_on_chargeback", "holds_overage", b"holds_overage", "holds_overdraft", b"holds_overdraft", "max_open_holds", b"max_open_holds", "overage", b"overage", "overage_cap", b"overage_cap", "overdraft_asset", b"overdraft_asset", "overdraft_basis_points", b"overdraft_basis_points", "overdraft_grace_us", b"overdraft_grace_us", "overdraft_kind", b"overdraft_kind", "overdraft_limit", b"overdraft_limit", "period_grace_us", b"period_grace_us", "promotional_backfills", b"promotional_backfills", "rate_card", b"rate_card", "settlement_asset", b"settlement_asset", "version", b"version", "zone", b"zone"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_holds_overage", b"_holds_overage", "_holds_overdraft", b"_holds_overdraft", "_overage_cap", b"_overage_cap", "_overdraft_grace_us", b"_overdraft_grace_us", "_period_grace_us", b"_period_grace_us", "billing_anchor_us", b"billing_anchor_us", "comparator", b"comparator", "excess", b"excess", "freeze_on_chargeback", b"freeze_on_chargeback", "holds_overage", b"holds_overage", "holds_overdraft", b"holds_overdraft", "labels", b"labels", "max_open_holds", b"max_open_holds", "overage", b"overage", "overage_cap", b"overage_cap", "overdraft_asset", b"overdraft_asset", "overdraft_basis_points", b"overdraft_basis_points", "overdraft_grace_us", b"overdraft_grace_us", "overdraft_kind", b"overdraft_kind", "overdraft_limit", b"overdraft_limit", "period_grace_us", b"period_grace_us", "promotional_backfills", b"promotional_backfills", "rate_card", b"rate_card", "settlement_asset", b"settlement_asset", "version", b"version", "zone", b"zone"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__holds_overage: _TypeAlias = _typing.Literal["holds_overage"]  # noqa: Y015
     _WhichOneofArgType__holds_overage: _TypeAlias = _typing.Literal["_holds_overage", b"_holds_overage"]  # noqa: Y015

@@ -155,6 +155,12 @@ class _MutationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mutation
     """PackageService.Change."""
     MUTATION_KIND_CANCEL_SUBSCRIPTION: _MutationKind.ValueType  # 222
     """PackageService.Cancel."""
+    MUTATION_KIND_UPDATE_SHARING: _MutationKind.ValueType  # 230
+    """FamilyService.UpdateSharing; `resource` is the grant."""
+    MUTATION_KIND_SET_CAP: _MutationKind.ValueType  # 231
+    """FamilyService.SetCap; `resource` is the cap."""
+    MUTATION_KIND_REMOVE_CAP: _MutationKind.ValueType  # 232
+    """FamilyService.RemoveCap; `resource` is the cap."""
 
 class MutationKind(_MutationKind, metaclass=_MutationKindEnumTypeWrapper):
     """The kind of a recorded call."""
@@ -257,6 +263,12 @@ MUTATION_KIND_CHANGE_PACKAGE: MutationKind.ValueType  # 221
 """PackageService.Change."""
 MUTATION_KIND_CANCEL_SUBSCRIPTION: MutationKind.ValueType  # 222
 """PackageService.Cancel."""
+MUTATION_KIND_UPDATE_SHARING: MutationKind.ValueType  # 230
+"""FamilyService.UpdateSharing; `resource` is the grant."""
+MUTATION_KIND_SET_CAP: MutationKind.ValueType  # 231
+"""FamilyService.SetCap; `resource` is the cap."""
+MUTATION_KIND_REMOVE_CAP: MutationKind.ValueType  # 232
+"""FamilyService.RemoveCap; `resource` is the cap."""
 Global___MutationKind: _TypeAlias = MutationKind  # noqa: Y015
 
 @_typing.final
@@ -356,7 +368,7 @@ class GetOutcomeResponse(_message.Message):
     recorded_at_us: _builtins.int
     """When it was recorded or abandoned, in microseconds; 0 = not recorded."""
     resource: _builtins.str
-    """Id of what the call made or changed: hold, outcome, grant, recurring grant, commitment,
+    """Id of what the call made or changed: hold, outcome, grant, recurring grant, commitment, cap,
     bill or account. Empty for usage, and where nothing was made.
     """
     asset: _builtins.str

@@ -29,6 +29,7 @@ from ledger.v1 import (
     decision_pb2,
     decision_pb2_grpc,
     explain_pb2_grpc,
+    family_pb2_grpc,
     grant_pb2,
     grant_pb2_grpc,
     journal_pb2_grpc,
@@ -141,6 +142,7 @@ class Served:
         self.balances = balance_pb2_grpc.BalanceServiceStub(self.channel)
         self.corrections = correction_pb2_grpc.CorrectionServiceStub(self.channel)
         self.reports = report_pb2_grpc.ReportServiceStub(self.channel)
+        self.families = family_pb2_grpc.FamilyServiceStub(self.channel)
         self.budgets = budget_pb2_grpc.BudgetServiceStub(self.channel)
         self.outcomes = outcome_pb2_grpc.OutcomeServiceStub(self.channel)
         self.journal = journal_pb2_grpc.JournalServiceStub(self.channel)

@@ -288,20 +288,20 @@ def test_what_is_no_cap_is_refused(case: LedgerCase) -> None:
     account other
     grant   acme   100 shared
     grant   a      5 as=own
-    cap     acme   a -> refused CAP_INVALID limit
-    cap     acme   a 5 of=1/2 -> refused CAP_INVALID limit
-    cap     acme   a of=3/2 -> refused CAP_INVALID fraction
-    cap     acme   acme 5 -> refused NOT_BELOW below
-    cap     a      acme 5 -> refused NOT_BELOW below
-    cap     acme   other 5 -> refused NOT_BELOW below
-    cap     acme   nobody 5 -> refused NOT_BELOW below
-    cap     acme   a 5 grant=own -> refused GRANT_UNKNOWN grant_id
-    cap     acme   a 5 window=day zone=Nowhere -> refused CAP_INVALID window.zone
-    cap     acme   a reserve=5 -> refused CAP_INVALID reserved
-    cap     acme   a grant=acme reserve=101 -> refused RESERVE_EXCEEDS reserved
-    cap     acme   a 4 grant=acme reserve=5 -> refused CAP_INVALID reserved
+    cap     acme   a -> refused CAP_INVALID cap.limit
+    cap     acme   a 5 of=1/2 -> refused CAP_INVALID cap.limit
+    cap     acme   a of=3/2 -> refused CAP_INVALID cap.fraction
+    cap     acme   acme 5 -> refused NOT_BELOW cap.below
+    cap     a      acme 5 -> refused NOT_BELOW cap.below
+    cap     acme   other 5 -> refused NOT_BELOW cap.below
+    cap     acme   nobody 5 -> refused NOT_BELOW cap.below
+    cap     acme   a 5 grant=own -> refused GRANT_UNKNOWN cap.grant_id
+    cap     acme   a 5 window=day zone=Nowhere -> refused CAP_INVALID cap.window.zone
+    cap     acme   a reserve=5 -> refused CAP_INVALID cap.reserved
+    cap     acme   a grant=acme reserve=101 -> refused RESERVE_EXCEEDS cap.reserved
+    cap     acme   a 4 grant=acme reserve=5 -> refused CAP_INVALID cap.reserved
     cap     acme   a grant=acme reserve=5 as=r -> done
-    cap     acme   kid grant=acme reserve=5 -> refused CAP_INVALID reserved
+    cap     acme   kid grant=acme reserve=5 -> refused CAP_INVALID cap_id
     recap   none   5 -> refused CAP_UNKNOWN cap_id
     uncap   none   -> refused CAP_UNKNOWN cap_id
     close   kid
@@ -327,10 +327,10 @@ def test_the_same_request_again_is_answered_as_before(case: LedgerCase) -> None:
     share   acme   all id=1 -> refused CONFLICT sharing
     cap     acme   a 5 id=2
     cap     acme   a 5 id=2 -> replayed: done
-    cap     acme   a 6 id=2 -> refused CONFLICT terms
+    cap     acme   a 6 id=2 -> refused CONFLICT cap
     recap   a      7 id=3
     recap   a      7 id=3 -> replayed: done
-    recap   a      7 id=2 -> refused CONFLICT cap_id
+    recap   a      7 id=2 -> refused CONFLICT cap.cap_id
     uncap   a      id=4
     uncap   a      id=4 -> replayed: done
     """

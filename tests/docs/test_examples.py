@@ -85,6 +85,7 @@ PAGES = {
     "budgets": Page(gift=("acme", "credit", 1_000_000)),
     "costs": Page(price=None),
     "drawdown-order": Page(),
+    "families": Page(money_scale=2),
     "explain": Page(price=("input_tokens", "0.000003")),
     "grants": Page(accounts=("acme", "acme/eu")),
     "holds": Page(
