@@ -61,6 +61,7 @@ T = TypeVar("T")
 
 QUEUE_COMMANDS_MAX: Final = 65_536  # waiting in one shard; x ~400 B = 26 MB
 DECIDE_SLICE: Final = 256  # commands decided between two yields to the loop; x ~12 us = 3 ms
+PLAIN_SLICE: Final = 64  # ... of which so many one by one, as `usual` has no part in them; x ~50 us
 COPYING_SLICE: Final = 32  # ... while each may have to pack its family first; x ~120 us = 4 ms
 PATIENCE_MAX: Final = 64  # commands decided one by one before usual usage is looked for again
 COURTESIES_MAX: Final = 2
@@ -116,6 +117,7 @@ class Writer:
         self._asking_time = False  # whether the journal is being asked about a jump
         self._head_hash = b""
         self._batch: Batch | None = None  # being filled
+        self._spent = 0  # of DECIDE_SLICE, since the loop had its turn
         self._suspended = -1  # usage events that waited for a price when the observer was last told
         self._committing: Batch | None = None  # in flight
         self._commit: asyncio.Task[None] | None = None
@@ -515,6 +517,9 @@ class Writer:
                 await asyncio.wait({self._commit})  # ends as the journal says, not as this failed
                 continue
             self._turn()
+            if self._spent >= DECIDE_SLICE:
+                await self._give_way()
+                continue
             if self._sweep_due():
                 self._sweep()
             if self._queue and self._room_for(self._queue[0]):
@@ -528,13 +533,14 @@ class Writer:
             elif self._commit is None and self._batch is not None and self._batch.events:
                 if self._batch.courtesies < COURTESIES_MAX:
                     self._batch.courtesies += 1
-                    await asyncio.sleep(0)  # requests that are being parsed may still join
+                    await self._give_way()  # requests that are being parsed may still join
                 else:
                     self._seal(self._batch)
             elif self._is_finished() and self._checkpointer.drained():
                 self._checkpointer.drop()
                 return
             elif not self._page_out():
+                self._spent = 0
                 await self._until_woken()
 
     def _is_finished(self) -> bool:
@@ -588,15 +594,15 @@ class Writer:
         )
         decided = 0
         while decided < len(commands):
-            if decided:
-                await asyncio.sleep(0)
-            part = commands[decided : _end(commands, decided + self._slice(DECIDE_SLICE))]
+            size = self._slice(DECIDE_SLICE)
+            if decided and self._spent >= size:
+                await self._give_way()
+            part = commands[decided : _end(commands, decided + max(size - self._spent, 1))]
             try:
-                self._decide_slice(ticket, batch, part)
+                decided += self._decide_slice(ticket, batch, part)
             except BaseException:
                 batch.tickets.append(ticket)  # is told with the others, when the batch is dropped
                 raise
-            decided += len(part)
         self._speculative.keys.found = {}
         ticket.events = batch.events
         ticket.first_event = batch.first_event
@@ -609,16 +615,22 @@ class Writer:
         else:
             waits_for.tickets.append(ticket)
 
+    async def _give_way(self) -> None:
+        """Others of the loop have their turn."""
+        await asyncio.sleep(0)
+        self._spent = 0
+
     def _slice(self, size: int) -> int:
         """So much is decided at once; less while families are still to be packed before."""
         return COPYING_SLICE if self._checkpointer.copying else size
 
-    def _decide_slice(self, ticket: Ticket, batch: Batch, commands: Sequence[Command]) -> None:
+    def _decide_slice(self, ticket: Ticket, batch: Batch, commands: Sequence[Command]) -> int:
+        """Decide these, or the first of them where most are not usual; how many."""
         if self._checkpointer.copying:
             self._checkpointer.protect(commands)
         state, events, indexes = self._speculative, batch.events, batch.indexes
-        place, patience = 0, 1
-        while place < len(commands):
+        place, patience, plain = 0, 1, 0
+        while place < len(commands) and plain < PLAIN_SLICE:
             start, known = place, len(indexes)
             place = record_usual(state, commands, start, events, indexes)
             if place > start:
@@ -633,7 +645,10 @@ class Writer:
                 else:
                     self._decide_one(ticket, batch, command)
                     place += 1
+                plain += 1
             patience = min(2 * patience, PATIENCE_MAX)
+        self._spent += max(place, plain * (DECIDE_SLICE // PLAIN_SLICE))
+        return place
 
     def _decide_linked(
         self, ticket: Ticket, batch: Batch, commands: Sequence[Command], follow: int
@@ -749,6 +764,7 @@ class Writer:
         entries_max = self._slice(SWEEP_ENTRIES_MAX)
         before = len(batch.events)
         sweep(state, entries_max, batch.events, self._checkpointer.protect_family)
+        self._spent += len(batch.events) - before
         rated = sum([type(event) is SuspenseRated for event in batch.events[before:]])
         if rated:
             self._tell_suspense(rated)
