@@ -26,23 +26,51 @@ UNTIL_MAX_US = 2**63 - 1
 def override_faults(overrides: tuple[Override, ...], card: RateCard | None) -> list[CardFault]:
     """Every fault of a list of overrides of this card; None = no card is published yet."""
     found: list[CardFault] = [*check_count("overrides", len(overrides), OVERRIDES_MAX)]
-    seen: dict[object, int] = {}
+    same = _same_before(overrides)
     for index, override in enumerate(overrides[:OVERRIDES_MAX]):
         path = f"overrides[{index}]"
         found += _alone(path, override)
-        if card is None:
-            message = "no version of the account's rate card is published; publish one first"
-            found.append(CardFault(path, "RATE_CARD_UNKNOWN", override.product, message))
-        else:
-            found += _beside(path, override, card)
-            if isinstance(override.change, Multiplier) and not _any_row(override, card):
-                message = "the card has no such price to be multiplied; overwrite it instead"
-                found.append(CardFault(path, "NOTHING_TO_MULTIPLY", override.product, message))
-        same = seen.setdefault(_in_every_respect(override), index)
-        if same != index:
-            message = f"neither counts before overrides[{same}]; give one another priority"
-            found.append(CardFault(path, "OVERRIDE_TIE", override.product, message))
+        found += beside_card(path, override, card)
+        found += _ties(path, override, index, same)
     return found
+
+
+def faults_alone(overrides: tuple[Override, ...]) -> list[CardFault]:
+    """Every fault of a list of overrides whatever card they are of."""
+    found: list[CardFault] = []
+    same = _same_before(overrides)
+    for index, override in enumerate(overrides[:OVERRIDES_MAX]):
+        path = f"overrides[{index}]"
+        found += _alone(path, override)
+        found += _ties(path, override, index, same)
+    return found
+
+
+def beside_card(path: str, override: Override, card: RateCard | None) -> Iterator[CardFault]:
+    """What is wrong with an override as one of this card; None = no card is published yet."""
+    if card is None:
+        message = "no version of the account's rate card is published; publish one first"
+        yield CardFault(path, "RATE_CARD_UNKNOWN", override.product, message)
+        return
+    yield from _beside(path, override, card)
+    if isinstance(override.change, Multiplier) and not _any_row(override, card):
+        message = "the card has no such price to be multiplied; overwrite it instead"
+        yield CardFault(path, "NOTHING_TO_MULTIPLY", override.product, message)
+
+
+def _same_before(overrides: tuple[Override, ...]) -> list[int]:
+    """For each the place of the first that is alike in what decides which counts."""
+    seen: dict[object, int] = {}
+    return [
+        seen.setdefault(_in_every_respect(override), index)
+        for index, override in enumerate(overrides[:OVERRIDES_MAX])
+    ]
+
+
+def _ties(path: str, override: Override, index: int, same: list[int]) -> Iterator[CardFault]:
+    if same[index] != index:
+        message = f"neither counts before overrides[{same[index]}]; give one another priority"
+        yield CardFault(path, "OVERRIDE_TIE", override.product, message)
 
 
 def fits(override: Override, card: RateCard) -> bool:

@@ -137,6 +137,21 @@ def row_for(override: Override) -> PriceRow:
 
 
 Layer = tuple[SetOverride, ...]
+
+
+class SoldProducts(Struct, frozen=True, array_like=True):
+    """Products that are sold to an account (rule P2) for usage from then on and before `until_us`
+    (`NEVER_US` = they still are)."""
+
+    products: tuple[str, ...]
+    from_us: int
+    until_us: int = NEVER_US
+
+    def ended(self, at_us: int) -> "SoldProducts":
+        """The same, sold no more from then on unless it was before."""
+        return SoldProducts(self.products, self.from_us, min(self.until_us, at_us))
+
+
 Rank = tuple[int, int, int, int, Fraction, int, int]
 
 
@@ -173,15 +188,17 @@ def selects(override: Override, product: str, attributes: Mapping[str, str], qua
 
 
 class OverrideSet:
-    """Lists of overrides, the nearest first. Compared by identity; treat as read-only.
+    """Lists of overrides, the nearest first, and the products that are sold to whoever has them.
+    Compared by identity; treat as read-only.
 
-    Time is cut into stretches in which the same overrides are in force.
+    Time is cut into stretches in which the same overrides are in force, and the same is sold.
     """
 
-    __slots__ = ("_back", "_boundaries", "_in_force", "_meant", "_ranked", "layers")
+    __slots__ = ("_back", "_boundaries", "_in_force", "_meant", "_ranked", "layers", "sold")
 
-    def __init__(self, layers: tuple[Layer, ...]) -> None:
+    def __init__(self, layers: tuple[Layer, ...], sold: tuple[SoldProducts, ...] = ()) -> None:
         self.layers: tuple[Layer, ...] = layers
+        self.sold: tuple[SoldProducts, ...] = sold
         ranked = [(rank_of(i, each), each) for i, layer in enumerate(layers) for each in layer]
         ranked.sort(key=_rank)
         self._ranked: tuple[SetOverride, ...] = tuple([each for _, each in ranked])
@@ -192,6 +209,8 @@ class OverrideSet:
             since, until = each.reaches_back_us
             if since < until:
                 instants |= {since, until}
+        for window in sold:
+            instants |= {window.from_us, window.until_us}
         self._boundaries: list[int] = sorted(instants - {NEVER_US})
         self._in_force: dict[int, tuple[NumberedOverride, ...]] = {}
         self._back: dict[int, tuple[NumberedOverride, ...]] = {}
@@ -201,8 +220,15 @@ class OverrideSet:
         """The same set where each counts from when it is meant, whenever it was set (rule R7)."""
         if self._meant is None:
             layers = [tuple([each.as_meant for each in layer]) for layer in self.layers]
-            self._meant = OverrideSet(tuple(layers))
+            self._meant = OverrideSet(tuple(layers), self.sold)
         return self._meant
+
+    def sells(self, product: str, at_us: int) -> bool:
+        """Whether a product that not everybody may buy is sold for usage of that time (rule P2)."""
+        return any(
+            window.from_us <= at_us < window.until_us and product in window.products
+            for window in self.sold
+        )
 
     def stretch(self, at_us: int) -> int:
         """The number of the stretch of time that an instant is in."""

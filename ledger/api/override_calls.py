@@ -91,15 +91,15 @@ class OverrideCalls:
                 field="account",
                 value=request.account,
             )
-        names = await edge.names({entry.number, *[number for number, _ in view.inherited]})
+        names = await edge.names({entry.number, *[number for number, _, _ in view.inherited]})
         return pb.GetPriceOverridesResponse(
             overrides=[
                 render_standing(each.numbered, each.set_at_us, entry.number, names)
                 for each in view.own
             ],
             inherited=[
-                render_standing(each.numbered, each.set_at_us, number, names)
-                for number, each in view.inherited
+                render_standing(each.numbered, each.set_at_us, number, names, source)
+                for number, each, source in view.inherited
             ],
             version=view.version,
             position=position_of(entry.shard, reached),

@@ -45,6 +45,7 @@ from ledger.journal.directory import Entry
 from ledger.v1 import package_pb2 as pb
 from ledger.v1 import recurring_pb2
 from rating.faults import CardFault
+from rating.override_faults import beside_card
 
 _FIELDS: Final = {"VERSION_DIFFERS": "expected_version", "NAME_INVALID": "package.name"}
 _FOLLOWS: Final = {
@@ -141,10 +142,14 @@ class PackageService:
                 message = "name an asset that is money"
                 faults.append(CardFault(path, "ASSET_KIND_INVALID", code, message))
         card = policy.rate_card
-        if card and not (
-            await self._published.versions(tenant, card)
-            or await self._published.aliases(tenant, card)
-        ):
+        if not card:
+            return faults
+        versions = await self._published.versions(tenant, card)
+        if versions:
+            newest = await self._published.card(versions[0])
+            for place, each in enumerate(package.overrides):
+                faults += beside_card(f"overrides[{place}]", each, newest)
+        elif not await self._published.aliases(tenant, card):
             message = "the tenant has no such rate card or alias; publish it first"
             faults.append(CardFault("policy.rate_card", "RATE_CARD_UNKNOWN", card, message))
         return faults

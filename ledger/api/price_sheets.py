@@ -99,10 +99,11 @@ async def _of_account(
             "ACCOUNT_UNKNOWN", "the account is not open yet", field="account", value=account
         )
     name, view = found
-    names = await edge.names({entry.number, *[number for number, _ in view.inherited]})
-    standing = [(entry.number, each) for each in view.own] + list(view.inherited)
-    return name, [
-        render_standing(each.numbered, each.set_at_us, number, names) for number, each in standing
+    names = await edge.names({entry.number, *[number for number, _, _ in view.inherited]})
+    own = [render_standing(each.numbered, each.set_at_us, entry.number, names) for each in view.own]
+    return name, own + [
+        render_standing(each.numbered, each.set_at_us, number, names, source)
+        for number, each, source in view.inherited
     ]
 
 

@@ -7,11 +7,13 @@ from typing import NamedTuple
 
 from ledger.api.errors import Fault
 from ledger.api.render_model import SCOPES, model_of, render_terms
-from ledger.core.state import Account, State
+from ledger.core.sold import NOTHING_SOLD
+from ledger.core.state import State
 from rating.models import Graduated, Volume
 from rating.overrides import (
     NEVER_US,
     Change,
+    Layer,
     Multiplier,
     NumberedOverride,
     Override,
@@ -24,11 +26,12 @@ from rating.v1 import override_pb2 as pb
 
 
 class OverridesView(NamedTuple):
-    """What stands for an account: its own list and its version, and by account those above it."""
+    """What stands for an account: its own list and its version; and by account and who says it
+    those of its contract and package, and those above it."""
 
     own: tuple[SetOverride, ...]
     version: int
-    inherited: tuple[tuple[int, SetOverride], ...]
+    inherited: tuple[tuple[int, SetOverride, pb.OverrideSource.ValueType], ...]
 
 
 def overrides_view(state: State, number: int) -> OverridesView | None:
@@ -36,16 +39,20 @@ def overrides_view(state: State, number: int) -> OverridesView | None:
     account = state.accounts.get(number)
     if account is None:
         return None
-    inherited: list[tuple[int, SetOverride]] = []
-    above = account.parent
-    while above is not None:
-        inherited += [(above.number, each) for each in _standing(above)]
-        above = above.parent
-    return OverridesView(_standing(account), account.overrides_version, tuple(inherited))
+    inherited: list[tuple[int, SetOverride, pb.OverrideSource.ValueType]] = []
+    for each in account.line():
+        sold = each.sold or NOTHING_SOLD
+        for layer, source in (
+            (sold.contract, pb.OVERRIDE_SOURCE_CONTRACT),
+            (each.overrides if each is not account else (), pb.OVERRIDE_SOURCE_ACCOUNT),
+            (sold.package, pb.OVERRIDE_SOURCE_PACKAGE),
+        ):
+            inherited += [(each.number, found, source) for found in _standing(layer)]
+    return OverridesView(_standing(account.overrides), account.overrides_version, tuple(inherited))
 
 
-def _standing(account: Account) -> tuple[SetOverride, ...]:
-    return tuple([each for each in account.overrides if each.ended_at_us == NEVER_US])
+def _standing(layer: Layer) -> tuple[SetOverride, ...]:
+    return tuple([each for each in layer if each.ended_at_us == NEVER_US])
 
 
 def override_faults_of(messages: Iterable[pb.PriceOverride]) -> list[Fault]:
@@ -123,7 +130,11 @@ def render_override(override: Override) -> pb.PriceOverride:
 
 
 def render_standing(
-    numbered: NumberedOverride, set_at_us: int, account: int, names: Mapping[int, str]
+    numbered: NumberedOverride,
+    set_at_us: int,
+    account: int,
+    names: Mapping[int, str],
+    source: pb.OverrideSource.ValueType = pb.OVERRIDE_SOURCE_ACCOUNT,
 ) -> pb.StandingOverride:
     """An override that stands for an account."""
     return pb.StandingOverride(
@@ -131,4 +142,5 @@ def render_standing(
         number=numbered.number,
         set_at_us=set_at_us,
         account=names[account],
+        source=source,
     )

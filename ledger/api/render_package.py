@@ -7,6 +7,7 @@ from enum import StrEnum
 from typing import Final, NamedTuple, TypeVar
 
 from ledger.api.ids import GRANT, mint
+from ledger.api.render_override import override_faults_of, override_of, render_override
 from ledger.core.catalog import Asset
 from ledger.core.events import PackageTerm, TakenBack
 from ledger.core.packaged import (
@@ -63,6 +64,8 @@ Named = TypeVar("Named", bound=StrEnum)
 def package_of(message: pb.PackageVersion) -> tuple[Package, list[CardFault]]:
     """The version of a message, and everything that is wrong with it by itself."""
     faults: list[CardFault] = []
+    unsaid = override_faults_of(message.overrides)
+    faults += [CardFault(each.field, each.reason, each.value, each.message) for each in unsaid]
     package = Package(
         _unit_of(message.unit, faults),
         message.every or 1,
@@ -75,6 +78,7 @@ def package_of(message: pb.PackageVersion) -> tuple[Package, list[CardFault]]:
                 for at, each in enumerate(message.entitlements)
             ]
         ),
+        tuple([override_of(each) for each in message.overrides]) if not unsaid else (),
     )
     return package, [*faults, *validate(package)]
 
@@ -146,7 +150,13 @@ def _entitlement_of(
     kind = _ENTITLEMENTS.get(given.kind)
     if kind is None:
         faults.append(_unknown(f"{path}.kind", given.kind))
-    return Entitlement(given.feature, kind or EntitlementKind.BOOLEAN, given.value, given.grant)
+    return Entitlement(
+        given.feature,
+        kind or EntitlementKind.BOOLEAN,
+        given.value,
+        given.grant,
+        tuple(sorted(given.products)),
+    )
 
 
 def _unknown(path: str, number: int) -> CardFault:
@@ -171,9 +181,11 @@ def render_package(
                 kind=_ENTITLEMENT_NUMBERS[each.kind],
                 value=each.value,
                 grant=each.grant,
+                products=each.products,
             )
             for each in package.entitlements
         ],
+        overrides=[render_override(each) for each in package.overrides],
         effective_from_us=found.effective_from_us,
         version=found.version,
         published_at_us=found.published_at_us,

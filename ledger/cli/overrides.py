@@ -15,6 +15,9 @@ if TYPE_CHECKING:
     from rating.v1 import override_pb2
 
 
+SOURCES = ("account", "account", "package", "contract")
+
+
 @click.group(short_help="Set and show the price overrides of an account.")
 def override() -> None:
     """Set and show what an account pays otherwise than its rate card says."""
@@ -89,11 +92,20 @@ def show_overrides(account: str, tenant: str, remote: Remote, as_json: bool) -> 
     if as_json:
         print_json(_document(found))
         return
-    shown = table("", "number", "of", "product", "quantity", "where", "price", "priority", "for")
+    shown = table(
+        "", "number", "of", "by", "product", "quantity", "where", "price", "priority", "for"
+    )
     for each in (*found.overrides, *found.inherited):
         said = each.override
         where = " ".join(f"{name}={value}" for name, value in sorted(said.attributes.items()))
-        cells = (each.account, said.product, said.quantity, where, _price(said))
+        cells = (
+            each.account,
+            SOURCES[each.source],
+            said.product,
+            said.quantity,
+            where,
+            price_of(said),
+        )
         shown.add_row(
             str(each.number), *map(Text, cells), str(said.priority or ""), _usage_of(each)
         )
@@ -110,7 +122,7 @@ def _standing(stub: Any, tenant: str, account: str) -> override_pb2.GetPriceOver
     return found
 
 
-def _price(said: override_pb2.PriceOverride) -> str:
+def price_of(said: override_pb2.PriceOverride) -> str:
     """In short: the ratio, the price, or the kind of model."""
     which = said.WhichOneof("change")
     if which == "multiplier":

@@ -10,6 +10,7 @@ import click
 from ledger.cli.cards import digest
 from ledger.cli.instants import Instant
 from ledger.cli.output import Failed, instant, json_option, print_json, say
+from ledger.cli.overrides import price_of
 from ledger.cli.remote import Remote, connect, server_options
 
 if TYPE_CHECKING:
@@ -109,9 +110,12 @@ def list_packages(name: str, tenant: str, remote: Remote, as_json: bool) -> None
         click.echo(_line(each))
         for grant in each.grants:
             click.echo(f"  {grant.name}: {grant.amount:,} {grant.asset} (minor units) a period")
+        for changed in each.overrides:
+            click.echo(f"  {changed.product} {changed.quantity}: {price_of(changed)}")
         for entitlement in each.entitlements:
             value = entitlement.value or (f"of {entitlement.grant}" if entitlement.grant else "")
-            click.echo(f"  {entitlement.feature} {value}".rstrip())
+            sells = f" sells {', '.join(entitlement.products)}" if entitlement.products else ""
+            click.echo(f"  {entitlement.feature} {value}".rstrip() + sells)
     if not found:
         click.echo("no packages")
 
@@ -319,6 +323,8 @@ def _package_of(file: Path) -> tuple[str, Any]:
     from ledger.core.packaged import Package, validate
     from rating.card_file import Form, converted, document_of
     from rating.faults import CardError
+    from rating.models import CostPlus
+    from rating.overrides import Overwrite
 
     form = Form.TOML if file.suffix == ".toml" else Form.JSON
     try:
@@ -335,6 +341,9 @@ def _package_of(file: Path) -> tuple[str, Any]:
     if faults:
         many = f"{len(faults):,} faults" if len(faults) > 1 else "1 fault"
         raise Failed(f"the package is not well formed: {many}")
+    for place, each in enumerate(found.overrides):
+        if isinstance(each.change, Overwrite) and isinstance(each.change.model, CostPlus):
+            raise Failed(f"overrides[{place}]: the ledger does not price by cost plus")
     return name, found
 
 

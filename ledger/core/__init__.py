@@ -25,7 +25,7 @@ Read in this order:
     repriced, touched, repricing    usage rated again by a job: its price, which, what comes of it
     outcome_charges         work that is charged once its result is confirmed
     levels                  what meters count over what counts already
-    packaged, subscriptions     what a package says; what an account has of one
+    packaged, subscriptions, sold   what a package says; what an account has of one, prices too
     package_policy, subscribing     what it sets of a policy; begun, changed, carried on, ended
     usage, suspense, holds, grants, following, recurring, corrections, adjustments,
     closing, accounts, moving, standing, overrides, sharing     one module a kind of decision

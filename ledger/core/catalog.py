@@ -141,7 +141,7 @@ class PricedCard:
         self.settled_until_us = NEVER_US
         self.settled: dict[Shape, Bound] = {}
         self.followers: list[PricedCard] = []  # aliases that mean it, now or once
-        self._bounds: dict[tuple[Shape, Plan | None], Bound] = {}
+        self._bounds: dict[tuple[Shape, Plan | None, bool], Bound] = {}
 
     def add(self, version: CardVersion, asset: int) -> None:
         """Take a published version in; what was priced before is priced anew."""
@@ -197,8 +197,18 @@ class PricedCard:
     def _bind(self, shape: Shape, at: int) -> Bound:
         product, attributes, names = shape.product, shape.attributes, shape.quantity_names
         if self.overridden is not None:
-            return self.bound(shape, self.overridden.plan_for(at, product, attributes, names))
-        return self.bound(shape, self.versions.plan_for(at, product, attributes, names))
+            plan = self.overridden.plan_for(at, product, attributes, names)
+        else:
+            plan = self.versions.plan_for(at, product, attributes, names)
+        return self.bound(shape, plan, sold=self.sells(plan, product, at))
+
+    def sells(self, plan: Plan | None, product: str, at: int) -> bool:
+        """Whether the version of a plan sells the product for usage of that time: to everybody, or
+        by a package that says so (rule P2)."""
+        card = self.card(plan.card_version) if plan is not None else None
+        if card is None or sold_to_all(card, product):
+            return True
+        return self.overridden is not None and self.overridden.overrides.sells(product, at)
 
     def step(self, bound: Bound, shape: Shape, quantities: tuple[int, ...]) -> Bound:
         """The shape with the plan for an event whose prompt may be above a threshold."""
@@ -209,17 +219,17 @@ class PricedCard:
                 return self.bound(shape, plan)
         return bound
 
-    def bound(self, shape: Shape, known: Plan | None) -> Bound:
+    def bound(self, shape: Shape, known: Plan | None, sold: bool = True) -> Bound:
         """The shape with one of its plans: a step for large prompts, or an earlier version's.
 
-        None where no version applies: every quantity is unpriced.
+        None where no version applies: every quantity is unpriced, as where it is not `sold`.
         """
-        bound = self._bounds.get((shape, known))
+        bound = self._bounds.get((shape, known, sold))
         if bound is None:
             if len(self._bounds) >= BOUNDS_MAX:
                 self._bounds = {}
             plan = known if known is not None else _unpriced(shape)
-            bound = self._bounds[(shape, known)] = self._bound(shape, plan)
+            bound = self._bounds[(shape, known, sold)] = self._bound(shape, plan, sold)
         return bound
 
     def reaching(
@@ -243,16 +253,17 @@ class PricedCard:
                 plan = self.overridden.over(effective_at, shape.product, shape.attributes, plan)
             if plan.steps:
                 plan = plan.at(quantities[plan.prompt_index])
-            bound = self.bound(shape, plan)
+            sold = self.sells(plan, shape.product, effective_at)
+            bound = self.bound(shape, plan, sold=sold)
             priced = sum([1 for place in places if bound.plan.rows[place] != NO_ROW])
             if priced:
                 found.append((-priced, len(found), bound))
         return [bound for _, _, bound in sorted(found, key=_rank)]
 
-    def _bound(self, shape: Shape, plan: Plan) -> Bound:
+    def _bound(self, shape: Shape, plan: Plan, sold: bool) -> Bound:
         card = self.card(plan.card_version)
         waits = Suspense.UNPRICED
-        if card is not None and not sold_to_all(card, shape.product):
+        if card is not None and not sold:
             plan = card.plan_of(shape.quantity_names, (NO_ROW,) * len(shape.quantity_names))
             waits = Suspense.NOT_ENTITLED
         asset = self.assets.get(plan.card_version, 0)
@@ -311,7 +322,10 @@ class PricedCard:
         assert card is not None, f"no version {declaration.card_version} of card {self.name!r}"
         names, rows, overrides = shape.quantity_names, declaration.rows, declaration.overrides
         plan = plan_again(card, names, rows, overrides)
-        return self._bound(shape, plan) if overrides else self.bound(shape, plan)
+        sold = sold_to_all(card, shape.product) or any(row != NO_ROW for row in rows)
+        if overrides:
+            return self._bound(shape, plan, sold)
+        return self.bound(shape, plan, sold=sold)
 
 
 def _rank(found: tuple[int, int, Bound]) -> tuple[int, int]:

@@ -228,6 +228,7 @@ def _account(account: Account, months_before: int, days_before: int) -> list[Any
         _subscription(account.subscription),
         account.place_version,
         account.parents_before,
+        *([account.sold] if account.sold is not None else []),
     ]
 
 

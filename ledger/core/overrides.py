@@ -32,8 +32,9 @@ def decide_overrides(
         )
     faults = override_faults(command.overrides, newest_card(state, account))
     if faults:
-        return _invalid(faults)
-    numbered = _numbered(state, account, command.overrides)
+        return overrides_invalid(faults)
+    before = tuple([each.numbered for each in account.overrides if each.ended_at_us == NEVER_US])
+    numbered = numbered_as(before, command.overrides, state.families[account.root].next_override)
     remembered = account.overrides_remembered(state.corrected_before)
     standing = {each.number for each in numbered}
     total = len(numbered) + sum([each.numbered.number not in standing for each in remembered])
@@ -62,23 +63,28 @@ def newest_card(state: State, account: Account) -> RateCard | None:
     """The version of the account's card that comes into force last, of what an alias means last;
     None = none is published."""
     key = account.card_key
-    card = state.catalog.card((key[0], key[1])).target_at(NEVER_US - 1)
+    return newest_of(state, key[0], key[1])
+
+
+def newest_of(state: State, tenant: int, name: str) -> RateCard | None:
+    """The same of a card or alias by its name."""
+    card = state.catalog.card((tenant, name)).target_at(NEVER_US - 1)
     if card is None or not card.versions.versions:
         return None
     return card.versions.versions[-1].card.card
 
 
-def _numbered(
-    state: State, account: Account, overrides: tuple[Override, ...]
+def numbered_as(
+    before: tuple[NumberedOverride, ...], overrides: tuple[Override, ...], following: int
 ) -> tuple[NumberedOverride, ...]:
-    """The overrides with their numbers: as before where the same one stands already."""
-    before = [each.numbered for each in account.overrides if each.ended_at_us == NEVER_US]
+    """The overrides with their numbers: as before where the same one stands already, else from
+    `following` on."""
+    left = list(before)
     found: list[NumberedOverride] = []
-    following = state.families[account.root].next_override
     for override in overrides:
-        place = _place_of(before, override)
+        place = _place_of(left, override)
         if place >= 0:
-            found.append(before.pop(place))
+            found.append(left.pop(place))
         else:
             found.append(NumberedOverride(following, override))
             following += 1
@@ -92,7 +98,8 @@ def _place_of(before: list[NumberedOverride], override: Override) -> int:
     return -1
 
 
-def _invalid(faults: list[CardFault]) -> Refusal:
+def overrides_invalid(faults: list[CardFault]) -> Refusal:
+    """Why a list of overrides does not do: its first fault, with all of them."""
     first = faults[0]
     return Refusal(
         Reason.OVERRIDES_INVALID,

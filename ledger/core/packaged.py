@@ -22,8 +22,12 @@ from ledger.core.limits import (
     TAGS_A_GRANT_MAX,
 )
 from rating.faults import CardFault, check_between, check_count, check_name
+from rating.override_faults import faults_alone
+from rating.overrides import Override
 
 GRANTS_A_PACKAGE_MAX: Final = 32
+OVERRIDES_A_PACKAGE_MAX: Final = 64
+PRODUCTS_SOLD_MAX: Final = 256  # by all entitlements of a version
 ENTITLEMENTS_MAX: Final = 256  # of a version; x ~100 B = 26 kB in an answer
 FEATURE_BYTES_MAX: Final = 128
 VALUE_BYTES_MAX: Final = 1_024
@@ -155,16 +159,18 @@ class EntitlementKind(StrEnum):
 
 class Entitlement(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A feature of whoever subscribes. `value` of a static one; `grant` of a metered one: the name
-    of a grant of the package."""
+    of a grant of the package. `products` are sold with it that not everybody may buy (rule P2)."""
 
     feature: str
     kind: EntitlementKind = EntitlementKind.BOOLEAN
     value: str = ""
     grant: str = ""
+    products: tuple[str, ...] = ()
 
 
 class Package(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
-    """A version of a package. A period is so many weeks, months, quarters or years."""
+    """A version of a package. A period is so many weeks, months, quarters or years. `overrides` of
+    prices count for as long as a period has this version (rule R4)."""
 
     unit: PackagedUnit = PackagedUnit.MONTH
     every: int = 1
@@ -172,6 +178,11 @@ class Package(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     grants: tuple[PackagedGrant, ...] = ()
     policy: PackagedPolicy = PackagedPolicy()
     entitlements: tuple[Entitlement, ...] = ()
+    overrides: tuple[Override, ...] = ()
+
+    def sold(self) -> tuple[str, ...]:
+        """The products that its entitlements sell."""
+        return tuple(sorted({name for each in self.entitlements for name in each.products}))
 
     def grant(self, name: str) -> PackagedGrant | None:
         """Its grant of that name."""
@@ -237,6 +248,18 @@ def validate(package: Package) -> list[CardFault]:
         found.extend(_of_entitlement(f"entitlements[{place}]", each, package))
     features = [each.feature for each in package.entitlements]
     found.extend(_repeated("entitlements", "feature", features))
+    found.extend(check_count("entitlements.products", len(package.sold()), PRODUCTS_SOLD_MAX))
+    found.extend(check_count("overrides", len(package.overrides), OVERRIDES_A_PACKAGE_MAX))
+    found.extend(faults_alone(package.overrides))
+    for place, override in enumerate(package.overrides):
+        for field in ("effective_from_us", "effective_until_us"):
+            instant = getattr(override, field)
+            if instant:
+                message = (
+                    "an override of a package counts in periods of this version; publish another"
+                )
+                path = f"overrides[{place}].{field}"
+                found.append(CardFault(path, "TIME_INVALID", str(instant), message))
     return found
 
 
@@ -294,6 +317,8 @@ def _of_policy(policy: PackagedPolicy) -> Iterator[CardFault]:
 
 def _of_entitlement(path: str, given: Entitlement, package: Package) -> Iterator[CardFault]:
     yield from check_name(f"{path}.feature", given.feature, FEATURE_BYTES_MAX)
+    for at, name in enumerate(given.products):
+        yield from check_name(f"{path}.products[{at}]", name)
     static, metered = given.kind is EntitlementKind.STATIC, given.kind is EntitlementKind.METERED
     yield from check_name(f"{path}.value", given.value, VALUE_BYTES_MAX, empty=not static)
     if given.value and not static:

@@ -51,7 +51,7 @@ def bound_by(
         plan = priced.overridden.over(at, shape.product, shape.attributes, plan)
     if plan.steps:
         plan = plan.at(quantities[plan.prompt_index])
-    return priced.bound(shape, plan)
+    return priced.bound(shape, plan, sold=priced.sells(plan, shape.product, at))
 
 
 def unpriced(command: RepriceUsage) -> Refusal:

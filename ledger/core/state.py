@@ -54,6 +54,7 @@ from ledger.core.limits import (
 from ledger.core.outcomes import LOCATOR_INDEX_MASK, locator_of
 from ledger.core.periods import CALENDAR_MONTHS, Anchors, Calendar, Zones, billing_period
 from ledger.core.quotes import QUOTE_EXPIRED, QUOTE_OPEN, QUOTE_USED, Quote
+from ledger.core.sold import Sold
 from ledger.core.subscriptions import Subscription
 from ledger.core.waiting import Rated, Waiting
 from rating.functions import SCOPE_DAY, SCOPE_MONTH
@@ -208,6 +209,7 @@ class Account:
         "row_draws",
         "scoped",
         "sharing",
+        "sold",
         "subscription",
         "suspended",
         "tenant",
@@ -269,6 +271,7 @@ class Account:
         self.recurring: list[RecurringGrant] = []
         self.commitments: list[Commitment] = []
         self.subscription: Subscription | None = None
+        self.sold: Sold | None = None  # what its package and its contract say of prices (R4, P2)
         self.top_up_rules: dict[int, tuple[int, TopUpRule | None]] = {}  # asset -> version, rule
         self.watched = False  # whether a top-up rule or a budget looks at each of its entries
         self.top_ups: dict[int, TopUp] = {}  # pending ones, and those of the dedupe window
@@ -293,7 +296,7 @@ class Account:
         self.overrides_version = 0
         self.override_set: OverrideSet | None = (
             parent.override_set if parent is not None else None
-        )  # its own, then those of the accounts above it
+        )  # its contract's, its own, its package's, then those above
         self.card_key: CardKey = card_key
         # (until, name) of the cards that it had before, of periods that may not be settled (R2).
         self.cards_before: tuple[tuple[int, str], ...] = ()

@@ -14,6 +14,7 @@ from ledger.core.accounts import invalid_policy
 from ledger.core.admission import known_account, open_account
 from ledger.core.commands import CancelSubscription, ChangePackage, IssueGrant, Subscribe
 from ledger.core.events import (
+    AccountPolicy,
     AccountPolicyUpdated,
     Event,
     Follow,
@@ -22,6 +23,7 @@ from ledger.core.events import (
     PackageChanged,
     PackageIssue,
     PackagePeriodBegun,
+    PackagePricesSet,
     PackageTerm,
     PolicyPart,
     Rollover,
@@ -32,8 +34,13 @@ from ledger.core.events import (
     Timing,
 )
 from ledger.core.grants import invalid_grant, issue, reduced, void_of
-from ledger.core.limits import ANCHOR_MAX_US, EXPIRES_AFTER_MAX_US
+from ledger.core.limits import (
+    ANCHOR_MAX_US,
+    EXPIRES_AFTER_MAX_US,
+    OVERRIDES_REMEMBERED_MAX,
+)
 from ledger.core.outcomes import Known, Reason, Refusal
+from ledger.core.overrides import newest_of, numbered_as, overrides_invalid
 from ledger.core.package_policy import policy_under
 from ledger.core.packaged import (
     KINDS,
@@ -45,8 +52,10 @@ from ledger.core.packaged import (
     version_of,
 )
 from ledger.core.periods import Cycle, prorated
+from ledger.core.sold import NOTHING_SOLD, products_sold, standing
 from ledger.core.state import Account, State
 from ledger.core.subscriptions import Subscription
+from rating.override_faults import override_faults
 
 
 class _Part(NamedTuple):
@@ -167,6 +176,7 @@ def decide_cancel_subscription(
         taken = _take_back(state, subscription, command.old_grants, out)
         minted = _without(state, minted, taken)
         _set_policy(state, account, None, subscription.policy, out)
+        _set_prices(state, account, None, ends_at, out)
     cancelled = SubscriptionCancelled(
         command.key,
         account.number,
@@ -195,6 +205,7 @@ def carry_on(state: State, subscription: Subscription, out: list[Event]) -> None
     account = subscription.account
     if subscription.ends_at <= subscription.period_end:
         _set_policy(state, account, None, subscription.policy, out)
+        _set_prices(state, account, None, subscription.ends_at, out)
         out.append(SubscriptionEnded(account.number, subscription.ends_at))
         return
     start = subscription.period_end
@@ -327,7 +338,32 @@ def _unfit(
             field = f"grants[{place}].{refusal.field}"
             return Refusal(refusal.reason, field, refusal.value, refusal.message)
     wanted, _ = policy_under(state, account, package.policy, policy)
-    return invalid_policy(state, account, wanted) if wanted != account.policy else None
+    refusal = invalid_policy(state, account, wanted) if wanted != account.policy else None
+    return refusal or _unfit_prices(state, account, package, wanted)
+
+
+def _unfit_prices(
+    state: State, account: Account, package: Package, wanted: AccountPolicy
+) -> Refusal | None:
+    """Why the account cannot have its prices: they are not of the card that it would have."""
+    if not package.overrides and not package.entitlements:
+        return None
+    above = account.parent.card_key[1] if account.parent is not None else "default"
+    card = newest_of(state, account.tenant, wanted.rate_card or above)
+    faults = override_faults(package.overrides, card)
+    if faults:
+        return overrides_invalid(faults)
+    sold = account.sold or NOTHING_SOLD
+    total = len(package.overrides) + len(sold.package) + len(sold.products)
+    if total > OVERRIDES_REMEMBERED_MAX:
+        return Refusal(
+            Reason.OVERRIDES_LIMIT,
+            "package",
+            str(total),
+            f"an account has at most {OVERRIDES_REMEMBERED_MAX} overrides of packages with those "
+            "of the last 400 days, which late usage may need; change its package less often",
+        )
+    return None
 
 
 # -- what a period grants --------------------------------------------------------------------------
@@ -382,6 +418,8 @@ def _begin(
         number = issue(state, account, asked, out).grant
         issues.append(PackageIssue(grant.name, number, amount, price))
         minted[asset] = Minted(asset, counted.released + amount, counted.largest)
+    parts = _set_policy(state, account, package, policy, out)
+    _set_prices(state, account, package, part.start, out)
     return PackageTerm(
         name,
         found.version,
@@ -392,7 +430,7 @@ def _begin(
         part.full,
         tuple(issues),
         tuple([minted[asset] for asset in sorted(minted)]),
-        _set_policy(state, account, package, policy, out),
+        parts,
     )
 
 
@@ -409,6 +447,20 @@ def _set_policy(
     if wanted != account.policy and invalid_policy(state, account, wanted) is None:
         out.append(AccountPolicyUpdated(b"", account.number, wanted, account.version + 1))
     return parts
+
+
+def _set_prices(
+    state: State, account: Account, package: Package | None, at: int, out: list[Event]
+) -> None:
+    """Have the package's overrides count, and its products be sold, from that instant on (None =
+    none any more); nothing where they do already."""
+    before = standing(account.sold.package) if account.sold is not None else ()
+    following = state.families[account.root].next_override
+    overrides = package.overrides if package is not None else ()
+    products = package.sold() if package is not None else ()
+    numbered = numbered_as(before, overrides, following)
+    if numbered != before or products != products_sold(account.sold):
+        out.append(PackagePricesSet(account.number, at, numbered, products))
 
 
 def _take_back(

@@ -11,6 +11,7 @@ from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from ledger.v1 import recurring_pb2 as _recurring_pb2
 from ledger.v1 import types_pb2 as _types_pb2
 from rating.v1 import card_pb2 as _card_pb2
+from rating.v1 import override_pb2 as _override_pb2
 import builtins as _builtins
 import sys
 import typing as _typing
@@ -323,6 +324,7 @@ class PackageEntitlement(_message.Message):
     KIND_FIELD_NUMBER: _builtins.int
     VALUE_FIELD_NUMBER: _builtins.int
     GRANT_FIELD_NUMBER: _builtins.int
+    PRODUCTS_FIELD_NUMBER: _builtins.int
     feature: _builtins.str
     """Name, 1 to 128 bytes, once in the package."""
     kind: Global___EntitlementKind.ValueType
@@ -331,6 +333,12 @@ class PackageEntitlement(_message.Message):
     """Of a STATIC one, 1 to 1,024 bytes."""
     grant: _builtins.str
     """Of a METERED one: name of a grant of the package."""
+    @_builtins.property
+    def products(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Products that are sold with it whose rate card says `entitlement_required`; all of a package
+        name 256 at most.
+        """
+
     def __init__(
         self,
         *,
@@ -338,10 +346,11 @@ class PackageEntitlement(_message.Message):
         kind: Global___EntitlementKind.ValueType = ...,
         value: _builtins.str = ...,
         grant: _builtins.str = ...,
+        products: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["feature", b"feature", "grant", b"grant", "kind", b"kind", "value", b"value"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["feature", b"feature", "grant", b"grant", "kind", b"kind", "products", b"products", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -363,6 +372,7 @@ class PackageVersion(_message.Message):
     EFFECTIVE_FROM_US_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     PUBLISHED_AT_US_FIELD_NUMBER: _builtins.int
+    OVERRIDES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, as `pro`, 1 to 128 bytes."""
     display_name: _builtins.str
@@ -391,6 +401,13 @@ class PackageVersion(_message.Message):
     def entitlements(self) -> _containers.RepeatedCompositeFieldContainer[Global___PackageEntitlement]:
         """At most 256."""
 
+    @_builtins.property
+    def overrides(self) -> _containers.RepeatedCompositeFieldContainer[_override_pb2.PriceOverride]:
+        """What is priced otherwise than by the rate card for as long as a period has this version, at
+        most 64; without times of their own. An account's contract and its own overrides count before
+        them, they before those of the accounts above it.
+        """
+
     def __init__(
         self,
         *,
@@ -404,10 +421,11 @@ class PackageVersion(_message.Message):
         effective_from_us: _builtins.int = ...,
         version: _builtins.int = ...,
         published_at_us: _builtins.int = ...,
+        overrides: _abc.Iterable[_override_pb2.PriceOverride] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "effective_from_us", b"effective_from_us", "entitlements", b"entitlements", "every", b"every", "grants", b"grants", "name", b"name", "policy", b"policy", "published_at_us", b"published_at_us", "unit", b"unit", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "effective_from_us", b"effective_from_us", "entitlements", b"entitlements", "every", b"every", "grants", b"grants", "name", b"name", "overrides", b"overrides", "policy", b"policy", "published_at_us", b"published_at_us", "unit", b"unit", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,6 +7,7 @@ from collections import abc as _abc
 from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from rating.v1 import card_pb2 as _card_pb2
 import builtins as _builtins
 import sys
@@ -18,6 +19,34 @@ else:
     from typing_extensions import TypeAlias as _TypeAlias, Never as _Never
 
 DESCRIPTOR: _descriptor.FileDescriptor
+
+class _OverrideSource:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _OverrideSourceEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_OverrideSource.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    OVERRIDE_SOURCE_UNSPECIFIED: _OverrideSource.ValueType  # 0
+    """ACCOUNT."""
+    OVERRIDE_SOURCE_ACCOUNT: _OverrideSource.ValueType  # 1
+    """It was set for the account."""
+    OVERRIDE_SOURCE_PACKAGE: _OverrideSource.ValueType  # 2
+    """The package that the account has."""
+    OVERRIDE_SOURCE_CONTRACT: _OverrideSource.ValueType  # 3
+    """The account's contract."""
+
+class OverrideSource(_OverrideSource, metaclass=_OverrideSourceEnumTypeWrapper):
+    """Who says an override."""
+
+OVERRIDE_SOURCE_UNSPECIFIED: OverrideSource.ValueType  # 0
+"""ACCOUNT."""
+OVERRIDE_SOURCE_ACCOUNT: OverrideSource.ValueType  # 1
+"""It was set for the account."""
+OVERRIDE_SOURCE_PACKAGE: OverrideSource.ValueType  # 2
+"""The package that the account has."""
+OVERRIDE_SOURCE_CONTRACT: OverrideSource.ValueType  # 3
+"""The account's contract."""
+Global___OverrideSource: _TypeAlias = OverrideSource  # noqa: Y015
 
 @_typing.final
 class Overwrite(_message.Message):
@@ -279,12 +308,15 @@ class StandingOverride(_message.Message):
     NUMBER_FIELD_NUMBER: _builtins.int
     SET_AT_US_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
+    SOURCE_FIELD_NUMBER: _builtins.int
     number: _builtins.int
     """Its number in the account's family, from 1: lines that it prices name it."""
     set_at_us: _builtins.int
     """When it was set, in microseconds."""
     account: _builtins.str
     """Id of the account that it was set for."""
+    source: Global___OverrideSource.ValueType
+    """Who says it."""
     @_builtins.property
     def override(self) -> Global___PriceOverride:
         """The override."""
@@ -296,10 +328,11 @@ class StandingOverride(_message.Message):
         number: _builtins.int = ...,
         set_at_us: _builtins.int = ...,
         account: _builtins.str = ...,
+        source: Global___OverrideSource.ValueType = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["override", b"override"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "number", b"number", "override", b"override", "set_at_us", b"set_at_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "number", b"number", "override", b"override", "set_at_us", b"set_at_us", "source", b"source"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -441,7 +474,7 @@ class GetPriceOverridesResponse(_message.Message):
 
     @_builtins.property
     def inherited(self) -> _containers.RepeatedCompositeFieldContainer[Global___StandingOverride]:
-        """Those of the accounts above it, the nearest first."""
+        """Those of its contract and its package, and of the accounts above it, the nearest first."""
 
     def __init__(
         self,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from ledger.v1 import decision_pb2, usage_pb2
-from rating.v1 import card_pb2
+from ledger.v1 import decision_pb2, package_pb2, recurring_pb2, usage_pb2
+from rating.v1 import card_pb2, override_pb2
 from rating.v1 import pricing_pb2 as pb
 from tests.api.served import TENANT, Served, card, event, work
 
@@ -97,3 +97,53 @@ async def test_a_later_version_may_sell_it_to_all(served: Served):
         )
     )
     assert (quote.charge, [line.unrated_reason for line in quote.lines]) == (30, [""])
+
+
+async def test_a_package_sells_it_to_its_subscribers(served: Served):
+    """Rule P2: by an entitlement that names the product; each later use goes by its own time."""
+    await served.asset("credit", 6, pb.ASSET_KIND_CREDIT)
+    await publish(served, True)
+    await served.account("acme")
+    await served.grant("acme", 1_000)
+    await served.packages.Publish(
+        package_pb2.PackageServicePublishRequest(
+            tenant=TENANT,
+            request_id=served.new_id(),
+            package=package_pb2.PackageVersion(
+                name="early",
+                entitlements=[package_pb2.PackageEntitlement(feature="new", products=["beta"])],
+                overrides=[
+                    override_pb2.PriceOverride(
+                        product="beta",
+                        quantity="input_tokens",
+                        multiplier=override_pb2.Multiplier(ratio="2"),
+                    )
+                ],
+            ),
+        )
+    )
+    await served.packages.Subscribe(
+        package_pb2.PackageServiceSubscribeRequest(
+            tenant=TENANT, request_id=served.new_id(), account="acme", package="early"
+        )
+    )
+    (sold,) = (await served.ingest(event("c", "acme", product="beta", quantities=TOKENS))).results
+    assert (sold.outcome, sold.charge) == (usage_pb2.INGEST_OUTCOME_APPLIED, 60)
+    check = await served.check("acme", product="beta", quantities=TOKENS)
+    assert check.decision == decision_pb2.DECISION_ALLOW
+    shown = await served.pricing.GetPriceOverrides(
+        override_pb2.GetPriceOverridesRequest(tenant=TENANT, account="acme")
+    )
+    assert [(each.number, each.source) for each in shown.inherited] == [
+        (1, override_pb2.OVERRIDE_SOURCE_PACKAGE)
+    ]
+    await served.packages.Cancel(
+        package_pb2.PackageServiceCancelRequest(
+            tenant=TENANT,
+            request_id=served.new_id(),
+            account="acme",
+            timing=recurring_pb2.RECURRING_TIMING_NOW,
+        )
+    )
+    (kept,) = (await served.ingest(event("d", "acme", product="beta", quantities=TOKENS))).results
+    assert (kept.outcome, kept.reason) == (usage_pb2.INGEST_OUTCOME_SUSPENSE, "NOT_ENTITLED")

@@ -18,7 +18,7 @@ name = "pro"
 unit = "week"
 grants = [{ name = "credits", asset = "credit", amount = 3_000, kind = "promotional" }]
 entitlements = [
-  { feature = "sso" },
+  { feature = "sso", products = ["chat-pro"] },
   { feature = "region", kind = "static", value = "eu" },
   { feature = "tokens", kind = "metered", grant = "credits" },
 ]

@@ -767,6 +767,7 @@ def test_long_lives_meet_every_command_and_every_event() -> None:
         e.Subscribed,
         e.PackageChanged,
         e.PackagePeriodBegun,
+        e.PackagePricesSet,
         e.SubscriptionCancelled,
         e.SubscriptionEnded,
     }

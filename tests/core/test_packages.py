@@ -84,13 +84,12 @@ class World:
         self.core.begin_batch()
         self.core.sweep()
 
-    def use(self, tokens: int) -> None:
+    def use(self, tokens: int, product: str = "chat", at: int = 0, account: int = ACME) -> Any:
         core = self.core
         self.keys += 1
         key = FAMILY.usage("test", str(self.keys))
-        self.ask(
-            c.RecordUsage(key, ACME, core.shape("chat", "tokens"), (tokens,), core.now, c.NO_NAMES)
-        )
+        shape = core.shape(product, "tokens")
+        return self.ask(c.RecordUsage(key, account, shape, (tokens,), at or core.now, c.NO_NAMES))
 
     @property
     def available(self) -> int:

@@ -115,6 +115,7 @@ from ledger.core.events.packages import (
     PackageChanged,
     PackageIssue,
     PackagePeriodBegun,
+    PackagePricesSet,
     PackageTerm,
     PolicyPart,
     Subscribed,
@@ -268,6 +269,7 @@ __all__ = [
     "PackageChanged",
     "PackageIssue",
     "PackagePeriodBegun",
+    "PackagePricesSet",
     "PackageTerm",
     "PaymentRecorded",
     "PeriodUnit",
@@ -430,6 +432,7 @@ Event: TypeAlias = (
     | Subscribed
     | PackageChanged
     | PackagePeriodBegun
+    | PackagePricesSet
     | SubscriptionCancelled
     | SubscriptionEnded
 )

@@ -8,6 +8,7 @@ import msgspec
 
 from ledger.core.events.base import Fact
 from ledger.core.events.recurring import Timing
+from rating.overrides import NumberedOverride
 
 
 class Follow(IntEnum):
@@ -140,3 +141,15 @@ class SubscriptionEnded(Fact, frozen=True, tag=114):
 
     account: int
     ends_at: int
+
+
+class PackagePricesSet(Fact, frozen=True, tag=132):
+    """What an account's package says of prices from `at` on: these overrides and no others (rule
+    R4), and the products that are sold with it (rule P2). It stands before the entry of the period,
+    the change or the end by which it is otherwise than before; an account whose package says
+    nothing of prices has none."""
+
+    account: int
+    at: int
+    overrides: tuple[NumberedOverride, ...]
+    products: tuple[str, ...] = ()

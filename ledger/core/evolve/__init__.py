@@ -69,6 +69,7 @@ from ledger.core.events import (
     OutcomeReported,
     PackageChanged,
     PackagePeriodBegun,
+    PackagePricesSet,
     PaymentRecorded,
     PlanDeclared,
     PlanOverridden,
@@ -171,6 +172,7 @@ from ledger.core.evolve.overrides import price_overrides_set
 from ledger.core.evolve.packages import (
     package_changed,
     package_period_begun,
+    package_prices_set,
     subscribed,
     subscription_cancelled,
     subscription_ended,
@@ -325,6 +327,7 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     Subscribed: subscribed,
     PackageChanged: package_changed,
     PackagePeriodBegun: package_period_begun,
+    PackagePricesSet: package_prices_set,
     SubscriptionCancelled: subscription_cancelled,
     SubscriptionEnded: subscription_ended,
     MinimumsAwaited: minimums_awaited,

@@ -23,6 +23,7 @@ from ledger.core.evolve.holds import settle
 from ledger.core.evolve.moves import debt_of, retire, set_timer
 from ledger.core.limits import CARDS_BEFORE_MAX, CARDS_KEPT_US
 from ledger.core.periods import Calendar, Zones, anchored_from, counting_from
+from ledger.core.sold import NOTHING_SOLD, Sold
 from ledger.core.state import (
     GRANT_EXPIRED,
     GRANT_OPEN,
@@ -47,7 +48,9 @@ def account_created(state: State, event: AccountCreated) -> None:
         event.root,
         parent,
         event.policy,
-        inherited_card(state, event.tenant, parent, event.policy, inherited_overrides(parent, ())),
+        inherited_card(
+            state, event.tenant, parent, event.policy, inherited_overrides(parent, (), None)
+        ),
         inherited_comparator(parent, event.policy),
         inherited_calendar(state, parent, event.policy),
         state.now,
@@ -81,12 +84,23 @@ def inherited_card(
     return (tenant, name, overrides)
 
 
-def inherited_overrides(parent: Account | None, own: Layer) -> OverrideSet | None:
-    """An account's own overrides stand before those of its ancestors, the nearest first (R4)."""
+def inherited_overrides(
+    parent: Account | None, own: Layer, sold: Sold | None
+) -> OverrideSet | None:
+    """A contract's overrides stand before an account's own, those before its package's, and all of
+    them before those of its ancestors, the nearest first (rule R4); what is sold to an ancestor is
+    sold to it too (rule P2)."""
     above = parent.override_set if parent is not None else None
-    if not own:
+    if sold is not None:
+        layers = tuple([layer for layer in (sold.contract, own, sold.package) if layer])
+        products = sold.products
+    elif own:
+        layers, products = (own,), ()
+    else:
         return above
-    return OverrideSet((own, *above.layers) if above is not None else (own,))
+    if above is None:
+        return OverrideSet(layers, products)
+    return OverrideSet((*layers, *above.layers), (*products, *above.sold))
 
 
 def inherited_comparator(parent: Account | None, policy: AccountPolicy) -> int:
@@ -126,7 +140,14 @@ def _set_breakage(state: State, account: Account) -> None:
 def set_overrides(state: State, account: Account, own: Layer) -> None:
     """Let the account have these overrides, and those below it inherit them."""
     account.overrides = own
-    account.override_set = inherited_overrides(account.parent, own)
+    account.override_set = inherited_overrides(account.parent, own, account.sold)
+    inherit(state, account)
+
+
+def set_sold(state: State, account: Account, sold: Sold) -> None:
+    """Let the account's package and contract say this of its prices, also for those below it."""
+    account.sold = sold if sold != NOTHING_SOLD else None
+    account.override_set = inherited_overrides(account.parent, account.overrides, account.sold)
     inherit(state, account)
 
 
@@ -147,7 +168,7 @@ def inherit(state: State, account: Account) -> None:
     for child in account.children:
         above = account.override_set
         if child.override_set is not above:
-            child.override_set = inherited_overrides(account, child.overrides)
+            child.override_set = inherited_overrides(account, child.overrides, child.sold)
         inherit(state, child)
 
 

@@ -5,13 +5,16 @@ from __future__ import annotations
 from ledger.core.events import (
     PackageChanged,
     PackagePeriodBegun,
+    PackagePricesSet,
     PackageTerm,
     Subscribed,
     SubscriptionCancelled,
     SubscriptionEnded,
     Timing,
 )
+from ledger.core.evolve.accounts import set_sold
 from ledger.core.evolve.moves import set_timer
+from ledger.core.sold import NOTHING_SOLD, Sold, replaced, selling
 from ledger.core.state import NEVER, TIMER_PACKAGE, State
 from ledger.core.subscriptions import NextPackage, Subscription
 
@@ -69,6 +72,24 @@ def subscription_cancelled(state: State, event: SubscriptionCancelled) -> None:
 
 def subscription_ended(state: State, event: SubscriptionEnded) -> None:
     _end(_of(state, event.account))
+
+
+def package_prices_set(state: State, event: PackagePricesSet) -> None:
+    account = state.accounts[event.account]
+    family = state.families[account.root]
+    before, sold = state.corrected_before, account.sold or NOTHING_SOLD
+    set_sold(
+        state,
+        account,
+        Sold(
+            replaced(sold.package, event.overrides, event.at, before),
+            sold.contract,
+            selling(sold.products, event.products, event.at, before),
+        ),
+    )
+    for each in event.overrides:
+        family.next_override = max(family.next_override, each.number + 1)
+    state.try_suspended(account.root)  # they may price what waits (rule B8)
 
 
 def _of(state: State, account: int) -> Subscription:

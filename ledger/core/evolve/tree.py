@@ -28,7 +28,7 @@ def account_moved(state: State, event: AccountMoved) -> None:
         assert each.parent is not None, each.number
         each.depth = each.parent.depth + 1
     if account.override_set is not parent.override_set:
-        account.override_set = inherited_overrides(parent, account.overrides)
+        account.override_set = inherited_overrides(parent, account.overrides, account.sold)
     card_key = account.card_key
     inherit(state, account)
     if account.card_key != card_key:

@@ -18,6 +18,7 @@ from ledger.core.packing.packages import (
     unpack_subscription,
 )
 from ledger.core.packing.wide import Wide, wide
+from ledger.core.sold import Sold
 from ledger.core.state import Account, Debt, State, is_kept, opened_anchors
 from rating.overrides import Layer, SetOverride
 
@@ -64,6 +65,7 @@ class PackedAccount(msgspec.Struct, array_like=True, gc=False):
     subscription: PackedSubscription | None = None
     place_version: int = 1
     parents_before: tuple[tuple[int, int, int], ...] = ()  # when, locator, parent until then
+    sold: Sold | None = None
 
 
 def pack_account(
@@ -135,6 +137,7 @@ def pack_account(
         pack_subscription(account.subscription),
         account.place_version,
         account.parents_before,
+        account.sold,
     )
 
 
@@ -171,7 +174,7 @@ def _month(counter: tuple[int, int, Wide]) -> int:
 def unpack_account(state: State, root: int, packed: PackedAccount) -> None:
     parent = state.accounts[packed.parent] if packed.parent else None
     own: Layer = packed.overrides
-    overrides = inherited_overrides(parent, own)
+    overrides = inherited_overrides(parent, own, packed.sold)
     account = Account(
         packed.tenant,
         packed.number,
@@ -183,7 +186,7 @@ def unpack_account(state: State, root: int, packed: PackedAccount) -> None:
         inherited_calendar(state, parent, packed.policy),
         packed.created_at,
     )
-    account.overrides, account.override_set = own, overrides
+    account.overrides, account.sold, account.override_set = own, packed.sold, overrides
     account.overrides_version = packed.overrides_version
     account.minimums_until = packed.minimums_until
     account.cards_before = tuple(packed.cards_before)

@@ -174,6 +174,7 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.Subscribed: usage.unexpected,  # packages are of tests/core/test_packages
     e.PackageChanged: usage.unexpected,
     e.PackagePeriodBegun: usage.unexpected,
+    e.PackagePricesSet: usage.unexpected,
     e.SubscriptionCancelled: usage.unexpected,
     e.SubscriptionEnded: usage.unexpected,
     e.MinimumsAwaited: usage.unexpected,

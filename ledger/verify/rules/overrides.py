@@ -5,7 +5,7 @@ from __future__ import annotations
 from ledger.core.events import PlanDeclared, PriceOverridesSet
 from ledger.core.state import Account, State
 from ledger.verify.rules.judge import Judge
-from rating.overrides import Multiplier, SetOverride
+from rating.overrides import Layer, Multiplier, NumberedOverride, SetOverride
 
 
 def price_overrides_set(judge: Judge, state: State, event: PriceOverridesSet) -> None:
@@ -15,15 +15,27 @@ def price_overrides_set(judge: Judge, state: State, event: PriceOverridesSet) ->
     judge.equal(state, "version of the overrides", account.overrides_version + 1, event.version)
     if event.expected_version:
         judge.equal(state, "expected version", account.overrides_version, event.expected_version)
-    before = {each.numbered.number: each for each in account.overrides}
+    look_at_numbers(judge, state, account, account.overrides, event.overrides, state.now)
+
+
+def look_at_numbers(
+    judge: Judge,
+    state: State,
+    account: Account,
+    standing: Layer,
+    overrides: tuple[NumberedOverride, ...],
+    at: int,
+) -> None:
+    """What stood in a list goes on as it was, everything else has the next number of its family."""
+    before = {each.numbered.number: each for each in standing}
     following = state.families[account.root].next_override
     seen: list[int] = []
-    for each in event.overrides:
+    for each in overrides:
         found = before.get(each.number)
         if found is None:
             judge.equal(state, "number of an override", following, each.number)
             following += 1
-        elif found.numbered != each or found.ended_at_us <= state.now:
+        elif found.numbered != each or found.ended_at_us <= at:
             judge.wrong(state, f"override {each.number}", "as it stands", each.override)
         if each.number in seen:
             judge.wrong(state, f"override {each.number}", "once", "again")
@@ -57,7 +69,8 @@ def look_at_overrides(
 def _of_its_line(account: Account, number: int) -> SetOverride | None:
     above: Account | None = account
     while above is not None:
-        for each in above.overrides:
+        of_terms = (*above.sold.package, *above.sold.contract) if above.sold is not None else ()
+        for each in (*above.overrides, *of_terms):
             if each.numbered.number == number:
                 return each
         above = above.parent

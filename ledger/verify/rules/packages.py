@@ -6,6 +6,7 @@ from ledger.core.events import (
     Minted,
     PackageChanged,
     PackagePeriodBegun,
+    PackagePricesSet,
     PackageTerm,
     Subscribed,
     SubscriptionCancelled,
@@ -16,6 +17,7 @@ from ledger.core.events import (
 from ledger.core.state import NEVER, Account, State
 from ledger.core.subscriptions import Subscription
 from ledger.verify.rules.judge import Judge
+from ledger.verify.rules.overrides import look_at_numbers
 
 
 def subscribed(judge: Judge, state: State, event: Subscribed) -> None:
@@ -81,6 +83,20 @@ def subscription_ended(judge: Judge, state: State, event: SubscriptionEnded) -> 
     judge.equal(state, "end of the subscription", subscription.ends_at, event.ends_at)
     if event.ends_at > state.now:
         judge.wrong(state, "end of a subscription", f"due at {event.ends_at}", state.now)
+
+
+def package_prices_set(judge: Judge, state: State, event: PackagePricesSet) -> None:
+    """Prices change with a package: now, or where the period that runs ends (rules P1, R4)."""
+    account = state.accounts[event.account]
+    subscription = account.subscription
+    times = {state.now}
+    if subscription is not None and not subscription.over:
+        times |= {subscription.period_end, subscription.ends_at}
+    if event.at > state.now or event.at not in times:
+        judge.wrong(state, "time of a package's prices", f"one of {sorted(times)}", event.at)
+    layer = account.sold.package if account.sold is not None else ()
+    look_at_numbers(judge, state, account, layer, event.overrides, event.at)
+    judge.equal(state, "products sold", tuple(sorted(set(event.products))), event.products)
 
 
 def _running(judge: Judge, state: State, number: int, revision: int) -> Subscription | None:
