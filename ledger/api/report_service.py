@@ -84,6 +84,42 @@ class ReportService:
             position=encode_position(entries),
         )
 
+    async def get_overage(self, request: pb.GetOverageRequest, call: Call) -> pb.GetOverageResponse:
+        """What was put on a payer's overage, by the account whose usage it was."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        check = Checked()
+        check.instant("from_us", request.from_us)
+        check.instant("to_us", request.to_us)
+        size = check.page_size(request.page_size)
+        check.done()
+        payer = (await edge.account(tenant, request.account)).number
+        end = request.to_us or INT64_MAX
+        listing = f"overage/{tenant}/{payer}/{request.from_us}/{end}"
+        after = page_after(listing, request.page_token)
+        earnings = await self._reached(tenant, request.min_position)
+        found, entries = await earnings.overage(
+            tenant, payer, request.from_us, end, after, size + 1
+        )
+        shown = found[:size]
+        names = await edge.names({account for account, _, _ in shown})
+        rows = []
+        for account, number, amount in shown:
+            asset = edge.assets.of(number)
+            rows.append(
+                pb.OverageRow(
+                    account=names[account],
+                    asset=asset.code,
+                    scale=asset.scale,
+                    amount=str(amount),
+                )
+            )
+        return pb.GetOverageResponse(
+            rows=rows,
+            next_page_token=page_token(listing, after + size) if len(found) > size else "",
+            position=encode_position(entries),
+        )
+
     async def get_operation(
         self, request: pb.GetOperationRequest, call: Call
     ) -> pb.GetOperationResponse:

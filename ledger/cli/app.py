@@ -110,6 +110,7 @@ for command in (
     outcomes.outcome,
     margin.margin,
     margin.operation,
+    margin.overage,
     verify.verify,
     prove.prove,
     check_proof.check_proof,

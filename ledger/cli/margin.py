@@ -1,4 +1,4 @@
-"""`drawdown margin` and `drawdown operation`: what usage earned and cost."""
+"""What usage earned, cost, and whom it is billed to: `drawdown margin`, `operation`, `overage`."""
 
 from __future__ import annotations
 
@@ -122,6 +122,44 @@ def operation(operation: str, account: str, tenant: str, remote: Remote, as_json
     if reply.more:
         screen.print("There are more below it, which are not counted here.")
     _remark(screen, [reply.operations[0].total])
+
+
+@click.command(short_help="Show what an account is billed as overage, by whose usage it was.")
+@click.argument("account")
+@click.option("--from", "since", type=Instant(), default=0, help="Effective from then on.")
+@click.option("--to", "until", type=Instant(), default=0, help="Effective before.")
+@server_options
+@json_option
+def overage(
+    account: str, since: int, until: int, tenant: str, remote: Remote, as_json: bool
+) -> None:
+    """Show what was put on the overage of ACCOUNT: by itself, and by children that it pays for.
+
+    \b
+    drawdown overage acme --from 2026-11-01
+    """
+    from ledger.v1 import report_pb2
+    from ledger.v1.report_pb2_grpc import ReportServiceStub
+
+    request = report_pb2.GetOverageRequest(
+        tenant=tenant, account=account, from_us=since, to_us=until, page_size=PAGE_SIZE
+    )
+    rows: list[report_pb2.OverageRow] = []
+    with connect(remote) as channel:
+        stub = ReportServiceStub(channel)
+        while True:
+            reply = stub.GetOverage(request, timeout=TIMEOUT_S)
+            rows.extend(reply.rows)
+            request.page_token = reply.next_page_token
+            if not reply.next_page_token:
+                break
+    if as_json:
+        print_json([_document(row) for row in rows])
+        return
+    listed = table("", "account", "overage", "asset", right=("overage",))
+    for row in rows:
+        listed.add_row(row.account or "(erased)", amount(int(row.amount), row.scale), row.asset)
+    console().print(listed)
 
 
 def _document(message: Message) -> dict[str, Any]:

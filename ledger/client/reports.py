@@ -50,6 +50,34 @@ class ReportCalls:
                 return
             request.page_token = reply.next_page_token
 
+    async def get_overage(
+        self,
+        account: str,
+        *,
+        from_us: int = 0,
+        to_us: int = 0,
+        min_position: str | None = None,
+    ) -> AsyncIterator[pb.OverageRow]:
+        """What usage of a span of time has put on the overage that an account is billed for, by the
+        account that used."""
+        request = pb.GetOverageRequest(
+            tenant=self._caller.tenant,
+            account=account,
+            from_us=from_us,
+            to_us=to_us,
+            page_size=PAGE_SIZE,
+            min_position=self._caller.min_position(min_position),
+        )
+        while True:
+            reply = await self._caller.call(
+                lambda channel: ReportServiceStub(channel).GetOverage, request, account
+            )
+            for row in reply.rows:
+                yield row
+            if not reply.next_page_token:
+                return
+            request.page_token = reply.next_page_token
+
     async def get_operation(
         self,
         account: str = "",

@@ -96,6 +96,10 @@ AMENDMENTS: Final = (
 MANUAL_ADJUSTMENTS: Final = (
     "tenant", "shard", "entry_seq", "account", "asset", "amount", "number", "recorded_at", "trace",
 )  # fmt: skip
+MINIMUMS: Final = (
+    "tenant", "shard", "entry_seq", "account", "rate_card", "card_version", "scope", "product",
+    "quantity_name", "asset", "period_start", "period_end", "minimum", "charged", "recorded_at",
+)  # fmt: skip
 GRANT_SHARINGS: Final = (
     "tenant", "shard", "entry_seq", "account", "grants", "version", "mode", "accounts", "labels",
     "recorded_at",
@@ -324,6 +328,7 @@ class Changes:
         "grants",
         "holds",
         "manual",
+        "minimums",
         "moved",
         "moves",
         "new_recurring",
@@ -396,6 +401,7 @@ class Changes:
         self.sharings: list[Row] = []
         self.shared: dict[int, tuple[int, bool]] = {}  # grant -> tenant, whether it is now
         self.caps: list[Row] = []
+        self.minimums: list[Row] = []
         # (tenant, budget, since, until) -> what is posted and pends there more, or less.
         self.budget_windows: dict[tuple[int, int, int, int], tuple[int, int]] = {}
         self.budget_crossings: list[Row] = []

@@ -125,6 +125,20 @@ class Earnings:
         groups = [(name[1:] if name else None, earned) for name, earned in _summed(found).items()]
         return groups, {row[0]: row[1] for row in reached}
 
+    async def overage(
+        self, tenant: int, payer: int, start: int, end: int, after: int, rows: int
+    ) -> tuple[list[tuple[int, int, int]], dict[int, int]]:
+        """(account, asset, amount) of what usage effective in [start, end) has put on a payer's
+        overage, by the account that used, from the `after`th row on; and what each shard stood at
+        (rules D4, H8)."""
+        async with (
+            borrow(self._pool) as connection,
+            connection.transaction(isolation="repeatable_read", readonly=True),
+        ):
+            reached = await connection.fetch(_SQL["reached"])
+            found = await connection.fetch(_SQL["overage"], tenant, payer, start, end, after, rows)
+        return [(row[0], row[1], int(row[2])) for row in found], {row[0]: row[1] for row in reached}
+
     async def operation(self, tenant: int, key: bytes) -> OperationTree:
         """An operation with what it caused and what caused it; empty where nobody knows it."""
         async with (

@@ -151,6 +151,8 @@ class ProjectionStore:
             await self._copy("adjustments", c.ADJUSTMENTS, changes.adjustments)
         if changes.amendments:
             await self._copy("amendments", c.AMENDMENTS, changes.amendments)
+        if changes.minimums:
+            await self._copy("minimums", c.MINIMUMS, changes.minimums)
         if changes.manual:
             await self._copy("manual_adjustments", c.MANUAL_ADJUSTMENTS, changes.manual)
         await self._write_waiting(changes)

@@ -24,15 +24,15 @@ _sym_db = _symbol_database.Default()
 
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16ledger/v1/report.proto\x12\tledger.v1\"\xde\x01\n\x10GetMarginRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x0f\n\x07subtree\x18\x03 \x01(\x08\x12\x0f\n\x07\x66rom_us\x18\x04 \x01(\x03\x12\r\n\x05to_us\x18\x05 \x01(\x03\x12(\n\x08group_by\x18\x06 \x01(\x0e\x32\x16.ledger.v1.MarginGroup\x12\x11\n\tattribute\x18\x07 \x01(\t\x12\x11\n\tpage_size\x18\x08 \x01(\x05\x12\x12\n\npage_token\x18\t \x01(\t\x12\x14\n\x0cmin_position\x18\n \x01(\t\"8\n\x08\x41ssetSum\x12\r\n\x05\x61sset\x18\x01 \x01(\t\x12\r\n\x05scale\x18\x02 \x01(\x05\x12\x0e\n\x06\x61mount\x18\x03 \x01(\t\"i\n\x0bMoneyMargin\x12\r\n\x05\x61sset\x18\x01 \x01(\t\x12\r\n\x05scale\x18\x02 \x01(\x05\x12\x0e\n\x06\x65\x61rned\x18\x03 \x01(\t\x12\x0e\n\x06repaid\x18\x04 \x01(\t\x12\x0c\n\x04\x63ost\x18\x05 \x01(\t\x12\x0e\n\x06margin\x18\x06 \x01(\t\"\xbe\x01\n\x08\x45\x61rnings\x12\r\n\x05\x63\x61lls\x18\x01 \x01(\x03\x12\x15\n\runrated_calls\x18\x02 \x01(\x03\x12\x1a\n\x12unknown_cost_calls\x18\x03 \x01(\x03\x12%\n\x05money\x18\x04 \x03(\x0b\x32\x16.ledger.v1.MoneyMargin\x12\"\n\x05\x62urnt\x18\x05 \x03(\x0b\x32\x13.ledger.v1.AssetSum\x12%\n\x08\x61\x64vanced\x18\x06 \x03(\x0b\x32\x13.ledger.v1.AssetSum\"P\n\tMarginRow\x12\r\n\x05group\x18\x01 \x01(\t\x12\r\n\x05named\x18\x02 \x01(\x08\x12%\n\x08\x65\x61rnings\x18\x03 \x01(\x0b\x32\x13.ledger.v1.Earnings\"b\n\x11GetMarginResponse\x12\"\n\x04rows\x18\x01 \x03(\x0b\x32\x14.ledger.v1.MarginRow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08position\x18\x03 \x01(\t\"v\n\x13GetOperationRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x11\n\toperation\x18\x03 \x01(\t\x12\x15\n\roperation_key\x18\x04 \x01(\t\x12\x14\n\x0cmin_position\x18\x05 \x01(\t\"9\n\rOperationName\x12\x11\n\toperation\x18\x01 \x01(\t\x12\x15\n\roperation_key\x18\x02 \x01(\t\"\xa5\x01\n\rOperationNode\x12+\n\toperation\x18\x01 \x01(\x0b\x32\x18.ledger.v1.OperationName\x12\x12\n\nparent_key\x18\x02 \x01(\t\x12\r\n\x05\x64\x65pth\x18\x03 \x01(\x05\x12 \n\x03own\x18\x04 \x01(\x0b\x32\x13.ledger.v1.Earnings\x12\"\n\x05total\x18\x05 \x01(\x0b\x32\x13.ledger.v1.Earnings\"\x8f\x01\n\x14GetOperationResponse\x12,\n\noperations\x18\x01 \x03(\x0b\x32\x18.ledger.v1.OperationNode\x12)\n\x07parents\x18\x02 \x03(\x0b\x32\x18.ledger.v1.OperationName\x12\x0c\n\x04more\x18\x03 \x01(\x08\x12\x10\n\x08position\x18\x04 \x01(\t*\x97\x01\n\x0bMarginGroup\x12\x1c\n\x18MARGIN_GROUP_UNSPECIFIED\x10\x00\x12\x18\n\x14MARGIN_GROUP_PRODUCT\x10\x01\x12\x18\n\x14MARGIN_GROUP_ACCOUNT\x10\x02\x12\x1a\n\x16MARGIN_GROUP_OPERATION\x10\x03\x12\x1a\n\x16MARGIN_GROUP_ATTRIBUTE\x10\x04\x32\xa8\x01\n\rReportService\x12\x46\n\tGetMargin\x12\x1b.ledger.v1.GetMarginRequest\x1a\x1c.ledger.v1.GetMarginResponse\x12O\n\x0cGetOperation\x12\x1e.ledger.v1.GetOperationRequest\x1a\x1f.ledger.v1.GetOperationResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16ledger/v1/report.proto\x12\tledger.v1\"\xde\x01\n\x10GetMarginRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x0f\n\x07subtree\x18\x03 \x01(\x08\x12\x0f\n\x07\x66rom_us\x18\x04 \x01(\x03\x12\r\n\x05to_us\x18\x05 \x01(\x03\x12(\n\x08group_by\x18\x06 \x01(\x0e\x32\x16.ledger.v1.MarginGroup\x12\x11\n\tattribute\x18\x07 \x01(\t\x12\x11\n\tpage_size\x18\x08 \x01(\x05\x12\x12\n\npage_token\x18\t \x01(\t\x12\x14\n\x0cmin_position\x18\n \x01(\t\"8\n\x08\x41ssetSum\x12\r\n\x05\x61sset\x18\x01 \x01(\t\x12\r\n\x05scale\x18\x02 \x01(\x05\x12\x0e\n\x06\x61mount\x18\x03 \x01(\t\"i\n\x0bMoneyMargin\x12\r\n\x05\x61sset\x18\x01 \x01(\t\x12\r\n\x05scale\x18\x02 \x01(\x05\x12\x0e\n\x06\x65\x61rned\x18\x03 \x01(\t\x12\x0e\n\x06repaid\x18\x04 \x01(\t\x12\x0c\n\x04\x63ost\x18\x05 \x01(\t\x12\x0e\n\x06margin\x18\x06 \x01(\t\"\xbe\x01\n\x08\x45\x61rnings\x12\r\n\x05\x63\x61lls\x18\x01 \x01(\x03\x12\x15\n\runrated_calls\x18\x02 \x01(\x03\x12\x1a\n\x12unknown_cost_calls\x18\x03 \x01(\x03\x12%\n\x05money\x18\x04 \x03(\x0b\x32\x16.ledger.v1.MoneyMargin\x12\"\n\x05\x62urnt\x18\x05 \x03(\x0b\x32\x13.ledger.v1.AssetSum\x12%\n\x08\x61\x64vanced\x18\x06 \x03(\x0b\x32\x13.ledger.v1.AssetSum\"P\n\tMarginRow\x12\r\n\x05group\x18\x01 \x01(\t\x12\r\n\x05named\x18\x02 \x01(\x08\x12%\n\x08\x65\x61rnings\x18\x03 \x01(\x0b\x32\x13.ledger.v1.Earnings\"b\n\x11GetMarginResponse\x12\"\n\x04rows\x18\x01 \x03(\x0b\x32\x14.ledger.v1.MarginRow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08position\x18\x03 \x01(\t\"\x91\x01\n\x11GetOverageRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x0f\n\x07\x66rom_us\x18\x03 \x01(\x03\x12\r\n\x05to_us\x18\x04 \x01(\x03\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12\x14\n\x0cmin_position\x18\x07 \x01(\t\"K\n\nOverageRow\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\r\n\x05\x61sset\x18\x02 \x01(\t\x12\r\n\x05scale\x18\x03 \x01(\x05\x12\x0e\n\x06\x61mount\x18\x04 \x01(\t\"d\n\x12GetOverageResponse\x12#\n\x04rows\x18\x01 \x03(\x0b\x32\x15.ledger.v1.OverageRow\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08position\x18\x03 \x01(\t\"v\n\x13GetOperationRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x11\n\toperation\x18\x03 \x01(\t\x12\x15\n\roperation_key\x18\x04 \x01(\t\x12\x14\n\x0cmin_position\x18\x05 \x01(\t\"9\n\rOperationName\x12\x11\n\toperation\x18\x01 \x01(\t\x12\x15\n\roperation_key\x18\x02 \x01(\t\"\xa5\x01\n\rOperationNode\x12+\n\toperation\x18\x01 \x01(\x0b\x32\x18.ledger.v1.OperationName\x12\x12\n\nparent_key\x18\x02 \x01(\t\x12\r\n\x05\x64\x65pth\x18\x03 \x01(\x05\x12 \n\x03own\x18\x04 \x01(\x0b\x32\x13.ledger.v1.Earnings\x12\"\n\x05total\x18\x05 \x01(\x0b\x32\x13.ledger.v1.Earnings\"\x8f\x01\n\x14GetOperationResponse\x12,\n\noperations\x18\x01 \x03(\x0b\x32\x18.ledger.v1.OperationNode\x12)\n\x07parents\x18\x02 \x03(\x0b\x32\x18.ledger.v1.OperationName\x12\x0c\n\x04more\x18\x03 \x01(\x08\x12\x10\n\x08position\x18\x04 \x01(\t*\x97\x01\n\x0bMarginGroup\x12\x1c\n\x18MARGIN_GROUP_UNSPECIFIED\x10\x00\x12\x18\n\x14MARGIN_GROUP_PRODUCT\x10\x01\x12\x18\n\x14MARGIN_GROUP_ACCOUNT\x10\x02\x12\x1a\n\x16MARGIN_GROUP_OPERATION\x10\x03\x12\x1a\n\x16MARGIN_GROUP_ATTRIBUTE\x10\x04\x32\xf3\x01\n\rReportService\x12\x46\n\tGetMargin\x12\x1b.ledger.v1.GetMarginRequest\x1a\x1c.ledger.v1.GetMarginResponse\x12I\n\nGetOverage\x12\x1c.ledger.v1.GetOverageRequest\x1a\x1d.ledger.v1.GetOverageResponse\x12O\n\x0cGetOperation\x12\x1e.ledger.v1.GetOperationRequest\x1a\x1f.ledger.v1.GetOperationResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'ledger.v1.report_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_MARGINGROUP']._serialized_start=1296
-  _globals['_MARGINGROUP']._serialized_end=1447
+  _globals['_MARGINGROUP']._serialized_start=1623
+  _globals['_MARGINGROUP']._serialized_end=1774
   _globals['_GETMARGINREQUEST']._serialized_start=38
   _globals['_GETMARGINREQUEST']._serialized_end=260
   _globals['_ASSETSUM']._serialized_start=262
@@ -45,14 +45,20 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_MARGINROW']._serialized_end=700
   _globals['_GETMARGINRESPONSE']._serialized_start=702
   _globals['_GETMARGINRESPONSE']._serialized_end=800
-  _globals['_GETOPERATIONREQUEST']._serialized_start=802
-  _globals['_GETOPERATIONREQUEST']._serialized_end=920
-  _globals['_OPERATIONNAME']._serialized_start=922
-  _globals['_OPERATIONNAME']._serialized_end=979
-  _globals['_OPERATIONNODE']._serialized_start=982
-  _globals['_OPERATIONNODE']._serialized_end=1147
-  _globals['_GETOPERATIONRESPONSE']._serialized_start=1150
-  _globals['_GETOPERATIONRESPONSE']._serialized_end=1293
-  _globals['_REPORTSERVICE']._serialized_start=1450
-  _globals['_REPORTSERVICE']._serialized_end=1618
+  _globals['_GETOVERAGEREQUEST']._serialized_start=803
+  _globals['_GETOVERAGEREQUEST']._serialized_end=948
+  _globals['_OVERAGEROW']._serialized_start=950
+  _globals['_OVERAGEROW']._serialized_end=1025
+  _globals['_GETOVERAGERESPONSE']._serialized_start=1027
+  _globals['_GETOVERAGERESPONSE']._serialized_end=1127
+  _globals['_GETOPERATIONREQUEST']._serialized_start=1129
+  _globals['_GETOPERATIONREQUEST']._serialized_end=1247
+  _globals['_OPERATIONNAME']._serialized_start=1249
+  _globals['_OPERATIONNAME']._serialized_end=1306
+  _globals['_OPERATIONNODE']._serialized_start=1309
+  _globals['_OPERATIONNODE']._serialized_end=1474
+  _globals['_GETOPERATIONRESPONSE']._serialized_start=1477
+  _globals['_GETOPERATIONRESPONSE']._serialized_end=1620
+  _globals['_REPORTSERVICE']._serialized_start=1777
+  _globals['_REPORTSERVICE']._serialized_end=2020
 # @@protoc_insertion_point(module_scope)

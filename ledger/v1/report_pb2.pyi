@@ -305,6 +305,120 @@ class GetMarginResponse(_message.Message):
 Global___GetMarginResponse: _TypeAlias = GetMarginResponse  # noqa: Y015
 
 @_typing.final
+class GetOverageRequest(_message.Message):
+    """Asks for the overage of a payer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    FROM_US_FIELD_NUMBER: _builtins.int
+    TO_US_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    MIN_POSITION_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    account: _builtins.str
+    """Id or alias of the account that is billed, 1 to 128 bytes."""
+    from_us: _builtins.int
+    """Usage effective from this instant on, in microseconds; 0 = from the beginning."""
+    to_us: _builtins.int
+    """Usage effective before this instant, in microseconds; 0 = without end."""
+    page_size: _builtins.int
+    """Rows a page, 0 = 100, at most 1,000."""
+    page_token: _builtins.str
+    """What the page before answered; empty = the first page."""
+    min_position: _builtins.str
+    """Answer from this position or a later one; empty = from wherever the read models are."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        account: _builtins.str = ...,
+        from_us: _builtins.int = ...,
+        to_us: _builtins.int = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        min_position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "from_us", b"from_us", "min_position", b"min_position", "page_size", b"page_size", "page_token", b"page_token", "tenant", b"tenant", "to_us", b"to_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetOverageRequest: _TypeAlias = GetOverageRequest  # noqa: Y015
+
+@_typing.final
+class OverageRow(_message.Message):
+    """What one account's usage has put on the overage of a payer."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """Id of the account that used; empty where it was erased."""
+    asset: _builtins.str
+    """Code of the asset."""
+    scale: _builtins.int
+    """Scale of `asset`, 0 to 18."""
+    amount: _builtins.str
+    """How much, in minor units, a decimal string: usage and minimums, beyond a cap of overage too, less
+    what was given back since. Billed or not.
+    """
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        asset: _builtins.str = ...,
+        scale: _builtins.int = ...,
+        amount: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "amount", b"amount", "asset", b"asset", "scale", b"scale"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___OverageRow: _TypeAlias = OverageRow  # noqa: Y015
+
+@_typing.final
+class GetOverageResponse(_message.Message):
+    """The overage of a payer, by whose usage it was. The rows add up to its one billable figure."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ROWS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty = this was the last."""
+    position: _builtins.str
+    """The position that the answer is as of."""
+    @_builtins.property
+    def rows(self) -> _containers.RepeatedCompositeFieldContainer[Global___OverageRow]:
+        """One row an account and asset, in the order in which accounts were opened."""
+
+    def __init__(
+        self,
+        *,
+        rows: _abc.Iterable[Global___OverageRow] | None = ...,
+        next_page_token: _builtins.str = ...,
+        position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "position", b"position", "rows", b"rows"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GetOverageResponse: _TypeAlias = GetOverageResponse  # noqa: Y015
+
+@_typing.final
 class GetOperationRequest(_message.Message):
     """Asks for an operation."""
 

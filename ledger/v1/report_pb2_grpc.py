@@ -40,6 +40,11 @@ class ReportServiceStub:
                 request_serializer=ledger_dot_v1_dot_report__pb2.GetMarginRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_report__pb2.GetMarginResponse.FromString,
                 _registered_method=True)
+        self.GetOverage = channel.unary_unary(
+                '/ledger.v1.ReportService/GetOverage',
+                request_serializer=ledger_dot_v1_dot_report__pb2.GetOverageRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_report__pb2.GetOverageResponse.FromString,
+                _registered_method=True)
         self.GetOperation = channel.unary_unary(
                 '/ledger.v1.ReportService/GetOperation',
                 request_serializer=ledger_dot_v1_dot_report__pb2.GetOperationRequest.SerializeToString,
@@ -53,6 +58,14 @@ class ReportServiceServicer:
 
     def GetMargin(self, request, context):
         """Groups the usage of a span of time and adds up what each group burnt, earned and cost.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetOverage(self, request, context):
+        """Adds up what was put on the overage of one payer, by the account whose usage it was: its own, and
+        that of children whose policy bills their parent (rules D4, H8).
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -73,6 +86,11 @@ def add_ReportServiceServicer_to_server(servicer, server):
                     servicer.GetMargin,
                     request_deserializer=ledger_dot_v1_dot_report__pb2.GetMarginRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_report__pb2.GetMarginResponse.SerializeToString,
+            ),
+            'GetOverage': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetOverage,
+                    request_deserializer=ledger_dot_v1_dot_report__pb2.GetOverageRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_report__pb2.GetOverageResponse.SerializeToString,
             ),
             'GetOperation': grpc.unary_unary_rpc_method_handler(
                     servicer.GetOperation,
@@ -108,6 +126,33 @@ class ReportService:
             '/ledger.v1.ReportService/GetMargin',
             ledger_dot_v1_dot_report__pb2.GetMarginRequest.SerializeToString,
             ledger_dot_v1_dot_report__pb2.GetMarginResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetOverage(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.ReportService/GetOverage',
+            ledger_dot_v1_dot_report__pb2.GetOverageRequest.SerializeToString,
+            ledger_dot_v1_dot_report__pb2.GetOverageResponse.FromString,
             options,
             channel_credentials,
             insecure,

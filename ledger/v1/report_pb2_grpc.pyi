@@ -40,6 +40,10 @@ class ReportServiceStub:
     def __new__(cls, channel: _aio.Channel) -> ReportServiceAsyncStub: ...
     GetMargin: _grpc.UnaryUnaryMultiCallable[_report_pb2.GetMarginRequest, _report_pb2.GetMarginResponse]
     """Groups the usage of a span of time and adds up what each group burnt, earned and cost."""
+    GetOverage: _grpc.UnaryUnaryMultiCallable[_report_pb2.GetOverageRequest, _report_pb2.GetOverageResponse]
+    """Adds up what was put on the overage of one payer, by the account whose usage it was: its own, and
+    that of children whose policy bills their parent (rules D4, H8).
+    """
     GetOperation: _grpc.UnaryUnaryMultiCallable[_report_pb2.GetOperationRequest, _report_pb2.GetOperationResponse]
     """Shows one operation, the fan-out of one user action: what it, and all that it caused, burnt,
     earned and cost until now. NOT_FOUND where no usage names it.
@@ -52,6 +56,10 @@ class ReportServiceAsyncStub(ReportServiceStub):
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetMargin: _aio.UnaryUnaryMultiCallable[_report_pb2.GetMarginRequest, _report_pb2.GetMarginResponse]  # type: ignore[assignment]
     """Groups the usage of a span of time and adds up what each group burnt, earned and cost."""
+    GetOverage: _aio.UnaryUnaryMultiCallable[_report_pb2.GetOverageRequest, _report_pb2.GetOverageResponse]  # type: ignore[assignment]
+    """Adds up what was put on the overage of one payer, by the account whose usage it was: its own, and
+    that of children whose policy bills their parent (rules D4, H8).
+    """
     GetOperation: _aio.UnaryUnaryMultiCallable[_report_pb2.GetOperationRequest, _report_pb2.GetOperationResponse]  # type: ignore[assignment]
     """Shows one operation, the fan-out of one user action: what it, and all that it caused, burnt,
     earned and cost until now. NOT_FOUND where no usage names it.
@@ -67,6 +75,16 @@ class ReportServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_report_pb2.GetMarginResponse, _abc.Awaitable[_report_pb2.GetMarginResponse]]:
         """Groups the usage of a span of time and adds up what each group burnt, earned and cost."""
+
+    @_abc_1.abstractmethod
+    def GetOverage(
+        self,
+        request: _report_pb2.GetOverageRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_report_pb2.GetOverageResponse, _abc.Awaitable[_report_pb2.GetOverageResponse]]:
+        """Adds up what was put on the overage of one payer, by the account whose usage it was: its own, and
+        that of children whose policy bills their parent (rules D4, H8).
+        """
 
     @_abc_1.abstractmethod
     def GetOperation(

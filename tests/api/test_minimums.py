@@ -11,7 +11,7 @@ import pytest
 from ledger.core.limits import DAY_US
 from ledger.journal.storage import PostgresStorage
 from ledger.projections.as_of import History
-from ledger.v1 import account_pb2, clock_pb2
+from ledger.v1 import account_pb2, clock_pb2, report_pb2
 from ledger.verify import verify
 from rating.v1 import card_pb2 as pb
 from rating.v1 import pricing_pb2
@@ -82,6 +82,25 @@ async def test_a_month_that_lacks_something_is_settled_when_its_grace_is_over(
     await project(database)
     report = await verify(database)
     assert report.ok, report.findings
+
+
+async def test_a_minimum_that_the_parent_is_billed_for_is_the_childs(
+    sandbox: Served, database: str
+) -> None:
+    """Of 50,000 a month the child has used 600; nothing pays the rest but the parent's overage."""
+    await sandbox.priced(minimums=[LEAST])
+    await sandbox.account("acme")
+    await sandbox.account(
+        "acme/search", "acme", rate_card="default", overage=account_pb2.OVERAGE_PARENT
+    )
+    await advance(sandbox, await next_month(sandbox) + DAY_US)
+    first = await next_month(sandbox, 0)
+    await sandbox.ingest(event("u", "acme/search"))
+    await advance(sandbox, await next_month(sandbox) + DAY_US)
+    await project(database)
+    request = report_pb2.GetOverageRequest(tenant=SANDBOX, account="acme", from_us=first)
+    rows = (await sandbox.reports.GetOverage(request)).rows
+    assert [(row.account, row.amount) for row in rows] == [("acme/search", "50000")]
 
 
 async def test_a_card_shows_its_minimums_as_they_were_published(sandbox: Served) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import grpc
 
 from ledger.projections.rebuild import rebuild
-from ledger.v1 import account_pb2, correction_pb2
+from ledger.v1 import account_pb2, correction_pb2, payment_pb2
 from ledger.v1 import report_pb2 as pb
 from rating.v1 import pricing_pb2
 from tests.api.served import TENANT, Served, event, refusal_of
@@ -217,3 +217,70 @@ async def test_what_is_asked_wrongly_is_refused(stored: Served, database: str) -
 async def test_without_read_models_there_is_nothing_to_report_from(priced: Served) -> None:
     refusal = await refusal_of(priced.reports.GetMargin(pb.GetMarginRequest(tenant=TENANT)))
     assert refusal.reason == "READ_MODELS_ABSENT"
+
+
+async def overage(caller: Served, account: str, **fields: Any) -> list[tuple[str, str, int]]:
+    reply = await caller.reports.GetOverage(
+        pb.GetOverageRequest(tenant=TENANT, account=account, **fields)
+    )
+    assert not reply.next_page_token
+    return [(row.account, row.asset, int(row.amount)) for row in reply.rows]
+
+
+async def test_overage_of_a_payer_by_whose_usage_it_was(stored: Served, database: str) -> None:
+    """Each event costs 600. Two children bill their parent, one itself; what is given back, and
+    what is debited by hand, counts where it was used; the rows add up to the books (H8)."""
+    self_, parent = account_pb2.OVERAGE_SELF, account_pb2.OVERAGE_PARENT
+    await stored.account("house", overage=self_)
+    await stored.account("house/a", "house", overage=parent)
+    await stored.account("house/b", "house", overage=parent)
+    await stored.account("house/c", "house", overage=self_)
+    await stored.account("house/a/x", "house/a", overage=parent)
+    await stored.grant("house", 700, shared=True)
+    for name, account in enumerate(
+        ("house/a", "house/a", "house/b", "house", "house/c", "house/a/x")
+    ):
+        await stored.ingest(event(f"o{name}", account))
+    await project(database)
+    assert await overage(stored, "house") == [
+        ("house", "credit", 600),
+        ("house/a", "credit", 500),
+        ("house/b", "credit", 600),
+    ]
+    assert await overage(stored, "house/c") == [("house/c", "credit", 600)]
+    assert await overage(stored, "house/a") == [("house/a/x", "credit", 600)]
+    assert await overage(stored, "house/b") == []
+    await stored.corrections.ReverseUsage(
+        correction_pb2.ReverseUsageRequest(
+            tenant=TENANT,
+            reversals=[
+                correction_pb2.Reversal(
+                    request_id="back",
+                    account="house/a",
+                    event=correction_pb2.SourceAndId(source="gateway", id="o1"),
+                )
+            ],
+        )
+    )
+    billed = await stored.payments.Bill(
+        payment_pb2.BillRequest(tenant=TENANT, request_id="bill", account="house", asset="credit")
+    )
+    assert [each.amount for each in billed.lines] == [1_200]
+    await project(database)
+    assert await overage(stored, "house") == [
+        ("house", "credit", 600),
+        ("house/a", "credit", 0),
+        ("house/b", "credit", 600),
+    ]
+    page = await stored.reports.GetOverage(
+        pb.GetOverageRequest(tenant=TENANT, account="house", page_size=2)
+    )
+    assert [row.account for row in page.rows] == ["house", "house/a"]
+    rest = await stored.reports.GetOverage(
+        pb.GetOverageRequest(tenant=TENANT, account="house", page_size=2,
+                             page_token=page.next_page_token)
+    )  # fmt: skip
+    assert [row.account for row in rest.rows] == ["house/b"]
+    assert await overage(stored, "house", to_us=1) == []
+    await rebuild(database)
+    assert [amount for _, _, amount in await overage(stored, "house")] == [600, 0, 600]

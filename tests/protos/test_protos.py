@@ -110,6 +110,7 @@ WITHOUT_REQUEST_ID = {
     "ListAliases",
     "GetHold",
     "GetMargin",
+    "GetOverage",
     "GetOperation",
     "GetOwed",
     "GetRules",

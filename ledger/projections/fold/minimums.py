@@ -17,5 +17,12 @@ def minimum_charged(fold: Folding, _: int, event: MinimumCharged) -> None:
         )  # fmt: skip
         fold.counters(piece.book, tenant).value += piece.value
         line += 1
+    fold.changes.minimums.append(
+        (
+            tenant, fold.shard, fold.entry_seq, event.account, event.card, event.card_version,
+            event.scope, event.product, event.quantity, event.asset, event.start, event.end,
+            event.minimum, event.charged, fold.recorded_at,
+        )
+    )  # fmt: skip
     product = event.product or PRODUCT
     fold.recognise(tenant, fold.entry_seq, line, event.slices, event.effective_at, product)

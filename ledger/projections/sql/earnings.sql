@@ -73,6 +73,14 @@ FROM page g LEFT JOIN (
 ) f ON f.grouped = g.grouped
 ORDER BY g.grouped COLLATE "C", f.kind, f.asset
 
+-- name: overage
+-- What usage of a span of time has put on the overage of a payer, by the account that used, less what
+-- was given back since.
+SELECT account, asset, sum(amount) AS amount
+FROM projection.overage_draws
+WHERE tenant = $1 AND payer = $2 AND effective_at >= $3 AND effective_at < $4
+GROUP BY account, asset ORDER BY account, asset OFFSET $5::int LIMIT $6::int
+
 -- name: operations
 -- An operation and those below it, each once, nearest first, with what they are called if it is still
 -- known.
