@@ -23,9 +23,12 @@ from ledger.core.packaged import (
     PackagedRollover,
     PackagedUnit,
     PackageVersion,
+    Phase,
+    PhasedGrant,
     validate,
     version_of,
 )
+from ledger.core.phases import present
 from ledger.core.state import NEVER, State
 from ledger.v1 import package_pb2 as pb
 from ledger.v1 import recurring_pb2, types_pb2
@@ -79,6 +82,7 @@ def package_of(message: pb.PackageVersion) -> tuple[Package, list[CardFault]]:
             ]
         ),
         tuple([override_of(each) for each in message.overrides]) if not unsaid else (),
+        tuple([_phase_of(f"phases[{at}]", each, faults) for at, each in enumerate(message.phases)]),
     )
     return package, [*faults, *validate(package)]
 
@@ -119,7 +123,9 @@ def _grant_of(path: str, grant: pb.PackageGrant, faults: list[CardFault]) -> Pac
     )
 
 
-def _policy_of(policy: pb.PackagePolicy, faults: list[CardFault]) -> PackagedPolicy:
+def _policy_of(
+    policy: pb.PackagePolicy, faults: list[CardFault], path: str = "policy"
+) -> PackagedPolicy:
     def named(field: str, kind: type[Named]) -> Named | None:
         if not policy.HasField(field):  # type: ignore[arg-type]
             return None
@@ -129,7 +135,7 @@ def _policy_of(policy: pb.PackagePolicy, faults: list[CardFault]) -> PackagedPol
         except ValueError:
             known = ", ".join(kind)
             message = f"it is one of {known}"
-            faults.append(CardFault(f"policy.{field}", "VALUE_UNKNOWN", given, message))
+            faults.append(CardFault(f"{path}.{field}", "VALUE_UNKNOWN", given, message))
             return None
 
     return PackagedPolicy(
@@ -159,6 +165,66 @@ def _entitlement_of(
     )
 
 
+def _phase_of(path: str, given: pb.PackagePhase, faults: list[CardFault]) -> Phase:
+    grants = []
+    for at, grant in enumerate(given.grants):
+        kind = _KINDS.get(grant.kind)
+        if kind is None:
+            faults.append(_unknown(f"{path}.grants[{at}].kind", grant.kind))
+        said = kind if grant.kind else None
+        grants.append(PhasedGrant(grant.name, grant.amount, grant.price_paid, said))
+    return Phase(
+        given.name,
+        given.periods,
+        given.days,
+        tuple(grants),
+        _policy_of(given.policy, faults, f"{path}.policy"),
+        tuple(
+            [
+                _entitlement_of(f"{path}.entitlements.entitlements[{at}]", each, faults)
+                for at, each in enumerate(given.entitlements.entitlements)
+            ]
+        )
+        if given.HasField("entitlements")
+        else None,
+    )
+
+
+def _render_phase(phase: Phase) -> pb.PackagePhase:
+    message = pb.PackagePhase(
+        name=phase.name,
+        periods=phase.periods,
+        days=phase.days,
+        grants=[
+            pb.PhasedGrant(
+                name=each.name,
+                amount=each.amount,
+                price_paid=each.price_paid,
+                kind=_KIND_NUMBERS[each.kind] if each.kind is not None else None,
+            )
+            for each in phase.grants
+        ],
+        policy=_render_policy(phase.policy),
+    )
+    if phase.entitlements is not None:
+        message.entitlements.CopyFrom(
+            pb.PhasedEntitlements(
+                entitlements=[_render_entitlement(each) for each in phase.entitlements]
+            )
+        )
+    return message
+
+
+def _render_entitlement(each: Entitlement) -> pb.PackageEntitlement:
+    return pb.PackageEntitlement(
+        feature=each.feature,
+        kind=_ENTITLEMENT_NUMBERS[each.kind],
+        value=each.value,
+        grant=each.grant,
+        products=each.products,
+    )
+
+
 def _unknown(path: str, number: int) -> CardFault:
     return CardFault(path, "VALUE_UNKNOWN", str(number), "there is no such value")
 
@@ -175,17 +241,9 @@ def render_package(
         every=package.every,
         grants=[_render_grant(each, scales) for each in package.grants],
         policy=_render_policy(package.policy),
-        entitlements=[
-            pb.PackageEntitlement(
-                feature=each.feature,
-                kind=_ENTITLEMENT_NUMBERS[each.kind],
-                value=each.value,
-                grant=each.grant,
-                products=each.products,
-            )
-            for each in package.entitlements
-        ],
+        entitlements=[_render_entitlement(each) for each in package.entitlements],
         overrides=[render_override(each) for each in package.overrides],
+        phases=[_render_phase(each) for each in package.phases],
         effective_from_us=found.effective_from_us,
         version=found.version,
         published_at_us=found.published_at_us,
@@ -301,11 +359,12 @@ def features_of(state: State, number: int, now: int) -> Features:
     versions = state.catalog.packages.get((account.tenant, subscription.package), [])
     version = version_of(versions, subscription.version)
     assert version is not None, (subscription.package, subscription.version)
+    package = present(version, subscription).package
     found: list[Feature] = []
-    for each in version.package.entitlements:
+    for each in package.entitlements:
         asset, granted, available = 0, 0, 0
         if each.kind is EntitlementKind.METERED:
-            packaged = version.package.grant(each.grant)
+            packaged = package.grant(each.grant)
             assert packaged is not None, each
             known = state.catalog.asset_of(account.tenant, packaged.asset)
             asset = known.number if known is not None else 0
@@ -360,4 +419,6 @@ def subscription_of(state: State, number: int, account_id: str) -> pb.Subscripti
         ends_at_us=subscription.ends_at if subscription.ends_at != NEVER else 0,
         over=subscription.over,
         version=subscription.revision,
+        phase=subscription.phase if not subscription.over else "",
+        phase_periods_left=subscription.phase_left if not subscription.over else 0,
     )

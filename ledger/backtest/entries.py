@@ -288,6 +288,7 @@ ENTRIES: Final[dict[type, Callable[[Any, _Events, int], None]]] = USAGE | {
     e.PackagePeriodBegun: _package_due,
     e.SubscriptionEnded: _package_due,
     e.PackagePricesSet: _nothing,
+    e.PackagePhaseBegun: _nothing,
     e.InvoiceDue: _invoice_due,
     e.TopUpExpired: _top_up_due,
     e.MinimumCharged: _minimums_due,

@@ -110,6 +110,9 @@ def list_packages(name: str, tenant: str, remote: Remote, as_json: bool) -> None
         click.echo(_line(each))
         for grant in each.grants:
             click.echo(f"  {grant.name}: {grant.amount:,} {grant.asset} (minor units) a period")
+        for phase in each.phases:
+            lasts = f"{phase.days} days" if phase.days else f"{phase.periods} periods"
+            click.echo(f"  first {phase.name} for {lasts}")
         for changed in each.overrides:
             click.echo(f"  {changed.product} {changed.quantity}: {price_of(changed)}")
         for entitlement in each.entitlements:
@@ -144,8 +147,9 @@ def show(account: str, tenant: str, remote: Remote, as_json: bool) -> None:
         document["subscription"] = _document(found)
         print_json(document)
         return
+    phase = f" ({found.phase})" if found.phase else ""
     until = f"over since {instant(found.ends_at_us)}" if found.over else _goes_on(found)
-    click.echo(f"{account} has {found.package} version {found.package_version}, {until}")
+    click.echo(f"{account} has {found.package}{phase} version {found.package_version}, {until}")
     for each in features.entitlements:
         left = f"{each.available:,} of {each.granted:,} {each.asset} left" if each.asset else ""
         click.echo(f"  {each.feature} {each.value or left}".rstrip())

@@ -26,7 +26,8 @@ Read in this order:
     outcome_charges         work that is charged once its result is confirmed
     levels                  what meters count over what counts already
     packaged, subscriptions, sold   what a package says; what an account has of one, prices too
-    package_policy, subscribing     what it sets of a policy; begun, changed, carried on, ended
+    phases, package_policy, package_terms   its phases; what it sets of a policy; what a period is
+    subscribing             begun, changed, carried on, ended
     usage, suspense, holds, grants, following, recurring, corrections, adjustments,
     closing, accounts, moving, standing, overrides, sharing     one module a kind of decision
     evolve                  the only code that changes state

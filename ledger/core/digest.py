@@ -253,6 +253,11 @@ def _subscription(subscription: Subscription | None) -> list[Any]:
         subscription.scheduled,
         subscription.ends_at,
         subscription.over,
+        *(
+            [subscription.phase, subscription.phase_left, subscription.phased]
+            if subscription.phased
+            else []
+        ),
     ]
 
 

@@ -73,6 +73,7 @@ QUOTE_TOLERANCE_DEFAULT: Final = 12_000  # rule H9: basis points of each quoted 
 QUOTE_TOLERANCE_MAX: Final = 20_000
 QUOTES_OPEN_MAX: Final = 1_000  # an account; x ~600 B = 0.6 MB
 BASIS_POINTS: Final = 10_000  # hundredths of a percent in the whole
+PHASED_MAX: Final = 64  # packages whose phases an account is known to have had, the last ones
 OVERRIDES_REMEMBERED_MAX: Final = 4_096
 """Price overrides of an account with those of the correction window; x ~400 B = 1.6 MB."""
 OVERDRAFT_BASIS_POINTS_MAX: Final = 1_000_000  # 100 x lifetime value

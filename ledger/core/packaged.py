@@ -26,6 +26,8 @@ from rating.override_faults import faults_alone
 from rating.overrides import Override
 
 GRANTS_A_PACKAGE_MAX: Final = 32
+PHASES_MAX: Final = 8
+PHASE_DAYS_MAX: Final = 366
 OVERRIDES_A_PACKAGE_MAX: Final = 64
 PRODUCTS_SOLD_MAX: Final = 256  # by all entitlements of a version
 ENTITLEMENTS_MAX: Final = 256  # of a version; x ~100 B = 26 kB in an answer
@@ -168,9 +170,34 @@ class Entitlement(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknow
     products: tuple[str, ...] = ()
 
 
+class PhasedGrant(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """What a grant of the package is in a phase, of a whole period; amount 0 = it gives nothing.
+    `kind` None = as in the package."""
+
+    name: str
+    amount: int = 0
+    price_paid: int = 0
+    kind: PackagedKind | None = None
+
+
+class Phase(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A part of a subscription before the package's own terms count, as a trial or a ramp (rule
+    P4): so many periods, or one period of so many days. What it leaves out is as in the package;
+    of the policy it sets single fields, and its entitlements stand in the place of the package's.
+    """
+
+    name: str
+    periods: int = 0
+    days: int = 0
+    grants: tuple[PhasedGrant, ...] = ()
+    policy: PackagedPolicy = PackagedPolicy()
+    entitlements: tuple[Entitlement, ...] | None = None
+
+
 class Package(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A version of a package. A period is so many weeks, months, quarters or years. `overrides` of
-    prices count for as long as a period has this version (rule R4)."""
+    prices count for as long as a period has this version (rule R4). `phases` follow each other
+    from where the subscription begins, then its own terms count (rule P4)."""
 
     unit: PackagedUnit = PackagedUnit.MONTH
     every: int = 1
@@ -179,6 +206,7 @@ class Package(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     policy: PackagedPolicy = PackagedPolicy()
     entitlements: tuple[Entitlement, ...] = ()
     overrides: tuple[Override, ...] = ()
+    phases: tuple[Phase, ...] = ()
 
     def sold(self) -> tuple[str, ...]:
         """The products that its entitlements sell."""
@@ -260,7 +288,42 @@ def validate(package: Package) -> list[CardFault]:
                 )
                 path = f"overrides[{place}].{field}"
                 found.append(CardFault(path, "TIME_INVALID", str(instant), message))
+    found.extend(check_count("phases", len(package.phases), PHASES_MAX))
+    for place, phase in enumerate(package.phases):
+        found.extend(_of_phase(f"phases[{place}]", phase, package))
+    found.extend(_repeated("phases", "name", [each.name for each in package.phases]))
     return found
+
+
+def _of_phase(path: str, phase: Phase, package: Package) -> Iterator[CardFault]:
+    yield from check_name(f"{path}.name", phase.name)
+    yield from check_between(f"{path}.periods", phase.periods, 0, PERIOD_UNITS_MAX)
+    yield from check_between(f"{path}.days", phase.days, 0, PHASE_DAYS_MAX)
+    if bool(phase.periods) == bool(phase.days):
+        message = "a phase lasts so many periods or so many days: say one of the two"
+        yield CardFault(f"{path}.periods", "LENGTH_INVALID", str(phase.periods), message)
+    yield from check_count(f"{path}.grants", len(phase.grants), GRANTS_A_PACKAGE_MAX)
+    for place, each in enumerate(phase.grants):
+        where, grant = f"{path}.grants[{place}]", package.grant(each.name)
+        if grant is None:
+            message = "a phase changes grants of its package; name one of them"
+            yield CardFault(f"{where}.name", "GRANT_UNKNOWN", each.name, message)
+            continue
+        yield from check_between(f"{where}.amount", each.amount, 0, INT64_MAX)
+        yield from check_between(f"{where}.price_paid", each.price_paid, 0, INT64_MAX)
+        free = each.amount == 0 or (each.kind or grant.kind) is PackagedKind.PROMOTIONAL
+        if each.price_paid and (free or not grant.price_asset):
+            message = "what is free, or has no asset for a price, has none"
+            yield CardFault(f"{where}.price_paid", "PRICE_INVALID", str(each.price_paid), message)
+    yield from _repeated(f"{path}.grants", "name", [each.name for each in phase.grants])
+    for fault in _of_policy(phase.policy):
+        yield CardFault(f"{path}.{fault.path}", fault.reason, fault.value, fault.message)
+    entitlements = phase.entitlements or ()
+    yield from check_count(f"{path}.entitlements", len(entitlements), ENTITLEMENTS_MAX)
+    for place, entitlement in enumerate(entitlements):
+        yield from _of_entitlement(f"{path}.entitlements[{place}]", entitlement, package)
+    features = [each.feature for each in entitlements]
+    yield from _repeated(f"{path}.entitlements", "feature", features)
 
 
 def _of_grant(path: str, grant: PackagedGrant) -> Iterator[CardFault]:

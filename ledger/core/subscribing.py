@@ -1,72 +1,42 @@
-"""Deciding subscriptions to packages: begun, changed, cancelled, and each period (rules P1 to P3).
+"""Deciding subscriptions to packages: begun, changed, cancelled, and each period (rules P1 to P4).
 
-Versions are looked up here alone, in the catalog; what they grant stands in the entries. A period
-grants its packages' grants by the time that is left of it (rule S1), and of each asset never more
-than the largest of them grants for the whole: flipping plans mints nothing. Reads state, changes
-nothing.
+Versions are looked up here alone, in the catalog; what they grant stands in the entries. Reads
+state, changes nothing.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
-from ledger.core.accounts import invalid_policy
 from ledger.core.admission import known_account, open_account
-from ledger.core.commands import CancelSubscription, ChangePackage, IssueGrant, Subscribe
+from ledger.core.commands import CancelSubscription, ChangePackage, Subscribe
 from ledger.core.events import (
-    AccountPolicy,
-    AccountPolicyUpdated,
     Event,
     Follow,
-    Minted,
-    OldGrants,
     PackageChanged,
-    PackageIssue,
     PackagePeriodBegun,
-    PackagePricesSet,
     PackageTerm,
-    PolicyPart,
-    Rollover,
     Subscribed,
     SubscriptionCancelled,
     SubscriptionEnded,
     TakenBack,
     Timing,
 )
-from ledger.core.grants import invalid_grant, issue, reduced, void_of
-from ledger.core.limits import (
-    ANCHOR_MAX_US,
-    EXPIRES_AFTER_MAX_US,
-    OVERRIDES_REMEMBERED_MAX,
-)
+from ledger.core.limits import ANCHOR_MAX_US
 from ledger.core.outcomes import Known, Reason, Refusal
-from ledger.core.overrides import newest_of, numbered_as, overrides_invalid
-from ledger.core.package_policy import policy_under
-from ledger.core.packaged import (
-    KINDS,
-    UNITS,
-    Package,
-    PackagedGrant,
-    PackageVersion,
-    newest_at,
-    version_of,
+from ledger.core.package_terms import (
+    begin,
+    begin_phase,
+    period_from,
+    rest_of,
+    set_policy,
+    set_prices,
+    take_back,
+    unfit,
+    without,
 )
-from ledger.core.periods import Cycle, prorated
-from ledger.core.sold import NOTHING_SOLD, products_sold, standing
+from ledger.core.packaged import PackageVersion, newest_at, version_of
+from ledger.core.phases import Terms, begun, following, present
 from ledger.core.state import Account, State
 from ledger.core.subscriptions import Subscription
-from rating.override_faults import override_faults
-
-
-class _Part(NamedTuple):
-    """A period, or what is left of one, and what it granted before by asset: released, largest."""
-
-    anchor: int
-    start: int
-    end: int
-    full: int
-    minted: tuple[Minted, ...]
-
 
 # -- what may be asked -----------------------------------------------------------------------------
 
@@ -89,17 +59,24 @@ def decide_subscribe(state: State, command: Subscribe, out: list[Event]) -> Even
     if isinstance(found, Refusal):
         return found
     now = state.now
+    had = before.phased if before is not None else ()
+    refusal: Refusal | None = None
+    was = ("", 0)
     if before is not None and now < before.period_end:
-        refusal = _other_length(state, account, before, found.package)
-        part = _rest_of(before, now, before.minted)
+        if before.package == command.package:
+            terms = present(found, before)
+            was = (before.phase, before.phase_left)
+        else:
+            terms = begun(found, command.package, had)
+        refusal = _other_length(state, before, terms)
+        part = rest_of(before, now, before.minted)
     else:
-        refusal = None
-        start, end = _cycle(account, found.package, now).period_of(now)
-        part = _Part(now, now, end, end - start, ())
-    refusal = refusal or _unfit(state, account, found.package, ())
+        terms = begun(found, command.package, had)
+        part = period_from(account, terms, now, now)
+    refusal = refusal or unfit(state, account, terms, ())
     if refusal is not None:
         return refusal
-    term = _begin(state, account, command.package, found, part, (), out)
+    term = begin(state, account, command.package, terms, part, (), out)
     subscribed = Subscribed(
         command.key,
         account.number,
@@ -112,6 +89,7 @@ def decide_subscribe(state: State, command: Subscribe, out: list[Event]) -> Even
         command.trace,
     )
     out.append(subscribed)
+    begin_phase(account, terms, term.start, was, out)
     return subscribed
 
 
@@ -129,17 +107,22 @@ def decide_change_package(
     found = _asked(state, account, command)
     if isinstance(found, Refusal):
         return found
-    refusal = _unfit(state, account, found.package, subscription.policy)
+    same = command.package == subscription.package
+    if same:
+        terms = present(found, subscription)
+    else:
+        terms = begun(found, command.package, subscription.phased)
+    refusal = unfit(state, account, terms, subscription.policy)
     if refusal is None and command.timing == Timing.NOW:
-        refusal = _other_length(state, account, subscription, found.package)
+        refusal = _other_length(state, subscription, terms)
     if refusal is not None:
         return refusal
     taken: tuple[TakenBack, ...] = ()
     term: PackageTerm | None = None
     if command.timing == Timing.NOW:
-        taken = _take_back(state, subscription, command.old_grants, out)
-        part = _rest_of(subscription, state.now, _without(state, subscription.minted, taken))
-        term = _begin(state, account, command.package, found, part, subscription.policy, out)
+        taken = take_back(state, subscription, command.old_grants, out)
+        part = rest_of(subscription, state.now, without(state, subscription.minted, taken))
+        term = begin(state, account, command.package, terms, part, subscription.policy, out)
     changed = PackageChanged(
         command.key,
         account.number,
@@ -156,6 +139,9 @@ def decide_change_package(
         command.trace,
     )
     out.append(changed)
+    if term is not None:
+        was = (subscription.phase, subscription.phase_left) if same else ("", 0)
+        begin_phase(account, terms, term.start, was, out)
     return changed
 
 
@@ -173,10 +159,10 @@ def decide_cancel_subscription(
     taken: tuple[TakenBack, ...] = ()
     if command.timing == Timing.NOW:
         ends_at = state.now
-        taken = _take_back(state, subscription, command.old_grants, out)
-        minted = _without(state, minted, taken)
-        _set_policy(state, account, None, subscription.policy, out)
-        _set_prices(state, account, None, ends_at, out)
+        taken = take_back(state, subscription, command.old_grants, out)
+        minted = without(state, minted, taken)
+        set_policy(state, account, None, subscription.policy, out)
+        set_prices(state, account, None, ends_at, out)
     cancelled = SubscriptionCancelled(
         command.key,
         account.number,
@@ -204,21 +190,33 @@ def carry_on(state: State, subscription: Subscription, out: list[Event]) -> None
     """
     account = subscription.account
     if subscription.ends_at <= subscription.period_end:
-        _set_policy(state, account, None, subscription.policy, out)
-        _set_prices(state, account, None, subscription.ends_at, out)
+        set_policy(state, account, None, subscription.policy, out)
+        set_prices(state, account, None, subscription.ends_at, out)
         out.append(SubscriptionEnded(account.number, subscription.ends_at))
         return
     start = subscription.period_end
     name, found = _following(state, subscription, start)
-    if _unfit(state, account, found.package, subscription.policy) is not None:
-        name, found = subscription.package, _present(state, subscription)
+    terms = _terms_of(name, found, subscription)
+    if unfit(state, account, terms, subscription.policy) is not None:
+        name, terms = subscription.package, following(_present(state, subscription), subscription)
     anchor = subscription.anchor
-    if _length(found.package) != _length(_present(state, subscription).package):
+    if terms.length != present(_present(state, subscription), subscription).length:
         anchor = start
-    cycle_start, end = _cycle(account, found.package, anchor).period_of(start)
-    part = _Part(anchor, start, end, end - cycle_start, ())
-    term = _begin(state, account, name, found, part, subscription.policy, out)
+    part = period_from(account, terms, anchor, start)
+    term = begin(state, account, name, terms, part, subscription.policy, out)
     out.append(PackagePeriodBegun(account.number, term))
+    left = subscription.phase_left - 1
+    goes_on = name == subscription.package and subscription.phase and left > 0
+    was = (subscription.phase, left) if goes_on else ("", 0)
+    begin_phase(account, terms, start, was, out, subscription.phase)
+
+
+def _terms_of(name: str, found: PackageVersion, subscription: Subscription) -> Terms:
+    """By which terms its next period goes: the phase goes on, or the next begins, or the first of
+    another package (rule P4)."""
+    if name == subscription.package:
+        return following(found, subscription)
+    return begun(found, name, subscription.phased)
 
 
 def _following(state: State, subscription: Subscription, start: int) -> tuple[str, PackageVersion]:
@@ -311,11 +309,9 @@ def _asked(
     return found
 
 
-def _other_length(
-    state: State, account: Account, subscription: Subscription, package: Package
-) -> Refusal | None:
+def _other_length(state: State, subscription: Subscription, terms: Terms) -> Refusal | None:
     """A period that has begun is not made longer or shorter: its grants are by its time."""
-    if _length(_present(state, subscription).package) == _length(package):
+    if present(_present(state, subscription), subscription).length == terms.length:
         return None
     return Refusal(
         Reason.PACKAGE_PERIOD_DIFFERS,
@@ -323,224 +319,4 @@ def _other_length(
         str(subscription.period_end),
         "its periods are of another length than the one that runs until this instant; change with "
         "the end of the period, or subscribe then",
-    )
-
-
-def _unfit(
-    state: State, account: Account, package: Package, policy: tuple[PolicyPart, ...]
-) -> Refusal | None:
-    """Why the account cannot have it: a grant or a policy that it may not have."""
-    latest = ANCHOR_MAX_US + EXPIRES_AFTER_MAX_US
-    for place, grant in enumerate(package.grants):
-        asked = _grant_of(state, account, grant, grant.amount, grant.price_paid, 0, latest)
-        refusal = invalid_grant(state, account, asked)
-        if refusal is not None:
-            field = f"grants[{place}].{refusal.field}"
-            return Refusal(refusal.reason, field, refusal.value, refusal.message)
-    wanted, _ = policy_under(state, account, package.policy, policy)
-    refusal = invalid_policy(state, account, wanted) if wanted != account.policy else None
-    return refusal or _unfit_prices(state, account, package, wanted)
-
-
-def _unfit_prices(
-    state: State, account: Account, package: Package, wanted: AccountPolicy
-) -> Refusal | None:
-    """Why the account cannot have its prices: they are not of the card that it would have."""
-    if not package.overrides and not package.entitlements:
-        return None
-    above = account.parent.card_key[1] if account.parent is not None else "default"
-    card = newest_of(state, account.tenant, wanted.rate_card or above)
-    faults = override_faults(package.overrides, card)
-    if faults:
-        return overrides_invalid(faults)
-    sold = account.sold or NOTHING_SOLD
-    total = len(package.overrides) + len(sold.package) + len(sold.products)
-    if total > OVERRIDES_REMEMBERED_MAX:
-        return Refusal(
-            Reason.OVERRIDES_LIMIT,
-            "package",
-            str(total),
-            f"an account has at most {OVERRIDES_REMEMBERED_MAX} overrides of packages with those "
-            "of the last 400 days, which late usage may need; change its package less often",
-        )
-    return None
-
-
-# -- what a period grants --------------------------------------------------------------------------
-
-
-def _length(package: Package) -> tuple[str, int]:
-    return package.unit, package.every
-
-
-def _cycle(account: Account, package: Package, anchor: int) -> Cycle:
-    return Cycle(UNITS[package.unit], package.every, anchor, account.calendar.zone)
-
-
-def _rest_of(subscription: Subscription, now: int, minted: tuple[Minted, ...]) -> _Part:
-    return _Part(subscription.anchor, now, subscription.period_end, subscription.full, minted)
-
-
-def _begin(
-    state: State,
-    account: Account,
-    name: str,
-    found: PackageVersion,
-    part: _Part,
-    policy: tuple[PolicyPart, ...],
-    out: list[Event],
-) -> PackageTerm:
-    """Grant what a version grants for a period or what is left of it, and set its policy."""
-    package = found.package
-    remaining = part.end - part.start
-    minted = {each.asset: each for each in part.minted}
-    whole: dict[int, int] = {}
-    for grant in package.grants:
-        asset = _asset(state, account, grant.asset)
-        whole[asset] = whole.get(asset, 0) + grant.amount
-    for asset, amount in whole.items():
-        before = minted.get(asset, Minted(asset, 0, 0))
-        minted[asset] = Minted(asset, before.released, max(before.largest, amount))
-    issues: list[PackageIssue] = []
-    for grant in package.grants:
-        asset = _asset(state, account, grant.asset)
-        counted = minted[asset]
-        amount = prorated(grant.amount, remaining, part.full)
-        price = prorated(grant.price_paid, remaining, part.full)
-        room = max(0, counted.largest - counted.released)
-        if amount > room:
-            amount, price = room, prorated(grant.price_paid, room, grant.amount)
-        if not amount:
-            issues.append(PackageIssue(grant.name, 0, 0, 0))
-            continue
-        expires_at = part.end + grant.expires_after_us
-        asked = _grant_of(state, account, grant, amount, price, part.start, expires_at)
-        number = issue(state, account, asked, out).grant
-        issues.append(PackageIssue(grant.name, number, amount, price))
-        minted[asset] = Minted(asset, counted.released + amount, counted.largest)
-    parts = _set_policy(state, account, package, policy, out)
-    _set_prices(state, account, package, part.start, out)
-    return PackageTerm(
-        name,
-        found.version,
-        part.anchor,
-        part.start,
-        part.end,
-        remaining,
-        part.full,
-        tuple(issues),
-        tuple([minted[asset] for asset in sorted(minted)]),
-        parts,
-    )
-
-
-def _set_policy(
-    state: State,
-    account: Account,
-    package: Package | None,
-    policy: tuple[PolicyPart, ...],
-    out: list[Event],
-) -> tuple[PolicyPart, ...]:
-    """Put the package's fields into the account's policy, and take those of before out again."""
-    terms = package.policy if package is not None else None
-    wanted, parts = policy_under(state, account, terms, policy)
-    if wanted != account.policy and invalid_policy(state, account, wanted) is None:
-        out.append(AccountPolicyUpdated(b"", account.number, wanted, account.version + 1))
-    return parts
-
-
-def _set_prices(
-    state: State, account: Account, package: Package | None, at: int, out: list[Event]
-) -> None:
-    """Have the package's overrides count, and its products be sold, from that instant on (None =
-    none any more); nothing where they do already."""
-    before = standing(account.sold.package) if account.sold is not None else ()
-    following = state.families[account.root].next_override
-    overrides = package.overrides if package is not None else ()
-    products = package.sold() if package is not None else ()
-    numbered = numbered_as(before, overrides, following)
-    if numbered != before or products != products_sold(account.sold):
-        out.append(PackagePricesSet(account.number, at, numbered, products))
-
-
-def _take_back(
-    state: State, subscription: Subscription, old_grants: OldGrants, out: list[Event]
-) -> tuple[TakenBack, ...]:
-    """Take back of the period's grants what is neither drawn nor held: all, or its share of the
-    time that is left (rules P3, S1, D6)."""
-    taken: list[TakenBack] = []
-    left = subscription.period_end - state.now
-    if old_grants == OldGrants.KEEP or left <= 0:
-        return ()
-    for number in subscription.grants:
-        grant = state.grants.get(number)
-        if grant is None or grant.settled:
-            continue
-        amount = grant.book.available
-        if old_grants == OldGrants.PRORATE:
-            lasts = subscription.period_end - grant.effective_at
-            amount = min(amount, prorated(grant.amount, left, lasts))
-        if amount <= 0:
-            continue
-        if old_grants == OldGrants.PRORATE:
-            out.append(reduced(grant, amount))
-        else:
-            out.append(void_of(state, grant, amount, b"", True, b"", out))
-        taken.append(TakenBack(number, amount))
-    return tuple(taken)
-
-
-def _without(
-    state: State, minted: tuple[Minted, ...], taken: tuple[TakenBack, ...]
-) -> tuple[Minted, ...]:
-    """What the period has granted without what was taken back of it."""
-    back: dict[int, int] = {}
-    for each in taken:
-        asset = state.grants[each.grant].asset
-        back[asset] = back.get(asset, 0) + each.amount
-    return tuple(
-        [
-            Minted(each.asset, each.released - back.get(each.asset, 0), each.largest)
-            for each in minted
-        ]
-    )
-
-
-def _asset(state: State, account: Account, code: str) -> int:
-    """Its number; 0 = the tenant has no such asset."""
-    found = state.catalog.asset_of(account.tenant, code) if code else None
-    return found.number if found is not None else 0
-
-
-def _grant_of(
-    state: State,
-    account: Account,
-    grant: PackagedGrant,
-    amount: int,
-    price_paid: int,
-    effective_at: int,
-    expires_at: int,
-) -> IssueGrant:
-    """The grant that one issue asks for."""
-    rolls = grant.rollover
-    return IssueGrant(
-        b"",
-        account.number,
-        KINDS[grant.kind],
-        _asset(state, account, grant.asset),
-        amount,
-        price_paid,
-        _asset(state, account, grant.price_asset),
-        grant.priority,
-        effective_at,
-        expires_at,
-        grant.products,
-        b"",
-        tags=grant.tags,
-        shared=grant.shared,
-        rollover=Rollover(
-            rolls.numerator, rolls.denominator, rolls.cap, rolls.lifetime_us, rolls.again
-        )
-        if rolls is not None
-        else None,
     )

@@ -41,6 +41,9 @@ class Subscription:
         "package",
         "period_end",
         "period_start",
+        "phase",
+        "phase_left",
+        "phased",
         "policy",
         "revision",
         "scheduled",
@@ -67,6 +70,9 @@ class Subscription:
         self.scheduled: NextPackage | None = None
         self.ends_at: int = NEVER
         self.over = False
+        self.phase = ""  # of the package that the period has; "" = none (rule P4)
+        self.phase_left = 0  # periods of it, with the one that runs
+        self.phased: tuple[str, ...] = ()  # packages whose phases the account has had
 
     @property
     def due(self) -> int:

@@ -357,6 +357,116 @@ class PackageEntitlement(_message.Message):
 Global___PackageEntitlement: _TypeAlias = PackageEntitlement  # noqa: Y015
 
 @_typing.final
+class PhasedGrant(_message.Message):
+    """What a grant of the package is in a phase."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    PRICE_PAID_FIELD_NUMBER: _builtins.int
+    KIND_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the grant."""
+    amount: _builtins.int
+    """Amount of a whole period, or of the days of the phase, in minor units; 0 = nothing."""
+    price_paid: _builtins.int
+    """Price of that, in minor units of the grant's money."""
+    kind: _types_pb2.GrantKind.ValueType
+    """ALLOWANCE, PROMOTIONAL or PREPAID; unset = as in the package."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        amount: _builtins.int = ...,
+        price_paid: _builtins.int = ...,
+        kind: _types_pb2.GrantKind.ValueType | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_kind", b"_kind", "kind", b"kind"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_kind", b"_kind", "amount", b"amount", "kind", b"kind", "name", b"name", "price_paid", b"price_paid"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__kind: _TypeAlias = _typing.Literal["kind"]  # noqa: Y015
+    _WhichOneofArgType__kind: _TypeAlias = _typing.Literal["_kind", b"_kind"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__kind) -> _WhichOneofReturnType__kind | None: ...
+
+Global___PhasedGrant: _TypeAlias = PhasedGrant  # noqa: Y015
+
+@_typing.final
+class PhasedEntitlements(_message.Message):
+    """Entitlements in the place of the package's."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ENTITLEMENTS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def entitlements(self) -> _containers.RepeatedCompositeFieldContainer[Global___PackageEntitlement]:
+        """At most 256; none = no features."""
+
+    def __init__(
+        self,
+        *,
+        entitlements: _abc.Iterable[Global___PackageEntitlement] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["entitlements", b"entitlements"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PhasedEntitlements: _TypeAlias = PhasedEntitlements  # noqa: Y015
+
+@_typing.final
+class PackagePhase(_message.Message):
+    """A part of a subscription before the package's own terms count. What it leaves out is as in the
+    package.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    PERIODS_FIELD_NUMBER: _builtins.int
+    DAYS_FIELD_NUMBER: _builtins.int
+    GRANTS_FIELD_NUMBER: _builtins.int
+    POLICY_FIELD_NUMBER: _builtins.int
+    ENTITLEMENTS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name, as `trial` or `ramp`, 1 to 128 bytes, once in the package."""
+    periods: _builtins.int
+    """How many periods it lasts, 1 to 120; 0 = it is one period of `days`."""
+    days: _builtins.int
+    """How many days it lasts, 1 to 366, as one period; 0 = it lasts `periods`."""
+    @_builtins.property
+    def grants(self) -> _containers.RepeatedCompositeFieldContainer[Global___PhasedGrant]:
+        """Grants that are otherwise; at most 32."""
+
+    @_builtins.property
+    def policy(self) -> Global___PackagePolicy:
+        """Fields of the policy that are otherwise."""
+
+    @_builtins.property
+    def entitlements(self) -> Global___PhasedEntitlements:
+        """Unset = those of the package."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        periods: _builtins.int = ...,
+        days: _builtins.int = ...,
+        grants: _abc.Iterable[Global___PhasedGrant] | None = ...,
+        policy: Global___PackagePolicy | None = ...,
+        entitlements: Global___PhasedEntitlements | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["entitlements", b"entitlements", "policy", b"policy"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["days", b"days", "entitlements", b"entitlements", "grants", b"grants", "name", b"name", "periods", b"periods", "policy", b"policy"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PackagePhase: _TypeAlias = PackagePhase  # noqa: Y015
+
+@_typing.final
 class PackageVersion(_message.Message):
     """A version of a package."""
 
@@ -373,6 +483,7 @@ class PackageVersion(_message.Message):
     VERSION_FIELD_NUMBER: _builtins.int
     PUBLISHED_AT_US_FIELD_NUMBER: _builtins.int
     OVERRIDES_FIELD_NUMBER: _builtins.int
+    PHASES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, as `pro`, 1 to 128 bytes."""
     display_name: _builtins.str
@@ -408,6 +519,12 @@ class PackageVersion(_message.Message):
         them, they before those of the accounts above it.
         """
 
+    @_builtins.property
+    def phases(self) -> _containers.RepeatedCompositeFieldContainer[Global___PackagePhase]:
+        """What comes first, from where the subscription begins, in order; at most 8. An account has the
+        phases of a package once.
+        """
+
     def __init__(
         self,
         *,
@@ -422,10 +539,11 @@ class PackageVersion(_message.Message):
         version: _builtins.int = ...,
         published_at_us: _builtins.int = ...,
         overrides: _abc.Iterable[_override_pb2.PriceOverride] | None = ...,
+        phases: _abc.Iterable[Global___PackagePhase] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "effective_from_us", b"effective_from_us", "entitlements", b"entitlements", "every", b"every", "grants", b"grants", "name", b"name", "overrides", b"overrides", "policy", b"policy", "published_at_us", b"published_at_us", "unit", b"unit", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "effective_from_us", b"effective_from_us", "entitlements", b"entitlements", "every", b"every", "grants", b"grants", "name", b"name", "overrides", b"overrides", "phases", b"phases", "policy", b"policy", "published_at_us", b"published_at_us", "unit", b"unit", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -693,6 +811,8 @@ class Subscription(_message.Message):
     ENDS_AT_US_FIELD_NUMBER: _builtins.int
     OVER_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
+    PHASE_FIELD_NUMBER: _builtins.int
+    PHASE_PERIODS_LEFT_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """The account."""
     package: _builtins.str
@@ -717,6 +837,10 @@ class Subscription(_message.Message):
     """Whether it has ended."""
     version: _builtins.int
     """Counts up with every change: `expected_version` of the next."""
+    phase: _builtins.str
+    """Name of the phase that the present period is of; empty = the package's own terms."""
+    phase_periods_left: _builtins.int
+    """Periods that are left of the phase, with the present one."""
     def __init__(
         self,
         *,
@@ -732,10 +856,12 @@ class Subscription(_message.Message):
         ends_at_us: _builtins.int = ...,
         over: _builtins.bool = ...,
         version: _builtins.int = ...,
+        phase: _builtins.str = ...,
+        phase_periods_left: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "ends_at_us", b"ends_at_us", "follow", b"follow", "locked_until_us", b"locked_until_us", "next_package", b"next_package", "over", b"over", "package", b"package", "package_version", b"package_version", "period_end_us", b"period_end_us", "period_start_us", b"period_start_us", "subscribed_at_us", b"subscribed_at_us", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "ends_at_us", b"ends_at_us", "follow", b"follow", "locked_until_us", b"locked_until_us", "next_package", b"next_package", "over", b"over", "package", b"package", "package_version", b"package_version", "period_end_us", b"period_end_us", "period_start_us", b"period_start_us", "phase", b"phase", "phase_periods_left", b"phase_periods_left", "subscribed_at_us", b"subscribed_at_us", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

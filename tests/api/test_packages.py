@@ -301,3 +301,50 @@ async def test_one_package_at_a_time(caller: Served) -> None:
     assert (await refusal_of(subscribe(caller, package="starter"))).reason == "SUBSCRIBED_ALREADY"
     refusal = await refusal_of(change(caller, package="starter", expected_version=9))
     assert (refusal.reason, refusal.metadata["field"]) == ("VERSION_MISMATCH", "expected_version")
+
+
+async def test_a_trial_comes_first_and_says_when_it_is_over(
+    caller: Served, clock: SystemClock
+) -> None:
+    """Rule P4: three days of a trial, a week of a ramp, then the package's own terms."""
+
+    def granting(name: str, amount: int, **length: int) -> pb.PackagePhase:
+        return pb.PackagePhase(
+            name=name, grants=[pb.PhasedGrant(name="credits", amount=amount)], **length
+        )
+
+    phases = [granting("trial", 700, days=3), granting("ramp", 20_000, periods=1)]
+    phases[0].entitlements.entitlements.add(feature="sso", kind=pb.ENTITLEMENT_KIND_BOOLEAN)
+    published = await publish(caller, "phased", 50_000, phases=phases)
+    for phase in phases:
+        phase.policy.SetInParent()
+    assert list(published.phases) == phases
+    begun = await subscribe(caller, package="phased")
+    assert begun.term.end_us - begun.term.start_us == 3 * DAY_US
+    seen = []
+    for days, period in ((0, ("trial", 1)), (3, ("ramp", 1)), (7, ("", 0))):
+        clock.ahead_us += days * DAY_US
+        while ((found := await shown(caller)).phase, found.phase_periods_left) != period:
+            await asyncio.sleep(0)
+        names = [each.feature for each in (await features(caller)).entitlements]
+        seen.append((found.phase, found.phase_periods_left, len(names), await available(caller)))
+    assert seen == [("trial", 1, 1, 700), ("ramp", 1, 3, 20_000), ("", 0, 3, 50_000)]
+
+
+async def test_phases_that_do_not_do_are_listed(caller: Served) -> None:
+    reply = await caller.packages.Publish(
+        pb.PackageServicePublishRequest(
+            tenant=TENANT,
+            request_id=caller.new_id(),
+            package=package(
+                "wrong",
+                1,
+                phases=[pb.PackagePhase(name="x", policy=pb.PackagePolicy(excess="other"))],
+            ),
+            validate_only=True,
+        )
+    )
+    assert [(each.path, each.reason) for each in reply.faults] == [
+        ("phases[0].policy.excess", "VALUE_UNKNOWN"),
+        ("phases[0].periods", "LENGTH_INVALID"),
+    ]

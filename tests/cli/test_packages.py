@@ -25,6 +25,11 @@ entitlements = [
 
 [policy]
 overage = "self"
+
+[[phases]]
+name = "trial"
+days = 14
+grants = [{ name = "credits", amount = 3_000 }]
 """
 
 
@@ -58,6 +63,7 @@ def test_a_plan_from_a_file_to_its_end(sold: Server, tmp_path: Path) -> None:
     assert "package pro: checked, not published" in run("publish", str(file), "--dry-run")
     assert run("publish", str(file)).endswith("from ever on: published\n")
     assert "unchanged" in run("publish", str(file))
+    assert "  first trial for 14 days\n" in run("list", "pro")
     assert "  region eu\n" in run("list", "pro")
     assert "granted: credits 3,000" in run("preview", "planned", "pro")
     assert "planned has pro version" in run("subscribe", "planned", "pro")

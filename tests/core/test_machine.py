@@ -768,6 +768,7 @@ def test_long_lives_meet_every_command_and_every_event() -> None:
         e.PackageChanged,
         e.PackagePeriodBegun,
         e.PackagePricesSet,
+        e.PackagePhaseBegun,
         e.SubscriptionCancelled,
         e.SubscriptionEnded,
     }

@@ -115,6 +115,7 @@ from ledger.core.events.packages import (
     PackageChanged,
     PackageIssue,
     PackagePeriodBegun,
+    PackagePhaseBegun,
     PackagePricesSet,
     PackageTerm,
     PolicyPart,
@@ -269,6 +270,7 @@ __all__ = [
     "PackageChanged",
     "PackageIssue",
     "PackagePeriodBegun",
+    "PackagePhaseBegun",
     "PackagePricesSet",
     "PackageTerm",
     "PaymentRecorded",
@@ -432,6 +434,7 @@ Event: TypeAlias = (
     | Subscribed
     | PackageChanged
     | PackagePeriodBegun
+    | PackagePhaseBegun
     | PackagePricesSet
     | SubscriptionCancelled
     | SubscriptionEnded

@@ -153,3 +153,13 @@ class PackagePricesSet(Fact, frozen=True, tag=132):
     at: int
     overrides: tuple[NumberedOverride, ...]
     products: tuple[str, ...] = ()
+
+
+class PackagePhaseBegun(Fact, frozen=True, tag=133):
+    """A phase of the account's package begins with the period of the entry before, for so many
+    periods (rule P4); "" = the package's own terms, for good."""
+
+    account: int
+    at: int
+    phase: str
+    periods: int

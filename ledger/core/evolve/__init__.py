@@ -69,6 +69,7 @@ from ledger.core.events import (
     OutcomeReported,
     PackageChanged,
     PackagePeriodBegun,
+    PackagePhaseBegun,
     PackagePricesSet,
     PaymentRecorded,
     PlanDeclared,
@@ -172,6 +173,7 @@ from ledger.core.evolve.overrides import price_overrides_set
 from ledger.core.evolve.packages import (
     package_changed,
     package_period_begun,
+    package_phase_begun,
     package_prices_set,
     subscribed,
     subscription_cancelled,
@@ -327,6 +329,7 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     Subscribed: subscribed,
     PackageChanged: package_changed,
     PackagePeriodBegun: package_period_begun,
+    PackagePhaseBegun: package_phase_begun,
     PackagePricesSet: package_prices_set,
     SubscriptionCancelled: subscription_cancelled,
     SubscriptionEnded: subscription_ended,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from ledger.core.events import (
     PackageChanged,
     PackagePeriodBegun,
+    PackagePhaseBegun,
     PackagePricesSet,
     PackageTerm,
     Subscribed,
@@ -14,6 +15,7 @@ from ledger.core.events import (
 )
 from ledger.core.evolve.accounts import set_sold
 from ledger.core.evolve.moves import set_timer
+from ledger.core.limits import PHASED_MAX
 from ledger.core.sold import NOTHING_SOLD, Sold, replaced, selling
 from ledger.core.state import NEVER, TIMER_PACKAGE, State
 from ledger.core.subscriptions import NextPackage, Subscription
@@ -24,8 +26,12 @@ def subscribed(state: State, event: Subscribed) -> None:
     before = account.subscription
     subscription = account.subscription = Subscription(account, state.now)
     goes_on = before is not None and event.term.end == before.period_end
-    if before is not None and goes_on:
-        subscription.grants = before.grants
+    if before is not None:
+        subscription.phased = before.phased
+        if goes_on:
+            subscription.grants = before.grants
+            if before.package == event.package:
+                subscription.phase, subscription.phase_left = before.phase, before.phase_left
     subscription.follow = event.follow
     subscription.locked_until = event.locked_until
     subscription.revision = event.revision
@@ -45,6 +51,8 @@ def package_changed(state: State, event: PackageChanged) -> None:
         subscription.scheduled = None
         subscription.follow = event.follow
         subscription.locked_until = event.locked_until
+        if subscription.package != event.package:
+            subscription.phase, subscription.phase_left = "", 0
         _begin(state, subscription, event.term, goes_on=True)
     state.keys.add(event.key, state.locator)
 
@@ -56,7 +64,17 @@ def package_period_begun(state: State, event: PackagePeriodBegun) -> None:
         subscription.follow = following.follow
         subscription.locked_until = following.locked_until
         subscription.scheduled = None
+    subscription.phase_left -= 1 if subscription.phase else 0
+    if not subscription.phase_left or subscription.package != event.term.package:
+        subscription.phase, subscription.phase_left = "", 0
     _begin(state, subscription, event.term, goes_on=False)
+
+
+def package_phase_begun(state: State, event: PackagePhaseBegun) -> None:
+    subscription = _of(state, event.account)
+    subscription.phase, subscription.phase_left = event.phase, event.periods
+    if subscription.package not in subscription.phased:
+        subscription.phased = (*subscription.phased, subscription.package)[-PHASED_MAX:]
 
 
 def subscription_cancelled(state: State, event: SubscriptionCancelled) -> None:

@@ -29,6 +29,9 @@ class PackedSubscription(msgspec.Struct, array_like=True, gc=False):
     scheduled: tuple[str, int, int, int] | None
     ends_at: int
     over: bool
+    phase: str = ""
+    phase_left: int = 0
+    phased: tuple[str, ...] = ()
 
 
 def pack_subscription(subscription: Subscription | None) -> PackedSubscription | None:
@@ -55,6 +58,9 @@ def pack_subscription(subscription: Subscription | None) -> PackedSubscription |
         else None,
         subscription.ends_at,
         subscription.over,
+        subscription.phase,
+        subscription.phase_left,
+        subscription.phased,
     )
 
 
@@ -79,4 +85,7 @@ def unpack_subscription(account: Account, packed: PackedSubscription | None) -> 
         subscription.scheduled = NextPackage(*packed.scheduled)
     subscription.ends_at = packed.ends_at
     subscription.over = packed.over
+    subscription.phase = packed.phase
+    subscription.phase_left = packed.phase_left
+    subscription.phased = packed.phased
     return subscription

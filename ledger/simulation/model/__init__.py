@@ -175,6 +175,7 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.PackageChanged: usage.unexpected,
     e.PackagePeriodBegun: usage.unexpected,
     e.PackagePricesSet: usage.unexpected,
+    e.PackagePhaseBegun: usage.unexpected,
     e.SubscriptionCancelled: usage.unexpected,
     e.SubscriptionEnded: usage.unexpected,
     e.MinimumsAwaited: usage.unexpected,

@@ -62,6 +62,7 @@ from ledger.core.events import (
     OutcomeReported,
     PackageChanged,
     PackagePeriodBegun,
+    PackagePhaseBegun,
     PackagePricesSet,
     PaymentRecorded,
     PriceOverridesSet,
@@ -175,6 +176,7 @@ from ledger.verify.rules.overrides import price_overrides_set
 from ledger.verify.rules.packages import (
     package_changed,
     package_period_begun,
+    package_phase_begun,
     package_prices_set,
     subscribed,
     subscription_cancelled,
@@ -350,6 +352,7 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     Subscribed: subscribed,
     PackageChanged: package_changed,
     PackagePeriodBegun: package_period_begun,
+    PackagePhaseBegun: package_phase_begun,
     PackagePricesSet: package_prices_set,
     SubscriptionCancelled: subscription_cancelled,
     SubscriptionEnded: subscription_ended,

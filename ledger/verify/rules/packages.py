@@ -6,6 +6,7 @@ from ledger.core.events import (
     Minted,
     PackageChanged,
     PackagePeriodBegun,
+    PackagePhaseBegun,
     PackagePricesSet,
     PackageTerm,
     Subscribed,
@@ -83,6 +84,19 @@ def subscription_ended(judge: Judge, state: State, event: SubscriptionEnded) -> 
     judge.equal(state, "end of the subscription", subscription.ends_at, event.ends_at)
     if event.ends_at > state.now:
         judge.wrong(state, "end of a subscription", f"due at {event.ends_at}", state.now)
+
+
+def package_phase_begun(judge: Judge, state: State, event: PackagePhaseBegun) -> None:
+    """With a period, or what is left of one, of a package that runs (rule P4)."""
+    subscription = state.accounts[event.account].subscription
+    if subscription is None or subscription.over:
+        judge.wrong(state, "phase of a package", "of a subscription that runs", event.phase)
+        return
+    judge.equal(state, "start of the phase", subscription.period_start, event.at)
+    judge.equal(state, "phase that ends", bool(event.phase), event.periods > 0)
+    goes_on = (event.phase, event.periods) == (subscription.phase, subscription.phase_left)
+    if goes_on and event.phase:
+        judge.wrong(state, "phase", f"another than {subscription.phase!r}", event.phase)
 
 
 def package_prices_set(judge: Judge, state: State, event: PackagePricesSet) -> None:
