@@ -116,6 +116,7 @@ class Replay:
                 place = reached
             if place < end:
                 self._entry(events, place)
+                usual.look_after(events[place])
                 place += 1
         figures.entries += end
         usual.end_batch()
@@ -133,6 +134,7 @@ class Replay:
         if self._batches % UNSWEPT_BATCHES:
             return
         if state.timers and state.timers[0][0] <= self._due_by:
+            self.usual.look_again()
             self.numbers.prepare_anew()
             self.made = []
             sweep(state, BATCH_INDEX_MAX, self.made, until=self._due_by)
@@ -182,6 +184,7 @@ class Replay:
 
     def run_anew(self, command: c.Command) -> Outcome:
         """Decide what the journal does not have."""
+        self.usual.look_again()
         self.numbers.prepare_anew()
         return self._execute(command)
 

@@ -13,10 +13,18 @@ from typing import Final
 
 from ledger.backtest.figures import Figured
 from ledger.backtest.usual_costs import UsualCosts, is_modeled
-from ledger.backtest.usual_parts import Priced, Seat
+from ledger.backtest.usual_parts import Kin, Priced, Seat
 from ledger.core.costs import usual_cost
 from ledger.core.drawdown import applies, in_turn
-from ledger.core.events import Event, Pot, Slice, UsageCosted, UsageRecorded
+from ledger.core.events import (
+    Event,
+    LimitExceeded,
+    PlanDeclared,
+    Pot,
+    Slice,
+    UsageCosted,
+    UsageRecorded,
+)
 from ledger.core.evolve.moves import exhausted
 from ledger.core.evolve.usage import usage_recorded
 from ledger.core.limits import INT64_MAX
@@ -36,7 +44,8 @@ class Usual:
         "corrected",
         "costs",
         "figured",
-        "looks",
+        "kin",
+        "look",
         "money",
         "plans",
         "replaced",
@@ -51,7 +60,8 @@ class Usual:
         self.money = money  # journal's book -> the asset of what it pays in money
         self.tenant = tenant
         self.seats: dict[int, Seat] = {}
-        self.looks = 0  # runs of usual usage so far
+        self.kin: dict[int, Kin] = {}  # by root
+        self.look = 0  # after what may have changed any account
         self.plans: dict[int, Priced] = {}  # of the batch, by index
         self.corrected: frozenset[int] = frozenset()  # of the batch: what is corrected later
         self.replaced: set[bytes] = set()  # of the batch: what amendments have recorded
@@ -62,6 +72,22 @@ class Usual:
         self.plans = {}
         self.corrected = corrected
         self.replaced = set()
+
+    def look_again(self) -> None:
+        """Something was decided apart from usage: any account may be otherwise."""
+        self.look += 1
+
+    def look_after(self, event: Event) -> None:
+        """An entry was decided that was not usual: what it may have changed is looked at again."""
+        kind = type(event)
+        if kind is UsageRecorded or kind is UsageCosted:
+            account = self.state.accounts.get(event.account)
+            if account is not None:
+                kin = self.kin.get(account.root)
+                if kin is not None:
+                    kin.look += 1
+        elif kind is not PlanDeclared and kind is not LimitExceeded:
+            self.look += 1
 
     def forget_cards(self) -> None:
         """Another version prices from here on."""
@@ -103,12 +129,15 @@ class Usual:
         account = self.state.accounts.get(number)
         if account is None or (self.tenant and account.tenant != self.tenant):
             return None
-        seat = self.seats[number] = Seat(account)
+        kin = self.kin.get(account.root)
+        if kin is None:
+            kin = self.kin[account.root] = Kin()
+        seat = self.seats[number] = Seat(account, kin)
         return seat
 
-    def _takes(self, seat: Seat, look: int) -> bool:
-        """Whether the account takes usual usage, until an entry that is otherwise: usual usage
-        changes nothing of what is looked at here."""
+    def _takes(self, seat: Seat) -> bool:
+        """Whether the account takes usual usage: as long as nothing is due there, until an entry that
+        is otherwise. Usual usage changes nothing of what is looked at here."""
         state, account = self.state, seat.account
         now = state.now
         if account.unordered:
@@ -121,12 +150,16 @@ class Usual:
             or (state.offsets and state.offsets.get(account.tenant))
         ):
             return False
-        calendar = account.calendar
-        if calendar.now != now:
-            calendar.stand_at(now, state.window_start, state.window_end)
-        seat.period, seat.latest = calendar.present, calendar.last
-        seat.earliest = max(calendar.first, account.open_from)
-        seat.looked_at = look
+        seat.period = account.calendar.start_of(now)
+        month_ends = account.calendar.end_of(now)
+        seat.earliest = max(seat.period, account.open_from)
+        seat.latest = month_ends - 1  # no usage was recorded long before its time (rule I4)
+        seat.until = min(month_ends, account.next_due)
+        above = account.parent
+        while above is not None:
+            seat.until = min(seat.until, above.next_due)
+            above = above.parent
+        seat.looked_at, seat.kin_looked_at = self.look, seat.kin.look
         return True
 
     def take(self, events: Sequence[Event], place: int) -> int:
@@ -142,8 +175,7 @@ class Usual:
         replaced = self.replaced
         apart = bool(self.corrected or replaced)
         plans, seats, money_of = self.plans, self.seats, self.money
-        self.looks += 1
-        look = self.looks
+        look, now = self.look, state.now
         began = place
         for event in events if place == 0 else events[place:]:
             kind = type(event)
@@ -156,7 +188,9 @@ class Usual:
                 if seat is None:
                     break
             account = seat.account
-            if seat.looked_at != look and not self._takes(seat, look):
+            if (seat.looked_at != look or seat.kin_looked_at != seat.kin.look) and not self._takes(
+                seat
+            ):
                 break
             at = event.effective_at
             slices = event.slices

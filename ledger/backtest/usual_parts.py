@@ -93,6 +93,15 @@ class Priced:
         return True
 
 
+class Kin:
+    """A family, whose accounts are all looked at again after an entry of any of them."""
+
+    __slots__ = ("look",)
+
+    def __init__(self) -> None:
+        self.look = 0  # entries so far that were not usual
+
+
 class Seat:
     """An account of those that are replayed, and its sums in the asset that it used last and in the
     money that it earned last."""
@@ -103,6 +112,8 @@ class Seat:
         "earliest",
         "earned",
         "earnings",
+        "kin",
+        "kin_looked_at",
         "latest",
         "looked_at",
         "money",
@@ -111,16 +122,20 @@ class Seat:
         "old_earned",
         "period",
         "tally",
+        "until",
     )
 
-    def __init__(self, account: Account) -> None:
+    def __init__(self, account: Account, kin: Kin) -> None:
         self.account = account
+        self.kin = kin
         self.asset = -1
         self.tally: Tally | None = None
         self.old = 0
         self.new = 0
-        self.looked_at = 0  # the run of usual usage for which it takes some, and which times
-        self.earliest, self.latest, self.period = 0, -1, 0
+        self.looked_at = self.kin_looked_at = (
+            0  # when it was seen to take usage, and of which times
+        )
+        self.earliest, self.latest, self.period, self.until = 0, -1, 0, 0
         self.money = -1
         self.earnings: Earnings | None = None
         self.old_earned = 0
