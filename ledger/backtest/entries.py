@@ -323,5 +323,6 @@ ENTRIES: Final[dict[type, Callable[[Any, _Events, int], None]]] = USAGE | {
     e.MetersReversed: _metered,
     e.AdjustmentNoted: _nothing,
     e.GrantReduced: _nothing,
+    e.TrueUpCounted: _nothing,
 }
 """Those that need more than `asked` knows of them, or have no command at all."""

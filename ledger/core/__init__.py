@@ -22,6 +22,7 @@ Read in this order:
     paying                  one path from a price to slices and what follows them
     quotes, quoted, quoting     promised prices: as state, for usage that names one, made
     admission               whether a command is let in: its key, its account, its time
+    true_ups                what a child's true-up counts toward
     repriced, touched, repricing    usage rated again by a job: its price, which, what comes of it
     outcome_charges         work that is charged once its result is confirmed
     levels                  what meters count over what counts already

@@ -95,6 +95,7 @@ from ledger.core.events import (
     ClockAdvanced,
     ConfigurationApplied,
     Event,
+    GrantExpired,
     MinimumsAwaited,
     TimeShifted,
     UsageRecorded,
@@ -180,6 +181,7 @@ from ledger.core.top_ups import (
     expire_top_up,
     request_top_ups,
 )
+from ledger.core.true_ups import count_true_up, is_trued_up, trued_up_below
 from ledger.core.usage import decide_replacement, decide_usage
 
 Outcome: TypeAlias = Event | Known | Refusal
@@ -252,7 +254,12 @@ def settle_touched(state: State, command: Command, batch: list[Event]) -> Refusa
         state.act_for(_tenant_of(state, command))
     if isinstance(command, CreateAccount):
         return None
-    return _settle_line(state, state.accounts.get(command.account), batch)
+    refusal = _settle_line(state, state.accounts.get(command.account), batch)
+    if refusal is None and isinstance(command, EndCommitment):
+        commitment = state.commitments.get(command.commitment)
+        if commitment is not None and commitment.account.number == command.account:
+            _true_up_below(state, commitment.account, batch)
+    return refusal
 
 
 def _settle_line(state: State, account: Account | None, batch: list[Event]) -> Refusal | None:
@@ -353,9 +360,20 @@ def _post_now(state: State, found: Timed, batch: list[Event]) -> None:
     if isinstance(found, Account):
         _settle_minimums(state, found, batch)
         return
+    if isinstance(found, Grant) and is_trued_up(found, state.now):
+        _true_up_below(state, found.account, batch)
     out = _in_time(state)
     _post(state, found, out)
     _evolve_all(state, out, batch)
+
+
+def _true_up_below(state: State, account: Account, batch: list[Event]) -> None:
+    """Post the true-ups that count toward commitments of an account before those end (rule D7)."""
+    for each in trued_up_below(account, state.now):
+        while not each.settled and grant_is_due(each, state.now):
+            out = _in_time(state)
+            settle_grant(state, each, out)
+            _evolve_all(state, out, batch)
 
 
 def _settle_minimums(state: State, account: Account, batch: list[Event]) -> None:
@@ -553,15 +571,21 @@ def _evolve_all(
     """Apply what was decided, if anything was; whether it was."""
     if len(out) == 1 and type(out[0]) is TimeShifted:
         return False
-    first = state.batch_length
+    followed: list[tuple[int, Event]] = []  # where it stands, and what others follow from
     for event in out:
+        if isinstance(event, COUNTED):
+            followed.append((state.batch_length, event))
         evolve(state, event)
         batch.append(event)
-    for place, event in enumerate(out):
-        if isinstance(event, COUNTED):
-            _count(state, event, first + place, command, batch)
+        if type(event) is GrantExpired:
+            # Right after what is left of a segment was trued up: what it counts toward (rule D7).
+            for counted in count_true_up(state.grants[event.grant], event.amount, state.now):
+                evolve(state, counted)
+                batch.append(counted)
+    for place, event in followed:
+        _count(state, event, place, command, batch)
         if isinstance(event, UsageRecorded | UsageReversed):
-            _rerate(state, event, first + place, batch)
+            _rerate(state, event, place, batch)
     return bool(out)
 
 

@@ -41,6 +41,7 @@ from ledger.core.events import (
     RecurringPaused,
     RecurringResumed,
     RecurringStarted,
+    TrueUpCounted,
     UsageConverted,
     UsageRecorded,
     UsageRerated,
@@ -61,6 +62,7 @@ _OF_A_GRANT: Final = frozenset(
         GrantRefunded,
         GrantVoided,
         GrantExpired,
+        TrueUpCounted,
     }
 )
 HOLDS_MAX: Final = 200_000  # open ones that were looked up or seen; x ~500 B = 100 MB

@@ -867,6 +867,8 @@ class LedgerCase:
                 return "started"
             case e.RecurringEnded():
                 return f"ended {_instant(event.ends_at)}"
+            case e.TrueUpCounted():
+                return f"{event.amount} for {self._called(event.grant)}, {event.refunded} less due"
             case e.GrantReduced():
                 return f"{self._called(event.grant)} reduced by {event.amount}"
             case e.GrantIssued() if event.origin:

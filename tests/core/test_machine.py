@@ -640,7 +640,8 @@ class CoreMachine(RuleBasedStateMachine):
             gone = 0
             for grant, _ in segments:
                 units = witness.grants[grant].units
-                kept = {"drawn", "expired", "voided", "refunded", "moved", "written off"}
+                kept = {"drawn", "expired", "voided", "counted"}
+                kept |= {"refunded", "moved", "written off"}
                 assert {why for why, amount in units.items() if amount} <= kept
                 gone += sum(units.values())
             left = sum(-each.book.owed for each in commitment.grants)

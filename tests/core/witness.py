@@ -205,6 +205,8 @@ class Witness:
                 self._back("refunded", event, event.breakage)
             case e.GrantReduced():
                 self._back("reduced", event, 0)
+            case e.TrueUpCounted():
+                self._back("counted", event, 0)
             case e.GrantChargedBack():
                 for part in event.parts:
                     seen = self.grants[part.grant]
@@ -215,7 +217,10 @@ class Witness:
                 self._owe(event.receivable_book, "charged back", event.owed)
 
     def _back(
-        self, why: str, event: e.GrantVoided | e.GrantRefunded | e.GrantReduced, breakage: int
+        self,
+        why: str,
+        event: e.GrantVoided | e.GrantRefunded | e.GrantReduced | e.TrueUpCounted,
+        breakage: int,
     ) -> None:
         """Units back to where they came from, money to where it came from, the rest broken."""
         seen = self.grants[event.grant]

@@ -9,7 +9,7 @@ from typing import Any, get_args
 
 import msgspec
 
-from ledger.api.ids import BILL, COMMITMENT, GRANT, HOLD, RECURRING, TOP_UP, mint, unmint
+from ledger.api.ids import BILL, CAP, COMMITMENT, GRANT, HOLD, RECURRING, TOP_UP, mint, unmint
 from ledger.api.positions import decode_position, encode_position
 from ledger.core import events as e
 from ledger.core.catalog import asset_number
@@ -309,7 +309,7 @@ def _digest(inputs: tuple[bytes, str, tuple[Any, ...]]) -> bytes:
 
 
 def _unmint(text: str) -> tuple[str, int, int, int]:
-    kinds = (HOLD, GRANT, RECURRING, BILL, COMMITMENT, TOP_UP)
+    kinds = (HOLD, GRANT, RECURRING, BILL, CAP, COMMITMENT, TOP_UP)
     kind = next(kind for kind in kinds if text.startswith(f"{kind}_"))
     return kind, *unmint(kind, text, 1 << 16)
 
@@ -393,6 +393,7 @@ FORMATS: tuple[Format, ...] = (
             "recurring grant": (RECURRING, 2, 5, 2**33 + 1),
             "bill": (BILL, 3, 7, 2**40),
             "top-up": (TOP_UP, 1, 6, 2**34 + 3),
+            "cap": (CAP, 2, 6, 2**34 + 3),
         },
         lambda inputs: mint(*inputs),
         _unmint,

@@ -67,6 +67,7 @@ from ledger.core.events.commitments import (
     InvoiceDue,
     Segment,
     SegmentAdded,
+    TrueUpCounted,
 )
 from ledger.core.events.conversions import ConversionReversed, UsageConverted
 from ledger.core.events.corrections import (
@@ -321,6 +322,7 @@ __all__ = [
     "TopUpRule",
     "TopUpRuleRemoved",
     "TopUpRuleSet",
+    "TrueUpCounted",
     "UsageCaptured",
     "UsageConverted",
     "UsageCosted",
@@ -404,6 +406,7 @@ Event: TypeAlias = (
     | SegmentAdded
     | CommitmentEnded
     | InvoiceDue
+    | TrueUpCounted
     | GrantRefunded
     | GrantChargedBack
     | AccountBilled

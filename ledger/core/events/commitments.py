@@ -99,6 +99,21 @@ class CommitmentEnded(Fact, frozen=True, tag=53):
     trace: bytes = b""
 
 
+class TrueUpCounted(Fact, frozen=True, tag=115):
+    """What was trued up of the grant `of`, a segment of an account below, by an entry just before,
+    counts toward this segment: so much of it is taken back, debit grant, credit what had funded it,
+    and its share of the price, `refunded`, is not owed (rule D7). Of a prepaid one that goes back
+    from deferred to `cash_book`, what is to be billed.
+    """
+
+    account: int
+    grant: int
+    amount: int
+    refunded: int
+    cash_book: int
+    of: int
+
+
 class InvoiceDue(Fact, frozen=True, tag=54):
     """An invoice of a commitment, by the writer's clock, once: debit receivable, credit unbilled
     (rules B4, D7)."""

@@ -10,12 +10,13 @@ from ledger.core.events import (
     GrantRefunded,
     PaymentRecorded,
     ReceivableWrittenOff,
+    TrueUpCounted,
 )
 from ledger.core.evolve.moves import exhausted, pay, retire
 from ledger.core.state import GRANT_VOIDED, State
 
 
-def grant_reduced(state: State, event: GrantReduced) -> None:
+def grant_reduced(state: State, event: GrantReduced | TrueUpCounted) -> None:
     grant = state.grants[event.grant]
     state.books.transfer(grant.book, grant.funding, event.amount)
     grant.unused += event.amount

@@ -10,13 +10,14 @@ from ledger.core.events import (
     GrantRefunded,
     PaymentRecorded,
     ReceivableWrittenOff,
+    TrueUpCounted,
 )
 from ledger.projections import changes as c
 from ledger.projections.fold.folding import Folding
 from ledger.projections.fold.grants import end_grant, grant_change, leave
 
 
-def grant_reduced(fold: Folding, _: int, event: GrantReduced) -> None:
+def grant_reduced(fold: Folding, _: int, event: GrantReduced | TrueUpCounted) -> None:
     fact, change = grant_change(fold, event.grant)
     change.voided += event.amount
     units = (event.amount, fact.funding_book)

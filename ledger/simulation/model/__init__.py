@@ -112,6 +112,7 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.GrantVoided: grants.voided,
     e.GrantExpired: grants.expired,
     e.GrantReduced: grants.reduced,
+    e.TrueUpCounted: usage.unexpected,  # but right behind what it counts
     e.GrantRestored: grants.restored,
     e.PlanDeclared: accounts.plan_declared,
     e.PlanOverridden: accounts.plan_declared,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ledger.core import events as e
 from ledger.core.events import BookKind, CommitmentEnding, GrantKind
-from ledger.simulation.model.shard import PAYMENT_WAIT_US, Shard
+from ledger.simulation.model.shard import PAYMENT_WAIT_US, Next, Shard
 from ledger.simulation.naive_holdings import (
     CANCELLED,
     DAY_US,
@@ -222,6 +222,46 @@ def expire(m: Shard, event: e.GrantExpired, grant: NaiveGrant, amount: int) -> N
     m.expect_book(event.forfeited_book, kind, grant.asset)
     leave(m, grant, amount, event.forfeited_book)
     pay_out(m, grant, value, event.breakage_book)
+    _counts_above(m, grant, amount)
+
+
+def _counts_above(m: Shard, grant: NaiveGrant, amount: int) -> None:
+    """A segment's true-up is not owed of those above that ran at its end (rule D7): right behind
+    it, before anything else that was announced."""
+    if not grant.commitment:
+        return
+    ended = min(grant.over - 1, m.recorded_at)
+    follow: list[tuple[str, Next]] = []
+    above = m.accounts[grant.account].parent
+    while above:
+        rest = amount
+        for segment in [each for each in m.grants.values() if each.account == above]:
+            runs = segment.effective_at <= ended < segment.over and not segment.settled
+            alike = (segment.asset, segment.price_asset) == (grant.asset, grant.price_asset)
+            units = min(rest, segment.available)
+            if segment.commitment and runs and alike and units > 0:
+                rest -= units
+                what = f"{units} of grant {grant.number} for grant {segment.number}"
+                follow.append((what, _counted(m, segment, grant.number, units)))
+        above = m.accounts[above].parent
+    m.due[:0] = follow
+
+
+def _counted(m: Shard, segment: NaiveGrant, of: int, units: int) -> Next:
+    def count(event: e.TrueUpCounted) -> None:
+        m.expect_of_kind(event, e.TrueUpCounted)
+        refunded = segment.share_of(units)
+        prepaid = segment.kind == GrantKind.PREPAID
+        cash = segment.cash if refunded and prepaid else 0
+        expected = (segment.account, segment.number, units, refunded, cash, of)
+        found = (
+            event.account, event.grant, event.amount, event.refunded, event.cash_book, event.of
+        )  # fmt: skip
+        m.expect(RULE, "what a true-up counts for", expected, found)
+        leave(m, segment, units, segment.funding)
+        pay_out(m, segment, refunded, event.cash_book)
+
+    return count
 
 
 def leave(m: Shard, grant: NaiveGrant, amount: int, book: int) -> None:

@@ -87,6 +87,7 @@ from ledger.core.events import (
     TopUpExpired,
     TopUpRequested,
     TopUpRuleSet,
+    TrueUpCounted,
     UsageCaptured,
     UsageConverted,
     UsageCosted,
@@ -207,6 +208,7 @@ from ledger.verify.rules.top_ups import (
     top_up_requested,
     top_up_rule_set,
 )
+from ledger.verify.rules.true_ups import stops_counting, true_up_counted
 from ledger.verify.rules.usage import (
     hold_charged,
     look_at_plan,
@@ -236,6 +238,8 @@ class Rules(Judge):
             goes_on_metering(self, state, event)
         if self.moving is not None:
             goes_on_moving(self, state, event)
+        if self.counting and not isinstance(event, TrueUpCounted):
+            stops_counting(self, state, event)
         key = getattr(event, "key", b"")
         if key and state.keys.find(key) is not None:
             self.wrong(state, "identity", "once within the window", f"{key.hex()} again")
@@ -304,6 +308,7 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     SegmentAdded: segment_added,
     CommitmentEnded: commitment_ended,
     InvoiceDue: invoice_due,
+    TrueUpCounted: true_up_counted,
     TopUpRuleSet: top_up_rule_set,
     TopUpRequested: top_up_requested,
     TopUpConfirmed: top_up_confirmed,

@@ -14,6 +14,7 @@ from ledger.core.events import (
 )
 from ledger.core.state import GRANT_CANCELLED, GRANT_OPEN, GRANT_VOIDED, NEVER, Grant, State
 from ledger.verify.rules.judge import Judge, look_at_kind, look_at_taken
+from ledger.verify.rules.true_ups import counts_above, trued_up_in_order
 from ledger.verify.transfers import still_goes_on, was_moved
 
 
@@ -63,6 +64,10 @@ def grant_expired(judge: Judge, state: State, event: GrantExpired) -> None:
         )
     elif grant.settled == GRANT_OPEN and (grant.expires_at == NEVER or state.now < due):
         judge.wrong(state, f"breakage of grant {event.grant}", due, state.now)
+    elif grant.settled == GRANT_OPEN and grant.commitment is not None:
+        trued_up_in_order(judge, state, grant)
+    if event.amount and grant.commitment is not None:
+        counts_above(judge, state, grant, event.amount)
     look_at_taken(judge, state, event.grant, event.amount)
 
 

@@ -22,6 +22,9 @@ class Judge:
         self.to_count: dict[int, tuple[Any, dict[int, int]]] = {}
         # What a transfer has voided and is to add to another commitment: grant, units, money.
         self.moving: tuple[int, int, int] | None = None
+        # What a true-up counts for above, each by an entry of its own: account, grant, units,
+        # money, its book, the grant that was trued up.
+        self.counting: list[tuple[int, int, int, int, int, int]] = []
 
     def wrong(self, state: State, what: str, expected: object, found: object) -> None:
         """Write down a finding about the entry."""
