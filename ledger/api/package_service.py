@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Final
 
 import msgspec
@@ -11,10 +12,13 @@ from ledger.api.answers import Answer, answer_of, rendering
 from ledger.api.calls import Call
 from ledger.api.card_check import FAULTS_MAX
 from ledger.api.edge import Edge
-from ledger.api.errors import CallFailed, Fault, refused
+from ledger.api.errors import CallFailed, Fault, directory_refused, refused
+from ledger.api.forward import Forwarder
+from ledger.api.forward_all import gather_parts
 from ledger.api.limits import Checked
+from ledger.api.package_previews import Wanted, render_tried, tried_for, tried_for_each
 from ledger.api.pages import page_after, page_token
-from ledger.api.positions import minimum, position_of
+from ledger.api.positions import decode_position, encode_position, minimum, position_of
 from ledger.api.published import Published
 from ledger.api.render_card import render_fault
 from ledger.api.render_package import (
@@ -27,7 +31,6 @@ from ledger.api.render_package import (
     subscription_of,
 )
 from ledger.core.commands import CancelSubscription, ChangePackage, Command, Names, Subscribe
-from ledger.core.decide import decide
 from ledger.core.events import (
     Event,
     Follow,
@@ -40,13 +43,18 @@ from ledger.core.events import (
 from ledger.core.outcomes import Known, Refusal
 from ledger.core.packaged import Package, PackageVersion
 from ledger.core.state import State
+from ledger.engine.ticket import NotOwner
 from ledger.journal.configuration import ConfigurationEntry, ConfigurationRefused
 from ledger.journal.directory import Entry
+from ledger.journal.directory import Refused as DirectoryRefused
 from ledger.v1 import package_pb2 as pb
 from ledger.v1 import recurring_pb2
 from rating.faults import CardFault
 from rating.override_faults import beside_card
 
+PREVIEW_METHOD: Final = (
+    f"{pb.DESCRIPTOR.services_by_name['PackageService'].full_name}/PreviewSubscribers"
+)
 _FIELDS: Final = {"VERSION_DIFFERS": "expected_version", "NAME_INVALID": "package.name"}
 _FOLLOWS: Final = {
     int(pb.PACKAGE_FOLLOW_UNSPECIFIED): Follow.FOLLOW,
@@ -70,8 +78,9 @@ _TIMINGS: Final = {
 class PackageService:
     """See ledger/v1/package.proto."""
 
-    def __init__(self, edge: Edge) -> None:
+    def __init__(self, edge: Edge, forwarder: Forwarder) -> None:
         self._edge = edge
+        self._forwarder = forwarder
         self._published = Published(edge.ledger)
 
     # -- versions --------------------------------------------------------------------------------
@@ -329,30 +338,12 @@ class PackageService:
         check.one_of("old_grants", request.old_grants, _OLD_GRANTS)
         check.done()
         entry = await edge.account(tenant, request.account)
-        follow = Follow.PIN if request.package_version else Follow.FOLLOW
+        wanted = Wanted(request.package, request.package_version, _OLD_GRANTS[request.old_grants])
         clock_us = edge.ledger.clock.now_us()
         key = edge.ledger.family(entry).request(f"preview {call.trace.hex()}")
 
         def tried(state: State) -> Event | Known | Refusal:
-            account = state.accounts.get(entry.number)
-            subscription = account.subscription if account is not None else None
-            command: Subscribe | ChangePackage
-            if subscription is None or subscription.over:
-                command = Subscribe(
-                    key, entry.number, request.package, follow, request.package_version
-                )
-            else:
-                command = ChangePackage(
-                    key,
-                    entry.number,
-                    request.package,
-                    Timing.NOW,
-                    follow,
-                    request.package_version,
-                    0,
-                    _OLD_GRANTS[request.old_grants],
-                )
-            return _tried(state, command, entry.tenant, clock_us)
+            return tried_for(state, entry.number, wanted, entry.tenant, clock_us, key)
 
         outcome, reached = await edge.writer(entry).read(tried, 0, (entry.number,))
         if isinstance(outcome, Refusal):
@@ -365,6 +356,78 @@ class PackageService:
             taken_back=render_taken(taken, entry.shard, entry.number),
             position=position_of(entry.shard, reached),
         )
+
+    async def preview_subscribers(
+        self, request: pb.PackageServicePreviewSubscribersRequest, call: Call
+    ) -> pb.PackageServicePreviewSubscribersResponse:
+        """The same for all that have a package now, account by account; nothing is recorded."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        check = Checked()
+        check.ids(package=request.package)
+        check.optional(to_package=request.to_package)
+        check.between("package_version", request.package_version, 0)
+        check.one_of("old_grants", request.old_grants, _OLD_GRANTS)
+        size = check.page_size(request.page_size)
+        check.done()
+        page = await edge.ledger.directory.list_accounts(tenant, None, size, request.page_token)
+        if isinstance(page, DirectoryRefused):
+            raise directory_refused(page, "page_token")
+        wanted = Wanted(
+            request.to_package or request.package,
+            request.package_version,
+            _OLD_GRANTS[request.old_grants],
+        )
+        entries = {profile.entry.number: profile.entry for profile in page.accounts}
+        previews, reached = await self._tried(entries, request.package, wanted, tenant)
+        missing = {entry.shard for entry in entries.values()} - reached.keys()
+        if missing and not call.forwarded:
+            for part in await gather_parts(
+                self._forwarder,
+                PREVIEW_METHOD,
+                request,
+                pb.PackageServicePreviewSubscribersResponse,
+                call.hop,
+                missing,
+                lambda part: set(decode_position(part.position)),
+            ):
+                reached.update(decode_position(part.position))
+                previews.update({each.account: each for each in part.previews})
+        ids = [profile.entry.account_id for profile in page.accounts]
+        return pb.PackageServicePreviewSubscribersResponse(
+            previews=[previews[each] for each in ids if each in previews],
+            next_page_token=page.next_page_token,
+            position=encode_position(reached),
+        )
+
+    async def _tried(
+        self, entries: Mapping[int, Entry], package: str, wanted: Wanted, tenant: int
+    ) -> tuple[dict[str, pb.SubscriberPreview], dict[int, int]]:
+        """Previews by account id of our own shards, and the positions that they are as of."""
+        edge = self._edge
+        clock_us = edge.ledger.clock.now_us()
+        by_shard: dict[int, list[int]] = {}
+        for entry in entries.values():
+            by_shard.setdefault(entry.shard, []).append(entry.number)
+        previews: dict[str, pb.SubscriberPreview] = {}
+        reached: dict[int, int] = {}
+        for shard, numbers in by_shard.items():
+            look = partial(
+                tried_for_each,
+                numbers=numbers,
+                package=package,
+                wanted=wanted,
+                tenant=tenant,
+                clock_us=clock_us,
+            )
+            try:
+                found, reached[shard] = await edge.ledger.writers[shard].read(look, 0, numbers)
+            except NotOwner:
+                continue
+            for each in found:
+                name = entries[each.account].account_id
+                previews[name] = render_tried(each, shard, name)
+        return previews, reached
 
     async def resolve_entitlements(
         self, request: pb.PackageServiceResolveEntitlementsRequest, call: Call
@@ -392,25 +455,6 @@ class PackageService:
             period_end_us=features.period_end,
             position=position_of(entry.shard, reached),
         )
-
-
-def _tried(
-    state: State, command: Subscribe | ChangePackage, tenant: int, clock_us: int
-) -> Event | Known | Refusal:
-    """What would be decided at this moment, within the period that runs. Deciding changes nothing;
-    the state's time is put back."""
-    state.act_for(tenant)
-    before = state.now
-    account = state.accounts.get(command.account)
-    subscription = account.subscription if account is not None else None
-    now = state.present(clock_us)
-    if subscription is not None and not subscription.over:
-        now = min(now, subscription.period_end - 1)
-    state.now = max(before, now)
-    try:
-        return decide(state, command, [])
-    finally:
-        state.now = before
 
 
 def _check_follow(

@@ -281,7 +281,10 @@ def services(
             ConversionService(edge),
         ),
         (meter_pb2.DESCRIPTOR.services_by_name["MeterService"], MeterService(edge)),
-        (package_pb2.DESCRIPTOR.services_by_name["PackageService"], PackageService(edge)),
+        (
+            package_pb2.DESCRIPTOR.services_by_name["PackageService"],
+            PackageService(edge, forwarder),
+        ),
     ]
 
 

@@ -322,6 +322,61 @@ def preview(
     click.echo(f"{account} would have {_term(reply.term)}")
 
 
+@package.command("preview-all")
+@click.argument("name")
+@click.argument("to", default="")
+@click.option("--version", type=int, default=0, help="A version; else the newest in force.")
+@click.option("--old-grants", type=click.Choice(OLD_GRANTS), default="keep", show_default=True)
+@server_options
+@json_option
+def preview_all(
+    name: str,
+    to: str,
+    version: int,
+    old_grants: str,
+    tenant: str,
+    remote: Remote,
+    as_json: bool,
+) -> None:
+    """Say what a change now, to the package TO or another version of NAME, would do for each
+    account that has NAME; record nothing."""
+    from ledger.v1 import package_pb2
+    from ledger.v1.package_pb2_grpc import PackageServiceStub
+
+    request = package_pb2.PackageServicePreviewSubscribersRequest(
+        tenant=tenant,
+        package=name,
+        to_package=to,
+        package_version=version,
+        old_grants=_old_grants(old_grants),
+        page_size=1_000,
+    )
+    found: list[package_pb2.SubscriberPreview] = []
+    with connect(remote) as channel:
+        stub: Any = PackageServiceStub(channel)
+        while True:
+            reply = stub.PreviewSubscribers(request, timeout=CALL_S)
+            found += reply.previews
+            if not reply.next_page_token:
+                break
+            request.page_token = reply.next_page_token
+    if as_json:
+        every = package_pb2.PackageServicePreviewSubscribersResponse(previews=found)
+        print_json(_document(every))
+        return
+    for each in found:
+        keeps = [f"{each.overrides} price overrides"] if each.overrides else []
+        keeps += [f"its {field}" for field in each.held]
+        kept = f"; keeps {', '.join(keeps)}" if keeps else ""
+        if each.HasField("refused"):
+            click.echo(f"{each.account} would be refused: {each.refused.message}{kept}")
+            continue
+        click.echo(f"{each.account} would have {_term(each.term)}{kept}")
+        _say_taken(each.taken_back)
+    if not found:
+        click.echo(f"no account has the package {name}")
+
+
 def _package_of(file: Path) -> tuple[str, Any]:
     """Name and terms of a file, free of faults. Raises Failed, after every fault was said."""
     from ledger.core.packaged import Package, validate

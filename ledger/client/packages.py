@@ -157,6 +157,33 @@ class PackageCalls:
             lambda channel: PackageServiceStub(channel).Preview, request, account
         )
 
+    async def preview_subscribers(
+        self,
+        package: str,
+        *,
+        to_package: str = "",
+        package_version: int = 0,
+        old_grants: pb.OldGrants.ValueType = pb.OLD_GRANTS_KEEP,
+    ) -> AsyncIterator[pb.SubscriberPreview]:
+        """What a change now would do for each account that has the package; nothing is recorded."""
+        request = pb.PackageServicePreviewSubscribersRequest(
+            tenant=self._caller.tenant,
+            package=package,
+            to_package=to_package,
+            package_version=package_version,
+            old_grants=old_grants,
+            page_size=PAGE_SIZE,
+        )
+        while True:
+            reply = await self._caller.call(
+                lambda channel: PackageServiceStub(channel).PreviewSubscribers, request
+            )
+            for each in reply.previews:
+                yield each
+            if not reply.next_page_token:
+                return
+            request.page_token = reply.next_page_token
+
     async def resolve_entitlements(
         self, account: str
     ) -> pb.PackageServiceResolveEntitlementsResponse:

@@ -1262,6 +1262,180 @@ class PackageServicePreviewResponse(_message.Message):
 Global___PackageServicePreviewResponse: _TypeAlias = PackageServicePreviewResponse  # noqa: Y015
 
 @_typing.final
+class PackageServicePreviewSubscribersRequest(_message.Message):
+    """Request of PreviewSubscribers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    PACKAGE_FIELD_NUMBER: _builtins.int
+    TO_PACKAGE_FIELD_NUMBER: _builtins.int
+    PACKAGE_VERSION_FIELD_NUMBER: _builtins.int
+    OLD_GRANTS_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """Tenant; empty = the default one."""
+    package: _builtins.str
+    """Name of the package that the accounts have."""
+    to_package: _builtins.str
+    """Name of the package that they would have; empty = the same."""
+    package_version: _builtins.int
+    """Version of that; 0 = the newest in force. One that comes into force later may be named too."""
+    old_grants: Global___OldGrants.ValueType
+    """What would become of what the period has granted."""
+    page_size: _builtins.int
+    """Accounts that are looked at for one answer, 1 to 1,000; 0 = 50."""
+    page_token: _builtins.str
+    """Of the answer before; empty = the first."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        package: _builtins.str = ...,
+        to_package: _builtins.str = ...,
+        package_version: _builtins.int = ...,
+        old_grants: Global___OldGrants.ValueType = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["old_grants", b"old_grants", "package", b"package", "package_version", b"package_version", "page_size", b"page_size", "page_token", b"page_token", "tenant", b"tenant", "to_package", b"to_package"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PackageServicePreviewSubscribersRequest: _TypeAlias = PackageServicePreviewSubscribersRequest  # noqa: Y015
+
+@_typing.final
+class PreviewRefusal(_message.Message):
+    """Why a change would be refused."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    FIELD_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Stable code, as of a change."""
+    field: _builtins.str
+    """What is at fault."""
+    value: _builtins.str
+    """Its value."""
+    message: _builtins.str
+    """For people."""
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        field: _builtins.str = ...,
+        value: _builtins.str = ...,
+        message: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["field", b"field", "message", b"message", "reason", b"reason", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PreviewRefusal: _TypeAlias = PreviewRefusal  # noqa: Y015
+
+@_typing.final
+class SubscriberPreview(_message.Message):
+    """What a change now would do for one account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    PACKAGE_VERSION_FIELD_NUMBER: _builtins.int
+    FOLLOW_FIELD_NUMBER: _builtins.int
+    PHASE_FIELD_NUMBER: _builtins.int
+    TERM_FIELD_NUMBER: _builtins.int
+    TAKEN_BACK_FIELD_NUMBER: _builtins.int
+    OVERRIDES_FIELD_NUMBER: _builtins.int
+    HELD_FIELD_NUMBER: _builtins.int
+    REFUSED_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """The account."""
+    package_version: _builtins.int
+    """Version of the package that it has."""
+    follow: Global___PackageFollow.ValueType
+    """Which versions it goes by: whoever is pinned gets another only by a change."""
+    phase: _builtins.str
+    """Phase that it is in; empty = the package's own terms."""
+    overrides: _builtins.int
+    """Price overrides of its own that stand, and would stay before the package's."""
+    @_builtins.property
+    def term(self) -> Global___PackageTerm:
+        """What would begin; its grants have no ids yet. Unset where it would be refused."""
+
+    @_builtins.property
+    def taken_back(self) -> _containers.RepeatedCompositeFieldContainer[Global___PackageTakenBack]:
+        """What would be taken back."""
+
+    @_builtins.property
+    def held(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Fields of its policy that were set otherwise than by the package, and would stay."""
+
+    @_builtins.property
+    def refused(self) -> Global___PreviewRefusal:
+        """Why it would be refused; unset = it would not."""
+
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        package_version: _builtins.int = ...,
+        follow: Global___PackageFollow.ValueType = ...,
+        phase: _builtins.str = ...,
+        term: Global___PackageTerm | None = ...,
+        taken_back: _abc.Iterable[Global___PackageTakenBack] | None = ...,
+        overrides: _builtins.int = ...,
+        held: _abc.Iterable[_builtins.str] | None = ...,
+        refused: Global___PreviewRefusal | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["refused", b"refused", "term", b"term"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "follow", b"follow", "held", b"held", "overrides", b"overrides", "package_version", b"package_version", "phase", b"phase", "refused", b"refused", "taken_back", b"taken_back", "term", b"term"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SubscriberPreview: _TypeAlias = SubscriberPreview  # noqa: Y015
+
+@_typing.final
+class PackageServicePreviewSubscribersResponse(_message.Message):
+    """Response to PreviewSubscribers."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PREVIEWS_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next call; empty = that was all."""
+    position: _builtins.str
+    """What it was read at."""
+    @_builtins.property
+    def previews(self) -> _containers.RepeatedCompositeFieldContainer[Global___SubscriberPreview]:
+        """Of the accounts of this page those that have the package, ascending by id."""
+
+    def __init__(
+        self,
+        *,
+        previews: _abc.Iterable[Global___SubscriberPreview] | None = ...,
+        next_page_token: _builtins.str = ...,
+        position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "position", b"position", "previews", b"previews"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PackageServicePreviewSubscribersResponse: _TypeAlias = PackageServicePreviewSubscribersResponse  # noqa: Y015
+
+@_typing.final
 class PackageServiceResolveEntitlementsRequest(_message.Message):
     """Request of ResolveEntitlements."""
 

@@ -74,6 +74,11 @@ class PackageServiceStub:
                 request_serializer=ledger_dot_v1_dot_package__pb2.PackageServicePreviewRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_package__pb2.PackageServicePreviewResponse.FromString,
                 _registered_method=True)
+        self.PreviewSubscribers = channel.unary_unary(
+                '/ledger.v1.PackageService/PreviewSubscribers',
+                request_serializer=ledger_dot_v1_dot_package__pb2.PackageServicePreviewSubscribersRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_package__pb2.PackageServicePreviewSubscribersResponse.FromString,
+                _registered_method=True)
         self.ResolveEntitlements = channel.unary_unary(
                 '/ledger.v1.PackageService/ResolveEntitlements',
                 request_serializer=ledger_dot_v1_dot_package__pb2.PackageServiceResolveEntitlementsRequest.SerializeToString,
@@ -144,6 +149,16 @@ class PackageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def PreviewSubscribers(self, request, context):
+        """Says the same for all accounts that have a package now, to another version or package: what
+        each would be granted, what would be taken back, and what it has set otherwise and would keep.
+        Accounts are looked at page by page in the order of their ids, so that an answer may have none
+        and yet a next page.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def ResolveEntitlements(self, request, context):
         """All features of an account by the version of the package that it has, in one call: for a
         gateway. None where it has no package.
@@ -189,6 +204,11 @@ def add_PackageServiceServicer_to_server(servicer, server):
                     servicer.Preview,
                     request_deserializer=ledger_dot_v1_dot_package__pb2.PackageServicePreviewRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_package__pb2.PackageServicePreviewResponse.SerializeToString,
+            ),
+            'PreviewSubscribers': grpc.unary_unary_rpc_method_handler(
+                    servicer.PreviewSubscribers,
+                    request_deserializer=ledger_dot_v1_dot_package__pb2.PackageServicePreviewSubscribersRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_package__pb2.PackageServicePreviewSubscribersResponse.SerializeToString,
             ),
             'ResolveEntitlements': grpc.unary_unary_rpc_method_handler(
                     servicer.ResolveEntitlements,
@@ -390,6 +410,33 @@ class PackageService:
             '/ledger.v1.PackageService/Preview',
             ledger_dot_v1_dot_package__pb2.PackageServicePreviewRequest.SerializeToString,
             ledger_dot_v1_dot_package__pb2.PackageServicePreviewResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def PreviewSubscribers(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.PackageService/PreviewSubscribers',
+            ledger_dot_v1_dot_package__pb2.PackageServicePreviewSubscribersRequest.SerializeToString,
+            ledger_dot_v1_dot_package__pb2.PackageServicePreviewSubscribersResponse.FromString,
             options,
             channel_credentials,
             insecure,

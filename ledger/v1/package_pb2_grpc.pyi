@@ -62,6 +62,12 @@ class PackageServiceStub:
     """Says what a change, or a subscription where there is none, would do for an account now; nothing
     is recorded. It is refused as that would be.
     """
+    PreviewSubscribers: _grpc.UnaryUnaryMultiCallable[_package_pb2.PackageServicePreviewSubscribersRequest, _package_pb2.PackageServicePreviewSubscribersResponse]
+    """Says the same for all accounts that have a package now, to another version or package: what
+    each would be granted, what would be taken back, and what it has set otherwise and would keep.
+    Accounts are looked at page by page in the order of their ids, so that an answer may have none
+    and yet a next page.
+    """
     ResolveEntitlements: _grpc.UnaryUnaryMultiCallable[_package_pb2.PackageServiceResolveEntitlementsRequest, _package_pb2.PackageServiceResolveEntitlementsResponse]
     """All features of an account by the version of the package that it has, in one call: for a
     gateway. None where it has no package.
@@ -100,6 +106,12 @@ class PackageServiceAsyncStub(PackageServiceStub):
     Preview: _aio.UnaryUnaryMultiCallable[_package_pb2.PackageServicePreviewRequest, _package_pb2.PackageServicePreviewResponse]  # type: ignore[assignment]
     """Says what a change, or a subscription where there is none, would do for an account now; nothing
     is recorded. It is refused as that would be.
+    """
+    PreviewSubscribers: _aio.UnaryUnaryMultiCallable[_package_pb2.PackageServicePreviewSubscribersRequest, _package_pb2.PackageServicePreviewSubscribersResponse]  # type: ignore[assignment]
+    """Says the same for all accounts that have a package now, to another version or package: what
+    each would be granted, what would be taken back, and what it has set otherwise and would keep.
+    Accounts are looked at page by page in the order of their ids, so that an answer may have none
+    and yet a next page.
     """
     ResolveEntitlements: _aio.UnaryUnaryMultiCallable[_package_pb2.PackageServiceResolveEntitlementsRequest, _package_pb2.PackageServiceResolveEntitlementsResponse]  # type: ignore[assignment]
     """All features of an account by the version of the package that it has, in one call: for a
@@ -178,6 +190,18 @@ class PackageServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_package_pb2.PackageServicePreviewResponse, _abc.Awaitable[_package_pb2.PackageServicePreviewResponse]]:
         """Says what a change, or a subscription where there is none, would do for an account now; nothing
         is recorded. It is refused as that would be.
+        """
+
+    @_abc_1.abstractmethod
+    def PreviewSubscribers(
+        self,
+        request: _package_pb2.PackageServicePreviewSubscribersRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_package_pb2.PackageServicePreviewSubscribersResponse, _abc.Awaitable[_package_pb2.PackageServicePreviewSubscribersResponse]]:
+        """Says the same for all accounts that have a package now, to another version or package: what
+        each would be granted, what would be taken back, and what it has set otherwise and would keep.
+        Accounts are looked at page by page in the order of their ids, so that an answer may have none
+        and yet a next page.
         """
 
     @_abc_1.abstractmethod

@@ -8,10 +8,12 @@ from typing import Any
 
 import pytest
 
+from ledger.core.digest import digest
 from ledger.core.limits import DAY_US
 from ledger.journal.storage import MemoryStorage
-from ledger.v1 import journal_pb2, recurring_pb2, types_pb2
+from ledger.v1 import account_pb2, journal_pb2, recurring_pb2, types_pb2
 from ledger.v1 import package_pb2 as pb
+from rating.v1 import override_pb2
 from tests.api.served import TENANT, Served, SystemClock, event, refusal_of, served
 
 NOW = recurring_pb2.RECURRING_TIMING_NOW
@@ -348,3 +350,86 @@ async def test_phases_that_do_not_do_are_listed(caller: Served) -> None:
         ("phases[0].policy.excess", "VALUE_UNKNOWN"),
         ("phases[0].periods", "LENGTH_INVALID"),
     ]
+
+
+async def digests(caller: Served) -> list[bytes]:
+    return [digest(await writer.whole()) for writer in caller.ledger.writers]
+
+
+async def test_a_change_is_tried_for_all_subscribers_and_nothing_is_recorded(
+    caller: Served, clock: SystemClock
+) -> None:
+    """Rules P1, P3, R4: page by page; who keeps an override or a field of the policy is said, and
+    why one would be refused."""
+    for name in ("zeta", "beta", "idle", "other", "trial"):
+        await caller.account(name)
+    policy = pb.PackagePolicy(overage="self")
+    await publish(caller, "basic", 100, policy=policy)
+    await publish(caller, "tried", 5, phases=[pb.PackagePhase(name="trial", days=2)])
+    for name in ("acme", "zeta", "beta"):
+        await subscribe(caller, account=name, package="basic")
+    await subscribe(caller, account="other", package="pro")
+    await subscribe(caller, account="trial", package="tried")
+    await caller.pricing.SetPriceOverrides(
+        override_pb2.SetPriceOverridesRequest(
+            tenant=TENANT,
+            request_id=caller.new_id(),
+            account="beta",
+            overrides=[
+                override_pb2.PriceOverride(
+                    product="chat",
+                    quantity="input_tokens",
+                    multiplier=override_pb2.Multiplier(ratio="2"),
+                )
+            ],
+        )
+    )
+    shown_policy = (
+        await caller.accounts.Get(
+            account_pb2.AccountServiceGetRequest(tenant=TENANT, account="zeta")
+        )
+    ).account
+    shown_policy.policy.overage = account_pb2.OVERAGE_OFF
+    await caller.accounts.UpdatePolicy(
+        account_pb2.UpdatePolicyRequest(
+            tenant=TENANT,
+            request_id=caller.new_id(),
+            account="zeta",
+            policy=shown_policy.policy,
+            expected_version=shown_policy.policy.version,
+        )
+    )
+    later = await publish(
+        caller,
+        "basic",
+        400,
+        expected_version=(await shown(caller)).package_version,
+        policy=policy,
+        effective_from_us=clock.now_us() + 60_000_000,
+    )
+    before = await digests(caller)
+
+    async def tried(package: str, **changes: Any) -> list[pb.SubscriberPreview]:
+        request = pb.PackageServicePreviewSubscribersRequest(
+            tenant=TENANT, package=package, page_size=2, **changes
+        )
+        found: list[pb.SubscriberPreview] = []
+        while True:
+            reply = await caller.packages.PreviewSubscribers(request)
+            found += reply.previews
+            request.page_token = reply.next_page_token
+            if not request.page_token:
+                return found
+
+    found = await tried("basic", package_version=later.version)
+    assert [
+        (each.account, each.term.issues[0].amount in (299, 300), each.overrides, list(each.held))
+        for each in found
+    ] == [("acme", True, 0, []), ("beta", True, 1, []), ("zeta", True, 0, ["overage"])]
+    assert [each.amount for each in (await tried("pro", to_package="starter"))[0].taken_back] == []
+    forfeits = await tried("pro", to_package="starter", old_grants=pb.OLD_GRANTS_FORFEIT_UNUSED)
+    assert [each.amount for each in forfeits[0].taken_back] == [30_000]
+    (refused,) = await tried("tried", to_package="pro")
+    assert (refused.phase, refused.refused.reason) == ("trial", "PACKAGE_PERIOD_DIFFERS")
+    assert await tried("nobody has it") == []
+    assert await digests(caller) == before

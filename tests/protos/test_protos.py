@@ -122,6 +122,7 @@ WITHOUT_REQUEST_ID = {
     "ListConversions",
     "ListMeters",
     "Preview",
+    "PreviewSubscribers",
     "ResolveEntitlements",
     "GetSubscription",
     "GetSharing",
