@@ -136,8 +136,8 @@ class Usual:
         return seat
 
     def _takes(self, seat: Seat) -> bool:
-        """Whether the account takes usual usage: as long as nothing is due there, until an entry that
-        is otherwise. Usual usage changes nothing of what is looked at here."""
+        """Whether the account takes usual usage: until something is due there, or an entry comes
+        that is otherwise. Usual usage changes nothing of what is looked at here."""
         state, account = self.state, seat.account
         now = state.now
         if account.unordered:
@@ -188,9 +188,9 @@ class Usual:
                 if seat is None:
                     break
             account = seat.account
-            if (seat.looked_at != look or seat.kin_looked_at != seat.kin.look) and not self._takes(
-                seat
-            ):
+            if (
+                now >= seat.until or seat.looked_at != look or seat.kin_looked_at != seat.kin.look
+            ) and not self._takes(seat):
                 break
             at = event.effective_at
             slices = event.slices

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections import Counter
 from fractions import Fraction
+from itertools import product as product_of
 from random import Random
 
 import pytest
@@ -18,10 +19,11 @@ from ledger.backtest.asked import _ASKED
 from ledger.backtest.entries import ENTRIES
 from ledger.backtest.figures import Figures, Pair, Tally
 from ledger.backtest.replay import Replay
+from ledger.backtest.terms import NO_TERMS, GrantTerms, Terms
 from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.evolve import EVOLVERS
-from ledger.core.limits import MINUTE_US
+from ledger.core.limits import DAY_US, MINUTE_US
 from ledger.core.repricing import Job
 from rating.compile import CompiledCard
 from rating.versions import CardVersion
@@ -129,14 +131,18 @@ def test_the_fast_loop_takes_most_usage_and_changes_nothing(product: str, rate_c
         key = FAMILY.usage("s", str(serial))
         core.run(c.RecordUsage(key, account, shape, quantities, at, c.NO_NAMES))
         if serial % 400 == 0:
-            core.advance(MINUTE_US)
+            core.advance(random.choice([MINUTE_US, 9 * DAY_US]))  # a month ends without an entry
     plainly, quickly = replayed(core, plainly=True, faithfully=True), replayed(core)
     assert_is_the_ledger(plainly, core)
     assert_is_the_ledger(quickly, core)
     assert plainly.figures.usual == 0
     assert quickly.figures.usual > 2_000
-    for factor in (TWICE, HALF, Fraction(1, 3)):
-        plainly, quickly = replayed(core, factor, plainly=True), replayed(core, factor)
+    extra = GrantTerms(place="grants[0]", kind=e.GrantKind.PREPAID, asset=CREDITS, amount=most * 99,
+                       price_paid=70_001, price_asset=USD, expires_after_us=DAY_US)  # fmt: skip
+    for factor, terms in product_of((TWICE, HALF, Fraction(1, 3)), (NO_TERMS, Terms((extra,)))):
+        # What expires of a grant that was never issued stands in no entry of the journal.
+        plainly = replayed(core, factor, plainly=True, terms=terms)
+        quickly = replayed(core, factor, terms=terms)
         assert counters(plainly.state) == counters(quickly.state)
         assert totals(plainly.state) == totals(quickly.state)
         slow, fast = plainly.close(10), quickly.close(10)
