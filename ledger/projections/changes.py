@@ -128,6 +128,22 @@ PERIOD_BEGUN: Final = 4
 CANCELLED_NOW: Final = 5
 TO_CANCEL: Final = 6
 SUBSCRIPTION_OVER: Final = 7
+CHARGE_ENTRIES: Final = (
+    "tenant", "shard", "entry_seq", "account", "charge", "change", "name", "version", "quantity",
+    "terms", "period", "period_start", "period_end", "ends_at", "recorded_at",
+)  # fmt: skip
+CHARGE_STARTED: Final = 1
+CHARGE_PERIOD: Final = 2
+CHARGE_QUANTITY: Final = 3
+CHARGE_QUANTITY_TO_COME: Final = 4
+CHARGE_TERMS_TO_COME: Final = 5
+CHARGE_ENDED: Final = 6
+CHARGE_TO_END: Final = 7
+FEE_LINES: Final = (
+    "tenant", "shard", "entry_seq", "account", "charge", "product", "asset", "period",
+    "period_start", "period_end", "quantity", "amount", "total", "kept", "effective_at",
+    "recorded_at",
+)  # fmt: skip
 TOP_UPS: Final = (
     "tenant", "shard", "number", "account", "state", "asset", "amount", "price_paid", "price_asset",
     "source", "version", "available", "requested_at", "expires_at",
@@ -315,6 +331,7 @@ class Changes:
         "changed_accounts",
         "changed_grants",
         "changed_holds",
+        "charge_entries",
         "clocks",
         "commitment_entries",
         "commitment_invoices",
@@ -324,6 +341,7 @@ class Changes:
         "denials",
         "drawn",
         "events",
+        "fee_lines",
         "follow_ups",
         "grants",
         "holds",
@@ -407,6 +425,8 @@ class Changes:
         self.budget_crossings: list[Row] = []
         self.top_up_rules: list[Row] = []
         self.subscription_entries: list[Row] = []
+        self.charge_entries: list[Row] = []
+        self.fee_lines: list[Row] = []
         self.top_ups: list[Row] = []
         self.top_up_ends: dict[
             int, Row

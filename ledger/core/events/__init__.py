@@ -58,6 +58,20 @@ from ledger.core.events.caps import (
     SharingMode,
     SharingUpdated,
 )
+from ledger.core.events.charges import (
+    ChargeBilling,
+    ChargeChanged,
+    ChargeDiscount,
+    ChargeEnded,
+    ChargePayer,
+    ChargePeriodBegun,
+    ChargeStarted,
+    ChargeTerms,
+    Deferral,
+    FeeCharged,
+    FeeRecognised,
+    RampStep,
+)
 from ledger.core.events.commitments import (
     CommitmentCreated,
     CommitmentEnded,
@@ -218,6 +232,14 @@ __all__ = [
     "CapSet",
     "CapTerms",
     "CapWindowOpened",
+    "ChargeBilling",
+    "ChargeChanged",
+    "ChargeDiscount",
+    "ChargeEnded",
+    "ChargePayer",
+    "ChargePeriodBegun",
+    "ChargeStarted",
+    "ChargeTerms",
     "ChargedBackPart",
     "ClockAdvanced",
     "CommitmentCreated",
@@ -228,9 +250,12 @@ __all__ = [
     "ConfigurationApplied",
     "ConversionReversed",
     "CreditNoteIssued",
+    "Deferral",
     "EndedGrants",
     "Event",
     "Excess",
+    "FeeCharged",
+    "FeeRecognised",
     "Follow",
     "FreezeCause",
     "GivenBack",
@@ -288,6 +313,7 @@ __all__ = [
     "QuoteUnused",
     "QuotedDenied",
     "QuotedPart",
+    "RampStep",
     "ReceivableWrittenOff",
     "RecurringChanged",
     "RecurringEnded",
@@ -441,5 +467,11 @@ Event: TypeAlias = (
     | PackagePricesSet
     | SubscriptionCancelled
     | SubscriptionEnded
+    | ChargeStarted
+    | ChargePeriodBegun
+    | FeeCharged
+    | FeeRecognised
+    | ChargeChanged
+    | ChargeEnded
 )
 """Everything that a journal may hold."""

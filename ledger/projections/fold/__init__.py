@@ -32,11 +32,17 @@ from ledger.core.events import (
     BudgetSet,
     CapRemoved,
     CapSet,
+    ChargeChanged,
+    ChargeEnded,
+    ChargePeriodBegun,
+    ChargeStarted,
     ClockAdvanced,
     CommitmentCreated,
     CommitmentEnded,
     ConversionReversed,
     CreditNoteIssued,
+    FeeCharged,
+    FeeRecognised,
     GrantCancelled,
     GrantChargedBack,
     GrantExpired,
@@ -117,6 +123,14 @@ from ledger.projections.fold.budgets import (
     budgets_counted,
 )
 from ledger.projections.fold.caps import cap_removed, cap_set, sharing_updated
+from ledger.projections.fold.charges import (
+    charge_changed,
+    charge_ended,
+    charge_period_begun,
+    charge_started,
+    fee_charged,
+    fee_recognised,
+)
 from ledger.projections.fold.commitments import (
     commitment_created,
     commitment_ended,
@@ -314,6 +328,12 @@ HANDLERS: Final[dict[type, Callable[[Folding, int, Any], None]]] = {
     PackagePeriodBegun: package_period_begun,
     SubscriptionCancelled: subscription_cancelled,
     SubscriptionEnded: subscription_ended,
+    ChargeStarted: charge_started,
+    ChargePeriodBegun: charge_period_begun,
+    FeeCharged: fee_charged,
+    FeeRecognised: fee_recognised,
+    ChargeChanged: charge_changed,
+    ChargeEnded: charge_ended,
 }
 """Usage apart. Events without rows: openings, configuration, LimitExceeded (its usage event says
 it), meters and quotes (what they count and price is a usage event's), abandoned requests. A test
