@@ -12,7 +12,7 @@ from ledger.api.limits import Checked
 from ledger.api.past_balances import PastBalances
 from ledger.api.positions import minimum, position_of
 from ledger.api.render_grant import GrantView, grant_view, render_grant
-from ledger.core.drawdown import in_turn
+from ledger.core.drawdown import in_all
 from ledger.core.holds import available_in_all, available_to
 from ledger.core.state import Account, State
 from ledger.journal.directory import Entry
@@ -106,7 +106,7 @@ def _balances(
         )
     now_us = state.present(clock_us)
     assets = {grant.asset for grant in account.grants} | set(account.advance)
-    assets |= {grant.asset for grant in in_turn(account)}
+    assets |= {grant.asset for grant in in_all(account)}
     assets |= set(account.overage) | {hold.asset for hold in account.holds.values()}
     assets.add(account.policy.overdraft_asset)
     assets.discard(0)
@@ -116,7 +116,7 @@ def _balances(
 def _balance(state: State, account: Account, asset: int, product: str, now_us: int) -> AssetView:
     usable = [
         grant
-        for grant in in_turn(account)
+        for grant in in_all(account)
         if grant.asset == asset and grant.effective_at <= now_us < grant.expires_at
     ]
     use = state.catalog.card(account.card_key).use_at(product, now_us)

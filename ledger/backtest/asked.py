@@ -267,44 +267,77 @@ def _cancel(event: e.SubscriptionCancelled) -> c.Command:
     )
 
 
-def _start_charge(event: e.ChargeStarted) -> c.Command:
-    return c.StartCharge(
+def _start_plan(event: e.SeatPlanStarted) -> c.Command:
+    return c.StartSeatPlan(
         event.key,
         event.account,
-        event.name,
+        event.seat_plan,
         event.terms,
-        event.quantity,
-        event.start_given,
-        event.ends_at,
+        event.names,
+        event.count,
         trace=event.trace,
     )
 
 
-def _change_charge(event: e.ChargeChanged) -> c.Command | None:
-    if not event.key:
-        return None  # a part of another decision
-    if event.terms is not None:
-        return c.ChangeTerms(
-            event.key,
-            event.account,
-            event.charge,
-            event.terms,
-            event.expected_version,
-            trace=event.trace,
-        )
-    return c.ChangeQuantity(
+def _add_seats(event: e.SeatsAdded) -> c.Command:
+    return c.AddSeats(
         event.key,
         event.account,
-        event.charge,
-        event.quantity,
-        event.timing,
+        event.seat_plan,
+        event.names,
+        event.count,
         event.expected_version,
         trace=event.trace,
     )
 
 
-def _end_charge(event: e.ChargeEnded) -> c.Command:
-    return c.EndCharge(event.key, event.account, event.charge, event.timing, trace=event.trace)
+def _remove_seats(event: e.SeatsRemoved) -> c.Command:
+    return c.RemoveSeats(
+        event.key,
+        event.account,
+        event.seat_plan,
+        event.names,
+        event.count,
+        event.mode,
+        event.expected_version,
+        trace=event.trace,
+    )
+
+
+def _reassign(event: e.SeatReassigned) -> c.Command:
+    return c.ReassignSeat(
+        event.key,
+        event.account,
+        event.seat_plan,
+        event.name,
+        event.to,
+        event.expected_version,
+        trace=event.trace,
+    )
+
+
+def _suspend_seat(event: e.SeatSuspended) -> c.Command:
+    asked_for = c.SuspendSeat if event.suspended else c.ResumeSeat
+    return asked_for(
+        event.key,
+        event.account,
+        event.seat_plan,
+        event.name,
+        event.expected_version,
+        trace=event.trace,
+    )
+
+
+def _end_plan(event: e.SeatPlanEnded) -> c.Command:
+    return c.EndSeatPlan(
+        event.key,
+        event.account,
+        event.seat_plan,
+        event.timing,
+        event.mode,
+        event.expected_version,
+        trace=event.trace,
+    )
 
 
 def _commit(event: e.CommitmentCreated) -> c.Command:
@@ -400,9 +433,12 @@ _ASKED: Final[dict[type, Callable[[Any], c.Command | None]]] = {
     e.Subscribed: _subscribe,
     e.PackageChanged: _change_package,
     e.SubscriptionCancelled: _cancel,
-    e.ChargeStarted: _start_charge,
-    e.ChargeChanged: _change_charge,
-    e.ChargeEnded: _end_charge,
+    e.SeatPlanStarted: _start_plan,
+    e.SeatsAdded: _add_seats,
+    e.SeatsRemoved: _remove_seats,
+    e.SeatReassigned: _reassign,
+    e.SeatSuspended: _suspend_seat,
+    e.SeatPlanEnded: _end_plan,
     e.CommitmentCreated: _commit,
     e.SegmentAdded: _add_segment,
     e.BudgetSet: _set_budget,

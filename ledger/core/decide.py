@@ -23,15 +23,9 @@ from ledger.core.accounts import (
 from ledger.core.adjustments import decide_adjust
 from ledger.core.budget_counts import COUNTED, count_budgets, cross_budgets
 from ledger.core.budgeting import decide_remove_budget, decide_set_budget
-from ledger.core.charging import (
-    decide_change_quantity,
-    decide_change_terms,
-    decide_end_charge,
-    decide_start_charge,
-    post_charge,
-)
 from ledger.core.commands import (
     AbandonRequest,
+    AddSeats,
     AddSegment,
     AdjustBalance,
     AmendUsage,
@@ -41,9 +35,7 @@ from ledger.core.commands import (
     CancelSubscription,
     CaptureHold,
     ChangePackage,
-    ChangeQuantity,
     ChangeRecurring,
-    ChangeTerms,
     ChargeBack,
     CloseAccount,
     Command,
@@ -54,9 +46,9 @@ from ledger.core.commands import (
     CreateCommitment,
     CreateQuote,
     DeclineTopUp,
-    EndCharge,
     EndCommitment,
     EndRecurring,
+    EndSeatPlan,
     ExtendHold,
     FailPayment,
     FreezeAccount,
@@ -67,6 +59,7 @@ from ledger.core.commands import (
     MoveAccount,
     PauseRecurring,
     QuotedUsage,
+    ReassignSeat,
     RecordPayment,
     RecordUsage,
     RefundGrant,
@@ -74,19 +67,22 @@ from ledger.core.commands import (
     ReleaseHold,
     RemoveBudget,
     RemoveCap,
+    RemoveSeats,
     RemoveTopUpRule,
     ReopenAccount,
     ReportOutcome,
     RepriceUsage,
     ResumeRecurring,
+    ResumeSeat,
     ReverseUsage,
     SetBudget,
     SetCap,
     SetPriceOverrides,
     SetTopUpRule,
-    StartCharge,
     StartRecurring,
+    StartSeatPlan,
     Subscribe,
+    SuspendSeat,
     UnfreezeAccount,
     UpdatePolicy,
     UpdateProfile,
@@ -113,7 +109,6 @@ from ledger.core.events import (
     UsageReversed,
 )
 from ledger.core.evolve import evolve
-from ledger.core.fixed_charges import FixedCharge
 from ledger.core.grants import decide_issue, decide_void, grant_is_due, settle_grant
 from ledger.core.holds import (
     decide_authorize,
@@ -153,12 +148,22 @@ from ledger.core.recurring import (
 )
 from ledger.core.repricing import decide_reprice
 from ledger.core.rerates import decide_rerate, rerates_of
+from ledger.core.seat_draws import tell_seats
+from ledger.core.seating import (
+    begin_period,
+    decide_add_seats,
+    decide_end_plan,
+    decide_reassign,
+    decide_remove_seats,
+    decide_start_plan,
+    decide_suspend_seat,
+)
+from ledger.core.seats import SeatPlan
 from ledger.core.sharing import decide_remove_cap, decide_set_cap, decide_sharing
 from ledger.core.standing import decide_freeze, decide_reopen, decide_unfreeze
 from ledger.core.state import (
     FETCHED,
     NEVER,
-    TIMER_CHARGE,
     TIMER_FAMILY,
     TIMER_GRANT,
     TIMER_HOLD,
@@ -166,6 +171,7 @@ from ledger.core.state import (
     TIMER_PACKAGE,
     TIMER_QUOTE,
     TIMER_RECURRING,
+    TIMER_SEATS,
     TIMER_SUSPENSE,
     TIMER_TOP_UP,
     TOP_UP_PENDING,
@@ -199,15 +205,7 @@ from ledger.core.usage import decide_replacement, decide_usage
 
 Outcome: TypeAlias = Event | Known | Refusal
 Timed: TypeAlias = (
-    Hold
-    | Grant
-    | RecurringGrant
-    | Commitment
-    | TopUp
-    | Quote
-    | Subscription
-    | FixedCharge
-    | Account
+    Hold | Grant | RecurringGrant | Commitment | TopUp | Quote | Subscription | SeatPlan | Account
 )
 
 
@@ -240,7 +238,8 @@ def execute(state: State, command: Command, batch: list[Event]) -> Outcome:
 def _count(
     state: State, event: Event, entry: int, command: Command | None, batch: list[Event]
 ) -> None:
-    """After an entry that was applied: what it counts in budgets, and what that crosses (H4)."""
+    """After an entry that was applied: what it counts in budgets, what that crosses, and what is
+    told of a seat that it drew from (rules H4, S3)."""
     out = _in_time(state)
     count_budgets(state, event, entry, _captured_of(command), out)
     _evolve_all(state, out, batch)
@@ -249,6 +248,10 @@ def _count(
             crossed = _in_time(state)
             cross_budgets(state, counted, crossed)
             _evolve_all(state, crossed, batch)
+    if state.accounts[event.account].seats is not None:
+        told = _in_time(state)
+        tell_seats(state, event, told)
+        _evolve_all(state, told, batch)
 
 
 def _captured_of(command: Command | None) -> int:
@@ -353,11 +356,12 @@ def _timed(state: State, kind: int, number: int) -> Timed | None:
         return state.quotes.get(number)
     if kind == TIMER_MINIMUMS:
         return state.accounts.get(number)
-    if kind == TIMER_CHARGE:
-        return state.charges.get(number)
     if kind == TIMER_PACKAGE:
         account = state.accounts.get(number)
         return account.subscription if account is not None else None
+    if kind == TIMER_SEATS:
+        account = state.accounts.get(number)
+        return account.seats.next_due if account is not None and account.seats is not None else None
     return (state.recurring if kind == TIMER_RECURRING else state.commitments).get(number)
 
 
@@ -427,8 +431,8 @@ def _post(state: State, found: Timed, out: list[Event]) -> None:
         expire_quote(found, out)
     elif isinstance(found, Subscription):
         carry_on(state, found, out)
-    elif isinstance(found, FixedCharge):
-        post_charge(state, found, out)
+    elif isinstance(found, SeatPlan):
+        begin_period(state, found, out)
     else:
         assert isinstance(found, RecurringGrant)
         issue_period(state, found, out)
@@ -502,7 +506,7 @@ def post_one(state: State, kind: int, number: int, batch: list[Event]) -> None:
         instant = found.expires_at
     elif isinstance(found, Account):
         instant = found.minimums_due
-    elif isinstance(found, RecurringGrant | Commitment | Subscription | FixedCharge):
+    elif isinstance(found, RecurringGrant | Commitment | Subscription | SeatPlan):
         instant = found.due
     else:
         instant = 0  # what is due of these two is for `_is_due` to say
@@ -650,7 +654,7 @@ def _decide_configuration(state: State, command: ApplyConfiguration, out: list[E
     return applied
 
 
-_MAKES_DUE = (StartRecurring, StartCharge, ResumeRecurring, CreateCommitment, AddSegment)
+_MAKES_DUE = (StartRecurring, ResumeRecurring, CreateCommitment, AddSegment)
 """Commands of which something may be due at once: it follows them as entries of their own."""
 
 _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
@@ -699,10 +703,13 @@ _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     Subscribe: decide_subscribe,
     ChangePackage: decide_change_package,
     CancelSubscription: decide_cancel_subscription,
-    StartCharge: decide_start_charge,
-    ChangeQuantity: decide_change_quantity,
-    ChangeTerms: decide_change_terms,
-    EndCharge: decide_end_charge,
+    StartSeatPlan: decide_start_plan,
+    AddSeats: decide_add_seats,
+    RemoveSeats: decide_remove_seats,
+    ReassignSeat: decide_reassign,
+    SuspendSeat: decide_suspend_seat,
+    ResumeSeat: decide_suspend_seat,
+    EndSeatPlan: decide_end_plan,
     CreateCommitment: decide_create_commitment,
     AddSegment: decide_add_segment,
     EndCommitment: decide_end_commitment,

@@ -15,7 +15,7 @@ import msgspec
 from ledger.core.books import Book
 from ledger.core.budgets import Budget
 from ledger.core.caps import Cap
-from ledger.core.fixed_charges import FixedCharge
+from ledger.core.seats import Seat, SeatPlan, SeatPlans
 from ledger.core.state import (
     Account,
     Commitment,
@@ -56,7 +56,6 @@ def snapshot(state: State) -> dict[str, Any]:
             state.next_top_up,
             state.next_quote,
             state.next_budget,
-            state.next_charge,
         ],
         "configuration": sorted(state.configuration.items()),
         "minimums_from": sorted(state.minimums_from.items()),
@@ -89,7 +88,6 @@ def snapshot(state: State) -> dict[str, Any]:
         ],
         "recurring": [_recurring(each) for _, each in sorted(state.recurring.items())],
         "commitments": [_commitment(each) for _, each in sorted(state.commitments.items())],
-        "charges": [_charge(each) for _, each in sorted(state.charges.items())],
         "caps": [
             _cap(cap)
             for _, account in sorted(state.accounts.items())
@@ -232,6 +230,47 @@ def _account(account: Account, months_before: int, days_before: int) -> list[Any
         account.place_version,
         account.parents_before,
         *([account.sold] if account.sold is not None else []),
+        *_seats(account.seats),
+    ]
+
+
+def _seats(plans: SeatPlans | None) -> list[Any]:
+    """Nothing where an account has none."""
+    if plans is None:
+        return []
+    return [
+        [
+            plan.name,
+            plan.terms,
+            plan.created_at,
+            plan.started_at,
+            plan.ends_at,
+            plan.revision,
+            plan.period_start,
+            plan.period_end,
+            plan.full,
+            plan.grants,
+            plan.tally,
+            plan.next_seat,
+            [_seat(plan, plan.seats[number]) for number in sorted(plan.seats)],
+        ]
+        for plan in plans.plans.values()
+    ]
+
+
+def _seat(plan: SeatPlan, seat: Seat) -> list[Any]:
+    return [
+        seat.number,
+        seat.name,
+        plan.by_name.get(seat.name) is seat,
+        seat.until,
+        seat.suspended,
+        seat.entitled,
+        seat.released,
+        seat.grants,
+        seat.allotted,
+        seat.alerted,
+        sorted([pot.number for pot in seat.pots]),
     ]
 
 
@@ -355,39 +394,6 @@ def _commitment(commitment: Commitment) -> list[Any]:
         commitment.ending,
         commitment.moved_to,
         commitment.sharing,
-    ]
-
-
-def _charge(charge: FixedCharge) -> list[Any]:
-    return [
-        charge.number,
-        charge.account.number,
-        charge.name,
-        charge.terms,
-        charge.next_terms,
-        charge.quantity,
-        charge.next_quantity,
-        charge.version,
-        charge.starts_at,
-        charge.ends_at,
-        charge.created_at,
-        charge.next_at,
-        charge.begun,
-        charge.period_start,
-        charge.period_end,
-        charge.charged_from,
-        charge.charged_to,
-        charge.full,
-        charge.counted,
-        str(charge.weighed),
-        charge.weighed_to,
-        charge.settled,
-        charge.charged,
-        charge.drawn,
-        [[asset, str(money)] for asset, money in charge.unearned],
-        charge.earned_to,
-        charge.earns_at,
-        charge.earns_until,
     ]
 
 

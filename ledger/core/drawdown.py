@@ -6,7 +6,8 @@ change of priorities or policies rewrites them (rule D3).
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Final
 
 from ledger.core.caps import Rooms, capping, covers
@@ -25,6 +26,7 @@ from ledger.core.events import (
 )
 from ledger.core.limits import BASIS_POINTS, INT64_MAX
 from ledger.core.opening import advance_book, house_book, money_value, overage_book
+from ledger.core.seat_draws import turn_of
 from ledger.core.shapes import Use
 from ledger.core.state import Account, Grant, State
 from ledger.core.windows import span_at
@@ -103,6 +105,28 @@ def in_turn(account: Account) -> Iterator[Grant]:
         above = above.parent
 
 
+def paying(
+    account: Account, asset: int, use: Use, at: int, recorded: bool = True
+) -> Iterable[Grant]:
+    """The same for such usage: first what is its seat's own, then the account's unless the plan
+    says otherwise (rules D1, S3)."""
+    if account.seats is None:
+        return in_turn(account)
+    turn = turn_of(account, asset, use, at, recorded)
+    if turn is None:
+        return in_turn(account)
+    return chain(turn.pots, in_turn(account)) if turn.account else turn.pots
+
+
+def in_all(account: Account) -> list[Grant]:
+    """All grants that pay for whatever usage of an account: those of its seats, then the others."""
+    grants: list[Grant] = []
+    if account.seats is not None:
+        for plan in account.seats.individual:
+            grants.extend([pot for seat in plan.seats.values() for pot in seat.pots])
+    return [*grants, *in_turn(account)]
+
+
 def _merges(account: Account) -> bool:
     """Whether shared grants stand among its own by rank: the distance of the pot is a key of our
     own comparator only (rule D2)."""
@@ -172,11 +196,12 @@ def from_grants(
     at: int,
     slices: list[Slice],
     counted_at: int = 0,
+    recorded: bool = True,
 ) -> int:
     """Take up to `amount` from grants that may pay at `at`; returns what is left to find. Caps are
-    those of `counted_at`, where that is another time (rules D8, H5)."""
+    those of `counted_at`, where that is another time (rules D8, H5). `recorded`: see `draw`."""
     rooms: Rooms | None = None
-    for grant in in_turn(account):
+    for grant in paying(account, asset, use, at, recorded):
         if may_pay(grant, asset, use, at):
             book = grant.book
             left = book.credits_posted - book.debits_posted - book.debits_pending
@@ -203,7 +228,8 @@ def is_commitment(grant: Grant) -> bool:
 def committed_units(account: Account, asset: int, use: Use, at: int) -> int:
     """Units of the commitments that may pay for such usage at `at` (rule R9)."""
     rooms = Rooms(account, at)
-    grants = [grant for grant in in_turn(account) if may_pay(grant, asset, use, at)]
+    mine = paying(account, asset, use, at)
+    grants = [grant for grant in mine if may_pay(grant, asset, use, at)]
     return rooms.of_all([grant for grant in grants if is_commitment(grant)])
 
 
@@ -216,9 +242,11 @@ def _committed_first(
     at: int,
     slices: list[Slice],
     counted_at: int = 0,
+    recorded: bool = True,
 ) -> int:
     """The same where commitments pay `committed` of it first, in their turn (rule R9)."""
-    grants = [grant for grant in in_turn(account) if may_pay(grant, asset, use, at)]
+    mine = paying(account, asset, use, at, recorded)
+    grants = [grant for grant in mine if may_pay(grant, asset, use, at)]
     taken: dict[Grant, int] = {}
     rooms = Rooms(account, counted_at or at)
     for first in (True, False):
@@ -259,6 +287,8 @@ def first_shared(account: Account, asset: int, use: Use, at: int) -> Grant | Non
 
 def from_first_grant(account: Account, asset: int, use: Use, amount: int, at: int) -> Slice | None:
     """The one slice of a draw that the grant first in order pays alone, as most are; else None."""
+    if account.seats is not None and account.seats.individual:
+        return None
     grant = account.first if not account.unordered else _first(account)
     if (
         grant is None
@@ -272,8 +302,10 @@ def from_first_grant(account: Account, asset: int, use: Use, amount: int, at: in
 
 
 def applicable(account: Account, asset: int, use: Use, at: int) -> int:
-    """Units that grants may pay for such usage at `at`, within caps and reserves (D1, D8)."""
-    grants = [grant for grant in in_turn(account) if may_pay(grant, asset, use, at)]
+    """Units that grants may pay for new work of such usage at `at`, within caps and reserves (D1,
+    D8)."""
+    mine = paying(account, asset, use, at, False)
+    grants = [grant for grant in mine if may_pay(grant, asset, use, at)]
     return Rooms(account, at).of_all(grants)
 
 
@@ -350,7 +382,6 @@ def draw(
     converts: bool = False,
     committed: int = 0,
     counted_at: int = 0,
-    payer: Account | None = None,
 ) -> Draw:
     """Find `amount` > 0 of `asset`: grants, overdraft to its limit, overage to its cap (rule D4).
 
@@ -358,31 +389,34 @@ def draw(
     over the limit. Otherwise it is to be held: debt only where the policy lets holds draw it (rule
     H3). `converts`: its rest may be paid in the settlement currency (rule R5). `committed` units of
     it are for commitments, which pay them first (rule R9). `counted_at`: when it counts towards
-    caps, where that is another time (rule H5). `payer`: who is billed, where that is
-    not for the policy to say. Books and windows of caps that a slice needs and that do not exist
-    are appended to `opened`.
+    caps, where that is another time (rule H5). Books and windows of caps that a slice needs and
+    that do not exist are appended to `opened`.
     """
     slices: list[Slice] = []
     if committed:
-        left = _committed_first(account, asset, use, amount, committed, at, slices, counted_at)
+        left = _committed_first(
+            account, asset, use, amount, committed, at, slices, counted_at, recorded
+        )
     else:
-        left = from_grants(account, asset, use, amount, at, slices, counted_at)
+        left = from_grants(account, asset, use, amount, at, slices, counted_at, recorded)
     if account.parent is not None:
         open_windows(state, account, slices, counted_at or at, opened)
     over_limit = 0
-    if left:
+    seated = turn_of(account, asset, use, at, recorded) if account.seats is not None else None
+    own = seated is None or seated.account
+    if left and own:
         left = _from_overdraft(state, account, asset, left, opened, slices, recorded)
     if left and converts:
-        conversion = _converted(state, account, asset, use, left, at, period, opened)
+        conversion = _converted(state, account, asset, use, left, at, period, opened, own)
         if conversion is not None:
             kind = BookKind.CONVERSION
             book = house_book(state, account.tenant, kind, asset, use.product, opened)
             slices.append(Slice(Pot.CONVERTED, book, left))
             return Draw(slices, 0, conversion.units_over, conversion)
-    if left:
-        left = _from_overage(state, account, asset, left, period, opened, slices, recorded, payer)
+    if left and (seated is None or seated.overage):
+        left = _from_overage(state, account, asset, left, period, opened, slices, recorded)
     if left and recorded:
-        slices.append(_excess(state, account, asset, left, opened, payer))
+        slices.append(_excess(state, account, asset, left, opened))
         over_limit, left = left, 0
     return Draw(slices, left, over_limit)
 
@@ -416,9 +450,11 @@ def _converted(
     at: int,
     period: int,
     opened: list[Event],
+    own: bool,
 ) -> Conversion | None:
     """What is left of a charge, converted once at the rate of its time and drawn in the settlement
-    currency: grants, overdraft, overage, excess (rule R5). None where nothing converts it."""
+    currency: grants, overdraft, overage, excess (rule R5). None where nothing converts it. Not
+    `own`: the plan of its seat leaves it to overage (rule S3)."""
     target = settlement_asset(account)
     if target in (0, asset):
         return None
@@ -430,11 +466,11 @@ def _converted(
     if left > INT64_MAX:  # one transfer fits int64 (rule N1): what does not is billed as it is
         return None
     slices = conversion.slices
-    if left:
+    if left and own:
         left = from_grants(account, target, use, left, at, slices)
         if account.parent is not None:
             open_windows(state, account, slices, at, opened)
-    if left:
+    if left and own:
         left = _from_overdraft(state, account, target, left, opened, slices, True)
     if left:
         left = _from_overage(state, account, target, left, period, opened, slices, True)
@@ -486,7 +522,6 @@ def _from_overage(
     opened: list[Event],
     slices: list[Slice],
     recorded: bool,
-    payer: Account | None = None,
 ) -> int:
     """Take up to `left` from overage; returns what is left to find (rules D4, H3)."""
     if not (recorded or account.policy.holds_overage):
@@ -494,26 +529,19 @@ def _from_overage(
     cap = overage_headroom(account, asset, period)
     take = left if cap is None else min(cap, left)
     if take > 0:
-        number = overage_book(state, account, asset, opened, payer)
+        number = overage_book(state, account, asset, opened)
         slices.append(Slice(Pot.OVERAGE, number, take, money_value(state, asset, take)))
         left -= take
     return left
 
 
-def _excess(
-    state: State,
-    account: Account,
-    asset: int,
-    amount: int,
-    opened: list[Event],
-    payer: Account | None = None,
-) -> Slice:
+def _excess(state: State, account: Account, asset: int, amount: int, opened: list[Event]) -> Slice:
     """Where recorded usage lands that every limit refuses: by the account's policy."""
     excess = account.policy.excess
     if excess == Excess.OWE:
         return Slice(Pot.EXCESS_OWED, advance_book(state, account, asset, opened), amount)
     if excess == Excess.BILL:
-        number = overage_book(state, account, asset, opened, payer)
+        number = overage_book(state, account, asset, opened)
         return Slice(Pot.EXCESS_BILLED, number, amount, money_value(state, asset, amount))
     number = house_book(state, account.tenant, BookKind.PROMOTION, asset, "", opened)
     return Slice(Pot.ABSORBED, number, amount)

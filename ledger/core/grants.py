@@ -60,11 +60,19 @@ def decide_issue(state: State, command: IssueGrant, out: list[Event]) -> Event |
     return issue(state, account, command, out)
 
 
-def issue(state: State, account: Account, command: IssueGrant, out: list[Event]) -> GrantIssued:
-    """Append what issues a grant that was found to be in order."""
+def issue(
+    state: State,
+    account: Account,
+    command: IssueGrant,
+    out: list[Event],
+    *,
+    repays: bool = True,
+) -> GrantIssued:
+    """Append what issues a grant that was found to be in order; it repays what the account owes in
+    advance, but where it is not for that."""
     now = state.now
     effective_at = command.effective_at or now
-    before = issued_in(out)
+    before = issued_in(state, out)
     number = state.next_grant + before
     tenant, asset, paid = account.tenant, command.asset, command.price_paid
     funding = _funding(state, account, command, number, out)
@@ -77,7 +85,7 @@ def issue(state: State, account: Account, command: IssueGrant, out: list[Event])
             account,
             command.kind,
             asset,
-            lambda use: _is_for(command, use),
+            lambda use: repays and _is_for(command, use),
             command.amount,
             lambda amount: paid * amount // command.amount,
             out,
@@ -120,9 +128,12 @@ def issue(state: State, account: Account, command: IssueGrant, out: list[Event])
     return issued
 
 
-def issued_in(out: list[Event]) -> int:
-    """How many grants the same decision has issued before."""
-    return sum([isinstance(event, GrantIssued) for event in out])
+def issued_in(state: State, out: list[Event]) -> int:
+    """How many grants the same decision has issued before: they are numbered one by one."""
+    for event in reversed(out):
+        if isinstance(event, GrantIssued):
+            return event.grant - state.next_grant + 1
+    return 0
 
 
 def _funding(
@@ -477,7 +488,7 @@ def roll_over(state: State, grant: Grant, unheld: int, out: list[Event]) -> None
     out.append(GrantRolledOver(account.number, grant.number, amount, value))
     if amount == 0:
         return
-    before = issued_in(out)
+    before = issued_in(state, out)
     number = state.next_grant + before
     old = grant.book
     deferred = cash = 0

@@ -21,6 +21,7 @@ from ledger.core.events import (
 from ledger.core.limits import INT64_MAX, PAYMENT_WAIT_US
 
 if TYPE_CHECKING:
+    from ledger.core.seats import Seat
     from ledger.core.state import Account
 
 NEVER = INT64_MAX
@@ -79,6 +80,7 @@ class Grant:
         "rolled_over",
         "rollover",
         "scheduled",
+        "seat",
         "settled",
         "shared",
         "shared_with",
@@ -156,6 +158,7 @@ class Grant:
         self.scheduled = False  # it has yet to take effect, by an entry of its own
         self.settled = GRANT_OPEN
         self.recurring = 0  # the recurring grant that issued it
+        self.seat: Seat | None = None  # that alone draws it (rule D1)
         self.commitment: Commitment | None = None  # whose segment it is (rule D7)
         self.forfeit = False  # it was voided without a refund
         self.chained = False  # whether it is among those of its account with units left

@@ -29,7 +29,7 @@ from ledger.core.drawdown import (
     draw,
     from_first_grant,
     grace_ended,
-    in_turn,
+    in_all,
     is_commitment,
     overdraft_headroom,
     overdraft_limit,
@@ -67,6 +67,7 @@ from ledger.core.paying import Payment, pay, post
 from ledger.core.pricing import Priced, overflow, price
 from ledger.core.quoted import ByQuote, price_by_quote, quote_refused
 from ledger.core.rerates import row_draws
+from ledger.core.seat_draws import is_suspended, refuse_seat, turn_of
 from ledger.core.shapes import Shape, Use
 from ledger.core.state import HOLD_EXPIRED, QUOTE_OPEN, Account, Grant, Hold, State
 from rating.compile import Plan
@@ -122,6 +123,10 @@ def assess(
         refusal = unusable(quantities)
         if refusal is not None:
             return refusal
+    if account.seats is not None:
+        refusal = refuse_seat(account, shape, now)
+        if refusal is not None:
+            return refusal
     if quote:
         by = price_by_quote(state, account, quote, shape, quantities, now)
         if isinstance(by, Refusal):
@@ -171,13 +176,19 @@ def _payable(
         return overflow(state, bound, total)
     available = applicable(account, bound.asset, bound.use, now)
     ended = grace_ended(account, bound.asset, now)
-    if account.policy.holds_overdraft and not ended:
+    seated = None
+    if account.seats is not None:
+        seated = turn_of(account, bound.asset, bound.use, now, False)
+    own = seated is None or seated.account
+    if account.policy.holds_overdraft and not ended and own:
         available += overdraft_headroom(account, bound.asset)
     found = Assessment(bound, total, charges, available)
     if priced.suspense:
         of_all = priced.reasons or (priced.suspense,) * len(charges)
         found.denied = Reason[Suspense(priced.suspense).name]
         found.reasons = tuple([Suspense(reason).name if reason else "" for reason in of_all])
+    elif account.seats is not None and is_suspended(account, bound.use, now):
+        found.denied = Reason.SEAT_SUSPENDED
     elif total and ended:
         found.denied = Reason.GRACE_ENDED
     elif total:
@@ -195,7 +206,7 @@ def _payable(
         found.uses_debt = drawn.uses_debt
         found.slices = tuple(drawn.slices)
         if drawn.left:
-            found.denied = Reason.INSUFFICIENT_CREDITS
+            found.denied = Reason.INSUFFICIENT_CREDITS if own else Reason.SEAT_EXHAUSTED
     return found
 
 
@@ -214,6 +225,9 @@ def estimated(plan: Plan, priced: Priced) -> tuple[tuple[int, ...], int]:
 def available_to(account: Account, asset: int, use: Use, now: int) -> int:
     """Units that such usage may draw now: applicable grants and overdraft headroom (rule B6)."""
     headroom = 0 if grace_ended(account, asset, now) else overdraft_headroom(account, asset)
+    if account.seats is not None:
+        seated = turn_of(account, asset, use, now, False)
+        headroom = headroom if seated is None or seated.account else 0
     return applicable(account, asset, use, now) + headroom
 
 
@@ -224,7 +238,7 @@ def available_in_all(account: Account, asset: int, now: int) -> int:
     limit = 0 if grace_ended(account, asset, now) else overdraft_limit(account, asset)
     grants = [
         grant
-        for grant in in_turn(account)
+        for grant in in_all(account)
         if grant.asset == asset and grant.effective_at <= now < grant.expires_at
     ]
     units = Rooms(account, now).of_all(grants)

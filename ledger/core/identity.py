@@ -10,6 +10,7 @@ from typing import Any
 
 from ledger.core.commands import (
     AbandonRequest,
+    AddSeats,
     AddSegment,
     AdjustBalance,
     AmendUsage,
@@ -18,9 +19,7 @@ from ledger.core.commands import (
     CancelSubscription,
     CaptureHold,
     ChangePackage,
-    ChangeQuantity,
     ChangeRecurring,
-    ChangeTerms,
     ChargeBack,
     CloseAccount,
     Command,
@@ -31,9 +30,9 @@ from ledger.core.commands import (
     CreateCommitment,
     CreateQuote,
     DeclineTopUp,
-    EndCharge,
     EndCommitment,
     EndRecurring,
+    EndSeatPlan,
     ExtendHold,
     FailPayment,
     FreezeAccount,
@@ -44,6 +43,7 @@ from ledger.core.commands import (
     MoveAccount,
     PauseRecurring,
     QuotedUsage,
+    ReassignSeat,
     RecordPayment,
     RecordUsage,
     RefundGrant,
@@ -51,19 +51,22 @@ from ledger.core.commands import (
     ReleaseHold,
     RemoveBudget,
     RemoveCap,
+    RemoveSeats,
     RemoveTopUpRule,
     ReopenAccount,
     ReportOutcome,
     RepriceUsage,
     ResumeRecurring,
+    ResumeSeat,
     ReverseUsage,
     SetBudget,
     SetCap,
     SetPriceOverrides,
     SetTopUpRule,
-    StartCharge,
     StartRecurring,
+    StartSeatPlan,
     Subscribe,
+    SuspendSeat,
     UnfreezeAccount,
     UpdatePolicy,
     UpdateProfile,
@@ -88,9 +91,6 @@ from ledger.core.events import (
     BudgetSet,
     CapRemoved,
     CapSet,
-    ChargeChanged,
-    ChargeEnded,
-    ChargeStarted,
     CommitmentCreated,
     CommitmentEnded,
     CreditNoteIssued,
@@ -119,6 +119,12 @@ from ledger.core.events import (
     RecurringResumed,
     RecurringStarted,
     RequestAbandoned,
+    SeatPlanEnded,
+    SeatPlanStarted,
+    SeatReassigned,
+    SeatsAdded,
+    SeatsRemoved,
+    SeatSuspended,
     SegmentAdded,
     SharingUpdated,
     Subscribed,
@@ -263,13 +269,6 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
     PauseRecurring: ((RecurringPaused,), ("account", "recurring")),
     ResumeRecurring: ((RecurringResumed,), ("account", "recurring")),
     EndRecurring: ((RecurringEnded,), ("account", "recurring", "timing")),
-    StartCharge: ((ChargeStarted,), ("account", "name", "terms", "quantity", "ends_at")),
-    ChangeQuantity: (
-        (ChargeChanged,),
-        ("account", "charge", "quantity", "timing", "expected_version"),
-    ),
-    ChangeTerms: ((ChargeChanged,), ("account", "charge", "terms", "expected_version")),
-    EndCharge: ((ChargeEnded,), ("account", "charge", "timing")),
     Subscribe: ((Subscribed,), ("account", "package", "follow", "version", "locked_until")),
     ChangePackage: (
         (PackageChanged,),
@@ -288,6 +287,13 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
         (SubscriptionCancelled,),
         ("account", "timing", "old_grants", "expected_version"),
     ),
+    StartSeatPlan: ((SeatPlanStarted,), ("account", "seat_plan", "terms", "count")),
+    AddSeats: ((SeatsAdded,), ("account", "seat_plan", "count", "expected_version")),
+    RemoveSeats: ((SeatsRemoved,), ("account", "seat_plan", "count", "mode", "expected_version")),
+    ReassignSeat: ((SeatReassigned,), ("account", "seat_plan", "to", "expected_version")),
+    SuspendSeat: ((SeatSuspended,), ("account", "seat_plan", "expected_version")),
+    ResumeSeat: ((SeatSuspended,), ("account", "seat_plan", "expected_version")),
+    EndSeatPlan: ((SeatPlanEnded,), ("account", "seat_plan", "timing", "mode", "expected_version")),
     CreateCommitment: (
         (CommitmentCreated,),
         ("account", "terms", "segments", "invoices", "external_key"),
@@ -350,10 +356,6 @@ def first_difference(
     kinds, fields = _BODIES[type(command)]
     if not isinstance(recorded, kinds):
         return "request"
-    if isinstance(recorded, ChargeChanged) and (recorded.terms is None) != isinstance(
-        command, ChangeQuantity
-    ):
-        return "request"
     if isinstance(command, ReverseUsage | AmendUsage):
         assert isinstance(recorded, UsageReversed)
         return _reversal_differs(command, recorded)
@@ -381,8 +383,8 @@ def first_difference(
     ) and command.effective_at != _effective_at_given(recorded):
         return "effective_at_us"
     if (
-        isinstance(command, StartRecurring | StartCharge)
-        and isinstance(recorded, RecurringStarted | ChargeStarted)
+        isinstance(command, StartRecurring)
+        and isinstance(recorded, RecurringStarted)
         and command.starts_at != recorded.start_given
     ):
         return "starts_at_us"
@@ -424,6 +426,19 @@ def first_difference(
         assert isinstance(recorded, PriceOverridesSet)
         if command.overrides != tuple([each.override for each in recorded.overrides]):
             return "overrides"
+    if isinstance(recorded, SeatSuspended):
+        if recorded.suspended != isinstance(command, SuspendSeat):
+            return "request"
+        if recorded.name != getattr(command, "seat", ""):
+            return "seat"
+    if isinstance(command, StartSeatPlan | AddSeats | RemoveSeats):
+        assert isinstance(recorded, SeatPlanStarted | SeatsAdded | SeatsRemoved)
+        if command.seats != recorded.names:
+            return "seats"
+    if isinstance(command, ReassignSeat):
+        assert isinstance(recorded, SeatReassigned)
+        if command.seat != recorded.name:
+            return "seat"
     if isinstance(command, SetCap):
         assert isinstance(recorded, CapSet)
         return _cap_differs(command, recorded)
@@ -523,9 +538,9 @@ _UNSAID = {"write_off": False, "release_holds": False, "note": b""}
 """Fields that an event leaves out where they have their default: a plain AccountClosed."""
 
 _WIRE_NAMES = {
+    "seat_plan": "plan",
     "ends_at": "ends_at_us",
     "recurring": "recurring_grant_id",
-    "charge": "charge_id",
     "commitment": "commitment_id",
     "target": "target_commitment_id",
     "top_up": "top_up_id",

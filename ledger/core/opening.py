@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from ledger.core.books import Book
 from ledger.core.catalog import Bound
-from ledger.core.events import BookKind, BookOpened, Event, Overage, PlanDeclared, Slice
+from ledger.core.events import OF_A_GRANT, BookKind, BookOpened, Event, Overage, PlanDeclared, Slice
 from ledger.core.state import Account, State
 
 
@@ -52,16 +52,9 @@ def advance_book(state: State, account: Account, asset: int, opened: list[Event]
     return owned_book(state, BookKind.ADVANCE, account.advance, account, asset, opened)
 
 
-def overage_book(
-    state: State,
-    account: Account,
-    asset: int,
-    opened: list[Event],
-    payer: Account | None = None,
-) -> int:
-    """Number of the payer's overage book, to be opened if it has none; None = by the policy."""
-    if payer is None:
-        payer = overage_payer(account)
+def overage_book(state: State, account: Account, asset: int, opened: list[Event]) -> int:
+    """Number of the payer's overage book, to be opened if it has none."""
+    payer = overage_payer(account)
     if asset not in payer.overage and money_value(state, asset, 1):
         owned_book(state, BookKind.UNBILLED, payer.unbilled, payer, asset, opened)
     return owned_book(state, BookKind.OVERAGE, payer.overage, payer, asset, opened)
@@ -118,8 +111,16 @@ def open_book(
     name: str,
     opened: list[Event],
 ) -> int:
-    """Number of a book that this decision opens: the same one if it needs it twice."""
+    """Number of a book that this decision opens: the same one if it needs it twice, but for a book
+    of a grant, which it needs once."""
     number = state.next_book
+    if kind in OF_A_GRANT:
+        for event in reversed(opened):
+            if isinstance(event, BookOpened):
+                number = event.book + 1
+                break
+        opened.append(BookOpened(number, tenant, kind, asset, owner, name))
+        return number
     for event in opened:
         if isinstance(event, BookOpened):
             if (event.kind, event.owner, event.asset, event.name, event.tenant) == (

@@ -60,7 +60,7 @@ def decide_start(
         return account
     refusal = _not_startable(state, account, command)
     if refusal is None:
-        refusal = _invalid_terms(state, account, command.terms)
+        refusal = invalid_terms(state, account, command.terms)
     if refusal is not None:
         return refusal
     started = RecurringStarted(
@@ -112,9 +112,10 @@ def _not_startable(state: State, account: Account, command: StartRecurring) -> R
     return None
 
 
-def _invalid_terms(state: State, account: Account, terms: RecurringTerms) -> Refusal | None:
+def invalid_terms(state: State, account: Account, terms: RecurringTerms) -> Refusal | None:
+    """Why nothing can be granted every period as these terms say."""
     latest = ANCHOR_MAX_US + EXPIRES_AFTER_MAX_US
-    whole = _grant_of(account, terms, terms.amount, terms.price_paid, 0, latest)
+    whole = grant_of_terms(account, terms, terms.amount, terms.price_paid, 0, latest)
     refusal = invalid_grant(state, account, whole)
     if refusal is not None:
         return Refusal(refusal.reason, f"terms.{refusal.field}", refusal.value, refusal.message)
@@ -173,15 +174,13 @@ def decide_change(
             "read them again",
         )
     account = recurring.account
-    refusal = _terms_fixed(recurring, terms, command.timing) or _invalid_terms(
-        state, account, terms
-    )
+    refusal = _terms_fixed(recurring, terms, command.timing) or invalid_terms(state, account, terms)
     if refusal is not None:
         return refusal
     more = _more_now(state, recurring, terms) if command.timing == Timing.NOW else _NO_SHARE
     grant = 0
     if more.amount:
-        granted = _grant_of(
+        granted = grant_of_terms(
             account,
             terms,
             more.amount,
@@ -364,7 +363,7 @@ def issue_period(state: State, recurring: RecurringGrant, out: list[Event]) -> N
     share = _share(terms.amount, terms.price_paid, remaining, cycle_end - cycle_start)
     grant = 0
     if share.amount:
-        granted = _grant_of(
+        granted = grant_of_terms(
             account,
             terms,
             share.amount,
@@ -427,7 +426,7 @@ def _find(state: State, account: int, number: int) -> RecurringGrant | Refusal:
     return recurring
 
 
-def _grant_of(
+def grant_of_terms(
     account: Account,
     terms: RecurringTerms,
     amount: int,

@@ -15,7 +15,6 @@ from ledger.core.budgets import Budget
 from ledger.core.caps import Cap
 from ledger.core.catalog import Bound, CardKey, Catalog
 from ledger.core.events import AccountPolicy, BookKind, PlanDeclared, TopUpRule
-from ledger.core.fixed_charges import FixedCharge
 from ledger.core.holdings import (
     GRANT_CANCELLED,
     GRANT_EXPIRED,
@@ -55,6 +54,7 @@ from ledger.core.limits import (
 from ledger.core.outcomes import LOCATOR_INDEX_MASK, locator_of
 from ledger.core.periods import CALENDAR_MONTHS, Anchors, Calendar, Zones, billing_period
 from ledger.core.quotes import QUOTE_EXPIRED, QUOTE_OPEN, QUOTE_USED, Quote
+from ledger.core.seats import SeatPlans
 from ledger.core.sold import Sold
 from ledger.core.subscriptions import Subscription
 from ledger.core.waiting import Rated, Waiting
@@ -76,7 +76,6 @@ __all__ = [
     "QUOTE_EXPIRED",
     "QUOTE_OPEN",
     "QUOTE_USED",
-    "TIMER_CHARGE",
     "TIMER_COMMITMENT",
     "TIMER_FAMILY",
     "TIMER_GRANT",
@@ -85,6 +84,7 @@ __all__ = [
     "TIMER_PACKAGE",
     "TIMER_QUOTE",
     "TIMER_RECURRING",
+    "TIMER_SEATS",
     "TIMER_SUSPENSE",
     "TIMER_TOP_UP",
     "TOP_UP_CONFIRMED",
@@ -97,7 +97,6 @@ __all__ = [
     "Debt",
     "Estimate",
     "Family",
-    "FixedCharge",
     "Grant",
     "GrantOrder",
     "Hold",
@@ -121,8 +120,8 @@ TIMER_COMMITMENT = 5
 TIMER_TOP_UP = 6
 TIMER_SUSPENSE = 7  # of a family: what waits for a price is tried
 TIMER_QUOTE = 8
+TIMER_SEATS = 18  # of an account: the next period of a plan of seats
 TIMER_PACKAGE = 12  # of an account: the next period of its subscription
-TIMER_CHARGE = 13  # after whatever is granted at that instant, which may pay it
 
 FETCHED = 0
 """Stands for the timer of a paged family that is being fetched, for something of it is due."""
@@ -166,7 +165,6 @@ class Account:
         "caps_given",
         "card_key",
         "cards_before",
-        "charges",
         "children",
         "closed_at",
         "closed_until",
@@ -213,6 +211,7 @@ class Account:
         "root",
         "row_draws",
         "scoped",
+        "seats",
         "sharing",
         "sold",
         "subscription",
@@ -277,9 +276,9 @@ class Account:
         self.commitments: list[Commitment] = []
         self.subscription: Subscription | None = None
         self.sold: Sold | None = None  # what its package and its contract say of prices (R4, P2)
-        self.charges: tuple[FixedCharge, ...] = ()  # ended ones too
+        self.seats: SeatPlans | None = None  # plans of seats
         self.top_up_rules: dict[int, tuple[int, TopUpRule | None]] = {}  # asset -> version, rule
-        self.watched = False  # whether a top-up rule or a budget looks at each of its entries
+        self.watched = False  # whether a top-up rule, a budget or seats look at each of its entries
         self.top_ups: dict[int, TopUp] = {}  # pending ones, and those of the dedupe window
         self.lent: dict[int, Hold] = {}  # holds of those below that reserve units of its grants
         self.totals: dict[tuple[int, int], int] = {}  # (price row, period) -> quantity, rule R1
@@ -455,19 +454,22 @@ class Account:
         timers += [(each.expires_at, TIMER_QUOTE, each.number) for each in self.quotes.values()]
         if self.subscription is not None and not self.subscription.over:
             timers.append((self.subscription.due, TIMER_PACKAGE, self.number))
-        if self.charges:
+        if self.seats is not None:
             timers += [
-                (each.due, TIMER_CHARGE, each.number) for each in self.charges if each.due != NEVER
+                (each.due, TIMER_SEATS, self.number)
+                for each in self.seats.plans.values()
+                if each.due != NEVER
             ]
         if self.minimums_due != NEVER:
             timers.append((self.minimums_due, TIMER_MINIMUMS, self.number))
         return timers
 
     def find_watched(self) -> None:
-        """Look up anew whether a top-up rule or a budget is in force."""
+        """Look up anew whether a top-up rule or a budget is in force, or usage goes by seats."""
         rules = self.top_up_rules.values()
         ruled = any(rule is not None and rule.enabled for _, rule in rules)
-        self.watched = ruled or bool(self.budgets)
+        seated = self.seats is not None and self.seats.watched
+        self.watched = ruled or bool(self.budgets) or seated
 
 
 def opened_anchors(policy: AccountPolicy) -> Anchors:
@@ -595,7 +597,6 @@ class State:
         "calendars",
         "card_keys",
         "catalog",
-        "charges",
         "commitments",
         "configuration",
         "cost_books",
@@ -611,7 +612,6 @@ class State:
         "minimums_from",
         "next_book",
         "next_budget",
-        "next_charge",
         "next_commitment",
         "next_grant",
         "next_hold",
@@ -663,7 +663,6 @@ class State:
         self.holds: dict[int, Hold] = {}
         self.recurring: dict[int, RecurringGrant] = {}
         self.commitments: dict[int, Commitment] = {}
-        self.charges: dict[int, FixedCharge] = {}
         self.top_ups: dict[int, TopUp] = {}
         self.quotes: dict[int, Quote] = {}  # open ones
         self.house: dict[tuple[int, int, int, str], Book] = {}  # tenant, kind, asset, name
@@ -689,7 +688,6 @@ class State:
         self.next_top_up = 1
         self.next_quote = 1
         self.next_budget = 1
-        self.next_charge = 1
         self.vocabulary: dict[PlanDeclared, int] = {}  # this batch's plans -> their index
         self.declared: dict[int, PlanDeclared] = {}  # and back
         self.plan_indexes: dict[Bound, int] = {}  # the same by what they price
@@ -950,9 +948,11 @@ class State:
             if each.subscription is not None and not each.subscription.over
         ]
         live += [
-            (self.timer_at(each.account.tenant, each.due), TIMER_CHARGE, each.number)
-            for each in self.charges.values()
-            if each.due != NEVER
+            (self.timer_at(each.tenant, plan.due), TIMER_SEATS, each.number)
+            for each in self.accounts.values()
+            if each.seats is not None
+            for plan in each.seats.plans.values()
+            if plan.due != NEVER
         ]
         live += [
             (self.timer_at(each.account.tenant, each.expires_at), TIMER_QUOTE, each.number)

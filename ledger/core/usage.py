@@ -36,6 +36,7 @@ from ledger.core.pricing import NOTHING_MOVED, Place, price
 from ledger.core.quoted import ByQuote, price_by_quote
 from ledger.core.repriced import bound_by, of_job
 from ledger.core.rerates import row_draws
+from ledger.core.seat_draws import refuse_seat
 from ledger.core.state import Account, State
 
 
@@ -63,6 +64,8 @@ def decide_usage(
             return refusal
     quantities = command.quantities
     refusal = unusable(quantities)
+    if refusal is None and account.seats is not None:
+        refusal = refuse_seat(account, command.shape, at)
     if refusal is not None:
         return refusal
     if at > state.window_end:

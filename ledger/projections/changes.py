@@ -128,20 +128,29 @@ PERIOD_BEGUN: Final = 4
 CANCELLED_NOW: Final = 5
 TO_CANCEL: Final = 6
 SUBSCRIPTION_OVER: Final = 7
-CHARGE_ENTRIES: Final = (
-    "tenant", "shard", "entry_seq", "account", "charge", "change", "name", "version", "quantity",
-    "terms", "period", "period_start", "period_end", "ends_at", "recorded_at",
+SEAT_PLAN_ENTRIES: Final = (
+    "tenant", "shard", "entry_seq", "account", "plan", "change", "terms", "period_start",
+    "period_end", "unassigned", "leaving", "largest", "released", "mode", "taken", "ends_at",
+    "version", "recorded_at",
 )  # fmt: skip
-CHARGE_STARTED: Final = 1
-CHARGE_PERIOD: Final = 2
-CHARGE_QUANTITY: Final = 3
-CHARGE_QUANTITY_TO_COME: Final = 4
-CHARGE_TERMS_TO_COME: Final = 5
-CHARGE_ENDED: Final = 6
-CHARGE_TO_END: Final = 7
-FEE_LINES: Final = (
-    "tenant", "shard", "entry_seq", "account", "charge", "product", "asset", "period",
-    "period_start", "period_end", "quantity", "amount", "total", "kept", "effective_at",
+SEATS_STARTED: Final = 1
+SEATS_ADDED: Final = 2
+SEATS_REMOVED: Final = 3
+SEAT_REASSIGNED: Final = 4
+SEAT_SUSPENDED: Final = 5
+SEAT_RESUMED: Final = 6
+SEAT_PERIOD: Final = 7
+SEATS_ENDED: Final = 8
+SEAT_ENTRIES: Final = (
+    "tenant", "shard", "entry_seq", "account", "plan", "seat", "name", "until", "suspended",
+    "entitled", "released", "recorded_at",
+)  # fmt: skip
+SEAT_ISSUES: Final = (
+    "tenant", "shard", "entry_seq", "account", "plan", "seat", "grant_number", "amount",
+    "price_paid",
+)  # fmt: skip
+SEAT_ALERTS: Final = (
+    "tenant", "shard", "entry_seq", "account", "plan", "seat", "name", "units_left", "entitled",
     "recorded_at",
 )  # fmt: skip
 TOP_UPS: Final = (
@@ -331,7 +340,6 @@ class Changes:
         "changed_accounts",
         "changed_grants",
         "changed_holds",
-        "charge_entries",
         "clocks",
         "commitment_entries",
         "commitment_invoices",
@@ -341,7 +349,6 @@ class Changes:
         "denials",
         "drawn",
         "events",
-        "fee_lines",
         "follow_ups",
         "grants",
         "holds",
@@ -361,6 +368,10 @@ class Changes:
         "reversals",
         "reversed_costs",
         "reversed_usage",
+        "seat_alerts",
+        "seat_entries",
+        "seat_issues",
+        "seat_plan_entries",
         "shared",
         "sharings",
         "subscription_entries",
@@ -425,8 +436,10 @@ class Changes:
         self.budget_crossings: list[Row] = []
         self.top_up_rules: list[Row] = []
         self.subscription_entries: list[Row] = []
-        self.charge_entries: list[Row] = []
-        self.fee_lines: list[Row] = []
+        self.seat_plan_entries: list[Row] = []
+        self.seat_entries: list[Row] = []
+        self.seat_issues: list[Row] = []
+        self.seat_alerts: list[Row] = []
         self.top_ups: list[Row] = []
         self.top_up_ends: dict[
             int, Row

@@ -12,10 +12,10 @@ from ledger.core.events import (
     AccountPolicy,
     BudgetTerms,
     CapTerms,
-    ChargeTerms,
     CommitmentTerms,
     PlanDeclared,
     RecurringTerms,
+    SeatTerms,
     TopUpRule,
 )
 from ledger.core.upcast import Policy
@@ -81,12 +81,12 @@ def policy_fields(policy: AccountPolicy) -> dict[str, object]:
     return fields
 
 
-def terms_json(terms: RecurringTerms | CommitmentTerms | ChargeTerms) -> str:
+def terms_json(terms: RecurringTerms | CommitmentTerms) -> str:
     """Terms as the JSON object that `recurring_grants.terms` and `commitments.terms` hold."""
     return _encode_json(terms_fields(terms)).decode()
 
 
-def terms_fields(terms: RecurringTerms | CommitmentTerms | ChargeTerms) -> dict[str, object]:
+def terms_fields(terms: RecurringTerms | CommitmentTerms) -> dict[str, object]:
     """Their fields by name."""
     return msgspec.structs.asdict(terms)
 
@@ -99,6 +99,16 @@ def cap_json(terms: CapTerms) -> str:
 def budget_json(terms: BudgetTerms) -> str:
     """A budget's terms as the JSON object that `budgets.terms` holds."""
     return _encode_json(msgspec.structs.asdict(terms)).decode()
+
+
+def seat_terms_json(terms: SeatTerms) -> str:
+    """A plan's terms as the JSON object that `seat_plan_entries.terms` holds."""
+    return _encode_json(seat_terms_fields(terms)).decode()
+
+
+def seat_terms_fields(terms: SeatTerms) -> dict[str, object]:
+    """Their fields by name, those of the allowance too."""
+    return msgspec.structs.asdict(terms) | {"allowance": terms_fields(terms.allowance)}
 
 
 def rule_json(rule: TopUpRule) -> str:

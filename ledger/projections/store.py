@@ -160,6 +160,7 @@ class ProjectionStore:
             await self._one("reverse_cost", tenant, entry, cost)
         await self._write_accounts(changes)
         await self._write_grants(changes)
+        await self._write_seats(changes)
         await self._write_sharing(changes)
         await self._write_holds(changes)
         await self._write_books(changes)
@@ -382,14 +383,20 @@ class ProjectionStore:
             await self._copy(
                 "subscription_entries", c.SUBSCRIPTION_ENTRIES, changes.subscription_entries
             )
-        if changes.charge_entries:
-            await self._copy("charge_entries", c.CHARGE_ENTRIES, changes.charge_entries)
-        if changes.fee_lines:
-            await self._copy("fee_lines", c.FEE_LINES, changes.fee_lines)
         if changes.top_ups:
             await self._copy("top_ups", c.TOP_UPS, changes.top_ups)
         if changes.top_up_ends:
             await self._update("end_top_ups", list(changes.top_up_ends.values()))
+
+    async def _write_seats(self, changes: Changes) -> None:
+        for table, columns, rows in (
+            ("seat_plan_entries", c.SEAT_PLAN_ENTRIES, changes.seat_plan_entries),
+            ("seat_entries", c.SEAT_ENTRIES, changes.seat_entries),
+            ("seat_issues", c.SEAT_ISSUES, changes.seat_issues),
+            ("seat_alerts", c.SEAT_ALERTS, changes.seat_alerts),
+        ):
+            if rows:
+                await self._copy(table, columns, rows)
 
     async def _write_sharing(self, changes: Changes) -> None:
         if changes.sharings:

@@ -13,14 +13,14 @@ import msgspec
 from ledger.core.events import BookKind, CommitmentTerms, RecurringTerms
 from ledger.core.state import NEVER, TOP_UP_PENDING, State
 from ledger.journal.connection import Connection
-from ledger.projections.described import policy_fields, terms_fields
+from ledger.projections.described import policy_fields, seat_terms_fields, terms_fields
 from ledger.projections.sql import load
 from ledger.verify.reflections import Reflection, Tally
 from ledger.verify.report import Findings
 
 _SQL: Final = load("verify")
 
-Facts = dict[int, dict[str, Any]]
+Facts = dict[Any, dict[str, Any]]
 """By number: field -> value."""
 
 
@@ -44,7 +44,7 @@ class ReadModels:
         self.top_ups: Facts = {}
         self.top_up_rules: Facts = {}
         self.subscriptions: Facts = {}
-        self.charges: Facts = {}
+        self.seat_plans: Facts = {}  # by account and name
         self.budgets: Facts = {}
         self.usage: dict[tuple[int, int, int], list[int]] = {}
         self.waiting: Facts = {}
@@ -76,8 +76,8 @@ class ReadModels:
         _compare("top-up", _top_ups_of(state), kept, findings)
         _compare("top-up rules of account", _rules_of(state), self.top_up_rules, findings)
         _compare("budget", _budgets_of(state), _of_budgets(state, self.budgets), findings)
+        _compare("plan of seats", _seat_plans_of(state), self.seat_plans, findings)
         _compare("subscription of account", _subscriptions_of(state), self.subscriptions, findings)
-        _compare("fixed charge", _charges_of(state), self.charges, findings)
         _compare("usage that waits,", _waiting_of(state), self.waiting, findings)
         for place in sorted(tally.usage.keys() | self.usage.keys()):
             tenant, asset, outcome = place
@@ -164,9 +164,13 @@ async def read_models(connection: Connection, shard: int) -> Reflection | None:
     for row in await connection.fetch(_SQL["subscriptions"], shard):
         account, *values = row
         models.subscriptions[account] = dict(zip(_SUBSCRIPTION, values, strict=True))
-    for row in await connection.fetch(_SQL["fixed_charges"], shard):
-        number, *values = row
-        models.charges[number] = dict(zip(_CHARGE, values, strict=True))
+    for row in await connection.fetch(_SQL["seat_plans"], shard):
+        account, plan, *values = row
+        found = dict(zip(_SEAT_PLAN, values, strict=True))
+        found["terms"] = msgspec.json.decode(found["terms"])
+        seats = msgspec.json.decode(found["seats"])
+        found["seats"] = [each for each in seats if not _gone(each[2], found)]
+        models.seat_plans[account, plan] = found
     for tenant, asset, outcome, count, charge in await connection.fetch(_SQL["usage"], shard):
         models.usage[(tenant, asset, outcome)] = [count, int(charge)]
     for entry, tenant, account, at, quantities, reasons in await connection.fetch(
@@ -511,27 +515,45 @@ def _subscriptions_of(state: State) -> Facts:
     }
 
 
-_CHARGE = (
-    "tenant", "account", "name", "quantity", "period", "period_start", "ends_at", "charged",
+_SEAT_PLAN = (
+    "tenant", "terms", "period_start", "period_end", "unassigned", "leaving", "largest", "released",
+    "ends_at", "version", "seats",
 )  # fmt: skip
 
 
-def _charges_of(state: State) -> Facts:
-    """`charged`: the sum of the last period's fees. The end of what is charged once follows from
-    its period."""
-    return {
-        charge.number: {
-            "tenant": charge.account.tenant,
-            "account": charge.account.number,
-            "name": charge.name,
-            "quantity": charge.quantity,
-            "period": charge.begun or None,
-            "period_start": charge.period_start if charge.begun else None,
-            "ends_at": charge.ends_at if charge.recurs and charge.ends_at != NEVER else None,
-            "charged": charge.charged,
-        }
-        for charge in state.charges.values()
-    }
+def _gone(until: int | None, plan: dict[str, Any]) -> bool:
+    """Whether a seat was gone as its plan's last period began; it may be forgotten."""
+    return until is not None and until <= plan["period_start"]
+
+
+def _seat_plans_of(state: State) -> Facts:
+    found: Facts = {}
+    for account in state.accounts.values():
+        for plan in account.seats.plans.values() if account.seats is not None else ():
+            figures = {
+                "tenant": account.tenant,
+                "terms": msgspec.json.decode(msgspec.json.encode(seat_terms_fields(plan.terms))),
+                "period_start": plan.period_start,
+                "period_end": plan.period_end,
+                "unassigned": plan.tally.unassigned,
+                "leaving": plan.tally.leaving,
+                "largest": plan.tally.largest,
+                "released": plan.tally.released,
+                "ends_at": None if plan.ends_at == NEVER else plan.ends_at,
+                "version": plan.revision,
+            }
+            seats: list[Any] = [
+                [
+                    seat.number,
+                    seat.name,
+                    None if seat.until == NEVER else seat.until,
+                    seat.suspended,
+                ]
+                for _, seat in sorted(plan.seats.items())
+            ]
+            figures["seats"] = [each for each in seats if not _gone(each[2], figures)]
+            found[account.number, plan.name] = figures
+    return found
 
 
 def _decoded(terms: RecurringTerms | CommitmentTerms | None) -> object:

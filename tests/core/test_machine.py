@@ -37,6 +37,15 @@ from ledger.core.state import Account, Grant
 T = TypeVar("T", bound=Callable[..., None])
 OF_BUDGETS = {c.SetBudget, c.RemoveBudget}  # test_budget_properties draws them
 OF_PACKAGES = {c.Subscribe, c.ChangePackage, c.CancelSubscription}  # and test_packages these
+OF_SEATS = {  # and test_seat_properties these
+    c.StartSeatPlan,
+    c.AddSeats,
+    c.RemoveSeats,
+    c.ReassignSeat,
+    c.SuspendSeat,
+    c.ResumeSeat,
+    c.EndSeatPlan,
+}
 OF_CAPS = {c.UpdateSharing, c.SetCap, c.RemoveCap}  # and test_cap_properties these
 OF_METERS = {c.MeteredUsage}  # test_levels draws it
 DRAWN: set[type] = set()
@@ -422,45 +431,6 @@ class CoreMachine(RuleBasedStateMachine):
             self.do(verb.format(name))
 
     @step(
-        c.StartCharge,
-        name=which,
-        amount=amounts,
-        more=(
-            "cash x=2",
-            "asset=credits",
-            "asset=credits arrears off=1/3 discounts=1+1",
-            "arrears self trial=1",
-            "whole prorate=first of=chat asset=credits",
-            "every=once earned=9d cash",
-        ),
-    )
-    def charge(self, name: int, amount: int, more: str) -> None:
-        called = self.fresh()
-        every = "" if "every" in more else "every=1week"
-        told = self.do(f"charge {self.name(name)} {amount} as={called} {every} {more}")
-        if told.startswith("refused"):
-            del self.case.charges[called]
-
-    @step(
-        c.ChangeQuantity,
-        c.ChangeTerms,
-        c.EndCharge,
-        charge=which,
-        verb=(
-            "quantity {} 3 now",
-            "quantity {} 0 now",
-            "quantity {} 2",
-            "terms {} 7 every=1week cash",
-            "terms {} 7 every=2week asset=credits arrears",
-            "stop {}",
-            "stop {} now",
-        ),
-    )
-    def charged(self, charge: int, verb: str) -> None:
-        if self.case.charges:
-            self.do(verb.format(self.one(self.case.charges, charge)))
-
-    @step(
         c.CreateCommitment,
         name=which,
         amount=amounts,
@@ -759,7 +729,7 @@ test_whatever_is_asked_in_whatever_order = CoreMachine.TestCase
 
 def test_every_command_is_drawn() -> None:
     """A command that no rule of the machine draws is one that nothing here holds for."""
-    assert set(_DECIDERS) - OF_METERS - OF_BUDGETS - OF_PACKAGES - OF_CAPS == DRAWN
+    assert set(_DECIDERS) - OF_METERS - OF_BUDGETS - OF_PACKAGES - OF_CAPS - OF_SEATS == DRAWN
 
 
 def walk(seed: int, length: int) -> CoreMachine:
@@ -786,7 +756,7 @@ def test_long_lives_meet_every_command_and_every_event() -> None:
         case = walk(seed, 200).case
         applied |= {type(command) for command, outcome in case.asked if not_refused(outcome)}
         written |= {type(event) for _, events in case.core.batches for event in events}
-    assert applied == set(_DECIDERS) - OF_METERS - OF_BUDGETS - OF_PACKAGES - OF_CAPS
+    assert applied == set(_DECIDERS) - OF_METERS - OF_BUDGETS - OF_PACKAGES - OF_CAPS - OF_SEATS
     of_sandboxes = {e.ClockAdvanced, e.TimeShifted}  # test_sandbox has these stories told there
     of_models = {e.UsageModeled, e.UsageRerated}  # and test_models
     of_quotes = {e.QuotedDenied}  # and test_quotes
@@ -813,6 +783,16 @@ def test_long_lives_meet_every_command_and_every_event() -> None:
         e.SubscriptionEnded,
     }
     elsewhere |= of_budgets | of_caps
+    elsewhere |= {  # and test_seats
+        e.SeatPlanStarted,
+        e.SeatsAdded,
+        e.SeatsRemoved,
+        e.SeatReassigned,
+        e.SeatSuspended,
+        e.SeatPeriodBegun,
+        e.SeatPlanEnded,
+        e.SeatAllowanceLow,
+    }
     assert written | elsewhere == set(EVOLVERS) - {e.WriterOpened}
 
 

@@ -861,11 +861,19 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
 # What the engine answers after it has looked a key up, what is recorded, not refused, and what
 # test_quotes tells of quotes.
 ELSEWHERE = {
-    Reason.CHARGE_UNKNOWN,  # these of test_charges
-    Reason.CHARGE_ENDED,
-    Reason.CHARGE_NAME_TAKEN,
-    Reason.CHARGES_LIMIT,
-    Reason.CHARGE_INVALID,
+    Reason.SEAT_PLAN_UNKNOWN,  # these of test_seats
+    Reason.SEAT_PLAN_ENDED,
+    Reason.SEAT_PLAN_EXISTS,
+    Reason.SEAT_UNKNOWN,
+    Reason.SEAT_TAKEN,
+    Reason.SEAT_LEAVING,
+    Reason.SEAT_HELD,
+    Reason.SEAT_SUSPENDED,
+    Reason.SEAT_NOT_SUSPENDED,
+    Reason.SEAT_EXHAUSTED,
+    Reason.SEATS_TOO_FEW,
+    Reason.SEATS_INVALID,
+    Reason.SEATS_LIMIT,
     Reason.PACKAGE_UNKNOWN,  # these of test_packages
     Reason.PACKAGE_VERSION_UNKNOWN,
     Reason.PACKAGE_PERIOD_DIFFERS,

@@ -18,7 +18,7 @@ from ledger.core.events import BookKind
 Owing: TypeAlias = tuple[BookKind, int, int]
 """Who owes what: the kind of book, its owner (an account, or the grant of a commitment), asset."""
 
-Draws: TypeAlias = e.UsageRecorded | e.UsageReversed | e.BalanceAdjusted | e.FeeCharged
+Draws: TypeAlias = e.UsageRecorded | e.UsageReversed | e.BalanceAdjusted
 
 OWED = (
     BookKind.ADVANCE,
@@ -87,7 +87,7 @@ class Witness:
                 self._drawn(event, event.slices)
             case e.UsageReversed():
                 self._given_back(event, event.given_back)
-            case e.BalanceAdjusted() | e.FeeCharged():
+            case e.BalanceAdjusted():
                 self._drawn(event, event.slices)
                 self._given_back(event, event.given_back)
             case e.AccountClosedOut():
@@ -173,8 +173,7 @@ class Witness:
             elif drawn.kind in OWED:
                 self._owe(piece.drawn, "given back", -piece.amount)
                 if drawn.kind == BookKind.OVERAGE:
-                    month = piece.period or event.period
-                    self.overage[(event.account, drawn.asset, month)] -= piece.amount
+                    self.overage[(event.account, drawn.asset, event.period)] -= piece.amount
             if to.kind == BookKind.COMMITMENT:
                 self._owe(piece.book, "given back", -piece.amount)
             if piece.money_book and piece.value:

@@ -22,7 +22,6 @@ from ledger.core.commands.accounts import (
 )
 from ledger.core.commands.base import NO_NAMES, Level, Names
 from ledger.core.commands.budgets import RemoveBudget, SetBudget
-from ledger.core.commands.charges import ChangeQuantity, ChangeTerms, EndCharge, StartCharge
 from ledger.core.commands.commitments import AddSegment, CreateCommitment, EndCommitment
 from ledger.core.commands.corrections import AdjustBalance, AmendUsage, Original, ReverseUsage
 from ledger.core.commands.families import RemoveCap, SetCap, UpdateSharing
@@ -52,6 +51,15 @@ from ledger.core.commands.recurring import (
     ResumeRecurring,
     StartRecurring,
 )
+from ledger.core.commands.seats import (
+    AddSeats,
+    EndSeatPlan,
+    ReassignSeat,
+    RemoveSeats,
+    ResumeSeat,
+    StartSeatPlan,
+    SuspendSeat,
+)
 from ledger.core.commands.top_ups import ConfirmTopUp, DeclineTopUp, RemoveTopUpRule, SetTopUpRule
 from ledger.core.commands.usage import (
     LinkedUsage,
@@ -65,6 +73,7 @@ from ledger.core.commands.writing import AbandonRequest, ApplyConfiguration
 __all__ = [
     "NO_NAMES",
     "AbandonRequest",
+    "AddSeats",
     "AddSegment",
     "AdjustBalance",
     "AmendUsage",
@@ -74,9 +83,7 @@ __all__ = [
     "CancelSubscription",
     "CaptureHold",
     "ChangePackage",
-    "ChangeQuantity",
     "ChangeRecurring",
-    "ChangeTerms",
     "ChargeBack",
     "CloseAccount",
     "Command",
@@ -87,9 +94,9 @@ __all__ = [
     "CreateCommitment",
     "CreateQuote",
     "DeclineTopUp",
-    "EndCharge",
     "EndCommitment",
     "EndRecurring",
+    "EndSeatPlan",
     "ExtendHold",
     "FailPayment",
     "FreezeAccount",
@@ -103,6 +110,7 @@ __all__ = [
     "Original",
     "PauseRecurring",
     "QuotedUsage",
+    "ReassignSeat",
     "RecordPayment",
     "RecordUsage",
     "RefundGrant",
@@ -110,19 +118,22 @@ __all__ = [
     "ReleaseHold",
     "RemoveBudget",
     "RemoveCap",
+    "RemoveSeats",
     "RemoveTopUpRule",
     "ReopenAccount",
     "ReportOutcome",
     "RepriceUsage",
     "ResumeRecurring",
+    "ResumeSeat",
     "ReverseUsage",
     "SetBudget",
     "SetCap",
     "SetPriceOverrides",
     "SetTopUpRule",
-    "StartCharge",
     "StartRecurring",
+    "StartSeatPlan",
     "Subscribe",
+    "SuspendSeat",
     "UnfreezeAccount",
     "UpdatePolicy",
     "UpdateProfile",
@@ -178,10 +189,13 @@ Command: TypeAlias = (
     | Subscribe
     | ChangePackage
     | CancelSubscription
-    | StartCharge
-    | ChangeQuantity
-    | ChangeTerms
-    | EndCharge
+    | StartSeatPlan
+    | AddSeats
+    | RemoveSeats
+    | ReassignSeat
+    | SuspendSeat
+    | ResumeSeat
+    | EndSeatPlan
     | CreateCommitment
     | AddSegment
     | EndCommitment

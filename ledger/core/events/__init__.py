@@ -58,20 +58,6 @@ from ledger.core.events.caps import (
     SharingMode,
     SharingUpdated,
 )
-from ledger.core.events.charges import (
-    ChargeBilling,
-    ChargeChanged,
-    ChargeDiscount,
-    ChargeEnded,
-    ChargePayer,
-    ChargePeriodBegun,
-    ChargeStarted,
-    ChargeTerms,
-    Deferral,
-    FeeCharged,
-    FeeRecognised,
-    RampStep,
-)
 from ledger.core.events.commitments import (
     CommitmentCreated,
     CommitmentEnded,
@@ -169,6 +155,24 @@ from ledger.core.events.recurring import (
     Timing,
 )
 from ledger.core.events.rerates import Rerate, UsageRepriced, UsageRerated
+from ledger.core.events.seats import (
+    Allotment,
+    ExhaustedSeat,
+    SeatAllowanceLow,
+    SeatEntry,
+    SeatIssue,
+    SeatPeriodBegun,
+    SeatPlanEnded,
+    SeatPlanStarted,
+    SeatReassigned,
+    SeatRemoval,
+    SeatsAdded,
+    SeatsRemoved,
+    SeatSuspended,
+    SeatTally,
+    SeatTerms,
+    UnknownSeat,
+)
 from ledger.core.events.top_ups import (
     TopUpConfirmed,
     TopUpDeclined,
@@ -214,6 +218,7 @@ __all__ = [
     "AccountReopened",
     "AccountUnfrozen",
     "AdjustmentNoted",
+    "Allotment",
     "AuthorizeDenied",
     "Backfill",
     "BalanceAdjusted",
@@ -232,14 +237,6 @@ __all__ = [
     "CapSet",
     "CapTerms",
     "CapWindowOpened",
-    "ChargeBilling",
-    "ChargeChanged",
-    "ChargeDiscount",
-    "ChargeEnded",
-    "ChargePayer",
-    "ChargePeriodBegun",
-    "ChargeStarted",
-    "ChargeTerms",
     "ChargedBackPart",
     "ClockAdvanced",
     "CommitmentCreated",
@@ -250,12 +247,10 @@ __all__ = [
     "ConfigurationApplied",
     "ConversionReversed",
     "CreditNoteIssued",
-    "Deferral",
     "EndedGrants",
     "Event",
     "Excess",
-    "FeeCharged",
-    "FeeRecognised",
+    "ExhaustedSeat",
     "Follow",
     "FreezeCause",
     "GivenBack",
@@ -313,7 +308,6 @@ __all__ = [
     "QuoteUnused",
     "QuotedDenied",
     "QuotedPart",
-    "RampStep",
     "ReceivableWrittenOff",
     "RecurringChanged",
     "RecurringEnded",
@@ -327,6 +321,19 @@ __all__ = [
     "Rollover",
     "RowDraw",
     "ScopedAdvance",
+    "SeatAllowanceLow",
+    "SeatEntry",
+    "SeatIssue",
+    "SeatPeriodBegun",
+    "SeatPlanEnded",
+    "SeatPlanStarted",
+    "SeatReassigned",
+    "SeatRemoval",
+    "SeatSuspended",
+    "SeatTally",
+    "SeatTerms",
+    "SeatsAdded",
+    "SeatsRemoved",
     "Segment",
     "SegmentAdded",
     "Sharing",
@@ -349,6 +356,7 @@ __all__ = [
     "TopUpRuleRemoved",
     "TopUpRuleSet",
     "TrueUpCounted",
+    "UnknownSeat",
     "UsageCaptured",
     "UsageConverted",
     "UsageCosted",
@@ -467,11 +475,13 @@ Event: TypeAlias = (
     | PackagePricesSet
     | SubscriptionCancelled
     | SubscriptionEnded
-    | ChargeStarted
-    | ChargePeriodBegun
-    | FeeCharged
-    | FeeRecognised
-    | ChargeChanged
-    | ChargeEnded
+    | SeatPlanStarted
+    | SeatsAdded
+    | SeatsRemoved
+    | SeatReassigned
+    | SeatSuspended
+    | SeatPeriodBegun
+    | SeatPlanEnded
+    | SeatAllowanceLow
 )
 """Everything that a journal may hold."""

@@ -59,6 +59,7 @@ def grant_issued(state: State, event: GrantIssued) -> None:
     grant.scheduled = event.scheduled
     grant.unpaid = event.price_paid if event.pending else 0
     grant.part_of = paid_for(origin)
+    grant.seat = origin.seat if origin is not None else None
     book.grant = grant
     if event.deferred_book:
         book.value_book = books[event.deferred_book]
@@ -115,6 +116,7 @@ def grant_restored(state: State, event: GrantRestored) -> None:
         event.of,
     )
     grant.part_of = paid_for(ended)
+    grant.seat = ended.seat
     grant.shared_with = ended.shared_with
     grant.book.grant = grant
     if event.deferred_book:

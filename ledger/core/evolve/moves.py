@@ -143,6 +143,10 @@ def repay(state: State, grant: Grant, backfills: tuple[Backfill, ...]) -> None:
 
 def activate(grant: Grant) -> None:
     """Let the grant pay; where in the order is for the comparator to say when next asked."""
+    if grant.seat is not None:  # its usage asks the seat
+        grant.chained = True
+        grant.seat.pots.append(grant)
+        return
     account = grant.account
     grant.after = account.first
     grant.chained = True
@@ -168,6 +172,9 @@ def retire(grant: Grant) -> None:
     if not grant.chained:
         return
     grant.chained = False
+    if grant.seat is not None:
+        grant.seat.pots.remove(grant)
+        return
     account = grant.account
     account.sharing -= grant.shared
     before = account.first

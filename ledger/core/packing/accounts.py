@@ -17,6 +17,7 @@ from ledger.core.packing.packages import (
     pack_subscription,
     unpack_subscription,
 )
+from ledger.core.packing.seats import PackedSeatPlan, pack_seat_plans, unpack_seat_plans
 from ledger.core.packing.wide import Wide, wide
 from ledger.core.sold import Sold
 from ledger.core.state import Account, Debt, State, is_kept, opened_anchors
@@ -66,6 +67,7 @@ class PackedAccount(msgspec.Struct, array_like=True, gc=False):
     place_version: int = 1
     parents_before: tuple[tuple[int, int, int], ...] = ()  # when, locator, parent until then
     sold: Sold | None = None
+    seats: list[PackedSeatPlan] = []
 
 
 def pack_account(
@@ -138,6 +140,7 @@ def pack_account(
         account.place_version,
         account.parents_before,
         account.sold,
+        pack_seat_plans(account.seats),
     )
 
 
@@ -191,6 +194,7 @@ def unpack_account(state: State, root: int, packed: PackedAccount) -> None:
     account.minimums_until = packed.minimums_until
     account.cards_before = tuple(packed.cards_before)
     account.subscription = unpack_subscription(account, packed.subscription)
+    account.seats = unpack_seat_plans(account, packed.seats)
     account.place_version = packed.place_version
     account.parents_before = packed.parents_before
     if packed.zones:

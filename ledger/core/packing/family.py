@@ -18,7 +18,6 @@ from ledger.core.packing.accounts import (
 from ledger.core.packing.books import PackedBook, pack_book, unpack_book
 from ledger.core.packing.budgets import PackedBudget, pack_budget, unpack_budget
 from ledger.core.packing.caps import PackedCap, pack_cap, unpack_cap
-from ledger.core.packing.charges import PackedCharge, pack_charge, unpack_charge
 from ledger.core.packing.grants import PackedGrant, pack_grant, unpack_grant
 from ledger.core.packing.holds import (
     PackedHold,
@@ -90,7 +89,6 @@ class PackedFamily(msgspec.Struct, array_like=True, gc=False):
     budgets: list[PackedBudget] = []
     caps: list[PackedCap] = []
     next_cap: int = 1
-    charges: list[PackedCharge] = []
 
 
 _decode_family: Final = msgspec.msgpack.Decoder(PackedFamily).decode
@@ -169,7 +167,6 @@ def pack_family(state: State, root: int, settled_before: int) -> bytes:
                 for number in sorted(account.caps_given)
             ],
             family.next_cap,
-            [pack_charge(each) for account in accounts for each in account.charges],
         )
     )
 
@@ -279,8 +276,6 @@ def unpack_family(state: State, body: bytes) -> int:
             unpack_quote(state, family, quote)
     for budget in packed.budgets:
         unpack_budget(state, family, budget)
-    for charge in packed.charges:
-        unpack_charge(state, charge)
     family.scheduled = state.paged_families.pop(root, NEVER) or NEVER  # FETCHED: there is none
     state.paged_tenants.pop(root, None)
     state.schedule(family, state.timer_at(tenant, family_due(state, root)))
@@ -308,21 +303,20 @@ def drop_family(state: State, root: int) -> None:
         for grant in account.grants:
             grant.book.grant = None  # no cycle is left for the collector
             grant.after = None
+            grant.seat = None
             del state.grants[grant.number]
         for book in gone:
             book.value_book = None
             del books.accounts[book.number]
             books.numbered[book.number] = None
         account.first = None
+        account.seats = None
         account.grants = []
         for recurring in account.recurring:
             del state.recurring[recurring.number]
         for commitment in account.commitments:
             del state.commitments[commitment.number]
             commitment.grants = ()  # no cycle is left for the collector
-        for charge in account.charges:
-            del state.charges[charge.number]
-        account.charges = ()
         for number in account.top_ups:
             del state.top_ups[number]
         account.top_ups = {}

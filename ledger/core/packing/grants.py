@@ -51,6 +51,7 @@ class PackedGrant(msgspec.Struct, array_like=True, gc=False):
     unpaid: int
     shared_with: Sharing | None = None
     sharing_version: int = 1
+    seat: tuple[str, int] | None = None  # plan, number in it
 
 
 def pack_grant(grant: Grant) -> PackedGrant:
@@ -94,6 +95,7 @@ def pack_grant(grant: Grant) -> PackedGrant:
         grant.unpaid,
         grant.shared_with,
         grant.sharing_version,
+        (grant.seat.plan.name, grant.seat.number) if grant.seat is not None else None,
     )
 
 
@@ -141,6 +143,10 @@ def unpack_grant(state: State, packed: PackedGrant) -> None:
     grant.unpaid = packed.unpaid
     grant.shared_with = packed.shared_with
     grant.sharing_version = packed.sharing_version
+    if packed.seat is not None:
+        plan, number = packed.seat
+        assert account.seats is not None, packed.number
+        grant.seat = account.seats.plans[plan].seats[number]
     grant.part_of = paid_for(state.grants.get(packed.origin))
     book.grant = grant
     state.grants[packed.number] = grant

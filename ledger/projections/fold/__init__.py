@@ -32,17 +32,11 @@ from ledger.core.events import (
     BudgetSet,
     CapRemoved,
     CapSet,
-    ChargeChanged,
-    ChargeEnded,
-    ChargePeriodBegun,
-    ChargeStarted,
     ClockAdvanced,
     CommitmentCreated,
     CommitmentEnded,
     ConversionReversed,
     CreditNoteIssued,
-    FeeCharged,
-    FeeRecognised,
     GrantCancelled,
     GrantChargedBack,
     GrantExpired,
@@ -77,6 +71,14 @@ from ledger.core.events import (
     RecurringPaused,
     RecurringResumed,
     RecurringStarted,
+    SeatAllowanceLow,
+    SeatPeriodBegun,
+    SeatPlanEnded,
+    SeatPlanStarted,
+    SeatReassigned,
+    SeatsAdded,
+    SeatsRemoved,
+    SeatSuspended,
     SegmentAdded,
     SharingUpdated,
     Subscribed,
@@ -123,14 +125,6 @@ from ledger.projections.fold.budgets import (
     budgets_counted,
 )
 from ledger.projections.fold.caps import cap_removed, cap_set, sharing_updated
-from ledger.projections.fold.charges import (
-    charge_changed,
-    charge_ended,
-    charge_period_begun,
-    charge_started,
-    fee_charged,
-    fee_recognised,
-)
 from ledger.projections.fold.commitments import (
     commitment_created,
     commitment_ended,
@@ -188,6 +182,16 @@ from ledger.projections.fold.recurring import (
     recurring_paused,
     recurring_resumed,
     recurring_started,
+)
+from ledger.projections.fold.seats import (
+    seat_allowance_low,
+    seat_period_begun,
+    seat_plan_ended,
+    seat_plan_started,
+    seat_reassigned,
+    seat_suspended,
+    seats_added,
+    seats_removed,
 )
 from ledger.projections.fold.top_ups import (
     top_up_confirmed,
@@ -328,12 +332,14 @@ HANDLERS: Final[dict[type, Callable[[Folding, int, Any], None]]] = {
     PackagePeriodBegun: package_period_begun,
     SubscriptionCancelled: subscription_cancelled,
     SubscriptionEnded: subscription_ended,
-    ChargeStarted: charge_started,
-    ChargePeriodBegun: charge_period_begun,
-    FeeCharged: fee_charged,
-    FeeRecognised: fee_recognised,
-    ChargeChanged: charge_changed,
-    ChargeEnded: charge_ended,
+    SeatPlanStarted: seat_plan_started,
+    SeatsAdded: seats_added,
+    SeatsRemoved: seats_removed,
+    SeatReassigned: seat_reassigned,
+    SeatSuspended: seat_suspended,
+    SeatPeriodBegun: seat_period_begun,
+    SeatPlanEnded: seat_plan_ended,
+    SeatAllowanceLow: seat_allowance_low,
 }
 """Usage apart. Events without rows: openings, configuration, LimitExceeded (its usage event says
 it), meters and quotes (what they count and price is a usage event's), abandoned requests. A test

@@ -33,18 +33,12 @@ from ledger.core.events import (
     CapRemoved,
     CapSet,
     CapWindowOpened,
-    ChargeChanged,
-    ChargeEnded,
-    ChargePeriodBegun,
-    ChargeStarted,
     CommitmentCreated,
     CommitmentEnded,
     ConfigurationApplied,
     ConversionReversed,
     CreditNoteIssued,
     Event,
-    FeeCharged,
-    FeeRecognised,
     GrantCancelled,
     GrantChargedBack,
     GrantExpired,
@@ -82,6 +76,14 @@ from ledger.core.events import (
     RecurringPaused,
     RecurringResumed,
     RecurringStarted,
+    SeatAllowanceLow,
+    SeatPeriodBegun,
+    SeatPlanEnded,
+    SeatPlanStarted,
+    SeatReassigned,
+    SeatsAdded,
+    SeatsRemoved,
+    SeatSuspended,
     SegmentAdded,
     SharingUpdated,
     Subscribed,
@@ -135,14 +137,6 @@ from ledger.verify.rules.caps import (
     cap_set,
     cap_window_opened,
     sharing_updated,
-)
-from ledger.verify.rules.charges import (
-    charge_changed,
-    charge_ended,
-    charge_period_begun,
-    charge_started,
-    fee_charged,
-    fee_recognised,
 )
 from ledger.verify.rules.commitments import (
     commitment_created,
@@ -214,6 +208,16 @@ from ledger.verify.rules.recurring import (
     recurring_resumed,
     recurring_started,
 )
+from ledger.verify.rules.seats import (
+    seat_allowance_low,
+    seat_period_begun,
+    seat_plan_ended,
+    seat_plan_started,
+    seat_reassigned,
+    seat_suspended,
+    seats_added,
+    seats_removed,
+)
 from ledger.verify.rules.suspense import suspense_rated
 from ledger.verify.rules.top_ups import (
     top_up_confirmed,
@@ -278,9 +282,7 @@ class Rules(Judge):
                     f"{totals.debits_posted} + {totals.debits_pending} pending",
                     f"{totals.credits_posted} + {totals.credits_pending} pending",
                 )
-        if isinstance(
-            event, UsageRecorded | HoldAuthorized | UsageRerated | MinimumCharged | FeeCharged
-        ):
+        if isinstance(event, UsageRecorded | HoldAuthorized | UsageRerated | MinimumCharged):
             for piece in event.slices:
                 book = state.books.accounts[piece.book]
                 if book.grant is not None and book.available < 0:
@@ -365,12 +367,6 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     HoldExtended: hold_extended,
     HoldReleased: hold_released,
     HoldExpired: hold_expired,
-    ChargeStarted: charge_started,
-    ChargePeriodBegun: charge_period_begun,
-    FeeCharged: fee_charged,
-    FeeRecognised: fee_recognised,
-    ChargeChanged: charge_changed,
-    ChargeEnded: charge_ended,
     MinimumsAwaited: minimums_awaited,
     MinimumCharged: minimum_charged,
     OutcomeReported: outcome_reported,
@@ -383,4 +379,12 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     PackagePricesSet: package_prices_set,
     SubscriptionCancelled: subscription_cancelled,
     SubscriptionEnded: subscription_ended,
+    SeatPlanStarted: seat_plan_started,
+    SeatsAdded: seats_added,
+    SeatsRemoved: seats_removed,
+    SeatReassigned: seat_reassigned,
+    SeatSuspended: seat_suspended,
+    SeatPeriodBegun: seat_period_begun,
+    SeatPlanEnded: seat_plan_ended,
+    SeatAllowanceLow: seat_allowance_low,
 }

@@ -19,6 +19,7 @@ from ledger.core.state import State
 from ledger.verify.rules.caps import look_at_shares
 from ledger.verify.rules.judge import Judge
 from ledger.verify.rules.quotes import hold_of_quote
+from ledger.verify.rules.seats import seats_pay
 from ledger.verify.rules.usage import due_hold, look_at_month, open_hold, slices, takes
 
 
@@ -33,6 +34,7 @@ def hold_authorized(judge: Judge, state: State, event: HoldAuthorized) -> None:
     account = state.accounts[event.account]
     slices(judge, state, account, event)
     look_at_shares(judge, state, account, event.slices, event.effective_at)
+    seats_pay(judge, state, event)
     look_at_month(judge, state, account, event.effective_at, event.period)
     judge.equal(state, "version of the policy", account.version, event.policy_version)
     asset = state.declared[event.plan].asset

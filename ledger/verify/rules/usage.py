@@ -28,6 +28,7 @@ from ledger.verify.rules.costs import look_at_cost
 from ledger.verify.rules.judge import Judge
 from ledger.verify.rules.overrides import look_at_overrides
 from ledger.verify.rules.scopes import modeled
+from ledger.verify.rules.seats import seats_pay
 
 BOOK_OF_POT: Final[dict[int, BookKind]] = {
     Pot.GRANT: BookKind.GRANT,
@@ -79,6 +80,7 @@ def usage_recorded(judge: Judge, state: State, event: UsageRecorded) -> None:
         open_hold(judge, state, event.hold, event.account)
     else:
         grants_in_time(judge, state, event)
+        seats_pay(judge, state, event)
 
 
 def usage_repriced(judge: Judge, state: State, event: UsageRepriced) -> None:

@@ -1,0 +1,553 @@
+"""Deciding seat plans: started, seats added, removed, reassigned, suspended, resumed, each period,
+and their end (rules S1, S2). Reads state, changes nothing.
+
+Changes at one instant apply in the order in which they are asked for. Periods follow each other as
+those of recurring grants do, each begun once by the writer's clock, as of its own time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import NamedTuple
+
+from msgspec.structs import replace
+
+from ledger.core.admission import known_account, open_account
+from ledger.core.commands import (
+    AddSeats,
+    EndSeatPlan,
+    ReassignSeat,
+    RemoveSeats,
+    ResumeSeat,
+    StartSeatPlan,
+    SuspendSeat,
+)
+from ledger.core.events import (
+    Allotment,
+    Event,
+    RecurringTerms,
+    SeatEntry,
+    SeatIssue,
+    SeatPeriodBegun,
+    SeatPlanEnded,
+    SeatPlanStarted,
+    SeatReassigned,
+    SeatRemoval,
+    SeatsAdded,
+    SeatsRemoved,
+    SeatSuspended,
+    SeatTally,
+    TakenBack,
+    Timing,
+)
+from ledger.core.outcomes import Known, Reason, Refusal
+from ledger.core.periods import Cycle
+from ledger.core.seat_checks import (
+    find_seat,
+    held,
+    is_held,
+    not_addable,
+    not_startable,
+    running,
+    seats_invalid,
+    seats_leaving,
+    seats_limit,
+    seats_too_few,
+    taken_already,
+)
+from ledger.core.seat_shares import Part, add_to_pool, granted, take_back, units_of
+from ledger.core.seats import NOTHING_COUNTED, Seat, SeatPlan
+from ledger.core.state import NEVER, Account, State
+
+# -- what may be asked -----------------------------------------------------------------------------
+
+
+def decide_start_plan(
+    state: State, command: StartSeatPlan, out: list[Event]
+) -> Event | Known | Refusal:
+    """Have an account have seats from now on, for what is left of the first period."""
+    account = open_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
+    plans = account.seats.plans if account.seats is not None else {}
+    before = plans.get(command.seat_plan)
+    refusal = not_startable(state, account, command, before)
+    if refusal is not None:
+        return refusal
+    terms, now = command.terms, state.now
+    start, end = _cycle(account, terms.allowance, now).period_of(now)
+    part = Part(now, end, end - start)
+    first = before.next_seat if before is not None else 1
+    refusal = seats_limit(terms, part.full, len(command.seats), command.count)
+    if refusal is not None:
+        return refusal
+    names = (*command.seats, *[""] * command.count)
+    if terms.allotment == Allotment.INDIVIDUAL:
+        seats, issues, tally = _allot(
+            state, account, terms.allowance, part, enumerate(names, start=first), out
+        )
+    else:
+        seats = tuple(
+            [
+                SeatEntry(number, name, NEVER, False, 0, 0)
+                for number, name in enumerate(command.seats, start=first)
+            ]
+        )
+        counted = replace(NOTHING_COUNTED, unassigned=command.count)
+        issues, tally = add_to_pool(
+            state, account, terms.allowance, counted, part, 0, len(names), out
+        )
+    started = SeatPlanStarted(
+        command.key,
+        account.number,
+        command.seat_plan,
+        terms,
+        command.seats,
+        command.count,
+        part.start,
+        part.end,
+        part.full,
+        seats,
+        issues,
+        tally,
+        (before.revision if before is not None else 0) + 1,
+        command.trace,
+    )
+    out.append(started)
+    return started
+
+
+def decide_add_seats(state: State, command: AddSeats, out: list[Event]) -> Event | Known | Refusal:
+    """More seats: those that leave with the period stay, with what they have; others take the place
+    of seats that left early, with what was left; the rest have their share of the period."""
+    account = open_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
+    plan = running(state, account, command.seat_plan, command.expected_version)
+    if isinstance(plan, Refusal):
+        return plan
+    refusal = not_addable(plan, command.seats, command.count, state.now)
+    if refusal is not None:
+        return refusal
+    seats, issues, tally = (
+        _add_own(state, plan, command, out)
+        if plan.individual
+        else _add_pooled(state, plan, command, out)
+    )
+    added = SeatsAdded(
+        command.key,
+        account.number,
+        plan.name,
+        command.seats,
+        command.count,
+        seats,
+        issues,
+        tally,
+        plan.revision + 1,
+        command.expected_version,
+        command.trace,
+    )
+    out.append(added)
+    return added
+
+
+def decide_remove_seats(
+    state: State, command: RemoveSeats, out: list[Event]
+) -> Event | Known | Refusal:
+    """Fewer seats, from the end of the period on or now; what is taken back is what is unspent."""
+    account = known_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
+    plan = running(state, account, command.seat_plan, command.expected_version)
+    if isinstance(plan, Refusal):
+        return plan
+    leaving = seats_leaving(state, plan, command)
+    if isinstance(leaving, Refusal):
+        return leaving
+    removed = (
+        _remove_own(state, plan, leaving, command.mode, out)
+        if plan.individual
+        else _remove_pooled(state, plan, leaving, command, out)
+    )
+    event = SeatsRemoved(
+        command.key,
+        account.number,
+        plan.name,
+        command.seats,
+        command.count,
+        command.mode,
+        removed.seats,
+        removed.taken,
+        removed.tally,
+        plan.revision + 1,
+        command.expected_version,
+        command.trace,
+    )
+    out.append(event)
+    return event
+
+
+def decide_reassign(
+    state: State, command: ReassignSeat, out: list[Event]
+) -> Event | Known | Refusal:
+    """Give a seat to another, with what is left of it: never a new allowance (rule S2)."""
+    account = known_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
+    plan = running(state, account, command.seat_plan, command.expected_version)
+    if isinstance(plan, Refusal):
+        return plan
+    if command.seat == command.to:
+        return seats_invalid("to", command.to, "a seat is given to another than who has it")
+    if command.to and plan.seat_of(command.to, state.now) is not None:
+        return taken_already("to", command.to)
+    found = _to_reassign(state, plan, command)
+    if isinstance(found, Refusal):
+        return found
+    seats, tally = found
+    reassigned = SeatReassigned(
+        command.key,
+        account.number,
+        plan.name,
+        command.seat,
+        command.to,
+        seats,
+        tally,
+        plan.revision + 1,
+        command.expected_version,
+        command.trace,
+    )
+    out.append(reassigned)
+    return reassigned
+
+
+def decide_suspend_seat(
+    state: State, command: SuspendSeat | ResumeSeat, out: list[Event]
+) -> Event | Known | Refusal:
+    """Authorise nothing for a seat, or again. It stays in the quantity, with what it has."""
+    account = known_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
+    plan = running(state, account, command.seat_plan, command.expected_version)
+    if isinstance(plan, Refusal):
+        return plan
+    seat = find_seat(plan, "seat", command.seat, state.now)
+    if isinstance(seat, Refusal):
+        return seat
+    suspends = isinstance(command, SuspendSeat)
+    if seat.suspended == suspends:
+        return Refusal(
+            Reason.SEAT_SUSPENDED if suspends else Reason.SEAT_NOT_SUSPENDED,
+            "seat",
+            command.seat,
+            "the seat is suspended already" if suspends else "the seat is not suspended",
+        )
+    suspended = SeatSuspended(
+        command.key,
+        account.number,
+        plan.name,
+        command.seat,
+        suspends,
+        (replace(_entry(seat), suspended=suspends),),
+        plan.revision + 1,
+        command.expected_version,
+        command.trace,
+    )
+    out.append(suspended)
+    return suspended
+
+
+def decide_end_plan(
+    state: State, command: EndSeatPlan, out: list[Event]
+) -> Event | Known | Refusal:
+    """End it with the period, or now: then all of its seats are removed in that way."""
+    account = known_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
+    plan = running(state, account, command.seat_plan, command.expected_version)
+    if isinstance(plan, Refusal):
+        return plan
+    taken: tuple[TakenBack, ...] = ()
+    ends_at, tally = plan.period_end, plan.tally
+    if command.timing == Timing.NOW:
+        ends_at = state.now
+        for seat in plan.present(ends_at):
+            if is_held(plan, seat):
+                return held(seat.name)
+        taken = _take_all(state, plan, command.mode, out)
+        tally = replace(tally, released=tally.released - units_of(taken))
+    ended = SeatPlanEnded(
+        command.key,
+        account.number,
+        plan.name,
+        command.timing,
+        command.mode,
+        ends_at,
+        taken,
+        tally,
+        plan.revision + 1,
+        command.expected_version,
+        command.trace,
+    )
+    out.append(ended)
+    return ended
+
+
+# -- what time does --------------------------------------------------------------------------------
+
+
+def begin_period(state: State, plan: SeatPlan, out: list[Event]) -> None:
+    """Begin the next period of a plan, with the seats that stay (rules T1, S1)."""
+    account, terms, start = plan.account, plan.terms.allowance, plan.period_end
+    assert start <= state.now, (plan.name, start)
+    cycle_start, end = _cycle(account, terms, plan.started_at).period_of(start)
+    part = Part(start, end, end - cycle_start)
+    there = plan.present(start)
+    seats: tuple[SeatEntry, ...] = ()
+    if plan.individual:
+        names = [(seat.number, seat.name) for seat in there]
+        fresh, issues, tally = _allot(state, account, terms, part, names, out)
+        seats = tuple(
+            [
+                replace(entry, suspended=seat.suspended)
+                for entry, seat in zip(fresh, there, strict=True)
+            ]
+        )
+    else:
+        counted = replace(NOTHING_COUNTED, unassigned=plan.tally.unassigned)
+        quantity = len(there) + counted.unassigned
+        issues, tally = add_to_pool(state, account, terms, counted, part, 0, quantity, out)
+    out.append(
+        SeatPeriodBegun(
+            account.number, plan.name, part.start, part.end, part.full, seats, issues, tally
+        )
+    )
+
+
+def _cycle(account: Account, terms: RecurringTerms, start: int) -> Cycle:
+    zone = terms.zone or account.calendar.zone
+    return Cycle(terms.unit, terms.every, terms.anchor or start, zone)
+
+
+# -- seats with an allowance of their own ----------------------------------------------------------
+
+
+def _allot(
+    state: State,
+    account: Account,
+    terms: RecurringTerms,
+    part: Part,
+    seats: Iterable[tuple[int, str]],
+    out: list[Event],
+) -> tuple[tuple[SeatEntry, ...], tuple[SeatIssue, ...], SeatTally]:
+    """Grant each of these (number, name) an allowance for the part, whose first seats they are."""
+    entries: list[SeatEntry] = []
+    issues: list[SeatIssue] = []
+    amount, price = part.share(terms.amount), part.share(terms.price_paid)
+    for number, name in seats:
+        issues.append(granted(state, account, terms, number, amount, price, part, out))
+        entries.append(SeatEntry(number, name, NEVER, False, amount, amount))
+    quantity = len(entries)
+    given = tuple([each for each in issues if each.grant])
+    return tuple(entries), given, SeatTally(0, 0, quantity, 0, quantity * amount)
+
+
+def _add_own(
+    state: State, plan: SeatPlan, command: AddSeats, out: list[Event]
+) -> tuple[tuple[SeatEntry, ...], tuple[SeatIssue, ...], SeatTally]:
+    now, terms = state.now, plan.terms.allowance
+    part = _rest_of(plan, now)
+    vacant = plan.vacant(now)
+    leaving = [seat for seat in plan.present(now) if seat.leaves and not seat.name]
+    entries: list[SeatEntry] = []
+    issues: list[SeatIssue] = []
+    number, quantity = plan.next_seat, plan.quantity(now)
+    for name in (*command.seats, *[""] * command.count):
+        seat = plan.seat_of(name, now) if name else (leaving.pop(0) if leaving else None)
+        if seat is not None:
+            entries.append(replace(_entry(seat), until=plan.ends_at))
+            continue
+        quantity += 1
+        seat = _to_take(vacant, name, command.seats)
+        if seat is not None:
+            vacant.remove(seat)
+            amount = min(part.share(terms.amount), seat.entitled - seat.released)
+            price = terms.price_paid * amount // terms.amount
+            entry = SeatEntry(seat.number, name, plan.ends_at, False, seat.entitled, 0)
+            entry = replace(entry, released=seat.released + amount)
+        else:
+            amount, price = part.share(terms.amount), part.share(terms.price_paid)
+            entry = SeatEntry(number, name, plan.ends_at, False, amount, amount)
+            number += 1
+        entries.append(entry)
+        issues.append(granted(state, plan.account, terms, entry.seat, amount, price, part, out))
+    tally = plan.tally
+    released = tally.released + sum([each.amount for each in issues])
+    tally = replace(tally, largest=max(tally.largest, quantity), released=released)
+    return tuple(entries), tuple([each for each in issues if each.grant]), tally
+
+
+def _to_take(vacant: list[Seat], name: str, asked: tuple[str, ...]) -> Seat | None:
+    """Whose place it takes: its own of before, else that of one who does not come back now."""
+    for seat in vacant:
+        if name and seat.name == name:
+            return seat
+    for seat in vacant:
+        if seat.name not in asked:
+            return seat
+    return None
+
+
+class _Removed(NamedTuple):
+    seats: tuple[SeatEntry, ...]
+    taken: tuple[TakenBack, ...]
+    tally: SeatTally
+
+
+def _remove_own(
+    state: State, plan: SeatPlan, leaving: list[Seat], mode: SeatRemoval, out: list[Event]
+) -> _Removed:
+    entries: list[SeatEntry] = []
+    taken: list[TakenBack] = []
+    for seat in leaving:
+        if mode == SeatRemoval.KEEP_UNTIL_PERIOD_END:
+            entries.append(replace(_entry(seat), until=plan.period_end))
+            continue
+        parts = _take_own(state, plan, seat, mode, out)
+        taken.extend(parts)
+        released = seat.released - units_of(parts)
+        entries.append(replace(_entry(seat), until=state.now, released=released))
+    tally = plan.tally
+    released = tally.released - units_of(tuple(taken))
+    return _Removed(tuple(entries), tuple(taken), replace(tally, released=released))
+
+
+def _take_own(
+    state: State, plan: SeatPlan, seat: Seat, mode: SeatRemoval, out: list[Event]
+) -> tuple[TakenBack, ...]:
+    amount = seat.released
+    if mode == SeatRemoval.FORFEIT_PRORATED:
+        amount = _rest_of(plan, state.now).share(plan.terms.allowance.amount)
+    return take_back(state, seat.grants, amount, out)
+
+
+# -- seats of a pool -------------------------------------------------------------------------------
+
+
+def _add_pooled(
+    state: State, plan: SeatPlan, command: AddSeats, out: list[Event]
+) -> tuple[tuple[SeatEntry, ...], tuple[SeatIssue, ...], SeatTally]:
+    now, tally = state.now, plan.tally
+    entries: list[SeatEntry] = []
+    number, more = plan.next_seat, 0
+    for name in command.seats:
+        seat = plan.by_name.get(name)
+        more += seat is None or seat.until <= now
+        if seat is None:
+            entries.append(SeatEntry(number, name, plan.ends_at, False, 0, 0))
+            number += 1
+        else:
+            stays = seat.suspended and seat.until > now
+            entries.append(SeatEntry(seat.number, name, plan.ends_at, stays, 0, 0))
+    back = min(command.count, tally.leaving)
+    more += command.count - back
+    tally = replace(
+        tally, unassigned=tally.unassigned + command.count, leaving=tally.leaving - back
+    )
+    issues, tally = add_to_pool(
+        state,
+        plan.account,
+        plan.terms.allowance,
+        tally,
+        _rest_of(plan, now),
+        plan.quantity(now),
+        more,
+        out,
+    )
+    return tuple(entries), issues, tally
+
+
+def _remove_pooled(
+    state: State, plan: SeatPlan, leaving: list[Seat], command: RemoveSeats, out: list[Event]
+) -> _Removed:
+    tally, count = plan.tally, command.count
+    tally = replace(tally, unassigned=tally.unassigned - count)
+    if command.mode == SeatRemoval.KEEP_UNTIL_PERIOD_END:
+        entries = [replace(_entry(seat), until=plan.period_end) for seat in leaving]
+        return _Removed(tuple(entries), (), replace(tally, leaving=tally.leaving + count))
+    entries = [replace(_entry(seat), until=state.now) for seat in leaving]
+    taken = _take_pooled(state, plan, len(leaving) + count, command.mode, out)
+    tally = replace(tally, released=tally.released - units_of(taken))
+    return _Removed(tuple(entries), taken, tally)
+
+
+def _take_pooled(
+    state: State, plan: SeatPlan, seats: int, mode: SeatRemoval, out: list[Event]
+) -> tuple[TakenBack, ...]:
+    """Take back so many seats' share of the pool: of what it has had, or of the time left."""
+    if mode == SeatRemoval.FORFEIT_PRORATED:
+        amount = _rest_of(plan, state.now).share(seats * plan.terms.allowance.amount)
+    else:
+        amount = plan.tally.released * seats // plan.quantity(state.now) if seats else 0
+    return take_back(state, plan.grants, amount, out)
+
+
+def _take_all(
+    state: State, plan: SeatPlan, mode: SeatRemoval, out: list[Event]
+) -> tuple[TakenBack, ...]:
+    """What ending a plan takes back of all that is there."""
+    now = state.now
+    if mode == SeatRemoval.KEEP_UNTIL_PERIOD_END:
+        return ()
+    if not plan.individual:
+        return _take_pooled(state, plan, plan.quantity(now), mode, out)
+    taken: list[TakenBack] = []
+    for seat in plan.present(now):
+        taken.extend(_take_own(state, plan, seat, mode, out))
+    return tuple(taken)
+
+
+# -- of both ---------------------------------------------------------------------------------------
+
+
+def _to_reassign(
+    state: State, plan: SeatPlan, command: ReassignSeat
+) -> tuple[tuple[SeatEntry, ...], SeatTally] | Refusal:
+    """The seat as it is then, and where a pool's was unassigned or is to be, how many of it are."""
+    now, tally, to = state.now, plan.tally, command.to
+    if command.seat:
+        seat = find_seat(plan, "seat", command.seat, now)
+        if isinstance(seat, Refusal):
+            return seat
+        if to or plan.individual:
+            return (replace(_entry(seat), name=to, suspended=False),), tally
+        if not seat.leaves:
+            tally = replace(tally, unassigned=tally.unassigned + 1)
+        else:
+            tally = replace(tally, leaving=tally.leaving + 1)
+        return (replace(_entry(seat), until=now, suspended=False),), tally
+    if plan.individual:
+        for seat in plan.present(now):
+            if not seat.name and not seat.leaves:
+                return (replace(_entry(seat), name=to),), tally
+        return seats_too_few("seat", 0)
+    if not tally.unassigned:
+        return seats_too_few("seat", 0)
+    refusal = seats_limit(plan.terms, plan.full, len(plan.present(now)) + 1, tally.unassigned - 1)
+    if refusal is not None:
+        return refusal
+    gone = plan.by_name.get(to)
+    number = gone.number if gone is not None else plan.next_seat
+    tally = replace(tally, unassigned=tally.unassigned - 1)
+    return (SeatEntry(number, to, plan.ends_at, False, 0, 0),), tally
+
+
+def _rest_of(plan: SeatPlan, now: int) -> Part:
+    return Part(now, plan.period_end, plan.full)
+
+
+def _entry(seat: Seat) -> SeatEntry:
+    """A seat as it is."""
+    return SeatEntry(
+        seat.number, seat.name, seat.until, seat.suspended, seat.entitled, seat.released
+    )
