@@ -267,6 +267,46 @@ def _cancel(event: e.SubscriptionCancelled) -> c.Command:
     )
 
 
+def _start_charge(event: e.ChargeStarted) -> c.Command:
+    return c.StartCharge(
+        event.key,
+        event.account,
+        event.name,
+        event.terms,
+        event.quantity,
+        event.start_given,
+        event.ends_at,
+        trace=event.trace,
+    )
+
+
+def _change_charge(event: e.ChargeChanged) -> c.Command | None:
+    if not event.key:
+        return None  # a part of another decision
+    if event.terms is not None:
+        return c.ChangeTerms(
+            event.key,
+            event.account,
+            event.charge,
+            event.terms,
+            event.expected_version,
+            trace=event.trace,
+        )
+    return c.ChangeQuantity(
+        event.key,
+        event.account,
+        event.charge,
+        event.quantity,
+        event.timing,
+        event.expected_version,
+        trace=event.trace,
+    )
+
+
+def _end_charge(event: e.ChargeEnded) -> c.Command:
+    return c.EndCharge(event.key, event.account, event.charge, event.timing, trace=event.trace)
+
+
 def _start_plan(event: e.SeatPlanStarted) -> c.Command:
     return c.StartSeatPlan(
         event.key,
@@ -433,6 +473,9 @@ _ASKED: Final[dict[type, Callable[[Any], c.Command | None]]] = {
     e.Subscribed: _subscribe,
     e.PackageChanged: _change_package,
     e.SubscriptionCancelled: _cancel,
+    e.ChargeStarted: _start_charge,
+    e.ChargeChanged: _change_charge,
+    e.ChargeEnded: _end_charge,
     e.SeatPlanStarted: _start_plan,
     e.SeatsAdded: _add_seats,
     e.SeatsRemoved: _remove_seats,

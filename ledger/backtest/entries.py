@@ -18,6 +18,7 @@ from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.evolve import evolve
 from ledger.core.state import (
+    TIMER_CHARGE,
     TIMER_COMMITMENT,
     TIMER_GRANT,
     TIMER_HOLD,
@@ -66,6 +67,36 @@ def _package_due(replay: Replay, events: _Events, index: int) -> None:
     event = events[index]
     assert isinstance(event, e.PackagePeriodBegun | e.SubscriptionEnded)
     replay.post(TIMER_PACKAGE, event.account, events, index)
+
+
+def _charge_due(replay: Replay, events: _Events, index: int) -> None:
+    event = events[index]
+    assert isinstance(event, e.ChargePeriodBegun | e.FeeRecognised)
+    replay.before.take(event, None)
+    replay.post(TIMER_CHARGE, event.charge, events, index)
+
+
+def _fee(replay: Replay, events: _Events, index: int) -> None:
+    """One in advance came with its period, that of a change comes with the change: what the clock
+    alone charges is a period in arrears."""
+    event = events[index]
+    assert isinstance(event, e.FeeCharged)
+    replay.before.take(event, None)
+    charge = replay.state.charges.get(event.charge)
+    if charge is not None and not charge.settled:
+        replay.post(TIMER_CHARGE, event.charge, events, index)
+
+
+def _charge_started(replay: Replay, events: _Events, index: int) -> None:
+    event = events[index]
+    assert isinstance(event, e.ChargeStarted)
+    replay.state.next_charge = event.charge
+    _as_asked(replay, events, index)
+
+
+def _charge_changed(replay: Replay, events: _Events, index: int) -> None:
+    if asked(events[index]) is not None:
+        _as_asked(replay, events, index)
 
 
 def _seats_due(replay: Replay, events: _Events, index: int) -> None:
@@ -296,6 +327,11 @@ ENTRIES: Final[dict[type, Callable[[Any, _Events, int], None]]] = USAGE | {
     e.SubscriptionEnded: _package_due,
     e.PackagePricesSet: _nothing,
     e.PackagePhaseBegun: _nothing,
+    e.ChargeStarted: _charge_started,
+    e.ChargePeriodBegun: _charge_due,
+    e.FeeCharged: _fee,
+    e.FeeRecognised: _charge_due,
+    e.ChargeChanged: _charge_changed,
     e.SeatPeriodBegun: _seats_due,
     e.SeatAllowanceLow: _nothing,
     e.InvoiceDue: _invoice_due,

@@ -20,6 +20,8 @@ from ledger.core.events import (
     BudgetDenied,
     ConversionReversed,
     Event,
+    FeeCharged,
+    FeeRecognised,
     GivenBack,
     GrantIssued,
     GrantReleased,
@@ -179,6 +181,25 @@ class Side:
             self._add(self._figured.burnt(product, event.asset), amount)
         self._earn(event.account, product, event.slices)
 
+    def _fee(self, event: FeeCharged, _plan: PlanDeclared | None) -> None:
+        """A fee is burnt as it is charged, and revenue as it is earned."""
+        if event.amount:
+            tally = self._figured.tally(event.account, event.asset)
+            if self.new:
+                tally.new += event.amount + event.kept
+                tally.over_limit_new += event.over_limit
+            else:
+                tally.old += event.amount + event.kept
+                tally.over_limit_old += event.over_limit
+            self._add(self._figured.burnt(event.product, event.asset), event.amount + event.kept)
+        self._earn(event.account, event.product, event.slices)
+        self._give_back(event.account, event.product, event.given_back)
+        self._recognised(event, None)
+
+    def _recognised(self, event: FeeCharged | FeeRecognised, _plan: PlanDeclared | None) -> None:
+        for part in event.deferrals:
+            self._revenue(event.account, event.product, part.asset, part.earned - part.deferred)
+
     def _adjusted(self, event: BalanceAdjusted, _plan: PlanDeclared | None) -> None:
         self._earn(event.account, PRODUCT, event.slices)
         self._give_back(event.account, PRODUCT, event.given_back)
@@ -220,6 +241,8 @@ _TAKERS: Final[dict[type, Callable[[Any, Any, PlanDeclared | None], None]]] = {
     ConversionReversed: Side._converted_back,
     BalanceAdjusted: Side._adjusted,
     MinimumCharged: Side._minimum,
+    FeeCharged: Side._fee,
+    FeeRecognised: Side._recognised,
     GrantIssued: Side._issued,
     GrantStarted: Side._available,
     GrantReleased: Side._available,

@@ -24,6 +24,8 @@ Read in this order:
     admission               whether a command is let in: its key, its account, its time
     true_ups                what a child's true-up counts toward
     repriced, touched, repricing    usage rated again by a job: its price, which, what comes of it
+    fixed_charges, charge_prices, charge_terms  a fixed charge: as state, its figures, what is valid
+    charge_fees, charging   who pays it and when it is earned; started, changed, ended, by time
     outcome_charges         work that is charged once its result is confirmed
     levels                  what meters count over what counts already
     packaged, subscriptions, sold   what a package says; what an account has of one, prices too

@@ -295,6 +295,7 @@ def decide_close(state: State, command: CloseAccount, out: list[Event]) -> Event
 
 _HOLDS, _RECURRING, _CHILDREN = "open holds", "recurring grants", "open children"
 _SUBSCRIPTION = "a subscription"
+_CHARGES = "fixed charges"
 _SEATS = "plans of seats"
 _CREDITS, _ADVANCE, _OVERAGE = "credits", "an advance", "unbilled overage"
 _DEFERRED = "money paid ahead"
@@ -315,6 +316,7 @@ _WAYS_OUT = {
     _PENDING: "confirm or fail their payments, or void them",
     _RECURRING: "end them first",
     _SUBSCRIPTION: "cancel it first",
+    _CHARGES: "end them first",
     _SEATS: "end them first",
     _COMMITTED: "end them first",
     _CHILDREN: "close them first",
@@ -353,6 +355,8 @@ def _still_open(state: State, account: Account, command: CloseAccount) -> str:
         return _COMMITTED
     if account.subscription is not None and not account.subscription.over:
         return _SUBSCRIPTION
+    if any(not charge.is_over(now) for charge in account.charges):
+        return _CHARGES
     if account.seats is not None and account.seats.goes_on(now):
         return _SEATS
     if any(not child.closed_at for child in account.children):

@@ -23,6 +23,13 @@ from ledger.core.accounts import (
 from ledger.core.adjustments import decide_adjust
 from ledger.core.budget_counts import COUNTED, count_budgets, cross_budgets
 from ledger.core.budgeting import decide_remove_budget, decide_set_budget
+from ledger.core.charging import (
+    decide_change_quantity,
+    decide_change_terms,
+    decide_end_charge,
+    decide_start_charge,
+    post_charge,
+)
 from ledger.core.commands import (
     AbandonRequest,
     AddSeats,
@@ -35,7 +42,9 @@ from ledger.core.commands import (
     CancelSubscription,
     CaptureHold,
     ChangePackage,
+    ChangeQuantity,
     ChangeRecurring,
+    ChangeTerms,
     ChargeBack,
     CloseAccount,
     Command,
@@ -46,6 +55,7 @@ from ledger.core.commands import (
     CreateCommitment,
     CreateQuote,
     DeclineTopUp,
+    EndCharge,
     EndCommitment,
     EndRecurring,
     EndSeatPlan,
@@ -79,6 +89,7 @@ from ledger.core.commands import (
     SetCap,
     SetPriceOverrides,
     SetTopUpRule,
+    StartCharge,
     StartRecurring,
     StartSeatPlan,
     Subscribe,
@@ -109,6 +120,7 @@ from ledger.core.events import (
     UsageReversed,
 )
 from ledger.core.evolve import evolve
+from ledger.core.fixed_charges import FixedCharge
 from ledger.core.grants import decide_issue, decide_void, grant_is_due, settle_grant
 from ledger.core.holds import (
     decide_authorize,
@@ -164,6 +176,7 @@ from ledger.core.standing import decide_freeze, decide_reopen, decide_unfreeze
 from ledger.core.state import (
     FETCHED,
     NEVER,
+    TIMER_CHARGE,
     TIMER_FAMILY,
     TIMER_GRANT,
     TIMER_HOLD,
@@ -205,7 +218,16 @@ from ledger.core.usage import decide_replacement, decide_usage
 
 Outcome: TypeAlias = Event | Known | Refusal
 Timed: TypeAlias = (
-    Hold | Grant | RecurringGrant | Commitment | TopUp | Quote | Subscription | SeatPlan | Account
+    Hold
+    | Grant
+    | RecurringGrant
+    | Commitment
+    | TopUp
+    | Quote
+    | Subscription
+    | FixedCharge
+    | SeatPlan
+    | Account
 )
 
 
@@ -356,6 +378,8 @@ def _timed(state: State, kind: int, number: int) -> Timed | None:
         return state.quotes.get(number)
     if kind == TIMER_MINIMUMS:
         return state.accounts.get(number)
+    if kind == TIMER_CHARGE:
+        return state.charges.get(number)
     if kind == TIMER_PACKAGE:
         account = state.accounts.get(number)
         return account.subscription if account is not None else None
@@ -431,6 +455,8 @@ def _post(state: State, found: Timed, out: list[Event]) -> None:
         expire_quote(found, out)
     elif isinstance(found, Subscription):
         carry_on(state, found, out)
+    elif isinstance(found, FixedCharge):
+        post_charge(state, found, out)
     elif isinstance(found, SeatPlan):
         begin_period(state, found, out)
     else:
@@ -506,7 +532,7 @@ def post_one(state: State, kind: int, number: int, batch: list[Event]) -> None:
         instant = found.expires_at
     elif isinstance(found, Account):
         instant = found.minimums_due
-    elif isinstance(found, RecurringGrant | Commitment | Subscription | SeatPlan):
+    elif isinstance(found, RecurringGrant | Commitment | Subscription | FixedCharge | SeatPlan):
         instant = found.due
     else:
         instant = 0  # what is due of these two is for `_is_due` to say
@@ -654,7 +680,7 @@ def _decide_configuration(state: State, command: ApplyConfiguration, out: list[E
     return applied
 
 
-_MAKES_DUE = (StartRecurring, ResumeRecurring, CreateCommitment, AddSegment)
+_MAKES_DUE = (StartRecurring, StartCharge, ResumeRecurring, CreateCommitment, AddSegment)
 """Commands of which something may be due at once: it follows them as entries of their own."""
 
 _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
@@ -703,6 +729,10 @@ _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     Subscribe: decide_subscribe,
     ChangePackage: decide_change_package,
     CancelSubscription: decide_cancel_subscription,
+    StartCharge: decide_start_charge,
+    ChangeQuantity: decide_change_quantity,
+    ChangeTerms: decide_change_terms,
+    EndCharge: decide_end_charge,
     StartSeatPlan: decide_start_plan,
     AddSeats: decide_add_seats,
     RemoveSeats: decide_remove_seats,

@@ -15,6 +15,7 @@ import msgspec
 from ledger.core.books import Book
 from ledger.core.budgets import Budget
 from ledger.core.caps import Cap
+from ledger.core.fixed_charges import FixedCharge
 from ledger.core.seats import Seat, SeatPlan, SeatPlans
 from ledger.core.state import (
     Account,
@@ -56,6 +57,7 @@ def snapshot(state: State) -> dict[str, Any]:
             state.next_top_up,
             state.next_quote,
             state.next_budget,
+            state.next_charge,
         ],
         "configuration": sorted(state.configuration.items()),
         "minimums_from": sorted(state.minimums_from.items()),
@@ -88,6 +90,7 @@ def snapshot(state: State) -> dict[str, Any]:
         ],
         "recurring": [_recurring(each) for _, each in sorted(state.recurring.items())],
         "commitments": [_commitment(each) for _, each in sorted(state.commitments.items())],
+        "charges": [_charge(each) for _, each in sorted(state.charges.items())],
         "caps": [
             _cap(cap)
             for _, account in sorted(state.accounts.items())
@@ -394,6 +397,39 @@ def _commitment(commitment: Commitment) -> list[Any]:
         commitment.ending,
         commitment.moved_to,
         commitment.sharing,
+    ]
+
+
+def _charge(charge: FixedCharge) -> list[Any]:
+    return [
+        charge.number,
+        charge.account.number,
+        charge.name,
+        charge.terms,
+        charge.next_terms,
+        charge.quantity,
+        charge.next_quantity,
+        charge.version,
+        charge.starts_at,
+        charge.ends_at,
+        charge.created_at,
+        charge.next_at,
+        charge.begun,
+        charge.period_start,
+        charge.period_end,
+        charge.charged_from,
+        charge.charged_to,
+        charge.full,
+        charge.counted,
+        str(charge.weighed),
+        charge.weighed_to,
+        charge.settled,
+        charge.charged,
+        charge.drawn,
+        [[asset, str(money)] for asset, money in charge.unearned],
+        charge.earned_to,
+        charge.earns_at,
+        charge.earns_until,
     ]
 
 

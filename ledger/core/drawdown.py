@@ -382,6 +382,7 @@ def draw(
     converts: bool = False,
     committed: int = 0,
     counted_at: int = 0,
+    payer: Account | None = None,
 ) -> Draw:
     """Find `amount` > 0 of `asset`: grants, overdraft to its limit, overage to its cap (rule D4).
 
@@ -389,8 +390,9 @@ def draw(
     over the limit. Otherwise it is to be held: debt only where the policy lets holds draw it (rule
     H3). `converts`: its rest may be paid in the settlement currency (rule R5). `committed` units of
     it are for commitments, which pay them first (rule R9). `counted_at`: when it counts towards
-    caps, where that is another time (rule H5). Books and windows of caps that a slice needs and
-    that do not exist are appended to `opened`.
+    caps, where that is another time (rule H5). `payer`: who is billed, where that is
+    not for the policy to say. Books and windows of caps that a slice needs and that do not exist
+    are appended to `opened`.
     """
     slices: list[Slice] = []
     if committed:
@@ -414,9 +416,9 @@ def draw(
             slices.append(Slice(Pot.CONVERTED, book, left))
             return Draw(slices, 0, conversion.units_over, conversion)
     if left and (seated is None or seated.overage):
-        left = _from_overage(state, account, asset, left, period, opened, slices, recorded)
+        left = _from_overage(state, account, asset, left, period, opened, slices, recorded, payer)
     if left and recorded:
-        slices.append(_excess(state, account, asset, left, opened))
+        slices.append(_excess(state, account, asset, left, opened, payer))
         over_limit, left = left, 0
     return Draw(slices, left, over_limit)
 
@@ -522,6 +524,7 @@ def _from_overage(
     opened: list[Event],
     slices: list[Slice],
     recorded: bool,
+    payer: Account | None = None,
 ) -> int:
     """Take up to `left` from overage; returns what is left to find (rules D4, H3)."""
     if not (recorded or account.policy.holds_overage):
@@ -529,19 +532,26 @@ def _from_overage(
     cap = overage_headroom(account, asset, period)
     take = left if cap is None else min(cap, left)
     if take > 0:
-        number = overage_book(state, account, asset, opened)
+        number = overage_book(state, account, asset, opened, payer)
         slices.append(Slice(Pot.OVERAGE, number, take, money_value(state, asset, take)))
         left -= take
     return left
 
 
-def _excess(state: State, account: Account, asset: int, amount: int, opened: list[Event]) -> Slice:
+def _excess(
+    state: State,
+    account: Account,
+    asset: int,
+    amount: int,
+    opened: list[Event],
+    payer: Account | None = None,
+) -> Slice:
     """Where recorded usage lands that every limit refuses: by the account's policy."""
     excess = account.policy.excess
     if excess == Excess.OWE:
         return Slice(Pot.EXCESS_OWED, advance_book(state, account, asset, opened), amount)
     if excess == Excess.BILL:
-        number = overage_book(state, account, asset, opened)
+        number = overage_book(state, account, asset, opened, payer)
         return Slice(Pot.EXCESS_BILLED, number, amount, money_value(state, asset, amount))
     number = house_book(state, account.tenant, BookKind.PROMOTION, asset, "", opened)
     return Slice(Pot.ABSORBED, number, amount)

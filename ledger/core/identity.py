@@ -19,7 +19,9 @@ from ledger.core.commands import (
     CancelSubscription,
     CaptureHold,
     ChangePackage,
+    ChangeQuantity,
     ChangeRecurring,
+    ChangeTerms,
     ChargeBack,
     CloseAccount,
     Command,
@@ -30,6 +32,7 @@ from ledger.core.commands import (
     CreateCommitment,
     CreateQuote,
     DeclineTopUp,
+    EndCharge,
     EndCommitment,
     EndRecurring,
     EndSeatPlan,
@@ -63,6 +66,7 @@ from ledger.core.commands import (
     SetCap,
     SetPriceOverrides,
     SetTopUpRule,
+    StartCharge,
     StartRecurring,
     StartSeatPlan,
     Subscribe,
@@ -91,6 +95,9 @@ from ledger.core.events import (
     BudgetSet,
     CapRemoved,
     CapSet,
+    ChargeChanged,
+    ChargeEnded,
+    ChargeStarted,
     CommitmentCreated,
     CommitmentEnded,
     CreditNoteIssued,
@@ -269,6 +276,13 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
     PauseRecurring: ((RecurringPaused,), ("account", "recurring")),
     ResumeRecurring: ((RecurringResumed,), ("account", "recurring")),
     EndRecurring: ((RecurringEnded,), ("account", "recurring", "timing")),
+    StartCharge: ((ChargeStarted,), ("account", "name", "terms", "quantity", "ends_at")),
+    ChangeQuantity: (
+        (ChargeChanged,),
+        ("account", "charge", "quantity", "timing", "expected_version"),
+    ),
+    ChangeTerms: ((ChargeChanged,), ("account", "charge", "terms", "expected_version")),
+    EndCharge: ((ChargeEnded,), ("account", "charge", "timing")),
     Subscribe: ((Subscribed,), ("account", "package", "follow", "version", "locked_until")),
     ChangePackage: (
         (PackageChanged,),
@@ -356,6 +370,10 @@ def first_difference(
     kinds, fields = _BODIES[type(command)]
     if not isinstance(recorded, kinds):
         return "request"
+    if isinstance(recorded, ChargeChanged) and (recorded.terms is None) != isinstance(
+        command, ChangeQuantity
+    ):
+        return "request"
     if isinstance(command, ReverseUsage | AmendUsage):
         assert isinstance(recorded, UsageReversed)
         return _reversal_differs(command, recorded)
@@ -383,8 +401,8 @@ def first_difference(
     ) and command.effective_at != _effective_at_given(recorded):
         return "effective_at_us"
     if (
-        isinstance(command, StartRecurring)
-        and isinstance(recorded, RecurringStarted)
+        isinstance(command, StartRecurring | StartCharge)
+        and isinstance(recorded, RecurringStarted | ChargeStarted)
         and command.starts_at != recorded.start_given
     ):
         return "starts_at_us"
@@ -541,6 +559,7 @@ _WIRE_NAMES = {
     "seat_plan": "plan",
     "ends_at": "ends_at_us",
     "recurring": "recurring_grant_id",
+    "charge": "charge_id",
     "commitment": "commitment_id",
     "target": "target_commitment_id",
     "top_up": "top_up_id",

@@ -92,6 +92,8 @@ QUANTITIES_MAX: Final = 16
 PRODUCTS_A_GRANT_MAX: Final = 100
 REOPENINGS_MAX: Final = 100  # of an account within the dedupe window; x ~100 B = 10 kB
 RECURRING_AN_ACCOUNT_MAX: Final = 1_000  # recurring grants, ended ones too; x ~600 B = 0.6 MB
+CHARGES_AN_ACCOUNT_MAX: Final = 4_096  # fixed charges, ended ones too; x ~800 B = 3.2 MB
+RAMP_STEPS_MAX: Final = 120  # of a charge's terms; ten years of months
 SEAT_PLANS_AN_ACCOUNT_MAX: Final = 16  # ended ones too
 SEATS_OWN_MAX: Final = 1_000
 """Seats of a plan with an allowance of their own, each a grant and its book every period; x ~600 B

@@ -52,9 +52,16 @@ def advance_book(state: State, account: Account, asset: int, opened: list[Event]
     return owned_book(state, BookKind.ADVANCE, account.advance, account, asset, opened)
 
 
-def overage_book(state: State, account: Account, asset: int, opened: list[Event]) -> int:
-    """Number of the payer's overage book, to be opened if it has none."""
-    payer = overage_payer(account)
+def overage_book(
+    state: State,
+    account: Account,
+    asset: int,
+    opened: list[Event],
+    payer: Account | None = None,
+) -> int:
+    """Number of the payer's overage book, to be opened if it has none; None = by the policy."""
+    if payer is None:
+        payer = overage_payer(account)
     if asset not in payer.overage and money_value(state, asset, 1):
         owned_book(state, BookKind.UNBILLED, payer.unbilled, payer, asset, opened)
     return owned_book(state, BookKind.OVERAGE, payer.overage, payer, asset, opened)

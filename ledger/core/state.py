@@ -15,6 +15,7 @@ from ledger.core.budgets import Budget
 from ledger.core.caps import Cap
 from ledger.core.catalog import Bound, CardKey, Catalog
 from ledger.core.events import AccountPolicy, BookKind, PlanDeclared, TopUpRule
+from ledger.core.fixed_charges import FixedCharge
 from ledger.core.holdings import (
     GRANT_CANCELLED,
     GRANT_EXPIRED,
@@ -76,6 +77,7 @@ __all__ = [
     "QUOTE_EXPIRED",
     "QUOTE_OPEN",
     "QUOTE_USED",
+    "TIMER_CHARGE",
     "TIMER_COMMITMENT",
     "TIMER_FAMILY",
     "TIMER_GRANT",
@@ -97,6 +99,7 @@ __all__ = [
     "Debt",
     "Estimate",
     "Family",
+    "FixedCharge",
     "Grant",
     "GrantOrder",
     "Hold",
@@ -120,8 +123,9 @@ TIMER_COMMITMENT = 5
 TIMER_TOP_UP = 6
 TIMER_SUSPENSE = 7  # of a family: what waits for a price is tried
 TIMER_QUOTE = 8
-TIMER_SEATS = 18  # of an account: the next period of a plan of seats
 TIMER_PACKAGE = 12  # of an account: the next period of its subscription
+TIMER_SEATS = 13  # of an account: the next period of a plan of seats
+TIMER_CHARGE = 14  # after whatever is granted at that instant, which may pay it
 
 FETCHED = 0
 """Stands for the timer of a paged family that is being fetched, for something of it is due."""
@@ -165,6 +169,7 @@ class Account:
         "caps_given",
         "card_key",
         "cards_before",
+        "charges",
         "children",
         "closed_at",
         "closed_until",
@@ -276,6 +281,7 @@ class Account:
         self.commitments: list[Commitment] = []
         self.subscription: Subscription | None = None
         self.sold: Sold | None = None  # what its package and its contract say of prices (R4, P2)
+        self.charges: tuple[FixedCharge, ...] = ()  # ended ones too
         self.seats: SeatPlans | None = None  # plans of seats
         self.top_up_rules: dict[int, tuple[int, TopUpRule | None]] = {}  # asset -> version, rule
         self.watched = False  # whether a top-up rule, a budget or seats look at each of its entries
@@ -454,6 +460,10 @@ class Account:
         timers += [(each.expires_at, TIMER_QUOTE, each.number) for each in self.quotes.values()]
         if self.subscription is not None and not self.subscription.over:
             timers.append((self.subscription.due, TIMER_PACKAGE, self.number))
+        if self.charges:
+            timers += [
+                (each.due, TIMER_CHARGE, each.number) for each in self.charges if each.due != NEVER
+            ]
         if self.seats is not None:
             timers += [
                 (each.due, TIMER_SEATS, self.number)
@@ -597,6 +607,7 @@ class State:
         "calendars",
         "card_keys",
         "catalog",
+        "charges",
         "commitments",
         "configuration",
         "cost_books",
@@ -612,6 +623,7 @@ class State:
         "minimums_from",
         "next_book",
         "next_budget",
+        "next_charge",
         "next_commitment",
         "next_grant",
         "next_hold",
@@ -663,6 +675,7 @@ class State:
         self.holds: dict[int, Hold] = {}
         self.recurring: dict[int, RecurringGrant] = {}
         self.commitments: dict[int, Commitment] = {}
+        self.charges: dict[int, FixedCharge] = {}
         self.top_ups: dict[int, TopUp] = {}
         self.quotes: dict[int, Quote] = {}  # open ones
         self.house: dict[tuple[int, int, int, str], Book] = {}  # tenant, kind, asset, name
@@ -688,6 +701,7 @@ class State:
         self.next_top_up = 1
         self.next_quote = 1
         self.next_budget = 1
+        self.next_charge = 1
         self.vocabulary: dict[PlanDeclared, int] = {}  # this batch's plans -> their index
         self.declared: dict[int, PlanDeclared] = {}  # and back
         self.plan_indexes: dict[Bound, int] = {}  # the same by what they price
@@ -946,6 +960,11 @@ class State:
             (self.timer_at(each.tenant, each.subscription.due), TIMER_PACKAGE, each.number)
             for each in self.accounts.values()
             if each.subscription is not None and not each.subscription.over
+        ]
+        live += [
+            (self.timer_at(each.account.tenant, each.due), TIMER_CHARGE, each.number)
+            for each in self.charges.values()
+            if each.due != NEVER
         ]
         live += [
             (self.timer_at(each.tenant, plan.due), TIMER_SEATS, each.number)

@@ -93,10 +93,13 @@ class Unwinding:
         gone: int,
         amount: int,
         drawn: dict[int, int] | None = None,
+        period: int = 0,
     ) -> int:
         """`amount` units of an event's slices, the last first, after the `gone` ones; of each book
-        no more than is `drawn` from it still, where that is given: returns what is left then."""
+        no more than is `drawn` from it still, where that is given: returns what is left then.
+        `period`: the month of their overage, where it is not the entry's."""
         self.unwound = gone, amount
+        self._part = (0, period)
         for piece in reversed(slices):
             if amount == 0:
                 return 0

@@ -57,6 +57,7 @@ CHART: Final[dict[str, Place]] = {
     "UNBILLED": Place(_MONEY, "Assets", "Unbilled", Owner.ACCOUNT),
     "RECEIVABLE": Place(_MONEY, "Assets", "Receivable", Owner.ACCOUNT),
     "DEFERRED": Place(_MONEY, "Liabilities", "Deferred", Owner.GRANT),
+    "UNEARNED": Place(_MONEY, "Liabilities", "Unearned", named=True),
     "PAYABLE": Place(_MONEY, "Liabilities", "Payable", named=True),
     "REVENUE": Place(_MONEY, "Income", "Revenue", named=True),
     "BREAKAGE": Place(_MONEY, "Income", "Breakage"),

@@ -128,6 +128,22 @@ PERIOD_BEGUN: Final = 4
 CANCELLED_NOW: Final = 5
 TO_CANCEL: Final = 6
 SUBSCRIPTION_OVER: Final = 7
+CHARGE_ENTRIES: Final = (
+    "tenant", "shard", "entry_seq", "account", "charge", "change", "name", "version", "quantity",
+    "terms", "period", "period_start", "period_end", "ends_at", "recorded_at",
+)  # fmt: skip
+CHARGE_STARTED: Final = 1
+CHARGE_PERIOD: Final = 2
+CHARGE_QUANTITY: Final = 3
+CHARGE_QUANTITY_TO_COME: Final = 4
+CHARGE_TERMS_TO_COME: Final = 5
+CHARGE_ENDED: Final = 6
+CHARGE_TO_END: Final = 7
+FEE_LINES: Final = (
+    "tenant", "shard", "entry_seq", "account", "charge", "product", "asset", "period",
+    "period_start", "period_end", "quantity", "amount", "total", "kept", "effective_at",
+    "recorded_at",
+)  # fmt: skip
 SEAT_PLAN_ENTRIES: Final = (
     "tenant", "shard", "entry_seq", "account", "plan", "change", "terms", "period_start",
     "period_end", "unassigned", "leaving", "largest", "released", "mode", "taken", "ends_at",
@@ -340,6 +356,7 @@ class Changes:
         "changed_accounts",
         "changed_grants",
         "changed_holds",
+        "charge_entries",
         "clocks",
         "commitment_entries",
         "commitment_invoices",
@@ -349,6 +366,7 @@ class Changes:
         "denials",
         "drawn",
         "events",
+        "fee_lines",
         "follow_ups",
         "grants",
         "holds",
@@ -436,6 +454,8 @@ class Changes:
         self.budget_crossings: list[Row] = []
         self.top_up_rules: list[Row] = []
         self.subscription_entries: list[Row] = []
+        self.charge_entries: list[Row] = []
+        self.fee_lines: list[Row] = []
         self.seat_plan_entries: list[Row] = []
         self.seat_entries: list[Row] = []
         self.seat_issues: list[Row] = []

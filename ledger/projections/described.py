@@ -12,6 +12,7 @@ from ledger.core.events import (
     AccountPolicy,
     BudgetTerms,
     CapTerms,
+    ChargeTerms,
     CommitmentTerms,
     PlanDeclared,
     RecurringTerms,
@@ -81,12 +82,12 @@ def policy_fields(policy: AccountPolicy) -> dict[str, object]:
     return fields
 
 
-def terms_json(terms: RecurringTerms | CommitmentTerms) -> str:
+def terms_json(terms: RecurringTerms | CommitmentTerms | ChargeTerms) -> str:
     """Terms as the JSON object that `recurring_grants.terms` and `commitments.terms` hold."""
     return _encode_json(terms_fields(terms)).decode()
 
 
-def terms_fields(terms: RecurringTerms | CommitmentTerms) -> dict[str, object]:
+def terms_fields(terms: RecurringTerms | CommitmentTerms | ChargeTerms) -> dict[str, object]:
     """Their fields by name."""
     return msgspec.structs.asdict(terms)
 

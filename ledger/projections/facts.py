@@ -17,6 +17,7 @@ from ledger.core.events import (
     BookKind,
     BookOpened,
     ConversionReversed,
+    FeeCharged,
     GrantCancelled,
     GrantChargedBack,
     GrantExpired,
@@ -73,7 +74,10 @@ _OF_RECURRING: Final = frozenset(
 )
 
 
-_GIVES_BACK: Final = frozenset({UsageReversed, UsageRerated, BalanceAdjusted, ConversionReversed})
+_GIVES_BACK: Final = frozenset(
+    {UsageReversed, UsageRerated, BalanceAdjusted, ConversionReversed, FeeCharged}
+)
+_DRAWS_TOO: Final = frozenset({UsageRerated, BalanceAdjusted, FeeCharged})
 _OF_HOLDS: Final = frozenset({HoldExtended, HoldReleased, HoldExpired, OutcomeRejected})
 
 
@@ -248,7 +252,7 @@ class Facts:
                 elif kind in _GIVES_BACK:
                     drawn = {piece.drawn for piece in event.given_back}
                     needed.books.update(drawn - self.books.keys())
-                    if kind is UsageRerated or kind is BalanceAdjusted:
+                    if kind in _DRAWS_TOO:
                         drawn |= {piece.book for piece in event.slices if piece.value}
                     needed.drawn.update(drawn - value_books.keys())
                 elif kind is HoldAuthorized or kind is OutcomeReported:

@@ -383,6 +383,10 @@ class ProjectionStore:
             await self._copy(
                 "subscription_entries", c.SUBSCRIPTION_ENTRIES, changes.subscription_entries
             )
+        if changes.charge_entries:
+            await self._copy("charge_entries", c.CHARGE_ENTRIES, changes.charge_entries)
+        if changes.fee_lines:
+            await self._copy("fee_lines", c.FEE_LINES, changes.fee_lines)
         if changes.top_ups:
             await self._copy("top_ups", c.TOP_UPS, changes.top_ups)
         if changes.top_up_ends:

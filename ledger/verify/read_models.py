@@ -44,6 +44,7 @@ class ReadModels:
         self.top_ups: Facts = {}
         self.top_up_rules: Facts = {}
         self.subscriptions: Facts = {}
+        self.charges: Facts = {}
         self.seat_plans: Facts = {}  # by account and name
         self.budgets: Facts = {}
         self.usage: dict[tuple[int, int, int], list[int]] = {}
@@ -78,6 +79,7 @@ class ReadModels:
         _compare("budget", _budgets_of(state), _of_budgets(state, self.budgets), findings)
         _compare("plan of seats", _seat_plans_of(state), self.seat_plans, findings)
         _compare("subscription of account", _subscriptions_of(state), self.subscriptions, findings)
+        _compare("fixed charge", _charges_of(state), self.charges, findings)
         _compare("usage that waits,", _waiting_of(state), self.waiting, findings)
         for place in sorted(tally.usage.keys() | self.usage.keys()):
             tenant, asset, outcome = place
@@ -164,6 +166,9 @@ async def read_models(connection: Connection, shard: int) -> Reflection | None:
     for row in await connection.fetch(_SQL["subscriptions"], shard):
         account, *values = row
         models.subscriptions[account] = dict(zip(_SUBSCRIPTION, values, strict=True))
+    for row in await connection.fetch(_SQL["fixed_charges"], shard):
+        number, *values = row
+        models.charges[number] = dict(zip(_CHARGE, values, strict=True))
     for row in await connection.fetch(_SQL["seat_plans"], shard):
         account, plan, *values = row
         found = dict(zip(_SEAT_PLAN, values, strict=True))
@@ -512,6 +517,29 @@ def _subscriptions_of(state: State) -> Facts:
         }
         for account in state.accounts.values()
         if account.subscription is not None
+    }
+
+
+_CHARGE = (
+    "tenant", "account", "name", "quantity", "period", "period_start", "ends_at", "charged",
+)  # fmt: skip
+
+
+def _charges_of(state: State) -> Facts:
+    """`charged`: the sum of the last period's fees. The end of what is charged once follows from
+    its period."""
+    return {
+        charge.number: {
+            "tenant": charge.account.tenant,
+            "account": charge.account.number,
+            "name": charge.name,
+            "quantity": charge.quantity,
+            "period": charge.begun or None,
+            "period_start": charge.period_start if charge.begun else None,
+            "ends_at": charge.ends_at if charge.recurs and charge.ends_at != NEVER else None,
+            "charged": charge.charged,
+        }
+        for charge in state.charges.values()
     }
 
 

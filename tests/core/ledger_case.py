@@ -1,6 +1,7 @@
 """Tests in the language of the domain: the docstring is the ledger that it tests.
 
-One statement a line; `-> ...` says what must come of it (without it: anything but a refusal).
+One statement a line; `-> ...` says what must come of it (without it: anything but a refusal), and
+goes on where the next line begins with it too.
 
     account  NAME [parent=NAME] [POLICY]         policy  NAME [POLICY] [version=N]
     grant    NAME AMOUNT [as=GRANT] [paid=P] [free] [priority=N] [expires=TIME] [effective=TIME]
@@ -29,6 +30,8 @@ One statement a line; `-> ...` says what must come of it (without it: anything b
     reverse  ID [TOKENS] [input=N cached=N output=N] [charged=N] [ended=onward] [cost=back]
     recurring NAME AMOUNT as=R [TERMS] [starts=TIME] [ends=TIME] [key=EXTERNAL]
     change   R AMOUNT [now] [TERMS] [version=N]    pause R    resume R    end R [now]
+    charge   NAME AMOUNT as=F [x=QUANTITY] [FEE] [starts=TIME] [ends=TIME]
+    quantity F N [now] [version=N]    terms F AMOUNT [FEE] [version=N]    stop F [now]
     commit   NAME SEGMENT ... as=C [prepaid] [invoices=AMOUNT@TIME,...] [for=PRODUCT]
              [priority=N] [shared] [key=EXTERNAL]
     upsize   C SEGMENT [invoices=AMOUNT@TIME,...]    terminate C [waive | to=C]
@@ -49,6 +52,10 @@ holds_overdraft=no holds_overage=no freeze=chargeback backfills=promotional sett
 labels=LABEL,....
 TERMS: every=NUNIT (1month, 2week) anchor=TIME zone=ZONE prorate=none|first|last|both lasts=DURATION
 paid=P free allowance shared for=PRODUCT,... priority=N rollover=N/N rolls=DURATION most=N again.
+FEE: every=NUNIT|once of=PRODUCT asset=usd arrears anchor=TIME zone=ZONE
+prorate=none|first|last|both whole (a change of quantity is not prorated) cash self
+off=AMOUNT|N/D discounts=FROM+PERIODS trial=PERIODS until=TIME ramp=PERIOD|DATE:AMOUNT,...
+earned=DURATION.
 SEGMENT: FROM..TO:AMOUNT/PRICE, FROM may be `now`; its grant is called C.1, C.2 and so on.
 PRICE: PRODUCT[/QUANTITY]:CHANGE[!PRIORITY][@FROM..UNTIL], CHANGE is a price, xRATIO, or
 tiers by the unit or as a volume, tUP_TO/PRICE,...,PRICE and vUP_TO/PRICE,...,PRICE.
@@ -114,6 +121,7 @@ class LedgerCase:
         self.entries: dict[str, c.Original] = {}  # usage and reversals by their id
         self.recurring: dict[str, int] = {}
         self.commitments: dict[str, int] = {}
+        self.charges: dict[str, int] = {}
         self._ids = 0
         self._rates = 0
 
@@ -125,6 +133,8 @@ class LedgerCase:
         for line in text.splitlines():
             statement = line.split("#")[0].strip()
             if statement.startswith("->") and statements:
+                if "->" in statements[-1]:
+                    statement = statement.removeprefix("->").strip()
                 statements[-1] += f" {statement}"
             elif statement:
                 statements.append(statement)
@@ -575,7 +585,7 @@ class LedgerCase:
         command = c.StartRecurring(
             self._request(options),
             self.accounts[name],
-            self._terms(options, amount, flags),
+            self._recurring_terms(options, amount, flags),
             FAMILY.external(options.get("key", "")),
             self._time(options.get("starts")),
             self._time(options.get("ends")),
@@ -584,7 +594,7 @@ class LedgerCase:
         self.recurring.setdefault(options["as"], self.core.state.next_recurring)
         return self.execute(command)[1]
 
-    def _terms(
+    def _recurring_terms(
         self, options: dict[str, str], amount: str, flags: tuple[str, ...]
     ) -> e.RecurringTerms:
         every = options.get("every", "1month")
@@ -619,7 +629,7 @@ class LedgerCase:
             self._request(options),
             account,
             number,
-            self._terms(options, amount, flags),
+            self._recurring_terms(options, amount, flags),
             e.Timing.NOW if "now" in flags else e.Timing.NEXT_PERIOD,
             int(options.get("version", 0)),
         )
@@ -635,6 +645,95 @@ class LedgerCase:
         timing = e.Timing.NOW if "now" in flags else e.Timing.NEXT_PERIOD
         command = c.EndRecurring(self._request(options), *self._place(name), timing)
         return self.execute(command)[1]
+
+    def _charge(self, options: dict[str, str], name: str, amount: str, *flags: str) -> str:
+        command = c.StartCharge(
+            self._request(options),
+            self.accounts.get(name, 404),
+            options["as"],
+            self._fee(options, amount, flags),
+            int(options.get("x", 1)),
+            self._time(options.get("starts")),
+            self._time(options.get("ends")),
+        )
+        # Named before it is there, so that what is charged at once can be told.
+        number = self.core.state.next_charge
+        before = self.charges.get(options["as"], number)
+        self.charges[options["as"]] = number
+        outcome, told = self.execute(command)
+        if not isinstance(outcome, e.ChargeStarted):
+            self.charges[options["as"]] = before
+        return told
+
+    def _fee(self, options: dict[str, str], amount: str, flags: tuple[str, ...]) -> e.ChargeTerms:
+        every = options.get("every", "1month")
+        unit = "month" if every == "once" else every.lstrip("0123456789")
+        ramp = [step.rsplit(":", 1) for step in options.get("ramp", "").split(",") if step]
+        discount = None
+        if "off" in options:
+            numerator, _, denominator = options["off"].partition("/")
+            first, _, periods = options.get("discounts", "1+0").partition("+")
+            discount = e.ChargeDiscount(
+                int(numerator) if denominator else 0,
+                int(denominator or 0),
+                0 if denominator else int(numerator),
+                int(first),
+                int(periods),
+            )
+        return e.ChargeTerms(
+            options.get("of", "plan"),
+            _ASSETS[options.get("asset", "usd")],
+            int(amount),
+            e.ChargeBilling.ARREARS if "arrears" in flags else e.ChargeBilling.ADVANCE,
+            e.PeriodUnit[unit.upper()],
+            0 if every == "once" else int(every.removesuffix(unit)),
+            self._time(options.get("anchor")),
+            options.get("zone", ""),
+            e.Proration[options.get("prorate", "both").upper()],
+            "whole" not in flags,
+            "cash" in flags,
+            e.ChargePayer.ACCOUNT if "self" in flags else e.ChargePayer.OVERAGE,
+            discount,
+            int(options.get("trial", 0)),
+            self._time(options.get("until")),
+            tuple(
+                e.RampStep(0, self._time(at), int(step))
+                if "-" in at
+                else e.RampStep(int(at), 0, int(step))
+                for at, step in ramp
+            ),
+            duration_us(options["earned"]) if "earned" in options else 0,
+        )
+
+    def _quantity(self, options: dict[str, str], name: str, quantity: str, *flags: str) -> str:
+        command = c.ChangeQuantity(
+            self._request(options),
+            *self._charged(name),
+            int(quantity),
+            e.Timing.NOW if "now" in flags else e.Timing.NEXT_PERIOD,
+            int(options.get("version", 0)),
+        )
+        return self.execute(command)[1]
+
+    def _terms(self, options: dict[str, str], name: str, amount: str, *flags: str) -> str:
+        terms = self._fee(options, amount, flags)
+        command = c.ChangeTerms(
+            self._request(options), *self._charged(name), terms, int(options.get("version", 0))
+        )
+        return self.execute(command)[1]
+
+    def _stop(self, options: dict[str, str], name: str, *flags: str) -> str:
+        timing = e.Timing.NOW if "now" in flags else e.Timing.NEXT_PERIOD
+        command = c.EndCharge(self._request(options), *self._charged(name), timing)
+        return self.execute(command)[1]
+
+    def _charged(self, name: str) -> tuple[int, int]:
+        number = self.charges[name]
+        found = self.core.state.charges.get(number)
+        return (found.account.number if found is not None else 404), number
+
+    def _charge_name(self, number: int) -> str:
+        return next(name for name, each in self.charges.items() if each == number)
 
     def _commit(self, options: dict[str, str], name: str, *words: str) -> str:
         flags = tuple(word for word in words if ".." not in word)
@@ -852,6 +951,25 @@ class LedgerCase:
                 start = _instant(self.core.state.recurring[event.recurring].period_start)
                 self.grants[f"{name}@{start}+"] = event.grant
                 return f"changed, {event.amount} more"
+            case e.FeeCharged():
+                parts = [self._slice(piece, "drawn") for piece in event.slices]
+                parts += [self._returned(piece) for piece in event.given_back]
+                name = self._charge_name(event.charge)
+                return (
+                    f"{name} fee {event.amount} of {event.total}: {', '.join(parts) or 'nothing'}"
+                )
+            case e.FeeRecognised():
+                money = sum(part.earned for part in event.deferrals)
+                return f"{self._charge_name(event.charge)} earned {money}"
+            case e.ChargePeriodBegun():
+                until = f"{_instant(event.start)} to {_instant(event.end)}"
+                return f"{self._charge_name(event.charge)} {event.number}: {until}"
+            case e.ChargeStarted():
+                return "started"
+            case e.ChargeChanged():
+                return f"version {event.version}"
+            case e.ChargeEnded():
+                return f"ends {_instant(event.ends_at)}"
             case e.CommitmentCreated():
                 self._called_segments(event.commitment, event.grants)
                 return "committed"
@@ -987,7 +1105,7 @@ class LedgerCase:
         credits true_up N | credits forfeited N |
         left GRANT N | held GRANT N | recognised GRANT N | used PRODUCT N | holds NAME N |
         spent PRODUCT N: used, less what was given back |
-        frozen NAME 0 or 1 | reserved HOLD N
+        frozen NAME 0 or 1 | reserved HOLD N | unearned PRODUCT N
         """
         what, name, number, *rest = text.split()
         product = rest[0].removeprefix("of=") if rest else "chat"
@@ -1061,6 +1179,9 @@ class LedgerCase:
 
     def _seen_revenue(self, name: str, product: str) -> int:
         return self._money(e.BookKind.REVENUE, name)
+
+    def _seen_unearned(self, name: str, product: str) -> int:
+        return -self._money(e.BookKind.UNEARNED, name)
 
     def _seen_money(self, name: str, product: str) -> int:
         """breakage, cash of the source `manual`: what came in less what went out."""

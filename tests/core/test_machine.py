@@ -431,6 +431,45 @@ class CoreMachine(RuleBasedStateMachine):
             self.do(verb.format(name))
 
     @step(
+        c.StartCharge,
+        name=which,
+        amount=amounts,
+        more=(
+            "cash x=2",
+            "asset=credits",
+            "asset=credits arrears off=1/3 discounts=1+1",
+            "arrears self trial=1",
+            "whole prorate=first of=chat asset=credits",
+            "every=once earned=9d cash",
+        ),
+    )
+    def charge(self, name: int, amount: int, more: str) -> None:
+        called = self.fresh()
+        every = "" if "every" in more else "every=1week"
+        told = self.do(f"charge {self.name(name)} {amount} as={called} {every} {more}")
+        if told.startswith("refused"):
+            del self.case.charges[called]
+
+    @step(
+        c.ChangeQuantity,
+        c.ChangeTerms,
+        c.EndCharge,
+        charge=which,
+        verb=(
+            "quantity {} 3 now",
+            "quantity {} 0 now",
+            "quantity {} 2",
+            "terms {} 7 every=1week cash",
+            "terms {} 7 every=2week asset=credits arrears",
+            "stop {}",
+            "stop {} now",
+        ),
+    )
+    def charged(self, charge: int, verb: str) -> None:
+        if self.case.charges:
+            self.do(verb.format(self.one(self.case.charges, charge)))
+
+    @step(
         c.CreateCommitment,
         name=which,
         amount=amounts,

@@ -861,6 +861,11 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
 # What the engine answers after it has looked a key up, what is recorded, not refused, and what
 # test_quotes tells of quotes.
 ELSEWHERE = {
+    Reason.CHARGE_UNKNOWN,  # these of test_charges
+    Reason.CHARGE_ENDED,
+    Reason.CHARGE_NAME_TAKEN,
+    Reason.CHARGES_LIMIT,
+    Reason.CHARGE_INVALID,
     Reason.SEAT_PLAN_UNKNOWN,  # these of test_seats
     Reason.SEAT_PLAN_ENDED,
     Reason.SEAT_PLAN_EXISTS,

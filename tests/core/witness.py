@@ -18,7 +18,7 @@ from ledger.core.events import BookKind
 Owing: TypeAlias = tuple[BookKind, int, int]
 """Who owes what: the kind of book, its owner (an account, or the grant of a commitment), asset."""
 
-Draws: TypeAlias = e.UsageRecorded | e.UsageReversed | e.BalanceAdjusted
+Draws: TypeAlias = e.UsageRecorded | e.UsageReversed | e.BalanceAdjusted | e.FeeCharged
 
 OWED = (
     BookKind.ADVANCE,
@@ -87,7 +87,7 @@ class Witness:
                 self._drawn(event, event.slices)
             case e.UsageReversed():
                 self._given_back(event, event.given_back)
-            case e.BalanceAdjusted():
+            case e.BalanceAdjusted() | e.FeeCharged():
                 self._drawn(event, event.slices)
                 self._given_back(event, event.given_back)
             case e.AccountClosedOut():
@@ -173,7 +173,8 @@ class Witness:
             elif drawn.kind in OWED:
                 self._owe(piece.drawn, "given back", -piece.amount)
                 if drawn.kind == BookKind.OVERAGE:
-                    self.overage[(event.account, drawn.asset, event.period)] -= piece.amount
+                    month = piece.period or event.period
+                    self.overage[(event.account, drawn.asset, month)] -= piece.amount
             if to.kind == BookKind.COMMITMENT:
                 self._owe(piece.book, "given back", -piece.amount)
             if piece.money_book and piece.value:

@@ -39,6 +39,12 @@ OF_CAPS = {commands.UpdateSharing, commands.SetCap, commands.RemoveCap}
 """tests/core/test_cap_properties draws them."""
 OF_PACKAGES = {commands.Subscribe, commands.ChangePackage, commands.CancelSubscription}
 """tests/core/test_packages draws them."""
+OF_CHARGES = {
+    commands.StartCharge,
+    commands.ChangeQuantity,
+    commands.ChangeTerms,
+    commands.EndCharge,
+}  # tests/core/test_machine and test_charge_properties draw them
 OF_SEATS = {
     commands.StartSeatPlan,
     commands.AddSeats,
@@ -53,7 +59,15 @@ OF_JOBS = {commands.RepriceUsage}  # a job's; tests/core/test_repricing draws it
 SEEDS = 100
 DRAWN_WITHIN = 50
 ELSEWHERE = (
-    OF_METERS | OF_OUTCOMES | OF_TREES | OF_BUDGETS | OF_CAPS | OF_PACKAGES | OF_JOBS | OF_SEATS
+    OF_METERS
+    | OF_OUTCOMES
+    | OF_TREES
+    | OF_BUDGETS
+    | OF_CAPS
+    | OF_PACKAGES
+    | OF_JOBS
+    | OF_CHARGES
+    | OF_SEATS
 )
 """What worlds do not draw."""
 JOBS = 2

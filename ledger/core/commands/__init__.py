@@ -22,6 +22,7 @@ from ledger.core.commands.accounts import (
 )
 from ledger.core.commands.base import NO_NAMES, Level, Names
 from ledger.core.commands.budgets import RemoveBudget, SetBudget
+from ledger.core.commands.charges import ChangeQuantity, ChangeTerms, EndCharge, StartCharge
 from ledger.core.commands.commitments import AddSegment, CreateCommitment, EndCommitment
 from ledger.core.commands.corrections import AdjustBalance, AmendUsage, Original, ReverseUsage
 from ledger.core.commands.families import RemoveCap, SetCap, UpdateSharing
@@ -83,7 +84,9 @@ __all__ = [
     "CancelSubscription",
     "CaptureHold",
     "ChangePackage",
+    "ChangeQuantity",
     "ChangeRecurring",
+    "ChangeTerms",
     "ChargeBack",
     "CloseAccount",
     "Command",
@@ -94,6 +97,7 @@ __all__ = [
     "CreateCommitment",
     "CreateQuote",
     "DeclineTopUp",
+    "EndCharge",
     "EndCommitment",
     "EndRecurring",
     "EndSeatPlan",
@@ -130,6 +134,7 @@ __all__ = [
     "SetCap",
     "SetPriceOverrides",
     "SetTopUpRule",
+    "StartCharge",
     "StartRecurring",
     "StartSeatPlan",
     "Subscribe",
@@ -189,6 +194,10 @@ Command: TypeAlias = (
     | Subscribe
     | ChangePackage
     | CancelSubscription
+    | StartCharge
+    | ChangeQuantity
+    | ChangeTerms
+    | EndCharge
     | StartSeatPlan
     | AddSeats
     | RemoveSeats

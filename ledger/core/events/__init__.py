@@ -58,6 +58,20 @@ from ledger.core.events.caps import (
     SharingMode,
     SharingUpdated,
 )
+from ledger.core.events.charges import (
+    ChargeBilling,
+    ChargeChanged,
+    ChargeDiscount,
+    ChargeEnded,
+    ChargePayer,
+    ChargePeriodBegun,
+    ChargeStarted,
+    ChargeTerms,
+    Deferral,
+    FeeCharged,
+    FeeRecognised,
+    RampStep,
+)
 from ledger.core.events.commitments import (
     CommitmentCreated,
     CommitmentEnded,
@@ -237,6 +251,14 @@ __all__ = [
     "CapSet",
     "CapTerms",
     "CapWindowOpened",
+    "ChargeBilling",
+    "ChargeChanged",
+    "ChargeDiscount",
+    "ChargeEnded",
+    "ChargePayer",
+    "ChargePeriodBegun",
+    "ChargeStarted",
+    "ChargeTerms",
     "ChargedBackPart",
     "ClockAdvanced",
     "CommitmentCreated",
@@ -247,10 +269,13 @@ __all__ = [
     "ConfigurationApplied",
     "ConversionReversed",
     "CreditNoteIssued",
+    "Deferral",
     "EndedGrants",
     "Event",
     "Excess",
     "ExhaustedSeat",
+    "FeeCharged",
+    "FeeRecognised",
     "Follow",
     "FreezeCause",
     "GivenBack",
@@ -308,6 +333,7 @@ __all__ = [
     "QuoteUnused",
     "QuotedDenied",
     "QuotedPart",
+    "RampStep",
     "ReceivableWrittenOff",
     "RecurringChanged",
     "RecurringEnded",
@@ -475,6 +501,12 @@ Event: TypeAlias = (
     | PackagePricesSet
     | SubscriptionCancelled
     | SubscriptionEnded
+    | ChargeStarted
+    | ChargePeriodBegun
+    | FeeCharged
+    | FeeRecognised
+    | ChargeChanged
+    | ChargeEnded
     | SeatPlanStarted
     | SeatsAdded
     | SeatsRemoved

@@ -54,6 +54,7 @@ class BookKind(IntEnum):
     BAD_DEBT = 18
     COST = 20
     PAYABLE = 21
+    UNEARNED = 22
 
 
 OF_A_GRANT: Final = frozenset({BookKind.GRANT, BookKind.COMMITMENT, BookKind.DEFERRED})

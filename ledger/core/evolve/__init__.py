@@ -5,7 +5,7 @@ computed here. Figures that contradict the books stop the writer (`BooksUnbalanc
 
     moves                                    what several do: pay, retire, owe, set a timer
     books, usage, suspense, holds, quotes, accounts, grants, caps, payments, corrections, recurring,
-    commitments, top_ups, minimums, packages, seats              one module a kind of event
+    commitments, top_ups, minimums, packages, charges, seats     one module a kind of event
 """
 
 from __future__ import annotations
@@ -36,6 +36,10 @@ from ledger.core.events import (
     CapRemoved,
     CapSet,
     CapWindowOpened,
+    ChargeChanged,
+    ChargeEnded,
+    ChargePeriodBegun,
+    ChargeStarted,
     ClockAdvanced,
     CommitmentCreated,
     CommitmentEnded,
@@ -43,6 +47,8 @@ from ledger.core.events import (
     ConversionReversed,
     CreditNoteIssued,
     Event,
+    FeeCharged,
+    FeeRecognised,
     GrantCancelled,
     GrantChargedBack,
     GrantExpired,
@@ -149,6 +155,14 @@ from ledger.core.evolve.budgets import (
     budgets_counted,
 )
 from ledger.core.evolve.caps import cap_removed, cap_set, cap_window_opened, sharing_updated
+from ledger.core.evolve.charges import (
+    charge_changed,
+    charge_ended,
+    charge_period_begun,
+    charge_started,
+    fee_charged,
+    fee_recognised,
+)
 from ledger.core.evolve.commitments import (
     commitment_created,
     commitment_ended,
@@ -353,6 +367,12 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     PackagePricesSet: package_prices_set,
     SubscriptionCancelled: subscription_cancelled,
     SubscriptionEnded: subscription_ended,
+    ChargeStarted: charge_started,
+    ChargePeriodBegun: charge_period_begun,
+    FeeCharged: fee_charged,
+    FeeRecognised: fee_recognised,
+    ChargeChanged: charge_changed,
+    ChargeEnded: charge_ended,
     SeatPlanStarted: seat_plan_started,
     SeatsAdded: seats_added,
     SeatsRemoved: seats_removed,

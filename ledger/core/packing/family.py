@@ -18,6 +18,7 @@ from ledger.core.packing.accounts import (
 from ledger.core.packing.books import PackedBook, pack_book, unpack_book
 from ledger.core.packing.budgets import PackedBudget, pack_budget, unpack_budget
 from ledger.core.packing.caps import PackedCap, pack_cap, unpack_cap
+from ledger.core.packing.charges import PackedCharge, pack_charge, unpack_charge
 from ledger.core.packing.grants import PackedGrant, pack_grant, unpack_grant
 from ledger.core.packing.holds import (
     PackedHold,
@@ -89,6 +90,7 @@ class PackedFamily(msgspec.Struct, array_like=True, gc=False):
     budgets: list[PackedBudget] = []
     caps: list[PackedCap] = []
     next_cap: int = 1
+    charges: list[PackedCharge] = []
 
 
 _decode_family: Final = msgspec.msgpack.Decoder(PackedFamily).decode
@@ -167,6 +169,7 @@ def pack_family(state: State, root: int, settled_before: int) -> bytes:
                 for number in sorted(account.caps_given)
             ],
             family.next_cap,
+            [pack_charge(each) for account in accounts for each in account.charges],
         )
     )
 
@@ -276,6 +279,8 @@ def unpack_family(state: State, body: bytes) -> int:
             unpack_quote(state, family, quote)
     for budget in packed.budgets:
         unpack_budget(state, family, budget)
+    for charge in packed.charges:
+        unpack_charge(state, charge)
     family.scheduled = state.paged_families.pop(root, NEVER) or NEVER  # FETCHED: there is none
     state.paged_tenants.pop(root, None)
     state.schedule(family, state.timer_at(tenant, family_due(state, root)))
@@ -317,6 +322,9 @@ def drop_family(state: State, root: int) -> None:
         for commitment in account.commitments:
             del state.commitments[commitment.number]
             commitment.grants = ()  # no cycle is left for the collector
+        for charge in account.charges:
+            del state.charges[charge.number]
+        account.charges = ()
         for number in account.top_ups:
             del state.top_ups[number]
         account.top_ups = {}

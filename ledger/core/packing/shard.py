@@ -41,6 +41,7 @@ class PackedShard(msgspec.Struct, array_like=True, gc=False):
     next_quote: int = 1
     minimums_from: list[tuple[int, int]] = []  # tenant -> since when its cards have minimums
     next_budget: int = 1
+    next_charge: int = 1
 
 
 _decode_shard: Final = msgspec.msgpack.Decoder(PackedShard).decode
@@ -92,6 +93,7 @@ def pack_shard(state: State, batch_seq: int, entry_seq: int, recorded_at: int) -
             state.next_quote,
             sorted(state.minimums_from.items()),
             state.next_budget,
+            state.next_charge,
         )
     )
 
@@ -118,6 +120,7 @@ def unpack_shard(body: bytes, catalog: Catalog) -> State:
     state.next_quote = packed.next_quote
     state.minimums_from = dict(packed.minimums_from)
     state.next_budget = packed.next_budget
+    state.next_charge = packed.next_charge
     state.books.numbered = [None] * packed.next_book
     for asset, *sides in packed.totals:
         total = state.books.totals[asset] = AssetTotals()

@@ -124,6 +124,14 @@ FROM projection.top_up_rules WHERE shard = $1 ORDER BY account, asset, entry_seq
 SELECT account, tenant, package, version, period_start, period_end, over
 FROM projection.subscriptions WHERE shard = $1
 
+-- name: fixed_charges
+-- Each fixed charge as it is, with what its last period was charged.
+SELECT c.charge, c.tenant, c.account, c.name, c.quantity, c.period, c.period_start, c.ends_at,
+       coalesce((SELECT sum(l.amount) FROM projection.fee_lines l
+                 WHERE l.tenant = c.tenant AND l.shard = c.shard AND l.charge = c.charge
+                   AND l.period = c.period), 0)::bigint
+FROM projection.fixed_charges c WHERE c.shard = $1
+
 -- name: seat_plans
 -- The plans of seats as they are, each with the seats that somebody has or that have allowances of
 -- their own: number, name, until when, suspended.

@@ -179,6 +179,12 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.PackagePhaseBegun: usage.unexpected,
     e.SubscriptionCancelled: usage.unexpected,
     e.SubscriptionEnded: usage.unexpected,
+    e.ChargeStarted: usage.unexpected,  # fixed charges are of tests/core/test_charge_properties
+    e.ChargePeriodBegun: usage.unexpected,
+    e.FeeCharged: usage.unexpected,
+    e.FeeRecognised: usage.unexpected,
+    e.ChargeChanged: usage.unexpected,
+    e.ChargeEnded: usage.unexpected,
     e.SeatPlanStarted: usage.unexpected,  # seats are of tests/core/test_seats
     e.SeatsAdded: usage.unexpected,
     e.SeatsRemoved: usage.unexpected,

@@ -33,12 +33,18 @@ from ledger.core.events import (
     CapRemoved,
     CapSet,
     CapWindowOpened,
+    ChargeChanged,
+    ChargeEnded,
+    ChargePeriodBegun,
+    ChargeStarted,
     CommitmentCreated,
     CommitmentEnded,
     ConfigurationApplied,
     ConversionReversed,
     CreditNoteIssued,
     Event,
+    FeeCharged,
+    FeeRecognised,
     GrantCancelled,
     GrantChargedBack,
     GrantExpired,
@@ -137,6 +143,14 @@ from ledger.verify.rules.caps import (
     cap_set,
     cap_window_opened,
     sharing_updated,
+)
+from ledger.verify.rules.charges import (
+    charge_changed,
+    charge_ended,
+    charge_period_begun,
+    charge_started,
+    fee_charged,
+    fee_recognised,
 )
 from ledger.verify.rules.commitments import (
     commitment_created,
@@ -282,7 +296,9 @@ class Rules(Judge):
                     f"{totals.debits_posted} + {totals.debits_pending} pending",
                     f"{totals.credits_posted} + {totals.credits_pending} pending",
                 )
-        if isinstance(event, UsageRecorded | HoldAuthorized | UsageRerated | MinimumCharged):
+        if isinstance(
+            event, UsageRecorded | HoldAuthorized | UsageRerated | MinimumCharged | FeeCharged
+        ):
             for piece in event.slices:
                 book = state.books.accounts[piece.book]
                 if book.grant is not None and book.available < 0:
@@ -367,6 +383,12 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     HoldExtended: hold_extended,
     HoldReleased: hold_released,
     HoldExpired: hold_expired,
+    ChargeStarted: charge_started,
+    ChargePeriodBegun: charge_period_begun,
+    FeeCharged: fee_charged,
+    FeeRecognised: fee_recognised,
+    ChargeChanged: charge_changed,
+    ChargeEnded: charge_ended,
     MinimumsAwaited: minimums_awaited,
     MinimumCharged: minimum_charged,
     OutcomeReported: outcome_reported,
