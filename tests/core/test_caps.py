@@ -101,6 +101,38 @@ def test_a_cap_is_a_ceiling_and_the_rest_goes_on_down_the_order(case: LedgerCase
 
 
 @family_case
+def test_departments_draw_on_one_commitment_each_within_its_cap_with_its_own_bill(
+    case: LedgerCase,
+) -> None:
+    """
+    # The first story. acme commits 1000 for 500; search with its team may draw 300 of it, a month,
+    # research a half in all. What is beyond is search's own overage, and of research acme's.
+    account acme
+    account search    parent=acme   overage=self
+    account team      parent=search overage=self
+    account research  parent=acme   overage=parent
+    commit  acme      2026-01-01..2026-03-01:1000/500 as=C shared
+    cap     acme search 300 window=month
+    cap     acme research of=1/2
+    usage   team      200 -> drawn 200 from C.1
+    usage   search    150 -> drawn 100 from C.1, overage 50 on search
+    usage   team      5   -> overage 5 on team
+    usage   research  510 -> drawn 500 from C.1, overage 10 on acme
+    expect  unbilled  acme 400            # half a unit of money each that the commitment paid
+    expect  counted   search 300
+    expect  room      research 0
+    expect  available acme 200
+    clock   2026-02-01
+    usage   team      250 -> drawn 200 from C.1, overage 50 on team
+    expect  counted   search 200
+    expect  unbilled  acme 500
+    clock   2026-03-02
+    sweep                 -> C.1 expired 0
+    """
+    assert judged(case.core) == []
+
+
+@family_case
 def test_holds_count_and_give_back(case: LedgerCase) -> None:
     """
     # Rule D8: a cap counts holds; what they release is there again.
