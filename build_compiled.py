@@ -67,6 +67,7 @@ MODULES = (
     "ledger/core/shapes.py",
     "ledger/core/state.py",
     "ledger/core/suspense.py",
+    "ledger/core/tallies.py",
     "ledger/core/true_ups.py",
     "ledger/core/usage.py",
     "ledger/core/waiting.py",

@@ -361,6 +361,7 @@ ENTRIES: Final[dict[type, Callable[[Any, _Events, int], None]]] = USAGE | {
     e.CapRemoved: _capped,
     e.CapWindowOpened: _nothing,
     e.BudgetsCounted: _nothing,
+    e.BudgetsTallied: _nothing,
     e.BudgetCrossed: _nothing,
     e.UsageConverted: _converted,
     e.ConversionReversed: _converted,

@@ -21,6 +21,7 @@ class Budget:
 
     __slots__ = (
         "account",
+        "asset",
         "attributes",
         "counter",
         "created_at",
@@ -28,12 +29,15 @@ class Budget:
         "crossed",
         "for_all",
         "held",
+        "measure",
         "name",
         "number",
         "products",
         "tags",
         "terms",
+        "told",
         "version",
+        "window",
     )
 
     def __init__(
@@ -60,6 +64,11 @@ class Budget:
         self.tags = frozenset(terms.tags)
         self.attributes = frozenset(terms.attributes)
         self.for_all = not terms.products and not terms.tags and not terms.attributes
+        # Of its terms, for who looks at them with each event:
+        self.measure = int(terms.measure)
+        self.asset = terms.asset
+        self.window = int(terms.window.kind)
+        self.told = bool(terms.thresholds)
 
     def applies(self, use: Use) -> bool:
         """Whether it is for such usage, whoever's of the subtree."""
@@ -70,6 +79,7 @@ class Budget:
     def change(self, terms: BudgetTerms, version: int) -> None:
         """Another limit, hardness or other thresholds; what it counts stays what it is."""
         self.terms = terms
+        self.told = bool(terms.thresholds)
         self.version = version
         self.crossed = {
             each: self.crossed[each] for each in sorted(self.crossed) if each in terms.thresholds

@@ -215,6 +215,7 @@ class Account:
         "reopened_at",
         "root",
         "row_draws",
+        "ruled",
         "scoped",
         "seats",
         "sharing",
@@ -285,6 +286,7 @@ class Account:
         self.seats: SeatPlans | None = None  # plans of seats
         self.top_up_rules: dict[int, tuple[int, TopUpRule | None]] = {}  # asset -> version, rule
         self.watched = False  # whether a top-up rule, a budget or seats look at each of its entries
+        self.ruled = False  # whether any of them does but budgets
         self.top_ups: dict[int, TopUp] = {}  # pending ones, and those of the dedupe window
         self.lent: dict[int, Hold] = {}  # holds of those below that reserve units of its grants
         self.totals: dict[tuple[int, int], int] = {}  # (price row, period) -> quantity, rule R1
@@ -478,8 +480,8 @@ class Account:
         """Look up anew whether a top-up rule or a budget is in force, or usage goes by seats."""
         rules = self.top_up_rules.values()
         ruled = any(rule is not None and rule.enabled for _, rule in rules)
-        seated = self.seats is not None and self.seats.watched
-        self.watched = ruled or bool(self.budgets) or seated
+        self.ruled = ruled or (self.seats is not None and self.seats.watched)
+        self.watched = self.ruled or bool(self.budgets)
 
 
 def opened_anchors(policy: AccountPolicy) -> Anchors:

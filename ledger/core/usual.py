@@ -31,12 +31,14 @@ from ledger.core.limits import INT64_MAX
 from ledger.core.periods import Calendar
 from ledger.core.pricing import NO_TOTALS, rounding_totals
 from ledger.core.state import Account, State
+from ledger.core.tallies import Tallies
 from rating.price import UNPRICED, RatingFault, rate
 
 _GRANT: Final = int(Pot.GRANT)
 _DRAWDOWN: Final = int(Comparator.DRAWDOWN_1)
 _NO_ADVANCES: Final[tuple[tuple[int, int], ...]] = ()
 _NO_BOOKS: Final = (0, 0)
+_OTHERWISE, _ALONE, _BUDGETED = 0, 1, 2
 
 
 def record_usual(
@@ -51,8 +53,26 @@ def record_usual(
 
     Usual is: new, of this month, of an account that takes it, where nothing is due and no
     top-up rule watches, no quantity negative and each priced by the unit, and paid whole by the
-    grant that is first in order, within caps whose windows are open, from books that are open.
+    grant that is first in order, within caps whose windows are open, from books that are open. What
+    it counts in budgets is said behind the run, once a family.
     """
+    tallies = Tallies()
+    end = _record(state, commands, place, batch, recorded_at_index, tallies)
+    if tallies.families:
+        for tallied in tallies.entries():
+            evolve(state, tallied)
+            batch.append(tallied)
+    return end
+
+
+def _record(
+    state: State,
+    commands: Sequence[Command],
+    place: int,
+    batch: list[Event],
+    recorded_at_index: list[int],
+    tallies: Tallies,
+) -> int:
     if state.offsets:
         commands = commands[: _of_one_time(state, commands, place)]
     keys = state.keys
@@ -85,13 +105,15 @@ def record_usual(
             or (older and find_older(key) is not None)
             or room <= 0
             or account.next_due <= now
-            or account.watched
+            or (account.watched and account.ruled)
             or at < account.open_from
             or not earliest <= at <= latest
             or not quantities
             or min(quantities) < 0
-            or (account.parent is not None and not alone(account, now))
         ):
+            return place
+        above = _above(account, now) if account.parent is not None else _ALONE
+        if above == _OTHERWISE:
             return place
         shape = command.shape
         card = cards.get(account.card_key)
@@ -159,6 +181,19 @@ def record_usual(
             cost = usual_cost(state, account, bound.cost_card, shape, quantities, at, period)
             if cost is None:
                 return place
+        if (account.watched or above == _BUDGETED) and not tallies.count(
+            account,
+            bound,
+            shape,
+            quantities,
+            total,
+            grant,
+            cost.total if cost is not None else -1,
+            at,
+            now,
+            len(batch),
+        ):
+            return place
         index = plan_indexes.get(bound)
         if index is None:
             index = plan_indexes[bound] = _declared(state, bound.declaration, add)
@@ -241,6 +276,21 @@ def _of_one_time(state: State, commands: Sequence[Command], place: int) -> int:
         if account is None or offsets.get(account.tenant, 0) != offset:
             return end
     return len(commands)
+
+
+def _above(account: Account, now: int) -> int:
+    """As `alone`, but that budgets may look: whether any does, or it is otherwise."""
+    found = _ALONE
+    above = account.parent
+    while above is not None:
+        if above.next_due <= now or (above.sharing and account.comparator != _DRAWDOWN):
+            return _OTHERWISE
+        if above.watched:
+            if above.ruled:
+                return _OTHERWISE
+            found = _BUDGETED
+        above = above.parent
+    return found
 
 
 def alone(account: Account, now: int) -> bool:

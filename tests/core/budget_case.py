@@ -106,7 +106,7 @@ class BudgetCase(LedgerCase):
                 return f"budget {event.version}"
             case e.BudgetRemoved():
                 return "removed"
-            case e.BudgetsCounted():
+            case e.BudgetsCounted() | e.BudgetsTallied():
                 return ""
             case e.BudgetCrossed():
                 account = self.core.state.accounts[event.account]

@@ -211,8 +211,9 @@ class Core:
     def run(self, command: Command) -> decide.Outcome:
         """What a writer does with one command."""
         batch = self.batches[-1][1]
-        if not self.plainly and self.run_usual([command]):
-            return batch[-1]
+        recorded: list[int] = []
+        if not self.plainly and record_usual(self.state, [command], 0, batch, recorded):
+            return batch[recorded[0]]
         return execute(self.state, command, batch)
 
     def run_usual(self, commands: Sequence[Command]) -> int:

@@ -21,9 +21,10 @@ from ledger.verify.report import Findings, ShardReport
 from ledger.verify.rules import Rules
 
 
-def of_every_kind() -> BudgetCase:
-    """Budgets set, changed, counted, crossed, denied, removed."""
+def of_every_kind(plainly: bool = False) -> BudgetCase:
+    """Budgets set, changed, counted, crossed, denied, removed; `plainly`: each entry by itself."""
     case = BudgetCase()
+    case.core.plainly = plainly
     case.run(
         """
         account acme
@@ -51,6 +52,7 @@ def of_every_kind() -> BudgetCase:
 
 def test_what_was_decided_breaks_no_rule_of_verify() -> None:
     assert judged(of_every_kind().core) == []
+    assert judged(of_every_kind(plainly=True).core) == []
 
 
 def last_move(event: e.Event, **changes: Any) -> dict[str, Any]:
@@ -103,7 +105,7 @@ def test_an_entry_that_breaks_a_rule_is_named(
     """That of its kind, changed or left out (None): `verify` says which rule it breaks."""
     findings = Findings(ShardReport(0))
     rules, state, seen = Rules(findings), State(0, Catalog()), 0
-    core = of_every_kind().core
+    core = of_every_kind(plainly=True).core
     for batch_seq, (recorded_at, events) in enumerate(core.batches, start=1):
         state.begin_batch(batch_seq, recorded_at)
         for event in events:

@@ -806,6 +806,7 @@ def test_long_lives_meet_every_command_and_every_event() -> None:
         e.BudgetSet,
         e.BudgetRemoved,
         e.BudgetsCounted,
+        e.BudgetsTallied,
         e.BudgetCrossed,
         e.BudgetDenied,
     }

@@ -47,6 +47,7 @@ from ledger.core.events.budgets import (
     BudgetRemoved,
     BudgetsCounted,
     BudgetSet,
+    BudgetsTallied,
     BudgetTerms,
 )
 from ledger.core.events.caps import (
@@ -247,6 +248,7 @@ __all__ = [
     "BudgetSet",
     "BudgetTerms",
     "BudgetsCounted",
+    "BudgetsTallied",
     "CapRemoved",
     "CapSet",
     "CapTerms",
@@ -476,6 +478,7 @@ Event: TypeAlias = (
     | BudgetSet
     | BudgetRemoved
     | BudgetsCounted
+    | BudgetsTallied
     | BudgetCrossed
     | BudgetDenied
     | TopUpRuleSet

@@ -90,6 +90,17 @@ class BudgetsCounted(Fact, frozen=True, tag=102):
     hold: int = 0
 
 
+class BudgetsTallied(Fact, frozen=True, tag=116):
+    """What a run of usage of one family counts in its budgets, added up: the entries of the family
+    from `first` of this batch on that nothing has counted so far, each whole in the window of its
+    time. The moves have nothing that pends; `account` is the root.
+    """
+
+    account: int
+    first: int
+    moves: tuple[BudgetMove, ...]
+
+
 class BudgetCrossed(Fact, frozen=True, tag=103):
     """A budget's use has reached a threshold, percent of its limit; told again after `until`.
 

@@ -33,6 +33,7 @@ from ledger.core.events import (
     BudgetRemoved,
     BudgetsCounted,
     BudgetSet,
+    BudgetsTallied,
     CapRemoved,
     CapSet,
     CapWindowOpened,
@@ -153,6 +154,7 @@ from ledger.core.evolve.budgets import (
     budget_removed,
     budget_set,
     budgets_counted,
+    budgets_tallied,
 )
 from ledger.core.evolve.caps import cap_removed, cap_set, cap_window_opened, sharing_updated
 from ledger.core.evolve.charges import (
@@ -327,6 +329,7 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     BudgetSet: budget_set,
     BudgetRemoved: budget_removed,
     BudgetsCounted: budgets_counted,
+    BudgetsTallied: budgets_tallied,
     BudgetCrossed: budget_crossed,
     HoldExtended: hold_extended,
     HoldReleased: hold_released,

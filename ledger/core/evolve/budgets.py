@@ -3,7 +3,13 @@
 from __future__ import annotations
 
 from ledger.core.budgets import Budget
-from ledger.core.events import BudgetCrossed, BudgetRemoved, BudgetsCounted, BudgetSet
+from ledger.core.events import (
+    BudgetCrossed,
+    BudgetRemoved,
+    BudgetsCounted,
+    BudgetSet,
+    BudgetsTallied,
+)
 from ledger.core.state import State
 
 
@@ -57,6 +63,21 @@ def budgets_counted(state: State, event: BudgetsCounted) -> None:
                 family.pend(event.hold, move.budget)
             else:
                 family.unpend(event.hold, move.budget)
+
+
+def budgets_tallied(state: State, event: BudgetsTallied) -> None:
+    """The same of a run of usage, of which nothing pends: mostly in the last window."""
+    budgets = state.families[state.accounts[event.account].root].budgets
+    for move in event.moves:
+        budget = budgets[move.budget]
+        counter = budget.counter
+        posted = move.posted
+        cells = counter.cells
+        if cells and cells[-1].since == move.since and move.end:
+            counter.posted += posted
+            cells[-1].posted += posted
+        else:
+            counter.count(budget.terms.window, move.since, move.end, posted, 0, state.now)
 
 
 def budget_crossed(state: State, event: BudgetCrossed) -> None:

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
-from ledger.core.events import BudgetCrossed, BudgetRemoved, BudgetsCounted, BudgetSet
+from ledger.core.events import (
+    BudgetCrossed,
+    BudgetRemoved,
+    BudgetsCounted,
+    BudgetSet,
+    BudgetsTallied,
+)
 from ledger.projections.described import budget_json
 from ledger.projections.fold.folding import Folding
 
@@ -26,7 +32,7 @@ def _row(
     )  # fmt: skip
 
 
-def budgets_counted(fold: Folding, _: int, event: BudgetsCounted) -> None:
+def budgets_counted(fold: Folding, _: int, event: BudgetsCounted | BudgetsTallied) -> None:
     """Summed up by window, so that a hot budget costs one row a transaction."""
     tenant, windows = fold.facts.tenants[event.account], fold.changes.budget_windows
     for move in event.moves:

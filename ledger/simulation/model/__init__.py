@@ -170,6 +170,7 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.BudgetSet: usage.unexpected,  # budgets are of tests/core/test_budget_properties
     e.BudgetRemoved: usage.unexpected,
     e.BudgetsCounted: usage.unexpected,
+    e.BudgetsTallied: usage.unexpected,
     e.BudgetCrossed: usage.unexpected,
     e.BudgetDenied: usage.unexpected,
     e.Subscribed: usage.unexpected,  # packages are of tests/core/test_packages

@@ -30,6 +30,7 @@ from ledger.core.events import (
     BudgetRemoved,
     BudgetsCounted,
     BudgetSet,
+    BudgetsTallied,
     CapRemoved,
     CapSet,
     CapWindowOpened,
@@ -136,6 +137,7 @@ from ledger.verify.rules.budgets import (
     budget_removed,
     budget_set,
     budgets_counted,
+    budgets_tallied,
     note_counted,
 )
 from ledger.verify.rules.caps import (
@@ -379,6 +381,7 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     BudgetSet: budget_set,
     BudgetRemoved: budget_removed,
     BudgetsCounted: budgets_counted,
+    BudgetsTallied: budgets_tallied,
     BudgetCrossed: budget_crossed,
     HoldExtended: hold_extended,
     HoldReleased: hold_released,

@@ -14,6 +14,7 @@ from ledger.core.events import (
     BudgetRemoved,
     BudgetsCounted,
     BudgetSet,
+    BudgetsTallied,
     BudgetTerms,
     GrantKind,
     HoldAuthorized,
@@ -165,6 +166,38 @@ def budgets_counted(judge: Judge, state: State, event: BudgetsCounted) -> None:
     for number, posted in expected.items():
         if posted and number not in moved:
             judge.wrong(state, f"posted in budget {number}", posted, "nothing")
+
+
+def budgets_tallied(judge: Judge, state: State, event: BudgetsTallied) -> None:
+    """What it moves is what the family's usage of the run charges, takes or is, in all; each entry
+    is counted once, and no threshold is passed over in silence."""
+    family = state.families[event.account]
+    run: dict[int, int] = {}
+    for index, (of, expected) in list(judge.to_count.items()):
+        if index >= event.first and state.accounts[of.account].root == event.account:
+            del judge.to_count[index]
+            if not isinstance(of, UsageRecorded) or of.hold:
+                judge.wrong(state, "counted entry", "plain usage", type(of).__name__)
+            for number, posted in expected.items():
+                run[number] = run.get(number, 0) + posted
+    found: dict[int, int] = {}
+    for move in event.moves:
+        budget = family.budgets[move.budget]
+        _look_at_span(judge, state, budget, move)
+        judge.equal(state, f"pending in budget {move.budget}", 0, move.pending)
+        found[move.budget] = found.get(move.budget, 0) + move.posted
+        used, _ = budget.counter.within(budget.terms.window, state.now)
+        for threshold in budget.terms.thresholds:
+            told = budget.crossed.get(threshold, 0) > state.now
+            now_in = move.since <= state.now < move.end
+            reached = (used + move.posted) * 100 >= threshold * budget.terms.limit
+            if reached and now_in and not told:
+                what = f"threshold {threshold} of budget {move.budget}"
+                judge.wrong(state, what, "told as it is reached", "passed over")
+    for number in sorted(run.keys() | found.keys()):
+        if number not in family.budgets or not family.budgets[number].terms.tags:
+            posted = run.get(number, 0)
+            judge.equal(state, f"posted in budget {number}", posted, found.get(number, 0))
 
 
 def _look_at_limit(
