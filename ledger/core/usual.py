@@ -73,6 +73,7 @@ def _record(
     recorded_at_index: list[int],
     tallies: Tallies,
 ) -> int:
+    """The loop of `record_usual`."""
     if state.offsets:
         commands = commands[: _of_one_time(state, commands, place)]
     keys = state.keys

@@ -43,7 +43,7 @@ USAGE: Final = (
     Mutant(
         "usual usage draws what a hold holds",
         _USUAL,
-        "record_usual",
+        "_record",
         "book.debits_posted - book.debits_pending\n                if left > 0",
         "book.debits_posted\n                if left > 0",
         "rule B6",
@@ -51,7 +51,7 @@ USAGE: Final = (
     Mutant(
         "usual usage recorded again",
         _USUAL,
-        "record_usual",
+        "_record",
         "key in newest\n            or (older and find_older(key) is not None)",
         "False",
         "rule I1",
@@ -59,7 +59,7 @@ USAGE: Final = (
     Mutant(
         "usual usage paid by an expired grant",
         _USUAL,
-        "record_usual",
+        "_record",
         "and grant.effective_at <= at < grant.expires_at",
         "",
         "rule D2",
