@@ -70,6 +70,12 @@ from ledger.core.events import (
     RecurringResumed,
     RecurringStarted,
     RequestAbandoned,
+    SeatPlanEnded,
+    SeatPlanStarted,
+    SeatReassigned,
+    SeatsAdded,
+    SeatsRemoved,
+    SeatSuspended,
     SegmentAdded,
     SharingUpdated,
     Subscribed,
@@ -141,6 +147,12 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     Subscribed: pb.MUTATION_KIND_SUBSCRIBE,
     PackageChanged: pb.MUTATION_KIND_CHANGE_PACKAGE,
     SubscriptionCancelled: pb.MUTATION_KIND_CANCEL_SUBSCRIPTION,
+    SeatPlanStarted: pb.MUTATION_KIND_START_SEAT_PLAN,
+    SeatsAdded: pb.MUTATION_KIND_ADD_SEATS,
+    SeatsRemoved: pb.MUTATION_KIND_REMOVE_SEATS,
+    SeatReassigned: pb.MUTATION_KIND_REASSIGN_SEAT,
+    SeatSuspended: pb.MUTATION_KIND_SUSPEND_SEAT,  # or resumed
+    SeatPlanEnded: pb.MUTATION_KIND_END_SEAT_PLAN,
     TopUpRuleSet: pb.MUTATION_KIND_SET_TOP_UP_RULE,
     TopUpRuleRemoved: pb.MUTATION_KIND_REMOVE_TOP_UP_RULE,
     TopUpConfirmed: pb.MUTATION_KIND_CONFIRM_TOP_UP,
@@ -172,6 +184,12 @@ _OF_ACCOUNTS: Final = (
     Subscribed,
     PackageChanged,
     SubscriptionCancelled,
+    SeatPlanStarted,
+    SeatsAdded,
+    SeatsRemoved,
+    SeatReassigned,
+    SeatSuspended,
+    SeatPlanEnded,
 )
 
 TRIAL_BALANCE_METHOD: Final = (
@@ -268,6 +286,9 @@ class JournalService(ProofCalls):
         match event:
             case UsageReversed() if event.replaced_by:
                 response.kind = pb.MUTATION_KIND_AMEND_USAGE
+            case SeatSuspended() if not event.suspended:
+                response.kind = pb.MUTATION_KIND_RESUME_SEAT
+                response.resource = (await edge.names([event.account]))[event.account]
             case OutcomeReported() | OutcomeConfirmed() | OutcomeRejected():
                 response.resource = mint(OUTCOME, entry.shard, event.account, event.hold)
             case UsageRecorded() if event.hold:

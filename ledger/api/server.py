@@ -47,6 +47,7 @@ from ledger.api.payment_service import PaymentService
 from ledger.api.pricing_service import PricingService
 from ledger.api.recurring_service import RecurringGrantService
 from ledger.api.report_service import ReportService
+from ledger.api.seat_service import SeatService
 from ledger.api.simulating import Simulator
 from ledger.api.top_up_service import TopUpService
 from ledger.api.tracing import Telemetry
@@ -72,6 +73,7 @@ from ledger.v1 import (
     peer_pb2,
     recurring_pb2,
     report_pb2,
+    seat_pb2,
     top_up_pb2,
     usage_pb2,
 )
@@ -253,6 +255,7 @@ def services(
             recurring_pb2.DESCRIPTOR.services_by_name["RecurringGrantService"],
             RecurringGrantService(edge),
         ),
+        (seat_pb2.DESCRIPTOR.services_by_name["SeatService"], SeatService(edge)),
         (budget_pb2.DESCRIPTOR.services_by_name["BudgetService"], BudgetService(edge)),
         (family_pb2.DESCRIPTOR.services_by_name["FamilyService"], FamilyService(edge)),
         (top_up_pb2.DESCRIPTOR.services_by_name["TopUpService"], TopUpService(edge)),

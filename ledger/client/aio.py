@@ -43,6 +43,7 @@ from ledger.client.reports import ReportCalls
 from ledger.client.rerating import RerateCalls
 from ledger.client.retry import RandRange, RetryPolicy
 from ledger.client.routing import Routing
+from ledger.client.seats import SeatCalls
 from ledger.client.sender import Sender
 from ledger.client.top_ups import TopUpCalls
 from ledger.client.transports import StreamTransport, UnaryTransport
@@ -73,6 +74,7 @@ class DrawdownClient(
     ReadCalls,
     RecurringCalls,
     ReportCalls,
+    SeatCalls,
     TopUpCalls,
 ):
     """One tenant's client; share it between tasks.

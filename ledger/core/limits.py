@@ -98,6 +98,7 @@ SEAT_PLANS_AN_ACCOUNT_MAX: Final = 16  # ended ones too
 SEATS_OWN_MAX: Final = 1_000
 """Seats of a plan with an allowance of their own, each a grant and its book every period; x ~600 B
 = 0.6 MB, and a period begins in one go."""
+SEATS_A_CALL_MAX: Final = 1_000  # that a call names; x 128 B = 128 kB
 SEATS_NAMED_MAX: Final = 10_000  # of a pool; x ~200 B = 2 MB
 SEATS_POOLED_MAX: Final = 1_000_000  # of a pool, which is one grant; a number
 PERIOD_UNITS_MAX: Final = 120  # weeks, months, quarters or years of one period

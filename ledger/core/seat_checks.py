@@ -82,48 +82,48 @@ def _invalid_terms(state: State, account: Account, terms: SeatTerms) -> Refusal 
     refusal = invalid_terms(state, account, allowance)
     if refusal is not None:
         field = refusal.field.removeprefix("terms.")
-        return Refusal(refusal.reason, f"allowance.{field}", refusal.value, refusal.message)
+        return Refusal(refusal.reason, f"terms.allowance.{field}", refusal.value, refusal.message)
     own = terms.allotment == Allotment.INDIVIDUAL
     wrong = (
         (
             own and not terms.attribute,
-            "attribute",
+            "terms.attribute",
             "",
             "an allowance of each seat's own needs the attribute that names the seat",
         ),
         (
             own and allowance.shared,
-            "allowance.shared",
+            "terms.allowance.shared",
             "true",
             "only its seat draws an allowance of its own; share that of a pool",
         ),
         (
             allowance.kind == GrantKind.POSTPAID,
-            "allowance.kind",
+            "terms.allowance.kind",
             "postpaid",
             "an allowance comes with a fee, is given away, or is paid ahead",
         ),
         (
             allowance.rollover is not None,
-            "allowance.rollover",
+            "terms.allowance.rollover",
             "set",
             "what seats are given ends with the period and its expires_after",
         ),
         (
             not -1 <= terms.alert <= INT64_MAX,
-            "alert",
+            "terms.alert",
             str(terms.alert),
             "an alert is told at so many units left, from 0 to 2^63 - 1, or not",
         ),
         (
             terms.alert >= 0 and not own,
-            "alert",
+            "terms.alert",
             str(terms.alert),
             "seats of a pool have nothing of their own; have a budget say how much is used",
         ),
         (
             bool(terms.charge),
-            "charge",
+            "terms.charge",
             terms.charge,
             "the account has no fixed charge of this name; start it, or name none",
         ),

@@ -161,6 +161,20 @@ class _MutationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mutation
     """FamilyService.SetCap; `resource` is the cap."""
     MUTATION_KIND_REMOVE_CAP: _MutationKind.ValueType  # 232
     """FamilyService.RemoveCap; `resource` is the cap."""
+    MUTATION_KIND_START_SEAT_PLAN: _MutationKind.ValueType  # 240
+    """SeatService.StartPlan."""
+    MUTATION_KIND_ADD_SEATS: _MutationKind.ValueType  # 241
+    """SeatService.Add."""
+    MUTATION_KIND_REMOVE_SEATS: _MutationKind.ValueType  # 242
+    """SeatService.Remove."""
+    MUTATION_KIND_REASSIGN_SEAT: _MutationKind.ValueType  # 243
+    """SeatService.Reassign."""
+    MUTATION_KIND_SUSPEND_SEAT: _MutationKind.ValueType  # 244
+    """SeatService.Suspend."""
+    MUTATION_KIND_RESUME_SEAT: _MutationKind.ValueType  # 245
+    """SeatService.Resume."""
+    MUTATION_KIND_END_SEAT_PLAN: _MutationKind.ValueType  # 246
+    """SeatService.EndPlan."""
 
 class MutationKind(_MutationKind, metaclass=_MutationKindEnumTypeWrapper):
     """The kind of a recorded call."""
@@ -269,6 +283,20 @@ MUTATION_KIND_SET_CAP: MutationKind.ValueType  # 231
 """FamilyService.SetCap; `resource` is the cap."""
 MUTATION_KIND_REMOVE_CAP: MutationKind.ValueType  # 232
 """FamilyService.RemoveCap; `resource` is the cap."""
+MUTATION_KIND_START_SEAT_PLAN: MutationKind.ValueType  # 240
+"""SeatService.StartPlan."""
+MUTATION_KIND_ADD_SEATS: MutationKind.ValueType  # 241
+"""SeatService.Add."""
+MUTATION_KIND_REMOVE_SEATS: MutationKind.ValueType  # 242
+"""SeatService.Remove."""
+MUTATION_KIND_REASSIGN_SEAT: MutationKind.ValueType  # 243
+"""SeatService.Reassign."""
+MUTATION_KIND_SUSPEND_SEAT: MutationKind.ValueType  # 244
+"""SeatService.Suspend."""
+MUTATION_KIND_RESUME_SEAT: MutationKind.ValueType  # 245
+"""SeatService.Resume."""
+MUTATION_KIND_END_SEAT_PLAN: MutationKind.ValueType  # 246
+"""SeatService.EndPlan."""
 Global___MutationKind: _TypeAlias = MutationKind  # noqa: Y015
 
 @_typing.final

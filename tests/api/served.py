@@ -38,6 +38,7 @@ from ledger.v1 import (
     payment_pb2_grpc,
     recurring_pb2_grpc,
     report_pb2_grpc,
+    seat_pb2_grpc,
     top_up_pb2_grpc,
     types_pb2,
     usage_pb2,
@@ -150,6 +151,7 @@ class Served:
         self.conversions = conversion_pb2_grpc.ConversionServiceStub(self.channel)
         self.meters = meter_pb2_grpc.MeterServiceStub(self.channel)
         self.packages = package_pb2_grpc.PackageServiceStub(self.channel)
+        self.seats = seat_pb2_grpc.SeatServiceStub(self.channel)
 
     def new_id(self, what: str = "request") -> str:
         return f"{what}-{next(self.numbers)}"

@@ -597,18 +597,18 @@ def test_what_cannot_be_is_refused(team: Team) -> None:
     assert start(own, count=1_001) == ("SEATS_LIMIT", "seats", "1001")
     assert start(pool, count=1_000_001) == ("SEATS_LIMIT", "seats", "1000001")
     assert start(pooled(2**62), count=2) == ("OVERFLOW", "seats", "2")
-    assert start(pooled(0), count=2) == ("AMOUNT_INVALID", "allowance.amount", "0")
-    assert start(pooled(1, every=0)) == ("PERIOD_INVALID", "allowance.every", "0")
+    assert start(pooled(0), count=2) == ("AMOUNT_INVALID", "terms.allowance.amount", "0")
+    assert start(pooled(1, every=0)) == ("PERIOD_INVALID", "terms.allowance.every", "0")
     nameless = e.SeatTerms("", e.Allotment.INDIVIDUAL, own.allowance)
-    assert start(nameless) == ("SEATS_INVALID", "attribute", "")
-    assert start(individual(1, shared=True))[1] == "allowance.shared"
+    assert start(nameless) == ("SEATS_INVALID", "terms.attribute", "")
+    assert start(individual(1, shared=True))[1] == "terms.allowance.shared"
     rolling = e.Rollover(1, 2)
-    assert start(pooled(1, rollover=rolling))[1] == "allowance.rollover"
+    assert start(pooled(1, rollover=rolling))[1] == "terms.allowance.rollover"
     postpaid = {"kind": e.GrantKind.POSTPAID, "price_paid": 1, "price_asset": CREDITS + 1}
-    assert start(pooled(1, **postpaid))[1] == "allowance.kind"
-    assert start(individual(1, alert=-2)) == ("SEATS_INVALID", "alert", "-2")
+    assert start(pooled(1, **postpaid))[1] == "terms.allowance.kind"
+    assert start(individual(1, alert=-2)) == ("SEATS_INVALID", "terms.alert", "-2")
     alerting = e.SeatTerms("agent", e.Allotment.POOLED, own.allowance, alert=5)
-    assert start(alerting) == ("SEATS_INVALID", "alert", "5")
+    assert start(alerting) == ("SEATS_INVALID", "terms.alert", "5")
     team.start(own, "ann", count=1)
     assert start(own, plan="agents") == ("SEAT_PLAN_EXISTS", "plan", "agents")
     assert add() == ("SEATS_INVALID", "count", "0")

@@ -37,6 +37,7 @@ from ledger.v1 import (
     peer_pb2,
     recurring_pb2,
     report_pb2,
+    seat_pb2,
     top_up_pb2,
     types_pb2,
     usage_pb2,
@@ -75,6 +76,7 @@ FILES: list[FileDescriptor] = [
         peer_pb2,
         recurring_pb2,
         report_pb2,
+        seat_pb2,
         top_up_pb2,
         types_pb2,
         usage_pb2,
@@ -125,6 +127,9 @@ WITHOUT_REQUEST_ID = {
     "PreviewSubscribers",
     "ResolveEntitlements",
     "GetSubscription",
+    "GetPlan",
+    "ListPlans",
+    "ListSeats",
     "GetSharing",
     "GetCap",
     "ListCaps",
@@ -296,7 +301,7 @@ def test_every_request_names_its_tenant_first():
 
 def test_every_mutation_takes_a_request_id_and_says_whether_it_was_replayed():
     mutations = [method for method in unary_methods() if method.name not in WITHOUT_REQUEST_ID]
-    assert len(mutations) == 59
+    assert len(mutations) == 66
     for method in mutations:
         field = method.input_type.fields_by_number.get(2)
         assert field is not None, method.full_name
@@ -306,7 +311,7 @@ def test_every_mutation_takes_a_request_id_and_says_whether_it_was_replayed():
 
 def test_every_list_has_pages():
     lists = [method for method in unary_methods() if method.name.startswith("List")]
-    assert len(lists) == 21
+    assert len(lists) == 23
     for method in lists:
         assert {"page_size", "page_token"} <= set(method.input_type.fields_by_name.keys())
         assert "next_page_token" in method.output_type.fields_by_name
