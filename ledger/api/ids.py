@@ -23,6 +23,7 @@ GRANT: Final = "grant"
 RECURRING: Final = "recurring_grant"
 BILL: Final = "bill"
 COMMITMENT: Final = "commitment"
+CHARGE: Final = "charge"
 TOP_UP: Final = "top_up"
 QUOTE: Final = "quote"
 OUTCOME: Final = "outcome"
@@ -32,6 +33,7 @@ UNKNOWN: Final = {
     GRANT: "GRANT_UNKNOWN",
     RECURRING: "RECURRING_UNKNOWN",
     COMMITMENT: "COMMITMENT_UNKNOWN",
+    CHARGE: "CHARGE_UNKNOWN",
     TOP_UP: "TOP_UP_UNKNOWN",
     QUOTE: "QUOTE_UNKNOWN",
     OUTCOME: "NO_SUCH_OUTCOME",

@@ -11,7 +11,18 @@ from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed, refused
 from ledger.api.forward import Forwarder
 from ledger.api.forward_all import gather_parts, read_owned
-from ledger.api.ids import CAP, COMMITMENT, GRANT, HOLD, OUTCOME, QUOTE, RECURRING, TOP_UP, mint
+from ledger.api.ids import (
+    CAP,
+    CHARGE,
+    COMMITMENT,
+    GRANT,
+    HOLD,
+    OUTCOME,
+    QUOTE,
+    RECURRING,
+    TOP_UP,
+    mint,
+)
 from ledger.api.limits import Checked
 from ledger.api.payment_service import bill_id
 from ledger.api.positions import decode_position, encode_position, position_of
@@ -43,6 +54,9 @@ from ledger.core.events import (
     BudgetSet,
     CapRemoved,
     CapSet,
+    ChargeChanged,
+    ChargeEnded,
+    ChargeStarted,
     CommitmentCreated,
     CommitmentEnded,
     CreditNoteIssued,
@@ -153,6 +167,9 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     SeatReassigned: pb.MUTATION_KIND_REASSIGN_SEAT,
     SeatSuspended: pb.MUTATION_KIND_SUSPEND_SEAT,  # or resumed
     SeatPlanEnded: pb.MUTATION_KIND_END_SEAT_PLAN,
+    ChargeStarted: pb.MUTATION_KIND_START_CHARGE,
+    ChargeChanged: pb.MUTATION_KIND_CHANGE_CHARGE_QUANTITY,  # of terms where it says some
+    ChargeEnded: pb.MUTATION_KIND_END_CHARGE,
     TopUpRuleSet: pb.MUTATION_KIND_SET_TOP_UP_RULE,
     TopUpRuleRemoved: pb.MUTATION_KIND_REMOVE_TOP_UP_RULE,
     TopUpConfirmed: pb.MUTATION_KIND_CONFIRM_TOP_UP,
@@ -342,6 +359,10 @@ class JournalService(ProofCalls):
                 response.resource = mint(RECURRING, entry.shard, event.account, event.recurring)
             case CapSet() | CapRemoved():
                 response.resource = mint(CAP, entry.shard, event.account, event.cap)
+            case ChargeStarted() | ChargeChanged() | ChargeEnded():
+                if isinstance(event, ChargeChanged) and event.terms is not None:
+                    response.kind = pb.MUTATION_KIND_CHANGE_CHARGE_TERMS
+                response.resource = mint(CHARGE, entry.shard, event.account, event.charge)
             case CommitmentCreated() | SegmentAdded() | CommitmentEnded():
                 response.resource = mint(COMMITMENT, entry.shard, event.account, event.commitment)
             case _ if isinstance(event, _OF_ACCOUNTS):

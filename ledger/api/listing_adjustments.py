@@ -9,8 +9,8 @@ from ledger.api.errors import CallFailed
 from ledger.api.ids import GRANT, mint
 from ledger.api.limits import Checked
 from ledger.api.pages import page_after, page_token
-from ledger.api.past_balances import RETRY_AFTER_US, WAIT_S
-from ledger.api.positions import minimum, position_of
+from ledger.api.positions import position_of
+from ledger.api.read_models import reached
 from ledger.core.state import State
 from ledger.journal.directory import Entry
 from ledger.projections.as_of import AdjustmentRow, History
@@ -49,7 +49,7 @@ class AdjustmentListing:
         _, start, end = periods[0]
         listing = f"adjustments/{entry.number}/{request.subtree:d}/{start}"
         after = page_after(listing, request.page_token)
-        history = await self._reached(entry, request.min_position)
+        history = await reached(self._history, entry, request.min_position)
         beyond = (after & _ENTRY, after >> _ENTRY_BITS) if after else (-1, -1)
         rows, standing = await history.adjustments(tenant, entry.shard, periods, beyond, size + 1)
         shown = rows[:size]
@@ -79,30 +79,6 @@ class AdjustmentListing:
             return [(number, each.start_of(at), each.end_of(at)) for number, each in months]
 
         return (await self._edge.writer(entry).read(periods, accounts=(entry.number,)))[0]
-
-    async def _reached(self, entry: Entry, min_position: str) -> History:
-        """The read models, once they are as far as is asked. Raises CallFailed."""
-        history = self._history
-        if history is None:
-            raise CallFailed(
-                "READ_MODELS_ABSENT",
-                "this server keeps nothing in PostgreSQL, so that it has no read models to list "
-                "from",
-            )
-        least = minimum(min_position, entry.shard)
-        if not least:
-            return history
-        standing = await history.reach(entry.tenant, entry.shard, least, WAIT_S)
-        if standing.entries < least:
-            raise CallFailed(
-                "READ_MODELS_BEHIND",
-                f"the read models are {least - standing.entries} entries behind what is asked for; "
-                "ask again",
-                field="min_position",
-                value=min_position,
-                retry_after_us=RETRY_AFTER_US,
-            )
-        return history
 
     def _render(self, row: AdjustmentRow, names: dict[int, str], entry: Entry) -> pb.Adjustment:
         asset = self._edge.assets.of(row.asset) if row.asset else None

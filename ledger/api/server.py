@@ -23,6 +23,7 @@ from ledger.api.balance_service import BalanceService
 from ledger.api.budget_service import BudgetService
 from ledger.api.calls import Calls
 from ledger.api.card_check import CardChecker, CheckedHere
+from ledger.api.charge_service import ChargeService
 from ledger.api.clock_service import ClockService
 from ledger.api.commitment_service import CommitmentService
 from ledger.api.conversion_service import ConversionService
@@ -59,6 +60,7 @@ from ledger.v1 import (
     account_pb2,
     balance_pb2,
     budget_pb2,
+    charge_pb2,
     clock_pb2,
     commitment_pb2,
     correction_pb2,
@@ -256,6 +258,10 @@ def services(
             RecurringGrantService(edge),
         ),
         (seat_pb2.DESCRIPTOR.services_by_name["SeatService"], SeatService(edge)),
+        (
+            charge_pb2.DESCRIPTOR.services_by_name["ChargeService"],
+            ChargeService(edge, history),
+        ),
         (budget_pb2.DESCRIPTOR.services_by_name["BudgetService"], BudgetService(edge)),
         (family_pb2.DESCRIPTOR.services_by_name["FamilyService"], FamilyService(edge)),
         (top_up_pb2.DESCRIPTOR.services_by_name["TopUpService"], TopUpService(edge)),

@@ -20,6 +20,7 @@ from ledger.client.accounts import AccountCalls
 from ledger.client.budgets import BudgetCalls
 from ledger.client.calls import Caller, monotonic_us
 from ledger.client.channels import Channels
+from ledger.client.charges import ChargeCalls
 from ledger.client.clocks import ClockCalls
 from ledger.client.commitments import CommitmentCalls
 from ledger.client.compact import Envelope, outcomes_of
@@ -57,6 +58,7 @@ GATHER_EVENTS: Final = 256  # events of a stream that are handed over at once
 
 class DrawdownClient(
     AccountCalls,
+    ChargeCalls,
     ClockCalls,
     CommitmentCalls,
     ConversionCalls,

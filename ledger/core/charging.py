@@ -199,13 +199,13 @@ def decide_change_terms(
     terms = command.terms
     for field, given, kept in (
         ("asset", terms.asset, charge.terms.asset),
-        ("every", min(terms.every, 1), min(charge.terms.every, 1)),
+        ("once", not terms.every, not charge.recurs),
     ):
         if given != kept or (not charge.recurs and charge.begun):
             return Refusal(
                 Reason.TERMS_FIXED,
                 f"terms.{field}",
-                str(getattr(terms, field)),
+                str(given),
                 "a charge keeps its asset, and what is charged once, its terms too; end it and "
                 "start another",
             )

@@ -99,7 +99,7 @@ class History:
     async def standing(self, tenant: int, shard: int) -> Standing:
         """How far the read models are now."""
         async with borrow(self._pool) as connection:
-            return await _standing(connection, tenant, shard)
+            return await standing_of(connection, tenant, shard)
 
     async def reach(self, tenant: int, shard: int, entries: int, timeout_s: float) -> Standing:
         """The same once they have come so far, or as far as they are when the time is over."""
@@ -140,7 +140,7 @@ class History:
             borrow(self._pool) as connection,
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
-            standing = await _standing(connection, tenant, shard)
+            standing = await standing_of(connection, tenant, shard)
             found = await connection.fetch(
                 _SQL["adjustments"],
                 tenant,
@@ -187,7 +187,7 @@ class History:
             connection.transaction(isolation="repeatable_read", readonly=True),
         ):
             await connection.execute(_SQL["session"])
-            standing = await _standing(connection, tenant, shard)
+            standing = await standing_of(connection, tenant, shard)
             yield Look(connection, tenant, shard, account, standing)
 
 
@@ -314,7 +314,8 @@ class Look:
         return {row[0]: BookRow(*tuple(row)[1:]) for row in rows}
 
 
-async def _standing(connection: Connection, tenant: int, shard: int) -> Standing:
+async def standing_of(connection: Connection, tenant: int, shard: int) -> Standing:
+    """How far the read models are, in the caller's transaction."""
     row = await connection.fetchrow(_SQL["standing"], tenant, shard)
     return Standing(*row) if row is not None else Standing(0, 0)
 

@@ -175,6 +175,14 @@ class _MutationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mutation
     """SeatService.Resume."""
     MUTATION_KIND_END_SEAT_PLAN: _MutationKind.ValueType  # 246
     """SeatService.EndPlan."""
+    MUTATION_KIND_START_CHARGE: _MutationKind.ValueType  # 260
+    """ChargeService.StartCharge; `resource` is the charge."""
+    MUTATION_KIND_CHANGE_CHARGE_QUANTITY: _MutationKind.ValueType  # 261
+    """ChargeService.ChangeQuantity; `resource` is the charge."""
+    MUTATION_KIND_CHANGE_CHARGE_TERMS: _MutationKind.ValueType  # 262
+    """ChargeService.ChangeTerms; `resource` is the charge."""
+    MUTATION_KIND_END_CHARGE: _MutationKind.ValueType  # 263
+    """ChargeService.EndCharge; `resource` is the charge."""
 
 class MutationKind(_MutationKind, metaclass=_MutationKindEnumTypeWrapper):
     """The kind of a recorded call."""
@@ -297,6 +305,14 @@ MUTATION_KIND_RESUME_SEAT: MutationKind.ValueType  # 245
 """SeatService.Resume."""
 MUTATION_KIND_END_SEAT_PLAN: MutationKind.ValueType  # 246
 """SeatService.EndPlan."""
+MUTATION_KIND_START_CHARGE: MutationKind.ValueType  # 260
+"""ChargeService.StartCharge; `resource` is the charge."""
+MUTATION_KIND_CHANGE_CHARGE_QUANTITY: MutationKind.ValueType  # 261
+"""ChargeService.ChangeQuantity; `resource` is the charge."""
+MUTATION_KIND_CHANGE_CHARGE_TERMS: MutationKind.ValueType  # 262
+"""ChargeService.ChangeTerms; `resource` is the charge."""
+MUTATION_KIND_END_CHARGE: MutationKind.ValueType  # 263
+"""ChargeService.EndCharge; `resource` is the charge."""
 Global___MutationKind: _TypeAlias = MutationKind  # noqa: Y015
 
 @_typing.final

@@ -23,6 +23,7 @@ from ledger.v1 import (
     balance_pb2,
     balance_pb2_grpc,
     budget_pb2_grpc,
+    charge_pb2_grpc,
     clock_pb2_grpc,
     commitment_pb2_grpc,
     correction_pb2_grpc,
@@ -144,6 +145,7 @@ class Served:
         self.corrections = correction_pb2_grpc.CorrectionServiceStub(self.channel)
         self.reports = report_pb2_grpc.ReportServiceStub(self.channel)
         self.families = family_pb2_grpc.FamilyServiceStub(self.channel)
+        self.charges = charge_pb2_grpc.ChargeServiceStub(self.channel)
         self.budgets = budget_pb2_grpc.BudgetServiceStub(self.channel)
         self.outcomes = outcome_pb2_grpc.OutcomeServiceStub(self.channel)
         self.journal = journal_pb2_grpc.JournalServiceStub(self.channel)

@@ -440,7 +440,7 @@ def test_terms_change_with_the_next_period(case: LedgerCase) -> None:
     clock    2026-03-01
     sweep    -> plan earned 100; plan 3: 2026-03-01 to 2027-01-01
     terms    plan 200 every=1year asset=credits      -> refused TERMS_FIXED terms.asset
-    terms    plan 200 every=once                     -> refused TERMS_FIXED terms.every
+    terms    plan 200 every=once                     -> refused TERMS_FIXED terms.once
     """
 
 

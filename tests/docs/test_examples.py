@@ -86,6 +86,7 @@ PAGES = {
     "costs": Page(price=None),
     "drawdown-order": Page(),
     "families": Page(money_scale=2),
+    "fixed-charges": Page(tenant="sandbox", money_scale=2, price=None),
     "explain": Page(price=("input_tokens", "0.000003")),
     "grants": Page(accounts=("acme", "acme/eu")),
     "holds": Page(
@@ -111,7 +112,9 @@ async def test_the_examples_of_a_page_run(
     database: str, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     page, path = PAGES[name], f"docs/{name}.md"
-    projector = name in ("corrections", "costs", "families", "suspense", "time-machine")
+    projector = name in (
+        "corrections", "costs", "families", "fixed-charges", "suspense", "time-machine"
+    )  # fmt: skip
     async with examples.caller(database, projector=projector, tenant=page.tenant) as ledger:
         await ledger.create_asset("credit", 6, ASSET_KIND_CREDIT)
         await ledger.create_asset("USD", page.money_scale, ASSET_KIND_MONEY)

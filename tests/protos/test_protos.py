@@ -23,6 +23,7 @@ from ledger.v1 import (
     account_pb2,
     balance_pb2,
     budget_pb2,
+    charge_pb2,
     clock_pb2,
     commitment_pb2,
     correction_pb2,
@@ -62,6 +63,7 @@ FILES: list[FileDescriptor] = [
         account_pb2,
         balance_pb2,
         budget_pb2,
+        charge_pb2,
         clock_pb2,
         commitment_pb2,
         correction_pb2,
@@ -112,6 +114,9 @@ WITHOUT_REQUEST_ID = {
     "ListAliases",
     "GetHold",
     "GetMargin",
+    "GetCharge",
+    "ListCharges",
+    "ListFees",
     "GetOverage",
     "GetOperation",
     "GetOwed",
@@ -301,7 +306,7 @@ def test_every_request_names_its_tenant_first():
 
 def test_every_mutation_takes_a_request_id_and_says_whether_it_was_replayed():
     mutations = [method for method in unary_methods() if method.name not in WITHOUT_REQUEST_ID]
-    assert len(mutations) == 66
+    assert len(mutations) == 70
     for method in mutations:
         field = method.input_type.fields_by_number.get(2)
         assert field is not None, method.full_name
@@ -311,7 +316,7 @@ def test_every_mutation_takes_a_request_id_and_says_whether_it_was_replayed():
 
 def test_every_list_has_pages():
     lists = [method for method in unary_methods() if method.name.startswith("List")]
-    assert len(lists) == 23
+    assert len(lists) == 25
     for method in lists:
         assert {"page_size", "page_token"} <= set(method.input_type.fields_by_name.keys())
         assert "next_page_token" in method.output_type.fields_by_name
