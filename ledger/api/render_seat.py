@@ -209,4 +209,5 @@ def render_terms(assets: Assets, terms: SeatTerms) -> pb.SeatTerms:
         unknown=pb.UnknownSeat.ValueType(terms.unknown),
         exhausted=pb.ExhaustedSeat.ValueType(terms.exhausted),
         alert=terms.alert if terms.alert >= 0 else None,
+        charge=terms.charge,
     )

@@ -406,6 +406,7 @@ class SeatService:
             UNKNOWN[terms.unknown],
             EXHAUSTED[terms.exhausted],
             terms.alert if terms.HasField("alert") else -1,
+            terms.charge,
         )
 
 
@@ -420,6 +421,7 @@ def _check_terms(check: Checked, terms: pb.SeatTerms) -> None:
     check.one_of("terms.allotment", terms.allotment, ALLOTMENTS)
     check.one_of("terms.unknown", terms.unknown, UNKNOWN)
     check.one_of("terms.exhausted", terms.exhausted, EXHAUSTED)
+    check.optional(**{"terms.charge": terms.charge})
     if terms.HasField("alert"):
         check.between("terms.alert", terms.alert, 0)
     check.given("terms.allowance", terms.HasField("allowance"))

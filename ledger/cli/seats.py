@@ -71,6 +71,7 @@ def seat() -> None:
     help="Who pays what a seat's own allowance does not.",
 )
 @click.option("--alert", type=click.IntRange(min=0), default=None, help="Tell of so few units.")
+@click.option("--charge", default="", help="Fixed charge whose quantity is that of the seats.")
 @_request_id
 @server_options
 @json_option
@@ -91,6 +92,7 @@ def start(
     unknown: str,
     exhausted: str,
     alert: int | None,
+    charge: str,
     request_id: str,
     tenant: str,
     remote: Remote,
@@ -126,6 +128,7 @@ def start(
             unknown=seat_pb2.UnknownSeat.Value(f"UNKNOWN_SEAT_{unknown.upper()}"),
             exhausted=seat_pb2.ExhaustedSeat.Value(f"EXHAUSTED_SEAT_{exhausted.upper()}"),
             alert=alert,
+            charge=charge,
         ),
         seats=seats,
         count=count,

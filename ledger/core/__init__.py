@@ -32,7 +32,7 @@ Read in this order:
     phases, package_policy, package_terms   its phases; what it sets of a policy; what a period is
     subscribing             begun, changed, carried on, ended
     seats, seat_shares, seat_checks     seats as state, what their time is worth, what may be asked
-    seating, seat_draws     plans of seats from start to end; whose allowance usage draws
+    seat_fees, seating, seat_draws  their fee; plans from start to end; whose allowance usage draws
     usage, suspense, holds, grants, following, recurring, corrections, adjustments,
     closing, accounts, moving, standing, overrides, sharing     one module a kind of decision
     evolve                  the only code that changes state

@@ -138,6 +138,9 @@ def decide_change_quantity(
             str(command.quantity),
             f"the charge was made once, for {charge.quantity}; start another for what is more",
         )
+    refusal = _goes_by_seats(charge, state.now)
+    if refusal is not None:
+        return refusal
     quantity = command.quantity
     refusal = invalid_quantity(charge.next_terms or charge.terms, quantity)
     if refusal is None and command.timing == Timing.NOW:
@@ -147,6 +150,20 @@ def decide_change_quantity(
     return change_quantity(state, charge, quantity, command.timing, out, command)
 
 
+def _goes_by_seats(charge: FixedCharge, now: int) -> Refusal | None:
+    """A plan of seats that goes on says how many are charged (rule S2)."""
+    seats = charge.account.seats
+    for plan in seats.plans.values() if seats is not None else ():
+        if plan.terms.charge == charge.name and plan.ends_at > now:
+            return Refusal(
+                Reason.TERMS_FIXED,
+                "quantity",
+                plan.name,
+                f"its quantity is that of the seats of the plan {plan.name!r}; add or remove seats",
+            )
+    return None
+
+
 def change_quantity(
     state: State,
     charge: FixedCharge,
@@ -154,29 +171,32 @@ def change_quantity(
     timing: Timing,
     out: list[Event],
     command: ChangeQuantity | None = None,
+    *,
+    before: int = 0,
 ) -> ChargeChanged:
     """Append the change of a valid quantity, and before it the fee of what the running period costs
-    more or less by it. Without a command it is part of another decision, which has the key."""
+    more or less by it. Without a command it is part of another decision, which has the key and has
+    made so many changes of the charge `before`."""
     amount, weighed, weighed_to = 0, "", 0
     if timing == Timing.NOW and charge.runs(state.now):
-        before = charge.weighed
+        so_far = charge.weighed
         if charge.terms.prorate_changes:
             weighed_to = state.now
-            before += _weight(charge, charge.counted, charge.weighed_to, weighed_to)
+            so_far += _weight(charge, charge.counted, charge.weighed_to, weighed_to)
         elif charge.terms.billing == ChargeBilling.ARREARS:  # the last one counts for all of it
             weighed_to = charge.charged_from
-            before = 0
+            so_far = 0
         if weighed_to:
-            weighed = str(before)
+            weighed = str(so_far)
             if charge.terms.billing == ChargeBilling.ADVANCE:
-                total = before + _weight(charge, quantity, weighed_to, charge.charged_to)
+                total = so_far + _weight(charge, quantity, weighed_to, charge.charged_to)
                 amount = _recharge(state, charge, total, charge.charged_to, quantity, out)
     changed = ChargeChanged(
         command.key if command is not None else b"",
         charge.account.number,
         charge.number,
         timing,
-        charge.version + 1,
+        charge.version + 1 + before,
         quantity,
         None,
         command.expected_version if command is not None else 0,

@@ -121,12 +121,6 @@ def _invalid_terms(state: State, account: Account, terms: SeatTerms) -> Refusal 
             str(terms.alert),
             "seats of a pool have nothing of their own; have a budget say how much is used",
         ),
-        (
-            bool(terms.charge),
-            "terms.charge",
-            terms.charge,
-            "the account has no fixed charge of this name; start it, or name none",
-        ),
     )
     for fails, field, value, message in wrong:
         if fails:

@@ -40,6 +40,7 @@ from ledger.core.events import (
     TakenBack,
     Timing,
 )
+from ledger.core.limits import INT64_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.periods import Cycle
 from ledger.core.seat_checks import (
@@ -55,6 +56,7 @@ from ledger.core.seat_checks import (
     seats_too_few,
     taken_already,
 )
+from ledger.core.seat_fees import follow, invalid_fee
 from ledger.core.seat_shares import Part, add_to_pool, granted, take_back, units_of
 from ledger.core.seats import NOTHING_COUNTED, Seat, SeatPlan
 from ledger.core.state import NEVER, Account, State
@@ -79,9 +81,11 @@ def decide_start_plan(
     part = Part(now, end, end - start)
     first = before.next_seat if before is not None else 1
     refusal = seats_limit(terms, part.full, len(command.seats), command.count)
+    refusal = refusal or invalid_fee(state, account, terms, part)
     if refusal is not None:
         return refusal
     names = (*command.seats, *[""] * command.count)
+    before_it = len(out)
     if terms.allotment == Allotment.INDIVIDUAL:
         seats, issues, tally = _allot(
             state, account, terms.allowance, part, enumerate(names, start=first), out
@@ -97,6 +101,10 @@ def decide_start_plan(
         issues, tally = add_to_pool(
             state, account, terms.allowance, counted, part, 0, len(names), out
         )
+    refusal = follow(state, account, terms, len(names), len(names), out, given_back=INT64_MAX)
+    if refusal is not None:
+        del out[before_it:]
+        return refusal
     started = SeatPlanStarted(
         command.key,
         account.number,
@@ -129,11 +137,16 @@ def decide_add_seats(state: State, command: AddSeats, out: list[Event]) -> Event
     refusal = not_addable(plan, command.seats, command.count, state.now)
     if refusal is not None:
         return refusal
+    before_it = len(out)
     seats, issues, tally = (
         _add_own(state, plan, command, out)
         if plan.individual
         else _add_pooled(state, plan, command, out)
     )
+    refusal = _follow(state, plan, seats, tally, out)
+    if refusal is not None:
+        del out[before_it:]
+        return refusal
     added = SeatsAdded(
         command.key,
         account.number,
@@ -169,6 +182,11 @@ def decide_remove_seats(
         if plan.individual
         else _remove_pooled(state, plan, leaving, command, out)
     )
+    given_back = 0
+    if command.mode == SeatRemoval.FORFEIT_PRORATED:
+        given_back = len(command.seats) + command.count
+    refusal = _follow(state, plan, removed.seats, removed.tally, out, given_back)
+    assert refusal is None, f"a fee for fewer seats is refused: {refusal}"
     event = SeatsRemoved(
         command.key,
         account.number,
@@ -276,6 +294,10 @@ def decide_end_plan(
                 return held(seat.name)
         taken = _take_all(state, plan, command.mode, out)
         tally = replace(tally, released=tally.released - units_of(taken))
+    prorated = command.timing == Timing.NOW and command.mode == SeatRemoval.FORFEIT_PRORATED
+    given_back = plan.quantity(state.now) if prorated else 0
+    refusal = follow(state, account, plan.terms, 0, 0, out, given_back=given_back)
+    assert refusal is None, f"a fee for no seats is refused: {refusal}"
     ended = SeatPlanEnded(
         command.key,
         account.number,
@@ -540,6 +562,26 @@ def _to_reassign(
     number = gone.number if gone is not None else plan.next_seat
     tally = replace(tally, unassigned=tally.unassigned - 1)
     return (SeatEntry(number, to, plan.ends_at, False, 0, 0),), tally
+
+
+def _follow(
+    state: State,
+    plan: SeatPlan,
+    entries: tuple[SeatEntry, ...],
+    tally: SeatTally,
+    out: list[Event],
+    given_back: int = 0,
+) -> Refusal | None:
+    """Have the plan's fee be for its seats as they are with these entries, now and then."""
+    if not plan.terms.charge:
+        return None
+    until = {seat.number: seat.until for seat in plan.present(state.now)}
+    until |= {entry.seat: entry.until for entry in entries}
+    there = [each for each in until.values() if each > state.now]
+    stay = [each for each in there if each > plan.period_end]
+    present = len(there) + tally.unassigned + tally.leaving
+    coming = 0 if plan.ends_at <= plan.period_end else len(stay) + tally.unassigned
+    return follow(state, plan.account, plan.terms, present, coming, out, given_back=given_back)
 
 
 def _rest_of(plan: SeatPlan, now: int) -> Part:

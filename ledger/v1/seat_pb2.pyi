@@ -237,6 +237,7 @@ class SeatTerms(_message.Message):
     UNKNOWN_FIELD_NUMBER: _builtins.int
     EXHAUSTED_FIELD_NUMBER: _builtins.int
     ALERT_FIELD_NUMBER: _builtins.int
+    CHARGE_FIELD_NUMBER: _builtins.int
     attribute: _builtins.str
     """Attribute of usage whose value names its seat, 1 to 64 bytes; may be empty of a pool."""
     allotment: Global___SeatAllotment.ValueType
@@ -248,6 +249,10 @@ class SeatTerms(_message.Message):
     alert: _builtins.int
     """Units left of a seat's own allowance, or fewer, at which is told of it, once a period, 0 to
     2^63 - 1; unset = never.
+    """
+    charge: _builtins.str
+    """Name of a fixed charge of the account, at most 128 bytes, whose quantity is that of the seats
+    from now on; empty = none. It recurs in the periods of the seats.
     """
     @_builtins.property
     def allowance(self) -> Global___SeatAllowance:
@@ -262,10 +267,11 @@ class SeatTerms(_message.Message):
         unknown: Global___UnknownSeat.ValueType = ...,
         exhausted: Global___ExhaustedSeat.ValueType = ...,
         alert: _builtins.int | None = ...,
+        charge: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["_alert", b"_alert", "alert", b"alert", "allowance", b"allowance"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["_alert", b"_alert", "alert", b"alert", "allotment", b"allotment", "allowance", b"allowance", "attribute", b"attribute", "exhausted", b"exhausted", "unknown", b"unknown"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_alert", b"_alert", "alert", b"alert", "allotment", b"allotment", "allowance", b"allowance", "attribute", b"attribute", "charge", b"charge", "exhausted", b"exhausted", "unknown", b"unknown"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType__alert: _TypeAlias = _typing.Literal["alert"]  # noqa: Y015
     _WhichOneofArgType__alert: _TypeAlias = _typing.Literal["_alert", b"_alert"]  # noqa: Y015
