@@ -92,6 +92,9 @@ from ledger.core.events import (
     SeatSuspended,
     SegmentAdded,
     SharingUpdated,
+    StatementClosed,
+    StatementEnded,
+    StatementsSet,
     Subscribed,
     SubscriptionCancelled,
     TopUpConfirmed,
@@ -170,6 +173,9 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     ChargeStarted: pb.MUTATION_KIND_START_CHARGE,
     ChargeChanged: pb.MUTATION_KIND_CHANGE_CHARGE_QUANTITY,  # of terms where it says some
     ChargeEnded: pb.MUTATION_KIND_END_CHARGE,
+    StatementsSet: pb.MUTATION_KIND_SET_STATEMENTS,
+    StatementEnded: pb.MUTATION_KIND_CLOSE_STATEMENT,
+    StatementClosed: pb.MUTATION_KIND_CLOSE_STATEMENT,  # the server's own, behind it
     TopUpRuleSet: pb.MUTATION_KIND_SET_TOP_UP_RULE,
     TopUpRuleRemoved: pb.MUTATION_KIND_REMOVE_TOP_UP_RULE,
     TopUpConfirmed: pb.MUTATION_KIND_CONFIRM_TOP_UP,
@@ -207,6 +213,9 @@ _OF_ACCOUNTS: Final = (
     SeatReassigned,
     SeatSuspended,
     SeatPlanEnded,
+    StatementsSet,
+    StatementEnded,
+    StatementClosed,
 )
 
 TRIAL_BALANCE_METHOD: Final = (

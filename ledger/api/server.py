@@ -25,6 +25,7 @@ from ledger.api.calls import Calls
 from ledger.api.card_check import CardChecker, CheckedHere
 from ledger.api.charge_service import ChargeService
 from ledger.api.clock_service import ClockService
+from ledger.api.closing_statements import StatementCloser
 from ledger.api.commitment_service import CommitmentService
 from ledger.api.conversion_service import ConversionService
 from ledger.api.correction_service import CorrectionService
@@ -50,6 +51,7 @@ from ledger.api.recurring_service import RecurringGrantService
 from ledger.api.report_service import ReportService
 from ledger.api.seat_service import SeatService
 from ledger.api.simulating import Simulator
+from ledger.api.statement_service import StatementService
 from ledger.api.top_up_service import TopUpService
 from ledger.api.tracing import Telemetry
 from ledger.api.usage_service import UsageService
@@ -76,6 +78,7 @@ from ledger.v1 import (
     recurring_pb2,
     report_pb2,
     seat_pb2,
+    statement_pb2,
     top_up_pb2,
     usage_pb2,
 )
@@ -130,6 +133,7 @@ class LedgerServer:
         self.parking = Parking(self.edge, spreader)
         self.eraser = Eraser(ledger, peers)
         self.checker = checker if checker is not None else CheckedHere()
+        self.closer = StatementCloser(ledger, history.pool) if history is not None else None
         self._health = health.aio.HealthServicer()
         self._services = services(
             self.edge,
@@ -141,6 +145,7 @@ class LedgerServer:
             seals,
             history,
             simulator,
+            self.closer,
         )
         self._server: Server | None = None
 
@@ -212,16 +217,21 @@ class LedgerServer:
         if self._server is not None:
             await self._server.stop(grace_s)
         await self.parking.stop()
+        if self.closer is not None:
+            await self.closer.stop()
         await self.eraser.stop()
         await self.forwarder.close()
         await self.checker.stop()
 
     async def _go_on(self) -> None:
-        """Take up what a predecessor left: parked usage and unfinished erasures."""
+        """Take up what a predecessor left: parked usage, unfinished erasures, statements that are
+        to be closed."""
         directory = self.edge.ledger.directory
         self.parking.start([tenant.number for tenant in await directory.list_tenants()])
         if await directory.erasures_pending():
             self.eraser.go_on()
+        if self.closer is not None:
+            self.closer.start()
 
 
 def services(
@@ -234,6 +244,7 @@ def services(
     seals: SealStore | None = None,
     history: History | None = None,
     simulator: Simulator | None = None,
+    closer: StatementCloser | None = None,
 ) -> list[tuple[ServiceDescriptor, object]]:
     """Every service of the contract with its servicer."""
     return [
@@ -278,6 +289,10 @@ def services(
         (
             report_pb2.DESCRIPTOR.services_by_name["ReportService"],
             ReportService(edge, history),
+        ),
+        (
+            statement_pb2.DESCRIPTOR.services_by_name["StatementService"],
+            StatementService(edge, history, closer),
         ),
         (peer_pb2.DESCRIPTOR.services_by_name["PeerService"], PeerService(edge.ledger)),
         (clock_pb2.DESCRIPTOR.services_by_name["ClockService"], ClockService(edge)),

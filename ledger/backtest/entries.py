@@ -368,6 +368,9 @@ ENTRIES: Final[dict[type, Callable[[Any, _Events, int], None]]] = USAGE | {
     e.UsageMetered: _metered,
     e.MetersReversed: _metered,
     e.AdjustmentNoted: _nothing,
+    e.StatementsSet: _nothing,
+    e.StatementEnded: _nothing,
+    e.StatementClosed: _nothing,
     e.GrantReduced: _nothing,
     e.TrueUpCounted: _nothing,
 }

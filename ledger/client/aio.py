@@ -46,6 +46,7 @@ from ledger.client.retry import RandRange, RetryPolicy
 from ledger.client.routing import Routing
 from ledger.client.seats import SeatCalls
 from ledger.client.sender import Sender
+from ledger.client.statements import StatementCalls
 from ledger.client.top_ups import TopUpCalls
 from ledger.client.transports import StreamTransport, UnaryTransport
 from ledger.v1 import journal_pb2
@@ -77,6 +78,7 @@ class DrawdownClient(
     RecurringCalls,
     ReportCalls,
     SeatCalls,
+    StatementCalls,
     TopUpCalls,
 ):
     """One tenant's client; share it between tasks.

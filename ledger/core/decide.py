@@ -47,6 +47,7 @@ from ledger.core.commands import (
     ChangeTerms,
     ChargeBack,
     CloseAccount,
+    CloseStatement,
     Command,
     ConfirmOutcome,
     ConfirmPayment,
@@ -59,6 +60,7 @@ from ledger.core.commands import (
     EndCommitment,
     EndRecurring,
     EndSeatPlan,
+    EndStatement,
     ExtendHold,
     FailPayment,
     FreezeAccount,
@@ -88,6 +90,7 @@ from ledger.core.commands import (
     SetBudget,
     SetCap,
     SetPriceOverrides,
+    SetStatements,
     SetTopUpRule,
     StartCharge,
     StartRecurring,
@@ -185,6 +188,7 @@ from ledger.core.state import (
     TIMER_QUOTE,
     TIMER_RECURRING,
     TIMER_SEATS,
+    TIMER_STATEMENT,
     TIMER_SUSPENSE,
     TIMER_TOP_UP,
     TOP_UP_PENDING,
@@ -196,6 +200,15 @@ from ledger.core.state import (
     RecurringGrant,
     State,
     TopUp,
+)
+from ledger.core.statements import Statements
+from ledger.core.stating import (
+    decide_close_statement,
+    decide_end_statement,
+    decide_set_statements,
+)
+from ledger.core.stating import (
+    end_in_time as end_statement,
 )
 from ledger.core.subscribing import (
     carry_on,
@@ -227,6 +240,7 @@ Timed: TypeAlias = (
     | Subscription
     | FixedCharge
     | SeatPlan
+    | Statements
     | Account
 )
 
@@ -300,12 +314,27 @@ def settle_touched(state: State, command: Command, batch: list[Event]) -> Refusa
         state.act_for(_tenant_of(state, command))
     if isinstance(command, CreateAccount):
         return None
-    refusal = _settle_line(state, state.accounts.get(command.account), batch)
+    account = state.accounts.get(command.account)
+    if isinstance(command, EndStatement) and account is not None:
+        refusal = _settle_below(state, account, batch)
+        if refusal is not None:
+            return refusal
+    refusal = _settle_line(state, account, batch)
     if refusal is None and isinstance(command, EndCommitment):
         commitment = state.commitments.get(command.commitment)
         if commitment is not None and commitment.account.number == command.account:
             _true_up_below(state, commitment.account, batch)
     return refusal
+
+
+def _settle_below(state: State, account: Account, batch: list[Event]) -> Refusal | None:
+    """Post what is overdue below an account, before a statement ends that may be of those too."""
+    for each in account.below()[1:]:
+        if each.next_due <= state.now:
+            refusal = settle_due(state, each, batch)
+            if refusal is not None:
+                return refusal
+    return None
 
 
 def _settle_line(state: State, account: Account | None, batch: list[Event]) -> Refusal | None:
@@ -386,6 +415,9 @@ def _timed(state: State, kind: int, number: int) -> Timed | None:
     if kind == TIMER_SEATS:
         account = state.accounts.get(number)
         return account.seats.next_due if account is not None and account.seats is not None else None
+    if kind == TIMER_STATEMENT:
+        account = state.accounts.get(number)
+        return account.statements if account is not None else None
     return (state.recurring if kind == TIMER_RECURRING else state.commitments).get(number)
 
 
@@ -413,6 +445,10 @@ def _post_now(state: State, found: Timed, batch: list[Event]) -> None:
         return
     if isinstance(found, Grant) and is_trued_up(found, state.now):
         _true_up_below(state, found.account, batch)
+    if isinstance(found, Statements) and _settle_below(state, found.account, batch) is not None:
+        due = state.timer_at(found.account.tenant, found.due)
+        heappush(state.timers, (due, TIMER_STATEMENT, found.account.number))
+        return
     out = _in_time(state)
     _post(state, found, out)
     _evolve_all(state, out, batch)
@@ -459,6 +495,8 @@ def _post(state: State, found: Timed, out: list[Event]) -> None:
         post_charge(state, found, out)
     elif isinstance(found, SeatPlan):
         begin_period(state, found, out)
+    elif isinstance(found, Statements):
+        end_statement(state, found, out)
     else:
         assert isinstance(found, RecurringGrant)
         issue_period(state, found, out)
@@ -532,7 +570,9 @@ def post_one(state: State, kind: int, number: int, batch: list[Event]) -> None:
         instant = found.expires_at
     elif isinstance(found, Account):
         instant = found.minimums_due
-    elif isinstance(found, RecurringGrant | Commitment | Subscription | FixedCharge | SeatPlan):
+    elif isinstance(
+        found, RecurringGrant | Commitment | Subscription | FixedCharge | SeatPlan | Statements
+    ):
         instant = found.due
     else:
         instant = 0  # what is due of these two is for `_is_due` to say
@@ -744,6 +784,9 @@ _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     AddSegment: decide_add_segment,
     EndCommitment: decide_end_commitment,
     SetPriceOverrides: decide_overrides,
+    SetStatements: decide_set_statements,
+    EndStatement: decide_end_statement,
+    CloseStatement: decide_close_statement,
     SetBudget: decide_set_budget,
     RemoveBudget: decide_remove_budget,
     SetTopUpRule: decide_rule,

@@ -31,6 +31,7 @@ from ledger.core.state import (
     TopUp,
     is_kept,
 )
+from ledger.core.statements import Statements
 from ledger.core.subscriptions import Subscription
 
 DIGEST_VERSION: Final = 2
@@ -234,6 +235,7 @@ def _account(account: Account, months_before: int, days_before: int) -> list[Any
         account.parents_before,
         *([account.sold] if account.sold is not None else []),
         *_seats(account.seats),
+        *_statements(account.statements),
     ]
 
 
@@ -274,6 +276,24 @@ def _seat(plan: SeatPlan, seat: Seat) -> list[Any]:
         seat.allotted,
         seat.alerted,
         sorted([pot.number for pot in seat.pots]),
+    ]
+
+
+def _statements(statements: Statements | None) -> list[Any]:
+    """Nothing where nothing was ever said or ended: digests from before stay what they are."""
+    if statements is None or statements.blank:
+        return []
+    return [
+        [
+            statements.form,
+            statements.attribute,
+            statements.version,
+            statements.since,
+            statements.number,
+            statements.until,
+            statements.ended_by,
+            [[number, *statements.ended[number]] for number in sorted(statements.ended)],
+        ]
     ]
 
 

@@ -24,6 +24,7 @@ from ledger.core.commands import (
     ChangeTerms,
     ChargeBack,
     CloseAccount,
+    CloseStatement,
     Command,
     ConfirmOutcome,
     ConfirmPayment,
@@ -36,6 +37,7 @@ from ledger.core.commands import (
     EndCommitment,
     EndRecurring,
     EndSeatPlan,
+    EndStatement,
     ExtendHold,
     FailPayment,
     FreezeAccount,
@@ -65,6 +67,7 @@ from ledger.core.commands import (
     SetBudget,
     SetCap,
     SetPriceOverrides,
+    SetStatements,
     SetTopUpRule,
     StartCharge,
     StartRecurring,
@@ -134,6 +137,9 @@ from ledger.core.events import (
     SeatSuspended,
     SegmentAdded,
     SharingUpdated,
+    StatementClosed,
+    StatementEnded,
+    StatementsSet,
     Subscribed,
     SubscriptionCancelled,
     TopUpConfirmed,
@@ -315,6 +321,9 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
     AddSegment: ((SegmentAdded,), ("account", "commitment", "segment", "invoices")),
     EndCommitment: ((CommitmentEnded,), ("account", "commitment", "ending", "target")),
     SetPriceOverrides: ((PriceOverridesSet,), ("account", "expected_version", "note")),
+    SetStatements: ((StatementsSet,), ("account", "form", "attribute", "expected_version")),
+    EndStatement: ((StatementEnded,), ("account",)),
+    CloseStatement: ((StatementClosed,), ("account", "statement", "batch_seq", "head", "hash")),
     SetBudget: ((BudgetSet,), ("account", "name", "terms", "expected_version")),
     RemoveBudget: ((BudgetRemoved,), ("account", "name")),
     SetTopUpRule: ((TopUpRuleSet,), ("account", "rule", "expected_version")),
@@ -457,6 +466,16 @@ def first_difference(
         assert isinstance(recorded, SeatReassigned)
         if command.seat != recorded.name:
             return "seat"
+    if isinstance(command, EndStatement):
+        assert isinstance(recorded, StatementEnded)
+        for name, given in (
+            ("start_us", (command.start, recorded.start_given)),
+            ("end_us", (command.end, recorded.end_given)),
+            ("form", (command.form, recorded.form_given)),
+            ("attribute", (command.attribute, recorded.attribute_given)),
+        ):
+            if given[0] != given[1]:
+                return name
     if isinstance(command, SetCap):
         assert isinstance(recorded, CapSet)
         return _cap_differs(command, recorded)

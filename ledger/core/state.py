@@ -57,6 +57,7 @@ from ledger.core.periods import CALENDAR_MONTHS, Anchors, Calendar, Zones, billi
 from ledger.core.quotes import QUOTE_EXPIRED, QUOTE_OPEN, QUOTE_USED, Quote
 from ledger.core.seats import SeatPlans
 from ledger.core.sold import Sold
+from ledger.core.statements import Statements, find_due
 from ledger.core.subscriptions import Subscription
 from ledger.core.waiting import Rated, Waiting
 from rating.functions import SCOPE_DAY, SCOPE_MONTH
@@ -87,6 +88,7 @@ __all__ = [
     "TIMER_QUOTE",
     "TIMER_RECURRING",
     "TIMER_SEATS",
+    "TIMER_STATEMENT",
     "TIMER_SUSPENSE",
     "TIMER_TOP_UP",
     "TOP_UP_CONFIRMED",
@@ -126,6 +128,7 @@ TIMER_QUOTE = 8
 TIMER_PACKAGE = 12  # of an account: the next period of its subscription
 TIMER_SEATS = 13  # of an account: the next period of a plan of seats
 TIMER_CHARGE = 14  # after whatever is granted at that instant, which may pay it
+TIMER_STATEMENT = 20  # of an account: after all that is to be in it at that instant
 
 FETCHED = 0
 """Stands for the timer of a paged family that is being fetched, for something of it is due."""
@@ -220,6 +223,7 @@ class Account:
         "seats",
         "sharing",
         "sold",
+        "statements",
         "subscription",
         "suspended",
         "tenant",
@@ -284,6 +288,7 @@ class Account:
         self.sold: Sold | None = None  # what its package and its contract say of prices (R4, P2)
         self.charges: tuple[FixedCharge, ...] = ()  # ended ones too
         self.seats: SeatPlans | None = None  # plans of seats
+        self.statements: Statements | None = None
         self.top_up_rules: dict[int, tuple[int, TopUpRule | None]] = {}  # asset -> version, rule
         self.watched = False  # whether a top-up rule, a budget or seats look at each of its entries
         self.ruled = False  # whether any of them does but budgets
@@ -474,6 +479,8 @@ class Account:
             ]
         if self.minimums_due != NEVER:
             timers.append((self.minimums_due, TIMER_MINIMUMS, self.number))
+        if self.statements is not None and self.statements.due != NEVER:
+            timers.append((self.statements.due, TIMER_STATEMENT, self.number))
         return timers
 
     def find_watched(self) -> None:
@@ -828,6 +835,27 @@ class State:
                 self.paged_families[root] = self.recorded_at
                 heappush(self.timers, (self.recorded_at, TIMER_FAMILY, root))
 
+    # -- statements (rule T2) ----------------------------------------------------------------------
+
+    def find_statement_due(self, account: Account) -> None:
+        """Work out anew when the account's next statement ends by itself."""
+        due = find_due(account)
+        if account.statements is None:
+            if due == NEVER:
+                return
+            account.statements = Statements(account)
+        account.statements.due = due
+
+    def await_statement(self, account: Account) -> None:
+        """The same, with a timer."""
+        before = account.statements.due if account.statements is not None else NEVER
+        self.find_statement_due(account)
+        due = account.statements.due if account.statements is not None else NEVER
+        if due not in (before, NEVER):
+            at = self.timer_at(account.tenant, due)
+            heappush(self.timers, (at, TIMER_STATEMENT, account.number))
+            account.next_due = min(account.next_due, due)
+
     # -- what is remembered ------------------------------------------------------------------------
 
     @property
@@ -978,6 +1006,11 @@ class State:
         live += [
             (self.timer_at(each.account.tenant, each.expires_at), TIMER_QUOTE, each.number)
             for each in self.quotes.values()
+        ]
+        live += [
+            (self.timer_at(each.tenant, each.statements.due), TIMER_STATEMENT, each.number)
+            for each in self.accounts.values()
+            if each.statements is not None and each.statements.due != NEVER
         ]
         live += [
             (due, TIMER_FAMILY, root) for root, due in self.paged_families.items() if due != NEVER

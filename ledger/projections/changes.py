@@ -71,6 +71,12 @@ RECURRING_ISSUES: Final = (
     "tenant", "shard", "entry_seq", "recurring", "cause", "version", "period_start", "period_end",
     "remaining", "whole", "grant_number", "amount", "price_paid", "recorded_at",
 )  # fmt: skip
+STATEMENT_ENTRIES: Final = (
+    "tenant", "shard", "entry_seq", "account", "change", "statement", "version", "form",
+    "attribute", "period_start", "period_end", "first_entry", "last_entry", "batch_seq", "head",
+    "hash", "recorded_at",
+)  # fmt: skip
+STATEMENTS_TO_CLOSE: Final = ("tenant", "shard", "account", "statement", "ended_by")
 DEBTS_SINCE: Final = ("tenant", "account", "asset", "recorded_at", "since", "shard")
 COMMITMENTS: Final = ("tenant", "shard", "number", "account", "terms", "created_at")
 COMMITMENT_SEGMENTS: Final = (
@@ -169,6 +175,10 @@ SEAT_ALERTS: Final = (
     "tenant", "shard", "entry_seq", "account", "plan", "seat", "name", "units_left", "entitled",
     "recorded_at",
 )  # fmt: skip
+# What a row of `statement_entries` is of.
+STATEMENTS_ASKED: Final = 1
+STATEMENT_ENDED: Final = 2
+STATEMENT_CLOSED: Final = 3
 TOP_UPS: Final = (
     "tenant", "shard", "number", "account", "state", "asset", "amount", "price_paid", "price_asset",
     "source", "version", "available", "requested_at", "expires_at",
@@ -392,6 +402,9 @@ class Changes:
         "seat_plan_entries",
         "shared",
         "sharings",
+        "statement_entries",
+        "statements_closed",
+        "statements_to_close",
         "subscription_entries",
         "top_up_ends",
         "top_up_rules",
@@ -460,6 +473,10 @@ class Changes:
         self.seat_entries: list[Row] = []
         self.seat_issues: list[Row] = []
         self.seat_alerts: list[Row] = []
+        self.statement_entries: list[Row] = []
+        # (tenant, shard, account, statement) -> the entry that ended it; and those closed since.
+        self.statements_to_close: dict[tuple[int, int, int, int], int] = {}
+        self.statements_closed: list[Row] = []
         self.top_ups: list[Row] = []
         self.top_up_ends: dict[
             int, Row

@@ -387,6 +387,14 @@ class ProjectionStore:
             await self._copy("charge_entries", c.CHARGE_ENTRIES, changes.charge_entries)
         if changes.fee_lines:
             await self._copy("fee_lines", c.FEE_LINES, changes.fee_lines)
+        if changes.statement_entries:
+            await self._copy("statement_entries", c.STATEMENT_ENTRIES, changes.statement_entries)
+            ended = changes.statements_to_close
+            rows = [(*place, entry) for place, entry in ended.items()]
+            if rows:
+                await self._copy("statements_to_close", c.STATEMENTS_TO_CLOSE, rows)
+            for tenant, _, account, statement in changes.statements_closed:
+                await self._one("close_statement", tenant, account, statement)
         if changes.top_ups:
             await self._copy("top_ups", c.TOP_UPS, changes.top_ups)
         if changes.top_up_ends:

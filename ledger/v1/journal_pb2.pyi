@@ -183,6 +183,10 @@ class _MutationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mutation
     """ChargeService.ChangeTerms; `resource` is the charge."""
     MUTATION_KIND_END_CHARGE: _MutationKind.ValueType  # 263
     """ChargeService.EndCharge; `resource` is the charge."""
+    MUTATION_KIND_SET_STATEMENTS: _MutationKind.ValueType  # 280
+    """StatementService.Set."""
+    MUTATION_KIND_CLOSE_STATEMENT: _MutationKind.ValueType  # 281
+    """StatementService.Close."""
 
 class MutationKind(_MutationKind, metaclass=_MutationKindEnumTypeWrapper):
     """The kind of a recorded call."""
@@ -313,6 +317,10 @@ MUTATION_KIND_CHANGE_CHARGE_TERMS: MutationKind.ValueType  # 262
 """ChargeService.ChangeTerms; `resource` is the charge."""
 MUTATION_KIND_END_CHARGE: MutationKind.ValueType  # 263
 """ChargeService.EndCharge; `resource` is the charge."""
+MUTATION_KIND_SET_STATEMENTS: MutationKind.ValueType  # 280
+"""StatementService.Set."""
+MUTATION_KIND_CLOSE_STATEMENT: MutationKind.ValueType  # 281
+"""StatementService.Close."""
 Global___MutationKind: _TypeAlias = MutationKind  # noqa: Y015
 
 @_typing.final

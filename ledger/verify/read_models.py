@@ -46,6 +46,7 @@ class ReadModels:
         self.subscriptions: Facts = {}
         self.charges: Facts = {}
         self.seat_plans: Facts = {}  # by account and name
+        self.statements: Facts = {}
         self.budgets: Facts = {}
         self.usage: dict[tuple[int, int, int], list[int]] = {}
         self.waiting: Facts = {}
@@ -80,6 +81,7 @@ class ReadModels:
         _compare("plan of seats", _seat_plans_of(state), self.seat_plans, findings)
         _compare("subscription of account", _subscriptions_of(state), self.subscriptions, findings)
         _compare("fixed charge", _charges_of(state), self.charges, findings)
+        _compare("statements of account", _statements_of(state), self.statements, findings)
         _compare("usage that waits,", _waiting_of(state), self.waiting, findings)
         for place in sorted(tally.usage.keys() | self.usage.keys()):
             tenant, asset, outcome = place
@@ -176,6 +178,9 @@ async def read_models(connection: Connection, shard: int) -> Reflection | None:
         seats = msgspec.json.decode(found["seats"])
         found["seats"] = [each for each in seats if not _gone(each[2], found)]
         models.seat_plans[account, plan] = found
+    for row in await connection.fetch(_SQL["statements"], shard):
+        account, *values = row
+        models.statements[account] = dict(zip(_STATEMENTS, values, strict=True))
     for tenant, asset, outcome, count, charge in await connection.fetch(_SQL["usage"], shard):
         models.usage[(tenant, asset, outcome)] = [count, int(charge)]
     for entry, tenant, account, at, quantities, reasons in await connection.fetch(
@@ -582,6 +587,24 @@ def _seat_plans_of(state: State) -> Facts:
             figures["seats"] = [each for each in seats if not _gone(each[2], figures)]
             found[account.number, plan.name] = figures
     return found
+
+
+_STATEMENTS = ("tenant", "version", "form", "ended", "until", "to_close")
+
+
+def _statements_of(state: State) -> Facts:
+    return {
+        account.number: {
+            "tenant": account.tenant,
+            "version": said.version or None,
+            "form": said.form if said.version else None,
+            "ended": said.number,
+            "until": said.until or None,
+            "to_close": len(said.ended),
+        }
+        for account in state.accounts.values()
+        if (said := account.statements) is not None and not said.blank
+    }
 
 
 def _decoded(terms: RecurringTerms | CommitmentTerms | None) -> object:

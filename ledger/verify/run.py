@@ -38,6 +38,7 @@ CHECKED_BY_REPLAY: Final = (
     "rules of holds, grants, identities, accounts, configuration and clocks at every entry",
     "no hold leaked: what pends is what open holds reserve",
     "the replayed state against every claim (read models)",
+    "closed statements: worked out from the journal, against their hashes",
 )
 NEVER_CHECKED: Final = (
     "rows behind the last seal against truncation or rewriting with new hashes",

@@ -19,6 +19,8 @@ from ledger.core.events import (
     Event,
     HoldAuthorized,
     HoldExtended,
+    StatementClosed,
+    StatementEnded,
     SuspenseRated,
     UsageQuarantined,
     UsageRecorded,
@@ -42,6 +44,7 @@ from ledger.verify.report import Findings, ShardReport
 from ledger.verify.reversals import ReversalWatch
 from ledger.verify.rules import Rules, sides_of
 from ledger.verify.seals import SealCheck
+from ledger.verify.statements import StatementWatch
 
 PAGE_ROWS: Final = 32  # x ~400 kB = 13 MB
 _SQL: Final = load("journal")
@@ -75,6 +78,7 @@ class ShardCheck:
         self._holds = HoldWatch(findings)
         self._clocks = ClockWatch(findings, clocks or {})
         self._reversals = ReversalWatch(findings)
+        self._statements = StatementWatch(findings)
         self._published = published
         self._claims = sorted(claims, key=lambda claim: claim.batch_seq)
         self._codec: BatchCodec[Event] = BatchCodec(Event, UPCASTS)
@@ -195,6 +199,7 @@ class ShardCheck:
                 self._rules.after(state, event)
             self._clocks.batch(state)
             self._holds.batch(state)
+            self._statements.batch(row.batch_seq, row.hash)
         except Exception as error:  # whatever a contradiction in the journal makes evolve raise
             what = f"{type(error).__name__}: {error}"
             self._broken(f"replay of entry {state.entry_seq}", "an entry that fits", what)
@@ -243,6 +248,8 @@ class ShardCheck:
             self._holds.advanced(state, event)
         elif isinstance(event, UsageReversed):
             self._reversals.reversed(state.entry_seq, event)
+        elif isinstance(event, StatementEnded | StatementClosed):
+            self._statements.look_at(state, event)
         elif isinstance(event, WriterOpened):
             self._opened_on(event)
         elif isinstance(event, ConfigurationApplied):
@@ -262,6 +269,22 @@ class ShardCheck:
                 self.findings.batch = row.batch_seq
                 self._reversals.judge(row.batch_seq, row.first_event, self._decode(row))
         self._reversals.end()
+        await self._work_out_statements(connection)
+
+    async def _work_out_statements(self, connection: Connection) -> None:
+        """Read the shard once more, as far as statements go that were closed."""
+        last_batch = self._statements.last_batch
+        if not last_batch or not self.whole:
+            return
+        self._statements.begin(self.report.shard)
+        try:
+            async for row in read_rows(connection, self.report.shard, 0, last_batch):
+                self.findings.batch = row.batch_seq
+                self._statements.fold(row.recorded_at_us, self._decode(row))
+            self._statements.end()
+        except Exception as error:  # whatever figures that do not add up make it raise
+            what = f"{type(error).__name__}: {error}"
+            self.findings.add("statements", "figures that add up", what)
 
     def _compare_claims(self) -> None:
         while self._claims and self._claims[0].batch_seq == self.state.batch_seq:

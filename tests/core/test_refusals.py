@@ -885,6 +885,12 @@ ELSEWHERE = {
     Reason.LOCK_INVALID,
     Reason.SUBSCRIBED_ALREADY,
     Reason.NOT_SUBSCRIBED,
+    Reason.STATEMENT_UNKNOWN,  # these of test_statements
+    Reason.STATEMENT_PERIOD_INVALID,
+    Reason.STATEMENT_PERIOD_OPEN,
+    Reason.STATEMENT_IN_GRACE,
+    Reason.STATEMENT_NOT_NEXT,
+    Reason.STATEMENT_CLOSED,
     Reason.BUDGET_EXCEEDED,  # these of test_budgets
     Reason.BUDGETS_LIMIT,
     Reason.BUDGET_FIXED,

@@ -102,6 +102,7 @@ PAGES = {
     "seats": Page(),
     "recurring": Page(after=it_ends_with_its_period),
     "sandbox": Page(tenant="sandbox"),
+    "statements": Page(tenant="sandbox"),
     "suspense": Page(gift=("acme", "credit", 1_000_000)),
     "time-machine": Page(price=("output_tokens", "0.002"), gift=("acme", "credit", 10_000_000)),
 }
@@ -113,7 +114,7 @@ async def test_the_examples_of_a_page_run(
 ) -> None:
     page, path = PAGES[name], f"docs/{name}.md"
     projector = name in (
-        "corrections", "costs", "families", "fixed-charges", "suspense", "time-machine"
+        "corrections", "costs", "families", "fixed-charges", "statements", "suspense", "time-machine"
     )  # fmt: skip
     async with examples.caller(database, projector=projector, tenant=page.tenant) as ledger:
         await ledger.create_asset("credit", 6, ASSET_KIND_CREDIT)

@@ -55,6 +55,8 @@ OF_SEATS = {
     commands.EndSeatPlan,
 }
 """tests/core/test_seat_properties draws them."""
+OF_STATEMENTS = {commands.SetStatements, commands.EndStatement, commands.CloseStatement}
+"""tests/core/test_statements draws them."""
 OF_JOBS = {commands.RepriceUsage}  # a job's; tests/core/test_repricing draws it
 SEEDS = 100
 DRAWN_WITHIN = 50
@@ -69,6 +71,7 @@ ELSEWHERE = (
     | OF_CHARGES
     | OF_SEATS
 )
+ELSEWHERE |= OF_STATEMENTS
 """What worlds do not draw."""
 JOBS = 2
 

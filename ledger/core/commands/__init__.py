@@ -61,6 +61,7 @@ from ledger.core.commands.seats import (
     StartSeatPlan,
     SuspendSeat,
 )
+from ledger.core.commands.statements import CloseStatement, EndStatement, SetStatements
 from ledger.core.commands.top_ups import ConfirmTopUp, DeclineTopUp, RemoveTopUpRule, SetTopUpRule
 from ledger.core.commands.usage import (
     LinkedUsage,
@@ -89,6 +90,7 @@ __all__ = [
     "ChangeTerms",
     "ChargeBack",
     "CloseAccount",
+    "CloseStatement",
     "Command",
     "ConfirmOutcome",
     "ConfirmPayment",
@@ -101,6 +103,7 @@ __all__ = [
     "EndCommitment",
     "EndRecurring",
     "EndSeatPlan",
+    "EndStatement",
     "ExtendHold",
     "FailPayment",
     "FreezeAccount",
@@ -133,6 +136,7 @@ __all__ = [
     "SetBudget",
     "SetCap",
     "SetPriceOverrides",
+    "SetStatements",
     "SetTopUpRule",
     "StartCharge",
     "StartRecurring",
@@ -214,6 +218,9 @@ Command: TypeAlias = (
     | RemoveTopUpRule
     | ConfirmTopUp
     | DeclineTopUp
+    | SetStatements
+    | EndStatement
+    | CloseStatement
     | AbandonRequest
     | ApplyConfiguration
 )

@@ -188,6 +188,12 @@ from ledger.core.events.seats import (
     SeatTerms,
     UnknownSeat,
 )
+from ledger.core.events.statements import (
+    StatementClosed,
+    StatementEnded,
+    StatementForm,
+    StatementsSet,
+)
 from ledger.core.events.top_ups import (
     TopUpConfirmed,
     TopUpDeclined,
@@ -368,6 +374,10 @@ __all__ = [
     "SharingMode",
     "SharingUpdated",
     "Slice",
+    "StatementClosed",
+    "StatementEnded",
+    "StatementForm",
+    "StatementsSet",
     "Subscribed",
     "SubscriptionCancelled",
     "SubscriptionEnded",
@@ -518,5 +528,8 @@ Event: TypeAlias = (
     | SeatPeriodBegun
     | SeatPlanEnded
     | SeatAllowanceLow
+    | StatementsSet
+    | StatementEnded
+    | StatementClosed
 )
 """Everything that a journal may hold."""

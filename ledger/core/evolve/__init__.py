@@ -5,7 +5,8 @@ computed here. Figures that contradict the books stop the writer (`BooksUnbalanc
 
     moves                                    what several do: pay, retire, owe, set a timer
     books, usage, suspense, holds, quotes, accounts, grants, caps, payments, corrections, recurring,
-    commitments, top_ups, minimums, packages, charges, seats     one module a kind of event
+    commitments, top_ups, minimums, packages, charges, seats,
+    statements                                                   one module a kind of event
 """
 
 from __future__ import annotations
@@ -103,6 +104,9 @@ from ledger.core.events import (
     SeatSuspended,
     SegmentAdded,
     SharingUpdated,
+    StatementClosed,
+    StatementEnded,
+    StatementsSet,
     Subscribed,
     SubscriptionCancelled,
     SubscriptionEnded,
@@ -231,6 +235,7 @@ from ledger.core.evolve.seats import (
     seats_added,
     seats_removed,
 )
+from ledger.core.evolve.statements import statement_closed, statement_ended, statements_set
 from ledger.core.evolve.top_ups import (
     top_up_confirmed,
     top_up_declined,
@@ -384,6 +389,9 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     SeatPeriodBegun: seat_period_begun,
     SeatPlanEnded: seat_plan_ended,
     SeatAllowanceLow: seat_allowance_low,
+    StatementsSet: statements_set,
+    StatementEnded: statement_ended,
+    StatementClosed: statement_closed,
     MinimumsAwaited: minimums_awaited,
     MinimumCharged: minimum_charged,
 }

@@ -64,6 +64,7 @@ def account_created(state: State, event: AccountCreated) -> None:
     state.keys.add(event.key, state.locator)
     if event.tenant in state.minimums_from:
         state.await_minimums(account)
+    state.await_statement(account)
 
 
 def inherited_card(
@@ -200,6 +201,8 @@ def account_policy_updated(state: State, event: AccountPolicyUpdated) -> None:
         account.count_periods(anchors, account.calendar)
     if account.tenant in state.minimums_from:
         state.await_minimums(account)
+    for each in account.in_its_zone() if event.zone_from else (account,):
+        state.await_statement(each)
     if event.key:  # not where it follows from a package
         state.keys.add(event.key, state.locator)
 
@@ -209,6 +212,7 @@ def account_closed(state: State, event: AccountClosed) -> None:
     account.closed_at = event.closed_at
     account.minimums_due = NEVER  # of open accounts alone
     account.find_open_from()
+    state.await_statement(account)
     state.keys.add(event.key, state.locator)
 
 
@@ -235,6 +239,7 @@ def account_closed_out(state: State, event: AccountClosedOut) -> None:
     account.closed_at = event.closed_at
     account.minimums_due = NEVER
     account.find_open_from()
+    state.await_statement(account)
     state.keys.add(event.key, state.locator)
 
 
@@ -262,6 +267,7 @@ def account_reopened(state: State, event: AccountReopened) -> None:
     account.find_open_from()
     if account.tenant in state.minimums_from:
         state.await_minimums(account)
+    state.await_statement(account)
     state.try_suspended(account.root)
     state.keys.add(event.key, state.locator)
 

@@ -39,4 +39,6 @@ def account_moved(state: State, event: AccountMoved) -> None:
         if account.tenant in state.minimums_from:
             for each in account.in_its_zone():
                 state.await_minimums(each)
+    for each in account.below():
+        state.await_statement(each)
     state.keys.add(event.key, state.locator)

@@ -18,6 +18,11 @@ from ledger.core.packing.packages import (
     unpack_subscription,
 )
 from ledger.core.packing.seats import PackedSeatPlan, pack_seat_plans, unpack_seat_plans
+from ledger.core.packing.statements import (
+    PackedStatements,
+    pack_statements,
+    unpack_statements,
+)
 from ledger.core.packing.wide import Wide, wide
 from ledger.core.sold import Sold
 from ledger.core.state import Account, Debt, State, is_kept, opened_anchors
@@ -68,6 +73,7 @@ class PackedAccount(msgspec.Struct, array_like=True, gc=False):
     parents_before: tuple[tuple[int, int, int], ...] = ()  # when, locator, parent until then
     sold: Sold | None = None
     seats: list[PackedSeatPlan] = []
+    statements: PackedStatements | None = None
 
 
 def pack_account(
@@ -141,6 +147,7 @@ def pack_account(
         account.parents_before,
         account.sold,
         pack_seat_plans(account.seats),
+        pack_statements(account.statements),
     )
 
 
@@ -197,6 +204,7 @@ def unpack_account(state: State, root: int, packed: PackedAccount) -> None:
     account.seats = unpack_seat_plans(account, packed.seats)
     account.place_version = packed.place_version
     account.parents_before = packed.parents_before
+    account.statements = unpack_statements(account, packed.statements)
     if packed.zones:
         account.calendar = state.calendar(tuple(packed.zones))
     if packed.anchors:

@@ -245,6 +245,7 @@ def unpack_family(state: State, body: bytes) -> int:
     tenant = packed.accounts[0].tenant
     for account in state.family_accounts(root):
         state.find_minimums_due(account)
+        state.find_statement_due(account)
     for book in packed.books:
         place_book(state, unpack_book(state, book, tenant))
     for book in packed.books:

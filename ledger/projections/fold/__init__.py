@@ -88,6 +88,9 @@ from ledger.core.events import (
     SeatSuspended,
     SegmentAdded,
     SharingUpdated,
+    StatementClosed,
+    StatementEnded,
+    StatementsSet,
     Subscribed,
     SubscriptionCancelled,
     SubscriptionEnded,
@@ -207,6 +210,11 @@ from ledger.projections.fold.seats import (
     seat_suspended,
     seats_added,
     seats_removed,
+)
+from ledger.projections.fold.statements import (
+    statement_closed,
+    statement_ended,
+    statements_set,
 )
 from ledger.projections.fold.top_ups import (
     top_up_confirmed,
@@ -362,6 +370,9 @@ HANDLERS: Final[dict[type, Callable[[Folding, int, Any], None]]] = {
     SeatPeriodBegun: seat_period_begun,
     SeatPlanEnded: seat_plan_ended,
     SeatAllowanceLow: seat_allowance_low,
+    StatementsSet: statements_set,
+    StatementEnded: statement_ended,
+    StatementClosed: statement_closed,
 }
 """Usage apart. Events without rows: openings, configuration, LimitExceeded (its usage event says
 it), meters and quotes (what they count and price is a usage event's), abandoned requests. A test

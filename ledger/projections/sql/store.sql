@@ -310,3 +310,8 @@ FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::numeric[], 
      AS d (tenant, number, since, until, posted, pending)
 ON CONFLICT (tenant, shard, number, since, until) DO UPDATE
 SET posted = w.posted + excluded.posted, pending = w.pending + excluded.pending
+
+-- name: close_statement
+-- A statement that had ended is closed.
+DELETE FROM statements_to_close
+WHERE shard = $1 AND tenant = $2 AND account = $3 AND statement = $4

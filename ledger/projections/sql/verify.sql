@@ -147,6 +147,14 @@ SELECT p.account, p.plan, p.tenant, p.terms::text, p.period_start, p.period_end,
            '[]'
        )::text
 FROM projection.seat_plans p WHERE p.shard = $1
+-- name: statements
+-- What is asked for of each account's statements, and how far they are.
+SELECT account, tenant,
+       max(version), (array_agg(form ORDER BY entry_seq) FILTER (WHERE change = 1))[
+           count(*) FILTER (WHERE change = 1)],
+       count(*) FILTER (WHERE change = 2), max(period_end) FILTER (WHERE change = 2),
+       count(*) FILTER (WHERE change = 2) - count(*) FILTER (WHERE change = 3)
+FROM projection.statement_entries WHERE shard = $1 GROUP BY tenant, account
 
 -- name: clocks
 -- How far clocks of tenants are ahead.

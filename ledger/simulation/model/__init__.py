@@ -194,6 +194,9 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.SeatPeriodBegun: usage.unexpected,
     e.SeatPlanEnded: usage.unexpected,
     e.SeatAllowanceLow: usage.unexpected,
+    e.StatementsSet: usage.unexpected,  # statements are of tests/core/test_statements
+    e.StatementEnded: usage.unexpected,
+    e.StatementClosed: usage.unexpected,
     e.MinimumsAwaited: usage.unexpected,
     e.MinimumCharged: usage.unexpected,
 }

@@ -93,6 +93,9 @@ from ledger.core.events import (
     SeatSuspended,
     SegmentAdded,
     SharingUpdated,
+    StatementClosed,
+    StatementEnded,
+    StatementsSet,
     Subscribed,
     SubscriptionCancelled,
     SubscriptionEnded,
@@ -233,6 +236,11 @@ from ledger.verify.rules.seats import (
     seat_suspended,
     seats_added,
     seats_removed,
+)
+from ledger.verify.rules.statements import (
+    statement_closed,
+    statement_ended,
+    statements_set,
 )
 from ledger.verify.rules.suspense import suspense_rated
 from ledger.verify.rules.top_ups import (
@@ -412,4 +420,7 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     SeatPeriodBegun: seat_period_begun,
     SeatPlanEnded: seat_plan_ended,
     SeatAllowanceLow: seat_allowance_low,
+    StatementsSet: statements_set,
+    StatementEnded: statement_ended,
+    StatementClosed: statement_closed,
 }
