@@ -78,6 +78,13 @@ def _alike(grant: Grant) -> tuple[int, ...]:
 
 def _invalid_sharing(state: State, account: Account, command: UpdateSharing) -> Refusal | None:
     sharing = command.sharing
+    if state.grants[command.grant].seat is not None:
+        return Refusal(
+            Reason.SHARING_INVALID,
+            "grant_id",
+            str(command.grant),
+            "only its seat draws this grant; share a grant of the account, or a pool of seats",
+        )
     if sharing.mode not in SharingMode.__members__.values():
         return _sharing_invalid("mode", str(sharing.mode), "name one of the modes")
     listed, matching = sharing.mode == SharingMode.LISTED, sharing.mode == SharingMode.MATCHING

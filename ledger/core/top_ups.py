@@ -209,7 +209,8 @@ def expire_top_up(top_up: TopUp, out: list[Event]) -> None:
 
 def available_of(account: Account, asset: int, now: int) -> int:
     """Units of the account's own grants, shared ones too, less what it owes in advance and what
-    holds reserve of both: below zero with an advance. What its ancestors share does not count."""
+    holds reserve of both: below zero with an advance. What its ancestors share does not count, nor
+    what is a seat's own."""
     units = sum(
         [
             grant.book.available

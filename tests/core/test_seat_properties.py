@@ -7,15 +7,21 @@ of each microsecond of a period."""
 from __future__ import annotations
 
 from fractions import Fraction
+from random import Random
 from typing import Any
 
+import pytest
+import test_machine as machine
+from core_world import FAMILY, Core
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from seat_world import ACME, APRIL, KEEP, MAY, PRORATED, UNUSED, Team, individual, pooled
 
 from ledger.core import commands as c
 from ledger.core import events as e
-from ledger.core.limits import DAY_US
+from ledger.core.digest import digest
+from ledger.core.limits import DAY_US, HOUR_US
 from ledger.core.outcomes import Refusal
 
 NAMES = ("ann", "bob", "cid", "dee")
@@ -311,3 +317,65 @@ def test_seats_of_their_own_are_what_a_plain_model_says(steps: list[Any], amount
     team = Team(e.AccountPolicy())
     team.start(individual(amount), count=3)
     _play(team, Own(amount, 3), True, amount, steps)
+
+
+def _seat_command(core: Core, key: bytes, account: int, drawn: Random) -> Any:
+    """Something that is asked of the seats of an account, whether it can be or not."""
+    shape = core.shape("chat", "tokens", attributes=(("desk", drawn.choice(("eu", "us", "asia"))),))
+    if drawn.random() < 0.5:
+        tokens = (drawn.randint(1, 40),)
+        if drawn.random() < 0.3:
+            return c.AuthorizeHold(key, account, shape, tokens, 0, c.NO_NAMES)
+        ago = drawn.choice((0, 0, HOUR_US, 3 * DAY_US))
+        at = core.state.recorded_at - ago if ago else 0
+        return c.RecordUsage(key, account, shape, tokens, at, c.NO_NAMES)
+    plan = drawn.choice(("own", "pool"))
+    names = drawn.choice(((), ("eu",), ("us",), ("eu", "us")))
+    count, mode = drawn.choice((0, 1, 2)), drawn.choice(MODES)
+    seat, to = drawn.choice(("", "eu", "us")), drawn.choice(("", "eu", "us", "asia"))
+    terms = individual(30, anchor=0, alert=5, unknown=drawn.choice(list(e.UnknownSeat)))
+    if plan == "pool":
+        terms = pooled(30, anchor=0)
+    terms = replace(terms, attribute="desk", exhausted=drawn.choice(list(e.ExhaustedSeat)))
+    return drawn.choice(
+        (
+            c.StartSeatPlan(key, account, plan, terms, names, count),
+            c.StartSeatPlan(key, account, plan, terms, names, count),
+            c.AddSeats(key, account, plan, names, count),
+            c.AddSeats(key, account, plan, names, count),
+            c.RemoveSeats(key, account, plan, names, count, mode),
+            c.ReassignSeat(key, account, plan, seat, to),
+            c.SuspendSeat(key, account, plan, seat),
+            c.ResumeSeat(key, account, plan, seat),
+            c.EndSeatPlan(key, account, plan, drawn.choice(list(e.Timing)), mode),
+        )
+    )
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_seats_beside_whatever_else_is_asked(seed: int) -> None:
+    """Accounts have seats, usage names some, and whatever the ledger can be asked is asked in some
+    order: no rule of `verify` is broken, books balance, a replay and packed families are the
+    same."""
+    walked, drawn = machine.CoreMachine(), Random(seed)
+    walked.begin(machine.WORLDS[seed % len(machine.WORLDS)])
+    core = walked.case.core
+    names = sorted(machine.STEPS)
+    for number in range(160):
+        if number % 2 == 0:
+            walked.case.core.sweep(10_000)
+            before, entries = digest(core.state), len(core.batches[-1][1])
+            account = drawn.choice(sorted(core.state.accounts)[:2])
+            outcome = core.run(_seat_command(core, FAMILY.request(f"s{number}"), account, drawn))
+            if isinstance(outcome, Refusal):
+                assert digest(core.state) == before, outcome
+                assert len(core.batches[-1][1]) == entries, outcome
+            walked.case.read()
+        name = drawn.choice(names)
+        arguments = {each: drawn.choice(domain) for each, domain in machine.STEPS[name].items()}
+        getattr(walked, name)(**arguments)
+        for invariant in walked.invariants:
+            invariant.function(walked)
+    written = {type(each) for _, events in core.batches for each in events}
+    assert e.SeatPlanStarted in written
+    walked.teardown()

@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from core_world import CREDITS, USD
+from core_world import CREDITS, TENANT, USD
 from msgspec.structs import replace
 from seat_world import (
     ACME,
@@ -24,8 +24,10 @@ from seat_world import (
 
 from ledger.core import commands as c
 from ledger.core import events as e
+from ledger.core.holds import assess, available_in_all, available_to
 from ledger.core.limits import DAY_US, HOUR_US
-from ledger.core.outcomes import Known
+from ledger.core.outcomes import Known, Refusal
+from ledger.core.shapes import Use
 
 
 @pytest.fixture
@@ -535,6 +537,37 @@ def test_an_allowance_of_a_seat_repays_no_debt_of_the_account(team: Team) -> Non
     assert team.left("ann") == 100
     team.start(pooled(100), count=1, plan="pool")
     assert team.left(plan="pool") == 70
+
+
+def test_what_is_a_seats_own_is_not_shared(team: Team) -> None:
+    """Rule D1: a pool may be, with all below the account."""
+    team.start(individual(100), "ann")
+    team.start(pooled(100, shared=True), count=1, plan="pool")
+    (own,), (shared,) = team.plan().seats[1].grants, team.plan("pool").grants
+    sharing = e.Sharing(e.SharingMode.ALL)
+    command = c.UpdateSharing(team.key(), ACME, own, sharing)
+    assert team.refused(command) == ("SHARING_INVALID", "grant_id", str(own))
+    team.ask(c.CreateAccount(team.key(), TENANT, 2, ACME, ACME, e.AccountPolicy()))
+    below = replace(team.usage(130, "ann"), account=2)
+    assert team.drew(team.ask(below)) == [("grant", 100), ("advance", 30)]
+    assert team.core.state.grants[shared].book.available == 0
+    assert team.left("ann") == 100
+
+
+def test_quotes_and_checks_go_by_seats(team: Team) -> None:
+    """Rules D1, H9: what a seat may draw is its own and then the account's."""
+    team.grant(50)
+    deny = {"exhausted": e.ExhaustedSeat.DENY}
+    team.start(individual(100, **deny), "ann")
+    state, account = team.core.state, team.account
+    for attributes, units in (((("agent", "ann"),), 100), ((("agent", "zed"),), 50), ((), 50)):
+        assert available_to(account, CREDITS, Use("chat", attributes), state.now) == units
+    assert available_in_all(account, CREDITS, state.now) == 150
+    shape = team.core.shape("chat", "tokens", attributes=(("agent", "ann"),))
+    found = assess(state, account, shape, (101,), state.now)
+    assert not isinstance(found, Refusal) and found.denied == "SEAT_EXHAUSTED"
+    team.ask(c.CreateQuote(team.key(), ACME, shape, (90,), 0, 0, True, c.NO_NAMES))
+    assert team.left("ann") == 10
 
 
 def test_a_price_follows_the_units(team: Team) -> None:

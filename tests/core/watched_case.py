@@ -118,6 +118,8 @@ class WatchedCase(LedgerCase):
         distance, owner = 0, account
         while True:
             for grant in owner.grants:
+                if grant.seat is not None:  # usage of a statement names no seat
+                    continue
                 if grant.asset == asset and (owner is account or grant.shared):
                     model.grants.append(self._model_grant(grant, distance))
             if owner.parent is None:

@@ -33,6 +33,8 @@ def top_up_requested(judge: Judge, state: State, event: TopUpRequested) -> None:
         return
     available = 0
     for grant in account.grants:
+        if grant.seat is not None:  # not available to the account
+            continue
         if grant.asset == event.asset and grant.effective_at <= now < grant.expires_at:
             available += grant.book.available
     advance = account.advance.get(event.asset)
