@@ -2,7 +2,8 @@
 
 Owns which rule meters an event and what it makes of its properties. Exact: a value is a decimal in
 text and has to be whole in units of 10^-scale, else the event is refused with its reason. What a
-``max`` or a ``unique`` has counted before is given in, as a level (see ``counted``).
+``max`` or a ``unique`` has counted before is given in, as a level (see ``counted``); what a
+``latest`` reports is charged when its scope has ended, by whoever keeps its reports.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import Final, NoReturn
 
 from rating.exact import PriceError, parse_price
 from rating.meters import (
-    OF_A_SCOPE,
+    OF_LEVELS,
     OF_NUMBERS,
     Aggregation,
     MeteredQuantity,
@@ -64,10 +65,25 @@ class Levelled:
         self.named = named
 
 
+class Gauged:
+    """What an event is a report of: a gauge, whose last one in a scope is what that is charged.
+
+    ``named`` as of a level.
+    """
+
+    __slots__ = ("named", "scope")
+
+    def __init__(self, scope: Scope, named: bytes) -> None:
+        self.scope = scope
+        self.named = named
+
+
 class Metered:
     """What an event is usage of. Attributes and quantities stand by name."""
 
-    __slots__ = ("attributes", "levelled", "product", "quantities", "quantity_names", "rule")
+    __slots__ = (
+        "attributes", "gauge", "levelled", "product", "quantities", "quantity_names", "rule",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -77,6 +93,7 @@ class Metered:
         quantity_names: tuple[str, ...],
         quantities: tuple[int, ...],
         levelled: tuple[Levelled, ...],
+        gauge: Gauged | None = None,
     ) -> None:
         self.rule = rule
         self.product = product
@@ -84,6 +101,7 @@ class Metered:
         self.quantity_names = quantity_names
         self.quantities = quantities  # of a levelled one the value as it was reported
         self.levelled = levelled
+        self.gauge = gauge  # it reports that, and is charged nothing by itself; None = it is usage
 
     @property
     def written(
@@ -133,7 +151,7 @@ class _Quantity:
         self.scale: int = given.scale
         self.optional: bool = given.optional
         self.numeric: bool = given.aggregation in OF_NUMBERS
-        self.levelled: bool = given.aggregation in OF_A_SCOPE
+        self.levelled: bool = given.aggregation in OF_LEVELS
         self.unique: bool = given.aggregation is Aggregation.UNIQUE
 
     def of(self, properties: Mapping[str, str]) -> int:
@@ -149,7 +167,7 @@ class _Quantity:
 
 
 class _Rule:
-    __slots__ = ("_attributes", "_filters", "_names", "_quantities", "_rule")
+    __slots__ = ("_attributes", "_filters", "_gauge", "_names", "_quantities", "_rule")
 
     def __init__(self, rule: MeterRule) -> None:
         self._rule = rule
@@ -162,6 +180,7 @@ class _Rule:
         ordered = sorted(rule.quantities, key=_name_of)
         self._quantities: list[_Quantity] = [_Quantity(each) for each in ordered]
         self._names: tuple[str, ...] = tuple([each.quantity for each in ordered])
+        self._gauge: bool = ordered[0].aggregation is Aggregation.LATEST
 
     def takes(self, properties: Mapping[str, str]) -> bool:
         for name, values in self._filters:
@@ -185,7 +204,14 @@ class _Rule:
                 seen = properties[each.property] if each.unique else ""
                 named = _named(rule.name, each.given, product, attributes, seen)
                 levelled.append(Levelled(place, each.given.scope, named))
-        return Metered(rule.name, product, attributes, self._names, tuple(values), tuple(levelled))
+        gauge: Gauged | None = None
+        if self._gauge:
+            scope = rule.quantities[0].scope
+            texts = [rule.name, Aggregation.LATEST.value, scope.value, product]
+            gauge = Gauged(scope, _digestible([*texts, *_flat(attributes), *self._names]))
+        return Metered(
+            rule.name, product, attributes, self._names, tuple(values), tuple(levelled), gauge
+        )
 
 
 def counted(level: int, value: int) -> int:
@@ -241,9 +267,18 @@ def _named(
 ) -> bytes:
     """One of product, attributes and quantity of a rule; of a ``unique``, one of each value."""
     texts = [rule, each.quantity, each.aggregation.value, each.scope.value, product]
+    return _digestible([*texts, *_flat(attributes), seen])
+
+
+def _flat(attributes: tuple[tuple[str, str], ...]) -> list[str]:
+    texts: list[str] = []
     for name, value in attributes:
         texts += [name, value]
-    texts.append(seen)
+    return texts
+
+
+def _digestible(texts: list[str]) -> bytes:
+    """Texts one after the other, each behind its length."""
     parts: list[bytes] = []
     for text in texts:
         data = text.encode()

@@ -33,10 +33,12 @@ class Aggregation(StrEnum):
     SUM = "sum"  # each counts the value of a property
     MAX = "max"  # the largest value of a property
     UNIQUE = "unique"  # how many different values a property has
+    LATEST = "latest"  # the value of a gauge: the last that was reported
 
 
-OF_A_SCOPE: Final = (Aggregation.MAX, Aggregation.UNIQUE)
-OF_NUMBERS: Final = (Aggregation.SUM, Aggregation.MAX)
+OF_LEVELS: Final = (Aggregation.MAX, Aggregation.UNIQUE)
+OF_A_SCOPE: Final = (*OF_LEVELS, Aggregation.LATEST)
+OF_NUMBERS: Final = (Aggregation.SUM, Aggregation.MAX, Aggregation.LATEST)
 
 
 class Filter(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
@@ -56,8 +58,8 @@ class MeteredAttribute(msgspec.Struct, frozen=True, omit_defaults=True, forbid_u
 class MeteredQuantity(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A quantity of the usage: an aggregation of a property, in units of 10^-scale.
 
-    ``scope``: over which events of the account a ``max`` or ``unique`` is taken. ``optional``: an
-    event without the property counts nothing, else it is refused.
+    ``scope``: over which events of the account a ``max``, ``unique`` or ``latest`` is taken.
+    ``optional``: an event without the property counts nothing, else it is refused.
     """
 
     quantity: str
@@ -71,7 +73,8 @@ class MeteredQuantity(msgspec.Struct, frozen=True, omit_defaults=True, forbid_un
 class MeterRule(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """What events of a type that pass all filters are usage of.
 
-    The product is fixed, or the value of a property.
+    The product is fixed, or the value of a property. Where one quantity is a ``latest``, all are,
+    of one scope: an event reports the gauge whole.
     """
 
     name: str
@@ -162,6 +165,7 @@ def _of_rule(path: str, rule: MeterRule) -> Iterator[CardFault]:
         yield from _of_quantity(f"{path}.quantities[{place}]", quantity)
     quantities = [each.quantity for each in rule.quantities]
     yield from _repeated(f"{path}.quantities", "quantity", quantities)
+    yield from _of_gauge(f"{path}.quantities", rule.quantities)
 
 
 def _of_quantity(path: str, given: MeteredQuantity) -> Iterator[CardFault]:
@@ -184,6 +188,31 @@ def _of_quantity(path: str, given: MeteredQuantity) -> Iterator[CardFault]:
     if given.optional and kind is Aggregation.COUNT:
         message = "a count has no property that could be missing"
         yield CardFault(f"{path}.optional", "OPTIONAL_INVALID", "true", message)
+    if given.optional and kind is Aggregation.LATEST:
+        message = "a report says what the gauge shows, 0 too; nothing of it may be missing"
+        yield CardFault(f"{path}.optional", "OPTIONAL_INVALID", "true", message)
+
+
+def _of_gauge(path: str, quantities: Sequence[MeteredQuantity]) -> Iterator[CardFault]:
+    """What is wrong where one of a rule's quantities is a gauge, and so all are."""
+    gauges = [each for each in quantities if each.aggregation is Aggregation.LATEST]
+    if not gauges:
+        return
+    for place, each in enumerate(quantities):
+        if each.aggregation is not Aggregation.LATEST:
+            message = (
+                "a report of a gauge charges nothing by itself, so that all quantities of its rule "
+                "are latest; give the others a rule and events of their own"
+            )
+            yield CardFault(
+                f"{path}[{place}].aggregation",
+                "AGGREGATIONS_MIXED",
+                each.aggregation.value,
+                message,
+            )
+        elif each.scope is not gauges[0].scope:
+            message = f"the gauge of a rule has one scope, here {gauges[0].scope.value}"
+            yield CardFault(f"{path}[{place}].scope", "SCOPE_INVALID", each.scope.value, message)
 
 
 def _repeated(path: str, what: str, names: Sequence[str]) -> Iterator[CardFault]:

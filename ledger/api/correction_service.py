@@ -22,12 +22,13 @@ from ledger.api.edge import Edge
 from ledger.api.errors import TABLE, CallFailed, Fault, failure_of, refused
 from ledger.api.finding_usage import Sought, UsageFinder
 from ledger.api.forward import Forwarder, PassedOn
+from ledger.api.gauge_levels import level_of
 from ledger.api.limits import id_fault
 from ledger.api.listing_adjustments import AdjustmentListing
 from ledger.api.positions import decode_position, encode_position
 from ledger.api.render_correction import Seen, owners_of, pieces_of, render_reversal, see
 from ledger.core.commands import Names, Original, ReverseUsage
-from ledger.core.events import PlanDeclared, UsageReversed
+from ledger.core.events import GaugeReversed, PlanDeclared, UsageReversed
 from ledger.core.outcomes import Refusal, locator_of
 from ledger.engine.ticket import NotApplied, OutcomeUnknown, Replay, Ticket
 from ledger.engine.writer import Writer
@@ -276,6 +277,14 @@ class CorrectionService(AmendCalls):
             if isinstance(outcome, Refusal):
                 _fail(result, refused(outcome, _given(each.asked.reversal)))
                 continue
+            if isinstance(outcome, Replay) and isinstance(outcome.event, GaugeReversed):
+                _taken_back(result, outcome.event, each.command, ticket.shard, outcome.entry_seq)
+                result.replayed = True
+                continue
+            if isinstance(outcome, GaugeReversed):
+                entry_seq = ticket.entry_seq(place)
+                _taken_back(result, outcome, each.command, ticket.shard, entry_seq)
+                continue
             if isinstance(outcome, Replay):
                 event, plan, entry_seq = outcome.event, outcome.plan, outcome.entry_seq
                 locator = outcome.locator
@@ -314,6 +323,23 @@ class CorrectionService(AmendCalls):
             result.replayed = replayed
             result.entry_seq = entry_seq
             result.position = encode_position({ticket.shard: entry_seq + 1})
+
+
+def _taken_back(
+    result: pb.ReversalResult,
+    event: GaugeReversed,
+    command: ReverseUsage,
+    shard: int,
+    entry_seq: int,
+) -> None:
+    """A report of a gauge that counts no more: nothing was charged for it."""
+    plan = command.original.plan
+    assert plan is not None
+    result.outcome = pb.CORRECTION_OUTCOME_APPLIED
+    result.gauge.CopyFrom(level_of(event, plan))
+    result.shard, result.entry_seq = shard, entry_seq
+    result.original_entry_seq = event.original_entry
+    result.position = encode_position({shard: entry_seq + 1})
 
 
 def _fault(reversal: pb.Reversal) -> Fault | None:

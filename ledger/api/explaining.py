@@ -15,6 +15,7 @@ from ledger.api.assets import Assets
 from ledger.api.render_usage import UsageView, view_of
 from ledger.core.events import (
     Comparator,
+    GaugeReported,
     PlanDeclared,
     QuotedPart,
     Suspense,
@@ -40,7 +41,7 @@ class Account(msgspec.Struct, frozen=True):
     """What explaining an event needs of the state, taken at one position."""
 
     view: UsageView
-    event: UsageRecorded | UsageQuarantined
+    event: UsageRecorded | UsageQuarantined | GaugeReported
     declared: PlanDeclared
     explanation: Explanation | None  # None: no rate card priced it, or its totals are not known
     comparator: str
@@ -51,13 +52,15 @@ class Account(msgspec.Struct, frozen=True):
 def account_of(state: State, recorded: Replay, tenant: int, assets: Assets) -> Account:
     """Read from one shard's state what the account of a recorded event needs."""
     event, declared = recorded.event, recorded.plan
-    assert isinstance(event, UsageRecorded | UsageQuarantined) and declared is not None
+    assert (
+        isinstance(event, UsageRecorded | UsageQuarantined | GaugeReported) and declared is not None
+    )
     view = view_of(state, recorded, tenant)
     account = state.accounts.get(event.account)
     comparator = Comparator(account.comparator).name if account is not None else ""
     card = state.catalog.card((tenant, declared.rate_card)).card(declared.card_version)
     scale = assets.of(declared.asset).scale
-    if card is None or view.plan is None or isinstance(event, UsageQuarantined):
+    if card is None or view.plan is None or isinstance(event, UsageQuarantined | GaugeReported):
         return Account(view, event, declared, None, comparator, scale)
     totals = _totals(event)
     known = totals is not None
@@ -192,6 +195,8 @@ def _reasons(account: Account) -> tuple[str, ...]:
     event = account.event
     if isinstance(event, UsageQuarantined):
         return (event.reason,) * len(event.quantities)
+    if isinstance(event, GaugeReported):
+        return ("GAUGE_REPORTED",) * len(event.quantities)
     said = event.reasons or (event.suspense,) * len(event.charges)
     return tuple(
         [

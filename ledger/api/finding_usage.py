@@ -12,6 +12,8 @@ from typing import NamedTuple
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed
 from ledger.api.positions import position_of
+from ledger.core.events import GaugeReported
+from ledger.core.gauging import charge_key
 from ledger.core.limits import DEDUPE_WINDOW_US
 from ledger.engine.ticket import Replay
 from ledger.engine.writer import Writer
@@ -64,6 +66,7 @@ class UsageFinder:
                 found.append(await self._unknown(writer, each))
             else:
                 found.append(_unknown_entry(each.message))
+        await _charged_instead(writer, found)
         return found
 
     def _key_of(self, sought: Sought) -> bytes:
@@ -116,6 +119,20 @@ class UsageFinder:
                     "again once they have caught up, or name it by its entry"
                 )
         return CallFailed("USAGE_UNKNOWN", text, field="event.id", value=message.event.id)
+
+
+async def _charged_instead(writer: Writer, found: list[Replay | CallFailed]) -> None:
+    """A report of a gauge stands for the charge of its scope, once it has been charged for it."""
+    keys = {
+        place: charge_key(each.event.key)
+        for place, each in enumerate(found)
+        if isinstance(each, Replay) and isinstance(each.event, GaugeReported)
+    }
+    if not keys:
+        return
+    charges = await writer.recorded_all(list(keys.values()))
+    for place, charge in zip(keys, charges, strict=True):
+        found[place] = charge or found[place]
 
 
 def _unknown_entry(message: Named) -> CallFailed:

@@ -60,6 +60,9 @@ from ledger.core.events import (
     CommitmentCreated,
     CommitmentEnded,
     CreditNoteIssued,
+    GaugeCharged,
+    GaugeReported,
+    GaugeReversed,
     GrantCancelled,
     GrantChargedBack,
     GrantIssued,
@@ -127,6 +130,9 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     UsageRepriced: pb.MUTATION_KIND_USAGE,
     QuoteMade: pb.MUTATION_KIND_CREATE_QUOTE,
     UsageQuarantined: pb.MUTATION_KIND_USAGE,
+    GaugeReported: pb.MUTATION_KIND_USAGE,
+    GaugeCharged: pb.MUTATION_KIND_USAGE,  # nobody knows its key
+    GaugeReversed: pb.MUTATION_KIND_REVERSE_USAGE,
     HoldAuthorized: pb.MUTATION_KIND_AUTHORIZE,
     AuthorizeDenied: pb.MUTATION_KIND_AUTHORIZE,
     QuotedDenied: pb.MUTATION_KIND_AUTHORIZE,
@@ -320,7 +326,7 @@ class JournalService(ProofCalls):
             case UsageRecorded() if event.hold:
                 response.kind = pb.MUTATION_KIND_CAPTURE
                 await self._capture(response, answer, event, entry)
-            case UsageRecorded() | UsageQuarantined():
+            case UsageRecorded() | UsageQuarantined() | GaugeReported():
                 self._usage(response, recorded)
             case HoldAuthorized() | AuthorizeDenied():
                 await self._authorize(response, answer, event, entry)

@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 
 from ledger.api.batches import Lane, Parsed
 from ledger.api.errors import CallFailed, Fault
-from ledger.core.commands import LinkedUsage, RecordUsage
+from ledger.core.commands import LinkedUsage, RecordUsage, ReportGauge
 from ledger.core.limits import LINKED_MAX
 from ledger.v1 import usage_pb2 as pb
 
@@ -66,11 +66,11 @@ def _refuse(places: range, parsed: Parsed, id_at: Callable[[int], str]) -> bool:
             first = strangers[0]
             message = "linked events belong to accounts of one family"
             parsed.faults[first] = Fault("LINKED_FAMILIES", "account", "", message)
-        elif levelled := [place for place in places if _command_at(place, lane).levels]:
+        elif levelled := [place for place in places if _is_metered(_command_at(place, lane))]:
             first = levelled[0]
             message = (
-                "what this event counts rests on those before it, which is not known of linked "
-                "events; send it by itself"
+                "what this event counts or shows rests on those before it, which is not known of "
+                "linked events; send it by itself"
             )
             parsed.faults[first] = Fault("METERS_LINKED", "type", "", message)
         else:
@@ -99,6 +99,11 @@ def _command_at(place: int, lane: Lane | None) -> RecordUsage:
     command = lane.commands[bisect_left(lane.places, place)]
     assert isinstance(command, RecordUsage), command
     return command
+
+
+def _is_metered(command: RecordUsage) -> bool:
+    """Whether its meters go by what came before."""
+    return bool(command.levels) or isinstance(command, ReportGauge)
 
 
 def _drop(lane: Lane, places: set[int]) -> None:

@@ -12,7 +12,7 @@ from typing import Final
 
 from ledger.api.errors import Fault
 from ledger.api.limits import text_fault
-from ledger.core.commands import Level, MeteredUsage, RecordUsage
+from ledger.core.commands import Level, MeteredUsage, RecordUsage, ReportGauge
 from ledger.core.identity import FamilyDigest
 from ledger.core.limits import ID_BYTES_MAX
 from ledger.engine.configuration import NO_METERS
@@ -89,7 +89,23 @@ def meter(versions: MeterVersions, event: pb.UsageEvent, now_us: int) -> Metered
 
 
 def over_levels(command: RecordUsage, metered: Metered, family: FamilyDigest) -> RecordUsage:
-    """The same usage, to be counted over the levels of its meters, if they have any."""
+    """The same usage, to be counted over the levels of its meters, if they have any; or a report,
+    where they make it one of a gauge."""
+    gauge = metered.gauge
+    if gauge is not None:
+        return ReportGauge(
+            command.key,
+            command.account,
+            command.shape,
+            command.quantities,
+            command.effective_at,
+            command.names,
+            command.operation,
+            command.personal,
+            command.trace,
+            gauge=family.level(gauge.named),
+            scope=_SCOPES[gauge.scope],
+        )
     if not metered.levelled:
         return command
     levels = [

@@ -25,7 +25,7 @@ from ledger.api.ids import quote_number
 from ledger.api.limits import attributes_fault, id_fault, text_fault
 from ledger.api.metering import Meters, meter, over_levels
 from ledger.api.shapes import ShapeCache, quantities_fault
-from ledger.core.commands import Names, QuotedUsage, RecordUsage
+from ledger.core.commands import Names, QuotedUsage, RecordUsage, ReportGauge
 from ledger.core.identity import source_prefix
 from ledger.core.limits import ID_BYTES_MAX
 from ledger.engine.ledger import Ledger
@@ -164,7 +164,9 @@ class _Run:
                 or not 0 < len(event_id) <= ID_BYTES_MAX
                 or not event_id.isascii()
                 or "\0" in event_id
-            ) and (fault := _event_fault(event_id, at, shape.quantity_names, values)) is not None:
+            ) and (
+                fault := _event_fault(event_id, at, shape.quantity_names, values, metered)
+            ) is not None:
                 faults[place] = fault
                 continue
             operation = event.operation
@@ -198,6 +200,10 @@ class _Run:
             if metered is not None:
                 command = over_levels(command, metered, seat[2])
             if quote_id := event.quote_id:
+                if type(command) is ReportGauge:
+                    message = "a report charges nothing that a quote could price"
+                    faults[place] = Fault("FIELD_NOT_ALLOWED", "quote_id", quote_id, message)
+                    continue
                 quoted = by_quote(command, quote_id, self.parsed)
                 if isinstance(quoted, Fault):
                     faults[place] = quoted
@@ -231,9 +237,16 @@ def by_quote(command: RecordUsage, quote_id: str, parsed: Parsed) -> QuotedUsage
 
 
 def _event_fault(
-    event_id: str, at_us: int, names: tuple[str, ...], values: tuple[int, ...]
+    event_id: str,
+    at_us: int,
+    names: tuple[str, ...],
+    values: tuple[int, ...],
+    metered: Metered | None,
 ) -> Fault | None:
-    return id_fault("id", event_id) or effective_at_fault(at_us) or quantities_fault(names, values)
+    fault = id_fault("id", event_id) or effective_at_fault(at_us)
+    if metered is not None and metered.gauge is not None:
+        return fault  # a gauge may show nothing, which no usage may (rule R6)
+    return fault or quantities_fault(names, values)
 
 
 def effective_at_fault(at_us: int) -> Fault | None:

@@ -27,6 +27,7 @@ _AGGREGATIONS: Final = {
     pb.AGGREGATION_SUM: Aggregation.SUM,
     pb.AGGREGATION_MAX: Aggregation.MAX,
     pb.AGGREGATION_UNIQUE: Aggregation.UNIQUE,
+    pb.AGGREGATION_LATEST: Aggregation.LATEST,
 }
 _NUMBERS: Final = {kind: number for number, kind in _AGGREGATIONS.items()}
 _SCOPE_NUMBERS: Final = {

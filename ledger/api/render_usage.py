@@ -12,12 +12,15 @@ from typing import TypeAlias
 import msgspec
 
 from ledger.api.edge import Edge
+from ledger.api.gauge_levels import level_of
 from ledger.api.ids import GRANT, HOLD, OUTCOME, QUOTE, mint
 from ledger.core.books import Book
 from ledger.core.events import (
     OF_A_GRANT,
     OF_AN_ACCOUNT,
     BookKind,
+    GaugeCharged,
+    GaugeReported,
     OutcomeConfirmed,
     PlanDeclared,
     Pot,
@@ -37,7 +40,7 @@ from rating.compile import NO_ROW, Plan
 from rating.overridden import plan_again
 from rating.price import UNPRICED, RatingFault, own_quantities
 
-Recorded: TypeAlias = UsageRecorded | UsageQuarantined
+Recorded: TypeAlias = UsageRecorded | UsageQuarantined | GaugeReported
 
 
 class BookView(msgspec.Struct, frozen=True):
@@ -177,6 +180,12 @@ async def render_entry(edge: Edge, view: UsageView, recorded: Replay, shard: int
         unrated = (UNPRICED,) * len(event.quantities)
         entry.lines.extend(render_lines(edge, declared, view.plan, event.quantities, unrated))
         return entry
+    if isinstance(event, GaugeReported):
+        entry.outcome = pb.INGEST_OUTCOME_APPLIED
+        nothing = (0,) * len(event.quantities)
+        entry.lines.extend(render_lines(edge, declared, view.plan, event.quantities, nothing))
+        entry.gauge.CopyFrom(level_of(event, declared))
+        return entry
     _render_recorded(edge, entry, view, event, declared, shard, names)
     if recorded.conversion is not None:
         entry.conversion.CopyFrom(_render_conversion(edge, view, recorded.conversion, shard, names))
@@ -209,6 +218,8 @@ def _render_recorded(
             if quantity
         }
     )
+    if isinstance(event, GaugeCharged):
+        entry.gauge.CopyFrom(level_of(event, declared))
     if isinstance(event, OutcomeConfirmed):
         entry.outcome_id = mint(OUTCOME, shard, event.account, event.hold)
     elif event.hold:

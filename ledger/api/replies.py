@@ -12,9 +12,11 @@ from typing import Final
 from ledger.api.assets import Assets
 from ledger.api.batches import Lane
 from ledger.api.errors import TABLE, CallFailed, Fault, described, shown
+from ledger.api.gauge_levels import level_of
 from ledger.api.positions import decode_position, encode_position, position_of
 from ledger.core.events import (
     Event,
+    GaugeReported,
     PlanDeclared,
     Suspense,
     UsageQuarantined,
@@ -47,6 +49,7 @@ class Outcomes:
         "asset_index",
         "charges",
         "details",
+        "gauges",
         "outcomes",
         "over_limit",
         "positions",
@@ -65,6 +68,7 @@ class Outcomes:
         self.replayed: dict[int, str] = {}  # place -> position
         self.over_limit: set[int] = set()
         self.details: dict[int, Fault] = {}  # reason, field, value and message of the others
+        self.gauges: dict[int, pb.GaugeLevel] = {}  # of places that report one
         self.positions: dict[int, int] = {}  # shard -> entries
 
     # -- filling ---------------------------------------------------------------------------------
@@ -139,6 +143,8 @@ class Outcomes:
                 self.replayed[place] = result.position
             if result.over_limit:
                 self.over_limit.add(place)
+            if result.HasField("gauge"):
+                self.gauges[place] = result.gauge
 
     def _merge_columns(
         self, places: Sequence[int], columns: pb.CompactResults, assets: Sequence[int]
@@ -169,6 +175,10 @@ class Outcomes:
             message = "older than the dedupe window: recorded and listed, not charged"
             value = str(event.effective_at)
             self.details[place] = Fault(event.reason, "effective_at_us", value, message)
+            return
+        if isinstance(event, GaugeReported):
+            assert plan is not None
+            self.gauges[place] = level_of(event, plan)
             return
         assert isinstance(event, UsageRecorded), event
         self.charges[place] = sum([piece.amount for piece in event.slices])
@@ -240,7 +250,7 @@ class Outcomes:
 
     def _render_plain(self, response: pb.IngestResponse) -> None:
         add = response.results.add
-        if self.replayed or self.over_limit or self.details:
+        if self.replayed or self.over_limit or self.details or self.gauges:
             for place in range(len(self.outcomes)):
                 self._render_detail(
                     place,
@@ -269,6 +279,9 @@ class Outcomes:
             result.position = position
         if place in self.over_limit:
             result.over_limit = True
+        gauge = self.gauges.get(place)
+        if gauge is not None:
+            result.gauge.CopyFrom(gauge)
 
     def _render_compact(self, results: pb.CompactResults) -> None:
         results.outcomes.extend(self.outcomes)

@@ -9,7 +9,8 @@ from ledger.api.errors import CallFailed
 from ledger.api.limits import Checked
 from ledger.api.positions import minimum, position_of
 from ledger.api.render_usage import UsageView, render_entry, render_rating, view_of
-from ledger.core.events import UsageQuarantined, UsageRecorded
+from ledger.core.events import GaugeReported, UsageQuarantined, UsageRecorded
+from ledger.core.gauging import charge_key
 from ledger.core.state import State
 from ledger.engine.ticket import Replay
 from ledger.engine.writer import Writer
@@ -44,7 +45,10 @@ async def find_usage(edge: Edge, tenant: int, named: Named, prefix: str = "") ->
     key = family.usage(named.source, named.id) if named.source else family.request(named.id)
     _, reached = await writer.read(lambda _: None, minimum(named.min_position, entry.shard))
     recorded = await writer.recorded(key)
-    if recorded is None or not isinstance(recorded.event, UsageRecorded | UsageQuarantined):
+    if recorded is not None and isinstance(recorded.event, GaugeReported):
+        recorded = await writer.recorded(charge_key(key)) or recorded
+    shown = UsageRecorded | UsageQuarantined | GaugeReported
+    if recorded is None or not isinstance(recorded.event, shown):
         raise CallFailed(
             "USAGE_UNKNOWN",
             "no usage event of the account's family has this source and id, up to position "

@@ -10,15 +10,18 @@ from ledger.api.calls import Call
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed
 from ledger.api.forward_usage import Spreader
-from ledger.api.limits import BATCH_EVENTS_MAX
+from ledger.api.gauge_levels import GaugeView, gauge_views, render_gauge
+from ledger.api.limits import BATCH_EVENTS_MAX, Checked
 from ledger.api.linking import link, linked_places
 from ledger.api.listing_suspense import SuspenseListing
+from ledger.api.pages import page_after, page_token
 from ledger.api.parking import Parking
 from ledger.api.parse_compact import parse_compact
 from ledger.api.parse_plain import parse_plain
-from ledger.api.positions import position_of
+from ledger.api.positions import minimum, position_of
 from ledger.api.replies import Outcomes
 from ledger.api.showing_usage import find_usage, show_usage
+from ledger.core.state import State
 from ledger.engine.ticket import NotApplied
 from ledger.projections.as_of import History
 from ledger.v1 import usage_pb2 as pb
@@ -123,6 +126,33 @@ class UsageService:
     ) -> pb.ListSuspenseResponse:
         """Usage of which something waits for a price, from the read models."""
         return await self._suspense.page(request)
+
+    async def list_gauges(self, request: pb.ListGaugesRequest, call: Call) -> pb.ListGaugesResponse:
+        """What an account's gauges show that are not charged yet."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        check = Checked()
+        size = check.page_size(request.page_size)
+        check.done()
+        entry = await edge.account(tenant, request.account)
+        listing = f"gauges/{entry.number}"
+        shown = page_after(listing, request.page_token)
+
+        def find(state: State) -> list[GaugeView]:
+            account = state.accounts.get(entry.number)
+            if account is None or account.gauges is None:
+                return []
+            return gauge_views(account.gauges, shown, size + 1)
+
+        views, reached = await edge.writer(entry).read(
+            find, minimum(request.min_position, entry.shard), (entry.number,)
+        )
+        more = len(views) > size
+        return pb.ListGaugesResponse(
+            gauges=[render_gauge(view) for view in views[:size]],
+            next_page_token=page_token(listing, shown + size) if more else "",
+            position=position_of(entry.shard, reached),
+        )
 
     # -- recording -------------------------------------------------------------------------------
 

@@ -17,9 +17,12 @@ from ledger.backtest.usage_entries import USAGE
 from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.evolve import evolve
+from ledger.core.gauges import GaugeScope
+from ledger.core.outcomes import Reason
 from ledger.core.state import (
     TIMER_CHARGE,
     TIMER_COMMITMENT,
+    TIMER_GAUGE,
     TIMER_GRANT,
     TIMER_HOLD,
     TIMER_PACKAGE,
@@ -303,6 +306,38 @@ def _metered(replay: Replay, events: _Events, index: int) -> None:
     replay.fact(event)
 
 
+def _gauge_reported(replay: Replay, events: _Events, index: int) -> None:
+    """What gauges show is a fact too."""
+    event = events[index]
+    assert isinstance(event, e.GaugeReported)
+    replay.report(event, replay.usual.plans[event.plan].declared)
+
+
+def _gauge_reversed(replay: Replay, events: _Events, index: int) -> None:
+    """And what was taken back of it, where the replay has not charged it."""
+    event = events[index]
+    assert isinstance(event, e.GaugeReversed)
+    account = replay.state.accounts[event.account]
+    gauges = account.gauges
+    gauge = gauges.of(GaugeScope(event.start, event.end), event.gauge) if gauges else None
+    if gauge is not None and gauge.place_of(event.report) >= 0:
+        replay.fact(event)
+    else:
+        replay.refused(event, Reason.NOT_REVERSIBLE)
+
+
+def _gauge_charged(replay: Replay, events: _Events, index: int) -> None:
+    """The scope of a gauge was over: its level costs what the candidate says."""
+    event = events[index]
+    assert isinstance(event, e.GaugeCharged)
+    replay.before.take(event, replay.usual.plans[event.plan].declared)
+    replay.figures.usage_events += 1
+    replay.post(TIMER_GAUGE, event.account, events, index)
+    for made in replay.made:
+        if isinstance(made, e.GaugeCharged) and made.key == event.key:
+            replay.keep(index, replay.original(made), waits=bool(event.suspense))
+
+
 def _converted(replay: Replay, events: _Events, index: int) -> None:
     """It goes with the usage before it, or its reversal; what it earned then is on the old side."""
     replay.before.take(events[index], None)
@@ -367,6 +402,9 @@ ENTRIES: Final[dict[type, Callable[[Any, _Events, int], None]]] = USAGE | {
     e.ConversionReversed: _converted,
     e.UsageMetered: _metered,
     e.MetersReversed: _metered,
+    e.GaugeReported: _gauge_reported,
+    e.GaugeReversed: _gauge_reversed,
+    e.GaugeCharged: _gauge_charged,
     e.AdjustmentNoted: _nothing,
     e.StatementsSet: _nothing,
     e.StatementEnded: _nothing,

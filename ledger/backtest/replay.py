@@ -37,6 +37,7 @@ from ledger.core.decide import (
 from ledger.core.evolve import evolve
 from ledger.core.holds import Assessment, assess
 from ledger.core.limits import BATCH_INDEX_MAX, HOUR_US
+from ledger.core.opening import declare
 from ledger.core.outcomes import LOCATOR_INDEX_MASK, Reason, Refusal, locator_of, split_locator
 from ledger.core.shapes import Shape
 from ledger.core.state import TIMER_MINIMUMS, State
@@ -202,6 +203,7 @@ class Replay:
         event: e.PriceOverridesSet
         | e.UsageMetered
         | e.MetersReversed
+        | e.GaugeReversed
         | e.SharingUpdated
         | e.CapSet
         | e.CapRemoved,
@@ -211,6 +213,17 @@ class Replay:
         state.act_for(state.accounts[event.account].tenant)
         self.made = [] if state.acting == state.offset else [e.TimeShifted(state.acting)]
         self.made.append(event)
+        for each in self.made:
+            evolve(state, each)
+        self._take()
+
+    def report(self, event: e.GaugeReported, declared: e.PlanDeclared) -> None:
+        """Take a report of a gauge as it is, with what it is usage of."""
+        state = self.state
+        state.act_for(state.accounts[event.account].tenant)
+        self.made = [] if state.acting == state.offset else [e.TimeShifted(state.acting)]
+        plan = declare(state, declared, self.made)
+        self.made.append(replace(event, plan=plan))
         for each in self.made:
             evolve(state, each)
         self._take()

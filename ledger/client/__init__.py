@@ -22,7 +22,7 @@ from ledger.client.errors import (
     OutcomeUnknown,
     Refused,
 )
-from ledger.client.events import EventOutcome, Outcome, UsageEvent
+from ledger.client.events import EventOutcome, GaugeLevel, Outcome, UsageEvent
 from ledger.client.limits import Limits
 from ledger.client.raw_events import RawEvent
 from ledger.client.retry import RetryPolicy
@@ -34,6 +34,7 @@ __all__ = [
     "DrawdownClient",
     "DrawdownError",
     "EventOutcome",
+    "GaugeLevel",
     "IngestCore",
     "InvalidEvent",
     "Limits",

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from ledger.client.events import EventOutcome, Outcome, ShapeKey, UsageEvent
+from ledger.client.events import EventOutcome, GaugeLevel, Outcome, ShapeKey, UsageEvent
 from ledger.client.parcels import Pending
 from ledger.client.raw_events import RawEvent, flattened
 from ledger.v1 import usage_pb2 as pb
@@ -192,6 +192,13 @@ def _outcome(result: pb.IngestResult, assets: list[tuple[str, int]], position: s
         result.field,
         result.message,
         result.position or position,
+        _gauge(result.gauge) if result.HasField("gauge") else None,
+    )
+
+
+def _gauge(level: pb.GaugeLevel) -> GaugeLevel:
+    return GaugeLevel(
+        dict(level.before), dict(level.after), level.scope_start_us, level.scope_end_us
     )
 
 

@@ -68,8 +68,19 @@ class Outcome(IntEnum):
         return self <= Outcome.QUARANTINED
 
 
+class GaugeLevel(NamedTuple):
+    """What a gauge showed in the scope [start, end) before a report, and shows since, by quantity;
+    {} = no report had come."""
+
+    before: dict[str, int]
+    after: dict[str, int]
+    scope_start_us: int
+    scope_end_us: int
+
+
 class EventOutcome(NamedTuple):
-    """What became of one event. `charge` is in minor units (10^-scale) of `asset`; 0 = none."""
+    """What became of one event. `charge` is in minor units (10^-scale) of `asset`; 0 = none.
+    `gauge`: of a report of one, which charges nothing."""
 
     outcome: Outcome
     charge: int = 0
@@ -81,6 +92,7 @@ class EventOutcome(NamedTuple):
     field: str = ""
     message: str = ""
     position: str = ""
+    gauge: GaugeLevel | None = None
 
 
 ShapeKey: TypeAlias = tuple[str, str, tuple[tuple[str, str], ...], tuple[str, ...]]

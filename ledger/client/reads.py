@@ -139,6 +139,26 @@ class ReadCalls:
                 return
             request.page_token = page.next_page_token
 
+    async def gauges(
+        self, account: str, *, min_position: str | None = None
+    ) -> AsyncIterator[usage_pb2.Gauge]:
+        """What an account's gauges show that are not charged yet, first what is charged first."""
+        request = usage_pb2.ListGaugesRequest(
+            tenant=self._caller.tenant,
+            account=account,
+            page_size=PAGE_SIZE,
+            min_position=self._caller.min_position(min_position),
+        )
+        while True:
+            page = await self._caller.call(
+                lambda channel: UsageServiceStub(channel).ListGauges, request, account
+            )
+            for each in page.gauges:
+                yield each
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
     async def get_usage_outcome(
         self, account: str, source: str, event_id: str, *, abandon: bool = False
     ) -> journal_pb2.GetOutcomeResponse:

@@ -28,6 +28,7 @@ Read in this order:
     charge_fees, charging   who pays it and when it is earned; started, changed, ended, by time
     outcome_charges         work that is charged once its result is confirmed
     levels                  what meters count over what counts already
+    gauges, gauging         latest values of a scope, charged when it is over: as state, decided
     packaged, subscriptions, sold   what a package says; what an account has of one, prices too
     phases, package_policy, package_terms   its phases; what it sets of a policy; what a period is
     subscribing             begun, changed, carried on, ended

@@ -24,6 +24,7 @@ from ledger.core.cost_refunds import (
 from ledger.core.events import (
     AdjustmentNoted,
     Event,
+    GaugeReported,
     PlanDeclared,
     Pot,
     ScopedAdvance,
@@ -33,6 +34,7 @@ from ledger.core.events import (
     UsageRecorded,
     UsageReversed,
 )
+from ledger.core.gauging import take_report_back
 from ledger.core.levels import give_back_levels
 from ledger.core.limits import (
     CORRECTED_A_FAMILY_MAX,
@@ -82,8 +84,11 @@ def decide_reverse(
     known = recorded_before(state, command.key)
     if known is not None:
         return known
-    if command.account not in state.accounts:
+    account = state.accounts.get(command.account)
+    if account is None:
         return unknown_account(command.account)
+    if isinstance(command.original.event, GaugeReported):
+        return take_report_back(state, account, command, out)
     return _decide(state, command, out, command.replaced_by, command.replacement)
 
 
@@ -199,6 +204,14 @@ def _refused(state: State, account: Account, command: ReverseUsage) -> Refusal |
     if isinstance(recorded, UsageQuarantined):
         return Refusal(
             Reason.NOT_REVERSIBLE, "entry", entry, "the usage is quarantined: it was never charged"
+        )
+    if isinstance(recorded, GaugeReported):
+        return Refusal(
+            Reason.NOT_REVERSIBLE,
+            "entry",
+            entry,
+            "a report of a gauge is not amended before its scope is charged: reverse it, and "
+            "report what the gauge shows",
         )
     if (
         not isinstance(recorded, UsageRecorded)

@@ -73,6 +73,7 @@ def cost_of(
     shape: Shape,
     quantities: tuple[int, ...],
     at: int,
+    settles: bool = False,
 ) -> Cost | Refusal | None:
     """What usage of that time costs; None where the card that prices it names no card of costs.
 
@@ -84,7 +85,7 @@ def cost_of(
     totals = _NO_TOTALS
     starts: Starts = {}
     if plan.running:
-        closed, period = closed_period(state, account, at)
+        closed, period = closed_period(state, account, at, settles)
         counted = at if closed is None else state.now
         starts = scope_starts(account, plan, period, counted)
         totals = {key: cost_total(account, key, *start) for key, start in starts.items()}

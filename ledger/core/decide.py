@@ -82,6 +82,7 @@ from ledger.core.commands import (
     RemoveSeats,
     RemoveTopUpRule,
     ReopenAccount,
+    ReportGauge,
     ReportOutcome,
     RepriceUsage,
     ResumeRecurring,
@@ -124,6 +125,8 @@ from ledger.core.events import (
 )
 from ledger.core.evolve import evolve
 from ledger.core.fixed_charges import FixedCharge
+from ledger.core.gauges import Gauges
+from ledger.core.gauging import charge_gauge, decide_report_gauge
 from ledger.core.grants import decide_issue, decide_void, grant_is_due, settle_grant
 from ledger.core.holds import (
     decide_authorize,
@@ -131,7 +134,7 @@ from ledger.core.holds import (
     decide_extend,
     decide_release,
 )
-from ledger.core.limits import BATCH_INDEX_MAX, SETTLED_A_TOUCH_MAX
+from ledger.core.limits import BATCH_INDEX_MAX, GAUGES_A_TURN, SETTLED_A_TOUCH_MAX
 from ledger.core.minimums import post_minimum, settlement_of
 from ledger.core.moving import decide_move
 from ledger.core.outcome_charges import (
@@ -181,6 +184,7 @@ from ledger.core.state import (
     NEVER,
     TIMER_CHARGE,
     TIMER_FAMILY,
+    TIMER_GAUGE,
     TIMER_GRANT,
     TIMER_HOLD,
     TIMER_MINIMUMS,
@@ -241,6 +245,7 @@ Timed: TypeAlias = (
     | FixedCharge
     | SeatPlan
     | Statements
+    | Gauges
     | Account
 )
 
@@ -418,6 +423,9 @@ def _timed(state: State, kind: int, number: int) -> Timed | None:
     if kind == TIMER_STATEMENT:
         account = state.accounts.get(number)
         return account.statements if account is not None else None
+    if kind == TIMER_GAUGE:
+        account = state.accounts.get(number)
+        return account.gauges if account is not None else None
     return (state.recurring if kind == TIMER_RECURRING else state.commitments).get(number)
 
 
@@ -443,7 +451,11 @@ def _post_now(state: State, found: Timed, batch: list[Event]) -> None:
     if isinstance(found, Account):
         _settle_minimums(state, found, batch)
         return
+    if isinstance(found, Gauges):
+        _charge_gauges(state, found, batch)
+        return
     if isinstance(found, Grant) and is_trued_up(found, state.now):
+        _charge_gauges_below(state, found.account, batch)
         _true_up_below(state, found.account, batch)
     if isinstance(found, Statements) and _settle_below(state, found.account, batch) is not None:
         due = state.timer_at(found.account.tenant, found.due)
@@ -463,9 +475,32 @@ def _true_up_below(state: State, account: Account, batch: list[Event]) -> None:
             _evolve_all(state, out, batch)
 
 
+def _charge_gauges(state: State, gauges: Gauges, batch: list[Event]) -> None:
+    """Charge some of an account's gauges that are due, one after the other; what is left has a
+    timer of its own."""
+    for _ in range(GAUGES_A_TURN):
+        if gauges.due > state.now:
+            break
+        _charge_next(state, gauges, batch)
+
+
+def _charge_next(state: State, gauges: Gauges, batch: list[Event]) -> None:
+    out = _in_time(state)
+    charge_gauge(state, gauges, out)
+    _evolve_all(state, out, batch)
+
+
+def _charge_gauges_below(state: State, account: Account, batch: list[Event]) -> None:
+    """Charge the gauges that are due of an account and of all below it."""
+    for each in account.below():
+        while each.gauges is not None and each.gauges.due <= state.now:
+            _charge_gauges(state, each.gauges, batch)
+
+
 def _settle_minimums(state: State, account: Account, batch: list[Event]) -> None:
     """Settle a period's minimums, each upon what the one before has left; of a period without any
-    nothing is recorded, and the next one is awaited."""
+    nothing is recorded, and the next one is awaited. Gauges that count for it are charged first."""
+    _charge_gauges_below(state, account, batch)
     end, settlement = settlement_of(state, account)
     if settlement is None:
         account.minimums_looked = end
@@ -571,12 +606,17 @@ def post_one(state: State, kind: int, number: int, batch: list[Event]) -> None:
     elif isinstance(found, Account):
         instant = found.minimums_due
     elif isinstance(
-        found, RecurringGrant | Commitment | Subscription | FixedCharge | SeatPlan | Statements
+        found,
+        RecurringGrant | Commitment | Subscription | FixedCharge | SeatPlan | Statements | Gauges,
     ):
         instant = found.due
     else:
         instant = 0  # what is due of these two is for `_is_due` to say
-    if instant <= state.now and _is_due(state, found, instant):
+    if instant > state.now or not _is_due(state, found, instant):
+        return
+    if isinstance(found, Gauges):
+        _charge_next(state, found, batch)
+    else:
         _post_now(state, found, batch)
 
 
@@ -726,6 +766,7 @@ _MAKES_DUE = (StartRecurring, StartCharge, ResumeRecurring, CreateCommitment, Ad
 _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     RecordUsage: decide_usage,
     MeteredUsage: decide_usage,
+    ReportGauge: decide_report_gauge,
     QuotedUsage: decide_usage,
     LinkedUsage: decide_usage,
     RepriceUsage: decide_reprice,

@@ -16,6 +16,7 @@ from ledger.core.books import Book
 from ledger.core.budgets import Budget
 from ledger.core.caps import Cap
 from ledger.core.fixed_charges import FixedCharge
+from ledger.core.gauges import Gauge, Gauges, GaugeScope
 from ledger.core.seats import Seat, SeatPlan, SeatPlans
 from ledger.core.state import (
     Account,
@@ -236,6 +237,7 @@ def _account(account: Account, months_before: int, days_before: int) -> list[Any
         *([account.sold] if account.sold is not None else []),
         *_seats(account.seats),
         *_statements(account.statements),
+        *([_gauges(account.gauges)] if account.gauges is not None else []),
     ]
 
 
@@ -295,6 +297,30 @@ def _statements(statements: Statements | None) -> list[Any]:
             [[number, *statements.ended[number]] for number in sorted(statements.ended)],
         ]
     ]
+
+
+def _gauges(gauges: Gauges) -> list[Any]:
+    return [
+        "gauges",
+        [
+            [
+                *scope,
+                each.key,
+                each.product,
+                each.attributes,
+                each.quantity_names,
+                each.forgotten,
+                each.reports,
+            ]
+            for scope, of_scope in sorted(gauges.scopes.items(), key=_first)
+            for each in of_scope.values()
+        ],
+        list(gauges.charged),
+    ]
+
+
+def _first(pair: tuple[GaugeScope, dict[int, Gauge]]) -> GaugeScope:
+    return pair[0]
 
 
 def _subscription(subscription: Subscription | None) -> list[Any]:

@@ -59,6 +59,7 @@ from ledger.core.commands import (
     RemoveSeats,
     RemoveTopUpRule,
     ReopenAccount,
+    ReportGauge,
     ReportOutcome,
     RepriceUsage,
     ResumeRecurring,
@@ -105,6 +106,8 @@ from ledger.core.events import (
     CommitmentEnded,
     CreditNoteIssued,
     Event,
+    GaugeReported,
+    GaugeReversed,
     GrantCancelled,
     GrantChargedBack,
     GrantIssued,
@@ -224,7 +227,10 @@ class FamilyDigest:
 _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
     AdjustBalance: ((BalanceAdjusted,), ("account", "asset", "amount", "expires_at", "note")),
     AmendUsage: ((UsageReversed,), ()),
-    ReverseUsage: ((UsageReversed,), ("account", "original", "as_charged", "ended", "note")),
+    ReverseUsage: (
+        (UsageReversed, GaugeReversed),
+        ("account", "original", "as_charged", "ended", "note"),
+    ),
     ReleaseHold: ((HoldReleased,), ("account", "hold")),
     CreateAccount: ((AccountCreated,), ("account", "parent", "policy", "profile")),
     UpdatePolicy: ((AccountPolicyUpdated,), ("account", "policy", "expected_version")),
@@ -348,6 +354,10 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
         (UsageRecorded, UsageQuarantined),
         ("account", "quantities", "operation", "personal"),
     ),
+    ReportGauge: (
+        (GaugeReported, UsageQuarantined),
+        ("account", "quantities", "operation", "personal"),
+    ),
     QuotedUsage: (
         (UsageRecorded, UsageQuarantined),
         ("account", "quantities", "operation", "personal"),
@@ -383,6 +393,8 @@ def first_difference(
         command, ChangeQuantity
     ):
         return "request"
+    if isinstance(command, ReverseUsage) and isinstance(recorded, GaugeReversed):
+        return _report_back_differs(command, recorded)
     if isinstance(command, ReverseUsage | AmendUsage):
         assert isinstance(recorded, UsageReversed)
         return _reversal_differs(command, recorded)
@@ -431,6 +443,12 @@ def first_difference(
         assert isinstance(recorded, OutcomeRejected)
         if command.outcome != recorded.hold:
             return "outcome_id"
+    if (
+        isinstance(command, ReportGauge)
+        and isinstance(recorded, GaugeReported)
+        and command.gauge != recorded.gauge
+    ):
+        return "properties"
     if isinstance(command, CreateQuote):
         assert isinstance(recorded, QuoteMade)
         if command.tolerance != recorded.tolerance_given:
@@ -502,6 +520,22 @@ def first_difference(
     return ""
 
 
+def _report_back_differs(command: ReverseUsage, recorded: GaugeReversed) -> str:
+    """What was taken back was a report, whole."""
+    for field, given, kept in (
+        ("request", command.replaced_by, b""),
+        ("account", command.account, recorded.account),
+        ("original", command.original.locator, recorded.original),
+        ("as_charged", command.as_charged, 0),
+        ("reason", command.note, recorded.note),
+        ("refund_cost", command.refund_cost, False),
+        ("quantities", command.quantities, ()),
+    ):
+        if given != kept:
+            return field
+    return ""
+
+
 def _reversal_differs(command: ReverseUsage | AmendUsage, recorded: UsageReversed) -> str:
     if isinstance(command, ReverseUsage):
         if command.replaced_by != recorded.replaced_by:
@@ -565,7 +599,7 @@ def _cap_differs(command: SetCap, recorded: CapSet) -> str:
 
 def _effective_at_given(recorded: Event) -> int:
     """The effective time that the caller gave; 0 = it was left to the writer."""
-    if isinstance(recorded, UsageRecorded | GrantIssued | OutcomeReported):
+    if isinstance(recorded, UsageRecorded | GrantIssued | OutcomeReported | GaugeReported):
         return recorded.effective_at if recorded.effective_given else 0
     assert isinstance(recorded, UsageQuarantined), recorded
     return recorded.effective_at

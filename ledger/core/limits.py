@@ -42,6 +42,13 @@ retry, until the price is there."""
 LEVELS_AN_ACCOUNT_MAX: Final = 16_384
 """Running totals of days and periods of an account beyond which no new level of a meter is begun;
 x ~200 B = 3 MB, and packed in 8 ms. A report that would begin one counts nothing."""
+GAUGES_AN_ACCOUNT_MAX: Final = 4_096
+"""Gauges of an account that are still to be charged, each in each scope; x ~1 kB = 4 MB. A report
+of one more is refused."""
+GAUGE_REPORTS_MAX: Final = 16
+"""Reports of a gauge in a scope that are kept, the last ones; x ~150 B. An older one is not taken
+back, nor the last of those that are kept where older ones are not."""
+GAUGES_A_TURN: Final = 64  # charged one after the other; x ~100 us = 6 ms
 RATED_A_FAMILY_MAX: Final = 65_536
 """Usage events of one family whose ratings from suspense are remembered for corrections, within
 their window; x ~250 B = 16 MB. What is rated beyond is not reversed, but adjusted by hand."""

@@ -159,16 +159,18 @@ def price(
     moved: Mapping[Place, int] = NOTHING_MOVED,
     costs: tuple[int, ...] = (),
     reserved: Sequence[Slice] = (),
+    settles: bool = False,
 ) -> Priced | Refusal:
     """Price usage of that time: by its plan, over what ran on before it.
 
     `moved`: what is decided to come before it and not applied yet moves totals so far. `costs` is
     what the provider takes for each quantity, for prices that rest on it. `reserved`: slices of a
-    hold that is to pay for it.
+    hold that is to pay for it. `settles`: it is what the end of its own period asks for, and counts
+    there, whenever that is worked out.
     """
     plan = bound.plan
     facts = bound.facts if not plan.costed else Facts(bound.facts.attributes, costs)
-    closed, period = closed_period(state, account, at)
+    closed, period = closed_period(state, account, at, settles)
     priced = Priced(closed, period)
     totals = NO_TOTALS
     if plan.modeled:
@@ -198,7 +200,7 @@ def price(
     if bound.minimums:
         if not plan.modeled:
             priced.totals_before = tuple([totals.get(key, 0) for key, _ in priced.advances])
-        priced.minimums = minimums_of(state, account, bound.minimums, at, closed, moved)
+        priced.minimums = minimums_of(state, account, bound.minimums, at, closed, moved, settles)
         priced.count_minimums()
     if UNPRICED in priced.charges:
         priced.suspense, priced.reasons = _suspense(priced.charges, faults, bound.waits)
@@ -252,12 +254,15 @@ def _suspense(
 # -- totals that run on --------------------------------------------------------------------------
 
 
-def closed_period(state: State, account: Account, at: int) -> tuple[int | None, int]:
+def closed_period(
+    state: State, account: Account, at: int, settles: bool = False
+) -> tuple[int | None, int]:
     """(the period of an instant if it is closed, the period that its charge belongs to): its own
-    until its grace has ended, afterwards the one that is open now (rule T2)."""
+    until its grace has ended, afterwards the one that is open now (rule T2); its own whenever it
+    `settles` it."""
     calendar = account.calendar
     period = calendar.start_of(at)
-    if calendar.end > account.closed_by(state.now):
+    if settles or calendar.end > account.closed_by(state.now):
         return None, period
     return period, calendar.start_of(state.now)
 
@@ -321,14 +326,16 @@ def minimums_of(
     at: int,
     closed: int | None,
     moved: Mapping[Place, int] = NOTHING_MOVED,
+    settles: bool = False,
 ) -> tuple[Minimal, ...]:
     """The totals in which usage of that time counts: of the billing period, of whoever pays the
-    card's minimums, that it is of; of the one that runs where that is settled (rule T2)."""
+    card's minimums, that it is of; of the one that runs where that is settled (rule T2), or for
+    what `settles` another where its minimums are."""
     payer = account
     while payer.parent is not None and not pays_minimums(payer):
         payer = payer.parent
     start = payer.billing_period_of(state.now if closed is not None else at)
-    if payer.period_end <= payer.closed_by(state.now):
+    if payer.period_end <= (payer.minimums_until if settles else payer.closed_by(state.now)):
         start = payer.billing_period_of(state.now)
     return tuple(
         [

@@ -13,6 +13,7 @@ from ledger.core.events import (
     BookKind,
     EndedGrants,
     Event,
+    GaugeCharged,
     GivenBack,
     LimitExceeded,
     Pot,
@@ -96,7 +97,7 @@ def decide_rerate(
     account = state.accounts[event.account]
     declared = state.declared[event.plan]
     tenant = account.tenant
-    period = closed_period(state, account, event.effective_at)[1]
+    period = closed_period(state, account, event.effective_at, isinstance(event, GaugeCharged))[1]
     used = house_book(state, tenant, BookKind.USED, declared.asset, declared.product, out)
     slices: tuple[Slice, ...] = ()
     over_limit = 0
@@ -155,8 +156,9 @@ def _counted(
         return ()
     scoped = [each for each in event.scoped if each.scope == SCOPE_MINIMUM]
     if not scoped:  # the entry itself has charged nothing
-        closed, _ = closed_period(state, account, event.effective_at)
-        found = minimums_of(state, account, minimums, event.effective_at, closed)
+        settles = isinstance(event, GaugeCharged)
+        closed, _ = closed_period(state, account, event.effective_at, settles)
+        found = minimums_of(state, account, minimums, event.effective_at, closed, settles=settles)
         scoped = [ScopedAdvance(key, SCOPE_MINIMUM, start, 0) for key, _, start, _ in found]
     amount = sum([piece.amount for piece in slices])
     amount -= sum([piece.amount for piece in given_back]) + kept

@@ -16,6 +16,7 @@ from ledger.core.caps import Cap
 from ledger.core.catalog import Bound, CardKey, Catalog
 from ledger.core.events import AccountPolicy, BookKind, PlanDeclared, TopUpRule
 from ledger.core.fixed_charges import FixedCharge
+from ledger.core.gauges import Gauges
 from ledger.core.holdings import (
     GRANT_CANCELLED,
     GRANT_EXPIRED,
@@ -81,6 +82,7 @@ __all__ = [
     "TIMER_CHARGE",
     "TIMER_COMMITMENT",
     "TIMER_FAMILY",
+    "TIMER_GAUGE",
     "TIMER_GRANT",
     "TIMER_HOLD",
     "TIMER_MINIMUMS",
@@ -116,6 +118,7 @@ __all__ = [
     "pays_minimums",
 ]
 
+TIMER_GAUGE = -1  # of an account: before minimums, which count it, and before grants are forfeited
 TIMER_FAMILY = 0  # of a family that was paged out: before what it brings back at that instant
 TIMER_HOLD = 1
 TIMER_MINIMUMS = 2  # of an account: before what is left of grants at that instant is forfeited
@@ -187,6 +190,7 @@ class Account:
         "frozen_at",
         "frozen_by",
         "gaps",
+        "gauges",
         "grants",
         "holds",
         "lent",
@@ -307,6 +311,7 @@ class Account:
         # What this account's usage put into overage: posted by (asset, period), pending by asset.
         self.overage_posted: dict[tuple[int, int], int] = {}
         self.overage_pending: dict[int, int] = {}
+        self.gauges: Gauges | None = None  # to be charged when their scopes end (rule T2)
         self.suspended = 0  # usage events with an unrated quantity
         self.budgets: list[Budget] = []  # its own; they bind those below it too (rule H4)
         self.next_due: int = NEVER  # nothing of this account falls due before
@@ -481,6 +486,8 @@ class Account:
             timers.append((self.minimums_due, TIMER_MINIMUMS, self.number))
         if self.statements is not None and self.statements.due != NEVER:
             timers.append((self.statements.due, TIMER_STATEMENT, self.number))
+        if self.gauges is not None and self.gauges.due != NEVER:
+            timers.append((self.gauges.due, TIMER_GAUGE, self.number))
         return timers
 
     def find_watched(self) -> None:
@@ -856,6 +863,21 @@ class State:
             heappush(self.timers, (at, TIMER_STATEMENT, account.number))
             account.next_due = min(account.next_due, due)
 
+    # -- gauges (rule T2) --------------------------------------------------------------------------
+
+    def await_gauges(self, account: Account, again: bool = False) -> None:
+        """Work out anew when the next of the account's gauges is charged, with a timer; `again`:
+        also for what is due when the one before was."""
+        gauges = account.gauges
+        if gauges is None:
+            return
+        before = gauges.due
+        gauges.find_due()
+        due = gauges.due
+        if due != NEVER and (again or due != before):
+            heappush(self.timers, (self.timer_at(account.tenant, due), TIMER_GAUGE, account.number))
+            account.next_due = min(account.next_due, due)
+
     # -- what is remembered ------------------------------------------------------------------------
 
     @property
@@ -985,6 +1007,11 @@ class State:
             (self.timer_at(each.tenant, each.minimums_due), TIMER_MINIMUMS, each.number)
             for each in self.accounts.values()
             if each.minimums_due != NEVER
+        ]
+        live += [
+            (self.timer_at(each.tenant, each.gauges.due), TIMER_GAUGE, each.number)
+            for each in self.accounts.values()
+            if each.gauges is not None and each.gauges.due != NEVER
         ]
         live += [
             (self.timer_at(each.tenant, each.subscription.due), TIMER_PACKAGE, each.number)

@@ -71,7 +71,7 @@ def decide_usage(
     if at > state.window_end:
         return in_future(at, state.now)
     if at < state.window_start:
-        return _quarantine(state, account, command, at, out)
+        return quarantine(state, account, command, at, out)
     return _rated(state, account, command, at, out, moved)
 
 
@@ -192,7 +192,7 @@ def _rated(
     return recorded
 
 
-def _quarantine(
+def quarantine(
     state: State, account: Account, command: RecordUsage, at: int, out: list[Event]
 ) -> Event:
     """Older than the dedupe window: recorded and listed, never charged (rule I4)."""

@@ -37,6 +37,8 @@ _PLANNED = (
     "UsageRepriced",
     "QuoteMade",
     "UsageQuarantined",
+    "GaugeReported",
+    "GaugeCharged",
     "UsageReversed",
     "UsageRerated",
     "HoldAuthorized",

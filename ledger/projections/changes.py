@@ -106,6 +106,13 @@ MINIMUMS: Final = (
     "tenant", "shard", "entry_seq", "account", "rate_card", "card_version", "scope", "product",
     "quantity_name", "asset", "period_start", "period_end", "minimum", "charged", "recorded_at",
 )  # fmt: skip
+GAUGE_ENTRIES: Final = (
+    "tenant", "shard", "entry_seq", "account", "change", "gauge", "scope_start", "scope_end",
+    "plan", "effective_at", "quantities", "level", "original_entry", "recorded_at",
+)  # fmt: skip
+GAUGE_REPORTED: Final = 1
+GAUGE_REPORT_BACK: Final = 2
+GAUGE_CHARGED: Final = 3
 GRANT_SHARINGS: Final = (
     "tenant", "shard", "entry_seq", "account", "grants", "version", "mode", "accounts", "labels",
     "recorded_at",
@@ -378,6 +385,7 @@ class Changes:
         "events",
         "fee_lines",
         "follow_ups",
+        "gauges",
         "grants",
         "holds",
         "manual",
@@ -462,6 +470,7 @@ class Changes:
         self.shared: dict[int, tuple[int, bool]] = {}  # grant -> tenant, whether it is now
         self.caps: list[Row] = []
         self.minimums: list[Row] = []
+        self.gauges: list[Row] = []
         # (tenant, budget, since, until) -> what is posted and pends there more, or less.
         self.budget_windows: dict[tuple[int, int, int, int], tuple[int, int]] = {}
         self.budget_crossings: list[Row] = []

@@ -153,6 +153,8 @@ class ProjectionStore:
             await self._copy("amendments", c.AMENDMENTS, changes.amendments)
         if changes.minimums:
             await self._copy("minimums", c.MINIMUMS, changes.minimums)
+        if changes.gauges:
+            await self._copy("gauge_entries", c.GAUGE_ENTRIES, changes.gauges)
         if changes.manual:
             await self._copy("manual_adjustments", c.MANUAL_ADJUSTMENTS, changes.manual)
         await self._write_waiting(changes)

@@ -387,6 +387,7 @@ class ReversalResult(_message.Message):
     COST_FIELD_NUMBER: _builtins.int
     COST_ASSET_FIELD_NUMBER: _builtins.int
     COST_SCALE_FIELD_NUMBER: _builtins.int
+    GAUGE_FIELD_NUMBER: _builtins.int
     outcome: Global___CorrectionOutcome.ValueType
     """The outcome."""
     replayed: _builtins.bool
@@ -425,6 +426,10 @@ class ReversalResult(_message.Message):
     def quantities(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
         """Name to quantity that was given back; at most 16."""
 
+    @_builtins.property
+    def gauge(self) -> _usage_pb2.GaugeLevel:
+        """Set where a report of a gauge was taken back, before its scope was charged."""
+
     def __init__(
         self,
         *,
@@ -445,10 +450,11 @@ class ReversalResult(_message.Message):
         cost: _builtins.int = ...,
         cost_asset: _builtins.str = ...,
         cost_scale: _builtins.int = ...,
+        gauge: _usage_pb2.GaugeLevel | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["gauge", b"gauge"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "asset", b"asset", "cost", b"cost", "cost_asset", b"cost_asset", "cost_scale", b"cost_scale", "entry_seq", b"entry_seq", "field", b"field", "given_back", b"given_back", "message", b"message", "original_entry_seq", b"original_entry_seq", "outcome", b"outcome", "position", b"position", "quantities", b"quantities", "reason", b"reason", "replayed", b"replayed", "scale", b"scale", "shard", b"shard"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "asset", b"asset", "cost", b"cost", "cost_asset", b"cost_asset", "cost_scale", b"cost_scale", "entry_seq", b"entry_seq", "field", b"field", "gauge", b"gauge", "given_back", b"given_back", "message", b"message", "original_entry_seq", b"original_entry_seq", "outcome", b"outcome", "position", b"position", "quantities", b"quantities", "reason", b"reason", "replayed", b"replayed", "scale", b"scale", "shard", b"shard"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

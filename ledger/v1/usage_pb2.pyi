@@ -113,6 +113,84 @@ its id). Nothing of their group is recorded; the same ids may be accepted later.
 Global___IngestOutcome: _TypeAlias = IngestOutcome  # noqa: Y015
 
 @_typing.final
+class GaugeLevel(_message.Message):
+    """What a gauge shows in a scope: the last that was reported. Nothing is charged before that has ended."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class BeforeEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class AfterEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    BEFORE_FIELD_NUMBER: _builtins.int
+    AFTER_FIELD_NUMBER: _builtins.int
+    SCOPE_START_US_FIELD_NUMBER: _builtins.int
+    SCOPE_END_US_FIELD_NUMBER: _builtins.int
+    scope_start_us: _builtins.int
+    """First microsecond of the scope: the account's day, month or billing period."""
+    scope_end_us: _builtins.int
+    """First microsecond after it."""
+    @_builtins.property
+    def before(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Name to quantity before the report; empty where none had come."""
+
+    @_builtins.property
+    def after(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Name to quantity since; empty where no report is left."""
+
+    def __init__(
+        self,
+        *,
+        before: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        after: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        scope_start_us: _builtins.int = ...,
+        scope_end_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["after", b"after", "before", b"before", "scope_end_us", b"scope_end_us", "scope_start_us", b"scope_start_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___GaugeLevel: _TypeAlias = GaugeLevel  # noqa: Y015
+
+@_typing.final
 class UsageEvent(_message.Message):
     """One usage event in the plain form."""
 
@@ -637,6 +715,7 @@ class IngestResult(_message.Message):
     ASSET_INDEX_FIELD_NUMBER: _builtins.int
     OVER_LIMIT_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
+    GAUGE_FIELD_NUMBER: _builtins.int
     outcome: Global___IngestOutcome.ValueType
     """The outcome."""
     replayed: _builtins.bool
@@ -661,6 +740,10 @@ class IngestResult(_message.Message):
     """Where the event is recorded, if that is known to be earlier than the response's `position`;
     else empty.
     """
+    @_builtins.property
+    def gauge(self) -> Global___GaugeLevel:
+        """Set where the event is a report of a gauge, which charges nothing by itself."""
+
     def __init__(
         self,
         *,
@@ -673,10 +756,11 @@ class IngestResult(_message.Message):
         asset_index: _builtins.int = ...,
         over_limit: _builtins.bool = ...,
         position: _builtins.str = ...,
+        gauge: Global___GaugeLevel | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["gauge", b"gauge"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_index", b"asset_index", "charge", b"charge", "field", b"field", "message", b"message", "outcome", b"outcome", "over_limit", b"over_limit", "position", b"position", "reason", b"reason", "replayed", b"replayed"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset_index", b"asset_index", "charge", b"charge", "field", b"field", "gauge", b"gauge", "message", b"message", "outcome", b"outcome", "over_limit", b"over_limit", "position", b"position", "reason", b"reason", "replayed", b"replayed"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1004,6 +1088,7 @@ class UsageEntry(_message.Message):
     QUOTE_ID_FIELD_NUMBER: _builtins.int
     QUOTE_REASON_FIELD_NUMBER: _builtins.int
     OUTCOME_ID_FIELD_NUMBER: _builtins.int
+    GAUGE_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """Id of the account that used."""
     source: _builtins.str
@@ -1090,6 +1175,12 @@ class UsageEntry(_message.Message):
     def cost(self) -> _types_pb2.ProviderCost:
         """What the provider takes; absent where the rate card names no card of costs."""
 
+    @_builtins.property
+    def gauge(self) -> Global___GaugeLevel:
+        """Set where it is a report of a gauge, or what its scope was charged: that stands here by the id of
+        the report that it charges.
+        """
+
     def __init__(
         self,
         *,
@@ -1127,10 +1218,11 @@ class UsageEntry(_message.Message):
         quote_id: _builtins.str = ...,
         quote_reason: _builtins.str = ...,
         outcome_id: _builtins.str = ...,
+        gauge: Global___GaugeLevel | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["conversion", b"conversion", "cost", b"cost"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["conversion", b"conversion", "cost", b"cost", "gauge", b"gauge"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "asset", b"asset", "attributes", b"attributes", "batch_seq", b"batch_seq", "charge", b"charge", "conversion", b"conversion", "cost", b"cost", "effective_at_us", b"effective_at_us", "entry_seq", b"entry_seq", "hold_id", b"hold_id", "id", b"id", "lines", b"lines", "operation", b"operation", "operation_parent", b"operation_parent", "outcome", b"outcome", "outcome_id", b"outcome_id", "over_limit", b"over_limit", "personal_attributes", b"personal_attributes", "product", b"product", "quote_id", b"quote_id", "quote_reason", b"quote_reason", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "ratings", b"ratings", "reason", b"reason", "recorded_at_us", b"recorded_at_us", "reversed", b"reversed", "reversed_quantities", b"reversed_quantities", "scale", b"scale", "shard", b"shard", "slices", b"slices", "source", b"source", "trace_id", b"trace_id", "transfers", b"transfers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "asset", b"asset", "attributes", b"attributes", "batch_seq", b"batch_seq", "charge", b"charge", "conversion", b"conversion", "cost", b"cost", "effective_at_us", b"effective_at_us", "entry_seq", b"entry_seq", "gauge", b"gauge", "hold_id", b"hold_id", "id", b"id", "lines", b"lines", "operation", b"operation", "operation_parent", b"operation_parent", "outcome", b"outcome", "outcome_id", b"outcome_id", "over_limit", b"over_limit", "personal_attributes", b"personal_attributes", "product", b"product", "quote_id", b"quote_id", "quote_reason", b"quote_reason", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "ratings", b"ratings", "reason", b"reason", "recorded_at_us", b"recorded_at_us", "reversed", b"reversed", "reversed_quantities", b"reversed_quantities", "scale", b"scale", "shard", b"shard", "slices", b"slices", "source", b"source", "trace_id", b"trace_id", "transfers", b"transfers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1493,3 +1585,167 @@ class ListSuspenseResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___ListSuspenseResponse: _TypeAlias = ListSuspenseResponse  # noqa: Y015
+
+@_typing.final
+class ListGaugesRequest(_message.Message):
+    """Names the gauges of an account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    MIN_POSITION_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    account: _builtins.str
+    """Id or alias of the account, 1 to 128 bytes."""
+    page_size: _builtins.int
+    """Gauges a page: 0 = 100, at most 1,000."""
+    page_token: _builtins.str
+    """next_page_token of the page before; empty = the first page."""
+    min_position: _builtins.str
+    """A position that the answer must have reached; empty = any."""
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        account: _builtins.str = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        min_position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "min_position", b"min_position", "page_size", b"page_size", "page_token", b"page_token", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListGaugesRequest: _TypeAlias = ListGaugesRequest  # noqa: Y015
+
+@_typing.final
+class Gauge(_message.Message):
+    """A gauge in a scope that is not charged yet."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class LevelEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    LEVEL_FIELD_NUMBER: _builtins.int
+    EFFECTIVE_AT_US_FIELD_NUMBER: _builtins.int
+    SCOPE_START_US_FIELD_NUMBER: _builtins.int
+    SCOPE_END_US_FIELD_NUMBER: _builtins.int
+    CHARGED_AT_US_FIELD_NUMBER: _builtins.int
+    REPORTS_FIELD_NUMBER: _builtins.int
+    product: _builtins.str
+    """What it is usage of."""
+    effective_at_us: _builtins.int
+    """Effective time of that report, in microseconds."""
+    scope_start_us: _builtins.int
+    """First microsecond of the scope."""
+    scope_end_us: _builtins.int
+    """First microsecond after it."""
+    charged_at_us: _builtins.int
+    """When it is charged, in microseconds: once the scope's grace has ended."""
+    reports: _builtins.int
+    """Reports that are kept, which may be taken back; at most 16."""
+    @_builtins.property
+    def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Its attributes, at most 16."""
+
+    @_builtins.property
+    def level(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Name to quantity of its last report; at most 16."""
+
+    def __init__(
+        self,
+        *,
+        product: _builtins.str = ...,
+        attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        level: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        effective_at_us: _builtins.int = ...,
+        scope_start_us: _builtins.int = ...,
+        scope_end_us: _builtins.int = ...,
+        charged_at_us: _builtins.int = ...,
+        reports: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "charged_at_us", b"charged_at_us", "effective_at_us", b"effective_at_us", "level", b"level", "product", b"product", "reports", b"reports", "scope_end_us", b"scope_end_us", "scope_start_us", b"scope_start_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___Gauge: _TypeAlias = Gauge  # noqa: Y015
+
+@_typing.final
+class ListGaugesResponse(_message.Message):
+    """A page of gauges."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    GAUGES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """Token of the next page; empty = this is the last."""
+    position: _builtins.str
+    """What the answer rests on."""
+    @_builtins.property
+    def gauges(self) -> _containers.RepeatedCompositeFieldContainer[Global___Gauge]:
+        """The gauges."""
+
+    def __init__(
+        self,
+        *,
+        gauges: _abc.Iterable[Global___Gauge] | None = ...,
+        next_page_token: _builtins.str = ...,
+        position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["gauges", b"gauges", "next_page_token", b"next_page_token", "position", b"position"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListGaugesResponse: _TypeAlias = ListGaugesResponse  # noqa: Y015

@@ -55,6 +55,11 @@ class UsageServiceStub:
                 request_serializer=ledger_dot_v1_dot_usage__pb2.ListSuspenseRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_usage__pb2.ListSuspenseResponse.FromString,
                 _registered_method=True)
+        self.ListGauges = channel.unary_unary(
+                '/ledger.v1.UsageService/ListGauges',
+                request_serializer=ledger_dot_v1_dot_usage__pb2.ListGaugesRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_usage__pb2.ListGaugesResponse.FromString,
+                _registered_method=True)
 
 
 class UsageServiceServicer:
@@ -98,6 +103,14 @@ class UsageServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListGauges(self, request, context):
+        """Lists what the gauges of an account show that are not charged yet (meters whose aggregation is
+        LATEST), those first that are charged first. From the state itself.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_UsageServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -120,6 +133,11 @@ def add_UsageServiceServicer_to_server(servicer, server):
                     servicer.ListSuspense,
                     request_deserializer=ledger_dot_v1_dot_usage__pb2.ListSuspenseRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_usage__pb2.ListSuspenseResponse.SerializeToString,
+            ),
+            'ListGauges': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListGauges,
+                    request_deserializer=ledger_dot_v1_dot_usage__pb2.ListGaugesRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_usage__pb2.ListGaugesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -231,6 +249,33 @@ class UsageService:
             '/ledger.v1.UsageService/ListSuspense',
             ledger_dot_v1_dot_usage__pb2.ListSuspenseRequest.SerializeToString,
             ledger_dot_v1_dot_usage__pb2.ListSuspenseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListGauges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.UsageService/ListGauges',
+            ledger_dot_v1_dot_usage__pb2.ListGaugesRequest.SerializeToString,
+            ledger_dot_v1_dot_usage__pb2.ListGaugesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -58,6 +58,10 @@ class UsageServiceStub:
     models. Once a price that reaches so far back is published, or the account has another card,
     they are rated in order and leave the list.
     """
+    ListGauges: _grpc.UnaryUnaryMultiCallable[_usage_pb2.ListGaugesRequest, _usage_pb2.ListGaugesResponse]
+    """Lists what the gauges of an account show that are not charged yet (meters whose aggregation is
+    LATEST), those first that are charged first. From the state itself.
+    """
 
 @_typing.type_check_only
 class UsageServiceAsyncStub(UsageServiceStub):
@@ -84,6 +88,10 @@ class UsageServiceAsyncStub(UsageServiceStub):
     """Lists usage of which some quantities wait for a price (rule B8), oldest first, from the read
     models. Once a price that reaches so far back is published, or the account has another card,
     they are rated in order and leave the list.
+    """
+    ListGauges: _aio.UnaryUnaryMultiCallable[_usage_pb2.ListGaugesRequest, _usage_pb2.ListGaugesResponse]  # type: ignore[assignment]
+    """Lists what the gauges of an account show that are not charged yet (meters whose aggregation is
+    LATEST), those first that are charged first. From the state itself.
     """
 
 class UsageServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -132,6 +140,16 @@ class UsageServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists usage of which some quantities wait for a price (rule B8), oldest first, from the read
         models. Once a price that reaches so far back is published, or the account has another card,
         they are rated in order and leave the list.
+        """
+
+    @_abc_1.abstractmethod
+    def ListGauges(
+        self,
+        request: _usage_pb2.ListGaugesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_usage_pb2.ListGaugesResponse, _abc.Awaitable[_usage_pb2.ListGaugesResponse]]:
+        """Lists what the gauges of an account show that are not charged yet (meters whose aggregation is
+        LATEST), those first that are charged first. From the state itself.
         """
 
 def add_UsageServiceServicer_to_server(servicer: UsageServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -50,6 +50,7 @@ class ReadModels:
         self.budgets: Facts = {}
         self.usage: dict[tuple[int, int, int], list[int]] = {}
         self.waiting: Facts = {}
+        self.gauges: dict[tuple[int, int, int, int], tuple[int, list[int]]] = {}
         self.costs: dict[tuple[int, int], list[int]] = {}
         self.clocks: dict[int, int] = {}
         self.denials = 0
@@ -83,6 +84,11 @@ class ReadModels:
         _compare("fixed charge", _charges_of(state), self.charges, findings)
         _compare("statements of account", _statements_of(state), self.statements, findings)
         _compare("usage that waits,", _waiting_of(state), self.waiting, findings)
+        gauges = _gauges_of(state)
+        for account, gauge, start, end in sorted(gauges.keys() | self.gauges.keys()):
+            what = f"gauge {gauge} of account {account} from {start} to {end}"
+            at = (account, gauge, start, end)
+            findings.compare(what, gauges.get(at), self.gauges.get(at))
         for place in sorted(tally.usage.keys() | self.usage.keys()):
             tenant, asset, outcome = place
             where = f"usage events of tenant {tenant} in asset {asset} with outcome {outcome}"
@@ -181,6 +187,8 @@ async def read_models(connection: Connection, shard: int) -> Reflection | None:
     for row in await connection.fetch(_SQL["statements"], shard):
         account, *values = row
         models.statements[account] = dict(zip(_STATEMENTS, values, strict=True))
+    for account, gauge, start, end, tenant, level in await connection.fetch(_SQL["gauges"], shard):
+        models.gauges[account, gauge, start, end] = (tenant, list(level))
     for tenant, asset, outcome, count, charge in await connection.fetch(_SQL["usage"], shard):
         models.usage[(tenant, asset, outcome)] = [count, int(charge)]
     for entry, tenant, account, at, quantities, reasons in await connection.fetch(
@@ -492,6 +500,17 @@ def _waiting_of(state: State) -> Facts:
         }
         for family in state.families.values()
         for each in family.waiting.values()
+    }
+
+
+def _gauges_of(state: State) -> dict[tuple[int, int, int, int], tuple[int, list[int]]]:
+    """By account, gauge and scope: the tenant, and what it shows (rule T2)."""
+    return {
+        (account.number, gauge.key, *scope): (account.tenant, list(gauge.level))
+        for account in state.accounts.values()
+        if account.gauges is not None
+        for scope, gauges in account.gauges.scopes.items()
+        for gauge in gauges.values()
     }
 
 

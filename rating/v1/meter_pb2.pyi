@@ -36,6 +36,10 @@ class _AggregationEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Aggregati
     """The largest value of a property: each event counts what it is above those before it."""
     AGGREGATION_UNIQUE: _Aggregation.ValueType  # 4
     """How many different values a property has: the first event with a value counts 1."""
+    AGGREGATION_LATEST: _Aggregation.ValueType  # 5
+    """The value of a gauge: the last that was reported, charged once when the scope has ended. All
+    quantities of a rule are, or none is.
+    """
 
 class Aggregation(_Aggregation, metaclass=_AggregationEnumTypeWrapper):
     """What of the events of a scope is the quantity."""
@@ -50,6 +54,10 @@ AGGREGATION_MAX: Aggregation.ValueType  # 3
 """The largest value of a property: each event counts what it is above those before it."""
 AGGREGATION_UNIQUE: Aggregation.ValueType  # 4
 """How many different values a property has: the first event with a value counts 1."""
+AGGREGATION_LATEST: Aggregation.ValueType  # 5
+"""The value of a gauge: the last that was reported, charged once when the scope has ended. All
+quantities of a rule are, or none is.
+"""
 Global___Aggregation: _TypeAlias = Aggregation  # noqa: Y015
 
 @_typing.final
@@ -125,13 +133,13 @@ class MeteredQuantity(_message.Message):
     property: _builtins.str
     """Name of the property, 1 to 128 bytes; none for COUNT."""
     scale: _builtins.int
-    """Values count in units of 10^-scale, 0 to 18, as whole ones; of SUM and MAX."""
+    """Values count in units of 10^-scale, 0 to 18, as whole ones; of SUM, MAX and LATEST."""
     scope: _card_pb2.RunningScope.ValueType
-    """Of MAX and UNIQUE: over which events it is taken, those of an account in its month, day or
+    """Of MAX, UNIQUE and LATEST: over which events it is taken, those of an account in its month, day or
     billing period that holds their effective time, of one product, with the same attributes.
     """
     optional: _builtins.bool
-    """True: an event without the property counts nothing. False: it is refused."""
+    """True: an event without the property counts nothing. False: it is refused, as it is for LATEST."""
     def __init__(
         self,
         *,

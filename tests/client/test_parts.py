@@ -30,6 +30,7 @@ PUBLIC = [
     "DrawdownClient",
     "DrawdownError",
     "EventOutcome",
+    "GaugeLevel",
     "IngestCore",
     "InvalidEvent",
     "Limits",

@@ -48,7 +48,7 @@ OF_SEATS = {  # and test_seat_properties these
 }
 OF_STATEMENTS = {c.SetStatements, c.EndStatement, c.CloseStatement}  # and test_statements these
 OF_CAPS = {c.UpdateSharing, c.SetCap, c.RemoveCap}  # and test_cap_properties these
-OF_METERS = {c.MeteredUsage}  # test_levels draws it
+OF_METERS = {c.MeteredUsage, c.ReportGauge}  # test_levels and test_gauges draw them
 DRAWN: set[type] = set()
 """The commands that rules say they draw; a step that runs another one fails."""
 STEPS: dict[str, dict[str, Sequence[Any]]] = {}
@@ -814,6 +814,7 @@ def test_long_lives_meet_every_command_and_every_event() -> None:
         e.BudgetDenied,
     }
     of_meters = {e.UsageMetered, e.MetersReversed}  # and test_levels
+    of_meters |= {e.GaugeReported, e.GaugeCharged, e.GaugeReversed}  # and test_gauges
     elsewhere = of_sandboxes | of_models | of_conversions | of_quotes | of_minimums | of_meters
     elsewhere |= of_budgets
     elsewhere |= {  # and test_packages

@@ -920,6 +920,8 @@ ELSEWHERE = {
     Reason.FORMULA_OVERFLOW,
     Reason.FORMULA_NEGATIVE,
     Reason.COST_MISSING,
+    Reason.GAUGE_CHARGED,  # test_gauges
+    Reason.GAUGES_LIMIT,
     Reason.NO_SUCH_OUTCOME,
     Reason.OUTCOME_CONFIRMED,
     Reason.OUTCOME_REJECTED,

@@ -113,6 +113,7 @@ WITHOUT_REQUEST_ID = {
     "ListChanges",
     "ListAdjustments",
     "ListSuspense",
+    "ListGauges",
     "ListAliases",
     "GetHold",
     "GetMargin",

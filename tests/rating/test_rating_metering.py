@@ -278,7 +278,7 @@ def test_meters_are_read_from_a_file_and_what_is_no_meter_has_its_place() -> Non
         (b"[]", ""),
         (
             b'{"rules": [{"name": "a", "event_type": "b", "quantities": '
-            b'[{"quantity": "q", "aggregation": "latest"}]}]}',
+            b'[{"quantity": "q", "aggregation": "median"}]}]}',
             "rules[0].quantities[0].aggregation",
         ),
     ):

@@ -30,7 +30,7 @@ from ledger.simulation.spoilt import Spoilt
 from ledger.simulation.workload import ENTRIES
 from ledger.simulation.world import run
 
-OF_METERS = {commands.MeteredUsage}  # tests/core/test_levels draws it
+OF_METERS = {commands.MeteredUsage, commands.ReportGauge}  # tests/core/test_levels, test_gauges
 OF_OUTCOMES = {commands.ReportOutcome, commands.ConfirmOutcome, commands.RejectOutcome}
 """tests/core/test_machine and test_outcome_charges draw them."""
 OF_TREES = {commands.MoveAccount}  # tests/core/test_machine and test_moving draw it

@@ -68,6 +68,7 @@ from ledger.core.commands.usage import (
     MeteredUsage,
     QuotedUsage,
     RecordUsage,
+    ReportGauge,
     RepriceUsage,
 )
 from ledger.core.commands.writing import AbandonRequest, ApplyConfiguration
@@ -128,6 +129,7 @@ __all__ = [
     "RemoveSeats",
     "RemoveTopUpRule",
     "ReopenAccount",
+    "ReportGauge",
     "ReportOutcome",
     "RepriceUsage",
     "ResumeRecurring",
@@ -154,6 +156,7 @@ __all__ = [
 Command: TypeAlias = (
     RecordUsage
     | MeteredUsage
+    | ReportGauge
     | QuotedUsage
     | LinkedUsage
     | RepriceUsage

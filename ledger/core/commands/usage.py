@@ -29,6 +29,17 @@ class MeteredUsage(RecordUsage, gc=False):
     """Usage whose meters count over levels (rules N4, R1)."""
 
 
+class ReportGauge(RecordUsage, gc=False):
+    """Say what a gauge shows: its scope is charged for the last report, once it has ended (T2).
+
+    `gauge` is a digest that says whose level it is within the account; `scope` as of running totals
+    (rating.functions).
+    """
+
+    gauge: int = 0
+    scope: int = 0
+
+
 class QuotedUsage(RecordUsage, gc=False):
     """Usage that names a quote (rule H9): of a kind of its own, for it is never usual."""
 

@@ -93,6 +93,7 @@ from ledger.core.events.corrections import (
     GrantRestored,
     UsageReversed,
 )
+from ledger.core.events.gauges import GaugeCharged, GaugeReported, GaugeReversed
 from ledger.core.events.grants import (
     GrantCancelled,
     GrantExpired,
@@ -286,6 +287,9 @@ __all__ = [
     "FeeRecognised",
     "Follow",
     "FreezeCause",
+    "GaugeCharged",
+    "GaugeReported",
+    "GaugeReversed",
     "GivenBack",
     "GrantCancelled",
     "GrantChargedBack",
@@ -507,6 +511,9 @@ Event: TypeAlias = (
     | OutcomeRejected
     | UsageMetered
     | MetersReversed
+    | GaugeReported
+    | GaugeCharged
+    | GaugeReversed
     | Subscribed
     | PackageChanged
     | PackagePeriodBegun

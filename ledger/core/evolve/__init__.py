@@ -51,6 +51,9 @@ from ledger.core.events import (
     Event,
     FeeCharged,
     FeeRecognised,
+    GaugeCharged,
+    GaugeReported,
+    GaugeReversed,
     GrantCancelled,
     GrantChargedBack,
     GrantExpired,
@@ -177,6 +180,7 @@ from ledger.core.evolve.commitments import (
 )
 from ledger.core.evolve.conversions import conversion_reversed, usage_converted
 from ledger.core.evolve.corrections import adjustment_noted, balance_adjusted, usage_reversed
+from ledger.core.evolve.gauges import gauge_charged, gauge_reported, gauge_reversed
 from ledger.core.evolve.grants import (
     grant_cancelled,
     grant_expired,
@@ -324,6 +328,9 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     ConversionReversed: conversion_reversed,
     UsageMetered: usage_metered,
     MetersReversed: meters_reversed,
+    GaugeReported: gauge_reported,
+    GaugeCharged: gauge_charged,
+    GaugeReversed: gauge_reversed,
     GrantRestored: grant_restored,
     AdjustmentNoted: adjustment_noted,
     BalanceAdjusted: balance_adjusted,

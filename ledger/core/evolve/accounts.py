@@ -203,6 +203,7 @@ def account_policy_updated(state: State, event: AccountPolicyUpdated) -> None:
         state.await_minimums(account)
     for each in account.in_its_zone() if event.zone_from else (account,):
         state.await_statement(each)
+    state.await_gauges(account)
     if event.key:  # not where it follows from a package
         state.keys.add(event.key, state.locator)
 
@@ -211,6 +212,7 @@ def account_closed(state: State, event: AccountClosed) -> None:
     account = state.accounts[event.account]
     account.closed_at = event.closed_at
     account.minimums_due = NEVER  # of open accounts alone
+    state.await_gauges(account)
     account.find_open_from()
     state.await_statement(account)
     state.keys.add(event.key, state.locator)
@@ -238,6 +240,7 @@ def account_closed_out(state: State, event: AccountClosedOut) -> None:
         _forget_written_off(account)
     account.closed_at = event.closed_at
     account.minimums_due = NEVER
+    state.await_gauges(account)
     account.find_open_from()
     state.await_statement(account)
     state.keys.add(event.key, state.locator)
@@ -268,6 +271,7 @@ def account_reopened(state: State, event: AccountReopened) -> None:
     if account.tenant in state.minimums_from:
         state.await_minimums(account)
     state.await_statement(account)
+    state.await_gauges(account)
     state.try_suspended(account.root)
     state.keys.add(event.key, state.locator)
 

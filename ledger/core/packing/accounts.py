@@ -12,6 +12,7 @@ from ledger.core.evolve.accounts import (
     inherited_comparator,
     inherited_overrides,
 )
+from ledger.core.packing.gauges import PackedGauges, pack_gauges, unpack_gauges
 from ledger.core.packing.packages import (
     PackedSubscription,
     pack_subscription,
@@ -74,6 +75,7 @@ class PackedAccount(msgspec.Struct, array_like=True, gc=False):
     sold: Sold | None = None
     seats: list[PackedSeatPlan] = []
     statements: PackedStatements | None = None
+    gauges: PackedGauges | None = None
 
 
 def pack_account(
@@ -148,6 +150,7 @@ def pack_account(
         account.sold,
         pack_seat_plans(account.seats),
         pack_statements(account.statements),
+        pack_gauges(account.gauges),
     )
 
 
@@ -221,6 +224,7 @@ def unpack_account(state: State, root: int, packed: PackedAccount) -> None:
     account.closed_until = packed.closed_until
     account.version = packed.version
     account.closed_at = packed.closed_at
+    account.gauges = unpack_gauges(account, packed.gauges)
     account.suspended = packed.suspended
     account.totals = _by_month(packed.totals)
     account.overage_posted = _by_month(packed.overage_posted)

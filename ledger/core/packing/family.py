@@ -340,6 +340,7 @@ def drop_family(state: State, root: int) -> None:
         account.caps = ()
         account.caps_given = {}  # no cycle is left for the collector
         account.children = []
+        account.gauges = None  # no cycle is left for the collector
     family.settled = {}
     family.waiting = {}
     family.settled_quotes = {}

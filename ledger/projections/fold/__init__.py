@@ -44,6 +44,9 @@ from ledger.core.events import (
     CreditNoteIssued,
     FeeCharged,
     FeeRecognised,
+    GaugeCharged,
+    GaugeReported,
+    GaugeReversed,
     GrantCancelled,
     GrantChargedBack,
     GrantExpired,
@@ -158,6 +161,7 @@ from ledger.projections.fold.corrections import (
     usage_reversed,
 )
 from ledger.projections.fold.folding import Folding
+from ledger.projections.fold.gauges import gauge_charged, gauge_reported, gauge_reversed
 from ledger.projections.fold.grants import (
     grant_cancelled,
     grant_expired,
@@ -333,6 +337,9 @@ HANDLERS: Final[dict[type, Callable[[Folding, int, Any], None]]] = {
     HoldCharged: usage_costed,
     UsageQuoted: usage_costed,
     UsageRepriced: usage_repriced,
+    GaugeReported: gauge_reported,
+    GaugeCharged: gauge_charged,
+    GaugeReversed: gauge_reversed,
     HoldExtended: hold_extended,
     HoldReleased: hold_released,
     HoldExpired: hold_expired,

@@ -108,6 +108,11 @@ WHERE shard = $1 GROUP BY tenant, asset
 -- Denied authorisations.
 SELECT count(*) FROM projection.denials WHERE shard = $1
 
+-- name: gauges
+-- What gauges show that are not charged yet.
+SELECT account, gauge, scope_start, scope_end, tenant, level
+FROM projection.gauges WHERE shard = $1 AND NOT charged AND level <> '{}'
+
 -- name: top_ups
 -- Every charge that was asked for.
 SELECT number, tenant, account, state, asset, amount, price_paid, price_asset, source, version,

@@ -127,6 +127,9 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.OutcomeRejected: usage.unexpected,
     e.UsageMetered: usage.unexpected,
     e.MetersReversed: usage.unexpected,
+    e.GaugeReported: usage.unexpected,  # gauges are of tests/core/test_gauges
+    e.GaugeCharged: usage.unexpected,
+    e.GaugeReversed: usage.unexpected,
     e.UsageCaptured: usage.recorded,
     e.HoldCharged: usage.charged,
     e.UsageQuoted: usage.recorded,

@@ -46,6 +46,9 @@ from ledger.core.events import (
     Event,
     FeeCharged,
     FeeRecognised,
+    GaugeCharged,
+    GaugeReported,
+    GaugeReversed,
     GrantCancelled,
     GrantChargedBack,
     GrantExpired,
@@ -177,6 +180,7 @@ from ledger.verify.rules.corrections import (
     usage_rerated,
     usage_reversed,
 )
+from ledger.verify.rules.gauges import gauge_charged, gauge_reported, gauge_reversed
 from ledger.verify.rules.grants import (
     grant_cancelled,
     grant_expired,
@@ -373,6 +377,9 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     ConversionReversed: conversion_reversed,
     UsageMetered: usage_metered,
     MetersReversed: meters_reversed,
+    GaugeReported: gauge_reported,
+    GaugeCharged: gauge_charged,
+    GaugeReversed: gauge_reversed,
     UsageReversed: usage_reversed,
     UsageRerated: usage_rerated,
     GrantRestored: grant_restored,

@@ -111,7 +111,7 @@ def takes(judge: Judge, state: State, account: Account, at: int, *, new: bool) -
     while new and above is not None:
         judge.equal(state, f"frozen, account {above.number}", 0, above.frozen_at)
         above = above.parent
-    over = _grace_over(state, account)
+    over = grace_over(state, account)
     gaps = account.gaps if at >= state.window_start else ()
     for closed_at, reopened_at in (*gaps, (account.closed_at, NEVER)):
         late = at < closed_at and over < closed_at
@@ -127,9 +127,9 @@ def look_at_month(judge: Judge, state: State, account: Account, at: int, month: 
     counted = at
     if month > at:  # its own is closed, and ended before
         counted = state.now
-        if at >= _grace_over(state, account):
+        if at >= grace_over(state, account):
             judge.wrong(state, "month", f"that of {at}, which is open", month)
-    elif month + MONTH_MAX_US <= _grace_over(state, account):
+    elif month + MONTH_MAX_US <= grace_over(state, account):
         judge.wrong(state, "month", "one that is not closed", month)
     if not month <= counted < month + MONTH_MAX_US:
         judge.wrong(state, "month", f"that of {counted}", month)
@@ -141,6 +141,11 @@ def look_at_month(judge: Judge, state: State, account: Account, at: int, month: 
 def drawn(judge: Judge, state: State, account: Account, event: UsageRecorded) -> None:
     """Its period, and its slices by their pots."""
     look_at_month(judge, state, account, event.effective_at, event.period)
+    drawn_in(judge, state, account, event)
+
+
+def drawn_in(judge: Judge, state: State, account: Account, event: UsageRecorded) -> None:
+    """Its slices by their pots, in whatever month it counts."""
     slices(judge, state, account, event)
     look_at_cost(judge, state, event)
     over_limit(judge, state, event)
@@ -323,7 +328,7 @@ def sides_of(event: UsageRecorded | HoldAuthorized) -> tuple[int, int]:
     return sum([piece.amount for piece in event.slices]), charged
 
 
-def _grace_over(state: State, account: Account) -> int:
+def grace_over(state: State, account: Account) -> int:
     """What ended by then is closed, by the grace of now or of before (rule T2)."""
     return max(account.closed_until, state.now - account.policy.period_grace)
 
