@@ -321,7 +321,7 @@ def test_every_mutation_takes_a_request_id_and_says_whether_it_was_replayed():
 
 def test_every_list_has_pages():
     lists = [method for method in unary_methods() if method.name.startswith("List")]
-    assert len(lists) == 26
+    assert len(lists) == 27
     for method in lists:
         assert {"page_size", "page_token"} <= set(method.input_type.fields_by_name.keys())
         assert "next_page_token" in method.output_type.fields_by_name
