@@ -75,6 +75,44 @@ BEGIN
     ) e ON true
     WHERE s.change = 1;
 
+    -- Fees are drawn on books of overage too: of the account that is charged.
+    CREATE OR REPLACE VIEW overage_draws AS
+    SELECT d.tenant, d.shard, d.entry_seq, d.payer, d.asset, d.amount, d.effective_at, d.recorded_at,
+           coalesce(u.account, o.account, r.account, m.account, a.account, l.account) AS account
+    FROM (
+        SELECT b.tenant, b.shard, t.entry_seq, b.owner AS payer, b.asset, t.amount, t.effective_at,
+               t.recorded_at
+        FROM books b
+        JOIN transfers t ON t.tenant = b.tenant AND t.shard = b.shard AND t.debit_book = b.book
+                        AND t.phase = 2
+        JOIN books w ON w.tenant = t.tenant AND w.shard = t.shard AND w.book = t.credit_book
+                    AND w.kind IN (6, 19)
+        WHERE b.kind = 3
+        UNION ALL
+        SELECT b.tenant, b.shard, t.entry_seq, b.owner, b.asset, -t.amount, t.effective_at,
+               t.recorded_at
+        FROM books b
+        JOIN transfers t ON t.tenant = b.tenant AND t.shard = b.shard AND t.credit_book = b.book
+                        AND t.phase = 2 AND t.pot = 0
+        JOIN books w ON w.tenant = t.tenant AND w.shard = t.shard AND w.book = t.debit_book
+                    AND w.kind IN (6, 19)
+        WHERE b.kind = 3
+    ) d
+    LEFT JOIN usage_events u ON u.tenant = d.tenant AND u.shard = d.shard
+                            AND u.entry_seq = d.entry_seq
+    LEFT JOIN usage_follow_ups f ON f.tenant = d.tenant AND f.shard = d.shard
+                                AND f.entry_seq = d.entry_seq
+    LEFT JOIN usage_events o ON o.tenant = f.tenant AND o.shard = f.shard
+                            AND o.entry_seq = f.original_entry
+    LEFT JOIN reversals r ON r.tenant = d.tenant AND r.shard = d.shard
+                         AND r.entry_seq = d.entry_seq
+    LEFT JOIN minimums m ON m.tenant = d.tenant AND m.shard = d.shard
+                        AND m.entry_seq = d.entry_seq
+    LEFT JOIN manual_adjustments a ON a.tenant = d.tenant AND a.shard = d.shard
+                                  AND a.entry_seq = d.entry_seq
+    LEFT JOIN fee_lines l ON l.tenant = d.tenant AND l.shard = d.shard
+                         AND l.entry_seq = d.entry_seq;
+
     PERFORM set_config('search_path', before, true);
 END $create$;
 

@@ -3,14 +3,25 @@
 from __future__ import annotations
 
 from ledger.core.catalog import asset_number
-from ledger.core.commands import IssueGrant, ReverseUsage, VoidGrant
-from ledger.core.events import AccountPolicy, GrantIssued, GrantKind, Overage
+from ledger.core.commands import ChangeQuantity, IssueGrant, ReverseUsage, StartCharge, VoidGrant
+from ledger.core.events import (
+    AccountPolicy,
+    ChargeBilling,
+    ChargePayer,
+    ChargeTerms,
+    GrantIssued,
+    GrantKind,
+    Overage,
+    PeriodUnit,
+    Proration,
+    Timing,
+)
 from ledger.core.limits import DAY_US, INT64_MAX, PERIOD_GRACE_US
 from ledger.core.shapes import Shape
 from ledger.journal.configuration import ConfigurationEntry
 from ledger.journal.directory import TENANT_DEFAULT, Entry
 from rating.card import Meter, PriceRow, RateCard
-from tests.projections.books import MONEY, Books, open_books
+from tests.projections.books import CREDIT, MONEY, Books, open_books
 from tests.projections.projecting import project
 from tests.projections.test_corrections import reverse
 from tests.projections.test_costs import resell
@@ -64,6 +75,7 @@ async def write_history(dsn: str) -> None:
         await _odd_names(books)
         await _days(books)
         await _costs(books)
+        await _fees(books)
         await books.ledger.directory.erase(TENANT_DEFAULT, ERASED)
     await project(dsn)
 
@@ -148,3 +160,31 @@ async def _costs(books: Books) -> None:
     assert recorded is not None
     back = ReverseUsage(books.key(team), team.number, recorded.original, (30, 0), refund_cost=True)
     await books.ask(team, back)
+
+
+async def _fees(books: Books) -> None:
+    """Fixed charges in money, and in credits that were paid for; begun weeks ago."""
+    seated = await books.account("seated", policy=AccountPolicy(overage=Overage.SELF))
+    await books.grant(seated, 1_000_000, paid=77_777)
+    start = books.clock.now_us() - 30 * DAY_US
+    for name, asset, cash_only in (("seats", MONEY, True), ("support", CREDIT, False)):
+        terms = ChargeTerms(
+            name,
+            asset,
+            310_000,
+            ChargeBilling.ADVANCE,
+            PeriodUnit.YEAR,
+            1,
+            0,
+            "",
+            Proration.BOTH,
+            True,
+            cash_only,
+            ChargePayer.OVERAGE,
+        )
+        begun = StartCharge(books.key(seated), seated.number, name, terms, 2, start)
+        (started,) = await books.ask(seated, begun)
+        for quantity in (3, 1):
+            key = books.key(seated)
+            change = ChangeQuantity(key, seated.number, started.charge, quantity, Timing.NOW)
+            await books.ask(seated, change)

@@ -162,7 +162,7 @@ async def test_an_auditor_finds_the_way_back(history: str, tmp_path: Path) -> No
     entries, _ = beancount_load(tmp_path / "b" / "units.beancount")
     drawn = [e for e in entries if isinstance(e, data.Transaction) and "pot" in e.meta]
     assert {each.meta["pot"] for each in drawn} >= {"GRANT", "OVERAGE", "EXCESS_OWED"}
-    assert {each.payee for each in drawn} == {*ODD_PRODUCTS, "agent"}
+    assert {each.payee for each in drawn} == {*ODD_PRODUCTS, "agent", "seats", "support"}
     for each in drawn:
         shard, _, entry = each.meta["entry"].partition("/")
         assert int(shard) < 4 and int(entry) > 0
