@@ -7,7 +7,7 @@ answer must add up to.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -61,14 +61,13 @@ def read(path: Path) -> list[Template]:
     return msgspec.msgpack.decode(path.read_bytes(), type=list[Template])
 
 
-def ingest(batch: Batch, sizes: Sizes, *, compact: bool) -> Template:
-    """A batch of usage in one of its two forms."""
-    request = _compact(batch, sizes) if compact else _plain(batch, sizes)
+def ingest(batch: Batch, names: Sequence[str], *, compact: bool) -> Template:
+    """A batch of usage of accounts of these names, in one of its two forms."""
+    request = _compact(batch, names) if compact else _plain(batch, names)
     return Template(request.SerializeToString(), len(batch.events), batch.resent, batch.charge)
 
 
-def _plain(batch: Batch, sizes: Sizes) -> usage_pb2.IngestRequest:
-    names = account_ids(sizes)
+def _plain(batch: Batch, names: Sequence[str]) -> usage_pb2.IngestRequest:
     request = usage_pb2.IngestRequest(tenant=TENANT, source=SOURCE)
     for event in batch.events:
         product, mode, region = SHAPES[event.shape]
@@ -83,8 +82,7 @@ def _plain(batch: Batch, sizes: Sizes) -> usage_pb2.IngestRequest:
     return request
 
 
-def _compact(batch: Batch, sizes: Sizes) -> usage_pb2.IngestRequest:
-    names = account_ids(sizes)
+def _compact(batch: Batch, names: Sequence[str]) -> usage_pb2.IngestRequest:
     compact = usage_pb2.CompactBatch()
     accounts: dict[int, int] = {}
     shapes: dict[int, int] = {}

@@ -27,6 +27,7 @@ import psutil
 from msgspec import Struct
 from prometheus_client.parser import text_string_to_metric_families
 
+from bench.family import seed_family
 from bench.processes import end, spawn, wait_line
 from bench.seeding import seed, seed_more_grants
 from bench.sizes import Sizes
@@ -148,6 +149,10 @@ class Ours:
     def seed_more_grants(self, sizes: Sizes, now_us: int, more: int) -> None:
         """Issue so many more grants an account."""
         asyncio.run(seed_more_grants(self.address, sizes, now_us, more))
+
+    def seed_family(self, sizes: Sizes, now_us: int) -> None:
+        """Open the family of the workload `family_shared`."""
+        asyncio.run(seed_family(self.address, sizes, now_us))
 
     @property
     def postgres_pid(self) -> int:

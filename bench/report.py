@@ -116,6 +116,12 @@ def _ingest_grants(rounds: Sequence[Round]) -> Figures:
     return figures
 
 
+def _family_shared(rounds: Sequence[Round]) -> Figures:
+    figures = _medians(rounds, "family_shared")
+    _ratio(figures, "ratio_to_uniform", rounds, "family_shared", "ingest_uniform")
+    return figures
+
+
 def _unary(ours: str, echo: str) -> Callable[[Sequence[Round]], Figures]:
     def build(rounds: Sequence[Round]) -> Figures:
         by_callers = {}
@@ -161,6 +167,7 @@ _WORKLOADS: Final[Mapping[str, Callable[[Sequence[Round]], Figures]]] = {
     "ingest_compact": _ingest_compact,
     "ingest_hot_account": _ingest_hot_account,
     "ingest_grants": _ingest_grants,
+    "family_shared": _family_shared,
     "decide_unary": _unary("decide_unary", "echo_check"),
     "authorize_unary": _unary("authorize_unary", "echo_authorize"),
     "holds": lambda rounds: _medians(rounds, "holds"),

@@ -76,8 +76,8 @@ async def seed(target: str, sizes: Sizes, now_us: int) -> None:
         names = account_ids(sizes)
         accounts = account_pb2_grpc.AccountServiceStub(channel)
         roots = names[:: sizes.family_accounts]
-        await _all(accounts.Create(_account(root, ""), timeout=CALL_TIMEOUT_S) for root in roots)
-        await _all(
+        await at_once(accounts.Create(_account(root, ""), timeout=CALL_TIMEOUT_S) for root in roots)
+        await at_once(
             accounts.Create(
                 _account(name, names[index - index % sizes.family_accounts]),
                 timeout=CALL_TIMEOUT_S,
@@ -86,7 +86,7 @@ async def seed(target: str, sizes: Sizes, now_us: int) -> None:
             if index % sizes.family_accounts
         )
         grants = grant_pb2_grpc.GrantServiceStub(channel)
-        await _all(
+        await at_once(
             grants.Issue(_grant(name, number, now_us), timeout=CALL_TIMEOUT_S)
             for name in names
             for number in (1, 2)
@@ -105,7 +105,7 @@ async def seed_more_grants(target: str, sizes: Sizes, now_us: int, more: int) ->
             request.products.append("elsewhere")
             return request
 
-        await _all(
+        await at_once(
             grants.Issue(passed_over(name, number), timeout=CALL_TIMEOUT_S)
             for name in account_ids(sizes)
             for number in range(more)
@@ -154,7 +154,7 @@ def _grant(name: str, number: int, now_us: int) -> grant_pb2.GrantServiceIssueRe
     return request
 
 
-async def _all(calls: Iterable[Awaitable[object]]) -> None:
+async def at_once(calls: Iterable[Awaitable[object]]) -> None:
     """Make every call, AT_ONCE open at a time. A generator's call begins when it is taken."""
     remaining = iter(calls)
 

@@ -30,6 +30,7 @@ class Sizes(Struct, frozen=True, kw_only=True):
     history_distinct: int  # a run's: enough for a checkpoint of every shard in it
     history_upkeep: Upkeep
     card_rows: tuple[int, int]  # of the cards in the workload `price_change`
+    children: int = 1_000  # of the parent in the workload `family_shared`
     in_flight: int = 8
     unary_callers: int = 64
     postgres_connections: int = 16
@@ -92,6 +93,7 @@ TINY: Final = Sizes(
     history_distinct=2_000,
     history_upkeep=Upkeep(checkpoint_entries=200),
     card_rows=(30, 300),
+    children=20,
 )
 
 BY_NAME: Final = {sizes.name: sizes for sizes in (FULL, QUICK, TINY)}

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from bench import batches, rating_scalar, workload
+from bench import batches, family, rating_scalar, workload
 from bench.callers import AUTHORIZE, CHECK, Plan
 from bench.history_steps import HISTORY_STEPS
 from bench.plain_postgres.plan import PostgresPlan
@@ -31,12 +31,14 @@ DECODE: Final = "bench.decode_only"
 def write_templates(sizes: Sizes, folder: Path) -> None:
     """Serialise what callers send. Takes seconds; nothing is measured meanwhile."""
     now_us = time.time_ns() // 1_000
+    names = workload.account_ids(sizes)
     uniform = list(workload.batches(sizes, now_us))
     for name, compact in (("plain", False), ("compact", True)):
-        made = (batches.ingest(batch, sizes, compact=compact) for batch in uniform)
+        made = (batches.ingest(batch, names, compact=compact) for batch in uniform)
         batches.write(folder / name, made)
     hot = workload.batches(sizes, now_us, hot=True)
-    batches.write(folder / "hot", (batches.ingest(batch, sizes, compact=False) for batch in hot))
+    batches.write(folder / "hot", (batches.ingest(batch, names, compact=False) for batch in hot))
+    batches.write(folder / "family", family.templates(sizes, now_us))
     questions = uniform[:QUESTION_BATCHES]
     for name, durable in (("check", False), ("authorize", True)):
         batches.write(folder / name, batches.unary(questions, sizes, durable=durable))
@@ -46,14 +48,18 @@ def write_templates(sizes: Sizes, folder: Path) -> None:
 # -- batches ---------------------------------------------------------------------------------------
 
 
-def _ingest(template: str, grants: int = 0) -> Callable[[World], Figures]:
-    """`grants`: so many an account, all but one of which are passed over; 0 = as seeded."""
+def _ingest(template: str, grants: int = 0, shared: bool = False) -> Callable[[World], Figures]:
+    """`grants`: so many an account, all but one of which are passed over; 0 = as seeded. `shared`:
+    of a family that is opened for it."""
 
     def step(world: World) -> Figures:
         world.begin_anew()
         ledger = world.ledger
         if grants:
             ledger.seed_more_grants(world.sizes, time.time_ns() // 1_000, grants - 1)
+            ledger.catch_up()
+        if shared:
+            ledger.seed_family(world.sizes, time.time_ns() // 1_000)
             ledger.catch_up()
         plan = batch_plan(world, ledger.address, template, world.sizes.ingest_distinct)
         pids = {"server": ledger.pid, "projector": ledger.projector_pid}
@@ -209,6 +215,7 @@ STEPS: Final[Mapping[str, Callable[[World], Figures]]] = {
     "ingest_compact": _ingest("compact"),
     "ingest_grants_20": _ingest("plain", grants=20),
     "ingest_grants_3": _ingest("plain", grants=3),
+    "family_shared": _ingest("family", shared=True),
     "ingest_uniform": _ingest("plain"),  # the last: calls and recovery go on with its ledger
     "decode_only_compact": _decode_only("compact"),
     "plain_postgres": _plain_postgres(hot=False),
@@ -235,6 +242,7 @@ WORKLOADS: Final[Mapping[str, tuple[str, ...]]] = {
     "ingest_compact": ("ingest_uniform", "ingest_compact", "decode_only_compact"),
     "ingest_hot_account": ("ingest_uniform", "ingest_hot_account", "plain_postgres_hot"),
     "ingest_grants": ("ingest_uniform", "ingest_grants_3", "ingest_grants_20"),
+    "family_shared": ("ingest_uniform", "family_shared"),
     "decide_unary": tuple(
         name for name in STEPS if name.startswith(("echo_check", "decide_unary"))
     ),

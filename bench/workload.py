@@ -104,8 +104,11 @@ def account_ids(sizes: Sizes) -> tuple[str, ...]:
     return tuple(account_id(account, sizes) for account in range(sizes.accounts))
 
 
-def batches(sizes: Sizes, now_us: int, *, hot: bool = False, seed: int = 2_026) -> Iterator[Batch]:
-    """`sizes.template_batches` batches. `hot`: every event is of account 0.
+def batches(
+    sizes: Sizes, now_us: int, *, hot: bool = False, accounts: int = 0, seed: int = 2_026
+) -> Iterator[Batch]:
+    """`sizes.template_batches` batches. `hot`: every event is of account 0; `accounts`: of so many,
+    0 = of all.
 
     Events happened within the last minute before `now_us`. Ids begin with ID_MARK. A resent event
     is one of the last ten batches, at most once a batch; the first batch has none.
@@ -121,7 +124,7 @@ def batches(sizes: Sizes, now_us: int, *, hot: bool = False, seed: int = 2_026) 
             fresh.append(
                 Event(
                     f"{ID_MARK}{serial:014d}",
-                    0 if hot else random.randrange(sizes.accounts),
+                    0 if hot else random.randrange(accounts or sizes.accounts),
                     random.randrange(len(SHAPES)),
                     now_us - random.randrange(60_000_000),
                     200 + random.randrange(7_800),
