@@ -1,8 +1,8 @@
 """The workload `family_shared`: one parent, its departments, and many children that all draw on one
 commitment, through two levels of caps, with three budgets each.
 
-Opened over gRPC like any customer would. Events, prices and resends are those of `workload`; the accounts
-are others.
+Opened over gRPC like any customer would. Events, prices and resends are those of `workload`, of
+other accounts.
 """
 
 from __future__ import annotations
