@@ -50,7 +50,7 @@ class UsageFinder:
     async def all(self, writer: Writer, sought: Sequence[Sought]) -> list[Replay | CallFailed]:
         """The entry of each, or why there is none; all of the writer's shard."""
         named = [place for place, each in enumerate(sought) if each.message.HasField("event")]
-        keyed = await writer.recorded_all([self._key_of(sought[place]) for place in named])
+        keyed = await _known(writer, [self._key_of(sought[place]) for place in named])
         known = dict(zip(named, keyed, strict=True))
         missing = [place for place in named if known[place] is None]
         entries = await self._older(writer, [sought[place] for place in missing])
@@ -66,7 +66,6 @@ class UsageFinder:
                 found.append(await self._unknown(writer, each))
             else:
                 found.append(_unknown_entry(each.message))
-        await _charged_instead(writer, found)
         return found
 
     def _key_of(self, sought: Sought) -> bytes:
@@ -121,18 +120,20 @@ class UsageFinder:
         return CallFailed("USAGE_UNKNOWN", text, field="event.id", value=message.event.id)
 
 
-async def _charged_instead(writer: Writer, found: list[Replay | CallFailed]) -> None:
-    """A report of a gauge stands for the charge of its scope, once it has been charged for it."""
-    keys = {
-        place: charge_key(each.event.key)
+async def _known(writer: Writer, keys: list[bytes]) -> list[Replay | None]:
+    """What the writer knows by these identities. That of a report of a gauge stands for the charge
+    of its scope, once that was charged for it, and as long as that is known."""
+    found = await writer.recorded_all(keys)
+    reports = [
+        place
         for place, each in enumerate(found)
-        if isinstance(each, Replay) and isinstance(each.event, GaugeReported)
-    }
-    if not keys:
-        return
-    charges = await writer.recorded_all(list(keys.values()))
-    for place, charge in zip(keys, charges, strict=True):
-        found[place] = charge or found[place]
+        if each is None or isinstance(each.event, GaugeReported)
+    ]
+    if reports:
+        charges = await writer.recorded_all([charge_key(keys[place]) for place in reports])
+        for place, charge in zip(reports, charges, strict=True):
+            found[place] = charge or found[place]
+    return found
 
 
 def _unknown_entry(message: Named) -> CallFailed:

@@ -45,7 +45,7 @@ async def find_usage(edge: Edge, tenant: int, named: Named, prefix: str = "") ->
     key = family.usage(named.source, named.id) if named.source else family.request(named.id)
     _, reached = await writer.read(lambda _: None, minimum(named.min_position, entry.shard))
     recorded = await writer.recorded(key)
-    if recorded is not None and isinstance(recorded.event, GaugeReported):
+    if recorded is None or isinstance(recorded.event, GaugeReported):
         recorded = await writer.recorded(charge_key(key)) or recorded
     shown = UsageRecorded | UsageQuarantined | GaugeReported
     if recorded is None or not isinstance(recorded.event, shown):

@@ -38,6 +38,7 @@ from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.paying import pay, post
 from ledger.core.pricing import Priced, price
 from ledger.core.rerates import row_draws
+from ledger.core.seat_draws import refuse_seat
 from ledger.core.shapes import Shape
 from ledger.core.state import Account, State
 from ledger.core.usage import quarantine
@@ -75,6 +76,8 @@ def decide_report_gauge(
         if refusal is not None:
             return refusal
     refusal = unusable(command.quantities) if min(command.quantities, default=-1) < 0 else None
+    if refusal is None and account.seats is not None:
+        refusal = refuse_seat(account, command.shape, at)
     if refusal is not None:
         return refusal
     if at > state.window_end:

@@ -13,6 +13,7 @@ from core_world import (
     FAMILY,
     START_US,
     TENANT,
+    USD,
     Core,
     SandboxCore,
     publish,
@@ -20,6 +21,7 @@ from core_world import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from minimum_world import minimum_of, publish_minimums
 from msgspec.structs import replace
 from replaying import catalog_at, replayed, totals
 from test_backtest import assert_is_the_ledger
@@ -586,6 +588,100 @@ def test_a_sandbox_clock_makes_it_due(world: World) -> None:
     world.report(5)
     world.core.advance(MONTH_US + GRACE_US)
     assert amounts(world.sweep()) == [5]
+    world.check(backtest=False)
+
+
+def _child(world: World, number: int, parent: int) -> None:
+    policy = e.AccountPolicy(overage=e.Overage.SELF)
+    made = c.CreateAccount(FAMILY.request(f"a{number}"), TENANT, number, parent, parent, policy)
+    assert isinstance(world.core.run(made), e.AccountCreated)
+
+
+def test_what_gauges_are_charged_counts_for_the_minimum_of_their_period() -> None:
+    """Rule R2: at the same instant, charged first, also of an account below; 100 are due, 7 and 5
+    were shown. The late charge of one counts in the period of its time."""
+    world = World(rate_card="plan")
+    publish_minimums(world.core, "plan", (minimum_of("all", "100"),))
+    _child(world, 3, ACME)
+    world.report(7)
+    world.report(5, account=3)
+    world.core.advance(START_US + MONTH_US + GRACE_US - world.core.now)
+    [acme] = [each for each in world.core.sweep() if _is_minimum_of(each, ACME)]
+    assert isinstance(acme, e.MinimumCharged)
+    assert (acme.charged, sum(piece.amount for piece in acme.slices)) == (12, 88)
+    world.check(backtest=False)
+
+
+def _is_minimum_of(event: e.Event, account: int) -> bool:
+    return isinstance(event, e.MinimumCharged) and event.account == account
+
+
+def test_what_touches_the_payer_of_a_minimum_charges_the_gauges_below_first() -> None:
+    """No sweep has run, and the account that has the gauge is not touched itself."""
+    world = World(rate_card="plan")
+    publish_minimums(world.core, "plan", (minimum_of("all", "100"),))
+    _child(world, 3, ACME)
+    world.report(5, account=3)
+    world.core.advance(40 * DAY_US)
+    shape = world.core.shape("chat", "tokens")
+    world.core.run(c.RecordUsage(FAMILY.usage("s", "u"), ACME, shape, (1,), 0, c.NO_NAMES))
+    kinds = [type(each) for each in world.core.batches[-1][1]]
+    assert kinds.index(e.GaugeCharged) < kinds.index(e.MinimumCharged)
+    [charged] = [each for each in world.core.batches[-1][1] if _is_minimum_of(each, ACME)]
+    assert isinstance(charged, e.MinimumCharged)
+    assert charged.charged == 5
+    world.check(backtest=False)
+
+
+def test_totals_and_re_rates_are_those_of_its_own_month() -> None:
+    """Rule R1: volume is 10 to 100 units a month, then 5 for all. 90 were used in January, 30 are
+    shown at its end: 120 at 5 are 600, of which 900 were charged; February has a total of its
+    own."""
+    world = World(rate_card="plan")
+    publish_minimums(world.core, "plan", ())
+    issue = c.IssueGrant(
+        FAMILY.request("g"), ACME, e.GrantKind.PROMOTIONAL, CREDITS, 5_000, 0, 0, 0, 0, 0, (), b""
+    )
+    world.core.run(issue)
+    shape = world.core.shape("volume", "tokens")
+
+    def use(event_id: str, tokens: int) -> None:
+        key = FAMILY.usage("s", event_id)
+        outcome = world.core.run(c.RecordUsage(key, ACME, shape, (tokens,), 0, c.NO_NAMES))
+        assert isinstance(outcome, e.UsageRecorded)
+
+    use("january", 90)
+    world.report(30, product="volume")
+    world.core.advance(MONTH_US)
+    use("february", 10)
+    [charged] = world.to(START_US + MONTH_US + GRACE_US)
+    assert (charged.totals_before, charged.charges) == ((90,), (150,))
+    rerates = [
+        each
+        for _, events in world.core.batches
+        for each in events
+        if isinstance(each, e.UsageRerated)
+    ]
+    assert [sum(piece.amount for piece in each.given_back) for each in rerates] == [450]
+    assert [each.period for each in rerates] == [START_US]
+    [grant] = world.core.state.grants.values()
+    assert grant.book.available == 5_000 - 600 - 100
+    world.check(backtest=False)
+
+
+def test_a_move_changes_what_it_inherits_alone(world: World) -> None:
+    """Rule D8: the level goes along, and is priced by the card that counts then."""
+    _child(world, 3, ACME)
+    policy = e.AccountPolicy("usd", overage=e.Overage.SELF)
+    made = c.CreateAccount(FAMILY.request("a4"), TENANT, 4, ACME, ACME, policy)
+    assert isinstance(world.core.run(made), e.AccountCreated)
+    world.report(5, account=3)
+    moved = world.core.run(c.MoveAccount(FAMILY.request("m"), 3, 4))
+    assert isinstance(moved, e.AccountMoved), moved
+    assert world.report(6, account=3) == ((5,), (6,))
+    [charged] = world.to(START_US + MONTH_US + GRACE_US)
+    book = world.core.state.books.accounts[charged.used_book]
+    assert (book.asset, amounts([charged])) == (USD, [6])
     world.check(backtest=False)
 
 
