@@ -34,7 +34,8 @@ OPTIONS: Final = (
     ("grpc.max_reconnect_backoff_ms", 500),
 )
 READS: Final = (
-    "Get", "List", "Check", "Quote", "Compare", "TrialBalance", "Preview", "Resolve"
+    "Get", "List", "Check", "Quote", "Compare", "TrialBalance", "Preview", "Resolve",
+    "Draft", "RollUp",
 )  # fmt: skip
 """Beginnings of the names of methods that record nothing."""
 NO_READS: Final = frozenset({"GetOutcome"})  # but these do: it may abandon what it asks about

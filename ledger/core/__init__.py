@@ -34,6 +34,7 @@ Read in this order:
     subscribing             begun, changed, carried on, ended
     seats, seat_shares, seat_checks     seats as state, what their time is worth, what may be asked
     seat_fees, seating, seat_draws  their fee; plans from start to end; whose allowance usage draws
+    statements, stating     statements as state: which there are; asked for, ended, closed
     usage, suspense, holds, grants, following, recurring, corrections, adjustments,
     closing, accounts, moving, standing, overrides, sharing     one module a kind of decision
     evolve                  the only code that changes state

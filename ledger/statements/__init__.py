@@ -7,7 +7,4 @@ statement of an account, so that statements add up to its books. Read in this or
     places          which statement a transfer belongs to
     reading         the figures, out of the read models
     folding         the same figures, out of the journal alone: for `verify`
-    worded          figures under the names that customers know
-    tabular         a statement as CSV
-    printed         a statement as a page that prints
 """

@@ -108,14 +108,24 @@ PAGES = {
 }
 
 
+PROJECTED = {
+    "corrections",
+    "costs",
+    "families",
+    "fixed-charges",
+    "statements",
+    "suspense",
+    "time-machine",
+}
+"""Pages that ask the read models."""
+
+
 @pytest.mark.parametrize("name", PAGES)
 async def test_the_examples_of_a_page_run(
     database: str, capsys: pytest.CaptureFixture[str], name: str
 ) -> None:
     page, path = PAGES[name], f"docs/{name}.md"
-    projector = name in (
-        "corrections", "costs", "families", "fixed-charges", "statements", "suspense", "time-machine"
-    )  # fmt: skip
+    projector = name in PROJECTED
     async with examples.caller(database, projector=projector, tenant=page.tenant) as ledger:
         await ledger.create_asset("credit", 6, ASSET_KIND_CREDIT)
         await ledger.create_asset("USD", page.money_scale, ASSET_KIND_MONEY)
