@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Final, TypeVar
 
 from ledger.api.answers import Answer, answer_of, rendering
 from ledger.api.calls import Call
+from ledger.api.commitment_parts import (
+    check_invoices,
+    check_segment,
+    check_segments,
+    check_terms,
+    invoices_of,
+    segment_of,
+    terms_of,
+)
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed, Fault
 from ledger.api.ids import COMMITMENT
@@ -19,19 +27,14 @@ from ledger.api.render_commitment import (
     find_view,
     render_commitment,
 )
-from ledger.api.requests import asset_number, check_names, money_number
 from ledger.core.commands import AddSegment, Command, CreateCommitment, EndCommitment, Names
 from ledger.core.events import (
     CommitmentCreated,
     CommitmentEnded,
     CommitmentEnding,
-    CommitmentTerms,
     GrantKind,
-    Invoice,
-    Segment,
     SegmentAdded,
 )
-from ledger.core.limits import INVOICES_MAX, PRODUCTS_A_GRANT_MAX, SEGMENTS_MAX, TAGS_A_GRANT_MAX
 from ledger.core.state import State
 from ledger.journal.directory import Entry
 from ledger.v1 import commitment_pb2 as pb
@@ -65,12 +68,9 @@ class CommitmentService:
         check.optional(external_key=request.external_key)
         check.given("terms", request.HasField("terms"))
         if request.HasField("terms"):
-            _check_terms(check, request.terms)
-        _check_count(check, "segments", len(request.segments), SEGMENTS_MAX)
-        check.given("segments", len(request.segments) > 0)
-        for place, segment in enumerate(request.segments[:SEGMENTS_MAX]):
-            _check_segment(check, f"segments[{place}]", segment)
-        _check_invoices(check, request.invoices)
+            check_terms(check, request.terms)
+        check_segments(check, request.segments)
+        check_invoices(check, request.invoices)
         check.done()
         entry = await edge.account(tenant, request.account)
         edge.remember(entry)
@@ -78,9 +78,9 @@ class CommitmentService:
         command = CreateCommitment(
             family.request(request.request_id),
             entry.number,
-            self._terms(request.terms, entry),
-            tuple(_segment(segment) for segment in request.segments),
-            _invoices(request.invoices),
+            terms_of(edge.assets, request.terms, entry),
+            tuple([segment_of(segment) for segment in request.segments]),
+            invoices_of(request.invoices),
             family.external(request.external_key),
             Names("", request.request_id),
             call.trace,
@@ -106,16 +106,16 @@ class CommitmentService:
         check.ids(request_id=request.request_id)
         check.given("segment", request.HasField("segment"))
         if request.HasField("segment"):
-            _check_segment(check, "segment", request.segment)
-        _check_invoices(check, request.invoices)
+            check_segment(check, "segment", request.segment)
+        check_invoices(check, request.invoices)
         check.done()
         minted, entry = await edge.minted(tenant, COMMITMENT, request.commitment_id)
         command = AddSegment(
             edge.ledger.family(entry).request(request.request_id),
             entry.number,
             minted.number,
-            _segment(request.segment),
-            _invoices(request.invoices),
+            segment_of(request.segment),
+            invoices_of(request.invoices),
             Names("", request.request_id),
             call.trace,
         )
@@ -246,55 +246,3 @@ class CommitmentService:
         edge = self._edge
         now_us = edge.now_us(entry.tenant)
         return render_commitment(edge.assets, view, entry.shard, entry.account_id, now_us)
-
-    def _terms(self, terms: pb.CommitmentTerms, entry: Entry) -> CommitmentTerms:
-        assets = self._edge.assets
-        return CommitmentTerms(
-            _KINDS[terms.kind],
-            asset_number(assets, "terms.asset", terms.asset, entry),
-            money_number(assets, "terms.price_asset", terms.price_asset, entry),
-            terms.priority,
-            tuple(sorted(terms.products)),
-            tuple(sorted(terms.tags)),
-            tuple(sorted(terms.attributes.items())),
-            terms.shared,
-            tuple(sorted(terms.metadata.items())),
-        )
-
-
-def _segment(segment: pb.CommitmentSegment) -> Segment:
-    return Segment(segment.starts_at_us, segment.ends_at_us, segment.amount, segment.price)
-
-
-def _invoices(invoices: Iterable[pb.CommitmentInvoice]) -> tuple[Invoice, ...]:
-    return tuple([Invoice(invoice.at_us, invoice.amount) for invoice in invoices])
-
-
-def _check_terms(check: Checked, terms: pb.CommitmentTerms) -> None:
-    check.one_of("terms.kind", terms.kind, _KINDS)
-    check.ids(**{"terms.asset": terms.asset, "terms.price_asset": terms.price_asset})
-    check_names(check, "terms.products", terms.products, PRODUCTS_A_GRANT_MAX)
-    check_names(check, "terms.tags", terms.tags, TAGS_A_GRANT_MAX)
-    check.attributes("terms.attributes", terms.attributes)
-    check.attributes("terms.metadata", terms.metadata)
-
-
-def _check_segment(check: Checked, where: str, segment: pb.CommitmentSegment) -> None:
-    check.instant(f"{where}.starts_at_us", segment.starts_at_us)
-    check.between(f"{where}.ends_at_us", segment.ends_at_us, 1)
-    check.between(f"{where}.amount", segment.amount, 1)
-    check.between(f"{where}.price", segment.price, 1)
-
-
-def _check_invoices(check: Checked, invoices: Iterable[pb.CommitmentInvoice]) -> None:
-    given = list(invoices)
-    _check_count(check, "invoices", len(given), INVOICES_MAX)
-    for place, invoice in enumerate(given[:INVOICES_MAX]):
-        check.between(f"invoices[{place}].at_us", invoice.at_us, 1)
-        check.between(f"invoices[{place}].amount", invoice.amount, 1)
-
-
-def _check_count(check: Checked, field: str, given: int, most: int) -> None:
-    if given > most:
-        message = f"{given} {field}; at most {most} allowed"
-        check.fault(Fault("TOO_MANY", field, str(given), message))

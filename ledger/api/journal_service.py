@@ -59,6 +59,9 @@ from ledger.core.events import (
     ChargeStarted,
     CommitmentCreated,
     CommitmentEnded,
+    ContractAmended,
+    ContractEnded,
+    ContractSigned,
     CreditNoteIssued,
     GaugeCharged,
     GaugeReported,
@@ -182,6 +185,9 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     StatementsSet: pb.MUTATION_KIND_SET_STATEMENTS,
     StatementEnded: pb.MUTATION_KIND_CLOSE_STATEMENT,
     StatementClosed: pb.MUTATION_KIND_CLOSE_STATEMENT,  # the server's own, behind it
+    ContractSigned: pb.MUTATION_KIND_SIGN_CONTRACT,
+    ContractAmended: pb.MUTATION_KIND_AMEND_CONTRACT,
+    ContractEnded: pb.MUTATION_KIND_END_CONTRACT,
     TopUpRuleSet: pb.MUTATION_KIND_SET_TOP_UP_RULE,
     TopUpRuleRemoved: pb.MUTATION_KIND_REMOVE_TOP_UP_RULE,
     TopUpConfirmed: pb.MUTATION_KIND_CONFIRM_TOP_UP,
@@ -222,6 +228,9 @@ _OF_ACCOUNTS: Final = (
     StatementsSet,
     StatementEnded,
     StatementClosed,
+    ContractSigned,
+    ContractAmended,
+    ContractEnded,
 )
 
 TRIAL_BALANCE_METHOD: Final = (

@@ -27,6 +27,7 @@ from ledger.api.charge_service import ChargeService
 from ledger.api.clock_service import ClockService
 from ledger.api.closing_statements import StatementCloser
 from ledger.api.commitment_service import CommitmentService
+from ledger.api.contract_service import ContractService
 from ledger.api.conversion_service import ConversionService
 from ledger.api.correction_service import CorrectionService
 from ledger.api.decision_service import DecisionService
@@ -65,6 +66,7 @@ from ledger.v1 import (
     charge_pb2,
     clock_pb2,
     commitment_pb2,
+    contract_pb2,
     correction_pb2,
     decision_pb2,
     explain_pb2,
@@ -305,6 +307,7 @@ def services(
             ConversionService(edge),
         ),
         (meter_pb2.DESCRIPTOR.services_by_name["MeterService"], MeterService(edge)),
+        (contract_pb2.DESCRIPTOR.services_by_name["ContractService"], ContractService(edge)),
         (
             package_pb2.DESCRIPTOR.services_by_name["PackageService"],
             PackageService(edge, forwarder),

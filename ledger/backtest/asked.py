@@ -307,6 +307,39 @@ def _end_charge(event: e.ChargeEnded) -> c.Command:
     return c.EndCharge(event.key, event.account, event.charge, event.timing, trace=event.trace)
 
 
+def _sign(event: e.ContractSigned) -> c.Command:
+    return c.SignContract(
+        event.key,
+        event.account,
+        event.contract,
+        event.package,
+        event.version_given,
+        event.starts_given,
+        event.ends_at,
+        tuple([each.override for each in event.overrides]),
+        event.auto_renew,
+        event.minimum,
+        event.committed,
+        trace=event.trace,
+    )
+
+
+def _amend(event: e.ContractAmended) -> c.Command:
+    return c.AmendContract(
+        event.key,
+        event.account,
+        event.contract,
+        event.effective_given,
+        tuple([each.override for each in event.overrides]) if event.overrides is not None else None,
+        event.version,
+        event.ends_at,
+        event.auto_renew,
+        event.committed,
+        event.expected_version,
+        trace=event.trace,
+    )
+
+
 def _start_plan(event: e.SeatPlanStarted) -> c.Command:
     return c.StartSeatPlan(
         event.key,
@@ -473,6 +506,8 @@ _ASKED: Final[dict[type, Callable[[Any], c.Command | None]]] = {
     e.Subscribed: _subscribe,
     e.PackageChanged: _change_package,
     e.SubscriptionCancelled: _cancel,
+    e.ContractSigned: _sign,
+    e.ContractAmended: _amend,
     e.ChargeStarted: _start_charge,
     e.ChargeChanged: _change_charge,
     e.ChargeEnded: _end_charge,

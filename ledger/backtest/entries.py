@@ -22,6 +22,7 @@ from ledger.core.outcomes import Reason
 from ledger.core.state import (
     TIMER_CHARGE,
     TIMER_COMMITMENT,
+    TIMER_CONTRACT,
     TIMER_GAUGE,
     TIMER_GRANT,
     TIMER_HOLD,
@@ -166,9 +167,55 @@ def _recurring_terms(replay: Replay, events: _Events, index: int) -> None:
     replay.run(command, events, index)
 
 
+def _subscribed(replay: Replay, events: _Events, index: int) -> None:
+    event = events[index]
+    assert isinstance(event, e.Subscribed | e.SubscriptionCancelled)
+    if event.key:  # else it follows from a contract
+        _as_asked(replay, events, index)
+
+
+def _contracted(replay: Replay, events: _Events, index: int) -> None:
+    event = events[index]
+    assert isinstance(event, e.ContractSigned | e.ContractAmended)
+    if event.commitments:
+        replay.state.next_commitment = event.commitments[0]
+    _as_asked(replay, events, index)
+
+
+def _contract_due(replay: Replay, events: _Events, index: int) -> None:
+    event = events[index]
+    assert isinstance(event, e.ContractBegun | e.ContractRenewed)
+    if isinstance(event, e.ContractRenewed) and event.commitments:
+        replay.state.next_commitment = event.commitments[0]
+    replay.post(TIMER_CONTRACT, event.account, events, index)
+
+
+def _contract_ended(replay: Replay, events: _Events, index: int) -> None:
+    event = events[index]
+    assert isinstance(event, e.ContractEnded)
+    if not event.key:
+        replay.post(TIMER_CONTRACT, event.account, events, index)
+        return
+    target = replay.state.commitments.get(event.target)
+    command = c.EndContract(
+        event.key,
+        event.account,
+        event.contract,
+        event.ending,
+        event.old_grants,
+        target.account.number if target is not None else 0,
+        event.target,
+        event.expected_version,
+        trace=event.trace,
+    )
+    replay.run(command, events, index)
+
+
 def _committed(replay: Replay, events: _Events, index: int) -> None:
     event = events[index]
     assert isinstance(event, e.CommitmentCreated)
+    if not event.key:
+        return  # it follows from a contract
     replay.state.next_commitment = event.commitment
     _as_asked(replay, events, index)
 
@@ -176,6 +223,8 @@ def _committed(replay: Replay, events: _Events, index: int) -> None:
 def _commitment_ended(replay: Replay, events: _Events, index: int) -> None:
     event = events[index]
     assert isinstance(event, e.CommitmentEnded)
+    if not event.key:
+        return  # it follows from the end of its contract
     target = replay.state.commitments.get(event.target)
     command = c.EndCommitment(
         event.key,
@@ -361,6 +410,13 @@ ENTRIES: Final[dict[type, Callable[[Any, _Events, int], None]]] = USAGE | {
     e.PackagePeriodBegun: _package_due,
     e.SubscriptionEnded: _package_due,
     e.PackagePricesSet: _nothing,
+    e.Subscribed: _subscribed,
+    e.SubscriptionCancelled: _subscribed,
+    e.ContractSigned: _contracted,
+    e.ContractAmended: _contracted,
+    e.ContractBegun: _contract_due,
+    e.ContractRenewed: _contract_due,
+    e.ContractEnded: _contract_ended,
     e.PackagePhaseBegun: _nothing,
     e.ChargeStarted: _charge_started,
     e.ChargePeriodBegun: _charge_due,

@@ -37,23 +37,10 @@ def set_overrides(
 
     One that stands already goes on as it is; an empty list takes all of them back.
     """
-    from ledger.api.render_override import render_override
-    from rating.card_file import Form, read_overrides
-    from rating.faults import CardError
-    from rating.models import CostPlus
-    from rating.overrides import Overwrite
     from rating.v1 import override_pb2
     from rating.v1.pricing_pb2_grpc import PricingServiceStub
 
-    data = file.read_bytes()
-    try:
-        overrides = read_overrides(data, Form.TOML if file.suffix == ".toml" else Form.JSON)
-    except CardError as error:
-        faults = [f"{fault.path}: {fault.message}".lstrip(": ") for fault in error.faults]
-        raise Failed(f"{file} has no price overrides: " + "; ".join(faults)) from error
-    for place, each in enumerate(overrides):
-        if isinstance(each.change, Overwrite) and isinstance(each.change.model, CostPlus):
-            raise Failed(f"overrides[{place}]: the ledger does not price by cost plus")
+    data, overrides = file.read_bytes(), read_file(file)
     with connect(remote) as channel:
         stub: Any = PricingServiceStub(channel)
         expected = _standing(stub, tenant, account).version
@@ -63,7 +50,7 @@ def set_overrides(
                 tenant=tenant,
                 request_id=f"override-{named}",
                 account=account,
-                overrides=[render_override(each) for each in overrides],
+                overrides=overrides,
                 expected_version=expected,
                 reason=reason,
                 actor=actor,
@@ -75,6 +62,27 @@ def set_overrides(
             return
     count = len(reply.overrides)
     click.echo(f"{account} has {count} price overrides, version {reply.version}")
+
+
+def read_file(file: Path) -> list[override_pb2.PriceOverride]:
+    """The price overrides of a file, JSON or TOML. Raises Failed."""
+    from ledger.api.render_override import render_override
+    from rating.card_file import Form, read_overrides
+    from rating.faults import CardError
+    from rating.models import CostPlus
+    from rating.overrides import Overwrite
+
+    try:
+        found = read_overrides(
+            file.read_bytes(), Form.TOML if file.suffix == ".toml" else Form.JSON
+        )
+    except CardError as error:
+        faults = [f"{fault.path}: {fault.message}".lstrip(": ") for fault in error.faults]
+        raise Failed(f"{file} has no price overrides: " + "; ".join(faults)) from error
+    for place, each in enumerate(found):
+        if isinstance(each.change, Overwrite) and isinstance(each.change.model, CostPlus):
+            raise Failed(f"overrides[{place}]: the ledger does not price by cost plus")
+    return [render_override(each) for each in found]
 
 
 @override.command("show")

@@ -24,6 +24,7 @@ from ledger.client.charges import ChargeCalls
 from ledger.client.clocks import ClockCalls
 from ledger.client.commitments import CommitmentCalls
 from ledger.client.compact import Envelope, outcomes_of
+from ledger.client.contracts import ContractCalls
 from ledger.client.conversions import ConversionCalls
 from ledger.client.core import IngestCore
 from ledger.client.corrections import CorrectionCalls
@@ -62,6 +63,7 @@ class DrawdownClient(
     ChargeCalls,
     ClockCalls,
     CommitmentCalls,
+    ContractCalls,
     ConversionCalls,
     CorrectionCalls,
     DecisionCalls,

@@ -32,6 +32,7 @@ Read in this order:
     packaged, subscriptions, sold   what a package says; what an account has of one, prices too
     phases, package_policy, package_terms   its phases; what it sets of a policy; what a period is
     subscribing             begun, changed, carried on, ended
+    contracts, contract_terms, contracting  a package for a time: as state, what it may say, decided
     seats, seat_shares, seat_checks     seats as state, what their time is worth, what may be asked
     seat_fees, seating, seat_draws  their fee; plans from start to end; whose allowance usage draws
     statements, stating     statements as state: which there are; asked for, ended, closed

@@ -38,7 +38,7 @@ from ledger.core.limits import (
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.periods import billing_period
 from ledger.core.sharing import labels_fault
-from ledger.core.state import Account, Grant, State, inherited_zone
+from ledger.core.state import NEVER, Account, Grant, State, inherited_zone
 from rating.zones import is_zone
 
 
@@ -302,6 +302,7 @@ _DEFERRED = "money paid ahead"
 _UNBILLED, _RECEIVABLE = "money to be billed", "unpaid bills"
 _COMMITMENT = "a commitment to be billed"
 _COMMITTED = "commitments that go on"
+_CONTRACT = "a contract that goes on"
 _PENDING = "grants that wait for their payment"
 _RESERVED = "units set aside for it"
 _WAYS_OUT = {
@@ -319,6 +320,7 @@ _WAYS_OUT = {
     _CHARGES: "end them first",
     _SEATS: "end them first",
     _COMMITTED: "end them first",
+    _CONTRACT: "end it first",
     _CHILDREN: "close them first",
     _RESERVED: "remove its caps that reserve units, or set them without a reserve",
 }
@@ -351,6 +353,8 @@ def _still_open(state: State, account: Account, command: CloseAccount) -> str:
         return _PENDING
     if any(recurring.ends_at > now for recurring in account.recurring):
         return _RECURRING
+    if any(contract.due != NEVER for contract in account.contracts):
+        return _CONTRACT
     if any(not commitment.is_over(now) for commitment in account.commitments):
         return _COMMITTED
     if account.subscription is not None and not account.subscription.over:

@@ -44,13 +44,31 @@ def decide_create_commitment(
     account = open_account(state, command.key, command.account)
     if not isinstance(account, Account):
         return account
-    refusal = (
-        _not_creatable(state, account, command)
+    refusal = not_creatable(state, account, command)
+    if refusal is not None:
+        return refusal
+    return create(state, account, command, out)
+
+
+def not_creatable(
+    state: State, account: Account, command: CreateCommitment, beside: int = 0
+) -> Refusal | None:
+    """Why the account cannot have it, beside so many that the same decision makes."""
+    return (
+        _not_creatable(state, account, command, beside)
         or _invalid_segments(state, account, command)
         or _invalid_invoices(command.invoices, len(command.invoices))
     )
-    if refusal is not None:
-        return refusal
+
+
+def create(
+    state: State,
+    account: Account,
+    command: CreateCommitment,
+    out: list[Event],
+    number: int = 0,
+) -> CommitmentCreated:
+    """Append a commitment that is fit; `number` 0 = the next one."""
     grants = [
         issue(state, account, segment_grant(account, command.terms, segment), out).grant
         for segment in command.segments
@@ -58,7 +76,7 @@ def decide_create_commitment(
     created = CommitmentCreated(
         command.key,
         account.number,
-        state.next_commitment,
+        number or state.next_commitment,
         command.terms,
         command.segments,
         command.invoices,
@@ -70,7 +88,9 @@ def decide_create_commitment(
     return created
 
 
-def _not_creatable(state: State, account: Account, command: CreateCommitment) -> Refusal | None:
+def _not_creatable(
+    state: State, account: Account, command: CreateCommitment, beside: int
+) -> Refusal | None:
     taken = state.families[account.root].commitment_keys
     if command.external_key and command.external_key in taken:
         return Refusal(
@@ -79,7 +99,7 @@ def _not_creatable(state: State, account: Account, command: CreateCommitment) ->
             "",
             "a commitment of this family has the external key already; it is permanent",
         )
-    if len(account.commitments) >= COMMITMENTS_AN_ACCOUNT_MAX:
+    if len(account.commitments) + beside >= COMMITMENTS_AN_ACCOUNT_MAX:
         return Refusal(
             Reason.COMMITMENTS_LIMIT,
             "account",
@@ -240,23 +260,51 @@ def decide_end_commitment(
     commitment = _find(state, command.account, command.commitment)
     if isinstance(commitment, Refusal):
         return commitment
-    now = state.now
-    open_grants = [
-        grant for grant in commitment.grants if not grant.settled and grant.expires_at > now
-    ]
-    counted: list[Grant] = []
     target: Commitment | None = None
-    invoices: tuple[Invoice, ...] = ()
-    if command.ending == CommitmentEnding.TRUE_UP:
-        counted = [grant for grant in open_grants if grant.effective_at <= now]
-    elif command.ending == CommitmentEnding.TRANSFER:
-        counted = open_grants
-        invoices = commitment.invoices[commitment.invoiced :]
-        moved = sum([grant.book.available > 0 for grant in open_grants])
-        found = _target_of(state, commitment, command, moved, len(invoices))
+    if command.ending == CommitmentEnding.TRANSFER:
+        found = transfer_target(state, commitment, command)
         if isinstance(found, Refusal):
             return found
         target = found
+    return end(state, commitment, command, target, out)
+
+
+def transfer_target(
+    state: State,
+    commitment: Commitment,
+    command: EndCommitment,
+    segments: int = 0,
+    invoices: int = 0,
+) -> Commitment | Refusal:
+    """The commitment that takes what is left of one, beside so much that it takes by the same
+    decision; or why it cannot."""
+    moved = sum([grant.book.available > 0 for grant in _open_grants(state, commitment)])
+    to_come = len(commitment.invoices) - commitment.invoiced
+    return _target_of(state, commitment, command, moved + segments, to_come + invoices)
+
+
+def _open_grants(state: State, commitment: Commitment) -> list[Grant]:
+    return [
+        grant for grant in commitment.grants if not grant.settled and grant.expires_at > state.now
+    ]
+
+
+def end(
+    state: State,
+    commitment: Commitment,
+    command: EndCommitment,
+    target: Commitment | None,
+    out: list[Event],
+) -> CommitmentEnded:
+    """Append the end of a commitment that goes on; `target` takes what is left by transfer."""
+    open_grants = _open_grants(state, commitment)
+    counted: list[Grant] = []
+    invoices: tuple[Invoice, ...] = ()
+    if command.ending == CommitmentEnding.TRUE_UP:
+        counted = [grant for grant in open_grants if grant.effective_at <= state.now]
+    elif command.ending == CommitmentEnding.TRANSFER:
+        counted = open_grants
+        invoices = commitment.invoices[commitment.invoiced :]
     ended = CommitmentEnded(
         command.key,
         commitment.account.number,

@@ -35,6 +35,7 @@ from ledger.core.commands import (
     AddSeats,
     AddSegment,
     AdjustBalance,
+    AmendContract,
     AmendUsage,
     ApplyConfiguration,
     AuthorizeHold,
@@ -58,6 +59,7 @@ from ledger.core.commands import (
     DeclineTopUp,
     EndCharge,
     EndCommitment,
+    EndContract,
     EndRecurring,
     EndSeatPlan,
     EndStatement,
@@ -93,6 +95,7 @@ from ledger.core.commands import (
     SetPriceOverrides,
     SetStatements,
     SetTopUpRule,
+    SignContract,
     StartCharge,
     StartRecurring,
     StartSeatPlan,
@@ -111,6 +114,13 @@ from ledger.core.commitments import (
     decide_end_commitment,
     post_invoice,
 )
+from ledger.core.contracting import (
+    contract_due,
+    decide_amend_contract,
+    decide_end_contract,
+    decide_sign_contract,
+)
+from ledger.core.contracts import DueContract, due_contract
 from ledger.core.corrections import decide_amend, decide_reverse
 from ledger.core.events import (
     BudgetsCounted,
@@ -183,6 +193,7 @@ from ledger.core.state import (
     FETCHED,
     NEVER,
     TIMER_CHARGE,
+    TIMER_CONTRACT,
     TIMER_FAMILY,
     TIMER_GAUGE,
     TIMER_GRANT,
@@ -243,6 +254,7 @@ Timed: TypeAlias = (
     | Quote
     | Subscription
     | FixedCharge
+    | DueContract
     | SeatPlan
     | Statements
     | Gauges
@@ -414,6 +426,9 @@ def _timed(state: State, kind: int, number: int) -> Timed | None:
         return state.accounts.get(number)
     if kind == TIMER_CHARGE:
         return state.charges.get(number)
+    if kind == TIMER_CONTRACT:
+        account = state.accounts.get(number)
+        return due_contract(account) if account is not None else None
     if kind == TIMER_PACKAGE:
         account = state.accounts.get(number)
         return account.subscription if account is not None else None
@@ -524,6 +539,8 @@ def _post(state: State, found: Timed, out: list[Event]) -> None:
         expire_top_up(found, out)
     elif isinstance(found, Quote):
         expire_quote(found, out)
+    elif isinstance(found, DueContract):
+        contract_due(state, found, out)
     elif isinstance(found, Subscription):
         carry_on(state, found, out)
     elif isinstance(found, FixedCharge):
@@ -607,7 +624,14 @@ def post_one(state: State, kind: int, number: int, batch: list[Event]) -> None:
         instant = found.minimums_due
     elif isinstance(
         found,
-        RecurringGrant | Commitment | Subscription | FixedCharge | SeatPlan | Statements | Gauges,
+        RecurringGrant
+        | Commitment
+        | Subscription
+        | DueContract
+        | FixedCharge
+        | SeatPlan
+        | Statements
+        | Gauges,
     ):
         instant = found.due
     else:
@@ -760,7 +784,15 @@ def _decide_configuration(state: State, command: ApplyConfiguration, out: list[E
     return applied
 
 
-_MAKES_DUE = (StartRecurring, StartCharge, ResumeRecurring, CreateCommitment, AddSegment)
+_MAKES_DUE = (
+    StartRecurring,
+    StartCharge,
+    ResumeRecurring,
+    CreateCommitment,
+    AddSegment,
+    SignContract,
+    AmendContract,
+)
 """Commands of which something may be due at once: it follows them as entries of their own."""
 
 _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
@@ -814,6 +846,9 @@ _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     ChangeQuantity: decide_change_quantity,
     ChangeTerms: decide_change_terms,
     EndCharge: decide_end_charge,
+    SignContract: decide_sign_contract,
+    AmendContract: decide_amend_contract,
+    EndContract: decide_end_contract,
     StartSeatPlan: decide_start_plan,
     AddSeats: decide_add_seats,
     RemoveSeats: decide_remove_seats,

@@ -234,7 +234,8 @@ def _account(account: Account, months_before: int, days_before: int) -> list[Any
         _subscription(account.subscription),
         account.place_version,
         account.parents_before,
-        *([account.sold] if account.sold is not None else []),
+        *([account.sold] if account.sold is not None or account.contracts else []),
+        *([account.contracts] if account.contracts else []),
         *_seats(account.seats),
         *_statements(account.statements),
         *([_gauges(account.gauges)] if account.gauges is not None else []),
@@ -346,9 +347,10 @@ def _subscription(subscription: Subscription | None) -> list[Any]:
         subscription.over,
         *(
             [subscription.phase, subscription.phase_left, subscription.phased]
-            if subscription.phased
+            if subscription.phased or subscription.contract
             else []
         ),
+        *([subscription.contract] if subscription.contract else []),
     ]
 
 

@@ -13,6 +13,7 @@ from ledger.core.commands import (
     AddSeats,
     AddSegment,
     AdjustBalance,
+    AmendContract,
     AmendUsage,
     AuthorizeHold,
     BillAccount,
@@ -35,6 +36,7 @@ from ledger.core.commands import (
     DeclineTopUp,
     EndCharge,
     EndCommitment,
+    EndContract,
     EndRecurring,
     EndSeatPlan,
     EndStatement,
@@ -70,6 +72,7 @@ from ledger.core.commands import (
     SetPriceOverrides,
     SetStatements,
     SetTopUpRule,
+    SignContract,
     StartCharge,
     StartRecurring,
     StartSeatPlan,
@@ -82,6 +85,7 @@ from ledger.core.commands import (
     VoidGrant,
     WriteOffReceivable,
 )
+from ledger.core.contract_terms import from_start
 from ledger.core.events import (
     AccountBilled,
     AccountClosed,
@@ -104,6 +108,9 @@ from ledger.core.events import (
     ChargeStarted,
     CommitmentCreated,
     CommitmentEnded,
+    ContractAmended,
+    ContractEnded,
+    ContractSigned,
     CreditNoteIssued,
     Event,
     GaugeReported,
@@ -320,6 +327,18 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
     SuspendSeat: ((SeatSuspended,), ("account", "seat_plan", "expected_version")),
     ResumeSeat: ((SeatSuspended,), ("account", "seat_plan", "expected_version")),
     EndSeatPlan: ((SeatPlanEnded,), ("account", "seat_plan", "timing", "mode", "expected_version")),
+    SignContract: (
+        (ContractSigned,),
+        ("account", "contract", "package", "ends_at", "auto_renew", "minimum"),
+    ),
+    AmendContract: (
+        (ContractAmended,),
+        ("account", "contract", "version", "ends_at", "auto_renew", "expected_version"),
+    ),
+    EndContract: (
+        (ContractEnded,),
+        ("account", "contract", "ending", "old_grants", "target", "expected_version"),
+    ),
     CreateCommitment: (
         (CommitmentCreated,),
         ("account", "terms", "segments", "invoices", "external_key"),
@@ -494,6 +513,16 @@ def first_difference(
         ):
             if given[0] != given[1]:
                 return name
+    if isinstance(command, SignContract):
+        assert isinstance(recorded, ContractSigned)
+        differs = _signing_differs(command, recorded)
+        if differs:
+            return differs
+    if isinstance(command, AmendContract):
+        assert isinstance(recorded, ContractAmended)
+        differs = _amendment_differs(command, recorded)
+        if differs:
+            return differs
     if isinstance(command, SetCap):
         assert isinstance(recorded, CapSet)
         return _cap_differs(command, recorded)
@@ -534,6 +563,30 @@ def _report_back_differs(command: ReverseUsage, recorded: GaugeReversed) -> str:
         if given != kept:
             return field
     return ""
+
+
+def _signing_differs(command: SignContract, recorded: ContractSigned) -> str:
+    if command.version != recorded.version_given:
+        return "package_version"
+    if command.starts_at != recorded.starts_given:
+        return "starts_at_us"
+    if command.overrides != tuple([each.override for each in recorded.overrides]):
+        return "overrides"
+    at = recorded.starts_at
+    committed = tuple([from_start(each, at) for each in command.committed])
+    return "commitments" if committed != recorded.committed else ""
+
+
+def _amendment_differs(command: AmendContract, recorded: ContractAmended) -> str:
+    if command.effective_at != recorded.effective_given:
+        return "effective_at_us"
+    said = recorded.overrides
+    overrides = tuple([each.override for each in said]) if said is not None else None
+    if command.overrides != overrides:
+        return "overrides"
+    at = recorded.effective_at
+    committed = tuple([from_start(each, at) for each in command.committed])
+    return "commitments" if committed != recorded.committed else ""
 
 
 def _reversal_differs(command: ReverseUsage | AmendUsage, recorded: UsageReversed) -> str:

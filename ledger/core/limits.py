@@ -116,6 +116,8 @@ CAPS_OF_AN_ACCOUNT_MAX: Final = 20_000  # on those below it; x ~500 B = 10 MB
 SHARED_WITH_MAX: Final = 1_000  # accounts or labels that a grant is shared with
 LABELS_MAX: Final = 16  # of an account
 LABEL_MAX: Final = 64  # characters of a label
+CONTRACTS_AN_ACCOUNT_MAX: Final = 100  # ended ones too; x ~2 kB = 0.2 MB
+CONTRACT_COMMITMENTS_MAX: Final = 16  # of a term of a contract
 COMMITMENTS_AN_ACCOUNT_MAX: Final = 1_000  # ended ones too; x ~1 kB = 1 MB
 SEGMENTS_MAX: Final = 120  # of a commitment, each a grant; ten years of months
 INVOICES_MAX: Final = 240  # of a commitment

@@ -120,6 +120,11 @@ def period_from(account: Account, terms: Terms, anchor: int, start: int) -> Part
     return Part(anchor, start, end, end - began, ())
 
 
+def clipped(part: Part, until: int) -> Part:
+    """The period where what has the package ends by then: its grants are by the time of it."""
+    return part._replace(end=min(part.end, until))
+
+
 def rest_of(subscription: Subscription, now: int, minted: tuple[Minted, ...]) -> Part:
     """What is left of the period that runs, which has granted so much."""
     return Part(subscription.anchor, now, subscription.period_end, subscription.full, minted)
@@ -133,8 +138,10 @@ def begin(
     part: Part,
     policy: tuple[PolicyPart, ...],
     out: list[Event],
+    next_override: int = 0,
 ) -> PackageTerm:
-    """Grant what a version grants for a period or what is left of it, and set its policy."""
+    """Grant what a version grants for a period or what is left of it, and set its policy and its
+    prices, whose numbers begin with the next of the family, or with that one."""
     package = terms.package
     remaining = part.end - part.start
     minted = {each.asset: each for each in part.minted}
@@ -163,7 +170,7 @@ def begin(
         issues.append(PackageIssue(grant.name, number, amount, price))
         minted[asset] = Minted(asset, counted.released + amount, counted.largest)
     parts = set_policy(state, account, package, policy, out)
-    set_prices(state, account, package, part.start, out)
+    set_prices(state, account, package, part.start, out, next_override)
     return PackageTerm(
         name,
         terms.found.version,
@@ -209,12 +216,17 @@ def set_policy(
 
 
 def set_prices(
-    state: State, account: Account, package: Package | None, at: int, out: list[Event]
+    state: State,
+    account: Account,
+    package: Package | None,
+    at: int,
+    out: list[Event],
+    next_override: int = 0,
 ) -> None:
     """Have the package's overrides count, and its products be sold, from that instant on (None =
     none any more); nothing where they do already."""
     before = standing(account.sold.package) if account.sold is not None else ()
-    following = state.families[account.root].next_override
+    following = next_override or state.families[account.root].next_override
     overrides = package.overrides if package is not None else ()
     products = package.sold() if package is not None else ()
     numbered = numbered_as(before, overrides, following)

@@ -14,6 +14,7 @@ from ledger.core.books import Book, Books
 from ledger.core.budgets import Budget
 from ledger.core.caps import Cap
 from ledger.core.catalog import Bound, CardKey, Catalog
+from ledger.core.contracts import Contract, due_contract
 from ledger.core.events import AccountPolicy, BookKind, PlanDeclared, TopUpRule
 from ledger.core.fixed_charges import FixedCharge
 from ledger.core.gauges import Gauges
@@ -81,6 +82,7 @@ __all__ = [
     "QUOTE_USED",
     "TIMER_CHARGE",
     "TIMER_COMMITMENT",
+    "TIMER_CONTRACT",
     "TIMER_FAMILY",
     "TIMER_GAUGE",
     "TIMER_GRANT",
@@ -128,6 +130,7 @@ TIMER_COMMITMENT = 5
 TIMER_TOP_UP = 6
 TIMER_SUSPENSE = 7  # of a family: what waits for a price is tried
 TIMER_QUOTE = 8
+TIMER_CONTRACT = 11  # of an account: before the period that its package begins then
 TIMER_PACKAGE = 12  # of an account: the next period of its subscription
 TIMER_SEATS = 13  # of an account: the next period of a plan of seats
 TIMER_CHARGE = 14  # after whatever is granted at that instant, which may pay it
@@ -181,6 +184,7 @@ class Account:
         "closed_until",
         "commitments",
         "comparator",
+        "contracts",
         "created_at",
         "debt",
         "depth",
@@ -288,6 +292,7 @@ class Account:
         self.quotes: dict[int, Quote] = {}  # open ones
         self.recurring: list[RecurringGrant] = []
         self.commitments: list[Commitment] = []
+        self.contracts: tuple[Contract, ...] = ()  # one at a time, ended ones too
         self.subscription: Subscription | None = None
         self.sold: Sold | None = None  # what its package and its contract say of prices (R4, P2)
         self.charges: tuple[FixedCharge, ...] = ()  # ended ones too
@@ -482,6 +487,10 @@ class Account:
                 for each in self.seats.plans.values()
                 if each.due != NEVER
             ]
+        if self.contracts:
+            contract = due_contract(self)
+            if contract is not None:
+                timers.append((contract.due, TIMER_CONTRACT, self.number))
         if self.minimums_due != NEVER:
             timers.append((self.minimums_due, TIMER_MINIMUMS, self.number))
         if self.statements is not None and self.statements.due != NEVER:
@@ -1029,6 +1038,12 @@ class State:
             if each.seats is not None
             for plan in each.seats.plans.values()
             if plan.due != NEVER
+        ]
+        live += [
+            (self.timer_at(account.tenant, each.due), TIMER_CONTRACT, account.number)
+            for account in self.accounts.values()
+            for each in account.contracts
+            if each.due != NEVER
         ]
         live += [
             (self.timer_at(each.account.tenant, each.expires_at), TIMER_QUOTE, each.number)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ledger.core.admission import known_account, open_account
 from ledger.core.commands import CancelSubscription, ChangePackage, Subscribe
+from ledger.core.contracts import running
 from ledger.core.events import (
     Event,
     Follow,
@@ -25,6 +26,7 @@ from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.package_terms import (
     begin,
     begin_phase,
+    clipped,
     period_from,
     rest_of,
     set_policy,
@@ -203,6 +205,9 @@ def carry_on(state: State, subscription: Subscription, out: list[Event]) -> None
     if terms.length != present(_present(state, subscription), subscription).length:
         anchor = start
     part = period_from(account, terms, anchor, start)
+    contract = running(account) if subscription.contract else None
+    if contract is not None:
+        part = clipped(part, contract.ends_at)
     term = begin(state, account, name, terms, part, subscription.policy, out)
     out.append(PackagePeriodBegun(account.number, term))
     left = subscription.phase_left - 1
@@ -253,6 +258,14 @@ def _running(account: Account, expected_version: int) -> Subscription | Refusal:
             "account",
             str(account.number),
             "the account has no package now; subscribe it to one",
+        )
+    if subscription.contract:
+        return Refusal(
+            Reason.CONTRACT_RUNS,
+            "account",
+            subscription.contract,
+            f"the account has the package by its contract {subscription.contract!r}; amend that, "
+            "or end it",
         )
     if expected_version and expected_version != subscription.revision:
         return Refusal(

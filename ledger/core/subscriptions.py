@@ -30,6 +30,7 @@ class Subscription:
     __slots__ = (
         "account",
         "anchor",
+        "contract",
         "ends_at",
         "follow",
         "full",
@@ -70,6 +71,7 @@ class Subscription:
         self.scheduled: NextPackage | None = None
         self.ends_at: int = NEVER
         self.over = False
+        self.contract = ""  # the name of that by which the account has it; "" = of none (rule P5)
         self.phase = ""  # of the package that the period has; "" = none (rule P4)
         self.phase_left = 0  # periods of it, with the one that runs
         self.phased: tuple[str, ...] = ()  # packages whose phases the account has had

@@ -134,6 +134,18 @@ SUBSCRIPTION_ENTRIES: Final = (
     "tenant", "shard", "entry_seq", "account", "change", "package", "version", "follow",
     "locked_until", "period_start", "period_end", "ends_at", "recorded_at",
 )  # fmt: skip
+PACKAGE_PHASES: Final = (
+    "tenant", "shard", "entry_seq", "account", "phase", "periods", "begins_at", "recorded_at",
+)  # fmt: skip
+CONTRACT_ENTRIES: Final = (
+    "tenant", "shard", "entry_seq", "account", "contract", "change", "package", "version",
+    "starts_at", "ends_at", "auto_renew", "effective_at", "rerate_from", "ending", "recorded_at",
+)  # fmt: skip
+CONTRACT_SIGNED: Final = 1
+CONTRACT_BEGUN: Final = 2
+CONTRACT_AMENDED: Final = 3
+CONTRACT_RENEWED: Final = 4
+CONTRACT_OVER: Final = 5
 SUBSCRIBED: Final = 1
 CHANGED_NOW: Final = 2
 TO_CHANGE: Final = 3
@@ -379,6 +391,7 @@ class Changes:
         "commitment_invoices",
         "commitment_segments",
         "commitments",
+        "contract_entries",
         "costs",
         "denials",
         "drawn",
@@ -394,6 +407,7 @@ class Changes:
         "moves",
         "new_recurring",
         "operations",
+        "package_phases",
         "plans",
         "policies",
         "rated",
@@ -478,6 +492,8 @@ class Changes:
         self.subscription_entries: list[Row] = []
         self.charge_entries: list[Row] = []
         self.fee_lines: list[Row] = []
+        self.package_phases: list[Row] = []
+        self.contract_entries: list[Row] = []
         self.seat_plan_entries: list[Row] = []
         self.seat_entries: list[Row] = []
         self.seat_issues: list[Row] = []

@@ -397,6 +397,10 @@ class ProjectionStore:
                 await self._copy("statements_to_close", c.STATEMENTS_TO_CLOSE, rows)
             for tenant, _, account, statement in changes.statements_closed:
                 await self._one("close_statement", tenant, account, statement)
+        if changes.package_phases:
+            await self._copy("package_phases", c.PACKAGE_PHASES, changes.package_phases)
+        if changes.contract_entries:
+            await self._copy("contract_entries", c.CONTRACT_ENTRIES, changes.contract_entries)
         if changes.top_ups:
             await self._copy("top_ups", c.TOP_UPS, changes.top_ups)
         if changes.top_up_ends:

@@ -155,6 +155,12 @@ class _MutationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mutation
     """PackageService.Change."""
     MUTATION_KIND_CANCEL_SUBSCRIPTION: _MutationKind.ValueType  # 222
     """PackageService.Cancel."""
+    MUTATION_KIND_SIGN_CONTRACT: _MutationKind.ValueType  # 225
+    """ContractService.Sign."""
+    MUTATION_KIND_AMEND_CONTRACT: _MutationKind.ValueType  # 226
+    """ContractService.Amend."""
+    MUTATION_KIND_END_CONTRACT: _MutationKind.ValueType  # 227
+    """ContractService.End."""
     MUTATION_KIND_UPDATE_SHARING: _MutationKind.ValueType  # 230
     """FamilyService.UpdateSharing; `resource` is the grant."""
     MUTATION_KIND_SET_CAP: _MutationKind.ValueType  # 231
@@ -289,6 +295,12 @@ MUTATION_KIND_CHANGE_PACKAGE: MutationKind.ValueType  # 221
 """PackageService.Change."""
 MUTATION_KIND_CANCEL_SUBSCRIPTION: MutationKind.ValueType  # 222
 """PackageService.Cancel."""
+MUTATION_KIND_SIGN_CONTRACT: MutationKind.ValueType  # 225
+"""ContractService.Sign."""
+MUTATION_KIND_AMEND_CONTRACT: MutationKind.ValueType  # 226
+"""ContractService.Amend."""
+MUTATION_KIND_END_CONTRACT: MutationKind.ValueType  # 227
+"""ContractService.End."""
 MUTATION_KIND_UPDATE_SHARING: MutationKind.ValueType  # 230
 """FamilyService.UpdateSharing; `resource` is the grant."""
 MUTATION_KIND_SET_CAP: MutationKind.ValueType  # 231

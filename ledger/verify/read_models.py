@@ -45,6 +45,7 @@ class ReadModels:
         self.top_up_rules: Facts = {}
         self.subscriptions: Facts = {}
         self.charges: Facts = {}
+        self.contracts: Facts = {}
         self.seat_plans: Facts = {}  # by account and name
         self.statements: Facts = {}
         self.budgets: Facts = {}
@@ -83,6 +84,7 @@ class ReadModels:
         _compare("subscription of account", _subscriptions_of(state), self.subscriptions, findings)
         _compare("fixed charge", _charges_of(state), self.charges, findings)
         _compare("statements of account", _statements_of(state), self.statements, findings)
+        _compare("contracts of account", _contracts_of(state), self.contracts, findings)
         _compare("usage that waits,", _waiting_of(state), self.waiting, findings)
         gauges = _gauges_of(state)
         for account, gauge, start, end in sorted(gauges.keys() | self.gauges.keys()):
@@ -177,6 +179,9 @@ async def read_models(connection: Connection, shard: int) -> Reflection | None:
     for row in await connection.fetch(_SQL["fixed_charges"], shard):
         number, *values = row
         models.charges[number] = dict(zip(_CHARGE, values, strict=True))
+    for row in await connection.fetch(_SQL["contracts"], shard):
+        account, name, *values = row
+        models.contracts.setdefault(account, {})[name] = dict(zip(_CONTRACT, values, strict=True))
     for row in await connection.fetch(_SQL["seat_plans"], shard):
         account, plan, *values = row
         found = dict(zip(_SEAT_PLAN, values, strict=True))
@@ -524,6 +529,28 @@ def _rules_of(state: State) -> Facts:
                     msgspec.json.encode(msgspec.structs.asdict(rule))
                 )
     return found
+
+
+_CONTRACT = ("tenant", "package", "version", "starts_at", "ends_at", "auto_renew", "state")
+
+
+def _contracts_of(state: State) -> Facts:
+    return {
+        account.number: {
+            each.name: {
+                "tenant": account.tenant,
+                "package": each.package,
+                "version": each.version,
+                "starts_at": each.starts_at,
+                "ends_at": each.until,
+                "auto_renew": bool(each.auto_renew),
+                "state": each.state,
+            }
+            for each in account.contracts
+        }
+        for account in state.accounts.values()
+        if account.contracts
+    }
 
 
 _SUBSCRIPTION = ("tenant", "package", "version", "period_start", "period_end", "over")

@@ -26,6 +26,7 @@ from ledger.v1 import (
     charge_pb2_grpc,
     clock_pb2_grpc,
     commitment_pb2_grpc,
+    contract_pb2_grpc,
     correction_pb2_grpc,
     decision_pb2,
     decision_pb2_grpc,
@@ -152,6 +153,7 @@ class Served:
         self.pricing = pricing_pb2_grpc.PricingServiceStub(self.channel)
         self.conversions = conversion_pb2_grpc.ConversionServiceStub(self.channel)
         self.meters = meter_pb2_grpc.MeterServiceStub(self.channel)
+        self.contracts = contract_pb2_grpc.ContractServiceStub(self.channel)
         self.packages = package_pb2_grpc.PackageServiceStub(self.channel)
         self.seats = seat_pb2_grpc.SeatServiceStub(self.channel)
 

@@ -37,6 +37,7 @@ from ledger.core.state import Account, Grant
 T = TypeVar("T", bound=Callable[..., None])
 OF_BUDGETS = {c.SetBudget, c.RemoveBudget}  # test_budget_properties draws them
 OF_PACKAGES = {c.Subscribe, c.ChangePackage, c.CancelSubscription}  # and test_packages these
+OF_PACKAGES |= {c.SignContract, c.AmendContract, c.EndContract}  # and test_contracts these
 OF_SEATS = {  # and test_seat_properties these
     c.StartSeatPlan,
     c.AddSeats,
@@ -822,6 +823,11 @@ def test_long_lives_meet_every_command_and_every_event() -> None:
         e.PackageChanged,
         e.PackagePeriodBegun,
         e.PackagePricesSet,
+        e.ContractSigned,  # and test_contracts
+        e.ContractBegun,
+        e.ContractAmended,
+        e.ContractRenewed,
+        e.ContractEnded,
         e.PackagePhaseBegun,
         e.SubscriptionCancelled,
         e.SubscriptionEnded,

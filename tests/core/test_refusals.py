@@ -879,6 +879,13 @@ ELSEWHERE = {
     Reason.SEATS_TOO_FEW,
     Reason.SEATS_INVALID,
     Reason.SEATS_LIMIT,
+    Reason.CONTRACT_UNKNOWN,  # these of test_contracts
+    Reason.CONTRACT_NAME_TAKEN,
+    Reason.CONTRACTS_OVERLAP,
+    Reason.CONTRACT_INVALID,
+    Reason.CONTRACT_ENDED,
+    Reason.CONTRACT_RUNS,
+    Reason.CONTRACTS_LIMIT,
     Reason.PACKAGE_UNKNOWN,  # these of test_packages
     Reason.PACKAGE_VERSION_UNKNOWN,
     Reason.PACKAGE_PERIOD_DIFFERS,

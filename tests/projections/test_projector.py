@@ -48,7 +48,6 @@ def test_every_event_is_projected_or_known_to_have_no_row() -> None:
     without_rows = {
         core_events.PriceOverridesSet,
         core_events.PackagePricesSet,
-        core_events.PackagePhaseBegun,
         core_events.WriterOpened,
         core_events.CapWindowOpened,
         core_events.ConfigurationApplied,

@@ -26,6 +26,7 @@ from ledger.v1 import (
     charge_pb2,
     clock_pb2,
     commitment_pb2,
+    contract_pb2,
     correction_pb2,
     decision_pb2,
     explain_pb2,
@@ -74,6 +75,7 @@ FILES: list[FileDescriptor] = [
         grant_pb2,
         journal_pb2,
         outcome_pb2,
+        contract_pb2,
         package_pb2,
         payment_pb2,
         peer_pb2,
@@ -311,7 +313,7 @@ def test_every_request_names_its_tenant_first():
 
 def test_every_mutation_takes_a_request_id_and_says_whether_it_was_replayed():
     mutations = [method for method in unary_methods() if method.name not in WITHOUT_REQUEST_ID]
-    assert len(mutations) == 72
+    assert len(mutations) == 75
     for method in mutations:
         field = method.input_type.fields_by_number.get(2)
         assert field is not None, method.full_name
@@ -321,7 +323,7 @@ def test_every_mutation_takes_a_request_id_and_says_whether_it_was_replayed():
 
 def test_every_list_has_pages():
     lists = [method for method in unary_methods() if method.name.startswith("List")]
-    assert len(lists) == 27
+    assert len(lists) == 28
     for method in lists:
         assert {"page_size", "page_token"} <= set(method.input_type.fields_by_name.keys())
         assert "next_page_token" in method.output_type.fields_by_name

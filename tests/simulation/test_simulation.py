@@ -45,6 +45,8 @@ OF_CHARGES = {
     commands.ChangeTerms,
     commands.EndCharge,
 }  # tests/core/test_machine and test_charge_properties draw them
+OF_CONTRACTS = {commands.SignContract, commands.AmendContract, commands.EndContract}
+"""tests/core/test_contracts draws them."""
 OF_SEATS = {
     commands.StartSeatPlan,
     commands.AddSeats,
@@ -67,8 +69,9 @@ ELSEWHERE = (
     | OF_BUDGETS
     | OF_CAPS
     | OF_PACKAGES
-    | OF_JOBS
     | OF_CHARGES
+    | OF_CONTRACTS
+    | OF_JOBS
     | OF_SEATS
 )
 ELSEWHERE |= OF_STATEMENTS

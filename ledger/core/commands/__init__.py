@@ -24,6 +24,7 @@ from ledger.core.commands.base import NO_NAMES, Level, Names
 from ledger.core.commands.budgets import RemoveBudget, SetBudget
 from ledger.core.commands.charges import ChangeQuantity, ChangeTerms, EndCharge, StartCharge
 from ledger.core.commands.commitments import AddSegment, CreateCommitment, EndCommitment
+from ledger.core.commands.contracts import AmendContract, EndContract, SignContract
 from ledger.core.commands.corrections import AdjustBalance, AmendUsage, Original, ReverseUsage
 from ledger.core.commands.families import RemoveCap, SetCap, UpdateSharing
 from ledger.core.commands.grants import IssueGrant, RefundGrant, VoidGrant
@@ -79,6 +80,7 @@ __all__ = [
     "AddSeats",
     "AddSegment",
     "AdjustBalance",
+    "AmendContract",
     "AmendUsage",
     "ApplyConfiguration",
     "AuthorizeHold",
@@ -102,6 +104,7 @@ __all__ = [
     "DeclineTopUp",
     "EndCharge",
     "EndCommitment",
+    "EndContract",
     "EndRecurring",
     "EndSeatPlan",
     "EndStatement",
@@ -140,6 +143,7 @@ __all__ = [
     "SetPriceOverrides",
     "SetStatements",
     "SetTopUpRule",
+    "SignContract",
     "StartCharge",
     "StartRecurring",
     "StartSeatPlan",
@@ -205,6 +209,9 @@ Command: TypeAlias = (
     | ChangeQuantity
     | ChangeTerms
     | EndCharge
+    | SignContract
+    | AmendContract
+    | EndContract
     | StartSeatPlan
     | AddSeats
     | RemoveSeats

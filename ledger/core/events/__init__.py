@@ -84,6 +84,14 @@ from ledger.core.events.commitments import (
     SegmentAdded,
     TrueUpCounted,
 )
+from ledger.core.events.contracts import (
+    Committed,
+    ContractAmended,
+    ContractBegun,
+    ContractEnded,
+    ContractRenewed,
+    ContractSigned,
+)
 from ledger.core.events.conversions import ConversionReversed, UsageConverted
 from ledger.core.events.corrections import (
     AdjustmentNoted,
@@ -274,8 +282,14 @@ __all__ = [
     "CommitmentEnded",
     "CommitmentEnding",
     "CommitmentTerms",
+    "Committed",
     "Comparator",
     "ConfigurationApplied",
+    "ContractAmended",
+    "ContractBegun",
+    "ContractEnded",
+    "ContractRenewed",
+    "ContractSigned",
     "ConversionReversed",
     "CreditNoteIssued",
     "Deferral",
@@ -519,6 +533,11 @@ Event: TypeAlias = (
     | PackagePeriodBegun
     | PackagePhaseBegun
     | PackagePricesSet
+    | ContractSigned
+    | ContractBegun
+    | ContractAmended
+    | ContractRenewed
+    | ContractEnded
     | SubscriptionCancelled
     | SubscriptionEnded
     | ChargeStarted

@@ -46,6 +46,11 @@ from ledger.core.events import (
     CommitmentCreated,
     CommitmentEnded,
     ConfigurationApplied,
+    ContractAmended,
+    ContractBegun,
+    ContractEnded,
+    ContractRenewed,
+    ContractSigned,
     ConversionReversed,
     CreditNoteIssued,
     Event,
@@ -177,6 +182,13 @@ from ledger.core.evolve.commitments import (
     commitment_ended,
     invoice_due,
     segment_added,
+)
+from ledger.core.evolve.contracts import (
+    contract_amended,
+    contract_begun,
+    contract_ended,
+    contract_renewed,
+    contract_signed,
 )
 from ledger.core.evolve.conversions import conversion_reversed, usage_converted
 from ledger.core.evolve.corrections import adjustment_noted, balance_adjusted, usage_reversed
@@ -378,6 +390,11 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     Subscribed: subscribed,
     PackageChanged: package_changed,
     PackagePeriodBegun: package_period_begun,
+    ContractSigned: contract_signed,
+    ContractBegun: contract_begun,
+    ContractAmended: contract_amended,
+    ContractRenewed: contract_renewed,
+    ContractEnded: contract_ended,
     PackagePhaseBegun: package_phase_begun,
     PackagePricesSet: package_prices_set,
     SubscriptionCancelled: subscription_cancelled,

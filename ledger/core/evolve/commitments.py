@@ -25,7 +25,8 @@ def commitment_created(state: State, event: CommitmentCreated) -> None:
     if event.external_key:
         state.families[account.root].commitment_keys[event.external_key] = event.commitment
     _set_commitment(state, commitment)
-    state.keys.add(event.key, state.locator)
+    if event.key:
+        state.keys.add(event.key, state.locator)
 
 
 def segment_added(state: State, event: SegmentAdded) -> None:
@@ -46,7 +47,8 @@ def commitment_ended(state: State, event: CommitmentEnded) -> None:
         target = state.commitments[event.target]
         target.plan(event.invoices)
         _set_commitment(state, target)
-    state.keys.add(event.key, state.locator)
+    if event.key:
+        state.keys.add(event.key, state.locator)
 
 
 def invoice_due(state: State, event: InvoiceDue) -> None:

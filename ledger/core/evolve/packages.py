@@ -36,7 +36,8 @@ def subscribed(state: State, event: Subscribed) -> None:
     subscription.locked_until = event.locked_until
     subscription.revision = event.revision
     _begin(state, subscription, event.term, goes_on=goes_on)
-    state.keys.add(event.key, state.locator)
+    if event.key:
+        state.keys.add(event.key, state.locator)
 
 
 def package_changed(state: State, event: PackageChanged) -> None:
@@ -85,7 +86,8 @@ def subscription_cancelled(state: State, event: SubscriptionCancelled) -> None:
     if event.timing == Timing.NOW:
         subscription.minted = event.minted
         _end(subscription)
-    state.keys.add(event.key, state.locator)
+    if event.key:
+        state.keys.add(event.key, state.locator)
 
 
 def subscription_ended(state: State, event: SubscriptionEnded) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import msgspec
 
+from ledger.core.contracts import Contract
 from ledger.core.events import AccountPolicy, TopUpRule
 from ledger.core.evolve.accounts import (
     inherit_frozen,
@@ -76,6 +77,7 @@ class PackedAccount(msgspec.Struct, array_like=True, gc=False):
     seats: list[PackedSeatPlan] = []
     statements: PackedStatements | None = None
     gauges: PackedGauges | None = None
+    contracts: tuple[Contract, ...] = ()
 
 
 def pack_account(
@@ -151,6 +153,7 @@ def pack_account(
         pack_seat_plans(account.seats),
         pack_statements(account.statements),
         pack_gauges(account.gauges),
+        account.contracts,
     )
 
 
@@ -201,6 +204,7 @@ def unpack_account(state: State, root: int, packed: PackedAccount) -> None:
     )
     account.overrides, account.sold, account.override_set = own, packed.sold, overrides
     account.overrides_version = packed.overrides_version
+    account.contracts = packed.contracts
     account.minimums_until = packed.minimums_until
     account.cards_before = tuple(packed.cards_before)
     account.subscription = unpack_subscription(account, packed.subscription)

@@ -335,6 +335,7 @@ def drop_family(state: State, root: int) -> None:
         account.holds = {}
         account.recurring = []
         account.commitments = []
+        account.subscription = None  # no cycle is left for the collector
         account.lent = {}
         account.budgets = []  # no cycle is left for the collector
         account.caps = ()

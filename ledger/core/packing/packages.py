@@ -32,6 +32,7 @@ class PackedSubscription(msgspec.Struct, array_like=True, gc=False):
     phase: str = ""
     phase_left: int = 0
     phased: tuple[str, ...] = ()
+    contract: str = ""
 
 
 def pack_subscription(subscription: Subscription | None) -> PackedSubscription | None:
@@ -61,6 +62,7 @@ def pack_subscription(subscription: Subscription | None) -> PackedSubscription |
         subscription.phase,
         subscription.phase_left,
         subscription.phased,
+        subscription.contract,
     )
 
 
@@ -88,4 +90,5 @@ def unpack_subscription(account: Account, packed: PackedSubscription | None) -> 
     subscription.phase = packed.phase
     subscription.phase_left = packed.phase_left
     subscription.phased = packed.phased
+    subscription.contract = packed.contract
     return subscription

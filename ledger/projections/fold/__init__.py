@@ -40,6 +40,11 @@ from ledger.core.events import (
     ClockAdvanced,
     CommitmentCreated,
     CommitmentEnded,
+    ContractAmended,
+    ContractBegun,
+    ContractEnded,
+    ContractRenewed,
+    ContractSigned,
     ConversionReversed,
     CreditNoteIssued,
     FeeCharged,
@@ -70,6 +75,7 @@ from ledger.core.events import (
     OutcomeReported,
     PackageChanged,
     PackagePeriodBegun,
+    PackagePhaseBegun,
     PaymentRecorded,
     PlanDeclared,
     PlanOverridden,
@@ -152,6 +158,13 @@ from ledger.projections.fold.commitments import (
     invoice_due,
     segment_added,
 )
+from ledger.projections.fold.contracts import (
+    contract_amended,
+    contract_begun,
+    contract_ended,
+    contract_renewed,
+    contract_signed,
+)
 from ledger.projections.fold.conversions import conversion_reversed, usage_converted
 from ledger.projections.fold.corrections import (
     adjustment_noted,
@@ -185,6 +198,7 @@ from ledger.projections.fold.minimums import minimum_charged
 from ledger.projections.fold.packages import (
     package_changed,
     package_period_begun,
+    package_phase_begun,
     subscribed,
     subscription_cancelled,
     subscription_ended,
@@ -361,6 +375,12 @@ HANDLERS: Final[dict[type, Callable[[Folding, int, Any], None]]] = {
     Subscribed: subscribed,
     PackageChanged: package_changed,
     PackagePeriodBegun: package_period_begun,
+    PackagePhaseBegun: package_phase_begun,
+    ContractSigned: contract_signed,
+    ContractBegun: contract_begun,
+    ContractAmended: contract_amended,
+    ContractRenewed: contract_renewed,
+    ContractEnded: contract_ended,
     SubscriptionCancelled: subscription_cancelled,
     SubscriptionEnded: subscription_ended,
     ChargeStarted: charge_started,

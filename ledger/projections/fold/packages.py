@@ -5,6 +5,7 @@ from __future__ import annotations
 from ledger.core.events import (
     PackageChanged,
     PackagePeriodBegun,
+    PackagePhaseBegun,
     PackageTerm,
     Subscribed,
     SubscriptionCancelled,
@@ -31,6 +32,15 @@ def package_changed(fold: Folding, _: int, event: PackageChanged) -> None:
 
 def package_period_begun(fold: Folding, _: int, event: PackagePeriodBegun) -> None:
     _note(fold, event.account, c.PERIOD_BEGUN, event.term)
+
+
+def package_phase_begun(fold: Folding, _: int, event: PackagePhaseBegun) -> None:
+    fold.changes.package_phases.append(
+        (
+            fold.facts.tenants[event.account], fold.shard, fold.entry_seq, event.account,
+            event.phase, event.periods, event.at, fold.recorded_at,
+        )
+    )  # fmt: skip
 
 
 def subscription_cancelled(fold: Folding, _: int, event: SubscriptionCancelled) -> None:

@@ -174,3 +174,8 @@ FROM projection.budgets WHERE shard = $1 ORDER BY number, entry_seq DESC
 -- What budgets have counted, by window.
 SELECT number, since, until, posted::text, pending::text
 FROM projection.budget_windows WHERE shard = $1
+
+-- name: contracts
+-- The contracts of each account as they are.
+SELECT account, contract, tenant, package, version, starts_at, ends_at, auto_renew, state
+FROM projection.contracts WHERE shard = $1

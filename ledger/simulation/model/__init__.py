@@ -180,6 +180,11 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.PackageChanged: usage.unexpected,
     e.PackagePeriodBegun: usage.unexpected,
     e.PackagePricesSet: usage.unexpected,
+    e.ContractSigned: usage.unexpected,  # contracts are of tests/core/test_contracts
+    e.ContractBegun: usage.unexpected,
+    e.ContractAmended: usage.unexpected,
+    e.ContractRenewed: usage.unexpected,
+    e.ContractEnded: usage.unexpected,
     e.PackagePhaseBegun: usage.unexpected,
     e.SubscriptionCancelled: usage.unexpected,
     e.SubscriptionEnded: usage.unexpected,

@@ -41,6 +41,11 @@ from ledger.core.events import (
     CommitmentCreated,
     CommitmentEnded,
     ConfigurationApplied,
+    ContractAmended,
+    ContractBegun,
+    ContractEnded,
+    ContractRenewed,
+    ContractSigned,
     ConversionReversed,
     CreditNoteIssued,
     Event,
@@ -166,6 +171,13 @@ from ledger.verify.rules.commitments import (
     goes_on_moving,
     invoice_due,
     segment_added,
+)
+from ledger.verify.rules.contracts import (
+    contract_amended,
+    contract_begun,
+    contract_ended,
+    contract_renewed,
+    contract_signed,
 )
 from ledger.verify.rules.conversions import (
     conversion_reversed,
@@ -415,6 +427,11 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     Subscribed: subscribed,
     PackageChanged: package_changed,
     PackagePeriodBegun: package_period_begun,
+    ContractSigned: contract_signed,
+    ContractBegun: contract_begun,
+    ContractAmended: contract_amended,
+    ContractRenewed: contract_renewed,
+    ContractEnded: contract_ended,
     PackagePhaseBegun: package_phase_begun,
     PackagePricesSet: package_prices_set,
     SubscriptionCancelled: subscription_cancelled,

@@ -26,13 +26,18 @@ def subscribed(judge: Judge, state: State, event: Subscribed) -> None:
     account = state.accounts[event.account]
     before = account.subscription
     judge.equal(state, "subscription of a closed account", 0, account.closed_at)
-    judge.equal(state, "start of the subscription", state.now, event.term.start)
+    starts = {state.now} if event.key else {each.starts_at for each in account.contracts}
+    if event.term.start not in starts:
+        judge.wrong(state, "start of the subscription", sorted(starts), event.term.start)
     revision = 1
     minted: tuple[Minted, ...] = ()
     if before is not None:
         revision = before.revision + 1
         judge.equal(state, "earlier subscription over", True, before.over)
-        if state.now < before.period_end:
+        if not event.key:  # by a contract, in periods of its own (rule P5)
+            goes_on = before.contract and event.term.start < before.period_end
+            minted = before.minted if goes_on else ()
+        elif state.now < before.period_end:
             judge.equal(state, "end of the period", before.period_end, event.term.end)
             minted = before.minted
     judge.equal(state, "version of the subscription", revision, event.revision)
@@ -41,6 +46,8 @@ def subscribed(judge: Judge, state: State, event: Subscribed) -> None:
 
 def package_changed(judge: Judge, state: State, event: PackageChanged) -> None:
     subscription = _running(judge, state, event.account, event.revision)
+    if subscription is not None:
+        judge.equal(state, "contract of a package that changes", "", subscription.contract)
     judge.equal(state, "change now", event.timing == Timing.NOW, event.term is not None)
     if subscription is None or event.term is None:
         judge.equal(state, "taken back", (), event.taken)
@@ -106,6 +113,8 @@ def package_prices_set(judge: Judge, state: State, event: PackagePricesSet) -> N
     times = {state.now}
     if subscription is not None and not subscription.over:
         times |= {subscription.period_end, subscription.ends_at}
+    for each in account.contracts:
+        times |= {each.starts_at, each.ends_at}
     if event.at > state.now or event.at not in times:
         judge.wrong(state, "time of a package's prices", f"one of {sorted(times)}", event.at)
     layer = account.sold.package if account.sold is not None else ()
