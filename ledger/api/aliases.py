@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from ledger.api.account_parts import AccountParts
 from ledger.api.calls import Call
-from ledger.api.errors import CallFailed, directory_refused
+from ledger.api.errors import CallFailed, Fault, directory_refused
 from ledger.api.limits import Checked
 from ledger.api.pages import page_after, page_token
 from ledger.api.positions import minimum, position_of
 from ledger.api.render_account import render_alias
+from ledger.core.limits import ATTRIBUTE_NAME_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX
 from ledger.journal.directory import AliasRange, Refused
 from ledger.v1 import account_pb2 as pb
 
@@ -28,16 +29,27 @@ class Aliases(AccountParts):
         check = Checked()
         check.ids(request_id=request.request_id, alias=request.alias)
         check.instant("effective_from_us", request.effective_from_us)
+        check.text("seat_attribute", request.seat_attribute, ATTRIBUTE_NAME_BYTES_MAX)
+        check.text("seat", request.seat, ATTRIBUTE_VALUE_BYTES_MAX)
+        if bool(request.seat) != bool(request.seat_attribute):
+            message = "an alias that names a seat names the attribute of it, and the seat"
+            check.fault(Fault("FIELD_REQUIRED", "seat_attribute", request.seat_attribute, message))
         check.done()
         entry = await edge.own_account(tenant, request.account)
         await self._view(entry)
         at_us = request.effective_from_us or edge.now_us(tenant)
         found = await self._alias(tenant, request.alias, request.account, at_us, ending=False)
         exact = request.effective_from_us != 0
+        seat = (request.seat_attribute, request.seat)
         known = found is not None and (not exact or found.effective_from_us == at_us)
+        known = known and found is not None and (found.seat_attribute, found.seat) == seat
         if not known:
             made = await edge.ledger.directory.assign_alias(
-                tenant, request.alias, request.account, at_us
+                tenant,
+                request.alias,
+                request.account,
+                at_us,
+                seat=seat if request.seat else None,
             )
             if isinstance(made, Refused):
                 raise directory_refused(made, "alias")

@@ -109,7 +109,7 @@ class SeatCache:
 class Seats:
     """Name -> seat, for one batch. What an alias means depends on the time of the event."""
 
-    __slots__ = ("_known", "_ledger", "_tenant", "by_id", "now_us")
+    __slots__ = ("_known", "_ledger", "_tenant", "by_id", "named", "now_us")
 
     def __init__(self, ledger: Ledger, cache: SeatCache, tenant: int) -> None:
         self._ledger = ledger
@@ -117,9 +117,11 @@ class Seats:
         self.now_us = ledger.sandboxes.now_us(tenant)
         self.by_id = cache.of(tenant) if ledger.names.fresh() else {}
         self._known: dict[tuple[str, int], Entry | None] = {}  # looked up; None = unknown
+        self.named: tuple[str, str] | None = None  # the seat that the alias found last names (I7)
 
     def find(self, name: str, at_us: int) -> Seat:
         """The seat of a name at a time (0 = now), or UNKNOWN, or LOOK_UP."""
+        self.named = None
         at_us = at_us or self.now_us
         entry = self._ledger.cached(self._tenant, name, at_us)
         lasting = entry is not None
@@ -130,6 +132,7 @@ class Seats:
             entry = self._known[place]
             if entry is None:
                 return UNKNOWN
+        self.named = entry.seat
         family = self._ledger.family(entry)
         seat = (entry.number, family.usage_after, family, entry.shard)
         if lasting and entry.account_id == name:

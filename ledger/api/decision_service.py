@@ -27,7 +27,7 @@ from ledger.api.render_decision import (
     render_capture,
     render_release,
 )
-from ledger.api.requests import quantities_of, raise_first, shape_of
+from ledger.api.requests import quantities_of, raise_first, seated, shape_of
 from ledger.core.commands import AuthorizeHold, CaptureHold, Names, ReleaseHold
 from ledger.core.events import (
     AuthorizeDenied,
@@ -91,6 +91,7 @@ class DecisionService(HoldCalls):
         if not number:
             entry = await edge.account(tenant, request.account)
             edge.keep_seat(entry)
+            shape = seated(edge.shapes, shape, entry)
             number, shard = entry.number, entry.shard
         writer = edge.ledger.writers[shard]
         clock_us = edge.ledger.clock.now_us()
@@ -137,6 +138,7 @@ class DecisionService(HoldCalls):
         check.done()
         entry = await edge.account(tenant, request.account)
         edge.remember(entry)
+        shape = seated(edge.shapes, shape, entry)
         quote = 0
         if request.quote_id:
             found = quote_number(request.quote_id, entry.number, len(edge.ledger.writers))

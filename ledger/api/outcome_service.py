@@ -28,7 +28,7 @@ from ledger.api.render_outcome import (
     status_of,
     timeout_of,
 )
-from ledger.api.requests import shape_of
+from ledger.api.requests import seated, shape_of
 from ledger.core.commands import ConfirmOutcome, Names, RejectOutcome, ReportOutcome
 from ledger.core.drawdown import BEYOND_LIMITS
 from ledger.core.events import (
@@ -74,6 +74,7 @@ class OutcomeService:
         check.done()
         entry = await edge.account(tenant, request.account)
         edge.remember(entry)
+        shape = seated(edge.shapes, shape, entry)
         family, evidence = edge.ledger.family(entry), _pairs(request.evidence)
         command = ReportOutcome(
             family.request(request.request_id),

@@ -25,6 +25,7 @@ from ledger.api.batches import (
 from ledger.api.errors import CallFailed, Fault
 from ledger.api.limits import BATCH_EVENTS_MAX, id_fault
 from ledger.api.parse_plain import by_quote, effective_at_fault, extras
+from ledger.api.requests import with_seat
 from ledger.api.shapes import ShapeCache, quantities_fault
 from ledger.core.commands import Names, RecordUsage
 from ledger.core.identity import source_prefix
@@ -78,7 +79,8 @@ async def parse_compact(
     rows = _rows(described, shape_index, quantities)
     parsed = Parsed(count, ledger.directory.shards)
     seats = Seats(ledger, cache, tenant)
-    column = await _seat_column(seats, list(batch.accounts), account_index, times, parsed)
+    named: dict[int, tuple[str, str]] = {}
+    column = await _seat_column(seats, list(batch.accounts), account_index, times, parsed, named)
     _check_events(parsed, described, shape_index, ids, times, rows, min(quantities, default=0) > 0)
     names = _names_of_extras(batch, count, parsed, described, shape_index, ids)
     quotes = {ref.event: ref.quote_id for ref in batch.quotes}
@@ -102,6 +104,12 @@ async def parse_compact(
         ):
             if place in faults:
                 continue
+            if named and place in named:
+                bearing = with_seat(shapes, shape, named[place])
+                if isinstance(bearing, Fault):
+                    faults[place] = bearing
+                    continue
+                shape = bearing
             number, usage_key, family, shard = seat
             add_command, add_place = adders[shard]
             if place in names:
@@ -204,8 +212,10 @@ async def _seat_column(
     account_index: list[int],
     times: list[int],
     parsed: Parsed,
+    named: dict[int, tuple[str, str]],
 ) -> Iterator[Seat]:
-    """The seat of each event; events of unknown accounts are noted in `parsed`."""
+    """The seat of each event; events of unknown accounts are noted in `parsed`, and in `named` what
+    the aliases of events say of the account's own seats (rule I7)."""
     by_id = seats.by_id
     known = list(map(by_id.get, accounts))
     if None not in known:
@@ -231,9 +241,11 @@ async def _seat_column(
         await seats.look_up(missing_at)
     for place, seat in enumerate(column):
         name = accounts[account_index[place]]
-        if seat is LOOK_UP:
+        if name not in by_id:
             seat = seats.find(name, at[place])
             column[place] = seat
+            if seats.named is not None:
+                named[place] = seats.named
         if seat is UNKNOWN:
             parsed.refuse_unknown(place, name)
     return iter(column)

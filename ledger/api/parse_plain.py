@@ -24,6 +24,7 @@ from ledger.api.errors import Fault
 from ledger.api.ids import quote_number
 from ledger.api.limits import attributes_fault, id_fault, text_fault
 from ledger.api.metering import Meters, meter, over_levels
+from ledger.api.requests import with_seat
 from ledger.api.shapes import ShapeCache, quantities_fault
 from ledger.core.commands import Names, QuotedUsage, RecordUsage, ReportGauge
 from ledger.core.identity import source_prefix
@@ -111,7 +112,11 @@ class _Run:
             place += 1
             account = event.account
             at = event.effective_at_us
-            seat = by_id.get(account) or seats.find(account, at)
+            seat = by_id.get(account)
+            named = None
+            if seat is None:
+                seat = seats.find(account, at)
+                named = seats.named
             if seat[0] <= 0:
                 if (fault := id_fault("account", account)) is not None:
                     faults[place] = fault
@@ -147,6 +152,13 @@ class _Run:
                     faults[place] = interned
                     continue
                 shape = interned
+            if named is not None:
+                bearing = with_seat(self.shapes, shape, named)
+                find_shape = self.shapes.find
+                if isinstance(bearing, Fault):
+                    faults[place] = bearing
+                    continue
+                shape = bearing
             if metered is None:
                 values = tuple(map(quantities.__getitem__, shape.quantity_names))
             else:

@@ -28,7 +28,7 @@ from ledger.api.render_card import (
     render_published,
     render_version,
 )
-from ledger.api.requests import shape_of
+from ledger.api.requests import seated, shape_of
 from ledger.api.rerate_calls import RerateCalls
 from ledger.api.simulating import Simulator, simulate
 from ledger.core.outcomes import Refusal
@@ -343,6 +343,7 @@ class PricingService(OverrideCalls, QuoteCalls, RerateCalls):
         check.instant("effective_at_us", request.effective_at_us)
         check.done()
         entry = await edge.account(tenant, request.account)
+        shape = seated(edge.shapes, shape, entry)
         clock_us = edge.ledger.clock.now_us()
         priced = await edge.writer(entry).look(
             lambda state: price(
@@ -361,6 +362,9 @@ class PricingService(OverrideCalls, QuoteCalls, RerateCalls):
         options = options_of(edge.shapes, request.options)
         wishes = wishes_of(request)
         entry = await edge.account(tenant, request.account)
+        options = [
+            option._replace(shape=seated(edge.shapes, option.shape, entry)) for option in options
+        ]
         clock_us = edge.ledger.clock.now_us()
         priced = await edge.writer(entry).look(
             lambda state: price_all(

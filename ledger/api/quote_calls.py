@@ -17,7 +17,7 @@ from ledger.api.render_quote import (
     open_quotes,
     render_binding,
 )
-from ledger.api.requests import shape_of
+from ledger.api.requests import seated, shape_of
 from ledger.core.commands import CreateQuote, Names
 from ledger.core.events import QuoteMade
 from ledger.core.limits import BASIS_POINTS, HOLD_LIFETIME_BATCH_MAX_US, QUOTE_TOLERANCE_MAX
@@ -46,6 +46,7 @@ class QuoteCalls:
         check.done()
         entry = await edge.account(tenant, request.account)
         edge.remember(entry)
+        shape = seated(edge.shapes, shape, entry)
         command = CreateQuote(
             edge.ledger.family(entry).request(request.request_id),
             entry.number,

@@ -242,4 +242,6 @@ def render_alias(found: AliasRange) -> pb.Alias:
         account=found.account_id,
         effective_from_us=found.effective_from_us,
         effective_to_us=found.effective_to_us or 0,
+        seat_attribute=found.seat_attribute,
+        seat=found.seat,
     )

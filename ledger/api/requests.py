@@ -46,6 +46,26 @@ def shape_of(shapes: ShapeCache, work: Work) -> tuple[Shape, tuple[int, ...]]:
     return shape, values
 
 
+def seated(shapes: ShapeCache, shape: Shape, entry: Entry) -> Shape:
+    """The same work of the seat that the alias names by which the account was named, unless it
+    names one itself (rule I7). Raises CallFailed where that is one attribute too many."""
+    if entry.seat is None:
+        return shape
+    found = with_seat(shapes, shape, entry.seat)
+    if isinstance(found, Fault):
+        raise invalid([found])
+    return found
+
+
+def with_seat(shapes: ShapeCache, shape: Shape, seat: tuple[str, str]) -> Shape | Fault:
+    """The shape with the attribute that names a seat; its own, if it has that one, stays."""
+    name, value = seat
+    attributes = dict(shape.attributes)
+    if name in attributes:
+        return shape
+    return shapes.of(shape.product, {**attributes, name: value}, shape.quantity_names)
+
+
 def quantities_of(quantities: Mapping[str, int]) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Names, sorted, and quantities of work whose product is known already. Raises CallFailed."""
     names = tuple(sorted(quantities))

@@ -223,15 +223,24 @@ class AccountCalls:
         )
 
     async def assign_alias(
-        self, alias: str, account: str, *, effective_from_us: int = 0, request_id: str = ""
+        self,
+        alias: str,
+        account: str,
+        *,
+        effective_from_us: int = 0,
+        seat: tuple[str, str] = ("", ""),
+        request_id: str = "",
     ) -> pb.AssignAliasResponse:
-        """Map another name to an account; `effective_from_us` 0 = the writer's clock."""
+        """Map another name to an account; `effective_from_us` 0 = the writer's clock. `seat`: the
+        attribute and value of a seat that the name is, too."""
         request = pb.AssignAliasRequest(
             tenant=self._caller.tenant,
             request_id=request_id or self._caller.new_id(),
             alias=alias,
             account=account,
             effective_from_us=effective_from_us,
+            seat_attribute=seat[0],
+            seat=seat[1],
         )
         return await self._caller.call(
             lambda channel: AccountServiceStub(channel).AssignAlias, request, account

@@ -79,7 +79,8 @@ class TenantEntry(Struct, frozen=True):
 
 class Entry(Struct, frozen=True):
     """Where an account lives. `parent` is the one that it was opened under. `family_key` is the
-    root's 32 random bytes, b"" once erased."""
+    root's 32 random bytes, b"" once erased. `seat`: attribute and value of the seat that the alias
+    names by which the account was looked up; None = none."""
 
     tenant: int
     number: int
@@ -89,6 +90,7 @@ class Entry(Struct, frozen=True):
     shard: int
     family_key: bytes
     state: AccountState
+    seat: tuple[str, str] | None = None
 
 
 class AccountProfile(Struct, frozen=True):
@@ -116,12 +118,15 @@ class AccountPage(Struct, frozen=True):
 
 
 class AliasRange(Struct, frozen=True):
-    """An alias stands for an account in [effective_from_us, effective_to_us); None = open (I7)."""
+    """An alias stands for an account in [effective_from_us, effective_to_us); None = open (I7).
+    Usage under it bears the attribute `seat_attribute`, of that `seat`; "" = it names none."""
 
     alias: str
     account_id: str
     effective_from_us: int
     effective_to_us: int | None
+    seat_attribute: str = ""
+    seat: str = ""
 
 
 class Erasure(Struct, frozen=True):
@@ -180,8 +185,10 @@ class Directory(Protocol):
         account_id: str,
         effective_from_us: int,
         effective_to_us: int | None = None,
+        seat: tuple[str, str] | None = None,
     ) -> AliasRange | Refused:
-        """Let the alias mean the account in that range; the same range again changes nothing.
+        """Let the alias mean the account in that range, and a seat of it, by attribute and value;
+        the same again changes nothing.
 
         Refused: ID_INVALID, ACCOUNT_UNKNOWN, NAME_IS_ACCOUNT, RANGE_INVALID, ALIAS_OVERLAPS.
         """

@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from typing import Final, TypeAlias
 
+from msgspec.structs import replace
+
 from ledger.journal.directory import CACHE_NAMES_MAX, AliasRange, Entry
 
 AliasRanges: TypeAlias = tuple[AliasRange, ...]
@@ -37,7 +39,10 @@ class NameCache:
                 alias.effective_to_us is None or at_us < alias.effective_to_us
             ):
                 account = self._lookup((tenant, alias.account_id))
-                return account if isinstance(account, Entry) else None
+                if not isinstance(account, Entry):
+                    return None
+                seat = (alias.seat_attribute, alias.seat)
+                return replace(account, seat=seat) if alias.seat else account
         return None
 
     def put(self, entry: Entry) -> None:

@@ -38,6 +38,8 @@ async def assign_alias(
             wanted.effective_from_us,
             wanted.effective_to_us,
             account.number,
+            wanted.seat_attribute,
+            wanted.seat,
         )
     return wanted
 

@@ -112,10 +112,13 @@ class MemoryDirectory:
     def cached(self, tenant: int, name: str, at_us: int) -> d.Entry | None:
         """See `Directory.cached`: here, everything there is."""
         number = self._by_name.get((tenant, name))
+        ranges = self._aliases.get((tenant, name), ()) if number is None else ()
         if number is None:
-            ranges = self._aliases.get((tenant, name), ())
             number = next((n for found, n in ranges if rules.meaning((found,), at_us)), None)
-        return self._profiles[number].entry if number is not None else None
+        if number is None:
+            return None
+        entry = self._profiles[number].entry
+        return rules.named_by(entry, [found for found, _ in ranges], at_us) if ranges else entry
 
     async def resolve(
         self, tenant: int, names: Sequence[tuple[str, int]]
@@ -132,6 +135,7 @@ class MemoryDirectory:
         account_id: str,
         effective_from_us: int,
         effective_to_us: int | None = None,
+        seat: tuple[str, str] | None = None,
     ) -> d.AliasRange | d.Refused:
         """See `Directory.assign_alias`."""
         self._reachable()
@@ -140,7 +144,8 @@ class MemoryDirectory:
         account = self._entry(tenant, account_id)
         if account is None:
             return rules.refused(d.Reason.ACCOUNT_UNKNOWN, account_id)
-        wanted = d.AliasRange(alias, account_id, effective_from_us, effective_to_us)
+        named = seat or ("", "")
+        wanted = d.AliasRange(alias, account_id, effective_from_us, effective_to_us, *named)
         ranges = [found for found, _ in self._aliases.get((tenant, alias), ())]
         if wanted in ranges:
             return wanted

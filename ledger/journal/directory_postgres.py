@@ -149,9 +149,10 @@ class PostgresDirectory:
                 self._cache.put_alias(tenant, alias, every)
         resolved = {}
         for name, at_us in names:
-            meant = rules.meaning(ranges[name], at_us) if name in ranges else name
+            every = ranges.get(name, [])
+            meant = rules.meaning(every, at_us) if name in ranges else name
             if meant is not None and meant in accounts:
-                resolved[name, at_us] = accounts[meant]
+                resolved[name, at_us] = rules.named_by(accounts[meant], every, at_us)
         return resolved
 
     async def get_account(
@@ -224,9 +225,11 @@ class PostgresDirectory:
         account_id: str,
         effective_from_us: int,
         effective_to_us: int | None = None,
+        seat: tuple[str, str] | None = None,
     ) -> d.AliasRange | d.Refused:
         """See `Directory.assign_alias`."""
-        wanted = d.AliasRange(alias, account_id, effective_from_us, effective_to_us)
+        named = seat or ("", "")
+        wanted = d.AliasRange(alias, account_id, effective_from_us, effective_to_us, *named)
         async with borrow(self._pool) as connection:
             done = await changes.assign_alias(connection, tenant, wanted)
         self._cache.forget(tenant, alias)

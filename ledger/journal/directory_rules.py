@@ -7,6 +7,8 @@ import binascii
 from collections.abc import Iterable, Sequence
 from typing import Final
 
+from msgspec.structs import replace
+
 from ledger.journal.directory import (
     ID_BYTES_MAX,
     PAGE_SIZE_DEFAULT,
@@ -14,6 +16,7 @@ from ledger.journal.directory import (
     AccountPage,
     AccountProfile,
     AliasRange,
+    Entry,
     Reason,
     Refused,
     is_valid_name,
@@ -47,6 +50,15 @@ def meaning(ranges: Iterable[AliasRange], at_us: int) -> str | None:
         if found.effective_from_us <= at_us and (ends is None or at_us < ends):
             return found.account_id
     return None
+
+
+def named_by(entry: Entry, ranges: Iterable[AliasRange], at_us: int) -> Entry:
+    """The account that an alias means at that instant, with the seat that the alias names."""
+    for found in ranges:
+        ends = found.effective_to_us
+        if found.seat and found.effective_from_us <= at_us and (ends is None or at_us < ends):
+            return replace(entry, seat=(found.seat_attribute, found.seat))
+    return entry
 
 
 def check_alias(

@@ -545,6 +545,8 @@ class Alias(_message.Message):
     ACCOUNT_FIELD_NUMBER: _builtins.int
     EFFECTIVE_FROM_US_FIELD_NUMBER: _builtins.int
     EFFECTIVE_TO_US_FIELD_NUMBER: _builtins.int
+    SEAT_ATTRIBUTE_FIELD_NUMBER: _builtins.int
+    SEAT_FIELD_NUMBER: _builtins.int
     alias: _builtins.str
     """The name: an API key's id, a workspace, a user id. 1 to 128 bytes."""
     account: _builtins.str
@@ -553,6 +555,10 @@ class Alias(_message.Message):
     """In force from this instant on, in microseconds."""
     effective_to_us: _builtins.int
     """In force before this instant, in microseconds; 0 = no end."""
+    seat_attribute: _builtins.str
+    """Attribute that usage under the alias bears, at most 64 bytes; empty = it names no seat."""
+    seat: _builtins.str
+    """Value of that attribute: the seat, at most 128 bytes."""
     def __init__(
         self,
         *,
@@ -560,10 +566,12 @@ class Alias(_message.Message):
         account: _builtins.str = ...,
         effective_from_us: _builtins.int = ...,
         effective_to_us: _builtins.int = ...,
+        seat_attribute: _builtins.str = ...,
+        seat: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "alias", b"alias", "effective_from_us", b"effective_from_us", "effective_to_us", b"effective_to_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "alias", b"alias", "effective_from_us", b"effective_from_us", "effective_to_us", b"effective_to_us", "seat", b"seat", "seat_attribute", b"seat_attribute"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1396,6 +1404,8 @@ class AssignAliasRequest(_message.Message):
     ALIAS_FIELD_NUMBER: _builtins.int
     ACCOUNT_FIELD_NUMBER: _builtins.int
     EFFECTIVE_FROM_US_FIELD_NUMBER: _builtins.int
+    SEAT_ATTRIBUTE_FIELD_NUMBER: _builtins.int
+    SEAT_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
@@ -1408,6 +1418,13 @@ class AssignAliasRequest(_message.Message):
     """Id of the account, 1 to 128 bytes; not an alias."""
     effective_from_us: _builtins.int
     """In force from this instant on, in microseconds; 0 = the writer's clock."""
+    seat_attribute: _builtins.str
+    """A seat of the account that the name is, too: usage, holds, checks and quotes under it bear this
+    attribute, at most 64 bytes, with that seat as its value, unless they bear it themselves. Both
+    are given, or neither.
+    """
+    seat: _builtins.str
+    """The seat, at most 128 bytes."""
     def __init__(
         self,
         *,
@@ -1416,10 +1433,12 @@ class AssignAliasRequest(_message.Message):
         alias: _builtins.str = ...,
         account: _builtins.str = ...,
         effective_from_us: _builtins.int = ...,
+        seat_attribute: _builtins.str = ...,
+        seat: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "alias", b"alias", "effective_from_us", b"effective_from_us", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "alias", b"alias", "effective_from_us", b"effective_from_us", "request_id", b"request_id", "seat", b"seat", "seat_attribute", b"seat_attribute", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

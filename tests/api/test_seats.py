@@ -11,9 +11,18 @@ import pytest
 
 from ledger.core.limits import DAY_US
 from ledger.journal.storage import MemoryStorage
-from ledger.v1 import account_pb2, journal_pb2, recurring_pb2, types_pb2
+from ledger.v1 import account_pb2, decision_pb2, journal_pb2, recurring_pb2, types_pb2
 from ledger.v1 import seat_pb2 as pb
-from tests.api.served import TENANT, Served, SystemClock, event, refusal_of, served
+from tests.api.served import (
+    TENANT,
+    Served,
+    SystemClock,
+    compact,
+    event,
+    plain,
+    refusal_of,
+    served,
+)
 
 APRIL_US = int(datetime(2028, 4, 1, tzinfo=UTC).timestamp()) * 1_000_000
 NOW = recurring_pb2.RECURRING_TIMING_NOW
@@ -266,3 +275,68 @@ async def test_a_plan_that_is_not_there(caller: Served) -> None:
         add(caller, count=1),
     ):
         assert (await refusal_of(call)).reason == "SEAT_PLAN_UNKNOWN"
+
+
+async def alias(caller: Served, name: str, seat: str, **changes: Any) -> account_pb2.Alias:
+    request = account_pb2.AssignAliasRequest(
+        tenant=TENANT,
+        request_id=caller.new_id(),
+        alias=name,
+        account="acme",
+        seat_attribute="agent" if seat else "",
+        seat=seat,
+        **changes,
+    )
+    return (await caller.accounts.AssignAlias(request)).alias
+
+
+@pytest.mark.parametrize("form", [plain, compact])
+async def test_an_alias_names_the_seat_of_an_event(
+    caller: Served, clock: SystemClock, form: Any
+) -> None:
+    """Rule I7: as it is meant at the event's time; an event that names a seat itself keeps it."""
+    await caller.grant("acme", 10_000)
+    await start(caller, terms=terms(1_000, own=True), seats=["ann", "bob"])
+    since = clock.now_us()
+    clock.ahead_us += 1_000_000
+    made = await alias(caller, "key-1", "ann", effective_from_us=since)
+    assert (made.seat_attribute, made.seat) == ("agent", "ann")
+    await alias(caller, "key-2", "bob", effective_from_us=since)
+    await alias(caller, "key-3", "", effective_from_us=since)
+    reply = await caller.usage.Ingest(
+        form(
+            event("a", "key-1", 10, 0),
+            event("b", "key-2", 20, 0),
+            event("c", "key-1", 30, 0, attributes={"agent": "bob"}),
+            event("d", "acme", 40, 0),
+            event("e", "key-3", 50, 0),
+            event("f", "key-1", 60, 0, attributes={"tier": "x"}),
+        )
+    )
+    assert len(reply.compact.outcomes or reply.results) == 6
+    found = {each.name: each.available for each in await seats(caller)}
+    assert found == {"ann": 1_000 - 3 * (10 + 60), "bob": 1_000 - 3 * (20 + 30)}
+    again = await caller.usage.Ingest(form(event("a", "key-1", 10, 0)))
+    replayed = [each.replayed for each in again.results] or list(again.compact.replayed)
+    assert replayed in ([True], [0])
+    held = await caller.authorize("key-2")
+    (bob,) = await seats(caller, "bob")
+    assert held.hold_id and bob.pending == 600
+    checked = await caller.decisions.Check(
+        decision_pb2.CheckRequest(
+            tenant=TENANT, account="key-1", product="chat", quantities={"input_tokens": 10}
+        )
+    )
+    assert checked.available == str(790 + 10_000 - 270)
+
+
+async def test_an_alias_of_a_seat_names_both(caller: Served) -> None:
+    """The attribute and the seat, or neither; another seat is another alias."""
+    request = account_pb2.AssignAliasRequest(
+        tenant=TENANT, request_id="one", alias="key-1", account="acme", seat="ann"
+    )
+    refusal = await refusal_of(caller.accounts.AssignAlias(request))
+    assert (refusal.reason, refusal.metadata["field"]) == ("FIELD_REQUIRED", "seat_attribute")
+    await alias(caller, "key-1", "ann")
+    assert (await alias(caller, "key-1", "ann")).seat == "ann"
+    assert (await refusal_of(alias(caller, "key-1", "bob"))).reason == "ALIAS_OVERLAPS"

@@ -348,3 +348,20 @@ def test_the_cache_is_bounded_and_keeps_what_is_used() -> None:
     assert cache.get(T, "key", 20) is None
     cache.forget(T, "key", "a99")
     assert cache.get(T, "key", 15) is None
+
+
+async def test_an_alias_may_name_a_seat_for_a_time(directory: Directory) -> None:
+    """Rule I7: who is looked up by it, in memory or not, comes with the seat that it names then."""
+    await claim(directory, "acme")
+    ann = await directory.assign_alias(T, "key-1", "acme", 100, 200, ("agent", "ann"))
+    assert ann == AliasRange("key-1", "acme", 100, 200, "agent", "ann")
+    await directory.assign_alias(T, "key-1", "acme", 200, 300, ("agent", "bob"))
+    await directory.assign_alias(T, "key-1", "acme", 300)
+    wanted = [("key-1", at_us) for at_us in (100, 199, 200, 300)] + [("acme", 150)]
+    found = await directory.resolve(T, wanted)
+    named = [("agent", "ann"), ("agent", "ann"), ("agent", "bob"), None, None]
+    assert [found[place].seat for place in wanted] == named
+    for (name, at_us), seat in zip(wanted, named, strict=True):
+        entry = directory.cached(T, name, at_us)
+        assert entry is not None and entry.seat == seat
+    assert [each.seat for each in await directory.list_aliases(T, "acme")] == ["ann", "bob", ""]

@@ -20,7 +20,8 @@ WHERE a.number = $1
 
 -- name: ranges_of_aliases
 -- All ranges of these aliases.
-SELECT l.alias, a.account_id, l.effective_from, l.effective_to
+SELECT l.alias, a.account_id, l.effective_from, l.effective_to,
+       coalesce(l.seat_attribute, '') AS seat_attribute, coalesce(l.seat, '') AS seat
 FROM ledger.account_alias l
 JOIN ledger.account_directory a ON a.tenant = l.tenant AND a.number = l.account
 WHERE l.tenant = $1 AND l.alias = ANY($2::text[])
@@ -28,7 +29,8 @@ ORDER BY l.alias, l.effective_from
 
 -- name: ranges_of_account
 -- All ranges of all aliases of an account.
-SELECT l.alias, a.account_id, l.effective_from, l.effective_to
+SELECT l.alias, a.account_id, l.effective_from, l.effective_to,
+       coalesce(l.seat_attribute, '') AS seat_attribute, coalesce(l.seat, '') AS seat
 FROM ledger.account_alias l
 JOIN ledger.account_directory a ON a.tenant = l.tenant AND a.number = l.account
 WHERE l.tenant = $1 AND a.account_id = $2
@@ -67,8 +69,9 @@ WHERE number = $1 AND state = 1
 
 -- name: insert_alias
 -- A new range.
-INSERT INTO ledger.account_alias (tenant, alias, effective_from, effective_to, account)
-VALUES ($1, $2, $3, $4, $5)
+INSERT INTO ledger.account_alias
+    (tenant, alias, effective_from, effective_to, account, seat_attribute, seat)
+VALUES ($1, $2, $3, $4, $5, nullif($6, ''), nullif($7, ''))
 
 -- name: end_alias
 -- A range ends earlier, or at all.
