@@ -544,3 +544,86 @@ def test_a_charge_is_in_the_currency_that_the_account_settles_in() -> None:
 
 def _values(terms: e.ChargeTerms) -> list[object]:
     return [getattr(terms, field) for field in terms.__struct_fields__]
+
+
+# -- what goes back, and to when -------------------------------------------------------------------
+
+
+@ledger_case
+def test_less_and_less_goes_back_by_its_exact_money(case: LedgerCase) -> None:
+    """
+    account  acme overage=self
+    charge   acme 31 as=plan x=10 cash
+    clock    2026-01-11
+    quantity plan 5 now      -> plan fee -105 of 205: 105 to overage worth 105; version 2
+    clock    2026-01-21
+    quantity plan 2 now      -> plan fee -33 of 172: 33 to overage worth 33; version 3
+    stop     plan now        -> plan fee -22 of 150: 22 to overage worth 22; ends 2026-01-21
+    expect   unbilled acme 150
+    expect   revenue plan 150
+    """
+
+
+@ledger_case
+def test_more_may_go_back_than_is_unearned(case: LedgerCase) -> None:
+    """
+    # 31 of 62 are free, the rest was paid with 31; by the 11th a third of that is earned. The last
+    # drawn goes back first: 21 of the 31, for 21; then nothing is unearned and all that stays is.
+    account  acme
+    grant    acme 31 free as=gift priority=-1
+    grant    acme 31 paid=31
+    charge   acme 62 as=plan asset=credits
+    -> started; plan 1: 2026-01-01 to 2026-02-01;
+    -> plan fee 62 of 62: drawn 31 from gift, drawn 31 from acme
+    clock    2026-01-21
+    quantity plan 0 now      -> plan fee -22 of 40: 22 to acme worth 22; version 2
+    expect   revenue plan 9
+    expect   unearned plan 0
+    clock    2026-02-02
+    sweep    -> plan 2: 2026-02-01 to 2026-03-01; plan fee 0 of 0: nothing
+    """
+
+
+@ledger_case
+def test_a_new_anchor_leaves_a_part_that_is_never_charged_whole(case: LedgerCase) -> None:
+    """
+    account  acme overage=self
+    charge   acme 280 as=plan cash prorate=none
+    terms    plan 280 cash prorate=none anchor=2026-01-15
+    clock    2026-02-15
+    sweep    -> plan earned 280; plan 2: 2026-02-01 to 2026-02-15;
+             -> plan fee 126 of 126: overage 126 on acme; plan earned 126;
+             -> plan 3: 2026-02-15 to 2026-03-15; plan fee 280 of 280: overage 280 on acme
+    """
+
+
+@ledger_case
+def test_in_arrears_a_grant_of_the_period_pays(case: LedgerCase) -> None:
+    """
+    account  acme
+    grant    acme 100 free expires=2026-02-01 as=january
+    charge   acme 31 as=plan asset=credits arrears
+    clock    2026-02-01
+    sweep    -> plan fee 31 of 31: drawn 31 from january; plan 2: 2026-02-01 to 2026-03-01
+    """
+
+
+def test_what_goes_back_of_overage_lowers_the_month_that_it_counted_in() -> None:
+    """The cap of overage is one a month: rules D4, T1."""
+    case = LedgerCase()
+    case.run(
+        """
+        account  acme overage=self cap=5000
+        charge   acme 365 as=plan every=1year
+        -> started; plan 1: 2026-01-01 to 2027-01-01; plan fee 365 of 365: overage 365 on acme
+        clock    2026-02-01
+        sweep
+        quantity plan 2 now      -> plan fee 334 of 699: overage 334 on acme; version 2
+        quantity plan 0 now      -> plan fee -668 of 31: 334 to overage worth 334,
+                                 -> 334 to overage worth 334; version 3
+        """
+    )
+    counted = {month: amount for (_, month), amount in case.account("acme").overage_posted.items()}
+    assert list(counted.values()) == [31]
+    assert min(counted) == case.core.batches[0][0]
+    case.finish()
