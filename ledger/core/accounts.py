@@ -38,7 +38,7 @@ from ledger.core.limits import (
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.periods import billing_period
 from ledger.core.sharing import labels_fault
-from ledger.core.state import NEVER, Account, Grant, State, inherited_zone
+from ledger.core.state import NEVER, Account, FixedCharge, Grant, State, inherited_zone
 from rating.zones import is_zone
 
 
@@ -120,7 +120,7 @@ def invalid_policy(state: State, account: Account, policy: AccountPolicy) -> Ref
     """Why an account that there is may not have this policy."""
     above = settlement_asset(account.parent) if account.parent is not None else 0
     return _invalid_policy(state, account.tenant, policy) or settles_otherwise(
-        account, policy.settlement_asset or above, "policy.settlement_asset"
+        state, account, policy.settlement_asset or above, "policy.settlement_asset"
     )
 
 
@@ -142,14 +142,25 @@ def _anchor_from(state: State, account: Account, policy: AccountPolicy) -> int:
     return billing_period(state.now, account.anchors, account.calendar)[1]
 
 
-def settles_otherwise(account: Account, asset: int, field: str) -> Refusal | None:
-    """Another settlement currency while anything is open in the present one (rule N6)."""
+def settles_otherwise(state: State, account: Account, asset: int, field: str) -> Refusal | None:
+    """Another settlement currency while anything is open in the present one, or is charged for in
+    one that it is not (rule N6)."""
     before = settlement_asset(account)
-    if before in (0, asset):
+    if before == asset:
         return None
     line = [account]
     for each in line:
         line += [child for child in each.children if not child.policy.settlement_asset]
+        if asset and any(_charged_in_other(state, charge, asset) for charge in each.charges):
+            return Refusal(
+                Reason.SETTLEMENT_ASSET_OPEN,
+                field,
+                str(asset),
+                "a fixed charge of the account or of one below it goes on in another currency; end "
+                "it first",
+            )
+        if before == 0:
+            continue
         books = (each.advance, each.overage, each.unbilled, each.receivable)
         owed = [book[before] for book in books if before in book]
         if any(book.owed or book.debits_pending for book in owed):
@@ -161,6 +172,14 @@ def settles_otherwise(account: Account, asset: int, field: str) -> Refusal | Non
                 "one below it; settle it first",
             )
     return None
+
+
+def _charged_in_other(state: State, charge: FixedCharge, asset: int) -> bool:
+    """Whether a charge goes on in money that is not that."""
+    charged = charge.terms.asset
+    if charged == asset or charge.is_over(state.now):
+        return False
+    return state.catalog.assets[charged].kind == "money"
 
 
 def _invalid_policy(state: State, tenant: int, policy: AccountPolicy) -> Refusal | None:

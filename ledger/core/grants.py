@@ -18,6 +18,7 @@ from ledger.core.events import (
     GrantIssued,
     GrantKind,
     GrantReduced,
+    GrantRestored,
     GrantRolledOver,
     GrantStarted,
     GrantVoided,
@@ -131,7 +132,7 @@ def issue(
 def issued_in(state: State, out: list[Event]) -> int:
     """How many grants the same decision has issued before: they are numbered one by one."""
     for event in reversed(out):
-        if isinstance(event, GrantIssued):
+        if isinstance(event, GrantIssued | GrantRestored):
             return event.grant - state.next_grant + 1
     return 0
 

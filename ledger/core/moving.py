@@ -51,7 +51,7 @@ def decide_move(state: State, command: MoveAccount, out: list[Event]) -> Event |
     refusal = _refuse_place(state, account, before, parent)
     if refusal is None:
         refusal = settles_otherwise(
-            account, account.policy.settlement_asset or settlement_asset(parent), "parent"
+            state, account, account.policy.settlement_asset or settlement_asset(parent), "parent"
         )
     if refusal is not None:
         return refusal

@@ -17,6 +17,7 @@ from ledger.core.events import (
     EndedGrants,
     Event,
     GivenBack,
+    GrantIssued,
     GrantKind,
     GrantRestored,
     PlanDeclared,
@@ -197,7 +198,7 @@ class Unwinding:
     def _restore(self, grant: Grant, amount: int, price_paid: int) -> tuple[int, int]:
         """Open a grant on the terms of one that ended; returns its books of units and of money."""
         state, out = self._state, self._out
-        before = sum([isinstance(event, GrantRestored) for event in out])
+        before = sum([isinstance(event, GrantIssued | GrantRestored) for event in out])
         number = state.next_grant + before
         tenant, money = grant.account.tenant, 0
         if grant.book.value_book is not None and price_paid:

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from core_world import TENANT
 from ledger_case import LedgerCase, ledger_case
+from msgspec.structs import replace
 
 from ledger.core import commands as c
 from ledger.core import events as e
+from ledger.core.catalog import Asset, asset_number
 from ledger.core.limits import CHARGES_AN_ACCOUNT_MAX
 from ledger.core.outcomes import Refusal
 
@@ -531,19 +534,55 @@ def test_an_account_has_so_many_charges_and_knows_no_other() -> None:
 
 
 def test_a_charge_is_in_the_currency_that_the_account_settles_in() -> None:
+    """Rule N6: and that one stays while it goes on."""
     case = LedgerCase()
-    case.run("account acme settles=usd\ncharge acme 1 as=plan")
-    terms = case.account("acme").charges[0].terms
-    unknown = case.core.run(
-        c.StartCharge(
-            b"k" * 16, 1, "new", e.ChargeTerms(*[*_values(terms)[:1], 404, *_values(terms)[2:]]), 1
-        )
+    euro = asset_number(TENANT, 9)
+    case.core.state.catalog.add_asset(Asset(euro, TENANT, "EUR", 2, "money"))
+    case.run(
+        """
+        account  acme settles=usd
+        account  acme/a parent=acme
+        account  free
+        charge   acme/a 1 as=plan
+        charge   free 1 as=free
+        """
     )
-    assert isinstance(unknown, Refusal) and unknown.reason == "ASSET_UNKNOWN"
+    terms = case.account("acme").children[0].charges[0].terms
+
+    def asked(command: c.Command) -> tuple[str, str]:
+        outcome = case.core.run(command)
+        assert isinstance(outcome, Refusal), outcome
+        return outcome.reason, outcome.field
+
+    for asset, reason in ((euro, "CURRENCY_DIFFERS"), (404, "ASSET_UNKNOWN")):
+        command = c.StartCharge(b"k" * 16, 2, "new", replace(terms, asset=asset), 1)
+        assert asked(command) == (reason, "terms.asset")
+    settled = e.AccountPolicy(settlement_asset=euro)
+    for account in (1, 3):
+        refused = asked(c.UpdatePolicy(b"k" * 16, account, settled))
+        assert refused == ("SETTLEMENT_ASSET_OPEN", "policy.settlement_asset")
+    case.run("stop plan now\nstop free now")
+    assert not isinstance(case.core.run(c.UpdatePolicy(b"k" * 16, 3, settled)), Refusal)
 
 
-def _values(terms: e.ChargeTerms) -> list[object]:
-    return [getattr(terms, field) for field in terms.__struct_fields__]
+@ledger_case
+def test_a_charge_moves_with_its_account_and_gives_back_where_it_was_billed(
+    case: LedgerCase,
+) -> None:
+    """
+    account  acme
+    account  acme/a parent=acme
+    account  acme/b parent=acme
+    account  acme/a/x parent=acme/a overage=parent
+    charge   acme/a/x 31 as=plan cash
+    clock    2026-01-11
+    move     acme/a/x acme/b
+    quantity plan 2 now      -> plan fee 21 of 52: overage 21 on acme/b; version 2
+    stop     plan now        -> plan fee -42 of 10: 21 to overage worth 21,
+                             -> 21 to overage worth 21; ends 2026-01-11
+    expect   unbilled acme/a 10
+    expect   unbilled acme/b 0
+    """
 
 
 # -- what goes back, and to when -------------------------------------------------------------------
