@@ -25,6 +25,10 @@ SCOPE_NUMBERS: Final[dict[MinimumScope, int]] = {
 """As entries say them, inner ones first: that is the order in which they fall due."""
 
 
+_OF_ALL: Final = (MinimumScope.ACCOUNT, MinimumScope.CONTRACT)
+"""Whatever is charged by the card counts in these."""
+
+
 def minimum_key(card: str, minimum: Minimum) -> int:
     """The key of a minimum's total: 63 bits of a hash of the card's name, scope and names."""
     names = (card, minimum.scope.value, minimum.product, minimum.quantity)
@@ -43,13 +47,14 @@ def counted_in(
             if minimum.product == product and minimum.quantity in quantities:
                 key = minimum_key(card, minimum)
                 found.append((key, list(quantities).index(minimum.quantity)))
-        elif minimum.scope is MinimumScope.ACCOUNT or minimum.product == product:
+        elif minimum.scope in _OF_ALL or minimum.product == product:
             found.append((minimum_key(card, minimum), ALL_LINES))
     return tuple(found)
 
 
 def in_turn(minimums: Iterable[Minimum]) -> list[Minimum]:
-    """Lines first, then products, then the account: what an inner one adds counts in the outer."""
+    """Lines first, then products, the account, the contract: what an inner one adds counts in the
+    outer."""
     return sorted(minimums, key=_scope_number)
 
 
@@ -59,7 +64,7 @@ def _scope_number(minimum: Minimum) -> int:
 
 def includes(outer: Minimum, inner: Minimum) -> bool:
     """Whether what is charged for one minimum's scope is charged for the other's too."""
-    if outer.scope is MinimumScope.ACCOUNT:
-        return inner.scope is not MinimumScope.ACCOUNT
+    if outer.scope in _OF_ALL:
+        return SCOPE_NUMBERS[inner.scope] < SCOPE_NUMBERS[outer.scope]
     of_product = outer.scope is MinimumScope.PRODUCT and inner.scope is MinimumScope.LINE
     return of_product and outer.product == inner.product

@@ -55,6 +55,7 @@ _MINIMUM_SCOPES: Final = {
     card_pb2.MINIMUM_SCOPE_LINE: MinimumScope.LINE,
     card_pb2.MINIMUM_SCOPE_PRODUCT: MinimumScope.PRODUCT,
     card_pb2.MINIMUM_SCOPE_ACCOUNT: MinimumScope.ACCOUNT,
+    card_pb2.MINIMUM_SCOPE_CONTRACT: MinimumScope.CONTRACT,
 }
 _MINIMUM_NUMBERS: Final = {scope: number for number, scope in _MINIMUM_SCOPES.items()}
 _NUMBERS: Final = {rounding: number for number, rounding in _ROUNDINGS.items()}
@@ -66,9 +67,6 @@ def left_out(card: RateCard) -> list[CardFault]:
     for index, row in enumerate(card.rows):
         if row.list_price and (row.model is not None or row.included or row.maximum):
             faults.append(_not_served(f"rows[{index}].list_price", row.list_price))
-    for index, minimum in enumerate(card.minimums):
-        if minimum.scope is MinimumScope.CONTRACT:
-            faults.append(_not_served(f"minimums[{index}].scope", minimum.scope))
     return faults
 
 

@@ -96,3 +96,13 @@ def named(account: Account, name: str) -> Contract | None:
         if each.name == name:
             return each
     return None
+
+
+def begun(contract: Contract) -> bool:
+    """Whether it has begun, though it may be over since: not where it was withdrawn before."""
+    return contract.state != ContractState.SIGNED and contract.starts_at < contract.until
+
+
+def has_begun_one(account: Account) -> bool:
+    """Whether an account has, or had, a contract of its own."""
+    return any(begun(each) for each in account.contracts)

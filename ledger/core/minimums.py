@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+from ledger.core.contracts import Contract, begun, has_begun_one
 from ledger.core.drawdown import draw
 from ledger.core.events import BookKind, Event, LimitExceeded, MinimumCharged, Pot, Slice
 from ledger.core.opening import house_book, money_value, open_revenue, overage_book
@@ -21,7 +22,7 @@ from ledger.core.state import NEVER, Account, State
 from rating.compile import CompiledCard
 from rating.functions import SCOPE_MINIMUM
 from rating.minimums import SCOPE_NUMBERS, in_turn, includes, minimum_key
-from rating.models import Minimum
+from rating.models import Minimum, MinimumScope
 from rating.rounding import ROUND_HALF_EVEN, rounded
 from rating.row_functions import amount_of
 
@@ -30,26 +31,26 @@ PRODUCT: Final = "minimum"
 
 
 class Stretch(NamedTuple):
-    """A part of a period in which an account was open under one version of a card."""
+    """A part of a period in which an account was open under one version of a card, and had that
+    contract, if any (rule P5)."""
 
     length: int
     card: CompiledCard | None
+    contract: Contract | None = None
+
+
+class Asked(NamedTuple):
+    """A minimum that a version of a card asks for, in its asset."""
+
+    card: CompiledCard
+    asset: int
+    minimum: Minimum
 
 
 class Settlement:
     """A period that is to be settled: its minimums in turn, and what each of them has added."""
 
-    __slots__ = (
-        "account",
-        "added",
-        "asset",
-        "card",
-        "end",
-        "full",
-        "minimums",
-        "start",
-        "stretches",
-    )
+    __slots__ = ("account", "added", "end", "full", "minimums", "start", "stretches")
 
     def __init__(
         self,
@@ -57,52 +58,88 @@ class Settlement:
         start: int,
         end: int,
         full: int,
-        card: CompiledCard,
-        asset: int,
+        minimums: list[Asked],
         stretches: list[Stretch],
     ) -> None:
         self.account = account
         self.start = start
         self.end = end
         self.full = full
-        self.card = card
-        self.asset = asset
+        self.minimums = minimums
         self.stretches = stretches
-        self.minimums = in_turn(card.card.minimums)
-        self.added: list[tuple[Minimum, int]] = []
+        self.added: list[tuple[Asked, int]] = []
 
 
 def settlement_of(state: State, account: Account) -> tuple[int, Settlement | None]:
-    """The end of the account's next period, and how it is to be settled; None where the card of its
-    last instant asks for nothing."""
+    """The end of the account's next period, and how it is to be settled: by the card of its last
+    instant, and for a contract that ended within it by the card of then; None where those ask for
+    nothing."""
     start, end = state.minimums_period(account)
     assert end + account.policy.period_grace <= state.now, (account.number, end)
     card = _in_force(state, account, end - 1)
-    if card is None or not card.card.minimums:
+    minimums = _asked(state, account, card, _contracts_in(account, start, end))
+    names = [card.card.name] if card is not None else []
+    for contract in _contracts_in(account, start, end):
+        card = _in_force(state, account, min(contract.until, end) - 1)
+        if card is not None and card.card.name not in names:
+            names.append(card.card.name)
+            minimums += [
+                each
+                for each in _asked(state, account, card, [contract])
+                if each.minimum.scope is MinimumScope.CONTRACT
+            ]
+    if not minimums:
         return end, None
-    asset = state.catalog.asset_of(account.tenant, card.asset)
-    assert asset is not None, card.asset
     full_start, full_end = full_period(start, account.anchors, account.calendar)
     stretches = _stretches(state, account, start, end)
-    full = full_end - full_start
-    return end, Settlement(account, start, end, full, card, asset.number, stretches)
+    return end, Settlement(account, start, end, full_end - full_start, minimums, stretches)
+
+
+def _contracts_in(account: Account, start: int, end: int) -> list[Contract]:
+    """The contracts that it had in a period."""
+    return [
+        each
+        for each in account.contracts
+        if begun(each) and each.starts_at < end and start < each.until
+    ]
+
+
+def _asked(
+    state: State, account: Account, card: CompiledCard | None, contracts: list[Contract]
+) -> list[Asked]:
+    """What a version of a card asks for in turn; for contracts only where there are any."""
+    if card is None or not card.card.minimums:
+        return []
+    asset = state.catalog.asset_of(account.tenant, card.asset)
+    assert asset is not None, card.asset
+    return [
+        Asked(card, asset.number, each)
+        for each in in_turn(card.card.minimums)
+        if contracts or each.scope is not MinimumScope.CONTRACT
+    ]
 
 
 def post_minimum(state: State, settlement: Settlement, place: int, out: list[Event]) -> None:
     """Append the entry of one of its minimums, upon what those before it have left in the pots."""
-    account, card, start, end = (
-        settlement.account, settlement.card, settlement.start, settlement.end,
-    )  # fmt: skip
-    minimum = settlement.minimums[place]
+    account, start, end = settlement.account, settlement.start, settlement.end
+    asked = settlement.minimums[place]
+    card, asset, minimum = asked
     parts = _parts(minimum, card, settlement.stretches)
     full = max(settlement.full, sum([length for _, length in parts]))
     least = rounded(sum([most * us for most, us in parts]), full, ROUND_HALF_EVEN)
-    charged = _charged(account, minimum_key(card.card.name, minimum), start)
-    charged += sum([more for inner, more in settlement.added if includes(minimum, inner)])
+    of_contract = minimum.scope is MinimumScope.CONTRACT
+    charged = _charged(account, minimum_key(card.card.name, minimum), start, of_contract)
+    charged += sum(
+        [
+            more
+            for inner, more in settlement.added
+            if inner.card.card.name == card.card.name and includes(minimum, inner.minimum)
+        ]
+    )
     short = max(0, least - charged)
-    settlement.added.append((minimum, short))
+    settlement.added.append((asked, short))
     slices, used, over_limit, period = _draw(
-        state, account, card, minimum, settlement.asset, short, end - 1, out
+        state, account, card, minimum, asset, short, end - 1, out
     )
     out.append(
         MinimumCharged(
@@ -112,7 +149,7 @@ def post_minimum(state: State, settlement: Settlement, place: int, out: list[Eve
             SCOPE_NUMBERS[minimum.scope],
             minimum.product,
             minimum.quantity,
-            settlement.asset,
+            asset,
             start,
             end,
             full,
@@ -130,7 +167,7 @@ def post_minimum(state: State, settlement: Settlement, place: int, out: list[Eve
     )
     if over_limit:
         excess = account.policy.excess
-        out.append(LimitExceeded(account.number, settlement.asset, over_limit, excess))
+        out.append(LimitExceeded(account.number, asset, over_limit, excess))
 
 
 def _draw(
@@ -164,12 +201,13 @@ def _draw(
     return slices, used, over_limit, period
 
 
-def _charged(account: Account, key: int, start: int) -> int:
-    """What the account, and those below it that inherit its card, were charged for a minimum."""
+def _charged(account: Account, key: int, start: int, of_contract: bool) -> int:
+    """What the account, and those below it that inherit its card, were charged for a minimum; of a
+    contract's without those that have one of their own (rule D8)."""
     total = account.scoped.get((key, SCOPE_MINIMUM, start), 0)
     for child in account.children:
-        if not child.policy.rate_card:
-            total += _charged(child, key, start)
+        if not child.policy.rate_card and not (of_contract and has_begun_one(child)):
+            total += _charged(child, key, start, of_contract)
     return total
 
 
@@ -193,6 +231,9 @@ def _stretches(state: State, account: Account, start: int, end: int) -> list[Str
     closings = (*account.gaps, (account.closed_at or NEVER, NEVER))
     for closed_at, reopened_at in closings:
         bounds |= {closed_at, reopened_at}
+    contracts = [each for each in account.contracts if begun(each)]
+    for contract in contracts:
+        bounds |= {contract.starts_at, contract.until}
     names = [account.card_key[1]]
     for until, name in account.cards_before:
         bounds.add(until)
@@ -204,7 +245,9 @@ def _stretches(state: State, account: Account, start: int, end: int) -> list[Str
     for place, at in enumerate(instants[:-1]):
         if at < account.created_at or any(a <= at < b for a, b in closings):
             continue
-        found.append(Stretch(instants[place + 1] - at, _in_force(state, account, at)))
+        having = [each for each in contracts if each.starts_at <= at < each.until]
+        length, card = instants[place + 1] - at, _in_force(state, account, at)
+        found.append(Stretch(length, card, having[0] if having else None))
     return found
 
 
@@ -215,12 +258,17 @@ def _parts(
     of one amount that follow each other as one."""
     names = (minimum.scope, minimum.product, minimum.quantity)
     parts: list[tuple[int, int]] = []
-    for length, version in stretches:
+    of_contract = minimum.scope is MinimumScope.CONTRACT
+    for length, version, contract in stretches:
         if version is None or version.card.name != card.card.name:
+            continue
+        if of_contract and contract is None:
             continue
         for each in version.card.minimums:
             if (each.scope, each.product, each.quantity) == names:
                 most = amount_of(each.amount, version.asset_scale)
+                if of_contract and contract is not None and contract.minimum:
+                    most = contract.minimum
                 if parts and parts[-1][0] == most:
                     parts[-1] = most, parts[-1][1] + length
                 else:

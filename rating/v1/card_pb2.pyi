@@ -150,6 +150,10 @@ class _MinimumScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_MinimumS
     """One product."""
     MINIMUM_SCOPE_ACCOUNT: _MinimumScope.ValueType  # 3
     """All that is charged by the card."""
+    MINIMUM_SCOPE_CONTRACT: _MinimumScope.ValueType  # 4
+    """All that is charged by the card to accounts that have a contract, for the time of that; a
+    contract may say another amount.
+    """
 
 class MinimumScope(_MinimumScope, metaclass=_MinimumScopeEnumTypeWrapper):
     """For what a minimum is."""
@@ -162,6 +166,10 @@ MINIMUM_SCOPE_PRODUCT: MinimumScope.ValueType  # 2
 """One product."""
 MINIMUM_SCOPE_ACCOUNT: MinimumScope.ValueType  # 3
 """All that is charged by the card."""
+MINIMUM_SCOPE_CONTRACT: MinimumScope.ValueType  # 4
+"""All that is charged by the card to accounts that have a contract, for the time of that; a
+contract may say another amount.
+"""
 Global___MinimumScope: _TypeAlias = MinimumScope  # noqa: Y015
 
 @_typing.final

@@ -19,8 +19,8 @@ from ledger.v1 import (
     types_pb2,
 )
 from ledger.v1 import contract_pb2 as pb
-from rating.v1 import override_pb2, pricing_pb2
-from tests.api.served import TENANT, Served, SystemClock, event, refusal_of, served, work
+from rating.v1 import card_pb2, override_pb2, pricing_pb2
+from tests.api.served import TENANT, Served, SystemClock, card, event, refusal_of, served, work
 
 YEAR = 365 * DAY_US
 
@@ -289,3 +289,27 @@ async def test_what_is_wrong_is_said_with_its_place(caller: Served, clock: Syste
     }
     missing = await refusal_of(shown(caller, "none"))
     assert missing.reason == "CONTRACT_UNKNOWN"
+
+
+async def test_a_cards_minimum_for_contracts_is_published_and_said_otherwise(
+    caller: Served, clock: SystemClock
+) -> None:
+    """Rule R2: refused before the card asks for one."""
+    refused = await refusal_of(caller.contracts.Sign(signing(caller, clock, minimum=5)))
+    assert (refused.reason, refused.metadata["field"]) == ("CONTRACT_INVALID", "minimum")
+    least = card_pb2.Minimum(scope=card_pb2.MINIMUM_SCOPE_CONTRACT, amount="1")
+    version = await caller.pricing.ListRateCards(
+        pricing_pb2.ListRateCardsRequest(tenant=TENANT, name="default")
+    )
+    published = await caller.pricing.PublishRateCard(
+        pricing_pb2.PublishRateCardRequest(
+            tenant=TENANT,
+            request_id=caller.new_id(),
+            card=card(minimums=[least]),
+            expected_version=version.versions[0].version,
+        )
+    )
+    assert published.version.version
+    clock.ahead_us += DAY_US
+    signed = await caller.contracts.Sign(signing(caller, clock, minimum=5))
+    assert signed.contract.minimum == 5

@@ -108,7 +108,7 @@ def test_a_card_comes_back_from_its_message_to_the_byte(card: RateCard) -> None:
 
 
 def test_what_is_not_served_is_named_and_never_dropped() -> None:
-    """A list price beside a model is in the library, and there are no contracts yet."""
+    """A list price beside a model is in the library alone."""
     card = RateCard(
         "default",
         "USD",
@@ -124,7 +124,6 @@ def test_what_is_not_served_is_named_and_never_dropped() -> None:
     assert validate(card) == []
     assert [(fault.path, fault.reason) for fault in left_out(card)] == [
         ("rows[0].list_price", "NOT_SERVED"),
-        ("minimums[1].scope", "NOT_SERVED"),
     ]
 
 

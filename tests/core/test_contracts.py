@@ -9,6 +9,7 @@ import pytest
 from core_world import CREDITS, START_US, TENANT, USD
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from minimum_world import publish_minimums
 from msgspec.structs import replace
 from test_package_prices import DOUBLE, FIVE, THREE, charge
 from test_packages import ACME, FEBRUARY, HALF, World, plan
@@ -21,6 +22,7 @@ from ledger.core.limits import DAY_US
 from ledger.core.outcomes import Known, Reason
 from ledger.core.packaged import PackagedOverage, PackagedPolicy, PackagedRollover
 from ledger.core.packing import drop_family, pack_family, unpack_family
+from rating.models import Minimum, MinimumScope
 from rating.overrides import Override
 
 CHILD = 2
@@ -570,3 +572,64 @@ def test_usage_of_any_day_has_the_price_of_a_plain_list(
                 at = START_US + day * DAY_US if day < today else state.now
                 assert charge(world.use(1, at=at)) == price[day], (day, today)
     world.finish()
+
+
+# -- minimums of scope contract (rule R2) ----------------------------------------------------------
+
+OF_CONTRACT = Minimum(MinimumScope.CONTRACT, "310")
+
+
+def charged(world: Signing) -> list[tuple[int, int, int, int]]:
+    """(account, minimum, charged, drawn) of each that was settled for a contract."""
+    return [
+        (event.account, event.minimum, event.charged, sum(each.amount for each in event.slices))
+        for _, batch in world.core.batches
+        for event in batch
+        if isinstance(event, e.MinimumCharged) and event.scope == 4
+    ]
+
+
+@pytest.fixture
+def least(world: Signing) -> Signing:
+    """The package's card asks for 310 a month of whoever has a contract."""
+    publish_minimums(world.core, "plan", (OF_CONTRACT,))
+    world.publish("least", plan(1_000, policy=PackagedPolicy(rate_card="plan")))
+    return world
+
+
+def test_a_contracts_minimum_is_of_the_time_that_it_runs(least: Signing) -> None:
+    """Rules R2, S1: signed at the 11th, 21 of 31 days of 310 are 210, of which 40 were used; then
+    300 of 310 in February; over at its 11th of March, 100 of 31 days."""
+    least.to(START_US + 10 * DAY_US)
+    least.sign(package="least", starts_at=START_US + 10 * DAY_US, ends_at=MARCH + 10 * DAY_US)
+    least.use(40)
+    least.to(FEBRUARY + 2 * DAY_US)
+    least.use(300)
+    least.to(APRIL + 2 * DAY_US)
+    last = (ACME, 100, 0, 100)
+    assert charged(least) == [(ACME, 210, 40, 170), (ACME, 310, 300, 10), last]
+
+
+def test_a_contract_may_say_another_minimum(least: Signing) -> None:
+    least.sign(package="least", minimum=620, ends_at=MARCH)
+    least.to(FEBRUARY + 2 * DAY_US)
+    assert charged(least) == [(ACME, 620, 0, 620)]
+
+
+def test_whoever_has_no_contract_pays_none(least: Signing) -> None:
+    least.subscribe("least")
+    least.sign(package="least", starts_at=APRIL, ends_at=APRIL + 90 * DAY_US)
+    least.to(FEBRUARY + 2 * DAY_US)
+    assert charged(least) == []
+
+
+def test_a_childs_contract_is_no_part_of_its_parents_minimum(least: Signing) -> None:
+    """Rule D8: usage of 30 of a child without, of 40 of one with a contract."""
+    for number in (CHILD, 3):
+        least.ask(c.CreateAccount(least.key(), TENANT, number, ACME, ACME, e.AccountPolicy()))
+    least.sign(package="least")
+    least.sign("own", account=3, package="starter", ends_at=FEBRUARY)
+    least.use(30, account=CHILD)
+    least.use(40, account=3)
+    least.to(FEBRUARY + 2 * DAY_US)
+    assert charged(least) == [(ACME, 310, 30, 280)]

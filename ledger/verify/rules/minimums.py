@@ -12,7 +12,13 @@ from rating.minimums import minimum_key
 from rating.models import Minimum, MinimumScope
 from rating.rounding import ROUND_HALF_EVEN, rounded
 
-_SCOPES = {1: MinimumScope.LINE, 2: MinimumScope.PRODUCT, 3: MinimumScope.ACCOUNT}
+_SCOPES = {
+    1: MinimumScope.LINE,
+    2: MinimumScope.PRODUCT,
+    3: MinimumScope.ACCOUNT,
+    4: MinimumScope.CONTRACT,
+}
+_OF_CONTRACT = 4
 
 
 def minimums_awaited(judge: Judge, state: State, event: MinimumsAwaited) -> None:
@@ -38,7 +44,16 @@ def minimum_charged(judge: Judge, state: State, event: MinimumCharged) -> None:
     due = sum([most * length for most, length in event.parts])
     least = rounded(due, event.full, ROUND_HALF_EVEN)
     judge.equal(state, "minimum", least, event.minimum)
-    usage = _charged(account, _key(event), event.start)
+    usage = _charged(account, _key(event), event.start, event.scope == _OF_CONTRACT)
+    if event.scope == _OF_CONTRACT:
+        had = sum(
+            [
+                max(0, min(each.until, event.end) - max(each.starts_at, event.start))
+                for each in account.contracts
+            ]
+        )
+        if time > had:
+            judge.wrong(state, "time of a contract", f"{had} at most", time)
     if event.scope == 1:
         judge.equal(state, "charged", usage, event.charged)
     elif event.charged < usage:  # minimums within it may have added to that
@@ -62,8 +77,11 @@ def _key(event: MinimumCharged) -> int:
     return minimum_key(event.card, Minimum(scope, "0", event.product, event.quantity))
 
 
-def _charged(account: Account, key: int, start: int) -> int:
-    """Of the account and of those below it that have its card by inheritance."""
+def _charged(account: Account, key: int, start: int, of_contract: bool) -> int:
+    """Of the account and of those below it that have its card by inheritance, and of a contract's
+    no contract of their own."""
     total = account.scoped.get((key, SCOPE_MINIMUM, start), 0)
     heirs = [child for child in account.children if not child.policy.rate_card]
-    return total + sum([_charged(child, key, start) for child in heirs])
+    if of_contract:
+        heirs = [child for child in heirs if all(each.state == 1 for each in child.contracts)]
+    return total + sum([_charged(child, key, start, of_contract) for child in heirs])
