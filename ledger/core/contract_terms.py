@@ -64,9 +64,11 @@ def invalid_time(state: State, window: Window) -> Refusal | None:
 
 
 def overlapping(account: Account, window: Window, but: str = "") -> Refusal | None:
-    """An account has one contract at a time."""
+    """An account has one contract at a time; one that was withdrawn before it began is none."""
     for each in account.contracts:
-        if each.name != but and window.start < each.until and each.starts_at < window.end:
+        if each.name == but or each.until <= each.starts_at:
+            continue
+        if window.start < each.until and each.starts_at < window.end:
             return Refusal(
                 Reason.CONTRACTS_OVERLAP,
                 "contract",

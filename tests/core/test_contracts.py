@@ -415,6 +415,13 @@ def test_one_that_has_not_begun_is_withdrawn(world: Signing) -> None:
     assert (charge(world.use(10)), world.subscription.package) == (10, "starter")
 
 
+def test_one_that_was_withdrawn_leaves_its_time_to_another(world: Signing) -> None:
+    world.sign("later", starts_at=HALF, ends_at=FEBRUARY)
+    world.to(START_US + DAY_US)
+    world.end("later")
+    world.sign("whole", starts_at=START_US, ends_at=MARCH)
+
+
 def test_what_is_over_is_not_amended(world: Signing) -> None:
     world.sign()
     world.end()

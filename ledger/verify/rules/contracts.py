@@ -137,7 +137,9 @@ def _look_at_time(
     if not start < end:
         judge.wrong(state, "end of the contract", f"after {start}", end)
     for each in account.contracts:
-        if each.name != name and start < each.until and each.starts_at < end:
+        if each.name == name or each.until <= each.starts_at:
+            continue  # itself, or withdrawn before it began
+        if start < each.until and each.starts_at < end:
             judge.wrong(
                 state, "time of the contract", f"beside that of {each.name!r}", (start, end)
             )
