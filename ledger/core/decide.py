@@ -469,9 +469,12 @@ def _post_now(state: State, found: Timed, batch: list[Event]) -> None:
     if isinstance(found, Gauges):
         _charge_gauges(state, found, batch)
         return
-    if isinstance(found, Grant) and is_trued_up(found, state.now):
-        _charge_gauges_below(state, found.account, batch)
-        _true_up_below(state, found.account, batch)
+    if isinstance(found, Grant):
+        trued_up = is_trued_up(found, state.now)
+        if trued_up or found.account.sharing:  # what is due below may draw of it, or count
+            _charge_gauges_below(state, found.account, batch)
+        if trued_up:
+            _true_up_below(state, found.account, batch)
     if isinstance(found, Statements) and _settle_below(state, found.account, batch) is not None:
         due = state.timer_at(found.account.tenant, found.due)
         heappush(state.timers, (due, TIMER_STATEMENT, found.account.number))

@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 from minimum_world import minimum_of, publish_minimums
 from msgspec.structs import replace
 from replaying import catalog_at, replayed, totals
+from seat_world import pooled
 from test_backtest import assert_is_the_ledger
 from test_verify_rules import judged
 
@@ -317,6 +318,19 @@ def test_what_the_provider_takes_stands_in_the_charge() -> None:
     world.check()
 
 
+def test_costs_run_on_over_the_month_of_the_scope() -> None:
+    """Rule R1: the supplier takes 1/3 a unit of half, rounded over a month. 1 was used in January:
+    with the one that is shown at its end, 2/3 are 1. Alone, as in February, it would be 0."""
+    world = World(rate_card="resold")
+    shape = world.core.shape("half", "tokens")
+    usage = c.RecordUsage(FAMILY.usage("s", "u"), ACME, shape, (1,), 0, c.NO_NAMES)
+    assert isinstance(world.core.run(usage), e.UsageCosted)
+    world.report(1, product="half")
+    [charged] = world.to(START_US + MONTH_US + GRACE_US)
+    assert charged.cost is not None and charged.cost.total == 1
+    world.check()
+
+
 def test_a_report_without_a_price_waits_once_its_scope_is_over(world: World) -> None:
     """Rule B8: and is rated when the price comes."""
     world.report(5, product="unheard of")
@@ -518,6 +532,53 @@ def test_an_account_that_is_opened_again_in_time_goes_on(world: World) -> None:
     world.check()
 
 
+def test_what_was_reported_before_is_charged_at_its_scopes_end_once_it_is_open_again(
+    world: World,
+) -> None:
+    """Nothing is reported after the account was opened again."""
+    world.report(5)
+    world.core.advance(10 * DAY_US)
+    world.close()
+    world.core.advance(HOUR_US)
+    world.core.run(c.ReopenAccount(FAMILY.request("o"), ACME))
+    assert world.to(START_US + 12 * DAY_US) == []
+    assert amounts(world.to(START_US + MONTH_US + GRACE_US)) == [5]
+    world.check()
+
+
+def test_timers_that_are_worked_out_anew_are_the_same(world: World) -> None:
+    """As after a replay."""
+    world.report(5, scope=SCOPE_DAY)
+    world.report(6, named="memory")
+    world.core.state.rebuild_timers()
+    assert amounts(world.to(START_US + 2 * DAY_US)) == [5]
+    world.core.state.rebuild_timers()
+    assert amounts(world.to(START_US + MONTH_US + GRACE_US)) == [6]
+    world.check()
+
+
+def test_a_report_of_a_seat_that_nobody_knows_is_rejected_where_the_plan_says_so(
+    world: World,
+) -> None:
+    """Rule S3: as its usage would be."""
+    terms = pooled(10, unknown=e.UnknownSeat.REJECT, anchor=START_US)
+    plan = c.StartSeatPlan(FAMILY.request("seats"), ACME, "agents", terms, ("ann",))
+    assert not isinstance(world.core.run(plan), Refusal)
+    of_zed = replace(
+        world.command(5, id="zed"),
+        shape=world.core.shape("chat", "tokens", attributes=(("agent", "zed"),)),
+    )
+    refused = world.core.run(of_zed)
+    assert isinstance(refused, Refusal) and refused.reason == Reason.SEAT_UNKNOWN
+    of_ann = replace(
+        of_zed, shape=world.core.shape("chat", "tokens", attributes=(("agent", "ann"),))
+    )
+    assert isinstance(world.core.run(of_ann), e.GaugeReported)
+    [charged] = world.to(START_US + MONTH_US + GRACE_US)
+    assert charged.slices[0].pot == e.Pot.GRANT
+    world.check(backtest=False)
+
+
 def test_a_scope_that_was_charged_as_its_account_closed_is_not_charged_again(world: World) -> None:
     """Opened again in the same month: what is reported of the gauge then is refused, until the
     next scope."""
@@ -528,7 +589,14 @@ def test_a_scope_that_was_charged_as_its_account_closed_is_not_charged_again(wor
     world.core.run(c.ReopenAccount(FAMILY.request("o"), ACME))
     assert world.refused(6) == Reason.GAUGE_CHARGED
     assert world.report(3, named="memory") == ((), (3,))
+    assert world.refused(6) == Reason.GAUGE_CHARGED
     world.check()
+    before = digest(world.core.state)
+    gauges = world.core.state.accounts[ACME].gauges
+    assert gauges is not None
+    charged, gauges.charged = gauges.charged, {}
+    assert digest(world.core.state) != before, "what was charged is a part of the state"
+    gauges.charged = charged
     assert amounts(world.to(START_US + MONTH_US + GRACE_US)) == [3]
     assert world.report(6) == ((), (6,))
     gauges = world.core.state.accounts[ACME].gauges
@@ -630,6 +698,32 @@ def test_what_touches_the_payer_of_a_minimum_charges_the_gauges_below_first() ->
     [charged] = [each for each in world.core.batches[-1][1] if _is_minimum_of(each, ACME)]
     assert isinstance(charged, e.MinimumCharged)
     assert charged.charged == 5
+    world.check(backtest=False)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_gauges_below_are_charged_before_what_they_may_draw_of_is_forfeited(shared: bool) -> None:
+    """Rules T3, D7: grants and commitments above that end with the scope; nothing but what is above
+    is touched."""
+    world = World()
+    end = START_US + MONTH_US
+    _child(world, 3, ACME)
+    if shared:
+        issue = c.IssueGrant(
+            FAMILY.request("g"), ACME, e.GrantKind.PROMOTIONAL, CREDITS, 9, 0, 0, 0, 0, end, (), b""
+        )
+        assert isinstance(world.core.run(replace(issue, shared=True)), e.GrantIssued)
+    else:
+        terms = e.CommitmentTerms(e.GrantKind.POSTPAID, CREDITS, USD, 0, (), shared=True)
+        segments = (e.Segment(0, end, 9, 90),)
+        made = c.CreateCommitment(FAMILY.request("c"), ACME, terms, segments, (), b"")
+        assert isinstance(world.core.run(made), e.CommitmentCreated)
+    world.report(5, account=3)
+    world.core.advance(40 * DAY_US)
+    shape = world.core.shape("chat", "tokens")
+    world.core.run(c.RecordUsage(FAMILY.usage("s", "u"), ACME, shape, (1,), 0, c.NO_NAMES))
+    [charged] = [each for each in world.core.batches[-1][1] if isinstance(each, e.GaugeCharged)]
+    assert [(piece.pot, piece.amount) for piece in charged.slices] == [(e.Pot.GRANT, 5)]
     world.check(backtest=False)
 
 
@@ -792,7 +886,7 @@ def _findings(core: Core) -> list[str]:
             for event in events:
                 rules.before(state, event)
                 evolve(state, event)
-    return [each.what for each in findings.found]
+    return [f"{each.what}: {each.expected}" for each in findings.found]
 
 
 @pytest.mark.parametrize(
@@ -830,6 +924,78 @@ def test_verify_holds_gauges_to_their_reports(
         changed = [_changed(event, kind, **changes) for event in events]
         world.core.batches[place] = (at, changed)
     assert any(found in each for each in _findings(world.core))
+
+
+def _told(world: World, *events: e.Event) -> list[str]:
+    """What the rules say where these entries come next."""
+    world.core.advance(1)
+    world.core.batches[-1][1].extend(events)
+    found = _findings(world.core)
+    world.core.batches[-1][1].clear()
+    return found
+
+
+def test_verify_finds_reports_that_come_too_late_or_are_not_kept(world: World) -> None:
+    """Of a scope that is over, or was charged as its account closed; one gauge too many."""
+    for number in range(GAUGE_REPORTS_MAX + 1):
+        world.report(number, id=f"v{number}")
+    world.core.advance(DAY_US)
+    first = world.core.batches[1][1]
+    plan, reported = first
+    assert isinstance(reported, e.GaugeReported)
+    again = replace(reported, key=b"n" * 16, plan=0, before=(GAUGE_REPORTS_MAX,))
+    level = (GAUGE_REPORTS_MAX,)
+    assert _told(world, plan, replace(again, after=level)) == []
+    other = replace(plan, product="image")
+    assert any("is usage of" in each for each in _told(world, other, replace(again, after=level)))
+    late = replace(again, start=START_US - DAY_US, end=START_US, effective_at=START_US - 1)
+    late = replace(late, before=(), after=late.quantities)
+    assert any("one whose grace has not ended" in each for each in _told(world, plan, late))
+    for number in range(GAUGE_REPORTS_MAX, 1, -1):
+        assert isinstance(world.back(f"v{number}"), e.GaugeReversed)
+    last = world.original("v1")
+    assert isinstance(last.event, e.GaugeReported)
+    back = e.GaugeReversed(
+        b"b" * 16, ACME, last.locator, last.entry_seq, last.event.key, last.event.gauge,
+        last.event.start, last.event.end, (1,), (),
+    )  # fmt: skip
+    [found] = _told(world, back)
+    assert "not the last that is kept" in found
+    found = _told(world, replace(back, original=last.locator + 1))[-1]
+    assert f"report that is taken back: {last.locator}" in found
+    world.check()
+
+
+def test_verify_finds_what_is_charged_out_of_turn(world: World) -> None:
+    """The inner scope comes first."""
+    world.core.advance(30 * DAY_US + HOUR_US)
+    world.report(9)
+    world.report(5, scope=SCOPE_DAY, named="cpu")
+    world.to(START_US + MONTH_US + GRACE_US)
+    plan, day, month = [
+        each
+        for each in world.core.batches[-1][1]
+        if isinstance(each, e.PlanDeclared | e.GaugeCharged)
+    ]
+    at = world.core.batches[-1][0]
+    rest = [each for each in world.core.batches[-1][1] if isinstance(each, e.BookOpened)]
+    world.core.batches[-1] = (at, [*rest, plan, month, day])
+    index = len(rest)
+    turned = [replace(each, plan=index) for each in (month, day)]  # type: ignore[type-var]
+    world.core.batches[-1] = (at, [*rest, plan, *turned])
+    assert any("charged first" in each for each in _findings(world.core))
+
+
+def test_verify_finds_a_report_of_a_scope_that_was_charged_at_a_closing(world: World) -> None:
+    world.report(5)
+    world.core.advance(10 * DAY_US)
+    world.close()
+    world.to(world.core.now + GRACE_US)
+    world.core.run(c.ReopenAccount(FAMILY.request("o"), ACME))
+    plan, reported = world.core.batches[1][1]
+    assert isinstance(reported, e.GaugeReported)
+    again = replace(reported, key=b"n" * 16, plan=0, effective_at=world.core.now)
+    assert any("one that is not charged" in each for each in _told(world, plan, again))
 
 
 def test_verify_finds_a_charge_before_its_time(world: World) -> None:
