@@ -417,7 +417,9 @@ class StartChargeRequest(_message.Message):
     account: _builtins.str
     """Id or alias of the account, 1 to 128 bytes."""
     name: _builtins.str
-    """What to call it, 1 to 128 bytes, of the account's charges that go on the only one."""
+    """What to call it, 1 to 128 bytes, of the account's charges that go on the only one. Kept for ever:
+    name no person here.
+    """
     quantity: _builtins.int
     """How many, 0 to 2^63 - 1; times the unit amount it fits 64 bits."""
     starts_at_us: _builtins.int
