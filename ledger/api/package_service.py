@@ -136,6 +136,11 @@ class PackageService:
             named.append((f"grants[{place}].asset", grant.asset, False))
             if grant.price_asset:
                 named.append((f"grants[{place}].price_asset", grant.price_asset, True))
+        for place, seats in enumerate(package.seats):
+            named.append((f"seats[{place}].allowance.asset", seats.allowance.asset, False))
+            if seats.allowance.price_asset:
+                path = f"seats[{place}].allowance.price_asset"
+                named.append((path, seats.allowance.price_asset, True))
         policy = package.policy
         if policy.overdraft_asset:
             named.append(("policy.overdraft_asset", policy.overdraft_asset, False))

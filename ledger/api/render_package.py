@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Final, NamedTuple, TypeVar
 
+from msgspec.structs import replace
+
 from ledger.api.ids import GRANT, mint
 from ledger.api.render_override import override_faults_of, override_of, render_override
 from ledger.core.catalog import Asset
@@ -14,14 +16,18 @@ from ledger.core.packaged import (
     Entitlement,
     EntitlementKind,
     Package,
+    PackagedAllotment,
     PackagedComparator,
     PackagedExcess,
+    PackagedExhausted,
     PackagedGrant,
     PackagedKind,
     PackagedOverage,
     PackagedPolicy,
     PackagedRollover,
+    PackagedSeats,
     PackagedUnit,
+    PackagedUnknown,
     PackageVersion,
     Phase,
     PhasedGrant,
@@ -31,7 +37,7 @@ from ledger.core.packaged import (
 from ledger.core.phases import present
 from ledger.core.state import NEVER, State
 from ledger.v1 import package_pb2 as pb
-from ledger.v1 import recurring_pb2, types_pb2
+from ledger.v1 import recurring_pb2, seat_pb2, types_pb2
 from rating.faults import CardFault
 
 _KINDS: Final = {
@@ -61,6 +67,24 @@ _ENTITLEMENT_NUMBERS: Final = {
     kind: pb.EntitlementKind.ValueType(n) for n, kind in _ENTITLEMENTS.items() if n
 }
 
+_ALLOTMENTS: Final = {
+    int(seat_pb2.SEAT_ALLOTMENT_UNSPECIFIED): PackagedAllotment.POOLED,
+    int(seat_pb2.SEAT_ALLOTMENT_POOLED): PackagedAllotment.POOLED,
+    int(seat_pb2.SEAT_ALLOTMENT_INDIVIDUAL): PackagedAllotment.INDIVIDUAL,
+}
+_UNKNOWN_SEATS: Final = {
+    int(seat_pb2.UNKNOWN_SEAT_UNSPECIFIED): PackagedUnknown.POOL,
+    int(seat_pb2.UNKNOWN_SEAT_REJECT): PackagedUnknown.REJECT,
+    int(seat_pb2.UNKNOWN_SEAT_POOL): PackagedUnknown.POOL,
+    int(seat_pb2.UNKNOWN_SEAT_UNASSIGNED): PackagedUnknown.UNASSIGNED,
+}
+_EXHAUSTED: Final = {
+    int(seat_pb2.EXHAUSTED_SEAT_UNSPECIFIED): PackagedExhausted.ACCOUNT,
+    int(seat_pb2.EXHAUSTED_SEAT_ACCOUNT): PackagedExhausted.ACCOUNT,
+    int(seat_pb2.EXHAUSTED_SEAT_OVERAGE): PackagedExhausted.OVERAGE,
+    int(seat_pb2.EXHAUSTED_SEAT_DENY): PackagedExhausted.DENY,
+}
+
 Named = TypeVar("Named", bound=StrEnum)
 
 
@@ -83,6 +107,7 @@ def package_of(message: pb.PackageVersion) -> tuple[Package, list[CardFault]]:
         ),
         tuple([override_of(each) for each in message.overrides]) if not unsaid else (),
         tuple([_phase_of(f"phases[{at}]", each, faults) for at, each in enumerate(message.phases)]),
+        tuple([_seats_of(f"seats[{at}]", each, faults) for at, each in enumerate(message.seats)]),
     )
     return package, [*faults, *validate(package)]
 
@@ -225,6 +250,39 @@ def _render_entitlement(each: Entitlement) -> pb.PackageEntitlement:
     )
 
 
+def _seats_of(path: str, given: pb.PackageSeats, faults: list[CardFault]) -> PackagedSeats:
+    for field, number, known in (
+        ("allotment", given.allotment, _ALLOTMENTS),
+        ("unknown", given.unknown, _UNKNOWN_SEATS),
+        ("exhausted", given.exhausted, _EXHAUSTED),
+    ):
+        if number not in known:
+            faults.append(_unknown(f"{path}.{field}", number))
+    return PackagedSeats(
+        given.name,
+        replace(_grant_of(f"{path}.allowance", given.allowance, faults), name=given.name),
+        given.attribute,
+        _ALLOTMENTS.get(given.allotment, PackagedAllotment.POOLED),
+        given.included,
+        _UNKNOWN_SEATS.get(given.unknown, PackagedUnknown.POOL),
+        _EXHAUSTED.get(given.exhausted, PackagedExhausted.ACCOUNT),
+        given.alert if given.HasField("alert") else -1,
+    )
+
+
+def _render_seats(seats: PackagedSeats, scales: Mapping[str, int]) -> pb.PackageSeats:
+    return pb.PackageSeats(
+        name=seats.name,
+        attribute=seats.attribute,
+        allotment=seat_pb2.SeatAllotment.Value(f"SEAT_ALLOTMENT_{seats.allotment.name}"),
+        allowance=_render_grant(seats.allowance, scales),
+        included=seats.included,
+        unknown=seat_pb2.UnknownSeat.Value(f"UNKNOWN_SEAT_{seats.unknown.name}"),
+        exhausted=seat_pb2.ExhaustedSeat.Value(f"EXHAUSTED_SEAT_{seats.exhausted.name}"),
+        alert=seats.alert if seats.alert >= 0 else None,
+    )
+
+
 def _unknown(path: str, number: int) -> CardFault:
     return CardFault(path, "VALUE_UNKNOWN", str(number), "there is no such value")
 
@@ -244,6 +302,7 @@ def render_package(
         entitlements=[_render_entitlement(each) for each in package.entitlements],
         overrides=[render_override(each) for each in package.overrides],
         phases=[_render_phase(each) for each in package.phases],
+        seats=[_render_seats(each, scales) for each in package.seats],
         effective_from_us=found.effective_from_us,
         version=found.version,
         published_at_us=found.published_at_us,

@@ -340,7 +340,9 @@ def _amend(event: e.ContractAmended) -> c.Command:
     )
 
 
-def _start_plan(event: e.SeatPlanStarted) -> c.Command:
+def _start_plan(event: e.SeatPlanStarted) -> c.Command | None:
+    if not event.key:
+        return None  # it follows from a package
     return c.StartSeatPlan(
         event.key,
         event.account,
@@ -401,7 +403,9 @@ def _suspend_seat(event: e.SeatSuspended) -> c.Command:
     )
 
 
-def _end_plan(event: e.SeatPlanEnded) -> c.Command:
+def _end_plan(event: e.SeatPlanEnded) -> c.Command | None:
+    if not event.key:
+        return None  # it follows from a package
     return c.EndSeatPlan(
         event.key,
         event.account,

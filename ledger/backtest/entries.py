@@ -103,6 +103,11 @@ def _charge_changed(replay: Replay, events: _Events, index: int) -> None:
         _as_asked(replay, events, index)
 
 
+def _plan_of_seats(replay: Replay, events: _Events, index: int) -> None:
+    if asked(events[index]) is not None:
+        _as_asked(replay, events, index)
+
+
 def _seats_due(replay: Replay, events: _Events, index: int) -> None:
     event = events[index]
     assert isinstance(event, e.SeatPeriodBegun)
@@ -423,6 +428,8 @@ ENTRIES: Final[dict[type, Callable[[Any, _Events, int], None]]] = USAGE | {
     e.FeeCharged: _fee,
     e.FeeRecognised: _charge_due,
     e.ChargeChanged: _charge_changed,
+    e.SeatPlanStarted: _plan_of_seats,
+    e.SeatPlanEnded: _plan_of_seats,
     e.SeatPeriodBegun: _seats_due,
     e.SeatAllowanceLow: _nothing,
     e.InvoiceDue: _invoice_due,

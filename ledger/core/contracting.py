@@ -56,6 +56,7 @@ from ledger.core.limits import (
 )
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.overrides import numbered_as
+from ledger.core.package_seats import end_seats
 from ledger.core.package_terms import (
     begin,
     begin_phase,
@@ -440,6 +441,7 @@ def _leave(
         return
     set_policy(state, account, None, subscription.policy, out)
     set_prices(state, account, None, at, out)
+    end_seats(account, out)
     out.append(
         SubscriptionCancelled(
             b"", account.number, Timing.NOW, old_grants, state.now, subscription.revision + 1, 0,

@@ -35,7 +35,9 @@ from ledger.core.limits import (
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.overrides import newest_of, numbered_as, overrides_invalid
 from ledger.core.package_policy import policy_under
+from ledger.core.package_seats import set_seats
 from ledger.core.packaged import KINDS, UNITS, Package, PackagedGrant
+from ledger.core.packaged_seats import unfit_seats
 from ledger.core.periods import Cycle, prorated
 from ledger.core.phases import Terms
 from ledger.core.sold import NOTHING_SOLD, products_sold, standing
@@ -79,6 +81,7 @@ def _unfit(
             return Refusal(refusal.reason, field, refusal.value, refusal.message)
     wanted, _ = policy_under(state, account, package.policy, policy)
     refusal = invalid_policy(state, account, wanted) if wanted != account.policy else None
+    refusal = refusal or unfit_seats(state, account, package)
     return refusal or _unfit_prices(state, account, package, wanted)
 
 
@@ -171,6 +174,7 @@ def begin(
         minted[asset] = Minted(asset, counted.released + amount, counted.largest)
     parts = set_policy(state, account, package, policy, out)
     set_prices(state, account, package, part.start, out, next_override)
+    set_seats(state, account, package, part.anchor, part.start, out)
     return PackageTerm(
         name,
         terms.found.version,

@@ -19,6 +19,8 @@ from ledger.core.limits import (
     INT64_MAX,
     PERIOD_UNITS_MAX,
     PRODUCTS_A_GRANT_MAX,
+    SEAT_PLANS_AN_ACCOUNT_MAX,
+    SEATS_POOLED_MAX,
     TAGS_A_GRANT_MAX,
 )
 from rating.faults import CardFault, check_between, check_count, check_name
@@ -194,6 +196,43 @@ class Phase(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     entitlements: tuple[Entitlement, ...] | None = None
 
 
+class PackagedAllotment(StrEnum):
+    """How seats of a package are given their allowance."""
+
+    POOLED = "pooled"  # one grant of all
+    INDIVIDUAL = "individual"  # one a seat, that it alone draws
+
+
+class PackagedUnknown(StrEnum):
+    """What becomes of usage of a seat that is not there (rule S3)."""
+
+    REJECT = "reject"
+    POOL = "pool"
+    UNASSIGNED = "unassigned"
+
+
+class PackagedExhausted(StrEnum):
+    """Who pays what a seat's own allowance does not (rule S3)."""
+
+    ACCOUNT = "account"
+    OVERAGE = "overage"
+    DENY = "deny"
+
+
+class PackagedSeats(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
+    """A plan of seats that whoever subscribes has, with `included` seats that nobody has to begin
+    with (rule S2). Each brings the allowance every period of the package."""
+
+    name: str
+    allowance: PackagedGrant
+    attribute: str = ""
+    allotment: PackagedAllotment = PackagedAllotment.POOLED
+    included: int = 0
+    unknown: PackagedUnknown = PackagedUnknown.POOL
+    exhausted: PackagedExhausted = PackagedExhausted.ACCOUNT
+    alert: int = -1
+
+
 class Package(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A version of a package. A period is so many weeks, months, quarters or years. `overrides` of
     prices count for as long as a period has this version (rule R4). `phases` follow each other
@@ -207,6 +246,7 @@ class Package(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     entitlements: tuple[Entitlement, ...] = ()
     overrides: tuple[Override, ...] = ()
     phases: tuple[Phase, ...] = ()
+    seats: tuple[PackagedSeats, ...] = ()
 
     def sold(self) -> tuple[str, ...]:
         """The products that its entitlements sell."""
@@ -292,6 +332,10 @@ def validate(package: Package) -> list[CardFault]:
     for place, phase in enumerate(package.phases):
         found.extend(_of_phase(f"phases[{place}]", phase, package))
     found.extend(_repeated("phases", "name", [each.name for each in package.phases]))
+    found.extend(check_count("seats", len(package.seats), SEAT_PLANS_AN_ACCOUNT_MAX))
+    for place, seats in enumerate(package.seats):
+        found.extend(_of_seats(f"seats[{place}]", seats))
+    found.extend(_repeated("seats", "name", [each.name for each in package.seats]))
     return found
 
 
@@ -348,6 +392,28 @@ def _of_grant(path: str, grant: PackagedGrant) -> Iterator[CardFault]:
         yield CardFault(f"{path}.price_asset", "PRICE_INVALID", grant.price_asset, message)
     if grant.rollover is not None:
         yield from _of_rollover(f"{path}.rollover", grant.rollover)
+
+
+def _of_seats(path: str, seats: PackagedSeats) -> Iterator[CardFault]:
+    yield from check_name(f"{path}.name", seats.name)
+    yield from check_name(f"{path}.attribute", seats.attribute, empty=True)
+    yield from check_between(f"{path}.included", seats.included, 0, SEATS_POOLED_MAX)
+    yield from check_between(f"{path}.alert", seats.alert, -1, INT64_MAX)
+    yield from _of_grant(f"{path}.allowance", seats.allowance)
+    own = seats.allotment is PackagedAllotment.INDIVIDUAL
+    for fails, field, value, message in (
+        (own and not seats.attribute, "attribute", "", "name the attribute that names the seat"),
+        (own and seats.allowance.shared, "allowance.shared", "true", "only its seat draws it"),
+        (
+            seats.allowance.rollover is not None,
+            "allowance.rollover",
+            "set",
+            "what seats are given ends with the period and its expires_after_us",
+        ),
+        (seats.alert >= 0 and not own, "alert", str(seats.alert), "a pool has no alert"),
+    ):
+        if fails:
+            yield CardFault(f"{path}.{field}", "SEATS_INVALID", value, message)
 
 
 def _of_rollover(path: str, rollover: PackagedRollover) -> Iterator[CardFault]:

@@ -65,19 +65,28 @@ def not_startable(
             "the period of the plan that ended runs until this instant, with what it has granted; "
             "start it again then",
         )
-    if before is None and len(plans) >= SEAT_PLANS_AN_ACCOUNT_MAX:
-        return Refusal(
-            Reason.SEATS_LIMIT,
-            "plan",
-            str(len(plans)),
-            f"an account has at most {SEAT_PLANS_AN_ACCOUNT_MAX} plans of seats, ended ones too",
-        )
+    refusal = too_many_plans(len(plans)) if before is None else None
+    if refusal is not None:
+        return refusal
     if command.count < 0:
         return seats_invalid("count", str(command.count), "a number of seats is zero or more")
-    return _invalid_names(command.seats) or _invalid_terms(state, account, command.terms)
+    return _invalid_names(command.seats) or invalid_seat_terms(state, account, command.terms)
 
 
-def _invalid_terms(state: State, account: Account, terms: SeatTerms) -> Refusal | None:
+def too_many_plans(have: int) -> Refusal | None:
+    """One more than an account may have."""
+    if have < SEAT_PLANS_AN_ACCOUNT_MAX:
+        return None
+    return Refusal(
+        Reason.SEATS_LIMIT,
+        "plan",
+        str(have),
+        f"an account has at most {SEAT_PLANS_AN_ACCOUNT_MAX} plans of seats, ended ones too",
+    )
+
+
+def invalid_seat_terms(state: State, account: Account, terms: SeatTerms) -> Refusal | None:
+    """The first thing that is wrong with the terms of a plan."""
     allowance = terms.allowance
     refusal = invalid_terms(state, account, allowance)
     if refusal is not None:

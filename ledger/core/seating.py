@@ -37,11 +37,13 @@ from ledger.core.events import (
     SeatsRemoved,
     SeatSuspended,
     SeatTally,
+    SeatTerms,
     TakenBack,
     Timing,
 )
 from ledger.core.limits import INT64_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
+from ledger.core.packaged_seats import following_terms
 from ledger.core.periods import Cycle
 from ledger.core.seat_checks import (
     find_seat,
@@ -77,15 +79,50 @@ def decide_start_plan(
     if refusal is not None:
         return refusal
     terms, now = command.terms, state.now
-    start, end = _cycle(account, terms.allowance, now).period_of(now)
-    part = Part(now, end, end - start)
-    first = before.next_seat if before is not None else 1
+    part = _part_from(account, terms, now)
     refusal = seats_limit(terms, part.full, len(command.seats), command.count)
     refusal = refusal or invalid_fee(state, account, terms, part)
     if refusal is not None:
         return refusal
-    names = (*command.seats, *[""] * command.count)
     before_it = len(out)
+    started = started_plan(
+        state,
+        account,
+        command.seat_plan,
+        terms,
+        command.seats,
+        command.count,
+        now,
+        command.key,
+        command.trace,
+        out,
+    )
+    quantity = len(command.seats) + command.count
+    refusal = follow(state, account, terms, quantity, quantity, out, given_back=INT64_MAX)
+    if refusal is not None:
+        del out[before_it:]
+        return refusal
+    out.append(started)
+    return started
+
+
+def started_plan(
+    state: State,
+    account: Account,
+    name: str,
+    terms: SeatTerms,
+    named: tuple[str, ...],
+    count: int,
+    start: int,
+    key: bytes,
+    trace: bytes,
+    out: list[Event],
+) -> SeatPlanStarted:
+    """The entry of a plan that can start then; what it needs and grants is appended before it."""
+    before = account.seats.plans.get(name) if account.seats is not None else None
+    part = _part_from(account, terms, start)
+    first = before.next_seat if before is not None else 1
+    names = (*named, *[""] * count)
     if terms.allotment == Allotment.INDIVIDUAL:
         seats, issues, tally = _allot(
             state, account, terms.allowance, part, enumerate(names, start=first), out
@@ -93,25 +130,21 @@ def decide_start_plan(
     else:
         seats = tuple(
             [
-                SeatEntry(number, name, NEVER, False, 0, 0)
-                for number, name in enumerate(command.seats, start=first)
+                SeatEntry(number, each, NEVER, False, 0, 0)
+                for number, each in enumerate(named, start=first)
             ]
         )
-        counted = replace(NOTHING_COUNTED, unassigned=command.count)
+        counted = replace(NOTHING_COUNTED, unassigned=count)
         issues, tally = add_to_pool(
             state, account, terms.allowance, counted, part, 0, len(names), out
         )
-    refusal = follow(state, account, terms, len(names), len(names), out, given_back=INT64_MAX)
-    if refusal is not None:
-        del out[before_it:]
-        return refusal
-    started = SeatPlanStarted(
-        command.key,
+    return SeatPlanStarted(
+        key,
         account.number,
-        command.seat_plan,
+        name,
         terms,
-        command.seats,
-        command.count,
+        named,
+        count,
         part.start,
         part.end,
         part.full,
@@ -119,10 +152,14 @@ def decide_start_plan(
         issues,
         tally,
         (before.revision if before is not None else 0) + 1,
-        command.trace,
+        trace,
     )
-    out.append(started)
-    return started
+
+
+def _part_from(account: Account, terms: SeatTerms, start: int) -> Part:
+    """What is left of the period that holds a plan's start."""
+    began, end = _cycle(account, terms.allowance, start).period_of(start)
+    return Part(start, end, end - began)
 
 
 def decide_add_seats(state: State, command: AddSeats, out: list[Event]) -> Event | Known | Refusal:
@@ -320,8 +357,10 @@ def decide_end_plan(
 
 def begin_period(state: State, plan: SeatPlan, out: list[Event]) -> None:
     """Begin the next period of a plan, with the seats that stay (rules T1, S1)."""
-    account, terms, start = plan.account, plan.terms.allowance, plan.period_end
+    account, start = plan.account, plan.period_end
     assert start <= state.now, (plan.name, start)
+    changed = following_terms(state, plan)
+    terms = (changed or plan.terms).allowance
     cycle_start, end = _cycle(account, terms, plan.started_at).period_of(start)
     part = Part(start, end, end - cycle_start)
     there = plan.present(start)
@@ -341,7 +380,15 @@ def begin_period(state: State, plan: SeatPlan, out: list[Event]) -> None:
         issues, tally = add_to_pool(state, account, terms, counted, part, 0, quantity, out)
     out.append(
         SeatPeriodBegun(
-            account.number, plan.name, part.start, part.end, part.full, seats, issues, tally
+            account.number,
+            plan.name,
+            part.start,
+            part.end,
+            part.full,
+            seats,
+            issues,
+            tally,
+            changed,
         )
     )
 

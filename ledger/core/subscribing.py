@@ -23,6 +23,7 @@ from ledger.core.events import (
 )
 from ledger.core.limits import ANCHOR_MAX_US
 from ledger.core.outcomes import Known, Reason, Refusal
+from ledger.core.package_seats import end_seats
 from ledger.core.package_terms import (
     begin,
     begin_phase,
@@ -165,6 +166,7 @@ def decide_cancel_subscription(
         minted = without(state, minted, taken)
         set_policy(state, account, None, subscription.policy, out)
         set_prices(state, account, None, ends_at, out)
+        end_seats(account, out)
     cancelled = SubscriptionCancelled(
         command.key,
         account.number,
@@ -194,6 +196,7 @@ def carry_on(state: State, subscription: Subscription, out: list[Event]) -> None
     if subscription.ends_at <= subscription.period_end:
         set_policy(state, account, None, subscription.policy, out)
         set_prices(state, account, None, subscription.ends_at, out)
+        end_seats(account, out)
         out.append(SubscriptionEnded(account.number, subscription.ends_at))
         return
     start = subscription.period_end

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from ledger.v1 import recurring_pb2 as _recurring_pb2
+from ledger.v1 import seat_pb2 as _seat_pb2
 from ledger.v1 import types_pb2 as _types_pb2
 from rating.v1 import card_pb2 as _card_pb2
 from rating.v1 import override_pb2 as _override_pb2
@@ -484,6 +485,7 @@ class PackageVersion(_message.Message):
     PUBLISHED_AT_US_FIELD_NUMBER: _builtins.int
     OVERRIDES_FIELD_NUMBER: _builtins.int
     PHASES_FIELD_NUMBER: _builtins.int
+    SEATS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, as `pro`, 1 to 128 bytes."""
     display_name: _builtins.str
@@ -525,6 +527,10 @@ class PackageVersion(_message.Message):
         phases of a package once.
         """
 
+    @_builtins.property
+    def seats(self) -> _containers.RepeatedCompositeFieldContainer[Global___PackageSeats]:
+        """Plans of seats that whoever subscribes has, at most 16."""
+
     def __init__(
         self,
         *,
@@ -540,14 +546,74 @@ class PackageVersion(_message.Message):
         published_at_us: _builtins.int = ...,
         overrides: _abc.Iterable[_override_pb2.PriceOverride] | None = ...,
         phases: _abc.Iterable[Global___PackagePhase] | None = ...,
+        seats: _abc.Iterable[Global___PackageSeats] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "effective_from_us", b"effective_from_us", "entitlements", b"entitlements", "every", b"every", "grants", b"grants", "name", b"name", "overrides", b"overrides", "phases", b"phases", "policy", b"policy", "published_at_us", b"published_at_us", "unit", b"unit", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "effective_from_us", b"effective_from_us", "entitlements", b"entitlements", "every", b"every", "grants", b"grants", "name", b"name", "overrides", b"overrides", "phases", b"phases", "policy", b"policy", "published_at_us", b"published_at_us", "seats", b"seats", "unit", b"unit", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PackageVersion: _TypeAlias = PackageVersion  # noqa: Y015
+
+@_typing.final
+class PackageSeats(_message.Message):
+    """A plan of seats of a package. It is started with the subscription, or with the period in which the
+    package has it; goes by the version of each period; and ends with its period once no package says
+    it. SeatService adds and removes seats.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    ATTRIBUTE_FIELD_NUMBER: _builtins.int
+    ALLOTMENT_FIELD_NUMBER: _builtins.int
+    ALLOWANCE_FIELD_NUMBER: _builtins.int
+    INCLUDED_FIELD_NUMBER: _builtins.int
+    UNKNOWN_FIELD_NUMBER: _builtins.int
+    EXHAUSTED_FIELD_NUMBER: _builtins.int
+    ALERT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the plan, 1 to 128 bytes."""
+    attribute: _builtins.str
+    """Attribute of usage whose value names its seat; may be empty of a pool."""
+    allotment: _seat_pb2.SeatAllotment.ValueType
+    """How the allowance is given; unset = pooled. It stays while the plan goes on."""
+    included: _builtins.int
+    """Unassigned seats that the plan begins with, 0 to 1,000,000."""
+    unknown: _seat_pb2.UnknownSeat.ValueType
+    """What becomes of usage of an unknown seat."""
+    exhausted: _seat_pb2.ExhaustedSeat.ValueType
+    """Who pays what a seat's own allowance does not."""
+    alert: _builtins.int
+    """Units left of a seat's own allowance, or fewer, at which is told of it; unset = never."""
+    @_builtins.property
+    def allowance(self) -> Global___PackageGrant:
+        """What each seat is given every period of the package; its name is the plan's, it does not roll
+        over.
+        """
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        attribute: _builtins.str = ...,
+        allotment: _seat_pb2.SeatAllotment.ValueType = ...,
+        allowance: Global___PackageGrant | None = ...,
+        included: _builtins.int = ...,
+        unknown: _seat_pb2.UnknownSeat.ValueType = ...,
+        exhausted: _seat_pb2.ExhaustedSeat.ValueType = ...,
+        alert: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_alert", b"_alert", "alert", b"alert", "allowance", b"allowance"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_alert", b"_alert", "alert", b"alert", "allotment", b"allotment", "allowance", b"allowance", "attribute", b"attribute", "exhausted", b"exhausted", "included", b"included", "name", b"name", "unknown", b"unknown"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__alert: _TypeAlias = _typing.Literal["alert"]  # noqa: Y015
+    _WhichOneofArgType__alert: _TypeAlias = _typing.Literal["_alert", b"_alert"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__alert) -> _WhichOneofReturnType__alert | None: ...
+
+Global___PackageSeats: _TypeAlias = PackageSeats  # noqa: Y015
 
 @_typing.final
 class PackageServicePublishRequest(_message.Message):

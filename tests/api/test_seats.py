@@ -11,7 +11,7 @@ import pytest
 
 from ledger.core.limits import DAY_US
 from ledger.journal.storage import MemoryStorage
-from ledger.v1 import account_pb2, decision_pb2, journal_pb2, recurring_pb2, types_pb2
+from ledger.v1 import account_pb2, decision_pb2, journal_pb2, package_pb2, recurring_pb2, types_pb2
 from ledger.v1 import seat_pb2 as pb
 from tests.api.served import (
     TENANT,
@@ -340,3 +340,54 @@ async def test_an_alias_of_a_seat_names_both(caller: Served) -> None:
     await alias(caller, "key-1", "ann")
     assert (await alias(caller, "key-1", "ann")).seat == "ann"
     assert (await refusal_of(alias(caller, "key-1", "bob"))).reason == "ALIAS_OVERLAPS"
+
+
+async def test_a_package_carries_a_plan_of_seats(caller: Served, clock: SystemClock) -> None:
+    """Rule P1: published, listed as it was, begun with the subscription, ended with it."""
+    carried = package_pb2.PackageSeats(
+        name="agents",
+        attribute="agent",
+        allotment=pb.SEAT_ALLOTMENT_INDIVIDUAL,
+        allowance=package_pb2.PackageGrant(
+            asset="credit", amount=500, kind=types_pb2.GRANT_KIND_PROMOTIONAL
+        ),
+        included=2,
+        unknown=pb.UNKNOWN_SEAT_REJECT,
+        exhausted=pb.EXHAUSTED_SEAT_DENY,
+        alert=50,
+    )
+    package = package_pb2.PackageVersion(name="team", seats=[carried])
+
+    async def publish(**changes: Any) -> package_pb2.PackageServicePublishResponse:
+        fields = {"tenant": TENANT, "request_id": caller.new_id(), "package": package, **changes}
+        return await caller.packages.Publish(package_pb2.PackageServicePublishRequest(**fields))
+
+    made = (await publish()).package.seats[0]
+    assert (made.included, made.alert, made.unknown) == (2, 50, pb.UNKNOWN_SEAT_REJECT)
+    assert (made.exhausted, made.allowance.amount) == (pb.EXHAUSTED_SEAT_DENY, 500)
+    bad = package_pb2.PackageVersion(name="bad")
+    bad.seats.add().CopyFrom(carried)
+    bad.seats[0].attribute = ""
+    bad.seats[0].allowance.asset = "nothing"
+    faults = (await publish(package=bad, validate_only=True)).faults
+    assert {(each.path, each.reason) for each in faults} == {
+        ("seats[0].attribute", "SEATS_INVALID"),
+        ("seats[0].allowance.asset", "ASSET_UNKNOWN"),
+    }
+    await caller.packages.Subscribe(
+        package_pb2.PackageServiceSubscribeRequest(
+            tenant=TENANT, request_id=caller.new_id(), account="acme", package="team"
+        )
+    )
+    begun = await plan(caller)
+    assert (begun.quantity, begun.released, begun.terms.alert) == (2, 1_000, 50)
+    assert len((await add(caller, seats=["ann"])).issues) == 1
+    await caller.packages.Cancel(
+        package_pb2.PackageServiceCancelRequest(
+            tenant=TENANT, request_id=caller.new_id(), account="acme"
+        )
+    )
+    clock.ahead_us += begun.period_end_us - clock.now_us()
+    while not (await plan(caller)).ends_at_us:
+        await asyncio.sleep(0)
+    assert (await plan(caller)).quantity == 0

@@ -19,14 +19,18 @@ from ledger.core.packaged import (
     Entitlement,
     EntitlementKind,
     Package,
+    PackagedAllotment,
     PackagedComparator,
     PackagedExcess,
+    PackagedExhausted,
     PackagedGrant,
     PackagedKind,
     PackagedOverage,
     PackagedPolicy,
     PackagedRollover,
+    PackagedSeats,
     PackagedUnit,
+    PackagedUnknown,
     decode_package,
 )
 from ledger.core.packaged import canonical_bytes as package_bytes
@@ -211,6 +215,20 @@ PACKAGE = Package(
         "USD",
     ),
     (Entitlement("region", EntitlementKind.STATIC, "eu"), Entitlement("x", grant="credits")),
+)
+SEATED = Package(
+    seats=(
+        PackagedSeats(
+            "agents",
+            PackagedGrant("agents", "credits", 1_000),
+            "agent",
+            PackagedAllotment.INDIVIDUAL,
+            5,
+            PackagedUnknown.REJECT,
+            PackagedExhausted.DENY,
+            100,
+        ),
+    )
 )
 METERS = MeterSet(
     (
@@ -450,7 +468,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         "package",
-        {"full": PACKAGE, "minimal": Package()},
+        {"full": PACKAGE, "minimal": Package(), "with seats": SEATED},
         package_bytes,
         decode_package,
     ),

@@ -38,7 +38,8 @@ def seat_plan_started(state: State, event: SeatPlanStarted) -> None:
     plan.tally = event.tally
     _set_seats(plan, event.seats)
     _issued(state, plan, event.issues)
-    state.keys.add(event.key, state.locator)
+    if event.key:
+        state.keys.add(event.key, state.locator)
 
 
 def seats_added(state: State, event: SeatsAdded) -> None:
@@ -75,6 +76,11 @@ def seat_suspended(state: State, event: SeatSuspended) -> None:
 
 def seat_period_begun(state: State, event: SeatPeriodBegun) -> None:
     plan = _of(state, event.account, event.seat_plan)
+    if event.terms is not None:
+        plan.terms = event.terms
+        assert plan.account.seats is not None
+        plan.account.seats.find_kinds()
+        plan.account.find_watched()
     _begin(state, plan, event.start, event.end, event.full)
     plan.tally = event.tally
     _set_seats(plan, event.seats)
@@ -92,7 +98,8 @@ def seat_plan_ended(state: State, event: SeatPlanEnded) -> None:
         seat_of = state.grants[part.grant].seat
         if seat_of is not None:
             seat_of.released -= part.amount
-    state.keys.add(event.key, state.locator)
+    if event.key:
+        state.keys.add(event.key, state.locator)
 
 
 def seat_allowance_low(state: State, event: SeatAllowanceLow) -> None:

@@ -34,8 +34,10 @@ def seat_plan_started(judge: Judge, state: State, event: SeatPlanStarted) -> Non
     account = state.accounts[event.account]
     before = _plan(account, event.seat_plan)
     judge.equal(state, "plan of seats of a closed account", 0, account.closed_at)
-    judge.equal(state, "start of the plan of seats", state.now, event.start)
-    if before is not None and max(before.ends_at, before.period_end) > state.now:
+    if event.key or event.start > state.now:  # of a package: as its period begins
+        judge.equal(state, "start of the plan of seats", state.now, event.start)
+    judge.equal(state, "whether a package starts it", not event.key, event.terms.packaged)
+    if before is not None and max(before.ends_at, before.period_end) > event.start:
         judge.wrong(state, "plan of seats", "one that is over", event.seat_plan)
     revision = before.revision + 1 if before is not None else 1
     judge.equal(state, "version of the plan of seats", revision, event.revision)
@@ -139,7 +141,11 @@ def seat_period_begun(judge: Judge, state: State, event: SeatPeriodBegun) -> Non
     if plan.individual:
         numbers = [seat.number for seat in there]
         judge.equal(state, "seats of the period", numbers, [each.seat for each in event.seats])
-    _look_at_period(judge, state, account, event, plan.terms, len(there) + event.tally.unassigned)
+    if event.terms is not None:
+        kept = (plan.terms.packaged, plan.terms.allotment)
+        judge.equal(state, "kind of the plan", kept, (True, event.terms.allotment))
+    terms = event.terms or plan.terms
+    _look_at_period(judge, state, account, event, terms, len(there) + event.tally.unassigned)
     judge.equal(state, "unassigned seats", plan.tally.unassigned, event.tally.unassigned)
 
 
