@@ -671,17 +671,21 @@ def _try_suspended(
     tries = 0
     while family.to_try and tries < tries_max:
         tries += 1
-        waiting = family.waiting.get(family.to_try[-1])
+        to_try, locator = family.to_try, family.to_try[-1]
+        waiting = family.waiting.get(locator)
         if waiting is not None:  # not reversed since
             account = state.accounts[waiting.account]
-            if _settle_line(state, account, batch) is not None:
+            full = _settle_line(state, account, batch)
+            if family.to_try is not to_try:  # what was due changed prices
+                return tries  # all is tried anew, by a timer of its own
+            if full is not None:
                 tries = tries_max  # more is due there than this batch takes
                 break
             out = _in_time(state)
-            rate_waiting(state, family.to_try[-1], waiting, out)
+            rate_waiting(state, locator, waiting, out)
             if _evolve_all(state, out, batch):
                 ask_for_top_ups(state, account, batch)
-        family.to_try.pop()
+        to_try.pop()
     if family.to_try:
         heappush(state.timers, (state.recorded_at, TIMER_SUSPENSE, root))
     else:

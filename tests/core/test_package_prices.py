@@ -325,3 +325,20 @@ def test_usage_of_any_time_has_the_price_of_a_plain_list(steps: list[tuple[str, 
             assert charge(world.use(1, at=at)) == expected
         said.append((now, own, package))
     world.finish()
+
+
+def test_a_period_that_brings_prices_begins_while_what_waits_is_tried(world: World) -> None:
+    """Rules B8, P1: a card is published, and before anything is swept the month ends: what is due
+    is posted before what waits is rated, and the prices that this brings start the tries anew."""
+    world.publish("starter", plan(1_000))
+    world.subscribe("starter")
+    world.use(10, "priceless")
+    world.use(10, "priceless")
+    world.publish("starter", plan(1_000, overrides=(DOUBLE,)))
+    world.core.now = FEBRUARY - 1
+    world.core.begin_batch()
+    publish_card(world.core, Product("chat"), Product("image"))
+    assert world.core.state.families[ACME].waiting
+    world.to(FEBRUARY)
+    assert prices_set(world) == [(FEBRUARY, (1,), ())]
+    assert charge(world.use(10)) == 20
