@@ -34,6 +34,7 @@ from ledger.core.limits import (
 )
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.periods import Cycle
+from ledger.core.seats import SeatPlan
 from ledger.core.state import Account, State
 
 _FIRST = (Proration.FIRST, Proration.BOTH)
@@ -91,6 +92,15 @@ def _not_startable(state: State, account: Account, command: StartCharge) -> Refu
                 f"charge {charge.number} of the account has this name and goes on; change that "
                 "one, end it first, or take another name",
             )
+    plan = _seats_of(account, command.name, now)
+    if plan is not None:
+        return Refusal(
+            Reason.CHARGE_NAME_TAKEN,
+            "name",
+            command.name,
+            f"the fee of the plan of seats {plan.name!r} had this name, and the plan goes on; end "
+            "the plan first, or take another name",
+        )
     if len(account.charges) >= CHARGES_AN_ACCOUNT_MAX:
         return Refusal(
             Reason.CHARGES_LIMIT,
@@ -150,16 +160,41 @@ def decide_change_quantity(
     return change_quantity(state, charge, quantity, command.timing, out, command)
 
 
+def _seats_of(account: Account, name: str, now: int) -> SeatPlan | None:
+    """The plan of seats that goes on whose fee is the charge of that name (rule S2)."""
+    seats = account.seats
+    for plan in seats.plans.values() if seats is not None else ():
+        if plan.terms.charge == name and plan.ends_at > now:
+            return plan
+    return None
+
+
 def _goes_by_seats(charge: FixedCharge, now: int) -> Refusal | None:
     """A plan of seats that goes on says how many are charged (rule S2)."""
-    seats = charge.account.seats
-    for plan in seats.plans.values() if seats is not None else ():
-        if plan.terms.charge == charge.name and plan.ends_at > now:
+    plan = _seats_of(charge.account, charge.name, now)
+    if plan is None:
+        return None
+    return Refusal(
+        Reason.TERMS_FIXED,
+        "quantity",
+        plan.name,
+        f"its quantity is that of the seats of the plan {plan.name!r}; add or remove seats",
+    )
+
+
+def _other_periods(charge: FixedCharge, terms: ChargeTerms, now: int) -> Refusal | None:
+    """The fee of a plan of seats that goes on keeps the periods of its seats (rule S2)."""
+    plan = _seats_of(charge.account, charge.name, now)
+    if plan is None:
+        return None
+    for field in ("unit", "every", "anchor", "zone"):
+        if getattr(terms, field) != getattr(charge.terms, field):
             return Refusal(
                 Reason.TERMS_FIXED,
-                "quantity",
+                f"terms.{field}",
                 plan.name,
-                f"its quantity is that of the seats of the plan {plan.name!r}; add or remove seats",
+                f"it is the fee of the plan {plan.name!r} and keeps the periods of its seats; end "
+                "the plan first, or start another charge",
             )
     return None
 
@@ -230,7 +265,11 @@ def decide_change_terms(
                 "start another",
             )
     to_come = max(charge.quantity, charge.next_quantity)
-    refusal = invalid_terms(state, charge.account, terms) or invalid_quantity(terms, to_come)
+    refusal = (
+        invalid_terms(state, charge.account, terms)
+        or _other_periods(charge, terms, state.now)
+        or invalid_quantity(terms, to_come)
+    )
     if refusal is not None:
         return refusal
     changed = ChargeChanged(

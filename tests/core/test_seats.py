@@ -713,6 +713,25 @@ def test_a_fee_that_does_not_fit_is_refused(team: Team) -> None:
     team.add(count=1)
 
 
+def test_a_plan_keeps_the_fee_that_it_started_with(team: Team) -> None:
+    """Rule S2: no other charge takes its name while the plan goes on, nor has its fee other periods
+    than the seats: a month's removals would be charged for longer."""
+    fee(team)
+    team.start(with_fee(pooled(1)), count=4)
+    terms = team.account.charges[0].terms
+    longer = c.ChangeTerms(team.key(), ACME, 1, replace(terms, every=2))
+    assert team.refused(longer) == ("TERMS_FIXED", "terms.every", "agents")
+    elsewhere = c.ChangeTerms(team.key(), ACME, 1, replace(terms, anchor=day(2)))
+    assert team.refused(elsewhere) == ("TERMS_FIXED", "terms.anchor", "agents")
+    team.ask(c.ChangeTerms(team.key(), ACME, 1, replace(terms, unit_amount=5)))
+    team.ask(c.EndCharge(team.key(), ACME, 1, e.Timing.NOW))
+    dear = c.StartCharge(team.key(), ACME, "seat fee", replace(terms, unit_amount=2**62), 1)
+    assert team.refused(dear) == ("CHARGE_NAME_TAKEN", "name", "seat fee")
+    team.remove(count=1)
+    team.end()
+    team.ask(dear)
+
+
 # -- refusals --------------------------------------------------------------------------------------
 
 
