@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ledger.core.events import BudgetTerms
 from ledger.core.shapes import Use
-from ledger.core.windows import Counter, Span
+from ledger.core.windows import Cell, Counter, Span
 
 if TYPE_CHECKING:
     from ledger.core.state import Account
@@ -21,6 +21,8 @@ class Budget:
 
     __slots__ = (
         "account",
+        "alarm",
+        "alarm_cell",
         "asset",
         "attributes",
         "counter",
@@ -30,9 +32,13 @@ class Budget:
         "for_all",
         "held",
         "measure",
+        "met",
         "name",
         "number",
         "products",
+        "run",
+        "run_cell",
+        "run_posted",
         "tags",
         "terms",
         "told",
@@ -69,6 +75,14 @@ class Budget:
         self.asset = terms.asset
         self.window = int(terms.window.kind)
         self.told = bool(terms.thresholds)
+        # Derived, for `tallies`: the window that was met last; the use at which one tells next, as
+        # of a window; and what the present run of usage has counted in one, where any has.
+        self.met: Cell | None = None
+        self.alarm_cell: Cell | None = None
+        self.alarm = 0
+        self.run = -1
+        self.run_cell: Cell | None = None
+        self.run_posted = 0
 
     def applies(self, use: Use) -> bool:
         """Whether it is for such usage, whoever's of the subtree."""
@@ -80,6 +94,7 @@ class Budget:
         """Another limit, hardness or other thresholds; what it counts stays what it is."""
         self.terms = terms
         self.told = bool(terms.thresholds)
+        self.alarm_cell = None
         self.version = version
         self.crossed = {
             each: self.crossed[each] for each in sorted(self.crossed) if each in terms.thresholds

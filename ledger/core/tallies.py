@@ -25,39 +25,38 @@ _REQUESTS: Final = int(BudgetMeasure.REQUESTS)
 _FIXED: Final = int(WindowKind.FIXED)
 _SLIDING: Final = int(WindowKind.SLIDING)
 _PROMOTIONAL: Final = int(GrantKind.PROMOTIONAL)
-
-
-class Counted:
-    """What a run has counted so far in one window of a budget; `more` is of the event at hand."""
-
-    __slots__ = ("budget", "cell", "more", "posted")
-
-    def __init__(self, budget: Budget, cell: Cell) -> None:
-        self.budget = budget
-        self.cell = cell
-        self.posted = 0
-        self.more = 0
+NEVER_REACHED: Final = 1 << 200  # no use of a window is so much: each of its entries fits int64
 
 
 class Tally:
     """What a run has counted in the budgets of one family."""
 
-    __slots__ = ("cells", "first", "root")
+    __slots__ = ("budgets", "first", "others", "root")
 
-    def __init__(self, root: int, first: int) -> None:
+    def __init__(self, root: int) -> None:
         self.root = root
-        self.first = first  # index in the batch of its first entry that counts
-        self.cells: dict[Cell, Counted] = {}
+        self.first = -1  # index in the batch of its first entry that counts
+        self.budgets: list[
+            Budget
+        ] = []  # each with what was counted in the window that it met first
+        # What was counted in others: near the end of a window, and in the buckets of sliding ones.
+        self.others: dict[Cell, tuple[Budget, int]] = {}
 
 
 class Tallies:
-    """The tallies of a run, one a family."""
+    """The tallies of a run, one a family.
 
-    __slots__ = ("families", "found")
+    While it lasts, what a run has counted of a budget stands with the budget (`Budget.run`), which
+    no decision reads: it is found at once there, and a run that came to nothing leaves nothing.
+    """
 
-    def __init__(self) -> None:
+    __slots__ = ("families", "found", "run")
+
+    def __init__(self, run: int) -> None:
+        """`run`: where its first entry will stand; no other run has that which records any."""
+        self.run = run
         self.families: dict[int, Tally] = {}
-        self.found: list[Counted] = []
+        self.found: list[tuple[Budget, Cell, int]] = []
 
     def count(
         self,
@@ -76,9 +75,8 @@ class Tallies:
         False = it is not usual, and nothing was counted. `cost` -1 = there is none."""
         tally = self.families.get(account.root)
         if tally is None:
-            tally = self.families[account.root] = Tally(account.root, index)
-        cells = tally.cells
-        found = self.found
+            tally = self.families[account.root] = Tally(account.root)
+        run, found = self.run, self.found
         found.clear()
         node: Account | None = account
         while node is not None:
@@ -103,43 +101,52 @@ class Tallies:
                     amount = quantities[names.index(quantity)] if quantity in names else 0
                 if amount == 0:
                     continue
-                cell = open_cell(budget, at, now)
-                if cell is None:
-                    return False
-                counted = cells.get(cell)
-                if counted is None:
-                    counted = Counted(budget, cell)
-                posted = counted.posted + amount
+                cell = budget.met
+                if cell is None or not cell.since <= at < cell.end or now >= cell.end:
+                    cell = open_cell(budget, at, now)
+                    if cell is None:
+                        return False
+                    budget.met = cell
+                posted = amount
+                if budget.run == run and budget.run_cell is cell:
+                    posted += budget.run_posted
+                elif tally.others:
+                    posted += tally.others.get(cell, (budget, 0))[1]
                 if posted > INT64_MAX:  # a move fits int64 (rule N1): a new run begins
                     return False
-                if budget.told and reaches(budget, cell.posted + posted, now):
+                if budget.told and (
+                    (budget.run == run and budget.run_cell is not cell)
+                    or reaches(budget, cell, cell.posted + posted, now)
+                ):
                     return False
-                counted.more = amount
-                found.append(counted)
+                found.append((budget, cell, posted))
             node = node.parent
-        if not cells:
+        if found and tally.first < 0:
             tally.first = index
-        for counted in found:
-            counted.posted += counted.more
-            cells[counted.cell] = counted
+        for budget, cell, posted in found:
+            if budget.run != run:
+                budget.run, budget.run_cell = run, cell
+                tally.budgets.append(budget)
+            if budget.run_cell is cell:
+                budget.run_posted = posted
+            else:
+                tally.others[cell] = (budget, posted)
         return True
 
     def entries(self) -> list[BudgetsTallied]:
         """What is to be said of them, in the order in which families came."""
-        return [
-            BudgetsTallied(
-                tally.root,
-                tally.first,
-                tuple(
-                    [
-                        BudgetMove(each.budget.number, cell.since, cell.end, each.posted)
-                        for cell, each in tally.cells.items()
-                    ]
-                ),
-            )
-            for tally in self.families.values()
-            if tally.cells
-        ]
+        entries: list[BudgetsTallied] = []
+        for tally in self.families.values():
+            moves: list[BudgetMove] = []
+            for budget in tally.budgets:
+                cell = budget.run_cell
+                assert cell is not None
+                moves.append(BudgetMove(budget.number, cell.since, cell.end, budget.run_posted))
+            for cell, (budget, posted) in tally.others.items():
+                moves.append(BudgetMove(budget.number, cell.since, cell.end, posted))
+            if moves:
+                entries.append(BudgetsTallied(tally.root, tally.first, tuple(moves)))
+        return entries
 
 
 def open_cell(budget: Budget, at: int, now: int) -> Cell | None:
@@ -159,16 +166,21 @@ def open_cell(budget: Budget, at: int, now: int) -> Cell | None:
     return None
 
 
-def reaches(budget: Budget, used: int, now: int) -> bool:
-    """Whether so much in the window of now is a threshold that was not told in it; of a sliding
-    one, and before its window has begun, that is for whoever looks at all of it to say."""
-    cells = budget.counter.cells
-    if budget.window == _SLIDING or not cells[-1].since <= now < cells[-1].end:
+def reaches(budget: Budget, cell: Cell, used: int, now: int) -> bool:
+    """Whether so much used in a window is a threshold that was not told in it. Of a sliding one,
+    and of one that does not hold now, that is for whoever looks at all of it to say."""
+    if budget.window == _SLIDING or not cell.since <= now < cell.end:
         return True
+    if budget.alarm_cell is not cell:
+        budget.alarm_cell, budget.alarm = cell, next_told(budget, now)
+    return used >= budget.alarm
+
+
+def next_told(budget: Budget, now: int) -> int:
+    """The least use of the window of now that is a threshold which was not told in it: derived,
+    and kept until the budget is changed or tells one."""
     terms = budget.terms
     for threshold in terms.thresholds:
-        if used * 100 < threshold * terms.limit:
-            return False
         if budget.crossed.get(threshold, 0) <= now:
-            return True
-    return False
+            return max(1, -(-threshold * terms.limit // 100))
+    return NEVER_REACHED

@@ -56,7 +56,7 @@ def record_usual(
     grant that is first in order, within caps whose windows are open, from books that are open. What
     it counts in budgets is said behind the run, once a family.
     """
-    tallies = Tallies()
+    tallies = Tallies(state.locator)
     end = _record(state, commands, place, batch, recorded_at_index, tallies)
     if tallies.families:
         for tallied in tallies.entries():

@@ -136,10 +136,12 @@ def said(events: list[e.Event]) -> list[tuple[str, dict[str, Any]]]:
             fields = {k: v for k, v in asdict(event).items() if k not in ELSEWHERE}
             if fields.get("cost") is not None:
                 fields["cost"] = replace(fields["cost"], plan=0)
-            if isinstance(event, e.BudgetsTallied) or fields.get("hold") == 0:
-                if isinstance(event, e.BudgetsCounted | e.BudgetsTallied):
-                    found.append(("counts", {"moves": sorted(event.moves, key=repr)}))
-                    continue  # of one usage event: in either form, for it is the same
+            counted = isinstance(event, e.BudgetsCounted) and event.hold == 0
+            if counted or isinstance(
+                event, e.BudgetsTallied
+            ):  # of one event the same, in each form
+                found.append(("counts", {"moves": sorted(event.moves, key=repr)}))
+                continue
             if isinstance(event, e.UsageReversed | e.UsageRerated):
                 fields["given_back"] = [replace(part, debt=0) for part in event.given_back]
             found.append((type(event).__name__, fields))

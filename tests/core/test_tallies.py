@@ -218,7 +218,7 @@ def test_a_run_ends_where_a_threshold_is_reached() -> None:
 def test_a_move_fits_64_bits() -> None:
     """Rule N1: what a run would count beyond it begins another."""
     family = opened(CHARGES)
-    tallies = Tallies()
+    tallies = Tallies(0)
     core = family.core
     account = core.state.accounts[BOT]
     bound, _ = core.catalog.step(account.card_key, core.shape("chat", "tokens"), core.now, (1,))

@@ -82,4 +82,6 @@ def budgets_tallied(state: State, event: BudgetsTallied) -> None:
 
 def budget_crossed(state: State, event: BudgetCrossed) -> None:
     family = state.families[state.accounts[event.account].root]
-    family.budgets[event.budget].crossed[event.threshold] = event.until
+    budget = family.budgets[event.budget]
+    budget.crossed[event.threshold] = event.until
+    budget.alarm_cell = None
