@@ -215,6 +215,28 @@ def test_a_run_ends_where_a_threshold_is_reached() -> None:
     assert judged(family.core) == []
 
 
+def test_a_budget_above_counts_usage_of_accounts_that_have_none() -> None:
+    family = Family(plainly=False)
+    family.ask(c.SetBudget, ROOT, "all", replace(CHARGES, thresholds=()))
+    family.use([bot(family.core, number) for number in range(6)])
+    family.core.advance(1)
+    family.use([bot(family.core, number) for number in range(10, 16)])
+    assert len(family.events(e.BudgetsTallied)) == 2
+    assert family.counted()[1][0] == 120
+    assert judged(family.core) == []
+
+
+def test_what_is_of_a_window_that_is_kept_no_more_is_late() -> None:
+    """Three days later nothing has counted in another window, and that one is over too long."""
+    family = opened(REQUESTS)
+    first = family.core.now
+    family.use([bot(family.core, 50)])  # a run has met the window
+    family.core.advance(3 * DAY_US)
+    family.use([replace(bot(family.core, number), effective_at=first) for number in range(3)])
+    assert family.counted()[1][:3] == (5, 3, (0, 0))
+    assert judged(family.core) == []
+
+
 def test_a_move_fits_64_bits() -> None:
     """Rule N1: what a run would count beyond it begins another."""
     family = opened(CHARGES)
