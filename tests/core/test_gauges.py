@@ -848,6 +848,116 @@ def _end_of(scope: int, at: int) -> int:
     return START_US + (MONTH_US if at < START_US + MONTH_US else 59 * DAY_US)
 
 
+HAPPENS = [
+    "report",
+    "report",
+    "report",
+    "report",
+    "back",
+    "wait",
+    "wait",
+    "sweep",
+    "usage",
+    "close",
+    "reopen",
+    "freeze",
+    "unfreeze",
+    "grace",
+    "zone",
+    "anchor",
+]
+LIVES = st.lists(
+    st.tuples(
+        st.sampled_from(HAPPENS),
+        st.sampled_from([SCOPE_DAY, SCOPE_MONTH, SCOPE_PERIOD]),
+        st.integers(0, 9),
+    ),
+    max_size=30,
+)
+ZONES = ("", "Europe/Berlin", "America/New_York", "Asia/Kolkata")
+
+
+class Life:
+    """A world in which anything may happen to the account; what is refused changes nothing."""
+
+    def __init__(self) -> None:
+        self.world = World()
+        self.reported: list[str] = []
+        self.policy = e.AccountPolicy(overage=e.Overage.SELF)
+
+    def step(self, number: int, what: str, scope: int, value: int) -> None:
+        world, key = self.world, FAMILY.request(f"life {number}")
+        world.core.advance(1)
+        now = world.core.now
+        if what == "report":
+            at = max(START_US, now - value * 3 * HOUR_US)
+            command = world.command(value, scope=scope, named=f"g{scope}", at=at, id=f"e{number}")
+            if isinstance(world.core.run(command), e.GaugeReported):
+                self.reported.append(f"e{number}")
+        elif what == "back" and self.reported:
+            world.back(self.reported[value % len(self.reported)])
+        elif what == "wait":
+            world.core.advance(value * 20 * HOUR_US)
+        elif what == "sweep":
+            world.core.sweep()
+        elif what == "close":
+            world.core.run(c.CloseAccount(key, ACME))
+        elif what == "reopen":
+            world.core.run(c.ReopenAccount(key, ACME))
+        elif what == "freeze":
+            world.core.run(c.FreezeAccount(key, ACME))
+        elif what == "unfreeze":
+            world.core.run(c.UnfreezeAccount(key, ACME))
+        elif what == "usage":
+            shape = world.core.shape("chat", "tokens")
+            usage = c.RecordUsage(FAMILY.usage("s", f"u{number}"), ACME, shape, (1,), 0, c.NO_NAMES)
+            world.core.run(usage)
+        else:
+            self.change(key, what, value, now)
+
+    def change(self, key: bytes, what: str, value: int, now: int) -> None:
+        """Another grace, zone or anchor."""
+        if what == "grace":
+            policy = replace(self.policy, period_grace=value * 8 * HOUR_US)
+        elif what == "zone":
+            policy = replace(self.policy, zone=ZONES[value % len(ZONES)])
+        else:
+            policy = replace(self.policy, billing_anchor=now - value * DAY_US)
+        outcome = self.world.core.run(c.UpdatePolicy(key, ACME, policy))
+        if isinstance(outcome, e.AccountPolicyUpdated):
+            self.policy = policy
+
+
+@settings(max_examples=80, deadline=None)
+@given(LIVES)
+def test_whatever_happens_to_its_account_a_scope_is_charged_once_and_nothing_is_left(
+    steps: list[tuple[str, int, int]],
+) -> None:
+    """Each scope of a gauge has one charge at most, of its last instant or that of a closing; in
+    the end all that was reported and not taken back is charged."""
+    life = Life()
+    world = life.world
+    for number, (what, scope, value) in enumerate(steps):
+        life.step(number, what, scope, value)
+    for _ in range(3):
+        world.core.advance(50 * DAY_US)
+        world.core.sweep()
+    account = world.core.state.accounts[ACME]
+    assert account.gauges is None or not account.gauges.scopes
+    events = [each for _, entries in world.core.batches for each in entries]
+    charged = [each for each in events if isinstance(each, e.GaugeCharged)]
+    scopes = {(each.gauge, each.start, each.end) for each in charged}
+    assert len(scopes) == len(charged)
+    left: dict[tuple[int, int, int], set[bytes]] = {}
+    for each in events:
+        if isinstance(each, e.GaugeReported):
+            left.setdefault((each.gauge, each.start, each.end), set()).add(each.key)
+        elif isinstance(each, e.GaugeReversed):
+            left[each.gauge, each.start, each.end].discard(each.report)
+    assert {place for place, reports in left.items() if reports} == scopes
+    world.check()
+
+
 # -- simulations, and what verify finds ------------------------------------------------------------
 
 

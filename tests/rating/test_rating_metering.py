@@ -285,3 +285,89 @@ def test_meters_are_read_from_a_file_and_what_is_no_meter_has_its_place() -> Non
         with pytest.raises(CardError) as found:
             read_meters(bad)
         assert [each.path for each in found.value.faults] == [path]
+
+
+# -- gauges ----------------------------------------------------------------------------------------
+
+DISK = MeterRule(
+    "disk",
+    "disk.sampled",
+    (
+        MeteredQuantity("gib", Aggregation.LATEST, "size", 1, scope=Scope.DAY),
+        MeteredQuantity("files", Aggregation.LATEST, "files", scope=Scope.DAY),
+    ),
+    product_property="kind",
+    attributes=(MeteredAttribute("volume"),),
+)
+
+
+def disk(rule: MeterRule = DISK, **properties: str) -> Metered:
+    given_ = {"kind": "ssd", "size": "1.5", "files": "0", **properties}
+    return meter("disk.sampled", MeterSet((rule,)), **given_)
+
+
+def test_a_report_of_a_gauge_says_all_of_it() -> None:
+    """Values at their scale, 0 too; it counts over no level."""
+    made = disk(volume="a")
+    assert (made.product, made.quantity_names, made.quantities) == (
+        "ssd",
+        ("files", "gib"),
+        (0, 15),
+    )
+    assert made.levelled == ()
+    assert made.gauge is not None and made.gauge.scope is Scope.DAY
+    assert meter("gpu.job", gpu="h100", seconds="1").gauge is None
+
+
+def test_a_gauge_is_of_its_rule_scope_product_attributes_and_quantities() -> None:
+    """Whatever it shows: each other one of these is another gauge."""
+
+    def named(rule: MeterRule = DISK, **properties: str) -> bytes:
+        gauge = disk(rule, **properties).gauge
+        assert gauge is not None
+        return gauge.named
+
+    monthly = tuple([msgspec.structs.replace(q, scope=Scope.MONTH) for q in DISK.quantities])
+    replace = msgspec.structs.replace
+    others = [
+        named(volume="a"),
+        named(kind="hdd"),
+        named(replace(DISK, name="disks")),
+        named(replace(DISK, quantities=DISK.quantities[:1])),
+        named(replace(DISK, quantities=monthly)),
+        named(),
+    ]
+    assert len(set(others)) == len(others)
+    assert named(size="7") == named()
+
+
+@pytest.mark.parametrize(
+    ("quantity", "path", "reason"),
+    [
+        (MeteredQuantity("n"), "quantities[1].aggregation", "AGGREGATIONS_MIXED"),
+        (
+            MeteredQuantity("n", Aggregation.MAX, "p", scope=Scope.DAY),
+            "quantities[1].aggregation",
+            "AGGREGATIONS_MIXED",
+        ),
+        (MeteredQuantity("n", Aggregation.LATEST, "p"), "quantities[1].scope", "SCOPE_INVALID"),
+        (
+            MeteredQuantity("n", Aggregation.LATEST, "p", scope=Scope.DAY, optional=True),
+            "quantities[1].optional",
+            "OPTIONAL_INVALID",
+        ),
+        (
+            MeteredQuantity("n", Aggregation.LATEST, scope=Scope.DAY),
+            "quantities[1].property",
+            "PROPERTY_INVALID",
+        ),
+    ],
+)
+def test_what_is_wrong_with_a_rule_of_a_gauge(
+    quantity: MeteredQuantity, path: str, reason: str
+) -> None:
+    rule = msgspec.structs.replace(DISK, quantities=(DISK.quantities[0], quantity))
+    [found] = validate(MeterSet((rule,)))
+    assert (found.path, found.reason) == (f"rules[0].{path}", reason)
+    assert validate(MeterSet((DISK,))) == []
+    assert decode_meters(canonical_bytes(MeterSet((DISK,)))) == MeterSet((DISK,))
