@@ -337,10 +337,8 @@ def settle_touched(state: State, command: Command, batch: list[Event]) -> Refusa
         if refusal is not None:
             return refusal
     refusal = _settle_line(state, account, batch)
-    if refusal is None and isinstance(command, EndCommitment):
-        commitment = state.commitments.get(command.commitment)
-        if commitment is not None and commitment.account.number == command.account:
-            _true_up_below(state, commitment.account, batch)
+    if refusal is None and account is not None and isinstance(command, EndCommitment | EndContract):
+        _true_up_below(state, account, batch)
     return refusal
 
 

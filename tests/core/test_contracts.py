@@ -640,3 +640,18 @@ def test_a_childs_contract_is_no_part_of_its_parents_minimum(least: Signing) -> 
     least.use(40, account=3)
     least.to(FEBRUARY + 2 * DAY_US)
     assert charged(least) == [(ACME, 310, 30, 280)]
+
+
+def test_a_true_up_below_that_is_due_counts_before_a_contract_ends_early(world: Signing) -> None:
+    """Rule D7: the child's 40 were to be trued up since 2 February, and nothing was swept: of the
+    contract's 100, which end on the 3rd, 60 are left to be."""
+    world.ask(c.CreateAccount(world.key(), TENANT, CHILD, ACME, ACME, e.AccountPolicy()))
+    world.sign(committed=(committed(100, price=100),))
+    below = (e.Segment(START_US, FEBRUARY, 40, 40),)
+    world.ask(c.CreateCommitment(world.key(), CHILD, TERMS, below, (), b""))
+    world.core.now = FEBRUARY + 2 * DAY_US
+    world.core.begin_batch()
+    world.end()
+    events = [event for _, batch in world.core.batches for event in batch]
+    assert [each.amount for each in events if isinstance(each, e.TrueUpCounted)] == [40]
+    assert [each.units for each in events if isinstance(each, e.CommitmentEnded)] == [60]
