@@ -18,6 +18,8 @@ from datetime import UTC, datetime
 
 from core_world import CREDITS, TENANT, USD
 from ledger_case import LedgerCase, told_to
+from replaying import replayed
+from test_backtest import assert_is_the_ledger
 from test_verify_rules import judged
 
 from ledger.core import commands as c
@@ -37,7 +39,8 @@ from ledger.core.packing import drop_family, pack_family, unpack_family
 
 
 class ContractCase(LedgerCase):
-    """At the end its families have to survive being packed, and verify has to find nothing."""
+    """At the end its families have to survive being packed, verify has to find nothing, and its
+    journal, decided again, makes the same entries."""
 
     def run(self, text: str) -> None:
         """What is expected may go on in the next line, after a comma or semicolon."""
@@ -179,6 +182,8 @@ class ContractCase(LedgerCase):
             unpack_family(state, body)
             assert pack_family(state, root, state.settled_before) == body
         assert judged(self.core) == []
+        again = replayed(self.core, catalog=self.core.catalog, faithfully=True)
+        assert_is_the_ledger(again, self.core)
 
 
 def contract_case(test: Callable[[LedgerCase], None]) -> Callable[[], None]:

@@ -19,9 +19,10 @@ from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.contracts import ContractState, named
 from ledger.core.limits import DAY_US
-from ledger.core.outcomes import Known, Reason
+from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.packaged import PackagedOverage, PackagedPolicy, PackagedRollover
 from ledger.core.packing import drop_family, pack_family, unpack_family
+from ledger.core.repriced import bound_by
 from rating.models import Minimum, MinimumScope
 from rating.overrides import Override
 
@@ -275,6 +276,22 @@ def test_an_amendment_of_the_past_says_from_when_usage_may_be_rated_again(world:
     assert (charge(before), amended.rerate_from) == (30, START_US + DAY_US)
     assert charge(world.use(10, at=START_US + DAY_US)) == 50
     assert charge(world.use(10, at=START_US + DAY_US - 1)) == 30
+
+
+def test_a_job_rates_again_by_the_contract_as_it_is_meant(world: Signing) -> None:
+    """Rule R7: as of its start and its amendments, whenever they were recorded."""
+    world.to(HALF)
+    world.sign(starts_at=START_US + DAY_US, overrides=(THREE,))
+    world.amend(overrides=(FIVE,), effective_at=START_US + 2 * DAY_US)
+    account, shape = world.core.state.accounts[ACME], world.core.shape("chat", "tokens")
+    version = world.core.catalog.card((TENANT, "default")).versions.versions[-1].version
+    prices = []
+    for day in range(4):
+        at = START_US + day * DAY_US
+        bound = bound_by(world.core.state, account, "default", version, shape, (1,), at)
+        assert not isinstance(bound, Refusal)
+        prices.append(bound.plan.numerators[0])
+    assert prices == [1, 3, 5, 5]
 
 
 # -- amended otherwise, renewed --------------------------------------------------------------------

@@ -220,6 +220,17 @@ def test_a_product_is_sold_by_an_entitlement_of_the_package(world: World) -> Non
     assert world.use(10, "image").suspense == e.Suspense.NOT_ENTITLED
 
 
+def test_what_is_sold_to_an_account_is_sold_to_those_below_it(world: World) -> None:
+    """Rule P2: also to a child that has a package of its own."""
+    publish_card(world.core, Product("image", entitled=False))
+    world.to(START_US + HOUR_US)
+    world.ask(c.CreateAccount(world.key(), TENANT, CHILD, ACME, ACME, e.AccountPolicy()))
+    world.ask(c.Subscribe(world.key(), CHILD, "double"))
+    assert world.use(10, "image", account=CHILD).suspense == e.Suspense.NOT_ENTITLED
+    world.subscribe("three")
+    assert charge(world.use(10, "image", account=CHILD)) == 10
+
+
 def test_late_usage_is_entitled_by_the_version_of_its_time(world: World) -> None:
     """Rule D5: what waited from before the subscription waits on; what was of it is priced."""
     publish_card(world.core, Product("image", entitled=False))

@@ -244,3 +244,12 @@ def test_each_period_has_the_terms_of_a_plain_list(
     expected += [1_000] * len(amounts)
     assert amounts == expected[: len(amounts)]
     world.finish()
+
+
+def test_a_phase_may_grant_nothing(world: World) -> None:
+    """Rule P4: a trial of features alone; then the package's own grants."""
+    world.publish("shown", plan(300, phases=(granting(0, "trial", days=3),)))
+    term = world.subscribe("shown").term
+    assert [(each.grant, each.amount) for each in term.issues] == [(0, 0)]
+    world.to(START_US + 4 * DAY_US)
+    assert world.issued() == [(3, 300)]
