@@ -508,6 +508,8 @@ def _charge_next(state: State, gauges: Gauges, batch: list[Event]) -> None:
 
 def _charge_gauges_below(state: State, account: Account, batch: list[Event]) -> None:
     """Charge the gauges that are due of an account and of all below it."""
+    if not state.families[account.root].gauged:
+        return
     for each in account.below():
         while each.gauges is not None and each.gauges.due <= state.now:
             _charge_gauges(state, each.gauges, batch)

@@ -535,6 +535,7 @@ class Family:
         "budgets",
         "commitment_keys",
         "corrected",
+        "gauged",
         "grant_keys",
         "next_cap",
         "next_ordinal",
@@ -567,6 +568,7 @@ class Family:
         self.to_try: list[int] | None = None  # of those, what is still to be tried, the last first
         self.rated: dict[int, Rated] = {}  # locator of usage -> what rated it since
         self.rated_forgotten = 0  # the last usage of which that is not kept, for lack of room
+        self.gauged = 0  # accounts with gauges; derived
         self.scheduled: int = (
             NEVER  # its own timer, by the writer's clock, for what has none since it was paged in
         )

@@ -133,6 +133,8 @@ class World:
             assert due == {
                 each.number: each.gauges and each.gauges.due for each in state.accounts.values()
             }
+            gauged = [each for each in state.family_accounts(root) if each.gauges is not None]
+            assert state.families[root].gauged == len(gauged)
         assert digest(again) == digest(state)
         if backtest:
             assert totals(replayed(self.core).state) == totals(state)

@@ -14,6 +14,7 @@ def gauge_reported(state: State, event: GaugeReported) -> None:
     gauges = account.gauges
     if gauges is None:
         gauges = account.gauges = Gauges(account)
+        state.families[account.root].gauged += 1
     scope = GaugeScope(event.start, event.end)
     gauge = gauges.of(scope, event.gauge)
     if gauge is None:
@@ -56,6 +57,7 @@ def _settle(state: State, account: Account, gauges: Gauges) -> None:
     state.await_gauges(account, again=True)
     if gauges.empty:
         account.gauges = None
+        state.families[account.root].gauged -= 1
 
 
 def _forget_charged(state: State, account: Account, gauges: Gauges) -> None:

@@ -229,6 +229,8 @@ def unpack_account(state: State, root: int, packed: PackedAccount) -> None:
     account.version = packed.version
     account.closed_at = packed.closed_at
     account.gauges = unpack_gauges(account, packed.gauges)
+    if account.gauges is not None:
+        state.families[root].gauged += 1
     account.suspended = packed.suspended
     account.totals = _by_month(packed.totals)
     account.overage_posted = _by_month(packed.overage_posted)
