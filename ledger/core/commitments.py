@@ -51,12 +51,13 @@ def decide_create_commitment(
 
 
 def not_creatable(
-    state: State, account: Account, command: CreateCommitment, beside: int = 0
+    state: State, account: Account, command: CreateCommitment, beside: int = 0, as_of: int = 0
 ) -> Refusal | None:
-    """Why the account cannot have it, beside so many that the same decision makes."""
+    """Why the account cannot have it, beside so many that the same decision makes. What time does
+    is judged `as_of` the instant at which it was due."""
     return (
         _not_creatable(state, account, command, beside)
-        or _invalid_segments(state, account, command)
+        or _invalid_segments(state, account, command, as_of or state.now)
         or _invalid_invoices(command.invoices, len(command.invoices))
     )
 
@@ -116,14 +117,16 @@ def _not_creatable(
     return None
 
 
-def _invalid_segments(state: State, account: Account, command: CreateCommitment) -> Refusal | None:
+def _invalid_segments(
+    state: State, account: Account, command: CreateCommitment, now: int
+) -> Refusal | None:
     """One or more, in order, none within another (rule D7)."""
     segments = command.segments
     if not 1 <= len(segments) <= SEGMENTS_MAX:
         return _wrong_segments(len(segments))
     for place, segment in enumerate(segments):
         refusal = _invalid_segment(
-            state, account, command.terms, segment, f"segments[{place}]", place == 0
+            state, account, command.terms, segment, f"segments[{place}]", place == 0, now
         )
         if refusal is not None:
             return refusal
@@ -154,8 +157,8 @@ def _invalid_segment(
     segment: Segment,
     where: str,
     first: bool,
+    now: int,
 ) -> Refusal | None:
-    now = state.now
     if not (0 if first else 1) <= segment.starts_at <= ANCHOR_MAX_US:
         return Refusal(
             Reason.SEGMENT_INVALID,
@@ -227,7 +230,7 @@ def decide_add_segment(
     if len(commitment.grants) >= SEGMENTS_MAX:
         return _wrong_segments(len(commitment.grants) + 1)
     refusal = _invalid_segment(
-        state, account, commitment.terms, command.segment, "segment", first=True
+        state, account, commitment.terms, command.segment, "segment", True, state.now
     ) or _invalid_invoices(command.invoices, len(commitment.invoices) + len(command.invoices))
     if refusal is not None:
         return refusal

@@ -161,10 +161,12 @@ def _create_of(account: Account, each: Committed) -> CreateCommitment:
     return CreateCommitment(b"", account.number, each.terms, each.segments, each.invoices, b"")
 
 
-def _uncreatable(state: State, account: Account, committed: Sequence[Committed]) -> Refusal | None:
+def _uncreatable(
+    state: State, account: Account, committed: Sequence[Committed], as_of: int = 0
+) -> Refusal | None:
     """Why a commitment of it cannot be made."""
     for place, each in enumerate(committed):
-        refusal = not_creatable(state, account, _create_of(account, each), place)
+        refusal = not_creatable(state, account, _create_of(account, each), place, as_of)
         if refusal is not None:
             field = f"commitments[{place}].{refusal.field}"
             return Refusal(refusal.reason, field, refusal.value, refusal.message)
@@ -493,7 +495,7 @@ def _renew(state: State, account: Account, contract: Contract, out: list[Event])
     refusal = overlapping(account, window, contract.name)
     if refusal is not None or window.end > ANCHOR_MAX_US:
         return False
-    if _uncreatable(state, account, committed) is not None:
+    if _uncreatable(state, account, committed, window.start) is not None:
         return False
     numbers = _commit(state, account, committed, out)
     out.append(

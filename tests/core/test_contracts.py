@@ -356,6 +356,21 @@ def test_renewals_that_nobody_saw_come_in_order(world: Signing) -> None:
     assert [day for day, _ in world.issued()] == [0, 31, 59, 90]
 
 
+def test_nor_does_it_matter_when_they_are_seen_where_it_commits_to_something(
+    world: Signing,
+) -> None:
+    """Rules T1, T4, D7: a sandbox's clock may pass several terms at once; each has its segment."""
+    world.sign(ends_at=FEBRUARY, auto_renew=1, committed=(committed(50, end=FEBRUARY),))
+    world.to(START_US + 100 * DAY_US)
+    segments = [
+        ((each.effective_at - START_US) // DAY_US, (each.expires_at - START_US) // DAY_US)
+        for each in world.core.state.accounts[ACME].grants
+        if each.commitment is not None
+    ]
+    assert segments == [(0, 31), (31, 59), (59, 90), (90, 120)]
+    assert world.contract().state == ContractState.RUNNING
+
+
 def test_what_grants_leave_rolls_over_into_the_renewed_term(world: Signing) -> None:
     """Rules T3, P5: by the rule that the package states: half of what is left."""
     grant = replace(plan(100).grants[0], rollover=HALVES)
