@@ -46,7 +46,7 @@ class Seat:
         self.released = 0  # of it, less what was taken back
         self.grants: tuple[int, ...] = ()  # of the period
         self.allotted = False  # it has had grants of its own, in whatever period
-        self.alerted = False  # it was told in the period that little is left
+        self.alerted = False  # it was told since its last grant that little is left
         self.pots: list[Grant] = []  # its grants with units left, of whatever period
 
     @property

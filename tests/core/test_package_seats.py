@@ -136,6 +136,22 @@ def test_flipping_packages_mints_no_seats(world: World) -> None:
     assert (quantity(world), world.available) == (3, 3_000)
 
 
+def test_a_plan_that_was_ended_by_hand_is_not_started_again_within_its_period(
+    world: World,
+) -> None:
+    """Rule S2: what the period granted would be granted again; the next period starts it."""
+    world.subscribe("team")
+    keep = e.SeatRemoval.KEEP_UNTIL_PERIOD_END
+    world.ask(c.EndSeatPlan(world.key(), ACME, "agents", e.Timing.NOW, keep))
+    world.to(HALF)
+    world.change("starter")
+    world.change("team")
+    assert quantity(world) == 0
+    world.to(FEBRUARY)
+    world.core.sweep()
+    assert quantity(world) == 3
+
+
 @pytest.mark.parametrize("timing", list(e.Timing))
 def test_a_cancelled_subscription_ends_its_seats(world: World, timing: e.Timing) -> None:
     """With the period, either way."""

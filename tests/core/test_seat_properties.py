@@ -16,6 +16,7 @@ from core_world import FAMILY, Core
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec.structs import replace
+from replaying import counters, replayed
 from seat_world import ACME, APRIL, KEEP, MAY, PRORATED, UNUSED, Team, individual, pooled
 
 from ledger.core import commands as c
@@ -379,3 +380,6 @@ def test_seats_beside_whatever_else_is_asked(seed: int) -> None:
     written = {type(each) for _, events in core.batches for each in events}
     assert e.SeatPlanStarted in written
     walked.teardown()
+    replay = replayed(core, plainly=True, faithfully=True)  # decided again, entry by entry
+    assert counters(replay.state) == counters(core.state)
+    assert counters(replayed(core).state) == counters(core.state)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from replaying import counters, replayed, totals
 from seat_world import MAY, PRORATED, UNUSED, Team, day, individual, pooled
 from test_verify_rules import judged
 
@@ -42,6 +43,14 @@ def test_the_story_breaks_no_rule() -> None:
         e.SeatPlanStarted, e.SeatsAdded, e.SeatsRemoved, e.SeatReassigned, e.SeatSuspended,
         e.SeatPeriodBegun, e.SeatPlanEnded, e.SeatAllowanceLow,
     }  # fmt: skip
+
+
+def test_unchanged_prices_make_the_journals_own_entries() -> None:
+    """Row C8: each entry of seats is read as the command that it answered, or as what time did."""
+    core = lived().core
+    replay = replayed(core, plainly=True, faithfully=True)
+    assert counters(replay.state) == counters(core.state)
+    assert totals(replay.state) == totals(core.state)
 
 
 def first(event: Any, **fields: Any) -> Any:

@@ -380,6 +380,25 @@ def test_an_exhausted_allowance(exhausted: e.ExhaustedSeat, held: Any, recorded:
         team.finish()
 
 
+def test_an_exhausted_allowance_that_goes_to_overage_takes_no_overdraft() -> None:
+    """Rules S3, D4: neither recorded usage nor a hold; without a seat it is as the policy says."""
+    policy = e.AccountPolicy(
+        overage=e.Overage.SELF,
+        holds_overage=True,
+        overdraft_asset=CREDITS,
+        overdraft_limit=50,
+        holds_overdraft=True,
+    )
+    team = Team(policy)
+    team.start(individual(100, exhausted=e.ExhaustedSeat.OVERAGE), "ann")
+    assert team.use(120, "ann") == [("ann", 100), ("overage", 20)]
+    assert team.drew(team.hold(5, "ann")) == [("overage", 5)]
+    assert team.use(60) == [("advance", 50), ("overage", 10)]
+    use = Use("chat", (("agent", "ann"),))
+    assert available_to(team.account, CREDITS, use, team.core.state.now) == 0
+    team.finish()
+
+
 @pytest.mark.parametrize(
     ("unknown", "drew"),
     [

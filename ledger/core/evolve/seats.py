@@ -120,7 +120,6 @@ def _begin(state: State, plan: SeatPlan, start: int, end: int, full: int) -> Non
     for seat in list(plan.seats.values()):
         seat.entitled = seat.released = 0
         seat.grants = ()
-        seat.alerted = False
         if seat.until <= start and not seat.allotted:
             plan.forget(seat)
     set_timer(state, plan.account, end, TIMER_SEATS, plan.account.number)
