@@ -392,10 +392,13 @@ def settle_due(state: State, account: Account, batch: list[Event]) -> Refusal | 
     posted = len(batch)
     while account.next_due <= now:
         # What is due, and then what that made due: a period that is missed is issued, and expires.
+        # What is made due says so in `next_due`; it comes before what is of a later time.
+        account.next_due = NEVER
         for instant, kind, number in sorted(account.timers()):
-            if instant > now:
+            if instant > now or instant > account.next_due:
                 break
             if len(batch) - posted > SETTLED_A_TOUCH_MAX or len(batch) > BATCH_INDEX_MAX:
+                account.find_next_due()
                 return Refusal(
                     Reason.BATCH_FULL,
                     "account",

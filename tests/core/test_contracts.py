@@ -20,7 +20,7 @@ from ledger.core import events as e
 from ledger.core.contracts import ContractState, named
 from ledger.core.limits import DAY_US
 from ledger.core.outcomes import Known, Reason, Refusal
-from ledger.core.packaged import PackagedOverage, PackagedPolicy, PackagedRollover
+from ledger.core.packaged import PackagedOverage, PackagedPolicy, PackagedRollover, PackagedUnit
 from ledger.core.packing import drop_family, pack_family, unpack_family
 from ledger.core.repriced import bound_by
 from rating.models import Minimum, MinimumScope
@@ -369,6 +369,21 @@ def test_nor_does_it_matter_when_they_are_seen_where_it_commits_to_something(
     ]
     assert segments == [(0, 31), (31, 59), (59, 90), (90, 120)]
     assert world.contract().state == ContractState.RUNNING
+
+
+def test_what_is_missed_comes_in_order_of_its_time_for_whoever_asks_too(world: Signing) -> None:
+    """Rules T1, P5: nothing was swept for a month, and usage of today comes: the weeks from the 8th
+    and the 15th on begin before the contract ends on the 21st, the last for 6 of 7 days."""
+    world.publish("weekly", plan(70, unit=PackagedUnit.WEEK))
+    world.sign(package="weekly", ends_at=START_US + 20 * DAY_US)
+    world.core.now = START_US + 30 * DAY_US
+    world.core.begin_batch()
+    world.use(1)
+    assert world.issued() == [(0, 70), (7, 70), (14, 60)]
+    kinds = (e.PackagePeriodBegun, e.ContractEnded)
+    assert [name for _, name in world.happened(*kinds)] == [
+        "PackagePeriodBegun", "PackagePeriodBegun", "ContractEnded",
+    ]  # fmt: skip
 
 
 def test_what_grants_leave_rolls_over_into_the_renewed_term(world: Signing) -> None:
