@@ -7,7 +7,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from core_world import CREDITS, TENANT, USD
+from core_world import CREDITS, FAMILY, TENANT, USD, SandboxCore, replay
 from msgspec.structs import replace
 from seat_world import (
     ACME,
@@ -24,6 +24,7 @@ from seat_world import (
 
 from ledger.core import commands as c
 from ledger.core import events as e
+from ledger.core.digest import digest
 from ledger.core.holds import assess, available_in_all, available_to
 from ledger.core.limits import DAY_US, HOUR_US
 from ledger.core.outcomes import Known, Refusal
@@ -622,6 +623,42 @@ def test_two_plans_of_one_account(team: Team) -> None:
     usage = c.RecordUsage(team.key(), ACME, shape, (15,), 0, c.NO_NAMES)
     assert team.drew(team.ask(usage)) == [("eve", 10), ("advance", 5)]
     assert team.use(15, "ann") == [("ann", 15)]
+
+
+def test_a_pool_stays_on_the_fast_loop_and_seats_of_their_own_leave_it(team: Team) -> None:
+    """Usage of a pool that rejects no seat is as any usage; what goes by seats is not."""
+    team.start(pooled(1_000), "ann", plan="pool")
+    for seat in ("ann", "zed", ""):
+        team.use(1, seat)  # what the first event of a shape opens
+    commands = [team.usage(7, seat) for seat in ("ann", "zed", "")]
+    assert team.core.run_usual(commands) == 3
+    team.start(individual(100), "ann")
+    assert team.core.run_usual([team.usage(7, "ann")]) == 0
+    assert team.use(7, "ann") == [("ann", 7)]
+    team.end()
+    assert team.core.run_usual([team.usage(7, "ann")]) == 0
+
+
+def test_a_sandbox_sees_the_periods_of_seats_as_its_clock_moves() -> None:
+    """Rule T4: everything that time causes then happens, in order."""
+    core = SandboxCore(APRIL)
+    core.run(c.CreateAccount(FAMILY.request("a"), TENANT, ACME, 0, ACME, e.AccountPolicy()))
+    terms = individual(100, anchor=0)
+    core.run(c.StartSeatPlan(FAMILY.request("s"), ACME, "agents", terms, ("ann",), 1))
+    core.advance(70 * DAY_US)
+    core.begin_batch()
+    core.sweep()
+    begun = [
+        event.start
+        for _, batch in core.batches
+        for event in batch
+        if isinstance(event, e.SeatPeriodBegun)
+    ]
+    started = core.state.accounts[ACME].seats
+    assert started is not None
+    first = started.plans["agents"].started_at
+    assert begun == [first + 30 * DAY_US, first + 61 * DAY_US]
+    assert digest(replay(core.journal())) == digest(core.state)
 
 
 # -- the fee (rule S2) -----------------------------------------------------------------------------
