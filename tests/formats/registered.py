@@ -57,6 +57,20 @@ from ledger.journal.configuration import ConfigurationKind, content_hash
 from ledger.journal.directory import family_shard
 from ledger.journal.migrate import load_migrations
 from ledger.journal.protocol import row_hash
+from ledger.statements.figures import (
+    BookFigures,
+    BookKey,
+    Head,
+    Line,
+    LineKey,
+    LineKind,
+    Move,
+    Paid,
+    Statement,
+    Total,
+    canonical_bytes,
+    hash_of,
+)
 from ledger.v1 import usage_pb2
 from ledger.verify.marks import MARK_FORMAT, Marks, ShardMark
 from rating import card as rating_card
@@ -359,6 +373,35 @@ def key_filter_digest(keys: list[bytes]) -> bytes:
     return blake2b(builder.filter.save_bytes(), digest_size=32).digest()
 
 
+_GRANT = BookKey(7, int(e.BookKind.GRANT), 2**32 + 1, 11, 3)
+_OVERAGE = BookKey(9, int(e.BookKind.OVERAGE), 2**32 + 1, 11, 0)
+STATEMENT = Statement(
+    Head(1, 2, 11, 4, True, "region", 1_000, 2_000, 77),
+    (
+        Line(
+            LineKey(12, int(LineKind.USAGE), "chat", "größe", None),
+            3,
+            1,
+            {"input_tokens": 2**70, "output_tokens": -1},
+            (Paid(_GRANT, 2**65), Paid(_OVERAGE, -5)),
+        ),
+        Line(LineKey(11, int(LineKind.FEE), "plan", None, 2), 0, 0, {}, (Paid(_OVERAGE, 9),)),
+    ),
+    (
+        BookFigures(
+            _GRANT,
+            2**66,
+            1,
+            (Move(int(e.BookKind.USED), False, 2**65, 0), Move(int(e.BookKind.USED), True, 1, 2)),
+            2**65 + 1,
+            0,
+        ),
+    ),
+    (Total(2**32 + 1, 2**65 + 4, 2**65, 0, 4, 0, 0, 0, 4),),
+)
+NO_STATEMENT = Statement(Head(1, 0, 11, 1, False, "", 0, 1, 0), (), (), ())
+
+
 FORMATS: tuple[Format, ...] = (
     *[event_format(event_class) for event_class in EVENTS],
     # -- the journal's row
@@ -475,6 +518,9 @@ FORMATS: tuple[Format, ...] = (
     Format("content-hash", {"of bytes": b"body", "of nothing": b""}, content_hash),
     Format("asset-number", {"of a tenant": (7, 12)}, lambda inputs: asset_number(*inputs)),
     Format("price-row-number", {"of a card": (12, 65_535)}, lambda row: row_number(*row), row_of),
+    # -- statements (docs/statements.md)
+    Format("statement-canonical", {"full": STATEMENT, "minimal": NO_STATEMENT}, canonical_bytes),
+    Format("statement-hash", {"full": STATEMENT}, lambda each: hash_of(each, bytes(range(32)))),
     # -- seals and proofs (docs/integrity.md)
     Format(
         "leaf",
