@@ -187,6 +187,7 @@ async def read(pool: Pool, tenant: int, shard: int, account: int) -> AsyncIterat
         borrow(pool) as connection,
         connection.transaction(isolation="repeatable_read", readonly=True),
     ):
+        await connection.execute(_SQL["session"])
         row = await connection.fetchrow(_STANDING, tenant, shard)
         standing = Standing(*row) if row is not None else Standing(0, 0)
         yield Reading(connection, tenant, shard, account, standing)

@@ -19,32 +19,41 @@ SELECT coalesce((SELECT j.first_event FROM search s
                  JOIN ledger.journal j ON j.shard = $2 AND j.batch_seq = s.low
                  WHERE s.low = s.high), 9223372036854775807)
 
+-- name: session
+-- Sums over few accounts of many: what is joined is looked up, whatever the planner has counted yet.
+SET LOCAL jit = off
+
 -- name: used
 -- How much was used of what, by usage and its reversals: of account $3, and of those below it as it
 -- was recorded ($4), from entry $5 on and before $6; by attribute $7. What is of [$8, $9) has no
 -- number; what came late, from entry $10 on, has that of its closed statement (numbers $11, of periods
--- from $12 to $13; 0 = of none). A row a quantity; the first one counts the entries.
+-- from $12 to $13; 0 = of none). A row a quantity; the first one counts the entries. `OFFSET 0`: each
+-- is looked up by index.
 WITH RECURSIVE wanted (account, since, until) AS (
     SELECT $3::bigint, 0::bigint, 9223372036854775807
     UNION
     SELECT p.account, greatest(w.since, p.since), least(w.until, p.until)
     FROM wanted w JOIN projection.account_places p ON p.parent = w.account
     WHERE p.tenant = $1 AND p.shard = $2 AND $4::boolean AND p.since < w.until AND w.since < p.until
-), entries AS (
+), entries AS MATERIALIZED (
     SELECT u.account, u.plan, u.quantities, 1 AS events, 0 AS reversals, 1 AS sign, u.entry_seq,
-           least(u.effective_at, u.recorded_at) AS counts_at
-    FROM wanted w JOIN projection.usage_events u
-        ON u.tenant = $1 AND u.shard = $2 AND u.account = w.account
-       AND u.entry_seq >= greatest(w.since, $5) AND u.entry_seq < least(w.until, $6)
-    WHERE u.outcome IN (1, 2)
+           u.counts_at
+    FROM wanted w CROSS JOIN LATERAL (
+        SELECT u.*, least(u.effective_at, u.recorded_at) AS counts_at
+        FROM projection.usage_events u
+        WHERE u.tenant = $1 AND u.shard = $2 AND u.account = w.account AND u.outcome IN (1, 2)
+          AND u.entry_seq >= greatest(w.since, $5) AND u.entry_seq < least(w.until, $6)
+        OFFSET 0) u
     UNION ALL
-    SELECT r.account, r.plan, r.quantities, 0, 1, -1, r.entry_seq,
-           least(r.effective_at, r.recorded_at)
-    FROM wanted w JOIN projection.reversals r
-        ON r.tenant = $1 AND r.shard = $2 AND r.account = w.account
-       AND r.original_entry >= w.since AND r.original_entry < w.until
-    WHERE r.recorded_at >= $8 AND r.entry_seq >= $5 AND r.entry_seq < $6
-), summed AS (
+    SELECT r.account, r.plan, r.quantities, 0, 1, -1, r.entry_seq, r.counts_at
+    FROM wanted w CROSS JOIN LATERAL (
+        SELECT r.*, least(r.effective_at, r.recorded_at) AS counts_at
+        FROM projection.reversals r
+        WHERE r.tenant = $1 AND r.shard = $2 AND r.account = w.account AND r.recorded_at >= $8
+          AND r.original_entry >= w.since AND r.original_entry < w.until
+          AND r.entry_seq >= $5 AND r.entry_seq < $6
+        OFFSET 0) r
+), summed AS MATERIALIZED (
     SELECT e.account, e.plan, q.place,
            CASE WHEN e.counts_at < $8 THEN coalesce(
                (SELECT b.number FROM unnest($11::bigint[], $12::bigint[], $13::bigint[])
@@ -59,7 +68,9 @@ WITH RECURSIVE wanted (account, since, until) AS (
 SELECT s.account, p.product, p.attributes ->> $7::text, s.adjusts,
        CASE s.place WHEN 1 THEN s.events ELSE 0 END, CASE s.place WHEN 1 THEN s.reversals ELSE 0 END,
        p.quantity_names[s.place], s.quantity
-FROM summed s JOIN projection.plans p ON p.tenant = $1 AND p.shard = $2 AND p.plan = s.plan
+FROM summed s CROSS JOIN LATERAL (
+    SELECT p.* FROM projection.plans p WHERE p.tenant = $1 AND p.shard = $2 AND p.plan = s.plan
+    OFFSET 0) p
 
 -- name: paid
 -- What books paid for what, less what was given back to them: of usage, of what follows it, and of
@@ -71,23 +82,28 @@ WITH RECURSIVE wanted (account, since, until) AS (
     SELECT p.account, greatest(w.since, p.since), least(w.until, p.until)
     FROM wanted w JOIN projection.account_places p ON p.parent = w.account
     WHERE p.tenant = $1 AND p.shard = $2 AND $4::boolean AND p.since < w.until AND w.since < p.until
-), entries AS (
+), entries AS MATERIALIZED (
     SELECT u.entry_seq, u.account, 1 AS kind, u.plan, NULL::text AS product
-    FROM wanted w JOIN projection.usage_events u
-        ON u.tenant = $1 AND u.shard = $2 AND u.account = w.account
-       AND u.entry_seq >= greatest(w.since, $5) AND u.entry_seq < least(w.until, $6)
-    WHERE u.outcome <> 3
+    FROM wanted w CROSS JOIN LATERAL (
+        SELECT u.* FROM projection.usage_events u
+        WHERE u.tenant = $1 AND u.shard = $2 AND u.account = w.account AND u.outcome <> 3
+          AND u.entry_seq >= greatest(w.since, $5) AND u.entry_seq < least(w.until, $6)
+        OFFSET 0) u
     UNION ALL
     SELECT r.entry_seq, r.account, 1, r.plan, NULL
-    FROM wanted w JOIN projection.reversals r
-        ON r.tenant = $1 AND r.shard = $2 AND r.account = w.account
-       AND r.original_entry >= w.since AND r.original_entry < w.until
-    WHERE r.recorded_at >= $8 AND r.entry_seq >= $5 AND r.entry_seq < $6
+    FROM wanted w CROSS JOIN LATERAL (
+        SELECT r.* FROM projection.reversals r
+        WHERE r.tenant = $1 AND r.shard = $2 AND r.account = w.account AND r.recorded_at >= $8
+          AND r.original_entry >= w.since AND r.original_entry < w.until
+          AND r.entry_seq >= $5 AND r.entry_seq < $6
+        OFFSET 0) r
     UNION ALL  -- what earlier usage costs anew, and what was paid in another asset
     SELECT f.entry_seq, u.account, 1, u.plan, NULL
     FROM projection.usage_follow_ups f
-    JOIN projection.usage_events u
-        ON u.tenant = $1 AND u.shard = $2 AND u.entry_seq = f.original_entry
+    CROSS JOIN LATERAL (
+        SELECT u.* FROM projection.usage_events u
+        WHERE u.tenant = $1 AND u.shard = $2 AND u.entry_seq = f.original_entry
+        OFFSET 0) u
     JOIN wanted w
         ON w.account = u.account AND u.entry_seq >= w.since AND u.entry_seq < w.until
     WHERE f.tenant = $1 AND f.shard = $2 AND f.entry_seq >= $5 AND f.entry_seq < $6
@@ -111,34 +127,52 @@ WITH RECURSIVE wanted (account, since, until) AS (
         ON m.tenant = $1 AND m.shard = $2 AND m.account = w.account
        AND m.entry_seq >= greatest(w.since, $5) AND m.entry_seq < least(w.until, $6)
     WHERE m.recorded_at >= $8
-), moved AS (
+), moved AS MATERIALIZED (
     SELECT e.account, e.kind, e.plan, e.product,
-           CASE WHEN least(t.effective_at, t.recorded_at) < $8 THEN coalesce(
+           CASE WHEN t.counts_at < $8 THEN coalesce(
                (SELECT b.number FROM unnest($11::bigint[], $12::bigint[], $13::bigint[])
                     AS b (number, since, until)
-                WHERE b.since <= least(t.effective_at, t.recorded_at)
-                  AND least(t.effective_at, t.recorded_at) < b.until), 0) END AS adjusts,
-           CASE WHEN c.kind IN (6, 19) THEN t.debit_book ELSE t.credit_book END AS payer,
-           sum(CASE WHEN c.kind IN (6, 19) THEN t.amount ELSE -t.amount END) AS amount
+                WHERE b.since <= t.counts_at AND t.counts_at < b.until), 0) END AS adjusts,
+           t.debit_book, t.credit_book, sum(t.amount) AS amount
     FROM entries e
-    JOIN projection.transfers t
-        ON t.tenant = $1 AND t.shard = $2 AND t.entry_seq = e.entry_seq AND t.phase = 2
-    JOIN projection.books d ON d.tenant = $1 AND d.shard = $2 AND d.book = t.debit_book
-    JOIN projection.books c ON c.tenant = $1 AND c.shard = $2 AND c.book = t.credit_book
-    WHERE (c.kind IN (6, 19) OR d.kind IN (6, 19))
-      AND least(t.effective_at, t.recorded_at) < $9
-      AND (least(t.effective_at, t.recorded_at) >= $8 OR e.entry_seq >= $10)
+    CROSS JOIN LATERAL (
+        SELECT t.debit_book, t.credit_book, t.amount,
+               least(t.effective_at, t.recorded_at) AS counts_at
+        FROM projection.transfers t
+        WHERE t.tenant = $1 AND t.shard = $2 AND t.entry_seq = e.entry_seq AND t.phase = 2
+        OFFSET 0) t
+    WHERE t.counts_at < $9 AND (t.counts_at >= $8 OR e.entry_seq >= $10)
+    GROUP BY 1, 2, 3, 4, 5, 6, 7
+), books AS MATERIALIZED (
+    SELECT m.book, b.kind, b.asset, b.owner
+    FROM (SELECT debit_book AS book FROM moved UNION SELECT credit_book FROM moved) m
+    CROSS JOIN LATERAL (
+        SELECT b.* FROM projection.books b
+        WHERE b.tenant = $1 AND b.shard = $2 AND b.book = m.book
+        OFFSET 0) b
+), paid AS MATERIALIZED (
+    SELECT m.account, m.kind, m.plan, m.product, m.adjusts,
+           CASE WHEN c.kind IN (6, 19) THEN m.debit_book ELSE m.credit_book END AS payer,
+           sum(CASE WHEN c.kind IN (6, 19) THEN m.amount ELSE -m.amount END) AS amount
+    FROM moved m
+    JOIN books d ON d.book = m.debit_book
+    JOIN books c ON c.book = m.credit_book
+    WHERE c.kind IN (6, 19) OR d.kind IN (6, 19)
     GROUP BY 1, 2, 3, 4, 5, 6
 )
 SELECT m.account, m.kind, coalesce(m.product, p.product), p.attributes ->> $7::text, m.adjusts,
        b.book, b.kind, b.asset,
        CASE b.kind WHEN 1 THEN g.account WHEN 2 THEN b.owner WHEN 3 THEN b.owner ELSE 0 END,
        coalesce(g.number, 0), m.amount
-FROM moved m
-LEFT JOIN projection.plans p ON p.tenant = $1 AND p.shard = $2 AND p.plan = m.plan
-JOIN projection.books b ON b.tenant = $1 AND b.shard = $2 AND b.book = m.payer
-LEFT JOIN projection.grants g
-    ON b.kind = 1 AND g.tenant = $1 AND g.shard = $2 AND g.number = b.owner
+FROM paid m
+JOIN books b ON b.book = m.payer
+LEFT JOIN LATERAL (
+    SELECT p.* FROM projection.plans p WHERE p.tenant = $1 AND p.shard = $2 AND p.plan = m.plan
+    OFFSET 0) p ON true
+LEFT JOIN LATERAL (
+    SELECT g.account, g.number FROM projection.grants g
+    WHERE b.kind = 1 AND g.tenant = $1 AND g.shard = $2 AND g.number = b.owner
+    OFFSET 0) g ON true
 
 -- name: books
 -- The books of account $3, and of those that stood below it ($4) before entry $5: what each is, and
@@ -149,28 +183,37 @@ WITH RECURSIVE wanted (account, since, until) AS (
     SELECT p.account, greatest(w.since, p.since), least(w.until, p.until)
     FROM wanted w JOIN projection.account_places p ON p.parent = w.account
     WHERE p.tenant = $1 AND p.shard = $2 AND $4::boolean AND p.since < w.until AND w.since < p.until
-), standing AS (
+), standing AS MATERIALIZED (
     SELECT account FROM wanted WHERE since < $5 AND $5 <= until
-), owned AS (
+), owned AS MATERIALIZED (
     SELECT o.book, g.account, g.number
     FROM standing s
-    JOIN projection.grants g ON g.tenant = $1 AND g.shard = $2 AND g.account = s.account
+    CROSS JOIN LATERAL (
+        SELECT g.* FROM projection.grants g
+        WHERE g.tenant = $1 AND g.shard = $2 AND g.account = s.account
+        OFFSET 0) g
     CROSS JOIN LATERAL (VALUES (g.book), (g.funding_book), (g.deferred_book)) AS o (book)
     WHERE o.book IS NOT NULL
     UNION ALL
     SELECT b.book, s.account, 0
     FROM standing s
-    JOIN projection.books b
-        ON b.tenant = $1 AND b.shard = $2 AND b.owner = s.account AND b.kind IN (2, 3)
+    CROSS JOIN LATERAL (
+        SELECT b.book FROM projection.books b
+        WHERE b.tenant = $1 AND b.shard = $2 AND b.owner = s.account AND b.kind IN (2, 3)
+        OFFSET 0) b
     UNION ALL
     SELECT b.book, s.account, 0
     FROM standing s
-    JOIN projection.books b
-        ON b.tenant = $1 AND b.shard = $2 AND b.owner = s.account AND b.kind IN (13, 14)
+    CROSS JOIN LATERAL (
+        SELECT b.book FROM projection.books b
+        WHERE b.tenant = $1 AND b.shard = $2 AND b.owner = s.account AND b.kind IN (13, 14)
+        OFFSET 0) b
 )
 SELECT b.book, b.kind, b.asset, o.account, o.number, b.debits_posted, b.credits_posted,
        b.debits_pending
-FROM owned o JOIN projection.books b ON b.tenant = $1 AND b.shard = $2 AND b.book = o.book
+FROM owned o CROSS JOIN LATERAL (
+    SELECT b.* FROM projection.books b WHERE b.tenant = $1 AND b.shard = $2 AND b.book = o.book
+    OFFSET 0) b
 WHERE o.number = 0 OR (b.kind IN (1, 8, 12) AND b.owner = o.number)
 
 -- name: moves
@@ -178,32 +221,43 @@ WHERE o.number = 0 OR (b.kind IN (1, 8, 12) AND b.owner = o.number)
 -- it is (`ledger.statements.places`): 2 = it is of [$4, $5), 3 = it came late, from entry $6 on; 4 = it
 -- is of later or recorded from entry $7 on; 1 = it was before. What was recorded before the instant is
 -- not looked at: it is in what the books were then.
-WITH late (class) AS (SELECT generate_series(0, 9)), sides AS (
-    SELECT w.book, t.credit_book AS other, t.entry_seq, t.phase, t.amount AS debit, 0::bigint AS credit,
-           least(t.effective_at, t.recorded_at) AS counts_at
+WITH sides AS (
+    SELECT w.book, t.credit_book AS other, t.entry_seq, t.phase, t.amount AS debit,
+           0::bigint AS credit, t.counts_at
     FROM unnest($3::bigint[]) AS w (book)
-    CROSS JOIN late l
-    JOIN projection.transfers t
-        ON t.shard = $2 AND t.debit_book = w.book
-       AND ledger.lateness(t.effective_at, t.recorded_at) = l.class AND t.recorded_at >= $4
+    CROSS JOIN generate_series(0, 9) AS l (class)
+    CROSS JOIN LATERAL (
+        SELECT t.*, least(t.effective_at, t.recorded_at) AS counts_at
+        FROM projection.transfers t
+        WHERE t.shard = $2 AND t.debit_book = w.book
+          AND ledger.lateness(t.effective_at, t.recorded_at) = l.class AND t.recorded_at >= $4
+        OFFSET 0) t
     UNION ALL
-    SELECT w.book, t.debit_book, t.entry_seq, t.phase, 0, t.amount,
-           least(t.effective_at, t.recorded_at)
+    SELECT w.book, t.debit_book, t.entry_seq, t.phase, 0, t.amount, t.counts_at
     FROM unnest($3::bigint[]) AS w (book)
-    CROSS JOIN late l
-    JOIN projection.transfers t
-        ON t.shard = $2 AND t.credit_book = w.book AND t.pot = 0
-       AND ledger.lateness(t.effective_at, t.recorded_at) = l.class AND t.recorded_at >= $4
+    CROSS JOIN generate_series(0, 9) AS l (class)
+    CROSS JOIN LATERAL (
+        SELECT t.*, least(t.effective_at, t.recorded_at) AS counts_at
+        FROM projection.transfers t
+        WHERE t.shard = $2 AND t.credit_book = w.book AND t.pot = 0
+          AND ledger.lateness(t.effective_at, t.recorded_at) = l.class AND t.recorded_at >= $4
+        OFFSET 0) t
+), summed AS MATERIALIZED (
+    SELECT s.book, s.other,
+           CASE WHEN s.entry_seq >= $7 OR s.counts_at >= $5 THEN 4
+                WHEN s.counts_at >= $4 THEN 2
+                WHEN s.entry_seq >= $6 THEN 3
+                ELSE 1 END AS place,
+           coalesce(sum(s.debit) FILTER (WHERE s.phase = 2), 0) AS debits,
+           coalesce(sum(s.credit) FILTER (WHERE s.phase = 2), 0) AS credits,
+           coalesce(sum(CASE s.phase WHEN 1 THEN s.debit WHEN 3 THEN -s.debit END), 0) AS held
+    FROM sides s GROUP BY 1, 2, 3
 )
-SELECT s.book, b.kind,
-       CASE WHEN s.entry_seq >= $7 OR s.counts_at >= $5 THEN 4
-            WHEN s.counts_at >= $4 THEN 2
-            WHEN s.entry_seq >= $6 THEN 3
-            ELSE 1 END AS place,
-       coalesce(sum(s.debit) FILTER (WHERE s.phase = 2), 0),
-       coalesce(sum(s.credit) FILTER (WHERE s.phase = 2), 0),
-       coalesce(sum(CASE s.phase WHEN 1 THEN s.debit WHEN 3 THEN -s.debit END), 0)
-FROM sides s JOIN projection.books b ON b.tenant = $1 AND b.shard = $2 AND b.book = s.other
+SELECT s.book, b.kind, s.place, sum(s.debits), sum(s.credits), sum(s.held)
+FROM summed s CROSS JOIN LATERAL (
+    SELECT b.kind FROM projection.books b
+    WHERE b.tenant = $1 AND b.shard = $2 AND b.book = s.other
+    OFFSET 0) b
 GROUP BY 1, 2, 3
 
 -- name: is_root
