@@ -523,3 +523,51 @@ async def test_a_node_and_all_below_it_now_and_then(box: Box) -> None:
     assert figures(held.total) == [(1_420, 1_570, 0, 150, 0, 0)]
     alone = await box.roll_up("ads")
     assert (figures(alone.own), figures(alone.total)) == ([(0, 0, 70, 0, 0, 0)],) * 2
+
+
+async def test_a_roll_up_of_then_is_of_the_tree_of_then(box: Box) -> None:
+    await box.account("team", "search")
+    await box.grant("team", 40)
+    before = (await box.roll_up("search")).as_of_us
+    await box.to(at(1, 5))
+    account = account_pb2.MoveRequest(
+        tenant=SANDBOX, request_id="move", account="team", parent="ads", expected_version=1
+    )
+    await box.accounts.Move(account)
+    now = [await box.roll_up(name) for name in ("search", "ads")]
+    assert [figures(each.total)[0][0] for each in now] == [500, 40]
+    then = [
+        await box.roll_up(name, effective_at_us=before + 60_000_000) for name in ("search", "ads")
+    ]
+    assert [figures(each.total) for each in then] == [[(540, 540, 0, 0, 0, 0)], []]
+
+
+# -- who closes ------------------------------------------------------------------------------------
+
+
+async def test_what_a_server_leaves_open_its_successor_closes(database: str) -> None:
+    """A server goes away between the end of a statement and its closing; two of them closed
+    nothing twice."""
+    storage = await PostgresStorage.open(database, 4)
+    try:
+        async with serve(storage) as caller:  # without read models it closes nothing
+            box = Box(caller.server, caller.ledger, caller.channel, tenant=SANDBOX)
+            box.database, box.turn = database, asyncio.Lock()
+            await box.priced()
+            await box.to(JANUARY + NOON)
+            await box.account("acme", overage=account_pb2.OVERAGE_SELF)
+            await box.set("acme", pb.STATEMENT_FORM_CONSOLIDATED)
+            await box.use("1", "acme", 100, at(1, 1) + NOON)
+            await box.to(MARCH + DAY_US + NOON)
+        async with serve(storage, history=History(storage.pool)) as caller:
+            box = Box(caller.server, caller.ledger, caller.channel, tenant=SANDBOX)
+            box.database, box.turn = database, asyncio.Lock()
+            async with asyncio.timeout(60):
+                while any(not each.closing.hash for each in (await box.list("acme")).statements):
+                    await asyncio.sleep(0.05)
+            assert await caller.server.closer.round() == 0
+            closed = (await box.list("acme")).statements
+        assert [each.statement for each in closed] == [2, 1]
+        assert (await verify(database)).ok
+    finally:
+        await storage.close()
