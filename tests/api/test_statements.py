@@ -567,6 +567,9 @@ async def test_what_a_server_leaves_open_its_successor_closes(database: str) -> 
                     await asyncio.sleep(0.05)
             assert await caller.server.closer.round() == 0
             closed = (await box.list("acme")).statements
+        async with looking(database) as connection:
+            left = "SELECT count(*) FROM projection.statements_to_close"
+            assert await connection.fetchval(left) == 0
         assert [each.statement for each in closed] == [2, 1]
         assert (await verify(database)).ok
     finally:

@@ -158,8 +158,9 @@ SELECT account, tenant,
        max(version), (array_agg(form ORDER BY entry_seq) FILTER (WHERE change = 1))[
            count(*) FILTER (WHERE change = 1)],
        count(*) FILTER (WHERE change = 2), max(period_end) FILTER (WHERE change = 2),
-       count(*) FILTER (WHERE change = 2) - count(*) FILTER (WHERE change = 3)
-FROM projection.statement_entries WHERE shard = $1 GROUP BY tenant, account
+       (SELECT count(*) FROM projection.statements_to_close c
+        WHERE c.tenant = e.tenant AND c.shard = $1 AND c.account = e.account)
+FROM projection.statement_entries e WHERE shard = $1 GROUP BY tenant, account
 
 -- name: clocks
 -- How far clocks of tenants are ahead.
