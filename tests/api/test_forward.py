@@ -32,6 +32,7 @@ from ledger.v1 import (
     clock_pb2,
     correction_pb2,
     decision_pb2,
+    family_pb2,
     grant_pb2,
     journal_pb2,
     peer_pb2,
@@ -268,6 +269,45 @@ async def test_every_service_answers_at_a_server_that_does_not_own_the_account(
         "Create", "Issue", "Ingest", "Check", "Get", "Quote", "Authorize", "Capture", "Release",
         "GetOutcome", "List", "UpdatePolicy", "AssignAlias", "ListAliases", "EndAlias", "Void",
         "Close", "Erase", "ReverseUsage", "AmendUsage", "AdjustBalance",
+    }  # fmt: skip
+
+
+async def test_what_a_family_shares_is_said_at_any_server(pair: Pair) -> None:
+    """Sharing and caps, by the ids that the owner of the family's shard gave."""
+    far = pair.sides[0]
+    team = pair.name(1)
+    await far.account(team)
+    await far.account(f"{team}/search", parent=team)
+    grant_id = (await far.grant(team, 1_000)).grant.grant_id
+    shared = await far.families.UpdateSharing(
+        family_pb2.UpdateSharingRequest(
+            tenant=TENANT,
+            request_id="share",
+            grant_id=grant_id,
+            sharing=family_pb2.Sharing(mode=family_pb2.SHARING_MODE_ALL),
+        )
+    )
+    asked = family_pb2.GetSharingRequest(tenant=TENANT, grant_id=grant_id)
+    assert (await far.families.GetSharing(asked)).sharing == shared.sharing
+    cap = family_pb2.Cap(account=team, below=f"{team}/search", asset="credit", limit=50)
+    made = await far.families.SetCap(
+        family_pb2.SetCapRequest(tenant=TENANT, request_id="cap", cap=cap)
+    )
+    await far.ingest(event("a", f"{team}/search"))
+    one = family_pb2.GetCapRequest(tenant=TENANT, cap_id=made.cap.cap_id)
+    assert (await far.families.GetCap(one)).cap.used == "50"
+    listing = family_pb2.ListCapsRequest(tenant=TENANT, account=team)
+    assert [each.cap for each in (await far.families.ListCaps(listing)).caps] == [made.cap]
+    await far.families.RemoveCap(
+        family_pb2.RemoveCapRequest(tenant=TENANT, request_id="gone", cap_id=made.cap.cap_id)
+    )
+    told = await far.journal.GetOutcome(
+        journal_pb2.GetOutcomeRequest(tenant=TENANT, account=team, request_id="gone")
+    )
+    assert told.resource == made.cap.cap_id
+    passed = {method.rpartition("/")[2] for method, result in pair.counted if result == "OK"}
+    assert passed >= {
+        "UpdateSharing", "GetSharing", "SetCap", "GetCap", "ListCaps", "RemoveCap"
     }  # fmt: skip
 
 
