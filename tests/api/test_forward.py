@@ -30,11 +30,13 @@ from ledger.v1 import (
     account_pb2,
     balance_pb2,
     clock_pb2,
+    contract_pb2,
     correction_pb2,
     decision_pb2,
     family_pb2,
     grant_pb2,
     journal_pb2,
+    package_pb2,
     peer_pb2,
     peer_pb2_grpc,
     types_pb2,
@@ -808,3 +810,49 @@ def test_a_part_of_a_compact_batch_is_the_compact_batch_of_its_events() -> None:
     wanted = compact(*[events[place] for place in places], product="p", park_unknown=True)
     assert part_of(whole, places) == wanted
     assert part_of(whole, range(20)) is whole
+
+
+async def test_a_change_is_tried_for_subscribers_wherever_they_are(pair: Pair) -> None:
+    """Each server asks the other for its own; a contract is signed wherever it is asked for."""
+    here = pair.sides[0]
+    teams = sorted([pair.name(0), pair.name(1)])
+    for name, amount in (("small", 10), ("large", 30)):
+        await here.packages.Publish(
+            package_pb2.PackageServicePublishRequest(
+                tenant=TENANT,
+                request_id=here.new_id(),
+                package=package_pb2.PackageVersion(
+                    name=name,
+                    grants=[
+                        package_pb2.PackageGrant(name="credits", asset="credit", amount=amount)
+                    ],
+                ),
+            )
+        )
+    for team in teams:
+        await here.account(team)
+        await here.packages.Subscribe(
+            package_pb2.PackageServiceSubscribeRequest(
+                tenant=TENANT, request_id=here.new_id(), account=team, package="small"
+            )
+        )
+    for server in pair.sides:
+        reply = await server.packages.PreviewSubscribers(
+            package_pb2.PackageServicePreviewSubscribersRequest(
+                tenant=TENANT, package="small", to_package="large"
+            )
+        )
+        found = [(each.account, each.term.issues[0].amount) for each in reply.previews]
+        assert found == [(team, 20) for team in teams]
+    for team in teams:
+        signed = await here.contracts.Sign(
+            contract_pb2.ContractServiceSignRequest(
+                tenant=TENANT,
+                request_id=here.new_id(),
+                account=team,
+                contract="deal",
+                package="small",
+                ends_at_us=SystemClock().now_us() + 90 * DAY_US,
+            )
+        )
+        assert signed.contract.state == contract_pb2.CONTRACT_STATE_RUNNING
