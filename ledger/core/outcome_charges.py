@@ -34,6 +34,7 @@ from ledger.core.opening import declare, used_book
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.paying import post
 from ledger.core.pricing import overflow, price
+from ledger.core.seat_draws import refuse_seat
 from ledger.core.state import HOLD_CAPTURED, HOLD_CHARGED, NEVER, Account, Hold, Outcome, State
 
 
@@ -46,6 +47,8 @@ def decide_report(
         return account
     at, quantities = command.effective_at or state.now, command.quantities
     refusal = _report_refused(state, account, at, quantities)
+    if refusal is None and account.seats is not None:
+        refusal = refuse_seat(account, command.shape, at)
     if refusal is not None:
         return refusal
     bound, _ = state.catalog.step(account.card_key, command.shape, at, quantities)

@@ -439,6 +439,21 @@ def test_usage_of_an_unknown_seat_is_rejected_where_the_plan_says_so(
     assert isinstance(team.run(command), Known)
 
 
+def test_work_that_is_sold_by_result_goes_by_seats(team: Team) -> None:
+    """Rules D1, S3: its price pends on the seat's allowance; an unknown seat is rejected alike."""
+    team.start(individual(100, unknown=e.UnknownSeat.REJECT, alert=70), "ann")
+
+    def report(seat: str) -> Any:
+        shape = team.core.shape("case", "tokens", attributes=(("agent", seat),))
+        return c.ReportOutcome(team.key(), ACME, shape, (30,), 0)
+
+    assert team.refused(report("zed")) == ("SEAT_UNKNOWN", "attributes.agent", "zed")
+    assert team.drew(team.ask(report("ann"))) == [("ann", 30)]
+    assert (team.left("ann"), team.told()) == (70, [("ann", 70)])
+    team.to(day(4))  # it confirms itself after two days
+    assert team.plan().by_name["ann"].left == 70
+
+
 def test_an_allowance_that_is_not_for_such_usage_has_no_say(team: Team) -> None:
     """Rule D1: seats are given something for chat alone; images are the account's."""
     terms = individual(10, products=("chat",), exhausted=e.ExhaustedSeat.DENY)

@@ -9,6 +9,7 @@ from ledger.core.limits import CORRECTION_WINDOW_US, OUTCOMES_PENDING_MAX
 from ledger.core.state import NEVER, Hold, State
 from ledger.verify.rules.judge import Judge
 from ledger.verify.rules.overrides import look_at_overrides
+from ledger.verify.rules.seats import seats_pay
 from ledger.verify.rules.usage import (
     drawn,
     due_hold,
@@ -27,6 +28,7 @@ def outcome_reported(judge: Judge, state: State, event: OutcomeReported) -> None
     at = event.effective_at
     judge.equal(state, "number of the outcome", state.next_hold, event.hold)
     judge.equal(state, "version of the policy", account.version, event.policy_version)
+    seats_pay(judge, state, event)
     judge.equal(state, "quote of an outcome", 0, event.quote)
     if not state.window_start <= at <= state.window_end:
         window = f"{state.window_start} to {state.window_end}"
