@@ -34,6 +34,7 @@ Read in this order:
     subscribing             begun, changed, carried on, ended
     contracts, contract_terms, contracting  a package for a time: as state, what it may say, decided
     seats, seat_shares, seat_checks     seats as state, what their time is worth, what may be asked
+    seat_changes            which seats there are after a change, with what
     seat_fees, seating, seat_draws  their fee; plans from start to end; whose allowance usage draws
     statements, stating     statements as state: which there are; asked for, ended, closed
     usage, suspense, holds, grants, following, recurring, corrections, adjustments,

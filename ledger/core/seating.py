@@ -7,9 +7,6 @@ those of recurring grants do, each begun once by the writer's clock, as of its o
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import NamedTuple
-
 from msgspec.structs import replace
 
 from ledger.core.admission import known_account, open_account
@@ -27,7 +24,6 @@ from ledger.core.events import (
     Event,
     RecurringTerms,
     SeatEntry,
-    SeatIssue,
     SeatPeriodBegun,
     SeatPlanEnded,
     SeatPlanStarted,
@@ -45,6 +41,15 @@ from ledger.core.limits import INT64_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.packaged_seats import following_terms
 from ledger.core.periods import Cycle
+from ledger.core.seat_changes import (
+    add_own,
+    add_pooled,
+    allot,
+    entry_of,
+    remove_own,
+    remove_pooled,
+    take_all,
+)
 from ledger.core.seat_checks import (
     find_seat,
     held,
@@ -59,8 +64,8 @@ from ledger.core.seat_checks import (
     taken_already,
 )
 from ledger.core.seat_fees import follow, invalid_fee
-from ledger.core.seat_shares import Part, add_to_pool, granted, take_back, units_of
-from ledger.core.seats import NOTHING_COUNTED, Seat, SeatPlan
+from ledger.core.seat_shares import Part, add_to_pool, units_of
+from ledger.core.seats import NOTHING_COUNTED, SeatPlan
 from ledger.core.state import NEVER, Account, State
 
 # -- what may be asked -----------------------------------------------------------------------------
@@ -124,7 +129,7 @@ def started_plan(
     first = before.next_seat if before is not None else 1
     names = (*named, *[""] * count)
     if terms.allotment == Allotment.INDIVIDUAL:
-        seats, issues, tally = _allot(
+        seats, issues, tally = allot(
             state, account, terms.allowance, part, enumerate(names, start=first), out
         )
     else:
@@ -176,9 +181,9 @@ def decide_add_seats(state: State, command: AddSeats, out: list[Event]) -> Event
         return refusal
     before_it = len(out)
     seats, issues, tally = (
-        _add_own(state, plan, command, out)
+        add_own(state, plan, command, out)
         if plan.individual
-        else _add_pooled(state, plan, command, out)
+        else add_pooled(state, plan, command, out)
     )
     refusal = _follow(state, plan, seats, tally, out)
     if refusal is not None:
@@ -215,9 +220,9 @@ def decide_remove_seats(
     if isinstance(leaving, Refusal):
         return leaving
     removed = (
-        _remove_own(state, plan, leaving, command.mode, out)
+        remove_own(state, plan, leaving, command.mode, out)
         if plan.individual
-        else _remove_pooled(state, plan, leaving, command, out)
+        else remove_pooled(state, plan, leaving, command, out)
     )
     given_back = 0
     if command.mode == SeatRemoval.FORFEIT_PRORATED:
@@ -303,7 +308,7 @@ def decide_suspend_seat(
         plan.name,
         command.seat,
         suspends,
-        (replace(_entry(seat), suspended=suspends),),
+        (replace(entry_of(seat), suspended=suspends),),
         plan.revision + 1,
         command.expected_version,
         command.trace,
@@ -329,7 +334,7 @@ def decide_end_plan(
         for seat in plan.present(ends_at):
             if is_held(plan, seat):
                 return held(seat.name)
-        taken = _take_all(state, plan, command.mode, out)
+        taken = take_all(state, plan, command.mode, out)
         tally = replace(tally, released=tally.released - units_of(taken))
     prorated = command.timing == Timing.NOW and command.mode == SeatRemoval.FORFEIT_PRORATED
     given_back = plan.quantity(state.now) if prorated else 0
@@ -367,7 +372,7 @@ def begin_period(state: State, plan: SeatPlan, out: list[Event]) -> None:
     seats: tuple[SeatEntry, ...] = ()
     if plan.individual:
         names = [(seat.number, seat.name) for seat in there]
-        fresh, issues, tally = _allot(state, account, terms, part, names, out)
+        fresh, issues, tally = allot(state, account, terms, part, names, out)
         seats = tuple(
             [
                 replace(entry, suspended=seat.suspended)
@@ -398,187 +403,6 @@ def _cycle(account: Account, terms: RecurringTerms, start: int) -> Cycle:
     return Cycle(terms.unit, terms.every, terms.anchor or start, zone)
 
 
-# -- seats with an allowance of their own ----------------------------------------------------------
-
-
-def _allot(
-    state: State,
-    account: Account,
-    terms: RecurringTerms,
-    part: Part,
-    seats: Iterable[tuple[int, str]],
-    out: list[Event],
-) -> tuple[tuple[SeatEntry, ...], tuple[SeatIssue, ...], SeatTally]:
-    """Grant each of these (number, name) an allowance for the part, whose first seats they are."""
-    entries: list[SeatEntry] = []
-    issues: list[SeatIssue] = []
-    amount, price = part.share(terms.amount), part.share(terms.price_paid)
-    for number, name in seats:
-        issues.append(granted(state, account, terms, number, amount, price, part, out))
-        entries.append(SeatEntry(number, name, NEVER, False, amount, amount))
-    quantity = len(entries)
-    given = tuple([each for each in issues if each.grant])
-    return tuple(entries), given, SeatTally(0, 0, quantity, 0, quantity * amount)
-
-
-def _add_own(
-    state: State, plan: SeatPlan, command: AddSeats, out: list[Event]
-) -> tuple[tuple[SeatEntry, ...], tuple[SeatIssue, ...], SeatTally]:
-    now, terms = state.now, plan.terms.allowance
-    part = _rest_of(plan, now)
-    vacant = plan.vacant(now)
-    leaving = [seat for seat in plan.present(now) if seat.leaves and not seat.name]
-    entries: list[SeatEntry] = []
-    issues: list[SeatIssue] = []
-    number, quantity = plan.next_seat, plan.quantity(now)
-    for name in (*command.seats, *[""] * command.count):
-        seat = plan.seat_of(name, now) if name else (leaving.pop(0) if leaving else None)
-        if seat is not None:
-            entries.append(replace(_entry(seat), until=plan.ends_at))
-            continue
-        quantity += 1
-        seat = _to_take(vacant, name, command.seats)
-        if seat is not None:
-            vacant.remove(seat)
-            amount = min(part.share(terms.amount), seat.entitled - seat.released)
-            price = terms.price_paid * amount // terms.amount
-            entry = SeatEntry(seat.number, name, plan.ends_at, False, seat.entitled, 0)
-            entry = replace(entry, released=seat.released + amount)
-        else:
-            amount, price = part.share(terms.amount), part.share(terms.price_paid)
-            entry = SeatEntry(number, name, plan.ends_at, False, amount, amount)
-            number += 1
-        entries.append(entry)
-        issues.append(granted(state, plan.account, terms, entry.seat, amount, price, part, out))
-    tally = plan.tally
-    released = tally.released + sum([each.amount for each in issues])
-    tally = replace(tally, largest=max(tally.largest, quantity), released=released)
-    return tuple(entries), tuple([each for each in issues if each.grant]), tally
-
-
-def _to_take(vacant: list[Seat], name: str, asked: tuple[str, ...]) -> Seat | None:
-    """Whose place it takes: its own of before, else that of one who does not come back now."""
-    for seat in vacant:
-        if name and seat.name == name:
-            return seat
-    for seat in vacant:
-        if seat.name not in asked:
-            return seat
-    return None
-
-
-class _Removed(NamedTuple):
-    seats: tuple[SeatEntry, ...]
-    taken: tuple[TakenBack, ...]
-    tally: SeatTally
-
-
-def _remove_own(
-    state: State, plan: SeatPlan, leaving: list[Seat], mode: SeatRemoval, out: list[Event]
-) -> _Removed:
-    entries: list[SeatEntry] = []
-    taken: list[TakenBack] = []
-    for seat in leaving:
-        if mode == SeatRemoval.KEEP_UNTIL_PERIOD_END:
-            entries.append(replace(_entry(seat), until=plan.period_end))
-            continue
-        parts = _take_own(state, plan, seat, mode, out)
-        taken.extend(parts)
-        released = seat.released - units_of(parts)
-        entries.append(replace(_entry(seat), until=state.now, released=released))
-    tally = plan.tally
-    released = tally.released - units_of(tuple(taken))
-    return _Removed(tuple(entries), tuple(taken), replace(tally, released=released))
-
-
-def _take_own(
-    state: State, plan: SeatPlan, seat: Seat, mode: SeatRemoval, out: list[Event]
-) -> tuple[TakenBack, ...]:
-    amount = seat.released
-    if mode == SeatRemoval.FORFEIT_PRORATED:
-        amount = _rest_of(plan, state.now).share(plan.terms.allowance.amount)
-    return take_back(state, seat.grants, amount, out)
-
-
-# -- seats of a pool -------------------------------------------------------------------------------
-
-
-def _add_pooled(
-    state: State, plan: SeatPlan, command: AddSeats, out: list[Event]
-) -> tuple[tuple[SeatEntry, ...], tuple[SeatIssue, ...], SeatTally]:
-    now, tally = state.now, plan.tally
-    entries: list[SeatEntry] = []
-    number, more = plan.next_seat, 0
-    for name in command.seats:
-        seat = plan.by_name.get(name)
-        more += seat is None or seat.until <= now
-        if seat is None:
-            entries.append(SeatEntry(number, name, plan.ends_at, False, 0, 0))
-            number += 1
-        else:
-            stays = seat.suspended and seat.until > now
-            entries.append(SeatEntry(seat.number, name, plan.ends_at, stays, 0, 0))
-    back = min(command.count, tally.leaving)
-    more += command.count - back
-    tally = replace(
-        tally, unassigned=tally.unassigned + command.count, leaving=tally.leaving - back
-    )
-    issues, tally = add_to_pool(
-        state,
-        plan.account,
-        plan.terms.allowance,
-        tally,
-        _rest_of(plan, now),
-        plan.quantity(now),
-        more,
-        out,
-    )
-    return tuple(entries), issues, tally
-
-
-def _remove_pooled(
-    state: State, plan: SeatPlan, leaving: list[Seat], command: RemoveSeats, out: list[Event]
-) -> _Removed:
-    tally, count = plan.tally, command.count
-    tally = replace(tally, unassigned=tally.unassigned - count)
-    if command.mode == SeatRemoval.KEEP_UNTIL_PERIOD_END:
-        entries = [replace(_entry(seat), until=plan.period_end) for seat in leaving]
-        return _Removed(tuple(entries), (), replace(tally, leaving=tally.leaving + count))
-    entries = [replace(_entry(seat), until=state.now) for seat in leaving]
-    taken = _take_pooled(state, plan, len(leaving) + count, command.mode, out)
-    tally = replace(tally, released=tally.released - units_of(taken))
-    return _Removed(tuple(entries), taken, tally)
-
-
-def _take_pooled(
-    state: State, plan: SeatPlan, seats: int, mode: SeatRemoval, out: list[Event]
-) -> tuple[TakenBack, ...]:
-    """Take back so many seats' share of the pool: of what it has had, or of the time left."""
-    if mode == SeatRemoval.FORFEIT_PRORATED:
-        amount = _rest_of(plan, state.now).share(seats * plan.terms.allowance.amount)
-    else:
-        amount = plan.tally.released * seats // plan.quantity(state.now) if seats else 0
-    return take_back(state, plan.grants, amount, out)
-
-
-def _take_all(
-    state: State, plan: SeatPlan, mode: SeatRemoval, out: list[Event]
-) -> tuple[TakenBack, ...]:
-    """What ending a plan takes back of all that is there."""
-    now = state.now
-    if mode == SeatRemoval.KEEP_UNTIL_PERIOD_END:
-        return ()
-    if not plan.individual:
-        return _take_pooled(state, plan, plan.quantity(now), mode, out)
-    taken: list[TakenBack] = []
-    for seat in plan.present(now):
-        taken.extend(_take_own(state, plan, seat, mode, out))
-    return tuple(taken)
-
-
-# -- of both ---------------------------------------------------------------------------------------
-
-
 def _to_reassign(
     state: State, plan: SeatPlan, command: ReassignSeat
 ) -> tuple[tuple[SeatEntry, ...], SeatTally] | Refusal:
@@ -589,16 +413,16 @@ def _to_reassign(
         if isinstance(seat, Refusal):
             return seat
         if to or plan.individual:
-            return (replace(_entry(seat), name=to, suspended=False),), tally
+            return (replace(entry_of(seat), name=to, suspended=False),), tally
         if not seat.leaves:
             tally = replace(tally, unassigned=tally.unassigned + 1)
         else:
             tally = replace(tally, leaving=tally.leaving + 1)
-        return (replace(_entry(seat), until=now, suspended=False),), tally
+        return (replace(entry_of(seat), until=now, suspended=False),), tally
     if plan.individual:
         for seat in plan.present(now):
             if not seat.name and not seat.leaves:
-                return (replace(_entry(seat), name=to),), tally
+                return (replace(entry_of(seat), name=to),), tally
         return seats_too_few("seat", 0)
     if not tally.unassigned:
         return seats_too_few("seat", 0)
@@ -629,14 +453,3 @@ def _follow(
     present = len(there) + tally.unassigned + tally.leaving
     coming = 0 if plan.ends_at <= plan.period_end else len(stay) + tally.unassigned
     return follow(state, plan.account, plan.terms, present, coming, out, given_back=given_back)
-
-
-def _rest_of(plan: SeatPlan, now: int) -> Part:
-    return Part(now, plan.period_end, plan.full)
-
-
-def _entry(seat: Seat) -> SeatEntry:
-    """A seat as it is."""
-    return SeatEntry(
-        seat.number, seat.name, seat.until, seat.suspended, seat.entitled, seat.released
-    )
