@@ -1,4 +1,4 @@
-"""What changes of seats come to: the seats that there are then, what is granted, taken back (S1, S2).
+"""What changes of seats come to: which are there then, what is granted, what taken back (S1, S2).
 
 Of seats with an allowance of their own each is looked at; of a pool their number. Reads state,
 changes nothing.
