@@ -182,7 +182,7 @@ CREDITS: Final = (
     Mutant(
         "waived commitment trued up",
         "ledger.core.commitments",
-        "decide_end_commitment",
+        "end",
         "if command.ending == CommitmentEnding.TRUE_UP:",
         "if True:",
         "rule D7",
