@@ -574,3 +574,24 @@ async def test_what_a_server_leaves_open_its_successor_closes(database: str) -> 
         assert (await verify(database)).ok
     finally:
         await storage.close()
+
+
+async def test_one_that_does_not_add_up_stays_open_and_keeps_nobody_waiting(box: Box) -> None:
+    """The read models lose a usage event: what the books paid is on no line."""
+    await box.account("loner", overage=account_pb2.OVERAGE_SELF)
+    for name in ("acme", "loner"):
+        await box.set(name, pb.STATEMENT_FORM_CONSOLIDATED)
+    await january(box)
+    await box.project()
+    async with looking(box.database) as connection:
+        await connection.execute(
+            "DELETE FROM projection.usage_events WHERE entry_seq = "
+            "(SELECT max(entry_seq) FROM projection.usage_events)"
+        )
+    async with box.projecting(), asyncio.timeout(60):
+        await box.to(FEBRUARY + DAY_US + NOON)
+        while (await box.list("loner")).statements[0].state != pb.STATEMENT_STATE_CLOSED:
+            await asyncio.sleep(0.05)
+    await box.server.closer.round()
+    (left,) = (await box.list("acme")).statements
+    assert left.state == pb.STATEMENT_STATE_ENDED

@@ -4,7 +4,7 @@ asked, where the read models say the same of any account and any span of time (r
 from __future__ import annotations
 
 from random import Random
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 from core_world import FAMILY, TENANT
@@ -276,3 +276,18 @@ async def test_any_span_of_any_account(database: str, seed: int) -> None:
         folding.batch(recorded_at, events)
     for one, again in zip(told, folding.finish(), strict=True):
         assert one == again
+
+
+def test_every_entry_that_is_paid_for_is_on_a_line() -> None:
+    """A new kind of entry with slices, or with what they give back, needs a line of statements
+    (`paid` in statements.sql, and `ledger.statements.folding`): a family's would not add up."""
+    on_lines = (
+        e.UsageRecorded, e.UsageReversed, e.UsageRerated, e.UsageConverted, e.ConversionReversed,
+        e.MinimumCharged, e.FeeCharged, e.BalanceAdjusted,
+    )  # fmt: skip
+    pending = (e.HoldAuthorized, e.OutcomeReported)
+    paid = [
+        kind for kind in get_args(e.Event)
+        if {"slices", "given_back"} & set(kind.__struct_fields__)
+    ]  # fmt: skip
+    assert [kind.__name__ for kind in paid if not issubclass(kind, (*on_lines, *pending))] == []
