@@ -192,10 +192,10 @@ def test_only_the_accounts_place_and_the_timer_stay() -> None:
     assert not state.families and not state.grants and not state.holds
 
 
-def test_bytes_of_format_3_stay_readable() -> None:
+def test_bytes_of_format_4_stay_readable() -> None:
     """Written by the code that first made them; a change of the format is a new number."""
-    shard = (FIXTURES / "checkpoint_shard_v3.msgpack").read_bytes()
-    family = (FIXTURES / "checkpoint_family_v3.msgpack").read_bytes()
+    shard = (FIXTURES / "checkpoint_shard_v4.msgpack").read_bytes()
+    family = (FIXTURES / "checkpoint_family_v4.msgpack").read_bytes()
     state = unpack_shard(shard, Catalog())
     unpack_family(state, family)
     case = lived()
