@@ -14,6 +14,7 @@ import os
 import secrets
 import shutil
 import threading
+import tracemalloc  # noqa: F401  pytest asks it of what was never awaited, also amid a simulated loop
 from collections.abc import Callable, Coroutine, Iterator
 from typing import Any, TypeVar
 
