@@ -86,7 +86,10 @@ async def test_batches_longer_than_a_slice_keep_their_order(form):
     """Names that are met for the first time in any slice are looked up without reordering."""
     accounts = ["a", "b", "c", "key-1", "unknown"]
     count = 3 * PARSE_SLICE + 7
-    batch = [event(f"e{n}", accounts[(n // (PARSE_SLICE // 2)) % 5], effective_at_us=9) for n in range(count)]
+    batch = [
+        event(f"e{n}", accounts[(n // (PARSE_SLICE // 2)) % 5], effective_at_us=9)
+        for n in range(count)
+    ]
     parsed = await parsed_as(form, batch, ShapeCache())
     for lane in parsed.lanes:
         assert lane.places == sorted(lane.places)

@@ -190,20 +190,23 @@ def test_every_fault_of_a_file_is_said_with_its_place(tmp_path: Path) -> None:
 
 
 def test_what_the_ledger_does_not_serve_is_refused_and_not_dropped(tmp_path: Path) -> None:
-    """A minimum for a contract, which there is none of, would be a price that nobody pays."""
+    """A list price beside a price model would be one that nobody's line shows."""
     file = tmp_path / "card.toml"
-    plus = (
-        '[[rows]]\nproduct = "x"\nquantity = "calls"\nmodel = {type = "cost_plus", markup = "2"}\n'
+    rows = "".join(
+        [
+            f'[[rows]]\nproduct = "{product}"\nquantity = "calls"\n{list_price}'
+            'model = {type = "package", size = 10, price = "2"}\n'
+            for product, list_price in (("x", ""), ("y", 'list_price = "3"\n'))
+        ]
     )
     minimums = "".join(
         [f'\n[[minimums]]\nscope = "{scope}"\namount = "10"\n' for scope in ("account", "contract")]
     )
-    file.write_text(CARD + plus + minimums)
+    file.write_text(CARD + rows + minimums)
     found = CliRunner().invoke(cli, ["pricing", "validate", str(file)])
     assert found.exit_code == 1
-    assert "rows[2].model: NOT_SERVED" not in found.stderr
-    assert "minimums[0]" not in found.stderr
-    assert "minimums[1].scope: NOT_SERVED" in found.stderr
+    assert "rows[3].list_price: NOT_SERVED" in found.stderr
+    assert "rows[2]" not in found.stderr and "minimums" not in found.stderr
 
 
 def test_a_person_is_asked(server: Server, tmp_path: Path) -> None:

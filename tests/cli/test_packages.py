@@ -59,7 +59,7 @@ def test_a_plan_from_a_file_to_its_end(sold: Server, tmp_path: Path) -> None:
         assert done.returncode == 0, done.stderr
         return done.stdout
 
-    assert run("list") == "no packages\n"
+    assert run("list", "pro") == "no packages\n"
     assert "package pro: checked, not published" in run("publish", str(file), "--dry-run")
     assert run("publish", str(file)).endswith("from ever on: published\n")
     assert "unchanged" in run("publish", str(file))
