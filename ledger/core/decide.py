@@ -679,7 +679,7 @@ def _try_suspended(
         if waiting is not None:  # not reversed since
             account = state.accounts[waiting.account]
             full = _settle_line(state, account, batch)
-            if family.to_try is not to_try:  # what was due changed prices
+            if not family.is_trying(to_try):  # what was due changed prices
                 return tries  # all is tried anew, by a timer of its own
             if full is not None:
                 tries = tries_max  # more is due there than this batch takes

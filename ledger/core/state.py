@@ -573,6 +573,10 @@ class Family:
             NEVER  # its own timer, by the writer's clock, for what has none since it was paged in
         )
 
+    def is_trying(self, to_try: list[int]) -> bool:
+        """Whether that is still the list of what is to be tried; new prices make it anew."""
+        return self.to_try is to_try
+
     def pend(self, hold: int, budget: int) -> None:
         """Note that a hold pends in a budget."""
         budgets = self.budgeted_holds.setdefault(hold, [])

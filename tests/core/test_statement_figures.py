@@ -1,28 +1,20 @@
-"""What statements say: tables by hand, out of the journal alone; and lives in which everything is
-asked, where the read models say the same of any account and any span of time (rules T2, H8, D7)."""
+"""What statements say: tables by hand, out of the journal alone (rules T2, H8, D7)."""
 
 from __future__ import annotations
 
-from random import Random
 from typing import Any, get_args
 
-import pytest
 from core_world import FAMILY, TENANT
 from ledger_case import LedgerCase
 from minimum_world import MinimumCase
-from replaying import walked
 
 from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.events import BookKind
 from ledger.core.outcomes import Refusal
-from ledger.journal.connection import open_pool
 from ledger.statements.figures import Head, LineKind, Statement, paid_by
 from ledger.statements.folding import Folding, Wanted
 from ledger.statements.places import Closed
-from ledger.statements.reading import read
-from tests.projections.projecting import project
-from tests.statements.journals import write
 
 CONSOLIDATED, SEPARATE = e.StatementForm.CONSOLIDATED, e.StatementForm.SEPARATE
 
@@ -244,38 +236,6 @@ def test_what_another_asset_pays_stands_on_a_line_of_its_own() -> None:
         ]
     )
     assert [(each.charged, each.billable) for each in found.totals] == [(100, 0), (30, 30)]
-
-
-@pytest.mark.parametrize("seed", range(4))
-async def test_any_span_of_any_account(database: str, seed: int) -> None:
-    core = walked(seed, 250)
-    random = Random(seed)
-    await write(core.batches, database)
-    await project(database)
-    opened = [
-        event for _, events in core.batches for event in events
-        if isinstance(event, e.AccountCreated)
-    ]  # fmt: skip
-    times = [at for at, events in core.batches if events]
-    pool = await open_pool(database, application_name="test")
-    told, wanted = [], []
-    try:
-        for event in opened:
-            for whole in (True, False):
-                start, end = sorted((random.choice(times), random.choice(times) + 1))
-                async with read(pool, TENANT, 0, event.account) as reading:
-                    found = await reading.draft(
-                        [], start, end, consolidated=whole, attribute="region"
-                    )
-                told.append(found)
-                wanted.append(Wanted(found.head, event.root, found.head.until, ()))
-    finally:
-        await pool.close()
-    folding = Folding(0, wanted)
-    for recorded_at, events in core.batches:
-        folding.batch(recorded_at, events)
-    for one, again in zip(told, folding.finish(), strict=True):
-        assert one == again
 
 
 def test_every_entry_that_is_paid_for_is_on_a_line() -> None:
