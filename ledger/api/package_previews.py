@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ledger.api.assets import Assets
 from ledger.api.render_package import render_taken, render_term
+from ledger.api.render_packaged_budget import budgets_removed, render_budgets_set
 from ledger.core.commands import ChangePackage, Subscribe
 from ledger.core.decide import decide
 from ledger.core.events import Event, Follow, OldGrants, PackageChanged, Subscribed, Timing
@@ -40,15 +42,16 @@ class Tried(NamedTuple):
     follow: int
     phase: str
     outcome: Event | Known | Refusal
+    events: list[Event]
     overrides: int
     held: tuple[str, ...]
 
 
 def tried_for(
     state: State, number: int, wanted: Wanted, tenant: int, clock_us: int, key: bytes = NO_KEY
-) -> Event | Known | Refusal:
-    """What would be decided for an account at this moment, within the period that runs. Deciding
-    changes nothing; the state's time is put back."""
+) -> tuple[Event | Known | Refusal, list[Event]]:
+    """What would be decided for an account at this moment, within the period that runs, and all
+    that would be recorded. Deciding changes nothing; the state's time is put back."""
     account = state.accounts.get(number)
     subscription = account.subscription if account is not None else None
     follow = Follow.PIN if wanted.version else Follow.FOLLOW
@@ -65,8 +68,9 @@ def tried_for(
     if subscription is not None and not subscription.over:
         now = min(now, subscription.period_end - 1)
     state.now = max(before, now)
+    out: list[Event] = []
     try:
-        return decide(state, command, [])
+        return decide(state, command, out), out
     finally:
         state.now = before
 
@@ -94,7 +98,7 @@ def tried_for_each(
                 subscription.version,
                 int(subscription.follow),
                 subscription.phase,
-                tried_for(state, number, wanted, tenant, clock_us),
+                *tried_for(state, number, wanted, tenant, clock_us),
                 sum([each.ended_at_us == NEVER_US for each in account.overrides]),
                 _held(account, subscription),
             )
@@ -113,7 +117,7 @@ def _held(account: Account, subscription: Subscription) -> tuple[str, ...]:
     )
 
 
-def render_tried(tried: Tried, shard: int, account: str) -> pb.SubscriberPreview:
+def render_tried(tried: Tried, shard: int, account: str, assets: Assets) -> pb.SubscriberPreview:
     """It as a message; grants that would be issued have no ids."""
     message = pb.SubscriberPreview(
         account=account,
@@ -139,4 +143,6 @@ def render_tried(tried: Tried, shard: int, account: str) -> pb.SubscriberPreview
     message.term.CopyFrom(render_term(outcome.term, shard, tried.account, recorded=False))
     if isinstance(outcome, PackageChanged):
         message.taken_back.extend(render_taken(outcome.taken, shard, tried.account))
+    message.budgets_set.extend(render_budgets_set(assets, tried.events))
+    message.budgets_removed.extend(budgets_removed(tried.events))
     return message

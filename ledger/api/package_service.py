@@ -30,6 +30,7 @@ from ledger.api.render_package import (
     render_term,
     subscription_of,
 )
+from ledger.api.render_packaged_budget import budgets_removed, render_budgets_set
 from ledger.core.commands import CancelSubscription, ChangePackage, Command, Names, Subscribe
 from ledger.core.events import (
     Event,
@@ -42,6 +43,7 @@ from ledger.core.events import (
 )
 from ledger.core.outcomes import Known, Refusal
 from ledger.core.packaged import Package, PackageVersion
+from ledger.core.packaged_budgets import PackagedMeasure
 from ledger.core.state import State
 from ledger.engine.ticket import NotOwner
 from ledger.journal.configuration import ConfigurationEntry, ConfigurationRefused
@@ -141,6 +143,10 @@ class PackageService:
             if seats.allowance.price_asset:
                 path = f"seats[{place}].allowance.price_asset"
                 named.append((path, seats.allowance.price_asset, True))
+        for place, budget in enumerate(package.budgets):
+            if budget.asset:
+                is_money = budget.measure is PackagedMeasure.COST
+                named.append((f"budgets[{place}].asset", budget.asset, is_money))
         policy = package.policy
         if policy.overdraft_asset:
             named.append(("policy.overdraft_asset", policy.overdraft_asset, False))
@@ -347,10 +353,10 @@ class PackageService:
         clock_us = edge.ledger.clock.now_us()
         key = edge.ledger.family(entry).request(f"preview {call.trace.hex()}")
 
-        def tried(state: State) -> Event | Known | Refusal:
+        def tried(state: State) -> tuple[Event | Known | Refusal, list[Event]]:
             return tried_for(state, entry.number, wanted, entry.tenant, clock_us, key)
 
-        outcome, reached = await edge.writer(entry).read(tried, 0, (entry.number,))
+        (outcome, events), reached = await edge.writer(entry).read(tried, 0, (entry.number,))
         if isinstance(outcome, Refusal):
             raise refused(outcome, {"account": request.account})
         assert isinstance(outcome, Subscribed | PackageChanged), outcome
@@ -360,6 +366,8 @@ class PackageService:
             term=render_term(outcome.term, entry.shard, entry.number, recorded=False),
             taken_back=render_taken(taken, entry.shard, entry.number),
             position=position_of(entry.shard, reached),
+            budgets_set=render_budgets_set(edge.assets, events),
+            budgets_removed=budgets_removed(events),
         )
 
     async def preview_subscribers(
@@ -431,7 +439,7 @@ class PackageService:
                 continue
             for each in found:
                 name = entries[each.account].account_id
-                previews[name] = render_tried(each, shard, name)
+                previews[name] = render_tried(each, shard, name, edge.assets)
         return previews, reached
 
     async def resolve_entitlements(

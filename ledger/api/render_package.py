@@ -10,6 +10,7 @@ from msgspec.structs import replace
 
 from ledger.api.ids import GRANT, mint
 from ledger.api.render_override import override_faults_of, override_of, render_override
+from ledger.api.render_packaged_budget import packaged_budget_of, render_packaged_budget
 from ledger.core.catalog import Asset
 from ledger.core.events import PackageTerm, TakenBack
 from ledger.core.packaged import (
@@ -108,6 +109,12 @@ def package_of(message: pb.PackageVersion) -> tuple[Package, list[CardFault]]:
         tuple([override_of(each) for each in message.overrides]) if not unsaid else (),
         tuple([_phase_of(f"phases[{at}]", each, faults) for at, each in enumerate(message.phases)]),
         tuple([_seats_of(f"seats[{at}]", each, faults) for at, each in enumerate(message.seats)]),
+        tuple(
+            [
+                packaged_budget_of(f"budgets[{at}]", each, faults)
+                for at, each in enumerate(message.budgets)
+            ]
+        ),
     )
     return package, [*faults, *validate(package)]
 
@@ -303,6 +310,7 @@ def render_package(
         overrides=[render_override(each) for each in package.overrides],
         phases=[_render_phase(each) for each in package.phases],
         seats=[_render_seats(each, scales) for each in package.seats],
+        budgets=[render_packaged_budget(each, scales) for each in package.budgets],
         effective_from_us=found.effective_from_us,
         version=found.version,
         published_at_us=found.published_at_us,

@@ -442,7 +442,9 @@ def _add_segment(event: e.SegmentAdded) -> c.Command | None:
     )
 
 
-def _set_budget(event: e.BudgetSet) -> c.Command:
+def _set_budget(event: e.BudgetSet) -> c.Command | None:
+    if not event.key:
+        return None  # it follows from a package
     return c.SetBudget(
         event.key,
         event.account,
@@ -453,7 +455,9 @@ def _set_budget(event: e.BudgetSet) -> c.Command:
     )
 
 
-def _remove_budget(event: e.BudgetRemoved) -> c.Command:
+def _remove_budget(event: e.BudgetRemoved) -> c.Command | None:
+    if not event.key:
+        return None  # it follows from a package
     return c.RemoveBudget(event.key, event.account, event.name, trace=event.trace)
 
 

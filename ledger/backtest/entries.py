@@ -103,7 +103,7 @@ def _charge_changed(replay: Replay, events: _Events, index: int) -> None:
         _as_asked(replay, events, index)
 
 
-def _plan_of_seats(replay: Replay, events: _Events, index: int) -> None:
+def _if_asked(replay: Replay, events: _Events, index: int) -> None:
     if asked(events[index]) is not None:
         _as_asked(replay, events, index)
 
@@ -428,8 +428,10 @@ ENTRIES: Final[dict[type, Callable[[Any, _Events, int], None]]] = USAGE | {
     e.FeeCharged: _fee,
     e.FeeRecognised: _charge_due,
     e.ChargeChanged: _charge_changed,
-    e.SeatPlanStarted: _plan_of_seats,
-    e.SeatPlanEnded: _plan_of_seats,
+    e.SeatPlanStarted: _if_asked,
+    e.SeatPlanEnded: _if_asked,
+    e.BudgetSet: _if_asked,
+    e.BudgetRemoved: _if_asked,
     e.SeatPeriodBegun: _seats_due,
     e.SeatAllowanceLow: _nothing,
     e.InvoiceDue: _invoice_due,

@@ -320,6 +320,7 @@ def preview(
         return
     _say_taken(reply.taken_back)
     click.echo(f"{account} would have {_term(reply.term)}")
+    _say_budgets(reply)
 
 
 @package.command("preview-all")
@@ -373,6 +374,7 @@ def preview_all(
             continue
         click.echo(f"{each.account} would have {_term(each.term)}{kept}")
         _say_taken(each.taken_back)
+        _say_budgets(each)
     if not found:
         click.echo(f"no account has the package {name}")
 
@@ -442,6 +444,15 @@ def _term(term: package_pb2.PackageTerm) -> str:
 def _say_taken(taken: Any) -> None:
     for each in taken:
         click.echo(f"taken back: {each.amount:,} of grant {each.grant_id}")
+
+
+def _say_budgets(
+    tried: package_pb2.PackageServicePreviewResponse | package_pb2.SubscriberPreview,
+) -> None:
+    for name in tried.budgets_removed:
+        click.echo(f"budget removed: {name}")
+    for each in tried.budgets_set:
+        click.echo(f"budget set: {each.name}, limit {each.limit:,}")
 
 
 def _line(each: package_pb2.PackageVersion) -> str:

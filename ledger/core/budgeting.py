@@ -11,6 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from ledger.core.admission import known_account, open_account
+from ledger.core.budget_faults import OF_AN_ASSET, terms_fault
 from ledger.core.budgets import Budget
 from ledger.core.catalog import Bound
 from ledger.core.commands import RemoveBudget, SetBudget
@@ -24,21 +25,12 @@ from ledger.core.events import (
     GrantKind,
     Slice,
 )
-from ledger.core.limits import (
-    ATTRIBUTES_MAX,
-    BUDGET_THRESHOLD_MAX,
-    BUDGET_THRESHOLDS_MAX,
-    BUDGETS_A_LINE_MAX,
-    INT64_MAX,
-    PRODUCTS_A_GRANT_MAX,
-    TAGS_A_GRANT_MAX,
-)
+from ledger.core.limits import BUDGETS_A_LINE_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.shapes import Shape
 from ledger.core.state import Account, State
-from ledger.core.windows import showing, window_fault
+from ledger.core.windows import showing
 
-OF_AN_ASSET: Final = (BudgetMeasure.CHARGE, BudgetMeasure.NET_CHARGE, BudgetMeasure.COST)
 _CHANGEABLE: Final = ("limit", "hard", "thresholds")
 
 
@@ -73,7 +65,7 @@ def decide_set_budget(
             str(version),
             f"the budget is at version {version}, not {command.expected_version}; read it again",
         )
-    refusal = _invalid_terms(state, account, command.terms)
+    refusal = invalid_budget(state, account, command.terms)
     if refusal is None:
         refusal = _no_room(state, account) if budget is None else _fixed(budget, command.terms)
     if refusal is not None:
@@ -118,10 +110,8 @@ def budget_of(account: Account, name: str) -> Budget | None:
     return None
 
 
-def _invalid_terms(state: State, account: Account, terms: BudgetTerms) -> Refusal | None:
-    fault = window_fault(terms.window)
-    if fault is not None:
-        return _invalid(fault.field, fault.value, fault.message)
+def invalid_budget(state: State, account: Account, terms: BudgetTerms) -> Refusal | None:
+    """The first thing that is wrong with the terms of a budget of the account."""
     if terms.measure in OF_AN_ASSET:
         asset = state.catalog.assets.get(terms.asset)
         if asset is None or asset.tenant != account.tenant:
@@ -130,54 +120,46 @@ def _invalid_terms(state: State, account: Account, terms: BudgetTerms) -> Refusa
         if terms.measure == BudgetMeasure.COST and asset.kind != "money":
             message = "what providers take is money"
             return Refusal(Reason.ASSET_KIND_INVALID, "budget.asset", str(terms.asset), message)
-    elif terms.asset:
-        return _invalid("asset", str(terms.asset), "a budget of this measure counts no asset")
-    if (terms.measure == BudgetMeasure.QUANTITY) != bool(terms.quantity):
-        message = "a budget of a quantity names it, and no other does"
-        return _invalid("quantity", terms.quantity, message)
-    if not 0 <= terms.limit <= INT64_MAX:
-        return _invalid("limit", str(terms.limit), f"it is from 0 to {INT64_MAX}")
-    for field, length, most in (
-        ("products", len(terms.products), PRODUCTS_A_GRANT_MAX),
-        ("tags", len(terms.tags), TAGS_A_GRANT_MAX),
-        ("attributes", len(terms.attributes), ATTRIBUTES_MAX),
-        ("thresholds", len(terms.thresholds), BUDGET_THRESHOLDS_MAX),
-    ):
-        if length > most:
-            return _invalid(field, str(length), f"a budget has at most {most} of them")
-    before = 0
-    for threshold in terms.thresholds:
-        if not before < threshold <= BUDGET_THRESHOLD_MAX:
-            message = f"thresholds rise, each from 1 to {BUDGET_THRESHOLD_MAX} percent"
-            return _invalid("thresholds", str(threshold), message)
-        before = threshold
-    return None
-
-
-def _invalid(field: str, value: str, message: str) -> Refusal:
-    return Refusal(Reason.BUDGET_INVALID, f"budget.{field}", value, message)
+    fault = terms_fault(terms)
+    if fault is None:
+        return None
+    return Refusal(Reason.BUDGET_INVALID, f"budget.{fault.field}", fault.value, fault.message)
 
 
 def _fixed(budget: Budget, terms: BudgetTerms) -> Refusal | None:
     """What a budget counts, and in which windows, is what its counter is of."""
+    field = fixed_field(budget.terms, terms)
+    if not field:
+        return None
+    return Refusal(
+        Reason.BUDGET_FIXED,
+        f"budget.{field}",
+        budget.name,
+        "only limit, hardness and thresholds of a budget change; remove it, or set another by "
+        "another name",
+    )
+
+
+def fixed_field(before: BudgetTerms, after: BudgetTerms) -> str:
+    """The first field in which they differ that never changes; "" = none."""
     for field in BudgetTerms.__struct_fields__:
-        if field not in _CHANGEABLE and getattr(terms, field) != getattr(budget.terms, field):
-            return Refusal(
-                Reason.BUDGET_FIXED,
-                f"budget.{field}",
-                budget.name,
-                "only limit, hardness and thresholds of a budget change; remove it, or set another "
-                "by another name",
-            )
-    return None
+        if field not in _CHANGEABLE and getattr(after, field) != getattr(before, field):
+            return field
+    return ""
 
 
 def _no_room(state: State, account: Account) -> Refusal | None:
     """Whether an account of the subtree would have more budgets that apply to it than it may."""
+    most = most_applying(state, account)
+    return _too_many(most) if most >= BUDGETS_A_LINE_MAX else None
+
+
+def most_applying(state: State, account: Account) -> int:
+    """How many budgets apply to the account, or to one below it, where they are the most."""
     most = _on_line(account)
     for number in sorted({each.account.number for each in _below(state, account)}):
         most = max(most, _on_line(state.accounts[number]))
-    return _too_many(most) if most >= BUDGETS_A_LINE_MAX else None
+    return most
 
 
 def _too_many(most: int) -> Refusal:

@@ -35,6 +35,7 @@ class Budget:
         "met",
         "name",
         "number",
+        "packaged",
         "products",
         "run",
         "run_cell",
@@ -60,6 +61,7 @@ class Budget:
         self.account = account
         self.name = name
         self.version = version
+        self.packaged = False  # a package has it so; whoever sets it by hand has it hold (rule P1)
         self.created_at = created_at
         self.created_by = created_by  # locator of its entry: what was recorded before is not in it
         self.counter = Counter()

@@ -565,6 +565,7 @@ def _budget(budget: Budget) -> list[Any]:
         budget.counter.pack(),
         sorted(budget.held.items()),
         sorted(budget.crossed.items()),
+        budget.packaged,
     ]
 
 

@@ -34,6 +34,7 @@ from ledger.core.limits import (
 )
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.overrides import newest_of, numbered_as, overrides_invalid
+from ledger.core.package_budgets import set_budgets, unfit_budgets
 from ledger.core.package_policy import policy_under
 from ledger.core.package_seats import set_seats
 from ledger.core.packaged import KINDS, UNITS, Package, PackagedGrant
@@ -82,6 +83,7 @@ def _unfit(
     wanted, _ = policy_under(state, account, package.policy, policy)
     refusal = invalid_policy(state, account, wanted) if wanted != account.policy else None
     refusal = refusal or unfit_seats(state, account, package)
+    refusal = refusal or unfit_budgets(state, account, package)
     return refusal or _unfit_prices(state, account, package, wanted)
 
 
@@ -175,6 +177,7 @@ def begin(
     parts = set_policy(state, account, package, policy, out)
     set_prices(state, account, package, part.start, out, next_override)
     set_seats(state, account, package, part.anchor, part.start, out)
+    set_budgets(state, account, package, out)
     return PackageTerm(
         name,
         terms.found.version,

@@ -23,11 +23,13 @@ from ledger.core.limits import (
     SEATS_POOLED_MAX,
     TAGS_A_GRANT_MAX,
 )
+from ledger.core.packaged_budgets import PackagedBudget, budget_faults
 from rating.faults import CardFault, check_between, check_count, check_name
 from rating.override_faults import faults_alone
 from rating.overrides import Override
 
 GRANTS_A_PACKAGE_MAX: Final = 32
+BUDGETS_A_PACKAGE_MAX: Final = 32
 PHASES_MAX: Final = 8
 PHASE_DAYS_MAX: Final = 366
 OVERRIDES_A_PACKAGE_MAX: Final = 64
@@ -247,6 +249,7 @@ class Package(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     overrides: tuple[Override, ...] = ()
     phases: tuple[Phase, ...] = ()
     seats: tuple[PackagedSeats, ...] = ()
+    budgets: tuple[PackagedBudget, ...] = ()
 
     def sold(self) -> tuple[str, ...]:
         """The products that its entitlements sell."""
@@ -336,6 +339,10 @@ def validate(package: Package) -> list[CardFault]:
     for place, seats in enumerate(package.seats):
         found.extend(_of_seats(f"seats[{place}]", seats))
     found.extend(_repeated("seats", "name", [each.name for each in package.seats]))
+    found.extend(check_count("budgets", len(package.budgets), BUDGETS_A_PACKAGE_MAX))
+    for place, budget in enumerate(package.budgets):
+        found.extend(budget_faults(f"budgets[{place}]", budget))
+    found.extend(_repeated("budgets", "name", [each.name for each in package.budgets]))
     return found
 
 

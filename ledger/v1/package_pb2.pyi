@@ -8,6 +8,7 @@ from google.protobuf import descriptor as _descriptor
 from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from ledger.v1 import budget_pb2 as _budget_pb2
 from ledger.v1 import recurring_pb2 as _recurring_pb2
 from ledger.v1 import seat_pb2 as _seat_pb2
 from ledger.v1 import types_pb2 as _types_pb2
@@ -486,6 +487,7 @@ class PackageVersion(_message.Message):
     OVERRIDES_FIELD_NUMBER: _builtins.int
     PHASES_FIELD_NUMBER: _builtins.int
     SEATS_FIELD_NUMBER: _builtins.int
+    BUDGETS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, as `pro`, 1 to 128 bytes."""
     display_name: _builtins.str
@@ -531,6 +533,14 @@ class PackageVersion(_message.Message):
     def seats(self) -> _containers.RepeatedCompositeFieldContainer[Global___PackageSeats]:
         """Plans of seats that whoever subscribes has, at most 16."""
 
+    @_builtins.property
+    def budgets(self) -> _containers.RepeatedCompositeFieldContainer[_budget_pb2.Budget]:
+        """Budgets that whoever subscribes has, at most 32. One is set with the subscription, or with the
+        period in which the package has it, goes by the version of each period with the counter going
+        on, and is removed once no package says it. One that somebody has set by hand under its name
+        holds. `version` and `scale` are ignored in a request.
+        """
+
     def __init__(
         self,
         *,
@@ -547,10 +557,11 @@ class PackageVersion(_message.Message):
         overrides: _abc.Iterable[_override_pb2.PriceOverride] | None = ...,
         phases: _abc.Iterable[Global___PackagePhase] | None = ...,
         seats: _abc.Iterable[Global___PackageSeats] | None = ...,
+        budgets: _abc.Iterable[_budget_pb2.Budget] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["display_name", b"display_name", "effective_from_us", b"effective_from_us", "entitlements", b"entitlements", "every", b"every", "grants", b"grants", "name", b"name", "overrides", b"overrides", "phases", b"phases", "policy", b"policy", "published_at_us", b"published_at_us", "seats", b"seats", "unit", b"unit", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "display_name", b"display_name", "effective_from_us", b"effective_from_us", "entitlements", b"entitlements", "every", b"every", "grants", b"grants", "name", b"name", "overrides", b"overrides", "phases", b"phases", "policy", b"policy", "published_at_us", b"published_at_us", "seats", b"seats", "unit", b"unit", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1302,6 +1313,8 @@ class PackageServicePreviewResponse(_message.Message):
     TERM_FIELD_NUMBER: _builtins.int
     TAKEN_BACK_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
+    BUDGETS_SET_FIELD_NUMBER: _builtins.int
+    BUDGETS_REMOVED_FIELD_NUMBER: _builtins.int
     position: _builtins.str
     """What it was read at."""
     @_builtins.property
@@ -1312,16 +1325,26 @@ class PackageServicePreviewResponse(_message.Message):
     def taken_back(self) -> _containers.RepeatedCompositeFieldContainer[Global___PackageTakenBack]:
         """What would be taken back."""
 
+    @_builtins.property
+    def budgets_set(self) -> _containers.RepeatedCompositeFieldContainer[_budget_pb2.Budget]:
+        """Budgets that would be set, or be otherwise than they are; `version` is what they would have."""
+
+    @_builtins.property
+    def budgets_removed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of budgets that would be removed; one that is also set would begin anew."""
+
     def __init__(
         self,
         *,
         term: Global___PackageTerm | None = ...,
         taken_back: _abc.Iterable[Global___PackageTakenBack] | None = ...,
         position: _builtins.str = ...,
+        budgets_set: _abc.Iterable[_budget_pb2.Budget] | None = ...,
+        budgets_removed: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["term", b"term"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["position", b"position", "taken_back", b"taken_back", "term", b"term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets_removed", b"budgets_removed", "budgets_set", b"budgets_set", "position", b"position", "taken_back", b"taken_back", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1422,6 +1445,8 @@ class SubscriberPreview(_message.Message):
     OVERRIDES_FIELD_NUMBER: _builtins.int
     HELD_FIELD_NUMBER: _builtins.int
     REFUSED_FIELD_NUMBER: _builtins.int
+    BUDGETS_SET_FIELD_NUMBER: _builtins.int
+    BUDGETS_REMOVED_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """The account."""
     package_version: _builtins.int
@@ -1448,6 +1473,14 @@ class SubscriberPreview(_message.Message):
     def refused(self) -> Global___PreviewRefusal:
         """Why it would be refused; unset = it would not."""
 
+    @_builtins.property
+    def budgets_set(self) -> _containers.RepeatedCompositeFieldContainer[_budget_pb2.Budget]:
+        """Budgets that would be set, or be otherwise than they are; `version` is what they would have."""
+
+    @_builtins.property
+    def budgets_removed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Names of budgets that would be removed; one that is also set would begin anew."""
+
     def __init__(
         self,
         *,
@@ -1460,10 +1493,12 @@ class SubscriberPreview(_message.Message):
         overrides: _builtins.int = ...,
         held: _abc.Iterable[_builtins.str] | None = ...,
         refused: Global___PreviewRefusal | None = ...,
+        budgets_set: _abc.Iterable[_budget_pb2.Budget] | None = ...,
+        budgets_removed: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["refused", b"refused", "term", b"term"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "follow", b"follow", "held", b"held", "overrides", b"overrides", "package_version", b"package_version", "phase", b"phase", "refused", b"refused", "taken_back", b"taken_back", "term", b"term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "budgets_removed", b"budgets_removed", "budgets_set", b"budgets_set", "follow", b"follow", "held", b"held", "overrides", b"overrides", "package_version", b"package_version", "phase", b"phase", "refused", b"refused", "taken_back", b"taken_back", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

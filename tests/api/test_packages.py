@@ -11,7 +11,7 @@ import pytest
 from ledger.core.digest import digest
 from ledger.core.limits import DAY_US
 from ledger.journal.storage import MemoryStorage
-from ledger.v1 import account_pb2, journal_pb2, recurring_pb2, types_pb2
+from ledger.v1 import account_pb2, budget_pb2, journal_pb2, recurring_pb2, types_pb2
 from ledger.v1 import package_pb2 as pb
 from rating.v1 import override_pb2
 from tests.api.served import TENANT, Served, SystemClock, event, refusal_of, served
@@ -161,6 +161,73 @@ async def test_followers_get_a_version_with_their_next_period(
         pb.PackageServiceGetSubscriptionRequest(tenant=TENANT, account="kept")
     )
     assert kept.subscription.package_version == begun.term.package_version
+
+
+async def test_a_package_carries_budgets(caller: Served, clock: SystemClock) -> None:
+    """Rules P1, H4: published, listed as it was, previewed, set and changed with the package."""
+    window = types_pb2.Window(
+        kind=types_pb2.WINDOW_KIND_CALENDAR, unit=types_pb2.WINDOW_UNIT_YEAR, zone="Europe/Berlin"
+    )
+    said = budget_pb2.Budget(
+        name="spend",
+        measure=budget_pb2.BUDGET_MEASURE_CHARGE,
+        limit=5_000,
+        asset="credit",
+        window=window,
+        products=["chat"],
+        attributes={"tier": "free"},
+        thresholds=[50, 100],
+        soft=True,
+    )
+    calls = budget_pb2.Budget(name="calls", measure=budget_pb2.BUDGET_MEASURE_REQUESTS, limit=1)
+    made = await publish(caller, "small", 1_000, budgets=[said, calls])
+    said.scale, calls.window.kind = 6, types_pb2.WINDOW_KIND_LIFETIME
+    assert list(made.budgets) == [said, calls]
+    calls.limit = 3
+    await publish(caller, "large", 2_000, budgets=[calls])
+    bad = package("bad", 1)
+    bad.budgets.add(name="x", measure=budget_pb2.BUDGET_MEASURE_COST, asset="credit", limit=-1)
+    bad.budgets.add(name="y", asset="none")
+    bad.budgets[1].window.kind = 99  # type: ignore[assignment]
+    request = pb.PackageServicePublishRequest(
+        tenant=TENANT, request_id=caller.new_id(), package=bad, validate_only=True
+    )
+    faults = (await caller.packages.Publish(request)).faults
+    assert {(each.path, each.reason) for each in faults} >= {
+        ("budgets[0].limit", "BUDGET_INVALID"),
+        ("budgets[0].asset", "ASSET_KIND_INVALID"),
+        ("budgets[1].measure", "VALUE_UNKNOWN"),
+        ("budgets[1].window.kind", "VALUE_UNKNOWN"),
+        ("budgets[1].asset", "ASSET_UNKNOWN"),
+    }
+
+    ask = {"tenant": TENANT, "account": "acme"}
+    first = await caller.packages.Preview(pb.PackageServicePreviewRequest(**ask, package="small"))
+    assert [(each.name, each.version) for each in first.budgets_set] == [("spend", 1), ("calls", 1)]
+    await subscribe(caller, package="small")
+    await caller.ingest(event("one", account="acme"))
+
+    async def standing() -> list[tuple[str, int, str]]:
+        listed = await caller.budgets.List(budget_pb2.BudgetServiceListRequest(**ask))
+        return [(each.budget.name, each.budget.limit, each.used) for each in listed.budgets]
+
+    assert await standing() == [("spend", 5_000, "0"), ("calls", 1, "1")]
+    preview = await caller.packages.Preview(pb.PackageServicePreviewRequest(**ask, package="large"))
+    assert [(each.name, each.version) for each in preview.budgets_set] == [("calls", 2)]
+    assert list(preview.budgets_removed) == ["spend"]
+    (each,) = (
+        await caller.packages.PreviewSubscribers(
+            pb.PackageServicePreviewSubscribersRequest(
+                tenant=TENANT, package="small", to_package="large"
+            )
+        )
+    ).previews
+    assert (list(each.budgets_set), list(each.budgets_removed)) == (
+        list(preview.budgets_set), ["spend"],
+    )  # fmt: skip
+    assert len(await standing()) == 2
+    await change(caller, package="large", timing=NOW)
+    assert await standing() == [("calls", 3, "1")]
 
 
 async def test_all_features_of_an_account_in_one_call(caller: Served) -> None:

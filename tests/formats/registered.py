@@ -34,6 +34,13 @@ from ledger.core.packaged import (
     decode_package,
 )
 from ledger.core.packaged import canonical_bytes as package_bytes
+from ledger.core.packaged_budgets import (
+    PackagedBudget,
+    PackagedMeasure,
+    PackagedWindow,
+    PackagedWindowKind,
+    PackagedWindowUnit,
+)
 from ledger.core.packing import PackedFamily, PackedShard
 from ledger.core.upcast import UPCASTS, HoldAuthorized1
 from ledger.engine.configuration import AliasBody, AssetBody, ClockBody
@@ -241,6 +248,31 @@ SEATED = Package(
             PackagedUnknown.REJECT,
             PackagedExhausted.DENY,
             100,
+        ),
+    )
+)
+BUDGETED = Package(
+    budgets=(
+        PackagedBudget(
+            "monthly",
+            PackagedMeasure.CHARGE,
+            500,
+            "credits",
+            hard=False,
+            window=PackagedWindow(
+                PackagedWindowKind.CALENDAR, PackagedWindowUnit.MONTH, "Europe/Berlin"
+            ),
+            products=("chat",),
+            tags=("ai",),
+            attributes=(("region", "eu"),),
+            thresholds=(50, 100),
+        ),
+        PackagedBudget(
+            "tokens",
+            PackagedMeasure.QUANTITY,
+            5,
+            quantity="tokens",
+            window=PackagedWindow(PackagedWindowKind.SLIDING, length_us=3_600_000_000),
         ),
     )
 )
@@ -511,7 +543,7 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         "package",
-        {"full": PACKAGE, "minimal": Package(), "with seats": SEATED},
+        {"full": PACKAGE, "minimal": Package(), "with seats": SEATED, "with budgets": BUDGETED},
         package_bytes,
         decode_package,
     ),

@@ -47,6 +47,8 @@ class BudgetSet(Fact, frozen=True, tag=100):
     """The account has a budget (`version` 1), or its limit, hardness or thresholds are others.
 
     `budget` is its number in the shard, `name` its own among the account's. Its counter goes on.
+    `key` is empty where the account's package says it: it stands before the entry of the period,
+    then.
     """
 
     key: bytes
@@ -60,7 +62,7 @@ class BudgetSet(Fact, frozen=True, tag=100):
 
 
 class BudgetRemoved(Fact, frozen=True, tag=101):
-    """The budget counts and refuses no more."""
+    """The budget counts and refuses no more. `key` is empty where its package does not say it."""
 
     key: bytes
     account: int

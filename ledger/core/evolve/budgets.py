@@ -34,7 +34,9 @@ def budget_set(state: State, event: BudgetSet) -> None:
         account.find_watched()
     else:
         budget.change(event.terms, event.version)
-    state.keys.add(event.key, state.locator)
+    budget.packaged = not event.key
+    if event.key:
+        state.keys.add(event.key, state.locator)
 
 
 def budget_removed(state: State, event: BudgetRemoved) -> None:
@@ -46,7 +48,8 @@ def budget_removed(state: State, event: BudgetRemoved) -> None:
     for hold in budget.held:
         family.unpend(hold, event.budget)
     account.find_watched()
-    state.keys.add(event.key, state.locator)
+    if event.key:
+        state.keys.add(event.key, state.locator)
 
 
 def budgets_counted(state: State, event: BudgetsCounted) -> None:

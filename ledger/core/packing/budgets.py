@@ -23,6 +23,7 @@ class PackedBudget(msgspec.Struct, array_like=True, gc=False):
     counter: PackedCounter
     held: list[tuple[int, int, int, int]]  # hold, since, end, amount
     crossed: list[tuple[int, int]]
+    packaged: bool = False
 
 
 def pack_budget(budget: Budget) -> PackedBudget:
@@ -37,6 +38,7 @@ def pack_budget(budget: Budget) -> PackedBudget:
         budget.counter.pack(),
         [(hold, *span, amount) for hold, (span, amount) in sorted(budget.held.items())],
         sorted(budget.crossed.items()),
+        budget.packaged,
     )
 
 
@@ -56,6 +58,7 @@ def unpack_budget(state: State, family: Family, packed: PackedBudget) -> None:
         budget.held[hold] = ((since, end), amount)
         family.pend(hold, packed.number)
     budget.crossed = dict(packed.crossed)
+    budget.packaged = packed.packaged
     family.budgets[packed.number] = budget
     account.budgets.append(budget)
     account.find_watched()

@@ -149,6 +149,7 @@ from ledger.verify.rules.budgets import (
     budget_set,
     budgets_counted,
     budgets_tallied,
+    goes_on_budgeting,
     note_counted,
 )
 from ledger.verify.rules.caps import (
@@ -296,6 +297,8 @@ class Rules(Judge):
             goes_on_metering(self, state, event)
         if self.moving is not None:
             goes_on_moving(self, state, event)
+        if self.budgeting:
+            goes_on_budgeting(self, state, event)
         if self.counting and not isinstance(event, TrueUpCounted):
             stops_counting(self, state, event)
         key = getattr(event, "key", b"")

@@ -16,13 +16,19 @@ from ledger.core.events import (
     BudgetSet,
     BudgetsTallied,
     BudgetTerms,
+    Event,
     GrantKind,
     HoldAuthorized,
     HoldExpired,
     HoldReleased,
     OutcomeRejected,
     OutcomeReported,
+    PackageChanged,
+    PackagePeriodBegun,
     PlanDeclared,
+    Subscribed,
+    SubscriptionCancelled,
+    SubscriptionEnded,
     SuspenseRated,
     UsageCaptured,
     UsageRecorded,
@@ -47,6 +53,13 @@ Moving: TypeAlias = (
     | OutcomeRejected
     | AccountClosedOut
 )
+_OF_PACKAGES = (
+    Subscribed,
+    PackageChanged,
+    PackagePeriodBegun,
+    SubscriptionCancelled,
+    SubscriptionEnded,
+)
 _LONGEST = {
     WindowUnit.DAY: 2 * DAY_US,
     WindowUnit.WEEK: 9 * DAY_US,
@@ -59,14 +72,32 @@ _LONGEST = {
 _FIXED = ("measure", "asset", "quantity", "window", "products", "tags", "attributes")
 
 
+def goes_on_budgeting(judge: Judge, state: State, event: Event) -> None:
+    """What a package sets and removes stands right before the entry by which it comes, changes or
+    goes (rule P1)."""
+    if isinstance(event, BudgetSet | BudgetRemoved) and not event.key:
+        judge.equal(state, "account of a package's budget", judge.budgeting, event.account)
+        return
+    what = "entry of the package whose budgets stand before it"
+    if isinstance(event, _OF_PACKAGES):
+        judge.equal(state, what, judge.budgeting, event.account)
+    else:
+        judge.wrong(state, what, "one of a subscription", type(event).__name__)
+    judge.budgeting = 0
+
+
 def budget_set(judge: Judge, state: State, event: BudgetSet) -> None:
     account, terms = state.accounts[event.account], event.terms
+    if not event.key:
+        judge.budgeting = event.account
     judge.equal(state, "closed", 0, account.closed_at)
     named = [each for each in account.budgets if each.name == event.name]
     if named:
         budget = named[0]
         judge.equal(state, "number of the budget", budget.number, event.budget)
         judge.equal(state, "version of the budget", budget.version + 1, event.version)
+        if not event.key:
+            judge.equal(state, "budget that a package changes", True, budget.packaged)
         for field in _FIXED:
             expected, found = getattr(budget.terms, field), getattr(terms, field)
             judge.equal(state, f"{field} of the budget", expected, found)
@@ -86,6 +117,9 @@ def budget_removed(judge: Judge, state: State, event: BudgetRemoved) -> None:
     budget = state.families[state.accounts[event.account].root].budgets[event.budget]
     of_account = (event.account, event.name)
     judge.equal(state, "budget", of_account, (budget.account.number, budget.name))
+    if not event.key:
+        judge.equal(state, "budget that goes with a package", True, budget.packaged)
+        judge.budgeting = event.account
 
 
 def budget_denied(judge: Judge, state: State, event: BudgetDenied) -> None:

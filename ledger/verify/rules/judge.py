@@ -26,6 +26,9 @@ class Judge:
         # money, its book, the grant that was trued up.
         self.counting: list[tuple[int, int, int, int, int, int]] = []
 
+        # Account of which a package has set or removed budgets: its own entry is to follow.
+        self.budgeting = 0
+
     def wrong(self, state: State, what: str, expected: object, found: object) -> None:
         """Write down a finding about the entry."""
         self.findings.add(f"entry {state.entry_seq}, {what}", expected, found)

@@ -81,6 +81,8 @@ def subscription_cancelled(judge: Judge, state: State, event: SubscriptionCancel
     if now:
         minted = _without(judge, state, subscription, event.taken)
         judge.equal(state, "granted by the period", minted, event.minted)
+        if event.key:  # else a contract's package may come in its place, and take them over
+            _look_for_budgets(judge, state, subscription.account)
 
 
 def subscription_ended(judge: Judge, state: State, event: SubscriptionEnded) -> None:
@@ -91,6 +93,7 @@ def subscription_ended(judge: Judge, state: State, event: SubscriptionEnded) -> 
     judge.equal(state, "end of the subscription", subscription.ends_at, event.ends_at)
     if event.ends_at > state.now:
         judge.wrong(state, "end of a subscription", f"due at {event.ends_at}", state.now)
+    _look_for_budgets(judge, state, subscription.account)
 
 
 def package_phase_begun(judge: Judge, state: State, event: PackagePhaseBegun) -> None:
@@ -182,3 +185,10 @@ def _look_at_term(
             judge.wrong(state, f"asset {each.asset}", f"{each.largest} at most", each.released)
         if each.largest < largest.get(each.asset, 0):
             judge.wrong(state, "largest package", largest[each.asset], each.largest)
+
+
+def _look_for_budgets(judge: Judge, state: State, account: Account) -> None:
+    """Those of a package go before it does (rule P1)."""
+    for budget in account.budgets:
+        if budget.packaged:
+            judge.wrong(state, "budget of a package that ends", "none", budget.name)
