@@ -6,15 +6,26 @@ import json
 
 from msgspec.structs import replace
 
-from ledger.core.commands import RemoveBudget, SetBudget
-from ledger.core.events import BudgetMeasure, BudgetTerms, Window, WindowKind, WindowUnit
+from ledger.core.commands import (
+    CancelSubscription,
+    ChangePackage,
+    RemoveBudget,
+    SetBudget,
+    Subscribe,
+)
+from ledger.core.events import BudgetMeasure, BudgetTerms, Timing, Window, WindowKind, WindowUnit
 from ledger.core.limits import DAY_US
 from ledger.core.outcomes import Refusal
+from ledger.core.packaged import Package, PackagedUnit
+from ledger.core.packaged_budgets import PackagedBudget, PackagedMeasure
+from ledger.journal.configuration import ConfigurationEntry
+from ledger.journal.directory import TENANT_DEFAULT
 from ledger.verify import verify
 from tests.projections.books import CREDIT, open_books
 from tests.projections.projecting import looking, project
 
 DAILY = Window(WindowKind.CALENDAR, WindowUnit.DAY, "UTC")
+CALLS = PackagedMeasure.REQUESTS
 TERMS = BudgetTerms(BudgetMeasure.CHARGE, 10, CREDIT, window=DAILY, thresholds=(100,))
 
 
@@ -61,3 +72,52 @@ async def test_tables_of_budgets(database: str) -> None:
         )
     damaged = await verify(database)
     assert {found.what.partition(",")[0] for found in damaged.findings} == {"budget 1"}
+
+
+async def test_tables_of_budgets_of_a_package(database: str) -> None:
+    """Rules P1, H4: set, changed and removed by what is published, beside the account's own."""
+    async with open_books(database) as books:
+
+        async def publish(name: str, **limits: int) -> None:
+            said = [PackagedBudget(each, CALLS, limit) for each, limit in limits.items()]
+            package = Package(PackagedUnit.WEEK, budgets=tuple(said))
+            made = await books.ledger.publish_package(TENANT_DEFAULT, name, package)
+            assert isinstance(made, ConfigurationEntry), made
+
+        await publish("small", calls=5, spare=9)
+        await publish("large", calls=50)
+        acme = await books.account("acme")
+        account = acme.number
+
+        async def ask(command: object) -> None:
+            (outcome,) = await books.ask(acme, command)  # type: ignore[arg-type]
+            assert not isinstance(outcome, Refusal), outcome
+
+        await ask(SetBudget(books.key(acme), account, "own", TERMS))
+        await ask(Subscribe(books.key(acme), account, "small"))
+        await books.use(acme, "one")
+        await ask(ChangePackage(books.key(acme), account, "large", Timing.NOW))
+        await books.use(acme, "two")
+        await project(database)
+        await ask(CancelSubscription(books.key(acme), account, Timing.NEXT_PERIOD))
+        books.clock.ahead_us += 8 * DAY_US
+        await books.use(acme, "three")
+        await project(database)
+    report = await verify(database)
+    assert report.ok, report.findings
+    async with looking(database) as connection:
+        rows = await connection.fetch(
+            "SELECT name, version, terms FROM projection.budgets ORDER BY entry_seq"
+        )
+        posted = await connection.fetch(
+            "SELECT sum(posted) AS posted FROM projection.budget_windows WHERE number = 2"
+        )
+    found = [
+        (each["name"], each["version"], each["terms"] and json.loads(each["terms"])["limit"])
+        for each in rows
+    ]
+    assert found == [
+        ("own", 1, 10), ("calls", 1, 5), ("spare", 1, 9), ("spare", None, None),
+        ("calls", 2, 50), ("calls", None, None),
+    ]  # fmt: skip
+    assert int(posted[0]["posted"]) == 2
