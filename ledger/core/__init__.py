@@ -11,7 +11,8 @@ Read in this order:
     holdings, waiting, state    the fold of the events
     catalog, shapes, aliases    the compiled configuration that decisions read
     comparators             which grant pays first
-    budgets, budgeting, budget_counts   limits in windows: as state, set and asked, counted
+    budgets, budget_faults, budgeting   limits in windows: as state, what is valid, set and asked
+    budget_counts, tallies  what they count: behind an entry, behind a run
     opening                 what an entry needs before it: books, a plan's declaration
     caps                    what an account may draw of the grants above it
     drawdown                the waterfall: which pots pay
@@ -22,7 +23,8 @@ Read in this order:
     paying                  one path from a price to slices and what follows them
     quotes, quoted, quoting     promised prices: as state, for usage that names one, made
     admission               whether a command is let in: its key, its account, its time
-    true_ups                what a child's true-up counts toward
+    commitments, true_ups   created, ended, invoiced; what a child's true-up counts toward
+    minimums                what a period lacks of a card's minimums
     repriced, touched, repricing    usage rated again by a job: its price, which, what comes of it
     fixed_charges, charge_prices, charge_terms  a fixed charge: as state, its figures, what is valid
     charge_fees, charging   who pays it and when it is earned; started, changed, ended, by time
@@ -31,14 +33,17 @@ Read in this order:
     gauges, gauging         latest values of a scope, charged when it is over: as state, decided
     packaged, subscriptions, sold   what a package says; what an account has of one, prices too
     phases, package_policy, package_terms   its phases; what it sets of a policy; what a period is
+    packaged_budgets, package_budgets   budgets that it carries: as published, set and removed
+    packaged_seats, package_seats       and plans of seats: as published, begun and ended
     subscribing             begun, changed, carried on, ended
     contracts, contract_terms, contracting  a package for a time: as state, what it may say, decided
     seats, seat_shares, seat_checks     seats as state, what their time is worth, what may be asked
     seat_changes            which seats there are after a change, with what
     seat_fees, seating, seat_draws  their fee; plans from start to end; whose allowance usage draws
     statements, stating     statements as state: which there are; asked for, ended, closed
-    usage, suspense, holds, grants, following, recurring, corrections, adjustments,
-    closing, accounts, moving, standing, overrides, sharing     one module a kind of decision
+    usage, linked, suspense, holds, grants, following, recurring, corrections, adjustments,
+    payments, top_ups, closing, accounts, moving, standing, overrides, sharing
+                            one module a kind of decision
     evolve                  the only code that changes state
     decide                  the door: execute one command
     usual                   most usage, decided and applied many at a time
