@@ -126,6 +126,27 @@ def unary(batches: Iterable[Batch], sizes: Sizes, *, durable: bool) -> Iterator[
         yield Template(question.SerializeToString(), 1, 0, event.charge)
 
 
+def questions_of_many(
+    batches: Iterable[Batch], sizes: Sizes, accounts: int, work: int
+) -> Iterator[Template]:
+    """So many accounts x pieces of work a call of CheckMany, those of the events in order."""
+    names = account_ids(sizes)
+    events = [event for batch in batches for event in batch.events]
+    for start in range(0, len(events) - work, work):
+        asked = events[start : start + work]
+        request = decision_pb2.CheckManyRequest(tenant=TENANT)
+        request.accounts.extend([names[(start + place) % len(names)] for place in range(accounts)])
+        for event in asked:
+            product, mode, region = SHAPES[event.shape]
+            request.work.add(
+                product=product,
+                attributes={"mode": mode, "region": region},
+                quantities={QUANTITIES[0]: event.input_tokens, QUANTITIES[1]: event.output_tokens},
+            )
+        charge = accounts * sum([event.charge for event in asked])
+        yield Template(request.SerializeToString(), accounts * len(asked), 0, charge)
+
+
 def captures(batches: Iterable[Batch]) -> Iterator[Template]:
     """The captures of the holds that `unary` asks for, at the estimate; each lacks its hold."""
     asked: set[str] = set()

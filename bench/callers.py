@@ -29,6 +29,7 @@ RUN_NS_MAX: Final = 300_000_000_000
 MESSAGE_BYTES_MAX: Final = 16 << 20
 INGEST: Final = "/ledger.v1.UsageService/Ingest"
 CHECK: Final = "/ledger.v1.DecisionService/Check"
+CHECK_MANY: Final = "/ledger.v1.DecisionService/CheckMany"
 AUTHORIZE: Final = "/ledger.v1.DecisionService/Authorize"
 CAPTURE: Final = "/ledger.v1.DecisionService/Capture"
 
@@ -236,6 +237,13 @@ class Run:
             check = decision_pb2.CheckResponse.FromString(answer.reply)
             outcomes[decision_pb2.Decision.Name(check.decision)] += 1
             found, replayed = check.charge, 0
+        elif self._plan.method == CHECK_MANY:
+            many = decision_pb2.CheckManyResponse.FromString(answer.reply)
+            for number, count in Counter(many.decisions).items():
+                outcomes[decision_pb2.Decision.Name(number)] += count
+            found, replayed = sum(many.charges), 0
+            if len(many.decisions) != template.items:
+                self._fault(f"{len(many.decisions)} answers for {template.items} questions")
         elif self._plan.method == AUTHORIZE:
             hold = decision_pb2.AuthorizeResponse.FromString(answer.reply)
             outcomes[decision_pb2.Decision.Name(hold.decision)] += 1

@@ -170,6 +170,7 @@ _WORKLOADS: Final[Mapping[str, Callable[[Sequence[Round]], Figures]]] = {
     "family_shared": _family_shared,
     "decide_unary": _unary("decide_unary", "echo_check"),
     "authorize_unary": _unary("authorize_unary", "echo_authorize"),
+    "check_many": lambda rounds: _medians(rounds, "check_many"),
     "holds": lambda rounds: _medians(rounds, "holds"),
     "rate_scalar": _rate_scalar,
     "price_change": lambda rounds: _medians(rounds, "price_change"),

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from bench import batches, family, rating_scalar, workload
-from bench.callers import AUTHORIZE, CHECK, Plan
+from bench.callers import AUTHORIZE, CHECK, CHECK_MANY, Plan
 from bench.history_steps import HISTORY_STEPS
 from bench.plain_postgres.plan import PostgresPlan
 from bench.price_change import price_change
@@ -24,6 +24,7 @@ from bench.world import World, WrongAnswers, batch_plan, sound, with_
 
 PREPARED_CALLS: Final = 60_000
 QUESTION_BATCHES: Final = 40  # a template of so many batches' events
+MANY: Final = (100, 100)  # accounts and pieces of work a call of CheckMany
 ECHO: Final = "bench.empty_echo"
 DECODE: Final = "bench.decode_only"
 
@@ -43,6 +44,8 @@ def write_templates(sizes: Sizes, folder: Path) -> None:
     for name, durable in (("check", False), ("authorize", True)):
         batches.write(folder / name, batches.unary(questions, sizes, durable=durable))
     batches.write(folder / "capture", batches.captures(questions))
+    many = batches.questions_of_many(questions, sizes, *MANY)
+    batches.write(folder / "check_many", many)
 
 
 # -- batches ---------------------------------------------------------------------------------------
@@ -131,6 +134,16 @@ def _holds(world: World) -> Figures:
     figures = call_figures(sound("holds", results, charged=True))
     ledger.catch_up()
     return {"authorise_capture_per_s": figures.pop("calls_per_s"), **figures}
+
+
+def _check_many(world: World) -> Figures:
+    """10,000 answers a call, one call after the other."""
+    ledger = world.ledger
+    plan = _call_plan(world, ledger.address, CHECK_MANY, "check_many", 1)
+    results = call(with_(plan, prepared=100, pids={"server": ledger.pid}))
+    figures = call_figures(sound("check_many", results, charged=True))
+    figures["answers_per_s"] = figures.pop("calls_per_s")
+    return {"ms_per_10000": figures["p50_ms"], **figures}
 
 
 def _echo(method: str, template: str, callers: int) -> Callable[[World], Figures]:
@@ -228,6 +241,7 @@ STEPS: Final[Mapping[str, Callable[[World], Figures]]] = {
     "authorize_unary_callers_64": _unary(AUTHORIZE, "authorize", 64),
     "echo_authorize_callers_1": _echo(AUTHORIZE, "authorize", 1),
     "authorize_unary_callers_1": _unary(AUTHORIZE, "authorize", 1),
+    "check_many": _check_many,
     "holds": _holds,
     "rate_scalar": _rate_scalar,
     "price_change": price_change,
@@ -247,6 +261,7 @@ WORKLOADS: Final[Mapping[str, tuple[str, ...]]] = {
         name for name in STEPS if name.startswith(("echo_check", "decide_unary"))
     ),
     "authorize_unary": tuple(name for name in STEPS if "authorize" in name),
+    "check_many": ("check_many",),
     "holds": ("holds",),
     "rate_scalar": ("rate_scalar",),
     "price_change": ("price_change",),

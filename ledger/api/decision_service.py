@@ -10,8 +10,10 @@ from typing import NamedTuple
 
 from ledger.api.answers import Answer, answer_of, rendering
 from ledger.api.calls import Call
+from ledger.api.check_many import CheckManyCalls
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed, Fault, refused
+from ledger.api.forward import Forwarder
 from ledger.api.hold_calls import HoldCalls
 from ledger.api.ids import HOLD, quote_number
 from ledger.api.limits import Checked, id_fault
@@ -36,7 +38,7 @@ from ledger.core.events import (
     HoldReleased,
     UsageRecorded,
 )
-from ledger.core.holds import Assessment, assess
+from ledger.core.holds import Assessment, assess, holds_limit
 from ledger.core.limits import HOLD_LIFETIME_BATCH_MAX_US
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.shapes import Shape
@@ -60,13 +62,9 @@ def advise(
     account = state.accounts.get(number)
     if account is None:
         return Refusal(Reason.ACCOUNT_UNKNOWN, "account", "", "the account is not open yet")
-    if len(account.holds) - account.outcomes >= account.policy.holds_open_max:
-        return Refusal(
-            Reason.HOLDS_LIMIT,
-            "account",
-            str(len(account.holds) - account.outcomes),
-            "the account has as many open holds as its policy allows; capture or release some",
-        )
+    refusal = holds_limit(account)
+    if refusal is not None:
+        return refusal
     if state.offsets:
         state.act_for(account.tenant)
     found = assess(state, account, shape, values, state.present(clock_us))
@@ -76,11 +74,12 @@ def advise(
     return Advice(found, account.version, card)
 
 
-class DecisionService(HoldCalls):
+class DecisionService(CheckManyCalls, HoldCalls):
     """See ledger/v1/decision.proto."""
 
-    def __init__(self, edge: Edge) -> None:
+    def __init__(self, edge: Edge, forwarder: Forwarder) -> None:
         self._edge = edge
+        self._forwarder = forwarder
 
     async def check(self, request: pb.CheckRequest, call: Call) -> pb.CheckResponse:
         """Advice from the newest state, at once."""

@@ -255,7 +255,10 @@ def services(
             UsageService(edge, parking, spreader, history),
         ),
         (explain_pb2.DESCRIPTOR.services_by_name["ExplainService"], ExplainService(edge)),
-        (decision_pb2.DESCRIPTOR.services_by_name["DecisionService"], DecisionService(edge)),
+        (
+            decision_pb2.DESCRIPTOR.services_by_name["DecisionService"],
+            DecisionService(edge, forwarder),
+        ),
         (outcome_pb2.DESCRIPTOR.services_by_name["OutcomeService"], OutcomeService(edge)),
         (
             account_pb2.DESCRIPTOR.services_by_name["AccountService"],

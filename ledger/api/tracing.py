@@ -40,8 +40,8 @@ class Telemetry(Protocol):
         """Events of one batch by outcome, for example {"APPLIED": 999, "SUSPENSE": 1}."""
         ...
 
-    def decided(self, method: str, decision: str) -> None:
-        """One answer of Check or Authorize: ALLOW, ALLOW_OVERDRAFT or DENY."""
+    def decided(self, method: str, decision: str, count: int = 1) -> None:
+        """Answers of Check, CheckMany or Authorize: ALLOW, ALLOW_OVERDRAFT or DENY."""
         ...
 
 
@@ -58,5 +58,5 @@ class NoTelemetry:
     def events_ingested(self, outcomes: Mapping[str, int]) -> None:
         """See Telemetry."""
 
-    def decided(self, method: str, decision: str) -> None:
+    def decided(self, method: str, decision: str, count: int = 1) -> None:
         """See Telemetry."""

@@ -5,7 +5,7 @@ Compare a decision with ALLOW and ALLOW_OVERDRAFT; anything else is a denial.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ledger.client.calls import Caller
 from ledger.v1 import decision_pb2 as pb
@@ -36,6 +36,16 @@ class DecisionCalls:
         )
         return await self._caller.call(
             lambda channel: DecisionServiceStub(channel).Check, request, account
+        )
+
+    async def check_many(
+        self, accounts: Sequence[str], work: Sequence[pb.WorkToCheck]
+    ) -> pb.CheckManyResponse:
+        """The same for each piece of work and each account, at most 100 of both, in columns: the
+        answer for `accounts[a]` and `work[w]` stands at `a * len(work) + w`."""
+        request = pb.CheckManyRequest(tenant=self._caller.tenant, accounts=accounts, work=work)
+        return await self._caller.call(
+            lambda channel: DecisionServiceStub(channel).CheckMany, request
         )
 
     async def authorize(

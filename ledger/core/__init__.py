@@ -44,6 +44,7 @@ Read in this order:
     usage, linked, suspense, holds, grants, following, recurring, corrections, adjustments,
     payments, top_ups, closing, accounts, moving, standing, overrides, sharing
                             one module a kind of decision
+    checking                advice on much work of many accounts
     evolve                  the only code that changes state
     decide                  the door: execute one command
     usual                   most usage, decided and applied many at a time

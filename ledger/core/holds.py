@@ -352,14 +352,20 @@ def hold_refused(account: Account, lifetime: int) -> Refusal | None:
         return refusal
     if not 0 <= lifetime <= HOLD_LIFETIME_BATCH_MAX_US:
         return _lifetime_invalid(lifetime, HOLD_LIFETIME_BATCH_MAX_US)
-    if len(account.holds) - account.outcomes >= account.policy.holds_open_max:
-        return Refusal(
-            Reason.HOLDS_LIMIT,
-            "account",
-            str(len(account.holds) - account.outcomes),
-            "the account has as many open holds as its policy allows; capture or release some",
-        )
-    return None
+    return holds_limit(account)
+
+
+def holds_limit(account: Account) -> Refusal | None:
+    """Whether the account has as many open holds as it may (rule H1)."""
+    count = len(account.holds) - account.outcomes
+    if count < account.policy.holds_open_max:
+        return None
+    return Refusal(
+        Reason.HOLDS_LIMIT,
+        "account",
+        str(count),
+        "the account has as many open holds as its policy allows; capture or release some",
+    )
 
 
 def _lifetime_invalid(lifetime: int, longest: int) -> Refusal:

@@ -113,11 +113,11 @@ class RpcTelemetry:
         """Count the events of one batch by outcome."""
         add(self._tallies.events, outcomes)
 
-    def decided(self, method: str, decision: str) -> None:
-        """Count one answer of Check or Authorize."""
+    def decided(self, method: str, decision: str, count: int = 1) -> None:
+        """Count answers of Check, CheckMany or Authorize."""
         decisions = self._tallies.decisions
         place = (method, decision)
-        decisions[place] = decisions.get(place, 0) + 1
+        decisions[place] = decisions.get(place, 0) + count
 
 
 def new_trace_id() -> bytes:

@@ -27,7 +27,7 @@ from ledger.v1 import usage_pb2 as ledger_dot_v1_dot_usage__pb2
 from rating.v1 import card_pb2 as rating_dot_v1_dot_card__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18ledger/v1/decision.proto\x12\tledger.v1\x1a\x15ledger/v1/types.proto\x1a\x15ledger/v1/usage.proto\x1a\x14rating/v1/card.proto\"\xa0\x02\n\x0c\x43heckRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x0f\n\x07product\x18\x03 \x01(\t\x12;\n\nattributes\x18\x04 \x03(\x0b\x32\'.ledger.v1.CheckRequest.AttributesEntry\x12;\n\nquantities\x18\x05 \x03(\x0b\x32\'.ledger.v1.CheckRequest.QuantitiesEntry\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x31\n\x0fQuantitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x93\x02\n\rCheckResponse\x12%\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0e\x32\x13.ledger.v1.Decision\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x11\n\tavailable\x18\x03 \x01(\t\x12\x0e\n\x06\x63harge\x18\x04 \x01(\x03\x12\r\n\x05\x61sset\x18\x05 \x01(\t\x12\r\n\x05scale\x18\x06 \x01(\x05\x12\x16\n\x0epolicy_version\x18\x07 \x01(\x03\x12\x11\n\trate_card\x18\x08 \x01(\t\x12\x19\n\x11rate_card_version\x18\t \x01(\x03\x12\x10\n\x08position\x18\n \x01(\t\x12\x32\n\x0f\x62udget_exceeded\x18\x0b \x01(\x0b\x32\x19.ledger.v1.BudgetExceeded\"S\n\x0e\x42udgetExceeded\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04left\x18\x03 \x01(\x03\x12\x14\n\x0cresets_at_us\x18\x04 \x01(\x03\"\xe7\x02\n\x10\x41uthorizeRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\x12\x0f\n\x07product\x18\x04 \x01(\t\x12?\n\nattributes\x18\x05 \x03(\x0b\x32+.ledger.v1.AuthorizeRequest.AttributesEntry\x12?\n\nquantities\x18\x06 \x03(\x0b\x32+.ledger.v1.AuthorizeRequest.QuantitiesEntry\x12\x13\n\x0blifetime_us\x18\x07 \x01(\x03\x12\x10\n\x08quote_id\x18\x08 \x01(\t\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x31\n\x0fQuantitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\xa7\x03\n\x11\x41uthorizeResponse\x12%\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0e\x32\x13.ledger.v1.Decision\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07hold_id\x18\x03 \x01(\t\x12\x0e\n\x06\x61mount\x18\x04 \x01(\x03\x12\r\n\x05\x61sset\x18\x05 \x01(\t\x12\r\n\x05scale\x18\x06 \x01(\x05\x12\x15\n\rexpires_at_us\x18\x07 \x01(\x03\x12\x11\n\tavailable\x18\x08 \x01(\t\x12\x16\n\x0epolicy_version\x18\t \x01(\x03\x12\x11\n\trate_card\x18\n \x01(\t\x12\x19\n\x11rate_card_version\x18\x0b \x01(\x03\x12(\n\nhold_state\x18\x0c \x01(\x0e\x32\x14.ledger.v1.HoldState\x12\x10\n\x08position\x18\r \x01(\t\x12\x10\n\x08replayed\x18\x0e \x01(\x08\x12*\n\x0bhold_expiry\x18\x0f \x01(\x0e\x32\x15.rating.v1.HoldExpiry\x12\x32\n\x0f\x62udget_exceeded\x18\x10 \x01(\x0b\x32\x19.ledger.v1.BudgetExceeded\"Y\n\rExtendRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x07hold_id\x18\x03 \x01(\t\x12\x13\n\x0blifetime_us\x18\x04 \x01(\x03\"u\n\x0e\x45xtendResponse\x12\x15\n\rexpires_at_us\x18\x01 \x01(\x03\x12(\n\nhold_state\x18\x02 \x01(\x0e\x32\x14.ledger.v1.HoldState\x12\x10\n\x08position\x18\x03 \x01(\t\x12\x10\n\x08replayed\x18\x04 \x01(\x08\"\xe3\x01\n\x0e\x43\x61ptureRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x07hold_id\x18\x03 \x01(\t\x12=\n\nquantities\x18\x04 \x03(\x0b\x32).ledger.v1.CaptureRequest.QuantitiesEntry\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_at_us\x18\x05 \x01(\x03\x12\x11\n\tkeep_open\x18\x06 \x01(\x08\x1a\x31\n\x0fQuantitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x8f\x02\n\x0f\x43\x61ptureResponse\x12)\n\x07outcome\x18\x01 \x01(\x0e\x32\x18.ledger.v1.IngestOutcome\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0c\n\x04late\x18\x03 \x01(\x08\x12\x0e\n\x06\x63harge\x18\x04 \x01(\x03\x12\x10\n\x08released\x18\x05 \x01(\x03\x12\r\n\x05\x61sset\x18\x06 \x01(\t\x12\r\n\x05scale\x18\x07 \x01(\x05\x12\x12\n\nover_limit\x18\x08 \x01(\x08\x12(\n\nhold_state\x18\t \x01(\x0e\x32\x14.ledger.v1.HoldState\x12\x10\n\x08position\x18\n \x01(\t\x12\x10\n\x08replayed\x18\x0b \x01(\x08\x12\x11\n\thold_left\x18\x0c \x01(\x03\"E\n\x0eReleaseRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x07hold_id\x18\x03 \x01(\t\"\x8f\x01\n\x0fReleaseResponse\x12\x10\n\x08released\x18\x01 \x01(\x03\x12\r\n\x05\x61sset\x18\x02 \x01(\t\x12\r\n\x05scale\x18\x03 \x01(\x05\x12(\n\nhold_state\x18\x04 \x01(\x0e\x32\x14.ledger.v1.HoldState\x12\x10\n\x08position\x18\x05 \x01(\t\x12\x10\n\x08replayed\x18\x06 \x01(\x08\"W\n\tHeldSlice\x12\x1b\n\x03pot\x18\x01 \x01(\x0e\x32\x0e.ledger.v1.Pot\x12\x10\n\x08grant_id\x18\x02 \x01(\t\x12\r\n\x05payer\x18\x03 \x01(\t\x12\x0c\n\x04left\x18\x04 \x01(\x03\"\xec\x03\n\x04Hold\x12\x0f\n\x07hold_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x0f\n\x07product\x18\x03 \x01(\t\x12\x33\n\nattributes\x18\x04 \x03(\x0b\x32\x1f.ledger.v1.Hold.AttributesEntry\x12#\n\x05state\x18\x05 \x01(\x0e\x32\x14.ledger.v1.HoldState\x12\x0e\n\x06\x61mount\x18\x06 \x01(\x03\x12\x10\n\x08\x63\x61ptured\x18\x07 \x01(\x03\x12\x0c\n\x04left\x18\x08 \x01(\x03\x12\r\n\x05\x61sset\x18\t \x01(\t\x12\r\n\x05scale\x18\n \x01(\x05\x12\x10\n\x08\x63\x61ptures\x18\x0b \x01(\x05\x12\x18\n\x10\x61uthorized_at_us\x18\x0c \x01(\x03\x12\x15\n\rexpires_at_us\x18\r \x01(\x03\x12\x18\n\x10\x65xtendable_to_us\x18\x0e \x01(\x03\x12*\n\x0bhold_expiry\x18\x0f \x01(\x0e\x32\x15.rating.v1.HoldExpiry\x12\x15\n\rsettled_at_us\x18\x10 \x01(\x03\x12$\n\x06slices\x18\x11 \x03(\x0b\x32\x14.ledger.v1.HeldSlice\x12\x10\n\x08quote_id\x18\x12 \x01(\t\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"G\n\x0eGetHoldRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07hold_id\x18\x02 \x01(\t\x12\x14\n\x0cmin_position\x18\x03 \x01(\t\"B\n\x0fGetHoldResponse\x12\x1d\n\x04hold\x18\x01 \x01(\x0b\x32\x0f.ledger.v1.Hold\x12\x10\n\x08position\x18\x02 \x01(\t\"\x97\x01\n\x10ListHoldsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12%\n\x06\x66ilter\x18\x03 \x01(\x0e\x32\x15.ledger.v1.HoldFilter\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x14\n\x0cmin_position\x18\x06 \x01(\t\"^\n\x11ListHoldsResponse\x12\x1e\n\x05holds\x18\x01 \x03(\x0b\x32\x0f.ledger.v1.Hold\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08position\x18\x03 \x01(\t*i\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x44\x45\x43ISION_ALLOW\x10\x01\x12\x1c\n\x18\x44\x45\x43ISION_ALLOW_OVERDRAFT\x10\x02\x12\x11\n\rDECISION_DENY\x10\x03*X\n\nHoldFilter\x12\x1b\n\x17HOLD_FILTER_UNSPECIFIED\x10\x00\x12\x14\n\x10HOLD_FILTER_OPEN\x10\x01\x12\x17\n\x13HOLD_FILTER_SETTLED\x10\x02\x32\xe2\x03\n\x0f\x44\x65\x63isionService\x12:\n\x05\x43heck\x12\x17.ledger.v1.CheckRequest\x1a\x18.ledger.v1.CheckResponse\x12\x46\n\tAuthorize\x12\x1b.ledger.v1.AuthorizeRequest\x1a\x1c.ledger.v1.AuthorizeResponse\x12=\n\x06\x45xtend\x12\x18.ledger.v1.ExtendRequest\x1a\x19.ledger.v1.ExtendResponse\x12@\n\x07\x43\x61pture\x12\x19.ledger.v1.CaptureRequest\x1a\x1a.ledger.v1.CaptureResponse\x12@\n\x07Release\x12\x19.ledger.v1.ReleaseRequest\x1a\x1a.ledger.v1.ReleaseResponse\x12@\n\x07GetHold\x12\x19.ledger.v1.GetHoldRequest\x1a\x1a.ledger.v1.GetHoldResponse\x12\x46\n\tListHolds\x12\x1b.ledger.v1.ListHoldsRequest\x1a\x1c.ledger.v1.ListHoldsResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x18ledger/v1/decision.proto\x12\tledger.v1\x1a\x15ledger/v1/types.proto\x1a\x15ledger/v1/usage.proto\x1a\x14rating/v1/card.proto\"\xa0\x02\n\x0c\x43heckRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x0f\n\x07product\x18\x03 \x01(\t\x12;\n\nattributes\x18\x04 \x03(\x0b\x32\'.ledger.v1.CheckRequest.AttributesEntry\x12;\n\nquantities\x18\x05 \x03(\x0b\x32\'.ledger.v1.CheckRequest.QuantitiesEntry\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x31\n\x0fQuantitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x93\x02\n\rCheckResponse\x12%\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0e\x32\x13.ledger.v1.Decision\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x11\n\tavailable\x18\x03 \x01(\t\x12\x0e\n\x06\x63harge\x18\x04 \x01(\x03\x12\r\n\x05\x61sset\x18\x05 \x01(\t\x12\r\n\x05scale\x18\x06 \x01(\x05\x12\x16\n\x0epolicy_version\x18\x07 \x01(\x03\x12\x11\n\trate_card\x18\x08 \x01(\t\x12\x19\n\x11rate_card_version\x18\t \x01(\x03\x12\x10\n\x08position\x18\n \x01(\t\x12\x32\n\x0f\x62udget_exceeded\x18\x0b \x01(\x0b\x32\x19.ledger.v1.BudgetExceeded\"\xfc\x01\n\x0bWorkToCheck\x12\x0f\n\x07product\x18\x01 \x01(\t\x12:\n\nattributes\x18\x02 \x03(\x0b\x32&.ledger.v1.WorkToCheck.AttributesEntry\x12:\n\nquantities\x18\x03 \x03(\x0b\x32&.ledger.v1.WorkToCheck.QuantitiesEntry\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x31\n\x0fQuantitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"Z\n\x10\x43heckManyRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x10\n\x08\x61\x63\x63ounts\x18\x02 \x03(\t\x12$\n\x04work\x18\x03 \x03(\x0b\x32\x16.ledger.v1.WorkToCheck\"J\n\x0e\x43heckedAccount\x12\x0e\n\x06reason\x18\x01 \x01(\t\x12\x16\n\x0epolicy_version\x18\x02 \x01(\x03\x12\x10\n\x08position\x18\x03 \x01(\t\"Z\n\x0c\x43heckedPrice\x12\r\n\x05\x61sset\x18\x01 \x01(\t\x12\r\n\x05scale\x18\x02 \x01(\x05\x12\x11\n\trate_card\x18\x03 \x01(\t\x12\x19\n\x11rate_card_version\x18\x04 \x01(\x03\"\xf1\x01\n\x11\x43heckManyResponse\x12+\n\x08\x61\x63\x63ounts\x18\x01 \x03(\x0b\x32\x19.ledger.v1.CheckedAccount\x12&\n\tdecisions\x18\x02 \x03(\x0e\x32\x13.ledger.v1.Decision\x12\x0f\n\x07\x63harges\x18\x03 \x03(\x03\x12\x11\n\tavailable\x18\x04 \x03(\x03\x12\x0f\n\x07reasons\x18\x05 \x03(\x05\x12\x14\n\x0creason_names\x18\x06 \x03(\t\x12\x0e\n\x06prices\x18\x07 \x03(\x05\x12,\n\x0bprice_names\x18\x08 \x03(\x0b\x32\x17.ledger.v1.CheckedPrice\"S\n\x0e\x42udgetExceeded\x12\x0f\n\x07\x61\x63\x63ount\x18\x01 \x01(\t\x12\x0c\n\x04name\x18\x02 \x01(\t\x12\x0c\n\x04left\x18\x03 \x01(\x03\x12\x14\n\x0cresets_at_us\x18\x04 \x01(\x03\"\xe7\x02\n\x10\x41uthorizeRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\x12\x0f\n\x07product\x18\x04 \x01(\t\x12?\n\nattributes\x18\x05 \x03(\x0b\x32+.ledger.v1.AuthorizeRequest.AttributesEntry\x12?\n\nquantities\x18\x06 \x03(\x0b\x32+.ledger.v1.AuthorizeRequest.QuantitiesEntry\x12\x13\n\x0blifetime_us\x18\x07 \x01(\x03\x12\x10\n\x08quote_id\x18\x08 \x01(\t\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\x1a\x31\n\x0fQuantitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\xa7\x03\n\x11\x41uthorizeResponse\x12%\n\x08\x64\x65\x63ision\x18\x01 \x01(\x0e\x32\x13.ledger.v1.Decision\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0f\n\x07hold_id\x18\x03 \x01(\t\x12\x0e\n\x06\x61mount\x18\x04 \x01(\x03\x12\r\n\x05\x61sset\x18\x05 \x01(\t\x12\r\n\x05scale\x18\x06 \x01(\x05\x12\x15\n\rexpires_at_us\x18\x07 \x01(\x03\x12\x11\n\tavailable\x18\x08 \x01(\t\x12\x16\n\x0epolicy_version\x18\t \x01(\x03\x12\x11\n\trate_card\x18\n \x01(\t\x12\x19\n\x11rate_card_version\x18\x0b \x01(\x03\x12(\n\nhold_state\x18\x0c \x01(\x0e\x32\x14.ledger.v1.HoldState\x12\x10\n\x08position\x18\r \x01(\t\x12\x10\n\x08replayed\x18\x0e \x01(\x08\x12*\n\x0bhold_expiry\x18\x0f \x01(\x0e\x32\x15.rating.v1.HoldExpiry\x12\x32\n\x0f\x62udget_exceeded\x18\x10 \x01(\x0b\x32\x19.ledger.v1.BudgetExceeded\"Y\n\rExtendRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x07hold_id\x18\x03 \x01(\t\x12\x13\n\x0blifetime_us\x18\x04 \x01(\x03\"u\n\x0e\x45xtendResponse\x12\x15\n\rexpires_at_us\x18\x01 \x01(\x03\x12(\n\nhold_state\x18\x02 \x01(\x0e\x32\x14.ledger.v1.HoldState\x12\x10\n\x08position\x18\x03 \x01(\t\x12\x10\n\x08replayed\x18\x04 \x01(\x08\"\xe3\x01\n\x0e\x43\x61ptureRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x07hold_id\x18\x03 \x01(\t\x12=\n\nquantities\x18\x04 \x03(\x0b\x32).ledger.v1.CaptureRequest.QuantitiesEntry\x12\x17\n\x0f\x65\x66\x66\x65\x63tive_at_us\x18\x05 \x01(\x03\x12\x11\n\tkeep_open\x18\x06 \x01(\x08\x1a\x31\n\x0fQuantitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x03:\x02\x38\x01\"\x8f\x02\n\x0f\x43\x61ptureResponse\x12)\n\x07outcome\x18\x01 \x01(\x0e\x32\x18.ledger.v1.IngestOutcome\x12\x0e\n\x06reason\x18\x02 \x01(\t\x12\x0c\n\x04late\x18\x03 \x01(\x08\x12\x0e\n\x06\x63harge\x18\x04 \x01(\x03\x12\x10\n\x08released\x18\x05 \x01(\x03\x12\r\n\x05\x61sset\x18\x06 \x01(\t\x12\r\n\x05scale\x18\x07 \x01(\x05\x12\x12\n\nover_limit\x18\x08 \x01(\x08\x12(\n\nhold_state\x18\t \x01(\x0e\x32\x14.ledger.v1.HoldState\x12\x10\n\x08position\x18\n \x01(\t\x12\x10\n\x08replayed\x18\x0b \x01(\x08\x12\x11\n\thold_left\x18\x0c \x01(\x03\"E\n\x0eReleaseRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x07hold_id\x18\x03 \x01(\t\"\x8f\x01\n\x0fReleaseResponse\x12\x10\n\x08released\x18\x01 \x01(\x03\x12\r\n\x05\x61sset\x18\x02 \x01(\t\x12\r\n\x05scale\x18\x03 \x01(\x05\x12(\n\nhold_state\x18\x04 \x01(\x0e\x32\x14.ledger.v1.HoldState\x12\x10\n\x08position\x18\x05 \x01(\t\x12\x10\n\x08replayed\x18\x06 \x01(\x08\"W\n\tHeldSlice\x12\x1b\n\x03pot\x18\x01 \x01(\x0e\x32\x0e.ledger.v1.Pot\x12\x10\n\x08grant_id\x18\x02 \x01(\t\x12\r\n\x05payer\x18\x03 \x01(\t\x12\x0c\n\x04left\x18\x04 \x01(\x03\"\xec\x03\n\x04Hold\x12\x0f\n\x07hold_id\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x0f\n\x07product\x18\x03 \x01(\t\x12\x33\n\nattributes\x18\x04 \x03(\x0b\x32\x1f.ledger.v1.Hold.AttributesEntry\x12#\n\x05state\x18\x05 \x01(\x0e\x32\x14.ledger.v1.HoldState\x12\x0e\n\x06\x61mount\x18\x06 \x01(\x03\x12\x10\n\x08\x63\x61ptured\x18\x07 \x01(\x03\x12\x0c\n\x04left\x18\x08 \x01(\x03\x12\r\n\x05\x61sset\x18\t \x01(\t\x12\r\n\x05scale\x18\n \x01(\x05\x12\x10\n\x08\x63\x61ptures\x18\x0b \x01(\x05\x12\x18\n\x10\x61uthorized_at_us\x18\x0c \x01(\x03\x12\x15\n\rexpires_at_us\x18\r \x01(\x03\x12\x18\n\x10\x65xtendable_to_us\x18\x0e \x01(\x03\x12*\n\x0bhold_expiry\x18\x0f \x01(\x0e\x32\x15.rating.v1.HoldExpiry\x12\x15\n\rsettled_at_us\x18\x10 \x01(\x03\x12$\n\x06slices\x18\x11 \x03(\x0b\x32\x14.ledger.v1.HeldSlice\x12\x10\n\x08quote_id\x18\x12 \x01(\t\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"G\n\x0eGetHoldRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07hold_id\x18\x02 \x01(\t\x12\x14\n\x0cmin_position\x18\x03 \x01(\t\"B\n\x0fGetHoldResponse\x12\x1d\n\x04hold\x18\x01 \x01(\x0b\x32\x0f.ledger.v1.Hold\x12\x10\n\x08position\x18\x02 \x01(\t\"\x97\x01\n\x10ListHoldsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12%\n\x06\x66ilter\x18\x03 \x01(\x0e\x32\x15.ledger.v1.HoldFilter\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x14\n\x0cmin_position\x18\x06 \x01(\t\"^\n\x11ListHoldsResponse\x12\x1e\n\x05holds\x18\x01 \x03(\x0b\x32\x0f.ledger.v1.Hold\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08position\x18\x03 \x01(\t*i\n\x08\x44\x65\x63ision\x12\x18\n\x14\x44\x45\x43ISION_UNSPECIFIED\x10\x00\x12\x12\n\x0e\x44\x45\x43ISION_ALLOW\x10\x01\x12\x1c\n\x18\x44\x45\x43ISION_ALLOW_OVERDRAFT\x10\x02\x12\x11\n\rDECISION_DENY\x10\x03*X\n\nHoldFilter\x12\x1b\n\x17HOLD_FILTER_UNSPECIFIED\x10\x00\x12\x14\n\x10HOLD_FILTER_OPEN\x10\x01\x12\x17\n\x13HOLD_FILTER_SETTLED\x10\x02\x32\xaa\x04\n\x0f\x44\x65\x63isionService\x12:\n\x05\x43heck\x12\x17.ledger.v1.CheckRequest\x1a\x18.ledger.v1.CheckResponse\x12\x46\n\tCheckMany\x12\x1b.ledger.v1.CheckManyRequest\x1a\x1c.ledger.v1.CheckManyResponse\x12\x46\n\tAuthorize\x12\x1b.ledger.v1.AuthorizeRequest\x1a\x1c.ledger.v1.AuthorizeResponse\x12=\n\x06\x45xtend\x12\x18.ledger.v1.ExtendRequest\x1a\x19.ledger.v1.ExtendResponse\x12@\n\x07\x43\x61pture\x12\x19.ledger.v1.CaptureRequest\x1a\x1a.ledger.v1.CaptureResponse\x12@\n\x07Release\x12\x19.ledger.v1.ReleaseRequest\x1a\x1a.ledger.v1.ReleaseResponse\x12@\n\x07GetHold\x12\x19.ledger.v1.GetHoldRequest\x1a\x1a.ledger.v1.GetHoldResponse\x12\x46\n\tListHolds\x12\x1b.ledger.v1.ListHoldsRequest\x1a\x1c.ledger.v1.ListHoldsResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,6 +38,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHECKREQUEST_ATTRIBUTESENTRY']._serialized_options = b'8\001'
   _globals['_CHECKREQUEST_QUANTITIESENTRY']._loaded_options = None
   _globals['_CHECKREQUEST_QUANTITIESENTRY']._serialized_options = b'8\001'
+  _globals['_WORKTOCHECK_ATTRIBUTESENTRY']._loaded_options = None
+  _globals['_WORKTOCHECK_ATTRIBUTESENTRY']._serialized_options = b'8\001'
+  _globals['_WORKTOCHECK_QUANTITIESENTRY']._loaded_options = None
+  _globals['_WORKTOCHECK_QUANTITIESENTRY']._serialized_options = b'8\001'
   _globals['_AUTHORIZEREQUEST_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_AUTHORIZEREQUEST_ATTRIBUTESENTRY']._serialized_options = b'8\001'
   _globals['_AUTHORIZEREQUEST_QUANTITIESENTRY']._loaded_options = None
@@ -46,10 +50,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CAPTUREREQUEST_QUANTITIESENTRY']._serialized_options = b'8\001'
   _globals['_HOLD_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_HOLD_ATTRIBUTESENTRY']._serialized_options = b'8\001'
-  _globals['_DECISION']._serialized_start=3455
-  _globals['_DECISION']._serialized_end=3560
-  _globals['_HOLDFILTER']._serialized_start=3562
-  _globals['_HOLDFILTER']._serialized_end=3650
+  _globals['_DECISION']._serialized_start=4214
+  _globals['_DECISION']._serialized_end=4319
+  _globals['_HOLDFILTER']._serialized_start=4321
+  _globals['_HOLDFILTER']._serialized_end=4409
   _globals['_CHECKREQUEST']._serialized_start=108
   _globals['_CHECKREQUEST']._serialized_end=396
   _globals['_CHECKREQUEST_ATTRIBUTESENTRY']._serialized_start=296
@@ -58,44 +62,58 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CHECKREQUEST_QUANTITIESENTRY']._serialized_end=396
   _globals['_CHECKRESPONSE']._serialized_start=399
   _globals['_CHECKRESPONSE']._serialized_end=674
-  _globals['_BUDGETEXCEEDED']._serialized_start=676
-  _globals['_BUDGETEXCEEDED']._serialized_end=759
-  _globals['_AUTHORIZEREQUEST']._serialized_start=762
-  _globals['_AUTHORIZEREQUEST']._serialized_end=1121
+  _globals['_WORKTOCHECK']._serialized_start=677
+  _globals['_WORKTOCHECK']._serialized_end=929
+  _globals['_WORKTOCHECK_ATTRIBUTESENTRY']._serialized_start=296
+  _globals['_WORKTOCHECK_ATTRIBUTESENTRY']._serialized_end=345
+  _globals['_WORKTOCHECK_QUANTITIESENTRY']._serialized_start=347
+  _globals['_WORKTOCHECK_QUANTITIESENTRY']._serialized_end=396
+  _globals['_CHECKMANYREQUEST']._serialized_start=931
+  _globals['_CHECKMANYREQUEST']._serialized_end=1021
+  _globals['_CHECKEDACCOUNT']._serialized_start=1023
+  _globals['_CHECKEDACCOUNT']._serialized_end=1097
+  _globals['_CHECKEDPRICE']._serialized_start=1099
+  _globals['_CHECKEDPRICE']._serialized_end=1189
+  _globals['_CHECKMANYRESPONSE']._serialized_start=1192
+  _globals['_CHECKMANYRESPONSE']._serialized_end=1433
+  _globals['_BUDGETEXCEEDED']._serialized_start=1435
+  _globals['_BUDGETEXCEEDED']._serialized_end=1518
+  _globals['_AUTHORIZEREQUEST']._serialized_start=1521
+  _globals['_AUTHORIZEREQUEST']._serialized_end=1880
   _globals['_AUTHORIZEREQUEST_ATTRIBUTESENTRY']._serialized_start=296
   _globals['_AUTHORIZEREQUEST_ATTRIBUTESENTRY']._serialized_end=345
   _globals['_AUTHORIZEREQUEST_QUANTITIESENTRY']._serialized_start=347
   _globals['_AUTHORIZEREQUEST_QUANTITIESENTRY']._serialized_end=396
-  _globals['_AUTHORIZERESPONSE']._serialized_start=1124
-  _globals['_AUTHORIZERESPONSE']._serialized_end=1547
-  _globals['_EXTENDREQUEST']._serialized_start=1549
-  _globals['_EXTENDREQUEST']._serialized_end=1638
-  _globals['_EXTENDRESPONSE']._serialized_start=1640
-  _globals['_EXTENDRESPONSE']._serialized_end=1757
-  _globals['_CAPTUREREQUEST']._serialized_start=1760
-  _globals['_CAPTUREREQUEST']._serialized_end=1987
+  _globals['_AUTHORIZERESPONSE']._serialized_start=1883
+  _globals['_AUTHORIZERESPONSE']._serialized_end=2306
+  _globals['_EXTENDREQUEST']._serialized_start=2308
+  _globals['_EXTENDREQUEST']._serialized_end=2397
+  _globals['_EXTENDRESPONSE']._serialized_start=2399
+  _globals['_EXTENDRESPONSE']._serialized_end=2516
+  _globals['_CAPTUREREQUEST']._serialized_start=2519
+  _globals['_CAPTUREREQUEST']._serialized_end=2746
   _globals['_CAPTUREREQUEST_QUANTITIESENTRY']._serialized_start=347
   _globals['_CAPTUREREQUEST_QUANTITIESENTRY']._serialized_end=396
-  _globals['_CAPTURERESPONSE']._serialized_start=1990
-  _globals['_CAPTURERESPONSE']._serialized_end=2261
-  _globals['_RELEASEREQUEST']._serialized_start=2263
-  _globals['_RELEASEREQUEST']._serialized_end=2332
-  _globals['_RELEASERESPONSE']._serialized_start=2335
-  _globals['_RELEASERESPONSE']._serialized_end=2478
-  _globals['_HELDSLICE']._serialized_start=2480
-  _globals['_HELDSLICE']._serialized_end=2567
-  _globals['_HOLD']._serialized_start=2570
-  _globals['_HOLD']._serialized_end=3062
+  _globals['_CAPTURERESPONSE']._serialized_start=2749
+  _globals['_CAPTURERESPONSE']._serialized_end=3020
+  _globals['_RELEASEREQUEST']._serialized_start=3022
+  _globals['_RELEASEREQUEST']._serialized_end=3091
+  _globals['_RELEASERESPONSE']._serialized_start=3094
+  _globals['_RELEASERESPONSE']._serialized_end=3237
+  _globals['_HELDSLICE']._serialized_start=3239
+  _globals['_HELDSLICE']._serialized_end=3326
+  _globals['_HOLD']._serialized_start=3329
+  _globals['_HOLD']._serialized_end=3821
   _globals['_HOLD_ATTRIBUTESENTRY']._serialized_start=296
   _globals['_HOLD_ATTRIBUTESENTRY']._serialized_end=345
-  _globals['_GETHOLDREQUEST']._serialized_start=3064
-  _globals['_GETHOLDREQUEST']._serialized_end=3135
-  _globals['_GETHOLDRESPONSE']._serialized_start=3137
-  _globals['_GETHOLDRESPONSE']._serialized_end=3203
-  _globals['_LISTHOLDSREQUEST']._serialized_start=3206
-  _globals['_LISTHOLDSREQUEST']._serialized_end=3357
-  _globals['_LISTHOLDSRESPONSE']._serialized_start=3359
-  _globals['_LISTHOLDSRESPONSE']._serialized_end=3453
-  _globals['_DECISIONSERVICE']._serialized_start=3653
-  _globals['_DECISIONSERVICE']._serialized_end=4135
+  _globals['_GETHOLDREQUEST']._serialized_start=3823
+  _globals['_GETHOLDREQUEST']._serialized_end=3894
+  _globals['_GETHOLDRESPONSE']._serialized_start=3896
+  _globals['_GETHOLDRESPONSE']._serialized_end=3962
+  _globals['_LISTHOLDSREQUEST']._serialized_start=3965
+  _globals['_LISTHOLDSREQUEST']._serialized_end=4116
+  _globals['_LISTHOLDSRESPONSE']._serialized_start=4118
+  _globals['_LISTHOLDSRESPONSE']._serialized_end=4212
+  _globals['_DECISIONSERVICE']._serialized_start=4412
+  _globals['_DECISIONSERVICE']._serialized_end=4966
 # @@protoc_insertion_point(module_scope)

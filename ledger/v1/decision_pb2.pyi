@@ -232,6 +232,254 @@ class CheckResponse(_message.Message):
 Global___CheckResponse: _TypeAlias = CheckResponse  # noqa: Y015
 
 @_typing.final
+class WorkToCheck(_message.Message):
+    """A piece of work that many accounts are asked about."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class QuantitiesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    QUANTITIES_FIELD_NUMBER: _builtins.int
+    product: _builtins.str
+    """What will be used, 1 to 128 bytes."""
+    @_builtins.property
+    def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Attributes that prices may depend on; at most 16 pairs of 64 + 128 bytes."""
+
+    @_builtins.property
+    def quantities(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """Estimate: name (1 to 128 bytes) to quantity in minor units of its meter, 0 to 2^63 - 1. 1 to 16
+        quantities, at least one above 0.
+        """
+
+    def __init__(
+        self,
+        *,
+        product: _builtins.str = ...,
+        attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        quantities: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "product", b"product", "quantities", b"quantities"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WorkToCheck: _TypeAlias = WorkToCheck  # noqa: Y015
+
+@_typing.final
+class CheckManyRequest(_message.Message):
+    """Each piece of work for each account, to be advised on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    WORK_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids or aliases of accounts, 1 to 100, each 1 to 128 bytes."""
+
+    @_builtins.property
+    def work(self) -> _containers.RepeatedCompositeFieldContainer[Global___WorkToCheck]:
+        """Pieces of work, 1 to 100."""
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        accounts: _abc.Iterable[_builtins.str] | None = ...,
+        work: _abc.Iterable[Global___WorkToCheck] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "tenant", b"tenant", "work", b"work"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckManyRequest: _TypeAlias = CheckManyRequest  # noqa: Y015
+
+@_typing.final
+class CheckedAccount(_message.Message):
+    """One of the accounts that were asked about."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REASON_FIELD_NUMBER: _builtins.int
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    reason: _builtins.str
+    """Why nothing is known of it, in UPPER_SNAKE_CASE, for example ACCOUNT_UNKNOWN: then all its
+    decisions are DENY; empty where it was looked at.
+    """
+    policy_version: _builtins.int
+    """Version of its policy, from 1; 0 where it was not looked at."""
+    position: _builtins.str
+    """Durable position of its shard at the time of the answer, which may rest on later state. Empty =
+    nothing is durable yet.
+    """
+    def __init__(
+        self,
+        *,
+        reason: _builtins.str = ...,
+        policy_version: _builtins.int = ...,
+        position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["policy_version", b"policy_version", "position", b"position", "reason", b"reason"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckedAccount: _TypeAlias = CheckedAccount  # noqa: Y015
+
+@_typing.final
+class CheckedPrice(_message.Message):
+    """By what pieces of work are priced."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ASSET_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    RATE_CARD_FIELD_NUMBER: _builtins.int
+    RATE_CARD_VERSION_FIELD_NUMBER: _builtins.int
+    asset: _builtins.str
+    """Code of the asset charged; empty where no rate card applied."""
+    scale: _builtins.int
+    """Scale of `asset`, 0 to 18."""
+    rate_card: _builtins.str
+    """Name of the rate card; empty where none applied."""
+    rate_card_version: _builtins.int
+    """Version of that rate card, from 1; 0 where none did."""
+    def __init__(
+        self,
+        *,
+        asset: _builtins.str = ...,
+        scale: _builtins.int = ...,
+        rate_card: _builtins.str = ...,
+        rate_card_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "scale", b"scale"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckedPrice: _TypeAlias = CheckedPrice  # noqa: Y015
+
+@_typing.final
+class CheckManyResponse(_message.Message):
+    """Advice in columns: the answer for account `a` and work `w`, counted from 0 as they were given,
+    stands at a x (pieces of work) + w of each column.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    DECISIONS_FIELD_NUMBER: _builtins.int
+    CHARGES_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
+    REASONS_FIELD_NUMBER: _builtins.int
+    REASON_NAMES_FIELD_NUMBER: _builtins.int
+    PRICES_FIELD_NUMBER: _builtins.int
+    PRICE_NAMES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___CheckedAccount]:
+        """The accounts, as they were given."""
+
+    @_builtins.property
+    def decisions(self) -> _containers.RepeatedScalarFieldContainer[Global___Decision.ValueType]:
+        """The decisions."""
+
+    @_builtins.property
+    def charges(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Charges of the estimates, in minor units of the asset of their price."""
+
+    @_builtins.property
+    def available(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """What is available for the product, overdraft headroom included, in minor units of the asset of
+        the price; 2^63 - 1 where it is more.
+        """
+
+    @_builtins.property
+    def reasons(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Why it is denied: an index into `reason_names`, whose first is empty."""
+
+    @_builtins.property
+    def reason_names(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Stable codes in UPPER_SNAKE_CASE; what Check fails with is a reason here."""
+
+    @_builtins.property
+    def prices(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """By what it is priced: an index into `price_names`, whose first is empty."""
+
+    @_builtins.property
+    def price_names(self) -> _containers.RepeatedCompositeFieldContainer[Global___CheckedPrice]:
+        """The prices that the columns name."""
+
+    def __init__(
+        self,
+        *,
+        accounts: _abc.Iterable[Global___CheckedAccount] | None = ...,
+        decisions: _abc.Iterable[Global___Decision.ValueType] | None = ...,
+        charges: _abc.Iterable[_builtins.int] | None = ...,
+        available: _abc.Iterable[_builtins.int] | None = ...,
+        reasons: _abc.Iterable[_builtins.int] | None = ...,
+        reason_names: _abc.Iterable[_builtins.str] | None = ...,
+        prices: _abc.Iterable[_builtins.int] | None = ...,
+        price_names: _abc.Iterable[Global___CheckedPrice] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "available", b"available", "charges", b"charges", "decisions", b"decisions", "price_names", b"price_names", "prices", b"prices", "reason_names", b"reason_names", "reasons", b"reasons"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckManyResponse: _TypeAlias = CheckManyResponse  # noqa: Y015
+
+@_typing.final
 class BudgetExceeded(_message.Message):
     """A hard budget that does not allow what was asked for."""
 

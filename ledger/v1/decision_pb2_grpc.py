@@ -40,6 +40,11 @@ class DecisionServiceStub:
                 request_serializer=ledger_dot_v1_dot_decision__pb2.CheckRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_decision__pb2.CheckResponse.FromString,
                 _registered_method=True)
+        self.CheckMany = channel.unary_unary(
+                '/ledger.v1.DecisionService/CheckMany',
+                request_serializer=ledger_dot_v1_dot_decision__pb2.CheckManyRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_decision__pb2.CheckManyResponse.FromString,
+                _registered_method=True)
         self.Authorize = channel.unary_unary(
                 '/ledger.v1.DecisionService/Authorize',
                 request_serializer=ledger_dot_v1_dot_decision__pb2.AuthorizeRequest.SerializeToString,
@@ -79,6 +84,14 @@ class DecisionServiceServicer:
     def Check(self, request, context):
         """Says what Authorize would say now. Holds nothing, records nothing: the answer is advisory and
         comes at once from the newest state, which may not be durable yet.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CheckMany(self, request, context):
+        """Says the same of up to 100 pieces of work for each of up to 100 accounts, as columns: which
+        models may these users be offered? What is wrong with one account is said of that account.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -141,6 +154,11 @@ def add_DecisionServiceServicer_to_server(servicer, server):
                     request_deserializer=ledger_dot_v1_dot_decision__pb2.CheckRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_decision__pb2.CheckResponse.SerializeToString,
             ),
+            'CheckMany': grpc.unary_unary_rpc_method_handler(
+                    servicer.CheckMany,
+                    request_deserializer=ledger_dot_v1_dot_decision__pb2.CheckManyRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_decision__pb2.CheckManyResponse.SerializeToString,
+            ),
             'Authorize': grpc.unary_unary_rpc_method_handler(
                     servicer.Authorize,
                     request_deserializer=ledger_dot_v1_dot_decision__pb2.AuthorizeRequest.FromString,
@@ -200,6 +218,33 @@ class DecisionService:
             '/ledger.v1.DecisionService/Check',
             ledger_dot_v1_dot_decision__pb2.CheckRequest.SerializeToString,
             ledger_dot_v1_dot_decision__pb2.CheckResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CheckMany(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.DecisionService/CheckMany',
+            ledger_dot_v1_dot_decision__pb2.CheckManyRequest.SerializeToString,
+            ledger_dot_v1_dot_decision__pb2.CheckManyResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -40,6 +40,10 @@ class DecisionServiceStub:
     """Says what Authorize would say now. Holds nothing, records nothing: the answer is advisory and
     comes at once from the newest state, which may not be durable yet.
     """
+    CheckMany: _grpc.UnaryUnaryMultiCallable[_decision_pb2.CheckManyRequest, _decision_pb2.CheckManyResponse]
+    """Says the same of up to 100 pieces of work for each of up to 100 accounts, as columns: which
+    models may these users be offered? What is wrong with one account is said of that account.
+    """
     Authorize: _grpc.UnaryUnaryMultiCallable[_decision_pb2.AuthorizeRequest, _decision_pb2.AuthorizeResponse]
     """Decides and, if allowed, holds the credits, in one durable step. A denial is recorded too: the
     same request_id gets the same answer.
@@ -73,6 +77,10 @@ class DecisionServiceAsyncStub(DecisionServiceStub):
     Check: _aio.UnaryUnaryMultiCallable[_decision_pb2.CheckRequest, _decision_pb2.CheckResponse]  # type: ignore[assignment]
     """Says what Authorize would say now. Holds nothing, records nothing: the answer is advisory and
     comes at once from the newest state, which may not be durable yet.
+    """
+    CheckMany: _aio.UnaryUnaryMultiCallable[_decision_pb2.CheckManyRequest, _decision_pb2.CheckManyResponse]  # type: ignore[assignment]
+    """Says the same of up to 100 pieces of work for each of up to 100 accounts, as columns: which
+    models may these users be offered? What is wrong with one account is said of that account.
     """
     Authorize: _aio.UnaryUnaryMultiCallable[_decision_pb2.AuthorizeRequest, _decision_pb2.AuthorizeResponse]  # type: ignore[assignment]
     """Decides and, if allowed, holds the credits, in one durable step. A denial is recorded too: the
@@ -110,6 +118,16 @@ class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_decision_pb2.CheckResponse, _abc.Awaitable[_decision_pb2.CheckResponse]]:
         """Says what Authorize would say now. Holds nothing, records nothing: the answer is advisory and
         comes at once from the newest state, which may not be durable yet.
+        """
+
+    @_abc_1.abstractmethod
+    def CheckMany(
+        self,
+        request: _decision_pb2.CheckManyRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_decision_pb2.CheckManyResponse, _abc.Awaitable[_decision_pb2.CheckManyResponse]]:
+        """Says the same of up to 100 pieces of work for each of up to 100 accounts, as columns: which
+        models may these users be offered? What is wrong with one account is said of that account.
         """
 
     @_abc_1.abstractmethod

@@ -111,6 +111,7 @@ WITHOUT_REQUEST_ID = {
     "ReverseUsage",
     "Get",
     "Check",
+    "CheckMany",
     "List",
     "ListChanges",
     "ListAdjustments",

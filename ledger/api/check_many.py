@@ -1,0 +1,322 @@
+"""CheckMany of DecisionService: many accounts and pieces of work in one call, answered in columns.
+
+Accounts are resolved together and looked at one after the other, with turns for the writers
+between; those of other processes' shards are asked of them, and their columns put in place.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, NamedTuple
+
+from ledger.api.batches import LOOK_UP, UNKNOWN, Seat, Seats
+from ledger.api.calls import Call
+from ledger.api.edge import Edge
+from ledger.api.errors import Fault, failure_of, invalid
+from ledger.api.forward import Forwarder, PassedOn
+from ledger.api.limits import Checked, id_fault
+from ledger.api.positions import position_of
+from ledger.api.render_decision import DECISIONS
+from ledger.api.requests import with_seat
+from ledger.api.shapes import quantities_fault
+from ledger.core.catalog import Bound
+from ledger.core.checking import Answered, Checker, Work
+from ledger.engine.writer import Writer
+from ledger.v1 import decision_pb2 as pb
+
+ACCOUNTS_MAX: Final = 100
+WORK_MAX: Final = 100  # with as many accounts 10,000 answers of about 10 B
+TURN_US: Final = 700  # of answers, about, between two turns of the loop
+
+METHOD: Final = f"{pb.DESCRIPTOR.services_by_name['DecisionService'].full_name}/CheckMany"
+_DECISION: Final = (pb.DECISION_DENY, pb.DECISION_ALLOW, pb.DECISION_ALLOW_OVERDRAFT)
+
+
+class Seated(NamedTuple):
+    """An account that is known: its place in the request, number, and what it is asked about."""
+
+    place: int
+    number: int
+    work: list[Work]
+
+
+class Columns:
+    """The answer as it comes together, account by account."""
+
+    def __init__(self, edge: Edge, accounts: int, work: int) -> None:
+        self._assets = edge.assets
+        self._work = work
+        self.accounts = [pb.CheckedAccount() for _ in range(accounts)]
+        self._decisions: list[list[pb.Decision.ValueType]] = [[]] * accounts
+        self._charges: list[list[int]] = [[]] * accounts
+        self._available: list[list[int]] = [[]] * accounts
+        self._reasons: list[list[int]] = [[]] * accounts
+        self._prices: list[list[int]] = [[]] * accounts
+        self._reason_places: dict[str, int] = {"": 0}
+        self._price_places: dict[tuple[str, int, str, int], int] = {("", 0, "", 0): 0}
+        self._bound_places: dict[Bound | None, int] = {None: 0}
+
+    def take(self, place: int, found: Answered, position: str) -> None:
+        """The answers for one account."""
+        account = self.accounts[place]
+        account.policy_version, account.position = found.version, position
+        self._decisions[place] = [_DECISION[allowed] for allowed in found.allowed]
+        self._charges[place], self._available[place] = found.charges, found.available
+        self._reasons[place] = [self._reason(reason) for reason in found.denied]
+        known = self._bound_places
+        for bound in found.bounds:
+            if bound not in known:
+                known[bound] = self._price_of(bound)
+        self._prices[place] = [known[bound] for bound in found.bounds]
+
+    def deny(self, place: int, reason: str) -> None:
+        """Nothing is known of an account."""
+        self.accounts[place].reason = reason
+        none = [0] * self._work
+        self._decisions[place] = [pb.DECISION_DENY] * self._work
+        self._charges[place] = self._available[place] = self._prices[place] = none
+        self._reasons[place] = [self._reason(reason)] * self._work
+
+    def merge(self, places: Sequence[int], part: pb.CheckManyResponse) -> None:
+        """What another process answered for the accounts at these places."""
+        reasons = [self._reason(name) for name in part.reason_names]
+        prices = [
+            self._price((each.asset, each.scale, each.rate_card, each.rate_card_version))
+            for each in part.price_names
+        ]
+        decisions, charges = list(part.decisions), list(part.charges)
+        available, work = list(part.available), self._work
+        for at, place in enumerate(places):
+            self.accounts[place] = part.accounts[at]
+            row = slice(at * work, (at + 1) * work)
+            self._decisions[place], self._charges[place] = decisions[row], charges[row]
+            self._available[place] = available[row]
+            self._reasons[place] = [reasons[each] for each in part.reasons[row]]
+            self._prices[place] = [prices[each] for each in part.prices[row]]
+
+    def response(self) -> pb.CheckManyResponse:
+        """All of it."""
+        reply = pb.CheckManyResponse(
+            accounts=self.accounts,
+            reason_names=list(self._reason_places),
+            price_names=[
+                pb.CheckedPrice(asset=asset, scale=scale, rate_card=card, rate_card_version=version)
+                for asset, scale, card, version in self._price_places
+            ],
+        )
+        for rows, column in (
+            (self._charges, reply.charges),
+            (self._available, reply.available),
+            (self._reasons, reply.reasons),
+            (self._prices, reply.prices),
+        ):
+            for row in rows:
+                column.extend(row)
+        for decisions in self._decisions:
+            reply.decisions.extend(decisions)
+        return reply
+
+    def counts(self) -> Mapping[str, int]:
+        """How many of each decision."""
+        found: dict[str, int] = {}
+        for row in self._decisions:
+            for decision in set(row):
+                name = DECISIONS[decision]
+                found[name] = found.get(name, 0) + row.count(decision)
+        return found
+
+    def _reason(self, reason: str) -> int:
+        return self._reason_places.setdefault(reason, len(self._reason_places))
+
+    def _price(self, price: tuple[str, int, str, int]) -> int:
+        return self._price_places.setdefault(price, len(self._price_places))
+
+    def _price_of(self, bound: Bound | None) -> int:
+        if bound is None:
+            return 0
+        asset, declared = self._assets.of(bound.asset), bound.declaration
+        card = declared.rate_card if declared.card_version else ""
+        return self._price((asset.code, asset.scale, card, declared.card_version))
+
+
+class CheckManyCalls:
+    """Part of DecisionService."""
+
+    _edge: Edge
+    _forwarder: Forwarder
+
+    async def check_many(self, request: pb.CheckManyRequest, call: Call) -> pb.CheckManyResponse:
+        """Advice on each piece of work for each account, from the newest state."""
+        edge = self._edge
+        names = list(request.accounts)
+        _check_counts(names, request.work)
+        tenant = await edge.tenant(request.tenant)
+        work = self._work_of(request.work)
+        columns = Columns(edge, len(names), len(work))
+        here, away = await self._places(tenant, names, work, columns, call)
+        await asyncio.gather(
+            self._answer_here(here, columns),
+            *[self._ask(address, request, each, columns, call) for address, each in away.items()],
+        )
+        for decision, count in columns.counts().items():
+            edge.telemetry.decided("CheckMany", decision, count)
+        return columns.response()
+
+    def _work_of(self, asked: Iterable[pb.WorkToCheck]) -> list[Work]:
+        """The pieces of work. Raises CallFailed, naming the one at fault."""
+        work: list[Work] = []
+        faults: list[Fault] = []
+        for place, each in enumerate(asked):
+            quantities = each.quantities
+            shape = self._edge.shapes.of(each.product, each.attributes, tuple(quantities))
+            if isinstance(shape, Fault):
+                faults.append(shape._replace(field=f"work[{place}].{shape.field}"))
+                continue
+            values = tuple([quantities[name] for name in shape.quantity_names])
+            fault = quantities_fault(shape.quantity_names, values)
+            if fault is not None:
+                faults.append(fault._replace(field=f"work[{place}].{fault.field}"))
+            work.append(Work(shape, values))
+        if faults:
+            raise invalid(faults)
+        return work
+
+    async def _places(
+        self,
+        tenant: int,
+        names: Sequence[str],
+        work: list[Work],
+        columns: Columns,
+        call: Call,
+    ) -> tuple[dict[int, list[Seated]], dict[str, list[int]]]:
+        """Accounts by shard of this process, and places of others by the address of theirs."""
+        ledger = self._edge.ledger
+        seats = Seats(ledger, self._edge.seats, tenant)
+        found = [_find(seats, name) for name in names]
+        missing = [
+            (name, 0) for name, (seat, _) in zip(names, found, strict=True) if seat is LOOK_UP
+        ]
+        if missing:
+            await seats.look_up(missing)
+            found = [_find(seats, name) for name in names]
+        here: dict[int, list[Seated]] = {}
+        away: dict[str, list[int]] = {}
+        worked: dict[tuple[str, str], list[Work] | Fault] = {}
+        for place, (seat, named) in enumerate(found):
+            number, _, _, shard = seat
+            address = "" if ledger.shards.owns(shard) else ledger.shards.route(shard)
+            if seat is UNKNOWN:
+                columns.deny(place, "ACCOUNT_UNKNOWN")
+            elif address and not call.forwarded:
+                away.setdefault(address, []).append(place)
+            else:
+                its: list[Work] | Fault = work
+                if named is not None:
+                    if named not in worked:
+                        worked[named] = self._of_seat(work, named)
+                    its = worked[named]
+                if isinstance(its, Fault):
+                    columns.deny(place, its.reason)
+                else:
+                    here.setdefault(shard, []).append(Seated(place, number, its))
+        return here, away
+
+    def _of_seat(self, work: Sequence[Work], named: tuple[str, str]) -> list[Work] | Fault:
+        """The same work of the seat that an alias names (rule I7)."""
+        found: list[Work] = []
+        for each in work:
+            shape = with_seat(self._edge.shapes, each.shape, named)
+            if isinstance(shape, Fault):
+                return shape
+            found.append(Work(shape, each.quantities))
+        return found
+
+    async def _answer_here(self, here: Mapping[int, list[Seated]], columns: Columns) -> None:
+        spent = 0
+        for shard, accounts in here.items():
+            writer = self._edge.ledger.writers[shard]
+            try:
+                spent = await self._answer_shard(writer, accounts, columns, spent)
+            except Exception as error:
+                failure = failure_of(error)
+                if failure is None:
+                    raise
+                for each in accounts:
+                    if not columns.accounts[each.place].policy_version:
+                        columns.deny(each.place, failure.reason)
+
+    async def _answer_shard(
+        self, writer: Writer, accounts: Sequence[Seated], columns: Columns, spent: int
+    ) -> int:
+        """Look at accounts of a shard; `spent`: since the loop had its turn. Raises NotApplied."""
+        clock_us = self._edge.ledger.clock.now_us()
+        checker: Checker | None = None
+        await writer.bring_in([each.number for each in accounts])
+        for each in accounts:
+            if spent >= TURN_US:
+                await asyncio.sleep(0)
+                spent = 0
+            await writer.bring_in((each.number,))
+            state = writer.state
+            account = state.accounts.get(each.number)
+            if account is None:
+                columns.deny(each.place, "ACCOUNT_UNKNOWN")
+                continue
+            if state.offsets:
+                state.act_for(account.tenant)
+            if checker is None or not checker.is_of(state):
+                checker = Checker(state.catalog)
+            found = checker.answer(state, account, each.work, state.present(clock_us))
+            columns.take(each.place, found, position_of(writer.shard, writer.durable_position))
+            spent += found.spent
+        return spent
+
+    async def _ask(
+        self,
+        address: str,
+        request: pb.CheckManyRequest,
+        places: Sequence[int],
+        columns: Columns,
+        call: Call,
+    ) -> None:
+        """Have another process look at its accounts."""
+        part = pb.CheckManyRequest(
+            tenant=request.tenant,
+            accounts=[request.accounts[place] for place in places],
+            work=request.work,
+        )
+        try:
+            answer = await self._forwarder.ask(
+                address, METHOD, part, pb.CheckManyResponse, call.hop
+            )
+        except Exception as error:
+            failure = error.failure() if isinstance(error, PassedOn) else failure_of(error)
+            if failure is None:
+                raise
+            for place in places:
+                columns.deny(place, failure.reason)
+            return
+        columns.merge(places, answer)
+
+
+def _find(seats: Seats, name: str) -> tuple[Seat, tuple[str, str] | None]:
+    """Where an account is, and the seat that its alias names."""
+    seat = seats.by_id.get(name)
+    if seat is not None:
+        return seat, None
+    seat = seats.find(name, 0)
+    return seat, seats.named
+
+
+def _check_counts(names: Sequence[str], work: Sequence[pb.WorkToCheck]) -> None:
+    check = Checked()
+    check.given("accounts", bool(names))
+    check.given("work", bool(work))
+    for field, given, most in (("accounts", names, ACCOUNTS_MAX), ("work", work, WORK_MAX)):
+        if len(given) > most:
+            message = f"{len(given)} given; at most {most} allowed: split the call"
+            check.fault(Fault("TOO_MANY", field, str(len(given)), message))
+    for place, name in enumerate(names[:ACCOUNTS_MAX]):
+        check.fault(id_fault(f"accounts[{place}]", name))
+    check.done()

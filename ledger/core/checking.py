@@ -1,0 +1,206 @@
+"""Advice on many pieces of work of many accounts, one account after another.
+
+Says of each what `assess` says of one. What a piece of work costs is looked up once for a shape and
+a card where that does not depend on the account, and what an account's grants afford once for an
+asset; whatever they do not settle by themselves (debt, budgets, seats, prices that run on) is
+assessed as any. Reads state, changes nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final, NamedTuple
+
+from ledger.core.admission import refuse_new
+from ledger.core.caps import Rooms
+from ledger.core.catalog import Bound, Catalog
+from ledger.core.drawdown import grace_ended, in_turn, may_pay, overdraft_headroom
+from ledger.core.events import Suspense
+from ledger.core.holds import Assessment, assess, holds_limit
+from ledger.core.limits import INT64_MAX
+from ledger.core.outcomes import Reason, Refusal
+from ledger.core.pricing import price
+from ledger.core.shapes import Shape
+from ledger.core.state import Account, Grant, State
+
+COST_ALONE: Final = 1
+COST_ASSESSED: Final = 12
+"""What an answer costs that is read off, and one that is assessed: about so many microseconds."""
+
+
+class Work(NamedTuple):
+    """Something that may be asked for: a shape and how much, in the shape's order."""
+
+    shape: Shape
+    quantities: tuple[int, ...]
+
+
+class Flat(NamedTuple):
+    """What a piece of work costs whoever has the card; `denied`: why it has no price."""
+
+    bound: Bound
+    charge: int
+    denied: str
+
+
+class Answered:
+    """The answers for one account, parallel to the work that was asked about.
+
+    `allowed`: 0 = denied for its reason in `denied`, 1 = by grants, 2 = with debt. `spent` is about
+    what they took to find, in microseconds.
+    """
+
+    __slots__ = ("allowed", "available", "bounds", "charges", "denied", "spent", "version")
+
+    def __init__(self, version: int) -> None:
+        self.version = version
+        self.allowed: list[int] = []
+        self.denied: list[str] = []
+        self.charges: list[int] = []
+        self.available: list[int] = []
+        self.bounds: list[Bound | None] = []
+        self.spent = 0
+
+
+class Checker:
+    """Prices the same work for account after account of one shard, at one instant."""
+
+    def __init__(self, catalog: Catalog) -> None:
+        self._catalog = catalog
+        self._flat: dict[object, list[Flat | None]] = {}  # by card key and identity of the work
+
+    def is_of(self, state: State) -> bool:
+        """Whether it may go on with that state."""
+        return state.catalog is self._catalog
+
+    def answer(self, state: State, account: Account, work: Sequence[Work], now: int) -> Answered:
+        """What Authorize would say to each piece of work now."""
+        found = Answered(account.version)
+        refusal = holds_limit(account) or refuse_new(account)
+        if refusal is not None:
+            for _ in work:
+                _refused(found, refusal)
+            return found
+        alone = account.seats is None and not _is_budgeted(state, account)
+        flat = self._prices(state, account, work, now) if alone else [None] * len(work)
+        means = _Means(account, now)
+        for each, price_of in zip(work, flat, strict=True):
+            if price_of is None or not _read_off(found, means, price_of):
+                found.spent += COST_ASSESSED
+                assessed = assess(state, account, each.shape, each.quantities, now)
+                if isinstance(assessed, Refusal):
+                    _refused(found, assessed)
+                else:
+                    _assessed(found, assessed)
+        return found
+
+    def _prices(
+        self, state: State, account: Account, work: Sequence[Work], now: int
+    ) -> list[Flat | None]:
+        key = (account.card_key, id(work))
+        known = self._flat.get(key)
+        if known is None:
+            known = self._flat[key] = [_flat(state, account, each, now) for each in work]
+        return known
+
+
+def _is_budgeted(state: State, account: Account) -> bool:
+    """Whether a budget of the account or of one above it may say no."""
+    if not state.families[account.root].budgets:
+        return False
+    return any(budget.terms.hard for node in account.line() for budget in node.budgets)
+
+
+def _flat(state: State, account: Account, work: Work, now: int) -> Flat | None:
+    """The price of the work, if it is the same for all who have the account's card now."""
+    if not work.quantities or min(work.quantities) < 0 or not any(work.quantities):
+        return None
+    bound, plan = state.catalog.step(account.card_key, work.shape, now, work.quantities)
+    if not plan.whole or plan.modeled or plan.listed or plan.costed or plan.rerates:
+        return None
+    priced = price(state, account, bound, work.quantities, now)
+    if isinstance(priced, Refusal):
+        return None
+    return Flat(
+        bound, priced.total, Reason[Suspense(priced.suspense).name] if priced.suspense else ""
+    )
+
+
+class _Means:
+    """What an account's grants and overdraft afford now, worked out once for an asset; for each
+    use, where grants are for some products alone."""
+
+    __slots__ = ("_account", "_by_use", "_grants", "_now", "units")
+
+    def __init__(self, account: Account, now: int) -> None:
+        self._account = account
+        self._now = now
+        self._grants: list[Grant] | None = None
+        self._by_use: dict[object, tuple[int, int, bool]] = {}
+        self.units: dict[int, tuple[int, int, bool]] = {}
+        """Asset -> units of grants, overdraft headroom, whether its grace has ended."""
+
+    def of(self, bound: Bound) -> tuple[int, int, bool]:
+        """The same for work of that price."""
+        asset, now = bound.asset, self._now
+        found = self.units.get(asset)
+        if found is not None:
+            return found
+        place = (asset, id(bound.use))
+        found = self._by_use.get(place)
+        if found is not None:
+            return found
+        account = self._account
+        if self._grants is None:
+            self._grants = [
+                grant for grant in in_turn(account) if grant.effective_at <= now < grant.expires_at
+            ]
+        grants = [grant for grant in self._grants if grant.asset == asset]
+        limited = any(grant.limited for grant in grants)
+        if limited:
+            grants = [grant for grant in grants if may_pay(grant, asset, bound.use, now)]
+        ended = grace_ended(account, asset, now)
+        headroom = 0
+        if account.policy.holds_overdraft and not ended:
+            headroom = overdraft_headroom(account, asset)
+        found = Rooms(account, now).of_all(grants), headroom, ended
+        if limited:
+            self._by_use[place] = found
+        else:
+            self.units[asset] = found
+        return found
+
+
+def _read_off(found: Answered, means: _Means, flat: Flat) -> bool:
+    """Note the answer if price and grants say it by themselves; else False."""
+    bound, charge, denied = flat
+    units, headroom, ended = means.of(bound)
+    if not denied and charge:
+        if ended:
+            denied = Reason.GRACE_ENDED
+        elif charge > units:
+            return False
+    found.allowed.append(0 if denied else 1)
+    found.denied.append(denied)
+    found.charges.append(charge)
+    found.available.append(min(units + headroom, INT64_MAX))
+    found.bounds.append(bound)
+    found.spent += COST_ALONE
+    return True
+
+
+def _assessed(found: Answered, assessed: Assessment) -> None:
+    found.allowed.append(0 if assessed.denied else 2 if assessed.uses_debt else 1)
+    found.denied.append(assessed.denied)
+    found.charges.append(assessed.charge)
+    found.available.append(min(assessed.available, INT64_MAX))
+    found.bounds.append(assessed.bound)
+
+
+def _refused(found: Answered, refusal: Refusal) -> None:
+    """What would be an error of one call is a denial among many answers."""
+    found.allowed.append(0)
+    found.denied.append(refusal.reason)
+    found.charges.append(0)
+    found.available.append(0)
+    found.bounds.append(None)
