@@ -174,7 +174,9 @@ def _too_many(most: int) -> Refusal:
 
 def _below(state: State, account: Account) -> list[Budget]:
     """Budgets of the family's accounts that stand below this one."""
-    found = []
+    found: list[Budget] = []
+    if not account.children:
+        return found
     for budget in state.families[account.root].budgets.values():
         above = budget.account.parent
         while above is not None and above is not account:

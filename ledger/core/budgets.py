@@ -6,7 +6,8 @@ a number is one of the shard.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from ledger.core.events import BudgetTerms
 from ledger.core.shapes import Use
@@ -14,6 +15,17 @@ from ledger.core.windows import Cell, Counter, Span
 
 if TYPE_CHECKING:
     from ledger.core.state import Account
+
+
+@lru_cache(maxsize=4_096)
+def _same(terms: BudgetTerms) -> BudgetTerms:
+    """One object for equal terms: thousands of accounts have budgets of the same."""
+    return terms
+
+
+@lru_cache(maxsize=4_096)
+def _set_of(values: tuple[Any, ...]) -> frozenset[Any]:
+    return frozenset(values)
 
 
 class Budget:
@@ -32,7 +44,6 @@ class Budget:
         "for_all",
         "held",
         "measure",
-        "met",
         "name",
         "number",
         "packaged",
@@ -67,19 +78,18 @@ class Budget:
         self.counter = Counter()
         self.held: dict[int, tuple[Span, int]] = {}  # hold -> where it pends, and how much
         self.crossed: dict[int, int] = {}  # threshold -> until when it is not told again
-        self.terms: BudgetTerms = terms
-        self.products = frozenset(terms.products)
-        self.tags = frozenset(terms.tags)
-        self.attributes = frozenset(terms.attributes)
+        self.terms = _same(terms)
+        self.products = _set_of(terms.products)
+        self.tags = _set_of(terms.tags)
+        self.attributes = _set_of(terms.attributes)
         self.for_all = not terms.products and not terms.tags and not terms.attributes
         # Of its terms, for who looks at them with each event:
         self.measure = int(terms.measure)
         self.asset = terms.asset
         self.window = int(terms.window.kind)
         self.told = bool(terms.thresholds)
-        # Derived, for `tallies`: the window that was met last; the use at which one tells next, as
-        # of a window; and what the present run of usage has counted in one, where any has.
-        self.met: Cell | None = None
+        # Derived, for `tallies`: the use at which one tells next, as of a window; and what the
+        # present run of usage has counted in one, where any has.
         self.alarm_cell: Cell | None = None
         self.alarm = 0
         self.run = -1
@@ -94,7 +104,7 @@ class Budget:
 
     def change(self, terms: BudgetTerms, version: int) -> None:
         """Another limit, hardness or other thresholds; what it counts stays what it is."""
-        self.terms = terms
+        self.terms = _same(terms)
         self.told = bool(terms.thresholds)
         self.alarm_cell = None
         self.version = version

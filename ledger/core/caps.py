@@ -16,7 +16,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from ledger.core.events import CapTerms, Sharing, SharingMode, WindowKind
-from ledger.core.windows import Cell, Counter
+from ledger.core.windows import Counter
 
 if TYPE_CHECKING:
     from ledger.core.state import Account, Grant
@@ -97,7 +97,7 @@ class Cap:
         window = self.terms.window
         if window.kind == _SLIDING:
             return counter.within(window, at)
-        cell = self.cell(at)
+        cell = self.counter.cell(at)
         return (cell.posted, cell.pending) if cell is not None else (0, 0)
 
     def left(self, at: int) -> int | None:
@@ -107,17 +107,6 @@ class Cap:
             return None
         drawn, held = self.counted(at)
         return max(0, ceiling - drawn - held)
-
-    def cell(self, at: int) -> Cell | None:
-        """Where usage of an instant counts, beside in all; None = in no window."""
-        cells = self.counter.cells
-        place = len(cells)
-        while place > 0:  # mostly the last
-            place -= 1
-            cell = cells[place]
-            if cell.since <= at < cell.end:
-                return cell
-        return None
 
     @property
     def aside(self) -> int:
@@ -258,7 +247,7 @@ def leaves_room(account: Account, grant: Grant, amount: int, at: int) -> bool:
                     if most >= 0 and counter.posted + counter.pending + amount > most:
                         return False
                     continue
-                cell = cap.cell(at)
+                cell = cap.counter.cell(at)
                 if cell is None:
                     return False
                 if cap.terms.window.kind == _SLIDING:

@@ -433,7 +433,7 @@ def open_windows(
         if grant is None or not grant.account.caps_given or grant.account is account:
             continue
         for cap in capping(account, grant):
-            if cap.windowed and cap.cell(at) is None:
+            if cap.windowed and cap.counter.cell(at) is None:
                 owner = grant.account
                 since, end = span_at(
                     cap.terms.window, cap.counter, at, state.now, owner.anchors, owner.calendar

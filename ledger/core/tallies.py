@@ -101,12 +101,13 @@ class Tallies:
                     amount = quantities[names.index(quantity)] if quantity in names else 0
                 if amount == 0:
                     continue
-                cell = budget.met
+                counter = budget.counter
+                cell = counter.met
                 if cell is None or not cell.since <= at < cell.end or now >= cell.end:
                     cell = open_cell(budget, at, now)
                     if cell is None:
                         return False
-                    budget.met = cell
+                    counter.met = cell
                 posted = amount
                 if budget.run == run and budget.run_cell is cell:
                     posted += budget.run_posted

@@ -12,7 +12,7 @@ are over the last is kept; what is older counts in the counter's totals alone, a
 from __future__ import annotations
 
 from datetime import datetime
-from functools import cache
+from functools import cache, lru_cache
 from typing import Final, NamedTuple, TypeAlias
 
 from ledger.core.events import PeriodUnit, Window, WindowKind, WindowUnit
@@ -66,27 +66,50 @@ class Cell:
 
 
 class Counter:
-    """What was counted in the windows that are kept, in order of time, and in all.
+    """What was counted in the windows that are kept, in order of time, and beside them.
 
-    `posted` and `pending` are the totals of its lifetime; `late` is the part of `posted` that
-    counts in no window, because its own was over too long by then.
+    What a window counts stands there alone, so that usage touches one place (a family may have many
+    thousand counters, and memory is what they cost): the totals of its lifetime are added up.
+    `late` is the part that counts in no window, because its own was over too long by then.
     """
 
-    __slots__ = ("cells", "late", "pending", "posted")
+    __slots__ = ("beside_pending", "beside_posted", "cells", "late", "met")
 
     def __init__(self) -> None:
-        self.posted = 0
-        self.pending = 0
+        self.beside_posted = 0  # in no window that is kept
+        self.beside_pending = 0
         self.late = 0
         self.cells: list[Cell] = []
+        self.met: Cell | None = None  # derived: which of them was met last
+
+    @property
+    def posted(self) -> int:
+        """In all of its lifetime."""
+        return self.beside_posted + sum([each.posted for each in self.cells])
+
+    @property
+    def pending(self) -> int:
+        """In all of its lifetime."""
+        return self.beside_pending + sum([each.pending for each in self.cells])
+
+    def cell(self, at: int) -> Cell | None:
+        """Where usage of an instant counts, of the spans that are kept; None = in none of them."""
+        met = self.met
+        if met is not None and met.since <= at < met.end:
+            return met
+        for cell in reversed(self.cells):
+            if cell.since <= at < cell.end:
+                self.met = cell
+                return cell
+        return None
 
     def count(
         self, window: Window, since: int, end: int, posted: int, pending: int, now: int
     ) -> None:
         """Count in the span that was recorded; `now`, the recorded time, lets old ones go."""
-        self.posted += posted
-        self.pending += pending
         if end == 0:
+            self.beside_posted += posted
+            self.beside_pending += pending
             self.late += posted
             return
         cells = self.cells
@@ -98,7 +121,7 @@ class Counter:
             cell.posted += posted
             cell.pending += pending
         else:
-            cells.insert(place, Cell(since, end, posted, pending))
+            cells.insert(place, Cell(*shared_span(since, end), posted, pending))
         self._forget(window, now)
 
     def _forget(self, window: Window, now: int) -> None:
@@ -113,7 +136,11 @@ class Counter:
             while past + 1 < len(cells) and cells[past + 1].end <= now:
                 past += 1
         if past:
+            for cell in cells[:past]:
+                self.beside_posted += cell.posted
+                self.beside_pending += cell.pending
             del cells[:past]
+            self.met = None
 
     def within(self, window: Window, now: int) -> tuple[int, int]:
         """(posted, pending) of the window that holds `now`; buckets that it touches count whole."""
@@ -140,10 +167,20 @@ def unpack_counter(packed: PackedCounter) -> Counter:
     """The counter that was packed so."""
     counter = Counter()
     posted, pending, late, cells = packed
-    counter.posted, counter.pending, counter.late = int(posted), int(pending), int(late)
     for since, end, each_posted, each_pending in cells:
-        counter.cells.append(Cell(since, end, int(each_posted), int(each_pending)))
+        span = shared_span(since, end)
+        counter.cells.append(Cell(*span, int(each_posted), int(each_pending)))
+    counter.beside_posted = int(posted) - counter.posted
+    counter.beside_pending = int(pending) - counter.pending
+    counter.late = int(late)
     return counter
+
+
+@lru_cache(maxsize=4_096)
+def shared_span(since: int, end: int) -> Span:
+    """The span, as the same two objects for all counters: looked at with each event, they are at
+    hand."""
+    return since, end
 
 
 def span_at(

@@ -74,13 +74,11 @@ def budgets_tallied(state: State, event: BudgetsTallied) -> None:
     for move in event.moves:
         budget = budgets[move.budget]
         counter = budget.counter
-        posted = move.posted
-        cells = counter.cells
-        if cells and cells[-1].since == move.since and move.end:
-            counter.posted += posted
-            cells[-1].posted += posted
+        met = counter.met
+        if met is not None and met.since == move.since and move.end:
+            met.posted += move.posted
         else:
-            counter.count(budget.terms.window, move.since, move.end, posted, 0, state.now)
+            counter.count(budget.terms.window, move.since, move.end, move.posted, 0, state.now)
 
 
 def budget_crossed(state: State, event: BudgetCrossed) -> None:

@@ -117,14 +117,15 @@ def _count(cap: Cap, at: int, posted: int, pending: int) -> None:
     reserved = cap.grant if cap.terms.reserved else None
     before = cap.aside if reserved is not None else 0
     counter = cap.counter
-    counter.posted += posted
-    counter.pending += pending
-    if cap.windowed:
-        cell = cap.cell(at)
-        if cell is None:
-            counter.late += posted
-        else:
-            cell.posted += posted
+    cell = counter.cell(at) if cap.windowed else None
+    if cell is not None:
+        cell.posted += posted
+        if pending:
             cell.pending += pending
+    else:
+        counter.beside_posted += posted
+        counter.beside_pending += pending
+        if cap.windowed:
+            counter.late += posted
     if reserved is not None:
         reserved.aside += cap.aside - before
