@@ -7,15 +7,17 @@ this moment, with what the account has set otherwise and would keep. Reads only.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, TypeAlias
 
 from ledger.api.assets import Assets
 from ledger.api.render_package import render_taken, render_term
 from ledger.api.render_packaged_budget import budgets_removed, render_budgets_set
+from ledger.api.render_packaged_charge import render_charge_changes
 from ledger.core.commands import ChangePackage, Subscribe
 from ledger.core.decide import decide
 from ledger.core.events import Event, Follow, OldGrants, PackageChanged, Subscribed, Timing
 from ledger.core.outcomes import Known, Refusal
+from ledger.core.package_charges import ChargeChange, charge_changes
 from ledger.core.package_policy import value_of
 from ledger.core.state import Account, State
 from ledger.core.subscriptions import Subscription
@@ -34,6 +36,9 @@ class Wanted(NamedTuple):
     old_grants: OldGrants
 
 
+Outcome: TypeAlias = tuple[Event | Known | Refusal, list[Event], tuple[ChargeChange, ...]]
+
+
 class Tried(NamedTuple):
     """What came of it for an account, and how its subscription stands."""
 
@@ -43,15 +48,17 @@ class Tried(NamedTuple):
     phase: str
     outcome: Event | Known | Refusal
     events: list[Event]
+    charges: tuple[ChargeChange, ...]
     overrides: int
     held: tuple[str, ...]
 
 
 def tried_for(
     state: State, number: int, wanted: Wanted, tenant: int, clock_us: int, key: bytes = NO_KEY
-) -> tuple[Event | Known | Refusal, list[Event]]:
-    """What would be decided for an account at this moment, within the period that runs, and all
-    that would be recorded. Deciding changes nothing; the state's time is put back."""
+) -> Outcome:
+    """What would be decided for an account at this moment, within the period that runs, all that
+    would be recorded, and what would become of its fixed charges. Deciding changes nothing; the
+    state's time is put back."""
     account = state.accounts.get(number)
     subscription = account.subscription if account is not None else None
     follow = Follow.PIN if wanted.version else Follow.FOLLOW
@@ -70,7 +77,9 @@ def tried_for(
     state.now = max(before, now)
     out: list[Event] = []
     try:
-        return decide(state, command, out), out
+        outcome = decide(state, command, out)
+        changes = charge_changes(state, account, out) if account is not None else ()
+        return outcome, out, changes
     finally:
         state.now = before
 
@@ -145,4 +154,5 @@ def render_tried(tried: Tried, shard: int, account: str, assets: Assets) -> pb.S
         message.taken_back.extend(render_taken(outcome.taken, shard, tried.account))
     message.budgets_set.extend(render_budgets_set(assets, tried.events))
     message.budgets_removed.extend(budgets_removed(tried.events))
+    message.charges.extend(render_charge_changes(assets, tried.charges))
     return message

@@ -16,7 +16,7 @@ from ledger.api.errors import CallFailed, Fault, directory_refused, refused
 from ledger.api.forward import Forwarder
 from ledger.api.forward_all import gather_parts
 from ledger.api.limits import Checked
-from ledger.api.package_previews import Wanted, render_tried, tried_for, tried_for_each
+from ledger.api.package_previews import Outcome, Wanted, render_tried, tried_for, tried_for_each
 from ledger.api.pages import page_after, page_token
 from ledger.api.positions import decode_position, encode_position, minimum, position_of
 from ledger.api.published import Published
@@ -31,9 +31,9 @@ from ledger.api.render_package import (
     subscription_of,
 )
 from ledger.api.render_packaged_budget import budgets_removed, render_budgets_set
+from ledger.api.render_packaged_charge import render_charge_changes
 from ledger.core.commands import CancelSubscription, ChangePackage, Command, Names, Subscribe
 from ledger.core.events import (
-    Event,
     Follow,
     OldGrants,
     PackageChanged,
@@ -41,7 +41,7 @@ from ledger.core.events import (
     SubscriptionCancelled,
     Timing,
 )
-from ledger.core.outcomes import Known, Refusal
+from ledger.core.outcomes import Refusal
 from ledger.core.packaged import Package, PackageVersion
 from ledger.core.packaged_budgets import PackagedMeasure
 from ledger.core.state import State
@@ -147,6 +147,8 @@ class PackageService:
             if budget.asset:
                 is_money = budget.measure is PackagedMeasure.COST
                 named.append((f"budgets[{place}].asset", budget.asset, is_money))
+        for place, charge in enumerate(package.charges):
+            named.append((f"charges[{place}].asset", charge.asset, False))
         policy = package.policy
         if policy.overdraft_asset:
             named.append(("policy.overdraft_asset", policy.overdraft_asset, False))
@@ -353,10 +355,12 @@ class PackageService:
         clock_us = edge.ledger.clock.now_us()
         key = edge.ledger.family(entry).request(f"preview {call.trace.hex()}")
 
-        def tried(state: State) -> tuple[Event | Known | Refusal, list[Event]]:
+        def tried(state: State) -> Outcome:
             return tried_for(state, entry.number, wanted, entry.tenant, clock_us, key)
 
-        (outcome, events), reached = await edge.writer(entry).read(tried, 0, (entry.number,))
+        (outcome, events, charges), reached = await edge.writer(entry).read(
+            tried, 0, (entry.number,)
+        )
         if isinstance(outcome, Refusal):
             raise refused(outcome, {"account": request.account})
         assert isinstance(outcome, Subscribed | PackageChanged), outcome
@@ -368,6 +372,7 @@ class PackageService:
             position=position_of(entry.shard, reached),
             budgets_set=render_budgets_set(edge.assets, events),
             budgets_removed=budgets_removed(events),
+            charges=render_charge_changes(edge.assets, charges),
         )
 
     async def preview_subscribers(

@@ -11,6 +11,7 @@ from msgspec.structs import replace
 from ledger.api.ids import GRANT, mint
 from ledger.api.render_override import override_faults_of, override_of, render_override
 from ledger.api.render_packaged_budget import packaged_budget_of, render_packaged_budget
+from ledger.api.render_packaged_charge import packaged_charge_of, render_packaged_charge
 from ledger.core.catalog import Asset
 from ledger.core.events import PackageTerm, TakenBack
 from ledger.core.packaged import (
@@ -35,6 +36,7 @@ from ledger.core.packaged import (
     validate,
     version_of,
 )
+from ledger.core.packaged_charges import PhasedCharge
 from ledger.core.phases import present
 from ledger.core.state import NEVER, State
 from ledger.v1 import package_pb2 as pb
@@ -113,6 +115,12 @@ def package_of(message: pb.PackageVersion) -> tuple[Package, list[CardFault]]:
             [
                 packaged_budget_of(f"budgets[{at}]", each, faults)
                 for at, each in enumerate(message.budgets)
+            ]
+        ),
+        tuple(
+            [
+                packaged_charge_of(f"charges[{at}]", each, faults)
+                for at, each in enumerate(message.charges)
             ]
         ),
     )
@@ -219,6 +227,7 @@ def _phase_of(path: str, given: pb.PackagePhase, faults: list[CardFault]) -> Pha
         )
         if given.HasField("entitlements")
         else None,
+        tuple([PhasedCharge(each.name, each.unit_amount) for each in given.charges]),
     )
 
 
@@ -237,6 +246,9 @@ def _render_phase(phase: Phase) -> pb.PackagePhase:
             for each in phase.grants
         ],
         policy=_render_policy(phase.policy),
+        charges=[
+            pb.PhasedCharge(name=each.name, unit_amount=each.unit_amount) for each in phase.charges
+        ],
     )
     if phase.entitlements is not None:
         message.entitlements.CopyFrom(
@@ -311,6 +323,7 @@ def render_package(
         phases=[_render_phase(each) for each in package.phases],
         seats=[_render_seats(each, scales) for each in package.seats],
         budgets=[render_packaged_budget(each, scales) for each in package.budgets],
+        charges=[render_packaged_charge(each, scales) for each in package.charges],
         effective_from_us=found.effective_from_us,
         version=found.version,
         published_at_us=found.published_at_us,

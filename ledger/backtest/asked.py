@@ -267,7 +267,9 @@ def _cancel(event: e.SubscriptionCancelled) -> c.Command:
     )
 
 
-def _start_charge(event: e.ChargeStarted) -> c.Command:
+def _start_charge(event: e.ChargeStarted) -> c.Command | None:
+    if not event.key:
+        return None  # it follows from a package
     return c.StartCharge(
         event.key,
         event.account,
@@ -303,7 +305,9 @@ def _change_charge(event: e.ChargeChanged) -> c.Command | None:
     )
 
 
-def _end_charge(event: e.ChargeEnded) -> c.Command:
+def _end_charge(event: e.ChargeEnded) -> c.Command | None:
+    if not event.key:
+        return None  # it follows from a package
     return c.EndCharge(event.key, event.account, event.charge, event.timing, trace=event.trace)
 
 

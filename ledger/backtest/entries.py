@@ -94,8 +94,11 @@ def _fee(replay: Replay, events: _Events, index: int) -> None:
 def _charge_started(replay: Replay, events: _Events, index: int) -> None:
     event = events[index]
     assert isinstance(event, e.ChargeStarted)
-    replay.state.next_charge = event.charge
-    _as_asked(replay, events, index)
+    before = events[:index]
+    if event.key or not any(isinstance(each, e.ChargeStarted) and not each.key for each in before):
+        replay.state.next_charge = event.charge
+    if event.key:
+        _as_asked(replay, events, index)
 
 
 def _charge_changed(replay: Replay, events: _Events, index: int) -> None:
@@ -428,6 +431,8 @@ ENTRIES: Final[dict[type, Callable[[Any, _Events, int], None]]] = USAGE | {
     e.FeeCharged: _fee,
     e.FeeRecognised: _charge_due,
     e.ChargeChanged: _charge_changed,
+    e.ChargeRepriced: _nothing,
+    e.ChargeEnded: _if_asked,
     e.SeatPlanStarted: _if_asked,
     e.SeatPlanEnded: _if_asked,
     e.BudgetSet: _if_asked,

@@ -110,6 +110,10 @@ def list_packages(name: str, tenant: str, remote: Remote, as_json: bool) -> None
         click.echo(_line(each))
         for grant in each.grants:
             click.echo(f"  {grant.name}: {grant.amount:,} {grant.asset} (minor units) a period")
+        for charge in each.charges:
+            often = "once" if charge.terms.once else "a period"
+            costs = f"{charge.quantity:,} x {charge.terms.unit_amount:,} {charge.terms.asset}"
+            click.echo(f"  charge {charge.name}: {costs} (minor units) {often}")
         for phase in each.phases:
             lasts = f"{phase.days} days" if phase.days else f"{phase.periods} periods"
             click.echo(f"  first {phase.name} for {lasts}")
@@ -320,7 +324,7 @@ def preview(
         return
     _say_taken(reply.taken_back)
     click.echo(f"{account} would have {_term(reply.term)}")
-    _say_budgets(reply)
+    _say_rest(reply)
 
 
 @package.command("preview-all")
@@ -374,7 +378,7 @@ def preview_all(
             continue
         click.echo(f"{each.account} would have {_term(each.term)}{kept}")
         _say_taken(each.taken_back)
-        _say_budgets(each)
+        _say_rest(each)
     if not found:
         click.echo(f"no account has the package {name}")
 
@@ -446,13 +450,16 @@ def _say_taken(taken: Any) -> None:
         click.echo(f"taken back: {each.amount:,} of grant {each.grant_id}")
 
 
-def _say_budgets(
+def _say_rest(
     tried: package_pb2.PackageServicePreviewResponse | package_pb2.SubscriberPreview,
 ) -> None:
     for name in tried.budgets_removed:
         click.echo(f"budget removed: {name}")
     for each in tried.budgets_set:
         click.echo(f"budget set: {each.name}, limit {each.limit:,}")
+    for fee in tried.charges:
+        goes = f"{fee.quantity:,} x {fee.terms.unit_amount:,}" if fee.HasField("terms") else "ends"
+        click.echo(f"charge {fee.name}: {goes}; now {fee.charged:,} {fee.asset} (minor units)")
 
 
 def _line(each: package_pb2.PackageVersion) -> str:

@@ -26,7 +26,8 @@ Read in this order:
     commitments, true_ups   created, ended, invoiced; what a child's true-up counts toward
     minimums                what a period lacks of a card's minimums
     repriced, touched, repricing    usage rated again by a job: its price, which, what comes of it
-    fixed_charges, charge_prices, charge_terms  a fixed charge: as state, its figures, what is valid
+    fixed_charges, charge_prices    a fixed charge: as state, its figures
+    charge_faults, charge_terms     what terms may say by themselves, and of an account
     charge_fees, charging   who pays it and when it is earned; started, changed, ended, by time
     outcome_charges         work that is charged once its result is confirmed
     levels                  what meters count over what counts already
@@ -34,6 +35,7 @@ Read in this order:
     packaged, subscriptions, sold   what a package says; what an account has of one, prices too
     phases, package_policy, package_terms   its phases; what it sets of a policy; what a period is
     packaged_budgets, package_budgets   budgets that it carries: as published, set and removed
+    packaged_charges, package_charges   fixed charges: as published, started, changed and ended
     packaged_seats, package_seats       and plans of seats: as published, begun and ended
     subscribing             begun, changed, carried on, ended
     contracts, contract_terms, contracting  a package for a time: as state, what it may say, decided

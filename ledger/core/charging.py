@@ -19,6 +19,7 @@ from ledger.core.events import (
     ChargeChanged,
     ChargeEnded,
     ChargePeriodBegun,
+    ChargeRepriced,
     ChargeStarted,
     ChargeTerms,
     Event,
@@ -92,7 +93,7 @@ def _not_startable(state: State, account: Account, command: StartCharge) -> Refu
                 f"charge {charge.number} of the account has this name and goes on; change that "
                 "one, end it first, or take another name",
             )
-    plan = _seats_of(account, command.name, now)
+    plan = seats_of(account, command.name, now)
     if plan is not None:
         return Refusal(
             Reason.CHARGE_NAME_TAKEN,
@@ -160,7 +161,7 @@ def decide_change_quantity(
     return change_quantity(state, charge, quantity, command.timing, out, command)
 
 
-def _seats_of(account: Account, name: str, now: int) -> SeatPlan | None:
+def seats_of(account: Account, name: str, now: int) -> SeatPlan | None:
     """The plan of seats that goes on whose fee is the charge of that name (rule S2)."""
     seats = account.seats
     for plan in seats.plans.values() if seats is not None else ():
@@ -171,7 +172,7 @@ def _seats_of(account: Account, name: str, now: int) -> SeatPlan | None:
 
 def _goes_by_seats(charge: FixedCharge, now: int) -> Refusal | None:
     """A plan of seats that goes on says how many are charged (rule S2)."""
-    plan = _seats_of(charge.account, charge.name, now)
+    plan = seats_of(charge.account, charge.name, now)
     if plan is None:
         return None
     return Refusal(
@@ -184,7 +185,7 @@ def _goes_by_seats(charge: FixedCharge, now: int) -> Refusal | None:
 
 def _other_periods(charge: FixedCharge, terms: ChargeTerms, now: int) -> Refusal | None:
     """The fee of a plan of seats that goes on keeps the periods of its seats (rule S2)."""
-    plan = _seats_of(charge.account, charge.name, now)
+    plan = seats_of(charge.account, charge.name, now)
     if plan is None:
         return None
     for field in ("unit", "every", "anchor", "zone"):
@@ -214,18 +215,7 @@ def change_quantity(
     made so many changes of the charge `before`."""
     amount, weighed, weighed_to = 0, "", 0
     if timing == Timing.NOW and charge.runs(state.now):
-        so_far = charge.weighed
-        if charge.terms.prorate_changes:
-            weighed_to = state.now
-            so_far += _weight(charge, charge.counted, charge.weighed_to, weighed_to)
-        elif charge.terms.billing == ChargeBilling.ARREARS:  # the last one counts for all of it
-            weighed_to = charge.charged_from
-            so_far = 0
-        if weighed_to:
-            weighed = str(so_far)
-            if charge.terms.billing == ChargeBilling.ADVANCE:
-                total = so_far + _weight(charge, quantity, weighed_to, charge.charged_to)
-                amount = _recharge(state, charge, total, charge.charged_to, quantity, out)
+        weighed, weighed_to, amount = _weighed_anew(state, charge, charge.terms, quantity, out)
     changed = ChargeChanged(
         command.key if command is not None else b"",
         charge.account.number,
@@ -242,6 +232,51 @@ def change_quantity(
     )
     out.append(changed)
     return changed
+
+
+def _weighed_anew(
+    state: State, charge: FixedCharge, terms: ChargeTerms, quantity: int, out: list[Event]
+) -> tuple[str, int, int]:
+    """What the running period weighs up to where other terms or another quantity count, that
+    instant, and the fee of what it costs more or less by them, which is appended."""
+    so_far, weighed_to = charge.weighed, 0
+    if terms.prorate_changes:
+        weighed_to = state.now
+        so_far += _weight(charge, charge.counted, charge.weighed_to, weighed_to)
+    elif terms.billing == ChargeBilling.ARREARS:  # the last one counts for all of it
+        weighed_to, so_far = charge.charged_from, 0
+    if not weighed_to:
+        return "", 0, 0
+    amount = 0
+    if terms.billing == ChargeBilling.ADVANCE:
+        until = charge.charged_to
+        total = so_far + weight(terms, charge.begun, quantity, weighed_to, until)
+        amount = _recharge(state, charge, terms, total, until, quantity, out)
+    return str(so_far), weighed_to, amount
+
+
+def reprice(
+    state: State, charge: FixedCharge, terms: ChargeTerms, quantity: int, out: list[Event]
+) -> None:
+    """Append that so many are charged otherwise from now on, and behind it the fee of what the
+    running period costs more or less by that."""
+    fees: list[Event] = []
+    weighed, weighed_to, amount = "", 0, 0
+    if charge.runs(state.now):
+        weighed, weighed_to, amount = _weighed_anew(state, charge, terms, quantity, fees)
+    out.append(
+        ChargeRepriced(
+            charge.account.number,
+            charge.number,
+            charge.version + 1,
+            terms,
+            quantity,
+            weighed,
+            weighed_to,
+            amount,
+        )
+    )
+    out.extend(fees)
 
 
 def decide_change_terms(
@@ -299,7 +334,7 @@ def decide_end_charge(
     if command.timing == Timing.NEXT_PERIOD:
         ends_at = min(max(now, charge.period_end), charge.ends_at)
     else:
-        amount = _end_now(state, charge, out)
+        amount = settle_until(state, charge, now, out)
     ended = ChargeEnded(
         command.key,
         command.account,
@@ -313,16 +348,21 @@ def decide_end_charge(
     return ended
 
 
-def _end_now(state: State, charge: FixedCharge, out: list[Event]) -> int:
-    """Settle the period that runs; returns what that adds to its fees. All is earned then."""
+def settle_until(state: State, charge: FixedCharge, at: int, out: list[Event]) -> int:
+    """Settle the period that runs as of an instant, now or before, by the proration of a last
+    period; returns what that adds to its fees. All is earned then."""
     now, before = state.now, len(out)
     amount = 0
-    if charge.recurs and charge.runs(now):
-        until = now if charge.terms.proration in _LAST else charge.charged_to
+    if charge.recurs and charge.runs(max(at, charge.period_start)):
+        until = charge.charged_to
+        if charge.terms.proration in _LAST:
+            until = max(at, charge.weighed_to, charge.period_start)
         counted_to = max(charge.weighed_to, until)
         total = charge.weighed + _weight(charge, charge.counted, charge.weighed_to, counted_to)
         if charge.terms.billing == ChargeBilling.ARREARS or until != charge.charged_to:
-            amount = _recharge(state, charge, total, until, charge.counted, out, ends=True)
+            amount = _recharge(
+                state, charge, charge.terms, total, until, charge.counted, out, ended=until
+            )
     if len(out) == before and charge.unearned:
         out.append(recognised(state, charge, now, now, ends=True))
     return amount
@@ -331,23 +371,25 @@ def _end_now(state: State, charge: FixedCharge, out: list[Event]) -> int:
 def _recharge(
     state: State,
     charge: FixedCharge,
+    terms: ChargeTerms,
     weighed: int,
     until: int,
     quantity: int,
     out: list[Event],
     *,
-    ends: bool = False,
+    ended: int = 0,
 ) -> int:
     """The fee of what the running period costs now, less what was charged; none where that is the
-    same. Returns its amount."""
+    same. Returns its amount. `ended`: where the charge ends."""
     number, length = charge.begun, until - charge.charged_from
-    total = cost(charge.terms, number, weighed, length, charge.full)
+    total = cost(terms, number, weighed, length, charge.full)
     amount = total - charge.charged
-    if amount or (ends and not charge.settled):
-        end = state.now if ends else charge.period_end
+    if amount or (ended and not charge.settled):
+        start = min(ended or state.now, state.now)
+        end = start if ended else charge.period_end
         fee(
-            state, charge, charge.terms, number, state.now, end, quantity, total, amount, state.now,
-            out, settled=ends,
+            state, charge, terms, number, start, end, quantity, total, amount, state.now, out,
+            settled=ended > 0,
         )  # fmt: skip
     return amount
 
@@ -426,15 +468,9 @@ def _begin(state: State, charge: FixedCharge, out: list[Event]) -> None:
     terms = charge.next_terms or charge.terms
     quantity = charge.next_quantity if charge.next_quantity >= 0 else charge.quantity
     start, number = charge.next_at, charge.begun + 1
-    if not terms.every:
-        end, charged_from, charged_to, full = start + terms.earned_over, start, start + 1, 1
-    else:
-        cycle_start, cycle_end = cycle_of(charge, terms).period_of(start)
-        end = min(cycle_end, charge.ends_at)
-        # A new zone or anchor leaves a part of a period, which is never charged whole.
-        charged_from = start if terms.proration in _FIRST or number > 1 else cycle_start
-        charged_to = end if terms.proration in _LAST else cycle_end
-        full = cycle_end - cycle_start
+    end, charged_from, charged_to, full = bounds_of(
+        cycle_of(charge, terms), terms, number, start, charge.ends_at
+    )
     out.append(
         ChargePeriodBegun(
             charge.account.number,
@@ -458,6 +494,20 @@ def _begin(state: State, charge: FixedCharge, out: list[Event]) -> None:
         )  # fmt: skip
 
 
+def bounds_of(
+    cycle: Cycle, terms: ChargeTerms, number: int, start: int, ends_at: int
+) -> tuple[int, int, int, int]:
+    """(end, charged_from, charged_to, full) of a period that starts then."""
+    if not terms.every:
+        return start + terms.earned_over, start, start + 1, 1
+    cycle_start, cycle_end = cycle.period_of(start)
+    end = min(cycle_end, ends_at)
+    # A new zone or anchor leaves a part of a period, which is never charged whole.
+    charged_from = start if terms.proration in _FIRST or number > 1 else cycle_start
+    charged_to = end if terms.proration in _LAST else cycle_end
+    return end, charged_from, charged_to, cycle_end - cycle_start
+
+
 def cycle_of(charge: FixedCharge, terms: ChargeTerms) -> Cycle:
     """The periods of these terms: in their own zone, else the account's."""
     return Cycle(
@@ -469,6 +519,7 @@ def cycle_of(charge: FixedCharge, terms: ChargeTerms) -> Cycle:
 
 
 __all__ = [
+    "bounds_of",
     "change_quantity",
     "cycle_of",
     "decide_change_quantity",
@@ -476,4 +527,7 @@ __all__ = [
     "decide_end_charge",
     "decide_start_charge",
     "post_charge",
+    "reprice",
+    "seats_of",
+    "settle_until",
 ]

@@ -57,6 +57,7 @@ from ledger.core.limits import (
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.overrides import numbered_as
 from ledger.core.package_budgets import end_budgets
+from ledger.core.package_charges import end_charges
 from ledger.core.package_seats import end_seats
 from ledger.core.package_terms import (
     begin,
@@ -445,6 +446,7 @@ def _leave(
     set_policy(state, account, None, subscription.policy, out)
     set_prices(state, account, None, at, out)
     end_seats(account, out)
+    end_charges(state, account, at, out)
     end_budgets(account, out)
     out.append(
         SubscriptionCancelled(

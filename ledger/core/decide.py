@@ -802,6 +802,8 @@ _MAKES_DUE = (
     AddSegment,
     SignContract,
     AmendContract,
+    Subscribe,
+    ChangePackage,
 )
 """Commands of which something may be due at once: it follows them as entries of their own."""
 

@@ -478,6 +478,7 @@ def _charge(charge: FixedCharge) -> list[Any]:
         charge.earned_to,
         charge.earns_at,
         charge.earns_until,
+        charge.packaged,
     ]
 
 

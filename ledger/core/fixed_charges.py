@@ -43,6 +43,7 @@ class FixedCharge:
         "next_quantity",
         "next_terms",
         "number",
+        "packaged",
         "period_end",
         "period_start",
         "quantity",
@@ -77,6 +78,7 @@ class FixedCharge:
         self.starts_at = starts_at
         self.ends_at = ends_at  # NEVER where it goes on
         self.created_at = created_at
+        self.packaged = False  # a package has it so; whoever changes it by hand has it (rule P1)
         self.next_at = starts_at  # where the next period starts
         # The last period that was begun: its number, bounds, and what of `full` it is charged for.
         self.begun = 0

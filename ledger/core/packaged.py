@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Final
 
 import msgspec
+from msgspec.structs import replace
 
 from ledger.core.events import Comparator, Excess, GrantKind, Overage, PeriodUnit
 from ledger.core.limits import (
@@ -24,12 +25,14 @@ from ledger.core.limits import (
     TAGS_A_GRANT_MAX,
 )
 from ledger.core.packaged_budgets import PackagedBudget, budget_faults
+from ledger.core.packaged_charges import PackagedCharge, PhasedCharge, charge_faults
 from rating.faults import CardFault, check_between, check_count, check_name
 from rating.override_faults import faults_alone
 from rating.overrides import Override
 
 GRANTS_A_PACKAGE_MAX: Final = 32
 BUDGETS_A_PACKAGE_MAX: Final = 32
+CHARGES_A_PACKAGE_MAX: Final = 32
 PHASES_MAX: Final = 8
 PHASE_DAYS_MAX: Final = 366
 OVERRIDES_A_PACKAGE_MAX: Final = 64
@@ -188,6 +191,7 @@ class Phase(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     """A part of a subscription before the package's own terms count, as a trial or a ramp (rule
     P4): so many periods, or one period of so many days. What it leaves out is as in the package;
     of the policy it sets single fields, and its entitlements stand in the place of the package's.
+    Within one of days nothing is charged that has periods.
     """
 
     name: str
@@ -196,6 +200,7 @@ class Phase(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fiel
     grants: tuple[PhasedGrant, ...] = ()
     policy: PackagedPolicy = PackagedPolicy()
     entitlements: tuple[Entitlement, ...] | None = None
+    charges: tuple[PhasedCharge, ...] = ()
 
 
 class PackagedAllotment(StrEnum):
@@ -250,6 +255,7 @@ class Package(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fi
     phases: tuple[Phase, ...] = ()
     seats: tuple[PackagedSeats, ...] = ()
     budgets: tuple[PackagedBudget, ...] = ()
+    charges: tuple[PackagedCharge, ...] = ()
 
     def sold(self) -> tuple[str, ...]:
         """The products that its entitlements sell."""
@@ -343,6 +349,10 @@ def validate(package: Package) -> list[CardFault]:
     for place, budget in enumerate(package.budgets):
         found.extend(budget_faults(f"budgets[{place}]", budget))
     found.extend(_repeated("budgets", "name", [each.name for each in package.budgets]))
+    found.extend(check_count("charges", len(package.charges), CHARGES_A_PACKAGE_MAX))
+    for place, charge in enumerate(package.charges):
+        found.extend(charge_faults(f"charges[{place}]", charge))
+    found.extend(_repeated("charges", "name", [each.name for each in package.charges]))
     return found
 
 
@@ -375,6 +385,21 @@ def _of_phase(path: str, phase: Phase, package: Package) -> Iterator[CardFault]:
         yield from _of_entitlement(f"{path}.entitlements[{place}]", entitlement, package)
     features = [each.feature for each in entitlements]
     yield from _repeated(f"{path}.entitlements", "feature", features)
+    yield from check_count(f"{path}.charges", len(phase.charges), CHARGES_A_PACKAGE_MAX)
+    said = {charge.name: charge for charge in package.charges}
+    for place, changed in enumerate(phase.charges):
+        where, charge = f"{path}.charges[{place}]", said.get(changed.name)
+        if charge is None:
+            message = "a phase changes charges of its package; name one of them"
+            yield CardFault(f"{where}.name", "CHARGE_UNKNOWN", changed.name, message)
+            continue
+        amount = changed.unit_amount
+        if phase.days and amount and not charge.once:
+            message = "a phase of days charges nothing that has periods; say how many periods it is"
+            yield CardFault(f"{where}.unit_amount", "LENGTH_INVALID", str(amount), message)
+        else:
+            yield from charge_faults(where, replace(charge, unit_amount=amount, ramp=()))
+    yield from _repeated(f"{path}.charges", "name", [each.name for each in phase.charges])
 
 
 def _of_grant(path: str, grant: PackagedGrant) -> Iterator[CardFault]:

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from msgspec.structs import asdict, replace
 
 from ledger.core.packaged import Package, PackagedGrant, PackagedPolicy, PackageVersion, Phase
+from ledger.core.packaged_charges import PackagedCharge
 from ledger.core.subscriptions import Subscription
 
 
@@ -94,7 +95,22 @@ def phased(package: Package, phase: Phase) -> Package:
         grants=tuple(grants),
         policy=_over(package.policy, phase.policy),
         entitlements=package.entitlements if phase.entitlements is None else phase.entitlements,
+        charges=_charges(package, phase),
     )
+
+
+def _charges(package: Package, phase: Phase) -> tuple[PackagedCharge, ...]:
+    """What is charged in a phase: nothing that has periods where it is one of days."""
+    changed = {each.name: each.unit_amount for each in phase.charges}
+    charges: list[PackagedCharge] = []
+    for charge in package.charges:
+        if phase.days and not charge.once:
+            continue
+        if charge.name in changed:
+            charges.append(replace(charge, unit_amount=changed[charge.name], ramp=()))
+        else:
+            charges.append(charge)
+    return tuple(charges)
 
 
 def _over(policy: PackagedPolicy, change: PackagedPolicy) -> PackagedPolicy:

@@ -24,6 +24,7 @@ from ledger.core.events import (
 from ledger.core.limits import ANCHOR_MAX_US
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.package_budgets import end_budgets
+from ledger.core.package_charges import end_charges
 from ledger.core.package_seats import end_seats
 from ledger.core.package_terms import (
     begin,
@@ -168,6 +169,7 @@ def decide_cancel_subscription(
         set_policy(state, account, None, subscription.policy, out)
         set_prices(state, account, None, ends_at, out)
         end_seats(account, out)
+        end_charges(state, account, ends_at, out)
         end_budgets(account, out)
     cancelled = SubscriptionCancelled(
         command.key,
@@ -199,6 +201,7 @@ def carry_on(state: State, subscription: Subscription, out: list[Event]) -> None
         set_policy(state, account, None, subscription.policy, out)
         set_prices(state, account, None, subscription.ends_at, out)
         end_seats(account, out)
+        end_charges(state, account, subscription.ends_at, out)
         end_budgets(account, out)
         out.append(SubscriptionEnded(account.number, subscription.ends_at))
         return

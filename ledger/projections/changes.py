@@ -164,6 +164,7 @@ CHARGE_QUANTITY_TO_COME: Final = 4
 CHARGE_TERMS_TO_COME: Final = 5
 CHARGE_ENDED: Final = 6
 CHARGE_TO_END: Final = 7
+CHARGE_TERMS: Final = 8  # and quantity, from now on
 FEE_LINES: Final = (
     "tenant", "shard", "entry_seq", "account", "charge", "product", "asset", "period",
     "period_start", "period_end", "quantity", "amount", "total", "kept", "effective_at",

@@ -9,6 +9,7 @@ from google.protobuf import message as _message
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from ledger.v1 import budget_pb2 as _budget_pb2
+from ledger.v1 import charge_pb2 as _charge_pb2
 from ledger.v1 import recurring_pb2 as _recurring_pb2
 from ledger.v1 import seat_pb2 as _seat_pb2
 from ledger.v1 import types_pb2 as _types_pb2
@@ -432,6 +433,7 @@ class PackagePhase(_message.Message):
     GRANTS_FIELD_NUMBER: _builtins.int
     POLICY_FIELD_NUMBER: _builtins.int
     ENTITLEMENTS_FIELD_NUMBER: _builtins.int
+    CHARGES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, as `trial` or `ramp`, 1 to 128 bytes, once in the package."""
     periods: _builtins.int
@@ -450,6 +452,12 @@ class PackagePhase(_message.Message):
     def entitlements(self) -> Global___PhasedEntitlements:
         """Unset = those of the package."""
 
+    @_builtins.property
+    def charges(self) -> _containers.RepeatedCompositeFieldContainer[Global___PhasedCharge]:
+        """Charges that cost otherwise; at most 32. In a phase of `days` nothing is charged that has
+        periods.
+        """
+
     def __init__(
         self,
         *,
@@ -459,14 +467,130 @@ class PackagePhase(_message.Message):
         grants: _abc.Iterable[Global___PhasedGrant] | None = ...,
         policy: Global___PackagePolicy | None = ...,
         entitlements: Global___PhasedEntitlements | None = ...,
+        charges: _abc.Iterable[Global___PhasedCharge] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["entitlements", b"entitlements", "policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["days", b"days", "entitlements", b"entitlements", "grants", b"grants", "name", b"name", "periods", b"periods", "policy", b"policy"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["charges", b"charges", "days", b"days", "entitlements", b"entitlements", "grants", b"grants", "name", b"name", "periods", b"periods", "policy", b"policy"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___PackagePhase: _TypeAlias = PackagePhase  # noqa: Y015
+
+@_typing.final
+class PhasedCharge(_message.Message):
+    """What a charge of the package costs in a phase."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    UNIT_AMOUNT_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the charge."""
+    unit_amount: _builtins.int
+    """What one costs for a whole period, without the charge's ramp, in minor units of its asset; 0 =
+    it is not charged.
+    """
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        unit_amount: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["name", b"name", "unit_amount", b"unit_amount"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PhasedCharge: _TypeAlias = PhasedCharge  # noqa: Y015
+
+@_typing.final
+class PackageCharge(_message.Message):
+    """A fixed charge of a package. It is started with the subscription, or with the period in which the
+    package has it, and goes by the version of each period; a change now of the package charges or
+    gives back the difference by the time that is left. What has periods ends with the package. One
+    that costs nothing is not charged.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    TERMS_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Name of the charge, 1 to 128 bytes, once in the package."""
+    quantity: _builtins.int
+    """How many, 0 to 2^63 - 1; unset = 1."""
+    @_builtins.property
+    def terms(self) -> _charge_pb2.ChargeTerms:
+        """What it costs. Its periods are those of the package: `unit`, `every`, `anchor_us`, `zone` and
+        `trial_until_us` are unset, steps of the ramp are by period. What is charged `once` is so once
+        for an account, by its name. Periods are numbered from the first that packages charge.
+        """
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        quantity: _builtins.int | None = ...,
+        terms: _charge_pb2.ChargeTerms | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_quantity", b"_quantity", "quantity", b"quantity", "terms", b"terms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_quantity", b"_quantity", "name", b"name", "quantity", b"quantity", "terms", b"terms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__quantity: _TypeAlias = _typing.Literal["quantity"]  # noqa: Y015
+    _WhichOneofArgType__quantity: _TypeAlias = _typing.Literal["_quantity", b"_quantity"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__quantity) -> _WhichOneofReturnType__quantity | None: ...
+
+Global___PackageCharge: _TypeAlias = PackageCharge  # noqa: Y015
+
+@_typing.final
+class PackageChargePreview(_message.Message):
+    """What would become of a fixed charge of an account."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    TERMS_FIELD_NUMBER: _builtins.int
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    CHARGED_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name."""
+    quantity: _builtins.int
+    """How many."""
+    charged: _builtins.int
+    """What would be charged at once, in minor units of its asset; below 0 = given back. What is
+    charged in arrears is not.
+    """
+    asset: _builtins.str
+    """Code of its asset."""
+    scale: _builtins.int
+    """Scale of `asset`, 0 to 18."""
+    @_builtins.property
+    def terms(self) -> _charge_pb2.ChargeTerms:
+        """The terms that it would have; unset = it would end."""
+
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        terms: _charge_pb2.ChargeTerms | None = ...,
+        quantity: _builtins.int = ...,
+        charged: _builtins.int = ...,
+        asset: _builtins.str = ...,
+        scale: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["terms", b"terms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "charged", b"charged", "name", b"name", "quantity", b"quantity", "scale", b"scale", "terms", b"terms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___PackageChargePreview: _TypeAlias = PackageChargePreview  # noqa: Y015
 
 @_typing.final
 class PackageVersion(_message.Message):
@@ -488,6 +612,7 @@ class PackageVersion(_message.Message):
     PHASES_FIELD_NUMBER: _builtins.int
     SEATS_FIELD_NUMBER: _builtins.int
     BUDGETS_FIELD_NUMBER: _builtins.int
+    CHARGES_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Name, as `pro`, 1 to 128 bytes."""
     display_name: _builtins.str
@@ -541,6 +666,12 @@ class PackageVersion(_message.Message):
         holds. `version` and `scale` are ignored in a request.
         """
 
+    @_builtins.property
+    def charges(self) -> _containers.RepeatedCompositeFieldContainer[Global___PackageCharge]:
+        """Fixed charges of whoever subscribes, at most 32. One that somebody has started or changed by
+        hand under its name holds.
+        """
+
     def __init__(
         self,
         *,
@@ -558,10 +689,11 @@ class PackageVersion(_message.Message):
         phases: _abc.Iterable[Global___PackagePhase] | None = ...,
         seats: _abc.Iterable[Global___PackageSeats] | None = ...,
         budgets: _abc.Iterable[_budget_pb2.Budget] | None = ...,
+        charges: _abc.Iterable[Global___PackageCharge] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["policy", b"policy"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "display_name", b"display_name", "effective_from_us", b"effective_from_us", "entitlements", b"entitlements", "every", b"every", "grants", b"grants", "name", b"name", "overrides", b"overrides", "phases", b"phases", "policy", b"policy", "published_at_us", b"published_at_us", "seats", b"seats", "unit", b"unit", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets", b"budgets", "charges", b"charges", "display_name", b"display_name", "effective_from_us", b"effective_from_us", "entitlements", b"entitlements", "every", b"every", "grants", b"grants", "name", b"name", "overrides", b"overrides", "phases", b"phases", "policy", b"policy", "published_at_us", b"published_at_us", "seats", b"seats", "unit", b"unit", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1315,6 +1447,7 @@ class PackageServicePreviewResponse(_message.Message):
     POSITION_FIELD_NUMBER: _builtins.int
     BUDGETS_SET_FIELD_NUMBER: _builtins.int
     BUDGETS_REMOVED_FIELD_NUMBER: _builtins.int
+    CHARGES_FIELD_NUMBER: _builtins.int
     position: _builtins.str
     """What it was read at."""
     @_builtins.property
@@ -1333,6 +1466,10 @@ class PackageServicePreviewResponse(_message.Message):
     def budgets_removed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of budgets that would be removed; one that is also set would begin anew."""
 
+    @_builtins.property
+    def charges(self) -> _containers.RepeatedCompositeFieldContainer[Global___PackageChargePreview]:
+        """Fixed charges that would start, be otherwise than they are, or end."""
+
     def __init__(
         self,
         *,
@@ -1341,10 +1478,11 @@ class PackageServicePreviewResponse(_message.Message):
         position: _builtins.str = ...,
         budgets_set: _abc.Iterable[_budget_pb2.Budget] | None = ...,
         budgets_removed: _abc.Iterable[_builtins.str] | None = ...,
+        charges: _abc.Iterable[Global___PackageChargePreview] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["term", b"term"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets_removed", b"budgets_removed", "budgets_set", b"budgets_set", "position", b"position", "taken_back", b"taken_back", "term", b"term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["budgets_removed", b"budgets_removed", "budgets_set", b"budgets_set", "charges", b"charges", "position", b"position", "taken_back", b"taken_back", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -1447,6 +1585,7 @@ class SubscriberPreview(_message.Message):
     REFUSED_FIELD_NUMBER: _builtins.int
     BUDGETS_SET_FIELD_NUMBER: _builtins.int
     BUDGETS_REMOVED_FIELD_NUMBER: _builtins.int
+    CHARGES_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """The account."""
     package_version: _builtins.int
@@ -1481,6 +1620,10 @@ class SubscriberPreview(_message.Message):
     def budgets_removed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Names of budgets that would be removed; one that is also set would begin anew."""
 
+    @_builtins.property
+    def charges(self) -> _containers.RepeatedCompositeFieldContainer[Global___PackageChargePreview]:
+        """Fixed charges that would start, be otherwise than they are, or end."""
+
     def __init__(
         self,
         *,
@@ -1495,10 +1638,11 @@ class SubscriberPreview(_message.Message):
         refused: Global___PreviewRefusal | None = ...,
         budgets_set: _abc.Iterable[_budget_pb2.Budget] | None = ...,
         budgets_removed: _abc.Iterable[_builtins.str] | None = ...,
+        charges: _abc.Iterable[Global___PackageChargePreview] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["refused", b"refused", "term", b"term"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "budgets_removed", b"budgets_removed", "budgets_set", b"budgets_set", "follow", b"follow", "held", b"held", "overrides", b"overrides", "package_version", b"package_version", "phase", b"phase", "refused", b"refused", "taken_back", b"taken_back", "term", b"term"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "budgets_removed", b"budgets_removed", "budgets_set", b"budgets_set", "charges", b"charges", "follow", b"follow", "held", b"held", "overrides", b"overrides", "package_version", b"package_version", "phase", b"phase", "refused", b"refused", "taken_back", b"taken_back", "term", b"term"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

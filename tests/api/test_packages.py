@@ -11,9 +11,9 @@ import pytest
 from ledger.core.digest import digest
 from ledger.core.limits import DAY_US
 from ledger.journal.storage import MemoryStorage
-from ledger.v1 import account_pb2, budget_pb2, journal_pb2, recurring_pb2, types_pb2
+from ledger.v1 import account_pb2, budget_pb2, charge_pb2, journal_pb2, recurring_pb2, types_pb2
 from ledger.v1 import package_pb2 as pb
-from rating.v1 import override_pb2
+from rating.v1 import override_pb2, pricing_pb2
 from tests.api.served import TENANT, Served, SystemClock, event, refusal_of, served
 
 NOW = recurring_pb2.RECURRING_TIMING_NOW
@@ -228,6 +228,100 @@ async def test_a_package_carries_budgets(caller: Served, clock: SystemClock) -> 
     assert len(await standing()) == 2
     await change(caller, package="large", timing=NOW)
     assert await standing() == [("calls", 3, "1")]
+
+
+async def test_a_package_carries_charges(caller: Served, clock: SystemClock) -> None:
+    """Rules P1, P3, P4, S1: published, listed as it was, previewed, charged and changed with it."""
+    await caller.asset("USD", 2, pricing_pb2.ASSET_KIND_MONEY)
+    base = charge_pb2.ChargeTerms(product="plan", asset="USD", unit_amount=70_000, cash_only=True)
+    full = pb.PackageCharge(
+        name="full",
+        quantity=3,
+        terms=charge_pb2.ChargeTerms(
+            product="support",
+            asset="credit",
+            unit_amount=5,
+            billing=charge_pb2.CHARGE_BILLING_ARREARS,
+            whole_first=True,
+            whole_last=True,
+            whole_changes=True,
+            payer=charge_pb2.CHARGE_PAYER_ACCOUNT,
+            discount=charge_pb2.ChargeDiscount(numerator=1, denominator=2, periods=3),
+            trial_periods=1,
+            ramp=[charge_pb2.ChargeRampStep(period=2, unit_amount=6)],
+        ),
+    )
+    setup = charge_pb2.ChargeTerms(
+        product="setup", asset="USD", unit_amount=9, once=True, earned_over_us=DAY_US
+    )
+    charges = [pb.PackageCharge(name="base", terms=base), full]
+    charges.append(pb.PackageCharge(name="setup", terms=setup))
+    phase = pb.PackagePhase(
+        name="trial", periods=1, charges=[pb.PhasedCharge(name="base", unit_amount=7_000)]
+    )
+    made = await publish(caller, "small", 1_000, charges=charges, phases=[phase])
+    for each in charges:
+        each.quantity = each.quantity or 1
+        each.terms.billing = each.terms.billing or charge_pb2.CHARGE_BILLING_ADVANCE
+        each.terms.payer = each.terms.payer or charge_pb2.CHARGE_PAYER_OVERAGE
+        each.terms.scale = 6 if each.terms.asset == "credit" else 2
+    assert list(made.charges) == charges
+    assert list(made.phases[0].charges) == list(phase.charges)
+    large = charge_pb2.ChargeTerms(product="plan", asset="USD", unit_amount=140_000, cash_only=True)
+    await publish(caller, "large", 2_000, charges=[pb.PackageCharge(name="base", terms=large)])
+    bad = package("bad", 1)
+    bad.charges.add(name="x", terms=charge_pb2.ChargeTerms(asset="none", unit_amount=-1))
+    bad.charges.add(
+        name="y", terms=charge_pb2.ChargeTerms(product="p", asset="USD", every=2, anchor_us=5)
+    )
+    bad.charges[1].terms.ramp.add(at_us=5)
+    bad.charges[1].terms.payer = 99  # type: ignore[assignment]
+    request = pb.PackageServicePublishRequest(
+        tenant=TENANT, request_id=caller.new_id(), package=bad, validate_only=True
+    )
+    faults = (await caller.packages.Publish(request)).faults
+    assert {(each.path, each.reason) for each in faults} >= {
+        ("charges[0].product", "CHARGE_INVALID"),
+        ("charges[0].asset", "ASSET_UNKNOWN"),
+        ("charges[1].every", "CHARGE_INVALID"),
+        ("charges[1].anchor_us", "CHARGE_INVALID"),
+        ("charges[1].ramp[0].at_us", "CHARGE_INVALID"),
+        ("charges[1].payer", "VALUE_UNKNOWN"),
+    }
+
+    ask = {"tenant": TENANT, "account": "acme"}
+    first = await caller.packages.Preview(pb.PackageServicePreviewRequest(**ask, package="small"))
+    shown = [(each.name, each.quantity, each.charged, each.asset) for each in first.charges]
+    assert shown == [("base", 1, 7_000, "USD"), ("full", 3, 0, "credit"), ("setup", 1, 9, "USD")]
+    await subscribe(caller, package="small")
+
+    async def standing() -> list[tuple[str, int, int]]:
+        listed = await caller.charges.ListCharges(charge_pb2.ListChargesRequest(**ask))
+        return [
+            (each.name, each.terms.unit_amount, each.charged)
+            for each in listed.charges
+            if each.state == charge_pb2.CHARGE_STATE_ACTIVE
+        ]
+
+    assert await standing() == [("base", 7_000, 7_000), ("full", 5, 0), ("setup", 9, 9)]
+    preview = await caller.packages.Preview(pb.PackageServicePreviewRequest(**ask, package="large"))
+    shown = [(each.name, each.HasField("terms"), each.scale) for each in preview.charges]
+    assert shown == [("full", False, 6), ("base", True, 2)]
+    # A whole week of 70.00 ahead, twice that from now on, but for the moments between.
+    assert 132_900 < preview.charges[1].charged <= 133_000
+    (each,) = (
+        await caller.packages.PreviewSubscribers(
+            pb.PackageServicePreviewSubscribersRequest(
+                tenant=TENANT, package="small", to_package="large"
+            )
+        )
+    ).previews
+    assert [fee.name for fee in each.charges] == ["full", "base"]
+    assert len(await standing()) == 3
+    await change(caller, package="large", timing=NOW)
+    (name, amount, charged), _ = await standing()
+    assert (name, amount) == ("base", 140_000)
+    assert 139_900 < charged <= 140_000
 
 
 async def test_all_features_of_an_account_in_one_call(caller: Served) -> None:

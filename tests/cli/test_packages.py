@@ -36,6 +36,13 @@ name = "calls"
 measure = "requests"
 limit = 5_000
 window = { kind = "calendar", unit = "month", zone = "Europe/Berlin" }
+
+[[charges]]
+name = "base"
+product = "plan"
+asset = "credit"
+unit_amount = 700
+once = true
 """
 
 
@@ -71,13 +78,15 @@ def test_a_plan_from_a_file_to_its_end(sold: Server, tmp_path: Path) -> None:
     assert "unchanged" in run("publish", str(file))
     assert "  first trial for 14 days\n" in run("list", "pro")
     assert "  region eu\n" in run("list", "pro")
+    assert "  charge base: 1 x 700 credit (minor units) once\n" in run("list", "pro")
     tried = run("preview", "planned", "pro")
+    assert "charge base: 1 x 700; now 700 credit (minor units)\n" in tried
     assert "granted: credits 3,000" in tried
     assert "budget set: calls, limit 5,000\n" in tried
     assert run("preview-all", "pro") == "no account has the package pro\n"
     assert "planned has pro version" in run("subscribe", "planned", "pro")
     shown = run("show", "planned")
-    assert "  tokens 3,000 of 3,000 credit left" in shown and "  region eu\n" in shown
+    assert "  tokens 2,300 of 3,000 credit left" in shown and "  region eu\n" in shown
     more = PRO.replace("3_000", "9_000").replace('"pro"', '"max"')
     file.write_text(more.replace('"calls"', '"requests"'))
     run("publish", str(file))
@@ -85,7 +94,7 @@ def test_a_plan_from_a_file_to_its_end(sold: Server, tmp_path: Path) -> None:
     assert "planned would have max version" in tried
     assert "budget removed: calls\nbudget set: requests, limit 5,000\n" in tried
     changed = run("change", "planned", "max", "--now", "--old-grants", "forfeit-unused")
-    assert "taken back: 3,000 of grant" in changed and "planned has max version" in changed
+    assert "taken back: 2,300 of grant" in changed and "planned has max version" in changed
     assert "will have pro with its next period" in run("change", "planned", "pro")
     assert "the subscription of planned ends at" in run("cancel", "planned")
     document = json.loads(run("show", "planned", "--json"))

@@ -829,6 +829,7 @@ def test_long_lives_meet_every_command_and_every_event() -> None:
         e.ContractRenewed,
         e.ContractEnded,
         e.PackagePhaseBegun,
+        e.ChargeRepriced,  # and test_package_charges
         e.SubscriptionCancelled,
         e.SubscriptionEnded,
     }

@@ -20,6 +20,7 @@ from ledger.core.keys import KeyMap
 from ledger.core.limits import DAY_US, DEDUPE_GENERATION_US
 from ledger.core.outcomes import Known, Refusal
 from ledger.core.packing import (
+    FORMAT,
     drop_family,
     forget_settled,
     pack_family,
@@ -29,6 +30,7 @@ from ledger.core.packing import (
     whole,
 )
 from ledger.core.state import State
+from ledger.engine.restore import FORMATS
 
 FIXTURES = Path(__file__).parent / "fixtures"
 
@@ -192,16 +194,21 @@ def test_only_the_accounts_place_and_the_timer_stay() -> None:
     assert not state.families and not state.grants and not state.holds
 
 
-def test_bytes_of_format_4_stay_readable() -> None:
+def test_bytes_of_format_5_stay_readable() -> None:
     """Written by the code that first made them; a change of the format is a new number."""
-    shard = (FIXTURES / "checkpoint_shard_v4.msgpack").read_bytes()
-    family = (FIXTURES / "checkpoint_family_v4.msgpack").read_bytes()
+    shard = (FIXTURES / "checkpoint_shard_v5.msgpack").read_bytes()
+    family = (FIXTURES / "checkpoint_family_v5.msgpack").read_bytes()
     state = unpack_shard(shard, Catalog())
     unpack_family(state, family)
     case = lived()
     assert digest(state) == digest(_without_keys(case.core.state))
     assert packed_shard(state) == shard
     assert pack_family(state, next(iter(state.families)), state.settled_before) == family
+
+
+def test_bytes_of_format_4_are_not_read() -> None:
+    """They lack what came since: they are ignored, and everything is replayed."""
+    assert (FORMAT, FORMATS) == (5, (5,))
 
 
 def _without_keys(state: State) -> State:

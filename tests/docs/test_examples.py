@@ -96,7 +96,7 @@ PAGES = {
     "metering": Page(price=None, gift=("acme", "credit", 1_000_000_000)),
     "money": Page(money_scale=2),
     "contracts": Page(),
-    "packages": Page(price=None),
+    "packages": Page(money_scale=2, price=None),
     "outcomes": Page(tenant="sandbox", price=None, gift=("acme", "credit", 10_000_000)),
     "overdraft": Page(after=the_overdraft_stands_and_the_top_up_is_a_grant),
     "pricing": Page(price=None, gift=("acme", "credit", 1_000_000)),

@@ -31,6 +31,7 @@ from ledger.core.packaged import (
     PackagedSeats,
     PackagedUnit,
     PackagedUnknown,
+    Phase,
     decode_package,
 )
 from ledger.core.packaged import canonical_bytes as package_bytes
@@ -40,6 +41,14 @@ from ledger.core.packaged_budgets import (
     PackagedWindow,
     PackagedWindowKind,
     PackagedWindowUnit,
+)
+from ledger.core.packaged_charges import (
+    PackagedBilling,
+    PackagedCharge,
+    PackagedDiscount,
+    PackagedPayer,
+    PackagedStep,
+    PhasedCharge,
 )
 from ledger.core.packing import PackedFamily, PackedShard
 from ledger.core.upcast import UPCASTS, HoldAuthorized1
@@ -275,6 +284,28 @@ BUDGETED = Package(
             window=PackagedWindow(PackagedWindowKind.SLIDING, length_us=3_600_000_000),
         ),
     )
+)
+CHARGED = Package(
+    charges=(
+        PackagedCharge(
+            "base",
+            "plan",
+            "USD",
+            4_900,
+            quantity=2,
+            billing=PackagedBilling.ARREARS,
+            whole_first=True,
+            whole_last=True,
+            whole_changes=True,
+            cash_only=True,
+            payer=PackagedPayer.ACCOUNT,
+            discount=PackagedDiscount(1, 2, 0, 1, 3),
+            trial_periods=1,
+            ramp=(PackagedStep(2, 9_900),),
+        ),
+        PackagedCharge("setup", "setup", "USD", 50_000, once=True, earned_over_us=86_400_000_000),
+    ),
+    phases=(Phase("trial", periods=1, charges=(PhasedCharge("base", 100), PhasedCharge("setup"))),),
 )
 METERS = MeterSet(
     (
@@ -543,7 +574,13 @@ FORMATS: tuple[Format, ...] = (
     ),
     Format(
         "package",
-        {"full": PACKAGE, "minimal": Package(), "with seats": SEATED, "with budgets": BUDGETED},
+        {
+            "full": PACKAGE,
+            "minimal": Package(),
+            "with seats": SEATED,
+            "with budgets": BUDGETED,
+            "with charges": CHARGED,
+        },
         package_bytes,
         decode_package,
     ),

@@ -13,6 +13,7 @@ from ledger.core.packaged import (
     PackagedPolicy,
     PackagedUnit,
 )
+from ledger.core.packaged_charges import PackagedCharge
 from ledger.journal.configuration import ConfigurationEntry
 from ledger.journal.directory import TENANT_DEFAULT
 from ledger.verify import verify
@@ -72,3 +73,54 @@ async def test_tables_of_subscriptions(database: str) -> None:
         for account in (team.number, left.number)
     }
     assert changes == {team.number: [1, 2, 4, 3], left.number: [1, 6, 7]}
+
+
+async def test_tables_of_their_charges(database: str) -> None:
+    """Rules P1, P3, S1: begun, otherwise within the period, ended; fees add up as charged."""
+
+    def sold(amount: int, quantity: int) -> Package:
+        fee = PackagedCharge("base", "plan", "USD", amount, quantity, cash_only=True)
+        return Package(PackagedUnit.WEEK, charges=(fee,))
+
+    async with open_books(database) as books:
+        for name, amount, quantity in (("small", 700, 1), ("large", 1_400, 2)):
+            made = await books.ledger.publish_package(TENANT_DEFAULT, name, sold(amount, quantity))
+            assert isinstance(made, ConfigurationEntry), made
+        team = await books.account("team")
+
+        async def ask(command: object) -> None:
+            (outcome,) = await books.ask(team, command)  # type: ignore[arg-type]
+            assert not isinstance(outcome, Refusal), outcome
+
+        await ask(Subscribe(books.key(team), team.number, "small"))
+        await project(database)
+        books.clock.ahead_us += DAY_US
+        await ask(ChangePackage(books.key(team), team.number, "large", Timing.NOW))
+        books.clock.ahead_us += 7 * DAY_US
+        await books.use(team, "second week")
+        await ask(CancelSubscription(books.key(team), team.number, Timing.NOW))
+    await project(database)
+    report = await verify(database)
+    assert report.ok, report.findings
+    async with looking(database) as connection:
+        charges = await connection.fetch(
+            "SELECT name, quantity, period, ends_at IS NOT NULL FROM projection.fixed_charges"
+        )
+        entries = await connection.fetch(
+            "SELECT change FROM projection.charge_entries ORDER BY entry_seq"
+        )
+        fees = await connection.fetch(
+            "SELECT period, quantity, amount > 0, total FROM projection.fee_lines"
+            " ORDER BY entry_seq"
+        )
+    assert [tuple(row) for row in charges] == [("base", 2, 2, True)]
+    assert [row["change"] for row in entries] == [1, 2, 8, 2, 6]
+    assert [tuple(row)[:3] for row in fees] == [
+        (1, 1, True),
+        (1, 2, True),
+        (2, 2, True),
+        (2, 2, False),
+    ]
+    # The first week: a day of 700, six of 2,800; then a day of 2,800; but for the moments between.
+    assert [fees[0]["total"], fees[2]["total"]] == [700, 2_800]
+    assert 2_490 <= fees[1]["total"] <= 2_500 and 400 <= fees[3]["total"] <= 410

@@ -66,6 +66,7 @@ from ledger.core.events.charges import (
     ChargeEnded,
     ChargePayer,
     ChargePeriodBegun,
+    ChargeRepriced,
     ChargeStarted,
     ChargeTerms,
     Deferral,
@@ -274,6 +275,7 @@ __all__ = [
     "ChargeEnded",
     "ChargePayer",
     "ChargePeriodBegun",
+    "ChargeRepriced",
     "ChargeStarted",
     "ChargeTerms",
     "ChargedBackPart",
@@ -542,6 +544,7 @@ Event: TypeAlias = (
     | SubscriptionEnded
     | ChargeStarted
     | ChargePeriodBegun
+    | ChargeRepriced
     | FeeCharged
     | FeeRecognised
     | ChargeChanged

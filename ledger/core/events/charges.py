@@ -87,7 +87,9 @@ class Deferral(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 
 class ChargeStarted(Fact, frozen=True, tag=126):
-    """An account is to be charged from `starts_at` on."""
+    """An account is to be charged from `starts_at` on. `key` is empty where its package says it,
+    and so is that of what the package changes and ends: it stands before the entry of the period.
+    """
 
     key: bytes
     account: int
@@ -184,6 +186,24 @@ class ChargeChanged(Fact, frozen=True, tag=130):
     weighed_to: int = 0
     amount: int = 0
     trace: bytes = b""
+
+
+class ChargeRepriced(Fact, frozen=True, tag=157):
+    """A package has a charge cost otherwise from now on, within the period that runs (rules P3,
+    S1): so many by these terms, of the same product, asset, periods and discount.
+
+    `weighed` and `weighed_to` are as of a change of quantity. What of the period costs more or less
+    stands just behind, as a fee of `amount`.
+    """
+
+    account: int
+    charge: int
+    version: int
+    terms: ChargeTerms
+    quantity: int
+    weighed: str = ""  # "" = the period is charged as before
+    weighed_to: int = 0
+    amount: int = 0
 
 
 class ChargeEnded(Fact, frozen=True, tag=131):

@@ -7,6 +7,7 @@ from ledger.core.events import (
     ChargeChanged,
     ChargeEnded,
     ChargePeriodBegun,
+    ChargeRepriced,
     ChargeStarted,
     Deferral,
     FeeCharged,
@@ -32,6 +33,7 @@ def charge_started(state: State, event: ChargeStarted) -> None:
         event.ends_at or NEVER,
         state.now,
     )
+    charge.packaged = not event.key
     state.charges[event.charge] = charge
     state.next_charge = event.charge + 1
     account.charges = (*account.charges, charge)
@@ -131,7 +133,20 @@ def charge_changed(state: State, event: ChargeChanged) -> None:
             charge.counted = event.quantity
             charge.weighed = int(event.weighed)
             charge.weighed_to = event.weighed_to
+    if event.key:  # else of a package, or of its seats
+        charge.packaged = False
     _remember(state, event.key)
+
+
+def charge_repriced(state: State, event: ChargeRepriced) -> None:
+    charge = state.charges[event.charge]
+    charge.version = event.version
+    charge.terms, charge.next_terms = event.terms, None
+    charge.quantity, charge.next_quantity = event.quantity, -1
+    if event.weighed:
+        charge.counted = event.quantity
+        charge.weighed = int(event.weighed)
+        charge.weighed_to = event.weighed_to
 
 
 def charge_ended(state: State, event: ChargeEnded) -> None:

@@ -41,6 +41,7 @@ class PackedCharge(msgspec.Struct, array_like=True, gc=False):
     earned_to: int
     earns_at: int
     earns_until: int
+    packaged: bool
 
 
 def pack_charge(charge: FixedCharge) -> PackedCharge:
@@ -73,6 +74,7 @@ def pack_charge(charge: FixedCharge) -> PackedCharge:
         charge.earned_to,
         charge.earns_at,
         charge.earns_until,
+        charge.packaged,
     )
 
 
@@ -108,5 +110,6 @@ def unpack_charge(state: State, packed: PackedCharge) -> None:
     charge.earned_to = packed.earned_to
     charge.earns_at = packed.earns_at
     charge.earns_until = packed.earns_until
+    charge.packaged = packed.packaged
     state.charges[charge.number] = charge
     account.charges = (*account.charges, charge)

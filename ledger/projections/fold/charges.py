@@ -8,6 +8,7 @@ from ledger.core.events import (
     ChargeChanged,
     ChargeEnded,
     ChargePeriodBegun,
+    ChargeRepriced,
     ChargeStarted,
     ChargeTerms,
     Deferral,
@@ -43,6 +44,13 @@ def charge_changed(fold: Folding, _: int, event: ChargeChanged) -> None:
     quantity = event.quantity if event.terms is None else None
     _append(
         fold, event, change, None, event.version, quantity, _terms(event.terms), *[None] * 4
+    )  # fmt: skip
+
+
+def charge_repriced(fold: Folding, _: int, event: ChargeRepriced) -> None:
+    _append(
+        fold, event, c.CHARGE_TERMS, None, event.version, event.quantity, _terms(event.terms),
+        *[None] * 4,
     )  # fmt: skip
 
 

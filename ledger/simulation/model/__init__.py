@@ -190,6 +190,7 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.SubscriptionEnded: usage.unexpected,
     e.ChargeStarted: usage.unexpected,  # fixed charges are of tests/core/test_charge_properties
     e.ChargePeriodBegun: usage.unexpected,
+    e.ChargeRepriced: usage.unexpected,
     e.FeeCharged: usage.unexpected,
     e.FeeRecognised: usage.unexpected,
     e.ChargeChanged: usage.unexpected,

@@ -37,6 +37,7 @@ from ledger.core.events import (
     ChargeChanged,
     ChargeEnded,
     ChargePeriodBegun,
+    ChargeRepriced,
     ChargeStarted,
     CommitmentCreated,
     CommitmentEnded,
@@ -162,9 +163,11 @@ from ledger.verify.rules.charges import (
     charge_changed,
     charge_ended,
     charge_period_begun,
+    charge_repriced,
     charge_started,
     fee_charged,
     fee_recognised,
+    goes_on_charging,
 )
 from ledger.verify.rules.commitments import (
     commitment_created,
@@ -299,6 +302,8 @@ class Rules(Judge):
             goes_on_moving(self, state, event)
         if self.budgeting:
             goes_on_budgeting(self, state, event)
+        if self.charging:
+            goes_on_charging(self, state, event)
         if self.counting and not isinstance(event, TrueUpCounted):
             stops_counting(self, state, event)
         key = getattr(event, "key", b"")
@@ -418,6 +423,7 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     HoldExpired: hold_expired,
     ChargeStarted: charge_started,
     ChargePeriodBegun: charge_period_begun,
+    ChargeRepriced: charge_repriced,
     FeeCharged: fee_charged,
     FeeRecognised: fee_recognised,
     ChargeChanged: charge_changed,

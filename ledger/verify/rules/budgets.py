@@ -53,7 +53,7 @@ Moving: TypeAlias = (
     | OutcomeRejected
     | AccountClosedOut
 )
-_OF_PACKAGES = (
+OF_PACKAGES = (
     Subscribed,
     PackageChanged,
     PackagePeriodBegun,
@@ -79,7 +79,7 @@ def goes_on_budgeting(judge: Judge, state: State, event: Event) -> None:
         judge.equal(state, "account of a package's budget", judge.budgeting, event.account)
         return
     what = "entry of the package whose budgets stand before it"
-    if isinstance(event, _OF_PACKAGES):
+    if isinstance(event, OF_PACKAGES):
         judge.equal(state, what, judge.budgeting, event.account)
     else:
         judge.wrong(state, what, "one of a subscription", type(event).__name__)

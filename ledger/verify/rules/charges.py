@@ -15,9 +15,11 @@ from ledger.core.events import (
     ChargeChanged,
     ChargeEnded,
     ChargePeriodBegun,
+    ChargeRepriced,
     ChargeStarted,
     ChargeTerms,
     Deferral,
+    Event,
     FeeCharged,
     FeeRecognised,
     Pot,
@@ -26,11 +28,25 @@ from ledger.core.events import (
 )
 from ledger.core.fixed_charges import FixedCharge
 from ledger.core.state import State
+from ledger.verify.rules.budgets import OF_PACKAGES
 from ledger.verify.rules.corrections import look_at_given_back
 from ledger.verify.rules.judge import Judge, look_at_kind
 from ledger.verify.rules.usage import look_at_slices, over_limit_of
 
 _TO_THE_END: Final = (Proration.NONE, Proration.FIRST)
+
+
+def goes_on_charging(judge: Judge, state: State, event: Event) -> None:
+    """What a package starts, changes and ends stands before the entry by which it comes, changes or
+    goes, with nothing between them that was asked for by itself (rule P1)."""
+    if isinstance(event, OF_PACKAGES):
+        what = "entry of the package whose charges stand before it"
+        judge.equal(state, what, judge.charging, event.account)
+        judge.charging = 0
+    elif getattr(event, "key", b"") or isinstance(event, ChargePeriodBegun):
+        what = "entry of the package whose charges stand before it"
+        judge.wrong(state, what, "one of a subscription", type(event).__name__)
+        judge.charging = 0
 
 
 def charge_started(judge: Judge, state: State, event: ChargeStarted) -> None:
@@ -40,8 +56,11 @@ def charge_started(judge: Judge, state: State, event: ChargeStarted) -> None:
     if event.quantity < 0:
         judge.wrong(state, "quantity", "0 or more", event.quantity)
     for charge in state.accounts[event.account].charges:
-        if charge.name == event.name and not charge.is_over(state.now):
+        over = charge.is_over(state.now) if event.key else charge.ends_at <= event.starts_at
+        if charge.name == event.name and not over:
             judge.wrong(state, "name", "of no charge that goes on", event.name)
+    if not event.key:
+        judge.charging = event.account
 
 
 def charge_period_begun(judge: Judge, state: State, event: ChargePeriodBegun) -> None:
@@ -109,13 +128,19 @@ def _total(state: State, charge: FixedCharge, event: FeeCharged) -> int:
     """What the period costs as things stand after the entry (rule S1)."""
     until, at = charge.charged_to, charge.charged_to
     if event.end < charge.period_end:  # it ends early
-        until = at = at if charge.terms.proration in _TO_THE_END else state.now
+        until = at = at if charge.terms.proration in _TO_THE_END else event.end
     elif not event.settled:  # another quantity from now on
         at = state.now
-    terms, number = charge.terms, charge.begun
+    return _cost(charge, charge.terms, event.quantity, at, until)
+
+
+def _cost(charge: FixedCharge, terms: ChargeTerms, quantity: int, at: int, until: int) -> int:
+    """What the period costs up to an instant by the terms of the charge, and from there on for
+    that quantity by these."""
+    number = charge.begun
     weighed = charge.weighed
-    weighed += charge.counted * _weighed(terms, number, charge.weighed_to, at)
-    weighed += event.quantity * _weighed(terms, number, at, until)
+    weighed += charge.counted * _weighed(charge.terms, number, charge.weighed_to, at)
+    weighed += quantity * _weighed(terms, number, at, until)
     cost = Fraction(weighed, charge.full)
     discount = terms.discount
     if discount is not None:
@@ -238,11 +263,49 @@ def charge_changed(judge: Judge, state: State, event: ChargeChanged) -> None:
         judge.equal(state, "weight", weighed, (int(event.weighed), event.weighed_to))
 
 
+_REPRICED: Final = ("unit_amount", "trial_periods", "ramp")
+
+
+def charge_repriced(judge: Judge, state: State, event: ChargeRepriced) -> None:
+    """Of a package's charge, within a period that it counts in: other amounts, else the same."""
+    charge = _running(judge, state, event.charge, event.account)
+    terms = charge.terms
+    judge.charging = event.account
+    judge.equal(state, "charge that a package changes", True, charge.packaged)
+    judge.equal(state, "version of the charge", charge.version + 1, event.version)
+    if event.quantity < 0:
+        judge.wrong(state, "quantity", "0 or more", event.quantity)
+    for field in ChargeTerms.__struct_fields__:
+        if field not in _REPRICED:
+            kept, found = getattr(terms, field), getattr(event.terms, field)
+            judge.equal(state, f"{field} within a period", kept, found)
+    judge.equal(state, "whether the period counts it", charge.runs(state.now), bool(event.weighed))
+    amount = 0
+    if event.weighed:
+        more = _weighed(terms, charge.begun, charge.weighed_to, state.now)
+        weighed = (charge.weighed + charge.counted * more, state.now)
+        judge.equal(state, "weight", weighed, (int(event.weighed), event.weighed_to))
+        if terms.billing == ChargeBilling.ADVANCE:
+            total = _cost(charge, event.terms, event.quantity, state.now, charge.charged_to)
+            amount = total - charge.charged
+    judge.equal(state, "amount of the change", amount, event.amount)
+
+
 def charge_ended(judge: Judge, state: State, event: ChargeEnded) -> None:
     """Nothing is left to be charged or earned where it ends now."""
-    charge = _running(judge, state, event.charge, event.account)
-    if not state.now <= event.ends_at <= charge.ends_at:
-        lasts = f"{state.now} to {charge.ends_at}"
+    if event.key:
+        charge = _running(judge, state, event.charge, event.account)
+        first = state.now
+    else:
+        charge = state.charges[event.charge]
+        judge.charging = event.account
+        judge.equal(
+            state, f"account of charge {event.charge}", charge.account.number, event.account
+        )
+        judge.equal(state, "charge that ends with a package", True, charge.packaged)
+        first = charge.period_start if event.timing == Timing.NOW else charge.period_end
+    if not first <= event.ends_at <= charge.ends_at:
+        lasts = f"{first} to {charge.ends_at}"
         judge.wrong(state, f"end of charge {event.charge}", lasts, event.ends_at)
     if event.timing == Timing.NOW:
         judge.equal(state, "what is left of the charge", (True, ()), _rest(charge))

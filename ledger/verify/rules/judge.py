@@ -28,6 +28,8 @@ class Judge:
 
         # Account of which a package has set or removed budgets: its own entry is to follow.
         self.budgeting = 0
+        # Account of which a package has started, changed or ended charges: its entry is to follow.
+        self.charging = 0
 
     def wrong(self, state: State, what: str, expected: object, found: object) -> None:
         """Write down a finding about the entry."""

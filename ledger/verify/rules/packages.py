@@ -83,6 +83,7 @@ def subscription_cancelled(judge: Judge, state: State, event: SubscriptionCancel
         judge.equal(state, "granted by the period", minted, event.minted)
         if event.key:  # else a contract's package may come in its place, and take them over
             _look_for_budgets(judge, state, subscription.account)
+            _look_for_charges(judge, state, subscription.account, event.ends_at)
 
 
 def subscription_ended(judge: Judge, state: State, event: SubscriptionEnded) -> None:
@@ -94,6 +95,7 @@ def subscription_ended(judge: Judge, state: State, event: SubscriptionEnded) -> 
     if event.ends_at > state.now:
         judge.wrong(state, "end of a subscription", f"due at {event.ends_at}", state.now)
     _look_for_budgets(judge, state, subscription.account)
+    _look_for_charges(judge, state, subscription.account, event.ends_at)
 
 
 def package_phase_begun(judge: Judge, state: State, event: PackagePhaseBegun) -> None:
@@ -192,3 +194,10 @@ def _look_for_budgets(judge: Judge, state: State, account: Account) -> None:
     for budget in account.budgets:
         if budget.packaged:
             judge.wrong(state, "budget of a package that ends", "none", budget.name)
+
+
+def _look_for_charges(judge: Judge, state: State, account: Account, at: int) -> None:
+    """What a package charges every period ends before it does, or with it (rule P1)."""
+    for charge in account.charges:
+        if charge.packaged and charge.recurs and charge.ends_at > at:
+            judge.wrong(state, "charge of a package that ends", f"by {at}", charge.name)
