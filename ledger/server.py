@@ -191,6 +191,7 @@ class Server:
             History(self.storage.pool),
             CardProcess(),
             Simulator(self._dsn, self.storage.shards),
+            settings.gateway,
         )
         try:
             self.address = await self._front.listen(

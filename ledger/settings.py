@@ -15,6 +15,8 @@ from pydantic import AliasChoices, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from ledger.engine.upkeep import Upkeep
+from ledger.gateway.routes import Defaults
+from ledger.gateway.sources import SourceInvalid, source_of
 from ledger.journal.embedded_host import default_data_directory
 from ledger.loopback import is_loopback
 from ledger.projections.shard import LAG_MAX_US
@@ -104,6 +106,16 @@ class ServerSettings(SealSettings, ProjectorSettings):
     idle_s: int = Field(default=UPKEEP.idle_us // US_A_SECOND, ge=1)
     """A family that nothing touched for so long leaves memory."""
 
+    gateway_tenant: str = "default"
+    """Tenant of a gateway's routes that name none."""
+
+    gateway_account: str = ""
+    """Where a gateway's routes that do not say it find the account: header:NAME, jwt:CLAIM,
+    metadata:NAMESPACE:KEY or principal. Empty: each route says its own."""
+
+    gateway_pay_url: str = ""
+    """Where a client that a gateway denied for lack of credits can buy some."""
+
     slow_call_ms: int = Field(default=500, ge=1)
     """A call that took at least this long is traced, sampled or not."""
 
@@ -116,6 +128,19 @@ class ServerSettings(SealSettings, ProjectorSettings):
             self.resident_families,
             self.idle_s * US_A_SECOND,
         )
+
+    @property
+    def gateway(self) -> Defaults:
+        """The same as gateways' routes take it."""
+        return Defaults(self.gateway_tenant, self.gateway_account, self.gateway_pay_url)
+
+    @model_validator(mode="after")
+    def _check_gateway(self) -> Self:
+        try:
+            source_of(self.gateway_account)
+        except SourceInvalid as error:
+            raise ValueError(f"--gateway-account: {error}") from None
+        return self
 
     @model_validator(mode="after")
     def _check_exposure(self) -> Self:

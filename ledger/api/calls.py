@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from typing import Any, Final, NoReturn, TypeVar, cast
+from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 from google.protobuf.message import Message
 from grpc.aio import AbortError, ServicerContext
@@ -36,12 +36,41 @@ Reply = TypeVar("Reply", bound=Message)
 _log = logging.getLogger(__name__)
 
 
+class Calling(Protocol):
+    """What is asked of whatever brought a call: gRPC's context is one."""
+
+    def time_remaining(self) -> float | None:
+        """Seconds until the caller stops waiting; None = never."""
+        ...
+
+    def invocation_metadata(self) -> Any:
+        """Pairs of a name and a value that came with it, or None."""
+        ...
+
+
+class Detached:
+    """Brings a call that nobody waits for; what came with the first one goes with it."""
+
+    __slots__ = ("_metadata",)
+
+    def __init__(self, metadata: tuple[tuple[str, Any], ...]) -> None:
+        self._metadata = metadata
+
+    def time_remaining(self) -> float | None:
+        """See Calling."""
+        return None
+
+    def invocation_metadata(self) -> tuple[tuple[str, Any], ...]:
+        """See Calling."""
+        return self._metadata
+
+
 class Call:
     """What a servicer may know of the call that it answers."""
 
     __slots__ = ("_clock", "_context", "recorded", "span")
 
-    def __init__(self, context: ServicerContext[Any, Any], clock: Clock, span: Span | None) -> None:
+    def __init__(self, context: Calling, clock: Clock, span: Span | None) -> None:
         self._context = context
         self._clock = clock
         self.span = span
@@ -56,7 +85,7 @@ class Call:
     @property
     def deadline_us(self) -> int:
         """When the caller stops waiting, by the monotonic clock; 0 = never."""
-        remaining = cast("float | None", self._context.time_remaining())
+        remaining = self._context.time_remaining()
         if remaining is None:
             return 0
         return self._clock.monotonic_us() + int(remaining * US_A_SECOND)
@@ -78,7 +107,17 @@ class Call:
         if self.span is not None:
             passed = [(key, value) for key, value in passed if key != "traceparent"]
             passed.append(("traceparent", self.span.traceparent))
-        return Hop(tuple(passed), cast("float | None", self._context.time_remaining()))
+        return Hop(tuple(passed), self._context.time_remaining())
+
+    def part(self) -> Call:
+        """A call of its own for one of several things that this one asks for."""
+        return Call(self._context, self._clock, self.span)
+
+    def detached(self) -> Call:
+        """One that goes on when whoever brought this one has gone."""
+        metadata = self._context.invocation_metadata() or ()
+        kept = tuple((key, value) for key, value in metadata if key in (*PASSED_METADATA, HOP))
+        return Call(Detached(kept), self._clock, self.span)
 
     async def submit(self, ledger: Ledger, entry: Entry, command: Command) -> Ticket:
         """One command of this call to its writer. Raises NotApplied, OutcomeUnknown."""
@@ -114,10 +153,7 @@ class Calls:
                 if type(request) is Malformed:
                     raise request.failure()
                 call = Call(context, clock, span)
-                try:
-                    return await behaviour(request, call)
-                except (NotApplied, JournalError) as error:
-                    return await self._elsewhere(method, request, reply_type, call, error)
+                return await self.answer(method, behaviour, request, reply_type, call)
             except asyncio.CancelledError:
                 code = "CANCELLED"
                 raise
@@ -130,10 +166,25 @@ class Calls:
 
         return handle
 
+    async def answer(
+        self,
+        method: str,
+        behaviour: Callable[[Request, Call], Awaitable[Reply]],
+        request: Request,
+        reply_type: type[Reply],
+        call: Call,
+    ) -> Reply:
+        """The answer of a unary method, ours or that of the process that has the shard. A service
+        that stands on another's calls asks it here, with a call of its own for each."""
+        try:
+            return await behaviour(request, call)
+        except (NotApplied, JournalError) as error:
+            return await self._elsewhere(method, request, reply_type, call, error)
+
     async def _elsewhere(
         self,
         method: str,
-        request: Message,
+        request: Any,
         reply_type: type[Reply],
         call: Call,
         error: Exception,

@@ -57,6 +57,12 @@ from ledger.api.top_up_service import TopUpService
 from ledger.api.tracing import Telemetry
 from ledger.api.usage_service import UsageService
 from ledger.engine.ledger import Ledger
+from ledger.gateway.authorization import AuthorizationService
+from ledger.gateway.envoy import authorization_pb2, rate_limit_pb2
+from ledger.gateway.inside import Inside
+from ledger.gateway.rate_limit import RateLimitService
+from ledger.gateway.routes import Defaults, Routes
+from ledger.gateway.settling import Settlements
 from ledger.integrity.store import MemorySealStore, SealStore
 from ledger.projections.as_of import History
 from ledger.v1 import (
@@ -119,6 +125,7 @@ class LedgerServer:
         history: History | None = None,
         checker: CardChecker | None = None,
         simulator: Simulator | None = None,
+        gateway: Defaults | None = None,
     ) -> None:
         """`seals` is where the ledger's seals stand; None: nothing is sealed.
 
@@ -126,6 +133,7 @@ class LedgerServer:
         `history`: the read models, to look back in; None: there are none.
         `checker`: where rate cards are checked; None = here.
         `simulator`: who tries prices on the journal; None: nobody does.
+        `gateway`: what routes of gateways need not say.
         """
         self.edge = Edge(ledger, telemetry)
         self.forwarder = Forwarder(ledger, peer_credentials, count_forward)
@@ -136,9 +144,15 @@ class LedgerServer:
         self.eraser = Eraser(ledger, peers)
         self.checker = checker if checker is not None else CheckedHere()
         self.closer = StatementCloser(ledger, history.pool) if history is not None else None
+        self._calls = Calls(ledger.clock, self.edge.telemetry, self.forwarder)
+        decisions = DecisionService(self.edge, self.forwarder)
+        inside = Inside(self.edge, self._calls, decisions)
+        self.settlements = Settlements(inside)
+        routes = Routes(gateway if gateway is not None else Defaults())
         self._health = health.aio.HealthServicer()
         self._services = services(
             self.edge,
+            decisions,
             self.parking,
             self.eraser,
             self.forwarder,
@@ -149,6 +163,16 @@ class LedgerServer:
             simulator,
             self.closer,
         )
+        self._services += [
+            (
+                authorization_pb2.DESCRIPTOR.services_by_name["Authorization"],
+                AuthorizationService(inside, routes),
+            ),
+            (
+                rate_limit_pb2.DESCRIPTOR.services_by_name["RateLimitService"],
+                RateLimitService(inside, routes, self.settlements),
+            ),
+        ]
         self._server: Server | None = None
 
     async def start(
@@ -182,8 +206,7 @@ class LedgerServer:
                 "for insecure listening if the network itself is trusted"
             )
         made = server(options=OPTIONS)
-        calls = Calls(self.edge.ledger.clock, self.edge.telemetry, self.forwarder)
-        made.add_generic_rpc_handlers((Methods(self._services, calls),))
+        made.add_generic_rpc_handlers((Methods(self._services, self._calls),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, made)
         names = self._names()
         reflection.enable_server_reflection(
@@ -218,6 +241,7 @@ class LedgerServer:
         self.edge.closing.set()
         if self._server is not None:
             await self._server.stop(grace_s)
+        await self.settlements.stop(grace_s)
         await self.parking.stop()
         if self.closer is not None:
             await self.closer.stop()
@@ -238,6 +262,7 @@ class LedgerServer:
 
 def services(
     edge: Edge,
+    decisions: DecisionService,
     parking: Parking,
     eraser: Eraser,
     forwarder: Forwarder,
@@ -257,7 +282,7 @@ def services(
         (explain_pb2.DESCRIPTOR.services_by_name["ExplainService"], ExplainService(edge)),
         (
             decision_pb2.DESCRIPTOR.services_by_name["DecisionService"],
-            DecisionService(edge, forwarder),
+            decisions,
         ),
         (outcome_pb2.DESCRIPTOR.services_by_name["OutcomeService"], OutcomeService(edge)),
         (

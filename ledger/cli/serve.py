@@ -54,6 +54,13 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     type=click.IntRange(0, 65_535),
     help="Port of /metrics, /healthz and /readyz; 0 = any free one.  [default: 9464]",
 )
+@click.option("--gateway-tenant", help="Tenant of gateways' routes.  [default: default]")
+@click.option(
+    "--gateway-account",
+    help="Where gateways' routes find the account: header:NAME, jwt:CLAIM, "
+    "metadata:NAMESPACE:KEY or principal.",
+)
+@click.option("--gateway-pay-url", help="Where clients that lack credits are sent to.")
 @click.option(
     "--shards",
     type=click.IntRange(1, 1_024),

@@ -1,0 +1,143 @@
+"""May this request of a gateway's client run? One question, whichever gateway asks it.
+
+Turns a route and what is seen of the request into Authorize, or Check where nothing is to be held,
+and the answer into a reply. A hold is made once for a key; a key that comes again after its hold
+was settled is denied, so that nobody works twice for one payment.
+"""
+
+from __future__ import annotations
+
+from ledger.api.calls import Call
+from ledger.api.errors import CallFailed
+from ledger.gateway import replies
+from ledger.gateway.inside import Inside
+from ledger.gateway.replies import Reply, denied, not_covered, refused
+from ledger.gateway.routes import Route, whole_number
+from ledger.gateway.sources import Seen
+from ledger.v1 import decision_pb2 as pb
+from ledger.v1 import types_pb2
+
+ALLOWED = (pb.DECISION_ALLOW, pb.DECISION_ALLOW_OVERDRAFT)
+
+
+class Asked:
+    """What a request is, by its route; made by `asked`."""
+
+    __slots__ = ("account", "attributes", "product", "quantities", "route")
+
+    def __init__(
+        self,
+        route: Route,
+        account: str,
+        product: str,
+        attributes: dict[str, str],
+        quantities: dict[str, int],
+    ) -> None:
+        self.route = route
+        self.account = account
+        self.product = product
+        self.attributes = attributes
+        self.quantities = quantities
+
+
+def asked(route: Route, seen: Seen) -> Asked | Reply:
+    """What a request asks for, or why that cannot be said."""
+    account = route.account.of(seen)
+    if not account:
+        return denied(
+            replies.UNAUTHORIZED,
+            "IDENTITY_MISSING",
+            f"nothing says whose request this is: {route.account.shown} is missing",
+        )
+    product = route.product.of(seen)
+    if not product:
+        message = f"nothing says what is used: {route.product.shown} is missing"
+        return denied(replies.BAD_REQUEST, "FIELD_REQUIRED", message, field="product")
+    quantities = dict[str, int]()
+    for name, source in route.quantities:
+        text = source.of(seen)
+        try:
+            quantities[name] = whole_number(text)
+        except ValueError as error:
+            field = f"quantity.{name}"
+            message = f"the estimate of {name}: {error}"
+            if not text:
+                message = f"nothing says the estimate of {name}: {source.shown} is missing"
+            return denied(replies.BAD_REQUEST, "QUANTITY_INVALID", message, field=field)
+    given = ((name, source.of(seen)) for name, source in route.attributes)
+    attributes = {name: value for name, value in given if value}
+    return Asked(route, account, product, attributes, quantities)
+
+
+async def authorize(inside: Inside, call: Call, work: Asked, key: str) -> Reply:
+    """Hold, once for a key. Raises CallFailed and others where we cannot say: send it again."""
+    route = work.route
+    request = pb.AuthorizeRequest(
+        tenant=route.tenant,
+        request_id=key,
+        account=work.account,
+        product=work.product,
+        attributes=work.attributes,
+        quantities=work.quantities,
+        lifetime_us=route.lifetime_us,
+    )
+    try:
+        found = await inside.authorize(request, call)
+    except CallFailed as failed:
+        return refused(failed)
+    if found.decision not in ALLOWED:
+        return not_covered(work.account, work.product, found.amount, found, route.pay_url)
+    if found.hold_state != types_pb2.HOLD_STATE_OPEN:
+        return denied(
+            replies.CONFLICT,
+            "HOLD_SETTLED",
+            f"this request ran before: its hold {found.hold_id} is settled; send a new request",
+            hold_id=found.hold_id,
+        )
+    account = await inside.owner(route.tenant, found.hold_id)  # not the alias that named it
+    headers = {
+        replies.DECISION: pb.Decision.Name(found.decision).removeprefix("DECISION_"),
+        replies.ACCOUNT: account,
+        replies.HOLD: found.hold_id,
+        replies.CHARGE: str(found.amount),
+        replies.ASSET: found.asset,
+        replies.SCALE: str(found.scale),
+        replies.EXPIRES: str(found.expires_at_us),
+    }
+    metadata = {
+        "tenant": route.tenant,
+        "account": account,
+        "hold_id": found.hold_id,
+        "unit": str(route.unit),
+    }
+    if route.settles:
+        metadata["quantity"] = route.settles
+    return Reply(replies.OK, headers, metadata=metadata)
+
+
+async def check(inside: Inside, call: Call, work: Asked) -> Reply:
+    """Advice; nothing is held. Raises as `authorize` does."""
+    route = work.route
+    request = pb.CheckRequest(
+        tenant=route.tenant,
+        account=work.account,
+        product=work.product,
+        attributes=work.attributes,
+        quantities=work.quantities,
+    )
+    try:
+        found = await inside.check(request, call)
+    except CallFailed as failed:
+        return refused(failed)
+    if found.decision not in ALLOWED:
+        return not_covered(work.account, work.product, found.charge, found, route.pay_url)
+    headers = {
+        replies.DECISION: pb.Decision.Name(found.decision).removeprefix("DECISION_"),
+        replies.ACCOUNT: work.account,
+        replies.CHARGE: str(found.charge),
+        replies.AVAILABLE: found.available,
+        replies.ASSET: found.asset,
+        replies.SCALE: str(found.scale),
+    }
+    metadata = {"tenant": route.tenant, "account": work.account}
+    return Reply(replies.OK, headers, metadata=metadata)

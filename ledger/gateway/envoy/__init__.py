@@ -1,0 +1,1 @@
+"""Generated from protos/ledger/gateway/envoy: what of the API of Envoy we speak."""

@@ -1,0 +1,57 @@
+"""The services that gateways stand on, called in process as a client would call them.
+
+A call whose shard is another process's goes there and comes back, each on its own. Must not decide
+anything.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from ledger.api.calls import Call, Calls
+from ledger.api.decision_service import DecisionService
+from ledger.api.edge import Edge
+from ledger.api.ids import HOLD
+from ledger.v1 import decision_pb2 as pb
+
+DECISIONS: Final = pb.DESCRIPTOR.services_by_name["DecisionService"].full_name
+
+
+class Inside:
+    """DecisionService, for whoever translates another protocol into it."""
+
+    __slots__ = ("_calls", "_decisions", "_edge")
+
+    def __init__(self, edge: Edge, calls: Calls, decisions: DecisionService) -> None:
+        self._edge = edge
+        self._calls = calls
+        self._decisions = decisions
+
+    async def owner(self, tenant: str, hold_id: str) -> str:
+        """Id of the account of a hold. Raises CallFailed HOLD_UNKNOWN, TENANT_UNKNOWN."""
+        _, entry = await self._edge.minted(await self._edge.tenant(tenant), HOLD, hold_id)
+        return entry.account_id
+
+    async def check(self, request: pb.CheckRequest, call: Call) -> pb.CheckResponse:
+        """See DecisionService.Check."""
+        return await self._calls.answer(
+            f"{DECISIONS}/Check", self._decisions.check, request, pb.CheckResponse, call
+        )
+
+    async def authorize(self, request: pb.AuthorizeRequest, call: Call) -> pb.AuthorizeResponse:
+        """See DecisionService.Authorize."""
+        return await self._calls.answer(
+            f"{DECISIONS}/Authorize", self._decisions.authorize, request, pb.AuthorizeResponse, call
+        )
+
+    async def capture(self, request: pb.CaptureRequest, call: Call) -> pb.CaptureResponse:
+        """See DecisionService.Capture."""
+        return await self._calls.answer(
+            f"{DECISIONS}/Capture", self._decisions.capture, request, pb.CaptureResponse, call
+        )
+
+    async def release(self, request: pb.ReleaseRequest, call: Call) -> pb.ReleaseResponse:
+        """See DecisionService.Release."""
+        return await self._calls.answer(
+            f"{DECISIONS}/Release", self._decisions.release, request, pb.ReleaseResponse, call
+        )

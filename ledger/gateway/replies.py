@@ -1,0 +1,157 @@
+"""What a gateway is told: go on with these headers, or answer with this status, and why.
+
+Owns the names of our headers, the table of statuses and the body of a denial. Amounts are whole
+minor units as text; the asset and its scale stand beside them (rule N1).
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+from urllib.parse import quote
+
+from grpc import StatusCode
+
+from ledger.api.errors import TABLE, CallFailed
+from ledger.v1 import decision_pb2 as pb
+
+DECISION: Final = "x-drawdown-decision"
+REASON: Final = "x-drawdown-reason"
+ACCOUNT: Final = "x-drawdown-account"
+HOLD: Final = "x-drawdown-hold-id"
+CHARGE: Final = "x-drawdown-charge"
+AVAILABLE: Final = "x-drawdown-available"
+ASSET: Final = "x-drawdown-asset"
+SCALE: Final = "x-drawdown-asset-scale"
+PAY: Final = "x-drawdown-pay-url"
+EXPIRES: Final = "x-drawdown-hold-expires-at-us"
+OURS: Final = (DECISION, REASON, ACCOUNT, HOLD, CHARGE, AVAILABLE, ASSET, SCALE, PAY, EXPIRES)
+"""Every header of ours: what a client sends under these names never reaches the upstream."""
+
+PAYABLE: Final = frozenset(
+    {"INSUFFICIENT_CREDITS", "BUDGET_EXCEEDED", "GRACE_ENDED", "SEAT_EXHAUSTED"}
+)
+"""Denials that money or a higher limit would lift: 402. Any other denial is 403."""
+
+OK: Final = 200
+BAD_REQUEST: Final = 400
+UNAUTHORIZED: Final = 401
+PAYMENT_REQUIRED: Final = 402
+FORBIDDEN: Final = 403
+CONFLICT: Final = 409
+TOO_MANY: Final = 429
+MISCONFIGURED: Final = 500
+UNAVAILABLE: Final = 503
+
+_BY_REASON: Final = {
+    "HOLD_SETTLED": CONFLICT,
+    "CONFLICT": CONFLICT,
+    "TENANT_UNKNOWN": MISCONFIGURED,  # a route or the server names it, never a caller
+}
+_BY_CODE: Final = {
+    StatusCode.INVALID_ARGUMENT: BAD_REQUEST,
+    StatusCode.OUT_OF_RANGE: BAD_REQUEST,
+    StatusCode.RESOURCE_EXHAUSTED: TOO_MANY,
+    StatusCode.NOT_FOUND: FORBIDDEN,
+    StatusCode.ALREADY_EXISTS: CONFLICT,
+    StatusCode.FAILED_PRECONDITION: FORBIDDEN,
+}
+
+
+class Reply(NamedTuple):
+    """The answer to one request of a gateway's client."""
+
+    status: int
+    headers: Mapping[str, str]
+    """For the upstream where it goes on, for the client where it does not."""
+
+    body: str = ""
+    metadata: Mapping[str, str] = {}
+    """What the settlement needs later (see `settling`)."""
+
+    @property
+    def allows(self) -> bool:
+        """Whether the request goes on."""
+        return self.status == OK
+
+
+def denied(status: int, reason: str, message: str, **details: Any) -> Reply:
+    """A denial in words, for people and for programs."""
+    error = {"code": reason, "message": message, **details}
+    headers = {DECISION: "DENY", REASON: reason}
+    return Reply(status, headers, json.dumps({"error": error}) + "\n")
+
+
+def refused(failed: CallFailed) -> Reply:
+    """A call that our services refused for good. Raises what may be sent again as it is: then the
+    gateway's own rule for a service that is away decides."""
+    handling = TABLE[failed.reason]
+    status = _BY_REASON.get(failed.reason) or _BY_CODE.get(handling.code)
+    if handling.retryable or status is None:
+        raise failed
+    details = {"field": failed.field} if failed.field else {}
+    return denied(status, failed.reason, failed.message, **details)
+
+
+def not_covered(
+    account: str,
+    product: str,
+    amount: int,
+    found: pb.AuthorizeResponse | pb.CheckResponse,
+    pay: str,
+) -> Reply:
+    """A DENY as a reply: why, what it takes, and where to pay."""
+    reason, asset = found.reason, found.asset
+    available = int(found.available or 0)
+    status = PAYMENT_REQUIRED if reason in PAYABLE else FORBIDDEN
+    headers = {
+        DECISION: "DENY",
+        REASON: reason,
+        ACCOUNT: account,
+        CHARGE: str(amount),
+        AVAILABLE: str(available),
+        ASSET: asset,
+        SCALE: str(found.scale),
+    }
+    error: dict[str, Any] = {"code": reason, "account": account, "product": product}
+    needed = f"{decimal_text(amount, found.scale)} {asset}".strip()
+    has = f"{decimal_text(available, found.scale)} {asset}".strip()
+    error["message"] = f"{product} for {account} takes {needed} and {has} is available ({reason})"
+    if found.HasField("budget_exceeded"):
+        budget = found.budget_exceeded
+        error["budget"] = {
+            "account": budget.account,
+            "name": budget.name,
+            "left": str(budget.left),
+            "resets_at_us": str(budget.resets_at_us),
+        }
+        error["message"] = (
+            f"the budget {budget.name} of {budget.account} does not allow {product} for {account}: "
+            f"{budget.left} left ({reason})"
+        )
+    body: dict[str, Any] = {"error": error}
+    if status == PAYMENT_REQUIRED:
+        body["pay"] = {
+            "asset": asset,
+            "scale": found.scale,
+            "needed": str(amount),
+            "available": str(available),
+            "short_by": str(max(amount - available, 0)),
+        }
+        if pay:
+            body["pay"]["url"] = headers[PAY] = pay
+    return Reply(status, headers, json.dumps(body) + "\n")
+
+
+def header_value(value: str) -> str:
+    """A text as a header can carry it: as it is, or percent-encoded where it is not plain ASCII."""
+    return value if value.isascii() and value.isprintable() else quote(value)
+
+
+def decimal_text(minor: int, scale: int) -> str:
+    """Minor units with all their places."""
+    if scale == 0:
+        return str(minor)
+    digits = str(abs(minor)).zfill(scale + 1)
+    return f"{'-' if minor < 0 else ''}{digits[:-scale]}.{digits[-scale:]}"

@@ -1,0 +1,157 @@
+"""What the gateway's configuration says of a route: whose request it is and what it may use.
+
+Owns the names of Envoy's `context_extensions` (docs/gateway.md lists them) and what they default
+to. A route that cannot be understood is the operator's fault, not the caller's. Must not ask
+anybody anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, NamedTuple
+
+from ledger.core.limits import HOLD_LIFETIME_BATCH_MAX_US, ID_BYTES_MAX, INT64_MAX
+from ledger.gateway.sources import Source, SourceInvalid, source_of
+
+TENANT_DEFAULT: Final = "default"
+ROUTES_MAX: Final = 1_024  # distinct configurations remembered; x ~2 kB = 2 MB
+US_A_SECOND: Final = 1_000_000
+UNIT_MAX: Final = 1_000_000_000
+MODES: Final = ("hold", "check")
+
+KEYS: Final = frozenset(
+    {"tenant", "account", "product", "mode", "lifetime_s", "settles", "unit", "pay_url"}
+)
+_QUANTITY: Final = "quantity."
+_ATTRIBUTE: Final = "attribute."
+
+
+class Defaults(NamedTuple):
+    """What a route need not say, by the server's settings."""
+
+    tenant: str = TENANT_DEFAULT
+    account: str = ""
+    """A source; "" = each route names its own."""
+
+    pay_url: str = ""
+
+
+class RouteInvalid(ValueError):
+    """The configuration of a route cannot be used; the message says what to change."""
+
+
+class Route(NamedTuple):
+    """One route, understood."""
+
+    tenant: str
+    account: Source
+    product: Source
+    attributes: tuple[tuple[str, Source], ...]
+    quantities: tuple[tuple[str, Source], ...]
+    holds: bool
+    lifetime_us: int
+    settles: str
+    """The quantity that hits count; "" = descriptors say it."""
+
+    unit: int
+    """So many minor units of a quantity is one hit."""
+
+    pay_url: str
+
+
+class Routes:
+    """Routes by what was said of them: the same few, again and again."""
+
+    __slots__ = ("_defaults", "_known")
+
+    def __init__(self, defaults: Defaults) -> None:
+        self._defaults = defaults
+        self._known: dict[frozenset[tuple[str, str]], Route] = {}
+
+    @property
+    def defaults(self) -> Defaults:
+        """The server's."""
+        return self._defaults
+
+    def of(self, said: Mapping[str, str]) -> Route:
+        """The route of these context extensions. Raises RouteInvalid."""
+        key = frozenset(said.items())
+        found = self._known.get(key)
+        if found is None:
+            found = route_of(said, self._defaults)
+            if len(self._known) >= ROUTES_MAX:
+                self._known.clear()
+            self._known[key] = found
+        return found
+
+
+def route_of(said: Mapping[str, str], defaults: Defaults) -> Route:
+    """What the context extensions of a route mean. Raises RouteInvalid."""
+    for name in sorted(said):
+        if name not in KEYS and not name.startswith((_QUANTITY, _ATTRIBUTE)):
+            raise RouteInvalid(
+                f"context_extensions.{name} is not known; there are {', '.join(sorted(KEYS))}, "
+                "quantity.NAME and attribute.NAME"
+            )
+    quantities = _named(said, _QUANTITY)
+    if not quantities:
+        raise RouteInvalid(
+            "no quantity is estimated: give the route context_extensions.quantity.NAME"
+        )
+    mode = said.get("mode", MODES[0])
+    if mode not in MODES:
+        raise RouteInvalid(f"context_extensions.mode is {mode!r}: write hold or check")
+    settles = said.get("settles", quantities[0][0] if len(quantities) == 1 else "")
+    return Route(
+        tenant=said.get("tenant", defaults.tenant),
+        account=_source(said, "account", defaults.account),
+        product=_source(said, "product", ""),
+        attributes=_named(said, _ATTRIBUTE),
+        quantities=quantities,
+        holds=mode == MODES[0],
+        lifetime_us=_whole(said, "lifetime_s", 0, HOLD_LIFETIME_BATCH_MAX_US // US_A_SECOND)
+        * US_A_SECOND,
+        settles=settles,
+        unit=_whole(said, "unit", 1, UNIT_MAX),
+        pay_url=said.get("pay_url", defaults.pay_url),
+    )
+
+
+def whole_number(text: str, most: int = INT64_MAX) -> int:
+    """A whole number from 0 to `most`, in plain digits. Raises ValueError."""
+    if not text.isascii() or not text.isdigit() or len(text) > len(str(INT64_MAX)):
+        raise ValueError(f"{text[:ID_BYTES_MAX]!r} is no whole number from 0 to {most}")
+    number = int(text)
+    if number > most:
+        raise ValueError(f"{text} is above {most}")
+    return number
+
+
+def _named(said: Mapping[str, str], beginning: str) -> tuple[tuple[str, Source], ...]:
+    return tuple(
+        (name.removeprefix(beginning), _source(said, name, ""))
+        for name in sorted(said)
+        if name.startswith(beginning)
+    )
+
+
+def _source(said: Mapping[str, str], name: str, default: str) -> Source:
+    text = said.get(name, default)
+    if not text:
+        raise RouteInvalid(f"nothing says the {name}: give the route context_extensions.{name}")
+    try:
+        return source_of(text)
+    except SourceInvalid as error:
+        raise RouteInvalid(f"context_extensions.{name}: {error}") from None
+
+
+def _whole(said: Mapping[str, str], name: str, default: int, most: int) -> int:
+    if name not in said:
+        return default
+    try:
+        number = whole_number(said[name], most)
+    except ValueError as error:
+        raise RouteInvalid(f"context_extensions.{name}: {error}") from None
+    if number == 0:
+        raise RouteInvalid(f"context_extensions.{name} is 0: write 1 to {most}")
+    return number

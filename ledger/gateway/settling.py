@@ -1,0 +1,140 @@
+"""A hold settled with what a gateway saw used: once, whatever becomes of the call that says so.
+
+Gateways tell it once and do not wait: so a settlement goes on when its caller has gone, and is
+tried again while we cannot answer, with one and the same id, derived from the hold. What could not
+be settled when the server stops, or after SETTLING_S, is left to the hold's expiry (rule H2). Must
+not judge figures: the ledger does.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Final, NamedTuple
+
+from ledger.api.calls import Call
+from ledger.api.errors import TABLE, CallFailed, failure_of
+from ledger.api.forward import PassedOn
+from ledger.gateway.inside import Inside
+from ledger.v1 import decision_pb2 as pb
+
+SETTLING_S: Final = 60
+SETTLING_MAX: Final = 10_000  # under way at once; x ~3 kB = 30 MB
+FIRST_PAUSE_S: Final = 0.05
+LONGEST_PAUSE_S: Final = 2.0
+
+_log = logging.getLogger(__name__)
+
+
+class Became(StrEnum):
+    """What became of a hold that was to be settled."""
+
+    CAPTURED = "CAPTURED"
+    LATE = "LATE"  # after its expiry: recorded as usage all the same (rule H1)
+    RELEASED = "RELEASED"  # nothing was used
+    REFUSED = "REFUSED"  # for good; `reason` says why
+    UNSETTLED = "UNSETTLED"  # not by now: it expires
+
+
+class Settled(NamedTuple):
+    """The outcome of a settlement."""
+
+    became: Became
+    reason: str = ""
+    charge: int = 0
+    replayed: bool = False
+
+
+class Settlements:
+    """Those under way; `stop` once."""
+
+    def __init__(self, inside: Inside) -> None:
+        self._inside = inside
+        self._under_way: set[asyncio.Task[Settled]] = set()
+
+    async def settle(
+        self, tenant: str, account: str, hold_id: str, used: Mapping[str, int], call: Call
+    ) -> Settled:
+        """Capture what was used, or release where nothing was. `account` "" is not compared.
+
+        Goes on when the caller is cancelled.
+        """
+        if len(self._under_way) >= SETTLING_MAX:
+            return Settled(Became.UNSETTLED, "QUEUE_FULL")
+        work = self._patiently(tenant, account, hold_id, used, call.detached())
+        task = asyncio.create_task(work)
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+        return await asyncio.shield(task)
+
+    @property
+    def under_way(self) -> int:
+        """How many."""
+        return len(self._under_way)
+
+    async def stop(self, grace_s: float | None) -> None:
+        """Let those under way finish, as long as there is grace; the others are left to expire."""
+        if not self._under_way:
+            return
+        _, left = await asyncio.wait(self._under_way, timeout=grace_s)
+        for task in left:
+            task.cancel()
+        await asyncio.gather(*left, return_exceptions=True)
+
+    async def _patiently(
+        self, tenant: str, account: str, hold_id: str, used: Mapping[str, int], call: Call
+    ) -> Settled:
+        pause_s, failed = FIRST_PAUSE_S, ""
+        try:
+            async with asyncio.timeout(SETTLING_S):
+                while True:
+                    try:
+                        return await self._once(tenant, account, hold_id, used, call.part())
+                    except Exception as error:
+                        failed = _reason_to_go_on(error)
+                    await asyncio.sleep(pause_s)
+                    pause_s = min(2 * pause_s, LONGEST_PAUSE_S)
+        except TimeoutError:
+            _log.warning("hold %s of %s is left to expire: %s", hold_id, tenant, failed)
+            return Settled(Became.UNSETTLED, failed or "DEADLINE")
+        except CallFailed as error:
+            _log.warning("hold %s of %s is not settled: %s", hold_id, tenant, error)
+            return Settled(Became.REFUSED, error.reason)
+
+    async def _once(
+        self, tenant: str, account: str, hold_id: str, used: Mapping[str, int], call: Call
+    ) -> Settled:
+        owner = await self._inside.owner(tenant, hold_id)
+        if account and owner != account:
+            raise CallFailed(
+                "HOLD_UNKNOWN",
+                f"the hold is of another account than {account}",
+                field="hold_id",
+                value=hold_id,
+            )
+        request_id = f"settle/{hold_id}"
+        if not any(used.values()):
+            given_back = await self._inside.release(
+                pb.ReleaseRequest(tenant=tenant, request_id=request_id, hold_id=hold_id), call
+            )
+            return Settled(Became.RELEASED, replayed=given_back.replayed)
+        taken = await self._inside.capture(
+            pb.CaptureRequest(
+                tenant=tenant, request_id=request_id, hold_id=hold_id, quantities=used
+            ),
+            call,
+        )
+        became = Became.LATE if taken.late else Became.CAPTURED
+        return Settled(became, taken.reason, taken.charge, taken.replayed)
+
+
+def _reason_to_go_on(error: Exception) -> str:
+    """Why a settlement is to be tried again. Raises CallFailed where that would not help."""
+    failure = error.failure() if isinstance(error, PassedOn) else failure_of(error)
+    if failure is None:
+        raise error
+    if not TABLE[failure.reason].retryable:
+        raise failure from error
+    return failure.reason
