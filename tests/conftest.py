@@ -32,7 +32,17 @@ os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "false")  # tests start Postgr
 
 PREFIX = "drawdown-test-"
 TEMPLATE = "template_ledger"
-LONGEST_FIRST = ("bench", "crash", "simulation", "demo", "backup", "faults", "exports", "outages")
+LONGEST_FIRST = (
+    "bench",
+    "crash",
+    "gateway",
+    "simulation",
+    "demo",
+    "backup",
+    "faults",
+    "exports",
+    "outages",
+)
 T = TypeVar("T")
 
 

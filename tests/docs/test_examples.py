@@ -156,8 +156,8 @@ async def test_the_example_of_the_readme_runs(
     assert capsys.readouterr().out.splitlines() == examples.said("README.md")
 
 
-ELSEWHERE = {"exports", "integrity", "operations", "reliability"}
-"""Pages of commands: tests/exports, tests/backup and `test_commands` run them."""
+ELSEWHERE = {"exports", "gateway", "integrity", "operations", "reliability"}
+"""Pages of commands: tests/exports, tests/gateway, tests/backup and `test_commands` run them."""
 
 
 def test_every_page_has_an_example_that_runs() -> None:

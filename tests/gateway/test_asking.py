@@ -1,0 +1,416 @@
+"""What the two services of Envoy answer, question by question, over real gRPC and without Envoy.
+
+An input token costs 3 minor units: the route's 100 of them hold 300.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import Any
+
+import grpc
+import pytest
+
+from ledger.core.limits import INT64_MAX
+from ledger.gateway.envoy import (
+    authorization_pb2,
+    authorization_pb2_grpc,
+    descriptor_pb2,
+    rate_limit_pb2,
+    rate_limit_pb2_grpc,
+)
+from ledger.gateway.rate_limit import HITS_MAX
+from ledger.gateway.routes import Defaults
+from ledger.journal.memory import AppendFault
+from ledger.journal.storage import MemoryStorage
+from ledger.v1 import account_pb2, balance_pb2, clock_pb2, decision_pb2, types_pb2
+from tests.api import served as api
+
+GRANTED = 1_000_000
+HELD = 300
+CAPTURED, LATE, RELEASED = "CAPTURED", "LATE", "RELEASED"
+UNKNOWN, OK, OVER = 0, 1, 2
+ROUTE = {"account": "header:x-account", "product": "chat", "quantity.input_tokens": "100"}
+
+
+class Asking:
+    """Envoy's side of both services."""
+
+    def __init__(self, served: api.Served, disk: asyncio.Event, faults: list[AppendFault]) -> None:
+        self.served = served
+        self.disk = disk  # cleared: nothing is written
+        self.faults = faults  # of the next writes
+        self.authorization = authorization_pb2_grpc.AuthorizationStub(served.channel)
+        self.limits = rate_limit_pb2_grpc.RateLimitServiceStub(served.channel)
+        self._streams = 0
+
+    def request(self, *, route: dict[str, str] = ROUTE, **headers: str) -> Any:
+        """A request with a stream id of its own; `x_account="a"` is the header x-account."""
+        self._streams += 1
+        request = authorization_pb2.CheckRequest()
+        attributes = request.attributes
+        attributes.context_extensions.update(route)
+        attributes.request.http.id = str(self._streams)
+        attributes.request.time.seconds = 1_800_000_000
+        sent = {name.replace("_", "-"): value for name, value in headers.items()}
+        attributes.request.http.headers.update({"x-account": "acme"} | sent)
+        return request
+
+    async def check(self, request: Any) -> Any:
+        return await self.authorization.Check(request)
+
+    async def hold(self, **changes: Any) -> str:
+        reply = await self.check(self.request(**changes))
+        assert reply.status.code == 0, reply
+        return reply.dynamic_metadata["hold_id"]
+
+    async def settle(self, *descriptors: Any, hits: int = 0) -> Any:
+        return await self.limits.ShouldRateLimit(
+            rate_limit_pb2.RateLimitRequest(
+                domain="drawdown", descriptors=descriptors, hits_addend=hits
+            )
+        )
+
+    async def settled(self, hold_id: str, hits: int, **entries: str) -> tuple[int, str, str]:
+        """(code, outcome, reason) of one descriptor."""
+        reply = await self.settle(descriptor(hits, hold_id=hold_id, **entries))
+        assert reply.overall_code == OK
+        [status] = reply.statuses
+        shown = reply.dynamic_metadata[hold_id]
+        return status.code, shown["outcome"], dict(shown).get("reason", "")
+
+    async def available(self, account: str = "acme", tenant: str = "default") -> int:
+        reply = await self.served.balances.Get(
+            balance_pb2.BalanceServiceGetRequest(tenant=tenant, account=account)
+        )
+        [balance] = reply.balances
+        return int(balance.available)
+
+
+def descriptor(hits: int | None, **entries: str) -> descriptor_pb2.RateLimitDescriptor:
+    made = descriptor_pb2.RateLimitDescriptor()
+    named = {"quantity": "input_tokens", **entries}
+    for key, value in named.items():
+        if value:
+            made.entries.add(key=key, value=value)
+    if hits is not None:
+        made.hits_addend.value = hits
+    return made
+
+
+@pytest.fixture
+async def asking() -> AsyncIterator[Asking]:
+    disk, faults = asyncio.Event(), list[AppendFault]()
+    disk.set()
+
+    async def pause() -> None:
+        await disk.wait()
+        await asyncio.sleep(0)
+
+    storage = MemoryStorage(
+        api.SystemClock().now_us,
+        4,
+        pause=pause,
+        on_append=lambda row: faults.pop() if faults else None,
+    )
+    async with api.served(storage, gateway=Defaults(account="header:x-account")) as served:
+        for served.tenant in ("sandbox", "default"):
+            await served.priced()
+            await served.account("acme")
+            await served.grant("acme", GRANTED)
+        yield Asking(served, disk, faults)
+
+
+def body_of(reply: Any) -> tuple[int, str]:
+    """(HTTP status, reason) of a denial."""
+    assert reply.status.code == grpc.StatusCode.PERMISSION_DENIED.value[0]
+    headers = {each.header.key: each.header.value for each in reply.denied_response.headers}
+    return reply.denied_response.status.code, headers["x-drawdown-reason"]
+
+
+# -- one hold for one request ---------------------------------------------------------------------
+
+
+async def test_envoy_asks_twice_for_one_request_and_holds_once(asking: Asking) -> None:
+    request = asking.request()
+    first, second = await asyncio.gather(asking.check(request), asking.check(request))
+    assert first == second
+    assert await asking.available() == GRANTED - HELD
+
+
+async def test_a_request_that_comes_again_after_its_hold_was_settled_is_denied(
+    asking: Asking,
+) -> None:
+    """Nobody works twice for one payment."""
+    request = asking.request()
+    hold = (await asking.check(request)).dynamic_metadata["hold_id"]
+    await asking.settled(hold, 10)
+    assert body_of(await asking.check(request)) == (409, "HOLD_SETTLED")
+
+
+async def test_a_denial_is_the_same_when_asked_again(asking: Asking) -> None:
+    route = ROUTE | {"quantity.input_tokens": str(GRANTED)}
+    request = asking.request(route=route)
+    first = await asking.check(request)
+    assert body_of(first) == (402, "INSUFFICIENT_CREDITS")
+    assert await asking.check(request) == first
+
+
+async def test_no_header_has_a_part_in_the_key(asking: Asking) -> None:
+    pinned = [asking.request(x_request_id="pinned") for _ in range(10)]
+    replies = [await asking.check(request) for request in pinned]
+    assert len({reply.dynamic_metadata["hold_id"] for reply in replies}) == 10
+    other = asking.request()
+    await asking.check(other)
+    other.attributes.request.http.headers["x-request-id"] = "changed"
+    assert (await asking.check(other)).status.code == 0
+    assert await asking.available() == GRANTED - 11 * HELD
+
+
+async def test_a_gateway_without_ids_of_its_own_gets_no_hold(asking: Asking) -> None:
+    request = asking.request()
+    request.attributes.request.http.id = ""
+    assert body_of(await asking.check(request)) == (500, "ROUTE_INVALID")
+
+
+# -- whose request it is ---------------------------------------------------------------------------
+
+
+async def test_the_account_is_the_one_of_a_verified_claim(asking: Asking) -> None:
+    await asking.served.account("claimed")
+    await asking.served.grant("claimed", GRANTED)
+    request = asking.request(route=ROUTE | {"account": "jwt:org.id"}, x_account="acme")
+    said = request.attributes.metadata_context.filter_metadata["envoy.filters.http.jwt_authn"]
+    said.update({"jwt_payload": {"org": {"id": "claimed"}, "sub": "me"}})
+    await asking.check(request)
+    assert await asking.available("claimed") == GRANTED - HELD
+    assert await asking.available("acme") == GRANTED
+
+
+async def test_the_account_is_the_one_of_the_certificate(asking: Asking) -> None:
+    await asking.served.account("spiffe://mesh/acme")
+    await asking.served.grant("spiffe://mesh/acme", GRANTED)
+    request = asking.request(route=ROUTE | {"account": "principal"})
+    assert body_of(await asking.check(request)) == (401, "IDENTITY_MISSING")
+    request.attributes.source.principal = "spiffe://mesh/acme"
+    assert (await asking.check(request)).status.code == 0
+    assert await asking.available("spiffe://mesh/acme") == GRANTED - HELD
+
+
+async def test_the_account_is_what_another_filter_says(asking: Asking) -> None:
+    request = asking.request(route=ROUTE | {"account": "metadata:my.filter:who"}, x_account="x")
+    request.attributes.metadata_context.filter_metadata["my.filter"].update({"who": "acme"})
+    assert (await asking.check(request)).status.code == 0
+
+
+@pytest.mark.parametrize("number", [2**53, 1.5, True])
+async def test_a_number_that_may_have_been_rounded_names_nobody(
+    asking: Asking, number: object
+) -> None:
+    request = asking.request(route=ROUTE | {"account": "jwt:sub"})
+    said = request.attributes.metadata_context.filter_metadata["envoy.filters.http.jwt_authn"]
+    said.update({"jwt_payload": {"sub": number}})
+    assert body_of(await asking.check(request)) == (401, "IDENTITY_MISSING")
+
+
+async def test_the_server_says_what_a_route_does_not(asking: Asking) -> None:
+    route = {name: value for name, value in ROUTE.items() if name != "account"}
+    assert (await asking.check(asking.request(route=route))).status.code == 0
+
+
+async def test_an_account_that_no_header_can_carry_is_encoded_in_it(asking: Asking) -> None:
+    await asking.served.account("büro 1")
+    await asking.served.grant("büro 1", GRANTED)
+    reply = await asking.check(asking.request(route=ROUTE | {"account": "büro 1"}))
+    headers = {each.header.key: each.header.value for each in reply.ok_response.headers}
+    assert headers["x-drawdown-account"] == "b%C3%BCro%201"
+    assert reply.dynamic_metadata["account"] == "büro 1"
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"acount": "header:x"},
+        {"account": "header:"},
+        {"account": "metadata:only"},
+        {"product": ""},
+        {"mode": "free"},
+        {"unit": "0"},
+        {"unit": "1000000001"},
+        {"lifetime_s": "-1"},
+        {"lifetime_s": "0"},
+        {"tenant": "nowhere"},
+    ],
+)
+async def test_a_route_that_makes_no_sense_lets_nothing_through(
+    asking: Asking, change: dict[str, str]
+) -> None:
+    """Whatever `failure_mode_allow` says: this is an answer, not a failure."""
+    status, reason = body_of(await asking.check(asking.request(route=ROUTE | change)))
+    assert (status, reason) in ((500, "ROUTE_INVALID"), (500, "TENANT_UNKNOWN"))
+
+
+async def test_an_account_that_is_frozen_is_forbidden(asking: Asking) -> None:
+    await asking.served.accounts.Freeze(
+        account_pb2.FreezeRequest(
+            tenant="default", request_id="freeze-1", account="acme", reason="unpaid"
+        )
+    )
+    assert body_of(await asking.check(asking.request())) == (403, "ACCOUNT_FROZEN")
+
+
+async def test_where_we_cannot_answer_the_gateways_own_rule_decides(asking: Asking) -> None:
+    """A writer that is not there is a failure of the call, never an allow and never a denial."""
+    for writer in asking.served.ledger.writers:
+        await writer.stop()
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await asking.check(asking.request())
+    assert failed.value.code() == grpc.StatusCode.UNAVAILABLE
+
+
+# -- what was used ---------------------------------------------------------------------------------
+
+
+async def test_a_hold_is_settled_once(asking: Asking) -> None:
+    hold = await asking.hold()
+    assert await asking.settled(hold, 40, account="acme") == (OK, CAPTURED, "")
+    assert await asking.settled(hold, 40) == (OK, CAPTURED, "")  # told again: the same outcome
+    assert await asking.settled(hold, 41) == (UNKNOWN, "REFUSED", "CONFLICT")
+    assert await asking.settled(hold, 0) == (UNKNOWN, "REFUSED", "CONFLICT")
+    assert await asking.available() == GRANTED - 120
+
+
+async def test_a_hold_that_somebody_else_settled_stays_as_it_is(asking: Asking) -> None:
+    hold = await asking.hold()
+    await asking.served.decisions.Release(
+        decision_pb2.ReleaseRequest(tenant="default", request_id="r", hold_id=hold)
+    )
+    assert await asking.settled(hold, 40) == (UNKNOWN, "REFUSED", "HOLD_SETTLED")
+    assert await asking.available() == GRANTED
+
+
+@pytest.mark.parametrize("hits", [HITS_MAX + 1, 2**63, 2**64 - 5])
+async def test_hits_above_the_limit_settle_nothing(asking: Asking, hits: int) -> None:
+    """2^64 - 5 is what a negative number becomes on its way."""
+    hold = await asking.hold()
+    assert await asking.settled(hold, hits) == (UNKNOWN, "REFUSED", "NUMBER_OUT_OF_RANGE")
+    assert await asking.available() == GRANTED - HELD
+
+
+async def test_a_unit_counts_up_to_the_largest_quantity_and_no_further(asking: Asking) -> None:
+    hold = await asking.hold()
+    reply = await asking.settle(
+        *[descriptor(HITS_MAX, hold_id=hold, unit="1000000000") for _ in range(10)]
+    )
+    assert reply.dynamic_metadata[hold]["reason"] == "OVERFLOW"
+    assert 10 * HITS_MAX * 1_000_000_000 > INT64_MAX
+    assert await asking.settled(hold, 2, unit="10") == (OK, CAPTURED, "")
+    assert await asking.available() == GRANTED - 20 * 3
+
+
+@pytest.mark.parametrize(
+    ("entries", "reason"),
+    [
+        ({"quantity": ""}, "FIELD_REQUIRED"),
+        ({"unit": "0"}, "FIELD_REQUIRED"),
+        ({"unit": "ten"}, "NUMBER_MALFORMED"),
+        ({"who": "me"}, "FIELD_NOT_ALLOWED"),
+        ({"account": "somebody"}, "HOLD_UNKNOWN"),
+        ({"tenant": "sandbox"}, "HOLD_UNKNOWN"),
+        ({"tenant": "nowhere"}, "TENANT_UNKNOWN"),
+    ],
+)
+async def test_a_descriptor_that_cannot_be_counted_settles_nothing(
+    asking: Asking, entries: dict[str, str], reason: str
+) -> None:
+    hold = await asking.hold()
+    assert await asking.settled(hold, 5, **entries) == (UNKNOWN, "REFUSED", reason)
+    assert await asking.settled(hold, 5) == (OK, CAPTURED, "")
+
+
+async def test_an_id_of_no_hold_is_answered_and_nothing_else(asking: Asking) -> None:
+    assert await asking.settled("hold_AAAA", 5) == (UNKNOWN, "REFUSED", "HOLD_UNKNOWN")
+
+
+async def test_what_is_told_after_the_expiry_is_recorded_late(asking: Asking) -> None:
+    """Rule H1: refused for the hold, recorded as plain usage."""
+    hold = await asking.hold(route=ROUTE | {"tenant": "sandbox", "lifetime_s": "60"})
+    assert await asking.available(tenant="sandbox") == GRANTED - HELD
+    await asking.served.clock.Advance(
+        clock_pb2.AdvanceRequest(tenant="sandbox", request_id="a", by_us=61_000_000)
+    )
+    assert await asking.settled(hold, 10, tenant="sandbox") == (OK, LATE, "HOLD_EXPIRED")
+    assert await asking.available(tenant="sandbox") == GRANTED - 30
+
+
+async def test_all_that_a_request_used_settles_its_hold_together(asking: Asking) -> None:
+    """One status each, in order, whatever the descriptors ask for."""
+    one = await asking.hold(route=ROUTE | {"quantity.output_tokens": "10"})
+    other = await asking.hold()
+    reply = await asking.settle(
+        descriptor(20, hold_id=one),
+        descriptor(HITS_MAX + 1, hold_id=other),
+        descriptor(10, account="acme", product="chat"),
+        descriptor(GRANTED, account="acme", product="chat"),
+        descriptor(4, hold_id=one, quantity="output_tokens"),
+        descriptor(1, hold_id="hold_no"),
+        descriptor(1),
+    )
+    assert [each.code for each in reply.statuses] == [OK, UNKNOWN, OK, OVER, OK, UNKNOWN, UNKNOWN]
+    assert reply.overall_code == OVER
+    assert reply.dynamic_metadata[one]["charge"] == str(20 * 3 + 4 * 15)
+    assert await asking.available() == GRANTED - 120 - HELD
+
+
+async def test_hits_that_a_descriptor_does_not_say_are_those_of_the_call_or_one(
+    asking: Asking,
+) -> None:
+    first, second = await asking.hold(), await asking.hold()
+    await asking.settle(descriptor(None, hold_id=first), hits=7)
+    await asking.settle(descriptor(None, hold_id=second))
+    assert await asking.available() == GRANTED - 3 * 7 - 3 * 1
+
+
+async def test_a_settlement_goes_on_when_its_caller_has_gone(asking: Asking) -> None:
+    """A gateway waits milliseconds; the hold is settled all the same."""
+    hold = await asking.hold()
+    asking.disk.clear()
+    call = asyncio.ensure_future(asking.settle(descriptor(5, hold_id=hold)))
+    while not asking.served.server.settlements.under_way:
+        await asyncio.sleep(0.001)
+    call.cancel()
+    await asyncio.wait([call])
+    await asyncio.sleep(0.1)  # the server hears of it
+    assert asking.served.server.settlements.under_way == 1
+    asking.disk.set()
+    while asking.served.server.settlements.under_way:
+        await asyncio.sleep(0.001)
+    assert await asking.available() == GRANTED - 3 * 5
+
+
+@pytest.mark.parametrize("fault", [AppendFault.UNKNOWN_WRITTEN, AppendFault.UNKNOWN_NOT_WRITTEN])
+async def test_a_settlement_is_tried_again_until_we_can_answer(
+    asking: Asking, fault: AppendFault
+) -> None:
+    """Its commit is lost: whether it was applied is not known, and the same id is sent again."""
+    hold = await asking.hold()
+    asking.faults.append(fault)
+    assert await asking.settled(hold, 5) == (OK, CAPTURED, "")
+    assert asking.faults == []
+    assert await asking.available() == GRANTED - 3 * 5
+
+
+async def test_too_many_descriptors_are_refused_whole(asking: Asking) -> None:
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await asking.settle(*[descriptor(1, hold_id="hold_x") for _ in range(65)])
+    assert failed.value.code() == grpc.StatusCode.INVALID_ARGUMENT
+
+
+async def test_a_hold_that_nothing_was_used_of_is_given_back(asking: Asking) -> None:
+    hold = await asking.hold()
+    assert await asking.settled(hold, 0) == (OK, RELEASED, "")
+    view = await asking.served.decisions.GetHold(
+        decision_pb2.GetHoldRequest(tenant="default", hold_id=hold)
+    )
+    assert view.hold.state == types_pb2.HOLD_STATE_RELEASED
