@@ -187,6 +187,28 @@ def _extend(event: e.HoldExtended) -> c.Command:
     return c.ExtendHold(event.key, event.account, event.hold, event.lifetime, trace=event.trace)
 
 
+def _renew_lease(event: e.LeaseRenewed) -> c.Command:
+    return c.RenewLease(
+        event.key,
+        event.account,
+        event.hold,
+        event.wanted,
+        event.keep,
+        event.lifetime,
+        trace=event.trace,
+    )
+
+
+def _return_lease(event: e.LeaseReturned) -> c.Command:
+    return c.ReturnLease(
+        event.key, event.account, event.hold, bool(event.written_off), trace=event.trace
+    )
+
+
+def _recall_lease(event: e.LeaseRecalled) -> c.Command:
+    return c.RecallLease(event.key, event.account, event.hold, event.keep, trace=event.trace)
+
+
 def _release(event: e.HoldReleased) -> c.Command:
     return c.ReleaseHold(event.key, event.account, event.hold, trace=event.trace)
 
@@ -510,6 +532,9 @@ _ASKED: Final[dict[type, Callable[[Any], c.Command | None]]] = {
     e.BalanceAdjusted: _adjust,
     e.HoldExtended: _extend,
     e.HoldReleased: _release,
+    e.LeaseRenewed: _renew_lease,
+    e.LeaseReturned: _return_lease,
+    e.LeaseRecalled: _recall_lease,
     e.RecurringStarted: _start,
     e.RecurringChanged: _change,
     e.RecurringPaused: _pause,

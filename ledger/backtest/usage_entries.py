@@ -49,7 +49,9 @@ def _usage(replay: Replay, events: _Events, index: int) -> None:
         replay.now.take(event, priced.declared)  # a report that counted nothing more: no price does
         return
     outcome: Outcome | None
-    if isinstance(event, e.UsageRecorded) and event.hold:
+    if isinstance(event, e.UsageLeased):
+        outcome = _leased_usage(replay, event, priced, events, index)
+    elif isinstance(event, e.UsageRecorded) and event.hold:
         outcome = _capture(replay, event, priced.declared, events, index)
     else:
         at = event.effective_at if getattr(event, "effective_given", 1) else 0
@@ -326,6 +328,66 @@ def _of_a_hold(replay: Replay, events: _Events, index: int) -> None:
         replay.run(command, events, index)
 
 
+# -- leases ----------------------------------------------------------------------------------------
+
+
+def _leased(replay: Replay, events: _Events, index: int) -> None:
+    """A lease of what its holder wanted then; what there is for it may be something else here."""
+    event = events[index]
+    assert isinstance(event, e.LeaseGranted)
+    replay.state.next_hold = event.hold
+    command = c.AcquireLease(
+        event.key,
+        event.account,
+        replay.usual.plans[event.plan].shape,
+        event.holder,
+        event.wanted,
+        event.minimum,
+        event.lifetime,
+        event.on_lapse,
+        trace=event.trace,
+    )
+    if isinstance(replay.run(command, events, index), Refusal):
+        replay.denied_holds.add(event.hold)
+
+
+def _of_a_lease(replay: Replay, events: _Events, index: int) -> None:
+    """A lease that is not there is neither renewed nor given back."""
+    event: Any = events[index]
+    command = asked(event)
+    if command is not None and event.hold not in replay.denied_holds:
+        replay.run(command, events, index)
+
+
+def _lapsed(replay: Replay, events: _Events, index: int) -> None:
+    event: Any = events[index]
+    if event.hold not in replay.denied_holds:
+        replay.post(TIMER_HOLD, event.hold, events, index)
+
+
+def _leased_usage(
+    replay: Replay, event: e.UsageLeased, priced: Priced, events: _Events, index: int
+) -> Outcome:
+    """What was used of a lease; plain usage where that is not there, for it has happened."""
+    at = event.effective_at if event.effective_given else 0
+    plain = _recorded(event, priced, at)
+    if event.hold in replay.denied_holds:
+        return replay.run(plain, events, index)
+    command = c.LeasedUsage(
+        plain.key,
+        plain.account,
+        plain.shape,
+        plain.quantities,
+        plain.effective_at,
+        plain.names,
+        plain.operation,
+        plain.personal,
+        plain.trace,
+        hold=event.hold,
+    )
+    return replay.run(command, events, index)
+
+
 # -- outcomes --------------------------------------------------------------------------------------
 
 
@@ -405,6 +467,13 @@ USAGE: Final[dict[type, Callable[[Any, _Events, int], None]]] = {
     e.BudgetDenied: _denied,
     e.HoldExtended: _of_a_hold,
     e.HoldReleased: _of_a_hold,
+    e.LeaseGranted: _leased,
+    e.LeaseRenewed: _of_a_lease,
+    e.LeaseReturned: _of_a_lease,
+    e.LeaseRecalled: _of_a_lease,
+    e.LeaseLapsed: _lapsed,
+    e.LeaseOverdue: _lapsed,
+    e.UsageLeased: _usage,
     e.OutcomeReported: _reported,
     e.OutcomeConfirmed: _confirmed,
     e.OutcomeRejected: _rejected,

@@ -26,8 +26,11 @@ from ledger.core.events import (
     HoldAuthorized,
     HoldExpired,
     HoldReleased,
+    LeaseGranted,
+    LeaseRenewed,
     OutcomeRejected,
     PlanDeclared,
+    Slice,
     SuspenseRated,
     UsageCaptured,
     UsageRecorded,
@@ -48,14 +51,18 @@ COUNTED: Final = (
     HoldReleased,
     HoldExpired,
     OutcomeRejected,
+    LeaseRenewed,
     AccountClosedOut,
 )
 """The events that move budgets, and whatever derives from them."""
 
 
-def count_budgets(state: State, event: Event, entry: int, hold: int, out: list[Event]) -> None:
+def count_budgets(
+    state: State, event: Event, entry: int, hold: int, out: list[Event], counted_at: int = 0
+) -> None:
     """Append what an entry that was just applied counts, if any budget applies to it. `hold`: what
-    a reversal gives back had been captured of it, 0 = of none."""
+    a reversal gives back had been captured of it, 0 = of none; `counted_at`: or when it counted,
+    where its own entry says so."""
     account = state.accounts[event.account]
     family = state.families[account.root]
     if not family.budgets:
@@ -67,6 +74,9 @@ def count_budgets(state: State, event: Event, entry: int, hold: int, out: list[E
             _given_up(state, account, entry, each, out)
     elif isinstance(event, HoldReleased | HoldExpired | OutcomeRejected):
         _given_up(state, account, entry, event.hold, out)
+    elif isinstance(event, LeaseGranted | LeaseRenewed):
+        number = event.hold
+        _lease(state, account, event, moves)
     elif isinstance(event, HoldAuthorized):
         number = event.hold
         _hold(state, account, event, moves)
@@ -74,7 +84,7 @@ def count_budgets(state: State, event: Event, entry: int, hold: int, out: list[E
         number = event.hold if not event.late else 0
         _usage(state, account, event, number, moves)
     elif isinstance(event, UsageReversed | UsageRerated):
-        _correction(state, account, event, hold, moves)
+        _correction(state, account, event, hold, counted_at, moves)
     if moves:
         out.append(BudgetsCounted(account.number, entry, tuple(moves), number))
 
@@ -171,6 +181,40 @@ def _hold(state: State, account: Account, event: HoldAuthorized, moves: list[Bud
             moves.append(BudgetMove(budget.number, *span, 0, amount))
 
 
+def _lease(
+    state: State, account: Account, event: LeaseGranted | LeaseRenewed, moves: list[BudgetMove]
+) -> None:
+    """What is in escrow pends in full in the budgets of a charge, in the window of now; what it had
+    before a renewal pends no more where that was (rule H7)."""
+    plan = state.declared[event.plan]
+    family = state.families[account.root]
+    pending_in = list(family.budgeted_holds.get(event.hold, ()))
+    for budget in _applying(state, account, plan):
+        amount = _escrow(state, budget, event.slices, plan.asset)
+        span = _span(state, budget, event.effective_at) if amount else OF_NO_WINDOW
+        if budget.number in pending_in:
+            pending_in.remove(budget.number)
+            before, pending = budget.held[event.hold]
+            if amount and before == span:
+                amount -= pending
+            else:
+                moves.append(BudgetMove(budget.number, *_kept(state, budget, before), 0, -pending))
+        if amount:
+            moves.append(BudgetMove(budget.number, *span, 0, amount))
+    for number in pending_in:  # it applies no more
+        budget = family.budgets[number]
+        before, pending = budget.held[event.hold]
+        moves.append(BudgetMove(number, *_kept(state, budget, before), 0, -pending))
+
+
+def _escrow(state: State, budget: Budget, slices: tuple[Slice, ...], asset: int) -> int:
+    if budget.terms.asset != asset:
+        return 0
+    if budget.measure == BudgetMeasure.CHARGE:
+        return sum([piece.amount for piece in slices])
+    return net_of(state, slices) if budget.measure == BudgetMeasure.NET_CHARGE else 0
+
+
 def _usage(
     state: State, account: Account, event: UsageRecorded, hold: int, moves: list[BudgetMove]
 ) -> None:
@@ -224,6 +268,7 @@ def _correction(
     account: Account,
     event: UsageReversed | UsageRerated,
     hold: int,
+    counted_at: int,
     moves: list[BudgetMove],
 ) -> None:
     """What is given back lowers the window of its event; a re-rate counts as it is posted."""
@@ -239,7 +284,8 @@ def _correction(
         else:
             posted = 0
         if posted:
-            span = _span_of_hold(state, account, budget, hold, event.effective_at)
+            at = counted_at if counted_at >= budget.created_at else event.effective_at
+            span = _span_of_hold(state, account, budget, hold, at)
             moves.append(BudgetMove(budget.number, *span, posted))
 
 

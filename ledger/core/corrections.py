@@ -29,6 +29,7 @@ from ledger.core.events import (
     Pot,
     ScopedAdvance,
     SuspenseRated,
+    UsageLeased,
     UsageQuarantined,
     UsageQuoted,
     UsageRecorded,
@@ -643,6 +644,8 @@ def _counted_at(state: State, account: Account, recorded: UsageRecorded) -> int:
     (rule H5)."""
     if not recorded.hold or recorded.late or account.parent is None:
         return 0
+    if isinstance(recorded, UsageLeased):
+        return recorded.counted_at
     hold = state.holds.get(recorded.hold)
     if hold is not None:
         return hold.authorized_at

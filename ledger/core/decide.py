@@ -32,6 +32,7 @@ from ledger.core.charging import (
 )
 from ledger.core.commands import (
     AbandonRequest,
+    AcquireLease,
     AddSeats,
     AddSegment,
     AdjustBalance,
@@ -68,12 +69,14 @@ from ledger.core.commands import (
     FreezeAccount,
     IssueCreditNote,
     IssueGrant,
+    LeasedUsage,
     LinkedUsage,
     MeteredUsage,
     MoveAccount,
     PauseRecurring,
     QuotedUsage,
     ReassignSeat,
+    RecallLease,
     RecordPayment,
     RecordUsage,
     RefundGrant,
@@ -83,12 +86,14 @@ from ledger.core.commands import (
     RemoveCap,
     RemoveSeats,
     RemoveTopUpRule,
+    RenewLease,
     ReopenAccount,
     ReportGauge,
     ReportOutcome,
     RepriceUsage,
     ResumeRecurring,
     ResumeSeat,
+    ReturnLease,
     ReverseUsage,
     SetBudget,
     SetCap,
@@ -130,6 +135,7 @@ from ledger.core.events import (
     GrantExpired,
     MinimumsAwaited,
     TimeShifted,
+    UsageLeased,
     UsageRecorded,
     UsageReversed,
 )
@@ -143,6 +149,13 @@ from ledger.core.holds import (
     decide_capture,
     decide_extend,
     decide_release,
+)
+from ledger.core.leasing import (
+    decide_acquire,
+    decide_leased_usage,
+    decide_recall,
+    decide_renew,
+    decide_return,
 )
 from ledger.core.limits import BATCH_INDEX_MAX, GAUGES_A_TURN, SETTLED_A_TOUCH_MAX
 from ledger.core.minimums import post_minimum, settlement_of
@@ -294,7 +307,8 @@ def _count(
     """After an entry that was applied: what it counts in budgets, what that crosses, and what is
     told of a seat that it drew from (rules H4, S3)."""
     out = _in_time(state)
-    count_budgets(state, event, entry, _captured_of(command), out)
+    hold, counted_at = _captured_of(command)
+    count_budgets(state, event, entry, hold, out, counted_at)
     _evolve_all(state, out, batch)
     for counted in out:
         if isinstance(counted, BudgetsCounted):
@@ -307,12 +321,17 @@ def _count(
         _evolve_all(state, told, batch)
 
 
-def _captured_of(command: Command | None) -> int:
-    """The hold that the usage was captured of which is given back; 0 = of none."""
+def _captured_of(command: Command | None) -> tuple[int, int]:
+    """The hold that the usage was captured of which is given back, 0 = of none; or when it counts
+    by what it was recorded with."""
     if not isinstance(command, ReverseUsage | AmendUsage):
-        return 0
+        return 0, 0
     original = command.original.event
-    return original.hold if isinstance(original, UsageRecorded) and not original.late else 0
+    if isinstance(original, UsageLeased):
+        return 0, original.counted_at
+    if isinstance(original, UsageRecorded) and not original.late:
+        return original.hold, 0
+    return 0, 0
 
 
 def ask_for_top_ups(state: State, account: Account | None, batch: list[Event]) -> None:
@@ -819,6 +838,11 @@ _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     ExtendHold: decide_extend,
     CaptureHold: decide_capture,
     ReleaseHold: decide_release,
+    AcquireLease: decide_acquire,
+    RenewLease: decide_renew,
+    LeasedUsage: decide_leased_usage,
+    ReturnLease: decide_return,
+    RecallLease: decide_recall,
     ReportOutcome: decide_report,
     ConfirmOutcome: decide_confirm_outcome,
     RejectOutcome: decide_reject_outcome,

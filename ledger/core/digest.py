@@ -17,6 +17,7 @@ from ledger.core.budgets import Budget
 from ledger.core.caps import Cap
 from ledger.core.fixed_charges import FixedCharge
 from ledger.core.gauges import Gauge, Gauges, GaugeScope
+from ledger.core.leases import CreditLease
 from ledger.core.seats import Seat, SeatPlan, SeatPlans
 from ledger.core.state import (
     Account,
@@ -516,6 +517,7 @@ def _top_up(top_up: TopUp) -> list[Any]:
 
 
 def _hold(hold: Hold) -> list[Any]:
+    leased = [_lease(hold.lease)] if hold.lease is not None else []
     return [
         hold.number,
         hold.account.number,
@@ -533,6 +535,26 @@ def _hold(hold: Hold) -> list[Any]:
         hold.captures,
         hold.quote,
         hold.outcome,
+        *leased,
+    ]
+
+
+def _lease(lease: CreditLease) -> list[Any]:
+    return [
+        lease.holder,
+        lease.wanted,
+        lease.minimum,
+        lease.term,
+        lease.margin,
+        lease.on_lapse,
+        lease.share,
+        lease.granted_at,
+        lease.renewals,
+        lease.recalled,
+        lease.reports,
+        str(lease.reported),
+        str(lease.over),
+        lease.lapsed_at,
     ]
 
 
@@ -571,6 +593,7 @@ def _budget(budget: Budget) -> list[Any]:
 
 
 def _settled(hold: SettledHold) -> list[Any]:
+    leased = [hold.lease] if hold.lease is not None else []
     return [
         hold.number,
         hold.account.number,
@@ -584,4 +607,5 @@ def _settled(hold: SettledHold) -> list[Any]:
         str(hold.captured),
         hold.captures,
         hold.outcome,
+        *leased,
     ]

@@ -21,6 +21,7 @@ from ledger.core.events import (
 from ledger.core.limits import INT64_MAX, PAYMENT_WAIT_US
 
 if TYPE_CHECKING:
+    from ledger.core.leases import CreditLease, SettledLease
     from ledger.core.seats import Seat
     from ledger.core.state import Account
 
@@ -567,6 +568,7 @@ class Hold:
         "captures",
         "estimate",
         "expires_at",
+        "lease",
         "lifetime_max",
         "number",
         "outcome",
@@ -608,6 +610,7 @@ class Hold:
         self.captures = 0  # so far, each of which left it open
         self.quote = 0  # that prices its capture
         self.outcome: Outcome | None = None  # of work that is charged by its result
+        self.lease: CreditLease | None = None  # of a slice that is in escrow with a holder
 
     @property
     def left(self) -> int:
@@ -636,6 +639,7 @@ class SettledHold:
         "captures",
         "ended",
         "expires_at",
+        "lease",
         "number",
         "outcome",
         "product",
@@ -658,6 +662,7 @@ class SettledHold:
         authorized_at: int,
         expires_at: int,
         outcome: SettledOutcome | None = None,
+        lease: SettledLease | None = None,
     ) -> None:
         self.number = number
         self.account = account
@@ -672,4 +677,5 @@ class SettledHold:
         self.captures = captures  # while it was open
         self.authorized_at = authorized_at
         self.expires_at = expires_at
-        self.outcome = outcome  # None = it was a hold
+        self.outcome = outcome
+        self.lease = lease  # both None = it was a hold of a request

@@ -69,7 +69,7 @@ from ledger.core.quoted import ByQuote, price_by_quote, quote_refused
 from ledger.core.rerates import row_draws
 from ledger.core.seat_draws import is_suspended, refuse_seat, turn_of
 from ledger.core.shapes import Shape, Use
-from ledger.core.state import HOLD_EXPIRED, QUOTE_OPEN, Account, Grant, Hold, State
+from ledger.core.state import HOLD_EXPIRED, QUOTE_OPEN, Account, Grant, Hold, SettledHold, State
 from rating.compile import Plan
 
 
@@ -357,7 +357,7 @@ def hold_refused(account: Account, lifetime: int) -> Refusal | None:
 
 def holds_limit(account: Account) -> Refusal | None:
     """Whether the account has as many open holds as it may (rule H1)."""
-    count = len(account.holds) - account.outcomes
+    count = len(account.holds) - account.outcomes - len(account.leases)
     if count < account.policy.holds_open_max:
         return None
     return Refusal(
@@ -410,12 +410,17 @@ def decide_extend(state: State, command: ExtendHold, out: list[Event]) -> Event 
 def _open_hold(state: State, account: Account, number: int) -> Hold | Refusal:
     """The account's hold if it is open, else why it is not."""
     hold = state.holds.get(number)
-    if hold is not None and hold.account is account and hold.outcome is None:
+    if hold is not None and hold.account is account and _is_of_request(hold):
         return hold
     settled = state.settled_hold(account, number)
-    if settled is None or settled.account is not account or settled.outcome is not None:
+    if settled is None or settled.account is not account or not _is_of_request(settled):
         return unknown_hold(number)
     return hold_settled(number, settled.settled_at)
+
+
+def _is_of_request(hold: Hold | SettledHold) -> bool:
+    """Whether a hold is of one piece of work that was authorised: no outcome, and no lease."""
+    return hold.outcome is None and hold.lease is None
 
 
 def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Event | Known | Refusal:
@@ -430,12 +435,12 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
     if not isinstance(account, Account):
         return account
     hold = state.holds.get(command.hold)
-    if hold is not None and hold.account is account and hold.outcome is None:
+    if hold is not None and hold.account is account and _is_of_request(hold):
         product, attributes = hold.product, hold.attributes
     else:
         hold = None
         settled = state.settled_hold(account, command.hold)
-        if settled is None or settled.account is not account or settled.outcome is not None:
+        if settled is None or settled.account is not account or not _is_of_request(settled):
             return unknown_hold(command.hold)
         if settled.ended != HOLD_EXPIRED or settled.captured_late:
             return hold_settled(command.hold, settled.settled_at)

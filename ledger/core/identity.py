@@ -10,6 +10,7 @@ from typing import Any
 
 from ledger.core.commands import (
     AbandonRequest,
+    AcquireLease,
     AddSeats,
     AddSegment,
     AdjustBalance,
@@ -45,12 +46,14 @@ from ledger.core.commands import (
     FreezeAccount,
     IssueCreditNote,
     IssueGrant,
+    LeasedUsage,
     LinkedUsage,
     MeteredUsage,
     MoveAccount,
     PauseRecurring,
     QuotedUsage,
     ReassignSeat,
+    RecallLease,
     RecordPayment,
     RecordUsage,
     RefundGrant,
@@ -60,12 +63,14 @@ from ledger.core.commands import (
     RemoveCap,
     RemoveSeats,
     RemoveTopUpRule,
+    RenewLease,
     ReopenAccount,
     ReportGauge,
     ReportOutcome,
     RepriceUsage,
     ResumeRecurring,
     ResumeSeat,
+    ReturnLease,
     ReverseUsage,
     SetBudget,
     SetCap,
@@ -124,6 +129,10 @@ from ledger.core.events import (
     HoldAuthorized,
     HoldExtended,
     HoldReleased,
+    LeaseGranted,
+    LeaseRecalled,
+    LeaseRenewed,
+    LeaseReturned,
     OutcomeConfirmed,
     OutcomeRejected,
     OutcomeReported,
@@ -157,6 +166,7 @@ from ledger.core.events import (
     TopUpRuleRemoved,
     TopUpRuleSet,
     UsageCaptured,
+    UsageLeased,
     UsageMetered,
     UsageQuarantined,
     UsageRecorded,
@@ -362,6 +372,17 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
     CreateQuote: ((QuoteMade,), ("account", "quantities", "lifetime")),
     ExtendHold: ((HoldExtended,), ("account", "hold", "lifetime")),
     CaptureHold: ((UsageRecorded,), ("account", "hold", "quantities")),
+    AcquireLease: (
+        (LeaseGranted,),
+        ("account", "holder", "wanted", "minimum", "lifetime", "on_lapse"),
+    ),
+    RenewLease: ((LeaseRenewed,), ("account", "hold", "wanted", "keep", "lifetime")),
+    ReturnLease: ((LeaseReturned,), ("account", "hold")),
+    RecallLease: ((LeaseRecalled,), ("account", "hold", "keep")),
+    LeasedUsage: (
+        (UsageLeased, UsageQuarantined),
+        ("account", "quantities", "operation", "personal"),
+    ),
     ReportOutcome: ((OutcomeReported,), ("account", "quantities", "evidence")),
     ConfirmOutcome: ((OutcomeConfirmed,), ("account",)),
     RejectOutcome: ((OutcomeRejected,), ("account", "note")),
@@ -417,11 +438,28 @@ def first_difference(
     if isinstance(command, ReverseUsage | AmendUsage):
         assert isinstance(recorded, UsageReversed)
         return _reversal_differs(command, recorded)
-    if isinstance(command, RecordUsage) and isinstance(recorded, UsageRecorded) and recorded.hold:
+    if isinstance(command, LeasedUsage):
+        if isinstance(recorded, UsageLeased) and recorded.hold != command.hold:
+            return "lease_id"
+    elif isinstance(command, RecordUsage) and isinstance(recorded, UsageRecorded) and recorded.hold:
         return "request"
+    if isinstance(command, CaptureHold) and isinstance(recorded, UsageLeased):
+        return "request"
+    if isinstance(command, ReleaseHold) and isinstance(recorded, LeaseReturned):
+        return "request"
+    if isinstance(command, AuthorizeHold) and isinstance(recorded, LeaseGranted):
+        return "request"
+    if (
+        isinstance(command, ReturnLease)
+        and isinstance(recorded, LeaseReturned)
+        and command.write_off != bool(recorded.written_off)
+    ):
+        return "write_off"
     if isinstance(command, CaptureHold) and isinstance(recorded, OutcomeConfirmed):
         return "request"
-    if isinstance(command, RecordUsage | AuthorizeHold | CreateQuote | ReportOutcome):
+    if isinstance(
+        command, RecordUsage | AuthorizeHold | CreateQuote | ReportOutcome | AcquireLease
+    ):
         shape = command.shape
         assert plan is not None
         if shape.product != plan.product:
@@ -545,6 +583,10 @@ def first_difference(
         if given != kept:
             if field == "operation" and given[:KEY_BYTES] == kept[:KEY_BYTES]:
                 return "operation_parent"
+            if field == "hold" and isinstance(command, RenewLease | ReturnLease | RecallLease):
+                return "lease_id"
+            if field == "lifetime" and isinstance(command, AcquireLease | RenewLease):
+                return "term_us"
             return _WIRE_NAMES.get(field, field)
     return ""
 

@@ -76,6 +76,12 @@ HOLD_LIFETIME_DEFAULT_US: Final = 15 * MINUTE_US  # rule H1
 HOLD_LIFETIME_MAX_US: Final = DAY_US  # rule H1: from the authorisation, however often extended
 HOLD_LIFETIME_BATCH_MAX_US: Final = 35 * DAY_US  # rule H1: of products that are marked batch
 OUTCOMES_PENDING_MAX: Final = 10_000  # an account; x ~800 B = 8 MB
+LEASE_TERM_DEFAULT_US: Final = MINUTE_US  # rule H7
+LEASE_TERM_MIN_US: Final = 5 * SECOND_US
+LEASE_TERM_MAX_US: Final = DAY_US
+LEASE_MARGIN_MIN_US: Final = SECOND_US
+LEASE_MARGIN_MAX_US: Final = 30 * SECOND_US
+LEASES_AN_ACCOUNT_MAX: Final = 512  # credit leases, sorted by each that is granted: x ~1 us
 QUOTE_TOLERANCE_DEFAULT: Final = 12_000  # rule H9: basis points of each quoted quantity
 QUOTE_TOLERANCE_MAX: Final = 20_000
 QUOTES_OPEN_MAX: Final = 1_000  # an account; x ~600 B = 0.6 MB

@@ -29,6 +29,7 @@ from ledger.core.events import (
 )
 from ledger.core.following import follow_up, returned_by
 from ledger.core.holds import charge_usage, estimated, expire_hold
+from ledger.core.leasing import lapse_lease
 from ledger.core.limits import CORRECTION_WINDOW_US, INT64_MAX, OUTCOMES_PENDING_MAX
 from ledger.core.opening import declare, used_book
 from ledger.core.outcomes import Known, Reason, Refusal
@@ -187,6 +188,9 @@ def end_in_time(state: State, hold: Hold, out: list[Event]) -> None:
     What would fit no transfer, which only a total at the very limit can do, is given back.
     """
     outcome = hold.outcome
+    if hold.lease is not None:
+        lapse_lease(state, hold, hold.lease, out)
+        return
     if outcome is None:
         expire_hold(state, hold, out)
         return

@@ -197,6 +197,7 @@ class Account:
         "gauges",
         "grants",
         "holds",
+        "leases",
         "lent",
         "lifetime",
         "minimums_due",
@@ -289,6 +290,7 @@ class Account:
         self.caps_given: dict[int, Cap] = {}  # on what it shares with those below
         self.holds: dict[int, Hold] = {}
         self.outcomes = 0  # how many of them are outcomes that pend
+        self.leases: tuple[Hold, ...] = ()  # and those that are credit leases
         self.quotes: dict[int, Quote] = {}  # open ones
         self.recurring: list[RecurringGrant] = []
         self.commitments: list[Commitment] = []

@@ -110,6 +110,17 @@ GAUGE_ENTRIES: Final = (
     "tenant", "shard", "entry_seq", "account", "change", "gauge", "scope_start", "scope_end",
     "plan", "effective_at", "quantities", "level", "original_entry", "recorded_at",
 )  # fmt: skip
+LEASE_ENTRIES: Final = (
+    "tenant", "shard", "entry_seq", "account", "lease", "change", "holder", "on_lapse", "wanted",
+    "amount", "share", "lapses_at", "recorded_at",
+)  # fmt: skip
+LEASE_GRANTED: Final = 1
+LEASE_RENEWED: Final = 2
+LEASE_RETURNED: Final = 3
+LEASE_WRITTEN_OFF: Final = 4
+LEASE_LAPSED: Final = 5
+LEASE_OVERDUE: Final = 6
+LEASE_RECALLED: Final = 7
 GAUGE_REPORTED: Final = 1
 GAUGE_REPORT_BACK: Final = 2
 GAUGE_CHARGED: Final = 3
@@ -289,10 +300,14 @@ class GrantChange:
 class HoldChange:
     """What a transaction does to one hold: a part of it captured, its expiry moved, its end.
 
-    `reserved` is what is left of each slice (None = unchanged); `captured` and `captures` add up.
+    `reserved` is what is left of each slice (None = unchanged); `captured` and `captures` add up,
+    and so does `amount`, which a renewed lease reserves more or less. `again` is where a lease was
+    renewed last: entry, time, and month.
     """
 
     __slots__ = (
+        "again",
+        "amount",
         "captured",
         "captures",
         "expires_at",
@@ -310,6 +325,8 @@ class HoldChange:
         self.settled_by: int | None = None
         self.expires_at: int | None = None
         self.reserved: list[int] | None = None
+        self.again: tuple[int, int, int] | None = None
+        self.amount = 0
         self.captured = 0
         self.captures = 0
 
@@ -402,6 +419,7 @@ class Changes:
         "gauges",
         "grants",
         "holds",
+        "lease_entries",
         "manual",
         "minimums",
         "moved",
@@ -486,6 +504,7 @@ class Changes:
         self.caps: list[Row] = []
         self.minimums: list[Row] = []
         self.gauges: list[Row] = []
+        self.lease_entries: list[Row] = []
         # (tenant, budget, since, until) -> what is posted and pends there more, or less.
         self.budget_windows: dict[tuple[int, int, int, int], tuple[int, int]] = {}
         self.budget_crossings: list[Row] = []

@@ -33,6 +33,11 @@ from ledger.core.events import (
     HoldExpired,
     HoldExtended,
     HoldReleased,
+    LeaseGranted,
+    LeaseLapsed,
+    LeaseOverdue,
+    LeaseRenewed,
+    LeaseReturned,
     MinimumCharged,
     OutcomeRejected,
     OutcomeReported,
@@ -78,7 +83,18 @@ _GIVES_BACK: Final = frozenset(
     {UsageReversed, UsageRerated, BalanceAdjusted, ConversionReversed, FeeCharged}
 )
 _DRAWS_TOO: Final = frozenset({UsageRerated, BalanceAdjusted, FeeCharged})
-_OF_HOLDS: Final = frozenset({HoldExtended, HoldReleased, HoldExpired, OutcomeRejected})
+_OF_HOLDS: Final = frozenset(
+    {
+        HoldExtended,
+        HoldReleased,
+        HoldExpired,
+        OutcomeRejected,
+        LeaseRenewed,
+        LeaseReturned,
+        LeaseLapsed,
+        LeaseOverdue,
+    }
+)
 
 
 class GrantFact(NamedTuple):
@@ -255,7 +271,7 @@ class Facts:
                     if kind in _DRAWS_TOO:
                         drawn |= {piece.book for piece in event.slices if piece.value}
                     needed.drawn.update(drawn - value_books.keys())
-                elif kind is HoldAuthorized or kind is OutcomeReported:
+                elif kind is HoldAuthorized or kind is OutcomeReported or kind is LeaseGranted:
                     made_holds.add(event.hold)
                 elif kind in _OF_RECURRING:
                     if event.recurring not in self.recurring:

@@ -36,7 +36,6 @@ SCHEMA: Final = "projection"
 
 _SQL: Final = load("store")
 _STILL: Final = Moved(0)
-_EXPIRES_AT: Final = c.HOLDS.index("expires_at")
 
 Rows: TypeAlias = Iterable[Row]
 
@@ -155,6 +154,8 @@ class ProjectionStore:
             await self._copy("minimums", c.MINIMUMS, changes.minimums)
         if changes.gauges:
             await self._copy("gauge_entries", c.GAUGE_ENTRIES, changes.gauges)
+        if changes.lease_entries:
+            await self._copy("lease_entries", c.LEASE_ENTRIES, changes.lease_entries)
         if changes.manual:
             await self._copy("manual_adjustments", c.MANUAL_ADJUSTMENTS, changes.manual)
         await self._write_waiting(changes)
@@ -337,8 +338,8 @@ class ProjectionStore:
             new: list[Row] = []
             for row in changes.holds:
                 change = changed.pop(row[2], None) or HoldChange(row[0])
-                if change.expires_at is not None:
-                    row = (*row[:_EXPIRES_AT], change.expires_at, *row[_EXPIRES_AT + 1 :])
+                if change.expires_at is not None or change.again is not None:
+                    row = _moved_on(row, change)
                 new.append((*row, *_end_of(change), change.reserved, *_captured_by(change)))
             await self._copy("holds", c.HOLDS, new)
         if changed:
@@ -352,6 +353,8 @@ class ProjectionStore:
                         each.expires_at,
                         _array(each.reserved),
                         *_captured_by(each),
+                        each.amount,
+                        *_again_of(each),
                     )
                     for number, each in changed.items()
                 ],
@@ -533,6 +536,22 @@ def _left(change: c.GrantChange) -> tuple[int, int, int, int, int, int, int]:
 
 def _end_of(change: HoldChange) -> tuple[int, int | None, int | None]:
     return change.state, change.settled_at, change.settled_by
+
+
+def _again_of(change: HoldChange) -> tuple[int | None, int | None, int | None]:
+    return change.again if change.again is not None else (None, None, None)
+
+
+def _moved_on(row: Row, change: HoldChange) -> Row:
+    """The row of a hold that was made in the same transaction as its expiry moved, or it was
+    renewed."""
+    made = dict(zip(c.HOLDS, row, strict=False))
+    if change.expires_at is not None:
+        made["expires_at"] = change.expires_at
+    made["amount"] += change.amount
+    if change.again is not None:
+        made["entry_seq"], made["authorized_at"], made["period"] = change.again
+    return tuple(made.values())
 
 
 def _captured_by(change: HoldChange) -> tuple[int, int]:

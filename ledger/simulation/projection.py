@@ -42,6 +42,7 @@ _LAST: Final = {
     "manual": (0, 1, 2),
     "minimums": (0, 1, 2),
     "gauges": (0, 1, 2),
+    "lease_entries": (0, 1, 2),
     "top_up_rules": (0, 1, 2),
     "subscription_entries": (0, 1, 2),
     "charge_entries": (0, 1, 2),
@@ -292,6 +293,7 @@ class SimulatedTables:
             ("manual", changes.manual),
             ("minimums", changes.minimums),
             ("gauges", changes.gauges),
+            ("lease_entries", changes.lease_entries),
             ("top_up_rules", changes.top_up_rules),
             ("subscription_entries", changes.subscription_entries),
             ("charge_entries", changes.charge_entries),
@@ -426,6 +428,9 @@ class SimulatedTables:
                 hold["expires_at"] = change.expires_at
             if change.reserved is not None:
                 hold["reserved"] = change.reserved
+            hold["amount"] += change.amount
+            if change.again is not None:
+                hold["entry_seq"], hold["authorized_at"], hold["period"] = change.again
             hold["captured"] += change.captured
             hold["captures"] += change.captures
 

@@ -10,7 +10,7 @@ from collections import Counter
 from heapq import heappop, heappush
 from typing import Final
 
-from ledger.core.events import ClockAdvanced, HoldAuthorized, HoldExtended
+from ledger.core.events import ClockAdvanced, HoldAuthorized, HoldExtended, LeaseRenewed
 from ledger.core.state import State
 from ledger.verify.report import Findings
 
@@ -27,7 +27,7 @@ class HoldWatch:
         self._due: list[tuple[int, int]] = []  # heap of (expiry by the writer's clock, hold)
         self._overdue: dict[int, int] = {}  # hold -> the batch at which it was due
 
-    def expires(self, state: State, event: HoldAuthorized | HoldExtended) -> None:
+    def expires(self, state: State, event: HoldAuthorized | HoldExtended | LeaseRenewed) -> None:
         """A hold has a new expiry."""
         heappush(self._due, (event.expires_at - state.offset, event.hold))
 

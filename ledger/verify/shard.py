@@ -19,6 +19,7 @@ from ledger.core.events import (
     Event,
     HoldAuthorized,
     HoldExtended,
+    LeaseRenewed,
     StatementClosed,
     StatementEnded,
     SuspenseRated,
@@ -242,7 +243,7 @@ class ShardCheck:
             self.report.usage_events += 1
         elif isinstance(event, AuthorizeDenied):
             self.tally.denials += 1
-        elif isinstance(event, HoldAuthorized | HoldExtended):
+        elif isinstance(event, HoldAuthorized | HoldExtended | LeaseRenewed):
             self._holds.expires(state, event)
         elif isinstance(event, ClockAdvanced):
             self._holds.advanced(state, event)

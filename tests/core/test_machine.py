@@ -50,6 +50,13 @@ OF_SEATS = {  # and test_seat_properties these
 OF_STATEMENTS = {c.SetStatements, c.EndStatement, c.CloseStatement}  # and test_statements these
 OF_CAPS = {c.UpdateSharing, c.SetCap, c.RemoveCap}  # and test_cap_properties these
 OF_METERS = {c.MeteredUsage, c.ReportGauge}  # test_levels and test_gauges draw them
+OF_LEASES = {  # and test_lease_properties these
+    c.AcquireLease,
+    c.RenewLease,
+    c.LeasedUsage,
+    c.ReturnLease,
+    c.RecallLease,
+}
 DRAWN: set[type] = set()
 """The commands that rules say they draw; a step that runs another one fails."""
 STEPS: dict[str, dict[str, Sequence[Any]]] = {}
@@ -771,6 +778,7 @@ test_whatever_is_asked_in_whatever_order = CoreMachine.TestCase
 def test_every_command_is_drawn() -> None:
     """A command that no rule of the machine draws is one that nothing here holds for."""
     elsewhere = OF_METERS | OF_BUDGETS | OF_PACKAGES | OF_CAPS | OF_SEATS | OF_STATEMENTS
+    elsewhere |= OF_LEASES
     assert set(_DECIDERS) - elsewhere == DRAWN
 
 
@@ -799,6 +807,7 @@ def test_long_lives_meet_every_command_and_every_event() -> None:
         applied |= {type(command) for command, outcome in case.asked if not_refused(outcome)}
         written |= {type(event) for _, events in case.core.batches for event in events}
     elsewhere = OF_METERS | OF_BUDGETS | OF_PACKAGES | OF_CAPS | OF_SEATS | OF_STATEMENTS
+    elsewhere |= OF_LEASES
     assert applied == set(_DECIDERS) - elsewhere
     of_sandboxes = {e.ClockAdvanced, e.TimeShifted}  # test_sandbox has these stories told there
     of_models = {e.UsageModeled, e.UsageRerated}  # and test_models
@@ -834,6 +843,15 @@ def test_long_lives_meet_every_command_and_every_event() -> None:
         e.SubscriptionEnded,
     }
     elsewhere |= {e.StatementsSet, e.StatementEnded, e.StatementClosed}  # and test_statements
+    elsewhere |= {  # and test_lease_properties
+        e.LeaseGranted,
+        e.LeaseRenewed,
+        e.UsageLeased,
+        e.LeaseReturned,
+        e.LeaseLapsed,
+        e.LeaseOverdue,
+        e.LeaseRecalled,
+    }
     elsewhere |= of_budgets | of_caps
     elsewhere |= {  # and test_seats
         e.SeatPlanStarted,

@@ -41,7 +41,7 @@ def judged(
                 holds.advanced(state, event)
             evolve(state, event)
             rules.after(state, event)
-            if isinstance(event, e.HoldAuthorized | e.HoldExtended):
+            if isinstance(event, e.HoldAuthorized | e.HoldExtended | e.LeaseRenewed):
                 holds.expires(state, event)
         clocks.batch(state)
         holds.batch(state)

@@ -35,6 +35,13 @@ from ledger.core.commands.holds import (
     ExtendHold,
     ReleaseHold,
 )
+from ledger.core.commands.leases import (
+    AcquireLease,
+    LeasedUsage,
+    RecallLease,
+    RenewLease,
+    ReturnLease,
+)
 from ledger.core.commands.outcomes import ConfirmOutcome, RejectOutcome, ReportOutcome
 from ledger.core.commands.packages import CancelSubscription, ChangePackage, Subscribe
 from ledger.core.commands.payments import (
@@ -77,6 +84,7 @@ from ledger.core.commands.writing import AbandonRequest, ApplyConfiguration
 __all__ = [
     "NO_NAMES",
     "AbandonRequest",
+    "AcquireLease",
     "AddSeats",
     "AddSegment",
     "AdjustBalance",
@@ -113,6 +121,7 @@ __all__ = [
     "FreezeAccount",
     "IssueCreditNote",
     "IssueGrant",
+    "LeasedUsage",
     "Level",
     "LinkedUsage",
     "MeteredUsage",
@@ -122,6 +131,7 @@ __all__ = [
     "PauseRecurring",
     "QuotedUsage",
     "ReassignSeat",
+    "RecallLease",
     "RecordPayment",
     "RecordUsage",
     "RefundGrant",
@@ -131,12 +141,14 @@ __all__ = [
     "RemoveCap",
     "RemoveSeats",
     "RemoveTopUpRule",
+    "RenewLease",
     "ReopenAccount",
     "ReportGauge",
     "ReportOutcome",
     "RepriceUsage",
     "ResumeRecurring",
     "ResumeSeat",
+    "ReturnLease",
     "ReverseUsage",
     "SetBudget",
     "SetCap",
@@ -169,6 +181,11 @@ Command: TypeAlias = (
     | ExtendHold
     | CaptureHold
     | ReleaseHold
+    | AcquireLease
+    | RenewLease
+    | LeasedUsage
+    | ReturnLease
+    | RecallLease
     | ReportOutcome
     | ConfirmOutcome
     | RejectOutcome

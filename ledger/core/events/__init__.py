@@ -126,6 +126,17 @@ from ledger.core.events.holds import (
     QuotedDenied,
     UsageCaptured,
 )
+from ledger.core.events.leases import (
+    LEASED_QUANTITY,
+    LeaseGranted,
+    LeaseLapse,
+    LeaseLapsed,
+    LeaseOverdue,
+    LeaseRecalled,
+    LeaseRenewed,
+    LeaseReturned,
+    UsageLeased,
+)
 from ledger.core.events.metering import LevelBack, LevelMove, MetersReversed, UsageMetered
 from ledger.core.events.minimums import MinimumCharged, MinimumsAwaited
 from ledger.core.events.outcome_charges import (
@@ -235,6 +246,7 @@ from ledger.core.events.writing import (
 )
 
 __all__ = [
+    "LEASED_QUANTITY",
     "OF_AN_ACCOUNT",
     "OF_A_GRANT",
     "AccountBilled",
@@ -327,6 +339,13 @@ __all__ = [
     "HoldReleased",
     "Invoice",
     "InvoiceDue",
+    "LeaseGranted",
+    "LeaseLapse",
+    "LeaseLapsed",
+    "LeaseOverdue",
+    "LeaseRecalled",
+    "LeaseRenewed",
+    "LeaseReturned",
     "LevelBack",
     "LevelMove",
     "LimitExceeded",
@@ -418,6 +437,7 @@ __all__ = [
     "UsageCaptured",
     "UsageConverted",
     "UsageCosted",
+    "UsageLeased",
     "UsageMetered",
     "UsageModeled",
     "UsageQuarantined",
@@ -522,6 +542,13 @@ Event: TypeAlias = (
     | ConversionReversed
     | MinimumsAwaited
     | MinimumCharged
+    | LeaseGranted
+    | LeaseRenewed
+    | UsageLeased
+    | LeaseReturned
+    | LeaseLapsed
+    | LeaseOverdue
+    | LeaseRecalled
     | OutcomeReported
     | OutcomeConfirmed
     | OutcomeRejected

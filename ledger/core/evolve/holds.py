@@ -21,6 +21,7 @@ from ledger.core.events import (
 )
 from ledger.core.evolve.caps import count_draw
 from ledger.core.evolve.moves import OVERAGE, set_timer
+from ledger.core.leases import SettledLease
 from ledger.core.state import (
     HOLD_CAPTURED,
     HOLD_CHARGED,
@@ -98,15 +99,7 @@ def hold_authorized(state: State, event: HoldAuthorized) -> None:
     state.holds[event.hold] = hold
     state.next_hold = event.hold + 1
     account.holds[event.hold] = hold
-    for piece in event.slices:
-        assert used is not None
-        book = state.books.accounts[piece.book]
-        state.books.reserve(book, used, piece.amount)
-        if book.grant is not None and book.grant.account.caps_given:
-            count_draw(account, book.grant, event.effective_at, 0, piece.amount)
-        if piece.pot == OVERAGE:
-            pending = account.overage_pending
-            pending[plan.asset] = pending.get(plan.asset, 0) + piece.amount
+    reserve(state, hold)
     lend(state, hold)
     if event.expires_at != NEVER:  # an outcome may pend until somebody says
         set_timer(state, account, event.expires_at, TIMER_HOLD, event.hold)
@@ -154,6 +147,30 @@ def lend(state: State, hold: Hold) -> None:
             owner.next_due = min(owner.next_due, hold.expires_at)
 
 
+def reserve(state: State, hold: Hold) -> None:
+    """All of its slices pend from now on."""
+    account = hold.account
+    for piece in hold.slices:
+        assert hold.used is not None
+        book = state.books.accounts[piece.book]
+        state.books.reserve(book, hold.used, piece.amount)
+        if book.grant is not None and book.grant.account.caps_given:
+            count_draw(account, book.grant, hold.authorized_at, 0, piece.amount)
+        if piece.pot == OVERAGE:
+            pending = account.overage_pending
+            pending[hold.asset] = pending.get(hold.asset, 0) + piece.amount
+
+
+def unreserve(state: State, hold: Hold) -> None:
+    """Nothing of its slices pends any more."""
+    for piece in hold.slices:
+        grant = state.books.accounts[piece.book].grant
+        if grant is not None:
+            grant.account.lent.pop(hold.number, None)
+        if piece.amount:
+            _unreserve(state, hold, piece, piece.amount)
+
+
 def _unreserve(state: State, hold: Hold, piece: Slice, amount: int) -> None:
     """So much of one of the hold's slices no longer pends."""
     assert hold.used is not None
@@ -172,14 +189,8 @@ def settle(state: State, hold: Hold, ended: int, taken: int = 0, charge: int = 0
     an outcome was charged.
     """
     account = hold.account
-    left = 0
-    for piece in hold.slices:
-        grant = state.books.accounts[piece.book].grant
-        if grant is not None:
-            grant.account.lent.pop(hold.number, None)
-        if piece.amount:
-            _unreserve(state, hold, piece, piece.amount)
-            left += piece.amount
+    left = hold.left
+    unreserve(state, hold)
     del state.holds[hold.number]
     del account.holds[hold.number]
     if hold.quote in state.quotes:
@@ -198,6 +209,19 @@ def settle(state: State, hold: Hold, ended: int, taken: int = 0, charge: int = 0
             outcome.estimate.plan.quantity_names,
             outcome.estimate.quantities,
         )
+    lease = hold.lease
+    ended_lease = None
+    if lease is not None:
+        account.leases = tuple([each for each in account.leases if each is not hold])
+        ended_lease = SettledLease(
+            lease.holder,
+            lease.on_lapse,
+            lease.granted_at,
+            lease.reports,
+            lease.reported,
+            lease.over,
+            left if ended == HOLD_EXPIRED else 0,
+        )
     family = state.families[account.root]
     family.forget_settled(state.settled_before)
     family.settled[hold.number] = SettledHold(
@@ -215,6 +239,7 @@ def settle(state: State, hold: Hold, ended: int, taken: int = 0, charge: int = 0
         hold.authorized_at,
         hold.expires_at,
         settled,
+        ended_lease,
     )
 
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import msgspec
 
-from ledger.core.events import PlanDeclared, PlanOverridden, Slice
+from ledger.core.events import LeaseLapse, PlanDeclared, PlanOverridden, Slice
 from ledger.core.evolve.holds import lend
+from ledger.core.leases import CreditLease, SettledLease
 from ledger.core.packing.wide import Wide, wide
 from ledger.core.state import (
     Estimate,
@@ -39,6 +40,25 @@ class PackedOutcome(msgspec.Struct, array_like=True, gc=False):
     reported_by: int
 
 
+class PackedLease(msgspec.Struct, array_like=True, gc=False):
+    """What makes a hold a credit lease."""
+
+    holder: str
+    wanted: int
+    minimum: int
+    term: int
+    margin: int
+    on_lapse: LeaseLapse
+    share: int
+    granted_at: int
+    renewals: int
+    recalled: int
+    reports: int
+    reported: Wide
+    over: Wide
+    lapsed_at: int
+
+
 class PackedHold(msgspec.Struct, array_like=True, gc=False):
     """An open hold."""
 
@@ -58,6 +78,7 @@ class PackedHold(msgspec.Struct, array_like=True, gc=False):
     estimate: PackedEstimate | None
     quote: int = 0
     outcome: PackedOutcome | None = None
+    lease: PackedLease | None = None
 
 
 class PackedSettledOutcome(msgspec.Struct, array_like=True, gc=False):
@@ -69,6 +90,18 @@ class PackedSettledOutcome(msgspec.Struct, array_like=True, gc=False):
     charge: Wide
     quantity_names: tuple[str, ...]
     quantities: tuple[int, ...]
+
+
+class PackedSettledLease(msgspec.Struct, array_like=True, gc=False):
+    """What is remembered of a credit lease that ended."""
+
+    holder: str
+    on_lapse: int
+    granted_at: int
+    reports: int
+    reported: Wide
+    over: Wide
+    unreported: int
 
 
 class PackedSettled(msgspec.Struct, array_like=True, gc=False):
@@ -88,6 +121,7 @@ class PackedSettled(msgspec.Struct, array_like=True, gc=False):
     authorized_at: int
     expires_at: int
     outcome: PackedSettledOutcome | None = None
+    lease: PackedSettledLease | None = None
 
 
 def pack_hold(hold: Hold) -> PackedHold:
@@ -108,7 +142,47 @@ def pack_hold(hold: Hold) -> PackedHold:
         _pack_estimate(hold.estimate) if hold.estimate is not None else None,
         hold.quote,
         _pack_outcome(hold.outcome) if hold.outcome is not None else None,
+        _pack_lease(hold.lease) if hold.lease is not None else None,
     )
+
+
+def _pack_lease(lease: CreditLease) -> PackedLease:
+    return PackedLease(
+        lease.holder,
+        lease.wanted,
+        lease.minimum,
+        lease.term,
+        lease.margin,
+        lease.on_lapse,
+        lease.share,
+        lease.granted_at,
+        lease.renewals,
+        lease.recalled,
+        lease.reports,
+        wide(lease.reported),
+        wide(lease.over),
+        lease.lapsed_at,
+    )
+
+
+def _unpack_lease(packed: PackedLease) -> CreditLease:
+    lease = CreditLease(
+        packed.holder,
+        packed.wanted,
+        packed.minimum,
+        packed.term,
+        packed.margin,
+        packed.on_lapse,
+        packed.share,
+        packed.granted_at,
+    )
+    lease.renewals = packed.renewals
+    lease.recalled = packed.recalled
+    lease.reports = packed.reports
+    lease.reported = int(packed.reported)
+    lease.over = int(packed.over)
+    lease.lapsed_at = packed.lapsed_at
+    return lease
 
 
 def _pack_outcome(outcome: Outcome) -> PackedOutcome:
@@ -171,6 +245,9 @@ def unpack_hold(state: State, packed: PackedHold) -> None:
             pends.reported_by,
         )
         account.outcomes += 1
+    if packed.lease is not None:
+        hold.lease = _unpack_lease(packed.lease)
+        account.leases = (*account.leases, hold)
     state.holds[packed.number] = hold
     account.holds[packed.number] = hold
     lend(state, hold)
@@ -192,6 +269,31 @@ def pack_settled(hold: SettledHold) -> PackedSettled:
         hold.authorized_at,
         hold.expires_at,
         _pack_settled_outcome(hold.outcome) if hold.outcome is not None else None,
+        _pack_settled_lease(hold.lease) if hold.lease is not None else None,
+    )
+
+
+def _pack_settled_lease(lease: SettledLease) -> PackedSettledLease:
+    return PackedSettledLease(
+        lease.holder,
+        lease.on_lapse,
+        lease.granted_at,
+        lease.reports,
+        wide(lease.reported),
+        wide(lease.over),
+        lease.unreported,
+    )
+
+
+def _unpack_settled_lease(packed: PackedSettledLease) -> SettledLease:
+    return SettledLease(
+        packed.holder,
+        packed.on_lapse,
+        packed.granted_at,
+        packed.reports,
+        int(packed.reported),
+        int(packed.over),
+        packed.unreported,
     )
 
 
@@ -222,6 +324,7 @@ def unpack_settled(state: State, family: Family, packed: PackedSettled) -> None:
         packed.authorized_at,
         packed.expires_at,
         _unpack_settled_outcome(packed.outcome) if packed.outcome is not None else None,
+        _unpack_settled_lease(packed.lease) if packed.lease is not None else None,
     )
 
 

@@ -11,6 +11,7 @@ from ledger.core.events import (
     HoldExpired,
     HoldExtended,
     HoldReleased,
+    LeaseRenewed,
     OutcomeConfirmed,
     OutcomeRejected,
     OutcomeReported,
@@ -61,6 +62,44 @@ def _reserve(fold: Folding, event: HoldAuthorized, reported_at: int | None) -> N
     fold.facts.holds[event.hold] = HoldFact(
         tenant, plan.asset, event.effective_at, event.period, tuple(lines)
     )
+
+
+def reserve_again(fold: Folding, event: LeaseRenewed) -> None:
+    """A lease goes on: nothing of what it had pends where it was, and all that it has now does,
+    by this entry."""
+    fact = fold.facts.holds[event.hold]
+    if fact is None:
+        return
+    tenant, plan = fold.place(event)
+    line = _unreserve(fold, fact, fold.entry_seq, fact.lines, event.effective_at)
+    for place, piece in enumerate(event.slices, line):
+        fold.counters(piece.book, tenant).debits_pending += piece.amount
+        fold.counters(event.used_book, tenant).credits_pending += piece.amount
+        fold.changes.transfers.append(
+            (
+                tenant, fold.shard, fold.entry_seq, place, piece.book, event.used_book,
+                plan.asset, piece.amount, c.PENDING, piece.pot, piece.value, piece.cost,
+                event.effective_at, fold.recorded_at,
+            )
+        )  # fmt: skip
+    change = _hold_change(fold, event.hold, fact)
+    change.amount += event.amount - sum([each.amount for each in fact.lines])
+    change.again = (fold.entry_seq, event.effective_at, event.period)
+    change.reserved = [piece.amount for piece in event.slices]
+    change.expires_at = event.expires_at
+    lines = [
+        HoldLine(p.pot, p.book, event.used_book, p.amount, p.value, p.cost) for p in event.slices
+    ]
+    fold.facts.holds[event.hold] = HoldFact(
+        tenant, plan.asset, event.effective_at, event.period, tuple(lines)
+    )
+
+
+def keep_until(fold: Folding, number: int, expires_at: int) -> None:
+    """A hold has another expiry."""
+    fact = fold.facts.holds[number]
+    if fact is not None:
+        _hold_change(fold, number, fact).expires_at = expires_at
 
 
 def captured(fold: Folding, entry_seq: int, event: UsageRecorded) -> int:
@@ -156,9 +195,7 @@ def _unreserve(
 
 
 def hold_extended(fold: Folding, _: int, event: HoldExtended) -> None:
-    fact = fold.facts.holds[event.hold]
-    if fact is not None:
-        _hold_change(fold, event.hold, fact).expires_at = event.expires_at
+    keep_until(fold, event.hold, event.expires_at)
 
 
 def hold_released(fold: Folding, _: int, event: HoldReleased) -> None:

@@ -82,8 +82,11 @@ WHERE tenant IN (SELECT number FROM ledger.tenant) AND shard = $1 AND kind = 15
 
 -- name: holds_of
 -- The slices that these holds still reserve.
+-- Those of a lease that was renewed stand behind what that entry took back.
 SELECT h.number, h.tenant, h.asset, h.authorized_at, h.period, t.pot, t.debit_book,
-       t.credit_book, coalesce(h.reserved[t.line + 1], t.amount), t.value, t.cost
+       t.credit_book,
+       coalesce(h.reserved[row_number() OVER (PARTITION BY h.number ORDER BY t.line)], t.amount),
+       t.value, t.cost
 FROM holds h
 LEFT JOIN transfers t ON t.tenant = h.tenant AND t.shard = h.shard AND t.entry_seq = h.entry_seq
                      AND t.phase = 1
@@ -264,10 +267,15 @@ UPDATE holds h
 SET state = d.state, settled_at = d.settled_at, settled_by = d.settled_by,
     expires_at = coalesce(d.expires_at, h.expires_at),
     reserved = coalesce(d.reserved::bigint[], h.reserved),
-    captured = h.captured + d.captured, captures = h.captures + d.captures
+    captured = h.captured + d.captured, captures = h.captures + d.captures,
+    amount = h.amount + d.amount, entry_seq = coalesce(d.entry_seq, h.entry_seq),
+    authorized_at = coalesce(d.authorized_at, h.authorized_at),
+    period = coalesce(d.period, h.period)
 FROM unnest($2::int[], $3::bigint[], $4::smallint[], $5::bigint[], $6::bigint[], $7::bigint[],
-            $8::text[], $9::bigint[], $10::int[])
-     AS d (tenant, number, state, settled_at, settled_by, expires_at, reserved, captured, captures)
+            $8::text[], $9::bigint[], $10::int[], $11::bigint[], $12::bigint[], $13::bigint[],
+            $14::bigint[])
+     AS d (tenant, number, state, settled_at, settled_by, expires_at, reserved, captured, captures,
+           amount, entry_seq, authorized_at, period)
 WHERE h.tenant = d.tenant AND h.shard = $1 AND h.number = d.number AND h.state = 0
 
 -- name: recurring_of

@@ -122,6 +122,13 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.UsageCosted: usage.unexpected,
     e.UsageConverted: usage.unexpected,
     e.ConversionReversed: usage.unexpected,
+    e.LeaseGranted: usage.unexpected,  # leases are of `simulation.leases`
+    e.LeaseRenewed: usage.unexpected,
+    e.UsageLeased: usage.unexpected,
+    e.LeaseReturned: usage.unexpected,
+    e.LeaseLapsed: usage.unexpected,
+    e.LeaseOverdue: usage.unexpected,
+    e.LeaseRecalled: usage.unexpected,
     e.OutcomeReported: usage.unexpected,
     e.OutcomeConfirmed: usage.unexpected,
     e.OutcomeRejected: usage.unexpected,

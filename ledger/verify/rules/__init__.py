@@ -70,6 +70,12 @@ from ledger.core.events import (
     HoldExtended,
     HoldReleased,
     InvoiceDue,
+    LeaseGranted,
+    LeaseLapsed,
+    LeaseOverdue,
+    LeaseRecalled,
+    LeaseRenewed,
+    LeaseReturned,
     MetersReversed,
     MinimumCharged,
     MinimumsAwaited,
@@ -118,6 +124,7 @@ from ledger.core.events import (
     UsageCaptured,
     UsageConverted,
     UsageCosted,
+    UsageLeased,
     UsageMetered,
     UsageModeled,
     UsageQuarantined,
@@ -213,6 +220,15 @@ from ledger.verify.rules.holds import (
     hold_released,
 )
 from ledger.verify.rules.judge import Judge
+from ledger.verify.rules.leases import (
+    lease_granted,
+    lease_lapsed,
+    lease_overdue,
+    lease_recalled,
+    lease_renewed,
+    lease_returned,
+    usage_leased,
+)
 from ledger.verify.rules.metering import goes_on_metering, meters_reversed, usage_metered
 from ledger.verify.rules.minimums import minimum_charged, minimums_awaited
 from ledger.verify.rules.outcome_charges import (
@@ -331,7 +347,13 @@ class Rules(Judge):
                     f"{totals.credits_posted} + {totals.credits_pending} pending",
                 )
         if isinstance(
-            event, UsageRecorded | HoldAuthorized | UsageRerated | MinimumCharged | FeeCharged
+            event,
+            UsageRecorded
+            | HoldAuthorized
+            | LeaseRenewed
+            | UsageRerated
+            | MinimumCharged
+            | FeeCharged,
         ):
             for piece in event.slices:
                 book = state.books.accounts[piece.book]
@@ -430,6 +452,13 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     ChargeEnded: charge_ended,
     MinimumsAwaited: minimums_awaited,
     MinimumCharged: minimum_charged,
+    LeaseGranted: lease_granted,
+    LeaseRenewed: lease_renewed,
+    UsageLeased: usage_leased,
+    LeaseReturned: lease_returned,
+    LeaseLapsed: lease_lapsed,
+    LeaseOverdue: lease_overdue,
+    LeaseRecalled: lease_recalled,
     OutcomeReported: outcome_reported,
     OutcomeConfirmed: outcome_confirmed,
     OutcomeRejected: outcome_rejected,

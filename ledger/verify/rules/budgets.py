@@ -21,6 +21,8 @@ from ledger.core.events import (
     HoldAuthorized,
     HoldExpired,
     HoldReleased,
+    LeaseGranted,
+    LeaseRenewed,
     OutcomeRejected,
     OutcomeReported,
     PackageChanged,
@@ -42,6 +44,7 @@ from ledger.core.state import Account, State
 from ledger.core.windows import window_fault
 from ledger.verify.rules.holds import authorize_denied
 from ledger.verify.rules.judge import Judge
+from ledger.verify.rules.leases import escrow_counted
 
 Moving: TypeAlias = (
     UsageRecorded
@@ -51,6 +54,7 @@ Moving: TypeAlias = (
     | HoldReleased
     | HoldExpired
     | OutcomeRejected
+    | LeaseRenewed
     | AccountClosedOut
 )
 OF_PACKAGES = (
@@ -178,6 +182,8 @@ def budgets_counted(judge: Judge, state: State, event: BudgetsCounted) -> None:
     if of is None or of.account != event.account:
         judge.wrong(state, "counted entry", "one of the account, once", event.entry)
         return
+    if isinstance(of, LeaseGranted | LeaseRenewed):
+        escrow_counted(judge, state, account, of, event)
     held = isinstance(of, HoldAuthorized)
     for move in event.moves:
         budget = budgets[move.budget]
@@ -192,6 +198,8 @@ def budgets_counted(judge: Judge, state: State, event: BudgetsCounted) -> None:
             if move.pending <= 0 or move.posted:
                 judge.wrong(state, f"pending in budget {move.budget}", "above 0", move.pending)
             _look_at_limit(judge, state, budget, move, of)
+        elif isinstance(of, LeaseRenewed):
+            continue
         elif not 0 <= -move.pending <= pends:
             judge.wrong(state, f"pending in budget {move.budget}", f"-{pends} to 0", move.pending)
         elif move.pending != -pends and not isinstance(of, UsageCaptured):

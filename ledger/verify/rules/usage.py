@@ -9,11 +9,13 @@ from ledger.core.events import (
     BookKind,
     HoldAuthorized,
     HoldCharged,
+    LeaseRenewed,
     OverdraftKind,
     PlanDeclared,
     Pot,
     Slice,
     UsageCaptured,
+    UsageLeased,
     UsageModeled,
     UsageQuarantined,
     UsageQuoted,
@@ -45,7 +47,7 @@ _OVER_LIMIT: Final[frozenset[int]] = frozenset({Pot.EXCESS_OWED, Pot.EXCESS_BILL
 
 
 def look_at_plan(judge: Judge, state: State, event: Any, plan: PlanDeclared) -> None:
-    if isinstance(event, UsageRerated):  # it has none
+    if isinstance(event, UsageRerated | LeaseRenewed):  # they have none
         return
     names = len(plan.quantity_names)
     if len(event.quantities) != names or len(plan.rows) != names:
@@ -77,7 +79,8 @@ def usage_recorded(judge: Judge, state: State, event: UsageRecorded) -> None:
         judge.equal(state, "late captures before", False, settled.captured_late)
         judge.equal(state, "account of the hold", settled.account.number, event.account)
     elif event.hold:
-        open_hold(judge, state, event.hold, event.account)
+        leased = isinstance(event, UsageLeased)
+        open_hold(judge, state, event.hold, event.account, lease=leased)
     else:
         grants_in_time(judge, state, event)
         seats_pay(judge, state, event)
@@ -294,7 +297,13 @@ def usage_quarantined(judge: Judge, state: State, event: UsageQuarantined) -> No
 
 
 def open_hold(
-    judge: Judge, state: State, number: int, account: int, *, outcome: bool = False
+    judge: Judge,
+    state: State,
+    number: int,
+    account: int,
+    *,
+    outcome: bool = False,
+    lease: bool = False,
 ) -> None:
     """Open, of that account, and not overdue: what is overdue expires first (rule H2)."""
     hold = state.holds.get(number)
@@ -302,18 +311,22 @@ def open_hold(
         judge.wrong(state, f"hold {number}", "open", "settled or unknown")
         return
     judge.equal(state, f"whether {number} is an outcome", outcome, hold.outcome is not None)
+    judge.equal(state, f"whether {number} is a lease", lease, hold.lease is not None)
     judge.equal(state, "account of the hold", hold.account.number, account)
     if hold.expires_at <= state.now:
         judge.wrong(state, f"hold {number}", "expired first", f"due at {hold.expires_at}")
 
 
-def due_hold(judge: Judge, state: State, number: int, *, outcome: bool = False) -> Hold | None:
+def due_hold(
+    judge: Judge, state: State, number: int, *, outcome: bool = False, lease: bool = False
+) -> Hold | None:
     """Open, and due: an expiry comes once, and not before its time (rule H2)."""
     hold = state.holds.get(number)
     if hold is None:
         judge.wrong(state, f"hold {number}", "open", "settled or unknown")
         return None
     judge.equal(state, f"whether {number} is an outcome", outcome, hold.outcome is not None)
+    judge.equal(state, f"whether {number} is a lease", lease, hold.lease is not None)
     if hold.expires_at > state.now:
         judge.wrong(state, f"expiry of hold {number}", hold.expires_at, state.now)
     return hold

@@ -1,0 +1,230 @@
+"""How much a credit lease may take: of pots, of budgets, and of what others have (rules H4, H7).
+
+Scarce balance is shared max-min fair among the leases of an account in one asset, by what each
+wants: what there is to share is what they hold and what is free. Reads state, changes nothing.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from ledger.core.budgets import Budget
+from ledger.core.caps import Cap, capping
+from ledger.core.catalog import Bound
+from ledger.core.drawdown import (
+    applicable,
+    draw,
+    grace_ended,
+    overage_headroom,
+    overdraft_headroom,
+)
+from ledger.core.events import LEASED_QUANTITY, BudgetMeasure, Event, Slice, WindowKind
+from ledger.core.leases import fair_shares
+from ledger.core.limits import INT64_MAX
+from ledger.core.outcomes import Reason, Refusal
+from ledger.core.seat_draws import turn_of
+from ledger.core.shapes import Use
+from ledger.core.state import Account, Hold, State
+
+
+class Room(NamedTuple):
+    """What there is for a lease: `share` in all, and `growth` more that budgets allow."""
+
+    share: int
+    growth: int
+
+
+def room_of(
+    state: State, account: Account, bound: Bound, hold: Hold | None, wanted: int
+) -> Room | Refusal:
+    """Its fair share of what the account's leases hold and of what is free, and how much more of it
+    the budgets allow now. `hold`: the lease, if it is there. A refusal where a hard budget counts
+    what units in escrow do not bound."""
+    others = [
+        each
+        for each in account.leases
+        if each is not hold and each.asset == bound.asset and not _is_over(each)
+    ]
+    own = hold.left if hold is not None else 0
+    number = hold.number if hold is not None else state.next_hold
+    share = growth = INT64_MAX
+    free = _free(state, account, bound, state.now)
+    if free is not None:
+        wants = [(each.number, each.lease.wanted) for each in others if each.lease is not None]
+        pool = own + free + sum([each.left for each in others])
+        share = fair_shares(pool, [*wants, (number, wanted)])[number]
+    node: Account | None = account
+    while node is not None:
+        for budget in node.budgets:
+            if not budget.terms.hard or not _may_apply(budget, bound.use):
+                continue
+            refusal = _unbounded(budget, bound)
+            if refusal is not None:
+                return refusal
+            if budget.terms.asset != bound.asset:
+                continue
+            left = _left(budget, hold, state.now)
+            growth = min(growth, left)
+            pool, wants = own + left, []
+            for each in others:
+                if each.lease is not None and budget.applies(_use_of(state, each)):
+                    pool += _pending(budget, each, state.now)
+                    wants.append((each.number, each.lease.wanted))
+            share = min(share, fair_shares(pool, [*wants, (number, wanted)])[number])
+        node = node.parent
+    return Room(min(share, wanted), max(0, growth))
+
+
+def _use_of(state: State, hold: Hold) -> Use:
+    """What usage of a lease is for, by the card in force."""
+    shape = state.catalog.shape(hold.product, hold.attributes, (LEASED_QUANTITY,))
+    return state.catalog.bind(hold.account.card_key, shape, state.now).use
+
+
+def _is_over(hold: Hold) -> bool:
+    """Whether a lease has lapsed and only waits for reports: it wants nothing more."""
+    return hold.lease is not None and hold.lease.lapsed_at > 0
+
+
+# -- budgets ---------------------------------------------------------------------------------------
+
+
+def _may_apply(budget: Budget, use: Use) -> bool:
+    """Whether it counts some usage of such a lease: that may bear more attributes."""
+    named = not budget.products and not budget.tags
+    named = named or use.product in budget.products or not budget.tags.isdisjoint(use.tags)
+    if not named:
+        return False
+    own = dict(use.attributes)
+    return not [pair for pair in budget.attributes if own.get(pair[0], pair[1]) != pair[1]]
+
+
+def _unbounded(budget: Budget, bound: Bound) -> Refusal | None:
+    """Why units in escrow do not keep usage within a hard budget, if they do not."""
+    terms = budget.terms
+    if terms.measure not in (BudgetMeasure.CHARGE, BudgetMeasure.NET_CHARGE):
+        return Refusal(
+            Reason.LEASE_UNBOUNDED,
+            "product",
+            budget.name,
+            "a hard budget applies that counts something else than a charge, which no slice of "
+            "units bounds; authorise each piece of work, or make the budget a soft one",
+        )
+    if terms.asset != bound.asset:
+        return None
+    missing = sorted([name for name, value in budget.attributes - bound.use.attributes])
+    if not missing:
+        return None
+    return Refusal(
+        Reason.LEASE_UNBOUNDED,
+        "attributes",
+        budget.name,
+        f"a hard budget applies to some of that usage only; name its attribute {missing[0]!r}, so "
+        "that the lease counts in it or is for other usage",
+    )
+
+
+def _left(budget: Budget, hold: Hold | None, now: int) -> int:
+    """Units that a lease may have more; what it has counts in the present window from then on."""
+    terms = budget.terms
+    posted, pending = budget.counter.within(terms.window, now)
+    left = terms.limit - posted - pending
+    if hold is not None and hold.number in budget.held:
+        span, own = budget.held[hold.number]
+        if not _counts_now(budget, span[0], span[1], now):
+            left -= own
+    return left
+
+
+def _pending(budget: Budget, hold: Hold, now: int) -> int:
+    """What another lease has of the present window."""
+    found = budget.held.get(hold.number)
+    if found is None or not _counts_now(budget, found[0][0], found[0][1], now):
+        return 0
+    return found[1]
+
+
+def _counts_now(budget: Budget, since: int, end: int, now: int) -> bool:
+    window = budget.terms.window
+    if window.kind == WindowKind.SLIDING:
+        return end > now - window.length
+    return since <= now < end
+
+
+# -- pots ------------------------------------------------------------------------------------------
+
+
+def _free(state: State, account: Account, bound: Bound, now: int) -> int | None:
+    """Units that new work may draw of the pots; None = without a limit (rules D4, H3)."""
+    asset, policy = bound.asset, account.policy
+    if grace_ended(account, asset, now):
+        return 0
+    seated = None
+    if account.seats is not None:
+        seated = turn_of(account, asset, bound.use, now, False)
+    free = max(0, applicable(account, asset, bound.use, now))
+    if policy.holds_overdraft and (seated is None or seated.account):
+        free += overdraft_headroom(account, asset)
+    if policy.holds_overage and (seated is None or seated.overage):
+        overage = overage_headroom(account, asset, account.calendar.start_of(now))
+        if overage is None:
+            return None
+        free += overage
+    return free
+
+
+def grow(
+    state: State,
+    account: Account,
+    bound: Bound,
+    room: Room,
+    more: int,
+    ended: int,
+    opened: list[Event],
+    hold: Hold | None = None,
+) -> list[Slice]:
+    """Slices of up to `more` units that a lease grows by, and of up to `ended` in the stead of what
+    it has of grants that ended. Books that they need are appended to `opened`."""
+    wanted = min(more, room.growth) + ended
+    asset, now = bound.asset, state.now
+    if wanted <= 0 or grace_ended(account, asset, now):
+        return []
+    period = account.calendar.start_of(now)
+    drawn = draw(state, account, asset, bound.use, wanted, now, period, opened, False)
+    if hold is None or account.parent is None:
+        return drawn.slices
+    return _within_caps(state, account, hold, drawn.slices)
+
+
+def _within_caps(state: State, account: Account, hold: Hold, slices: list[Slice]) -> list[Slice]:
+    """What of these slices caps leave room for, once what the lease has counts in their present
+    window too (rule D8)."""
+    now = state.now
+    taken: dict[Cap, int] = {}
+    for piece in hold.slices:
+        for cap in _caps_on(state, account, piece):
+            cell, before = cap.cell(now), cap.cell(hold.authorized_at)
+            if cap.windowed and (cell is None or cell is not before):
+                taken[cap] = taken.get(cap, 0) + piece.amount
+    found: list[Slice] = []
+    for piece in slices:
+        units = piece.amount
+        for cap in _caps_on(state, account, piece):
+            left = cap.left(now)
+            if left is not None:
+                units = min(units, max(0, left - taken.get(cap, 0)))
+        for cap in _caps_on(state, account, piece):
+            taken[cap] = taken.get(cap, 0) + units
+        if units:
+            grant = state.books.accounts[piece.book].grant
+            value = grant.value_of(units) if grant is not None else piece.value
+            found.append(Slice(piece.pot, piece.book, units, value))
+    return found
+
+
+def _caps_on(state: State, account: Account, piece: Slice) -> list[Cap]:
+    book = state.books.accounts.get(piece.book)
+    grant = book.grant if book is not None else None
+    if grant is None or not grant.account.caps_given or grant.account is account:
+        return []
+    return capping(account, grant)
