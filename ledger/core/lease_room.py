@@ -203,8 +203,7 @@ def _within_caps(state: State, account: Account, hold: Hold, slices: list[Slice]
     taken: dict[Cap, int] = {}
     for piece in hold.slices:
         for cap in _caps_on(state, account, piece):
-            cell, before = cap.cell(now), cap.cell(hold.authorized_at)
-            if cap.windowed and (cell is None or cell is not before):
+            if not _counted(cap, hold.authorized_at, now):
                 taken[cap] = taken.get(cap, 0) + piece.amount
     found: list[Slice] = []
     for piece in slices:
@@ -220,6 +219,19 @@ def _within_caps(state: State, account: Account, hold: Hold, slices: list[Slice]
             value = grant.value_of(units) if grant is not None else piece.value
             found.append(Slice(piece.pot, piece.book, units, value))
     return found
+
+
+def _counted(cap: Cap, at: int, now: int) -> bool:
+    """Whether what counts since then is in the window of now."""
+    if not cap.windowed:
+        return True
+    cell = cap.counter.cell(at)
+    if cell is None:
+        return False
+    window = cap.terms.window
+    if window.kind == WindowKind.SLIDING:
+        return cell.end > now - window.length
+    return cell.since <= now < cell.end
 
 
 def _caps_on(state: State, account: Account, piece: Slice) -> list[Cap]:
