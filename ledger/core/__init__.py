@@ -30,6 +30,7 @@ Read in this order:
     charge_faults, charge_terms     what terms may say by themselves, and of an account
     charge_fees, charging   who pays it and when it is earned; started, changed, ended, by time
     outcome_charges         work that is charged once its result is confirmed
+    leases, lease_room, leasing     credit leases: as state, how much there is for one, decided
     levels                  what meters count over what counts already
     gauges, gauging         latest values of a scope, charged when it is over: as state, decided
     packaged, subscriptions, sold   what a package says; what an account has of one, prices too
