@@ -100,7 +100,7 @@ async def seed_more_grants(target: str, sizes: Sizes, now_us: int, more: int) ->
 
         def passed_over(name: str, number: int) -> grant_pb2.GrantServiceIssueRequest:
             request = _grant(name, 1, now_us)
-            request.request_id = f"grant-{name}-more-{number}"
+            request.request_id = f"grant-{name}-more-{number}-of-{more}"
             request.priority = -1
             request.products.append("elsewhere")
             return request

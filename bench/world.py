@@ -68,9 +68,12 @@ class World:
 
     def begin_anew(self) -> None:
         """The ledger is what it was when it was started: what grows with a run is no part of the
-        next one. What is thrown away is verified first."""
+        next one. What is thrown away is verified first. After as many times as the size wants, it
+        goes on instead."""
         if not self._recorded:
             self._recorded = True
+            return
+        if len(self.verified) == self.sizes.anew_max:
             return
         self.ledger.stop()
         self.verified.append(self.ledger.verify())
