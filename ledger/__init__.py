@@ -9,7 +9,7 @@
     verify          re-derive everything and compare
     backtest        a range of the journal decided again under other prices
     api             gRPC services: proto -> command -> engine -> proto
-    gateway         what gateways speak: Envoy's authorisation and rate limit services
+    gateway         what gateways speak: Envoy's two services, forward-auth, CloudEvents
     client          the SDK: a sans-I/O core under an async shell
     telemetry       traces and metrics, per batch
     cli, demo       the command `drawdown`, the load generator, the demo

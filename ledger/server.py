@@ -27,6 +27,7 @@ from ledger.card_process import CardProcess
 from ledger.engine.lease import Terms
 from ledger.engine.ledger import Ledger
 from ledger.engine.recovery import Progress
+from ledger.gateway.http import HttpGateway
 from ledger.integrity.store import PostgresSealStore
 from ledger.journal.leases import Identity
 from ledger.journal.migrate import read_settings
@@ -104,12 +105,14 @@ class Server:
         self.stopping = False
         self._watch = watch
         self._heart = Heart()
+        self._http = HttpGateway()
         self._side_port = SidePort(
             settings.metrics_host,
             settings.metrics_port,
             self.telemetry.registry,
             self._heart,
             self._problems,
+            self._http.routes,
         )
         self._front: LedgerServer | None = None
         self._projector = ProjectorProcess(dsn) if settings.projector else None
@@ -130,7 +133,7 @@ class Server:
 
     @property
     def metrics_address(self) -> str:
-        """Where /metrics, /healthz and /readyz are."""
+        """Where the side port is: /metrics, /healthz, /readyz, /v1/check, /api/v1/events."""
         return self._side_port.address
 
     async def start(self) -> None:
@@ -145,6 +148,7 @@ class Server:
         gc.set_threshold(*GC_THRESHOLDS)
         assert self._front is not None
         await self._front.serve()
+        self._http.attach(self._front.inside, self._front.routes, self.ledger.clock)
         self.serving = True
         if self._projector is not None:
             self._projector.start()
@@ -160,6 +164,7 @@ class Server:
                 await self._front.not_serving()
                 self.ledger.shards.leave()
                 await self._hand_over(hurry)
+            self._http.detach()
             if self._front is not None:
                 grace = 0 if hurry is not None and hurry.is_set() else self.settings.drain_s
                 await self._front.stop(grace)

@@ -166,8 +166,8 @@ class ServerSettings(SealSettings, ProjectorSettings):
             )
         if not is_loopback(self.metrics_host):
             raise ValueError(
-                f"metrics on {self.metrics_host} are open beyond this machine: use 127.0.0.1, or "
-                "--insecure-listen if the network itself is trusted"
+                f"the side port on {self.metrics_host} is open beyond this machine: use 127.0.0.1, "
+                "or --insecure-listen if the network itself is trusted"
             )
         return self
 

@@ -146,17 +146,18 @@ class LedgerServer:
         self.closer = StatementCloser(ledger, history.pool) if history is not None else None
         self._calls = Calls(ledger.clock, self.edge.telemetry, self.forwarder)
         decisions = DecisionService(self.edge, self.forwarder)
-        inside = Inside(self.edge, self._calls, decisions)
+        usage = UsageService(self.edge, self.parking, spreader, history)
+        self.inside = inside = Inside(self.edge, self._calls, decisions, usage)
         self.settlements = Settlements(inside)
-        routes = Routes(gateway if gateway is not None else Defaults())
+        self.routes = routes = Routes(gateway if gateway is not None else Defaults())
         self._health = health.aio.HealthServicer()
         self._services = services(
             self.edge,
+            usage,
             decisions,
             self.parking,
             self.eraser,
             self.forwarder,
-            spreader,
             self.checker,
             seals,
             history,
@@ -262,11 +263,11 @@ class LedgerServer:
 
 def services(
     edge: Edge,
+    usage: UsageService,
     decisions: DecisionService,
     parking: Parking,
     eraser: Eraser,
     forwarder: Forwarder,
-    spreader: Spreader,
     checker: CardChecker,
     seals: SealStore | None = None,
     history: History | None = None,
@@ -275,10 +276,7 @@ def services(
 ) -> list[tuple[ServiceDescriptor, object]]:
     """Every service of the contract with its servicer."""
     return [
-        (
-            usage_pb2.DESCRIPTOR.services_by_name["UsageService"],
-            UsageService(edge, parking, spreader, history),
-        ),
+        (usage_pb2.DESCRIPTOR.services_by_name["UsageService"], usage),
         (explain_pb2.DESCRIPTOR.services_by_name["ExplainService"], ExplainService(edge)),
         (
             decision_pb2.DESCRIPTOR.services_by_name["DecisionService"],

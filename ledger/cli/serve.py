@@ -52,7 +52,8 @@ FILE = click.Path(path_type=Path, dir_okay=False)
 @click.option(
     "--metrics-port",
     type=click.IntRange(0, 65_535),
-    help="Port of /metrics, /healthz and /readyz; 0 = any free one.  [default: 9464]",
+    help="Port of /metrics, /healthz, /readyz, /v1/check and /api/v1/events; 0 = any free one.  "
+    "[default: 9464]",
 )
 @click.option("--gateway-tenant", help="Tenant of gateways' routes.  [default: default]")
 @click.option(

@@ -12,20 +12,26 @@ from ledger.api.calls import Call, Calls
 from ledger.api.decision_service import DecisionService
 from ledger.api.edge import Edge
 from ledger.api.ids import HOLD
+from ledger.api.usage_service import UsageService
 from ledger.v1 import decision_pb2 as pb
+from ledger.v1 import usage_pb2
 
 DECISIONS: Final = pb.DESCRIPTOR.services_by_name["DecisionService"].full_name
+USAGE: Final = usage_pb2.DESCRIPTOR.services_by_name["UsageService"].full_name
 
 
 class Inside:
-    """DecisionService, for whoever translates another protocol into it."""
+    """DecisionService and UsageService, for whoever translates another protocol into it."""
 
-    __slots__ = ("_calls", "_decisions", "_edge")
+    __slots__ = ("_calls", "_decisions", "_edge", "_usage")
 
-    def __init__(self, edge: Edge, calls: Calls, decisions: DecisionService) -> None:
+    def __init__(
+        self, edge: Edge, calls: Calls, decisions: DecisionService, usage: UsageService
+    ) -> None:
         self._edge = edge
         self._calls = calls
         self._decisions = decisions
+        self._usage = usage
 
     async def owner(self, tenant: str, hold_id: str) -> str:
         """Id of the account of a hold. Raises CallFailed HOLD_UNKNOWN, TENANT_UNKNOWN."""
@@ -54,4 +60,12 @@ class Inside:
         """See DecisionService.Release."""
         return await self._calls.answer(
             f"{DECISIONS}/Release", self._decisions.release, request, pb.ReleaseResponse, call
+        )
+
+    async def ingest(
+        self, request: usage_pb2.IngestRequest, call: Call
+    ) -> usage_pb2.IngestResponse:
+        """See UsageService.Ingest."""
+        return await self._calls.answer(
+            f"{USAGE}/Ingest", self._usage.ingest, request, usage_pb2.IngestResponse, call
         )

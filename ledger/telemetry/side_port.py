@@ -1,26 +1,32 @@
 """The HTTP side port: /metrics for Prometheus, /healthz and /readyz for whoever restarts us.
 
-Answers from a thread of its own, so that it still answers when the event loop does not: that is
-what /healthz reports. Loopback by default; shows no account, only counts.
+Answers from a thread and loop of its own, so that it still answers when the server's event loop
+does not: that is what /healthz reports. Loopback by default; shows no account, only counts. Others
+bring routes of their own, and see to it that what belongs to the server's loop runs there.
 """
 
 from __future__ import annotations
 
-import json
+import asyncio
+import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
-from socketserver import ThreadingMixIn
-from typing import TYPE_CHECKING, Any, Final
-from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from collections.abc import Callable, Sequence
+from typing import Any, Final
 
-from prometheus_client import CollectorRegistry, make_wsgi_app
-
-if TYPE_CHECKING:
-    from wsgiref.types import StartResponse, WSGIEnvironment
+import uvicorn
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import choose_encoder
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
 
 BEAT_US: Final = 1_000_000  # how often the loop says that it lives
 BEATS_MISSED_MAX: Final = 10
+IDLE_S: Final = 60  # a connection that says nothing is let go
+CONNECTIONS_MAX: Final = 1_000
+STOP_S: Final = 2  # for answers under way
 
 Readiness = Callable[[], dict[str, str]]
 """Why it is not ready, by what is not; {} = ready."""
@@ -48,56 +54,72 @@ class SidePort:
     """Serves from its making until `close`."""
 
     def __init__(
-        self, host: str, port: int, metrics: CollectorRegistry, heart: Heart, readiness: Readiness
+        self,
+        host: str,
+        port: int,
+        metrics: CollectorRegistry,
+        heart: Heart,
+        readiness: Readiness,
+        routes: Sequence[Route] = (),
     ) -> None:
         """`port` 0 takes a free one. Raises OSError where the address cannot be taken."""
-        self._metrics = make_wsgi_app(metrics)
+        self._metrics = metrics
         self._heart = heart
         self._readiness = readiness
-        self._server = make_server(host, port, self._answer, _Server, _Quiet)
-        self.address = f"{host}:{self._server.server_port}"
-        self._thread = threading.Thread(
-            target=self._server.serve_forever, name="side-port", daemon=True
+        ours = [
+            Route("/metrics", self._scrape),
+            Route("/healthz", self._health),
+            Route("/readyz", self._ready),
+            *routes,
+        ]
+        self._paths = [route.path for route in ours]
+        self._socket = _listening(host, port)
+        self.address = f"{host}:{self._socket.getsockname()[1]}"
+        config = uvicorn.Config(
+            Starlette(routes=ours, exception_handlers={404: self._nothing_here}),
+            loop="none",
+            http="h11",
+            ws="none",
+            lifespan="off",
+            log_config=None,  # scrapes are no news
+            access_log=False,
+            server_header=False,
+            timeout_keep_alive=IDLE_S,
+            timeout_graceful_shutdown=STOP_S,
+            limit_concurrency=CONNECTIONS_MAX,
         )
+        self._server = uvicorn.Server(config)
+        self._thread = threading.Thread(target=self._serve, name="side-port", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
         """Stop answering."""
-        self._server.shutdown()
-        self._server.server_close()
+        self._server.should_exit = True
         self._thread.join()
+        self._socket.close()
 
-    def _answer(
-        self, environment: WSGIEnvironment, start_response: StartResponse
-    ) -> Iterable[bytes]:
-        path = environment.get("PATH_INFO", "")
-        if path == "/metrics":
-            answer: Iterable[bytes] = self._metrics(environment, start_response)
-            return answer
-        if path == "/healthz":
-            silent_us = self._heart.silent_us
-            alive = silent_us < BEAT_US * BEATS_MISSED_MAX
-            body: dict[str, Any] = {"alive": alive, "loop_silent_us": silent_us}
-            return _json(start_response, "200 OK" if alive else "503 Service Unavailable", body)
-        if path == "/readyz":
-            problems = self._readiness()
-            status = "503 Service Unavailable" if problems else "200 OK"
-            return _json(start_response, status, {"ready": not problems, "problems": problems})
-        paths = ["/metrics", "/healthz", "/readyz"]
-        return _json(start_response, "404 Not Found", {"error": f"no {path} here", "paths": paths})
+    def _serve(self) -> None:
+        with asyncio.Runner(loop_factory=asyncio.new_event_loop) as runner:
+            runner.run(self._server.serve([self._socket]))
 
+    async def _scrape(self, request: Request) -> Response:
+        encode, content_type = choose_encoder(request.headers.get("accept", ""))
+        return Response(encode(self._metrics), headers={"content-type": content_type})
 
-class _Server(ThreadingMixIn, WSGIServer):
-    daemon_threads = True
+    async def _health(self, request: Request) -> Response:
+        silent_us = self._heart.silent_us
+        alive = silent_us < BEAT_US * BEATS_MISSED_MAX
+        body = {"alive": alive, "loop_silent_us": silent_us}
+        return JSONResponse(body, 200 if alive else 503)
 
+    async def _ready(self, request: Request) -> Response:
+        problems = self._readiness()
+        return JSONResponse({"ready": not problems, "problems": problems}, 503 if problems else 200)
 
-class _Quiet(WSGIRequestHandler):
-    timeout = 10  # a client that connects and says nothing is let go
-
-    def log_message(self, format: str, *args: Any) -> None:
-        """Scrapes are no news."""
+    async def _nothing_here(self, request: Request, error: Any) -> Response:
+        return JSONResponse({"error": f"no {request.url.path} here", "paths": self._paths}, 404)
 
 
-def _json(start_response: StartResponse, status: str, body: dict[str, Any]) -> list[bytes]:
-    start_response(status, [("Content-Type", "application/json; charset=utf-8")])
-    return [json.dumps(body).encode() + b"\n"]
+def _listening(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    return socket.create_server((host, port), family=family, backlog=128)

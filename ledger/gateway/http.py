@@ -1,0 +1,161 @@
+"""The routes of the side port that belong to the ledger: a question, and usage.
+
+The side port has a thread and a loop of its own; whatever touches the ledger runs on the server's
+loop, one hand-over a request. Owns bounds of bodies and what is answered before the ledger serves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Final, TypeVar
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from ledger.api.calls import Call, Detached
+from ledger.api.errors import CallFailed, failure_of
+from ledger.api.forward import PassedOn
+from ledger.engine.clock import Clock
+from ledger.gateway import cloud_events, replies
+from ledger.gateway.cloud_events import CloudEvents
+from ledger.gateway.forward_auth import ForwardAuth
+from ledger.gateway.inside import Inside
+from ledger.gateway.replies import Reply, denied, header_value
+from ledger.gateway.routes import Routes
+
+WAIT_S: Final = 10  # for an answer of the ledger
+NOT_YET: Final = "the server is starting or stopping"
+
+T = TypeVar("T")
+
+
+class HttpGateway:
+    """Made with the side port, and empty until `attach`."""
+
+    def __init__(self) -> None:
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._forward_auth: ForwardAuth | None = None
+        self._cloud_events: CloudEvents | None = None
+        self._clock: Clock | None = None
+
+    @property
+    def routes(self) -> list[Route]:
+        """For the side port."""
+        return [
+            Route("/v1/check", self._check, methods=["GET", "HEAD"]),
+            Route("/api/v1/events", self._events, methods=["POST"]),
+        ]
+
+    def attach(self, inside: Inside, routes: Routes, clock: Clock) -> None:
+        """The ledger serves, on the running loop."""
+        self._forward_auth = ForwardAuth(inside, routes)
+        self._cloud_events = CloudEvents(inside, routes.defaults.tenant)
+        self._clock = clock
+        self._loop = asyncio.get_running_loop()
+
+    def detach(self) -> None:
+        """It does not any more."""
+        self._loop = None
+
+    async def _check(self, request: Request) -> Response:
+        query = request.query_params.multi_items()
+        if len({name for name, _ in query}) != len(query):
+            twice = denied(replies.MISCONFIGURED, "ROUTE_INVALID", "a name stands twice in the URL")
+            return _plain(twice)
+        headers = dict(request.headers)
+
+        async def ask() -> Reply:
+            assert self._forward_auth is not None
+            return await self._forward_auth.answer(dict(query), headers, self._call(headers))
+
+        try:
+            return _plain(await self._over_there(ask))
+        except (CallFailed, TimeoutError) as error:
+            return _away(error)
+
+    async def _events(self, request: Request) -> Response:
+        content_type = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if content_type not in cloud_events.CONTENT_TYPES:
+            message = f"events are {', '.join(cloud_events.CONTENT_TYPES)}"
+            return _error(415, "MALFORMED_REQUEST", message)
+        body = await _bounded(request)
+        if body is None:
+            most = cloud_events.BODY_BYTES_MAX
+            return _error(413, "BATCH_TOO_LARGE", f"the body is above {most} bytes: split it")
+        headers = dict(request.headers)
+        tenant = request.query_params.get("tenant", "")
+        show = request.query_params.get("results", "") == "all"
+
+        async def record() -> cloud_events.Told:
+            assert self._cloud_events is not None
+            call = self._call(headers)
+            return await self._cloud_events.answer(content_type, body, tenant, show, call)
+
+        try:
+            told = await self._over_there(record)
+        except (CallFailed, TimeoutError) as error:
+            return _away(error)
+        if told.body is None:
+            return Response(status_code=told.status)
+        again = {"retry-after": "1"} if told.status == cloud_events.UNAVAILABLE else {}
+        return JSONResponse(told.body, told.status, headers=again)
+
+    def _call(self, headers: Mapping[str, str]) -> Call:
+        assert self._clock is not None
+        passed = tuple(
+            (name, headers[name]) for name in ("traceparent", "authorization") if name in headers
+        )
+        return Call(Detached(passed), self._clock, None)
+
+    async def _over_there(self, work: Callable[[], Awaitable[T]]) -> T:
+        """The outcome of work on the server's loop. Raises CallFailed, TimeoutError."""
+        loop = self._loop
+        if loop is None:
+            raise CallFailed("SHUTTING_DOWN", NOT_YET)
+
+        async def there() -> T:
+            try:
+                return await work()
+            except PassedOn as passed:
+                raise passed.failure() from passed
+            except Exception as error:
+                failed = failure_of(error)
+                if failed is None:
+                    raise
+                raise failed from error
+
+        work_there = asyncio.run_coroutine_threadsafe(there(), loop)
+        return await asyncio.wait_for(asyncio.wrap_future(work_there), WAIT_S)
+
+
+async def _bounded(request: Request) -> bytes | None:
+    """The body; None where it is too large."""
+    parts, size = [], 0
+    async for part in request.stream():
+        size += len(part)
+        if size > cloud_events.BODY_BYTES_MAX:
+            return None
+        parts.append(part)
+    return b"".join(parts)
+
+
+def _plain(reply: Reply) -> Response:
+    headers = {name: header_value(value) for name, value in reply.headers.items()}
+    if reply.body:
+        headers["content-type"] = "application/json; charset=utf-8"
+    return Response(reply.body, reply.status, headers=headers)
+
+
+def _away(error: Exception) -> Response:
+    reason = error.reason if isinstance(error, CallFailed) else "DEADLINE"
+    message = str(error) or f"no answer within {WAIT_S} s; send the same again"
+    return _error(replies.UNAVAILABLE, reason, message, {"retry-after": "1"})
+
+
+def _error(
+    status: int, reason: str, message: str, headers: Mapping[str, Any] | None = None
+) -> Response:
+    body = {"error": {"code": reason, "message": message}}
+    return JSONResponse(body, status, headers=dict(headers or {}) | {replies.REASON: reason})
