@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from rating.card import RateCard
 from rating.faults import CardFault
-from rating.models import CostPlus, Volume
+from rating.models import OF_MANY, CostPlus, Volume
 
 
 def check_cost_card(card: RateCard, costs: RateCard | None) -> Iterator[CardFault]:
@@ -50,6 +50,14 @@ def check_is_cost_card(costs: RateCard, path: str = "") -> Iterator[CardFault]:
             kind = "volume" if isinstance(row.model, Volume) else "cost-plus"
             message = f"rows[{place}] of card {costs.name!r} is a {kind} price, which no cost has"
             yield CardFault(path or f"rows[{place}].model", "COST_MODEL_INVALID", kind, message)
+            return
+        if row.scope in OF_MANY:
+            message = (
+                f"rows[{place}] of card {costs.name!r} counts several accounts together; what the "
+                "provider takes is counted for each account"
+            )
+            fault = path or f"rows[{place}].scope"
+            yield CardFault(fault, "COST_SCOPE_INVALID", row.scope.value, message)
             return
 
 

@@ -19,6 +19,10 @@ SCOPE_DAY: Final = 1
 SCOPE_MONTH: Final = 2
 SCOPE_PERIOD: Final = 3
 SCOPE_MINIMUM: Final = 4  # of a card's minimum: what was charged in the billing period
+SCOPE_SUBTREE_DAY: Final = 5  # those of all accounts below one that has prices of its own
+SCOPE_SUBTREE_MONTH: Final = 6
+SCOPE_SUBTREE_PERIOD: Final = 7
+SCOPE_CONTRACT: Final = 8  # the term of a contract, of all accounts that it is for
 
 NO_MAXIMUM: Final = -1
 

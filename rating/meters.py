@@ -13,7 +13,7 @@ from typing import Final
 import msgspec
 
 from rating.faults import CardFault, check_between, check_count, check_name
-from rating.models import Scope
+from rating.models import OF_MANY, Scope
 
 RULES_MAX: Final = 1_024  # of a set
 FILTERS_MAX: Final = 16  # of a rule
@@ -179,7 +179,7 @@ def _of_quantity(path: str, given: MeteredQuantity) -> Iterator[CardFault]:
     if given.scale and kind not in OF_NUMBERS:
         message = f"what a {kind.value} counts is whole: a scale is for values of properties"
         yield CardFault(f"{path}.scale", "SCALE_INVALID", str(given.scale), message)
-    if given.scope is Scope.EVENT:
+    if given.scope is Scope.EVENT or given.scope in OF_MANY:
         message = "over a day, a month or a billing period; a sum counts each event by itself"
         yield CardFault(f"{path}.scope", "SCOPE_INVALID", given.scope.value, message)
     if given.scope is not Scope.MONTH and kind not in OF_A_SCOPE:

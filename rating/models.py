@@ -22,12 +22,24 @@ DAY_END = "24:00"
 
 
 class Scope(StrEnum):
-    """Over what a row's quantity runs on (rule R1): the ledger hands in its total."""
+    """Over what a row's quantity runs on (rule R1): the ledger hands in its total.
+
+    Of the account's own usage, unless it is that of a subtree, whose accounts share one total, or
+    of a contract, over its term (rule D8).
+    """
 
     MONTH = "month"
     DAY = "day"
     PERIOD = "period"  # the account's billing period
     EVENT = "event"  # no total: every event starts from zero
+    SUBTREE_MONTH = "subtree_month"
+    SUBTREE_DAY = "subtree_day"
+    SUBTREE_PERIOD = "subtree_period"
+    CONTRACT = "contract"
+
+
+OF_MANY = (Scope.SUBTREE_MONTH, Scope.SUBTREE_DAY, Scope.SUBTREE_PERIOD, Scope.CONTRACT)
+"""Scopes in which the usage of several accounts counts together."""
 
 
 class Tier(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):

@@ -6,7 +6,14 @@ reads it). Plain slotted classes only, so that it compiles with mypyc as it stan
 
 from typing import Final
 
-from rating.functions import MEASURE_COST, SCOPE_EVENT, SCOPE_MONTH, Function, Tiered
+from rating.functions import (
+    MEASURE_COST,
+    SCOPE_EVENT,
+    SCOPE_MONTH,
+    SCOPE_SUBTREE_DAY,
+    Function,
+    Tiered,
+)
 from rating.overrides import NumberedOverride
 
 ROW_BITS: Final = 20  # rows of a card, 65,536 at most, with room to grow
@@ -42,7 +49,7 @@ class Plan:
     ``running``: (key, scope) of each total that pricing reads and moves, of any plan.
     ``costed``: the provider's cost is needed. ``rerates``: see ``price.rerate``.
 
-    ``listed``: a row has a list price (rule R9).
+    ``listed``: a row has a list price (rule R9). ``of_many``: a total is of several accounts.
 
     ``overrides``: the one that prices each quantity in the place of its row or over it, None where
     the row does (rule R4); empty where none does. What one prices where no row matched has a row
@@ -61,6 +68,7 @@ class Plan:
         "lists",
         "modeled",
         "numerators",
+        "of_many",
         "overrides",
         "parents",
         "priced",
@@ -119,6 +127,7 @@ class Plan:
             [SCOPE_MONTH if each is None else each.scope for each in functions]
         )
         self.running: tuple[tuple[int, int], ...] = self._running()
+        self.of_many: bool = any(scope >= SCOPE_SUBTREE_DAY for scope in self.scopes)
         self.costed: bool = any(
             each is not None and each.measure == MEASURE_COST for each in functions
         )

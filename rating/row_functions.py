@@ -16,10 +16,14 @@ from rating.functions import (
     MEASURE_COST,
     MEASURE_EVENT,
     NO_MAXIMUM,
+    SCOPE_CONTRACT,
     SCOPE_DAY,
     SCOPE_EVENT,
     SCOPE_MONTH,
     SCOPE_PERIOD,
+    SCOPE_SUBTREE_DAY,
+    SCOPE_SUBTREE_MONTH,
+    SCOPE_SUBTREE_PERIOD,
     Function,
     Tiered,
     Transaction,
@@ -42,6 +46,10 @@ SCOPES: Final[dict[Scope, int]] = {
     Scope.DAY: SCOPE_DAY,
     Scope.MONTH: SCOPE_MONTH,
     Scope.PERIOD: SCOPE_PERIOD,
+    Scope.SUBTREE_DAY: SCOPE_SUBTREE_DAY,
+    Scope.SUBTREE_MONTH: SCOPE_SUBTREE_MONTH,
+    Scope.SUBTREE_PERIOD: SCOPE_SUBTREE_PERIOD,
+    Scope.CONTRACT: SCOPE_CONTRACT,
 }
 
 Ratio = tuple[int, int]

@@ -21,6 +21,12 @@ _LIMITS = {
     "transaction_minimum": "the minimum of a transaction",
     "transaction_maximum": "the maximum of a transaction",
 }
+_SCOPES = {
+    "subtree_month": "month of the subtree",
+    "subtree_day": "day of the subtree",
+    "subtree_period": "billing period of the subtree",
+    "contract": "term of the contract",
+}
 _CAUSES = {
     "version": "the rate card",
     "product": "the product",
@@ -101,7 +107,8 @@ def _line(line: ExplainedLine, account: Explanation, *, part: bool = False) -> l
     for beaten in line.beaten:
         said.append(f"    before row {beaten.ordinal}, as {_BEATEN_BY[beaten.by]}")
     if line.before:
-        said.append(f"    {_units(line.before, line)} before it in the {line.scope}")
+        scope = _SCOPES.get(line.scope, line.scope)
+        said.append(f"    {_units(line.before, line)} before it in the {scope}")
     if line.of_cost:
         said.append(f"    the provider takes {_money(line.measured, account)}")
     if line.free:

@@ -21,7 +21,7 @@ from rating.card import (
     Rounding,
     is_plain,
 )
-from rating.models import Minimum, MinimumScope
+from rating.models import OF_MANY, Minimum, MinimumScope
 from rating.v1 import card_pb2, pricing_pb2
 
 T = TypeVar("T")
@@ -65,7 +65,8 @@ def left_out(card: RateCard) -> list[CardFault]:
     """What the library can price and the ledger does not serve."""
     faults = []
     for index, row in enumerate(card.rows):
-        if row.list_price and (row.model is not None or row.included or row.maximum):
+        shared = row.scope in OF_MANY
+        if row.list_price and (row.model is not None or row.included or row.maximum or shared):
             faults.append(_not_served(f"rows[{index}].list_price", row.list_price))
     return faults
 

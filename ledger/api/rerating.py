@@ -337,7 +337,7 @@ def _rerates_in(ticket: Ticket) -> dict[int, int]:
     found: dict[int, int] = {}
     events = ticket.events
     for event in events[: ticket.position - ticket.first_event]:
-        if not isinstance(event, UsageRerated):
+        if type(event) is not UsageRerated:  # what others cost by it is not of this usage
             continue
         cause = id(events[event.entry])
         more = sum([piece.amount for piece in event.slices])

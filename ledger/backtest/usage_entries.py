@@ -16,7 +16,7 @@ from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.decide import Outcome
 from ledger.core.outcomes import Refusal
-from ledger.core.state import TIMER_HOLD, TIMER_QUOTE
+from ledger.core.state import TIMER_HOLD, TIMER_QUOTE, TIMER_RERATE
 
 if TYPE_CHECKING:
     from ledger.backtest.replay import Replay
@@ -135,6 +135,18 @@ def _rerated(replay: Replay, events: _Events, index: int) -> None:
     event = events[index]
     assert isinstance(event, e.UsageRerated)
     replay.before.take(event, replay.usual.plans[event.plan].declared)
+
+
+def _rerate_shared(_replay: Replay, _events: _Events, _index: int) -> None:
+    """It follows from the entry before; what is due by it is posted as the account is next met."""
+
+
+def _shared_rerated(replay: Replay, events: _Events, index: int) -> None:
+    """It was due; here it may be otherwise."""
+    event = events[index]
+    assert isinstance(event, e.SharedRerated)
+    replay.before.take(event, replay.usual.plans[event.plan].declared)
+    replay.post(TIMER_RERATE, event.account, events, index)
 
 
 def _reversed(replay: Replay, events: _Events, index: int) -> None:
@@ -460,6 +472,8 @@ USAGE: Final[dict[type, Callable[[Any, _Events, int], None]]] = {
     e.QuoteExpired: _quote_due,
     e.SuspenseRated: _rated,
     e.UsageRerated: _rerated,
+    e.RerateShared: _rerate_shared,
+    e.SharedRerated: _shared_rerated,
     e.UsageReversed: _reversed,
     e.HoldAuthorized: _authorized,
     e.AuthorizeDenied: _denied,

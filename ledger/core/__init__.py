@@ -17,8 +17,10 @@ Read in this order:
     caps                    what an account may draw of the grants above it
     drawdown                the waterfall: which pots pay
     costs, cost_refunds     what the provider takes beside it, and takes less when it is given back
+    shared_totals, scopes   totals of several accounts; where a total starts, and whose it is
     pricing                 what an event costs: its plan over the totals that run on
     unwinding, rerates      to whom units go back; what earlier usage costs anew
+    rerate_shares           what others bear of that, with whom a total is shared
     conversion              what the settlement currency pays, and is given back
     paying                  one path from a price to slices and what follows them
     quotes, quoted, quoting     promised prices: as state, for usage that names one, made

@@ -27,7 +27,8 @@ class ContractState(IntEnum):
 
 
 class Contract(msgspec.Struct, frozen=True, array_like=True):
-    """A contract: of the term that runs, or is to begin, `term_start` to `ends_at`."""
+    """A contract: of the term that runs, or is to begin, `term_start` to `ends_at`. `terms` are the
+    starts of those that followed its first, as far as usage may still be of them."""
 
     name: str
     package: str
@@ -44,6 +45,7 @@ class Contract(msgspec.Struct, frozen=True, array_like=True):
     committed: tuple[Committed, ...]  # of the term
     commitments: tuple[int, ...]  # all that it has made
     ended_at: int = 0
+    terms: tuple[int, ...] = ()
 
     @property
     def due(self) -> int:

@@ -27,6 +27,8 @@ from ledger.core.events import (
     GaugeReported,
     PlanDeclared,
     Pot,
+    RerateShare,
+    RerateShared,
     ScopedAdvance,
     SuspenseRated,
     UsageLeased,
@@ -54,10 +56,12 @@ from ledger.core.pricing import (
     rating_fault,
 )
 from ledger.core.quoted import refund_quoted
+from ledger.core.rerate_shares import given_by_others
+from ledger.core.shared_totals import KIND_MASK, is_daily
 from ledger.core.state import Account, Corrected, Family, State
 from ledger.core.unwinding import Unwinding
 from ledger.core.usage import decide_replacement
-from rating.functions import MEASURE_COST, SCOPE_DAY, SCOPE_MONTH
+from rating.functions import MEASURE_COST, SCOPE_MONTH
 from rating.model_lines import Facts, Standing
 from rating.plan import UNPRICED, Plan
 from rating.price import RatingFault, own_quantities, refund, refund_own, rerate
@@ -425,6 +429,7 @@ def _by_quantities(
                 suspended=part.waits_no_more(),
                 apart=apart if part is usage else 0,
             )
+            _note_others(state, account, part, made, out)
         apart += sum([piece.amount for piece in part.unwinding.given_back])
     return made
 
@@ -456,7 +461,10 @@ def _unwind(account: Account, part: _Part) -> int:
         elsewhere.append((place, more if before.as_charged else line - own + more))
     beyond = 0
     for place, more in elsewhere:
-        beyond += unwinding.from_row(account, place, more)
+        given = unwinding.from_row(account, place, more)
+        if place[1] > KIND_MASK and given < more and not before.as_charged:
+            part.of_others.append((place, more - given))
+        beyond += given
     if due > of_others and not before.as_charged:
         more, period = due - of_others, part.recorded.period
         beyond += unwinding.beyond(account, part.declared, more, period)
@@ -503,7 +511,7 @@ def _modeled(
     forgotten = {
         key
         for key, (scope, start) in starts.items()
-        if scope == SCOPE_DAY and start <= state.days_before
+        if is_daily(scope) and start <= state.days_before
     }
     back, stood_costs = cost_shares(recorded, left, quantities)
     by_share = {
@@ -521,7 +529,7 @@ def _modeled(
         for index, charge in enumerate(charged)
     ]
     totals = {
-        key: account.total(key, *start) + moved.get((key, *start), 0)
+        key: state.total(account, (key, *start)) + moved.get((key, *start), 0)
         for key, start in starts.items()
     }
     facts = Facts(dict(declared.attributes), back)
@@ -639,6 +647,25 @@ def _record(
     return reversal
 
 
+def _note_others(
+    state: State, account: Account, part: _Part, made: UsageReversed, out: list[Event]
+) -> None:
+    """Append what other accounts are owed, for the reversal gives back more than its own was ever
+    charged by a total that they share (rules R1, D8)."""
+    shares: list[RerateShare] = []
+    plan = state.catalog.plan_of(account.tenant, part.declared)
+    moved = {(each.key, each.scope, each.start): each.quantity for each in part.costs.scoped}
+    for place, amount in part.of_others:
+        assert plan is not None
+        row = plan.rows[plan.keys.index(place[0])]
+        share = given_by_others(state, account, place, row, amount, moved.get(place, 0))
+        if share is not None:
+            shares.append(share)
+    if shares:
+        entry = state.batch_length + out.index(made)
+        out.append(RerateShared(account.number, entry, made.effective_at, made.plan, tuple(shares)))
+
+
 def _counted_at(state: State, account: Account, recorded: UsageRecorded) -> int:
     """When the usage of a child counts towards caps, where it captured a hold that is remembered
     (rule H5)."""
@@ -681,6 +708,7 @@ class _Part:
             state, declared.product, recorded.used_book, command.ended, locator, out, earlier
         )
         self.costs = _Costs(len(recorded.quantities))
+        self.of_others: list[tuple[Place, int]] = []  # what others bear, of totals they share
         self._state = state
         self._account = account
         self._waiting = family.waiting.get(locator)

@@ -28,7 +28,8 @@ from ledger.core.events import (
 from ledger.core.limits import INT64_MAX
 from ledger.core.opening import declare, house_book
 from ledger.core.outcomes import Refusal
-from ledger.core.pricing import closed_period, overflow, scope_starts
+from ledger.core.pricing import closed_period, overflow
+from ledger.core.scopes import scope_starts
 from ledger.core.shapes import Shape
 from ledger.core.state import Account, State
 from rating.functions import SCOPE_MONTH

@@ -188,6 +188,7 @@ from ledger.core.recurring import (
     issue_period,
 )
 from ledger.core.repricing import decide_reprice
+from ledger.core.rerate_shares import of_account, post_due
 from ledger.core.rerates import decide_rerate, rerates_of
 from ledger.core.seat_draws import tell_seats
 from ledger.core.seating import (
@@ -200,6 +201,7 @@ from ledger.core.seating import (
     decide_suspend_seat,
 )
 from ledger.core.seats import SeatPlan
+from ledger.core.shared_totals import Dues
 from ledger.core.sharing import decide_remove_cap, decide_set_cap, decide_sharing
 from ledger.core.standing import decide_freeze, decide_reopen, decide_unfreeze
 from ledger.core.state import (
@@ -215,6 +217,7 @@ from ledger.core.state import (
     TIMER_PACKAGE,
     TIMER_QUOTE,
     TIMER_RECURRING,
+    TIMER_RERATE,
     TIMER_SEATS,
     TIMER_STATEMENT,
     TIMER_SUSPENSE,
@@ -271,6 +274,7 @@ Timed: TypeAlias = (
     | SeatPlan
     | Statements
     | Gauges
+    | Dues
     | Account
 )
 
@@ -461,6 +465,9 @@ def _timed(state: State, kind: int, number: int) -> Timed | None:
     if kind == TIMER_GAUGE:
         account = state.accounts.get(number)
         return account.gauges if account is not None else None
+    if kind == TIMER_RERATE:
+        account = state.accounts.get(number)
+        return account.dues if account is not None else None
     return (state.recurring if kind == TIMER_RECURRING else state.commitments).get(number)
 
 
@@ -489,6 +496,9 @@ def _post_now(state: State, found: Timed, batch: list[Event]) -> None:
     if isinstance(found, Gauges):
         _charge_gauges(state, found, batch)
         return
+    if isinstance(found, Dues):
+        _post_dues(state, found, batch)
+        return
     if isinstance(found, Grant):
         trued_up = is_trued_up(found, state.now)
         if trued_up or found.account.sharing:  # what is due below may draw of it, or count
@@ -502,6 +512,14 @@ def _post_now(state: State, found: Timed, batch: list[Event]) -> None:
     out = _in_time(state)
     _post(state, found, out)
     _evolve_all(state, out, batch)
+
+
+def _post_dues(state: State, dues: Dues, batch: list[Event]) -> None:
+    """Post the re-rates of an account that are due, each upon what the one before has left."""
+    while dues.waiting:
+        out = _in_time(state)
+        post_due(state, dues, out)
+        _evolve_all(state, out, batch)
 
 
 def _true_up_below(state: State, account: Account, batch: list[Event]) -> None:
@@ -656,7 +674,8 @@ def post_one(state: State, kind: int, number: int, batch: list[Event]) -> None:
         | FixedCharge
         | SeatPlan
         | Statements
-        | Gauges,
+        | Gauges
+        | Dues,
     ):
         instant = found.due
     else:
@@ -782,9 +801,14 @@ def _rerate(
 ) -> None:
     """After an entry that moved totals: what earlier usage costs less by it, then what more.
 
-    Two entries, so that the second sees what the first has given back (rule R1).
+    Two entries, so that the second sees what the first has given back (rule R1). What others bear
+    of it, with whom the account shares a total, is noted before.
     """
     rerates = rerates_of(state, event)
+    if rerates:
+        out = _in_time(state)
+        rerates = of_account(state, event, entry, rerates, out)
+        _evolve_all(state, out, batch)
     less = tuple([each for each in rerates if each.amount < 0])
     more = tuple([each for each in rerates if each.amount > 0])
     for part in (less, more):

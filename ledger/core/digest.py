@@ -15,10 +15,12 @@ import msgspec
 from ledger.core.books import Book
 from ledger.core.budgets import Budget
 from ledger.core.caps import Cap
+from ledger.core.contracts import Contract
 from ledger.core.fixed_charges import FixedCharge
 from ledger.core.gauges import Gauge, Gauges, GaugeScope
 from ledger.core.leases import CreditLease
 from ledger.core.seats import Seat, SeatPlan, SeatPlans
+from ledger.core.shared_totals import is_kept
 from ledger.core.state import (
     Account,
     Commitment,
@@ -31,7 +33,6 @@ from ledger.core.state import (
     SettledHold,
     State,
     TopUp,
-    is_kept,
 )
 from ledger.core.statements import Statements
 from ledger.core.subscriptions import Subscription
@@ -236,11 +237,18 @@ def _account(account: Account, months_before: int, days_before: int) -> list[Any
         account.place_version,
         account.parents_before,
         *([account.sold] if account.sold is not None or account.contracts else []),
-        *([account.contracts] if account.contracts else []),
+        *([[_contract(each) for each in account.contracts]] if account.contracts else []),
         *_seats(account.seats),
         *_statements(account.statements),
         *([_gauges(account.gauges)] if account.gauges is not None else []),
+        *([{"due": account.dues.due, "of": account.dues.waiting}] if account.dues else []),
     ]
+
+
+def _contract(contract: Contract) -> Any:
+    """Without what it knows of the terms that followed its first, where none did."""
+    fields = msgspec.to_builtins(contract)
+    return fields if contract.terms else fields[:-1]
 
 
 def _seats(plans: SeatPlans | None) -> list[Any]:

@@ -124,6 +124,7 @@ LABELS_MAX: Final = 16  # of an account
 LABEL_MAX: Final = 64  # characters of a label
 CONTRACTS_AN_ACCOUNT_MAX: Final = 100  # ended ones too; x ~2 kB = 0.2 MB
 CONTRACT_COMMITMENTS_MAX: Final = 16  # of a term of a contract
+CONTRACT_TERMS_REMEMBERED: Final = 64  # that were renewed; x a week = the 400 days of corrections
 COMMITMENTS_AN_ACCOUNT_MAX: Final = 1_000  # ended ones too; x ~1 kB = 1 MB
 SEGMENTS_MAX: Final = 120  # of a commitment, each a grant; ten years of months
 INVOICES_MAX: Final = 240  # of a commitment

@@ -19,9 +19,12 @@ from ledger.core.events import Event, UsageQuarantined, UsageRecorded
 from ledger.core.limits import INT64_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.pricing import Place, moves_of
+from ledger.core.shared_totals import KIND_MASK
 from ledger.core.state import State
 from ledger.core.usage import decide_usage
 
+_SHARED: Final = 0
+"""In the place of an account: totals that several share."""
 _SAFE_TO_RETRY: Final = frozenset({Reason.BATCH_FULL, Reason.KEYS_EXHAUSTED, Reason.SUSPENSE_FULL})
 
 
@@ -93,7 +96,7 @@ def _refused(
             "",
             "linked events belong to accounts of one family",
         )
-    totals = moved.setdefault(command.account, {})
+    totals = {**moved.setdefault(command.account, {}), **moved.setdefault(_SHARED, {})}
     outcome = decide_usage(state, command, [], totals)
     if isinstance(outcome, Refusal):
         return outcome
@@ -120,5 +123,6 @@ def _refused(
             "the charge is too near to the end of 64 bits to be linked; split the event",
         )
     for total, more in moves_of(outcome).items():
-        totals[total] = totals.get(total, 0) + more
+        by = moved[_SHARED if total[1] > KIND_MASK else command.account]
+        by[total] = by.get(total, 0) + more
     return None

@@ -1,7 +1,7 @@
 """What an event costs an account: its plan over the totals that run on (rules R1, R8, B8).
 
-Owns which total a row reads: that of its scope, which is the day, the month or the billing period
-of the account, and which of them an event of a closed month counts in (rule T2). What a line cannot
+Owns what a row reads of the total of its scope (`scopes` says where that starts, and whose it is),
+and which one an event of a closed month counts in (rule T2). What a line cannot
 be priced for puts that quantity into suspense; only quantities that contradict each other make an
 event invalid. Reads state, changes nothing.
 """
@@ -23,12 +23,23 @@ from ledger.core.events import (
 )
 from ledger.core.limits import INT64_MAX
 from ledger.core.outcomes import Reason, Refusal
+from ledger.core.scopes import scope_starts
+from ledger.core.shared_totals import KIND_MASK
 from ledger.core.state import Account, State, pays_minimums
-from rating.functions import SCOPE_DAY, SCOPE_MINIMUM, SCOPE_MONTH
+from rating.functions import SCOPE_CONTRACT, SCOPE_MINIMUM, SCOPE_MONTH
 from rating.minimums import ALL_LINES, Counted
 from rating.model_lines import Facts
 from rating.plan import Plan
-from rating.price import UNPRICED, Rated, RatingFault, listed, rate, rate_apart, rerate
+from rating.price import (
+    UNPRICED,
+    Rated,
+    RatingFault,
+    listed,
+    own_quantities,
+    rate,
+    rate_apart,
+    rerate,
+)
 from rating.shares import rests_at_list, split
 
 Minimal = tuple[int, int, int, int]
@@ -44,6 +55,7 @@ _NO_MOVES: Final[tuple[tuple[int, int], ...]] = ()
 _NO_LISTED: Final[tuple[ListedLine, ...]] = ()
 _NO_FAULTS: Final[tuple[str, ...]] = ()
 _CONTRADICTS: Final = "SUBSET_EXCEEDS_PARENT"
+_NO_CONTRACT: Final = Suspense.NO_CONTRACT.name
 
 
 class Priced:
@@ -175,7 +187,7 @@ def price(
     totals = NO_TOTALS
     if plan.modeled:
         priced.starts = scope_starts(account, plan, period, at if closed is None else state.now)
-        totals = _scoped_totals(account, priced.starts, moved)
+        totals = _scoped_totals(state, account, plan, priced.starts, moved)
     elif not plan.whole:
         totals = rounding_totals(account, plan, period)
         for key, _ in plan.running if moved else ():
@@ -188,6 +200,8 @@ def price(
         if fault.reason == _CONTRADICTS:
             return rating_fault(fault)
         rated, faults = rate_apart(plan, quantities, totals, facts)
+    if plan.of_many and len(priced.starts) < len(plan.running):
+        rated, faults = _without_contract(plan, quantities, rated, faults, priced.starts)
     _take(priced, plan, rated, totals)
     if plan.listed:
         priced.lists, priced.commits = listed(plan, quantities, totals), priced.charges
@@ -207,10 +221,48 @@ def price(
     most = priced.total
     if plan.rerates:
         priced.rerates = rerate(plan, quantities, totals)
+        if plan.of_many and priced.rerates:
+            priced.rerates = _own_share(account, plan, priced.rerates, priced.starts, totals)
         most = max(most, sum([abs(amount) for _, amount in priced.rerates]))
     if most > INT64_MAX:
         return overflow(state, bound, most)
     return priced
+
+
+def _without_contract(
+    plan: Plan,
+    quantities: Sequence[int],
+    rated: Rated,
+    faults: tuple[str, ...],
+    starts: Mapping[int, tuple[int, int]],
+) -> tuple[Rated, tuple[str, ...]]:
+    """The same where totals of a contract's term have none: those quantities wait for one (B8)."""
+    charges, _, advances, used = rated
+    lines, reasons = list(charges), list(faults) or [""] * plan.count
+    for index, quantity in enumerate(own_quantities(plan, quantities)):
+        if plan.scopes[index] == SCOPE_CONTRACT and plan.keys[index] not in starts and quantity:
+            lines[index], reasons[index] = UNPRICED, _NO_CONTRACT
+    total = sum([line for line in lines if line != UNPRICED])
+    moved = tuple([each for each in advances if each[0] in starts])
+    return (tuple(lines), total, moved, used), tuple(reasons)
+
+
+def _own_share(
+    account: Account,
+    plan: Plan,
+    rerates: tuple[tuple[int, int], ...],
+    starts: Mapping[int, tuple[int, int]],
+    totals: Mapping[int, int],
+) -> tuple[tuple[int, int], ...]:
+    """What of re-rates the account itself bears, about, of totals that it shares with others."""
+    own: list[tuple[int, int]] = []
+    for row, amount in rerates:
+        key = plan.keys[plan.rows.index(row)]
+        scope, start = starts[key]
+        if scope > KIND_MASK:
+            amount = -(-amount * account.total(key, scope, start) // totals[key])
+        own.append((row, amount))
+    return tuple(own)
 
 
 def _take(priced: Priced, plan: Plan, rated: Rated, totals: Mapping[int, int]) -> None:
@@ -267,25 +319,18 @@ def closed_period(
     return period, calendar.start_of(state.now)
 
 
-def scope_starts(
-    account: Account, plan: Plan, period: int, counted: int
-) -> dict[int, tuple[int, int]]:
-    """(scope, its start) of each total that the plan reads, for usage that counts at an instant in
-    the month `period`: the day and the billing period that hold it."""
-    starts: dict[int, tuple[int, int]] = {}
-    for key, scope in plan.running:
-        if scope == SCOPE_MONTH:
-            starts[key] = scope, period
-        elif scope == SCOPE_DAY:
-            starts[key] = scope, account.calendar.day_of(counted)
-        else:
-            starts[key] = scope, account.billing_period_of(counted)
-    return starts
-
-
 def _scoped_totals(
-    account: Account, starts: Mapping[int, tuple[int, int]], moved: Mapping[Place, int]
+    state: State,
+    account: Account,
+    plan: Plan,
+    starts: Mapping[int, tuple[int, int]],
+    moved: Mapping[Place, int],
 ) -> dict[int, int]:
+    if plan.of_many:
+        return {
+            key: state.total(account, (key, *start)) + moved.get((key, *start), 0)
+            for key, start in starts.items()
+        }
     return {
         key: account.total(key, scope, start) + moved.get((key, scope, start), 0)
         for key, (scope, start) in starts.items()

@@ -139,14 +139,14 @@ def price_by_quote(
     if isinstance(priced, Refusal):
         return priced
     if not live.plan.modeled:
-        _note_before(account, priced)
+        _note_before(state, account, priced)
     return ByQuote(number, live, priced, None, quote)
 
 
-def _note_before(account: Account, priced: Priced) -> None:
+def _note_before(state: State, account: Account, priced: Priced) -> None:
     """Where the totals of plain rows stand before the event."""
     stood = [account.totals.get((row, priced.period), 0) for row, _ in priced.advances]
-    stood += [account.total(each.key, each.scope, each.start) for each in priced.scoped]
+    stood += [state.total(account, (each.key, each.scope, each.start)) for each in priced.scoped]
     priced.totals_before = tuple(stood)
 
 
@@ -218,7 +218,7 @@ def _price(
     if beyond.minimums:
         priced.minimums = minimums_of(state, account, beyond.minimums, at, closed)
         priced.count_minimums()
-    _note_before(account, priced)
+    _note_before(state, account, priced)
     if UNPRICED in priced.charges:
         priced.suspense = int(Suspense.UNPRICED)
     if priced.total > INT64_MAX:

@@ -24,8 +24,9 @@ from ledger.core.events import (
 )
 from ledger.core.identity import FamilyDigest
 from ledger.core.outcomes import Known, Reason, Refusal
-from ledger.core.pricing import Place, price, scope_starts
+from ledger.core.pricing import Place, price
 from ledger.core.repriced import unpriced
+from ledger.core.scopes import scope_starts
 from ledger.core.shapes import Shape
 from ledger.core.state import State
 from ledger.core.touched import UNCORRECTED, LeftAlone, Touched

@@ -7,6 +7,7 @@ as an entry of its own, upon the state that the usage has left. Reads state, cha
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from ledger.core.drawdown import draw
 from ledger.core.events import (
@@ -16,6 +17,7 @@ from ledger.core.events import (
     GaugeCharged,
     GivenBack,
     LimitExceeded,
+    PlanDeclared,
     Pot,
     Rerate,
     RowDraw,
@@ -35,9 +37,10 @@ from ledger.core.pricing import (
     months_of,
     moves_of,
 )
-from ledger.core.state import State
+from ledger.core.state import Account, State
 from ledger.core.unwinding import Unwinding
 from rating.functions import SCOPE_MINIMUM
+from rating.minimums import Counted
 from rating.plan import Plan
 from rating.price import rerate
 
@@ -96,8 +99,48 @@ def decide_rerate(
     applied: all of `rerates` are of one sign."""
     account = state.accounts[event.account]
     declared = state.declared[event.plan]
+    settles = isinstance(event, GaugeCharged)
+    made = rerated(
+        state, account, declared, event.effective_at, rerates, out, event.scoped, settles
+    )
+    out.append(UsageRerated(account.number, entry, event.effective_at, event.plan, rerates, *made))
+    made.tell(account, declared.asset, out)
+
+
+class Rerated(NamedTuple):
+    """What a re-rate draws or gives back, in the order of the fields of its entry."""
+
+    used_book: int
+    slices: tuple[Slice, ...]
+    given_back: tuple[GivenBack, ...]
+    period: int
+    over_limit: int
+    kept: int
+    draws: tuple[RowDraw, ...]
+    scoped: tuple[ScopedAdvance, ...]
+
+    def tell(self, account: Account, asset: int, out: list[Event]) -> None:
+        """What landed beyond all limits."""
+        if self.over_limit:
+            excess = account.policy.excess
+            out.append(LimitExceeded(account.number, asset, self.over_limit, excess))
+
+
+def rerated(
+    state: State,
+    account: Account,
+    declared: PlanDeclared,
+    effective_at: int,
+    rerates: tuple[Rerate, ...],
+    out: list[Event],
+    counted: Sequence[ScopedAdvance] = (),
+    settles: bool = False,
+) -> Rerated:
+    """Draw or give back what earlier usage of an account, priced by such a plan, costs more or
+    less: all of `rerates` are of one sign. `counted`: how the entry that it follows has moved what
+    was charged for minimums."""
     tenant = account.tenant
-    period = closed_period(state, account, event.effective_at, isinstance(event, GaugeCharged))[1]
+    period = closed_period(state, account, effective_at, settles)[1]
     used = house_book(state, tenant, BookKind.USED, declared.asset, declared.product, out)
     slices: tuple[Slice, ...] = ()
     over_limit = 0
@@ -112,60 +155,36 @@ def decide_rerate(
         use = card.use_of(declared.card_version, declared.product, declared.attributes)
         wanted = [((each.key, each.scope, each.start), each.amount) for each in rerates]
         amount = sum([each.amount for each in rerates])
-        drawn = draw(
-            state, account, declared.asset, use, amount, event.effective_at, period, out, True
-        )
+        drawn = draw(state, account, declared.asset, use, amount, effective_at, period, out, True)
         slices, over_limit = tuple(drawn.slices), drawn.over_limit
         open_revenue(state, tenant, declared.product, slices, out)
         draws, kept, given_back = split_draws(wanted, used, slices, period), 0, ()
-    out.append(
-        UsageRerated(
-            account.number,
-            entry,
-            event.effective_at,
-            event.plan,
-            rerates,
-            used,
-            slices,
-            given_back,
-            period,
-            over_limit,
-            kept,
-            draws,
-            _counted(state, event, rerates, slices, given_back, kept),
-        )
-    )
-    if over_limit:
-        excess = account.policy.excess
-        out.append(LimitExceeded(account.number, declared.asset, over_limit, excess))
+    minimums = state.catalog.minimums_of(tenant, declared)
+    scoped: tuple[ScopedAdvance, ...] = ()
+    if minimums:
+        given = sum([piece.amount for piece in given_back]) + kept
+        moved = sum([piece.amount for piece in slices]) - given
+        places = [each for each in counted if each.scope == SCOPE_MINIMUM]
+        if not places:  # the entry itself has charged nothing here
+            closed, _ = closed_period(state, account, effective_at, settles)
+            found = minimums_of(state, account, minimums, effective_at, closed, settles=settles)
+            places = [ScopedAdvance(key, SCOPE_MINIMUM, start, 0) for key, _, start, _ in found]
+        scoped = _counted(declared, minimums, places, rerates, moved)
+    return Rerated(used, slices, given_back, period, over_limit, kept, draws, scoped)
 
 
 def _counted(
-    state: State,
-    event: UsageRecorded | UsageReversed,
+    declared: PlanDeclared,
+    minimums: Sequence[Counted],
+    places: Sequence[ScopedAdvance],
     rerates: tuple[Rerate, ...],
-    slices: tuple[Slice, ...],
-    given_back: tuple[GivenBack, ...],
-    kept: int,
+    amount: int,
 ) -> tuple[ScopedAdvance, ...]:
     """How far it moves what was charged for minimums: up, or down (below 0; rule R2)."""
-    account = state.accounts[event.account]
-    declared = state.declared[event.plan]
-    minimums = state.catalog.minimums_of(account.tenant, declared)
-    if not minimums:
-        return ()
-    scoped = [each for each in event.scoped if each.scope == SCOPE_MINIMUM]
-    if not scoped:  # the entry itself has charged nothing
-        settles = isinstance(event, GaugeCharged)
-        closed, _ = closed_period(state, account, event.effective_at, settles)
-        found = minimums_of(state, account, minimums, event.effective_at, closed, settles=settles)
-        scoped = [ScopedAdvance(key, SCOPE_MINIMUM, start, 0) for key, _, start, _ in found]
-    amount = sum([piece.amount for piece in slices])
-    amount -= sum([piece.amount for piece in given_back]) + kept
     lines = [0] * len(declared.rows)
     for each in rerates:
         lines[declared.rows.index(each.row)] += abs(each.amount)
-    moved = minimums_moved(minimums, scoped, abs(amount), lines)
+    moved = minimums_moved(minimums, places, abs(amount), lines)
     if amount > 0:
         return moved
     return tuple([ScopedAdvance(m.key, m.scope, m.start, -m.quantity) for m in moved])
@@ -182,7 +201,7 @@ def rerates_of(state: State, event: UsageRecorded | UsageReversed) -> tuple[Rera
     reversal = isinstance(event, UsageReversed)
     places = {place[0]: place for place in moves_of(event)}
     before = {
-        place[0]: account.total(*place) - (0 if reversal else quantity)
+        place[0]: state.total(account, place) - (0 if reversal else quantity)
         for place, quantity in moves_of(event).items()
     }
     found: list[Rerate] = []

@@ -58,6 +58,7 @@ from ledger.core.outcomes import LOCATOR_INDEX_MASK, locator_of
 from ledger.core.periods import CALENDAR_MONTHS, Anchors, Calendar, Zones, billing_period
 from ledger.core.quotes import QUOTE_EXPIRED, QUOTE_OPEN, QUOTE_USED, Quote
 from ledger.core.seats import SeatPlans
+from ledger.core.shared_totals import KIND_MASK, Dues, SharedTotal, is_kept
 from ledger.core.sold import Sold
 from ledger.core.statements import Statements, find_due
 from ledger.core.subscriptions import Subscription
@@ -91,6 +92,7 @@ __all__ = [
     "TIMER_PACKAGE",
     "TIMER_QUOTE",
     "TIMER_RECURRING",
+    "TIMER_RERATE",
     "TIMER_SEATS",
     "TIMER_STATEMENT",
     "TIMER_SUSPENSE",
@@ -120,6 +122,7 @@ __all__ = [
     "pays_minimums",
 ]
 
+TIMER_RERATE = -2  # of an account: what others have made its usage cost, before all else
 TIMER_GAUGE = -1  # of an account: before minimums, which count it, and before grants are forfeited
 TIMER_FAMILY = 0  # of a family that was paged out: before what it brings back at that instant
 TIMER_HOLD = 1
@@ -188,6 +191,7 @@ class Account:
         "created_at",
         "debt",
         "depth",
+        "dues",
         "first",
         "freeze_cause",
         "frozen",
@@ -319,6 +323,7 @@ class Account:
         self.overage_posted: dict[tuple[int, int], int] = {}
         self.overage_pending: dict[int, int] = {}
         self.gauges: Gauges | None = None  # to be charged when their scopes end (rule T2)
+        self.dues: Dues | None = None  # re-rates by totals that it shares (rule R1)
         self.suspended = 0  # usage events with an unrated quantity
         self.budgets: list[Budget] = []  # its own; they bind those below it too (rule H4)
         self.next_due: int = NEVER  # nothing of this account falls due before
@@ -499,6 +504,8 @@ class Account:
             timers.append((self.statements.due, TIMER_STATEMENT, self.number))
         if self.gauges is not None and self.gauges.due != NEVER:
             timers.append((self.gauges.due, TIMER_GAUGE, self.number))
+        if self.dues is not None:
+            timers.append((self.dues.due, TIMER_RERATE, self.number))
         return timers
 
     def find_watched(self) -> None:
@@ -512,11 +519,6 @@ class Account:
 def opened_anchors(policy: AccountPolicy) -> Anchors:
     """What the billing periods of an account run from that is opened with this policy."""
     return ((0, policy.billing_anchor),) if policy.billing_anchor else CALENDAR_MONTHS
-
-
-def is_kept(place: tuple[int, int, int], days: int, months: int) -> bool:
-    """Whether a total by (key, scope, start) is remembered, by the bounds of `forget_scoped`."""
-    return place[2] > (days if place[1] == SCOPE_DAY else months)
 
 
 def pays_minimums(account: Account) -> bool:
@@ -549,6 +551,7 @@ class Family:
         "scheduled",
         "settled",
         "settled_quotes",
+        "shared",
         "to_try",
         "waiting",
     )
@@ -571,9 +574,26 @@ class Family:
         self.rated: dict[int, Rated] = {}  # locator of usage -> what rated it since
         self.rated_forgotten = 0  # the last usage of which that is not kept, for lack of room
         self.gauged = 0  # accounts with gauges; derived
+        # (key, scope, its start) -> totals that several accounts share (rule D8); derived.
+        self.shared: dict[tuple[int, int, int], SharedTotal] = {}
         self.scheduled: int = (
             NEVER  # its own timer, by the writer's clock, for what has none since it was paged in
         )
+
+    def share(self, place: tuple[int, int, int], account: int, by: int) -> None:
+        """Move the part that an account has in a total that several share."""
+        total = self.shared.get(place)
+        if total is None:
+            total = self.shared[place] = SharedTotal()
+        total.move(account, by)
+        if not total.parts:
+            del self.shared[place]
+
+    def forget_shared(self, days: int, months: int) -> None:
+        """Drop what was counted in days, and in months and periods, that began then or earlier."""
+        self.shared = {
+            place: total for place, total in self.shared.items() if is_kept(place, days, months)
+        }
 
     def is_trying(self, to_try: list[int]) -> bool:
         """Whether that is still the list of what is to be tried; new prices make it anew."""
@@ -895,6 +915,25 @@ class State:
             heappush(self.timers, (self.timer_at(account.tenant, due), TIMER_GAUGE, account.number))
             account.next_due = min(account.next_due, due)
 
+    # -- totals of several accounts (rules R1, D8) -------------------------------------------------
+
+    def total(self, account: Account, place: tuple[int, int, int]) -> int:
+        """A running total that an account's usage reads: its own, or one that it shares."""
+        if place[1] <= KIND_MASK:
+            return account.total(*place)
+        shared = self.families[account.root].shared.get(place)
+        return shared.total if shared is not None else 0
+
+    def await_dues(self, account: Account, since: int) -> None:
+        """Have a re-rate of an account posted that is due from then on."""
+        dues = account.dues
+        assert dues is not None, account.number
+        if since < dues.due:
+            dues.due = since
+            at = self.timer_at(account.tenant, since)
+            heappush(self.timers, (at, TIMER_RERATE, account.number))
+            account.next_due = min(account.next_due, since)
+
     # -- what is remembered ------------------------------------------------------------------------
 
     @property
@@ -1029,6 +1068,11 @@ class State:
             (self.timer_at(each.tenant, each.gauges.due), TIMER_GAUGE, each.number)
             for each in self.accounts.values()
             if each.gauges is not None and each.gauges.due != NEVER
+        ]
+        live += [
+            (self.timer_at(each.tenant, each.dues.due), TIMER_RERATE, each.number)
+            for each in self.accounts.values()
+            if each.dues is not None
         ]
         live += [
             (self.timer_at(each.tenant, each.subscription.due), TIMER_PACKAGE, each.number)

@@ -45,6 +45,7 @@ class LeftAlone(StrEnum):
     SUSPENSE = "SUSPENSE"  # it waits for a price, or has waited
     TOO_OLD = "TOO_OLD"  # more than 400 days
     UNPRICED = "UNPRICED"  # the version does not price all of it
+    SHARED_TOTAL = "SHARED_TOTAL"  # its price rests on usage of other accounts
     CLOSED_VOLUME = "CLOSED_VOLUME"  # a volume price of a closed period: what it re-rated is apart
 
 
@@ -155,6 +156,8 @@ def _left_alone(
 ) -> str:
     """Why usage is left alone whose price differs; "" = it is not."""
     recorded, account, at = touched.original.event, touched.account, touched.at
+    if old.of_many or touched.bound.plan.of_many:
+        return LeftAlone.SHARED_TOTAL.value
     if isinstance(recorded, UsageQuoted) and recorded.part is not None:
         return LeftAlone.QUOTED.value
     if before.as_charged or (amended and not isinstance(recorded, UsageRepriced)):

@@ -41,6 +41,7 @@ _PLANNED = (
     "GaugeCharged",
     "UsageReversed",
     "UsageRerated",
+    "SharedRerated",
     "HoldAuthorized",
     "LeaseGranted",
     "LeaseRenewed",

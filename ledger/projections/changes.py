@@ -102,6 +102,10 @@ AMENDMENTS: Final = (
 MANUAL_ADJUSTMENTS: Final = (
     "tenant", "shard", "entry_seq", "account", "asset", "amount", "number", "recorded_at", "trace",
 )  # fmt: skip
+SHARED_RERATES: Final = (
+    "tenant", "shard", "entry_seq", "account", "plan", "asset", "amount", "cause_entry",
+    "effective_at", "recorded_at",
+)  # fmt: skip
 MINIMUMS: Final = (
     "tenant", "shard", "entry_seq", "account", "rate_card", "card_version", "scope", "product",
     "quantity_name", "asset", "period_start", "period_end", "minimum", "charged", "recorded_at",
@@ -442,6 +446,7 @@ class Changes:
         "seat_issues",
         "seat_plan_entries",
         "shared",
+        "shared_rerates",
         "sharings",
         "statement_entries",
         "statements_closed",
@@ -489,6 +494,7 @@ class Changes:
         self.adjustments: list[Row] = []
         self.amendments: list[Row] = []
         self.manual: list[Row] = []
+        self.shared_rerates: list[Row] = []
         # (tenant, number, of, ordinal, amount, price paid, expires at, book, issued at)
         self.restored: list[Row] = []
         self.commitments: list[Row] = []

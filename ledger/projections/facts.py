@@ -47,6 +47,7 @@ from ledger.core.events import (
     RecurringPaused,
     RecurringResumed,
     RecurringStarted,
+    SharedRerated,
     TrueUpCounted,
     UsageConverted,
     UsageRecorded,
@@ -80,9 +81,9 @@ _OF_RECURRING: Final = frozenset(
 
 
 _GIVES_BACK: Final = frozenset(
-    {UsageReversed, UsageRerated, BalanceAdjusted, ConversionReversed, FeeCharged}
+    {UsageReversed, UsageRerated, SharedRerated, BalanceAdjusted, ConversionReversed, FeeCharged}
 )
-_DRAWS_TOO: Final = frozenset({UsageRerated, BalanceAdjusted, FeeCharged})
+_DRAWS_TOO: Final = frozenset({UsageRerated, SharedRerated, BalanceAdjusted, FeeCharged})
 _OF_HOLDS: Final = frozenset(
     {
         HoldExtended,

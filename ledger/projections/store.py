@@ -156,6 +156,8 @@ class ProjectionStore:
             await self._copy("gauge_entries", c.GAUGE_ENTRIES, changes.gauges)
         if changes.lease_entries:
             await self._copy("lease_entries", c.LEASE_ENTRIES, changes.lease_entries)
+        if changes.shared_rerates:
+            await self._copy("shared_rerates", c.SHARED_RERATES, changes.shared_rerates)
         if changes.manual:
             await self._copy("manual_adjustments", c.MANUAL_ADJUSTMENTS, changes.manual)
         await self._write_waiting(changes)

@@ -58,6 +58,7 @@ _LAST: Final = {
     "costs": (0, 1, 2),
     "operations": (0, 1, 2),
     "follow_ups": (0, 1, 2),
+    "shared_rerates": (0, 1, 2),
     "backfilled": (0, 1, 2, 3),
 }
 """Tables whose rows never change, and the columns of their primary keys."""
@@ -291,6 +292,7 @@ class SimulatedTables:
             ("commitment_entries", changes.commitment_entries),
             ("amendments", changes.amendments),
             ("manual", changes.manual),
+            ("shared_rerates", changes.shared_rerates),
             ("minimums", changes.minimums),
             ("gauges", changes.gauges),
             ("lease_entries", changes.lease_entries),

@@ -179,6 +179,8 @@ class Folding:
         for _, _, entry, original, _ in changes.follow_ups:
             if original in self._subjects:
                 subjects.setdefault(entry, self._subjects[original])
+        for row in changes.shared_rerates:
+            self._subject(subjects, row[2], row[3], LineKind.USAGE, (row[0], row[4]), row[2])
         for row in changes.minimums:
             product = row[7] or MINIMUM
             self._of_product(subjects, row[2], row[3], LineKind.MINIMUM, product)

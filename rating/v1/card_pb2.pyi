@@ -72,6 +72,19 @@ class _RunningScopeEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_RunningS
     """The billing period of the account."""
     RUNNING_SCOPE_EVENT: _RunningScope.ValueType  # 4
     """No total: every event starts from zero."""
+    RUNNING_SCOPE_SUBTREE_MONTH: _RunningScope.ValueType  # 5
+    """The calendar month of a subtree: usage of all its accounts counts together. It is the one of the
+    nearest account, at or above the one that is charged, that names a rate card, or has overrides, a
+    package or a contract of its own; else that of the family.
+    """
+    RUNNING_SCOPE_SUBTREE_DAY: _RunningScope.ValueType  # 6
+    """Its day."""
+    RUNNING_SCOPE_SUBTREE_PERIOD: _RunningScope.ValueType  # 7
+    """Its billing period."""
+    RUNNING_SCOPE_CONTRACT: _RunningScope.ValueType  # 8
+    """The term of the contract that the account has, or the nearest above it: usage of all accounts that
+    it is for counts together. Usage without a contract waits in suspense (NO_CONTRACT).
+    """
 
 class RunningScope(_RunningScope, metaclass=_RunningScopeEnumTypeWrapper):
     """Over what a row's quantity runs on, in the zone of the account (rule R1)."""
@@ -86,6 +99,19 @@ RUNNING_SCOPE_PERIOD: RunningScope.ValueType  # 3
 """The billing period of the account."""
 RUNNING_SCOPE_EVENT: RunningScope.ValueType  # 4
 """No total: every event starts from zero."""
+RUNNING_SCOPE_SUBTREE_MONTH: RunningScope.ValueType  # 5
+"""The calendar month of a subtree: usage of all its accounts counts together. It is the one of the
+nearest account, at or above the one that is charged, that names a rate card, or has overrides, a
+package or a contract of its own; else that of the family.
+"""
+RUNNING_SCOPE_SUBTREE_DAY: RunningScope.ValueType  # 6
+"""Its day."""
+RUNNING_SCOPE_SUBTREE_PERIOD: RunningScope.ValueType  # 7
+"""Its billing period."""
+RUNNING_SCOPE_CONTRACT: RunningScope.ValueType  # 8
+"""The term of the contract that the account has, or the nearest above it: usage of all accounts that
+it is for counts together. Usage without a contract waits in suspense (NO_CONTRACT).
+"""
 Global___RunningScope: _TypeAlias = RunningScope  # noqa: Y015
 
 class _OutcomeTimeout:

@@ -900,6 +900,13 @@ class LedgerCase:
                         parts = []
                     parts.append(f"{sum(event.part.charges)} quoted")
                 return ", ".join(parts)
+            case e.RerateShared():
+                return ""
+            case e.SharedRerated():
+                whose = next(name for name, each in self.accounts.items() if each == event.account)
+                parts = [self._slice(piece, "drawn") for piece in event.slices]
+                parts += [self._returned(piece) for piece in event.given_back]
+                return f"{whose} re-rated {', '.join(parts) or 'nothing'}"
             case e.UsageRerated():
                 parts = [self._slice(piece, "drawn") for piece in event.slices]
                 parts += [self._returned(piece) for piece in event.given_back]
@@ -1294,7 +1301,7 @@ def _note(options: dict[str, str]) -> bytes:
 
 def _quantities(options: dict[str, str], tokens: str) -> tuple[tuple[str, ...], tuple[int, ...]]:
     """Names and quantities: those of the options, else so many tokens."""
-    named = tuple(word for word in ("cached", "input", "output") if word in options)
+    named = tuple(word for word in ("cached", "input", "output", "tokens") if word in options)
     if not named:
         return ("tokens",), (int(tokens),)
     return named, tuple(int(options[word]) for word in named)

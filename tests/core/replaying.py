@@ -27,7 +27,7 @@ from rating.compile import CompiledCard
 from rating.versions import CardVersion
 
 _decode = msgspec.msgpack.Decoder(list[e.Event]).decode
-ELSEWHERE = ("plan", "original", "original_entry", "reversal_entry", "entry", "debt")
+ELSEWHERE = ("plan", "original", "original_entry", "reversal_entry", "entry", "debt", "cause")
 """Fields that name entries: a replay declares a plan no second time, so that later ones differ."""
 
 

@@ -811,6 +811,7 @@ def test_long_lives_meet_every_command_and_every_event() -> None:
     assert applied == set(_DECIDERS) - elsewhere
     of_sandboxes = {e.ClockAdvanced, e.TimeShifted}  # test_sandbox has these stories told there
     of_models = {e.UsageModeled, e.UsageRerated}  # and test_models
+    of_models |= {e.RerateShared, e.SharedRerated}  # and test_shared_total_properties
     of_quotes = {e.QuotedDenied}  # and test_quotes
     of_conversions = {e.UsageConverted, e.ConversionReversed}  # and test_conversions
     of_minimums = {e.MinimumsAwaited, e.MinimumCharged}  # and test_minimums

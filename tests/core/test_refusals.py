@@ -915,6 +915,7 @@ ELSEWHERE = {
     Reason.ABANDONED,
     Reason.UNPRICED,
     Reason.NOT_ENTITLED,
+    Reason.NO_CONTRACT,
     Reason.GRACE_ENDED,
     Reason.INSUFFICIENT_CREDITS,
     Reason.LINKED_FAILED,

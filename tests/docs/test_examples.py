@@ -102,6 +102,7 @@ PAGES = {
     "pricing": Page(price=None, gift=("acme", "credit", 1_000_000)),
     "quotes": Page(tenant="sandbox", price=None, gift=("acme", "credit", 1_000_000)),
     "seats": Page(),
+    "shared-totals": Page(price=None),
     "recurring": Page(after=it_ends_with_its_period),
     "sandbox": Page(tenant="sandbox"),
     "statements": Page(tenant="sandbox"),

@@ -91,6 +91,7 @@ from ledger.core.events import (
     RecurringPaused,
     RecurringResumed,
     RecurringStarted,
+    RerateShared,
     SeatAllowanceLow,
     SeatPeriodBegun,
     SeatPlanEnded,
@@ -100,6 +101,7 @@ from ledger.core.events import (
     SeatsRemoved,
     SeatSuspended,
     SegmentAdded,
+    SharedRerated,
     SharingUpdated,
     StatementClosed,
     StatementEnded,
@@ -255,6 +257,8 @@ LATER = {  # classes that came after the first version
     LeaseRenewed,
     LeaseReturned,
     UsageLeased,
+    RerateShared,
+    SharedRerated,
 }
 
 

@@ -30,6 +30,7 @@ TABLES = {
     "adjustments": "*",
     "amendments": "*",
     "manual_adjustments": "*",
+    "shared_rerates": "*",
 }
 RUN = (
     "import asyncio, sys; from ledger.projections.projector import run_projector as r; "

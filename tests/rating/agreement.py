@@ -19,7 +19,6 @@ from rating_evaluator import SubsetExceedsParent, own_quantity, winner
 
 from rating.card import Meter, PriceRow, RateCard, Rounding, is_plain, validate
 from rating.compile import CompiledCard, Plan
-from rating.functions import SCOPE_DAY, SCOPE_MONTH, SCOPE_PERIOD
 from rating.model_lines import Facts, Standing
 from rating.models import (
     CostPlus,
@@ -34,6 +33,7 @@ from rating.models import (
     Volume,
 )
 from rating.price import UNPRICED, RatingFault, rate, refund, rerate
+from rating.row_functions import SCOPES
 from rating.versions import CardVersion, CardVersions
 
 EVENTS_A_WORLD = 60
@@ -42,8 +42,12 @@ WINDOWS_US = {
     Scope.DAY: DAY_US,
     Scope.MONTH: 30 * DAY_US,
     Scope.PERIOD: 17 * DAY_US,
+    Scope.SUBTREE_DAY: DAY_US,
+    Scope.SUBTREE_MONTH: 30 * DAY_US,
+    Scope.SUBTREE_PERIOD: 17 * DAY_US,
+    Scope.CONTRACT: 90 * DAY_US,
 }
-SCOPE_CODES = {SCOPE_DAY: Scope.DAY, SCOPE_MONTH: Scope.MONTH, SCOPE_PERIOD: Scope.PERIOD}
+SCOPE_CODES = {SCOPES[scope]: scope for scope in WINDOWS_US}
 QUANTITIES = ("calls", "part", "amount", "other")
 PRICES = ("0", "1", "2.5", "0.001", "1/3", "7/11", "0.0004999", "1e-7", "250000000.25")
 FLATS = ("0", "1", "0.5", "1/3", "20")

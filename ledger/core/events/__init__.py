@@ -190,7 +190,14 @@ from ledger.core.events.recurring import (
     RecurringTerms,
     Timing,
 )
-from ledger.core.events.rerates import Rerate, UsageRepriced, UsageRerated
+from ledger.core.events.rerates import (
+    Rerate,
+    RerateShare,
+    RerateShared,
+    SharedRerated,
+    UsageRepriced,
+    UsageRerated,
+)
 from ledger.core.events.seats import (
     Allotment,
     ExhaustedSeat,
@@ -391,6 +398,8 @@ __all__ = [
     "RecurringTerms",
     "RequestAbandoned",
     "Rerate",
+    "RerateShare",
+    "RerateShared",
     "Rollover",
     "RowDraw",
     "ScopedAdvance",
@@ -409,6 +418,7 @@ __all__ = [
     "SeatsRemoved",
     "Segment",
     "SegmentAdded",
+    "SharedRerated",
     "Sharing",
     "SharingMode",
     "SharingUpdated",
@@ -491,6 +501,8 @@ Event: TypeAlias = (
     | LimitExceeded
     | UsageReversed
     | UsageRerated
+    | RerateShared
+    | SharedRerated
     | UsageRepriced
     | GrantRestored
     | AdjustmentNoted

@@ -82,7 +82,12 @@ class Slice(msgspec.Struct, frozen=True, array_like=True, gc=False):
 
 class ScopedAdvance(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """How far a running total of another scope than the month moves (rule R1): `key` says whose,
-    `scope` is 1 for the account's day and 3 for its billing period, which begins at `start`."""
+    `scope` is 1 for the account's day and 3 for its billing period, which begins at `start`.
+
+    A total that several accounts share has a scope above 15: the number of the account at the top
+    of the subtree, or with the contract, times 16, and 5 for its day, 6 for its month, 7 for its
+    billing period or 8 for the contract's term (rule D8).
+    """
 
     key: int
     scope: int

@@ -45,6 +45,38 @@ class UsageRerated(Fact, frozen=True, tag=38):
     scoped: tuple[ScopedAdvance, ...] = ()
 
 
+class RerateShare(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What earlier usage of accounts costs more, or less, by one total that they share: a price row
+    in the scope that begins at `start`, and (account, amount) in order of the accounts."""
+
+    row: int
+    key: int
+    scope: int
+    start: int
+    amounts: tuple[tuple[int, int], ...]
+
+
+class RerateShared(Fact, frozen=True, tag=149):
+    """Usage of an account, at index `entry` of the batch, costs earlier usage of others anew: they
+    share a total that it took over a boundary of a volume price, or took back (rules R1, D8).
+
+    Each has a re-rate due from now on, which is posted before anything else of that account.
+    """
+
+    account: int
+    entry: int
+    effective_at: int
+    plan: int
+    shares: tuple[RerateShare, ...]
+
+
+class SharedRerated(UsageRerated, frozen=True, tag=150):
+    """A re-rate that was due: the entry of number `cause`, of another account, took a total that
+    both share over a boundary. Its own `entry` is none, for that one may be of another batch."""
+
+    cause: int = 0
+
+
 class UsageRepriced(UsageCosted, frozen=True, tag=77):
     """Usage that a job rated again, by the version of a card that its plan names (rule R7).
 

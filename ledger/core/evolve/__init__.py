@@ -109,6 +109,7 @@ from ledger.core.events import (
     RecurringResumed,
     RecurringStarted,
     RequestAbandoned,
+    RerateShared,
     SeatAllowanceLow,
     SeatPeriodBegun,
     SeatPlanEnded,
@@ -118,6 +119,7 @@ from ledger.core.events import (
     SeatsRemoved,
     SeatSuspended,
     SegmentAdded,
+    SharedRerated,
     SharingUpdated,
     StatementClosed,
     StatementEnded,
@@ -269,6 +271,7 @@ from ledger.core.evolve.seats import (
     seats_added,
     seats_removed,
 )
+from ledger.core.evolve.shared_totals import rerate_shared, shared_rerated
 from ledger.core.evolve.statements import statement_closed, statement_ended, statements_set
 from ledger.core.evolve.top_ups import (
     top_up_confirmed,
@@ -354,6 +357,8 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     LimitExceeded: limit_exceeded,
     UsageReversed: usage_reversed,
     UsageRerated: usage_rerated,
+    RerateShared: rerate_shared,
+    SharedRerated: shared_rerated,
     UsageConverted: usage_converted,
     ConversionReversed: conversion_reversed,
     UsageMetered: usage_metered,

@@ -15,6 +15,7 @@ from ledger.core.events import (
 )
 from ledger.core.evolve.accounts import set_sold
 from ledger.core.evolve.moves import set_timer
+from ledger.core.limits import CONTRACT_TERMS_REMEMBERED
 from ledger.core.sold import NOTHING_SOLD, Sold
 from ledger.core.state import TIMER_CONTRACT, Account, State
 from ledger.core.subscriptions import NextPackage
@@ -52,6 +53,7 @@ def contract_begun(state: State, event: ContractBegun) -> None:
     assert subscription is not None, event.account
     subscription.contract = event.contract
     _put(state, account, replace(contract, state=int(ContractState.RUNNING)))
+    state.try_suspended(account.root)  # usage may have waited for it (rule B8)
 
 
 def contract_amended(state: State, event: ContractAmended) -> None:
@@ -101,12 +103,14 @@ def contract_renewed(state: State, event: ContractRenewed) -> None:
         replace(
             contract,
             term_start=event.starts_at,
+            terms=(*contract.terms, event.starts_at)[-CONTRACT_TERMS_REMEMBERED:],
             ends_at=event.ends_at,
             revision=contract.revision + 1,
             committed=event.committed,
             commitments=(*contract.commitments, *event.commitments),
         ),
     )
+    state.try_suspended(account.root)  # usage of the term may wait for it (rule B8)
 
 
 def contract_ended(state: State, event: ContractEnded) -> None:

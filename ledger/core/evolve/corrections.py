@@ -14,9 +14,18 @@ from ledger.core.events import (
     UsageReversed,
 )
 from ledger.core.evolve.caps import count_back, count_draw
-from ledger.core.evolve.moves import ADVANCE, activate, debt_of, draw_rows, pay, post_slices
+from ledger.core.evolve.moves import (
+    ADVANCE,
+    activate,
+    debt_of,
+    draw_rows,
+    pay,
+    post_slices,
+    share,
+)
 from ledger.core.evolve.suspense import reversed_of
 from ledger.core.limits import CORRECTED_A_FAMILY_MAX
+from ledger.core.shared_totals import KIND_MASK
 from ledger.core.state import GRANT_OPEN, Account, Corrected, Family, State
 
 _P = TypeVar("_P", bound=tuple[int, ...])
@@ -31,7 +40,10 @@ def usage_reversed(state: State, event: UsageReversed) -> None:
         move_back(account.totals, (row, event.period), quantity)
     reversed_of(state, account, event)
     for each in event.scoped:
-        move_back(account.scoped, (each.key, each.scope, each.start), each.quantity)
+        place = (each.key, each.scope, each.start)
+        move_back(account.scoped, place, each.quantity)
+        if each.scope > KIND_MASK:
+            share(state, account, place, -each.quantity)
     if event.draws:
         draw_rows(state, account, event.draws)
     if event.cost is not None:

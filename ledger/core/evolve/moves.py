@@ -99,6 +99,14 @@ def draw_rows(state: State, account: Account, draws: tuple[RowDraw, ...]) -> Non
             del rows[place]
 
 
+def share(state: State, account: Account, place: tuple[int, int, int], by: int) -> None:
+    """Move the part that an account has in a total that several share (rule D8)."""
+    family = state.families[account.root]
+    if place not in family.shared:  # the first of its scope makes room for it
+        family.forget_shared(state.days_before, state.months_before)
+    family.share(place, account.number, by)
+
+
 def paid_for(grant: Grant | None) -> Grant | None:
     """The grant that was paid for, of one that a grant is a part of."""
     return grant.part_of or grant if grant is not None else None

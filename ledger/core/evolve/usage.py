@@ -24,8 +24,10 @@ from ledger.core.evolve.moves import (
     owe,
     post_slices,
     recognise,
+    share,
 )
 from ledger.core.evolve.suspense import rated, suspend
+from ledger.core.shared_totals import KIND_MASK
 from ledger.core.state import Account, State
 
 
@@ -154,6 +156,8 @@ def move_on(state: State, account: Account, moved: ScopedAdvance) -> None:
     place = (moved.key, moved.scope, moved.start)
     if place not in account.scoped:  # the first of its scope makes room for it
         account.forget_scoped(state.days_before, state.months_before)
+    if moved.scope > KIND_MASK:
+        share(state, account, place, moved.quantity)
     total = account.scoped.get(place, 0) + moved.quantity
     if total:
         account.scoped[place] = total

@@ -26,8 +26,9 @@ from ledger.core.packing.statements import (
     unpack_statements,
 )
 from ledger.core.packing.wide import Wide, wide
+from ledger.core.shared_totals import KIND_MASK, Due, Dues, is_kept
 from ledger.core.sold import Sold
-from ledger.core.state import Account, Debt, State, is_kept, opened_anchors
+from ledger.core.state import Account, Debt, State, opened_anchors
 from rating.overrides import Layer, SetOverride
 
 
@@ -78,6 +79,8 @@ class PackedAccount(msgspec.Struct, array_like=True, gc=False):
     statements: PackedStatements | None = None
     gauges: PackedGauges | None = None
     contracts: tuple[Contract, ...] = ()
+    rerates_due: int = 0  # since when
+    dues: list[Due] = []
 
 
 def pack_account(
@@ -154,6 +157,8 @@ def pack_account(
         pack_statements(account.statements),
         pack_gauges(account.gauges),
         account.contracts,
+        account.dues.due if account.dues is not None else 0,
+        account.dues.waiting if account.dues is not None else [],
     )
 
 
@@ -232,6 +237,13 @@ def unpack_account(state: State, root: int, packed: PackedAccount) -> None:
     if account.gauges is not None:
         state.families[root].gauged += 1
     account.suspended = packed.suspended
+    for *place, quantity in packed.scoped:
+        key, scope, start = place
+        if scope > KIND_MASK:
+            state.families[root].share((key, scope, start), account.number, int(quantity))
+    if packed.dues:
+        account.dues = Dues(account)
+        account.dues.due, account.dues.waiting = packed.rerates_due, packed.dues
     account.totals = _by_month(packed.totals)
     account.overage_posted = _by_month(packed.overage_posted)
     account.overage_pending = {asset: int(pending) for asset, pending in packed.overage_pending}

@@ -317,6 +317,7 @@ def drop_family(state: State, root: int) -> None:
             books.numbered[book.number] = None
         account.first = None
         account.seats = None
+        account.dues = None
         account.grants = []
         for recurring in account.recurring:
             del state.recurring[recurring.number]

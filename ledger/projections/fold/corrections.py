@@ -10,6 +10,7 @@ from ledger.core.events import (
     AdjustmentNoted,
     BalanceAdjusted,
     GivenBack,
+    SharedRerated,
     UsageRecorded,
     UsageRerated,
     UsageReversed,
@@ -89,7 +90,17 @@ def usage_rerated(fold: Folding, _: int, event: UsageRerated) -> None:
     """Transfers of what earlier usage costs more or less: an entry of its own (rule R1)."""
     tenant, plan = fold.place(event)
     product = plan.declared.product
-    fold.follow_up(tenant, event.entry, rerated=True)
+    if isinstance(event, SharedRerated):  # what it follows from is of another account
+        returned = sum([piece.amount for piece in event.given_back])
+        amount = sum([piece.amount for piece in event.slices]) - returned
+        fold.changes.shared_rerates.append(
+            (
+                tenant, fold.shard, fold.entry_seq, event.account, plan.digest, plan.asset, amount,
+                event.cause, event.effective_at, fold.recorded_at,
+            )
+        )  # fmt: skip
+    else:
+        fold.follow_up(tenant, event.entry, rerated=True)
     line = 0
     for piece in event.slices:
         fold.post(

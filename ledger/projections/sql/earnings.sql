@@ -30,6 +30,18 @@ WITH RECURSIVE wanted (account, since, until) AS (
       AND ($2::bigint IS NULL OR EXISTS (
                SELECT FROM wanted w
                WHERE w.account = u.account AND w.since <= u.entry_seq AND u.entry_seq < w.until))
+), shared AS (
+    SELECT r.tenant, r.shard, r.entry_seq, coalesce('=' || CASE $6::int
+               WHEN 1 THEN p.product
+               WHEN 2 THEN r.account::text
+               WHEN 4 THEN p.attributes ->> $7::text
+           END, '') AS grouped
+    FROM projection.shared_rerates r
+    JOIN projection.plans p USING (tenant, shard, plan)
+    WHERE r.tenant = $1 AND r.effective_at >= $4 AND r.effective_at < $5
+      AND ($2::bigint IS NULL OR EXISTS (
+               SELECT FROM wanted w
+               WHERE w.account = r.account AND w.since <= r.entry_seq AND r.entry_seq < w.until))
 ), repaid AS (
     SELECT '=' || CASE $6::int WHEN 1 THEN b.product ELSE b.account::text END AS grouped,
            b.asset, sum(b.value) AS amount
@@ -47,6 +59,8 @@ WITH RECURSIVE wanted (account, since, until) AS (
                      AS unknown
           FROM used GROUP BY grouped
           UNION ALL
+          SELECT grouped, 0, 0, 0 FROM shared
+          UNION ALL
           SELECT grouped, 0, 0, 0 FROM repaid) g
     GROUP BY g.grouped ORDER BY g.grouped COLLATE "C" OFFSET $8::int LIMIT $9::int
 )
@@ -55,6 +69,8 @@ FROM page g LEFT JOIN (
     SELECT u.grouped, m.kind, m.asset, sum(m.amount) AS amount
     FROM page p JOIN (
         SELECT grouped, tenant, shard, entry_seq FROM used
+        UNION ALL  -- what others made earlier usage cost
+        SELECT grouped, tenant, shard, entry_seq FROM shared
         UNION ALL
         SELECT u.grouped, u.tenant, u.shard, f.entry_seq
         FROM used u JOIN projection.usage_follow_ups f

@@ -109,6 +109,12 @@ WITH RECURSIVE wanted (account, since, until) AS (
     WHERE f.tenant = $1 AND f.shard = $2 AND f.entry_seq >= $5 AND f.entry_seq < $6
       AND NOT EXISTS (SELECT FROM projection.usage_events x
                       WHERE x.tenant = $1 AND x.shard = $2 AND x.entry_seq = f.entry_seq)
+    UNION ALL  -- and where others made it cost that
+    SELECT r.entry_seq, r.account, 1, r.plan, NULL
+    FROM wanted w JOIN projection.shared_rerates r
+        ON r.tenant = $1 AND r.shard = $2 AND r.account = w.account
+       AND r.entry_seq >= greatest(w.since, $5) AND r.entry_seq < least(w.until, $6)
+    WHERE r.recorded_at >= $8
     UNION ALL
     SELECT n.entry_seq, n.account, 2, NULL, coalesce(nullif(n.product, ''), 'minimum')
     FROM wanted w JOIN projection.minimums n

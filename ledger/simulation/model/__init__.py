@@ -148,6 +148,8 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.SuspenseRated: suspense.rated,
     e.UsageReversed: corrections.reversed_,
     e.UsageRerated: corrections.rerated,
+    e.RerateShared: usage.unexpected,  # shared totals are of tests/core/test_shared_totals
+    e.SharedRerated: usage.unexpected,
     e.UsageRepriced: usage.unexpected,  # jobs are of tests/core/test_repricing
     e.BalanceAdjusted: corrections.adjusted,
     e.HoldAuthorized: holds.authorized,

@@ -98,6 +98,7 @@ from ledger.core.events import (
     RecurringPaused,
     RecurringResumed,
     RecurringStarted,
+    RerateShared,
     SeatAllowanceLow,
     SeatPeriodBegun,
     SeatPlanEnded,
@@ -107,6 +108,7 @@ from ledger.core.events import (
     SeatsRemoved,
     SeatSuspended,
     SegmentAdded,
+    SharedRerated,
     SharingUpdated,
     StatementClosed,
     StatementEnded,
@@ -273,6 +275,7 @@ from ledger.verify.rules.seats import (
     seats_added,
     seats_removed,
 )
+from ledger.verify.rules.shared_totals import rerate_shared
 from ledger.verify.rules.statements import (
     statement_closed,
     statement_ended,
@@ -424,6 +427,8 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     GaugeReversed: gauge_reversed,
     UsageReversed: usage_reversed,
     UsageRerated: usage_rerated,
+    RerateShared: rerate_shared,
+    SharedRerated: usage_rerated,
     GrantRestored: grant_restored,
     AdjustmentNoted: adjustment_noted,
     BalanceAdjusted: balance_adjusted,

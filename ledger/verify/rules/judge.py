@@ -9,6 +9,24 @@ from ledger.core.state import State
 from ledger.verify.report import Findings
 
 
+class SharedTally:
+    """What runs on for several accounts by the entries so far, and what they were charged by it.
+
+    `seen`: what that came to where the total stood. `follows`: all of it is known, and of one price
+    row. `rerated`: a volume price, whose charges rest on the total alone.
+    """
+
+    __slots__ = ("charged", "follows", "rerated", "row", "seen", "total")
+
+    def __init__(self, total: int) -> None:
+        self.total = total
+        self.charged = 0
+        self.row = 0
+        self.follows = True
+        self.rerated = False
+        self.seen: dict[int, int] = {}
+
+
 class Judge:
     """Writes down what is wrong with an entry, and what one says of the next."""
 
@@ -25,6 +43,10 @@ class Judge:
         # What a true-up counts for above, each by an entry of its own: account, grant, units,
         # money, its book, the grant that was trued up.
         self.counting: list[tuple[int, int, int, int, int, int]] = []
+
+        self.reversal = -1  # locator of the last reversal that moved a total of several accounts
+        # Totals that several accounts share, by place.
+        self.shared: dict[tuple[int, int, int], SharedTally] = {}
 
         # Account of which a package has set or removed budgets: its own entry is to follow.
         self.budgeting = 0

@@ -10,6 +10,7 @@ from ledger.core.events import (
     GivenBack,
     Pot,
     RowDraw,
+    SharedRerated,
     SuspenseRated,
     UsageModeled,
     UsageQuoted,
@@ -17,16 +18,37 @@ from ledger.core.events import (
     UsageRerated,
     UsageReversed,
 )
-from ledger.core.limits import DAY_US, MONTH_MAX_US
+from ledger.core.limits import ANCHOR_MAX_US, DAY_US, MONTH_MAX_US
+from ledger.core.shared_totals import kind_of
 from ledger.core.state import Account, State
 from ledger.verify.rules.judge import Judge
 from ledger.verify.rules.listed import look_at_listed
+from ledger.verify.rules.shared_totals import (
+    rerated_here,
+    reversal_shares,
+    shared_rerated,
+    usage_shares,
+)
+from rating.functions import (
+    SCOPE_CONTRACT,
+    SCOPE_SUBTREE_DAY,
+    SCOPE_SUBTREE_MONTH,
+    SCOPE_SUBTREE_PERIOD,
+)
 
 _DAY: Final = 1
 _MONTH: Final = 2
 _PERIOD: Final = 3
 _MINIMUM: Final = 4
-_LONGEST: Final = {_DAY: 2 * DAY_US, _PERIOD: 2 * MONTH_MAX_US, _MINIMUM: 2 * MONTH_MAX_US}
+_LONGEST: Final = {
+    _DAY: 2 * DAY_US,
+    _PERIOD: 2 * MONTH_MAX_US,
+    _MINIMUM: 2 * MONTH_MAX_US,
+    SCOPE_SUBTREE_DAY: 2 * DAY_US,
+    SCOPE_SUBTREE_MONTH: 2 * MONTH_MAX_US,
+    SCOPE_SUBTREE_PERIOD: 2 * MONTH_MAX_US,
+    SCOPE_CONTRACT: ANCHOR_MAX_US,
+}
 """Longer than any: a day that clocks stretch, a period in whose course another zone counts."""
 _OVERAGE: Final = frozenset({Pot.OVERAGE, Pot.EXCESS_BILLED})
 _SAYS_TOTALS: Final = (UsageModeled, UsageQuoted)
@@ -43,9 +65,10 @@ def modeled(judge: Judge, state: State, account: Account, event: UsageRecorded) 
         judge.wrong(state, "reasons of what waits for its price", waits, reasons)
     elif event.suspense != next((reason for reason in reasons if reason), 0):
         judge.wrong(state, "suspense", reasons, event.suspense)
+    usage_shares(judge, state, account, event)
     counted = state.now if event.period > event.effective_at else event.effective_at
     for each in event.scoped:
-        longest = _LONGEST.get(each.scope, 0)
+        longest = _LONGEST.get(kind_of(each.scope), 0)
         late = each.scope == _MINIMUM and each.start > event.effective_at  # its own is settled
         instant = state.now if late else counted
         if not each.start <= instant < each.start + longest:
@@ -56,7 +79,7 @@ def modeled(judge: Judge, state: State, account: Account, event: UsageRecorded) 
     moved += [(each.key, each.scope, each.start) for each in event.scoped]
     says = event.totals_before or event.scoped or event.draws
     if says or type(event) in _SAYS_TOTALS:
-        stood = tuple([account.total(*place) for place in moved])
+        stood = tuple([state.total(account, place) for place in moved])
         judge.equal(state, "totals before", stood, event.totals_before)
     look_at_listed(judge, state, event)
     left = {(piece.book, piece.pot in _OVERAGE): 0 for piece in event.slices}
@@ -91,6 +114,7 @@ def taken_back(judge: Judge, state: State, account: Account, event: UsageReverse
             judge.wrong(state, f"taken off total {each.key}", f"1 to {total}", each.quantity)
     lowered(judge, state, account, event.draws)
     of_other_usage(judge, state, event.given_back)
+    reversal_shares(judge, state, account, event)
 
 
 def lowered(judge: Judge, state: State, account: Account, draws: Sequence[RowDraw]) -> None:
@@ -118,6 +142,10 @@ def of_other_usage(judge: Judge, state: State, pieces: Sequence[GivenBack]) -> N
 def usage_rerated(judge: Judge, state: State, event: UsageRerated) -> None:
     """All dearer, and drawn; or all cheaper, and given back, as far as it had been drawn (R1)."""
     account = state.accounts[event.account]
+    if isinstance(event, SharedRerated):
+        shared_rerated(judge, state, event)
+    else:
+        rerated_here(judge, event)
     if not 0 <= event.entry < state.batch_length:
         judge.wrong(state, "entry that it follows", f"before {state.batch_length}", event.entry)
     more = [each.amount > 0 for each in event.rerates]

@@ -13,6 +13,7 @@ from ledger.core.events import (
     OverdraftKind,
     PlanDeclared,
     Pot,
+    RerateShared,
     Slice,
     UsageCaptured,
     UsageLeased,
@@ -47,7 +48,7 @@ _OVER_LIMIT: Final[frozenset[int]] = frozenset({Pot.EXCESS_OWED, Pot.EXCESS_BILL
 
 
 def look_at_plan(judge: Judge, state: State, event: Any, plan: PlanDeclared) -> None:
-    if isinstance(event, UsageRerated | LeaseRenewed):  # they have none
+    if isinstance(event, UsageRerated | RerateShared | LeaseRenewed):  # they have none
         return
     names = len(plan.quantity_names)
     if len(event.quantities) != names or len(plan.rows) != names:

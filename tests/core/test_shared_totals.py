@@ -1,0 +1,368 @@
+"""Totals that several accounts share: what each is charged, re-rated and given back (R1, D8, N3).
+
+The prices are those of `shared_world`. What others bear of a re-rate is posted by the sweep, or
+before anything else of the account.
+"""
+
+from __future__ import annotations
+
+from ledger_case import LedgerCase
+from shared_world import shared_case
+
+# -- incremental prices ----------------------------------------------------------------------------
+
+
+@shared_case
+def test_three_children_rise_through_the_tiers_together(case: LedgerCase) -> None:
+    """
+    # F(90) = 270, F(180) = 300 + 160, F(1200) = 300 + 1800 + 200: each pays what its usage adds.
+    account acme card=together
+    account a parent=acme
+    account b parent=acme
+    account c parent=acme
+    grant   acme 10000 shared
+    usage   a 90 of=graduated          -> drawn 270 from acme
+    usage   b 90 of=graduated id=b     -> drawn 190 from acme
+    usage   c 1020 of=graduated id=c   -> drawn 1840 from acme
+    usage   acme 10 of=graduated       -> drawn 10 from acme
+    expect  spent graduated 2310
+    # Last in, first out over the total: 90 of 1,210 cost 1 each, whoever used them. F(1120) = 2220
+    # and F(100) = 300: of the 1,920 between them c was charged 1,840, and b still pays for nothing.
+    reverse b                          -> 90 to acme
+    reverse c                          -> 1840 to acme
+    sweep                              -> b re-rated 80 to acme
+    expect  spent graduated 300
+    """
+
+
+@shared_case
+def test_a_package_a_stair_and_what_is_included_are_of_all(case: LedgerCase) -> None:
+    """
+    account acme card=together
+    account a parent=acme
+    account b parent=acme
+    grant   acme 10000 shared
+    usage   a 60 of=package      -> drawn 5 from acme
+    usage   b 40 of=package      -> free
+    usage   b 1 of=package       -> drawn 5 from acme
+    usage   a 5 of=stairstep     -> drawn 50 from acme
+    usage   b 1 of=stairstep     -> drawn 30 from acme
+    usage   a 60 of=included     -> free
+    usage   b 60 of=included     -> drawn 20 from acme
+    usage   a 1000 of=included   -> drawn 480 from acme
+    usage   b 1000 of=included   -> free
+    usage   a 60 of=share        -> free
+    usage   b 60 of=share        -> drawn 2 from acme
+    """
+
+
+@shared_case
+def test_families_and_accounts_with_prices_of_their_own_count_apart(case: LedgerCase) -> None:
+    """
+    # `b` names a card itself and `c` is of another family; `d` is below `b`.
+    account acme card=together
+    account a parent=acme
+    account b parent=acme card=together
+    account d parent=b
+    account other card=together
+    account c parent=other
+    grant   acme 10000 shared
+    grant   other 10000 shared
+    usage   a 100 of=graduated   -> drawn 300 from acme
+    usage   b 90 of=graduated    -> drawn 270 from acme
+    usage   c 10 of=graduated    -> drawn 30 from other
+    usage   d 20 of=graduated    -> drawn 50 from acme
+    usage   a 10 of=graduated    -> drawn 20 from acme
+    usage   a 100 of=alone       -> drawn 1000 from acme
+    usage   acme 10 of=alone     -> drawn 100 from acme
+    """
+
+
+@shared_case
+def test_overrides_of_an_account_begin_a_subtree(case: LedgerCase) -> None:
+    """
+    account acme card=together
+    account a parent=acme
+    account b parent=acme
+    grant   acme 10000 shared
+    usage   a 100 of=graduated        -> drawn 300 from acme
+    override b graduated:x1/2
+    usage   b 100 of=graduated id=b   -> drawn 150 from acme
+    usage   a 10 of=graduated         -> drawn 20 from acme
+    # Taken back, it counts with the others from then on; what it has used stays where it was.
+    override b
+    usage   b 10 of=graduated         -> drawn 20 from acme
+    reverse b                         -> 150 to acme
+    """
+
+
+@shared_case
+def test_a_reversal_of_what_was_free_gives_back_to_those_who_paid(case: LedgerCase) -> None:
+    """
+    # The first hundred were a's: without it b's and c's are, and they paid 60 and 30 for theirs.
+    account acme card=together
+    account a parent=acme
+    account b parent=acme
+    account c parent=acme
+    grant   a 1000 as=ga
+    grant   b 1000 as=gb
+    grant   c 1000 as=gc
+    usage   a 100 of=included id=a   -> free
+    usage   b 60 of=included         -> drawn 60 from gb
+    usage   c 30 of=included         -> drawn 30 from gc
+    reverse a                        -> nothing
+    sweep                            -> b re-rated 60 to gb; c re-rated 30 to gc
+    expect  spent included 0
+    usage   a 20 of=included         -> drawn 10 from ga
+    """
+
+
+# -- volume ----------------------------------------------------------------------------------------
+
+
+@shared_case
+def test_two_departments_cross_a_boundary_together(case: LedgerCase) -> None:
+    """
+    # 60 + 30 at 10; 30 more reach the second tier. a's 60 and b's 30 cost 5 each now: 300 go back
+    # to a and 150 to b. F(120) = 600 = 300 + 300.
+    account acme card=together
+    account a parent=acme
+    account b parent=acme
+    grant   a 1000 as=ga
+    grant   b 1000 as=gb
+    usage   a 60 of=volume   -> drawn 600 from ga
+    usage   b 30 of=volume   -> drawn 300 from gb
+    usage   b 30 of=volume   -> drawn 150 from gb; re-rated 150 to gb
+    expect  left ga 400
+    sweep                    -> a re-rated 300 to ga
+    expect  left ga 700
+    expect  left gb 700
+    expect  spent volume 600
+    """
+
+
+@shared_case
+def test_what_is_due_is_posted_before_anything_else_of_the_account(case: LedgerCase) -> None:
+    """
+    # Without the 500 that go back, the hold would not be granted.
+    account acme card=together
+    account a parent=acme
+    account b parent=acme
+    grant   a 1000 as=ga
+    grant   b 1000 as=gb
+    usage   a 100 of=volume        -> drawn 1000 from ga
+    usage   b 10 of=volume         -> drawn 50 from gb
+    hold    a 100 of=volume as=h   -> a re-rated 500 to ga; held 500 from ga
+    sweep                          -> nothing
+    capture h 100                  -> drawn 500 from ga
+    """
+
+
+@shared_case
+def test_a_boundary_may_make_it_dearer(case: LedgerCase) -> None:
+    """
+    account acme card=together
+    account a parent=acme
+    account b parent=acme overdraft=1000
+    grant   a 1000 as=ga
+    usage   a 60 of=dearer    -> drawn 60 from ga
+    usage   b 40 of=dearer    -> overdraft 40
+    usage   a 10 of=dearer    -> drawn 20 from ga; re-rated drawn 60 from ga
+    sweep                     -> b re-rated overdraft 40
+    expect  spent dearer 220
+    expect  owed b 80
+    """
+
+
+@shared_case
+def test_a_reversal_moves_the_re_rate_back_for_all(case: LedgerCase) -> None:
+    """
+    account acme card=together
+    account a parent=acme
+    account b parent=acme
+    grant   a 1000 as=ga
+    grant   b 1000 as=gb
+    usage   a 60 of=volume          -> drawn 600 from ga
+    usage   b 40 of=volume          -> drawn 400 from gb
+    usage   b 20 of=volume id=b     -> drawn 100 from gb; re-rated 200 to gb
+    sweep                           -> a re-rated 300 to ga
+    expect  spent volume 600
+    reverse b                       -> 100 to gb; re-rated drawn 200 from gb
+    expect  spent volume 700
+    sweep                           -> a re-rated drawn 300 from ga
+    expect  spent volume 1000
+    """
+
+
+@shared_case
+def test_two_crossings_before_the_first_is_posted(case: LedgerCase) -> None:
+    """
+    # Each is an entry of its own, in order.
+    account acme card=together
+    account a parent=acme
+    account b parent=acme
+    grant   a 1000 as=ga
+    grant   b 1000 as=gb
+    usage   a 60 of=volume          -> drawn 600 from ga
+    usage   b 60 of=volume id=b     -> drawn 300 from gb
+    reverse b                       -> 300 to gb
+    usage   b 50 of=volume          -> drawn 250 from gb
+    sweep
+    -> a re-rated 300 to ga; a re-rated drawn 300 from ga; a re-rated 300 to ga
+    expect  spent volume 550
+    """
+
+
+@shared_case
+def test_rounding_is_shared_to_the_unit(case: LedgerCase) -> None:
+    """
+    # F(1), F(2) ... by 1/3, half to even: 0 1 1 1 2 2. a has 0 + 1 + 0, b 0 + 1 + 0 of F(6) = 2.
+    # F(11) = 2.75 -> 3 at 1/4: the five of c are 3 - F'(6) = 3 - 2 = 1; those before cost the same.
+    account acme card=together excess=owe
+    account a parent=acme
+    account b parent=acme
+    account c parent=acme
+    usage   a 1 of=thirds   -> free
+    usage   a 1 of=thirds   -> owed 1; 1 over the limit
+    usage   b 1 of=thirds   -> free
+    usage   b 1 of=thirds   -> free
+    usage   b 1 of=thirds   -> owed 1; 1 over the limit
+    usage   a 1 of=thirds   -> free
+    usage   c 5 of=thirds   -> owed 1; 1 over the limit
+    sweep                   -> nothing
+    expect  spent thirds 3
+    """
+
+
+@shared_case
+def test_days_and_billing_periods_are_those_of_the_top(case: LedgerCase) -> None:
+    """
+    # Midnight in Berlin is 23:00 in UTC: a day begins there for both.
+    account acme card=together zone=Europe/Berlin
+    account a parent=acme
+    account b parent=acme
+    grant   acme 10000 shared
+    clock   2026-01-05T22:30
+    usage   a 100 of=day-volume      -> drawn 1000 from acme
+    clock   2026-01-05T23:30
+    usage   b 10 of=day-volume       -> drawn 100 from acme
+    usage   b 10 of=day-volume at=2026-01-05T22:00
+    -> drawn 50 from acme
+    sweep                            -> a re-rated 500 to acme
+    usage   a 60 of=billed-volume    -> drawn 600 from acme
+    usage   b 60 of=billed-volume    -> drawn 300 from acme
+    sweep                            -> a re-rated 300 to acme
+    """
+
+
+@shared_case
+def test_late_usage_counts_in_its_own_month_while_that_is_open(case: LedgerCase) -> None:
+    """
+    # January is open for another day; the boundary that is crossed is January's.
+    account acme card=together
+    account a parent=acme
+    account b parent=acme
+    grant   acme 10000 shared
+    usage   a 100 of=volume                   -> drawn 1000 from acme
+    clock   2026-02-01T06:00
+    usage   a 10 of=volume                    -> drawn 100 from acme
+    usage   b 10 of=volume at=2026-01-31      -> drawn 50 from acme
+    sweep                                     -> a re-rated 500 to acme
+    clock   2026-02-03
+    # January is closed: this counts in February, with a's 10.
+    usage   b 100 of=volume at=2026-01-31T12:00
+    -> drawn 500 from acme; adjustment
+    sweep                                     -> a re-rated 50 to acme
+    expect  spent volume 1100
+    """
+
+
+# -- moves, closing --------------------------------------------------------------------------------
+
+
+@shared_case
+def test_what_was_used_before_a_move_stays_where_it_was(case: LedgerCase) -> None:
+    """
+    # Two subtrees; a moves from one to the other. Its 90 stay with the first: the second begins
+    # with the 10 of its own. What crosses the first one's boundary later re-rates a all the same.
+    account acme
+    account east parent=acme card=together
+    account west parent=acme card=together
+    account a parent=east
+    account b parent=east
+    account c parent=west
+    grant   a 2000 as=ga
+    grant   b 2000 as=gb
+    grant   c 2000 as=gc
+    usage   a 90 of=volume id=a   -> drawn 900 from ga
+    move    a west                -> done
+    usage   c 10 of=volume        -> drawn 100 from gc
+    usage   a 10 of=volume        -> drawn 100 from ga
+    usage   b 20 of=volume        -> drawn 100 from gb
+    sweep                         -> a re-rated 450 to ga
+    # The reversal finds the total that it moved, in the east.
+    reverse a                     -> 450 to ga
+    sweep                         -> b re-rated drawn 100 from gb
+    expect  spent volume 400
+    """
+
+
+@shared_case
+def test_a_closed_account_is_re_rated_as_others_are(case: LedgerCase) -> None:
+    """
+    account acme card=together
+    account a parent=acme
+    account b parent=acme
+    grant   acme 2000 shared
+    usage   a 60 of=volume   -> drawn 600 from acme
+    close   a                -> done
+    usage   b 60 of=volume   -> drawn 300 from acme
+    sweep                    -> a re-rated 300 to acme
+    expect  spent volume 600
+    """
+
+
+# -- contracts -------------------------------------------------------------------------------------
+
+
+@shared_case
+def test_a_contract_counts_its_own_term_and_its_renewal_starts_anew(case: LedgerCase) -> None:
+    """
+    # The term runs over months: 90 in January and 20 in March are in one total.
+    account acme card=together
+    account a parent=acme
+    account b parent=acme
+    grant   acme 5000 shared
+    plan    base 0
+    sign    acme C base until=2026-04-01 renews   -> signed; base 0 to 2026-02-01; begun
+    usage   a 90 of=termed                        -> drawn 270 from acme
+    usage   a 60 of=term-volume                   -> drawn 600 from acme
+    clock   2026-03-15
+    sweep
+    usage   b 20 of=termed                        -> drawn 50 from acme
+    usage   b 60 of=term-volume                   -> drawn 300 from acme
+    sweep                                         -> a re-rated 300 to acme
+    clock   2026-04-01T12:00
+    sweep
+    usage   b 20 of=termed                        -> drawn 60 from acme
+    usage   b 60 of=term-volume                   -> drawn 600 from acme
+    # Late usage of the first term counts there, while March is open.
+    usage   b 10 of=termed at=2026-03-31          -> drawn 20 from acme
+    """
+
+
+@shared_case
+def test_without_a_contract_it_waits_for_one(case: LedgerCase) -> None:
+    """
+    # The other quantity is charged at once; a hold is denied.
+    account acme card=together
+    account a parent=acme
+    grant   acme 5000 shared
+    usage   a of=termed tokens=60 output=3 id=w   -> drawn 3 from acme, suspense
+    hold    a 10 of=termed as=h            -> denied NO_CONTRACT
+    plan    base 0
+    sign    acme C base until=2026-04-01 from=2026-01-01
+    sweep                                  -> rated, drawn 180 from acme
+    usage   a 60 of=termed                 -> drawn 160 from acme
+    expect  suspended a 0
+    """
