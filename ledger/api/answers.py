@@ -12,6 +12,7 @@ from ledger.core.events import (
     AuthorizeDenied,
     Event,
     HoldAuthorized,
+    LeaseRenewed,
     PlanDeclared,
     QuoteMade,
     UsageQuarantined,
@@ -27,6 +28,7 @@ _PLANNED = (
     UsageQuarantined,
     UsageReversed,
     HoldAuthorized,
+    LeaseRenewed,
     AuthorizeDenied,
     QuoteMade,
 )

@@ -33,6 +33,7 @@ class AssetView(NamedTuple):
     advance: int
     overage: int
     grants: list[GrantView]
+    leased: int = 0
 
 
 class BalanceService:
@@ -79,6 +80,7 @@ class BalanceService:
                 pending=str(view.pending),
                 advance=str(view.advance),
                 overage=str(view.overage),
+                leased=str(view.leased),
                 grants=[
                     render_grant(edge.assets, grant, entry.shard, names[grant.account], as_of_us)
                     for grant in view.grants
@@ -127,8 +129,9 @@ def _balance(state: State, account: Account, asset: int, product: str, now_us: i
         available=available_in_all(account, asset, now_us),
         applicable=available_to(account, asset, use, now_us) if product else 0,
         granted=sum(grant.book.credits_posted - grant.book.debits_posted for grant in usable),
-        pending=sum(hold.amount for hold in holds),
+        pending=sum(hold.amount if hold.lease is None else hold.left for hold in holds),
         advance=advance.owed if advance is not None else 0,
         overage=account.overage_posted.get((asset, account.calendar.start_of(now_us)), 0),
         grants=[grant_view(state, grant) for grant in usable[:GRANTS_SHOWN_MAX]],
+        leased=sum(hold.left for hold in account.leases if hold.asset == asset),
     )

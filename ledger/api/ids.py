@@ -28,6 +28,7 @@ TOP_UP: Final = "top_up"
 QUOTE: Final = "quote"
 OUTCOME: Final = "outcome"
 CAP: Final = "cap"
+LEASE: Final = "lease"
 UNKNOWN: Final = {
     HOLD: "HOLD_UNKNOWN",
     GRANT: "GRANT_UNKNOWN",
@@ -38,6 +39,7 @@ UNKNOWN: Final = {
     QUOTE: "QUOTE_UNKNOWN",
     OUTCOME: "NO_SUCH_OUTCOME",
     CAP: "CAP_UNKNOWN",
+    LEASE: "LEASE_UNKNOWN",
 }
 
 """Reason of an id of which there is nothing."""

@@ -17,6 +17,7 @@ from ledger.api.ids import (
     COMMITMENT,
     GRANT,
     HOLD,
+    LEASE,
     OUTCOME,
     QUOTE,
     RECURRING,
@@ -75,6 +76,10 @@ from ledger.core.events import (
     HoldAuthorized,
     HoldExtended,
     HoldReleased,
+    LeaseGranted,
+    LeaseRecalled,
+    LeaseRenewed,
+    LeaseReturned,
     OutcomeConfirmed,
     OutcomeRejected,
     OutcomeReported,
@@ -109,6 +114,7 @@ from ledger.core.events import (
     TopUpRuleSet,
     UsageCaptured,
     UsageCosted,
+    UsageLeased,
     UsageModeled,
     UsageQuarantined,
     UsageQuoted,
@@ -146,6 +152,11 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     CapSet: pb.MUTATION_KIND_SET_CAP,
     CapRemoved: pb.MUTATION_KIND_REMOVE_CAP,
     HoldReleased: pb.MUTATION_KIND_RELEASE,
+    LeaseGranted: pb.MUTATION_KIND_ACQUIRE_LEASE,
+    LeaseRenewed: pb.MUTATION_KIND_RENEW_LEASE,
+    LeaseReturned: pb.MUTATION_KIND_GIVE_BACK_LEASE,
+    LeaseRecalled: pb.MUTATION_KIND_RECALL_LEASE,
+    UsageLeased: pb.MUTATION_KIND_USAGE,
     OutcomeReported: pb.MUTATION_KIND_REPORT_OUTCOME,
     OutcomeConfirmed: pb.MUTATION_KIND_CONFIRM_OUTCOME,
     OutcomeRejected: pb.MUTATION_KIND_REJECT_OUTCOME,
@@ -332,6 +343,11 @@ class JournalService(ProofCalls):
                 response.resource = (await edge.names([event.account]))[event.account]
             case OutcomeReported() | OutcomeConfirmed() | OutcomeRejected():
                 response.resource = mint(OUTCOME, entry.shard, event.account, event.hold)
+            case LeaseGranted() | LeaseRenewed() | LeaseReturned() | LeaseRecalled():
+                response.resource = mint(LEASE, entry.shard, event.account, event.hold)
+            case UsageLeased():
+                self._usage(response, recorded)
+                response.resource = mint(LEASE, entry.shard, event.account, event.hold)
             case UsageRecorded() if event.hold:
                 response.kind = pb.MUTATION_KIND_CAPTURE
                 await self._capture(response, answer, event, entry)

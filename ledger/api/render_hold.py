@@ -63,9 +63,9 @@ def find_hold(state: State, account: int, number: int) -> HoldDetails | None:
         return None
     hold = owner.holds.get(number)
     if hold is not None:
-        return _open(state, hold) if hold.outcome is None else None
+        return _open(state, hold) if _is_of_request(hold) else None
     settled = state.settled_hold(owner, number)
-    if settled is None or settled.account is not owner or settled.outcome is not None:
+    if settled is None or settled.account is not owner or not _is_of_request(settled):
         return None
     return _settled(settled)
 
@@ -74,7 +74,7 @@ def open_holds(state: State, account: Account | None, after: int, size: int) -> 
     """The account's open holds with a number above `after`, ascending."""
     holds = account.holds if account is not None else {}
     # In order: they were added in it.
-    numbers = [number for number, hold in holds.items() if number > after and hold.outcome is None]
+    numbers = [number for number, hold in holds.items() if number > after and _is_of_request(hold)]
     page = [_open(state, holds[number]) for number in numbers[:size]]
     return HoldPage(page, page[-1].number if len(numbers) > size else 0)
 
@@ -94,9 +94,14 @@ def settled_holds(state: State, account: Account | None, after: int, size: int) 
         if len(page) == size or looked_at == SETTLED_SCAN_MAX:
             return HoldPage(page, last)
         last, looked_at = hold.number, looked_at + 1
-        if hold.account is account and hold.outcome is None:
+        if hold.account is account and _is_of_request(hold):
             page.append(_settled(hold))
     return HoldPage(page, 0)
+
+
+def _is_of_request(hold: Hold | SettledHold) -> bool:
+    """Whether it is of one piece of work: no outcome, and no lease."""
+    return hold.outcome is None and hold.lease is None
 
 
 def _open(state: State, hold: Hold) -> HoldDetails:

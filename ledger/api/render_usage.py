@@ -13,7 +13,7 @@ import msgspec
 
 from ledger.api.edge import Edge
 from ledger.api.gauge_levels import level_of
-from ledger.api.ids import GRANT, HOLD, OUTCOME, QUOTE, mint
+from ledger.api.ids import GRANT, HOLD, LEASE, OUTCOME, QUOTE, mint
 from ledger.core.books import Book
 from ledger.core.events import (
     OF_A_GRANT,
@@ -28,6 +28,7 @@ from ledger.core.events import (
     Suspense,
     SuspenseRated,
     UsageConverted,
+    UsageLeased,
     UsageQuarantined,
     UsageQuoted,
     UsageRecorded,
@@ -222,6 +223,9 @@ def _render_recorded(
         entry.gauge.CopyFrom(level_of(event, declared))
     if isinstance(event, OutcomeConfirmed):
         entry.outcome_id = mint(OUTCOME, shard, event.account, event.hold)
+    elif isinstance(event, UsageLeased):
+        entry.lease_id = mint(LEASE, shard, event.account, event.hold)
+        entry.lease_over = event.over
     elif event.hold:
         entry.hold_id = mint(HOLD, shard, event.account, event.hold)
     entry.lines.extend(

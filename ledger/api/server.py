@@ -40,6 +40,7 @@ from ledger.api.forward_all import PeerCalls, PeerService
 from ledger.api.forward_usage import Spreader
 from ledger.api.grant_service import GrantService
 from ledger.api.journal_service import JournalService
+from ledger.api.lease_service import LeaseService
 from ledger.api.limits import MESSAGE_BYTES_MAX
 from ledger.api.malformed import deserialiser
 from ledger.api.meter_service import MeterService
@@ -79,6 +80,7 @@ from ledger.v1 import (
     family_pb2,
     grant_pb2,
     journal_pb2,
+    lease_pb2,
     outcome_pb2,
     package_pb2,
     payment_pb2,
@@ -283,6 +285,7 @@ def services(
             decisions,
         ),
         (outcome_pb2.DESCRIPTOR.services_by_name["OutcomeService"], OutcomeService(edge)),
+        (lease_pb2.DESCRIPTOR.services_by_name["LeaseService"], LeaseService(edge)),
         (
             account_pb2.DESCRIPTOR.services_by_name["AccountService"],
             AccountService(edge, parking, eraser, forwarder),

@@ -545,7 +545,7 @@ def _ended(settled: SettledHold) -> Refusal:
 
 def _lapsed(number: int, at: int) -> Refusal:
     return Refusal(
-        Reason.LEASE_LAPSED,
+        Reason.LEASE_OVERDUE,
         "lease_id",
         str(number),
         f"at {at} the lease lapsed, and what was not reported stays charged: report it, or have it "

@@ -431,6 +431,7 @@ class AssetBalance(_message.Message):
     ADVANCE_FIELD_NUMBER: _builtins.int
     OVERAGE_FIELD_NUMBER: _builtins.int
     GRANTS_FIELD_NUMBER: _builtins.int
+    LEASED_FIELD_NUMBER: _builtins.int
     CREDITS_POSTED_FIELD_NUMBER: _builtins.int
     DEBITS_POSTED_FIELD_NUMBER: _builtins.int
     EXPIRED_UNPOSTED_FIELD_NUMBER: _builtins.int
@@ -461,6 +462,8 @@ class AssetBalance(_message.Message):
     """Overage billed to the payer in the present period, a calendar month in the account's zone; empty
     in a balance of the past: see `overage_posted`.
     """
+    leased: _builtins.str
+    """What of `pending` is in escrow with holders of credit leases; empty in a balance of the past."""
     credits_posted: _builtins.str
     """Of a balance of the past: credits posted to the grants that had taken effect. `available` =
     credits_posted - debits_posted - pending - expired_unposted + overdraft_limit - advance.
@@ -499,6 +502,7 @@ class AssetBalance(_message.Message):
         advance: _builtins.str = ...,
         overage: _builtins.str = ...,
         grants: _abc.Iterable[_types_pb2.Grant] | None = ...,
+        leased: _builtins.str = ...,
         credits_posted: _builtins.str = ...,
         debits_posted: _builtins.str = ...,
         expired_unposted: _builtins.str = ...,
@@ -508,7 +512,7 @@ class AssetBalance(_message.Message):
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["advance", b"advance", "applicable", b"applicable", "asset", b"asset", "available", b"available", "credits_posted", b"credits_posted", "debits_posted", b"debits_posted", "expired_unposted", b"expired_unposted", "granted", b"granted", "grants", b"grants", "overage", b"overage", "overage_posted", b"overage_posted", "overdraft_limit", b"overdraft_limit", "past_grants", b"past_grants", "pending", b"pending", "scale", b"scale"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["advance", b"advance", "applicable", b"applicable", "asset", b"asset", "available", b"available", "credits_posted", b"credits_posted", "debits_posted", b"debits_posted", "expired_unposted", b"expired_unposted", "granted", b"granted", "grants", b"grants", "leased", b"leased", "overage", b"overage", "overage_posted", b"overage_posted", "overdraft_limit", b"overdraft_limit", "past_grants", b"past_grants", "pending", b"pending", "scale", b"scale"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -193,6 +193,14 @@ class _MutationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mutation
     """StatementService.Set."""
     MUTATION_KIND_CLOSE_STATEMENT: _MutationKind.ValueType  # 281
     """StatementService.Close."""
+    MUTATION_KIND_ACQUIRE_LEASE: _MutationKind.ValueType  # 300
+    """LeaseService.Acquire; `resource` is the lease, as of the calls that follow."""
+    MUTATION_KIND_RENEW_LEASE: _MutationKind.ValueType  # 301
+    """LeaseService.Renew."""
+    MUTATION_KIND_GIVE_BACK_LEASE: _MutationKind.ValueType  # 302
+    """LeaseService.GiveBack."""
+    MUTATION_KIND_RECALL_LEASE: _MutationKind.ValueType  # 303
+    """LeaseService.Recall."""
 
 class MutationKind(_MutationKind, metaclass=_MutationKindEnumTypeWrapper):
     """The kind of a recorded call."""
@@ -333,6 +341,14 @@ MUTATION_KIND_SET_STATEMENTS: MutationKind.ValueType  # 280
 """StatementService.Set."""
 MUTATION_KIND_CLOSE_STATEMENT: MutationKind.ValueType  # 281
 """StatementService.Close."""
+MUTATION_KIND_ACQUIRE_LEASE: MutationKind.ValueType  # 300
+"""LeaseService.Acquire; `resource` is the lease, as of the calls that follow."""
+MUTATION_KIND_RENEW_LEASE: MutationKind.ValueType  # 301
+"""LeaseService.Renew."""
+MUTATION_KIND_GIVE_BACK_LEASE: MutationKind.ValueType  # 302
+"""LeaseService.GiveBack."""
+MUTATION_KIND_RECALL_LEASE: MutationKind.ValueType  # 303
+"""LeaseService.Recall."""
 Global___MutationKind: _TypeAlias = MutationKind  # noqa: Y015
 
 @_typing.final

@@ -1089,6 +1089,8 @@ class UsageEntry(_message.Message):
     QUOTE_REASON_FIELD_NUMBER: _builtins.int
     OUTCOME_ID_FIELD_NUMBER: _builtins.int
     GAUGE_FIELD_NUMBER: _builtins.int
+    LEASE_ID_FIELD_NUMBER: _builtins.int
+    LEASE_OVER_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """Id of the account that used."""
     source: _builtins.str
@@ -1139,6 +1141,10 @@ class UsageEntry(_message.Message):
     """Stable code of why that quote did not price it, for example QUOTE_EXPIRED; empty where it did."""
     outcome_id: _builtins.str
     """Outcome whose confirmation it is; empty = of none."""
+    lease_id: _builtins.str
+    """Credit lease of which it is a report; empty = of none. Then `hold_id` is empty."""
+    lease_over: _builtins.int
+    """Units of `charge` above what was in escrow by that lease."""
     @_builtins.property
     def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
         """Attributes of the event, at most 16."""
@@ -1219,10 +1225,12 @@ class UsageEntry(_message.Message):
         quote_reason: _builtins.str = ...,
         outcome_id: _builtins.str = ...,
         gauge: Global___GaugeLevel | None = ...,
+        lease_id: _builtins.str = ...,
+        lease_over: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["conversion", b"conversion", "cost", b"cost", "gauge", b"gauge"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "asset", b"asset", "attributes", b"attributes", "batch_seq", b"batch_seq", "charge", b"charge", "conversion", b"conversion", "cost", b"cost", "effective_at_us", b"effective_at_us", "entry_seq", b"entry_seq", "gauge", b"gauge", "hold_id", b"hold_id", "id", b"id", "lines", b"lines", "operation", b"operation", "operation_parent", b"operation_parent", "outcome", b"outcome", "outcome_id", b"outcome_id", "over_limit", b"over_limit", "personal_attributes", b"personal_attributes", "product", b"product", "quote_id", b"quote_id", "quote_reason", b"quote_reason", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "ratings", b"ratings", "reason", b"reason", "recorded_at_us", b"recorded_at_us", "reversed", b"reversed", "reversed_quantities", b"reversed_quantities", "scale", b"scale", "shard", b"shard", "slices", b"slices", "source", b"source", "trace_id", b"trace_id", "transfers", b"transfers"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "asset", b"asset", "attributes", b"attributes", "batch_seq", b"batch_seq", "charge", b"charge", "conversion", b"conversion", "cost", b"cost", "effective_at_us", b"effective_at_us", "entry_seq", b"entry_seq", "gauge", b"gauge", "hold_id", b"hold_id", "id", b"id", "lease_id", b"lease_id", "lease_over", b"lease_over", "lines", b"lines", "operation", b"operation", "operation_parent", b"operation_parent", "outcome", b"outcome", "outcome_id", b"outcome_id", "over_limit", b"over_limit", "personal_attributes", b"personal_attributes", "product", b"product", "quote_id", b"quote_id", "quote_reason", b"quote_reason", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "ratings", b"ratings", "reason", b"reason", "recorded_at_us", b"recorded_at_us", "reversed", b"reversed", "reversed_quantities", b"reversed_quantities", "scale", b"scale", "shard", b"shard", "slices", b"slices", "source", b"source", "trace_id", b"trace_id", "transfers", b"transfers"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -35,6 +35,7 @@ from ledger.v1 import (
     grant_pb2,
     grant_pb2_grpc,
     journal_pb2_grpc,
+    lease_pb2_grpc,
     outcome_pb2_grpc,
     package_pb2_grpc,
     payment_pb2_grpc,
@@ -148,6 +149,7 @@ class Served:
         self.families = family_pb2_grpc.FamilyServiceStub(self.channel)
         self.charges = charge_pb2_grpc.ChargeServiceStub(self.channel)
         self.budgets = budget_pb2_grpc.BudgetServiceStub(self.channel)
+        self.leases = lease_pb2_grpc.LeaseServiceStub(self.channel)
         self.outcomes = outcome_pb2_grpc.OutcomeServiceStub(self.channel)
         self.journal = journal_pb2_grpc.JournalServiceStub(self.channel)
         self.pricing = pricing_pb2_grpc.PricingServiceStub(self.channel)

@@ -196,9 +196,9 @@ def test_under_charge_nothing_is_overdrawn(case: LedgerCase) -> None:
     lease    acme 100 as=m        -> leased 40 from acme
     hold     acme 1 as=h          -> denied INSUFFICIENT_CREDITS
     spend    l 50                 -> drawn 50 from acme
-    renew    l 10                 -> refused LEASE_LAPSED lease_id
-    recall   l 0                  -> refused LEASE_LAPSED lease_id
-    giveback l                    -> refused LEASE_LAPSED lease_id
+    renew    l 10                 -> refused LEASE_OVERDUE lease_id
+    recall   l 0                  -> refused LEASE_OVERDUE lease_id
+    giveback l                    -> refused LEASE_OVERDUE lease_id
     giveback m off                -> refused LEASE_RUNS write_off
     giveback l off                -> written off
     expect   held acme 40

@@ -938,7 +938,7 @@ ELSEWHERE = {
     Reason.OUTCOME_EXPECTED,
     Reason.LEASE_UNKNOWN,  # test_leases
     Reason.LEASE_ENDED,
-    Reason.LEASE_LAPSED,
+    Reason.LEASE_OVERDUE,
     Reason.LEASE_RUNS,
     Reason.LEASE_OTHER_WORK,
     Reason.LEASE_UNBOUNDED,

@@ -33,6 +33,7 @@ from ledger.v1 import (
     family_pb2,
     grant_pb2,
     journal_pb2,
+    lease_pb2,
     outcome_pb2,
     package_pb2,
     payment_pb2,
@@ -75,6 +76,7 @@ FILES: list[FileDescriptor] = [
         family_pb2,
         grant_pb2,
         journal_pb2,
+        lease_pb2,
         outcome_pb2,
         contract_pb2,
         package_pb2,
@@ -109,7 +111,9 @@ ALLOWED_TYPES = {
 # Calls that change nothing, and those that take a set, whose items carry ids of their own.
 WITHOUT_REQUEST_ID = {
     "Ingest",
+    "ReportUsage",
     "ReverseUsage",
+    "GetExposure",
     "Get",
     "Check",
     "CheckMany",
@@ -316,7 +320,7 @@ def test_every_request_names_its_tenant_first():
 
 def test_every_mutation_takes_a_request_id_and_says_whether_it_was_replayed():
     mutations = [method for method in unary_methods() if method.name not in WITHOUT_REQUEST_ID]
-    assert len(mutations) == 75
+    assert len(mutations) == 79
     for method in mutations:
         field = method.input_type.fields_by_number.get(2)
         assert field is not None, method.full_name
@@ -326,7 +330,7 @@ def test_every_mutation_takes_a_request_id_and_says_whether_it_was_replayed():
 
 def test_every_list_has_pages():
     lists = [method for method in unary_methods() if method.name.startswith("List")]
-    assert len(lists) == 28
+    assert len(lists) == 29
     for method in lists:
         assert {"page_size", "page_token"} <= set(method.input_type.fields_by_name.keys())
         assert "next_page_token" in method.output_type.fields_by_name
