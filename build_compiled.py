@@ -32,6 +32,7 @@ MODULES = (
     "ledger/core/aliases.py",
     "ledger/core/books.py",
     "ledger/core/budget_counts.py",
+    "ledger/core/budget_values.py",
     "ledger/core/budgeting.py",
     "ledger/core/budgets.py",
     "ledger/core/catalog.py",

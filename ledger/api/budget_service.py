@@ -14,15 +14,22 @@ from ledger.api.positions import minimum, position_of
 from ledger.api.render_budget import (
     BudgetView,
     budget_view,
-    render_budget,
+    render_set,
     render_standing,
+    render_value,
+    values_of,
     window_of,
 )
 from ledger.api.requests import asset_number
 from ledger.core.budgeting import budget_of
+from ledger.core.budgets import Budget
 from ledger.core.commands import Names, RemoveBudget, SetBudget
 from ledger.core.events import BudgetMeasure, BudgetSet, BudgetTerms
-from ledger.core.limits import ZONE_BYTES_MAX
+from ledger.core.limits import (
+    ATTRIBUTE_NAME_BYTES_MAX,
+    ATTRIBUTE_VALUE_BYTES_MAX,
+    ZONE_BYTES_MAX,
+)
 from ledger.core.state import Account, State
 from ledger.journal.directory import Entry
 from ledger.v1 import budget_pb2 as pb
@@ -61,13 +68,14 @@ class BudgetService:
             request.expected_version,
             Names("", request.request_id),
             call.trace,
+            values_of(request.budget),
         )
         given = {"account": request.account, "budget.asset": request.budget.asset}
         answer = answer_of(await call.submit(edge.ledger, entry, command), given)
         event = answer.event
         assert isinstance(event, BudgetSet), event
         with rendering(answer.position):
-            rendered = render_budget(edge.assets, event.name, event.terms, event.version)
+            rendered = render_set(edge.assets, event)
         return pb.BudgetServiceSetResponse(
             budget=rendered, position=answer.position, replayed=answer.replayed
         )
@@ -114,12 +122,7 @@ class BudgetService:
             find, minimum(request.min_position, entry.shard), (entry.number,)
         )
         if view is None:
-            raise CallFailed(
-                "BUDGET_UNKNOWN",
-                "the account has no budget of that name",
-                field="name",
-                value=request.name,
-            )
+            raise _unknown(request.name)
         return pb.BudgetServiceGetResponse(
             budget=render_standing(edge.assets, view, entry.account_id),
             position=position_of(entry.shard, reached),
@@ -160,6 +163,52 @@ class BudgetService:
             position=position_of(entry.shard, reached),
         )
 
+    async def list_values(self, request: pb.ListValuesRequest, call: Call) -> pb.ListValuesResponse:
+        """What a budget has counted of each value."""
+        edge = self._edge
+        tenant = await edge.tenant(request.tenant)
+        check = Checked()
+        check.ids(name=request.name)
+        size = check.page_size(request.page_size)
+        for value in request.value:
+            check.text("value", value, ATTRIBUTE_VALUE_BYTES_MAX)
+        check.done()
+        entry = await edge.account(tenant, request.account)
+        clock_us = edge.ledger.clock.now_us()
+        wanted = tuple(request.value)
+        listing = f"budget values/{entry.number}/{request.name}/{wanted}"
+        shown = page_after(listing, request.page_token)
+
+        def find(state: State) -> list[BudgetView] | None:
+            account = state.accounts.get(entry.number)
+            budget = budget_of(account, request.name) if account is not None else None
+            if budget is None:
+                return None
+            values = budget.values
+            now = _now(state, account, clock_us)
+            if values is None:
+                return []
+            if wanted:
+                counter = values.counter_of(wanted, now)
+                counters = [counter] if counter is not None else []
+            else:
+                counters = values.counters()
+            counters = sorted([each for each in counters if each.number > shown], key=_by_number)
+            return [budget_view(each, now) for each in counters[: size + 1]]
+
+        views, reached = await edge.writer(entry).read(
+            find, minimum(request.min_position, entry.shard), (entry.number,)
+        )
+        if views is None:
+            raise _unknown(request.name)
+        more = len(views) > size
+        views = views[:size]
+        return pb.ListValuesResponse(
+            values=[render_value(view) for view in views],
+            next_page_token=page_token(listing, views[-1].number) if more else "",
+            position=position_of(entry.shard, reached),
+        )
+
     # -- parts -----------------------------------------------------------------------------------
 
     def _terms(self, budget: pb.Budget, entry: Entry) -> BudgetTerms:
@@ -178,6 +227,15 @@ class BudgetService:
         )
 
 
+def _unknown(name: str) -> CallFailed:
+    message = "the account has no budget of that name"
+    return CallFailed("BUDGET_UNKNOWN", message, field="name", value=name)
+
+
+def _by_number(budget: Budget) -> int:
+    return budget.number
+
+
 def _check_budget(check: Checked, budget: pb.Budget) -> None:
     check.ids(**{"budget.name": budget.name})
     check.one_of("budget.measure", budget.measure, _MEASURES)
@@ -189,6 +247,11 @@ def _check_budget(check: Checked, budget: pb.Budget) -> None:
         for value in values:
             check.ids(**{f"budget.{field}": value})
     check.attributes("budget.attributes", budget.attributes)
+    for name in budget.group_by:
+        check.text("budget.group_by", name, ATTRIBUTE_NAME_BYTES_MAX)
+    for limit in budget.value_limits:
+        for value in limit.value:
+            check.text("budget.value_limits", value, ATTRIBUTE_VALUE_BYTES_MAX)
 
 
 def _now(state: State, account: Account | None, clock_us: int) -> int:

@@ -123,6 +123,8 @@ class DecisionService(CheckManyCalls, HoldCalls):
             response.budget_exceeded.name = exceeded.budget.name
             response.budget_exceeded.left = exceeded.left
             response.budget_exceeded.resets_at_us = exceeded.resets_at
+            response.budget_exceeded.value.extend(exceeded.value)
+            response.budget_exceeded.shared = exceeded.shared
             response.budget_exceeded.account = (await edge.names([owner]))[owner]
         return response
 

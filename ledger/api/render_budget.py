@@ -5,8 +5,18 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from ledger.api.assets import Assets
+from ledger.core.budget_values import OTHERS
 from ledger.core.budgets import Budget
-from ledger.core.events import BudgetTerms, Window, WindowKind
+from ledger.core.events import (
+    BudgetSet,
+    BudgetTerms,
+    BudgetValues,
+    GroupedBudgetSet,
+    ValueLimit,
+    Window,
+    WindowKind,
+)
+from ledger.core.limits import BUDGET_VALUES_USUAL
 from ledger.core.windows import showing
 from ledger.v1 import budget_pb2 as pb
 from ledger.v1 import types_pb2
@@ -26,6 +36,10 @@ class BudgetView(NamedTuple):
     used_in_all: int
     late: int
     crossed: tuple[int, ...]
+    said: BudgetValues | None
+    values: int
+    number: int
+    value: tuple[str, ...]
 
 
 def budget_view(budget: Budget, now: int) -> BudgetView:
@@ -45,13 +59,17 @@ def budget_view(budget: Budget, now: int) -> BudgetView:
         counter.posted,
         counter.late,
         tuple([each for each in sorted(budget.crossed) if budget.crossed[each] > now]),
+        budget.said_values(),
+        len(budget.values.counters()) if budget.values is not None else 0,
+        budget.number,
+        budget.value,
     )
 
 
 def render_standing(assets: Assets, view: BudgetView, account: str) -> pb.BudgetStanding:
     """A budget with what it has counted."""
     return pb.BudgetStanding(
-        budget=render_budget(assets, view.name, view.terms, view.version),
+        budget=render_budget(assets, view.name, view.terms, view.version, view.said),
         account=account,
         used=str(view.used),
         pending=str(view.pending),
@@ -61,11 +79,37 @@ def render_standing(assets: Assets, view: BudgetView, account: str) -> pb.Budget
         used_in_all=str(view.used_in_all),
         late=str(view.late),
         crossed=view.crossed,
+        values=view.values,
     )
 
 
-def render_budget(assets: Assets, name: str, terms: BudgetTerms, version: int) -> pb.Budget:
+def render_value(view: BudgetView) -> pb.BudgetValueStanding:
+    """What a budget has counted of one of its values."""
+    return pb.BudgetValueStanding(
+        value=view.value,
+        shared=view.value == OTHERS,
+        limit=view.terms.limit,
+        used=str(view.used),
+        pending=str(view.pending),
+        left=str(view.terms.limit - view.used - view.pending),
+        window_start_us=view.start_us,
+        resets_at_us=view.resets_at_us,
+        used_in_all=str(view.used_in_all),
+        crossed=view.crossed,
+    )
+
+
+def render_set(assets: Assets, event: BudgetSet) -> pb.Budget:
+    """A budget as it was set."""
+    values = event.values if isinstance(event, GroupedBudgetSet) else None
+    return render_budget(assets, event.name, event.terms, event.version, values)
+
+
+def render_budget(
+    assets: Assets, name: str, terms: BudgetTerms, version: int, values: BudgetValues | None
+) -> pb.Budget:
     """What a budget is for."""
+    said = values if values is not None else BudgetValues()
     asset = assets.of(terms.asset) if terms.asset else None
     return pb.Budget(
         name=name,
@@ -81,6 +125,23 @@ def render_budget(assets: Assets, name: str, terms: BudgetTerms, version: int) -
         thresholds=terms.thresholds,
         version=version,
         scale=asset.scale if asset is not None else 0,
+        group_by=said.group_by,
+        values_max=said.values_max,
+        value_limits=[
+            pb.BudgetValueLimit(value=each.value, limit=each.limit) for each in said.limits
+        ],
+    )
+
+
+def values_of(budget: pb.Budget) -> BudgetValues | None:
+    """Of what it is to count each value by itself; None = it counts all together."""
+    if not budget.group_by and not budget.values_max and not budget.value_limits:
+        return None
+    limits = [ValueLimit(tuple(each.value), each.limit) for each in budget.value_limits]
+    return BudgetValues(
+        tuple(budget.group_by),
+        budget.values_max or BUDGET_VALUES_USUAL,
+        tuple(sorted(limits, key=lambda limit: limit.value)),
     )
 
 

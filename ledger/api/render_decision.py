@@ -10,6 +10,7 @@ from ledger.api.ids import HOLD, mint
 from ledger.core.events import (
     AuthorizeDenied,
     BudgetDenied,
+    BudgetValueDenied,
     HoldAuthorized,
     PlanDeclared,
     Pot,
@@ -87,6 +88,9 @@ def render_authorize(
             exceeded = response.budget_exceeded
             exceeded.name, exceeded.left = event.budget_name, event.left
             exceeded.resets_at_us = event.resets_at
+            if isinstance(event, BudgetValueDenied):
+                exceeded.value.extend(event.value)
+                exceeded.shared = event.shared
         return response
     uses_debt = any(piece.pot != Pot.GRANT for piece in event.slices)
     response.decision = pb.DECISION_ALLOW_OVERDRAFT if uses_debt else pb.DECISION_ALLOW

@@ -6,14 +6,15 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from ledger.api.assets import Assets
-from ledger.api.render_budget import render_budget, render_window
-from ledger.core.events import BudgetRemoved, BudgetSet, Event
+from ledger.api.render_budget import render_set, render_window, values_of
+from ledger.core.events import BudgetRemoved, BudgetSet, BudgetValues, Event
 from ledger.core.packaged_budgets import (
     MEASURES,
     WINDOW_UNITS,
     WINDOWS,
     PackagedBudget,
     PackagedMeasure,
+    PackagedValueLimit,
     PackagedWindow,
     PackagedWindowKind,
     budget_terms,
@@ -39,6 +40,7 @@ def packaged_budget_of(path: str, given: pb.Budget, faults: list[CardFault]) -> 
             faults.append(CardFault(f"{path}.{field}", "VALUE_UNKNOWN", str(number), message))
     kind = _KINDS.get(window.kind, PackagedWindowKind.LIFETIME)
     utc = "UTC" if kind is PackagedWindowKind.CALENDAR else ""
+    values = values_of(given) or BudgetValues()
     return PackagedBudget(
         given.name,
         _MEASURES.get(given.measure, PackagedMeasure.REQUESTS),
@@ -51,6 +53,9 @@ def packaged_budget_of(path: str, given: pb.Budget, faults: list[CardFault]) -> 
         tuple(sorted(given.tags)),
         tuple(sorted(given.attributes.items())),
         tuple(given.thresholds),
+        values.group_by,
+        values.values_max,
+        tuple([PackagedValueLimit(each.value, each.limit) for each in values.limits]),
     )
 
 
@@ -70,16 +75,17 @@ def render_packaged_budget(budget: PackagedBudget, scales: Mapping[str, int]) ->
         attributes=dict(budget.attributes),
         thresholds=budget.thresholds,
         scale=scales.get(budget.asset, 0),
+        group_by=budget.group_by,
+        values_max=budget.values_max,
+        value_limits=[
+            pb.BudgetValueLimit(value=each.value, limit=each.limit) for each in budget.value_limits
+        ],
     )
 
 
 def render_budgets_set(assets: Assets, events: Iterable[Event]) -> list[pb.Budget]:
     """The budgets that a decision sets."""
-    return [
-        render_budget(assets, each.name, each.terms, each.version)
-        for each in events
-        if isinstance(each, BudgetSet)
-    ]
+    return [render_set(assets, each) for each in events if isinstance(each, BudgetSet)]
 
 
 def budgets_removed(events: Iterable[Event]) -> list[str]:

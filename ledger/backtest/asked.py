@@ -478,6 +478,7 @@ def _set_budget(event: e.BudgetSet) -> c.Command | None:
         event.terms,
         event.expected_version,
         trace=event.trace,
+        values=event.values if isinstance(event, e.GroupedBudgetSet) else None,
     )
 
 
@@ -557,6 +558,7 @@ _ASKED: Final[dict[type, Callable[[Any], c.Command | None]]] = {
     e.CommitmentCreated: _commit,
     e.SegmentAdded: _add_segment,
     e.BudgetSet: _set_budget,
+    e.GroupedBudgetSet: _set_budget,
     e.BudgetRemoved: _remove_budget,
     e.TopUpRuleSet: _set_rule,
     e.TopUpRuleRemoved: _remove_rule,

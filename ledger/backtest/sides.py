@@ -18,6 +18,7 @@ from ledger.core.events import (
     BookKind,
     BookOpened,
     BudgetDenied,
+    BudgetValueDenied,
     ConversionReversed,
     Event,
     FeeCharged,
@@ -256,6 +257,7 @@ _TAKERS: Final[dict[type, Callable[[Any, Any, PlanDeclared | None], None]]] = {
     AuthorizeDenied: Side._denied,
     QuotedDenied: Side._denied,
     BudgetDenied: Side._denied,
+    BudgetValueDenied: Side._denied,
     TopUpRequested: Side._asked_for,
 }
 

@@ -479,6 +479,7 @@ USAGE: Final[dict[type, Callable[[Any, _Events, int], None]]] = {
     e.AuthorizeDenied: _denied,
     e.QuotedDenied: _denied,
     e.BudgetDenied: _denied,
+    e.BudgetValueDenied: _denied,
     e.HoldExtended: _of_a_hold,
     e.HoldReleased: _of_a_hold,
     e.LeaseGranted: _leased,

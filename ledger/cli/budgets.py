@@ -50,6 +50,11 @@ def budget() -> None:
 @click.option("--tag", "tags", multiple=True, help="Or for products of this tag; repeatable.")
 @click.option("--attribute", "attributes", multiple=True, help="NAME=VALUE that usage must bear.")
 @click.option("--threshold", "thresholds", multiple=True, type=int, help="Percent to be told.")
+@click.option("--by", "group_by", multiple=True, help="Attribute: LIMIT is for each value of it.")
+@click.option("--values", "values_max", default=0, help="Values with a counter; 0 = 1,000.")
+@click.option(
+    "--value-limit", "limits", multiple=True, help="VALUE=LIMIT; VALUE,VALUE=LIMIT of two."
+)
 @click.option("--expected-version", default=0, help="Version that is replaced; 0 = whatever.")
 @click.option("--request-id", default="", help="Identity of the call; default: a new one.")
 @server_options
@@ -68,6 +73,9 @@ def set_(
     tags: tuple[str, ...],
     attributes: tuple[str, ...],
     thresholds: tuple[int, ...],
+    group_by: tuple[str, ...],
+    values_max: int,
+    limits: tuple[str, ...],
     expected_version: int,
     request_id: str,
     tenant: str,
@@ -78,6 +86,7 @@ def set_(
 
     \b
     drawdown budget set acme monthly 500000000 --asset credit --window month --threshold 80
+    drawdown budget set acme per-user 200 --measure requests --window day --by user
     """
     from ledger.v1 import budget_pb2
     from ledger.v1.budget_pb2_grpc import BudgetServiceStub
@@ -98,6 +107,9 @@ def set_(
             tags=tags,
             attributes=_pairs(attributes),
             thresholds=sorted(thresholds),
+            group_by=group_by,
+            values_max=values_max,
+            value_limits=_limits(limits, len(group_by)),
         ),
         expected_version=expected_version,
     )
@@ -140,6 +152,49 @@ def list_(account: str, above: bool, tenant: str, remote: Remote, as_json: bool)
         click.echo("no budget")
     else:
         _print(reply)
+
+
+@budget.command("values", short_help="List what a budget has counted of each value.")
+@click.argument("account")
+@click.argument("name")
+@click.option("--value", "values", multiple=True, help="Only this one; once an attribute.")
+@server_options
+@json_option
+def values_(
+    account: str,
+    name: str,
+    values: tuple[str, ...],
+    tenant: str,
+    remote: Remote,
+    as_json: bool,
+) -> None:
+    """List what budget NAME of ACCOUNT has counted of each value that it counts by itself.
+
+    \b
+    drawdown budget values acme per-user
+    """
+    from ledger.v1 import budget_pb2
+    from ledger.v1.budget_pb2_grpc import BudgetServiceStub
+
+    request = budget_pb2.ListValuesRequest(
+        tenant=tenant, account=account, name=name, value=values, page_size=PAGE_SIZE
+    )
+    named = budget_pb2.BudgetServiceGetRequest(tenant=tenant, account=account, name=name)
+    with connect(remote) as channel:
+        stub = BudgetServiceStub(channel)
+        scale = stub.Get(named, timeout=TIMEOUT_S).budget.budget.scale
+        reply = stub.ListValues(request, timeout=TIMEOUT_S)
+        while reply.next_page_token:
+            request.page_token = reply.next_page_token
+            page = stub.ListValues(request, timeout=TIMEOUT_S)
+            reply.values.extend(page.values)
+            reply.next_page_token = page.next_page_token
+    if as_json:
+        print_json(_document(reply))
+    elif not reply.values:
+        click.echo("no value has counted anything")
+    else:
+        _print_values(reply, scale)
 
 
 @budget.command(short_help="Remove a budget.")
@@ -202,8 +257,36 @@ def _print(reply: budget_pb2.BudgetServiceListResponse) -> None:
         what = terms.asset or terms.quantity or "requests"
         resets = instant(each.resets_at_us) if each.resets_at_us else ""
         soft = "soft" if terms.soft else ""
+        if terms.group_by:
+            soft = f"each {', '.join(terms.group_by)}: {each.values} {soft}".rstrip()
         listed.add_row(each.account, terms.name, *figures, what, resets, soft)
     console().print(listed)
+
+
+def _print_values(reply: budget_pb2.ListValuesResponse, scale: int) -> None:
+    figures = ("used", "pending", "left", "limit")
+    listed = table("", "value", *figures, "resets", right=figures)
+    for each in reply.values:
+        value = "all others" if each.shared else ", ".join(each.value) or "none"
+        shown = [
+            amount(int(figure), scale)
+            for figure in (each.used, each.pending, each.left, each.limit)
+        ]
+        listed.add_row(value, *shown, instant(each.resets_at_us) if each.resets_at_us else "")
+    console().print(listed)
+
+
+def _limits(given: tuple[str, ...], attributes: int) -> list[budget_pb2.BudgetValueLimit]:
+    from ledger.v1 import budget_pb2
+
+    limits = []
+    for each in given:
+        value, found, limit = each.rpartition("=")
+        if not found or not limit.isdecimal():
+            raise click.UsageError(f"{each!r}: write VALUE=LIMIT")
+        parts = value.split(",") if attributes > 1 else [value]
+        limits.append(budget_pb2.BudgetValueLimit(value=parts, limit=int(limit)))
+    return limits
 
 
 def _pairs(given: tuple[str, ...]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 
 from ledger.client.calls import Caller
 from ledger.v1 import budget_pb2 as pb
@@ -77,6 +77,33 @@ class BudgetCalls:
             )
             for budget in reply.budgets:
                 yield budget
+            if not reply.next_page_token:
+                return
+            request.page_token = reply.next_page_token
+
+    async def list_budget_values(
+        self,
+        account: str,
+        name: str,
+        *,
+        value: Sequence[str] = (),
+        min_position: str | None = None,
+    ) -> AsyncIterator[pb.BudgetValueStanding]:
+        """What a budget has counted of each value; `value`: only of this one, where it counts."""
+        request = pb.ListValuesRequest(
+            tenant=self._caller.tenant,
+            account=account,
+            name=name,
+            value=value,
+            page_size=PAGE_SIZE,
+            min_position=self._caller.min_position(min_position),
+        )
+        while True:
+            reply = await self._caller.call(
+                lambda channel: BudgetServiceStub(channel).ListValues, request, account
+            )
+            for each in reply.values:
+                yield each
             if not reply.next_page_token:
                 return
             request.page_token = reply.next_page_token

@@ -12,6 +12,7 @@ Read in this order:
     catalog, shapes, aliases    the compiled configuration that decisions read
     comparators             which grant pays first
     budgets, budget_faults, budgeting   limits in windows: as state, what is valid, set and asked
+    budget_values           limits for each value of an attribute: who has which counter
     budget_counts, tallies  what they count: behind an entry, behind a run
     opening                 what an entry needs before it: books, a plan's declaration
     caps                    what an account may draw of the grants above it

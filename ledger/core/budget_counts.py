@@ -5,7 +5,9 @@ which count alike, and where no budget applies, which is usual, it costs no byte
 Usage, captures, ratings from suspense and re-rates count what they charge; reversals take back what
 they give back, in the window of their event. A hold pends with its estimate in the window of its
 authorisation, where its captures count too. A budget counts from its own entry on: what was
-recorded before is neither counted nor taken back. Reads state, changes nothing.
+recorded before is neither counted nor taken back. One that counts each value of attributes by
+itself counts in the counter of the value, which an entry of its own opens first. Reads state,
+changes nothing.
 """
 
 from __future__ import annotations
@@ -13,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
+from ledger.core.budget_values import OTHERS, Values
 from ledger.core.budgeting import estimate_of, is_promotional, net_of, quantity_of
 from ledger.core.budgets import Budget
 from ledger.core.events import (
@@ -21,6 +24,7 @@ from ledger.core.events import (
     BudgetMeasure,
     BudgetMove,
     BudgetsCounted,
+    BudgetValueOpened,
     Event,
     GivenBack,
     HoldAuthorized,
@@ -40,8 +44,8 @@ from ledger.core.events import (
 )
 from ledger.core.limits import INT64_MAX
 from ledger.core.shapes import Use
-from ledger.core.state import Account, State
-from ledger.core.windows import OF_NO_WINDOW, Span, showing, span_at
+from ledger.core.state import Account, Family, State
+from ledger.core.windows import OF_NO_WINDOW, Counter, Span, showing, span_at
 
 COUNTED: Final = (
     UsageRecorded,
@@ -68,6 +72,7 @@ def count_budgets(
     if not family.budgets:
         return
     moves: list[BudgetMove] = []
+    opened: list[BudgetValueOpened] = []
     number = 0
     if isinstance(event, AccountClosedOut):
         for each in event.holds:
@@ -76,15 +81,16 @@ def count_budgets(
         _given_up(state, account, entry, event.hold, out)
     elif isinstance(event, LeaseGranted | LeaseRenewed):
         number = event.hold
-        _lease(state, account, event, moves)
+        _lease(state, account, event, entry, moves, opened)
     elif isinstance(event, HoldAuthorized):
         number = event.hold
-        _hold(state, account, event, moves)
+        _hold(state, account, event, entry, moves, opened)
     elif isinstance(event, UsageRecorded):
         number = event.hold if not event.late else 0
-        _usage(state, account, event, number, moves)
+        _usage(state, account, event, number, entry, moves, opened)
     elif isinstance(event, UsageReversed | UsageRerated):
-        _correction(state, account, event, hold, counted_at, moves)
+        _correction(state, account, event, hold, counted_at, entry, moves, opened)
+    out.extend(opened)
     if moves:
         out.append(BudgetsCounted(account.number, entry, tuple(moves), number))
 
@@ -161,7 +167,14 @@ def _applying(
     return found
 
 
-def _hold(state: State, account: Account, event: HoldAuthorized, moves: list[BudgetMove]) -> None:
+def _hold(
+    state: State,
+    account: Account,
+    event: HoldAuthorized,
+    entry: int,
+    moves: list[BudgetMove],
+    opened: list[BudgetValueOpened],
+) -> None:
     """Its estimate pends in the window of its authorisation."""
     plan = state.declared[event.plan]
     budgets = _applying(state, account, plan)
@@ -177,12 +190,18 @@ def _hold(state: State, account: Account, event: HoldAuthorized, moves: list[Bud
             event.effective_at,
         )  # fmt: skip
         if amount > 0:
-            span = _span(state, budget, event.effective_at)
-            moves.append(BudgetMove(budget.number, *span, 0, amount))
+            place = _place(state, budget, plan, event.effective_at, entry, opened)
+            if place is not None:
+                moves.append(BudgetMove(*place, 0, amount))
 
 
 def _lease(
-    state: State, account: Account, event: LeaseGranted | LeaseRenewed, moves: list[BudgetMove]
+    state: State,
+    account: Account,
+    event: LeaseGranted | LeaseRenewed,
+    entry: int,
+    moves: list[BudgetMove],
+    opened: list[BudgetValueOpened],
 ) -> None:
     """What is in escrow pends in full in the budgets of a charge, in the window of now; what it had
     before a renewal pends no more where that was (rule H7)."""
@@ -191,16 +210,20 @@ def _lease(
     pending_in = list(family.budgeted_holds.get(event.hold, ()))
     for budget in _applying(state, account, plan):
         amount = _escrow(state, budget, event.slices, plan.asset)
-        span = _span(state, budget, event.effective_at) if amount else OF_NO_WINDOW
-        if budget.number in pending_in:
-            pending_in.remove(budget.number)
-            before, pending = budget.held[event.hold]
-            if amount and before == span:
+        place = None
+        if amount:
+            place = _place(state, budget, plan, event.effective_at, entry, opened)
+        counter = _pends_in(family, budget, pending_in)
+        if counter is not None:
+            pending_in.remove(counter.number)
+            before, pending = counter.held[event.hold]
+            if place == (counter.number, *before):
                 amount -= pending
             else:
-                moves.append(BudgetMove(budget.number, *_kept(state, budget, before), 0, -pending))
-        if amount:
-            moves.append(BudgetMove(budget.number, *span, 0, amount))
+                span = _kept(state, counter, before)
+                moves.append(BudgetMove(counter.number, *span, 0, -pending))
+        if amount and place is not None:
+            moves.append(BudgetMove(*place, 0, amount))
     for number in pending_in:  # it applies no more
         budget = family.budgets[number]
         before, pending = budget.held[event.hold]
@@ -216,7 +239,13 @@ def _escrow(state: State, budget: Budget, slices: tuple[Slice, ...], asset: int)
 
 
 def _usage(
-    state: State, account: Account, event: UsageRecorded, hold: int, moves: list[BudgetMove]
+    state: State,
+    account: Account,
+    event: UsageRecorded,
+    hold: int,
+    entry: int,
+    moves: list[BudgetMove],
+    opened: list[BudgetValueOpened],
 ) -> None:
     """What it charges, costs or takes; of a hold, in the stead of what pended of it."""
     family = state.families[account.root]
@@ -224,23 +253,43 @@ def _usage(
     pending_in = list(family.budgeted_holds.get(hold, ())) if hold else []
     for budget in _applying(state, account, plan):
         posted = _posted(state, budget, event, plan)
-        number = budget.number
-        if number in pending_in:
-            pending_in.remove(number)
-            span, pending = budget.held[hold]
-            span = _kept(state, budget, span)
+        counter = _pends_in(family, budget, pending_in)
+        if counter is not None:
+            pending_in.remove(counter.number)
+            span, pending = counter.held[hold]
+            span = _kept(state, counter, span)
             if isinstance(event, UsageCaptured):
                 pending = min(pending, max(0, posted))
-        else:
-            span = _span_of_hold(state, account, budget, hold, event.effective_at)
-            pending = 0
-        if posted or pending:
-            moves.append(BudgetMove(number, *span, posted, -pending))
+            here = 0 if _is_of_another(plan, counter) else posted
+            if here or pending:
+                moves.append(BudgetMove(counter.number, *span, here, -pending))
+            posted -= here
+        if posted:
+            at = _instant(state, account, budget, hold, event.effective_at)
+            place = _place(state, budget, plan, at, entry, opened)
+            if place is not None:
+                moves.append(BudgetMove(*place, posted))
     if not isinstance(event, UsageCaptured):  # one that stood above it then, and does no more
         for number in pending_in:
             budget = family.budgets[number]
             span, pending = budget.held[hold]
             moves.append(BudgetMove(number, *_kept(state, budget, span), 0, -pending))
+
+
+def _is_of_another(plan: PlanDeclared, counter: Budget) -> bool:
+    """Whether a hold pends in the counter of another value than its usage is of: what the holder of
+    a lease reports may bear attributes that the lease does not name."""
+    values = counter.of.values if counter.of is not None else None
+    return values is not None and counter.value not in (OTHERS, _value_of(plan, values))
+
+
+def _pends_in(family: Family, budget: Budget, pending_in: list[int]) -> Budget | None:
+    """Where a hold pends of a budget: there itself, or in the counter of a value."""
+    for number in pending_in:
+        counter = family.budgets[number]
+        if counter is budget or counter.of is budget:
+            return counter
+    return None
 
 
 def _posted(state: State, budget: Budget, event: UsageRecorded, plan: PlanDeclared) -> int:
@@ -269,7 +318,9 @@ def _correction(
     event: UsageReversed | UsageRerated,
     hold: int,
     counted_at: int,
+    entry: int,
     moves: list[BudgetMove],
+    opened: list[BudgetValueOpened],
 ) -> None:
     """What is given back lowers the window of its event; a re-rate counts as it is posted."""
     plan = state.declared[event.plan]
@@ -283,10 +334,21 @@ def _correction(
             posted = _units(state, budget, event.given_back, event)
         else:
             posted = 0
-        if posted:
-            at = counted_at if counted_at >= budget.created_at else event.effective_at
-            span = _span_of_hold(state, account, budget, hold, at)
-            moves.append(BudgetMove(budget.number, *span, posted))
+        if not posted:
+            continue
+        at = counted_at if counted_at >= budget.created_at else event.effective_at
+        at = _instant(state, account, budget, hold, at)
+        values = budget.values
+        if values is None or posted > 0:
+            place = _place(state, budget, plan, at, entry, opened)
+        elif isinstance(event, UsageReversed):
+            value = _value_of(plan, values)
+            counter = values.corrected(value, event.original)
+            place = (counter.number, *_span(state, counter, at)) if counter is not None else None
+        else:  # a re-rate gives back of usage of all values: it lowers none
+            place = None
+        if place is not None:
+            moves.append(BudgetMove(*place, posted))
 
 
 def _given_back(state: State, budget: Budget, event: UsageReversed, plan: PlanDeclared) -> int:
@@ -327,6 +389,39 @@ def _units(
 # -- where it counts -------------------------------------------------------------------------------
 
 
+def _place(
+    state: State,
+    budget: Budget,
+    plan: PlanDeclared,
+    at: int,
+    entry: int,
+    opened: list[BudgetValueOpened],
+) -> tuple[int, int, int] | None:
+    """The counter and the span in which something of an instant counts; None = it is of a value
+    that nobody has counted in a window that is over by now, so nobody asks any more."""
+    values = budget.values
+    if values is None:
+        return budget.number, *_span(state, budget, at)
+    value = _value_of(plan, values)
+    counter = values.counter_of(value, state.now)
+    if counter is not None:
+        return counter.number, *_span(state, counter, at)
+    account = budget.account
+    window = budget.terms.window
+    span = span_at(window, Counter(), at, state.now, account.anchors, account.calendar)
+    reach = state.now - window.length if window.kind == WindowKind.SLIDING else state.now
+    if span[1] <= reach:
+        return None
+    number = state.next_budget + len(opened)
+    opened.append(values.opening(value, state.now, number, entry))
+    return number, *span
+
+
+def _value_of(plan: PlanDeclared, values: Values) -> tuple[str, ...]:
+    borne = dict(plan.attributes)
+    return tuple([borne.get(each, "") for each in values.said.group_by])
+
+
 def _span(state: State, budget: Budget, at: int) -> Span:
     account = budget.account
     return span_at(
@@ -334,13 +429,13 @@ def _span(state: State, budget: Budget, at: int) -> Span:
     )
 
 
-def _span_of_hold(state: State, account: Account, budget: Budget, hold: int, at: int) -> Span:
+def _instant(state: State, account: Account, budget: Budget, hold: int, at: int) -> int:
     """That of the authorisation where it was captured of a hold which the budget may have known."""
     if hold:
         found = state.holds.get(hold) or state.settled_hold(account, hold)
         if found is not None and found.authorized_at >= budget.created_at:
-            at = found.authorized_at
-    return _span(state, budget, at)
+            return found.authorized_at
+    return at
 
 
 def _kept(state: State, budget: Budget, span: Span) -> Span:

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final
 
 from ledger.core.admission import known_account, open_account
-from ledger.core.budget_faults import OF_AN_ASSET, terms_fault
+from ledger.core.budget_faults import OF_AN_ASSET, terms_fault, values_fault
 from ledger.core.budgets import Budget
 from ledger.core.catalog import Bound
 from ledger.core.commands import RemoveBudget, SetBudget
@@ -21,28 +21,43 @@ from ledger.core.events import (
     BudgetRemoved,
     BudgetSet,
     BudgetTerms,
+    BudgetValues,
     Event,
     GrantKind,
+    GroupedBudgetSet,
     Slice,
 )
 from ledger.core.limits import BUDGETS_A_LINE_MAX
 from ledger.core.outcomes import Known, Reason, Refusal
 from ledger.core.shapes import Shape
 from ledger.core.state import Account, State
-from ledger.core.windows import showing
+from ledger.core.windows import Counter, showing
 
 _CHANGEABLE: Final = ("limit", "hard", "thresholds")
 
 
 class Exceeded:
-    """The first budget that does not allow: what is left of it, and when it resets (0 = never)."""
+    """The first budget that does not allow: what is left of it, and when it resets (0 = never).
 
-    __slots__ = ("budget", "left", "resets_at")
+    `value`: that of which there is too little, where the budget counts each by itself; `shared`: it
+    counts with others.
+    """
 
-    def __init__(self, budget: Budget, left: int, resets_at: int) -> None:
+    __slots__ = ("budget", "left", "resets_at", "shared", "value")
+
+    def __init__(
+        self,
+        budget: Budget,
+        left: int,
+        resets_at: int,
+        value: tuple[str, ...] = (),
+        shared: bool = False,
+    ) -> None:
         self.budget = budget
         self.left = left
         self.resets_at = resets_at
+        self.value = value
+        self.shared = shared
 
 
 # -- set and removed -------------------------------------------------------------------------------
@@ -65,13 +80,14 @@ def decide_set_budget(
             str(version),
             f"the budget is at version {version}, not {command.expected_version}; read it again",
         )
-    refusal = invalid_budget(state, account, command.terms)
+    refusal = invalid_budget(state, account, command.terms, command.values)
     if refusal is None:
-        refusal = _no_room(state, account) if budget is None else _fixed(budget, command.terms)
+        fixed = budget is not None and _fixed(budget, command.terms, command.values)
+        refusal = fixed or None if budget is not None else _no_room(state, account)
     if refusal is not None:
         return refusal
     number = budget.number if budget is not None else state.next_budget
-    made = BudgetSet(
+    made = budget_set(
         command.key,
         account.number,
         number,
@@ -80,9 +96,29 @@ def decide_set_budget(
         version + 1,
         command.expected_version,
         command.trace,
+        command.values,
     )
     out.append(made)
     return made
+
+
+def budget_set(
+    key: bytes,
+    account: int,
+    number: int,
+    name: str,
+    terms: BudgetTerms,
+    version: int,
+    expected_version: int = 0,
+    trace: bytes = b"",
+    values: BudgetValues | None = None,
+) -> BudgetSet:
+    """The entry of a budget, by whether it counts values by themselves."""
+    if values is None:
+        return BudgetSet(key, account, number, name, terms, version, expected_version, trace)
+    return GroupedBudgetSet(
+        key, account, number, name, terms, version, expected_version, trace, values
+    )
 
 
 def decide_remove_budget(
@@ -110,7 +146,9 @@ def budget_of(account: Account, name: str) -> Budget | None:
     return None
 
 
-def invalid_budget(state: State, account: Account, terms: BudgetTerms) -> Refusal | None:
+def invalid_budget(
+    state: State, account: Account, terms: BudgetTerms, values: BudgetValues | None
+) -> Refusal | None:
     """The first thing that is wrong with the terms of a budget of the account."""
     if terms.measure in OF_AN_ASSET:
         asset = state.catalog.assets.get(terms.asset)
@@ -121,31 +159,35 @@ def invalid_budget(state: State, account: Account, terms: BudgetTerms) -> Refusa
             message = "what providers take is money"
             return Refusal(Reason.ASSET_KIND_INVALID, "budget.asset", str(terms.asset), message)
     fault = terms_fault(terms)
+    if fault is None and values is not None:
+        fault = values_fault(values)
     if fault is None:
         return None
     return Refusal(Reason.BUDGET_INVALID, f"budget.{fault.field}", fault.value, fault.message)
 
 
-def _fixed(budget: Budget, terms: BudgetTerms) -> Refusal | None:
+def _fixed(budget: Budget, terms: BudgetTerms, values: BudgetValues | None) -> Refusal | None:
     """What a budget counts, and in which windows, is what its counter is of."""
-    field = fixed_field(budget.terms, terms)
+    field = fixed_field(budget, terms, values)
     if not field:
         return None
     return Refusal(
         Reason.BUDGET_FIXED,
         f"budget.{field}",
         budget.name,
-        "only limit, hardness and thresholds of a budget change; remove it, or set another by "
-        "another name",
+        "only limits, hardness, thresholds and the number of values of a budget change; remove it, "
+        "or set another by another name",
     )
 
 
-def fixed_field(before: BudgetTerms, after: BudgetTerms) -> str:
-    """The first field in which they differ that never changes; "" = none."""
+def fixed_field(budget: Budget, terms: BudgetTerms, values: BudgetValues | None) -> str:
+    """The first field in which such terms are others and that never changes; "" = none."""
     for field in BudgetTerms.__struct_fields__:
-        if field not in _CHANGEABLE and getattr(after, field) != getattr(before, field):
+        if field not in _CHANGEABLE and getattr(terms, field) != getattr(budget.terms, field):
             return field
-    return ""
+    said = budget.said_values()
+    before = said.group_by if said is not None else ()
+    return "group_by" if before != (values.group_by if values is not None else ()) else ""
 
 
 def _no_room(state: State, account: Account) -> Refusal | None:
@@ -178,6 +220,8 @@ def _below(state: State, account: Account) -> list[Budget]:
     if not account.children:
         return found
     for budget in state.families[account.root].budgets.values():
+        if budget.of is not None:
+            continue
         above = budget.account.parent
         while above is not None and above is not account:
             above = above.parent
@@ -229,6 +273,11 @@ def first_exceeded(
             )
             if amount <= 0:
                 continue
+            if budget.values is not None:
+                exceeded = _value_exceeded(budget, bound, amount, now)
+                if exceeded is not None:
+                    return exceeded
+                continue
             posted, pending = budget.counter.within(terms.window, now)
             left = terms.limit - posted - pending
             if amount > left:
@@ -238,6 +287,23 @@ def first_exceeded(
                 return Exceeded(budget, max(0, left), resets_at)
         node = node.parent
     return None
+
+
+def _value_exceeded(budget: Budget, bound: Bound, amount: int, now: int) -> Exceeded | None:
+    """The same of the value that the work is of; one without a counter has used nothing."""
+    values = budget.values
+    assert values is not None
+    value = bound.use.value_of(values.said.group_by)
+    counted = values.counter_of(value, now)
+    shared = counted is not None and counted is values.others
+    left = values.limit_of(value, shared)
+    counter = counted.counter if counted is not None else Counter()
+    window, account = budget.terms.window, budget.account
+    left -= sum(counter.within(window, now))
+    if amount <= left:
+        return None
+    _, resets_at = showing(window, counter, now, account.anchors, account.calendar)
+    return Exceeded(budget, max(0, left), resets_at, value, shared)
 
 
 def estimate_of(

@@ -9,7 +9,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from ledger.core.events import BudgetTerms
+from ledger.core.budget_values import Values
+from ledger.core.events import BudgetTerms, BudgetValues
 from ledger.core.shapes import Use
 from ledger.core.windows import Cell, Counter, Span
 
@@ -29,7 +30,7 @@ def _set_of(values: tuple[Any, ...]) -> frozenset[Any]:
 
 
 class Budget:
-    """One budget of an account."""
+    """One budget of an account, or what one has counted of one of its values."""
 
     __slots__ = (
         "account",
@@ -46,14 +47,18 @@ class Budget:
         "measure",
         "name",
         "number",
+        "of",
         "packaged",
         "products",
+        "queued",
         "run",
         "run_cell",
         "run_posted",
         "tags",
         "terms",
         "told",
+        "value",
+        "values",
         "version",
         "window",
     )
@@ -82,6 +87,11 @@ class Budget:
         self.products = _set_of(terms.products)
         self.tags = _set_of(terms.tags)
         self.attributes = _set_of(terms.attributes)
+        self.values: Values | None = None  # it counts each value of some attributes by itself
+        # Of the counter of one: the budget, the value, and whether `Values.queue` has it.
+        self.of: Budget | None = None
+        self.value: tuple[str, ...] = ()
+        self.queued = False
         self.for_all = not terms.products and not terms.tags and not terms.attributes
         # Of its terms, for who looks at them with each event:
         self.measure = int(terms.measure)
@@ -101,6 +111,10 @@ class Budget:
         named = not self.products and not self.tags
         named = named or use.product in self.products or not self.tags.isdisjoint(use.tags)
         return named and self.attributes <= use.attributes
+
+    def said_values(self) -> BudgetValues | None:
+        """Of what it counts each value by itself; None = it counts all together."""
+        return self.values.said if self.values is not None else None
 
     def change(self, terms: BudgetTerms, version: int) -> None:
         """Another limit, hardness or other thresholds; what it counts stays what it is."""

@@ -13,6 +13,7 @@ from typing import Any, Final
 import msgspec
 
 from ledger.core.books import Book
+from ledger.core.budget_values import Values
 from ledger.core.budgets import Budget
 from ledger.core.caps import Cap
 from ledger.core.contracts import Contract
@@ -78,7 +79,11 @@ def snapshot(state: State) -> dict[str, Any]:
                 _corrections(state, family),
                 _suspense(state, family),
                 family.next_override,
-                [_budget(family.budgets[number]) for number in sorted(family.budgets)],
+                [
+                    _budget(family.budgets[number])
+                    for number in sorted(family.budgets)
+                    if family.budgets[number].of is None
+                ],
                 family.next_cap,
             ]
             for _, family in sorted(state.families.items())
@@ -584,6 +589,28 @@ def _quote(quote: Quote) -> list[Any]:
     ]
 
 
+def _values(values: Values) -> list[Any]:
+    """Of a budget that counts values by themselves; one that does not has none of it."""
+    return [
+        values.said,
+        [
+            [
+                each.number,
+                each.value,
+                each.terms.limit,
+                each.version,
+                each.created_at,
+                each.created_by,
+                each.counter.pack(),
+                sorted(each.held.items()),
+                sorted(each.crossed.items()),
+            ]
+            for each in sorted(values.counters(), key=lambda counter: counter.number)
+        ],
+        sorted(values.apart),
+    ]
+
+
 def _budget(budget: Budget) -> list[Any]:
     return [
         budget.number,
@@ -597,6 +624,7 @@ def _budget(budget: Budget) -> list[Any]:
         sorted(budget.held.items()),
         sorted(budget.crossed.items()),
         budget.packaged,
+        *(_values(budget.values) if budget.values is not None else ()),
     ]
 
 

@@ -37,6 +37,7 @@ from ledger.core.drawdown import (
 from ledger.core.events import (
     AuthorizeDenied,
     BudgetDenied,
+    BudgetValueDenied,
     Event,
     HoldAuthorized,
     HoldCharged,
@@ -281,8 +282,7 @@ def decide_authorize(
         denied: AuthorizeDenied
         if found.budget is not None:
             budget = found.budget.budget
-            denied = BudgetDenied(
-                *figures,
+            of_budget = (
                 quote,
                 budget.number,
                 budget.account.number,
@@ -290,6 +290,11 @@ def decide_authorize(
                 found.budget.left,
                 found.budget.resets_at,
             )
+            if budget.values is not None:
+                value, shared = found.budget.value, found.budget.shared
+                denied = BudgetValueDenied(*figures, *of_budget, value, shared)
+            else:
+                denied = BudgetDenied(*figures, *of_budget)
         else:
             denied = QuotedDenied(*figures, quote) if quote else AuthorizeDenied(*figures)
         out.append(denied)

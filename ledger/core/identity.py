@@ -126,6 +126,7 @@ from ledger.core.events import (
     GrantRefunded,
     GrantReleased,
     GrantVoided,
+    GroupedBudgetSet,
     HoldAuthorized,
     HoldExtended,
     HoldReleased,
@@ -359,7 +360,10 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
     SetStatements: ((StatementsSet,), ("account", "form", "attribute", "expected_version")),
     EndStatement: ((StatementEnded,), ("account",)),
     CloseStatement: ((StatementClosed,), ("account", "statement", "batch_seq", "head", "hash")),
-    SetBudget: ((BudgetSet,), ("account", "name", "terms", "expected_version")),
+    SetBudget: (
+        (BudgetSet, GroupedBudgetSet),
+        ("account", "name", "terms", "values", "expected_version"),
+    ),
     RemoveBudget: ((BudgetRemoved,), ("account", "name")),
     SetTopUpRule: ((TopUpRuleSet,), ("account", "rule", "expected_version")),
     RemoveTopUpRule: ((TopUpRuleRemoved,), ("account", "asset")),
@@ -700,7 +704,7 @@ def _effective_at_given(recorded: Event) -> int:
     return recorded.effective_at
 
 
-_UNSAID = {"write_off": False, "release_holds": False, "note": b""}
+_UNSAID = {"write_off": False, "release_holds": False, "note": b"", "values": None}
 """Fields that an event leaves out where they have their default: a plain AccountClosed."""
 
 _WIRE_NAMES = {

@@ -63,12 +63,18 @@ def room_of(
                 return refusal
             if budget.terms.asset != bound.asset:
                 continue
-            left = _left(budget, hold, state.now)
+            counter, limit = _counted_in(budget, bound.use, state.now)
+            left = limit
+            if counter is not None:
+                left -= _counted_by(counter, hold, state.now)
             growth = min(growth, left)
             pool, wants = own + left, []
             for each in others:
-                if each.lease is not None and budget.applies(_use_of(state, each)):
-                    pool += _pending(budget, each, state.now)
+                use = _use_of(state, each)
+                if each.lease is None or not budget.applies(use):
+                    continue
+                if _counts_beside(budget, use, bound.use, state.now):
+                    pool += _pending(counter, each, state.now) if counter is not None else 0
                     wants.append((each.number, each.lease.wanted))
             share = min(share, fair_shares(pool, [*wants, (number, wanted)])[number])
         node = node.parent
@@ -113,6 +119,9 @@ def _unbounded(budget: Budget, bound: Bound) -> Refusal | None:
     if terms.asset != bound.asset:
         return None
     missing = sorted([name for name, value in budget.attributes - bound.use.attributes])
+    if budget.values is not None:
+        borne = {name for name, _ in bound.use.attributes}
+        missing.extend([name for name in budget.values.said.group_by if name not in borne])
     if not missing:
         return None
     return Refusal(
@@ -124,16 +133,36 @@ def _unbounded(budget: Budget, bound: Bound) -> Refusal | None:
     )
 
 
-def _left(budget: Budget, hold: Hold | None, now: int) -> int:
-    """Units that a lease may have more; what it has counts in the present window from then on."""
-    terms = budget.terms
-    posted, pending = budget.counter.within(terms.window, now)
-    left = terms.limit - posted - pending
+def _counted_in(budget: Budget, use: Use, now: int) -> tuple[Budget | None, int]:
+    """Where such usage counts, the counter of its value where each counts by itself, and the limit
+    there; None = a counter is still to be opened, so that nothing is counted."""
+    values = budget.values
+    if values is None:
+        return budget, budget.terms.limit
+    value = use.value_of(values.said.group_by)
+    counter = values.counter_of(value, now)
+    return counter, values.limit_of(value, counter is not None and counter is values.others)
+
+
+def _counts_beside(budget: Budget, one: Use, other: Use, now: int) -> bool:
+    """Whether both count in one counter of the budget."""
+    values = budget.values
+    if values is None:
+        return True
+    names = values.said.group_by
+    mine, its = one.value_of(names), other.value_of(names)
+    counter = values.counter_of(mine, now)
+    return mine == its or (counter is not None and counter is values.counter_of(its, now))
+
+
+def _counted_by(budget: Budget, hold: Hold | None, now: int) -> int:
+    """Units that are used or pend in the present window, once what a lease has counts there."""
+    counted = sum(budget.counter.within(budget.terms.window, now))
     if hold is not None and hold.number in budget.held:
         span, own = budget.held[hold.number]
         if not _counts_now(budget, span[0], span[1], now):
-            left -= own
-    return left
+            counted += own
+    return counted
 
 
 def _pending(budget: Budget, hold: Hold, now: int) -> int:

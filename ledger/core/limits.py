@@ -56,6 +56,15 @@ BUDGETS_A_LINE_MAX: Final = 64
 """Budgets that apply to an account: its own, and those of the accounts above it. Each is asked by
 every authorisation, x ~1 us, and counts every entry."""
 BUDGET_THRESHOLDS_MAX: Final = 10
+BUDGET_GROUP_BY_MAX: Final = 2
+"""Attributes of whose values together a budget counts each by itself."""
+BUDGET_VALUES_MAX: Final = 10_000
+"""Values of a budget that have a counter of their own at a time (rule H5); x ~1.3 kB = 13 MB, of a
+sliding window up to 60 x ~150 B each more. Whatever is beyond counts in one counter together."""
+BUDGET_VALUES_USUAL: Final = 1_000  # where a budget does not say how many
+BUDGET_VALUE_LIMITS_MAX: Final = 100  # values of a budget that are named with a limit of their own
+BUDGET_VALUES_CLOSED_MAX: Final = 64
+"""Counters that go with an entry that opens one: more than come, so that they do not pile up."""
 BUDGET_THRESHOLD_MAX: Final = 1_000  # percent of the limit, which recorded usage may exceed
 WINDOW_BUCKETS: Final = 60  # rule H5: of a sliding window; x ~150 B = 9 kB a counter
 WINDOW_LENGTH_MIN_US: Final = 10 * MINUTE_US

@@ -8,13 +8,19 @@ state, changes nothing.
 
 from __future__ import annotations
 
-from ledger.core.budgeting import budget_of, fixed_field, invalid_budget, most_applying
+from ledger.core.budgeting import (
+    budget_of,
+    budget_set,
+    fixed_field,
+    invalid_budget,
+    most_applying,
+)
 from ledger.core.budgets import Budget
-from ledger.core.events import BudgetRemoved, BudgetSet, BudgetTerms, Event
+from ledger.core.events import BudgetRemoved, BudgetTerms, BudgetValues, Event
 from ledger.core.limits import BUDGETS_A_LINE_MAX
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.packaged import Package
-from ledger.core.packaged_budgets import PackagedBudget, budget_terms
+from ledger.core.packaged_budgets import PackagedBudget, budget_terms, budget_values
 from ledger.core.state import Account, State
 
 
@@ -27,7 +33,7 @@ def unfit_budgets(state: State, account: Account, package: Package) -> Refusal |
         budget = budget_of(account, said.name)
         if budget is not None and not budget.packaged:
             continue
-        refusal = invalid_budget(state, account, _terms_of(state, account, said))
+        refusal = invalid_budget(state, account, *_terms_of(state, account, said))
         if refusal is not None:
             field = refusal.field.removeprefix("budget.")
             value = said.asset if field == "asset" else refusal.value
@@ -51,22 +57,26 @@ def set_budgets(state: State, account: Account, package: Package, out: list[Even
     room = _room(state, account, package)
     kept: dict[str, Budget] = {}
     for budget in account.budgets:
-        terms = said.get(budget.name)
-        if not budget.packaged or (terms is not None and not fixed_field(budget.terms, terms)):
+        found = said.get(budget.name)
+        if not budget.packaged or (found is not None and not fixed_field(budget, *found)):
             kept[budget.name] = budget
         else:
-            room += terms is not None
+            room += found is not None
             out.append(_removed(budget))
     following = state.next_budget
-    for name, terms in said.items():
+    for name, (terms, values) in said.items():
         before = kept.get(name)
         if before is None and room > 0:
             room -= 1
-            out.append(BudgetSet(b"", account.number, following, name, terms, 1))
+            out.append(budget_set(b"", account.number, following, name, terms, 1, values=values))
             following += 1
-        elif before is not None and before.packaged and before.terms != terms:
+        elif (
+            before is not None
+            and before.packaged
+            and (before.terms != terms or before.said_values() != values)
+        ):
             number, version = before.number, before.version + 1
-            out.append(BudgetSet(b"", account.number, number, name, terms, version))
+            out.append(budget_set(b"", account.number, number, name, terms, version, values=values))
 
 
 def end_budgets(account: Account, out: list[Event]) -> None:
@@ -83,9 +93,11 @@ def _room(state: State, account: Account, package: Package) -> int:
     return BUDGETS_A_LINE_MAX - most_applying(state, account) + gone
 
 
-def _terms_of(state: State, account: Account, said: PackagedBudget) -> BudgetTerms:
+def _terms_of(
+    state: State, account: Account, said: PackagedBudget
+) -> tuple[BudgetTerms, BudgetValues | None]:
     asset = state.catalog.asset_of(account.tenant, said.asset) if said.asset else None
-    return budget_terms(said, asset.number if asset is not None else 0)
+    return budget_terms(said, asset.number if asset is not None else 0), budget_values(said)
 
 
 def _removed(budget: Budget) -> BudgetRemoved:

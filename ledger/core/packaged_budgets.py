@@ -11,8 +11,16 @@ from typing import Final
 
 import msgspec
 
-from ledger.core.budget_faults import OF_AN_ASSET, terms_fault
-from ledger.core.events import BudgetMeasure, BudgetTerms, Window, WindowKind, WindowUnit
+from ledger.core.budget_faults import OF_AN_ASSET, terms_fault, values_fault
+from ledger.core.events import (
+    BudgetMeasure,
+    BudgetTerms,
+    BudgetValues,
+    ValueLimit,
+    Window,
+    WindowKind,
+    WindowUnit,
+)
 from ledger.core.limits import ATTRIBUTE_NAME_BYTES_MAX, ATTRIBUTE_VALUE_BYTES_MAX
 from rating.faults import CardFault, check_name
 
@@ -61,6 +69,15 @@ class PackagedWindow(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unk
     length_us: int = 0
 
 
+class PackagedValueLimit(
+    msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True
+):
+    """A limit of its own for one of the values that a budget counts each by itself."""
+
+    value: tuple[str, ...]
+    limit: int
+
+
 class PackagedBudget(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unknown_fields=True):
     """A budget that whoever subscribes has, by its name (rule H4): what it counts, and how much of
     it may be used in each window."""
@@ -76,6 +93,17 @@ class PackagedBudget(msgspec.Struct, frozen=True, omit_defaults=True, forbid_unk
     tags: tuple[str, ...] = ()
     attributes: tuple[tuple[str, str], ...] = ()
     thresholds: tuple[int, ...] = ()
+    group_by: tuple[str, ...] = ()
+    values_max: int = 0  # with `group_by`, else 0
+    value_limits: tuple[PackagedValueLimit, ...] = ()
+
+
+def budget_values(budget: PackagedBudget) -> BudgetValues | None:
+    """Of what it counts each value by itself; None = it counts all together."""
+    if not budget.group_by and not budget.values_max and not budget.value_limits:
+        return None
+    limits = tuple([ValueLimit(each.value, each.limit) for each in budget.value_limits])
+    return BudgetValues(budget.group_by, budget.values_max, limits)
 
 
 def budget_terms(budget: PackagedBudget, asset: int) -> BudgetTerms:
@@ -113,7 +141,16 @@ def budget_faults(path: str, budget: PackagedBudget) -> Iterator[CardFault]:
         yield from check_name(f"{path}.attributes", name, ATTRIBUTE_NAME_BYTES_MAX)
         where = f"{path}.attributes[{name}]"
         yield from check_name(where, value, ATTRIBUTE_VALUE_BYTES_MAX, empty=True)
+    for at, name in enumerate(budget.group_by):
+        yield from check_name(f"{path}.group_by[{at}]", name, ATTRIBUTE_NAME_BYTES_MAX)
+    for at, each in enumerate(budget.value_limits):
+        where = f"{path}.value_limits[{at}].value"
+        for value in each.value:
+            yield from check_name(where, value, ATTRIBUTE_VALUE_BYTES_MAX, empty=True)
     fault = terms_fault(budget_terms(budget, 1 if budget.asset else 0))
+    values = budget_values(budget)
+    if fault is None and values is not None:
+        fault = values_fault(values)
     if fault is not None:
         value = budget.asset if fault.field == "asset" else fault.value
         yield CardFault(f"{path}.{fault.field}", "BUDGET_INVALID", value, fault.message)

@@ -130,11 +130,13 @@ def _denied(found: Assessment) -> Refusal:
     if found.budget is not None:
         exceeded = found.budget
         resets = f"until it resets at {exceeded.resets_at}" if exceeded.resets_at else "for good"
+        of = f" for {', '.join(exceeded.value)!r}" if exceeded.value else ""
+        of += " and others that it counts together" if exceeded.shared else ""
         return Refusal(
             reason,
             "budget",
             exceeded.budget.name,
-            f"this budget of the account or of one above it has {exceeded.left} left {resets}, "
+            f"this budget of the account or of one above it has {exceeded.left} left{of} {resets}, "
             "which is less than the estimate, so no hold reserves it",
         )
     message = _DENIED.get(reason, "a quantity of this work has no price")

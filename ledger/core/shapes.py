@@ -10,7 +10,7 @@ from __future__ import annotations
 class Use:
     """What a draw is for: it says which grants apply (rule D1)."""
 
-    __slots__ = ("attributes", "product", "tags")
+    __slots__ = ("attributes", "product", "tags", "values")
 
     def __init__(
         self,
@@ -21,6 +21,19 @@ class Use:
         self.product = product
         self.attributes = frozenset(attributes)
         self.tags = frozenset(tags)  # of the product, by the rate card that prices it
+        # Derived, for budgets that count values by themselves: attributes -> their values.
+        self.values: dict[tuple[str, ...], tuple[str, ...]] | None = None
+
+    def value_of(self, names: tuple[str, ...]) -> tuple[str, ...]:
+        """The values of those attributes, "" for one that is not there; looked up once."""
+        values = self.values
+        if values is None:
+            values = self.values = {}
+        found = values.get(names)
+        if found is None:
+            borne = dict(self.attributes)
+            found = values[names] = tuple([borne.get(each, "") for each in names])
+        return found
 
 
 class Shape:

@@ -101,6 +101,12 @@ class Tallies:
                     amount = quantities[names.index(quantity)] if quantity in names else 0
                 if amount == 0:
                     continue
+                values = budget.values
+                if values is not None:
+                    kept = values.counter_of(bound.use.value_of(values.said.group_by), now)
+                    if kept is None:  # it is to be opened
+                        return False
+                    budget = kept
                 counter = budget.counter
                 cell = counter.met
                 if cell is None or not cell.since <= at < cell.end or now >= cell.end:

@@ -51,6 +51,7 @@ _PLANNED = (
     "AuthorizeDenied",
     "QuotedDenied",
     "BudgetDenied",
+    "BudgetValueDenied",
 )
 
 

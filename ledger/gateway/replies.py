@@ -126,9 +126,13 @@ def not_covered(
             "left": str(budget.left),
             "resets_at_us": str(budget.resets_at_us),
         }
+        of = ""
+        if budget.value:
+            error["budget"]["value"] = list(budget.value)
+            of = f" of {', '.join(budget.value)!r}"
         error["message"] = (
-            f"the budget {budget.name} of {budget.account} does not allow {product} for {account}: "
-            f"{budget.left} left ({reason})"
+            f"the budget {budget.name} of {budget.account} does not allow {product} for {account}"
+            f"{of}: {budget.left} left ({reason})"
         )
     body: dict[str, Any] = {"error": error}
     if status == PAYMENT_REQUIRED:

@@ -139,6 +139,9 @@ CAPS: Final = (
 BUDGETS: Final = (
     "tenant", "shard", "entry_seq", "account", "number", "name", "version", "terms", "recorded_at",
 )  # fmt: skip
+BUDGET_VALUES: Final = (
+    "tenant", "shard", "number", "account", "budget", "value", "opened_at",
+)  # fmt: skip
 BUDGET_CROSSINGS: Final = (
     "tenant", "shard", "entry_seq", "account", "number", "threshold", "used", "most", "recorded_at",
 )  # fmt: skip
@@ -401,6 +404,7 @@ class Changes:
         "backfilled",
         "books",
         "budget_crossings",
+        "budget_values",
         "budget_windows",
         "budgets",
         "caps",
@@ -409,6 +413,7 @@ class Changes:
         "changed_holds",
         "charge_entries",
         "clocks",
+        "closed_budget_values",
         "commitment_entries",
         "commitment_invoices",
         "commitment_segments",
@@ -514,6 +519,9 @@ class Changes:
         # (tenant, budget, since, until) -> what is posted and pends there more, or less.
         self.budget_windows: dict[tuple[int, int, int, int], tuple[int, int]] = {}
         self.budget_crossings: list[Row] = []
+        self.budget_values: list[Row] = []
+        # (tenant, budget, counter of a value, when); 0 = all of them: the budget was removed.
+        self.closed_budget_values: list[tuple[int, int, int, int]] = []
         self.top_up_rules: list[Row] = []
         self.subscription_entries: list[Row] = []
         self.charge_entries: list[Row] = []

@@ -11,6 +11,7 @@ import msgspec
 from ledger.core.events import (
     AccountPolicy,
     BudgetTerms,
+    BudgetValues,
     CapTerms,
     ChargeTerms,
     CommitmentTerms,
@@ -97,9 +98,17 @@ def cap_json(terms: CapTerms) -> str:
     return _encode_json(msgspec.structs.asdict(terms)).decode()
 
 
-def budget_json(terms: BudgetTerms) -> str:
+def budget_json(terms: BudgetTerms, values: BudgetValues | None) -> str:
     """A budget's terms as the JSON object that `budgets.terms` holds."""
-    return _encode_json(msgspec.structs.asdict(terms)).decode()
+    said = msgspec.structs.asdict(terms)
+    if values is not None:
+        limits = [{"value": each.value, "limit": each.limit} for each in values.limits]
+        said |= {
+            "group_by": values.group_by,
+            "values_max": values.values_max,
+            "value_limits": limits,
+        }
+    return _encode_json(said).decode()
 
 
 def seat_terms_json(terms: SeatTerms) -> str:

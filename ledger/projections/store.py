@@ -432,8 +432,15 @@ class ProjectionStore:
     async def _write_budgets(self, changes: Changes) -> None:
         if changes.budgets:
             await self._copy("budgets", c.BUDGETS, changes.budgets)
+        if changes.budget_values:
+            await self._copy("budget_values", c.BUDGET_VALUES, changes.budget_values)
+        if changes.closed_budget_values:
+            closed = [list(each) for each in zip(*changes.closed_budget_values, strict=True)]
+            await self.connection.execute(_SQL["close_budget_values"], self.shard, *closed)
         if changes.budget_crossings:
             await self._copy("budget_crossings", c.BUDGET_CROSSINGS, changes.budget_crossings)
+            first = min([entry_seq for _, _, entry_seq, *_ in changes.budget_crossings])
+            await self.connection.execute(_SQL["name_crossed_values"], self.shard, first)
         if changes.budget_windows:
             rows = [
                 (*place, Decimal(posted), Decimal(pending))

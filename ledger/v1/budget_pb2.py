@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from ledger.v1 import types_pb2 as ledger_dot_v1_dot_types__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16ledger/v1/budget.proto\x12\tledger.v1\x1a\x15ledger/v1/types.proto\"\xe0\x02\n\x06\x42udget\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x07measure\x18\x02 \x01(\x0e\x32\x18.ledger.v1.BudgetMeasure\x12\r\n\x05limit\x18\x03 \x01(\x03\x12\r\n\x05\x61sset\x18\x04 \x01(\t\x12\x10\n\x08quantity\x18\x05 \x01(\t\x12\x0c\n\x04soft\x18\x06 \x01(\x08\x12!\n\x06window\x18\x07 \x01(\x0b\x32\x11.ledger.v1.Window\x12\x10\n\x08products\x18\x08 \x03(\t\x12\x0c\n\x04tags\x18\t \x03(\t\x12\x35\n\nattributes\x18\n \x03(\x0b\x32!.ledger.v1.Budget.AttributesEntry\x12\x12\n\nthresholds\x18\x0b \x03(\x05\x12\x0f\n\x07version\x18\x0c \x01(\x03\x12\r\n\x05scale\x18\r \x01(\x05\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"\xd4\x01\n\x0e\x42udgetStanding\x12!\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x11.ledger.v1.Budget\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x0c\n\x04used\x18\x03 \x01(\t\x12\x0f\n\x07pending\x18\x04 \x01(\t\x12\x0c\n\x04left\x18\x05 \x01(\t\x12\x17\n\x0fwindow_start_us\x18\x06 \x01(\x03\x12\x14\n\x0cresets_at_us\x18\x07 \x01(\x03\x12\x13\n\x0bused_in_all\x18\x08 \x01(\t\x12\x0c\n\x04late\x18\t \x01(\t\x12\x0f\n\x07\x63rossed\x18\n \x03(\x05\"\x8b\x01\n\x17\x42udgetServiceSetRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\x12!\n\x06\x62udget\x18\x04 \x01(\x0b\x32\x11.ledger.v1.Budget\x12\x18\n\x10\x65xpected_version\x18\x05 \x01(\x03\"a\n\x18\x42udgetServiceSetResponse\x12!\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x11.ledger.v1.Budget\x12\x10\n\x08position\x18\x02 \x01(\t\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"_\n\x1a\x42udgetServiceRemoveRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\"A\n\x1b\x42udgetServiceRemoveResponse\x12\x10\n\x08position\x18\x01 \x01(\t\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"^\n\x17\x42udgetServiceGetRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x14\n\x0cmin_position\x18\x04 \x01(\t\"W\n\x18\x42udgetServiceGetResponse\x12)\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.ledger.v1.BudgetStanding\x12\x10\n\x08position\x18\x02 \x01(\t\"\x8f\x01\n\x18\x42udgetServiceListRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x15\n\rinclude_above\x18\x03 \x01(\x08\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x14\n\x0cmin_position\x18\x06 \x01(\t\"r\n\x19\x42udgetServiceListResponse\x12*\n\x07\x62udgets\x18\x01 \x03(\x0b\x32\x19.ledger.v1.BudgetStanding\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08position\x18\x03 \x01(\t*\xbc\x01\n\rBudgetMeasure\x12\x1e\n\x1a\x42UDGET_MEASURE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x42UDGET_MEASURE_CHARGE\x10\x01\x12\x1d\n\x19\x42UDGET_MEASURE_NET_CHARGE\x10\x02\x12\x17\n\x13\x42UDGET_MEASURE_COST\x10\x03\x12\x1b\n\x17\x42UDGET_MEASURE_QUANTITY\x10\x04\x12\x1b\n\x17\x42UDGET_MEASURE_REQUESTS\x10\x05\x32\xdb\x02\n\rBudgetService\x12N\n\x03Set\x12\".ledger.v1.BudgetServiceSetRequest\x1a#.ledger.v1.BudgetServiceSetResponse\x12W\n\x06Remove\x12%.ledger.v1.BudgetServiceRemoveRequest\x1a&.ledger.v1.BudgetServiceRemoveResponse\x12N\n\x03Get\x12\".ledger.v1.BudgetServiceGetRequest\x1a#.ledger.v1.BudgetServiceGetResponse\x12Q\n\x04List\x12#.ledger.v1.BudgetServiceListRequest\x1a$.ledger.v1.BudgetServiceListResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x16ledger/v1/budget.proto\x12\tledger.v1\x1a\x15ledger/v1/types.proto\"\xb9\x03\n\x06\x42udget\x12\x0c\n\x04name\x18\x01 \x01(\t\x12)\n\x07measure\x18\x02 \x01(\x0e\x32\x18.ledger.v1.BudgetMeasure\x12\r\n\x05limit\x18\x03 \x01(\x03\x12\r\n\x05\x61sset\x18\x04 \x01(\t\x12\x10\n\x08quantity\x18\x05 \x01(\t\x12\x0c\n\x04soft\x18\x06 \x01(\x08\x12!\n\x06window\x18\x07 \x01(\x0b\x32\x11.ledger.v1.Window\x12\x10\n\x08products\x18\x08 \x03(\t\x12\x0c\n\x04tags\x18\t \x03(\t\x12\x35\n\nattributes\x18\n \x03(\x0b\x32!.ledger.v1.Budget.AttributesEntry\x12\x12\n\nthresholds\x18\x0b \x03(\x05\x12\x0f\n\x07version\x18\x0c \x01(\x03\x12\r\n\x05scale\x18\r \x01(\x05\x12\x10\n\x08group_by\x18\x0e \x03(\t\x12\x12\n\nvalues_max\x18\x0f \x01(\x05\x12\x31\n\x0cvalue_limits\x18\x10 \x03(\x0b\x32\x1b.ledger.v1.BudgetValueLimit\x1a\x31\n\x0f\x41ttributesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\t:\x02\x38\x01\"0\n\x10\x42udgetValueLimit\x12\r\n\x05value\x18\x01 \x03(\t\x12\r\n\x05limit\x18\x02 \x01(\x03\"\xc5\x01\n\x13\x42udgetValueStanding\x12\r\n\x05value\x18\x01 \x03(\t\x12\x0e\n\x06shared\x18\x02 \x01(\x08\x12\r\n\x05limit\x18\x03 \x01(\x03\x12\x0c\n\x04used\x18\x04 \x01(\t\x12\x0f\n\x07pending\x18\x05 \x01(\t\x12\x0c\n\x04left\x18\x06 \x01(\t\x12\x17\n\x0fwindow_start_us\x18\x07 \x01(\x03\x12\x14\n\x0cresets_at_us\x18\x08 \x01(\x03\x12\x13\n\x0bused_in_all\x18\t \x01(\t\x12\x0f\n\x07\x63rossed\x18\n \x03(\x05\"\xe4\x01\n\x0e\x42udgetStanding\x12!\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x11.ledger.v1.Budget\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x0c\n\x04used\x18\x03 \x01(\t\x12\x0f\n\x07pending\x18\x04 \x01(\t\x12\x0c\n\x04left\x18\x05 \x01(\t\x12\x17\n\x0fwindow_start_us\x18\x06 \x01(\x03\x12\x14\n\x0cresets_at_us\x18\x07 \x01(\x03\x12\x13\n\x0bused_in_all\x18\x08 \x01(\t\x12\x0c\n\x04late\x18\t \x01(\t\x12\x0f\n\x07\x63rossed\x18\n \x03(\x05\x12\x0e\n\x06values\x18\x0b \x01(\x05\"\x8b\x01\n\x17\x42udgetServiceSetRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\x12!\n\x06\x62udget\x18\x04 \x01(\x0b\x32\x11.ledger.v1.Budget\x12\x18\n\x10\x65xpected_version\x18\x05 \x01(\x03\"a\n\x18\x42udgetServiceSetResponse\x12!\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x11.ledger.v1.Budget\x12\x10\n\x08position\x18\x02 \x01(\t\x12\x10\n\x08replayed\x18\x03 \x01(\x08\"_\n\x1a\x42udgetServiceRemoveRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\nrequest_id\x18\x02 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x03 \x01(\t\x12\x0c\n\x04name\x18\x04 \x01(\t\"A\n\x1b\x42udgetServiceRemoveResponse\x12\x10\n\x08position\x18\x01 \x01(\t\x12\x10\n\x08replayed\x18\x02 \x01(\x08\"^\n\x17\x42udgetServiceGetRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\x14\n\x0cmin_position\x18\x04 \x01(\t\"W\n\x18\x42udgetServiceGetResponse\x12)\n\x06\x62udget\x18\x01 \x01(\x0b\x32\x19.ledger.v1.BudgetStanding\x12\x10\n\x08position\x18\x02 \x01(\t\"\x8f\x01\n\x18\x42udgetServiceListRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x15\n\rinclude_above\x18\x03 \x01(\x08\x12\x11\n\tpage_size\x18\x04 \x01(\x05\x12\x12\n\npage_token\x18\x05 \x01(\t\x12\x14\n\x0cmin_position\x18\x06 \x01(\t\"r\n\x19\x42udgetServiceListResponse\x12*\n\x07\x62udgets\x18\x01 \x03(\x0b\x32\x19.ledger.v1.BudgetStanding\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08position\x18\x03 \x01(\t\"\x8e\x01\n\x11ListValuesRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07\x61\x63\x63ount\x18\x02 \x01(\t\x12\x0c\n\x04name\x18\x03 \x01(\t\x12\r\n\x05value\x18\x04 \x03(\t\x12\x11\n\tpage_size\x18\x05 \x01(\x05\x12\x12\n\npage_token\x18\x06 \x01(\t\x12\x14\n\x0cmin_position\x18\x07 \x01(\t\"o\n\x12ListValuesResponse\x12.\n\x06values\x18\x01 \x03(\x0b\x32\x1e.ledger.v1.BudgetValueStanding\x12\x17\n\x0fnext_page_token\x18\x02 \x01(\t\x12\x10\n\x08position\x18\x03 \x01(\t*\xbc\x01\n\rBudgetMeasure\x12\x1e\n\x1a\x42UDGET_MEASURE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x42UDGET_MEASURE_CHARGE\x10\x01\x12\x1d\n\x19\x42UDGET_MEASURE_NET_CHARGE\x10\x02\x12\x17\n\x13\x42UDGET_MEASURE_COST\x10\x03\x12\x1b\n\x17\x42UDGET_MEASURE_QUANTITY\x10\x04\x12\x1b\n\x17\x42UDGET_MEASURE_REQUESTS\x10\x05\x32\xa6\x03\n\rBudgetService\x12N\n\x03Set\x12\".ledger.v1.BudgetServiceSetRequest\x1a#.ledger.v1.BudgetServiceSetResponse\x12W\n\x06Remove\x12%.ledger.v1.BudgetServiceRemoveRequest\x1a&.ledger.v1.BudgetServiceRemoveResponse\x12N\n\x03Get\x12\".ledger.v1.BudgetServiceGetRequest\x1a#.ledger.v1.BudgetServiceGetResponse\x12Q\n\x04List\x12#.ledger.v1.BudgetServiceListRequest\x1a$.ledger.v1.BudgetServiceListResponse\x12I\n\nListValues\x12\x1c.ledger.v1.ListValuesRequest\x1a\x1d.ledger.v1.ListValuesResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,30 +34,38 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_BUDGET_ATTRIBUTESENTRY']._loaded_options = None
   _globals['_BUDGET_ATTRIBUTESENTRY']._serialized_options = b'8\001'
-  _globals['_BUDGETMEASURE']._serialized_start=1483
-  _globals['_BUDGETMEASURE']._serialized_end=1671
+  _globals['_BUDGETMEASURE']._serialized_start=2096
+  _globals['_BUDGETMEASURE']._serialized_end=2284
   _globals['_BUDGET']._serialized_start=61
-  _globals['_BUDGET']._serialized_end=413
-  _globals['_BUDGET_ATTRIBUTESENTRY']._serialized_start=364
-  _globals['_BUDGET_ATTRIBUTESENTRY']._serialized_end=413
-  _globals['_BUDGETSTANDING']._serialized_start=416
-  _globals['_BUDGETSTANDING']._serialized_end=628
-  _globals['_BUDGETSERVICESETREQUEST']._serialized_start=631
-  _globals['_BUDGETSERVICESETREQUEST']._serialized_end=770
-  _globals['_BUDGETSERVICESETRESPONSE']._serialized_start=772
-  _globals['_BUDGETSERVICESETRESPONSE']._serialized_end=869
-  _globals['_BUDGETSERVICEREMOVEREQUEST']._serialized_start=871
-  _globals['_BUDGETSERVICEREMOVEREQUEST']._serialized_end=966
-  _globals['_BUDGETSERVICEREMOVERESPONSE']._serialized_start=968
-  _globals['_BUDGETSERVICEREMOVERESPONSE']._serialized_end=1033
-  _globals['_BUDGETSERVICEGETREQUEST']._serialized_start=1035
-  _globals['_BUDGETSERVICEGETREQUEST']._serialized_end=1129
-  _globals['_BUDGETSERVICEGETRESPONSE']._serialized_start=1131
-  _globals['_BUDGETSERVICEGETRESPONSE']._serialized_end=1218
-  _globals['_BUDGETSERVICELISTREQUEST']._serialized_start=1221
-  _globals['_BUDGETSERVICELISTREQUEST']._serialized_end=1364
-  _globals['_BUDGETSERVICELISTRESPONSE']._serialized_start=1366
-  _globals['_BUDGETSERVICELISTRESPONSE']._serialized_end=1480
-  _globals['_BUDGETSERVICE']._serialized_start=1674
-  _globals['_BUDGETSERVICE']._serialized_end=2021
+  _globals['_BUDGET']._serialized_end=502
+  _globals['_BUDGET_ATTRIBUTESENTRY']._serialized_start=453
+  _globals['_BUDGET_ATTRIBUTESENTRY']._serialized_end=502
+  _globals['_BUDGETVALUELIMIT']._serialized_start=504
+  _globals['_BUDGETVALUELIMIT']._serialized_end=552
+  _globals['_BUDGETVALUESTANDING']._serialized_start=555
+  _globals['_BUDGETVALUESTANDING']._serialized_end=752
+  _globals['_BUDGETSTANDING']._serialized_start=755
+  _globals['_BUDGETSTANDING']._serialized_end=983
+  _globals['_BUDGETSERVICESETREQUEST']._serialized_start=986
+  _globals['_BUDGETSERVICESETREQUEST']._serialized_end=1125
+  _globals['_BUDGETSERVICESETRESPONSE']._serialized_start=1127
+  _globals['_BUDGETSERVICESETRESPONSE']._serialized_end=1224
+  _globals['_BUDGETSERVICEREMOVEREQUEST']._serialized_start=1226
+  _globals['_BUDGETSERVICEREMOVEREQUEST']._serialized_end=1321
+  _globals['_BUDGETSERVICEREMOVERESPONSE']._serialized_start=1323
+  _globals['_BUDGETSERVICEREMOVERESPONSE']._serialized_end=1388
+  _globals['_BUDGETSERVICEGETREQUEST']._serialized_start=1390
+  _globals['_BUDGETSERVICEGETREQUEST']._serialized_end=1484
+  _globals['_BUDGETSERVICEGETRESPONSE']._serialized_start=1486
+  _globals['_BUDGETSERVICEGETRESPONSE']._serialized_end=1573
+  _globals['_BUDGETSERVICELISTREQUEST']._serialized_start=1576
+  _globals['_BUDGETSERVICELISTREQUEST']._serialized_end=1719
+  _globals['_BUDGETSERVICELISTRESPONSE']._serialized_start=1721
+  _globals['_BUDGETSERVICELISTRESPONSE']._serialized_end=1835
+  _globals['_LISTVALUESREQUEST']._serialized_start=1838
+  _globals['_LISTVALUESREQUEST']._serialized_end=1980
+  _globals['_LISTVALUESRESPONSE']._serialized_start=1982
+  _globals['_LISTVALUESRESPONSE']._serialized_end=2093
+  _globals['_BUDGETSERVICE']._serialized_start=2287
+  _globals['_BUDGETSERVICE']._serialized_end=2709
 # @@protoc_insertion_point(module_scope)

@@ -95,6 +95,9 @@ class Budget(_message.Message):
     THRESHOLDS_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     SCALE_FIELD_NUMBER: _builtins.int
+    GROUP_BY_FIELD_NUMBER: _builtins.int
+    VALUES_MAX_FIELD_NUMBER: _builtins.int
+    VALUE_LIMITS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name among the account's budgets, 1 to 128 bytes."""
     measure: Global___BudgetMeasure.ValueType
@@ -113,6 +116,11 @@ class Budget(_message.Message):
     """Version, from 1. Ignored in a request."""
     scale: _builtins.int
     """Scale of `asset`, 0 to 18; 0 where it counts no asset. Ignored in a request."""
+    values_max: _builtins.int
+    """How many values have a counter of their own at a time, 1 to 10,000; 0 = 1,000. Counters whose
+    windows are over make room. Values beyond it count in one counter together, with the limit of
+    one, until the window of that is over. Only with group_by.
+    """
     @_builtins.property
     def window(self) -> _types_pb2.Window:
         """Its windows; none = its lifetime. Fixed once set."""
@@ -133,6 +141,17 @@ class Budget(_message.Message):
     def thresholds(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
         """Percent of the limit that is told once a window as it is reached, rising, 1 to 1,000, at most 10."""
 
+    @_builtins.property
+    def group_by(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Attributes, at most 2, of whose values it counts each by itself, two of them together: `limit` and
+        `thresholds` are each value's. Usage that lacks one counts as of the value "". None = all usage
+        counts together. Fixed once set.
+        """
+
+    @_builtins.property
+    def value_limits(self) -> _containers.RepeatedCompositeFieldContainer[Global___BudgetValueLimit]:
+        """Values with a limit of their own, at most 100; each has a counter besides values_max."""
+
     def __init__(
         self,
         *,
@@ -149,14 +168,107 @@ class Budget(_message.Message):
         thresholds: _abc.Iterable[_builtins.int] | None = ...,
         version: _builtins.int = ...,
         scale: _builtins.int = ...,
+        group_by: _abc.Iterable[_builtins.str] | None = ...,
+        values_max: _builtins.int = ...,
+        value_limits: _abc.Iterable[Global___BudgetValueLimit] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["window", b"window"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "attributes", b"attributes", "limit", b"limit", "measure", b"measure", "name", b"name", "products", b"products", "quantity", b"quantity", "scale", b"scale", "soft", b"soft", "tags", b"tags", "thresholds", b"thresholds", "version", b"version", "window", b"window"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "attributes", b"attributes", "group_by", b"group_by", "limit", b"limit", "measure", b"measure", "name", b"name", "products", b"products", "quantity", b"quantity", "scale", b"scale", "soft", b"soft", "tags", b"tags", "thresholds", b"thresholds", "value_limits", b"value_limits", "values_max", b"values_max", "version", b"version", "window", b"window"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___Budget: _TypeAlias = Budget  # noqa: Y015
+
+@_typing.final
+class BudgetValueLimit(_message.Message):
+    """A limit of its own for one value of a budget."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    limit: _builtins.int
+    """How much it may use in each window, as the budget's."""
+    @_builtins.property
+    def value(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The value of each attribute of group_by, in that order, up to 128 bytes each."""
+
+    def __init__(
+        self,
+        *,
+        value: _abc.Iterable[_builtins.str] | None = ...,
+        limit: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BudgetValueLimit: _TypeAlias = BudgetValueLimit  # noqa: Y015
+
+@_typing.final
+class BudgetValueStanding(_message.Message):
+    """What a budget has counted of one value, or of those that share a counter."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUE_FIELD_NUMBER: _builtins.int
+    SHARED_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    USED_FIELD_NUMBER: _builtins.int
+    PENDING_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    WINDOW_START_US_FIELD_NUMBER: _builtins.int
+    RESETS_AT_US_FIELD_NUMBER: _builtins.int
+    USED_IN_ALL_FIELD_NUMBER: _builtins.int
+    CROSSED_FIELD_NUMBER: _builtins.int
+    shared: _builtins.bool
+    """It is the counter of all values beyond values_max."""
+    limit: _builtins.int
+    """Its limit."""
+    used: _builtins.str
+    """Used in the present window, as a decimal string. Below 0 where usage of before was given back."""
+    pending: _builtins.str
+    """What holds may use of it still, as a decimal string."""
+    left: _builtins.str
+    """Limit less both, as a decimal string; below 0 where it is exceeded."""
+    window_start_us: _builtins.int
+    """Start of the present window, in microseconds; 0 = its lifetime, or none is open."""
+    resets_at_us: _builtins.int
+    """When it resets, in microseconds; 0 = it does not."""
+    used_in_all: _builtins.str
+    """Used since the counter was opened, as a decimal string."""
+    @_builtins.property
+    def value(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """The value of each attribute of group_by; empty where `shared`."""
+
+    @_builtins.property
+    def crossed(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """Thresholds that were told in the present window, percent of the limit."""
+
+    def __init__(
+        self,
+        *,
+        value: _abc.Iterable[_builtins.str] | None = ...,
+        shared: _builtins.bool = ...,
+        limit: _builtins.int = ...,
+        used: _builtins.str = ...,
+        pending: _builtins.str = ...,
+        left: _builtins.str = ...,
+        window_start_us: _builtins.int = ...,
+        resets_at_us: _builtins.int = ...,
+        used_in_all: _builtins.str = ...,
+        crossed: _abc.Iterable[_builtins.int] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["crossed", b"crossed", "left", b"left", "limit", b"limit", "pending", b"pending", "resets_at_us", b"resets_at_us", "shared", b"shared", "used", b"used", "used_in_all", b"used_in_all", "value", b"value", "window_start_us", b"window_start_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___BudgetValueStanding: _TypeAlias = BudgetValueStanding  # noqa: Y015
 
 @_typing.final
 class BudgetStanding(_message.Message):
@@ -174,10 +286,13 @@ class BudgetStanding(_message.Message):
     USED_IN_ALL_FIELD_NUMBER: _builtins.int
     LATE_FIELD_NUMBER: _builtins.int
     CROSSED_FIELD_NUMBER: _builtins.int
+    VALUES_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """Id of the account that it is of."""
     used: _builtins.str
-    """Used in the present window, as a decimal string. Below 0 where usage of before was given back."""
+    """Used in the present window, as a decimal string. Below 0 where usage of before was given back.
+    Of a budget with group_by this and the figures below are 0: see ListValues.
+    """
     pending: _builtins.str
     """What holds may use of it still, as a decimal string."""
     left: _builtins.str
@@ -192,6 +307,8 @@ class BudgetStanding(_message.Message):
     """Used since it was set, as a decimal string."""
     late: _builtins.str
     """The part of used_in_all that counts in no window: it came when its own was over too long."""
+    values: _builtins.int
+    """How many counters values have by now, of a budget with group_by."""
     @_builtins.property
     def budget(self) -> Global___Budget:
         """The budget."""
@@ -213,10 +330,11 @@ class BudgetStanding(_message.Message):
         used_in_all: _builtins.str = ...,
         late: _builtins.str = ...,
         crossed: _abc.Iterable[_builtins.int] | None = ...,
+        values: _builtins.int = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["budget", b"budget"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "budget", b"budget", "crossed", b"crossed", "late", b"late", "left", b"left", "pending", b"pending", "resets_at_us", b"resets_at_us", "used", b"used", "used_in_all", b"used_in_all", "window_start_us", b"window_start_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "budget", b"budget", "crossed", b"crossed", "late", b"late", "left", b"left", "pending", b"pending", "resets_at_us", b"resets_at_us", "used", b"used", "used_in_all", b"used_in_all", "values", b"values", "window_start_us", b"window_start_us"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -489,3 +607,85 @@ class BudgetServiceListResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___BudgetServiceListResponse: _TypeAlias = BudgetServiceListResponse  # noqa: Y015
+
+@_typing.final
+class ListValuesRequest(_message.Message):
+    """Names a budget with group_by."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    PAGE_SIZE_FIELD_NUMBER: _builtins.int
+    PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    MIN_POSITION_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    account: _builtins.str
+    """Id or alias of the account, 1 to 128 bytes."""
+    name: _builtins.str
+    """Name of the budget, 1 to 128 bytes."""
+    page_size: _builtins.int
+    """Values a page: 0 = 100, at most 1,000."""
+    page_token: _builtins.str
+    """Where to go on: next_page_token of the answer before."""
+    min_position: _builtins.str
+    """Answer from this position or a later one; empty = from what is durable."""
+    @_builtins.property
+    def value(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Only this value, of each attribute of group_by in that order: where it counts, be it shared.
+        None = all.
+        """
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        account: _builtins.str = ...,
+        name: _builtins.str = ...,
+        value: _abc.Iterable[_builtins.str] | None = ...,
+        page_size: _builtins.int = ...,
+        page_token: _builtins.str = ...,
+        min_position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "min_position", b"min_position", "name", b"name", "page_size", b"page_size", "page_token", b"page_token", "tenant", b"tenant", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListValuesRequest: _TypeAlias = ListValuesRequest  # noqa: Y015
+
+@_typing.final
+class ListValuesResponse(_message.Message):
+    """Values of a budget."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    VALUES_FIELD_NUMBER: _builtins.int
+    NEXT_PAGE_TOKEN_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    next_page_token: _builtins.str
+    """For the next call; empty = that was all."""
+    position: _builtins.str
+    """The position that the answer is as of."""
+    @_builtins.property
+    def values(self) -> _containers.RepeatedCompositeFieldContainer[Global___BudgetValueStanding]:
+        """What was counted of each. A value that is not here has used nothing of its window."""
+
+    def __init__(
+        self,
+        *,
+        values: _abc.Iterable[Global___BudgetValueStanding] | None = ...,
+        next_page_token: _builtins.str = ...,
+        position: _builtins.str = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["next_page_token", b"next_page_token", "position", b"position", "values", b"values"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ListValuesResponse: _TypeAlias = ListValuesResponse  # noqa: Y015

@@ -62,6 +62,11 @@ class BudgetServiceStub:
                 request_serializer=ledger_dot_v1_dot_budget__pb2.BudgetServiceListRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_budget__pb2.BudgetServiceListResponse.FromString,
                 _registered_method=True)
+        self.ListValues = channel.unary_unary(
+                '/ledger.v1.BudgetService/ListValues',
+                request_serializer=ledger_dot_v1_dot_budget__pb2.ListValuesRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_budget__pb2.ListValuesResponse.FromString,
+                _registered_method=True)
 
 
 class BudgetServiceServicer:
@@ -76,10 +81,10 @@ class BudgetServiceServicer:
     """
 
     def Set(self, request, context):
-        """Gives an account a budget, or the one of that name another limit, hardness or thresholds: its
-        counter goes on, and holds that were granted stay. FAILED_PRECONDITION where it would count
-        something else or in other windows; ABORTED where expected_version differs; RESOURCE_EXHAUSTED
-        where more than 64 would apply to an account.
+        """Gives an account a budget, or the one of that name other limits, hardness, thresholds or another
+        number of values: its counters go on, and holds that were granted stay.
+        FAILED_PRECONDITION where it would count something else or in other windows; ABORTED where
+        expected_version differs; RESOURCE_EXHAUSTED where more than 64 would apply to an account.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -107,6 +112,14 @@ class BudgetServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListValues(self, request, context):
+        """Lists what a budget with group_by has counted of each value, in the order in which their counters
+        were opened: at most values_max, those that value_limits name, and one of all that are beyond.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_BudgetServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -129,6 +142,11 @@ def add_BudgetServiceServicer_to_server(servicer, server):
                     servicer.List,
                     request_deserializer=ledger_dot_v1_dot_budget__pb2.BudgetServiceListRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_budget__pb2.BudgetServiceListResponse.SerializeToString,
+            ),
+            'ListValues': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListValues,
+                    request_deserializer=ledger_dot_v1_dot_budget__pb2.ListValuesRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_budget__pb2.ListValuesResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -247,6 +265,33 @@ class BudgetService:
             '/ledger.v1.BudgetService/List',
             ledger_dot_v1_dot_budget__pb2.BudgetServiceListRequest.SerializeToString,
             ledger_dot_v1_dot_budget__pb2.BudgetServiceListResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListValues(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.BudgetService/ListValues',
+            ledger_dot_v1_dot_budget__pb2.ListValuesRequest.SerializeToString,
+            ledger_dot_v1_dot_budget__pb2.ListValuesResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -42,10 +42,10 @@ class BudgetServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> BudgetServiceAsyncStub: ...
     Set: _grpc.UnaryUnaryMultiCallable[_budget_pb2.BudgetServiceSetRequest, _budget_pb2.BudgetServiceSetResponse]
-    """Gives an account a budget, or the one of that name another limit, hardness or thresholds: its
-    counter goes on, and holds that were granted stay. FAILED_PRECONDITION where it would count
-    something else or in other windows; ABORTED where expected_version differs; RESOURCE_EXHAUSTED
-    where more than 64 would apply to an account.
+    """Gives an account a budget, or the one of that name other limits, hardness, thresholds or another
+    number of values: its counters go on, and holds that were granted stay.
+    FAILED_PRECONDITION where it would count something else or in other windows; ABORTED where
+    expected_version differs; RESOURCE_EXHAUSTED where more than 64 would apply to an account.
     """
     Remove: _grpc.UnaryUnaryMultiCallable[_budget_pb2.BudgetServiceRemoveRequest, _budget_pb2.BudgetServiceRemoveResponse]
     """Removes a budget: it counts and refuses no more. One of the same name begins anew."""
@@ -54,6 +54,10 @@ class BudgetServiceStub:
     List: _grpc.UnaryUnaryMultiCallable[_budget_pb2.BudgetServiceListRequest, _budget_pb2.BudgetServiceListResponse]
     """Lists the budgets of an account in the order in which they were set, at most 64; with
     include_above those of the accounts above it too, nearest first: all that apply to it.
+    """
+    ListValues: _grpc.UnaryUnaryMultiCallable[_budget_pb2.ListValuesRequest, _budget_pb2.ListValuesResponse]
+    """Lists what a budget with group_by has counted of each value, in the order in which their counters
+    were opened: at most values_max, those that value_limits name, and one of all that are beyond.
     """
 
 @_typing.type_check_only
@@ -70,10 +74,10 @@ class BudgetServiceAsyncStub(BudgetServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     Set: _aio.UnaryUnaryMultiCallable[_budget_pb2.BudgetServiceSetRequest, _budget_pb2.BudgetServiceSetResponse]  # type: ignore[assignment]
-    """Gives an account a budget, or the one of that name another limit, hardness or thresholds: its
-    counter goes on, and holds that were granted stay. FAILED_PRECONDITION where it would count
-    something else or in other windows; ABORTED where expected_version differs; RESOURCE_EXHAUSTED
-    where more than 64 would apply to an account.
+    """Gives an account a budget, or the one of that name other limits, hardness, thresholds or another
+    number of values: its counters go on, and holds that were granted stay.
+    FAILED_PRECONDITION where it would count something else or in other windows; ABORTED where
+    expected_version differs; RESOURCE_EXHAUSTED where more than 64 would apply to an account.
     """
     Remove: _aio.UnaryUnaryMultiCallable[_budget_pb2.BudgetServiceRemoveRequest, _budget_pb2.BudgetServiceRemoveResponse]  # type: ignore[assignment]
     """Removes a budget: it counts and refuses no more. One of the same name begins anew."""
@@ -82,6 +86,10 @@ class BudgetServiceAsyncStub(BudgetServiceStub):
     List: _aio.UnaryUnaryMultiCallable[_budget_pb2.BudgetServiceListRequest, _budget_pb2.BudgetServiceListResponse]  # type: ignore[assignment]
     """Lists the budgets of an account in the order in which they were set, at most 64; with
     include_above those of the accounts above it too, nearest first: all that apply to it.
+    """
+    ListValues: _aio.UnaryUnaryMultiCallable[_budget_pb2.ListValuesRequest, _budget_pb2.ListValuesResponse]  # type: ignore[assignment]
+    """Lists what a budget with group_by has counted of each value, in the order in which their counters
+    were opened: at most values_max, those that value_limits name, and one of all that are beyond.
     """
 
 class BudgetServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -101,10 +109,10 @@ class BudgetServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _budget_pb2.BudgetServiceSetRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_budget_pb2.BudgetServiceSetResponse, _abc.Awaitable[_budget_pb2.BudgetServiceSetResponse]]:
-        """Gives an account a budget, or the one of that name another limit, hardness or thresholds: its
-        counter goes on, and holds that were granted stay. FAILED_PRECONDITION where it would count
-        something else or in other windows; ABORTED where expected_version differs; RESOURCE_EXHAUSTED
-        where more than 64 would apply to an account.
+        """Gives an account a budget, or the one of that name other limits, hardness, thresholds or another
+        number of values: its counters go on, and holds that were granted stay.
+        FAILED_PRECONDITION where it would count something else or in other windows; ABORTED where
+        expected_version differs; RESOURCE_EXHAUSTED where more than 64 would apply to an account.
         """
 
     @_abc_1.abstractmethod
@@ -131,6 +139,16 @@ class BudgetServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_budget_pb2.BudgetServiceListResponse, _abc.Awaitable[_budget_pb2.BudgetServiceListResponse]]:
         """Lists the budgets of an account in the order in which they were set, at most 64; with
         include_above those of the accounts above it too, nearest first: all that apply to it.
+        """
+
+    @_abc_1.abstractmethod
+    def ListValues(
+        self,
+        request: _budget_pb2.ListValuesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_budget_pb2.ListValuesResponse, _abc.Awaitable[_budget_pb2.ListValuesResponse]]:
+        """Lists what a budget with group_by has counted of each value, in the order in which their counters
+        were opened: at most values_max, those that value_limits name, and one of all that are beyond.
         """
 
 def add_BudgetServiceServicer_to_server(servicer: BudgetServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -489,6 +489,8 @@ class BudgetExceeded(_message.Message):
     NAME_FIELD_NUMBER: _builtins.int
     LEFT_FIELD_NUMBER: _builtins.int
     RESETS_AT_US_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    SHARED_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """Id of the account that the budget is of: the one that was asked for, or one above it."""
     name: _builtins.str
@@ -497,6 +499,12 @@ class BudgetExceeded(_message.Message):
     """What was left of it in its window, in what it counts."""
     resets_at_us: _builtins.int
     """When its window resets, in microseconds; 0 = it does not."""
+    shared: _builtins.bool
+    """The value counts together with others, which are more than may have a counter: `left` is theirs."""
+    @_builtins.property
+    def value(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of a budget with group_by: the value that it does not allow, of each of those attributes."""
+
     def __init__(
         self,
         *,
@@ -504,10 +512,12 @@ class BudgetExceeded(_message.Message):
         name: _builtins.str = ...,
         left: _builtins.int = ...,
         resets_at_us: _builtins.int = ...,
+        value: _abc.Iterable[_builtins.str] | None = ...,
+        shared: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "left", b"left", "name", b"name", "resets_at_us", b"resets_at_us"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "left", b"left", "name", b"name", "resets_at_us", b"resets_at_us", "shared", b"shared", "value", b"value"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

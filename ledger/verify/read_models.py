@@ -10,6 +10,7 @@ from typing import Any, Final
 import asyncpg
 import msgspec
 
+from ledger.core.budgets import Budget
 from ledger.core.events import BookKind, CommitmentTerms, RecurringTerms
 from ledger.core.state import NEVER, TOP_UP_PENDING, State
 from ledger.journal.connection import Connection
@@ -165,6 +166,16 @@ async def read_models(connection: Connection, shard: int) -> Reflection | None:
                 "pending": 0,
                 "windows": {},
             }
+    for number, tenant, account, of, value in await connection.fetch(_SQL["budget_values"], shard):
+        models.budgets[number] = {
+            "tenant": tenant,
+            "account": account,
+            "of": of,
+            "value": value,
+            "posted": 0,
+            "pending": 0,
+            "windows": {},
+        }
     for number, since, until, posted, pending in await connection.fetch(
         _SQL["budget_windows"], shard
     ):
@@ -457,15 +468,27 @@ def _top_ups_of(state: State) -> Facts:
     }
 
 
+def _said_of(budget: Budget) -> dict[str, Any]:
+    """What it is; of the counter of a value: of which budget, and the value."""
+    if budget.of is not None:
+        return {"of": budget.of.number, "value": list(budget.value)}
+    terms = msgspec.structs.asdict(budget.terms)
+    values = budget.values
+    if values is not None:
+        terms["group_by"] = values.said.group_by
+        terms["values_max"] = values.said.values_max
+        terms["value_limits"] = [msgspec.structs.asdict(each) for each in values.said.limits]
+    terms = msgspec.json.decode(msgspec.json.encode(terms))
+    return {"name": budget.name, "version": budget.version, "terms": terms}
+
+
 def _budgets_of(state: State) -> Facts:
     """By number: terms, totals, and what is counted in the windows that the state keeps (H5)."""
     return {
         budget.number: {
             "tenant": budget.account.tenant,
             "account": budget.account.number,
-            "name": budget.name,
-            "version": budget.version,
-            "terms": msgspec.json.decode(msgspec.json.encode(msgspec.structs.asdict(budget.terms))),
+            **_said_of(budget),
             "posted": budget.counter.posted,
             "pending": budget.counter.pending,
             "windows": {

@@ -200,3 +200,95 @@ async def test_many_at_once_never_exceed_a_hard_budget(funded: Served):
     )
     again = await asyncio.gather(*[authorize(funded, "bot-1") for _ in range(3)])
     assert [each.decision for each in again].count(decision_pb2.DECISION_ALLOW) == 1
+
+
+BY_USER = {"name": "per-user", "limit": 1_200, "thresholds": [50], "group_by": ["user"]}
+
+
+def of_user(user: str) -> dict[str, Any]:
+    return {**WORK, "attributes": {"user": user}}
+
+
+async def values_of(served: Served, **fields: Any) -> pb.ListValuesResponse:
+    request = pb.ListValuesRequest(tenant=TENANT, account="acme", name="per-user", **fields)
+    return await served.budgets.ListValues(request)
+
+
+async def test_each_value_of_an_attribute_has_a_limit_of_its_own(funded: Served):
+    """Rule H5: the value that is refused is named, with what it has left and when that resets."""
+    limits = [pb.BudgetValueLimit(value=["vip"], limit=5_000)]
+    made = await setting(funded, **BY_USER, values_max=2, value_limits=limits)
+    assert list(made.budget.group_by) == ["user"]
+    assert (made.budget.values_max, list(made.budget.value_limits)) == (2, limits)
+
+    async def authorize_for(user: str, request_id: str = "") -> decision_pb2.AuthorizeResponse:
+        return await funded.decisions.Authorize(
+            decision_pb2.AuthorizeRequest(
+                tenant=TENANT, request_id=request_id or funded.new_id(), account="team",
+                **of_user(user),
+            )
+        )  # fmt: skip
+
+    await funded.ingest(event("one", "team", attributes={"user": "ada"}))
+    for user in ("ada", "bob", "bob", "eve", "vip", "vip", "vip"):
+        assert (await authorize_for(user)).decision == decision_pb2.DECISION_ALLOW, user
+    denied = await authorize_for("ada", "denied")
+    exceeded = denied.budget_exceeded
+    assert (denied.reason, exceeded.name, exceeded.left) == ("BUDGET_EXCEEDED", "per-user", 0)
+    assert (list(exceeded.value), exceeded.shared) == (["ada"], False)
+    again = await authorize_for("ada", "denied")
+    assert again.replayed and again.budget_exceeded == exceeded
+    told = await funded.journal.GetOutcome(
+        journal_pb2.GetOutcomeRequest(tenant=TENANT, account="team", request_id="denied")
+    )
+    assert told.authorize.budget_exceeded == exceeded
+    # eve and dan are more than have a counter: together they have the limit of one.
+    assert (await authorize_for("dan")).decision == decision_pb2.DECISION_ALLOW
+    shared = (await authorize_for("eve")).budget_exceeded
+    assert (list(shared.value), shared.shared, shared.left) == (["eve"], True, 0)
+    checked = await funded.decisions.Check(
+        decision_pb2.CheckRequest(tenant=TENANT, account="team", **of_user("eve"))
+    )
+    assert checked.budget_exceeded == shared
+
+    listed = await values_of(funded)
+    assert [
+        (list(each.value), each.shared, each.limit, each.used, each.pending, each.left)
+        for each in listed.values
+    ] == [
+        (["ada"], False, 1_200, "600", "600", "0"),
+        (["bob"], False, 1_200, "0", "1200", "0"),
+        ([], True, 1_200, "0", "1200", "0"),
+        (["vip"], False, 5_000, "0", "1800", "3200"),
+    ]
+    assert list(listed.values[0].crossed) == [50]
+    assert listed.values[0].resets_at_us == exceeded.resets_at_us
+    page = await values_of(funded, page_size=3)
+    rest = await values_of(funded, page_size=3, page_token=page.next_page_token)
+    assert [*page.values, *rest.values] == list(listed.values) and not rest.next_page_token
+    of_bob = await values_of(funded, value=["bob"])
+    assert list(of_bob.values) == [listed.values[1]]
+    of_dan = await values_of(funded, value=["dan"])
+    assert list(of_dan.values) == [listed.values[2]]
+    standing = await shown(funded, name="per-user")
+    assert (standing.values, standing.used, standing.left) == (4, "0", "1200")
+    assert standing.budget == made.budget
+
+
+async def test_what_a_budget_by_value_may_not_say(funded: Served):
+    for changes, field in (
+        ({"group_by": ["a", "b", "c"]}, "budget.group_by"),
+        ({"group_by": [], "values_max": 5}, "budget.group_by"),
+        ({"values_max": 10_001}, "budget.values_max"),
+        ({"value_limits": [pb.BudgetValueLimit(value=[], limit=1)]}, "budget.value_limits"),
+    ):
+        refused = await refusal_of(setting(funded, **{**BY_USER, **changes}))
+        assert (refused.reason, refused.metadata["field"]) == ("BUDGET_INVALID", field)
+    long = await refusal_of(setting(funded, **{**BY_USER, "group_by": ["x" * 65]}))
+    assert (long.reason, long.metadata["field"]) == ("TEXT_TOO_LONG", "budget.group_by")
+    unknown = await refusal_of(values_of(funded))
+    assert (unknown.reason, unknown.metadata["value"]) == ("BUDGET_UNKNOWN", "per-user")
+    await setting(funded, name="per-user")
+    assert list((await values_of(funded)).values) == []
+    fixed = await refusal_of(setting(funded, name="per-user", group_by=["user"]))
+    assert (fixed.reason, fixed.metadata["field"]) == ("BUDGET_FIXED", "budget.group_by")

@@ -57,3 +57,20 @@ def test_budgets_are_set_listed_and_removed(opened: Server) -> None:
     assert len(run(opened, "list", "spender")["budgets"]) == 1
     wrong = drawdown("budget", "set", "spender", "x", "1", "--window", "hour", *where)
     assert wrong.returncode != 0 and "sliding:7d" in wrong.stderr
+
+
+def test_budgets_by_value_are_set_and_their_values_listed(opened: Server) -> None:
+    where = ("--tenant", TENANT, "--address", opened.address)
+    made = run(
+        opened, "set", "spender", "per-user", "200", "--measure", "requests", "--window", "day",
+        "--by", "user", "--by", "region", "--values", "50", "--value-limit", "ada,eu=7",
+    )["budget"]  # fmt: skip
+    assert (made["group_by"], made["values_max"]) == (["user", "region"], 50)
+    assert made["value_limits"] == [{"value": ["ada", "eu"], "limit": "7"}]
+    assert run(opened, "values", "spender", "per-user")["values"] == []
+    shown = drawdown("budget", "values", "spender", "per-user", *where)
+    assert shown.returncode == 0 and "no value" in shown.stdout
+    listed = drawdown("budget", "list", "spender", *where)
+    assert "each user, region: 0" in " ".join(listed.stdout.split()), listed.stdout
+    wrong = drawdown("budget", "set", "spender", "x", "1", "--value-limit", "ada", *where)
+    assert wrong.returncode != 0 and "VALUE=LIMIT" in wrong.stderr

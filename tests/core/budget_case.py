@@ -3,8 +3,12 @@
     budget   NAME/BUDGET LIMIT [of=charge|net|cost|requests|QUANTITY] [asset=usd] [soft]
              [each=day|week|month|quarter|year[@ZONE] | billing | first:DURATION | last:DURATION]
              [for=PRODUCT,...] [tags=TAG,...] [where=NAME:VALUE,...] [at=PERCENT,...] [version=N]
+             [by=NAME[+NAME] [values=N] [but=VALUE[+VALUE]:LIMIT,...]]
     unbudget NAME/BUDGET
-    expect   spent NAME/BUDGET N | pends NAME/BUDGET N | life NAME/BUDGET N | late NAME/BUDGET N
+    expect   spent NAME/BUDGET N | pends NAME/BUDGET N | life NAME/BUDGET N | late NAME/BUDGET N |
+             counters NAME/BUDGET N
+             of one that counts `by` value, NAME/BUDGET:VALUE[+VALUE]; `:*` are the others, `:` are
+             those without the attribute
 
 A budget without `each` is for its lifetime. At the end the rules of `verify` have no finding, and
 the families survive being packed.
@@ -66,6 +70,20 @@ def terms_of(options: dict[str, str], limit: str, soft: bool) -> e.BudgetTerms:
     )
 
 
+def values_of(options: dict[str, str]) -> e.BudgetValues | None:
+    """`by=`, `values=` and `but=`; None = all is counted together."""
+    if "by" not in options:
+        return None
+    limits = (
+        [each.rpartition(":") for each in options["but"].split(",")] if "but" in options else []
+    )
+    return e.BudgetValues(
+        tuple(options["by"].split("+")),
+        int(options.get("values", 10)),
+        tuple([e.ValueLimit(tuple(value.split("+")), int(limit)) for value, _, limit in limits]),
+    )
+
+
 class BudgetCase(LedgerCase):
     """Tells stories of budgets."""
 
@@ -80,6 +98,7 @@ class BudgetCase(LedgerCase):
             called,
             terms_of(options, limit, "soft" in flags),
             int(options.get("version", 0)),
+            values=values_of(options),
         )
         return self.execute(command)[1]
 
@@ -96,9 +115,17 @@ class BudgetCase(LedgerCase):
 
     def budget(self, place: str) -> Budget:
         name, _, called = place.partition("/")
+        called, one, value = called.partition(":")
         budget = budget_of(self.account(name), called)
         assert budget is not None, place
-        return budget
+        if not one:
+            return budget
+        assert budget.values is not None, place
+        others = value == "*"
+        counter = (
+            budget.values.others if others else budget.values.kept.get(tuple(value.split("+")))
+        )
+        return counter or Budget(0, budget.account, called, budget.terms, 1, 0, 0)
 
     def tell(self, event: e.Event) -> str:
         match event:
@@ -106,17 +133,21 @@ class BudgetCase(LedgerCase):
                 return f"budget {event.version}"
             case e.BudgetRemoved():
                 return "removed"
-            case e.BudgetsCounted() | e.BudgetsTallied():
+            case e.BudgetsCounted() | e.BudgetsTallied() | e.BudgetValueOpened():
                 return ""
             case e.BudgetCrossed():
                 account = self.core.state.accounts[event.account]
-                names = [each.name for each in account.budgets if each.number == event.budget]
-                return f"{names[0]} at {event.threshold}%"
+                budget = self.core.state.families[account.root].budgets[event.budget]
+                value = f":{'+'.join(budget.value) or '*'}" if budget.of is not None else ""
+                return f"{budget.name}{value} at {event.threshold}%"
             case e.BudgetDenied():
                 names = [
                     name for name, each in self.accounts.items() if each == event.budget_account
                 ]
-                return f"denied by {names[0]}/{event.budget_name}, {event.left} left"
+                value = ""
+                if isinstance(event, e.BudgetValueDenied):
+                    value = f":{'+'.join(event.value)}" + " and others" * event.shared
+                return f"denied by {names[0]}/{event.budget_name}{value}, {event.left} left"
         return super().tell(event)
 
     def _seen_spent(self, name: str, product: str) -> int:
@@ -135,9 +166,15 @@ class BudgetCase(LedgerCase):
     def _seen_late(self, name: str, product: str) -> int:
         return self.budget(name).counter.late
 
+    def _seen_counters(self, name: str, product: str) -> int:
+        values = self.budget(name).values
+        assert values is not None
+        return len(values.counters())
+
     def finish(self) -> None:
         super().finish()
-        assert judged(self.core) == []
+        found = judged(self.core)
+        assert found == [], found
         packed_and_back(self.core)
 
 

@@ -383,7 +383,9 @@ class LedgerCase:
         command = c.AuthorizeHold(
             self._request(options),
             self.accounts[name],
-            self.core.shape(options.get("of", "chat"), *names),
+            self.core.shape(
+                options.get("of", "chat"), *names, attributes=_pairs(options.get("with", ""))
+            ),
             quantities,
             duration_us(options["lifetime"]) if "lifetime" in options else 0,
             quote=self._quoted(options),

@@ -218,8 +218,10 @@ def test_whatever_is_asked_counts_in_budgets_of_every_measure(seed: int) -> None
                 measure, 50, asset, quantity, False, EVERY_WINDOW[place % len(EVERY_WINDOW)],
                 thresholds=(50, 100),
             )  # fmt: skip
-            key = FAMILY.request(f"budget {account} {place}")
-            assert isinstance(core.run(SetBudget(key, account, f"b{place}", terms)), e.BudgetSet)
+            for by, values in (("", None), (" by value", e.BudgetValues(("model",), 2))):
+                key = FAMILY.request(f"budget {account} {place}{by}")
+                made = core.run(SetBudget(key, account, f"b{place}{by}", terms, values=values))
+                assert isinstance(made, e.BudgetSet)
     walked.case.read()
     names = sorted(machine.STEPS)
     for _ in range(150):

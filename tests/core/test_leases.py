@@ -336,6 +336,58 @@ def test_it_names_product_and_attributes_where_a_narrower_budget_applies(case: L
 
 
 @lease_case
+def test_a_lease_counts_for_its_value_where_a_budget_counts_each_by_itself(
+    case: LedgerCase,
+) -> None:
+    """
+    # Rules H4, H5: it names what the budget goes by; each value has its own limit.
+    account  acme
+    grant    acme 500
+    budget   acme/per 40 by=user values=2
+    lease    acme 90 as=a                   -> refused LEASE_UNBOUNDED attributes
+    lease    acme 90 as=a with=user:ann     -> leased 40 from acme
+    lease    acme 90 as=b with=user:bob     -> leased 40 from acme
+    expect   pends acme/per:ann 40
+    hold     acme 1 with=user:ann as=h      -> denied by acme/per:ann, 0 left
+    spend    a 10 with=user:ann             -> drawn 10 from acme
+    expect   spent acme/per:ann 10
+    expect   pends acme/per:ann 30
+    lease    acme 90 as=c with=user:ann     -> leased nothing
+    expect   share c 15
+    renew    b 25 keep=0                    -> leased 25 from acme
+    expect   pends acme/per:bob 25
+    lease    acme 30 as=d with=user:cy      -> leased 30 from acme
+    lease    acme 30 as=e with=user:dan     -> leased 10 from acme
+    expect   pends acme/per:* 40
+    giveback a
+    expect   pends acme/per:ann 0
+    renew    c 90                           -> leased 30 from acme
+    expect   pends acme/per:ann 30
+    """
+
+
+@lease_case
+def test_what_bears_more_attributes_than_its_lease_counts_for_its_own_value(
+    case: LedgerCase,
+) -> None:
+    """
+    # A soft one does not bound it: what is reported counts where it belongs.
+    account  acme
+    grant    acme 500
+    budget   acme/per 40 by=user soft
+    lease    acme 90 as=a                   -> leased 90 from acme
+    expect   pends acme/per: 90
+    spend    a 30 with=user:ann id=u        -> drawn 30 from acme
+    expect   spent acme/per:ann 30
+    expect   pends acme/per: 60
+    spend    a 10                           -> drawn 10 from acme
+    expect   spent acme/per: 10
+    reverse  u
+    expect   spent acme/per:ann 0
+    """
+
+
+@lease_case
 def test_it_draws_debt_only_where_the_policy_says_so(case: LedgerCase) -> None:
     """
     account  acme overdraft=30

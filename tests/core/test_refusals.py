@@ -55,6 +55,7 @@ from ledger.core.events import (
     AccountPolicy,
     BudgetMeasure,
     BudgetTerms,
+    BudgetValues,
     CommitmentEnding,
     CommitmentTerms,
     GrantKind,
@@ -71,6 +72,7 @@ from ledger.core.events import (
     Timing,
     TopUpRule,
     UsageQuarantined,
+    ValueLimit,
     Window,
     WindowKind,
 )
@@ -217,6 +219,12 @@ def budget(**changed: object) -> Command:
     """Set a budget of 100 credits, but for what is said."""
     terms = replace(BudgetTerms(BudgetMeasure.CHARGE, 100, CREDITS), **changed)
     return SetBudget(NEW, ACME, "all", terms)
+
+
+def budget_by_value(*fields: object) -> Command:
+    """The same of one that counts each value by itself."""
+    terms = BudgetTerms(BudgetMeasure.CHARGE, 100, CREDITS)
+    return SetBudget(NEW, ACME, "all", terms, values=BudgetValues(*fields))  # type: ignore[arg-type]
 
 
 def ruling(account: int = 1, version: int = 0, **changes: object) -> Command:
@@ -528,6 +536,26 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
         (lambda core: budget(products=("p",) * 101), "budget.products"),
         (lambda core: budget(tags=("t",) * 101), "budget.tags"),
         (lambda core: budget(attributes=(("a", "b"),) * 17), "budget.attributes"),
+        (lambda core: budget_by_value((), 9), "budget.group_by"),
+        (lambda core: budget_by_value(("a", "b", "c"), 9), "budget.group_by"),
+        (lambda core: budget_by_value(("a", "a"), 9), "budget.group_by"),
+        (lambda core: budget_by_value(("a",), 0), "budget.values_max"),
+        (lambda core: budget_by_value(("a",), 10_001), "budget.values_max"),
+        (
+            lambda core: budget_by_value(("a",), 9, (ValueLimit(("b", "c"), 1),)),
+            "budget.value_limits",
+        ),
+        (lambda core: budget_by_value(("a",), 9, (ValueLimit(("b",), -1),)), "budget.value_limits"),
+        (
+            lambda core: budget_by_value(("a",), 9, (ValueLimit(("b",), 1),) * 2),
+            "budget.value_limits",
+        ),
+        (
+            lambda core: budget_by_value(
+                ("a",), 9, tuple([ValueLimit((str(each),), 1) for each in range(101)])
+            ),
+            "budget.value_limits",
+        ),
     ],
     Reason.TOP_UP_RULE_UNKNOWN: [
         (lambda core: RemoveTopUpRule(NEW, ACME, CREDITS), "asset"),

@@ -47,6 +47,14 @@ FOR: tuple[dict[str, Any], ...] = (
 )
 
 
+VALUES: tuple[e.BudgetValues | None, ...] = (
+    None,
+    e.BudgetValues(("user",), 2),
+    e.BudgetValues(("user",), 100, (e.ValueLimit(("b",), 40),)),
+    e.BudgetValues(("region", "user"), 3),
+)
+
+
 class Family:
     """Two families of which one shares; usage comes in runs, or plainly one by one."""
 
@@ -101,7 +109,9 @@ class Family:
 def usage(core: Core, draw: Random, number: int) -> c.RecordUsage:
     product = draw.choice(["chat", "chat", "half", "gpt"])
     names = ("input", "cached", "output") if product == "gpt" else ("tokens",)
-    attributes = draw.choice([(), (("region", "eu"),)])
+    attributes = draw.choice([(), (("region", "eu"),), (("region", "eu"), ("user", "a"))])
+    if draw.random() < 0.5:
+        attributes = (("user", draw.choice("bcdefgh")),)
     ago = draw.choice([0, 0, 1, MINUTE_US, 3 * HOUR_US, 9 * HOUR_US])
     return c.RecordUsage(
         FAMILY.usage("tests", str(number)),
@@ -130,8 +140,10 @@ def test_runs_count_what_entry_by_entry_would(seed: int) -> None:
             **draws.choice(FOR),
         )
         account = draws.choice([ROOT, TEAM, BOT, OTHER])
+        values = draws.choice(VALUES)
         for each in both:
-            assert isinstance(each.ask(c.SetBudget, account, f"b{place}", terms), e.BudgetSet)
+            said = (f"b{place}", terms, 0, NO_NAMES, b"", values)
+            assert isinstance(each.ask(c.SetBudget, account, *said), e.BudgetSet)
     number = 0
     for _ in range(12):
         size = draws.randrange(1, 40)

@@ -38,6 +38,7 @@ from ledger.core.packaged import canonical_bytes as package_bytes
 from ledger.core.packaged_budgets import (
     PackagedBudget,
     PackagedMeasure,
+    PackagedValueLimit,
     PackagedWindow,
     PackagedWindowKind,
     PackagedWindowUnit,
@@ -306,6 +307,18 @@ CHARGED = Package(
         PackagedCharge("setup", "setup", "USD", 50_000, once=True, earned_over_us=86_400_000_000),
     ),
     phases=(Phase("trial", periods=1, charges=(PhasedCharge("base", 100), PhasedCharge("setup"))),),
+)
+BUDGETED_BY_VALUE = Package(
+    budgets=(
+        PackagedBudget(
+            "per user",
+            PackagedMeasure.REQUESTS,
+            200,
+            group_by=("user", "region"),
+            values_max=1_000,
+            value_limits=(PackagedValueLimit(("größe", ""), 2**62),),
+        ),
+    )
 )
 METERS = MeterSet(
     (
@@ -580,6 +593,7 @@ FORMATS: tuple[Format, ...] = (
             "with seats": SEATED,
             "with budgets": BUDGETED,
             "with charges": CHARGED,
+            "with budgets by value": BUDGETED_BY_VALUE,
         },
         package_bytes,
         decode_package,

@@ -13,11 +13,21 @@ from ledger.core.commands import (
     SetBudget,
     Subscribe,
 )
-from ledger.core.events import BudgetMeasure, BudgetTerms, Timing, Window, WindowKind, WindowUnit
+from ledger.core.events import (
+    BudgetMeasure,
+    BudgetTerms,
+    BudgetValues,
+    Timing,
+    ValueLimit,
+    Window,
+    WindowKind,
+    WindowUnit,
+)
 from ledger.core.limits import DAY_US
 from ledger.core.outcomes import Refusal
 from ledger.core.packaged import Package, PackagedUnit
 from ledger.core.packaged_budgets import PackagedBudget, PackagedMeasure
+from ledger.core.shapes import Shape
 from ledger.journal.configuration import ConfigurationEntry
 from ledger.journal.directory import TENANT_DEFAULT
 from ledger.verify import verify
@@ -72,6 +82,68 @@ async def test_tables_of_budgets(database: str) -> None:
         )
     damaged = await verify(database)
     assert {found.what.partition(",")[0] for found in damaged.findings} == {"budget 1"}
+
+
+def of_user(user: str) -> Shape:
+    return Shape("chat", (("user", user),), ("input_tokens", "output_tokens"))
+
+
+async def test_tables_of_a_budget_that_counts_values_by_themselves(database: str) -> None:
+    """Rule H5: which counter is of which value, while it is kept; whose threshold was reached."""
+    async with open_books(database) as books:
+        acme = await books.account("acme")
+        account = acme.number
+        calls = BudgetTerms(BudgetMeasure.REQUESTS, 2, window=DAILY, thresholds=(100,))
+        values = BudgetValues(("user",), 1, (ValueLimit(("vip",), 1),))
+
+        async def ask(command: object) -> None:
+            (outcome,) = await books.ask(acme, command)  # type: ignore[arg-type]
+            assert not isinstance(outcome, Refusal), outcome
+
+        async def use(user: str, event_id: str) -> None:
+            await ask(replace(books.usage(acme, event_id), shape=of_user(user)))
+
+        await ask(SetBudget(books.key(acme), account, "per", calls, values=values))
+        await ask(SetBudget(books.key(acme), account, "gone", calls, values=values))
+        for place, user in enumerate(("ada", "ada", "bob", "vip")):
+            await use(user, str(place))
+        await project(database)
+        books.clock.ahead_us += DAY_US
+        await use("bob", "next day")
+        await ask(RemoveBudget(books.key(acme), account, "gone"))
+        await project(database)
+    report = await verify(database)
+    assert report.ok, report.findings
+    async with looking(database) as connection:
+        rows = await connection.fetch(
+            "SELECT budget, value, closed_at IS NULL AS kept, sum(posted) AS posted"
+            " FROM projection.budget_values JOIN projection.budget_windows"
+            " USING (tenant, shard, number) GROUP BY number, budget, value, closed_at"
+            " ORDER BY budget, number"
+        )
+        found = [(row["budget"], row["value"], row["kept"], int(row["posted"])) for row in rows]
+        assert found == [
+            (1, ["ada"], False, 2), (1, [], False, 1), (1, ["vip"], False, 1),
+            (1, ["bob"], True, 1),
+            (2, ["ada"], False, 2), (2, [], False, 1), (2, ["vip"], False, 1),
+            (2, ["bob"], False, 1),
+        ]  # fmt: skip
+        crossed = await connection.fetch(
+            "SELECT budget, value, used FROM projection.budget_crossings WHERE budget = 1"
+            " ORDER BY entry_seq"
+        )
+        assert [(row["value"], int(row["used"])) for row in crossed] == [(["ada"], 2), (["vip"], 1)]
+        terms = await connection.fetchval(
+            "SELECT terms FROM projection.budgets WHERE name = 'per' ORDER BY entry_seq LIMIT 1"
+        )
+        said = json.loads(terms)
+        assert (said["group_by"], said["values_max"]) == (["user"], 1)
+        assert said["value_limits"] == [{"value": ["vip"], "limit": 1}]
+        await connection.execute(
+            "UPDATE projection.budget_values SET value = '{eve}' WHERE budget = 1"
+        )
+    damaged = await verify(database)
+    assert damaged.findings and all("budget" in found.what for found in damaged.findings)
 
 
 async def test_tables_of_budgets_of_a_package(database: str) -> None:

@@ -122,6 +122,7 @@ WITHOUT_REQUEST_ID = {
     "ListAdjustments",
     "ListSuspense",
     "ListGauges",
+    "ListValues",
     "ListAliases",
     "GetHold",
     "GetMargin",
@@ -330,7 +331,7 @@ def test_every_mutation_takes_a_request_id_and_says_whether_it_was_replayed():
 
 def test_every_list_has_pages():
     lists = [method for method in unary_methods() if method.name.startswith("List")]
-    assert len(lists) == 29
+    assert len(lists) == 30
     for method in lists:
         assert {"page_size", "page_token"} <= set(method.input_type.fields_by_name.keys())
         assert "next_page_token" in method.output_type.fields_by_name

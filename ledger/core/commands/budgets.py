@@ -5,12 +5,13 @@ from __future__ import annotations
 import msgspec
 
 from ledger.core.commands.base import NO_NAMES, Names
-from ledger.core.events import BudgetTerms
+from ledger.core.events import BudgetTerms, BudgetValues
 
 
 class SetBudget(msgspec.Struct, gc=False):
     """Give an account a budget of that name, or one that has it another limit, hardness or other
-    thresholds; `expected_version` 0 = whatever it is (rule H4)."""
+    thresholds; `expected_version` 0 = whatever it is (rule H4). `values`: it counts each value of
+    some attributes by itself."""
 
     key: bytes
     account: int
@@ -19,6 +20,7 @@ class SetBudget(msgspec.Struct, gc=False):
     expected_version: int = 0
     names: Names = NO_NAMES
     trace: bytes = b""
+    values: BudgetValues | None = None
 
 
 class RemoveBudget(msgspec.Struct, gc=False):

@@ -49,6 +49,11 @@ from ledger.core.events.budgets import (
     BudgetSet,
     BudgetsTallied,
     BudgetTerms,
+    BudgetValueDenied,
+    BudgetValueOpened,
+    BudgetValues,
+    GroupedBudgetSet,
+    ValueLimit,
 )
 from ledger.core.events.caps import (
     CapRemoved,
@@ -282,6 +287,9 @@ __all__ = [
     "BudgetRemoved",
     "BudgetSet",
     "BudgetTerms",
+    "BudgetValueDenied",
+    "BudgetValueOpened",
+    "BudgetValues",
     "BudgetsCounted",
     "BudgetsTallied",
     "CapRemoved",
@@ -338,6 +346,7 @@ __all__ = [
     "GrantRolledOver",
     "GrantStarted",
     "GrantVoided",
+    "GroupedBudgetSet",
     "HoldAuthorized",
     "HoldCharged",
     "HoldExpired",
@@ -456,6 +465,7 @@ __all__ = [
     "UsageRepriced",
     "UsageRerated",
     "UsageReversed",
+    "ValueLimit",
     "Window",
     "WindowKind",
     "WindowUnit",
@@ -538,6 +548,9 @@ Event: TypeAlias = (
     | CreditNoteIssued
     | ReceivableWrittenOff
     | BudgetSet
+    | GroupedBudgetSet
+    | BudgetValueOpened
+    | BudgetValueDenied
     | BudgetRemoved
     | BudgetsCounted
     | BudgetsTallied

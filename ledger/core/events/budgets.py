@@ -43,6 +43,24 @@ class BudgetTerms(msgspec.Struct, frozen=True, array_like=True):
     thresholds: tuple[int, ...] = ()
 
 
+class ValueLimit(msgspec.Struct, frozen=True, array_like=True):
+    """A limit of its own for one of the values that a budget counts each by itself."""
+
+    value: tuple[str, ...]
+    limit: int
+
+
+class BudgetValues(msgspec.Struct, frozen=True, array_like=True):
+    """That a budget counts each value of the attributes `group_by` by itself (rule H5): usage that
+    lacks one counts as of the value "". Up to `values_max` values have a counter at a time, besides
+    those that `limits` names; whatever is beyond counts in one counter together.
+    """
+
+    group_by: tuple[str, ...] = ()
+    values_max: int = 0
+    limits: tuple[ValueLimit, ...] = ()
+
+
 class BudgetSet(Fact, frozen=True, tag=100):
     """The account has a budget (`version` 1), or its limit, hardness or thresholds are others.
 
@@ -59,6 +77,28 @@ class BudgetSet(Fact, frozen=True, tag=100):
     version: int
     expected_version: int = 0
     trace: bytes = b""
+
+
+class GroupedBudgetSet(BudgetSet, frozen=True, tag=154):
+    """The same of a budget that counts each value of some attributes by itself: in a counter with
+    a number of its own that is opened as it is first counted in. Its own number counts nothing."""
+
+    values: BudgetValues = BudgetValues()
+
+
+class BudgetValueOpened(Fact, frozen=True, tag=155):
+    """A value of a budget of the account, or whatever is beyond those that may have a counter (an
+    empty `value`), counts under `number` from the entry at `entry` of this batch on.
+
+    `closed` are numbers of such counters whose windows are over: they are kept no more.
+    """
+
+    account: int
+    budget: int
+    number: int
+    entry: int
+    value: tuple[str, ...] = ()
+    closed: tuple[int, ...] = ()
 
 
 class BudgetRemoved(Fact, frozen=True, tag=101):
@@ -127,3 +167,11 @@ class BudgetDenied(AuthorizeDenied, frozen=True, tag=104):
     budget_name: str = ""
     left: int = 0
     resets_at: int = 0
+
+
+class BudgetValueDenied(BudgetDenied, frozen=True, tag=156):
+    """A denial because of what a budget allows one value; `shared`: it counts together with others,
+    which are more than may have a counter, and `left` is what all of them had left."""
+
+    value: tuple[str, ...] = ()
+    shared: bool = False

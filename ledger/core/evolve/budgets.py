@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ledger.core.budget_values import OTHERS, Values
 from ledger.core.budgets import Budget
 from ledger.core.events import (
     BudgetCrossed,
@@ -9,7 +10,10 @@ from ledger.core.events import (
     BudgetsCounted,
     BudgetSet,
     BudgetsTallied,
+    BudgetValueOpened,
+    GroupedBudgetSet,
 )
+from ledger.core.outcomes import locator_of
 from ledger.core.state import State
 
 
@@ -34,6 +38,11 @@ def budget_set(state: State, event: BudgetSet) -> None:
         account.find_watched()
     else:
         budget.change(event.terms, event.version)
+    if isinstance(event, GroupedBudgetSet):
+        if budget.values is None:
+            budget.values = Values(budget, event.values)
+        else:
+            budget.values.change(event.values)
     budget.packaged = not event.key
     if event.key:
         state.keys.add(event.key, state.locator)
@@ -43,13 +52,47 @@ def budget_removed(state: State, event: BudgetRemoved) -> None:
     """It goes with its counter; holds that pended in it go on."""
     account = state.accounts[event.account]
     family = state.families[account.root]
-    budget = family.budgets.pop(event.budget)
+    budget = family.budgets[event.budget]
     account.budgets.remove(budget)
-    for hold in budget.held:
-        family.unpend(hold, event.budget)
+    counters = [budget]
+    if budget.values is not None:
+        counters.extend(budget.values.counters())
+        budget.values = None  # no cycle is left for the collector
+    for counter in counters:
+        for hold in counter.held:
+            family.unpend(hold, counter.number)
+        family.budgets.pop(counter.number, None)
+        counter.of = None
     account.find_watched()
     if event.key:
         state.keys.add(event.key, state.locator)
+
+
+def budget_value_opened(state: State, event: BudgetValueOpened) -> None:
+    """A counter for one value, or for those beyond; others whose windows are over go."""
+    account = state.accounts[event.account]
+    family = state.families[account.root]
+    budget = family.budgets[event.budget]
+    values = budget.values
+    assert values is not None
+    for number in event.closed:
+        closed = family.budgets.pop(number)
+        assert not closed.held, f"a hold pends in counter {number}"
+        values.drop(closed)
+        closed.of = None
+    counter = Budget(
+        event.number,
+        account,
+        budget.name,
+        values.terms_of(event.value or OTHERS),
+        budget.version,
+        state.now,
+        locator_of(state.batch_seq, event.entry),
+    )
+    counter.of, counter.value = budget, event.value
+    family.budgets[event.number] = counter
+    state.next_budget = event.number + 1
+    values.place(counter)
 
 
 def budgets_counted(state: State, event: BudgetsCounted) -> None:
@@ -66,6 +109,8 @@ def budgets_counted(state: State, event: BudgetsCounted) -> None:
                 family.pend(event.hold, move.budget)
             else:
                 family.unpend(event.hold, move.budget)
+                if budget.of is not None and budget.of.values is not None and not budget.held:
+                    budget.of.values.await_end(budget)
 
 
 def budgets_tallied(state: State, event: BudgetsTallied) -> None:

@@ -4,10 +4,31 @@ from __future__ import annotations
 
 import msgspec
 
+from ledger.core.budget_values import Values
 from ledger.core.budgets import Budget
-from ledger.core.events import BudgetTerms
+from ledger.core.events import BudgetTerms, BudgetValues
 from ledger.core.state import Family, State
 from ledger.core.windows import PackedCounter, unpack_counter
+
+
+class PackedValue(msgspec.Struct, array_like=True, gc=False):
+    """The counter of a value, or of the others (an empty one)."""
+
+    number: int
+    value: tuple[str, ...]
+    created_at: int
+    created_by: int
+    counter: PackedCounter
+    held: list[tuple[int, int, int, int]]
+    crossed: list[tuple[int, int]]
+
+
+class PackedValues(msgspec.Struct, array_like=True, gc=False):
+    """Of what a budget counts each value by itself, and its counters by their numbers."""
+
+    said: BudgetValues
+    counters: list[PackedValue]
+    apart: list[tuple[str, ...]]
 
 
 class PackedBudget(msgspec.Struct, array_like=True, gc=False):
@@ -24,6 +45,7 @@ class PackedBudget(msgspec.Struct, array_like=True, gc=False):
     held: list[tuple[int, int, int, int]]  # hold, since, end, amount
     crossed: list[tuple[int, int]]
     packaged: bool = False
+    values: PackedValues | None = None
 
 
 def pack_budget(budget: Budget) -> PackedBudget:
@@ -36,9 +58,33 @@ def pack_budget(budget: Budget) -> PackedBudget:
         budget.created_by,
         budget.terms,
         budget.counter.pack(),
-        [(hold, *span, amount) for hold, (span, amount) in sorted(budget.held.items())],
+        _held(budget),
         sorted(budget.crossed.items()),
         budget.packaged,
+        _pack_values(budget.values) if budget.values is not None else None,
+    )
+
+
+def _held(budget: Budget) -> list[tuple[int, int, int, int]]:
+    return [(hold, *span, amount) for hold, (span, amount) in sorted(budget.held.items())]
+
+
+def _pack_values(values: Values) -> PackedValues:
+    return PackedValues(
+        values.said,
+        [
+            PackedValue(
+                each.number,
+                each.value,
+                each.created_at,
+                each.created_by,
+                each.counter.pack(),
+                _held(each),
+                sorted(each.crossed.items()),
+            )
+            for each in sorted(values.counters(), key=lambda counter: counter.number)
+        ],
+        sorted(values.apart),
     )
 
 
@@ -53,12 +99,34 @@ def unpack_budget(state: State, family: Family, packed: PackedBudget) -> None:
         packed.created_at,
         packed.created_by,
     )
+    _counted(family, budget, packed)
+    budget.packaged = packed.packaged
+    account.budgets.append(budget)
+    account.find_watched()
+    if packed.values is None:
+        return
+    values = budget.values = Values(budget, packed.values.said)
+    for each in packed.values.counters:
+        counter = Budget(
+            each.number,
+            account,
+            packed.name,
+            values.terms_of(each.value),
+            packed.version,
+            each.created_at,
+            each.created_by,
+        )
+        counter.of, counter.value = budget, each.value
+        _counted(family, counter, each)
+        values.place(counter)
+    values.apart = frozenset(packed.values.apart)
+    values.await_all()
+
+
+def _counted(family: Family, budget: Budget, packed: PackedBudget | PackedValue) -> None:
     budget.counter = unpack_counter(packed.counter)
     for hold, since, end, amount in packed.held:
         budget.held[hold] = ((since, end), amount)
         family.pend(hold, packed.number)
     budget.crossed = dict(packed.crossed)
-    budget.packaged = packed.packaged
     family.budgets[packed.number] = budget
-    account.budgets.append(budget)
-    account.find_watched()

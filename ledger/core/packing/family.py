@@ -162,7 +162,11 @@ def pack_family(state: State, root: int, settled_before: int) -> bytes:
                     if quote.settled_at > settled_before
                 ],
             ],
-            [pack_budget(family.budgets[number]) for number in sorted(family.budgets)],
+            [
+                pack_budget(family.budgets[number])
+                for number in sorted(family.budgets)
+                if family.budgets[number].of is None
+            ],
             [
                 pack_cap(account.caps_given[number])
                 for account in accounts
@@ -338,6 +342,8 @@ def drop_family(state: State, root: int) -> None:
         account.commitments = []
         account.subscription = None  # no cycle is left for the collector
         account.lent = {}
+        for budget in account.budgets:
+            budget.values = None  # no cycle is left for the collector
         account.budgets = []  # no cycle is left for the collector
         account.caps = ()
         account.caps_given = {}  # no cycle is left for the collector

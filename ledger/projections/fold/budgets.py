@@ -8,17 +8,34 @@ from ledger.core.events import (
     BudgetsCounted,
     BudgetSet,
     BudgetsTallied,
+    BudgetValueOpened,
+    GroupedBudgetSet,
 )
 from ledger.projections.described import budget_json
 from ledger.projections.fold.folding import Folding
 
 
 def budget_set(fold: Folding, _: int, event: BudgetSet) -> None:
-    _row(fold, event.account, event.budget, event.name, event.version, budget_json(event.terms))
+    terms = budget_json(event.terms, event.values if isinstance(event, GroupedBudgetSet) else None)
+    _row(fold, event.account, event.budget, event.name, event.version, terms)
 
 
 def budget_removed(fold: Folding, _: int, event: BudgetRemoved) -> None:
     _row(fold, event.account, event.budget, event.name, None, None)
+    tenant = fold.facts.tenants[event.account]
+    fold.changes.closed_budget_values.append((tenant, event.budget, 0, fold.recorded_at))
+
+
+def budget_value_opened(fold: Folding, _: int, event: BudgetValueOpened) -> None:
+    tenant, changes = fold.facts.tenants[event.account], fold.changes
+    for number in event.closed:
+        changes.closed_budget_values.append((tenant, event.budget, number, fold.recorded_at))
+    changes.budget_values.append(
+        (
+            tenant, fold.shard, event.number, event.account, event.budget, event.value,
+            fold.recorded_at,
+        )
+    )  # fmt: skip
 
 
 def _row(

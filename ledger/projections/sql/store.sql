@@ -319,6 +319,21 @@ FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::bigint[], $6::numeric[], 
 ON CONFLICT (tenant, shard, number, since, until) DO UPDATE
 SET posted = w.posted + excluded.posted, pending = w.pending + excluded.pending
 
+-- name: close_budget_values
+-- Counters of values that are kept no more; a number of 0: all of the budget.
+UPDATE budget_values AS v SET closed_at = d.closed_at
+FROM unnest($2::int[], $3::bigint[], $4::bigint[], $5::bigint[])
+     AS d (tenant, budget, number, closed_at)
+WHERE v.tenant = d.tenant AND v.shard = $1 AND v.budget = d.budget AND v.closed_at IS NULL
+  AND d.number IN (0, v.number)
+
+-- name: name_crossed_values
+-- Of which value of which budget a threshold was reached that was crossed from an entry on.
+UPDATE budget_crossings AS c SET budget = v.budget, value = v.value
+FROM budget_values AS v
+WHERE c.shard = $1 AND c.entry_seq >= $2
+  AND v.tenant = c.tenant AND v.shard = c.shard AND v.number = c.number
+
 -- name: close_statement
 -- A statement that had ended is closed.
 DELETE FROM statements_to_close

@@ -171,6 +171,11 @@ SELECT tenant, ahead FROM projection.clocks WHERE shard = $1
 SELECT DISTINCT ON (number) number, tenant, account, name, version, terms::text
 FROM projection.budgets WHERE shard = $1 ORDER BY number, entry_seq DESC
 
+-- name: budget_values
+-- The counters that values have.
+SELECT number, tenant, account, budget, value
+FROM projection.budget_values WHERE shard = $1 AND closed_at IS NULL
+
 -- name: budget_windows
 -- What budgets have counted, by window.
 SELECT number, since, until, posted::text, pending::text

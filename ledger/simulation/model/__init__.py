@@ -185,6 +185,9 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.BudgetsTallied: usage.unexpected,
     e.BudgetCrossed: usage.unexpected,
     e.BudgetDenied: usage.unexpected,
+    e.GroupedBudgetSet: usage.unexpected,
+    e.BudgetValueOpened: usage.unexpected,
+    e.BudgetValueDenied: usage.unexpected,
     e.Subscribed: usage.unexpected,  # packages are of tests/core/test_packages
     e.PackageChanged: usage.unexpected,
     e.PackagePeriodBegun: usage.unexpected,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
+from ledger.core.budget_faults import values_fault
 from ledger.core.budgets import Budget
 from ledger.core.events import (
     AccountClosedOut,
@@ -16,8 +17,10 @@ from ledger.core.events import (
     BudgetSet,
     BudgetsTallied,
     BudgetTerms,
+    BudgetValueDenied,
     Event,
     GrantKind,
+    GroupedBudgetSet,
     HoldAuthorized,
     HoldExpired,
     HoldReleased,
@@ -42,6 +45,14 @@ from ledger.core.events import (
 from ledger.core.limits import BUDGET_THRESHOLDS_MAX, DAY_US, INT64_MAX, MONTH_MAX_US
 from ledger.core.state import Account, State
 from ledger.core.windows import window_fault
+from ledger.verify.rules.budget_values import (
+    counter_at,
+    counter_now,
+    counts_nowhere,
+    looked_at_limit,
+    shared_by,
+    value_of,
+)
 from ledger.verify.rules.holds import authorize_denied
 from ledger.verify.rules.judge import Judge
 from ledger.verify.rules.leases import escrow_counted
@@ -105,6 +116,9 @@ def budget_set(judge: Judge, state: State, event: BudgetSet) -> None:
         for field in _FIXED:
             expected, found = getattr(budget.terms, field), getattr(terms, field)
             judge.equal(state, f"{field} of the budget", expected, found)
+        group_by = budget.values.said.group_by if budget.values is not None else ()
+        said = event.values.group_by if isinstance(event, GroupedBudgetSet) else ()
+        judge.equal(state, "group_by of the budget", group_by, said)
     else:
         judge.equal(state, "number of the budget", state.next_budget, event.budget)
         judge.equal(state, "version of the budget", 1, event.version)
@@ -112,6 +126,8 @@ def budget_set(judge: Judge, state: State, event: BudgetSet) -> None:
         judge.wrong(state, "window of the budget", "a window", terms.window)
     if not 0 <= terms.limit <= INT64_MAX:
         judge.wrong(state, "limit of the budget", f"0 to {INT64_MAX}", terms.limit)
+    if isinstance(event, GroupedBudgetSet) and values_fault(event.values) is not None:
+        judge.wrong(state, "values of the budget", "what values may be", event.values)
     rising = sorted(set(terms.thresholds))
     if list(terms.thresholds) != rising or len(rising) > BUDGET_THRESHOLDS_MAX:
         judge.wrong(state, "thresholds of the budget", rising, terms.thresholds)
@@ -136,8 +152,20 @@ def budget_denied(judge: Judge, state: State, event: BudgetDenied) -> None:
         judge.wrong(state, "budget", "a hard one that applies", event.budget)
     of_account = (budget.account.number, budget.name)
     judge.equal(state, "budget", of_account, (event.budget_account, event.budget_name))
-    posted, pending = budget.counter.within(budget.terms.window, state.now)
-    judge.equal(state, "left", max(0, budget.terms.limit - posted - pending), event.left)
+    limit, counter = budget.terms.limit, budget.counter
+    if budget.values is not None:
+        value = value_of(state.declared[event.plan], budget)
+        counted = counter_at(budget, value, state.now)
+        shared = shared_by(counted)
+        said = (event.value, event.shared) if isinstance(event, BudgetValueDenied) else None
+        judge.equal(state, "value of the budget", (value, shared), said)
+        limit = looked_at_limit(budget, value, shared)
+        if counted is None:
+            judge.equal(state, "left", limit, event.left)
+            return
+        counter = counted.counter
+    posted, pending = counter.within(budget.terms.window, state.now)
+    judge.equal(state, "left", max(0, limit - posted - pending), event.left)
 
 
 def budget_crossed(judge: Judge, state: State, event: BudgetCrossed) -> None:
@@ -185,12 +213,18 @@ def budgets_counted(judge: Judge, state: State, event: BudgetsCounted) -> None:
     if isinstance(of, LeaseGranted | LeaseRenewed):
         escrow_counted(judge, state, account, of, event)
     held = isinstance(of, HoldAuthorized)
+    expected = {counter_now(state, of, budgets[each]): expected[each] for each in expected}
     for move in event.moves:
         budget = budgets[move.budget]
         pends = budget.held.get(event.hold, ((0, 0), 0))[1]
         _look_at_span(judge, state, budget, move)
         if not pends and budget.account not in _line(state, account, of):
             judge.wrong(state, "budget", "one on the account's line", move.budget)
+        if budget.values is not None:
+            judge.wrong(state, "budget", "the counter of a value of it", move.budget)
+        elif budget.of is not None and (held or isinstance(of, LeaseRenewed)) and move.pending > 0:
+            right = counter_now(state, of, budget.of)
+            judge.equal(state, "counter of the value", right, move.budget)
         if not budget.terms.tags:
             posted = expected.get(move.budget, 0)
             judge.equal(state, f"posted in budget {move.budget}", posted, move.posted)
@@ -246,11 +280,14 @@ def _look_at_limit(
     judge: Judge, state: State, budget: Budget, move: BudgetMove, of: HoldAuthorized
 ) -> None:
     """A hold is within what is left of a hard budget; reported work has happened."""
-    terms = budget.terms
+    terms, limit = budget.terms, budget.terms.limit
+    if budget.of is not None:
+        value = value_of(state.declared[of.plan], budget.of)
+        limit = looked_at_limit(budget.of, value, shared_by(budget))
     if terms.hard and not isinstance(of, OutcomeReported) and move.end > state.now:
         posted, pending = budget.counter.within(terms.window, state.now)
-        if posted + pending + move.pending > terms.limit:
-            left = terms.limit - posted - pending
+        if posted + pending + move.pending > limit:
+            left = limit - posted - pending
             judge.wrong(state, f"held of budget {budget.number}", f"up to {left}", move.pending)
 
 
@@ -296,8 +333,13 @@ def _expected(state: State, account: Account, event: Moving) -> dict[int, int]:
             named = not terms.products or plan.product in terms.products
             of_work = named and not terms.tags and set(terms.attributes) <= set(plan.attributes)
             before = isinstance(event, UsageReversed) and event.original < budget.created_by
-            if of_work and not before:
-                found[budget.number] = _amount(state, terms, event, plan)
+            if not of_work or before:
+                continue
+            amount = _amount(state, terms, event, plan)
+            if budget.values is None:
+                found[budget.number] = amount
+            elif not counts_nowhere(state, account, budget, event, amount):
+                found[counter_now(state, event, budget)] = amount
     return found
 
 

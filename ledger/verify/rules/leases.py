@@ -18,7 +18,7 @@ from ledger.core.events import (
     UsageLeased,
 )
 from ledger.core.limits import DAY_US, SECOND_US
-from ledger.core.state import Account, Hold, State
+from ledger.core.state import Account, Family, Hold, State
 from ledger.verify.rules.caps import look_at_shares
 from ledger.verify.rules.judge import Judge
 from ledger.verify.rules.seats import seats_pay
@@ -217,9 +217,15 @@ def escrow_counted(
     plan = state.declared[of.plan]
     amount = sum([piece.amount for piece in of.slices])
     moved: dict[int, int] = {}
+    pended: dict[int, int] = {}
+    family = state.families[account.root]
+    for number in family.budgeted_holds.get(event.hold, ()):
+        of_budget = _budget_of(family, number)
+        pended[of_budget] = pended.get(of_budget, 0) + family.budgets[number].held[event.hold][1]
     for move in event.moves:
         judge.equal(state, f"posted in budget {move.budget}", 0, move.posted)
-        moved[move.budget] = moved.get(move.budget, 0) + move.pending
+        of_budget = _budget_of(family, move.budget)
+        moved[of_budget] = moved.get(of_budget, 0) + move.pending
     node: Account | None = account
     while node is not None:
         for budget in node.budgets:
@@ -228,9 +234,14 @@ def escrow_counted(
                 continue
             named = not terms.products or plan.product in terms.products
             applies = named and set(terms.attributes) <= set(plan.attributes)
-            before = budget.held.get(event.hold, ((0, 0), 0))[1]
-            pends = before + moved.get(budget.number, 0)
+            pends = pended.get(budget.number, 0) + moved.get(budget.number, 0)
             judge.equal(
                 state, f"in escrow in budget {budget.number}", amount if applies else 0, pends
             )
         node = node.parent
+
+
+def _budget_of(family: Family, number: int) -> int:
+    """Number of the budget that has a counter: its own, or one of a value."""
+    of = family.budgets[number].of
+    return of.number if of is not None else number
