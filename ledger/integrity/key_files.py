@@ -67,12 +67,17 @@ def read_public_key(source: str) -> bytes:
 
 
 def create_key(path: Path) -> SealKey:
-    """Make a key in a new file, mode 0600. Raises KeyExists, KeyUnusable.
+    """Make a key in a new file, mode 0600. Raises KeyExists, KeyUnusable."""
+    private = Ed25519PrivateKey.generate()
+    write_key_file(path, private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    return SealKey(private)
+
+
+def write_key_file(path: Path, pem: bytes) -> None:
+    """A new file of mode 0600 with a private key. Raises KeyExists, KeyUnusable.
 
     The file is there whole or not at all, however this process ends, and after a power cut too.
     """
-    private = Ed25519PrivateKey.generate()
-    pem = private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
     partial = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
     try:
         try:
@@ -85,7 +90,6 @@ def create_key(path: Path) -> SealKey:
         raise KeyExists(f"{path} exists; a key is never overwritten") from error
     except OSError as error:
         raise KeyUnusable(f"{path} cannot be written: {error.strerror or error}") from error
-    return SealKey(private)
 
 
 def _write(path: Path, data: bytes) -> None:

@@ -151,6 +151,8 @@ class PrivateRecords(msgspec.Struct, array_like=True):
 
     `indexes` are places in the batch, ascending; `accounts` are account numbers (0 = none);
     `personal` maps an index of the batch to attributes marked personal. "" = nothing or erased.
+    `actors` maps one to the principal that caused the entry, such as "token:alice", where the
+    caller was proven; batches from before that have none.
     """
 
     indexes: list[int] = []
@@ -160,6 +162,7 @@ class PrivateRecords(msgspec.Struct, array_like=True):
     operations: list[str] = []
     operation_parents: list[str] = []
     personal: dict[int, dict[str, str]] = {}
+    actors: dict[int, str] = {}
 
     def add(
         self,
@@ -202,6 +205,7 @@ class PrivateRecords(msgspec.Struct, array_like=True):
             operations=blanked(self.operations),
             operation_parents=blanked(self.operation_parents),
             personal={index: kept for index, kept in self.personal.items() if index not in erased},
+            actors={index: kept for index, kept in self.actors.items() if index not in erased},
         )
 
 
