@@ -22,6 +22,12 @@ from typing import Any, Final
 import grpc
 
 from ledger.api.server import LedgerServer
+from ledger.auth.authenticator import Authenticator
+from ledger.auth.certificates import CertificatesInvalid
+from ledger.auth.key_store import PostgresKeyStore
+from ledger.auth.keys import KeysUnusable
+from ledger.auth.opening import open_authenticator
+from ledger.auth.passing import PrincipalSeal
 from ledger.backtest.simulator import Simulator
 from ledger.card_process import CardProcess
 from ledger.engine.lease import Terms
@@ -89,9 +95,10 @@ class Server:
         self.seals = seals
         self.telemetry = Telemetry(storage.shards, os.environ, settings.slow_call_ms * 1_000)
         name = f"{socket.gethostname()}/{os.getpid()}"
+        self.clock = SystemClock()
         self.ledger = Ledger(
             storage,
-            SystemClock(),
+            self.clock,
             name,
             self.telemetry.observer,
             self._progress,
@@ -148,7 +155,9 @@ class Server:
         gc.set_threshold(*GC_THRESHOLDS)
         assert self._front is not None
         await self._front.serve()
-        self._http.attach(self._front.inside, self._front.routes, self.ledger.clock)
+        self._http.attach(
+            self._front.inside, self._front.routes, self.ledger.clock, self._front.gate
+        )
         self.serving = True
         if self._projector is not None:
             self._projector.start()
@@ -187,6 +196,9 @@ class Server:
     async def _listen(self) -> None:
         settings = self.settings
         credentials = _credentials(settings)
+        keys = PostgresKeyStore(self.storage.pool)
+        seal = PrincipalSeal(await keys.server_secret(), self.clock)
+        authenticator = await self._authenticator(keys, seal)
         self._front = LedgerServer(
             self.ledger,
             self.telemetry.rpc,
@@ -197,7 +209,11 @@ class Server:
             CardProcess(),
             Simulator(self._dsn, self.storage.shards),
             settings.gateway,
+            authenticator,
+            seal,
+            keys,
         )
+        self._side_port.guard(self._front.gate, asyncio.get_running_loop())
         try:
             self.address = await self._front.listen(
                 settings.listen, credentials, insecure=settings.insecure_listen
@@ -207,6 +223,20 @@ class Server:
                 f"cannot listen on {settings.listen}: {error}; is another server running there? "
                 "--listen takes another address"
             ) from error
+
+    async def _authenticator(
+        self, keys: PostgresKeyStore, seal: PrincipalSeal
+    ) -> Authenticator | None:
+        """Who asks callers to prove themselves; None where nobody does. Raises StartFailed."""
+        asked = self.settings.asks_callers
+        if asked is None:
+            return None
+        try:
+            return await open_authenticator(asked, self.clock, keys, seal)
+        except KeysUnusable as error:
+            raise StartFailed(f"--auth-jwks {asked.jwks}: {error}") from error
+        except CertificatesInvalid as error:
+            raise StartFailed(f"--auth-certificates: {error}") from error
 
     @property
     def advertised(self) -> str:

@@ -14,6 +14,8 @@ from typing import Any, Final, Self, TypeVar
 from pydantic import AliasChoices, Field, ValidationError, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from ledger.auth.opening import REFRESH_S_DEFAULT, Asked
+from ledger.auth.tokens import LEEWAY_S_DEFAULT
 from ledger.engine.upkeep import Upkeep
 from ledger.gateway.routes import Defaults
 from ledger.gateway.sources import SourceInvalid, source_of
@@ -66,8 +68,33 @@ class SealSettings(DatabaseSettings):
     """Seconds between two seals of a shard that goes on."""
 
 
-class ServerSettings(SealSettings, ProjectorSettings):
-    """A server's settings. Beyond loopback clients prove who they are, unless told otherwise."""
+class AuthSettings(DatabaseSettings):
+    """How callers prove who they are."""
+
+    auth: bool = False
+    """Ask every caller, also on loopback. Naming keys or certificates below asks for it, too."""
+
+    auth_jwks: str | None = None
+    """Public keys that verify signed tokens (JWT): a file in PEM, JWK or JWKS, or an https URL."""
+
+    auth_issuer: str = ""
+    """The `iss` of those tokens."""
+
+    auth_audience: str = ""
+    """What their `aud` has to hold: this ledger's name with the issuer."""
+
+    auth_leeway_s: int = Field(default=LEEWAY_S_DEFAULT, ge=0, le=300)
+    """What clocks may differ by when tokens begin and expire."""
+
+    auth_refresh_s: int = Field(default=REFRESH_S_DEFAULT, ge=1, le=86_400)
+    """Seconds between two readings of those keys: so long a key that was taken away may go on."""
+
+    auth_certificates: Path | None = None
+    """Which client certificates stand for whom (TOML); with --tls-client-ca."""
+
+
+class ServerSettings(AuthSettings, SealSettings, ProjectorSettings):
+    """A server's settings. Beyond loopback callers prove who they are, unless told otherwise."""
 
     listen: str = LISTEN_DEFAULT
     insecure_listen: bool = False
@@ -142,6 +169,40 @@ class ServerSettings(SealSettings, ProjectorSettings):
             raise ValueError(f"--gateway-account: {error}") from None
         return self
 
+    @property
+    def asks_callers(self) -> Asked | None:
+        """How every caller is asked to prove who it is; None: nobody is asked.
+
+        Asked for by --auth, --auth-jwks, --auth-certificates or --tls-client-ca; and always beyond
+        loopback, unless --insecure-listen says that the network is trusted.
+        """
+        explicit = self.auth or self.auth_jwks is not None or self.auth_certificates is not None
+        beyond = not self.insecure_listen and not is_loopback(split_address(self.listen)[0])
+        if not explicit and not beyond and self.tls_client_ca is None:
+            return None
+        return Asked(
+            jwks=self.auth_jwks,
+            issuer=self.auth_issuer,
+            audience=self.auth_audience,
+            leeway_s=self.auth_leeway_s,
+            refresh_s=self.auth_refresh_s,
+            certificates=self.auth_certificates,
+            any_certificate=not explicit and self.tls_client_ca is not None,
+        )
+
+    @model_validator(mode="after")
+    def _check_auth(self) -> Self:
+        if self.auth_jwks is not None and not (self.auth_issuer and self.auth_audience):
+            raise ValueError(
+                "--auth-jwks needs --auth-issuer and --auth-audience: without them a token that "
+                "was made for somebody else would be taken"
+            )
+        if self.auth_jwks is None and (self.auth_issuer or self.auth_audience):
+            raise ValueError("--auth-issuer and --auth-audience are of tokens: give --auth-jwks")
+        if self.auth_certificates is not None and self.tls_client_ca is None:
+            raise ValueError("--auth-certificates needs --tls-client-ca, which verifies them")
+        return self
+
     @model_validator(mode="after")
     def _check_exposure(self) -> Self:
         host, _ = split_address(self.listen)
@@ -158,11 +219,11 @@ class ServerSettings(SealSettings, ProjectorSettings):
                 raise ValueError(f"the TLS file {path} does not exist")
         if self.insecure_listen:
             return self
-        if self.tls_client_ca is None and not is_loopback(host):
+        if self.tls_cert is None and not is_loopback(host):
             raise ValueError(
-                f"--listen {self.listen} is open beyond this machine: give --tls-cert, --tls-key "
-                "and --tls-client-ca, so that clients prove themselves, or --insecure-listen if "
-                "the network itself is trusted"
+                f"--listen {self.listen} is open beyond this machine: give --tls-cert and "
+                "--tls-key, so that nobody reads the tokens by which callers prove themselves, or "
+                "--insecure-listen if the network itself is trusted"
             )
         if not is_loopback(self.metrics_host):
             raise ValueError(

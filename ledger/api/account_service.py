@@ -82,6 +82,7 @@ class AccountService(Aliases, StandingCalls):
             request.display_name,
             dict(request.metadata),
             call.trace,
+            call.principal.actor,
         )
         call.recorded = True
         if isinstance(created, Refused):

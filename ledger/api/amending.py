@@ -58,6 +58,7 @@ class AmendCalls:
         writer = edge.writer(entry)
         with edge.ledger.underway.working():
             recorded = await self._finder.one(writer, entry, request)
+            await call.found(tenant, writer.shard, recorded.event.account, "account")
             [ratings] = await writer.ratings_of([recorded])
             rated = tuple([each.original for each in ratings])
             command = self._amendment(request, entry, recorded, rated, call)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from typing import Any, Final, NoReturn, Protocol, TypeVar
 
 from google.protobuf.message import Message
@@ -18,8 +18,11 @@ from grpc.aio import AbortError, ServicerContext
 
 from ledger.api.errors import CallFailed, failure_of
 from ledger.api.forward import HOP, STATUS_DETAILS, Forwarder, Hop, PassedOn
+from ledger.api.gate import Gate
 from ledger.api.malformed import Malformed
 from ledger.api.tracing import Span, Telemetry
+from ledger.auth.principal import ANYONE, Principal
+from ledger.auth.refusals import AuthRefused
 from ledger.core.commands import Command
 from ledger.engine.clock import Clock
 from ledger.engine.ledger import Ledger
@@ -28,7 +31,7 @@ from ledger.journal.directory import Entry
 from ledger.journal.errors import JournalError
 
 US_A_SECOND: Final = 1_000_000
-PASSED_METADATA: Final = frozenset({"traceparent", "tracestate", "authorization"})
+PASSED_METADATA: Final = frozenset({"traceparent", "tracestate"})
 
 Request = TypeVar("Request")
 Reply = TypeVar("Reply", bound=Message)
@@ -68,12 +71,20 @@ class Detached:
 class Call:
     """What a servicer may know of the call that it answers."""
 
-    __slots__ = ("_clock", "_context", "recorded", "span")
+    __slots__ = ("_clock", "_context", "gate", "principal", "recorded", "span")
 
-    def __init__(self, context: Calling, clock: Clock, span: Span | None) -> None:
+    def __init__(
+        self,
+        context: Calling,
+        clock: Clock,
+        span: Span | None,
+        gate: Gate | None = None,
+    ) -> None:
         self._context = context
         self._clock = clock
         self.span = span
+        self.gate = gate
+        self.principal: Principal = ANYONE
         self.recorded = False
         """Whether something was recorded for it: from then on no failure may say the opposite."""
 
@@ -107,21 +118,58 @@ class Call:
         if self.span is not None:
             passed = [(key, value) for key, value in passed if key != "traceparent"]
             passed.append(("traceparent", self.span.traceparent))
-        return Hop(tuple(passed), self._context.time_remaining())
+        return Hop(tuple(passed), self._context.time_remaining(), self.principal)
 
     def part(self) -> Call:
         """A call of its own for one of several things that this one asks for."""
-        return Call(self._context, self._clock, self.span)
+        return self._like(self._context)
 
     def detached(self) -> Call:
         """One that goes on when whoever brought this one has gone."""
         metadata = self._context.invocation_metadata() or ()
         kept = tuple((key, value) for key, value in metadata if key in (*PASSED_METADATA, HOP))
-        return Call(Detached(kept), self._clock, self.span)
+        return self._like(Detached(kept))
+
+    def _like(self, context: Calling) -> Call:
+        call = Call(context, self._clock, self.span, self.gate)
+        call.principal = self.principal
+        return call
+
+    async def prove(self, method: str, context: ServicerContext[Any, Any]) -> None:
+        """Find out who calls. Raises AuthRefused."""
+        if self.gate is not None:
+            self.principal = await self.gate.caller(method, context)
+
+    async def let_in(self, method: str, request: Any) -> None:
+        """Let the call go on with this request. Raises CallFailed, NotOwner."""
+        if self.gate is None:
+            return
+        try:
+            await self.gate.let_in(method, self.principal, request, forwarded=self.forwarded)
+        except AuthRefused as refused:
+            failure = failure_of(refused)
+            assert failure is not None
+            raise failure from None
+
+    async def found(
+        self, tenant: int, shard: int, account: int, field: str = "", value: str = ""
+    ) -> None:
+        """What the call found by another name than its account's is of an account that the caller
+        covers. Raises AuthRefused, which names the field."""
+        if self.gate is not None and self.principal.accounts:
+            await self.gate.found(self.principal, tenant, shard, account, field, value)
+
+    async def covered(self, tenant: int, shard: int, accounts: Sequence[int]) -> frozenset[int]:
+        """Those of a shard's accounts that the caller covers. Raises NotOwner."""
+        if self.gate is None or not self.principal.accounts:
+            return frozenset(accounts)
+        return await self.gate.permits.covers_numbers(self.principal, tenant, shard, accounts)
 
     async def submit(self, ledger: Ledger, entry: Entry, command: Command) -> Ticket:
         """One command of this call to its writer. Raises NotApplied, OutcomeUnknown."""
-        ticket = await ledger.submit(entry, command, self.deadline_us, self.span)
+        ticket = await ledger.submit(
+            entry, command, self.deadline_us, self.span, self.principal.actor
+        )
         self.recorded = True
         return ticket
 
@@ -129,10 +177,18 @@ class Call:
 class Calls:
     """Makes handlers of behaviours."""
 
-    __slots__ = ("_clock", "_forwarder", "_telemetry")
+    __slots__ = ("_clock", "_forwarder", "_gate", "_telemetry")
 
-    def __init__(self, clock: Clock, telemetry: Telemetry, forwarder: Forwarder) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        telemetry: Telemetry,
+        forwarder: Forwarder,
+        gate: Gate | None = None,
+    ) -> None:
+        """`gate` None: nobody is asked who calls."""
         self._clock = clock
+        self._gate = gate
         self._telemetry = telemetry
         self._forwarder = forwarder
 
@@ -143,16 +199,18 @@ class Calls:
         reply_type: type[Reply],
     ) -> Callable[[Any, Any], Awaitable[Reply]]:
         """The handler of a unary method."""
-        clock, telemetry = self._clock, self._telemetry
+        clock, telemetry, gate = self._clock, self._telemetry, self._gate
 
         async def handle(request: Any, context: ServicerContext[Any, Any]) -> Reply:
             started_us = clock.monotonic_us()
             span = telemetry.rpc_started(method, context)
             code = "OK"
             try:
+                call = Call(context, clock, span, gate)
+                if gate is not None:
+                    await call.prove(method, context)
                 if type(request) is Malformed:
                     raise request.failure()
-                call = Call(context, clock, span)
                 return await self.answer(method, behaviour, request, reply_type, call)
             except asyncio.CancelledError:
                 code = "CANCELLED"
@@ -175,8 +233,10 @@ class Calls:
         call: Call,
     ) -> Reply:
         """The answer of a unary method, ours or that of the process that has the shard. A service
-        that stands on another's calls asks it here, with a call of its own for each."""
+        that stands on another's calls asks it here, with a call of its own for each, and is let in
+        as whoever called it would be."""
         try:
+            await call.let_in(method, request)
             return await behaviour(request, call)
         except (NotApplied, JournalError) as error:
             return await self._elsewhere(method, request, reply_type, call, error)
@@ -234,8 +294,8 @@ class Calls:
         method: str,
         behaviour: Callable[[AsyncIterator[Request], Call], AsyncIterator[Reply]],
     ) -> Callable[[Any, Any], AsyncGenerator[Reply, None]]:
-        """The handler of a bidirectional stream."""
-        clock, telemetry = self._clock, self._telemetry
+        """The handler of a bidirectional stream. Each message is let in on its own."""
+        clock, telemetry, gate = self._clock, self._telemetry, self._gate
 
         async def handle(
             requests: AsyncIterator[Any], context: ServicerContext[Any, Any]
@@ -244,7 +304,10 @@ class Calls:
             span = telemetry.rpc_started(method, context)
             code = "OK"
             try:
-                async for reply in behaviour(_decoded(requests), Call(context, clock, span)):
+                call = Call(context, clock, span, gate)
+                if gate is not None:
+                    await call.prove(method, context)
+                async for reply in behaviour(_decoded(requests, method, call, context), call):
                     yield reply
             except (asyncio.CancelledError, GeneratorExit):
                 code = "CANCELLED"
@@ -272,10 +335,14 @@ async def _alone(request: Any) -> AsyncIterator[Any]:
     yield request
 
 
-async def _decoded(requests: AsyncIterator[Any]) -> AsyncIterator[Any]:
+async def _decoded(
+    requests: AsyncIterator[Any], method: str, call: Call, context: ServicerContext[Any, Any]
+) -> AsyncIterator[Any]:
     async for request in requests:
         if type(request) is Malformed:
             raise request.failure()
+        await call.prove(method, context)
+        await call.let_in(method, request)
         yield request
 
 

@@ -156,7 +156,7 @@ class CheckManyCalls:
         columns = Columns(edge, len(names), len(work))
         here, away = await self._places(tenant, names, work, columns, call)
         await asyncio.gather(
-            self._answer_here(here, columns),
+            self._answer_here(tenant, here, columns, call),
             *[self._ask(address, request, each, columns, call) for address, each in away.items()],
         )
         for decision, count in columns.counts().items():
@@ -207,7 +207,8 @@ class CheckManyCalls:
             number, _, _, shard = seat
             address = "" if ledger.shards.owns(shard) else ledger.shards.route(shard)
             if seat is UNKNOWN:
-                columns.deny(place, "ACCOUNT_UNKNOWN")
+                unknown = "NOT_PERMITTED" if call.principal.accounts else "ACCOUNT_UNKNOWN"
+                columns.deny(place, unknown)
             elif address and not call.forwarded:
                 away.setdefault(address, []).append(place)
             else:
@@ -232,12 +233,20 @@ class CheckManyCalls:
             found.append(Work(shape, each.quantities))
         return found
 
-    async def _answer_here(self, here: Mapping[int, list[Seated]], columns: Columns) -> None:
+    async def _answer_here(
+        self, tenant: int, here: Mapping[int, list[Seated]], columns: Columns, call: Call
+    ) -> None:
         spent = 0
         for shard, accounts in here.items():
             writer = self._edge.ledger.writers[shard]
             try:
-                spent = await self._answer_shard(writer, accounts, columns, spent)
+                numbers = [each.number for each in accounts]
+                covered = await call.covered(tenant, shard, numbers)
+                for each in accounts:
+                    if each.number not in covered:
+                        columns.deny(each.place, "NOT_PERMITTED")
+                seen = [each for each in accounts if each.number in covered]
+                spent = await self._answer_shard(writer, seen, columns, spent)
             except Exception as error:
                 failure = failure_of(error)
                 if failure is None:

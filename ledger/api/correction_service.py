@@ -27,6 +27,7 @@ from ledger.api.limits import id_fault
 from ledger.api.listing_adjustments import AdjustmentListing
 from ledger.api.positions import decode_position, encode_position
 from ledger.api.render_correction import Seen, owners_of, pieces_of, render_reversal, see
+from ledger.auth.refusals import AuthRefused
 from ledger.core.commands import Names, Original, ReverseUsage
 from ledger.core.events import GaugeReversed, PlanDeclared, UsageReversed
 from ledger.core.outcomes import Refusal, locator_of
@@ -191,7 +192,10 @@ class CorrectionService(AmendCalls):
             if not decided:
                 return None
             ticket = await writer.submit(
-                [each.command for each in decided], call.deadline_us, call.span
+                [each.command for each in decided],
+                call.deadline_us,
+                call.span,
+                call.principal.actor,
             )
         except (NotApplied, OutcomeUnknown, JournalError) as error:
             failure = failure_of(error) or CallFailed("OUTCOME_UNKNOWN", str(error))
@@ -224,6 +228,11 @@ class CorrectionService(AmendCalls):
         for asked, recorded in zip(lane, found, strict=True):
             if isinstance(recorded, CallFailed):
                 _fail(results[asked.place], recorded)
+                continue
+            fault = await _not_covered(call, asked, recorded)
+            if fault is not None:
+                _fail(results[asked.place], fault)
+                next(ratings)
                 continue
             rated = tuple([each.original for each in next(ratings)])
             command = self._command(asked, recorded, rated, call)
@@ -323,6 +332,16 @@ class CorrectionService(AmendCalls):
             result.replayed = replayed
             result.entry_seq = entry_seq
             result.position = encode_position({ticket.shard: entry_seq + 1})
+
+
+async def _not_covered(call: Call, asked: Asked, recorded: Replay) -> CallFailed | None:
+    """Why the caller may not reverse what was found, if they may not."""
+    account = recorded.event.account or asked.entry.number
+    try:
+        await call.found(asked.entry.tenant, asked.entry.shard, account, "account")
+    except AuthRefused as refused:
+        return failure_of(refused)
+    return None
 
 
 def _taken_back(

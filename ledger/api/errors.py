@@ -13,6 +13,7 @@ from google.protobuf import any_pb2, duration_pb2
 from google.rpc import code_pb2, error_details_pb2, status_pb2
 from grpc import StatusCode
 
+from ledger.auth.refusals import AuthRefused
 from ledger.core.outcomes import Refusal
 from ledger.engine.ticket import NotApplied, OutcomeUnknown, PositionAhead
 from ledger.journal.directory import Refused
@@ -41,6 +42,8 @@ _TAKEN: Final = Handling(StatusCode.ALREADY_EXISTS, False, usage.INGEST_OUTCOME_
 _STATE: Final = Handling(StatusCode.FAILED_PRECONDITION, False, usage.INGEST_OUTCOME_INVALID)
 _STALE: Final = Handling(StatusCode.ABORTED, False, usage.INGEST_OUTCOME_INVALID)
 _RETRY: Final = Handling(StatusCode.UNAVAILABLE, True, usage.INGEST_OUTCOME_RETRY)
+_UNPROVEN: Final = Handling(StatusCode.UNAUTHENTICATED, False, usage.INGEST_OUTCOME_INVALID)
+_DENIED: Final = Handling(StatusCode.PERMISSION_DENIED, False, usage.INGEST_OUTCOME_INVALID)
 
 TABLE: Final[Mapping[str, Handling]] = {
     # What the core refuses (ledger.core.outcomes.Reason).
@@ -308,6 +311,29 @@ TABLE: Final[Mapping[str, Handling]] = {
     "SIMULATION_ABSENT": _STATE,
     "SIMULATION_RUNNING": Handling(StatusCode.RESOURCE_EXHAUSTED, True, usage.INGEST_OUTCOME_RETRY),
     "SIMULATION_FAILED": _STATE,
+    # Who calls is not proven, or may not (ledger.auth.refusals).
+    "TOKEN_REQUIRED": _UNPROVEN,
+    "TOKEN_MALFORMED": _UNPROVEN,
+    "TOKEN_ALGORITHM_REFUSED": _UNPROVEN,
+    "TOKEN_KEY_UNKNOWN": _UNPROVEN,
+    "TOKEN_FORGED": _UNPROVEN,
+    "TOKEN_EXPIRED": _UNPROVEN,
+    "TOKEN_NOT_YET_VALID": _UNPROVEN,
+    "TOKEN_ISSUER_WRONG": _UNPROVEN,
+    "TOKEN_AUDIENCE_WRONG": _UNPROVEN,
+    "TOKEN_CLAIMS_INVALID": _UNPROVEN,
+    "TOKENS_NOT_TAKEN": _UNPROVEN,
+    "API_KEY_UNKNOWN": _UNPROVEN,
+    "API_KEY_REVOKED": _UNPROVEN,
+    "API_KEY_EXPIRED": _UNPROVEN,
+    "CERTIFICATE_UNKNOWN": _UNPROVEN,
+    "SERVER_UNPROVEN": _UNPROVEN,
+    "SCOPE_MISSING": _DENIED,
+    "TENANT_NOT_PERMITTED": _DENIED,
+    "NOT_PERMITTED": _DENIED,
+    "WHOLE_TENANT_NEEDED": _DENIED,
+    "SERVERS_ONLY": _DENIED,
+    "AUTHENTICATION_UNAVAILABLE": _RETRY,
     "INTERNAL": Handling(StatusCode.INTERNAL, False, usage.INGEST_OUTCOME_UNKNOWN),
 }
 
@@ -439,6 +465,15 @@ def failure_of(error: Exception) -> CallFailed | None:
             return CallFailed("OUTCOME_UNKNOWN", str(error))
         case PositionAhead():
             return CallFailed("POSITION_AHEAD", str(error), field="min_position")
+        case AuthRefused():
+            retry_after_us = 100_000 if TABLE[error.reason.value].retryable else 0
+            return CallFailed(
+                error.reason.value,
+                error.message,
+                field=error.field,
+                value=error.value,
+                retry_after_us=retry_after_us,
+            )
         case JournalError():
             return CallFailed("JOURNAL_UNAVAILABLE", str(error), retry_after_us=100_000)
     return None

@@ -23,7 +23,7 @@ class ExplainService:
     async def explain(self, request: pb.ExplainRequest, call: Call) -> pb.ExplainResponse:
         """One event, as data and in words."""
         tenant = await self._edge.tenant(request.tenant)
-        _, explanation, position = await self._one(tenant, request, "")
+        _, explanation, position = await self._one(tenant, request, "", call)
         return pb.ExplainResponse(explanation=explanation, position=position)
 
     async def explain_difference(
@@ -35,8 +35,8 @@ class ExplainService:
         check.given("one", request.HasField("one"))
         check.given("other", request.HasField("other"))
         check.done()
-        one, first, _ = await self._one(tenant, request.one, "one.")
-        other, second, _ = await self._one(tenant, request.other, "other.")
+        one, first, _ = await self._one(tenant, request.one, "one.", call)
+        other, second, _ = await self._one(tenant, request.other, "other.", call)
         left, right = one.explanation, other.explanation
         if left is None or right is None:
             named = ("one.id", request.one.id) if left is None else ("other.id", request.other.id)
@@ -67,9 +67,9 @@ class ExplainService:
         )
 
     async def _one(
-        self, tenant: int, request: pb.ExplainRequest, prefix: str
+        self, tenant: int, request: pb.ExplainRequest, prefix: str, call: Call
     ) -> tuple[Account, pb.Explanation, str]:
-        found = await find_usage(self._edge, tenant, request, prefix)
+        found = await find_usage(self._edge, tenant, request, call, prefix)
         assets = self._edge.assets
         (account, views), reached = await found.writer.read(
             lambda state: (

@@ -17,6 +17,8 @@ from google.rpc import error_details_pb2, status_pb2
 
 from ledger.api.errors import TABLE, CallFailed
 from ledger.api.limits import MESSAGE_BYTES_MAX
+from ledger.auth.passing import METADATA, PrincipalSeal
+from ledger.auth.principal import Principal, server_principal
 from ledger.engine.ledger import Ledger
 from ledger.engine.ticket import NotApplied, NotOwner
 
@@ -66,11 +68,18 @@ class PassedOn(Exception):
 class Hop:
     """What a forwarded call takes along."""
 
-    __slots__ = ("metadata", "timeout_s")
+    __slots__ = ("metadata", "principal", "timeout_s")
 
-    def __init__(self, metadata: tuple[tuple[str, str], ...], timeout_s: float | None) -> None:
+    def __init__(
+        self,
+        metadata: tuple[tuple[str, str], ...],
+        timeout_s: float | None,
+        principal: Principal | None = None,
+    ) -> None:
+        """`principal`: for whom the call is passed on; None: it is work of this server's own."""
         self.metadata = metadata
         self.timeout_s = timeout_s
+        self.principal = principal
 
 
 class Forwarder:
@@ -81,8 +90,13 @@ class Forwarder:
         ledger: Ledger,
         credentials: grpc.ChannelCredentials | None = None,
         counted: Callable[[str, str], None] = lambda method, result: None,
+        seal: PrincipalSeal | None = None,
     ) -> None:
-        """`credentials` None: plain. `counted` is told (method, result) of each forwarded call."""
+        """`credentials` None: plain. `counted` is told (method, result) of each forwarded call.
+
+        `seal` proves to the other process for whom we call; None: nothing does.
+        """
+        self._seal = seal
         self._ledger = ledger
         self._credentials = credentials
         self._counted = counted
@@ -125,7 +139,7 @@ class Forwarder:
             f"/{method}",
             request_serializer=type(request).SerializeToString,
             response_deserializer=reply.FromString,
-        )(request, timeout=hop.timeout_s, metadata=(*hop.metadata, (HOP, self.process)))
+        )(request, timeout=hop.timeout_s, metadata=self._metadata(method, hop))
         try:
             answer: Reply = await self._while_it_lives(call, address)
         except grpc.aio.AioRpcError as error:
@@ -133,6 +147,13 @@ class Forwarder:
             raise self._failure(error, address, method) from error
         self._counted(method, "OK")
         return answer
+
+    def _metadata(self, method: str, hop: Hop) -> tuple[tuple[str, str | bytes], ...]:
+        marked = (*hop.metadata, (HOP, self.process))
+        if self._seal is None:
+            return marked
+        principal = hop.principal or server_principal(self.process)
+        return (*marked, (METADATA, self._seal.seal(principal, method)))
 
     async def close(self) -> None:
         """Let go of every channel."""

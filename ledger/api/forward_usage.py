@@ -14,11 +14,12 @@ from typing import Any, Final, Protocol, TypeVar
 from grpc import StatusCode
 
 from ledger.api.batches import Lane, Parsed
+from ledger.api.covering import NOWHERE
 from ledger.api.errors import TABLE, CallFailed, failure_of
-from ledger.api.forward import Forwarder, Hop, PassedOn
+from ledger.api.forward import RETRY_AFTER_US, Forwarder, Hop, PassedOn
 from ledger.api.replies import Outcomes
 from ledger.engine.ledger import Ledger
-from ledger.engine.ticket import NotApplied, Ticket
+from ledger.engine.ticket import NotApplied, NotOwner, Ticket
 from ledger.v1 import usage_pb2 as pb
 
 T = TypeVar("T")
@@ -57,18 +58,27 @@ class Spreader:
         deadline_us: int = 0,
         span: object = None,
         taken: Callable[[], None] | None = None,
+        only_elsewhere: frozenset[int] = NOWHERE,
     ) -> NotApplied | CallFailed | None:
         """Fill in all outcomes; a failure if nobody took anything and all of it may be sent again.
 
         A `call` that was forwarded already goes no further. `taken` is called once what is
         submitted from then on is decided later: when all is in our queues, and other owners, of
-        whom each call is on its own, have answered.
+        whom each call is on its own, have answered. Shards in `only_elsewhere` are another server's
+        to decide about, even if they have become ours meanwhile: then they are to be sent again.
         """
         lanes = [(shard, lane) for shard, lane in enumerate(parsed.lanes) if lane.commands]
         elsewhere = self._elsewhere(lanes)
         if elsewhere and call.forwarded:
             elsewhere = {}
         writers = self._ledger.writers
+        if only_elsewhere:
+            away = {shard for group in elsewhere.values() for shard, _ in group}
+            refused_here = only_elsewhere - away
+            for shard, lane in lanes:
+                if shard in refused_here:
+                    _fail(outcomes, lane, NotOwner(shard, RETRY_AFTER_US))
+            lanes = [(shard, lane) for shard, lane in lanes if shard not in refused_here]
         if taken is not None and not elsewhere:
             # What waits for it is woken after the first steps of our submits, which enqueue.
             asyncio.get_running_loop().call_soon(taken)

@@ -300,6 +300,7 @@ class JournalService(ProofCalls):
                 recorded_at_us=recorded.recorded_at,
                 position=position_of(entry.shard, recorded.entry_seq + 1),
             )
+        await call.found(tenant, entry.shard, recorded.event.account, "account", request.account)
         return await self._recorded(recorded, entry)
 
     def _without_account(self, request: pb.GetOutcomeRequest) -> pb.GetOutcomeResponse:

@@ -40,6 +40,8 @@ class ProofCalls:
             raise CallFailed("NOT_SEALED", str(error), retry_after_us=RETRY_AFTER_US) from error
         if which == "entry" and not self._is_about(entry, proof):
             raise _unknown(str(entry_seq))
+        number = getattr(event_of(proof.entry.event), "account", 0)
+        await call.found(tenant, shard, number, "account", request.account)
         return pb.GetProofResponse(
             seal=_seal(proof.seal),
             entry=_entry(proof.entry),

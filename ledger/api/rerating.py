@@ -256,7 +256,7 @@ class AccountJob:
             takes.append(take)
             puts.append(again)
         commands = [*reversed(takes), *(puts if put else ())]
-        ticket = await self._writer.submit(commands, 0, self._call.span)
+        ticket = await self._writer.submit(commands, 0, self._call.span, self._call.principal.actor)
         self._call.recorded = True
         rerated = _rerates_in(ticket)
         refused: set[int] = set()

@@ -15,7 +15,7 @@ from google.protobuf import message_factory
 from google.protobuf.descriptor import MethodDescriptor, ServiceDescriptor
 from grpc.aio import Server, server
 from grpc_health.v1 import health, health_pb2, health_pb2_grpc
-from grpc_reflection.v1alpha import reflection
+from grpc_reflection.v1alpha import reflection, reflection_pb2_grpc
 
 from ledger import loopback
 from ledger.api.account_service import AccountService
@@ -38,6 +38,7 @@ from ledger.api.family_service import FamilyService
 from ledger.api.forward import Forwarder
 from ledger.api.forward_all import PeerCalls, PeerService
 from ledger.api.forward_usage import Spreader
+from ledger.api.gate import ChangeNotes, Gate
 from ledger.api.grant_service import GrantService
 from ledger.api.journal_service import JournalService
 from ledger.api.lease_service import LeaseService
@@ -50,6 +51,7 @@ from ledger.api.parking import Parking
 from ledger.api.payment_service import PaymentService
 from ledger.api.pricing_service import PricingService
 from ledger.api.recurring_service import RecurringGrantService
+from ledger.api.reflecting import GuardedReflection
 from ledger.api.report_service import ReportService
 from ledger.api.seat_service import SeatService
 from ledger.api.simulating import Simulator
@@ -57,6 +59,8 @@ from ledger.api.statement_service import StatementService
 from ledger.api.top_up_service import TopUpService
 from ledger.api.tracing import Telemetry
 from ledger.api.usage_service import UsageService
+from ledger.auth.authenticator import Authenticator
+from ledger.auth.passing import PrincipalSeal
 from ledger.engine.ledger import Ledger
 from ledger.gateway.authorization import AuthorizationService
 from ledger.gateway.envoy import authorization_pb2, rate_limit_pb2
@@ -128,6 +132,9 @@ class LedgerServer:
         checker: CardChecker | None = None,
         simulator: Simulator | None = None,
         gateway: Defaults | None = None,
+        authenticator: Authenticator | None = None,
+        seal: PrincipalSeal | None = None,
+        notes: ChangeNotes | None = None,
     ) -> None:
         """`seals` is where the ledger's seals stand; None: nothing is sealed.
 
@@ -136,9 +143,12 @@ class LedgerServer:
         `checker`: where rate cards are checked; None = here.
         `simulator`: who tries prices on the journal; None: nobody does.
         `gateway`: what routes of gateways need not say.
+        `authenticator`: who finds out who calls; None: nobody is asked, everybody may all.
+        `seal`: proves to other servers for whom a call is passed on; `notes`: see Gate.
         """
         self.edge = Edge(ledger, telemetry)
-        self.forwarder = Forwarder(ledger, peer_credentials, count_forward)
+        self.gate = Gate(self.edge, authenticator, notes) if authenticator is not None else None
+        self.forwarder = Forwarder(ledger, peer_credentials, count_forward, seal)
         peers = PeerCalls(ledger, self.forwarder)
         ledger.peers = peers
         spreader = Spreader(ledger, self.forwarder)
@@ -146,7 +156,7 @@ class LedgerServer:
         self.eraser = Eraser(ledger, peers)
         self.checker = checker if checker is not None else CheckedHere()
         self.closer = StatementCloser(ledger, history.pool) if history is not None else None
-        self._calls = Calls(ledger.clock, self.edge.telemetry, self.forwarder)
+        self._calls = Calls(ledger.clock, self.edge.telemetry, self.forwarder, self.gate)
         decisions = DecisionService(self.edge, self.forwarder)
         usage = UsageService(self.edge, self.parking, spreader, history)
         self.inside = inside = Inside(self.edge, self._calls, decisions, usage)
@@ -208,12 +218,18 @@ class LedgerServer:
                 f"{listen} is reachable from other machines: give a certificate and a key, or ask "
                 "for insecure listening if the network itself is trusted"
             )
+        if self.gate is None and not insecure and not is_loopback(listen):
+            raise InsecureListen(
+                f"{listen} is reachable from other machines, and nobody asks who calls: give an "
+                "authenticator, or ask for insecure listening if the network itself is trusted"
+            )
         made = server(options=OPTIONS)
         made.add_generic_rpc_handlers((Methods(self._services, self._calls),))
         health_pb2_grpc.add_HealthServicer_to_server(self._health, made)
         names = self._names()
-        reflection.enable_server_reflection(
-            (*names, health.SERVICE_NAME, reflection.SERVICE_NAME), made
+        shown = (*names, health.SERVICE_NAME, reflection.SERVICE_NAME)
+        reflection_pb2_grpc.add_ServerReflectionServicer_to_server(
+            GuardedReflection(shown, self.gate), made
         )
         if credentials is None:
             port = made.add_insecure_port(listen)

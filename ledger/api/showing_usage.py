@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from ledger.api.calls import Call
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed
 from ledger.api.limits import Checked
@@ -34,8 +35,11 @@ class Found(NamedTuple):
         return [view_of(state, each, self.tenant) for each in (self.recorded, *self.ratings)]
 
 
-async def find_usage(edge: Edge, tenant: int, named: Named, prefix: str = "") -> Found:
-    """The event that a message names; `prefix` leads to it in the request. Raises CallFailed."""
+async def find_usage(edge: Edge, tenant: int, named: Named, call: Call, prefix: str = "") -> Found:
+    """The event that a message names; `prefix` leads to it in the request.
+
+    Raises CallFailed; AuthRefused where it is of an account that the caller does not cover.
+    """
     check = Checked()
     check.ids(**{f"{prefix}id": named.id})
     check.optional(**{f"{prefix}source": named.source})
@@ -56,6 +60,8 @@ async def find_usage(edge: Edge, tenant: int, named: Named, prefix: str = "") ->
             field=f"{prefix}id",
             value=named.id,
         )
+    account = recorded.event.account
+    await call.found(tenant, writer.shard, account, f"{prefix}id", named.id)
     [ratings] = await writer.ratings_of([recorded])
     return Found(tenant, entry.number, writer, recorded, ratings)
 

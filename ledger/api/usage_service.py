@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from typing import Any, Final, NamedTuple
 
 from ledger.api.calls import Call
+from ledger.api.covering import NOWHERE, refuse_uncovered
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed
 from ledger.api.forward_usage import Spreader
@@ -114,7 +115,7 @@ class UsageService:
     ) -> pb.UsageServiceGetResponse:
         """One recorded event with lines, rows, slices and transfers."""
         tenant = await self._edge.tenant(request.tenant)
-        found = await find_usage(self._edge, tenant, request)
+        found = await find_usage(self._edge, tenant, request, call)
         views, reached = await found.writer.read(found.views, accounts=(found.account,))
         return pb.UsageServiceGetResponse(
             entry=await show_usage(self._edge, found, views, request),
@@ -185,6 +186,10 @@ class UsageService:
             parsed = await parse_compact(*known, tenant, request, call.trace)
         else:
             parsed = await parse_plain(*known, edge.meters, tenant, request, call.trace)
+        if call.gate is not None and call.principal.accounts:
+            elsewhere = await refuse_uncovered(call.gate.permits, call.principal, tenant, parsed)
+        else:
+            elsewhere = NOWHERE
         if groups:
             link(groups, parsed, lambda place: _id_at(request, place))
         if turn is not None:
@@ -202,6 +207,7 @@ class UsageService:
             call.deadline_us,
             call.span,
             taken=turn.after.set if turn is not None else None,
+            only_elsewhere=elsewhere,
         )
         if turn is None and failed is not None and not parsed.faults:
             return failed

@@ -44,6 +44,28 @@ FILE = click.Path(path_type=Path, dir_okay=False)
     "network itself is trusted.",
 )
 @click.option(
+    "--auth",
+    is_flag=True,
+    default=None,
+    help="Ask every caller to prove who it is, also on this machine: by an API key or a token.",
+)
+@click.option(
+    "--auth-jwks",
+    help="Public keys of whoever signs tokens (JWT): a file (PEM, JWK, JWKS) or an https URL.",
+)
+@click.option("--auth-issuer", help="The issuer (iss) of those tokens.")
+@click.option("--auth-audience", help="The audience (aud) that they have to be for.")
+@click.option(
+    "--auth-refresh-s",
+    type=click.IntRange(1, 86_400),
+    help="Seconds between two readings of those keys.  [default: 60]",
+)
+@click.option(
+    "--auth-certificates",
+    type=FILE,
+    help="Which client certificates stand for whom (TOML); with --tls-client-ca.",
+)
+@click.option(
     "--lease-term-ms",
     type=click.IntRange(200, 60_000),
     help="How long other servers wait for one that is not heard of, in ms.  [default: 2000]",

@@ -21,6 +21,7 @@ class Batch:
 
     __slots__ = (
         "_looked_at",
+        "actors",
         "batch_seq",
         "command_count",
         "courtesies",
@@ -47,6 +48,7 @@ class Batch:
         self.courtesies = 0  # turns of the loop that it has waited for more
         self.indexes: list[int] = []  # entries that have names beside them
         self.names: list[Names] = []  # ... and those names
+        self.actors: dict[int, str] = {}  # who caused the entry at an index, where it was said
         self.tickets: list[Ticket] = []
         self.reads: list[tuple[Future[object], object]] = []  # answers that wait for durability
 
@@ -102,4 +104,5 @@ class Batch:
                 for index, name in zip(self.indexes, names, strict=True)
                 if name.personal
             },
+            self.actors,
         )

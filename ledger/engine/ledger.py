@@ -221,9 +221,13 @@ class Ledger:
         command: Command,
         deadline_us: int = 0,
         span: object = None,
+        actor: str = "",
     ) -> Ticket:
-        """One command to the writer of an account's family. Raises NotApplied, OutcomeUnknown."""
-        return await self.writers[entry.shard].submit([command], deadline_us, span)
+        """One command to the writer of an account's family, `actor` beside what it records.
+
+        Raises NotApplied, OutcomeUnknown.
+        """
+        return await self.writers[entry.shard].submit([command], deadline_us, span, actor)
 
     # -- accounts ----------------------------------------------------------------------------------
 
@@ -237,6 +241,7 @@ class Ledger:
         display_name: str = "",
         metadata: dict[str, str] | None = None,
         trace: bytes = b"",
+        actor: str = "",
     ) -> tuple[Entry, Ticket] | Refused:
         """Claim the id, append AccountCreated, confirm: every step again after a crash."""
         entry = await self.directory.claim(tenant, account_id, parent_id or None)
@@ -262,6 +267,7 @@ class Ledger:
                 ),
                 trace,
             ),
+            actor=actor,
         )
         if not isinstance(ticket.outcomes[0], Refusal):
             if profile:

@@ -120,6 +120,7 @@ class Ticket:
     """
 
     __slots__ = (
+        "actor",
         "batch_seq",
         "commands",
         "deadline_us",
@@ -142,9 +143,11 @@ class Ticket:
         future: Future[None],
         deadline_us: int = 0,
         span: object = None,
+        actor: str = "",
     ) -> None:
         self.shard = shard
         self.commands = commands
+        self.actor = actor  # who caused it, to stand beside the entries; "" = nobody said
         self.future = future
         self.deadline_us = deadline_us  # by the monotonic clock; 0 = none
         self.span = span  # the caller's span context where it is sampled; opaque here

@@ -157,18 +157,26 @@ class Writer:
         return self._state
 
     async def submit(
-        self, commands: Sequence[Command], deadline_us: int = 0, span: object = None
+        self,
+        commands: Sequence[Command],
+        deadline_us: int = 0,
+        span: object = None,
+        actor: str = "",
     ) -> Ticket:
         """Decide commands in order and return when the answer is durable.
 
         See `accept`. Raises NotApplied, OutcomeUnknown.
         """
-        ticket = self.accept(commands, deadline_us, span)
+        ticket = self.accept(commands, deadline_us, span, actor)
         await ticket.future
         return ticket
 
     def accept(
-        self, commands: Sequence[Command], deadline_us: int = 0, span: object = None
+        self,
+        commands: Sequence[Command],
+        deadline_us: int = 0,
+        span: object = None,
+        actor: str = "",
     ) -> Ticket:
         """Queue commands, behind what was accepted before; the ticket's future says when they are
         answered.
@@ -187,7 +195,7 @@ class Writer:
                 RETRY_AFTER_US,
             )
         future = asyncio.get_running_loop().create_future()
-        ticket = Ticket(self.shard, commands, future, deadline_us, span)
+        ticket = Ticket(self.shard, commands, future, deadline_us, span, actor)
         self._enqueue(ticket, len(commands))
         return ticket
 
@@ -677,12 +685,14 @@ class Writer:
             return
         if isinstance(outcome, ConfigurationApplied):
             self._configurations.install(state.catalog, outcome.tenant, outcome.version)
-        elif command.names is not NO_NAMES:
+        elif command.names is not NO_NAMES or ticket.actor:
             index = len(events) - 1
             while events[index] is not outcome:
                 index -= 1
             batch.indexes.append(index)
             batch.names.append(command.names)
+            if ticket.actor:
+                batch.actors[index] = ticket.actor
         if isinstance(command, AmendUsage):
             index = len(events) - 1
             while getattr(events[index], "key", b"") != command.usage.key:

@@ -1,7 +1,9 @@
 """The routes of the side port that belong to the ledger: a question, and usage.
 
 The side port has a thread and a loop of its own; whatever touches the ledger runs on the server's
-loop, one hand-over a request. Owns bounds of bodies and what is answered before the ledger serves.
+loop, one hand-over a request. Where callers are asked who they are, so are these: by
+`drawdown-authorization`, which a proxy sets beside what its client sent, else by `authorization`.
+Owns bounds of bodies and what is answered before the ledger serves.
 """
 
 from __future__ import annotations
@@ -10,13 +12,15 @@ import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, TypeVar
 
+from grpc import StatusCode
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from ledger.api.calls import Call, Detached
-from ledger.api.errors import CallFailed, failure_of
+from ledger.api.errors import TABLE, CallFailed, failure_of
 from ledger.api.forward import PassedOn
+from ledger.api.gate import Gate
 from ledger.engine.clock import Clock
 from ledger.gateway import cloud_events, replies
 from ledger.gateway.cloud_events import CloudEvents
@@ -26,6 +30,7 @@ from ledger.gateway.replies import Reply, denied, header_value
 from ledger.gateway.routes import Routes
 
 WAIT_S: Final = 10  # for an answer of the ledger
+PROOF: Final = "drawdown-authorization"
 NOT_YET: Final = "the server is starting or stopping"
 
 T = TypeVar("T")
@@ -39,6 +44,7 @@ class HttpGateway:
         self._forward_auth: ForwardAuth | None = None
         self._cloud_events: CloudEvents | None = None
         self._clock: Clock | None = None
+        self._gate: Gate | None = None
 
     @property
     def routes(self) -> list[Route]:
@@ -48,8 +54,11 @@ class HttpGateway:
             Route("/api/v1/events", self._events, methods=["POST"]),
         ]
 
-    def attach(self, inside: Inside, routes: Routes, clock: Clock) -> None:
-        """The ledger serves, on the running loop."""
+    def attach(
+        self, inside: Inside, routes: Routes, clock: Clock, gate: Gate | None = None
+    ) -> None:
+        """The ledger serves, on the running loop; `gate` None: nobody is asked who calls."""
+        self._gate = gate
         self._forward_auth = ForwardAuth(inside, routes)
         self._cloud_events = CloudEvents(inside, routes.defaults.tenant)
         self._clock = clock
@@ -68,7 +77,7 @@ class HttpGateway:
 
         async def ask() -> Reply:
             assert self._forward_auth is not None
-            return await self._forward_auth.answer(dict(query), headers, self._call(headers))
+            return await self._forward_auth.answer(dict(query), headers, await self._call(headers))
 
         try:
             return _plain(await self._over_there(ask))
@@ -90,7 +99,7 @@ class HttpGateway:
 
         async def record() -> cloud_events.Told:
             assert self._cloud_events is not None
-            call = self._call(headers)
+            call = await self._call(headers)
             return await self._cloud_events.answer(content_type, body, tenant, show, call)
 
         try:
@@ -102,12 +111,15 @@ class HttpGateway:
         again = {"retry-after": "1"} if told.status == cloud_events.UNAVAILABLE else {}
         return JSONResponse(told.body, told.status, headers=again)
 
-    def _call(self, headers: Mapping[str, str]) -> Call:
+    async def _call(self, headers: Mapping[str, str]) -> Call:
+        """The call that a request is. Raises AuthRefused."""
         assert self._clock is not None
-        passed = tuple(
-            (name, headers[name]) for name in ("traceparent", "authorization") if name in headers
-        )
-        return Call(Detached(passed), self._clock, None)
+        passed = tuple((name, headers[name]) for name in ("traceparent",) if name in headers)
+        call = Call(Detached(passed), self._clock, None, self._gate)
+        if self._gate is not None:
+            proof = headers.get(PROOF) or headers.get("authorization", "")
+            call.principal = await self._gate.authenticate({"authorization": proof})
+        return call
 
     async def _over_there(self, work: Callable[[], Awaitable[T]]) -> T:
         """The outcome of work on the server's loop. Raises CallFailed, TimeoutError."""
@@ -150,8 +162,17 @@ def _plain(reply: Reply) -> Response:
 
 def _away(error: Exception) -> Response:
     reason = error.reason if isinstance(error, CallFailed) else "DEADLINE"
+    if isinstance(error, CallFailed) and (status := _UNLET.get(TABLE[reason].code)) is not None:
+        return _error(status, reason, error.message)
     message = str(error) or f"no answer within {WAIT_S} s; send the same again"
     return _error(replies.UNAVAILABLE, reason, message, {"retry-after": "1"})
+
+
+_UNLET: Final = {
+    StatusCode.UNAUTHENTICATED: replies.UNAUTHORIZED,
+    StatusCode.PERMISSION_DENIED: replies.FORBIDDEN,
+}
+"""What is not let in, whatever the request asks for."""
 
 
 def _error(

@@ -56,6 +56,7 @@ _BY_CODE: Final = {
     StatusCode.NOT_FOUND: FORBIDDEN,
     StatusCode.ALREADY_EXISTS: CONFLICT,
     StatusCode.FAILED_PRECONDITION: FORBIDDEN,
+    StatusCode.PERMISSION_DENIED: FORBIDDEN,  # the gateway itself may not, for this account
 }
 
 

@@ -2,7 +2,9 @@
 
 Answers from a thread and loop of its own, so that it still answers when the server's event loop
 does not: that is what /healthz reports. Loopback by default; shows no account, only counts. Others
-bring routes of their own, and see to it that what belongs to the server's loop runs there.
+bring routes of their own, and see to it that what belongs to the server's loop runs there. Where
+callers are asked who they are, so is who reads metrics: an operator with the scope `read`. Health
+is for everybody.
 """
 
 from __future__ import annotations
@@ -11,8 +13,8 @@ import asyncio
 import socket
 import threading
 import time
-from collections.abc import Callable, Sequence
-from typing import Any, Final
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Protocol
 
 import uvicorn
 from prometheus_client import CollectorRegistry
@@ -22,6 +24,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from ledger.auth.principal import ALL_TENANTS, Principal, Scope
+from ledger.auth.refusals import AuthRefused, Undecided
+
 BEAT_US: Final = 1_000_000  # how often the loop says that it lives
 BEATS_MISSED_MAX: Final = 10
 IDLE_S: Final = 60  # a connection that says nothing is let go
@@ -30,6 +35,21 @@ STOP_S: Final = 2  # for answers under way
 
 Readiness = Callable[[], dict[str, str]]
 """Why it is not ready, by what is not; {} = ready."""
+
+
+AUTHENTICATION_TIMEOUT_S: Final = 5
+
+
+class Guard(Protocol):
+    """Finds out who calls; `ledger.api.gate.Gate` does."""
+
+    async def authenticate(self, headers: Mapping[str, str]) -> Principal:
+        """Who sent these headers. Raises AuthRefused."""
+        ...
+
+    async def permit(self, principal: Principal, scope: Scope, tenant: str) -> None:
+        """Raises AuthRefused where they may not."""
+        ...
 
 
 class Heart:
@@ -66,6 +86,7 @@ class SidePort:
         self._metrics = metrics
         self._heart = heart
         self._readiness = readiness
+        self._guard: tuple[Guard, asyncio.AbstractEventLoop] | None = None
         ours = [
             Route("/metrics", self._scrape),
             Route("/healthz", self._health),
@@ -92,6 +113,10 @@ class SidePort:
         self._thread = threading.Thread(target=self._serve, name="side-port", daemon=True)
         self._thread.start()
 
+    def guard(self, guard: Guard | None, loop: asyncio.AbstractEventLoop) -> None:
+        """From now on ask who reads metrics, on the loop of the guard; None: nobody is asked."""
+        self._guard = None if guard is None else (guard, loop)
+
     def close(self) -> None:
         """Stop answering."""
         self._server.should_exit = True
@@ -103,8 +128,28 @@ class SidePort:
             runner.run(self._server.serve([self._socket]))
 
     async def _scrape(self, request: Request) -> Response:
+        refused = await self._refusal(request)
+        if refused is not None:
+            body = {"reason": refused.reason.value, "message": refused.message}
+            return JSONResponse(body, refused.http_status)
         encode, content_type = choose_encoder(request.headers.get("accept", ""))
         return Response(encode(self._metrics), headers={"content-type": content_type})
+
+    async def _refusal(self, request: Request) -> AuthRefused | None:
+        """Why whoever asks may not read metrics, if they may not."""
+        if self._guard is None:
+            return None
+        guard, loop = self._guard
+        header = request.headers.get("authorization", "")
+        work = asyncio.run_coroutine_threadsafe(_admit(guard, header), loop)
+        try:
+            await asyncio.wait_for(asyncio.wrap_future(work), AUTHENTICATION_TIMEOUT_S)
+        except AuthRefused as error:
+            return error
+        except TimeoutError:
+            message = "the server is too busy to find out who asks; ask again"
+            return AuthRefused(Undecided.AUTHENTICATION_UNAVAILABLE, message)
+        return None
 
     async def _health(self, request: Request) -> Response:
         silent_us = self._heart.silent_us
@@ -118,6 +163,12 @@ class SidePort:
 
     async def _nothing_here(self, request: Request, error: Any) -> Response:
         return JSONResponse({"error": f"no {request.url.path} here", "paths": self._paths}, 404)
+
+
+async def _admit(guard: Guard, authorization: str) -> None:
+    headers = {"authorization": authorization} if authorization else {}
+    principal = await guard.authenticate(headers)
+    await guard.permit(principal, Scope.READ, ALL_TENANTS)
 
 
 def _listening(host: str, port: int) -> socket.socket:

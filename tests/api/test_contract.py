@@ -17,6 +17,7 @@ from ledger.api.pages import page_after, page_token
 from ledger.api.positions import decode_position, encode_position
 from ledger.api.replies import OUTCOMES
 from ledger.api.shapes import ShapeCache
+from ledger.auth.refusals import Denied, Undecided, Unproven
 from ledger.core import limits
 from ledger.core.events import Excess, FreezeCause, GrantKind, Overage, Pot, WriteOffKind
 from ledger.core.outcomes import Reason
@@ -33,7 +34,17 @@ INT64 = st.integers(0, 2**63 - 1)
 
 
 @pytest.mark.parametrize(
-    "reasons", [Reason, NotAppliedReason, DirectoryReason, ConfigurationReason, ClockReason]
+    "reasons",
+    [
+        Reason,
+        NotAppliedReason,
+        DirectoryReason,
+        ConfigurationReason,
+        ClockReason,
+        Unproven,
+        Denied,
+        Undecided,
+    ],
 )
 def test_every_reason_of_every_part_has_a_row(reasons):
     assert [reason.value for reason in reasons if reason.value not in TABLE] == []
@@ -58,6 +69,9 @@ def test_every_reason_that_the_edge_names_has_a_row():
             ConfigurationReason,
             ClockReason,
             MeterReason,
+            Unproven,
+            Denied,
+            Undecided,
         )
         for reason in reasons
     }
@@ -82,6 +96,7 @@ def test_statuses_that_stock_clients_retry_are_those_that_were_certainly_not_app
         "LEASE_LAPSED",
         "OWNER_UNREACHABLE",
         "READ_MODELS_BEHIND",
+        "AUTHENTICATION_UNAVAILABLE",
     }
     assert all(TABLE[reason].retryable for reason in unavailable)
     assert TABLE["OUTCOME_UNKNOWN"].code == grpc.StatusCode.UNKNOWN
