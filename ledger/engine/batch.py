@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from asyncio import Future
-from typing import Final
+from typing import Any, Final
 
 from ledger.core.commands import Names
 from ledger.core.events import Event
 from ledger.engine.recent import RecordedBatch, shifts_in
 from ledger.engine.ticket import Ticket
-from ledger.journal.codec import BatchCodec, PrivateRecords, encode_private
+from ledger.journal.codec import AttributedRecords, BatchCodec, PrivateRecords, encode_private
 from ledger.journal.protocol import JournalRow, make_row
 
 BATCH_COMMANDS_MAX: Final = 8_192  # x ~120 B = 1 MB a commit
@@ -92,7 +92,7 @@ class Batch:
 
     def _private_records(self) -> PrivateRecords:
         names, events = self.names, self.events
-        return PrivateRecords(
+        columns: tuple[Any, ...] = (
             self.indexes,
             [events[index].account for index in self.indexes],
             [name.source for name in names],
@@ -104,5 +104,9 @@ class Batch:
                 for index, name in zip(self.indexes, names, strict=True)
                 if name.personal
             },
-            self.actors,
         )
+        if self.actors:
+            records = AttributedRecords(*columns)
+            records.actors = self.actors
+            return records
+        return PrivateRecords(*columns)

@@ -69,7 +69,13 @@ from ledger.integrity.proof import (
 )
 from ledger.integrity.seal import Seal
 from ledger.journal.checkpoint import records_of
-from ledger.journal.codec import BatchCodec, PrivateRecords, decode_private, encode_private
+from ledger.journal.codec import (
+    AttributedRecords,
+    BatchCodec,
+    PrivateRecords,
+    decode_private,
+    encode_private,
+)
 from ledger.journal.configuration import ConfigurationKind, content_hash
 from ledger.journal.directory import family_shard
 from ledger.journal.migrate import load_migrations
@@ -114,6 +120,7 @@ ROOTS: tuple[type, ...] = (
     e.Pot,
     e.Suspense,
     PrivateRecords,
+    AttributedRecords,
     AliasBody,
     AssetBody,
     ClockBody,
@@ -214,6 +221,8 @@ BATCH: tuple[Any, ...] = (
 PRIVATE = PrivateRecords()
 PRIVATE.add(0, 7, "api", "event-1")
 PRIVATE.add(2, 8, "api", "event-2", "task-9", "task-1", {"email": "person@example.test"})
+ATTRIBUTED = AttributedRecords(actors={3: "token:alice"})
+ATTRIBUTED.add(3, 8, "", "request-1")
 
 PACKAGE = Package(
     PackagedUnit.QUARTER,
@@ -495,6 +504,14 @@ FORMATS: tuple[Format, ...] = (
         exact=False,
     ),
     Format("journal-private", {"records": PRIVATE}, encode_private, decode_private, exact=False),
+    Format(
+        "journal-private",
+        {"records": ATTRIBUTED},
+        encode_private,
+        decode_private,
+        version=2,
+        exact=False,
+    ),
     Format(
         "journal-row-hash",
         {
