@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from decimal import Decimal
 from typing import Any, Final, NamedTuple
 
+from grpc import StatusCode
+
 from ledger.api.calls import Call
 from ledger.api.errors import TABLE, CallFailed
 from ledger.client.errors import InvalidEvent
@@ -138,8 +140,10 @@ def usage_event(event: Any) -> pb.UsageEvent:
 def failure(failed: CallFailed) -> Told:
     """A request of which nothing was recorded, or of which that is not known."""
     error = {"code": failed.reason, "message": failed.message}
-    again = TABLE[failed.reason].retryable
-    return Told(UNAVAILABLE if again else 400, {"error": error})
+    handling = TABLE[failed.reason]
+    if handling.code == StatusCode.PERMISSION_DENIED:
+        return Told(403, {"error": error})
+    return Told(UNAVAILABLE if handling.retryable else 400, {"error": error})
 
 
 def _whole(
