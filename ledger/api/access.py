@@ -244,6 +244,7 @@ ACCESS: Final[Mapping[str, Rule]] = dict(
                 **_alike(_of_account(_ADMIN), "Set", "Remove"),
                 "Get": _of_account(_SEES),
                 "List": _of_account(_SEES, family="include_above"),
+                "ListValues": _of_account(_SEES),
             },
         ),
         *_named(
