@@ -30,6 +30,7 @@ from ledger.core.events import (
     Committed,
     ContractAmended,
     ContractEnded,
+    ContractRollover,
     ContractSigned,
     OldGrants,
 )
@@ -95,6 +96,7 @@ class ContractService:
             int(request.renewal == pb.CONTRACT_RENEWAL_AUTO),
             request.minimum,
             self._committed(request.commitments, entry),
+            _rollover_of(request.rollover) if request.HasField("rollover") else None,
             Names("", request.request_id),
             call.trace,
         )
@@ -122,6 +124,7 @@ class ContractService:
         check.instant("ends_at_us", request.ends_at_us)
         check.one_of("renewal", request.renewal, _RENEWALS)
         check.between("expected_version", request.expected_version, 0)
+        check.between("minimum", request.minimum, 0)
         _check_overrides(check, "prices.overrides", request.prices.overrides)
         _check_commitments(check, request.commitments)
         check.done()
@@ -138,6 +141,8 @@ class ContractService:
             _RENEWALS[request.renewal],
             self._committed(request.commitments, entry),
             request.expected_version,
+            request.minimum if request.HasField("minimum") else -1,
+            _rollover_of(request.rollover) if request.HasField("rollover") else None,
             Names("", request.request_id),
             call.trace,
         )
@@ -290,7 +295,7 @@ class ContractService:
             term_start_us=contract.term_start,
             ends_at_us=contract.ends_at,
             renewal=renewal,
-            minimum=contract.minimum,
+            minimum=contract.minimum_at(max(contract.starts_at, self._edge.now_us(entry.tenant))),
             state=pb.ContractState.ValueType(contract.state),
             version=contract.revision,
             overrides=[
@@ -309,6 +314,11 @@ class ContractService:
             ],
             signed_at_us=contract.signed_at,
             ended_at_us=contract.ended_at,
+            minimums=[
+                pb.ContractMinimum(from_us=since, amount=amount)
+                for since, amount in contract.minimums
+            ],
+            rollover=_render_rollover(contract.rollover) if contract.rollover else None,
         )
 
     def _committed(
@@ -325,6 +335,19 @@ class ContractService:
                 for place, each in enumerate(given)
             ]
         )
+
+
+def _rollover_of(given: pb.ContractRollover) -> ContractRollover:
+    cap = given.cap if given.HasField("cap") else -1
+    return ContractRollover(given.numerator, given.denominator, cap)
+
+
+def _render_rollover(rollover: ContractRollover) -> pb.ContractRollover:
+    return pb.ContractRollover(
+        numerator=rollover.numerator,
+        denominator=rollover.denominator,
+        cap=rollover.cap if rollover.cap >= 0 else None,
+    )
 
 
 def _view_of(state: State, account: Account, contract: Contract) -> ContractView:

@@ -346,6 +346,7 @@ def _sign(event: e.ContractSigned) -> c.Command:
         event.auto_renew,
         event.minimum,
         event.committed,
+        event.rollover,
         trace=event.trace,
     )
 
@@ -362,6 +363,8 @@ def _amend(event: e.ContractAmended) -> c.Command:
         event.auto_renew,
         event.committed,
         event.expected_version,
+        event.minimum,
+        event.rollover,
         trace=event.trace,
     )
 

@@ -412,6 +412,7 @@ ENTRIES: Final[dict[type, Callable[[Any, _Events, int], None]]] = USAGE | {
     e.HoldExpired: _hold_due,
     e.GrantStarted: _grant_due,
     e.GrantRolledOver: _grant_due,
+    e.GrantRolloverSet: _nothing,
     e.GrantExpired: _grant_due,
     e.GrantCancelled: _cancelled,
     e.RecurringIssued: _recurring_due,

@@ -49,6 +49,7 @@ def contract() -> None:
 )
 @click.option("--auto-renew", is_flag=True, help="For as long again at its end, and so on.")
 @click.option("--minimum", type=int, default=0, help="Of a billing period, in minor units.")
+@click.option("--rolls-over", default="", help="Of its commitments, at renewal: 1/2, or 1/2:1000.")
 @click.option("--request-id", default="", help="Identity of the call, for a retry.")
 @server_options
 @json_option
@@ -63,6 +64,7 @@ def sign(
     commitments: Path | None,
     auto_renew: bool,
     minimum: int,
+    rolls_over: str,
     request_id: str,
     tenant: str,
     remote: Remote,
@@ -85,6 +87,7 @@ def sign(
         renewal=_renewal(auto_renew),
         minimum=minimum,
         commitments=_commitments_of(commitments) if commitments is not None else (),
+        rollover=_rollover_of(rolls_over),
     )
     with connect(remote) as channel:
         stub: Any = ContractServiceStub(channel)
@@ -113,6 +116,8 @@ def sign(
     type=click.Path(path_type=Path, exists=True, dir_okay=False),
     help="A file with what it commits to beside what it did.",
 )
+@click.option("--minimum", type=int, default=None, help="Of a billing period, from then on.")
+@click.option("--rolls-over", default="", help="At renewal from now on: 1/2, 1/2:1000 or 0/1.")
 @click.option("--request-id", default="", help="Identity of the call, for a retry.")
 @server_options
 @json_option
@@ -125,6 +130,8 @@ def amend(
     ends: int,
     auto_renew: bool | None,
     commitments: Path | None,
+    minimum: int | None,
+    rolls_over: str,
     request_id: str,
     tenant: str,
     remote: Remote,
@@ -144,6 +151,8 @@ def amend(
         ends_at_us=ends,
         renewal=_renewal(auto_renew) if auto_renew is not None else _UNSAID,
         commitments=_commitments_of(commitments) if commitments is not None else (),
+        minimum=minimum,
+        rollover=_rollover_of(rolls_over),
     )
     if prices is not None:
         request.prices.CopyFrom(contract_pb2.ContractPrices(overrides=read_file(prices)))
@@ -232,6 +241,24 @@ def list_contracts(account: str, tenant: str, remote: Remote, as_json: bool) -> 
             click.echo(f"  {commitment}")
     if not found:
         click.echo(f"{account} has no contracts")
+
+
+def _rollover_of(given: str) -> contract_pb2.ContractRollover | None:
+    """`1/2`, or `1/2:1000` with a cap; "" = none is said."""
+    from ledger.v1 import contract_pb2
+
+    if not given:
+        return None
+    fraction, _, cap = given.partition(":")
+    numerator, _, denominator = fraction.partition("/")
+    try:
+        return contract_pb2.ContractRollover(
+            numerator=int(numerator),
+            denominator=int(denominator or "1"),
+            cap=int(cap) if cap else None,
+        )
+    except ValueError:
+        raise Failed(f"{given!r}: name a fraction, and a cap behind a colon: 1/2:1000") from None
 
 
 def _commitments_of(file: Path) -> list[contract_pb2.ContractCommitment]:

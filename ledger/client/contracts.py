@@ -31,6 +31,7 @@ class ContractCalls:
         auto_renew: bool = False,
         minimum: int = 0,
         commitments: Iterable[pb.ContractCommitment] = (),
+        rollover: pb.ContractRollover | None = None,
         request_id: str = "",
     ) -> pb.ContractServiceSignResponse:
         """Sign a contract; one that starts now, or has started, begins at once."""
@@ -47,6 +48,7 @@ class ContractCalls:
             renewal=pb.CONTRACT_RENEWAL_AUTO if auto_renew else pb.CONTRACT_RENEWAL_OFF,
             minimum=minimum,
             commitments=commitments,
+            rollover=rollover,
         )
         return await self._caller.call(
             lambda channel: ContractServiceStub(channel).Sign, request, account
@@ -64,9 +66,11 @@ class ContractCalls:
         renewal: pb.ContractRenewal.ValueType = pb.CONTRACT_RENEWAL_UNSPECIFIED,
         commitments: Iterable[pb.ContractCommitment] = (),
         expected_version: int = 0,
+        minimum: int | None = None,
+        rollover: pb.ContractRollover | None = None,
         request_id: str = "",
     ) -> pb.ContractServiceAmendResponse:
-        """Change what a contract says; `overrides` None = its prices are as before."""
+        """Change what a contract says; `overrides`, `minimum`, `rollover` None = as before."""
         request = pb.ContractServiceAmendRequest(
             tenant=self._caller.tenant,
             request_id=request_id or self._caller.new_id(),
@@ -79,6 +83,8 @@ class ContractCalls:
             renewal=renewal,
             commitments=commitments,
             expected_version=expected_version,
+            minimum=minimum,
+            rollover=rollover,
         )
         return await self._caller.call(
             lambda channel: ContractServiceStub(channel).Amend, request, account

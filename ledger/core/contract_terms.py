@@ -11,8 +11,13 @@ from typing import NamedTuple
 from msgspec.structs import replace
 
 from ledger.core.contracts import Contract
-from ledger.core.events import Committed, PolicyPart
-from ledger.core.limits import ANCHOR_MAX_US, CORRECTION_WINDOW_US, OVERRIDES_REMEMBERED_MAX
+from ledger.core.events import Committed, ContractRollover, PolicyPart
+from ledger.core.limits import (
+    ANCHOR_MAX_US,
+    CORRECTION_WINDOW_US,
+    INT64_MAX,
+    OVERRIDES_REMEMBERED_MAX,
+)
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.overrides import newest_of, overrides_invalid
 from ledger.core.package_policy import policy_under
@@ -140,6 +145,28 @@ def invalid_prices(
             str(minimum),
             "the account's own rate card has no minimum of scope contract that this could stand "
             "for; publish one there",
+        )
+    return None
+
+
+def invalid_rollover(rollover: ContractRollover | None) -> Refusal | None:
+    """Why the rest of its commitments cannot roll over like that."""
+    if rollover is None:
+        return None
+    numerator, denominator, cap = rollover.numerator, rollover.denominator, rollover.cap
+    if not 0 <= numerator <= denominator <= INT64_MAX or not denominator:
+        return Refusal(
+            Reason.CONTRACT_INVALID,
+            "rollover.fraction",
+            f"{numerator}/{denominator}",
+            "the fraction that rolls over is from 0 to 1",
+        )
+    if not -1 <= cap <= INT64_MAX:
+        return Refusal(
+            Reason.CONTRACT_INVALID,
+            "rollover.cap",
+            str(cap),
+            "a cap is from 0 to 2^63 - 1, or absent",
         )
     return None
 

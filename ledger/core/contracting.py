@@ -24,6 +24,7 @@ from ledger.core.contract_terms import (
     Window,
     from_start,
     invalid_prices,
+    invalid_rollover,
     invalid_time,
     next_term,
     overlapping,
@@ -40,8 +41,10 @@ from ledger.core.events import (
     ContractSigned,
     Event,
     Follow,
+    GrantRolloverSet,
     Minted,
     OldGrants,
+    Rollover,
     Segment,
     Subscribed,
     SubscriptionCancelled,
@@ -97,6 +100,7 @@ def decide_sign_contract(
         _unsignable(state, account, command, Window(starts_at, command.ends_at))
         or unfit(state, account, terms, policy)
         or invalid_prices(state, account, found, command.overrides, command.minimum, policy)
+        or invalid_rollover(command.rollover)
         or _uncreatable(state, account, committed)
     )
     if refusal is not None:
@@ -117,6 +121,7 @@ def decide_sign_contract(
         _commit(state, account, committed, out),
         command.version,
         command.starts_at,
+        command.rollover,
         command.trace,
     )
     out.append(signed)
@@ -254,6 +259,7 @@ def decide_amend_contract(
     committed = tuple([from_start(each, effective_at) for each in command.committed])
     refusal = (
         _unamendable(state, account, contract, command, effective_at)
+        or invalid_rollover(command.rollover)
         or _other_prices(state, account, contract, command)
         or _uncreatable(state, account, committed)
     )
@@ -288,6 +294,8 @@ def decide_amend_contract(
         _commit(state, account, committed, out),
         effective_at if rerated else 0,
         command.effective_at,
+        command.minimum,
+        command.rollover,
         command.trace,
     )
     assert ends_at > effective_at, (contract.name, effective_at)
@@ -303,13 +311,14 @@ def _unamendable(
     effective_at: int,
 ) -> Refusal | None:
     says = (command.version, command.ends_at, command.auto_renew, command.committed)
-    if command.overrides is None and not any(says):
+    minimum = command.minimum >= 0 or command.rollover is not None
+    if command.overrides is None and not minimum and not any(says):
         return Refusal(
             Reason.CONTRACT_INVALID,
             "contract",
             contract.name,
-            "the amendment changes nothing; say prices, a version, an end, its renewal or "
-            "commitments",
+            "the amendment changes nothing; say prices, a version, an end, its renewal, a minimum, "
+            "what rolls over or commitments",
         )
     ends_at = command.ends_at or contract.ends_at
     earliest = max(contract.starts_at, state.now - CORRECTION_WINDOW_US)
@@ -346,7 +355,8 @@ def _other_prices(
         refusal = unfit(state, account, begun(found, contract.package, (contract.package,)), policy)
         if refusal is not None:
             return refusal
-    return invalid_prices(state, account, found, command.overrides or (), 0, policy)
+    minimum = max(0, command.minimum)
+    return invalid_prices(state, account, found, command.overrides or (), minimum, policy)
 
 
 # -- ended -----------------------------------------------------------------------------------------
@@ -502,10 +512,30 @@ def _renew(state: State, account: Account, contract: Contract, out: list[Event])
     if _uncreatable(state, account, committed, window.start) is not None:
         return False
     numbers = _commit(state, account, committed, out)
+    _roll_on(state, contract, numbers, window, out)
     out.append(
         ContractRenewed(account.number, contract.name, window.start, window.end, committed, numbers)
     )
     return True
+
+
+def _roll_on(
+    state: State, contract: Contract, numbers: tuple[int, ...], window: Window, out: list[Event]
+) -> None:
+    """Have what is left of the segments that end with the term roll into the commitments of the
+    next: the last of those that each commitment of the term was made anew as (rules T3, D7)."""
+    terms = contract.rollover
+    if terms is None:
+        return
+    lifetime = window.end - window.start
+    rollover = Rollover(terms.numerator, terms.denominator, terms.cap, lifetime)
+    ending = contract.commitments[len(contract.commitments) - len(numbers) :]
+    for number, following in zip(ending, numbers, strict=True):
+        for grant in state.commitments[number].grants:
+            ends = grant.expires_at == contract.ends_at and not grant.settled
+            if ends and not grant.origin:  # what has rolled over does not roll again
+                account = grant.account.number
+                out.append(GrantRolloverSet(account, grant.number, rollover, following))
 
 
 def _shifted(segment: Segment, shifted: Callable[[int], int]) -> Segment:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import msgspec
 
-from ledger.core.events import Committed
+from ledger.core.events import Committed, ContractRollover
 from ledger.core.holdings import NEVER
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ class Contract(msgspec.Struct, frozen=True, array_like=True):
     term_start: int
     ends_at: int
     auto_renew: int
-    minimum: int
+    minimums: tuple[tuple[int, int], ...]  # (from when, of a billing period), 0 = as the card says
     state: int
     revision: int
     overrides: tuple[int, ...]  # numbers of those that it has said, of what is remembered
@@ -46,6 +46,11 @@ class Contract(msgspec.Struct, frozen=True, array_like=True):
     commitments: tuple[int, ...]  # all that it has made
     ended_at: int = 0
     terms: tuple[int, ...] = ()
+    rollover: ContractRollover | None = None  # into the next term; None = nothing does
+
+    def minimum_at(self, at: int) -> int:
+        """What of a billing period it says then in the place of the card; 0 = as that does."""
+        return max([each for each in self.minimums if each[0] <= at], default=(0, 0))[1]
 
     @property
     def due(self) -> int:

@@ -505,6 +505,7 @@ def _post_now(state: State, found: Timed, batch: list[Event]) -> None:
             _charge_gauges_below(state, found.account, batch)
         if trued_up:
             _true_up_below(state, found.account, batch)
+            _renew_before(state, found, batch)
     if isinstance(found, Statements) and _settle_below(state, found.account, batch) is not None:
         due = state.timer_at(found.account.tenant, found.due)
         heappush(state.timers, (due, TIMER_STATEMENT, found.account.number))
@@ -522,9 +523,18 @@ def _post_dues(state: State, dues: Dues, batch: list[Event]) -> None:
         _evolve_all(state, out, batch)
 
 
+def _renew_before(state: State, segment: Grant, batch: list[Event]) -> None:
+    """Renew a contract that is due by then before a segment is trued up which may roll over into
+    its next term (rule P5)."""
+    found = due_contract(segment.account)
+    if found is not None and found.contract.rollover and found.due <= segment.breaks_at:
+        _post_now(state, found, batch)
+
+
 def _true_up_below(state: State, account: Account, batch: list[Event]) -> None:
     """Post the true-ups that count toward commitments of an account before those end (rule D7)."""
     for each in trued_up_below(account, state.now):
+        _renew_before(state, each, batch)
         while not each.settled and grant_is_due(each, state.now):
             out = _in_time(state)
             settle_grant(state, each, out)

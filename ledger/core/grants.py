@@ -22,6 +22,8 @@ from ledger.core.events import (
     GrantRolledOver,
     GrantStarted,
     GrantVoided,
+    Segment,
+    SegmentAdded,
 )
 from ledger.core.limits import (
     ATTRIBUTES_MAX,
@@ -484,6 +486,9 @@ def roll_over(state: State, grant: Grant, unheld: int, out: list[Event]) -> None
     amount = unheld * terms.numerator // terms.denominator
     if terms.cap >= 0:
         amount = min(amount, terms.cap - grant.rolled)
+    into = state.commitments[grant.rolls_into] if grant.rolls_into else None
+    if into is not None and into.ended_at:
+        amount = 0  # what it rolls into was ended early
     value = grant.share_of(amount)
     account = grant.account
     out.append(GrantRolledOver(account.number, grant.number, amount, value))
@@ -533,6 +538,11 @@ def roll_over(state: State, grant: Grant, unheld: int, out: list[Event]) -> None
             sharing=grant.shared_with,
         )
     )
+    if into is not None:
+        segment = Segment(grant.expires_at, grant.expires_at + terms.lifetime, amount, value)
+        out.append(
+            SegmentAdded(b"", account.number, into.number, segment, (), number, grant.number)
+        )
 
 
 def expire(

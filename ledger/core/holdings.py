@@ -80,6 +80,7 @@ class Grant:
         "rolled",
         "rolled_over",
         "rollover",
+        "rolls_into",
         "scheduled",
         "seat",
         "settled",
@@ -156,6 +157,7 @@ class Grant:
         self.part_of: Grant | None = None  # what was paid for, where it is a part of that
         self.rolled = 0  # units of `unused` that rolled over
         self.rolled_over = False  # that has happened, with or without units
+        self.rolls_into = 0  # the commitment that it rolls into, of its contract's next term
         self.scheduled = False  # it has yet to take effect, by an entry of its own
         self.settled = GRANT_OPEN
         self.recurring = 0  # the recurring grant that issued it

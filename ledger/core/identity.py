@@ -340,11 +340,20 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
     EndSeatPlan: ((SeatPlanEnded,), ("account", "seat_plan", "timing", "mode", "expected_version")),
     SignContract: (
         (ContractSigned,),
-        ("account", "contract", "package", "ends_at", "auto_renew", "minimum"),
+        ("account", "contract", "package", "ends_at", "auto_renew", "minimum", "rollover"),
     ),
     AmendContract: (
         (ContractAmended,),
-        ("account", "contract", "version", "ends_at", "auto_renew", "expected_version"),
+        (
+            "account",
+            "contract",
+            "version",
+            "ends_at",
+            "auto_renew",
+            "minimum",
+            "rollover",
+            "expected_version",
+        ),
     ),
     EndContract: (
         (ContractEnded,),

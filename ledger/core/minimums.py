@@ -32,11 +32,12 @@ PRODUCT: Final = "minimum"
 
 class Stretch(NamedTuple):
     """A part of a period in which an account was open under one version of a card, and had that
-    contract, if any (rule P5)."""
+    contract, if any, which said that minimum (rule P5; 0 = none of its own)."""
 
     length: int
     card: CompiledCard | None
     contract: Contract | None = None
+    minimum: int = 0
 
 
 class Asked(NamedTuple):
@@ -233,7 +234,7 @@ def _stretches(state: State, account: Account, start: int, end: int) -> list[Str
         bounds |= {closed_at, reopened_at}
     contracts = [each for each in account.contracts if begun(each)]
     for contract in contracts:
-        bounds |= {contract.starts_at, contract.until}
+        bounds |= {contract.starts_at, contract.until, *[since for since, _ in contract.minimums]}
     names = [account.card_key[1]]
     for until, name in account.cards_before:
         bounds.add(until)
@@ -247,7 +248,10 @@ def _stretches(state: State, account: Account, start: int, end: int) -> list[Str
             continue
         having = [each for each in contracts if each.starts_at <= at < each.until]
         length, card = instants[place + 1] - at, _in_force(state, account, at)
-        found.append(Stretch(length, card, having[0] if having else None))
+        if having:
+            found.append(Stretch(length, card, having[0], having[0].minimum_at(at)))
+        else:
+            found.append(Stretch(length, card))
     return found
 
 
@@ -259,7 +263,7 @@ def _parts(
     names = (minimum.scope, minimum.product, minimum.quantity)
     parts: list[tuple[int, int]] = []
     of_contract = minimum.scope is MinimumScope.CONTRACT
-    for length, version, contract in stretches:
+    for length, version, contract, said in stretches:
         if version is None or version.card.name != card.card.name:
             continue
         if of_contract and contract is None:
@@ -267,8 +271,8 @@ def _parts(
         for each in version.card.minimums:
             if (each.scope, each.product, each.quantity) == names:
                 most = amount_of(each.amount, version.asset_scale)
-                if of_contract and contract is not None and contract.minimum:
-                    most = contract.minimum
+                if of_contract and said:
+                    most = said
                 if parts and parts[-1][0] == most:
                     parts[-1] = most, parts[-1][1] + length
                 else:

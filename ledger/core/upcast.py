@@ -22,6 +22,9 @@ from ledger.core.events import (
     AccountPolicy,
     AccountPolicyUpdated,
     Backfill,
+    Committed,
+    ContractAmended,
+    ContractSigned,
     Excess,
     GrantExpired,
     GrantIssued,
@@ -34,6 +37,7 @@ from ledger.core.events import (
 )
 from ledger.core.limits import HOLD_LIFETIME_MAX_US
 from ledger.core.periods import month_of
+from rating.overrides import NumberedOverride
 
 Upcasts: TypeAlias = Mapping[type, Callable[[Any], Any]]
 """Retired class -> the event that says the same today, made from the old event alone."""
@@ -138,6 +142,46 @@ class GrantExpired1(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=
     forfeited_book: int
 
 
+class ContractSigned1(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=134):
+    """A contract of which nothing rolls over."""
+
+    key: bytes
+    account: int
+    contract: str
+    package: str
+    version: int
+    starts_at: int
+    ends_at: int
+    overrides: tuple[NumberedOverride, ...]
+    auto_renew: int
+    minimum: int
+    committed: tuple[Committed, ...]
+    commitments: tuple[int, ...]
+    version_given: int
+    starts_given: int
+    trace: bytes = b""
+
+
+class ContractAmended1(msgspec.Struct, frozen=True, array_like=True, gc=False, tag=136):
+    """An amendment that says neither a minimum nor what rolls over."""
+
+    key: bytes
+    account: int
+    contract: str
+    effective_at: int
+    revision: int
+    expected_version: int = 0
+    overrides: tuple[NumberedOverride, ...] | None = None
+    version: int = 0
+    ends_at: int = 0
+    auto_renew: int = 0
+    committed: tuple[Committed, ...] = ()
+    commitments: tuple[int, ...] = ()
+    rerate_from: int = 0
+    effective_given: int = 0
+    trace: bytes = b""
+
+
 def _policy(old: Policy) -> AccountPolicy:
     return AccountPolicy(*msgspec.structs.astuple(old))
 
@@ -222,6 +266,46 @@ def _grant_expired(old: GrantExpired1) -> GrantExpired:
     return GrantExpired(old.account, old.grant, old.amount, old.forfeited_book)
 
 
+def _contract_signed(old: ContractSigned1) -> ContractSigned:
+    return ContractSigned(
+        old.key,
+        old.account,
+        old.contract,
+        old.package,
+        old.version,
+        old.starts_at,
+        old.ends_at,
+        old.overrides,
+        old.auto_renew,
+        old.minimum,
+        old.committed,
+        old.commitments,
+        old.version_given,
+        old.starts_given,
+        trace=old.trace,
+    )
+
+
+def _contract_amended(old: ContractAmended1) -> ContractAmended:
+    return ContractAmended(
+        old.key,
+        old.account,
+        old.contract,
+        old.effective_at,
+        old.revision,
+        old.expected_version,
+        old.overrides,
+        old.version,
+        old.ends_at,
+        old.auto_renew,
+        old.committed,
+        old.commitments,
+        old.rerate_from,
+        old.effective_given,
+        trace=old.trace,
+    )
+
+
 UPCASTS: Final[Upcasts] = MappingProxyType(
     {
         AccountCreated1: _account_created,
@@ -230,6 +314,8 @@ UPCASTS: Final[Upcasts] = MappingProxyType(
         GrantIssued1: _grant_issued,
         GrantVoided1: _grant_voided,
         GrantExpired1: _grant_expired,
+        ContractSigned1: _contract_signed,
+        ContractAmended1: _contract_amended,
     }
 )
 """Every retired class of a journal."""

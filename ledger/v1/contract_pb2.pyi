@@ -115,6 +115,67 @@ class ContractCommitment(_message.Message):
 Global___ContractCommitment: _TypeAlias = ContractCommitment  # noqa: Y015
 
 @_typing.final
+class ContractRollover(_message.Message):
+    """What of its commitments rolls into the term that renews a contract: of the unheld rest of each
+    segment that ends with the term a fraction, rounded down, with its share of the price, as a segment
+    of the new term. What does not roll over is trued up, or forfeited.
+    """
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMERATOR_FIELD_NUMBER: _builtins.int
+    DENOMINATOR_FIELD_NUMBER: _builtins.int
+    CAP_FIELD_NUMBER: _builtins.int
+    numerator: _builtins.int
+    """Of the fraction, 0 to `denominator`; 0 = nothing rolls over."""
+    denominator: _builtins.int
+    """Of the fraction, 1 to 2^63 - 1."""
+    cap: _builtins.int
+    """Units of each segment that roll over at most; unset = no cap."""
+    def __init__(
+        self,
+        *,
+        numerator: _builtins.int = ...,
+        denominator: _builtins.int = ...,
+        cap: _builtins.int | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_cap", b"_cap", "cap", b"cap"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_cap", b"_cap", "cap", b"cap", "denominator", b"denominator", "numerator", b"numerator"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType__cap: _TypeAlias = _typing.Literal["cap"]  # noqa: Y015
+    _WhichOneofArgType__cap: _TypeAlias = _typing.Literal["_cap", b"_cap"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__cap) -> _WhichOneofReturnType__cap | None: ...
+
+Global___ContractRollover: _TypeAlias = ContractRollover  # noqa: Y015
+
+@_typing.final
+class ContractMinimum(_message.Message):
+    """A minimum of a contract from an instant on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    FROM_US_FIELD_NUMBER: _builtins.int
+    AMOUNT_FIELD_NUMBER: _builtins.int
+    from_us: _builtins.int
+    """From when on, in microseconds."""
+    amount: _builtins.int
+    """Of a billing period, in minor units of the rate card's asset; 0 = as the card says."""
+    def __init__(
+        self,
+        *,
+        from_us: _builtins.int = ...,
+        amount: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "from_us", b"from_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___ContractMinimum: _TypeAlias = ContractMinimum  # noqa: Y015
+
+@_typing.final
 class ContractPrices(_message.Message):
     """The prices of a contract, all of them."""
 
@@ -159,6 +220,8 @@ class Contract(_message.Message):
     COMMITMENT_IDS_FIELD_NUMBER: _builtins.int
     SIGNED_AT_US_FIELD_NUMBER: _builtins.int
     ENDED_AT_US_FIELD_NUMBER: _builtins.int
+    MINIMUMS_FIELD_NUMBER: _builtins.int
+    ROLLOVER_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """The account."""
     contract: _builtins.str
@@ -176,8 +239,9 @@ class Contract(_message.Message):
     renewal: Global___ContractRenewal.ValueType
     """What becomes of it then."""
     minimum: _builtins.int
-    """Minimum of a billing period, in minor units of the rate card's asset, in the place of the
-    card's minimum of scope contract; 0 = as the card says.
+    """Minimum of a billing period as it counts now, or will where the contract begins later, in minor
+    units of the rate card's asset, in the place of the card's minimum of scope contract; 0 = as the
+    card says.
     """
     state: Global___ContractState.ValueType
     """Where it stands."""
@@ -194,6 +258,14 @@ class Contract(_message.Message):
     @_builtins.property
     def commitment_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """Ids of all commitments that it has made."""
+
+    @_builtins.property
+    def minimums(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContractMinimum]:
+        """What it says of its minimum from when on, ascending; none = as the card says."""
+
+    @_builtins.property
+    def rollover(self) -> Global___ContractRollover:
+        """What rolls over where it is renewed; unset = nothing."""
 
     def __init__(
         self,
@@ -213,10 +285,12 @@ class Contract(_message.Message):
         commitment_ids: _abc.Iterable[_builtins.str] | None = ...,
         signed_at_us: _builtins.int = ...,
         ended_at_us: _builtins.int = ...,
+        minimums: _abc.Iterable[Global___ContractMinimum] | None = ...,
+        rollover: Global___ContractRollover | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rollover", b"rollover"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "commitment_ids", b"commitment_ids", "contract", b"contract", "ended_at_us", b"ended_at_us", "ends_at_us", b"ends_at_us", "minimum", b"minimum", "overrides", b"overrides", "package", b"package", "package_version", b"package_version", "renewal", b"renewal", "signed_at_us", b"signed_at_us", "starts_at_us", b"starts_at_us", "state", b"state", "term_start_us", b"term_start_us", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "commitment_ids", b"commitment_ids", "contract", b"contract", "ended_at_us", b"ended_at_us", "ends_at_us", b"ends_at_us", "minimum", b"minimum", "minimums", b"minimums", "overrides", b"overrides", "package", b"package", "package_version", b"package_version", "renewal", b"renewal", "rollover", b"rollover", "signed_at_us", b"signed_at_us", "starts_at_us", b"starts_at_us", "state", b"state", "term_start_us", b"term_start_us", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -240,6 +314,7 @@ class ContractServiceSignRequest(_message.Message):
     RENEWAL_FIELD_NUMBER: _builtins.int
     MINIMUM_FIELD_NUMBER: _builtins.int
     COMMITMENTS_FIELD_NUMBER: _builtins.int
+    ROLLOVER_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Tenant; empty = the default one."""
     request_id: _builtins.str
@@ -268,6 +343,10 @@ class ContractServiceSignRequest(_message.Message):
     def commitments(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContractCommitment]:
         """What it commits to, at most 16."""
 
+    @_builtins.property
+    def rollover(self) -> Global___ContractRollover:
+        """What rolls over where it is renewed; unset = nothing."""
+
     def __init__(
         self,
         *,
@@ -283,10 +362,11 @@ class ContractServiceSignRequest(_message.Message):
         renewal: Global___ContractRenewal.ValueType = ...,
         minimum: _builtins.int = ...,
         commitments: _abc.Iterable[Global___ContractCommitment] | None = ...,
+        rollover: Global___ContractRollover | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["rollover", b"rollover"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "commitments", b"commitments", "contract", b"contract", "ends_at_us", b"ends_at_us", "minimum", b"minimum", "overrides", b"overrides", "package", b"package", "package_version", b"package_version", "renewal", b"renewal", "request_id", b"request_id", "starts_at_us", b"starts_at_us", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "commitments", b"commitments", "contract", b"contract", "ends_at_us", b"ends_at_us", "minimum", b"minimum", "overrides", b"overrides", "package", b"package", "package_version", b"package_version", "renewal", b"renewal", "request_id", b"request_id", "rollover", b"rollover", "starts_at_us", b"starts_at_us", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -347,6 +427,8 @@ class ContractServiceAmendRequest(_message.Message):
     RENEWAL_FIELD_NUMBER: _builtins.int
     COMMITMENTS_FIELD_NUMBER: _builtins.int
     EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    MINIMUM_FIELD_NUMBER: _builtins.int
+    ROLLOVER_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """Tenant; empty = the default one."""
     request_id: _builtins.str
@@ -356,7 +438,9 @@ class ContractServiceAmendRequest(_message.Message):
     contract: _builtins.str
     """Name of the contract."""
     effective_at_us: _builtins.int
-    """From when on its prices count, within the contract; 0 = now. The rest counts from now on."""
+    """From when on its prices and its minimum count, within the contract; 0 = now. The rest counts
+    from now on.
+    """
     package_version: _builtins.int
     """Version of its package from the next period on; 0 = as before."""
     ends_at_us: _builtins.int
@@ -365,6 +449,10 @@ class ContractServiceAmendRequest(_message.Message):
     """What becomes of it at its end."""
     expected_version: _builtins.int
     """Version of the contract; 0 = whatever it is."""
+    minimum: _builtins.int
+    """Minimum of a billing period from then on, by its time, in the place of what was said for later;
+    0 = as the rate card says; unset = as before. A period that is settled stays as it is.
+    """
     @_builtins.property
     def prices(self) -> Global___ContractPrices:
         """All its prices from then on; unset = as before."""
@@ -372,6 +460,10 @@ class ContractServiceAmendRequest(_message.Message):
     @_builtins.property
     def commitments(self) -> _containers.RepeatedCompositeFieldContainer[Global___ContractCommitment]:
         """What it commits to beside what it did, at most 16 in all."""
+
+    @_builtins.property
+    def rollover(self) -> Global___ContractRollover:
+        """What rolls over where it is renewed; numerator 0 = nothing; unset = as before."""
 
     def __init__(
         self,
@@ -387,12 +479,16 @@ class ContractServiceAmendRequest(_message.Message):
         renewal: Global___ContractRenewal.ValueType = ...,
         commitments: _abc.Iterable[Global___ContractCommitment] | None = ...,
         expected_version: _builtins.int = ...,
+        minimum: _builtins.int | None = ...,
+        rollover: Global___ContractRollover | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["prices", b"prices"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["_minimum", b"_minimum", "minimum", b"minimum", "prices", b"prices", "rollover", b"rollover"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "commitments", b"commitments", "contract", b"contract", "effective_at_us", b"effective_at_us", "ends_at_us", b"ends_at_us", "expected_version", b"expected_version", "package_version", b"package_version", "prices", b"prices", "renewal", b"renewal", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["_minimum", b"_minimum", "account", b"account", "commitments", b"commitments", "contract", b"contract", "effective_at_us", b"effective_at_us", "ends_at_us", b"ends_at_us", "expected_version", b"expected_version", "minimum", b"minimum", "package_version", b"package_version", "prices", b"prices", "renewal", b"renewal", "request_id", b"request_id", "rollover", b"rollover", "tenant", b"tenant"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    def WhichOneof(self, oneof_group: _Never) -> None: ...
+    _WhichOneofReturnType__minimum: _TypeAlias = _typing.Literal["minimum"]  # noqa: Y015
+    _WhichOneofArgType__minimum: _TypeAlias = _typing.Literal["_minimum", b"_minimum"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType__minimum) -> _WhichOneofReturnType__minimum | None: ...
 
 Global___ContractServiceAmendRequest: _TypeAlias = ContractServiceAmendRequest  # noqa: Y015
 

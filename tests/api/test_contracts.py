@@ -197,6 +197,75 @@ async def test_amendments_take_effect_when_they_say(caller: Served, clock: Syste
     assert (await shown(caller)).renewal == pb.CONTRACT_RENEWAL_AUTO
 
 
+async def test_what_is_left_of_a_term_rolls_into_the_next(
+    caller: Served, clock: SystemClock
+) -> None:
+    """Rules P5, T3: half, at most 30,000 of 100,000; amended to a fifth; a new segment follows."""
+    end = clock.now_us() + 30 * DAY_US
+    signed = await caller.contracts.Sign(
+        signing(
+            caller,
+            clock,
+            ends_at_us=end,
+            renewal=pb.CONTRACT_RENEWAL_AUTO,
+            commitments=[committed(100_000, end)],
+            rollover=pb.ContractRollover(numerator=1, denominator=2, cap=30_000),
+        )
+    )
+    assert signed.contract.rollover == pb.ContractRollover(numerator=1, denominator=2, cap=30_000)
+    fifth = pb.ContractRollover(numerator=1, denominator=5)
+    amended = await caller.contracts.Amend(
+        pb.ContractServiceAmendRequest(**asked(caller, rollover=fifth))
+    )
+    assert amended.contract.rollover == fifth
+    assert not amended.contract.rollover.HasField("cap")
+    wrong = pb.ContractServiceAmendRequest(
+        **asked(caller, rollover=pb.ContractRollover(numerator=3, denominator=2))
+    )
+    refused = await refusal_of(caller.contracts.Amend(wrong))
+    assert (refused.reason, refused.metadata["field"]) == ("CONTRACT_INVALID", "rollover.fraction")
+    clock.ahead_us += 31 * DAY_US
+    await used(caller, "in the second term")
+    contract = await shown(caller)
+    made = await caller.commitments.Get(
+        commitment_pb2.CommitmentServiceGetRequest(
+            tenant=TENANT, commitment_id=contract.commitment_ids[1]
+        )
+    )
+    segments = [(each.amount, each.price) for each in made.commitment.segments]
+    assert segments == [(100_000, 900), (20_000, 180)]
+
+
+async def test_a_minimum_is_amended_from_an_instant_on(caller: Served, clock: SystemClock) -> None:
+    """Rule R2: what it says from when on is shown; a card without such a minimum refuses."""
+    await caller.contracts.Sign(signing(caller, clock))
+    amendment = pb.ContractServiceAmendRequest(**asked(caller, minimum=5_000))
+    refused = await refusal_of(caller.contracts.Amend(amendment))
+    assert (refused.reason, refused.metadata["field"]) == ("CONTRACT_INVALID", "minimum")
+    least = card_pb2.Minimum(scope=card_pb2.MINIMUM_SCOPE_CONTRACT, amount="0.001")
+    await caller.pricing.PublishRateCard(
+        pricing_pb2.PublishRateCardRequest(
+            tenant=TENANT,
+            request_id=caller.new_id(),
+            card=card(minimums=[least]),
+            expected_version=2,
+        )
+    )
+    clock.ahead_us += 5_000_000
+    later = clock.now_us() + DAY_US
+    amended = await caller.contracts.Amend(amendment)
+    assert (amended.contract.minimum, amended.contract.version) == (5_000, 2)
+    await caller.contracts.Amend(
+        pb.ContractServiceAmendRequest(**asked(caller, minimum=0, effective_at_us=later))
+    )
+    contract = await shown(caller)
+    assert contract.minimum == 5_000
+    assert [each.amount for each in contract.minimums] == [5_000, 0]
+    assert contract.minimums[1].from_us == later
+    clock.ahead_us += 2 * DAY_US
+    assert (await shown(caller)).minimum == 0
+
+
 async def test_a_contract_begins_and_ends_by_the_clock(caller: Served, clock: SystemClock) -> None:
     start, end = clock.now_us() + DAY_US, clock.now_us() + 3 * DAY_US
     signed = await caller.contracts.Sign(signing(caller, clock, starts_at_us=start, ends_at_us=end))

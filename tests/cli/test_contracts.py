@@ -66,7 +66,16 @@ def test_a_contract_from_a_shell_to_its_end(sold: Server, tmp_path: Path) -> Non
     file.write_text(json.dumps(COMMITMENTS))
     assert run("list", "signer") == "signer has no contracts\n"
     signed = run(
-        "sign", "signer", "deal", "signed", "--ends", "2100-01-01", "--commitments", str(file)
+        "sign",
+        "signer",
+        "deal",
+        "signed",
+        "--ends",
+        "2100-01-01",
+        "--commitments",
+        str(file),
+        "--rolls-over",
+        "1/2:1000",
     )
     assert signed.startswith("signer has the contract deal, running: signed version")
     amended = run("amend", "signer", "deal", "--auto-renew", "--ends", "2100-06-01")
@@ -75,6 +84,14 @@ def test_a_contract_from_a_shell_to_its_end(sold: Server, tmp_path: Path) -> Non
         "contract", "sign", "signer", "other", "signed", "--ends", "2100-01-01", *where
     )
     assert refused.returncode == 1 and "CONTRACTS_OVERLAP" in refused.stderr
+    listed = json.loads(run("list", "signer", "--json"))["contracts"][0]
+    assert listed["rollover"] == {"numerator": "1", "denominator": "2", "cap": "1000"}
+    run("amend", "signer", "deal", "--rolls-over", "0/1")
+    assert "rollover" not in json.loads(run("list", "signer", "--json"))["contracts"][0]
+    bad = drawdown("contract", "amend", "signer", "deal", "--rolls-over", "half", *where)
+    assert bad.returncode != 0 and "name a fraction" in bad.stderr
+    bad = drawdown("contract", "amend", "signer", "deal", "--minimum", "5", *where)
+    assert bad.returncode != 0 and "no minimum of scope contract" in bad.stderr
     ended = run("end", "signer", "deal", "--ending", "waive", "--old-grants", "forfeit-unused")
     assert "taken back: 3,000 of grant" in ended and "deal, over: signed" in ended
     document = json.loads(run("list", "signer", "--json"))

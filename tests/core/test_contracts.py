@@ -670,6 +670,43 @@ def test_a_contract_may_say_another_minimum(least: Signing) -> None:
     assert charged(least) == [(ACME, 620, 0, 620)]
 
 
+def test_a_minimum_is_amended_from_an_instant_on(least: Signing) -> None:
+    """Rules R2, S1: 620 for 10 of 31 days of January, 930 for 21: 200 + 630; from 15 February, as
+    said before its time, what the card says: 14 of 28 days of 930 and of 310."""
+    least.sign(package="least", minimum=620, ends_at=MARCH)
+    least.to(START_US + 10 * DAY_US)
+    amended = least.amend(minimum=930)
+    assert (amended.minimum, amended.effective_at) == (930, START_US + 10 * DAY_US)
+    least.amend(minimum=0, effective_at=FEBRUARY + 14 * DAY_US)
+    assert least.contract().minimums == (
+        (START_US, 620), (START_US + 10 * DAY_US, 930), (FEBRUARY + 14 * DAY_US, 0),
+    )  # fmt: skip
+    least.to(MARCH + 2 * DAY_US)
+    assert charged(least) == [(ACME, 830, 0, 830), (ACME, 620, 0, 620)]
+
+
+def test_a_minimum_of_the_past_counts_where_the_period_is_not_settled(least: Signing) -> None:
+    """Rule T2: as of 22 January, said on 1 February, in January's grace; a settled period stays.
+    What was said for later goes."""
+    least.sign(package="least", minimum=310, ends_at=APRIL)
+    least.amend(minimum=3_100, effective_at=MARCH)
+    least.to(FEBRUARY + DAY_US // 2)
+    least.amend(minimum=620, effective_at=START_US + 21 * DAY_US)
+    least.to(FEBRUARY + 2 * DAY_US)
+    assert charged(least) == [(ACME, 410, 0, 410)]  # 21 of 31 days of 310, 10 of 620
+    least.amend(minimum=6_200, effective_at=START_US + 21 * DAY_US)
+    least.to(APRIL + 2 * DAY_US)
+    assert charged(least)[1:] == [(ACME, 6_200, 0, 6_200), (ACME, 6_200, 0, 6_200)]
+
+
+def test_a_minimum_that_the_card_does_not_know_is_refused(world: Signing) -> None:
+    world.sign()
+    refusal = world.refused(c.AmendContract(world.key(), ACME, "deal", minimum=5))
+    assert (refusal.reason, refusal.field, refusal.value) == (
+        Reason.CONTRACT_INVALID, "minimum", "5",
+    )  # fmt: skip
+
+
 def test_whoever_has_no_contract_pays_none(least: Signing) -> None:
     least.subscribe("least")
     least.sign(package="least", starts_at=APRIL, ends_at=APRIL + 90 * DAY_US)

@@ -836,6 +836,7 @@ def test_long_lives_meet_every_command_and_every_event() -> None:
         e.PackageChanged,
         e.PackagePeriodBegun,
         e.PackagePricesSet,
+        e.GrantRolloverSet,  # and test_contract_rollover
         e.ContractSigned,  # and test_contracts
         e.ContractBegun,
         e.ContractAmended,

@@ -58,6 +58,7 @@ from ledger.core.events import (
     GrantReleased,
     GrantRestored,
     GrantRolledOver,
+    GrantRolloverSet,
     GrantStarted,
     GrantVoided,
     GroupedBudgetSet,
@@ -132,7 +133,7 @@ from ledger.core.events import (
     UsageRerated,
     UsageReversed,
 )
-from ledger.core.upcast import UPCASTS
+from ledger.core.upcast import UPCASTS, ContractAmended1, ContractSigned1
 from ledger.journal.protocol import check_row
 from ledger.verify import verify
 from tests.formats import journal
@@ -236,6 +237,9 @@ LATER = {  # classes that came after the first version
     ContractEnded,
     ContractRenewed,
     ContractSigned,
+    ContractSigned1,
+    ContractAmended1,
+    GrantRolloverSet,
     SubscriptionCancelled,
     SubscriptionEnded,
     ChargeStarted,

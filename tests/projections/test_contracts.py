@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 from ledger.core.commands import AmendContract, EndContract, SignContract, Subscribe
+from ledger.core.events import (
+    CommitmentTerms,
+    Committed,
+    ContractRollover,
+    GrantKind,
+    Segment,
+)
 from ledger.core.limits import DAY_US
 from ledger.core.outcomes import Refusal
 from ledger.core.packaged import Package, PackagedGrant, PackagedUnit, Phase
 from ledger.journal.configuration import ConfigurationEntry
 from ledger.journal.directory import TENANT_DEFAULT
 from ledger.verify import verify
-from tests.projections.books import open_books
+from tests.projections.books import CREDIT, MONEY, open_books
 from tests.projections.projecting import looking, project
 
 
@@ -76,3 +83,46 @@ async def test_tables_of_contracts(database: str) -> None:
         ("first", 1), ("first", 2), ("later", 1), ("first", 3), ("first", 4), ("later", 5),
     ]  # fmt: skip
     assert [tuple(row) for row in phases] == [("trial", 1), ("ramp", 1)]
+
+
+async def test_tables_of_what_rolls_over(database: str) -> None:
+    """Rules P5, T3: the segment of the next term, of what was left, and where it came from."""
+    async with open_books(database) as books:
+        entry = await books.ledger.publish_package(TENANT_DEFAULT, "plan", Package())
+        assert isinstance(entry, ConfigurationEntry), entry
+        team = await books.account("team")
+        terms = CommitmentTerms(GrantKind.POSTPAID, CREDIT, MONEY, 0, ())
+        end = books.clock.now_us() + 5 * DAY_US
+        sign = SignContract(
+            books.key(team),
+            team.number,
+            "deal",
+            "plan",
+            0,
+            0,
+            end,
+            auto_renew=1,
+            committed=(Committed(terms, (Segment(0, end, 100, 900),)),),
+            rollover=ContractRollover(1, 2, 30),
+        )
+        (outcome,) = await books.ask(team, sign)
+        assert not isinstance(outcome, Refusal), outcome
+        books.clock.ahead_us += 5 * DAY_US + 1_000_000
+        await books.use(team, "second term")
+        await project(database)
+        books.clock.ahead_us += 2 * DAY_US
+        await books.use(team, "after the grace of the first")
+    await project(database)
+    report = await verify(database)
+    assert report.ok, report.findings
+    async with looking(database) as connection:
+        segments = await connection.fetch(
+            "SELECT commitment, amount, price, moved_from IS NOT NULL "
+            "FROM projection.commitment_segments ORDER BY grant_number"
+        )
+        rolled = await connection.fetchval("SELECT max(rolled) FROM projection.grants")
+    first, second = segments[0]["commitment"], segments[1]["commitment"]
+    assert [tuple(row) for row in segments][:3] == [
+        (first, 100, 900, False), (second, 100, 900, False), (second, 30, 270, True),
+    ]  # fmt: skip
+    assert rolled == 30

@@ -5,7 +5,7 @@ from __future__ import annotations
 import msgspec
 
 from ledger.core.commands.base import NO_NAMES, Names
-from ledger.core.events import CommitmentEnding, Committed, OldGrants
+from ledger.core.events import CommitmentEnding, Committed, ContractRollover, OldGrants
 from rating.overrides import Override
 
 
@@ -24,13 +24,15 @@ class SignContract(msgspec.Struct, gc=False):
     auto_renew: int = 0
     minimum: int = 0
     committed: tuple[Committed, ...] = ()
+    rollover: ContractRollover | None = None
     names: Names = NO_NAMES
     trace: bytes = b""
 
 
 class AmendContract(msgspec.Struct, gc=False):
     """Change what a contract says from an instant on (0 = now); what is left out stays.
-    `auto_renew`: 1 on, 2 off; `overrides` None = as before."""
+    `auto_renew`: 1 on, 2 off; `overrides` None = as before; `minimum` -1 = as before; `rollover`
+    None = as before, 0 of 1 = none."""
 
     key: bytes
     account: int
@@ -42,6 +44,8 @@ class AmendContract(msgspec.Struct, gc=False):
     auto_renew: int = 0
     committed: tuple[Committed, ...] = ()
     expected_version: int = 0
+    minimum: int = -1
+    rollover: ContractRollover | None = None
     names: Names = NO_NAMES
     trace: bytes = b""
 

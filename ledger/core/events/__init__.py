@@ -96,6 +96,7 @@ from ledger.core.events.contracts import (
     ContractBegun,
     ContractEnded,
     ContractRenewed,
+    ContractRollover,
     ContractSigned,
 )
 from ledger.core.events.conversions import ConversionReversed, UsageConverted
@@ -116,6 +117,7 @@ from ledger.core.events.grants import (
     GrantReduced,
     GrantReleased,
     GrantRolledOver,
+    GrantRolloverSet,
     GrantStarted,
     GrantVoided,
     Rollover,
@@ -318,6 +320,7 @@ __all__ = [
     "ContractBegun",
     "ContractEnded",
     "ContractRenewed",
+    "ContractRollover",
     "ContractSigned",
     "ConversionReversed",
     "CreditNoteIssued",
@@ -344,6 +347,7 @@ __all__ = [
     "GrantReleased",
     "GrantRestored",
     "GrantRolledOver",
+    "GrantRolloverSet",
     "GrantStarted",
     "GrantVoided",
     "GroupedBudgetSet",
@@ -497,6 +501,7 @@ Event: TypeAlias = (
     | CapWindowOpened
     | GrantStarted
     | GrantRolledOver
+    | GrantRolloverSet
     | GrantReleased
     | GrantCancelled
     | GrantVoided

@@ -66,8 +66,8 @@ class SegmentAdded(Fact, frozen=True, tag=52):
     """An upsize: one more segment, whose grant stands just before, and what is billed for it.
 
     With `of` it is what was left of the segment of that grant, of a commitment that was ended by
-    transfer: voided just before, with the same money. It follows that end, or the hold that gave
-    it back, and has no key.
+    transfer: voided just before, with the same money; or what of it rolled into the next term of
+    its contract, just before. It follows that, or the hold that gave it back, and has no key.
     """
 
     key: bytes

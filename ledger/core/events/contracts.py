@@ -18,12 +18,23 @@ class Committed(msgspec.Struct, frozen=True, array_like=True):
     invoices: tuple[Invoice, ...] = ()
 
 
-class ContractSigned(Fact, frozen=True, tag=134):
+class ContractRollover(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What of the commitments of a term rolls into the term that renews it: of the unheld rest of
+    each segment that ends with the term this fraction, at most `cap` units of each (-1 = no cap),
+    with its share of the price (rules T3, P5)."""
+
+    numerator: int
+    denominator: int
+    cap: int = -1
+
+
+class ContractSigned(Fact, frozen=True, tag=158):
     """A contract for [starts_at, ends_at): a version of a package, prices before all others (rule
     R4), and commitments, which stand just before. One that has begun by then follows at once.
 
     `minimum`: of a billing period, in the place of what the card says for contracts; 0 = as the
-    card says (rule R2). `version_given` and `starts_given` are as they were asked for.
+    card says (rule R2). `version_given` and `starts_given` are as they were asked for. `rollover`
+    None = nothing rolls over.
     """
 
     key: bytes
@@ -40,6 +51,7 @@ class ContractSigned(Fact, frozen=True, tag=134):
     commitments: tuple[int, ...]
     version_given: int
     starts_given: int
+    rollover: ContractRollover | None = None
     trace: bytes = b""
 
 
@@ -52,11 +64,12 @@ class ContractBegun(Fact, frozen=True, tag=135):
     at: int
 
 
-class ContractAmended(Fact, frozen=True, tag=136):
+class ContractAmended(Fact, frozen=True, tag=159):
     """What a contract says otherwise: each field that is set. `overrides` (None = as before) count
     for usage from `effective_at` on, and what was priced by then is for a re-rating job (rule R7):
     it says from when in `rerate_from`, 0 = nothing was. A `version` of the package counts from the
-    next period on; `auto_renew`: 1 on, 2 off."""
+    next period on; `auto_renew`: 1 on, 2 off; `minimum` (-1 = as before) from `effective_at` on, in
+    the place of what was said for later; `rollover` (None = as before, 0 of 1 = none) from now."""
 
     key: bytes
     account: int
@@ -72,6 +85,8 @@ class ContractAmended(Fact, frozen=True, tag=136):
     commitments: tuple[int, ...] = ()
     rerate_from: int = 0
     effective_given: int = 0
+    minimum: int = -1
+    rollover: ContractRollover | None = None
     trace: bytes = b""
 
 

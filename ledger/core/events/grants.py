@@ -91,6 +91,17 @@ class GrantRolledOver(Fact, frozen=True, tag=24):
     value: int = 0
 
 
+class GrantRolloverSet(Fact, frozen=True, tag=160):
+    """A segment that ends as its contract is renewed rolls over, into a commitment of the new term:
+    that rollover follows, as one of terms that it always had (rules P5, T3). It stands before the
+    renewal."""
+
+    account: int
+    grant: int
+    rollover: Rollover
+    commitment: int
+
+
 class GrantReleased(Fact, frozen=True, tag=25):
     """A payment for a pending grant is confirmed: its share is posted (rule F1).
 

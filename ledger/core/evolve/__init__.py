@@ -71,6 +71,7 @@ from ledger.core.events import (
     GrantReleased,
     GrantRestored,
     GrantRolledOver,
+    GrantRolloverSet,
     GrantStarted,
     GrantVoided,
     GroupedBudgetSet,
@@ -215,6 +216,7 @@ from ledger.core.evolve.grants import (
     grant_released,
     grant_restored,
     grant_rolled_over,
+    grant_rollover_set,
     grant_started,
     grant_voided,
 )
@@ -341,6 +343,7 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     CapWindowOpened: cap_window_opened,
     GrantStarted: grant_started,
     GrantRolledOver: grant_rolled_over,
+    GrantRolloverSet: grant_rollover_set,
     GrantReleased: grant_released,
     GrantCancelled: grant_cancelled,
     GrantVoided: grant_voided,

@@ -10,6 +10,7 @@ from ledger.core.events import (
     ContractBegun,
     ContractEnded,
     ContractRenewed,
+    ContractRollover,
     ContractSigned,
     Follow,
 )
@@ -33,12 +34,13 @@ def contract_signed(state: State, event: ContractSigned) -> None:
         event.starts_at,
         event.ends_at,
         event.auto_renew,
-        event.minimum,
+        ((event.starts_at, event.minimum),) if event.minimum else (),
         int(ContractState.SIGNED),
         1,
         tuple([each.number for each in event.overrides]),
         event.committed,
         event.commitments,
+        rollover=event.rollover,
     )
     account.contracts = (*account.contracts, made)
     added = [SetOverride(each, event.starts_at, event.ends_at) for each in event.overrides]
@@ -84,6 +86,8 @@ def contract_amended(state: State, event: ContractAmended) -> None:
         overrides=numbers,
         committed=(*contract.committed, *event.committed),
         commitments=(*contract.commitments, *event.commitments),
+        minimums=_minimums(state, contract, event) if event.minimum >= 0 else contract.minimums,
+        rollover=contract.rollover if event.rollover is None else _some(event.rollover),
     )
     if event.version and contract.state == ContractState.RUNNING:
         assert account.subscription is not None, event.account
@@ -92,6 +96,20 @@ def contract_amended(state: State, event: ContractAmended) -> None:
         )
     _put(state, account, changed)
     state.keys.add(event.key, state.locator)
+
+
+def _minimums(
+    state: State, contract: Contract, event: ContractAmended
+) -> tuple[tuple[int, int], ...]:
+    """What it says from when on; what no usage may be corrected of any more is forgotten."""
+    before = [each for each in contract.minimums if each[0] < event.effective_at]
+    while len(before) > 1 and before[1][0] <= state.corrected_before:
+        del before[0]
+    return (*before, (event.effective_at, event.minimum))
+
+
+def _some(rollover: ContractRollover) -> ContractRollover | None:
+    return rollover if rollover.numerator else None
 
 
 def contract_renewed(state: State, event: ContractRenewed) -> None:

@@ -9,6 +9,7 @@ from ledger.core.events import (
     GrantReleased,
     GrantRestored,
     GrantRolledOver,
+    GrantRolloverSet,
     GrantStarted,
     GrantVoided,
 )
@@ -141,6 +142,12 @@ def grant_started(state: State, event: GrantStarted) -> None:
     grant = state.grants[event.grant]
     grant.scheduled = False
     repay(state, grant, event.backfills)
+
+
+def grant_rollover_set(state: State, event: GrantRolloverSet) -> None:
+    grant = state.grants[event.grant]
+    grant.rollover, grant.rolls_into = event.rollover, event.commitment
+    set_timer(state, grant.account, grant.expires_at, TIMER_GRANT, grant.number)
 
 
 def grant_rolled_over(state: State, event: GrantRolledOver) -> None:

@@ -52,6 +52,7 @@ class PackedGrant(msgspec.Struct, array_like=True, gc=False):
     shared_with: Sharing | None = None
     sharing_version: int = 1
     seat: tuple[str, int] | None = None  # plan, number in it
+    rolls_into: int = 0
 
 
 def pack_grant(grant: Grant) -> PackedGrant:
@@ -96,6 +97,7 @@ def pack_grant(grant: Grant) -> PackedGrant:
         grant.shared_with,
         grant.sharing_version,
         (grant.seat.plan.name, grant.seat.number) if grant.seat is not None else None,
+        grant.rolls_into,
     )
 
 
@@ -131,6 +133,7 @@ def unpack_grant(state: State, packed: PackedGrant) -> None:
     grant.returned = packed.returned
     grant.rolled = packed.rolled
     grant.rolled_over = packed.rolled_over
+    grant.rolls_into = packed.rolls_into
     grant.scheduled = packed.scheduled
     grant.forfeit = packed.forfeit
     grant.unused = packed.unused

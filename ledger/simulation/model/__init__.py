@@ -192,6 +192,7 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.PackageChanged: usage.unexpected,
     e.PackagePeriodBegun: usage.unexpected,
     e.PackagePricesSet: usage.unexpected,
+    e.GrantRolloverSet: usage.unexpected,
     e.ContractSigned: usage.unexpected,  # contracts are of tests/core/test_contracts
     e.ContractBegun: usage.unexpected,
     e.ContractAmended: usage.unexpected,

@@ -65,6 +65,8 @@ from ledger.core.events import (
     GrantRefunded,
     GrantReleased,
     GrantRestored,
+    GrantRolledOver,
+    GrantRolloverSet,
     GrantVoided,
     GroupedBudgetSet,
     HoldAuthorized,
@@ -195,6 +197,7 @@ from ledger.verify.rules.contracts import (
     contract_ended,
     contract_renewed,
     contract_signed,
+    grant_rollover_set,
 )
 from ledger.verify.rules.conversions import (
     conversion_reversed,
@@ -216,6 +219,7 @@ from ledger.verify.rules.grants import (
     grant_issued,
     grant_reduced,
     grant_released,
+    grant_rolled_over,
     grant_voided,
 )
 from ledger.verify.rules.holds import (
@@ -388,6 +392,7 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     GrantExpired: grant_expired,
     GrantReduced: grant_reduced,
     GrantReleased: grant_released,
+    GrantRolledOver: grant_rolled_over,
     GrantCancelled: grant_cancelled,
     GrantRefunded: grant_refunded,
     GrantChargedBack: grant_charged_back,
@@ -481,6 +486,7 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     ContractBegun: contract_begun,
     ContractAmended: contract_amended,
     ContractRenewed: contract_renewed,
+    GrantRolloverSet: grant_rollover_set,
     ContractEnded: contract_ended,
     PackagePhaseBegun: package_phase_begun,
     PackagePricesSet: package_prices_set,

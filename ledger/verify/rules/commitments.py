@@ -84,8 +84,16 @@ def goes_on_moving(judge: Judge, state: State, event: Event) -> None:
 
 def segment_added(judge: Judge, state: State, event: SegmentAdded) -> None:
     if bool(event.key) == bool(event.of):
-        judge.wrong(state, "segment", "asked for, or of a transfer", event.of)
-    commitment = _goes_on(judge, state, event.commitment, event.account)
+        judge.wrong(state, "segment", "asked for, of a transfer, or rolled over", event.of)
+    into = state.grants[event.of].rolls_into if event.of else 0
+    if into:
+        commitment = state.commitments[event.commitment]
+        rolled = (into, event.account, 0, event.of)
+        found = (event.commitment, commitment.account.number, commitment.ended_at)
+        origin = state.grants[event.grant].origin
+        judge.equal(state, "segment that rolled over", rolled, (*found, origin))
+    else:
+        commitment = _goes_on(judge, state, event.commitment, event.account)
     kind = commitment.terms.kind
     _segment(judge, state, event.account, event.segment, event.grant, kind)
     _invoices(judge, state, event.invoices)

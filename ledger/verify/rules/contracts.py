@@ -11,6 +11,7 @@ from ledger.core.events import (
     ContractRenewed,
     ContractSigned,
     Follow,
+    GrantRolloverSet,
 )
 from ledger.core.state import Account, State
 from ledger.verify.rules.judge import Judge
@@ -79,6 +80,40 @@ def contract_amended(judge: Judge, state: State, event: ContractAmended) -> None
         rerate = event.effective_at if event.effective_at < state.now else 0
     judge.equal(state, "usage that may be rated again", rerate, event.rerate_from)
     _look_at_committed(judge, state, account, event.committed, event.commitments)
+
+
+def grant_rollover_set(judge: Judge, state: State, event: GrantRolloverSet) -> None:
+    """Of a segment that ends with the term of a contract that is to be renewed, by its terms, into
+    what the segment's commitment is made anew as (rules P5, T3, D7)."""
+    account, grant = state.accounts[event.account], state.grants[event.grant]
+    commitment = grant.commitment
+    if commitment is None or commitment.account is not account:
+        judge.wrong(state, "grant that rolls over", "a segment of the account", event.grant)
+        return
+    having = [each for each in account.contracts if commitment.number in each.commitments]
+    if not having:
+        judge.wrong(state, "segment that rolls over", "one of a contract", event.grant)
+        return
+    (contract,) = having
+    judge.equal(
+        state,
+        "contract whose segment rolls over",
+        (int(ContractState.RUNNING), 1, grant.expires_at, 0, 0),
+        (contract.state, contract.auto_renew, contract.ends_at, grant.origin, grant.settled),
+    )
+    said, terms = contract.rollover, event.rollover
+    fraction = (said.numerator, said.denominator, said.cap) if said is not None else None
+    found = (terms.numerator, terms.denominator, terms.cap)
+    judge.equal(state, "what rolls over", fraction, found)
+    if terms.lifetime <= 0 or terms.again:
+        judge.wrong(state, "life of what rolls over", "the next term", terms)
+    into = state.commitments[event.commitment]
+    judge.equal(
+        state,
+        f"commitment {event.commitment}",
+        (account, commitment.terms, state.now),
+        (into.account, into.terms, into.created_at),
+    )
 
 
 def contract_renewed(judge: Judge, state: State, event: ContractRenewed) -> None:

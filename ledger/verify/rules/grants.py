@@ -10,6 +10,7 @@ from ledger.core.events import (
     GrantIssued,
     GrantReduced,
     GrantReleased,
+    GrantRolledOver,
     GrantVoided,
 )
 from ledger.core.state import GRANT_CANCELLED, GRANT_OPEN, GRANT_VOIDED, NEVER, Grant, State
@@ -26,6 +27,27 @@ def grant_issued(judge: Judge, state: State, event: GrantIssued) -> None:
     repaid = sum([part.amount for part in event.backfills])
     if not 0 <= repaid <= event.amount:
         judge.wrong(state, "backfill", f"0 to {event.amount}", repaid)
+
+
+def grant_rolled_over(judge: Judge, state: State, event: GrantRolledOver) -> None:
+    """At its expiry, once, the fraction of what is left and not held, rounded down, up to the cap;
+    of what a hold gives back later, no more than that (rule T3)."""
+    grant = state.grants[event.grant]
+    terms, left = grant.rollover, grant.book.available
+    if terms is None or event.account != grant.account.number:
+        judge.wrong(state, f"grant {event.grant}", "one that rolls over", event.account)
+        return
+    if grant.expires_at > state.now:
+        judge.wrong(state, "rollover", f"at {grant.expires_at}", state.now)
+    most = left * terms.numerator // terms.denominator
+    if terms.cap >= 0:
+        most = min(most, terms.cap - grant.rolled)
+    if grant.rolls_into and state.commitments[grant.rolls_into].ended_at:
+        most = 0
+    if event.amount > most or (event.amount < most and not grant.rolled_over):
+        judge.wrong(state, "units that roll over", most, event.amount)
+    value = grant.share_of(event.amount)
+    judge.equal(state, "price of what rolls over", value, event.value)
 
 
 def grant_voided(judge: Judge, state: State, event: GrantVoided) -> None:
