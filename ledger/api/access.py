@@ -136,6 +136,7 @@ ACCESS: Final[Mapping[str, Rule]] = dict(
                 "Check": _of_account(_DECIDE),
                 "CheckMany": Rule(_DECIDE, Reach.ITEMS),
                 "Authorize": _of_account(_DECIDE, Place("quote_id", QUOTE)),
+                "Debit": _of_account(_DECIDE),
                 **_alike(_by_id(_DECIDE, HOLD), "Extend", "Capture", "Release"),
                 "GetHold": _by_id(_DECIDE | _READ, HOLD),
                 "ListHolds": _of_account(_DECIDE | _READ),

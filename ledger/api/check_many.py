@@ -17,11 +17,14 @@ from ledger.api.errors import Fault, failure_of, invalid
 from ledger.api.forward import Forwarder, PassedOn
 from ledger.api.limits import Checked, id_fault
 from ledger.api.positions import position_of
-from ledger.api.render_decision import DECISIONS
+from ledger.api.render_decision import DECISIONS, render_limit, retry_after
 from ledger.api.requests import with_seat
 from ledger.api.shapes import quantities_fault
+from ledger.core.authorizing import range_of
 from ledger.core.catalog import Bound
-from ledger.core.checking import Answered, Checker, Work
+from ledger.core.checking import Answered, Asked, Checker, Work
+from ledger.core.events import Limit, UpTo
+from ledger.core.outcomes import Refusal
 from ledger.engine.writer import Writer
 from ledger.v1 import decision_pb2 as pb
 
@@ -30,7 +33,12 @@ WORK_MAX: Final = 100  # with as many accounts 10,000 answers of about 10 B
 TURN_US: Final = 700  # of answers, about, between two turns of the loop
 
 METHOD: Final = f"{pb.DESCRIPTOR.services_by_name['DecisionService'].full_name}/CheckMany"
-_DECISION: Final = (pb.DECISION_DENY, pb.DECISION_ALLOW, pb.DECISION_ALLOW_OVERDRAFT)
+_DECISION: Final = (
+    pb.DECISION_DENY,
+    pb.DECISION_ALLOW,
+    pb.DECISION_ALLOW_OVERDRAFT,
+    pb.DECISION_ALLOW_UP_TO,
+)
 
 
 class Seated(NamedTuple):
@@ -38,7 +46,7 @@ class Seated(NamedTuple):
 
     place: int
     number: int
-    work: list[Work]
+    asked: Asked
 
 
 class Columns:
@@ -53,11 +61,16 @@ class Columns:
         self._available: list[list[int]] = [[]] * accounts
         self._reasons: list[list[int]] = [[]] * accounts
         self._prices: list[list[int]] = [[]] * accounts
+        self._limits: list[list[int]] = [[]] * accounts
+        self._amounts: list[list[int]] = [[]] * accounts
+        self.limit_names: list[pb.CheckedLimit] = [pb.CheckedLimit()]
+        self.limit_accounts: list[int] = [0]
+        self._limit_places: dict[tuple[int, Limit | None], int] = {}
         self._reason_places: dict[str, int] = {"": 0}
         self._price_places: dict[tuple[str, int, str, int], int] = {("", 0, "", 0): 0}
         self._bound_places: dict[Bound | None, int] = {None: 0}
 
-    def take(self, place: int, found: Answered, position: str) -> None:
+    def take(self, place: int, found: Answered, shard: int, position: str, now: int) -> None:
         """The answers for one account."""
         account = self.accounts[place]
         account.policy_version, account.position = found.version, position
@@ -69,6 +82,10 @@ class Columns:
             if bound not in known:
                 known[bound] = self._price_of(bound)
         self._prices[place] = [known[bound] for bound in found.bounds]
+        self._amounts[place] = found.amounts
+        self._limits[place] = [
+            0 if limit is None else self._limit(shard, limit, now) for limit in found.limits
+        ]
 
     def deny(self, place: int, reason: str) -> None:
         """Nothing is known of an account."""
@@ -76,6 +93,7 @@ class Columns:
         none = [0] * self._work
         self._decisions[place] = [pb.DECISION_DENY] * self._work
         self._charges[place] = self._available[place] = self._prices[place] = none
+        self._limits[place] = self._amounts[place] = none
         self._reasons[place] = [self._reason(reason)] * self._work
 
     def merge(self, places: Sequence[int], part: pb.CheckManyResponse) -> None:
@@ -87,6 +105,10 @@ class Columns:
         ]
         decisions, charges = list(part.decisions), list(part.charges)
         available, work = list(part.available), self._work
+        amounts = list(part.allowed_quantities) or [0] * len(part.decisions)
+        first = len(self.limit_names) - 1
+        self.limit_names += part.limit_names[1:]
+        self.limit_accounts += [0] * (len(part.limit_names) - 1)  # they are named already
         for at, place in enumerate(places):
             self.accounts[place] = part.accounts[at]
             row = slice(at * work, (at + 1) * work)
@@ -94,6 +116,8 @@ class Columns:
             self._available[place] = available[row]
             self._reasons[place] = [reasons[each] for each in part.reasons[row]]
             self._prices[place] = [prices[each] for each in part.prices[row]]
+            self._limits[place] = [first + each if each else 0 for each in part.limits[row]]
+            self._amounts[place] = amounts[row]
 
     def response(self) -> pb.CheckManyResponse:
         """All of it."""
@@ -110,9 +134,14 @@ class Columns:
             (self._available, reply.available),
             (self._reasons, reply.reasons),
             (self._prices, reply.prices),
+            (self._limits, reply.limits),
         ):
             for row in rows:
                 column.extend(row)
+        reply.limit_names.extend(self.limit_names)
+        if any(any(row) for row in self._amounts):
+            for row in self._amounts:
+                reply.allowed_quantities.extend(row)
         for decisions in self._decisions:
             reply.decisions.extend(decisions)
         return reply
@@ -125,6 +154,18 @@ class Columns:
                 name = DECISIONS[decision]
                 found[name] = found.get(name, 0) + row.count(decision)
         return found
+
+    def _limit(self, shard: int, limit: Limit, now: int) -> int:
+        """The place of a limit, whose account is named later."""
+        known = self._limit_places.get((shard, limit))
+        if known is None:
+            known = self._limit_places[shard, limit] = len(self.limit_names)
+            unnamed = render_limit(limit, shard, {limit.account: ""})
+            self.limit_names.append(
+                pb.CheckedLimit(limit=unnamed, retry_after_us=retry_after(limit, now))
+            )
+            self.limit_accounts.append(limit.account)
+        return known
 
     def _reason(self, reason: str) -> int:
         return self._reason_places.setdefault(reason, len(self._reason_places))
@@ -152,18 +193,22 @@ class CheckManyCalls:
         names = list(request.accounts)
         _check_counts(names, request.work)
         tenant = await edge.tenant(request.tenant)
-        work = self._work_of(request.work)
-        columns = Columns(edge, len(names), len(work))
-        here, away = await self._places(tenant, names, work, columns, call)
+        asked = self._asked(request.work)
+        columns = Columns(edge, len(names), len(asked.work))
+        here, away = await self._places(tenant, names, asked, columns, call)
         await asyncio.gather(
             self._answer_here(tenant, here, columns, call),
             *[self._ask(address, request, each, columns, call) for address, each in away.items()],
         )
+        owners = await edge.names(columns.limit_accounts)
+        for said, owner in zip(columns.limit_names, columns.limit_accounts, strict=True):
+            if owner:
+                said.limit.account = owners[owner]
         for decision, count in columns.counts().items():
             edge.telemetry.decided("CheckMany", decision, count)
         return columns.response()
 
-    def _work_of(self, asked: Iterable[pb.WorkToCheck]) -> list[Work]:
+    def _asked(self, asked: Iterable[pb.WorkToCheck]) -> Asked:
         """The pieces of work. Raises CallFailed, naming the one at fault."""
         work: list[Work] = []
         faults: list[Fault] = []
@@ -177,16 +222,24 @@ class CheckManyCalls:
             fault = quantities_fault(shape.quantity_names, values)
             if fault is not None:
                 faults.append(fault._replace(field=f"work[{place}].{fault.field}"))
-            work.append(Work(shape, values))
+            up_to: UpTo | Refusal | None = None
+            if each.HasField("up_to"):
+                named = each.up_to
+                up_to = range_of(shape, values, named.quantity or "\0", named.minimum)
+            if isinstance(up_to, Refusal):
+                field = f"work[{place}].{up_to.field}"
+                faults.append(Fault(up_to.reason, field, up_to.value, up_to.message))
+                continue
+            work.append(Work(shape, values, up_to))
         if faults:
             raise invalid(faults)
-        return work
+        return Asked(work)
 
     async def _places(
         self,
         tenant: int,
         names: Sequence[str],
-        work: list[Work],
+        asked: Asked,
         columns: Columns,
         call: Call,
     ) -> tuple[dict[int, list[Seated]], dict[str, list[int]]]:
@@ -202,7 +255,7 @@ class CheckManyCalls:
             found = [_find(seats, name) for name in names]
         here: dict[int, list[Seated]] = {}
         away: dict[str, list[int]] = {}
-        worked: dict[tuple[str, str], list[Work] | Fault] = {}
+        worked: dict[tuple[str, str], Asked | Fault] = {}
         for place, (seat, named) in enumerate(found):
             number, _, _, shard = seat
             address = "" if ledger.shards.owns(shard) else ledger.shards.route(shard)
@@ -212,10 +265,10 @@ class CheckManyCalls:
             elif address and not call.forwarded:
                 away.setdefault(address, []).append(place)
             else:
-                its: list[Work] | Fault = work
+                its: Asked | Fault = asked
                 if named is not None:
                     if named not in worked:
-                        worked[named] = self._of_seat(work, named)
+                        worked[named] = self._of_seat(asked.work, named)
                     its = worked[named]
                 if isinstance(its, Fault):
                     columns.deny(place, its.reason)
@@ -223,15 +276,15 @@ class CheckManyCalls:
                     here.setdefault(shard, []).append(Seated(place, number, its))
         return here, away
 
-    def _of_seat(self, work: Sequence[Work], named: tuple[str, str]) -> list[Work] | Fault:
+    def _of_seat(self, work: Sequence[Work], named: tuple[str, str]) -> Asked | Fault:
         """The same work of the seat that an alias names (rule I7)."""
         found: list[Work] = []
         for each in work:
             shape = with_seat(self._edge.shapes, each.shape, named)
             if isinstance(shape, Fault):
                 return shape
-            found.append(Work(shape, each.quantities))
-        return found
+            found.append(Work(shape, each.quantities, each.up_to))
+        return Asked(found)
 
     async def _answer_here(
         self, tenant: int, here: Mapping[int, list[Seated]], columns: Columns, call: Call
@@ -276,8 +329,10 @@ class CheckManyCalls:
                 state.act_for(account.tenant)
             if checker is None or not checker.is_of(state):
                 checker = Checker(state.catalog)
-            found = checker.answer(state, account, each.work, state.present(clock_us))
-            columns.take(each.place, found, position_of(writer.shard, writer.durable_position))
+            now = state.present(clock_us)
+            found = checker.answer(state, account, each.asked, now)
+            position = position_of(writer.shard, writer.durable_position)
+            columns.take(each.place, found, writer.shard, position, now)
             spent += found.spent
         return spent
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from ledger.api.answers import Answer, answer_of, rendering
 from ledger.api.calls import Call
 from ledger.api.check_many import CheckManyCalls
+from ledger.api.debit_calls import DebitCalls
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed, Fault, refused
 from ledger.api.forward import Forwarder
@@ -25,38 +26,52 @@ from ledger.api.render_decision import (
     HoldState,
     hold_of,
     hold_view,
+    limit_said,
     render_authorize,
     render_capture,
+    render_exceeded,
+    render_limit,
     render_release,
+    retry_after,
+    say_limit,
 )
-from ledger.api.requests import quantities_of, raise_first, seated, shape_of
+from ledger.api.requests import quantities_of, raise_first, seated, shape_of, up_to_of
+from ledger.core.affording import Afforded
+from ledger.core.authorizing import assess_up_to, range_of
 from ledger.core.commands import AuthorizeHold, CaptureHold, Names, ReleaseHold
 from ledger.core.events import (
     AuthorizeDenied,
-    BudgetDenied,
     HoldAuthorized,
     HoldReleased,
+    Limit,
     UsageRecorded,
 )
-from ledger.core.holds import Assessment, assess, holds_limit
+from ledger.core.holds import holds_limit
 from ledger.core.limits import HOLD_LIFETIME_BATCH_MAX_US
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.shapes import Shape
+from ledger.core.shortfall import limit_of
 from ledger.core.state import State
 from ledger.journal.directory import Entry
 from ledger.v1 import decision_pb2 as pb
 
 
 class Advice(NamedTuple):
-    """What Check found, and by which versions."""
+    """What Check found: by which version of the policy, and which limit allows no more; when."""
 
-    assessment: Assessment
+    afforded: Afforded
     policy_version: int
-    rate_card: str
+    limit: Limit | None
+    now: int
 
 
 def advise(
-    state: State, number: int, shape: Shape, values: tuple[int, ...], clock_us: int
+    state: State,
+    number: int,
+    shape: Shape,
+    values: tuple[int, ...],
+    clock_us: int,
+    ranged: tuple[str, int],
 ) -> Advice | Refusal:
     """What Authorize would say now, by the speculative state; changes nothing."""
     account = state.accounts.get(number)
@@ -67,14 +82,20 @@ def advise(
         return refusal
     if state.offsets:
         state.act_for(account.tenant)
-    found = assess(state, account, shape, values, state.present(clock_us))
-    if isinstance(found, Refusal):
-        return found
-    card = found.bound.declaration.rate_card if found.card_version else ""
-    return Advice(found, account.version, card)
+    up_to = range_of(shape, values, *ranged)
+    if isinstance(up_to, Refusal):
+        return up_to
+    now = state.present(clock_us)
+    afforded = assess_up_to(state, account, shape, values, up_to, now)
+    if isinstance(afforded, Refusal):
+        return afforded
+    limit = afforded.limit
+    if afforded.found.denied:
+        limit = limit_of(state, account, afforded.found, now)
+    return Advice(afforded, account.version, limit, now)
 
 
-class DecisionService(CheckManyCalls, HoldCalls):
+class DecisionService(CheckManyCalls, DebitCalls, HoldCalls):
     """See ledger/v1/decision.proto."""
 
     def __init__(self, edge: Edge, forwarder: Forwarder) -> None:
@@ -96,14 +117,17 @@ class DecisionService(CheckManyCalls, HoldCalls):
         clock_us = edge.ledger.clock.now_us()
         if number in writer.state.paged:
             await writer.bring_in((number,))
-        found = advise(writer.state, number, shape, values, clock_us)
+        ranged = up_to_of(request, shape)
+        found = advise(writer.state, number, shape, values, clock_us, ranged)
         if isinstance(found, Refusal):
             raise refused(found, {"account": request.account})
-        assessment = found.assessment
-        asset = edge.assets.of(assessment.asset)
+        assessment, quantities, _ = found.afforded
+        asset, declared = edge.assets.of(assessment.asset), assessment.bound.declaration
         decision = pb.DECISION_ALLOW_OVERDRAFT if assessment.uses_debt else pb.DECISION_ALLOW
         if assessment.denied:
             decision = pb.DECISION_DENY
+        elif quantities != values:
+            decision = pb.DECISION_ALLOW_UP_TO
         edge.telemetry.decided("Check", DECISIONS[decision])
         response = pb.CheckResponse(
             decision=decision,
@@ -113,19 +137,19 @@ class DecisionService(CheckManyCalls, HoldCalls):
             asset=asset.code,
             scale=asset.scale,
             policy_version=found.policy_version,
-            rate_card=found.rate_card,
+            rate_card=declared.rate_card if assessment.card_version else "",
             rate_card_version=assessment.card_version,
             position=position_of(shard, writer.durable_position),
         )
-        if assessment.budget is not None:
-            exceeded = assessment.budget
-            owner = exceeded.budget.account.number
-            response.budget_exceeded.name = exceeded.budget.name
-            response.budget_exceeded.left = exceeded.left
-            response.budget_exceeded.resets_at_us = exceeded.resets_at
-            response.budget_exceeded.value.extend(exceeded.value)
-            response.budget_exceeded.shared = exceeded.shared
-            response.budget_exceeded.account = (await edge.names([owner]))[owner]
+        if ranged[0] and not assessment.denied:
+            response.allowed_quantity = quantities[shape.quantity_names.index(ranged[0])]
+        limit = found.limit
+        if limit is not None:
+            names = await edge.names([limit.account])
+            response.limit.CopyFrom(render_limit(limit, shard, names))
+            response.retry_after_us = retry_after(limit, found.now)
+            if assessment.budget is not None:
+                response.budget_exceeded.CopyFrom(render_exceeded(limit, names))
         return response
 
     async def authorize(self, request: pb.AuthorizeRequest, call: Call) -> pb.AuthorizeResponse:
@@ -140,6 +164,10 @@ class DecisionService(CheckManyCalls, HoldCalls):
         entry = await edge.account(tenant, request.account)
         edge.remember(entry)
         shape = seated(edge.shapes, shape, entry)
+        ranged = up_to_of(request, shape)
+        if ranged[0] and request.quote_id:
+            message = "a quote prices all of the work; leave it or the range out"
+            raise CallFailed("FIELD_NOT_ALLOWED", message, field="up_to")
         quote = 0
         if request.quote_id:
             found = quote_number(request.quote_id, entry.number, len(edge.ledger.writers))
@@ -155,6 +183,7 @@ class DecisionService(CheckManyCalls, HoldCalls):
             Names("", request.request_id),
             call.trace,
             quote,
+            *ranged,
         )
         ticket = await call.submit(edge.ledger, entry, command)
         given = {"account": request.account, "quote_id": request.quote_id}
@@ -163,9 +192,10 @@ class DecisionService(CheckManyCalls, HoldCalls):
         assert isinstance(event, HoldAuthorized | AuthorizeDenied) and plan is not None, event
         response = render_authorize(edge.assets, event, plan, entry.shard)
         response.position, response.replayed = answer.position, answer.replayed
-        if isinstance(event, BudgetDenied):
-            names = await edge.names([event.budget_account])
-            response.budget_exceeded.account = names[event.budget_account]
+        limit = limit_said(event)
+        if limit is not None:
+            names = await edge.names([limit.account])
+            say_limit(response, limit, entry.shard, names, answer.recorded_at_us)
         if isinstance(event, HoldAuthorized):
             with rendering(answer.position):
                 response.hold_state = await self._hold_state(entry, event.hold, answer)

@@ -195,6 +195,7 @@ TABLE: Final[Mapping[str, Handling]] = {
     "HOLD_UNKNOWN": _MISSING,
     "HOLD_SETTLED": _STATE,
     "HOLD_LIFETIME_INVALID": _INVALID,
+    "UP_TO_INVALID": _INVALID,
     "HOLD_EXPIRED": _STATE,  # says why a capture was late; never a status
     "LINKED_RECORDED": Handling(StatusCode.ALREADY_EXISTS, False, usage.INGEST_OUTCOME_CONFLICT),
     "LINKED_FAMILIES": _INVALID,

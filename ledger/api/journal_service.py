@@ -31,9 +31,12 @@ from ledger.api.proofs import ProofCalls
 from ledger.api.render_decision import (
     hold_of,
     hold_view,
+    limit_said,
     render_authorize,
     render_capture,
+    render_debit,
     render_release,
+    say_limit,
 )
 from ledger.api.replies import Outcomes
 from ledger.core.commands import AbandonRequest, Names
@@ -78,6 +81,7 @@ from ledger.core.events import (
     HoldAuthorized,
     HoldExtended,
     HoldReleased,
+    HoldUpTo,
     LeaseGranted,
     LeaseRecalled,
     LeaseRenewed,
@@ -116,6 +120,7 @@ from ledger.core.events import (
     TopUpRuleSet,
     UsageCaptured,
     UsageCosted,
+    UsageDebited,
     UsageLeased,
     UsageModeled,
     UsageQuarantined,
@@ -123,6 +128,7 @@ from ledger.core.events import (
     UsageRecorded,
     UsageRepriced,
     UsageReversed,
+    WorkDenied,
 )
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.state import State
@@ -147,6 +153,9 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     HoldAuthorized: pb.MUTATION_KIND_AUTHORIZE,
     AuthorizeDenied: pb.MUTATION_KIND_AUTHORIZE,
     QuotedDenied: pb.MUTATION_KIND_AUTHORIZE,
+    WorkDenied: pb.MUTATION_KIND_AUTHORIZE,  # a debit where it was to be charged at once
+    HoldUpTo: pb.MUTATION_KIND_AUTHORIZE,
+    UsageDebited: pb.MUTATION_KIND_DEBIT,
     BudgetDenied: pb.MUTATION_KIND_AUTHORIZE,
     BudgetValueDenied: pb.MUTATION_KIND_AUTHORIZE,
     BudgetSet: pb.MUTATION_KIND_SET_BUDGET,
@@ -353,6 +362,11 @@ class JournalService(ProofCalls):
             case UsageLeased():
                 self._usage(response, recorded)
                 response.resource = mint(LEASE, entry.shard, event.account, event.hold)
+            case UsageDebited():
+                await self._debit(response, answer, event, entry)
+            case WorkDenied() if event.debit:
+                response.kind = pb.MUTATION_KIND_DEBIT
+                await self._debit(response, answer, event, entry)
             case UsageRecorded() if event.hold:
                 response.kind = pb.MUTATION_KIND_CAPTURE
                 await self._capture(response, answer, event, entry)
@@ -434,6 +448,21 @@ class JournalService(ProofCalls):
         response.capture.CopyFrom(render_capture(edge.assets, event, answer.plan, hold))
         response.capture.position, response.capture.replayed = answer.position, True
 
+    async def _debit(
+        self,
+        response: pb.GetOutcomeResponse,
+        answer: Answer,
+        event: UsageDebited | WorkDenied,
+        entry: Entry,
+    ) -> None:
+        assert answer.plan is not None
+        debit = response.debit
+        debit.CopyFrom(render_debit(self._edge.assets, event, answer.plan))
+        debit.position, debit.replayed = answer.position, True
+        if event.limit is not None:
+            names = await self._edge.names([event.limit.account])
+            say_limit(debit, event.limit, entry.shard, names, answer.recorded_at_us)
+
     async def _authorize(
         self,
         response: pb.GetOutcomeResponse,
@@ -446,9 +475,10 @@ class JournalService(ProofCalls):
         decided = response.authorize
         decided.CopyFrom(render_authorize(edge.assets, event, answer.plan, entry.shard))
         decided.position, decided.replayed = answer.position, True
-        if isinstance(event, BudgetDenied):
-            names = await edge.names([event.budget_account])
-            decided.budget_exceeded.account = names[event.budget_account]
+        limit = limit_said(event)
+        if limit is not None:
+            names = await edge.names([limit.account])
+            say_limit(decided, limit, entry.shard, names, answer.recorded_at_us)
         if isinstance(event, HoldAuthorized):
             number = event.hold
             view, _ = await edge.writer(entry).read(

@@ -6,18 +6,25 @@ from collections.abc import Mapping
 from typing import Final, NamedTuple, TypeAlias
 
 from ledger.api.assets import Assets
-from ledger.api.ids import HOLD, mint
+from ledger.api.ids import CAP, GRANT, HOLD, mint
 from ledger.core.events import (
     AuthorizeDenied,
     BudgetDenied,
     BudgetValueDenied,
     HoldAuthorized,
+    HoldUpTo,
+    Limit,
+    LimitKind,
     PlanDeclared,
     Pot,
+    Slice,
     Suspense,
+    UpTo,
     UsageCaptured,
+    UsageDebited,
     UsageQuoted,
     UsageRecorded,
+    WorkDenied,
 )
 from ledger.core.state import HOLD_CAPTURED, HOLD_CHARGED, HOLD_EXPIRED, HOLD_RELEASED, State
 from ledger.engine.writer import Writer
@@ -67,10 +74,104 @@ async def hold_of(writer: Writer, account: int, number: int) -> HoldView:
     return await writer.look(lambda state: hold_view(state, account, number), (account,))
 
 
+_IDS: Final[Mapping[int, str]] = {LimitKind.GRANTS: GRANT, LimitKind.CAP: CAP}
+
+
+def limit_said(event: object) -> Limit | None:
+    """The limit that a recorded decision says, if it says one."""
+    if isinstance(event, WorkDenied | HoldUpTo | UsageDebited):
+        return event.limit
+    if isinstance(event, BudgetDenied):  # as journals had it before each denial said its limit
+        figures = event.budget_account, event.budget, event.budget_name, event.left
+        value = (event.value, event.shared) if isinstance(event, BudgetValueDenied) else ((), False)
+        return Limit(LimitKind.BUDGET, *figures, event.resets_at, *value)
+    return None
+
+
+def render_limit(limit: Limit, shard: int, names: Mapping[int, str]) -> pb.DecidingLimit:
+    """A limit; `names` has the account whose it is."""
+    kind = _IDS.get(limit.kind, "")
+    return pb.DecidingLimit(
+        kind=pb.LimitKind.ValueType(limit.kind),
+        account=names[limit.account],
+        id=mint(kind, shard, limit.account, limit.number) if kind and limit.number else "",
+        name=limit.name,
+        left=limit.left,
+        value=limit.value,
+        shared=limit.shared,
+    )
+
+
+def render_exceeded(limit: Limit, names: Mapping[int, str]) -> pb.BudgetExceeded:
+    """A limit that is a budget, as it has always been said."""
+    return pb.BudgetExceeded(
+        account=names[limit.account],
+        name=limit.name,
+        left=limit.left,
+        resets_at_us=limit.retry_at,
+        value=limit.value,
+        shared=limit.shared,
+    )
+
+
+def retry_after(limit: Limit, now: int) -> int:
+    """Microseconds from then until more may be allowed; 0 = not known."""
+    return max(0, limit.retry_at - now) if limit.retry_at else 0
+
+
+def say_limit(
+    response: pb.AuthorizeResponse | pb.DebitResponse,
+    limit: Limit,
+    shard: int,
+    names: Mapping[int, str],
+    recorded_at: int,
+) -> None:
+    """What decided, in a reply to a recorded decision."""
+    response.limit.CopyFrom(render_limit(limit, shard, names))
+    response.retry_after_us = retry_after(limit, recorded_at)
+    if limit.kind == LimitKind.BUDGET and isinstance(response, pb.AuthorizeResponse):
+        response.budget_exceeded.CopyFrom(render_exceeded(limit, names))
+
+
+def allowed_quantity(up_to: UpTo | None, plan: PlanDeclared, quantities: tuple[int, ...]) -> int:
+    """How much is allowed of the quantity that may be less; 0 where none may."""
+    return quantities[plan.quantity_names.index(up_to.quantity)] if up_to is not None else 0
+
+
+def _decision(slices: tuple[Slice, ...], up_to: UpTo | None, amount: int) -> pb.Decision.ValueType:
+    if up_to is not None and amount < up_to.maximum:
+        return pb.DECISION_ALLOW_UP_TO
+    uses_debt = any(piece.pot != Pot.GRANT for piece in slices)
+    return pb.DECISION_ALLOW_OVERDRAFT if uses_debt else pb.DECISION_ALLOW
+
+
+def render_debit(
+    assets: Assets, event: UsageDebited | WorkDenied, plan: PlanDeclared
+) -> pb.DebitResponse:
+    """All but position, replay mark and limit."""
+    asset = assets.of(plan.asset)
+    response = pb.DebitResponse(
+        asset=asset.code,
+        scale=asset.scale,
+        policy_version=event.policy_version,
+        rate_card=plan.rate_card if plan.card_version else "",
+        rate_card_version=plan.card_version,
+    )
+    if isinstance(event, WorkDenied):
+        response.decision = pb.DECISION_DENY
+        response.reason, response.charge = event.reason, event.charge
+        response.available = str(event.available)
+        return response
+    response.charge = sum([piece.amount for piece in event.slices])
+    response.allowed_quantity = allowed_quantity(event.up_to, plan, event.quantities)
+    response.decision = _decision(event.slices, event.up_to, response.allowed_quantity)
+    return response
+
+
 def render_authorize(
     assets: Assets, event: HoldAuthorized | AuthorizeDenied, plan: PlanDeclared, shard: int
 ) -> pb.AuthorizeResponse:
-    """All but position, replay mark, state of the hold and account of a budget."""
+    """All but position, replay mark, state of the hold and limit."""
     asset = assets.of(plan.asset)
     response = pb.AuthorizeResponse(
         asset=asset.code,
@@ -84,16 +185,10 @@ def render_authorize(
         response.reason = event.reason
         response.amount = event.charge
         response.available = str(event.available)
-        if isinstance(event, BudgetDenied):
-            exceeded = response.budget_exceeded
-            exceeded.name, exceeded.left = event.budget_name, event.left
-            exceeded.resets_at_us = event.resets_at
-            if isinstance(event, BudgetValueDenied):
-                exceeded.value.extend(event.value)
-                exceeded.shared = event.shared
         return response
-    uses_debt = any(piece.pot != Pot.GRANT for piece in event.slices)
-    response.decision = pb.DECISION_ALLOW_OVERDRAFT if uses_debt else pb.DECISION_ALLOW
+    up_to = event.up_to if isinstance(event, HoldUpTo) else None
+    response.allowed_quantity = allowed_quantity(up_to, plan, event.quantities)
+    response.decision = _decision(event.slices, up_to, response.allowed_quantity)
     response.hold_id = mint(HOLD, shard, event.account, event.hold)
     response.amount = sum([piece.amount for piece in event.slices])
     response.expires_at_us = event.expires_at

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import Protocol
+from typing import Literal, Protocol
 
 from ledger.api.assets import Assets
 from ledger.api.errors import CallFailed, Fault, invalid
@@ -12,7 +12,7 @@ from ledger.api.shapes import ShapeCache, quantities_fault, quantity_names_fault
 from ledger.core.events import Rollover
 from ledger.core.shapes import Shape
 from ledger.journal.directory import Entry
-from ledger.v1 import types_pb2
+from ledger.v1 import decision_pb2, types_pb2
 
 
 class Work(Protocol):
@@ -44,6 +44,31 @@ def shape_of(shapes: ShapeCache, work: Work) -> tuple[Shape, tuple[int, ...]]:
     if min(values) <= 0:
         raise_first(quantities_fault(shape.quantity_names, values))
     return shape, values
+
+
+class RangedWork(Work, Protocol):
+    """The same where one quantity may be less."""
+
+    @property
+    def up_to(self) -> decision_pb2.UpTo:
+        """Which, and the least of it."""
+        ...
+
+    def HasField(self, field_name: Literal["up_to"]) -> bool:  # noqa: N802
+        """Whether it is said."""
+        ...
+
+
+def up_to_of(work: RangedWork, shape: Shape) -> tuple[str, int]:
+    """The quantity of the work that may be less and the least of it; "", 0 = none may."""
+    if not work.HasField("up_to"):
+        return "", 0
+    up_to = work.up_to
+    check = Checked()
+    check.ids(**{"up_to.quantity": up_to.quantity})
+    check.between("up_to.minimum", up_to.minimum, 0)
+    check.done()
+    return up_to.quantity, up_to.minimum
 
 
 def seated(shapes: ShapeCache, shape: Shape, entry: Entry) -> Shape:

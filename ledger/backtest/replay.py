@@ -24,6 +24,8 @@ from ledger.backtest.trying import Trying
 from ledger.backtest.usual import Usual
 from ledger.core import commands as c
 from ledger.core import events as e
+from ledger.core.affording import Afforded
+from ledger.core.authorizing import assess_up_to, range_of
 from ledger.core.conversion import conversion_behind
 from ledger.core.decide import (
     Outcome,
@@ -35,7 +37,6 @@ from ledger.core.decide import (
     sweep,
 )
 from ledger.core.evolve import evolve
-from ledger.core.holds import Assessment, assess
 from ledger.core.limits import BATCH_INDEX_MAX, HOUR_US
 from ledger.core.opening import declare
 from ledger.core.outcomes import LOCATOR_INDEX_MASK, Reason, Refusal, locator_of, split_locator
@@ -294,7 +295,9 @@ class Replay:
         ask_for_top_ups(self.state, asking, self.made)
         self._take()
 
-    def is_allowed(self, command: c.AuthorizeHold, events: Sequence[e.Event], index: int) -> bool:
+    def is_allowed(
+        self, command: c.AuthorizeHold | c.DebitWork, events: Sequence[e.Event], index: int
+    ) -> bool:
         """Whether what was denied would be allowed; nothing is held for it."""
         self.numbers.prepare(events, index)
         self.made = []
@@ -303,10 +306,13 @@ class Replay:
         account = self.state.accounts.get(command.account)
         if refusal is not None or account is None:
             return False
-        found = assess(
-            self.state, account, command.shape, command.quantities, self.state.now, command.quote
-        )
-        return isinstance(found, Assessment) and not found.denied
+        shape, quantities = command.shape, command.quantities
+        up_to = range_of(shape, quantities, command.up_to, command.minimum)
+        if isinstance(up_to, Refusal):
+            return False
+        quote = command.quote if isinstance(command, c.AuthorizeHold) else 0
+        found = assess_up_to(self.state, account, shape, quantities, up_to, self.state.now, quote)
+        return isinstance(found, Afforded) and not found.found.denied
 
     # -- what is corrected later -------------------------------------------------------------------
 

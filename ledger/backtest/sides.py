@@ -31,6 +31,7 @@ from ledger.core.events import (
     GrantStarted,
     HoldAuthorized,
     HoldCharged,
+    HoldUpTo,
     MinimumCharged,
     OutcomeConfirmed,
     PlanDeclared,
@@ -43,6 +44,7 @@ from ledger.core.events import (
     UsageCaptured,
     UsageConverted,
     UsageCosted,
+    UsageDebited,
     UsageLeased,
     UsageModeled,
     UsageQuoted,
@@ -50,6 +52,7 @@ from ledger.core.events import (
     UsageRepriced,
     UsageRerated,
     UsageReversed,
+    WorkDenied,
 )
 from ledger.core.minimums import PRODUCT as MINIMUM_PRODUCT
 from ledger.core.state import State
@@ -235,6 +238,7 @@ _TAKERS: Final[dict[type, Callable[[Any, Any, PlanDeclared | None], None]]] = {
     UsageCosted: Side._usage,
     UsageCaptured: Side._usage,
     UsageLeased: Side._usage,
+    UsageDebited: Side._usage,
     HoldCharged: Side._usage,
     OutcomeConfirmed: Side._usage,
     UsageQuoted: Side._usage,
@@ -254,8 +258,10 @@ _TAKERS: Final[dict[type, Callable[[Any, Any, PlanDeclared | None], None]]] = {
     GrantStarted: Side._available,
     GrantReleased: Side._available,
     HoldAuthorized: Side._authorized,
+    HoldUpTo: Side._authorized,
     AuthorizeDenied: Side._denied,
     QuotedDenied: Side._denied,
+    WorkDenied: Side._denied,
     BudgetDenied: Side._denied,
     BudgetValueDenied: Side._denied,
     TopUpRequested: Side._asked_for,

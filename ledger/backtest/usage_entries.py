@@ -289,11 +289,56 @@ def _authorize(event: e.HoldAuthorized | e.AuthorizeDenied, priced: Priced) -> c
         event.key,
         event.account,
         priced.shape,
-        event.quantities,
+        _asked_for(event, priced),
         event.lifetime,
-        trace=event.trace,
-        quote=getattr(event, "quote", 0),
+        c.NO_NAMES,
+        event.trace,
+        getattr(event, "quote", 0),
+        *_range(getattr(event, "up_to", None)),
     )
+
+
+def _range(up_to: e.UpTo | None) -> tuple[str, int]:
+    return (up_to.quantity, up_to.minimum) if up_to is not None else ("", 0)
+
+
+def _asked_for(event: Any, priced: Priced) -> tuple[int, ...]:
+    """The quantities that were asked for, of which less may have been allowed."""
+    up_to = getattr(event, "up_to", None)
+    if up_to is None or isinstance(event, e.WorkDenied):
+        return event.quantities  # type: ignore[no-any-return]
+    place = priced.shape.quantity_names.index(up_to.quantity)
+    return (*event.quantities[:place], up_to.maximum, *event.quantities[place + 1 :])
+
+
+def _debit(event: e.UsageDebited | e.WorkDenied, priced: Priced) -> c.DebitWork:
+    return c.DebitWork(
+        event.key,
+        event.account,
+        priced.shape,
+        _asked_for(event, priced),
+        c.NO_NAMES,
+        event.operation,
+        event.trace,
+        *_range(event.up_to),
+    )
+
+
+def _debited(replay: Replay, events: _Events, index: int) -> None:
+    """Work that was let go ahead and charged at once: where the candidate denies it, it was never
+    done."""
+    event = events[index]
+    assert isinstance(event, e.UsageDebited)
+    priced = replay.usual.plans[event.plan]
+    replay.before.take(event, priced.declared)
+    replay.figures.usage_events += 1
+    outcome = replay.run(_debit(event, priced), events, index)
+    if isinstance(outcome, e.UsageDebited):
+        replay.keep(index, replay.original(outcome), waits=False)
+        return
+    _not_run(replay, event, priced.declared)
+    if isinstance(outcome, e.AuthorizeDenied):
+        _count_denied(replay, event.account, outcome)
 
 
 def _authorized(replay: Replay, events: _Events, index: int) -> None:
@@ -309,12 +354,16 @@ def _authorized(replay: Replay, events: _Events, index: int) -> None:
         return
     replay.denied_holds.add(event.hold)
     if isinstance(outcome, e.AuthorizeDenied):
-        replay.figures.denied_now += 1
-        asset = replay.state.declared[outcome.plan].asset
-        denials = replay.figured.denials_of(event.account, asset)
-        denials.denied += 1
-        denials.charge += outcome.charge
-        denials.first_at_us = denials.first_at_us or replay.state.now
+        _count_denied(replay, event.account, outcome)
+
+
+def _count_denied(replay: Replay, account: int, outcome: e.AuthorizeDenied) -> None:
+    replay.figures.denied_now += 1
+    asset = replay.state.declared[outcome.plan].asset
+    denials = replay.figured.denials_of(account, asset)
+    denials.denied += 1
+    denials.charge += outcome.charge
+    denials.first_at_us = denials.first_at_us or replay.state.now
 
 
 def _denied(replay: Replay, events: _Events, index: int) -> None:
@@ -322,7 +371,9 @@ def _denied(replay: Replay, events: _Events, index: int) -> None:
     assert isinstance(event, e.AuthorizeDenied)
     priced = replay.usual.plans[event.plan]
     replay.before.take(event, priced.declared)
-    command = _authorize(event, priced)
+    command: c.AuthorizeHold | c.DebitWork = _authorize(event, priced)
+    if isinstance(event, e.WorkDenied) and event.debit:
+        command = _debit(event, priced)
     if replay.is_allowed(command, events, index):
         replay.figures.allowed_now += 1
         replay.figures.authorized.new += 1
@@ -464,6 +515,7 @@ USAGE: Final[dict[type, Callable[[Any, _Events, int], None]]] = {
     e.UsageModeled: _usage,
     e.UsageCosted: _usage,
     e.UsageCaptured: _usage,
+    e.UsageDebited: _debited,
     e.UsageQuarantined: _usage,
     e.HoldCharged: _charged,
     e.UsageQuoted: _usage,
@@ -476,8 +528,10 @@ USAGE: Final[dict[type, Callable[[Any, _Events, int], None]]] = {
     e.SharedRerated: _shared_rerated,
     e.UsageReversed: _reversed,
     e.HoldAuthorized: _authorized,
+    e.HoldUpTo: _authorized,
     e.AuthorizeDenied: _denied,
     e.QuotedDenied: _denied,
+    e.WorkDenied: _denied,
     e.BudgetDenied: _denied,
     e.BudgetValueDenied: _denied,
     e.HoldExtended: _of_a_hold,

@@ -1,6 +1,6 @@
 """Calls of DecisionService: may this run, and settling what ran.
 
-Compare a decision with ALLOW and ALLOW_OVERDRAFT; anything else is a denial.
+Work may run if the decision is in ALLOWED; anything else is a denial.
 """
 
 from __future__ import annotations
@@ -11,7 +11,12 @@ from ledger.client.calls import Caller
 from ledger.v1 import decision_pb2 as pb
 from ledger.v1.decision_pb2_grpc import DecisionServiceStub
 
-ALLOWED = frozenset({pb.DECISION_ALLOW, pb.DECISION_ALLOW_OVERDRAFT})
+ALLOWED = frozenset({pb.DECISION_ALLOW, pb.DECISION_ALLOW_OVERDRAFT, pb.DECISION_ALLOW_UP_TO})
+"""What may run; with ALLOW_UP_TO, so much of it as the answer's `allowed_quantity`."""
+
+
+def _range(up_to: tuple[str, int] | None) -> pb.UpTo | None:
+    return pb.UpTo(quantity=up_to[0], minimum=up_to[1]) if up_to is not None else None
 
 
 class DecisionCalls:
@@ -25,14 +30,18 @@ class DecisionCalls:
         product: str,
         quantities: Mapping[str, int],
         attributes: Mapping[str, str] | None = None,
+        *,
+        up_to: tuple[str, int] | None = None,
     ) -> pb.CheckResponse:
-        """What authorize would say now; advisory, nothing is held or recorded."""
+        """What authorize would say now; advisory, nothing is held or recorded. `up_to`: see
+        authorize."""
         request = pb.CheckRequest(
             tenant=self._caller.tenant,
             account=account,
             product=product,
             attributes=dict(attributes or {}),
             quantities=dict(quantities),
+            up_to=_range(up_to),
         )
         return await self._caller.call(
             lambda channel: DecisionServiceStub(channel).Check, request, account
@@ -57,10 +66,12 @@ class DecisionCalls:
         *,
         lifetime_us: int = 0,
         quote_id: str = "",
+        up_to: tuple[str, int] | None = None,
         request_id: str = "",
     ) -> pb.AuthorizeResponse:
         """Decide and hold the credits, durably. `lifetime_us` 0 = 15 minutes. `quote_id`: a quote
-        that prices it and its capture."""
+        that prices it and its capture. `up_to`: a quantity and the least of it: hold for as much of
+        it as is affordable, to what `quantities` says; the answer says how much that is."""
         request = pb.AuthorizeRequest(
             tenant=self._caller.tenant,
             request_id=request_id or self._caller.new_id(),
@@ -70,9 +81,38 @@ class DecisionCalls:
             quantities=dict(quantities),
             lifetime_us=lifetime_us,
             quote_id=quote_id,
+            up_to=_range(up_to),
         )
         return await self._caller.call(
             lambda channel: DecisionServiceStub(channel).Authorize, request, account
+        )
+
+    async def debit(
+        self,
+        account: str,
+        product: str,
+        quantities: Mapping[str, int],
+        attributes: Mapping[str, str] | None = None,
+        *,
+        operation: str = "",
+        operation_parent: str = "",
+        up_to: tuple[str, int] | None = None,
+        request_id: str = "",
+    ) -> pb.DebitResponse:
+        """Charge work at once if it is within every limit, durably. `up_to`: see authorize."""
+        request = pb.DebitRequest(
+            tenant=self._caller.tenant,
+            request_id=request_id or self._caller.new_id(),
+            account=account,
+            product=product,
+            attributes=dict(attributes or {}),
+            quantities=dict(quantities),
+            operation=operation,
+            operation_parent=operation_parent,
+            up_to=_range(up_to),
+        )
+        return await self._caller.call(
+            lambda channel: DecisionServiceStub(channel).Debit, request, account
         )
 
     async def capture(

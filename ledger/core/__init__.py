@@ -50,6 +50,8 @@ Read in this order:
     usage, linked, suspense, holds, grants, following, recurring, corrections, adjustments,
     payments, top_ups, closing, accounts, moving, standing, overrides, sharing
                             one module a kind of decision
+    shortfall, affording    which limit decides; as much as all of them afford
+    authorizing, debits     a hold or a denial; charged in one step
     checking                advice on much work of many accounts
     evolve                  the only code that changes state
     decide                  the door: execute one command

@@ -1,6 +1,6 @@
 """Advice on many pieces of work of many accounts, one account after another.
 
-Says of each what `assess` says of one. What a piece of work costs is looked up once for a shape and
+Says of each what is said of one. What a piece of work costs is looked up once for a shape and
 a card where that does not depend on the account, and what an account's grants afford once for an
 asset; whatever they do not settle by themselves (debt, budgets, seats, prices that run on) is
 assessed as any. Reads state, changes nothing.
@@ -12,15 +12,18 @@ from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from ledger.core.admission import refuse_new
+from ledger.core.affording import Afforded
+from ledger.core.authorizing import assess_up_to
 from ledger.core.caps import Rooms
-from ledger.core.catalog import Bound, Catalog
+from ledger.core.catalog import Bound, CardKey, Catalog
 from ledger.core.drawdown import grace_ended, in_turn, may_pay, overdraft_headroom
-from ledger.core.events import Suspense
-from ledger.core.holds import Assessment, assess, holds_limit
+from ledger.core.events import Limit, LimitKind, Suspense, UpTo
+from ledger.core.holds import holds_limit
 from ledger.core.limits import INT64_MAX
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.pricing import price
-from ledger.core.shapes import Shape
+from ledger.core.shapes import Shape, Use
+from ledger.core.shortfall import limit_of
 from ledger.core.state import Account, Grant, State
 
 COST_ALONE: Final = 1
@@ -29,10 +32,21 @@ COST_ASSESSED: Final = 12
 
 
 class Work(NamedTuple):
-    """Something that may be asked for: a shape and how much, in the shape's order."""
+    """Something that may be asked for: a shape and how much, in the shape's order; `up_to`: as much
+    of one quantity as is affordable."""
 
     shape: Shape
     quantities: tuple[int, ...]
+    up_to: UpTo | None = None
+
+
+class Asked:
+    """Work that account after account is asked about; the same object where it is the same."""
+
+    __slots__ = ("work",)
+
+    def __init__(self, work: Sequence[Work]) -> None:
+        self.work = work
 
 
 class Flat(NamedTuple):
@@ -46,11 +60,22 @@ class Flat(NamedTuple):
 class Answered:
     """The answers for one account, parallel to the work that was asked about.
 
-    `allowed`: 0 = denied for its reason in `denied`, 1 = by grants, 2 = with debt. `spent` is about
-    what they took to find, in microseconds.
+    `allowed`: 0 = denied for its reason in `denied`, 1 = by grants, 2 = with debt, 3 = so much as
+    `amounts` says of the quantity that may be less. `limits` are what denies it or allows no more.
+    `spent` is about what they took to find, in microseconds.
     """
 
-    __slots__ = ("allowed", "available", "bounds", "charges", "denied", "spent", "version")
+    __slots__ = (
+        "allowed",
+        "amounts",
+        "available",
+        "bounds",
+        "charges",
+        "denied",
+        "limits",
+        "spent",
+        "version",
+    )
 
     def __init__(self, version: int) -> None:
         self.version = version
@@ -59,6 +84,8 @@ class Answered:
         self.charges: list[int] = []
         self.available: list[int] = []
         self.bounds: list[Bound | None] = []
+        self.limits: list[Limit | None] = []
+        self.amounts: list[int] = []  # 0 = none may be less, or it is denied
         self.spent = 0
 
 
@@ -67,40 +94,40 @@ class Checker:
 
     def __init__(self, catalog: Catalog) -> None:
         self._catalog = catalog
-        self._flat: dict[object, list[Flat | None]] = {}  # by card key and identity of the work
+        self._flat: dict[tuple[CardKey, Asked], list[Flat | None]] = {}
 
     def is_of(self, state: State) -> bool:
         """Whether it may go on with that state."""
         return state.catalog is self._catalog
 
-    def answer(self, state: State, account: Account, work: Sequence[Work], now: int) -> Answered:
+    def answer(self, state: State, account: Account, asked: Asked, now: int) -> Answered:
         """What Authorize would say to each piece of work now."""
-        found = Answered(account.version)
+        found, work = Answered(account.version), asked.work
         refusal = holds_limit(account) or refuse_new(account)
         if refusal is not None:
             for _ in work:
                 _refused(found, refusal)
             return found
         alone = account.seats is None and not _is_budgeted(state, account)
-        flat = self._prices(state, account, work, now) if alone else [None] * len(work)
+        flat = self._prices(state, account, asked, now) if alone else [None] * len(work)
         means = _Means(account, now)
         for each, price_of in zip(work, flat, strict=True):
-            if price_of is None or not _read_off(found, means, price_of):
+            if price_of is None or not _read_off(found, account, means, price_of, each):
                 found.spent += COST_ASSESSED
-                assessed = assess(state, account, each.shape, each.quantities, now)
-                if isinstance(assessed, Refusal):
-                    _refused(found, assessed)
+                afforded = assess_up_to(
+                    state, account, each.shape, each.quantities, each.up_to, now
+                )
+                if isinstance(afforded, Refusal):
+                    _refused(found, afforded)
                 else:
-                    _assessed(found, assessed)
+                    _assessed(found, state, account, afforded, each, now)
         return found
 
-    def _prices(
-        self, state: State, account: Account, work: Sequence[Work], now: int
-    ) -> list[Flat | None]:
-        key = (account.card_key, id(work))
+    def _prices(self, state: State, account: Account, asked: Asked, now: int) -> list[Flat | None]:
+        key = (account.card_key, asked)
         known = self._flat.get(key)
         if known is None:
-            known = self._flat[key] = [_flat(state, account, each, now) for each in work]
+            known = self._flat[key] = [_flat(state, account, each, now) for each in asked.work]
         return known
 
 
@@ -136,7 +163,7 @@ class _Means:
         self._account = account
         self._now = now
         self._grants: list[Grant] | None = None
-        self._by_use: dict[object, tuple[int, int, bool]] = {}
+        self._by_use: dict[Use, tuple[int, int, bool]] = {}
         self.units: dict[int, tuple[int, int, bool]] = {}
         """Asset -> units of grants, overdraft headroom, whether its grace has ended."""
 
@@ -146,8 +173,7 @@ class _Means:
         found = self.units.get(asset)
         if found is not None:
             return found
-        place = (asset, id(bound.use))
-        found = self._by_use.get(place)
+        found = self._by_use.get(bound.use)
         if found is not None:
             return found
         account = self._account
@@ -165,36 +191,48 @@ class _Means:
             headroom = overdraft_headroom(account, asset)
         found = Rooms(account, now).of_all(grants), headroom, ended
         if limited:
-            self._by_use[place] = found
+            self._by_use[bound.use] = found
         else:
             self.units[asset] = found
         return found
 
 
-def _read_off(found: Answered, means: _Means, flat: Flat) -> bool:
+def _read_off(found: Answered, account: Account, means: _Means, flat: Flat, work: Work) -> bool:
     """Note the answer if price and grants say it by themselves; else False."""
     bound, charge, denied = flat
     units, headroom, ended = means.of(bound)
-    if not denied and charge:
-        if ended:
-            denied = Reason.GRACE_ENDED
-        elif charge > units:
-            return False
+    if charge and not denied and (ended or charge > units):
+        return False
     found.allowed.append(0 if denied else 1)
     found.denied.append(denied)
     found.charges.append(charge)
     found.available.append(min(units + headroom, INT64_MAX))
     found.bounds.append(bound)
+    found.limits.append(Limit(LimitKind.PRICE, account.number) if denied else None)
+    found.amounts.append(work.up_to.maximum if work.up_to is not None and not denied else 0)
     found.spent += COST_ALONE
     return True
 
 
-def _assessed(found: Answered, assessed: Assessment) -> None:
-    found.allowed.append(0 if assessed.denied else 2 if assessed.uses_debt else 1)
+def _assessed(
+    found: Answered, state: State, account: Account, afforded: Afforded, work: Work, now: int
+) -> None:
+    assessed, quantities, limit = afforded
+    amount = 0
+    if assessed.denied:
+        found.allowed.append(0)
+        limit = limit_of(state, account, assessed, now)
+    else:
+        cut = quantities != work.quantities
+        found.allowed.append(3 if cut else 2 if assessed.uses_debt else 1)
+        if work.up_to is not None:
+            amount = quantities[work.shape.quantity_names.index(work.up_to.quantity)]
     found.denied.append(assessed.denied)
     found.charges.append(assessed.charge)
     found.available.append(min(assessed.available, INT64_MAX))
     found.bounds.append(assessed.bound)
+    found.limits.append(limit)
+    found.amounts.append(amount)
 
 
 def _refused(found: Answered, refusal: Refusal) -> None:
@@ -204,3 +242,5 @@ def _refused(found: Answered, refusal: Refusal) -> None:
     found.charges.append(0)
     found.available.append(0)
     found.bounds.append(None)
+    found.limits.append(None)
+    found.amounts.append(0)

@@ -21,6 +21,7 @@ from ledger.core.accounts import (
     decide_profile,
 )
 from ledger.core.adjustments import decide_adjust
+from ledger.core.authorizing import decide_authorize
 from ledger.core.budget_counts import COUNTED, count_budgets, cross_budgets
 from ledger.core.budgeting import decide_remove_budget, decide_set_budget
 from ledger.core.charging import (
@@ -57,6 +58,7 @@ from ledger.core.commands import (
     CreateAccount,
     CreateCommitment,
     CreateQuote,
+    DebitWork,
     DeclineTopUp,
     EndCharge,
     EndCommitment,
@@ -127,6 +129,7 @@ from ledger.core.contracting import (
 )
 from ledger.core.contracts import DueContract, due_contract
 from ledger.core.corrections import decide_amend, decide_reverse
+from ledger.core.debits import decide_debit
 from ledger.core.events import (
     BudgetsCounted,
     ClockAdvanced,
@@ -145,7 +148,6 @@ from ledger.core.gauges import Gauges
 from ledger.core.gauging import charge_gauge, decide_report_gauge
 from ledger.core.grants import decide_issue, decide_void, grant_is_due, settle_grant
 from ledger.core.holds import (
-    decide_authorize,
     decide_capture,
     decide_extend,
     decide_release,
@@ -869,6 +871,7 @@ _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     RepriceUsage: decide_reprice,
     CreateQuote: decide_quote,
     AuthorizeHold: decide_authorize,
+    DebitWork: decide_debit,
     ExtendHold: decide_extend,
     CaptureHold: decide_capture,
     ReleaseHold: decide_release,

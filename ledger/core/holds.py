@@ -12,7 +12,6 @@ from typing import NamedTuple
 from ledger.core.admission import (
     in_future,
     known_account,
-    outcome_expected,
     refuse_closed,
     refuse_frozen,
     refuse_new,
@@ -22,7 +21,7 @@ from ledger.core.admission import (
 from ledger.core.budgeting import Exceeded, first_exceeded
 from ledger.core.caps import Rooms
 from ledger.core.catalog import Bound
-from ledger.core.commands import AuthorizeHold, CaptureHold, ExtendHold, ReleaseHold
+from ledger.core.commands import CaptureHold, ExtendHold, ReleaseHold
 from ledger.core.costs import cost_of, costs_for, provider_cost
 from ledger.core.drawdown import (
     applicable,
@@ -35,21 +34,20 @@ from ledger.core.drawdown import (
     overdraft_limit,
 )
 from ledger.core.events import (
-    AuthorizeDenied,
-    BudgetDenied,
-    BudgetValueDenied,
     Event,
     HoldAuthorized,
     HoldCharged,
     HoldExpired,
     HoldExtended,
     HoldReleased,
+    HoldUpTo,
+    Limit,
     Pot,
     ProviderCost,
-    QuotedDenied,
     RowDraw,
     Slice,
     Suspense,
+    UpTo,
     UsageCaptured,
     UsageCosted,
     UsageModeled,
@@ -87,13 +85,16 @@ class Assessment:
         "charges",
         "denied",
         "opened",
+        "priced",
         "reasons",
         "slices",
         "uses_debt",
     )
 
-    def __init__(self, bound: Bound, charge: int, charges: tuple[int, ...], available: int) -> None:
+    def __init__(self, bound: Bound, priced: Priced, available: int) -> None:
+        charges, charge = estimated(bound.plan, priced)
         self.bound = bound
+        self.priced = priced
         self.asset = bound.asset
         self.card_version: int = bound.declaration.card_version
         self.charge = charge
@@ -172,7 +173,7 @@ def _payable(
     state: State, account: Account, bound: Bound, priced: Priced, now: int
 ) -> Assessment | Refusal:
     """Who would pay what was priced."""
-    charges, total = estimated(bound.plan, priced)
+    _, total = estimated(bound.plan, priced)
     if total > INT64_MAX:
         return overflow(state, bound, total)
     available = applicable(account, bound.asset, bound.use, now)
@@ -183,7 +184,8 @@ def _payable(
     own = seated is None or seated.account
     if account.policy.holds_overdraft and not ended and own:
         available += overdraft_headroom(account, bound.asset)
-    found = Assessment(bound, total, charges, available)
+    found = Assessment(bound, priced, available)
+    charges = found.charges
     if priced.suspense:
         of_all = priced.reasons or (priced.suspense,) * len(charges)
         found.denied = Reason[Suspense(priced.suspense).name]
@@ -246,72 +248,6 @@ def available_in_all(account: Account, asset: int, now: int) -> int:
     return units + limit - (advance.owed + advance.debits_pending if advance is not None else 0)
 
 
-def decide_authorize(
-    state: State, command: AuthorizeHold, out: list[Event]
-) -> Event | Known | Refusal:
-    """Reserve the estimate's price, or record the denial: both replay (rules H1, I2)."""
-    account = known_account(state, command.key, command.account)
-    if not isinstance(account, Account):
-        return account
-    refusal = hold_refused(account, command.lifetime)
-    if refusal is not None:
-        return refusal
-    now = state.now
-    found = assess(state, account, command.shape, command.quantities, now, command.quote)
-    if isinstance(found, Refusal):
-        return found
-    terms = found.bound.terms
-    if terms.outcome is not None:
-        return outcome_expected(command.shape.product)
-    if command.lifetime > terms.lifetime_max:
-        return _lifetime_invalid(command.lifetime, terms.lifetime_max)
-    if found.denied:
-        figures = (
-            command.key,
-            account.number,
-            declare(state, found.bound.declaration, out),
-            command.quantities,
-            found.charge,
-            min(found.available, INT64_MAX),  # a sum of grants may not fit (rule N1)
-            found.denied,
-            command.lifetime,
-            account.version,
-            command.trace,
-        )
-        quote = command.quote
-        denied: AuthorizeDenied
-        if found.budget is not None:
-            budget = found.budget.budget
-            of_budget = (
-                quote,
-                budget.number,
-                budget.account.number,
-                budget.name,
-                found.budget.left,
-                found.budget.resets_at,
-            )
-            if budget.values is not None:
-                value, shared = found.budget.value, found.budget.shared
-                denied = BudgetValueDenied(*figures, *of_budget, value, shared)
-            else:
-                denied = BudgetDenied(*figures, *of_budget)
-        else:
-            denied = QuotedDenied(*figures, quote) if quote else AuthorizeDenied(*figures)
-        out.append(denied)
-        return denied
-    return authorized(
-        state,
-        account,
-        found,
-        command.quantities,
-        command.lifetime,
-        out,
-        command.key,
-        command.trace,
-        command.quote,
-    )
-
-
 def authorized(
     state: State,
     account: Account,
@@ -322,12 +258,15 @@ def authorized(
     key: bytes = b"",
     trace: bytes = b"",
     quote: int = 0,
+    up_to: UpTo | None = None,
+    limit: Limit | None = None,
 ) -> HoldAuthorized:
-    """Append the hold of what was found, with the books that it opens."""
+    """Append the hold of what was found, with the books that it opens. `up_to`: it is for as much
+    as is affordable, where `limit` allows no more."""
     out.extend(found.opened)
     now = state.now
     terms = found.bound.terms
-    hold = HoldAuthorized(
+    figures = (
         key,
         account.number,
         state.next_hold,
@@ -346,6 +285,7 @@ def authorized(
         trace,
         quote,
     )
+    hold = HoldAuthorized(*figures) if up_to is None else HoldUpTo(*figures, up_to, limit)
     out.append(hold)
     return hold
 
@@ -356,7 +296,7 @@ def hold_refused(account: Account, lifetime: int) -> Refusal | None:
     if refusal is not None:
         return refusal
     if not 0 <= lifetime <= HOLD_LIFETIME_BATCH_MAX_US:
-        return _lifetime_invalid(lifetime, HOLD_LIFETIME_BATCH_MAX_US)
+        return lifetime_invalid(lifetime, HOLD_LIFETIME_BATCH_MAX_US)
     return holds_limit(account)
 
 
@@ -373,7 +313,8 @@ def holds_limit(account: Account) -> Refusal | None:
     )
 
 
-def _lifetime_invalid(lifetime: int, longest: int) -> Refusal:
+def lifetime_invalid(lifetime: int, longest: int) -> Refusal:
+    """No hold for the product lives so long (rule H1)."""
     return Refusal(
         Reason.HOLD_LIFETIME_INVALID,
         "lifetime_us",

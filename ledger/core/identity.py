@@ -5,6 +5,7 @@ A key digest is keyed with the family's own key, so that it tells nothing once t
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from hashlib import blake2b
 from typing import Any
 
@@ -34,6 +35,7 @@ from ledger.core.commands import (
     CreateAccount,
     CreateCommitment,
     CreateQuote,
+    DebitWork,
     DeclineTopUp,
     EndCharge,
     EndCommitment,
@@ -166,13 +168,16 @@ from ledger.core.events import (
     TopUpDeclined,
     TopUpRuleRemoved,
     TopUpRuleSet,
+    UpTo,
     UsageCaptured,
+    UsageDebited,
     UsageLeased,
     UsageMetered,
     UsageQuarantined,
     UsageRecorded,
     UsageRepriced,
     UsageReversed,
+    WorkDenied,
 )
 from ledger.core.levels import reported_of
 
@@ -382,6 +387,7 @@ _BODIES: dict[type, tuple[tuple[type, ...], tuple[str, ...]]] = {
         (HoldAuthorized, AuthorizeDenied),
         ("account", "quantities", "lifetime"),
     ),
+    DebitWork: ((UsageDebited, WorkDenied), ("account", "quantities", "operation")),
     CreateQuote: ((QuoteMade,), ("account", "quantities", "lifetime")),
     ExtendHold: ((HoldExtended,), ("account", "hold", "lifetime")),
     CaptureHold: ((UsageRecorded,), ("account", "hold", "quantities")),
@@ -470,8 +476,11 @@ def first_difference(
         return "write_off"
     if isinstance(command, CaptureHold) and isinstance(recorded, OutcomeConfirmed):
         return "request"
+    if isinstance(recorded, WorkDenied) and bool(recorded.debit) != isinstance(command, DebitWork):
+        return "request"
     if isinstance(
-        command, RecordUsage | AuthorizeHold | CreateQuote | ReportOutcome | AcquireLease
+        command,
+        RecordUsage | AuthorizeHold | DebitWork | CreateQuote | ReportOutcome | AcquireLease,
     ):
         shape = command.shape
         assert plan is not None
@@ -519,6 +528,9 @@ def first_difference(
         and command.gauge != recorded.gauge
     ):
         return "properties"
+    if isinstance(command, AuthorizeHold | DebitWork):
+        assert plan is not None
+        return _work_differs(command, recorded, plan, fields)
     if isinstance(command, CreateQuote):
         assert isinstance(recorded, QuoteMade)
         if command.tolerance != recorded.tolerance_given:
@@ -602,6 +614,26 @@ def first_difference(
                 return "term_us"
             return _WIRE_NAMES.get(field, field)
     return ""
+
+
+def _work_differs(
+    command: AuthorizeHold | DebitWork, recorded: Event, plan: PlanDeclared, fields: Sequence[str]
+) -> str:
+    """Work that is asked for is as much as there may be of it, whatever was allowed."""
+    up_to: UpTo | None = getattr(recorded, "up_to", None)
+    for field in fields:
+        given, kept = getattr(command, field), getattr(recorded, field)
+        if field == "quantities" and up_to is not None and not isinstance(recorded, WorkDenied):
+            place = plan.quantity_names.index(up_to.quantity)
+            kept = (*kept[:place], up_to.maximum, *kept[place + 1 :])
+        if given != kept:
+            if field == "operation" and given[:KEY_BYTES] == kept[:KEY_BYTES]:
+                return "operation_parent"
+            return _WIRE_NAMES.get(field, field)
+    named, minimum = (up_to.quantity, up_to.minimum) if up_to is not None else ("", 0)
+    if command.up_to != named:
+        return "up_to.quantity"
+    return "up_to.minimum" if command.minimum != minimum else ""
 
 
 def _report_back_differs(command: ReverseUsage, recorded: GaugeReversed) -> str:

@@ -319,6 +319,14 @@ def closed_period(
     return period, calendar.start_of(state.now)
 
 
+def totals_at(state: State, account: Account, plan: Plan, at: int) -> dict[int, int]:
+    """The totals that usage of that time goes on from, for rows with models."""
+    closed, period = closed_period(state, account, at)
+    counted = at if closed is None else state.now
+    starts = scope_starts(account, plan, period, counted)
+    return _scoped_totals(state, account, plan, starts, NOTHING_MOVED)
+
+
 def _scoped_totals(
     state: State,
     account: Account,

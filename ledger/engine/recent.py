@@ -31,6 +31,7 @@ _PLANNED = (
     "UsageModeled",
     "UsageCosted",
     "UsageCaptured",
+    "UsageDebited",
     "HoldCharged",
     "SuspenseRated",
     "UsageQuoted",
@@ -50,6 +51,8 @@ _PLANNED = (
     "OutcomeConfirmed",
     "AuthorizeDenied",
     "QuotedDenied",
+    "WorkDenied",
+    "HoldUpTo",
     "BudgetDenied",
     "BudgetValueDenied",
 )

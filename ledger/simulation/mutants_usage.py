@@ -171,7 +171,7 @@ USAGE: Final = (
     ),
     Mutant(
         "partial hold granted",
-        _HOLDS,
+        "ledger.core.authorizing",
         "decide_authorize",
         "if found.denied:",
         "if found.denied and not found.slices:",
@@ -180,9 +180,9 @@ USAGE: Final = (
     Mutant(
         "one hold too many",
         _HOLDS,
-        "hold_refused",
-        "len(account.holds) - account.outcomes >= account.policy.holds_open_max",
-        "len(account.holds) - account.outcomes > account.policy.holds_open_max",
+        "holds_limit",
+        "count < account.policy.holds_open_max",
+        "count <= account.policy.holds_open_max",
         "rule H1",
     ),
     Mutant(

@@ -53,6 +53,7 @@ from ledger.core.events import (
     UsageQuoted,
     UsageRecorded,
     UsageReversed,
+    WorkDenied,
 )
 from ledger.simulation import naive
 from ledger.simulation.messages import Record
@@ -67,7 +68,7 @@ from ledger.simulation.refused_credits import corrected as _corrected
 
 KINDS: Final[dict[str, tuple[type, ...]]] = {
     "usage": (UsageRecorded, UsageQuarantined),
-    "authorize": (HoldAuthorized, AuthorizeDenied, QuotedDenied),
+    "authorize": (HoldAuthorized, AuthorizeDenied, QuotedDenied, WorkDenied),
     "capture": (UsageRecorded, UsageCaptured),
     "extend": (HoldExtended,),
     "release": (HoldReleased,),

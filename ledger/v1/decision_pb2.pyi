@@ -39,9 +39,13 @@ class _DecisionEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Decision.Val
     """Allowed, but the overdraft or the overage pays part of it."""
     DECISION_DENY: _Decision.ValueType  # 3
     """Must not run; `reason` says why."""
+    DECISION_ALLOW_UP_TO: _Decision.ValueType  # 4
+    """Allowed, but for less than was asked: `allowed_quantity` of the quantity that `up_to` names. Only
+    where a request has `up_to`.
+    """
 
 class Decision(_Decision, metaclass=_DecisionEnumTypeWrapper):
-    """Whether work may run. Compare with ALLOW and ALLOW_OVERDRAFT; read any other value as a denial."""
+    """Whether work may run. Compare with those that allow it; read any other value as a denial."""
 
 DECISION_UNSPECIFIED: Decision.ValueType  # 0
 """Never sent."""
@@ -51,7 +55,59 @@ DECISION_ALLOW_OVERDRAFT: Decision.ValueType  # 2
 """Allowed, but the overdraft or the overage pays part of it."""
 DECISION_DENY: Decision.ValueType  # 3
 """Must not run; `reason` says why."""
+DECISION_ALLOW_UP_TO: Decision.ValueType  # 4
+"""Allowed, but for less than was asked: `allowed_quantity` of the quantity that `up_to` names. Only
+where a request has `up_to`.
+"""
 Global___Decision: _TypeAlias = Decision  # noqa: Y015
+
+class _LimitKind:
+    ValueType = _typing.NewType("ValueType", _builtins.int)
+    V: _TypeAlias = ValueType  # noqa: Y015
+
+class _LimitKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_LimitKind.ValueType], _builtins.type):
+    DESCRIPTOR: _descriptor.EnumDescriptor
+    LIMIT_KIND_UNSPECIFIED: _LimitKind.ValueType  # 0
+    """Never sent."""
+    LIMIT_KIND_GRANTS: _LimitKind.ValueType  # 1
+    """The grants that may pay for it, where no debt follows; `id` is the one that pays last."""
+    LIMIT_KIND_OVERDRAFT: _LimitKind.ValueType  # 2
+    """The overdraft of the account."""
+    LIMIT_KIND_OVERAGE: _LimitKind.ValueType  # 3
+    """The cap of the account's overage in its period."""
+    LIMIT_KIND_CAP: _LimitKind.ValueType  # 4
+    """A cap, `id`, on what the account may draw of grants above it."""
+    LIMIT_KIND_BUDGET: _LimitKind.ValueType  # 5
+    """A hard budget, of that `name`."""
+    LIMIT_KIND_GRACE: _LimitKind.ValueType  # 6
+    """The time for which the balance may be below zero."""
+    LIMIT_KIND_PRICE: _LimitKind.ValueType  # 7
+    """There is no price; `reason` says why."""
+    LIMIT_KIND_SEAT: _LimitKind.ValueType  # 8
+    """The allowance of a seat, or that it is suspended."""
+
+class LimitKind(_LimitKind, metaclass=_LimitKindEnumTypeWrapper):
+    """What decides that no more may run."""
+
+LIMIT_KIND_UNSPECIFIED: LimitKind.ValueType  # 0
+"""Never sent."""
+LIMIT_KIND_GRANTS: LimitKind.ValueType  # 1
+"""The grants that may pay for it, where no debt follows; `id` is the one that pays last."""
+LIMIT_KIND_OVERDRAFT: LimitKind.ValueType  # 2
+"""The overdraft of the account."""
+LIMIT_KIND_OVERAGE: LimitKind.ValueType  # 3
+"""The cap of the account's overage in its period."""
+LIMIT_KIND_CAP: LimitKind.ValueType  # 4
+"""A cap, `id`, on what the account may draw of grants above it."""
+LIMIT_KIND_BUDGET: LimitKind.ValueType  # 5
+"""A hard budget, of that `name`."""
+LIMIT_KIND_GRACE: LimitKind.ValueType  # 6
+"""The time for which the balance may be below zero."""
+LIMIT_KIND_PRICE: LimitKind.ValueType  # 7
+"""There is no price; `reason` says why."""
+LIMIT_KIND_SEAT: LimitKind.ValueType  # 8
+"""The allowance of a seat, or that it is suspended."""
+Global___LimitKind: _TypeAlias = LimitKind  # noqa: Y015
 
 class _HoldFilter:
     ValueType = _typing.NewType("ValueType", _builtins.int)
@@ -76,6 +132,82 @@ HOLD_FILTER_OPEN: HoldFilter.ValueType  # 1
 HOLD_FILTER_SETTLED: HoldFilter.ValueType  # 2
 """Those settled in the last 35 days, last settled first."""
 Global___HoldFilter: _TypeAlias = HoldFilter  # noqa: Y015
+
+@_typing.final
+class UpTo(_message.Message):
+    """Asks for as much as is affordable of one quantity of a request."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    QUANTITY_FIELD_NUMBER: _builtins.int
+    MINIMUM_FIELD_NUMBER: _builtins.int
+    quantity: _builtins.str
+    """Its name, one of the request's quantities; what stands there is the most that is wanted."""
+    minimum: _builtins.int
+    """The least that is of any use, from 0 to the most: where not even that is affordable, it is a
+    denial.
+    """
+    def __init__(
+        self,
+        *,
+        quantity: _builtins.str = ...,
+        minimum: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["minimum", b"minimum", "quantity", b"quantity"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___UpTo: _TypeAlias = UpTo  # noqa: Y015
+
+@_typing.final
+class DecidingLimit(_message.Message):
+    """The limit that decided, as it stood then."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    KIND_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    ID_FIELD_NUMBER: _builtins.int
+    NAME_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    VALUE_FIELD_NUMBER: _builtins.int
+    SHARED_FIELD_NUMBER: _builtins.int
+    kind: Global___LimitKind.ValueType
+    """What it is."""
+    account: _builtins.str
+    """Id of the account whose it is: the one that was asked for, or one above it."""
+    id: _builtins.str
+    """Id of the grant or cap; empty where the kind has none, or no grant may pay."""
+    name: _builtins.str
+    """Name of the budget; empty for other kinds."""
+    left: _builtins.int
+    """What was left of it, in what it counts: minor units of the asset, or a quantity."""
+    shared: _builtins.bool
+    """The value counts together with others, which are more than may have a counter: `left` is theirs."""
+    @_builtins.property
+    def value(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Of a budget with group_by: the value that it does not allow, of each of those attributes."""
+
+    def __init__(
+        self,
+        *,
+        kind: Global___LimitKind.ValueType = ...,
+        account: _builtins.str = ...,
+        id: _builtins.str = ...,
+        name: _builtins.str = ...,
+        left: _builtins.int = ...,
+        value: _abc.Iterable[_builtins.str] | None = ...,
+        shared: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "id", b"id", "kind", b"kind", "left", b"left", "name", b"name", "shared", b"shared", "value", b"value"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecidingLimit: _TypeAlias = DecidingLimit  # noqa: Y015
 
 @_typing.final
 class CheckRequest(_message.Message):
@@ -128,6 +260,7 @@ class CheckRequest(_message.Message):
     PRODUCT_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     QUANTITIES_FIELD_NUMBER: _builtins.int
+    UP_TO_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     account: _builtins.str
@@ -144,6 +277,10 @@ class CheckRequest(_message.Message):
         quantities, at least one above 0.
         """
 
+    @_builtins.property
+    def up_to(self) -> Global___UpTo:
+        """As much of one quantity as is affordable; unset = all or nothing."""
+
     def __init__(
         self,
         *,
@@ -152,10 +289,11 @@ class CheckRequest(_message.Message):
         product: _builtins.str = ...,
         attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         quantities: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        up_to: Global___UpTo | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["up_to", b"up_to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attributes", b"attributes", "product", b"product", "quantities", b"quantities", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attributes", b"attributes", "product", b"product", "quantities", b"quantities", "tenant", b"tenant", "up_to", b"up_to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -178,6 +316,9 @@ class CheckResponse(_message.Message):
     RATE_CARD_VERSION_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
     BUDGET_EXCEEDED_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    RETRY_AFTER_US_FIELD_NUMBER: _builtins.int
+    ALLOWED_QUANTITY_FIELD_NUMBER: _builtins.int
     decision: Global___Decision.ValueType
     """The decision."""
     reason: _builtins.str
@@ -204,9 +345,21 @@ class CheckResponse(_message.Message):
     """Durable position at the time of the answer, which may rest on later state. Empty = nothing is
     durable yet.
     """
+    retry_after_us: _builtins.int
+    """In how many microseconds more may be allowed, as far as that is known: a budget or cap begins
+    anew, a grant comes, a hold expires; 0 = not known.
+    """
+    allowed_quantity: _builtins.int
+    """How much of the quantity that `up_to` names would be allowed; 0 where that was not asked, or it
+    is denied.
+    """
     @_builtins.property
     def budget_exceeded(self) -> Global___BudgetExceeded:
         """The first budget that does not allow it; only where the reason is BUDGET_EXCEEDED."""
+
+    @_builtins.property
+    def limit(self) -> Global___DecidingLimit:
+        """The limit that denies it, or allows no more than `allowed_quantity`; unset where none does."""
 
     def __init__(
         self,
@@ -222,10 +375,13 @@ class CheckResponse(_message.Message):
         rate_card_version: _builtins.int = ...,
         position: _builtins.str = ...,
         budget_exceeded: Global___BudgetExceeded | None = ...,
+        limit: Global___DecidingLimit | None = ...,
+        retry_after_us: _builtins.int = ...,
+        allowed_quantity: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["budget_exceeded", b"budget_exceeded"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["budget_exceeded", b"budget_exceeded", "limit", b"limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "available", b"available", "budget_exceeded", b"budget_exceeded", "charge", b"charge", "decision", b"decision", "policy_version", b"policy_version", "position", b"position", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "reason", b"reason", "scale", b"scale"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_quantity", b"allowed_quantity", "asset", b"asset", "available", b"available", "budget_exceeded", b"budget_exceeded", "charge", b"charge", "decision", b"decision", "limit", b"limit", "policy_version", b"policy_version", "position", b"position", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "reason", b"reason", "retry_after_us", b"retry_after_us", "scale", b"scale"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -280,6 +436,7 @@ class WorkToCheck(_message.Message):
     PRODUCT_FIELD_NUMBER: _builtins.int
     ATTRIBUTES_FIELD_NUMBER: _builtins.int
     QUANTITIES_FIELD_NUMBER: _builtins.int
+    UP_TO_FIELD_NUMBER: _builtins.int
     product: _builtins.str
     """What will be used, 1 to 128 bytes."""
     @_builtins.property
@@ -292,16 +449,21 @@ class WorkToCheck(_message.Message):
         quantities, at least one above 0.
         """
 
+    @_builtins.property
+    def up_to(self) -> Global___UpTo:
+        """As much of one quantity as is affordable; unset = all or nothing."""
+
     def __init__(
         self,
         *,
         product: _builtins.str = ...,
         attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
         quantities: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        up_to: Global___UpTo | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["up_to", b"up_to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "product", b"product", "quantities", b"quantities"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["attributes", b"attributes", "product", b"product", "quantities", b"quantities", "up_to", b"up_to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -425,6 +587,9 @@ class CheckManyResponse(_message.Message):
     REASON_NAMES_FIELD_NUMBER: _builtins.int
     PRICES_FIELD_NUMBER: _builtins.int
     PRICE_NAMES_FIELD_NUMBER: _builtins.int
+    LIMITS_FIELD_NUMBER: _builtins.int
+    LIMIT_NAMES_FIELD_NUMBER: _builtins.int
+    ALLOWED_QUANTITIES_FIELD_NUMBER: _builtins.int
     @_builtins.property
     def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___CheckedAccount]:
         """The accounts, as they were given."""
@@ -459,6 +624,20 @@ class CheckManyResponse(_message.Message):
     def price_names(self) -> _containers.RepeatedCompositeFieldContainer[Global___CheckedPrice]:
         """The prices that the columns name."""
 
+    @_builtins.property
+    def limits(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """The limit that denies it or allows no more: an index into `limit_names`, whose first is empty."""
+
+    @_builtins.property
+    def limit_names(self) -> _containers.RepeatedCompositeFieldContainer[Global___CheckedLimit]:
+        """The limits that the columns name."""
+
+    @_builtins.property
+    def allowed_quantities(self) -> _containers.RepeatedScalarFieldContainer[_builtins.int]:
+        """How much would be allowed of the quantity that the work's `up_to` names; 0 where that was not
+        asked, or it is denied. Empty where no work has one.
+        """
+
     def __init__(
         self,
         *,
@@ -470,14 +649,45 @@ class CheckManyResponse(_message.Message):
         reason_names: _abc.Iterable[_builtins.str] | None = ...,
         prices: _abc.Iterable[_builtins.int] | None = ...,
         price_names: _abc.Iterable[Global___CheckedPrice] | None = ...,
+        limits: _abc.Iterable[_builtins.int] | None = ...,
+        limit_names: _abc.Iterable[Global___CheckedLimit] | None = ...,
+        allowed_quantities: _abc.Iterable[_builtins.int] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "available", b"available", "charges", b"charges", "decisions", b"decisions", "price_names", b"price_names", "prices", b"prices", "reason_names", b"reason_names", "reasons", b"reasons"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "allowed_quantities", b"allowed_quantities", "available", b"available", "charges", b"charges", "decisions", b"decisions", "limit_names", b"limit_names", "limits", b"limits", "price_names", b"price_names", "prices", b"prices", "reason_names", b"reason_names", "reasons", b"reasons"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___CheckManyResponse: _TypeAlias = CheckManyResponse  # noqa: Y015
+
+@_typing.final
+class CheckedLimit(_message.Message):
+    """A limit that decided, and when more may be allowed."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    LIMIT_FIELD_NUMBER: _builtins.int
+    RETRY_AFTER_US_FIELD_NUMBER: _builtins.int
+    retry_after_us: _builtins.int
+    """In how many microseconds more may be allowed, as far as that is known; 0 = not known."""
+    @_builtins.property
+    def limit(self) -> Global___DecidingLimit:
+        """The limit."""
+
+    def __init__(
+        self,
+        *,
+        limit: Global___DecidingLimit | None = ...,
+        retry_after_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit", "retry_after_us", b"retry_after_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___CheckedLimit: _TypeAlias = CheckedLimit  # noqa: Y015
 
 @_typing.final
 class BudgetExceeded(_message.Message):
@@ -577,6 +787,7 @@ class AuthorizeRequest(_message.Message):
     QUANTITIES_FIELD_NUMBER: _builtins.int
     LIFETIME_US_FIELD_NUMBER: _builtins.int
     QUOTE_ID_FIELD_NUMBER: _builtins.int
+    UP_TO_FIELD_NUMBER: _builtins.int
     tenant: _builtins.str
     """The tenant, 1 to 128 bytes."""
     request_id: _builtins.str
@@ -606,6 +817,10 @@ class AuthorizeRequest(_message.Message):
         quantities, at least one above 0.
         """
 
+    @_builtins.property
+    def up_to(self) -> Global___UpTo:
+        """As much of one quantity as is affordable; unset = all or nothing. Not with `quote_id`."""
+
     def __init__(
         self,
         *,
@@ -617,10 +832,11 @@ class AuthorizeRequest(_message.Message):
         quantities: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
         lifetime_us: _builtins.int = ...,
         quote_id: _builtins.str = ...,
+        up_to: Global___UpTo | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["up_to", b"up_to"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attributes", b"attributes", "lifetime_us", b"lifetime_us", "product", b"product", "quantities", b"quantities", "quote_id", b"quote_id", "request_id", b"request_id", "tenant", b"tenant"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attributes", b"attributes", "lifetime_us", b"lifetime_us", "product", b"product", "quantities", b"quantities", "quote_id", b"quote_id", "request_id", b"request_id", "tenant", b"tenant", "up_to", b"up_to"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -648,6 +864,9 @@ class AuthorizeResponse(_message.Message):
     REPLAYED_FIELD_NUMBER: _builtins.int
     HOLD_EXPIRY_FIELD_NUMBER: _builtins.int
     BUDGET_EXCEEDED_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    RETRY_AFTER_US_FIELD_NUMBER: _builtins.int
+    ALLOWED_QUANTITY_FIELD_NUMBER: _builtins.int
     decision: Global___Decision.ValueType
     """The decision."""
     reason: _builtins.str
@@ -682,9 +901,19 @@ class AuthorizeResponse(_message.Message):
     """True: the request_id was recorded before with the same body, and this is its decision."""
     hold_expiry: _card_pb2.HoldExpiry.ValueType
     """What becomes of the hold at its expiry, as its product says now; UNSPECIFIED where denied."""
+    retry_after_us: _builtins.int
+    """In how many microseconds from the decision more may be allowed, as far as that was known: a
+    budget or cap begins anew, a grant comes, a hold expires; 0 = not known.
+    """
+    allowed_quantity: _builtins.int
+    """How much of the quantity that `up_to` names is held for; 0 where that was not asked, or denied."""
     @_builtins.property
     def budget_exceeded(self) -> Global___BudgetExceeded:
         """The first budget that does not allow it; only where the reason is BUDGET_EXCEEDED."""
+
+    @_builtins.property
+    def limit(self) -> Global___DecidingLimit:
+        """The limit that denied it, or allowed no more than `allowed_quantity`; unset where none did."""
 
     def __init__(
         self,
@@ -705,14 +934,203 @@ class AuthorizeResponse(_message.Message):
         replayed: _builtins.bool = ...,
         hold_expiry: _card_pb2.HoldExpiry.ValueType = ...,
         budget_exceeded: Global___BudgetExceeded | None = ...,
+        limit: Global___DecidingLimit | None = ...,
+        retry_after_us: _builtins.int = ...,
+        allowed_quantity: _builtins.int = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["budget_exceeded", b"budget_exceeded"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["budget_exceeded", b"budget_exceeded", "limit", b"limit"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["amount", b"amount", "asset", b"asset", "available", b"available", "budget_exceeded", b"budget_exceeded", "decision", b"decision", "expires_at_us", b"expires_at_us", "hold_expiry", b"hold_expiry", "hold_id", b"hold_id", "hold_state", b"hold_state", "policy_version", b"policy_version", "position", b"position", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "reason", b"reason", "replayed", b"replayed", "scale", b"scale"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_quantity", b"allowed_quantity", "amount", b"amount", "asset", b"asset", "available", b"available", "budget_exceeded", b"budget_exceeded", "decision", b"decision", "expires_at_us", b"expires_at_us", "hold_expiry", b"hold_expiry", "hold_id", b"hold_id", "hold_state", b"hold_state", "limit", b"limit", "policy_version", b"policy_version", "position", b"position", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "reason", b"reason", "replayed", b"replayed", "retry_after_us", b"retry_after_us", "scale", b"scale"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___AuthorizeResponse: _TypeAlias = AuthorizeResponse  # noqa: Y015
+
+@_typing.final
+class DebitRequest(_message.Message):
+    """Work to be allowed and charged at once."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class AttributesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    @_typing.final
+    class QuantitiesEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.int
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.int = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    ATTRIBUTES_FIELD_NUMBER: _builtins.int
+    QUANTITIES_FIELD_NUMBER: _builtins.int
+    OPERATION_FIELD_NUMBER: _builtins.int
+    OPERATION_PARENT_FIELD_NUMBER: _builtins.int
+    UP_TO_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    request_id: _builtins.str
+    """Identity of the call in the account's family for 35 days, 1 to 128 bytes, required. It is also
+    the id of the usage event that it records.
+    """
+    account: _builtins.str
+    """Id or alias of the account, 1 to 128 bytes."""
+    product: _builtins.str
+    """What is used, 1 to 128 bytes."""
+    operation: _builtins.str
+    """The user action that it is a part of, at most 128 bytes; empty = none."""
+    operation_parent: _builtins.str
+    """The action that `operation` is a part of, at most 128 bytes; empty = none."""
+    @_builtins.property
+    def attributes(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """Attributes that prices may depend on; at most 16 pairs of 64 + 128 bytes."""
+
+    @_builtins.property
+    def quantities(self) -> _containers.ScalarMap[_builtins.str, _builtins.int]:
+        """What is used: name (1 to 128 bytes) to quantity in minor units of its meter, 0 to 2^63 - 1. 1
+        to 16 quantities, at least one above 0.
+        """
+
+    @_builtins.property
+    def up_to(self) -> Global___UpTo:
+        """As much of one quantity as is affordable; unset = all or nothing."""
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        account: _builtins.str = ...,
+        product: _builtins.str = ...,
+        attributes: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        quantities: _abc.Mapping[_builtins.str, _builtins.int] | None = ...,
+        operation: _builtins.str = ...,
+        operation_parent: _builtins.str = ...,
+        up_to: Global___UpTo | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["up_to", b"up_to"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "attributes", b"attributes", "operation", b"operation", "operation_parent", b"operation_parent", "product", b"product", "quantities", b"quantities", "request_id", b"request_id", "tenant", b"tenant", "up_to", b"up_to"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DebitRequest: _TypeAlias = DebitRequest  # noqa: Y015
+
+@_typing.final
+class DebitResponse(_message.Message):
+    """The decision as it was recorded."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    DECISION_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    CHARGE_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    AVAILABLE_FIELD_NUMBER: _builtins.int
+    POLICY_VERSION_FIELD_NUMBER: _builtins.int
+    RATE_CARD_FIELD_NUMBER: _builtins.int
+    RATE_CARD_VERSION_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    RETRY_AFTER_US_FIELD_NUMBER: _builtins.int
+    ALLOWED_QUANTITY_FIELD_NUMBER: _builtins.int
+    decision: Global___Decision.ValueType
+    """The decision."""
+    reason: _builtins.str
+    """Stable code of the refusal in UPPER_SNAKE_CASE, for example INSUFFICIENT_CREDITS; empty where
+    allowed.
+    """
+    charge: _builtins.int
+    """What was charged, in minor units of `asset`; where denied, what it would have cost."""
+    asset: _builtins.str
+    """Code of the asset charged; empty where no rate card applied."""
+    scale: _builtins.int
+    """Scale of `asset`, 0 to 18."""
+    available: _builtins.str
+    """Where denied, what was available for the product, in minor units of `asset`, as a decimal
+    string; empty where allowed, see BalanceService.Get.
+    """
+    policy_version: _builtins.int
+    """Version of the account's policy, from 1."""
+    rate_card: _builtins.str
+    """Name of the rate card that priced it; empty where none did."""
+    rate_card_version: _builtins.int
+    """Version of that rate card, from 1; 0 where none did."""
+    position: _builtins.str
+    """Where the decision is recorded."""
+    replayed: _builtins.bool
+    """True: the request_id was recorded before with the same body, and this is its decision."""
+    retry_after_us: _builtins.int
+    """In how many microseconds from the decision more may be allowed, as far as that was known; 0 =
+    not known.
+    """
+    allowed_quantity: _builtins.int
+    """How much of the quantity that `up_to` names was charged; 0 where that was not asked, or denied."""
+    @_builtins.property
+    def limit(self) -> Global___DecidingLimit:
+        """The limit that denied it, or allowed no more than `allowed_quantity`; unset where none did."""
+
+    def __init__(
+        self,
+        *,
+        decision: Global___Decision.ValueType = ...,
+        reason: _builtins.str = ...,
+        charge: _builtins.int = ...,
+        asset: _builtins.str = ...,
+        scale: _builtins.int = ...,
+        available: _builtins.str = ...,
+        policy_version: _builtins.int = ...,
+        rate_card: _builtins.str = ...,
+        rate_card_version: _builtins.int = ...,
+        position: _builtins.str = ...,
+        replayed: _builtins.bool = ...,
+        limit: Global___DecidingLimit | None = ...,
+        retry_after_us: _builtins.int = ...,
+        allowed_quantity: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["limit", b"limit"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["allowed_quantity", b"allowed_quantity", "asset", b"asset", "available", b"available", "charge", b"charge", "decision", b"decision", "limit", b"limit", "policy_version", b"policy_version", "position", b"position", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version", "reason", b"reason", "replayed", b"replayed", "retry_after_us", b"retry_after_us", "scale", b"scale"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DebitResponse: _TypeAlias = DebitResponse  # noqa: Y015
 
 @_typing.final
 class ExtendRequest(_message.Message):

@@ -50,6 +50,11 @@ class DecisionServiceStub:
                 request_serializer=ledger_dot_v1_dot_decision__pb2.AuthorizeRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_decision__pb2.AuthorizeResponse.FromString,
                 _registered_method=True)
+        self.Debit = channel.unary_unary(
+                '/ledger.v1.DecisionService/Debit',
+                request_serializer=ledger_dot_v1_dot_decision__pb2.DebitRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_decision__pb2.DebitResponse.FromString,
+                _registered_method=True)
         self.Extend = channel.unary_unary(
                 '/ledger.v1.DecisionService/Extend',
                 request_serializer=ledger_dot_v1_dot_decision__pb2.ExtendRequest.SerializeToString,
@@ -100,6 +105,16 @@ class DecisionServiceServicer:
     def Authorize(self, request, context):
         """Decides and, if allowed, holds the credits, in one durable step. A denial is recorded too: the
         same request_id gets the same answer.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Debit(self, request, context):
+        """Decides and, if allowed, charges at once, in one durable step: Authorize and Capture in one. The
+        work is charged in full within every limit, or denied; unlike usage that is ingested it goes
+        over none. A denial is recorded too. What was charged is corrected like any usage, by the
+        request_id as the id of its event.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -163,6 +178,11 @@ def add_DecisionServiceServicer_to_server(servicer, server):
                     servicer.Authorize,
                     request_deserializer=ledger_dot_v1_dot_decision__pb2.AuthorizeRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_decision__pb2.AuthorizeResponse.SerializeToString,
+            ),
+            'Debit': grpc.unary_unary_rpc_method_handler(
+                    servicer.Debit,
+                    request_deserializer=ledger_dot_v1_dot_decision__pb2.DebitRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_decision__pb2.DebitResponse.SerializeToString,
             ),
             'Extend': grpc.unary_unary_rpc_method_handler(
                     servicer.Extend,
@@ -272,6 +292,33 @@ class DecisionService:
             '/ledger.v1.DecisionService/Authorize',
             ledger_dot_v1_dot_decision__pb2.AuthorizeRequest.SerializeToString,
             ledger_dot_v1_dot_decision__pb2.AuthorizeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Debit(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.DecisionService/Debit',
+            ledger_dot_v1_dot_decision__pb2.DebitRequest.SerializeToString,
+            ledger_dot_v1_dot_decision__pb2.DebitResponse.FromString,
             options,
             channel_credentials,
             insecure,

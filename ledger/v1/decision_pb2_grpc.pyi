@@ -48,6 +48,12 @@ class DecisionServiceStub:
     """Decides and, if allowed, holds the credits, in one durable step. A denial is recorded too: the
     same request_id gets the same answer.
     """
+    Debit: _grpc.UnaryUnaryMultiCallable[_decision_pb2.DebitRequest, _decision_pb2.DebitResponse]
+    """Decides and, if allowed, charges at once, in one durable step: Authorize and Capture in one. The
+    work is charged in full within every limit, or denied; unlike usage that is ingested it goes
+    over none. A denial is recorded too. What was charged is corrected like any usage, by the
+    request_id as the id of its event.
+    """
     Extend: _grpc.UnaryUnaryMultiCallable[_decision_pb2.ExtendRequest, _decision_pb2.ExtendResponse]
     """Moves an open hold's expiry, later or earlier: a new lifetime from now. It reserves what it
     reserved. A hold that is no longer open is FAILED_PRECONDITION.
@@ -85,6 +91,12 @@ class DecisionServiceAsyncStub(DecisionServiceStub):
     Authorize: _aio.UnaryUnaryMultiCallable[_decision_pb2.AuthorizeRequest, _decision_pb2.AuthorizeResponse]  # type: ignore[assignment]
     """Decides and, if allowed, holds the credits, in one durable step. A denial is recorded too: the
     same request_id gets the same answer.
+    """
+    Debit: _aio.UnaryUnaryMultiCallable[_decision_pb2.DebitRequest, _decision_pb2.DebitResponse]  # type: ignore[assignment]
+    """Decides and, if allowed, charges at once, in one durable step: Authorize and Capture in one. The
+    work is charged in full within every limit, or denied; unlike usage that is ingested it goes
+    over none. A denial is recorded too. What was charged is corrected like any usage, by the
+    request_id as the id of its event.
     """
     Extend: _aio.UnaryUnaryMultiCallable[_decision_pb2.ExtendRequest, _decision_pb2.ExtendResponse]  # type: ignore[assignment]
     """Moves an open hold's expiry, later or earlier: a new lifetime from now. It reserves what it
@@ -138,6 +150,18 @@ class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
     ) -> _typing.Union[_decision_pb2.AuthorizeResponse, _abc.Awaitable[_decision_pb2.AuthorizeResponse]]:
         """Decides and, if allowed, holds the credits, in one durable step. A denial is recorded too: the
         same request_id gets the same answer.
+        """
+
+    @_abc_1.abstractmethod
+    def Debit(
+        self,
+        request: _decision_pb2.DebitRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_decision_pb2.DebitResponse, _abc.Awaitable[_decision_pb2.DebitResponse]]:
+        """Decides and, if allowed, charges at once, in one durable step: Authorize and Capture in one. The
+        work is charged in full within every limit, or denied; unlike usage that is ingested it goes
+        over none. A denial is recorded too. What was charged is corrected like any usage, by the
+        request_id as the id of its event.
         """
 
     @_abc_1.abstractmethod

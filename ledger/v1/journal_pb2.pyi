@@ -201,6 +201,8 @@ class _MutationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mutation
     """LeaseService.GiveBack."""
     MUTATION_KIND_RECALL_LEASE: _MutationKind.ValueType  # 303
     """LeaseService.Recall."""
+    MUTATION_KIND_DEBIT: _MutationKind.ValueType  # 290
+    """DecisionService.Debit."""
 
 class MutationKind(_MutationKind, metaclass=_MutationKindEnumTypeWrapper):
     """The kind of a recorded call."""
@@ -349,6 +351,8 @@ MUTATION_KIND_GIVE_BACK_LEASE: MutationKind.ValueType  # 302
 """LeaseService.GiveBack."""
 MUTATION_KIND_RECALL_LEASE: MutationKind.ValueType  # 303
 """LeaseService.Recall."""
+MUTATION_KIND_DEBIT: MutationKind.ValueType  # 290
+"""DecisionService.Debit."""
 Global___MutationKind: _TypeAlias = MutationKind  # noqa: Y015
 
 @_typing.final
@@ -438,6 +442,7 @@ class GetOutcomeResponse(_message.Message):
     CAPTURE_FIELD_NUMBER: _builtins.int
     RELEASE_FIELD_NUMBER: _builtins.int
     EXTEND_FIELD_NUMBER: _builtins.int
+    DEBIT_FIELD_NUMBER: _builtins.int
     ASSET_FIELD_NUMBER: _builtins.int
     SCALE_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
@@ -477,6 +482,10 @@ class GetOutcomeResponse(_message.Message):
     def extend(self) -> _decision_pb2.ExtendResponse:
         """A recorded extension."""
 
+    @_builtins.property
+    def debit(self) -> _decision_pb2.DebitResponse:
+        """A recorded debit."""
+
     def __init__(
         self,
         *,
@@ -489,15 +498,16 @@ class GetOutcomeResponse(_message.Message):
         capture: _decision_pb2.CaptureResponse | None = ...,
         release: _decision_pb2.ReleaseResponse | None = ...,
         extend: _decision_pb2.ExtendResponse | None = ...,
+        debit: _decision_pb2.DebitResponse | None = ...,
         asset: _builtins.str = ...,
         scale: _builtins.int = ...,
         position: _builtins.str = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "extend", b"extend", "release", b"release", "reply", b"reply", "usage", b"usage"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "debit", b"debit", "extend", b"extend", "release", b"release", "reply", b"reply", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "authorize", b"authorize", "capture", b"capture", "extend", b"extend", "kind", b"kind", "position", b"position", "recorded_at_us", b"recorded_at_us", "release", b"release", "reply", b"reply", "resource", b"resource", "scale", b"scale", "state", b"state", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "authorize", b"authorize", "capture", b"capture", "debit", b"debit", "extend", b"extend", "kind", b"kind", "position", b"position", "recorded_at_us", b"recorded_at_us", "release", b"release", "reply", b"reply", "resource", b"resource", "scale", b"scale", "state", b"state", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
-    _WhichOneofReturnType_reply: _TypeAlias = _typing.Literal["usage", "authorize", "capture", "release", "extend"]  # noqa: Y015
+    _WhichOneofReturnType_reply: _TypeAlias = _typing.Literal["usage", "authorize", "capture", "release", "extend", "debit"]  # noqa: Y015
     _WhichOneofArgType_reply: _TypeAlias = _typing.Literal["reply", b"reply"]  # noqa: Y015
     def WhichOneof(self, oneof_group: _WhichOneofArgType_reply) -> _WhichOneofReturnType_reply | None: ...
 

@@ -240,6 +240,15 @@ class Served:
         }
         return await self.decisions.Authorize(decision_pb2.AuthorizeRequest(**fields))
 
+    async def debit(self, account: str, **changes: Any) -> decision_pb2.DebitResponse:
+        fields = {
+            **work(account),
+            "tenant": self.tenant,
+            "request_id": self.new_id(),
+            **changes,
+        }
+        return await self.decisions.Debit(decision_pb2.DebitRequest(**fields))
+
 
 def work(account: str, input_tokens: int = 100, output_tokens: int = 20) -> dict[str, Any]:
     return {

@@ -140,14 +140,11 @@ class BudgetCase(LedgerCase):
                 budget = self.core.state.families[account.root].budgets[event.budget]
                 value = f":{'+'.join(budget.value) or '*'}" if budget.of is not None else ""
                 return f"{budget.name}{value} at {event.threshold}%"
-            case e.BudgetDenied():
-                names = [
-                    name for name, each in self.accounts.items() if each == event.budget_account
-                ]
-                value = ""
-                if isinstance(event, e.BudgetValueDenied):
-                    value = f":{'+'.join(event.value)}" + " and others" * event.shared
-                return f"denied by {names[0]}/{event.budget_name}{value}, {event.left} left"
+            case e.WorkDenied(limit=e.Limit(kind=e.LimitKind.BUDGET) as limit):
+                names = [name for name, each in self.accounts.items() if each == limit.account]
+                value = f":{'+'.join(limit.value)}" if limit.value else ""
+                value += " and others" * limit.shared
+                return f"denied by {names[0]}/{limit.name}{value}, {limit.left} left"
         return super().tell(event)
 
     def _seen_spent(self, name: str, product: str) -> int:

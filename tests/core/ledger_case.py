@@ -389,10 +389,32 @@ class LedgerCase:
             quantities,
             duration_us(options["lifetime"]) if "lifetime" in options else 0,
             quote=self._quoted(options),
+            up_to=options.get("upto", names[0]) if "least" in options else "",
+            minimum=int(options.get("least", 0)),
         )
         outcome, told = self.execute(command)
         if isinstance(outcome, e.HoldAuthorized):
             self.holds[options["as"]] = (name, outcome.hold)
+        return told
+
+    def _debit(self, options: dict[str, str], name: str, tokens: str = "") -> str:
+        """`least`: of the first quantity as much as is affordable, if that is so much."""
+        names, quantities = _quantities(options, tokens)
+        request_id = options.get("id") or self._next_id()
+        key = FAMILY.request(request_id)
+        command = c.DebitWork(
+            key,
+            self.accounts.get(name, 404),
+            self.core.shape(
+                options.get("of", "chat"), *names, attributes=_pairs(options.get("with", ""))
+            ),
+            quantities,
+            operation=FAMILY.operation(options["in"]) if "in" in options else b"",
+            up_to=options.get("upto", names[0]) if "least" in options else "",
+            minimum=int(options.get("least", 0)),
+        )
+        told = self.execute(command)[1]
+        self._keep(request_id, key)
         return told
 
     def _quote(self, options: dict[str, str], name: str, tokens: str = "") -> str:

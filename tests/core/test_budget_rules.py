@@ -42,6 +42,9 @@ def of_every_kind(plainly: bool = False) -> BudgetCase:
         hold    acme  50 as=H2  -> denied by acme/all, 25 left
         hold    acme  5 as=H3
         release H3
+        debit   acme  3
+        hold    acme  90 as=H4 least=2
+        release H4
         unbudget team/day
         clock   +1m
         usage   team  1
@@ -76,10 +79,28 @@ def last_move(event: e.Event, **changes: Any) -> dict[str, Any]:
         (e.BudgetSet, 0, {"terms": {"thresholds": (80, 50)}}, "thresholds of the budget"),
         (e.BudgetSet, 0, {"terms": {"window": e.Window(e.WindowKind.FIXED)}}, "window"),
         (e.BudgetRemoved, 0, {"budget": 1}, "budget"),
-        (e.BudgetDenied, 0, {"left": 24}, "left"),
-        (e.BudgetDenied, 0, {"budget_name": "other"}, "budget"),
-        (e.BudgetDenied, 0, {"budget": 2}, "a hard one"),
-        (e.BudgetDenied, 0, {"reason": "UNPRICED"}, "reason"),
+        (e.WorkDenied, 0, {"limit": {"left": 24}}, "left"),
+        (e.WorkDenied, 0, {"limit": {"name": "other"}}, "budget"),
+        (e.WorkDenied, 0, {"limit": {"number": 2}}, "a hard one"),
+        (e.WorkDenied, 0, {"limit": {"retry_at": 1}}, "when to ask again"),
+        (e.WorkDenied, 0, {"limit": {"kind": e.LimitKind.GRANTS}}, "whether a budget denies"),
+        (e.WorkDenied, 0, {"reason": "UNPRICED"}, "whether a budget denies"),
+        (e.WorkDenied, 0, {"limit": None}, "limit of a denial"),
+        (e.WorkDenied, 0, {"policy_version": 9}, "version of the policy"),
+        (e.WorkDenied, 0, {"old": {"left": 24}}, "left"),
+        (e.WorkDenied, 0, {"old": {"budget_name": "other"}}, "budget"),
+        (e.WorkDenied, 0, {"old": {"budget": 2}}, "a hard one"),
+        (e.WorkDenied, 0, {"old": {"reason": "UNPRICED"}}, "reason"),
+        (e.UsageDebited, 0, {"over_limit": 1}, "over_limit"),
+        (e.UsageDebited, 0, {"effective_at": 1}, "effective time"),
+        (e.UsageDebited, 0, {"policy_version": 9}, "version of the policy"),
+        (e.UsageDebited, 0, {"suspense": 1}, "suspense of what is charged at once"),
+        (e.UsageDebited, 0, {"slices": {"pot": e.Pot.EXCESS_OWED}}, "one that may be held"),
+        (e.UsageDebited, 0, {"up_to": e.UpTo("tokens", 7, 9)}, "quantity of tokens"),
+        (e.HoldUpTo, 0, {"up_to": e.UpTo("tokens", 7, 9)}, "quantity of tokens"),
+        (e.HoldUpTo, 0, {"policy_version": 9}, "version of the policy"),
+        (e.BudgetsCounted, 8, {"move": {"posted": 26}}, "held of budget"),
+        (e.BudgetsCounted, 8, {"move": {"pending": 1}}, "pending in budget"),
         (e.BudgetCrossed, 0, {"threshold": 90}, "threshold"),
         (e.BudgetCrossed, 0, {"used": "1"}, "used"),
         (e.BudgetCrossed, 0, {"until": 1}, "threshold"),
@@ -112,7 +133,9 @@ def test_an_entry_that_breaks_a_rule_is_named(
             if type(event) is kind:
                 seen += 1
                 if seen == place + 1:
-                    if changes is not None:
+                    if changes is not None and "old" in changes:
+                        rules.before(state, as_once_said(event, changes["old"]))
+                    elif changes is not None:
                         rules.before(state, replace(event, **made(event, changes)))
                     evolve(state, event)
                     continue
@@ -122,9 +145,30 @@ def test_an_entry_that_breaks_a_rule_is_named(
     assert any(what in f"{found.what} {found.expected}" for found in findings.found), findings.found
 
 
+def as_once_said(event: e.Event, changes: dict[str, Any]) -> e.BudgetDenied:
+    """The denial of a budget as journals had it before each said its limit, changed."""
+    assert isinstance(event, e.WorkDenied) and event.limit is not None
+    said = {field: getattr(event, field) for field in e.QuotedDenied.__struct_fields__}
+    limit = event.limit
+    budget = {
+        "budget": limit.number,
+        "budget_account": limit.account,
+        "budget_name": limit.name,
+        "left": limit.left,
+        "resets_at": limit.retry_at,
+    }
+    return e.BudgetDenied(**{**said, **budget, **changes})
+
+
 def made(event: e.Event, changes: dict[str, Any]) -> dict[str, Any]:
     if "move" in changes:
         return last_move(event, **changes["move"])
+    if changes.get("limit") and isinstance(event, e.WorkDenied):
+        assert event.limit is not None
+        return {"limit": replace(event.limit, **changes["limit"])}
+    if "slices" in changes:
+        assert isinstance(event, e.UsageDebited)
+        return {"slices": (replace(event.slices[0], **changes["slices"]),)}
     if "terms" in changes:
         assert isinstance(event, e.BudgetSet)
         return {"terms": replace(event.terms, **changes["terms"])}

@@ -78,11 +78,11 @@ def test_what_was_decided_breaks_no_rule_of_verify() -> None:
         (e.BudgetsCounted, 4, {"posted": -29}, "posted in budget"),
         (e.BudgetsCounted, 4, {"budget": 2}, "posted in budget"),
         (e.BudgetsCounted, 4, None, "budgets of UsageReversed"),
-        (e.BudgetValueDenied, 0, {"left": 50}, "left"),
-        (e.BudgetValueDenied, 0, {"shared": False}, "value of the budget"),
-        (e.BudgetValueDenied, 1, {"value": ("b",)}, "value of the budget"),
-        (e.BudgetValueDenied, 1, {"left": 31}, "left"),
-        (e.BudgetValueDenied, 2, {"left": 50}, "left"),
+        (e.WorkDenied, 0, {"limit": {"left": 50}}, "left"),
+        (e.WorkDenied, 0, {"limit": {"shared": False}}, "value of the budget"),
+        (e.WorkDenied, 1, {"limit": {"value": ("b",)}}, "value of the budget"),
+        (e.WorkDenied, 1, {"limit": {"left": 31}}, "left"),
+        (e.WorkDenied, 2, {"limit": {"left": 50}}, "left"),
         (e.BudgetCrossed, 0, {"budget": 2}, "used"),
     ],
 )
@@ -113,6 +113,9 @@ def made(event: e.Event, changes: dict[str, Any]) -> dict[str, Any]:
     """Changes of counts are of their one move."""
     if isinstance(event, e.BudgetsCounted):
         return {"moves": (replace(event.moves[0], **changes),)}
+    if isinstance(event, e.WorkDenied):
+        assert event.limit is not None
+        return {"limit": replace(event.limit, **changes["limit"])}
     return changes
 
 

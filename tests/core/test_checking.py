@@ -8,9 +8,12 @@ import pytest
 from core_world import PRODUCTS
 from test_machine import STEPS, WORLDS, CoreMachine
 
-from ledger.core.checking import Checker, Work
-from ledger.core.holds import Assessment, assess, holds_limit
+from ledger.core.authorizing import assess_up_to
+from ledger.core.checking import Asked, Checker, Work
+from ledger.core.events import UpTo
+from ledger.core.holds import holds_limit
 from ledger.core.outcomes import Refusal
+from ledger.core.shortfall import limit_of
 
 AMOUNTS = (1, 3, 7, 20, 45, 90, 5_000)
 
@@ -22,27 +25,39 @@ def agrees(machine: CoreMachine) -> int:
     work = [Work(core.shape(each.product, "tokens"), (n,)) for each in PRODUCTS for n in AMOUNTS]
     work.append(Work(core.shape("priceless", "tokens"), (1,)))
     work.append(Work(core.shape("gpt", "cached", "input"), (5, 4)))
+    work += [
+        Work(core.shape(each, "tokens"), (90,), UpTo("tokens", 2, 90))
+        for each in ("chat", "half", "priceless")
+    ]
+    asked = Asked(work)
     checker = Checker(state.catalog)
     read_off = 0
     for account in state.accounts.values():
-        found = checker.answer(state, account, work, state.now)
+        found = checker.answer(state, account, asked, state.now)
         assert len(found.allowed) == len(work)
-        read_off += found.spent < 2 * len(work)
+        read_off += found.spent < 8 * len(work)
         refused = holds_limit(account)
-        for place, (shape, quantities) in enumerate(work):
-            alone = refused or assess(state, account, shape, quantities, state.now)
+        for place, (shape, quantities, up_to) in enumerate(work):
+            alone = refused or assess_up_to(state, account, shape, quantities, up_to, state.now)
             if isinstance(alone, Refusal):
-                expected = (0, alone.reason, 0, 0, None)
+                expected = (0, alone.reason, 0, 0, None, None, 0)
             else:
-                assert isinstance(alone, Assessment)
-                allowed = 0 if alone.denied else 2 if alone.uses_debt else 1
-                expected = (allowed, alone.denied, alone.charge, alone.available, alone.bound)
+                assessed, allowed_of, limit = alone
+                allowed = 3 if allowed_of != quantities else 2 if assessed.uses_debt else 1
+                amount = allowed_of[0] if up_to is not None else 0
+                if assessed.denied:
+                    allowed, amount = 0, 0
+                    limit = limit_of(state, account, assessed, state.now)
+                figures = assessed.charge, assessed.available, assessed.bound
+                expected = (allowed, assessed.denied, *figures, limit, amount)
             assert expected == (
                 found.allowed[place],
                 found.denied[place],
                 found.charges[place],
                 found.available[place],
                 found.bounds[place],
+                found.limits[place],
+                found.amounts[place],
             ), (account.number, shape, quantities)
     return read_off
 

@@ -228,9 +228,19 @@ class CoreMachine(RuleBasedStateMachine):
         one, other = self.name(first), self.name(second)
         self.do(f"linked {one} {amount} {other} {amount} {one} 1 id={self.fresh()} {ago}")
 
-    @step(c.AuthorizeHold, name=which, amount=amounts, product=("chat", "third", "agent"))
-    def hold(self, name: int, amount: int, product: str) -> None:
-        self.do(f"hold {self.name(name)} {amount} as={self.fresh()} of={product}")
+    @step(
+        c.AuthorizeHold,
+        name=which,
+        amount=amounts,
+        product=("chat", "third", "agent"),
+        least=("", "", "least=1"),
+    )
+    def hold(self, name: int, amount: int, product: str, least: str) -> None:
+        self.do(f"hold {self.name(name)} {amount} as={self.fresh()} of={product} {least}")
+
+    @step(c.DebitWork, name=which, amount=amounts, product=products, least=("", "least=1"))
+    def debit(self, name: int, amount: int, product: str, least: str) -> None:
+        self.do(f"debit {self.name(name)} {amount} id={self.fresh()} of={product} {least}")
 
     @step(
         c.CreateQuote,
@@ -812,7 +822,7 @@ def test_long_lives_meet_every_command_and_every_event() -> None:
     of_sandboxes = {e.ClockAdvanced, e.TimeShifted}  # test_sandbox has these stories told there
     of_models = {e.UsageModeled, e.UsageRerated}  # and test_models
     of_models |= {e.RerateShared, e.SharedRerated}  # and test_shared_total_properties
-    of_quotes = {e.QuotedDenied}  # and test_quotes
+    of_quotes = {e.QuotedDenied, e.AuthorizeDenied}  # older journals have them
     of_conversions = {e.UsageConverted, e.ConversionReversed}  # and test_conversions
     of_minimums = {e.MinimumsAwaited, e.MinimumCharged}  # and test_minimums
     of_caps = {e.SharingUpdated, e.CapSet, e.CapRemoved, e.CapWindowOpened}

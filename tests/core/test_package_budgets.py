@@ -87,8 +87,8 @@ def test_a_subscription_begins_with_its_budgets(world: World) -> None:
         world.use(1)
     assert shown(world) == [("calls", 3, 3, 1), ("spend", 90, 3, 1)]
     denied = authorize(world)
-    assert isinstance(denied, e.BudgetDenied), denied
-    assert (denied.budget_name, denied.left) == ("calls", 0)
+    assert isinstance(denied, e.WorkDenied) and denied.limit is not None, denied
+    assert (denied.limit.name, denied.limit.left) == ("calls", 0)
 
 
 def test_a_retried_subscription_is_known(world: World) -> None:

@@ -819,6 +819,6 @@ def test_a_denial_says_which_quote_priced_it(case: LedgerCase) -> None:
         if isinstance(event, e.AuthorizeDenied)
     ]
     assert [(type(each), each.charge) for each in denied] == [
-        (e.QuotedDenied, 150),
-        (e.AuthorizeDenied, 150),
+        (e.WorkDenied, 150),
+        (e.WorkDenied, 150),
     ]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from core_world import CREDITS, FAMILY, START_US, TENANT, USD, Core
@@ -24,6 +25,7 @@ from ledger.core.commands import (
     ConfirmTopUp,
     CreateAccount,
     CreateCommitment,
+    DebitWork,
     DeclineTopUp,
     EndCommitment,
     EndRecurring,
@@ -325,6 +327,10 @@ def hold(core: Core, account: int, tokens: int, lifetime: int = 0, of: str = "ch
     return AuthorizeHold(NEW, account, core.shape(of, "tokens"), (tokens,), lifetime)
 
 
+def debit(core: Core, account: int, tokens: int, of: str = "chat", **more: Any) -> Command:
+    return DebitWork(NEW, account, core.shape(of, "tokens"), (tokens,), **more)
+
+
 def capture(account: int, number: int, tokens: int, at: int = 0) -> Command:
     return CaptureHold(NEW, account, number, ("tokens",), (tokens,), at)
 
@@ -520,6 +526,11 @@ CASES: dict[Reason, list[tuple[Callable[[Core], Command], str]]] = {
     Reason.HOLD_LIFETIME_INVALID: [
         (lambda core: hold(core, ACME, 1, -1), "lifetime_us"),
         (lambda core: hold(core, ACME, 1, DAY_US + 1), "lifetime_us"),
+    ],
+    Reason.UP_TO_INVALID: [
+        (lambda core: replace(hold(core, ACME, 5), up_to="other"), "up_to.quantity"),
+        (lambda core: replace(hold(core, ACME, 5), up_to="tokens", minimum=6), "up_to.minimum"),
+        (lambda core: debit(core, ACME, 5, up_to="tokens", minimum=-1), "up_to.minimum"),
     ],
     Reason.HOLDS_LIMIT: [(lambda core: hold(core, HELD, 1), "account")],
     Reason.BUDGET_UNKNOWN: [(lambda core: RemoveBudget(NEW, ACME, "none"), "name")],

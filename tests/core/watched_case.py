@@ -26,7 +26,7 @@ from ledger.core.state import NEVER, Account, Grant, State
 NAMED = (Pot.GRANT, Pot.OVERAGE, Pot.EXCESS_BILLED)  # pots of which there are several
 TAGS = {"image": frozenset({"media"})}
 
-Draws: TypeAlias = c.RecordUsage | c.ReportOutcome | c.AuthorizeHold | c.AdjustBalance
+Draws: TypeAlias = c.RecordUsage | c.ReportOutcome | c.AuthorizeHold | c.DebitWork | c.AdjustBalance
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(list[e.Event]).decode

@@ -65,6 +65,7 @@ from ledger.core.events import (
     HoldAuthorized,
     HoldCharged,
     HoldExtended,
+    HoldUpTo,
     InvoiceDue,
     LeaseGranted,
     LeaseLapsed,
@@ -125,6 +126,7 @@ from ledger.core.events import (
     UsageCaptured,
     UsageConverted,
     UsageCosted,
+    UsageDebited,
     UsageLeased,
     UsageMetered,
     UsageModeled,
@@ -132,6 +134,7 @@ from ledger.core.events import (
     UsageRepriced,
     UsageRerated,
     UsageReversed,
+    WorkDenied,
 )
 from ledger.core.upcast import UPCASTS, ContractAmended1, ContractSigned1
 from ledger.journal.protocol import check_row
@@ -161,6 +164,9 @@ LATER = {  # classes that came after the first version
     QuoteExpired,
     UsageQuoted,
     QuotedDenied,
+    WorkDenied,
+    HoldUpTo,
+    UsageDebited,
     OutcomeReported,
     OutcomeConfirmed,
     OutcomeRejected,

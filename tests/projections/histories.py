@@ -153,6 +153,13 @@ class History:
         pick, account = self.random, self.random.choice(ACCOUNTS)
         shape = self.core.shape(pick.choice(PRODUCTS), "tokens")
         lifetime = pick.choice([0, MINUTE_US, HOUR_US, DAY_US])
+        if pick.random() < 0.3:
+            least = pick.choice([(), ("tokens", 1)])
+            operation = pick.choice([b"", bytes(16)])
+            names = c.NO_NAMES
+            quantities = (pick.randint(1, 90),)
+            self.ask(c.DebitWork, account, shape, quantities, names, operation, b"", *least)
+            return
         held = self.ask(c.AuthorizeHold, account, shape, (pick.randint(1, 30),), lifetime)
         if isinstance(held, e.HoldAuthorized):
             self.holds.append((account, held.hold))

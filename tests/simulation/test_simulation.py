@@ -75,6 +75,7 @@ ELSEWHERE = (
     | OF_SEATS
 )
 ELSEWHERE |= OF_STATEMENTS
+ELSEWHERE |= {commands.DebitWork}  # test_deciding and the machine of the core have it
 """What worlds do not draw."""
 JOBS = 2
 

@@ -32,6 +32,7 @@ from ledger.core.commands.holds import (
     AuthorizeHold,
     CaptureHold,
     CreateQuote,
+    DebitWork,
     ExtendHold,
     ReleaseHold,
 )
@@ -109,6 +110,7 @@ __all__ = [
     "CreateAccount",
     "CreateCommitment",
     "CreateQuote",
+    "DebitWork",
     "DeclineTopUp",
     "EndCharge",
     "EndCommitment",
@@ -178,6 +180,7 @@ Command: TypeAlias = (
     | RepriceUsage
     | CreateQuote
     | AuthorizeHold
+    | DebitWork
     | ExtendHold
     | CaptureHold
     | ReleaseHold

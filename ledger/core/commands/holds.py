@@ -19,6 +19,22 @@ class AuthorizeHold(msgspec.Struct, gc=False):
     names: Names = NO_NAMES
     trace: bytes = b""
     quote: int = 0  # that is to price it
+    up_to: str = ""  # of this quantity, as much as is affordable, if that is `minimum` or more
+    minimum: int = 0
+
+
+class DebitWork(msgspec.Struct, gc=False):
+    """Charge work in full within every limit, in one step, or deny it (rules D4, H4)."""
+
+    key: bytes
+    account: int
+    shape: Shape
+    quantities: tuple[int, ...]
+    names: Names = NO_NAMES
+    operation: bytes = b""
+    trace: bytes = b""
+    up_to: str = ""
+    minimum: int = 0
 
 
 class CreateQuote(msgspec.Struct, gc=False):

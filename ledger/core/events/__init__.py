@@ -108,6 +108,14 @@ from ledger.core.events.corrections import (
     GrantRestored,
     UsageReversed,
 )
+from ledger.core.events.decisions import (
+    HoldUpTo,
+    Limit,
+    LimitKind,
+    UpTo,
+    UsageDebited,
+    WorkDenied,
+)
 from ledger.core.events.gauges import GaugeCharged, GaugeReported, GaugeReversed
 from ledger.core.events.grants import (
     GrantCancelled,
@@ -357,6 +365,7 @@ __all__ = [
     "HoldExpiry",
     "HoldExtended",
     "HoldReleased",
+    "HoldUpTo",
     "Invoice",
     "InvoiceDue",
     "LeaseGranted",
@@ -368,7 +377,9 @@ __all__ = [
     "LeaseReturned",
     "LevelBack",
     "LevelMove",
+    "Limit",
     "LimitExceeded",
+    "LimitKind",
     "ListedLine",
     "MetersReversed",
     "MinimumCharged",
@@ -457,9 +468,11 @@ __all__ = [
     "TopUpRuleSet",
     "TrueUpCounted",
     "UnknownSeat",
+    "UpTo",
     "UsageCaptured",
     "UsageConverted",
     "UsageCosted",
+    "UsageDebited",
     "UsageLeased",
     "UsageMetered",
     "UsageModeled",
@@ -473,6 +486,7 @@ __all__ = [
     "Window",
     "WindowKind",
     "WindowUnit",
+    "WorkDenied",
     "WriteOff",
     "WriteOffKind",
     "WriterOpened",
@@ -523,6 +537,7 @@ Event: TypeAlias = (
     | AdjustmentNoted
     | BalanceAdjusted
     | UsageCaptured
+    | UsageDebited
     | UsageQuoted
     | QuoteMade
     | QuoteExpired
@@ -531,6 +546,8 @@ Event: TypeAlias = (
     | HoldCharged
     | AuthorizeDenied
     | QuotedDenied
+    | WorkDenied
+    | HoldUpTo
     | HoldReleased
     | HoldExpired
     | RequestAbandoned

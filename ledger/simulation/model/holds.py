@@ -89,7 +89,7 @@ def denied(m: Shard, event: e.AuthorizeDenied) -> None:
     m.expect(Rule.POLICY_VERSIONS, "by policy", account.version, event.policy_version)
     m.expect(Rule.CLOSED_TAKES_NOTHING, "closed or frozen", (0, False),
              (account.closed_at, m.frozen(account)))  # fmt: skip
-    if isinstance(event, e.QuotedDenied):
+    if isinstance(event, e.QuotedDenied) and event.quote:
         quoted = by_quote(m, account, event.quote, plan, event.quantities, m.recorded_at)
         m.expect(Rule.QUOTED, "why its quote is unused", 0, quoted.unused)
         price, use = quoted.price, quoted.use

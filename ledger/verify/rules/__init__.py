@@ -74,6 +74,7 @@ from ledger.core.events import (
     HoldExpired,
     HoldExtended,
     HoldReleased,
+    HoldUpTo,
     InvoiceDue,
     LeaseGranted,
     LeaseLapsed,
@@ -131,6 +132,7 @@ from ledger.core.events import (
     UsageCaptured,
     UsageConverted,
     UsageCosted,
+    UsageDebited,
     UsageLeased,
     UsageMetered,
     UsageModeled,
@@ -140,6 +142,7 @@ from ledger.core.events import (
     UsageRepriced,
     UsageRerated,
     UsageReversed,
+    WorkDenied,
     WriterOpened,
 )
 from ledger.core.state import State
@@ -212,6 +215,7 @@ from ledger.verify.rules.corrections import (
     usage_rerated,
     usage_reversed,
 )
+from ledger.verify.rules.decisions import hold_up_to, work_denied
 from ledger.verify.rules.gauges import gauge_charged, gauge_reported, gauge_reversed
 from ledger.verify.rules.grants import (
     grant_cancelled,
@@ -303,6 +307,7 @@ from ledger.verify.rules.usage import (
     look_at_plan,
     sides_of,
     usage_captured,
+    usage_debited,
     usage_quarantined,
     usage_recorded,
     usage_repriced,
@@ -420,6 +425,7 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     UsageModeled: usage_recorded,
     UsageCosted: usage_recorded,
     UsageCaptured: usage_captured,
+    UsageDebited: usage_debited,
     HoldCharged: hold_charged,
     SuspenseRated: suspense_rated,
     UsageQuoted: usage_quoted,
@@ -442,8 +448,10 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     AdjustmentNoted: adjustment_noted,
     BalanceAdjusted: balance_adjusted,
     HoldAuthorized: hold_authorized,
+    HoldUpTo: hold_up_to,
     AuthorizeDenied: authorize_denied,
     QuotedDenied: authorize_denied,
+    WorkDenied: work_denied,
     BudgetDenied: budget_denied,
     BudgetValueDenied: budget_denied,
     SharingUpdated: sharing_updated,

@@ -8,6 +8,7 @@ from ledger.core.budget_faults import values_fault
 from ledger.core.budgets import Budget
 from ledger.core.events import (
     AccountClosedOut,
+    AuthorizeDenied,
     BudgetCrossed,
     BudgetDenied,
     BudgetMeasure,
@@ -26,6 +27,8 @@ from ledger.core.events import (
     HoldReleased,
     LeaseGranted,
     LeaseRenewed,
+    Limit,
+    LimitKind,
     OutcomeRejected,
     OutcomeReported,
     PackageChanged,
@@ -36,6 +39,7 @@ from ledger.core.events import (
     SubscriptionEnded,
     SuspenseRated,
     UsageCaptured,
+    UsageDebited,
     UsageRecorded,
     UsageRerated,
     UsageReversed,
@@ -145,27 +149,37 @@ def budget_removed(judge: Judge, state: State, event: BudgetRemoved) -> None:
 def budget_denied(judge: Judge, state: State, event: BudgetDenied) -> None:
     """A hard budget on the account's line denies, with what it had left."""
     authorize_denied(judge, state, event)
+    said = (event.value, event.shared) if isinstance(event, BudgetValueDenied) else ((), False)
+    limit = Limit(
+        LimitKind.BUDGET, event.budget_account, event.budget, event.budget_name, event.left,
+        event.resets_at, *said,
+    )  # fmt: skip
+    look_at_denying(judge, state, event, limit)
+
+
+def look_at_denying(judge: Judge, state: State, event: AuthorizeDenied, limit: Limit) -> None:
+    """A hard budget on the account's line denies, with what it had left."""
     account = state.accounts[event.account]
-    budget = state.families[account.root].budgets[event.budget]
     judge.equal(state, "reason", "BUDGET_EXCEEDED", event.reason)
-    if not budget.terms.hard or budget.account not in _line(state, account, None):
-        judge.wrong(state, "budget", "a hard one that applies", event.budget)
+    budget = state.families[account.root].budgets.get(limit.number)
+    if budget is None or not budget.terms.hard or budget.account not in _line(state, account, None):
+        judge.wrong(state, "budget", "a hard one that applies", limit.number)
+        return
     of_account = (budget.account.number, budget.name)
-    judge.equal(state, "budget", of_account, (event.budget_account, event.budget_name))
-    limit, counter = budget.terms.limit, budget.counter
+    judge.equal(state, "budget", of_account, (limit.account, limit.name))
+    most, counter = budget.terms.limit, budget.counter
     if budget.values is not None:
         value = value_of(state.declared[event.plan], budget)
         counted = counter_at(budget, value, state.now)
         shared = shared_by(counted)
-        said = (event.value, event.shared) if isinstance(event, BudgetValueDenied) else None
-        judge.equal(state, "value of the budget", (value, shared), said)
-        limit = looked_at_limit(budget, value, shared)
+        judge.equal(state, "value of the budget", (value, shared), (limit.value, limit.shared))
+        most = looked_at_limit(budget, value, shared)
         if counted is None:
-            judge.equal(state, "left", limit, event.left)
+            judge.equal(state, "left", most, limit.left)
             return
         counter = counted.counter
     posted, pending = counter.within(budget.terms.window, state.now)
-    judge.equal(state, "left", max(0, limit - posted - pending), event.left)
+    judge.equal(state, "left", max(0, most - posted - pending), limit.left)
 
 
 def budget_crossed(judge: Judge, state: State, event: BudgetCrossed) -> None:
@@ -234,6 +248,9 @@ def budgets_counted(judge: Judge, state: State, event: BudgetsCounted) -> None:
             _look_at_limit(judge, state, budget, move, of)
         elif isinstance(of, LeaseRenewed):
             continue
+        elif isinstance(of, UsageDebited):
+            judge.equal(state, f"pending in budget {move.budget}", 0, move.pending)
+            _look_at_limit(judge, state, budget, move, of)
         elif not 0 <= -move.pending <= pends:
             judge.wrong(state, f"pending in budget {move.budget}", f"-{pends} to 0", move.pending)
         elif move.pending != -pends and not isinstance(of, UsageCaptured):
@@ -277,18 +294,20 @@ def budgets_tallied(judge: Judge, state: State, event: BudgetsTallied) -> None:
 
 
 def _look_at_limit(
-    judge: Judge, state: State, budget: Budget, move: BudgetMove, of: HoldAuthorized
+    judge: Judge, state: State, budget: Budget, move: BudgetMove, of: HoldAuthorized | UsageDebited
 ) -> None:
-    """A hold is within what is left of a hard budget; reported work has happened."""
+    """A hold, or what is charged at once, is within what is left of a hard budget; reported work
+    has happened."""
     terms, limit = budget.terms, budget.terms.limit
     if budget.of is not None:
         value = value_of(state.declared[of.plan], budget.of)
         limit = looked_at_limit(budget.of, value, shared_by(budget))
     if terms.hard and not isinstance(of, OutcomeReported) and move.end > state.now:
         posted, pending = budget.counter.within(terms.window, state.now)
-        if posted + pending + move.pending > limit:
+        taken = move.pending + move.posted
+        if posted + pending + taken > limit:
             left = limit - posted - pending
-            judge.wrong(state, f"held of budget {budget.number}", f"up to {left}", move.pending)
+            judge.wrong(state, f"held of budget {budget.number}", f"up to {left}", taken)
 
 
 def _look_at_span(judge: Judge, state: State, budget: Budget, move: BudgetMove) -> None:

@@ -20,7 +20,13 @@ from ledger.verify.rules.caps import look_at_shares
 from ledger.verify.rules.judge import Judge
 from ledger.verify.rules.quotes import hold_of_quote
 from ledger.verify.rules.seats import seats_pay
-from ledger.verify.rules.usage import due_hold, look_at_month, open_hold, slices, takes
+from ledger.verify.rules.usage import (
+    due_hold,
+    look_at_month,
+    open_hold,
+    slices,
+    takes,
+)
 
 
 def hold_authorized(judge: Judge, state: State, event: HoldAuthorized) -> None:

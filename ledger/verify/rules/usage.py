@@ -15,7 +15,9 @@ from ledger.core.events import (
     Pot,
     RerateShared,
     Slice,
+    UpTo,
     UsageCaptured,
+    UsageDebited,
     UsageLeased,
     UsageModeled,
     UsageQuarantined,
@@ -195,6 +197,41 @@ def usage_captured(judge: Judge, state: State, event: UsageCaptured) -> None:
         if beyond and taken < piece.amount and not elsewhere:
             what = f"left of book {piece.book} of hold {hold.number} beside new usage"
             judge.wrong(state, what, 0, piece.amount - taken)
+
+
+def usage_debited(judge: Judge, state: State, event: UsageDebited) -> None:
+    """Allowed and charged at once: now, by the policy that stands, and from what may be held: it
+    goes over no limit (rules D4, H3)."""
+    usage_recorded(judge, state, event)
+    account = state.accounts[event.account]
+    judge.equal(state, "effective time", state.now, event.effective_at)
+    judge.equal(state, "version of the policy", account.version, event.policy_version)
+    judge.equal(state, "suspense of what is charged at once", 0, event.suspense)
+    judge.equal(state, "over_limit", 0, event.over_limit)
+    look_at_up_to(judge, state, event.quantities, event.up_to, state.declared[event.plan])
+    for piece in event.slices:
+        if piece.pot not in (Pot.GRANT, Pot.OVERDRAFT, Pot.OVERAGE):
+            judge.wrong(state, "pot of what is charged at once", "one that may be held", piece.pot)
+        elif piece.pot == Pot.OVERDRAFT:
+            judge.equal(state, "holds_overdraft", True, account.policy.holds_overdraft)
+        elif piece.pot == Pot.OVERAGE:
+            judge.equal(state, "holds_overage", True, account.policy.holds_overage)
+
+
+def look_at_up_to(
+    judge: Judge,
+    state: State,
+    quantities: tuple[int, ...],
+    up_to: UpTo | None,
+    plan: PlanDeclared,
+) -> None:
+    """What may be less than was asked for is within its range."""
+    if up_to is None:
+        return
+    found = dict(zip(plan.quantity_names, quantities, strict=False)).get(up_to.quantity, -1)
+    if not up_to.minimum <= found <= up_to.maximum:
+        asked = f"{up_to.minimum} to {up_to.maximum}"
+        judge.wrong(state, f"quantity of {up_to.quantity}", asked, found)
 
 
 def hold_charged(judge: Judge, state: State, event: HoldCharged) -> None:

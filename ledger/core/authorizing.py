@@ -1,0 +1,136 @@
+"""Deciding whether work may run: a hold, or the denial with the limit that decided it (H1, I2).
+
+Reads state, changes nothing.
+"""
+
+from __future__ import annotations
+
+from ledger.core.admission import known_account, outcome_expected
+from ledger.core.affording import Afforded, afford
+from ledger.core.commands import AuthorizeHold
+from ledger.core.events import Event, UpTo, WorkDenied
+from ledger.core.holds import Assessment, assess, authorized, hold_refused, lifetime_invalid
+from ledger.core.limits import INT64_MAX
+from ledger.core.opening import declare
+from ledger.core.outcomes import Known, Reason, Refusal
+from ledger.core.shapes import Shape
+from ledger.core.shortfall import limit_of
+from ledger.core.state import Account, State
+
+
+def decide_authorize(
+    state: State, command: AuthorizeHold, out: list[Event]
+) -> Event | Known | Refusal:
+    """Reserve the estimate's price, or record the denial: both replay (rules H1, I2)."""
+    account = known_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
+    refusal = hold_refused(account, command.lifetime)
+    if refusal is not None:
+        return refusal
+    up_to = range_of(command.shape, command.quantities, command.up_to, command.minimum)
+    if isinstance(up_to, Refusal):
+        return up_to
+    afforded = assess_up_to(
+        state, account, command.shape, command.quantities, up_to, state.now, command.quote
+    )
+    if isinstance(afforded, Refusal):
+        return afforded
+    found, quantities, limit = afforded
+    terms = found.bound.terms
+    if terms.outcome is not None:
+        return outcome_expected(command.shape.product)
+    if command.lifetime > terms.lifetime_max:
+        return lifetime_invalid(command.lifetime, terms.lifetime_max)
+    if found.denied:
+        return deny(
+            state, account, found, command.quantities, out, command.key, command.trace,
+            command.lifetime, command.quote, up_to,
+        )  # fmt: skip
+    return authorized(
+        state,
+        account,
+        found,
+        quantities,
+        command.lifetime,
+        out,
+        command.key,
+        command.trace,
+        command.quote,
+        up_to,
+        limit,
+    )
+
+
+def range_of(
+    shape: Shape, quantities: tuple[int, ...], named: str, minimum: int
+) -> UpTo | Refusal | None:
+    """What is asked for as far as it is affordable: of a named quantity from a minimum to what the
+    quantities say; None = all of it or nothing."""
+    if not named:
+        return None
+    if named not in shape.quantity_names:
+        return Refusal(
+            Reason.UP_TO_INVALID, "up_to.quantity", named, "name one of the quantities asked for"
+        )
+    maximum = quantities[shape.quantity_names.index(named)]
+    if not 0 <= minimum <= maximum:
+        return Refusal(
+            Reason.UP_TO_INVALID,
+            "up_to.minimum",
+            str(minimum),
+            f"the minimum is from 0 to the quantity asked for, {maximum}",
+        )
+    return UpTo(named, minimum, maximum)
+
+
+def assess_up_to(
+    state: State,
+    account: Account,
+    shape: Shape,
+    quantities: tuple[int, ...],
+    up_to: UpTo | None,
+    now: int,
+    quote: int = 0,
+) -> Afforded | Refusal:
+    """Decide without recording: all of it, or as much as is affordable of what may be less."""
+    if up_to is not None:
+        return afford(state, account, shape, quantities, up_to, now)
+    found = assess(state, account, shape, quantities, now, quote)
+    return found if isinstance(found, Refusal) else Afforded(found, quantities, None)
+
+
+def deny(
+    state: State,
+    account: Account,
+    found: Assessment,
+    quantities: tuple[int, ...],
+    out: list[Event],
+    key: bytes,
+    trace: bytes,
+    lifetime: int = 0,
+    quote: int = 0,
+    up_to: UpTo | None = None,
+    debit: int = 0,
+    operation: bytes = b"",
+) -> WorkDenied:
+    """Append the denial of what was found, with the limit that decided it."""
+    denied = WorkDenied(
+        key,
+        account.number,
+        declare(state, found.bound.declaration, out),
+        quantities,
+        found.charge,
+        min(found.available, INT64_MAX),  # a sum of grants may not fit (rule N1)
+        found.denied,
+        lifetime,
+        account.version,
+        trace,
+        quote,
+        limit_of(state, account, found, state.now),
+        up_to,
+        debit,
+        operation,
+    )
+    out.append(denied)
+    return denied
