@@ -17,6 +17,7 @@ from typing import IO, Final
 import msgspec
 
 from bench.callers import Plan, Result
+from bench.gateway_callers import GatewayPlan, GatewayResult
 from bench.history import Fill, Filled
 from bench.plain_postgres.plan import PostgresPlan
 
@@ -79,6 +80,18 @@ def call_postgres(plan: PostgresPlan) -> Result:
         _expect(process, "ready", READY_TIMEOUT_S)
         _write(process, b"go")
         return msgspec.json.decode(wait_line(process, RUN_TIMEOUT_S), type=Result)
+    finally:
+        end(process)
+
+
+def call_gateway(plan: GatewayPlan) -> GatewayResult:
+    """One run of a gateway's caller."""
+    process = spawn(["bench.gateway_callers"])
+    try:
+        _write(process, msgspec.json.encode(plan))
+        _expect(process, "ready", READY_TIMEOUT_S)
+        _write(process, b"go")
+        return msgspec.json.decode(wait_line(process, RUN_TIMEOUT_S), type=GatewayResult)
     finally:
         end(process)
 

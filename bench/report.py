@@ -172,6 +172,7 @@ _WORKLOADS: Final[Mapping[str, Callable[[Sequence[Round]], Figures]]] = {
     "authorize_unary": _unary("authorize_unary", "echo_authorize"),
     "check_many": lambda rounds: _medians(rounds, "check_many"),
     "holds": lambda rounds: _medians(rounds, "holds"),
+    "envoy": lambda rounds: _medians(rounds, "envoy"),
     "rate_scalar": _rate_scalar,
     "price_change": lambda rounds: _medians(rounds, "price_change"),
     "recovery": _recovery,

@@ -13,6 +13,7 @@ from typing import Final
 
 from bench import batches, family, rating_scalar, workload
 from bench.callers import AUTHORIZE, CHECK, CHECK_MANY, Plan
+from bench.gateway_steps import gateway
 from bench.history_steps import HISTORY_STEPS
 from bench.plain_postgres.plan import PostgresPlan
 from bench.price_change import price_change
@@ -243,6 +244,7 @@ STEPS: Final[Mapping[str, Callable[[World], Figures]]] = {
     "authorize_unary_callers_1": _unary(AUTHORIZE, "authorize", 1),
     "check_many": _check_many,
     "holds": _holds,
+    "envoy": gateway,
     "rate_scalar": _rate_scalar,
     "price_change": price_change,
     "recovery": _recovery,
@@ -263,6 +265,7 @@ WORKLOADS: Final[Mapping[str, tuple[str, ...]]] = {
     "authorize_unary": tuple(name for name in STEPS if "authorize" in name),
     "check_many": ("check_many",),
     "holds": ("holds",),
+    "envoy": ("envoy",),
     "rate_scalar": ("rate_scalar",),
     "price_change": ("price_change",),
     "recovery": ("ingest_uniform", "recovery"),

@@ -31,6 +31,13 @@ CONTRACT = {
     "decide_unary": ["calls_per_s", "p50_ms", "p99_ms", "ratio_to_empty_echo"],
     "authorize_unary": ["calls_per_s", "p50_ms", "p99_ms", "ratio_to_empty_echo"],
     "holds": ["authorise_capture_per_s", "p50_ms", "p99_ms"],
+    "envoy": [
+        "p99_ratio_to_empty_ext_authz",
+        "check_p99_ms",
+        "hold_p99_ms",
+        "commit_p99_ms",
+        "check_service_cpu_us_per_request",
+    ],
     "rate_scalar": ["events_per_s"],
     "price_change": ["rows", "publish_ms", "largest_rows", "largest_publish_ms", "batches"],
     "recovery": ["events_per_s"],

@@ -16,11 +16,11 @@ from typing import Any
 import httpx
 import yaml
 
+from bench.envoy_binary import ROOT, find_envoy
 from ledger.client import DrawdownClient
 from ledger.v1 import decision_pb2, types_pb2
 from rating.v1 import card_pb2, pricing_pb2
 from tests.crash.processes import HANGS_S, ServerProcess, free_port
-from tests.gateway.envoy_binary import ROOT, find_envoy
 from tests.gateway.upstream import Upstream
 
 CONFIGURATION = ROOT / "deploy" / "envoy.yaml"

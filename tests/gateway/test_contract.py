@@ -15,6 +15,7 @@ from pathlib import Path
 
 from google.protobuf.descriptor import Descriptor
 
+from bench.envoy_binary import CACHE, download, pinned
 from ledger.gateway.envoy import (
     authorization_pb2,
     base_pb2,
@@ -22,7 +23,6 @@ from ledger.gateway.envoy import (
     http_status_pb2,
     rate_limit_pb2,
 )
-from tests.gateway.envoy_binary import CACHE, download, pinned
 
 OURS = {
     "envoy.service.auth.v3.external_auth_pb2": authorization_pb2,

@@ -25,6 +25,7 @@ class Upstream:
 
     def __init__(self) -> None:
         self.asked: list[dict[str, str]] = []
+        self.told: dict[str, str] = {}  # does so, whatever a request says
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
         methods = ["GET", "POST"]
@@ -37,11 +38,12 @@ class Upstream:
         self._thread.start()
 
     def close(self) -> None:
+        """Also twice."""
         self._server.should_exit = self._server.force_exit = True
         self._thread.join()
 
     async def _answer(self, request: Request) -> Response:
-        headers = dict(request.headers)
+        headers = dict(request.headers) | self.told
         self.asked.append(headers)
         usage = {
             "prompt_tokens": int(headers.get("x-say-input", "0")),

