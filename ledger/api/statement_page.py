@@ -28,6 +28,7 @@ th, td { text-align: left; padding: .3rem .6rem; border-bottom: 1px solid #d8dee
   vertical-align: top; }
 th { font-weight: 600; border-bottom: 2px solid #1b1f24; } td.n, th.n { text-align: right;
   font-variant-numeric: tabular-nums; white-space: nowrap; }
+td, th.v, h1, h3, p { overflow-wrap: anywhere; }
 tr.sum td { font-weight: 600; border-bottom: 0; }
 tr.billable td { font-weight: 700; border-top: 2px solid #1b1f24; }
 code { font: 12px/1.4 ui-monospace, monospace; overflow-wrap: anywhere; }
@@ -116,7 +117,7 @@ def _lines(statement: pb.Statement) -> Iterable[str]:
 
 def _table(statement: pb.Statement, lines: Sequence[pb.StatementLine]) -> Iterable[str]:
     attribute = statement.attribute
-    named = f"<th>{escape(attribute)}</th>" if attribute else ""
+    named = f'<th class="v">{escape(attribute)}</th>' if attribute else ""
     yield f"<table><thead><tr><th>Product</th>{named}<th>Quantities</th><th>Paid by</th>"
     yield '<th class="n">Amount</th><th>Asset</th></tr></thead><tbody>'
     for line in lines:
