@@ -22,7 +22,7 @@ from ledger.engine.lease import NEVER_OURS
 from ledger.engine.ledger import Ledger
 from ledger.engine.ticket import NotOwner
 from ledger.engine.writer import RETRY_AFTER_US, Writer
-from ledger.journal.codec import PrivateRecords, decode_private
+from ledger.journal.codec import PrivateRecords, actors_of, decode_private
 from ledger.journal.directory import Changed, Entry, TenantKind
 from ledger.journal.protocol import Journal
 
@@ -202,6 +202,11 @@ class Edge:
         for row in await self.journal(shard).fetch([batch_seq]):
             return row.first_event, decode_private(row.private)
         return 0, PrivateRecords()
+
+    async def actor(self, shard: int, batch_seq: int, entry_seq: int) -> str:
+        """Who caused an entry, where that stands beside it; "" = nobody was asked, or erased."""
+        first, private = await self.private(shard, batch_seq)
+        return actors_of(private).get(entry_seq - first, "")
 
     def journal(self, shard: int) -> Journal:
         """A shard's journal to read from, apart from its writer's."""

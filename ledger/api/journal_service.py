@@ -310,7 +310,11 @@ class JournalService(ProofCalls):
                 position=position_of(entry.shard, recorded.entry_seq + 1),
             )
         await call.found(tenant, entry.shard, recorded.event.account, "account", request.account)
-        return await self._recorded(recorded, entry)
+        response = await self._recorded(recorded, entry)
+        if response.kind != pb.MUTATION_KIND_USAGE:  # nobody is named beside usage
+            at = entry.shard, recorded.batch_seq, recorded.entry_seq
+            response.actor = await edge.actor(*at)
+        return response
 
     def _without_account(self, request: pb.GetOutcomeRequest) -> pb.GetOutcomeResponse:
         """Nobody knows the account: nothing was recorded for it, and no tombstone can stand."""

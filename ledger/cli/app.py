@@ -47,6 +47,7 @@ from ledger.cli import (
     statements,
     suspense,
     tenant,
+    token,
     verify,
 )
 from ledger.cli.output import Failed
@@ -131,6 +132,7 @@ for command in (
     rebuild.rebuild,
     erase.erase,
     tenant.tenant,
+    token.token,
     migrate.migrate,
     project.project,
     seal.seal,
@@ -173,6 +175,7 @@ def _known(error: Exception) -> Failed | None:
     """A failure that other packages report by exception, in a person's words."""
     if isinstance(error, ExceptionGroup):
         return _known(error.exceptions[0])
+    from ledger.auth.keys import KeysUnusable
     from ledger.client.errors import DrawdownError
     from ledger.integrity.key_files import KeyUnusable
     from ledger.integrity.keys import KeyNotIntroduced
@@ -183,7 +186,7 @@ def _known(error: Exception) -> Failed | None:
     from ledger.verify.marks import MarkUnusable
 
     usage = SettingsInvalid | TelemetryInvalid | SamplerUnknown | KeyUnusable | MarkUnusable
-    usage |= KeyNotIntroduced
+    usage |= KeyNotIntroduced | KeysUnusable
     if isinstance(error, usage):
         return Failed(str(error), exit_code=2)
     if isinstance(error, DrawdownError | errors.MigrationRefused):

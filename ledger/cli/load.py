@@ -51,6 +51,7 @@ def load(workload: str, remote: Remote, as_json: bool, **options: Any) -> None:
         address=remote.address,
         workload=workload,
         credentials=credentials_of(remote) if remote.tls_ca is not None else None,
+        metadata=remote.metadata,
         **options,
     )
     check_answers(remote, chosen.tenant)

@@ -30,10 +30,16 @@ class Remote(NamedTuple):
     tls_ca: Path | None
     tls_cert: Path | None
     tls_key: Path | None
+    token: str = ""
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """What proves with each call who we are; () = nothing does."""
+        return (("authorization", f"Bearer {self.token}"),) if self.token else ()
 
 
 def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """--address with the TLS options, handed over as `remote`; and --tenant."""
+    """--address with the TLS options and --token, handed over as `remote`; and --tenant."""
 
     @functools.wraps(command)
     def gathered(
@@ -42,15 +48,23 @@ def server_options(command: Callable[..., Any]) -> Callable[..., Any]:
         tls_ca: Path | None,
         tls_cert: Path | None,
         tls_key: Path | None,
+        token: str,
         **options: Any,
     ) -> Any:
         if (tls_cert is None) != (tls_key is None) or (tls_cert is not None and tls_ca is None):
             raise click.UsageError("a client certificate needs --tls-ca, --tls-cert and --tls-key")
-        remote = Remote(address, tls_ca, tls_cert, tls_key)
+        remote = Remote(address, tls_ca, tls_cert, tls_key, token.strip())
         return command(*arguments, remote=remote, **options)
 
     decorated: Callable[..., Any] = gathered
     for option in (
+        click.option(
+            "--token",
+            default="",
+            envvar="DRAWDOWN_TOKEN",
+            help="Prove who we are by this token or API key. What stands on a command line is seen "
+            "by others of this machine: rather set the variable.  [env: DRAWDOWN_TOKEN]",
+        ),
         _tls_option("key", "Private key (PEM) of --tls-cert."),
         _tls_option("cert", "Prove who we are by this client certificate (PEM)."),
         _tls_option("ca", "Speak TLS and trust this certificate authority (PEM)."),
@@ -93,12 +107,31 @@ def connect(remote: Remote) -> Iterator[grpc.Channel]:
         channel = grpc.secure_channel(remote.address, credentials_of(remote), options)
     else:
         channel = grpc.insecure_channel(remote.address, options)
+    proven = grpc.intercept_channel(channel, _bearing(remote)) if remote.token else channel
     try:
-        yield channel
+        yield proven
     except grpc.RpcError as error:
         raise failure_of(error, remote.address) from error
     finally:
         channel.close()
+
+
+def _bearing(remote: Remote) -> Any:
+    """Adds the token to every call."""
+    import grpc
+
+    class Bearing(grpc.UnaryUnaryClientInterceptor, grpc.UnaryStreamClientInterceptor):
+        def intercept_unary_unary(self, go_on: Any, details: Any, request: Any) -> Any:
+            return go_on(self._proven(details), request)
+
+        def intercept_unary_stream(self, go_on: Any, details: Any, request: Any) -> Any:
+            return go_on(self._proven(details), request)
+
+        def _proven(self, details: Any) -> Any:
+            metadata = (*(details.metadata or ()), *remote.metadata)
+            return details._replace(metadata=metadata)
+
+    return Bearing()
 
 
 def check_answers(remote: Remote, tenant: str) -> None:

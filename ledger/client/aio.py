@@ -89,10 +89,12 @@ class DrawdownClient(
             [outcome] = await client.ingest([UsageEvent("e-1", "acme", {"input_tokens": 1_200})])
 
     `address` may be several, of which one must answer at first; what serves what is then asked of
-    them. `source` and `product` stand for events that name none. `credentials`: TLS. `metadata`
-    goes with every call. `read_your_writes`: reads see everything that this client's replies have
-    shown. `plain`: send the plain form of usage. `streaming`: batches share one stream instead of
-    having a call each. `randrange` and `new_id` are its only sources of chance.
+    them. `source` and `product` stand for events that name none. `credentials`: TLS. `token`: the
+    token or API key that proves who calls, or a function that gives one that is still good; it goes
+    as it is, so use TLS beyond this machine. `metadata` goes with every call. `read_your_writes`:
+    reads see everything that this client's replies have shown. `plain`: send the plain form of
+    usage. `streaming`: batches share one stream instead of having a call each. `randrange` and
+    `new_id` are its only sources of chance.
     """
 
     def __init__(
@@ -108,6 +110,7 @@ class DrawdownClient(
         limits: Limits | None = None,
         retry: RetryPolicy | None = None,
         credentials: grpc.ChannelCredentials | None = None,
+        token: str | Callable[[], str] = "",
         metadata: Sequence[tuple[str, str]] = (),
         read_your_writes: bool = True,
         randrange: RandRange = random.randrange,
@@ -117,7 +120,7 @@ class DrawdownClient(
         self._limits = limits or Limits()
         self._randrange = randrange
         self._streaming = streaming
-        self._channels = Channels(credentials, metadata)
+        self._channels = Channels(credentials, metadata, token)
         self._envelope = Envelope(tenant, source, product, park_unknown, plain)
         addresses = [address] if isinstance(address, str) else list(address)
         self._caller = Caller(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import grpc
@@ -28,10 +28,19 @@ class Channels:
         self,
         credentials: grpc.ChannelCredentials | None,
         metadata: Sequence[tuple[str, str]] = (),
+        token: str | Callable[[], str] = "",
     ) -> None:
-        self.metadata: Final = tuple(metadata)
+        """`token` proves who calls; a function is asked for it before each call. "" = none."""
+        self._metadata: Final = tuple(metadata)
+        self._token = token
         self._credentials = credentials
         self._channels: dict[str, grpc.aio.Channel] = {}
+
+    @property
+    def metadata(self) -> tuple[tuple[str, str], ...]:
+        """What goes with a call that begins now."""
+        token = self._token if isinstance(self._token, str) else self._token()
+        return (*self._metadata, ("authorization", f"Bearer {token}")) if token else self._metadata
 
     def to(self, address: str) -> grpc.aio.Channel:
         """The channel to host:port."""

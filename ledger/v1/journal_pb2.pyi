@@ -446,6 +446,7 @@ class GetOutcomeResponse(_message.Message):
     ASSET_FIELD_NUMBER: _builtins.int
     SCALE_FIELD_NUMBER: _builtins.int
     POSITION_FIELD_NUMBER: _builtins.int
+    ACTOR_FIELD_NUMBER: _builtins.int
     state: Global___OutcomeState.ValueType
     """What is known."""
     kind: Global___MutationKind.ValueType
@@ -462,6 +463,10 @@ class GetOutcomeResponse(_message.Message):
     """Scale of `asset`, 0 to 18."""
     position: _builtins.str
     """Where the call is recorded; where it is not, the durable position that was searched."""
+    actor: _builtins.str
+    """Who caused the entry, where the caller was proven: "token:" and a subject, "key:" and the id of
+    an API key, "certificate:" and a name. Empty = nobody asked, it is usage, or it was erased.
+    """
     @_builtins.property
     def usage(self) -> _usage_pb2.IngestResult:
         """A usage event's outcome; its charge is in assets[0] of an IngestResponse, here `asset`."""
@@ -502,10 +507,11 @@ class GetOutcomeResponse(_message.Message):
         asset: _builtins.str = ...,
         scale: _builtins.int = ...,
         position: _builtins.str = ...,
+        actor: _builtins.str = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "debit", b"debit", "extend", b"extend", "release", b"release", "reply", b"reply", "usage", b"usage"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "authorize", b"authorize", "capture", b"capture", "debit", b"debit", "extend", b"extend", "kind", b"kind", "position", b"position", "recorded_at_us", b"recorded_at_us", "release", b"release", "reply", b"reply", "resource", b"resource", "scale", b"scale", "state", b"state", "usage", b"usage"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["actor", b"actor", "asset", b"asset", "authorize", b"authorize", "capture", b"capture", "debit", b"debit", "extend", b"extend", "kind", b"kind", "position", b"position", "recorded_at_us", b"recorded_at_us", "release", b"release", "reply", b"reply", "resource", b"resource", "scale", b"scale", "state", b"state", "usage", b"usage"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     _WhichOneofReturnType_reply: _TypeAlias = _typing.Literal["usage", "authorize", "capture", "release", "extend", "debit"]  # noqa: Y015
     _WhichOneofArgType_reply: _TypeAlias = _typing.Literal["reply", b"reply"]  # noqa: Y015

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -52,6 +53,7 @@ class Proven:
     address: str
     channel: grpc.aio.Channel
     key: Any
+    numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     def token(self, **changes: Any) -> str:
         return token(self.key, **{"scope": ALL_SCOPES, **changes})
@@ -62,7 +64,7 @@ class Proven:
 
     def bearing(self, secret: str) -> Served:
         channel: Any = Bearing(self.channel, secret)
-        return Served(self.server, self.ledger, channel, address=self.address)
+        return Served(self.server, self.ledger, channel, numbers=self.numbers, address=self.address)
 
     @property
     def entries(self) -> list[int]:
