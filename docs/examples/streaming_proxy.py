@@ -2,8 +2,9 @@
 
     LEDGER=127.0.0.1:8433 UPSTREAM=https://api.openai.com uvicorn streaming_proxy:app
 
-The hold is for `max_tokens`; the request is made to say its usage in the last event. Every way out
-settles once: an answer, a stream, an upstream that fails or breaks off, a client that leaves.
+The hold is for `max_tokens`, or for as many as the account can pay. The request is made to say its
+usage in the last event. Every way out settles once: an answer, a stream, an upstream that fails or
+breaks off, a client that leaves.
 """
 
 from __future__ import annotations
@@ -25,6 +26,7 @@ from starlette.routing import Route
 from ledger.client import ALLOWED, DrawdownClient
 
 MAX_TOKENS = 1_000
+LEAST_TOKENS = 16  # an answer shorter than that is of no use
 PASSED_ON = ("authorization", "content-type")
 
 
@@ -75,11 +77,13 @@ async def completions(request: Request) -> Response:
         {"input_tokens": prompt, "output_tokens": most},
         {"model": asked.get("model", "")},
         lifetime_us=600_000_000,
+        up_to=("output_tokens", LEAST_TOKENS),
         request_id=uuid.uuid4().hex,
     )
     if hold.decision not in ALLOWED:
         error = {"code": hold.reason, "needed": hold.amount, "available": hold.available}
         return JSONResponse({"error": error}, 402)
+    asked["max_tokens"] = hold.allowed_quantity  # as much as the account can pay
     metered = Metered(state.ledger, hold.hold_id, prompt)
     if asked.get("stream"):
         asked["stream_options"] = {**asked.get("stream_options", {}), "include_usage": True}

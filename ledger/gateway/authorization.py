@@ -26,7 +26,13 @@ from ledger.gateway.routes import RouteInvalid, Routes
 
 _OVERWRITE: Final = base_pb2.HeaderValueOption.OVERWRITE_IF_EXISTS_OR_ADD
 _DENIED: Final[int] = StatusCode.PERMISSION_DENIED.value[0]
-FOR_CLIENTS: Final = (replies.DECISION, replies.CHARGE, replies.ASSET, replies.SCALE)
+FOR_CLIENTS: Final = (
+    replies.DECISION,
+    replies.CHARGE,
+    replies.ASSET,
+    replies.SCALE,
+    replies.ALLOWED,
+)
 """What the client sees of an answer that lets its request go on."""
 
 
@@ -108,7 +114,8 @@ def _response(reply: Reply) -> pb.CheckResponse:
     ok = response.ok_response
     _set(ok.headers, reply.headers)
     ok.headers_to_remove.extend(name for name in replies.OURS if name not in reply.headers)
-    _set(ok.response_headers_to_add, {name: reply.headers[name] for name in FOR_CLIENTS})
+    shown = {name: reply.headers[name] for name in FOR_CLIENTS if name in reply.headers}
+    _set(ok.response_headers_to_add, shown)
     fields = response.dynamic_metadata.fields
     for name, value in reply.metadata.items():
         fields[name].CopyFrom(struct_pb2.Value(string_value=value))

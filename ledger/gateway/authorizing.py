@@ -7,23 +7,25 @@ was settled is denied, so that nobody works twice for one payment.
 
 from __future__ import annotations
 
+from typing import Final
+
 from ledger.api.calls import Call
 from ledger.api.errors import CallFailed
 from ledger.gateway import replies
 from ledger.gateway.inside import Inside
 from ledger.gateway.replies import Reply, denied, not_covered, refused
 from ledger.gateway.routes import Route, whole_number
-from ledger.gateway.sources import Seen
+from ledger.gateway.sources import Seen, Source
 from ledger.v1 import decision_pb2 as pb
 from ledger.v1 import types_pb2
 
-ALLOWED = (pb.DECISION_ALLOW, pb.DECISION_ALLOW_OVERDRAFT)
+ALLOWED: Final = (pb.DECISION_ALLOW, pb.DECISION_ALLOW_OVERDRAFT, pb.DECISION_ALLOW_UP_TO)
 
 
 class Asked:
     """What a request is, by its route; made by `asked`."""
 
-    __slots__ = ("account", "attributes", "product", "quantities", "route")
+    __slots__ = ("account", "attributes", "product", "quantities", "route", "up_to")
 
     def __init__(
         self,
@@ -32,12 +34,14 @@ class Asked:
         product: str,
         attributes: dict[str, str],
         quantities: dict[str, int],
+        up_to: pb.UpTo | None = None,
     ) -> None:
         self.route = route
         self.account = account
         self.product = product
         self.attributes = attributes
         self.quantities = quantities
+        self.up_to = up_to
 
 
 def asked(route: Route, seen: Seen) -> Asked | Reply:
@@ -55,18 +59,28 @@ def asked(route: Route, seen: Seen) -> Asked | Reply:
         return denied(replies.BAD_REQUEST, "FIELD_REQUIRED", message, field="product")
     quantities = dict[str, int]()
     for name, source in route.quantities:
-        text = source.of(seen)
-        try:
-            quantities[name] = whole_number(text)
-        except ValueError as error:
-            field = f"quantity.{name}"
-            message = f"the estimate of {name}: {error}"
-            if not text:
-                message = f"nothing says the estimate of {name}: {source.shown} is missing"
-            return denied(replies.BAD_REQUEST, "QUANTITY_INVALID", message, field=field)
+        number = _number(f"quantity.{name}", source, seen)
+        if isinstance(number, Reply):
+            return number
+        quantities[name] = number
+    up_to = None
+    if route.up_to:
+        least = _number("up_to_minimum", route.minimum, seen)
+        if isinstance(least, Reply):
+            return least
+        up_to = pb.UpTo(quantity=route.up_to, minimum=min(least, quantities[route.up_to]))
     given = ((name, source.of(seen)) for name, source in route.attributes)
     attributes = {name: value for name, value in given if value}
-    return Asked(route, account, product, attributes, quantities)
+    return Asked(route, account, product, attributes, quantities, up_to)
+
+
+def _number(field: str, source: Source, seen: Seen) -> int | Reply:
+    text = source.of(seen)
+    try:
+        return whole_number(text)
+    except ValueError as error:
+        message = f"{field}: {error}" if text else f"{field}: {source.shown} is missing"
+        return denied(replies.BAD_REQUEST, "QUANTITY_INVALID", message, field=field)
 
 
 async def authorize(inside: Inside, call: Call, work: Asked, key: str) -> Reply:
@@ -80,6 +94,7 @@ async def authorize(inside: Inside, call: Call, work: Asked, key: str) -> Reply:
         attributes=work.attributes,
         quantities=work.quantities,
         lifetime_us=route.lifetime_us,
+        up_to=work.up_to,
     )
     try:
         found = await inside.authorize(request, call)
@@ -103,6 +118,7 @@ async def authorize(inside: Inside, call: Call, work: Asked, key: str) -> Reply:
         replies.ASSET: found.asset,
         replies.SCALE: str(found.scale),
         replies.EXPIRES: str(found.expires_at_us),
+        **_as_much(work, found),
     }
     metadata = {
         "tenant": route.tenant,
@@ -124,6 +140,7 @@ async def check(inside: Inside, call: Call, work: Asked) -> Reply:
         product=work.product,
         attributes=work.attributes,
         quantities=work.quantities,
+        up_to=work.up_to,
     )
     try:
         found = await inside.check(request, call)
@@ -138,6 +155,12 @@ async def check(inside: Inside, call: Call, work: Asked) -> Reply:
         replies.AVAILABLE: found.available,
         replies.ASSET: found.asset,
         replies.SCALE: str(found.scale),
+        **_as_much(work, found),
     }
     metadata = {"tenant": route.tenant, "account": work.account}
     return Reply(replies.OK, headers, metadata=metadata)
+
+
+def _as_much(work: Asked, found: pb.AuthorizeResponse | pb.CheckResponse) -> dict[str, str]:
+    """How much of what the route ranges over may run, for the upstream to keep to."""
+    return {} if work.up_to is None else {replies.ALLOWED: str(found.allowed_quantity)}

@@ -26,7 +26,23 @@ ASSET: Final = "x-drawdown-asset"
 SCALE: Final = "x-drawdown-asset-scale"
 PAY: Final = "x-drawdown-pay-url"
 EXPIRES: Final = "x-drawdown-hold-expires-at-us"
-OURS: Final = (DECISION, REASON, ACCOUNT, HOLD, CHARGE, AVAILABLE, ASSET, SCALE, PAY, EXPIRES)
+ALLOWED: Final = "x-drawdown-allowed-quantity"
+LIMIT: Final = "x-drawdown-limit"
+RETRY_AFTER: Final = "retry-after"
+OURS: Final = (
+    DECISION,
+    REASON,
+    ACCOUNT,
+    HOLD,
+    CHARGE,
+    AVAILABLE,
+    ASSET,
+    SCALE,
+    PAY,
+    EXPIRES,
+    ALLOWED,
+    LIMIT,
+)
 """Every header of ours: what a client sends under these names never reaches the upstream."""
 
 PAYABLE: Final = frozenset(
@@ -34,6 +50,7 @@ PAYABLE: Final = frozenset(
 )
 """Denials that money or a higher limit would lift: 402. Any other denial is 403."""
 
+US_A_SECOND: Final = 1_000_000
 OK: Final = 200
 BAD_REQUEST: Final = 400
 UNAUTHORIZED: Final = 401
@@ -116,6 +133,17 @@ def not_covered(
         SCALE: str(found.scale),
     }
     error: dict[str, Any] = {"code": reason, "account": account, "product": product}
+    if found.HasField("limit"):
+        limit = found.limit
+        kind = pb.LimitKind.Name(limit.kind).removeprefix("LIMIT_KIND_")
+        headers[LIMIT] = kind
+        error["limit"] = {"kind": kind, "account": limit.account, "left": str(limit.left)}
+        error["limit"] |= {
+            name: said for name, said in (("id", limit.id), ("name", limit.name)) if said
+        }
+    if found.retry_after_us:
+        headers[RETRY_AFTER] = str(-(-found.retry_after_us // US_A_SECOND))
+        error["retry_after_us"] = str(found.retry_after_us)
     needed = f"{decimal_text(amount, found.scale)} {asset}".strip()
     has = f"{decimal_text(available, found.scale)} {asset}".strip()
     error["message"] = f"{product} for {account} takes {needed} and {has} is available ({reason})"

@@ -20,7 +20,18 @@ UNIT_MAX: Final = 1_000_000_000
 MODES: Final = ("hold", "check")
 
 KEYS: Final = frozenset(
-    {"tenant", "account", "product", "mode", "lifetime_s", "settles", "unit", "pay_url"}
+    {
+        "tenant",
+        "account",
+        "product",
+        "mode",
+        "lifetime_s",
+        "settles",
+        "unit",
+        "pay_url",
+        "up_to",
+        "up_to_minimum",
+    }
 )
 _QUANTITY: Final = "quantity."
 _ATTRIBUTE: Final = "attribute."
@@ -57,6 +68,11 @@ class Route(NamedTuple):
     """So many minor units of a quantity is one hit."""
 
     pay_url: str
+    up_to: str
+    """The quantity of which as much as is affordable may run; "" = all or nothing."""
+
+    minimum: Source
+    """The least of it that is of any use."""
 
 
 class Routes:
@@ -114,6 +130,8 @@ def route_of(said: Mapping[str, str], defaults: Defaults) -> Route:
         settles=settles,
         unit=_whole(said, "unit", 1, UNIT_MAX),
         pay_url=said.get("pay_url", defaults.pay_url),
+        up_to=_up_to(said, quantities),
+        minimum=_source(said, "up_to_minimum", "0"),
     )
 
 
@@ -125,6 +143,17 @@ def whole_number(text: str, most: int = INT64_MAX) -> int:
     if number > most:
         raise ValueError(f"{text} is above {most}")
     return number
+
+
+def _up_to(said: Mapping[str, str], quantities: tuple[tuple[str, Source], ...]) -> str:
+    name = said.get("up_to", "")
+    if name and name not in dict(quantities):
+        raise RouteInvalid(
+            f"context_extensions.up_to is {name!r}, which no quantity.NAME estimates"
+        )
+    if not name and "up_to_minimum" in said:
+        raise RouteInvalid("context_extensions.up_to_minimum goes with up_to: say of what")
+    return name
 
 
 def _named(said: Mapping[str, str], beginning: str) -> tuple[tuple[str, Source], ...]:

@@ -6,6 +6,7 @@ An input token costs 3 minor units: the route's 100 of them hold 300.
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -174,6 +175,49 @@ async def test_a_gateway_without_ids_of_its_own_gets_no_hold(asking: Asking) -> 
     assert body_of(await asking.check(request)) == (500, "ROUTE_INVALID")
 
 
+def headers_of(reply: Any) -> dict[str, str]:
+    return {each.header.key: each.header.value for each in reply.ok_response.headers}
+
+
+async def test_as_much_as_is_affordable_reaches_the_upstream_as_a_header(asking: Asking) -> None:
+    """1,000,000 pay 100 in (300) and 66,646 out (999,690); one more would be 1,000,005."""
+    route = ROUTE | {
+        "quantity.output_tokens": "header:x-max-tokens|100000",
+        "up_to": "output_tokens",
+        "up_to_minimum": "header:x-min-tokens|1",
+    }
+    reply = await asking.check(asking.request(route=route))
+    headers = headers_of(reply)
+    assert headers["x-drawdown-decision"] == "ALLOW_UP_TO"
+    assert headers["x-drawdown-allowed-quantity"] == "66646"
+    shown = {each.header.key for each in reply.ok_response.response_headers_to_add}
+    assert "x-drawdown-allowed-quantity" in shown
+    assert await asking.available() == 10
+    too_few = asking.request(route=route, x_min_tokens="10")
+    assert body_of(await asking.check(too_few)) == (402, "INSUFFICIENT_CREDITS")
+    assert await asking.settled(reply.dynamic_metadata["hold_id"], 0, quantity="output_tokens") == (
+        OK,
+        RELEASED,
+        "",
+    )
+    less = headers_of(await asking.check(asking.request(route=route, x_max_tokens="50")))
+    assert (less["x-drawdown-decision"], less["x-drawdown-allowed-quantity"]) == ("ALLOW", "50")
+    looks = route | {"mode": "check", "quantity.output_tokens": "1000000"}
+    advised = headers_of(await asking.check(asking.request(route=looks)))
+    assert advised["x-drawdown-decision"] == "ALLOW_UP_TO"
+    assert "x-drawdown-hold-id" not in advised
+
+
+async def test_a_denial_names_the_limit_that_decided(asking: Asking) -> None:
+    route = ROUTE | {"quantity.input_tokens": str(GRANTED)}
+    reply = await asking.check(asking.request(route=route))
+    headers = {each.header.key: each.header.value for each in reply.denied_response.headers}
+    assert headers["x-drawdown-limit"] == "GRANTS"
+    limit = json.loads(reply.denied_response.body)["error"]["limit"]
+    assert (limit["kind"], limit["account"], limit["left"]) == ("GRANTS", "acme", str(GRANTED))
+    assert limit["id"].startswith("grant_")
+
+
 # -- whose request it is ---------------------------------------------------------------------------
 
 
@@ -241,6 +285,8 @@ async def test_an_account_that_no_header_can_carry_is_encoded_in_it(asking: Aski
         {"lifetime_s": "-1"},
         {"lifetime_s": "0"},
         {"tenant": "nowhere"},
+        {"up_to": "output_tokens"},
+        {"up_to_minimum": "5"},
     ],
 )
 async def test_a_route_that_makes_no_sense_lets_nothing_through(

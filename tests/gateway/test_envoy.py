@@ -45,7 +45,10 @@ async def test_a_request_that_cannot_be_paid_is_answered_402_and_never_runs(call
     assert reply.headers["x-drawdown-reason"] == "INSUFFICIENT_CREDITS"
     assert reply.headers["x-drawdown-pay-url"] == "https://pay.example"
     assert reply.headers["content-type"].startswith("application/json")
-    assert reply.json() == {
+    body = reply.json()
+    limit = body["error"].pop("limit")
+    assert (limit["kind"], limit["left"]) == ("GRANTS", "10000")
+    assert body == {
         "error": {
             "code": "INSUFFICIENT_CREDITS",
             "account": "poor",

@@ -161,9 +161,22 @@ async def test_the_proxy_settles_by_the_usage_of_the_answer(
 async def test_the_proxy_denies_what_cannot_be_paid(
     running: Running, told: dict[str, str], upstream: Upstream
 ) -> None:
-    reply = await ask(running, asked(max_tokens=GRANTED))
+    await running.served.account("poor")
+    await running.served.grant("poor", 16 * 15)
+    reply = await ask(running, asked(), **{"x-account": "poor"})
     assert reply.status_code == 402
     assert upstream.asked == []
+
+
+@proxy
+async def test_the_proxy_asks_for_as_many_tokens_as_can_be_paid(
+    running: Running, told: dict[str, str], upstream: Upstream
+) -> None:
+    """About ten tokens in are 3 each; what is left of 1,000,000 pays some 66,660 out at 15."""
+    await ask(running, asked(max_tokens=GRANTED))
+    [body] = upstream.bodies
+    assert 66_000 < body["max_tokens"] < GRANTED // 15
+    await running.settled()
 
 
 @proxy

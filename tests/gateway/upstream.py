@@ -25,6 +25,7 @@ class Upstream:
 
     def __init__(self) -> None:
         self.asked: list[dict[str, str]] = []
+        self.bodies: list[Any] = []  # in JSON
         self.told: dict[str, str] = {}  # does so, whatever a request says
         self._socket = socket.create_server(("127.0.0.1", 0))
         self.port: int = self._socket.getsockname()[1]
@@ -45,6 +46,8 @@ class Upstream:
     async def _answer(self, request: Request) -> Response:
         headers = dict(request.headers) | self.told
         self.asked.append(headers)
+        if body := await request.body():
+            self.bodies.append(json.loads(body))
         usage = {
             "prompt_tokens": int(headers.get("x-say-input", "0")),
             "completion_tokens": int(headers.get("x-say-output", "0")),
