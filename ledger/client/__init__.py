@@ -5,9 +5,12 @@
     core            which events go into which batch, and when; parcels: what it keeps
     retry, routing, positions, compact      the core's parts, all pure
     aio             the client; sender, transports, calls, channels: its shell
+    lease_core      a credit lease as its holder has it, pure; leases: its calls and its shell;
+                    local_prices: what work costs by a pinned price sheet
     refreshing      when the shard map is asked for anew
 
-Depends on the generated messages, grpcio and Google's error details; on nothing of the server.
+Depends on the generated messages, grpcio, Google's error details and (local prices) `rating`; on
+nothing of the server.
 """
 
 from ledger.client.aio import DrawdownClient
@@ -23,7 +26,9 @@ from ledger.client.errors import (
     Refused,
 )
 from ledger.client.events import EventOutcome, GaugeLevel, Outcome, UsageEvent
-from ledger.client.limits import Limits
+from ledger.client.leases import HeldLease
+from ledger.client.limits import LeaseTerms, Limits
+from ledger.client.local_prices import LocalPrices
 from ledger.client.raw_events import RawEvent
 from ledger.client.retry import RetryPolicy
 
@@ -35,9 +40,12 @@ __all__ = [
     "DrawdownError",
     "EventOutcome",
     "GaugeLevel",
+    "HeldLease",
     "IngestCore",
     "InvalidEvent",
+    "LeaseTerms",
     "Limits",
+    "LocalPrices",
     "NotApplied",
     "Outcome",
     "OutcomeUnknown",

@@ -32,6 +32,7 @@ from ledger.client.decisions import DecisionCalls
 from ledger.client.events import EventOutcome, UsageEvent, event_bytes, shape_bytes, shape_key
 from ledger.client.explaining import ExplainCalls
 from ledger.client.families import FamilyCalls
+from ledger.client.leases import LeaseCalls
 from ledger.client.limits import Limits
 from ledger.client.meters import MeterCalls
 from ledger.client.outcomes import OutcomeCalls
@@ -70,6 +71,7 @@ class DrawdownClient(
     ExplainCalls,
     BudgetCalls,
     FamilyCalls,
+    LeaseCalls,
     OutcomeCalls,
     PackageCalls,
     MeterCalls,

@@ -36,7 +36,7 @@ class Envelope:
             park_unknown=self.park_unknown,
         )
         if self.plain:
-            request.events.extend([_plain(item.event) for item in items])
+            request.events.extend([plain_event(item.event) for item in items])
         else:
             request.compact.CopyFrom(compact_batch(items))
         return request
@@ -47,7 +47,7 @@ class Envelope:
             tenant=self.tenant,
             source=self.source,
             product=self.product,
-            events=[_plain(event) for event in events],
+            events=[plain_event(event) for event in events],
             linked=[pb.LinkedEvents(first=0, count=len(events))],
         )
 
@@ -110,7 +110,8 @@ def compact_batch(items: Sequence[Pending]) -> pb.CompactBatch:
     )
 
 
-def _plain(event: UsageEvent) -> pb.UsageEvent:
+def plain_event(event: UsageEvent) -> pb.UsageEvent:
+    """An event in the plain form."""
     return pb.UsageEvent(
         id=event.id,
         account=event.account,

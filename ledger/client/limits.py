@@ -40,3 +40,34 @@ class Limits:
             raise ValueError("in_flight, pending_events, pending_bytes, worth_events are 1 or more")
         if min(self.linger_us, self.coalesce_us) < 0:
             raise ValueError("linger_us and coalesce_us are 0 or more")
+
+
+@dataclass(frozen=True, slots=True)
+class LeaseTerms:
+    """What a holder wants of a credit lease, and how it goes about it. Times in microseconds."""
+
+    wanted: int
+    """Units at hand, in minor units of the account's asset."""
+    minimum: int = 0
+    """The smallest slice that is of use; 0 = any."""
+    term_us: int = 60_000_000
+    """How long a slice is good for; 5 seconds to a day."""
+    low: int = -1
+    """More is asked for below so many units; -1 = a quarter of what is wanted."""
+    report_every_us: int = 1_000_000
+    """How long a usage event waits for company."""
+    batch_events: int = 1_000
+    """Events of one report."""
+    ask_every_us: int = 250_000
+    """How long to wait before more is asked for again."""
+
+    def __post_init__(self) -> None:
+        """Raises ValueError for terms that could never work."""
+        if self.wanted < 1 or not 0 <= self.minimum <= self.wanted:
+            raise ValueError("wanted is 1 or more, and minimum from 0 to it")
+        if not 1 <= self.batch_events <= BATCH_EVENTS_MAX:
+            raise ValueError(f"batch_events is 1 to {BATCH_EVENTS_MAX}, not {self.batch_events}")
+        if min(self.report_every_us, self.ask_every_us) < 0 or self.term_us < 0:
+            raise ValueError("times are 0 or more")
+        if self.low < 0:
+            object.__setattr__(self, "low", self.wanted // 4)

@@ -1,0 +1,458 @@
+"""Credit leases: the calls of LeaseService, and `HeldLease`, which decides at the edge (rule H7).
+
+    async with client.hold_lease("acme", "chat", LeaseTerms(wanted=100_000)) as lease:
+        if lease.spend(cost, UsageEvent(id, "", {"tokens": 12})):
+            ...
+
+A decision is a comparison and a subtraction in this process. `HeldLease` is the shell of
+`lease_core`: one task sends what the core asks for, and tells it what came of it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping, Sequence
+from time import monotonic_ns
+from typing import Final, Self
+
+from ledger.client.calls import Caller, monotonic_us
+from ledger.client.compact import outcomes_of, plain_event
+from ledger.client.errors import CallError, ClientClosed, Refused
+from ledger.client.events import EventOutcome, Outcome, UsageEvent
+from ledger.client.lease_core import (
+    AcquireRequest,
+    GiveBackRequest,
+    LeaseCore,
+    RenewRequest,
+    ReportRequest,
+    Request,
+)
+from ledger.client.limits import LeaseTerms
+from ledger.client.local_prices import LocalPrices
+from ledger.v1 import lease_pb2 as pb
+from ledger.v1 import usage_pb2
+from ledger.v1.lease_pb2_grpc import LeaseServiceStub
+
+PAGE_SIZE: Final = 1_000
+_AGAIN: Final = (Outcome.RETRY, Outcome.UNKNOWN)
+_GONE: Final = ("LEASE_ENDED", "LEASE_UNKNOWN", "LEASE_OVERDUE")
+_AFTER_US: Final = 1_000_000  # until what was refused is asked again
+
+
+class LeaseCalls:
+    """Part of DrawdownClient. Every method raises Refused, NotApplied, OutcomeUnknown."""
+
+    _caller: Caller
+
+    def hold_lease(
+        self,
+        account: str,
+        product: str,
+        terms: LeaseTerms,
+        attributes: Mapping[str, str] | None = None,
+        *,
+        holder: str = "",
+        source: str = "lease",
+        on_lapse: pb.LeaseLapse.ValueType = pb.LEASE_LAPSE_RETURN,
+        prices: LocalPrices | None = None,
+    ) -> HeldLease:
+        """A lease to decide with, kept up until it is closed; `prices` for `spend_priced`."""
+        caller = self._caller
+        name = holder or caller.new_id()
+        return HeldLease(
+            caller, account, product, dict(attributes or {}), terms, name, source, on_lapse, prices
+        )
+
+    async def acquire_lease(
+        self,
+        account: str,
+        product: str,
+        wanted: int,
+        holder: str,
+        attributes: Mapping[str, str] | None = None,
+        *,
+        minimum: int = 0,
+        term_us: int = 0,
+        on_lapse: pb.LeaseLapse.ValueType = pb.LEASE_LAPSE_RETURN,
+        request_id: str = "",
+    ) -> pb.LeaseServiceAcquireResponse:
+        """Put a slice into escrow; `amount` 0 = it waits for its share."""
+        request = pb.LeaseServiceAcquireRequest(
+            tenant=self._caller.tenant,
+            request_id=request_id or self._caller.new_id(),
+            account=account,
+            product=product,
+            attributes=dict(attributes or {}),
+            holder=holder,
+            wanted=wanted,
+            minimum=minimum,
+            term_us=term_us,
+            on_lapse=on_lapse,
+        )
+        return await self._caller.call(
+            lambda channel: LeaseServiceStub(channel).Acquire, request, account
+        )
+
+    async def renew_lease(
+        self, lease_id: str, wanted: int, keep: int, *, term_us: int = 0, request_id: str = ""
+    ) -> pb.LeaseServiceRenewResponse:
+        """Let it go on; no less than `keep` stays in escrow."""
+        request = pb.LeaseServiceRenewRequest(
+            tenant=self._caller.tenant,
+            request_id=request_id or self._caller.new_id(),
+            lease_id=lease_id,
+            wanted=wanted,
+            keep=keep,
+            term_us=term_us,
+        )
+        return await self._caller.call(lambda channel: LeaseServiceStub(channel).Renew, request)
+
+    async def report_leased_usage(
+        self, lease_id: str, events: Sequence[UsageEvent], *, source: str = "lease"
+    ) -> tuple[list[EventOutcome], pb.ReportUsageResponse]:
+        """Record usage of a lease: one outcome an event, and the reply with the lease as it is."""
+        request = _report_of(self._caller, lease_id, source, events)
+        reply = await self._caller.call(
+            lambda channel: LeaseServiceStub(channel).ReportUsage, request
+        )
+        return _outcomes(reply), reply
+
+    async def give_back_lease(
+        self, lease_id: str, *, write_off: bool = False, request_id: str = ""
+    ) -> pb.GiveBackResponse:
+        """End it; `write_off`: one that has lapsed and stays charged."""
+        request = pb.GiveBackRequest(
+            tenant=self._caller.tenant,
+            request_id=request_id or self._caller.new_id(),
+            lease_id=lease_id,
+            write_off=write_off,
+        )
+        return await self._caller.call(lambda channel: LeaseServiceStub(channel).GiveBack, request)
+
+    async def recall_lease(
+        self, lease_id: str, keep: int, *, request_id: str = ""
+    ) -> pb.RecallResponse:
+        """Have its holder asked to come down to so many units."""
+        request = pb.RecallRequest(
+            tenant=self._caller.tenant,
+            request_id=request_id or self._caller.new_id(),
+            lease_id=lease_id,
+            keep=keep,
+        )
+        return await self._caller.call(lambda channel: LeaseServiceStub(channel).Recall, request)
+
+    async def show_lease(self, lease_id: str, *, min_position: str | None = None) -> pb.Lease:
+        """One lease as it is now."""
+        request = pb.LeaseServiceGetRequest(
+            tenant=self._caller.tenant,
+            lease_id=lease_id,
+            min_position=self._caller.min_position(min_position),
+        )
+        reply = await self._caller.call(lambda channel: LeaseServiceStub(channel).Get, request)
+        return reply.lease
+
+    async def list_leases(
+        self, account: str, *, min_position: str | None = None
+    ) -> AsyncIterator[pb.Lease]:
+        """Those of an account that hold something or wait for it."""
+        request = pb.LeaseServiceListRequest(
+            tenant=self._caller.tenant,
+            account=account,
+            page_size=PAGE_SIZE,
+            min_position=self._caller.min_position(min_position),
+        )
+        while True:
+            page = await self._caller.call(
+                lambda channel: LeaseServiceStub(channel).List, request, account
+            )
+            for lease in page.leases:
+                yield lease
+            if not page.next_page_token:
+                return
+            request.page_token = page.next_page_token
+
+    async def lease_exposure(
+        self, account: str, *, min_position: str | None = None
+    ) -> list[pb.LeaseExposure]:
+        """What is out with holders of an account, by asset."""
+        request = pb.GetExposureRequest(
+            tenant=self._caller.tenant,
+            account=account,
+            min_position=self._caller.min_position(min_position),
+        )
+        reply = await self._caller.call(
+            lambda channel: LeaseServiceStub(channel).GetExposure, request, account
+        )
+        return list(reply.exposures)
+
+
+class HeldLease:
+    """A lease that this process holds. Decide with `spend`, or `try_spend` and `record`; use it as
+    an async context manager, or `open` and `close` it. Not to be shared between threads."""
+
+    __slots__ = (
+        "_account",
+        "_attributes",
+        "_caller",
+        "_core",
+        "_holder",
+        "_low",
+        "_on_lapse",
+        "_prices",
+        "_product",
+        "_refused",
+        "_source",
+        "_stirred",
+        "_task",
+    )
+
+    def __init__(
+        self,
+        caller: Caller,
+        account: str,
+        product: str,
+        attributes: dict[str, str],
+        terms: LeaseTerms,
+        holder: str,
+        source: str,
+        on_lapse: pb.LeaseLapse.ValueType,
+        prices: LocalPrices | None,
+    ) -> None:
+        self._caller = caller
+        self._account = account
+        self._product = product
+        self._attributes = attributes
+        self._holder = holder
+        self._source = source
+        self._on_lapse = on_lapse
+        self._prices = prices
+        self._core: LeaseCore[UsageEvent] = LeaseCore(terms, caller.new_id())
+        self._low = terms.low
+        self._refused: list[tuple[UsageEvent, EventOutcome]] = []
+        self._stirred = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+
+    # -- decisions ---------------------------------------------------------------------------------
+
+    def try_spend(self, amount: int) -> bool:
+        """Whether work of so many units may go ahead; then `record` what it used, or `give_up`."""
+        core = self._core
+        left = core.remaining - amount
+        if left < 0 or monotonic_ns() >= core.deadline_us * 1_000:
+            self._stirred.set()
+            return False
+        core.remaining = left
+        if left < self._low:
+            self._stirred.set()
+        return True
+
+    def record(self, amount: int, event: UsageEvent) -> None:
+        """What was used of units that were spent: it is reported within the terms' time."""
+        if self._core.record(event, amount, monotonic_us()):
+            self._stirred.set()
+
+    def give_up(self, amount: int) -> None:
+        """Work that was let go ahead was not done."""
+        self._core.give_up(amount)
+
+    def spend(self, amount: int, event: UsageEvent) -> bool:
+        """Whether work of so many units may go ahead; then its usage is recorded."""
+        if not self.try_spend(amount):
+            return False
+        self.record(amount, event)
+        return True
+
+    def spend_priced(self, event: UsageEvent) -> bool:
+        """The same for what the event costs by the price sheet that is pinned here. Raises
+        ValueError where that has no price for it: ask the server."""
+        assert self._prices is not None, "hold the lease with prices"
+        product = event.product or self._product
+        attributes = event.attributes or self._attributes
+        amount = self._prices.amount(product, attributes, event.quantities)
+        return self.spend(amount, event)
+
+    # -- what is there -----------------------------------------------------------------------------
+
+    @property
+    def remaining(self) -> int:
+        """Units that may be spent now."""
+        return self._core.remaining if monotonic_us() < self._core.deadline_us else 0
+
+    @property
+    def lease_id(self) -> str:
+        """Of the lease that is held now; "" = none is."""
+        return self._core.lease_id
+
+    @property
+    def refused(self) -> str:
+        """Why there is no lease, or it was not renewed, where the server said so."""
+        return self._core.refused
+
+    @property
+    def unrecorded(self) -> Sequence[tuple[UsageEvent, EventOutcome]]:
+        """Events that the server refused, with what it said: record them some other way."""
+        return self._refused
+
+    # -- life --------------------------------------------------------------------------------------
+
+    async def __aenter__(self) -> Self:
+        await self.open()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def open(self) -> None:
+        """Ask for the lease, and keep it up from now on; returns once the server has answered."""
+        first = asyncio.Event()
+        self._task = asyncio.create_task(self._keep_up(first))
+        await first.wait()
+
+    async def close(self) -> None:
+        """Spend no more, report what is left, give back the rest."""
+        self._core.close()
+        self._stirred.set()
+        if self._task is not None:
+            await self._task
+
+    async def _keep_up(self, first: asyncio.Event) -> None:
+        core = self._core
+        try:
+            while not core.done:
+                now_us = monotonic_us()
+                request = core.next_request(now_us)
+                if request is not None:
+                    await self._send(request)
+                    first.set()
+                    continue
+                self._stirred.clear()
+                wait_us = core.wake_at(now_us) - now_us
+                try:
+                    async with asyncio.timeout(max(wait_us, 0) / 1_000_000):
+                        await self._stirred.wait()
+                except TimeoutError:
+                    continue
+        except ClientClosed:
+            return
+        finally:
+            first.set()
+
+    async def _send(self, request: Request[UsageEvent]) -> None:
+        """Send until it is answered, and tell the core."""
+        try:
+            match request:
+                case AcquireRequest():
+                    await self._acquire(request)
+                case RenewRequest():
+                    await self._renew(request)
+                case ReportRequest():
+                    await self._report(request)
+                case GiveBackRequest():
+                    await self._give_back(request)
+        except Refused as error:
+            now_us = monotonic_us()
+            if isinstance(request, RenewRequest) and error.reason not in _GONE:
+                self._core.put_off(request.number, error.reason, now_us, _AFTER_US)
+                return
+            if isinstance(request, ReportRequest):
+                outcome = EventOutcome(Outcome.INVALID, reason=error.reason, message=error.message)
+                self._refused += [(event, outcome) for event, _ in request.events]
+            self._core.lost(request.number, error.reason, now_us, _AFTER_US)
+        except CallError:
+            self._core.failed(request.number, monotonic_us(), _AFTER_US)
+
+    async def _acquire(self, request: AcquireRequest) -> None:
+        reply = await self._caller.call(
+            lambda channel: LeaseServiceStub(channel).Acquire,
+            pb.LeaseServiceAcquireRequest(
+                tenant=self._caller.tenant,
+                request_id=request.request_id,
+                account=self._account,
+                product=self._product,
+                attributes=self._attributes,
+                holder=self._holder,
+                wanted=request.wanted,
+                minimum=request.minimum,
+                term_us=request.term_us,
+                on_lapse=self._on_lapse,
+            ),
+            self._account,
+        )
+        self._core.acquired(
+            request.number,
+            reply.lease_id,
+            reply.amount,
+            reply.term_us,
+            reply.margin_us,
+            monotonic_us(),
+        )
+
+    async def _renew(self, request: RenewRequest) -> None:
+        reply = await self._caller.call(
+            lambda channel: LeaseServiceStub(channel).Renew,
+            pb.LeaseServiceRenewRequest(
+                tenant=self._caller.tenant,
+                request_id=request.request_id,
+                lease_id=request.lease_id,
+                wanted=request.wanted,
+                keep=request.keep,
+                term_us=request.term_us,
+            ),
+            self._account,
+        )
+        self._core.renewed(
+            request.number,
+            reply.amount,
+            reply.down_to,
+            reply.term_us,
+            reply.margin_us,
+            monotonic_us(),
+        )
+
+    async def _report(self, request: ReportRequest[UsageEvent]) -> None:
+        events = [event for event, _ in request.events]
+        reply = await self._caller.call(
+            lambda channel: LeaseServiceStub(channel).ReportUsage,
+            _report_of(self._caller, request.lease_id, self._source, events),
+            self._account,
+        )
+        again: list[UsageEvent] = []
+        for event, outcome in zip(events, _outcomes(reply), strict=True):
+            if outcome.outcome in _AGAIN:
+                again.append(event)
+            elif not outcome.outcome.recorded:
+                self._refused.append((event, outcome))
+        lease = reply.lease
+        runs = lease.state == pb.LEASE_STATE_OPEN
+        self._core.reported(request.number, lease.left, lease.down_to, tuple(again), runs)
+
+    async def _give_back(self, request: GiveBackRequest) -> None:
+        await self._caller.call(
+            lambda channel: LeaseServiceStub(channel).GiveBack,
+            pb.GiveBackRequest(
+                tenant=self._caller.tenant,
+                request_id=request.request_id,
+                lease_id=request.lease_id,
+            ),
+            self._account,
+        )
+        self._core.given_back(request.number)
+
+
+def _report_of(
+    caller: Caller, lease_id: str, source: str, events: Sequence[UsageEvent]
+) -> pb.ReportUsageRequest:
+    return pb.ReportUsageRequest(
+        tenant=caller.tenant,
+        lease_id=lease_id,
+        source=source,
+        events=[plain_event(event) for event in events],
+    )
+
+
+def _outcomes(reply: pb.ReportUsageResponse) -> list[EventOutcome]:
+    return outcomes_of(
+        usage_pb2.IngestResponse(
+            results=reply.results, assets=reply.assets, position=reply.position
+        )
+    )
