@@ -19,7 +19,7 @@ from ledger.core.drawdown import (
     overdraft_headroom,
 )
 from ledger.core.events import LEASED_QUANTITY, BudgetMeasure, Event, Slice, WindowKind
-from ledger.core.leases import fair_shares
+from ledger.core.leases import Want, fair_shares
 from ledger.core.limits import INT64_MAX
 from ledger.core.outcomes import Reason, Refusal
 from ledger.core.seat_draws import turn_of
@@ -35,7 +35,7 @@ class Room(NamedTuple):
 
 
 def room_of(
-    state: State, account: Account, bound: Bound, hold: Hold | None, wanted: int
+    state: State, account: Account, bound: Bound, hold: Hold | None, wanted: int, least: int
 ) -> Room | Refusal:
     """Its fair share of what the account's leases hold and of what is free, and how much more of it
     the budgets allow now. `hold`: the lease, if it is there. A refusal where a hard budget counts
@@ -47,12 +47,13 @@ def room_of(
     ]
     own = hold.left if hold is not None else 0
     number = hold.number if hold is not None else state.next_hold
+    mine = Want(number, wanted, least)
     share = growth = INT64_MAX
     free = _free(state, account, bound, state.now)
     if free is not None:
-        wants = [(each.number, each.lease.wanted) for each in others if each.lease is not None]
+        wants = [_want(each) for each in others]
         pool = own + free + sum([each.left for each in others])
-        share = fair_shares(pool, [*wants, (number, wanted)])[number]
+        share = fair_shares(pool, [*wants, mine])[number]
     node: Account | None = account
     while node is not None:
         for budget in node.budgets:
@@ -71,14 +72,19 @@ def room_of(
             pool, wants = own + left, []
             for each in others:
                 use = _use_of(state, each)
-                if each.lease is None or not budget.applies(use):
+                if not budget.applies(use):
                     continue
                 if _counts_beside(budget, use, bound.use, state.now):
                     pool += _pending(counter, each, state.now) if counter is not None else 0
-                    wants.append((each.number, each.lease.wanted))
-            share = min(share, fair_shares(pool, [*wants, (number, wanted)])[number])
+                    wants.append(_want(each))
+            share = min(share, fair_shares(pool, [*wants, mine])[number])
         node = node.parent
     return Room(min(share, wanted), max(0, growth))
+
+
+def _want(hold: Hold) -> Want:
+    assert hold.lease is not None, hold.number
+    return Want(hold.number, hold.lease.wanted, hold.lease.minimum)
 
 
 def _use_of(state: State, hold: Hold) -> Use:

@@ -6,7 +6,7 @@ server has of a shard, which is called a lease too, is the engine's and has noth
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from ledger.core.events import LeaseLapse
@@ -86,11 +86,51 @@ def margin_of(term: int) -> int:
     return min(max(term // 10, LEASE_MARGIN_MIN_US), LEASE_MARGIN_MAX_US)
 
 
-def fair_shares(total: int, wants: Iterable[tuple[int, int]]) -> dict[int, int]:
-    """Max-min fair shares of `total` by number, of (number, wanted): who wants less than an equal
-    share gets it, the others share the rest evenly; what does not divide goes to the lowest numbers
-    (rules H7, N3)."""
-    rising = sorted([(wanted, number) for number, wanted in wants])
+class Want(NamedTuple):
+    """What a lease wants, and the least that is of use to it."""
+
+    number: int
+    wanted: int
+    minimum: int = 0
+
+
+def fair_shares(total: int, wants: Sequence[Want]) -> dict[int, int]:
+    """Max-min fair shares of `total` by number: who wants less than an equal share gets it, the
+    others share the rest evenly; what does not divide goes to the lowest numbers (rules H7, N3).
+
+    Where a share would be below its minimum, which is of no use, the latest of those have none, so
+    that the others have enough.
+    """
+    shares = _max_min(total, wants)
+    short = sorted([each.number for each in wants if shares[each.number] < each.minimum])
+    if not short:
+        return shares
+    fewest, most = 0, len(short)  # of them, the first so many may be kept, or not
+    while most - fewest > 1:
+        kept = (fewest + most) // 2
+        if _is_enough(_max_min(total, _without(wants, short[kept:])), wants):
+            fewest = kept
+        else:
+            most = kept
+    left = _without(wants, short[fewest:])
+    return {**dict.fromkeys(short[fewest:], 0), **_max_min(total, left)}
+
+
+def _without(wants: Sequence[Want], numbers: Sequence[int]) -> list[Want]:
+    gone = set(numbers)
+    return [each for each in wants if each.number not in gone]
+
+
+def _is_enough(shares: dict[int, int], wants: Sequence[Want]) -> bool:
+    for each in wants:
+        share = shares.get(each.number)
+        if share is not None and share < each.minimum:
+            return False
+    return True
+
+
+def _max_min(total: int, wants: Sequence[Want]) -> dict[int, int]:
+    rising = sorted([(each.wanted, each.number) for each in wants])
     shares: dict[int, int] = {}
     left, holders = max(0, total), len(rising)
     for place, (wanted, number) in enumerate(rising):

@@ -81,7 +81,7 @@ def decide_acquire(
     bound = _bound(state, account, command.shape)
     if isinstance(bound, Refusal):
         return bound
-    room = room_of(state, account, bound, None, command.wanted)
+    room = room_of(state, account, bound, None, command.wanted, command.minimum)
     if isinstance(room, Refusal):
         return room
     opened: list[Event] = []
@@ -207,7 +207,7 @@ def decide_renew(state: State, command: RenewLease, out: list[Event]) -> Event |
     lease = hold.lease
     assert lease is not None
     now, left = state.now, hold.left
-    room = room_of(state, account, bound, hold, command.wanted)
+    room = room_of(state, account, bound, hold, command.wanted, lease.minimum)
     if isinstance(room, Refusal) or bound.asset != hold.asset:  # a budget or a card came since
         room = Room(0, 0)
     share = room.share

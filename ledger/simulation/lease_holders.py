@@ -481,6 +481,7 @@ class World:
                 holder.core.done for holder in self.holders
             ):
                 break
+        self.run(self.now + 21 * SECOND_US)  # messages of holders that are no more
         for holder in self.holders:
             if not holder.core.done:
                 raise Broken(f"{holder.name} has {holder.core.waiting} events it cannot report")

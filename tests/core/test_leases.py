@@ -5,7 +5,7 @@ from __future__ import annotations
 from lease_case import LeaseCase, lease_case
 from ledger_case import LedgerCase
 
-from ledger.core.leases import fair_shares, margin_of
+from ledger.core.leases import Want, fair_shares, margin_of
 from ledger.core.limits import LEASES_AN_ACCOUNT_MAX, MINUTE_US, SECOND_US
 
 
@@ -447,12 +447,24 @@ def test_what_is_not_there_or_too_much(case: LedgerCase) -> None:
 
 
 def test_max_min_fair_shares() -> None:
-    assert fair_shares(120, [(1, 1000), (2, 50), (3, 10)]) == {1: 60, 2: 50, 3: 10}
-    assert fair_shares(100, [(3, 90), (1, 90), (2, 90)]) == {1: 34, 2: 33, 3: 33}
-    assert fair_shares(2, [(7, 9), (8, 9), (9, 9)]) == {7: 1, 8: 1, 9: 0}
-    assert fair_shares(1000, [(1, 5), (2, 6)]) == {1: 5, 2: 6}
-    assert fair_shares(-4, [(1, 5)]) == {1: 0}
-    assert fair_shares(7, []) == {}
+    def shares(total: int, *wants: tuple[int, int, int]) -> dict[int, int]:
+        return fair_shares(total, [Want(*each) for each in wants])
+
+    assert shares(120, (1, 1000, 0), (2, 50, 0), (3, 10, 0)) == {1: 60, 2: 50, 3: 10}
+    assert shares(100, (3, 90, 0), (1, 90, 0), (2, 90, 0)) == {1: 34, 2: 33, 3: 33}
+    assert shares(2, (7, 9, 0), (8, 9, 0), (9, 9, 0)) == {7: 1, 8: 1, 9: 0}
+    assert shares(1000, (1, 5, 5), (2, 6, 0)) == {1: 5, 2: 6}
+    assert shares(-4, (1, 5, 0)) == {1: 0}
+    assert shares(7) == {}
+
+
+def test_a_share_that_is_of_no_use_is_for_those_who_came_first() -> None:
+    """100 over four who want 90 each and need 40: two have 50, and nobody has 25."""
+    wants = [Want(number, 90, 40) for number in (1, 2, 3, 4)]
+    assert fair_shares(100, wants) == {1: 50, 2: 50, 3: 0, 4: 0}
+    assert fair_shares(39, wants) == {1: 0, 2: 0, 3: 0, 4: 0}
+    assert fair_shares(100, [*wants, Want(5, 90)]) == {1: 50, 2: 0, 3: 0, 4: 0, 5: 50}
+    assert fair_shares(130, [*wants, Want(5, 90)]) == {1: 44, 2: 43, 3: 0, 4: 0, 5: 43}
 
 
 def test_the_margin_is_a_tenth_of_the_term_within_bounds() -> None:
