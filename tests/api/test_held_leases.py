@@ -1,0 +1,198 @@
+"""A lease that this process holds, of a real server: decisions, reports, renewals, return (H7)."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+
+import pytest
+
+from ledger.client import DrawdownClient, LeaseTerms, LocalPrices, UsageEvent
+from ledger.client.lease_core import AcquireRequest, LeaseCore, RenewRequest, ReportRequest
+from ledger.v1 import budget_pb2, lease_pb2
+from rating.card import Meter, PriceRow, Product, RateCard
+from rating.v1 import card_pb2
+from tests.api.served import Served
+
+SOON = LeaseTerms(wanted=3_000, report_every_us=20_000, ask_every_us=20_000)
+
+
+@pytest.fixture
+async def holding(served: Served) -> AsyncIterator[DrawdownClient]:
+    """A call of 100 and 20 tokens costs 600 of the 10,000 units of `acme`."""
+    await served.priced()
+    await served.account("acme")
+    await served.grant("acme", 10_000)
+    async with DrawdownClient(served.address, tenant=served.tenant) as client:
+        yield client
+
+
+def used(number: int) -> UsageEvent:
+    return UsageEvent(f"e-{number}", "", {"input_tokens": 100, "output_tokens": 20})
+
+
+async def until(holds: Callable[[], bool]) -> None:
+    async with asyncio.timeout(20):
+        while not holds():
+            await asyncio.sleep(0.005)
+
+
+async def test_it_decides_until_the_balance_is_used_up(holding: DrawdownClient) -> None:
+    """16 calls of 600 are affordable, and 400 units are left."""
+    allowed = 0
+    async with holding.hold_lease("acme", "chat", SOON, holder="edge-1") as lease:
+        assert lease.remaining == 3_000
+        [shown] = [each async for each in holding.list_leases("acme")]
+        assert (shown.holder, shown.left) == ("edge-1", 3_000)
+        for number in range(16):
+            await until(lambda: lease.remaining >= 600)
+            assert lease.spend(600, used(number))
+            allowed += 1
+        await until(lambda: lease.remaining == 400)
+        assert not lease.try_spend(401)
+        assert not lease.unrecorded
+    [balance] = (await holding.balance("acme")).balances
+    assert (balance.available, balance.leased) == ("400", "0")
+    assert allowed == 16
+
+
+async def test_work_that_is_not_done_gives_its_units_back(holding: DrawdownClient) -> None:
+    async with holding.hold_lease("acme", "chat", SOON) as lease:
+        assert lease.try_spend(600)
+        assert lease.remaining == 2_400
+        lease.give_up(600)
+        assert lease.remaining == 3_000
+        lease_id = lease.lease_id
+    ended = await holding.show_lease(lease_id)
+    assert (ended.state, ended.reports) == (lease_pb2.LEASE_STATE_RETURNED, 0)
+    assert [each.in_escrow for each in await holding.lease_exposure("acme")] == []
+
+
+async def test_a_recall_is_met(holding: DrawdownClient) -> None:
+    async with holding.hold_lease("acme", "chat", SOON) as lease:
+        await holding.recall_lease(lease.lease_id, 1_000)
+        assert lease.spend(600, used(1))  # its report is told
+        await until(lambda: lease.remaining <= 1_000)
+
+
+async def test_why_there_is_none(holding: DrawdownClient) -> None:
+    async with holding.hold_lease("nobody", "chat", SOON) as lease:
+        assert (lease.refused, lease.remaining) == ("ACCOUNT_UNKNOWN", 0)
+        assert not lease.try_spend(1)
+
+
+async def test_it_prices_by_a_pinned_sheet(holding: DrawdownClient) -> None:
+    card = RateCard(
+        name="default",
+        asset="credit",
+        asset_scale=6,
+        meters=(Meter("input_tokens"), Meter("output_tokens")),
+        products=(Product("chat"),),
+        rows=(
+            PriceRow(product="chat", quantity="input_tokens", price="0.000003"),
+            PriceRow(product="chat", quantity="output_tokens", price="0.000015"),
+        ),
+    )
+    prices = LocalPrices(card, 2)
+    assert prices.amount("chat", {}, {"output_tokens": 20, "input_tokens": 100}) == 600
+    with pytest.raises(ValueError, match="has no price"):
+        prices.amount("images", {}, {"pictures": 1})
+    async with holding.hold_lease("acme", "chat", SOON, prices=prices) as lease:
+        assert lease.spend_priced(used(1))
+        assert lease.remaining == 2_400
+    [balance] = (await holding.balance("acme")).balances
+    assert balance.available == "9400"
+
+
+async def test_200_callers_within_three_nested_limits(served: Served) -> None:
+    """One unit a piece of work: 500 of `team`'s 700 of the company's 900, over 2,000 credits. Each
+    caller holds a lease of its own and goes on until nothing is to be had: exactly 500 are let go
+    ahead, and nothing is over, whoever of them gets how much."""
+    price = {"product": "chat", "quantity": "calls", "price": "0.000001"}
+    meters = [card_pb2.Meter(quantity="calls")]
+    await served.priced(meters=meters, rows=[card_pb2.PriceRow(**price)])
+    await served.account("company")
+    await served.account("team", parent="company")
+    await served.account("bot", parent="team")
+    await served.grant("bot", 2_000)
+    for account, limit in (("company", 900), ("team", 700), ("bot", 500)):
+        budget = budget_pb2.Budget(
+            name="limit", measure=budget_pb2.BUDGET_MEASURE_CHARGE, asset="credit", limit=limit
+        )
+        await served.budgets.Set(
+            budget_pb2.BudgetServiceSetRequest(
+                tenant=served.tenant, request_id=served.new_id(), account=account, budget=budget
+            )
+        )
+    terms = LeaseTerms(wanted=8, report_every_us=50_000, ask_every_us=100_000)
+    allowed = 0
+    enough = asyncio.Event()
+
+    async with DrawdownClient(served.address, tenant=served.tenant) as client:
+
+        async def caller(number: int) -> None:
+            nonlocal allowed
+            async with client.hold_lease("bot", "chat", terms, holder=f"caller-{number}") as lease:
+                done = 0
+                while not enough.is_set():
+                    if lease.spend(1, UsageEvent(f"{number}-{done}", "", {"calls": 1})):
+                        done += 1
+                        allowed += 1
+                        if allowed >= 500:
+                            asyncio.get_running_loop().call_later(1, enough.set)
+                    await asyncio.sleep(0.01)
+                assert not lease.unrecorded
+
+        async with asyncio.timeout(60):
+            await asyncio.gather(*[caller(number) for number in range(200)])
+        assert allowed == 500
+        for account in ("company", "team", "bot"):
+            shown = await served.budgets.Get(
+                budget_pb2.BudgetServiceGetRequest(
+                    tenant=served.tenant, account=account, name="limit"
+                )
+            )
+            assert (shown.budget.used, shown.budget.pending) == ("500", "0")
+        balances = (await client.balance("bot")).balances
+        assert [each.available for each in balances] == ["1500"]
+
+
+# -- the core --------------------------------------------------------------------------------------
+
+
+def test_the_deadline_is_by_when_it_was_first_asked_for() -> None:
+    """Term 60 s and margin 6 s from the first try on, however late the answer comes."""
+    core: LeaseCore[str] = LeaseCore(LeaseTerms(100), "a")
+    first = core.next_request(1_000_000)
+    assert isinstance(first, AcquireRequest)
+    assert core.next_request(1_500_000) is None
+    core.failed(first.number, 3_000_000, 10)
+    assert core.next_request(3_000_005) is None
+    assert core.next_request(3_000_010) is first
+    core.acquired(first.number, "lease", 100, 60_000_000, 6_000_000, 4_000_000)
+    core.acquired(first.number, "other", 900, 60_000_000, 6_000_000, 4_000_001)  # doubled
+    assert (core.lease_id, core.remaining, core.deadline_us) == ("lease", 100, 55_000_000)
+    assert core.try_spend(10, 54_999_999)
+    assert not core.try_spend(10, 55_000_000)
+
+
+def test_what_is_not_reported_stays_bound_over_a_renewal() -> None:
+    core: LeaseCore[str] = LeaseCore(LeaseTerms(100, report_every_us=10**9), "a")
+    asked = core.next_request(0)
+    assert isinstance(asked, AcquireRequest)
+    core.acquired(asked.number, "lease", 100, 60_000_000, 6_000_000, 0)
+    assert core.try_spend(80, 1)
+    core.record("e", 80, 1)
+    renewal = core.next_request(2)
+    assert isinstance(renewal, RenewRequest)
+    assert (renewal.wanted, renewal.keep) == (180, 100)
+    assert core.try_spend(20, 3)
+    assert not core.try_spend(1, 3)
+    core.renewed(renewal.number, 150, 150, 60_000_000, 6_000_000, 4)
+    assert (core.remaining, core.spent) == (50, 100)
+    core.close()
+    report = core.next_request(5)
+    assert isinstance(report, ReportRequest)
+    assert report.events == (("e", 80),)
+    core.reported(report.number, 70, 70, (), True)
+    assert (core.remaining, core.spent) == (50, 20)
