@@ -85,8 +85,11 @@ def post_due(state: State, dues: Dues, out: list[Event]) -> None:
     """Append the re-rate of an account that is due first."""
     due = dues.waiting[0]
     account = dues.account
-    plan = declare(state, due.plan, out)
-    made = rerated(state, account, due.plan, due.effective_at, (due.rerate,), out)
+    said = due.plan
+    shape = state.catalog.shape(said.product, said.attributes, said.quantity_names)
+    bound = state.catalog.card((account.tenant, said.rate_card)).declared(shape, said)
+    plan = declare(state, bound.declaration, out)
+    made = rerated(state, account, said, due.effective_at, (due.rerate,), out)
     out.append(
         SharedRerated(
             account.number,
@@ -98,7 +101,7 @@ def post_due(state: State, dues: Dues, out: list[Event]) -> None:
             cause=due.cause,
         )
     )
-    made.tell(account, due.plan.asset, out)
+    made.tell(account, said.asset, out)
 
 
 def _split(

@@ -7,7 +7,7 @@ before anything else of the account.
 from __future__ import annotations
 
 from ledger_case import LedgerCase
-from shared_world import shared_case
+from shared_world import SharedCase, shared_case
 
 # -- incremental prices ----------------------------------------------------------------------------
 
@@ -365,4 +365,120 @@ def test_without_a_contract_it_waits_for_one(case: LedgerCase) -> None:
     sweep                                  -> rated, drawn 180 from acme
     usage   a 60 of=termed                 -> drawn 160 from acme
     expect  suspended a 0
+    """
+
+
+# -- what is in between ----------------------------------------------------------------------------
+
+
+@shared_case
+def test_a_family_that_leaves_memory_keeps_totals_and_what_is_due(case: LedgerCase) -> None:
+    """
+    account acme card=together
+    account a parent=acme
+    account b parent=acme
+    grant   a 1000 as=ga
+    grant   b 1000 as=gb
+    usage   a 60 of=volume   -> drawn 600 from ga
+    usage   b 60 of=volume   -> drawn 300 from gb
+    """
+    case.finish()  # packs it, and brings it back
+    case.run(
+        """
+        usage   b 60 of=volume   -> drawn 300 from gb
+        sweep                    -> a re-rated 300 to ga
+        expect  spent volume 900
+        """
+    )
+
+
+@shared_case
+def test_linked_usage_of_two_accounts_is_priced_one_after_the_other(case: LedgerCase) -> None:
+    """
+    account acme card=together
+    account a parent=acme
+    account b parent=acme
+    grant   acme 1000 shared
+    linked  a 60 b 60 of=volume   -> drawn 600 from acme; drawn 300 from acme
+    sweep                         -> a re-rated 300 to acme
+    """
+
+
+def test_what_linked_usage_would_move_passes_from_one_account_to_the_other() -> None:
+    """2^60 after 100: alone 7 of each account fit 64 bits, together they do not."""
+    case = SharedCase()
+    case.run(
+        """
+        account acme card=together overdraft=10
+        account a parent=acme
+        account b parent=acme
+        usage   a 100 of=steep   -> free
+        linked  a 7 b 7 of=steep
+        """
+    )
+    case.run("linked a 1 b 7 of=steep")
+
+
+@shared_case
+def test_a_hold_bears_its_own_part_of_what_earlier_usage_costs_more(case: LedgerCase) -> None:
+    """
+    # a's 20 cost 1 more each beyond 100, and b's 60 are not its own: 41 x 2 + 20.
+    account acme card=together
+    account a parent=acme
+    account b parent=acme
+    grant   a 1000 as=ga
+    grant   b 1000 as=gb
+    usage   a 20 of=dearer            -> drawn 20 from ga
+    usage   b 60 of=dearer            -> drawn 60 from gb
+    hold    a 41 of=dearer as=h       -> held 102 from ga
+    capture h 41                      -> drawn 82 from ga; re-rated drawn 20 from ga
+    sweep                             -> b re-rated drawn 60 from gb
+    """
+
+
+@shared_case
+def test_a_contract_that_begins_rates_what_waited_for_it(case: LedgerCase) -> None:
+    """
+    # Signed ahead, it begins by the clock alone; usage of after that had come too early.
+    account acme card=together
+    grant   acme 5000
+    plan    base 0
+    sign    acme C base until=2026-04-01 from=2026-01-02
+    usage   acme 60 of=termed at=2026-01-01    -> suspense
+    clock   2026-01-01T23:58
+    usage   acme 60 of=termed at=2026-01-02    -> suspense
+    clock   2026-01-02
+    sweep     -> base 0 to 2026-02-02; begun; rated, drawn 180 from acme
+    expect  suspended acme 1
+    """
+
+
+@shared_case
+def test_a_long_term_keeps_its_total(case: LedgerCase) -> None:
+    """
+    # Three years: other totals are forgotten after some 430 days.
+    account acme card=together
+    account a parent=acme
+    grant   acme 5000 shared
+    plan    base 0
+    sign    acme C base until=2029-01-01
+    usage   a 90 of=termed          -> drawn 270 from acme
+    clock   2028-06-01
+    sweep
+    usage   acme 20 of=graduated    -> drawn 60 from acme
+    usage   a 20 of=termed          -> drawn 50 from acme
+    """
+
+
+@shared_case
+def test_overrides_of_a_contract_may_count_the_subtree(case: LedgerCase) -> None:
+    """
+    # What is not of the card's own scope runs on a total of the override's own.
+    account acme card=together
+    account a parent=acme
+    account b parent=acme
+    grant   acme 5000 shared
+    override acme graduated:x1/2
+    usage   a 100 of=graduated   -> drawn 150 from acme
+    usage   b 100 of=graduated   -> drawn 100 from acme
     """

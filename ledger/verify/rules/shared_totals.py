@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from itertools import pairwise
 
+from msgspec.structs import astuple
+
 from ledger.core.events import (
     RerateShare,
     RerateShared,
@@ -88,7 +90,8 @@ def shared_rerated(judge: Judge, state: State, event: SharedRerated) -> None:
     due = dues.waiting[0]
     wanted = ((due.rerate,), due.cause, due.effective_at)
     judge.equal(state, "re-rate", wanted, (event.rerates, event.cause, event.effective_at))
-    judge.equal(state, "plan of a re-rate", due.plan, state.declared[event.plan])
+    plans = (astuple(due.plan), astuple(state.declared[event.plan]))
+    judge.equal(state, "plan of a re-rate", *plans)
 
 
 def _look_at_parts(judge: Judge, state: State, share: RerateShare, reverses: bool) -> None:
