@@ -158,13 +158,13 @@ def test_every_enum_that_nobody_knows_is_named_beside_all_other_faults() -> None
         name="n",
         rounding=9,  # type: ignore[arg-type]
         products=[pb.Product(product="a", hold_expiry=8)],  # type: ignore[arg-type]
-        rows=[pb.PriceRow(scope=7)],  # type: ignore[arg-type]
+        rows=[pb.PriceRow(scope=9)],  # type: ignore[arg-type]
     )
     card, faults = card_of(message)
     assert sorted((fault.path, fault.reason, fault.value) for fault in faults) == [
         ("products[0].hold_expiry", "HOLD_EXPIRY_UNKNOWN", "8"),
         ("rounding", "ROUNDING_UNKNOWN", "9"),
-        ("rows[0].scope", "SCOPE_UNKNOWN", "7"),
+        ("rows[0].scope", "SCOPE_UNKNOWN", "9"),
     ]
     assert {fault.path for fault in validate(card)} >= {"asset", "rows[0].price"}
 
