@@ -54,9 +54,9 @@ def reference(module: str) -> Iterator[Reference]:
         end(process)
 
 
-def call(plan: Plan, callers: int = 1) -> list[Result]:
+def call(plan: Plan, callers: int = 1, module: str = "bench.callers") -> list[Result]:
     """One run of load callers: each loads its template, then all go at once."""
-    processes = [spawn(["bench.callers"]) for _ in range(callers)]
+    processes = [spawn([module]) for _ in range(callers)]
     try:
         for index, process in enumerate(processes):
             own = msgspec.structs.replace(plan, tag=f"{plan.tag[:7]}{index}")

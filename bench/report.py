@@ -138,6 +138,19 @@ def _unary(ours: str, echo: str) -> Callable[[Sequence[Round]], Figures]:
     return build
 
 
+def _sdk_autobatch(rounds: Sequence[Round]) -> Figures:
+    """Debits by the SDK, against as many callers of a call that does nothing."""
+    figures = _medians(rounds, "sdk_autobatch")
+    echoes = [_as_debits(of.get("echo_authorize_callers_64", {})) for of in rounds]
+    paired = [{**of, "echo": echo} if echo else of for of, echo in zip(rounds, echoes, strict=True)]
+    _ratio(figures, "ratio_to_empty_echo", paired, "sdk_autobatch", "echo", key="debits_per_s")
+    return figures
+
+
+def _as_debits(figures: Figures) -> Figures:
+    return {"debits_per_s": figures["calls_per_s"]} if figures else {}
+
+
 def _rate_scalar(rounds: Sequence[Round]) -> Figures:
     return _medians(rounds, "rate_scalar")
 
@@ -170,6 +183,7 @@ _WORKLOADS: Final[Mapping[str, Callable[[Sequence[Round]], Figures]]] = {
     "family_shared": _family_shared,
     "decide_unary": _unary("decide_unary", "echo_check"),
     "authorize_unary": _unary("authorize_unary", "echo_authorize"),
+    "sdk_autobatch": _sdk_autobatch,
     "check_many": lambda rounds: _medians(rounds, "check_many"),
     "holds": lambda rounds: _medians(rounds, "holds"),
     "envoy": lambda rounds: _medians(rounds, "envoy"),

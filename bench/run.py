@@ -127,7 +127,7 @@ def conditions(sizes: Sizes) -> dict[str, Any]:
 def summary(figures: Figures) -> str:
     """One line for whoever watches."""
     shown = []
-    for key in ("events_per_s", "calls_per_s", "authorise_capture_per_s"):
+    for key in ("events_per_s", "calls_per_s", "debits_per_s", "authorise_capture_per_s"):
         if key in figures:
             shown.append(f"{figures[key]:>10,} {key.removesuffix('_per_s')}/s")
     for key in ("p50_ms", "p99_ms"):

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from bench import batches, family, rating_scalar, workload
-from bench.callers import AUTHORIZE, CHECK, CHECK_MANY, Plan
+from bench.callers import AUTHORIZE, CHECK, CHECK_MANY, INGEST, Plan
 from bench.gateway_steps import gateway
 from bench.history_steps import HISTORY_STEPS
 from bench.plain_postgres.plan import PostgresPlan
@@ -45,6 +45,7 @@ def write_templates(sizes: Sizes, folder: Path) -> None:
     for name, durable in (("check", False), ("authorize", True)):
         batches.write(folder / name, batches.unary(questions, sizes, durable=durable))
     batches.write(folder / "capture", batches.captures(questions))
+    batches.write(folder / "single", batches.singles(questions, sizes))
     many = batches.questions_of_many(questions, sizes, *MANY)
     batches.write(folder / "check_many", many)
 
@@ -157,6 +158,20 @@ def _echo(method: str, template: str, callers: int) -> Callable[[World], Figures
     return step
 
 
+def _sdk_autobatch(world: World) -> Figures:
+    """Callers that record one event each, one after the other, through one client of the SDK."""
+    ledger = world.ledger
+    plan = _call_plan(world, ledger.address, INGEST, "single", 64)
+    pids = {"server": ledger.pid}
+    results = call(
+        with_(plan, prepared=0, pids=pids, trees={"postgres": ledger.postgres_pid}),
+        module="bench.sdk_callers",
+    )
+    figures = call_figures(sound("sdk_autobatch", results, charged=True))
+    ledger.catch_up()
+    return {"debits_per_s": figures.pop("calls_per_s"), **figures}
+
+
 def _call_plan(world: World, target: str, method: str, template: str, callers: int) -> Plan:
     sizes = world.sizes
     return Plan(
@@ -242,6 +257,7 @@ STEPS: Final[Mapping[str, Callable[[World], Figures]]] = {
     "authorize_unary_callers_64": _unary(AUTHORIZE, "authorize", 64),
     "echo_authorize_callers_1": _echo(AUTHORIZE, "authorize", 1),
     "authorize_unary_callers_1": _unary(AUTHORIZE, "authorize", 1),
+    "sdk_autobatch": _sdk_autobatch,
     "check_many": _check_many,
     "holds": _holds,
     "envoy": gateway,
@@ -263,6 +279,7 @@ WORKLOADS: Final[Mapping[str, tuple[str, ...]]] = {
         name for name in STEPS if name.startswith(("echo_check", "decide_unary"))
     ),
     "authorize_unary": tuple(name for name in STEPS if "authorize" in name),
+    "sdk_autobatch": ("echo_authorize_callers_64", "sdk_autobatch"),
     "check_many": ("check_many",),
     "holds": ("holds",),
     "envoy": ("envoy",),

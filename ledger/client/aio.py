@@ -199,6 +199,14 @@ class DrawdownClient(
         """
         return await (await self._sender().deliver(events, flush=True))
 
+    async def record(self, event: UsageEvent) -> EventOutcome:
+        """Record one event; the same as `ingest` of it alone, made for many callers at once.
+
+        Events that callers record one by one share batches, without a timer: what waits while a
+        batch is in flight is the next. When `limits.pending_events` wait, callers wait.
+        """
+        return await self._sender().record(event)
+
     async def ingest_linked(self, events: Sequence[UsageEvent]) -> list[EventOutcome]:
         """Record 2 to 64 events of one family together or not at all; one outcome an event.
 

@@ -57,6 +57,7 @@ class Sender:
         self._offering = asyncio.Lock()  # first come, first served
         self._room = asyncio.Event()  # set with every answer
         self._closed = False
+        self._pumping = False
 
     @property
     def pending_events(self) -> int:
@@ -90,6 +91,28 @@ class Sender:
             self._core.flush()
         self._pump()
         return done
+
+    async def record(self, event: UsageEvent) -> EventOutcome:
+        """One event and its outcome. Callers that come one by one, as many as there are, share
+        batches: what arrives in one turn of the loop, or while a batch is in flight.
+
+        Raises InvalidEvent, ClientClosed. Cancelling stops the waiting, not an event that was
+        taken.
+        """
+        if self._offering.locked():  # others wait for room, and came first
+            return (await (await self.deliver((event,), flush=True)))[0]
+        if self._closed:
+            raise ClientClosed("the client is closed")
+        loop = asyncio.get_running_loop()
+        delivery = self._core.prepare((event,))
+        if not self._core.offer(delivery, self._now_us()):
+            return (await (await self.deliver((event,), flush=True)))[0]
+        done: asyncio.Future[EventOutcome] = loop.create_future()
+        delivery.done = lambda: None if done.done() else done.set_result(delivery.results()[0])
+        if not self._pumping:
+            self._pumping = True
+            loop.call_soon(self._pump_flushed)
+        return await done
 
     async def drain(self) -> None:
         """Return when nothing is pending."""
@@ -128,6 +151,11 @@ class Sender:
             if outcome.outcome is Outcome.RETRY:
                 self._failed(address, Failure(FailureKind.RETRY, "UNAVAILABLE", outcome.reason, ""))
                 return
+
+    def _pump_flushed(self) -> None:
+        self._pumping = False
+        self._core.flush()
+        self._pump()
 
     def _pump(self) -> None:
         """Send what is due, and come back when more will be."""

@@ -30,6 +30,7 @@ CONTRACT = {
     "family_shared": ["events_per_s", "ratio_to_uniform"],
     "decide_unary": ["calls_per_s", "p50_ms", "p99_ms", "ratio_to_empty_echo"],
     "authorize_unary": ["calls_per_s", "p50_ms", "p99_ms", "ratio_to_empty_echo"],
+    "sdk_autobatch": ["debits_per_s", "p50_ms", "p99_ms", "ratio_to_empty_echo"],
     "holds": ["authorise_capture_per_s", "p50_ms", "p99_ms"],
     "envoy": [
         "p99_ratio_to_empty_ext_authz",
