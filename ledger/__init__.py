@@ -8,6 +8,7 @@
     integrity       seals, Merkle trees and proofs: that the journal is what it was
     verify          re-derive everything and compare
     backtest        a range of the journal decided again under other prices
+    auth            who calls, and what they may do: tokens, keys, certificates, scopes
     api             gRPC services: proto -> command -> engine -> proto
     gateway         what gateways speak: Envoy's two services, forward-auth, CloudEvents
     client          the SDK: a sans-I/O core under an async shell

@@ -397,6 +397,9 @@ ACCESS: Final[Mapping[str, Rule]] = dict(
 
 def texts_at(message: Any, path: str) -> list[str]:
     """The texts that stand at a path, those that are empty left out."""
+    if path.isidentifier():  # most are, and each call looks at one or two
+        text = getattr(message, path)
+        return [text] if text else []
     found = [message]
     for step in path.split("."):
         name = step.removesuffix("[]")

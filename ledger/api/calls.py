@@ -145,7 +145,7 @@ class Call:
         if self.gate is None:
             return
         try:
-            await self.gate.let_in(method, self.principal, request, forwarded=self.forwarded)
+            await self.gate.let_in(method, self.principal, request, self)
         except AuthRefused as refused:
             failure = failure_of(refused)
             assert failure is not None

@@ -44,6 +44,15 @@ class ChangeNotes(Protocol):
         ...
 
 
+class Onward(Protocol):
+    """What is asked of a call, only where it matters."""
+
+    @property
+    def forwarded(self) -> bool:
+        """Whether another server passed it on to us."""
+        ...
+
+
 class Gate:
     """Lets calls in. For others than gRPC: `authenticate` and `permit`."""
 
@@ -95,7 +104,7 @@ class Gate:
         return await authenticator.authenticate({}, _peer_of(context))
 
     async def let_in(
-        self, method: str, principal: Principal, request: Message, *, forwarded: bool = False
+        self, method: str, principal: Principal, request: Message, call: Onward
     ) -> None:
         """Let a principal call a method so. Raises AuthRefused, CallFailed, NotOwner."""
         rule = ACCESS.get(method)
@@ -109,8 +118,8 @@ class Gate:
         for tenant in tenants:
             require_tenant(principal, tenant)
         if principal.accounts:
-            await self._accounts(rule, principal, request, tenants, forwarded)
-        if rule.noted is not None and self._notes is not None and not forwarded:
+            await self._accounts(rule, principal, request, tenants, call)
+        if rule.noted is not None and self._notes is not None and not call.forwarded:
             await self._note(rule, self._notes, method, principal, request)
 
     async def _accounts(
@@ -119,7 +128,7 @@ class Gate:
         principal: Principal,
         request: Message,
         tenants: Iterable[str],
-        forwarded: bool,
+        call: Onward,
     ) -> None:
         """A principal with accounts: each account of the request is one that it covers."""
         if rule.reach is Reach.TENANT:
@@ -135,7 +144,7 @@ class Gate:
                 try:
                     await self._place(principal, tenant, place, text, family)
                 except NotOwner:
-                    if forwarded or "[]" not in place.path:
+                    if call.forwarded or "[]" not in place.path:
                         raise  # of one of many, its owner is asked with it: it looks there
         if not named:
             raise whole_tenant_needed(principal)

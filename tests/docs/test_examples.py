@@ -157,7 +157,7 @@ async def test_the_example_of_the_readme_runs(
     assert capsys.readouterr().out.splitlines() == examples.said("README.md")
 
 
-ELSEWHERE = {"exports", "gateway", "integrity", "operations", "reliability"}
+ELSEWHERE = {"exports", "gateway", "integrity", "operations", "reliability", "security"}
 """Pages of commands: tests/exports, tests/gateway, tests/backup and `test_commands` run them."""
 
 
