@@ -151,6 +151,8 @@ class RateCard(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
 
     ``cost_card`` names the card of what the providers take for the same work (rule B4): one of the
     same form, in the money that they are paid in. Empty = costs are not known.
+    ``contract_required``: it prices usage only of the time in which an account has a package or a
+    contract, or one above it has (rule B8).
     """
 
     name: str
@@ -163,6 +165,7 @@ class RateCard(Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=Tr
     prompt_quantity: str = PROMPT_QUANTITY
     minimums: tuple[Minimum, ...] = ()
     cost_card: str = ""
+    contract_required: bool = False
 
 
 _encoder = msgspec.msgpack.Encoder(order="deterministic")

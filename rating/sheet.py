@@ -20,6 +20,7 @@ from rating.card import RateCard
 FORMAT: Final = 1
 _WHERE_SAID: Final = frozenset(
     {
+        "contract_required",
         "cost_card",
         "entitled",
         "hours",

@@ -9,6 +9,7 @@ from ledger.api.assets import Assets
 from ledger.api.ids import GRANT, mint
 from ledger.api.render_usage import override_at, unit_price
 from ledger.core.books import Book
+from ledger.core.contracted import bound_for
 from ledger.core.costs import Cost, cost_of
 from ledger.core.drawdown import draw
 from ledger.core.events import PlanDeclared, Pot, Slice
@@ -53,7 +54,8 @@ def price(
     found = assess(state, account, shape, values, at_us)
     if isinstance(found, Refusal):
         return found
-    bound, plan = state.catalog.step(account.card_key, shape, at_us, values)
+    bound = bound_for(state, account, shape, at_us, values)
+    plan = bound.plan
     slices: list[Slice] = []
     left = 0
     if found.charge:

@@ -161,6 +161,7 @@ def card_of(message: card_pb2.RateCard) -> tuple[RateCard, list[CardFault]]:
             ]
         ),
         cost_card=message.cost_card,
+        contract_required=message.contract_required,
     )
     return card, faults
 
@@ -174,6 +175,7 @@ def render_card(card: RateCard) -> card_pb2.RateCard:
         rounding=_NUMBERS[card.rounding],
         prompt_quantity=card.prompt_quantity,
         cost_card=card.cost_card,
+        contract_required=card.contract_required,
         meters=[render_meter(meter) for meter in card.meters],
         products=[render_product(product) for product in card.products],
         rows=[render_row(row) for row in card.rows],

@@ -19,6 +19,7 @@ Read in this order:
     drawdown                the waterfall: which pots pay
     costs, cost_refunds     what the provider takes beside it, and takes less when it is given back
     shared_totals, scopes   totals of several accounts; where a total starts, and whose it is
+    contracted              whether an account has what its card asks for
     pricing                 what an event costs: its plan over the totals that run on
     unwinding, rerates      to whom units go back; what earlier usage costs anew
     rerate_shares           what others bear of that, with whom a total is shared

@@ -83,6 +83,7 @@ class Bound:
         "use",
         "used_key",
         "waits",
+        "withheld",
     )
 
     def __init__(
@@ -109,6 +110,9 @@ class Bound:
         self.cost_card = cost_card  # what the provider takes stands there; None = not known
         self.provider = provider  # who is paid, where the card is one of costs
         self.minimums = minimums  # of the card, in which its lines count (rule R2)
+        # What it is for an account without a package or a contract, where its card asks for one
+        # (`contracted` says which it is); None = for all the same.
+        self.withheld: Bound | None = None
 
 
 class PricedCard:
@@ -188,7 +192,8 @@ class PricedCard:
             if bound is not None:
                 return bound
         bound = self._bind(shape, effective_at)
-        if settled and bound.terms.outcome is None:  # what is reported is never usual
+        # What is reported is never usual, nor what is not priced for everybody who has the card.
+        if settled and bound.terms.outcome is None and bound.withheld is None:
             if len(self.settled) >= BOUNDS_MAX:
                 self.settled = {}
             self.settled[shape] = bound
@@ -262,10 +267,18 @@ class PricedCard:
 
     def _bound(self, shape: Shape, plan: Plan, sold: bool) -> Bound:
         card = self.card(plan.card_version)
-        waits = Suspense.UNPRICED
-        if card is not None and not sold:
+        bound = self._bound_as(shape, plan, Suspense.UNPRICED if sold else Suspense.NOT_ENTITLED)
+        if card is not None and card.card.contract_required:
+            bound.withheld = self._bound_as(shape, plan, Suspense.NO_CONTRACT)
+        return bound
+
+    def _bound_as(self, shape: Shape, plan: Plan, waits: Suspense) -> Bound:
+        """`waits`: why all of it does, where that is not for want of a row."""
+        card = self.card(plan.card_version)
+        if card is None:
+            waits = Suspense.UNPRICED
+        elif waits != Suspense.UNPRICED:
             plan = card.plan_of(shape.quantity_names, (NO_ROW,) * len(shape.quantity_names))
-            waits = Suspense.NOT_ENTITLED
         asset = self.assets.get(plan.card_version, 0)
         declared = (
             shape.product,

@@ -143,6 +143,8 @@ def _flat(state: State, account: Account, work: Work, now: int) -> Flat | None:
     if not work.quantities or min(work.quantities) < 0 or not any(work.quantities):
         return None
     bound, plan = state.catalog.step(account.card_key, work.shape, now, work.quantities)
+    if bound.withheld is not None:
+        return None  # it depends on what the account has
     if not plan.whole or plan.modeled or plan.listed or plan.costed or plan.rerates:
         return None
     priced = price(state, account, bound, work.quantities, now)

@@ -247,6 +247,7 @@ def _account(account: Account, months_before: int, days_before: int) -> list[Any
         *_statements(account.statements),
         *([_gauges(account.gauges)] if account.gauges is not None else []),
         *([{"due": account.dues.due, "of": account.dues.waiting}] if account.dues else []),
+        *([{"packaged": account.packaged}] if account.packaged else []),
     ]
 
 

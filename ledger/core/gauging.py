@@ -23,6 +23,7 @@ from ledger.core.admission import (
 )
 from ledger.core.catalog import Bound
 from ledger.core.commands import ReportGauge, ReverseUsage
+from ledger.core.contracted import bound_for
 from ledger.core.costs import Cost, cost_of, provider_cost
 from ledger.core.events import (
     Event,
@@ -258,7 +259,7 @@ def _rated(
 ) -> _Rated | Refusal:
     """A level priced as usage of that time in its own period, or why it cannot be charged."""
     values = tuple(quantities)
-    bound, _ = state.catalog.step(account.card_key, shape, at, values)
+    bound = bound_for(state, account, shape, at, values)
     if not any(values):
         priced = Priced(None, account.calendar.start_of(at))
         priced.charges = values

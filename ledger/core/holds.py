@@ -22,6 +22,7 @@ from ledger.core.budgeting import Exceeded, first_exceeded
 from ledger.core.caps import Rooms
 from ledger.core.catalog import Bound
 from ledger.core.commands import CaptureHold, ExtendHold, ReleaseHold
+from ledger.core.contracted import bound_for
 from ledger.core.costs import cost_of, costs_for, provider_cost
 from ledger.core.drawdown import (
     applicable,
@@ -136,7 +137,7 @@ def assess(
         if by.unused:
             return quote_refused(by.unused, quote)
         return _assess(state, account, by.bound, shape, quantities, by.priced, now)
-    bound, _ = state.catalog.step(account.card_key, shape, now, quantities)
+    bound = bound_for(state, account, shape, now, quantities)
     costs = costs_for(state, account, bound, shape, quantities, now)
     if isinstance(costs, Refusal):
         return costs
@@ -403,7 +404,7 @@ def decide_capture(state: State, command: CaptureHold, out: list[Event]) -> Even
             return found
         by, bound = found, found.bound
     else:
-        bound, _ = state.catalog.step(account.card_key, shape, at, command.quantities)
+        bound = bound_for(state, account, shape, at, command.quantities)
     quoted = by.priced if by is not None else None
     charge = charge_usage(state, account, hold, bound, shape, command.quantities, at, out, quoted)
     if isinstance(charge, Refusal):

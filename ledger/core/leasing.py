@@ -26,6 +26,7 @@ from ledger.core.commands import (
     RenewLease,
     ReturnLease,
 )
+from ledger.core.contracted import as_contracted, bound_for
 from ledger.core.drawdown import open_windows
 from ledger.core.events import (
     LEASED_QUANTITY,
@@ -166,6 +167,7 @@ def _term_refused(lifetime: int) -> Refusal | None:
 def _bound(state: State, account: Account, shape: Shape) -> Bound | Refusal:
     """What the product and attributes of a lease are to the card in force: its asset and tags."""
     bound = state.catalog.bind(account.card_key, shape, state.now)
+    bound = as_contracted(account, bound, state.now)
     if bound.asset == 0:
         return Refusal(
             Reason.UNPRICED,
@@ -176,6 +178,13 @@ def _bound(state: State, account: Account, shape: Shape) -> Bound | Refusal:
     if bound.waits == Suspense.NOT_ENTITLED:
         return Refusal(
             Reason.NOT_ENTITLED, "product", shape.product, "the product is not sold to the account"
+        )
+    if bound.waits == Suspense.NO_CONTRACT:
+        return Refusal(
+            Reason.NO_CONTRACT,
+            "account",
+            str(account.number),
+            "the account has neither a package nor a contract, which its rate card asks for",
         )
     return outcome_expected(shape.product) if bound.terms.outcome is not None else bound
 
@@ -365,7 +374,7 @@ def decide_leased_usage(
     metered = count_levels(state, account, command, at)
     if metered is not None:
         quantities = counted_of(quantities, metered)
-    bound, _ = state.catalog.step(account.card_key, shape, at, quantities)
+    bound = bound_for(state, account, shape, at, quantities)
     if bound.terms.outcome is not None:
         return outcome_expected(shape.product)
     charge = charge_usage(state, account, hold, bound, shape, quantities, at, out)

@@ -17,6 +17,7 @@ from ledger.core.admission import (
     unusable,
 )
 from ledger.core.commands import ConfirmOutcome, RejectOutcome, ReportOutcome
+from ledger.core.contracted import bound_for
 from ledger.core.costs import costs_for
 from ledger.core.drawdown import draw
 from ledger.core.events import (
@@ -52,7 +53,7 @@ def decide_report(
         refusal = refuse_seat(account, command.shape, at)
     if refusal is not None:
         return refusal
-    bound, _ = state.catalog.step(account.card_key, command.shape, at, quantities)
+    bound = bound_for(state, account, command.shape, at, quantities)
     terms = bound.terms.outcome
     if terms is None:
         return Refusal(

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from msgspec.structs import astuple
 
 from ledger.core.catalog import Bound
+from ledger.core.contracted import bound_for
 from ledger.core.costs import costs_for
 from ledger.core.events import (
     PlanDeclared,
@@ -118,7 +119,7 @@ def price_by_quote(
     hold: int = 0,
 ) -> ByQuote | Refusal:
     """Price usage of that time that names a quote."""
-    live, _ = state.catalog.step(account.card_key, shape, at, quantities)
+    live = bound_for(state, account, shape, at, quantities)
     quote = find_quote(state, account, number, shape.product, shape.attributes, hold)
     if isinstance(quote, Quote):
         pinned = _pinned(state, account, shape, quote)

@@ -13,6 +13,7 @@ from msgspec.structs import astuple
 
 from ledger.core.catalog import Bound, CardKey
 from ledger.core.commands import RepriceUsage
+from ledger.core.contracted import as_contracted
 from ledger.core.events import UsageCosted, UsageModeled, UsageRecorded, UsageRepriced
 from ledger.core.outcomes import LOCATOR_INDEX_MASK, Reason, Refusal, split_locator
 from ledger.core.shapes import Shape
@@ -51,7 +52,8 @@ def bound_by(
         plan = priced.overridden.over(at, shape.product, shape.attributes, plan)
     if plan.steps:
         plan = plan.at(quantities[plan.prompt_index])
-    return priced.bound(shape, plan, sold=priced.sells(plan, shape.product, at))
+    bound = priced.bound(shape, plan, sold=priced.sells(plan, shape.product, at))
+    return as_contracted(account, bound, at)
 
 
 def unpriced(command: RepriceUsage) -> Refusal:

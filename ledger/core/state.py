@@ -217,6 +217,7 @@ class Account:
         "override_set",
         "overrides",
         "overrides_version",
+        "packaged",
         "parent",
         "parents_before",
         "period_end",
@@ -299,6 +300,8 @@ class Account:
         self.recurring: list[RecurringGrant] = []
         self.commitments: list[Commitment] = []
         self.contracts: tuple[Contract, ...] = ()  # one at a time, ended ones too
+        # [from, until) in which it has, or had, a package, of what late usage may ask for.
+        self.packaged: tuple[tuple[int, int], ...] = ()
         self.subscription: Subscription | None = None
         self.sold: Sold | None = None  # what its package and its contract say of prices (R4, P2)
         self.charges: tuple[FixedCharge, ...] = ()  # ended ones too

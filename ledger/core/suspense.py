@@ -7,6 +7,7 @@ first. Reads state, changes nothing. What has no price yet stays as it is.
 from __future__ import annotations
 
 from ledger.core.catalog import Bound
+from ledger.core.contracted import as_contracted
 from ledger.core.costs import costs_for
 from ledger.core.events import Event, SuspenseRated
 from ledger.core.opening import declare
@@ -66,6 +67,8 @@ def _first_price(
     a row for it and yet not be able to, where a price model lacks something."""
     at, quantities, places = waiting.effective_at, waiting.quantities, waiting.places
     for bound in state.catalog.card(account.card_key).reaching(shape, at, quantities, places):
+        if as_contracted(account, bound, at) is not bound:
+            continue
         costs = costs_for(state, account, bound, shape, quantities, at)
         if isinstance(costs, Refusal):
             continue

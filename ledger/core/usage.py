@@ -19,6 +19,7 @@ from ledger.core.admission import (
     unusable,
 )
 from ledger.core.commands import RecordUsage, RepriceUsage
+from ledger.core.contracted import bound_for
 from ledger.core.costs import cost_of, provider_cost
 from ledger.core.events import (
     Event,
@@ -133,7 +134,7 @@ def _rated(
             return named
         bound = named
     else:
-        bound, _ = state.catalog.step(account.card_key, shape, at, quantities)
+        bound = bound_for(state, account, shape, at, quantities)
         if bound.terms.outcome is not None and not replaces:
             return outcome_expected(shape.product)
     cost = cost_of(state, account, bound, shape, quantities, at)

@@ -836,6 +836,7 @@ class RateCard(_message.Message):
     ROWS_FIELD_NUMBER: _builtins.int
     COST_CARD_FIELD_NUMBER: _builtins.int
     MINIMUMS_FIELD_NUMBER: _builtins.int
+    CONTRACT_REQUIRED_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name, 1 to 128 bytes. Accounts that name none use "default"."""
     asset: _builtins.str
@@ -851,6 +852,10 @@ class RateCard(_message.Message):
     form, in the money that they are paid in, published before this one (rule B4). Usage is priced by
     it too, by the version in force at its effective time. Its meters have the scales of this card's;
     it has no volume prices. Empty = costs are not known.
+    """
+    contract_required: _builtins.bool
+    """It prices usage only of the time in which the account, or one above it, has a package or a
+    contract: other usage waits in suspense as NO_CONTRACT, Authorize and Check deny it.
     """
     @_builtins.property
     def meters(self) -> _containers.RepeatedCompositeFieldContainer[Global___Meter]:
@@ -881,10 +886,11 @@ class RateCard(_message.Message):
         rows: _abc.Iterable[Global___PriceRow] | None = ...,
         cost_card: _builtins.str = ...,
         minimums: _abc.Iterable[Global___Minimum] | None = ...,
+        contract_required: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "asset_scale", b"asset_scale", "cost_card", b"cost_card", "meters", b"meters", "minimums", b"minimums", "name", b"name", "products", b"products", "prompt_quantity", b"prompt_quantity", "rounding", b"rounding", "rows", b"rows"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "asset_scale", b"asset_scale", "contract_required", b"contract_required", "cost_card", b"cost_card", "meters", b"meters", "minimums", b"minimums", "name", b"name", "products", b"products", "prompt_quantity", b"prompt_quantity", "rounding", b"rounding", "rows", b"rows"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

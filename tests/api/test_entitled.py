@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from ledger.v1 import decision_pb2, package_pb2, recurring_pb2, usage_pb2
+import asyncio
+
+from ledger.v1 import contract_pb2, decision_pb2, package_pb2, recurring_pb2, usage_pb2
 from rating.v1 import card_pb2, override_pb2
 from rating.v1 import pricing_pb2 as pb
 from tests.api.served import TENANT, Served, card, event, work
@@ -147,3 +149,51 @@ async def test_a_package_sells_it_to_its_subscribers(served: Served):
     )
     (kept,) = (await served.ingest(event("d", "acme", product="beta", quantities=TOKENS))).results
     assert (kept.outcome, kept.reason) == (usage_pb2.INGEST_OUTCOME_SUSPENSE, "NOT_ENTITLED")
+
+
+async def test_a_card_that_asks_for_a_contract_prices_nothing_without(served: Served):
+    """Rule B8: it waits and is denied with one reason; a contract as of then has it rated."""
+    await served.asset("credit", 6, pb.ASSET_KIND_CREDIT)
+    made = selling(False)
+    made.contract_required = True
+    published = await served.pricing.PublishRateCard(
+        pb.PublishRateCardRequest(tenant=TENANT, request_id=served.new_id(), card=made)
+    )
+    assert published.version.version
+    shown = await served.pricing.GetRateCard(pb.GetRateCardRequest(tenant=TENANT, name="default"))
+    assert shown.card.contract_required
+    await served.packages.Publish(
+        package_pb2.PackageServicePublishRequest(
+            tenant=TENANT,
+            request_id=served.new_id(),
+            package=package_pb2.PackageVersion(name="base"),
+        )
+    )
+    await served.account("acme")
+    await served.grant("acme", 1_000)
+    started = served.ledger.clock.now_us()
+    (kept,) = (await served.ingest(event("a", "acme", quantities=TOKENS))).results
+    assert (kept.outcome, kept.reason) == (usage_pb2.INGEST_OUTCOME_SUSPENSE, "NO_CONTRACT")
+    for answer in (
+        await served.authorize("acme", quantities=TOKENS),
+        await served.check("acme", quantities=TOKENS),
+    ):
+        assert (answer.decision, answer.reason) == (decision_pb2.DECISION_DENY, "NO_CONTRACT")
+    quote = await served.pricing.Quote(pb.QuoteRequest(**{**work("acme"), "quantities": TOKENS}))
+    assert (quote.allowed, quote.reason) == (False, "NO_CONTRACT")
+    await served.contracts.Sign(
+        contract_pb2.ContractServiceSignRequest(
+            tenant=TENANT,
+            request_id=served.new_id(),
+            account="acme",
+            contract="deal",
+            package="base",
+            starts_at_us=started - 60_000_000,
+            ends_at_us=started + 86_400_000_000,
+        )
+    )
+    (charged,) = (await served.ingest(event("b", "acme", quantities=TOKENS))).results
+    assert (charged.outcome, charged.charge) == (usage_pb2.INGEST_OUTCOME_APPLIED, 30)
+    assert (await served.check("acme", quantities=TOKENS)).decision == decision_pb2.DECISION_ALLOW
+    while (await served.balance("acme")).available != "940":  # what had waited is rated, too
+        await asyncio.sleep(0.01)

@@ -591,6 +591,7 @@ FORMATS: tuple[Format, ...] = (
         {
             "full": CARD,
             "minimal": RateCard("default", "USD", 9, (), ()),
+            "of contracts": RateCard("default", "USD", 9, (), (), contract_required=True),
             "of facts": msgspec.structs.replace(CARD, products=(FACTS,)),
         },
         rating_card.canonical_bytes,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from ledger.core.contracts import named
 from ledger.core.events import (
     PackageChanged,
     PackagePeriodBegun,
@@ -17,7 +18,7 @@ from ledger.core.evolve.accounts import set_sold
 from ledger.core.evolve.moves import set_timer
 from ledger.core.limits import PHASED_MAX
 from ledger.core.sold import NOTHING_SOLD, Sold, replaced, selling
-from ledger.core.state import NEVER, TIMER_PACKAGE, State
+from ledger.core.state import NEVER, TIMER_PACKAGE, Account, State
 from ledger.core.subscriptions import NextPackage, Subscription
 
 
@@ -36,6 +37,8 @@ def subscribed(state: State, event: Subscribed) -> None:
     subscription.locked_until = event.locked_until
     subscription.revision = event.revision
     _begin(state, subscription, event.term, goes_on=goes_on)
+    _has_since(state, account, event.term.start)
+    state.try_suspended(account.root)  # what waits may have waited for it (rule B8)
     if event.key:
         state.keys.add(event.key, state.locator)
 
@@ -85,13 +88,14 @@ def subscription_cancelled(state: State, event: SubscriptionCancelled) -> None:
     subscription.scheduled = None
     if event.timing == Timing.NOW:
         subscription.minted = event.minted
-        _end(subscription)
+        contract = named(subscription.account, subscription.contract)
+        _end(subscription, contract.until if contract is not None else event.ends_at)
     if event.key:
         state.keys.add(event.key, state.locator)
 
 
 def subscription_ended(state: State, event: SubscriptionEnded) -> None:
-    _end(_of(state, event.account))
+    _end(_of(state, event.account), event.ends_at)
 
 
 def package_prices_set(state: State, event: PackagePricesSet) -> None:
@@ -118,10 +122,21 @@ def _of(state: State, account: int) -> Subscription:
     return subscription
 
 
-def _end(subscription: Subscription) -> None:
+def _end(subscription: Subscription, until: int) -> None:
     subscription.over = True
     subscription.issues = ()
     subscription.policy = ()
+    *before, (since, _) = subscription.account.packaged
+    last = ((since, until),) if since < until else ()
+    subscription.account.packaged = (*before, *last)
+
+
+def _has_since(state: State, account: Account, since: int) -> None:
+    """It has a package from then on; times that no late usage may ask for are forgotten."""
+    kept = [each for each in account.packaged if each[1] > state.corrected_before]
+    if kept and since <= kept[-1][1]:
+        since = min(since, kept.pop()[0])
+    account.packaged = (*kept, (since, NEVER))
 
 
 def _begin(state: State, subscription: Subscription, term: PackageTerm, *, goes_on: bool) -> None:

@@ -81,6 +81,7 @@ class PackedAccount(msgspec.Struct, array_like=True, gc=False):
     contracts: tuple[Contract, ...] = ()
     rerates_due: int = 0  # since when
     dues: list[Due] = []
+    packaged: tuple[tuple[int, int], ...] = ()
 
 
 def pack_account(
@@ -159,6 +160,7 @@ def pack_account(
         account.contracts,
         account.dues.due if account.dues is not None else 0,
         account.dues.waiting if account.dues is not None else [],
+        account.packaged,
     )
 
 
@@ -209,7 +211,7 @@ def unpack_account(state: State, root: int, packed: PackedAccount) -> None:
     )
     account.overrides, account.sold, account.override_set = own, packed.sold, overrides
     account.overrides_version = packed.overrides_version
-    account.contracts = packed.contracts
+    account.contracts, account.packaged = packed.contracts, packed.packaged
     account.minimums_until = packed.minimums_until
     account.cards_before = tuple(packed.cards_before)
     account.subscription = unpack_subscription(account, packed.subscription)
