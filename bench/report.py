@@ -188,6 +188,8 @@ _WORKLOADS: Final[Mapping[str, Callable[[Sequence[Round]], Figures]]] = {
     "holds": lambda rounds: _medians(rounds, "holds"),
     "envoy": lambda rounds: _medians(rounds, "envoy"),
     "rate_scalar": _rate_scalar,
+    "lease_local": lambda rounds: _medians(rounds, "lease_local"),
+    "lease_local_priced": lambda rounds: _medians(rounds, "lease_local_priced"),
     "price_change": lambda rounds: _medians(rounds, "price_change"),
     "recovery": _recovery,
     "simulate": lambda rounds: _medians(rounds, "simulate"),

@@ -35,7 +35,8 @@ from ledger.core.limits import DAY_US
 
 RESULTS: Final = Path(__file__).parent / "results"
 LEDGERLESS: Final = (
-    "decode_only", "decode_only_compact", "echo_", "plain_", "rate_scalar", "history",
+    "decode_only", "decode_only_compact", "echo_", "plain_", "rate_scalar", "lease_local",
+    "history",
 )  # fmt: skip
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Final
 
-from bench import batches, family, rating_scalar, workload
+from bench import batches, family, lease_local, rating_scalar, workload
 from bench.callers import AUTHORIZE, CHECK, CHECK_MANY, INGEST, Plan
 from bench.gateway_steps import gateway
 from bench.history_steps import HISTORY_STEPS
@@ -197,6 +197,18 @@ def _rate_scalar(world: World) -> Figures:
     return {"events_per_s": rating_scalar.events_per_s()}
 
 
+def _lease_local(world: World) -> Figures:
+    found = lease_local.measured()
+    return {
+        "decisions_per_s": found["decisions_per_s"],
+        "recorded_per_s": found["recorded_per_s"],
+    }
+
+
+def _lease_local_priced(world: World) -> Figures:
+    return {"decisions_per_s": lease_local.measured()["priced_per_s"]}
+
+
 def _recovery(world: World) -> Figures:
     """Stop the ledger, have its books verified, start it again on the journal of the round: from
     its checkpoints, and without them."""
@@ -262,6 +274,8 @@ STEPS: Final[Mapping[str, Callable[[World], Figures]]] = {
     "holds": _holds,
     "envoy": gateway,
     "rate_scalar": _rate_scalar,
+    "lease_local": _lease_local,
+    "lease_local_priced": _lease_local_priced,
     "price_change": price_change,
     "recovery": _recovery,
     "simulate": _simulate,
@@ -284,6 +298,8 @@ WORKLOADS: Final[Mapping[str, tuple[str, ...]]] = {
     "holds": ("holds",),
     "envoy": ("envoy",),
     "rate_scalar": ("rate_scalar",),
+    "lease_local": ("lease_local",),
+    "lease_local_priced": ("lease_local_priced",),
     "price_change": ("price_change",),
     "recovery": ("ingest_uniform", "recovery"),
     "simulate": ("ingest_uniform", "simulate"),

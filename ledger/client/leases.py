@@ -188,13 +188,13 @@ class LeaseCalls:
 
 class HeldLease:
     """A lease that this process holds. Decide with `spend`, or `try_spend` and `record`; use it as
-    an async context manager, or `open` and `close` it. Not to be shared between threads."""
+    an async context manager, or `open` and `close` it. Not to be shared between threads. `core`:
+    what it decides by; only this shell tells it anything."""
 
     __slots__ = (
         "_account",
         "_attributes",
         "_caller",
-        "_core",
         "_holder",
         "_low",
         "_on_lapse",
@@ -204,6 +204,7 @@ class HeldLease:
         "_source",
         "_stirred",
         "_task",
+        "core",
     )
 
     def __init__(
@@ -226,7 +227,7 @@ class HeldLease:
         self._source = source
         self._on_lapse = on_lapse
         self._prices = prices
-        self._core: LeaseCore[UsageEvent] = LeaseCore(terms, caller.new_id())
+        self.core: Final[LeaseCore[UsageEvent]] = LeaseCore(terms, caller.new_id())
         self._low = terms.low
         self._refused: list[tuple[UsageEvent, EventOutcome]] = []
         self._stirred = asyncio.Event()
@@ -236,7 +237,7 @@ class HeldLease:
 
     def try_spend(self, amount: int) -> bool:
         """Whether work of so many units may go ahead; then `record` what it used, or `give_up`."""
-        core = self._core
+        core = self.core
         left = core.remaining - amount
         if left < 0 or monotonic_ns() >= core.deadline_us * 1_000:
             self._stirred.set()
@@ -248,12 +249,12 @@ class HeldLease:
 
     def record(self, amount: int, event: UsageEvent) -> None:
         """What was used of units that were spent: it is reported within the terms' time."""
-        if self._core.record(event, amount, monotonic_us()):
+        if self.core.record(event, amount, monotonic_us()):
             self._stirred.set()
 
     def give_up(self, amount: int) -> None:
         """Work that was let go ahead was not done."""
-        self._core.give_up(amount)
+        self.core.give_up(amount)
 
     def spend(self, amount: int, event: UsageEvent) -> bool:
         """Whether work of so many units may go ahead; then its usage is recorded."""
@@ -276,17 +277,17 @@ class HeldLease:
     @property
     def remaining(self) -> int:
         """Units that may be spent now."""
-        return self._core.remaining if monotonic_us() < self._core.deadline_us else 0
+        return self.core.remaining if monotonic_us() < self.core.deadline_us else 0
 
     @property
     def lease_id(self) -> str:
         """Of the lease that is held now; "" = none is."""
-        return self._core.lease_id
+        return self.core.lease_id
 
     @property
     def refused(self) -> str:
         """Why there is no lease, or it was not renewed, where the server said so."""
-        return self._core.refused
+        return self.core.refused
 
     @property
     def unrecorded(self) -> Sequence[tuple[UsageEvent, EventOutcome]]:
@@ -310,13 +311,13 @@ class HeldLease:
 
     async def close(self) -> None:
         """Spend no more, report what is left, give back the rest."""
-        self._core.close()
+        self.core.close()
         self._stirred.set()
         if self._task is not None:
             await self._task
 
     async def _keep_up(self, first: asyncio.Event) -> None:
-        core = self._core
+        core = self.core
         try:
             while not core.done:
                 now_us = monotonic_us()
@@ -352,14 +353,14 @@ class HeldLease:
         except Refused as error:
             now_us = monotonic_us()
             if isinstance(request, RenewRequest) and error.reason not in _GONE:
-                self._core.put_off(request.number, error.reason, now_us, _AFTER_US)
+                self.core.put_off(request.number, error.reason, now_us, _AFTER_US)
                 return
             if isinstance(request, ReportRequest):
                 outcome = EventOutcome(Outcome.INVALID, reason=error.reason, message=error.message)
                 self._refused += [(event, outcome) for event, _ in request.events]
-            self._core.lost(request.number, error.reason, now_us, _AFTER_US)
+            self.core.lost(request.number, error.reason, now_us, _AFTER_US)
         except CallError:
-            self._core.failed(request.number, monotonic_us(), _AFTER_US)
+            self.core.failed(request.number, monotonic_us(), _AFTER_US)
 
     async def _acquire(self, request: AcquireRequest) -> None:
         reply = await self._caller.call(
@@ -378,7 +379,7 @@ class HeldLease:
             ),
             self._account,
         )
-        self._core.acquired(
+        self.core.acquired(
             request.number,
             reply.lease_id,
             reply.amount,
@@ -400,7 +401,7 @@ class HeldLease:
             ),
             self._account,
         )
-        self._core.renewed(
+        self.core.renewed(
             request.number,
             reply.amount,
             reply.down_to,
@@ -424,7 +425,7 @@ class HeldLease:
                 self._refused.append((event, outcome))
         lease = reply.lease
         runs = lease.state == pb.LEASE_STATE_OPEN
-        self._core.reported(request.number, lease.left, lease.down_to, tuple(again), runs)
+        self.core.reported(request.number, lease.left, lease.down_to, tuple(again), runs)
 
     async def _give_back(self, request: GiveBackRequest) -> None:
         await self._caller.call(
@@ -436,7 +437,7 @@ class HeldLease:
             ),
             self._account,
         )
-        self._core.given_back(request.number)
+        self.core.given_back(request.number)
 
 
 def _report_of(

@@ -40,6 +40,8 @@ CONTRACT = {
         "check_service_cpu_us_per_request",
     ],
     "rate_scalar": ["events_per_s"],
+    "lease_local": ["decisions_per_s", "recorded_per_s"],
+    "lease_local_priced": ["decisions_per_s"],
     "price_change": ["rows", "publish_ms", "largest_rows", "largest_publish_ms", "batches"],
     "recovery": ["events_per_s"],
     "simulate": ["events_per_s", "cpu_us_per_event"],
