@@ -34,6 +34,7 @@ small naive model. The same seed always runs the same way. Read in this order:
     mutants      the list of deliberate faults, and mutant_seeds that catch them
     mutants_waterfall, mutants_usage, mutants_months, mutants_credits     ... of the core
     mutants_writer, mutants_engine     ... of the writer, leases, checkpoints and recovery
+    lease_holders    holders of credit leases, in cheap worlds of their own
     batches      many seeds and mutants over worker processes
     results      the file that this and other tools write their figures into
 
