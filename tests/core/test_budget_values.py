@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from budget_case import BudgetCase, budget_case
+from minimum_world import packed_and_back
 
 
 @budget_case
@@ -297,7 +298,10 @@ def test_removed_amid_holds_and_opened_anew(case: BudgetCase) -> None:
     usage   acme  5 with=user:b
     expect  spent acme/per:b  5
     expect  pends acme/per:b  60
+    unbudget acme/per
     """
+    assert case.core.state.families[1].budgets == {}
+    assert case.core.state.families[1].budgeted_holds == {}
 
 
 @budget_case
@@ -362,4 +366,116 @@ def test_a_quote_with_a_hold_is_asked_for_its_value(case: BudgetCase) -> None:
     quote   acme  6 as=Q2 with=user:a hold=H2  -> refused BUDGET_EXCEEDED budget
     quote   acme  6 as=Q3 with=user:b hold=H3
     expect  pends acme/per:a  5
+    """
+
+
+@budget_case
+def test_what_is_given_back_lowers_no_counter_that_came_later(case: BudgetCase) -> None:
+    """
+    # The counter of a is gone; what it had counted never was among the others of today.
+    account acme
+    grant   acme  1000
+    budget  acme/per  100 by=user values=1 each=day
+    usage   acme  60 with=user:a id=u1
+    clock   +24h
+    usage   acme  10 with=user:b
+    usage   acme  20 with=user:c
+    reverse u1
+    expect  spent acme/per:*  20
+    expect  life acme/per:*  20
+    expect  life acme/per:b  10
+    """
+
+
+@budget_case
+def test_a_fixed_window_of_the_others_is_not_lowered(case: BudgetCase) -> None:
+    """
+    # It begins with another value: what is given back may be of before.
+    account acme
+    grant   acme  1000
+    budget  acme/per  100 by=user values=1 each=first:1h
+    usage   acme  10 with=user:a id=u1
+    usage   acme  50 with=user:b id=u2
+    reverse u2
+    expect  spent acme/per:*  50
+    reverse u1
+    expect  spent acme/per:a  0
+    """
+
+
+@budget_case
+def test_others_whose_holds_pend_go_on_together(case: BudgetCase) -> None:
+    """
+    account acme
+    grant   acme  1000
+    budget  acme/per  100 by=user values=1 each=day
+    clock   +12h
+    usage   acme  10 with=user:a
+    hold    acme  50 with=user:b as=H1 lifetime=24h
+    expect  pends acme/per:*  50
+    clock   +13h
+    usage   acme  5 with=user:c
+    expect  spent acme/per:*  5
+    expect  counters acme/per  2
+    release H1
+    usage   acme  6 with=user:d
+    expect  spent acme/per:*  11
+    clock   +24h
+    usage   acme  7 with=user:d
+    expect  spent acme/per:d  7
+    expect  counters acme/per  1
+    """
+
+
+def test_counters_go_on_when_their_family_was_away() -> None:
+    """Packed and back in the middle: what is over is found as before (ARCHITECTURE, the family is
+    the unit of packing)."""
+    case = BudgetCase()
+    case.run(
+        """
+        account acme
+        grant   acme  1000
+        budget  acme/per  100 by=user values=2 each=day
+        usage   acme  60 with=user:a
+        hold    acme  30 with=user:b as=H1 lifetime=2h
+        usage   acme  20 with=user:c
+        """
+    )
+    packed_and_back(case.core)
+    case.run(
+        """
+        hold    acme  41 with=user:a as=H2  -> denied by acme/per:a, 40 left
+        hold    acme  81 with=user:d as=H3  -> denied by acme/per:d and others, 80 left
+        release H1
+        clock   +24h
+        """
+    )
+    packed_and_back(case.core)
+    case.run(
+        """
+        hold    acme  100 with=user:e as=H4
+        expect  counters acme/per  1
+        """
+    )
+    case.finish()
+
+
+@budget_case
+def test_what_a_boundary_of_a_volume_gives_back_is_of_all_and_lowers_none(
+    case: BudgetCase,
+) -> None:
+    """
+    # 10 a token to 100, then 5 for all of them: b's 20 cost 100, and of a's 1,000 half is given back
+    # as b passes the boundary, which lowers neither.
+    account  acme
+    override acme chat:v100/10,5
+    grant    acme  10000
+    budget   acme/per  1500 by=user
+    usage    acme  100 with=user:a
+    expect   spent acme/per:a  1000
+    usage    acme  20 with=user:b id=u
+    expect   spent acme/per:a  1000
+    expect   life acme/per:b  100
+    hold     acme  101 with=user:a as=H1  -> denied by acme/per:a, 500 left
+    hold     acme  280 with=user:b as=H2
     """
