@@ -10,7 +10,6 @@ from ledger.api.ids import CAP, GRANT, HOLD, mint
 from ledger.core.events import (
     AuthorizeDenied,
     BudgetDenied,
-    BudgetValueDenied,
     HoldAuthorized,
     HoldUpTo,
     Limit,
@@ -83,8 +82,7 @@ def limit_said(event: object) -> Limit | None:
         return event.limit
     if isinstance(event, BudgetDenied):  # as journals had it before each denial said its limit
         figures = event.budget_account, event.budget, event.budget_name, event.left
-        value = (event.value, event.shared) if isinstance(event, BudgetValueDenied) else ((), False)
-        return Limit(LimitKind.BUDGET, *figures, event.resets_at, *value)
+        return Limit(LimitKind.BUDGET, *figures, event.resets_at)
     return None
 
 

@@ -18,7 +18,6 @@ from ledger.core.events import (
     BookKind,
     BookOpened,
     BudgetDenied,
-    BudgetValueDenied,
     ConversionReversed,
     Event,
     FeeCharged,
@@ -263,7 +262,6 @@ _TAKERS: Final[dict[type, Callable[[Any, Any, PlanDeclared | None], None]]] = {
     QuotedDenied: Side._denied,
     WorkDenied: Side._denied,
     BudgetDenied: Side._denied,
-    BudgetValueDenied: Side._denied,
     TopUpRequested: Side._asked_for,
 }
 

@@ -533,7 +533,6 @@ USAGE: Final[dict[type, Callable[[Any, _Events, int], None]]] = {
     e.QuotedDenied: _denied,
     e.WorkDenied: _denied,
     e.BudgetDenied: _denied,
-    e.BudgetValueDenied: _denied,
     e.HoldExtended: _of_a_hold,
     e.HoldReleased: _of_a_hold,
     e.LeaseGranted: _leased,

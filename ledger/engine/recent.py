@@ -54,7 +54,6 @@ _PLANNED = (
     "WorkDenied",
     "HoldUpTo",
     "BudgetDenied",
-    "BudgetValueDenied",
 )
 
 

@@ -30,6 +30,7 @@ STEPS = st.one_of(
     st.tuples(st.just("hold"), WHO, AMOUNT),
     st.tuples(st.just("hold"), WHO, AMOUNT),
     st.tuples(st.just("hold"), WHO, AMOUNT),
+    st.tuples(st.just("debit"), WHO, AMOUNT),
     st.tuples(st.just("usage"), WHO, AMOUNT),
     st.tuples(st.just("late"), WHO, st.integers(1, 80)),
     st.tuples(st.just("capture"), NOBODY, AMOUNT),
@@ -87,6 +88,7 @@ class Told:
         self.steps += 1
         case, now, called = self.case, self.case.core.now, f"s{self.steps}"
         name, user = who
+        of = {"with": f"user:{user}"} if user else {}
         by = f"with=user:{user}" if user else ""
         if what == "hours":
             case.run(f"clock +{amount}h")
@@ -106,20 +108,24 @@ class Told:
             self.usage.append((called, name, user, at, 3))
             self.count(name, user, at, 3, 0)
         elif what == "hold":
-            told = case._hold(
-                {"as": called, "lifetime": "20h"} | ({"with": f"user:{user}"} if user else {}),
-                name,
-                str(amount),
-            )
-            self.held(told, name, user, amount, called)
+            options = {"as": called, "lifetime": "20h"} | of
+            if self.allowed(case._hold(options, name, str(amount)), name, user, amount):
+                self.holds[called] = (name, user, now, amount)
+                self.count(name, user, now, 0, amount)
+        elif what == "debit":
+            if self.allowed(
+                case._debit({"id": called} | of, name, str(amount)), name, user, amount
+            ):
+                self.usage.append((called, name, user, now, amount))
+                self.count(name, user, now, amount, 0)
         elif what == "reverse" and self.usage:
-            was, whose, of, at, much = self.usage.pop(amount % len(self.usage))
+            was, whose, its, at, much = self.usage.pop(amount % len(self.usage))
             case.run(f"reverse {was}")
-            self.count(whose, of, at, -much, 0)
+            self.count(whose, its, at, -much, 0)
         elif what in ("capture", "part", "release") and self.holds:
             self.settle(what, amount, called)
 
-    def held(self, told: str, name: str, user: str, amount: int, called: str) -> None:
+    def allowed(self, told: str, name: str, user: str, amount: int) -> bool:
         """What was allowed is within the limit of the value everywhere; what was denied is not by
         that of the budget that is named, unless the value counts with others there."""
         now = self.case.core.now
@@ -131,11 +137,11 @@ class Told:
         ]
         if not told.startswith("denied"):
             assert not over, (told, over)
-            self.holds[called] = (name, user, now, amount)
-            self.count(name, user, now, 0, amount)
-        elif "and others" not in told:
+            return True
+        if "and others" not in told:
             budget = told.removeprefix("denied by ").partition(":")[0]
             assert budget in over, (told, over)
+        return False
 
     def limit(self, place: str, user: str) -> int:
         return self.limits[place][user == "vip"]

@@ -465,7 +465,7 @@ def test_what_a_boundary_of_a_volume_gives_back_is_of_all_and_lowers_none(
     case: BudgetCase,
 ) -> None:
     """
-    # 10 a token to 100, then 5 for all of them: b's 20 cost 100, and of a's 1,000 half is given back
+    # 10 a token to 100, then 5 for all: b's 20 cost 100, and of a's 1,000 half is given back
     # as b passes the boundary, which lowers neither.
     account  acme
     override acme chat:v100/10,5
@@ -478,4 +478,19 @@ def test_what_a_boundary_of_a_volume_gives_back_is_of_all_and_lowers_none(
     expect   life acme/per:b  100
     hold     acme  101 with=user:a as=H1  -> denied by acme/per:a, 500 left
     hold     acme  280 with=user:b as=H2
+    """
+
+
+@budget_case
+def test_debits_are_within_the_limit_of_their_value(case: BudgetCase) -> None:
+    """
+    account acme
+    grant   acme  1000
+    budget  acme/per  100 by=user
+    debit   acme  60 with=user:a
+    debit   acme  41 with=user:a  -> denied by acme/per:a, 40 left
+    debit   acme  60 with=user:a least=1
+    expect  spent acme/per:a  100
+    debit   acme  100 with=user:b
+    expect  spent acme/per:b  100
     """

@@ -835,7 +835,6 @@ def test_long_lives_meet_every_command_and_every_event() -> None:
         e.BudgetDenied,
         e.GroupedBudgetSet,
         e.BudgetValueOpened,
-        e.BudgetValueDenied,
     }
     of_meters = {e.UsageMetered, e.MetersReversed}  # and test_levels
     of_meters |= {e.GaugeReported, e.GaugeCharged, e.GaugeReversed}  # and test_gauges

@@ -24,6 +24,7 @@ from ledger.core.packaged import Package, canonical_bytes, decode_package, valid
 from ledger.core.packaged_budgets import (
     PackagedBudget,
     PackagedMeasure,
+    PackagedValueLimit,
     PackagedWindow,
     PackagedWindowKind,
     PackagedWindowUnit,
@@ -462,3 +463,53 @@ def test_its_journal_decided_again_makes_the_same_entries(world: World) -> None:
     world.to(MARCH)
     again = replayed(world.core, catalog=world.core.catalog, faithfully=True)
     assert_is_the_ledger(again, world.core)
+
+
+def by_value(limit: int, most: int, *limits: tuple[str, int], **fields: Any) -> PackagedBudget:
+    named = tuple([PackagedValueLimit((user,), its) for user, its in limits])
+    return calls(limit, group_by=("user",), values_max=most, value_limits=named, **fields)
+
+
+def of_user(world: World, user: str) -> Any:
+    shape = world.core.shape("chat", "tokens", attributes=(("user", user),))
+    return world.core.run(c.AuthorizeHold(world.key(), ACME, shape, (1,), 0))
+
+
+def test_a_package_carries_budgets_by_value(world: World) -> None:
+    """Rules P1, H5: other limits, also of some values, and another number of values are the same
+    budget, whose counters go on; other attributes begin anew, all together too."""
+    world.publish("team", team(by_value(1, 2, ("vip", 2))))
+    world.subscribe("team")
+    assert isinstance(of_user(world, "ann"), e.HoldAuthorized)
+    assert isinstance(of_user(world, "ann"), e.WorkDenied)
+    assert isinstance(of_user(world, "vip"), e.HoldAuthorized)
+    world.publish("team", team(by_value(2, 3, ("vip", 1))))
+    world.to(FEBRUARY)
+    budget = budget_of(world.core.state.accounts[ACME], "calls")
+    assert budget is not None and budget.values is not None
+    assert (budget.version, budget.values.said.values_max) == (2, 3)
+    assert isinstance(of_user(world, "ann"), e.HoldAuthorized)
+    assert isinstance(of_user(world, "ann"), e.HoldAuthorized)
+    assert isinstance(of_user(world, "ann"), e.WorkDenied)
+    world.publish("team", team(calls(2)))
+    world.to(MARCH)
+    after = budget_of(world.core.state.accounts[ACME], "calls")
+    assert after is not None and after.values is None and after.number > budget.number
+    assert not [each for each in world.core.state.families[ACME].budgets.values() if each.of]
+
+
+def test_what_a_package_says_of_values_is_looked_at_as_it_is_published() -> None:
+    """Each fault by its place; what was published stays as it was."""
+    whole = by_value(1, 2, ("vip", 2))
+    assert not validate(team(whole))
+    assert decode_package(canonical_bytes(team(whole))) == team(whole)
+    for wrong, place in (
+        (by_value(1, 0), "budgets[0].values_max"),
+        (by_value(1, 10_001), "budgets[0].values_max"),
+        (by_value(1, 2, ("a", -1)), "budgets[0].value_limits"),
+        (calls(1, values_max=5), "budgets[0].group_by"),
+        (calls(1, group_by=("a", "b", "c"), values_max=5), "budgets[0].group_by"),
+    ):
+        assert [(each.path, each.reason) for each in validate(team(wrong))] == [
+            (place, "BUDGET_INVALID")
+        ]

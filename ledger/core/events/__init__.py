@@ -49,7 +49,6 @@ from ledger.core.events.budgets import (
     BudgetSet,
     BudgetsTallied,
     BudgetTerms,
-    BudgetValueDenied,
     BudgetValueOpened,
     BudgetValues,
     GroupedBudgetSet,
@@ -297,7 +296,6 @@ __all__ = [
     "BudgetRemoved",
     "BudgetSet",
     "BudgetTerms",
-    "BudgetValueDenied",
     "BudgetValueOpened",
     "BudgetValues",
     "BudgetsCounted",
@@ -572,7 +570,6 @@ Event: TypeAlias = (
     | BudgetSet
     | GroupedBudgetSet
     | BudgetValueOpened
-    | BudgetValueDenied
     | BudgetRemoved
     | BudgetsCounted
     | BudgetsTallied

@@ -167,11 +167,3 @@ class BudgetDenied(AuthorizeDenied, frozen=True, tag=104):
     budget_name: str = ""
     left: int = 0
     resets_at: int = 0
-
-
-class BudgetValueDenied(BudgetDenied, frozen=True, tag=156):
-    """A denial because of what a budget allows one value; `shared`: it counts together with others,
-    which are more than may have a counter, and `left` is what all of them had left."""
-
-    value: tuple[str, ...] = ()
-    shared: bool = False

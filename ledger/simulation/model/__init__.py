@@ -190,7 +190,6 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.BudgetDenied: usage.unexpected,
     e.GroupedBudgetSet: usage.unexpected,
     e.BudgetValueOpened: usage.unexpected,
-    e.BudgetValueDenied: usage.unexpected,
     e.Subscribed: usage.unexpected,  # packages are of tests/core/test_packages
     e.PackageChanged: usage.unexpected,
     e.PackagePeriodBegun: usage.unexpected,

@@ -18,7 +18,6 @@ from ledger.core.events import (
     BudgetSet,
     BudgetsTallied,
     BudgetTerms,
-    BudgetValueDenied,
     Event,
     GrantKind,
     GroupedBudgetSet,
@@ -149,12 +148,8 @@ def budget_removed(judge: Judge, state: State, event: BudgetRemoved) -> None:
 def budget_denied(judge: Judge, state: State, event: BudgetDenied) -> None:
     """A hard budget on the account's line denies, with what it had left."""
     authorize_denied(judge, state, event)
-    said = (event.value, event.shared) if isinstance(event, BudgetValueDenied) else ((), False)
-    limit = Limit(
-        LimitKind.BUDGET, event.budget_account, event.budget, event.budget_name, event.left,
-        event.resets_at, *said,
-    )  # fmt: skip
-    look_at_denying(judge, state, event, limit)
+    figures = event.budget_account, event.budget, event.budget_name, event.left, event.resets_at
+    look_at_denying(judge, state, event, Limit(LimitKind.BUDGET, *figures))
 
 
 def look_at_denying(judge: Judge, state: State, event: AuthorizeDenied, limit: Limit) -> None:
