@@ -657,8 +657,11 @@ def _note_others(
     moved = {(each.key, each.scope, each.start): each.quantity for each in part.costs.scoped}
     for place, amount in part.of_others:
         assert plan is not None
-        row = plan.rows[plan.keys.index(place[0])]
-        share = given_by_others(state, account, place, row, amount, moved.get(place, 0))
+        index = plan.keys.index(place[0])
+        row, function = plan.rows[index], plan.functions[index]
+        assert function is not None, place
+        by = moved.get(place, 0)
+        share = given_by_others(state, account, place, row, function, amount, by)
         if share is not None:
             shares.append(share)
     if shares:

@@ -25,6 +25,7 @@ from ledger.core.pricing import Place, moves_of
 from ledger.core.rerates import rerated
 from ledger.core.shared_totals import KIND_MASK, Dues
 from ledger.core.state import Account, State
+from rating.functions import Function
 from rating.shares import split
 
 
@@ -38,12 +39,16 @@ def of_account(
     """What of these re-rates the entry's own account bears; the shares of others are appended."""
     own: list[Rerate] = []
     shares: list[RerateShare] = []
+    declared = state.declared[event.plan]
+    plan = state.catalog.plan_of(state.accounts[event.account].tenant, declared)
     for each in rerates:
         if each.scope <= KIND_MASK:
             own.append(each)
             continue
         place = (each.key, each.scope, each.start)
-        amounts = _split(state, event, place, each.amount)
+        function = plan.functions[plan.rows.index(each.row)] if plan is not None else None
+        assert function is not None, each
+        amounts = _split(state, event, place, function, each.amount)
         mine = amounts.pop(event.account, 0)
         if mine:
             own.append(Rerate(each.row, *place, mine))
@@ -58,26 +63,33 @@ def of_account(
 
 
 def given_by_others(
-    state: State, account: Account, place: Place, row: int, amount: int, quantity: int
+    state: State,
+    account: Account,
+    place: Place,
+    row: int,
+    function: Function,
+    amount: int,
+    quantity: int,
 ) -> RerateShare | None:
     """What others are given of a reversal of so much `quantity` that gives back more than its
-    account was ever charged by a total that they share: those first who were charged more than
-    their part of what is left costs. None where nobody was charged."""
+    account was ever charged by a total that they share: those who were charged more than their
+    part of what is left costs, by how much. None where nobody was."""
     family = state.families[account.root]
     parts = dict(family.shared[place].parts)
     parts[account.number] -= quantity
     numbers = [each for each in _charged(state, account, place) if each != account.number]
     most = [_borne(state.accounts[number], place) for number in numbers]
-    amount = min(amount, sum(most))
-    if not amount:
-        return None
-    costs = sum(most) - amount  # what is left, without the account's own: that has given all back
     left = sum(parts.values())
+    if function.transactional:  # what is left costs rests on its events, too
+        costs = max(0, sum(most) - amount)
+    else:
+        costs = function.total(left)
     fair = [costs * parts.get(number, 0) // left if left else 0 for number in numbers]
     above = [max(0, paid - due) for paid, due in zip(most, fair, strict=True)]
-    weights = above if sum(above) >= amount else most
-    shares = _within(list(split(amount, weights)), most)
-    pairs = zip(numbers, shares, strict=True)
+    amount = min(amount, sum(above))  # less, where what others owed was written off
+    if not amount:
+        return None
+    pairs = zip(numbers, split(amount, above), strict=True)
     return RerateShare(row, *place, tuple([(number, -share) for number, share in pairs if share]))
 
 
@@ -105,9 +117,14 @@ def post_due(state: State, dues: Dues, out: list[Event]) -> None:
 
 
 def _split(
-    state: State, event: UsageRecorded | UsageReversed, place: Place, amount: int
+    state: State,
+    event: UsageRecorded | UsageReversed,
+    place: Place,
+    function: Function,
+    amount: int,
 ) -> dict[int, int]:
-    """What each account bears of what their quantity before the entry costs more, or less."""
+    """What each account bears of what their quantity before the entry costs more, or less. Nobody
+    is given the share of another whose charge was forgiven."""
     shared = state.families[state.accounts[event.account].root].shared[place]
     numbers = sorted(shared.parts)
     weights = [shared.parts[number] for number in numbers]
@@ -117,7 +134,9 @@ def _split(
     if amount > 0:
         return dict(zip(numbers, shares, strict=True))
     most = [_borne(state.accounts[number], place) for number in numbers]
-    return dict(zip(numbers, [-share for share in _within(shares, most)], strict=True))
+    if sum(most) + amount >= function.total(shared.total):
+        shares = _within(shares, most)
+    return dict(zip(numbers, [-share for share in shares], strict=True))
 
 
 def _within(shares: list[int], most: Sequence[int]) -> list[int]:

@@ -3,8 +3,9 @@
 A token, by the month of the subtree: graduated is 3 to 100, 2 to 1,000, then 1; volume 10 to 100,
 then 5; dearer, as volume, 1 to 100, then 2; package 5 for every 100; stairstep 50 to 5, then 80;
 included 1 after 100, 500 at most; share a tenth, the first 100 free; thirds, as volume, 1/3 to 10,
-then 1/4; steep 2^60 after 100. day-volume and billed-volume are as volume by the day and the billing period. termed and
-term-volume are graduated and volume over the term of a contract; either charges output at 1 too.
+then 1/4; steep 2^60 after 100. day-volume and billed-volume are as volume by the day and the
+billing period. termed and term-volume are graduated and volume over the term of a contract; either
+charges output at 1 too.
 `alone` is volume by the month of the account.
 """
 

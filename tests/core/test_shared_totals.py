@@ -6,8 +6,15 @@ before anything else of the account.
 
 from __future__ import annotations
 
+from core_world import TENANT, make_catalog
 from ledger_case import LedgerCase
-from shared_world import SharedCase, shared_case
+from msgspec.structs import replace
+from replaying import replayed
+from shared_world import ROWS, SharedCase, shared_case, together
+
+from rating.compile import CompiledCard
+from rating.models import Tier, Volume
+from rating.versions import CardVersion
 
 # -- incremental prices ----------------------------------------------------------------------------
 
@@ -482,3 +489,83 @@ def test_overrides_of_a_contract_may_count_the_subtree(case: LedgerCase) -> None
     usage   a 100 of=graduated   -> drawn 150 from acme
     usage   b 100 of=graduated   -> drawn 100 from acme
     """
+
+
+@shared_case
+def test_debt_that_was_written_off_is_not_given_back(case: LedgerCase) -> None:
+    """
+    account acme card=together
+    account a parent=acme overdraft=1000
+    account b parent=acme
+    grant   b 1000 as=gb
+    usage   a 60 of=volume      -> overdraft 600
+    close   a write-off         -> advance 600 written off
+    usage   b 60 of=volume      -> drawn 300 from gb
+    sweep                       -> a re-rated nothing
+    """
+
+
+@shared_case
+def test_converted_charges_are_re_rated_in_what_they_were_priced_in(case: LedgerCase) -> None:
+    """
+    # The other half of a's 600 credits was converted.
+    account acme card=together settles=usd overage=self
+    account a parent=acme overage=self
+    account b parent=acme
+    rate    credits usd 2/1
+    grant   a 300 as=ga
+    grant   b 1000 as=gb
+    usage   a 60 of=volume
+    usage   b 60 of=volume      -> drawn 300 from gb
+    sweep
+    expect  spent volume 600
+    """
+
+
+@shared_case
+def test_a_frozen_account_is_re_rated_as_others_are(case: LedgerCase) -> None:
+    """
+    # a is frozen when its share comes: its usage was there.
+    account acme card=together
+    account a parent=acme
+    account b parent=acme
+    grant   acme 5000 shared
+    usage   a 60 of=volume     -> drawn 600 from acme
+    freeze  a                  -> done
+    usage   b 60 of=volume     -> drawn 300 from acme
+    sweep                      -> a re-rated 300 to acme
+    expect  left acme 4400
+    """
+
+
+def test_another_boundary_is_tried_on_what_happened() -> None:
+    """F(120) is 600 with a boundary below 120, wherever it is, and 1,200 above."""
+    case = SharedCase()
+    case.run(
+        """
+        account acme card=together
+        account a parent=acme
+        account b parent=acme
+        grant   a 2000 as=ga
+        grant   b 2000 as=gb
+        usage   a 60 of=volume
+        usage   b 20 of=volume
+        usage   b 40 of=volume
+        sweep
+        usage   a 1 of=alone
+        usage   b 1 of=alone
+        """
+    )
+    for bound, price in ((50, 5), (70, 5), (110, 5), (200, 10)):
+        tried = Volume((Tier(bound, "10"), Tier(None, "5")))
+        rows = tuple(
+            [replace(row, model=tried) if row.product == "volume" else row for row in ROWS]
+        )
+        catalog = make_catalog()
+        version = CardVersion(20, 0, 0, CompiledCard(together(rows), 20))
+        catalog.add_card(TENANT, "together", version)
+        accounts = replayed(case.core, catalog=catalog).state.accounts
+        for name in "ab":
+            drawn = accounts[case.accounts[name]].row_draws
+            shared = [sum(parts.values()) for place, parts in drawn.items() if place[1] > 15]
+            assert shared == [60 * price], (bound, name)
