@@ -16,6 +16,7 @@ from grpc import StatusCode
 
 from ledger.api.calls import Call
 from ledger.api.errors import TABLE, CallFailed
+from ledger.auth.principal import ALL_TENANTS
 from ledger.client.errors import InvalidEvent
 from ledger.client.raw_events import RawEvent, flattened
 from ledger.gateway.inside import Inside
@@ -74,7 +75,7 @@ class CloudEvents:
             return Told(400, {"error": {"code": "MALFORMED_REQUEST", "message": str(error)}})
         results: list[dict[str, Any] | None] = []
         statuses: list[int] = []
-        request = pb.IngestRequest(tenant=tenant or self._tenant)
+        request = pb.IngestRequest(tenant=tenant or self._tenant_of(call))
         for event in events:
             try:
                 request.events.append(usage_event(event))
@@ -96,6 +97,11 @@ class CloudEvents:
                     statuses[place] = _status(result)
                     results[place] = _shown(event, result, reply.assets)
         return Told(*_whole(statuses, results, show))
+
+    def _tenant_of(self, call: Call) -> str:
+        """Of a request that names none: its token's, else the server's."""
+        proven = call.principal.tenant
+        return self._tenant if proven == ALL_TENANTS else proven
 
 
 def events_of(content_type: str, body: bytes) -> Sequence[Any]:

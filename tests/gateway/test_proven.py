@@ -1,0 +1,153 @@
+"""Gateways of a ledger that asks who calls: each proves itself, and reaches its accounts only.
+
+The gateway's token decides what it may do, whatever its clients are.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import grpc
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+
+from ledger.gateway.envoy import rate_limit_pb2
+from ledger.gateway.http import PROOF, HttpGateway
+from ledger.journal.storage import MemoryStorage
+from ledger.telemetry.side_port import Heart, SidePort
+from rating.v1 import meter_pb2
+from tests.api.proven import Proven, proven
+from tests.api.served import SystemClock
+from tests.gateway.test_asking import ROUTE, Asking, body_of, descriptor
+from tests.gateway.test_http import METERS, event
+from tests.gateway.test_http import ROUTE as QUERY
+
+GRANTED = 1_000_000
+ALLOWED, UNKNOWN, OK = 0, 0, 1
+
+
+@pytest.fixture
+async def ledger(tmp_path: Path) -> AsyncIterator[Proven]:
+    """Two tenants with a priced `acme` each, and an account `other` in the first."""
+    storage = MemoryStorage(SystemClock().now_us, 4)
+    async with proven(storage, tmp_path / "jwks.json") as asks:
+        for tenant in ("default", "sandbox"):
+            operator = asks.caller(tenant="*")
+            operator.tenant = tenant
+            await operator.priced()
+            for account in ("acme", "other"):
+                await operator.account(account)
+                await operator.grant(account, GRANTED)
+            await operator.meters.PublishMeters(
+                meter_pb2.PublishMetersRequest(
+                    tenant=tenant, request_id="m", meters=meter_pb2.MeterSet(rules=METERS)
+                )
+            )
+        yield asks
+
+
+def envoy(ledger: Proven, **claims: object) -> Asking:
+    """An Envoy whose `initial_metadata` bears such a token; none = it bears nothing."""
+    bearer = ledger.caller(**claims) if claims else ledger.bearing("")
+    return Asking(bearer, asyncio.Event(), [])
+
+
+async def test_an_envoy_that_proves_nothing_is_not_answered(ledger: Proven) -> None:
+    """It is a failure of the call: closed, unless Envoy is told otherwise."""
+    asking = envoy(ledger)
+    for call in (
+        asking.authorization.Check(asking.request()),
+        asking.limits.ShouldRateLimit(rate_limit_pb2.RateLimitRequest()),
+    ):
+        with pytest.raises(grpc.aio.AioRpcError) as failed:
+            await call
+        assert failed.value.code() == grpc.StatusCode.UNAUTHENTICATED
+
+
+async def test_an_envoy_holds_and_settles_for_the_accounts_of_its_token(ledger: Proven) -> None:
+    asking = envoy(ledger, scope="decide", tenant="default", accounts=["acme"])
+    hold = await asking.hold()
+    code, outcome, _ = await asking.settled(hold, 10)
+    assert (code, outcome) == (OK, "CAPTURED")
+    other = await asking.check(asking.request(x_account="other"))
+    assert body_of(other)[0] == 403
+    foreign = await asking.check(asking.request(route=ROUTE | {"tenant": "sandbox"}))
+    assert body_of(foreign)[0] == 403
+
+
+async def test_an_envoy_settles_no_hold_of_others(ledger: Proven) -> None:
+    whole = envoy(ledger, scope="decide", tenant="default")
+    hold = await whole.hold(x_account="other")
+    narrow = envoy(ledger, scope="decide", tenant="default", accounts=["acme"])
+    reply = await narrow.settle(descriptor(10, hold_id=hold))
+    assert [status.code for status in reply.statuses] == [UNKNOWN]
+    code, outcome, _ = await whole.settled(hold, 10)
+    assert (code, outcome) == (OK, "CAPTURED")
+
+
+async def test_an_envoy_without_the_scope_lets_nothing_through(ledger: Proven) -> None:
+    asking = envoy(ledger, scope="read ingest", tenant="default")
+    with pytest.raises(grpc.aio.AioRpcError) as failed:
+        await asking.check(asking.request())
+    assert failed.value.code() == grpc.StatusCode.PERMISSION_DENIED
+
+
+@pytest.fixture
+async def side(ledger: Proven) -> AsyncIterator[httpx.AsyncClient]:
+    gateway = HttpGateway()
+    port = SidePort("127.0.0.1", 0, CollectorRegistry(), Heart(), dict, gateway.routes)
+    try:
+        server = ledger.server
+        gateway.attach(server.inside, server.routes, SystemClock(), server.gate)
+        async with httpx.AsyncClient(base_url=f"http://{port.address}") as client:
+            yield client
+        gateway.detach()
+    finally:
+        await asyncio.to_thread(port.close)
+
+
+async def test_usage_over_http_goes_to_the_tenant_of_its_token(
+    ledger: Proven, side: httpx.AsyncClient
+) -> None:
+    """As LiteLLM sends it: the key is OPENMETER_API_KEY, and no tenant is named."""
+    assert (await side.post("/api/v1/events", json=event(1))).status_code == 401
+    for tenant, spent in (("sandbox", 60), ("default", 0)):
+        bearer = {"authorization": f"Bearer {ledger.token(scope='ingest', tenant='sandbox')}"}
+        reply = await side.post("/api/v1/events", json=event(1), headers=bearer)
+        assert reply.status_code == 204
+        caller = ledger.caller(tenant="*")
+        caller.tenant = tenant
+        assert int((await caller.balance("acme")).available) == GRANTED - spent
+
+
+async def test_usage_over_http_reaches_the_accounts_of_its_token_only(
+    ledger: Proven, side: httpx.AsyncClient
+) -> None:
+    token = ledger.token(scope="ingest", tenant="default", accounts=["acme"])
+    bearer = {"authorization": f"Bearer {token}"}
+    reply = await side.post(
+        "/api/v1/events", json=[event(1), event(2, subject="other")], headers=bearer
+    )
+    assert reply.status_code == 207
+    mine, _ = reply.json()["results"]
+    assert mine["outcome"] == "APPLIED"
+    caller = ledger.caller(tenant="default")
+    assert int((await caller.balance("other")).available) == GRANTED
+    wrong = {"authorization": f"Bearer {ledger.token(scope='decide', tenant='default')}"}
+    assert (await side.post("/api/v1/events", json=event(3), headers=wrong)).status_code == 403
+
+
+async def test_forward_auth_is_proven_by_a_header_of_the_gateway(
+    ledger: Proven, side: httpx.AsyncClient
+) -> None:
+    """What the client itself bears is for the upstream."""
+    client = {"x-account": "acme", "authorization": "Bearer of-the-client"}
+    assert (await side.get("/v1/check", params=QUERY, headers=client)).status_code == 401
+    token = ledger.token(scope="decide", tenant="default", accounts=["acme"])
+    proof = client | {PROOF: f"Bearer {token}"}
+    assert (await side.get("/v1/check", params=QUERY, headers=proof)).status_code == 200
+    other = proof | {"x-account": "other"}
+    assert (await side.get("/v1/check", params=QUERY, headers=other)).status_code == 403
