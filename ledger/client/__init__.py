@@ -7,6 +7,7 @@
     aio             the client; sender, transports, calls, channels: its shell
     lease_core      a credit lease as its holder has it, pure; leases: its calls and its shell;
                     local_prices: what work costs by a pinned price sheet
+    metered         a hold around one call of a model; shutdown: signals that end it
     refreshing      when the shard map is asked for anew
 
 Depends on the generated messages, grpcio, Google's error details and (local prices) `rating`; on
@@ -19,6 +20,7 @@ from ledger.client.decisions import ALLOWED
 from ledger.client.errors import (
     CallError,
     ClientClosed,
+    Denied,
     DrawdownError,
     InvalidEvent,
     NotApplied,
@@ -29,13 +31,16 @@ from ledger.client.events import EventOutcome, GaugeLevel, Outcome, UsageEvent
 from ledger.client.leases import HeldLease
 from ledger.client.limits import LeaseTerms, Limits
 from ledger.client.local_prices import LocalPrices
+from ledger.client.metered import MeteredCall
 from ledger.client.raw_events import RawEvent
 from ledger.client.retry import RetryPolicy
+from ledger.client.shutdown import cancelled_by
 
 __all__ = [
     "ALLOWED",
     "CallError",
     "ClientClosed",
+    "Denied",
     "DrawdownClient",
     "DrawdownError",
     "EventOutcome",
@@ -46,6 +51,7 @@ __all__ = [
     "LeaseTerms",
     "Limits",
     "LocalPrices",
+    "MeteredCall",
     "NotApplied",
     "Outcome",
     "OutcomeUnknown",
@@ -53,4 +59,5 @@ __all__ = [
     "Refused",
     "RetryPolicy",
     "UsageEvent",
+    "cancelled_by",
 ]

@@ -28,12 +28,12 @@ from ledger.client.contracts import ContractCalls
 from ledger.client.conversions import ConversionCalls
 from ledger.client.core import IngestCore
 from ledger.client.corrections import CorrectionCalls
-from ledger.client.decisions import DecisionCalls
 from ledger.client.events import EventOutcome, UsageEvent, event_bytes, shape_bytes, shape_key
 from ledger.client.explaining import ExplainCalls
 from ledger.client.families import FamilyCalls
 from ledger.client.leases import LeaseCalls
 from ledger.client.limits import Limits
+from ledger.client.metered import CLOSE_S, MeteredCalls, Settling
 from ledger.client.meters import MeterCalls
 from ledger.client.outcomes import OutcomeCalls
 from ledger.client.packages import PackageCalls
@@ -67,13 +67,13 @@ class DrawdownClient(
     ContractCalls,
     ConversionCalls,
     CorrectionCalls,
-    DecisionCalls,
     ExplainCalls,
     BudgetCalls,
     FamilyCalls,
     LeaseCalls,
     OutcomeCalls,
     PackageCalls,
+    MeteredCalls,
     MeterCalls,
     PaymentCalls,
     PricingCalls,
@@ -135,6 +135,7 @@ class DrawdownClient(
             read_your_writes,
         )
         self._caller.refreshing.changed = self._reroute
+        self._settling = Settling()
         self._unary: Sender | None = None
         self._stream: Sender | None = None
 
@@ -167,7 +168,11 @@ class DrawdownClient(
             sender.reroute()
 
     async def close(self) -> None:
-        """Give up what has not been answered: its outcome is RETRY or UNKNOWN. See `drain`."""
+        """Give up what has not been answered: its outcome is RETRY or UNKNOWN. See `drain`.
+
+        Holds of metered calls that have ended are settled first, for CLOSE_S at most.
+        """
+        await self._settling.finish(CLOSE_S)
         self._caller.closed = True
         for sender in self._senders():
             await sender.close()

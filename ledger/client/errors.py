@@ -3,12 +3,14 @@
     DrawdownError
     ├── InvalidEvent       the event cannot be put in a message; nothing was sent
     ├── ClientClosed       the client was closed before the call
+    ├── Denied             a metered call may not run: why, and what is left
     └── CallError          a call ended with a status; code, reason and metadata say which
         ├── Refused            nothing was recorded, and the same call will be refused again
         ├── NotApplied         nothing was recorded; safe to send again (retries ran out)
         └── OutcomeUnknown     it may have been recorded: send the same again, or ask get_outcome
 
-A denied Authorize and an outcome of one usage event are answers, never exceptions (rules I3, I6).
+A denied Authorize and an outcome of one usage event are answers, never exceptions (rules I3, I6);
+only the block of `metered`, which must not run, is left by one.
 """
 
 from __future__ import annotations
@@ -41,6 +43,49 @@ class InvalidEvent(DrawdownError, ValueError):
 
 class ClientClosed(DrawdownError):
     """The client is closed."""
+
+
+class Denied(DrawdownError):
+    """A metered call may not run; nothing is held.
+
+    `reason` is the stable code of the denial. `asked` and `available` are in minor units
+    (10^-scale) of `asset`, which is "" where no rate card applied. `limit` is the kind of limit
+    that decided, a name of ledger.v1.LimitKind, of the account `limit_account`; `limit_left` is
+    left of it, in what it counts. `retry_after_us`: when more may be allowed, as
+    far as that is known; 0 = not known.
+    """
+
+    def __init__(
+        self,
+        reason: str,
+        *,
+        account: str,
+        product: str,
+        asked: int,
+        available: int,
+        asset: str,
+        scale: int,
+        retry_after_us: int,
+        limit: str,
+        limit_account: str,
+        limit_name: str,
+        limit_left: int,
+    ) -> None:
+        what = f"{asked} asked for, {available} available"
+        unit = f", in 10^-{scale} {asset}" if asset else ""
+        super().__init__(f"{reason}: {product} for {account}: {what}{unit}")
+        self.reason: Final = reason
+        self.account: Final = account
+        self.product: Final = product
+        self.asked: Final = asked
+        self.available: Final = available
+        self.asset: Final = asset
+        self.scale: Final = scale
+        self.retry_after_us: Final = retry_after_us
+        self.limit: Final = limit
+        self.limit_account: Final = limit_account
+        self.limit_name: Final = limit_name
+        self.limit_left: Final = limit_left
 
 
 class CallError(DrawdownError):
