@@ -8,6 +8,7 @@
     lease_core      a credit lease as its holder has it, pure; leases: its calls and its shell;
                     local_prices: what work costs by a pinned price sheet
     metered         a hold around one call of a model; shutdown: signals that end it
+    sync            the same for those who do not await; sync_calls, looping: its parts
     refreshing      when the shard map is asked for anew
 
 Depends on the generated messages, grpcio, Google's error details and (local prices) `rating`; on

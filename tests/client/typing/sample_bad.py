@@ -1,0 +1,21 @@
+"""What mypy must refuse: each line marked with the error that it is to find. Never run."""
+
+from ledger.client import DrawdownClient, UsageEvent, sync
+
+
+async def asynchronous(client: DrawdownClient) -> None:
+    await client.record("e-1")  # E: arg-type
+    await client.debit("acme", "chat")  # E: call-arg
+    outcome = await client.record(UsageEvent("e", "acme", {}))
+    print(outcome.charges)  # E: attr-defined
+    client.metered("acme", "chat")  # E: call-arg
+
+
+def synchronous(client: sync.DrawdownClient) -> None:
+    client.record("e-1")  # E: arg-type
+    client.debit("acme", "chat")  # E: call-arg
+    client.debit("acme", "chat", {}, operatoin="x")  # E: call-arg
+    print(client.record(UsageEvent("e", "acme", {})).charges)  # E: attr-defined
+    for account in client.list_accounts(parent=1):  # E: arg-type
+        print(account.accounts)  # E: attr-defined
+    sync.DrawdownClient("h:1", sauce="api")  # E: call-arg
