@@ -147,6 +147,35 @@ def questions_of_many(
         yield Template(request.SerializeToString(), accounts * len(asked), 0, charge)
 
 
+def every_account(batches: Iterable[Batch], sizes: Sizes, count: int) -> Iterator[Template]:
+    """CheckMany of one piece of work for each account there is, so many a call."""
+    names = account_ids(sizes)
+    event = next(iter(batches)).events[0]
+    product, mode, region = SHAPES[event.shape]
+    for start in range(0, len(names), count):
+        asked = names[start : start + count]
+        request = decision_pb2.CheckManyRequest(tenant=TENANT, accounts=asked)
+        request.work.add(
+            product=product,
+            attributes={"mode": mode, "region": region},
+            quantities={QUANTITIES[0]: event.input_tokens, QUANTITIES[1]: event.output_tokens},
+        )
+        yield Template(request.SerializeToString(), len(asked), 0, event.charge * len(asked))
+
+
+def items(questions: Iterable[Template], count: int) -> Iterator[Template]:
+    """The same calls of Authorize as messages of so many items for a stream."""
+    asked = list(questions)
+    for start in range(0, len(asked) - count, count):
+        part = asked[start : start + count]
+        request = decision_pb2.DecideStreamRequest()
+        for place, each in enumerate(part):
+            item = request.items.add(number=start + place)
+            item.authorize.ParseFromString(each.payload)
+        charge = sum([each.charge for each in part])
+        yield Template(request.SerializeToString(), len(part), 0, charge)
+
+
 def captures(batches: Iterable[Batch]) -> Iterator[Template]:
     """The captures of the holds that `unary` asks for, at the estimate; each lacks its hold."""
     asked: set[str] = set()

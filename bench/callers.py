@@ -30,6 +30,7 @@ MESSAGE_BYTES_MAX: Final = 16 << 20
 INGEST: Final = "/ledger.v1.UsageService/Ingest"
 CHECK: Final = "/ledger.v1.DecisionService/Check"
 CHECK_MANY: Final = "/ledger.v1.DecisionService/CheckMany"
+DECIDE_STREAM: Final = "/ledger.v1.DecisionService/DecideStream"
 AUTHORIZE: Final = "/ledger.v1.DecisionService/Authorize"
 CAPTURE: Final = "/ledger.v1.DecisionService/Capture"
 
@@ -56,6 +57,7 @@ class Plan(Struct, frozen=True, kw_only=True):
     pids: dict[str, int]  # processes whose CPU time is read as the window opens and closes
     trees: dict[str, int]  # the same for processes with all that descends from them
     capture: str = ""
+    stream: bool = False  # messages of items on one stream, as many as the server takes
 
 
 class Result(Struct, frozen=True, kw_only=True):
@@ -131,6 +133,7 @@ class Run:
         if plan.capture:
             self._captures = Messages(read(Path(plan.capture)), plan.tag, plan.prepared)
         self._answers: list[Answer] = []
+        self._sent: list[Template] = []  # on a stream
         self._faults: list[str] = []
         self._opens_ns = 0
         self._closes_ns = 0
@@ -153,8 +156,66 @@ class Run:
             await asyncio.to_thread(sys.stdin.readline)
             self._opens_ns = time.monotonic_ns() + self._plan.warmup_ms * 1_000_000
             in_flight = range(self._plan.in_flight)
+            if self._plan.stream:
+                await self._stream(channel)
+                return self._result_of_stream()
             await asyncio.gather(*[self._send(call, capture) for _ in in_flight])
         return self._result()
+
+    async def _stream(self, channel: grpc.aio.Channel) -> None:
+        """Write items and keep replies until the window closes, then read what is still owed."""
+        call: grpc.aio.StreamStreamCall[bytes, bytes]
+        call = channel.stream_stream(self._plan.method)()
+        nothing = Template(b"", 0, 0, 0)
+
+        async def write() -> None:
+            while not self._closes_ns:
+                message = self._messages.take()
+                self._sent.append(message.template)
+                await call.write(message.payload)
+            await call.done_writing()
+
+        writing = asyncio.create_task(write())
+        while isinstance(reply := await call.read(), bytes):
+            now_ns = time.monotonic_ns()
+            self._answers.append(Answer(now_ns, 0, nothing, reply))
+            self._look_at_the_clock(now_ns, nothing)
+        await writing
+
+    def _result_of_stream(self) -> Result:
+        outcomes: Counter[str] = Counter()
+        charge = in_window = 0
+        numbers: set[int] = set()
+        for answer in self._answers:
+            replies = decision_pb2.DecideStreamResponse.FromString(answer.reply).replies
+            if self._opens_ns < answer.ended_ns <= self._closes_ns:
+                in_window += len(replies)
+            for reply in replies:
+                numbers.add(reply.number)
+                charge += reply.authorize.amount
+                outcomes[decision_pb2.Decision.Name(reply.authorize.decision)] += 1
+        items = sum([template.items for template in self._sent])
+        if sum(outcomes.values()) != items:
+            self._fault(f"{sum(outcomes.values())} answers to {items} items")
+        due = sum([template.charge for template in self._sent])
+        if charge != due:
+            self._fault(f"replies hold {charge} where {due} is due")
+        return Result(
+            window_ns=self._closes_ns - self._opens_ns,
+            calls=len(self._answers),
+            items=in_window,
+            distinct=items,
+            latencies_us=[],
+            cpu_us={name: us for name, us in self._cpu.items() if name != "caller"},
+            caller_cpu_us=self._cpu.get("caller", 0),
+            all_calls=len(self._answers),
+            all_items=items,
+            all_outcomes=dict(outcomes),
+            all_replayed=0,
+            all_replayed_expected=0,
+            faults=self._faults,
+            late_tagged=self._messages.late,
+        )
 
     async def _send(self, call: Call, capture: Call) -> None:
         while not self._closes_ns and not self._faults:

@@ -54,7 +54,7 @@ class EmptyEcho(decision_pb2_grpc.DecisionServiceServicer):
     ) -> decision_pb2.AuthorizeResponse:
         return AUTHORIZE
 
-    Capture = Release = Extend = GetHold = ListHolds = CheckMany = Debit = None  # type: ignore[assignment]  # not asked
+    Capture = Release = Extend = GetHold = ListHolds = CheckMany = Debit = DecideStream = None  # type: ignore[assignment]  # not asked
 
 
 def add(server: grpc.aio.Server) -> None:

@@ -151,6 +151,13 @@ def _as_debits(figures: Figures) -> Figures:
     return {"debits_per_s": figures["calls_per_s"]} if figures else {}
 
 
+def _decide_stream(rounds: Sequence[Round]) -> Figures:
+    figures = _medians(rounds, "decide_stream")
+    pair = ("decide_stream", "authorize_unary_callers_64")
+    _ratio(figures, "ratio_to_unary", rounds, *pair, key="calls_per_s")
+    return figures
+
+
 def _rate_scalar(rounds: Sequence[Round]) -> Figures:
     return _medians(rounds, "rate_scalar")
 
@@ -184,6 +191,7 @@ _WORKLOADS: Final[Mapping[str, Callable[[Sequence[Round]], Figures]]] = {
     "decide_unary": _unary("decide_unary", "echo_check"),
     "authorize_unary": _unary("authorize_unary", "echo_authorize"),
     "sdk_autobatch": _sdk_autobatch,
+    "decide_stream": _decide_stream,
     "check_many": lambda rounds: _medians(rounds, "check_many"),
     "holds": lambda rounds: _medians(rounds, "holds"),
     "envoy": lambda rounds: _medians(rounds, "envoy"),

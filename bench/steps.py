@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from bench import batches, family, lease_local, rating_scalar, workload
-from bench.callers import AUTHORIZE, CHECK, CHECK_MANY, INGEST, Plan
+from bench.callers import AUTHORIZE, CHECK, CHECK_MANY, DECIDE_STREAM, INGEST, Plan
 from bench.gateway_steps import gateway
 from bench.history_steps import HISTORY_STEPS
 from bench.plain_postgres.plan import PostgresPlan
@@ -26,6 +26,7 @@ from bench.world import World, WrongAnswers, batch_plan, sound, with_
 PREPARED_CALLS: Final = 60_000
 QUESTION_BATCHES: Final = 40  # a template of so many batches' events
 MANY: Final = (100, 100)  # accounts and pieces of work a call of CheckMany
+STREAM_ITEMS: Final = 32  # a message of DecideStream
 ECHO: Final = "bench.empty_echo"
 DECODE: Final = "bench.decode_only"
 
@@ -46,6 +47,9 @@ def write_templates(sizes: Sizes, folder: Path) -> None:
         batches.write(folder / name, batches.unary(questions, sizes, durable=durable))
     batches.write(folder / "capture", batches.captures(questions))
     batches.write(folder / "single", batches.singles(questions, sizes))
+    authorized = batches.unary(questions, sizes, durable=True)
+    batches.write(folder / "decide_stream", batches.items(authorized, STREAM_ITEMS))
+    batches.write(folder / "every_account", batches.every_account(questions, sizes, MANY[0]))
     many = batches.questions_of_many(questions, sizes, *MANY)
     batches.write(folder / "check_many", many)
 
@@ -146,6 +150,26 @@ def _check_many(world: World) -> Figures:
     figures = call_figures(sound("check_many", results, charged=True))
     figures["answers_per_s"] = figures.pop("calls_per_s")
     return {"ms_per_10000": figures["p50_ms"], **figures}
+
+
+def _bring_in(world: World) -> Figures:
+    """Every account is asked about once, so that its family is in memory: calls that are compared
+    then measure deciding, and not who comes first."""
+    plan = _call_plan(world, world.ledger.address, CHECK_MANY, "every_account", 1)
+    plan = with_(plan, prepared=1, warmup_ms=0, duration_ms=1, distinct=world.sizes.accounts)
+    return call_figures(sound("every_account", call(plan), charged=True))
+
+
+def _decide_stream(world: World) -> Figures:
+    """Authorize, on one stream: as many in flight as the server takes."""
+    ledger = world.ledger
+    plan = _call_plan(world, ledger.address, DECIDE_STREAM, "decide_stream", 1)
+    pids, trees = {"server": ledger.pid}, {"postgres": ledger.postgres_pid}
+    prepared = PREPARED_CALLS // STREAM_ITEMS
+    results = call(with_(plan, stream=True, prepared=prepared, pids=pids, trees=trees))
+    figures = call_figures(sound("decide_stream", results, charged=True))
+    ledger.catch_up()
+    return {key: value for key, value in figures.items() if not key.endswith(("50_ms", "99_ms"))}
 
 
 def _echo(method: str, template: str, callers: int) -> Callable[[World], Figures]:
@@ -261,12 +285,14 @@ STEPS: Final[Mapping[str, Callable[[World], Figures]]] = {
     "decode_only_compact": _decode_only("compact"),
     "plain_postgres": _plain_postgres(hot=False),
     "plain_postgres_hot": _plain_postgres(hot=True),
+    "bring_in": _bring_in,
     "echo_check_callers_64": _echo(CHECK, "check", 64),
     "decide_unary_callers_64": _unary(CHECK, "check", 64),
     "echo_check_callers_1": _echo(CHECK, "check", 1),
     "decide_unary_callers_1": _unary(CHECK, "check", 1),
     "echo_authorize_callers_64": _echo(AUTHORIZE, "authorize", 64),
     "authorize_unary_callers_64": _unary(AUTHORIZE, "authorize", 64),
+    "decide_stream": _decide_stream,
     "echo_authorize_callers_1": _echo(AUTHORIZE, "authorize", 1),
     "authorize_unary_callers_1": _unary(AUTHORIZE, "authorize", 1),
     "sdk_autobatch": _sdk_autobatch,
@@ -295,6 +321,7 @@ WORKLOADS: Final[Mapping[str, tuple[str, ...]]] = {
     "authorize_unary": tuple(name for name in STEPS if "authorize" in name),
     "sdk_autobatch": ("echo_authorize_callers_64", "sdk_autobatch"),
     "check_many": ("check_many",),
+    "decide_stream": ("bring_in", "authorize_unary_callers_64", "decide_stream"),
     "holds": ("holds",),
     "envoy": ("envoy",),
     "rate_scalar": ("rate_scalar",),

@@ -137,6 +137,8 @@ ACCESS: Final[Mapping[str, Rule]] = dict(
                 "CheckMany": Rule(_DECIDE, Reach.ITEMS),
                 "Authorize": _of_account(_DECIDE, Place("quote_id", QUOTE)),
                 "Debit": _of_account(_DECIDE),
+                # Each item is let in as a call of its own would be.
+                "DecideStream": Rule(_DECIDE, Reach.ITEMS, tenants=()),
                 **_alike(_by_id(_DECIDE, HOLD), "Extend", "Capture", "Release"),
                 "GetHold": _by_id(_DECIDE | _READ, HOLD),
                 "ListHolds": _of_account(_DECIDE | _READ),

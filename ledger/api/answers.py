@@ -49,14 +49,36 @@ def answer_of(ticket: Ticket, given: Mapping[str, str]) -> Answer:
 
     `given`: fields as the caller wrote them, for the message.
     """
-    outcome = ticket.outcomes[0]
+    return answer_at(ticket, 0, ticket.entry_seq(0), given)
+
+
+def answer_at(ticket: Ticket, place: int, entry_seq: int, given: Mapping[str, str]) -> Answer:
+    """The same of the command at a place, which that entry answers."""
+    outcome = ticket.outcomes[place]
     if isinstance(outcome, Refusal):
         raise refused(outcome, given)
     if isinstance(outcome, Replay):
         return replayed(outcome, ticket.shard)
     plan = ticket.plan_of(outcome) if isinstance(outcome, _PLANNED) else None
-    position = position_of(ticket.shard, ticket.entry_seq(0) + 1)
+    position = position_of(ticket.shard, entry_seq + 1)
     return Answer(outcome, plan, ticket.recorded_at, position, False)
+
+
+def entry_seqs(ticket: Ticket) -> list[int]:
+    """The number of the entry that answers each command of a ticket, -1 where none was recorded."""
+    found: list[int] = []
+    index = ticket.position - ticket.first_event - 1  # its own entries are the last before it
+    for outcome in reversed(ticket.outcomes):
+        if isinstance(outcome, Refusal):
+            found.append(-1)
+        elif isinstance(outcome, Replay):
+            found.append(outcome.entry_seq)
+        else:
+            while ticket.events[index] is not outcome:
+                index -= 1
+            found.append(ticket.first_event + index)
+    found.reverse()
+    return found
 
 
 def replayed(recorded: Replay, shard: int) -> Answer:

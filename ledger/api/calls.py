@@ -349,8 +349,13 @@ async def _decoded(
 def _failure(method: str, error: Exception) -> CallFailed | PassedOn:
     if isinstance(error, AbortError):
         raise error
+    return error if isinstance(error, PassedOn) else failure_in(method, error)
+
+
+def failure_in(method: str, error: Exception) -> CallFailed:
+    """The failure that an exception means; one of a bug is told to the log."""
     if isinstance(error, PassedOn):
-        return error
+        return error.failure()
     failure = failure_of(error)
     if failure is not None:
         return failure

@@ -1,11 +1,10 @@
-"""Calls of DecisionService about holds that are there: extend one, show one, list an account's."""
+"""Calls of DecisionService that show holds: one, or an account's page by page."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 
-from ledger.api.answers import answer_of, rendering
 from ledger.api.calls import Call
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed
@@ -13,7 +12,6 @@ from ledger.api.ids import HOLD
 from ledger.api.limits import Checked
 from ledger.api.pages import page_after, page_token
 from ledger.api.positions import minimum, position_of
-from ledger.api.render_decision import hold_of
 from ledger.api.render_hold import (
     HoldDetails,
     HoldPage,
@@ -22,9 +20,6 @@ from ledger.api.render_hold import (
     render_hold,
     settled_holds,
 )
-from ledger.core.commands import ExtendHold, Names
-from ledger.core.events import HoldExtended
-from ledger.core.limits import HOLD_LIFETIME_BATCH_MAX_US
 from ledger.core.state import Account, State
 from ledger.journal.directory import Entry
 from ledger.v1 import decision_pb2 as pb
@@ -40,36 +35,6 @@ class HoldCalls:
     """Part of DecisionService."""
 
     _edge: Edge
-
-    async def extend(self, request: pb.ExtendRequest, call: Call) -> pb.ExtendResponse:
-        """Move an open hold's expiry."""
-        edge = self._edge
-        tenant = await edge.tenant(request.tenant)
-        check = Checked()
-        check.ids(request_id=request.request_id)
-        check.between("lifetime_us", request.lifetime_us, 0, HOLD_LIFETIME_BATCH_MAX_US)
-        check.done()
-        minted, entry = await edge.minted(tenant, HOLD, request.hold_id)
-        command = ExtendHold(
-            edge.ledger.family(entry).request(request.request_id),
-            entry.number,
-            minted.number,
-            request.lifetime_us,
-            Names("", request.request_id),
-            call.trace,
-        )
-        ticket = await call.submit(edge.ledger, entry, command)
-        answer = answer_of(ticket, {"hold_id": request.hold_id})
-        assert isinstance(answer.event, HoldExtended), answer.event
-        response = pb.ExtendResponse(
-            expires_at_us=answer.event.expires_at,
-            position=answer.position,
-            replayed=answer.replayed,
-        )
-        with rendering(answer.position):
-            hold = await hold_of(edge.writer(entry), entry.number, minted.number)
-            response.hold_state = hold.state
-        return response
 
     async def get_hold(self, request: pb.GetHoldRequest, call: Call) -> pb.GetHoldResponse:
         """One hold, open or settled within the window."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import grpc
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 RequestT = TypeVar("RequestT", bound="Message")
 ReplyT = TypeVar("ReplyT", bound="Message")
 Method = Callable[[grpc.aio.Channel], "grpc.aio.UnaryUnaryMultiCallable[RequestT, ReplyT]"]
+Both = Callable[[grpc.aio.Channel], "grpc.aio.StreamStreamMultiCallable[RequestT, ReplyT]"]
 Stream = Callable[[grpc.aio.Channel], "grpc.aio.UnaryStreamMultiCallable[RequestT, ReplyT]"]
 _US: Final = 1_000_000
 
@@ -97,17 +98,33 @@ class Caller:
     ) -> AsyncIterator[ReplyT]:
         """Send once, to the home address, and give every message of the answer. Nothing is sent
         again by itself. Raises Refused, NotApplied, OutcomeUnknown, ClientClosed."""
+        call = method(self._home())(request, metadata=self._channels.metadata)
+        async for reply in _given(call):
+            yield reply
+
+    async def both(
+        self, method: Both[RequestT, ReplyT], requests: AsyncIterator[RequestT]
+    ) -> AsyncIterator[ReplyT]:
+        """The same of a stream of requests."""
+        call = method(self._home())(requests, metadata=self._channels.metadata)
+        async for reply in _given(call):
+            yield reply
+
+    def _home(self) -> grpc.aio.Channel:
         if self.closed:
             raise ClientClosed("the client is closed")
-        address = self.routing.address_of("")
-        call = method(self._channels.to(address))(request, metadata=self._channels.metadata)
-        try:
-            async for reply in call:
-                yield reply
-        except grpc.aio.AioRpcError as error:
-            raise error_of(failure_of(error)) from error
-        finally:
-            call.cancel()
+        return self._channels.to(self.routing.address_of(""))
+
+
+async def _given(call: Any) -> AsyncIterator[Any]:
+    """What a stream gives, until it ends. Raises Refused, NotApplied, OutcomeUnknown."""
+    try:
+        async for reply in call:
+            yield reply
+    except grpc.aio.AioRpcError as error:
+        raise error_of(failure_of(error)) from error
+    finally:
+        call.cancel()
 
 
 def monotonic_us() -> int:

@@ -5,7 +5,7 @@ Work may run if the decision is in ALLOWED; anything else is a denial.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterable, AsyncIterator, Mapping, Sequence
 
 from ledger.client.calls import Caller
 from ledger.v1 import decision_pb2 as pb
@@ -114,6 +114,23 @@ class DecisionCalls:
         return await self._caller.call(
             lambda channel: DecisionServiceStub(channel).Debit, request, account
         )
+
+    async def decide_stream(
+        self, items: AsyncIterable[pb.DecideItem]
+    ) -> AsyncIterator[pb.DecideReply]:
+        """Ask for many on one stream; answers carry the numbers of their items. An item's failure
+        is its answer. Nothing is sent again by itself: what has no answer when the stream fails,
+        the caller sends again with the same request_id."""
+
+        async def messages() -> AsyncIterator[pb.DecideStreamRequest]:
+            async for item in items:
+                yield pb.DecideStreamRequest(items=[item])
+
+        async for message in self._caller.both(
+            lambda channel: DecisionServiceStub(channel).DecideStream, messages()
+        ):
+            for reply in message.replies:
+                yield reply
 
     async def capture(
         self,

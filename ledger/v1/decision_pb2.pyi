@@ -1418,6 +1418,240 @@ class ReleaseResponse(_message.Message):
 Global___ReleaseResponse: _TypeAlias = ReleaseResponse  # noqa: Y015
 
 @_typing.final
+class DecideItem(_message.Message):
+    """One thing asked for on a stream."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    CHECK_FIELD_NUMBER: _builtins.int
+    AUTHORIZE_FIELD_NUMBER: _builtins.int
+    DEBIT_FIELD_NUMBER: _builtins.int
+    CAPTURE_FIELD_NUMBER: _builtins.int
+    RELEASE_FIELD_NUMBER: _builtins.int
+    EXTEND_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """The caller's number for it, which its answer carries; the server does not look at it."""
+    @_builtins.property
+    def check(self) -> Global___CheckRequest:
+        """Advice."""
+
+    @_builtins.property
+    def authorize(self) -> Global___AuthorizeRequest:
+        """A hold."""
+
+    @_builtins.property
+    def debit(self) -> Global___DebitRequest:
+        """A charge at once."""
+
+    @_builtins.property
+    def capture(self) -> Global___CaptureRequest:
+        """The settlement of a hold."""
+
+    @_builtins.property
+    def release(self) -> Global___ReleaseRequest:
+        """A hold given back."""
+
+    @_builtins.property
+    def extend(self) -> Global___ExtendRequest:
+        """A hold that lives longer or shorter."""
+
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        check: Global___CheckRequest | None = ...,
+        authorize: Global___AuthorizeRequest | None = ...,
+        debit: Global___DebitRequest | None = ...,
+        capture: Global___CaptureRequest | None = ...,
+        release: Global___ReleaseRequest | None = ...,
+        extend: Global___ExtendRequest | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "check", b"check", "debit", b"debit", "extend", b"extend", "release", b"release", "request", b"request"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "check", b"check", "debit", b"debit", "extend", b"extend", "number", b"number", "release", b"release", "request", b"request"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_request: _TypeAlias = _typing.Literal["check", "authorize", "debit", "capture", "release", "extend"]  # noqa: Y015
+    _WhichOneofArgType_request: _TypeAlias = _typing.Literal["request", b"request"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_request) -> _WhichOneofReturnType_request | None: ...
+
+Global___DecideItem: _TypeAlias = DecideItem  # noqa: Y015
+
+@_typing.final
+class DecideStreamRequest(_message.Message):
+    """Some items; sending what is there together costs less than one by one."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ITEMS_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def items(self) -> _containers.RepeatedCompositeFieldContainer[Global___DecideItem]:
+        """0 to 256 items, in the order in which they are to be decided."""
+
+    def __init__(
+        self,
+        *,
+        items: _abc.Iterable[Global___DecideItem] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["items", b"items"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecideStreamRequest: _TypeAlias = DecideStreamRequest  # noqa: Y015
+
+@_typing.final
+class DecideError(_message.Message):
+    """Why an item has no other answer, as the status of the single call would say it."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    @_typing.final
+    class MetadataEntry(_message.Message):
+        DESCRIPTOR: _descriptor.Descriptor
+
+        KEY_FIELD_NUMBER: _builtins.int
+        VALUE_FIELD_NUMBER: _builtins.int
+        key: _builtins.str
+        value: _builtins.str
+        def __init__(
+            self,
+            *,
+            key: _builtins.str = ...,
+            value: _builtins.str = ...,
+        ) -> None: ...
+        _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+        def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+        _ClearFieldArgType: _TypeAlias = _typing.Literal["key", b"key", "value", b"value"]  # noqa: Y015
+        def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+        def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+    CODE_FIELD_NUMBER: _builtins.int
+    REASON_FIELD_NUMBER: _builtins.int
+    MESSAGE_FIELD_NUMBER: _builtins.int
+    METADATA_FIELD_NUMBER: _builtins.int
+    RETRY_AFTER_US_FIELD_NUMBER: _builtins.int
+    code: _builtins.int
+    """google.rpc.Code."""
+    reason: _builtins.str
+    """Stable code in UPPER_SNAKE_CASE, for example CONFLICT."""
+    message: _builtins.str
+    """What happened, the value, and what to do."""
+    retry_after_us: _builtins.int
+    """When to send it again, in microseconds; 0 = not said."""
+    @_builtins.property
+    def metadata(self) -> _containers.ScalarMap[_builtins.str, _builtins.str]:
+        """As in ErrorInfo, for example `field`."""
+
+    def __init__(
+        self,
+        *,
+        code: _builtins.int = ...,
+        reason: _builtins.str = ...,
+        message: _builtins.str = ...,
+        metadata: _abc.Mapping[_builtins.str, _builtins.str] | None = ...,
+        retry_after_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["code", b"code", "message", b"message", "metadata", b"metadata", "reason", b"reason", "retry_after_us", b"retry_after_us"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecideError: _TypeAlias = DecideError  # noqa: Y015
+
+@_typing.final
+class DecideReply(_message.Message):
+    """The answer to one item."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NUMBER_FIELD_NUMBER: _builtins.int
+    CHECK_FIELD_NUMBER: _builtins.int
+    AUTHORIZE_FIELD_NUMBER: _builtins.int
+    DEBIT_FIELD_NUMBER: _builtins.int
+    CAPTURE_FIELD_NUMBER: _builtins.int
+    RELEASE_FIELD_NUMBER: _builtins.int
+    EXTEND_FIELD_NUMBER: _builtins.int
+    ERROR_FIELD_NUMBER: _builtins.int
+    number: _builtins.int
+    """The number of its item."""
+    @_builtins.property
+    def check(self) -> Global___CheckResponse:
+        """Advice."""
+
+    @_builtins.property
+    def authorize(self) -> Global___AuthorizeResponse:
+        """A decision with its hold."""
+
+    @_builtins.property
+    def debit(self) -> Global___DebitResponse:
+        """A decision with its charge."""
+
+    @_builtins.property
+    def capture(self) -> Global___CaptureResponse:
+        """A settlement."""
+
+    @_builtins.property
+    def release(self) -> Global___ReleaseResponse:
+        """What went back."""
+
+    @_builtins.property
+    def extend(self) -> Global___ExtendResponse:
+        """A new expiry."""
+
+    @_builtins.property
+    def error(self) -> Global___DecideError:
+        """Its failure."""
+
+    def __init__(
+        self,
+        *,
+        number: _builtins.int = ...,
+        check: Global___CheckResponse | None = ...,
+        authorize: Global___AuthorizeResponse | None = ...,
+        debit: Global___DebitResponse | None = ...,
+        capture: Global___CaptureResponse | None = ...,
+        release: Global___ReleaseResponse | None = ...,
+        extend: Global___ExtendResponse | None = ...,
+        error: Global___DecideError | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "check", b"check", "debit", b"debit", "error", b"error", "extend", b"extend", "release", b"release", "reply", b"reply"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["authorize", b"authorize", "capture", b"capture", "check", b"check", "debit", b"debit", "error", b"error", "extend", b"extend", "number", b"number", "release", b"release", "reply", b"reply"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    _WhichOneofReturnType_reply: _TypeAlias = _typing.Literal["check", "authorize", "debit", "capture", "release", "extend", "error"]  # noqa: Y015
+    _WhichOneofArgType_reply: _TypeAlias = _typing.Literal["reply", b"reply"]  # noqa: Y015
+    def WhichOneof(self, oneof_group: _WhichOneofArgType_reply) -> _WhichOneofReturnType_reply | None: ...
+
+Global___DecideReply: _TypeAlias = DecideReply  # noqa: Y015
+
+@_typing.final
+class DecideStreamResponse(_message.Message):
+    """Answers, as many as are there."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    REPLIES_FIELD_NUMBER: _builtins.int
+    @_builtins.property
+    def replies(self) -> _containers.RepeatedCompositeFieldContainer[Global___DecideReply]:
+        """1 to 256 answers."""
+
+    def __init__(
+        self,
+        *,
+        replies: _abc.Iterable[Global___DecideReply] | None = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["replies", b"replies"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___DecideStreamResponse: _TypeAlias = DecideStreamResponse  # noqa: Y015
+
+@_typing.final
 class HeldSlice(_message.Message):
     """What a hold reserves of one pot."""
 

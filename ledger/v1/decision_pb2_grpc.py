@@ -70,6 +70,11 @@ class DecisionServiceStub:
                 request_serializer=ledger_dot_v1_dot_decision__pb2.ReleaseRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_decision__pb2.ReleaseResponse.FromString,
                 _registered_method=True)
+        self.DecideStream = channel.stream_stream(
+                '/ledger.v1.DecisionService/DecideStream',
+                request_serializer=ledger_dot_v1_dot_decision__pb2.DecideStreamRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_decision__pb2.DecideStreamResponse.FromString,
+                _registered_method=True)
         self.GetHold = channel.unary_unary(
                 '/ledger.v1.DecisionService/GetHold',
                 request_serializer=ledger_dot_v1_dot_decision__pb2.GetHoldRequest.SerializeToString,
@@ -145,6 +150,18 @@ class DecisionServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def DecideStream(self, request_iterator, context):
+        """Asks for many decisions on one stream, each item by the number that the caller gives it. Items of
+        one account are decided and answered in the order in which they were sent; those of different
+        accounts may overtake each other. Advice comes after what was asked of the account before it.
+        An item that fails has its failure as its answer, and the stream goes on. At most 1,024 items are
+        unanswered: then the server reads no more until answers are read. What was sent is answered
+        before the stream ends, also where the server stops, which ends it with SHUTTING_DOWN.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def GetHold(self, request, context):
         """Shows one hold: what it reserves, how much was captured, how it ended. NOT_FOUND for one that
         was settled more than 35 days ago.
@@ -198,6 +215,11 @@ def add_DecisionServiceServicer_to_server(servicer, server):
                     servicer.Release,
                     request_deserializer=ledger_dot_v1_dot_decision__pb2.ReleaseRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_decision__pb2.ReleaseResponse.SerializeToString,
+            ),
+            'DecideStream': grpc.stream_stream_rpc_method_handler(
+                    servicer.DecideStream,
+                    request_deserializer=ledger_dot_v1_dot_decision__pb2.DecideStreamRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_decision__pb2.DecideStreamResponse.SerializeToString,
             ),
             'GetHold': grpc.unary_unary_rpc_method_handler(
                     servicer.GetHold,
@@ -400,6 +422,33 @@ class DecisionService:
             '/ledger.v1.DecisionService/Release',
             ledger_dot_v1_dot_decision__pb2.ReleaseRequest.SerializeToString,
             ledger_dot_v1_dot_decision__pb2.ReleaseResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def DecideStream(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_stream(
+            request_iterator,
+            target,
+            '/ledger.v1.DecisionService/DecideStream',
+            ledger_dot_v1_dot_decision__pb2.DecideStreamRequest.SerializeToString,
+            ledger_dot_v1_dot_decision__pb2.DecideStreamResponse.FromString,
             options,
             channel_credentials,
             insecure,

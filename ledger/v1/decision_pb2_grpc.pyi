@@ -66,6 +66,14 @@ class DecisionServiceStub:
     """
     Release: _grpc.UnaryUnaryMultiCallable[_decision_pb2.ReleaseRequest, _decision_pb2.ReleaseResponse]
     """Gives back all that a hold reserves. A hold that is no longer open is FAILED_PRECONDITION."""
+    DecideStream: _grpc.StreamStreamMultiCallable[_decision_pb2.DecideStreamRequest, _decision_pb2.DecideStreamResponse]
+    """Asks for many decisions on one stream, each item by the number that the caller gives it. Items of
+    one account are decided and answered in the order in which they were sent; those of different
+    accounts may overtake each other. Advice comes after what was asked of the account before it.
+    An item that fails has its failure as its answer, and the stream goes on. At most 1,024 items are
+    unanswered: then the server reads no more until answers are read. What was sent is answered
+    before the stream ends, also where the server stops, which ends it with SHUTTING_DOWN.
+    """
     GetHold: _grpc.UnaryUnaryMultiCallable[_decision_pb2.GetHoldRequest, _decision_pb2.GetHoldResponse]
     """Shows one hold: what it reserves, how much was captured, how it ended. NOT_FOUND for one that
     was settled more than 35 days ago.
@@ -110,6 +118,14 @@ class DecisionServiceAsyncStub(DecisionServiceStub):
     """
     Release: _aio.UnaryUnaryMultiCallable[_decision_pb2.ReleaseRequest, _decision_pb2.ReleaseResponse]  # type: ignore[assignment]
     """Gives back all that a hold reserves. A hold that is no longer open is FAILED_PRECONDITION."""
+    DecideStream: _aio.StreamStreamMultiCallable[_decision_pb2.DecideStreamRequest, _decision_pb2.DecideStreamResponse]  # type: ignore[assignment]
+    """Asks for many decisions on one stream, each item by the number that the caller gives it. Items of
+    one account are decided and answered in the order in which they were sent; those of different
+    accounts may overtake each other. Advice comes after what was asked of the account before it.
+    An item that fails has its failure as its answer, and the stream goes on. At most 1,024 items are
+    unanswered: then the server reads no more until answers are read. What was sent is answered
+    before the stream ends, also where the server stops, which ends it with SHUTTING_DOWN.
+    """
     GetHold: _aio.UnaryUnaryMultiCallable[_decision_pb2.GetHoldRequest, _decision_pb2.GetHoldResponse]  # type: ignore[assignment]
     """Shows one hold: what it reserves, how much was captured, how it ended. NOT_FOUND for one that
     was settled more than 35 days ago.
@@ -193,6 +209,20 @@ class DecisionServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_decision_pb2.ReleaseResponse, _abc.Awaitable[_decision_pb2.ReleaseResponse]]:
         """Gives back all that a hold reserves. A hold that is no longer open is FAILED_PRECONDITION."""
+
+    @_abc_1.abstractmethod
+    def DecideStream(
+        self,
+        request_iterator: _MaybeAsyncIterator[_decision_pb2.DecideStreamRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_decision_pb2.DecideStreamResponse], _abc.AsyncIterator[_decision_pb2.DecideStreamResponse]]:
+        """Asks for many decisions on one stream, each item by the number that the caller gives it. Items of
+        one account are decided and answered in the order in which they were sent; those of different
+        accounts may overtake each other. Advice comes after what was asked of the account before it.
+        An item that fails has its failure as its answer, and the stream goes on. At most 1,024 items are
+        unanswered: then the server reads no more until answers are read. What was sent is answered
+        before the stream ends, also where the server stops, which ends it with SHUTTING_DOWN.
+        """
 
     @_abc_1.abstractmethod
     def GetHold(

@@ -18,6 +18,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha import reflection_pb2, reflection_pb2_grpc
 
 from ledger.api.access import ACCESS, ACCOUNT, Place, Reach, Rule, texts_at
+from ledger.api.deciding import KINDS as DECISIONS
 from ledger.api.ids import UNKNOWN, mint
 from ledger.auth.principal import Scope
 from ledger.journal.storage import MemoryStorage
@@ -120,6 +121,14 @@ def test_every_field_that_names_an_account_or_what_it_has_is_asked(name: str) ->
     found = set(places_in(method.input_type))
     if name == "ledger.v1.DecisionService/CheckMany":
         assert found == {"accounts[]"}
+        return
+    if name == "ledger.v1.DecisionService/DecideStream":  # each item is asked as its own call is
+        single = {"check": "Check", **{each: each.capitalize() for each in DECISIONS}}
+        assert found == {
+            f"items[].{field}.{place.path}"
+            for field, method_name in single.items()
+            for place in ACCESS[f"ledger.v1.DecisionService/{method_name}"].places
+        }
         return
     if name.startswith("envoy."):
         assert found == set()  # it is asked inside, as DecisionService

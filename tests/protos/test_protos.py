@@ -186,13 +186,13 @@ def enums() -> Iterator[EnumDescriptor]:
 
 
 def unary_methods() -> list[MethodDescriptor]:
-    """Every method for clients; the stream is left out: its request wraps IngestRequest."""
+    """Every method for clients; streams are left out: their requests wrap those of others."""
     return [
         method
         for file in FILES
         for service in file.services_by_name.values()
         for method in service.methods
-        if method.name != "IngestStream" and service.name != "PeerService"
+        if not method.client_streaming and service.name != "PeerService"
     ]
 
 

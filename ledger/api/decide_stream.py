@@ -1,0 +1,366 @@
+"""DecideStream of DecisionService: many decisions under way on one stream.
+
+Each is answered by its number. What is asked goes to the writers in the order in which it came;
+while a shard has tickets of the stream in flight, what is asked of it waits and goes as one.
+Answers are written as they come, many in a message. At most ITEMS_MAX are unanswered: then nothing
+more is read, so that a reader that stalls holds up its own stream and nothing else. Items of other
+processes' shards are passed on one by one, each after the one before it on its account.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import ExitStack
+from typing import Any, Final
+
+from google.rpc import code_pb2
+
+from ledger.api.answers import answer_at, entry_seqs
+from ledger.api.calls import Call, failure_in
+from ledger.api.deciding import CHECK_METHOD, KINDS, Asked, Kind
+from ledger.api.edge import Edge
+from ledger.api.errors import CallFailed
+from ledger.api.forward import Forwarder
+from ledger.core.commands import Command
+from ledger.engine.ticket import NotApplied, NotOwner, OutcomeUnknown, Ticket
+from ledger.journal.errors import JournalError
+from ledger.v1 import decision_pb2 as pb
+
+ITEMS_MAX: Final = 1_024  # of a stream unanswered; x ~3 kB = 3 MB
+MESSAGE_ITEMS_MAX: Final = 256  # in a message, either way
+TICKETS_MAX: Final = 2  # of a stream and shard in flight: one commits, one fills
+RETRY_AFTER_US: Final = 50_000
+
+
+class Item:
+    """One thing asked for on a stream."""
+
+    __slots__ = ("asked", "kind", "number", "request")
+
+    def __init__(self, number: int, kind: Kind, request: Any, asked: Asked | None) -> None:
+        self.number = number
+        self.kind = kind
+        self.request = request
+        self.asked = asked
+
+
+class Lane:
+    """What a stream asks of one shard of ours."""
+
+    __slots__ = ("commands", "deciding", "last", "tickets", "waiting", "working")
+
+    def __init__(self) -> None:
+        self.waiting: list[Item] = []
+        self.commands: list[Command] = []  # theirs
+        self.tickets = 0  # in flight
+        self.last: asyncio.Future[None] | None = None  # of the newest of them
+        self.working = ExitStack()  # names that were looked up are on their way to a writer
+        self.deciding = False  # a flush is due
+
+
+class DecideStream:
+    """One stream. `replies` once."""
+
+    def __init__(
+        self,
+        edge: Edge,
+        forwarder: Forwarder,
+        check: Callable[[pb.CheckRequest, Call], Awaitable[pb.CheckResponse]],
+        call: Call,
+    ) -> None:
+        self._edge = edge
+        self._forwarder = forwarder
+        self._check = check
+        self._call = call
+        self._lanes: dict[int, Lane] = {}
+        self._ready: deque[tuple[list[Item], Ticket] | pb.DecideReply] = deque()
+        self._wake = asyncio.Event()
+        self._room = asyncio.Event()
+        self._unanswered = 0
+        self._ended: Exception | bool = False  # nothing more is read; why, if that is a failure
+        self._beside: set[asyncio.Task[None]] = set()  # advice and what is passed on
+        # By account, or ~shard where that is not known: its last item that is passed on.
+        self._behind: dict[int, asyncio.Task[None]] = {}
+
+    async def replies(
+        self, requests: AsyncIterator[pb.DecideStreamRequest]
+    ) -> AsyncGenerator[pb.DecideStreamResponse, None]:
+        """Answers as they come. What was read is answered, whatever ends the stream."""
+        tasks = [asyncio.create_task(self._read(requests)), asyncio.create_task(self._close())]
+        try:
+            while True:
+                if not self._ready:
+                    if self._ended and not self._unanswered:
+                        break
+                    self._wake.clear()
+                    await self._wake.wait()
+                    continue
+                reply = pb.DecideStreamResponse()
+                await self._fill(reply)
+                if reply.replies:
+                    yield reply
+                    self._unanswered -= len(reply.replies)
+                    self._room.set()
+            if isinstance(self._ended, Exception):
+                raise self._ended
+        finally:
+            left = [*tasks, *self._beside]
+            for task in left:
+                task.cancel()
+            for lane in self._lanes.values():
+                lane.waiting.clear()
+                lane.working.close()
+            await asyncio.gather(*left, return_exceptions=True)
+
+    # -- what is asked -----------------------------------------------------------------------------
+
+    async def _read(self, requests: AsyncIterator[pb.DecideStreamRequest]) -> None:
+        try:
+            async for request in requests:
+                if len(request.items) > MESSAGE_ITEMS_MAX:
+                    message = f"at most {MESSAGE_ITEMS_MAX} items in a message"
+                    raise CallFailed("TOO_MANY", message, field="items")
+                for item in request.items:
+                    while self._unanswered >= ITEMS_MAX:
+                        self._room.clear()
+                        await self._room.wait()
+                    self._unanswered += 1
+                    await self._take(item)
+            self._end(True)
+        except Exception as error:
+            self._end(error)
+
+    async def _close(self) -> None:
+        await self._edge.closing.wait()
+        message = "the server is shutting down; send what has no reply to another one"
+        self._end(CallFailed("SHUTTING_DOWN", message, retry_after_us=RETRY_AFTER_US))
+
+    def _end(self, how: Exception | bool) -> None:
+        if not self._ended:
+            self._ended = how
+        self._wake.set()
+
+    async def _take(self, item: pb.DecideItem) -> None:
+        """Hand an item on; what is wrong with it is its answer."""
+        which = item.WhichOneof("request")
+        number = item.number
+        if self._ended:
+            return self._fail(number, _shutting_down())
+        if which is None:
+            message = "an item asks for one thing"
+            return self._fail(number, CallFailed("FIELD_REQUIRED", message, field="request"))
+        request = getattr(item, which)
+        if which == "check":
+            return self._advise(number, request)
+        kind, asked = KINDS[which], None
+        with ExitStack() as working:
+            working.enter_context(self._edge.ledger.underway.working())
+            try:
+                await self._call.let_in(kind.method, request)
+                asked = await kind.ask(self._edge, request, self._call)
+                shard = asked.entry.shard
+                if self._edge.ledger.shards.owns(shard) and not self._is_behind(asked):
+                    self._wait_in_lane(shard, Item(number, kind, request, asked), asked, working)
+                    return None
+                refused = NotOwner(shard, RETRY_AFTER_US)
+            except NotOwner as error:
+                refused = error
+            except Exception as error:
+                return self._fail(number, error)
+        self._pass_on(Item(number, kind, request, asked), refused)
+        return None
+
+    def _is_behind(self, asked: Asked) -> bool:
+        """Whether what was asked of the account before is being decided elsewhere."""
+        return asked.entry.number in self._behind or ~asked.entry.shard in self._behind
+
+    # -- decided here ------------------------------------------------------------------------------
+
+    def _wait_in_lane(self, shard: int, item: Item, asked: Asked, working: ExitStack) -> None:
+        lane = self._lanes.get(shard)
+        if lane is None:
+            lane = self._lanes[shard] = Lane()
+        if not lane.waiting:
+            lane.working = working.pop_all()
+        lane.waiting.append(item)
+        lane.commands.append(asked.command)
+        if not lane.deciding and lane.tickets < TICKETS_MAX:
+            lane.deciding = True  # with whatever else has come by then
+            asyncio.get_running_loop().call_soon(self._flush, shard, lane)
+
+    def _flush(self, shard: int, lane: Lane) -> None:
+        """One ticket of what waits for a shard."""
+        lane.deciding = False
+        items, lane.waiting = lane.waiting[:MESSAGE_ITEMS_MAX], lane.waiting[MESSAGE_ITEMS_MAX:]
+        commands, lane.commands = lane.commands[: len(items)], lane.commands[len(items) :]
+        if not items:
+            return
+        writer, call = self._edge.ledger.writers[shard], self._call
+        actor = call.principal.actor
+        try:
+            ticket = writer.accept(commands, call.deadline_us, call.span, actor)
+        except NotOwner as error:
+            for item in items:
+                self._pass_on(item, error)
+            return
+        except NotApplied as error:
+            for item in items:
+                self._fail(item.number, error)
+            return
+        finally:
+            if not lane.waiting:
+                lane.working.close()
+        lane.tickets += 1
+        lane.last = ticket.future
+        ticket.future.add_done_callback(lambda future: self._answered(shard, lane, items, ticket))
+
+    def _answered(self, shard: int, lane: Lane, items: list[Item], ticket: Ticket) -> None:
+        lane.tickets -= 1
+        future = ticket.future
+        error = _unknown() if future.cancelled() else future.exception()
+        if error is None:
+            self._ready.append((items, ticket))
+        for item in items if error is not None else ():
+            self._fail(item.number, error if isinstance(error, Exception) else _unknown())
+        self._wake.set()
+        if lane.waiting:
+            self._flush(shard, lane)
+
+    # -- advice, and what is decided elsewhere -----------------------------------------------------
+
+    def _advise(self, number: int, request: pb.CheckRequest) -> None:
+        """Advice comes after what was asked of its shard before it."""
+        _, shard = self._edge.seat(request.tenant, request.account)
+        lane = self._lanes.get(shard)
+        before = lane.last if lane is not None and (lane.tickets or lane.waiting) else None
+
+        async def work() -> pb.DecideReply:
+            if before is not None:
+                await asyncio.wait({before})
+            try:
+                await self._call.let_in(CHECK_METHOD, request)
+                found = await self._check(request, self._call)
+            except NotOwner as error:
+                if self._call.forwarded:
+                    raise
+                found = await self._forwarder.pass_on(
+                    CHECK_METHOD, request, pb.CheckResponse, error, self._call.hop
+                )
+            return pb.DecideReply(number=number, check=found)
+
+        self._spawn(number, work)
+
+    def _pass_on(self, item: Item, refused: NotOwner) -> None:
+        """Have the shard's owner decide, after what it was asked of the account before."""
+        if self._call.forwarded:
+            self._fail(item.number, refused)
+            return
+        place = item.asked.entry.number if item.asked is not None else ~refused.shard
+        kind, before = item.kind, self._behind.get(place)
+
+        async def work() -> pb.DecideReply:
+            if before is not None:
+                await asyncio.wait({before})
+            try:
+                found = await self._forwarder.pass_on(
+                    kind.method, item.request, kind.reply, refused, self._call.hop
+                )
+            finally:
+                if self._behind.get(place) is asyncio.current_task():
+                    del self._behind[place]
+            return _reply(item.number, found)
+
+        self._behind[place] = self._spawn(item.number, work)
+
+    def _spawn(
+        self, number: int, work: Callable[[], Awaitable[pb.DecideReply]]
+    ) -> asyncio.Task[None]:
+        async def run() -> None:
+            try:
+                self._ready.append(await work())
+                self._wake.set()
+            except Exception as error:
+                self._fail(number, error)
+
+        task = asyncio.create_task(run())
+        self._beside.add(task)
+        task.add_done_callback(self._beside.discard)
+        return task
+
+    # -- answers -----------------------------------------------------------------------------------
+
+    def _fail(self, number: int, error: Exception) -> None:
+        self._ready.append(_failed(number, error))
+        self._wake.set()
+
+    async def _fill(self, reply: pb.DecideStreamResponse) -> None:
+        """Take what is ready, as much as a message has room for."""
+        while self._ready:
+            ready = self._ready[0]
+            count = 1 if isinstance(ready, pb.DecideReply) else len(ready[0])
+            if len(reply.replies) + count > MESSAGE_ITEMS_MAX:
+                return
+            self._ready.popleft()
+            if isinstance(ready, pb.DecideReply):
+                reply.replies.append(ready)
+                continue
+            items, ticket = ready
+            for place, (item, entry_seq) in enumerate(zip(items, entry_seqs(ticket), strict=True)):
+                reply.replies.append(await self._say(item, ticket, place, entry_seq))
+
+    async def _say(self, item: Item, ticket: Ticket, place: int, entry_seq: int) -> pb.DecideReply:
+        asked = item.asked
+        assert asked is not None
+        try:
+            answer = answer_at(ticket, place, entry_seq, asked.given)
+            return _reply(item.number, await item.kind.say(self._edge, asked, answer))
+        except (NotApplied, JournalError) as error:  # it is recorded; its answer is not to be had
+            message = f"the item is recorded, but its answer could not be made ({error})"
+            return _failed(item.number, OutcomeUnknown(message))
+        except Exception as error:
+            return _failed(item.number, error)
+
+
+def _reply(number: int, found: Any) -> pb.DecideReply:
+    match found:
+        case pb.AuthorizeResponse():
+            return pb.DecideReply(number=number, authorize=found)
+        case pb.DebitResponse():
+            return pb.DecideReply(number=number, debit=found)
+        case pb.CaptureResponse():
+            return pb.DecideReply(number=number, capture=found)
+        case pb.ReleaseResponse():
+            return pb.DecideReply(number=number, release=found)
+        case _:
+            return pb.DecideReply(number=number, extend=found)
+
+
+def _failed(number: int, error: Exception) -> pb.DecideReply:
+    """An item's failure, as the status of a single call would say it."""
+    failure = error if isinstance(error, CallFailed) else failure_in("DecideStream", error)
+    metadata = dict(failure.metadata)
+    if failure.field:
+        metadata["field"] = failure.field
+    if failure.faults and not failure.field:
+        metadata["field"] = failure.faults[0].field
+    return pb.DecideReply(
+        number=number,
+        error=pb.DecideError(
+            code=code_pb2.Code.Value(failure.code.name),
+            reason=failure.reason,
+            message=failure.message,
+            metadata=metadata,
+            retry_after_us=failure.retry_after_us,
+        ),
+    )
+
+
+def _shutting_down() -> CallFailed:
+    message = "the server is shutting down; nothing was recorded; send it to another one"
+    return CallFailed("SHUTTING_DOWN", message, retry_after_us=RETRY_AFTER_US)
+
+
+def _unknown() -> OutcomeUnknown:
+    return OutcomeUnknown("whether it is recorded is not known: send the same request_id again")
