@@ -8,6 +8,7 @@
     lease_core      a credit lease as its holder has it, pure; leases: its calls and its shell;
                     local_prices: what work costs by a pinned price sheet
     metered         a hold around one call of a model; shutdown: signals that end it
+    spool           events on this machine's disk while no server answers; spool_files: its files
     sync            the same for those who do not await; sync_calls, looping: its parts
     refreshing      when the shard map is asked for anew
 
@@ -27,6 +28,11 @@ from ledger.client.errors import (
     NotApplied,
     OutcomeUnknown,
     Refused,
+    SpoolBusy,
+    SpoolDamaged,
+    SpoolError,
+    SpoolFailed,
+    SpoolFull,
 )
 from ledger.client.events import EventOutcome, GaugeLevel, Outcome, UsageEvent
 from ledger.client.leases import HeldLease
@@ -36,6 +42,7 @@ from ledger.client.metered import MeteredCall
 from ledger.client.raw_events import RawEvent
 from ledger.client.retry import RetryPolicy
 from ledger.client.shutdown import cancelled_by
+from ledger.client.spool import Spool
 
 __all__ = [
     "ALLOWED",
@@ -59,6 +66,12 @@ __all__ = [
     "RawEvent",
     "Refused",
     "RetryPolicy",
+    "Spool",
+    "SpoolBusy",
+    "SpoolDamaged",
+    "SpoolError",
+    "SpoolFailed",
+    "SpoolFull",
     "UsageEvent",
     "cancelled_by",
 ]

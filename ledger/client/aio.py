@@ -189,6 +189,10 @@ class DrawdownClient(
         """The furthest position that replies have shown: `min_position` for another client."""
         return str(self._caller.positions)
 
+    def saw(self, position: str) -> None:
+        """Reads of this client are to see what another process was told of at that position."""
+        self._caller.positions.observe(position)
+
     @property
     def pending_events(self) -> int:
         """Usage events that wait or are in flight."""

@@ -153,7 +153,7 @@ class IngestCore:
                 if not self._is_over(item, now_us):
                     again.append(item)
                     continue
-                outcome = outcome._replace(outcome=item.undelivered)
+                outcome = outcome._replace(outcome=item.undelivered, judged=False)
             self._settle(item, outcome, complete)
         troubled = self._put_back(again)
         for family in batch.families:
@@ -335,4 +335,5 @@ def _undelivered(outcome: Outcome, failure: Failure) -> EventOutcome:
         reason=failure.reason or failure.code,
         field=failure.metadata.get("field", ""),
         message=failure.message,
+        judged=False,
     )

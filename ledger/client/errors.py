@@ -4,6 +4,11 @@
     ├── InvalidEvent       the event cannot be put in a message; nothing was sent
     ├── ClientClosed       the client was closed before the call
     ├── Denied             a metered call may not run: why, and what is left
+    ├── SpoolError         events could not be kept on the disk:
+    │   ├── SpoolFull          the spool keeps as much as it may; nothing was kept
+    │   ├── SpoolFailed        the disk did not take it; nothing is promised to be kept
+    │   ├── SpoolBusy          another process or client has the directory
+    │   └── SpoolDamaged       what stands there cannot be read; it is left as it is
     └── CallError          a call ended with a status; code, reason and metadata say which
         ├── Refused            nothing was recorded, and the same call will be refused again
         ├── NotApplied         nothing was recorded; safe to send again (retries ran out)
@@ -86,6 +91,26 @@ class Denied(DrawdownError):
         self.limit_account: Final = limit_account
         self.limit_name: Final = limit_name
         self.limit_left: Final = limit_left
+
+
+class SpoolError(DrawdownError):
+    """Events could not be kept on the disk of this machine."""
+
+
+class SpoolFull(SpoolError):
+    """The spool keeps as much as it may; nothing was kept. Let the work wait, or fail it."""
+
+
+class SpoolFailed(SpoolError):
+    """The disk did not take it; the event may or may not be sent later, under its id."""
+
+
+class SpoolBusy(SpoolError):
+    """Another process or client has the directory."""
+
+
+class SpoolDamaged(SpoolError):
+    """What stands in the directory cannot be read; it is left as it is."""
 
 
 class CallError(DrawdownError):

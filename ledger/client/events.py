@@ -80,7 +80,8 @@ class GaugeLevel(NamedTuple):
 
 class EventOutcome(NamedTuple):
     """What became of one event. `charge` is in minor units (10^-scale) of `asset`; 0 = none.
-    `gauge`: of a report of one, which charges nothing."""
+    `gauge`: of a report of one, which charges nothing. `judged`: False where no server has said
+    this of the event itself, because its call was refused as a whole or given up."""
 
     outcome: Outcome
     charge: int = 0
@@ -93,6 +94,7 @@ class EventOutcome(NamedTuple):
     message: str = ""
     position: str = ""
     gauge: GaugeLevel | None = None
+    judged: bool = True
 
 
 ShapeKey: TypeAlias = tuple[str, str, tuple[tuple[str, str], ...], tuple[str, ...]]

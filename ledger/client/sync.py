@@ -63,6 +63,10 @@ class DrawdownClient(SyncCalls):
         """The furthest position that replies have shown: `min_position` for another client."""
         return self._client.position
 
+    def saw(self, position: str) -> None:
+        """Reads of this client are to see what another process was told of at that position."""
+        self._client.saw(position)
+
     @property
     def pending_events(self) -> int:
         """Usage events that wait or are in flight."""
