@@ -226,6 +226,7 @@ ACCESS: Final[Mapping[str, Rule]] = dict(
                     "Reassign",
                     "Suspend",
                     "Resume",
+                    "ChangeTerms",
                     "EndPlan",
                 ),
                 **_alike(_of_account(_SEES), "GetPlan", "ListPlans", "ListSeats"),

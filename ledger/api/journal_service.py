@@ -106,6 +106,7 @@ from ledger.core.events import (
     SeatsAdded,
     SeatsRemoved,
     SeatSuspended,
+    SeatTermsChanged,
     SegmentAdded,
     SharingUpdated,
     StatementClosed,
@@ -201,6 +202,7 @@ _KINDS: Final[Mapping[type, pb.MutationKind.ValueType]] = {
     SeatReassigned: pb.MUTATION_KIND_REASSIGN_SEAT,
     SeatSuspended: pb.MUTATION_KIND_SUSPEND_SEAT,  # or resumed
     SeatPlanEnded: pb.MUTATION_KIND_END_SEAT_PLAN,
+    SeatTermsChanged: pb.MUTATION_KIND_CHANGE_SEAT_TERMS,
     ChargeStarted: pb.MUTATION_KIND_START_CHARGE,
     ChargeChanged: pb.MUTATION_KIND_CHANGE_CHARGE_QUANTITY,  # of terms where it says some
     ChargeEnded: pb.MUTATION_KIND_END_CHARGE,
@@ -246,6 +248,7 @@ _OF_ACCOUNTS: Final = (
     SeatsRemoved,
     SeatReassigned,
     SeatSuspended,
+    SeatTermsChanged,
     SeatPlanEnded,
     StatementsSet,
     StatementEnded,

@@ -49,6 +49,7 @@ class PlanView(NamedTuple):
     ends_at_us: int  # NEVER = it goes on
     version: int
     grants: tuple[int, ...]
+    next_terms: SeatTerms | None
 
 
 class SeatView(NamedTuple):
@@ -92,6 +93,7 @@ def _plan_view(state: State, plan: SeatPlan, now_us: int) -> PlanView:
         plan.ends_at,
         plan.revision,
         plan.grants,
+        plan.next_terms,
     )
 
 
@@ -135,6 +137,7 @@ def render_plan(
         name=view.name,
         account=account,
         terms=render_terms(assets, view.terms),
+        next_terms=render_terms(assets, view.next_terms) if view.next_terms is not None else None,
         quantity=view.quantity,
         unassigned=view.unassigned,
         leaving=view.leaving,

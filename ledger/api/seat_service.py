@@ -27,6 +27,7 @@ from ledger.api.render_seat import (
 from ledger.api.requests import asset_number, check_names, money_number
 from ledger.core.commands import (
     AddSeats,
+    ChangeSeatTerms,
     Command,
     EndSeatPlan,
     Names,
@@ -48,6 +49,7 @@ from ledger.core.events import (
     SeatsRemoved,
     SeatSuspended,
     SeatTerms,
+    SeatTermsChanged,
     Timing,
 )
 from ledger.core.limits import (
@@ -74,6 +76,7 @@ _Change: TypeAlias = (
     | pb.SeatServiceSuspendRequest
     | pb.SeatServiceResumeRequest
     | pb.SeatServiceEndPlanRequest
+    | pb.SeatServiceChangeTermsRequest
 )
 _Reply = TypeVar(
     "_Reply",
@@ -84,6 +87,7 @@ _Reply = TypeVar(
     pb.SeatServiceSuspendResponse,
     pb.SeatServiceResumeResponse,
     pb.SeatServiceEndPlanResponse,
+    pb.SeatServiceChangeTermsResponse,
 )
 
 
@@ -242,6 +246,34 @@ class SeatService:
         answer = await self._ask(call, entry, command, request.account)
         assert isinstance(answer.event, SeatSuspended), answer.event
         return answer, entry
+
+    async def change_terms(
+        self, request: pb.SeatServiceChangeTermsRequest, call: Call
+    ) -> pb.SeatServiceChangeTermsResponse:
+        """Have a plan give otherwise from its next period on."""
+        check = Checked()
+        check.given("terms", request.HasField("terms"))
+        if request.HasField("terms"):
+            _check_terms(check, request.terms)
+        check.between("expected_version", request.expected_version, 0)
+        entry, key = await self._meant(request, check)
+        command = ChangeSeatTerms(
+            key,
+            entry.number,
+            request.plan,
+            self._terms(request.terms, entry),
+            request.expected_version,
+            Names("", request.request_id),
+            call.trace,
+        )
+        allowance = request.terms.allowance
+        given = {
+            "terms.allowance.asset": allowance.asset,
+            "terms.allowance.price_asset": allowance.price_asset,
+        }
+        answer = await self._ask(call, entry, command, request.account, given)
+        assert isinstance(answer.event, SeatTermsChanged), answer.event
+        return await self._answered(pb.SeatServiceChangeTermsResponse(), entry, answer, request)
 
     async def end_plan(
         self, request: pb.SeatServiceEndPlanRequest, call: Call

@@ -432,6 +432,17 @@ def _suspend_seat(event: e.SeatSuspended) -> c.Command:
     )
 
 
+def _change_seat_terms(event: e.SeatTermsChanged) -> c.Command:
+    return c.ChangeSeatTerms(
+        event.key,
+        event.account,
+        event.seat_plan,
+        event.terms,
+        event.expected_version,
+        trace=event.trace,
+    )
+
+
 def _end_plan(event: e.SeatPlanEnded) -> c.Command | None:
     if not event.key:
         return None  # it follows from a package
@@ -557,6 +568,7 @@ _ASKED: Final[dict[type, Callable[[Any], c.Command | None]]] = {
     e.SeatsRemoved: _remove_seats,
     e.SeatReassigned: _reassign,
     e.SeatSuspended: _suspend_seat,
+    e.SeatTermsChanged: _change_seat_terms,
     e.SeatPlanEnded: _end_plan,
     e.CommitmentCreated: _commit,
     e.SegmentAdded: _add_segment,

@@ -337,6 +337,64 @@ def resume(
     _say(reply, as_json)
 
 
+@seat.command("terms", short_help="Have a plan give otherwise from its next period on.")
+@click.argument("account")
+@click.argument("plan")
+@click.option("--amount", type=int, default=None, help="For each seat and whole period.")
+@click.option("--price-paid", type=int, default=None, help="Of that, in minor units.")
+@click.option("--unknown", type=click.Choice(("reject", "pool", "unassigned")), default=None)
+@click.option("--exhausted", type=click.Choice(("account", "overage", "deny")), default=None)
+@click.option("--alert", type=int, default=None, help="Units left of a seat's; -1 = never.")
+@_request_id
+@server_options
+@json_option
+def terms(
+    account: str,
+    plan: str,
+    amount: int | None,
+    price_paid: int | None,
+    unknown: str | None,
+    exhausted: str | None,
+    alert: int | None,
+    request_id: str,
+    tenant: str,
+    remote: Remote,
+    as_json: bool,
+) -> None:
+    """Have PLAN of ACCOUNT give otherwise from its next period on; what is not given stays as it
+    is, or is to be."""
+    from ledger.v1 import seat_pb2
+    from ledger.v1.seat_pb2_grpc import SeatServiceStub
+
+    with connect(remote) as channel:
+        stub = SeatServiceStub(channel)
+        asked = seat_pb2.SeatServiceGetPlanRequest(tenant=tenant, account=account, plan=plan)
+        found = stub.GetPlan(asked, timeout=TIMEOUT_S).plan
+        wanted = found.next_terms if found.HasField("next_terms") else found.terms
+        if amount is not None:
+            wanted.allowance.amount = amount
+        if price_paid is not None:
+            wanted.allowance.price_paid = price_paid
+        if unknown is not None:
+            wanted.unknown = seat_pb2.UnknownSeat.Value(f"UNKNOWN_SEAT_{unknown.upper()}")
+        if exhausted is not None:
+            wanted.exhausted = seat_pb2.ExhaustedSeat.Value(f"EXHAUSTED_SEAT_{exhausted.upper()}")
+        if alert is not None and alert >= 0:
+            wanted.alert = alert
+        elif alert is not None:
+            wanted.ClearField("alert")
+        request = seat_pb2.SeatServiceChangeTermsRequest(
+            tenant=tenant,
+            request_id=request_id or uuid.uuid4().hex,
+            account=account,
+            plan=plan,
+            terms=wanted,
+            expected_version=found.version,
+        )
+        reply = stub.ChangeTerms(request, timeout=TIMEOUT_S)
+    _say(reply, as_json)
+
+
 @seat.command("end", short_help="End a plan of seats.")
 @click.argument("account")
 @click.argument("plan")

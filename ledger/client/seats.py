@@ -159,6 +159,28 @@ class SeatCalls:
             lambda channel: SeatServiceStub(channel).Resume, request, account
         )
 
+    async def change_seat_terms(
+        self,
+        account: str,
+        plan: str,
+        terms: pb.SeatTerms,
+        *,
+        expected_version: int = 0,
+        request_id: str = "",
+    ) -> pb.SeatServiceChangeTermsResponse:
+        """Have a plan give otherwise from its next period on."""
+        request = pb.SeatServiceChangeTermsRequest(
+            tenant=self._caller.tenant,
+            request_id=request_id or self._caller.new_id(),
+            account=account,
+            plan=plan,
+            terms=terms,
+            expected_version=expected_version,
+        )
+        return await self._caller.call(
+            lambda channel: SeatServiceStub(channel).ChangeTerms, request, account
+        )
+
     async def end_seat_plan(
         self,
         account: str,

@@ -47,6 +47,7 @@ from ledger.core.commands import (
     ChangePackage,
     ChangeQuantity,
     ChangeRecurring,
+    ChangeSeatTerms,
     ChangeTerms,
     ChargeBack,
     CloseAccount,
@@ -201,6 +202,9 @@ from ledger.core.seating import (
     decide_remove_seats,
     decide_start_plan,
     decide_suspend_seat,
+)
+from ledger.core.seating import (
+    decide_change_terms as decide_change_seat_terms,
 )
 from ledger.core.seats import SeatPlan
 from ledger.core.shared_totals import Dues
@@ -929,6 +933,7 @@ _DECIDERS: dict[type, Callable[[State, Any, list[Event]], Outcome]] = {
     SuspendSeat: decide_suspend_seat,
     ResumeSeat: decide_suspend_seat,
     EndSeatPlan: decide_end_plan,
+    ChangeSeatTerms: decide_change_seat_terms,
     CreateCommitment: decide_create_commitment,
     AddSegment: decide_add_segment,
     EndCommitment: decide_end_commitment,

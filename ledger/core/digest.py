@@ -276,6 +276,7 @@ def _seats(plans: SeatPlans | None) -> list[Any]:
             plan.tally,
             plan.next_seat,
             [_seat(plan, plan.seats[number]) for number in sorted(plan.seats)],
+            *([plan.next_terms] if plan.next_terms is not None else []),
         ]
         for plan in plans.plans.values()
     ]

@@ -137,6 +137,32 @@ def invalid_seat_terms(state: State, account: Account, terms: SeatTerms) -> Refu
     return None
 
 
+def terms_fixed(plan: SeatPlan, terms: SeatTerms) -> Refusal | None:
+    """What a plan keeps while it goes on: how it gives its allowance, its periods and its fee; all
+    of it where a package says it."""
+    if plan.terms.packaged:
+        message = "a package says what the plan gives; publish a version of it, or change it"
+        return Refusal(Reason.TERMS_FIXED, "plan", plan.name, message)
+    before, allowance = plan.terms, terms.allowance
+    for field, kept, given in (
+        ("allotment", before.allotment.name, terms.allotment.name),
+        ("charge", before.charge, terms.charge),
+        *[
+            (f"allowance.{field}", getattr(before.allowance, field), getattr(allowance, field))
+            for field in ("unit", "every", "anchor", "zone")
+        ],
+    ):
+        if kept != given:
+            return Refusal(
+                Reason.TERMS_FIXED,
+                f"terms.{field}",
+                str(given),
+                "a plan keeps how it gives its allowance, its periods and its fee; end it with its "
+                "period, and start another",
+            )
+    return None
+
+
 def _invalid_names(names: tuple[str, ...]) -> Refusal | None:
     if "" in names:
         return seats_invalid("seats", "", "a named seat has a name; count those that have none")

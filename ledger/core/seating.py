@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from ledger.core.admission import known_account, open_account
 from ledger.core.commands import (
     AddSeats,
+    ChangeSeatTerms,
     EndSeatPlan,
     ReassignSeat,
     RemoveSeats,
@@ -34,6 +35,7 @@ from ledger.core.events import (
     SeatSuspended,
     SeatTally,
     SeatTerms,
+    SeatTermsChanged,
     TakenBack,
     Timing,
 )
@@ -53,6 +55,7 @@ from ledger.core.seat_changes import (
 from ledger.core.seat_checks import (
     find_seat,
     held,
+    invalid_seat_terms,
     is_held,
     not_addable,
     not_startable,
@@ -62,6 +65,7 @@ from ledger.core.seat_checks import (
     seats_limit,
     seats_too_few,
     taken_already,
+    terms_fixed,
 )
 from ledger.core.seat_fees import follow, invalid_fee
 from ledger.core.seat_shares import Part, add_to_pool, units_of
@@ -317,6 +321,39 @@ def decide_suspend_seat(
     return suspended
 
 
+def decide_change_terms(
+    state: State, command: ChangeSeatTerms, out: list[Event]
+) -> Event | Known | Refusal:
+    """Have a plan give otherwise from its next period on; what the one that runs has granted, and
+    its rules, stay."""
+    account = open_account(state, command.key, command.account)
+    if not isinstance(account, Account):
+        return account
+    plan = running(state, account, command.seat_plan, command.expected_version)
+    if isinstance(plan, Refusal):
+        return plan
+    terms = command.terms
+    there = len(plan.present(plan.period_end))
+    refusal = (
+        terms_fixed(plan, terms)
+        or invalid_seat_terms(state, account, terms)
+        or seats_limit(terms, plan.full, there, plan.tally.unassigned)
+    )
+    if refusal is not None:
+        return refusal
+    changed = SeatTermsChanged(
+        command.key,
+        account.number,
+        plan.name,
+        terms,
+        plan.revision + 1,
+        command.expected_version,
+        command.trace,
+    )
+    out.append(changed)
+    return changed
+
+
 def decide_end_plan(
     state: State, command: EndSeatPlan, out: list[Event]
 ) -> Event | Known | Refusal:
@@ -364,7 +401,7 @@ def begin_period(state: State, plan: SeatPlan, out: list[Event]) -> None:
     """Begin the next period of a plan, with the seats that stay (rules T1, S1)."""
     account, start = plan.account, plan.period_end
     assert start <= state.now, (plan.name, start)
-    changed = following_terms(state, plan)
+    changed = plan.next_terms or following_terms(state, plan)
     terms = (changed or plan.terms).allowance
     cycle_start, end = _cycle(account, terms, plan.started_at).period_of(start)
     part = Part(start, end, end - cycle_start)

@@ -72,6 +72,7 @@ class SeatPlan:
         "grants",
         "name",
         "next_seat",
+        "next_terms",
         "period_end",
         "period_start",
         "revision",
@@ -85,6 +86,7 @@ class SeatPlan:
         self.account = account
         self.name = name
         self.terms = terms
+        self.next_terms: SeatTerms | None = None  # from the next period on
         self.created_at = created_at
         self.revision = 0
         self.started_at = created_at  # last; its periods run from there, without an anchor

@@ -201,6 +201,7 @@ SEAT_SUSPENDED: Final = 5
 SEAT_RESUMED: Final = 6
 SEAT_PERIOD: Final = 7
 SEATS_ENDED: Final = 8
+SEAT_TERMS: Final = 9  # from the next period on
 SEAT_ENTRIES: Final = (
     "tenant", "shard", "entry_seq", "account", "plan", "seat", "name", "until", "suspended",
     "entitled", "released", "recorded_at",

@@ -181,6 +181,8 @@ class _MutationKindEnumTypeWrapper(_enum_type_wrapper._EnumTypeWrapper[_Mutation
     """SeatService.Resume."""
     MUTATION_KIND_END_SEAT_PLAN: _MutationKind.ValueType  # 246
     """SeatService.EndPlan."""
+    MUTATION_KIND_CHANGE_SEAT_TERMS: _MutationKind.ValueType  # 247
+    """SeatService.ChangeTerms."""
     MUTATION_KIND_START_CHARGE: _MutationKind.ValueType  # 260
     """ChargeService.StartCharge; `resource` is the charge."""
     MUTATION_KIND_CHANGE_CHARGE_QUANTITY: _MutationKind.ValueType  # 261
@@ -331,6 +333,8 @@ MUTATION_KIND_RESUME_SEAT: MutationKind.ValueType  # 245
 """SeatService.Resume."""
 MUTATION_KIND_END_SEAT_PLAN: MutationKind.ValueType  # 246
 """SeatService.EndPlan."""
+MUTATION_KIND_CHANGE_SEAT_TERMS: MutationKind.ValueType  # 247
+"""SeatService.ChangeTerms."""
 MUTATION_KIND_START_CHARGE: MutationKind.ValueType  # 260
 """ChargeService.StartCharge; `resource` is the charge."""
 MUTATION_KIND_CHANGE_CHARGE_QUANTITY: MutationKind.ValueType  # 261

@@ -299,6 +299,7 @@ class SeatPlan(_message.Message):
     ENDS_AT_US_FIELD_NUMBER: _builtins.int
     VERSION_FIELD_NUMBER: _builtins.int
     GRANT_IDS_FIELD_NUMBER: _builtins.int
+    NEXT_TERMS_FIELD_NUMBER: _builtins.int
     name: _builtins.str
     """Its name."""
     account: _builtins.str
@@ -331,6 +332,10 @@ class SeatPlan(_message.Message):
     def grant_ids(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
         """The pool's grants of the period."""
 
+    @_builtins.property
+    def next_terms(self) -> Global___SeatTerms:
+        """What it gives from the next period on, where that is something else."""
+
     def __init__(
         self,
         *,
@@ -348,10 +353,11 @@ class SeatPlan(_message.Message):
         ends_at_us: _builtins.int = ...,
         version: _builtins.int = ...,
         grant_ids: _abc.Iterable[_builtins.str] | None = ...,
+        next_terms: Global___SeatTerms | None = ...,
     ) -> None: ...
-    _HasFieldArgType: _TypeAlias = _typing.Literal["terms", b"terms"]  # noqa: Y015
+    _HasFieldArgType: _TypeAlias = _typing.Literal["next_terms", b"next_terms", "terms", b"terms"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "available", b"available", "ends_at_us", b"ends_at_us", "grant_ids", b"grant_ids", "largest", b"largest", "leaving", b"leaving", "name", b"name", "period_end_us", b"period_end_us", "period_start_us", b"period_start_us", "quantity", b"quantity", "released", b"released", "terms", b"terms", "unassigned", b"unassigned", "version", b"version"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "available", b"available", "ends_at_us", b"ends_at_us", "grant_ids", b"grant_ids", "largest", b"largest", "leaving", b"leaving", "name", b"name", "next_terms", b"next_terms", "period_end_us", b"period_end_us", "period_start_us", b"period_start_us", "quantity", b"quantity", "released", b"released", "terms", b"terms", "unassigned", b"unassigned", "version", b"version"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -936,6 +942,82 @@ class SeatServiceResumeResponse(_message.Message):
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
 Global___SeatServiceResumeResponse: _TypeAlias = SeatServiceResumeResponse  # noqa: Y015
+
+@_typing.final
+class SeatServiceChangeTermsRequest(_message.Message):
+    """Has a plan give otherwise from its next period on."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    REQUEST_ID_FIELD_NUMBER: _builtins.int
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    PLAN_FIELD_NUMBER: _builtins.int
+    TERMS_FIELD_NUMBER: _builtins.int
+    EXPECTED_VERSION_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    request_id: _builtins.str
+    """Identity of the call in the account's family for 35 days, 1 to 128 bytes, required."""
+    account: _builtins.str
+    """Id or alias of the account, 1 to 128 bytes."""
+    plan: _builtins.str
+    """Name of the plan, 1 to 128 bytes."""
+    expected_version: _builtins.int
+    """Version of the plan; 0 = whatever it is."""
+    @_builtins.property
+    def terms(self) -> Global___SeatTerms:
+        """The whole new terms, required; those that were to come are forgotten."""
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        request_id: _builtins.str = ...,
+        account: _builtins.str = ...,
+        plan: _builtins.str = ...,
+        terms: Global___SeatTerms | None = ...,
+        expected_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["terms", b"terms"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "expected_version", b"expected_version", "plan", b"plan", "request_id", b"request_id", "tenant", b"tenant", "terms", b"terms"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SeatServiceChangeTermsRequest: _TypeAlias = SeatServiceChangeTermsRequest  # noqa: Y015
+
+@_typing.final
+class SeatServiceChangeTermsResponse(_message.Message):
+    """The plan after the change."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    PLAN_FIELD_NUMBER: _builtins.int
+    POSITION_FIELD_NUMBER: _builtins.int
+    REPLAYED_FIELD_NUMBER: _builtins.int
+    position: _builtins.str
+    """Where the change is recorded."""
+    replayed: _builtins.bool
+    """True: the request_id was recorded before with the same body."""
+    @_builtins.property
+    def plan(self) -> Global___SeatPlan:
+        """It, at the position of the reply or later."""
+
+    def __init__(
+        self,
+        *,
+        plan: Global___SeatPlan | None = ...,
+        position: _builtins.str = ...,
+        replayed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["plan", b"plan", "position", b"position", "replayed", b"replayed"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___SeatServiceChangeTermsResponse: _TypeAlias = SeatServiceChangeTermsResponse  # noqa: Y015
 
 @_typing.final
 class SeatServiceEndPlanRequest(_message.Message):

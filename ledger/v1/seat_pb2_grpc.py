@@ -70,6 +70,11 @@ class SeatServiceStub:
                 request_serializer=ledger_dot_v1_dot_seat__pb2.SeatServiceResumeRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_seat__pb2.SeatServiceResumeResponse.FromString,
                 _registered_method=True)
+        self.ChangeTerms = channel.unary_unary(
+                '/ledger.v1.SeatService/ChangeTerms',
+                request_serializer=ledger_dot_v1_dot_seat__pb2.SeatServiceChangeTermsRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_seat__pb2.SeatServiceChangeTermsResponse.FromString,
+                _registered_method=True)
         self.EndPlan = channel.unary_unary(
                 '/ledger.v1.SeatService/EndPlan',
                 request_serializer=ledger_dot_v1_dot_seat__pb2.SeatServiceEndPlanRequest.SerializeToString,
@@ -147,6 +152,16 @@ class SeatServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ChangeTerms(self, request, context):
+        """Has a plan give otherwise from its next period on; what the one that runs has granted stays, and
+        its rules do. Terms as they are now take back what was to come. FAILED_PRECONDITION where the plan
+        has ended, where a package says it, or where its allotment, its periods or its fee would differ;
+        ABORTED where expected_version differs.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def EndPlan(self, request, context):
         """Ends a plan with its period, or now: then all of its seats are removed.
         """
@@ -208,6 +223,11 @@ def add_SeatServiceServicer_to_server(servicer, server):
                     servicer.Resume,
                     request_deserializer=ledger_dot_v1_dot_seat__pb2.SeatServiceResumeRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_seat__pb2.SeatServiceResumeResponse.SerializeToString,
+            ),
+            'ChangeTerms': grpc.unary_unary_rpc_method_handler(
+                    servicer.ChangeTerms,
+                    request_deserializer=ledger_dot_v1_dot_seat__pb2.SeatServiceChangeTermsRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_seat__pb2.SeatServiceChangeTermsResponse.SerializeToString,
             ),
             'EndPlan': grpc.unary_unary_rpc_method_handler(
                     servicer.EndPlan,
@@ -398,6 +418,33 @@ class SeatService:
             '/ledger.v1.SeatService/Resume',
             ledger_dot_v1_dot_seat__pb2.SeatServiceResumeRequest.SerializeToString,
             ledger_dot_v1_dot_seat__pb2.SeatServiceResumeResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ChangeTerms(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/ledger.v1.SeatService/ChangeTerms',
+            ledger_dot_v1_dot_seat__pb2.SeatServiceChangeTermsRequest.SerializeToString,
+            ledger_dot_v1_dot_seat__pb2.SeatServiceChangeTermsResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -58,6 +58,12 @@ class SeatServiceStub:
     """
     Resume: _grpc.UnaryUnaryMultiCallable[_seat_pb2.SeatServiceResumeRequest, _seat_pb2.SeatServiceResumeResponse]
     """Authorises again for a seat."""
+    ChangeTerms: _grpc.UnaryUnaryMultiCallable[_seat_pb2.SeatServiceChangeTermsRequest, _seat_pb2.SeatServiceChangeTermsResponse]
+    """Has a plan give otherwise from its next period on; what the one that runs has granted stays, and
+    its rules do. Terms as they are now take back what was to come. FAILED_PRECONDITION where the plan
+    has ended, where a package says it, or where its allotment, its periods or its fee would differ;
+    ABORTED where expected_version differs.
+    """
     EndPlan: _grpc.UnaryUnaryMultiCallable[_seat_pb2.SeatServiceEndPlanRequest, _seat_pb2.SeatServiceEndPlanResponse]
     """Ends a plan with its period, or now: then all of its seats are removed."""
     GetPlan: _grpc.UnaryUnaryMultiCallable[_seat_pb2.SeatServiceGetPlanRequest, _seat_pb2.SeatServiceGetPlanResponse]
@@ -99,6 +105,12 @@ class SeatServiceAsyncStub(SeatServiceStub):
     """
     Resume: _aio.UnaryUnaryMultiCallable[_seat_pb2.SeatServiceResumeRequest, _seat_pb2.SeatServiceResumeResponse]  # type: ignore[assignment]
     """Authorises again for a seat."""
+    ChangeTerms: _aio.UnaryUnaryMultiCallable[_seat_pb2.SeatServiceChangeTermsRequest, _seat_pb2.SeatServiceChangeTermsResponse]  # type: ignore[assignment]
+    """Has a plan give otherwise from its next period on; what the one that runs has granted stays, and
+    its rules do. Terms as they are now take back what was to come. FAILED_PRECONDITION where the plan
+    has ended, where a package says it, or where its allotment, its periods or its fee would differ;
+    ABORTED where expected_version differs.
+    """
     EndPlan: _aio.UnaryUnaryMultiCallable[_seat_pb2.SeatServiceEndPlanRequest, _seat_pb2.SeatServiceEndPlanResponse]  # type: ignore[assignment]
     """Ends a plan with its period, or now: then all of its seats are removed."""
     GetPlan: _aio.UnaryUnaryMultiCallable[_seat_pb2.SeatServiceGetPlanRequest, _seat_pb2.SeatServiceGetPlanResponse]  # type: ignore[assignment]
@@ -173,6 +185,18 @@ class SeatServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_seat_pb2.SeatServiceResumeResponse, _abc.Awaitable[_seat_pb2.SeatServiceResumeResponse]]:
         """Authorises again for a seat."""
+
+    @_abc_1.abstractmethod
+    def ChangeTerms(
+        self,
+        request: _seat_pb2.SeatServiceChangeTermsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_seat_pb2.SeatServiceChangeTermsResponse, _abc.Awaitable[_seat_pb2.SeatServiceChangeTermsResponse]]:
+        """Has a plan give otherwise from its next period on; what the one that runs has granted stays, and
+        its rules do. Terms as they are now take back what was to come. FAILED_PRECONDITION where the plan
+        has ended, where a package says it, or where its allotment, its periods or its fee would differ;
+        ABORTED where expected_version differs.
+        """
 
     @_abc_1.abstractmethod
     def EndPlan(

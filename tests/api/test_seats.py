@@ -167,6 +167,30 @@ async def test_a_seat_has_a_balance_of_its_own(caller: Served) -> None:
     assert (before.granted, before.available) == ("12700", "12100")
 
 
+async def test_a_plan_gives_otherwise_from_its_next_period_on(
+    caller: Served, clock: SystemClock
+) -> None:
+    """Rules P3, S2: shown as to come, granted then; what a plan keeps is refused."""
+    await start(caller, terms=terms(1_000), count=2)
+    request = pb.SeatServiceChangeTermsRequest(**asked(caller, terms=terms(2_500)))
+    changed = await caller.seats.ChangeTerms(request)
+    assert changed.plan.terms.allowance.amount == 1_000
+    assert (changed.plan.next_terms.allowance.amount, changed.plan.version) == (2_500, 2)
+    assert (await caller.seats.ChangeTerms(request)).replayed
+    outcome = await caller.journal.GetOutcome(
+        journal_pb2.GetOutcomeRequest(tenant=TENANT, account="acme", request_id=request.request_id)
+    )
+    assert outcome.kind == KINDS.MUTATION_KIND_CHANGE_SEAT_TERMS
+    wrong = pb.SeatServiceChangeTermsRequest(**asked(caller, terms=terms(1_000, own=True)))
+    refusal = await refusal_of(caller.seats.ChangeTerms(wrong))
+    assert (refusal.reason, refusal.metadata["field"]) == ("TERMS_FIXED", "terms.allotment")
+    to_day(clock, 31)
+    while (await plan(caller)).period_start_us == APRIL_US:
+        await asyncio.sleep(0)
+    found = await plan(caller)
+    assert (found.available, found.HasField("next_terms")) == (5_000, False)
+
+
 async def test_seats_are_reassigned_suspended_and_ended(caller: Served) -> None:
     """Rules S2, I5: each by a request of its own, which is remembered."""
     await start(caller, terms=terms(1_000, own=True), seats=["ann"], count=1)

@@ -55,6 +55,10 @@ def test_seats_from_the_start_to_the_end(seated: Server) -> None:
     assert [(each["name"], each["suspended"]) for each in found["seats"]] == [("cid", False)]
     gone = run("remove", "seated", "agents", "bob", "--mode", "forfeit-unused")
     assert gone.startswith("taken back 5 seat-credit\nagents: 1 seats")
+    run("terms", "seated", "agents", "--amount", "700", "--unknown", "reject", "--alert", "10")
+    document = json.loads(run("plans", "seated", "--json"))["plans"][0]
+    assert document["next_terms"]["allowance"]["amount"] == "700"
+    assert document["next_terms"]["unknown"] == "UNKNOWN_SEAT_REJECT"
     assert "taken back 5 " in run("end", "seated", "agents", "--now")
     assert "ends" in run("end", "seated", "desks")
     assert run("plans", "seated").count("\n") == 2

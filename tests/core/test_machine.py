@@ -46,6 +46,7 @@ OF_SEATS = {  # and test_seat_properties these
     c.SuspendSeat,
     c.ResumeSeat,
     c.EndSeatPlan,
+    c.ChangeSeatTerms,
 }
 OF_STATEMENTS = {c.SetStatements, c.EndStatement, c.CloseStatement}  # and test_statements these
 OF_CAPS = {c.UpdateSharing, c.SetCap, c.RemoveCap}  # and test_cap_properties these
@@ -873,6 +874,7 @@ def test_long_lives_meet_every_command_and_every_event() -> None:
         e.SeatsRemoved,
         e.SeatReassigned,
         e.SeatSuspended,
+        e.SeatTermsChanged,  # and test_seat_terms
         e.SeatPeriodBegun,
         e.SeatPlanEnded,
         e.SeatAllowanceLow,

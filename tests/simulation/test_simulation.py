@@ -55,6 +55,7 @@ OF_SEATS = {
     commands.SuspendSeat,
     commands.ResumeSeat,
     commands.EndSeatPlan,
+    commands.ChangeSeatTerms,
 }
 """tests/core/test_seat_properties draws them."""
 OF_STATEMENTS = {commands.SetStatements, commands.EndStatement, commands.CloseStatement}

@@ -63,6 +63,7 @@ from ledger.core.commands.recurring import (
 )
 from ledger.core.commands.seats import (
     AddSeats,
+    ChangeSeatTerms,
     EndSeatPlan,
     ReassignSeat,
     RemoveSeats,
@@ -99,6 +100,7 @@ __all__ = [
     "ChangePackage",
     "ChangeQuantity",
     "ChangeRecurring",
+    "ChangeSeatTerms",
     "ChangeTerms",
     "ChargeBack",
     "CloseAccount",
@@ -239,6 +241,7 @@ Command: TypeAlias = (
     | SuspendSeat
     | ResumeSeat
     | EndSeatPlan
+    | ChangeSeatTerms
     | CreateCommitment
     | AddSegment
     | EndCommitment

@@ -86,6 +86,18 @@ class ResumeSeat(msgspec.Struct, gc=False):
     trace: bytes = b""
 
 
+class ChangeSeatTerms(msgspec.Struct, gc=False):
+    """Have a plan give otherwise from its next period on (rules P3, S2)."""
+
+    key: bytes
+    account: int
+    seat_plan: str
+    terms: SeatTerms
+    expected_version: int = 0
+    names: Names = NO_NAMES
+    trace: bytes = b""
+
+
 class EndSeatPlan(msgspec.Struct, gc=False):
     """End a plan with its period, or now, with all seats removed by that mode."""
 

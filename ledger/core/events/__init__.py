@@ -228,6 +228,7 @@ from ledger.core.events.seats import (
     SeatSuspended,
     SeatTally,
     SeatTerms,
+    SeatTermsChanged,
     UnknownSeat,
 )
 from ledger.core.events.statements import (
@@ -436,6 +437,7 @@ __all__ = [
     "SeatSuspended",
     "SeatTally",
     "SeatTerms",
+    "SeatTermsChanged",
     "SeatsAdded",
     "SeatsRemoved",
     "Segment",
@@ -625,6 +627,7 @@ Event: TypeAlias = (
     | SeatsRemoved
     | SeatReassigned
     | SeatSuspended
+    | SeatTermsChanged
     | SeatPeriodBegun
     | SeatPlanEnded
     | SeatAllowanceLow

@@ -180,6 +180,18 @@ class SeatSuspended(Fact, frozen=True, tag=122):
     trace: bytes = b""
 
 
+class SeatTermsChanged(Fact, frozen=True, tag=161):
+    """A plan gives otherwise from its next period on; as it does now = what was to come is not."""
+
+    key: bytes
+    account: int
+    seat_plan: str
+    terms: SeatTerms
+    revision: int
+    expected_version: int = 0
+    trace: bytes = b""
+
+
 class SeatPeriodBegun(Fact, frozen=True, tag=123):
     """The next period of a plan, by the writer's clock, once; its grants stand before. The seats
     that it names are those that are there."""

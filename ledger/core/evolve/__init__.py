@@ -122,6 +122,7 @@ from ledger.core.events import (
     SeatsAdded,
     SeatsRemoved,
     SeatSuspended,
+    SeatTermsChanged,
     SegmentAdded,
     SharedRerated,
     SharingUpdated,
@@ -276,6 +277,7 @@ from ledger.core.evolve.seats import (
     seat_plan_started,
     seat_reassigned,
     seat_suspended,
+    seat_terms_changed,
     seats_added,
     seats_removed,
 )
@@ -455,6 +457,7 @@ EVOLVERS: dict[type, Callable[[State, Any], None]] = {
     SeatsRemoved: seats_removed,
     SeatReassigned: seat_reassigned,
     SeatSuspended: seat_suspended,
+    SeatTermsChanged: seat_terms_changed,
     SeatPeriodBegun: seat_period_begun,
     SeatPlanEnded: seat_plan_ended,
     SeatAllowanceLow: seat_allowance_low,

@@ -13,6 +13,7 @@ from ledger.core.events import (
     SeatsAdded,
     SeatsRemoved,
     SeatSuspended,
+    SeatTermsChanged,
 )
 from ledger.core.evolve.moves import activate, retire, set_timer
 from ledger.core.seats import Seat, SeatPlan, SeatPlans
@@ -74,10 +75,17 @@ def seat_suspended(state: State, event: SeatSuspended) -> None:
     state.keys.add(event.key, state.locator)
 
 
+def seat_terms_changed(state: State, event: SeatTermsChanged) -> None:
+    plan = _of(state, event.account, event.seat_plan)
+    plan.revision = event.revision
+    plan.next_terms = event.terms if event.terms != plan.terms else None
+    state.keys.add(event.key, state.locator)
+
+
 def seat_period_begun(state: State, event: SeatPeriodBegun) -> None:
     plan = _of(state, event.account, event.seat_plan)
     if event.terms is not None:
-        plan.terms = event.terms
+        plan.terms, plan.next_terms = event.terms, None
         assert plan.account.seats is not None
         plan.account.seats.find_kinds()
         plan.account.find_watched()

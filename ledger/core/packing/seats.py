@@ -40,6 +40,7 @@ class PackedSeatPlan(msgspec.Struct, array_like=True, gc=False):
     tally: SeatTally
     next_seat: int
     seats: list[PackedSeat]
+    next_terms: SeatTerms | None = None
 
 
 def pack_seat_plans(plans: SeatPlans | None) -> list[PackedSeatPlan]:
@@ -60,6 +61,7 @@ def pack_seat_plans(plans: SeatPlans | None) -> list[PackedSeatPlan]:
             plan.tally,
             plan.next_seat,
             [_pack_seat(plan, plan.seats[number]) for number in sorted(plan.seats)],
+            plan.next_terms,
         )
         for plan in plans.plans.values()
     ]
@@ -95,6 +97,7 @@ def unpack_seat_plans(account: Account, packed: list[PackedSeatPlan]) -> SeatPla
         plan.grants = each.grants
         plan.tally = each.tally
         plan.next_seat = each.next_seat
+        plan.next_terms = each.next_terms
         for kept in each.seats:
             seat = plan.seats[kept.number] = Seat(kept.number, plan)
             seat.name = kept.name

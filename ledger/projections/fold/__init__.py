@@ -105,6 +105,7 @@ from ledger.core.events import (
     SeatsAdded,
     SeatsRemoved,
     SeatSuspended,
+    SeatTermsChanged,
     SegmentAdded,
     SharedRerated,
     SharingUpdated,
@@ -250,6 +251,7 @@ from ledger.projections.fold.seats import (
     seat_plan_started,
     seat_reassigned,
     seat_suspended,
+    seat_terms_changed,
     seats_added,
     seats_removed,
 )
@@ -432,6 +434,7 @@ HANDLERS: Final[dict[type, Callable[[Folding, int, Any], None]]] = {
     SeatsRemoved: seats_removed,
     SeatReassigned: seat_reassigned,
     SeatSuspended: seat_suspended,
+    SeatTermsChanged: seat_terms_changed,
     SeatPeriodBegun: seat_period_begun,
     SeatPlanEnded: seat_plan_ended,
     SeatAllowanceLow: seat_allowance_low,

@@ -17,6 +17,7 @@ from ledger.core.events import (
     SeatSuspended,
     SeatTally,
     SeatTerms,
+    SeatTermsChanged,
     TakenBack,
 )
 from ledger.core.state import NEVER
@@ -65,10 +66,17 @@ def seat_suspended(fold: Folding, _: int, event: SeatSuspended) -> None:
     _seats(fold, event.account, event.seat_plan, event.seats)
 
 
+def seat_terms_changed(fold: Folding, _: int, event: SeatTermsChanged) -> None:
+    _plan(
+        fold, event.account, event.seat_plan, c.SEAT_TERMS, terms=event.terms,
+        version=event.revision,
+    )  # fmt: skip
+
+
 def seat_period_begun(fold: Folding, _: int, event: SeatPeriodBegun) -> None:
     _plan(
         fold, event.account, event.seat_plan, c.SEAT_PERIOD, period=(event.start, event.end),
-        tally=event.tally,
+        tally=event.tally, terms=event.terms,
     )  # fmt: skip
     _seats(fold, event.account, event.seat_plan, event.seats)
     _issues(fold, event.account, event.seat_plan, event.issues)

@@ -217,6 +217,7 @@ HANDLERS: Final[dict[type, Callable[[Any, Any], None]]] = {
     e.SeatSuspended: usage.unexpected,
     e.SeatPeriodBegun: usage.unexpected,
     e.SeatPlanEnded: usage.unexpected,
+    e.SeatTermsChanged: usage.unexpected,
     e.SeatAllowanceLow: usage.unexpected,
     e.StatementsSet: usage.unexpected,  # statements are of tests/core/test_statements
     e.StatementEnded: usage.unexpected,

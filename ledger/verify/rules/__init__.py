@@ -112,6 +112,7 @@ from ledger.core.events import (
     SeatsAdded,
     SeatsRemoved,
     SeatSuspended,
+    SeatTermsChanged,
     SegmentAdded,
     SharedRerated,
     SharingUpdated,
@@ -283,6 +284,7 @@ from ledger.verify.rules.seats import (
     seat_plan_started,
     seat_reassigned,
     seat_suspended,
+    seat_terms_changed,
     seats_added,
     seats_removed,
 )
@@ -503,6 +505,7 @@ JUDGES: Final[dict[type, Callable[[Judge, State, Any], None]]] = {
     SeatsRemoved: seats_removed,
     SeatReassigned: seat_reassigned,
     SeatSuspended: seat_suspended,
+    SeatTermsChanged: seat_terms_changed,
     SeatPeriodBegun: seat_period_begun,
     SeatPlanEnded: seat_plan_ended,
     SeatAllowanceLow: seat_allowance_low,

@@ -20,6 +20,7 @@ from ledger.core.events import (
     SeatSuspended,
     SeatTally,
     SeatTerms,
+    SeatTermsChanged,
     TakenBack,
     UnknownSeat,
     UsageRecorded,
@@ -142,11 +143,32 @@ def seat_period_begun(judge: Judge, state: State, event: SeatPeriodBegun) -> Non
         numbers = [seat.number for seat in there]
         judge.equal(state, "seats of the period", numbers, [each.seat for each in event.seats])
     if event.terms is not None:
-        kept = (plan.terms.packaged, plan.terms.allotment)
+        kept = (plan.terms.packaged or plan.next_terms is not None, plan.terms.allotment)
         judge.equal(state, "kind of the plan", kept, (True, event.terms.allotment))
+    if plan.next_terms is not None:
+        judge.equal(state, "terms from the next period on", plan.next_terms, event.terms)
     terms = event.terms or plan.terms
     _look_at_period(judge, state, account, event, terms, len(there) + event.tally.unassigned)
     judge.equal(state, "unassigned seats", plan.tally.unassigned, event.tally.unassigned)
+
+
+def seat_terms_changed(judge: Judge, state: State, event: SeatTermsChanged) -> None:
+    """Of a plan that no package says; in the same periods, given in the same way, with its fee."""
+    plan = _running(judge, state, event.account, event.seat_plan, event.revision)
+    if plan is None:
+        return
+    before, after = plan.terms, event.terms
+    judge.equal(
+        state,
+        "what a plan of seats keeps",
+        (False, before.allotment, before.charge, _periods(before)),
+        (before.packaged or after.packaged, after.allotment, after.charge, _periods(after)),
+    )
+
+
+def _periods(terms: SeatTerms) -> tuple[object, ...]:
+    allowance = terms.allowance
+    return allowance.unit, allowance.every, allowance.anchor, allowance.zone
 
 
 def seat_plan_ended(judge: Judge, state: State, event: SeatPlanEnded) -> None:
