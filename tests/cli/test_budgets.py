@@ -9,7 +9,7 @@ import grpc
 import pytest
 
 from cli.processes import Server, drawdown
-from ledger.v1 import account_pb2, account_pb2_grpc
+from ledger.v1 import account_pb2, account_pb2_grpc, usage_pb2, usage_pb2_grpc
 from rating.v1 import pricing_pb2, pricing_pb2_grpc
 
 TENANT = "sandbox"
@@ -70,7 +70,21 @@ def test_budgets_by_value_are_set_and_their_values_listed(opened: Server) -> Non
     assert run(opened, "values", "spender", "per-user")["values"] == []
     shown = drawdown("budget", "values", "spender", "per-user", *where)
     assert shown.returncode == 0 and "no value" in shown.stdout
+    with grpc.insecure_channel(opened.address) as channel:
+        used = usage_pb2.UsageEvent(
+            id="one", account="spender", product="chat", quantities={"tokens": 5},
+            attributes={"user": "ada", "region": "eu"},
+        )  # fmt: skip
+        usage_pb2_grpc.UsageServiceStub(channel).Ingest(
+            usage_pb2.IngestRequest(tenant=TENANT, source="cli", events=[used])
+        )
+    [counted] = run(opened, "values", "spender", "per-user")["values"]
+    assert (counted["value"], counted["used"], counted["left"]) == (["ada", "eu"], "1", "6")
+    named = run(opened, "values", "spender", "per-user", "--value", "bob", "--value", "eu")
+    assert named["values"] == []
+    shown = drawdown("budget", "values", "spender", "per-user", *where)
+    assert shown.returncode == 0 and "ada, eu" in shown.stdout, shown.stdout
     listed = drawdown("budget", "list", "spender", *where)
-    assert "each user, region: 0" in " ".join(listed.stdout.split()), listed.stdout
+    assert "each user, region: 1" in " ".join(listed.stdout.split()), listed.stdout
     wrong = drawdown("budget", "set", "spender", "x", "1", "--value-limit", "ada", *where)
     assert wrong.returncode != 0 and "VALUE=LIMIT" in wrong.stderr
