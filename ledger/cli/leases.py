@@ -142,18 +142,8 @@ def give_back(
 def _print(leases: Sequence[lease_pb2.Lease]) -> None:
     from ledger.v1 import lease_pb2
 
-    columns = (
-        "holder",
-        "product",
-        "state",
-        "left",
-        "wanted",
-        "down to",
-        "asset",
-        "lapses",
-        "lease",
-    )
-    listed = table("", *columns, right=("left", "wanted", "down to"))
+    columns = ("holder", "product", "state", "left", "wanted", "down to", "asset")
+    listed = table("", *columns, "lapses", "lease", right=("left", "wanted", "down to"))
     for each in leases:
         listed.add_row(
             each.holder,

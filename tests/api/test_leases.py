@@ -9,7 +9,14 @@ from typing import Any
 
 import pytest
 
-from ledger.v1 import budget_pb2, journal_pb2, usage_pb2
+from ledger.v1 import (
+    account_pb2,
+    budget_pb2,
+    correction_pb2,
+    explain_pb2,
+    journal_pb2,
+    usage_pb2,
+)
 from ledger.v1 import lease_pb2 as pb
 from tests.api.served import PRODUCT, TENANT, Served, SystemClock, refusal_of
 
@@ -219,3 +226,42 @@ async def test_lapses_by_the_servers_clock(leasing: Served):
     assert (await leasing.balance("acme")).available == "8800"
     listed = await leasing.leases.List(pb.LeaseServiceListRequest(tenant=TENANT, account="acme"))
     assert not listed.leases
+
+
+async def test_usage_of_a_lease_is_explained_and_given_back_as_any(leasing: Served):
+    made = await acquire(leasing, 6_000)
+    await report(leasing, made.lease_id, used("one"), used("two"))
+    explained = await leasing.explaining.Explain(
+        explain_pb2.ExplainRequest(tenant=TENANT, account="acme", source="edge", id="one")
+    )
+    assert explained.explanation.entry.charge == 600
+    key = correction_pb2.Reversal(
+        request_id="back",
+        account="acme",
+        event=correction_pb2.SourceAndId(source="edge", id="one"),
+    )
+    reversed_ = await leasing.corrections.ReverseUsage(
+        correction_pb2.ReverseUsageRequest(tenant=TENANT, reversals=[key])
+    )
+    assert reversed_.results[0].amount == 600
+    shown = await leasing.balance("acme")
+    assert (shown.available, shown.leased) == ("4600", "4800"), "it goes back to the balance"
+
+
+async def test_an_account_closes_with_what_is_out(leasing: Served):
+    """As with holds: only where that is asked for; then nothing more is a report of the lease."""
+    made = await acquire(leasing, 6_000)
+    refusal = await refusal_of(close(leasing))
+    assert refusal.reason == "ACCOUNT_NOT_EMPTY"
+    await close(leasing, release_holds=True, write_off=True)
+    assert (await find(leasing, made.lease_id)).state == pb.LEASE_STATE_RETURNED
+    reported = await report(leasing, made.lease_id, used("one"))
+    assert [each.reason for each in reported.results] == ["LEASE_ENDED"]
+
+
+async def close(caller: Served, **changes: bool) -> Any:
+    return await caller.accounts.Close(
+        account_pb2.AccountServiceCloseRequest(
+            tenant=TENANT, request_id=caller.new_id(), account="acme", **changes
+        )
+    )
