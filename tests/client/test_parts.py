@@ -27,6 +27,7 @@ PUBLIC = [
     "ALLOWED",
     "CallError",
     "ClientClosed",
+    "Denied",
     "DrawdownClient",
     "DrawdownError",
     "EventOutcome",
@@ -37,13 +38,21 @@ PUBLIC = [
     "LeaseTerms",
     "Limits",
     "LocalPrices",
+    "MeteredCall",
     "NotApplied",
     "Outcome",
     "OutcomeUnknown",
     "RawEvent",
     "Refused",
     "RetryPolicy",
+    "Spool",
+    "SpoolBusy",
+    "SpoolDamaged",
+    "SpoolError",
+    "SpoolFailed",
+    "SpoolFull",
     "UsageEvent",
+    "cancelled_by",
 ]
 
 
@@ -54,7 +63,8 @@ def test_what_is_public_changes_on_purpose_only() -> None:
 
 def test_the_client_knows_nothing_of_the_server_and_the_core_nothing_of_the_world() -> None:
     shell = {"__init__", "aio", "calls", "channels", "failures", "sender", "transports"}
-    shell |= {"refreshing"}
+    shell |= {"refreshing", "metered", "shutdown", "spool", "spool_files"}
+    shell |= {"looping", "sync", "sync_calls"}
     calls = {"accounts", "decisions", "leases", "pricing", "reads", "local_prices"}
     for path in Path(ledger.client.__file__).parent.glob("*.py"):
         imported = set()

@@ -81,8 +81,10 @@ def said(page: str) -> list[str]:
 
 
 async def run(page: str, ledger: DrawdownClient) -> None:
-    """Run all examples of a page, in one scope, as the body of a coroutine with `ledger`."""
+    """Run all examples of a page, in one scope, as the body of a coroutine with `ledger`, which
+    serves at `address`."""
     body = textwrap.indent("\n".join(examples(page)), "    ")
     names: dict[str, Any] = {"UsageEvent": UsageEvent, "types_pb2": types_pb2}
+    names["address"] = ledger._caller.routing.addresses[0]
     exec(compile(f"async def example(ledger):\n{body}", page, "exec"), names)
     await names["example"](ledger)

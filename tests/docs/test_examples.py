@@ -102,6 +102,7 @@ PAGES = {
     "overdraft": Page(after=the_overdraft_stands_and_the_top_up_is_a_grant),
     "pricing": Page(price=None, gift=("acme", "credit", 1_000_000)),
     "quotes": Page(tenant="sandbox", price=None, gift=("acme", "credit", 1_000_000)),
+    "sdk": Page(price=("output_tokens", MICRO), gift=("acme", "credit", 1_000_000)),
     "seats": Page(),
     "shared-totals": Page(price=None),
     "recurring": Page(after=it_ends_with_its_period),
