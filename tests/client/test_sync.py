@@ -23,7 +23,7 @@ from ledger.client import (
 from ledger.v1 import decision_pb2
 from tests.client.conftest import PROMPT, CuttingProxy
 
-ON_A_LOOP_ONLY = {"submit", "hold_lease"}  # a future and a task of the loop are what they are for
+ON_A_LOOP_ONLY = {"submit", "hold_lease", "decide_stream"}  # futures, tasks and streams of the loop
 
 
 def usage(number: int) -> UsageEvent:
