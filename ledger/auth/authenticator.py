@@ -6,6 +6,7 @@ change or its time to be looked at again has come; so most calls cost one digest
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from hashlib import blake2b
 from typing import Final, NamedTuple, Protocol
@@ -75,6 +76,7 @@ class Authenticator:
         self._seal = seal
         self._by_prefix: dict[str, Verifier] = {} if keys is None else {PREFIX: keys}
         self._remembered: dict[bytes, _Remembered] = {}
+        self._verifying: dict[bytes, asyncio.Task[Principal]] = {}
 
     def take(self, prefix: str, verifier: Verifier) -> None:
         """Have tokens that begin so verified by this one."""
@@ -99,7 +101,7 @@ class Authenticator:
         """
         authorization = headers.get(HEADER, "")
         if authorization:
-            return self.remembered(authorization) or await self._verify(authorization)
+            return self.remembered(authorization) or await self._once(authorization)
         if peer.certificate_names and self._certificates is not None:
             return self._certificates.principal(peer.certificate_names)
         raise AuthRefused(
@@ -114,6 +116,20 @@ class Authenticator:
             message = "this server has no secret to tell other servers by"
             raise AuthRefused(Unproven.SERVER_UNPROVEN, message)
         return self._seal.open(sealed, method)
+
+    async def _once(self, authorization: str) -> Principal:
+        """Verify a token once for all calls that bring it at the same time."""
+        digest = _digest(authorization)
+        task = self._verifying.get(digest)
+        if task is None:
+            task = self._verifying[digest] = asyncio.create_task(self._verify(authorization))
+            task.add_done_callback(lambda done: self._verified(digest, done))
+        return await asyncio.shield(task)
+
+    def _verified(self, digest: bytes, task: asyncio.Task[Principal]) -> None:
+        del self._verifying[digest]
+        if not task.cancelled():
+            task.exception()  # whoever waited knows; nobody may be left
 
     async def _verify(self, authorization: str) -> Principal:
         if authorization[: len(_SCHEME)].lower() != _SCHEME:

@@ -2,7 +2,8 @@
 
 A file or a URL is read again each refresh interval, and once more, at most every few seconds, when
 a token names a kid that is not among them. A key counts from the first reading that has it to the
-first that has it no more. What cannot be read leaves the keys of before, for a bounded time.
+first that has it no more. What cannot be read leaves the keys of before, for a bounded time, and a
+source that hangs holds nobody up for longer than a second.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ledger.loopback import is_loopback
 
 DOCUMENT_BYTES_MAX: Final = 1 << 20
 FETCH_TIMEOUT_S: Final = 5
+WAIT_S: Final = 1  # for a reading, where there are keys of before
 AGAIN_US: Final = 5_000_000  # between two readings that an unknown kid or a failure asks for
 STALE_US_MAX: Final = 24 * 3_600 * 1_000_000  # keys that cannot be read anew go on for so long
 
@@ -50,7 +52,7 @@ class KeySet:
         self._fresh_until = 0
         self._read_at = 0
         self._asked_at = -AGAIN_US
-        self._reading = asyncio.Lock()
+        self._reading: asyncio.Task[None] | None = None
 
     @property
     def fresh(self) -> bool:
@@ -64,10 +66,10 @@ class KeySet:
     async def find(self, kid: str | None) -> VerifyingKey:
         """The key of that name; None: the only one. Raises AuthRefused."""
         if not self.fresh:
-            await self._refresh(self._fresh_until)
+            await self._read_again()
         found = self._named(kid)
         if found is None and self._clock.monotonic_us() - self._asked_at >= AGAIN_US:
-            await self._refresh(self._clock.monotonic_us() + self._refresh_us)
+            await self._read_again()
             found = self._named(kid)
         if found is not None:
             return found
@@ -86,21 +88,27 @@ class KeySet:
             return self._keys.get(kid)
         return next(iter(self._keys.values())) if len(self._keys) == 1 else None
 
-    async def _refresh(self, unless_fresher_than: int) -> None:
-        async with self._reading:
-            if self._fresh_until > unless_fresher_than:
-                return  # somebody else has just read them
-            now = self._asked_at = self._clock.monotonic_us()
-            try:
-                self._take(await asyncio.to_thread(_read, self.source))
-            except KeysUnusable as error:
-                logger.warning("the keys of %s cannot be read anew: %s", self.source, error)
-                if now - self._read_at > STALE_US_MAX:
-                    raise AuthRefused(
-                        Undecided.AUTHENTICATION_UNAVAILABLE,
-                        "the keys of the token's issuer could not be read for a day; try again",
-                    ) from None
-                self._fresh_until = now + AGAIN_US
+    async def _read_again(self) -> None:
+        """One reading for all who ask meanwhile; who has waited long enough goes on without it."""
+        if self._reading is None or self._reading.done():
+            self._asked_at = self._clock.monotonic_us()
+            self._reading = asyncio.create_task(self._refresh())
+        done, _ = await asyncio.wait({self._reading}, timeout=WAIT_S)
+        now = self._clock.monotonic_us()
+        if now - self._read_at > STALE_US_MAX:
+            raise AuthRefused(
+                Undecided.AUTHENTICATION_UNAVAILABLE,
+                "the keys of the token's issuer could not be read for a day; try again",
+            )
+        if not done:
+            self._fresh_until = max(self._fresh_until, now + AGAIN_US)
+
+    async def _refresh(self) -> None:
+        try:
+            self._take(await asyncio.to_thread(_read, self.source))
+        except KeysUnusable as error:
+            logger.warning("the keys of %s cannot be read anew: %s", self.source, error)
+            self._fresh_until = self._clock.monotonic_us() + AGAIN_US
 
     def _take(self, keys: dict[str, VerifyingKey]) -> None:
         if {kid: _said(key) for kid, key in keys.items()} != {

@@ -77,6 +77,18 @@ async def test_a_key_is_a_principal_and_is_asked_for_once_a_second() -> None:
     assert keys.asked == 2
 
 
+async def test_many_calls_with_one_key_ask_once() -> None:
+    clock, keys = Clock(), Keys()
+    authenticator = Authenticator(clock, keys=KeyVerifier(keys, clock))
+    secret = added(keys)
+    calls = [authenticator.authenticate(bearer(secret)) for _ in range(500)]
+    assert len({each.id for each in await asyncio.gather(*calls)}) == 1
+    assert keys.asked == 1
+    bad = [authenticator.authenticate(bearer(mint_key().secret)) for _ in range(3)]
+    refused = await asyncio.gather(*bad, return_exceptions=True)
+    assert all(isinstance(each, AuthRefused) for each in refused)
+
+
 async def test_a_revoked_key_is_refused_within_the_bound() -> None:
     clock, keys = Clock(), Keys()
     authenticator = Authenticator(clock, keys=KeyVerifier(keys, clock))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import hashlib
 import hmac
 import json
+import os
 import threading
 import time
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -239,6 +241,23 @@ async def test_an_unknown_kid_asks_at_most_every_five_seconds(tmp_path: Path) ->
     with pytest.raises(AuthRefused):
         await checked.verify(other)
     assert checked.generation == generation
+
+
+async def test_a_source_that_hangs_holds_nobody_up(tmp_path: Path) -> None:
+    """A named pipe that nobody writes: the keys of before go on after a second, once for all."""
+    key, clock = new_key(), Clock()
+    path = written(tmp_path / "keys", jwks(key))
+    checked = await verifier(path, clock)
+    path.unlink()
+    os.mkfifo(path)
+    clock.us += 61_000_000
+    started = time.monotonic()
+    await asyncio.gather(*[checked.verify(token(key)) for _ in range(20)])
+    assert time.monotonic() - started < 3
+    started = time.monotonic()
+    await checked.verify(token(key))
+    assert time.monotonic() - started < 0.5
+    await asyncio.to_thread(path.write_bytes, jwks(key))  # and the reading ends
 
 
 async def test_keys_that_cannot_be_read_go_on_for_a_day(tmp_path: Path) -> None:
