@@ -148,10 +148,7 @@ ACCESS: Final[Mapping[str, Rule]] = dict(
             "ledger.v1.LeaseService",
             {
                 "Acquire": _of_account(_DECIDE),
-                **_alike(_by_id(_DECIDE, LEASE), "Renew", "GiveBack"),
-                "ReportUsage": _by_id(
-                    _DECIDE, LEASE, Place("events[].account"), Place("events[].quote_id", QUOTE)
-                ),
+                **_alike(_by_id(_DECIDE, LEASE), "Renew", "ReportUsage", "GiveBack"),
                 "Recall": _by_id(_DECIDE | _ADMIN, LEASE),
                 "Get": _by_id(_DECIDE | _SEES, LEASE),
                 **_alike(_of_account(_DECIDE | _SEES), "List", "GetExposure"),

@@ -96,6 +96,8 @@ NOT_ASKED = {
     "ledger.v1.ContractService/Amend": {"commitments[].segments[].grant_id"},
     # It does not exist yet; whoever may open accounts below its parent may give it any name.
     "ledger.v1.AccountService/Create": {"account"},
+    # Each is of the lease's account, or refused.
+    "ledger.v1.LeaseService/ReportUsage": {"events[].account", "events[].quote_id"},
     # It needs the whole tenant in any case.
     "rating.v1.PricingService/Rerate": {"account"},
 }

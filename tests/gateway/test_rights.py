@@ -1,0 +1,109 @@
+"""What gateways ask is asked in the gateway's name: its token says for which accounts."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+import httpx
+import pytest
+from prometheus_client import CollectorRegistry
+
+from ledger.gateway.envoy import authorization_pb2_grpc, rate_limit_pb2, rate_limit_pb2_grpc
+from ledger.gateway.http import HttpGateway
+from ledger.journal.storage import MemoryStorage
+from ledger.telemetry.side_port import Heart, SidePort
+from tests.api.proven import Proven, proven
+from tests.api.served import SystemClock, refusal_of
+from tests.gateway.test_asking import ROUTE, Asking, descriptor
+from tests.gateway.test_http import NOW
+
+
+@pytest.fixture
+async def family(tmp_path: Path) -> AsyncIterator[Proven]:
+    async with proven(MemoryStorage(SystemClock().now_us, 4), tmp_path / "keys.json") as found:
+        operator = found.caller(tenant="*")
+        await operator.priced()
+        await operator.account("acme")
+        for name in ("acme/a", "acme/b"):
+            await operator.account(name, parent="acme")
+            await operator.grant(name, 1_000_000)
+        yield found
+
+
+def asking(family: Proven, secret: str) -> Asking:
+    return Asking(family.bearing(secret), asyncio.Event(), [])
+
+
+async def test_envoy_holds_and_settles_for_what_its_token_covers(family: Proven) -> None:
+    envoy = asking(family, family.token(accounts=["acme/a"], scope="decide"))
+    held = await envoy.hold(x_account="acme/a")
+    reply = await envoy.check(envoy.request(x_account="acme/b"))
+    assert reply.denied_response.status.code == 403
+    assert "NOT_PERMITTED" in reply.denied_response.body
+    foreign = asking(family, family.token(accounts=["acme/b"], scope="decide"))
+    assert (await foreign.settled(held, 10))[1:] == ("REFUSED", "NOT_PERMITTED")
+    assert (await envoy.settled(held, 10))[1] == "CAPTURED"
+
+
+async def test_an_envoy_without_a_token_or_scope_is_turned_away(family: Proven) -> None:
+    for secret, code in (
+        ("", grpc.StatusCode.UNAUTHENTICATED),
+        (family.token(scope="read"), grpc.StatusCode.PERMISSION_DENIED),
+    ):
+        envoy = asking(family, secret)
+        channel: Any = envoy.served.channel
+        stub = authorization_pb2_grpc.AuthorizationStub(channel)
+        assert (await refusal_of(stub.Check(envoy.request()))).code == code
+        limits = rate_limit_pb2_grpc.RateLimitServiceStub(channel)
+        request = rate_limit_pb2.RateLimitRequest(
+            domain="drawdown", descriptors=[descriptor(1, hold_id="x")]
+        )
+        assert (await refusal_of(limits.ShouldRateLimit(request))).code == code
+
+
+async def test_the_side_port_asks_as_every_other_way_in(family: Proven) -> None:
+    gateway = HttpGateway()
+    side_port = SidePort("127.0.0.1", 0, CollectorRegistry(), Heart(), dict, gateway.routes)
+    server = family.server
+    gateway.attach(server.inside, server.routes, family.ledger.clock, server.gate)
+    side_port.guard(server.gate, asyncio.get_running_loop())
+    token = family.token(accounts=["acme/a"], scope="decide ingest")
+    bearer = {"authorization": f"Bearer {token}"}
+    try:
+        async with httpx.AsyncClient(base_url=f"http://{side_port.address}") as client:
+
+            async def check(account: str, **headers: str) -> int:
+                named = {name.replace("_", "-"): value for name, value in headers.items()}
+                reply = await client.get(
+                    "/v1/check", params=ROUTE, headers={"x-account": account, **named}
+                )
+                assert token not in reply.text
+                return reply.status_code
+
+            assert await check("acme/a") == 401
+            assert await check("acme/a", **bearer) == 200
+            assert await check("acme/b", **bearer) == 403
+            assert await check("acme/a", authorization="Bearer of-the-client") == 401
+            mine = {"drawdown_authorization": f"Bearer {token}"}
+            assert await check("acme/a", authorization="Bearer of-the-client", **mine) == 200
+
+            event = {"specversion": "1.0", "id": "1", "source": "x", "type": "t", "subject": "s"}
+            kind = {"content-type": "application/cloudevents+json"}
+            sent = {"time": NOW, **event}
+            reply = await client.post("/api/v1/events", json=sent, headers=kind)
+            assert reply.status_code == 401
+            reads = {"authorization": f"Bearer {family.token(scope='read')}"}
+            reply = await client.post("/api/v1/events", json=sent, headers={**kind, **reads})
+            assert reply.status_code == 403
+
+            assert (await client.get("/healthz")).status_code == 200
+            assert (await client.get("/metrics")).status_code == 401
+            assert (await client.get("/metrics", headers=reads)).status_code == 403
+            operator = {"authorization": f"Bearer {family.token(tenant='*', scope='read')}"}
+            assert (await client.get("/metrics", headers=operator)).status_code == 200
+    finally:
+        await asyncio.to_thread(side_port.close)
