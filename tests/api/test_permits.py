@@ -10,7 +10,10 @@ from typing import Any
 import grpc
 import pytest
 
+from ledger.api.forward_all import NoCall
 from ledger.api.gate import Gate
+from ledger.api.parse_plain import parse_plain
+from ledger.api.replies import Outcomes
 from ledger.auth.passing import METADATA, PrincipalSeal
 from ledger.auth.principal import Scope, server_principal
 from ledger.auth.refusals import AuthRefused, Denied
@@ -329,6 +332,20 @@ async def test_rights_go_with_what_a_server_passes_on(two: list[Proven]) -> None
                 tenant="default", request_id=f"x-{number}", account=f"person-{number}"
             )
         )  # which asks every server to forget first
+
+
+async def test_what_another_server_was_to_look_at_is_not_written_here(family: Proven) -> None:
+    """A shard that became ours between the look and the writing: it is to be sent again."""
+    edge, spreader = family.server.edge, family.server.parking._spreader
+    batch = plain(event("moved-here", "acme/b"))
+    known = edge.ledger, edge.shapes, edge.seats, edge.meters
+    parsed = await parse_plain(*known, 1, batch)
+    [shard] = [number for number, lane in enumerate(parsed.lanes) if lane.commands]
+    before, outcomes = family.entries, Outcomes(1, edge.assets)
+    await spreader.submit(batch, parsed, outcomes, NoCall(), only_elsewhere=frozenset({shard}))
+    [result] = outcomes.response(False).results
+    assert (result.outcome, result.reason) == (usage_pb2.INGEST_OUTCOME_RETRY, "NOT_OWNER")
+    assert family.entries == before
 
 
 # -- for others than gRPC, and the SDK -------------------------------------------------------------
