@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ledger_case import LedgerCase, ledger_case
 from model_world import ModelCase
+from replaying import replayed
 from test_verify_rules import judged
 
 from ledger.core import commands as c
@@ -285,3 +286,24 @@ def test_the_quantity_may_be_part_of_another_or_a_prompt() -> None:
     )
     spent = [event.quantities for event in entries(case, e.UsageDebited)]  # type: ignore[attr-defined]
     assert spent == [(1_000, 1), (400, 600), (10, 59)]
+
+
+@ledger_case
+def test_a_simulation_of_unchanged_prices_decides_alike(case: LedgerCase) -> None:
+    """
+    account acme overdraft=5
+    grant   acme 40
+    debit   acme 12 id=a
+    debit   acme 90 id=b            -> denied INSUFFICIENT_CREDITS
+    hold    acme 90 as=h1 least=20  -> held 28 from acme, overdraft 5
+    capture h1 10
+    debit   acme 90 id=c least=2    -> drawn 18 from acme, overdraft 5
+    debit   acme 90 id=d least=2    -> denied INSUFFICIENT_CREDITS
+    """
+    again = replayed(case.core)
+    found = again.close(10)
+    assert (found.denied.old, found.denied.new) == (2, 2)
+    assert (found.authorized.old, found.authorized.new) == (1, 1)
+    assert (found.denied_now, found.allowed_now, found.unrun_captures) == (0, 0, 0)
+    [burnt] = found.burn
+    assert (burnt.old, burnt.new) == (45, 45)
