@@ -14,8 +14,9 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from contract_world import ContractCase
-from core_world import TENANT
+from core_world import TENANT, Core, SandboxCore
 from ledger_case import LedgerCase, told_to
+from test_verify_rules import judged
 
 from rating.card import Meter, PriceRow, RateCard, validate
 from rating.compile import CompiledCard
@@ -61,11 +62,22 @@ class SharedCase(ContractCase):
     """Tells stories to such a core; at the end its families have to survive being packed, verify
     has to find nothing, and its journal, decided again, makes the same entries."""
 
-    def __init__(self) -> None:
-        super().__init__()
+    def __init__(self, core: Core | None = None) -> None:
+        super().__init__(core)
         self.core.catalog.add_card(
             TENANT, "together", CardVersion(20, 0, 0, CompiledCard(together(), 20))
         )
+
+
+class SandboxCase(SharedCase):
+    """The same for a sandbox, whose clock is moved (rule T4)."""
+
+    def __init__(self) -> None:
+        super().__init__(SandboxCore())
+
+    def finish(self) -> None:
+        LedgerCase.finish(self)
+        assert judged(self.core) == []
 
 
 def shared_case(test: Callable[[LedgerCase], None]) -> Callable[[], None]:

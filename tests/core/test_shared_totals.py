@@ -10,7 +10,7 @@ from core_world import TENANT, make_catalog
 from ledger_case import LedgerCase
 from msgspec.structs import replace
 from replaying import replayed
-from shared_world import ROWS, SharedCase, shared_case, together
+from shared_world import ROWS, SandboxCase, SharedCase, shared_case, together
 
 from rating.compile import CompiledCard
 from rating.models import Tier, Volume
@@ -569,3 +569,13 @@ def test_another_boundary_is_tried_on_what_happened() -> None:
             drawn = accounts[case.accounts[name]].row_draws
             shared = [sum(parts.values()) for place, parts in drawn.items() if place[1] > 15]
             assert shared == [60 * price], (bound, name)
+
+
+def test_what_time_makes_due_is_the_same_in_a_sandbox() -> None:
+    """Each story above, told to a tenant whose clock is moved."""
+    for told in [each for name, each in globals().items() if name.startswith("test_")]:
+        story = getattr(told, "__wrapped__", None)
+        if story is not None and story.__doc__:
+            case = SandboxCase()
+            case.run(story.__doc__)
+            case.finish()
