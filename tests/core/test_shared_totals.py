@@ -284,6 +284,28 @@ def test_late_usage_counts_in_its_own_month_while_that_is_open(case: LedgerCase)
     """
 
 
+@shared_case
+def test_nobody_is_given_a_unit_that_rounding_put_on_another(case: LedgerCase) -> None:
+    """
+    # Units 2, 5 and 8 cost 1 each, and are b's. Ten at 1/4 cost 2 in place of 3: by parts a would
+    # be given the unit, as it has 7 of the 10, but has paid nothing.
+    account acme card=together excess=owe
+    account a parent=acme
+    account b parent=acme
+    account c parent=acme
+    usage   a 1 of=thirds   -> free
+    usage   b 1 of=thirds   -> owed 1; 1 over the limit
+    usage   a 2 of=thirds   -> free
+    usage   b 1 of=thirds   -> owed 1; 1 over the limit
+    usage   a 2 of=thirds   -> free
+    usage   b 1 of=thirds   -> owed 1; 1 over the limit
+    usage   a 2 of=thirds   -> free
+    usage   c 1 of=thirds   -> owed 1; 1 over the limit
+    sweep                   -> b re-rated 1 to advance
+    expect  spent thirds 3
+    """
+
+
 # -- moves, closing --------------------------------------------------------------------------------
 
 
@@ -412,18 +434,17 @@ def test_linked_usage_of_two_accounts_is_priced_one_after_the_other(case: Ledger
 
 
 def test_what_linked_usage_would_move_passes_from_one_account_to_the_other() -> None:
-    """2^60 after 100: alone 7 of each account fit 64 bits, together they do not."""
+    """2^60 each after 100: b's 9 do not fit 64 bits with a's 100 before them; alone they are free."""
     case = SharedCase()
     case.run(
         """
-        account acme card=together overdraft=10
+        account acme card=together
         account a parent=acme
         account b parent=acme
-        usage   a 100 of=steep   -> free
-        linked  a 7 b 7 of=steep
+        linked  a 100 b 9 of=steep   -> refused LINKED_FAILED, OVERFLOW
+        usage   b 9 of=steep         -> free
         """
     )
-    case.run("linked a 1 b 7 of=steep")
 
 
 @shared_case
@@ -502,6 +523,24 @@ def test_debt_that_was_written_off_is_not_given_back(case: LedgerCase) -> None:
     close   a write-off         -> advance 600 written off
     usage   b 60 of=volume      -> drawn 300 from gb
     sweep                       -> a re-rated nothing
+    """
+
+
+@shared_case
+def test_what_one_does_not_owe_any_more_is_not_given_to_another(case: LedgerCase) -> None:
+    """
+    # Of 90 that a's reversal takes off, 60 were b's, which are written off; c is given its own 30.
+    account acme card=together
+    account a parent=acme
+    account b parent=acme overdraft=100
+    account c parent=acme
+    grant   c 1000 as=gc
+    usage   a 100 of=included id=a   -> free
+    usage   b 60 of=included         -> overdraft 60
+    close   b write-off              -> advance 60 written off
+    usage   c 30 of=included         -> drawn 30 from gc
+    reverse a                        -> nothing
+    sweep                            -> c re-rated 30 to gc
     """
 
 

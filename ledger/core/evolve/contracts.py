@@ -55,7 +55,6 @@ def contract_begun(state: State, event: ContractBegun) -> None:
     assert subscription is not None, event.account
     subscription.contract = event.contract
     _put(state, account, replace(contract, state=int(ContractState.RUNNING)))
-    state.try_suspended(account.root)  # usage may have waited for it (rule B8)
 
 
 def contract_amended(state: State, event: ContractAmended) -> None:
