@@ -22,6 +22,7 @@ from ledger.v1 import decision_pb2 as pb
 
 SETTLING_S: Final = 60
 SETTLING_MAX: Final = 10_000  # under way at once; x ~3 kB = 30 MB
+CANCELLED_S: Final = 1
 FIRST_PAUSE_S: Final = 0.05
 LONGEST_PAUSE_S: Final = 2.0
 
@@ -67,7 +68,10 @@ class Settlements:
         task = asyncio.create_task(work)
         self._under_way.add(task)
         task.add_done_callback(self._under_way.discard)
-        return await asyncio.shield(task)
+        await asyncio.wait([task])  # does not cancel it when we are cancelled
+        if task.cancelled():
+            return Settled(Became.UNSETTLED, "SHUTTING_DOWN")
+        return task.result()
 
     @property
     def under_way(self) -> int:
@@ -75,13 +79,15 @@ class Settlements:
         return len(self._under_way)
 
     async def stop(self, grace_s: float | None) -> None:
-        """Let those under way finish, as long as there is grace; the others are left to expire."""
+        """Let those under way finish, as long as there is grace, None = no longer; the others are
+        left to expire."""
         if not self._under_way:
             return
-        _, left = await asyncio.wait(self._under_way, timeout=grace_s)
+        _, left = await asyncio.wait(self._under_way, timeout=grace_s or 0)
         for task in left:
             task.cancel()
-        await asyncio.gather(*left, return_exceptions=True)
+        if left:  # what a writer has taken is not given up before it answers
+            await asyncio.wait(left, timeout=CANCELLED_S)
 
     async def _patiently(
         self, tenant: str, account: str, hold_id: str, used: Mapping[str, int], call: Call

@@ -37,7 +37,6 @@ CONTRACT = {
         "check_p99_ms",
         "hold_p99_ms",
         "commit_p99_ms",
-        "check_service_cpu_us_per_request",
     ],
     "rate_scalar": ["events_per_s"],
     "lease_local": ["decisions_per_s", "recorded_per_s"],

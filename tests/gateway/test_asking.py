@@ -169,6 +169,19 @@ async def test_no_header_has_a_part_in_the_key(asking: Asking) -> None:
     assert await asking.available() == GRANTED - 11 * HELD
 
 
+async def test_a_number_of_a_stream_that_comes_again_later_is_another_request(
+    asking: Asking,
+) -> None:
+    """Envoy draws them at random, and may be started anew."""
+    first, later, elsewhere = asking.request(), asking.request(), asking.request()
+    for other in (later, elsewhere):
+        other.attributes.request.http.id = first.attributes.request.http.id
+    later.attributes.request.time.nanos = 1
+    elsewhere.attributes.source.address.socket_address.address = "10.0.0.9"
+    replies = [await asking.check(each) for each in (first, later, elsewhere)]
+    assert len({reply.dynamic_metadata["hold_id"] for reply in replies}) == 3
+
+
 async def test_a_gateway_without_ids_of_its_own_gets_no_hold(asking: Asking) -> None:
     request = asking.request()
     request.attributes.request.http.id = ""
@@ -433,6 +446,20 @@ async def test_a_settlement_goes_on_when_its_caller_has_gone(asking: Asking) -> 
     while asking.served.server.settlements.under_way:
         await asyncio.sleep(0.001)
     assert await asking.available() == GRANTED - 3 * 5
+
+
+async def test_a_server_that_stops_leaves_what_it_cannot_settle_to_expire(asking: Asking) -> None:
+    hold = await asking.hold()
+    asking.disk.clear()
+    settlements = asking.served.server.settlements
+    call = asyncio.ensure_future(asking.settle(descriptor(5, hold_id=hold)))
+    while not settlements.under_way:
+        await asyncio.sleep(0.001)
+    async with asyncio.timeout(30):
+        await settlements.stop(None)  # although a writer has it, and the disk does not answer
+    asking.disk.set()
+    await asyncio.wait([call])
+    assert settlements.under_way == 0
 
 
 @pytest.mark.parametrize("fault", [AppendFault.UNKNOWN_WRITTEN, AppendFault.UNKNOWN_NOT_WRITTEN])
