@@ -175,6 +175,16 @@ def test_a_family_has_it_of_whoever_is_above(world: Signing) -> None:
     assert authorize(world, CHILD).reason == Reason.INSUFFICIENT_CREDITS
 
 
+def test_a_package_has_what_waits_of_now_rated(world: Signing) -> None:
+    """Rule B8: though it was tried before, and nothing else has come."""
+    world.use(10)
+    world.core.sweep()
+    assert rated(world) == []
+    world.subscribe("base")
+    world.core.sweep()
+    assert rated(world) == [(0, 10)]
+
+
 def test_a_card_that_asks_no_more_rates_what_waited(world: Signing) -> None:
     """A later version counts for later usage; one that is meant from before, for what waits."""
     world.use(10)
