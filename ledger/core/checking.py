@@ -17,7 +17,7 @@ from ledger.core.authorizing import assess_up_to
 from ledger.core.caps import Rooms
 from ledger.core.catalog import Bound, CardKey, Catalog
 from ledger.core.drawdown import grace_ended, in_turn, may_pay, overdraft_headroom
-from ledger.core.events import Limit, LimitKind, Suspense, UpTo
+from ledger.core.events import Limit, LimitKind, Overage, Suspense, UpTo
 from ledger.core.holds import holds_limit
 from ledger.core.limits import INT64_MAX
 from ledger.core.outcomes import Reason, Refusal
@@ -121,6 +121,8 @@ class Checker:
                     _refused(found, afforded)
                 else:
                     _assessed(found, state, account, afforded, each, now)
+                    if price_of is not None and found.denied[-1] == Reason.INSUFFICIENT_CREDITS:
+                        means.too_little(price_of.bound, found.limits[-1])
         return found
 
     def _prices(self, state: State, account: Account, asked: Asked, now: int) -> list[Flat | None]:
@@ -159,15 +161,30 @@ class _Means:
     """What an account's grants and overdraft afford now, worked out once for an asset; for each
     use, where grants are for some products alone."""
 
-    __slots__ = ("_account", "_by_use", "_grants", "_now", "units")
+    __slots__ = ("_account", "_by_use", "_grants", "_limits", "_now", "units")
 
     def __init__(self, account: Account, now: int) -> None:
         self._account = account
         self._now = now
         self._grants: list[Grant] | None = None
         self._by_use: dict[Use, tuple[int, int, bool]] = {}
+        self._limits: dict[int | Use, Limit | None] = {}
         self.units: dict[int, tuple[int, int, bool]] = {}
         """Asset -> units of grants, overdraft headroom, whether its grace has ended."""
+
+    def too_little(self, bound: Bound, limit: Limit | None) -> None:
+        """This limit denies work of that price which costs more than there is."""
+        self._limits[bound.asset if bound.asset in self.units else bound.use] = limit
+
+    def denying(self, bound: Bound, charge: int) -> Limit | None:
+        """The limit that is known to deny so much; None = it is to be assessed."""
+        policy = self._account.policy
+        units, headroom, ended = self.of(bound)
+        if ended or charge <= units + headroom:
+            return None
+        if policy.overage != Overage.OFF and policy.holds_overage:
+            return None
+        return self._limits.get(bound.asset if bound.asset in self.units else bound.use)
 
     def of(self, bound: Bound) -> tuple[int, int, bool]:
         """The same for work of that price."""
@@ -203,14 +220,18 @@ def _read_off(found: Answered, account: Account, means: _Means, flat: Flat, work
     """Note the answer if price and grants say it by themselves; else False."""
     bound, charge, denied = flat
     units, headroom, ended = means.of(bound)
+    limit = Limit(LimitKind.PRICE, account.number) if denied else None
     if charge and not denied and (ended or charge > units):
-        return False
+        limit = means.denying(bound, charge) if work.up_to is None else None
+        if limit is None:
+            return False
+        denied = Reason.INSUFFICIENT_CREDITS
     found.allowed.append(0 if denied else 1)
     found.denied.append(denied)
     found.charges.append(charge)
     found.available.append(min(units + headroom, INT64_MAX))
     found.bounds.append(bound)
-    found.limits.append(Limit(LimitKind.PRICE, account.number) if denied else None)
+    found.limits.append(limit)
     found.amounts.append(work.up_to.maximum if work.up_to is not None and not denied else 0)
     found.spent += COST_ALONE
     return True
