@@ -21,7 +21,7 @@ from ledger.api.answers import answer_at, entry_seqs
 from ledger.api.calls import Call, failure_in
 from ledger.api.deciding import CHECK_METHOD, KINDS, Asked, Kind
 from ledger.api.edge import Edge
-from ledger.api.errors import CallFailed
+from ledger.api.errors import TABLE, CallFailed
 from ledger.api.forward import Forwarder
 from ledger.core.commands import Command
 from ledger.engine.ticket import NotApplied, NotOwner, OutcomeUnknown, Ticket
@@ -345,6 +345,7 @@ def _failed(number: int, error: Exception) -> pb.DecideReply:
         metadata["field"] = failure.field
     if failure.faults and not failure.field:
         metadata["field"] = failure.faults[0].field
+    metadata["retryable"] = "true" if TABLE[failure.reason].retryable else "false"
     return pb.DecideReply(
         number=number,
         error=pb.DecideError(

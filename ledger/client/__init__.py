@@ -7,6 +7,7 @@
     aio             the client; sender, transports, calls, channels: its shell
     lease_core      a credit lease as its holder has it, pure; leases: its calls and its shell;
                     local_prices: what work costs by a pinned price sheet
+    pipelined       decisions that share a stream
     metered         a hold around one call of a model; shutdown: signals that end it
     spool           events on this machine's disk while no server answers; spool_files: its files
     sync            the same for those who do not await; sync_calls, looping: its parts

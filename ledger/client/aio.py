@@ -95,7 +95,8 @@ class DrawdownClient(
     token or API key that proves who calls, or a function that gives one that is still good; it goes
     as it is, so use TLS beyond this machine. `metadata` goes with every call. `read_your_writes`:
     reads see everything that this client's replies have shown. `plain`: send the plain form of
-    usage. `streaming`: batches share one stream instead of having a call each. `randrange` and
+    usage. `streaming`: batches share one stream instead of having a call each;
+    `pipelined`: so do debits, holds and what becomes of them. `randrange` and
     `new_id` are its only sources of chance.
     """
 
@@ -109,6 +110,7 @@ class DrawdownClient(
         park_unknown: bool = False,
         plain: bool = False,
         streaming: bool = False,
+        pipelined: bool = False,
         limits: Limits | None = None,
         retry: RetryPolicy | None = None,
         credentials: grpc.ChannelCredentials | None = None,
@@ -133,6 +135,7 @@ class DrawdownClient(
             randrange,
             new_id,
             read_your_writes,
+            pipelined=pipelined,
         )
         self._caller.refreshing.changed = self._reroute
         self._settling = Settling()
@@ -176,6 +179,8 @@ class DrawdownClient(
         self._caller.closed = True
         for sender in self._senders():
             await sender.close()
+        if self._caller.pipes is not None:
+            await self._caller.pipes.close()
         await self._caller.refreshing.close()
         await self._channels.close()
 

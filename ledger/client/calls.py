@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Generator
 from time import monotonic_ns
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import grpc
 
 from ledger.client.channels import Channels
 from ledger.client.errors import ClientClosed, error_of
 from ledger.client.failures import MOVED, failure_of
+from ledger.client.pipelined import ItemFailed, Pipes
 from ledger.client.positions import Positions
 from ledger.client.refreshing import Refreshing, Stall
 from ledger.client.retry import Attempts, Failure, RandRange, RetryPolicy
 from ledger.client.routing import Routing
+from ledger.v1 import decision_pb2 as pb
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -26,6 +28,19 @@ Method = Callable[[grpc.aio.Channel], "grpc.aio.UnaryUnaryMultiCallable[RequestT
 Both = Callable[[grpc.aio.Channel], "grpc.aio.StreamStreamMultiCallable[RequestT, ReplyT]"]
 Stream = Callable[[grpc.aio.Channel], "grpc.aio.UnaryStreamMultiCallable[RequestT, ReplyT]"]
 _US: Final = 1_000_000
+
+
+AnswerT = TypeVar("AnswerT", covariant=True)
+
+
+class _Begun(Protocol[AnswerT]):
+    """What was sent: a call, or an item on a stream."""
+
+    def __await__(self) -> Generator[Any, Any, AnswerT]: ...
+
+    def cancel(self) -> bool:
+        """Wait for it no more."""
+        ...
 
 
 class Caller:
@@ -40,12 +55,15 @@ class Caller:
         randrange: RandRange,
         new_id: Callable[[], str],
         read_your_writes: bool,
+        *,
+        pipelined: bool = False,
     ) -> None:
         self.tenant: Final = tenant
         self.routing: Final = routing
         self.positions: Final = Positions()
         self.new_id: Final = new_id
         self.refreshing: Final = Refreshing(tenant, channels, routing)
+        self.pipes: Final = Pipes(channels, policy.attempt_us) if pipelined else None
         self.closed = False
         self._channels = channels
         self._policy = policy
@@ -62,23 +80,51 @@ class Caller:
         self, method: Method[RequestT, ReplyT], request: RequestT, account: str = ""
     ) -> ReplyT:
         """Send until answered. Raises Refused, NotApplied, OutcomeUnknown, ClientClosed."""
-        attempts = Attempts(self._policy, self._randrange, monotonic_us())
         timeout_s = self._policy.attempt_us / _US
+
+        def begin(address: str) -> grpc.aio.UnaryUnaryCall[RequestT, ReplyT]:
+            channel = self._channels.to(address)
+            return method(channel)(request, timeout=timeout_s, metadata=self._channels.metadata)
+
+        return await self._until_answered(begin, account)
+
+    async def decide(
+        self,
+        method: Method[RequestT, ReplyT],
+        item: pb.DecideItem,
+        request: RequestT,
+        account: str = "",
+    ) -> ReplyT:
+        """The same of a decision, which goes with others on a stream where the client wants that;
+        `item` asks what `request` does."""
+        pipes = self.pipes
+        if pipes is None:
+            return await self.call(method, request, account)
+
+        def begin(address: str) -> asyncio.Future[ReplyT]:
+            again = pb.DecideItem()
+            again.CopyFrom(item)
+            return asyncio.ensure_future(pipes.ask(address, again))
+
+        return await self._until_answered(begin, account)
+
+    async def _until_answered(self, begin: Callable[[str], _Begun[ReplyT]], account: str) -> ReplyT:
+        attempts = Attempts(self._policy, self._randrange, monotonic_us())
         while True:
             if self.closed:
                 raise ClientClosed("the client is closed")
             address = self.routing.address_of(account)
             self.refreshing.used()
-            call = method(self._channels.to(address))(
-                request, timeout=timeout_s, metadata=self._channels.metadata
-            )
+            call = begin(address)
             stall = Stall(self.refreshing, call, address, lambda: self.routing.address_of(account))
             try:
                 reply = await call
-            except (grpc.aio.AioRpcError, asyncio.CancelledError) as error:
+            except (grpc.aio.AioRpcError, ItemFailed, asyncio.CancelledError) as error:
                 failure = MOVED if stall.moved else None
                 if isinstance(error, grpc.aio.AioRpcError):
                     failure = failure_of(error)
+                elif isinstance(error, ItemFailed):
+                    failure = error.failure
                 if failure is None:
                     raise
                 self.refreshing.failed(address, failure)

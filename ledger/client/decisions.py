@@ -83,8 +83,11 @@ class DecisionCalls:
             quote_id=quote_id,
             up_to=_range(up_to),
         )
-        return await self._caller.call(
-            lambda channel: DecisionServiceStub(channel).Authorize, request, account
+        return await self._caller.decide(
+            lambda channel: DecisionServiceStub(channel).Authorize,
+            pb.DecideItem(authorize=request),
+            request,
+            account,
         )
 
     async def debit(
@@ -111,8 +114,11 @@ class DecisionCalls:
             operation_parent=operation_parent,
             up_to=_range(up_to),
         )
-        return await self._caller.call(
-            lambda channel: DecisionServiceStub(channel).Debit, request, account
+        return await self._caller.decide(
+            lambda channel: DecisionServiceStub(channel).Debit,
+            pb.DecideItem(debit=request),
+            request,
+            account,
         )
 
     async def decide_stream(
@@ -150,8 +156,10 @@ class DecisionCalls:
             effective_at_us=effective_at_us,
             keep_open=keep_open,
         )
-        return await self._caller.call(
-            lambda channel: DecisionServiceStub(channel).Capture, request
+        return await self._caller.decide(
+            lambda channel: DecisionServiceStub(channel).Capture,
+            pb.DecideItem(capture=request),
+            request,
         )
 
     async def extend(
@@ -164,7 +172,11 @@ class DecisionCalls:
             hold_id=hold_id,
             lifetime_us=lifetime_us,
         )
-        return await self._caller.call(lambda channel: DecisionServiceStub(channel).Extend, request)
+        return await self._caller.decide(
+            lambda channel: DecisionServiceStub(channel).Extend,
+            pb.DecideItem(extend=request),
+            request,
+        )
 
     async def get_hold(self, hold_id: str, *, min_position: str | None = None) -> pb.Hold:
         """One hold as it is at present."""
@@ -207,6 +219,8 @@ class DecisionCalls:
             request_id=request_id or self._caller.new_id(),
             hold_id=hold_id,
         )
-        return await self._caller.call(
-            lambda channel: DecisionServiceStub(channel).Release, request
+        return await self._caller.decide(
+            lambda channel: DecisionServiceStub(channel).Release,
+            pb.DecideItem(release=request),
+            request,
         )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from time import monotonic_ns
-from typing import Final
+from typing import Final, Protocol
 
 import grpc
 
@@ -95,6 +95,14 @@ class Refreshing:
             return
 
 
+class Cancellable(Protocol):
+    """Something under way that need not be waited for."""
+
+    def cancel(self) -> bool:
+        """Wait for it no more."""
+        ...
+
+
 class Stall:
     """Cancels a call that takes long once the map says that another server should have it."""
 
@@ -103,7 +111,7 @@ class Stall:
     def __init__(
         self,
         refreshing: Refreshing,
-        call: grpc.aio.Call,
+        call: Cancellable,
         address: str,
         route: Callable[[], str],
     ) -> None:
