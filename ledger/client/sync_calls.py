@@ -96,6 +96,7 @@ class SyncCalls:
     change_charge_terms = called(Async.change_charge_terms)
     change_package = called(Async.change_package)
     change_recurring_grant = called(Async.change_recurring_grant)
+    change_seat_terms = called(Async.change_seat_terms)
     charge_back = called(Async.charge_back)
     check = called(Async.check)
     check_many = called(Async.check_many)
