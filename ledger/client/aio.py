@@ -176,7 +176,7 @@ class DrawdownClient(
         Holds of metered calls that have ended are settled first, for CLOSE_S at most.
         """
         await self._settling.finish(CLOSE_S)
-        self._caller.closed = True
+        self._caller.close()
         for sender in self._senders():
             await sender.close()
         if self._caller.pipes is not None:
@@ -197,6 +197,11 @@ class DrawdownClient(
     def saw(self, position: str) -> None:
         """Reads of this client are to see what another process was told of at that position."""
         self._caller.positions.observe(position)
+
+    def session(self, position: str = "") -> Session:
+        """Calls over this client whose reads see what the session's own replies have shown, and
+        what `position` names, instead of all that this client has seen."""
+        return Session(self, position)
 
     @property
     def pending_events(self) -> int:
@@ -305,6 +310,43 @@ class DrawdownClient(
 
     def _senders(self) -> list[Sender]:
         return [sender for sender in (self._unary, self._stream) if sender is not None]
+
+
+class Session(DrawdownClient):
+    """The same calls on the same connections and in the same batches, with a position of its own:
+    for one user of many, whose reads are to wait for that user's writes and for no others. Made by
+    `DrawdownClient.session`; needs no closing."""
+
+    def __init__(self, client: DrawdownClient, position: str) -> None:
+        self.__dict__.update(client.__dict__)
+        self._client = client
+        self._caller = client._caller.session(position)
+
+    async def __aenter__(self) -> Self:
+        """Nothing is to be opened."""
+        return self
+
+    async def close(self) -> None:
+        """The client stays open."""
+
+    async def record(self, event: UsageEvent) -> EventOutcome:
+        """See DrawdownClient.record."""
+        outcome = await self._client.record(event)
+        self.saw(outcome.position)
+        return outcome
+
+    async def ingest(self, events: Iterable[UsageEvent]) -> list[EventOutcome]:
+        """See DrawdownClient.ingest."""
+        outcomes = await self._client.ingest(events)
+        for position in {outcome.position for outcome in outcomes}:
+            self.saw(position)
+        return outcomes
+
+    def _sender(self, *, stream: bool = False) -> Sender:
+        return self._client._sender(stream=stream)
+
+    def _senders(self) -> list[Sender]:
+        return self._client._senders()
 
 
 def _starts(count: int) -> range:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Generator
+from copy import copy
 from time import monotonic_ns
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
@@ -43,6 +44,10 @@ class _Begun(Protocol[AnswerT]):
         ...
 
 
+class _Life:
+    closed = False
+
+
 class Caller:
     """What the groups of calls share: where to send, how often, and what replies have shown."""
 
@@ -60,15 +65,31 @@ class Caller:
     ) -> None:
         self.tenant: Final = tenant
         self.routing: Final = routing
-        self.positions: Final = Positions()
+        self.positions = Positions()
         self.new_id: Final = new_id
         self.refreshing: Final = Refreshing(tenant, channels, routing)
         self.pipes: Final = Pipes(channels, policy.attempt_us) if pipelined else None
-        self.closed = False
+        self._life = _Life()
         self._channels = channels
         self._policy = policy
         self._randrange = randrange
         self._read_your_writes = read_your_writes
+
+    @property
+    def closed(self) -> bool:
+        """Whether nothing more is to be sent."""
+        return self._life.closed
+
+    def close(self) -> None:
+        """Send nothing more, in no session either."""
+        self._life.closed = True
+
+    def session(self, position: str) -> Caller:
+        """The same with positions of its own."""
+        made = copy(self)
+        made.positions = Positions()
+        made.positions.observe(position)
+        return made
 
     def min_position(self, given: str | None) -> str:
         """What a read asks for: what the caller gave, else all that replies have shown."""
