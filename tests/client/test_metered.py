@@ -294,3 +294,17 @@ async def test_a_signal_that_ends_the_process_settles_first(
     assert process.returncode != 0
     assert await open_holds(client) == 0
     assert await left(client) == GRANTED - 4 * OUTPUT_PRICE
+
+
+async def test_the_same_request_id_again_is_the_same_call_and_is_charged_once(
+    client: DrawdownClient,
+) -> None:
+    """A job that is started again after its process was lost."""
+    for again in (False, True):
+        async with client.metered(
+            "acme", "chat", estimate={"output_tokens": 10}, request_id="job-1"
+        ) as call:
+            call.add(output_tokens=4)
+        assert isinstance(call.settled, decision_pb2.CaptureResponse)
+        assert call.settled.replayed is again
+    assert await left(client) == GRANTED - 4 * OUTPUT_PRICE
