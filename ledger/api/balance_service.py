@@ -3,8 +3,16 @@ instant from the read models."""
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import Final, NamedTuple
 
+from ledger.api.balance_figures import (
+    BalanceFigures,
+    assets_of,
+    balance_figures,
+    render_figures,
+    usable_grants,
+)
 from ledger.api.calls import Call
 from ledger.api.edge import Edge
 from ledger.api.errors import CallFailed
@@ -12,9 +20,8 @@ from ledger.api.limits import Checked
 from ledger.api.past_balances import PastBalances
 from ledger.api.positions import minimum, position_of
 from ledger.api.render_grant import GrantView, grant_view, render_grant
-from ledger.core.drawdown import in_all
-from ledger.core.holds import available_in_all, available_to
-from ledger.core.state import Account, State
+from ledger.api.watching import BalanceWatch
+from ledger.core.state import State
 from ledger.journal.directory import Entry
 from ledger.projections.as_of import History
 from ledger.v1 import balance_pb2 as pb
@@ -23,17 +30,10 @@ GRANTS_SHOWN_MAX: Final = 1_000
 
 
 class AssetView(NamedTuple):
-    """The balance of one asset, in minor units."""
+    """The balance of one asset, with the grants that make it up."""
 
-    asset: int
-    available: int
-    applicable: int
-    granted: int
-    pending: int
-    advance: int
-    overage: int
+    figures: BalanceFigures
     grants: list[GrantView]
-    leased: int = 0
 
 
 class BalanceService:
@@ -43,6 +43,7 @@ class BalanceService:
         """`history` None: there are no read models."""
         self._edge = edge
         self._past = PastBalances(edge, history)
+        self._watch = BalanceWatch(edge)
 
     async def get(
         self, request: pb.BalanceServiceGetRequest, call: Call
@@ -69,24 +70,18 @@ class BalanceService:
             position=position_of(entry.shard, reached),
         )
         names = await edge.names({grant.account for view in views for grant in view.grants})
-        for view in sorted(views, key=lambda view: edge.assets.of(view.asset).code):
-            asset = edge.assets.of(view.asset)
-            response.balances.add(
-                asset=asset.code,
-                scale=asset.scale,
-                available=str(view.available),
-                applicable=str(view.applicable) if product else "",
-                granted=str(view.granted),
-                pending=str(view.pending),
-                advance=str(view.advance),
-                overage=str(view.overage),
-                leased=str(view.leased),
-                grants=[
-                    render_grant(edge.assets, grant, entry.shard, names[grant.account], as_of_us)
-                    for grant in view.grants
-                ],
+        for view in sorted(views, key=lambda view: edge.assets.of(view.figures.asset).code):
+            balance = render_figures(edge.assets, view.figures)
+            balance.grants.extend(
+                render_grant(edge.assets, grant, entry.shard, names[grant.account], as_of_us)
+                for grant in view.grants
             )
+            response.balances.append(balance)
         return response
+
+    def watch(self, request: pb.WatchRequest, call: Call) -> AsyncGenerator[pb.WatchResponse, None]:
+        """Accounts of a family as they change."""
+        return self._watch.watch(request, call)
 
     async def list_changes(
         self, request: pb.ListChangesRequest, call: Call
@@ -107,31 +102,9 @@ def _balances(
             value=entry.account_id,
         )
     now_us = state.present(clock_us)
-    assets = {grant.asset for grant in account.grants} | set(account.advance)
-    assets |= {grant.asset for grant in in_all(account)}
-    assets |= set(account.overage) | {hold.asset for hold in account.holds.values()}
-    assets.add(account.policy.overdraft_asset)
-    assets.discard(0)
-    return [_balance(state, account, asset, product, now_us) for asset in assets], now_us
-
-
-def _balance(state: State, account: Account, asset: int, product: str, now_us: int) -> AssetView:
-    usable = [
-        grant
-        for grant in in_all(account)
-        if grant.asset == asset and grant.effective_at <= now_us < grant.expires_at
-    ]
-    use = state.catalog.card(account.card_key).use_at(product, now_us)
-    advance = account.advance.get(asset)
-    holds = [hold for hold in account.holds.values() if hold.asset == asset]
-    return AssetView(
-        asset=asset,
-        available=available_in_all(account, asset, now_us),
-        applicable=available_to(account, asset, use, now_us) if product else 0,
-        granted=sum(grant.book.credits_posted - grant.book.debits_posted for grant in usable),
-        pending=sum(hold.amount if hold.lease is None else hold.left for hold in holds),
-        advance=advance.owed if advance is not None else 0,
-        overage=account.overage_posted.get((asset, account.calendar.start_of(now_us)), 0),
-        grants=[grant_view(state, grant) for grant in usable[:GRANTS_SHOWN_MAX]],
-        leased=sum(hold.left for hold in account.leases if hold.asset == asset),
-    )
+    views = []
+    for asset in assets_of(account):
+        usable = usable_grants(account, asset, now_us)[:GRANTS_SHOWN_MAX]
+        figures = balance_figures(state, account, asset, product, now_us)
+        views.append(AssetView(figures, [grant_view(state, grant) for grant in usable]))
+    return views, now_us

@@ -151,6 +151,13 @@ class Call:
             assert failure is not None
             raise failure from None
 
+    async def still_let_in(self, method: str, request: Any) -> None:
+        """The same of a call that goes on and on: keys are revoked meanwhile, accounts move.
+        Raises AuthRefused, CallFailed, NotOwner."""
+        if self.gate is not None:
+            self.principal = await self.gate.caller(method, self._context)  # type: ignore[arg-type]
+            await self.let_in(method, request)
+
     async def found(
         self, tenant: int, shard: int, account: int, field: str = "", value: str = ""
     ) -> None:
@@ -267,22 +274,35 @@ class Calls:
         self,
         method: str,
         behaviour: Callable[[Request, Call], AsyncGenerator[Reply, None]],
+        reply_type: type[Reply],
     ) -> Callable[[Any, Any], AsyncGenerator[Reply, None]]:
-        """The handler of a method that answers one request by many messages."""
-
-        async def replies(
-            requests: AsyncIterator[Request], call: Call
-        ) -> AsyncGenerator[Reply, None]:
-            async for request in requests:
-                async with contextlib.aclosing(behaviour(request, call)) as said:
-                    async for reply in said:
-                        yield reply
-
-        handle = self.stream(method, replies)
+        """The handler of a method that answers one request by many messages: ours, or those of the
+        process that has the shard."""
 
         async def of_one(
             request: Any, context: ServicerContext[Any, Any]
         ) -> AsyncGenerator[Reply, None]:
+            async def replies(
+                requests: AsyncIterator[Request], call: Call
+            ) -> AsyncGenerator[Reply, None]:
+                begun = False
+                try:
+                    async for each in requests:
+                        async with contextlib.aclosing(behaviour(each, call)) as ours:
+                            async for reply in ours:
+                                begun = True
+                                yield reply
+                    return
+                except NotOwner as error:
+                    if begun or call.forwarded:
+                        raise
+                    refused = error
+                theirs = self._forwarder.relay(method, request, reply_type, refused, call.hop)
+                async with contextlib.aclosing(theirs):
+                    async for reply in theirs:
+                        yield reply
+
+            handle = self.stream(method, replies)
             async with contextlib.aclosing(handle(_alone(request), context)) as said:
                 async for reply in said:
                     yield reply

@@ -258,6 +258,8 @@ TABLE: Final[Mapping[str, Handling]] = {
     "ALIAS_UNKNOWN": _MISSING,
     "RANGE_INVALID": _INVALID,
     "PAGE_INVALID": _INVALID,
+    "WATCH_FAMILIES": _INVALID,
+    "WATCH_LIMIT": Handling(StatusCode.RESOURCE_EXHAUSTED, False, usage.INGEST_OUTCOME_INVALID),
     # What the configuration refuses (ledger.journal.configuration.ConfigurationReason).
     "NAME_INVALID": _INVALID,
     "BODY_TOO_LARGE": _INVALID,

@@ -8,7 +8,7 @@ and trace. The answer is the owner's, word for word. Must not know any service.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, Callable
 from typing import Any, Final, TypeVar
 
 import grpc
@@ -37,7 +37,7 @@ OPTIONS: Final = (
 )
 READS: Final = (
     "Get", "List", "Check", "Quote", "Compare", "TrialBalance", "Preview", "Resolve",
-    "Draft", "RollUp",
+    "Draft", "RollUp", "Watch",
 )  # fmt: skip
 """Beginnings of the names of methods that record nothing."""
 NO_READS: Final = frozenset({"GetOutcome"})  # but these do: it may abandon what it asks about
@@ -147,6 +147,30 @@ class Forwarder:
             raise self._failure(error, address, method) from error
         self._counted(method, "OK")
         return answer
+
+    async def relay(
+        self, method: str, request: Message, reply: type[Reply], refused: NotOwner, hop: Hop
+    ) -> AsyncGenerator[Reply, None]:
+        """Every message of a stream of the owner of the shard that refused. Raises PassedOn,
+        CallFailed, NotOwner."""
+        address = self._ledger.shards.route(refused.shard)
+        if not address:
+            self._look_again()
+            raise refused
+        call = self._channel(address).unary_stream(
+            f"/{method}",
+            request_serializer=type(request).SerializeToString,
+            response_deserializer=reply.FromString,
+        )(request, timeout=hop.timeout_s, metadata=self._metadata(method, hop))
+        try:
+            async for each in call:
+                yield each
+        except grpc.aio.AioRpcError as error:
+            self._counted(method, error.code().name)
+            raise self._failure(error, address, method) from error
+        finally:
+            call.cancel()
+        self._counted(method, "OK")
 
     def _metadata(self, method: str, hop: Hop) -> tuple[tuple[str, str | bytes], ...]:
         marked = (*hop.metadata, (HOP, self.process))

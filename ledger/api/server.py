@@ -392,7 +392,7 @@ def _handler(
         )
     if method.server_streaming:
         return grpc.unary_stream_rpc_method_handler(
-            calls.server_stream(full_name, behaviour),
+            calls.server_stream(full_name, behaviour, reply),
             request_deserializer=deserialiser(request),
             response_serializer=reply.SerializeToString,
         )

@@ -50,6 +50,7 @@ from ledger.cli import (
     tenant,
     token,
     verify,
+    watch,
 )
 from ledger.cli.output import Failed
 
@@ -107,6 +108,7 @@ for command in (
     seats.seat,
     load.load,
     balance.balance,
+    watch.watch,
     account.account,
     clock.clock,
     balance.changes,

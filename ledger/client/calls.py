@@ -193,6 +193,42 @@ async def _given(call: Any) -> AsyncIterator[Any]:
     finally:
         call.cancel()
 
+    async def resumed(
+        self,
+        method: Stream[RequestT, ReplyT],
+        ask: Callable[[str], RequestT],
+        account: str,
+        position: str = "",
+    ) -> AsyncIterator[ReplyT]:
+        """Every message of a stream that has no end of its own: where it breaks, or its server
+        stops, it is asked for anew with the last position. Raises Refused, ClientClosed; NotApplied
+        and OutcomeUnknown where nothing has come for as long as a call is tried."""
+        attempts = Attempts(self._policy, self._randrange, monotonic_us())
+        while True:
+            if self.closed:
+                raise ClientClosed("the client is closed")
+            address = self.routing.address_of(account)
+            self.refreshing.used()
+            call = method(self._channels.to(address))(
+                ask(position), metadata=self._channels.metadata
+            )
+            failure = MOVED
+            try:
+                async for reply in call:
+                    attempts = Attempts(self._policy, self._randrange, monotonic_us())
+                    position = getattr(reply, "position", "") or position
+                    self.positions.observe(position)
+                    yield reply
+            except grpc.aio.AioRpcError as error:
+                failure = failure_of(error)
+            finally:
+                call.cancel()
+            self.refreshing.failed(address, failure)
+            verdict = attempts.failed(failure, monotonic_us())
+            if isinstance(verdict, Failure):
+                raise error_of(verdict)
+            await asyncio.sleep(verdict / _US)
+
 
 def monotonic_us() -> int:
     """This machine's monotonic clock, in microseconds."""

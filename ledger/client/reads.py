@@ -73,6 +73,41 @@ class ReadCalls:
             lambda channel: BalanceServiceStub(channel).ListChanges, request, account
         )
 
+    async def watch(
+        self,
+        *accounts: str,
+        subtree: bool = False,
+        product: str = "",
+        holds: bool = False,
+        budgets: bool = False,
+        min_interval_us: int = 0,
+        after_position: str = "",
+    ) -> AsyncIterator[balance_pb2.WatchResponse]:
+        """Accounts of one family as they are, then as they change (docs/live-balance.md).
+
+        It goes on over restarts and takeovers: a message with `snapshot` is whole again, so nothing
+        is missed. Whoever breaks out of the loop ends it; see contextlib.aclosing.
+        """
+
+        def asked(position: str) -> balance_pb2.WatchRequest:
+            return balance_pb2.WatchRequest(
+                tenant=self._caller.tenant,
+                accounts=accounts,
+                subtree=subtree,
+                product=product,
+                after_position=position,
+                min_interval_us=min_interval_us,
+                holds=holds,
+                budgets=budgets,
+            )
+
+        home = accounts[0] if accounts else ""
+        said = self._caller.resumed(
+            lambda channel: BalanceServiceStub(channel).Watch, asked, home, after_position
+        )
+        async for message in said:
+            yield message
+
     async def get_usage(
         self, account: str, source: str, event_id: str, *, min_position: str | None = None
     ) -> usage_pb2.UsageEntry:

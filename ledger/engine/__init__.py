@@ -5,6 +5,7 @@
     recent          the last batches in memory, and how a recorded outcome is found again
     configuration   published assets, cards, aliases and clocks, loaded once, applied by each shard
     upkeep          limits of checkpoints and paging, and work in slices
+    watching        who waits for changes of families
     segments        identities beyond memory, and the filters that ask them
     paging          which families are in memory
     checkpoint      capture, pack, wait until durable, write

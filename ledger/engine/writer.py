@@ -37,7 +37,7 @@ from ledger.engine.clock import Clock, ClockSkewed, WriterTime
 from ledger.engine.configuration import Configurations
 from ledger.engine.lease import ALWAYS, NEVER_OURS, ReadLease
 from ledger.engine.observer import NoObserver, Observer
-from ledger.engine.paging import Pager, touched_roots
+from ledger.engine.paging import Pager, touched_accounts, touched_roots
 from ledger.engine.recovery import LeaseLapsed, Progress, Replayer, open_shard
 from ledger.engine.resolve import Resolver, Waiting, arrival
 from ledger.engine.restore import CheckpointDamaged
@@ -51,6 +51,7 @@ from ledger.engine.ticket import (
     Ticket,
 )
 from ledger.engine.upkeep import Upkeep
+from ledger.engine.watching import Watchers
 from ledger.engine.whole import whole_state
 from ledger.journal.checkpoint import CheckpointStore
 from ledger.journal.codec import BatchCodec
@@ -93,6 +94,7 @@ class Writer:
         self.shard = journal.shard
         self.lease = lease
         self.durable_position = 0  # entries of the shard that are durable and replayed
+        self.watchers = Watchers()
         self.opened = asyncio.Event()
         self.failures = 0  # to open, in a row
         self.problem: str = "opening"  # why the shard is not open; "" while it is
@@ -403,6 +405,7 @@ class Writer:
         self._tell_suspense()
         self.problem = ""
         self.opened.set()
+        self.watchers.tell_all()  # what was not durable is gone
         self._observer.shard_opened(
             self.shard, self.durable_position, self._clock.monotonic_us() - started
         )
@@ -732,17 +735,19 @@ class Writer:
         self._answers.remember(batch.recorded())
         self._batch = None
         self._committing = batch
-        self._tend(batch, row)
+        roots = self._tend(batch, row)
         if self._suspended != self._speculative.suspended_events:
             self._tell_suspense()
         started = self._observer.batch_sealed(
             self.shard, batch.batch_seq, batch.tickets, len(batch.events), len(row.payload)
         )
         self._commit = asyncio.create_task(
-            self._append(batch, row, started), name=f"commit-{self.shard}"
+            self._append(batch, row, started, roots), name=f"commit-{self.shard}"
         )
 
-    async def _append(self, batch: Batch, row: JournalRow, started: object) -> None:
+    async def _append(
+        self, batch: Batch, row: JournalRow, started: object, roots: dict[int, None]
+    ) -> None:
         sent_us = self._clock.monotonic_us()
         try:
             await self._journal.append(row)
@@ -755,7 +760,15 @@ class Writer:
         self._committing = None
         self._checkpointer.durable(row.batch_seq)
         self._answers.give(batch)
+        if self.watchers:
+            self._tell_watchers(batch, roots)
         self._wake.set()
+
+    def _tell_watchers(self, batch: Batch, roots: dict[int, None]) -> None:
+        if 0 in touched_accounts(batch.events):  # of the whole shard: prices, a clock
+            self.watchers.tell_all()
+        else:
+            self.watchers.tell(roots)
 
     # -- time --------------------------------------------------------------------------------------
 
@@ -788,14 +801,16 @@ class Writer:
 
     # -- upkeep ------------------------------------------------------------------------------------
 
-    def _tend(self, batch: Batch, row: JournalRow) -> None:
-        """A batch ends: the moment to capture, and to let idle families go."""
+    def _tend(self, batch: Batch, row: JournalRow) -> dict[int, None]:
+        """A batch ends: the moment to capture, and to let idle families go. Returns the families
+        that it has changed."""
         state = self._speculative
         roots = touched_roots(state, batch.events)
         self._pager.touch(roots, self._clock.monotonic_us())
         head = Head(batch.batch_seq, row.hash, row.next_event, batch.recorded_at)
         self._checkpointer.sealed(roots, head)
         self._page_out()
+        return roots
 
     def _turn(self) -> None:
         """Let the checkpointer take in what has ended, or begin."""

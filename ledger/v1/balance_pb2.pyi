@@ -57,6 +57,274 @@ BALANCE_CHANGE_KIND_OVERDRAFT_LIMIT: BalanceChangeKind.ValueType  # 5
 Global___BalanceChangeKind: _TypeAlias = BalanceChangeKind  # noqa: Y015
 
 @_typing.final
+class WatchRequest(_message.Message):
+    """Names the accounts that are watched."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    TENANT_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    SUBTREE_FIELD_NUMBER: _builtins.int
+    PRODUCT_FIELD_NUMBER: _builtins.int
+    AFTER_POSITION_FIELD_NUMBER: _builtins.int
+    MIN_INTERVAL_US_FIELD_NUMBER: _builtins.int
+    HOLDS_FIELD_NUMBER: _builtins.int
+    BUDGETS_FIELD_NUMBER: _builtins.int
+    tenant: _builtins.str
+    """The tenant, 1 to 128 bytes."""
+    subtree: _builtins.bool
+    """Watch the accounts below them too, at most 200 in all (WATCH_LIMIT); those that are opened
+    later come as they are opened.
+    """
+    product: _builtins.str
+    """Also show what is applicable to this product, at most 128 bytes; empty = to none."""
+    after_position: _builtins.str
+    """Begin at this position or a later one: the last that was received; empty = now."""
+    min_interval_us: _builtins.int
+    """At most one message in this time, in microseconds, at most 60,000,000; 0 = as they come."""
+    holds: _builtins.bool
+    """Show holds, too."""
+    budgets: _builtins.bool
+    """Show the budgets of these accounts, too."""
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids or aliases of accounts of one family, 1 to 200; WATCH_FAMILIES where they are of several."""
+
+    def __init__(
+        self,
+        *,
+        tenant: _builtins.str = ...,
+        accounts: _abc.Iterable[_builtins.str] | None = ...,
+        subtree: _builtins.bool = ...,
+        product: _builtins.str = ...,
+        after_position: _builtins.str = ...,
+        min_interval_us: _builtins.int = ...,
+        holds: _builtins.bool = ...,
+        budgets: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "after_position", b"after_position", "budgets", b"budgets", "holds", b"holds", "min_interval_us", b"min_interval_us", "product", b"product", "subtree", b"subtree", "tenant", b"tenant"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchRequest: _TypeAlias = WatchRequest  # noqa: Y015
+
+@_typing.final
+class WatchResponse(_message.Message):
+    """What of the watched accounts has changed since the message before."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    POSITION_FIELD_NUMBER: _builtins.int
+    AS_OF_US_FIELD_NUMBER: _builtins.int
+    SNAPSHOT_FIELD_NUMBER: _builtins.int
+    ACCOUNTS_FIELD_NUMBER: _builtins.int
+    BATCHES_FIELD_NUMBER: _builtins.int
+    position: _builtins.str
+    """The position that all of it is as of; watch again with it after a broken stream."""
+    as_of_us: _builtins.int
+    """The instant that it is as of, in microseconds, by the tenant's clock."""
+    snapshot: _builtins.bool
+    """True: every watched account is here, whole; the first message."""
+    batches: _builtins.int
+    """Durable batches that changed the family since the message before; above 1 = some states in
+    between were not shown.
+    """
+    @_builtins.property
+    def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___WatchedAccount]:
+        """The accounts that have changed, ascending by id; each part that is there is whole but for holds."""
+
+    def __init__(
+        self,
+        *,
+        position: _builtins.str = ...,
+        as_of_us: _builtins.int = ...,
+        snapshot: _builtins.bool = ...,
+        accounts: _abc.Iterable[Global___WatchedAccount] | None = ...,
+        batches: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "as_of_us", b"as_of_us", "batches", b"batches", "position", b"position", "snapshot", b"snapshot"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchResponse: _TypeAlias = WatchResponse  # noqa: Y015
+
+@_typing.final
+class WatchedAccount(_message.Message):
+    """One account as it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    ACCOUNT_FIELD_NUMBER: _builtins.int
+    BALANCES_FIELD_NUMBER: _builtins.int
+    HOLDS_FIELD_NUMBER: _builtins.int
+    BUDGETS_FIELD_NUMBER: _builtins.int
+    PRICES_FIELD_NUMBER: _builtins.int
+    FROZEN_FIELD_NUMBER: _builtins.int
+    CLOSED_FIELD_NUMBER: _builtins.int
+    account: _builtins.str
+    """Its id."""
+    frozen: _builtins.bool
+    """It takes no usage now: it, or an account above it, is frozen."""
+    closed: _builtins.bool
+    """It is closed."""
+    @_builtins.property
+    def balances(self) -> _containers.RepeatedCompositeFieldContainer[Global___AssetBalance]:
+        """All of its balances, ascending by asset, without their grants; empty = as before."""
+
+    @_builtins.property
+    def holds(self) -> _containers.RepeatedCompositeFieldContainer[Global___WatchedHold]:
+        """In the first message those that are open, at most 1,000; then those that were opened or have
+        changed, and those that were settled.
+        """
+
+    @_builtins.property
+    def budgets(self) -> _containers.RepeatedCompositeFieldContainer[Global___WatchedBudget]:
+        """All budgets of the account, ascending by name; empty = as before. One that holds for each value
+        of an attribute is not here.
+        """
+
+    @_builtins.property
+    def prices(self) -> Global___WatchedPrices:
+        """What prices its usage; absent = as before."""
+
+    def __init__(
+        self,
+        *,
+        account: _builtins.str = ...,
+        balances: _abc.Iterable[Global___AssetBalance] | None = ...,
+        holds: _abc.Iterable[Global___WatchedHold] | None = ...,
+        budgets: _abc.Iterable[Global___WatchedBudget] | None = ...,
+        prices: Global___WatchedPrices | None = ...,
+        frozen: _builtins.bool = ...,
+        closed: _builtins.bool = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _typing.Literal["prices", b"prices"]  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "balances", b"balances", "budgets", b"budgets", "closed", b"closed", "frozen", b"frozen", "holds", b"holds", "prices", b"prices"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchedAccount: _TypeAlias = WatchedAccount  # noqa: Y015
+
+@_typing.final
+class WatchedHold(_message.Message):
+    """A hold as it is."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    HOLD_ID_FIELD_NUMBER: _builtins.int
+    STATE_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    ASSET_FIELD_NUMBER: _builtins.int
+    SCALE_FIELD_NUMBER: _builtins.int
+    EXPIRES_AT_US_FIELD_NUMBER: _builtins.int
+    hold_id: _builtins.str
+    """Its id."""
+    state: _types_pb2.HoldState.ValueType
+    """Its state; UNSPECIFIED where it was settled so long ago that nobody knows."""
+    left: _builtins.int
+    """What it reserves, in minor units of `asset`; 0 where it is not open."""
+    asset: _builtins.str
+    """Code of the asset; empty where it costs nothing in any, or it is not open."""
+    scale: _builtins.int
+    """Scale of `asset`, 0 to 18."""
+    expires_at_us: _builtins.int
+    """Its expiry, in microseconds; 0 where it is not open."""
+    def __init__(
+        self,
+        *,
+        hold_id: _builtins.str = ...,
+        state: _types_pb2.HoldState.ValueType = ...,
+        left: _builtins.int = ...,
+        asset: _builtins.str = ...,
+        scale: _builtins.int = ...,
+        expires_at_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["asset", b"asset", "expires_at_us", b"expires_at_us", "hold_id", b"hold_id", "left", b"left", "scale", b"scale", "state", b"state"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchedHold: _TypeAlias = WatchedHold  # noqa: Y015
+
+@_typing.final
+class WatchedBudget(_message.Message):
+    """A budget as it stands in its present window, in what it counts."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    NAME_FIELD_NUMBER: _builtins.int
+    LIMIT_FIELD_NUMBER: _builtins.int
+    USED_FIELD_NUMBER: _builtins.int
+    PENDING_FIELD_NUMBER: _builtins.int
+    LEFT_FIELD_NUMBER: _builtins.int
+    RESETS_AT_US_FIELD_NUMBER: _builtins.int
+    name: _builtins.str
+    """Its name."""
+    limit: _builtins.int
+    """How much may be used in the window."""
+    used: _builtins.str
+    """What was used."""
+    pending: _builtins.str
+    """What open holds pend with."""
+    left: _builtins.str
+    """What is left; negative where recorded usage has exceeded it."""
+    resets_at_us: _builtins.int
+    """When the window resets, in microseconds; 0 = it does not."""
+    def __init__(
+        self,
+        *,
+        name: _builtins.str = ...,
+        limit: _builtins.int = ...,
+        used: _builtins.str = ...,
+        pending: _builtins.str = ...,
+        left: _builtins.str = ...,
+        resets_at_us: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["left", b"left", "limit", b"limit", "name", b"name", "pending", b"pending", "resets_at_us", b"resets_at_us", "used", b"used"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchedBudget: _TypeAlias = WatchedBudget  # noqa: Y015
+
+@_typing.final
+class WatchedPrices(_message.Message):
+    """What prices an account's usage. Whatever of it changes, fetch the price sheet anew."""
+
+    DESCRIPTOR: _descriptor.Descriptor
+
+    RATE_CARD_FIELD_NUMBER: _builtins.int
+    RATE_CARD_VERSION_FIELD_NUMBER: _builtins.int
+    OVERRIDES_VERSION_FIELD_NUMBER: _builtins.int
+    rate_card: _builtins.str
+    """Name of the rate card that its policy, or an ancestor's, names."""
+    rate_card_version: _builtins.int
+    """Version of that card in force; 0 = none."""
+    overrides_version: _builtins.int
+    """Version of the account's own price overrides, from 1; 0 = it never had any."""
+    def __init__(
+        self,
+        *,
+        rate_card: _builtins.str = ...,
+        rate_card_version: _builtins.int = ...,
+        overrides_version: _builtins.int = ...,
+    ) -> None: ...
+    _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
+    def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["overrides_version", b"overrides_version", "rate_card", b"rate_card", "rate_card_version", b"rate_card_version"]  # noqa: Y015
+    def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
+    def WhichOneof(self, oneof_group: _Never) -> None: ...
+
+Global___WatchedPrices: _TypeAlias = WatchedPrices  # noqa: Y015
+
+@_typing.final
 class BalanceServiceGetRequest(_message.Message):
     """Names one account."""
 

@@ -45,6 +45,11 @@ class BalanceServiceStub:
                 request_serializer=ledger_dot_v1_dot_balance__pb2.ListChangesRequest.SerializeToString,
                 response_deserializer=ledger_dot_v1_dot_balance__pb2.ListChangesResponse.FromString,
                 _registered_method=True)
+        self.Watch = channel.unary_stream(
+                '/ledger.v1.BalanceService/Watch',
+                request_serializer=ledger_dot_v1_dot_balance__pb2.WatchRequest.SerializeToString,
+                response_deserializer=ledger_dot_v1_dot_balance__pb2.WatchResponse.FromString,
+                _registered_method=True)
 
 
 class BalanceServiceServicer:
@@ -68,6 +73,17 @@ class BalanceServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def Watch(self, request, context):
+        """Shows accounts of one family as they change: first all of them as they are, then whichever have
+        changed, as soon as that is durable. A reader that is slow, or asks for an interval, misses no
+        state, only states in between: what has changed meanwhile comes as one message. After a broken
+        stream watch again with the last position: the first message is whole again, of that position
+        or a later one, so nothing is missed. It ends when the server stops; watch again then.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_BalanceServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -80,6 +96,11 @@ def add_BalanceServiceServicer_to_server(servicer, server):
                     servicer.ListChanges,
                     request_deserializer=ledger_dot_v1_dot_balance__pb2.ListChangesRequest.FromString,
                     response_serializer=ledger_dot_v1_dot_balance__pb2.ListChangesResponse.SerializeToString,
+            ),
+            'Watch': grpc.unary_stream_rpc_method_handler(
+                    servicer.Watch,
+                    request_deserializer=ledger_dot_v1_dot_balance__pb2.WatchRequest.FromString,
+                    response_serializer=ledger_dot_v1_dot_balance__pb2.WatchResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -137,6 +158,33 @@ class BalanceService:
             '/ledger.v1.BalanceService/ListChanges',
             ledger_dot_v1_dot_balance__pb2.ListChangesRequest.SerializeToString,
             ledger_dot_v1_dot_balance__pb2.ListChangesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Watch(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/ledger.v1.BalanceService/Watch',
+            ledger_dot_v1_dot_balance__pb2.WatchRequest.SerializeToString,
+            ledger_dot_v1_dot_balance__pb2.WatchResponse.FromString,
             options,
             channel_credentials,
             insecure,

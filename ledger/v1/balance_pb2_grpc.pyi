@@ -42,6 +42,13 @@ class BalanceServiceStub:
     them counts and the other does not, and what changed without a transfer. All pages together add
     up to the difference exactly.
     """
+    Watch: _grpc.UnaryStreamMultiCallable[_balance_pb2.WatchRequest, _balance_pb2.WatchResponse]
+    """Shows accounts of one family as they change: first all of them as they are, then whichever have
+    changed, as soon as that is durable. A reader that is slow, or asks for an interval, misses no
+    state, only states in between: what has changed meanwhile comes as one message. After a broken
+    stream watch again with the last position: the first message is whole again, of that position
+    or a later one, so nothing is missed. It ends when the server stops; watch again then.
+    """
 
 @_typing.type_check_only
 class BalanceServiceAsyncStub(BalanceServiceStub):
@@ -56,6 +63,13 @@ class BalanceServiceAsyncStub(BalanceServiceStub):
     """Lists what made the difference between two balances of one account: the transfers that one of
     them counts and the other does not, and what changed without a transfer. All pages together add
     up to the difference exactly.
+    """
+    Watch: _aio.UnaryStreamMultiCallable[_balance_pb2.WatchRequest, _balance_pb2.WatchResponse]  # type: ignore[assignment]
+    """Shows accounts of one family as they change: first all of them as they are, then whichever have
+    changed, as soon as that is durable. A reader that is slow, or asks for an interval, misses no
+    state, only states in between: what has changed meanwhile comes as one message. After a broken
+    stream watch again with the last position: the first message is whole again, of that position
+    or a later one, so nothing is missed. It ends when the server stops; watch again then.
     """
 
 class BalanceServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -80,6 +94,19 @@ class BalanceServiceServicer(metaclass=_abc_1.ABCMeta):
         """Lists what made the difference between two balances of one account: the transfers that one of
         them counts and the other does not, and what changed without a transfer. All pages together add
         up to the difference exactly.
+        """
+
+    @_abc_1.abstractmethod
+    def Watch(
+        self,
+        request: _balance_pb2.WatchRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_balance_pb2.WatchResponse], _abc.AsyncIterator[_balance_pb2.WatchResponse]]:
+        """Shows accounts of one family as they change: first all of them as they are, then whichever have
+        changed, as soon as that is durable. A reader that is slow, or asks for an interval, misses no
+        state, only states in between: what has changed meanwhile comes as one message. After a broken
+        stream watch again with the last position: the first message is whole again, of that position
+        or a later one, so nothing is missed. It ends when the server stops; watch again then.
         """
 
 def add_BalanceServiceServicer_to_server(servicer: BalanceServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

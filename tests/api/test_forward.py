@@ -856,3 +856,17 @@ async def test_a_change_is_tried_for_subscribers_wherever_they_are(pair: Pair) -
             )
         )
         assert signed.contract.state == contract_pb2.CONTRACT_STATE_RUNNING
+
+
+async def test_a_stream_comes_from_the_owner(pair: Pair):
+    """Balances are watched at whichever server: the owner's stream is passed on, word for word."""
+    near, far = pair.sides
+    account = pair.name(0)
+    await near.account(account)
+    watched = far.balances.Watch(balance_pb2.WatchRequest(tenant=TENANT, accounts=[account]))
+    first = await watched.read()
+    assert first.snapshot and [each.account for each in first.accounts] == [account]
+    await near.grant(account, 50)
+    second = await watched.read()
+    assert second.accounts[0].balances[0].available == "50"
+    watched.cancel()

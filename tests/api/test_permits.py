@@ -23,6 +23,7 @@ from ledger.journal.codec import actors_of, decode_private
 from ledger.journal.storage import MemoryStorage, PostgresStorage
 from ledger.v1 import (
     account_pb2,
+    balance_pb2,
     correction_pb2,
     decision_pb2,
     explain_pb2,
@@ -151,6 +152,23 @@ async def test_a_move_takes_its_rights_along(family: Proven) -> None:
     ]
     await of_b.balance("acme/a/x")
     assert outcome_names(await of_b.usage.Ingest(plain(event("m-2", "acme/a/x")))) == ["APPLIED"]
+
+
+async def test_a_stream_ends_for_whoever_loses_the_account(family: Proven) -> None:
+    """Whoever watches is asked again with each message: nothing is shown after the move."""
+    operator, of_a = family.caller(tenant="*"), family.caller(accounts=["acme/a"])
+    watched = of_a.balances.Watch(balance_pb2.WatchRequest(tenant="default", accounts=["acme/a/x"]))
+    assert (await watched.read()).snapshot
+    moved = account_pb2.MoveRequest(
+        tenant="default",
+        request_id="move",
+        account="acme/a/x",
+        parent="acme/b",
+        expected_version=1,
+    )
+    await operator.accounts.Move(moved)
+    await operator.grant("acme/a/x", 5)
+    assert await denied(watched.read()) == NOT_PERMITTED
 
 
 async def test_accounts_are_opened_below_what_is_covered(family: Proven) -> None:

@@ -181,6 +181,20 @@ def test_a_balance_for_scripts(server: Server, account: str) -> None:
     assert (balance["available"], balance["scale"]) == ("25000000000", 9)
 
 
+def test_a_balance_is_watched(server: Server, account: str) -> None:
+    once = ("watch", account, "--holds", "--budgets", "--messages=1", "--address", server.address)
+    done = drawdown(*once)
+    assert done.returncode == 0, done.stderr
+    assert f"{account}  25 USD  granted 25  pending 0" in done.stdout
+    done = drawdown(*once, "--json")
+    assert done.returncode == 0, done.stderr
+    [shown] = json.loads(done.stdout)["accounts"]
+    assert (shown["account"], shown["balances"][0]["available"]) == (account, "25000000000")
+    done = drawdown("watch", "nobody", "--messages=1", "--address", server.address)
+    assert done.returncode == 1
+    assert "ACCOUNT_UNKNOWN" in done.stderr
+
+
 def test_the_adjustments_of_a_period(server: Server, account: str) -> None:
     """Rule T2: what counts in a month and is no usage of its own time; here nothing does."""
     address = ("--address", server.address)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import time
 
 import pytest
@@ -379,3 +380,30 @@ async def test_the_shard_map_of_the_server_is_taken(client: DrawdownClient) -> N
     created = await client.create_account("gamma")
     assert routing.address("gamma") == routing.addresses[0]
     assert routing._shards["gamma"] == created.account.shard
+
+
+async def test_a_watched_balance_goes_on_over_broken_connections(
+    client: DrawdownClient, address: str
+) -> None:
+    """Each cut is followed by a whole message; the last state is always shown."""
+    await client.create_account("watched")
+    async with (
+        CuttingProxy(address) as proxy,
+        DrawdownClient(proxy.address, retry=PROMPT) as watcher,
+    ):
+        said = watcher.watch("watched")
+        async with contextlib.aclosing(said):
+            assert (await anext(said)).snapshot
+            whole = 0
+            for number in range(1, 6):
+                proxy.cuts = [1]
+                await client.issue_grant("watched", "credit", 10)
+                async with asyncio.timeout(20):
+                    while True:
+                        message = await anext(said)
+                        whole += message.snapshot
+                        shown = [each.available for each in message.accounts[0].balances]
+                        if shown == [str(10 * number)]:
+                            break
+            assert proxy.cut >= 1
+            assert whole >= 1

@@ -119,6 +119,7 @@ WITHOUT_REQUEST_ID = {
     "CheckMany",
     "List",
     "ListChanges",
+    "Watch",
     "ListAdjustments",
     "ListSuspense",
     "ListGauges",
