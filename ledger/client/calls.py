@@ -169,30 +169,6 @@ class Caller:
         async for reply in _given(call):
             yield reply
 
-    async def both(
-        self, method: Both[RequestT, ReplyT], requests: AsyncIterator[RequestT]
-    ) -> AsyncIterator[ReplyT]:
-        """The same of a stream of requests."""
-        call = method(self._home())(requests, metadata=self._channels.metadata)
-        async for reply in _given(call):
-            yield reply
-
-    def _home(self) -> grpc.aio.Channel:
-        if self.closed:
-            raise ClientClosed("the client is closed")
-        return self._channels.to(self.routing.address_of(""))
-
-
-async def _given(call: Any) -> AsyncIterator[Any]:
-    """What a stream gives, until it ends. Raises Refused, NotApplied, OutcomeUnknown."""
-    try:
-        async for reply in call:
-            yield reply
-    except grpc.aio.AioRpcError as error:
-        raise error_of(failure_of(error)) from error
-    finally:
-        call.cancel()
-
     async def resumed(
         self,
         method: Stream[RequestT, ReplyT],
@@ -228,6 +204,30 @@ async def _given(call: Any) -> AsyncIterator[Any]:
             if isinstance(verdict, Failure):
                 raise error_of(verdict)
             await asyncio.sleep(verdict / _US)
+
+    async def both(
+        self, method: Both[RequestT, ReplyT], requests: AsyncIterator[RequestT]
+    ) -> AsyncIterator[ReplyT]:
+        """The same of a stream of requests."""
+        call = method(self._home())(requests, metadata=self._channels.metadata)
+        async for reply in _given(call):
+            yield reply
+
+    def _home(self) -> grpc.aio.Channel:
+        if self.closed:
+            raise ClientClosed("the client is closed")
+        return self._channels.to(self.routing.address_of(""))
+
+
+async def _given(call: Any) -> AsyncIterator[Any]:
+    """What a stream gives, until it ends. Raises Refused, NotApplied, OutcomeUnknown."""
+    try:
+        async for reply in call:
+            yield reply
+    except grpc.aio.AioRpcError as error:
+        raise error_of(failure_of(error)) from error
+    finally:
+        call.cancel()
 
 
 def monotonic_us() -> int:

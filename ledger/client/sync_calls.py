@@ -240,5 +240,6 @@ class SyncCalls:
     update_metadata = called(Async.update_metadata)
     update_policy = called(Async.update_policy)
     update_sharing = called(Async.update_sharing)
+    watch = listed(Async.watch)
     void_grant = called(Async.void_grant)
     write_off = called(Async.write_off)

@@ -80,10 +80,8 @@ def given_by_others(
     numbers = [each for each in _charged(state, account, place) if each != account.number]
     most = [_borne(state.accounts[number], place) for number in numbers]
     left = sum(parts.values())
-    if function.transactional:  # what is left costs rests on its events, too
-        costs = max(0, sum(most) - amount)
-    else:
-        costs = function.total(left)
+    # Of a function of events, what is left costs rests on them, too.
+    costs = max(0, sum(most) - amount) if function.transactional else function.total(left)
     fair = [costs * parts.get(number, 0) // left if left else 0 for number in numbers]
     above = [max(0, paid - due) for paid, due in zip(most, fair, strict=True)]
     amount = min(amount, sum(above))  # less, where what others owed was written off

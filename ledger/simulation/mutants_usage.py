@@ -131,7 +131,7 @@ USAGE: Final = (
     Mutant(
         "hold's reservation not given back",
         "ledger.core.evolve.holds",
-        "settle",
+        "unreserve",
         "_unreserve(state, hold, piece, piece.amount)",
         "pass",
         "rule H1",

@@ -434,7 +434,8 @@ def test_linked_usage_of_two_accounts_is_priced_one_after_the_other(case: Ledger
 
 
 def test_what_linked_usage_would_move_passes_from_one_account_to_the_other() -> None:
-    """2^60 each after 100: b's 9 do not fit 64 bits with a's 100 before them; alone they are free."""
+    """2^60 each after 100: b's 9 do not fit 64 bits with a's 100 before them; alone they are
+    free."""
     case = SharedCase()
     case.run(
         """

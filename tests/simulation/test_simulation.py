@@ -61,6 +61,14 @@ OF_SEATS = {
 OF_STATEMENTS = {commands.SetStatements, commands.EndStatement, commands.CloseStatement}
 """tests/core/test_statements draws them."""
 OF_JOBS = {commands.RepriceUsage}  # a job's; tests/core/test_repricing draws it
+OF_LEASES = {
+    commands.AcquireLease,
+    commands.RenewLease,
+    commands.ReturnLease,
+    commands.RecallLease,
+    commands.LeasedUsage,
+}
+"""tests/core/test_lease_properties and the worlds of their holders draw them."""
 SEEDS = 100
 DRAWN_WITHIN = 50
 ELSEWHERE = (
@@ -74,6 +82,7 @@ ELSEWHERE = (
     | OF_CONTRACTS
     | OF_JOBS
     | OF_SEATS
+    | OF_LEASES
 )
 ELSEWHERE |= OF_STATEMENTS
 ELSEWHERE |= {commands.DebitWork}  # test_deciding and the machine of the core have it
