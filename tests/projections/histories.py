@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from msgspec.structs import replace
 
-from ledger.api.balance_service import _balance
+from ledger.api.balance_figures import balance_figures
 from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.limits import DAY_US, HOUR_US, MINUTE_US, SECOND_US
@@ -241,7 +241,7 @@ class History:
             account = state.accounts.get(number)
             if account is not None:
                 for asset in (CREDITS, USD):
-                    view = _balance(state, account, asset, "chat", now)
+                    view = balance_figures(state, account, asset, "chat", now)
                     self.live.append(
                         Live(
                             number,

@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from ledger.api.balance_service import _balance
+from ledger.api.balance_figures import balance_figures
 from ledger.core import commands as c
 from ledger.core import events as e
 from ledger.core.limits import HOUR_US, INT64_MAX
@@ -63,7 +63,7 @@ class Moving(History):
     def note(self) -> None:
         state, now = self.core.state, self.core.state.recorded_at
         for number in PARENTS:
-            view = _balance(state, state.accounts[number], CREDITS, "chat", now)
+            view = balance_figures(state, state.accounts[number], CREDITS, "chat", now)
             figures = (view.available, view.granted, view.advance, view.applicable)
             self.live.append(Live(number, CREDITS, now, *figures))
 
