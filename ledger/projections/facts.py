@@ -33,6 +33,7 @@ from ledger.core.events import (
     HoldExpired,
     HoldExtended,
     HoldReleased,
+    HoldUpTo,
     LeaseGranted,
     LeaseLapsed,
     LeaseOverdue,
@@ -96,6 +97,9 @@ _OF_HOLDS: Final = frozenset(
         LeaseOverdue,
     }
 )
+
+
+_OPENS_HOLDS: Final = frozenset({HoldAuthorized, HoldUpTo, OutcomeReported, LeaseGranted})
 
 
 class GrantFact(NamedTuple):
@@ -272,7 +276,7 @@ class Facts:
                     if kind in _DRAWS_TOO:
                         drawn |= {piece.book for piece in event.slices if piece.value}
                     needed.drawn.update(drawn - value_books.keys())
-                elif kind is HoldAuthorized or kind is OutcomeReported or kind is LeaseGranted:
+                elif kind in _OPENS_HOLDS:
                     made_holds.add(event.hold)
                 elif kind in _OF_RECURRING:
                     if event.recurring not in self.recurring:
