@@ -5,6 +5,7 @@
     tracing, malformed, calls   what every call goes through: trace, deadline, status
     forward, forward_all        calls of other processes' shards, and of every shard
     edge, assets                who and what is meant; the caches that servicers share
+    access, permits, gate       what each method asks of its caller, and whether they may
     metering                    events of a type, which meters make usage of
     shapes, batches, parse_plain, parse_compact     usage on its way in, the hot path
     forward_usage               a batch split by owner
@@ -12,6 +13,9 @@
     parking, plain_events       usage for accounts that nobody knows yet
     requests, render_*, published, erasing     parts of the services
     card_check                  what a rate card must pass, asked here or in another process
+    deciding, decide_stream     recorded decisions, one by one and many on a stream
+    check_many                  advice on many pieces of work at once
+    balance_figures, watching   what an account can still spend, and as it changes
     showing_usage               one recorded event, with what rated it since
     explaining                  why an event cost what it cost, made of what is recorded
     price_sheets, card_aliases, card_difference, quoting, comparing, quote_calls     those of prices

@@ -61,7 +61,7 @@ def balance_figures(
             grant.book.credits_posted - grant.book.debits_posted
             for grant in usable_grants(account, asset, now_us)
         ),
-        pending=sum(hold.amount if hold.lease is None else hold.left for hold in holds),
+        pending=sum(hold.left for hold in holds),
         advance=advance.owed if advance is not None else 0,
         overage=account.overage_posted.get((asset, account.calendar.start_of(now_us)), 0),
         leased=sum(hold.left for hold in account.leases if hold.asset == asset),

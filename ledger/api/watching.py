@@ -97,16 +97,16 @@ class BalanceWatch:
         with writer.watchers.watching(entries[0].root) as watcher:
             before: dict[int, AccountFigures] = {}
             after = minimum(request.after_position, entries[0].shard)
-            first = True
+            first, batches = True, 0
             while True:
-                batches = watcher.take()
+                batches += watcher.take()
                 look, reached = await watch.look(after)
                 message = await self._said(entries[0].shard, look, before, request, first)
                 if message is not None:
                     message.position = position_of(entries[0].shard, reached)
                     message.as_of_us = look.as_of_us
                     message.batches = batches
-                    before = dict(look.accounts)
+                    before, batches = dict(look.accounts), 0
                     yield message
                 first, after = False, 0
                 if not await self._woken(watcher, request.min_interval_us if message else 0):
@@ -153,17 +153,17 @@ class BalanceWatch:
         changed = [
             number for number, seen in look.accounts.items() if first or seen != before.get(number)
         ]
-        if not changed and not first:
+        gone = [number for number in before if number not in look.accounts]
+        if not changed and not gone and not first:
             return None
-        names = await self._edge.names(changed)
-        message = pb.WatchResponse(snapshot=first)
+        names = await self._edge.names([*changed, *gone])
+        message = pb.WatchResponse(snapshot=first, gone=sorted(names[number] for number in gone))
         for number in sorted(changed, key=names.__getitem__):
             seen, known = look.accounts[number], before.get(number)
             shown = self._shown(seen, known if known is not None else NOTHING, known is None)
             shown.account = names[number]
             if request.holds:
-                gone = await self._holds(shard, number, seen, known)
-                shown.holds.extend(gone)
+                shown.holds.extend(await self._holds(shard, number, seen, known))
             message.accounts.append(shown)
         return message
 
@@ -174,6 +174,7 @@ class BalanceWatch:
             balances = [render_figures(assets, each) for each in seen.balances]
             shown.balances.extend(sorted(balances, key=lambda balance: balance.asset))
         if seen.budgets != known.budgets:
+            shown.no_budgets = not seen.budgets
             shown.budgets.extend(
                 pb.WatchedBudget(
                     name=each.name,
@@ -248,7 +249,7 @@ class _Looking:
 
     def _look(self, state: State) -> Look:
         now_us = state.present(self._clock.now_us())
-        found: dict[int, AccountFigures] = {}
+        found: dict[int, Account] = {}
         for number in self._numbers:
             account = state.accounts.get(number)
             if account is None:
@@ -259,8 +260,7 @@ class _Looking:
                     value=str(number),
                 )
             for each in account.below() if self._request.subtree else (account,):
-                if each.number not in found:
-                    found[each.number] = self._figures(state, each, now_us)
+                found[each.number] = each
             if len(found) > WATCHED_MAX:
                 raise CallFailed(
                     "WATCH_LIMIT",
@@ -269,7 +269,9 @@ class _Looking:
                     field="subtree",
                     value=str(len(found)),
                 )
-        return Look(now_us, found)
+        return Look(
+            now_us, {number: self._figures(state, each, now_us) for number, each in found.items()}
+        )
 
     def _figures(self, state: State, account: Account, now_us: int) -> AccountFigures:
         request = self._request

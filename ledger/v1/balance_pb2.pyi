@@ -121,6 +121,7 @@ class WatchResponse(_message.Message):
     SNAPSHOT_FIELD_NUMBER: _builtins.int
     ACCOUNTS_FIELD_NUMBER: _builtins.int
     BATCHES_FIELD_NUMBER: _builtins.int
+    GONE_FIELD_NUMBER: _builtins.int
     position: _builtins.str
     """The position that all of it is as of; watch again with it after a broken stream."""
     as_of_us: _builtins.int
@@ -135,6 +136,10 @@ class WatchResponse(_message.Message):
     def accounts(self) -> _containers.RepeatedCompositeFieldContainer[Global___WatchedAccount]:
         """The accounts that have changed, ascending by id; each part that is there is whole but for holds."""
 
+    @_builtins.property
+    def gone(self) -> _containers.RepeatedScalarFieldContainer[_builtins.str]:
+        """Ids of accounts that were watched and are not any more: they have moved out of the subtree."""
+
     def __init__(
         self,
         *,
@@ -143,10 +148,11 @@ class WatchResponse(_message.Message):
         snapshot: _builtins.bool = ...,
         accounts: _abc.Iterable[Global___WatchedAccount] | None = ...,
         batches: _builtins.int = ...,
+        gone: _abc.Iterable[_builtins.str] | None = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _Never  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "as_of_us", b"as_of_us", "batches", b"batches", "position", b"position", "snapshot", b"snapshot"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["accounts", b"accounts", "as_of_us", b"as_of_us", "batches", b"batches", "gone", b"gone", "position", b"position", "snapshot", b"snapshot"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 
@@ -165,12 +171,15 @@ class WatchedAccount(_message.Message):
     PRICES_FIELD_NUMBER: _builtins.int
     FROZEN_FIELD_NUMBER: _builtins.int
     CLOSED_FIELD_NUMBER: _builtins.int
+    NO_BUDGETS_FIELD_NUMBER: _builtins.int
     account: _builtins.str
     """Its id."""
     frozen: _builtins.bool
     """It takes no usage now: it, or an account above it, is frozen."""
     closed: _builtins.bool
     """It is closed."""
+    no_budgets: _builtins.bool
+    """Its last budget was removed."""
     @_builtins.property
     def balances(self) -> _containers.RepeatedCompositeFieldContainer[Global___AssetBalance]:
         """All of its balances, ascending by asset, without their grants; empty = as before."""
@@ -183,7 +192,7 @@ class WatchedAccount(_message.Message):
 
     @_builtins.property
     def budgets(self) -> _containers.RepeatedCompositeFieldContainer[Global___WatchedBudget]:
-        """All budgets of the account, ascending by name; empty = as before. One that holds for each value
+        """All budgets of the account, ascending by name; empty = as before, or `no_budgets`. One that holds for each value
         of an attribute is not here.
         """
 
@@ -201,10 +210,11 @@ class WatchedAccount(_message.Message):
         prices: Global___WatchedPrices | None = ...,
         frozen: _builtins.bool = ...,
         closed: _builtins.bool = ...,
+        no_budgets: _builtins.bool = ...,
     ) -> None: ...
     _HasFieldArgType: _TypeAlias = _typing.Literal["prices", b"prices"]  # noqa: Y015
     def HasField(self, field_name: _HasFieldArgType) -> _builtins.bool: ...
-    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "balances", b"balances", "budgets", b"budgets", "closed", b"closed", "frozen", b"frozen", "holds", b"holds", "prices", b"prices"]  # noqa: Y015
+    _ClearFieldArgType: _TypeAlias = _typing.Literal["account", b"account", "balances", b"balances", "budgets", b"budgets", "closed", b"closed", "frozen", b"frozen", "holds", b"holds", "no_budgets", b"no_budgets", "prices", b"prices"]  # noqa: Y015
     def ClearField(self, field_name: _ClearFieldArgType) -> None: ...
     def WhichOneof(self, oneof_group: _Never) -> None: ...
 

@@ -7,7 +7,7 @@ import pytest
 
 from ledger.api.positions import encode_position
 from ledger.core.limits import INT64_MAX
-from ledger.v1 import account_pb2, balance_pb2, types_pb2, usage_pb2
+from ledger.v1 import account_pb2, balance_pb2, decision_pb2, types_pb2, usage_pb2
 from ledger.v1 import grant_pb2 as pb
 from rating.v1 import pricing_pb2
 from tests.api.served import TENANT, Served, event, refusal_of
@@ -346,3 +346,21 @@ async def test_terms_that_make_no_sense(priced: Served, changes, reason, field):
     found = await refusal_of(priced.grant("acme", 1, **changes))
     assert (found.reason, found.metadata["field"]) == (reason, field)
     assert not (await listed(priced, "acme")).grants
+
+
+async def test_pending_is_what_a_hold_still_reserves(priced: Served):
+    """Of 100 x 3 held 40 x 3 are captured, and the hold stays open: 180 pend (rule H1)."""
+    await priced.account("acme")
+    await priced.grant("acme", 1_000)
+    held = await priced.authorize("acme", quantities={"input_tokens": 100})
+    await priced.decisions.Capture(
+        decision_pb2.CaptureRequest(
+            tenant=TENANT,
+            request_id="part",
+            hold_id=held.hold_id,
+            quantities={"input_tokens": 40},
+            keep_open=True,
+        )
+    )
+    balance = await priced.balance("acme")
+    assert (balance.granted, balance.pending, balance.available) == ("880", "180", "700")

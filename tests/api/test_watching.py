@@ -11,8 +11,8 @@ import grpc
 import pytest
 
 from ledger.api.positions import encode_position
+from ledger.v1 import account_pb2, budget_pb2, decision_pb2, types_pb2
 from ledger.v1 import balance_pb2 as pb
-from ledger.v1 import budget_pb2, decision_pb2, types_pb2
 from rating.v1 import card_pb2, pricing_pb2
 from tests.api.served import TENANT, Served, card, event, refused
 
@@ -141,6 +141,13 @@ async def test_budgets_and_prices_are_shown_as_they_change(priced: Served):
         await priced.ingest(event("e", "acme/a", input_tokens=1, output_tokens=0))
         [budget] = (await reader.until("acme/a", 997)).accounts[0].budgets
         assert (budget.used, budget.left) == ("1", "1")
+        await priced.budgets.Remove(
+            budget_pb2.BudgetServiceRemoveRequest(
+                tenant=TENANT, request_id="gone", account="acme/a", name="calls"
+            )
+        )
+        [account] = (await reader.next()).accounts
+        assert account.no_budgets and not account.budgets
 
 
 async def test_a_slow_reader_is_shown_the_last_state_once(priced: Served):
@@ -172,6 +179,25 @@ async def test_accounts_that_are_opened_later_come_as_they_are_opened(priced: Se
         await priced.account("acme/c", parent="acme")
         message = await reader.next()
         assert [each.account for each in message.accounts] == ["acme/c"]
+
+
+async def test_an_account_that_moves_away_is_named_once(priced: Served):
+    await family(priced)
+    await priced.account("acme/a/x", parent="acme/a")
+    async with watching(priced, "acme/a", subtree=True) as reader:
+        await reader.next()
+        await priced.accounts.Move(
+            account_pb2.MoveRequest(
+                tenant=TENANT,
+                request_id="move",
+                account="acme/a/x",
+                parent="acme/b",
+                expected_version=1,
+            )
+        )
+        assert list((await reader.next()).gone) == ["acme/a/x"]
+        await priced.grant("acme/a", 1)
+        assert not (await reader.until("acme/a", 1_001)).gone
 
 
 async def test_a_hundred_readers_agree_with_what_is_read(priced: Served):
