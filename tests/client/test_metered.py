@@ -255,8 +255,10 @@ async def test_a_server_that_is_gone_fails_the_block_that_ended_well_and_notes_i
 
 
 SIGNALLED = """
-import asyncio, sys
+import asyncio, signal, sys
 from ledger.client import DrawdownClient, cancelled_by
+
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job ignores it
 
 async def main():
     async with DrawdownClient(sys.argv[1]) as client:

@@ -245,7 +245,7 @@ def test_every_entry_that_is_paid_for_is_on_a_line() -> None:
         e.UsageRecorded, e.UsageReversed, e.UsageRerated, e.UsageConverted, e.ConversionReversed,
         e.MinimumCharged, e.FeeCharged, e.BalanceAdjusted,
     )  # fmt: skip
-    pending = (e.HoldAuthorized, e.OutcomeReported)
+    pending = (e.HoldAuthorized, e.OutcomeReported, e.LeaseRenewed)
     paid = [
         kind for kind in get_args(e.Event)
         if {"slices", "given_back"} & set(kind.__struct_fields__)
