@@ -274,6 +274,7 @@ def decide_amend_contract(
                 for each in layer
                 if each.numbered.number in contract.overrides
                 and each.ended_at_us == contract.ends_at
+                and each.set_at_us <= effective_at  # else it would begin when it did
             ]
         )
         following = state.families[account.root].next_override

@@ -549,6 +549,18 @@ def test_verify_finds_what_no_contract_may_say(
     assert any(what in each.what for each in found), found
 
 
+def test_a_price_that_was_to_come_later_comes_when_it_is_said_anew(world: Signing) -> None:
+    """Rule P5: three from February on, then the same three from the middle of January on."""
+    world.sign()
+    world.amend(overrides=(THREE,), effective_at=FEBRUARY)
+    world.amend(overrides=(THREE,), effective_at=HALF)
+    assert charge(world.use(10)) == 10
+    world.to(HALF)
+    assert charge(world.use(10)) == 30
+    world.to(FEBRUARY)
+    assert charge(world.use(10)) == 30
+
+
 # -- against a plain list --------------------------------------------------------------------------
 
 OVERRIDES = {0: (), 2: (DOUBLE,), 3: (THREE,), 5: (FIVE,)}
